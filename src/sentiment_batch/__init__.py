@@ -1,0 +1,104 @@
+"""Train a sentiment classifier on your own reviews and annotate tables of any size with it.
+
+Reviews flow through rooms in one direction, as Arrow record batches; imports only go down this ladder, which
+tests/test_house.py holds:
+
+    5 doors    cli/  api  __init__  __main__                     Click on top, everything heavy inside function bodies
+    4 wiring   scoring/  training/{data,loop,checkpoint,run}     torch where it is needed
+               evaluation  formats  inputs  frames
+    3 torch    device  bases  model                              bases and model alone know transformers
+    2 tables   readers/  writers/  columns  labels  tokenise     pyarrow, numpy, tokenizers, scikit-learn; never torch
+               batching  assemble  training/split  report
+    1 plugins  hookspecs  plugins                                pluggy
+    0 plain    errors  settings  records  cache                  standard library only
+
+    score:  readers -> columns -> tokenise -> batching -> model -> assemble -> writers
+    train:  readers -> columns -> labels -> training/split -> training/data -> model -> training/loop -> checkpoint
+
+Nothing is imported before it is used: `import sentiment_batch` costs no torch, pandas or pyarrow.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from sentiment_batch.api import clear_cache, evaluate, score, train
+    from sentiment_batch.errors import (
+        DeviceError,
+        InputError,
+        ModelError,
+        OutputError,
+        PluginError,
+        SentimentBatchError,
+        UsageError,
+    )
+    from sentiment_batch.hookspecs import hookimpl
+    from sentiment_batch.plugins import Registry
+    from sentiment_batch.readers.base import Reader
+    from sentiment_batch.records import ReadOptions, Split, WriteOptions
+    from sentiment_batch.scoring.scorer import Scorer
+    from sentiment_batch.writers.base import FileWriter, Writer
+
+__all__ = [
+    "DeviceError",
+    "FileWriter",
+    "InputError",
+    "ModelError",
+    "OutputError",
+    "PluginError",
+    "ReadOptions",
+    "Reader",
+    "Registry",
+    "Scorer",
+    "SentimentBatchError",
+    "Split",
+    "UsageError",
+    "WriteOptions",
+    "Writer",
+    "__version__",
+    "clear_cache",
+    "evaluate",
+    "hookimpl",
+    "score",
+    "train",
+]
+
+_HOMES = {
+    "errors": (
+        "DeviceError",
+        "InputError",
+        "ModelError",
+        "OutputError",
+        "PluginError",
+        "SentimentBatchError",
+        "UsageError",
+    ),
+    "api": ("clear_cache", "evaluate", "score", "train"),
+    "hookspecs": ("hookimpl",),
+    "plugins": ("Registry",),
+    "readers.base": ("Reader",),
+    "records": ("ReadOptions", "Split", "WriteOptions"),
+    "scoring.scorer": ("Scorer",),
+    "writers.base": ("FileWriter", "Writer"),
+}
+"""The submodule that each exported name comes from."""
+
+
+def __getattr__(name: str) -> Any:
+    """Import an exported name when it is first used."""
+    if name == "__version__":
+        from importlib.metadata import version
+
+        return version("sentiment-batch")
+    for home, names in _HOMES.items():
+        if name in names:
+            value = getattr(importlib.import_module(f"sentiment_batch.{home}"), name)
+            globals()[name] = value
+            return value
+    raise AttributeError(f"module 'sentiment_batch' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

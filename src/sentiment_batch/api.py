@@ -1,0 +1,189 @@
+"""The functions that people call from Python: `score`, `train` and `evaluate`, on frames and on paths."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from sentiment_batch.errors import InputError, UsageError
+
+if TYPE_CHECKING:
+    from sentiment_batch.inputs import Labelled
+    from sentiment_batch.metrics import Metrics
+    from sentiment_batch.readers.base import Reader
+    from sentiment_batch.scoring.scorer import Scorer
+    from sentiment_batch.training.run import Trained
+
+_kept: dict[tuple[Any, ...], Scorer] = {}
+"""The model of the last `score(...)`: one entry, by the state of its folder and the settings."""
+
+
+def score(
+    frame: Any, model: str | Path | None = None, *, text_column: str | Sequence[str] | None = None, **settings: Any
+) -> Any:
+    """Annotate a frame with the sentiment of each row.
+
+    The loaded model is kept between calls; `clear_cache()` frees it.
+
+    Args:
+        frame: a pandas, polars or pyarrow table or series, or anything with `__arrow_c_stream__`.
+        model: a folder or Hub id; None looks where the command line looks.
+        text_column: the column or columns of the text; found by name if None.
+        settings: the fields of `ScoreSettings`, such as `probabilities=True` or `device="cpu"`.
+
+    Returns:
+        A new frame of the same kind, with the rows, order, index and types of the input and the columns `sentiment`
+        (the label) and `sentiment_score` (its probability); both null where there is no text. A series gives a frame.
+
+    Raises:
+        InputError: no such column, or it holds no text.
+        UsageError: a column of the frame has the name of an added one, or a setting is out of range.
+        ModelError: the model cannot be used.
+    """
+    return _scorer(model, settings)(frame, text_column=text_column)
+
+
+def train(
+    reviews: Any,
+    output: str | Path = "sentiment-model",
+    *,
+    text_column: str | Sequence[str] | None = None,
+    label_column: str | None = None,
+    group_column: str | None = None,
+    val: Any = None,
+    test: Any = None,
+    stars: str | None = None,
+    overwrite: bool = False,
+    quiet: bool = False,
+    **settings: Any,
+) -> Trained:
+    """Train a classifier on labelled reviews.
+
+    Args:
+        reviews: a frame, a path, or a list of paths.
+        output: the model folder to make.
+        text_column: the column or columns of the text; found by name if None.
+        label_column: likewise for the labels.
+        group_column: rows of equal value here stay on one side of the split.
+        val: a frame or path to validate on, instead of a share of the reviews.
+        test: a frame or path to measure the final model on.
+        stars: where negative ends and positive begins, such as `2,4`.
+        overwrite: replace a model at `output`.
+        quiet: show no progress bar.
+        settings: the fields of `TrainSettings`, such as `base="minilm"` or `epochs=2`.
+
+    Returns:
+        What was learned and where it lies.
+
+    Raises:
+        InputError: the reviews cannot be read, or there is nothing to learn from.
+        ModelError: the base cannot be used.
+        OutputError: something is at `output`, or it cannot be written.
+        UsageError: a setting is out of range.
+    """
+    from sentiment_batch.settings import TrainSettings
+    from sentiment_batch.training.run import train_labelled
+
+    try:
+        chosen = TrainSettings(**settings)
+    except TypeError as error:
+        known = ", ".join(TrainSettings.__dataclass_fields__)
+        raise UsageError(f"{error}. The settings of training are {known}.") from error
+    texts = _names(text_column)
+
+    def read(source: Any) -> Labelled:
+        return labelled(source, text_columns=texts, label_column=label_column, group_column=group_column)
+
+    sources = list(reviews) if isinstance(reviews, (list, tuple)) else [reviews]
+    if not sources:
+        raise InputError("there are no reviews to train on. Give a frame, a path, or a list of paths.")
+    return train_labelled(
+        [read(source) for source in sources],
+        output,
+        chosen,
+        val=None if val is None else read(val),
+        test=None if test is None else read(test),
+        stars=stars,
+        overwrite=overwrite,
+        quiet=quiet,
+    )
+
+
+def evaluate(
+    rows: Any,
+    model: str | Path | None = None,
+    *,
+    text_column: str | Sequence[str] | None = None,
+    label_column: str | None = None,
+    stars: str | None = None,
+    **settings: Any,
+) -> Metrics:
+    """Measure a model on labelled reviews.
+
+    Args:
+        rows: a frame or a path.
+        model: a folder or Hub id; None looks where the command line looks.
+        text_column: the column or columns of the text; found by name if None.
+        label_column: likewise for the labels.
+        stars: where negative ends and positive begins, such as `2,4`.
+        settings: the fields of `ScoreSettings`.
+
+    Raises:
+        InputError: the rows cannot be read, or their labels are none of the model's.
+        ModelError: the model cannot be used.
+    """
+    from sentiment_batch.evaluation import evaluate_labelled
+
+    read = labelled(rows, text_columns=_names(text_column), label_column=label_column)
+    return evaluate_labelled(_scorer(model, settings), read, stars=stars)
+
+
+def clear_cache() -> None:
+    """Forget the model that `score` and `evaluate` keep between calls, and free its memory."""
+    for scorer in _kept.values():
+        scorer.close()
+    _kept.clear()
+
+
+def labelled(source: Any, **options: Any) -> Labelled:
+    """Labelled rows from a path or a frame; `options` as `inputs.read` takes them."""
+    from sentiment_batch import formats, frames, inputs
+    from sentiment_batch.readers.table import TableReader
+
+    reader: Reader
+    if isinstance(source, (str, Path)):
+        reader, name = formats.open_reader(str(source)), str(source)
+    else:
+        reader, name = TableReader(frames.wrap(source).table()), f"the {type(source).__name__}"
+    try:
+        return inputs.read(reader, name, **options)
+    finally:
+        reader.close()
+
+
+def _scorer(chosen: str | Path | None, settings: dict[str, Any]) -> Scorer:
+    """The kept model if its files and the settings are those of the last call, else the model, loaded now."""
+    from sentiment_batch.scoring.choice import choose_model
+    from sentiment_batch.scoring.scorer import Scorer
+
+    name = choose_model(None if chosen is None else str(chosen)).value
+    key = (name, _state(Path(name)), repr(sorted(settings.items())))
+    if key not in _kept:
+        clear_cache()
+        _kept[key] = Scorer.load(name, **settings)
+    return _kept[key]
+
+
+def _state(folder: Path) -> tuple[Any, ...]:
+    """What changes when a folder's files do, without reading them: a model retrained in place is seen."""
+    if not folder.is_dir():
+        return ()
+    stats = [(path.name, path.stat()) for path in sorted(folder.iterdir())]
+    return tuple((name, stat.st_size, stat.st_mtime_ns, stat.st_ino) for name, stat in stats)
+
+
+def _names(text_column: str | Sequence[str] | None) -> tuple[str, ...]:
+    if text_column is None:
+        return ()
+    return (text_column,) if isinstance(text_column, str) else tuple(text_column)

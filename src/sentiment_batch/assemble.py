@@ -1,0 +1,99 @@
+"""Puts scores back beside the rows they belong to: logits of distinct texts in, annotated record batches out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from sentiment_batch.errors import UsageError, listed
+
+Floats = npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Columns:
+    """The columns that scoring adds: their names, types and rounding."""
+
+    labels: tuple[str, ...]
+    """The model's labels in its order."""
+    prefix: str
+    probabilities: bool
+    decimals: int
+
+    @property
+    def names(self) -> list[str]:
+        """The names of the added columns in order."""
+        names = [self.prefix, f"{self.prefix}_score"]
+        return names + ([f"{self.prefix}_{label}" for label in self.labels] if self.probabilities else [])
+
+    def check(self, taken: Sequence[str]) -> None:
+        """Make sure that no added column has the name of one of the input's.
+
+        Raises:
+            UsageError: one has; the message names `--prefix`.
+        """
+        clash = [name for name in self.names if name in set(taken)]
+        if clash:
+            raise UsageError(
+                f"the input has the columns {listed(clash)} already. Give the added columns another name with "
+                f"--prefix, such as --prefix predicted."
+            )
+        if len(set(self.names)) < len(self.names):
+            raise UsageError(f"the added columns {listed(self.names)} are not all different. Choose another --prefix.")
+
+    def fields(self) -> list[pa.Field]:
+        """The Arrow fields of the added columns."""
+        types = [pa.dictionary(pa.int8() if len(self.labels) < 128 else pa.int32(), pa.string())]
+        types += [pa.float32()] * (len(self.names) - 1)
+        return [pa.field(name, data_type) for name, data_type in zip(self.names, types, strict=True)]
+
+    def arrays(self, probabilities: Floats) -> list[pa.Array]:
+        """The added columns.
+
+        Args:
+            probabilities: (n, K) per row and label; a row of NaN where there was no text to score.
+        """
+        empty = np.isnan(probabilities).any(axis=1)
+        best = np.where(empty, 0, np.nan_to_num(probabilities, nan=0.0).argmax(axis=1))
+        rounded = np.round(probabilities, self.decimals)
+        index_type = self.fields()[0].type.index_type
+        indices = pa.array(best, mask=empty, type=index_type)
+        arrays = [pa.DictionaryArray.from_arrays(indices, pa.array(self.labels, pa.string()))]
+        scores = np.take_along_axis(rounded, best[:, None], axis=1)[:, 0]
+        arrays.append(pa.array(scores, mask=empty, type=pa.float32()))
+        if self.probabilities:
+            arrays += [pa.array(rounded[:, k], mask=empty, type=pa.float32()) for k in range(len(self.labels))]
+        return arrays
+
+
+def softmax(logits: Floats) -> Floats:
+    """Probabilities (n, K) of logits (n, K), computed in float64; NaN stays NaN."""
+    shifted = logits.astype(np.float64) - logits.max(axis=1, keepdims=True, initial=-np.inf)
+    powers = np.exp(shifted)
+    result: Floats = (powers / powers.sum(axis=1, keepdims=True)).astype(np.float32)
+    return result
+
+
+def combine(logits: Floats, owners: npt.NDArray[np.int64], lengths: npt.NDArray[np.int64]) -> Floats:
+    """One row of logits per text: the mean over its segments, weighted by their tokens.
+
+    Args:
+        logits: (S, K) per segment.
+        owners: (S,) the text of each segment, in rising order, every text at least once.
+        lengths: (S,) tokens per segment.
+
+    Returns:
+        (N, K) in float32; for a text of one segment the very logits of it.
+    """
+    texts, first = np.unique(owners, return_index=True)
+    if len(texts) == len(owners):
+        return logits
+    weighted = np.add.reduceat(logits.astype(np.float64) * lengths[:, None], first, axis=0)
+    result: Floats = (weighted / np.add.reduceat(lengths, first)[:, None]).astype(np.float32)
+    single = np.diff(np.append(first, len(owners))) == 1
+    result[single] = logits[first[single]]
+    return result

@@ -1,0 +1,70 @@
+"""The command line: one file per command, light at the top; errors of this project become one line and an exit code."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import threading
+from typing import Any, NoReturn
+
+import click
+
+from sentiment_batch.cli.doctor import doctor
+from sentiment_batch.cli.evaluate import evaluate
+from sentiment_batch.cli.formats import formats
+from sentiment_batch.cli.plugins import plugins
+from sentiment_batch.cli.predict import predict
+from sentiment_batch.cli.score import score
+from sentiment_batch.cli.train import train
+from sentiment_batch.errors import SentimentBatchError
+
+
+class Doors(click.Group):
+    """The group of commands, in the order in which people need them, and the one place that words errors."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """In the order of their definition, not of the alphabet."""
+        return list(self.commands)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command; a bug keeps its traceback."""
+        try:
+            return super().invoke(ctx)
+        except SentimentBatchError as error:
+            click.echo(f"Error: {error}", err=True)
+            ctx.exit(error.exit_code)
+        except KeyboardInterrupt:
+            click.echo("Interrupted; nothing half-written was left behind.", err=True)
+            ctx.exit(130)
+        except BrokenPipeError:
+            # The reader of our output left, as `head` does: not an error, and nobody listens.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            ctx.exit(141)
+
+
+@click.group(
+    cls=Doors, context_settings={"auto_envvar_prefix": "SENTIMENT_BATCH", "help_option_names": ["-h", "--help"]}
+)
+@click.version_option(package_name="sentiment-batch", prog_name="sentiment-batch")
+def group() -> None:
+    """Train a sentiment classifier on your own reviews and annotate tables of any size with it.
+
+    Every option can be set in the environment as SENTIMENT_BATCH_<COMMAND>_<OPTION>.
+    """
+
+
+for command in (train, score, predict, evaluate, formats, plugins, doctor):
+    group.add_command(command)
+
+
+def main() -> None:
+    """Run the command line."""
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, _terminated)
+    group(prog_name="sentiment-batch")
+
+
+def _terminated(number: int, frame: Any) -> NoReturn:
+    """End like after Ctrl-C, so that no half-written file stays; 143 is what a shell reports of SIGTERM."""
+    raise SystemExit(128 + number)

@@ -1,0 +1,64 @@
+"""`sentiment-batch evaluate`: labelled reviews in, how well a model predicts them out."""
+
+from __future__ import annotations
+
+import json
+import logging
+
+import click
+
+from sentiment_batch.cli import options
+
+logger = logging.getLogger("sentiment_batch")
+
+
+@click.command(short_help="Measure a model on labelled reviews.")
+@click.argument("labelled", metavar="LABELLED")
+@options.model
+@options.columns
+@click.option("--label-column", metavar="NAME", help="Column of the labels; found by itself where its name is usual.")
+@click.option(
+    "--stars", metavar="CUTS", help="2,4: up to 2 negative, 4 and more positive. Or negative=1-2,neutral=3,..."
+)
+@options.device
+@options.reading
+@options.talking
+def evaluate(
+    labelled: str,
+    model: str | None,
+    batch_tokens: str,
+    max_length: int | None,
+    long_text: str | None,
+    labels: str | None,
+    text_columns: tuple[str, ...],
+    label_column: str | None,
+    stars: str | None,
+    device: str,
+    dtype: str,
+    input_format: str | None,
+    encoding: str | None,
+    delimiter: str | None,
+    quiet: bool,
+    verbose: bool,
+    as_json: bool,
+) -> None:
+    """Measure a model on the LABELLED reviews: accuracy, macro F1, loss, a table per class and the confusion matrix."""
+    options.show_messages(quiet, verbose)
+    settings = options.score_settings(device, dtype, batch_tokens, max_length, long_text, labels)
+    from contextlib import closing
+
+    from sentiment_batch import formats, inputs
+    from sentiment_batch.records import ReadOptions
+    from sentiment_batch.scoring.choice import choose_model
+
+    how = ReadOptions(encoding=encoding, delimiter=delimiter)
+    with closing(formats.open_reader(labelled, format=input_format, options=how)) as reader:
+        rows = inputs.read(reader, labelled, text_columns=text_columns, label_column=label_column)
+    from sentiment_batch.evaluation import evaluate_labelled
+    from sentiment_batch.scoring.scorer import Scorer
+
+    chosen = choose_model(model)
+    logger.info("model: %s", chosen)
+    with Scorer.load(chosen.value, **settings) as scorer:
+        measured = evaluate_labelled(scorer, rows, stars=stars)
+    click.echo(json.dumps(measured.to_json(), ensure_ascii=False) if as_json else f"{measured}\n\n{measured.table()}")

@@ -1,0 +1,114 @@
+"""Options that several commands share, and how the command line shows messages; imports nothing heavy."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import click
+
+from sentiment_batch.settings import DTYPES, LONG_TEXT
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+
+def columns(command: Command) -> Command:
+    """`--text-column`."""
+    return click.option(
+        "--text-column",
+        "text_columns",
+        multiple=True,
+        metavar="NAME",
+        help="Column of the text; found by itself where its name is usual. Twice: joined by a blank line.",
+    )(command)
+
+
+def reading(command: Command) -> Command:
+    """How the input is read."""
+    for option in (
+        click.option("--delimiter", metavar="CHAR", help="Between the fields of a CSV; found by itself."),
+        click.option(
+            "--encoding", metavar="NAME", help="Of CSV and JSON lines; default: by byte order mark, else UTF-8."
+        ),
+        click.option("--input-format", metavar="FORMAT", help="Where the name does not tell; see `formats`."),
+    ):
+        command = option(command)
+    return command
+
+
+def device(command: Command) -> Command:
+    """Where and how to compute."""
+    for option in (
+        click.option(
+            "--dtype", type=click.Choice(DTYPES), default="auto", show_default=True, help="Of the computation."
+        ),
+        click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or cuda:N."),
+    ):
+        command = option(command)
+    return command
+
+
+def model(command: Command) -> Command:
+    """Which model scores, and how it looks at a text."""
+    for option in (
+        click.option("--labels", metavar="A,B,...", help="Names for a model that only knows LABEL_0, LABEL_1."),
+        click.option(
+            "--long-text", type=click.Choice(LONG_TEXT), help="Of texts that do not fit; default: as trained."
+        ),
+        click.option("--max-length", type=int, metavar="N", help="Tokens per text; default: as trained."),
+        click.option("--batch-tokens", default="auto", show_default=True, metavar="N", help="Tokens per batch."),
+        click.option(
+            "-m",
+            "--model",
+            metavar="MODEL",
+            help="Folder or Hub id; default: $SENTIMENT_BATCH_MODEL, ./sentiment-model, the Hub's SST-2 model.",
+        ),
+    ):
+        command = option(command)
+    return command
+
+
+def talking(command: Command) -> Command:
+    """How much is said."""
+    for option in (
+        click.option("--json", "as_json", is_flag=True, help="Print the result as JSON on standard output."),
+        click.option("--verbose", is_flag=True, help="Say more."),
+        click.option("--quiet", is_flag=True, help="Say nothing but warnings and errors."),
+    ):
+        command = option(command)
+    return command
+
+
+def show_messages(quiet: bool, verbose: bool) -> None:
+    """Send what the library says to standard error, plainly."""
+    logger = logging.getLogger("sentiment_batch")
+    logger.handlers = [_Echo()]
+    logger.propagate = False
+    logger.setLevel(logging.WARNING if quiet else logging.DEBUG if verbose else logging.INFO)
+
+
+class _Echo(logging.Handler):
+    def emit(self, record: logging.LogRecord) -> None:
+        prefix = "warning: " if record.levelno >= logging.WARNING else ""
+        click.echo(prefix + record.getMessage(), err=True)
+
+
+def score_settings(
+    device: str, dtype: str, batch_tokens: str, max_length: int | None, long_text: str | None, labels: str | None
+) -> dict[str, Any]:
+    """The fields of `ScoreSettings` that `device` and `model` options give.
+
+    Raises:
+        click.BadParameter: --batch-tokens is neither `auto` nor a number.
+    """
+    if batch_tokens != "auto" and not batch_tokens.isdecimal():
+        raise click.BadParameter("it must be auto or a number of tokens.", param_hint="--batch-tokens")
+    return {
+        "device": device,
+        "dtype": dtype,
+        "batch_tokens": None if batch_tokens == "auto" else int(batch_tokens),
+        "max_length": max_length,
+        "long_text": long_text,
+        "labels": tuple(label.strip() for label in labels.split(",")) if labels else None,
+    }

@@ -1,0 +1,105 @@
+"""`sentiment-batch score`: a table in, the same table with its sentiment out."""
+
+from __future__ import annotations
+
+import json
+import logging
+from typing import TYPE_CHECKING
+
+import click
+
+from sentiment_batch.cli import options
+from sentiment_batch.errors import UsageError
+from sentiment_batch.settings import ScoreSettings
+
+if TYPE_CHECKING:
+    from sentiment_batch.scoring.scorer import Scorer
+
+logger = logging.getLogger("sentiment_batch")
+DEFAULTS = ScoreSettings()
+
+
+@click.command(short_help="Annotate a table with the sentiment of each row.")
+@click.argument("source", metavar="IN")
+@click.argument("destination", metavar="OUT")
+@options.model
+@options.columns
+@click.option("--columns", metavar="A,B,...", help="Input columns that come out; default: all.")
+@click.option("--probabilities", is_flag=True, help="Add a column with the probability of each label.")
+@click.option("--prefix", default=DEFAULTS.prefix, show_default=True, help="Begins the names of the added columns.")
+@click.option(
+    "--decimals", type=int, default=DEFAULTS.decimals, show_default=True, help="Of the written probabilities."
+)
+@click.option("--limit", type=int, metavar="N", help="Score only the first N rows, to try.")
+@options.device
+@options.reading
+@click.option("--output-format", metavar="FORMAT", help="Where the name does not tell; see `formats`.")
+@click.option("--overwrite", is_flag=True, help="Replace OUT.")
+@options.talking
+def score(
+    source: str,
+    destination: str,
+    model: str | None,
+    batch_tokens: str,
+    max_length: int | None,
+    long_text: str | None,
+    labels: str | None,
+    text_columns: tuple[str, ...],
+    columns: str | None,
+    probabilities: bool,
+    prefix: str,
+    decimals: int,
+    limit: int | None,
+    device: str,
+    dtype: str,
+    input_format: str | None,
+    encoding: str | None,
+    delimiter: str | None,
+    output_format: str | None,
+    overwrite: bool,
+    quiet: bool,
+    verbose: bool,
+    as_json: bool,
+) -> None:
+    """Annotate the table IN with the sentiment of each row and write it to OUT, which appears whole or not at all.
+
+    All columns of IN come out as they were, plus `sentiment` and `sentiment_score`; rows keep their order, and rows
+    without a text get nulls. IN and OUT are files of any formats that `formats` lists, URLs, or - for standard input
+    and output.
+    """
+    options.show_messages(quiet, verbose)
+    if as_json and destination == "-":
+        raise UsageError("--json and the table cannot both go to standard output. Name a file for OUT.")
+    if limit is not None and limit < 0:
+        raise UsageError(f"--limit is {limit}; it must be at least 0.")
+    settings = options.score_settings(device, dtype, batch_tokens, max_length, long_text, labels)
+    settings |= {"probabilities": probabilities, "prefix": prefix, "decimals": decimals}
+    ScoreSettings(**settings)  # wrong settings are found before anything is opened
+    from sentiment_batch.records import ReadOptions, WriteOptions
+    from sentiment_batch.scoring.choice import choose_model
+    from sentiment_batch.scoring.pipeline import Job, score_table
+
+    job = Job(
+        source=source,
+        destination=destination,
+        text_columns=text_columns,
+        keep=tuple(name for name in columns.split(",") if name) if columns else (),
+        limit=limit,
+        input_format=input_format,
+        output_format=output_format,
+        read=ReadOptions(encoding=encoding, delimiter=delimiter),
+        write=WriteOptions(overwrite=overwrite),
+        quiet=quiet,
+    )
+
+    def load() -> Scorer:
+        from sentiment_batch.scoring.scorer import Scorer
+
+        chosen = choose_model(model)
+        logger.info("model: %s", chosen)
+        return Scorer.load(chosen.value, **settings)
+
+    summary = score_table(job, load)
+    logger.info("%s", summary)
+    if as_json:
+        click.echo(json.dumps(summary.to_json(), ensure_ascii=False))

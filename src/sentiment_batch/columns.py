@@ -1,0 +1,164 @@
+"""Finds the text, label and group columns of a table and hands their values over as text; knows no files."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from sentiment_batch.errors import InputError, listed
+
+TEXT_NAMES = ("text", "review", "reviewtext", "content", "body", "comment", "sentence")
+"""Names that a column of texts goes by, best first, in lower case and without `_`, `-` and blanks."""
+LABEL_NAMES = ("label", "sentiment", "target", "class", "stars", "rating", "score")
+"""Names that a column of labels goes by, best first."""
+LONG_TEXT_CHARACTERS = 20
+"""Mean length from which a column without a known name is taken for one of texts."""
+
+
+def find_text(schema: pa.Schema, chosen: Sequence[str] = (), sample: pa.RecordBatch | None = None) -> list[str]:
+    """The names of the columns that hold the text.
+
+    Args:
+        schema: the table's columns.
+        chosen: what the user named; several are joined by a blank line.
+        sample: some rows, to tell a column of long texts by its values when no name is known.
+
+    Raises:
+        InputError: a chosen column is not there, holds no text, or none can be found.
+    """
+    if chosen:
+        for name in chosen:
+            _check_text(schema, name)
+        return list(chosen)
+    texts = [field.name for field in schema if is_text(field.type) and schema.names.count(field.name) == 1]
+    for known in TEXT_NAMES:
+        for name in texts:
+            if _plain(name) == known:
+                return [name]
+    strings = [name for name in texts if not _is_binary(schema.field(name).type)]
+    candidates = [name for name in strings if sample is not None and _mean_length(sample, name) >= LONG_TEXT_CHARACTERS]
+    if len(candidates) == 1:
+        return candidates
+    if len(texts) == 1 and len(schema) == 1:
+        return texts
+    why = f"{listed(candidates)} could all be it" if candidates else "none has a usual name or holds long texts"
+    raise InputError(
+        f"cannot tell which column holds the text: {why}. Name it with --text-column; "
+        f"the columns are {listed(schema.names)}."
+    )
+
+
+def find_label(schema: pa.Schema, chosen: str | None = None) -> str:
+    """The name of the column that holds the labels.
+
+    Raises:
+        InputError: the chosen column is not there, or none can be found.
+    """
+    if chosen is not None:
+        return check_column(schema, chosen, "--label-column")
+    for known in LABEL_NAMES:
+        for name in schema.names:
+            if _plain(name) == known and schema.names.count(name) == 1:
+                return str(name)
+    raise InputError(
+        f"cannot tell which column holds the labels. Name it with --label-column; the columns are {listed(schema.names)}."
+    )
+
+
+def check_column(schema: pa.Schema, name: str, option: str) -> str:
+    """`name`, if it is the name of exactly one column; `option` is the flag that named it.
+
+    Raises:
+        InputError: no column has the name, or several do.
+    """
+    count = schema.names.count(name)
+    if count == 0:
+        raise InputError.no_column(name, schema.names, option)
+    if count > 1:
+        raise InputError(f"{count} columns are called {name!r}. Rename them so that {option} can name one.")
+    return name
+
+
+def is_text(data_type: pa.DataType) -> bool:
+    """Whether a column of this type can hold texts: strings of any kind, dictionaries of them, and bytes."""
+    if pa.types.is_dictionary(data_type):
+        return is_text(data_type.value_type)
+    kinds = (pa.types.is_string, pa.types.is_large_string, pa.types.is_string_view)
+    return any(kind(data_type) for kind in kinds) or _is_binary(data_type)
+
+
+def texts_of(batch: pa.RecordBatch, names: Sequence[str], start: int = 0) -> pa.LargeStringArray:
+    """The text of each row, null where there is none; several columns are joined by a blank line.
+
+    Args:
+        batch: some rows.
+        names: the columns, as `find_text` gives them.
+        start: the number of the first row in the input, from 0, for messages.
+
+    Raises:
+        InputError: a value is not UTF-8; the message names the row.
+    """
+    columns = [_as_text(batch.column(name), name, start) for name in names]
+    if len(columns) == 1:
+        return columns[0]
+    # A null or blank part leaves no blank line behind: only the parts that hold something are joined.
+    parts = [pc.if_else(pc.equal(pc.utf8_trim_whitespace(column), ""), None, column) for column in columns]
+    joined = pc.binary_join_element_wise(*parts, pa.scalar("\n\n", pa.large_string()), null_handling="skip")
+    return pc.if_else(pc.equal(joined, ""), pa.scalar(None, pa.large_string()), joined)
+
+
+def _as_text(column: pa.Array, name: str, start: int) -> pa.LargeStringArray:
+    if pa.types.is_null(column.type):
+        return pa.nulls(len(column), pa.large_string())
+    if pa.types.is_dictionary(column.type):
+        column = column.dictionary_decode()
+    if isinstance(column, pa.ExtensionArray):
+        column = column.storage
+    try:
+        text = column.cast(pa.large_string())
+        text.validate(full=True)  # a Parquet string column may hold any bytes; nothing before this has looked at them
+    except (pa.ArrowInvalid, UnicodeDecodeError) as error:
+        raise InputError(
+            f"column {name!r} holds bytes that are not UTF-8 in row {start + _first_undecodable(column):,} "
+            "(rows counted from 0). Mend the row, or decode the column before scoring."
+        ) from error
+    return text
+
+
+def _first_undecodable(column: pa.Array) -> int:
+    for row, value in enumerate(column.cast(pa.large_binary())):
+        try:
+            (value.as_py() or b"").decode("utf-8")
+        except UnicodeDecodeError:
+            return row
+    return 0
+
+
+def _check_text(schema: pa.Schema, name: str) -> None:
+    check_column(schema, name, "--text-column")
+    data_type = schema.field(name).type
+    if not is_text(data_type) and not pa.types.is_null(data_type):
+        raise InputError(
+            f"column {name!r} holds {data_type}, not text. Name another with --text-column; "
+            f"the columns of text are {listed(field.name for field in schema if is_text(field.type))}."
+        )
+
+
+def _is_binary(data_type: pa.DataType) -> bool:
+    kinds = (pa.types.is_binary, pa.types.is_large_binary, pa.types.is_binary_view)
+    return any(kind(data_type) for kind in kinds)
+
+
+def _plain(name: str) -> str:
+    return "".join(character for character in name.casefold() if character not in "_- ")
+
+
+def _mean_length(sample: pa.RecordBatch, name: str) -> float:
+    column = sample.column(name).slice(0, 200)
+    if pa.types.is_dictionary(column.type):
+        column = column.dictionary_decode()
+    return (
+        pc.mean(pc.binary_length(column.cast(pa.large_binary()))).as_py() or 0.0
+    )  # bytes: a bad one must not raise here

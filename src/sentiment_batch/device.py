@@ -1,0 +1,116 @@
+"""Chooses the device, the dtype and the token budget, each with its reason; sets seeds. Knows no model, no data."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import platform
+import random
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from sentiment_batch.errors import DeviceError, UsageError
+
+CPU_BATCH_TOKENS = 4_096
+"""On a CPU larger batches gain nothing and leave the caches."""
+CUDA_BATCH_TOKENS_PER_GB = 1_024
+"""Tokens of a 768-wide encoder per GB of the device's memory: far below what fits, well above what keeps it busy."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Choice:
+    """Something that was chosen, and why, for people to read."""
+
+    value: str
+    reason: str
+
+    def __str__(self) -> str:
+        return f"{self.value} ({self.reason})"
+
+
+def choose_device(name: str) -> Choice:
+    """The device for `--device` (`auto`, `cpu`, `cuda`, `cuda:N`).
+
+    Raises:
+        UsageError: the name is none of these.
+        DeviceError: the device is not there.
+    """
+    if name == "cpu":
+        return Choice(value="cpu", reason="as asked")
+    if name == "auto":
+        if torch.cuda.is_available():
+            return Choice(value="cuda:0", reason=torch.cuda.get_device_name(0))
+        why = "no CUDA device is there" if torch.version.cuda else "this build of torch knows no CUDA"
+        return Choice(value="cpu", reason=f"{why}; {torch.get_num_threads()} threads")
+    kind, _, number = name.partition(":")
+    if kind != "cuda" or (number and not number.isdecimal()):
+        raise UsageError(f"--device is {name!r}; it must be auto, cpu, cuda or cuda:N.")
+    count = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    if int(number or 0) >= count:
+        there = f"only cuda:0 to cuda:{count - 1} are there" if count else "torch finds no CUDA device"
+        raise DeviceError(f"--device {name}: {there}. Take --device auto or cpu, or install a CUDA build of torch.")
+    return Choice(value=f"cuda:{number or 0}", reason=f"as asked, {torch.cuda.get_device_name(int(number or 0))}")
+
+
+def bfloat16_reason(device: str) -> tuple[bool, str]:
+    """Whether the device computes in bfloat16 by hardware, decided by what it says of itself, never by timing."""
+    if device.startswith("cuda"):
+        major, minor = torch.cuda.get_device_capability(device)
+        return major >= 8, f"compute capability {major}.{minor}"
+    if not torch.ops.mkldnn._is_mkldnn_bf16_supported():
+        return False, "this CPU has no bfloat16"
+    if platform.machine().lower() in {"x86_64", "amd64"}:
+        # oneDNN also says yes where it would only emulate bfloat16, slower than float32
+        checks = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
+        known = [getattr(torch.cpu, check) for check in checks if hasattr(torch.cpu, check)]
+        return any(check() for check in known), "AVX-512 bfloat16 or AMX, as the CPU says"
+    return True, "as oneDNN says of this CPU"
+
+
+def training_dtype(name: str, device: str) -> Choice:
+    """The dtype of the forward and backward pass; weights and optimiser stay float32.
+
+    Raises:
+        UsageError: float16 was asked for, which would need loss scaling.
+    """
+    if name == "float16":
+        raise UsageError("--dtype float16 is for scoring on CUDA; train in bfloat16 or float32.")
+    if name != "auto":
+        return Choice(value=name, reason="as asked")
+    supported, reason = bfloat16_reason(device)
+    return Choice(value="bfloat16" if supported else "float32", reason=reason)
+
+
+def batch_tokens(device: str, width: int) -> int:
+    """Tokens per scoring batch, padding included: a pure function of the device's model and the encoder's width.
+
+    It never looks at the memory that happens to be free, so that the same command makes the same batches.
+    """
+    if device == "cpu":
+        return CPU_BATCH_TOKENS
+    gigabytes = torch.cuda.get_device_properties(device).total_memory / 2**30
+    return max(CPU_BATCH_TOKENS, int(CUDA_BATCH_TOKENS_PER_GB * gigabytes * 768 / width) // 1_024 * 1_024)
+
+
+@contextlib.contextmanager
+def repeatable(seed: int, device: str) -> Iterator[None]:
+    """Seed every generator and choose deterministic kernels; all is as it was before when the block ends."""
+    # cuBLAS reads this when its first handle is made; without it torch refuses deterministic matrix products
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    python_state, numpy_state = random.getstate(), np.random.get_state()
+    before = torch.are_deterministic_algorithms_enabled(), torch.is_deterministic_algorithms_warn_only_enabled()
+    devices = [torch.device(device)] if device.startswith("cuda") else []
+    try:
+        with torch.random.fork_rng(devices=devices):
+            random.seed(seed)
+            np.random.seed(seed)
+            torch.manual_seed(seed)
+            torch.use_deterministic_algorithms(True)
+            yield
+    finally:
+        random.setstate(python_state)
+        np.random.set_state(numpy_state)
+        torch.use_deterministic_algorithms(before[0], warn_only=before[1])

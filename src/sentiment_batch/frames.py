@@ -1,0 +1,223 @@
+"""Frames of any library in, the same kind out: each kind says how it becomes Arrow and how it takes new columns.
+
+No library is imported that the caller does not have: a frame's library is found in `sys.modules`.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any, Protocol
+
+import pyarrow as pa
+
+from sentiment_batch.errors import InputError
+from sentiment_batch.inputs import text_columns_of
+from sentiment_batch.readers.table import TableReader
+
+if TYPE_CHECKING:
+    from sentiment_batch.scoring.scorer import Scorer
+
+Added = dict[str, pa.ChunkedArray]
+"""New columns by name, in order."""
+SAMPLE_ROWS = 200
+"""Rows looked at to find the column of texts."""
+
+
+class Frame(Protocol):
+    """One kind of frame."""
+
+    names: list[str]
+    """The names of its columns, which no added one may have."""
+
+    def table(self, columns: Sequence[str] | None = None, rows: int | None = None) -> pa.Table:
+        """The columns (all if None) of the first rows (all if None) as Arrow."""
+        ...
+
+    def with_columns(self, added: Added) -> Any:
+        """A new frame of the same kind with further columns; this one stays as it is."""
+        ...
+
+
+def annotate_frame(scorer: Scorer, frame: Any, text_column: str | Sequence[str] | None) -> Any:
+    """`frame` with the columns that `scorer` adds; the same kind comes out.
+
+    Raises:
+        InputError: it is no frame, or has no such column, or that holds no text.
+        UsageError: a column has the name of an added one.
+    """
+    chosen = () if text_column is None else (text_column,) if isinstance(text_column, str) else tuple(text_column)
+    if isinstance(frame, pa.RecordBatchReader):
+        return _annotate_stream(scorer, frame, chosen)
+    wrapped = wrap(frame)
+    scorer.added.check(wrapped.names)
+    texts = text_columns_of(TableReader(wrapped.table(rows=SAMPLE_ROWS)), chosen)
+    batches = wrapped.table(texts).to_batches()
+    parts = [scorer.added.arrays(probabilities) for _, probabilities in scorer.probabilities(batches, texts)]
+    fields = scorer.added.fields()
+    added = {field.name: pa.chunked_array([part[n] for part in parts], field.type) for n, field in enumerate(fields)}
+    return wrapped.with_columns(added)
+
+
+def wrap(frame: Any) -> Frame:
+    """The kind of `frame`.
+
+    Raises:
+        InputError: it is no frame that is known.
+    """
+    pandas, polars = sys.modules.get("pandas"), sys.modules.get("polars")
+    if pandas is not None and isinstance(frame, (pandas.DataFrame, pandas.Series)):
+        return PandasFrame(frame)
+    if polars is not None and isinstance(frame, (polars.DataFrame, polars.Series)):
+        return PolarsFrame(frame)
+    if isinstance(frame, (pa.Array, pa.ChunkedArray)):
+        return ArrowFrame(pa.table({"text": frame}))
+    if isinstance(frame, (pa.Table, pa.RecordBatch)) or hasattr(frame, "__arrow_c_stream__"):
+        return ArrowFrame(frame)
+    if polars is not None and isinstance(frame, polars.LazyFrame):
+        raise InputError("a polars LazyFrame holds no rows yet. Call .collect() on it first.")
+    raise InputError(
+        f"a {type(frame).__name__} is no frame. Give a pandas, polars or pyarrow table or series, anything with "
+        "__arrow_c_stream__, or a pandas.Series of your texts."
+    )
+
+
+class PandasFrame:
+    """A pandas DataFrame, or a Series, which becomes one."""
+
+    def __init__(self, frame: Any) -> None:
+        self._frame = frame if frame.ndim == 2 else frame.to_frame("text" if frame.name is None else frame.name)
+        self.names = [str(name[0]) if isinstance(name, tuple) else str(name) for name in self._frame.columns]
+
+    def table(self, columns: Sequence[str] | None = None, rows: int | None = None) -> pa.Table:
+        """Only the columns asked for are converted: others may hold what Arrow has no type for."""
+        frame = self._frame if rows is None else self._frame.head(rows)
+        places = [place for place, name in enumerate(self.names) if columns is None or name in columns]
+        arrays = [_pandas_column(frame.iloc[:, place], self.names[place], columns is None) for place in places]
+        return pa.table(arrays, names=[self.names[place] for place in places])
+
+    def with_columns(self, added: Added) -> Any:
+        """Values go in by position, so that a repeated or nested index does no harm."""
+        import pandas as pd
+
+        annotated = self._frame.copy()
+        for name, column in added.items():
+            array = column.combine_chunks()
+            if pa.types.is_dictionary(column.type):
+                codes = array.indices.fill_null(-1).to_numpy(zero_copy_only=False)
+                annotated[name] = pd.Categorical.from_codes(codes, categories=array.dictionary.to_pylist())
+            else:
+                annotated[name] = array.to_numpy(zero_copy_only=False)
+        return annotated
+
+
+class PolarsFrame:
+    """A polars DataFrame, or a Series, which becomes one."""
+
+    def __init__(self, frame: Any) -> None:
+        is_series = type(frame).__name__ == "Series"
+        self._frame = frame.to_frame(frame.name or "text") if is_series else frame
+        self.names: list[str] = list(self._frame.columns)
+
+    def table(self, columns: Sequence[str] | None = None, rows: int | None = None) -> pa.Table:
+        """Without a copy where polars and Arrow agree."""
+        frame = self._frame if rows is None else self._frame.head(rows)
+        return (frame if columns is None else frame.select(columns)).to_arrow()
+
+    def with_columns(self, added: Added) -> Any:
+        """The label becomes an Enum: polars' type for a fixed list of categories."""
+        polars = sys.modules["polars"]
+        series = []
+        for name, column in added.items():
+            if pa.types.is_dictionary(column.type):
+                array = column.combine_chunks()
+                kind = polars.Enum(array.dictionary.to_pylist())
+                series.append(polars.Series(name, array.dictionary_decode().to_pylist(), dtype=kind))
+            else:
+                series.append(polars.Series(name, polars.from_arrow(column)))
+        return self._frame.with_columns(series)
+
+
+class ArrowFrame:
+    """A pyarrow table or record batch, or any frame with `__arrow_c_stream__`.
+
+    A foreign frame comes back as its own class if that has a method `from_arrow`, else as a pyarrow table.
+    """
+
+    def __init__(self, frame: Any) -> None:
+        self._frame = frame
+        self._table = pa.Table.from_batches([frame]) if isinstance(frame, pa.RecordBatch) else pa.table(frame)
+        self.names: list[str] = list(self._table.schema.names)
+
+    def table(self, columns: Sequence[str] | None = None, rows: int | None = None) -> pa.Table:
+        """Without a copy."""
+        table = self._table if rows is None else self._table.slice(0, rows)
+        return table if columns is None else table.select(columns)
+
+    def with_columns(self, added: Added) -> Any:
+        """The schema's metadata stay."""
+        table = self._table
+        for name, column in added.items():
+            table = table.append_column(pa.field(name, column.type), column)
+        if isinstance(self._frame, pa.RecordBatch):
+            arrays = [_one_array(column) for column in table.columns]
+            return pa.RecordBatch.from_arrays(arrays, schema=table.schema)
+        if isinstance(self._frame, pa.Table):
+            return table
+        return _foreign(type(self._frame), table)
+
+
+def _annotate_stream(scorer: Scorer, stream: pa.RecordBatchReader, chosen: Sequence[str]) -> pa.RecordBatchReader:
+    """A stream in, a stream out, scored as it is read."""
+    scorer.added.check(stream.schema.names)
+    texts = text_columns_of(TableReader(stream.schema.empty_table()), chosen)
+    schema = pa.schema([*stream.schema, *scorer.added.fields()], metadata=stream.schema.metadata)
+
+    def annotated() -> Iterator[pa.RecordBatch]:
+        for batch, probabilities in scorer.probabilities(stream, texts):
+            yield pa.RecordBatch.from_arrays([*batch.columns, *scorer.added.arrays(probabilities)], schema=schema)
+
+    return pa.RecordBatchReader.from_batches(schema, annotated())
+
+
+def _one_array(column: pa.ChunkedArray) -> pa.Array:
+    combined = column.combine_chunks()
+    if not isinstance(combined, pa.ChunkedArray):
+        return combined
+    return combined.chunk(0) if combined.num_chunks else pa.array([], column.type)
+
+
+def _pandas_column(series: Any, name: str, lenient: bool) -> pa.Array:
+    """One pandas column as Arrow; numbers among texts are read as text, as they would be in a CSV."""
+    try:
+        return pa.array(series, from_pandas=True)
+    except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError, OverflowError, UnicodeEncodeError):
+        pass
+    values: list[str | None] = []
+    for row, value in enumerate(series):
+        if value is None or value != value:  # NaN and NaT are not equal to themselves
+            values.append(None)
+        elif isinstance(value, str):
+            values.append(value.encode("utf-8", "replace").decode("utf-8"))  # a lone surrogate becomes "?"
+        elif isinstance(value, (int, float)):
+            values.append(str(value))
+        elif lenient:
+            return pa.nulls(len(series), pa.binary(1))  # no type of Arrow; nobody may have asked for this column
+        else:
+            raise InputError(
+                f"column {name!r} holds a {type(value).__name__} in row {row} (counted from 0), which is no text. "
+                "Turn the column into text first, or name another with text_column."
+            )
+    return pa.array(values, pa.large_string())
+
+
+def _foreign(kind: type, table: pa.Table) -> Any:
+    """`table` as a frame of another library, if its class knows how."""
+    duckdb = sys.modules.get("duckdb")
+    if duckdb is not None and issubclass(kind, duckdb.DuckDBPyRelation):
+        return duckdb.from_arrow(table)
+    convert = getattr(kind, "from_arrow", None)
+    try:
+        return table if convert is None else convert(table)
+    except TypeError:  # its from_arrow wants more than a table
+        return table

@@ -1,0 +1,121 @@
+"""Reads labelled reviews into memory for training and evaluation: readers in, texts and raw labels out."""
+
+from __future__ import annotations
+
+import hashlib
+import unicodedata
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from sentiment_batch import columns
+from sentiment_batch.errors import InputError
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from sentiment_batch.readers.base import Reader
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Labelled:
+    """Reviews with their labels as written; the four sequences are of one length, n."""
+
+    name: str
+    """Where they come from, for messages."""
+    texts: list[str]
+    labels: list[object]
+    """Of any type; see `labels.infer`."""
+    groups: list[object] | None
+    """What keeps rows together when they are split, such as a film; None if no column was named."""
+    by: dict[str, list[object]]
+    """Further columns, by name."""
+    text_columns: tuple[str, ...]
+    label_column: str
+    num_blank: int
+    """Rows that were left out because they hold no text."""
+
+
+def read(
+    reader: Reader,
+    name: str,
+    *,
+    text_columns: Sequence[str] = (),
+    label_column: str | None = None,
+    group_column: str | None = None,
+    by: Sequence[str] = (),
+) -> Labelled:
+    """All labelled rows of `reader`; those without text are counted and left out.
+
+    Args:
+        reader: an open table.
+        name: its path, for messages.
+        text_columns: what the user named; found by name else.
+        label_column: likewise.
+        group_column: a column whose equal values stay together.
+        by: further columns to keep.
+
+    Raises:
+        InputError: a column is missing or cannot be found, or the rows cannot be read.
+    """
+    found = text_columns_of(reader, text_columns)
+    label = columns.find_label(reader.schema, label_column)
+    kept = [label, *([group_column] if group_column else []), *by]
+    for column in kept[1:]:
+        columns.check_column(reader.schema, column, "--group-column" if column == group_column else "--by")
+    if label in found:
+        raise InputError(f"column {label!r} would be text and label at once. Name both: --text-column, --label-column.")
+    texts: list[str | None] = []
+    values: dict[str, list[object]] = {column: [] for column in kept}
+    for split in reader.splits():
+        for batch in reader.batches(split):
+            texts += columns.texts_of(batch, found, start=len(texts)).to_pylist()
+            for column in values:
+                values[column] += batch.column(column).to_pylist()
+    full = [row for row, text in enumerate(texts) if text is not None and not is_blank(text)]
+    return Labelled(
+        name=name,
+        texts=[text for row in full if (text := texts[row]) is not None],
+        labels=[values[label][row] for row in full],
+        groups=[values[group_column][row] for row in full] if group_column else None,
+        by={column: [values[column][row] for row in full] for column in by},
+        text_columns=tuple(found),
+        label_column=label,
+        num_blank=len(texts) - len(full),
+    )
+
+
+def is_blank(text: str) -> bool:
+    """Whether a text holds nothing but white space."""
+    return not text or text.isspace()
+
+
+def fingerprint(text: str, seed: int = 0) -> bytes:
+    """16 bytes that stand for a text whatever its case, blanks and Unicode form; another seed gives other bytes."""
+    plain = " ".join(unicodedata.normalize("NFKC", text).casefold().split())
+    return hashlib.blake2b(
+        plain.encode("utf-8", "surrogatepass"), digest_size=16, salt=seed.to_bytes(16, "big")
+    ).digest()
+
+
+def text_columns_of(reader: Reader, chosen: Sequence[str] = ()) -> list[str]:
+    """The columns of the text in an open table; looks at its first rows only where no name is known.
+
+    Raises:
+        InputError: a chosen column is not there, or none can be found.
+    """
+    try:
+        return columns.find_text(reader.schema, chosen)
+    except InputError:
+        if chosen:
+            raise
+        return columns.find_text(reader.schema, chosen, first_batch(reader))
+
+
+def first_batch(reader: Reader) -> pa.RecordBatch | None:
+    """The first rows of a table, None where it has none; the splits can be read again afterwards."""
+    for split in reader.splits():
+        for batch in reader.batches(split):
+            if batch.num_rows:
+                return batch
+    return None

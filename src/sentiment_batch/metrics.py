@@ -1,0 +1,93 @@
+"""What is measured of a classifier: probabilities and true classes in, accuracy, F1, loss and tables out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ClassMetrics:
+    """One class of a per-class table."""
+
+    label: str
+    precision: float
+    recall: float
+    f1: float
+    rows: int
+    """Rows that truly have the label."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Metrics:
+    """How well a classifier does on some rows."""
+
+    rows: int
+    accuracy: float
+    macro_f1: float
+    """The mean of the classes' F1, so that a rare class counts as much as a frequent one; of classes in the data."""
+    loss: float
+    """Mean cross-entropy, in nats."""
+    classes: tuple[ClassMetrics, ...]
+    confusion: tuple[tuple[int, ...], ...]
+    """(K, K): rows of class i that were taken for class j."""
+    labels: tuple[str, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values."""
+        return asdict(self)
+
+    def __str__(self) -> str:
+        return f"accuracy {self.accuracy:.4f}, macro F1 {self.macro_f1:.4f}, loss {self.loss:.4f} on {self.rows:,} rows"
+
+    def table(self) -> str:
+        """The per-class table and the confusion matrix, as text."""
+        width = max(10, *(len(label) for label in self.labels))
+        lines = [f"{'':{width}}  precision  recall      F1     rows"]
+        lines += [
+            f"{one.label:{width}}  {one.precision:9.4f}  {one.recall:6.4f}  {one.f1:6.4f}  {one.rows:7,}"
+            for one in self.classes
+        ]
+        cell = max(8, *(len(label) for label in self.labels))
+        lines += ["", f"{'true / predicted':{width}}  " + "  ".join(f"{label:>{cell}}" for label in self.labels)]
+        for label, row in zip(self.labels, self.confusion, strict=True):
+            lines.append(f"{label:{max(width, 16)}}  " + "  ".join(f"{count:>{cell},}" for count in row))
+        return "\n".join(lines)
+
+
+def measure(
+    probabilities: npt.NDArray[np.floating[Any]], codes: npt.NDArray[np.int64], labels: Sequence[str]
+) -> Metrics:
+    """Measure predictions.
+
+    Args:
+        probabilities: (n, K), n at least 1.
+        codes: (n,) the true class numbers.
+        labels: the K names.
+    """
+    from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
+
+    numbers = list(range(len(labels)))
+    best = probabilities.argmax(axis=1)
+    precision, recall, f1, support = precision_recall_fscore_support(codes, best, labels=numbers, zero_division=0.0)
+    present = support > 0
+    chosen = probabilities[np.arange(len(codes)), codes].astype(np.float64)
+    classes = tuple(
+        ClassMetrics(
+            label=label, precision=float(precision[k]), recall=float(recall[k]), f1=float(f1[k]), rows=int(support[k])
+        )
+        for k, label in enumerate(labels)
+    )
+    return Metrics(
+        rows=len(codes),
+        accuracy=float((best == codes).mean()),
+        macro_f1=float(f1[present].mean()),
+        loss=float(-np.log(np.maximum(chosen, np.finfo(np.float32).tiny)).mean()),
+        classes=classes,
+        confusion=tuple(tuple(int(count) for count in row) for row in confusion_matrix(codes, best, labels=numbers)),
+        labels=tuple(labels),
+    )

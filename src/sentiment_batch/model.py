@@ -1,0 +1,283 @@
+"""The classifier: its own torch module for training, any stock sequence classifier for scoring, and their folder."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import nn
+
+from sentiment_batch.errors import ModelError, first_line, listed
+from sentiment_batch.settings import META
+
+if TYPE_CHECKING:
+    from tokenizers import Tokenizer
+
+ATTENTION = "sdpa"
+"""Always named: a model folder's own configuration could ask for an implementation that is fetched from the Hub."""
+
+
+class SentimentClassifier(nn.Module):
+    """A DistilBERT encoder, the [CLS] vector of its last hidden state, dropout, and one linear layer.
+
+    Args:
+        encoder: a `DistilBertModel`.
+        num_labels: K classes; 2K may not exceed the encoder's width (see `to_stock`).
+        dropout: probability of zeroing an element of the [CLS] vector while training.
+    """
+
+    def __init__(self, encoder: Any, num_labels: int, dropout: float) -> None:
+        super().__init__()
+        if 2 * num_labels > encoder.config.dim:
+            raise ModelError(
+                f"{num_labels} classes need an encoder at least {2 * num_labels} wide; this one is "
+                f"{encoder.config.dim}. Take a wider --base, or fewer labels."
+            )
+        self.encoder = encoder
+        self.dropout = nn.Dropout(dropout)
+        self.linear = nn.Linear(encoder.config.dim, num_labels)
+        nn.init.normal_(self.linear.weight, std=encoder.config.initializer_range)
+        nn.init.zeros_(self.linear.bias)
+
+    def forward(self, ids_BT: torch.Tensor, mask_BT: torch.Tensor | None = None) -> torch.Tensor:
+        """Logits (B, K) of token ids (B, T); the mask (B, T) is true where a token is, None where all are."""
+        hidden_BTD = self.encoder(input_ids=ids_BT, attention_mask=mask_BT).last_hidden_state
+        logits: torch.Tensor = self.linear(self.dropout(hidden_BTD[:, 0]))
+        return logits
+
+    def to_stock(self, labels: Sequence[str]) -> Any:
+        """The same function as a stock `DistilBertForSequenceClassification`, in float32, on the CPU.
+
+        The stock head is `classifier(relu(pre_classifier(cls)))`. Rows 0..K-1 of `pre_classifier` hold the linear layer
+        (W, b), rows K..2K-1 hold (-W, -b), and row k of `classifier` takes row k minus row K+k: relu(z) - relu(-z) = z.
+        """
+        from transformers import DistilBertConfig, DistilBertForSequenceClassification
+
+        settings = self.encoder.config.to_dict()
+        settings |= {
+            "architectures": ["DistilBertForSequenceClassification"],
+            "id2label": dict(enumerate(labels)),
+            "label2id": {label: number for number, label in enumerate(labels)},
+            "problem_type": "single_label_classification",
+            "seq_classif_dropout": self.dropout.p,
+            "dtype": "float32",
+        }
+        config = DistilBertConfig(**settings)
+        with torch.random.fork_rng(devices=[]):  # building draws initial weights; training must not feel it
+            stock = DistilBertForSequenceClassification._from_config(config, attn_implementation=ATTENTION)
+        stock.distilbert.load_state_dict(self.encoder.state_dict())
+        weight_KD, bias_K = self.linear.weight.detach().cpu(), self.linear.bias.detach().cpu()
+        classes = len(labels)
+        with torch.no_grad():
+            for parameter in (*stock.pre_classifier.parameters(), *stock.classifier.parameters()):
+                parameter.zero_()
+            stock.pre_classifier.weight[: 2 * classes] = torch.cat([weight_KD, -weight_KD])
+            stock.pre_classifier.bias[: 2 * classes] = torch.cat([bias_K, -bias_K])
+            one = torch.eye(classes)
+            stock.classifier.weight[:, : 2 * classes] = torch.cat([one, -one], dim=1)
+        return stock.eval()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Loaded:
+    """A stock sequence classifier, ready to score."""
+
+    network: Any
+    """The transformers model, in eval mode, on its device and in its dtype."""
+    backend: Tokenizer
+    labels: tuple[str, ...]
+    meta: dict[str, Any] | None
+    """What sentiment_batch.json says, None for a model of somebody else."""
+    positions: int
+    """Most tokens of one text that the model and its tokeniser take."""
+    width: int
+    pad_id: int
+
+    def logits(self, ids_BT: torch.Tensor, mask_BT: torch.Tensor | None) -> torch.Tensor:
+        """Logits (B, K) in float32 on the model's device."""
+        with torch.inference_mode():
+            output: torch.Tensor = self.network(input_ids=ids_BT, attention_mask=mask_BT).logits
+        return output.float()
+
+    def to(self, device: str, dtype: str) -> Loaded:
+        """The same model on another device and in another dtype; this one is used up."""
+        return replace(self, network=self.network.to(device=device, dtype=getattr(torch, dtype)))
+
+
+def load_base(folder: Path) -> tuple[Any, Any]:
+    """The encoder to fine-tune, in float32, and its tokeniser.
+
+    Attention dropout is 0: it would shut out the fused attention kernels. The dropout elsewhere stays the base's.
+
+    Raises:
+        ModelError: it is no DistilBERT, or weights are missing.
+    """
+    from transformers import AutoConfig, DistilBertModel
+
+    with quiet(), _failures_named(folder):
+        config = AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+        if config.model_type != "distilbert":
+            raise ModelError(
+                f"{folder} is a {config.model_type} model; the classifier is built on DistilBERT. Take a DistilBERT "
+                "base such as distilbert/distilbert-base-uncased, or minilm."
+            )
+        config.attention_dropout = 0.0
+        encoder, info = DistilBertModel.from_pretrained(folder, config=config, **_loading_arguments())
+        tokenizer = _tokenizer(folder)
+    if info["missing_keys"]:
+        raise ModelError(
+            f"{folder} lacks weights of the encoder: {listed(sorted(info['missing_keys']), 3)}. Fetch it again."
+        )
+    return encoder, tokenizer
+
+
+def load_classifier(folder: Path, labels: tuple[str, ...] | None = None) -> Loaded:
+    """A saved sequence classifier of any family, in float32 on the CPU.
+
+    Args:
+        folder: a stock Hugging Face folder.
+        labels: names in the model's order, for one that only knows LABEL_0 and the like.
+
+    Raises:
+        ModelError: files are missing or damaged, the head has no trained weights, it is no single-label classifier, or
+            its labels have no names.
+    """
+    from transformers import AutoConfig, AutoModelForSequenceClassification
+
+    with quiet(), _failures_named(folder):
+        config = AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+        kind = AutoModelForSequenceClassification._model_mapping.get(type(config), None)
+        if kind is None:
+            raise ModelError(
+                f"{folder} is a {config.model_type} model, which has no sequence classifier. Name another."
+            )
+        arguments = _loading_arguments()
+        if not getattr(kind, "_supports_sdpa", False):
+            arguments["attn_implementation"] = "eager"
+        network, info = AutoModelForSequenceClassification.from_pretrained(folder, config=config, **arguments)
+        tokenizer = _tokenizer(folder)
+    if info["missing_keys"]:
+        raise ModelError(
+            f"{folder} has no trained weights for {listed(sorted(info['missing_keys']), 3)}; it would score at random. "
+            "Train a classifier on it with sentiment-batch train --base."
+        )
+    return Loaded(
+        network=network.eval(),
+        backend=tokenizer.backend_tokenizer,
+        labels=_label_names(config, labels, folder),
+        meta=read_meta(folder),
+        positions=_positions(config, tokenizer.model_max_length),
+        width=config.hidden_size,
+        pad_id=tokenizer.pad_token_id if tokenizer.pad_token_id is not None else 0,
+    )
+
+
+def save_classifier(
+    folder: Path, classifier: SentimentClassifier, tokenizer: Any, labels: Sequence[str], max_length: int
+) -> None:
+    """Write the classifier to `folder` as a stock Hugging Face model; `max_length` becomes its tokeniser's limit."""
+    with quiet():
+        classifier.to_stock(labels).save_pretrained(folder)
+        tokenizer.model_max_length = max_length
+        tokenizer.save_pretrained(folder)
+
+
+def read_meta(folder: Path) -> dict[str, Any] | None:
+    """What sentiment_batch.json says, None where there is none.
+
+    Raises:
+        ModelError: it is there but damaged.
+    """
+    try:
+        meta = json.loads((folder / META).read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError) as error:
+        raise ModelError(f"{folder / META} is damaged: {first_line(error)}. Restore it, or train again.") from error
+    if not isinstance(meta, dict) or not {"labels", "text"} <= meta.keys():
+        raise ModelError(f"{folder / META} is damaged: it names no labels or text policy. Restore it, or train again.")
+    return meta
+
+
+@contextlib.contextmanager
+def quiet() -> Iterator[None]:
+    """Keep what transformers prints while loading off the terminal: it is not ours."""
+    from transformers.utils import logging as transformers_logging
+
+    verbosity = transformers_logging.get_verbosity()
+    progress = transformers_logging.is_progress_bar_enabled()
+    transformers_logging.set_verbosity_error()
+    transformers_logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        transformers_logging.set_verbosity(verbosity)
+        if progress:
+            transformers_logging.enable_progress_bar()
+
+
+def _loading_arguments() -> dict[str, Any]:
+    return {
+        "local_files_only": True,
+        "trust_remote_code": False,
+        "use_safetensors": True,
+        "attn_implementation": ATTENTION,
+        "dtype": torch.float32,
+        "output_loading_info": True,
+    }
+
+
+def _tokenizer(folder: Path) -> Any:
+    from transformers import AutoTokenizer
+
+    tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+    if not tokenizer.is_fast:
+        raise ModelError(f"{folder} has no tokenizer.json. Save its tokeniser again with a current transformers.")
+    return tokenizer
+
+
+@contextlib.contextmanager
+def _failures_named(folder: Path) -> Iterator[None]:
+    """What goes wrong while a folder is loaded is the folder's fault; say which, in one line."""
+    try:
+        yield
+    except (ModelError, KeyboardInterrupt, torch.OutOfMemoryError, MemoryError):
+        raise
+    except Exception as error:  # transformers, safetensors and tokenizers have no common error
+        raise ModelError(
+            f"{folder} cannot be loaded: {type(error).__name__}: {first_line(error)} Fetch it again, or name another model."
+        ) from error
+
+
+def _label_names(config: Any, chosen: tuple[str, ...] | None, folder: Path) -> tuple[str, ...]:
+    names = tuple(str(config.id2label[number]) for number in sorted(config.id2label))
+    if len(names) < 2 or config.problem_type in {"regression", "multi_label_classification"}:
+        raise ModelError(
+            f"{folder} gives {config.problem_type or 'a single number'}, not one of several labels. Name another model."
+        )
+    if chosen is not None:
+        if len(chosen) != len(names) or len(set(chosen)) < len(chosen):
+            raise ModelError(f"--labels names {listed(chosen)}; this model needs {len(names)} different ones.")
+        return chosen
+    if all(re.fullmatch(r"LABEL_\d+", name) for name in names):
+        raise ModelError(
+            f"{folder} calls its labels {listed(names)}, which says nothing. Name them in this order with "
+            "--labels, such as --labels negative,positive."
+        )
+    if len(set(names)) < len(names):
+        raise ModelError(f"{folder} gives one name to several labels: {listed(names)}. Name them with --labels.")
+    return names
+
+
+def _positions(config: Any, tokenizer_limit: int) -> int:
+    """Most tokens that fit: RoBERTa and its kin count positions from after the padding id."""
+    positions = int(getattr(config, "max_position_embeddings", 0) or tokenizer_limit)
+    if config.model_type in {"roberta", "xlm-roberta", "camembert", "longformer", "xlm-roberta-xl", "xmod"}:
+        positions -= int(config.pad_token_id or 0) + 1
+    return min(positions, int(tokenizer_limit))

@@ -1,0 +1,29 @@
+"""Gives columns names that differ from each other; it reads nothing."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+
+def distinct(header: Sequence[str]) -> list[str]:
+    """Names that differ from each other: an empty one becomes `column_3`, a repeated one `name_2`.
+
+    >>> distinct(["text", "", "text", "text_2"])
+    ['text', 'column_2', 'text_3', 'text_2']
+    """
+    taken = set(header)
+    seen: set[str] = set()
+    names = []
+    for position, name in enumerate(header, 1):
+        stem, number = (name, 2) if name else ("column", position)
+        new = name if name and name not in seen else f"{stem}_{number}"
+        while new != name and new in taken:
+            number += 1
+            new = f"{stem}_{number}"
+        seen.add(name)
+        taken.add(new)
+        names.append(new)
+    return names

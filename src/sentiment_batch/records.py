@@ -1,0 +1,39 @@
+"""What travels between the rooms: small frozen records of plain values; no behaviour beyond what they can derive."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Split:
+    """A unit of reading: the same split of the same input always gives the same rows in the same order."""
+
+    index: int
+    """Position among the splits of the input, from 0; reading them in this order gives the input's row order."""
+    label: str
+    """What a person calls it, for messages: `reviews.parquet, row group 3`."""
+    num_rows: int | None = None
+    """Rows in the split where the format knows without reading them."""
+    key: tuple[str | int, ...] = ()
+    """What the reader needs to find the split again; only the reader that made it looks inside."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ReadOptions:
+    """What a user may say about the input's format; a reader ignores what does not concern it."""
+
+    encoding: str | None = None
+    """Text encoding of CSV and JSON lines; None takes the byte order mark's, else UTF-8."""
+    delimiter: str | None = None
+    """One character between the fields of a CSV; None finds it in the first lines."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class WriteOptions:
+    """What a user may say about the output's format; a writer ignores what does not concern it."""
+
+    overwrite: bool = False
+    """Replace what is at the destination."""
+    delimiter: str | None = None
+    """One character between the fields of a CSV; None takes the suffix's (`.tsv`: a tab), else a comma."""

@@ -1,0 +1,125 @@
+"""Words about a trained model: what was learned in, the model card and the training log as text out."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+CARD = """---
+{head}
+---
+
+# {name}
+
+A sentiment classifier: {labels}. Fine-tuned from `{base}` with
+[sentiment-batch](https://pypi.org/project/sentiment-batch/) {version}.
+
+The model is a DistilBERT encoder, the [CLS] vector of its last hidden state, dropout, and one linear layer with a
+softmax. It is saved as a stock `DistilBertForSequenceClassification`, so that any tool of the Hugging Face family
+loads it without remote code.
+
+## Use
+
+```
+sentiment-batch score reviews.parquet scored.parquet --model {name}
+```
+
+```python
+from transformers import pipeline
+
+classify = pipeline("text-classification", model="{name}", truncation=True)
+```
+
+Texts of more than {max_length} tokens are cut by sentiment-batch as in training (`{long_text}`); a stock pipeline keeps
+their head. Names of special tokens such as "[SEP]" inside a text are read as text by sentiment-batch.
+
+## How well it does
+
+| on | rows | accuracy | macro F1 | loss |
+|---|---|---|---|---|
+{results}
+
+## How it was trained
+
+- Data: {rows} texts, {classes}. Labels were read as: {mapping}.
+- The state with the lowest validation loss is kept: step {step}, epoch {epoch}.
+- Settings: {settings}.
+- Attention dropout was off; the dropout elsewhere in the encoder was the base's.
+
+The classifier knows the kind of text that it was trained on and nothing else; measure it on your own labelled rows with
+`sentiment-batch evaluate` before you rely on it.
+"""
+
+
+def model_card(meta: Mapping[str, Any], name: str) -> str:
+    """The README.md of a model folder, with the YAML head that the Hub reads.
+
+    Args:
+        meta: what sentiment_batch.json holds.
+        name: the folder's name.
+    """
+    measured = {what: one for what, one in meta["metrics"].items() if one is not None}
+    shown = {key: value for key, value in meta["settings"].items() if value is not None and key != "base"}
+    return CARD.format(
+        head=_head(meta, measured, name),
+        name=name,
+        labels=", ".join(meta["labels"]["labels"]),
+        base=meta["base"],
+        version=meta["version"],
+        max_length=meta["text"]["max_length"],
+        long_text=meta["text"]["long_text"],
+        results="\n".join(
+            f"| {what} | {one['rows']:,} | {one['accuracy']:.4f} | {one['macro_f1']:.4f} | {one['loss']:.4f} |"
+            for what, one in measured.items()
+        ),
+        rows=f"{meta['data']['training_rows']:,}",
+        classes=", ".join(f"{count:,} {label}" for label, count in meta["data"]["classes"].items()),
+        mapping=meta["data"]["mapping"],
+        step=meta["best"]["step"],
+        epoch=f"{meta['best']['epoch']:g}",
+        settings=", ".join(f"{key.replace('_', ' ')} {value}" for key, value in shown.items()),
+    )
+
+
+def training_log(entries: Sequence[Mapping[str, Any]]) -> str:
+    """The history of a run as CSV, a row per validation."""
+    text = io.StringIO()
+    writer = csv.DictWriter(text, fieldnames=list(entries[0]), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(entries)
+    return text.getvalue()
+
+
+def history_table(entries: Sequence[Mapping[str, Any]]) -> str:
+    """The history of a run for a terminal; the state that is kept is marked."""
+    kept = max((place for place, entry in enumerate(entries) if entry["best"]), default=0)
+    lines = ["  epoch    step  training loss  validation loss  accuracy  macro F1"]
+    for place, entry in enumerate(entries):
+        lines.append(
+            f"{entry['epoch']:7g} {entry['step']:7,} {entry['training_loss']:14.4f} {entry['validation_loss']:16.4f} "
+            f"{entry['accuracy']:9.4f} {entry['macro_f1']:9.4f}{'  <- kept' if place == kept else ''}"
+        )
+    return "\n".join(lines)
+
+
+def _head(meta: Mapping[str, Any], measured: Mapping[str, Any], name: str) -> str:
+    """The card's YAML; JSON strings are YAML strings, whatever they hold."""
+    lines = ["library_name: transformers", "pipeline_tag: text-classification", "tags:", "- sentiment-analysis"]
+    if "/" in meta["base"] and not meta["base"].startswith((".", "/", "~")):
+        lines.append(f"base_model: {json.dumps(meta['base'])}")
+    lines += ["model-index:", f"- name: {json.dumps(name)}", "  results:"]
+    for what, one in measured.items():
+        lines += [
+            "  - task:",
+            "      type: text-classification",
+            "    dataset:",
+            f"      name: {json.dumps(what + ' rows')}",
+            "      type: custom",
+            "    metrics:",
+            f"    - type: accuracy\n      value: {one['accuracy']:.4f}",
+            f"    - type: f1\n      name: macro F1\n      value: {one['macro_f1']:.4f}",
+        ]
+    return "\n".join(lines)

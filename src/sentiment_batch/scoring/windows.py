@@ -1,0 +1,73 @@
+"""Cuts a stream of record batches into windows of rows to score together: where they end depends on the rows alone."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from sentiment_batch.columns import texts_of
+
+WINDOW_ROWS = 8_192
+"""Enough for batches of nearly equal lengths."""
+WINDOW_BYTES = 32 * 2**20
+"""Of text; a window of fewer rows where they are long."""
+HELD_BYTES = 256 * 2**20
+"""Of all columns: wide rows do not pile up while a window fills."""
+
+
+@dataclass(kw_only=True, slots=True)
+class Window:
+    """Some rows of the input, in order."""
+
+    batches: list[pa.RecordBatch] = field(default_factory=list)
+    """Their columns, as they came from the reader; never copied together, so that no type can change."""
+    texts: list[pa.LargeStringArray] = field(default_factory=list)
+    """The text of each row, an array per batch."""
+    rows: int = 0
+    text_bytes: int = 0
+    held_bytes: int = 0
+
+    def add(self, batch: pa.RecordBatch, texts: pa.LargeStringArray, text_bytes: int) -> None:
+        """Take some rows."""
+        self.batches.append(batch)
+        self.texts.append(texts)
+        self.rows += batch.num_rows
+        self.text_bytes += text_bytes
+        self.held_bytes += batch.nbytes
+
+
+def windows(batches: Iterable[pa.RecordBatch], text_columns: Sequence[str]) -> Iterator[Window]:
+    """The rows of `batches`, divided into windows; no row is lost or moved."""
+    window = Window()
+    seen = 0
+    for batch in batches:
+        texts = texts_of(batch, text_columns, start=seen)
+        lengths = pc.fill_null(pc.binary_length(texts), 0).to_numpy(zero_copy_only=False)
+        ends = np.concatenate([[0], np.cumsum(lengths)])
+        start = 0
+        while start < batch.num_rows:
+            stop = _fitting(ends, start, window, batch.num_rows)
+            if stop == start:  # full
+                yield window
+                window = Window()
+                continue
+            window.add(batch.slice(start, stop - start), texts[start:stop], int(ends[stop] - ends[start]))
+            start = stop
+        seen += batch.num_rows
+        if window.held_bytes > HELD_BYTES:
+            yield window
+            window = Window()
+    if window.rows:
+        yield window
+
+
+def _fitting(ends: np.ndarray[tuple[int], np.dtype[np.int64]], start: int, window: Window, rows: int) -> int:
+    """The end of the run of rows from `start` that still fits into the window; at least one row into an empty one."""
+    room = WINDOW_BYTES - window.text_bytes
+    by_bytes = int(np.searchsorted(ends, ends[start] + room, side="right")) - 1
+    stop = min(by_bytes, start + WINDOW_ROWS - window.rows, rows)
+    return max(stop, start + 1 if window.rows == 0 else start)

@@ -1,0 +1,127 @@
+"""What a user may set for training and scoring: frozen, checked at once, in plain values that can be stored as JSON."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+from sentiment_batch.errors import UsageError
+
+LongText = Literal["head", "head-tail", "windows"]
+LONG_TEXT: tuple[str, ...] = get_args(LongText)
+"""What happens to a text of more tokens than fit: keep its head, its head and tail, or score it in windows."""
+DTYPES = ("auto", "float32", "bfloat16", "float16")
+CLASS_WEIGHTS = ("none", "auto")
+
+DEFAULT_BASE = "distilbert/distilbert-base-uncased"
+DEFAULT_HUB_MODEL = "distilbert/distilbert-base-uncased-finetuned-sst-2-english"
+DEFAULT_MODEL_FOLDER = "sentiment-model"
+META = "sentiment_batch.json"
+"""The file that makes a stock model folder one of ours: label mapping, text policy, seeds, metrics."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TrainSettings:
+    """The settings of one training run; the defaults are those of `sentiment-batch train`."""
+
+    base: str = DEFAULT_BASE
+    """A Hub id, a folder, or `minilm`."""
+    epochs: int = 3
+    batch_size: int = 16
+    """Texts per optimiser step."""
+    learning_rate: float | None = None
+    """Peak of the schedule; None takes the one that fits the encoder's width."""
+    weight_decay: float = 0.01
+    """AdamW's, on weight matrices only."""
+    warmup: float = 0.1
+    """Share of the steps in which the learning rate rises from 0."""
+    dropout: float = 0.1
+    """Before the linear layer."""
+    max_length: int | None = None
+    """Tokens per text, special ones included; None takes what the encoder has positions for."""
+    long_text: LongText = "head-tail"
+    patience: int | None = 2
+    """Validations in a row without a better loss before training stops; None never stops early."""
+    class_weights: str = "none"
+    """`auto` weighs each class by the inverse of its frequency."""
+    val_size: float = 0.1
+    """Share of the texts held back for validation."""
+    seed: int = 42
+    device: str = "auto"
+    dtype: str = "auto"
+    limit: int | None = None
+    """Train on a sample of so many rows, drawn with the seed."""
+
+    def __post_init__(self) -> None:
+        _at_least(self.epochs, 1, "--epochs")
+        _at_least(self.batch_size, 1, "--batch-size")
+        _between(self.weight_decay, 0.0, 1.0, "--weight-decay")
+        _between(self.warmup, 0.0, 1.0, "--warmup")
+        _between(self.dropout, 0.0, 0.95, "--dropout")
+        _one_of(self.long_text, LONG_TEXT, "--long-text")
+        _one_of(self.class_weights, CLASS_WEIGHTS, "--class-weights")
+        _one_of(self.dtype, DTYPES, "--dtype")
+        if self.learning_rate is not None and not 0.0 < self.learning_rate < 1.0:
+            raise UsageError(f"--learning-rate is {self.learning_rate}; it must lie between 0 and 1, such as 5e-5.")
+        if self.long_text == "windows":
+            raise UsageError("--long-text windows is for scoring; train with head or head-tail.")
+        if self.max_length is not None:
+            _at_least(self.max_length, 8, "--max-length")
+        if self.patience is not None:
+            _at_least(self.patience, 1, "--patience")
+        if self.limit is not None:
+            _at_least(self.limit, 2, "--limit")
+        if not 0.0 < self.val_size < 1.0:
+            raise UsageError(f"--val-size is {self.val_size}; it must lie between 0 and 1, such as 0.1.")
+        if not 0 <= self.seed < 2**32:
+            raise UsageError(f"--seed is {self.seed}; it must lie between 0 and {2**32 - 1}.")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ScoreSettings:
+    """How a model is loaded and what it writes; the defaults are those of `sentiment-batch score`."""
+
+    device: str = "auto"
+    dtype: str = "auto"
+    batch_tokens: int | None = None
+    """Tokens per batch, padding included; None takes the device's."""
+    max_length: int | None = None
+    """Tokens per text; None takes what the model was trained with, else its positions."""
+    long_text: LongText | None = None
+    """None takes what the model was trained with, else `head`."""
+    labels: tuple[str, ...] | None = None
+    """Names for a model that only knows LABEL_0, LABEL_1, in its order."""
+    probabilities: bool = False
+    """Add a column with the probability of each label."""
+    prefix: str = "sentiment"
+    """Begins the name of every column that is added."""
+    decimals: int = 4
+    """Decimals of the written probabilities."""
+
+    def __post_init__(self) -> None:
+        _one_of(self.dtype, DTYPES, "--dtype")
+        if self.long_text is not None:
+            _one_of(self.long_text, LONG_TEXT, "--long-text")
+        if self.batch_tokens is not None:
+            _at_least(self.batch_tokens, 1, "--batch-tokens")
+        if self.max_length is not None:
+            _at_least(self.max_length, 8, "--max-length")
+        if not 0 <= self.decimals <= 7:
+            raise UsageError(f"--decimals is {self.decimals}; float32 has 0 to 7 of them.")
+        if not self.prefix:
+            raise UsageError("--prefix is empty; give the added columns a name, such as sentiment.")
+
+
+def _at_least(value: int, least: int, option: str) -> None:
+    if value < least:
+        raise UsageError(f"{option} is {value}; it must be at least {least}.")
+
+
+def _between(value: float, least: float, most: float, option: str) -> None:
+    if not least <= value <= most:
+        raise UsageError(f"{option} is {value}; it must lie between {least:g} and {most:g}.")
+
+
+def _one_of(value: str, known: tuple[str, ...], option: str) -> None:
+    if value not in known:
+        raise UsageError(f"{option} is {value!r}; it must be one of {', '.join(known)}.")

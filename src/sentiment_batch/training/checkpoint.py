@@ -1,0 +1,129 @@
+"""Keeps the best state of a run on disk while it trains, and publishes it as the model folder at the end."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+from sentiment_batch.errors import OutputError, first_line
+from sentiment_batch.report import model_card, training_log
+from sentiment_batch.settings import META
+
+
+class Checkpoint:
+    """The work folder `OUTPUT.training` of one run.
+
+    `best/` in it is a complete model folder that can be scored with; it is replaced by a rename, so a run that is
+    killed leaves the best state it had reached.
+
+    Args:
+        output: the model folder to publish.
+        overwrite: replace a model that is there.
+
+    Raises:
+        OutputError: something is at `output` that may not be replaced, or the folder cannot be made.
+    """
+
+    def __init__(self, output: str | Path, *, overwrite: bool) -> None:
+        self.output = Path(output).expanduser()
+        self.work = self.output.with_name(self.output.name + ".training")
+        self.best = self.work / "best"
+        if not self.output.name:
+            raise OutputError(f"{output} cannot be a model folder. Name a new folder with --output.")
+        check_replaceable(self.output, overwrite)
+        with _failures_named(self.work):
+            shutil.rmtree(self.work, ignore_errors=True)
+            self.work.mkdir(parents=True)
+
+    def save(self, fill: Callable[[Path], None]) -> None:
+        """Replace `best/` by what `fill` writes into an empty folder."""
+        new = self.work / "new"
+        with _failures_named(self.work):
+            shutil.rmtree(new, ignore_errors=True)
+            new.mkdir()
+            fill(new)
+            _sync(new)
+            shutil.rmtree(self.best, ignore_errors=True)
+            new.rename(self.best)
+
+    def describe(self, meta: dict[str, Any], history: list[dict[str, Any]]) -> None:
+        """Write sentiment_batch.json, README.md and training_log.csv into `best/`."""
+        with _failures_named(self.best):
+            text = json.dumps(meta, indent=2, ensure_ascii=False) + "\n"
+            (self.best / META).write_text(text, encoding="utf-8")
+            (self.best / "README.md").write_text(model_card(meta, self.output.name), encoding="utf-8")
+            (self.best / "training_log.csv").write_text(training_log(history), encoding="utf-8")
+            _sync(self.best)
+
+    def publish(self) -> Path:
+        """Move `best/` to the output in one rename, and remove the work folder."""
+        with _failures_named(self.output):
+            if self.output.exists():
+                # Two renames: there is a moment without a model, but never a half-written one.
+                self.output.rename(self.work / "old")
+            self.best.rename(self.output)
+            _sync_folder(self.output.parent)
+            shutil.rmtree(self.work, ignore_errors=True)
+        return self.output
+
+    def discard(self) -> None:
+        """Remove the work folder if no state was saved; a saved one stays for the user."""
+        if not self.best.exists():
+            shutil.rmtree(self.work, ignore_errors=True)
+
+
+def check_replaceable(folder: str | Path, overwrite: bool) -> None:
+    """Make sure that a model may be put at `folder`.
+
+    Raises:
+        OutputError: a file is there, a model without `overwrite`, or a folder that holds other things.
+    """
+    output = Path(folder).expanduser()
+    if not output.exists() and not output.is_symlink():
+        return
+    if not output.is_dir():
+        raise OutputError(f"{output} is a file; a model is a folder. Name another with --output.")
+    if not any(output.iterdir()):
+        return
+    if not overwrite:
+        raise OutputError.exists(str(output))
+    if not (output / "config.json").exists():
+        raise OutputError(f"{output} holds other things than a model, so it is not replaced. Name another --output.")
+
+
+@contextlib.contextmanager
+def _failures_named(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise OutputError(
+            f"{path} cannot be written: {error.strerror or first_line(error)}. Make room or choose another --output."
+        ) from error
+    except Exception as error:
+        if type(error).__name__ != "SafetensorError":  # safetensors wraps what the operating system said
+            raise
+        raise OutputError(
+            f"{path} cannot be written: {first_line(error)}. Make room or choose another --output."
+        ) from error
+
+
+def _sync(folder: Path) -> None:
+    for path in folder.iterdir():
+        with path.open("rb") as file:
+            os.fsync(file.fileno())
+    _sync_folder(folder)
+
+
+def _sync_folder(folder: Path) -> None:
+    if os.name == "nt":
+        return  # a folder cannot be opened there
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

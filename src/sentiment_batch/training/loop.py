@@ -1,0 +1,267 @@
+"""The training loop: batches and a classifier in, the history of its losses out; the best state goes to a callback."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import math
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from torch.nn import functional
+from tqdm import tqdm
+
+from sentiment_batch import metrics
+from sentiment_batch.assemble import softmax
+from sentiment_batch.device import batch_tokens
+from sentiment_batch.errors import DeviceError
+from sentiment_batch.training.data import Batch, LengthGroupedBatches, PlannedBatches, Texts, loader
+
+if TYPE_CHECKING:
+    from sentiment_batch.model import SentimentClassifier
+    from sentiment_batch.settings import TrainSettings
+
+logger = logging.getLogger("sentiment_batch")
+
+CLIP_NORM = 1.0
+"""The gradient's norm is cut to this, as in BERT's own fine-tuning."""
+STEPS_PER_VALIDATION = 1_000
+"""An epoch of more steps than this is validated within, up to `MOST_VALIDATIONS` times."""
+MOST_VALIDATIONS = 4
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Progress:
+    """One validation: a row of training_log.csv."""
+
+    epoch: float
+    """Epochs done, in fractions where an epoch is validated within."""
+    step: int
+    """Optimiser steps done."""
+    training_loss: float
+    """Mean over the steps since the row before."""
+    validation_loss: float
+    accuracy: float
+    macro_f1: float
+    learning_rate: float
+    seconds: float
+    """Since training began."""
+    best: bool
+    """Whether no validation before had so low a loss."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Run:
+    """What the loop needs beside the data."""
+
+    settings: TrainSettings
+    learning_rate: float
+    device: str
+    dtype: str
+    labels: tuple[str, ...]
+    class_weights: torch.Tensor | None
+    """(K,) on the device, or None."""
+    quiet: bool = False
+
+
+def fit(
+    classifier: SentimentClassifier,
+    training: Texts,
+    validation: Texts,
+    run: Run,
+    on_best: Callable[[Progress], None],
+) -> list[Progress]:
+    """Train `classifier` in place.
+
+    Args:
+        classifier: on `run.device`, in float32.
+        training: the texts to learn from.
+        validation: the texts that decide which state is best.
+        run: settings and device.
+        on_best: called at once whenever the validation loss is the lowest so far, to save the state.
+
+    Returns:
+        One entry per validation, in order.
+    """
+    settings = run.settings
+    sampler = LengthGroupedBatches(training.tokens.lengths, settings.batch_size, settings.seed)
+    batches = loader(training, sampler, run.device)
+    steps = settings.epochs * len(sampler)
+    optimiser = adamw(classifier, run.learning_rate, settings.weight_decay, run.device)
+    schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, warmup_then_decay(steps, settings.warmup))
+    validate_at = validation_steps(len(sampler))
+    micro = MicroBatches(classifier, run)
+    history: list[Progress] = []
+    losses: list[torch.Tensor] = []
+    start, step = time.perf_counter(), 0
+    with _bar(steps, run.quiet) as bar:
+        for epoch in range(settings.epochs):
+            sampler.epoch = epoch
+            for within, batch in enumerate(batches, start=1):
+                losses.append(micro.backward(batch))
+                torch.nn.utils.clip_grad_norm_(classifier.parameters(), CLIP_NORM)
+                optimiser.step()
+                schedule.step()
+                optimiser.zero_grad(set_to_none=True)
+                step += 1
+                bar.update()
+                if within not in validate_at:
+                    continue
+                measured = validate(classifier, validation, run)
+                entry = Progress(
+                    epoch=round(epoch + within / len(sampler), 3),
+                    step=step,
+                    training_loss=float(torch.stack(losses).mean()),  # the only wait for the device between validations
+                    validation_loss=measured.loss,
+                    accuracy=measured.accuracy,
+                    macro_f1=measured.macro_f1,
+                    learning_rate=schedule.get_last_lr()[0],
+                    seconds=round(time.perf_counter() - start, 1),
+                    best=is_best(measured.loss, history),
+                )
+                losses.clear()
+                history.append(entry)
+                _tell(bar, entry)
+                if entry.best:
+                    on_best(entry)
+                if _stops(history, settings.patience):
+                    logger.info(
+                        "stopped early: no better validation loss in the last %s validations", settings.patience
+                    )
+                    return history
+    return history
+
+
+class MicroBatches:
+    """The forward and backward pass of a batch, in as many parts as the device's memory needs.
+
+    The gradients of the parts add up to those of the whole: each part's loss is a sum, divided by the whole's weight.
+    """
+
+    def __init__(self, classifier: SentimentClassifier, run: Run) -> None:
+        self._classifier = classifier
+        self._run = run
+        self.rows = run.settings.batch_size
+
+    def backward(self, batch: Batch) -> torch.Tensor:
+        """Add the gradients of the mean loss of `batch`; returns that loss, detached, on the device.
+
+        Raises:
+            DeviceError: not even one text at a time fits.
+        """
+        while True:
+            try:
+                return self._attempt(batch)
+            except torch.OutOfMemoryError as error:
+                if self.rows == 1:
+                    raise DeviceError(
+                        "the device's memory does not hold one text. Take a smaller --max-length, or --device cpu."
+                    ) from error
+            # Outside the handler: its traceback would keep the failed pass's tensors alive.
+            self.rows = max(1, min(self.rows, len(batch.labels_B)) // 2)
+            self._classifier.zero_grad(set_to_none=True)
+            torch.cuda.empty_cache()
+            logger.warning(
+                "out of memory: batches are now computed in parts of %s texts, with the same result", self.rows
+            )
+
+    def _attempt(self, batch: Batch) -> torch.Tensor:
+        self._classifier.train()
+        weights = self._run.class_weights
+        labels_B = batch.labels_B.to(self._run.device)
+        total = weights[labels_B].sum() if weights is not None else torch.tensor(float(len(labels_B)))
+        loss = torch.zeros((), device=self._run.device)
+        for at in range(0, len(labels_B), self.rows):
+            part = batch.part(at, at + self.rows).to(self._run.device)
+            with precision(self._run):
+                logits_BK = self._classifier(part.ids_BT, part.mask_BT)
+            part_loss = functional.cross_entropy(
+                logits_BK.float(), part.labels_B, weight=weights, reduction="sum"
+            ) / total.to(self._run.device)
+            part_loss.backward()
+            loss += part_loss.detach()
+        return loss
+
+
+def adamw(classifier: SentimentClassifier, learning_rate: float, weight_decay: float, device: str) -> torch.optim.AdamW:
+    """AdamW with decay on matrices only: biases and norms, which are vectors, are not shrunk."""
+    parameters = list(classifier.parameters())
+    groups = [
+        {"params": [one for one in parameters if one.ndim >= 2], "weight_decay": weight_decay},
+        {"params": [one for one in parameters if one.ndim < 2], "weight_decay": 0.0},
+    ]
+    return torch.optim.AdamW(groups, lr=learning_rate, fused=True)
+
+
+def warmup_then_decay(steps: int, warmup: float) -> Callable[[int], float]:
+    """The factor on the learning rate at each step: a straight rise to 1, then a straight fall to 0 at the end."""
+    rising = round(steps * warmup)
+
+    def factor(step: int) -> float:
+        if step < rising:
+            return (step + 1) / (rising + 1)
+        return (steps - step) / max(1, steps - rising)
+
+    return factor
+
+
+def validation_steps(steps_per_epoch: int) -> set[int]:
+    """The steps of an epoch, counted from 1, after which to validate: the last, and some within a long epoch."""
+    times = min(MOST_VALIDATIONS, max(1, steps_per_epoch // STEPS_PER_VALIDATION))
+    return {round(steps_per_epoch * part / times) for part in range(1, times + 1)}
+
+
+def validate(classifier: SentimentClassifier, texts: Texts, run: Run) -> metrics.Metrics:
+    """Measure the classifier on `texts`, with dropout off."""
+    classifier.eval()
+    budget = batch_tokens(run.device, classifier.encoder.config.dim)
+    sampler = PlannedBatches(texts.tokens.lengths, budget)
+    logits_NK = np.empty((len(texts), len(run.labels)), dtype=np.float32)
+    with torch.inference_mode(), precision(run):
+        for rows, batch in zip(sampler, loader(texts, sampler, run.device), strict=True):
+            on_device = batch.to(run.device)
+            logits_NK[rows] = classifier(on_device.ids_BT, on_device.mask_BT).float().cpu().numpy()
+    return metrics.measure(softmax(logits_NK), texts.codes, run.labels)
+
+
+def precision(run: Run) -> contextlib.AbstractContextManager[Any]:
+    """Matrix products in the run's dtype; the weights themselves stay float32."""
+    if run.dtype == "float32":
+        return contextlib.nullcontext()
+    return torch.autocast(torch.device(run.device).type, dtype=getattr(torch, run.dtype))
+
+
+def is_best(loss: float, history: list[Progress]) -> bool:
+    """Whether `loss` is a number, and lower than any before; a loss that is no number is never the best."""
+    return math.isfinite(loss) and not any(before.validation_loss <= loss for before in history)
+
+
+def _stops(history: list[Progress], patience: int | None) -> bool:
+    since_best = next((n for n, entry in enumerate(reversed(history)) if entry.best), len(history))
+    return patience is not None and since_best >= patience
+
+
+@contextlib.contextmanager
+def _bar(steps: int, quiet: bool) -> Iterator[Any]:
+    interval = 0.2 if sys.stderr.isatty() else 10.0
+    with tqdm(total=steps, desc="training", unit="step", disable=quiet, mininterval=interval, file=sys.stderr) as bar:
+        yield bar
+
+
+def _tell(bar: Any, entry: Progress) -> None:
+    bar.set_postfix_str(f"loss {entry.training_loss:.3f}, validation {entry.validation_loss:.3f}", refresh=False)
+    with tqdm.external_write_mode(file=sys.stderr):
+        logger.info(
+            "epoch %g: training loss %.4f, validation loss %.4f, accuracy %.4f, macro F1 %.4f%s",
+            entry.epoch,
+            entry.training_loss,
+            entry.validation_loss,
+            entry.accuracy,
+            entry.macro_f1,
+            " (best so far, saved)" if entry.best else "",
+        )

@@ -1,0 +1,101 @@
+"""Divides labelled texts into training and validation so that nothing leaks; texts in, row numbers out."""
+
+from __future__ import annotations
+
+import collections
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+Rows = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Assignment:
+    """Which rows go where, each in an order that does not depend on the order of the input."""
+
+    training: Rows
+    validation: Rows
+    conflicting: Rows
+    """Rows whose text also stands there with another label; they are in no validation set."""
+
+
+def assign(
+    keys: Sequence[bytes], codes: npt.NDArray[np.int64], groups: Sequence[object] | None, val_size: float
+) -> Assignment:
+    """Split rows by the hash of their text, stratified by label.
+
+    Equal texts, and rows of one group, go to one side whole; texts that join two groups join the groups.
+
+    Args:
+        keys: (n,) a seeded fingerprint of each row's text.
+        codes: (n,) class numbers.
+        groups: (n,) what stays together, or None.
+        val_size: the share of each class's rows to hold back; 0 holds back none.
+    """
+    conflicting = _conflicting(keys, codes)
+    units = _units(keys, groups)
+    strata: dict[int, list[list[int]]] = collections.defaultdict(list)
+    for unit in units:
+        usable = [row for row in unit if not conflicting[row]]
+        if usable:
+            votes = collections.Counter(int(codes[row]) for row in usable)
+            majority = min(votes, key=lambda code: (-votes[code], code))
+            strata[majority].append(unit)
+    validation: set[int] = set()
+    for members in strata.values():
+        validation.update(_held_back(members, keys, val_size))
+    order = _order(keys, codes)
+    held = np.array([row in validation for row in order], dtype=np.bool_)
+    return Assignment(
+        training=order[~held], validation=order[held & ~conflicting[order]], conflicting=order[conflicting[order]]
+    )
+
+
+def _conflicting(keys: Sequence[bytes], codes: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
+    """(n,) whether the row's text has more than one label."""
+    labels: dict[bytes, set[int]] = collections.defaultdict(set)
+    for key, code in zip(keys, codes.tolist(), strict=True):
+        labels[key].add(code)
+    return np.array([len(labels[key]) > 1 for key in keys], dtype=np.bool_)
+
+
+def _units(keys: Sequence[bytes], groups: Sequence[object] | None) -> list[list[int]]:
+    """Rows that must stay together: equal texts and, where groups are named, whatever groups and texts connect."""
+    numbers: dict[bytes, int] = {}
+    texts = np.array([numbers.setdefault(key, len(numbers)) for key in keys], dtype=np.int64)
+    component = texts
+    if groups is not None:
+        from scipy.sparse import coo_array
+        from scipy.sparse.csgraph import connected_components
+
+        # A row without a group is a group of its own.
+        names = [("row", row) if group is None else ("group", str(group)) for row, group in enumerate(groups)]
+        nodes: dict[tuple[str, object], int] = {}
+        places = np.array([len(numbers) + nodes.setdefault(name, len(nodes)) for name in names], dtype=np.int64)
+        size = len(numbers) + len(nodes)
+        graph = coo_array((np.ones(len(texts)), (texts, places)), shape=(size, size))
+        component = connected_components(graph, directed=False)[1][texts]
+    members: dict[int, list[int]] = collections.defaultdict(list)
+    for row, unit in enumerate(component.tolist()):
+        members[unit].append(row)
+    return list(members.values())
+
+
+def _held_back(members: list[list[int]], keys: Sequence[bytes], val_size: float) -> list[int]:
+    """The rows of one stratum that validate: units in the order of their hash until there are enough rows."""
+    ordered = sorted(members, key=lambda unit: min(keys[row] for row in unit))
+    wanted = val_size * sum(map(len, ordered))
+    rows: list[int] = []
+    for unit in ordered[:-1]:  # the last one always trains, or a class might have no training row
+        if wanted == 0 or len(rows) + len(unit) / 2 > max(wanted, 1):
+            break
+        rows += unit
+    return rows
+
+
+def _order(keys: Sequence[bytes], codes: npt.NDArray[np.int64]) -> Rows:
+    """All rows by the hash of their text, then by label."""
+    return np.array(sorted(range(len(keys)), key=lambda row: (keys[row], int(codes[row]))), dtype=np.int64)

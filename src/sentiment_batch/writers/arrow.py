@@ -1,0 +1,86 @@
+"""Arrow IPC: batches in, the file format (Feather) or the stream format out."""
+
+from __future__ import annotations
+
+import contextlib
+from typing import TYPE_CHECKING, BinaryIO
+
+import pyarrow as pa
+
+from sentiment_batch.errors import OutputError
+
+if TYPE_CHECKING:
+    from sentiment_batch.records import WriteOptions
+
+
+class ArrowEncoder:
+    """Encodes batches as Arrow IPC, uncompressed, so that readers can map the file into memory.
+
+    The file format allows a dictionary to grow but not to change. Batches whose dictionaries differ are therefore
+    rewritten: values seen before keep their index, new ones are appended.
+
+    Args:
+        stream: takes the bytes; it need not seek.
+        schema: the columns.
+        options: none concerns Arrow.
+        streaming: write the stream format, which a reader can follow while it is written.
+    """
+
+    def __init__(self, stream: BinaryIO, schema: pa.Schema, options: WriteOptions, *, streaming: bool = False) -> None:
+        self._grow = not streaming and any(_has_dictionary(field.type) for field in schema)
+        how = pa.ipc.IpcWriteOptions(emit_dictionary_deltas=self._grow)
+        opener = pa.ipc.new_stream if streaming else pa.ipc.new_file
+        self._writer = opener(stream, schema, options=how)
+        self._known: pa.RecordBatch | None = None
+        self._written = False
+
+    def write(self, batch: pa.RecordBatch) -> None:
+        """Write the rows as one record batch."""
+        if not self._grow:
+            self._writer.write_batch(batch)
+            return
+        if self._known is not None:
+            batch = _grown(self._known, batch) if batch.num_rows else self._known
+        if batch.num_rows:
+            batch = batch if self._written else _with_entries(batch)
+            self._writer.write_batch(batch)
+            self._written = True
+        self._known = batch.slice(0, 0)
+
+    def close(self) -> None:
+        """Write what ends the format; dictionaries are kept even where no row came."""
+        if self._known is not None and not self._written:
+            self._writer.write_batch(self._known)
+        self._writer.close()
+
+
+def _with_entries(batch: pa.RecordBatch) -> pa.RecordBatch:
+    """The batch with an unused entry in each dictionary that has none: pyarrow can only append to one that has some."""
+    for index, column in enumerate(batch.columns):
+        if pa.types.is_dictionary(column.type) and not len(column.dictionary):
+            with contextlib.suppress(pa.ArrowInvalid, pa.ArrowNotImplementedError):
+                entry = pa.array([0], pa.int32()).cast(column.type.value_type)
+                filled = pa.DictionaryArray.from_arrays(column.indices, entry, ordered=column.type.ordered)
+                batch = batch.set_column(index, batch.schema.field(index), filled)
+    return batch
+
+
+def _grown(known: pa.RecordBatch, batch: pa.RecordBatch) -> pa.RecordBatch:
+    """The batch with dictionaries that begin with all values of those of `known`, which has no rows."""
+    try:
+        return pa.Table.from_batches([known, batch]).unify_dictionaries().to_batches()[-1]
+    except pa.ArrowNotImplementedError:  # dictionaries of nested values; pyarrow says so if they do differ
+        return batch
+    except pa.ArrowInvalid as error:
+        raise OutputError(
+            "the dictionary of a column has more values than its index type can count. Write Parquet, or the Arrow "
+            "stream format (.arrows)."
+        ) from error
+
+
+def _has_dictionary(kind: pa.DataType) -> bool:
+    if isinstance(kind, pa.BaseExtensionType):
+        return _has_dictionary(kind.storage_type)
+    if pa.types.is_dictionary(kind):
+        return True
+    return pa.types.is_nested(kind) and any(_has_dictionary(kind.field(index).type) for index in range(kind.num_fields))

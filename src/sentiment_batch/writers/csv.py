@@ -1,0 +1,98 @@
+"""CSV and TSV: Arrow batches in, UTF-8 lines out, with quotes only where a reader needs them.
+
+Text comes out byte for byte. A null and an empty text are both an empty field, which is all that CSV can say. Nested
+values are JSON text, booleans `true` and `false`, dates and times ISO 8601.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, BinaryIO
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from sentiment_batch.errors import OutputError, UsageError
+from sentiment_batch.writers.checks import not_text, refuse
+from sentiment_batch.writers.json_text import json_text
+from sentiment_batch.writers.text import TEXT, constant, decoded, joined, scalar_text
+
+if TYPE_CHECKING:
+    from sentiment_batch.records import WriteOptions
+
+ROWS_AT_ONCE = 8192
+"""Bounds the memory for the text of a batch."""
+
+
+class CsvEncoder:
+    r"""Encodes batches as CSV with a header, `\n` line ends and no byte order mark.
+
+    Args:
+        stream: takes the bytes.
+        schema: the columns; names may repeat.
+        options: `delimiter`, a comma by default.
+
+    Raises:
+        UsageError: the delimiter is not one character, or would be mistaken for a quote or line end.
+        OutputError: a column has no exact form as text; nothing is written.
+    """
+
+    def __init__(self, stream: BinaryIO, schema: pa.Schema, options: WriteOptions) -> None:
+        self._delimiter = options.delimiter or ","
+        if len(self._delimiter) != 1 or self._delimiter in '"\r\n\ufeff':
+            raise UsageError(f"--delimiter takes one character that is no quote or line end, not {self._delimiter!r}.")
+        if not schema.names:
+            raise OutputError("CSV cannot hold a table without columns. Write Parquet or Arrow.")
+        refuse(schema, not_text, "CSV", "Parquet or Arrow")
+        self._stream = stream
+        self._needs_quotes = rf'["\r\n{re.escape(self._delimiter)}]'
+        if len(schema) == 1:
+            self._needs_quotes += r"|^[ \t]*$"  # many readers skip a blank line, and with it the row
+        self._write_header(schema.names)
+
+    def _write_header(self, names: list[str]) -> None:
+        # A name that begins with U+FEFF would be taken for a byte order mark.
+        quoted = rf"{self._needs_quotes}|^\x{{FEFF}}"
+        self._write_lines([self._field(pa.array([name], TEXT), quoted) for name in names])
+
+    def write(self, batch: pa.RecordBatch) -> None:
+        """Write the rows."""
+        for start in range(0, batch.num_rows, ROWS_AT_ONCE):
+            rows = batch.slice(start, ROWS_AT_ONCE)
+            columns = [_text(column, field) for column, field in zip(rows.columns, rows.schema, strict=True)]
+            self._write_lines([self._field(column, self._needs_quotes) for column in columns])
+
+    def close(self) -> None:
+        """Nothing ends a CSV."""
+
+    def _field(self, column: pa.Array, needs_quotes: str) -> pa.Array:
+        """The text in quotes where it needs them, and empty for null."""
+        column = pc.fill_null(column, constant(""))
+        special = pc.match_substring_regex(column, needs_quotes)
+        if not pc.any(special).as_py():
+            return column
+        return pc.if_else(special, joined('"', pc.replace_substring(column, '"', '""'), '"'), column)
+
+    def _write_lines(self, fields: list[pa.Array]) -> None:
+        *first, last = fields
+        lines = pc.binary_join_element_wise(*first, joined(last, "\n"), constant(self._delimiter))
+        write_text(self._stream, lines)
+
+
+def _text(column: pa.Array, field: pa.Field) -> pa.Array:
+    plain = decoded(column)
+    if pa.types.is_nested(plain.type):
+        return pc.if_else(plain.is_valid(), json_text(plain, field), pa.scalar(None, TEXT))
+    return scalar_text(plain, field.name)
+
+
+def write_text(stream: BinaryIO, lines: pa.Array) -> None:
+    """Write the texts one after the other, straight from Arrow's memory.
+
+    Args:
+        stream: takes the bytes.
+        lines: `TEXT` without nulls, as a compute function made it; its bytes lie in one piece.
+    """
+    size = pc.sum(pc.binary_length(lines)).as_py() or 0
+    if size:
+        stream.write(lines.buffers()[2].slice(0, size))

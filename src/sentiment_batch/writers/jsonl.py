@@ -1,0 +1,71 @@
+"""JSON lines: Arrow batches in, one JSON object a line out, in UTF-8 and with the columns in order.
+
+Numbers keep their digits, dates and times are ISO 8601 text, nested values are nested. NaN and infinities, which JSON
+does not know, become null. Text that is not valid UTF-8 gets U+FFFD for the bytes that are wrong.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, BinaryIO
+
+import pyarrow as pa
+
+from sentiment_batch.errors import OutputError
+from sentiment_batch.writers.checks import not_text, refuse, repeated_name
+from sentiment_batch.writers.csv import ROWS_AT_ONCE, write_text
+from sentiment_batch.writers.json_text import json_text, object_text
+from sentiment_batch.writers.text import constant
+
+if TYPE_CHECKING:
+    from sentiment_batch.records import WriteOptions
+
+
+class JsonLinesEncoder:
+    """Encodes batches as JSON lines.
+
+    Args:
+        stream: takes the bytes.
+        schema: the columns.
+        options: none concerns JSON lines.
+
+    Raises:
+        OutputError: a column has no exact form as text, or a name repeats; nothing is written.
+    """
+
+    def __init__(self, stream: BinaryIO, schema: pa.Schema, options: WriteOptions) -> None:
+        repeated = repeated_name(schema)
+        if repeated is not None:
+            raise OutputError(
+                f"JSON lines cannot hold two columns named {repeated!r}. Rename one, or write CSV, Parquet or Arrow."
+            )
+        refuse(schema, _cannot, "JSON lines", "Parquet or Arrow")
+        self._stream = stream
+
+    def write(self, batch: pa.RecordBatch) -> None:
+        """Write the rows."""
+        for start in range(0, batch.num_rows, ROWS_AT_ONCE):
+            write_text(self._stream, _lines(batch.slice(start, ROWS_AT_ONCE)))
+
+    def close(self) -> None:
+        """Nothing ends JSON lines."""
+
+
+def _cannot(field: pa.Field) -> str | None:
+    return not_text(field) or _repeated_inside(field.type)
+
+
+def _repeated_inside(kind: pa.DataType) -> str | None:
+    """Why a struct within `kind` cannot be an object: two of its fields share a name."""
+    if not pa.types.is_nested(kind):
+        return None
+    if pa.types.is_struct(kind) and (name := repeated_name(kind)) is not None:
+        return f"two fields of {kind} are named {name!r}"
+    reasons = (_repeated_inside(kind.field(index).type) for index in range(kind.num_fields))
+    return next((reason for reason in reasons if reason), None)
+
+
+def _lines(batch: pa.RecordBatch) -> pa.Array:
+    if not batch.num_columns:
+        return pa.array(["{}\n"] * batch.num_rows, constant("").type)
+    values = [json_text(column, field) for column, field in zip(batch.columns, batch.schema, strict=True)]
+    return object_text(batch.schema.names, values, "}\n")

@@ -1,0 +1,105 @@
+"""Object stores and other file systems of fsspec: gathered in a local file, sent in one upload when it is whole."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import tempfile
+from typing import TYPE_CHECKING, Any, BinaryIO
+
+from sentiment_batch.errors import OutputError, first_line
+from sentiment_batch.plugins import scheme_of
+from sentiment_batch.writers.destinations import Destination, LocalFile
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+logger = logging.getLogger("sentiment_batch")
+
+
+def at_url(location: str, overwrite: bool) -> Destination:
+    """The destination that a URL names; `file://` is a local file.
+
+    Raises:
+        OutputError: no file system serves the scheme, its package is missing, or the storage refuses.
+    """
+    from fsspec.core import url_to_fs
+    from fsspec.implementations.local import LocalFileSystem
+
+    try:
+        file_system, path = url_to_fs(location)
+    except ImportError as error:
+        raise OutputError(f"{location} cannot be written: {first_line(error)}. Install that package.") from error
+    except ValueError as error:
+        raise OutputError(
+            f"{location} cannot be written: no file system serves {scheme_of(location)}://. Install the fsspec package "
+            "that does, or name a local path."
+        ) from error
+    except Exception as error:
+        raise _refused(location, error) from error
+    if isinstance(file_system, LocalFileSystem):
+        return LocalFile(path, overwrite)
+    return RemoteFile(location, file_system, path, overwrite)
+
+
+class RemoteFile:
+    """A file behind fsspec. It is spooled to the temporary folder, so no half upload is ever visible.
+
+    Raises:
+        OutputError: a folder is there, a file is there and `overwrite` is not set, or the storage refuses.
+    """
+
+    def __init__(self, location: str, file_system: Any, path: str, overwrite: bool) -> None:
+        self._location = location
+        self._file_system = file_system
+        self._path = path
+        self._overwrite = overwrite
+        if location.endswith("/"):
+            raise OutputError(f"{location} is a folder. Name a file in it.")
+        self._check_free()
+        descriptor, self._spool = tempfile.mkstemp(prefix="sentiment-batch-")
+        self.place = f"{self._spool}, where {location} is gathered (TMPDIR names another folder),"
+        self.file: BinaryIO = open(descriptor, "wb", buffering=1 << 20)  # noqa: SIM115 - closed by publish
+
+    def _check_free(self) -> None:
+        with self._storage_named():
+            self._file_system.invalidate_cache()  # hours may lie between the first look and this one
+            if self._file_system.exists(self._path):
+                if not self._overwrite:
+                    raise OutputError.exists(self._location)
+                if self._file_system.isdir(self._path):
+                    raise OutputError(f"{self._location} is a folder. Name a file in it.")
+
+    def publish(self) -> None:
+        """Upload, and remove the local file."""
+        self.file.close()
+        self._check_free()
+        logger.info("sending %s bytes to %s", f"{os.path.getsize(self._spool):,}", self._location)
+        with self._storage_named():
+            self._file_system.put_file(self._spool, self._path)
+        self.discard()
+
+    def discard(self) -> None:
+        """Remove the local file."""
+        with contextlib.suppress(OSError):
+            self.file.close()
+        with contextlib.suppress(OSError):
+            os.unlink(self._spool)
+
+    @contextlib.contextmanager
+    def _storage_named(self) -> Iterator[None]:
+        """Storage libraries raise errors of their own kinds: all become one that names the URL."""
+        try:
+            yield
+        except OutputError:
+            raise
+        except Exception as error:
+            raise _refused(self._location, error) from error
+
+
+def _refused(location: str, error: Exception) -> OutputError:
+    return OutputError(
+        f"{location} cannot be written: {type(error).__name__}: {first_line(error)}. Check the address and your "
+        "credentials for it."
+    )

@@ -1,0 +1,134 @@
+"""Columns of numbers, dates and times into their text: exact, shortest, and the same in CSV and JSON lines."""
+
+from __future__ import annotations
+
+import datetime
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from sentiment_batch.errors import OutputError
+
+TEXT = pa.large_string()
+"""64-bit offsets: a batch of long texts may pass 2 GiB."""
+_TICKS = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}
+_EPOCH = datetime.date(1970, 1, 1)
+_FIRST_DAY = (datetime.date.min - _EPOCH).days
+_LAST_DAY = (datetime.date.max - _EPOCH).days
+_WHOLE_OFFSETS_SINCE = (datetime.date(1972, 2, 1) - _EPOCH).days
+"""The first day on which the clocks of every zone were whole minutes from UTC (Liberia was the last)."""
+
+
+def constant(text: str) -> pa.Scalar:
+    """`text` as a scalar that the functions of `pyarrow.compute` take beside columns of `TEXT`."""
+    return pa.scalar(text, TEXT)
+
+
+def joined(*parts: pa.Array | str) -> pa.Array:
+    """Columns and constants put together row by row; null where one of the columns is."""
+    texts = [constant(part) if isinstance(part, str) else part for part in parts]
+    return pc.binary_join_element_wise(*texts, constant(""))
+
+
+def decoded(column: pa.Array) -> pa.Array:
+    """The same values without an extension type, a dictionary, run-ends or views."""
+    kind = column.type
+    if isinstance(kind, pa.BaseExtensionType):
+        return decoded(column.storage)
+    if pa.types.is_dictionary(kind):
+        return decoded(column.dictionary.take(column.indices))
+    if pa.types.is_run_end_encoded(kind):
+        return decoded(pc.run_end_decode(column))
+    return column.cast(TEXT) if is_text(kind) else column
+
+
+def is_text(kind: pa.DataType) -> bool:
+    """Whether `kind` is one of Arrow's three types of text."""
+    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind))
+
+
+def scalar_text(column: pa.Array, name: str) -> pa.Array:
+    """The text of each value; nulls stay null.
+
+    Args:
+        column: of any type that is not nested, as `decoded` gives it.
+        name: the column's name, for messages.
+
+    Raises:
+        OutputError: a date outside the years 1 to 9999.
+    """
+    kind = column.type
+    if pa.types.is_floating(kind):
+        return _float_text(column)
+    if pa.types.is_date(kind):
+        _check_calendar(column, name, 1 if pa.types.is_date32(kind) else 86_400_000)
+        return column.cast(TEXT)
+    if pa.types.is_timestamp(kind):
+        _check_calendar(column, name, 86_400 * _TICKS[kind.unit])
+        return _timestamp_text(column)
+    if pa.types.is_duration(kind):
+        return _duration_text(column)
+    return column.cast(TEXT)
+
+
+def _float_text(column: pa.Array) -> pa.Array:
+    """The shortest text that reads back as the same float, with a point or an exponent so that it stays one."""
+    if pa.types.is_float16(column.type):
+        column = column.cast(pa.float32())
+    return pc.replace_substring_regex(column.cast(TEXT), r"^(-?\d+)$", r"\1.0")
+
+
+def _check_calendar(column: pa.Array, name: str, ticks_per_day: int) -> None:
+    """Arrow's text of a date outside the years 1 to 9999 is wrong or a remark in place of a date."""
+    ends = pc.min_max(_ticks(column))
+    low, high = ends["min"].as_py(), ends["max"].as_py()
+    if low is not None and not _FIRST_DAY <= low // ticks_per_day <= high // ticks_per_day <= _LAST_DAY:
+        raise OutputError(
+            f"the column {name!r} holds a date outside the years 1 to 9999, which has no exact form as text. Leave it "
+            "out with --columns, or write Parquet or Arrow."
+        )
+
+
+def _ticks(column: pa.Array) -> pa.Array:
+    if pa.types.is_date32(column.type):
+        return column.cast(pa.int32()).cast(pa.int64())
+    return column.cast(pa.int64())
+
+
+def _timestamp_text(column: pa.Array) -> pa.Array:
+    """ISO 8601 with all digits of the unit and, where there is a zone, the offset."""
+    kind = column.type
+    if kind.tz is None:
+        return _with_t(column.cast(TEXT))
+    in_utc = _with_t(column.cast(pa.timestamp(kind.unit, "UTC")).cast(TEXT))
+    try:
+        local = _with_t(column.cast(TEXT))
+    except pa.ArrowInvalid:  # a zone that this machine does not know; the instant is what counts
+        return in_utc
+    local = pc.replace_substring_regex(local, r"([+-]\d\d)(\d\d)$", r"\1:\2")
+    # Arrow drops the seconds of an old offset, and a day may pass into the year 10000: UTC is exact for both.
+    day = 86_400 * _TICKS[kind.unit]
+    ticks = _ticks(column)
+    plain = pc.and_(
+        pc.greater_equal(ticks, pa.scalar(_WHOLE_OFFSETS_SINCE * day, pa.int64())),
+        pc.less(pc.divide(ticks, pa.scalar(day, pa.int64())), pa.scalar(_LAST_DAY, pa.int64())),
+    )
+    return pc.if_else(plain, local, in_utc)
+
+
+def _with_t(text: pa.Array) -> pa.Array:
+    return pc.replace_substring(text, " ", "T", max_replacements=1)
+
+
+def _duration_text(column: pa.Array) -> pa.Array:
+    """ISO 8601 in seconds, such as `-PT90.250S`."""
+    ticks: list[Any] = column.cast(pa.int64()).to_pylist()
+    per_second = _TICKS[column.type.unit]
+    return pa.array([None if count is None else _iso_duration(count, per_second) for count in ticks], TEXT)
+
+
+def _iso_duration(ticks: int, per_second: int) -> str:
+    seconds, rest = divmod(abs(ticks), per_second)
+    digits = f".{rest + per_second}".replace(".1", ".", 1) if per_second > 1 else ""
+    return f"{'-' if ticks < 0 else ''}PT{seconds}{digits}S"

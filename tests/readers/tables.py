@@ -1,0 +1,41 @@
+"""What the tests of all readers need: reading everything, and writing bytes."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+
+from sentiment_batch.records import ReadOptions
+
+
+def read(reader_class, location, **options) -> pa.Table:
+    """All rows of `location`; every batch is checked to have exactly the reader's schema."""
+    reader = reader_class(str(location), ReadOptions(**options))
+    try:
+        return rest(reader)
+    finally:
+        reader.close()
+
+
+def rest(reader) -> pa.Table:
+    """All rows of an open reader."""
+    batches = []
+    for split in reader.splits():
+        of_split = list(reader.batches(split))
+        assert split.num_rows in (None, sum(batch.num_rows for batch in of_split))
+        batches += of_split
+    assert all(batch.schema.equals(reader.schema, check_metadata=True) for batch in batches)
+    table = pa.Table.from_batches(batches, reader.schema)
+    assert reader.num_rows in (None, table.num_rows)
+    return table
+
+
+def real_data(*names: str) -> Path:
+    """A path in the folder of real data; skips the test where there is none."""
+    folder = os.environ.get("SENTIMENT_BATCH_DATA")
+    if not folder:
+        pytest.skip("SENTIMENT_BATCH_DATA is not set")
+    return Path(folder).joinpath(*names)
