@@ -4,11 +4,11 @@ Reviews flow through rooms in one direction, as Arrow record batches; imports on
 tests/test_house.py holds:
 
     5 doors    cli/  api  __init__  __main__                     Click on top, everything heavy inside function bodies
-    4 wiring   scoring/  training/{data,loop,checkpoint,run}     torch where it is needed
+    4 wiring   scoring/  training/{prepare,data,loop,checkpoint,run}   torch where it is needed
                evaluation  formats  inputs  frames
     3 torch    device  bases  model                              bases and model alone know transformers
     2 tables   readers/  writers/  columns  labels  tokenise     pyarrow, numpy, tokenizers, scikit-learn; never torch
-               batching  assemble  training/split  report
+               batching  assemble  training/split  metrics  report
     1 plugins  hookspecs  plugins                                pluggy
     0 plain    errors  settings  records  cache                  standard library only
 

@@ -22,8 +22,8 @@ MINILM_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9d
 WANTED = ["*.json", "*.safetensors", "*.txt", "*.model"]
 """Files that are fetched from the Hub: configuration, weights without pickle, vocabularies."""
 UNWANTED = ["onnx/*", "openvino/*", "*/onnx/*", "coreml/*", "*.msgpack"]
-HUB_SECONDS = 8.0
-"""Wait so long for a first answer of the Hub, name look-up included."""
+HUB_SECONDS = 5.0
+"""Wait so long for a first answer of the Hub, name look-up included; within ten a user must know, torch loaded."""
 
 
 def resolve(name: str) -> Path:

@@ -56,4 +56,5 @@ def ragged(ids: Ids, starts: npt.NDArray[np.int64], lengths: npt.NDArray[np.int6
     """The runs `ids[start : start + length]`, one after the other, without a Python loop over them."""
     ends = np.cumsum(lengths)
     places = np.arange(ends[-1] if len(ends) else 0) + np.repeat(starts - (ends - lengths), lengths)
-    return ids[places]
+    runs: Ids = ids[places]
+    return runs

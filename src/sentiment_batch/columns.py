@@ -63,7 +63,8 @@ def find_label(schema: pa.Schema, chosen: str | None = None) -> str:
             if _plain(name) == known and schema.names.count(name) == 1:
                 return str(name)
     raise InputError(
-        f"cannot tell which column holds the labels. Name it with --label-column; the columns are {listed(schema.names)}."
+        "cannot tell which column holds the labels. Name it with --label-column; "
+        f"the columns are {listed(schema.names)}."
     )
 
 
@@ -105,15 +106,18 @@ def texts_of(batch: pa.RecordBatch, names: Sequence[str], start: int = 0) -> pa.
         return columns[0]
     # A null or blank part leaves no blank line behind: only the parts that hold something are joined.
     parts = [pc.if_else(pc.equal(pc.utf8_trim_whitespace(column), ""), None, column) for column in columns]
-    joined = pc.binary_join_element_wise(*parts, pa.scalar("\n\n", pa.large_string()), null_handling="skip")
-    return pc.if_else(pc.equal(joined, ""), pa.scalar(None, pa.large_string()), joined)
+    joined = parts[0]
+    for part in parts[1:]:
+        # Not null_handling="skip": that leaves out the rows whose parts are all null, and moves up those below.
+        both = pc.binary_join_element_wise(joined, part, pa.scalar("\n\n", pa.large_string()))
+        joined = pc.coalesce(both, joined, part)
+    return joined
 
 
 def _as_text(column: pa.Array, name: str, start: int) -> pa.LargeStringArray:
     if pa.types.is_null(column.type):
         return pa.nulls(len(column), pa.large_string())
-    if pa.types.is_dictionary(column.type):
-        column = column.dictionary_decode()
+    column = _decoded(column)
     if isinstance(column, pa.ExtensionArray):
         column = column.storage
     try:
@@ -156,9 +160,15 @@ def _plain(name: str) -> str:
 
 
 def _mean_length(sample: pa.RecordBatch, name: str) -> float:
-    column = sample.column(name).slice(0, 200)
-    if pa.types.is_dictionary(column.type):
-        column = column.dictionary_decode()
-    return (
-        pc.mean(pc.binary_length(column.cast(pa.large_binary()))).as_py() or 0.0
-    )  # bytes: a bad one must not raise here
+    column = _decoded(sample.column(name).slice(0, 200)).cast(pa.large_binary())  # a bad byte must not raise here
+    return pc.mean(pc.binary_length(column)).as_py() or 0.0
+
+
+def _decoded(column: pa.Array) -> pa.Array:
+    """A dictionary column as its values; views become large values first, for Arrow cannot pick among views."""
+    if not pa.types.is_dictionary(column.type):
+        return column
+    values = column.dictionary
+    if pa.types.is_string_view(values.type) or pa.types.is_binary_view(values.type):
+        values = values.cast(pa.large_binary() if _is_binary(values.type) else pa.large_string())
+    return values.take(column.indices)

@@ -39,11 +39,10 @@ class InputError(SentimentBatchError):
     def no_column(cls, name: str, columns: Iterable[str], option: str) -> InputError:
         """The column `name` is not among `columns`; `option` is the flag that names it."""
         known = list(columns)
-        close = difflib.get_close_matches(name, known, n=1, cutoff=0.6) or [
-            column for column in known if column.casefold() == name.casefold()
-        ]
-        hint = f"did you mean {close[0]!r}? " if close else ""
-        return cls(f"no column {name!r}; {hint}The columns are {listed(known)}. Name one with {option}.")
+        close = [column for column in known if column.casefold() == name.casefold()]
+        close = close or difflib.get_close_matches(name, known, n=1, cutoff=0.6)
+        hint = f"; did you mean {close[0]!r}?" if close else "."
+        return cls(f"no column {name!r}{hint} The columns are {listed(known)}. Name one with {option}.")
 
 
 class OutputError(SentimentBatchError):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import logging
 import os
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from sentiment_batch import readers, writers
 from sentiment_batch.errors import InputError, PluginError, SentimentBatchError, UsageError, first_line, listed
@@ -117,7 +117,7 @@ def _load_third_parties() -> None:
             logger.warning("plugin %s (%s) is not used: %s", plugin.name, plugin.distribution, plugin.error)
 
 
-def _guarded(chosen: Format, *arguments: object) -> object:
+def _guarded(chosen: Format, *arguments: object) -> Any:
     """Open with `chosen`; what a third party's code raises becomes an error that names it."""
     try:
         return chosen.open(*arguments)

@@ -42,6 +42,8 @@ INTEGER_SCALES: dict[frozenset[int], tuple[str, ...]] = {
 STAR_COLUMNS = ("star", "rating", "score")
 DEFAULT_STARS = {5: "negative=1-2,positive=4-5", 10: "negative=1-4,positive=7-10"}
 """What stars mean by default, by the top of the scale; what lies between is left out."""
+MISSING_WORDS = {"nan", "null", "none", "<na>", "na", "n/a"}
+"""How tools write that there is no label, in lower case."""
 RARE = 0.01
 """A number that fewer rows than this share hold does not decide which scale a column is on; it is then unknown."""
 MOST_CLASSES = 100
@@ -103,7 +105,8 @@ class LabelMapping:
             if known[text] == UNKNOWN:
                 unknown[text] += 1
             codes.append(known[text])
-        return Encoded(codes=np.array(codes, dtype=np.int64), unknown=dict(unknown.most_common()))
+        named = sorted(unknown.items(), key=lambda item: (-item[1], item[0]))
+        return Encoded(codes=np.array(codes, dtype=np.int64), unknown=dict(named))
 
     def __str__(self) -> str:
         if self.stars:
@@ -147,7 +150,7 @@ class Encoded:
 
 
 def canonical(value: object) -> str | None:
-    """One way to write a label: trimmed, numbers without a needless `.0`, booleans in lower case; None if missing."""
+    """One way to write a label: trimmed, numbers without needless zeros, booleans in lower case; None if missing."""
     if value is None or (isinstance(value, float) and math.isnan(value)):
         return None
     if isinstance(value, (bool, np.bool_)):
@@ -155,11 +158,11 @@ def canonical(value: object) -> str | None:
     if isinstance(value, bytes):
         value = value.decode("utf-8", "replace")
     text = " ".join(str(value).split())
-    if not text or text.casefold() in {"nan", "null", "none", "<na>"}:
+    if not text or text.casefold() in MISSING_WORDS:
         return None
     number = _number(text)
-    if number is not None and number.is_integer() and abs(number) < 2**53:
-        return str(int(number))
+    if number is not None and abs(number) < 2**53:
+        return str(int(number) if number.is_integer() else number)
     return text.lower() if text.casefold() in {"true", "false"} else text
 
 
@@ -243,14 +246,27 @@ def for_file(
         InputError: the file's labels have no counterpart among the model's.
     """
     counts = collections.Counter(text for text in map(canonical, values) if text is not None)
-    if trained is not None and stars is None and counts:
-        same_kind = kind_of(counts, column) == trained.kind
-        if same_kind and any(trained.label_of(value) is not None for value in counts):
-            return trained
+    if trained is not None and stars is None and counts and _same_coding(trained, counts, column):
+        return trained
     by_name = LabelMapping(labels=tuple(labels), kind="words")
     if stars is None and any(by_name.label_of(value) is not None for value in counts):
         return by_name
     return reconcile(infer(values, column, stars), labels)
+
+
+def _same_coding(trained: LabelMapping, counts: Mapping[str, int], column: str) -> bool:
+    """Whether a file writes its labels as the training data did; of numbers, whether they are on the same scale."""
+    kind = kind_of(counts, column)
+    if kind in {"words", "booleans"}:
+        return kind == trained.kind and any(trained.label_of(value) is not None for value in counts)
+    numbers = _frequent_numbers(counts)
+    if trained.kind == "numbers":
+        return {f"{number:g}" for number in numbers} <= set(trained.values)
+    if trained.kind != "stars" or (kind == "numbers" and _scale(numbers)):
+        return False
+    top, highest = max(span.high for span in trained.stars), max(numbers)
+    # A file that goes exactly up to another known scale's top is on that one: 1-5 for a model of 1-10.
+    return math.isinf(top) or (highest <= top and (highest == top or highest not in DEFAULT_STARS))
 
 
 def parse_stars(text: str) -> tuple[StarRange, ...]:
@@ -302,9 +318,9 @@ def _default_stars(numbers: set[float], column: str) -> LabelMapping:
 
 
 def _scale(numbers: set[float]) -> tuple[tuple[int, ...], tuple[str, ...]] | None:
-    """The smallest known integer coding that holds all of `numbers`: its values and labels in order."""
+    """The smallest known integer coding with the lowest and all of `numbers`: its values and labels in order."""
     for known in sorted(INTEGER_SCALES, key=len):
-        if numbers <= known and (len(numbers) > 1 or known == {0, 1}):
+        if numbers <= known and (min(numbers) == min(known) if len(numbers) > 1 else known == {0, 1}):
             return tuple(sorted(known)), INTEGER_SCALES[known]
     return None
 
@@ -327,7 +343,8 @@ def _words(counts: Mapping[str, int], column: str) -> LabelMapping:
     for value, count in counts.items():
         spellings[word_of(value)][value] += count
     classes = {word: found for word, found in spellings.items() if found.total() >= LEAST_ROWS}
-    if len(classes) > MOST_CLASSES or not classes:
+    labelled = sum(found.total() for found in classes.values())
+    if len(classes) > MOST_CLASSES or 2 * labelled < sum(counts.values()) or not classes:
         raise InputError(
             f"column {column!r} holds {len(spellings):,} different values, which are hardly labels. "
             "Name the label column with --label-column."
@@ -342,9 +359,11 @@ def _words(counts: Mapping[str, int], column: str) -> LabelMapping:
 
 
 def _frequent_numbers(counts: Mapping[str, int]) -> set[float]:
-    enough = RARE * sum(counts.values())
-    numbers = {_number(value): count for value, count in counts.items()}
-    return {number for number, count in numbers.items() if number is not None and count >= enough}
+    """The numbers that decide which scale a column is on: without the rare ones, unless most of them are rare."""
+    numbers = {number: count for value, count in counts.items() if (number := _number(value)) is not None}
+    frequent = {number for number, count in numbers.items() if count >= RARE * sum(counts.values())}
+    covered = sum(numbers[number] for number in frequent)
+    return frequent if 2 * covered >= sum(numbers.values()) else set(numbers)
 
 
 def _number(text: str) -> float | None:

@@ -237,7 +237,8 @@ def _tokenizer(folder: Path) -> Any:
     from transformers import AutoTokenizer
 
     tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
-    if not tokenizer.is_fast:
+    # Without any of its files transformers makes an empty tokeniser in silence, to which every word is unknown.
+    if not tokenizer.is_fast or not any((folder / name).exists() for name in tokenizer.vocab_files_names.values()):
         raise ModelError(f"{folder} has no tokenizer.json. Save its tokeniser again with a current transformers.")
     return tokenizer
 

@@ -71,7 +71,8 @@ class Registry:
             PluginError: the name, a suffix or a scheme is taken, and the message names both owners; or a suffix is
                 not one.
         """
-        if isinstance(suffixes, str) or isinstance(schemes, str) or not all(end.startswith(".") for end in suffixes):
+        claims: tuple[object, ...] = (suffixes, schemes)  # a plugin may not have been type-checked
+        if any(isinstance(claim, str) for claim in claims) or not all(end.startswith(".") for end in suffixes):
             raise PluginError(
                 f"plugin {self._owner!r} registers the format {name!r} with suffixes={suffixes!r} and "
                 f"schemes={schemes!r}; both are tuples, and a suffix begins with a dot."

@@ -181,5 +181,7 @@ def _special_ids(backend: Tokenizer) -> tuple[Ids, Ids]:
 def _splits_at_blanks(backend: Tokenizer) -> bool:
     """Whether the tokens of a text are those of its parts, cut at any blank: true of BERT's word pieces."""
     parts: dict[str, Any] = json.loads(backend.to_str())
+    if any(" " in added["content"] for added in parts.get("added_tokens", [])):
+        return False
     kinds = {part: (parts.get(part) or {}).get("type") for part in ("normalizer", "pre_tokenizer", "model")}
     return kinds == {"normalizer": "BertNormalizer", "pre_tokenizer": "BertPreTokenizer", "model": "WordPiece"}

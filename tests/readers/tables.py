@@ -8,6 +8,7 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
+from sentiment_batch.errors import InputError
 from sentiment_batch.records import ReadOptions
 
 
@@ -18,6 +19,17 @@ def read(reader_class, location, **options) -> pa.Table:
         return rest(reader)
     finally:
         reader.close()
+
+
+def attempted(reader_class, location) -> pa.Table | None:
+    """All rows of `location`, or None where it is refused in one line that names it; nothing else may happen."""
+    try:
+        return read(reader_class, location)
+    except InputError as error:
+        message = str(error)
+    assert os.path.basename(location) in message
+    assert "\n" not in message
+    return None
 
 
 def rest(reader) -> pa.Table:

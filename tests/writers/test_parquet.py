@@ -83,6 +83,13 @@ def test_small_batches_are_gathered_into_row_groups(monkeypatch):
     assert [metadata.row_group(index).num_rows for index in range(metadata.num_row_groups)] == [100, 100, 50]
 
 
+def test_a_row_group_of_a_few_rows_never_follows_a_full_one(monkeypatch):
+    monkeypatch.setattr(our_parquet, "ROWS_PER_GROUP", 100)
+    table = pa.Table.from_batches(pa.table({"n": range(210)}).to_batches(max_chunksize=70))
+    metadata = read(encode(ParquetEncoder, table)).metadata
+    assert [metadata.row_group(index).num_rows for index in range(metadata.num_row_groups)] == [140, 70]
+
+
 def test_a_large_batch_is_cut_into_row_groups(monkeypatch):
     monkeypatch.setattr(our_parquet, "ROWS_PER_GROUP", 100)
     metadata = read(encode(ParquetEncoder, pa.table({"n": range(250)}))).metadata

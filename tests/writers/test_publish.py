@@ -425,6 +425,37 @@ def test_standard_output_is_flushed_and_stays_open(capfdbinary):
     assert capfdbinary.readouterr().out == b"before\nrows\nafter\n"
 
 
+def test_an_unbuffered_standard_output_gets_every_byte():
+    code = """
+from sentiment_batch.writers.publish import Publication
+publication = Publication("-")
+publication.stream.write(b"x" * 3_000_000)
+publication.commit()
+print("after")
+"""
+    done = subprocess.run([sys.executable, "-u", "-c", code], capture_output=True, check=True)
+    assert (done.stdout.count(b"x"), done.stdout[-6:], done.stderr) == (3_000_000, b"after\n", b"")
+
+
+def test_a_reader_that_leaves_an_unbuffered_standard_output_stays_a_broken_pipe():
+    code = """
+import sys
+from sentiment_batch.writers.publish import Publication
+publication = Publication("-")
+try:
+    with publication.failures_named():
+        publication.stream.write(b"x" * 3_000_000)
+    publication.commit()
+except BrokenPipeError:
+    publication.abort()
+    sys.exit(7)
+"""
+    with subprocess.Popen([sys.executable, "-u", "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE) as run:
+        run.stdout.read(10)
+        run.stdout.close()
+        assert (run.stderr.read(), run.wait()) == (b"", 7)
+
+
 def test_a_reader_that_leaves_standard_output_stays_a_broken_pipe(monkeypatch):
     class Pipe:
         def write(self, data):

@@ -31,7 +31,7 @@ def _agreement(lines: list[str], delimiter: str, whole: bool) -> float:
         return 0.0
     header, records = widths[0], widths[1:]
     # A title such as "Comments, if any" over a single column: the records do not know the comma as a delimiter.
-    if records and records.count(1) * 2 > len(records):
+    if f"{delimiter} " in lines[0] and records.count(1) * 2 > len(records):
         return 0.0
     return (1 + records.count(header)) / (1 + len(records))
 
@@ -47,5 +47,5 @@ def _widths(lines: list[str], delimiter: str, whole: bool) -> list[int]:
                 return widths  # not in the header, so the rest does not matter
     except csv.Error as error:
         cut = not whole and "unexpected end" in str(error)
-        return widths if cut else [*widths, 0]
+        return widths if cut else [*(widths or [1 + lines[0].count(delimiter)]), 0]
     return widths if whole or len(widths) < 2 else widths[:-1]

@@ -102,7 +102,7 @@ def _after_blanks(line: str, at: int) -> int:
 def _object(line: str, where: str) -> dict[str, Any]:
     cure = 'Each line must be one JSON object, such as {"text": "Great!"}; jq -c . makes such lines.'
     try:
-        value = _PATIENT.decode(line)
+        value = _PATIENT.decode(line.rstrip(_BLANKS))
     except json.JSONDecodeError as error:
         raise InputError(f"{where}, column {error.colno:,}: not JSON: {error.msg}. {cure}") from error
     except RecursionError as error:

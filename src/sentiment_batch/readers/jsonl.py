@@ -105,12 +105,12 @@ class JsonLinesReader:
         if text.startswith("["):
             raise InputError(
                 f"{self._name} begins a JSON array; needed is one JSON object per line. "
-                f"Turn it into lines with: jq -c '.[]' {self._name} > lines.jsonl"
+                "Turn it into lines with: jq -c '.[]'"
             )
         if text.startswith("{") and not text.partition("\n")[0].strip("{ \t\r") and "\n" in text:
             raise InputError(
                 f"{self._name} spreads an object over several lines; needed is one JSON object per line. "
-                f"Turn it into lines with: jq -c . {self._name} > lines.jsonl"
+                "Turn it into lines with: jq -c ."
             )
 
     def _inferred(self) -> tuple[list[_Column], int]:

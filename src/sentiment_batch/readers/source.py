@@ -96,7 +96,8 @@ class Source:
 
     def _kept(self, stream: Any) -> Any:
         """Remember `stream` for `close`, and forget those that are closed already."""
-        self._opened = [*(opened for opened in self._opened if not opened.closed), stream]
+        with self._lock:
+            self._opened = [*(opened for opened in self._opened if not opened.closed), stream]
         return stream
 
 

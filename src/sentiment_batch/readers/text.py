@@ -57,8 +57,8 @@ def encoding_of(head: bytes, given: str | None, name: str) -> str:
 
 def _known(encoding: str) -> str:
     try:
-        b"".decode(encoding)  # codecs.lookup knows base64 and its like too, which are no text encodings
-        return codecs.lookup(encoding).name
+        with io.TextIOWrapper(io.BytesIO(), encoding=encoding):
+            return codecs.lookup(encoding).name  # alone this would take base64 too, which is no text encoding
     except (LookupError, ValueError) as error:
         raise UsageError(f"--encoding: {reason(error)}; give one such as utf-8, cp1252 or utf-16.") from error
 

@@ -18,8 +18,8 @@ from sentiment_batch.settings import META
 class Checkpoint:
     """The work folder `OUTPUT.training` of one run.
 
-    `best/` in it is a complete model folder that can be scored with; it is replaced by a rename, so a run that is
-    killed leaves the best state it had reached.
+    `best/` in it is a complete model folder that can be scored with; it is replaced by renames, so a run that is
+    killed leaves the best state it had reached, in the blink between two renames as `old/`.
 
     Args:
         output: the model folder to publish.
@@ -31,11 +31,14 @@ class Checkpoint:
 
     def __init__(self, output: str | Path, *, overwrite: bool) -> None:
         self.output = Path(output).expanduser()
-        self.work = self.output.with_name(self.output.name + ".training")
-        self.best = self.work / "best"
         if not self.output.name:
             raise OutputError(f"{output} cannot be a model folder. Name a new folder with --output.")
+        self.work = self.output.with_name(self.output.name + ".training")
+        self.best = self.work / "best"
+        self.old = self.work / "old"
+        self._overwrite = overwrite
         check_replaceable(self.output, overwrite)
+        self._check_work()
         with _failures_named(self.work):
             shutil.rmtree(self.work, ignore_errors=True)
             self.work.mkdir(parents=True)
@@ -48,8 +51,8 @@ class Checkpoint:
             new.mkdir()
             fill(new)
             _sync(new)
-            shutil.rmtree(self.best, ignore_errors=True)
-            new.rename(self.best)
+            self._put(new, self.best)
+            shutil.rmtree(self.old, ignore_errors=True)
 
     def describe(self, meta: dict[str, Any], history: list[dict[str, Any]]) -> None:
         """Write sentiment_batch.json, README.md and training_log.csv into `best/`."""
@@ -61,12 +64,14 @@ class Checkpoint:
             _sync(self.best)
 
     def publish(self) -> Path:
-        """Move `best/` to the output in one rename, and remove the work folder."""
+        """Move `best/` to the output in one rename, and remove the work folder.
+
+        Raises:
+            OutputError: something that may not be replaced came to the output while the run trained, or the disk fails.
+        """
+        check_replaceable(self.output, self._overwrite)
         with _failures_named(self.output):
-            if self.output.exists():
-                # Two renames: there is a moment without a model, but never a half-written one.
-                self.output.rename(self.work / "old")
-            self.best.rename(self.output)
+            self._put(self.best, self.output)
             _sync_folder(self.output.parent)
             shutil.rmtree(self.work, ignore_errors=True)
         return self.output
@@ -75,6 +80,27 @@ class Checkpoint:
         """Remove the work folder if no state was saved; a saved one stays for the user."""
         if not self.best.exists():
             shutil.rmtree(self.work, ignore_errors=True)
+
+    def _put(self, new: Path, place: Path) -> None:
+        """Rename `new` to `place`; what is there becomes `old/`, and comes back if that fails."""
+        if place.exists():
+            # Two renames: there is a moment without a model, but never a half-written one.
+            place.rename(self.old)
+        try:
+            new.rename(place)
+        except OSError:
+            if self.old.exists():
+                self.old.rename(place)
+            raise
+
+    def _check_work(self) -> None:
+        """Nothing but what an earlier run left may be in the work folder, for it is deleted."""
+        if self.work.exists() and not (
+            self.work.is_dir() and {entry.name for entry in self.work.iterdir()} <= {"best", "new", "old"}
+        ):
+            raise OutputError(
+                f"{self.work} is needed to train in, but holds other things. Move it, or change --output."
+            )
 
 
 def check_replaceable(folder: str | Path, overwrite: bool) -> None:
@@ -92,7 +118,7 @@ def check_replaceable(folder: str | Path, overwrite: bool) -> None:
         return
     if not overwrite:
         raise OutputError.exists(str(output))
-    if not (output / "config.json").exists():
+    if not (output / "config.json").exists() or not any(output.glob("*.safetensors")):
         raise OutputError(f"{output} holds other things than a model, so it is not replaced. Name another --output.")
 
 

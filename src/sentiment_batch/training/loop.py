@@ -120,7 +120,7 @@ def fit(
                     validation_loss=measured.loss,
                     accuracy=measured.accuracy,
                     macro_f1=measured.macro_f1,
-                    learning_rate=schedule.get_last_lr()[0],
+                    learning_rate=float(schedule.get_last_lr()[0]),
                     seconds=round(time.perf_counter() - start, 1),
                     best=is_best(measured.loss, history),
                 )
@@ -183,7 +183,7 @@ class MicroBatches:
             part_loss = functional.cross_entropy(
                 logits_BK.float(), part.labels_B, weight=weights, reduction="sum"
             ) / total.to(self._run.device)
-            part_loss.backward()
+            part_loss.backward()  # type: ignore[no-untyped-call]
             loss += part_loss.detach()
         return loss
 

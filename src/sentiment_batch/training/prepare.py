@@ -62,7 +62,11 @@ def prepare(
         raise InputError(f"{listed(one.name for one in reviews)}: no row holds a text. Check --text-column.")
     mapping = labels.infer([label for _, label in pooled], reviews[0].label_column, stars)
     encoded = mapping.encode(label for _, label in pooled)
-    usable = np.flatnonzero(encoded.codes >= 0)
+    # Sorted, so that no later step can depend on the order of the input's rows.
+    usable = sorted(
+        np.flatnonzero(encoded.codes >= 0).tolist(),
+        key=lambda row: (pooled[row][0], encoded.codes[row], str(groups[row]) if groups else ""),
+    )
     usable = _sample(usable, [text for text, _ in pooled], settings)
     texts, codes = [pooled[row][0] for row in usable], encoded.codes[usable]
     _check_classes(codes, mapping)
@@ -75,9 +79,10 @@ def prepare(
         else Rows(texts=[texts[row] for row in split.validation], codes=codes[split.validation])
     )
     tested = _rows_of(test, mapping, stars) if test else None
-    if not len(training.codes) or not len(validation.codes):
-        raise InputError("too few different texts to hold some back for validation. Give more rows, or a --val-file.")
     mapping, training, validation, tested = _without_empty_classes(mapping, training, validation, tested)
+    if len(mapping.labels) < 2 or not len(validation.codes):
+        what = "texts or groups" if groups else "texts"
+        raise InputError(f"too few different {what} to hold some back for validation. Give more rows, or a --val-file.")
     summary = {
         "sources": [one.name for one in reviews],
         "training_rows": len(training.codes),
@@ -103,12 +108,11 @@ def _groups(reviews: Sequence[Labelled]) -> list[object] | None:
     return [group for one in reviews for group in (one.groups or [None] * len(one.texts))]
 
 
-def _sample(usable: npt.NDArray[np.int64], texts: list[str], settings: TrainSettings) -> npt.NDArray[np.int64]:
+def _sample(usable: list[int], texts: list[str], settings: TrainSettings) -> list[int]:
     """The rows of `--limit`: those of the lowest seeded hash, so that an ordered file gives a mixed sample."""
     if settings.limit is None or settings.limit >= len(usable):
         return usable
-    by_hash = sorted(usable.tolist(), key=lambda row: (fingerprint(texts[row], settings.seed + 1), row))
-    return np.array(sorted(by_hash[: settings.limit]), dtype=np.int64)
+    return sorted(usable, key=lambda row: fingerprint(texts[row], settings.seed + 1))[: settings.limit]
 
 
 def _check_classes(codes: npt.NDArray[np.int64], mapping: labels.LabelMapping) -> None:

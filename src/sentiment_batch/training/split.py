@@ -85,15 +85,15 @@ def _units(keys: Sequence[bytes], groups: Sequence[object] | None) -> list[list[
 
 
 def _held_back(members: list[list[int]], keys: Sequence[bytes], val_size: float) -> list[int]:
-    """The rows of one stratum that validate: units in the order of their hash until there are enough rows."""
+    """The rows of one stratum that validate: units in the order of their hash, as long as they fit; one at least."""
     ordered = sorted(members, key=lambda unit: min(keys[row] for row in unit))
     wanted = val_size * sum(map(len, ordered))
+    may = ordered[:-1] if wanted else []  # the last one always trains, or a class might have no training row
     rows: list[int] = []
-    for unit in ordered[:-1]:  # the last one always trains, or a class might have no training row
-        if wanted == 0 or len(rows) + len(unit) / 2 > max(wanted, 1):
-            break
-        rows += unit
-    return rows
+    for unit in may:
+        if len(rows) + len(unit) / 2 <= wanted:  # a large group that would be too much is passed over
+            rows += unit
+    return rows or min(may, key=len, default=[])
 
 
 def _order(keys: Sequence[bytes], codes: npt.NDArray[np.int64]) -> Rows:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import io
 import logging
 import os
 import secrets
@@ -44,6 +45,8 @@ class StandardOutput:
         if buffer is None:
             raise OutputError("standard output takes no bytes here. Name a file as the destination.")
         sys.stdout.flush()  # text printed before must stay before
+        if isinstance(buffer, io.RawIOBase):  # `python -u`: its writes may take only a part of the bytes
+            buffer = open(buffer.fileno(), "wb", closefd=False)  # noqa: SIM115 - standard output stays open
         self.file: BinaryIO = buffer
         self.place = "standard output"
 

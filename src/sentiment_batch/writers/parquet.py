@@ -57,7 +57,9 @@ class ParquetEncoder:
 
     def _write_group(self) -> None:
         for table in _groups(self._waiting, self._schema):
-            self._writer.write_table(table, row_group_size=ROWS_PER_GROUP)
+            # A group may be a little larger, rather than be followed by one of a few rows.
+            rows = table.num_rows if table.num_rows < 2 * ROWS_PER_GROUP else ROWS_PER_GROUP
+            self._writer.write_table(table, row_group_size=rows)
         self._waiting, self._rows, self._bytes = [], 0, 0
 
 

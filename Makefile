@@ -1,0 +1,51 @@
+# Everything runs in .venv, made from constraints.txt with whatever pip is configured for: pip.conf and PIP_* variables
+# are honoured. PYTHON chooses the interpreter: make test PYTHON=python3.12
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PLUGINS := $(wildcard plugins/*)
+PLUGIN_SOURCES := $(shell find plugins -name '*.py' -path '*/src/*' -o -name pyproject.toml -path 'plugins/*')
+PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --constraint constraints.txt
+
+.PHONY: help demo test lint types check bench clean
+
+help:
+	@echo "make demo   train on the sample reviews, score the sample table, show the result"
+	@echo "make test   lint, types and all tests, as CI runs them"
+	@echo "make lint   lint and types only"
+	@echo "make bench  compare scoring with a stock pipeline on this machine"
+	@echo "make clean  remove everything that these made"
+
+$(VENV)/.package: pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(PIP) --editable '.[offline]'
+	@touch $@
+
+# The plugins are installed like a stranger's: built and copied, not linked.
+$(VENV)/.development: $(VENV)/.package $(PLUGIN_SOURCES)
+	$(PIP) --editable '.[offline,dev]'
+	$(PIP) --force-reinstall --no-deps $(PLUGINS:%=./%)
+	$(PIP) $(PLUGINS:%=./%)
+	@touch $@
+
+demo: $(VENV)/.package
+	rm -rf .demo
+	$(BIN)/sentiment-batch train sample_data/reviews.csv --base minilm --test-file sample_data/holdout.csv --output .demo/sentiment-model
+	$(BIN)/sentiment-batch score sample_data/unlabelled.parquet .demo/scored.parquet --model .demo/sentiment-model
+	@$(BIN)/python -c "import pandas as pd; pd.options.display.width = 120; print(); print(pd.read_parquet('.demo/scored.parquet', columns=['id', 'review', 'sentiment', 'sentiment_score']).head(10).to_string(max_colwidth=60))"
+	@echo; echo "The two commands above did it. The model is in .demo/sentiment-model, the table in .demo/scored.parquet."
+
+lint: $(VENV)/.development
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+test: lint
+	$(BIN)/python -m pytest tests plugins
+
+bench: $(VENV)/.development
+	$(BIN)/python -m benchmarks.score
+
+clean:
+	rm -rf $(VENV) .demo .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage build plugins/*/build
+	find . -name __pycache__ -prune -exec rm -rf {} + ; find . -name '*.egg-info' -prune -exec rm -rf {} +

@@ -1,0 +1,1 @@
+"""Scripts that anyone can run to measure this project against its peers; `python -m benchmarks.score --help`."""

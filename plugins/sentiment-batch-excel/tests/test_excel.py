@@ -1,0 +1,385 @@
+"""Workbooks go in and come out, through the package as it is installed."""
+
+from __future__ import annotations
+
+import datetime
+import decimal
+import io
+import json
+import math
+import os
+import subprocess
+import sys
+import warnings
+import zipfile
+from importlib.metadata import entry_points
+from pathlib import Path
+
+import openpyxl
+import pyarrow as pa
+import pytest
+import sentiment_batch_excel
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sentiment_batch_excel import cells, reader, writer
+
+from sentiment_batch import InputError, OutputError, ReadOptions, WriteOptions
+
+MOMENT = datetime.datetime(2024, 2, 29, 13, 14, 15, 678000)
+
+
+class Formats(dict):
+    """Stands for the registry: takes what the plugin adds."""
+
+    def add(self, name, open, **claims):
+        self[name] = (open, claims)
+
+
+def opened(register):
+    formats = Formats()
+    register(formats)
+    return formats["excel"][0]
+
+
+def save(path, *rows, sheets=("Sheet1",)):
+    book = openpyxl.Workbook()
+    book.active.title = sheets[0]
+    for title in sheets[1:]:
+        book.create_sheet(title)
+    for row in rows:
+        book.active.append(row)
+    book.save(path)
+    return str(path)
+
+
+def read(path):
+    found = opened(sentiment_batch_excel.register_readers)(str(path), ReadOptions())
+    try:
+        (split,) = found.splits()
+        table = pa.Table.from_batches(list(found.batches(split)), found.schema)
+        assert table.num_rows == split.num_rows == found.num_rows
+        return table
+    finally:
+        found.close()
+        found.close()
+
+
+def write(path, table, **options):
+    made = opened(sentiment_batch_excel.register_writers)(str(path), table.schema, WriteOptions(**options))
+    try:
+        for batch in table.to_batches():
+            made.write(batch)
+        made.commit()
+    except BaseException:
+        made.abort()
+        raise
+
+
+def values_in(path):
+    return [[cell.value for cell in row] for row in openpyxl.load_workbook(path).active.iter_rows()]
+
+
+def test_the_package_is_installed_and_registers_the_format():
+    (entry,) = entry_points(group="sentiment_batch", name="excel")
+    assert entry.load() is sentiment_batch_excel
+    formats = Formats()
+    sentiment_batch_excel.register_readers(formats)
+    assert formats["excel"][1]["suffixes"] == (".xlsx", ".xlsm")
+
+
+def test_registering_imports_neither_openpyxl_nor_pyarrow():
+    code = "import sys, sentiment_batch_excel; print({'openpyxl', 'pyarrow', 'fsspec'} & set(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "set()\n"
+
+
+# --- reading
+
+
+def test_columns_have_the_type_of_their_cells(tmp_path):
+    path = save(
+        tmp_path / "a.xlsx",
+        ["text", "n", "x", "ok", "when", "mixed", "none"],
+        ["good", 1, 1.5, True, MOMENT, "a", None],
+        [None, 2, 2, None, None, 1, None],
+        ["bad", None, None, False, MOMENT, MOMENT, None],
+    )
+    table = read(path)
+    assert table.schema == pa.schema(
+        [
+            ("text", pa.string()),
+            ("n", pa.int64()),
+            ("x", pa.float64()),
+            ("ok", pa.bool_()),
+            ("when", pa.timestamp("us")),
+            ("mixed", pa.string()),
+            ("none", pa.string()),
+        ]
+    )
+    assert table.to_pydict() == {
+        "text": ["good", None, "bad"],
+        "n": [1, 2, None],
+        "x": [1.5, 2.0, None],
+        "ok": [True, None, False],
+        "when": [MOMENT, None, MOMENT],
+        "mixed": ["a", "1", "2024-02-29T13:14:15.678000"],
+        "none": [None, None, None],
+    }
+
+
+def test_rows_come_in_batches_in_order(tmp_path, monkeypatch):
+    monkeypatch.setattr(reader, "ROWS_PER_BATCH", 3)
+    path = save(tmp_path / "a.xlsx", ["n"], *([number] for number in range(10)))
+    found = reader.ExcelReader(path, ReadOptions())
+    sizes = [batch.num_rows for batch in found.batches(found.splits()[0])]
+    found.close()
+    assert sizes == [3, 3, 3, 1]
+    assert read(path).column(0).to_pylist() == list(range(10))
+
+
+def test_empty_rows_stay_but_for_the_last(tmp_path):
+    path = save(tmp_path / "a.xlsx", ["t"], ["a"], [None], ["b"], [None], [None])
+    assert read(path).column(0).to_pylist() == ["a", None, "b"]
+
+
+def test_a_column_without_a_name_is_not_lost(tmp_path):
+    path = save(tmp_path / "a.xlsx", ["t", None, None], ["a", None, 1], ["b", None, None, "far"])
+    assert read(path).to_pydict() == {"t": ["a", "b"], "column_3": [1, None], "column_4": [None, "far"]}
+
+
+def test_a_header_alone_is_a_table_without_rows(tmp_path):
+    table = read(save(tmp_path / "a.xlsx", ["a", 7]))
+    assert (table.num_rows, table.schema.names) == (0, ["a", "7"])
+
+
+def test_errors_in_cells_are_null_and_text_that_looks_like_one_is_text(tmp_path):
+    path = save(tmp_path / "a.xlsx", ["n"], [1], ["#N/A"])
+    assert read(path).column(0).to_pylist() == [1, None]
+    write(tmp_path / "b.xlsx", pa.table({"t": ["#N/A"]}))
+    assert read(tmp_path / "b.xlsx").column(0).to_pylist() == ["#N/A"]
+
+
+def test_a_wrong_size_in_the_file_loses_no_rows(tmp_path):
+    path = save(tmp_path / "a.xlsx", ["a", "b"], [1, 2], [3, 4])
+    changed = tmp_path / "b.xlsx"
+    with zipfile.ZipFile(path) as old, zipfile.ZipFile(changed, "w") as new:
+        for name in old.namelist():
+            new.writestr(name, old.read(name).replace(b'<dimension ref="A1:B3"', b'<dimension ref="A1"'))
+    assert read(changed).to_pydict() == {"a": [1, 3], "b": [2, 4]}
+
+
+def test_the_first_visible_sheet_is_read_and_the_others_are_named(tmp_path, caplog):
+    path = save(tmp_path / "a.xlsx", ["hidden"], sheets=("Notes", "Reviews", "More"))
+    book = openpyxl.load_workbook(path)
+    book["Notes"].sheet_state = "hidden"
+    book["Reviews"].append(["text"])
+    book.save(path)
+    assert read(path).schema.names == ["text"]
+    assert "reading the sheet 'Reviews' and not 'More'" in caplog.text
+
+
+def test_standard_input_is_read(tmp_path, monkeypatch):
+    data = io.BytesIO(Path(save(tmp_path / "a.xlsx", ["n"], [1])).read_bytes())
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(data))
+    assert read("-").to_pydict() == {"n": [1]}
+
+
+@pytest.mark.parametrize(
+    ("data", "said"),
+    [
+        (b"", "cannot be read as a workbook"),
+        (b"text,label\n", "save it again as .xlsx"),
+        (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1rest", r"of the old \.xls kind, or one with a password\. Save it as"),
+    ],
+)
+def test_what_is_no_workbook_is_named_with_a_cure(tmp_path, data, said):
+    path = tmp_path / "a.xlsx"
+    path.write_bytes(data)
+    with pytest.raises(InputError, match=said) as caught:
+        read(path)
+    assert str(caught.value).startswith(str(path))
+    assert "\n" not in str(caught.value)
+
+
+def test_a_missing_file_is_named():
+    with pytest.raises(InputError, match=r"nowhere\.xlsx is not there"):
+        read("nowhere.xlsx")
+
+
+def test_an_empty_sheet_is_refused(tmp_path):
+    with pytest.raises(InputError, match="the sheet 'Sheet1' is empty"):
+        read(save(tmp_path / "a.xlsx"))
+
+
+def test_repeated_names_are_refused(tmp_path):
+    with pytest.raises(InputError, match=r"two columns named 'a' in its first row\. Rename one"):
+        read(save(tmp_path / "a.xlsx", ["a", "b", "a"], [1, 2, 3]))
+
+
+def test_every_truncation_and_many_flipped_bits_give_the_table_or_an_error(tmp_path):
+    whole = Path(save(tmp_path / "a.xlsx", ["text", "n"], *(["good" * 9, n] for n in range(50)))).read_bytes()
+    table = read(tmp_path / "a.xlsx")
+    damaged = [whole[:size] for size in range(0, len(whole), 97)]
+    for place in range(0, len(whole), 61):
+        flipped = bytearray(whole)
+        flipped[place] ^= 1 << place % 8
+        damaged.append(bytes(flipped))
+    outcomes = set()
+    for data in damaged:
+        (tmp_path / "b.xlsx").write_bytes(data)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            outcomes.add(outcome(tmp_path / "b.xlsx", table))
+    assert outcomes == {"refused", "same"}
+
+
+def outcome(path, table):
+    try:
+        return "same" if read(path).equals(table) else "different"
+    except InputError:
+        return "refused"
+
+
+# --- writing
+
+TEXTS = st.text(st.characters(codec="utf-8"), min_size=1, max_size=12)
+TEXTS |= st.sampled_from(["=1+1", "#N/A", " lead", "trail ", "a\nb", "a\r\nb", "\r", "\t", "\x00\x01\x1f", "_x0041_"])
+TEXTS |= st.sampled_from(
+    ["_x005F_", "_x000D_", "<b>&amp;", "007", "1e5", "TRUE", "\ufffe\uffff", "_x005F_x0041_", "😀"]
+)
+WHOLE = st.integers(-(10**15) + 1, 10**15 - 1)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.tuples(TEXTS | st.none(), WHOLE | st.none(), st.floats(allow_nan=False, allow_infinity=False))))
+def test_text_and_numbers_read_back(tmp_path_factory, rows):
+    path = tmp_path_factory.mktemp("excel") / "a.xlsx"
+    texts, numbers, floats = ([row[index] for row in rows] for index in range(3))
+    schema = pa.schema([("t", pa.string()), ("n", pa.int64()), ("x", pa.float64())])
+    write(path, pa.table([texts, numbers, floats], schema=schema))
+    back = read(path)
+    while rows and not any(value is not None for value in rows[-1]):
+        rows.pop()
+    assert back.column("t").to_pylist() == texts
+    assert [value if value is None else int(value) for value in back.column("n").to_pylist()] == numbers
+    assert [None if value is None else float(value) for value in back.column("x").to_pylist()] == floats
+
+
+@given(st.text(max_size=20) | TEXTS)
+def test_escapes_are_undone(text):
+    kept = cells.escaped(text)
+    assert cells.unescaped(kept) == text
+    assert not set(kept) & {chr(code) for code in range(32) if chr(code) not in "\t\n"}
+
+
+@given(st.datetimes(datetime.datetime(1900, 3, 1), datetime.datetime(9999, 12, 31)))
+@settings(max_examples=60, deadline=None)
+def test_timestamps_read_back_to_the_microsecond(tmp_path_factory, moment):
+    path = tmp_path_factory.mktemp("excel") / "a.xlsx"
+    whole = moment.replace(microsecond=moment.microsecond // 1000 * 1000)
+    write(path, pa.table({"a": pa.array([moment], pa.timestamp("us")), "b": pa.array([whole], pa.timestamp("us"))}))
+    row = read(path).to_pylist()[0]
+    assert row["b"] == whole
+    assert (row["a"] if moment == whole else datetime.datetime.fromisoformat(row["a"])) == moment
+
+
+def test_text_is_never_a_formula(tmp_path):
+    write(tmp_path / "a.xlsx", pa.table({"=name": ["=1+1", "+1", "@x"]}))
+    cells = [row[0] for row in openpyxl.load_workbook(tmp_path / "a.xlsx").active.iter_rows()]
+    assert [(cell.value, cell.data_type) for cell in cells] == [(text, "s") for text in ("=name", "=1+1", "+1", "@x")]
+
+
+def test_every_type_has_its_cell(tmp_path):
+    table = pa.table(
+        {
+            "bool": [True],
+            "f32": pa.array([0.9876], pa.float32()),
+            "nan": [math.nan],
+            "dec": pa.array([decimal.Decimal("12.10")]),
+            "long": pa.array([decimal.Decimal("1234567890123456.10")]),
+            "big": [2**53 + 1],
+            "date": [MOMENT.date()],
+            "old": [datetime.date(1900, 1, 1)],
+            "zone": pa.array([MOMENT], pa.timestamp("ms", "Asia/Kolkata")),
+            "lmt": pa.array([-(2**31)], pa.int64()).cast(pa.timestamp("s", "Europe/Paris")),
+            "ns": pa.array([1], pa.timestamp("ns")),
+            "time": [datetime.time(1, 2, 3)],
+            "dur": pa.array([-90250], pa.duration("ms")),
+            "dict": pa.array(["pos"]).dictionary_encode(),
+            "list": [[{"a": 1.5, "b": math.nan, "c": MOMENT}]],
+            "empty": [""],
+        }
+    )
+    write(tmp_path / "a.xlsx", table)
+    names, row = values_in(tmp_path / "a.xlsx")
+    found = dict(zip(names, row, strict=True))
+    assert json.loads(found.pop("list")) == [{"a": 1.5, "b": None, "c": str(MOMENT)}]
+    assert found == {
+        "bool": True,
+        "f32": 0.9876,
+        "nan": None,
+        "dec": 12.1,
+        "long": "1234567890123456.10",
+        "big": "9007199254740993",
+        "date": datetime.datetime(2024, 2, 29),
+        "old": "1900-01-01",
+        "zone": "2024-02-29T18:44:15.678+05:30",
+        "lmt": "1901-12-13T20:45:52Z",
+        "ns": "1970-01-01T00:00:00.000000001",
+        "time": "01:02:03.000000",
+        "dur": "-PT90.250S",
+        "dict": "pos",
+        "empty": None,
+    }
+
+
+@pytest.mark.parametrize(
+    "text", ["x" * 32_768, "😀" * 16_384, "\x01" * 5_000], ids=["characters", "utf-16 units", "escapes"]
+)
+def test_a_text_too_long_for_a_cell_is_refused_and_nothing_is_left(tmp_path, text):
+    with pytest.raises(
+        OutputError, match=r"the column 't' holds a text of .* cells hold 32,767\. Write CSV or Parquet"
+    ):
+        write(tmp_path / "a.xlsx", pa.table({"t": ["fine", text]}))
+    assert os.listdir(tmp_path) == []
+
+
+def test_the_longest_text_fits(tmp_path):
+    write(tmp_path / "a.xlsx", pa.table({"t": ["x" * 32_767]}))
+    assert read(tmp_path / "a.xlsx").column(0).to_pylist() == ["x" * 32_767]
+
+
+def test_too_many_rows_are_refused_and_nothing_is_left(tmp_path, monkeypatch):
+    monkeypatch.setattr(writer, "MOST_ROWS", 10)
+    write(tmp_path / "nine.xlsx", pa.table({"n": range(9)}))
+    with pytest.raises(OutputError, match=r"Excel has 10 rows, the header's among them\. Write Parquet"):
+        write(tmp_path / "ten.xlsx", pa.table({"n": range(10)}))
+    assert os.listdir(tmp_path) == ["nine.xlsx"]
+
+
+def test_too_many_columns_are_refused(tmp_path):
+    schema = pa.schema([(f"c{number}", pa.int8()) for number in range(16_385)])
+    with pytest.raises(OutputError, match="16,384 columns"):
+        write(tmp_path / "a.xlsx", schema.empty_table())
+
+
+@pytest.mark.parametrize("kind", [pa.binary(), pa.list_(pa.binary(3)), pa.month_day_nano_interval()])
+def test_a_type_without_a_cell_is_refused_before_anything_is_written(tmp_path, kind):
+    with pytest.raises(OutputError, match=r"Excel has no cell for .* in the column 'raw'.*--columns"):
+        write(tmp_path / "a.xlsx", pa.schema([("raw", kind)]).empty_table())
+    assert os.listdir(tmp_path) == []
+
+
+def test_an_existing_workbook_is_kept_unless_overwrite_is_said(tmp_path):
+    path = save(tmp_path / "a.xlsx", ["old"])
+    with pytest.raises(OutputError, match="exists already"):
+        write(path, pa.table({"new": [1]}))
+    write(path, pa.table({"new": [1]}), overwrite=True)
+    assert values_in(path) == [["new"], [1]]
+
+
+def test_bytes_that_are_not_utf_8_become_replacement_characters(tmp_path):
+    offsets = pa.array([0, 3], pa.int32()).buffers()[1]
+    broken = pa.Array.from_buffers(pa.string(), 1, [None, offsets, pa.py_buffer(b"a\xffb")])
+    write(tmp_path / "a.xlsx", pa.table({"t": broken}))
+    assert read(tmp_path / "a.xlsx").column(0).to_pylist() == ["a\ufffdb"]

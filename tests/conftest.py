@@ -1,0 +1,130 @@
+"""What all tests share: a tiny random DistilBERT with a small vocabulary, made here; no network, no user's settings."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from hypothesis import settings
+
+# Before anything imports the Hub's client: no test may reach for the network.
+os.environ["HF_HUB_OFFLINE"] = "1"
+os.environ["TOKENIZERS_PARALLELISM"] = "true"
+for name in [name for name in os.environ if name.startswith("SENTIMENT_BATCH_") and name != "SENTIMENT_BATCH_DATA"]:
+    del os.environ[name]
+
+settings.register_profile("house", deadline=None)  # no test asserts a time
+settings.load_profile("house")
+
+WORDS = (  # noqa: SIM905 - a list literal would be a screenful
+    "the a an and or not no but it is was i film movie plot actor scene story ending music loved hated great good fine "
+    "bad awful boring dull bright warm cold slow quick never always very so too this that with without all my we they "
+    "liked wonderful terrible best worst superb poor rich weak strong funny sad happy again watch seen time one two"
+).split()
+GOOD = ("loved", "great", "wonderful", "superb", "best", "fine", "warm", "funny")
+BAD = ("hated", "awful", "terrible", "boring", "worst", "dull", "poor", "weak")
+
+
+@pytest.fixture(autouse=True)
+def _own_places(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Each test has its own cache and leaves the library's logger and kept model as they were."""
+    monkeypatch.setenv("SENTIMENT_BATCH_CACHE", str(tmp_path_factory.getbasetemp() / "cache"))
+    logger = logging.getLogger("sentiment_batch")
+    before = logger.handlers, logger.propagate, logger.level
+    yield
+    logger.handlers, logger.propagate = before[0], before[1]
+    logger.setLevel(before[2])
+
+
+@pytest.fixture(scope="session")
+def vocabulary() -> list[str]:
+    """Words, letters and letter pieces, so that no English word is unknown."""
+    letters = "abcdefghijklmnopqrstuvwxyz0123456789"
+    pieces = [*letters, *(f"##{letter}" for letter in letters), *".,!?'\"-:;()/<>&"]
+    return ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *WORDS, *[piece for piece in pieces if piece not in WORDS]]
+
+
+@pytest.fixture(scope="session")
+def tiny_base(tmp_path_factory: pytest.TempPathFactory, vocabulary: list[str]) -> Path:
+    """A folder with a random DistilBERT: 2 layers, 32 wide, 64 positions."""
+    import torch
+    from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
+    from transformers import DistilBertConfig, DistilBertModel, DistilBertTokenizerFast
+
+    folder = tmp_path_factory.mktemp("bases") / "tiny"
+    config = DistilBertConfig(
+        vocab_size=len(vocabulary),
+        max_position_embeddings=64,
+        n_layers=2,
+        n_heads=2,
+        dim=32,
+        hidden_dim=64,
+        initializer_range=0.2,
+    )
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(11)
+        DistilBertModel(config).save_pretrained(folder)
+    backend = Tokenizer(models.WordPiece({word: n for n, word in enumerate(vocabulary)}, unk_token="[UNK]"))
+    backend.normalizer = normalizers.BertNormalizer(lowercase=True)
+    backend.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    backend.post_processor = processors.TemplateProcessing(
+        single="[CLS] $A [SEP]", pair="[CLS] $A [SEP] $B [SEP]", special_tokens=[("[CLS]", 2), ("[SEP]", 3)]
+    )
+    DistilBertTokenizerFast(tokenizer_object=backend, model_max_length=64).save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def make_model(tmp_path_factory: pytest.TempPathFactory, tiny_base: Path) -> Callable[..., Path]:
+    """Makes a folder with an untrained classifier of the given labels, whose scores are spread between 0 and 1."""
+
+    def make(*labels: str, max_length: int = 64, seed: int = 5) -> Path:
+        import torch
+
+        from sentiment_batch.model import SentimentClassifier, load_base, save_classifier
+
+        folder = tmp_path_factory.mktemp("models") / "model"
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            encoder, tokenizer = load_base(tiny_base)
+            classifier = SentimentClassifier(encoder, len(labels), dropout=0.1)
+            torch.nn.init.normal_(classifier.linear.weight, std=0.5)
+            save_classifier(folder, classifier, tokenizer, labels, max_length)
+        return folder
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def tiny_model(make_model: Callable[..., Path]) -> Path:
+    """A stock folder with an untrained two-label classifier, negative and positive."""
+    return make_model("negative", "positive")
+
+
+@pytest.fixture
+def reviews_csv(tmp_path: Path) -> Path:
+    """60 labelled reviews that a tiny model can learn: one telling word each."""
+    path = tmp_path / "reviews.csv"
+    lines = ["id,review,label"]
+    for n in range(60):
+        words, label = (GOOD, "positive") if n % 2 else (BAD, "negative")
+        lines.append(f"{n:03d},the {WORDS[n % 40]} film {n} was {words[n % 8]} and {words[(n + 3) % 8]},{label}")
+    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    return path
+
+
+@pytest.fixture
+def cli() -> Callable[..., object]:
+    """Runs the command line in this process: `cli("score", "a.csv", "b.csv")` gives click's result."""
+    from click.testing import CliRunner
+
+    from sentiment_batch.cli import group
+
+    def run(*arguments: object, **options: object) -> object:
+        runner = CliRunner()
+        return runner.invoke(group, [str(argument) for argument in arguments], prog_name="sentiment-batch", **options)
+
+    return run

@@ -1,0 +1,177 @@
+import pyarrow as pa
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sentiment_batch.columns import check_column, find_label, find_text, is_text, texts_of
+from sentiment_batch.errors import InputError
+
+TEXT_TYPES = [pa.string(), pa.large_string(), pa.string_view(), pa.binary(), pa.large_binary(), pa.binary_view()]
+
+
+def schema(*names: str, **types: pa.DataType) -> pa.Schema:
+    return pa.schema([(name, types.get(name, pa.string())) for name in names])
+
+
+def batch(**columns) -> pa.RecordBatch:
+    return pa.record_batch({name: column for name, column in columns.items()})
+
+
+def undecodable(*values: bytes, data_type=None) -> pa.Array:
+    """A string column as a careless program writes it: its bytes are whatever they are."""
+    flat = pa.array(values, pa.binary_view() if data_type == pa.string_view() else pa.binary())
+    return pa.Array.from_buffers(data_type or pa.string(), len(flat), flat.buffers())
+
+
+# Finding the text
+
+
+@pytest.mark.parametrize("name", ["text", "Review", "review_text", "reviewText", "CONTENT", "Body", "comment", "sentence"])
+def test_a_column_of_texts_is_found_by_its_name(name):
+    assert find_text(schema("id", name, "title")) == [name]
+
+
+def test_the_best_known_name_wins_whatever_the_order_of_columns():
+    assert find_text(schema("comment", "review", "text")) == ["text"]
+    assert find_text(schema("comment", "review")) == ["review"]
+
+
+def test_a_known_name_of_a_column_of_numbers_is_no_text():
+    assert find_text(schema("text", "comment", text=pa.int64())) == ["comment"]
+
+
+def test_the_only_column_of_a_table_is_its_text():
+    assert find_text(schema("x")) == ["x"]
+
+
+@pytest.mark.parametrize("data_type", [*TEXT_TYPES[:3], pa.dictionary(pa.int32(), pa.string_view())], ids=str)
+def test_without_a_known_name_the_one_column_of_long_texts_is_taken(data_type):
+    long = pa.array(["a text of more than twenty characters", None, "and one more of that kind"]).cast(data_type)
+    rows = batch(id=["1", "2", "3"], words=long, title=["a", "b", "c"])
+    assert find_text(rows.schema, sample=rows) == ["words"]
+
+
+def test_two_columns_of_long_texts_are_a_question_for_the_user():
+    rows = batch(one=["a text of more than twenty characters"], two=["another one of such a length"])
+    with pytest.raises(InputError, match=r"'one', 'two' could all be it.*--text-column"):
+        find_text(rows.schema, sample=rows)
+
+
+def test_long_bytes_are_not_taken_for_text_unless_named():
+    rows = batch(image=pa.array([b"\xff" * 100]), title=["a"])
+    with pytest.raises(InputError, match="--text-column"):
+        find_text(rows.schema, sample=rows)
+    assert find_text(rows.schema, ["image"]) == ["image"]
+
+
+def test_a_repeated_name_is_never_chosen_by_itself():
+    doubled = pa.schema([("text", pa.string()), ("text", pa.string()), ("body", pa.string())])
+    assert find_text(doubled) == ["body"]
+
+
+def test_a_chosen_column_that_is_not_there_names_the_likely_one():
+    with pytest.raises(InputError, match=r"no column 'reviews'; did you mean 'review'\?.*--text-column"):
+        find_text(schema("id", "review"), ["reviews"])
+
+
+def test_a_chosen_column_of_numbers_is_refused_and_the_columns_of_text_named():
+    with pytest.raises(InputError, match=r"'id' holds int64, not text.*'review'"):
+        find_text(schema("id", "review", id=pa.int64()), ["id"])
+
+
+def test_a_chosen_name_that_two_columns_have_is_refused():
+    with pytest.raises(InputError, match="2 columns are called 'text'"):
+        find_text(pa.schema([("text", pa.string()), ("text", pa.string())]), ["text"])
+
+
+# Finding the labels
+
+
+@pytest.mark.parametrize("name", ["label", "Sentiment", "TARGET", "class", "stars", "rating", "score"])
+def test_a_column_of_labels_is_found_by_its_name(name):
+    assert find_label(schema("id", "text", name)) == name
+
+
+def test_a_label_column_comes_before_one_of_stars():
+    assert find_label(schema("stars", "label")) == "label"
+
+
+def test_without_a_known_name_the_labels_are_a_question_for_the_user():
+    with pytest.raises(InputError, match=r"--label-column; the columns are 'id', 'mood'"):
+        find_label(schema("id", "mood"))
+    assert find_label(schema("id", "mood"), "mood") == "mood"
+
+
+def test_a_column_is_checked_under_the_flag_that_named_it():
+    assert check_column(schema("film"), "film", "--group-column") == "film"
+    with pytest.raises(InputError, match="--group-column"):
+        check_column(schema("film"), "movie", "--group-column")
+
+
+# Their values
+
+
+@pytest.mark.parametrize("data_type", TEXT_TYPES, ids=str)
+@pytest.mark.parametrize("as_dictionary", [False, True])
+def test_every_text_type_gives_the_same_texts(data_type, as_dictionary):
+    values = ["good", None, "", "schön 😀 of more than twelve bytes", "good"]
+    column = pa.array([value and value.encode() for value in values] if "binary" in str(data_type) else values, data_type)
+    if as_dictionary:
+        column = pa.DictionaryArray.from_arrays(pa.array([0, None, 2, 3, 0]), column)
+    assert is_text(column.type)
+    texts = texts_of(batch(text=column), ["text"])
+    assert texts.type == pa.large_string()
+    assert texts.to_pylist() == values
+    assert texts_of(batch(text=column).slice(3), ["text"]).to_pylist() == values[3:]
+
+
+def test_a_null_in_a_dictionary_is_a_null_text():
+    column = pa.DictionaryArray.from_arrays(pa.array([0, 1, 0]), pa.array(["good", None]))
+    assert texts_of(batch(text=column), ["text"]).to_pylist() == ["good", None, "good"]
+
+
+def test_a_column_of_nothing_but_nulls_can_be_the_text():
+    assert find_text(schema("text", text=pa.null()), ["text"]) == ["text"]
+    assert texts_of(batch(text=pa.nulls(3)), ["text"]).to_pylist() == [None] * 3
+
+
+@pytest.mark.parametrize("data_type", [pa.int64(), pa.list_(pa.string()), pa.timestamp("s"), pa.bool_()], ids=str)
+def test_other_types_hold_no_text(data_type):
+    assert not is_text(data_type)
+
+
+def test_two_columns_are_joined_by_a_blank_line_in_the_order_named():
+    rows = batch(title=["Dull", "Fine"], body=["Too long.", "Again!"])
+    assert texts_of(rows, ["title", "body"]).to_pylist() == ["Dull\n\nToo long.", "Fine\n\nAgain!"]
+    assert texts_of(rows, ["body", "title"]).to_pylist() == ["Too long.\n\nDull", "Again!\n\nFine"]
+
+
+PARTS = st.sampled_from([None, "", " ", "\t\n", "\u3000", "good", " bad ", "x\n\ny"])
+
+
+@given(st.lists(st.tuples(PARTS, PARTS, PARTS), max_size=12))
+def test_joined_columns_keep_every_row_and_leave_empty_parts_out(rows):
+    columns = list(zip(*rows, strict=True)) or [(), (), ()]
+    table = batch(**{name: pa.array(column, pa.string()) for name, column in zip("abc", columns, strict=True)})
+    expected = ["\n\n".join(part for part in row if part and part.strip()) or None for row in rows]
+    assert texts_of(table, ["a", "b", "c"]).to_pylist() == expected
+
+
+@pytest.mark.parametrize("data_type", [pa.string(), pa.string_view()], ids=str)
+def test_bytes_that_are_not_utf_8_name_the_column_and_the_row(data_type):
+    column = undecodable(b"good", b"caf\xe9 au lait, longer than a view", b"bad", data_type=data_type)
+    with pytest.raises(InputError, match=r"column 'text'.*not UTF-8 in row 1,001 "):
+        texts_of(batch(text=column), ["text"], start=1_000)
+
+
+def test_undecodable_bytes_are_found_in_binary_dictionary_and_joined_columns():
+    for bad in (pa.array([b"a", b"\xff"]), undecodable(b"a", b"\xff").dictionary_encode()):
+        with pytest.raises(InputError, match="row 1 "):
+            texts_of(batch(text=bad), ["text"])
+        with pytest.raises(InputError, match="column 'text'"):
+            texts_of(batch(title=["x", "y"], text=bad), ["title", "text"])
+
+
+def test_looking_for_long_texts_does_not_stumble_over_undecodable_ones():
+    rows = batch(words=undecodable(b"\xff" * 30), title=["a"])
+    assert find_text(rows.schema, sample=rows) == ["words"]

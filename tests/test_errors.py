@@ -1,0 +1,55 @@
+import inspect
+
+import pytest
+
+from sentiment_batch import errors
+from sentiment_batch.errors import InputError, OutputError, SentimentBatchError, UsageError, first_line, listed
+
+
+def test_every_error_is_caught_as_the_project_s_own():
+    kinds = [kind for _, kind in inspect.getmembers(errors, inspect.isclass) if issubclass(kind, Exception)]
+    assert len(kinds) == 7
+    assert all(issubclass(kind, SentimentBatchError) for kind in kinds)
+
+
+def test_wrong_usage_exits_with_2_and_everything_else_with_1():
+    kinds = [kind for _, kind in inspect.getmembers(errors, inspect.isclass) if issubclass(kind, Exception)]
+    assert {kind.__name__: kind.exit_code for kind in kinds if kind.exit_code != 1} == {"UsageError": 2}
+    assert UsageError.exit_code == 2
+
+
+def test_the_tree_in_the_module_docstring_names_every_error():
+    kinds = [name for name, kind in inspect.getmembers(errors, inspect.isclass) if issubclass(kind, Exception)]
+    assert [name for name in kinds if name not in (errors.__doc__ or "")] == []
+
+
+@pytest.mark.parametrize(
+    ("name", "meant"),
+    [("txt", "text"), ("reviews", "review"), ("REVIEW", "review"), ("Text", "text")],
+)
+def test_a_missing_column_names_the_one_that_was_probably_meant(name, meant):
+    message = str(InputError.no_column(name, ["id", "Next", "text", "review"], "--text-column"))
+    assert f"no column {name!r}; did you mean {meant!r}?" in message
+    assert message.endswith("Name one with --text-column.")
+
+
+def test_a_missing_column_like_no_other_only_lists_what_is_there():
+    message = str(InputError.no_column("sentiment", ["a", "b"], "--label-column"))
+    assert message == "no column 'sentiment'. The columns are 'a', 'b'. Name one with --label-column."
+
+
+def test_an_existing_destination_names_the_flag_that_replaces_it():
+    assert "--overwrite" in str(OutputError.exists("out.csv"))
+    assert str(OutputError.exists("out.csv")).startswith("out.csv exists")
+
+
+def test_long_lists_are_cut_and_say_how_many_more_there_are():
+    assert listed(str(n) for n in range(1_014)).endswith("'10', '11' and 1,002 more")
+    assert listed(["a", "b"], 1) == "'a' and 1 more"
+    assert listed([]) == "none at all"
+
+
+def test_errors_of_others_are_quoted_in_one_line():
+    assert first_line(ValueError("one\n  two\t three")) == "one two three"
+    assert first_line(ValueError()) == "ValueError"
+    assert len(first_line(ValueError("x" * 1_000))) == 400

@@ -1,0 +1,241 @@
+"""Guards of the house: the import ladder, a quick start, and exported names that stay what they are."""
+
+from __future__ import annotations
+
+import ast
+import importlib
+import inspect
+import pkgutil
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+import sentiment_batch
+
+ROOT = Path(sentiment_batch.__file__).parent
+HEAVY = {"torch", "transformers", "pandas", "pyarrow", "numpy", "sklearn", "tokenizers", "polars"}
+ONE_WORD_REMARKS = {"pluggy"}
+
+
+def modules() -> dict[str, Path]:
+    """Every module by its dotted name below the package; the package itself is `__init__`."""
+    found = {}
+    for path in ROOT.rglob("*.py"):
+        parts = path.relative_to(ROOT).with_suffix("").parts
+        name = ".".join(parts[:-1]) if parts[-1] == "__init__" and len(parts) > 1 else ".".join(parts)
+        found[name] = path
+    return found
+
+
+MODULES = modules()
+
+
+def drawn() -> dict[str, int]:
+    """The rung of each room that the package docstring draws; a package stands for all its modules."""
+    rungs: dict[str, int] = {}
+    level = None
+    for line in (sentiment_batch.__doc__ or "").splitlines():
+        head = re.match(r"    (\d) [a-z]+ {2,}", line)
+        if head:
+            level, line = int(head[1]), line[head.end() :]
+        elif not line.startswith(" " * 15):
+            level = None
+        if level is None:
+            continue
+        for chunk in re.split(r" {2,}", line.strip()):
+            if " " in chunk or chunk in ONE_WORD_REMARKS:
+                continue
+            package, brace, inner = chunk.rstrip("}").partition("{")
+            for name in inner.split(",") if brace else [""]:
+                room = (package + name).rstrip("/").replace("/", ".")
+                assert room in MODULES, f"the drawing names {room}, which is not there"
+                assert room not in rungs, f"the drawing names {room} twice"
+                rungs[room] = level
+    return rungs
+
+
+RUNGS = drawn()
+
+
+def rung(name: str) -> int | None:
+    """The rung of a module: its own, else that of the nearest package around it."""
+    while name:
+        if name in RUNGS:
+            return RUNGS[name]
+        name = name.rpartition(".")[0]
+    return None
+
+
+def imports(path: Path) -> Iterator[tuple[str, int]]:
+    """Every module or name that a file imports, anywhere in it but under TYPE_CHECKING, with its line."""
+
+    def visit(node: ast.AST) -> Iterator[tuple[str, int]]:
+        if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test):
+            for child in node.orelse:
+                yield from visit(child)
+            return
+        if isinstance(node, ast.Import):
+            yield from ((alias.name, node.lineno) for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}:{node.lineno} imports relatively; write the whole name"
+            for alias in node.names:
+                yield f"{node.module}.{alias.name}", node.lineno
+        for child in ast.iter_child_nodes(node):
+            yield from visit(child)
+
+    yield from visit(ast.parse(path.read_text(encoding="utf-8")))
+
+
+def own(imported: str) -> str | None:
+    """The module of this package that `imported` names or lies in, None for those of others."""
+    package, _, inner = imported.partition(".")
+    if package != "sentiment_batch":
+        return None
+    while inner and inner not in MODULES:
+        inner = inner.rpartition(".")[0]
+    return inner or "__init__"
+
+
+def foreign(name: str) -> set[str]:
+    return {imported.partition(".")[0] for imported, _ in imports(MODULES[name])} - {"sentiment_batch"}
+
+
+def test_the_drawing_was_read():
+    assert set(RUNGS.values()) == {0, 1, 2, 3, 4, 5}
+    assert (RUNGS["errors"], RUNGS["model"], RUNGS["training.split"], RUNGS["__init__"]) == (0, 3, 2, 5)
+
+
+@pytest.mark.parametrize("name", sorted(MODULES))
+def test_every_room_is_in_the_drawing(name):
+    if MODULES[name].name == "__init__.py" and not list(imports(MODULES[name])):
+        return  # an empty package file is no room
+    assert rung(name) is not None, f"draw {name} in the docstring of sentiment_batch/__init__.py"
+
+
+@pytest.mark.parametrize("name", sorted(MODULES))
+def test_imports_only_go_down_the_ladder(name):
+    upward = [
+        f"{MODULES[name]}:{line} imports {imported}"
+        for imported, line in imports(MODULES[name])
+        if (target := own(imported)) is not None and (rung(target) or 0) > (rung(name) or 0)
+    ]
+    assert upward == []
+
+
+@pytest.mark.parametrize("name", sorted(name for name in MODULES if (rung(name) or 0) <= 2))
+def test_rooms_below_torch_do_not_know_it(name):
+    assert foreign(name) & {"torch", "transformers", "huggingface_hub", "pandas", "polars", "click"} == set()
+
+
+@pytest.mark.parametrize("name", sorted(name for name in MODULES if rung(name) in {0, 1}))
+def test_the_lowest_rooms_need_the_standard_library_only_and_pluggy(name):
+    allowed = sys.stdlib_module_names | ({"pluggy"} if rung(name) == 1 else set())
+    assert foreign(name) - allowed == set()
+
+
+@pytest.mark.parametrize("name", sorted(name for name in MODULES if rung(name) == 5))
+def test_doors_open_without_anything_heavy(name):
+    tree = ast.parse(MODULES[name].read_text(encoding="utf-8"))
+    top = {
+        alias.name.partition(".")[0]
+        for node in tree.body
+        if isinstance(node, ast.Import | ast.ImportFrom)
+        for alias in ([ast.alias(node.module or "")] if isinstance(node, ast.ImportFrom) else node.names)
+    }
+    assert top & HEAVY == set()
+
+
+def test_only_the_model_and_the_bases_know_transformers():
+    knowing = {name for name in MODULES if foreign(name) & {"transformers", "huggingface_hub"}}
+    assert knowing == {"bases", "model"}
+
+
+def test_only_the_command_line_knows_click_and_only_frames_knows_pandas():
+    assert {name.partition(".")[0] for name in MODULES if "click" in foreign(name)} == {"cli"}
+    assert {name for name in MODULES if "pandas" in foreign(name)} == {"frames"}
+
+
+def test_no_module_has_the_name_of_an_exported_function():
+    assert {name.partition(".")[0] for name in MODULES} & set(sentiment_batch.__all__) == set()
+
+
+@pytest.mark.parametrize("package", ["training", "scoring"])
+def test_the_packages_of_a_road_import_nothing(package):
+    assert list(imports(MODULES[package])) == []
+
+
+def loaded_after(code: str) -> set[str]:
+    """The heavy packages in `sys.modules` of a new process after `code`."""
+    script = f"import sys\n{code}\nprint('LOADED', *sorted({HEAVY!r} & set(sys.modules)))"
+    run = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60)
+    assert run.returncode == 0, run.stderr
+    return set(run.stdout.splitlines()[-1].split()[1:])
+
+
+def command_line(*arguments: str) -> str:
+    return (
+        f"sys.argv = {['sentiment-batch', *arguments]!r}\nfrom sentiment_batch.cli import main\n"
+        "try:\n    main()\nexcept SystemExit as end:\n    assert not end.code, end.code"
+    )
+
+
+def test_the_check_of_loaded_packages_sees_a_heavy_one():
+    assert loaded_after("import numpy") == {"numpy"}
+
+
+@pytest.mark.parametrize(
+    "arguments", [("--help",), ("--version",), ("train", "--help"), ("score", "--help"), ("-h",), ("doctor", "--help")]
+)
+def test_help_and_version_load_nothing_heavy(arguments):
+    assert loaded_after(command_line(*arguments)) == set()
+
+
+def test_importing_the_package_loads_nothing_heavy():
+    code = "import sentiment_batch\ndir(sentiment_batch)\nsentiment_batch.__version__\nsentiment_batch.InputError"
+    assert loaded_after(code) == set()
+
+
+def test_exported_names_survive_the_import_of_every_submodule():
+    before = {name: getattr(sentiment_batch, name) for name in sentiment_batch.__all__}
+    for module in pkgutil.walk_packages([str(ROOT)], "sentiment_batch."):
+        if not module.name.endswith("__main__"):
+            importlib.import_module(module.name)
+    for name, value in before.items():
+        assert getattr(sentiment_batch, name) == value
+        assert not isinstance(value, ModuleType)
+    for name in ("score", "train", "evaluate", "clear_cache"):
+        assert inspect.isfunction(getattr(sentiment_batch, name))
+
+
+@pytest.mark.parametrize("name", [name for name in sentiment_batch.__all__ if name != "__version__"])
+def test_every_exported_name_says_what_it_is(name):
+    assert len(inspect.getdoc(getattr(sentiment_batch, name)) or "") > 20
+
+
+def test_every_exported_name_has_one_home_that_type_checkers_see_too():
+    homes = {name: home for home, names in sentiment_batch._HOMES.items() for name in names}
+    assert sorted([*homes, "__version__"]) == sorted(sentiment_batch.__all__) == dir(sentiment_batch)
+    tree = ast.parse((ROOT / "__init__.py").read_text(encoding="utf-8"))
+    checked = next(node for node in tree.body if isinstance(node, ast.If))
+    typed = {
+        alias.name: (node.module or "").removeprefix("sentiment_batch.")
+        for node in checked.body
+        if isinstance(node, ast.ImportFrom)
+        for alias in node.names
+    }
+    assert typed == homes
+
+
+def test_an_unknown_name_is_an_attribute_error():
+    with pytest.raises(AttributeError, match="no attribute 'scores'"):
+        sentiment_batch.scores  # noqa: B018
+
+
+def test_the_package_runs_as_a_module():
+    run = subprocess.run([sys.executable, "-m", "sentiment_batch", "--version"], capture_output=True, text=True)
+    assert run.stdout.startswith("sentiment-batch, version ")

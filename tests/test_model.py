@@ -1,0 +1,281 @@
+"""Stock models of every family score as `pipeline` does, ours are stock models, and hostile folders are refused."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import warnings
+
+import numpy as np
+import pyarrow as pa
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from sentiment_batch.errors import ModelError
+from sentiment_batch.model import SentimentClassifier, load_base, load_classifier, read_meta, save_classifier
+from sentiment_batch.scoring.scorer import Scorer
+from tests.stock import FAMILIES, LIMIT, edit, stock
+
+TEXTS = [
+    "the film was great",
+    "a",
+    "Great film, loved it! " * 30,
+    "boring " * (LIMIT - 2),
+    "boring " * (LIMIT - 1),
+    "  two  blanks\tand\ttabs \n and lines ",
+    "Où est le café? NAÏVE, naïve",
+    "日本語の映画は面白い 😀👍🏽",
+    "e\u0301 \u200b\u00a0\u2028 \x00 \x85",
+    "the [SEP] film [MASK] was </s> good <mask> [CLS] <s><pad>[PAD]",
+    "</s>",
+    "!?!?!?",
+    "x" * 300,
+]
+
+
+def scores(folder, texts=TEXTS, **settings):
+    """The probabilities (n, K) of the texts, unrounded, in float32 on the CPU."""
+    settings = {"device": "cpu", "dtype": "float32"} | settings
+    with Scorer.load(str(folder), **settings) as scorer:
+        batch = pa.record_batch({"text": pa.array(texts, pa.large_string())})
+        return np.concatenate([part for _, part in scorer.probabilities([batch], ["text"])])
+
+
+def piped(folder, labels, texts=TEXTS):
+    """What transformers' own pipeline says of each text alone."""
+    from transformers import pipeline
+    from transformers.utils import logging
+
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
+    classify = pipeline(
+        "text-classification", model=str(folder), truncation=True, top_k=None, device="cpu", dtype=torch.float32
+    )
+    by_label = [{one["label"]: one["score"] for one in classify([text])[0]} for text in texts]
+    return np.array([[row[label] for label in labels] for row in by_label])
+
+
+@pytest.fixture(scope="module", params=FAMILIES)
+def family(request, tmp_path_factory):
+    return stock(request.param, tmp_path_factory.mktemp("stock") / request.param)
+
+
+@pytest.fixture
+def folder(tmp_path, tiny_model):
+    """A copy of a good model, to be damaged."""
+    return shutil.copytree(tiny_model, tmp_path / "model")
+
+
+def refused(folder, pattern, labels=None):
+    """Loading fails in one line that names the folder or the option."""
+    with pytest.raises(ModelError, match=pattern) as caught:
+        Scorer.load(str(folder), labels=labels, device="cpu", dtype="float32")
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+def test_stock_models_score_as_the_pipeline_does(family):
+    ours, theirs = scores(family), piped(family, ("negative", "neutral", "positive"))
+    np.testing.assert_allclose(ours, theirs, atol=1e-5)
+    assert np.ptp(theirs, axis=0).max() > 0.02  # a model that says the same of every text would prove nothing
+
+
+def test_a_stock_model_scores_a_long_text_by_its_head(family):
+    shared = "the film was great " * LIMIT
+    one, other, short = scores(family, [shared + "boring", shared + "superb", "the film was great"])
+    assert np.array_equal(one, other)
+    assert not np.allclose(one, short, atol=1e-6)
+
+
+def test_the_limit_of_a_family_is_its_positions(family):
+    assert load_classifier(family).positions == LIMIT
+    edit(family, "tokenizer_config.json", model_max_length=None)
+    assert load_classifier(family).positions == LIMIT
+    edit(family, "tokenizer_config.json", model_max_length=LIMIT)
+
+
+def test_our_own_model_scores_as_the_pipeline_does_on_texts_that_fit(make_model):
+    folder = make_model("bad", "so so", "good")
+    texts = ["the film was great", "boring, terrible plot!", "é", "a " * 62]
+    np.testing.assert_allclose(scores(folder, texts), piped(folder, ("bad", "so so", "good"), texts), atol=5e-6)
+
+
+def test_the_stock_head_computes_the_linear_layer_exactly(tiny_base):
+    encoder, _ = load_base(tiny_base)
+    torch.manual_seed(1)
+    classifier = SentimentClassifier(encoder, 5, dropout=0.3).eval()
+    torch.nn.init.normal_(classifier.linear.weight)
+    torch.nn.init.normal_(classifier.linear.bias)
+    ids = torch.randint(5, 60, (7, 11))
+    with torch.inference_mode():
+        np.testing.assert_allclose(classifier.to_stock("abcde")(ids).logits, classifier(ids), rtol=2e-6, atol=2e-6)
+
+
+def test_more_labels_than_the_width_can_hold_are_refused(tiny_base):
+    encoder, _ = load_base(tiny_base)
+    SentimentClassifier(encoder, 16, dropout=0.1)
+    with pytest.raises(ModelError, match=r"17 classes need an encoder at least 34 wide; this one is 32"):
+        SentimentClassifier(encoder, 17, dropout=0.1)
+
+
+def test_saving_does_not_disturb_the_generator_of_a_training(tiny_base, tmp_path):
+    encoder, tokenizer = load_base(tiny_base)
+    classifier = SentimentClassifier(encoder, 2, dropout=0.1)
+    state = torch.get_rng_state()
+    save_classifier(tmp_path, classifier, tokenizer, ("a", "b"), 64)
+    assert torch.equal(state, torch.get_rng_state())
+
+
+def test_a_literal_separator_is_text_to_our_models_and_a_token_to_stock_ones(folder):
+    (stock_way,) = scores(folder, ["the [SEP] film"])
+    (folder / "sentiment_batch.json").write_text(
+        json.dumps({"labels": {}, "text": {"max_length": 64, "long_text": "head", "special_tokens_as_text": True}})
+    )
+    (our_way,) = scores(folder, ["the [SEP] film"])
+    assert not np.allclose(stock_way, our_way, atol=1e-6)
+    np.testing.assert_allclose(stock_way, piped(folder, ("negative", "positive"), ["the [SEP] film"])[0], atol=1e-5)
+
+
+def test_loading_warns_and_prints_nothing(family, capfd):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        load_classifier(family)
+    assert capfd.readouterr() == ("", "")
+
+
+def test_pickled_weights_are_never_loaded(folder):
+    weights = load_file(folder / "model.safetensors")
+    (folder / "model.safetensors").unlink()
+    torch.save(weights, folder / "pytorch_model.bin")
+    refused(folder, "holds no model.safetensors but pytorch_model.bin, and pickled weights are never loaded")
+
+
+def test_a_pickle_beside_safe_weights_is_not_opened(folder):
+    before = scores(folder)
+    (folder / "pytorch_model.bin").write_bytes(b"not a pickle at all")
+    assert np.array_equal(scores(folder), before)
+
+
+def test_a_bare_encoder_is_refused_for_it_would_score_at_random(tiny_base):
+    said = refused(tiny_base, "has no trained weights for 'classifier.bias'")
+    assert "sentiment-batch train --base" in said
+
+
+def test_a_base_without_all_weights_is_refused(tiny_base, tmp_path):
+    base = shutil.copytree(tiny_base, tmp_path / "base")
+    weights = load_file(base / "model.safetensors")
+    del weights["transformer.layer.1.ffn.lin1.weight"]
+    save_file(weights, base / "model.safetensors", {"format": "pt"})
+    with pytest.raises(ModelError, match="lacks weights of the encoder: .*ffn.lin1.weight"):
+        load_base(base)
+
+
+@pytest.mark.parametrize("known", [True, False])
+def test_code_in_a_model_folder_never_runs(folder, tmp_path, known):
+    marker = tmp_path / "it-ran"
+    (folder / "evil.py").write_text(f"open({str(marker)!r}, 'w').close()\nclass Evil: pass\n")
+    before = scores(folder)
+    classes = ("AutoConfig", "AutoModel", "AutoModelForSequenceClassification")
+    edit(folder, "config.json", auto_map={name: "evil.Evil" for name in classes})
+    edit(folder, "tokenizer_config.json", auto_map={"AutoTokenizer": ["evil.Evil", "evil.Evil"]})
+    if known:  # the library's own classes load it
+        assert np.array_equal(scores(folder), before)
+    else:
+        edit(folder, "config.json", model_type="evil")
+        refused(folder, "cannot be loaded")
+    assert not marker.exists()
+
+
+@pytest.mark.parametrize(
+    "asked", ["flash_attention_2", "kernels-community/flash-attn", "flex_attention", "eager", "no"]
+)
+@pytest.mark.parametrize("key", ["attn_implementation", "_attn_implementation", "_attn_implementation_internal"])
+def test_an_attention_implementation_in_the_configuration_is_ignored(folder, asked, key):
+    edit(folder, "config.json", **{key: asked})
+    assert load_classifier(folder).network.config._attn_implementation == "sdpa"
+
+
+def test_damaged_weights_are_named(folder):
+    whole = (folder / "model.safetensors").read_bytes()
+    for damaged in (whole[:1000], b"", b"\xff" * 100, whole[: len(whole) // 2]):
+        (folder / "model.safetensors").write_bytes(damaged)
+        assert str(folder) in refused(folder, "cannot be loaded")
+
+
+def test_weights_of_another_shape_are_named(folder):
+    edit(folder, "config.json", dim=64)
+    refused(folder, "cannot be loaded")
+
+
+@pytest.mark.parametrize("name", ["config.json", "tokenizer.json", "tokenizer_config.json"])
+@pytest.mark.parametrize("content", ["", "{", "[]", "null", "\x00\x01"])
+def test_damaged_json_is_named(folder, name, content):
+    (folder / name).write_text(content)
+    assert str(folder) in refused(folder, "cannot be loaded")
+
+
+def test_a_missing_tokeniser_is_named(folder):
+    (folder / "tokenizer.json").unlink()
+    refused(folder, "has no tokenizer.json")
+    (folder / "tokenizer_config.json").unlink()
+    refused(folder, r"has no tokenizer\.json")
+
+
+def test_a_vocabulary_without_tokenizer_json_is_enough(folder, vocabulary):
+    before = scores(folder)
+    (folder / "tokenizer.json").unlink()
+    (folder / "vocab.txt").write_text("\n".join(vocabulary) + "\n")
+    np.testing.assert_allclose(scores(folder), before, atol=1e-6)
+
+
+@pytest.mark.parametrize("content", ["{", "[]", '{"labels": {}}', "\xff"])
+def test_a_damaged_description_is_named(folder, content):
+    (folder / "sentiment_batch.json").write_text(content, encoding="latin-1")
+    refused(folder, r"sentiment_batch\.json is damaged.*Restore it, or train again")
+
+
+def test_a_folder_without_our_description_has_none(tiny_base):
+    assert read_meta(tiny_base) is None
+
+
+def test_labels_without_meaning_are_refused_until_they_are_named(folder):
+    before = scores(folder)
+    edit(folder, "config.json", id2label={"0": "LABEL_0", "1": "LABEL_1"}, label2id=None)
+    refused(folder, "calls its labels 'LABEL_0', 'LABEL_1'.*--labels negative,positive")
+    with Scorer.load(str(folder), labels=["bad", "good"], device="cpu", dtype="float32") as scorer:
+        assert scorer.labels == ("bad", "good")
+    assert np.array_equal(scores(folder, labels=("bad", "good")), before)
+
+
+@pytest.mark.parametrize("labels", [("good",), ("bad", "so", "good"), ("good", "good")])
+def test_names_must_be_as_many_as_the_labels_and_different(folder, labels):
+    refused(folder, "this model needs 2 different ones", labels=labels)
+
+
+def test_one_name_for_two_labels_is_refused_until_they_are_named(folder):
+    edit(folder, "config.json", id2label={"0": "good", "1": "good"}, label2id=None)
+    refused(folder, "one name to several labels: 'good', 'good'.*--labels")
+    assert load_classifier(folder, ("bad", "good")).labels == ("bad", "good")
+
+
+def test_a_regression_head_is_refused(tmp_path):
+    folder = stock("distilbert", tmp_path / "regression", labels=("stars",))
+    refused(folder, "gives a single number, not one of several labels")
+    edit(folder, "config.json", problem_type="regression")
+    refused(folder, "gives regression, not one of several labels")
+
+
+def test_a_multi_label_head_is_refused(folder):
+    edit(folder, "config.json", problem_type="multi_label_classification")
+    refused(folder, "gives multi_label_classification, not one of several labels")
+
+
+def test_another_family_is_no_base(tmp_path):
+    with pytest.raises(ModelError, match="is a bert model; the classifier is built on DistilBERT"):
+        load_base(stock("bert", tmp_path / "bert"))
+
+
+def test_a_model_that_classifies_no_texts_is_refused(folder):
+    edit(folder, "config.json", model_type="vit")
+    refused(folder, "which has no sequence classifier|cannot be loaded")

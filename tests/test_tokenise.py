@@ -1,0 +1,205 @@
+import json
+
+import numpy as np
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+from tokenizers import Tokenizer
+
+from sentiment_batch import tokenise
+from sentiment_batch.tokenise import TextPolicy, Tokeniser
+
+TEXTS = [
+    "",
+    " ",
+    "good",
+    "The film was never boring , and the ending : superb !",
+    "naïve café — 電影很好看 😀",
+    "a [SEP] b [CLS] [MASK] [PAD]",
+    "word " * 200,
+    "x" * 300,
+    "one\u0085two\u2028three\x00four\tfive\r\nsix",
+]
+
+
+@pytest.fixture(scope="session")
+def backend(tiny_base) -> Tokenizer:
+    return Tokenizer.from_file(str(tiny_base / "tokenizer.json"))
+
+
+@pytest.fixture(scope="session")
+def make(backend):
+    def make(max_length=16, long_text="head", special_as_text=True, backend=backend) -> Tokeniser:
+        policy = TextPolicy(max_length=max_length, long_text=long_text)
+        return Tokeniser(backend, policy, special_as_text=special_as_text)
+
+    return make
+
+
+def segments(tokens: tokenise.Tokens) -> list[list[int]]:
+    return [tokens.ids[start:stop].tolist() for start, stop in zip(tokens.offsets, tokens.offsets[1:], strict=False)]
+
+
+def library(backend: Tokenizer, text: str, *, special_as_text=True, **options) -> list[int]:
+    """What the tokenizers library itself says."""
+    own = Tokenizer.from_str(backend.to_str())
+    own.encode_special_tokens = special_as_text
+    if "max_length" in options:
+        own.enable_truncation(options["max_length"])
+    return own.encode(text, add_special_tokens=options.get("add_special_tokens", True)).ids
+
+
+@pytest.mark.parametrize("special_as_text", [True, False])
+@pytest.mark.parametrize("max_length", [8, 16, 64])
+def test_the_tokens_are_the_library_s_own_truncation_and_special_tokens_included(
+    make, backend, special_as_text, max_length
+):
+    tokens = make(max_length, special_as_text=special_as_text)(TEXTS)
+    expected = [library(backend, text, max_length=max_length, special_as_text=special_as_text) for text in TEXTS]
+    assert segments(tokens) == expected
+    assert tokens.lengths.tolist() == [len(ids) for ids in expected]
+    assert tokens.owners.tolist() == list(range(len(TEXTS)))
+    assert tokens.ids.dtype == np.int32
+
+
+def test_texts_that_were_longer_than_what_fits_are_marked(make):
+    text = "the film was good"
+    assert make(8)([text, text + " good good", text + " good good good"]).cut.tolist() == [False, False, True]
+
+
+def test_no_texts_are_no_tokens(make):
+    tokens = make()([])
+    assert (len(tokens.ids), tokens.offsets.tolist(), len(tokens.owners), len(tokens.cut)) == (0, [0], 0, 0)
+
+
+def test_a_special_token_inside_a_text_is_text_for_our_models_and_special_for_stock_ones(make):
+    inside = "good [SEP] bad"
+    ours, stock = make()([inside]), make(special_as_text=False)([inside])
+    assert (ours.ids == 3).sum() == 1
+    assert (stock.ids == 3).sum() == 2
+    assert len(ours.ids) == len(stock.ids) + 4  # "[", "s", "##e", "##p", "]" for one
+
+
+def test_the_tokeniser_that_was_given_is_left_as_it_was(backend):
+    own = Tokenizer.from_str(backend.to_str())
+    own.enable_truncation(5)
+    own.enable_padding(length=7)
+    before = own.to_str()
+    tokens = Tokeniser(own, TextPolicy(max_length=16, long_text="head"), special_as_text=True)(["good film good film good"])
+    assert len(tokens.ids) == 7
+    assert own.to_str() == before
+    assert own.encode_special_tokens is False
+
+
+def test_head_tail_keeps_a_quarter_from_the_head_and_the_rest_from_the_tail(make, backend):
+    text = " ".join(f"{n} good" for n in range(40))
+    whole = library(backend, text, add_special_tokens=False)
+    [kept] = segments(make(18, "head-tail")([text]))
+    assert kept == [2, *whole[:4], *whole[-12:], 3]
+
+
+@pytest.mark.parametrize("max_length", [8, 9, 10, 11, 30])
+def test_head_tail_fills_the_whole_length_with_no_token_twice(make, backend, max_length):
+    text = "the plot of one film and two actors was good bad fine warm cold slow quick never always very so too this"
+    whole = library(backend, text, add_special_tokens=False)
+    [kept] = segments(make(max_length, "head-tail")([text]))
+    room = min(max_length - 2, len(whole))
+    assert len(kept) == room + 2
+    head = round((max_length - 2) / 4) if room < len(whole) else 0
+    assert kept[1:-1] == whole[:head] + whole[len(whole) - (room - head) :]
+
+
+def test_windows_hold_every_token_once_in_order_and_are_of_nearly_equal_length(make, backend):
+    texts = ["good", "the film was good " * 30, "bad", "x y " * 11]
+    tokens = make(16, "windows")(texts)
+    parts = segments(tokens)
+    assert all(part[0] == 2 and part[-1] == 3 and len(part) <= 16 for part in parts)
+    for number, text in enumerate(texts):
+        own = [part[1:-1] for part, owner in zip(parts, tokens.owners, strict=True) if owner == number]
+        assert sum(own, []) == library(backend, text, add_special_tokens=False)
+        assert max(map(len, own)) - min(map(len, own)) <= 1
+    assert tokens.cut.tolist() == [False, True, False, True]
+
+
+# The piecewise path of very long texts
+
+
+NASTY = st.sampled_from(
+    [
+        *(" ", "  ", "\t", "\n", "\r\n", "\u0085", "\u2028", "\u00a0", "\u3000", "\x00", "\x01", "\ufffd", "\u200b"),
+        *(" \u0301", "e\u0301", "\u0301", " \u0301\u0323", "é", "İ", "ß", "ﬁ", "ａ", "\u200d", "\ufe0f"),
+        *("電影", "。", " 好 ", "한글", "😀", "👩\u200d👧", "का", "[SEP]", "[CLS] ", " [UNK] ", "[", "]", "##a", "'", "-", "$"),
+        *("good ", "film", " bad", "unbelievable ", "a", "0", "x" * 99 + " ", "x" * 100, "x" * 101, " y" * 30),
+    ]
+)
+
+
+def piecewise(make, text: str, **options) -> tuple[list[list[int]], list[bool]]:
+    """What comes out if texts of more than 40 characters are tokenised in pieces."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(tokenise, "PIECE_CHARACTERS", 40)
+        tokens = make(**options)([text])
+    return segments(tokens), tokens.cut.tolist()
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    st.lists(NASTY | st.text(max_size=6), max_size=60).map("".join),
+    st.sampled_from(["head", "head-tail", "windows"]),
+    st.booleans(),
+    st.sampled_from([8, 16, 64]),
+)
+@example(" " * 100, "head-tail", True, 8)
+@example("good " * 50 + "\u0301", "head-tail", True, 16)
+@example("x" * 10_000 + " good " + "\u0085" * 50 + "電" * 60, "head-tail", True, 16)
+@example("[SEP] " * 40 + "good", "windows", False, 8)
+def test_a_very_long_text_has_the_same_tokens_in_pieces_as_whole(make, text, long_text, special_as_text, max_length):
+    text = text.encode("utf-8", "replace").decode()
+    options = {"max_length": max_length, "long_text": long_text, "special_as_text": special_as_text}
+    whole = make(**options)([text])
+    assert piecewise(make, text, **options) == (segments(whole), whole.cut.tolist())
+
+
+@pytest.mark.parametrize("long_text", ["head", "head-tail", "windows"])
+def test_the_real_piece_length_changes_nothing_either(make, backend, long_text):
+    text = " ".join(f"{'unbelievable' * (n % 3)}{n} good,\u0301 [SEP] 電影" for n in range(2_000))
+    assert len(text) > 2 * tokenise.PIECE_CHARACTERS
+    whole = library(backend, text, add_special_tokens=False)
+    tokens = make(64, long_text)([text, "good"])
+    parts = [part[1:-1] for part in segments(tokens)]
+    assert tokens.cut.tolist() == [True, False]
+    if long_text == "windows":
+        assert sum(parts[:-1], []) == whole
+    else:
+        head = 62 if long_text == "head" else 16
+        assert parts[0] == whole[:head] + (whole[-(62 - head) :] if head < 62 else [])
+
+
+def test_of_a_very_long_text_only_its_ends_are_tokenised(make, monkeypatch):
+    tokeniser = make(64, "head-tail")
+    seen: list[int] = []
+    encode = tokeniser._encode
+    monkeypatch.setattr(tokeniser, "_encode", lambda text: seen.append(len(text)) or encode(text))
+    tokeniser(["good film " * 200_000])
+    assert 2 <= len(seen) <= 4
+    assert max(seen) < 2 * tokenise.PIECE_CHARACTERS
+
+
+def changed(backend: Tokenizer, change) -> Tokenizer:
+    parts = json.loads(backend.to_str())
+    change(parts)
+    return Tokenizer.from_str(json.dumps(parts))
+
+
+def test_a_tokeniser_that_looks_across_blanks_is_never_given_pieces(make, backend):
+    added = {"id": backend.get_vocab_size(), "content": "good film", "special": False}
+    flags = dict.fromkeys(("single_word", "lstrip", "rstrip", "normalized"), False)
+    across = changed(backend, lambda parts: parts["added_tokens"].append(added | flags))
+    text = "x good film" * 30
+    expected = segments(make(64, "windows", backend=across)([text]))
+    assert any(across.token_to_id("good film") in part for part in expected)
+    assert piecewise(make, text, max_length=64, long_text="windows", backend=across)[0] == expected
+    other = changed(backend, lambda parts: parts.update(pre_tokenizer={"type": "WhitespaceSplit"}))
+    assert tokenise._splits_at_blanks(backend)
+    assert not tokenise._splits_at_blanks(across)
+    assert not tokenise._splits_at_blanks(other)
