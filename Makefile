@@ -7,12 +7,13 @@ PLUGINS := $(wildcard plugins/*)
 PLUGIN_SOURCES := $(shell find plugins -name '*.py' -path '*/src/*' -o -name pyproject.toml -path 'plugins/*')
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --constraint constraints.txt
 
-.PHONY: help demo test lint types check bench clean
+.PHONY: help demo test lint gpu bench clean
 
 help:
 	@echo "make demo   train on the sample reviews, score the sample table, show the result"
 	@echo "make test   lint, types and all tests, as CI runs them"
 	@echo "make lint   lint and types only"
+	@echo "make gpu    the tests that need a CUDA device"
 	@echo "make bench  compare scoring with a stock pipeline on this machine"
 	@echo "make clean  remove everything that these made"
 
@@ -42,6 +43,9 @@ lint: $(VENV)/.development
 
 test: lint
 	$(BIN)/python -m pytest tests plugins
+
+gpu: $(VENV)/.development
+	$(BIN)/python -m pytest tests -m gpu
 
 bench: $(VENV)/.development
 	$(BIN)/python -m benchmarks.score

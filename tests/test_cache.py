@@ -13,7 +13,11 @@ def test_the_cache_is_where_the_environment_says(monkeypatch, tmp_path):
 
 @pytest.mark.parametrize(
     ("platform", "expected"),
-    [("linux", "xdg/sentiment-batch"), ("darwin", "Library/Caches/sentiment-batch"), ("win32", "local/sentiment-batch")],
+    [
+        ("linux", "xdg/sentiment-batch"),
+        ("darwin", "Library/Caches/sentiment-batch"),
+        ("win32", "local/sentiment-batch"),
+    ],
 )
 def test_else_it_is_the_platform_s_own_place(monkeypatch, tmp_path, platform, expected):
     monkeypatch.delenv("SENTIMENT_BATCH_CACHE")

@@ -26,7 +26,9 @@ def undecodable(*values: bytes, data_type=None) -> pa.Array:
 # Finding the text
 
 
-@pytest.mark.parametrize("name", ["text", "Review", "review_text", "reviewText", "CONTENT", "Body", "comment", "sentence"])
+@pytest.mark.parametrize(
+    "name", ["text", "Review", "review_text", "reviewText", "CONTENT", "Body", "comment", "sentence"]
+)
 def test_a_column_of_texts_is_found_by_its_name(name):
     assert find_text(schema("id", name, "title")) == [name]
 
@@ -115,7 +117,9 @@ def test_a_column_is_checked_under_the_flag_that_named_it():
 @pytest.mark.parametrize("as_dictionary", [False, True])
 def test_every_text_type_gives_the_same_texts(data_type, as_dictionary):
     values = ["good", None, "", "schön 😀 of more than twelve bytes", "good"]
-    column = pa.array([value and value.encode() for value in values] if "binary" in str(data_type) else values, data_type)
+    column = pa.array(
+        [value and value.encode() for value in values] if "binary" in str(data_type) else values, data_type
+    )
     if as_dictionary:
         column = pa.DictionaryArray.from_arrays(pa.array([0, None, 2, 3, 0]), column)
     assert is_text(column.type)

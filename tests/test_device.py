@@ -51,7 +51,9 @@ def test_with_cuda_auto_takes_the_first_device_and_names_it():
 
 
 @pytest.mark.usefixtures("cuda")
-@pytest.mark.parametrize(("name", "value"), [("cpu", "cpu"), ("cuda", "cuda:0"), ("cuda:0", "cuda:0"), ("cuda:1", "cuda:1")])
+@pytest.mark.parametrize(
+    ("name", "value"), [("cpu", "cpu"), ("cuda", "cuda:0"), ("cuda:0", "cuda:0"), ("cuda:1", "cuda:1")]
+)
 def test_a_device_that_is_there_is_taken_as_asked(name, value):
     assert choose_device(name).value == value
     assert "as asked" in choose_device(name).reason
@@ -85,7 +87,9 @@ def test_bfloat16_on_cuda_goes_by_the_compute_capability():
 
 
 @pytest.mark.parametrize("machine", ["x86_64", "AMD64"])
-@pytest.mark.parametrize(("avx512", "amx", "expected"), [(True, False, True), (False, True, True), (False, False, False)])
+@pytest.mark.parametrize(
+    ("avx512", "amx", "expected"), [(True, False, True), (False, True, True), (False, False, False)]
+)
 def test_bfloat16_on_an_x86_cpu_needs_instructions_for_it(monkeypatch, machine, avx512, amx, expected):
     monkeypatch.setattr(device.platform, "machine", lambda: machine)
     monkeypatch.setattr(torch.ops.mkldnn, "_is_mkldnn_bf16_supported", lambda: True)

@@ -17,7 +17,9 @@ def test_labelled_rows_come_with_their_labels_as_written():
 
 
 def test_rows_without_a_text_are_left_out_and_counted_and_the_others_keep_their_labels():
-    table = reader(text=["good", None, "", " \t\u3000", "bad"], label=[1, 2, 3, 4, 5], film=list("abcde"), n=[*range(5)])
+    table = reader(
+        text=["good", None, "", " \t\u3000", "bad"], label=[1, 2, 3, 4, 5], film=list("abcde"), n=[*range(5)]
+    )
     rows = read(table, "t", group_column="film", by=["n"])
     assert rows.num_blank == 3
     assert (rows.texts, rows.labels, rows.groups, rows.by) == (["good", "bad"], [1, 5], ["a", "e"], {"n": [0, 4]})

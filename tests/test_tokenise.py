@@ -85,7 +85,9 @@ def test_the_tokeniser_that_was_given_is_left_as_it_was(backend):
     own.enable_truncation(5)
     own.enable_padding(length=7)
     before = own.to_str()
-    tokens = Tokeniser(own, TextPolicy(max_length=16, long_text="head"), special_as_text=True)(["good film good film good"])
+    tokens = Tokeniser(own, TextPolicy(max_length=16, long_text="head"), special_as_text=True)(
+        ["good film good film good"]
+    )
     assert len(tokens.ids) == 7
     assert own.to_str() == before
     assert own.encode_special_tokens is False
@@ -128,7 +130,24 @@ NASTY = st.sampled_from(
     [
         *(" ", "  ", "\t", "\n", "\r\n", "\u0085", "\u2028", "\u00a0", "\u3000", "\x00", "\x01", "\ufffd", "\u200b"),
         *(" \u0301", "e\u0301", "\u0301", " \u0301\u0323", "é", "İ", "ß", "ﬁ", "ａ", "\u200d", "\ufe0f"),
-        *("電影", "。", " 好 ", "한글", "😀", "👩\u200d👧", "का", "[SEP]", "[CLS] ", " [UNK] ", "[", "]", "##a", "'", "-", "$"),
+        *(
+            "電影",
+            "。",
+            " 好 ",
+            "한글",
+            "😀",
+            "👩\u200d👧",
+            "का",
+            "[SEP]",
+            "[CLS] ",
+            " [UNK] ",
+            "[",
+            "]",
+            "##a",
+            "'",
+            "-",
+            "$",
+        ),
         *("good ", "film", " bad", "unbelievable ", "a", "0", "x" * 99 + " ", "x" * 100, "x" * 101, " y" * 30),
     ]
 )

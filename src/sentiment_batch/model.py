@@ -252,7 +252,8 @@ def _failures_named(folder: Path) -> Iterator[None]:
         raise
     except Exception as error:  # transformers, safetensors and tokenizers have no common error
         raise ModelError(
-            f"{folder} cannot be loaded: {type(error).__name__}: {first_line(error)} Fetch it again, or name another model."
+            f"{folder} cannot be loaded: {type(error).__name__}: {first_line(error)} Fetch it again, or name another "
+            "model."
         ) from error
 
 

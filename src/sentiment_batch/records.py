@@ -27,6 +27,8 @@ class ReadOptions:
     """Text encoding of CSV and JSON lines; None takes the byte order mark's, else UTF-8."""
     delimiter: str | None = None
     """One character between the fields of a CSV; None finds it in the first lines."""
+    quotes: bool = True
+    """Whether a double quote at the start of a CSV cell encloses it; False reads it as a character like any other."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

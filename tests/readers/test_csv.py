@@ -351,3 +351,15 @@ def test_naughty_strings_survive(tmp_path, quoting):
     with open(tmp_path / "blns.csv", "w", encoding="utf-8", newline="") as file:
         csv.writer(file, quoting=quoting).writerows([["text", "n"], *([string, "1"] for string in strings)])
     assert read(CsvReader, tmp_path / "blns.csv").column("text").to_pylist() == strings
+
+
+def test_quotes_are_text_where_the_user_says_so(tmp_path):
+    path = tmp_path / "a.tsv"
+    path.write_text('sentence\tlabel\n"Great" movie\t1\n"never closed\t0\n', encoding="utf-8")
+    with pytest.raises(InputError, match="--no-quotes"):
+        read(CsvReader, path)
+    found = read(CsvReader, path, quotes=False)
+    assert found.to_pylist() == [
+        {"sentence": '"Great" movie', "label": "1"},
+        {"sentence": '"never closed', "label": "0"},
+    ]

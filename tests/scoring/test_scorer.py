@@ -28,7 +28,9 @@ def load(make_model):
 
     def load(**options):
         options = {"device": "cpu", "dtype": "float32"} | options
-        return loaded.setdefault(repr(options), Scorer.load(folder, **options))
+        if repr(options) not in loaded:
+            loaded[repr(options)] = Scorer.load(folder, **options)
+        return loaded[repr(options)]
 
     yield load
     for scorer in loaded.values():

@@ -38,6 +38,7 @@ def evaluate(
     input_format: str | None,
     encoding: str | None,
     delimiter: str | None,
+    no_quotes: bool,
     quiet: bool,
     verbose: bool,
     as_json: bool,
@@ -51,7 +52,7 @@ def evaluate(
     from sentiment_batch.records import ReadOptions
     from sentiment_batch.scoring.choice import choose_model
 
-    how = ReadOptions(encoding=encoding, delimiter=delimiter)
+    how = ReadOptions(encoding=encoding, delimiter=delimiter, quotes=not no_quotes)
     with closing(formats.open_reader(labelled, format=input_format, options=how)) as reader:
         rows = inputs.read(reader, labelled, text_columns=text_columns, label_column=label_column)
     from sentiment_batch.evaluation import evaluate_labelled

@@ -27,6 +27,7 @@ def columns(command: Command) -> Command:
 def reading(command: Command) -> Command:
     """How the input is read."""
     for option in (
+        click.option("--no-quotes", is_flag=True, help="Read quotes in a CSV as text; none encloses a cell."),
         click.option("--delimiter", metavar="CHAR", help="Between the fields of a CSV; found by itself."),
         click.option(
             "--encoding", metavar="NAME", help="Of CSV and JSON lines; default: by byte order mark, else UTF-8."

@@ -77,7 +77,13 @@ def _results(scorer: Scorer, texts: Iterator[str]) -> Iterator[dict[str, Any]]:
         batch = pa.record_batch({"text": pa.array(clean, pa.large_string())})
         for part, probabilities in scorer.probabilities([batch], ["text"]):
             arrays = scorer.added.arrays(probabilities)
-            rows = zip(part.column(0).to_pylist(), arrays[0].to_pylist(), arrays[1].to_numpy(False), probabilities, strict=False)
+            rows = zip(
+                part.column(0).to_pylist(),
+                arrays[0].to_pylist(),
+                arrays[1].to_numpy(False),
+                probabilities,
+                strict=False,
+            )
             for text, label, score, row in rows:
                 yield {
                     "text": text,

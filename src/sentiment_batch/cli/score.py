@@ -55,6 +55,7 @@ def score(
     input_format: str | None,
     encoding: str | None,
     delimiter: str | None,
+    no_quotes: bool,
     output_format: str | None,
     overwrite: bool,
     quiet: bool,
@@ -87,7 +88,7 @@ def score(
         limit=limit,
         input_format=input_format,
         output_format=output_format,
-        read=ReadOptions(encoding=encoding, delimiter=delimiter),
+        read=ReadOptions(encoding=encoding, delimiter=delimiter, quotes=not no_quotes),
         write=WriteOptions(overwrite=overwrite),
         quiet=quiet,
     )

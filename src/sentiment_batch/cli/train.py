@@ -73,6 +73,7 @@ def train(
     input_format: str | None,
     encoding: str | None,
     delimiter: str | None,
+    no_quotes: bool,
     overwrite: bool,
     quiet: bool,
     verbose: bool,
@@ -94,7 +95,7 @@ def train(
     check_replaceable(output, overwrite)
 
     def read(location: str) -> inputs.Labelled:
-        how = ReadOptions(encoding=encoding, delimiter=delimiter)
+        how = ReadOptions(encoding=encoding, delimiter=delimiter, quotes=not no_quotes)
         reader = formats.open_reader(location, format=input_format, options=how)
         try:
             return inputs.read(

@@ -48,6 +48,10 @@ class CsvReader:
         csv.field_size_limit(max(csv.field_size_limit(), LONGEST))  # the csv module keeps one limit for the process
         self._source = Source(location)
         self._name = self._source.name
+        self._dialect: dict[str, Any] = {
+            "strict": True,
+            "quoting": csv.QUOTE_MINIMAL if options.quotes else csv.QUOTE_NONE,
+        }
         try:
             head = self._source.head()
             refuse_foreign(self._name, head)
@@ -65,7 +69,7 @@ class CsvReader:
     def batches(self, split: Split) -> Iterator[pa.RecordBatch]:
         """All rows, from the beginning of the file."""
         with self._opened() as lines:
-            reader = csv.reader(lines, delimiter=self._delimiter, strict=True)
+            reader = csv.reader(lines, delimiter=self._delimiter, **self._dialect)
             self._header(reader)
             for rows in self._chunks(reader, lines):
                 columns = [pa.array(values, pa.string()) for values in zip(*rows, strict=True)]
@@ -92,7 +96,7 @@ class CsvReader:
                 sample.append(line[:SAMPLE])
                 if lines.characters >= SAMPLE:
                     break
-        delimiter = found_delimiter(sample, whole=lines.characters < SAMPLE)
+        delimiter = found_delimiter(sample, self._dialect, whole=lines.characters < SAMPLE)
         if delimiter == NONE:
             logger.info("%s: the header holds no delimiter, so the file is read as one column", self._name)
         elif delimiter != ",":
@@ -101,7 +105,7 @@ class CsvReader:
 
     def _names(self) -> list[str]:
         with self._opened() as lines:
-            header = self._header(csv.reader(lines, delimiter=self._delimiter, strict=True))
+            header = self._header(csv.reader(lines, delimiter=self._delimiter, **self._dialect))
         names = distinct(header)
         renamed = [f"{old!r} to {new!r}" for old, new in zip(header, names, strict=True) if old != new]
         if renamed:
@@ -152,11 +156,15 @@ class CsvReader:
     def _malformed(self, error: csv.Error, line: int) -> InputError:
         where = f"{self._name}, line {line:,}"
         if "unexpected end" in str(error):
-            return InputError(f"{where}: a quote opens in this record and never closes. Close it, or double it.")
+            return InputError(
+                f"{where}: a quote opens in this record and never closes. Close it, or read quotes as text with "
+                "--no-quotes."
+            )
         if "limit" in str(error):
             return InputError(f"{where}: a cell of over {LONGEST:,} characters. Is there a quote that never closes?")
         return InputError(
-            f"{where}: a cell goes on after its closing quote. Double the quotes that are part of a cell."
+            f"{where}: a cell goes on after its closing quote. Double the quotes that are part of a cell, or, if no "
+            "cell of the file is quoted, read them as text with --no-quotes."
         )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+from typing import Any
 
 CANDIDATES = (",", ";", "\t", "|")
 """What may separate fields, the likeliest first."""
@@ -10,7 +11,7 @@ NONE = "\udfff"
 """Stands for no delimiter at all: half a surrogate pair, which no decoded text can hold."""
 
 
-def found_delimiter(lines: list[str], *, whole: bool) -> str:
+def found_delimiter(lines: list[str], dialect: dict[str, Any], *, whole: bool) -> str:
     """The delimiter of a CSV that begins with `lines`; `NONE` where it has one column.
 
     The header decides: only what occurs in it is considered. Among several the one is taken with which most records
@@ -18,15 +19,16 @@ def found_delimiter(lines: list[str], *, whole: bool) -> str:
 
     Args:
         lines: the first lines, with their ends.
+        dialect: what `csv.reader` is told beside the delimiter.
         whole: whether these are all lines; otherwise the last record may be cut short.
     """
-    rated = [(_agreement(lines, candidate, whole), candidate) for candidate in CANDIDATES]
+    rated = [(_agreement(lines, candidate, dialect, whole), candidate) for candidate in CANDIDATES]
     return max(rated, key=lambda pair: pair[0])[1] if any(rate for rate, _ in rated) else NONE
 
 
-def _agreement(lines: list[str], delimiter: str, whole: bool) -> float:
+def _agreement(lines: list[str], delimiter: str, dialect: dict[str, Any], whole: bool) -> float:
     """The share of records that have the header's number of fields; 0 where this cannot be the delimiter."""
-    widths = _widths(lines, delimiter, whole)
+    widths = _widths(lines, delimiter, dialect, whole)
     if not widths or widths[0] < 2:
         return 0.0
     header, records = widths[0], widths[1:]
@@ -36,9 +38,9 @@ def _agreement(lines: list[str], delimiter: str, whole: bool) -> float:
     return (1 + records.count(header)) / (1 + len(records))
 
 
-def _widths(lines: list[str], delimiter: str, whole: bool) -> list[int]:
+def _widths(lines: list[str], delimiter: str, dialect: dict[str, Any], whole: bool) -> list[int]:
     """The number of fields of each record that is not blank; 0 for one that breaks the rules of quoting."""
-    records = filter(None, csv.reader(lines, delimiter=delimiter, strict=True))
+    records = filter(None, csv.reader(lines, delimiter=delimiter, **dialect))
     widths: list[int] = []
     try:
         for row in records:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -19,7 +20,9 @@ if TYPE_CHECKING:
 logger = logging.getLogger("sentiment_batch")
 
 
-def forward(loaded: Loaded, tokens: Tokens, device: str, budget: int) -> Floats:
+def forward(
+    loaded: Loaded, tokens: Tokens, device: str, budget: int, on_tokens: Callable[[int], object] | None = None
+) -> Floats:
     """Logits (S, K) of the S segments of `tokens`.
 
     Args:
@@ -27,6 +30,7 @@ def forward(loaded: Loaded, tokens: Tokens, device: str, budget: int) -> Floats:
         tokens: the segments.
         device: where the model is.
         budget: tokens per batch, padding included.
+        on_tokens: told after each batch how many tokens it held.
 
     Raises:
         DeviceError: one text alone does not fit into the device's memory.
@@ -34,6 +38,8 @@ def forward(loaded: Loaded, tokens: Tokens, device: str, budget: int) -> Floats:
     logits_SK = np.empty((len(tokens.offsets) - 1, len(loaded.labels)), dtype=np.float32)
     for rows in plan(tokens.lengths, budget):
         logits_SK[rows] = _batch(loaded, tokens, rows, device)
+        if on_tokens is not None:
+            on_tokens(int(tokens.lengths[rows].sum()))
     return logits_SK
 
 

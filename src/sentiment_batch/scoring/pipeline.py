@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import itertools
 import logging
 import os
 import sys
@@ -115,12 +114,11 @@ def score_table(job: Job, load: Callable[[], Scorer]) -> Summary:
         try:
             with _progress(reader, job) as bar:
                 rows = _limited(_rows(reader), job.limit)
-                for batch, probabilities in scorer.probabilities(rows, texts):
+                for batch, probabilities in scorer.probabilities(rows, texts, bar.update):
                     added = scorer.added.arrays(probabilities)
                     arrays = [batch.column(place) for place in places]
                     writer.write(pa.RecordBatch.from_arrays([*arrays, *added], schema=schema))
                     _tally(tally, added[0])
-                    bar.update(batch.num_rows)
             done = scorer.counts.rows - before.rows
             _check_count(reader, job, done)
             writer.commit()
@@ -162,13 +160,13 @@ def _rows(reader: Reader) -> Iterator[pa.RecordBatch]:
 
 
 def _limited(batches: Iterator[pa.RecordBatch], limit: int | None) -> Iterator[pa.RecordBatch]:
-    if limit is None:
-        yield from batches
-        return
     left = limit
-    for batch in itertools.takewhile(lambda _: left > 0, batches):
-        yield batch.slice(0, left)
-        left -= min(left, batch.num_rows)
+    for batch in batches:
+        yield batch if left is None else batch.slice(0, left)
+        if left is not None:
+            left -= min(left, batch.num_rows)
+            if left == 0:
+                return
 
 
 def _tally(tally: dict[str, int], labels: pa.DictionaryArray) -> None:

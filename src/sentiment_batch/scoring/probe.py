@@ -1,4 +1,4 @@
-"""Decides the dtype of scoring: bfloat16 where the hardware has it and no probe text changes its label, else float32."""
+"""Decides the dtype of scoring: bfloat16 where the hardware has it and no probe text changes its label."""
 
 from __future__ import annotations
 

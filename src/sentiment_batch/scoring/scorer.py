@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
@@ -158,20 +158,25 @@ class Scorer:
         )
 
     def probabilities(
-        self, batches: Iterable[pa.RecordBatch], text_columns: Sequence[str]
+        self,
+        batches: Iterable[pa.RecordBatch],
+        text_columns: Sequence[str],
+        on_rows: Callable[[float], object] | None = None,
     ) -> Iterator[tuple[pa.RecordBatch, assemble.Floats]]:
         """Score a stream of record batches.
 
         Args:
             batches: the rows, all of one schema.
             text_columns: the columns that hold the text.
+            on_rows: told as the work goes on how many more rows are done, in fractions: rows are weighed by their
+                tokens, so that an estimate of the time left made from it holds.
 
         Yields:
             Runs of rows, in order, each with its probabilities (n, K), unrounded; NaN where a row has no text.
         """
         started = time.perf_counter()
         for ready in self._ahead(windows(batches, text_columns)):
-            logits = forward(self.loaded, ready.tokens, self.device.value, self.budget)
+            logits = forward(self.loaded, ready.tokens, self.device.value, self.budget, _telling(on_rows, ready))
             distinct = assemble.softmax(assemble.combine(logits, ready.tokens.owners, ready.tokens.lengths))
             # One more row of NaN, which the rows without a text (-1) pick.
             padded = np.concatenate([distinct, np.full((1, len(self.labels)), np.nan, dtype=np.float32)])
@@ -200,29 +205,18 @@ class Scorer:
 
     def _ahead(self, stream: Iterable[Window]) -> Iterator[_Ready]:
         """Tokenise one window beside the device while it works on the one before."""
-        assert self.loaded is not None  # in this thread, before the other one asks for the tokeniser
+        assert self.loaded
+        tokeniser = self._tokeniser  # held here: the caller may close this scorer between two windows
+        assert tokeniser is not None
         with ThreadPoolExecutor(max_workers=1, thread_name_prefix="tokenise") as executor:
             waiting = None
             for window in stream:
-                coming = executor.submit(self._prepare, window)
+                coming = executor.submit(_prepare, window, tokeniser)
                 if waiting is not None:
                     yield waiting.result()
                 waiting = coming
             if waiting is not None:
                 yield waiting.result()
-
-    def _prepare(self, window: Window) -> _Ready:
-        encoded = pa.chunked_array(window.texts, type=pa.large_string()).combine_chunks().dictionary_encode()
-        texts: list[str] = encoded.dictionary.to_pylist()
-        blank = np.array([is_blank(text) for text in texts], dtype=np.bool_)
-        numbers = np.where(blank, -1, np.cumsum(~blank) - 1)  # of the distinct texts, counting only those to score
-        indices = encoded.indices.fill_null(len(texts)).to_numpy(zero_copy_only=False)
-        assert self._tokeniser is not None
-        return _Ready(
-            window=window,
-            rows=np.append(numbers, -1)[indices],
-            tokens=self._tokeniser([text for text, empty in zip(texts, blank, strict=True) if not empty]),
-        )
 
     def _count(self, ready: _Ready, seconds: float) -> None:
         null = int((ready.rows < 0).sum())
@@ -253,6 +247,29 @@ class Scorer:
         self.model, self.settings = state["model"], state["settings"]
         self.counts = Counts()
         self.close()
+
+
+def _prepare(window: Window, tokeniser: Tokeniser) -> _Ready:
+    encoded = pa.chunked_array(window.texts, type=pa.large_string()).combine_chunks().dictionary_encode()
+    texts: list[str] = encoded.dictionary.to_pylist()
+    blank = np.array([is_blank(text) for text in texts], dtype=np.bool_)
+    numbers = np.where(blank, -1, np.cumsum(~blank) - 1)  # of the distinct texts, counting only those to score
+    indices = encoded.indices.fill_null(len(texts)).to_numpy(zero_copy_only=False)
+    return _Ready(
+        window=window,
+        rows=np.append(numbers, -1)[indices],
+        tokens=tokeniser([text for text, empty in zip(texts, blank, strict=True) if not empty]),
+    )
+
+
+def _telling(on_rows: Callable[[float], object] | None, ready: _Ready) -> Callable[[int], object] | None:
+    """Turns tokens done into rows done, for a window."""
+    if on_rows is None:
+        return None
+    tokens, rows = len(ready.tokens.ids), len(ready.rows)
+    if not tokens:
+        on_rows(rows)
+    return lambda done: on_rows(rows * done / tokens)
 
 
 def _settings(chosen: dict[str, Any]) -> ScoreSettings:

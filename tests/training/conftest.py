@@ -1,0 +1,77 @@
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+
+from sentiment_batch.inputs import Labelled
+from sentiment_batch.settings import TrainSettings
+from sentiment_batch.tokenise import TextPolicy, Tokeniser
+from sentiment_batch.training.data import Texts
+from tests.conftest import BAD, GOOD, WORDS
+
+
+@pytest.fixture
+def reviews() -> Callable[..., Labelled]:
+    """Makes labelled reviews, each with words that tell its class: `reviews(60, {"negative": BAD, "positive": GOOD})`."""
+
+    def make(count: int = 60, classes=None, *, name: str = "reviews.csv", column: str = "label", start: int = 0) -> Labelled:
+        classes = classes or {"negative": BAD, "positive": GOOD}
+        texts, labels = [], []
+        for n in range(start, start + count):
+            label = list(classes)[n % len(classes)]
+            words = classes[label]
+            texts.append(f"the {WORDS[n % 40]} film {n} was {words[n % len(words)]} and {words[(n + 3) % len(words)]}")
+            labels.append(label)
+        return Labelled(
+            name=name,
+            texts=texts,
+            labels=labels,
+            groups=None,
+            by={},
+            text_columns=("text",),
+            label_column=column,
+            num_blank=0,
+        )
+
+    return make
+
+
+@pytest.fixture
+def settings(tiny_base) -> Callable[..., TrainSettings]:
+    """Settings of a quick run on the CPU in float32."""
+
+    def make(**chosen) -> TrainSettings:
+        quick = {"base": str(tiny_base), "device": "cpu", "dtype": "float32", "epochs": 2, "batch_size": 8}
+        return TrainSettings(**quick | chosen)
+
+    return make
+
+
+@pytest.fixture
+def learner(tiny_base) -> Callable[..., tuple]:
+    """A new classifier and a function that makes its training texts out of labelled ones."""
+
+    def make(num_labels: int = 2, dropout: float = 0.0, seed: int = 3):
+        import torch
+
+        from sentiment_batch.model import SentimentClassifier, load_base
+
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            encoder, tokenizer = load_base(tiny_base)
+            encoder.config.dropout = 0.0
+            for module in encoder.modules():
+                if isinstance(module, torch.nn.Dropout):
+                    module.p = 0.0
+            classifier = SentimentClassifier(encoder, num_labels, dropout)
+            torch.nn.init.normal_(classifier.linear.weight, std=0.5)
+        tokeniser = Tokeniser(
+            tokenizer.backend_tokenizer, TextPolicy(max_length=32, long_text="head"), special_as_text=True
+        )
+
+        def texts(rows, codes) -> Texts:
+            return Texts(tokeniser(rows), np.array(codes, dtype=np.int64), tokenizer.pad_token_id)
+
+        return classifier, texts
+
+    return make

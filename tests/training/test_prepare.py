@@ -1,0 +1,209 @@
+import logging
+import random
+
+import numpy as np
+import pytest
+
+from sentiment_batch.errors import InputError
+from sentiment_batch.inputs import Labelled
+from sentiment_batch.settings import TrainSettings
+from sentiment_batch.training.prepare import prepare
+
+
+def labelled(texts, labels, *, name="reviews.csv", groups=None, column="label", blank=0) -> Labelled:
+    return Labelled(
+        name=name,
+        texts=list(texts),
+        labels=list(labels),
+        groups=groups,
+        by={},
+        text_columns=("text",),
+        label_column=column,
+        num_blank=blank,
+    )
+
+
+def many(count=100, **options) -> Labelled:
+    return labelled([f"text {n}" for n in range(count)], ["neg", "pos"] * (count // 2), **options)
+
+
+def of(prepared) -> tuple[list, list]:
+    return tuple(
+        list(zip(rows.texts, rows.codes.tolist(), strict=True)) for rows in (prepared.training, prepared.validation)
+    )
+
+
+def said(caplog) -> str:
+    return "\n".join(record.getMessage() for record in caplog.records)
+
+
+@pytest.fixture(autouse=True)
+def _listening(caplog):
+    caplog.set_level(logging.INFO, "sentiment_batch")
+
+
+def test_a_tenth_of_each_class_is_held_back_and_said(caplog):
+    prepared = prepare([many()], TrainSettings())
+    assert prepared.mapping.labels == ("neg", "pos")
+    assert np.bincount(prepared.training.codes).tolist() == [45, 45]
+    assert np.bincount(prepared.validation.codes).tolist() == [5, 5]
+    assert "rows: 90 to train on (45 neg, 45 pos), 10 to validate" in said(caplog)
+
+
+def test_everything_odd_is_counted_and_said(caplog):
+    rows = many(blank=3)
+    rows.texts.extend(["Text 0", "odd", "odder", "nothing", "text  1"])
+    rows.labels.extend(["neg", "???", "???", None, "neg"])
+    summary = prepare([rows], TrainSettings()).summary
+    assert summary["label_unknown"] == {}  # two of a kind are a class
+    rows.labels[-3] = "!"
+    summary = prepare([rows], TrainSettings()).summary
+    assert {key: summary[key] for key in ("blank", "label_missing", "label_unknown", "repeated", "conflicting")} == {
+        "blank": 3,
+        "label_missing": 1,
+        "label_unknown": {"!": 1, "???": 1},
+        "repeated": 2,
+        "conflicting": 2,
+    }
+    for words in (
+        "left out: 2 rows whose label is unknown: '!' (1), '???' (1)",
+        "left out: 1 rows without a label",
+        "left out: 3 rows without a text",
+        "2 rows repeat another's text",
+        "2 rows hold a text that also stands there with another label",
+    ):
+        assert words in said(caplog)
+
+
+def test_the_order_of_rows_and_files_does_not_matter():
+    rows = many(60)
+    rows.texts.extend(["TEXT 0", "Text  0", "text 1", "ｔext 1"])
+    rows.labels.extend(["neg", "neg", "neg", "pos"])
+    groups = [str(n % 20) for n in range(64)]
+    settings = TrainSettings(limit=50)
+    expected = None
+    for attempt in range(6):
+        order = list(range(64))
+        random.Random(attempt).shuffle(order)
+        parts = [order[: 10 * attempt], order[10 * attempt :]]
+        files = [
+            labelled([rows.texts[n] for n in part], [rows.labels[n] for n in part], groups=[groups[n] for n in part])
+            for part in parts
+        ]
+        prepared = prepare(files, settings)
+        found = of(prepared), prepared.summary["fingerprint"], prepared.summary["conflicting"]
+        expected = expected or found
+        assert found == expected
+
+
+def test_another_seed_holds_back_other_rows():
+    held = [of(prepare([many()], TrainSettings(seed=seed)))[1] for seed in (1, 1, 2)]
+    assert held[0] == held[1] != held[2]
+
+
+def test_groups_stay_on_one_side():
+    rows = many(groups=[n // 10 for n in range(100)])
+    training, validation = of(prepare([rows], TrainSettings()))
+    assert 10 <= len(validation) <= 20
+    films = [{int(text.split()[1]) // 10 for text, _ in side} for side in (training, validation)]
+    assert not films[0] & films[1]
+
+
+def test_a_limit_takes_a_mixed_sample_that_stays_within_a_larger_one():
+    ordered = labelled([f"text {n}" for n in range(200)], ["neg"] * 100 + ["pos"] * 100)
+    small, large = (
+        {row for side in of(prepare([ordered], TrainSettings(limit=limit))) for row in side} for limit in (40, 80)
+    )
+    assert (len(small), len(large)) == (40, 80)
+    assert small < large
+    assert 10 < sum(code for _, code in small) < 30
+
+
+def test_a_validation_file_takes_the_place_of_the_held_back_share():
+    val = labelled(["text 1", "TEXT 2 ", "new", "unlabelled"], [1, 0, 1, None], name="val.csv")
+    prepared = prepare([many()], TrainSettings(), val=val)
+    assert len(prepared.training.texts) == 100
+    assert of(prepared)[1] == [("text 1", 1), ("TEXT 2 ", 0), ("new", 1)]
+    assert prepared.summary["overlap_with_validation"] == 2
+
+
+def test_overlap_with_validation_and_test_files_is_said_with_counts(caplog):
+    val = labelled(["text 1", "new"], ["pos", "neg"])
+    test = labelled(["text 1", "text 2", "Text 3", "new"], ["pos", "neg"] * 2, name="test.csv")
+    summary = prepare([many()], TrainSettings(), val=val, test=test).summary
+    assert summary["overlap_with_test"] == 3
+    assert "1 validation rows hold a text that is also trained on" in said(caplog)
+    assert "3 test rows hold a text that is also trained on" in said(caplog)
+
+
+def test_a_test_file_that_overlaps_only_with_held_back_texts_does_not_overlap():
+    prepared = prepare([many()], TrainSettings(), test=many())
+    assert prepared.summary["overlap_with_test"] == 90
+
+
+def test_unknown_labels_of_another_file_are_named(caplog):
+    val = labelled(["a", "b", "c"], ["pos", "mixed", "neg"], name="val.csv")
+    assert len(prepare([many()], TrainSettings(), val=val).validation.texts) == 2
+    assert "val.csv: 1 rows without a known label are left out; unknown: 'mixed'" in said(caplog)
+
+
+def test_a_validation_file_without_a_single_known_label_is_refused():
+    with pytest.raises(InputError, match=r"val\.csv holds no row"):
+        prepare([many()], TrainSettings(), val=labelled(["a"], [None], name="val.csv"))
+
+
+def test_a_class_that_no_row_has_is_not_learned(caplog):
+    rows = labelled([f"text {n}" for n in range(60)], [0, 4, 3] * 20)
+    prepared = prepare([rows], TrainSettings(), test=labelled(["a", "b", "c"], [4, 2, 0]))
+    assert prepared.mapping.labels == ("very negative", "positive", "very positive")
+    assert prepared.mapping.encode([0, 1, 3, 4]).codes.tolist() == [0, -2, 1, 2]
+    assert set(prepared.training.codes.tolist()) == {0, 1, 2}
+    assert list(zip(prepared.test.texts, prepared.test.codes.tolist(), strict=True)) == [("a", 2), ("c", 0)]
+    assert "no training row is" in said(caplog)
+
+
+def test_stars_are_mapped_by_the_cut_points_given():
+    rows = labelled([f"text {n}" for n in range(100)], [1, 2, 3, 4, 5] * 20, column="stars")
+    default = prepare([rows], TrainSettings())
+    assert (default.mapping.labels, default.summary["label_unknown"]) == (("negative", "positive"), {"3": 20})
+    three = prepare([rows], TrainSettings(), stars="negative=1-2,neutral=3,positive=4-5")
+    assert np.bincount(three.training.codes).tolist() == [36, 18, 36]
+
+
+@pytest.mark.parametrize(
+    ("texts", "labels", "words"),
+    [
+        ([], [], "no row holds a text"),
+        (["a", "b"], [None, None], "no labels at all"),
+        (["a", "b", "c"], ["pos"] * 3, "only 'pos'"),
+        (["a", "b"], [5, 4], "only 'positive'"),
+        (["a", "a", "a", "a"], ["pos", "neg"] * 2, "too few different texts"),
+    ],
+)
+def test_rows_of_which_nothing_can_be_learned_are_refused_in_words(texts, labels, words):
+    with pytest.raises(InputError, match=words):
+        prepare([labelled(texts, labels)], TrainSettings())
+
+
+def test_a_class_that_lies_in_one_group_alone_never_leaves_a_single_class_to_train_on():
+    for seed in range(20):
+        rows = labelled([f"text {n}" for n in range(6)], ["neg"] * 4 + ["pos"] * 2, groups=list("aabbcc"))
+        try:
+            prepared = prepare([rows], TrainSettings(seed=seed, val_size=0.5))
+        except InputError as error:
+            assert "groups" in str(error)
+        else:
+            assert set(prepared.training.codes.tolist()) == {0, 1}
+            assert len(prepared.validation.texts)
+
+
+def test_a_single_group_of_everything_is_refused_in_words():
+    with pytest.raises(InputError, match=r"too few different texts or groups.*--val-file"):
+        prepare([many(groups=["one"] * 100)], TrainSettings())
+
+
+def test_a_group_column_in_some_of_the_files_is_enough():
+    files = [many(40, groups=["film"] * 40), labelled([f"more {n}" for n in range(40)], ["neg", "pos"] * 20)]
+    training, validation = of(prepare(files, TrainSettings()))
+    assert {text.split()[0] for text, _ in validation} == {"more"}
+    assert len(training) + len(validation) == 80

@@ -1,0 +1,129 @@
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from sentiment_batch.inputs import fingerprint
+from sentiment_batch.training.split import assign
+
+TEXTS = [f"film {n}" for n in range(14)]
+ROWS = st.lists(st.tuples(st.sampled_from(TEXTS), st.integers(0, 2), st.sampled_from([None, *"abcd"])), max_size=40)
+SHARES = st.sampled_from([0.05, 0.1, 0.3, 0.5, 0.9])
+
+
+def split(texts, codes, groups=None, share=0.1, seed=0):
+    keys = [fingerprint(text, seed) for text in texts]
+    return assign(keys, np.array(codes, dtype=np.int64), groups, share)
+
+
+@given(ROWS, SHARES, st.booleans())
+def test_every_row_is_on_one_side_or_has_a_conflicting_text(rows, share, grouped):
+    texts, codes, groups = zip(*rows, strict=True) if rows else ((), (), ())
+    found = split(texts, codes, groups if grouped else None, share)
+    assert not set(found.training) & set(found.validation)
+    left = set(range(len(rows))) - set(found.training) - set(found.validation)
+    assert left <= set(found.conflicting)
+    assert len(found.training) == len(set(found.training))
+    assert len(found.validation) == len(set(found.validation))
+
+
+@given(ROWS, SHARES, st.sampled_from([str.upper, "  {} ".format, str.title]))
+def test_equal_texts_are_never_on_both_sides_whatever_their_case_and_blanks(rows, share, spelled):
+    texts = [spelled(row[0]) if n % 2 else row[0] for n, row in enumerate(rows)]
+    found = split(texts, [row[1] for row in rows], None, share)
+    sides = [{rows[row][0] for row in side} for side in (found.training, found.validation)]
+    assert not sides[0] & sides[1]
+
+
+@given(ROWS, SHARES)
+def test_no_group_and_no_text_that_joins_groups_is_on_both_sides(rows, share):
+    texts, codes, groups = zip(*rows, strict=True) if rows else ((), (), ())
+    found = split(texts, codes, groups, share)
+    for what in (texts, groups):
+        sides = [{what[row] for row in side} - {None} for side in (found.training, found.validation)]
+        assert not sides[0] & sides[1]
+
+
+def test_groups_that_share_a_text_become_one():
+    texts = ["same", "a1", "a2", "same", "b1", "b2", "c1", "c2", "c3"]
+    groups = ["a", "a", "a", "b", "b", "b", None, None, None]
+    for seed in range(30):
+        found = split(texts, [0] * 9, groups, 0.5, seed)
+        assert len({row in found.validation for row in range(6)}) == 1
+    sides = {len({row in split(texts, [0] * 9, groups, 0.5, seed).validation for row in (6, 7, 8)}) for seed in range(30)}
+    assert sides == {1, 2}, "rows without a group are not kept together"
+
+
+def test_a_number_and_its_text_are_one_group():
+    for seed in range(20):
+        found = split(list("abcdef"), [0] * 6, [1, "1", 2, "2", 3, "3"], 0.3, seed)
+        assert {n // 2 for n in found.training}.isdisjoint(n // 2 for n in found.validation)
+
+
+@given(ROWS, SHARES, st.booleans())
+def test_conflicting_texts_never_validate_and_are_all_counted(rows, share, grouped):
+    texts, codes, groups = zip(*rows, strict=True) if rows else ((), (), ())
+    found = split(texts, codes, groups if grouped else None, share)
+    expected = {
+        row for row, text in enumerate(texts) if len({code for other, code in zip(texts, codes, strict=True) if other == text}) > 1
+    }
+    assert set(found.conflicting) == expected
+    assert not expected & set(found.validation)
+
+
+def test_a_conflicting_text_still_trains():
+    found = split(["x", "x", *TEXTS], [0, 1, *[0] * 7, *[1] * 7], None, 0.3)
+    assert {0, 1} <= set(found.training)
+    assert {0, 1} == set(found.conflicting)
+
+
+@settings(max_examples=60)
+@given(ROWS, SHARES, st.booleans(), st.data())
+def test_the_order_of_rows_does_not_matter(rows, share, grouped, data):
+    shuffled = data.draw(st.permutations(rows))
+
+    def outcome(rows):
+        texts, codes, groups = zip(*rows, strict=True) if rows else ((), (), ())
+        found = split(texts, codes, groups if grouped else None, share)
+        return [[(texts[row], codes[row]) for row in side] for side in (found.training, found.validation, found.conflicting)]
+
+    assert outcome(rows) == outcome(shuffled)
+
+
+@pytest.mark.parametrize("share", [0.1, 0.25, 0.5])
+def test_each_class_is_held_back_in_its_share(share):
+    codes = np.array([0] * 400 + [1] * 200 + [2] * 40)
+    found = split([f"text {n}" for n in range(640)], codes, None, share)
+    assert np.bincount(codes[found.validation]).tolist() == [400 * share, 200 * share, 40 * share]
+
+
+def test_a_class_of_two_texts_has_one_on_each_side_and_one_of_a_single_text_trains():
+    codes = [0] * 50 + [1, 1] + [2]
+    found = split([f"text {n}" for n in range(53)], codes, None, 0.1)
+    assert sorted(codes[row] for row in found.validation) == [0] * 5 + [1]
+    assert 52 in found.training
+
+
+def test_a_group_that_would_be_too_much_is_passed_over_for_ones_that_fit():
+    sizes = [60, *[4] * 10]
+    groups = [number for number, size in enumerate(sizes) for _ in range(size)]
+    for seed in range(40):  # in some of them the large one comes first
+        found = split([f"text {n}" for n in range(100)], [0] * 100, groups, 0.1, seed)
+        assert 8 <= len(found.validation) <= 12
+
+
+def test_of_two_large_groups_one_validates():
+    found = split([f"text {n}" for n in range(100)], [0] * 100, [0] * 50 + [1] * 50, 0.1)
+    assert len(found.validation) == 50
+
+
+def test_another_seed_holds_back_other_texts():
+    texts = [f"text {n}" for n in range(200)]
+    held = [split(texts, [0] * 200, None, 0.1, seed).validation.tolist() for seed in (1, 1, 2)]
+    assert held[0] == held[1] != held[2]
+
+
+@pytest.mark.parametrize("groups", [None, ["a"] * 5 + ["b"] * 5])
+def test_a_share_of_nothing_holds_nothing_back(groups):
+    found = split(TEXTS[:10], [0, 1] * 5, groups, 0.0)
+    assert (len(found.training), len(found.validation)) == (10, 0)
