@@ -14,6 +14,7 @@ from sentiment_batch.plugins import Plugins
 from sentiment_batch.records import ReadOptions, WriteOptions
 
 SCHEMA = pa.schema([("n", pa.int64())])
+SHEET = SimpleNamespace(schema=SCHEMA, commit=lambda: None)
 
 
 @pytest.fixture
@@ -90,15 +91,17 @@ def test_a_folder_without_an_ending_is_a_data_set(install, tmp_path):
 
 
 def test_a_plugin_is_loaded_when_no_built_in_claims_the_ending(install):
-    loads = install(excel=plugin(lambda *arguments: arguments), other=plugin(crash, "other", ".other"))
+    calls = []
+    loads = install(excel=plugin(lambda *arguments: calls.append(arguments) or SHEET), other=plugin(crash, "o", ".o"))
     options = ReadOptions(encoding="utf-8")
-    assert formats.open_reader("a.xlsx", options=options) == ("a.xlsx", options)
-    assert formats.open_writer("a.xlsx", SCHEMA) == ("a.xlsx", SCHEMA, WriteOptions())
+    assert formats.open_reader("a.xlsx", options=options).schema is SCHEMA
+    formats.open_writer("a.xlsx", SCHEMA).commit()
+    assert calls == [("a.xlsx", options), ("a.xlsx", SCHEMA, WriteOptions())]
     assert loads == ["excel", "other"]
 
 
 def test_a_broken_plugin_is_warned_of_once_and_only_when_it_is_needed(install, caplog):
-    install(broken=ImportError("no heavy"), excel=plugin(lambda *arguments: arguments))
+    install(broken=ImportError("no heavy"), excel=plugin(lambda *arguments: SHEET))
     formats.reading_format("a.csv")
     assert caplog.text == ""
     formats.open_reader("a.xlsx")

@@ -137,6 +137,13 @@ def test_a_literal_separator_is_text_to_our_models_and_a_token_to_stock_ones(fol
     np.testing.assert_allclose(stock_way, piped(folder, ("negative", "positive"), ["the [SEP] film"])[0], atol=1e-5)
 
 
+def test_a_loaded_model_does_not_feel_that_its_file_is_written_anew(folder, make_model):
+    loaded = load_classifier(folder)
+    before = loaded.network.pre_classifier.weight.clone()
+    shutil.copyfile(make_model("a", "b", seed=9) / "model.safetensors", folder / "model.safetensors")
+    assert torch.equal(loaded.network.pre_classifier.weight, before)
+
+
 def test_loading_warns_and_prints_nothing(family, capfd):
     with warnings.catch_warnings():
         warnings.simplefilter("error")

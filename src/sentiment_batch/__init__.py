@@ -8,7 +8,7 @@ tests/test_house.py holds:
                evaluation  formats  inputs  frames
     3 torch    device  bases  model                              bases and model alone know transformers
     2 tables   readers/  writers/  columns  labels  tokenise     pyarrow, numpy, tokenizers, scikit-learn; never torch
-               batching  assemble  training/split  metrics  report
+               batching  assemble  training/split  metrics  report  guards
     1 plugins  hookspecs  plugins                                pluggy
     0 plain    errors  settings  records  cache                  standard library only
 

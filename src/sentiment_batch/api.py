@@ -90,10 +90,9 @@ def train(
     except TypeError as error:
         known = ", ".join(TrainSettings.__dataclass_fields__)
         raise UsageError(f"{error}. The settings of training are {known}.") from error
-    texts = _names(text_column)
 
     def read(source: Any) -> Labelled:
-        return labelled(source, text_columns=texts, label_column=label_column, group_column=group_column)
+        return labelled(source, text_column, label_column=label_column, group_column=group_column)
 
     sources = list(reviews) if isinstance(reviews, (list, tuple)) else [reviews]
     if not sources:
@@ -135,7 +134,7 @@ def evaluate(
     """
     from sentiment_batch.evaluation import evaluate_labelled
 
-    read = labelled(rows, text_columns=_names(text_column), label_column=label_column)
+    read = labelled(rows, text_column, label_column=label_column)
     return evaluate_labelled(_scorer(model, settings), read, stars=stars)
 
 
@@ -146,8 +145,8 @@ def clear_cache() -> None:
     _kept.clear()
 
 
-def labelled(source: Any, **options: Any) -> Labelled:
-    """Labelled rows from a path or a frame; `options` as `inputs.read` takes them."""
+def labelled(source: Any, text_column: str | Sequence[str] | None = None, **options: Any) -> Labelled:
+    """Labelled rows from a path or a frame; further `options` as `inputs.read` takes them."""
     from sentiment_batch import formats, frames, inputs
     from sentiment_batch.readers.table import TableReader
 
@@ -157,7 +156,7 @@ def labelled(source: Any, **options: Any) -> Labelled:
     else:
         reader, name = TableReader(frames.wrap(source).table()), f"the {type(source).__name__}"
     try:
-        return inputs.read(reader, name, **options)
+        return inputs.read(reader, name, text_columns=frames.names_of(text_column), **options)
     finally:
         reader.close()
 
@@ -168,7 +167,7 @@ def _scorer(chosen: str | Path | None, settings: dict[str, Any]) -> Scorer:
     from sentiment_batch.scoring.scorer import Scorer
 
     name = choose_model(None if chosen is None else str(chosen)).value
-    key = (name, _state(Path(name)), repr(sorted(settings.items())))
+    key = (name, _state(Path(name).expanduser()), repr(sorted(settings.items())))
     if key not in _kept:
         clear_cache()
         _kept[key] = Scorer.load(name, **settings)
@@ -181,9 +180,3 @@ def _state(folder: Path) -> tuple[Any, ...]:
         return ()
     stats = [(path.name, path.stat()) for path in sorted(folder.iterdir())]
     return tuple((name, stat.st_size, stat.st_mtime_ns, stat.st_ino) for name, stat in stats)
-
-
-def _names(text_column: str | Sequence[str] | None) -> tuple[str, ...]:
-    if text_column is None:
-        return ()
-    return (text_column,) if isinstance(text_column, str) else tuple(text_column)

@@ -5,10 +5,11 @@ from __future__ import annotations
 import functools
 import logging
 import os
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from sentiment_batch import readers, writers
-from sentiment_batch.errors import InputError, PluginError, SentimentBatchError, UsageError, first_line, listed
+from sentiment_batch.errors import InputError, UsageError, listed
+from sentiment_batch.guards import GuardedReader, GuardedWriter, Plugin
 from sentiment_batch.plugins import BUILT_IN, Format, Plugins, Registry, suffix_of
 from sentiment_batch.records import ReadOptions, WriteOptions
 
@@ -41,8 +42,12 @@ def open_reader(location: str, *, format: str | None = None, options: ReadOption
         PluginError: the plugin that claims the location failed.
     """
     chosen = reading_format(location, format)
-    reader: Reader = _guarded(chosen, location, options or ReadOptions())
-    return reader
+    if chosen.owner == BUILT_IN:
+        built_in: Reader = chosen.open(location, options or ReadOptions())
+        return built_in
+    plugin = Plugin(name=chosen.owner, location=location)
+    with plugin.failures_named():
+        return GuardedReader(chosen.open(location, options or ReadOptions()), plugin)
 
 
 def open_writer(
@@ -62,8 +67,12 @@ def open_writer(
         PluginError: the plugin that claims the location failed.
     """
     chosen = writing_format(location, format)
-    writer: Writer = _guarded(chosen, location, schema, options or WriteOptions())
-    return writer
+    if chosen.owner == BUILT_IN:
+        built_in: Writer = chosen.open(location, schema, options or WriteOptions())
+        return built_in
+    plugin = Plugin(name=chosen.owner, location=location)
+    with plugin.failures_named():
+        return GuardedWriter(chosen.open(location, schema, options or WriteOptions()), plugin)
 
 
 def reading_format(location: str, name: str | None = None) -> Format:
@@ -115,18 +124,3 @@ def _load_third_parties() -> None:
     for plugin in plugins().load_third_parties():
         if plugin.error and first:
             logger.warning("plugin %s (%s) is not used: %s", plugin.name, plugin.distribution, plugin.error)
-
-
-def _guarded(chosen: Format, *arguments: object) -> Any:
-    """Open with `chosen`; what a third party's code raises becomes an error that names it."""
-    try:
-        return chosen.open(*arguments)
-    except (SentimentBatchError, KeyboardInterrupt):
-        raise
-    except Exception as error:
-        if chosen.owner == BUILT_IN:
-            raise
-        raise PluginError(
-            f"plugin {chosen.owner!r} failed on {arguments[0]}: {type(error).__name__}: {first_line(error)}. "
-            "Report it to the plugin's author."
-        ) from error

@@ -5,10 +5,13 @@ No library is imported that the caller does not have: a frame's library is found
 
 from __future__ import annotations
 
+import decimal
+import numbers
 import sys
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
+import numpy as np
 import pyarrow as pa
 
 from sentiment_batch.errors import InputError
@@ -46,7 +49,7 @@ def annotate_frame(scorer: Scorer, frame: Any, text_column: str | Sequence[str] 
         InputError: it is no frame, or has no such column, or that holds no text.
         UsageError: a column has the name of an added one.
     """
-    chosen = () if text_column is None else (text_column,) if isinstance(text_column, str) else tuple(text_column)
+    chosen = names_of(text_column)
     if isinstance(frame, pa.RecordBatchReader):
         return _annotate_stream(scorer, frame, chosen)
     wrapped = wrap(frame)
@@ -54,9 +57,18 @@ def annotate_frame(scorer: Scorer, frame: Any, text_column: str | Sequence[str] 
     texts = text_columns_of(TableReader(wrapped.table(rows=SAMPLE_ROWS)), chosen)
     batches = wrapped.table(texts).to_batches()
     parts = [scorer.added.arrays(probabilities) for _, probabilities in scorer.probabilities(batches, texts)]
+    # Of no rows, still the right types: the list of labels is part of them.
+    parts = parts or [scorer.added.arrays(np.empty((0, len(scorer.labels)), dtype=np.float32))]
     fields = scorer.added.fields()
     added = {field.name: pa.chunked_array([part[n] for part in parts], field.type) for n, field in enumerate(fields)}
     return wrapped.with_columns(added)
+
+
+def names_of(text_column: object) -> tuple[str, ...]:
+    """The columns that a user names: one name, several, or none; pandas columns may be named by numbers."""
+    if text_column is None:
+        return ()
+    return tuple(map(str, text_column)) if isinstance(text_column, (list, tuple)) else (str(text_column),)
 
 
 def wrap(frame: Any) -> Frame:
@@ -101,8 +113,10 @@ class PandasFrame:
         import pandas as pd
 
         annotated = self._frame.copy()
-        for name, column in added.items():
-            array = column.combine_chunks()
+        rest = ("",) * (annotated.columns.nlevels - 1)
+        for plain, column in added.items():
+            name = (plain, *rest) if rest else plain
+            array = _one_array(column)
             if pa.types.is_dictionary(column.type):
                 codes = array.indices.fill_null(-1).to_numpy(zero_copy_only=False)
                 annotated[name] = pd.Categorical.from_codes(codes, categories=array.dictionary.to_pylist())
@@ -130,7 +144,7 @@ class PolarsFrame:
         series = []
         for name, column in added.items():
             if pa.types.is_dictionary(column.type):
-                array = column.combine_chunks()
+                array = _one_array(column)
                 kind = polars.Enum(array.dictionary.to_pylist())
                 series.append(polars.Series(name, array.dictionary_decode().to_pylist(), dtype=kind))
             else:
@@ -181,34 +195,42 @@ def _annotate_stream(scorer: Scorer, stream: pa.RecordBatchReader, chosen: Seque
 
 
 def _one_array(column: pa.ChunkedArray) -> pa.Array:
-    combined = column.combine_chunks()
-    if not isinstance(combined, pa.ChunkedArray):
-        return combined
-    return combined.chunk(0) if combined.num_chunks else pa.array([], column.type)
+    """The column in one piece; a single piece as it is, for joining would empty the dictionary of one without rows."""
+    return column.chunk(0) if column.num_chunks == 1 else column.combine_chunks()
 
 
 def _pandas_column(series: Any, name: str, lenient: bool) -> pa.Array:
-    """One pandas column as Arrow; numbers among texts are read as text, as they would be in a CSV."""
+    """One pandas column as Arrow; numbers among texts are read as text, as they would be in a CSV.
+
+    A lenient look only tells texts from other things: what has no type of Arrow comes out as null.
+    """
     try:
-        return pa.array(series, from_pandas=True)
+        array = pa.array(series, from_pandas=True)
+        # A column of objects without any value, or of no rows, may be of any type, so it may be of text.
+        untyped = array.null_count == len(array) and (series.dtype == object or not len(array))
+        return pa.nulls(len(array), pa.large_string()) if untyped else array
     except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError, OverflowError, UnicodeEncodeError):
         pass
     values: list[str | None] = []
     for row, value in enumerate(series):
-        if value is None or value != value:  # NaN and NaT are not equal to themselves
-            values.append(None)
-        elif isinstance(value, str):
+        if isinstance(value, str):
             values.append(value.encode("utf-8", "replace").decode("utf-8"))  # a lone surrogate becomes "?"
-        elif isinstance(value, (int, float)):
-            values.append(str(value))
-        elif lenient:
-            return pa.nulls(len(series), pa.binary(1))  # no type of Arrow; nobody may have asked for this column
+        elif isinstance(value, (numbers.Real, decimal.Decimal, np.bool_)):
+            values.append(None if value != value else str(value))  # a NaN is not equal to itself
+        elif lenient or _is_null(value):
+            values.append(None)
         else:
             raise InputError(
                 f"column {name!r} holds a {type(value).__name__} in row {row} (counted from 0), which is no text. "
                 "Turn the column into text first, or name another with text_column."
             )
-    return pa.array(values, pa.large_string())
+    texts = not lenient or any(isinstance(value, str) for value in series)
+    return pa.array(values, pa.large_string()) if texts else pa.nulls(len(series))
+
+
+def _is_null(value: object) -> bool:
+    pandas = sys.modules["pandas"]
+    return value is None or value is pandas.NA or value is pandas.NaT
 
 
 def _foreign(kind: type, table: pa.Table) -> Any:

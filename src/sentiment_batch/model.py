@@ -167,6 +167,8 @@ def load_classifier(folder: Path, labels: tuple[str, ...] | None = None) -> Load
             f"{folder} has no trained weights for {listed(sorted(info['missing_keys']), 3)}; it would score at random. "
             "Train a classifier on it with sentiment-batch train --base."
         )
+    for parameter in network.parameters():  # they lie in the mapped file, which another tool may write anew in place
+        parameter.data = parameter.data.clone()
     return Loaded(
         network=network.eval(),
         backend=tokenizer.backend_tokenizer,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import os
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -108,9 +109,11 @@ def history_table(entries: Sequence[Mapping[str, Any]]) -> str:
 def _head(meta: Mapping[str, Any], measured: Mapping[str, Any], name: str) -> str:
     """The card's YAML; JSON strings are YAML strings, whatever they hold."""
     lines = ["library_name: transformers", "pipeline_tag: text-classification", "tags:", "- sentiment-analysis"]
-    if "/" in meta["base"] and not meta["base"].startswith((".", "/", "~")):
+    if "/" in meta["base"] and not meta["base"].startswith((".", "/", "~")) and not os.path.isdir(meta["base"]):
         lines.append(f"base_model: {json.dumps(meta['base'])}")
-    lines += ["model-index:", f"- name: {json.dumps(name)}", "  results:"]
+    if measured:
+        # Not in ASCII: JSON would write an emoji as two escapes, which YAML reads as two characters.
+        lines += ["model-index:", f"- name: {json.dumps(name, ensure_ascii=False)}", "  results:"]
     for what, one in measured.items():
         lines += [
             "  - task:",

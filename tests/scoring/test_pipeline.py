@@ -139,7 +139,7 @@ def test_a_csv_keeps_every_value_as_text(score, tmp_path):
 @pytest.mark.parametrize("rows", [0, 1, 8_191, 8_192, 8_193])
 def test_every_row_comes_out_once_in_order_at_the_edges_of_a_window(score, tmp_path, rows):
     table = pa.table(
-        {"n": pa.array(range(rows), pa.int64()), "text": pa.array([f"film {n % 50}" for n in range(rows)])}
+        {"n": pa.array(range(rows), pa.int64()), "text": pa.array([f"film {n % 50}" for n in range(rows)], pa.string())}
     )
     pq.write_table(table, tmp_path / "in.parquet", row_group_size=3_000)
     summary = score(tmp_path / "in.parquet", tmp_path / "out.parquet")
@@ -284,7 +284,7 @@ def test_a_model_that_fails_publishes_nothing_and_leaves_no_file(tmp_path):
         def __init__(self, scorer):
             self.added, self.counts = scorer.added, scorer.counts
 
-        def probabilities(self, batches, texts):
+        def probabilities(self, batches, texts, *told):
             yield next(iter(batches)), np.array([[0.5, 0.5]] * 2, np.float32)
             raise ZeroDivisionError("in the model")
 

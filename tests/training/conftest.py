@@ -1,4 +1,4 @@
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import numpy as np
 import pytest
@@ -11,10 +11,23 @@ from tests.conftest import BAD, GOOD, WORDS
 
 
 @pytest.fixture
-def reviews() -> Callable[..., Labelled]:
-    """Makes labelled reviews, each with words that tell its class: `reviews(60, {"negative": BAD, "positive": GOOD})`."""
+def one_thread() -> Iterator[None]:
+    """Models so small are slower on several threads than on one."""
+    import torch
 
-    def make(count: int = 60, classes=None, *, name: str = "reviews.csv", column: str = "label", start: int = 0) -> Labelled:
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture
+def reviews() -> Callable[..., Labelled]:
+    """Makes labelled reviews, each with words of its class: `reviews(60, {"negative": BAD, "positive": GOOD})`."""
+
+    def make(
+        count: int = 60, classes=None, *, name: str = "reviews.csv", column: str = "label", start: int = 0
+    ) -> Labelled:
         classes = classes or {"negative": BAD, "positive": GOOD}
         texts, labels = [], []
         for n in range(start, start + count):

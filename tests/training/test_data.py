@@ -32,7 +32,7 @@ def epoch(sampler: LengthGroupedBatches, number: int) -> list[list[int]]:
 def test_every_epoch_has_every_row_once_in_as_many_batches_as_it_says(lengths, batch_size, seed, number):
     sampler = LengthGroupedBatches(lengths, batch_size, seed)
     batches = epoch(sampler, number)
-    assert sorted(sum(batches, [])) == list(range(len(lengths)))
+    assert sorted(row for batch in batches for row in batch) == list(range(len(lengths)))
     assert len(batches) == len(sampler)
     assert max(map(len, batches)) <= batch_size
 

@@ -50,7 +50,9 @@ def test_groups_that_share_a_text_become_one():
     for seed in range(30):
         found = split(texts, [0] * 9, groups, 0.5, seed)
         assert len({row in found.validation for row in range(6)}) == 1
-    sides = {len({row in split(texts, [0] * 9, groups, 0.5, seed).validation for row in (6, 7, 8)}) for seed in range(30)}
+    sides = {
+        len({row in split(texts, [0] * 9, groups, 0.5, seed).validation for row in (6, 7, 8)}) for seed in range(30)
+    }
     assert sides == {1, 2}, "rows without a group are not kept together"
 
 
@@ -65,7 +67,9 @@ def test_conflicting_texts_never_validate_and_are_all_counted(rows, share, group
     texts, codes, groups = zip(*rows, strict=True) if rows else ((), (), ())
     found = split(texts, codes, groups if grouped else None, share)
     expected = {
-        row for row, text in enumerate(texts) if len({code for other, code in zip(texts, codes, strict=True) if other == text}) > 1
+        row
+        for row, text in enumerate(texts)
+        if len({code for other, code in zip(texts, codes, strict=True) if other == text}) > 1
     }
     assert set(found.conflicting) == expected
     assert not expected & set(found.validation)
@@ -85,7 +89,9 @@ def test_the_order_of_rows_does_not_matter(rows, share, grouped, data):
     def outcome(rows):
         texts, codes, groups = zip(*rows, strict=True) if rows else ((), (), ())
         found = split(texts, codes, groups if grouped else None, share)
-        return [[(texts[row], codes[row]) for row in side] for side in (found.training, found.validation, found.conflicting)]
+        return [
+            [(texts[row], codes[row]) for row in side] for side in (found.training, found.validation, found.conflicting)
+        ]
 
     assert outcome(rows) == outcome(shuffled)
 

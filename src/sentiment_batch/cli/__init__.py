@@ -35,7 +35,7 @@ class Doors(click.Group):
             click.echo(f"Error: {error}", err=True)
             ctx.exit(error.exit_code)
         except KeyboardInterrupt:
-            click.echo("Interrupted; nothing half-written was left behind.", err=True)
+            click.echo("Interrupted; no half-written output was left behind.", err=True)
             ctx.exit(130)
         except BrokenPipeError:
             # The reader of our output left, as `head` does: not an error, and nobody listens.
@@ -43,9 +43,7 @@ class Doors(click.Group):
             ctx.exit(141)
 
 
-@click.group(
-    cls=Doors, context_settings={"auto_envvar_prefix": "SENTIMENT_BATCH", "help_option_names": ["-h", "--help"]}
-)
+@click.group(cls=Doors, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="sentiment-batch", prog_name="sentiment-batch")
 def group() -> None:
     """Train a sentiment classifier on your own reviews and annotate tables of any size with it.
@@ -54,8 +52,17 @@ def group() -> None:
     """
 
 
-for command in (train, score, predict, evaluate, formats, plugins, doctor):
+def _add(command: click.Command) -> None:
+    """Add a command whose options can stand in the environment, each under its own name (--json: ..._SCORE_JSON)."""
+    for option in command.params:
+        if isinstance(option, click.Option):  # Click's automatic names are those of the function's arguments: AS_JSON
+            name = max(option.opts, key=len).lstrip("-")
+            option.envvar = f"SENTIMENT_BATCH_{command.name}_{name}".replace("-", "_").upper()
     group.add_command(command)
+
+
+for command in (train, score, predict, evaluate, formats, plugins, doctor):
+    _add(command)
 
 
 def main() -> None:

@@ -99,6 +99,10 @@ def prepare(
         "fingerprint": _data_fingerprint(training),
     }
     _tell_data(summary)
+    if len(split.conflicting):
+        # Told, but not stored: a model folder is published, and the texts may not be meant for that.
+        examples = list(dict.fromkeys(_shortened(texts[row]) for row in split.conflicting))[:3]
+        logger.info("texts with several labels, such as %s", ", ".join(repr(text) for text in examples))
     return Prepared(mapping=mapping, training=training, validation=validation, test=tested, summary=summary)
 
 
@@ -196,8 +200,14 @@ def _tell_data(summary: dict[str, Any]) -> None:
         ("blank", "left out: {:,} rows without a text"),
         ("repeated", "{:,} rows repeat another's text; they stay on its side of the split"),
         ("conflicting", "{:,} rows hold a text that also stands there with another label; they do not validate"),
-        ("overlap_with_validation", "warning: {:,} validation rows hold a text that is also trained on"),
-        ("overlap_with_test", "warning: {:,} test rows hold a text that is also trained on"),
     ):
         if summary[key]:
             logger.info("%s", what.format(summary[key]))
+    for what in ("validation", "test"):
+        if overlap := summary[f"overlap_with_{what}"]:
+            logger.warning("%s %s rows hold a text that is also trained on", f"{overlap:,}", what)
+
+
+def _shortened(text: str, most: int = 60) -> str:
+    plain = " ".join(text.split())
+    return plain if len(plain) <= most else plain[: most - 3] + "..."

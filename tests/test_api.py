@@ -1,0 +1,214 @@
+"""`score`, `train` and `evaluate` from Python: frames and paths in, and a model that is kept between calls."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+
+import pandas as pd
+import polars as pl
+import pyarrow as pa
+import pytest
+
+from sentiment_batch import api, clear_cache, evaluate, score, train
+from sentiment_batch.errors import InputError, ModelError, OutputError, UsageError
+from sentiment_batch.scoring import scorer as scorer_module
+from tests.conftest import BAD, GOOD
+
+CPU = {"device": "cpu", "dtype": "float32"}
+FRAME = pd.DataFrame({"text": ["the film was great", None, "boring"]})
+
+
+@pytest.fixture(autouse=True)
+def _nothing_kept(monkeypatch):
+    clear_cache()
+    yield
+    clear_cache()
+
+
+@pytest.fixture
+def loads(monkeypatch):
+    """The models that are loaded, in order."""
+    names = []
+    real = scorer_module.Scorer._open
+    monkeypatch.setattr(scorer_module.Scorer, "_open", lambda self: names.append(self.model) or real(self))
+    return names
+
+
+def reviews(rows=60):
+    """Labelled reviews that a tiny model can tell apart by one word."""
+    return pd.DataFrame(
+        {
+            "review": [f"the film {n} was {(GOOD if n % 2 else BAD)[n // 2 % 8]}" for n in range(rows)],
+            "label": ["positive" if n % 2 else "negative" for n in range(rows)],
+        }
+    )
+
+
+FAST = {"epochs": 1, "batch_size": 8, "device": "cpu", "dtype": "float32", "max_length": 16, "quiet": True}
+
+
+@pytest.fixture(scope="module")
+def trained(tiny_base, tmp_path_factory):
+    """A model trained from a frame, and what `train` said of it."""
+    output = tmp_path_factory.mktemp("trained") / "model"
+    return train(reviews(), output, base=str(tiny_base), **FAST), output
+
+
+def test_a_frame_is_annotated_in_a_pipe(tiny_model):
+    out = FRAME.pipe(score, model=tiny_model, text_column="text", **CPU)
+    assert list(out.columns) == ["text", "sentiment", "sentiment_score"]
+    labels = pl.DataFrame({"text": ["the film was great", None, "boring"]}).pipe(score, str(tiny_model), **CPU)[
+        "sentiment"
+    ]
+    assert labels.to_list() == out["sentiment"].astype(object).where(out["sentiment"].notna(), None).tolist()
+
+
+def test_settings_are_those_of_the_command_line(tiny_model):
+    out = score(FRAME, tiny_model, prefix="p", probabilities=True, decimals=2, labels=["bad", "good"], **CPU)
+    assert list(out.columns) == ["text", "p", "p_score", "p_bad", "p_good"]
+    assert out["p_bad"][0] == round(float(out["p_bad"][0]), 2)
+    with pytest.raises(UsageError, match="The settings of scoring are device"):
+        score(FRAME, tiny_model, colour="red")
+
+
+def test_the_model_is_kept_between_calls(tiny_model, loads):
+    first = score(FRAME, tiny_model, **CPU)
+    pd.testing.assert_frame_equal(score(FRAME, str(tiny_model), **CPU), first)
+    assert len(loads) == 1
+    assert len(api._kept) == 1
+
+
+def test_only_the_last_model_is_kept(tiny_model, make_model, loads):
+    other = make_model("a", "b", seed=6)
+    score(FRAME, tiny_model, **CPU)
+    (kept,) = api._kept.values()
+    score(FRAME, other, **CPU)
+    assert kept._loaded is None
+    assert len(api._kept) == 1
+    score(FRAME, other, prefix="p", **CPU)
+    assert loads == [str(tiny_model), str(other), str(other)]
+
+
+def test_clearing_the_cache_frees_the_model(tiny_model, loads):
+    score(FRAME, tiny_model, **CPU)
+    (kept,) = api._kept.values()
+    clear_cache()
+    assert (kept._loaded, api._kept) == (None, {})
+    clear_cache()
+    score(FRAME, tiny_model, **CPU)
+    assert len(loads) == 2
+
+
+@pytest.mark.parametrize("place", ["path", "home"])
+def test_a_model_retrained_in_place_is_seen(make_model, tmp_path, monkeypatch, place):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    one, other = make_model("a", "b", seed=1), make_model("a", "b", seed=2)
+    folder = shutil.copytree(one, tmp_path / "model")
+    name = str(folder) if place == "path" else "~/model"
+    before = score(FRAME, name, decimals=7, **CPU)
+    for path in other.iterdir():  # of the same size, as a model trained anew would be
+        shutil.copyfile(path, folder / path.name)
+    after = score(FRAME, name, decimals=7, **CPU)
+    assert not after["sentiment_score"].equals(before["sentiment_score"])
+    pd.testing.assert_frame_equal(after, score(FRAME, other, decimals=7, **CPU))
+
+
+def test_the_model_is_looked_for_where_the_command_line_looks(tiny_model, tmp_path, monkeypatch, loads):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ModelError, match=r"distilbert-base-uncased-finetuned-sst-2-english.*HF_HUB_OFFLINE"):
+        score(FRAME)
+    shutil.copytree(tiny_model, tmp_path / "sentiment-model")
+    score(FRAME, **CPU)
+    monkeypatch.setenv("SENTIMENT_BATCH_MODEL", str(tiny_model))
+    score(FRAME, **CPU)
+    assert loads[1:] == ["sentiment-model", str(tiny_model)]
+
+
+@pytest.mark.parametrize("wrong", [["a text"], "a text", 3, None])
+def test_what_is_no_frame_is_refused(tiny_model, wrong):
+    with pytest.raises(InputError, match="is no frame"):
+        score(wrong, tiny_model, **CPU)
+
+
+def test_training_tells_what_was_learned_and_where_it_lies(trained):
+    result, output = trained
+    assert result.path == str(output)
+    assert result.labels == ("negative", "positive")
+    assert result.validation.rows + len(result.history) > 0
+    assert result.best in result.history
+    assert {path.name for path in output.iterdir()} >= {
+        "config.json",
+        "model.safetensors",
+        "README.md",
+        "sentiment_batch.json",
+    }
+    assert not output.with_name("model.training").exists()
+    json.dumps(result.to_json())
+    assert list(score(FRAME, output, **CPU).columns) == ["text", "sentiment", "sentiment_score"]
+
+
+def test_frames_and_files_of_the_same_reviews_give_the_same_model(trained, tiny_base, tmp_path):
+    _, output = trained
+    reviews().to_csv(tmp_path / "all.csv", index=False)
+    reviews().iloc[:30].to_parquet(tmp_path / "first.parquet")
+    reviews().iloc[30:].to_json(tmp_path / "second.jsonl", orient="records", lines=True)
+    sources = {
+        "one": tmp_path / "all.csv",
+        "many": [str(tmp_path / "second.jsonl"), tmp_path / "first.parquet"],
+        "polars": pl.from_pandas(reviews()),
+        "arrow": pa.Table.from_pandas(reviews()),
+    }
+    expected = (output / "model.safetensors").read_bytes()
+    for name, source in sources.items():
+        train(source, tmp_path / name, base=str(tiny_base), **FAST)
+        assert (tmp_path / name / "model.safetensors").read_bytes() == expected, name
+
+
+def test_validation_and_test_rows_may_be_given(tiny_base, tmp_path):
+    result = train(reviews(), tmp_path / "m", val=reviews(10), test=reviews(6), base=str(tiny_base), **FAST)
+    assert (result.validation.rows, result.test.rows) == (10, 6)
+
+
+def test_training_never_changes_the_frame(tiny_base, tmp_path):
+    frame = reviews()
+    train(frame, tmp_path / "m", base=str(tiny_base), text_column="review", label_column="label", **FAST)
+    pd.testing.assert_frame_equal(frame, reviews())
+
+
+def test_training_refuses_what_it_cannot_do_in_one_line(trained, tiny_base, tmp_path):
+    _, output = trained
+    with pytest.raises(OutputError, match="exists already|--overwrite"):
+        train(reviews(), output, base=str(tiny_base), **FAST)
+    with pytest.raises(UsageError, match="The settings of training are base, epochs"):
+        train(reviews(), tmp_path / "m", base=str(tiny_base), epoch=3)
+    with pytest.raises(InputError, match="there are no reviews to train on"):
+        train([], tmp_path / "m")
+    with pytest.raises(InputError, match="a dict is no frame"):
+        train({"text": ["a"]}, tmp_path / "m")
+    with pytest.raises(InputError, match="is not there"):
+        train(["nowhere.csv"], tmp_path / "m", base=str(tiny_base))
+    with pytest.raises(InputError, match="cannot tell which column holds the labels"):
+        train(reviews().drop(columns="label"), tmp_path / "m", base=str(tiny_base))
+    with pytest.raises(ModelError, match="no model folder is at"):
+        train(reviews(), tmp_path / "m", base="./nowhere", **FAST)
+    assert os.listdir(tmp_path) == []
+
+
+def test_evaluation_measures_frames_and_files_alike(trained, tmp_path):
+    _, output = trained
+    reviews(20).to_csv(tmp_path / "reviews.csv", index=False)
+    from_frame = evaluate(reviews(20), output, **CPU)
+    assert from_frame == evaluate(tmp_path / "reviews.csv", str(output), **CPU)
+    assert from_frame == evaluate(pl.from_pandas(reviews(20)), output, text_column="review", **CPU)
+    assert from_frame.rows == 20
+
+
+def test_evaluation_agrees_with_the_scores(trained):
+    _, output = trained
+    rows = reviews(20)
+    scored = score(rows.rename(columns={"label": "truth"}), output, **CPU)
+    hits = (scored["sentiment"].astype(str) == scored["truth"]).mean()
+    assert evaluate(rows, output, **CPU).accuracy == pytest.approx(hits)
+    assert len(api._kept) == 1  # one model for both

@@ -1,0 +1,116 @@
+"""A model is measured on labelled rows whose labels may be written in another way than it was trained with."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from sentiment_batch.errors import InputError
+from sentiment_batch.evaluation import evaluate_labelled
+from sentiment_batch.inputs import Labelled
+from sentiment_batch.labels import LabelMapping
+from sentiment_batch.scoring.scorer import Scorer
+
+TEXTS = ["the film was great", "boring", "awful plot", "loved it", "a warm story", "never again"]
+
+
+@pytest.fixture(scope="module")
+def scorer(tiny_model):
+    with Scorer.load(str(tiny_model), device="cpu", dtype="float32") as scorer:
+        yield scorer
+
+
+@pytest.fixture(scope="module")
+def predicted(scorer):
+    """(n, 2): what the model says of the texts."""
+    batch = pa.record_batch({"text": TEXTS})
+    return np.concatenate([part for _, part in scorer.probabilities([batch], ["text"])])
+
+
+def rows(labels, texts=None):
+    return Labelled(
+        name="rows.csv",
+        texts=texts or TEXTS[: len(labels)],
+        labels=labels,
+        groups=None,
+        by={},
+        text_columns=("text",),
+        label_column="label",
+        num_blank=0,
+    )
+
+
+def test_the_metrics_are_those_of_the_predictions(scorer, predicted):
+    labels = ["negative", "positive"] * 3
+    codes = np.array([0, 1] * 3)
+    measured = evaluate_labelled(scorer, rows(labels))
+    assert measured.rows == 6
+    assert measured.accuracy == pytest.approx((predicted.argmax(1) == codes).mean())
+    assert measured.loss == pytest.approx(-np.log(predicted[np.arange(6), codes]).mean(), rel=1e-5)
+    confusion = np.zeros((2, 2), int)
+    np.add.at(confusion, (codes, predicted.argmax(1)), 1)
+    assert np.array_equal(measured.confusion, confusion)
+    json.dumps(measured.to_json())
+
+
+@pytest.mark.parametrize(
+    "labels",
+    [
+        ["neg", "pos"] * 3,
+        ["Negative", "POSITIVE "] * 3,
+        [0, 1] * 3,
+        ["0", "1"] * 3,
+        [False, True] * 3,
+    ],
+)
+def test_labels_are_understood_by_their_meaning(scorer, labels):
+    assert evaluate_labelled(scorer, rows(labels)) == evaluate_labelled(scorer, rows(["negative", "positive"] * 3))
+
+
+def test_stars_are_read_with_their_cut_points(scorer):
+    by_stars = evaluate_labelled(scorer, rows([1, 5, 2, 4, 3, 1]), stars="2,4")
+    assert by_stars == evaluate_labelled(
+        scorer, rows(["negative", "positive", "negative", "positive", "negative"], [*TEXTS[:4], TEXTS[5]])
+    )
+
+
+def test_rows_without_a_known_label_are_left_out_and_named(scorer, caplog):
+    caplog.set_level("INFO", "sentiment_batch")
+    measured = evaluate_labelled(scorer, rows(["negative", "positive", "mixed", None, "mixed", "positive"]))
+    assert measured.rows == 3
+    assert "left out: 3 rows without a known label; unknown: 'mixed'" in caplog.text
+
+
+def test_labels_that_the_model_does_not_have_are_an_error(scorer):
+    with pytest.raises(InputError) as caught:
+        evaluate_labelled(scorer, rows(["cat", "dog"] * 3))
+    assert "\n" not in str(caught.value)
+    assert "label" in str(caught.value)
+
+
+def test_no_label_at_all_is_an_error(scorer):
+    with pytest.raises(InputError, match="label"):
+        evaluate_labelled(scorer, rows([None] * 6))
+
+
+def test_a_model_of_ours_reads_labels_as_it_was_taught(make_model):
+    folder = make_model("negative", "positive")
+    mapping = LabelMapping(labels=("negative", "positive"), kind="words", values={"no": "negative", "yes": "positive"})
+    text = {"max_length": 64, "long_text": "head", "special_tokens_as_text": True}
+    (folder / "sentiment_batch.json").write_text(json.dumps({"labels": mapping.to_json(), "text": text}))
+    with Scorer.load(str(folder), device="cpu", dtype="float32") as scorer:
+        taught = evaluate_labelled(scorer, rows(["no", "yes"] * 3))
+        assert taught == evaluate_labelled(scorer, rows(["negative", "positive"] * 3))
+    with Scorer.load(str(folder), device="cpu", dtype="float32", labels=("bad", "good")) as renamed:
+        assert evaluate_labelled(renamed, rows(["bad", "good"] * 3)).accuracy == taught.accuracy
+
+
+def test_the_order_of_the_rows_does_not_matter(scorer):
+    labels = ["negative", "positive", "positive", "negative", "positive", "negative"]
+    backwards = evaluate_labelled(scorer, rows(labels[::-1], TEXTS[::-1]))
+    forwards = evaluate_labelled(scorer, rows(labels))
+    assert backwards.confusion == forwards.confusion
+    assert backwards.loss == pytest.approx(forwards.loss)

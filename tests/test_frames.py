@@ -1,0 +1,389 @@
+"""Frames of any library go in, the same kind comes out, and the input stays as it was."""
+
+from __future__ import annotations
+
+import copy
+import datetime
+import decimal
+import sys
+
+import numpy as np
+import pandas as pd
+import polars as pl
+import pyarrow as pa
+import pytest
+
+from sentiment_batch.errors import InputError, UsageError
+from sentiment_batch.scoring.scorer import Scorer
+
+TEXTS = ["the film was great", None, "boring and dull", " ", "the film was great"]
+ADDED = ["sentiment", "sentiment_score"]
+
+
+@pytest.fixture(scope="module")
+def scorer(tiny_model):
+    with Scorer.load(str(tiny_model), device="cpu", dtype="float32") as scorer:
+        yield scorer
+
+
+@pytest.fixture(scope="module")
+def expected(scorer):
+    """Labels and scores of `TEXTS`."""
+    out = scorer(pa.table({"text": TEXTS}))
+    return out["sentiment"].to_pylist(), out["sentiment_score"].to_pylist()
+
+
+def check_pandas(out, expected):
+    labels, scores = expected
+    assert [None if pd.isna(label) else label for label in out["sentiment"]] == labels
+    assert [None if pd.isna(score) else np.float32(score) for score in out["sentiment_score"]] == scores
+    assert out["sentiment"].dtype == pd.CategoricalDtype(["negative", "positive"])
+    assert out["sentiment_score"].dtype == np.float32
+
+
+INDEXES = {
+    "default": pd.RangeIndex(5),
+    "repeated": pd.Index([7, 7, 7, 1, 1]),
+    "words": pd.Index(list("edcba"), name="key"),
+    "days": pd.date_range("2024-01-01", periods=5, tz="Europe/Oslo"),
+    "nested": pd.MultiIndex.from_product([["a"], [1, 2, 3, 4, 5]], names=["x", "y"]),
+    "with NaN": pd.Index([1.0, np.nan, np.nan, 2.0, 3.0]),
+}
+
+
+@pytest.mark.parametrize("kind", INDEXES)
+def test_a_pandas_frame_keeps_its_index(scorer, expected, kind):
+    frame = pd.DataFrame({"text": TEXTS}, index=INDEXES[kind])
+    out = scorer(frame)
+    pd.testing.assert_index_equal(out.index, frame.index, exact=True)
+    check_pandas(out, expected)
+
+
+def test_a_pandas_frame_keeps_its_columns_types_attrs_and_stays_as_it_was(scorer, expected):
+    frame = pd.DataFrame(
+        {
+            "n": pd.array([1, None, 3, 4, 5], dtype="Int64"),
+            "flag": pd.array([True, None, False, True, None], dtype="boolean"),
+            "kind": pd.Categorical(["x", "y", None, "x", "y"], categories=["y", "x", "z"], ordered=True),
+            "text": pd.array(TEXTS, dtype="string"),
+            "when": pd.to_datetime(["2024-01-01", None, "2024-01-03", "2024-01-04", "2024-01-05"]).tz_localize("UTC"),
+            "gap": pd.to_timedelta([1, 2, 3, 4, 5], unit="h"),
+            "month": pd.period_range("2024-01", periods=5, freq="M"),
+            "span": pd.interval_range(0, 5),
+            "sparse": pd.arrays.SparseArray([0, 0, 1, 0, 2]),
+            "number": np.arange(5, dtype=np.float16),
+            "complex": np.arange(5) * 1j,
+            "anything": [1, "a", None, {"b": 2}, object],
+            "lists": [[1], [], None, [2, 3], [None]],
+            "arrow": pd.array([1, 2, None, 4, 5], dtype=pd.ArrowDtype(pa.int16())),
+        }
+    )
+    frame.attrs["source"] = {"file": "a.csv"}
+    before = copy.deepcopy(frame)
+    out = scorer(frame)
+    pd.testing.assert_frame_equal(frame, before)
+    assert list(frame.columns) == list(before.columns)
+    pd.testing.assert_frame_equal(out[list(frame.columns)], before)
+    assert list(out.columns) == [*before.columns, *ADDED]
+    assert out.attrs == {"source": {"file": "a.csv"}}
+    check_pandas(out, expected)
+
+
+def test_changing_the_result_does_not_change_the_input(scorer):
+    frame = pd.DataFrame({"text": ["great", "awful"], "n": [1, 2]})
+    out = scorer(frame)
+    out.loc[0, "n"] = 99
+    out["n"].to_numpy()
+    assert frame["n"].tolist() == [1, 2]
+    assert list(frame.columns) == ["text", "n"]
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        pd.Series(TEXTS, dtype=object),
+        pd.Series(TEXTS, dtype="str"),
+        pd.Series(TEXTS, dtype="string[python]"),
+        pd.Series(TEXTS, dtype=pd.ArrowDtype(pa.large_string())),
+        pd.Series(pd.Categorical(TEXTS)),
+        pd.Series([TEXTS[0], float("nan"), TEXTS[2], " ", TEXTS[4]], dtype=object),
+        pd.Series([TEXTS[0], pd.NA, TEXTS[2], " ", TEXTS[4]], dtype=object),
+        pd.Series([TEXTS[0], pd.NaT, TEXTS[2], " ", TEXTS[4]], dtype=object),
+        pd.Series([None if text is None else text.encode() for text in TEXTS]),
+    ],
+    ids=["object", "str", "string", "arrow", "category", "NaN", "NA", "NaT", "bytes"],
+)
+def test_text_of_every_type_is_scored(scorer, expected, values):
+    check_pandas(scorer(values.to_frame("text")), expected)
+
+
+@pytest.mark.parametrize("null", [None, float("nan"), pd.NA, pd.NaT])
+def test_numbers_among_the_texts_are_read_as_text_and_nulls_as_none(scorer, null):
+    mixed = [1, 2.5, "great", True, null, np.int64(7), np.float32(0.5), decimal.Decimal("1.50"), 10**30]
+    out = scorer(pd.DataFrame({"text": pd.Series(mixed, dtype=object)}))
+    text = ["1", "2.5", "great", "True", None, "7", "0.5", "1.50", "1" + "0" * 30]
+    reference = scorer(pd.DataFrame({"text": pd.Series(text, dtype=object)}))
+    pd.testing.assert_frame_equal(out[ADDED], reference[ADDED])
+    assert out["text"].tolist()[:4] == mixed[:4]
+
+
+def test_a_lone_surrogate_is_no_obstacle(scorer):
+    out = scorer(pd.DataFrame({"text": pd.Series(["great \ud83d film", "awful"], dtype=object)}))
+    assert out["sentiment_score"].notna().all()
+    assert out["text"][0] == "great \ud83d film"
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [["great"], {"a": 1}, np.array([1, 2]), datetime.date(2024, 1, 1), object()],
+    ids=["list", "dict", "array", "date", "object"],
+)
+def test_a_value_that_is_no_text_is_named_with_its_row(scorer, bad):
+    frame = pd.DataFrame({"n": [1, 2, 3], "text": pd.Series(["great", 1, None], dtype=object)})
+    frame.at[2, "text"] = bad
+    with pytest.raises(InputError, match=rf"column 'text' holds a {type(bad).__name__} in row 2 \(counted from 0\)"):
+        scorer(frame)
+
+
+def test_a_column_of_numbers_is_no_text(scorer):
+    with pytest.raises(InputError, match="'n' holds int64, not text"):
+        scorer(pd.DataFrame({"text": ["a"], "n": [1]}), text_column="n")
+
+
+def test_repeated_column_names_stay_apart(scorer):
+    frame = pd.DataFrame([["great", 1, 2], ["awful", 3, 4]], columns=["text", "n", "n"])
+    out = scorer(frame)
+    assert list(out.columns) == ["text", "n", "n", *ADDED]
+    pd.testing.assert_frame_equal(out.iloc[:, :3], frame)
+    twice = pd.DataFrame([["great", "x"]], columns=["text", "text"])
+    with pytest.raises(InputError, match="2 columns are called 'text'"):
+        scorer(twice, text_column="text")
+
+
+def test_columns_named_by_numbers_can_be_chosen(scorer):
+    frame = pd.DataFrame({0: ["great", "awful"], 1: ["x", "y"]})
+    out = scorer(frame, text_column="0")
+    assert list(out.columns) == [0, 1, *ADDED]
+    pd.testing.assert_frame_equal(out, scorer(frame, text_column=0))
+    with pytest.raises(InputError, match="no column '2'"):
+        scorer(frame, text_column=2)
+
+
+@pytest.mark.parametrize(
+    "columns",
+    [
+        pd.MultiIndex.from_tuples([("text", "raw"), ("n", "raw")]),
+        pd.CategoricalIndex(["text", "n"]),
+        pd.Index(["text", "n"], name="fields"),
+    ],
+    ids=["nested", "categories", "named"],
+)
+def test_column_indexes_of_other_kinds_work(scorer, columns):
+    frame = pd.DataFrame([["great", 1], ["awful", 2]], columns=columns)
+    out = scorer(frame)
+    assert out.shape == (2, 4)
+    assert out["sentiment_score"].notna().all().all()
+    assert out.columns.names == frame.columns.names
+    assert list(frame.columns) == list(columns)
+
+
+def test_an_empty_pandas_frame_gets_empty_columns_of_the_right_types(scorer):
+    for frame in (pd.DataFrame({"text": []}), pd.DataFrame({"text": pd.Series([], dtype="str"), "n": []})):
+        out = scorer(frame)
+        assert len(out) == 0
+        assert list(out.columns) == [*frame.columns, *ADDED]
+        assert out["sentiment"].dtype == pd.CategoricalDtype(["negative", "positive"])
+        assert out["sentiment_score"].dtype == np.float32
+
+
+def test_a_frame_without_any_text_in_it_gets_nulls(scorer):
+    for nothing in (None, float("nan"), pd.NA, pd.NaT):
+        out = scorer(pd.DataFrame({"text": pd.Series([nothing, None], dtype=object), "n": [1, 2]}))
+        assert out["sentiment"].isna().all()
+        assert out["sentiment"].dtype == pd.CategoricalDtype(["negative", "positive"])
+
+
+@pytest.mark.parametrize(
+    ("name", "column"), [(None, "text"), ("review", "review"), ("anything", "anything"), (3, 3), ("n", "n")]
+)
+def test_a_pandas_series_becomes_a_frame(scorer, expected, name, column):
+    series = pd.Series(TEXTS, name=name, index=list("abcde"))
+    out = scorer(series)
+    assert list(out.columns) == [column, *ADDED]
+    assert list(out.index) == list("abcde")
+    check_pandas(out, expected)
+    assert series.name == name
+
+
+def test_a_subclass_of_a_pandas_frame_stays_one(scorer):
+    class Reviews(pd.DataFrame):
+        @property
+        def _constructor(self):
+            return Reviews
+
+    assert type(scorer(Reviews({"text": ["great"]}))) is Reviews
+
+
+def test_a_clash_names_the_prefix_and_happens_before_any_work(scorer):
+    before = scorer.counts.rows
+    for frame in (pd.DataFrame, pl.DataFrame, pa.table):
+        with pytest.raises(UsageError, match=r"has the columns 'sentiment_score' already.*--prefix"):
+            scorer(frame({"text": ["a"], "sentiment_score": [1.0]}))
+    assert scorer.counts.rows == before
+
+
+def test_two_text_columns_are_joined(scorer):
+    frame = pd.DataFrame({"body": ["the film", None], "title": ["great", "awful"]})
+    out = scorer(frame, text_column=["title", "body"])
+    joined = scorer(pd.DataFrame({"text": ["great\n\nthe film", "awful"]}))
+    pd.testing.assert_frame_equal(out[ADDED], joined[ADDED])
+
+
+def test_the_column_of_text_is_found_by_its_values(scorer):
+    frame = pd.DataFrame(
+        {"code": ["a", "b"], "what they said": ["the film was great, all of it", "boring and dull and slow"]}
+    )
+    assert scorer(frame)["sentiment_score"].notna().all()
+    with pytest.raises(InputError, match="Name it with --text-column; the columns are 'code', 'kind'"):
+        scorer(pd.DataFrame({"code": ["a", "b"], "kind": ["x", "y"]}))
+
+
+def test_a_polars_frame_comes_back_as_one(scorer, expected):
+    frame = pl.DataFrame(
+        {
+            "text": TEXTS,
+            "n": pl.Series([1, None, 3, 4, 5], dtype=pl.UInt8),
+            "kind": pl.Series(["x", "y", None, "x", "y"], dtype=pl.Categorical),
+            "when": pl.Series([datetime.datetime(2024, 1, 1)] * 5, dtype=pl.Datetime("us", "Europe/Oslo")),
+            "lists": [[1], [], None, [2], [3]],
+        }
+    )
+    before = frame.clone()
+    out = scorer(frame)
+    assert type(out) is pl.DataFrame
+    assert frame.equals(before)
+    assert out.select(frame.columns).equals(before)
+    assert out.schema["sentiment"] == pl.Enum(["negative", "positive"])
+    assert out.schema["sentiment_score"] == pl.Float32
+    assert (out["sentiment"].to_list(), out["sentiment_score"].to_list()) == expected
+
+
+def test_a_polars_series_becomes_a_frame(scorer, expected):
+    for name, column in (("review", "review"), ("", "text")):
+        out = scorer(pl.Series(name, TEXTS))
+        assert out.columns == [column, *ADDED]
+        assert out["sentiment"].to_list() == expected[0]
+
+
+@pytest.mark.parametrize("dtype", [pl.String, pl.Categorical, pl.Enum([TEXTS[0], TEXTS[2], " "])])
+def test_polars_texts_of_every_type_are_scored(scorer, expected, dtype):
+    assert scorer(pl.DataFrame({"text": pl.Series(TEXTS, dtype=dtype)}))["sentiment"].to_list() == expected[0]
+
+
+def test_an_empty_polars_frame_gets_empty_columns_of_the_right_types(scorer):
+    out = scorer(pl.DataFrame(schema={"text": pl.String}))
+    assert out.schema == {
+        "text": pl.String,
+        "sentiment": pl.Enum(["negative", "positive"]),
+        "sentiment_score": pl.Float32,
+    }
+
+
+def test_a_lazy_polars_frame_must_be_collected_first(scorer):
+    with pytest.raises(InputError, match=r"LazyFrame holds no rows yet\. Call \.collect\(\) on it first"):
+        scorer(pl.DataFrame({"text": ["a"]}).lazy())
+
+
+def table():
+    schema = pa.schema([("n", pa.int8()), ("text", pa.string())], metadata={"made by": "a test"})
+    return pa.table([pa.array([1, None, 3, 4, 5], pa.int8()), pa.array(TEXTS)], schema=schema)
+
+
+def test_a_pyarrow_table_comes_back_as_one(scorer, expected):
+    chunked = pa.concat_tables([table().slice(0, 2), table().slice(2)])
+    out = scorer(chunked)
+    assert type(out) is pa.Table
+    assert out.select(["n", "text"]).equals(table())
+    assert out.schema.metadata == {b"made by": b"a test"}
+    assert (out["sentiment"].to_pylist(), out["sentiment_score"].to_pylist()) == expected
+    assert out.schema.field("sentiment").type.value_type == pa.string()
+    assert scorer(table().slice(0, 0)).column_names == ["n", "text", *ADDED]
+
+
+def test_a_pyarrow_record_batch_comes_back_as_one(scorer, expected):
+    (batch,) = table().to_batches()
+    for rows in (batch, batch.slice(1, 3), batch.slice(0, 0)):
+        out = scorer(rows)
+        assert type(out) is pa.RecordBatch
+        assert out.select(["n", "text"]).equals(rows)
+        assert out.schema.metadata == {b"made by": b"a test"}
+    assert scorer(batch).column("sentiment").to_pylist() == expected[0]
+    assert scorer(batch.slice(0, 0)).column("sentiment").dictionary.to_pylist() == ["negative", "positive"]
+
+
+def test_a_pyarrow_stream_is_scored_as_it_is_read(scorer, expected):
+    reader = pa.RecordBatchReader.from_batches(table().schema, iter(table().to_batches(max_chunksize=2)))
+    out = scorer(reader)
+    assert type(out) is pa.RecordBatchReader
+    assert out.schema.names == ["n", "text", *ADDED]
+    before = scorer.counts.rows
+    rows = out.read_all()
+    assert scorer.counts.rows == before + 5
+    assert rows["sentiment"].to_pylist() == expected[0]
+    assert rows.schema.metadata == {b"made by": b"a test"}
+
+
+@pytest.mark.parametrize("kind", [pa.array, lambda values: pa.chunked_array([values[:2], values[2:]])])
+def test_a_pyarrow_array_becomes_a_table(scorer, expected, kind):
+    out = scorer(kind(TEXTS))
+    assert out.column_names == ["text", *ADDED]
+    assert out["sentiment"].to_pylist() == expected[0]
+
+
+class Foreign:
+    """A frame of a library that nobody here has heard of."""
+
+    def __init__(self, rows):
+        self.rows = rows
+
+    def __arrow_c_stream__(self, requested_schema=None):
+        return self.rows.__arrow_c_stream__(requested_schema)
+
+
+class Kind(Foreign):
+    @classmethod
+    def from_arrow(cls, rows):
+        return cls(rows)
+
+
+class Demanding(Foreign):
+    @classmethod
+    def from_arrow(cls, rows, session):
+        raise AssertionError("never called")
+
+
+def test_a_frame_with_an_arrow_stream_comes_back_as_its_class_or_as_a_table(scorer, expected):
+    assert scorer(Foreign(table()))["sentiment"].to_pylist() == expected[0]
+    out = scorer(Kind(table()))
+    assert type(out) is Kind
+    assert out.rows["sentiment"].to_pylist() == expected[0]
+    assert type(scorer(Demanding(table()))) is pa.Table
+
+
+@pytest.mark.parametrize("wrong", [["a"], "a text", ("a",), {"text": ["a"]}, None, 3, np.array(["a"])])
+def test_what_is_no_frame_is_said_so(scorer, wrong):
+    with pytest.raises(InputError, match=f"a {type(wrong).__name__} is no frame. Give a pandas, polars or pyarrow"):
+        scorer(wrong)
+
+
+def test_no_library_is_imported_that_the_caller_has_not(tiny_model):
+    import subprocess
+
+    code = (
+        "import sys, pyarrow as pa\nfrom sentiment_batch import Scorer\n"
+        f"with Scorer.load({str(tiny_model)!r}, dtype='float32', device='cpu') as scorer:\n"
+        "    assert scorer(pa.table({'text': ['a']})).num_columns == 3\n"
+        "print({'polars', 'duckdb', 'sklearn'} & set(sys.modules))"
+    )
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert (run.stdout, run.stderr) == ("set()\n", "")

@@ -1,0 +1,378 @@
+import csv
+import errno
+import hashlib
+import json
+import logging
+import random
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pytest
+import torch
+import yaml
+from safetensors.torch import load_file, save_file
+
+from sentiment_batch import model
+from sentiment_batch.assemble import softmax
+from sentiment_batch.errors import DeviceError, InputError, ModelError, OutputError, UsageError
+from sentiment_batch.inputs import Labelled
+from sentiment_batch.metrics import measure
+from sentiment_batch.scoring.scorer import Scorer
+from sentiment_batch.training import loop, run
+from sentiment_batch.training.prepare import prepare
+from sentiment_batch.training.run import train_labelled
+from tests.conftest import BAD, GOOD
+
+pytestmark = pytest.mark.usefixtures("one_thread")
+
+FIVE = {
+    "very negative": ("hated", "awful"),
+    "negative": ("boring", "dull"),
+    "neutral": ("film", "plot"),
+    "positive": ("fine", "warm"),
+    "very positive": ("loved", "superb"),
+}
+
+
+@pytest.fixture
+def train(tmp_path, settings):
+    """Trains in a new folder; gives what `train_labelled` gives."""
+    count = 0
+
+    def train(reviews, *, output=None, val=None, test=None, stars=None, overwrite=False, **chosen):
+        nonlocal count
+        count += 1
+        return train_labelled(
+            reviews if isinstance(reviews, list) else [reviews],
+            output or tmp_path / f"model{count}",
+            settings(**chosen),
+            val=val,
+            test=test,
+            stars=stars,
+            overwrite=overwrite,
+            quiet=True,
+        )
+
+    return train
+
+
+def weights_of(folder) -> str:
+    return hashlib.sha256((Path(folder) / "model.safetensors").read_bytes()).hexdigest()
+
+
+def meta_of(folder) -> dict:
+    return json.loads((Path(folder) / "sentiment_batch.json").read_text(encoding="utf-8"))
+
+
+def probabilities(folder, texts) -> np.ndarray:
+    with Scorer.load(str(folder), device="cpu", dtype="float32") as scorer:
+        table = pa.record_batch({"text": pa.array(texts)})
+        return np.concatenate([scores for _, scores in scorer.probabilities([table], ["text"])])
+
+
+def shuffled(reviews: Labelled, seed: int) -> Labelled:
+    order = list(range(len(reviews.texts)))
+    random.Random(seed).shuffle(order)
+    texts, labels = [reviews.texts[n] for n in order], [reviews.labels[n] for n in order]
+    return Labelled(
+        name=reviews.name,
+        texts=texts,
+        labels=labels,
+        groups=None,
+        by={},
+        text_columns=("text",),
+        label_column="label",
+        num_blank=0,
+    )
+
+
+# The same again
+
+
+def test_the_same_command_twice_gives_the_same_weights_and_another_seed_others(train, reviews):
+    one, two, other = (train(reviews(), seed=seed) for seed in (1, 1, 2))
+    assert weights_of(one.path) == weights_of(two.path)
+    assert weights_of(one.path) != weights_of(other.path)
+    assert [entry.validation_loss for entry in one.history] == [entry.validation_loss for entry in two.history]
+
+
+def test_the_seed_decides_the_state_that_training_begins_with(train, reviews):
+    heads = []
+    for seed in (1, 1, 2):
+        trained = train(reviews(), val=reviews(20), seed=seed, learning_rate=1e-30, epochs=1)  # so it stays there
+        heads.append(load_file(Path(trained.path) / "model.safetensors")["pre_classifier.weight"])
+    assert heads[0].equal(heads[1])
+    assert (heads[0][:2] != heads[2][:2]).all()
+
+
+def test_the_state_of_the_process_has_no_part_in_the_weights_and_stays_as_it_was(train, reviews):
+    one = train(reviews())
+    torch.manual_seed(99)
+    np.random.seed(99)
+    states = torch.get_rng_state(), np.random.get_state()[1].copy(), random.getstate()
+    assert weights_of(train(reviews()).path) == weights_of(one.path)
+    assert torch.get_rng_state().equal(states[0])
+    assert (np.random.get_state()[1] == states[1]).all()
+    assert random.getstate() == states[2]
+    assert not torch.are_deterministic_algorithms_enabled()
+
+
+def test_the_order_of_rows_and_their_division_into_files_do_not_matter_for_the_weights(train, reviews):
+    rows = reviews()
+    rows.texts.extend([rows.texts[0].upper(), f" {rows.texts[0]}", rows.texts[1], rows.texts[1].replace("the", "ｔhe")])
+    rows.labels.extend(["negative", "negative", "positive", "negative"])
+    mixed = shuffled(rows, 1)
+    halves = [shuffled(rows, 2), shuffled(rows, 2)]
+    for half, part in zip(halves, (slice(0, 20), slice(20, None)), strict=True):
+        half.texts[:], half.labels[:] = half.texts[part], half.labels[part]
+    models = [train(one, epochs=1) for one in (rows, mixed, halves)]
+    assert len({weights_of(one.path) for one in models}) == 1
+
+
+# The best state is what remains
+
+
+@pytest.mark.parametrize("best", [0, 1])
+def test_the_best_state_is_what_remains_measured_anew(train, reviews, settings, monkeypatch, best):
+    monkeypatch.setattr(loop, "is_best", lambda loss, history: len(history) <= best)
+    trained = train(reviews(), epochs=3, patience=None)
+    kept = trained.history[best]
+    assert trained.best == kept
+    held_back = prepare([reviews()], settings()).validation
+    found = measure(probabilities(trained.path, held_back.texts), held_back.codes, trained.labels)
+    assert found.loss == pytest.approx(kept.validation_loss, rel=1e-5)
+    assert found.loss == pytest.approx(trained.validation.loss, rel=1e-5)
+    assert found.accuracy == trained.validation.accuracy
+    assert kept.validation_loss != pytest.approx(trained.history[-1].validation_loss, rel=1e-4)
+
+
+def test_a_run_that_is_interrupted_leaves_its_best_state_ready_to_score(train, reviews, tmp_path, monkeypatch, caplog):
+    saved = run.Checkpoint.describe
+
+    def interrupted(checkpoint, meta, history):
+        saved(checkpoint, meta, history)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(run.Checkpoint, "describe", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        train(reviews(), output=tmp_path / "model")
+    assert not (tmp_path / "model").exists()
+    best = tmp_path / "model.training" / "best"
+    assert f"kept in {best}" in caplog.text
+    assert probabilities(best, ["a good film"]).shape == (1, 2)
+    assert meta_of(best)["best"]["step"] == 7
+    monkeypatch.undo()
+    train(reviews(), output=tmp_path / "model")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["model"]
+
+
+# The folder is everybody's
+
+
+@pytest.mark.parametrize("classes", [{"negative": BAD, "positive": GOOD}, FIVE], ids=["two", "five"])
+def test_a_stock_pipeline_gives_the_same_probabilities_as_our_classifier(train, reviews, monkeypatch, classes):
+    from transformers import pipeline
+
+    ours = []
+    save = model.save_classifier
+
+    def keep(folder, classifier, tokenizer, labels, max_length):
+        save(folder, classifier, tokenizer, labels, max_length)
+        with torch.no_grad():
+            ids = [torch.tensor([tokenizer(text)["input_ids"]]) for text in texts]
+            ours.append(np.concatenate([softmax(classifier.eval()(one).numpy()) for one in ids]))
+
+    texts = [*reviews(20, classes).texts, "so very bad .", "?", "warm " * 40]
+    monkeypatch.setattr(model, "save_classifier", keep)
+    trained = train(reviews(60, classes), learning_rate=0.01)
+    assert trained.labels == tuple(classes)
+    classify = pipeline("text-classification", model=trained.path, device="cpu", top_k=None)
+    stock = np.array(
+        [[{one["label"]: one["score"] for one in scores}[name] for name in classes] for scores in classify(texts)]
+    )
+    assert stock.shape == (23, len(classes))
+    assert np.ptp(stock, axis=0).max() > 0.05, "the scores differ between texts, or this test would show nothing"
+    assert np.abs(stock - ours[-1]).max() < 5e-6
+    assert np.abs(stock - probabilities(trained.path, texts)).max() < 5e-6
+
+
+def test_the_folder_holds_what_a_stock_model_holds_and_our_three_files(train, reviews):
+    trained = train(reviews())
+    assert {path.name for path in Path(trained.path).iterdir()} == {
+        "config.json",
+        "model.safetensors",
+        "tokenizer.json",
+        "tokenizer_config.json",
+        "sentiment_batch.json",
+        "README.md",
+        "training_log.csv",
+    }
+    config = json.loads((Path(trained.path) / "config.json").read_text())
+    assert config["id2label"] == {"0": "negative", "1": "positive"}
+    assert config["architectures"] == ["DistilBertForSequenceClassification"]
+
+
+def test_sentiment_batch_json_tells_how_the_model_came_about(train, reviews, tiny_base):
+    trained = train(reviews(), test=reviews(10, start=100), seed=5, max_length=32, long_text="head")
+    meta = meta_of(trained.path)
+    assert meta["format"] == 1
+    assert meta["base"] == str(tiny_base)
+    assert meta["labels"]["labels"] == ["negative", "positive"]
+    assert meta["text"] == {"max_length": 32, "long_text": "head", "special_tokens_as_text": True}
+    assert (meta["settings"]["seed"], meta["settings"]["learning_rate"]) == (5, 1e-3)
+    assert (meta["data"]["training_rows"], meta["data"]["validation_rows"]) == (54, 6)
+    assert len(meta["data"]["fingerprint"]) == 64
+    assert meta["metrics"]["validation"]["loss"] == pytest.approx(meta["best"]["validation_loss"], rel=1e-5)
+    assert meta["metrics"]["test"]["rows"] == 10
+    assert meta["device"]["value"] == "cpu"
+    assert meta["versions"]["torch"] == torch.__version__
+    json.dumps(trained.to_json(), allow_nan=False)
+
+
+def test_the_model_card_has_a_head_that_the_hub_can_read(train, reviews):
+    trained = train(reviews(), test=reviews(10, start=100))
+    _, head, body = (Path(trained.path) / "README.md").read_text(encoding="utf-8").split("---\n", 2)
+    card = yaml.safe_load(head)
+    assert card["pipeline_tag"] == "text-classification"
+    assert card["library_name"] == "transformers"
+    assert "base_model" not in card  # a folder of this machine means nothing on the Hub
+    [entry] = card["model-index"]
+    assert [one["dataset"]["name"] for one in entry["results"]] == ["validation rows", "test rows"]
+    assert entry["results"][0]["metrics"][0] == {"type": "accuracy", "value": round(trained.validation.accuracy, 4)}
+    assert f"| test | 10 | {trained.test.accuracy:.4f} |" in body
+
+
+def test_the_training_log_has_a_row_per_validation_and_marks_the_best(train, reviews):
+    trained = train(reviews(), epochs=3)
+    with (Path(trained.path) / "training_log.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [(float(row["epoch"]), int(row["step"])) for row in rows] == [(1, 7), (2, 14), (3, 21)]
+    assert [float(row["validation_loss"]) for row in rows] == [entry.validation_loss for entry in trained.history]
+    best = [row for row in rows if row["best"] == "True"][-1]
+    assert int(best["step"]) == trained.best.step
+
+
+def test_a_folder_of_a_model_can_be_trained_on_again_as_a_base(train, reviews):
+    first = train(reviews())
+    assert train(reviews(), base=first.path, epochs=1).labels == first.labels
+
+
+# Labels
+
+
+def test_the_model_learns_what_the_labels_say(train, reviews):
+    trained = train(reviews(200), epochs=6, learning_rate=0.005)
+    assert trained.validation.accuracy >= 0.95
+    scores = probabilities(trained.path, ["the film was loved and superb", "the film was hated and awful"])
+    assert scores.argmax(axis=1).tolist() == [1, 0]
+
+
+def test_stars_make_two_classes_or_those_of_the_cut_points(train, reviews):
+    rows = reviews(50, {1: BAD, 2: BAD, 3: ("film",), 4: GOOD, 5: GOOD}, column="stars")
+    two = train(rows, epochs=1)
+    assert two.labels == ("negative", "positive")
+    assert meta_of(two.path)["data"]["label_unknown"] == {"3": 10}
+    three = train(rows, epochs=1, stars="negative=1-2,neutral=3,positive=4-5")
+    assert three.labels == ("negative", "neutral", "positive")
+    assert meta_of(three.path)["data"]["classes"] == {"negative": 18, "neutral": 9, "positive": 18}
+    assert "3 -> neutral" in meta_of(three.path)["data"]["mapping"]
+
+
+def test_more_classes_than_the_encoder_can_carry_are_refused(train, reviews):
+    classes = {f"class {n:02}": (f"word{n}",) for n in range(17)}
+    with pytest.raises(ModelError, match="17 classes need an encoder at least 34 wide"):
+        train(reviews(170, classes))
+
+
+def test_class_weights_count_a_rare_class_as_much_as_a_frequent_one(train, reviews, caplog):
+    caplog.set_level(logging.INFO, "sentiment_batch")
+    rows = reviews(80, {"negative": BAD, **{f"positive{' ' * n}": GOOD for n in range(3)}})
+    plain, weighted = (train(rows, class_weights=choice, epochs=1) for choice in ("none", "auto"))
+    assert meta_of(plain.path)["data"]["classes"] == {"negative": 18, "positive": 54}
+    assert "class weights: 2.00 negative, 0.67 positive" in caplog.text
+    assert weights_of(plain.path) != weights_of(weighted.path)
+
+
+# Other files
+
+
+def test_a_validation_file_is_validated_on_and_its_overlap_counted(train, reviews, caplog):
+    caplog.set_level(logging.INFO, "sentiment_batch")
+    val = reviews(20, start=50, name="val.csv")
+    trained = train(reviews(), val=val)
+    assert trained.validation.rows == 20
+    assert meta_of(trained.path)["data"]["overlap_with_validation"] == 10
+    assert meta_of(trained.path)["data"]["training_rows"] == 60
+    assert "10 validation rows hold a text that is also trained on" in caplog.text
+
+
+# What cannot be
+
+
+@pytest.fixture
+def poisoned_base(tiny_base, tmp_path) -> Path:
+    """A base with a weight that is no number, so that every loss is none either."""
+    folder = tmp_path / "poisoned"
+    shutil.copytree(tiny_base, folder)
+    weights = load_file(folder / "model.safetensors")
+    weights["transformer.layer.0.ffn.lin1.bias"][0] = float("nan")
+    save_file(weights, folder / "model.safetensors", {"format": "pt"})
+    return folder
+
+
+def test_training_that_diverges_is_refused_and_nothing_published(train, reviews, poisoned_base, tmp_path):
+    with pytest.raises(UsageError, match="--learning-rate"):
+        train(reviews(), base=str(poisoned_base), output=tmp_path / "model")
+    assert list(tmp_path.iterdir()) == [poisoned_base]
+
+
+def test_a_full_disk_is_an_output_error_and_nothing_is_published(train, reviews, tmp_path, monkeypatch):
+    def full(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(model, "save_classifier", full)
+    with pytest.raises(OutputError, match="No space left on device"):
+        train(reviews(), output=tmp_path / "model")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_model_is_only_replaced_with_overwrite(train, reviews, tmp_path):
+    first = train(reviews(), output=tmp_path / "model")
+    before = weights_of(first.path)
+    with pytest.raises(OutputError, match="--overwrite"):
+        train(reviews(), output=tmp_path / "model", seed=2)
+    assert weights_of(first.path) == before
+    assert weights_of(train(reviews(), output=tmp_path / "model", seed=2, overwrite=True).path) != before
+    assert [path.name for path in tmp_path.iterdir()] == ["model"]
+
+
+@pytest.mark.parametrize(
+    ("chosen", "error", "words"),
+    [
+        ({"max_length": 65}, UsageError, "--max-length is 65, but the encoder has 64"),
+        ({"dtype": "float16"}, UsageError, "--dtype float16"),
+        ({"device": "cuda:77"}, DeviceError, "--device"),
+        ({"base": "./nowhere"}, ModelError, "no model folder"),
+    ],
+)
+def test_what_cannot_be_is_said_before_training_and_leaves_nothing_behind(
+    train, reviews, tmp_path, chosen, error, words
+):
+    with pytest.raises(error, match=words):
+        train(reviews(), output=tmp_path / "model", **chosen)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_no_rows_at_all_are_refused(train, reviews):
+    with pytest.raises(InputError, match=r"'reviews\.csv': no row holds a text"):
+        train(reviews(0))
+
+
+def test_the_progress_says_device_rate_and_lengths(train, reviews, caplog):
+    caplog.set_level(logging.INFO, "sentiment_batch")
+    train(reviews(), epochs=1)
+    for words in ("device: cpu (as asked); dtype: float32 (as asked)", "learning rate 0.001, for a 32-wide", "<- kept"):
+        assert words in caplog.text
+    assert "tokens per text: mean" in caplog.text
