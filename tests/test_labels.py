@@ -8,17 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sentiment_batch.errors import InputError, UsageError
-from sentiment_batch.labels import (
-    INTEGER_SCALES,
-    MISSING,
-    UNKNOWN,
-    LabelMapping,
-    canonical,
-    for_file,
-    infer,
-    parse_stars,
-    reconcile,
-)
+from sentiment_batch.label_inference import INTEGER_SCALES, for_file, infer
+from sentiment_batch.labels import MISSING, UNKNOWN, LabelMapping, canonical, parse_stars, reconcile
 
 
 def codes(values, column="label", stars=None) -> list[int]:

@@ -3,14 +3,13 @@
 Reviews flow through rooms in one direction, as Arrow record batches; imports only go down this ladder, which
 tests/test_house.py holds:
 
-    5 doors    cli/  api  __init__  __main__                     Click on top, everything heavy inside function bodies
-    4 wiring   scoring/  training/{prepare,data,loop,checkpoint,run}   torch where it is needed
-               evaluation  formats  inputs  frames
-    3 torch    device  bases  model                              bases and model alone know transformers
-    2 tables   readers/  writers/  columns  labels  tokenise     pyarrow, numpy, tokenizers, scikit-learn; never torch
-               batching  assemble  training/split  metrics  report  guards
-    1 plugins  hookspecs  plugins                                pluggy
-    0 plain    errors  settings  records  cache                  standard library only
+    5 doors    cli/  api  __init__  __main__            Click on top, everything heavy inside function bodies
+    4 wiring   scoring/  training/{prepare,data,loop,checkpoint,run}  evaluation  formats  inputs  frames
+    3 torch    device  bases  model                     bases and model alone know transformers
+    2 tables   readers/  writers/  columns  labels      pyarrow, numpy, tokenizers, scikit-learn; never torch
+               label_inference  tokenise  batching  assemble  training/split  metrics  report  guards
+    1 plugins  hookspecs  plugins                       pluggy
+    0 plain    errors  settings  records  cache         standard library only
 
     score:  readers -> columns -> tokenise -> batching -> model -> assemble -> writers
     train:  readers -> columns -> labels -> training/split -> training/data -> model -> training/loop -> checkpoint

@@ -8,6 +8,7 @@ import platform
 import random
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -102,7 +103,8 @@ def repeatable(seed: int, device: str) -> Iterator[None]:
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     python_state, numpy_state = random.getstate(), np.random.get_state()
     before = torch.are_deterministic_algorithms_enabled(), torch.is_deterministic_algorithms_warn_only_enabled()
-    fills = torch.utils.deterministic.fill_uninitialized_memory
+    guard: Any = torch.utils.deterministic
+    fills = guard.fill_uninitialized_memory
     devices = [torch.device(device)] if device.startswith("cuda") else []
     try:
         with torch.random.fork_rng(devices=devices):
@@ -111,10 +113,10 @@ def repeatable(seed: int, device: str) -> Iterator[None]:
             torch.manual_seed(seed)
             torch.use_deterministic_algorithms(True)
             # A guard for programs that read memory they never wrote; it costs a write of every new tensor
-            torch.utils.deterministic.fill_uninitialized_memory = False
+            guard.fill_uninitialized_memory = False
             yield
     finally:
         random.setstate(python_state)
         np.random.set_state(numpy_state)
         torch.use_deterministic_algorithms(before[0], warn_only=before[1])
-        torch.utils.deterministic.fill_uninitialized_memory = fills
+        guard.fill_uninitialized_memory = fills

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pyarrow as pa
 
-from sentiment_batch import labels
 from sentiment_batch.errors import InputError, listed
+from sentiment_batch.label_inference import for_file
+from sentiment_batch.labels import LabelMapping
 from sentiment_batch.metrics import Metrics, measure
 
 if TYPE_CHECKING:
@@ -31,10 +32,10 @@ def evaluate_labelled(scorer: Scorer, rows: Labelled, *, stars: str | None = Non
         InputError: the labels have no counterpart among the model's, or no row has one.
     """
     meta = scorer.loaded.meta
-    trained = labels.LabelMapping.from_json(meta["labels"]) if meta else None
+    trained = LabelMapping.from_json(meta["labels"]) if meta else None
     if trained is not None and trained.labels != scorer.labels:
         trained = None  # renamed with --labels
-    mapping = labels.for_file(trained, scorer.labels, rows.labels, rows.label_column, stars)
+    mapping = for_file(trained, scorer.labels, rows.labels, rows.label_column, stars)
     encoded = mapping.encode(rows.labels)
     known = np.flatnonzero(encoded.codes >= 0)
     logger.info("labels of %r: %s", rows.label_column, mapping)

@@ -25,7 +25,7 @@ class Labelled:
     """Where they come from, for messages."""
     texts: list[str]
     labels: list[object]
-    """Of any type; see `labels.infer`."""
+    """Of any type; see `label_inference.infer`."""
     groups: list[object] | None
     """What keeps rows together when they are split, such as a film; None if no column was named."""
     by: dict[str, list[object]]

@@ -8,6 +8,7 @@ import logging
 import click
 
 from sentiment_batch.cli import options
+from sentiment_batch.settings import ScoreSettings
 
 logger = logging.getLogger("sentiment_batch")
 
@@ -46,6 +47,7 @@ def evaluate(
     """Measure a model on the LABELLED reviews: accuracy, macro F1, loss, a table per class and the confusion matrix."""
     options.show_messages(quiet, verbose)
     settings = options.score_settings(device, dtype, batch_tokens, max_length, long_text, labels)
+    ScoreSettings(**settings)  # wrong settings are found before anything is opened
     from contextlib import closing
 
     from sentiment_batch import formats, inputs

@@ -161,15 +161,15 @@ class Scorer:
         self,
         batches: Iterable[pa.RecordBatch],
         text_columns: Sequence[str],
-        on_rows: Callable[[float], object] | None = None,
+        on_rows: Callable[[int], object] | None = None,
     ) -> Iterator[tuple[pa.RecordBatch, assemble.Floats]]:
         """Score a stream of record batches.
 
         Args:
             batches: the rows, all of one schema.
             text_columns: the columns that hold the text.
-            on_rows: told as the work goes on how many more rows are done, in fractions: rows are weighed by their
-                tokens, so that an estimate of the time left made from it holds.
+            on_rows: told as the work goes on how many more rows are done; rows are weighed by their tokens, so that an
+                estimate of the time left made from it holds.
 
         Yields:
             Runs of rows, in order, each with its probabilities (n, K), unrounded; NaN where a row has no text.
@@ -262,14 +262,21 @@ def _prepare(window: Window, tokeniser: Tokeniser) -> _Ready:
     )
 
 
-def _telling(on_rows: Callable[[float], object] | None, ready: _Ready) -> Callable[[int], object] | None:
+def _telling(on_rows: Callable[[int], object] | None, ready: _Ready) -> Callable[[int], object] | None:
     """Turns tokens done into rows done, for a window."""
     if on_rows is None:
         return None
     tokens, rows = len(ready.tokens.ids), len(ready.rows)
     if not tokens:
         on_rows(rows)
-    return lambda done: on_rows(rows * done / tokens)
+    done = 0
+
+    def tell(more: int) -> None:
+        nonlocal done
+        before, done = done, done + more
+        on_rows(rows * done // tokens - rows * before // tokens)
+
+    return tell
 
 
 def _settings(chosen: dict[str, Any]) -> ScoreSettings:

@@ -12,12 +12,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from sentiment_batch import labels
 from sentiment_batch.errors import InputError, listed
 from sentiment_batch.inputs import Labelled, fingerprint
+from sentiment_batch.label_inference import for_file, infer
 from sentiment_batch.training.split import assign
 
 if TYPE_CHECKING:
+    from sentiment_batch.labels import LabelMapping
     from sentiment_batch.settings import TrainSettings
 
 logger = logging.getLogger("sentiment_batch")
@@ -35,7 +36,7 @@ class Rows:
 class Prepared:
     """The data of a run after all checks."""
 
-    mapping: labels.LabelMapping
+    mapping: LabelMapping
     training: Rows
     validation: Rows
     test: Rows | None
@@ -60,7 +61,7 @@ def prepare(
     groups = _groups(reviews)
     if not pooled:
         raise InputError(f"{listed(one.name for one in reviews)}: no row holds a text. Check --text-column.")
-    mapping = labels.infer([label for _, label in pooled], reviews[0].label_column, stars)
+    mapping = infer([label for _, label in pooled], reviews[0].label_column, stars)
     encoded = mapping.encode(label for _, label in pooled)
     # Sorted, so that no later step can depend on the order of the input's rows.
     usable = sorted(
@@ -119,7 +120,7 @@ def _sample(usable: list[int], texts: list[str], settings: TrainSettings) -> lis
     return sorted(usable, key=lambda row: fingerprint(texts[row], settings.seed + 1))[: settings.limit]
 
 
-def _check_classes(codes: npt.NDArray[np.int64], mapping: labels.LabelMapping) -> None:
+def _check_classes(codes: npt.NDArray[np.int64], mapping: LabelMapping) -> None:
     present = [mapping.labels[code] for code in np.unique(codes)]
     if len(present) < 2:
         what = f"only {present[0]!r}" if present else "no label that is known"
@@ -128,9 +129,9 @@ def _check_classes(codes: npt.NDArray[np.int64], mapping: labels.LabelMapping) -
         )
 
 
-def _rows_of(file: Labelled, mapping: labels.LabelMapping, stars: str | None) -> Rows:
+def _rows_of(file: Labelled, mapping: LabelMapping, stars: str | None) -> Rows:
     """The rows of a validation or test file, under the mapping of the training file."""
-    own = labels.for_file(mapping, mapping.labels, file.labels, file.label_column, stars)
+    own = for_file(mapping, mapping.labels, file.labels, file.label_column, stars)
     encoded = own.encode(file.labels)
     left_out = int((encoded.codes < 0).sum())
     if left_out:
@@ -143,8 +144,8 @@ def _rows_of(file: Labelled, mapping: labels.LabelMapping, stars: str | None) ->
 
 
 def _without_empty_classes(
-    mapping: labels.LabelMapping, training: Rows, validation: Rows, test: Rows | None
-) -> tuple[labels.LabelMapping, Rows, Rows, Rows | None]:
+    mapping: LabelMapping, training: Rows, validation: Rows, test: Rows | None
+) -> tuple[LabelMapping, Rows, Rows, Rows | None]:
     """Drop classes that no training row has, such as the neutral of a scale that nobody used."""
     present = np.unique(training.codes)
     if len(present) == len(mapping.labels):

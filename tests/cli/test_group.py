@@ -1,0 +1,61 @@
+"""The command line as a whole: exit codes, signals, and nothing half-written left behind."""
+
+from __future__ import annotations
+
+import signal
+import sys
+import time
+
+import pytest
+
+from tests.cli.helpers import CPU, command
+
+
+def test_a_wrong_command_is_wrong_usage(cli):
+    result = cli("scroe")
+    assert result.exit_code == 2
+    assert "No such command 'scroe'" in result.stderr
+
+
+def test_help_lists_the_commands_in_the_order_of_use(cli):
+    text = cli("--help").stdout
+    places = [
+        text.index(f"\n  {name} ") for name in ("train", "score", "predict", "evaluate", "formats", "plugins", "doctor")
+    ]
+    assert places == sorted(places)
+
+
+def test_an_interrupt_within_a_command_has_its_exit_code(cli, monkeypatch):
+    def interrupted(*arguments):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("sentiment_batch.formats.all_formats", interrupted)
+    result = cli("formats")
+    assert result.exit_code == 130
+    assert result.stderr.startswith("Interrupted")
+    assert result.stderr.count("\n") == 1
+
+
+def endless(tmp_path, tiny_model):
+    """A score in the middle of its work: it has read and scored rows and waits for more on standard input."""
+    run = command("score", "-", tmp_path / "out.csv", "--input-format", "csv", "-m", tiny_model, *CPU, "--quiet")
+    rows = b"".join(b"%d,film number %d was great\n" % (n, n % 100) for n in range(150_000))
+    run.stdin.write(b"id,text\n" + rows)
+    run.stdin.flush()
+    deadline = time.monotonic() + 60
+    while not any(path.stat().st_size > 0 for path in tmp_path.iterdir()):  # the hidden file grows
+        assert time.monotonic() < deadline, "nothing was written"
+        assert run.poll() is None, run.stderr.read()
+        time.sleep(0.05)
+    return run
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="signals of Unix")
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_in_the_middle_of_a_score_leaves_nothing(tmp_path, tiny_model, number, code):
+    run = endless(tmp_path, tiny_model)
+    run.send_signal(number)
+    out, err = run.communicate(timeout=30)
+    assert (run.returncode, out) == (code, b"")
+    assert b"Traceback" not in err
+    assert list(tmp_path.iterdir()) == []

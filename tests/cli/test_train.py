@@ -1,0 +1,91 @@
+"""`sentiment-batch train`: labelled reviews in, a model folder and the command to run next out."""
+
+from __future__ import annotations
+
+import json
+import shlex
+
+import pytest
+
+from tests.cli.helpers import CPU, failed
+
+FAST = ("--epochs", "1", "--batch-size", "8", "--max-length", "16")
+
+
+@pytest.fixture
+def train(cli, tiny_base, tmp_path):
+    """Runs `train` on the tiny base into the test's folder."""
+    return lambda *arguments: cli("train", "--base", tiny_base, "-o", tmp_path / "model", *CPU, *FAST, *arguments)
+
+
+def test_training_ends_with_the_command_to_run_next_and_it_works(train, cli, reviews_csv, tmp_path):
+    result = train(reviews_csv)
+    assert (result.exit_code, result.stdout) == (0, ""), result.stderr
+    for part in ("labels: negative, positive", "validation: accuracy", "macro F1", "precision"):
+        assert part in result.stderr
+    command = result.stderr.rstrip().splitlines()[-1].strip()
+    words = shlex.split(command)
+    assert words[:4] == ["sentiment-batch", "score", "IN", "OUT"]
+    ready = {"IN": reviews_csv, "OUT": tmp_path / "out.csv"}
+    scored = cli(*[ready.get(word, word) for word in words[1:]], *CPU, "--columns", "id")
+    assert scored.exit_code == 0, scored.stderr
+    assert len((tmp_path / "out.csv").read_text().splitlines()) == 61
+
+
+def test_json_prints_what_was_learned_and_quiet_nothing_else(train, reviews_csv):
+    result = train(reviews_csv, "--json", "--quiet")
+    learned = json.loads(result.stdout)
+    assert learned["labels"] == ["negative", "positive"]
+    assert set(learned) >= {"path", "best", "history", "validation", "test", "device", "dtype"}
+    assert result.stderr == ""
+
+
+def test_a_test_file_is_measured(train, reviews_csv):
+    result = train(reviews_csv, "--test-file", reviews_csv, "--val-file", reviews_csv, "--json", "--quiet")
+    learned = json.loads(result.stdout)
+    assert (learned["validation"]["rows"], learned["test"]["rows"]) == (60, 60)
+
+
+def test_an_existing_model_is_replaced_only_if_asked(train, reviews_csv, tmp_path):
+    (tmp_path / "model").mkdir()
+    (tmp_path / "model" / "mine").write_text("precious")
+    failed(train(reviews_csv), "model", "--overwrite")
+    assert (tmp_path / "model" / "mine").read_text() == "precious"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "part"),
+    [
+        (["{tmp}/nowhere.csv"], 1, "nowhere.csv is not there"),
+        (["{tmp}/folder.csv"], 1, "is a folder"),
+        (["{in}", "--text-column", "revue"], 1, "no column 'revue'"),
+        (["{in}", "--label-column", "stars"], 1, "no column 'stars'"),
+        (["{in}", "--label-column", "review"], 1, "text and label at once"),
+        (["{in}", "--group-column", "film"], 1, "no column 'film'"),
+        (["{in}", "--label-column", "id", "--stars", "a,b"], 2, "--stars"),
+        (["{in}", "--base", "./nowhere"], 1, "no model folder is at"),
+        (["{in}", "--base", "{in}"], 1, "is a file"),
+        (["{in}", "--epochs", "0"], 2, "--epochs is 0"),
+        (["{in}", "--batch-size", "0"], 2, "--batch-size is 0"),
+        (["{in}", "--learning-rate", "2"], 2, "--learning-rate is 2"),
+        (["{in}", "--val-size", "1"], 2, "--val-size is 1"),
+        (["{in}", "--dropout", "1"], 2, "--dropout is 1"),
+        (["{in}", "--seed", "-1"], 2, "--seed is -1"),
+        (["{in}", "--max-length", "65"], 2, "--max-length is 65, but the encoder has 64 positions"),
+        (["{in}", "--long-text", "windows"], 2, "--long-text"),
+        (["{in}", "--dtype", "float16"], 2, "--dtype float16"),
+        (["{in}", "--limit", "1"], 2, "--limit is 1"),
+        (["{in}", "--val-file", "{tmp}/nowhere.csv"], 1, "nowhere.csv is not there"),
+        ([], 2, "Missing argument 'REVIEWS...'"),
+    ],
+)
+def test_a_mistake_is_one_line_and_leaves_nothing(train, reviews_csv, tmp_path, arguments, code, part):
+    (tmp_path / "folder.csv").mkdir()
+    before = sorted(tmp_path.rglob("*"))
+    failed(train(*[word.format(**{"tmp": tmp_path, "in": reviews_csv}) for word in arguments]), part, code=code)
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_options_can_stand_in_the_environment(train, reviews_csv, monkeypatch):
+    monkeypatch.setenv("SENTIMENT_BATCH_TRAIN_SEED", "-3")
+    failed(train(reviews_csv), "--seed is -3", code=2)
