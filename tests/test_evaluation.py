@@ -36,7 +36,6 @@ def rows(labels, texts=None):
         texts=texts or TEXTS[: len(labels)],
         labels=labels,
         groups=None,
-        by={},
         text_columns=("text",),
         label_column="label",
         num_blank=0,

@@ -44,7 +44,7 @@ def test_a_crash_of_a_reader_is_one_line_with_its_name(part):
 
 
 def test_a_reader_without_a_part_is_named():
-    with pytest.raises(PluginError, match="'sheets' failed on a.sheet: AttributeError: .*schema"):
+    with pytest.raises(PluginError, match=r"'sheets' failed on a\.sheet: AttributeError: .*schema"):
         GuardedReader(SimpleNamespace(), PLUGIN)
     with pytest.raises(PluginError, match="num_rows"):
         _ = GuardedReader(SimpleNamespace(schema=ROWS.schema), PLUGIN).num_rows

@@ -20,9 +20,9 @@ def test_rows_without_a_text_are_left_out_and_counted_and_the_others_keep_their_
     table = reader(
         text=["good", None, "", " \t\u3000", "bad"], label=[1, 2, 3, 4, 5], film=list("abcde"), n=[*range(5)]
     )
-    rows = read(table, "t", group_column="film", by=["n"])
+    rows = read(table, "t", group_column="film")
     assert rows.num_blank == 3
-    assert (rows.texts, rows.labels, rows.groups, rows.by) == (["good", "bad"], [1, 5], ["a", "e"], {"n": [0, 4]})
+    assert (rows.texts, rows.labels, rows.groups) == (["good", "bad"], [1, 5], ["a", "e"])
 
 
 def test_two_text_columns_are_joined_and_a_row_counts_as_blank_only_if_both_are():

@@ -174,7 +174,7 @@ def test_a_base_without_all_weights_is_refused(tiny_base, tmp_path):
     weights = load_file(base / "model.safetensors")
     del weights["transformer.layer.1.ffn.lin1.weight"]
     save_file(weights, base / "model.safetensors", {"format": "pt"})
-    with pytest.raises(ModelError, match="lacks weights of the encoder: .*ffn.lin1.weight"):
+    with pytest.raises(ModelError, match=r"lacks weights of the encoder: .*ffn\.lin1\.weight"):
         load_base(base)
 
 

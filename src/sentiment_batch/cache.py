@@ -44,7 +44,9 @@ def new_folder(target: Path) -> Iterator[Path]:
 def write_text(path: Path, text: str) -> None:
     """Write a small file so that nobody ever reads half of it."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=f".{path.name}.", dir=path.parent) as scratch:
-        new = Path(scratch) / path.name
-        new.write_text(text, encoding="utf-8")
-        new.replace(path)
+    part = path.with_name(f".{path.name}.{os.getpid()}.part")  # not tempfile's: its files are for the owner alone
+    try:
+        part.write_text(text, encoding="utf-8")
+        os.replace(part, path)
+    finally:
+        part.unlink(missing_ok=True)

@@ -110,7 +110,9 @@ def repeatable(seed: int, device: str) -> Iterator[None]:
         with torch.random.fork_rng(devices=devices):
             random.seed(seed)
             np.random.seed(seed)
-            torch.manual_seed(seed)
+            torch.default_generator.manual_seed(seed)  # not torch.manual_seed: it would reseed every CUDA device too
+            if devices:
+                torch.cuda.manual_seed(seed)
             torch.use_deterministic_algorithms(True)
             # A guard for programs that read memory they never wrote; it costs a write of every new tensor
             guard.fill_uninitialized_memory = False

@@ -28,8 +28,6 @@ class Labelled:
     """Of any type; see `label_inference.infer`."""
     groups: list[object] | None
     """What keeps rows together when they are split, such as a film; None if no column was named."""
-    by: dict[str, list[object]]
-    """Further columns, by name."""
     text_columns: tuple[str, ...]
     label_column: str
     num_blank: int
@@ -43,7 +41,6 @@ def read(
     text_columns: Sequence[str] = (),
     label_column: str | None = None,
     group_column: str | None = None,
-    by: Sequence[str] = (),
 ) -> Labelled:
     """All labelled rows of `reader`; those without text are counted and left out.
 
@@ -53,16 +50,15 @@ def read(
         text_columns: what the user named; found by name else.
         label_column: likewise.
         group_column: a column whose equal values stay together.
-        by: further columns to keep.
 
     Raises:
         InputError: a column is missing or cannot be found, or the rows cannot be read.
     """
     found = text_columns_of(reader, text_columns)
     label = columns.find_label(reader.schema, label_column)
-    kept = [label, *([group_column] if group_column else []), *by]
-    for column in kept[1:]:
-        columns.check_column(reader.schema, column, "--group-column" if column == group_column else "--by")
+    kept = [label, *([group_column] if group_column else [])]
+    if group_column:
+        columns.check_column(reader.schema, group_column, "--group-column")
     if label in found:
         raise InputError(f"column {label!r} would be text and label at once. Name both: --text-column, --label-column.")
     texts: list[str | None] = []
@@ -78,7 +74,6 @@ def read(
         texts=[text for row in full if (text := texts[row]) is not None],
         labels=[values[label][row] for row in full],
         groups=[values[group_column][row] for row in full] if group_column else None,
-        by={column: [values[column][row] for row in full] for column in by},
         text_columns=tuple(found),
         label_column=label,
         num_blank=len(texts) - len(full),

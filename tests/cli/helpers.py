@@ -31,5 +31,5 @@ def command(*arguments, **environment):
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
-        env=kept | environment,
+        env=kept | {"OMP_NUM_THREADS": "1"} | environment,
     )

@@ -73,7 +73,7 @@ def read(path):
 def rich():
     """A table of many types, with nulls and metadata of its schema."""
     n = len(TEXTS)
-    zone = datetime.timezone.utc
+    zone = datetime.UTC
     fields = {
         "id": pa.array([None if i == 3 else i for i in range(n)], pa.int32()),
         "when": pa.array([datetime.datetime(2024, 1, 1 + i, tzinfo=zone) for i in range(n)], pa.timestamp("us", "UTC")),

@@ -141,8 +141,7 @@ def test_windows_average_the_logits_by_their_tokens(load):
     import torch
 
     scorer = load(max_length=12, long_text="windows")
-    words = "great boring film the awful a superb music it was slow weak plot too never rich".split()
-    words += ["story", "warm", "and", "sad", "again"]
+    words = WORDS[:21]
     found = probabilities(scorer, [" ".join(words)])[0]
     parts = [words[:7], words[7:14], words[14:]]  # 21 words in windows of at most 10
     logits, lengths = [], []

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import pyarrow as pa
 import pytest
 from hypothesis import given
@@ -21,7 +23,7 @@ def batches(texts, cuts):
         schema=pa.schema([("n", pa.int64()), ("text", pa.string())]),
     )
     ends = sorted({0, len(texts), *(min(cut, len(texts)) for cut in cuts)})
-    parts = [table.slice(start, stop - start) for start, stop in zip(ends, ends[1:], strict=False)]
+    parts = [table.slice(start, stop - start) for start, stop in itertools.pairwise(ends)]
     return [table.slice(0, 0), *parts]
 
 

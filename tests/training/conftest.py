@@ -1,4 +1,4 @@
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import numpy as np
 import pytest
@@ -8,17 +8,6 @@ from sentiment_batch.settings import TrainSettings
 from sentiment_batch.tokenise import TextPolicy, Tokeniser
 from sentiment_batch.training.data import Texts
 from tests.conftest import BAD, GOOD, WORDS
-
-
-@pytest.fixture
-def one_thread() -> Iterator[None]:
-    """Models so small are slower on several threads than on one."""
-    import torch
-
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.fixture
@@ -40,7 +29,6 @@ def reviews() -> Callable[..., Labelled]:
             texts=texts,
             labels=labels,
             groups=None,
-            by={},
             text_columns=("text",),
             label_column=column,
             num_blank=0,

@@ -7,6 +7,7 @@ import pytest
 from sentiment_batch.errors import OutputError
 from sentiment_batch.training.checkpoint import Checkpoint, check_replaceable
 
+HISTORY = [{"epoch": 1, "best": True}]
 META = {
     "version": "1",
     "base": "minilm",
@@ -28,7 +29,9 @@ def fill(weights: str):
 
 
 def content(folder: Path) -> dict[str, str]:
-    return {path.name: path.read_text() for path in folder.iterdir()}
+    """What is in a folder beside the description."""
+    described = {"sentiment_batch.json", "README.md", "training_log.csv"}
+    return {path.name: path.read_text() for path in folder.iterdir() if path.name not in described}
 
 
 @pytest.fixture
@@ -42,8 +45,8 @@ def model(tmp_path) -> Path:
 
 def test_the_best_state_becomes_the_model_and_nothing_else_remains(tmp_path):
     checkpoint = Checkpoint(tmp_path / "deep" / "model", overwrite=False)
-    checkpoint.save(fill("first"))
-    checkpoint.save(fill("second"))
+    checkpoint.save(fill("first"), META, HISTORY)
+    checkpoint.save(fill("second"), META, HISTORY)
     assert content(checkpoint.best)["model.safetensors"] == "second"
     assert not checkpoint.output.exists()
     assert checkpoint.publish() == tmp_path / "deep" / "model"
@@ -53,8 +56,8 @@ def test_the_best_state_becomes_the_model_and_nothing_else_remains(tmp_path):
 
 def test_a_model_is_described_beside_its_weights(tmp_path):
     checkpoint = Checkpoint(tmp_path / "model", overwrite=False)
-    checkpoint.save(fill("x"))
-    checkpoint.describe(META, [{"epoch": 1, "best": True}])
+    checkpoint.save(fill("x"), META, HISTORY)
+    checkpoint.describe(META, HISTORY)
     assert json.loads((checkpoint.best / "sentiment_batch.json").read_text()) == META
     assert (checkpoint.best / "README.md").read_text().startswith("---\n")
     assert (checkpoint.best / "training_log.csv").read_text() == "epoch,best\n1,True\n"
@@ -70,7 +73,7 @@ def test_a_model_is_never_replaced_without_overwrite(model):
 def test_with_overwrite_the_old_model_stays_until_the_new_one_is_published(model):
     checkpoint = Checkpoint(model, overwrite=True)
     (model / "only in the old one").write_text("")
-    checkpoint.save(fill("new"))
+    checkpoint.save(fill("new"), META, HISTORY)
     assert content(model)["model.safetensors"] == "old"
     checkpoint.publish()
     assert content(model) == {"config.json": "{}", "model.safetensors": "new"}
@@ -95,7 +98,7 @@ def test_a_file_is_not_replaced_and_an_empty_folder_may_be_filled(tmp_path):
             check_replaceable(tmp_path / "file", overwrite)
     (tmp_path / "empty").mkdir()
     checkpoint = Checkpoint(tmp_path / "empty", overwrite=False)
-    checkpoint.save(fill("x"))
+    checkpoint.save(fill("x"), META, HISTORY)
     assert content(checkpoint.publish())["model.safetensors"] == "x"
 
 
@@ -108,7 +111,7 @@ def test_the_current_folder_cannot_be_a_model(tmp_path, monkeypatch, overwrite):
 
 def test_what_came_to_the_output_while_training_is_not_replaced_and_the_new_model_is_kept(tmp_path):
     checkpoint = Checkpoint(tmp_path / "model", overwrite=False)
-    checkpoint.save(fill("mine"))
+    checkpoint.save(fill("mine"), META, HISTORY)
     (tmp_path / "model").mkdir()
     fill("theirs")(tmp_path / "model")
     with pytest.raises(OutputError, match="--overwrite"):
@@ -119,7 +122,7 @@ def test_what_came_to_the_output_while_training_is_not_replaced_and_the_new_mode
 
 def test_what_a_killed_run_left_is_cleared_away_but_nothing_of_others(tmp_path):
     killed = Checkpoint(tmp_path / "model", overwrite=False)
-    killed.save(fill("killed"))
+    killed.save(fill("killed"), META, HISTORY)
     again = Checkpoint(tmp_path / "model", overwrite=False)
     assert not again.best.exists()
     (again.work / "notes.txt").write_text("precious")
@@ -135,14 +138,14 @@ class Stop(Exception):
 @pytest.mark.parametrize("error", [OSError(errno.ENOSPC, "No space left on device"), Stop(), KeyboardInterrupt()])
 def test_an_error_while_saving_leaves_the_earlier_best(tmp_path, error):
     checkpoint = Checkpoint(tmp_path / "model", overwrite=False)
-    checkpoint.save(fill("earlier"))
+    checkpoint.save(fill("earlier"), META, HISTORY)
 
     def fail(folder: Path) -> None:
         (folder / "config.json").write_text("half of it")
         raise error
 
     with pytest.raises((OutputError, Stop, KeyboardInterrupt)):
-        checkpoint.save(fail)
+        checkpoint.save(fail, META, HISTORY)
     checkpoint.discard()
     assert content(checkpoint.best) == {"config.json": "{}", "model.safetensors": "earlier"}
 
@@ -156,7 +159,7 @@ def test_an_error_at_any_rename_leaves_a_whole_best_and_the_old_model(tmp_path, 
     rename, failures = Path.rename, 0
     for nth in range(1, 8):
         checkpoint = Checkpoint(output, overwrite=overwrite)
-        checkpoint.save(fill("first"))
+        checkpoint.save(fill("first"), META, HISTORY)
         calls = 0
 
         def failing(path, target, nth=nth):
@@ -169,7 +172,7 @@ def test_an_error_at_any_rename_leaves_a_whole_best_and_the_old_model(tmp_path, 
         with monkeypatch.context() as patch:
             patch.setattr(Path, "rename", failing)
             try:
-                checkpoint.save(fill("second"))
+                checkpoint.save(fill("second"), META, HISTORY)
                 checkpoint.publish()
             except OutputError:
                 failures += 1
@@ -188,7 +191,7 @@ def test_a_full_disk_is_an_output_error_that_names_the_folder_and_the_cure(tmp_p
 
     checkpoint = Checkpoint(tmp_path / "model", overwrite=False)
     with pytest.raises(OutputError, match=r"model\.training cannot be written: No space left on device\. Make room"):
-        checkpoint.save(full)
+        checkpoint.save(full, META, HISTORY)
 
 
 def test_a_full_disk_is_also_known_in_the_wording_of_safetensors(tmp_path):
@@ -199,7 +202,7 @@ def test_a_full_disk_is_also_known_in_the_wording_of_safetensors(tmp_path):
 
     checkpoint = Checkpoint(tmp_path / "model", overwrite=False)
     with pytest.raises(OutputError, match="No space left on device"):
-        checkpoint.save(full)
+        checkpoint.save(full, META, HISTORY)
 
 
 def test_a_place_that_cannot_be_written_is_an_output_error(tmp_path):
@@ -213,6 +216,6 @@ def test_discarding_removes_the_work_folder_only_if_no_state_was_saved(tmp_path)
     checkpoint.discard()
     assert not checkpoint.work.exists()
     checkpoint = Checkpoint(tmp_path / "model", overwrite=False)
-    checkpoint.save(fill("x"))
+    checkpoint.save(fill("x"), META, HISTORY)
     checkpoint.discard()
     assert checkpoint.best.exists()

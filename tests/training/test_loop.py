@@ -23,8 +23,6 @@ from sentiment_batch.training.loop import (
     warmup_then_decay,
 )
 
-pytestmark = pytest.mark.usefixtures("one_thread")
-
 
 def run_of(settings, *, weights=None, labels=("negative", "positive"), rate=1e-3, dtype="float32") -> Run:
     return Run(

@@ -25,8 +25,6 @@ from sentiment_batch.training.prepare import prepare
 from sentiment_batch.training.run import train_labelled
 from tests.conftest import BAD, GOOD
 
-pytestmark = pytest.mark.usefixtures("one_thread")
-
 FIVE = {
     "very negative": ("hated", "awful"),
     "negative": ("boring", "dull"),
@@ -81,7 +79,6 @@ def shuffled(reviews: Labelled, seed: int) -> Labelled:
         texts=texts,
         labels=labels,
         groups=None,
-        by={},
         text_columns=("text",),
         label_column="label",
         num_blank=0,

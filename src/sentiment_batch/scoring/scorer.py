@@ -14,7 +14,7 @@ import pyarrow as pa
 
 from sentiment_batch import assemble, bases
 from sentiment_batch.device import Choice, batch_tokens, choose_device
-from sentiment_batch.errors import UsageError
+from sentiment_batch.errors import ModelError, UsageError
 from sentiment_batch.inputs import is_blank
 from sentiment_batch.model import Loaded, load_classifier
 from sentiment_batch.scoring.forward import forward
@@ -178,6 +178,11 @@ class Scorer:
         for ready in self._ahead(windows(batches, text_columns)):
             logits = forward(self.loaded, ready.tokens, self.device.value, self.budget, _telling(on_rows, ready))
             distinct = assemble.softmax(assemble.combine(logits, ready.tokens.owners, ready.tokens.lengths))
+            if not np.isfinite(distinct).all():
+                raise ModelError(
+                    f"{self.model} gives scores that are no numbers: its weights are damaged, or too large for "
+                    f"{self.dtype.value}. Try --dtype float32, or another model."
+                )
             # One more row of NaN, which the rows without a text (-1) pick.
             padded = np.concatenate([distinct, np.full((1, len(self.labels)), np.nan, dtype=np.float32)])
             result = padded[ready.rows]

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+from sentiment_batch.cache import write_text
 from sentiment_batch.errors import OutputError, first_line
 from sentiment_batch.report import model_card, training_log
 from sentiment_batch.settings import META
@@ -43,25 +44,29 @@ class Checkpoint:
             shutil.rmtree(self.work, ignore_errors=True)
             self.work.mkdir(parents=True)
 
-    def save(self, fill: Callable[[Path], None]) -> None:
-        """Replace `best/` by what `fill` writes into an empty folder."""
+    def save(self, fill: Callable[[Path], None], meta: dict[str, Any], history: list[dict[str, Any]]) -> None:
+        """Replace `best/` by the weights that `fill` writes into an empty folder, and their description."""
         new = self.work / "new"
         with _failures_named(self.work):
             shutil.rmtree(new, ignore_errors=True)
             new.mkdir()
             fill(new)
+            self._describe(new, meta, history)
             _sync(new)
             self._put(new, self.best)
             shutil.rmtree(self.old, ignore_errors=True)
 
     def describe(self, meta: dict[str, Any], history: list[dict[str, Any]]) -> None:
-        """Write sentiment_batch.json, README.md and training_log.csv into `best/`."""
+        """Say anew what `best/` is, when all is measured."""
         with _failures_named(self.best):
-            text = json.dumps(meta, indent=2, ensure_ascii=False) + "\n"
-            (self.best / META).write_text(text, encoding="utf-8")
-            (self.best / "README.md").write_text(model_card(meta, self.output.name), encoding="utf-8")
-            (self.best / "training_log.csv").write_text(training_log(history), encoding="utf-8")
+            self._describe(self.best, meta, history)
             _sync(self.best)
+
+    def _describe(self, folder: Path, meta: dict[str, Any], history: list[dict[str, Any]]) -> None:
+        """Write sentiment_batch.json, README.md and training_log.csv."""
+        write_text(folder / META, json.dumps(meta, indent=2, ensure_ascii=False) + "\n")
+        write_text(folder / "README.md", model_card(meta, self.output.name))
+        write_text(folder / "training_log.csv", training_log(history))
 
     def publish(self) -> Path:
         """Move `best/` to the output in one rename, and remove the work folder.

@@ -49,6 +49,7 @@ class Progress:
     accuracy: float
     macro_f1: float
     learning_rate: float
+    """Of the last step."""
     seconds: float
     """Since training began."""
     best: bool
@@ -105,6 +106,7 @@ def fit(
             for within, batch in enumerate(batches, start=1):
                 losses.append(micro.backward(batch))
                 torch.nn.utils.clip_grad_norm_(classifier.parameters(), CLIP_NORM)
+                rate = float(schedule.get_last_lr()[0])
                 optimiser.step()
                 schedule.step()
                 optimiser.zero_grad(set_to_none=True)
@@ -120,7 +122,7 @@ def fit(
                     validation_loss=measured.loss,
                     accuracy=measured.accuracy,
                     macro_f1=measured.macro_f1,
-                    learning_rate=float(schedule.get_last_lr()[0]),
+                    learning_rate=rate,
                     seconds=round(time.perf_counter() - start, 1),
                     best=is_best(measured.loss, history),
                 )

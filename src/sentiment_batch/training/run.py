@@ -131,14 +131,15 @@ def _train(
         quiet=quiet,
     )
 
-    def describe(history: Sequence[Progress], results: dict[str, metrics.Metrics | None]) -> None:
+    def description(history: Sequence[Progress], results: dict[str, metrics.Metrics | None]) -> tuple[Any, Any]:
         meta = _description(data, run, policy, device, dtype, history, results)
-        checkpoint.describe(meta, [dataclasses.asdict(entry) for entry in history])
+        return meta, [dataclasses.asdict(entry) for entry in history]
 
     def on_best(entry: Progress) -> None:
-        names = data.mapping.labels
-        checkpoint.save(lambda new: model.save_classifier(new, classifier, tokenizer, names, policy.max_length))
-        describe([entry], {})
+        def fill(new: Path) -> None:
+            model.save_classifier(new, classifier, tokenizer, data.mapping.labels, policy.max_length)
+
+        checkpoint.save(fill, *description([entry], {}))
 
     history = fit(classifier, training, validation, run, on_best)
     best = next((entry for entry in reversed(history) if entry.best), None)
@@ -148,7 +149,7 @@ def _train(
     measured = validate(kept, validation, run)
     tested = validate(kept, _texts(data.test, tokeniser, tokenizer), run) if data.test else None
     logger.info("%s", history_table([dataclasses.asdict(entry) for entry in history]))
-    describe(history, {"validation": measured, "test": tested})
+    checkpoint.describe(*description(history, {"validation": measured, "test": tested}))
     return Trained(
         path=str(checkpoint.publish()),
         labels=data.mapping.labels,
