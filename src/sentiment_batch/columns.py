@@ -32,7 +32,9 @@ def find_text(schema: pa.Schema, chosen: Sequence[str] = (), sample: pa.RecordBa
         for name in chosen:
             _check_text(schema, name)
         return list(chosen)
-    texts = [field.name for field in schema if is_text(field.type) and schema.names.count(field.name) == 1]
+    once = [field for field in schema if schema.names.count(field.name) == 1]
+    # A column of nothing but nulls has no type of its own; it is one of texts by its name alone.
+    texts = [field.name for field in once if is_text(field.type) or _is_named_null(field)]
     for known in TEXT_NAMES:
         for name in texts:
             if _plain(name) == known:
@@ -148,6 +150,10 @@ def _check_text(schema: pa.Schema, name: str) -> None:
             f"column {name!r} holds {data_type}, not text. Name another with --text-column; "
             f"the columns of text are {listed(field.name for field in schema if is_text(field.type))}."
         )
+
+
+def _is_named_null(field: pa.Field) -> bool:
+    return pa.types.is_null(field.type) and _plain(field.name) in TEXT_NAMES
 
 
 def _is_binary(data_type: pa.DataType) -> bool:

@@ -146,13 +146,13 @@ def test_the_best_state_is_what_remains_measured_anew(train, reviews, settings, 
 
 
 def test_a_run_that_is_interrupted_leaves_its_best_state_ready_to_score(train, reviews, tmp_path, monkeypatch, caplog):
-    saved = run.Checkpoint.describe
+    saved = run.Checkpoint.save
 
-    def interrupted(checkpoint, meta, history):
-        saved(checkpoint, meta, history)
+    def interrupted(checkpoint, fill, meta, history):
+        saved(checkpoint, fill, meta, history)
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(run.Checkpoint, "describe", interrupted)
+    monkeypatch.setattr(run.Checkpoint, "save", interrupted)
     with pytest.raises(KeyboardInterrupt):
         train(reviews(), output=tmp_path / "model")
     assert not (tmp_path / "model").exists()

@@ -67,6 +67,9 @@ for command in (train, score, predict, evaluate, formats, plugins, doctor):
 
 def main() -> None:
     """Run the command line."""
+    # Threads that wait give their core away: on a machine that does other things too, spinning ones made training four
+    # to seven times slower; alone on it, they gain 5 %. Read by OpenMP when torch is loaded.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     if threading.current_thread() is threading.main_thread():
         signal.signal(signal.SIGTERM, _terminated)
     group(prog_name="sentiment-batch")

@@ -18,6 +18,7 @@ from tqdm import tqdm
 from sentiment_batch import columns, formats
 from sentiment_batch.errors import OutputError, PluginError
 from sentiment_batch.inputs import text_columns_of
+from sentiment_batch.plugins import scheme_of
 from sentiment_batch.records import ReadOptions, WriteOptions
 
 if TYPE_CHECKING:
@@ -129,9 +130,17 @@ def score_table(job: Job, load: Callable[[], Scorer]) -> Summary:
 
 
 def _output_format(job: Job) -> str:
-    """The format to write, found out before anything is read; standard output takes the input's format."""
+    """The format to write; standard output takes the input's. What is wrong with the destination shows at once.
+
+    The writer checks it again; but that is made when the model is loaded, and the user should not wait for it.
+    """
     if not job.write.overwrite and os.path.isfile(job.destination):
         raise OutputError.exists(job.destination)
+    folder = os.path.dirname(job.destination)
+    if folder and not scheme_of(job.destination) and not os.path.isdir(folder):
+        raise OutputError(
+            f"there is no folder {folder} to write {job.destination} into. Create it, or name another OUT."
+        )
     if job.destination == "-" and job.output_format is None:
         return formats.writing_format("-", formats.reading_format(job.source, job.input_format).name).name
     return formats.writing_format(job.destination, job.output_format).name
