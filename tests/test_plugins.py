@@ -9,7 +9,9 @@ import pytest
 
 from sentiment_batch.errors import PluginError
 from sentiment_batch.hookspecs import hookimpl
-from sentiment_batch.plugins import LOAD_PLUGINS, Plugins, Registry, compression_of, scheme_of, suffix_of
+from sentiment_batch.locations import compression_of, scheme_of, suffix_of
+from sentiment_batch.plugins import LOAD_PLUGINS, Plugins
+from sentiment_batch.registry import Registry
 
 
 class Entry:

@@ -8,8 +8,8 @@ tests/test_house.py holds:
     3 torch    device  bases  model                     bases and model alone know transformers
     2 tables   readers/  writers/  columns  labels      pyarrow, numpy, tokenizers, scikit-learn; never torch
                label_inference  tokenise  batching  assemble  training/split  metrics  report  guards
-    1 plugins  hookspecs  plugins                       pluggy
-    0 plain    errors  settings  records  cache         standard library only
+    1 plugins  registry  hookspecs  plugins             pluggy
+    0 plain    errors  settings  records  locations  cache     standard library only
 
     score:  readers -> columns -> tokenise -> batching -> model -> assemble -> writers
     train:  readers -> columns -> labels -> training/split -> training/data -> model -> training/loop -> checkpoint
@@ -34,9 +34,9 @@ if TYPE_CHECKING:
         UsageError,
     )
     from sentiment_batch.hookspecs import hookimpl
-    from sentiment_batch.plugins import Registry
     from sentiment_batch.readers.base import Reader
     from sentiment_batch.records import ReadOptions, Split, WriteOptions
+    from sentiment_batch.registry import Registry
     from sentiment_batch.scoring.scorer import Scorer
     from sentiment_batch.writers.base import FileWriter, Writer
 
@@ -76,7 +76,7 @@ _HOMES = {
     ),
     "api": ("clear_cache", "evaluate", "score", "train"),
     "hookspecs": ("hookimpl",),
-    "plugins": ("Registry",),
+    "registry": ("Registry",),
     "readers.base": ("Reader",),
     "records": ("ReadOptions", "Split", "WriteOptions"),
     "scoring.scorer": ("Scorer",),

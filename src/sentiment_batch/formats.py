@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING
 from sentiment_batch import readers, writers
 from sentiment_batch.errors import InputError, UsageError, listed
 from sentiment_batch.guards import GuardedReader, GuardedWriter, Plugin
-from sentiment_batch.plugins import BUILT_IN, Format, Plugins, Registry, suffix_of
+from sentiment_batch.locations import suffix_of
+from sentiment_batch.plugins import Plugins
 from sentiment_batch.records import ReadOptions, WriteOptions
+from sentiment_batch.registry import BUILT_IN, Format, Registry
 
 if TYPE_CHECKING:
     import pyarrow as pa

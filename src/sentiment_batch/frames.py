@@ -8,7 +8,7 @@ from __future__ import annotations
 import decimal
 import numbers
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
@@ -19,8 +19,10 @@ from sentiment_batch.inputs import text_columns_of
 from sentiment_batch.readers.table import TableReader
 
 if TYPE_CHECKING:
-    from sentiment_batch.scoring.scorer import Scorer
+    from sentiment_batch.assemble import Columns, Floats
 
+Score = Callable[[Iterable[pa.RecordBatch], Sequence[str]], "Iterator[tuple[pa.RecordBatch, Floats]]"]
+"""Rows and their text columns in, rows with their probabilities out: `Scorer.probabilities`."""
 Added = dict[str, pa.ChunkedArray]
 """New columns by name, in order."""
 SAMPLE_ROWS = 200
@@ -42,8 +44,14 @@ class Frame(Protocol):
         ...
 
 
-def annotate_frame(scorer: Scorer, frame: Any, text_column: str | Sequence[str] | None) -> Any:
-    """`frame` with the columns that `scorer` adds; the same kind comes out.
+def annotate_frame(frame: Any, text_column: str | Sequence[str] | None, added: Columns, score: Score) -> Any:
+    """`frame` with its scores; the same kind comes out.
+
+    Args:
+        frame: of any kind.
+        text_column: the column or columns of the text; found by name if None.
+        added: the columns to add.
+        score: gives the probabilities to fill them with.
 
     Raises:
         InputError: it is no frame, or has no such column, or that holds no text.
@@ -51,17 +59,17 @@ def annotate_frame(scorer: Scorer, frame: Any, text_column: str | Sequence[str] 
     """
     chosen = names_of(text_column)
     if isinstance(frame, pa.RecordBatchReader):
-        return _annotate_stream(scorer, frame, chosen)
+        return _annotate_stream(frame, chosen, added, score)
     wrapped = wrap(frame)
-    scorer.added.check(wrapped.names)
+    added.check(wrapped.names)
     texts = text_columns_of(TableReader(wrapped.table(rows=SAMPLE_ROWS)), chosen)
     batches = wrapped.table(texts).to_batches()
-    parts = [scorer.added.arrays(probabilities) for _, probabilities in scorer.probabilities(batches, texts)]
+    parts = [added.arrays(probabilities) for _, probabilities in score(batches, texts)]
     # Of no rows, still the right types: the list of labels is part of them.
-    parts = parts or [scorer.added.arrays(np.empty((0, len(scorer.labels)), dtype=np.float32))]
-    fields = scorer.added.fields()
-    added = {field.name: pa.chunked_array([part[n] for part in parts], field.type) for n, field in enumerate(fields)}
-    return wrapped.with_columns(added)
+    parts = parts or [added.arrays(np.empty((0, len(added.labels)), dtype=np.float32))]
+    fields = added.fields()
+    columns = {field.name: pa.chunked_array([part[n] for part in parts], field.type) for n, field in enumerate(fields)}
+    return wrapped.with_columns(columns)
 
 
 def names_of(text_column: object) -> tuple[str, ...]:
@@ -181,15 +189,17 @@ class ArrowFrame:
         return _foreign(type(self._frame), table)
 
 
-def _annotate_stream(scorer: Scorer, stream: pa.RecordBatchReader, chosen: Sequence[str]) -> pa.RecordBatchReader:
+def _annotate_stream(
+    stream: pa.RecordBatchReader, chosen: Sequence[str], added: Columns, score: Score
+) -> pa.RecordBatchReader:
     """A stream in, a stream out, scored as it is read."""
-    scorer.added.check(stream.schema.names)
+    added.check(stream.schema.names)
     texts = text_columns_of(TableReader(stream.schema.empty_table()), chosen)
-    schema = pa.schema([*stream.schema, *scorer.added.fields()], metadata=stream.schema.metadata)
+    schema = pa.schema([*stream.schema, *added.fields()], metadata=stream.schema.metadata)
 
     def annotated() -> Iterator[pa.RecordBatch]:
-        for batch, probabilities in scorer.probabilities(stream, texts):
-            yield pa.RecordBatch.from_arrays([*batch.columns, *scorer.added.arrays(probabilities)], schema=schema)
+        for batch, probabilities in score(stream, texts):
+            yield pa.RecordBatch.from_arrays([*batch.columns, *added.arrays(probabilities)], schema=schema)
 
     return pa.RecordBatchReader.from_batches(schema, annotated())
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import pluggy
 
 if TYPE_CHECKING:
-    from sentiment_batch.plugins import Registry
+    from sentiment_batch.registry import Registry
 
 GROUP = "sentiment_batch"
 """The entry-point group, and pluggy's project name."""

@@ -12,8 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sentiment_batch.errors import OutputError
-from sentiment_batch.plugins import Registry
 from sentiment_batch.records import WriteOptions
+from sentiment_batch.registry import Registry
 from sentiment_batch.writers import register_writers
 from sentiment_batch.writers.arrow import ArrowEncoder
 from tests.writers.helpers import SCALARS, TEXTS, encode, same, tables, values

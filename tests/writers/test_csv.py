@@ -16,8 +16,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sentiment_batch.errors import OutputError, UsageError
-from sentiment_batch.plugins import Registry
 from sentiment_batch.records import WriteOptions
+from sentiment_batch.registry import Registry
 from sentiment_batch.writers import csv as our_csv
 from sentiment_batch.writers import register_writers
 from sentiment_batch.writers.csv import CsvEncoder

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 from sentiment_batch.hookspecs import hookimpl
 
 if TYPE_CHECKING:
-    from sentiment_batch.plugins import Registry
     from sentiment_batch.readers.base import Reader
     from sentiment_batch.records import ReadOptions
+    from sentiment_batch.registry import Registry
 
 
 def _csv(location: str, options: ReadOptions) -> Reader:

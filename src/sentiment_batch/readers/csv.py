@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 
 from sentiment_batch.errors import InputError, UsageError
-from sentiment_batch.plugins import suffix_of
+from sentiment_batch.locations import suffix_of
 from sentiment_batch.readers.delimiters import NONE, found_delimiter
 from sentiment_batch.readers.names import distinct
 from sentiment_batch.readers.signatures import refuse_foreign

@@ -11,7 +11,7 @@ from typing import Any
 from urllib.parse import unquote
 
 from sentiment_batch.errors import InputError
-from sentiment_batch.plugins import suffix_of
+from sentiment_batch.locations import suffix_of
 from sentiment_batch.readers import places
 
 logger = logging.getLogger("sentiment_batch")

@@ -8,7 +8,7 @@ import sys
 from typing import Any
 
 from sentiment_batch.errors import InputError
-from sentiment_batch.plugins import scheme_of
+from sentiment_batch.locations import scheme_of
 from sentiment_batch.readers.damage import reason
 
 STDIN = "-"

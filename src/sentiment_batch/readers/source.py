@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
-from sentiment_batch.plugins import compression_of
+from sentiment_batch.locations import compression_of
 from sentiment_batch.readers import places
 from sentiment_batch.readers.compression import named, unpacked
 from sentiment_batch.readers.signatures import HEAD

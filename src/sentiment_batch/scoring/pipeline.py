@@ -18,7 +18,7 @@ from tqdm import tqdm
 from sentiment_batch import columns, formats
 from sentiment_batch.errors import OutputError, PluginError
 from sentiment_batch.inputs import text_columns_of
-from sentiment_batch.plugins import scheme_of
+from sentiment_batch.locations import scheme_of
 from sentiment_batch.records import ReadOptions, WriteOptions
 
 if TYPE_CHECKING:

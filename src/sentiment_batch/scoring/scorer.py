@@ -206,7 +206,7 @@ class Scorer:
         """
         from sentiment_batch.frames import annotate_frame
 
-        return annotate_frame(self, frame, text_column)
+        return annotate_frame(frame, text_column, self.added, self.probabilities)
 
     def _ahead(self, stream: Iterable[Window]) -> Iterator[_Ready]:
         """Tokenise one window beside the device while it works on the one before."""

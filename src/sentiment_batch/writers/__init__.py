@@ -9,15 +9,15 @@ from sentiment_batch.hookspecs import hookimpl
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from sentiment_batch.plugins import Registry
     from sentiment_batch.records import WriteOptions
+    from sentiment_batch.registry import Registry
     from sentiment_batch.writers.base import Writer
 
 
 def _csv(location: str, schema: pa.Schema, options: WriteOptions) -> Writer:
     import dataclasses
 
-    from sentiment_batch.plugins import suffix_of
+    from sentiment_batch.locations import suffix_of
     from sentiment_batch.writers.base import FileWriter
     from sentiment_batch.writers.csv import CsvEncoder
 
@@ -43,7 +43,7 @@ def _parquet(location: str, schema: pa.Schema, options: WriteOptions) -> Writer:
 def _arrow(location: str, schema: pa.Schema, options: WriteOptions) -> Writer:
     import functools
 
-    from sentiment_batch.plugins import suffix_of
+    from sentiment_batch.locations import suffix_of
     from sentiment_batch.writers.arrow import ArrowEncoder
     from sentiment_batch.writers.base import FileWriter
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, BinaryIO, cast
 
-from sentiment_batch.plugins import compression_of, scheme_of
+from sentiment_batch.locations import compression_of, scheme_of
 from sentiment_batch.writers.destinations import Destination, on_this_machine
 from sentiment_batch.writers.failures import failures_named
 from sentiment_batch.writers.streams import CountingStream, compressor

@@ -9,7 +9,7 @@ import tempfile
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from sentiment_batch.errors import OutputError, first_line
-from sentiment_batch.plugins import scheme_of
+from sentiment_batch.locations import scheme_of
 from sentiment_batch.writers.destinations import Destination, LocalFile
 
 if TYPE_CHECKING:

@@ -1,0 +1,33 @@
+"""What a location's text tells: its scheme, its ending, its compression; nothing is opened."""
+
+from __future__ import annotations
+
+import os
+
+COMPRESSIONS = {".gz": "gzip", ".zst": "zstd", ".bz2": "bz2", ".xz": "xz"}
+"""Suffixes that wrap another format's, and the name of their compression."""
+
+
+def scheme_of(location: str) -> str:
+    """The URL scheme of `location` in lower case, or the empty string; a Windows drive letter is none."""
+    head, separator, _ = location.partition("://")
+    return head.lower() if separator and len(head) > 1 else ""
+
+
+def suffix_of(location: str) -> str:
+    """The ending of `location` in lower case, below that of a compression and before a URL's query.
+
+    >>> suffix_of("s3://bucket/reviews.CSV.gz?versionId=3")
+    '.csv'
+    """
+    path = location.partition("?")[0] if scheme_of(location) else location
+    root, ending = os.path.splitext(path.rstrip("/"))
+    if ending.lower() in COMPRESSIONS:
+        ending = os.path.splitext(root)[1]
+    return ending.lower()
+
+
+def compression_of(location: str) -> str | None:
+    """The compression that the ending of `location` names, or None."""
+    path = location.partition("?")[0] if scheme_of(location) else location
+    return COMPRESSIONS.get(os.path.splitext(path)[1].lower())

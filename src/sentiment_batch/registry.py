@@ -1,0 +1,119 @@
+"""The formats of readers or writers by name, ending and scheme: what a plugin's hooks are handed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from sentiment_batch.errors import PluginError
+from sentiment_batch.locations import scheme_of, suffix_of
+
+BUILT_IN = "sentiment-batch"
+"""The owner of the formats that come with this package."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Format:
+    """One registered format of a reader or a writer."""
+
+    name: str
+    """What `--input-format` and `--output-format` call it."""
+    open: Callable[..., Any]
+    """`open(location, options)` gives a Reader; `open(location, schema, options)` gives a Writer."""
+    suffixes: tuple[str, ...]
+    """File endings that it claims, with the dot, in lower case."""
+    schemes: tuple[str, ...]
+    """URL schemes that it claims, such as `postgresql`, unless a built-in format claims the ending."""
+    description: str
+    """One line for `sentiment-batch formats`."""
+    owner: str
+    """The plugin that brought it."""
+
+
+class Registry:
+    """The formats of one kind (readers or writers) by name; handed to the `register_*` hooks."""
+
+    def __init__(self, owner: str = BUILT_IN) -> None:
+        self._owner = owner
+        self._formats: dict[str, Format] = {}
+
+    def add(
+        self,
+        name: str,
+        open: Callable[..., Any],
+        *,
+        suffixes: tuple[str, ...] = (),
+        schemes: tuple[str, ...] = (),
+        description: str = "",
+    ) -> None:
+        """Add one format.
+
+        Args:
+            name: a short name, unique among all plugins; what `--input-format` and `--output-format` take.
+            open: for a reader `open(location, options)`, for a writer `open(location, schema, options)`.
+            suffixes: file endings that it claims, with the dot.
+            schemes: URL schemes that it claims, without `://`; a built-in format's ending goes first.
+            description: one line for people.
+
+        Raises:
+            PluginError: the name, a suffix or a scheme is taken, and the message names both owners; or a suffix is
+                not one.
+        """
+        claims: tuple[object, ...] = (suffixes, schemes)  # a plugin may not have been type-checked
+        if any(isinstance(claim, str) for claim in claims) or not all(end.startswith(".") for end in suffixes):
+            raise PluginError(
+                f"plugin {self._owner!r} registers the format {name!r} with suffixes={suffixes!r} and "
+                f"schemes={schemes!r}; both are tuples, and a suffix begins with a dot."
+            )
+        self._merge(
+            Format(
+                name=name,
+                open=open,
+                suffixes=tuple(suffix.lower() for suffix in suffixes),
+                schemes=tuple(scheme.lower() for scheme in schemes),
+                description=description,
+                owner=self._owner,
+            )
+        )
+
+    def _merge(self, new: Format) -> None:
+        for old in self._formats.values():
+            taken = [("name", new.name)] if new.name == old.name else []
+            taken += [("ending", suffix) for suffix in new.suffixes if suffix in old.suffixes]
+            taken += [("scheme", scheme) for scheme in new.schemes if scheme in old.schemes]
+            for what, value in taken:
+                raise PluginError(
+                    f"the format {what} {value!r} of plugin {new.owner!r} is taken by {old.owner!r}; uninstall one of "
+                    "them."
+                )
+        self._formats[new.name] = new
+
+    def update(self, other: Registry) -> None:
+        """Take over all formats of `other`, or none of them if one clashes."""
+        merged = Registry()
+        merged._formats = dict(self._formats)
+        for new in other:
+            merged._merge(new)
+        self._formats = merged._formats
+
+    def __iter__(self) -> Iterator[Format]:
+        return iter(self._formats.values())
+
+    def named(self, name: str) -> Format | None:
+        """The format called `name`, or None."""
+        return self._formats.get(name)
+
+    def claiming(self, location: str) -> Format | None:
+        """The format that claims `location` by its scheme or, below a compression's suffix, by its ending."""
+        scheme = scheme_of(location)
+        ending = suffix_of(location)
+        # Built-ins come first, so that the answer is the same before and after third parties are loaded.
+        for ours in (True, False):
+            candidates = [candidate for candidate in self if (candidate.owner == BUILT_IN) == ours]
+            by_scheme = (candidate for candidate in candidates if scheme and scheme in candidate.schemes)
+            by_ending = (candidate for candidate in candidates if ending in candidate.suffixes)
+            found = next(by_scheme, None) or next(by_ending, None)
+            if found:
+                return found
+        return None
