@@ -66,9 +66,21 @@ def test_a_folder_without_weights_is_no_model(tmp_path):
 
 
 def test_weights_in_shards_are_weights(tmp_path):
-    for name in ("config.json", "model.safetensors.index.json", "model-00001-of-00002.safetensors"):
+    shards = [f"model-0000{number}-of-00002.safetensors" for number in (1, 2)]
+    for name in ("config.json", *shards):
         (tmp_path / name).write_text("{}")
+    index = tmp_path / "model.safetensors.index.json"
+    index.write_text(json.dumps({"weight_map": dict(zip("abc", [*shards, shards[0]], strict=True))}))
     assert bases.resolve(str(tmp_path)) == tmp_path
+
+
+@pytest.mark.parametrize("index", ["", "[]", "{}", '{"weight_map": {"a": "model-00001-of-00001.safetensors"}}'])
+def test_shards_that_are_not_there_or_have_no_index_are_no_weights(tmp_path, index):
+    (tmp_path / "config.json").write_text("{}")
+    (tmp_path / "model-00001-of-00002.safetensors").write_text("{}")
+    (tmp_path / "model.safetensors.index.json").write_text(index)
+    with pytest.raises(ModelError, match=r"holds no model\.safetensors\. Save it again"):
+        bases.resolve(str(tmp_path))
 
 
 def test_the_digest_changes_with_whatever_decides_the_scores_and_with_nothing_else(tiny_model, tmp_path):

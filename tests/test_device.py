@@ -1,3 +1,4 @@
+import contextlib
 import os
 import random
 import types
@@ -106,6 +107,11 @@ def test_bfloat16_on_another_cpu_goes_by_onednn(monkeypatch):
         assert bfloat16_reason("cpu")[0] is answer
 
 
+def test_a_cpu_whose_torch_has_no_onednn_computes_in_float32(monkeypatch):
+    monkeypatch.setattr(torch.backends.mkldnn, "is_available", lambda: False)
+    assert bfloat16_reason("cpu") == (False, "this CPU has no bfloat16")
+
+
 def test_a_training_dtype_is_taken_as_asked_but_never_float16():
     assert str(training_dtype("bfloat16", "cpu")) == "bfloat16 (as asked)"
     assert training_dtype("float32", "cpu").value == "float32"
@@ -134,6 +140,24 @@ def test_one_seed_gives_the_same_draws_and_another_seed_others():
             seen.append(draws())
     assert seen[0] == seen[1]
     assert all(one != other for one, other in zip(seen[0], seen[2], strict=True))
+
+
+def test_the_device_that_trains_is_seeded_and_not_the_current_one(monkeypatch):
+    current = [torch.device("cuda:0")]
+    seeded = []
+
+    @contextlib.contextmanager
+    def switched(to):
+        current.append(to)
+        yield
+        current.pop()
+
+    monkeypatch.setattr(torch.random, "fork_rng", lambda devices: contextlib.nullcontext())
+    monkeypatch.setattr(torch.cuda, "device", switched)
+    monkeypatch.setattr(torch.cuda, "manual_seed", lambda seed: seeded.append((str(current[-1]), seed)))
+    with repeatable(7, "cuda:1"):
+        pass
+    assert seeded == [("cuda:1", 7)]
 
 
 @pytest.mark.parametrize("fails", [False, True])

@@ -88,6 +88,7 @@ def test_a_folder_without_an_ending_is_a_data_set(install, tmp_path):
     install()
     assert formats.reading_format(str(tmp_path / "")).name == "parquet"
     assert formats.reading_format("s3://bucket/folder/").name == "parquet"
+    assert formats.reading_format(str(tmp_path / "year=*")).name == "parquet"
 
 
 def test_a_plugin_is_loaded_when_no_built_in_claims_the_ending(install):

@@ -370,6 +370,15 @@ def test_a_frame_with_an_arrow_stream_comes_back_as_its_class_or_as_a_table(scor
     assert type(scorer(Demanding(table()))) is pa.Table
 
 
+@pytest.mark.parametrize("native", [pd.DataFrame, pl.DataFrame])
+def test_a_narwhals_frame_comes_back_as_one_over_the_same_library(scorer, expected, native):
+    narwhals = pytest.importorskip("narwhals")
+    out = scorer(narwhals.from_native(native({"text": TEXTS}), eager_only=True))
+    assert isinstance(out, narwhals.DataFrame)
+    assert isinstance(out.to_native(), native)
+    assert out.to_arrow()["sentiment"].to_pylist() == expected[0]
+
+
 @pytest.mark.parametrize("wrong", [["a"], "a text", ("a",), {"text": ["a"]}, None, 3, np.array(["a"])])
 def test_what_is_no_frame_is_said_so(scorer, wrong):
     with pytest.raises(InputError, match=f"a {type(wrong).__name__} is no frame. Give a pandas, polars or pyarrow"):
@@ -387,3 +396,19 @@ def test_no_library_is_imported_that_the_caller_has_not(tiny_model):
     )
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert (run.stdout, run.stderr) == ("set()\n", "")
+
+
+def test_a_text_column_that_is_empty_throughout_is_one_though_pandas_reads_floats(scorer):
+    frame = pd.DataFrame({"id": [1, 2], "price": [np.nan, np.nan], "text": [np.nan, np.nan]})
+    out = scorer(frame)
+    assert out["sentiment"].isna().all()
+    pd.testing.assert_frame_equal(out[["id", "price", "text"]], frame)
+
+
+def test_a_polars_column_of_a_type_that_arrow_does_not_have_passes_through(scorer, expected):
+    frame = pl.DataFrame({"text": TEXTS, "n": pl.Series(range(5), dtype=pl.Int128)})
+    out = scorer(frame)
+    assert out["sentiment"].to_list() == expected[0]
+    assert out["n"].equals(frame["n"])
+    with pytest.raises(InputError, match="'n' holds"):
+        scorer(frame, text_column="n")

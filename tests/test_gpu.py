@@ -52,14 +52,54 @@ def test_the_same_call_repeats_its_bits(tiny_model):
     assert first.tobytes() == second.tobytes()
 
 
-def test_training_goes_on_in_smaller_parts_when_memory_runs_out(cli, tmp_path, tiny_base, reviews_csv):
-    torch.cuda.empty_cache()
-    total = torch.cuda.get_device_properties(0).total_memory
-    torch.cuda.set_per_process_memory_fraction((torch.cuda.memory_allocated() + 24 * 2**20) / total)
-    try:
-        result = cli(
-            "train", reviews_csv, "--base", tiny_base, "-o", tmp_path / "m", "--device", "cuda", "--batch-size", 54
+class Hungry(torch.nn.Module):
+    """A classifier that takes 100 MiB more of the device for each text."""
+
+    def __init__(self, classifier):
+        super().__init__()
+        self.classifier = classifier
+
+    def forward(self, ids, mask=None):
+        extra = torch.empty(len(ids) * 100 * 2**20, dtype=torch.uint8, device=ids.device)
+        logits = self.classifier(ids, mask)
+        del extra
+        return logits
+
+
+def test_gradients_are_those_of_the_whole_batch_when_memory_runs_out(tiny_base, caplog):
+    from sentiment_batch.model import SentimentClassifier, load_base
+    from sentiment_batch.settings import TrainSettings
+    from sentiment_batch.training.data import Batch
+    from sentiment_batch.training.loop import MicroBatches, Run
+
+    torch.manual_seed(0)
+    classifier = SentimentClassifier(load_base(tiny_base)[0], 2, dropout=0.0).eval()
+    batch = Batch(torch.randint(5, 40, (32, 20)), None, torch.arange(32) % 2)
+    gradients = []
+    for device in ("cpu", "cuda:0"):
+        run = Run(
+            settings=TrainSettings(batch_size=32),
+            learning_rate=1e-4,
+            device=device,
+            dtype="float32",
+            labels=("negative", "positive"),
+            class_weights=None,
         )
-    finally:
-        torch.cuda.set_per_process_memory_fraction(1.0)
-    assert result.exit_code == 0, result.output
+        classifier.to(device).zero_grad()
+        for module in classifier.modules():
+            if isinstance(module, torch.nn.Dropout):
+                module.p = 0.0
+        micro = MicroBatches(classifier if device == "cpu" else Hungry(classifier), run)
+        if device != "cpu":
+            torch.cuda.empty_cache()
+            total = torch.cuda.get_device_properties(0).total_memory
+            torch.cuda.set_per_process_memory_fraction((torch.cuda.memory_allocated() + 2**30) / total)
+        try:
+            micro.backward(batch)
+        finally:
+            if device != "cpu":
+                torch.cuda.set_per_process_memory_fraction(1.0)
+        gradients.append(classifier.linear.weight.grad.cpu().clone())
+    assert micro.rows < 32
+    assert "out of memory" in caplog.text
+    assert torch.allclose(gradients[0], gradients[1], atol=1e-5)

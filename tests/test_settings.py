@@ -81,3 +81,8 @@ def test_scoring_takes_every_long_text_policy():
         "head-tail",
         "windows",
     ]
+
+
+def test_labels_in_one_string_are_refused_for_they_would_be_read_letter_by_letter():
+    with pytest.raises(UsageError, match=r"labels is 'a,b'.*a list"):
+        ScoreSettings(labels="a,b")

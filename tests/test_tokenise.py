@@ -224,3 +224,13 @@ def test_a_tokeniser_that_looks_across_blanks_is_never_given_pieces(make, backen
     assert tokenise._splits_at_blanks(backend)
     assert not tokenise._splits_at_blanks(across)
     assert not tokenise._splits_at_blanks(other)
+
+
+def test_texts_are_tokenised_block_by_block_with_the_same_result(make, monkeypatch):
+    texts = [*TEXTS, "good " * 9_000, *TEXTS]
+    whole = make(16, "head-tail")(texts)
+    monkeypatch.setattr(tokenise, "TEXTS_AT_ONCE", 4)
+    blocks = make(16, "head-tail")(texts)
+    assert segments(blocks) == segments(whole)
+    assert blocks.cut.tolist() == whole.cut.tolist()
+    assert blocks.owners.tolist() == whole.owners.tolist()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
 
 _kept: dict[tuple[Any, ...], Scorer] = {}
 """The model of the last `score(...)`: one entry, by the state of its folder and the settings."""
+_one_at_a_time = threading.Lock()
+"""Two threads that score for the first time load one model."""
 
 
 def score(
@@ -91,14 +94,14 @@ def train(
         known = ", ".join(TrainSettings.__dataclass_fields__)
         raise UsageError(f"{error}. The settings of training are {known}.") from error
 
-    def read(source: Any) -> Labelled:
-        return labelled(source, text_column, label_column=label_column, group_column=group_column)
+    def read(source: Any, group: str | None = None) -> Labelled:
+        return labelled(source, text_column, label_column=label_column, group_column=group)
 
     sources = list(reviews) if isinstance(reviews, (list, tuple)) else [reviews]
     if not sources:
         raise InputError("there are no reviews to train on. Give a frame, a path, or a list of paths.")
     return train_labelled(
-        [read(source) for source in sources],
+        [read(source, group_column) for source in sources],
         output,
         chosen,
         val=None if val is None else read(val),
@@ -168,10 +171,11 @@ def _scorer(chosen: str | Path | None, settings: dict[str, Any]) -> Scorer:
 
     name = choose_model(None if chosen is None else str(chosen)).value
     key = (name, _state(Path(name).expanduser()), repr(sorted(settings.items())))
-    if key not in _kept:
-        clear_cache()
-        _kept[key] = Scorer.load(name, **settings)
-    return _kept[key]
+    with _one_at_a_time:
+        if key not in _kept:
+            clear_cache()
+            _kept[key] = Scorer.load(name, **settings)
+        return _kept[key]
 
 
 def _state(folder: Path) -> tuple[Any, ...]:

@@ -143,12 +143,17 @@ def _checked(folder: Path) -> Path:
 
 
 def _weights(folder: Path) -> list[Path]:
-    """The files with the weights: model.safetensors, or the shards that its index names."""
+    """The files with the weights: model.safetensors, or the shards that its index names; none if one is not there."""
     index = folder / "model.safetensors.index.json"
     single = folder / "model.safetensors"
     if single.exists():
         return [single]
-    return sorted(folder.glob("model-*.safetensors")) if index.exists() else []
+    try:
+        named = json.loads(index.read_text(encoding="utf-8"))["weight_map"].values()
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return []
+    shards = sorted({folder / name for name in named})
+    return shards if all(shard.exists() for shard in shards) else []
 
 
 def digest(folder: Path) -> str:

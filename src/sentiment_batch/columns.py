@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import collections
 from collections.abc import Sequence
 
 import pyarrow as pa
@@ -32,7 +33,8 @@ def find_text(schema: pa.Schema, chosen: Sequence[str] = (), sample: pa.RecordBa
         for name in chosen:
             _check_text(schema, name)
         return list(chosen)
-    once = [field for field in schema if schema.names.count(field.name) == 1]
+    counts = collections.Counter(schema.names)
+    once = [field for field in schema if counts[field.name] == 1]
     # A column of nothing but nulls has no type of its own; it is one of texts by its name alone.
     texts = [field.name for field in once if is_text(field.type) or _is_named_null(field)]
     for known in TEXT_NAMES:

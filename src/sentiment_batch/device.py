@@ -7,29 +7,18 @@ import os
 import platform
 import random
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import torch
 
 from sentiment_batch.errors import DeviceError, UsageError
+from sentiment_batch.records import Choice
 
 CPU_BATCH_TOKENS = 4_096
 """On a CPU larger batches gain nothing and leave the caches."""
 CUDA_BATCH_TOKENS_PER_GB = 1_024
 """Tokens of a 768-wide encoder per GB of the device's memory: far below what fits, well above what keeps it busy."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Choice:
-    """Something that was chosen, and why, for people to read."""
-
-    value: str
-    reason: str
-
-    def __str__(self) -> str:
-        return f"{self.value} ({self.reason})"
 
 
 def choose_device(name: str) -> Choice:
@@ -61,13 +50,15 @@ def bfloat16_reason(device: str) -> tuple[bool, str]:
     if device.startswith("cuda"):
         major, minor = torch.cuda.get_device_capability(device)
         return major >= 8, f"compute capability {major}.{minor}"
-    if not torch.ops.mkldnn._is_mkldnn_bf16_supported():
+    # Builds without oneDNN, as for a Mac, have no such question to ask.
+    onednn = torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call]
+    if not (onednn and torch.ops.mkldnn._is_mkldnn_bf16_supported()):
         return False, "this CPU has no bfloat16"
     if platform.machine().lower() in {"x86_64", "amd64"}:
         # oneDNN also says yes where it would only emulate bfloat16, slower than float32
         checks = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
-        known = [getattr(torch.cpu, check) for check in checks if hasattr(torch.cpu, check)]
-        return any(check() for check in known), "AVX-512 bfloat16 or AMX, as the CPU says"
+        found = any(getattr(torch.cpu, check)() for check in checks if hasattr(torch.cpu, check))
+        return found, "AVX-512 bfloat16 or AMX, as the CPU says"
     return True, "as oneDNN says of this CPU"
 
 
@@ -98,7 +89,7 @@ def batch_tokens(device: str, width: int) -> int:
 
 @contextlib.contextmanager
 def repeatable(seed: int, device: str) -> Iterator[None]:
-    """Seed every generator and choose deterministic kernels; all is as it was before when the block ends."""
+    """Seed every generator and choose deterministic kernels; both are as they were before when the block ends."""
     # cuBLAS reads this when its first handle is made; without it torch refuses deterministic matrix products
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     python_state, numpy_state = random.getstate(), np.random.get_state()
@@ -111,8 +102,9 @@ def repeatable(seed: int, device: str) -> Iterator[None]:
             random.seed(seed)
             np.random.seed(seed)
             torch.default_generator.manual_seed(seed)  # not torch.manual_seed: it would reseed every CUDA device too
-            if devices:
-                torch.cuda.manual_seed(seed)
+            for one in devices:
+                with torch.cuda.device(one):  # cuda.manual_seed seeds the current device, which may be another
+                    torch.cuda.manual_seed(seed)
             torch.use_deterministic_algorithms(True)
             # A guard for programs that read memory they never wrote; it costs a write of every new tensor
             guard.fill_uninitialized_memory = False

@@ -83,8 +83,8 @@ def reading_format(location: str, name: str | None = None) -> Format:
     Raises:
         UsageError: no format has that name, or none claims the location.
     """
-    if name is None and suffix_of(location) == "" and (os.path.isdir(location) or location.endswith("/")):
-        name = "parquet"  # a folder without an ending of its own is a data set
+    if name is None and suffix_of(location) == "" and (os.path.isdir(location) or location.endswith(("/", "*"))):
+        name = "parquet"  # a folder without an ending of its own is a data set, and so are several
     return _find("readers", location, name, "--input-format")
 
 

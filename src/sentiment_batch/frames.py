@@ -57,6 +57,9 @@ def annotate_frame(frame: Any, text_column: str | Sequence[str] | None, added: C
         InputError: it is no frame, or has no such column, or that holds no text.
         UsageError: a column has the name of an added one.
     """
+    narwhals = sys.modules.get("narwhals")
+    if narwhals is not None and isinstance(frame, narwhals.DataFrame):
+        return narwhals.from_native(annotate_frame(frame.to_native(), text_column, added, score), eager_only=True)
     chosen = names_of(text_column)
     if isinstance(frame, pa.RecordBatchReader):
         return _annotate_stream(frame, chosen, added, score)
@@ -144,7 +147,11 @@ class PolarsFrame:
     def table(self, columns: Sequence[str] | None = None, rows: int | None = None) -> pa.Table:
         """Without a copy where polars and Arrow agree."""
         frame = self._frame if rows is None else self._frame.head(rows)
-        return (frame if columns is None else frame.select(columns)).to_arrow()
+        try:
+            return (frame if columns is None else frame.select(columns)).to_arrow()
+        except pa.ArrowInvalid:  # a type that Arrow does not have, such as Int128; its values are not needed
+            names = self.names if columns is None else columns
+            return pa.table([_polars_column(frame[name]) for name in names], names=list(names))
 
     def with_columns(self, added: Added) -> Any:
         """The label becomes an Enum: polars' type for a fixed list of categories."""
@@ -216,9 +223,13 @@ def _pandas_column(series: Any, name: str, lenient: bool) -> pa.Array:
     """
     try:
         array = pa.array(series, from_pandas=True)
-        # A column of objects without any value, or of no rows, may be of any type, so it may be of text.
-        untyped = array.null_count == len(array) and (series.dtype == object or not len(array))
-        return pa.nulls(len(array), pa.large_string()) if untyped else array
+        # A column of objects without any value, or of no rows, may be of any type, so it may be of text. One of floats
+        # that are all NaN is what pandas makes of empty cells: of text if its name says so.
+        if array.null_count == len(array):
+            if series.dtype == object or not len(array):
+                return pa.nulls(len(array), pa.large_string())
+            return pa.nulls(len(array)) if pa.types.is_floating(array.type) else array
+        return array
     except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError, OverflowError, UnicodeEncodeError):
         pass
     values: list[str | None] = []
@@ -236,6 +247,14 @@ def _pandas_column(series: Any, name: str, lenient: bool) -> pa.Array:
             )
     texts = not lenient or any(isinstance(value, str) for value in series)
     return pa.array(values, pa.large_string()) if texts else pa.nulls(len(series))
+
+
+def _polars_column(series: Any) -> pa.Array | pa.ChunkedArray:
+    """One polars column as Arrow; nulls where Arrow has no such type."""
+    try:
+        return series.to_frame().to_arrow().column(0)
+    except pa.ArrowInvalid:
+        return pa.nulls(len(series), pa.float64())  # not of the null type, which a column of texts may have
 
 
 def _is_null(value: object) -> bool:

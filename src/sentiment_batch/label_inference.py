@@ -159,8 +159,8 @@ def _words(counts: Mapping[str, int], column: str) -> LabelMapping:
     labelled = sum(found.total() for found in classes.values())
     if len(classes) > MOST_CLASSES or 2 * labelled < sum(counts.values()) or not classes:
         raise InputError(
-            f"column {column!r} holds {len(spellings):,} different values, which are hardly labels. "
-            "Name the label column with --label-column."
+            f"column {column!r} holds {len(spellings):,} different values in {sum(counts.values()):,} rows, which are "
+            f"hardly labels: each needs {LEAST_ROWS} rows. Name their column with --label-column, or give more rows."
         )
     rank = {word: place for place, word in enumerate(ORDER)}
     known = all(word in rank for word in classes)

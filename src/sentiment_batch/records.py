@@ -4,6 +4,20 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+JSON_MARK = b"sentiment_batch.json"
+"""Metadata key of a text column whose values are JSON already; a reader sets it to `1` for a writer of JSON to see."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Choice:
+    """Something that was chosen, and why, for people to read."""
+
+    value: str
+    reason: str
+
+    def __str__(self) -> str:
+        return f"{self.value} ({self.reason})"
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Split:

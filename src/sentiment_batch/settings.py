@@ -110,6 +110,10 @@ class ScoreSettings:
             raise UsageError(f"--decimals is {self.decimals}; float32 has 0 to 7 of them.")
         if not self.prefix:
             raise UsageError("--prefix is empty; give the added columns a name, such as sentiment.")
+        if isinstance(self.labels, str):  # its characters would become the labels
+            raise UsageError(
+                f"labels is {self.labels!r}; from Python it takes a list, such as ['negative', 'positive']."
+            )
 
 
 def _at_least(value: int, least: int, option: str) -> None:

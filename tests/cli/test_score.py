@@ -192,3 +192,10 @@ def test_nothing_but_our_words_reaches_standard_error(table, tmp_path, tiny_mode
     out, err = run.communicate(timeout=120)
     assert (run.returncode, err) == (0, b"")
     assert out.decode().startswith("id,review,sentiment,sentiment_score\n007,")
+
+
+def test_a_column_named_twice_comes_out_once_and_no_name_at_all_is_refused(score, table, tmp_path):
+    score(table, tmp_path / "out.csv", "--columns", "id,id")
+    assert (tmp_path / "out.csv").read_text(encoding="utf-8").startswith("id,sentiment,sentiment_score\n")
+    for nothing in ("", ","):
+        failed(score(table, tmp_path / "other.csv", "--columns", nothing), "--columns names no column", code=2)

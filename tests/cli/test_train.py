@@ -49,6 +49,9 @@ def test_a_test_file_is_measured(train, reviews_csv):
 def test_an_existing_model_is_replaced_only_if_asked(train, reviews_csv, tmp_path):
     (tmp_path / "model").mkdir()
     (tmp_path / "model" / "mine").write_text("precious")
+    failed(train(reviews_csv), "model", "holds other things")
+    for name in ("config.json", "model.safetensors"):
+        (tmp_path / "model" / name).touch()
     failed(train(reviews_csv), "model", "--overwrite")
     assert (tmp_path / "model" / "mine").read_text() == "precious"
 
@@ -89,3 +92,10 @@ def test_a_mistake_is_one_line_and_leaves_nothing(train, reviews_csv, tmp_path, 
 def test_options_can_stand_in_the_environment(train, reviews_csv, monkeypatch):
     monkeypatch.setenv("SENTIMENT_BATCH_TRAIN_SEED", "-3")
     failed(train(reviews_csv), "--seed is -3", code=2)
+
+
+def test_files_that_are_not_split_need_no_group_column(train, reviews_csv, tmp_path):
+    held = tmp_path / "held.csv"
+    held.write_text("review,label\nfine,positive\npoor,negative\n", encoding="utf-8")
+    result = train(reviews_csv, "--group-column", "id", "--val-file", held, "--test-file", held)
+    assert result.exit_code == 0, result.stderr

@@ -363,3 +363,11 @@ def test_quotes_are_text_where_the_user_says_so(tmp_path):
         {"sentence": '"Great" movie', "label": "1"},
         {"sentence": '"never closed', "label": "0"},
     ]
+
+
+@pytest.mark.parametrize("line", ["sep=;", "SEP=,", '"sep=;"', "sep=\t"])
+def test_a_line_for_excel_above_the_header_is_named(tmp_path, line):
+    path = tmp_path / "export.csv"
+    path.write_text(f"{line}\r\nid;review\r\n1;good\r\n", encoding="utf-8")
+    with pytest.raises(InputError, match=r"a line for Excel.*Delete that line"):
+        CsvReader(str(path), ReadOptions())

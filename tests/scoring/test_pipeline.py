@@ -392,3 +392,22 @@ def test_progress_is_shown_unless_it_is_not_wanted(score, tmp_path, capsys, monk
     assert shown.out == ""
     score(tmp_path / "in.csv", tmp_path / "b.csv", quiet=True)
     assert capsys.readouterr() == ("", "")
+
+
+def test_the_rates_leave_out_the_loading_of_the_model_and_the_seconds_do_not(scorer, tmp_path, monkeypatch):
+    clock = [0.0]
+
+    def load():
+        clock[0] += 50
+        return scorer
+
+    def tick():
+        clock[0] += 0.001
+        return clock[0]
+
+    monkeypatch.setattr(pipeline.time, "perf_counter", tick)
+    write(tmp_path / "in.csv", pa.table({"text": ["good", "bad"]}))
+    job = Job(source=str(tmp_path / "in.csv"), destination=str(tmp_path / "out.csv"), quiet=True)
+    summary = score_table(job, load)
+    assert summary.seconds > 50
+    assert summary.rows_per_second > 10

@@ -8,10 +8,11 @@ import threading
 import numpy as np
 import pyarrow as pa
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sentiment_batch.errors import ModelError, UsageError
+from sentiment_batch.errors import DeviceError, ModelError, UsageError
 from sentiment_batch.scoring import windows as windows_module
 from sentiment_batch.scoring.scorer import Scorer
 from tests.conftest import WORDS
@@ -261,3 +262,31 @@ def test_a_setting_out_of_range_names_its_option(load, wrong):
 def test_a_model_that_is_not_there_is_said_so():
     with pytest.raises(ModelError, match="no model folder is at"):
         Scorer.load("./nowhere")
+
+
+def test_a_scorer_closed_between_two_windows_goes_on_and_stays_closed(load, monkeypatch):
+    monkeypatch.setattr(windows_module, "WINDOW_ROWS", 2)
+    texts = ["the film was great", "so bad", "dull", "fine", "warm"]
+    with Scorer.load(load().model, device="cpu", dtype="float32") as scorer:
+        stream = scorer.probabilities([pa.record_batch({"text": texts})], ["text"])
+        found = [next(stream)[1]]
+        scorer.close()
+        found += [part for _, part in stream]
+        assert scorer._loaded is None
+    assert np.array_equal(np.concatenate(found), probabilities(load(), texts))
+
+
+def test_a_scorer_can_be_shown_and_hashed(load):
+    with Scorer.load(load().model, device="cpu", dtype="float32") as scorer:
+        assert len(repr(scorer)) < 1_000
+        assert {scorer: 1}[scorer] == 1
+        assert scorer != load()
+
+
+def test_a_model_that_the_device_cannot_hold_is_an_error_with_its_cure(load, monkeypatch):
+    def full(*arguments):
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    monkeypatch.setattr("sentiment_batch.scoring.scorer.to_device", full)
+    with pytest.raises(DeviceError, match=r"memory of cpu does not hold .*Take a smaller model, or --device cpu"):
+        Scorer.load(load().model, device="cpu")

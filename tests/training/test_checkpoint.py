@@ -219,3 +219,24 @@ def test_discarding_removes_the_work_folder_only_if_no_state_was_saved(tmp_path)
     checkpoint.save(fill("x"), META, HISTORY)
     checkpoint.discard()
     assert checkpoint.best.exists()
+
+
+@pytest.mark.parametrize("there", ["nothing", "an empty folder", "a model"])
+def test_a_link_stays_and_what_it_points_to_becomes_the_model(tmp_path, there):
+    (tmp_path / "link").symlink_to(tmp_path / "disk")
+    if there != "nothing":
+        (tmp_path / "disk").mkdir()
+    if there == "a model":
+        fill("old")(tmp_path / "disk")
+    checkpoint = Checkpoint(tmp_path / "link", overwrite=True)
+    checkpoint.save(fill("new"), META, HISTORY)
+    checkpoint.publish()
+    assert (tmp_path / "link").is_symlink()
+    assert content(tmp_path / "disk")["model.safetensors"] == "new"
+
+
+def test_overwriting_is_not_offered_for_what_is_no_model(tmp_path):
+    (tmp_path / "notes").mkdir()
+    (tmp_path / "notes" / "notes.txt").write_text("precious")
+    with pytest.raises(OutputError, match=r"holds other things.*Name another --output\.$"):
+        Checkpoint(tmp_path / "notes", overwrite=False)

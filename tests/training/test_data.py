@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sentiment_batch.tokenise import Tokens
-from sentiment_batch.training.data import POOL_BATCHES, LengthGroupedBatches, PlannedBatches, Texts, loader
+from sentiment_batch.training.data import POOL_BATCHES, LengthGroupedBatches, Texts, loader
 
 LENGTHS = st.lists(st.integers(2, 64), min_size=1, max_size=300).map(lambda lengths: np.array(lengths, dtype=np.int64))
 
@@ -86,14 +86,8 @@ def test_the_parts_of_a_batch_make_up_the_whole(rows):
     assert batch.to("cpu").ids_BT.equal(batch.ids_BT)
 
 
-def test_validation_takes_every_text_once_longest_first_within_the_budget():
-    sampler = PlannedBatches(np.array([3, 9, 5, 2]), 10)
-    assert list(sampler) == [[1], [2, 0], [3]]
-    assert len(sampler) == 3
-
-
 def test_the_loader_gives_the_sampler_s_batches_collated():
     texts = texts_of([2, 4, 3, 1], codes=[0, 1, 2, 3])
-    batches = list(loader(texts, PlannedBatches(texts.tokens.lengths, 8), "cpu"))
+    batches = list(loader(texts, [[1, 2], [0, 3]], "cpu"))
     assert [batch.labels_B.tolist() for batch in batches] == [[1, 2], [0, 3]]
     assert batches[1].ids_BT.tolist() == [[1, 1], [4, 0]]

@@ -181,7 +181,7 @@ def test_in_bfloat16_the_loss_and_the_weights_stay_float32(batch_and, settings):
 
 def test_biases_and_norms_do_not_decay(learner):
     classifier, _ = learner()
-    groups = adamw(classifier, 1e-3, 0.3, "cpu").param_groups
+    groups = adamw(classifier, 1e-3, 0.3).param_groups
     names = {id(one): name for name, one in classifier.named_parameters()}
     decayed = {names[id(one)] for group in groups if group["weight_decay"] for one in group["params"]}
     assert {group["weight_decay"] for group in groups} == {0.3, 0.0}
@@ -319,3 +319,13 @@ def test_validation_measures_every_text_as_one_by_one_with_dropout_off(learner, 
     expected = functional.cross_entropy(torch.cat(logits), torch.from_numpy(data.codes))
     assert found.loss == pytest.approx(float(expected), rel=1e-5)
     assert found.rows == 23
+
+
+def test_validation_that_runs_out_of_memory_goes_on_in_halves(learner, settings, caplog):
+    classifier, texts = learner()
+    data = texts(["the film was " + "very " * (n % 5) + "good" for n in range(11)], [n % 2 for n in range(11)])
+    expected = validate(classifier, data, run_of(settings()))
+    small = LittleMemory(classifier, 3)
+    small.encoder = classifier.encoder
+    assert validate(small, data, run_of(settings())).loss == pytest.approx(expected.loss, rel=1e-5)
+    assert "redone in halves" in caplog.text

@@ -176,7 +176,10 @@ def test_stars_are_mapped_by_the_cut_points_given():
         (["a", "b"], [None, None], "no labels at all"),
         (["a", "b", "c"], ["pos"] * 3, "only 'pos'"),
         (["a", "b"], [5, 4], "only 'positive'"),
-        (["a", "a", "a", "a"], ["pos", "neg"] * 2, "too few different texts"),
+        (["a", "a", "a", "a"], ["pos", "neg"] * 2, r"too few different texts.*4 rows have a text with several labels"),
+        (["a", "b", "c"], ["pos", "pos", "neg"], r"only 'pos'.*beside 'neg', which is unknown or too rare"),
+        (["a", "b"], ["pos", "neg"], "2 different values in 2 rows.*give more rows"),
+        ([f"text {n}" for n in range(40)], ["LABEL_0", "LABEL_1"] * 20, "'LABEL_0', 'LABEL_1' say nothing"),
     ],
 )
 def test_rows_of_which_nothing_can_be_learned_are_refused_in_words(texts, labels, words):
@@ -212,3 +215,15 @@ def test_a_group_column_in_some_of_the_files_is_enough():
     training, validation = of(prepare(files, TrainSettings()))
     assert {text.split()[0] for text, _ in validation} == {"more"}
     assert len(training) + len(validation) == 80
+
+
+def test_a_limit_that_leaves_one_class_names_itself_as_the_cure():
+    rows = labelled([f"text {n}" for n in range(200)], ["pos"] * 198 + ["neg"] * 2)
+    with pytest.raises(InputError, match=r"only 'pos'.*Raise --limit\.$"):
+        prepare([rows], TrainSettings(limit=2))
+
+
+def test_labels_of_another_file_that_mean_nothing_here_name_the_file():
+    foreign = labelled(["a", "b"], ["red", "blue"], name="held.csv")
+    with pytest.raises(InputError, match=r"^held\.csv: .*--label-column"):
+        prepare([many()], TrainSettings(), val=foreign)

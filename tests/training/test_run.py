@@ -373,3 +373,13 @@ def test_the_progress_says_device_rate_and_lengths(train, reviews, caplog):
     for words in ("device: cpu (as asked); dtype: float32 (as asked)", "learning rate 0.001, for a 32-wide", "<- kept"):
         assert words in caplog.text
     assert "tokens per text: mean" in caplog.text
+
+
+def test_a_device_that_cannot_hold_the_optimiser_is_an_error_with_its_cure(train, reviews, monkeypatch, tmp_path):
+    def full(*arguments, **options):
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    monkeypatch.setattr(torch.optim.AdamW, "step", full)
+    with pytest.raises(DeviceError, match=r"of cpu does not hold the model and the optimiser's.*smaller --base, or"):
+        train(reviews())
+    assert not list(tmp_path.glob("*.training"))

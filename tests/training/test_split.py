@@ -133,3 +133,9 @@ def test_another_seed_holds_back_other_texts():
 def test_a_share_of_nothing_holds_nothing_back(groups):
     found = split(TEXTS[:10], [0, 1] * 5, groups, 0.0)
     assert (len(found.training), len(found.validation)) == (10, 0)
+
+
+def test_rows_with_an_empty_group_are_not_kept_together():
+    for nothing in ("", "  ", None, float("nan")):
+        found = split(list("abcdefghij"), [0, 1] * 5, [nothing] * 10, 0.3)
+        assert 0 < len(found.validation) < 10, repr(nothing)

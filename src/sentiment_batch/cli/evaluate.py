@@ -17,10 +17,8 @@ logger = logging.getLogger("sentiment_batch")
 @click.argument("labelled", metavar="LABELLED")
 @options.model
 @options.columns
-@click.option("--label-column", metavar="NAME", help="Column of the labels; found by itself where its name is usual.")
-@click.option(
-    "--stars", metavar="CUTS", help="2,4: up to 2 negative, 4 and more positive. Or negative=1-2,neutral=3,..."
-)
+@options.label_column
+@options.stars
 @options.device
 @options.reading
 @options.talking

@@ -13,6 +13,14 @@ from sentiment_batch.settings import DTYPES, LONG_TEXT
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 
+label_column = click.option(
+    "--label-column", metavar="NAME", help="Column of the labels; found by itself where its name is usual."
+)
+stars = click.option(
+    "--stars", metavar="CUTS", help="2,4: up to 2 negative, 4 and more positive. Or negative=1-2,neutral=3,..."
+)
+
+
 def columns(command: Command) -> Command:
     """`--text-column`."""
     return click.option(

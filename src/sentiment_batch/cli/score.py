@@ -73,6 +73,9 @@ def score(
         raise UsageError("--json and the table cannot both go to standard output. Name a file for OUT.")
     if limit is not None and limit < 0:
         raise UsageError(f"--limit is {limit}; it must be at least 0.")
+    keep = tuple(dict.fromkeys(name for name in columns.split(",") if name)) if columns is not None else ()
+    if columns is not None and not keep:
+        raise UsageError("--columns names no column. Name some, as in --columns id,review, or leave it out.")
     settings = options.score_settings(device, dtype, batch_tokens, max_length, long_text, labels)
     settings |= {"probabilities": probabilities, "prefix": prefix, "decimals": decimals}
     ScoreSettings(**settings)  # wrong settings are found before anything is opened
@@ -84,7 +87,7 @@ def score(
         source=source,
         destination=destination,
         text_columns=text_columns,
-        keep=tuple(name for name in columns.split(",") if name) if columns else (),
+        keep=keep,
         limit=limit,
         input_format=input_format,
         output_format=output_format,

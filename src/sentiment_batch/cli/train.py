@@ -18,11 +18,9 @@ DEFAULTS = TrainSettings()
 @click.option("-o", "--output", default=DEFAULT_MODEL_FOLDER, show_default=True, help="The model folder to make.")
 @click.option("--base", default=DEFAULTS.base, show_default=True, help="Hub id or folder of a DistilBERT, or minilm.")
 @options.columns
-@click.option("--label-column", metavar="NAME", help="Column of the labels; found by itself where its name is usual.")
+@options.label_column
 @click.option("--group-column", metavar="NAME", help="Rows of equal value here stay on one side of the split.")
-@click.option(
-    "--stars", metavar="CUTS", help="2,4: up to 2 negative, 4 and more positive. Or negative=1-2,neutral=3,..."
-)
+@options.stars
 @click.option("--val-file", metavar="FILE", help="Validate on this instead of a share of the reviews.")
 @click.option(
     "--val-size", type=float, default=DEFAULTS.val_size, show_default=True, help="Share held back to validate."
@@ -94,17 +92,17 @@ def train(
 
     check_replaceable(output, overwrite)
 
-    def read(location: str) -> inputs.Labelled:
+    def read(location: str, group: str | None = None) -> inputs.Labelled:
         how = ReadOptions(encoding=encoding, delimiter=delimiter, quotes=not no_quotes)
         reader = formats.open_reader(location, format=input_format, options=how)
         try:
             return inputs.read(
-                reader, location, text_columns=text_columns, label_column=label_column, group_column=group_column
+                reader, location, text_columns=text_columns, label_column=label_column, group_column=group
             )
         finally:
             reader.close()
 
-    tables = [read(location) for location in reviews]
+    tables = [read(location, group_column) for location in reviews]  # the others are not split
     val, test = (read(location) if location else None for location in (val_file, test_file))
     from sentiment_batch.training.run import train_labelled
 

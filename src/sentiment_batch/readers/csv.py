@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import csv
 import logging
+import re
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
@@ -120,6 +121,10 @@ class CsvReader:
         if header is None:
             raise InputError(
                 f"{self._name} is empty, not even a header. Give a CSV whose first line names the columns."
+            )
+        if re.fullmatch("sep=.?", header[0], re.IGNORECASE) and not any(header[1:]):
+            raise InputError(
+                f"{self._name} begins with a line for Excel that names the delimiter, not columns. Delete that line."
             )
         return header
 

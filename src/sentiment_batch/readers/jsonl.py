@@ -18,7 +18,7 @@ from sentiment_batch.readers.names import distinct
 from sentiment_batch.readers.signatures import refuse_foreign
 from sentiment_batch.readers.source import Source
 from sentiment_batch.readers.text import Lines, encoding_of, open_text, undecodable
-from sentiment_batch.records import Split
+from sentiment_batch.records import JSON_MARK, Split
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("sentiment_batch")
 
-JSON_TEXT = {b"sentiment_batch.json": b"1"}
+JSON_TEXT = {JSON_MARK: b"1"}
 """Metadata of a field whose strings are JSON, to be written to JSON lines as they are."""
 MOST_COLUMNS = 10_000
 """More different keys than this are data, not the names of columns."""

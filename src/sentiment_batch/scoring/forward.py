@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 import torch
@@ -14,19 +14,36 @@ from sentiment_batch.errors import DeviceError
 
 if TYPE_CHECKING:
     from sentiment_batch.assemble import Floats
-    from sentiment_batch.model import Loaded
     from sentiment_batch.tokenise import Tokens
 
 logger = logging.getLogger("sentiment_batch")
 
 
+class Model(Protocol):
+    """What gives logits: `model.Loaded` when scoring, the classifier under way when training."""
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """The K labels."""
+        ...
+
+    @property
+    def pad_id(self) -> int:
+        """What fills up the shorter segments of a batch."""
+        ...
+
+    def logits(self, ids_BT: torch.Tensor, mask_BT: torch.Tensor | None) -> torch.Tensor:
+        """Logits (B, K) in float32; the mask is true where a token is, None where all are."""
+        ...
+
+
 def forward(
-    loaded: Loaded, tokens: Tokens, device: str, budget: int, on_tokens: Callable[[int], object] | None = None
+    model: Model, tokens: Tokens, device: str, budget: int, on_tokens: Callable[[int], object] | None = None
 ) -> Floats:
     """Logits (S, K) of the S segments of `tokens`.
 
     Args:
-        loaded: the model, on `device`.
+        model: on `device`.
         tokens: the segments.
         device: where the model is.
         budget: tokens per batch, padding included.
@@ -35,21 +52,21 @@ def forward(
     Raises:
         DeviceError: one text alone does not fit into the device's memory.
     """
-    logits_SK = np.empty((len(tokens.offsets) - 1, len(loaded.labels)), dtype=np.float32)
+    logits_SK = np.empty((len(tokens.offsets) - 1, len(model.labels)), dtype=np.float32)
     for rows in plan(tokens.lengths, budget):
-        logits_SK[rows] = _batch(loaded, tokens, rows, device)
+        logits_SK[rows] = _batch(model, tokens, rows, device)
         if on_tokens is not None:
             on_tokens(int(tokens.lengths[rows].sum()))
     return logits_SK
 
 
-def _batch(loaded: Loaded, tokens: Tokens, rows: Rows, device: str) -> Floats:
+def _batch(model: Model, tokens: Tokens, rows: Rows, device: str) -> Floats:
     """Logits (B, K) of one batch; out of memory, it is halved and redone, and nothing else changes."""
     try:
-        ids, mask = pad(tokens, rows, loaded.pad_id)
-        ids_BT = torch.from_numpy(ids).to(device, non_blocking=True)
-        mask_BT = None if mask.all() else torch.from_numpy(mask).to(device, non_blocking=True)
-        result: Floats = loaded.logits(ids_BT, mask_BT).cpu().numpy()  # the one copy back of this batch
+        ids, mask = pad(tokens, rows, model.pad_id)
+        ids_BT = torch.from_numpy(ids).to(device)
+        mask_BT = None if mask.all() else torch.from_numpy(mask).to(device)
+        result: Floats = model.logits(ids_BT, mask_BT).cpu().numpy()  # the one copy back of this batch
         return result
     except torch.OutOfMemoryError as error:
         if len(rows) == 1:
@@ -59,5 +76,5 @@ def _batch(loaded: Loaded, tokens: Tokens, rows: Rows, device: str) -> Floats:
             ) from error
     torch.cuda.empty_cache()
     half = len(rows) // 2
-    logger.warning("out of memory: a batch of %s texts is redone in halves; --batch-tokens can be smaller", len(rows))
-    return np.concatenate([_batch(loaded, tokens, rows[:half], device), _batch(loaded, tokens, rows[half:], device)])
+    logger.warning("out of memory: a batch of %s texts is redone in halves, with the same result", len(rows))
+    return np.concatenate([_batch(model, tokens, rows[:half], device), _batch(model, tokens, rows[half:], device)])

@@ -60,8 +60,11 @@ class Summary:
     labels: dict[str, int]
     """Rows of each label."""
     seconds: float
+    """In all, from the first look at the input; loading the model is part of it."""
     rows_per_second: float
+    """From when the model is loaded, the writing included."""
     tokens_per_second: float
+    """Likewise."""
     model: str
     device: str
     device_reason: str
@@ -105,6 +108,7 @@ def score_table(job: Job, load: Callable[[], Scorer]) -> Summary:
         texts = text_columns_of(reader, job.text_columns)
         kept = _kept(reader.schema, job.keep)
         scorer = load()
+        loaded = time.perf_counter()
         scorer.added.check(kept)
         places = _places(reader.schema, job.keep)
         inputs = [reader.schema.field(place) for place in places]
@@ -126,7 +130,7 @@ def score_table(job: Job, load: Callable[[], Scorer]) -> Summary:
         except BaseException:
             writer.abort()
             raise
-    return _summary(job, scorer, before, tally, tuple(texts), time.perf_counter() - started)
+    return _summary(job, scorer, before, tally, tuple(texts), (started, loaded, time.perf_counter()))
 
 
 def _output_format(job: Job) -> str:
@@ -198,8 +202,15 @@ def _progress(reader: Reader, job: Job) -> Any:
 
 
 def _summary(
-    job: Job, scorer: Scorer, before: Any, tally: dict[str, int], texts: tuple[str, ...], seconds: float
+    job: Job,
+    scorer: Scorer,
+    before: Any,
+    tally: dict[str, int],
+    texts: tuple[str, ...],
+    times: tuple[float, float, float],
 ) -> Summary:
+    """What happened, by the scorer's counts `before` and now; `times` are those of the start, the model and the end."""
+    started, loaded, ended = times
     counts = scorer.counts
     rows, tokens = counts.rows - before.rows, counts.tokens - before.tokens
     return Summary(
@@ -210,9 +221,9 @@ def _summary(
         repeated=counts.repeated - before.repeated,
         cut=counts.cut - before.cut,
         labels=tally,
-        seconds=round(seconds, 3),
-        rows_per_second=round(rows / seconds, 1),
-        tokens_per_second=round(tokens / seconds, 1),
+        seconds=round(ended - started, 3),
+        rows_per_second=round(rows / (ended - loaded), 1),
+        tokens_per_second=round(tokens / (ended - loaded), 1),
         model=scorer.model,
         device=scorer.device.value,
         device_reason=scorer.device.reason,

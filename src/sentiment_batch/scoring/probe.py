@@ -15,8 +15,9 @@ import torch
 
 from sentiment_batch.assemble import combine, softmax
 from sentiment_batch.cache import cache_folder, write_text
-from sentiment_batch.device import Choice, bfloat16_reason
+from sentiment_batch.device import bfloat16_reason
 from sentiment_batch.errors import UsageError
+from sentiment_batch.records import Choice
 from sentiment_batch.scoring.forward import forward
 
 if TYPE_CHECKING:
@@ -65,7 +66,8 @@ def to_device(loaded: Loaded, tokeniser: Tokeniser, digest: str, device: str, na
 def _probe(reference: Loaded, tokeniser: Tokeniser, digest: str, device: str) -> tuple[int, float]:
     """How many labels flip in bfloat16, and the largest change of a probability; remembered in the cache."""
     kind = torch.cuda.get_device_name(device) if device.startswith("cuda") else torch.backends.cpu.get_cpu_capability()
-    key = re.sub(r"[^\w.+-]+", "-", f"{kind}-torch{torch.__version__}-{tokeniser.policy.max_length}")
+    policy = tokeniser.policy
+    key = re.sub(r"[^\w.+-]+", "-", f"{kind}-torch{torch.__version__}-{policy.max_length}-{policy.long_text}")
     path = cache_folder() / "probes" / digest[:32] / f"{key}.json"
     try:
         known = json.loads(path.read_text(encoding="utf-8"))

@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
+import torch
 
 from sentiment_batch import assemble, bases
-from sentiment_batch.device import Choice, batch_tokens, choose_device
-from sentiment_batch.errors import ModelError, UsageError
+from sentiment_batch.device import batch_tokens, choose_device
+from sentiment_batch.errors import DeviceError, ModelError, UsageError
 from sentiment_batch.inputs import is_blank
 from sentiment_batch.model import Loaded, load_classifier
 from sentiment_batch.scoring.forward import forward
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     import numpy.typing as npt
+
+    from sentiment_batch.records import Choice
 
 logger = logging.getLogger("sentiment_batch")
 
@@ -58,7 +61,7 @@ class _Ready:
     tokens: Tokens
 
 
-@dataclass(kw_only=True, slots=True)
+@dataclass(kw_only=True, slots=True, eq=False)
 class Scorer:
     """A model that scores; open it with `Scorer.load`, close it with `with` or `close()`.
 
@@ -73,10 +76,10 @@ class Scorer:
     """The folder or Hub id it was loaded from."""
     settings: ScoreSettings
     counts: Counts = field(default_factory=Counts)
-    _loaded: Loaded | None = None
-    _tokeniser: Tokeniser | None = None
-    _device: Choice | None = None
-    _dtype: Choice | None = None
+    _loaded: Loaded | None = field(default=None, init=False, repr=False)
+    _tokeniser: Tokeniser | None = field(default=None, init=False, repr=False)
+    _device: Choice | None = field(default=None, init=False, repr=False)
+    _dtype: Choice | None = field(default=None, init=False, repr=False)
 
     @classmethod
     def load(cls, model: str, **settings: Any) -> Scorer:
@@ -103,9 +106,13 @@ class Scorer:
         policy = _policy(self.settings, loaded)
         own = bool(loaded.meta and loaded.meta["text"].get("special_tokens_as_text"))
         self._tokeniser = Tokeniser(loaded.backend, policy, special_as_text=own)
-        self._loaded, self._dtype = to_device(
-            loaded, self._tokeniser, bases.digest(folder), device.value, self.settings.dtype
-        )
+        digest = bases.digest(folder)
+        try:
+            self._loaded, self._dtype = to_device(loaded, self._tokeniser, digest, device.value, self.settings.dtype)
+        except torch.OutOfMemoryError as error:
+            raise DeviceError(
+                f"the memory of {device.value} does not hold {self.model}. Take a smaller model, or --device cpu."
+            ) from error
         self._device = device
 
     @property
@@ -174,17 +181,19 @@ class Scorer:
         Yields:
             Runs of rows, in order, each with its probabilities (n, K), unrounded; NaN where a row has no text.
         """
+        # Held here: the caller may close this scorer between two windows, and must not find it open again.
+        loaded, device, dtype, budget = self.loaded, self.device.value, self.dtype.value, self.budget
         started = time.perf_counter()
         for ready in self._ahead(windows(batches, text_columns)):
-            logits = forward(self.loaded, ready.tokens, self.device.value, self.budget, _telling(on_rows, ready))
+            logits = forward(loaded, ready.tokens, device, budget, _telling(on_rows, ready))
             distinct = assemble.softmax(assemble.combine(logits, ready.tokens.owners, ready.tokens.lengths))
             if not np.isfinite(distinct).all():
                 raise ModelError(
                     f"{self.model} gives scores that are no numbers: its weights are damaged, or too large for "
-                    f"{self.dtype.value}. Try --dtype float32, or another model."
+                    f"{dtype}. Try --dtype float32, or another model."
                 )
             # One more row of NaN, which the rows without a text (-1) pick.
-            padded = np.concatenate([distinct, np.full((1, len(self.labels)), np.nan, dtype=np.float32)])
+            padded = np.concatenate([distinct, np.full((1, len(loaded.labels)), np.nan, dtype=np.float32)])
             result = padded[ready.rows]
             self._count(ready, time.perf_counter() - started)
             start = 0
@@ -210,8 +219,7 @@ class Scorer:
 
     def _ahead(self, stream: Iterable[Window]) -> Iterator[_Ready]:
         """Tokenise one window beside the device while it works on the one before."""
-        assert self.loaded
-        tokeniser = self._tokeniser  # held here: the caller may close this scorer between two windows
+        tokeniser = self._tokeniser
         assert tokeniser is not None
         with ThreadPoolExecutor(max_workers=1, thread_name_prefix="tokenise") as executor:
             waiting = None

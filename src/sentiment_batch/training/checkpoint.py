@@ -32,6 +32,8 @@ class Checkpoint:
 
     def __init__(self, output: str | Path, *, overwrite: bool) -> None:
         self.output = Path(output).expanduser()
+        if self.output.is_symlink():  # a link stays: what it points to is made or replaced
+            self.output = Path(os.path.realpath(self.output))
         if not self.output.name:
             raise OutputError(f"{output} cannot be a model folder. Name a new folder with --output.")
         self.work = self.output.with_name(self.output.name + ".training")
@@ -115,16 +117,16 @@ def check_replaceable(folder: str | Path, overwrite: bool) -> None:
         OutputError: a file is there, a model without `overwrite`, or a folder that holds other things.
     """
     output = Path(folder).expanduser()
-    if not output.exists() and not output.is_symlink():
+    if not output.exists():
         return
     if not output.is_dir():
         raise OutputError(f"{output} is a file; a model is a folder. Name another with --output.")
     if not any(output.iterdir()):
         return
-    if not overwrite:
-        raise OutputError.exists(str(output))
     if not (output / "config.json").exists() or not any(output.glob("*.safetensors")):
         raise OutputError(f"{output} holds other things than a model, so it is not replaced. Name another --output.")
+    if not overwrite:
+        raise OutputError.exists(str(output))
 
 
 @contextlib.contextmanager
@@ -145,7 +147,7 @@ def _failures_named(path: Path) -> Iterator[None]:
 
 def _sync(folder: Path) -> None:
     for path in folder.iterdir():
-        with path.open("rb") as file:
+        with path.open("rb+") as file:  # Windows syncs only what is open for writing
             os.fsync(file.fileno())
     _sync_folder(folder)
 

@@ -10,7 +10,7 @@ import numpy.typing as npt
 import torch
 from torch.utils.data import DataLoader, Dataset, Sampler
 
-from sentiment_batch.batching import pad, plan
+from sentiment_batch.batching import pad
 
 if TYPE_CHECKING:
     from sentiment_batch.tokenise import Tokens
@@ -44,7 +44,7 @@ class Texts(Dataset[int]):
     def __init__(self, tokens: Tokens, codes: npt.NDArray[np.int64], pad_id: int) -> None:
         self.tokens = tokens
         self.codes = codes
-        self._pad_id = pad_id
+        self.pad_id = pad_id
 
     def __len__(self) -> int:
         return len(self.codes)
@@ -55,7 +55,7 @@ class Texts(Dataset[int]):
     def collate(self, rows: list[int]) -> Batch:
         """The texts `rows` as one padded batch, cut out of the flat arrays in one step."""
         places = np.array(rows, dtype=np.int64)
-        ids, mask = pad(self.tokens, places, self._pad_id)
+        ids, mask = pad(self.tokens, places, self.pad_id)
         return Batch(
             torch.from_numpy(ids),
             None if mask.all() else torch.from_numpy(mask),
@@ -91,19 +91,6 @@ class LengthGroupedBatches(Sampler[list[int]]):
             rows = rows[np.argsort(-self._lengths[rows], kind="stable")]
             batches += [rows[at : at + self._batch_size].tolist() for at in range(0, len(rows), self._batch_size)]
         yield from (batches[place] for place in generator.permutation(len(batches)))
-
-
-class PlannedBatches(Sampler[list[int]]):
-    """Every text once, longest first, cut by a token budget: for validation, where order means nothing."""
-
-    def __init__(self, lengths: npt.NDArray[np.int64], budget: int) -> None:
-        self._batches = [rows.tolist() for rows in plan(lengths, budget)]
-
-    def __len__(self) -> int:
-        return len(self._batches)
-
-    def __iter__(self) -> Iterator[list[int]]:
-        return iter(self._batches)
 
 
 def loader(texts: Texts, batches: Sampler[list[int]], device: str) -> DataLoader[Any]:

@@ -7,11 +7,10 @@ import logging
 import math
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import torch
 from torch.nn import functional
 from tqdm import tqdm
@@ -20,7 +19,8 @@ from sentiment_batch import metrics
 from sentiment_batch.assemble import softmax
 from sentiment_batch.device import batch_tokens
 from sentiment_batch.errors import DeviceError
-from sentiment_batch.training.data import Batch, LengthGroupedBatches, PlannedBatches, Texts, loader
+from sentiment_batch.scoring.forward import forward
+from sentiment_batch.training.data import Batch, LengthGroupedBatches, Texts, loader
 
 if TYPE_CHECKING:
     from sentiment_batch.model import SentimentClassifier
@@ -93,7 +93,7 @@ def fit(
     sampler = LengthGroupedBatches(training.tokens.lengths, settings.batch_size, settings.seed)
     batches = loader(training, sampler, run.device)
     steps = settings.epochs * len(sampler)
-    optimiser = adamw(classifier, run.learning_rate, settings.weight_decay, run.device)
+    optimiser = adamw(classifier, run.learning_rate, settings.weight_decay)
     schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, warmup_then_decay(steps, settings.warmup))
     validate_at = validation_steps(len(sampler))
     micro = MicroBatches(classifier, run)
@@ -114,6 +114,7 @@ def fit(
                 bar.update()
                 if within not in validate_at:
                     continue
+                bar.set_postfix_str("validating")
                 measured = validate(classifier, validation, run)
                 entry = Progress(
                     epoch=round(epoch + within / len(sampler), 3),
@@ -132,9 +133,6 @@ def fit(
                 if entry.best:
                     on_best(entry)
                 if _stops(history, settings.patience):
-                    logger.info(
-                        "stopped early: no better validation loss in the last %s validations", settings.patience
-                    )
                     return history
     return history
 
@@ -175,22 +173,21 @@ class MicroBatches:
     def _attempt(self, batch: Batch) -> torch.Tensor:
         self._classifier.train()
         weights = self._run.class_weights
-        labels_B = batch.labels_B.to(self._run.device)
-        total = weights[labels_B].sum() if weights is not None else torch.tensor(float(len(labels_B)))
+        batch = batch.to(self._run.device)
+        total = len(batch.labels_B) if weights is None else weights[batch.labels_B].sum()
         loss = torch.zeros((), device=self._run.device)
-        for at in range(0, len(labels_B), self.rows):
-            part = batch.part(at, at + self.rows).to(self._run.device)
+        for at in range(0, len(batch.labels_B), self.rows):
+            part = batch.part(at, at + self.rows)
             with precision(self._run):
                 logits_BK = self._classifier(part.ids_BT, part.mask_BT)
-            part_loss = functional.cross_entropy(
-                logits_BK.float(), part.labels_B, weight=weights, reduction="sum"
-            ) / total.to(self._run.device)
+            summed = functional.cross_entropy(logits_BK.float(), part.labels_B, weight=weights, reduction="sum")
+            part_loss = summed / total
             part_loss.backward()  # type: ignore[no-untyped-call]
             loss += part_loss.detach()
         return loss
 
 
-def adamw(classifier: SentimentClassifier, learning_rate: float, weight_decay: float, device: str) -> torch.optim.AdamW:
+def adamw(classifier: SentimentClassifier, learning_rate: float, weight_decay: float) -> torch.optim.AdamW:
     """AdamW with decay on matrices only: biases and norms, which are vectors, are not shrunk."""
     parameters = list(classifier.parameters())
     groups = [
@@ -219,16 +216,30 @@ def validation_steps(steps_per_epoch: int) -> set[int]:
 
 
 def validate(classifier: SentimentClassifier, texts: Texts, run: Run) -> metrics.Metrics:
-    """Measure the classifier on `texts`, with dropout off."""
+    """Measure the classifier on `texts`, with dropout off, in batches as they are scored later.
+
+    Raises:
+        DeviceError: one text alone does not fit into the device's memory.
+    """
     classifier.eval()
     budget = batch_tokens(run.device, classifier.encoder.config.dim)
-    sampler = PlannedBatches(texts.tokens.lengths, budget)
-    logits_NK = np.empty((len(texts), len(run.labels)), dtype=np.float32)
-    with torch.inference_mode(), precision(run):
-        for rows, batch in zip(sampler, loader(texts, sampler, run.device), strict=True):
-            on_device = batch.to(run.device)
-            logits_NK[rows] = classifier(on_device.ids_BT, on_device.mask_BT).float().cpu().numpy()
+    logits_NK = forward(_UnderWay(classifier, run, texts.pad_id), texts.tokens, run.device, budget)
     return metrics.measure(softmax(logits_NK), texts.codes, run.labels)
+
+
+class _UnderWay:
+    """A classifier that is being trained, as `forward` wants a model."""
+
+    def __init__(self, classifier: SentimentClassifier, run: Run, pad_id: int) -> None:
+        self._classifier = classifier
+        self._run = run
+        self.labels = run.labels
+        self.pad_id = pad_id
+
+    def logits(self, ids_BT: torch.Tensor, mask_BT: torch.Tensor | None) -> torch.Tensor:
+        with torch.inference_mode(), precision(self._run):
+            logits: torch.Tensor = self._classifier(ids_BT, mask_BT)
+        return logits.float()
 
 
 def precision(run: Run) -> contextlib.AbstractContextManager[Any]:
@@ -245,14 +256,15 @@ def is_best(loss: float, history: list[Progress]) -> bool:
 
 def _stops(history: list[Progress], patience: int | None) -> bool:
     since_best = next((n for n, entry in enumerate(reversed(history)) if entry.best), len(history))
-    return patience is not None and since_best >= patience
+    if patience is None or since_best < patience:
+        return False
+    logger.info("stopped early: no better validation loss in the last %s validations", patience)
+    return True
 
 
-@contextlib.contextmanager
-def _bar(steps: int, quiet: bool) -> Iterator[Any]:
+def _bar(steps: int, quiet: bool) -> Any:
     interval = 0.2 if sys.stderr.isatty() else 10.0
-    with tqdm(total=steps, desc="training", unit="step", disable=quiet, mininterval=interval, file=sys.stderr) as bar:
-        yield bar
+    return tqdm(total=steps, desc="training", unit="step", disable=quiet, mininterval=interval)
 
 
 def _tell(bar: Any, entry: Progress) -> None:

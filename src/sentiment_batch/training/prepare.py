@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import logging
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -18,7 +19,7 @@ from sentiment_batch.label_inference import for_file, infer
 from sentiment_batch.training.split import assign
 
 if TYPE_CHECKING:
-    from sentiment_batch.labels import LabelMapping
+    from sentiment_batch.labels import Encoded, LabelMapping
     from sentiment_batch.settings import TrainSettings
 
 logger = logging.getLogger("sentiment_batch")
@@ -70,7 +71,7 @@ def prepare(
     )
     usable = _sample(usable, [text for text, _ in pooled], settings)
     texts, codes = [pooled[row][0] for row in usable], encoded.codes[usable]
-    _check_classes(codes, mapping)
+    _check_classes(codes, mapping, encoded, sampled=len(usable) < int((encoded.codes >= 0).sum()))
     keys = [fingerprint(text, settings.seed) for text in texts]
     split = assign(keys, codes, [groups[row] for row in usable] if groups else None, 0.0 if val else settings.val_size)
     training = Rows(texts=[texts[row] for row in split.training], codes=codes[split.training])
@@ -83,7 +84,10 @@ def prepare(
     mapping, training, validation, tested = _without_empty_classes(mapping, training, validation, tested)
     if len(mapping.labels) < 2 or not len(validation.codes):
         what = "texts or groups" if groups else "texts"
-        raise InputError(f"too few different {what} to hold some back for validation. Give more rows, or a --val-file.")
+        odd = f" ({len(split.conflicting):,} rows have a text with several labels)" if len(split.conflicting) else ""
+        raise InputError(
+            f"too few different {what} to hold some back for validation{odd}. Give more rows, or a --val-file."
+        )
     summary = {
         "sources": [one.name for one in reviews],
         "training_rows": len(training.codes),
@@ -120,18 +124,25 @@ def _sample(usable: list[int], texts: list[str], settings: TrainSettings) -> lis
     return sorted(usable, key=lambda row: fingerprint(texts[row], settings.seed + 1))[: settings.limit]
 
 
-def _check_classes(codes: npt.NDArray[np.int64], mapping: LabelMapping) -> None:
+def _check_classes(codes: npt.NDArray[np.int64], mapping: LabelMapping, encoded: Encoded, *, sampled: bool) -> None:
+    if all(re.fullmatch(r"LABEL_\d+", label) for label in mapping.labels):  # no model is loaded that calls them so
+        raise InputError(
+            f"the labels {listed(mapping.labels)} say nothing. Give them names in the table, and train then."
+        )
     present = [mapping.labels[code] for code in np.unique(codes)]
     if len(present) < 2:
         what = f"only {present[0]!r}" if present else "no label that is known"
-        raise InputError(
-            f"the labels hold {what} (read as {mapping}); a classifier needs two. Check --label-column and --stars."
-        )
+        rare = f", beside {listed(encoded.unknown, 5)}, which is unknown or too rare" if encoded.unknown else ""
+        cure = "Raise --limit." if sampled else "Check --label-column and --stars, or give more rows."
+        raise InputError(f"the labels hold {what} (read as {mapping}){rare}; a classifier needs two. {cure}")
 
 
 def _rows_of(file: Labelled, mapping: LabelMapping, stars: str | None) -> Rows:
     """The rows of a validation or test file, under the mapping of the training file."""
-    own = for_file(mapping, mapping.labels, file.labels, file.label_column, stars)
+    try:
+        own = for_file(mapping, mapping.labels, file.labels, file.label_column, stars)
+    except InputError as error:
+        raise InputError(f"{file.name}: {error}") from error
     encoded = own.encode(file.labels)
     left_out = int((encoded.codes < 0).sum())
     if left_out:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import importlib.metadata
 import logging
 import platform
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,8 +16,8 @@ import numpy as np
 import torch
 
 from sentiment_batch import bases, metrics, model
-from sentiment_batch.device import Choice, choose_device, repeatable, training_dtype
-from sentiment_batch.errors import UsageError
+from sentiment_batch.device import choose_device, repeatable, training_dtype
+from sentiment_batch.errors import DeviceError, UsageError
 from sentiment_batch.report import history_table
 from sentiment_batch.tokenise import TextPolicy, Tokeniser
 from sentiment_batch.training.checkpoint import Checkpoint
@@ -26,6 +27,7 @@ from sentiment_batch.training.prepare import Prepared, Rows, prepare
 
 if TYPE_CHECKING:
     from sentiment_batch.inputs import Labelled
+    from sentiment_batch.records import Choice
     from sentiment_batch.settings import TrainSettings
 
 logger = logging.getLogger("sentiment_batch")
@@ -93,13 +95,25 @@ def train_labelled(
     folder = bases.resolve(settings.base)
     checkpoint = Checkpoint(output, overwrite=overwrite)
     try:
-        with repeatable(settings.seed, device.value):
+        with repeatable(settings.seed, device.value), _memory_named(device.value):
             return _train(data, folder, checkpoint, settings, device, dtype, quiet)
     except BaseException:
         checkpoint.discard()
         if checkpoint.best.exists():
             logger.warning("the best state so far is kept in %s; it can be scored with", checkpoint.best)
         raise
+
+
+@contextlib.contextmanager
+def _memory_named(device: str) -> Iterator[None]:
+    """Smaller batches cannot help where the weights, their gradients and the optimiser's state do not fit."""
+    try:
+        yield
+    except torch.OutOfMemoryError as error:
+        raise DeviceError(
+            f"the memory of {device} does not hold the model and the optimiser's state. Take a smaller --base, or "
+            "--device cpu."
+        ) from error
 
 
 def _train(

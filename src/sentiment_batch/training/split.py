@@ -71,8 +71,9 @@ def _units(keys: Sequence[bytes], groups: Sequence[object] | None) -> list[list[
         from scipy.sparse import coo_array
         from scipy.sparse.csgraph import connected_components
 
-        # A row without a group is a group of its own.
-        names = [("row", row) if group is None else ("group", str(group)) for row, group in enumerate(groups)]
+        # A row without a group is a group of its own; in a CSV that is an empty cell, in other tables null or NaN.
+        written = [None if group is None or group != group else str(group).strip() for group in groups]
+        names = [("group", group) if group else ("row", row) for row, group in enumerate(written)]
         nodes: dict[tuple[str, object], int] = {}
         places = np.array([len(numbers) + nodes.setdefault(name, len(nodes)) for name in names], dtype=np.int64)
         size = len(numbers) + len(nodes)

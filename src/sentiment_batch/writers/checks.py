@@ -11,9 +11,6 @@ from sentiment_batch.errors import OutputError
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-JSON_MARK = b"sentiment_batch.json"
-"""Metadata key of a text column whose values are JSON already."""
-
 
 def refuse(schema: pa.Schema, cannot: Callable[[pa.Field], str | None], format: str, instead: str) -> None:
     """Raise for the first column that `cannot` gives a reason against.

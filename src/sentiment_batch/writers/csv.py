@@ -15,13 +15,11 @@ import pyarrow.compute as pc
 from sentiment_batch.errors import OutputError, UsageError
 from sentiment_batch.writers.checks import not_text, refuse
 from sentiment_batch.writers.json_text import json_text
+from sentiment_batch.writers.lines import ROWS_AT_ONCE, write_text
 from sentiment_batch.writers.text import TEXT, constant, decoded, joined, scalar_text
 
 if TYPE_CHECKING:
     from sentiment_batch.records import WriteOptions
-
-ROWS_AT_ONCE = 8192
-"""Bounds the memory for the text of a batch."""
 
 
 class CsvEncoder:
@@ -84,15 +82,3 @@ def _text(column: pa.Array, field: pa.Field) -> pa.Array:
     if pa.types.is_nested(plain.type):
         return pc.if_else(plain.is_valid(), json_text(plain, field), pa.scalar(None, TEXT))
     return scalar_text(plain, field.name)
-
-
-def write_text(stream: BinaryIO, lines: pa.Array) -> None:
-    """Write the texts one after the other, straight from Arrow's memory.
-
-    Args:
-        stream: takes the bytes.
-        lines: `TEXT` without nulls, as a compute function made it; its bytes lie in one piece.
-    """
-    size = pc.sum(pc.binary_length(lines)).as_py() or 0
-    if size:
-        stream.write(lines.buffers()[2].slice(0, size))

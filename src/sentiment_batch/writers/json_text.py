@@ -8,7 +8,7 @@ from functools import reduce
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from sentiment_batch.writers.checks import JSON_MARK
+from sentiment_batch.records import JSON_MARK
 from sentiment_batch.writers.text import TEXT, constant, decoded, is_text, joined, scalar_text
 
 _CONTROL = {chr(code): json.dumps(chr(code))[1:-1] for code in range(0x20)}

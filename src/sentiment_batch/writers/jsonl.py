@@ -12,8 +12,8 @@ import pyarrow as pa
 
 from sentiment_batch.errors import OutputError
 from sentiment_batch.writers.checks import not_text, refuse, repeated_name
-from sentiment_batch.writers.csv import ROWS_AT_ONCE, write_text
 from sentiment_batch.writers.json_text import json_text, object_text
+from sentiment_batch.writers.lines import ROWS_AT_ONCE, write_text
 from sentiment_batch.writers.text import constant
 
 if TYPE_CHECKING:
