@@ -33,7 +33,7 @@ demo: $(VENV)/.package
 	rm -rf .demo
 	$(BIN)/sentiment-batch train sample_data/reviews.csv --base minilm --test-file sample_data/holdout.csv --output .demo/sentiment-model
 	$(BIN)/sentiment-batch score sample_data/unlabelled.parquet .demo/scored.parquet --model .demo/sentiment-model
-	@$(BIN)/python -c "import pandas as pd; pd.options.display.width = 120; print(); print(pd.read_parquet('.demo/scored.parquet', columns=['id', 'review', 'sentiment', 'sentiment_score']).head(10).to_string(max_colwidth=60))"
+	@$(BIN)/python -c "import pandas as pd; pd.options.display.width = 120; print(); print(pd.read_parquet('.demo/scored.parquet', columns=['id', 'review', 'sentiment', 'sentiment_score']).head(10).to_string(index=False, max_colwidth=60))"
 	@echo; echo "The two commands above did it. The model is in .demo/sentiment-model, the table in .demo/scored.parquet."
 
 lint: $(VENV)/.development

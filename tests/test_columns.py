@@ -3,8 +3,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sentiment_batch.columns import check_column, find_label, find_text, is_text, texts_of
+from sentiment_batch.columns import check_column, find_label, find_text, is_text, texts_of, values_of
 from sentiment_batch.errors import InputError
+from sentiment_batch.readers.jsonl import JsonLinesReader
+from sentiment_batch.records import ReadOptions
 
 TEXT_TYPES = [pa.string(), pa.large_string(), pa.string_view(), pa.binary(), pa.large_binary(), pa.binary_view()]
 
@@ -197,3 +199,13 @@ def test_a_table_of_very_many_columns_is_looked_through_once():
         names = Names(field.name for field in fields)
 
     assert find_text(Schema(fields)) == ["review"]
+
+
+def test_strings_among_other_json_values_are_read_without_their_quotes(tmp_path):
+    lines = [r'{"text": "caf\u00e9 \"x\"\n", "label": "pos"}', '{"text": 5, "label": 1}', '{"text": null}']
+    (tmp_path / "a.jsonl").write_text("\n".join([*lines, r'{"text": "\ud800", "label": true}']), encoding="utf-8")
+    reader = JsonLinesReader(str(tmp_path / "a.jsonl"), ReadOptions())
+    rows = next(iter(reader.batches(reader.splits()[0])))
+    assert texts_of(rows, ["text"]).to_pylist() == ['caf\u00e9 "x"\n', "5", None, "\ufffd"]
+    assert values_of(rows, "label") == ["pos", "1", None, "true"]
+    assert rows["text"][0].as_py() == r'"caf\u00e9 \"x\"\n"', "what comes out is what stood there"

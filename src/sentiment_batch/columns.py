@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import collections
+import json
 from collections.abc import Sequence
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from sentiment_batch.errors import InputError, listed
+from sentiment_batch.records import JSON_MARK
 
 TEXT_NAMES = ("text", "review", "reviewtext", "content", "body", "comment", "sentence")
 """Names that a column of texts goes by, best first, in lower case and without `_`, `-` and blanks."""
@@ -105,7 +107,7 @@ def texts_of(batch: pa.RecordBatch, names: Sequence[str], start: int = 0) -> pa.
     Raises:
         InputError: a value is not UTF-8; the message names the row.
     """
-    columns = [_as_text(batch.column(name), name, start) for name in names]
+    columns = [_as_text(batch.column(name), batch.schema.field(name), start) for name in names]
     if len(columns) == 1:
         return columns[0]
     # A null or blank part leaves no blank line behind: only the parts that hold something are joined.
@@ -118,7 +120,13 @@ def texts_of(batch: pa.RecordBatch, names: Sequence[str], start: int = 0) -> pa.
     return joined
 
 
-def _as_text(column: pa.Array, name: str, start: int) -> pa.LargeStringArray:
+def values_of(batch: pa.RecordBatch, name: str) -> list[object]:
+    """The values of a column as Python's; strings that stand as JSON text are those that the text means."""
+    values: list[object] = batch.column(name).to_pylist()
+    return list(map(_unquoted, values)) if _is_json(batch.schema.field(name)) else values
+
+
+def _as_text(column: pa.Array, field: pa.Field, start: int) -> pa.LargeStringArray:
     if pa.types.is_null(column.type):
         return pa.nulls(len(column), pa.large_string())
     column = _decoded(column)
@@ -129,10 +137,27 @@ def _as_text(column: pa.Array, name: str, start: int) -> pa.LargeStringArray:
         text.validate(full=True)  # a Parquet string column may hold any bytes; nothing before this has looked at them
     except (pa.ArrowInvalid, UnicodeDecodeError) as error:
         raise InputError(
-            f"column {name!r} holds bytes that are not UTF-8 in row {start + _first_undecodable(column):,} "
+            f"column {field.name!r} holds bytes that are not UTF-8 in row {start + _first_undecodable(column):,} "
             "(rows counted from 0). Mend the row, or decode the column before scoring."
         ) from error
-    return text
+    return pa.array(map(_unquoted, text.to_pylist()), pa.large_string()) if _is_json(field) else text
+
+
+def _is_json(field: pa.Field) -> bool:
+    """Whether a column of strings holds JSON text, as one does whose values had no type in common."""
+    return bool(field.metadata and JSON_MARK in field.metadata)
+
+
+def _unquoted(value: object) -> object:
+    """A string in JSON text without its quotes and escapes; all else stays as it stands."""
+    if not isinstance(value, str) or not value.startswith('"'):
+        return value
+    try:
+        text = str(json.loads(value))
+    except ValueError:  # another program changed the values and kept the column's metadata
+        return value
+    # Half a surrogate pair, which JSON can escape but UTF-8 cannot hold, becomes U+FFFD.
+    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
 def _first_undecodable(column: pa.Array) -> int:

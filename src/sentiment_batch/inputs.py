@@ -67,7 +67,7 @@ def read(
         for batch in reader.batches(split):
             texts += columns.texts_of(batch, found, start=len(texts)).to_pylist()
             for column in values:
-                values[column] += batch.column(column).to_pylist()
+                values[column] += columns.values_of(batch, column)
     full = [row for row, text in enumerate(texts) if text is not None and not is_blank(text)]
     return Labelled(
         name=name,
