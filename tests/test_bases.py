@@ -145,6 +145,14 @@ def test_a_conversion_that_fails_leaves_nothing_in_the_cache(package, monkeypatc
 
 @pytest.mark.slow
 @needs_minilm
+def test_a_cache_that_cannot_be_written_is_named_with_its_cure(package, monkeypatch):
+    (package / "model.safetensors").write_text("weights")
+    monkeypatch.setattr(bases, "MINILM_SHA256", bases.sha256(package / "model.safetensors"))
+    monkeypatch.setenv("SENTIMENT_BATCH_CACHE", str(package / "model.safetensors" / "cache"))
+    with pytest.raises(ModelError, match="SENTIMENT_BATCH_CACHE"):
+        bases.resolve("minilm")
+
+
 def test_the_offline_encoder_is_the_published_bert_to_the_last_digit(tmp_path, monkeypatch):
     import torch
     from transformers import AutoTokenizer, BertModel

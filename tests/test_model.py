@@ -88,6 +88,18 @@ def test_a_stock_model_scores_a_long_text_by_its_head(family):
     assert not np.allclose(one, short, atol=1e-6)
 
 
+def test_a_tokeniser_that_keeps_the_end_of_a_long_text_is_followed(family):
+    edit(family, "tokenizer_config.json", truncation_side="left")
+    texts = ["the film was great " * LIMIT + "but boring", "the film was great"]
+    try:
+        np.testing.assert_allclose(
+            scores(family, texts), piped(family, ("negative", "neutral", "positive"), texts), atol=1e-5
+        )
+        assert not np.allclose(*scores(family, texts), atol=1e-4)
+    finally:
+        edit(family, "tokenizer_config.json", truncation_side="right")
+
+
 def test_the_limit_of_a_family_is_its_positions(family):
     assert load_classifier(family).positions == LIMIT
     edit(family, "tokenizer_config.json", model_max_length=None)

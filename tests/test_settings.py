@@ -20,7 +20,7 @@ from sentiment_batch.settings import ScoreSettings, TrainSettings
         ("warmup", 1.5, "--warmup"),
         ("dropout", 1.0, "--dropout"),
         ("max_length", 7, "--max-length"),
-        ("long_text", "tail", "--long-text"),
+        ("long_text", "middle", "--long-text"),
         ("long_text", "windows", "--long-text"),
         ("patience", 0, "--patience"),
         ("class_weights", "balanced", "--class-weights"),
@@ -41,7 +41,7 @@ def test_a_training_setting_out_of_range_names_its_flag(field, wrong, option):
     ("field", "wrong", "option"),
     [
         ("dtype", "int8", "--dtype"),
-        ("long_text", "tail", "--long-text"),
+        ("long_text", "middle", "--long-text"),
         ("batch_tokens", 0, "--batch-tokens"),
         ("max_length", 7, "--max-length"),
         ("decimals", 8, "--decimals"),

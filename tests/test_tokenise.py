@@ -165,7 +165,7 @@ def piecewise(make, text: str, **options) -> tuple[list[list[int]], list[bool]]:
 @settings(max_examples=150, deadline=None)
 @given(
     st.lists(NASTY | st.text(max_size=6), max_size=60).map("".join),
-    st.sampled_from(["head", "head-tail", "windows"]),
+    st.sampled_from(["head", "tail", "head-tail", "windows"]),
     st.booleans(),
     st.sampled_from([8, 16, 64]),
 )
@@ -181,7 +181,7 @@ def test_a_very_long_text_has_the_same_tokens_in_pieces_as_whole(make, text, lon
     assert piecewise(make, text, **options) == (segments(whole), whole.cut.tolist())
 
 
-@pytest.mark.parametrize("long_text", ["head", "head-tail", "windows"])
+@pytest.mark.parametrize("long_text", ["head", "tail", "head-tail", "windows"])
 def test_the_real_piece_length_changes_nothing_either(make, backend, long_text):
     text = " ".join(f"{'unbelievable' * (n % 3)}{n} good,\u0301 [SEP] 電影" for n in range(2_000))
     assert len(text) > 2 * tokenise.PIECE_CHARACTERS
@@ -192,7 +192,7 @@ def test_the_real_piece_length_changes_nothing_either(make, backend, long_text):
     if long_text == "windows":
         assert list(itertools.chain(*parts[:-1])) == whole
     else:
-        head = 62 if long_text == "head" else 16
+        head = {"head": 62, "tail": 0, "head-tail": 16}[long_text]
         assert parts[0] == whole[:head] + (whole[-(62 - head) :] if head < 62 else [])
 
 

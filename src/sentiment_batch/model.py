@@ -14,7 +14,7 @@ import torch
 from torch import nn
 
 from sentiment_batch.errors import ModelError, first_line, listed
-from sentiment_batch.settings import META
+from sentiment_batch.settings import META, LongText
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
@@ -98,6 +98,8 @@ class Loaded:
     """Most tokens of one text that the model and its tokeniser take."""
     width: int
     pad_id: int
+    long_text: LongText
+    """The end of a long text that the tokeniser itself would keep."""
 
     def logits(self, ids_BT: torch.Tensor, mask_BT: torch.Tensor | None) -> torch.Tensor:
         """Logits (B, K) in float32 on the model's device."""
@@ -177,6 +179,7 @@ def load_classifier(folder: Path, labels: tuple[str, ...] | None = None) -> Load
         positions=_positions(config, tokenizer.model_max_length),
         width=config.hidden_size,
         pad_id=tokenizer.pad_token_id if tokenizer.pad_token_id is not None else 0,
+        long_text="tail" if tokenizer.truncation_side == "left" else "head",
     )
 
 

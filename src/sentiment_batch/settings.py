@@ -7,9 +7,9 @@ from typing import Literal, get_args
 
 from sentiment_batch.errors import UsageError
 
-LongText = Literal["head", "head-tail", "windows"]
+LongText = Literal["head", "tail", "head-tail", "windows"]
 LONG_TEXT: tuple[str, ...] = get_args(LongText)
-"""What happens to a text of more tokens than fit: keep its head, its head and tail, or score it in windows."""
+"""What happens to a text of more tokens than fit: keep its head, its tail, both, or score it in windows."""
 DTYPES = ("auto", "float32", "bfloat16", "float16")
 CLASS_WEIGHTS = ("none", "auto")
 
@@ -64,7 +64,7 @@ class TrainSettings:
         if self.learning_rate is not None and not 0.0 < self.learning_rate < 1.0:
             raise UsageError(f"--learning-rate is {self.learning_rate}; it must lie between 0 and 1, such as 5e-5.")
         if self.long_text == "windows":
-            raise UsageError("--long-text windows is for scoring; train with head or head-tail.")
+            raise UsageError("--long-text windows is for scoring; train with head, tail or head-tail.")
         if self.max_length is not None:
             _at_least(self.max_length, 8, "--max-length")
         if self.patience is not None:

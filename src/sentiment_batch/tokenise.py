@@ -112,6 +112,8 @@ class Tokeniser:
             return [content]
         if self.policy.long_text == "head":
             return [content[:room]]
+        if self.policy.long_text == "tail":
+            return [content[len(content) - room :]]
         if self.policy.long_text == "head-tail":
             head = round(room * HEAD_SHARE)
             return [np.concatenate([content[:head], content[len(content) - (room - head) :]])]

@@ -245,7 +245,7 @@ def test_an_unknown_setting_lists_those_there_are(load):
     [
         {"batch_tokens": 0},
         {"max_length": 3},
-        {"long_text": "tail"},
+        {"long_text": "middle"},
         {"dtype": "int8"},
         {"decimals": 9},
         {"prefix": ""},

@@ -303,11 +303,12 @@ def _settings(chosen: dict[str, Any]) -> ScoreSettings:
 
 
 def _policy(settings: ScoreSettings, loaded: Loaded) -> TextPolicy:
-    """The text policy: what the user says, else what the model was trained with, else the model's length and `head`."""
+    """The text policy: what the user says, else what the model was trained with, else what its tokeniser would do."""
     trained = loaded.meta["text"] if loaded.meta else {}
     wanted = settings.max_length or trained.get("max_length") or loaded.positions
     if wanted > loaded.positions and settings.max_length:
         raise UsageError(f"--max-length is {wanted}, but the model takes {loaded.positions} tokens. Take fewer.")
     return TextPolicy(
-        max_length=min(wanted, loaded.positions), long_text=settings.long_text or trained.get("long_text") or "head"
+        max_length=min(wanted, loaded.positions),
+        long_text=settings.long_text or trained.get("long_text") or loaded.long_text,
     )
