@@ -106,7 +106,7 @@ def test_an_existing_out_is_replaced_only_if_asked(score, table, tmp_path):
         (["{in}", "{out}", "--prefix", ""], 2, ["--prefix is empty"]),
         (["{in}", "{out}", "--max-length", "2"], 2, ["--max-length is 2"]),
         (["{in}", "{out}", "--max-length", "100"], 2, ["--max-length is 100, but the model takes 64"]),
-        (["{in}", "{out}", "--long-text", "tail"], 2, ["--long-text"]),
+        (["{in}", "{out}", "--long-text", "middle"], 2, ["--long-text"]),
         (["{in}", "{out}", "--delimiter", "ab"], 2, ["delimiter"]),
         (["{in}", "{out}", "--encoding", "klingon"], 2, ["klingon"]),
         (["{in}", "{out}", "--device", "tpu"], 2, ["--device is 'tpu'"]),
