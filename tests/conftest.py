@@ -7,9 +7,13 @@ import logging
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import settings
+
+if TYPE_CHECKING:
+    from sentiment_batch import Scorer
 
 # Before anything imports the Hub's client: no test may reach for the network.
 os.environ["HF_HUB_OFFLINE"] = "1"
@@ -119,6 +123,15 @@ def make_model(tmp_path_factory: pytest.TempPathFactory, tiny_base: Path) -> Cal
 def tiny_model(make_model: Callable[..., Path]) -> Path:
     """A stock folder with an untrained two-label classifier, negative and positive."""
     return make_model("negative", "positive")
+
+
+@pytest.fixture(scope="module")
+def scorer(tiny_model: Path) -> Iterator[Scorer]:
+    """The tiny model, scoring in float32 on the CPU."""
+    from sentiment_batch import Scorer
+
+    with Scorer.load(str(tiny_model), device="cpu", dtype="float32") as scorer:
+        yield scorer
 
 
 @pytest.fixture

@@ -18,12 +18,6 @@ TEXTS = ["the film was great", "boring", "awful plot", "loved it", "a warm story
 
 
 @pytest.fixture(scope="module")
-def scorer(tiny_model):
-    with Scorer.load(str(tiny_model), device="cpu", dtype="float32") as scorer:
-        yield scorer
-
-
-@pytest.fixture(scope="module")
 def predicted(scorer):
     """(n, 2): what the model says of the texts."""
     batch = pa.record_batch({"text": TEXTS})

@@ -14,16 +14,9 @@ import pyarrow as pa
 import pytest
 
 from sentiment_batch.errors import InputError, UsageError
-from sentiment_batch.scoring.scorer import Scorer
 
 TEXTS = ["the film was great", None, "boring and dull", " ", "the film was great"]
 ADDED = ["sentiment", "sentiment_score"]
-
-
-@pytest.fixture(scope="module")
-def scorer(tiny_model):
-    with Scorer.load(str(tiny_model), device="cpu", dtype="float32") as scorer:
-        yield scorer
 
 
 @pytest.fixture(scope="module")

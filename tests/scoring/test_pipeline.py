@@ -27,12 +27,6 @@ TEXTS = ["the film was great", None, 'boring, "dull"\nand slow', "  ", "the film
 
 
 @pytest.fixture(scope="module")
-def scorer(tiny_model):
-    with Scorer.load(str(tiny_model), device="cpu", dtype="float32") as scorer:
-        yield scorer
-
-
-@pytest.fixture(scope="module")
 def exact(tiny_model):
     """The same model, with all probabilities in 7 decimals."""
     options = {"device": "cpu", "dtype": "float32", "probabilities": True, "decimals": 7}

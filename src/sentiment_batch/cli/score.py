@@ -73,9 +73,7 @@ def score(
         raise UsageError("--json and the table cannot both go to standard output. Name a file for OUT.")
     if limit is not None and limit < 0:
         raise UsageError(f"--limit is {limit}; it must be at least 0.")
-    keep = tuple(dict.fromkeys(name for name in columns.split(",") if name)) if columns is not None else ()
-    if columns is not None and not keep:
-        raise UsageError("--columns names no column. Name some, as in --columns id,review, or leave it out.")
+    keep = _kept(columns)
     settings = options.score_settings(device, dtype, batch_tokens, max_length, long_text, labels)
     settings |= {"probabilities": probabilities, "prefix": prefix, "decimals": decimals}
     ScoreSettings(**settings)  # wrong settings are found before anything is opened
@@ -107,3 +105,13 @@ def score(
     logger.info("%s", summary)
     if as_json:
         click.echo(json.dumps(summary.to_json(), ensure_ascii=False))
+
+
+def _kept(columns: str | None) -> tuple[str, ...]:
+    """The names in `--columns`, each once; none where it is not given, which keeps all."""
+    if columns is None:
+        return ()
+    keep = tuple(dict.fromkeys(name for name in columns.split(",") if name))
+    if not keep:
+        raise UsageError("--columns names no column. Name some, as in --columns id,review, or leave it out.")
+    return keep

@@ -105,11 +105,7 @@ def fit(
             sampler.epoch = epoch
             for within, batch in enumerate(batches, start=1):
                 losses.append(micro.backward(batch))
-                torch.nn.utils.clip_grad_norm_(classifier.parameters(), CLIP_NORM)
-                rate = float(schedule.get_last_lr()[0])
-                optimiser.step()
-                schedule.step()
-                optimiser.zero_grad(set_to_none=True)
+                rate = _step(classifier, optimiser, schedule)
                 step += 1
                 bar.update()
                 if within not in validate_at:
@@ -195,6 +191,18 @@ def adamw(classifier: SentimentClassifier, learning_rate: float, weight_decay: f
         {"params": [one for one in parameters if one.ndim < 2], "weight_decay": 0.0},
     ]
     return torch.optim.AdamW(groups, lr=learning_rate, fused=True)
+
+
+def _step(
+    classifier: SentimentClassifier, optimiser: torch.optim.AdamW, schedule: torch.optim.lr_scheduler.LambdaLR
+) -> float:
+    """Move the weights along the gradients, and clear these; returns the learning rate that was used."""
+    torch.nn.utils.clip_grad_norm_(classifier.parameters(), CLIP_NORM)
+    rate = float(schedule.get_last_lr()[0])
+    optimiser.step()
+    schedule.step()
+    optimiser.zero_grad(set_to_none=True)
+    return rate
 
 
 def warmup_then_decay(steps: int, warmup: float) -> Callable[[int], float]:

@@ -83,11 +83,7 @@ def prepare(
     tested = _rows_of(test, mapping, stars) if test else None
     mapping, training, validation, tested = _without_empty_classes(mapping, training, validation, tested)
     if len(mapping.labels) < 2 or not len(validation.codes):
-        what = "texts or groups" if groups else "texts"
-        odd = f" ({len(split.conflicting):,} rows have a text with several labels)" if len(split.conflicting) else ""
-        raise InputError(
-            f"too few different {what} to hold some back for validation{odd}. Give more rows, or a --val-file."
-        )
+        raise _too_few("texts or groups" if groups else "texts", len(split.conflicting))
     summary = {
         "sources": [one.name for one in reviews],
         "training_rows": len(training.codes),
@@ -104,11 +100,15 @@ def prepare(
         "fingerprint": _data_fingerprint(training),
     }
     _tell_data(summary)
-    if len(split.conflicting):
-        # Told, but not stored: a model folder is published, and the texts may not be meant for that.
-        examples = list(dict.fromkeys(_shortened(texts[row]) for row in split.conflicting))[:3]
-        logger.info("texts with several labels, such as %s", ", ".join(repr(text) for text in examples))
+    _tell_conflicts([texts[row] for row in split.conflicting])
     return Prepared(mapping=mapping, training=training, validation=validation, test=tested, summary=summary)
+
+
+def _too_few(what: str, conflicting: int) -> InputError:
+    odd = f" ({conflicting:,} rows have a text with several labels)" if conflicting else ""
+    return InputError(
+        f"too few different {what} to hold some back for validation{odd}. Give more rows, or a --val-file."
+    )
 
 
 def _groups(reviews: Sequence[Labelled]) -> list[object] | None:
@@ -218,6 +218,13 @@ def _tell_data(summary: dict[str, Any]) -> None:
     for what in ("validation", "test"):
         if overlap := summary[f"overlap_with_{what}"]:
             logger.warning("%s %s rows hold a text that is also trained on", f"{overlap:,}", what)
+
+
+def _tell_conflicts(texts: list[str]) -> None:
+    """Say some of the texts with several labels; they are not stored, for a model folder may be published."""
+    if texts:
+        examples = list(dict.fromkeys(_shortened(text) for text in texts))[:3]
+        logger.info("texts with several labels, such as %s", ", ".join(repr(text) for text in examples))
 
 
 def _shortened(text: str, most: int = 60) -> str:
