@@ -1,138 +1,293 @@
-"""Scores the same rows with sentiment-batch and with a stock transformers pipeline, in turn, and compares them.
+"""Scores the same rows of text with sentiment-batch and with its peers, in turn, and compares time and probabilities.
 
-Both run in this process on the same model and rows, A B A B; the ratio is the result, for the absolute figures hold
-only for the machine. The pipeline runs in float32, its default here, with each of the batch sizes named.
+sentiment-batch goes from Parquet to Parquet, reading and writing included; a peer from a list of str to an array of
+probabilities, its tokenising included. All have the same rows, model folder and tokens (the head of a long text). A
+peer's best settings are searched for on a sample, then all take turns, A B A B. The ratio is the result: an absolute
+figure holds only for the machine.
 """
 
 from __future__ import annotations
 
 import argparse
-import importlib.metadata
-import json
-import platform
-import statistics
-import subprocess
-import sys
-import time
+import dataclasses
+import functools
+import tempfile
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
+
+from benchmarks import common, models
+from benchmarks.common import tell
+from benchmarks.peers import (
+    BY_LENGTH,
+    FLOAT32_LOOP,
+    ITS_OWN,
+    PEERS,
+    Floats,
+    Kind,
+    Place,
+    Score,
+    count_tokens,
+    sorted_first,
+)
+
+OURS = "sentiment-batch"
+WARM_TEXTS = 8
 
 
-def main() -> None:
+@dataclass(frozen=True, kw_only=True)
+class Setting:
+    """How a peer is called."""
+
+    dtype: str
+    order: str
+    batch_size: int
+
+    def __str__(self) -> str:
+        return ", ".join(
+            [self.dtype, *([] if self.order == ITS_OWN else [self.order]), f"batches of {self.batch_size}"]
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Contestant:
+    """Somebody who takes part: `run` is what the clock sees, `scores` gives the probabilities (n, K) of all rows."""
+
+    name: str
+    dtype: str
+    setting: str
+    run: Callable[[], object]
+    scores: Callable[[], Floats]
+
+
+def main(argv: list[str] | None = None) -> None:
     """Run the comparison and print one table; write one JSON where asked."""
-    arguments = _arguments()
-    from sentiment_batch import formats, inputs
+    arguments = _arguments(argv)
+    with common.quietly(), tempfile.TemporaryDirectory() as scratch:
+        texts = common.choose_texts(arguments.table, arguments.text_column, arguments.rows)
+        source = Path(scratch) / "texts.parquet"
+        pq.write_table(pa.table({"text": pa.array(texts.texts, pa.large_string())}), source)
+        ours, place, tokens = _ours(models.chosen(arguments), source, arguments)
+        peer_tokens = count_tokens(place, texts.texts)
+        loaded = functools.cache(lambda load, dtype: load(place, dtype))
+        others, search, left_out = _peers(place, texts.texts, arguments, loaded)
+        results = _compare([*ours, *others], _reference(texts.texts, place, loaded), arguments)
+    _print(results, left_out, len(texts.texts), tokens, arguments.tolerance)
+    if tokens != peer_tokens:
+        print(f"the peers read {peer_tokens:,} tokens, which is not the same: do not compare these figures")
+    figures = {
+        "data": texts.record() | {"tokens": tokens, "tokens_of_peers": peer_tokens},
+        "model": dataclasses.asdict(place),
+        "results": results,
+        "left_out": left_out,
+        "search": search,
+    }
+    common.save(arguments.json, place.device, arguments, figures)
+
+
+def _arguments(argv: list[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.score", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    models.add_options(parser)
+    parser.add_argument("--table", default=models.SAMPLE, help="the texts (default: %(default)s)")
+    parser.add_argument("--text-column", help="default: found by name")
+    parser.add_argument("--rows", type=int, default=600, help="how many of them, shuffled (default: %(default)s)")
+    parser.add_argument("--runs", type=int, default=3, help="counted runs of each, after a warm-up")
+    parser.add_argument("--peers", default=",".join(PEERS), help="which, by comma (default: %(default)s)")
+    parser.add_argument("--batch-sizes", type=int, nargs="+", help="to search; default: 1 4 16, on a GPU 1 to 256")
+    parser.add_argument("--search-rows", type=int, help="sample of the search; default: 64, on a GPU 2,048")
+    parser.add_argument(
+        "--tolerance",
+        type=float,
+        default=0.02,
+        help="a label may differ where the two likeliest are within twice this (default: %(default)s)",
+    )
+    parser.add_argument("--device", default="auto")
+    parser.add_argument("--max-length", type=int, help="tokens per text; default: the model's")
+    parser.add_argument(
+        "--quick", action="store_true", help="40 rows, one run, batches of 8: only to see that it works"
+    )
+    parser.add_argument("--json", help="write the figures here")
+    arguments = parser.parse_args(argv)
+    unknown = set(arguments.peers.split(",")) - set(PEERS)
+    if unknown:
+        parser.error(f"--peers: no {', '.join(sorted(unknown))}; there are {', '.join(PEERS)}")
+    if arguments.quick:
+        arguments.rows, arguments.runs = min(arguments.rows, 40), 1
+        arguments.batch_sizes, arguments.search_rows = arguments.batch_sizes or [8], 8
+    return arguments
+
+
+def _ours(model: str, source: Path, arguments: argparse.Namespace) -> tuple[list[Contestant], Place, int]:
+    """sentiment-batch in its default dtype and in float32; what the peers must know; and the tokens of the rows."""
+    from sentiment_batch.device import bfloat16_reason
     from sentiment_batch.scoring.scorer import Scorer
 
-    model = arguments.model or _train_one()
-    reader = formats.open_reader(arguments.table)
-    columns = inputs.text_columns_of(reader)
-    batches = [batch for split in reader.splits() for batch in reader.batches(split)]
-    texts = [text for text in pa.Table.from_batches(batches)[columns[0]].to_pylist() if text and not text.isspace()]
-    texts = texts[: arguments.rows]
-    table = pa.record_batch({"text": pa.array(texts, pa.large_string())})
-    scorers = {dtype: Scorer.load(model, device=arguments.device, dtype=dtype) for dtype in ("auto", "float32")}
-    contestants: dict[str, Callable[[], np.ndarray]] = {
-        f"sentiment-batch, {scorer.dtype.value}": (lambda scorer=scorer: _ours(scorer, table))
-        for scorer in scorers.values()
-    }
-    length = scorers["auto"].policy.max_length
-    for size in arguments.batch_sizes:
-        contestants[f"pipeline, batch size {size}"] = _pipeline(model, texts, size, length, arguments.device)
-    results = _in_turn(contestants, arguments.runs)
-    tokens = scorers["float32"].counts.tokens // (arguments.runs + 1)
-    _print(results, len(texts), tokens)
-    if arguments.json:
-        Path(arguments.json).write_text(json.dumps(_record(results, arguments, len(texts), tokens), indent=2) + "\n")
+    found: list[Contestant] = []
+    for dtype in ("auto", "float32"):
+        scorer = Scorer.load(
+            model, device=arguments.device, dtype=dtype, max_length=arguments.max_length, long_text="head"
+        )
+        if found and found[0].dtype == dtype:
+            continue  # it is the default
+        name = f"{OURS}, {scorer.dtype.value}"
+        tell(f"warming up {name}")
+        summary = _score_table(scorer, source)
+        found.append(
+            Contestant(
+                name=name,
+                dtype=scorer.dtype.value,
+                setting="as asked" if found else "default",
+                run=functools.partial(_score_table, scorer, source),
+                scores=functools.partial(_our_scores, scorer, source),
+            )
+        )
+    device = scorer.device.value
+    place = Place(
+        model=model,
+        device=device,
+        max_length=scorer.policy.max_length,
+        has_bfloat16=bfloat16_reason(device)[0],
+    )
+    return found, place, summary.tokens
 
 
-def _arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.score", description=__doc__)
-    parser.add_argument("--model", help="folder; default: one is trained on the sample reviews, with --base minilm")
-    parser.add_argument("--table", default="sample_data/reviews.csv", help="the texts (default: %(default)s)")
-    parser.add_argument("--rows", type=int, default=600, help="how many of them (default: %(default)s)")
-    parser.add_argument("--batch-sizes", type=int, nargs="+", default=[1, 8, 32], help="of the pipeline")
-    parser.add_argument("--runs", type=int, default=3, help="counted runs of each, after one warm-up")
-    parser.add_argument("--device", default="auto")
-    parser.add_argument("--json", help="write the figures here")
-    return parser.parse_args()
+def _score_table(scorer: Any, source: Path) -> Any:
+    """The whole road that a user takes, but for loading the model."""
+    from sentiment_batch.records import WriteOptions
+    from sentiment_batch.scoring.pipeline import Job, score_table
+
+    job = Job(
+        source=str(source),
+        destination=str(source.with_name("scored.parquet")),
+        text_columns=("text",),
+        quiet=True,
+        write=WriteOptions(overwrite=True),
+    )
+    return score_table(job, load=lambda: scorer)
 
 
-def _train_one() -> str:
-    folder = Path(".demo/benchmark-model")
-    if not folder.exists():
-        command = [sys.executable, "-m", "sentiment_batch", "train", "sample_data/reviews.csv", "--base", "minilm"]
-        subprocess.run([*command, "--epochs", "1", "--output", str(folder)], check=True)
-    return str(folder)
+def _our_scores(scorer: Any, source: Path) -> Floats:
+    batches = pq.ParquetFile(source).iter_batches()
+    return np.concatenate([scores for _, scores in scorer.probabilities(batches, ["text"])])
 
 
-def _ours(scorer: Any, table: pa.RecordBatch) -> np.ndarray:
-    return np.concatenate([scores for _, scores in scorer.probabilities([table], ["text"])])
+def _peers(
+    place: Place, texts: list[str], arguments: argparse.Namespace, loaded: Callable[..., Score]
+) -> tuple[list[Contestant], dict[str, dict[str, float | str]], dict[str, str]]:
+    """The peers with their best settings, what the search for these showed, and who is left out and why."""
+    on_cpu = place.device == "cpu"
+    sizes = arguments.batch_sizes or ([1, 4, 16] if on_cpu else [2**power for power in range(9)])
+    sample = texts[: arguments.search_rows or (64 if on_cpu else 2_048)]
+    contestants: list[Contestant] = []
+    search: dict[str, dict[str, float | str]] = {}
+    left_out: dict[str, str] = {}
+    for kind in (kind for name in arguments.peers.split(",") for kind in PEERS[name]):
+        why = kind.why_not(place)
+        if why is None:
+            tell(f"searching the best settings of {kind}")
+            best, search[str(kind)] = _best(kind, place, sample, sizes, loaded)
+            why = None if best else "; ".join(sorted({str(outcome) for outcome in search[str(kind)].values()}))
+        if why is not None:
+            left_out[str(kind)] = why
+            continue
+        scores = functools.partial(_ordered(loaded(kind.load, best.dtype), best.order), texts, best.batch_size)
+        name = f"{kind.name}, {best.dtype}"
+        contestants.append(Contestant(name=name, dtype=best.dtype, setting=str(best), run=scores, scores=scores))
+    return contestants, search, left_out
 
 
-def _pipeline(model: str, texts: list[str], size: int, length: int, device: str) -> Callable[[], np.ndarray]:
-    import torch
-    from transformers import AutoTokenizer, pipeline
+def _best(
+    kind: Kind, place: Place, sample: list[str], sizes: list[int], loaded: Callable[..., Score]
+) -> tuple[Setting | None, dict[str, float | str]]:
+    """The fastest setting on the sample, and the seconds of each, or why it failed."""
+    seconds: dict[Setting, float] = {}
+    failed: dict[Setting, str] = {}
+    for dtype in kind.dtypes_on(place):
+        for order in kind.orders:
+            for size in sizes:
+                setting = Setting(dtype=dtype, order=order, batch_size=size)
+                try:
+                    score = _ordered(loaded(kind.load, dtype), order)
+                    score(sample[: min(size, WARM_TEXTS)], size)
+                    seconds[setting] = common.timed(functools.partial(score, sample, size))
+                except Exception as error:  # out of memory, or an export that fails with other versions
+                    failed[setting] = f"{type(error).__name__}: {str(error).partition(chr(10))[0]}"
+    outcomes = {f"{setting.dtype}, {setting}": outcome for setting, outcome in (seconds | failed).items()}
+    return (min(seconds, key=lambda setting: seconds[setting]) if seconds else None), outcomes
 
-    tokenizer = AutoTokenizer.from_pretrained(model, model_max_length=length)
-    where = device if device != "auto" else "cuda:0" if torch.cuda.is_available() else "cpu"
-    stock = pipeline("text-classification", model=model, tokenizer=tokenizer, device=where, top_k=None)
-    names = [stock.model.config.id2label[number] for number in range(stock.model.config.num_labels)]
 
-    def run() -> np.ndarray:
-        rows = stock(texts, batch_size=size, truncation=True)
-        return np.array([[{one["label"]: one["score"] for one in row}[name] for name in names] for row in rows])
-
-    return run
+def _ordered(score: Score, order: str) -> Score:
+    return sorted_first(score) if order == BY_LENGTH else score
 
 
-def _in_turn(contestants: dict[str, Callable[[], np.ndarray]], runs: int) -> dict[str, dict[str, Any]]:
-    seconds: dict[str, list[float]] = {name: [] for name in contestants}
-    scores = {name: run() for name, run in contestants.items()}  # the warm-up
-    for _ in range(runs):
-        for name, run in contestants.items():
-            started = time.perf_counter()
-            run()
-            seconds[name].append(time.perf_counter() - started)
-    reference = scores[next(name for name in scores if name.endswith("float32"))]
+def _reference(texts: list[str], place: Place, loaded: Callable[..., Score]) -> Floats:
+    """The probabilities of the stock model in float32, in small batches."""
+    tell("scoring the reference")
+    return loaded(FLOAT32_LOOP.load, "float32")(texts, 8 if place.device == "cpu" else 32)
+
+
+def _compare(contestants: list[Contestant], reference: Floats, arguments: argparse.Namespace) -> dict[str, Any]:
+    """Seconds and probabilities of each; asking for the probabilities is the warm-up."""
+    agreements = {}
+    for one in contestants:
+        tell(f"warming up {one.name}")
+        agreements[one.name] = _agreement(one.scores(), reference, arguments.tolerance)
+    seconds = common.in_turn({one.name: one.run for one in contestants}, arguments.runs)
+    first = seconds[contestants[0].name]
     return {
-        name: {
-            "seconds": statistics.median(seconds[name]),
-            "fastest": min(seconds[name]),
-            "slowest": max(seconds[name]),
-            "largest_difference": float(np.abs(scores[name] - reference).max()),
-            "labels_that_differ": int((scores[name].argmax(1) != reference.argmax(1)).sum()),
+        one.name: {
+            "dtype": one.dtype,
+            "setting": one.setting,
+            "seconds": common.spread(seconds[one.name]),
+            # Round by round: what slows the whole machine down for a while then slows both.
+            "ratio": common.spread([theirs / mine for theirs, mine in zip(seconds[one.name], first, strict=True)]),
+            **agreements[one.name],
         }
-        for name in contestants
+        for one in contestants
     }
 
 
-def _print(results: dict[str, dict[str, Any]], rows: int, tokens: int) -> None:
-    best = min(one["seconds"] for name, one in results.items() if name.startswith("pipeline"))
-    print(f"{rows:,} texts, {tokens:,} tokens; median, fastest and slowest run; against the best pipeline")
-    print(f"{'':28} seconds   (from - to)     rows/s  tokens/s   ratio  largest difference  labels that differ")
-    for name, one in results.items():
-        speed = f"{rows / one['seconds']:8.1f} {tokens / one['seconds']:9,.0f} {best / one['seconds']:7.2f}"
-        times = f"{one['seconds']:7.2f} ({one['fastest']:6.2f} -{one['slowest']:6.2f})"
-        print(f"{name:28} {times} {speed} {one['largest_difference']:19.1e} {one['labels_that_differ']:19}")
+def _agreement(scores: Floats, reference: Floats, tolerance: float) -> dict[str, Any]:
+    """How the probabilities compare with the reference.
 
-
-def _record(results: dict[str, Any], arguments: argparse.Namespace, rows: int, tokens: int) -> dict[str, Any]:
-    commit = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True, check=False).stdout.strip()
-    packages = ("sentiment-batch", "torch", "transformers", "tokenizers", "pyarrow")
+    A label can differ only where the two likeliest labels are within twice the largest difference of a probability, so
+    it says nothing to ask that of the difference seen. The tolerance is set beforehand.
+    """
+    highest = np.sort(reference, axis=1)
+    margins = highest[:, -1] - highest[:, -2]
+    differ = scores.argmax(axis=1) != reference.argmax(axis=1)
     return {
-        "commit": commit,
-        "machine": {"processor": platform.processor() or platform.machine(), "python": platform.python_version()},
-        "versions": {name: importlib.metadata.version(name) for name in packages},
-        "settings": vars(arguments),
-        "rows": rows,
-        "tokens": tokens,
-        "results": results,
+        "largest_difference": float(np.abs(scores - reference).max()),
+        "labels_that_differ": int(differ.sum()),
+        "widest_margin_that_differs": float(margins[differ].max(initial=0.0)),
+        "labels_outside_tolerance": int((differ & (margins > 2 * tolerance)).sum()),
+        "rows": len(scores),
     }
+
+
+def _print(results: dict[str, Any], left_out: dict[str, str], rows: int, tokens: int, tolerance: float) -> None:
+    print(
+        f"{rows:,} texts of {tokens / rows:,.0f} tokens; median (fastest - slowest) seconds; ratio: their time by ours"
+    )
+    print(f"against the stock model in float32; outside: labels that differ where it is surer than {2 * tolerance:g}")
+    width = max(len(f"{name} ({one['setting']})") for name, one in results.items())
+    print(f"{'':{width}}  seconds                     rows/s   tokens/s  ratio  difference  labels differ  outside")
+    for name, one in results.items():
+        seconds = one["seconds"]
+        times = f"{seconds['median']:8.2f} ({seconds['least']:8.2f} -{seconds['greatest']:8.2f})"
+        speed = f"{rows / seconds['median']:9,.1f} {tokens / seconds['median']:10,.0f} {one['ratio']['median']:6.2f}"
+        labels = f"{one['labels_that_differ']:14} {one['labels_outside_tolerance']:8}"
+        setting = f"{name} ({one['setting']})"
+        print(f"{setting:{width}} {times} {speed} {one['largest_difference']:11.1e} {labels}")
+    for name, why in left_out.items():
+        print(f"left out: {name} ({why})")
 
 
 if __name__ == "__main__":

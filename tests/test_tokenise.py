@@ -124,6 +124,120 @@ def test_windows_hold_every_token_once_in_order_and_are_of_nearly_equal_length(m
     assert tokens.cut.tolist() == [False, True, False, True]
 
 
+# The columns at once against one text at a time
+
+
+def kept(content: list[int], room: int, long_text: str) -> list[list[int]]:
+    """The segments that a policy makes of one text, by slicing."""
+    if len(content) <= room:
+        return [content]
+    head = {"head": room, "tail": 0, "head-tail": round(room / 4), "windows": 0}[long_text]
+    if long_text == "windows":
+        return [part.tolist() for part in np.array_split(content, -(-len(content) // room))]
+    return [content[:head] + content[len(content) - (room - head) :]]
+
+
+WORDS = ["good", "film", "unbelievable", ",", "電影", "[SEP]", "x" * 101, "\u0301"]
+
+
+@settings(max_examples=300, deadline=None)
+@given(
+    st.lists(
+        st.just("") | st.lists(st.sampled_from(WORDS), max_size=45).map(" ".join) | st.text(max_size=9), max_size=12
+    ),
+    st.sampled_from(["head", "tail", "head-tail", "windows"]),
+    st.sampled_from([8, 9, 10, 11, 16, 64]),
+    st.sampled_from([1, 2, 5, 4_096]),
+    st.sampled_from([1, 30, 200, 2_000_000]),
+    st.sampled_from([40, 16_384]),
+)
+@example([], "windows", 8, 1, 1, 40)
+@example(["", "good " * 12, "", "good " * 13, "good " * 200, ""], "windows", 8, 4_096, 2_000_000, 40)
+def test_many_texts_have_the_same_tokens_as_one_after_the_other(
+    make, backend, texts, long_text, max_length, texts_at_once, characters_at_once, piece_characters
+):
+    texts = [text.encode("utf-8", "replace").decode() for text in texts]
+    contents = [library(backend, text, add_special_tokens=False) for text in texts]
+    expected = [kept(content, max_length - 2, long_text) for content in contents]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(tokenise, "TEXTS_AT_ONCE", texts_at_once)
+        patch.setattr(tokenise, "CHARACTERS_AT_ONCE", characters_at_once)
+        patch.setattr(tokenise, "PIECE_CHARACTERS", piece_characters)
+        tokens = make(max_length, long_text)(texts)
+    assert segments(tokens) == [[2, *part, 3] for parts in expected for part in parts]
+    assert tokens.owners.tolist() == [number for number, parts in enumerate(expected) for _ in parts]
+    assert tokens.cut.tolist() == [len(content) > max_length - 2 for content in contents]
+    dtypes = [column.dtype for column in (tokens.ids, tokens.offsets, tokens.owners, tokens.cut)]
+    assert dtypes == [np.int32, np.int64, np.int64, np.bool_]
+
+
+@pytest.mark.parametrize("long_text", ["head", "tail", "head-tail", "windows"])
+def test_a_tokeniser_without_special_tokens_adds_none(make, backend, long_text):
+    bare = changed(backend, lambda parts: parts.update(post_processor=None))
+    text = "the film was good and the ending was bad"
+    whole = library(backend, text, add_special_tokens=False)
+    assert segments(make(8, long_text, backend=bare)([text, ""])) == [*kept(whole, 8, long_text), []]
+
+
+# Blocks, between which the work can be stopped
+
+
+@pytest.mark.parametrize(
+    ("lengths", "spans"),
+    [
+        ([], [(0, 0)]),
+        ([0, 0, 0, 0, 0], [(0, 4), (4, 5)]),
+        ([5, 5, 1, 10, 11, 0, 3], [(0, 2), (2, 3), (3, 4), (4, 5), (5, 7)]),
+        ([99], [(0, 1)]),
+    ],
+)
+def test_blocks_are_limited_by_texts_and_by_characters_but_for_one_long_text(monkeypatch, lengths, spans):
+    monkeypatch.setattr(tokenise, "TEXTS_AT_ONCE", 4)
+    monkeypatch.setattr(tokenise, "CHARACTERS_AT_ONCE", 10)
+    assert list(tokenise._blocks(["x" * length for length in lengths])) == spans
+
+
+class Stopped(Exception):
+    """What a check raises."""
+
+
+def stopping_at(call: int):
+    """A check that raises when it is called the so-manieth time, and the list of its calls."""
+    calls: list[int] = []
+
+    def check() -> None:
+        calls.append(len(calls) + 1)
+        if len(calls) == call:
+            raise Stopped
+
+    return check, calls
+
+
+def test_a_check_is_called_before_each_block_and_stops_the_work(make, monkeypatch):
+    monkeypatch.setattr(tokenise, "TEXTS_AT_ONCE", 2)
+    tokeniser = make()
+    check, calls = stopping_at(0)
+    assert segments(tokeniser(["good"] * 5, check)) == segments(tokeniser(["good"] * 5))
+    assert calls == [1, 2, 3]
+    check, calls = stopping_at(2)
+    with pytest.raises(Stopped):
+        tokeniser(["good"] * 5, check)
+    assert calls == [1, 2]
+
+
+@pytest.mark.parametrize(("long_text", "pieces"), [("head", 1), ("tail", 2), ("head-tail", 2), ("windows", 10)])
+def test_a_check_is_called_before_each_piece_of_a_very_long_text(make, monkeypatch, long_text, pieces):
+    monkeypatch.setattr(tokenise, "PIECE_CHARACTERS", 100)
+    tokeniser = make(long_text=long_text)
+    text = "good " * 200
+    check, calls = stopping_at(0)
+    tokeniser([text], check)
+    assert len(calls) == 1 + pieces
+    check, calls = stopping_at(1 + pieces)
+    with pytest.raises(Stopped):
+        tokeniser([text], check)
+
+
 # The piecewise path of very long texts
 
 

@@ -1,7 +1,9 @@
-"""Cuts segments into batches of little padding: lengths in, rows of each batch out; a pure function, no torch."""
+"""Cuts segments into batches, packed end to end or padded: lengths in, rows of each batch out; pure, no torch."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -11,6 +13,111 @@ if TYPE_CHECKING:
     from sentiment_batch.tokenise import Ids, Tokens
 
 Rows = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Shape:
+    """What every batch of a deterministic run measures, so that a text's score does not depend on its neighbours."""
+
+    tokens: int
+    """Tokens of a batch, filled up where there are fewer."""
+    texts: int
+    """Most texts of a batch; likewise."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Pack:
+    """Segments one after the other in one row of tokens; what is left at the end belongs to none."""
+
+    ids: Ids
+    """(T,)"""
+    offsets: npt.NDArray[np.int64]
+    """(B + 1,): segment b is `ids[offsets[b] : offsets[b + 1]]`; empty ones may follow the others."""
+    alone: bool = False
+    """Keep segments of one length apart, so that each is computed in the same shapes whatever stands beside it."""
+
+    @property
+    def lengths(self) -> npt.NDArray[np.int64]:
+        """(B,): tokens of each segment."""
+        return np.diff(self.offsets)
+
+    @property
+    def first(self) -> npt.NDArray[np.int64]:
+        """(B,): where each segment begins; somewhere in the pack for an empty one."""
+        return np.minimum(self.offsets[:-1], len(self.ids) - 1)
+
+    def positions(self, padding: int | None) -> npt.NDArray[np.int64]:
+        """(T,): the place of each token in its segment, from 0.
+
+        Args:
+            padding: where given, places count from after this id, and a token of this id has the place `padding`.
+        """
+        starts = np.repeat(self.offsets[:-1], self.lengths)
+        tail = np.zeros(len(self.ids) - len(starts), dtype=np.int64)
+        if padding is None:
+            return np.concatenate([np.arange(len(starts)) - starts, tail])
+        counted = self.ids[: len(starts)] != padding
+        before = np.concatenate([[0], np.cumsum(counted)])
+        return np.concatenate([(before[1:] - before[starts]) * counted + padding, tail])
+
+    def runs(self, most: Callable[[int], int]) -> Iterator[tuple[int, int, int]]:
+        """Neighbours of one length: (start, how many, their length), at most `most(length)` of them, at least one."""
+        place, lengths = 0, self.lengths.tolist()
+        while place < len(lengths) and lengths[place]:
+            length, count = lengths[place], 1
+            limit = 1 if self.alone else most(length)
+            while count < limit and place + count < len(lengths) and lengths[place + count] == length:
+                count += 1
+            yield int(self.offsets[place]), count, length
+            place += count
+
+
+def plan_packs(lengths: npt.NDArray[np.int64], budget: int, most_texts: int | None = None) -> list[Rows]:
+    """Packs of segments of similar length, longest first, so that running out of memory shows at once.
+
+    Args:
+        lengths: (S,) tokens per segment.
+        budget: most tokens of a pack; a longer segment makes a pack of its own.
+        most_texts: most segments of a pack.
+
+    Returns:
+        The segments of each pack, every segment once. Depends on nothing but the arguments.
+    """
+    order = np.argsort(-lengths, kind="stable")
+    ends = np.concatenate([[0], np.cumsum(lengths[order])])
+    packs: list[Rows] = []
+    start = 0
+    while start < len(order):
+        stop = int(np.searchsorted(ends, ends[start] + budget, side="right")) - 1
+        stop = max(start + 1, stop if most_texts is None else min(stop, start + most_texts))
+        packs.append(order[start:stop])
+        start = stop
+    return packs
+
+
+def shared(lengths: npt.NDArray[np.int64], budget: int, workers: int) -> int:
+    """A budget of at most `budget` tokens that gives each of `workers` the same number of packs, of nearly one size."""
+    total, longest = int(lengths.sum()), int(lengths.max(initial=1))
+    rounds = -(-total // (budget * workers))
+    return min(budget, total // max(1, rounds * workers) + longest)
+
+
+def pack(tokens: Tokens, rows: Rows, shape: Shape | None = None) -> Pack:
+    """The segments `rows` end to end.
+
+    Args:
+        tokens: the segments.
+        rows: (B,) which of them.
+        shape: fill the pack up to this.
+    """
+    lengths = tokens.lengths[rows]
+    ids = ragged(tokens.ids, tokens.offsets[rows], lengths)
+    offsets = np.concatenate([np.zeros(1, dtype=np.int64), np.cumsum(lengths)])
+    if shape is None:
+        return Pack(ids=ids, offsets=offsets)
+    filler = np.zeros(shape.tokens - len(ids), dtype=ids.dtype)
+    empty = np.full(shape.texts - len(rows), len(ids))
+    return Pack(ids=np.concatenate([ids, filler]), offsets=np.concatenate([offsets, empty]), alone=True)
 
 
 def plan(lengths: npt.NDArray[np.int64], budget: int) -> list[Rows]:
@@ -34,22 +141,27 @@ def plan(lengths: npt.NDArray[np.int64], budget: int) -> list[Rows]:
     return batches
 
 
-def pad(tokens: Tokens, rows: Rows, pad_id: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.bool_]]:
+def pad(
+    tokens: Tokens, rows: Rows, pad_id: int, size: tuple[int, int] | None = None
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.bool_]]:
     """The segments `rows` as one rectangle.
 
     Args:
         tokens: the segments.
         rows: (B,) which of them.
         pad_id: fills up the shorter ones at the right.
+        size: (B, T) of the rectangle; by default what they need. Further rows hold one token.
 
     Returns:
         ids (B, T) and the mask (B, T), true where a token is.
     """
     lengths = tokens.lengths[rows]
-    mask = np.arange(lengths.max(initial=0)) < lengths[:, None]
-    ids = np.full(mask.shape, pad_id, dtype=np.int64)
-    ids[mask] = ragged(tokens.ids, tokens.offsets[rows], lengths)
-    return ids, mask
+    height, width = size or (len(rows), int(lengths.max(initial=0)))
+    mask = np.arange(width) < lengths[:, None]
+    ids = np.full((height, width), pad_id, dtype=np.int64)
+    ids[: len(rows)][mask] = ragged(tokens.ids, tokens.offsets[rows], lengths)
+    filler = np.broadcast_to(np.arange(width) < 1, (height - len(rows), width))
+    return ids, np.concatenate([mask, filler])
 
 
 def ragged(ids: Ids, starts: npt.NDArray[np.int64], lengths: npt.NDArray[np.int64]) -> Ids:

@@ -31,7 +31,7 @@ def evaluate_labelled(scorer: Scorer, rows: Labelled, *, stars: str | None = Non
     Raises:
         InputError: the labels have no counterpart among the model's, or no row has one.
     """
-    meta = scorer.loaded.meta
+    meta = scorer.about.meta
     trained = LabelMapping.from_json(meta["labels"]) if meta else None
     if trained is not None and trained.labels != scorer.labels:
         trained = None  # renamed with --labels

@@ -97,6 +97,8 @@ class Loaded:
     positions: int
     """Most tokens of one text that the model and its tokeniser take."""
     width: int
+    vocabulary: int
+    """Token ids that it has an embedding for."""
     pad_id: int
     long_text: LongText
     """The end of a long text that the tokeniser itself would keep."""
@@ -178,6 +180,7 @@ def load_classifier(folder: Path, labels: tuple[str, ...] | None = None) -> Load
         meta=read_meta(folder),
         positions=_positions(config, tokenizer.model_max_length),
         width=config.hidden_size,
+        vocabulary=network.get_input_embeddings().num_embeddings,
         pad_id=tokenizer.pad_token_id if tokenizer.pad_token_id is not None else 0,
         long_text="tail" if tokenizer.truncation_side == "left" else "head",
     )

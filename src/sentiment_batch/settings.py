@@ -18,6 +18,8 @@ DEFAULT_HUB_MODEL = "distilbert/distilbert-base-uncased-finetuned-sst-2-english"
 DEFAULT_MODEL_FOLDER = "sentiment-model"
 META = "sentiment_batch.json"
 """The file that makes a stock model folder one of ours: label mapping, text policy, seeds, metrics."""
+DETERMINISTIC_BATCH = {"tokens": 8_192, "texts": 256}
+"""The one shape of all batches under `--deterministic`; kept with each model that is trained, so that it stays."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -85,6 +87,8 @@ class ScoreSettings:
     dtype: str = "auto"
     batch_tokens: int | None = None
     """Tokens per batch, padding included; None takes the device's."""
+    deterministic: bool = False
+    """The same bits on one machine whatever `batch_tokens`, the number of threads, or the rows beside a text."""
     max_length: int | None = None
     """Tokens per text; None takes what the model was trained with, else its positions."""
     long_text: LongText | None = None

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+import math
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
+
+from sentiment_batch.batching import ragged
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
@@ -16,6 +20,8 @@ if TYPE_CHECKING:
     from sentiment_batch.settings import LongText
 
 Ids = npt.NDArray[np.int32]
+Integers = npt.NDArray[np.int64]
+Check = Callable[[], object]
 
 HEAD_SHARE = 0.25
 """Of the tokens that are kept of a long text, the share from its head; the rest is its tail. Sun et al. 2019, "How to
@@ -24,6 +30,9 @@ PIECE_CHARACTERS = 16_384
 """A text longer than this is tokenised piece by piece where that gives the same tokens."""
 TEXTS_AT_ONCE = 4_096
 """Tokenised together: enough for every core; the tokeniser holds some 75 bytes for each token of a block (measured)."""
+CHARACTERS_AT_ONCE = 2_000_000
+"""Tokenised together at most, but for one text that is longer: half a second on one core, after which the work can be
+stopped."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -42,9 +51,9 @@ class Tokens:
 
     ids: Ids
     """All ids (sum of lengths,), the special ones included."""
-    offsets: npt.NDArray[np.int64]
+    offsets: Integers
     """(S + 1,): segment s is `ids[offsets[s] : offsets[s + 1]]`."""
-    owners: npt.NDArray[np.int64]
+    owners: Integers
     """(S,): the text that each segment belongs to, in rising order."""
     cut: npt.NDArray[np.bool_]
     """(N,): whether the text was longer than what fits."""
@@ -77,80 +86,156 @@ class Tokeniser:
         self.room = policy.max_length - len(self._prefix) - len(self._suffix)
         """Tokens of the text itself that fit."""
 
-    def __call__(self, texts: Sequence[str]) -> Tokens:
-        """The tokens of `texts` (N,), cut by the policy, with the special tokens around each segment."""
-        segments: list[Ids] = []
-        owners: list[int] = []
-        cut: list[bool] = []
-        for text, content in enumerate(self._contents(texts)):
-            cut.append(len(content) > self.room)
-            for part in self._fit(content):
-                segments += (self._prefix, part, self._suffix)
-                owners.append(text)
-        lengths = np.array([len(part) for part in segments], dtype=np.int64).reshape(-1, 3).sum(axis=1)
-        return Tokens(
-            ids=np.concatenate(segments) if segments else np.empty(0, dtype=np.int32),
-            offsets=np.concatenate([np.zeros(1, dtype=np.int64), np.cumsum(lengths)]),
-            owners=np.array(owners, dtype=np.int64),
-            cut=np.array(cut, dtype=np.bool_),
-        )
+    def __call__(self, texts: Sequence[str], check: Check | None = None) -> Tokens:
+        """The tokens of `texts` (N,), cut by the policy, with the special tokens around each segment.
 
-    def _contents(self, texts: Sequence[str]) -> Iterator[Ids]:
-        """The ids of each text without special tokens: all of them, or both ends of a text that will be cut anyway."""
-        for start in range(0, len(texts), TEXTS_AT_ONCE):
-            block = texts[start : start + TEXTS_AT_ONCE]
-            monsters = {n for n, text in enumerate(block) if len(text) > PIECE_CHARACTERS and self._splits_at_blanks}
-            short = [text for n, text in enumerate(block) if n not in monsters]
-            encoded = iter(self._backend.encode_batch_fast(short, add_special_tokens=False))
-            for n, text in enumerate(block):
-                yield self._monster(text) if n in monsters else np.array(next(encoded).ids, dtype=np.int32)
+        Args:
+            texts: what to tokenise.
+            check: called before each block of texts and before each piece of a very long one, at least once a second or
+                so; what it raises stops the work and comes out of this call.
+        """
+        check = check or (lambda: None)
+        blocks: list[Tokens] = []
+        for start, stop in _blocks(texts):
+            check()
+            blocks.append(self._fit(*self._contents(texts[start:stop], check)))
+        return _joined(blocks)
 
-    def _fit(self, content: Ids) -> list[Ids]:
-        """The segments that the policy makes of one text."""
-        room = self.room
-        if len(content) <= room:
-            return [content]
-        if self.policy.long_text == "head":
-            return [content[:room]]
-        if self.policy.long_text == "tail":
-            return [content[len(content) - room :]]
-        if self.policy.long_text == "head-tail":
-            head = round(room * HEAD_SHARE)
-            return [np.concatenate([content[:head], content[len(content) - (room - head) :]])]
-        # Windows of nearly equal length: a short last one would be scored without its context.
-        return np.array_split(content, -(-len(content) // room))
+    def _contents(self, block: Sequence[str], check: Check) -> tuple[Ids, Integers, Integers]:
+        """The tokens of each text: all of them, or both ends of a very long one that will be cut anyway.
 
-    def _monster(self, text: str) -> Ids:
+        Returns:
+            ids, which begin with the prefix and the suffix; starts (N,) and lengths (N,): the run of each text in them.
+        """
+        monsters = [n for n, text in enumerate(block) if self._splits_at_blanks and len(text) > PIECE_CHARACTERS]
+        apart = set(monsters)
+        whole = [n for n in range(len(block)) if n not in apart]
+        flat, lengths = self._flat([block[n] for n in whole])
+        long = [self._monster(block[n], check) for n in monsters]
+        lengths = np.concatenate([lengths, np.array([len(ids) for ids in long], dtype=np.int64)])
+        starts = np.cumsum(lengths) - lengths + len(self._prefix) + len(self._suffix)
+        order = np.argsort(np.array(whole + monsters, dtype=np.int64))
+        return np.concatenate([self._prefix, self._suffix, flat, *long]), starts[order], lengths[order]
+
+    def _flat(self, texts: list[str]) -> tuple[Ids, Integers]:
+        """All ids of `texts` (N,), one text after the other, and how many each has (N,)."""
+        encoded = self._backend.encode_batch_fast(texts, add_special_tokens=False)
+        lengths = np.fromiter(map(len, encoded), dtype=np.int64, count=len(encoded))
+        # Each list of ids is freed before the next is made. This holds the interpreter lock for 25 ns a token, which is
+        # what the library's lists cost; an array for each text would double that where texts are short (measured).
+        every = chain.from_iterable(encoding.ids for encoding in encoded)
+        return np.fromiter(every, dtype=np.int32, count=int(lengths.sum())), lengths
+
+    def _fit(self, ids: Ids, starts: Integers, lengths: Integers) -> Tokens:
+        """What the policy keeps of texts, with the special tokens around each segment."""
+        cut = lengths > self.room
+        if self.policy.long_text == "windows":
+            owners, runs, sizes = _windows(starts, lengths, self.room)
+        else:
+            owners = np.arange(len(lengths))
+            runs, sizes = _ends(starts, lengths, self.room, self._head)
+        before, after = len(self._prefix), len(self._suffix)
+        runs = np.pad(runs, ((0, 0), (1, 1)), constant_values=((0, 0), (0, before)))
+        sizes = np.pad(sizes, ((0, 0), (1, 1)), constant_values=((0, 0), (before, after)))
+        # So many at once: the places of the ids weigh six times the ids.
+        slices = [slice(start, start + TEXTS_AT_ONCE) for start in range(0, len(runs), TEXTS_AT_ONCE)]
+        kept = [ragged(ids, runs[rows].ravel(), sizes[rows].ravel()) for rows in slices]
+        return Tokens(ids=_flattened(kept), offsets=_offsets(sizes.sum(axis=1)), owners=owners, cut=cut)
+
+    @property
+    def _head(self) -> int:
+        """Of the tokens that are kept of a long text, how many are from its head."""
+        shares = {"head": 1.0, "tail": 0.0, "head-tail": HEAD_SHARE}
+        return round(self.room * shares[self.policy.long_text])
+
+    def _monster(self, text: str, check: Check) -> Ids:
         """The tokens of a very long text that matter, piece by piece: a whole one would cost gigabytes.
 
         Exact, because this tokeniser never looks across a blank: the pieces begin at blanks. Of a text that is
         longer than the model takes, only the ends come back, still longer than what fits, so that it counts as cut.
         """
-        if self.policy.long_text == "windows":
-            return self._until(text, _pieces(text), None)
-        head = self._until(text, _pieces(text), self.room + 1)
-        if self.policy.long_text == "head" or len(head) <= self.room:
+        enough = math.inf if self.policy.long_text == "windows" else self.room + 1
+        head = _flattened(self._until(enough, text, _pieces(text), check))
+        if self.policy.long_text in {"head", "windows"} or len(head) <= self.room:
             return head
-        tail: list[Ids] = []
-        for start, stop in _pieces_from_the_end(text):
-            tail.insert(0, self._encode(text[start:stop]))
-            if sum(map(len, tail)) >= self.room:
-                break
-        return np.concatenate([head, *tail])
+        tail = self._until(self.room, text, _pieces_from_the_end(text), check)
+        return _flattened([head, *reversed(tail)])
 
-    def _until(self, text: str, pieces: Iterator[tuple[int, int]], enough: int | None) -> Ids:
-        parts: list[Ids] = [np.empty(0, dtype=np.int32)]
+    def _until(self, enough: float, text: str, pieces: Iterable[tuple[int, int]], check: Check) -> list[Ids]:
+        """The ids of each of the `pieces` of `text`, up to the one that makes them `enough`."""
+        parts: list[Ids] = []
         count = 0
         for start, stop in pieces:
+            check()
             parts.append(self._encode(text[start:stop]))
             count += len(parts[-1])
-            if enough is not None and count >= enough:
+            if count >= enough:
                 break
-        return np.concatenate(parts)
+        return parts
 
     def _encode(self, text: str) -> Ids:
         # encode_batch_fast, not encode: it keeps no offsets, which weigh more than the text
         return np.array(self._backend.encode_batch_fast([text], add_special_tokens=False)[0].ids, dtype=np.int32)
+
+
+def _blocks(texts: Sequence[str]) -> Iterator[tuple[int, int]]:
+    """Spans of texts to tokenise together; at least one span, so that no texts make an empty one."""
+    ends = np.cumsum(np.fromiter(map(len, texts), dtype=np.int64, count=len(texts)))
+    start = 0
+    while True:
+        fitting = int(np.searchsorted(ends, CHARACTERS_AT_ONCE + (ends[start - 1] if start else 0), side="right"))
+        stop = min(max(fitting, start + 1), start + TEXTS_AT_ONCE, len(texts))
+        yield start, stop
+        if stop == len(texts):
+            return
+        start = stop
+
+
+def _ends(starts: Integers, lengths: Integers, room: int, head: int) -> tuple[Integers, Integers]:
+    """The two runs that are kept of each text, as starts (N, 2) and lengths (N, 2): a short one whole, then none.
+
+    Args:
+        starts: (N,) where each text begins.
+        lengths: (N,) its tokens.
+        room: tokens that fit.
+        head: so many of them from the head of a longer text, the others from its tail.
+    """
+    sizes = np.where((lengths > room)[:, None], [head, room - head], np.stack([lengths, 0 * lengths], axis=1))
+    return np.stack([starts, starts + lengths - sizes[:, 1]], axis=1), sizes
+
+
+def _windows(starts: Integers, lengths: Integers, room: int) -> tuple[Integers, Integers, Integers]:
+    """Windows of nearly equal length, as few as hold all: a short last one would be scored without its context.
+
+    Returns:
+        owners (S,): the text of each window; starts (S, 1); lengths (S, 1), the longer ones first in each text.
+    """
+    counts = np.maximum(1, -(-lengths // room))
+    owners = np.repeat(np.arange(len(lengths)), counts)
+    number = np.arange(len(owners)) - np.repeat(np.cumsum(counts) - counts, counts)
+    size, longer = lengths[owners] // counts[owners], (lengths % counts)[owners]
+    first = starts[owners] + number * size + np.minimum(number, longer)
+    return owners, first[:, None], (size + (number < longer))[:, None]
+
+
+def _joined(blocks: list[Tokens]) -> Tokens:
+    """The segments of all blocks (one or more), whose texts follow one another."""
+    texts = _offsets([len(block.cut) for block in blocks])
+    return Tokens(
+        ids=np.concatenate([block.ids for block in blocks]),
+        offsets=_offsets(np.concatenate([block.lengths for block in blocks])),
+        owners=np.concatenate([block.owners + first for block, first in zip(blocks, texts[:-1], strict=True)]),
+        cut=np.concatenate([block.cut for block in blocks]),
+    )
+
+
+def _flattened(parts: list[Ids]) -> Ids:
+    return np.concatenate(parts) if parts else np.empty(0, dtype=np.int32)
+
+
+def _offsets(lengths: npt.ArrayLike) -> Integers:
+    """Where each run begins, and the end of the last."""
+    return np.concatenate([[0], np.cumsum(lengths, dtype=np.int64)])
 
 
 def _pieces(text: str) -> Iterator[tuple[int, int]]:

@@ -1,80 +1,155 @@
-"""Runs the model over the segments of a window: ragged tokens in, logits out, in batches of little padding."""
+"""Runs a road over the segments of a window: ragged tokens in, logits out, batch by batch."""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Protocol
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 
-from sentiment_batch.batching import Rows, pad, plan
+from sentiment_batch.batching import shared
 from sentiment_batch.errors import DeviceError
 
 if TYPE_CHECKING:
+    import numpy.typing as npt
+
     from sentiment_batch.assemble import Floats
+    from sentiment_batch.batching import Rows
+    from sentiment_batch.scoring.roads import Road
+    from sentiment_batch.scoring.workers import Workers
     from sentiment_batch.tokenise import Tokens
 
 logger = logging.getLogger("sentiment_batch")
 
 
-class Model(Protocol):
-    """What gives logits: `model.Loaded` when scoring, the classifier under way when training."""
+@dataclass(slots=True)
+class Budget:
+    """Tokens per batch; halved for good when the device's memory runs out."""
 
-    @property
-    def labels(self) -> tuple[str, ...]:
-        """The K labels."""
-        ...
-
-    @property
-    def pad_id(self) -> int:
-        """What fills up the shorter segments of a batch."""
-        ...
-
-    def logits(self, ids_BT: torch.Tensor, mask_BT: torch.Tensor | None) -> torch.Tensor:
-        """Logits (B, K) in float32; the mask is true where a token is, None where all are."""
-        ...
+    tokens: int
 
 
 def forward(
-    model: Model, tokens: Tokens, device: str, budget: int, on_tokens: Callable[[int], object] | None = None
+    road: Road,
+    tokens: Tokens,
+    budget: Budget,
+    workers: Workers | None = None,
+    on_tokens: Callable[[int], object] | None = None,
 ) -> Floats:
-    """Logits (S, K) of the S segments of `tokens`.
+    """Logits (S, K) of the S segments of `tokens`; arguments and errors as `launch` has them."""
+    return launch(road, tokens, budget, workers, on_tokens).logits()
+
+
+@dataclass(kw_only=True, slots=True)
+class Launched:
+    """Batches that the device may still be working on."""
+
+    order: list[Rows]
+    results: list[torch.Tensor]
+    classes: int
+    seconds: Callable[[], float]
+
+    def logits(self) -> Floats:
+        """Wait, then the logits (S, K); one copy back for all batches."""
+        if not self.order:
+            return np.empty((0, self.classes), dtype=np.float32)
+        together: Floats = torch.cat(self.results).cpu().numpy()
+        logits_SK = np.empty_like(together)
+        logits_SK[np.concatenate(self.order)] = together
+        return logits_SK
+
+
+def launch(
+    road: Road,
+    tokens: Tokens,
+    budget: Budget,
+    workers: Workers | None = None,
+    on_tokens: Callable[[int], object] | None = None,
+) -> Launched:
+    """Send the segments of `tokens` through the model; on CUDA it comes back while the device still works.
 
     Args:
-        model: on `device`.
+        road: the way through the model.
         tokens: the segments.
-        device: where the model is.
         budget: tokens per batch, padding included.
-        on_tokens: told after each batch how many tokens it held.
+        workers: threads of a CPU, each computing a batch of its own; None computes in this one.
+        on_tokens: told after each batch how many tokens it held; may raise to end the work.
 
     Raises:
-        DeviceError: one text alone does not fit into the device's memory.
+        DeviceError: one text alone does not fit into the device's memory, or a deterministic run's shape does not.
     """
-    logits_SK = np.empty((len(tokens.offsets) - 1, len(model.labels)), dtype=np.float32)
-    for rows in plan(tokens.lengths, budget):
-        logits_SK[rows] = _batch(model, tokens, rows, device)
+    clock = _clock(road.device)
+    order, results = [], []
+    for rows, logits_BK in _batches(road, tokens, budget, workers):
+        order.append(rows)
+        results.append(logits_BK)
         if on_tokens is not None:
             on_tokens(int(tokens.lengths[rows].sum()))
-    return logits_SK
+    return Launched(order=order, results=results, classes=road.classes, seconds=clock())
 
 
-def _batch(model: Model, tokens: Tokens, rows: Rows, device: str) -> Floats:
-    """Logits (B, K) of one batch; out of memory, it is halved and redone, and nothing else changes."""
-    try:
-        ids, mask = pad(tokens, rows, model.pad_id)
-        ids_BT = torch.from_numpy(ids).to(device)
-        mask_BT = None if mask.all() else torch.from_numpy(mask).to(device)
-        result: Floats = model.logits(ids_BT, mask_BT).cpu().numpy()  # the one copy back of this batch
-        return result
-    except torch.OutOfMemoryError as error:
-        if len(rows) == 1:
-            raise DeviceError(
-                f"the memory of {device} does not hold one text of {tokens.lengths[rows[0]]:,} tokens. "
-                "Take a smaller --max-length, or --device cpu."
-            ) from error
-    torch.cuda.empty_cache()
-    half = len(rows) // 2
-    logger.warning("out of memory: a batch of %s texts is redone in halves, with the same result", len(rows))
-    return np.concatenate([_batch(model, tokens, rows[:half], device), _batch(model, tokens, rows[half:], device)])
+def _batches(
+    road: Road, tokens: Tokens, budget: Budget, workers: Workers | None
+) -> Iterator[tuple[Rows, torch.Tensor]]:
+    lengths = tokens.lengths
+    if workers is not None:
+        batches = road.plan(lengths, shared(lengths, budget.tokens, workers.count))
+        yield from zip(batches, workers.executor.map(lambda rows: road.logits(tokens, rows), batches), strict=True)
+        return
+    batches = road.plan(lengths, budget.tokens)
+    while batches:
+        rows = batches.pop(0)
+        try:
+            logits_BK = road.logits(tokens, rows)
+        except torch.OutOfMemoryError as error:
+            _halve(budget, road, lengths[rows], error)
+        else:
+            yield rows, logits_BK
+            continue
+        # Outside the handler: its traceback would keep the failed pass's tensors alive.
+        torch.cuda.empty_cache()
+        left = np.concatenate([rows, *batches])
+        batches = [left[some] for some in road.plan(lengths[left], budget.tokens)]
+
+
+def _halve(budget: Budget, road: Road, lengths: npt.NDArray[np.int64], error: torch.OutOfMemoryError) -> None:
+    if road.shape is not None:
+        raise DeviceError(
+            f"the memory of {road.device} does not hold the {road.shape.tokens:,} tokens of a deterministic run's "
+            "batch. Score without --deterministic, or on a device with more memory."
+        ) from error
+    if len(lengths) == 1:
+        raise DeviceError(
+            f"the memory of {road.device} does not hold one text of {lengths[0]:,} tokens. Take a smaller "
+            "--max-length, or --device cpu."
+        ) from error
+    budget.tokens = max(1, min(budget.tokens, int(lengths.sum())) // 2)
+    logger.warning(
+        "out of memory: a batch of %s texts is done again, and from here on batches hold %s tokens",
+        len(lengths),
+        budget.tokens,
+    )
+
+
+def _clock(device: str) -> Callable[[], Callable[[], float]]:
+    """Measures how long the device works: to call after the last batch, and its outcome when the results are there."""
+    if device == "cpu":
+        started = time.perf_counter()
+
+        def stop() -> Callable[[], float]:
+            seconds = time.perf_counter() - started
+            return lambda: seconds
+
+        return stop
+    begin, end = torch.cuda.Event(enable_timing=True), torch.cuda.Event(enable_timing=True)  # type: ignore[no-untyped-call]
+    begin.record(torch.cuda.current_stream(device))
+
+    def record() -> Callable[[], float]:
+        end.record(torch.cuda.current_stream(device))
+        return lambda: begin.elapsed_time(end) / 1_000
+
+    return record

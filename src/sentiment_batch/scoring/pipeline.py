@@ -70,7 +70,11 @@ class Summary:
     device_reason: str
     dtype: str
     dtype_reason: str
+    road: str
+    """How batches were laid out."""
     batch_tokens: int
+    model_busy: float
+    """The share of the time since the model was loaded in which it was at work."""
     max_length: int
     long_text: str
     text_columns: tuple[str, ...]
@@ -85,7 +89,8 @@ class Summary:
             f"{self.output}: {self.rows:,} rows ({counts}; {self.null:,} without a text) in {self.seconds:.1f} s\n"
             f"{self.rows_per_second:,.0f} rows/s, {self.tokens_per_second:,.0f} tokens/s; {self.repeated:,} repeated "
             f"texts scored once; {self.cut:,} texts longer than {self.max_length} tokens ({self.long_text})\n"
-            f"device {self.device} ({self.device_reason}); dtype {self.dtype} ({self.dtype_reason})"
+            f"device {self.device} ({self.device_reason}), at work {self.model_busy:.0%} of the time; "
+            f"dtype {self.dtype} ({self.dtype_reason}); {self.road}"
         )
 
 
@@ -229,7 +234,9 @@ def _summary(
         device_reason=scorer.device.reason,
         dtype=scorer.dtype.value,
         dtype_reason=scorer.dtype.reason,
-        batch_tokens=scorer.budget,
+        road=scorer.about.road,
+        batch_tokens=scorer.about.batch_tokens,
+        model_busy=round((counts.model_seconds - before.model_seconds) / (ended - loaded), 3),
         max_length=scorer.policy.max_length,
         long_text=scorer.policy.long_text,
         text_columns=texts,

@@ -1,4 +1,4 @@
-"""Decides the dtype of scoring: bfloat16 where the hardware has it and no probe text changes its label."""
+"""Decides dtype and road of scoring: bfloat16 where the hardware has it and no probe text changes its label."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ import importlib.resources
 import json
 import logging
 import re
+from collections.abc import Callable
+from importlib.metadata import version
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -17,15 +19,23 @@ from sentiment_batch.assemble import combine, softmax
 from sentiment_batch.cache import cache_folder, write_text
 from sentiment_batch.device import bfloat16_reason
 from sentiment_batch.errors import UsageError
+from sentiment_batch.packed import packed
 from sentiment_batch.records import Choice
-from sentiment_batch.scoring.forward import forward
+from sentiment_batch.scoring.forward import Budget, forward
+from sentiment_batch.scoring.roads import PackedRoad, PaddedRoad, Road
 
 if TYPE_CHECKING:
     from sentiment_batch.assemble import Floats
+    from sentiment_batch.batching import Shape
     from sentiment_batch.model import Loaded
     from sentiment_batch.tokenise import Tokeniser
 
 logger = logging.getLogger("sentiment_batch")
+
+PROBE_TOKENS = 4_096
+"""Tokens per batch of a probe, on every device alike."""
+SAME = 1e-4
+"""What the probabilities of the two roads may differ by in float32; seen are 1e-6."""
 
 
 def probe_texts() -> list[str]:
@@ -35,8 +45,20 @@ def probe_texts() -> list[str]:
     return [*lines, *fives, " ".join(lines)]
 
 
-def to_device(loaded: Loaded, tokeniser: Tokeniser, digest: str, device: str, name: str) -> tuple[Loaded, Choice]:
-    """The model on its device in the dtype of `--dtype`, and why.
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class Prepared:
+    """A model on its device, in its dtype, and the way through it."""
+
+    loaded: Loaded
+    dtype: Choice
+    road: Road
+    road_reason: str
+
+
+def to_device(
+    loaded: Loaded, tokeniser: Tokeniser, digest: str, device: str, name: str, shape: Shape | None = None
+) -> Prepared:
+    """The model on its device in the dtype of `--dtype`, and why; and the fastest road that it can take.
 
     Args:
         loaded: the model in float32 on the CPU; used up.
@@ -44,53 +66,95 @@ def to_device(loaded: Loaded, tokeniser: Tokeniser, digest: str, device: str, na
         digest: of the model's folder; the outcome of a probe is kept under it.
         device: where to score.
         name: `auto`, `float32`, `bfloat16` or `float16`.
+        shape: of every batch of a deterministic run.
 
     Raises:
         UsageError: float16 on a CPU.
     """
     if name == "float16" and device == "cpu":
         raise UsageError("--dtype float16 is many times slower than float32 on a CPU. Take auto, bfloat16 or float32.")
-    if name != "auto":
-        return loaded.to(device, name), Choice(value=name, reason="as asked")
-    supported, reason = bfloat16_reason(device)
-    if not supported:
-        return loaded.to(device, "float32"), Choice(value="float32", reason=reason)
-    reference = loaded.to(device, "float32")
-    flips, largest = _probe(reference, tokeniser, digest, device)
-    outcome = f"{flips} labels of the probe texts flip, largest change of a probability {largest:.1e}"
-    if flips:
-        return reference, Choice(value="float32", reason=f"in bfloat16 {outcome}")
-    return reference.to(device, "bfloat16"), Choice(value="bfloat16", reason=f"{reason}; {outcome}")
+    probe = _Probe(tokeniser, digest)
+    may_pack = probe.packs(loaded)
+    dtype = Choice(value=name, reason="as asked")
+    loaded = loaded.to(device, "float32")
+    if name == "auto":
+        dtype = probe.dtype(loaded, device, may_pack)
+    loaded = loaded.to(device, dtype.value)
+    road, reason = _road(loaded, device, dtype.value, may_pack, shape)
+    return Prepared(loaded=loaded, dtype=dtype, road=road, road_reason=reason)
 
 
-def _probe(reference: Loaded, tokeniser: Tokeniser, digest: str, device: str) -> tuple[int, float]:
-    """How many labels flip in bfloat16, and the largest change of a probability; remembered in the cache."""
-    kind = torch.cuda.get_device_name(device) if device.startswith("cuda") else torch.backends.cpu.get_cpu_capability()
-    policy = tokeniser.policy
-    key = re.sub(r"[^\w.+-]+", "-", f"{kind}-torch{torch.__version__}-{policy.max_length}-{policy.long_text}")
-    path = cache_folder() / "probes" / digest[:32] / f"{key}.json"
-    try:
-        known = json.loads(path.read_text(encoding="utf-8"))
-        return int(known["flips"]), float(known["largest"])
-    except (OSError, ValueError, KeyError, TypeError):
-        pass  # not probed yet, or somebody wrote nonsense there
-    before = _probabilities(reference, tokeniser, device)
-    # A copy: the float32 weights are needed again if the probe fails.
-    half = _probabilities(_copy(reference).to(device, "bfloat16"), tokeniser, device)
-    flips = int((before.argmax(axis=1) != half.argmax(axis=1)).sum())
-    largest = float(np.abs(before - half).max())
-    try:
-        write_text(path, json.dumps({"flips": flips, "largest": largest}) + "\n")
-    except OSError as error:
-        logger.debug("the outcome of the dtype probe is not kept: %s", error)  # it comes out the same next time
-    return flips, largest
+def _road(loaded: Loaded, device: str, dtype: str, may_pack: bool, shape: Shape | None = None) -> tuple[Road, str]:
+    if not may_pack:
+        return PaddedRoad(model=loaded, device=device, shape=shape), "padded batches, for packs give other scores"
+    model, reason = packed(loaded.network, device, dtype)
+    if model is None:
+        return PaddedRoad(model=loaded, device=device, shape=shape), reason
+    return PackedRoad(model=model, device=device, classes=len(loaded.labels), shape=shape), reason
 
 
-def _copy(loaded: Loaded) -> Loaded:
-    return dataclasses.replace(loaded, network=copy.deepcopy(loaded.network))
+class _Probe:
+    """What the probe texts say of a model; each answer is computed once and then read from the cache."""
 
+    def __init__(self, tokeniser: Tokeniser, digest: str) -> None:
+        self._tokeniser = tokeniser
+        self._digest = digest
 
-def _probabilities(loaded: Loaded, tokeniser: Tokeniser, device: str) -> Floats:
-    tokens = tokeniser(probe_texts())
-    logits = forward(loaded, tokens, device, budget=4_096)
-    return softmax(combine(logits, tokens.owners, tokens.lengths))
+    def packs(self, loaded: Loaded) -> bool:
+        """Whether the packed road gives the stock model's scores: it is checked, for the stock code may change."""
+        if packed(loaded.network, "cpu", "float32")[0] is None:
+            return True  # there is no such road to doubt
+
+        def compare() -> dict[str, float]:
+            roads = (_road(loaded, "cpu", "float32", may_pack)[0] for may_pack in (False, True))
+            stock, ours = (self._probabilities(road) for road in roads)
+            return {"difference": float(np.abs(stock - ours).max())}
+
+        question = f"roads-transformers{version('transformers')}"
+        difference = self._known(question, ("difference",), compare)["difference"]
+        if not difference <= SAME:
+            logger.warning("packs change scores by up to %.1e; this model is scored in padded batches", difference)
+        return difference <= SAME
+
+    def dtype(self, reference: Loaded, device: str, may_pack: bool) -> Choice:
+        """bfloat16 if the device has it and no label flips, else float32."""
+        supported, reason = bfloat16_reason(device)
+        if not supported:
+            return Choice(value="float32", reason=reason)
+
+        def compare() -> dict[str, float]:
+            before = self._probabilities(_road(reference, device, "float32", may_pack)[0])
+            # A copy: the float32 weights are needed again if the probe fails.
+            half = dataclasses.replace(reference, network=copy.deepcopy(reference.network)).to(device, "bfloat16")
+            after = self._probabilities(_road(half, device, "bfloat16", may_pack)[0])
+            flips = int((before.argmax(axis=1) != after.argmax(axis=1)).sum())
+            return {"flips": flips, "largest": float(np.abs(before - after).max())}
+
+        kind = torch.cuda.get_device_name(device) if device != "cpu" else torch.backends.cpu.get_cpu_capability()
+        found = self._known(kind, ("flips", "largest"), compare)
+        flips, largest = found["flips"], found["largest"]
+        outcome = f"{flips:.0f} labels of the probe texts flip, largest change of a probability {largest:.1e}"
+        if flips:
+            return Choice(value="float32", reason=f"in bfloat16 {outcome}")
+        return Choice(value="bfloat16", reason=f"{reason}; {outcome}")
+
+    def _known(self, question: str, names: tuple[str, ...], answer: Callable[[], dict[str, float]]) -> dict[str, float]:
+        policy = self._tokeniser.policy
+        key = re.sub(r"[^\w.+-]+", "-", f"{question}-torch{torch.__version__}-{policy.max_length}-{policy.long_text}")
+        path = cache_folder() / "probes-2" / self._digest[:32] / f"{key}.json"
+        try:
+            known = json.loads(path.read_text(encoding="utf-8"))
+            return {name: float(known[name]) for name in names}
+        except (OSError, ValueError, TypeError, KeyError):
+            pass  # not probed yet, or somebody wrote nonsense there
+        found = answer()
+        try:
+            write_text(path, json.dumps(found) + "\n")
+        except OSError as error:
+            logger.debug("the outcome of a probe is not kept: %s", error)  # it comes out the same next time
+        return found
+
+    def _probabilities(self, road: Road) -> Floats:
+        tokens = self._tokeniser(probe_texts())
+        logits = forward(road, tokens, Budget(PROBE_TOKENS))
+        return softmax(combine(logits, tokens.owners, tokens.lengths))

@@ -15,7 +15,7 @@ WINDOW_ROWS = 8_192
 """Enough for batches of nearly equal lengths."""
 WINDOW_BYTES = 32 * 2**20
 """Of text; a window of fewer rows where they are long."""
-HELD_BYTES = 256 * 2**20
+HELD_BYTES = 64 * 2**20
 """Of all columns: wide rows do not pile up while a window fills."""
 
 

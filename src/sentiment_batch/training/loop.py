@@ -19,7 +19,8 @@ from sentiment_batch import metrics
 from sentiment_batch.assemble import softmax
 from sentiment_batch.device import batch_tokens
 from sentiment_batch.errors import DeviceError
-from sentiment_batch.scoring.forward import forward
+from sentiment_batch.scoring.forward import Budget, forward
+from sentiment_batch.scoring.roads import PaddedRoad
 from sentiment_batch.training.data import Batch, LengthGroupedBatches, Texts, loader
 
 if TYPE_CHECKING:
@@ -231,7 +232,8 @@ def validate(classifier: SentimentClassifier, texts: Texts, run: Run) -> metrics
     """
     classifier.eval()
     budget = batch_tokens(run.device, classifier.encoder.config.dim)
-    logits_NK = forward(_UnderWay(classifier, run, texts.pad_id), texts.tokens, run.device, budget)
+    road = PaddedRoad(model=_UnderWay(classifier, run, texts.pad_id), device=run.device)
+    logits_NK = forward(road, texts.tokens, Budget(budget))
     return metrics.measure(softmax(logits_NK), texts.codes, run.labels)
 
 

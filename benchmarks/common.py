@@ -1,0 +1,152 @@
+"""What the benchmarks share: the texts, runs taken in turn, silence, and the record of where and with what they ran."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import hashlib
+import importlib.metadata
+import json
+import logging
+import os
+import platform
+import statistics
+import subprocess
+import sys
+import time
+import warnings
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+SEED = 20_260_101
+"""Of the shuffle: the same rows at each run."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Texts:
+    """The rows of a benchmark."""
+
+    table: str
+    column: str
+    texts: list[str]
+
+    def record(self) -> dict[str, Any]:
+        """What tells these rows from others."""
+        digest = hashlib.sha256("\0".join(self.texts).encode("utf-8", "surrogatepass")).hexdigest()
+        return {"table": self.table, "text_column": self.column, "rows": len(self.texts), "sha256": digest}
+
+
+def choose_texts(table: str, column: str | None, rows: int | None) -> Texts:
+    """`rows` different texts of a table, in an order drawn with a fixed seed; all of them if None.
+
+    No text comes twice: sentiment-batch would score it once and its peers twice.
+    """
+    from sentiment_batch import columns, formats, inputs
+
+    reader = formats.open_reader(table)
+    try:
+        (name,) = inputs.text_columns_of(reader, (column,) if column else ())
+        found: dict[str, None] = {}
+        for split in reader.splits():
+            for batch in reader.batches(split):
+                found |= dict.fromkeys(text for text in columns.texts_of(batch, [name]).to_pylist() if text)
+    finally:
+        reader.close()
+    texts = [text for text in found if not inputs.is_blank(text)]
+    order = np.random.default_rng(SEED).permutation(len(texts))
+    return Texts(table=table, column=name, texts=[texts[place] for place in order[:rows]])
+
+
+def in_turn(contestants: Mapping[str, Callable[[], object]], runs: int) -> dict[str, list[float]]:
+    """The seconds of `runs` rounds, in each of which every contestant runs once (A B A B); warm them up before."""
+    seconds: dict[str, list[float]] = {name: [] for name in contestants}
+    for number in range(runs):
+        for name, run in contestants.items():
+            tell(f"run {number + 1} of {runs}: {name}")
+            seconds[name].append(timed(run))
+    return seconds
+
+
+def timed(run: Callable[[], object]) -> float:
+    """The seconds that `run` takes; it must give its result on the host, so that the device is done."""
+    started = time.perf_counter()
+    run()
+    return time.perf_counter() - started
+
+
+def spread(values: list[float]) -> dict[str, float]:
+    """The median, least and greatest of some figures."""
+    return {"median": statistics.median(values), "least": min(values), "greatest": max(values)}
+
+
+def tell(message: str) -> None:
+    """Say what is going on, beside the table on standard output."""
+    print(message, file=sys.stderr, flush=True)
+
+
+@contextlib.contextmanager
+def quietly() -> Iterator[None]:
+    """Keep what the peers say and warn of off the terminal."""
+    from sentiment_batch.model import quiet
+
+    before = logging.root.manager.disable
+    with quiet(), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        logging.disable(logging.WARNING)
+        try:
+            yield
+        finally:
+            logging.disable(before)
+
+
+def save(path: str | None, device: str, arguments: argparse.Namespace, figures: Mapping[str, Any]) -> None:
+    """Write the figures as JSON with everything that one needs to repeat them, if a path is given."""
+    if path is None:
+        return
+    record = {
+        "commit": _git("rev-parse", "HEAD"),
+        "changed_files": _git("status", "--porcelain").splitlines(),
+        "machine": machine(device),
+        "versions": dict(sorted((one.name, one.version) for one in importlib.metadata.distributions())),
+        "settings": vars(arguments),
+        **figures,
+    }
+    Path(path).write_text(json.dumps(record, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def machine(device: str) -> dict[str, Any]:
+    """The processor, its cores and the device."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    return {
+        "processor": _processor(),
+        "cores": cores,
+        "device": _device_name(device),
+        "system": platform.platform(),
+        "python": platform.python_version(),
+    }
+
+
+def _processor() -> str:
+    with contextlib.suppress(OSError):
+        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor() or platform.machine()
+
+
+def _device_name(device: str) -> str:
+    if device == "cpu":
+        return device
+    import torch
+
+    return f"{device}: {torch.cuda.get_device_name(device)}"
+
+
+def _git(*arguments: str) -> str:
+    here = Path(__file__).parent
+    run = subprocess.run(["git", *arguments], cwd=here, capture_output=True, text=True, check=False)
+    return run.stdout.strip()

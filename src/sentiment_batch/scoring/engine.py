@@ -1,0 +1,265 @@
+"""One model on one device: windows of rows in, their probabilities out, with every stage running ahead of the next."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, fields
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import torch
+
+from sentiment_batch import assemble, bases
+from sentiment_batch.batching import Shape
+from sentiment_batch.device import batch_tokens, choose_device
+from sentiment_batch.errors import DeviceError, ModelError, UsageError
+from sentiment_batch.inputs import is_blank
+from sentiment_batch.model import Loaded, load_classifier
+from sentiment_batch.scoring.forward import Budget, Launched, launch
+from sentiment_batch.scoring.probe import to_device
+from sentiment_batch.scoring.stages import Stages
+from sentiment_batch.scoring.workers import Workers, workers
+from sentiment_batch.settings import DETERMINISTIC_BATCH, META
+from sentiment_batch.tokenise import TextPolicy, Tokeniser, Tokens
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+    from sentiment_batch.records import Choice
+    from sentiment_batch.scoring.roads import Road
+    from sentiment_batch.scoring.windows import Window
+    from sentiment_batch.settings import ScoreSettings
+
+OnRows = Callable[[int], object]
+"""Told as the work goes on how many more rows are done."""
+
+
+@dataclass(kw_only=True, slots=True)
+class Counts:
+    """What was seen and done."""
+
+    rows: int = 0
+    tokens: int = 0
+    """Tokens that the model computed, padding not counted."""
+    null: int = 0
+    """Rows without a text: null, empty or white space."""
+    repeated: int = 0
+    """Rows whose score was taken from an equal text in the same window."""
+    cut: int = 0
+    """Different texts that were longer than what the model takes."""
+    tokenising_seconds: float = 0.0
+    """In which texts were tokenised; beside the model, not before it."""
+    model_seconds: float = 0.0
+    """In which the model was at work."""
+
+    def add(self, other: Counts) -> None:
+        """Count these too."""
+        for field in fields(Counts):
+            setattr(self, field.name, getattr(self, field.name) + getattr(other, field.name))
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Scored:
+    """A window and what the model says of it."""
+
+    window: Window
+    probabilities: assemble.Floats
+    """(n, K), unrounded; NaN where a row has no text."""
+    counts: Counts
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Description:
+    """What a model is and how it is run."""
+
+    labels: tuple[str, ...]
+    meta: dict[str, Any] | None
+    device: Choice
+    dtype: Choice
+    policy: TextPolicy
+    road: str
+    """How batches are laid out, in words."""
+    batch_tokens: int
+
+
+class Engine(Protocol):
+    """What scores windows: a model in this process, or several in others."""
+
+    description: Description
+
+    def scored(self, stream: Iterable[Window], on_rows: OnRows | None = None) -> Iterator[Scored]:
+        """The windows in their order, each with its probabilities."""
+        ...
+
+    def close(self) -> None:
+        """Free what the models hold."""
+        ...
+
+
+@dataclass(kw_only=True, slots=True)
+class _Ready:
+    """A window whose texts are tokenised."""
+
+    window: Window
+    rows: npt.NDArray[np.int64]
+    """(n,) which distinct text each row has, -1 where it has none."""
+    tokens: Tokens
+    seconds: float
+
+
+class LocalEngine:
+    """A model in this process, on one device.
+
+    Args:
+        model: a folder or Hub id.
+        settings: how to load it.
+
+    Raises:
+        ModelError: the model cannot be used.
+        DeviceError: the device is not there, or its memory does not hold the model.
+        UsageError: a setting is out of range for this model.
+    """
+
+    def __init__(self, model: str, settings: ScoreSettings) -> None:
+        folder = bases.resolve(model)
+        device = choose_device(settings.device)
+        loaded = load_classifier(folder, settings.labels)
+        policy = _policy(settings, loaded)
+        shape = _shape(loaded, policy) if settings.deterministic else None
+        own = bool(loaded.meta and loaded.meta["text"].get("special_tokens_as_text"))
+        self._model = model
+        self._settings = settings
+        self._tokeniser = Tokeniser(loaded.backend, policy, special_as_text=own)
+        try:
+            prepared = to_device(loaded, self._tokeniser, bases.digest(folder), device.value, settings.dtype, shape)
+        except torch.OutOfMemoryError as error:
+            raise DeviceError(
+                f"the memory of {device.value} does not hold {model}. Take a smaller model, or --device cpu."
+            ) from error
+        self.loaded = prepared.loaded
+        self.road: Road = prepared.road
+        tokens = shape.tokens if shape else settings.batch_tokens or batch_tokens(device.value, loaded.width)
+        self._budget = Budget(tokens)
+        self.description = Description(
+            labels=loaded.labels,
+            meta=loaded.meta,
+            device=device,
+            dtype=prepared.dtype,
+            policy=policy,
+            road=prepared.road_reason,
+            batch_tokens=tokens,
+        )
+
+    @property
+    def tokeniser(self) -> Tokeniser:
+        """Turns texts into this model's tokens."""
+        return self._tokeniser
+
+    def scored(self, stream: Iterable[Window], on_rows: OnRows | None = None) -> Iterator[Scored]:
+        """The windows in their order, each with its probabilities; reading, tokenising and the model run side by side.
+
+        Args:
+            stream: the windows; read in a thread.
+            on_rows: told how many more rows are done; rows are weighed by their tokens, so that an estimate of the time
+                left made from it holds. It is called in a thread.
+
+        Raises:
+            ModelError: the model gives no numbers, or has no embedding for a token of its own tokeniser.
+        """
+        with Stages() as stages, workers(self.road.device, single=self.road.shape is not None) as pool:
+            read = stages.ahead(stream, "read")
+            ready = stages.ahead((_prepare(window, self._tokeniser, stages.check) for window in read), "tokenise")
+            launched = stages.ahead((self._launched(one, pool, stages, on_rows) for one in ready), "model")
+            for one, batches in launched:
+                yield self._finished(one, batches)
+
+    def _launched(
+        self, ready: _Ready, pool: Workers | None, stages: Stages, on_rows: OnRows | None
+    ) -> tuple[_Ready, Launched]:
+        vocabulary = self.loaded.vocabulary
+        if ready.tokens.ids.max(initial=0) >= vocabulary:
+            raise ModelError(
+                f"{self._model}: its tokeniser gives the token {ready.tokens.ids.max()}, but the model knows only "
+                f"{vocabulary}. The two do not belong together; fetch the model again."
+            )
+        tell = _telling(ready, on_rows, stages.check)
+        return ready, launch(self.road, ready.tokens, self._budget, pool, tell)
+
+    def _finished(self, ready: _Ready, batches: Launched) -> Scored:
+        distinct = assemble.softmax(assemble.combine(batches.logits(), ready.tokens.owners, ready.tokens.lengths))
+        if not np.isfinite(distinct).all():
+            raise ModelError(
+                f"{self._model} gives scores that are no numbers: its weights are damaged, or too large for "
+                f"{self.description.dtype.value}. Try --dtype float32, or another model."
+            )
+        # One more row of NaN, which the rows without a text (-1) pick.
+        padded = np.concatenate([distinct, np.full((1, distinct.shape[1]), np.nan, dtype=np.float32)])
+        null = int((ready.rows < 0).sum())
+        counts = Counts(
+            rows=len(ready.rows),
+            tokens=len(ready.tokens.ids),
+            null=null,
+            repeated=len(ready.rows) - null - len(ready.tokens.cut),
+            cut=int(ready.tokens.cut.sum()),
+            tokenising_seconds=ready.seconds,
+            model_seconds=batches.seconds(),
+        )
+        return Scored(window=ready.window, probabilities=padded[ready.rows], counts=counts)
+
+    def close(self) -> None:
+        """Nothing outlives this object."""
+
+
+def _prepare(window: Window, tokeniser: Tokeniser, check: Callable[[], object]) -> _Ready:
+    started = time.perf_counter()
+    encoded = pa.chunked_array(window.texts, type=pa.large_string()).combine_chunks().dictionary_encode()
+    texts: list[str] = encoded.dictionary.to_pylist()
+    blank = np.array([is_blank(text) for text in texts], dtype=np.bool_)
+    numbers = np.where(blank, -1, np.cumsum(~blank) - 1)  # of the distinct texts, counting only those to score
+    indices = pc.fill_null(encoded.indices, len(texts)).to_numpy(zero_copy_only=False)
+    tokens = tokeniser([text for text, empty in zip(texts, blank, strict=True) if not empty])
+    return _Ready(
+        window=window, rows=np.append(numbers, -1)[indices], tokens=tokens, seconds=time.perf_counter() - started
+    )
+
+
+def _telling(ready: _Ready, on_rows: OnRows | None, check: Callable[[], object]) -> Callable[[int], object]:
+    """Turns tokens done into rows done, for a window; and ends the work when nobody wants it any more."""
+    tokens, rows = len(ready.tokens.ids), len(ready.rows)
+    if on_rows is not None and not tokens:
+        on_rows(rows)
+    done = 0
+
+    def tell(more: int) -> None:
+        nonlocal done
+        check()
+        before, done = done, done + more
+        if on_rows is not None:
+            on_rows(rows * done // tokens - rows * before // tokens)
+
+    return tell
+
+
+def _policy(settings: ScoreSettings, loaded: Loaded) -> TextPolicy:
+    """The text policy: what the user says, else what the model was trained with, else what its tokeniser would do."""
+    trained = loaded.meta["text"] if loaded.meta else {}
+    wanted = settings.max_length or trained.get("max_length") or loaded.positions
+    if wanted > loaded.positions and settings.max_length:
+        raise UsageError(f"--max-length is {wanted}, but the model takes {loaded.positions} tokens. Take fewer.")
+    return TextPolicy(
+        max_length=min(wanted, loaded.positions),
+        long_text=settings.long_text or trained.get("long_text") or loaded.long_text,
+    )
+
+
+def _shape(loaded: Loaded, policy: TextPolicy) -> Shape:
+    """The batch of a deterministic run: the model's own if it names one; the longest text always fits."""
+    kept = (loaded.meta or {}).get("batch", DETERMINISTIC_BATCH)
+    try:
+        tokens, texts = int(kept["tokens"]), int(kept["texts"])
+    except (TypeError, ValueError, KeyError) as error:
+        raise ModelError(f"{META} is damaged: its batch is {kept!r}. Restore it, or train again.") from error
+    return Shape(tokens=max(tokens, policy.max_length), texts=max(texts, 1))

@@ -1,0 +1,131 @@
+"""The two ways through a model: segments laid end to end without padding, or in padded rectangles."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+import numpy as np
+import torch
+
+from sentiment_batch.attention import on_device
+from sentiment_batch.batching import pack, pad, plan, plan_packs
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+    from sentiment_batch.batching import Rows, Shape
+    from sentiment_batch.packed import Packed
+    from sentiment_batch.tokenise import Tokens
+
+
+class Model(Protocol):
+    """What gives logits: `model.Loaded` when scoring, the classifier under way when training."""
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """The K labels."""
+        ...
+
+    @property
+    def pad_id(self) -> int:
+        """What fills up the shorter segments of a batch."""
+        ...
+
+    def logits(self, ids_BT: torch.Tensor, mask_BT: torch.Tensor | None) -> torch.Tensor:
+        """Logits (B, K) in float32; the mask is true where a token is, None where all are."""
+        ...
+
+
+class Road(Protocol):
+    """A way through a model; `shape` is that of every batch of a deterministic run, None otherwise."""
+
+    @property
+    def device(self) -> str:
+        """Where the model is."""
+        ...
+
+    @property
+    def shape(self) -> Shape | None:
+        """That of every batch."""
+        ...
+
+    @property
+    def classes(self) -> int:
+        """K."""
+        ...
+
+    def plan(self, lengths: npt.NDArray[np.int64], budget: int) -> list[Rows]:
+        """Which segments of `lengths` (S,) go together, at most `budget` tokens of them."""
+        ...
+
+    def logits(self, tokens: Tokens, rows: Rows) -> torch.Tensor:
+        """Logits (B, K) of the segments `rows` (B,), in float32 on the device."""
+        ...
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PackedRoad:
+    """Segments end to end: nothing is computed but their tokens."""
+
+    model: Packed
+    device: str
+    classes: int
+    shape: Shape | None = None
+
+    def plan(self, lengths: npt.NDArray[np.int64], budget: int) -> list[Rows]:
+        """Packs; of a deterministic run, those that fit its shape."""
+        if self.shape is None:
+            return plan_packs(lengths, budget)
+        return plan_packs(lengths, self.shape.tokens, self.shape.texts)
+
+    def logits(self, tokens: Tokens, rows: Rows) -> torch.Tensor:
+        """One pack."""
+        return self.model.logits(pack(tokens, rows, self.shape))[: len(rows)]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PaddedRoad:
+    """Segments of similar length as rectangles, for models that cannot be packed; the stock model, untouched."""
+
+    model: Model
+    device: str
+    shape: Shape | None = None
+
+    @property
+    def classes(self) -> int:
+        """The number of the model's labels."""
+        return len(self.model.labels)
+
+    def plan(self, lengths: npt.NDArray[np.int64], budget: int) -> list[Rows]:
+        """Rectangles; of a deterministic run, of lengths rounded up, and each by its own length alone."""
+        if self.shape is None:
+            return plan(lengths, budget)
+        rounded = self._rounded(lengths)
+        batches = [rows for length in np.unique(rounded)[::-1] for rows in self._of_length(rounded, int(length))]
+        return batches
+
+    def logits(self, tokens: Tokens, rows: Rows) -> torch.Tensor:
+        """One rectangle."""
+        if self.shape is None:
+            ids, mask = pad(tokens, rows, self.model.pad_id)
+        else:
+            length = int(self._rounded(tokens.lengths[rows]).max())
+            ids, mask = pad(tokens, rows, self.model.pad_id, (max(1, self.shape.tokens // length), length))
+        ids_BT = on_device(torch.from_numpy(ids), self.device)
+        whole = self.shape is None and mask.all()
+        mask_BT = None if whole else on_device(torch.from_numpy(mask), self.device)
+        return self.model.logits(ids_BT, mask_BT)[: len(rows)]
+
+    def _rounded(self, lengths: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+        return -(-lengths // STEP) * STEP
+
+    def _of_length(self, rounded: npt.NDArray[np.int64], length: int) -> list[Rows]:
+        assert self.shape is not None
+        rows = np.flatnonzero(rounded == length)
+        size = max(1, self.shape.tokens // length)
+        return [rows[start : start + size] for start in range(0, len(rows), size)]
+
+
+STEP = 32
+"""Lengths of a deterministic run's rectangles are multiples of this."""

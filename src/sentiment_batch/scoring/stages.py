@@ -1,0 +1,106 @@
+"""Runs the stages of a stream side by side: each in a thread of its own, a bounded number of items ahead."""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import Iterable, Iterator
+from types import TracebackType
+from typing import Any, TypeVar
+
+Item = TypeVar("Item")
+_END = object()
+PATIENCE = 1.0
+"""Seconds that a stage has to end when all are stopped; one that hangs in a read is left to die with the process."""
+
+
+class Stopped(BaseException):
+    """Ends a stage whose outcome nobody wants any more; no `Exception`, so that nothing on its way takes it for one."""
+
+
+class Stages:
+    """The stages of one run.
+
+    The first failure of any stage stops all of them and comes out where the stream is consumed, at once, whatever still
+    lies in the queues. Leaving the `with` block stops them too.
+
+    Example:
+        with Stages() as stages:
+            read = stages.ahead(read_blocks(), "read")
+            for result in stages.ahead(map(work, read), "work"):
+                ...
+    """
+
+    def __init__(self) -> None:
+        self._changed = threading.Condition()
+        self._failure: BaseException | None = None
+        self._stopped = False
+        self._threads: list[threading.Thread] = []
+
+    def ahead(self, items: Iterable[Item], name: str, depth: int = 1) -> Iterator[Item]:
+        """The same items in the same order, made in a thread that is up to `depth` finished items ahead.
+
+        The thread starts when the first item is asked for. If `items` is a generator, it is closed in that thread.
+        """
+        queue: deque[Any] = deque()
+        thread = threading.Thread(target=self._fill, args=(items, queue, depth), name=name, daemon=True)
+        self._threads.append(thread)
+        thread.start()
+        while (item := self._take(queue)) is not _END:
+            yield item
+
+    def check(self) -> None:
+        """For a stage that works long on one item, to call now and then.
+
+        Raises:
+            Stopped: the run is over.
+        """
+        if self._stopped:
+            raise Stopped
+
+    def __enter__(self) -> Stages:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        with self._changed:
+            self._stopped = True
+            self._changed.notify_all()
+        for thread in self._threads:
+            thread.join(PATIENCE)
+
+    def _fill(self, items: Iterable[Item], queue: deque[Any], depth: int) -> None:
+        try:
+            try:
+                for item in items:
+                    self._put(queue, item, depth)
+                self._put(queue, _END, depth)
+            finally:
+                close = getattr(items, "close", None)
+                if close is not None:
+                    close()
+        except Stopped:
+            pass
+        except BaseException as error:  # whatever it is, it belongs to the consumer
+            with self._changed:
+                self._failure = self._failure or error
+                self._stopped = True
+                self._changed.notify_all()
+
+    def _put(self, queue: deque[Any], item: object, depth: int) -> None:
+        with self._changed:
+            self._changed.wait_for(lambda: len(queue) < depth or self._stopped)
+            self.check()
+            queue.append(item)
+            self._changed.notify_all()
+
+    def _take(self, queue: deque[Any]) -> Any:
+        with self._changed:
+            self._changed.wait_for(lambda: queue or self._stopped)
+            if self._failure is not None:
+                raise self._failure
+            self.check()
+            item = queue.popleft()
+            self._changed.notify_all()
+            return item

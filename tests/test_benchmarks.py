@@ -1,0 +1,112 @@
+"""The benchmarks run with a tiny model; how fast anything is, no test says."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from benchmarks import common, memory, models, peers, score
+
+
+@pytest.fixture
+def figures(tmp_path, tiny_model, reviews_csv, capsys):
+    """Runs one benchmark with the tiny model on 30 reviews; gives its JSON and what it printed."""
+
+    def run(benchmark, *arguments):
+        path = tmp_path / "figures.json"
+        given = ["--model", tiny_model, "--table", reviews_csv, "--device", "cpu", "--json", path, *arguments]
+        benchmark.main([str(argument) for argument in given])
+        return json.loads(path.read_text(encoding="utf-8")), capsys.readouterr().out
+
+    return run
+
+
+def test_scoring_is_compared_with_peers_on_the_same_rows_and_labels(figures):
+    found, printed = figures(score, "--quick", "--rows", "30", "--peers", "pipeline,loop", "--batch-sizes", "2", "8")
+    results = found["results"]
+    ours = [name for name in results if name.startswith("sentiment-batch, ")]
+    assert list(results)[: len(ours)] == ours  # the ratio is to the first
+    assert results[ours[0]]["ratio"] == {"median": 1.0, "least": 1.0, "greatest": 1.0}
+    for name in ("pipeline as people call it, float32", "padded loop, float32"):
+        assert results[name]["ratio"]["median"] > 0
+        assert results[name]["setting"].endswith(("batches of 2", "batches of 8"))
+        assert results[name]["largest_difference"] < 1e-5
+    assert {one["rows"] for one in results.values()} == {30}
+    assert {one["labels_outside_tolerance"] for one in results.values()} == {0}
+    assert all(name in printed for name in results)
+
+
+def test_the_record_says_where_and_with_what(figures):
+    found, _ = figures(score, "--quick", "--rows", "30", "--peers", "loop")
+    assert found["data"]["rows"] == 30
+    assert found["data"]["tokens"] == found["data"]["tokens_of_peers"] > 30
+    assert {"torch", "transformers", "tokenizers", "sentiment-batch"} <= found["versions"].keys()
+    assert found["machine"]["processor"]
+    assert found["machine"]["cores"] >= 1
+    assert found["settings"]["runs"] == 1
+    assert found["search"]["padded loop, float32"]
+
+
+def test_a_peer_that_is_not_installed_is_left_out_with_the_reason(figures, monkeypatch):
+    absent = peers.Kind(name="absent", load=peers.padded_loop, dtypes=("float32",), needs=("no_such_package",))
+    monkeypatch.setitem(peers.PEERS, "loop", (absent,))
+    found, printed = figures(score, "--quick", "--rows", "8", "--peers", "loop")
+    assert found["left_out"] == {"absent, float32": "not installed: no_such_package"}
+    assert "left out: absent, float32 (not installed: no_such_package)" in printed
+
+
+def test_a_peer_that_fails_is_left_out_with_the_reason(figures, monkeypatch):
+    def fails(place, dtype):
+        raise RuntimeError("no kernel\nfor this")
+
+    monkeypatch.setitem(peers.PEERS, "loop", (peers.Kind(name="broken", load=fails, dtypes=("float32",)),))
+    found, _ = figures(score, "--quick", "--rows", "8", "--peers", "loop")
+    assert found["left_out"] == {"broken, float32": "RuntimeError: no kernel"}
+
+
+def test_an_unknown_peer_is_named(capsys):
+    with pytest.raises(SystemExit):
+        score.main(["--peers", "loop,nobody"])
+    assert "no nobody; there are pipeline, crossencoder" in capsys.readouterr().err
+
+
+def test_memory_is_measured_for_each_size_in_a_process_of_its_own(figures):
+    found, printed = figures(memory, "--sizes", "20", "70", "--row-group", "16", "--max-length", "16")
+    first, second = found["results"]
+    assert (first["rows"], second["rows"]) == (20, 70)
+    assert first["repeated"] == second["repeated"] == 0  # 30 texts, again and again, each time another
+    assert first["ratio"] is None
+    assert second["ratio"] == second["peak_bytes"] / first["peak_bytes"]
+    assert first["peak_bytes"] > 50 * memory.MIB  # torch is loaded
+    assert "peak MiB" in printed
+
+
+def test_texts_are_different_ones_in_the_same_order_each_time(reviews_csv):
+    texts = common.choose_texts(str(reviews_csv), None, 30)
+    assert texts.column == "review"
+    assert len(set(texts.texts)) == 30
+    assert common.choose_texts(str(reviews_csv), "review", 10).texts == texts.texts[:10]
+    assert common.choose_texts(str(reviews_csv), None, None).texts[:30] == texts.texts
+
+
+def test_all_take_turns():
+    seen = []
+    seconds = common.in_turn({"a": lambda: seen.append("a"), "b": lambda: seen.append("b")}, 3)
+    assert "".join(seen) == "ababab"
+    assert [len(one) for one in seconds.values()] == [3, 3]
+
+
+def test_a_head_is_fitted_to_a_random_encoder(tmp_path, monkeypatch, reviews_csv, tiny_base):
+    monkeypatch.setattr("sentiment_batch.bases.minilm", lambda: tiny_base)
+    monkeypatch.setattr(models, "FOLDER", tmp_path)
+    folder = models._fitted(48, str(reviews_csv), 5.0, "cpu")
+    assert json.loads((tmp_path / "benchmark-48-reviews" / "config.json").read_text())["dim"] == 48
+
+    from sentiment_batch import Scorer
+
+    texts = common.choose_texts(str(reviews_csv), None, None).texts
+    good = [any(word in text for word in ("loved", "great", "wonderful", "superb", "best", "fine")) for text in texts]
+    with Scorer.load(folder, device="cpu", dtype="float32") as scorer:
+        found = scorer(__import__("pandas").DataFrame({"text": texts}))["sentiment"] == "positive"
+    assert (found == good).mean() > 0.6
