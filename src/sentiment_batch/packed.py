@@ -7,7 +7,7 @@ no name among the library's attention functions that a padded call could pick up
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
@@ -92,6 +92,13 @@ class Packed:
             self.spaces.append(space)  # not after an error: what failed in it may have left it half grown
             return logits_BK
 
+    @property
+    def flops_per_token(self) -> int:
+        """Floating-point operations of the linear layers for one token, the short last layer not considered."""
+        return sum(
+            2 * product.weight.numel() for layer in self.layers for product in (layer.qkv, layer.out, *layer[3:5])
+        )
+
     def _walk(self, texts: Texts) -> torch.Tensor:
         x_TD = self._embed(texts)
         for layer in self.layers[:-1]:
@@ -124,6 +131,32 @@ def layer_rest(
     x = _normalise(linear("narrow", context, *layer.out).add_(before), layer.attention_norm)
     wide = activation(linear("wide", x, *layer.up))
     return _normalise(linear("narrow", wide, *layer.down).add_(x), layer.norm)
+
+
+def compiled(model: Packed, tokens: int) -> Packed:
+    """The same model with what follows a layer's attention fused, for packs of `tokens` and no others.
+
+    One function, compiled once for one shape: the layers differ in their weights alone.
+    """
+    fused = torch.compile(_fresh_rest, dynamic=False)
+
+    def rest(
+        layer: Layer,
+        activation: Activation,
+        linear: Callable[..., torch.Tensor],
+        context: torch.Tensor,
+        before: torch.Tensor,
+    ) -> torch.Tensor:
+        if len(context) != tokens:
+            return layer_rest(layer, activation, linear, context, before)
+        result: torch.Tensor = fused(layer, activation, context, before)
+        return result
+
+    return replace(model, rest=rest)
+
+
+def _fresh_rest(layer: Layer, activation: Activation, context: torch.Tensor, before: torch.Tensor) -> torch.Tensor:
+    return layer_rest(layer, activation, lambda name, x, weight, bias: F.linear(x, weight, bias), context, before)
 
 
 def packed(network: Any, device: str, dtype: str) -> tuple[Packed | None, str]:

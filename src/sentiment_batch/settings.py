@@ -89,6 +89,8 @@ class ScoreSettings:
     """Tokens per batch, padding included; None takes the device's."""
     deterministic: bool = False
     """The same bits on one machine whatever `batch_tokens`, the number of threads, or the rows beside a text."""
+    compile: bool | None = None
+    """Fuse the model's kernels first, on CUDA; None does so where the job is long enough for it to pay."""
     max_length: int | None = None
     """Tokens per text; None takes what the model was trained with, else its positions."""
     long_text: LongText | None = None
@@ -110,6 +112,8 @@ class ScoreSettings:
             _at_least(self.batch_tokens, 1, "--batch-tokens")
         if self.max_length is not None:
             _at_least(self.max_length, 8, "--max-length")
+        if self.deterministic and self.compile:
+            raise UsageError("--deterministic and --compile exclude each other: a compiled model gives other bits.")
         if not 0 <= self.decimals <= 7:
             raise UsageError(f"--decimals is {self.decimals}; float32 has 0 to 7 of them.")
         if not self.prefix:

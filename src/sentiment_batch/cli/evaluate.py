@@ -4,36 +4,30 @@ from __future__ import annotations
 
 import json
 import logging
+from typing import Any
 
 import click
 
 from sentiment_batch.cli import options
-from sentiment_batch.settings import ScoreSettings
 
 logger = logging.getLogger("sentiment_batch")
 
 
 @click.command(short_help="Measure a model on labelled reviews.")
 @click.argument("labelled", metavar="LABELLED")
-@options.model
+@options.scoring
 @options.columns
 @options.label_column
 @options.stars
-@options.device
 @options.reading
 @options.talking
 def evaluate(
     labelled: str,
     model: str | None,
-    batch_tokens: str,
-    max_length: int | None,
-    long_text: str | None,
-    labels: str | None,
+    settings: dict[str, Any],
     text_columns: tuple[str, ...],
     label_column: str | None,
     stars: str | None,
-    device: str,
-    dtype: str,
     input_format: str | None,
     encoding: str | None,
     delimiter: str | None,
@@ -44,8 +38,6 @@ def evaluate(
 ) -> None:
     """Measure a model on the LABELLED reviews: accuracy, macro F1, loss, a table per class and the confusion matrix."""
     options.show_messages(quiet, verbose)
-    settings = options.score_settings(device, dtype, batch_tokens, max_length, long_text, labels)
-    ScoreSettings(**settings)  # wrong settings are found before anything is opened
     from contextlib import closing
 
     from sentiment_batch import formats, inputs

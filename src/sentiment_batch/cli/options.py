@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import functools
 import logging
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import click
 
-from sentiment_batch.settings import DTYPES, LONG_TEXT
+from sentiment_batch.settings import DTYPES, LONG_TEXT, ScoreSettings
 
 Command = TypeVar("Command", bound=Callable[..., Any])
+SCORING = ("batch_tokens", "max_length", "long_text", "labels", "device", "dtype", "deterministic", "compile_model")
+"""The options of `scoring` that become `ScoreSettings`."""
 
 
 label_column = click.option(
@@ -47,7 +50,7 @@ def reading(command: Command) -> Command:
 
 
 def device(command: Command) -> Command:
-    """Where and how to compute."""
+    """Where and how to train."""
     for option in (
         click.option(
             "--dtype", type=click.Choice(DTYPES), default="auto", show_default=True, help="Of the computation."
@@ -58,9 +61,33 @@ def device(command: Command) -> Command:
     return command
 
 
-def model(command: Command) -> Command:
-    """Which model scores, and how it looks at a text."""
-    for option in (
+def scoring(command: Command) -> Command:
+    """Which model scores, where, and how it looks at a text: `model`, and the rest as the dictionary `settings`."""
+
+    @functools.wraps(command)
+    def with_settings(**given: Any) -> Any:
+        named = {name: given.pop(name) for name in SCORING}
+        return command(settings=_score_settings(**named), **given)
+
+    options = (
+        click.option(
+            "--compile/--no-compile",
+            "compile_model",
+            default=None,
+            help="Fuse the model's kernels first, on CUDA; default: where a job is long enough for it to pay.",
+        ),
+        click.option(
+            "--deterministic", is_flag=True, help="The same bits whatever the batches and threads."
+        ),
+        click.option(
+            "--dtype", type=click.Choice(DTYPES), default="auto", show_default=True, help="Of the computation."
+        ),
+        click.option(
+            "--device",
+            default="auto",
+            show_default=True,
+            help="auto, cpu, cuda, cuda:N; or several, as in cuda:0,cuda:1.",
+        ),
         click.option("--labels", metavar="A,B,...", help="Names for a model that only knows LABEL_0, LABEL_1."),
         click.option(
             "--long-text", type=click.Choice(LONG_TEXT), help="Of texts that do not fit; default: as trained."
@@ -73,9 +100,10 @@ def model(command: Command) -> Command:
             metavar="MODEL",
             help="Folder or Hub id; default: $SENTIMENT_BATCH_MODEL, ./sentiment-model, the Hub's SST-2 model.",
         ),
-    ):
-        command = option(command)
-    return command
+    )
+    for option in options:
+        with_settings = option(with_settings)
+    return cast("Command", with_settings)
 
 
 def talking(command: Command) -> Command:
@@ -103,21 +131,19 @@ class _Echo(logging.Handler):
         click.echo(prefix + record.getMessage(), err=True)
 
 
-def score_settings(
-    device: str, dtype: str, batch_tokens: str, max_length: int | None, long_text: str | None, labels: str | None
-) -> dict[str, Any]:
-    """The fields of `ScoreSettings` that `device` and `model` options give.
+def _score_settings(batch_tokens: str, labels: str | None, compile_model: bool | None, **others: Any) -> dict[str, Any]:
+    """The fields of `ScoreSettings` that the options of `scoring` give.
 
     Raises:
         click.BadParameter: --batch-tokens is neither `auto` nor a number.
+        UsageError: a value is out of range.
     """
     if batch_tokens != "auto" and not batch_tokens.isdecimal():
         raise click.BadParameter("it must be auto or a number of tokens.", param_hint="--batch-tokens")
-    return {
-        "device": device,
-        "dtype": dtype,
+    settings = others | {
         "batch_tokens": None if batch_tokens == "auto" else int(batch_tokens),
-        "max_length": max_length,
-        "long_text": long_text,
         "labels": tuple(label.strip() for label in labels.split(",")) if labels else None,
+        "compile": compile_model,
     }
+    ScoreSettings(**settings)  # what is wrong shows before anything is opened
+    return settings

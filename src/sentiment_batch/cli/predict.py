@@ -24,18 +24,12 @@ LINES_AT_ONCE = 1_024
 
 @click.command(short_help="Tell the sentiment of texts given here or on standard input.")
 @click.argument("texts", nargs=-1, metavar="[TEXT]...")
-@options.model
-@options.device
+@options.scoring
 @options.talking
 def predict(
     texts: tuple[str, ...],
     model: str | None,
-    batch_tokens: str,
-    max_length: int | None,
-    long_text: str | None,
-    labels: str | None,
-    device: str,
-    dtype: str,
+    settings: dict[str, Any],
     quiet: bool,
     verbose: bool,
     as_json: bool,
@@ -47,7 +41,6 @@ def predict(
     options.show_messages(quiet, verbose)
     if not texts and sys.stdin.isatty():
         raise UsageError("there is no text. Give some in quotes, or pipe lines into standard input.")
-    settings = options.score_settings(device, dtype, batch_tokens, max_length, long_text, labels)
     from sentiment_batch.scoring.choice import choose_model
     from sentiment_batch.scoring.scorer import Scorer
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -22,7 +22,7 @@ DEFAULTS = ScoreSettings()
 @click.command(short_help="Annotate a table with the sentiment of each row.")
 @click.argument("source", metavar="IN")
 @click.argument("destination", metavar="OUT")
-@options.model
+@options.scoring
 @options.columns
 @click.option("--columns", metavar="A,B,...", help="Input columns that come out; default: all.")
 @click.option("--probabilities", is_flag=True, help="Add a column with the probability of each label.")
@@ -31,7 +31,6 @@ DEFAULTS = ScoreSettings()
     "--decimals", type=int, default=DEFAULTS.decimals, show_default=True, help="Of the written probabilities."
 )
 @click.option("--limit", type=int, metavar="N", help="Score only the first N rows, to try.")
-@options.device
 @options.reading
 @click.option("--output-format", metavar="FORMAT", help="Where the name does not tell; see `formats`.")
 @click.option("--overwrite", is_flag=True, help="Replace OUT.")
@@ -40,18 +39,13 @@ def score(
     source: str,
     destination: str,
     model: str | None,
-    batch_tokens: str,
-    max_length: int | None,
-    long_text: str | None,
-    labels: str | None,
+    settings: dict[str, Any],
     text_columns: tuple[str, ...],
     columns: str | None,
     probabilities: bool,
     prefix: str,
     decimals: int,
     limit: int | None,
-    device: str,
-    dtype: str,
     input_format: str | None,
     encoding: str | None,
     delimiter: str | None,
@@ -74,9 +68,8 @@ def score(
     if limit is not None and limit < 0:
         raise UsageError(f"--limit is {limit}; it must be at least 0.")
     keep = _kept(columns)
-    settings = options.score_settings(device, dtype, batch_tokens, max_length, long_text, labels)
     settings |= {"probabilities": probabilities, "prefix": prefix, "decimals": decimals}
-    ScoreSettings(**settings)  # wrong settings are found before anything is opened
+    ScoreSettings(**settings)  # what is wrong shows before anything is opened
     from sentiment_batch.records import ReadOptions, WriteOptions
     from sentiment_batch.scoring.choice import choose_model
     from sentiment_batch.scoring.pipeline import Job, score_table

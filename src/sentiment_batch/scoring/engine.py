@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, fields
@@ -20,6 +21,7 @@ from sentiment_batch.inputs import is_blank
 from sentiment_batch.model import Loaded, load_classifier
 from sentiment_batch.scoring.forward import Budget, Launched, launch
 from sentiment_batch.scoring.probe import to_device
+from sentiment_batch.scoring.roads import PackedRoad, Road
 from sentiment_batch.scoring.stages import Stages
 from sentiment_batch.scoring.workers import Workers, workers
 from sentiment_batch.settings import DETERMINISTIC_BATCH, META
@@ -29,10 +31,13 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from sentiment_batch.records import Choice
-    from sentiment_batch.scoring.roads import Road
     from sentiment_batch.scoring.windows import Window
     from sentiment_batch.settings import ScoreSettings
 
+logger = logging.getLogger("sentiment_batch")
+
+COMPILE_PAYS = 5e16
+"""Floating-point operations from which on compiling is worth its time: minutes of work for the fastest device."""
 OnRows = Callable[[int], object]
 """Told as the work goes on how many more rows are done."""
 
@@ -90,7 +95,9 @@ class Engine(Protocol):
 
     description: Description
 
-    def scored(self, stream: Iterable[Window], on_rows: OnRows | None = None) -> Iterator[Scored]:
+    def scored(
+        self, stream: Iterable[Window], on_rows: OnRows | None = None, expected_rows: int | None = None
+    ) -> Iterator[Scored]:
         """The windows in their order, each with its probabilities."""
         ...
 
@@ -124,8 +131,10 @@ class LocalEngine:
     """
 
     def __init__(self, model: str, settings: ScoreSettings) -> None:
-        folder = bases.resolve(model)
         device = choose_device(settings.device)
+        if settings.compile and device.value == "cpu":
+            raise UsageError("--compile is for CUDA; on a CPU it gains nothing. Leave it out.")
+        folder = bases.resolve(model)
         loaded = load_classifier(folder, settings.labels)
         policy = _policy(settings, loaded)
         shape = _shape(loaded, policy) if settings.deterministic else None
@@ -158,13 +167,16 @@ class LocalEngine:
         """Turns texts into this model's tokens."""
         return self._tokeniser
 
-    def scored(self, stream: Iterable[Window], on_rows: OnRows | None = None) -> Iterator[Scored]:
+    def scored(
+        self, stream: Iterable[Window], on_rows: OnRows | None = None, expected_rows: int | None = None
+    ) -> Iterator[Scored]:
         """The windows in their order, each with its probabilities; reading, tokenising and the model run side by side.
 
         Args:
             stream: the windows; read in a thread.
             on_rows: told how many more rows are done; rows are weighed by their tokens, so that an estimate of the time
                 left made from it holds. It is called in a thread.
+            expected_rows: how many there will be, None if nobody knows; of many, the model is compiled first.
 
         Raises:
             ModelError: the model gives no numbers, or has no embedding for a token of its own tokeniser.
@@ -172,9 +184,27 @@ class LocalEngine:
         with Stages() as stages, workers(self.road.device, single=self.road.shape is not None) as pool:
             read = stages.ahead(stream, "read")
             ready = stages.ahead((_prepare(window, self._tokeniser, stages.check) for window in read), "tokenise")
-            launched = stages.ahead((self._launched(one, pool, stages, on_rows) for one in ready), "model")
+            planned = self._planned(ready, expected_rows)
+            launched = stages.ahead((self._launched(one, pool, stages, on_rows) for one in planned), "model")
             for one, batches in launched:
                 yield self._finished(one, batches)
+
+    def _planned(self, windows: Iterator[_Ready], expected_rows: int | None) -> Iterator[_Ready]:
+        """Compile the model before the first window if that pays, judged by the tokens of that window."""
+        for number, ready in enumerate(windows):
+            if number == 0:
+                expected = (expected_rows or 0) * len(ready.tokens.ids) // max(1, len(ready.rows))
+                self._compile(expected)
+            yield ready
+
+    def _compile(self, expected_tokens: int) -> None:
+        """Fixed shapes and fused kernels from here on; never in a deterministic run, whose bits no size may change."""
+        road, wanted = self.road, self._settings.compile
+        if not isinstance(road, PackedRoad) or road.device == "cpu" or road.shape or road.fill or wanted is False:
+            return
+        if wanted or expected_tokens * road.model.flops_per_token >= COMPILE_PAYS:
+            logger.info("compiling the model for packs of %s tokens, which takes up to a minute", self._budget.tokens)
+            self.road = road.compiled(self._budget.tokens)
 
     def _launched(
         self, ready: _Ready, pool: Workers | None, stages: Stages, on_rows: OnRows | None

@@ -124,7 +124,7 @@ def score_table(job: Job, load: Callable[[], Scorer]) -> Summary:
         try:
             with _progress(reader, job) as bar:
                 rows = _limited(_rows(reader), job.limit)
-                for batch, probabilities in scorer.probabilities(rows, texts, bar.update):
+                for batch, probabilities in scorer.probabilities(rows, texts, bar.update, _expected(reader, job)):
                     added = scorer.added.arrays(probabilities)
                     arrays = [batch.column(place) for place in places]
                     writer.write(pa.RecordBatch.from_arrays([*arrays, *added], schema=schema))
@@ -189,19 +189,23 @@ def _tally(tally: dict[str, int], labels: pa.DictionaryArray) -> None:
 
 def _check_count(reader: Reader, job: Job, done: int) -> None:
     """One row out for each row in, or nothing is published."""
-    expected = reader.num_rows
-    if expected is not None and job.limit is not None:
-        expected = min(expected, job.limit)
+    expected = _expected(reader, job)
     if expected is not None and done != expected:
         raise PluginError(
             f"{job.source} gave {done:,} rows but promised {expected:,}; nothing was published. Try again."
         )
 
 
+def _expected(reader: Reader, job: Job) -> int | None:
+    """The rows that are to come, None if the reader cannot know."""
+    if reader.num_rows is None or job.limit is None:
+        return reader.num_rows
+    return min(reader.num_rows, job.limit)
+
+
 def _progress(reader: Reader, job: Job) -> Any:
-    total = reader.num_rows
-    if job.limit is not None:
-        total = job.limit if total is None else min(total, job.limit)
+    expected = _expected(reader, job)
+    total = job.limit if expected is None else expected
     interval = 0.2 if sys.stderr.isatty() else 10.0
     return tqdm(total=total, desc="scoring", unit="row", unit_scale=True, disable=job.quiet, mininterval=interval)
 

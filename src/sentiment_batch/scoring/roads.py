@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 import torch
 
 from sentiment_batch.attention import on_device
-from sentiment_batch.batching import pack, pad, plan, plan_packs
+from sentiment_batch.batching import Shape, pack, pad, plan, plan_packs
+from sentiment_batch.packed import Packed, compiled
 
 if TYPE_CHECKING:
     import numpy.typing as npt
 
-    from sentiment_batch.batching import Rows, Shape
-    from sentiment_batch.packed import Packed
+    from sentiment_batch.batching import Rows
     from sentiment_batch.tokenise import Tokens
+
+STEP = 32
+"""Lengths of a deterministic run's rectangles are multiples of this."""
+FULL = 0.9
+"""A pack less full than this is not worth filling up for a compiled model."""
 
 
 class Model(Protocol):
@@ -72,6 +77,12 @@ class PackedRoad:
     device: str
     classes: int
     shape: Shape | None = None
+    fill: int | None = None
+    """Tokens that a nearly full pack is filled up to, which is the one shape that a compiled model knows."""
+
+    def compiled(self, tokens: int) -> PackedRoad:
+        """The same road with a model compiled for packs of `tokens`."""
+        return replace(self, model=compiled(self.model, tokens), fill=tokens)
 
     def plan(self, lengths: npt.NDArray[np.int64], budget: int) -> list[Rows]:
         """Packs; of a deterministic run, those that fit its shape."""
@@ -81,7 +92,10 @@ class PackedRoad:
 
     def logits(self, tokens: Tokens, rows: Rows) -> torch.Tensor:
         """One pack."""
-        return self.model.logits(pack(tokens, rows, self.shape))[: len(rows)]
+        shape = self.shape
+        if self.fill and FULL * self.fill <= tokens.lengths[rows].sum() <= self.fill:
+            shape = Shape(tokens=self.fill, texts=len(rows))
+        return self.model.logits(pack(tokens, rows, shape))[: len(rows)]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -125,7 +139,3 @@ class PaddedRoad:
         rows = np.flatnonzero(rounded == length)
         size = max(1, self.shape.tokens // length)
         return [rows[start : start + size] for start in range(0, len(rows), size)]
-
-
-STEP = 32
-"""Lengths of a deterministic run's rectangles are multiples of this."""

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from sentiment_batch import assemble
 from sentiment_batch.errors import UsageError
 from sentiment_batch.scoring.engine import Counts, Description, Engine, LocalEngine, OnRows
+from sentiment_batch.scoring.fleet import Fleet
 from sentiment_batch.scoring.windows import windows
 from sentiment_batch.settings import ScoreSettings
 
@@ -44,8 +45,8 @@ class Scorer:
 
         Args:
             model: a folder, or an id on the Hugging Face Hub.
-            settings: the fields of `ScoreSettings`: device, dtype, batch_tokens, deterministic, max_length, long_text,
-                labels, probabilities, prefix, decimals.
+            settings: the fields of `ScoreSettings`: device, dtype, batch_tokens, deterministic, compile, max_length,
+                long_text, labels, probabilities, prefix, decimals.
 
         Raises:
             ModelError: the model cannot be used.
@@ -99,7 +100,11 @@ class Scorer:
         )
 
     def probabilities(
-        self, batches: Iterable[pa.RecordBatch], text_columns: Sequence[str], on_rows: OnRows | None = None
+        self,
+        batches: Iterable[pa.RecordBatch],
+        text_columns: Sequence[str],
+        on_rows: OnRows | None = None,
+        expected_rows: int | None = None,
     ) -> Iterator[tuple[pa.RecordBatch, assemble.Floats]]:
         """Score a stream of record batches.
 
@@ -107,11 +112,12 @@ class Scorer:
             batches: the rows, all of one schema; read in a thread, ahead of what is yielded.
             text_columns: the columns that hold the text.
             on_rows: told as the work goes on how many more rows are done, in a thread.
+            expected_rows: how many there will be, if that is known; of many, the model is compiled first.
 
         Yields:
             Runs of rows, in order, each with its probabilities (n, K), unrounded; NaN where a row has no text.
         """
-        for scored in self.engine.scored(windows(batches, text_columns), on_rows):
+        for scored in self.engine.scored(windows(batches, text_columns), on_rows, expected_rows):
             self.counts.add(scored.counts)
             start = 0
             for batch in scored.window.batches:
@@ -157,7 +163,7 @@ class Scorer:
 
 
 def _engine(model: str, settings: ScoreSettings) -> Engine:
-    return LocalEngine(model, settings)
+    return Fleet(model, settings) if "," in settings.device else LocalEngine(model, settings)
 
 
 def _settings(chosen: dict[str, Any]) -> ScoreSettings:
