@@ -31,8 +31,8 @@ def _nothing_kept(monkeypatch):
 def loads(monkeypatch):
     """The models that are loaded, in order."""
     names = []
-    real = scorer_module.Scorer._open
-    monkeypatch.setattr(scorer_module.Scorer, "_open", lambda self: names.append(self.model) or real(self))
+    real = scorer_module._engine
+    monkeypatch.setattr(scorer_module, "_engine", lambda model, *rest: names.append(model) or real(model, *rest))
     return names
 
 
@@ -85,7 +85,7 @@ def test_only_the_last_model_is_kept(tiny_model, make_model, loads):
     score(FRAME, tiny_model, **CPU)
     (kept,) = api._kept.values()
     score(FRAME, other, **CPU)
-    assert kept._loaded is None
+    assert kept._engine is None
     assert len(api._kept) == 1
     score(FRAME, other, prefix="p", **CPU)
     assert loads == [str(tiny_model), str(other), str(other)]
@@ -95,7 +95,7 @@ def test_clearing_the_cache_frees_the_model(tiny_model, loads):
     score(FRAME, tiny_model, **CPU)
     (kept,) = api._kept.values()
     clear_cache()
-    assert (kept._loaded, api._kept) == (None, {})
+    assert (kept._engine, api._kept) == (None, {})
     clear_cache()
     score(FRAME, tiny_model, **CPU)
     assert len(loads) == 2

@@ -32,7 +32,8 @@ def test_a_table_is_annotated_and_the_summary_goes_to_standard_error(score, tabl
     assert f"model: {tiny_model} (as named)" in result.stderr
     assert "3 rows (" in result.stderr
     assert "1 without a text" in result.stderr
-    assert "device cpu (as asked); dtype float32 (as asked)" in result.stderr
+    assert "device cpu (as asked), at work " in result.stderr
+    assert "; dtype float32 (as asked); packed without padding" in result.stderr
     lines = (tmp_path / "out.csv").read_text().splitlines()
     assert lines[0] == "id,review,sentiment,sentiment_score"
     assert lines[2] == "008,,,"

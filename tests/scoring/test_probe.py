@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import random
 import time
@@ -9,12 +10,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from sentiment_batch.cache import cache_folder
 from sentiment_batch.errors import UsageError
 from sentiment_batch.model import load_classifier
 from sentiment_batch.scoring import probe
+from sentiment_batch.scoring.roads import PackedRoad, PaddedRoad
 from sentiment_batch.tokenise import TextPolicy, Tokeniser
+from tests.stock import LIMIT, stock
 
 
 @pytest.fixture(autouse=True)
@@ -39,6 +43,12 @@ def weights(loaded):
     return str(next(loaded.network.parameters()).dtype)
 
 
+def answers(monkeypatch, *outcomes):
+    """What the probe texts score, call by call: the stock road, the packed one, float32, bfloat16."""
+    left = [np.array(outcome, np.float32) for outcome in outcomes]
+    monkeypatch.setattr(probe._Probe, "_probabilities", lambda *arguments: left.pop(0))
+
+
 def remembered() -> list[Path]:
     return sorted(path for path in cache_folder().rglob("*") if path.is_file())
 
@@ -52,83 +62,122 @@ def test_the_probe_texts_are_short_middling_and_long():
 
 
 def test_bfloat16_is_taken_where_no_label_flips_and_says_why(tiny_model, half, monkeypatch):
-    outcomes = iter([np.array([[0.9, 0.1]], np.float32), np.array([[0.8, 0.2]], np.float32)])
-    monkeypatch.setattr(probe, "_probabilities", lambda *arguments: next(outcomes))
-    loaded, choice = chosen(tiny_model)
-    assert (choice.value, weights(loaded)) == ("bfloat16", "torch.bfloat16")
-    assert choice.reason == (
+    answers(monkeypatch, [[0.9, 0.1]], [[0.9, 0.1]], [[0.9, 0.1]], [[0.8, 0.2]])
+    prepared = chosen(tiny_model)
+    assert (prepared.dtype.value, weights(prepared.loaded)) == ("bfloat16", "torch.bfloat16")
+    assert prepared.dtype.reason == (
         "as the test says; 0 labels of the probe texts flip, largest change of a probability 1.0e-01"
     )
 
 
 def test_float32_is_taken_if_one_label_flips(tiny_model, half, monkeypatch):
-    outcomes = iter([np.array([[0.9, 0.1], [0.51, 0.49]]), np.array([[0.9, 0.1], [0.49, 0.51]])])
-    monkeypatch.setattr(probe, "_probabilities", lambda *arguments: next(outcomes))
-    loaded, choice = chosen(tiny_model)
-    assert (choice.value, weights(loaded)) == ("float32", "torch.float32")
-    assert choice.reason.startswith("in bfloat16 1 labels of the probe texts flip")
+    before, after = [[0.9, 0.1], [0.51, 0.49]], [[0.9, 0.1], [0.49, 0.51]]
+    answers(monkeypatch, before, before, before, after)
+    prepared = chosen(tiny_model)
+    assert (prepared.dtype.value, weights(prepared.loaded)) == ("float32", "torch.float32")
+    assert prepared.dtype.reason.startswith("in bfloat16 1 labels of the probe texts flip")
 
 
 def test_the_float32_that_remains_is_untouched_by_the_probe(tiny_model, half, monkeypatch):
-    import torch
-
-    monkeypatch.setattr(probe, "_probe", lambda reference, *rest: (1, 0.5))
-    loaded, _ = chosen(tiny_model)
+    before, after = [[0.51, 0.49]], [[0.49, 0.51]]
+    answers(monkeypatch, before, before, before, after)
+    prepared = chosen(tiny_model)
+    assert prepared.dtype.value == "float32"
     fresh = load_classifier(tiny_model).network.state_dict()
-    assert all(torch.equal(value, fresh[name]) for name, value in loaded.network.state_dict().items())
+    assert all(torch.equal(value, fresh[name]) for name, value in prepared.loaded.network.state_dict().items())
 
 
-def test_the_outcome_is_computed_once_and_then_read(tiny_model, half, monkeypatch):
+def test_the_outcomes_are_computed_once_and_then_read(tiny_model, half, monkeypatch):
     calls = []
-    real = probe._probabilities
-    monkeypatch.setattr(probe, "_probabilities", lambda *arguments: calls.append(1) or real(*arguments))
-    first = chosen(tiny_model)[1]
-    assert len(calls) == 2
-    assert chosen(tiny_model)[1] == first
-    assert len(calls) == 2
+    real = probe._Probe._probabilities
+    monkeypatch.setattr(probe._Probe, "_probabilities", lambda *arguments: calls.append(1) or real(*arguments))
+    first = chosen(tiny_model)
+    assert len(calls) == 4  # the two roads, the two dtypes
+    again = chosen(tiny_model)
+    assert (again.dtype, again.road_reason) == (first.dtype, first.road_reason)
+    assert len(calls) == 4
     chosen(tiny_model, digest="e" * 64)
     chosen(tiny_model, max_length=32)
-    assert len(calls) == 6
-    assert len(remembered()) == 3
+    assert len(calls) == 12
+    assert len(remembered()) == 6
+    assert {path.relative_to(cache_folder()).parts[:2] for path in remembered()} == {
+        ("probes-2", "d" * 32),
+        ("probes-2", "e" * 32),
+    }
+
+
+def test_packs_that_give_the_stock_scores_are_taken(tiny_model):
+    prepared = chosen(tiny_model, "float32")
+    assert isinstance(prepared.road, PackedRoad)
+    assert prepared.road_reason == "packed without padding"
+    assert json.loads(remembered()[0].read_text())["difference"] < 1e-5
+
+
+@pytest.mark.parametrize("value", [0.601, float("nan")])
+def test_packs_that_give_other_scores_are_not_taken(tiny_model, monkeypatch, caplog, value):
+    answers(monkeypatch, [[0.6, 0.4]], [[value, 0.4]])
+    for _ in range(2):  # the second time it is read
+        prepared = chosen(tiny_model, "float32")
+        assert isinstance(prepared.road, PaddedRoad)
+        assert prepared.road_reason == "padded batches, for packs give other scores"
+    assert "this model is scored in padded batches" in caplog.text
+
+
+def test_a_network_whose_code_has_changed_is_seen_and_scored_in_rectangles(tiny_model, monkeypatch):
+    real = probe.packed
+
+    def changed(*arguments):
+        road, reason = real(*arguments)
+        return dataclasses.replace(road, activation=torch.relu), reason
+
+    monkeypatch.setattr(probe, "packed", changed)
+    assert isinstance(chosen(tiny_model, "float32").road, PaddedRoad)
+
+
+def test_a_family_that_cannot_be_packed_asks_no_question_of_its_packs(tmp_path):
+    prepared = chosen(stock("modernbert", tmp_path / "model"), "float32", max_length=LIMIT)
+    assert isinstance(prepared.road, PaddedRoad)
+    assert "modernbert models cannot be packed" in prepared.road_reason
+    assert remembered() == []
 
 
 def test_the_choice_does_not_feel_a_slow_machine(tiny_model, half, monkeypatch, tmp_path):
-    first = chosen(tiny_model)[1]
+    first = chosen(tiny_model).dtype
     monkeypatch.setenv("SENTIMENT_BATCH_CACHE", str(tmp_path / "another"))
     for clock in ("time", "perf_counter", "monotonic"):
         monkeypatch.setattr(time, clock, lambda: random.random() * 1e6)
-    assert chosen(tiny_model)[1] == first
+    assert chosen(tiny_model).dtype == first
 
 
 @pytest.mark.parametrize("nonsense", ["", "{", "[]", '{"flips": "many", "largest": 1}', "{}", '{"flips": null}'])
 def test_nonsense_in_the_cache_is_probed_again(tiny_model, half, nonsense, monkeypatch):
-    monkeypatch.setattr(probe, "_probabilities", lambda *arguments: np.array([[0.9, 0.1]]))
-    first = chosen(tiny_model)[1]
-    (path,) = remembered()
-    path.write_text(nonsense)
-    assert chosen(tiny_model)[1] == first
-    assert set(json.loads(path.read_text())) == {"flips", "largest"}
+    monkeypatch.setattr(probe._Probe, "_probabilities", lambda *arguments: np.array([[0.9, 0.1]]))
+    first = chosen(tiny_model).dtype
+    for path in remembered():
+        path.write_text(nonsense)
+    assert chosen(tiny_model).dtype == first
+    assert {name for path in remembered() for name in json.loads(path.read_text())} == {"flips", "largest", "difference"}
 
 
 def test_a_cache_that_cannot_be_written_stops_nothing(tiny_model, half, monkeypatch, tmp_path):
-    monkeypatch.setattr(probe, "_probabilities", lambda *arguments: np.array([[0.9, 0.1]]))
+    monkeypatch.setattr(probe._Probe, "_probabilities", lambda *arguments: np.array([[0.9, 0.1]]))
     (tmp_path / "file").write_text("")
     monkeypatch.setenv("SENTIMENT_BATCH_CACHE", str(tmp_path / "file" / "below"))
-    assert chosen(tiny_model)[1].value == "bfloat16"
+    assert chosen(tiny_model).dtype.value == "bfloat16"
 
 
-def test_hardware_without_bfloat16_takes_float32_and_probes_nothing(tiny_model, monkeypatch):
+def test_hardware_without_bfloat16_takes_float32_and_probes_no_dtype(tiny_model, monkeypatch):
     monkeypatch.setattr(probe, "bfloat16_reason", lambda device: (False, "this CPU has no bfloat16"))
-    loaded, choice = chosen(tiny_model)
-    assert (str(choice), weights(loaded)) == ("float32 (this CPU has no bfloat16)", "torch.float32")
-    assert remembered() == []
+    prepared = chosen(tiny_model)
+    assert (str(prepared.dtype), weights(prepared.loaded)) == ("float32 (this CPU has no bfloat16)", "torch.float32")
+    assert [path.stem.split("-")[0] for path in remembered()] == ["roads"]
 
 
 @pytest.mark.parametrize("name", ["float32", "bfloat16"])
-def test_a_dtype_that_was_asked_for_is_taken_without_a_probe(tiny_model, name):
-    loaded, choice = chosen(tiny_model, name)
-    assert (str(choice), weights(loaded)) == (f"{name} (as asked)", f"torch.{name}")
-    assert remembered() == []
+def test_a_dtype_that_was_asked_for_is_taken_without_a_probe_of_it(tiny_model, name):
+    prepared = chosen(tiny_model, name)
+    assert (str(prepared.dtype), weights(prepared.loaded)) == (f"{name} (as asked)", f"torch.{name}")
+    assert [path.stem.split("-")[0] for path in remembered()] == ["roads"]
 
 
 def test_float16_on_a_cpu_is_refused(tiny_model):

@@ -76,9 +76,7 @@ def scoring(command: Command) -> Command:
             default=None,
             help="Fuse the model's kernels first, on CUDA; default: where a job is long enough for it to pay.",
         ),
-        click.option(
-            "--deterministic", is_flag=True, help="The same bits whatever the batches and threads."
-        ),
+        click.option("--deterministic", is_flag=True, help="The same bits whatever the batches and threads."),
         click.option(
             "--dtype", type=click.Choice(DTYPES), default="auto", show_default=True, help="Of the computation."
         ),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -92,9 +93,10 @@ def score(
 
         chosen = choose_model(model)
         logger.info("model: %s", chosen)
-        return Scorer.load(chosen.value, **settings)
+        return stack.enter_context(Scorer.load(chosen.value, **settings))
 
-    summary = score_table(job, load)
+    with ExitStack() as stack:
+        summary = score_table(job, load)
     logger.info("%s", summary)
     if as_json:
         click.echo(json.dumps(summary.to_json(), ensure_ascii=False))

@@ -250,7 +250,7 @@ def _prepare(window: Window, tokeniser: Tokeniser, check: Callable[[], object]) 
     blank = np.array([is_blank(text) for text in texts], dtype=np.bool_)
     numbers = np.where(blank, -1, np.cumsum(~blank) - 1)  # of the distinct texts, counting only those to score
     indices = pc.fill_null(encoded.indices, len(texts)).to_numpy(zero_copy_only=False)
-    tokens = tokeniser([text for text, empty in zip(texts, blank, strict=True) if not empty])
+    tokens = tokeniser([text for text, empty in zip(texts, blank, strict=True) if not empty], check)
     return _Ready(
         window=window, rows=np.append(numbers, -1)[indices], tokens=tokens, seconds=time.perf_counter() - started
     )

@@ -133,7 +133,7 @@ class _Member:
         self._send(expected_rows)
         waiting: deque[Window] = deque()
         for window in windows:
-            self._send(window.texts)
+            self._send(window.pack_texts())
             waiting.append(window)
             if len(waiting) == AHEAD:
                 yield self._reply(waiting.popleft())

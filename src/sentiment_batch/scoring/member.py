@@ -40,8 +40,8 @@ def main() -> None:
 
 def _windows(source: BinaryIO) -> Iterator[Window]:
     """The windows of one stream, of which only the texts travel."""
-    while (texts := pickle.load(source)) is not None:
-        yield Window(texts=texts, rows=sum(map(len, texts)))
+    while (packed := pickle.load(source)) is not None:
+        yield Window.of_texts(packed)
 
 
 def _send(target: BinaryIO, message: Any) -> None:

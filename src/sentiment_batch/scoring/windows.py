@@ -18,6 +18,8 @@ WINDOW_BYTES = 32 * 2**20
 HELD_BYTES = 64 * 2**20
 """Of all columns: wide rows do not pile up while a window fills."""
 
+TEXTS = pa.schema({"text": pa.large_string()})
+
 
 @dataclass(kw_only=True, slots=True)
 class Window:
@@ -38,6 +40,21 @@ class Window:
         self.rows += batch.num_rows
         self.text_bytes += text_bytes
         self.held_bytes += batch.nbytes
+
+    def pack_texts(self) -> bytes:
+        """The texts alone, for another process; of a slice no more than the slice, unlike a pickle of it."""
+        sink = pa.BufferOutputStream()
+        with pa.ipc.new_stream(sink, TEXTS) as stream:
+            for texts in self.texts:
+                stream.write_batch(pa.record_batch([texts], schema=TEXTS))
+        packed: bytes = sink.getvalue().to_pybytes()
+        return packed
+
+    @classmethod
+    def of_texts(cls, packed: bytes) -> Window:
+        """A window that knows its texts and none of its columns."""
+        batches = list(pa.ipc.open_stream(packed))
+        return cls(texts=[batch.column(0) for batch in batches], rows=sum(batch.num_rows for batch in batches))
 
 
 def windows(batches: Iterable[pa.RecordBatch], text_columns: Sequence[str]) -> Iterator[Window]:

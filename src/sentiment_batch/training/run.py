@@ -19,6 +19,7 @@ from sentiment_batch import bases, metrics, model
 from sentiment_batch.device import choose_device, repeatable, training_dtype
 from sentiment_batch.errors import DeviceError, UsageError
 from sentiment_batch.report import history_table
+from sentiment_batch.settings import DETERMINISTIC_BATCH
 from sentiment_batch.tokenise import TextPolicy, Tokeniser
 from sentiment_batch.training.checkpoint import Checkpoint
 from sentiment_batch.training.data import Texts
@@ -240,6 +241,7 @@ def _description(
         "base": run.settings.base,
         "labels": data.mapping.to_json(),
         "text": {"max_length": policy.max_length, "long_text": policy.long_text, "special_tokens_as_text": True},
+        "batch": DETERMINISTIC_BATCH,
         "settings": dataclasses.asdict(run.settings)
         | {"learning_rate": run.learning_rate, "max_length": policy.max_length},
         "data": data.summary,
