@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import itertools
+import math
 from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 import torch
-from torch.nn import functional as F
 
 if TYPE_CHECKING:
     from sentiment_batch.batching import Pack
 
 # T tokens of a pack, B texts of it, D the encoder's width, H heads, E = D / H the width of one.
 
-KEYS = 32
-"""On a CPU, keys are read in multiples of this, for a softmax over an odd number of them leaves the vector unit."""
+LOG2_E = math.log2(math.e)
+SAFE = (2.0**-90, 2.0**100)
+"""Sums of unshifted exponentials within these have lost nothing at either end of float's range."""
 SCORES = 2**19
 """Attention scores held at a time on a CPU: they should not leave the core's cache."""
 ROWS = 256
@@ -34,10 +35,6 @@ class Texts(Protocol):
     first: torch.Tensor
     """(B,) where each text begins."""
 
-    def linear(self, name: str, x: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor) -> torch.Tensor:
-        """A linear layer (rows, in) to (rows, out); valid until the next one of that name."""
-        ...
-
     def attend(self, qkv: torch.Tensor) -> torch.Tensor:
         """Attention (T, D) of queries, keys and values (T, 3D)."""
         ...
@@ -54,11 +51,11 @@ class Workspace:
         self._dtype = dtype
         self._buffers: dict[str, torch.Tensor] = {}
 
-    def take(self, name: str, rows: int, width: int, spare: int = 0) -> torch.Tensor:
-        """A tensor (rows, width) of what was there before, which is always finite; `spare` rows of memory follow it."""
-        size = -(-(rows + spare) // ROWS) * ROWS * width
+    def take(self, name: str, rows: int, width: int) -> torch.Tensor:
+        """A tensor (rows, width) of whatever was there before."""
+        size = -(-rows // ROWS) * ROWS * width
         if name not in self._buffers or len(self._buffers[name]) < size:
-            self._buffers[name] = torch.zeros(size, dtype=self._dtype)
+            self._buffers[name] = torch.empty(size, dtype=self._dtype)
         return self._buffers[name][: rows * width].view(rows, width)
 
 
@@ -73,72 +70,60 @@ class Looped:
         self._heads = heads
         self._space = space
 
-    def linear(self, name: str, x: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor) -> torch.Tensor:
-        """Into memory that the next call of that name overwrites."""
-        out = self._space.take(name, len(x), len(weight), spare=KEYS)
-        return torch.addmm(bias, x, weight.t(), out=out)
-
     def attend(self, qkv: torch.Tensor) -> torch.Tensor:
         """A run of texts at a time; the outcome is overwritten by the next call."""
-        heads, width = self._heads, qkv.shape[1] // 3
+        width = qkv.shape[1] // 3
         context_TD = self._space.take("context", len(qkv), width)
         for start, texts, length in self._runs:
-            query = _windows(qkv, start, texts, length, length, heads, 0, width)
-            key, value = (
-                _windows(qkv, start, texts, length, _padded(length), heads, column, width)
-                for column in (width, 2 * width)
-            )
-            mixed = self._mix(query, key, value, length).view(texts, heads, length, -1)
-            rows_ND = context_TD[start : start + texts * length]
-            rows_ND.view(texts, length, heads, -1).copy_(mixed.transpose(1, 2))
+            rows = slice(start, start + texts * length)
+            query, key, value = (self._by_head(part, texts, length, self._heads) for part in qkv[rows].chunk(3, dim=1))
+            mixed = context_TD[rows].view(texts, length, self._heads, -1).transpose(1, 2)
+            self._mix(query, key, value, mixed)
         return context_TD
 
     def attend_first(self, query: torch.Tensor, kv: torch.Tensor) -> torch.Tensor:
         """A run of texts at a time."""
-        heads, width = self._heads, query.shape[1]
         context_BD = torch.empty_like(query)
         done = 0
         for start, texts, length in self._runs:
             key, value = (
-                _windows(kv, start, texts, length, _padded(length), heads, column, width) for column in (0, width)
+                self._by_head(part, texts, length, self._heads)
+                for part in kv[start : start + texts * length].chunk(2, dim=1)
             )
-            one_query = query[done : done + texts].view(texts * heads, 1, -1)
-            context_BD[done : done + texts] = self._mix(one_query, key, value, length).view(texts, width)
+            some = slice(done, done + texts)
+            mixed = context_BD[some].view(texts, self._heads, 1, -1)
+            self._mix(query[some].view(texts * self._heads, 1, -1), key, value, mixed)
             done += texts
         return context_BD
 
-    def _mix(self, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, length: int) -> torch.Tensor:
-        """Values (N, Q, E) mixed by the softmax of queries (N, Q, E) times keys (N, K, E), of which `length` count."""
-        mixed = torch.empty_like(query)
+    @staticmethod
+    def _by_head(x: torch.Tensor, texts: int, length: int, heads: int) -> torch.Tensor:
+        """(texts * length, D) as (texts * H, length, E); a view of one text, a copy of several."""
+        return x.view(texts, length, heads, -1).transpose(1, 2).reshape(texts * heads, length, -1)
+
+    def _mix(self, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, mixed: torch.Tensor) -> None:
+        """Values (N, K, E) mixed by the softmax of queries (N, Q, E) times keys (N, K, E), into `mixed` (.., H, Q, E).
+
+        The softmax is exp2 without the usual shift, and the division comes after the product, on far fewer numbers;
+        where the sums show that a number may have left float's range, it is done again in the usual way.
+        """
         scale = query.shape[2] ** -0.5
-        step = max(1, SCORES // (query.shape[1] * key.shape[1]))
+        outcome = torch.empty_like(query, memory_format=torch.contiguous_format)
+        sums = torch.empty((*query.shape[:2], 1), dtype=torch.float32)
+        queries, keys = query.shape[1], key.shape[1]
+        step = max(1, SCORES // (queries * keys))
         for start in range(0, len(query), step):
             some = slice(start, start + step)
-            rows, width = query[some].shape[:2].numel(), key.shape[1]
-            scores = self._space.take("scores", rows, width).view(-1, query.shape[1], width)
-            torch.baddbmm(scores, query[some], key[some].transpose(1, 2), beta=0, alpha=scale, out=scores)
-            scores[:, :, length:] = -torch.inf
-            torch.softmax(scores, -1, out=scores)
-            torch.bmm(scores, value[some], out=mixed[some])
-        return mixed
-
-
-def _padded(length: int) -> int:
-    return -(-length // KEYS) * KEYS
-
-
-def _windows(
-    x: torch.Tensor, start: int, texts: int, length: int, rows: int, heads: int, column: int, width: int
-) -> torch.Tensor:
-    """`rows` rows from the beginning of each of some texts of one length, by head: (texts * H, rows, E).
-
-    Rows past a text's end are those of the next; that they are not counted is up to the caller. A view of one text, a
-    copy of several.
-    """
-    stride, head = x.stride(0), width // heads
-    offset = x.storage_offset() + start * stride + column
-    view = x.as_strided((texts, heads, rows, head), (length * stride, head, stride, 1), offset)
-    return view.reshape(texts * heads, rows, head)
+            scores = self._space.take("scores", len(query[some]) * queries, keys).view(-1, queries, keys)
+            torch.baddbmm(scores, query[some], key[some].transpose(1, 2), beta=0, alpha=scale * LOG2_E, out=scores)
+            torch.sum(scores.exp2_(), -1, keepdim=True, dtype=torch.float32, out=sums[some])
+            low, high = torch.aminmax(sums[some])
+            if not (SAFE[0] < low.item() and high.item() < SAFE[1]):
+                torch.baddbmm(scores, query[some], key[some].transpose(1, 2), beta=0, alpha=scale, out=scores)
+                torch.softmax(scores, -1, out=scores)
+                sums[some] = 1.0
+            torch.bmm(scores, value[some], out=outcome[some])
+        torch.div(outcome.view(mixed.shape), sums.view(*mixed.shape[:3], 1), out=mixed)
 
 
 class Varlen:
@@ -155,10 +140,6 @@ class Varlen:
         )
         self._longest = -(-int(pack.lengths.max()) // VARLEN_STEP) * VARLEN_STEP
         self._heads = heads
-
-    def linear(self, name: str, x: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor) -> torch.Tensor:
-        """In new memory, which CUDA's allocator hands out for nothing."""
-        return F.linear(x, weight, bias)
 
     def attend(self, qkv: torch.Tensor) -> torch.Tensor:
         """One kernel for all texts."""

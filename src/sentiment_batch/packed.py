@@ -15,6 +15,8 @@ from torch import nn
 from torch.nn import functional as F
 
 from sentiment_batch.attention import Looped, Texts, Varlen, Workspace
+from sentiment_batch.errors import first_line
+from sentiment_batch.linear import GELU, Activation, Product, linear
 
 if TYPE_CHECKING:
     from sentiment_batch.batching import Pack
@@ -27,15 +29,6 @@ FAMILIES = ("distilbert", "bert", *FROM_PADDING_ID)
 """Encoders of one build: embeddings, then layers of attention and feed-forward, each normalised after its residual."""
 VARLEN_HEAD = 8
 """CUDA's kernel takes heads whose width is a multiple of this."""
-
-Activation = Callable[[torch.Tensor], torch.Tensor]
-
-
-class Product(NamedTuple):
-    """A linear layer's weight (out, in) and bias (out,)."""
-
-    weight: torch.Tensor
-    bias: torch.Tensor
 
 
 class Norm(NamedTuple):
@@ -70,6 +63,10 @@ class Packed:
     """(D,) the embedding of the first token type, None for a family without types."""
     norm: Norm
     layers: tuple[Layer, ...]
+    last_query: Product
+    """Of the last layer's queries (D, D), which the first tokens alone need."""
+    last_kv: Product
+    """Of the last layer's keys and values (2D, D)."""
     activation: Activation
     head: Activation
     """Vectors of the first tokens (B, D) to logits (B, K)."""
@@ -102,15 +99,11 @@ class Packed:
     def _walk(self, texts: Texts) -> torch.Tensor:
         x_TD = self._embed(texts)
         for layer in self.layers[:-1]:
-            context_TD = texts.attend(texts.linear("qkv", x_TD, *layer.qkv))
-            x_TD = self.rest(layer, self.activation, texts.linear, context_TD, x_TD)
+            x_TD = self.rest(layer, self.activation, texts.attend(linear(x_TD, layer.qkv)), x_TD)
         # The head reads the first tokens alone: of the others, the last layer needs the keys and values and no more.
-        last, width = self.layers[-1], x_TD.shape[1]
-        weight, bias = last.qkv
         first_BD = x_TD.index_select(0, texts.first)
-        query_BD = F.linear(first_BD, weight[:width], bias[:width])
-        context_BD = texts.attend_first(query_BD, texts.linear("qkv", x_TD, weight[width:], bias[width:]))
-        return self.head(layer_rest(last, self.activation, texts.linear, context_BD, first_BD))
+        context_BD = texts.attend_first(linear(first_BD, self.last_query), linear(x_TD, self.last_kv))
+        return self.head(layer_rest(self.layers[-1], self.activation, context_BD, first_BD))
 
     def _embed(self, texts: Texts) -> torch.Tensor:
         x_TD = F.embedding(texts.ids, self.words)
@@ -120,17 +113,11 @@ class Packed:
         return _normalise(x_TD, self.norm)
 
 
-def layer_rest(
-    layer: Layer,
-    activation: Activation,
-    linear: Callable[..., torch.Tensor],
-    context: torch.Tensor,
-    before: torch.Tensor,
-) -> torch.Tensor:
+def layer_rest(layer: Layer, activation: Activation, context: torch.Tensor, before: torch.Tensor) -> torch.Tensor:
     """A layer from its attention's outcome on, each row by itself: (rows, D) to (rows, D)."""
-    x = _normalise(linear("narrow", context, *layer.out).add_(before), layer.attention_norm)
-    wide = activation(linear("wide", x, *layer.up))
-    return _normalise(linear("narrow", wide, *layer.down).add_(x), layer.norm)
+    x = _normalise(linear(context, layer.out).add_(before), layer.attention_norm)
+    wide = linear(x, layer.up, activation)
+    return _normalise(linear(wide, layer.down).add_(x), layer.norm)
 
 
 def compiled(model: Packed, tokens: int) -> Packed:
@@ -138,25 +125,13 @@ def compiled(model: Packed, tokens: int) -> Packed:
 
     One function, compiled once for one shape: the layers differ in their weights alone.
     """
-    fused = torch.compile(_fresh_rest, dynamic=False)
+    fused = torch.compile(layer_rest, dynamic=False)
 
-    def rest(
-        layer: Layer,
-        activation: Activation,
-        linear: Callable[..., torch.Tensor],
-        context: torch.Tensor,
-        before: torch.Tensor,
-    ) -> torch.Tensor:
-        if len(context) != tokens:
-            return layer_rest(layer, activation, linear, context, before)
-        result: torch.Tensor = fused(layer, activation, context, before)
+    def rest(layer: Layer, activation: Activation, context: torch.Tensor, before: torch.Tensor) -> torch.Tensor:
+        result: torch.Tensor = (fused if len(context) == tokens else layer_rest)(layer, activation, context, before)
         return result
 
     return replace(model, rest=rest)
-
-
-def _fresh_rest(layer: Layer, activation: Activation, context: torch.Tensor, before: torch.Tensor) -> torch.Tensor:
-    return layer_rest(layer, activation, lambda name, x, weight, bias: F.linear(x, weight, bias), context, before)
 
 
 def packed(network: Any, device: str, dtype: str) -> tuple[Packed | None, str]:
@@ -168,36 +143,55 @@ def packed(network: Any, device: str, dtype: str) -> tuple[Packed | None, str]:
         device: where it is.
         dtype: what it is in.
     """
-    config = network.config
-    family = config.model_type
-    if family not in FAMILIES:
-        return None, f"padded batches, for {family} models cannot be packed here"
+    refusal = _refusal(network.config, device, dtype)
+    if refusal is not None:
+        return None, f"padded batches, for {refusal}"
+    try:
+        model = _packed(network)
+    except AttributeError as error:  # a later release may build its modules another way; its own code still computes
+        return None, f"padded batches, for this release of transformers builds the model anew ({first_line(error)})"
+    width = network.config.hidden_size
+    if any(layer.qkv.weight.shape != (3 * width, width) for layer in model.layers):
+        return None, "padded batches, for it has lost some of its attention heads"
+    return model, "packed without padding"
+
+
+def _refusal(config: Any, device: str, dtype: str) -> str | None:
+    """Why a model cannot be packed, None if nothing speaks against it."""
+    if config.model_type not in FAMILIES:
+        return f"{config.model_type} models cannot be packed here"
     if getattr(config, "is_decoder", False) or getattr(config, "position_embedding_type", "absolute") != "absolute":
-        return None, "padded batches, for its attention is not a plain encoder's"
-    if device != "cpu" and dtype == "float32":
-        return None, "padded batches, for CUDA packs in half precision only"
-    heads = config.num_attention_heads
-    if device != "cpu" and config.hidden_size // heads % VARLEN_HEAD:
-        return None, f"padded batches, for CUDA packs no heads {config.hidden_size // heads} wide"
-    encoder = network.base_model
+        return "its attention is not a plain encoder's"
+    if device == "cpu":
+        return None
+    if dtype == "float32":
+        return "CUDA packs in half precision only"
+    width = config.hidden_size // config.num_attention_heads
+    return f"CUDA packs no heads {width} wide" if width % VARLEN_HEAD else None
+
+
+def _packed(network: Any) -> Packed:
+    config, encoder = network.config, network.base_model
     embeddings = encoder.embeddings
-    is_distilbert = family == "distilbert"
+    is_distilbert = config.model_type == "distilbert"
     blocks = encoder.transformer.layer if is_distilbert else encoder.encoder.layer
-    road = Packed(
-        words=embeddings.word_embeddings.weight,
-        places=embeddings.position_embeddings.weight,
-        kind=None if is_distilbert else embeddings.token_type_embeddings.weight[0],
+    layers = tuple(map(_distilbert_layer if is_distilbert else _bert_layer, blocks))
+    last, width = layers[-1].qkv, config.hidden_size
+    inner = blocks[0].ffn.activation if is_distilbert else blocks[0].intermediate.intermediate_act_fn
+    return Packed(
+        words=embeddings.word_embeddings.weight.detach(),
+        places=embeddings.position_embeddings.weight.detach(),
+        kind=None if is_distilbert else embeddings.token_type_embeddings.weight[0].detach(),
         norm=_norm(embeddings.LayerNorm),
-        layers=tuple(map(_distilbert_layer if is_distilbert else _bert_layer, blocks)),
-        activation=_activation(
-            blocks[0].ffn.activation if is_distilbert else blocks[0].intermediate.intermediate_act_fn
-        ),
-        head=_head(network, family),
-        heads=heads,
-        padding=int(embeddings.padding_idx) if family in FROM_PADDING_ID else None,
+        layers=layers,
+        last_query=Product.of(last.weight[:width], last.bias[:width]),
+        last_kv=Product.of(last.weight[width:], last.bias[width:]),
+        activation=_activation(inner),
+        head=_head(network, config.model_type),
+        heads=config.num_attention_heads,
+        padding=int(embeddings.padding_idx) if config.model_type in FROM_PADDING_ID else None,
         rest=layer_rest,
     )
-    return road, "packed without padding"
 
 
 def _distilbert_layer(block: Any) -> Layer:
@@ -233,27 +227,23 @@ def _head(network: Any, family: str) -> Activation:
 
 
 def _activation(module: Any) -> Activation:
-    """In place where it is the usual one: its input is the largest tensor there is, and is not needed again."""
-    if (
-        module is F.gelu
-        or type(module).__name__ == "GELUActivation"
-        or (isinstance(module, nn.GELU) and module.approximate == "none")
-    ):
-        return torch.ops.aten.gelu_
-    result: Activation = module
+    is_gelu = type(module).__name__ == "GELUActivation" or (
+        isinstance(module, nn.GELU) and module.approximate == "none"
+    )
+    result: Activation = GELU if is_gelu or module is F.gelu else module
     return result
 
 
-def _joined(*linears: nn.Linear) -> Product:
-    weight = torch.cat([linear.weight.detach() for linear in linears])
-    bias = torch.cat([linear.bias.detach() for linear in linears])
-    for linear, rows, values in zip(linears, weight.chunk(3), bias.chunk(3), strict=True):
-        linear.weight.data, linear.bias.data = rows, values
-    return Product(weight, bias)
+def _joined(*parts: nn.Linear) -> Product:
+    weight = torch.cat([part.weight.detach() for part in parts])
+    bias = torch.cat([part.bias.detach() for part in parts])
+    for part, rows, values in zip(parts, weight.chunk(3), bias.chunk(3), strict=True):
+        part.weight.data, part.bias.data = rows, values
+    return Product.of(weight, bias)
 
 
-def _product(linear: nn.Linear) -> Product:
-    return Product(linear.weight.detach(), linear.bias.detach())
+def _product(layer: nn.Linear) -> Product:
+    return Product.of(layer.weight.detach(), layer.bias.detach())
 
 
 def _norm(norm: nn.LayerNorm) -> Norm:

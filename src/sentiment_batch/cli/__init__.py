@@ -10,6 +10,7 @@ from typing import Any, NoReturn
 
 import click
 
+from sentiment_batch.cli.bench import bench
 from sentiment_batch.cli.doctor import doctor
 from sentiment_batch.cli.evaluate import evaluate
 from sentiment_batch.cli.formats import formats
@@ -61,7 +62,7 @@ def _add(command: click.Command) -> None:
     group.add_command(command)
 
 
-for command in (train, score, predict, evaluate, formats, plugins, doctor):
+for command in (train, score, predict, evaluate, bench, formats, plugins, doctor):
     _add(command)
 
 

@@ -35,13 +35,18 @@ def workers(device: str, *, single: bool) -> Iterator[Workers | None]:
         return
     threads = torch.get_num_threads()
     count = min(threads, MOST)
-    executor = ThreadPoolExecutor(count, "model", torch.set_num_threads, (1 if single else threads // count,))
+    executor = ThreadPoolExecutor(count, "model", _take, (1 if single else threads // count,))
     try:
         _start(executor, count)
         torch.set_num_threads(threads)  # what a worker sets for itself is also the default of threads to come
         yield Workers(executor=executor, count=count)
     finally:
         executor.shutdown(cancel_futures=True)
+
+
+def _take(threads: int) -> None:
+    torch.get_num_threads()  # first, for a thread's first question sets it to the default of all threads
+    torch.set_num_threads(threads)
 
 
 def _start(executor: Executor, count: int) -> None:
