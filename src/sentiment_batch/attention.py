@@ -138,7 +138,7 @@ class Varlen:
         self.ids, self.positions, self._ends, self._ones, self.first = (
             packet[start:stop] for start, stop in itertools.pairwise(places)
         )
-        self._longest = -(-int(pack.lengths.max()) // VARLEN_STEP) * VARLEN_STEP
+        self._longest = -(-pack.longest // VARLEN_STEP) * VARLEN_STEP
         self._heads = heads
 
     def attend(self, qkv: torch.Tensor) -> torch.Tensor:

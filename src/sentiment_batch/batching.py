@@ -23,6 +23,8 @@ class Shape:
     """Tokens of a batch, filled up where there are fewer."""
     texts: int
     """Most texts of a batch; likewise."""
+    longest: int = 0
+    """Tokens of the longest text there can be: what a kernel is told, whatever the longest of a batch is."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -35,11 +37,18 @@ class Pack:
     """(B + 1,): segment b is `ids[offsets[b] : offsets[b + 1]]`; empty ones may follow the others."""
     alone: bool = False
     """Keep segments of one length apart, so that each is computed in the same shapes whatever stands beside it."""
+    least: int = 0
+    """What the longest segment counts as at least."""
 
     @property
     def lengths(self) -> npt.NDArray[np.int64]:
         """(B,): tokens of each segment."""
         return np.diff(self.offsets)
+
+    @property
+    def longest(self) -> int:
+        """Tokens of the longest segment, as kernels are told."""
+        return max(self.least, int(self.lengths.max(initial=1)))
 
     @property
     def first(self) -> npt.NDArray[np.int64]:
@@ -117,7 +126,9 @@ def pack(tokens: Tokens, rows: Rows, shape: Shape | None = None) -> Pack:
         return Pack(ids=ids, offsets=offsets)
     filler = np.zeros(shape.tokens - len(ids), dtype=ids.dtype)
     empty = np.full(shape.texts - len(rows), len(ids))
-    return Pack(ids=np.concatenate([ids, filler]), offsets=np.concatenate([offsets, empty]), alone=True)
+    return Pack(
+        ids=np.concatenate([ids, filler]), offsets=np.concatenate([offsets, empty]), alone=True, least=shape.longest
+    )
 
 
 def plan(lengths: npt.NDArray[np.int64], budget: int) -> list[Rows]:

@@ -19,6 +19,8 @@ from sentiment_batch.settings import META, LongText
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
+    from sentiment_batch.tokenise import Ids
+
 ATTENTION = "sdpa"
 """Always named: a model folder's own configuration could ask for an implementation that is fetched from the Hub."""
 
@@ -108,6 +110,19 @@ class Loaded:
         with torch.inference_mode():
             output: torch.Tensor = self.network(input_ids=ids_BT, attention_mask=mask_BT).logits
         return output.float()
+
+    def check_ids(self, ids: Ids) -> None:
+        """Make sure that there is an embedding for each of the token ids (T,).
+
+        Raises:
+            ModelError: there is none, so the tokeniser is another model's.
+        """
+        largest = ids.max(initial=0)
+        if largest >= self.vocabulary:
+            raise ModelError(
+                f"the model's tokeniser gives the token {largest}, but the model knows only {self.vocabulary}: "
+                "the two do not belong together. Fetch the model again."
+            )
 
     def to(self, device: str, dtype: str) -> Loaded:
         """The same model on another device and in another dtype; this one is used up."""

@@ -59,3 +59,25 @@ def test_a_signal_in_the_middle_of_a_score_leaves_nothing(tmp_path, tiny_model, 
     assert (run.returncode, out) == (code, b"")
     assert b"Traceback" not in err
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="signals of Unix")
+def test_an_interrupt_while_the_model_works_is_soon_over_and_leaves_nothing(tmp_path, tiny_model):
+    source, out = tmp_path / "in.csv", tmp_path / "out"
+    out.mkdir()
+    rows = (f"{n},film {n} was {'great or not ' * 16}" for n in range(200_000))  # minutes of work
+    source.write_text("id,text\n" + "\n".join(rows) + "\n")
+    run = command("score", source, out / "scored.csv", "-m", tiny_model, *CPU, "--quiet")
+    try:
+        for _ in range(1_200):
+            if any(path.stat().st_size > 0 for path in out.iterdir()):  # a window is done, the next is under way
+                break
+            time.sleep(0.05)
+        assert run.poll() is None
+        run.send_signal(signal.SIGINT)
+        told, err = run.communicate(timeout=10)  # two seconds, where a machine is not slow
+    finally:
+        run.kill()
+    assert (run.returncode, told) == (130, b"")
+    assert b"Traceback" not in err
+    assert list(out.iterdir()) == []

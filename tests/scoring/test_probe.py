@@ -156,7 +156,11 @@ def test_nonsense_in_the_cache_is_probed_again(tiny_model, half, nonsense, monke
     for path in remembered():
         path.write_text(nonsense)
     assert chosen(tiny_model).dtype == first
-    assert {name for path in remembered() for name in json.loads(path.read_text())} == {"flips", "largest", "difference"}
+    assert {name for path in remembered() for name in json.loads(path.read_text())} == {
+        "flips",
+        "largest",
+        "difference",
+    }
 
 
 def test_a_cache_that_cannot_be_written_stops_nothing(tiny_model, half, monkeypatch, tmp_path):

@@ -116,10 +116,11 @@ def test_stages_work_at_the_same_time():
 
 @pytest.mark.parametrize("place", [0, 1, 2])
 def test_a_fault_of_any_stage_comes_out_although_the_queues_are_full(place):
-    failed, source = threading.Event(), Source()
+    begun, failed, source = threading.Event(), threading.Event(), Source()
 
     def fault(item):
-        if item == 2:  # what is after this stage stands still by then: 1 is finished and nobody takes it
+        if item == 2:  # what is after this stage stands still soon: 1 is finished and nobody takes it
+            begun.wait(SOON)
             failed.set()
             raise FaultError("at 2")
         return item
@@ -129,10 +130,10 @@ def test_a_fault_of_any_stage_comes_out_although_the_queues_are_full(place):
     with Stages() as stages:
         stream = chained(stages, source.items(), *works)
         assert next(stream) == 0
+        begun.set()
         assert failed.wait(SOON)
         with pytest.raises(FaultError, match="at 2"):
-            while True:
-                next(stream)
+            list(stream)
     assert source.closed.is_set()
 
 
@@ -203,8 +204,7 @@ def test_what_was_done_before_the_end_is_not_lost_but_a_fault_is_told_before_the
     with Stages() as stages:
         found = []
         with pytest.raises(FaultError, match="at 5"):
-            for item in chained(stages, iter(range(9)), failing(5)):
-                found.append(item)
+            found.extend(chained(stages, iter(range(9)), failing(5)))
         assert found == list(range(len(found)))
         assert len(found) <= 5
 
@@ -277,18 +277,23 @@ def test_a_stage_that_hangs_is_not_waited_for_beyond_patience(monkeypatch):
     hangs, release = threading.Event(), threading.Event()
 
     def work(item):
-        hangs.set()
-        release.wait(SOON)  # as a read from a terminal does
+        if item == 1:
+            hangs.set()
+            release.wait(SOON)  # as a read from a terminal does
         return item
 
     with Stages() as stages:
-        running = stages.ahead(chained(stages, iter([1]), work), "after")
-        taker = threading.Thread(target=lambda: pytest.raises(Stopped, next, running))
-        taker.start()
+        assert next(chained(stages, iter([0, 1]), work)) == 0
         assert hangs.wait(SOON)
-    assert [thread.daemon for thread in threading.enumerate() if thread.name == "work 0"] == [True]
+    (left,) = [thread for thread in threading.enumerate() if thread.name == "work 0"]
+    assert left.daemon
     release.set()
-    taker.join(SOON)
-    for thread in threading.enumerate():
-        if thread.name in {"read", "work 0", "after"}:
-            thread.join(SOON)
+    left.join(SOON)
+
+
+def test_who_asks_on_after_the_end_is_told_that_it_is_over():
+    with Stages() as stages:
+        stream = chained(stages, Source().items(), same)
+        assert next(stream) == 0
+    with pytest.raises(Stopped):
+        next(stream)

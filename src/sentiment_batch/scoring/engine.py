@@ -209,12 +209,7 @@ class LocalEngine:
     def _launched(
         self, ready: _Ready, pool: Workers | None, stages: Stages, on_rows: OnRows | None
     ) -> tuple[_Ready, Launched]:
-        vocabulary = self.loaded.vocabulary
-        if ready.tokens.ids.max(initial=0) >= vocabulary:
-            raise ModelError(
-                f"{self._model}: its tokeniser gives the token {ready.tokens.ids.max()}, but the model knows only "
-                f"{vocabulary}. The two do not belong together; fetch the model again."
-            )
+        self.loaded.check_ids(ready.tokens.ids)
         tell = _telling(ready, on_rows, stages.check)
         return ready, launch(self.road, ready.tokens, self._budget, pool, tell)
 
@@ -292,4 +287,4 @@ def _shape(loaded: Loaded, policy: TextPolicy) -> Shape:
         tokens, texts = int(kept["tokens"]), int(kept["texts"])
     except (TypeError, ValueError, KeyError) as error:
         raise ModelError(f"{META} is damaged: its batch is {kept!r}. Restore it, or train again.") from error
-    return Shape(tokens=max(tokens, policy.max_length), texts=max(texts, 1))
+    return Shape(tokens=max(tokens, policy.max_length), texts=max(texts, 1), longest=policy.max_length)

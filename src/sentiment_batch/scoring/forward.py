@@ -150,6 +150,10 @@ def _clock(device: str) -> Callable[[], Callable[[], float]]:
 
     def record() -> Callable[[], float]:
         end.record(torch.cuda.current_stream(device))
-        return lambda: begin.elapsed_time(end) / 1_000
+        return seconds
+
+    def seconds() -> float:
+        end.synchronize()
+        return float(begin.elapsed_time(end)) / 1_000
 
     return record

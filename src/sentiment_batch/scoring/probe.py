@@ -107,7 +107,7 @@ class _Probe:
 
         def compare() -> dict[str, float]:
             roads = (_road(loaded, "cpu", "float32", may_pack)[0] for may_pack in (False, True))
-            stock, ours = (self._probabilities(road) for road in roads)
+            stock, ours = (self._probabilities(loaded, road) for road in roads)
             return {"difference": float(np.abs(stock - ours).max())}
 
         question = f"roads-transformers{version('transformers')}"
@@ -123,10 +123,10 @@ class _Probe:
             return Choice(value="float32", reason=reason)
 
         def compare() -> dict[str, float]:
-            before = self._probabilities(_road(reference, device, "float32", may_pack)[0])
+            before = self._probabilities(reference, _road(reference, device, "float32", may_pack)[0])
             # A copy: the float32 weights are needed again if the probe fails.
             half = dataclasses.replace(reference, network=copy.deepcopy(reference.network)).to(device, "bfloat16")
-            after = self._probabilities(_road(half, device, "bfloat16", may_pack)[0])
+            after = self._probabilities(half, _road(half, device, "bfloat16", may_pack)[0])
             flips = int((before.argmax(axis=1) != after.argmax(axis=1)).sum())
             return {"flips": flips, "largest": float(np.abs(before - after).max())}
 
@@ -154,7 +154,8 @@ class _Probe:
             logger.debug("the outcome of a probe is not kept: %s", error)  # it comes out the same next time
         return found
 
-    def _probabilities(self, road: Road) -> Floats:
+    def _probabilities(self, loaded: Loaded, road: Road) -> Floats:
         tokens = self._tokeniser(probe_texts())
+        loaded.check_ids(tokens.ids)
         logits = forward(road, tokens, Budget(PROBE_TOKENS))
         return softmax(combine(logits, tokens.owners, tokens.lengths))

@@ -1,0 +1,319 @@
+"""The steps of gpu.sh: each in a process of its own, forked from one that has imported what they need, with a limit.
+
+So a step that crashes, hangs or breaks the device's context harms no other, and nobody waits for the same imports ten
+times. Each leaves NAME.log and, but for the tests, NAME.json.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import functools
+import importlib
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+import traceback
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NoReturn
+
+from benchmarks import common, memory, models, score
+
+TIMED_OUT = 124
+"""The exit code of `timeout`."""
+NOT_STARTED = 125
+GRACE = 5.0
+"""Seconds to end after being told to."""
+NEEDED = (
+    "pytest",
+    "click",
+    "pyarrow.parquet",
+    "torch",
+    "sklearn.linear_model",
+    "transformers",
+    "transformers.pipelines",
+    "transformers.models.auto.modeling_auto",
+    "transformers.models.distilbert.modeling_distilbert",
+    "sentiment_batch.cli",
+    "sentiment_batch.scoring.bench",
+    "sentiment_batch.scoring.pipeline",
+    "benchmarks.ablation",
+)
+"""Imported before the steps are forked; none of it may touch the device, which a forked process could not use then."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Step:
+    """One test run or benchmark."""
+
+    name: str
+    limit: float
+    """Seconds."""
+    run: Callable[[], object]
+    prints_json: bool = False
+    """Its standard output is its JSON."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sizes:
+    """How much each step does: enough for seconds of each contestant."""
+
+    device: str
+    width: int
+    fit_seconds: float
+    long_rows: int
+    """Scored by the stock pipeline as well, which takes a thousand a second."""
+    short_rows: int
+    search_rows: int
+    batch_sizes: tuple[int, ...]
+    ablation_rows: int
+    memory_rows: tuple[int, ...]
+    bench_seconds: float
+    runs: int
+
+
+FULL = Sizes(
+    device="cuda",
+    width=768,
+    fit_seconds=30.0,
+    long_rows=4_000,
+    short_rows=4_000,
+    search_rows=256,
+    batch_sizes=(16, 64, 256),
+    ablation_rows=8_192,
+    memory_rows=(10_000, 100_000),
+    bench_seconds=2.0,
+    runs=3,
+)
+SMOKE = Sizes(
+    device="cpu",
+    width=24,
+    fit_seconds=0.1,
+    long_rows=16,
+    short_rows=16,
+    search_rows=4,
+    batch_sizes=(8,),
+    ablation_rows=16,
+    memory_rows=(40,),
+    bench_seconds=0.1,
+    runs=1,
+)
+SHORT = 30
+"""Tokens of a short text."""
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Run all steps and say how each ended.
+
+    Raises:
+        SystemExit: with 1, not all passed.
+    """
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.gpu", description="See benchmarks/gpu.sh.")
+    parser.add_argument("folder", type=Path, help="for logs and figures")
+    parser.add_argument("--smoke", action="store_true", help="a tiny model and few rows on the CPU")
+    parser.add_argument("--seconds", type=float, default=520.0, help="for everything (default: %(default)s)")
+    arguments = parser.parse_args(argv)
+    until = time.monotonic() + arguments.seconds
+    arguments.folder.mkdir(parents=True, exist_ok=True)
+    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
+    lines = []
+    with tempfile.TemporaryDirectory() as scratch:
+        if os.environ.get("SENTIMENT_BATCH_BASE"):
+            _take_base(Path(os.environ["SENTIMENT_BATCH_BASE"]))
+        if arguments.smoke:
+            models.FOLDER = Path(scratch) / "models"
+        _import()
+        failed = 0
+        for step in steps(arguments.folder, Path(scratch), smoke=arguments.smoke):
+            started = time.monotonic()
+            limit = min(step.limit, until - started)
+            status = _run(step, arguments.folder, limit) if limit > 1 else NOT_STARTED
+            failed += status != 0
+            lines.append(f"{step.name:20} {status:4} {time.monotonic() - started:8.1f}{_remark(status)}")
+            print(lines[-1], flush=True)
+            outcome = f"{failed} of {len(lines)} failed" if failed else "all passed so far"
+            _summarise(arguments.folder, lines, outcome)  # each time: whatever ends this, what was seen is kept
+    outcome = f"{failed} of {len(lines)} steps failed" if failed else "all passed"
+    _summarise(arguments.folder, lines, outcome)
+    print(outcome)
+    sys.exit(1 if failed else 0)
+
+
+def steps(folder: Path, scratch: Path, *, smoke: bool) -> list[Step]:
+    """What is run, in this order; the model is made by the third and taken from its folder by the others."""
+    size = SMOKE if smoke else FULL
+    table = os.environ.get("SENTIMENT_BATCH_IMDB") or models.SAMPLE
+    model = str(models.FOLDER / f"benchmark-{size.width}-{Path(table).stem}")
+    where = ["--device", size.device]
+    with_model = ["--model", model, *where]
+
+    def benchmark(name: str, limit: float, module: Any, *given: object) -> Step:
+        argv = [*map(str, given), "--device", size.device, "--table", table, "--json", str(folder / f"{name}.json")]
+        return Step(name=name, limit=limit, run=functools.partial(module.main, argv))
+
+    def command(name: str, limit: float, *given: object) -> Step:
+        argv = [*map(str, given), *with_model, "--json"]
+        return Step(name=name, limit=limit, run=functools.partial(_command, argv), prints_json=True)
+
+    peers = ["--peers", "pipeline", "--runs", size.runs, "--search-rows", size.search_rows]
+    peers += ["--batch-sizes", *size.batch_sizes, "--model", model]
+    bench = ["--seconds", size.bench_seconds]
+    compiled = [] if smoke else ["--compile"]  # there is none on a CPU
+    uncompiled = ["--no-compile"]
+    ablation = functools.partial(importlib.import_module, "benchmarks.ablation")
+    return [
+        Step(name="machine", limit=30, run=functools.partial(_machine, folder / "machine.json")),
+        Step(name="tests", limit=150, run=functools.partial(_tests, folder / "tests.xml", smoke=smoke)),
+        Step(
+            name="model",
+            limit=100,
+            run=functools.partial(_model, size, table, folder / "model.json"),
+        ),
+        benchmark("score-long", 110, score, "--rows", size.long_rows, *peers),
+        benchmark("score-short", 80, score, "--rows", size.short_rows, "--max-length", SHORT, *peers),
+        command("bench-long", 50, "bench", table, *bench, *uncompiled),
+        command("bench-long-compiled", 70, "bench", table, *bench, *compiled),
+        command("bench-short", 50, "bench", "--tokens", SHORT, *bench, *uncompiled),
+        command("bench-short-compiled", 70, "bench", "--tokens", SHORT, *bench, *compiled),
+        command("score-file", 60, "score", table, scratch / "scored.parquet", *(["--limit", 50] if smoke else [])),
+        benchmark("ablation", 130, ablation(), "--rows", size.ablation_rows, "--runs", size.runs, "--model", model),
+        benchmark("memory", 90, memory, "--sizes", *size.memory_rows),
+    ]
+
+
+def _machine(path: Path) -> None:
+    """What the machine says of itself, and the versions."""
+    import torch
+
+    if shutil.which("nvidia-smi"):
+        subprocess.run(["nvidia-smi"], check=False)
+    device = "cuda:0" if torch.cuda.is_available() else "cpu"
+    print(common.machine(device), torch.__version__, flush=True)
+    common.save(str(path), device, argparse.Namespace(), {"cuda": torch.version.cuda})
+
+
+def _tests(report: Path, *, smoke: bool) -> None:
+    """The tests that need a CUDA device; without one they are skipped."""
+    import pytest
+    import torch
+
+    torch.set_num_threads(1)  # as the tests ask for before torch is loaded
+    files = sorted(str(path) for path in Path("tests").rglob("test_*.py") if "mark.gpu" in path.read_text("utf-8"))
+    if smoke:
+        files = files[:1]
+    given = [*files, "-m", "gpu", "-p", "no:cacheprovider", f"--junitxml={report}", "-q", "--durations=10"]
+    sys.exit(pytest.main(given))
+
+
+def _model(size: Sizes, table: str, path: Path) -> None:
+    from sentiment_batch.device import choose_device
+
+    device = choose_device(size.device).value
+    started = time.perf_counter()
+    folder = models._fitted(size.width, table, size.fit_seconds, size.device)
+    seconds = time.perf_counter() - started
+    settings = argparse.Namespace(table=table, width=size.width, fit_seconds=size.fit_seconds)
+    common.save(str(path), device, settings, {"model": Path(folder).name, "seconds": seconds})
+
+
+def _command(argv: list[str]) -> None:
+    from sentiment_batch.cli import group
+
+    group.main(argv, prog_name="sentiment-batch")
+
+
+def _take_base(folder: Path) -> None:
+    """Another encoder in the place of the one that a package brings."""
+    from sentiment_batch import bases
+
+    bases.minilm = lambda: folder
+
+
+def _import() -> None:
+    for name in NEEDED:
+        with contextlib.suppress(ImportError):  # the step that needs it will say so
+            importlib.import_module(name)
+
+
+def _run(step: Step, folder: Path, limit: float) -> int:
+    """The exit code of a step; it and all that it started are ended when its time is over."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    pid = os.fork()
+    if pid == 0:
+        _child(step, folder)
+    try:
+        return _wait(pid, limit)
+    finally:
+        _end(pid)
+
+
+def _child(step: Step, folder: Path) -> NoReturn:
+    status = 1
+    try:
+        os.setpgid(0, 0)
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        log = os.open(folder / f"{step.name}.log", os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644)
+        os.dup2(log, 2)
+        os.dup2(log, 1)
+        if step.prints_json:
+            path = folder / f"{step.name}.json"
+            os.dup2(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644), 1)
+        step.run()
+        status = 0
+    except SystemExit as error:
+        if isinstance(error.code, str):
+            print(error.code, file=sys.stderr)
+        status = int(error.code) if isinstance(error.code, int) else int(error.code is not None)
+    except BaseException:
+        traceback.print_exc()
+    finally:
+        with contextlib.suppress(Exception):
+            sys.stdout.flush()
+            sys.stderr.flush()
+        os._exit(status)
+
+
+def _wait(pid: int, limit: float) -> int:
+    until = time.monotonic() + limit
+    while time.monotonic() < until:
+        done, status = os.waitpid(pid, os.WNOHANG)
+        if done:
+            return os.waitstatus_to_exitcode(status)
+        time.sleep(0.05)
+    return TIMED_OUT
+
+
+def _end(pid: int) -> None:
+    """End what is left of a step's processes."""
+    for number in (signal.SIGTERM, signal.SIGKILL):
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(pid, number)
+        until = time.monotonic() + GRACE
+        while time.monotonic() < until:
+            try:
+                if os.waitpid(pid, os.WNOHANG)[0]:
+                    break
+            except ChildProcessError:  # it was waited for
+                break
+            time.sleep(0.05)
+
+
+def _remark(status: int) -> str:
+    return {TIMED_OUT: "  took too long", NOT_STARTED: "  not started: no time was left"}.get(status, "")
+
+
+def _summarise(folder: Path, lines: list[str], outcome: str) -> None:
+    text = "\n".join([f"{'step':20} exit  seconds", *lines, outcome])
+    (folder / "summary.txt").write_text(text + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

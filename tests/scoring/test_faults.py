@@ -1,0 +1,221 @@
+"""Whatever fails in a run ends it at once, comes out as it is, and leaves neither a table nor a thread behind."""
+
+from __future__ import annotations
+
+import threading
+import time
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+import torch
+
+from sentiment_batch import assemble, tokenise
+from sentiment_batch.records import WriteOptions
+from sentiment_batch.scoring import pipeline, roads, windows
+from sentiment_batch.scoring.pipeline import Job, score_table
+from sentiment_batch.scoring.scorer import Scorer
+
+AT_ONCE = 5.0
+"""Seconds; all of the model's work would take minutes, so that this is no measure of the machine."""
+ROWS = 20_000
+
+
+class FaultError(Exception):
+    """What goes wrong."""
+
+
+class Slow:
+    """A way through the model that takes long for every batch, unless the test is over."""
+
+    def __init__(self, road, seconds):
+        self._road = road
+        self._seconds = seconds
+        self.over = threading.Event()
+        self.batches = 0
+
+    def __getattr__(self, name):
+        return getattr(self._road, name)
+
+    def logits(self, tokens, rows):
+        self.batches += 1
+        self.over.wait(self._seconds)
+        return self._road.logits(tokens, rows)
+
+
+@pytest.fixture(scope="module")
+def source(tmp_path_factory):
+    path = tmp_path_factory.mktemp("faults") / "in.parquet"
+    table = pa.table({"id": range(ROWS), "text": [f"film {n} was great" for n in range(ROWS)]})
+    pq.write_table(table, path, row_group_size=100)
+    return path
+
+
+@pytest.fixture
+def slow(tiny_model, monkeypatch):
+    """A scorer whose model takes a twentieth of a second for a batch of four texts, in two threads: for minutes."""
+    monkeypatch.setattr(windows, "WINDOW_ROWS", 400)
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    with Scorer.load(tiny_model, device="cpu", dtype="float32", batch_tokens=40) as scorer:
+        scorer.engine.road = Slow(scorer.engine.road, 0.05)
+        yield scorer
+        scorer.engine.road.over.set()
+    torch.set_num_threads(before)
+
+
+def at(number, real, error):
+    """`real`, which fails at its call of that number."""
+    calls = []
+
+    def call(*arguments, **options):
+        calls.append(1)
+        if len(calls) == number:
+            raise error
+        return real(*arguments, **options)
+
+    return call
+
+
+def reading(patch, scorer, error):
+    real = pipeline._rows
+
+    def rows(reader):
+        for number, batch in enumerate(real(reader)):
+            if number == 9:
+                raise error
+            yield batch
+
+    patch.setattr(pipeline, "_rows", rows)
+
+
+def tokenising(patch, scorer, error):
+    patch.setattr(tokenise.Tokeniser, "__call__", at(2, tokenise.Tokeniser.__call__, error))
+
+
+def packing(patch, scorer, error):
+    patch.setattr(roads, "pack", at(7, roads.pack, error))
+
+
+def model(patch, scorer, error):
+    patch.setattr(scorer.engine.road, "logits", at(7, scorer.engine.road.logits, error))
+
+
+def progress(patch, scorer, error):
+    class Bar:
+        def __enter__(self):
+            return self
+
+        def __exit__(self, *error):
+            pass
+
+        update = staticmethod(at(5, lambda more: None, error))
+
+    patch.setattr(pipeline, "_progress", lambda *arguments: Bar())
+
+
+def combining(patch, scorer, error):
+    scorer.engine.road.over.set()  # it comes after the model has done a window
+    patch.setattr(assemble, "combine", at(2, assemble.combine, error))
+
+
+def assembling(patch, scorer, error):
+    scorer.engine.road.over.set()
+    patch.setattr(assemble.Columns, "arrays", at(2, assemble.Columns.arrays, error))
+
+
+def writing(patch, scorer, error):
+    _with_writer(patch, scorer, error, "write", 2)
+
+
+def finishing(patch, scorer, error):
+    _with_writer(patch, scorer, error, "commit", 1)
+
+
+def _with_writer(patch, scorer, error, method, number):
+    scorer.engine.road.over.set()
+    real = pipeline.formats.open_writer
+
+    def opened(*arguments, **options):
+        writer = real(*arguments, **options)
+        patch.setattr(writer, method, at(number, getattr(writer, method), error))
+        return writer
+
+    patch.setattr(pipeline.formats, "open_writer", opened)
+
+
+STAGES = (reading, tokenising, packing, model, progress, combining, assembling, writing, finishing)
+
+
+@pytest.mark.parametrize("error", [FaultError("a bug"), KeyboardInterrupt()], ids=["fault", "interrupt"])
+@pytest.mark.parametrize("stage", STAGES, ids=lambda stage: stage.__name__)
+def test_a_fault_in_any_stage_ends_the_run_at_once_and_leaves_nothing(
+    slow, source, tmp_path, monkeypatch, stage, error
+):
+    before = set(threading.enumerate())
+    with monkeypatch.context() as patch:
+        stage(patch, slow, error)
+        job = Job(source=str(source), destination=str(tmp_path / "out.parquet"), quiet=True)
+        started = time.monotonic()
+        with pytest.raises(type(error)) as caught:
+            score_table(job, lambda: slow)
+        seconds = time.monotonic() - started
+    assert caught.value is error
+    if stage is not finishing:  # by then all is done
+        assert seconds < AT_ONCE
+        assert slow.engine.road.batches < ROWS / 8
+    assert list(tmp_path.iterdir()) == []
+    assert {thread.name for thread in set(threading.enumerate()) - before} <= {"tqdm_monitor"}
+
+
+@pytest.mark.parametrize("ending", ["csv", "jsonl.gz", "arrow"])
+def test_a_fault_leaves_the_table_that_was_there(slow, source, tmp_path, monkeypatch, ending):
+    out = tmp_path / f"out.{ending}"
+    out.write_text("what was there")
+    writing(monkeypatch, slow, FaultError("a bug"))
+    job = Job(source=str(source), destination=str(out), write=WriteOptions(overwrite=True), quiet=True)
+    with pytest.raises(FaultError):
+        score_table(job, lambda: slow)
+    assert out.read_text() == "what was there"
+    assert list(tmp_path.iterdir()) == [out]
+
+
+def test_after_a_fault_the_same_scorer_scores(slow, source, tmp_path, monkeypatch):
+    slow.engine.road.over.set()
+    job = Job(source=str(source), destination=str(tmp_path / "out.parquet"), limit=1_000, quiet=True)
+    with monkeypatch.context() as patch:
+        model(patch, slow, FaultError("a bug"))
+        with pytest.raises(FaultError):
+            score_table(job, lambda: slow)
+    assert score_table(job, lambda: slow).rows == 1_000
+    assert pq.read_metadata(tmp_path / "out.parquet").num_rows == 1_000
+
+
+def test_a_long_tokenisation_ends_when_the_run_is_over(slow, source, tmp_path, monkeypatch):
+    """The tokeniser asks, again and again, whether anybody still wants its tokens."""
+    busy, ended = threading.Event(), threading.Event()
+    real = tokenise.Tokeniser.__call__
+    calls = []
+
+    def long(self, texts, check=None):
+        calls.append(1)
+        if len(calls) < 2:
+            return real(self, texts, check)
+        busy.set()
+        try:
+            while not ended.wait(0.01):
+                check()
+        finally:
+            ended.set()
+        raise AssertionError("nobody stopped it")
+
+    def interrupted(*arguments):
+        assert busy.wait(30)
+        raise FaultError("of the writer")
+
+    slow.engine.road.over.set()
+    monkeypatch.setattr(tokenise.Tokeniser, "__call__", long)
+    monkeypatch.setattr(assemble.Columns, "arrays", interrupted)
+    with pytest.raises(FaultError, match="of the writer"):
+        score_table(Job(source=str(source), destination=str(tmp_path / "out.csv"), quiet=True), lambda: slow)
+    assert ended.is_set()
