@@ -1,6 +1,7 @@
 # Everything runs in .venv, made from constraints.txt with whatever pip is configured for: pip.conf and PIP_* variables
 # are honoured. PYTHON chooses the interpreter: make test PYTHON=python3.12
 PYTHON ?= python3
+OUT ?= .gpu-results
 VENV := .venv
 BIN := $(VENV)/bin
 PLUGINS := $(wildcard plugins/*)
@@ -13,8 +14,8 @@ help:
 	@echo "make demo   train on the sample reviews, score the sample table, show the result"
 	@echo "make test   lint, types and all tests, as CI runs them"
 	@echo "make lint   lint and types only"
-	@echo "make gpu    the tests that need a CUDA device"
-	@echo "make bench  compare scoring with a stock pipeline on this machine"
+	@echo "make gpu    every test and benchmark that needs a CUDA device; results in OUT, by default .gpu-results"
+	@echo "make bench  compare scoring with a stock pipeline on this machine, and with itself, one technique off at a time"
 	@echo "make clean  remove everything that these made"
 
 $(VENV)/.package: pyproject.toml constraints.txt
@@ -45,11 +46,12 @@ test: lint
 	$(BIN)/python -m pytest tests plugins
 
 gpu: $(VENV)/.development
-	$(BIN)/python -m pytest tests -m gpu
+	PYTHON=$(BIN)/python bash benchmarks/gpu.sh $(OUT)
 
 bench: $(VENV)/.development
 	$(BIN)/python -m benchmarks.score
+	OMP_WAIT_POLICY=PASSIVE $(BIN)/python -m benchmarks.ablation
 
 clean:
-	rm -rf $(VENV) .demo .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage build plugins/*/build
+	rm -rf $(VENV) .demo .gpu-results .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage build plugins/*/build
 	find . -name __pycache__ -prune -exec rm -rf {} + ; find . -name '*.egg-info' -prune -exec rm -rf {} +

@@ -148,5 +148,8 @@ def _device_name(device: str) -> str:
 
 def _git(*arguments: str) -> str:
     here = Path(__file__).parent
-    run = subprocess.run(["git", *arguments], cwd=here, capture_output=True, text=True, check=False)
+    try:
+        run = subprocess.run(["git", *arguments], cwd=here, capture_output=True, text=True, check=False)
+    except OSError:  # there is no git
+        return ""
     return run.stdout.strip()

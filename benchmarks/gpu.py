@@ -10,7 +10,6 @@ import argparse
 import contextlib
 import functools
 import importlib
-import json
 import os
 import shutil
 import signal
@@ -209,6 +208,7 @@ def _tests(report: Path, *, smoke: bool) -> None:
     if smoke:
         files = files[:1]
     given = [*files, "-m", "gpu", "-p", "no:cacheprovider", f"--junitxml={report}", "-q", "--durations=10"]
+    given += ["-W", "ignore::pytest.PytestAssertRewriteWarning"]  # some are imported already
     sys.exit(pytest.main(given))
 
 

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 
-from benchmarks import common, memory, models, peers, score
+from benchmarks import ablation, common, gpu, memory, models, peers, score
 
 
 @pytest.fixture
@@ -110,3 +114,91 @@ def test_a_head_is_fitted_to_a_random_encoder(tmp_path, monkeypatch, reviews_csv
     with Scorer.load(folder, device="cpu", dtype="float32") as scorer:
         found = scorer(__import__("pandas").DataFrame({"text": texts}))["sentiment"] == "positive"
     assert (found == good).mean() > 0.6
+
+
+def test_each_technique_has_a_prediction_a_gain_and_the_same_scores(figures):
+    found, printed = figures(ablation, "--quick", "--dtype", "float32")
+    names = [one["technique"] for one in found["results"]]
+    assert len(names) >= 13
+    assert {"batches by length", "short last layer", "one core for each batch", "different texts once"} <= set(names)
+    for one in found["results"]:
+        assert one["predicted"] > 0
+        assert one["gain"]["least"] > 0
+        assert one["largest_difference"] < 1e-5, one
+        assert one["technique"] in printed
+    assert found["numbers"]["layers"] == 2
+    assert found["data"]["rows"] == 24
+
+
+def test_a_technique_that_changes_scores_is_named_after_all_were_measured(figures, monkeypatch, tmp_path):
+    def jumbled(self, query, key, value, mixed):
+        mixed.fill_(1.0)
+
+    monkeypatch.setattr(ablation.Softmax, "_mix", jumbled)
+    monkeypatch.setattr(ablation.Fused, "_mix", lambda *given: 1 / 0)
+    with pytest.raises(SystemExit, match=r"another by .*division by zero"):
+        figures(ablation, "--quick", "--dtype", "float32")
+    assert len(json.loads((tmp_path / "figures.json").read_text())["results"]) >= 13
+
+
+def test_what_a_variant_swaps_is_as_before_when_it_fails():
+    before = ablation.attention_module.SCORES
+    seen = []
+
+    def fail():
+        with ablation.swapped((ablation.attention_module, "SCORES", 1)):
+            seen.append(ablation.attention_module.SCORES)
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        fail()
+    assert seen == [1]
+    assert before == ablation.attention_module.SCORES
+
+
+@pytest.mark.parametrize(
+    ("work", "status"),
+    [("pass", 0), ("sys.exit(3)", 3), ("sys.exit('no')", 1), ("1 / 0", 1), ("os.abort()", -6), ("time.sleep(9)", 124)],
+)
+def test_a_step_ends_with_its_exit_code_whatever_it_does(tmp_path, work, status):
+    # In a process of its own: to fork the one that runs the tests would copy its threads' locks.
+    program = (
+        "import os, sys, time; from pathlib import Path; from benchmarks import gpu\n"
+        f"def work():\n    {work}\n"
+        "step = gpu.Step(name='one', limit=1, run=work)\n"
+        "print(gpu._run(step, Path(sys.argv[1]), 0.5))"
+    )
+    run = subprocess.run([sys.executable, "-c", program, tmp_path], capture_output=True, text=True, check=True)
+    assert int(run.stdout) == status
+    assert ("ZeroDivisionError" in (tmp_path / "one.log").read_text()) == ("/" in work)
+
+
+@pytest.mark.slow
+def test_one_command_runs_everything_that_wants_a_gpu(tmp_path, tiny_base, reviews_csv):
+    environment = os.environ | {
+        "PYTHON": sys.executable,
+        "SENTIMENT_BATCH_BASE": str(tiny_base),
+        "SENTIMENT_BATCH_IMDB": str(reviews_csv),
+    }
+    script = Path(gpu.__file__).with_suffix(".sh")
+    folder = tmp_path / "results"
+    run = subprocess.run(["bash", script, folder, "--smoke"], env=environment, capture_output=True, text=True)
+    said = "\n".join([run.stdout, run.stderr, *(path.read_text()[-2_000:] for path in folder.glob("*.log"))])
+    assert run.returncode == 0, said
+    summary = (folder / "summary.txt").read_text().splitlines()
+    assert summary[-1] == "all passed"
+    names = [line.split()[0] for line in summary[1:-1]]
+    assert names == [step.name for step in gpu.steps(folder, tmp_path, smoke=True)]
+    for name in names:
+        assert (folder / f"{name}.log").exists()
+        if name != "tests":
+            assert json.loads((folder / f"{name}.json").read_text())
+    assert (folder / "tests.xml").exists()
+
+
+def test_the_script_says_how_to_call_it():
+    script = Path(gpu.__file__).with_suffix(".sh")
+    for wrong in ([], ["--smoke"], ["a", "b"]):
+        run = subprocess.run(["bash", script, *wrong], capture_output=True, text=True)
+        assert run.returncode == 2
+        assert "usage: bash benchmarks/gpu.sh FOLDER" in run.stderr
