@@ -39,7 +39,7 @@ from benchmarks import common, models
 from benchmarks.common import tell
 from sentiment_batch.assemble import softmax
 from sentiment_batch.attention import Looped
-from sentiment_batch.batching import plan, plan_packs, shared
+from sentiment_batch.batching import plan, plan_packs
 from sentiment_batch.linear import Product, linear
 from sentiment_batch.packed import Layer, Packed, layer_rest
 from sentiment_batch.scoring.forward import Budget, forward
@@ -351,7 +351,7 @@ class Bench:
             linear=packed.flops_per_token,
             last_kv=2 * packed.last_kv.weight.numel(),
             lengths=lengths,
-            budget=shared(lengths, self.budget, cores) if pool else self.budget,
+            budget=self.budget,
             dtype=self.dtype,
             cores=cores,
             speed=(CORE_SPEED if self.on_cpu else CUDA_SPEED)[self.dtype],

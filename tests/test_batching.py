@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sentiment_batch.batching import Shape, pack, pad, plan, plan_packs, ragged, shared
+from sentiment_batch.batching import LEAST_SHARE, Shape, pack, pad, plan, plan_packs, ragged
 from tests.segments import tokens
 
 LENGTHS = st.lists(st.integers(0, 600), max_size=200).map(lambda lengths: np.array(lengths, dtype=np.int64))
@@ -126,19 +126,22 @@ def test_packs_of_equal_lengths_keep_the_order_of_the_input():
     assert plan_packs(np.array([], dtype=np.int64), 100) == []
 
 
-@given(LENGTHS, BUDGETS, st.integers(1, 16))
-def test_a_shared_budget_is_within_the_budget_and_lets_no_round_grow(lengths, budget, workers):
-    share = shared(lengths, budget, workers)
-    assert 1 <= share <= budget
-    rounds = max(1, -(-int(lengths.sum()) // (budget * workers)))
-    if share < budget:  # else a worker more may be needed, for packs cannot be filled to the last token
-        assert len([rows for rows in plan_packs(lengths, share) if lengths[rows].any()]) <= rounds * workers
+@given(LENGTHS, BUDGETS, st.integers(2, 16))
+def test_packs_for_several_workers_hold_every_segment_once_and_shrink_towards_the_end(lengths, budget, workers):
+    for plan_for in (plan_packs, plan):
+        batches = plan_for(lengths, budget, workers=workers)
+        assert sorted(np.concatenate([*batches, np.empty(0, np.int64)]).tolist()) == list(range(len(lengths)))
+        left = int(lengths.sum())
+        for rows in batches:
+            most = min(budget, max(LEAST_SHARE, left // (2 * workers)))
+            assert len(rows) == 1 or lengths[rows].sum() <= most
+            left -= int(lengths[rows].sum())
 
 
 def test_few_segments_are_shared_by_all_workers():
-    lengths = np.full(40, 10)
-    assert [len(rows) for rows in plan_packs(lengths, shared(lengths, 10_000, 4))] == [11, 11, 11, 7]
-    assert len(plan_packs(lengths, shared(lengths, 10_000, 1))) == 1
+    lengths = np.full(100, 100)
+    assert [len(rows) for rows in plan_packs(lengths, 10_000, workers=2)][:5] == [25, 18, 14, 10, 8]
+    assert len(plan_packs(lengths, 10_000)) == 1
 
 
 @given(TEXTS, st.data())

@@ -76,7 +76,7 @@ class Looped:
         context_TD = self._space.take("context", len(qkv), width)
         for start, texts, length in self._runs:
             rows = slice(start, start + texts * length)
-            query, key, value = (self._by_head(part, texts, length, self._heads) for part in qkv[rows].chunk(3, dim=1))
+            query, key, value = self._by_head(qkv[rows], 3, texts, length)
             mixed = context_TD[rows].view(texts, length, self._heads, -1).transpose(1, 2)
             self._mix(query, key, value, mixed)
         return context_TD
@@ -86,20 +86,17 @@ class Looped:
         context_BD = torch.empty_like(query)
         done = 0
         for start, texts, length in self._runs:
-            key, value = (
-                self._by_head(part, texts, length, self._heads)
-                for part in kv[start : start + texts * length].chunk(2, dim=1)
-            )
+            key, value = self._by_head(kv[start : start + texts * length], 2, texts, length)
             some = slice(done, done + texts)
             mixed = context_BD[some].view(texts, self._heads, 1, -1)
             self._mix(query[some].view(texts * self._heads, 1, -1), key, value, mixed)
             done += texts
         return context_BD
 
-    @staticmethod
-    def _by_head(x: torch.Tensor, texts: int, length: int, heads: int) -> torch.Tensor:
-        """(texts * length, D) as (texts * H, length, E); a view of one text, a copy of several."""
-        return x.view(texts, length, heads, -1).transpose(1, 2).reshape(texts * heads, length, -1)
+    def _by_head(self, x: torch.Tensor, parts: int, texts: int, length: int) -> torch.Tensor:
+        """(texts * length, parts * D) as (parts, texts * H, length, E): a copy that each product would make."""
+        split = x.view(texts, length, parts, self._heads, -1).permute(2, 0, 3, 1, 4)
+        return split.contiguous().view(parts, texts * self._heads, length, -1)
 
     def _mix(self, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, mixed: torch.Tensor) -> None:
         """Values (N, K, E) mixed by the softmax of queries (N, Q, E) times keys (N, K, E), into `mixed` (.., H, Q, E).
@@ -108,15 +105,15 @@ class Looped:
         where the sums show that a number may have left float's range, it is done again in the usual way.
         """
         scale = query.shape[2] ** -0.5
-        outcome = torch.empty_like(query, memory_format=torch.contiguous_format)
-        sums = torch.empty((*query.shape[:2], 1), dtype=torch.float32)
+        outcome = torch.empty_like(query)
+        sums = query.new_empty((*query.shape[:2], 1))
         queries, keys = query.shape[1], key.shape[1]
         step = max(1, SCORES // (queries * keys))
         for start in range(0, len(query), step):
             some = slice(start, start + step)
             scores = self._space.take("scores", len(query[some]) * queries, keys).view(-1, queries, keys)
             torch.baddbmm(scores, query[some], key[some].transpose(1, 2), beta=0, alpha=scale * LOG2_E, out=scores)
-            torch.sum(scores.exp2_(), -1, keepdim=True, dtype=torch.float32, out=sums[some])
+            torch.sum(scores.exp2_(), -1, keepdim=True, out=sums[some])
             low, high = torch.aminmax(sums[some])
             if not (SAFE[0] < low.item() and high.item() < SAFE[1]):
                 torch.baddbmm(scores, query[some], key[some].transpose(1, 2), beta=0, alpha=scale, out=scores)

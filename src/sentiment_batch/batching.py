@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from sentiment_batch.tokenise import Ids, Tokens
 
 Rows = npt.NDArray[np.int64]
+LEAST_SHARE = 256
+"""Tokens below which a batch is not worth its calls."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -81,13 +83,16 @@ class Pack:
             place += count
 
 
-def plan_packs(lengths: npt.NDArray[np.int64], budget: int, most_texts: int | None = None) -> list[Rows]:
+def plan_packs(
+    lengths: npt.NDArray[np.int64], budget: int, most_texts: int | None = None, workers: int = 1
+) -> list[Rows]:
     """Packs of segments of similar length, longest first, so that running out of memory shows at once.
 
     Args:
         lengths: (S,) tokens per segment.
         budget: most tokens of a pack; a longer segment makes a pack of its own.
         most_texts: most segments of a pack.
+        workers: how many will share the packs; towards the end packs shrink, so that all end together.
 
     Returns:
         The segments of each pack, every segment once. Depends on nothing but the arguments.
@@ -97,18 +102,20 @@ def plan_packs(lengths: npt.NDArray[np.int64], budget: int, most_texts: int | No
     packs: list[Rows] = []
     start = 0
     while start < len(order):
-        stop = int(np.searchsorted(ends, ends[start] + budget, side="right")) - 1
+        room = share(int(ends[-1] - ends[start]), budget, workers)
+        stop = int(np.searchsorted(ends, ends[start] + room, side="right")) - 1
         stop = max(start + 1, stop if most_texts is None else min(stop, start + most_texts))
         packs.append(order[start:stop])
         start = stop
     return packs
 
 
-def shared(lengths: npt.NDArray[np.int64], budget: int, workers: int) -> int:
-    """A budget of at most `budget` tokens that gives each of `workers` the same number of packs, of nearly one size."""
-    total, longest = int(lengths.sum()), int(lengths.max(initial=1))
-    rounds = -(-total // (budget * workers))
-    return min(budget, total // max(1, rounds * workers) + longest)
+def share(left: int, budget: int, workers: int) -> int:
+    """Tokens of the next batch when so many are left: half of a worker's part of them, within bounds.
+
+    As in guided self-scheduling (Polychronopoulos and Kuck 1987).
+    """
+    return budget if workers == 1 else min(budget, max(LEAST_SHARE, left // (2 * workers)))
 
 
 def pack(tokens: Tokens, rows: Rows, shape: Shape | None = None) -> Pack:
@@ -131,23 +138,20 @@ def pack(tokens: Tokens, rows: Rows, shape: Shape | None = None) -> Pack:
     )
 
 
-def plan(lengths: npt.NDArray[np.int64], budget: int) -> list[Rows]:
-    """Batches of segments of similar length, longest first, so that running out of memory shows at once.
+def plan(lengths: npt.NDArray[np.int64], budget: int, workers: int = 1) -> list[Rows]:
+    """Batches of segments of similar length, longest first; arguments and outcome as `plan_packs` has them.
 
-    Args:
-        lengths: (S,) tokens per segment.
-        budget: most tokens of a batch, padding included; a longer segment makes a batch of its own.
-
-    Returns:
-        The segments of each batch, every segment once. Depends on nothing but the arguments.
+    The budget counts padding.
     """
     order = np.argsort(-lengths, kind="stable")
+    left = int(lengths.sum())
     batches: list[Rows] = []
     start = 0
     while start < len(order):
         # The first is the longest, so the padded size of the batch is its length times the rows.
-        rows = max(1, budget // max(1, int(lengths[order[start]])))
+        rows = max(1, share(left, budget, workers) // max(1, int(lengths[order[start]])))
         batches.append(order[start : start + rows])
+        left -= int(lengths[batches[-1]].sum())
         start += rows
     return batches
 

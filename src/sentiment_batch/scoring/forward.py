@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from sentiment_batch.batching import shared
 from sentiment_batch.errors import DeviceError
 
 if TYPE_CHECKING:
@@ -97,7 +96,7 @@ def _batches(
 ) -> Iterator[tuple[Rows, torch.Tensor]]:
     lengths = tokens.lengths
     if workers is not None:
-        batches = road.plan(lengths, shared(lengths, budget.tokens, workers.count))
+        batches = road.plan(lengths, budget.tokens, workers.count)
         yield from zip(batches, workers.executor.map(lambda rows: road.logits(tokens, rows), batches), strict=True)
         return
     batches = road.plan(lengths, budget.tokens)

@@ -60,8 +60,8 @@ class Road(Protocol):
         """K."""
         ...
 
-    def plan(self, lengths: npt.NDArray[np.int64], budget: int) -> list[Rows]:
-        """Which segments of `lengths` (S,) go together, at most `budget` tokens of them."""
+    def plan(self, lengths: npt.NDArray[np.int64], budget: int, workers: int = 1) -> list[Rows]:
+        """Which segments of `lengths` (S,) go together, at most `budget` tokens of them, for so many workers."""
         ...
 
     def logits(self, tokens: Tokens, rows: Rows) -> torch.Tensor:
@@ -84,10 +84,10 @@ class PackedRoad:
         """The same road with a model compiled for packs of `tokens`."""
         return replace(self, model=compiled(self.model, tokens), fill=tokens)
 
-    def plan(self, lengths: npt.NDArray[np.int64], budget: int) -> list[Rows]:
+    def plan(self, lengths: npt.NDArray[np.int64], budget: int, workers: int = 1) -> list[Rows]:
         """Packs; of a deterministic run, those that fit its shape."""
         if self.shape is None:
-            return plan_packs(lengths, budget)
+            return plan_packs(lengths, budget, workers=workers)
         return plan_packs(lengths, self.shape.tokens, self.shape.texts)
 
     def logits(self, tokens: Tokens, rows: Rows) -> torch.Tensor:
@@ -111,10 +111,10 @@ class PaddedRoad:
         """The number of the model's labels."""
         return len(self.model.labels)
 
-    def plan(self, lengths: npt.NDArray[np.int64], budget: int) -> list[Rows]:
+    def plan(self, lengths: npt.NDArray[np.int64], budget: int, workers: int = 1) -> list[Rows]:
         """Rectangles; of a deterministic run, of lengths rounded up, and each by its own length alone."""
         if self.shape is None:
-            return plan(lengths, budget)
+            return plan(lengths, budget, workers)
         rounded = self._rounded(lengths)
         batches = [rows for length in np.unique(rounded)[::-1] for rows in self._of_length(rounded, int(length))]
         return batches
