@@ -99,7 +99,7 @@ class Technique:
 class AsTheyCome(PaddedRoad):
     """Batches of neighbours, whatever their lengths."""
 
-    def plan(self, lengths: Integers, budget: int) -> list[Integers]:
+    def plan(self, lengths: Integers, budget: int, workers: int = 1) -> list[Integers]:
         batches, start, longest = [], 0, 0
         for row, length in enumerate(lengths.tolist()):
             longest = max(longest, length)
@@ -132,13 +132,18 @@ class Apart:
     def __getitem__(self, rows: slice) -> Apart:
         return Apart([part[rows] for part in self.parts])
 
-    def split(self, *where: int, dim: int = 0) -> list[torch.Tensor]:
-        return self.parts
-
     def view(self, rows: int, parts: int, heads: int, width: int) -> Apart:
         return Apart([part.view(rows, heads, width) for part in self.parts])
 
-    chunk = unbind = split
+    def unbind(self, dim: int) -> list[torch.Tensor]:
+        return self.parts
+
+
+class FromApart(Looped):
+    """Takes each of the three by itself."""
+
+    def _by_head(self, x: Any, parts: int, texts: int, length: int) -> Any:
+        return [super(FromApart, self)._by_head(part, 1, texts, length)[0] for part in x.parts]
 
 
 class Separate(Packed):
@@ -459,7 +464,7 @@ def _products(bench: Bench) -> Iterator[Technique]:
         predicted=1 + extra / numbers.seconds,
         why="the same operations; two calls a layer go",
         with_it=bench.run(),
-        without=bench.run(separate(bench.road.model)),
+        without=bench.run(separate(bench.road.model), inside=lambda: swapped((packed_module, "Looped", FromApart))),
     )
     if bench.road.model.last_kv.laid_out is None:
         return
