@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 LOG2_E = math.log2(math.e)
 SAFE = (2.0**-90, 2.0**100)
 """Sums of unshifted exponentials within these have lost nothing at either end of float's range."""
+STEP = 16
+"""On a CPU, the lengths that attention computes are multiples of this."""
 SCORES = 2**19
 """Attention scores held at a time on a CPU: they should not leave the core's cache."""
 ROWS = 256
@@ -60,7 +62,11 @@ class Workspace:
 
 
 class Looped:
-    """On a CPU: texts one after the other, those of one length together while they fit the cache."""
+    """On a CPU: texts one after the other, those of one length together while they fit the cache.
+
+    The CPU's library makes a kernel for every new shape, at the price of some tokens; so shapes are kept few: lengths
+    are rounded up to multiples of `STEP`, and as many texts run together as a power of two.
+    """
 
     def __init__(self, pack: Pack, heads: int, space: Workspace, padding: int | None) -> None:
         self.ids = torch.from_numpy(pack.ids)
@@ -72,55 +78,72 @@ class Looped:
 
     def attend(self, qkv: torch.Tensor) -> torch.Tensor:
         """A run of texts at a time; the outcome is overwritten by the next call."""
-        width = qkv.shape[1] // 3
-        context_TD = self._space.take("context", len(qkv), width)
+        context_TD = self._space.take("context", len(qkv), qkv.shape[1] // 3)
+        stop = 0
         for start, texts, length in self._runs:
-            rows = slice(start, start + texts * length)
-            query, key, value = self._by_head(qkv[rows], 3, texts, length)
-            mixed = context_TD[rows].view(texts, length, self._heads, -1).transpose(1, 2)
-            self._mix(query, key, value, mixed)
+            stop = start + texts * length
+            query, key, value = self._by_head(qkv[start:stop], 3, texts, length)
+            mixed = context_TD[start:stop].view(texts, length, self._heads, -1).transpose(1, 2)
+            self._mix(query, key, value, length, mixed)
+        context_TD[stop:] = 0
         return context_TD
 
     def attend_first(self, query: torch.Tensor, kv: torch.Tensor) -> torch.Tensor:
         """A run of texts at a time."""
-        context_BD = torch.empty_like(query)
+        context_BD = torch.zeros_like(query)
         done = 0
         for start, texts, length in self._runs:
             key, value = self._by_head(kv[start : start + texts * length], 2, texts, length)
             some = slice(done, done + texts)
             mixed = context_BD[some].view(texts, self._heads, 1, -1)
-            self._mix(query[some].view(texts * self._heads, 1, -1), key, value, mixed)
+            self._mix(query[some].view(texts * self._heads, 1, -1), key, value, length, mixed)
             done += texts
         return context_BD
 
     def _by_head(self, x: torch.Tensor, parts: int, texts: int, length: int) -> torch.Tensor:
-        """(texts * length, parts * D) as (parts, texts * H, length, E): a copy that each product would make."""
+        """(texts * length, parts * D) as (parts, texts * H, K, E), K the length rounded up; zeros fill it up."""
+        rounded = -(-length // STEP) * STEP
         split = x.view(texts, length, parts, self._heads, -1).permute(2, 0, 3, 1, 4)
-        return split.contiguous().view(parts, texts * self._heads, length, -1)
+        rows = parts * texts * self._heads * rounded
+        by_head = self._space.take("heads", rows, split.shape[-1]).view(*split.shape[:3], rounded, -1)
+        by_head[..., :length, :] = split
+        by_head[..., length:, :] = 0
+        return by_head.view(parts, texts * self._heads, rounded, -1)
 
-    def _mix(self, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, mixed: torch.Tensor) -> None:
-        """Values (N, K, E) mixed by the softmax of queries (N, Q, E) times keys (N, K, E), into `mixed` (.., H, Q, E).
+    def _mix(
+        self, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, length: int, mixed: torch.Tensor
+    ) -> None:
+        """Values (N, K, E) mixed by the softmax of queries (N, Q, E) times keys (N, K, E), into `mixed` (.., H, Q', E).
 
-        The softmax is exp2 without the usual shift, and the division comes after the product, on far fewer numbers;
-        where the sums show that a number may have left float's range, it is done again in the usual way.
+        Of the keys, `length` count; the values of the others are zero. The softmax is exp2 without the usual shift, and
+        the division comes after the product, on far fewer numbers; where the sums show that a number may have left
+        float's range, it is done again in the usual way.
         """
         scale = query.shape[2] ** -0.5
         outcome = torch.empty_like(query)
         sums = query.new_empty((*query.shape[:2], 1))
         queries, keys = query.shape[1], key.shape[1]
-        step = max(1, SCORES // (queries * keys))
+        step = _divisor(len(query), SCORES // (queries * keys))
         for start in range(0, len(query), step):
             some = slice(start, start + step)
-            scores = self._space.take("scores", len(query[some]) * queries, keys).view(-1, queries, keys)
+            scores = self._space.take("scores", step * queries, keys).view(step, queries, keys)
             torch.baddbmm(scores, query[some], key[some].transpose(1, 2), beta=0, alpha=scale * LOG2_E, out=scores)
-            torch.sum(scores.exp2_(), -1, keepdim=True, out=sums[some])
+            torch.sum(scores.exp2_()[..., :length], -1, keepdim=True, out=sums[some])
             low, high = torch.aminmax(sums[some])
             if not (SAFE[0] < low.item() and high.item() < SAFE[1]):
                 torch.baddbmm(scores, query[some], key[some].transpose(1, 2), beta=0, alpha=scale, out=scores)
+                scores[..., length:] = -torch.inf
                 torch.softmax(scores, -1, out=scores)
                 sums[some] = 1.0
             torch.bmm(scores, value[some], out=outcome[some])
-        torch.div(outcome.view(mixed.shape), sums.view(*mixed.shape[:3], 1), out=mixed)
+        texts, heads, wanted, _ = mixed.shape
+        outcome, sums = (x.view(texts, heads, queries, -1)[:, :, :wanted] for x in (outcome, sums))
+        torch.div(outcome, sums, out=mixed)
+
+
+def _divisor(number: int, most: int) -> int:
+    """The largest divisor of `number` that is at most `most`, at least 1."""
+    return next(one for one in range(max(1, min(number, most)), 0, -1) if number % one == 0)
 
 
 class Varlen:

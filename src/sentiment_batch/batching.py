@@ -25,6 +25,8 @@ class Shape:
     """Tokens of a batch, filled up where there are fewer."""
     texts: int
     """Most texts of a batch; likewise."""
+    alone: bool = True
+    """Whether segments of one length are kept apart, too."""
     longest: int = 0
     """Tokens of the longest text there can be: what a kernel is told, whatever the longest of a batch is."""
 
@@ -72,13 +74,13 @@ class Pack:
         return np.concatenate([(before[1:] - before[starts]) * counted + padding, tail])
 
     def runs(self, most: Callable[[int], int]) -> Iterator[tuple[int, int, int]]:
-        """Neighbours of one length: (start, how many, their length), at most `most(length)` of them, at least one."""
+        """Neighbours of one length: (start, how many, their length); a power of two, at most `most(length)` of them."""
         place, lengths = 0, self.lengths.tolist()
         while place < len(lengths) and lengths[place]:
             length, count = lengths[place], 1
             limit = 1 if self.alone else most(length)
-            while count < limit and place + count < len(lengths) and lengths[place + count] == length:
-                count += 1
+            while 2 * count <= limit and lengths[place : place + 2 * count] == [length] * (2 * count):
+                count *= 2
             yield int(self.offsets[place]), count, length
             place += count
 
@@ -134,7 +136,10 @@ def pack(tokens: Tokens, rows: Rows, shape: Shape | None = None) -> Pack:
     filler = np.zeros(shape.tokens - len(ids), dtype=ids.dtype)
     empty = np.full(shape.texts - len(rows), len(ids))
     return Pack(
-        ids=np.concatenate([ids, filler]), offsets=np.concatenate([offsets, empty]), alone=True, least=shape.longest
+        ids=np.concatenate([ids, filler]),
+        offsets=np.concatenate([offsets, empty]),
+        alone=shape.alone,
+        least=shape.longest,
     )
 
 

@@ -20,6 +20,10 @@ if TYPE_CHECKING:
 
 STEP = 32
 """Lengths of a deterministic run's rectangles are multiples of this."""
+FEW_TOKENS = 64
+"""On a CPU, packs are filled up to a multiple of this, for each new size costs its library a new kernel."""
+FEW_TEXTS = 8
+"""Likewise their texts."""
 FULL = 0.9
 """A pack less full than this is not worth filling up for a compiled model."""
 
@@ -92,10 +96,19 @@ class PackedRoad:
 
     def logits(self, tokens: Tokens, rows: Rows) -> torch.Tensor:
         """One pack."""
-        shape = self.shape
-        if self.fill and FULL * self.fill <= tokens.lengths[rows].sum() <= self.fill:
-            shape = Shape(tokens=self.fill, texts=len(rows))
+        shape = self._shape(int(tokens.lengths[rows].sum()), len(rows))
         return self.model.logits(pack(tokens, rows, shape))[: len(rows)]
+
+    def _shape(self, tokens: int, texts: int) -> Shape | None:
+        """What a pack of so many tokens and texts is filled up to."""
+        if self.shape is not None:
+            return self.shape
+        if self.device == "cpu":
+            few = -(-tokens // FEW_TOKENS) * FEW_TOKENS
+            return Shape(tokens=few, texts=-(-texts // FEW_TEXTS) * FEW_TEXTS, alone=False)
+        if self.fill and FULL * self.fill <= tokens <= self.fill:
+            return Shape(tokens=self.fill, texts=texts, alone=False)
+        return None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
