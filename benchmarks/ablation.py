@@ -143,7 +143,7 @@ class FromApart(Looped):
     """Takes each of the three by itself."""
 
     def _by_head(self, x: Any, parts: int, texts: int, length: int) -> Any:
-        return [super(FromApart, self)._by_head(part, 1, texts, length)[0] for part in x.parts]
+        return [super(FromApart, self)._by_head(part, 1, texts, length)[0].clone() for part in x.parts]
 
 
 class Separate(Packed):
@@ -165,26 +165,33 @@ class Separate(Packed):
 class Softmax(Looped):
     """The usual softmax, in the same memory."""
 
-    def _mix(self, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, mixed: torch.Tensor) -> None:
-        outcome = torch.empty_like(query, memory_format=torch.contiguous_format)
+    def _mix(
+        self, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, length: int, mixed: torch.Tensor
+    ) -> None:
         queries, keys = query.shape[1], key.shape[1]
+        outcome = torch.empty_like(query)
         step = max(1, attention_module.SCORES // (queries * keys))
         for start in range(0, len(query), step):
             some = slice(start, start + step)
             scores = self._space.take("scores", len(query[some]) * queries, keys).view(-1, queries, keys)
             scale = query.shape[2] ** -0.5
             torch.baddbmm(scores, query[some], key[some].transpose(1, 2), beta=0, alpha=scale, out=scores)
+            scores[..., length:] = -torch.inf
             torch.softmax(scores, -1, out=scores)
             torch.bmm(scores, value[some], out=outcome[some])
-        mixed.copy_(outcome.view(mixed.shape))
+        texts, heads, wanted, _ = mixed.shape
+        mixed.copy_(outcome.view(texts, heads, queries, -1)[:, :, :wanted])
 
 
 class Fused(Looped):
     """torch's own attention for each run of texts."""
 
-    def _mix(self, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, mixed: torch.Tensor) -> None:
-        parts = (part.view(*mixed.shape[:2], *part.shape[1:]) for part in (query, key, value))
-        mixed.copy_(F.scaled_dot_product_attention(*parts))
+    def _mix(
+        self, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, length: int, mixed: torch.Tensor
+    ) -> None:
+        whole = (part.view(*mixed.shape[:2], *part.shape[1:]) for part in (query, key, value))
+        query, key, value = (part[:, :, :length] for part in whole)
+        mixed.copy_(F.scaled_dot_product_attention(query, key, value))
 
 
 class OneByOne(Looped):

@@ -188,9 +188,9 @@ def test_runs_are_neighbours_of_one_length(lengths, most):
     runs = list(one.runs(lambda length: most))
     assert [length for _, count, length in runs for _ in range(count)] == lengths
     assert [start for start, _, _ in runs] == np.cumsum([0, *(n * length for _, n, length in runs)])[:-1].tolist()
-    for (_, count, length), (_, _, following) in itertools.pairwise(runs):
-        assert count <= max(1, most)
-        assert length != following or count == max(1, most)
+    assert all(count <= max(1, most) and count.bit_count() == 1 for _, count, _ in runs)
+    for (_, count, length), (_, following, other) in itertools.pairwise(runs):
+        assert length != other or following <= count  # the largest power of two comes first
 
 
 def test_a_pack_larger_than_its_shape_is_no_pack():

@@ -131,7 +131,7 @@ def test_each_technique_has_a_prediction_a_gain_and_the_same_scores(figures):
 
 
 def test_a_technique_that_changes_scores_is_named_after_all_were_measured(figures, monkeypatch, tmp_path):
-    def jumbled(self, query, key, value, mixed):
+    def jumbled(self, query, key, value, length, mixed):
         mixed.fill_(1.0)
 
     monkeypatch.setattr(ablation.Softmax, "_mix", jumbled)

@@ -132,8 +132,13 @@ def test_a_nearly_full_pack_is_filled_up_for_a_compiled_model(stocks):
     loaded = stocks["bert"]
     segments = drawn([LIMIT, LIMIT, LIMIT, 10], loaded.vocabulary)
     model = packed(loaded.network, "cpu", "float32")[0]
-    road = PackedRoad(model=Spy(model), device="cpu", classes=3, fill=100)
+    road = PackedRoad(model=Spy(model), device="cuda:0", classes=3, fill=100)
     for rows, size in (([0, 1, 2], 100), ([0, 1], 64), ([0, 1, 2, 3], 106), ([3], 10)):
         found = scores(road, segments, rows)
         np.testing.assert_allclose(found, alone(loaded, segments)[rows], atol=5e-6)
         assert sizes.pop() == (size, len(rows))
+    road = PackedRoad(model=Spy(model), device="cpu", classes=3)
+    for rows, size in (([0, 1, 2], (128, 8)), ([0, 1], (64, 8)), ([3], (64, 8))):
+        found = scores(road, segments, rows)
+        np.testing.assert_allclose(found, alone(loaded, segments)[rows], atol=5e-6)
+        assert sizes.pop() == size
