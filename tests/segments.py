@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from sentiment_batch.model import Loaded, load_classifier
-from sentiment_batch.tokenise import Tokens
+from sentiment_batch.tokens import Tokens
 from tests.stock import LIMIT, stock
 
 PACKED = ("distilbert", "bert", "roberta", "xlm-roberta")

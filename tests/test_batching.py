@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sentiment_batch.batching import LEAST_SHARE, Shape, pack, pad, plan, plan_packs, ragged
+from sentiment_batch.batching import LEAST_SHARE, Shape, pack, pad, plan, plan_packs
+from sentiment_batch.tokens import ragged
 from tests.segments import tokens
 
 LENGTHS = st.lists(st.integers(0, 600), max_size=200).map(lambda lengths: np.array(lengths, dtype=np.int64))

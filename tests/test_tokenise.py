@@ -9,6 +9,7 @@ from tokenizers import Tokenizer
 
 from sentiment_batch import tokenise
 from sentiment_batch.tokenise import TextPolicy, Tokeniser
+from sentiment_batch.tokens import Tokens
 
 TEXTS = [
     "",
@@ -37,7 +38,7 @@ def make(backend):
     return make
 
 
-def segments(tokens: tokenise.Tokens) -> list[list[int]]:
+def segments(tokens: Tokens) -> list[list[int]]:
     return [tokens.ids[start:stop].tolist() for start, stop in zip(tokens.offsets, tokens.offsets[1:], strict=False)]
 
 

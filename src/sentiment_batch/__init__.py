@@ -8,7 +8,7 @@ tests/test_house.py holds:
     3 torch    device  bases  model                     bases and model alone know transformers
                attention  linear  packed
     2 tables   readers/  writers/  columns  labels      pyarrow, numpy, tokenizers, scikit-learn; never torch
-               label_inference  tokenise  batching  assemble  training/split  metrics  report  guards
+               label_inference  tokens  tokenise  batching  assemble  training/split  metrics  report  guards
     1 plugins  registry  hookspecs  plugins             pluggy
     0 plain    errors  settings  records  locations  cache     standard library only
 

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
-if TYPE_CHECKING:
-    from sentiment_batch.tokenise import Ids, Tokens
+from sentiment_batch.tokens import Ids, Tokens, ragged
 
 Rows = npt.NDArray[np.int64]
 LEAST_SHARE = 256
@@ -182,11 +180,3 @@ def pad(
     ids[: len(rows)][mask] = ragged(tokens.ids, tokens.offsets[rows], lengths)
     filler = np.broadcast_to(np.arange(width) < 1, (height - len(rows), width))
     return ids, np.concatenate([mask, filler])
-
-
-def ragged(ids: Ids, starts: npt.NDArray[np.int64], lengths: npt.NDArray[np.int64]) -> Ids:
-    """The runs `ids[start : start + length]`, one after the other, without a Python loop over them."""
-    ends = np.cumsum(lengths)
-    places = np.arange(ends[-1] if len(ends) else 0) + np.repeat(starts - (ends - lengths), lengths)
-    runs: Ids = ids[places]
-    return runs

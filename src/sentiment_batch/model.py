@@ -19,7 +19,7 @@ from sentiment_batch.settings import META, LongText
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
-    from sentiment_batch.tokenise import Ids
+    from sentiment_batch.tokens import Ids
 
 ATTENTION = "sdpa"
 """Always named: a model folder's own configuration could ask for an implementation that is fetched from the Hub."""

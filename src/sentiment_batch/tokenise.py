@@ -12,15 +12,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from sentiment_batch.batching import ragged
+from sentiment_batch.tokens import Ids, Integers, Tokens, ragged
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
     from sentiment_batch.settings import LongText
 
-Ids = npt.NDArray[np.int32]
-Integers = npt.NDArray[np.int64]
 Check = Callable[[], object]
 
 HEAD_SHARE = 0.25
@@ -43,25 +41,6 @@ class TextPolicy:
     """Tokens, special ones included."""
     long_text: LongText
     """What happens to a longer text."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Tokens:
-    """The token ids of N texts in S segments (S = N unless long texts are scored in windows)."""
-
-    ids: Ids
-    """All ids (sum of lengths,), the special ones included."""
-    offsets: Integers
-    """(S + 1,): segment s is `ids[offsets[s] : offsets[s + 1]]`."""
-    owners: Integers
-    """(S,): the text that each segment belongs to, in rising order."""
-    cut: npt.NDArray[np.bool_]
-    """(N,): whether the text was longer than what fits."""
-
-    @property
-    def lengths(self) -> npt.NDArray[np.int64]:
-        """(S,): tokens per segment."""
-        return np.diff(self.offsets)
 
 
 class Tokeniser:

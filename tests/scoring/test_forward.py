@@ -13,7 +13,7 @@ from sentiment_batch.errors import DeviceError
 from sentiment_batch.scoring.forward import Budget, forward, launch
 from sentiment_batch.scoring.roads import PaddedRoad
 from sentiment_batch.scoring.workers import workers
-from sentiment_batch.tokenise import Tokens
+from sentiment_batch.tokens import Tokens
 
 
 class Stand:

@@ -4,7 +4,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sentiment_batch.tokenise import Tokens
+from sentiment_batch.tokens import Tokens
 from sentiment_batch.training.data import POOL_BATCHES, LengthGroupedBatches, Texts, loader
 
 LENGTHS = st.lists(st.integers(2, 64), min_size=1, max_size=300).map(lambda lengths: np.array(lengths, dtype=np.int64))

@@ -32,7 +32,7 @@ from sentiment_batch.scoring.workers import workers
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from sentiment_batch.tokenise import Tokens
+    from sentiment_batch.tokens import Tokens
 
 logger = logging.getLogger("sentiment_batch")
 

@@ -25,7 +25,7 @@ from sentiment_batch.scoring.roads import PackedRoad, Road
 from sentiment_batch.scoring.stages import Stages
 from sentiment_batch.scoring.workers import Workers, workers
 from sentiment_batch.settings import DETERMINISTIC_BATCH, META
-from sentiment_batch.tokenise import TextPolicy, Tokeniser, Tokens
+from sentiment_batch.tokenise import TextPolicy, Tokeniser
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from sentiment_batch.records import Choice
     from sentiment_batch.scoring.windows import Window
     from sentiment_batch.settings import ScoreSettings
+    from sentiment_batch.tokens import Tokens
 
 logger = logging.getLogger("sentiment_batch")
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from sentiment_batch.batching import Rows
     from sentiment_batch.scoring.roads import Road
     from sentiment_batch.scoring.workers import Workers
-    from sentiment_batch.tokenise import Tokens
+    from sentiment_batch.tokens import Tokens
 
 logger = logging.getLogger("sentiment_batch")
 

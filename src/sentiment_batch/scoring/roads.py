@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from sentiment_batch.batching import Rows
-    from sentiment_batch.tokenise import Tokens
+    from sentiment_batch.tokens import Tokens
 
 STEP = 32
 """Lengths of a deterministic run's rectangles are multiples of this."""

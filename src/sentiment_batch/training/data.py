@@ -13,7 +13,7 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 from sentiment_batch.batching import pad
 
 if TYPE_CHECKING:
-    from sentiment_batch.tokenise import Tokens
+    from sentiment_batch.tokens import Tokens
 
 POOL_BATCHES = 32
 """Texts are sorted by length within so many batches: little padding, yet every epoch mixes anew."""
