@@ -74,7 +74,7 @@ class Summary:
     """How batches were laid out."""
     batch_tokens: int
     model_busy: float
-    """The share of the time since the model was loaded in which it was at work."""
+    """The share of the time since the model was loaded in which it was at work; of several devices, their mean."""
     max_length: int
     long_text: str
     text_columns: tuple[str, ...]
@@ -221,6 +221,7 @@ def _summary(
     """What happened, by the scorer's counts `before` and now; `times` are those of the start, the model and the end."""
     started, loaded, ended = times
     counts = scorer.counts
+    devices = scorer.device.value.count(",") + 1
     rows, tokens = counts.rows - before.rows, counts.tokens - before.tokens
     return Summary(
         output=job.destination,
@@ -240,7 +241,7 @@ def _summary(
         dtype_reason=scorer.dtype.reason,
         road=scorer.about.road,
         batch_tokens=scorer.about.batch_tokens,
-        model_busy=round((counts.model_seconds - before.model_seconds) / (ended - loaded), 3),
+        model_busy=round((counts.model_seconds - before.model_seconds) / (ended - loaded) / devices, 3),
         max_length=scorer.policy.max_length,
         long_text=scorer.policy.long_text,
         text_columns=texts,
