@@ -47,7 +47,7 @@ class Texts(Protocol):
 
 
 class Workspace:
-    """Memory that one thread uses again for every pack: fresh pages cost a CPU a sixth of its time (measured)."""
+    """Memory that one thread uses again for every pack: fresh pages are slow to come by."""
 
     def __init__(self, dtype: torch.dtype) -> None:
         self._dtype = dtype
