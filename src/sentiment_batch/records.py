@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 JSON_MARK = b"sentiment_batch.json"
@@ -34,6 +35,20 @@ class Split:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Problem:
+    """What is wrong with a row that stays in its place all the same."""
+
+    row: int
+    """Its number from 0: within its split where a reader tells it, within the input where it is kept."""
+    where: str
+    """What a person calls the place: `reviews.csv, line 7`."""
+    reason: str
+    """What is wrong, in one line."""
+    original: bytes = b""
+    """The row, or the value, as it stands in the input."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class ReadOptions:
     """What a user may say about the input's format; a reader ignores what does not concern it."""
 
@@ -43,6 +58,8 @@ class ReadOptions:
     """One character between the fields of a CSV; None finds it in the first lines."""
     quotes: bool = True
     """Whether a double quote at the start of a CSV cell encloses it; False reads it as a character like any other."""
+    on_bad_row: Callable[[Problem], None] | None = None
+    """Told of each bad row, before the batch that holds it is given; None makes a bad row an `InputError`."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
