@@ -70,3 +70,14 @@ class WriteOptions:
     """Replace what is at the destination."""
     delimiter: str | None = None
     """One character between the fields of a CSV; None takes the suffix's (`.tsv`: a tab), else a comma."""
+    scratch: str | None = None
+    """A folder beside the destination for what is not public yet; None: a hidden file beside it."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Sealed:
+    """What a file holds that is whole and safe on disk."""
+
+    bytes: int
+    sha256: str
+    """Of the bytes as they are stored, compressed if they are; what `sha256sum` prints."""

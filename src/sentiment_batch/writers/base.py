@@ -7,12 +7,17 @@ from typing import BinaryIO, Protocol
 
 import pyarrow as pa
 
-from sentiment_batch.records import WriteOptions
+from sentiment_batch.records import Sealed, WriteOptions
 from sentiment_batch.writers.publish import Publication
 
 
 class Writer(Protocol):
-    """One output under way. Nobody sees it before `commit`. Writers raise `OutputError` on what the user can mend."""
+    """One output under way. Nobody sees it before `commit`. Writers raise `OutputError` on what the user can mend.
+
+    A writer of files may also have `seal() -> Sealed`, which `FileWriter` has: all bytes are safe on disk and their
+    digest is known, but nobody sees them yet. With it an output has a manifest, and a crash in the moment of
+    publication can be told from one before it.
+    """
 
     def write(self, batch: pa.RecordBatch) -> None:
         """Take the next rows; their schema is the one the writer was opened with."""
@@ -56,7 +61,8 @@ class FileWriter:
     """
 
     def __init__(self, location: str, schema: pa.Schema, options: WriteOptions, encoder: EncoderFactory) -> None:
-        self._publication = Publication(location, overwrite=options.overwrite)
+        self._publication = Publication(location, overwrite=options.overwrite, scratch=options.scratch)
+        self._ended = False
         try:
             with self._publication.failures_named():
                 self._encoder = encoder(self._publication.stream, schema, options)
@@ -69,10 +75,17 @@ class FileWriter:
         with self._publication.failures_named():
             self._encoder.write(batch)
 
+    def seal(self) -> Sealed:
+        """End the file and sync it; it is not visible yet."""
+        if not self._ended:
+            with self._publication.failures_named():
+                self._encoder.close()
+            self._ended = True
+        return self._publication.seal()
+
     def commit(self) -> None:
         """End the file, sync it, and rename it to its destination."""
-        with self._publication.failures_named():
-            self._encoder.close()
+        self.seal()
         self._publication.commit()
 
     def abort(self) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import errno
 import io
 import logging
 import os
@@ -12,12 +11,12 @@ import stat
 import sys
 from typing import BinaryIO, Protocol
 
+from sentiment_batch.disk import sync, sync_folder
 from sentiment_batch.errors import OutputError
 
 logger = logging.getLogger("sentiment_batch")
 
 _DIRECT = ("/dev/stdout", "/dev/stderr", "/dev/fd/", "/proc/")
-_CANNOT_SYNC = {errno.EINVAL, errno.ENOTSUP, errno.ENOSYS, errno.EBADF, errno.EROFS}
 
 
 class Destination(Protocol):
@@ -28,8 +27,12 @@ class Destination(Protocol):
     place: str
     """Where the bytes go until they are published, for messages."""
 
+    def seal(self) -> None:
+        """Make the bytes safe, not yet visible where that can be; nothing more is written."""
+        ...
+
     def publish(self) -> None:
-        """Make the bytes safe and visible; the file is closed."""
+        """Make the sealed bytes visible; the file is closed."""
         ...
 
     def discard(self) -> None:
@@ -50,9 +53,12 @@ class StandardOutput:
         self.file: BinaryIO = buffer
         self.place = "standard output"
 
-    def publish(self) -> None:
+    def seal(self) -> None:
         """Flush."""
         self.file.flush()
+
+    def publish(self) -> None:
+        """Nothing more: who reads it has it already."""
 
     def discard(self) -> None:
         """Leave standard output as it is."""
@@ -65,10 +71,13 @@ class SpecialFile:
         self.file: BinaryIO = open(location, "ab")  # noqa: SIM115 - appending: a shell may have written before us
         self.place = location
 
-    def publish(self) -> None:
-        """Flush and close."""
+    def seal(self) -> None:
+        """Flush."""
         self.file.flush()
-        _sync(self.file.fileno())
+        sync(self.file.fileno())
+
+    def publish(self) -> None:
+        """Close."""
         self.file.close()
 
     def discard(self) -> None:
@@ -78,13 +87,18 @@ class SpecialFile:
 
 
 class LocalFile:
-    """A regular file, written under a hidden name in the same folder and renamed when it is whole and on disk.
+    """A regular file, written under another name on the same file system and renamed when it is whole and on disk.
+
+    Args:
+        location: its path.
+        overwrite: replace what is there.
+        scratch: the folder for it until then; None takes a hidden name beside the destination.
 
     Raises:
         OutputError: the folder is missing, a folder is there, or a file is there and `overwrite` is not set.
     """
 
-    def __init__(self, location: str, overwrite: bool) -> None:
+    def __init__(self, location: str, overwrite: bool, scratch: str | None = None) -> None:
         self.place = location
         self._overwrite = overwrite
         self._path = os.path.realpath(location)  # a link stays: what it points to is replaced
@@ -99,7 +113,8 @@ class LocalFile:
         if not overwrite and os.path.lexists(self._path):
             raise OutputError.exists(location)
         # 60 characters are 240 bytes at most, which leaves room for the rest in the 255 that file systems allow.
-        self._part = os.path.join(self._folder, f".{name[:60]}.{secrets.token_hex(4)}.part")
+        hidden = f".{name[:60]}.{secrets.token_hex(4)}.part"
+        self._part = os.path.join(scratch or self._folder, hidden)
         self.file: BinaryIO = self._create()
 
     def _create(self) -> BinaryIO:
@@ -109,11 +124,14 @@ class LocalFile:
             os.fchmod(descriptor, stat.S_IMODE(os.stat(self._path).st_mode))
         return open(descriptor, "wb", buffering=1 << 20)
 
-    def publish(self) -> None:
-        """Sync, close and rename, then sync the folder so that the name too survives a power cut."""
+    def seal(self) -> None:
+        """Sync and close."""
         self.file.flush()
-        _sync(self.file.fileno())
+        sync(self.file.fileno())
         self.file.close()
+
+    def publish(self) -> None:
+        """Rename, then sync the folder so that the name too survives a power cut."""
         if self._overwrite:
             os.replace(self._part, self._path)
         else:
@@ -137,15 +155,9 @@ class LocalFile:
     def _sync_folder(self) -> None:
         """Sync the folder; a failure is only worth a warning, for the whole file is there by now."""
         try:
-            descriptor = os.open(self._folder, os.O_RDONLY)
-        except OSError:  # Windows, or a folder that may be written but not listed
-            return
-        try:
-            _sync(descriptor)
+            sync_folder(self._folder)
         except OSError as error:
             logger.warning("%s is written, but its folder could not be synced: %s", self.place, error.strerror)
-        finally:
-            os.close(descriptor)
 
     def discard(self) -> None:
         """Close and remove the hidden file."""
@@ -155,7 +167,7 @@ class LocalFile:
             os.unlink(self._part)
 
 
-def on_this_machine(location: str, overwrite: bool) -> Destination:
+def on_this_machine(location: str, overwrite: bool, scratch: str | None = None) -> Destination:
     """The destination that a path names, or `-`.
 
     Raises:
@@ -163,23 +175,17 @@ def on_this_machine(location: str, overwrite: bool) -> Destination:
     """
     if location == "-":
         return StandardOutput()
-    if location.startswith(_DIRECT) or _is_special(location):
+    if is_special(location):
         return SpecialFile(location)
-    return LocalFile(location, overwrite)
+    return LocalFile(location, overwrite, scratch)
 
 
-def _is_special(location: str) -> bool:
+def is_special(location: str) -> bool:
+    """Whether a path names a device, a named pipe or an open file of this process, which cannot be renamed over."""
+    if location.startswith(_DIRECT):
+        return True
     try:
         mode = os.stat(location).st_mode
     except (FileNotFoundError, NotADirectoryError):
         return False
     return not (stat.S_ISREG(mode) or stat.S_ISDIR(mode))
-
-
-def _sync(descriptor: int) -> None:
-    """Wait until the bytes are on disk, where the file system knows how."""
-    try:
-        os.fsync(descriptor)
-    except OSError as error:
-        if error.errno not in _CANNOT_SYNC:
-            raise

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger("sentiment_batch")
 
 
-def at_url(location: str, overwrite: bool) -> Destination:
+def at_url(location: str, overwrite: bool, scratch: str | None = None) -> Destination:
     """The destination that a URL names; `file://` is a local file.
 
     Raises:
@@ -39,18 +39,18 @@ def at_url(location: str, overwrite: bool) -> Destination:
     except Exception as error:
         raise _refused(location, error) from error
     if isinstance(file_system, LocalFileSystem):
-        return LocalFile(path, overwrite)
-    return RemoteFile(location, file_system, path, overwrite)
+        return LocalFile(path, overwrite, scratch)
+    return RemoteFile(location, file_system, path, overwrite, scratch)
 
 
 class RemoteFile:
-    """A file behind fsspec. It is spooled to the temporary folder, so no half upload is ever visible.
+    """A file behind fsspec. It is gathered in `scratch` or the temporary folder, so no half upload is ever visible.
 
     Raises:
         OutputError: a folder is there, a file is there and `overwrite` is not set, or the storage refuses.
     """
 
-    def __init__(self, location: str, file_system: Any, path: str, overwrite: bool) -> None:
+    def __init__(self, location: str, file_system: Any, path: str, overwrite: bool, scratch: str | None = None) -> None:
         self._location = location
         self._file_system = file_system
         self._path = path
@@ -58,8 +58,9 @@ class RemoteFile:
         if location.endswith("/"):
             raise OutputError(f"{location} is a folder. Name a file in it.")
         self._check_free()
-        descriptor, self._spool = tempfile.mkstemp(prefix="sentiment-batch-")
-        self.place = f"{self._spool}, where {location} is gathered (TMPDIR names another folder),"
+        descriptor, self._spool = tempfile.mkstemp(prefix="sentiment-batch-", dir=scratch)
+        variable = "SENTIMENT_BATCH_CACHE" if scratch else "TMPDIR"
+        self.place = f"{self._spool}, where {location} is gathered ({variable} names another folder),"
         self.file: BinaryIO = open(descriptor, "wb", buffering=1 << 20)  # noqa: SIM115 - closed by publish
 
     def _check_free(self) -> None:
@@ -71,9 +72,12 @@ class RemoteFile:
                 if self._file_system.isdir(self._path):
                     raise OutputError(f"{self._location} is a folder. Name a file in it.")
 
+    def seal(self) -> None:
+        """Close the local file."""
+        self.file.close()
+
     def publish(self) -> None:
         """Upload, and remove the local file."""
-        self.file.close()
         self._check_free()
         logger.info("sending %s bytes to %s", f"{os.path.getsize(self._spool):,}", self._location)
         with self._storage_named():

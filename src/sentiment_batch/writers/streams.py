@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import bz2
 import gzip
+import hashlib
 import io
 import lzma
 from typing import TYPE_CHECKING, Any, BinaryIO, cast
@@ -55,6 +56,24 @@ class CountingStream(io.BufferedIOBase):
     def cut(self) -> None:
         """Let nothing through any more; later writes are swallowed."""
         self._below = None
+
+
+class HashingStream(CountingStream):
+    """A `CountingStream` that knows the digest of what went through it."""
+
+    def __init__(self, below: BinaryIO) -> None:
+        super().__init__(below)
+        self._digest = hashlib.sha256()
+
+    def write(self, data: ReadableBuffer) -> int:
+        """Hand `data` on and count it into the digest."""
+        size = super().write(data)
+        self._digest.update(data)
+        return size
+
+    def sha256(self) -> str:
+        """Of all bytes so far, in hexadecimal."""
+        return self._digest.hexdigest()
 
 
 def compressor(below: BinaryIO, compression: str | None) -> BinaryIO | None:
