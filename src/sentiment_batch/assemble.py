@@ -72,7 +72,8 @@ class Columns:
 
 def softmax(logits: Floats) -> Floats:
     """Probabilities (n, K) of logits (n, K), computed in float64; NaN stays NaN."""
-    shifted = logits.astype(np.float64) - logits.max(axis=1, keepdims=True, initial=-np.inf)
+    with np.errstate(invalid="ignore"):  # of an infinite logit comes NaN, as of NaN
+        shifted = logits.astype(np.float64) - logits.max(axis=1, keepdims=True, initial=-np.inf)
     powers = np.exp(shifted)
     result: Floats = (powers / powers.sum(axis=1, keepdims=True)).astype(np.float32)
     return result

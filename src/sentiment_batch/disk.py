@@ -50,7 +50,7 @@ def sync_folder(folder: str | Path) -> None:
 
 
 def write_whole(path: Path, data: bytes) -> None:
-    """Make `path` hold `data`, safe on disk: whoever looks, and after whatever crash, sees all of it or what was before.
+    """Make `path` hold `data`, safe on disk: who looks, after whatever crash, sees all of it or what was before.
 
     Raises:
         OSError: it could not be written; what was there is as it was.

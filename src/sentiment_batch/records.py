@@ -70,6 +70,8 @@ class WriteOptions:
     """Replace what is at the destination."""
     delimiter: str | None = None
     """One character between the fields of a CSV; None takes the suffix's (`.tsv`: a tab), else a comma."""
+    escape_formulas: bool = False
+    """Put an apostrophe before text that a spreadsheet would take for a formula: such as begins with =, +, - or @."""
     scratch: str | None = None
     """A folder beside the destination for what is not public yet; None: a hidden file beside it."""
 

@@ -12,6 +12,8 @@ LONG_TEXT: tuple[str, ...] = get_args(LongText)
 """What happens to a text of more tokens than fit: keep its head, its tail, both, or score it in windows."""
 DTYPES = ("auto", "float32", "bfloat16", "float16")
 CLASS_WEIGHTS = ("none", "auto")
+ON_BAD_ROW = ("fail", "mark")
+"""What happens to a row that cannot be read or scored as it stands: the run ends, or the row is kept and listed."""
 
 DEFAULT_BASE = "distilbert/distilbert-base-uncased"
 DEFAULT_HUB_MODEL = "distilbert/distilbert-base-uncased-finetuned-sst-2-english"

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from sentiment_batch.errors import ModelError
 from sentiment_batch.scoring import engine
 from sentiment_batch.scoring import windows as windows_module
-from sentiment_batch.scoring.engine import Counts
+from sentiment_batch.scoring.results import Counts
 from sentiment_batch.scoring.roads import PackedRoad, PaddedRoad
 from sentiment_batch.scoring.scorer import Scorer
 from tests.conftest import WORDS

@@ -11,7 +11,7 @@ import click
 
 from sentiment_batch.cli import options
 from sentiment_batch.errors import UsageError
-from sentiment_batch.settings import ScoreSettings
+from sentiment_batch.settings import ON_BAD_ROW, ScoreSettings
 
 if TYPE_CHECKING:
     from sentiment_batch.scoring.scorer import Scorer
@@ -35,6 +35,21 @@ DEFAULTS = ScoreSettings()
 @options.reading
 @click.option("--output-format", metavar="FORMAT", help="Where the name does not tell; see `formats`.")
 @click.option("--overwrite", is_flag=True, help="Replace OUT.")
+@click.option(
+    "--part-rows",
+    type=int,
+    metavar="N",
+    help="Rows that are kept at a time, for a run that is cut off; default: 16384 on a CPU, 262144 on CUDA.",
+)
+@click.option("--restart", is_flag=True, help="Start over, though an earlier run left parts of OUT.")
+@click.option(
+    "--on-bad-row",
+    type=click.Choice(ON_BAD_ROW),
+    default="fail",
+    show_default=True,
+    help="mark: keep rows that are malformed, or fail alone, in their place, and list them in OUT.problems.jsonl.",
+)
+@click.option("--escape-formulas", is_flag=True, help="In CSV, an apostrophe before text that begins with =, +, - or @.")
 @options.talking
 def score(
     source: str,
@@ -53,6 +68,10 @@ def score(
     no_quotes: bool,
     output_format: str | None,
     overwrite: bool,
+    part_rows: int | None,
+    restart: bool,
+    on_bad_row: str,
+    escape_formulas: bool,
     quiet: bool,
     verbose: bool,
     as_json: bool,
@@ -61,19 +80,20 @@ def score(
 
     All columns of IN come out as they were, plus `sentiment` and `sentiment_score`; rows keep their order, and rows
     without a text get nulls. IN and OUT are files of any formats that `formats` lists, URLs, or - for standard input
-    and output.
+    and output; an OUT that ends in / is a folder with a file for each part.
+
+    A run that was cut off goes on where it was when the same command is given again.
     """
     options.show_messages(quiet, verbose)
     if as_json and destination == "-":
         raise UsageError("--json and the table cannot both go to standard output. Name a file for OUT.")
-    if limit is not None and limit < 0:
-        raise UsageError(f"--limit is {limit}; it must be at least 0.")
     keep = _kept(columns)
     settings |= {"probabilities": probabilities, "prefix": prefix, "decimals": decimals}
     ScoreSettings(**settings)  # what is wrong shows before anything is opened
     from sentiment_batch.records import ReadOptions, WriteOptions
     from sentiment_batch.scoring.choice import choose_model
-    from sentiment_batch.scoring.pipeline import Job, score_table
+    from sentiment_batch.scoring.job import Job
+    from sentiment_batch.scoring.pipeline import score_table
 
     job = Job(
         source=source,
@@ -84,7 +104,10 @@ def score(
         input_format=input_format,
         output_format=output_format,
         read=ReadOptions(encoding=encoding, delimiter=delimiter, quotes=not no_quotes),
-        write=WriteOptions(overwrite=overwrite),
+        write=WriteOptions(overwrite=overwrite, escape_formulas=escape_formulas),
+        on_bad_row=on_bad_row,
+        part_rows=part_rows,
+        restart=restart,
         quiet=quiet,
     )
 

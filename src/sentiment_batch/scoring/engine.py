@@ -5,8 +5,8 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, fields
-from typing import TYPE_CHECKING, Any, Protocol
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
@@ -21,6 +21,7 @@ from sentiment_batch.inputs import is_blank
 from sentiment_batch.model import Loaded, load_classifier
 from sentiment_batch.scoring.forward import Budget, Launched, launch
 from sentiment_batch.scoring.probe import to_device
+from sentiment_batch.scoring.results import Counts, Description, Failure, OnRows, Scored, passed
 from sentiment_batch.scoring.roads import PackedRoad, Road
 from sentiment_batch.scoring.stages import Stages
 from sentiment_batch.scoring.workers import Workers, workers
@@ -30,7 +31,6 @@ from sentiment_batch.tokenise import TextPolicy, Tokeniser
 if TYPE_CHECKING:
     import numpy.typing as npt
 
-    from sentiment_batch.records import Choice
     from sentiment_batch.scoring.windows import Window
     from sentiment_batch.settings import ScoreSettings
     from sentiment_batch.tokens import Tokens
@@ -39,72 +39,6 @@ logger = logging.getLogger("sentiment_batch")
 
 COMPILE_PAYS = 5e16
 """Floating-point operations from which on compiling is worth its time: minutes of work for the fastest device."""
-OnRows = Callable[[int], object]
-"""Told as the work goes on how many more rows are done."""
-
-
-@dataclass(kw_only=True, slots=True)
-class Counts:
-    """What was seen and done."""
-
-    rows: int = 0
-    tokens: int = 0
-    """Tokens that the model computed, padding not counted."""
-    null: int = 0
-    """Rows without a text: null, empty or white space."""
-    repeated: int = 0
-    """Rows whose score was taken from an equal text in the same window."""
-    cut: int = 0
-    """Different texts that were longer than what the model takes."""
-    tokenising_seconds: float = 0.0
-    """In which texts were tokenised; beside the model, not before it."""
-    model_seconds: float = 0.0
-    """In which the model was at work."""
-
-    def add(self, other: Counts) -> None:
-        """Count these too."""
-        for field in fields(Counts):
-            setattr(self, field.name, getattr(self, field.name) + getattr(other, field.name))
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Scored:
-    """A window and what the model says of it."""
-
-    window: Window
-    probabilities: assemble.Floats
-    """(n, K), unrounded; NaN where a row has no text."""
-    counts: Counts
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Description:
-    """What a model is and how it is run."""
-
-    labels: tuple[str, ...]
-    meta: dict[str, Any] | None
-    device: Choice
-    dtype: Choice
-    policy: TextPolicy
-    road: str
-    """How batches are laid out, in words."""
-    batch_tokens: int
-
-
-class Engine(Protocol):
-    """What scores windows: a model in this process, or several in others."""
-
-    description: Description
-
-    def scored(
-        self, stream: Iterable[Window], on_rows: OnRows | None = None, expected_rows: int | None = None
-    ) -> Iterator[Scored]:
-        """The windows in their order, each with its probabilities."""
-        ...
-
-    def close(self) -> None:
-        """Free what the models hold."""
-        ...
 
 
 @dataclass(kw_only=True, slots=True)
@@ -143,8 +77,9 @@ class LocalEngine:
         self._model = model
         self._settings = settings
         self._tokeniser = Tokeniser(loaded.backend, policy, special_as_text=own)
+        digest = bases.digest(folder)
         try:
-            prepared = to_device(loaded, self._tokeniser, bases.digest(folder), device.value, settings.dtype, shape)
+            prepared = to_device(loaded, self._tokeniser, digest, device.value, settings.dtype, shape)
         except torch.OutOfMemoryError as error:
             raise DeviceError(
                 f"the memory of {device.value} does not hold {model}. Take a smaller model, or --device cpu."
@@ -153,6 +88,7 @@ class LocalEngine:
         self.road: Road = prepared.road
         tokens = shape.tokens if shape else settings.batch_tokens or batch_tokens(device.value, loaded.width)
         self._budget = Budget(tokens)
+        self._gave_numbers = False
         self.description = Description(
             labels=loaded.labels,
             meta=loaded.meta,
@@ -161,6 +97,7 @@ class LocalEngine:
             policy=policy,
             road=prepared.road_reason,
             batch_tokens=tokens,
+            digest=digest,
         )
 
     @property
@@ -188,14 +125,15 @@ class LocalEngine:
             planned = self._planned(ready, expected_rows)
             launched = stages.ahead((self._launched(one, pool, stages, on_rows) for one in planned), "model")
             for one, batches in launched:
-                yield self._finished(one, batches)
+                yield passed(one.window) if batches is None else self._finished(one, batches)
 
     def _planned(self, windows: Iterator[_Ready], expected_rows: int | None) -> Iterator[_Ready]:
         """Compile the model before the first window if that pays, judged by the tokens of that window."""
-        for number, ready in enumerate(windows):
-            if number == 0:
-                expected = (expected_rows or 0) * len(ready.tokens.ids) // max(1, len(ready.rows))
-                self._compile(expected)
+        looked = False
+        for ready in windows:
+            if not looked and ready.window.known is None:
+                looked = True
+                self._compile((expected_rows or 0) * len(ready.tokens.ids) // max(1, len(ready.rows)))
             yield ready
 
     def _compile(self, expected_tokens: int) -> None:
@@ -209,18 +147,23 @@ class LocalEngine:
 
     def _launched(
         self, ready: _Ready, pool: Workers | None, stages: Stages, on_rows: OnRows | None
-    ) -> tuple[_Ready, Launched]:
+    ) -> tuple[_Ready, Launched | None]:
+        if ready.window.known is not None:
+            return ready, None
         self.loaded.check_ids(ready.tokens.ids)
         tell = _telling(ready, on_rows, stages.check)
         return ready, launch(self.road, ready.tokens, self._budget, pool, tell)
 
     def _finished(self, ready: _Ready, batches: Launched) -> Scored:
         distinct = assemble.softmax(assemble.combine(batches.logits(), ready.tokens.owners, ready.tokens.lengths))
-        if not np.isfinite(distinct).all():
+        numbers = np.isfinite(distinct.sum(axis=1))
+        self._gave_numbers = self._gave_numbers or bool(numbers.any())
+        if not numbers.all() and not self._gave_numbers and not batches.refused:
             raise ModelError(
                 f"{self._model} gives scores that are no numbers: its weights are damaged, or too large for "
                 f"{self.description.dtype.value}. Try --dtype float32, or another model."
             )
+        distinct[~numbers] = np.nan
         # One more row of NaN, which the rows without a text (-1) pick.
         padded = np.concatenate([distinct, np.full((1, distinct.shape[1]), np.nan, dtype=np.float32)])
         null = int((ready.rows < 0).sum())
@@ -231,9 +174,33 @@ class LocalEngine:
             repeated=len(ready.rows) - null - len(ready.tokens.cut),
             cut=int(ready.tokens.cut.sum()),
             tokenising_seconds=ready.seconds,
+            compiled=len(ready.rows) * (isinstance(self.road, PackedRoad) and bool(self.road.fill)),
             model_seconds=batches.seconds(),
         )
-        return Scored(window=ready.window, probabilities=padded[ready.rows], counts=counts)
+        failures = () if numbers.all() else tuple(self._failures(ready, batches, numbers))
+        return Scored(window=ready.window, probabilities=padded[ready.rows], counts=counts, failures=failures)
+
+    def _failures(self, ready: _Ready, batches: Launched, numbers: npt.NDArray[np.bool_]) -> Iterator[Failure]:
+        """The rows of the texts without numbers, each with its reason."""
+        refused = {int(ready.tokens.owners[segment]): why for segment, why in batches.refused.items()}
+        for row, text in enumerate(ready.rows.tolist()):
+            if text < 0 or numbers[text]:
+                continue
+            if text in refused:
+                yield Failure(
+                    row=row,
+                    reason=refused[text],
+                    cure="Take a smaller --max-length, or --device cpu",
+                    kind=DeviceError,
+                )
+            else:
+                dtype = self.description.dtype.value
+                yield Failure(
+                    row=row,
+                    reason=f"the model gives no numbers for its text in {dtype}",
+                    cure="Try --dtype float32",
+                    kind=ModelError,
+                )
 
     def close(self) -> None:
         """Nothing outlives this object."""
@@ -241,6 +208,8 @@ class LocalEngine:
 
 def _prepare(window: Window, tokeniser: Tokeniser, check: Callable[[], object]) -> _Ready:
     started = time.perf_counter()
+    if window.known is not None:
+        return _Ready(window=window, rows=np.empty(0, dtype=np.int64), tokens=tokeniser([], check), seconds=0.0)
     encoded = pa.chunked_array(window.texts, type=pa.large_string()).combine_chunks().dictionary_encode()
     texts: list[str] = encoded.dictionary.to_pylist()
     blank = np.array([is_blank(text) for text in texts], dtype=np.bool_)

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from sentiment_batch.errors import DeviceError, UsageError, listed
 from sentiment_batch.records import Choice
-from sentiment_batch.scoring.engine import Counts, Description, OnRows, Scored
+from sentiment_batch.scoring.results import Counts, Description, OnRows, Scored, passed
 from sentiment_batch.scoring.stages import Stages
 
 if TYPE_CHECKING:
@@ -133,7 +133,8 @@ class _Member:
         self._send(expected_rows)
         waiting: deque[Window] = deque()
         for window in windows:
-            self._send(window.pack_texts())
+            if window.known is None:
+                self._send(window.pack_texts())
             waiting.append(window)
             if len(waiting) == AHEAD:
                 yield self._reply(waiting.popleft())
@@ -155,8 +156,10 @@ class _Member:
                 stream.close()
 
     def _reply(self, window: Window) -> Scored:
-        probabilities, counts = self._receive()
-        return Scored(window=window, probabilities=probabilities, counts=Counts(**counts))
+        if window.known is not None:
+            return passed(window)
+        probabilities, counts, failures = self._receive()
+        return Scored(window=window, probabilities=probabilities, counts=Counts(**counts), failures=failures)
 
     def _send(self, message: object) -> None:
         assert self._process.stdin is not None

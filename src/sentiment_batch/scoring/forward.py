@@ -39,8 +39,15 @@ def forward(
     workers: Workers | None = None,
     on_tokens: Callable[[int], object] | None = None,
 ) -> Floats:
-    """Logits (S, K) of the S segments of `tokens`; arguments and errors as `launch` has them."""
-    return launch(road, tokens, budget, workers, on_tokens).logits()
+    """Logits (S, K) of the S segments of `tokens`; arguments as `launch` has them.
+
+    Raises:
+        DeviceError: as `launch`; or one text alone does not fit into the device's memory.
+    """
+    launched = launch(road, tokens, budget, workers, on_tokens)
+    for why in launched.refused.values():
+        raise DeviceError(f"{why}. Take a smaller --max-length, or --device cpu.")
+    return launched.logits()
 
 
 @dataclass(kw_only=True, slots=True)
@@ -49,6 +56,8 @@ class Launched:
 
     order: list[Rows]
     results: list[torch.Tensor]
+    refused: dict[int, str]
+    """Segments that do not fit into the device's memory even alone, and how that is said; their logits are NaN."""
     classes: int
     seconds: Callable[[], float]
 
@@ -79,20 +88,21 @@ def launch(
         on_tokens: told after each batch how many tokens it held; may raise to end the work.
 
     Raises:
-        DeviceError: one text alone does not fit into the device's memory, or a deterministic run's shape does not.
+        DeviceError: the device's memory does not hold the shape of a deterministic run's batches.
     """
     clock = _clock(road.device)
     order, results = [], []
-    for rows, logits_BK in _batches(road, tokens, budget, workers):
+    refused: dict[int, str] = {}
+    for rows, logits_BK in _batches(road, tokens, budget, workers, refused):
         order.append(rows)
         results.append(logits_BK)
         if on_tokens is not None:
             on_tokens(int(tokens.lengths[rows].sum()))
-    return Launched(order=order, results=results, classes=road.classes, seconds=clock())
+    return Launched(order=order, results=results, refused=refused, classes=road.classes, seconds=clock())
 
 
 def _batches(
-    road: Road, tokens: Tokens, budget: Budget, workers: Workers | None
+    road: Road, tokens: Tokens, budget: Budget, workers: Workers | None, refused: dict[int, str]
 ) -> Iterator[tuple[Rows, torch.Tensor]]:
     lengths = tokens.lengths
     if workers is not None:
@@ -105,9 +115,16 @@ def _batches(
         try:
             logits_BK = road.logits(tokens, rows)
         except torch.OutOfMemoryError as error:
-            _halve(budget, road, lengths[rows], error)
+            alone = len(rows) == 1 and road.shape is None
+            if not alone:
+                _halve(budget, road, lengths[rows], error)
         else:
             yield rows, logits_BK
+            continue
+        if alone:
+            refused[int(rows[0])] = f"the memory of {road.device} does not hold one text of {lengths[rows[0]]:,} tokens"
+            yield rows, torch.full((1, road.classes), torch.nan, device=road.device)
+            torch.cuda.empty_cache()
             continue
         # Outside the handler: its traceback would keep the failed pass's tensors alive.
         torch.cuda.empty_cache()
@@ -120,11 +137,6 @@ def _halve(budget: Budget, road: Road, lengths: npt.NDArray[np.int64], error: to
         raise DeviceError(
             f"the memory of {road.device} does not hold the {road.shape.tokens:,} tokens of a deterministic run's "
             "batch. Score without --deterministic, or on a device with more memory."
-        ) from error
-    if len(lengths) == 1:
-        raise DeviceError(
-            f"the memory of {road.device} does not hold one text of {lengths[0]:,} tokens. Take a smaller "
-            "--max-length, or --device cpu."
         ) from error
     budget.tokens = max(1, min(budget.tokens, int(lengths.sum())) // 2)
     logger.warning(

@@ -30,7 +30,7 @@ def main() -> None:
         while True:
             expected_rows = pickle.load(source)
             for scored in engine.scored(_windows(source), expected_rows=expected_rows):
-                _send(target, (scored.probabilities, dataclasses.asdict(scored.counts)))
+                _send(target, (scored.probabilities, dataclasses.asdict(scored.counts), scored.failures))
     except (EOFError, BrokenPipeError):
         pass  # nobody is there any more
     except BaseException as error:

@@ -1,97 +1,44 @@
-"""Annotates a table from end to end: a location in, a location out, and a summary of what happened."""
+"""Annotates a table from end to end: a location in, a location out, and a summary of what happened.
+
+Work is kept in parts, so that a run that was cut off goes on where it was; see `journal`.
+"""
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import logging
-import os
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 from tqdm import tqdm
 
 from sentiment_batch import columns, formats
-from sentiment_batch.errors import OutputError, PluginError
+from sentiment_batch.errors import InputError, OutputError, PluginError, UsageError
 from sentiment_batch.inputs import text_columns_of
-from sentiment_batch.locations import scheme_of
-from sentiment_batch.records import ReadOptions, WriteOptions
+from sentiment_batch.registry import BUILT_IN
+from sentiment_batch.scoring import fingerprint, manifest
+from sentiment_batch.scoring.job import Job
+from sentiment_batch.scoring.journal import MANIFEST, Journal
+from sentiment_batch.scoring.layout import Layout, layout_of
+from sentiment_batch.scoring.parts import Parts
+from sentiment_batch.scoring.problems import Problems
+from sentiment_batch.scoring.summary import Summary, Tally, Times, summary_of
+from sentiment_batch.scoring.targets import ManyFiles, OneFile, Target, put_back
+from sentiment_batch.scoring.windows import Cutting, windows
 
 if TYPE_CHECKING:
     from sentiment_batch.readers.base import Reader
+    from sentiment_batch.registry import Format
     from sentiment_batch.scoring.scorer import Scorer
 
 logger = logging.getLogger("sentiment_batch")
 
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Job:
-    """What to annotate, and where to."""
-
-    source: str
-    destination: str
-    text_columns: tuple[str, ...] = ()
-    """What the user named; found by name if empty."""
-    keep: tuple[str, ...] = ()
-    """The input columns that come out; all if empty."""
-    limit: int | None = None
-    """Score only the first so many rows."""
-    input_format: str | None = None
-    output_format: str | None = None
-    read: ReadOptions = dataclasses.field(default_factory=ReadOptions)
-    write: WriteOptions = dataclasses.field(default_factory=WriteOptions)
-    quiet: bool = False
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Summary:
-    """What a scoring run did."""
-
-    output: str
-    rows: int
-    tokens: int
-    null: int
-    repeated: int
-    cut: int
-    labels: dict[str, int]
-    """Rows of each label."""
-    seconds: float
-    """In all, from the first look at the input; loading the model is part of it."""
-    rows_per_second: float
-    """From when the model is loaded, the writing included."""
-    tokens_per_second: float
-    """Likewise."""
-    model: str
-    device: str
-    device_reason: str
-    dtype: str
-    dtype_reason: str
-    road: str
-    """How batches were laid out."""
-    batch_tokens: int
-    model_busy: float
-    """The share of the time since the model was loaded in which it was at work; of several devices, their mean."""
-    max_length: int
-    long_text: str
-    text_columns: tuple[str, ...]
-
-    def to_json(self) -> dict[str, Any]:
-        """Plain values."""
-        return dataclasses.asdict(self)
-
-    def __str__(self) -> str:
-        counts = ", ".join(f"{count:,} {label}" for label, count in self.labels.items())
-        return (
-            f"{self.output}: {self.rows:,} rows ({counts}; {self.null:,} without a text) in {self.seconds:.1f} s\n"
-            f"{self.rows_per_second:,.0f} rows/s, {self.tokens_per_second:,.0f} tokens/s; {self.repeated:,} repeated "
-            f"texts scored once; {self.cut:,} texts longer than {self.max_length} tokens ({self.long_text})\n"
-            f"device {self.device} ({self.device_reason}), at work {self.model_busy:.0%} of the time; "
-            f"dtype {self.dtype} ({self.dtype_reason}); {self.road}"
-        )
+__all__ = ["Job", "Summary", "score_table"]
 
 
 def score_table(job: Job, load: Callable[[], Scorer]) -> Summary:
@@ -104,55 +51,198 @@ def score_table(job: Job, load: Callable[[], Scorer]) -> Summary:
     Raises:
         InputError: the input is missing, damaged, or holds no text column.
         UsageError: an added column has the name of one of the input's, or a format is unknown.
-        OutputError: the destination exists or cannot be written.
+        OutputError: the destination exists or cannot be written, or is being written by another run.
         PluginError: a plugin broke its promise.
     """
     started = time.perf_counter()
-    output_format = _output_format(job)
+    writing = _writing_format(job)
+    layout = layout_of(job.destination, writing)
+    _check_destination(job, layout)
+    problems = Problems()
+    if job.on_bad_row == "mark":
+        job = dataclasses.replace(job, read=dataclasses.replace(job.read, on_bad_row=problems.in_split))
     with closing(formats.open_reader(job.source, format=job.input_format, options=job.read)) as reader:
         texts = text_columns_of(reader, job.text_columns)
         kept = _kept(reader.schema, job.keep)
-        scorer = load()
-        loaded = time.perf_counter()
-        scorer.added.check(kept)
-        places = _places(reader.schema, job.keep)
-        inputs = [reader.schema.field(place) for place in places]
-        schema = pa.schema([*inputs, *scorer.added.fields()], metadata=reader.schema.metadata)
-        writer = formats.open_writer(job.destination, schema, format=output_format, options=job.write)
-        tally = dict.fromkeys(scorer.labels, 0)
-        before = dataclasses.replace(scorer.counts)
+        with _journal(layout) as journal:
+            scorer = load()
+            loaded = time.perf_counter()
+            scorer.added.check(kept)
+            before = dataclasses.replace(scorer.counts)
+            run = _Run(job, layout, writing, reader, tuple(texts), scorer, problems, journal)
+            resumed = run()
+            worked = scorer.counts.since(before)
+    return summary_of(
+        job,
+        scorer,
+        rows=journal.rows,
+        resumed=resumed,
+        total=Tally.total(part.counts for part in journal.parts),
+        worked=worked,
+        problems=layout.problems,
+        texts=tuple(texts),
+        times=Times(started=started, loaded=loaded, ended=time.perf_counter()),
+    )
+
+
+@dataclasses.dataclass(slots=True, eq=False)
+class _Run:
+    """Everything that one run holds open."""
+
+    job: Job
+    layout: Layout
+    writing: Format
+    reader: Reader
+    texts: tuple[str, ...]
+    scorer: Scorer
+    problems: Problems
+    journal: Journal
+
+    def __call__(self) -> int:
+        """Do what is left to do, and publish; returns the rows that an earlier run did."""
+        identity = self._identity()
+        about = self._about(identity)
+        put_back(self.layout)
+        self.journal.begin(about if self._resumable(identity) else None, restart=self.job.restart)
+        resumed = self.journal.rows
+        if manifest.finish_publishing(self.layout, self.journal):
+            logger.info("%s was whole already; an earlier run ended before it could say so", self.job.destination)
+            return resumed
+        if not self.job.write.overwrite and self.layout.exists():
+            raise OutputError.exists(self.job.destination)
+        if resumed:
+            logger.info("going on after %s rows that an earlier run did", f"{resumed:,}")
+        target = self._target()
         try:
-            with _progress(reader, job) as bar:
-                rows = _limited(_rows(reader), job.limit)
-                for batch, probabilities in scorer.probabilities(rows, texts, bar.update, _expected(reader, job)):
-                    added = scorer.added.arrays(probabilities)
-                    arrays = [batch.column(place) for place in places]
-                    writer.write(pa.RecordBatch.from_arrays([*arrays, *added], schema=schema))
-                    _tally(tally, added[0])
-            done = scorer.counts.rows - before.rows
-            _check_count(reader, job, done)
-            writer.commit()
+            self._fill(target)
+            if self._identity() != identity:
+                raise InputError(
+                    f"{self.job.source} was changed while it was read; nothing was published. Score it again when "
+                    "nobody writes to it."
+                )
+            manifest.publish(self.layout, self.journal, target, about | {"rows": self.journal.rows})
         except BaseException:
-            writer.abort()
+            target.abort()
             raise
-    return _summary(job, scorer, before, tally, tuple(texts), (started, loaded, time.perf_counter()))
+        return resumed
 
+    def _fill(self, target: Target) -> None:
+        """Write all rows to the target, and keep each part."""
+        job, scorer, reader = self.job, self.scorer, self.reader
+        marks = job.on_bad_row == "mark"
+        expected = _expected(reader, job)
+        with _progress(expected, job, target.start) as bar:
+            parts = Parts(
+                target=target,
+                journal=self.journal,
+                part_rows=job.rows_of_part(scorer.device.value),
+                added=scorer.added,
+                places=_places(reader.schema, job.keep),
+                schema=self._schema(),
+                problems=self.problems,
+                marks=marks,
+                on_replayed=bar.update,
+            )
+            cutting = Cutting(
+                start=target.start,
+                part_rows=parts.part_rows,
+                known=self.journal.scores,
+                on_bad_row=self.problems.add if marks else None,
+            )
+            rows = _limited(_rows_from(reader, target.start, self.problems), job.limit, target.start)
+            for scored in scorer.scored(windows(rows, self.texts, cutting), bar.update, self._to_compile(expected)):
+                parts.take(scored)
+            parts.finish()
+        if expected is not None and self.journal.rows != expected:
+            raise PluginError(
+                f"{job.source} gave {self.journal.rows:,} rows but promised {expected:,}; nothing was published. Try "
+                "again."
+            )
 
-def _output_format(job: Job) -> str:
-    """The format to write; standard output takes the input's. What is wrong with the destination shows at once.
+    def _to_compile(self, expected: int | None) -> int | None:
+        """The rows that the choice to compile the model goes by: a run that goes on chooses as the first one did."""
+        done = [part.counts["compiled"] for part in self.journal.parts]
+        return (sys.maxsize if any(done) else 0) if done else expected
 
-    The writer checks it again; but that is made when the model is loaded, and the user should not wait for it.
-    """
-    if not job.write.overwrite and os.path.isfile(job.destination):
-        raise OutputError.exists(job.destination)
-    folder = os.path.dirname(job.destination)
-    if folder and not scheme_of(job.destination) and not os.path.isdir(folder):
-        raise OutputError(
-            f"there is no folder {folder} to write {job.destination} into. Create it, or name another OUT."
+    def _target(self) -> Target:
+        kind = ManyFiles if self.layout.is_folder else OneFile
+        return kind(
+            layout=self.layout,
+            schema=self._schema(),
+            format=self.writing,
+            options=self.job.write,
+            journal=self.journal,
         )
+
+    def _schema(self) -> pa.Schema:
+        schema = self.reader.schema
+        inputs = [schema.field(place) for place in _places(schema, self.job.keep)]
+        return pa.schema([*inputs, *self.scorer.added.fields()], metadata=schema.metadata)
+
+    def _identity(self) -> Any:
+        reading = formats.reading_format(self.job.source, self.job.input_format)
+        return fingerprint.input_identity(self.reader, self.job.source, built_in=reading.owner == BUILT_IN)
+
+    def _resumable(self, identity: Any) -> bool:
+        """Whether a run that is cut off can be gone on with; says so if not."""
+        why = None
+        if self.layout.work is None:
+            why = f"what was written to {self.job.destination} cannot be taken back"
+        elif identity is None:
+            why = f"nothing can tell whether {self.job.source} will give the same rows again"
+        if why is not None:
+            logger.info("this run cannot be gone on with if it is cut off: %s", why)
+        return why is None
+
+    def _about(self, identity: Any) -> dict[str, Any]:
+        """What decides the output, which its manifest says too."""
+        job = self.job
+        return {
+            "input": identity,
+            "IN": job.source,
+            "--input-format": formats.reading_format(job.source, job.input_format).name,
+            "--text-column": list(self.texts),
+            "--columns": list(job.keep),
+            **fingerprint.reading_of(job.read, job.limit),
+            **fingerprint.scoring_of(self.scorer, self._schema()),
+            "--output-format": self.writing.name,
+            "--part-rows": job.rows_of_part(self.scorer.device.value),
+            "--escape-formulas": getattr(job.write, "escape_formulas", False),
+        }
+
+
+@contextlib.contextmanager
+def _journal(layout: Layout) -> Iterator[Journal]:
+    """The journal of an output, which stays where the run fails and something is done."""
+    journal = Journal(layout.work, layout.destination)
+    try:
+        yield journal
+    except BaseException:
+        journal.close(keep=True)
+        if journal.kept:
+            logger.info("%s rows are kept; the same command goes on from there", f"{journal.rows:,}")
+        raise
+    journal.close(keep=False)
+
+
+def _writing_format(job: Job) -> Format:
+    """The format to write; standard output takes the input's."""
     if job.destination == "-" and job.output_format is None:
-        return formats.writing_format("-", formats.reading_format(job.source, job.input_format).name).name
-    return formats.writing_format(job.destination, job.output_format).name
+        return formats.writing_format("-", formats.reading_format(job.source, job.input_format).name)
+    return formats.writing_format(job.destination, job.output_format)
+
+
+def _check_destination(job: Job, layout: Layout) -> None:
+    """What is wrong with the destination shows at once, though the writer checks it again when the model is loaded."""
+    layout.check_place()
+    sealed = layout.work is not None and (layout.work / MANIFEST).exists()
+    if layout.exists() and not job.write.overwrite and not sealed:
+        raise OutputError.exists(job.destination)
+    if job.on_bad_row == "mark" and layout.problems is None:
+        raise UsageError(
+            f"--on-bad-row mark lists the bad rows in a file beside OUT, and {job.destination} has none. Name a file "
+            "for OUT."
+        )
 
 
 def _kept(schema: pa.Schema, keep: Sequence[str]) -> list[str]:
@@ -166,13 +256,26 @@ def _places(schema: pa.Schema, keep: Sequence[str]) -> list[int]:
     return [schema.get_field_index(name) for name in keep] or list(range(len(schema)))
 
 
-def _rows(reader: Reader) -> Iterator[pa.RecordBatch]:
+def _rows_from(reader: Reader, start: int, problems: Problems) -> Iterator[pa.RecordBatch]:
+    """The rows of the input from a number on; splits that lie before it are not even read where their size is known."""
+    row = 0
     for split in reader.splits():
-        yield from reader.batches(split)
+        if split.num_rows is not None and row + split.num_rows <= start:
+            row += split.num_rows
+            continue
+        problems.begin_split(row)
+        for batch in reader.batches(split):
+            if row + batch.num_rows > start:
+                yield batch.slice(max(0, start - row))
+            row += batch.num_rows
+    if row < start:
+        raise InputError(
+            f"the input gave {row:,} rows where an earlier run had {start:,} of it. Start over with --restart."
+        )
 
 
-def _limited(batches: Iterator[pa.RecordBatch], limit: int | None) -> Iterator[pa.RecordBatch]:
-    left = limit
+def _limited(batches: Iterator[pa.RecordBatch], limit: int | None, start: int) -> Iterator[pa.RecordBatch]:
+    left = None if limit is None else max(0, limit - start)
     for batch in batches:
         yield batch if left is None else batch.slice(0, left)
         if left is not None:
@@ -181,68 +284,16 @@ def _limited(batches: Iterator[pa.RecordBatch], limit: int | None) -> Iterator[p
                 return
 
 
-def _tally(tally: dict[str, int], labels: pa.DictionaryArray) -> None:
-    for entry in labels.value_counts():
-        if entry["values"].is_valid:
-            tally[entry["values"].as_py()] += entry["counts"].as_py()
-
-
-def _check_count(reader: Reader, job: Job, done: int) -> None:
-    """One row out for each row in, or nothing is published."""
-    expected = _expected(reader, job)
-    if expected is not None and done != expected:
-        raise PluginError(
-            f"{job.source} gave {done:,} rows but promised {expected:,}; nothing was published. Try again."
-        )
-
-
 def _expected(reader: Reader, job: Job) -> int | None:
-    """The rows that are to come, None if the reader cannot know."""
+    """The rows of the output, None if the reader cannot know."""
     if reader.num_rows is None or job.limit is None:
         return reader.num_rows
     return min(reader.num_rows, job.limit)
 
 
-def _progress(reader: Reader, job: Job) -> Any:
-    expected = _expected(reader, job)
+def _progress(expected: int | None, job: Job, done: int) -> Any:
     total = job.limit if expected is None else expected
     interval = 0.2 if sys.stderr.isatty() else 10.0
-    return tqdm(total=total, desc="scoring", unit="row", unit_scale=True, disable=job.quiet, mininterval=interval)
-
-
-def _summary(
-    job: Job,
-    scorer: Scorer,
-    before: Any,
-    tally: dict[str, int],
-    texts: tuple[str, ...],
-    times: tuple[float, float, float],
-) -> Summary:
-    """What happened, by the scorer's counts `before` and now; `times` are those of the start, the model and the end."""
-    started, loaded, ended = times
-    counts = scorer.counts
-    devices = scorer.device.value.count(",") + 1
-    rows, tokens = counts.rows - before.rows, counts.tokens - before.tokens
-    return Summary(
-        output=job.destination,
-        rows=rows,
-        tokens=tokens,
-        null=counts.null - before.null,
-        repeated=counts.repeated - before.repeated,
-        cut=counts.cut - before.cut,
-        labels=tally,
-        seconds=round(ended - started, 3),
-        rows_per_second=round(rows / (ended - loaded), 1),
-        tokens_per_second=round(tokens / (ended - loaded), 1),
-        model=scorer.model,
-        device=scorer.device.value,
-        device_reason=scorer.device.reason,
-        dtype=scorer.dtype.value,
-        dtype_reason=scorer.dtype.reason,
-        road=scorer.about.road,
-        batch_tokens=scorer.about.batch_tokens,
-        model_busy=round((counts.model_seconds - before.model_seconds) / (ended - loaded) / devices, 3),
-        max_length=scorer.policy.max_length,
-        long_text=scorer.policy.long_text,
-        text_columns=texts,
+    return tqdm(
+        total=total, initial=done, desc="scoring", unit="row", unit_scale=True, disable=job.quiet, mininterval=interval
     )

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 from sentiment_batch import assemble
 from sentiment_batch.errors import UsageError
-from sentiment_batch.scoring.engine import Counts, Description, Engine, LocalEngine, OnRows
+from sentiment_batch.scoring.engine import LocalEngine
 from sentiment_batch.scoring.fleet import Fleet
-from sentiment_batch.scoring.windows import windows
+from sentiment_batch.scoring.results import Counts, Description, Engine, OnRows, Scored
+from sentiment_batch.scoring.windows import Window, windows
 from sentiment_batch.settings import ScoreSettings
 
 if TYPE_CHECKING:
@@ -117,12 +118,18 @@ class Scorer:
         Yields:
             Runs of rows, in order, each with its probabilities (n, K), unrounded; NaN where a row has no text.
         """
-        for scored in self.engine.scored(windows(batches, text_columns), on_rows, expected_rows):
+        for scored in self.scored(windows(batches, text_columns), on_rows, expected_rows):
+            for failure in scored.failures:
+                raise failure.error(scored.window.start + failure.row)
+            yield from scored.pieces()
+
+    def scored(
+        self, stream: Iterable[Window], on_rows: OnRows | None = None, expected_rows: int | None = None
+    ) -> Iterator[Scored]:
+        """Score a stream of windows; arguments as for `probabilities`. A text that fails alone is among `failures`."""
+        for scored in self.engine.scored(stream, on_rows, expected_rows):
             self.counts.add(scored.counts)
-            start = 0
-            for batch in scored.window.batches:
-                yield batch, scored.probabilities[start : start + batch.num_rows]
-                start += batch.num_rows
+            yield scored
 
     def __call__(self, frame: Any, *, text_column: str | Sequence[str] | None = None) -> Any:
         """The frame with its scores: the same kind, rows, order and index; the input is not changed.

@@ -13,7 +13,8 @@ from sentiment_batch.locations import scheme_of
 from sentiment_batch.writers.destinations import Destination, LocalFile
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
+    from pathlib import Path
 
 logger = logging.getLogger("sentiment_batch")
 
@@ -107,3 +108,55 @@ def _refused(location: str, error: Exception) -> OutputError:
         f"{location} cannot be written: {type(error).__name__}: {first_line(error)}. Check the address and your "
         "credentials for it."
     )
+
+
+def send_file(file: Path, location: str) -> None:
+    """Upload one file, over whatever is there.
+
+    Raises:
+        OutputError: the storage refuses.
+    """
+    from fsspec.core import url_to_fs
+
+    try:
+        file_system, path = url_to_fs(location)
+        file_system.put_file(str(file), path)
+    except Exception as error:
+        raise _refused(location, error) from error
+
+
+def send_folder(folder: Path, names: Sequence[str], last: str, location: str, *, overwrite: bool) -> None:
+    """Upload the files of a folder; `last` goes last and says that all are there.
+
+    Args:
+        folder: where they are on this machine.
+        names: of the files.
+        last: the name of the one that makes the folder whole.
+        location: the URL of the folder.
+        overwrite: replace a whole folder that is there.
+
+    Raises:
+        OutputError: something is there that may not be replaced, or the storage refuses.
+    """
+    from fsspec.core import url_to_fs
+
+    try:
+        file_system, path = url_to_fs(location)
+        path = path.rstrip("/")
+        file_system.invalidate_cache()
+        there = file_system.find(path) if file_system.exists(path) else []
+        if there and f"{path}/{last}" in there:
+            if not overwrite:
+                raise OutputError.exists(location)
+            file_system.rm_file(f"{path}/{last}")  # from here on the old one is no whole folder
+        for name in names:
+            file_system.put_file(str(folder / name), f"{path}/{name}")
+        for old in there:  # parts of an older output that had more of them
+            name = str(old).rpartition("/")[2]
+            if name.startswith("part-") and name not in names:
+                file_system.rm_file(old)
+        file_system.put_file(str(folder / last), f"{path}/{last}")
+    except OutputError:
+        raise
+    except Exception as error:
+        raise _refused(location, error) from error

@@ -1,0 +1,287 @@
+"""The parts of a scoring run that are done, kept on disk so that a run that was cut off goes on where it was.
+
+A part is a fixed number of rows. Its data (the scores for an output that is one file, a file of the output for one that
+is a folder) are written first, then a record that names them with their digest; each appears by a rename, synced. A
+part counts only if its record and its data are whole, and all parts before it are.
+
+    .OUT.scoring/   lock              held by the run that is at work
+                    job.json          what the run does, by what decides its bytes
+                    part-00000.json   rows, counts, digests
+                    part-00000.scores | data/part-00000.parquet
+                    part-00000.problems.jsonl
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import logging
+import os
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from sentiment_batch import disk
+from sentiment_batch.checked import checked_json, file_sha256, read_checked_json
+from sentiment_batch.errors import OutputError
+from sentiment_batch.scoring.fingerprint import differences
+from sentiment_batch.writers.failures import failures_named
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from contextlib import AbstractContextManager
+
+    from sentiment_batch.assemble import Floats
+
+logger = logging.getLogger("sentiment_batch")
+
+JOB = "job.json"
+MANIFEST = "manifest.json"
+"""Of an output that is whole and about to be published; it is moved beside the output when that is done."""
+PROBLEMS = "problems.jsonl"
+"""The bad rows of all parts; likewise."""
+LOCK = "lock"
+DATA = "data"
+"""The folder of the files of an output that is one itself."""
+SCRATCH = "scratch"
+"""The folder for files that are being written; what a killed run left in it is worth nothing."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Part:
+    """One part that is done."""
+
+    index: int
+    rows: int
+    counts: dict[str, Any]
+    """What was seen and done: the fields of `Tally`."""
+    file: str
+    """Of its data, below the work folder."""
+    bytes: int
+    sha256: str
+    problems: str | None = None
+    """The SHA-256 of its list of bad rows, None where it has none."""
+
+    @property
+    def name(self) -> str:
+        """What its files are called."""
+        return part_name(self.index)
+
+
+def part_name(index: int) -> str:
+    """The name of the files of a part, without their endings."""
+    return f"part-{index:05d}"
+
+
+@dataclass(slots=True, eq=False)
+class Journal:
+    """The work folder of one output, locked for this process; close it.
+
+    Args:
+        folder: where; None keeps nothing, for an output that nothing can go on with.
+        destination: the output, for messages.
+
+    Raises:
+        OutputError: another process is at work on this output, or the folder cannot be made.
+    """
+
+    folder: Path | None
+    destination: str
+    parts: list[Part] = field(default_factory=list)
+    """Those that are done, from the first row on without a gap."""
+    _keeps: bool = field(default=False, init=False)
+    """Whether anything can be gone on with."""
+    _begun: bool = field(default=False, init=False)
+    """Whether what is in the folder is this run's; before, it belongs to one that was cut off."""
+    _lock: disk.Lock | None = field(default=None, init=False)
+    _scores: tuple[int, Floats] | None = field(default=None, init=False)
+    """The scores of the part that was read last."""
+
+    def __post_init__(self) -> None:
+        if self.folder is not None:
+            with self._named():
+                self.folder.mkdir(exist_ok=True, parents=True)
+                self._lock = disk.Lock(self.folder / LOCK, self.destination)
+
+    @property
+    def rows(self) -> int:
+        """Rows that are done."""
+        return sum(part.rows for part in self.parts)
+
+    @property
+    def scratch(self) -> str | None:
+        """A folder for files under way."""
+        return None if self.folder is None else str(self.folder / SCRATCH)
+
+    def begin(self, fingerprint: dict[str, Any] | None, *, restart: bool) -> None:
+        """Find what an earlier run of the same job left, or begin anew.
+
+        Args:
+            fingerprint: what decides the bytes of the output; None where nothing can be gone on with.
+            restart: begin anew whatever is there.
+
+        Raises:
+            OutputError: parts of another job are there, or the folder cannot be written.
+        """
+        if self.folder is None:
+            return
+        with self._named():
+            found = [] if restart else self._found()
+            sealed = not restart and (self.folder / MANIFEST).exists()
+            if found or sealed:
+                self._refuse_another(fingerprint)
+            self._clear(found, sealed)
+            self._begun, self._keeps, self.parts = True, fingerprint is not None, found
+            (self.folder / SCRATCH).mkdir(exist_ok=True)
+            if fingerprint is not None and not found:
+                disk.write_whole(self.folder / JOB, checked_json(fingerprint))
+
+    def add(self, part: Part, problems: bytes = b"") -> None:
+        """Record a part whose data are safe on disk.
+
+        Raises:
+            OutputError: it could not be recorded; the parts before it stay.
+        """
+        if self.folder is not None and self._keeps:
+            with self._named():
+                if problems:
+                    disk.write_whole(self._problems_file(part), problems)
+                disk.write_whole(self.folder / f"{part.name}.json", checked_json(asdict(part)))
+        self.parts.append(part)
+
+    def add_scores(self, scores: Floats, counts: dict[str, Any], problems: bytes = b"") -> None:
+        """Keep the probabilities (rows, K) of the next part, and record it.
+
+        Raises:
+            OutputError: as for `add`.
+        """
+        index = len(self.parts)
+        data = _packed(scores)
+        part = Part(
+            index=index,
+            rows=len(scores),
+            counts=counts,
+            file=f"{part_name(index)}.scores",
+            bytes=len(data),
+            sha256=hashlib.sha256(data).hexdigest(),
+            problems=hashlib.sha256(problems).hexdigest() if problems else None,
+        )
+        if self.folder is not None and self._keeps:
+            with self._named():
+                disk.write_whole(self.folder / part.file, data)
+        self.add(part, problems)
+
+    def scores(self, start: int, rows: int) -> Floats | None:
+        """The probabilities (rows, K) of so many rows from a number on, which lie in one part; None if not done.
+
+        Raises:
+            OutputError: the part cannot be read any more.
+        """
+        first = 0
+        for part in self.parts:  # few thousand at most, and windows come in order
+            if start < first + part.rows:
+                scores = self._scores_of(part)
+                return scores[start - first : start - first + rows]
+            first += part.rows
+        return None
+
+    def problems(self) -> Iterator[bytes]:
+        """The lists of bad rows of all parts, in order."""
+        for part in self.parts:
+            if part.problems is not None and self.folder is not None:
+                yield self._problems_file(part).read_bytes()
+
+    @property
+    def kept(self) -> bool:
+        """Whether there is something that the next run can go on with."""
+        return self._keeps and bool(self.parts)
+
+    def close(self, *, keep: bool) -> None:
+        """Let others work on the output; `keep` leaves what is done for the next run, if anything is."""
+        if self.folder is None or self._lock is None:
+            return
+        if keep and self.kept:
+            disk.remove(self.folder / SCRATCH)
+        elif self._begun or os.listdir(self.folder) == [LOCK]:
+            disk.remove(self.folder)
+        self._lock.release()
+        self._lock = None
+
+    def _scores_of(self, part: Part) -> Floats:
+        if self._scores is None or self._scores[0] != part.index:
+            assert self.folder is not None
+            with self._named():
+                self._scores = part.index, _unpacked((self.folder / part.file).read_bytes())
+        return self._scores[1]
+
+    def _found(self) -> list[Part]:
+        """The parts that an earlier run left, up to the first that is missing or damaged."""
+        assert self.folder is not None
+        found: list[Part] = []
+        while (record := self.folder / f"{part_name(len(found))}.json").exists():
+            part = _part(record, len(found))
+            if part is None or not self._is_whole(part):
+                logger.warning("%s is damaged: it and what follows is done again", record)
+                break
+            found.append(part)
+        return found
+
+    def _is_whole(self, part: Part) -> bool:
+        """Whether the part's files hold what they held when it was recorded."""
+        assert self.folder is not None
+        path = self.folder / part.file
+        try:
+            if path.stat().st_size != part.bytes or file_sha256(path) != part.sha256:
+                return False
+            return part.problems is None or file_sha256(self._problems_file(part)) == part.problems
+        except OSError:
+            return False
+
+    def _refuse_another(self, fingerprint: dict[str, Any] | None) -> None:
+        assert self.folder is not None
+        known = read_checked_json(self.folder / JOB)
+        changed = ["its description is damaged"] if known is None else differences(known, fingerprint or {})
+        if changed:
+            raise OutputError(
+                f"{self.destination} was begun by another run: {'; '.join(changed)}. Give the same again to go on with "
+                "it, or start over with --restart."
+            )
+
+    def _clear(self, kept: list[Part], sealed: bool) -> None:
+        """Remove all that is neither the lock, nor the job, nor of a part that is kept."""
+        assert self.folder is not None
+        names = {LOCK} | ({JOB, DATA} if kept or sealed else set()) | ({MANIFEST, PROBLEMS} if sealed else set())
+        names |= {f"{part.name}{ending}" for part in kept for ending in (".json", ".scores", ".problems.jsonl")}
+        files = {part.file for part in kept}
+        for path in [*self.folder.iterdir(), *(self.folder / DATA).glob("*")]:
+            if path.name not in names and str(path.relative_to(self.folder)) not in files:
+                disk.remove(path)
+
+    def _problems_file(self, part: Part) -> Path:
+        assert self.folder is not None
+        return self.folder / f"{part.name}.problems.jsonl"
+
+    def _named(self) -> AbstractContextManager[None]:
+        return failures_named(str(self.folder))
+
+
+def _packed(scores: Floats) -> bytes:
+    stream = io.BytesIO()
+    np.save(stream, scores.astype("<f4"), allow_pickle=False)
+    return stream.getvalue()
+
+
+def _unpacked(data: bytes) -> Floats:
+    scores: Floats = np.load(io.BytesIO(data), allow_pickle=False)
+    return scores
+
+
+def _part(record: Path, index: int) -> Part | None:
+    content = read_checked_json(record)
+    try:
+        part = None if content is None else Part(**content)
+    except TypeError:
+        return None
+    return part if part is not None and part.index == index else None

@@ -1,0 +1,156 @@
+"""What an output is, beside it as OUT.manifest.json: its files with their digests, and what it was made of, and how.
+
+It is written before the output is published and moved to its place after, so that a crash between the two can be told
+from one before them.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from sentiment_batch import disk
+from sentiment_batch.checked import checked_json, parse_checked_json, read_checked_json
+from sentiment_batch.errors import InputError
+from sentiment_batch.readers import places
+from sentiment_batch.scoring.journal import MANIFEST, PROBLEMS, Journal
+from sentiment_batch.scoring.targets import SUCCESS
+from sentiment_batch.writers.failures import failures_named
+
+if TYPE_CHECKING:
+    from sentiment_batch.scoring.layout import Layout
+    from sentiment_batch.scoring.targets import Target
+
+FORMAT = 1
+"""Raised when a manifest changes so that an older reader would misunderstand it."""
+
+
+def publish(layout: Layout, journal: Journal, target: Target, about: dict[str, Any]) -> None:
+    """Publish an output whose rows are all written: the list of bad rows first, then itself, then its manifest.
+
+    Args:
+        layout: where to.
+        journal: all parts of it.
+        target: what was written.
+        about: what the manifest says beside the files.
+
+    Raises:
+        OutputError: something could not be written, or appeared at the destination meanwhile; nothing is published.
+    """
+    problems = _gather_problems(journal)
+    files = target.seal()
+    if files is None or journal.folder is None:
+        target.publish()
+        return
+    manifest = {"format": FORMAT, "files": files, "problems": problems} | about
+    with failures_named(str(journal.folder)):
+        disk.write_whole(journal.folder / MANIFEST, checked_json(manifest))
+    _replace_neighbours(layout, journal, problems is not None)
+    target.publish()
+    _place(layout, journal.folder / MANIFEST, layout.manifest)
+
+
+def finish_publishing(layout: Layout, journal: Journal) -> bool:
+    """Whether the output was published by a run that was cut off right after; if so, the rest of its work is done.
+
+    Raises:
+        OutputError: the manifest cannot be put in its place.
+    """
+    if journal.folder is None:
+        return False
+    manifest = read_checked_json(journal.folder / MANIFEST)
+    if manifest is None or not _is_published(layout, manifest["files"]):
+        disk.remove(journal.folder / MANIFEST)
+        disk.remove(journal.folder / PROBLEMS)
+        return False
+    _place(layout, journal.folder / MANIFEST, layout.manifest)
+    return True
+
+
+def read_manifest(location: str) -> dict[str, Any]:
+    """The manifest at a location.
+
+    Raises:
+        InputError: it is not there, or not what was written.
+    """
+    with places.open_raw(location) as file:
+        found = parse_checked_json(file.read())
+    if found is None or found.get("format") != FORMAT:
+        raise InputError(f"{location} is damaged, or of another version: it is not what was written. Score again.")
+    return found
+
+
+def digest_at(location: str) -> tuple[int, str]:
+    """The size in bytes and the SHA-256 of a file.
+
+    Raises:
+        InputError: it is not there.
+        OSError: it cannot be read.
+    """
+    digest, size = hashlib.sha256(), 0
+    with places.open_raw(location) as file:
+        while chunk := file.read(1 << 20):
+            digest.update(chunk)
+            size += len(chunk)
+    return size, digest.hexdigest()
+
+
+def files_of(destination: str, files: list[dict[str, Any]], *, is_folder: bool) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Where each file of an output is, and what the manifest says of it."""
+    for entry in files:
+        yield (f"{destination.rstrip('/')}/{entry['name']}" if is_folder else destination), entry
+
+
+def _is_published(layout: Layout, files: list[dict[str, Any]]) -> bool:
+    """Whether the very files are at the destination."""
+    try:
+        if layout.is_folder and layout.path is not None and not (layout.path / SUCCESS).exists():
+            return False
+        return all(
+            digest_at(location) == (entry["bytes"], entry["sha256"])
+            for location, entry in files_of(layout.destination, files, is_folder=layout.is_folder)
+        )
+    except (InputError, OSError):
+        return False
+
+
+def _gather_problems(journal: Journal) -> dict[str, Any] | None:
+    """Put the parts' lists of bad rows into one file of the work folder; what it holds, None where no row is bad."""
+    if journal.folder is None or not any(part.problems for part in journal.parts):
+        return None
+    digest, size, rows = hashlib.sha256(), 0, 0
+    with failures_named(str(journal.folder)), (journal.folder / PROBLEMS).open("wb") as file:
+        for some in journal.problems():
+            file.write(some)
+            digest.update(some)
+            size += len(some)
+            rows += some.count(b"\n")
+        file.flush()
+        disk.sync(file.fileno())
+    return {"rows": rows, "bytes": size, "sha256": digest.hexdigest()}
+
+
+def _replace_neighbours(layout: Layout, journal: Journal, problems: bool) -> None:
+    """Put the list of bad rows in its place, and take away what an earlier output of that name left."""
+    assert journal.folder is not None
+    if layout.path is not None:
+        for location in (layout.manifest, layout.problems):
+            disk.remove(Path(str(location)))
+    if problems:
+        _place(layout, journal.folder / PROBLEMS, layout.problems)
+
+
+def _place(layout: Layout, file: Path, location: str | None) -> None:
+    """Move a small file of the work folder to its place beside the output."""
+    assert location is not None
+    if layout.path is None:
+        from sentiment_batch.writers.remote import send_file
+
+        send_file(file, location)
+        return
+    with failures_named(location):
+        os.replace(file, location)
+        disk.sync_folder(layout.path.parent)

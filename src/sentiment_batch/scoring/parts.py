@@ -1,0 +1,98 @@
+"""Divides the work into parts: scored windows in, annotated rows out to the target, full parts into the journal."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pyarrow as pa
+
+from sentiment_batch.errors import InputError
+from sentiment_batch.records import Problem
+from sentiment_batch.scoring.problems import Problems, lines
+from sentiment_batch.scoring.summary import Tally
+from sentiment_batch.scoring.targets import Ended, Target
+
+if TYPE_CHECKING:
+    from sentiment_batch.assemble import Columns, Floats
+    from sentiment_batch.scoring.journal import Journal
+    from sentiment_batch.scoring.results import Scored
+
+
+@dataclass(kw_only=True, slots=True, eq=False)
+class Parts:
+    """The parts of a run, from where the target needs rows."""
+
+    target: Target
+    journal: Journal
+    part_rows: int
+    added: Columns
+    """What stands beside the input's columns."""
+    places: Sequence[int]
+    """The input's columns that come out."""
+    schema: pa.Schema
+    """Of what comes out."""
+    problems: Problems
+    marks: bool
+    """Whether a text that fails alone is a bad row, rather than the end of the run."""
+    on_replayed: Callable[[int], object]
+    """Told how many rows went out whose scores an earlier run left."""
+    written: int = 0
+    _scores: list[Floats] = field(default_factory=list, init=False)
+    _tally: Tally = field(default_factory=Tally, init=False)
+
+    def take(self, scored: Scored) -> None:
+        """Write the rows of a window, and end the part if it is full.
+
+        Raises:
+            ModelError, DeviceError: a text failed, and that is not to be marked.
+        """
+        window = scored.window
+        for failure in scored.failures:
+            self._fail(window.start + failure.row, scored, failure.row)
+        for batch, probabilities in scored.pieces():
+            added = self.added.arrays(probabilities)
+            kept = [batch.column(place) for place in self.places]
+            self.target.write(pa.RecordBatch.from_arrays([*kept, *added], schema=self.schema))
+            if window.known is None:
+                self._tally.add_labels(added[0])
+        self.written += window.rows
+        if window.known is not None:
+            self.on_replayed(window.rows)
+            return
+        self._scores.append(scored.probabilities)
+        self._tally.add_counts(scored.counts)
+        if sum(map(len, self._scores)) == self.part_rows:
+            self._end()
+
+    def finish(self) -> None:
+        """End the last part.
+
+        Raises:
+            InputError: the input gave fewer rows than an earlier run had of it.
+        """
+        if self._scores or not self.journal.parts:
+            self._end()
+        if self.target.start + self.written != self.journal.rows:
+            raise InputError(
+                f"the input gave {self.target.start + self.written:,} rows where an earlier run had "
+                f"{self.journal.rows:,} of it. Start over with --restart."
+            )
+
+    def _end(self) -> None:
+        scores = np.concatenate(self._scores) if self._scores else np.empty((0, len(self.added.labels)), np.float32)
+        first = self.journal.rows
+        # What is told again of rows that an earlier run did is in its parts already.
+        found = [problem for problem in self.problems.take(first + len(scores)) if problem.row >= first]
+        self._tally.bad = len({problem.row for problem in found})
+        self.target.end_part(Ended(scores=scores, counts=self._tally.to_json(), problems=lines(found)))
+        self._scores, self._tally = [], Tally()
+
+    def _fail(self, row: int, scored: Scored, place: int) -> None:
+        failure = next(one for one in scored.failures if one.row == place)
+        if not self.marks:
+            raise failure.error(row, ", or keep such rows without a score with --on-bad-row mark")
+        text = pa.chunked_array(scored.window.texts, pa.large_string())[place].as_py()
+        self.problems.add(Problem(row=row, where=f"row {row:,}", reason=failure.reason, original=(text or "").encode()))
