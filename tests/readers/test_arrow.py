@@ -164,7 +164,7 @@ def test_a_missing_file_is_named(path):
 
 def test_text_that_is_no_utf_8_is_refused(path):
     path.write_bytes(packed(pa.table({"text": pa.array([b"caf\xe9"]).view(pa.string())})))
-    with pytest.raises(InputError, match=r"a\.arrow, batch 0 cannot be read: .*UTF8"):
+    with pytest.raises(InputError, match=r"a\.arrow, batch 0, column 'text', row 0 .*UTF-8"):
         read(ArrowReader, path)
 
 

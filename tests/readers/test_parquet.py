@@ -267,7 +267,7 @@ def test_text_that_is_no_utf_8_is_refused(write):
     binary = pa.table({"text": pa.array([b"caf\xe9"])})
     lying = pa.table({"text": pa.array([b"caf\xe9"]).view(pa.string())})
     assert read(ParquetReader, write("binary.parquet", binary)) == binary
-    with pytest.raises(InputError, match=r"lying\.parquet, row group 0 cannot be read: .*UTF8"):
+    with pytest.raises(InputError, match=r"lying\.parquet, row group 0, column 'text', row 0 .*UTF-8"):
         read(ParquetReader, write("lying.parquet", lying))
 
 

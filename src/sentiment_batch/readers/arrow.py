@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import pyarrow as pa
 
 from sentiment_batch.errors import InputError
-from sentiment_batch.readers.damage import checked, damage_named
+from sentiment_batch.readers.damage import checked, damage_named, sound
 from sentiment_batch.readers.signatures import refuse_foreign
 from sentiment_batch.readers.source import Source
 from sentiment_batch.records import Split
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from sentiment_batch.records import ReadOptions
 
-ROWS = 1 << 16
+ROWS = 1 << 13
 """Most rows of a batch; larger ones are cut, which copies nothing."""
 _LEGACY_BYTES = 1 << 24
 """A stream from before Arrow 0.15 begins with the length of its schema, which is below this."""
@@ -31,7 +31,7 @@ class ArrowReader:
 
     Args:
         location: a path, an fsspec URL, or `-` for standard input.
-        options: nothing in them concerns Arrow.
+        options: what to do with rows whose strings are not UTF-8.
 
     Raises:
         InputError: the file is missing, damaged, or of another kind.
@@ -40,6 +40,7 @@ class ArrowReader:
     def __init__(self, location: str, options: ReadOptions) -> None:
         self._source = Source(location)
         self._name = self._source.name
+        self._on_bad_row = options.on_bad_row
         try:
             with damage_named(self._name):
                 self._layout = _layout(self._source)
@@ -59,17 +60,28 @@ class ArrowReader:
 
     def batches(self, split: Split) -> Iterator[pa.RecordBatch]:
         """The rows of one split, at most `ROWS` in a batch."""
+        rows = 0
         with contextlib.closing(self._layout.read(split.index)) as found:
             while True:
                 with damage_named(split.label):
                     batch = next(found, None)
                 if batch is None:
                     return
-                checked(batch, split.label)
-                if not batch.schema.equals(self.schema, check_metadata=True):
-                    batch = pa.RecordBatch.from_arrays(batch.columns, schema=self.schema)
-                for start in range(0, batch.num_rows, ROWS):
-                    yield batch.slice(start, ROWS)
+                for piece in self._pieces(batch, split.label, rows):
+                    if not piece.schema.equals(self.schema, check_metadata=True):
+                        piece = pa.RecordBatch.from_arrays(piece.columns, schema=self.schema)
+                    rows += piece.num_rows
+                    yield piece
+
+    def _pieces(self, batch: pa.RecordBatch, where: str, first: int) -> Iterator[pa.RecordBatch]:
+        """The rows of a batch that begins at row `first` of its split, checked."""
+        pieces = (batch.slice(start, ROWS) for start in range(0, batch.num_rows, ROWS))
+        if sound(batch, where):  # looked at as a whole: a slice has the whole dictionary, to be checked every time
+            yield from pieces
+            return
+        for piece in pieces:
+            yield checked(piece, where, first=first, on_bad_row=self._on_bad_row)
+            first += piece.num_rows
 
     def close(self) -> None:
         """Close the file; batches that were read stay valid."""

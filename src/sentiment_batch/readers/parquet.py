@@ -47,13 +47,14 @@ class ParquetReader:
 
     Args:
         location: a file, a folder, a glob, their URL, or `-` for standard input.
-        options: nothing in them concerns Parquet.
+        options: what to do with rows whose strings are not UTF-8.
 
     Raises:
         InputError: nothing is there, a file is damaged, or the files' columns do not go together.
     """
 
     def __init__(self, location: str, options: ReadOptions) -> None:
+        self._on_bad_row = options.on_bad_row
         self._files = files_of(location, ENDINGS)
         self._sources = [Source(file.location) for file in self._files]
         self._metadata: dict[int, Any] = {}
@@ -85,8 +86,9 @@ class ParquetReader:
                     batch = next(decoded, None)
                 if batch is None:
                     break
+                batch = checked(batch, split.label, first=rows, on_bad_row=self._on_bad_row)
                 rows += batch.num_rows
-                yield conform(checked(batch, split.label))
+                yield conform(batch)
         if rows != split.num_rows:
             raise InputError(f"{split.label} holds {rows:,} rows where the file says {split.num_rows:,}. Get it again.")
 

@@ -1,0 +1,156 @@
+"""Finds the strings of a column that are not UTF-8, and puts U+FFFD in place of their bad bytes; reads no files."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+import numpy as np
+import pyarrow as pa
+
+Found = dict[int, bytes]
+"""The rows with a bad string, by number in the array, and the bytes of the first one in each."""
+
+NOT_UTF8 = "Invalid UTF8"
+"""What pyarrow's message on a bad string holds; it has no error of its own for that."""
+_BYTES = {
+    pa.string(): pa.binary(),
+    pa.large_string(): pa.large_binary(),
+    pa.string_view(): pa.binary_view(),
+}
+
+
+def mended(column: pa.Array) -> tuple[pa.Array, Found]:
+    """`column` with U+FFFD for bytes that are not UTF-8, and the rows that have such.
+
+    Bad bytes that no row shows, for instance under a null, are mended and not named.
+
+    Args:
+        column: an array of any type, structurally valid or not; a slice costs no more than its own rows.
+
+    Raises:
+        pa.ArrowInvalid: something else than UTF-8 is wrong.
+        pa.ArrowNotImplementedError: bad strings are in a type that is not taken apart here.
+    """
+    if _is_valid(column):
+        return column, {}
+    kind = column.type
+    if kind in _BYTES:
+        return _string(column)
+    if isinstance(column, pa.ExtensionArray):
+        storage, found = mended(column.storage)
+        return pa.ExtensionArray.from_storage(kind, storage), found
+    for applies, mend in _NESTED:
+        if applies(kind):
+            array, found = mend(column)
+            return array, _visible(column, found.items())
+    raise pa.ArrowNotImplementedError(f"strings inside {kind} that are not UTF-8 cannot be marked")
+
+
+def flaw(value: bytes) -> str:
+    """What is wrong with `value`, as a sentence without its end."""
+    try:
+        value.decode()
+    except UnicodeDecodeError as error:
+        return f"byte 0x{value[error.start]:02x} at offset {error.start:,} is not UTF-8"
+    return "its bytes are not UTF-8"
+
+
+def _is_valid(column: pa.Array) -> bool:
+    try:
+        column.validate(full=True)
+    except pa.ArrowInvalid as error:
+        if NOT_UTF8 not in str(error):
+            raise
+        return False
+    return True
+
+
+def _visible(column: pa.Array, found: Iterable[tuple[int, bytes]]) -> Found:
+    return {row: value for row, value in found if column[row].is_valid}
+
+
+def _string(column: pa.Array) -> tuple[pa.Array, Found]:
+    as_bytes = _BYTES[column.type]
+    raw = column.view(as_bytes)
+    raw.validate(full=True)  # the lengths, before anything follows them
+    values: list[bytes | None] = raw.to_pylist()
+    found: Found = {}
+    for row, value in enumerate(values):
+        if value is not None and not value.isascii():
+            new = value.decode("utf-8", "replace").encode()
+            if new != value:
+                found[row], values[row] = value, new
+    array = pa.array(values, as_bytes)
+    if isinstance(array, pa.ChunkedArray):  # U+FFFD is three bytes long, a bad byte one
+        raise pa.ArrowInvalid("the strings of a batch outgrow 2 GB with U+FFFD in place of bytes that are not UTF-8")
+    return array.view(column.type), found
+
+
+def _dictionary(column: pa.Array) -> tuple[pa.Array, Found]:
+    values, bad = mended(column.dictionary)
+    array = pa.DictionaryArray.from_arrays(column.indices, values, ordered=column.type.ordered)
+    # After the array was made, which checks that every index has an entry.
+    at = column.indices.fill_null(0).to_numpy(zero_copy_only=False)
+    rows = np.flatnonzero(np.isin(at, list(bad)))
+    return array, {int(row): bad[int(at[row])] for row in rows}
+
+
+def _struct(column: pa.Array) -> tuple[pa.Array, Found]:
+    parts = [mended(column.field(index)) for index in range(column.type.num_fields)]
+    array = pa.StructArray.from_arrays([part for part, _ in parts], fields=list(column.type), mask=column.is_null())
+    found: Found = {}
+    for _, bad in parts:
+        found = bad | found  # of two bad fields the first is named
+    return array, found
+
+
+def _list(column: pa.Array) -> tuple[pa.Array, Found]:
+    offsets, (first, last) = _offsets(column, column.values)
+    values, bad = mended(column.values[first:last])
+    array = type(column).from_arrays(offsets, values, type=column.type, mask=column.is_null())
+    return array, _owners(offsets, bad)
+
+
+def _map(column: pa.Array) -> tuple[pa.Array, Found]:
+    offsets, (first, last) = _offsets(column, column.keys)
+    keys, bad_keys = mended(column.keys[first:last])
+    items, bad_items = mended(column.items[first:last])
+    array = pa.MapArray.from_arrays(offsets, keys, items, type=column.type, mask=column.is_null())
+    return array, _owners(offsets, bad_items | bad_keys)
+
+
+def _fixed_size_list(column: pa.Array) -> tuple[pa.Array, Found]:
+    size = column.type.list_size
+    values, bad = mended(column.values[column.offset * size : (column.offset + len(column)) * size])
+    array = pa.FixedSizeListArray.from_arrays(values, type=column.type, mask=column.is_null())
+    return array, {place // size: bad[place] for place in sorted(bad, reverse=True)}
+
+
+def _offsets(column: pa.Array, values: pa.Array) -> tuple[pa.Array, tuple[int, int]]:
+    """The offsets of a list or map, counted from its own first value, and the span of its values.
+
+    Raises:
+        pa.ArrowInvalid: they point outside `values`, or backwards.
+    """
+    offsets = column.offsets.to_numpy()
+    if offsets[0] < 0 or offsets[-1] > len(values) or (np.diff(offsets) < 0).any():
+        raise pa.ArrowInvalid("the offsets of a list point outside its values")
+    return pa.array(offsets - offsets[0], column.offsets.type), (int(offsets[0]), int(offsets[-1]))
+
+
+def _owners(offsets: pa.Array, bad: Found) -> Found:
+    """Which list each bad value is in; the first of a list wins."""
+    places = sorted(bad, reverse=True)
+    owners = np.searchsorted(offsets.to_numpy(), places, side="right") - 1
+    return {int(owner): bad[place] for owner, place in zip(owners, places, strict=True)}
+
+
+_Mend = Callable[[pa.Array], tuple[pa.Array, Found]]
+_NESTED: tuple[tuple[Callable[[pa.DataType], bool], _Mend], ...] = (
+    (pa.types.is_dictionary, _dictionary),
+    (pa.types.is_struct, _struct),
+    (pa.types.is_list, _list),
+    (pa.types.is_large_list, _list),
+    (pa.types.is_map, _map),
+    (pa.types.is_fixed_size_list, _fixed_size_list),
+)
