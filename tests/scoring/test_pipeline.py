@@ -239,7 +239,7 @@ def test_an_input_may_be_replaced_by_its_annotated_self(score, tmp_path):
     path = write(tmp_path / "reviews.csv", pa.table({"text": ["great", "awful"]}))
     score(path, path, write=WriteOptions(overwrite=True))
     assert read(path).column_names == ["text", "sentiment", "sentiment_score"]
-    assert [entry.name for entry in tmp_path.iterdir()] == ["reviews.csv"]
+    assert sorted(entry.name for entry in tmp_path.iterdir()) == ["reviews.csv", "reviews.csv.manifest.json"]
 
 
 def test_the_summary_tells_what_was_done_and_how(score, tmp_path):
@@ -268,37 +268,24 @@ def test_one_scorer_counts_each_run_for_itself(score, tmp_path):
     assert (first.rows, first.tokens, first.labels) == (second.rows, second.tokens, second.labels)
 
 
-def test_a_model_that_fails_publishes_nothing_and_leaves_no_file(tmp_path):
+def test_a_model_that_fails_publishes_nothing_and_leaves_no_file(scorer, tmp_path, monkeypatch):
     write(tmp_path / "in.csv", pa.table({"text": ["great", "awful"]}))
+    real = Scorer.scored
 
-    class Failing:
-        labels = ("a", "b")
-        counts = SimpleNamespace()
+    def failing(self, *arguments):
+        yield next(real(self, *arguments))
+        raise ZeroDivisionError("in the model")
 
-        def __init__(self, scorer):
-            self.added, self.counts = scorer.added, scorer.counts
-
-        def probabilities(self, batches, texts, *told):
-            yield next(iter(batches)), np.array([[0.5, 0.5]] * 2, np.float32)
-            raise ZeroDivisionError("in the model")
-
-    def load():
+    def missing():
         raise ModelError("no such model. Train one.")
 
-    for by, error in ((load, ModelError), (None, ZeroDivisionError)):
+    monkeypatch.setattr(Scorer, "scored", failing)
+    for load, error in ((missing, ModelError), (lambda: scorer, ZeroDivisionError)):
         for ending in ("csv", "csv.gz", "parquet", "arrow", "jsonl"):
             job = Job(source=str(tmp_path / "in.csv"), destination=str(tmp_path / f"out.{ending}"), quiet=True)
             with pytest.raises(error):
-                score_table(job, by or (lambda: Failing(_blank_scorer())))
+                score_table(job, load)
             assert [entry.name for entry in tmp_path.iterdir()] == ["in.csv"]
-
-
-def _blank_scorer():
-    from sentiment_batch.assemble import Columns
-    from sentiment_batch.scoring.scorer import Counts
-
-    columns = Columns(labels=("a", "b"), prefix="sentiment", probabilities=False, decimals=4)
-    return SimpleNamespace(added=columns, counts=Counts())
 
 
 class Table:

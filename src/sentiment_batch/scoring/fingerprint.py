@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.metadata
+import os
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -30,9 +31,9 @@ def input_identity(reader: Reader, location: str, *, built_in: bool) -> Any:
     own = getattr(reader, "identity", None)
     if own is not None:
         return own()
-    locations: Sequence[str] = getattr(reader, "locations", [location])
-    if not built_in and "://" in location:
+    if not built_in and not os.path.isfile(location):
         return None
+    locations: Sequence[str] = getattr(reader, "locations", [location])
     found = [identity_of(one) for one in locations]
     return None if None in found else found
 

@@ -47,4 +47,4 @@ class Job:
 
     def rows_of_part(self, device: str) -> int:
         """Rows of a part on a device, such as `cpu` or `cuda:0`."""
-        return self.part_rows or PART_ROWS[device.partition(":")[0]]
+        return self.part_rows or PART_ROWS["cuda" if device.startswith("cuda") else "cpu"]

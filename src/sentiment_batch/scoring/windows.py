@@ -88,7 +88,7 @@ def windows(
     window = Window(start=cutting.start)
     seen = cutting.start
     for batch in batches:
-        texts = texts_of(batch, text_columns, start=seen)
+        texts = texts_of(batch, text_columns, start=seen, on_bad_row=cutting.on_bad_row)
         lengths = pc.fill_null(pc.binary_length(texts), 0).to_numpy(zero_copy_only=False)
         ends = np.concatenate([[0], np.cumsum(lengths)])
         start = 0
