@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from sentiment_batch.columns import check_column, find_label, find_text, is_text, texts_of, values_of
 from sentiment_batch.errors import InputError
 from sentiment_batch.readers.jsonl import JsonLinesReader
-from sentiment_batch.records import ReadOptions
+from sentiment_batch.records import Problem, ReadOptions
 
 TEXT_TYPES = [pa.string(), pa.large_string(), pa.string_view(), pa.binary(), pa.large_binary(), pa.binary_view()]
 
@@ -209,3 +209,56 @@ def test_strings_among_other_json_values_are_read_without_their_quotes(tmp_path)
     assert texts_of(rows, ["text"]).to_pylist() == ['caf\u00e9 "x"\n', "5", None, "\ufffd"]
     assert values_of(rows, "label") == ["pos", "1", None, "true"]
     assert rows["text"][0].as_py() == r'"caf\u00e9 \"x\"\n"', "what comes out is what stood there"
+
+
+# Values that are not UTF-8, where their rows are kept
+
+
+def marked(rows: pa.RecordBatch, *names: str, start: int = 0) -> tuple[list[str | None], list[Problem]]:
+    told: list[Problem] = []
+    return texts_of(rows, names, start, told.append).to_pylist(), told
+
+
+@pytest.mark.parametrize("data_type", [pa.binary(), pa.large_binary(), pa.binary_view()], ids=str)
+def test_a_value_that_is_not_utf_8_is_kept_with_replacement_characters(data_type):
+    column = pa.array([b"good", b"caf\xe9 \xe2\x82", None, "\ufffd".encode(), b"\xff"], data_type)
+    texts, told = marked(batch(text=column), "text", start=1_000)
+    assert texts == ["good", "caf\ufffd \ufffd", None, "\ufffd", "\ufffd"]
+    first = Problem(
+        row=1_001,
+        where="column 'text', row 1,001",
+        reason="byte 0xe9 at offset 3 in column 'text' is not UTF-8",
+        original=b"caf\xe9 \xe2\x82",
+    )
+    assert told[0] == first
+    assert [problem.row for problem in told] == [1_001, 1_004]
+
+
+def test_a_row_with_several_bad_values_is_told_of_once():
+    rows = batch(title=pa.array([b"a", b"\xfe"]), text=pa.array([b"\xff", b"\xff"]))
+    texts, [first, second] = marked(rows, "title", "text")
+    assert texts == ["a\n\n\ufffd", "\ufffd\n\n\ufffd"]
+    assert (first.row, first.where, first.original) == (0, "column 'text', row 0", b"\xff")
+    assert second.where == "columns 'title', 'text', row 1"
+    assert second.reason.count("; ") == 1
+    assert second.original == b"\xfe\n\n\xff"
+
+
+def test_bad_values_of_slices_and_dictionaries_are_found_in_their_rows():
+    column = pa.array([b"a", b"\xff", b"b"]).dictionary_encode()
+    assert marked(batch(text=column).slice(1), "text", start=1)[1][0].row == 1
+    assert marked(batch(text=undecodable(b"a", b"\xff")), "text")[0] == ["a", "\ufffd"]
+
+
+def test_the_error_of_an_undecodable_value_names_the_option_that_keeps_it():
+    with pytest.raises(InputError, match=r"or keep such rows with --on-bad-row mark\.$"):
+        texts_of(batch(text=pa.array([b"\xff"])), ["text"])
+
+
+@given(st.lists(st.none() | st.binary(max_size=6)))
+def test_bytes_that_are_utf_8_are_told_of_never_and_others_always(values):
+    texts, told = marked(batch(text=pa.array(values, pa.binary())), "text")
+    assert texts == [value if value is None else value.decode("utf-8", "replace") for value in values]
+    assert [problem.row for problem in told] == [
+        row for row, (value, text) in enumerate(zip(values, texts, strict=True)) if text and text.encode() != value
+    ]

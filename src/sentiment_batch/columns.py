@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import collections
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from sentiment_batch.errors import InputError, listed
-from sentiment_batch.records import JSON_MARK
+from sentiment_batch.records import JSON_MARK, Problem
 
 TEXT_NAMES = ("text", "review", "reviewtext", "content", "body", "comment", "sentence")
 """Names that a column of texts goes by, best first, in lower case and without `_`, `-` and blanks."""
@@ -96,18 +96,35 @@ def is_text(data_type: pa.DataType) -> bool:
     return any(kind(data_type) for kind in kinds) or _is_binary(data_type)
 
 
-def texts_of(batch: pa.RecordBatch, names: Sequence[str], start: int = 0) -> pa.LargeStringArray:
+def texts_of(
+    batch: pa.RecordBatch,
+    names: Sequence[str],
+    start: int = 0,
+    on_bad_row: Callable[[Problem], None] | None = None,
+) -> pa.LargeStringArray:
     """The text of each row, null where there is none; several columns are joined by a blank line.
 
     Args:
         batch: some rows.
         names: the columns, as `find_text` gives them.
         start: the number of the first row in the input, from 0, for messages.
+        on_bad_row: told, in order, of each row with a value that is not UTF-8, which gets U+FFFD for its bad
+            bytes; None makes it an error.
 
     Raises:
         InputError: a value is not UTF-8; the message names the row.
     """
-    columns = [_as_text(batch.column(name), batch.schema.field(name), start) for name in names]
+    bad: dict[int, list[tuple[str, bytes]]] = {}
+    columns = [_as_text(batch.column(name), batch.schema.field(name), bad) for name in names]
+    if bad and on_bad_row is None:
+        row, values = min(bad.items())
+        raise InputError(
+            f"column {values[0][0]!r} holds bytes that are not UTF-8 in row {start + row:,} (rows counted from 0). "
+            "Mend the row, decode the column before scoring, or keep such rows with --on-bad-row mark."
+        )
+    for row, values in sorted(bad.items()):
+        if on_bad_row is not None:
+            on_bad_row(_problem(start + row, values))
     if len(columns) == 1:
         return columns[0]
     # A null or blank part leaves no blank line behind: only the parts that hold something are joined.
@@ -126,7 +143,8 @@ def values_of(batch: pa.RecordBatch, name: str) -> list[object]:
     return list(map(_unquoted, values)) if _is_json(batch.schema.field(name)) else values
 
 
-def _as_text(column: pa.Array, field: pa.Field, start: int) -> pa.LargeStringArray:
+def _as_text(column: pa.Array, field: pa.Field, bad: dict[int, list[tuple[str, bytes]]]) -> pa.LargeStringArray:
+    """A column as text; values that are not UTF-8 go to `bad` under the number of their row in it."""
     if pa.types.is_null(column.type):
         return pa.nulls(len(column), pa.large_string())
     column = _decoded(column)
@@ -135,12 +153,34 @@ def _as_text(column: pa.Array, field: pa.Field, start: int) -> pa.LargeStringArr
     try:
         text = column.cast(pa.large_string())
         text.validate(full=True)  # a Parquet string column may hold any bytes; nothing before this has looked at them
-    except (pa.ArrowInvalid, UnicodeDecodeError) as error:
-        raise InputError(
-            f"column {field.name!r} holds bytes that are not UTF-8 in row {start + _first_undecodable(column):,} "
-            "(rows counted from 0). Mend the row, or decode the column before scoring."
-        ) from error
+    except (pa.ArrowInvalid, UnicodeDecodeError):
+        text = _mended(column, field.name, bad)
     return pa.array(map(_unquoted, text.to_pylist()), pa.large_string()) if _is_json(field) else text
+
+
+def _mended(column: pa.Array, name: str, bad: dict[int, list[tuple[str, bytes]]]) -> pa.LargeStringArray:
+    values: list[bytes | None] = column.cast(pa.large_binary()).to_pylist()
+    texts = []
+    for row, value in enumerate(values):
+        text = None if value is None else value.decode("utf-8", "replace")
+        if value is not None and text is not None and "\ufffd" in text and text.encode() != value:
+            bad.setdefault(row, []).append((name, value))
+        texts.append(text)
+    return pa.array(texts, pa.large_string())
+
+
+def _problem(row: int, values: Sequence[tuple[str, bytes]]) -> Problem:
+    """What to tell of a row that has some values that are not UTF-8."""
+    names = ", ".join(repr(name) for name, _ in values)
+    where = f"column{'s' * (len(values) > 1)} {names}, row {row:,}"
+    reasons = []
+    for name, value in values:
+        try:
+            value.decode("utf-8")
+        except UnicodeDecodeError as error:
+            byte = f"byte 0x{value[error.start]:02x} at offset {error.start:,}"
+            reasons.append(f"{byte} in column {name!r} is not UTF-8")
+    return Problem(row=row, where=where, reason="; ".join(reasons), original=b"\n\n".join(value for _, value in values))
 
 
 def _is_json(field: pa.Field) -> bool:
@@ -158,15 +198,6 @@ def _unquoted(value: object) -> object:
         return value
     # Half a surrogate pair, which JSON can escape but UTF-8 cannot hold, becomes U+FFFD.
     return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
-
-
-def _first_undecodable(column: pa.Array) -> int:
-    for row, value in enumerate(column.cast(pa.large_binary())):
-        try:
-            (value.as_py() or b"").decode("utf-8")
-        except UnicodeDecodeError:
-            return row
-    return 0
 
 
 def _check_text(schema: pa.Schema, name: str) -> None:

@@ -238,7 +238,7 @@ def test_batches_are_bounded_in_rows(tmp_path):
 
 
 def test_batches_are_bounded_in_characters(tmp_path, monkeypatch):
-    monkeypatch.setattr("sentiment_batch.readers.csv.CHARACTERS", 10_000)
+    monkeypatch.setattr("sentiment_batch.readers.csv_rows.CHARACTERS", 10_000)
     (tmp_path / "a.csv").write_text("a,b\n" + f"1,{'x' * 998}\n" * 100)
     reader = CsvReader(str(tmp_path / "a.csv"), ReadOptions())
     sizes = [batch.num_rows for batch in reader.batches(reader.splits()[0])]

@@ -8,16 +8,18 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from sentiment_batch.errors import InputError
+from sentiment_batch.readers.escapes import decoded, first_byte, has_escapes, replaced
 from sentiment_batch.readers.json_types import NonFinite
 from sentiment_batch.readers.text import CHARACTERS, ROWS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from sentiment_batch.readers.text import Lines
 
 _BLANKS = " \t\r\n"
 _SKIP = re.compile(r"[ \t\r\n]*").match
+_STRING = re.compile(r'"(?:[^"\\]|\\.)*"([ \t\r\n]*:)?')
 _TYPES = {list: "a list", str: "a string", bool: "true or false", int: "a number", type(None): "null"}
 
 
@@ -28,6 +30,16 @@ def _any_int(digits: str) -> int:
 
 _DECODER = json.JSONDecoder(parse_constant=NonFinite)
 _PATIENT = json.JSONDecoder(parse_constant=NonFinite, parse_int=_any_int)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Bad:
+    """Who is told of bad lines, and how bytes that did not decode are spoken of."""
+
+    tell: Callable[[int, int, str, str], None]
+    """Takes the number of the row in its block from 0, that of its line in the file from 1, the reason, the line."""
+    encoding: str
+    """What messages call the file's encoding."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -55,24 +67,50 @@ def blocks(lines: Lines) -> Iterator[Block]:
         yield Block(first=first, lines=held)
 
 
-def objects(block: Block, name: str) -> tuple[list[str], list[dict[str, Any]]]:
+def objects(block: Block, name: str, bad: Bad | None = None) -> tuple[list[str], list[dict[str, Any]]]:
     """The lines of a block that are not blank, and the object on each.
+
+    Args:
+        block: some lines.
+        name: what messages call the file.
+        bad: told of the lines that are bad; in the place of each stands an empty object, or, where only bytes of its
+            values did not decode, one with U+FFFD for them. None makes a bad line an error.
 
     Raises:
         InputError: a line does not hold one JSON object; the message says which.
     """
     try:
-        rows = list(map(_DECODER.decode, block.lines))
-        if set(map(type, rows)) == {dict}:
-            return block.lines, rows
+        if bad is None or decoded(block.lines):
+            rows = list(map(_DECODER.decode, block.lines))
+            if set(map(type, rows)) == {dict}:
+                return block.lines, rows
     except (ValueError, RecursionError):
         pass  # a blank line, a very long integer, or an error; found below, one line at a time
-    pairs = [
-        (line, _object(line, f"{name}, line {number:,}"))
-        for number, line in enumerate(block.lines, block.first)
-        if line.strip(_BLANKS)
-    ]
-    return [line for line, _ in pairs], [row for _, row in pairs]
+    full = [pair for pair in enumerate(block.lines, block.first) if pair[1].strip(_BLANKS)]
+    if bad is None:
+        return [line for _, line in full], [_object(line, f"{name}, line {number:,}") for number, line in full]
+    kept = [_mended(line, number, at, bad) for at, (number, line) in enumerate(full)]
+    return [line for line, _ in kept], [row for _, row in kept]
+
+
+def _mended(line: str, number: int, at: int, bad: Bad) -> tuple[str, dict[str, Any]]:
+    """A line and its object, whatever the line is."""
+    reasons = []
+    text = line
+    if has_escapes(line):
+        reasons.append(f"byte 0x{first_byte(line):02x} is not {bad.encoding}")
+        text = replaced(line)
+    try:
+        row = _parsed(text)
+        if reasons and any(has_escapes(string[0]) for string in _STRING.finditer(line) if string[1]):
+            reasons[0] += " in the name of a value"  # such a name would make a column of its own
+            text, row = "{}", {}
+    except ValueError as error:
+        reasons.append(str(error))
+        text, row = "{}", {}
+    if reasons:
+        bad.tell(at, number, "; ".join(reasons), line.rstrip("\n").removesuffix("\r"))
+    return text, row
 
 
 def texts(line: str) -> dict[str, str | None]:
@@ -100,13 +138,23 @@ def _after_blanks(line: str, at: int) -> int:
 
 
 def _object(line: str, where: str) -> dict[str, Any]:
-    cure = 'Each line must be one JSON object, such as {"text": "Great!"}; jq -c . makes such lines.'
+    try:
+        return _parsed(line)
+    except ValueError as error:
+        raise InputError(
+            f'{where}: {error}. Each line must be one JSON object, such as {{"text": "Great!"}}; jq -c . makes such '
+            "lines. Or keep such rows with --on-bad-row mark."
+        ) from error
+
+
+def _parsed(line: str) -> dict[str, Any]:
+    """The object on `line`; a `ValueError` says in a few words why there is none."""
     try:
         value = _PATIENT.decode(line.rstrip(_BLANKS))
     except json.JSONDecodeError as error:
-        raise InputError(f"{where}, column {error.colno:,}: not JSON: {error.msg}. {cure}") from error
+        raise ValueError(f"column {error.colno:,}: not JSON: {error.msg}") from error
     except RecursionError as error:
-        raise InputError(f"{where}: lists or objects are nested too deeply. {cure}") from error
+        raise ValueError("lists or objects are nested too deeply") from error
     if not isinstance(value, dict):
-        raise InputError(f"{where}: {_TYPES.get(type(value), 'a number')} where an object is needed. {cure}")
+        raise ValueError(f"{_TYPES.get(type(value), 'a number')} where an object is needed")
     return value

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import logging
 from collections import Counter, defaultdict
 from dataclasses import dataclass
@@ -12,16 +11,16 @@ import pyarrow as pa
 
 from sentiment_batch.errors import InputError
 from sentiment_batch.readers.damage import reason
-from sentiment_batch.readers.json_lines import blocks, objects, texts
+from sentiment_batch.readers.json_lines import Bad, blocks, objects, texts
 from sentiment_batch.readers.json_types import Shape, lone_surrogates, without_surrogates
 from sentiment_batch.readers.names import distinct
-from sentiment_batch.readers.signatures import refuse_foreign
 from sentiment_batch.readers.source import Source
-from sentiment_batch.readers.text import Lines, encoding_of, open_text, undecodable
-from sentiment_batch.records import JSON_MARK, Split
+from sentiment_batch.readers.text import TextFile
+from sentiment_batch.readers.text_kinds import refuse_csv
+from sentiment_batch.records import JSON_MARK, Problem, Split
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from sentiment_batch.records import ReadOptions
 
@@ -47,7 +46,7 @@ class JsonLinesReader:
 
     Args:
         location: a path, an fsspec URL, or `-` for standard input.
-        options: the encoding.
+        options: the encoding, and who is told of bad rows.
 
     Raises:
         InputError: the file is missing, empty, or a line is no JSON object.
@@ -57,11 +56,10 @@ class JsonLinesReader:
     def __init__(self, location: str, options: ReadOptions) -> None:
         self._source = Source(location)
         self._name = self._source.name
+        self._tell = options.on_bad_row
         try:
-            head = self._source.head()
-            refuse_foreign(self._name, head)
-            self._encoding = encoding_of(head, options.encoding, self._name)
-            self._refuse_array(head)
+            self._text = TextFile(self._source, options, newline="\n")
+            self._refuse_others(self._text.sample)
             self._columns, num_rows = self._inferred()
         except BaseException:
             self.close()
@@ -74,9 +72,9 @@ class JsonLinesReader:
         return (Split(index=0, label=self._name, num_rows=self.num_rows),)
 
     def batches(self, split: Split) -> Iterator[pa.RecordBatch]:
-        """All rows, from the beginning of the file."""
+        """All rows, from the beginning of the file; of bad ones `on_bad_row` is told."""
         verbatim = any(column.type is None for column in self._columns)
-        for lines, rows in self._parsed():
+        for lines, rows in self._parsed(self._tell):
             written = [texts(line) for line in lines] if verbatim else []
             arrays = [self._array(column, rows, written) for column in self._columns]
             yield pa.RecordBatch.from_arrays(arrays, schema=self.schema)
@@ -85,29 +83,37 @@ class JsonLinesReader:
         """Close the file."""
         self._source.close()
 
-    def _parsed(self) -> Iterator[tuple[list[str], list[dict[str, Any]]]]:
-        with self._opened() as opened:
+    def _parsed(
+        self, tell: Callable[[Problem], None] | None = None
+    ) -> Iterator[tuple[list[str], list[dict[str, Any]]]]:
+        """The lines that are not blank and their objects, in blocks; of bad ones `tell` is told before their block."""
+        seen = 0
+
+        def bad(at: int, number: int, reason: str, line: str) -> None:
+            if tell is not None:
+                where, original = f"{self._name}, line {number:,}", self._text.original(line)
+                tell(Problem(row=seen + at, where=where, reason=reason, original=original))
+
+        marking = None if self._tell is None else Bad(tell=bad, encoding=self._text.called)
+        with self._text.lines() as opened:
             for block in blocks(opened):
-                lines, rows = objects(block, self._name)
+                lines, rows = objects(block, self._name, marking)
                 if rows:
                     yield lines, rows
+                seen += len(rows)
 
-    @contextlib.contextmanager
-    def _opened(self) -> Iterator[Lines]:
-        try:
-            with open_text(self._source, self._encoding, newline="\n") as stream:
-                yield Lines(stream, self._name)
-        except UnicodeError as error:
-            raise undecodable(self._source, self._encoding, newline="\n") from error
-
-    def _refuse_array(self, head: bytes) -> None:
-        text = head.decode(self._encoding, "ignore").lstrip()
-        if text.startswith("["):
+    def _refuse_others(self, sample: str) -> None:
+        """Check that the file has the layout of JSON lines, going by its beginning."""
+        refuse_csv(self._name, sample)
+        text = sample.lstrip()
+        first, _, rest = text.partition("\n")
+        # A list that ends where its line does is a bad row like any other, if there are more.
+        if text.startswith("[") and not (self._tell and first.rstrip().endswith("]") and rest.strip()):
             raise InputError(
                 f"{self._name} begins a JSON array; needed is one JSON object per line. "
                 "Turn it into lines with: jq -c '.[]'"
             )
-        if text.startswith("{") and not text.partition("\n")[0].strip("{ \t\r") and "\n" in text:
+        if text.startswith("{") and not first.strip("{ \t\r") and "\n" in text:
             raise InputError(
                 f"{self._name} spreads an object over several lines; needed is one JSON object per line. "
                 "Turn it into lines with: jq -c ."

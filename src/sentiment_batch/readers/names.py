@@ -16,13 +16,16 @@ def distinct(header: Sequence[str]) -> list[str]:
     """
     taken = set(header)
     seen: set[str] = set()
+    next_number: dict[str, int] = {}  # a header of thousands of equal names would else be searched each time
     names = []
     for position, name in enumerate(header, 1):
-        stem, number = (name, 2) if name else ("column", position)
+        stem, number = (name, next_number.get(name, 2)) if name else ("column", position)
         new = name if name and name not in seen else f"{stem}_{number}"
         while new != name and new in taken:
             number += 1
             new = f"{stem}_{number}"
+        if new != name and name:
+            next_number[name] = number + 1
         seen.add(name)
         taken.add(new)
         names.append(new)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import codecs
+import re
 from dataclasses import dataclass
 
 from sentiment_batch.errors import InputError
@@ -34,6 +36,8 @@ _PARQUET = _kind("parquet", "a Parquet file", _GIVE.format("parquet"))
 _ARROW = _kind("arrow", "an Arrow or Feather file", _GIVE.format("arrow"))
 _OFFICE = _kind("office", "an Excel workbook or another Office file", _SHEET)
 _ZIP = _kind("zip", "a ZIP archive", _UNPACK)
+_AS_PARQUET = "save the table as Parquet"
+_IMAGE = "give the table it was taken for"
 _HTML = _kind("html", "a web page, not the data", "download the file itself, perhaps after signing in")
 
 _BY_START = (
@@ -45,17 +49,45 @@ _BY_START = (
     (b"\x28\xb5\x2f\xfd", _kind("zstd", "compressed with zstd", "give it the ending .zst, or unpack it first")),
     (b"\xfd7zXZ\0", _kind("xz", "compressed with xz", "give it the ending .xz, or unpack it first")),
     (b"BZh91AY&SY", _kind("bz2", "compressed with bzip2", "give it the ending .bz2, or unpack it first")),
+    (b"\x04\x22\x4d\x18", _kind("lz4", "compressed with lz4", _UNPACK)),
+    (b"\x1f\x9d", _kind("compress", "compressed with compress", "unpack it first with uncompress")),
     (b"Rar!\x1a\x07", _kind("rar", "a RAR archive", _UNPACK)),
     (b"7z\xbc\xaf\x27\x1c", _kind("7z", "a 7z archive", _UNPACK)),
+    (b"PK\x05\x06", _kind("zip", "an empty ZIP archive", "make it again")),
     (b"%PDF-", _kind("pdf", "a PDF document", "copy its table into a CSV file")),
+    (b"{\\rtf", _kind("rtf", "a rich text document", "save it as plain text")),
     (b"SQLite format 3\0", _kind("sqlite", "an SQLite database", "export the table as CSV")),
     (b"version https://git-lfs.github.com/", _kind("lfs", "a Git LFS pointer, not the data", "run git lfs pull")),
-    (b"\x89HDF\r\n\x1a\n", _kind("hdf5", "an HDF5 file", "save the table as Parquet")),
-    (b"\x93NUMPY", _kind("numpy", "a NumPy array", "save the table as Parquet")),
-    (b"Obj\x01", _kind("avro", "an Avro file", "save the table as Parquet")),
+    (b"\x89HDF\r\n\x1a\n", _kind("hdf5", "an HDF5 file", _AS_PARQUET)),
+    (b"\x93NUMPY", _kind("numpy", "a NumPy array", _AS_PARQUET)),
+    (b"Obj\x01", _kind("avro", "an Avro file", _AS_PARQUET)),
+    (b"<stata_dta>", _kind("stata", "a Stata file", _AS_PARQUET)),
+    (b"$FL2@(#)", _kind("spss", "an SPSS file", _AS_PARQUET)),
+    (b"\x89PNG\r\n\x1a\n", _kind("png", "a PNG image", _IMAGE)),
+    (b"\xff\xd8\xff", _kind("jpeg", "a JPEG image", _IMAGE)),
+    (b"GIF87a", _kind("gif", "a GIF image", _IMAGE)),
+    (b"GIF89a", _kind("gif", "a GIF image", _IMAGE)),
+    (b"[InternetShortcut]", _kind("url", "a link to a web page", "download what it leads to")),
+    (b"L\0\0\0\x01\x14\x02\0", _kind("lnk", "a Windows shortcut", "give the file that it leads to")),
+    (b"bplist00", _kind("plist", "a property list of macOS", "give the file that it leads to")),
+    (
+        b"\0\x05\x16\x07",
+        _kind("appledouble", "what macOS keeps beside a file", "give the one without ._ before its name"),
+    ),
 )
+_DUMPS = re.compile(
+    rb"(/\*[^\n]{0,80}\*/\s*)?(--\s+)+[^\n]{0,60}(sql|database|mariadb) dump|pgdmp"
+    rb"|(create|drop) (table|database) [^,;\t|]{1,200}[(;]"
+)
+"""In lower case: the first comment of the dumps of several databases, or their first statement."""
 _PICKLES = tuple(b"\x80" + bytes([protocol]) for protocol in range(2, 6))
 _PICKLE = _kind("pickle", "a Python pickle", "save the table as Parquet; pickles are never opened, they can run code")
+_SQL = _kind("sql", "an SQL dump", "load it into a database and export the table as CSV")
+_TAR = _kind("tar", "a tar archive", _UNPACK)
+_ORC = _kind("orc", "an ORC file", _AS_PARQUET)
+_XML = _kind("xml", "an XML document", "export its records as CSV or JSON lines")
+_DENIED = _kind("xml", "a server's error message, not the data", "check the address and your permissions")
+_NOTHING = _kind("zeros", "nothing but zero bytes, as an interrupted copy leaves them", "get the file again")
 
 
 def kind_of(head: bytes) -> Kind | None:
@@ -68,9 +100,28 @@ def kind_of(head: bytes) -> Kind | None:
         return _OFFICE if office else _ZIP
     if head.startswith(_PICKLES):
         return _PICKLE
-    if head[:512].lstrip(b"\xef\xbb\xbf \t\r\n").lower().startswith((b"<!doctype html", b"<html")):
+    if head[257:262] == b"ustar":
+        return _TAR
+    if head.startswith(b"ORC") and any(byte < 9 for byte in head[:64]):
+        return _ORC
+    if head and not head.strip(b"\0"):
+        return _NOTHING
+    by_start = next((kind for start, kind in _BY_START if head.startswith(start)), None)
+    return by_start or _markup(head)
+
+
+def _markup(head: bytes) -> Kind | None:
+    """What text with marks in it `head` is the beginning of."""
+    if head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        head = head.decode("utf-16", "ignore").encode()
+    start = head[:1024].lstrip(codecs.BOM_UTF8 + b" \t\r\n").lower()
+    if start.startswith((b"<!doctype html", b"<html", b"<head>")) or (start.startswith(b"<?xml") and b"<html" in start):
         return _HTML
-    return next((kind for start, kind in _BY_START if head.startswith(start)), None)
+    if start.startswith((b"<?xml", b"<rss", b"<feed", b"<!doctype")):
+        if b"excel.sheet" in start or b"office:spreadsheet" in start:
+            return _OFFICE
+        return _DENIED if b"<error>" in start else _XML
+    return _SQL if _DUMPS.match(start) else None
 
 
 def refuse_foreign(name: str, head: bytes, *, own: str | None = None) -> None:

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-import codecs
+import contextlib
 import functools
 import io
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, cast
 
-from sentiment_batch.errors import InputError, UsageError
-from sentiment_batch.readers.damage import reason
+from sentiment_batch.errors import InputError
+from sentiment_batch.readers import escapes
+from sentiment_batch.readers.encodings import SAMPLE, Utf8Check, encoding_of, is_utf_8, plain, utf_8_by_chance
+from sentiment_batch.readers.signatures import HEAD, refuse_foreign
+from sentiment_batch.readers.undecodable import undecodable, wrong_encoding
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from sentiment_batch.readers.source import Source
+    from sentiment_batch.records import ReadOptions
 
 ROWS = 8192
 """Most rows of a batch that is made from text."""
@@ -22,106 +26,142 @@ CHARACTERS = 1 << 25
 LONGEST = (1 << 29) - CHARACTERS - 1
 """Most characters of one row. A character takes four bytes at most, so with this a batch that was nearly full before
 stays below the 2^31 bytes that a column of `pyarrow.string()` can hold."""
-
-_MARKS = (
-    (codecs.BOM_UTF8, "utf-8-sig"),
-    (codecs.BOM_UTF32_LE, "utf-32"),  # before UTF-16: its mark begins with the same two bytes
-    (codecs.BOM_UTF32_BE, "utf-32"),
-    (codecs.BOM_UTF16_LE, "utf-16"),
-    (codecs.BOM_UTF16_BE, "utf-16"),
-)
-
-
-def encoding_of(head: bytes, given: str | None, name: str) -> str:
-    """The encoding to decode a file with, such that its byte order mark does not come out as a character.
-
-    Args:
-        head: the file's first bytes.
-        given: what the user said, or None to go by the byte order mark, else UTF-8.
-        name: what messages call the file.
-
-    Raises:
-        UsageError: there is no encoding of the given name.
-        InputError: the file is UTF-16 without a mark, which only the user can tell.
-    """
-    marked = next((encoding for mark, encoding in _MARKS if head.startswith(mark)), None)
-    if given is not None:
-        known = _known(given)
-        return marked if marked and known.startswith(marked.removesuffix("-sig")) else known
-    if marked is None and len(head) >= 8:
-        for zeros, others, order in ((head[1::2], head[::2], "le"), (head[::2], head[1::2], "be")):
-            if not any(zeros) and all(others):
-                raise InputError(f"{name} looks like UTF-16 without a byte order mark; give --encoding utf-16-{order}.")
-    return marked or "utf-8"
-
-
-def _known(encoding: str) -> str:
-    try:
-        with io.TextIOWrapper(io.BytesIO(), encoding=encoding):
-            return codecs.lookup(encoding).name  # alone this would take base64 too, which is no text encoding
-    except (LookupError, ValueError) as error:
-        raise UsageError(f"--encoding: {reason(error)}; give one such as utf-8, cp1252 or utf-16.") from error
-
-
-def open_text(source: Source, encoding: str, newline: str) -> io.TextIOWrapper:
-    r"""The text of `source`; its lines keep their ends.
-
-    Args:
-        source: where the bytes come from.
-        encoding: what `encoding_of` said.
-        newline: `""` where lines end at \n, \r or \r\n; `"\n"` where only that ends one.
-    """
-    return io.TextIOWrapper(source.open(), encoding=encoding, newline=newline)
+_FEW_LINES = 20
+"""In a shorter sample half of the lines may be bad rows."""
 
 
 class Lines:
     """The lines of a text stream, with a count of their characters.
 
+    Args:
+        stream: where they come from.
+        name: what messages call it.
+        kept: where each line is put as it is read; None keeps none.
+
     Raises:
         InputError: a line is longer than `LONGEST`, while iterating.
     """
 
-    def __init__(self, stream: io.TextIOWrapper, name: str) -> None:
+    def __init__(self, stream: io.TextIOWrapper, name: str, kept: list[str] | None = None) -> None:
         self.characters = 0
         """Characters read since somebody last set this to 0."""
+        self.kept = kept
+        """The lines since somebody last cleared this."""
         self._stream = stream
         self._name = name
 
     def __iter__(self) -> Iterator[str]:
+        kept = self.kept
         for line in iter(functools.partial(self._stream.readline, LONGEST + 1), ""):
             if len(line) > LONGEST:
                 raise InputError(f"{self._name} has a line of over {LONGEST:,} characters; is it a text file of lines?")
             self.characters += len(line)
+            if kept is not None:
+                kept.append(line)
             yield line
 
 
-def undecodable(source: Source, encoding: str, newline: str) -> InputError:
-    """The error for a source that is not in `encoding`; reads it again to find the place."""
-    decoder = codecs.getincrementaldecoder(encoding)()
-    newlines = io.IncrementalNewlineDecoder(None, translate=newline == "")
-    offset, line = 0, 1
-    with source.open() as stream:
-        while True:
-            chunk = stream.read(1 << 20)
-            try:
-                text = decoder.decode(chunk, final=not chunk)
-            except UnicodeDecodeError as error:
-                start = (
-                    error.start + len(chunk) - len(error.object)
-                )  # the decoder may have kept bytes of the last chunk
-                good = newlines.decode(decoder.decode(chunk[: max(start, 0)]))
-                return _bad_byte(source.name, error, line + good.count("\n"), offset + start, encoding)
-            except UnicodeError as error:
-                return InputError(f"{source.name} is not {encoding}: {reason(error)}. Name it with --encoding.")
-            if not chunk:
-                return InputError(f"{source.name} is not {encoding}. Name the file's encoding with --encoding.")
-            line += newlines.decode(text).count("\n")
-            offset += len(chunk)
+class TextFile:
+    r"""A source whose bytes are text in one encoding.
+
+    Args:
+        source: where the bytes come from.
+        options: the encoding; with `on_bad_row` bytes that do not decode stay in the text as `escapes`.
+        newline: `""` where lines end at \n, \r or \r\n; `"\n"` where only that ends one.
+
+    Raises:
+        InputError: the source is no text, or in another encoding.
+        UsageError: the encoding is unknown.
+    """
+
+    def __init__(self, source: Source, options: ReadOptions, newline: str) -> None:
+        self._source = source
+        self._given = options.encoding
+        self._newline = newline
+        self._marking = options.on_bad_row is not None
+        sample = source.head(SAMPLE)
+        refuse_foreign(source.name, sample[:HEAD])
+        self._encoding = encoding_of(sample, options.encoding, source.name)
+        self._plain = plain(self._encoding, sample)
+        self.called = (self._given or self._encoding).removesuffix("-sig")
+        """What messages call the encoding."""
+        self._chance = _watched(self._encoding, sample) if self._given else -1
+        escapes.register()
+        self.sample = sample.decode(self._encoding, escapes.ERRORS)
+        """The text of the first bytes; what was cut in two at its end is an escape."""
+        if self._marking:
+            self._refuse_noise(sample)
+
+    @contextlib.contextmanager
+    def lines(self, *, keep: bool = False) -> Iterator[Lines]:
+        """The lines from the first one, with their ends; what goes wrong in decoding becomes an `InputError`.
+
+        Args:
+            keep: whether the lines are to be found in `Lines.kept` too.
+        """
+        errors = escapes.ERRORS if self._marking else "strict"
+        stream: Any = self._source.open()
+        if self._chance >= 0:
+            stream = cast(Any, io.BufferedReader(_Watched(stream, self._source.name, self.called, self._chance)))
+        try:
+            with io.TextIOWrapper(stream, encoding=self._encoding, errors=errors, newline=self._newline) as text:
+                yield Lines(text, self._source.name, [] if keep else None)
+        except UnicodeError as error:
+            raise self.undecodable() from error
+
+    def undecodable(self) -> InputError:
+        """The error for the first byte that does not decode; reads the source again to find it."""
+        return undecodable(self._source, self._encoding, self._newline, given=self._given)
+
+    def original(self, text: str) -> bytes:
+        """The bytes of a stretch of lines as they stand in the file."""
+        return escapes.original(text, self._plain)
+
+    def _refuse_noise(self, sample: bytes) -> None:
+        """Check that most of the beginning decodes: bytes of another encoding are no matter of single bad rows."""
+        if not escapes.has_escapes(self.sample):
+            return
+        errors, characters = escapes.undecoded(self.sample)
+        lines = self.sample.split("\n")
+        bad = sum(map(escapes.has_escapes, lines))
+        if errors > characters:
+            share = "most characters"
+        elif bad * 2 > len(lines) >= _FEW_LINES:
+            share = "most lines"
+        else:
+            return
+        raise wrong_encoding(self._source, self._encoding, sample, share, self._given)
 
 
-def _bad_byte(name: str, error: UnicodeDecodeError, line: int, offset: int, encoding: str) -> InputError:
-    return InputError(
-        f"{name}, line {line:,}: byte 0x{error.object[error.start]:02x} at offset {offset:,} is not "
-        f"{encoding.removesuffix('-sig')}. Name the file's encoding with --encoding, for instance cp1252, latin-1, "
-        "utf-16 or gb18030."
-    )
+def _watched(encoding: str, sample: bytes) -> int:
+    """How many characters of UTF-8 are no surprise in what follows `sample`; -1 where there is nothing to watch for."""
+    check = Utf8Check()
+    check.feed(sample)
+    return utf_8_by_chance(encoding) if check.valid else -1
+
+
+class _Watched(io.RawIOBase):
+    """The bytes of a stream; its end is an error if they all were UTF-8, where the user named another encoding."""
+
+    def __init__(self, stream: io.BufferedReader, name: str, given: str, chance: int) -> None:
+        self._stream = stream
+        self._name = name
+        self._given = given
+        self._chance = chance
+        self._check = Utf8Check()
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        data = self._stream.read1(len(buffer))
+        buffer[: len(data)] = data
+        if self._check.valid:
+            self._check.feed(data, final=not data)
+            if not data and self._check.is_utf_8(self._chance):
+                raise is_utf_8(self._name, self._given, self._check.offset)
+        return len(data)
+
+    def close(self) -> None:
+        self._stream.close()
+        super().close()
