@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from tokenizers import Tokenizer
 
 from sentiment_batch import tokenise
+from sentiment_batch.pieces import Pieces
 from sentiment_batch.tokenise import TextPolicy, Tokeniser
 from sentiment_batch.tokens import Tokens
 
@@ -296,6 +297,50 @@ def test_a_very_long_text_has_the_same_tokens_in_pieces_as_whole(make, text, lon
     assert piecewise(make, text, **options) == (segments(whole), whole.cut.tolist())
 
 
+BLANKLESS = st.lists(
+    st.tuples(
+        st.sampled_from(
+            ["a", "é", "I\u0307", "\u0301", "\x01", "電", "😀", "👩\u200d👧", "x", "good", "9", "%s", "★", "İ", "ß"]
+        )
+        | st.sampled_from([".", "[SEP]", "[", "-", "…", "。", "\u3000", "\n", "\u200b", "क", "ा", "한", "_"]),
+        st.sampled_from([1, 2, 3, 50, 101, 400]),
+    ),
+    min_size=1,
+    max_size=8,
+).map(lambda runs: "".join(part * times for part, times in runs))
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    st.lists(BLANKLESS, min_size=1, max_size=3).map(" ".join),
+    st.sampled_from(["head", "tail", "head-tail", "windows"]),
+    st.booleans(),
+    st.sampled_from([8, 64]),
+)
+@example("★" * 5_000 + "good", "windows", True, 8)  # nowhere to cut
+@example("a" * 5_000 + "good", "tail", True, 8)
+def test_stretches_without_a_blank_have_the_same_tokens_in_pieces(make, text, long_text, special_as_text, max_length):
+    options = {"max_length": max_length, "long_text": long_text, "special_as_text": special_as_text}
+    whole = make(**options)([text])
+    assert piecewise(make, text, **options) == (segments(whole), whole.cut.tolist())
+
+
+@pytest.mark.parametrize("text", ["電" * 300_000, "a" * 300_000, "a\u0301" * 150_000, "!" * 300_000, "😀" * 300_000])
+def test_a_giant_stretch_without_a_blank_is_never_tokenised_at_once(make, monkeypatch, text):
+    tokeniser = make(64, "head-tail")
+    seen: list[int] = []
+    encode = tokeniser._encode
+    monkeypatch.setattr(tokeniser, "_encode", lambda piece: seen.append(len(piece)) or encode(piece))
+    tokeniser([text])
+    assert max(seen) <= 4 * tokenise.PIECE_CHARACTERS
+
+
+def test_cleaning_a_text_twice_is_cleaning_it_once(backend):
+    every = "".join(chr(code) for code in range(0x110000) if not 0xD800 <= code < 0xE000)
+    once = backend.normalizer.normalize_str(every)
+    assert backend.normalizer.normalize_str(once).split() == once.split()
+
+
 @pytest.mark.parametrize("long_text", ["head", "tail", "head-tail", "windows"])
 def test_the_real_piece_length_changes_nothing_either(make, backend, long_text):
     text = " ".join(f"{'unbelievable' * (n % 3)}{n} good,\u0301 [SEP] 電影" for n in range(2_000))
@@ -336,9 +381,7 @@ def test_a_tokeniser_that_looks_across_blanks_is_never_given_pieces(make, backen
     assert any(across.token_to_id("good film") in part for part in expected)
     assert piecewise(make, text, max_length=64, long_text="windows", backend=across)[0] == expected
     other = changed(backend, lambda parts: parts.update(pre_tokenizer={"type": "WhitespaceSplit"}))
-    assert tokenise._splits_at_blanks(backend)
-    assert not tokenise._splits_at_blanks(across)
-    assert not tokenise._splits_at_blanks(other)
+    assert [Pieces(one, special_as_text=True).possible for one in (backend, across, other)] == [True, False, False]
 
 
 def test_texts_are_tokenised_block_by_block_with_the_same_result(make, monkeypatch):

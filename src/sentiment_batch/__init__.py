@@ -4,13 +4,13 @@ Reviews flow through rooms in one direction, as Arrow record batches; imports on
 tests/test_house.py holds:
 
     5 doors    cli/  api  __init__  __main__            Click on top, everything heavy inside function bodies
-    4 wiring   scoring/  training/{prepare,data,loop,checkpoint,run}  evaluation  formats  inputs  frames
+    4 wiring   scoring/  training/  evaluation  formats  inputs  frames
     3 torch    device  bases  model                     bases and model alone know transformers
                attention  linear  packed
     2 tables   readers/  writers/  columns  labels      pyarrow, numpy, tokenizers, scikit-learn; never torch
-               label_inference  tokens  tokenise  batching  assemble  training/split  metrics  report  guards
+               label_inference  tokens  pieces  tokenise  batching  assemble  training/split  metrics  report  guards
     1 plugins  registry  hookspecs  plugins             pluggy
-    0 plain    errors  settings  records  locations  cache  disk     standard library only
+    0 plain    errors  settings  records  locations  cache  disk  checked     standard library only
 
     score:  readers -> columns -> tokenise -> batching -> model -> assemble -> writers
     train:  readers -> columns -> labels -> training/split -> training/data -> model -> training/loop -> checkpoint

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
+from sentiment_batch.pieces import Pieces
 from sentiment_batch.tokens import Ids, Integers, Tokens, ragged
 
 if TYPE_CHECKING:
@@ -61,7 +61,7 @@ class Tokeniser:
         self._backend.no_padding()
         self._backend.encode_special_tokens = special_as_text
         self._prefix, self._suffix = _special_ids(self._backend)
-        self._splits_at_blanks = _splits_at_blanks(self._backend)
+        self._pieces = Pieces(self._backend, special_as_text=special_as_text)
         self.room = policy.max_length - len(self._prefix) - len(self._suffix)
         """Tokens of the text itself that fit."""
 
@@ -86,7 +86,7 @@ class Tokeniser:
         Returns:
             ids, which begin with the prefix and the suffix; starts (N,) and lengths (N,): the run of each text in them.
         """
-        monsters = [n for n, text in enumerate(block) if self._splits_at_blanks and len(text) > PIECE_CHARACTERS]
+        monsters = [n for n, text in enumerate(block) if self._pieces.possible and len(text) > PIECE_CHARACTERS]
         apart = set(monsters)
         whole = [n for n in range(len(block)) if n not in apart]
         flat, lengths = self._flat([block[n] for n in whole])
@@ -130,23 +130,23 @@ class Tokeniser:
     def _monster(self, text: str, check: Check) -> Ids:
         """The tokens of a very long text that matter, piece by piece: a whole one would cost gigabytes.
 
-        Exact, because this tokeniser never looks across a blank: the pieces begin at blanks. Of a text that is
+        Exact, because the pieces are cut where this tokeniser does not look across. Of a text that is
         longer than the model takes, only the ends come back, still longer than what fits, so that it counts as cut.
         """
         enough = math.inf if self.policy.long_text == "windows" else self.room + 1
-        head = _flattened(self._until(enough, text, _pieces(text), check))
+        head = _flattened(self._until(enough, self._pieces.forwards(text, PIECE_CHARACTERS), check))
         if self.policy.long_text in {"head", "windows"} or len(head) <= self.room:
             return head
-        tail = self._until(self.room, text, _pieces_from_the_end(text), check)
+        tail = self._until(self.room, self._pieces.backwards(text, PIECE_CHARACTERS), check)
         return _flattened([head, *reversed(tail)])
 
-    def _until(self, enough: float, text: str, pieces: Iterable[tuple[int, int]], check: Check) -> list[Ids]:
-        """The ids of each of the `pieces` of `text`, up to the one that makes them `enough`."""
+    def _until(self, enough: float, pieces: Iterable[str], check: Check) -> list[Ids]:
+        """The ids of each of the `pieces`, up to the one that makes them `enough`."""
         parts: list[Ids] = []
         count = 0
-        for start, stop in pieces:
+        for piece in pieces:
             check()
-            parts.append(self._encode(text[start:stop]))
+            parts.append(self._encode(piece))
             count += len(parts[-1])
             if count >= enough:
                 break
@@ -217,26 +217,6 @@ def _offsets(lengths: npt.ArrayLike) -> Integers:
     return np.concatenate([[0], np.cumsum(lengths, dtype=np.int64)])
 
 
-def _pieces(text: str) -> Iterator[tuple[int, int]]:
-    """Spans of about `PIECE_CHARACTERS` from the front, each but the first beginning at a blank."""
-    start = 0
-    while start < len(text):
-        blank = text.find(" ", start + PIECE_CHARACTERS)
-        stop = len(text) if blank < 0 else blank
-        yield start, stop
-        start = stop
-
-
-def _pieces_from_the_end(text: str) -> Iterator[tuple[int, int]]:
-    """The like from the back, last span first."""
-    stop = len(text)
-    while stop > 0:
-        blank = text.rfind(" ", 0, max(stop - PIECE_CHARACTERS, 0))
-        start = max(blank, 0)
-        yield start, stop
-        stop = start
-
-
 def _special_ids(backend: Tokenizer) -> tuple[Ids, Ids]:
     """The special tokens that stand before and after a single text."""
     encoding = backend.encode("a", add_special_tokens=True)
@@ -244,12 +224,3 @@ def _special_ids(backend: Tokenizer) -> tuple[Ids, Ids]:
     first, last = (content[0], content[-1] + 1) if content else (len(encoding.ids), len(encoding.ids))
     ids = np.array(encoding.ids, dtype=np.int32)
     return ids[:first], ids[last:]
-
-
-def _splits_at_blanks(backend: Tokenizer) -> bool:
-    """Whether the tokens of a text are those of its parts, cut at any blank: true of BERT's word pieces."""
-    parts: dict[str, Any] = json.loads(backend.to_str())
-    if any(" " in added["content"] for added in parts.get("added_tokens", [])):
-        return False
-    kinds = {part: (parts.get(part) or {}).get("type") for part in ("normalizer", "pre_tokenizer", "model")}
-    return kinds == {"normalizer": "BertNormalizer", "pre_tokenizer": "BertPreTokenizer", "model": "WordPiece"}
