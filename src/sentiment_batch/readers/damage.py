@@ -40,6 +40,8 @@ def damage_named(where: str) -> Iterator[None]:
 
 
 def _damaged(where: str, error: BaseException) -> InputError:
+    if "decrypt" in str(error):
+        return InputError(f"{where} cannot be read: it is encrypted, and no key can be given. Decrypt it first.")
     return InputError(
         f"{where} cannot be read: {reason(error)}. The file is damaged, incomplete, or of a kind that "
         "pyarrow does not know; get or write it again."
