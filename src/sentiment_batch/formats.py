@@ -89,11 +89,13 @@ def reading_format(location: str, name: str | None = None) -> Format:
 
 
 def writing_format(location: str, name: str | None = None) -> Format:
-    """The format that will write `location`.
+    """The format that will write `location`; a folder of files is Parquet where its name says nothing else.
 
     Raises:
         UsageError: no format has that name, or none claims the location.
     """
+    if name is None and suffix_of(location) == "" and location.endswith("/"):
+        name = "parquet"
     return _find("writers", location, name, "--output-format")
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
@@ -13,7 +13,7 @@ from sentiment_batch.errors import PluginError, SentimentBatchError, first_line
 
 if TYPE_CHECKING:
     from sentiment_batch.readers.base import Reader
-    from sentiment_batch.records import Split
+    from sentiment_batch.records import Sealed, Split
     from sentiment_batch.writers.base import Writer
 
 
@@ -73,6 +73,12 @@ class GuardedReader:
                     raise self._plugin.failed(f"it gave a batch of other columns than it promised in {split.label}")
                 yield batch
 
+    def identity(self) -> Any:
+        """As the plugin says; of one that does not, nothing can tell."""
+        own = getattr(self._reader, "identity", None)
+        with self._plugin.failures_named():
+            return None if own is None else own()
+
     def close(self) -> None:
         """Close the plugin's reader."""
         with self._plugin.failures_named():
@@ -90,6 +96,12 @@ class GuardedWriter:
         """Hand rows to the plugin."""
         with self._plugin.failures_named():
             self._writer.write(batch)
+
+    def seal(self) -> Sealed | None:
+        """Let the plugin make everything safe; None if it can only publish."""
+        own = getattr(self._writer, "seal", None)
+        with self._plugin.failures_named():
+            return None if own is None else own()  # type: ignore[no-any-return]
 
     def commit(self) -> None:
         """Let the plugin publish."""

@@ -18,6 +18,7 @@ from sentiment_batch.cli.plugins import plugins
 from sentiment_batch.cli.predict import predict
 from sentiment_batch.cli.score import score
 from sentiment_batch.cli.train import train
+from sentiment_batch.cli.verify import verify
 from sentiment_batch.errors import SentimentBatchError
 
 
@@ -62,7 +63,7 @@ def _add(command: click.Command) -> None:
     group.add_command(command)
 
 
-for command in (train, score, predict, evaluate, bench, formats, plugins, doctor):
+for command in (train, score, verify, predict, evaluate, bench, formats, plugins, doctor):
     _add(command)
 
 

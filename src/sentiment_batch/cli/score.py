@@ -49,7 +49,7 @@ DEFAULTS = ScoreSettings()
     show_default=True,
     help="mark: keep rows that are malformed, or fail alone, in their place, and list them in OUT.problems.jsonl.",
 )
-@click.option("--escape-formulas", is_flag=True, help="In CSV, an apostrophe before text that begins with =, +, - or @.")
+@click.option("--escape-formulas", is_flag=True, help="In CSV, an apostrophe before text that begins like a formula.")
 @options.talking
 def score(
     source: str,

@@ -12,7 +12,11 @@ if TYPE_CHECKING:
 
 
 class Reader(Protocol):
-    """A table that can be read in splits. Bad input is an `InputError` that names the file and the place in it."""
+    """A table that can be read in splits. Bad input is an `InputError` that names the file and the place in it.
+
+    A reader may also have `identity()`, which gives plain values (as JSON has them) that differ when the rows may: a
+    version, a snapshot, a time of change. With it a run that was cut off can be gone on with. A file needs none.
+    """
 
     schema: pa.Schema
     """The columns as they will come; every batch has exactly this schema, its metadata included."""

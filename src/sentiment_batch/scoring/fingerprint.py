@@ -29,8 +29,9 @@ def input_identity(reader: Reader, location: str, *, built_in: bool) -> Any:
         InputError: the input is gone.
     """
     own = getattr(reader, "identity", None)
-    if own is not None:
-        return own()
+    told = None if own is None else own()
+    if told is not None:
+        return told
     if not built_in and not os.path.isfile(location):
         return None
     locations: Sequence[str] = getattr(reader, "locations", [location])

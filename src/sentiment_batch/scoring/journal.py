@@ -13,6 +13,7 @@ part counts only if its record and its data are whole, and all parts before it a
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import io
 import logging
@@ -39,7 +40,7 @@ logger = logging.getLogger("sentiment_batch")
 
 JOB = "job.json"
 MANIFEST = "manifest.json"
-"""Of an output that is whole and about to be published; it is moved beside the output when that is done."""
+"""Of an output that is whole and about to be published; it is copied beside the output when that is done."""
 PROBLEMS = "problems.jsonl"
 """The bad rows of all parts; likewise."""
 LOCK = "lock"
@@ -102,8 +103,19 @@ class Journal:
     def __post_init__(self) -> None:
         if self.folder is not None:
             with self._named():
-                self.folder.mkdir(exist_ok=True, parents=True)
-                self._lock = disk.Lock(self.folder / LOCK, self.destination)
+                self._lock = self._locked()
+                disk.remove(_waste(self.folder))
+
+    def _locked(self) -> disk.Lock:
+        assert self.folder is not None
+        for attempt in (1, 2, 3):  # a run that just ends may take the folder away between the two steps
+            self.folder.mkdir(exist_ok=True, parents=True)
+            try:
+                return disk.Lock(self.folder / LOCK, self.destination)
+            except FileNotFoundError:
+                if attempt == 3:
+                    raise
+        raise AssertionError
 
     @property
     def rows(self) -> int:
@@ -205,9 +217,17 @@ class Journal:
         if keep and self.kept:
             disk.remove(self.folder / SCRATCH)
         elif self._begun or os.listdir(self.folder) == [LOCK]:
-            disk.remove(self.folder)
+            self._remove()
         self._lock.release()
         self._lock = None
+
+    def _remove(self) -> None:
+        """Remove the folder; in one rename first, so that nobody ever finds a part of it and goes on from there."""
+        assert self.folder is not None
+        waste = _waste(self.folder)
+        with contextlib.suppress(OSError):
+            os.rename(self.folder, waste)
+        disk.remove(waste)
 
     def _scores_of(self, part: Part) -> Floats:
         if self._scores is None or self._scores[0] != part.index:
@@ -265,6 +285,11 @@ class Journal:
 
     def _named(self) -> AbstractContextManager[None]:
         return failures_named(str(self.folder))
+
+
+def _waste(folder: Path) -> Path:
+    """What a work folder is called while it is removed."""
+    return folder.with_name(f"{folder.name}.done")
 
 
 def _packed(scores: Floats) -> bytes:

@@ -1,13 +1,12 @@
 """What an output is, beside it as OUT.manifest.json: its files with their digests, and what it was made of, and how.
 
-It is written before the output is published and moved to its place after, so that a crash between the two can be told
-from one before them.
+It is written into the work folder before the output is published and copied to its place after, so that a crash between
+the two can be told from one before them.
 """
 
 from __future__ import annotations
 
 import hashlib
-import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -144,7 +143,7 @@ def _replace_neighbours(layout: Layout, journal: Journal, problems: bool) -> Non
 
 
 def _place(layout: Layout, file: Path, location: str | None) -> None:
-    """Move a small file of the work folder to its place beside the output."""
+    """Put a copy of a small file of the work folder beside the output; the work folder's own tells a crash from none."""
     assert location is not None
     if layout.path is None:
         from sentiment_batch.writers.remote import send_file
@@ -152,5 +151,4 @@ def _place(layout: Layout, file: Path, location: str | None) -> None:
         send_file(file, location)
         return
     with failures_named(location):
-        os.replace(file, location)
-        disk.sync_folder(layout.path.parent)
+        disk.write_whole(Path(location), file.read_bytes())
