@@ -319,6 +319,7 @@ BLANKLESS = st.lists(
 )
 @example("★" * 5_000 + "good", "windows", True, 8)  # nowhere to cut
 @example("a" * 5_000 + "good", "tail", True, 8)
+@example("a" * 500 + "[S\x01EP]" + "good", "windows", False, 8)  # not special, though it looks so once it is clean
 def test_stretches_without_a_blank_have_the_same_tokens_in_pieces(make, text, long_text, special_as_text, max_length):
     options = {"max_length": max_length, "long_text": long_text, "special_as_text": special_as_text}
     whole = make(**options)([text])
@@ -326,8 +327,9 @@ def test_stretches_without_a_blank_have_the_same_tokens_in_pieces(make, text, lo
 
 
 @pytest.mark.parametrize("text", ["電" * 300_000, "a" * 300_000, "a\u0301" * 150_000, "!" * 300_000, "😀" * 300_000])
-def test_a_giant_stretch_without_a_blank_is_never_tokenised_at_once(make, monkeypatch, text):
-    tokeniser = make(64, "head-tail")
+@pytest.mark.parametrize("special_as_text", [True, False])
+def test_a_giant_stretch_without_a_blank_is_never_tokenised_at_once(make, monkeypatch, text, special_as_text):
+    tokeniser = make(64, "head-tail", special_as_text=special_as_text)
     seen: list[int] = []
     encode = tokeniser._encode
     monkeypatch.setattr(tokeniser, "_encode", lambda piece: seen.append(len(piece)) or encode(piece))

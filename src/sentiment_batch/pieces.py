@@ -33,8 +33,12 @@ class Pieces:
         parts: dict[str, Any] = json.loads(backend.to_str())
         self.possible = _splits_at_blanks(parts)
         """Whether a text can be cut at all: true of BERT's word pieces."""
-        # A token that is added is found in the text as it stands, of which less would be left.
-        self._anywhere = self.possible and special_as_text and all(one["special"] for one in parts["added_tokens"])
+        added = parts.get("added_tokens", [])
+        # An added token is found in the text as it stands. Where none can begin there, it may be changed.
+        self._begin = "" if special_as_text else "".join({one["content"][:1] for one in added})
+        self._anywhere = (
+            self.possible and all(one["special"] for one in added) and set(self._begin) <= set(string.punctuation)
+        )
         self._normalizer = backend.normalizer
         if self._anywhere:
             self._keep = int(parts["model"]["max_input_chars_per_word"]) + 1
@@ -47,7 +51,7 @@ class Pieces:
             blank = text.find(" ", start + size)
             stop = len(text) if blank < 0 else blank
             stretch = text[start:stop]
-            if self._anywhere and len(stretch) > GIANT * size:
+            if self._is_giant(stretch, size):
                 yield from self._giant_forwards(stretch, size)
             else:
                 yield stretch
@@ -59,11 +63,15 @@ class Pieces:
         while stop > 0:
             start = max(text.rfind(" ", 0, max(stop - size, 0)), 0)
             stretch = text[start:stop]
-            if self._anywhere and len(stretch) > GIANT * size:
+            if self._is_giant(stretch, size):
                 yield from self._giant_backwards(stretch, size)
             else:
                 yield stretch
             stop = start
+
+    def _is_giant(self, stretch: str, size: int) -> bool:
+        long = self._anywhere and len(stretch) > GIANT * size
+        return long and not any(mark in stretch for mark in self._begin)
 
     # A giant stretch is cleaned as the tokeniser would do first, which looks at one character at a time and changes
     # nothing when it is done again. That puts blanks around each Chinese character, and drops accents and control

@@ -1,5 +1,6 @@
 import gzip
 import io
+import logging
 import random
 import warnings
 
@@ -187,3 +188,16 @@ def test_any_damage_is_read_or_refused_in_one_line(path, new):
         if table is not None:
             table.to_pylist()  # would crash on offsets that nobody checked
     assert refused > 30
+
+
+def test_a_stream_without_its_last_mark_is_read_with_a_warning(path, caplog):
+    caplog.set_level(logging.WARNING, "sentiment_batch")
+    for legacy in (True, False):
+        whole = packed(TABLE, pa.ipc.new_stream, use_legacy_format=legacy)
+        path.write_bytes(whole)
+        assert read(ArrowReader, path) == TABLE
+        assert caplog.records == []
+    path.write_bytes(whole[:-8])
+    assert read(ArrowReader, path) == TABLE
+    [message] = [record.getMessage() for record in caplog.records]
+    assert message.startswith(f"{path} ends without the mark")

@@ -95,6 +95,17 @@ def test_batches_of_large_rows_have_fewer_of_them(write, monkeypatch):
     assert max(sizes) < 20
 
 
+def test_batches_of_large_values_that_repeat_have_fewer_rows(write):
+    table = pa.table({"text": ["x" * 1_000_000] * 3_000})
+    path = write("a.parquet", table, dictionary_pagesize_limit=1 << 22)
+    assert path.stat().st_size < 1_000_000
+    reader = ParquetReader(str(path), ReadOptions())
+    batches = reader.batches(reader.splits()[0])
+    sizes = [next(batches).nbytes for _ in range(3)]
+    reader.close()
+    assert max(sizes) <= parquet.BATCH_BYTES * 1.1
+
+
 def test_rows_that_cannot_fit_are_refused_before_they_are_unpacked(write, monkeypatch):
     monkeypatch.setattr(parquet, "ROW_BYTES", 50_000)
     with pytest.raises(InputError, match="too large to be read"):

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import io
+import logging
 import threading
 import warnings
 from typing import TYPE_CHECKING, Any, Protocol
@@ -20,8 +22,12 @@ if TYPE_CHECKING:
 
     from sentiment_batch.records import ReadOptions
 
+logger = logging.getLogger("sentiment_batch")
+
 ROWS = 1 << 13
 """Most rows of a batch; larger ones are cut, which copies nothing."""
+_CONTINUED = b"\xff\xff\xff\xff"
+"""Before the length of each message of a stream; the last one has the length 0."""
 _LEGACY_BYTES = 1 << 24
 """A stream from before Arrow 0.15 begins with the length of its schema, which is below this."""
 
@@ -131,8 +137,36 @@ class _Stream:
             self.schema = reader.schema
 
     def read(self, part: int) -> Iterator[pa.RecordBatch]:
-        with self._source.open() as stream, pa.ipc.open_stream(stream) as reader:
-            yield from reader
+        with self._source.open() as stream:
+            watched = _Watched(stream)
+            with pa.ipc.open_stream(watched) as reader:
+                yield from reader
+            if not watched.ended():
+                logger.warning(
+                    "%s ends without the mark that Arrow streams end with; if its writer was cut off, rows are missing",
+                    self._source.name,
+                )
+
+
+class _Watched(io.RawIOBase):
+    """A stream that remembers the last bytes that were read: one cut between two batches looks whole otherwise."""
+
+    def __init__(self, stream: io.BufferedReader) -> None:
+        self._stream = stream
+        self._last = b""
+        self._legacy = not stream.peek(4).startswith(_CONTINUED)
+
+    def readable(self) -> bool:
+        return True
+
+    def read(self, size: int = -1) -> bytes:
+        data = self._stream.read(size)
+        self._last = (self._last + data[-8:])[-8:]
+        return data
+
+    def ended(self) -> bool:
+        # Before Arrow 0.15 the mark was four zeros, which any batch may end with.
+        return self._legacy or self._last == _CONTINUED + b"\0\0\0\0"
 
 
 class _FeatherV1:
@@ -161,6 +195,6 @@ def _layout(source: Source) -> _Layout:
         return _File(source)
     if head.startswith(b"FEA1"):
         return _FeatherV1(source)
-    if head.startswith(b"\xff\xff\xff\xff") or 0 < int.from_bytes(head[:4], "little") < _LEGACY_BYTES:
+    if head.startswith(_CONTINUED) or 0 < int.from_bytes(head[:4], "little") < _LEGACY_BYTES:
         return _Stream(source)
     raise InputError(f"{source.name} is {'not Arrow or Feather' if head else 'empty'}. Check what it is.")

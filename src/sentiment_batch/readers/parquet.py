@@ -29,6 +29,8 @@ BATCH_BYTES = 1 << 25
 """A batch of rows of average size stays below this."""
 ROW_BYTES = 1 << 29
 """A row group whose rows are larger than this on average is refused: not one row would fit with what is made of it."""
+SAMPLE = 16
+"""Rows of a group that are read first to see how large they are unpacked."""
 _BUFFER = 1 << 20
 """Bytes of each column that are read at once; without a buffer pyarrow reads the whole column of a row group."""
 
@@ -80,7 +82,8 @@ class ParquetReader:
         rows = 0
         with self._opened(index) as file:
             with damage_named(split.label):
-                decoded = file.iter_batches(batch_size=batch_rows, row_groups=[group])
+                fitting = min(batch_rows, _unpacked_rows(file, group)) if batch_rows > SAMPLE else batch_rows
+                decoded = file.iter_batches(batch_size=fitting, row_groups=[group])
             while True:
                 with damage_named(split.label):
                     batch = next(decoded, None)
@@ -135,7 +138,18 @@ def _batch_rows(group: Any, name: str) -> int:
         raise InputError(
             f"{name} has rows of {average / 1e9:.1f} GB, too large to be read. Leave that column out of it."
         )
-    return max(1, min(ROWS, BATCH_BYTES // max(average, 1)))
+    return max(1, min(ROWS, int(group.num_rows), BATCH_BYTES // max(average, 1)))
+
+
+def _unpacked_rows(file: pq.ParquetFile, group: int) -> int:
+    """How many rows make a batch, going by the size of the first ones: long values that repeat take no room in a file.
+
+    The footer does not tell: it counts a value of the dictionary once, however many rows have it.
+    """
+    sample = next(file.iter_batches(batch_size=SAMPLE, row_groups=[group]), None)
+    if sample is None or not sample.num_rows:
+        return ROWS
+    return max(1, BATCH_BYTES * int(sample.num_rows) // max(int(sample.nbytes), 1))
 
 
 def _splits(footers: list[_Footer], names: list[str]) -> tuple[Split, ...]:
