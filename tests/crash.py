@@ -1,4 +1,4 @@
-"""Runs the command line again and again and lets it die: at its n-th operation on files, at a time, or by an error there.
+"""Runs the command line again and again and lets it die: at its n-th operation on files, at a time, or of an error.
 
 A server that has everything heavy imported forks a child for each run, so that a run costs what it does and not the
 start of a process. `python -m tests.crash` reads requests as JSON lines and answers each with one.
@@ -128,7 +128,12 @@ def _serve():
 
     replies = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)
-    for line in sys.stdin:
+    with replies:
+        _answer(replies)
+
+
+def _answer(replies):
+    for line in sys.stdin:  # ends when the runner closes it
         request = json.loads(line)
         incoming, report = os.pipe()
         child = os.fork()
@@ -137,8 +142,8 @@ def _serve():
             _child(request, report)
         os.close(report)
         status = _waited(child, request.get("signal"))
-        told = b"".join(iter(lambda: os.read(incoming, 1 << 16), b""))
-        os.close(incoming)
+        with os.fdopen(incoming, "rb") as pipe:
+            told = pipe.read()
         answer = json.loads(told) if told else {"operations": None, "names": []}
         print(json.dumps(answer | {"status": os.waitstatus_to_exitcode(status)}), file=replies, flush=True)
 

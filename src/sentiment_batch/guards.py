@@ -101,7 +101,7 @@ class GuardedWriter:
         """Let the plugin make everything safe; None if it can only publish."""
         own = getattr(self._writer, "seal", None)
         with self._plugin.failures_named():
-            return None if own is None else own()  # type: ignore[no-any-return]
+            return None if own is None else own()
 
     def commit(self) -> None:
         """Let the plugin publish."""

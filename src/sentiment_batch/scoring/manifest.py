@@ -7,6 +7,8 @@ the two can be told from one before them.
 from __future__ import annotations
 
 import hashlib
+import os
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -143,7 +145,7 @@ def _replace_neighbours(layout: Layout, journal: Journal, problems: bool) -> Non
 
 
 def _place(layout: Layout, file: Path, location: str | None) -> None:
-    """Put a copy of a small file of the work folder beside the output; the work folder's own tells a crash from none."""
+    """Put a copy of a file of the work folder beside the output; the work folder's own tells a crash from none."""
     assert location is not None
     if layout.path is None:
         from sentiment_batch.writers.remote import send_file
@@ -151,4 +153,9 @@ def _place(layout: Layout, file: Path, location: str | None) -> None:
         send_file(file, location)
         return
     with failures_named(location):
-        disk.write_whole(Path(location), file.read_bytes())
+        part = file.with_suffix(".copy")
+        shutil.copyfile(file, part)
+        with part.open("rb+") as copy:
+            disk.sync(copy.fileno())
+        os.replace(part, location)
+        disk.sync_folder(layout.path.parent)

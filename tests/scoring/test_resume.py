@@ -1,0 +1,449 @@
+"""A run that was cut off goes on where it was, and what it writes is what an unbroken run writes, byte for byte."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import random
+import subprocess
+import sys
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from sentiment_batch import formats
+from sentiment_batch.errors import InputError, OutputError
+from sentiment_batch.records import WriteOptions
+from sentiment_batch.scoring import fingerprint, pipeline
+from sentiment_batch.scoring.job import Job
+from sentiment_batch.scoring.journal import Journal
+from sentiment_batch.scoring.pipeline import score_table
+from sentiment_batch.scoring.scorer import Scorer
+from tests.crash import Runner
+
+ROWS, PART = 95, 20
+OUTPUTS = ("out.parquet", "out.csv", "out.jsonl.gz", "out.arrow", "out.arrows", "out/", "tables.csv/")
+
+
+class CutOffError(Exception):
+    """What ends a run in the middle."""
+
+
+@pytest.fixture(scope="module")
+def source(tmp_path_factory):
+    path = tmp_path_factory.mktemp("resume") / "in.parquet"
+    texts = [None if n % 9 == 4 else f"the film {n % 31} was great" for n in range(ROWS)]
+    kinds = pa.array([f"kind {n % 3}" for n in range(ROWS)]).dictionary_encode()
+    pq.write_table(pa.table({"id": range(ROWS), "text": texts, "kind": kinds}), path, row_group_size=33)
+    return path
+
+
+@pytest.fixture
+def run(scorer, source, tmp_path, monkeypatch):
+    """Scores the source into a file of the test's folder; `parts` is after how many parts the run is cut off."""
+
+    def run(out, parts=None, by=scorer, **options):
+        job = Job(source=str(source), destination=f"{tmp_path}/{out}", quiet=True, part_rows=PART)
+        job = dataclasses.replace(job, **options)
+        with monkeypatch.context() as patch:
+            if parts is not None:
+                real = Journal.add
+
+                def add(self, part, problems=b""):
+                    real(self, part, problems)
+                    if len(self.parts) == parts:
+                        raise CutOffError
+
+                patch.setattr(Journal, "add", add)
+                with pytest.raises(CutOffError):
+                    score_table(job, lambda: by)
+                return None
+            return score_table(job, lambda: by)
+
+    return run
+
+
+def content(path):
+    """The bytes of a file, or of all files of a folder; None where nothing is."""
+    path = Path(str(path).rstrip("/"))
+    if path.is_dir():
+        return {file.name: file.read_bytes() for file in path.iterdir()}
+    return path.read_bytes() if path.exists() else None
+
+
+def hidden(folder):
+    return [path.name for path in folder.iterdir() if path.name.startswith(".")]
+
+
+@pytest.mark.parametrize("out", OUTPUTS)
+@pytest.mark.parametrize("parts", [1, 3, 5])
+def test_a_run_that_goes_on_writes_what_an_unbroken_one_writes(run, tmp_path, out, parts):
+    whole = run("whole-" + out)
+    run(out, parts)
+    assert content(tmp_path / out) is None
+    assert len(hidden(tmp_path)) == 1
+    resumed = run(out)
+    assert content(tmp_path / out) == content(tmp_path / ("whole-" + out))
+    assert hidden(tmp_path) == []
+    assert (whole.rows_resumed, resumed.rows_resumed) == (0, min(parts * PART, ROWS))
+    for field in ("rows", "tokens", "null", "repeated", "cut", "labels"):
+        assert getattr(resumed, field) == getattr(whole, field)
+    names = ["input", "rows", "files"]
+    first, second = (
+        json.loads((tmp_path / f"{name.rstrip('/')}.manifest.json").read_text())["content"]
+        for name in (out, "whole-" + out)
+    )
+    assert [first[name] for name in names[:2]] == [second[name] for name in names[:2]]
+    assert [file["sha256"] for file in first["files"]] == [file["sha256"] for file in second["files"]]
+
+
+@pytest.mark.parametrize("ending", ["csv", "jsonl", "arrow", "arrows", "csv.zst"])
+def test_every_format_can_be_gone_on_from(scorer, run, source, tmp_path, ending):
+    path = str(tmp_path / f"in.{ending}")
+    with_columns = pq.read_table(source)
+    writer = formats.open_writer(path, with_columns.schema)
+    for batch in with_columns.to_batches(max_chunksize=17):
+        writer.write(batch)
+    writer.commit()
+    for out in ("out.csv", "out/"):
+        run("whole-" + out, source=path)
+        run(out, 2, source=path)
+        assert run(out, source=path).rows_resumed == 2 * PART
+        assert content(tmp_path / out) == content(tmp_path / ("whole-" + out))
+
+
+@pytest.mark.parametrize("out", ["out.csv", "out/"])
+def test_what_is_done_is_not_scored_again(run, scorer, tmp_path, monkeypatch, out):
+    run(out, 3)
+    seen = []
+    real = type(scorer.engine)._launched
+
+    def launched(self, ready, *arguments):
+        if ready.window.known is None:
+            seen.append((ready.window.start, ready.window.rows))
+        return real(self, ready, *arguments)
+
+    monkeypatch.setattr(type(scorer.engine), "_launched", launched)
+    run(out)
+    assert seen == [(60, 20), (80, 15)]
+
+
+def test_rows_of_whole_parts_are_not_even_read_for_a_folder(run, source, tmp_path, monkeypatch):
+    from sentiment_batch.readers.parquet import ParquetReader
+
+    run("out/", 4)
+    read = []
+    real = ParquetReader.batches
+    monkeypatch.setattr(ParquetReader, "batches", lambda self, split: (read.append(split.index), real(self, split))[1])
+    run("out/")
+    assert read == [2]
+
+
+def test_a_folder_has_a_file_for_each_part_and_the_mark_of_success(run, tmp_path):
+    summary = run("out/")
+    names = [f"part-{n:05d}.parquet" for n in range(5)]
+    assert sorted(content(tmp_path / "out")) == ["_SUCCESS", *names]
+    tables = [pq.read_table(tmp_path / "out" / name) for name in names]
+    assert [table.num_rows for table in tables] == [20, 20, 20, 20, 15]
+    assert pa.concat_tables(tables)["id"].to_pylist() == list(range(ROWS))
+    assert summary.rows == ROWS
+    assert pq.read_table(tmp_path / "out").num_rows == ROWS
+
+
+def test_a_folder_of_no_rows_still_has_its_columns(run, tmp_path):
+    run("out/", limit=0)
+    (part,) = (path for path in (tmp_path / "out").iterdir() if path.name != "_SUCCESS")
+    assert pq.read_schema(part).names == ["id", "text", "kind", "sentiment", "sentiment_score"]
+
+
+def test_a_folder_that_is_none_of_ours_is_never_replaced(run, tmp_path):
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "diary.txt").write_text("mine")
+    for overwrite in (False, True):
+        with pytest.raises(OutputError, match=r"exists already|holds other things"):
+            run("out/", write=WriteOptions(overwrite=overwrite))
+    assert content(tmp_path / "out") == {"diary.txt": b"mine"}
+    assert hidden(tmp_path) == []
+
+
+def test_a_whole_folder_is_replaced_when_that_is_said(run, tmp_path):
+    run("out/", limit=90)
+    with pytest.raises(OutputError, match="exists already"):
+        run("out/")
+    assert run("out/", write=WriteOptions(overwrite=True)).rows == ROWS
+    assert pq.read_table(tmp_path / "out").num_rows == ROWS
+    assert hidden(tmp_path) == []
+
+
+CHANGES = {
+    "--limit": {"limit": 94},
+    "--part-rows": {"part_rows": 10},
+    "--columns": {"keep": ("id", "text")},
+    "--on-bad-row": {"on_bad_row": "mark"},
+    "--escape-formulas": {"write": WriteOptions(escape_formulas=True)},
+}
+
+
+@pytest.mark.parametrize("name", CHANGES)
+def test_another_setting_of_the_job_is_refused_by_name(run, tmp_path, name):
+    run("out.csv", 2)
+    kept = sorted(path.name for path in (tmp_path / ".out.csv.scoring").iterdir())
+    with pytest.raises(OutputError, match=rf"{name} was .* and is .*--restart"):
+        run("out.csv", **CHANGES[name])
+    assert sorted(path.name for path in (tmp_path / ".out.csv.scoring").iterdir()) == kept
+    assert run("out.csv", restart=True, **CHANGES[name]).rows_resumed == 0
+
+
+SETTINGS = {
+    "--decimals": {"decimals": 3},
+    "columns": {"probabilities": True},
+    "--max-length": {"max_length": 32},
+    "--long-text": {"long_text": "tail"},
+    "--batch-tokens": {"batch_tokens": 512},
+    "--deterministic": {"deterministic": True},
+    "dtype": {"dtype": "bfloat16"},
+}
+
+
+@pytest.mark.parametrize("name", SETTINGS)
+def test_another_setting_of_the_scorer_is_refused_by_name(run, tiny_model, name):
+    run("out.csv", 2)
+    settings = {"device": "cpu", "dtype": "float32"} | SETTINGS[name]
+    with (
+        Scorer.load(str(tiny_model), **settings) as other,
+        pytest.raises(OutputError, match=rf"{name} was .* and is .*--restart"),
+    ):
+        run("out.csv", by=other)
+
+
+def test_another_model_is_refused_even_under_the_same_name(run, make_model):
+    run("out.csv", 2)
+    with (
+        Scorer.load(str(make_model("negative", "positive", seed=6)), device="cpu", dtype="float32") as other,
+        pytest.raises(OutputError, match=r"model was [0-9a-f]{64} and is [0-9a-f]{64}"),
+    ):
+        run("out.csv", by=other)
+
+
+def test_another_version_is_refused_by_name(run, monkeypatch):
+    run("out.csv", 2)
+    monkeypatch.setattr(fingerprint.importlib.metadata, "version", lambda name: "9.9")
+    with pytest.raises(OutputError, match=r"sentiment-batch was .* and is 9\.9"):
+        run("out.csv")
+
+
+def test_an_input_that_was_touched_grown_or_exchanged_is_refused(run, source, tmp_path):
+    copy = tmp_path / "copy.parquet"
+    copy.write_bytes(source.read_bytes())
+    run("out.csv", 2, source=str(copy))
+    os.utime(copy, (1, 1))
+    with pytest.raises(OutputError, match=r"copy\.parquet has been changed since"):
+        run("out.csv", source=str(copy))
+    pq.write_table(pq.read_table(source), copy)
+    with pytest.raises(OutputError, match=r"copy\.parquet had [\d,]+ bytes and has [\d,]+"):
+        run("out.csv", source=str(copy))
+    with pytest.raises(OutputError, match=r"the input was .*copy\.parquet and is .*in\.parquet"):
+        run("out.csv", source=str(source))
+
+
+def test_an_input_that_changes_under_the_run_publishes_nothing(run, source, tmp_path, monkeypatch):
+    copy = tmp_path / "copy.parquet"
+    copy.write_bytes(source.read_bytes())
+    real = pipeline.Parts.finish
+    monkeypatch.setattr(pipeline.Parts, "finish", lambda self: (real(self), os.utime(copy, (1, 1))))
+    with pytest.raises(InputError, match="was changed while it was read"):
+        run("out.csv", source=str(copy))
+    assert content(tmp_path / "out.csv") is None
+
+
+@pytest.mark.parametrize("out", ["out.csv", "out/"])
+@pytest.mark.parametrize("ending", [".scores", ".json", ".parquet", "job"])
+def test_any_flipped_bit_in_a_part_is_found(run, tmp_path, out, ending, caplog):
+    if (ending == ".scores") == out.endswith("/") or (ending == ".parquet") != out.endswith("/") == (ending != ".json"):
+        pytest.skip("this output has no such files")
+    run("whole-" + out)
+    run(out, 3)
+    work = tmp_path / f".{out.rstrip('/')}.scoring"
+    files = [path for path in work.rglob("*") if path.is_file()]
+    name = work / "job.json" if ending == "job" else next(path for path in files if path.name == f"part-00001{ending}")
+    sound = {path: path.read_bytes() for path in files}
+    chance = random.Random(7)
+    for _ in range(12):
+        for path, data in sound.items():
+            path.parent.mkdir(exist_ok=True)
+            path.write_bytes(data)
+        damaged = bytearray(sound[name])
+        bit = chance.randrange(len(damaged) * 8)
+        damaged[bit // 8] ^= 1 << bit % 8
+        name.write_bytes(bytes(damaged))
+        journal = Journal(work, out)
+        if ending == "job":
+            with pytest.raises(OutputError, match="was begun by another run"):
+                journal.begin({}, restart=False)
+        else:
+            assert len(journal._found()) == 1
+        journal._lock.release()
+    if ending != "job":
+        assert run(out).rows_resumed == PART
+        assert content(tmp_path / out) == content(tmp_path / ("whole-" + out))
+
+
+def test_standard_input_cannot_be_gone_on_from_and_it_is_said(run, source, tmp_path, monkeypatch, caplog):
+    caplog.set_level("INFO", "sentiment_batch")
+    data = source.read_bytes()
+
+    def from_pipe(parts=None):
+        reading, writing = os.pipe()
+        if os.fork() == 0:
+            os.close(reading)
+            os.write(writing, data)
+            os._exit(0)
+        os.close(writing)
+        os.dup2(reading, 0)
+        os.close(reading)
+        monkeypatch.setattr(sys, "stdin", os.fdopen(0, "r", closefd=False))
+        return run("out.csv", parts, source="-", input_format="parquet")
+
+    saved = os.dup(0)
+    try:
+        from_pipe(2)
+        assert "cannot be gone on with" in caplog.text
+        assert list(tmp_path.iterdir()) == []
+        assert from_pipe().rows_resumed == 0
+    finally:
+        os.dup2(saved, 0)
+        os.close(saved)
+        while True:
+            try:
+                os.wait()
+            except ChildProcessError:
+                break
+
+
+def test_an_input_without_an_identity_does_not_take_away_what_is_kept(run, monkeypatch):
+    run("out.csv", 2)
+    with monkeypatch.context() as patch:
+        patch.setattr(fingerprint, "input_identity", lambda *arguments, **options: None)
+        with pytest.raises(OutputError, match="was begun by another run"):
+            run("out.csv")
+    assert run("out.csv").rows_resumed == 2 * PART
+
+
+def test_a_model_that_is_missing_does_not_take_away_what_is_kept(run, source, tmp_path):
+    run("out.csv", 2)
+    job = Job(source=str(source), destination=str(tmp_path / "out.csv"), quiet=True, part_rows=PART)
+
+    def missing():
+        raise OutputError("no model")
+
+    with pytest.raises(OutputError, match="no model"):
+        score_table(job, missing)
+    assert run("out.csv").rows_resumed == 2 * PART
+
+
+HOLDER = """
+import sys, time
+from sentiment_batch.scoring.journal import Journal
+from pathlib import Path
+journal = Journal(Path(sys.argv[1]), "out.csv")
+print("held", flush=True)
+time.sleep(60)
+"""
+
+
+def test_two_runs_on_one_output_are_kept_apart_and_the_second_is_told_of_the_first(run, tmp_path):
+    work = tmp_path / ".out.csv.scoring"
+    other = subprocess.Popen([sys.executable, "-c", HOLDER, str(work)], stdout=subprocess.PIPE, text=True)
+    try:
+        assert other.stdout.readline() == "held\n"
+        with pytest.raises(OutputError, match=rf"out\.csv is being written by process {other.pid} on "):
+            run("out.csv")
+        assert work.exists()
+    finally:
+        other.kill()
+        other.communicate()
+    assert run("out.csv").rows == ROWS  # a lock does not outlive its process
+
+
+@pytest.fixture(scope="module")
+def crash(tmp_path_factory):
+    runner = Runner(SENTIMENT_BATCH_CACHE=str(tmp_path_factory.mktemp("crash")))
+    yield runner
+    runner.close()
+
+
+@pytest.fixture
+def command(tiny_model, source, tmp_path):
+    """The command that scores the first 45 rows, three parts, into an output."""
+
+    def command(out):
+        options = ["--device", "cpu", "--dtype", "float32", "--part-rows", PART, "--limit", 45, "--model", tiny_model]
+        return ["score", source, f"{tmp_path}/{out}", *options, "--quiet", "--json"]
+
+    return command
+
+
+def sweep(crash, command, tmp_path, out, check, step=1, **disk):
+    """Runs the command with a fault at each of its operations on files; `check` looks at each outcome."""
+    assert crash.run(*command("whole-" + out))["status"] == 0
+    whole = content(tmp_path / ("whole-" + out))
+    number = 1
+    while True:
+        first = crash.run(
+            *command(out), disk={name: number if value is None else value for name, value in disk.items()}
+        )
+        assert content(tmp_path / out) in (None, whole), number
+        if first["operations"] is not None and first["operations"] < number:
+            return
+        check(first, number)
+        if content(tmp_path / out) is None or hidden(tmp_path):
+            again = crash.run(*command(out))
+            done = again["status"] == 0 or "exists already" in again["err"]
+            assert done, (number, again["err"])
+        assert content(tmp_path / out) == whole, number
+        for path in tmp_path.iterdir():
+            if not path.name.startswith("whole-"):
+                subprocess.run(["rm", "-rf", path], check=True)
+        number += step
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("out", ["out.csv", "out/"])
+def test_a_run_killed_at_any_operation_on_files_loses_nothing(crash, command, tmp_path, out):
+    def check(first, number):
+        assert first["status"] == -9
+
+    sweep(crash, command, tmp_path, out, check, step=2 if out == "out/" else 1, kill_at=None)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("out", ["out.parquet", "out/"])
+def test_an_error_at_any_operation_on_files_is_one_line_and_loses_nothing(crash, command, tmp_path, out):
+    def check(first, number):
+        assert first["status"] in (0, 1), (number, first["err"])
+        assert "Traceback" not in first["err"], (number, first["err"])
+        if first["status"] == 1:
+            lines = [line for line in first["err"].splitlines() if line.startswith("Error: ")]
+            assert len(lines) == 1, first["err"]
+            assert "disk is full" in lines[0], lines
+
+    sweep(crash, command, tmp_path, out, check, step=3, error_at=None, code=28)
+
+
+def test_a_file_that_may_not_grow_is_one_clear_line_and_the_run_goes_on_after(crash, command, tmp_path):
+    first = crash.run(*command("out.csv"), limit=1_500)
+    assert first["status"] == 1
+    assert "larger than a file may be here" in first["err"]
+    assert content(tmp_path / "out.csv") is None
+    assert crash.run(*command("out.csv"))["status"] == 0
+
+
+def test_a_full_device_is_one_clear_line(crash, command, tmp_path):
+    arguments = command("out.csv")
+    arguments[2] = "/dev/full"
+    first = crash.run(*arguments, "--output-format", "csv")
+    assert first["status"] == 1
+    assert "/dev/full cannot be written: the disk is full" in first["err"]
