@@ -21,7 +21,7 @@ from sentiment_batch.registry import Registry
 from sentiment_batch.writers import csv as our_csv
 from sentiment_batch.writers import register_writers
 from sentiment_batch.writers.csv import CsvEncoder
-from tests.writers.helpers import DECIMALS, SCALARS, TEXTS, encode, same, tables, values
+from tests.writers.helpers import DECIMALS, SCALARS, TEXTS, array, encode, same, tables, values
 
 TEXT_COLUMNS = {
     pa.string(): TEXTS,
@@ -167,6 +167,47 @@ def test_a_date_that_has_no_text_is_refused(kind):
     )
     with pytest.raises(OutputError, match=r"'when' holds a date outside the years 1 to 9999.*--columns"):
         encode(CsvEncoder, pa.table({"when": number.cast(kind)}))
+
+
+def test_a_name_that_holds_what_others_take_for_a_delimiter_is_quoted():
+    assert encode(CsvEncoder, pa.table({"a;b": ["c;d"]})) == b'"a;b"\nc;d\n'
+
+
+def test_a_struct_whose_names_repeat_is_refused():
+    kind = pa.struct([("x", pa.int8()), ("x", pa.int8())])
+    with pytest.raises(OutputError, match=r"CSV cannot hold the column 'a': two fields of .* are named 'x'"):
+        CsvEncoder(io.BytesIO(), pa.schema([("a", kind)]), WriteOptions())
+
+
+FORMULAS = ["=1+1", "+1", "-1", "@x", "\t=1", "\r=1"]
+PLAIN_TEXTS = ["'=1", " =1", "a=1", "1-1", "", None, "\n=1", "é=1", "a\n=1"]
+
+
+@pytest.mark.parametrize(
+    "kind", [pa.string(), pa.large_string(), pa.string_view(), pa.dictionary(pa.int8(), pa.string()), pa.json_()]
+)
+def test_formulas_in_text_get_an_apostrophe_if_asked(kind):
+    texts = [*FORMULAS, *PLAIN_TEXTS]
+    column = pa.ExtensionArray.from_storage(kind, pa.array(texts)) if kind == pa.json_() else array(kind, texts)
+    table = pa.table({"=t": column, "n": range(len(texts))})
+    escaped = [row[0] for row in rows_of(encode(CsvEncoder, table, escape_formulas=True))]
+    assert escaped == ["'=t", *(f"'{text}" for text in FORMULAS), *(text or "" for text in PLAIN_TEXTS)]
+    as_it_is = [row[0] for row in rows_of(encode(CsvEncoder, table))]
+    assert as_it_is == ["=t", *FORMULAS, *(text or "" for text in PLAIN_TEXTS)]
+
+
+def test_numbers_are_never_escaped():
+    columns = [[-1], [-1.5], [decimal.Decimal("-1.50")], pa.array([-1], pa.duration("s")), [[-1]]]
+    assert lines(*columns, escape_formulas=True) == lines(*columns) == "-1,-1.5,-1.50,-PT1S,[-1]\n"
+    field = pa.field("meta", pa.string(), metadata={b"sentiment_batch.json": b"1"})
+    table = pa.table([["-5", '"=1"'], [1, 2]], schema=pa.schema([field, ("i", pa.int64())]))
+    assert [row[0] for row in rows_of(encode(CsvEncoder, table, escape_formulas=True))] == ["meta", "-5", '"=1"']
+
+
+def test_an_escaped_text_that_is_not_utf_8_keeps_its_bytes():
+    offsets = pa.array([0, 3], pa.int32()).buffers()[1]
+    broken = pa.Array.from_buffers(pa.string(), 1, [None, offsets, pa.py_buffer(b"=\xff\xc3")])
+    assert encode(CsvEncoder, pa.table({"a": broken}), escape_formulas=True) == b"a\n'=\xff\xc3\n"
 
 
 def test_nested_values_are_json_text():

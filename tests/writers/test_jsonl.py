@@ -207,3 +207,37 @@ def test_repeated_names_are_refused_before_anything_is_written():
 def test_a_type_without_json_is_refused(kind, said):
     with pytest.raises(OutputError, match=rf"JSON lines cannot hold the column 'raw': {said}.*--columns"):
         JsonLinesEncoder(io.BytesIO(), pa.schema([("raw", kind)]), WriteOptions())
+
+
+def test_a_map_in_which_a_key_comes_twice_is_refused():
+    kind = pa.map_(pa.string(), pa.int8())
+    assert lines(pa.array([[("a", 1)], None, [("a", 2), ("b", 3)]], kind)) == (
+        '{"a": {"a": 1}}\n{"a": null}\n{"a": {"a": 2, "b": 3}}\n'
+    )
+    with pytest.raises(OutputError, match=r"column 'a' holds a map in which a key comes twice.*--columns, or write"):
+        lines(pa.array([[("b", 1)], [("a", 1), ("b", 2), ("a", 3)]], kind))
+
+
+@pytest.mark.parametrize("text", [pa.string(), pa.large_string(), pa.string_view()])
+def test_dictionaries_and_run_ends_of_every_text_are_text(text):
+    words = pa.array(["x", "y" * 20], text)
+    dictionary = pa.DictionaryArray.from_arrays(pa.array([1, None, 0], pa.uint32()), words)
+    assert records(lines(dictionary).encode()) == [{"a": "y" * 20}, {"a": None}, {"a": "x"}]
+    runs = pa.RunEndEncodedArray.from_arrays(pa.array([2, 3, 5], pa.int16()), pa.array(["x", None, "y"], text))
+    assert records(lines(runs.slice(1, 3)).encode()) == [{"a": "x"}, {"a": None}, {"a": "y"}]
+
+
+def test_run_ends_within_a_struct_are_refused():
+    kind = pa.struct([("r", pa.run_end_encoded(pa.int32(), pa.int8()))])
+    with pytest.raises(OutputError, match=r"column 'raw': run-ends within struct<.*cannot be taken apart"):
+        JsonLinesEncoder(io.BytesIO(), pa.schema([("raw", kind)]), WriteOptions())
+
+
+def test_the_last_nanoseconds_that_can_be_counted_are_in_utc():
+    day = 86_400 * 10**9
+    last = pa.array([2**63 - 1, 2**63 - day, 2**63 - 1 - day], pa.int64()).cast(pa.timestamp("ns", "Asia/Kolkata"))
+    assert [record["a"] for record in records(lines(last).encode())] == [
+        "2262-04-11T23:47:16.854775807Z",
+        "2262-04-10T23:47:16.854775808Z",
+        "2262-04-11T05:17:16.854775807+05:30",
+    ]

@@ -27,18 +27,25 @@ def refuse(schema: pa.Schema, cannot: Callable[[pa.Field], str | None], format: 
     for field in schema:
         reason = cannot(field)
         if reason:
+            reason = " ".join(reason.split())[:400]  # a type names its fields, whose names may have line breaks
             raise OutputError(
                 f"{format} cannot hold the column {field.name!r}: {reason}. Leave it out with --columns, or write "
                 f"{instead}."
             )
 
 
-def not_text(field: pa.Field) -> str | None:
-    """Why the values of `field` have no exact text, or None."""
+def not_json(field: pa.Field) -> str | None:
+    """Why the values of `field` have no exact form as text or, where they are nested, as JSON; None where they have."""
     for kind in _parts(field.type):
+        where = "" if kind == field.type else f" within {field.type}"
         if pa.types.is_union(kind) or pa.types.is_interval(kind) or _is_binary(kind):
-            where = "" if kind == field.type else f" within {field.type}"
             return f"{kind}{where} has no exact form as text"
+        # pyarrow aborts when it takes run-ends out of structs that are null.
+        if any(pa.types.is_run_end_encoded(inner) for inner in _inner(kind)):
+            return f"run-ends within {kind} cannot be taken apart"
+        # An object whose names repeat reads back without the first of them.
+        if pa.types.is_struct(kind) and (name := repeated_name(kind)) is not None:
+            return f"two fields of {kind}{where} are named {name!r}"
     return None
 
 
@@ -55,9 +62,15 @@ def _parts(kind: pa.DataType) -> Iterator[pa.DataType]:
         yield from _parts(kind.value_type)
     else:
         yield kind
-        if pa.types.is_nested(kind) and not pa.types.is_union(kind):
-            for index in range(kind.num_fields):
-                yield from _parts(kind.field(index).type)
+        for inner in _inner(kind):
+            yield from _parts(inner)
+
+
+def _inner(kind: pa.DataType) -> list[pa.DataType]:
+    """The types directly inside a nested one."""
+    if not pa.types.is_nested(kind) or pa.types.is_union(kind):
+        return []
+    return [kind.field(index).type for index in range(kind.num_fields)]
 
 
 def repeated_name(fields: pa.Schema | pa.StructType) -> str | None:

@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 from functools import reduce
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from sentiment_batch.errors import OutputError
 from sentiment_batch.records import JSON_MARK
 from sentiment_batch.writers.text import TEXT, constant, decoded, is_text, joined, scalar_text
 
@@ -29,7 +31,7 @@ def json_text(column: pa.Array, field: pa.Field) -> pa.Array:
     if is_text(kind):
         text = _marked(column) if marked(field) else _quoted(column)
     elif pa.types.is_map(kind):
-        text = _map_text(column)
+        text = _map_text(column, field.name)
     elif pa.types.is_struct(kind):
         text = _struct_text(column)
     elif pa.types.is_nested(kind):
@@ -107,23 +109,37 @@ def _list_text(column: pa.Array) -> pa.Array:
     return _bracketed(column, json_text(column.flatten(), column.type.value_field), "[]")
 
 
-def _map_text(column: pa.MapArray) -> pa.Array:
+def _map_text(column: pa.MapArray, name: str) -> pa.Array:
     """An object where the keys are text, else a list of [key, value]."""
     kind = column.type
     pairs = column.cast(pa.large_list(pa.struct([kind.key_field, kind.item_field])))
     keys, values = pairs.flatten().flatten()
     key_text, value_text = json_text(keys, kind.key_field), json_text(values, kind.item_field)
     if is_text(decoded(keys).type):
+        _refuse_repeated(pairs, key_text, name)
         return _bracketed(pairs, joined(key_text, ": ", value_text), "{}")
     return _bracketed(pairs, joined("[", key_text, ", ", value_text, "]"), "[]")
 
 
+def _refuse_repeated(pairs: pa.Array, keys: pa.Array, name: str) -> None:
+    """An object in which a name comes twice reads back without the first."""
+    rows = np.repeat(np.arange(len(pairs)), _lengths(pairs).to_numpy())
+    if pa.table({"row": rows, "key": keys}).group_by(["row", "key"]).aggregate([]).num_rows < len(keys):
+        raise OutputError(
+            f"the column {name!r} holds a map in which a key comes twice, for which JSON has no place. Leave it out "
+            "with --columns, or write Parquet or Arrow."
+        )
+
+
 def _bracketed(column: pa.Array, elements: pa.Array, brackets: str) -> pa.Array:
     """One text for each list of `column`, whose elements have the texts `elements`."""
-    lengths = pc.fill_null(pc.list_value_length(column), 0).cast(pa.int64())
-    offsets = pa.concat_arrays([pa.array([0], pa.int64()), pc.cumulative_sum(lengths)])
+    offsets = pa.concat_arrays([pa.array([0], pa.int64()), pc.cumulative_sum(_lengths(column))])
     inner = pc.binary_join(pa.LargeListArray.from_arrays(offsets, elements), constant(", "))
     return _where_valid(column, joined(brackets[0], inner, brackets[1]))
+
+
+def _lengths(column: pa.Array) -> pa.Array:
+    return pc.fill_null(pc.list_value_length(column), 0).cast(pa.int64())
 
 
 def _where_valid(column: pa.Array, text: pa.Array) -> pa.Array:

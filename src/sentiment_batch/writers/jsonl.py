@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, BinaryIO
 import pyarrow as pa
 
 from sentiment_batch.errors import OutputError
-from sentiment_batch.writers.checks import not_text, refuse, repeated_name
+from sentiment_batch.writers.checks import not_json, refuse, repeated_name
 from sentiment_batch.writers.json_text import json_text, object_text
 from sentiment_batch.writers.lines import ROWS_AT_ONCE, write_text
 from sentiment_batch.writers.text import constant
@@ -38,7 +38,7 @@ class JsonLinesEncoder:
             raise OutputError(
                 f"JSON lines cannot hold two columns named {repeated!r}. Rename one, or write CSV, Parquet or Arrow."
             )
-        refuse(schema, _cannot, "JSON lines", "Parquet or Arrow")
+        refuse(schema, not_json, "JSON lines", "Parquet or Arrow")
         self._stream = stream
 
     def write(self, batch: pa.RecordBatch) -> None:
@@ -48,20 +48,6 @@ class JsonLinesEncoder:
 
     def close(self) -> None:
         """Nothing ends JSON lines."""
-
-
-def _cannot(field: pa.Field) -> str | None:
-    return not_text(field) or _repeated_inside(field.type)
-
-
-def _repeated_inside(kind: pa.DataType) -> str | None:
-    """Why a struct within `kind` cannot be an object: two of its fields share a name."""
-    if not pa.types.is_nested(kind):
-        return None
-    if pa.types.is_struct(kind) and (name := repeated_name(kind)) is not None:
-        return f"two fields of {kind} are named {name!r}"
-    reasons = (_repeated_inside(kind.field(index).type) for index in range(kind.num_fields))
-    return next((reason for reason in reasons if reason), None)
 
 
 def _lines(batch: pa.RecordBatch) -> pa.Array:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import io
 from typing import TYPE_CHECKING, BinaryIO
 
@@ -10,6 +11,8 @@ import pyarrow.parquet as pq
 
 from sentiment_batch.errors import first_line
 from sentiment_batch.writers.checks import refuse
+from sentiment_batch.writers.parquet_types import restored, writable
+from sentiment_batch.writers.row_groups import RowGroups
 
 if TYPE_CHECKING:
     from sentiment_batch.records import WriteOptions
@@ -21,6 +24,11 @@ BYTES_PER_GROUP = 64 << 20
 
 class ParquetEncoder:
     """Encodes batches as Parquet; the schema and its metadata are stored beside, so that types come back as they went.
+
+    What the format and pyarrow force: seconds come back as milliseconds and `date64` as `date32`; a dictionary of
+    anything but text or bytes comes back as plain values, one of large text or of views as one of text; what is in a
+    list is called `element`, and in a map `key` and `value`; that a map's keys are sorted may be forgotten, and that a
+    list of a fixed size within a struct is never null.
 
     Small batches are gathered, for row groups of a few rows make a file slow to read and large on disk.
 
@@ -35,36 +43,40 @@ class ParquetEncoder:
 
     def __init__(self, stream: BinaryIO, schema: pa.Schema, options: WriteOptions) -> None:
         refuse(schema, _cannot, "Parquet", "Arrow")
-        self._schema = schema
-        self._writer = pq.ParquetWriter(stream, schema, compression="zstd", write_page_checksum=True, store_schema=True)
-        self._waiting: list[pa.RecordBatch] = []
-        self._rows = 0
-        self._bytes = 0
+        self._schema = writable(schema)
+        self._cast = not self._schema.equals(schema, check_metadata=True)
+        self._writer = _writer(stream, self._schema, restored(schema))
+        self._groups = RowGroups(rows=ROWS_PER_GROUP, size=BYTES_PER_GROUP)
 
     def write(self, batch: pa.RecordBatch) -> None:
         """Take the rows, and write a row group when enough have come."""
-        self._waiting.append(batch)
-        self._rows += batch.num_rows
-        self._bytes += batch.nbytes
-        if self._rows >= ROWS_PER_GROUP or self._bytes >= BYTES_PER_GROUP:
-            self._write_group()
+        for batches in self._groups.add(batch.cast(self._schema) if self._cast else batch):
+            self._write_group(batches)
 
     def close(self) -> None:
         """Write the last row group and the footer."""
-        if self._rows:
-            self._write_group()
+        batches = self._groups.rest()
+        if batches:
+            self._write_group(batches)
         self._writer.close()
 
-    def _write_group(self) -> None:
-        for table in _groups(self._waiting, self._schema):
-            # A group may be a little larger, rather than be followed by one of a few rows.
-            rows = table.num_rows if table.num_rows < 2 * ROWS_PER_GROUP else ROWS_PER_GROUP
-            self._writer.write_table(table, row_group_size=rows)
-        self._waiting, self._rows, self._bytes = [], 0, 0
+    def _write_group(self, batches: list[pa.RecordBatch]) -> None:
+        for table in _tables(batches, self._schema):
+            self._writer.write_table(table.combine_chunks(), row_group_size=table.num_rows)
 
 
-def _groups(batches: list[pa.RecordBatch], schema: pa.Schema) -> list[pa.Table]:
-    """The batches as one row group, or one each where their dictionaries together outgrow the index type."""
+def _writer(stream: BinaryIO, schema: pa.Schema, promised: pa.Schema) -> pq.ParquetWriter:
+    """A writer of columns of `schema`, which come back as those of `promised`."""
+    same = schema.equals(promised)
+    made = pq.ParquetWriter(stream, schema, compression="zstd", write_page_checksum=True, store_schema=same)
+    if not same:  # as store_schema does it, but with another schema than the columns'
+        stored = base64.b64encode(promised.serialize())
+        made.add_key_value_metadata({**(promised.metadata or {}), b"ARROW:schema": stored})
+    return made
+
+
+def _tables(batches: list[pa.RecordBatch], schema: pa.Schema) -> list[pa.Table]:
+    """The batches as one table, or one each where their dictionaries together outgrow the index type."""
     table = pa.Table.from_batches(batches, schema)
     try:
         return [table.unify_dictionaries()]
@@ -76,10 +88,11 @@ def _groups(batches: list[pa.RecordBatch], schema: pa.Schema) -> list[pa.Table]:
 
 def _cannot(field: pa.Field) -> str | None:
     """What pyarrow says when it writes one null of the field's type: it knows best what it cannot do."""
-    nullable = pa.schema([field.with_nullable(True)])
+    schema = writable(pa.schema([field.with_nullable(True)]))
     try:
-        pq.write_table(pa.table([pa.nulls(1, field.type)], schema=nullable), io.BytesIO())
-    except pa.ArrowNotImplementedError as error:
+        with pq.ParquetWriter(io.BytesIO(), schema) as writer:
+            writer.write_table(pa.table([pa.nulls(1, schema.types[0])], schema=schema))
+    except (pa.ArrowNotImplementedError, OSError) as error:  # the latter for a decimal with a negative scale
         return first_line(error).rstrip(".")
     except pa.ArrowInvalid:  # a struct whose fields may not be null says nothing about its type
         return None

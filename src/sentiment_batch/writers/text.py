@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -37,9 +38,11 @@ def decoded(column: pa.Array) -> pa.Array:
     if isinstance(kind, pa.BaseExtensionType):
         return decoded(column.storage)
     if pa.types.is_dictionary(kind):
-        return decoded(column.dictionary.take(column.indices))
+        return decoded(column.dictionary).take(column.indices)  # views first: they cannot be taken from
     if pa.types.is_run_end_encoded(kind):
-        return decoded(pc.run_end_decode(column))
+        # pyarrow's run_end_decode knows few types.
+        places = np.arange(column.offset, column.offset + len(column))
+        return decoded(column.values).take(pa.array(np.searchsorted(column.run_ends.to_numpy(), places, side="right")))
     return column.cast(TEXT) if is_text(kind) else column
 
 
@@ -107,12 +110,13 @@ def _timestamp_text(column: pa.Array) -> pa.Array:
     except pa.ArrowInvalid:  # a zone that this machine does not know; the instant is what counts
         return in_utc
     local = pc.replace_substring_regex(local, r"([+-]\d\d)(\d\d)$", r"\1:\2")
-    # Arrow drops the seconds of an old offset, and a day may pass into the year 10000: UTC is exact for both.
+    # Arrow drops the seconds of an old offset, a day may pass into the year 10000, and near the last nanosecond that 64
+    # bits can count an offset takes it round to the year 1677: UTC is exact for all three.
     day = 86_400 * _TICKS[kind.unit]
     ticks = _ticks(column)
     plain = pc.and_(
         pc.greater_equal(ticks, pa.scalar(_WHOLE_OFFSETS_SINCE * day, pa.int64())),
-        pc.less(pc.divide(ticks, pa.scalar(day, pa.int64())), pa.scalar(_LAST_DAY, pa.int64())),
+        pc.less(ticks, pa.scalar(min(_LAST_DAY * day, 2**63 - day), pa.int64())),
     )
     return pc.if_else(plain, local, in_utc)
 
