@@ -8,7 +8,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from sentiment_batch.errors import InputError
-from sentiment_batch.readers import csv_rows
+from sentiment_batch.readers import csv_rows, text
 from sentiment_batch.readers.csv import CsvReader
 from sentiment_batch.readers.jsonl import JSON_TEXT, JsonLinesReader
 from sentiment_batch.records import Problem, ReadOptions
@@ -99,7 +99,7 @@ def test_bytes_that_do_not_decode_become_replacement_characters(load):
 
 
 @pytest.mark.parametrize(
-    ("encoding", "bad", "text"),
+    ("encoding", "bad", "cell"),
     [
         ("utf-8", b"x\xf0\x9f\x98y", "x\ufffdy"),
         ("utf-8", b"x\xed\xa0\x80y", "x\ufffd\ufffd\ufffdy"),
@@ -113,8 +113,8 @@ def test_bytes_that_do_not_decode_become_replacement_characters(load):
         ("euc_kr", b"x\xff\xffy", "x\ufffd\ufffdy"),
     ],
 )
-def test_every_encoding_marks_what_does_not_decode(load, encoding, bad, text):
-    assert bad.decode(encoding, "replace") == text
+def test_every_encoding_marks_what_does_not_decode(load, encoding, bad, cell):
+    assert bad.decode(encoding, "replace") == cell
     lines = [
         "text,n".encode(encoding),
         "fine,1".encode(encoding),
@@ -122,7 +122,7 @@ def test_every_encoding_marks_what_does_not_decode(load, encoding, bad, text):
         "well,3".encode(encoding),
     ]
     rows, [problem] = load("\n".encode(encoding).join(lines), encoding=encoding)
-    assert rows == [{"text": "fine", "n": "1"}, {"text": text, "n": "2"}, {"text": "well", "n": "3"}]
+    assert rows == [{"text": "fine", "n": "1"}, {"text": cell, "n": "2"}, {"text": "well", "n": "3"}]
     assert (problem.row, problem.original) == (1, lines[2])
     assert problem.reason.endswith(f"in column 'text' is not {encoding}")
 
@@ -202,6 +202,32 @@ def test_bad_quotes_in_a_row_do_not_make_a_batch_too_large(load, tmp_path, monke
     assert (max(sizes), sum(sizes)) == (7, 50)
 
 
+def test_a_record_of_very_many_lines_is_kept_whole(load, monkeypatch):
+    for module in (text, csv_rows):
+        monkeypatch.setattr(module, "CHARACTERS", 40)
+    monkeypatch.setattr(text, "_FOLDED", 3)
+    record = b'"' + b"x\r\n" * 50 + b'"'
+    rows, told = load(b"a,b\n1,2\n3\n" + record + b"\n5,6\n" + record + b",1,2\n")
+    assert len(rows) == 5
+    assert [problem.original for problem in told] == [b"3", record, record + b",1,2"]
+
+
+def test_very_many_blank_lines_make_no_empty_batch(tmp_path, monkeypatch):
+    monkeypatch.setattr(csv_rows, "CHARACTERS", 10)
+    (tmp_path / "a.csv").write_bytes(b"a,b\n" + b"\n" * 100 + b"1,2\n" + b"\n" * 100 + b"3\n")
+    rows, [problem] = marked(CsvReader, tmp_path / "a.csv")
+    assert len(rows) == 2
+    assert problem.where.endswith("line 203")
+
+
+def test_rows_of_very_many_columns_come_in_small_batches(tmp_path, monkeypatch):
+    monkeypatch.setattr(csv_rows, "CELLS", 35)
+    (tmp_path / "a.csv").write_bytes(b",".join([b"x"] * 10) + b"\n" + b"1,2\n" * 20)
+    reader = CsvReader(str(tmp_path / "a.csv"), ReadOptions(on_bad_row=lambda problem: None))
+    assert {batch.num_rows for batch in reader.batches(reader.splits()[0])} == {3, 2}
+    reader.close()
+
+
 def test_each_pass_tells_anew(tmp_path):
     (tmp_path / "a.csv").write_bytes(b"a,b\n1\n")
     told: list[Problem] = []
@@ -259,8 +285,8 @@ def test_a_marked_csv_is_what_its_text_with_replacement_characters_says(tmp_path
     bad = [at for at, row in enumerate(records) if len(row) != 2 or "\ufffd" in "".join(row)]
     assert [problem.row for problem in told] == bad
     for problem in told:
-        text = problem.original.decode("utf-8", "replace")
-        assert list(csv.reader(io.StringIO(text, newline=""), strict=True)) == [records[problem.row]]
+        record = problem.original.decode("utf-8", "replace")
+        assert list(csv.reader(io.StringIO(record, newline=""), strict=True)) == [records[problem.row]]
 
 
 @given(CSV_BYTES)
@@ -273,9 +299,9 @@ def test_marking_changes_nothing_in_a_file_without_bad_rows(tmp_path_factory, da
 
 
 @given(st.text("ab,é日😀\n", min_size=1, max_size=30), st.integers(0, 70), st.sampled_from([1, 0x80, 0xD8, 0xFF]))
-def test_a_flipped_byte_of_utf_16_loses_no_row_before_it(tmp_path_factory, text, at, flip):
+def test_a_flipped_byte_of_utf_16_loses_no_row_before_it(tmp_path_factory, body, at, flip):
     path = tmp_path_factory.getbasetemp() / "flipped.csv"
-    data = bytearray(("p,q\n1,2\n" + text).encode("utf-16"))
+    data = bytearray(("p,q\n1,2\n" + body).encode("utf-16"))
     at = min(18 + at, len(data) - 1)
     data[at] ^= flip
     path.write_bytes(data)

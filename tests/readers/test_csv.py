@@ -93,6 +93,12 @@ def test_columns_get_names_of_their_own(load, said):
     assert "'text' to 'text_3', '' to 'column_5'" in message
 
 
+def test_thousands_of_equal_names_are_told_apart_and_mentioned_in_short(load, said):
+    names = list(load(",".join(["text"] * 5_000) + "\n"))
+    assert names == ["text", *(f"text_{number}" for number in range(2, 5_001))]
+    assert any(message.endswith("'text' to 'text_13' and 4,987 more") for message in said())
+
+
 def test_distinct_names_are_not_mentioned(load, said):
     assert list(load("Text,text,TEXT\n1,2,3\n")) == ["Text", "text", "TEXT"]
     assert said() == []

@@ -79,9 +79,7 @@ class CsvRows:
     def __iter__(self) -> Iterator[Chunk]:
         more = True
         while more:
-            self._lines.characters = 0
-            if self._lines.kept is not None:
-                self._lines.kept.clear()
+            self._lines.restart()
             chunk = Chunk(first=self._reader.line_num + 1)
             more = self._fill(chunk)
             if chunk.rows:

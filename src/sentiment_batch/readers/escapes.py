@@ -26,8 +26,20 @@ def _escape(error: UnicodeError) -> tuple[str, int]:
     """One escape for each byte; the first is of another kind, so that one error can be told from two in a row."""
     if not isinstance(error, UnicodeDecodeError):
         raise error
-    first, *others = error.object[error.start : error.end]
-    return chr(_FIRST + first) + "".join(chr(_NEXT + byte) for byte in others), error.end
+    data, start, end = error.object, error.start, error.end
+    first, *others = data[start:end]
+    if not others and (run := _run(data, start)) > end:
+        return chr(_FIRST + first) * (run - start), run
+    return chr(_FIRST + first) + "".join(chr(_NEXT + byte) for byte in others), end
+
+
+def _run(data: bytes, start: int) -> int:
+    """The end of a run of one byte, of which the first is an error by itself, as far as all the others must be too.
+
+    A byte's fate hangs on three more at most. This spares a call for each of millions of equal bytes.
+    """
+    byte = data[start : start + 1]
+    return len(data) - len(data[start:].lstrip(byte)) - 3 if data.startswith(byte * 64, start) else start
 
 
 def decoded(lines: Sequence[str]) -> bool:
@@ -72,6 +84,6 @@ def original(text: str, encoding: str) -> bytes:
     """
     stretches = _STRETCHES.split(text)
     return b"".join(
-        bytes(ord(escape) & 0xFF for escape in stretch) if number % 2 else stretch.encode(encoding, "replace")
+        stretch.encode("utf-16-le", "surrogatepass")[::2] if number % 2 else stretch.encode(encoding, "replace")
         for number, stretch in enumerate(stretches)
     )

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 _BLANKS = " \t\r\n"
 _SKIP = re.compile(r"[ \t\r\n]*").match
-_STRING = re.compile(r'"(?:[^"\\]|\\.)*"([ \t\r\n]*:)?')
+_STRING = re.compile(r'"(?>[^"\\]+|\\.)*+"([ \t\r\n]*:)?')  # possessive: a long one must not fill the memory
 _TYPES = {list: "a list", str: "a string", bool: "true or false", int: "a number", type(None): "null"}
 
 

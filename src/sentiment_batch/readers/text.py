@@ -26,6 +26,8 @@ CHARACTERS = 1 << 25
 LONGEST = (1 << 29) - CHARACTERS - 1
 """Most characters of one row. A character takes four bytes at most, so with this a batch that was nearly full before
 stays below the 2^31 bytes that a column of `pyarrow.string()` can hold."""
+_FOLDED = 1 << 16
+"""Lines that are put together."""
 _FEW_LINES = 20
 """In a shorter sample half of the lines may be bad rows."""
 
@@ -46,7 +48,8 @@ class Lines:
         self.characters = 0
         """Characters read since somebody last set this to 0."""
         self.kept = kept
-        """The lines since somebody last cleared this."""
+        """The lines since the last `restart`; many short ones that are more than makes a batch are put together."""
+        self._solid = 0
         self._stream = stream
         self._name = name
 
@@ -58,7 +61,26 @@ class Lines:
             self.characters += len(line)
             if kept is not None:
                 kept.append(line)
+                if self.characters > CHARACTERS:
+                    self._fold(kept)
             yield line
+
+    def restart(self) -> None:
+        """Count, and keep, from here on."""
+        self.characters = 0
+        self._solid = 0
+        if self.kept is not None:
+            self.kept.clear()
+
+    def _fold(self, kept: list[str]) -> None:
+        """Put lines together: a batch ends with the row that makes it full, so all from here on are that row's.
+
+        A quote that never closes makes one row of the rest of a file, and a line takes ten times its text to keep.
+        """
+        self._solid = self._solid or len(kept)
+        if len(kept) - self._solid > _FOLDED:
+            kept[self._solid :] = ["".join(kept[self._solid :])]
+            self._solid += 1
 
 
 class TextFile:

@@ -24,7 +24,7 @@ _SPREAD = Kind(
 )
 _TEXT = Kind(name="csv", what="text, such as CSV", cure="give --input-format csv")
 
-_OBJECT = re.compile(r'\{\s*"(?:[^"\\]|\\.)*"\s*:')
+_OBJECT = re.compile(r'\{\s*"(?>[^"\\]+|\\.)*+"\s*:')
 _OBJECTS = re.compile(r"\[\s*\{")
 _BLANKS = " \t\r\n\ufeff"
 _CONTROLS = frozenset(range(0x20)) - frozenset(b"\t\n\f\r\x1a")
