@@ -8,12 +8,14 @@ PLUGINS := $(wildcard plugins/*)
 PLUGIN_SOURCES := $(shell find plugins -name '*.py' -path '*/src/*' -o -name pyproject.toml -path 'plugins/*')
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --constraint constraints.txt
 
-.PHONY: help demo test lint gpu bench clean
+.PHONY: help demo test lint coverage stress gpu bench clean
 
 help:
 	@echo "make demo   train on the sample reviews, score the sample table, show the result"
 	@echo "make test   lint, types and all tests, as CI runs them"
 	@echo "make lint   lint and types only"
+	@echo "make coverage  the tests again, with the share of lines of src that they run; fails below 95 %"
+	@echo "make stress    an hour of kills, full disks, damaged and monstrous files; logs in tests/stress (DATA=folder of suites)"
 	@echo "make gpu    every test and benchmark that needs a CUDA device; results in OUT, by default .gpu-results"
 	@echo "make bench  compare scoring with a stock pipeline on this machine, and with itself, one technique off at a time"
 	@echo "make clean  remove everything that these made"
@@ -44,6 +46,15 @@ lint: $(VENV)/.development
 
 test: lint
 	$(BIN)/python -m pytest tests plugins
+
+coverage: $(VENV)/.development
+	$(BIN)/python -m pytest tests plugins --cov=sentiment_batch --cov-report=term-missing:skip-covered --cov-fail-under=95
+
+stress: $(VENV)/.development
+	$(BIN)/python -m tests.stress.score_kills --kills 200 --log tests/stress/score_kills.log
+	$(BIN)/python -m tests.stress.train_kills --kills 50 --log tests/stress/train_kills.log
+	$(BIN)/python -m tests.stress.monsters --log tests/stress/monsters.log
+	$(if $(DATA),$(BIN)/python -m tests.stress.corpora --data $(DATA) --log tests/stress/corpora.log,@echo "the foreign corpora are left out: name their folder with DATA=")
 
 gpu: $(VENV)/.development
 	PYTHON=$(BIN)/python bash benchmarks/gpu.sh $(OUT)

@@ -171,7 +171,7 @@ class Runner:
         self._folder = tempfile.TemporaryDirectory(prefix="crash-")
         kept = {name: value for name, value in os.environ.items() if not name.startswith("SENTIMENT_BATCH_")}
         self._server = subprocess.Popen(
-            [sys.executable, "-W", "error::ResourceWarning", "-m", "tests.crash"],
+            [sys.executable, "-m", "tests.crash"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
