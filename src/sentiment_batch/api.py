@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from sentiment_batch.metrics import Metrics
     from sentiment_batch.readers.base import Reader
     from sentiment_batch.scoring.scorer import Scorer
-    from sentiment_batch.training.run import Trained
+    from sentiment_batch.training.outcome import Trained
 
 _kept: dict[tuple[Any, ...], Scorer] = {}
 """The model of the last `score(...)`: one entry, by the state of its folder and the settings."""
@@ -58,6 +58,8 @@ def train(
     test: Any = None,
     stars: str | None = None,
     overwrite: bool = False,
+    resume: bool = False,
+    restart: bool = False,
     quiet: bool = False,
     **settings: Any,
 ) -> Trained:
@@ -73,6 +75,8 @@ def train(
         test: a frame or path to measure the final model on.
         stars: where negative ends and positive begins, such as `2,4`.
         overwrite: replace a model at `output`.
+        resume: go on with the interrupted run of this `output`, to the same weights as if it had not been.
+        restart: delete that run, and start over.
         quiet: show no progress bar.
         settings: the fields of `TrainSettings`, such as `base="minilm"` or `epochs=2`.
 
@@ -82,10 +86,11 @@ def train(
     Raises:
         InputError: the reviews cannot be read, or there is nothing to learn from.
         ModelError: the base cannot be used.
-        OutputError: something is at `output`, or it cannot be written.
+        OutputError: something is at `output`, it cannot be written, or an interrupted run is in the way.
         UsageError: a setting is out of range.
     """
     from sentiment_batch.settings import TrainSettings
+    from sentiment_batch.training.checkpoint import Checkpoint
     from sentiment_batch.training.run import train_labelled
 
     try:
@@ -97,6 +102,7 @@ def train(
     def read(source: Any, group: str | None = None) -> Labelled:
         return labelled(source, text_column, label_column=label_column, group_column=group)
 
+    Checkpoint(output, overwrite=overwrite, resume=resume, restart=restart).close()  # before a long table is read
     sources = list(reviews) if isinstance(reviews, (list, tuple)) else [reviews]
     if not sources:
         raise InputError("there are no reviews to train on. Give a frame, a path, or a list of paths.")
@@ -108,6 +114,8 @@ def train(
         test=None if test is None else read(test),
         stars=stars,
         overwrite=overwrite,
+        resume=resume,
+        restart=restart,
         quiet=quiet,
     )
 

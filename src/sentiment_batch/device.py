@@ -98,6 +98,8 @@ def repeatable(seed: int, device: str) -> Iterator[None]:
     guard: Any = torch.utils.deterministic
     fills = guard.fill_uninitialized_memory
     devices = [torch.device(device)] if device.startswith("cuda") else []
+    # Its first call imports much of torch. Outside of the block: after a Ctrl-C in there a second call fails as a bug.
+    torch.use_deterministic_algorithms(True)
     try:
         with torch.random.fork_rng(devices=devices):
             random.seed(seed)
@@ -106,7 +108,6 @@ def repeatable(seed: int, device: str) -> Iterator[None]:
             for one in devices:
                 with torch.cuda.device(one):  # cuda.manual_seed seeds the current device, which may be another
                     torch.cuda.manual_seed(seed)
-            torch.use_deterministic_algorithms(True)
             # A guard for programs that read memory they never wrote; it costs a write of every new tensor
             guard.fill_uninitialized_memory = False
             yield

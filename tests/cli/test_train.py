@@ -56,6 +56,38 @@ def test_an_existing_model_is_replaced_only_if_asked(train, reviews_csv, tmp_pat
     assert (tmp_path / "model" / "mine").read_text() == "precious"
 
 
+def test_an_interrupted_run_is_refused_resumed_and_restarted(train, reviews_csv, tmp_path, monkeypatch):
+    from sentiment_batch.training import run
+
+    def interrupted(*arguments):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(run, "validate", interrupted)  # after the last step
+        result = train(reviews_csv)
+    assert result.exit_code == 130
+    assert "the same command with --resume goes on from step 7 of 7" in result.stderr
+    assert "the best state so far is kept in" in result.stderr
+    failed(train(reviews_csv), "was interrupted at step 7 of 7", "--resume", "--restart")
+    failed(train(reviews_csv, "--resume", "--restart"), "--resume", "--restart", code=2)
+    failed(train(reviews_csv, "--resume", "--seed", "1"), "--seed was 42 and is now 1", "--restart")
+    resumed = train(reviews_csv, "--resume", "--json")
+    assert resumed.exit_code == 0, resumed.stderr
+    assert "going on from step 7 of 7" in resumed.stderr
+    again = train(reviews_csv, "--resume", "--json")
+    assert "finished already" in again.stderr
+    assert json.loads(again.stdout) == json.loads(resumed.stdout)
+    (tmp_path / "model.training" / "best").mkdir(parents=True)
+    assert train(reviews_csv, "--restart", "--overwrite", "--quiet").exit_code == 0
+    assert not (tmp_path / "model.training").exists()
+
+
+def test_a_run_with_nothing_to_resume_says_so_and_starts(train, reviews_csv):
+    result = train(reviews_csv, "--resume")
+    assert result.exit_code == 0
+    assert "there is no state to resume from, so training starts from the beginning" in result.stderr
+
+
 @pytest.mark.parametrize(
     ("arguments", "code", "part"),
     [

@@ -6,8 +6,11 @@ import pytest
 from sentiment_batch.inputs import Labelled
 from sentiment_batch.settings import TrainSettings
 from sentiment_batch.tokenise import TextPolicy, Tokeniser
+from sentiment_batch.training import loop, state
 from sentiment_batch.training.data import Texts
+from sentiment_batch.training.run import train_labelled
 from tests.conftest import BAD, GOOD, WORDS
+from tests.training.outcomes import result
 
 
 @pytest.fixture
@@ -76,3 +79,53 @@ def learner(tiny_base) -> Callable[..., tuple]:
         return classifier, texts
 
     return make
+
+
+@pytest.fixture
+def often(monkeypatch):
+    """A state is saved at every step."""
+    monkeypatch.setattr(state, "SECONDS_BETWEEN", 0.0)
+    monkeypatch.setattr(state, "MOST_SHARE", 1e9)
+
+
+@pytest.fixture
+def train(tmp_path, settings, reviews):
+    """Trains into the test's folder."""
+
+    def train(output="model", rows=None, *, val=None, test=None, stars=None, **chosen):
+        how = {name: chosen.pop(name) for name in ("overwrite", "resume", "restart") if name in chosen}
+        small = {"epochs": 3, "batch_size": 18, "patience": None} | chosen
+        rows = rows or reviews()
+        return train_labelled(
+            [rows], tmp_path / output, settings(**small), val=val, test=test, stars=stars, quiet=True, **how
+        )
+
+    return train
+
+
+@pytest.fixture
+def whole(train, tmp_path):
+    """What the run that nobody interrupts leaves: the sum of its weights, and its history."""
+    return result(train("whole"))
+
+
+@pytest.fixture
+def interrupted(train, monkeypatch):
+    """Trains, and is interrupted in the middle of the step after so many."""
+
+    def interrupted(steps: int, output="model", end=KeyboardInterrupt, **chosen):
+        move, done = loop.move, 0
+
+        def until(*arguments):
+            nonlocal done
+            if done == steps:
+                raise end
+            done += 1
+            return move(*arguments)
+
+        with monkeypatch.context() as patch:
+            patch.setattr(loop, "move", until)
+            with pytest.raises(end):
+                train(output, **chosen)
+
+    return interrupted

@@ -1,5 +1,6 @@
 import errno
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -35,6 +36,21 @@ def content(folder: Path) -> dict[str, str]:
 
 
 @pytest.fixture
+def begun():
+    """Makes a checkpoint that may be saved to; all are closed at the end, as their locks are."""
+    made = []
+
+    def begun(output: Path, *, overwrite: bool = False, resume: bool = False, restart: bool = False) -> Checkpoint:
+        made.append(Checkpoint(output, overwrite=overwrite, resume=resume, restart=restart))
+        made[-1].begin({})
+        return made[-1]
+
+    yield begun
+    for checkpoint in made:
+        checkpoint.close()
+
+
+@pytest.fixture
 def model(tmp_path) -> Path:
     """A model that is there already."""
     folder = tmp_path / "model"
@@ -43,8 +59,8 @@ def model(tmp_path) -> Path:
     return folder
 
 
-def test_the_best_state_becomes_the_model_and_nothing_else_remains(tmp_path):
-    checkpoint = Checkpoint(tmp_path / "deep" / "model", overwrite=False)
+def test_the_best_state_becomes_the_model_and_nothing_else_remains(begun, tmp_path):
+    checkpoint = begun(tmp_path / "deep" / "model")
     checkpoint.save(fill("first"), META, HISTORY)
     checkpoint.save(fill("second"), META, HISTORY)
     assert content(checkpoint.best)["model.safetensors"] == "second"
@@ -54,8 +70,8 @@ def test_the_best_state_becomes_the_model_and_nothing_else_remains(tmp_path):
     assert list(checkpoint.output.parent.iterdir()) == [checkpoint.output]
 
 
-def test_a_model_is_described_beside_its_weights(tmp_path):
-    checkpoint = Checkpoint(tmp_path / "model", overwrite=False)
+def test_a_model_is_described_beside_its_weights(begun, tmp_path):
+    checkpoint = begun(tmp_path / "model")
     checkpoint.save(fill("x"), META, HISTORY)
     checkpoint.describe(META, HISTORY)
     assert json.loads((checkpoint.best / "sentiment_batch.json").read_text()) == META
@@ -63,15 +79,15 @@ def test_a_model_is_described_beside_its_weights(tmp_path):
     assert (checkpoint.best / "training_log.csv").read_text() == "epoch,best\n1,True\n"
 
 
-def test_a_model_is_never_replaced_without_overwrite(model):
+def test_a_model_is_never_replaced_without_overwrite(begun, model):
     with pytest.raises(OutputError, match="--overwrite"):
-        Checkpoint(model, overwrite=False)
+        begun(model)
     assert content(model)["model.safetensors"] == "old"
     assert list(model.parent.iterdir()) == [model]
 
 
-def test_with_overwrite_the_old_model_stays_until_the_new_one_is_published(model):
-    checkpoint = Checkpoint(model, overwrite=True)
+def test_with_overwrite_the_old_model_stays_until_the_new_one_is_published(begun, model):
+    checkpoint = begun(model, overwrite=True)
     (model / "only in the old one").write_text("")
     checkpoint.save(fill("new"), META, HISTORY)
     assert content(model)["model.safetensors"] == "old"
@@ -81,36 +97,36 @@ def test_with_overwrite_the_old_model_stays_until_the_new_one_is_published(model
 
 
 @pytest.mark.parametrize("files", [["thesis.tex"], ["config.json", "index.js"], ["model.safetensors"]])
-def test_a_folder_that_is_no_model_is_not_replaced_even_with_overwrite(tmp_path, files):
+def test_a_folder_that_is_no_model_is_not_replaced_even_with_overwrite(begun, tmp_path, files):
     folder = tmp_path / "work"
     folder.mkdir()
     for name in files:
         (folder / name).write_text("precious")
     with pytest.raises(OutputError, match="other things than a model"):
-        Checkpoint(folder, overwrite=True)
+        begun(folder, overwrite=True)
     assert content(folder) == dict.fromkeys(files, "precious")
 
 
-def test_a_file_is_not_replaced_and_an_empty_folder_may_be_filled(tmp_path):
+def test_a_file_is_not_replaced_and_an_empty_folder_may_be_filled(begun, tmp_path):
     (tmp_path / "file").write_text("precious")
     for overwrite in (False, True):
         with pytest.raises(OutputError, match="is a file"):
             check_replaceable(tmp_path / "file", overwrite)
     (tmp_path / "empty").mkdir()
-    checkpoint = Checkpoint(tmp_path / "empty", overwrite=False)
+    checkpoint = begun(tmp_path / "empty")
     checkpoint.save(fill("x"), META, HISTORY)
     assert content(checkpoint.publish())["model.safetensors"] == "x"
 
 
 @pytest.mark.parametrize("overwrite", [False, True])
-def test_the_current_folder_cannot_be_a_model(tmp_path, monkeypatch, overwrite):
+def test_the_current_folder_cannot_be_a_model(begun, tmp_path, monkeypatch, overwrite):
     monkeypatch.chdir(tmp_path)
     with pytest.raises(OutputError, match="--output"):
-        Checkpoint(".", overwrite=overwrite)
+        begun(".", overwrite=overwrite)
 
 
-def test_what_came_to_the_output_while_training_is_not_replaced_and_the_new_model_is_kept(tmp_path):
-    checkpoint = Checkpoint(tmp_path / "model", overwrite=False)
+def test_what_came_to_the_output_while_training_is_not_replaced_and_the_new_model_is_kept(begun, tmp_path):
+    checkpoint = begun(tmp_path / "model")
     checkpoint.save(fill("mine"), META, HISTORY)
     (tmp_path / "model").mkdir()
     fill("theirs")(tmp_path / "model")
@@ -120,15 +136,85 @@ def test_what_came_to_the_output_while_training_is_not_replaced_and_the_new_mode
     assert content(checkpoint.best)["model.safetensors"] == "mine"
 
 
-def test_what_a_killed_run_left_is_cleared_away_but_nothing_of_others(tmp_path):
-    killed = Checkpoint(tmp_path / "model", overwrite=False)
+def test_what_a_killed_run_left_is_cleared_away_but_nothing_of_others(begun, tmp_path):
+    killed = begun(tmp_path / "model")
     killed.save(fill("killed"), META, HISTORY)
-    again = Checkpoint(tmp_path / "model", overwrite=False)
-    assert not again.best.exists()
+    killed.close()
+    for name in ("new", "state-7.safetensors", ".state.json.12.part"):
+        (killed.work / name).mkdir() if name == "new" else (killed.work / name).touch()
+    again = begun(tmp_path / "model", restart=True)
+    assert [path.name for path in again.work.iterdir()] == ["lock"]
     (again.work / "notes.txt").write_text("precious")
-    with pytest.raises(OutputError, match="holds other things"):
-        Checkpoint(tmp_path / "model", overwrite=False)
+    again.close()
+    for choice in ({}, {"restart": True}, {"resume": True}):
+        with pytest.raises(OutputError, match="holds other things"):
+            begun(tmp_path / "model", **choice)
     assert (again.work / "notes.txt").read_text() == "precious"
+
+
+def test_a_best_model_without_a_state_is_refused_and_with_resume_stays_until_there_is_another(begun, tmp_path):
+    killed = begun(tmp_path / "model")
+    killed.save(fill("killed"), META, HISTORY)
+    killed.close()
+    with pytest.raises(
+        OutputError, match=r"before its first state was saved\. Go on with it by --resume, or .*--restart"
+    ):
+        begun(tmp_path / "model")
+    again = begun(tmp_path / "model", resume=True)
+    assert content(again.best)["model.safetensors"] == "killed"
+    again.save(fill("again"), META, HISTORY)
+    assert content(again.best)["model.safetensors"] == "again"
+
+
+@pytest.mark.parametrize("renamed", [True, False], ids=["both renames done", "killed between them"])
+def test_the_state_decides_which_best_model_a_resumed_run_has(begun, tmp_path, renamed):
+    killed = begun(tmp_path / "model")
+    killed.save(fill("first"), META, HISTORY)
+    killed.save_state({"step": 1, "steps": 3, "fingerprint": {}}, {})
+    assert not killed.old.exists()
+    killed.save(fill("second"), META, HISTORY)
+    if not renamed:
+        killed.best.rename(killed.work / "new")
+    killed.close()
+    again = begun(tmp_path / "model", resume=True)
+    assert content(again.best)["model.safetensors"] == "first"
+    assert not again.old.exists()
+    assert not (again.work / "new").exists()
+    again.save(fill("second"), META, HISTORY)
+    again.save_state({"step": 2, "steps": 3, "fingerprint": {}}, {})
+    assert not again.old.exists(), "it is kept no longer than it may be needed"
+    again.close()
+    assert content(begun(tmp_path / "model", resume=True).best)["model.safetensors"] == "second"
+
+
+def test_leftovers_that_are_worth_nothing_are_cleared_away_unasked(begun, tmp_path):
+    work = tmp_path / "model.training"
+    for name in ("new", "replaced"):
+        (work / name).mkdir(parents=True)
+    for name in ("lock", "state-7.safetensors", ".state.json.12.part"):
+        (work / name).write_text("{")
+    (tmp_path / "model").mkdir()
+    begun(tmp_path / "model")
+    assert [path.name for path in work.iterdir()] == ["lock"]
+
+
+def test_a_model_that_was_put_aside_when_the_run_was_killed_comes_back(begun, tmp_path):
+    (tmp_path / "model.training" / "replaced").mkdir(parents=True)
+    fill("old")(tmp_path / "model.training" / "replaced")
+    with pytest.raises(OutputError, match="--overwrite"):
+        begun(tmp_path / "model")
+    assert content(tmp_path / "model")["model.safetensors"] == "old"
+    assert not (tmp_path / "model.training").exists()
+
+
+@pytest.mark.parametrize("choice", [{}, {"resume": True}, {"restart": True}])
+def test_two_runs_on_one_output_do_not_meet(begun, tmp_path, choice):
+    first = begun(tmp_path / "model")
+    with pytest.raises(OutputError, match=rf"model is being written by process {os.getpid()} on .*Wait for it"):
+        begun(tmp_path / "model", **choice)
+    first.save(fill("first"), META, HISTORY)
+    first.publish()
+    begun(tmp_path / "model", overwrite=True)
 
 
 class Stop(Exception):
@@ -136,8 +222,8 @@ class Stop(Exception):
 
 
 @pytest.mark.parametrize("error", [OSError(errno.ENOSPC, "No space left on device"), Stop(), KeyboardInterrupt()])
-def test_an_error_while_saving_leaves_the_earlier_best(tmp_path, error):
-    checkpoint = Checkpoint(tmp_path / "model", overwrite=False)
+def test_an_error_while_saving_leaves_the_earlier_best(begun, tmp_path, error):
+    checkpoint = begun(tmp_path / "model")
     checkpoint.save(fill("earlier"), META, HISTORY)
 
     def fail(folder: Path) -> None:
@@ -146,19 +232,19 @@ def test_an_error_while_saving_leaves_the_earlier_best(tmp_path, error):
 
     with pytest.raises((OutputError, Stop, KeyboardInterrupt)):
         checkpoint.save(fail, META, HISTORY)
-    checkpoint.discard()
+    checkpoint.close()
     assert content(checkpoint.best) == {"config.json": "{}", "model.safetensors": "earlier"}
 
 
 @pytest.mark.parametrize("overwrite", [False, True])
-def test_an_error_at_any_rename_leaves_a_whole_best_and_the_old_model(tmp_path, monkeypatch, overwrite):
+def test_an_error_at_any_rename_leaves_a_whole_best_and_the_old_model(begun, tmp_path, monkeypatch, overwrite):
     output = tmp_path / "model"
     if overwrite:
         output.mkdir()
         fill("old")(output)
     rename, failures = Path.rename, 0
     for nth in range(1, 8):
-        checkpoint = Checkpoint(output, overwrite=overwrite)
+        checkpoint = begun(output, overwrite=overwrite, restart=True)
         checkpoint.save(fill("first"), META, HISTORY)
         calls = 0
 
@@ -178,65 +264,65 @@ def test_an_error_at_any_rename_leaves_a_whole_best_and_the_old_model(tmp_path, 
                 failures += 1
             else:
                 break
-        checkpoint.discard()
+        checkpoint.close()
         assert content(checkpoint.best)["model.safetensors"] in {"first", "second"}
         assert not overwrite or content(output)["model.safetensors"] == "old"
     assert failures == 3 + overwrite
     assert content(output)["model.safetensors"] == "second"
 
 
-def test_a_full_disk_is_an_output_error_that_names_the_folder_and_the_cure(tmp_path):
+def test_a_full_disk_is_an_output_error_that_names_the_folder_and_the_cure(begun, tmp_path):
     def full(folder: Path) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    checkpoint = Checkpoint(tmp_path / "model", overwrite=False)
+    checkpoint = begun(tmp_path / "model")
     with pytest.raises(OutputError, match=r"model\.training cannot be written: No space left on device\. Make room"):
         checkpoint.save(full, META, HISTORY)
 
 
-def test_a_full_disk_is_also_known_in_the_wording_of_safetensors(tmp_path):
+def test_a_full_disk_is_also_known_in_the_wording_of_safetensors(begun, tmp_path):
     from safetensors import SafetensorError
 
     def full(folder: Path) -> None:
         raise SafetensorError("Error while serializing: I/O error: No space left on device (os error 28)")
 
-    checkpoint = Checkpoint(tmp_path / "model", overwrite=False)
+    checkpoint = begun(tmp_path / "model")
     with pytest.raises(OutputError, match="No space left on device"):
         checkpoint.save(full, META, HISTORY)
 
 
-def test_a_place_that_cannot_be_written_is_an_output_error(tmp_path):
+def test_a_place_that_cannot_be_written_is_an_output_error(begun, tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(OutputError, match="cannot be written"):
-        Checkpoint(tmp_path / "file" / "model", overwrite=False)
+        begun(tmp_path / "file" / "model")
 
 
-def test_discarding_removes_the_work_folder_only_if_no_state_was_saved(tmp_path):
-    checkpoint = Checkpoint(tmp_path / "model", overwrite=False)
-    checkpoint.discard()
+def test_discarding_removes_the_work_folder_only_if_no_state_was_saved(begun, tmp_path):
+    checkpoint = begun(tmp_path / "model")
+    checkpoint.close()
     assert not checkpoint.work.exists()
-    checkpoint = Checkpoint(tmp_path / "model", overwrite=False)
+    checkpoint = begun(tmp_path / "model")
     checkpoint.save(fill("x"), META, HISTORY)
-    checkpoint.discard()
+    checkpoint.close()
     assert checkpoint.best.exists()
 
 
 @pytest.mark.parametrize("there", ["nothing", "an empty folder", "a model"])
-def test_a_link_stays_and_what_it_points_to_becomes_the_model(tmp_path, there):
+def test_a_link_stays_and_what_it_points_to_becomes_the_model(begun, tmp_path, there):
     (tmp_path / "link").symlink_to(tmp_path / "disk")
     if there != "nothing":
         (tmp_path / "disk").mkdir()
     if there == "a model":
         fill("old")(tmp_path / "disk")
-    checkpoint = Checkpoint(tmp_path / "link", overwrite=True)
+    checkpoint = begun(tmp_path / "link", overwrite=True)
     checkpoint.save(fill("new"), META, HISTORY)
     checkpoint.publish()
     assert (tmp_path / "link").is_symlink()
     assert content(tmp_path / "disk")["model.safetensors"] == "new"
 
 
-def test_overwriting_is_not_offered_for_what_is_no_model(tmp_path):
+def test_overwriting_is_not_offered_for_what_is_no_model(begun, tmp_path):
     (tmp_path / "notes").mkdir()
     (tmp_path / "notes" / "notes.txt").write_text("precious")
     with pytest.raises(OutputError, match=r"holds other things.*Name another --output\.$"):
-        Checkpoint(tmp_path / "notes", overwrite=False)
+        begun(tmp_path / "notes")

@@ -39,7 +39,7 @@ def train(tmp_path, settings):
     """Trains in a new folder; gives what `train_labelled` gives."""
     count = 0
 
-    def train(reviews, *, output=None, val=None, test=None, stars=None, overwrite=False, **chosen):
+    def train(reviews, *, output=None, val=None, test=None, stars=None, overwrite=False, restart=False, **chosen):
         nonlocal count
         count += 1
         return train_labelled(
@@ -50,6 +50,7 @@ def train(tmp_path, settings):
             test=test,
             stars=stars,
             overwrite=overwrite,
+            restart=restart,
             quiet=True,
         )
 
@@ -128,6 +129,21 @@ def test_the_order_of_rows_and_their_division_into_files_do_not_matter_for_the_w
     assert len({weights_of(one.path) for one in models}) == 1
 
 
+def test_an_interruption_while_kernels_are_chosen_is_no_bug(train, reviews, monkeypatch):
+    """As torch has it: the first call imports half of torch, and when that is interrupted a second call fails."""
+
+    def half_imported(*arguments, **options):
+        raise AttributeError("partially initialized module")
+
+    def interrupted(*arguments, **options):
+        monkeypatch.setattr(torch, "use_deterministic_algorithms", half_imported)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(torch, "use_deterministic_algorithms", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        train(reviews())
+
+
 # The best state is what remains
 
 
@@ -161,7 +177,9 @@ def test_a_run_that_is_interrupted_leaves_its_best_state_ready_to_score(train, r
     assert probabilities(best, ["a good film"]).shape == (1, 2)
     assert meta_of(best)["best"]["step"] == 7
     monkeypatch.undo()
-    train(reviews(), output=tmp_path / "model")
+    with pytest.raises(OutputError, match="--restart"):
+        train(reviews(), output=tmp_path / "model")
+    train(reviews(), output=tmp_path / "model", restart=True)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["model"]
 
 

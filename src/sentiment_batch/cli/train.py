@@ -57,6 +57,8 @@ DEFAULTS = TrainSettings()
 @click.option("--limit", type=int, metavar="N", help="Train on a random sample of N rows.")
 @options.reading
 @click.option("--overwrite", is_flag=True, help="Replace the model at --output.")
+@click.option("--resume", is_flag=True, help="Go on with the interrupted run of this --output.")
+@click.option("--restart", is_flag=True, help="Delete the interrupted run of this --output, and start over.")
 @options.talking
 def train(
     reviews: tuple[str, ...],
@@ -73,6 +75,8 @@ def train(
     delimiter: str | None,
     no_quotes: bool,
     overwrite: bool,
+    resume: bool,
+    restart: bool,
     quiet: bool,
     verbose: bool,
     as_json: bool,
@@ -81,20 +85,22 @@ def train(
     """Train a sentiment classifier on labelled REVIEWS: CSV, Parquet and whatever `formats` lists.
 
     The state with the lowest validation loss is saved as soon as it is reached, and is what remains. Labels may be
-    words, 0/1, true/false or stars; how they were read is printed and stored.
+    words, 0/1, true/false or stars; how they were read is printed and stored. A run that was interrupted goes on with
+    --resume, to the same weights as if it had not been.
     """
     options.show_messages(quiet, verbose)
     # Wrong settings are found before torch is loaded; of patience, 0 means to go through all epochs.
     chosen = TrainSettings(**settings, patience=patience or None)  # type: ignore[arg-type]
     from sentiment_batch import formats, inputs
     from sentiment_batch.records import ReadOptions
-    from sentiment_batch.training.checkpoint import check_replaceable
+    from sentiment_batch.training.checkpoint import Checkpoint
 
-    check_replaceable(output, overwrite)
+    how = {"overwrite": overwrite, "resume": resume, "restart": restart}
+    Checkpoint(output, **how).close()  # what cannot be is said before a long table is read
 
     def read(location: str, group: str | None = None) -> inputs.Labelled:
-        how = ReadOptions(encoding=encoding, delimiter=delimiter, quotes=not no_quotes)
-        reader = formats.open_reader(location, format=input_format, options=how)
+        reading = ReadOptions(encoding=encoding, delimiter=delimiter, quotes=not no_quotes)
+        reader = formats.open_reader(location, format=input_format, options=reading)
         try:
             return inputs.read(
                 reader, location, text_columns=text_columns, label_column=label_column, group_column=group
@@ -106,7 +112,7 @@ def train(
     val, test = (read(location) if location else None for location in (val_file, test_file))
     from sentiment_batch.training.run import train_labelled
 
-    trained = train_labelled(tables, output, chosen, val=val, test=test, stars=stars, overwrite=overwrite, quiet=quiet)
+    trained = train_labelled(tables, output, chosen, val=val, test=test, stars=stars, quiet=quiet, **how)
     if as_json:
         click.echo(json.dumps(trained.to_json(), ensure_ascii=False))
     if not quiet:

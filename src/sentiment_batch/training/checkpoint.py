@@ -1,74 +1,118 @@
-"""Keeps the best state of a run on disk while it trains, and publishes it as the model folder at the end."""
+"""The work folder of a run: keeps its best model and its state while it trains, and publishes the model at the end."""
 
 from __future__ import annotations
 
 import contextlib
 import json
+import logging
 import os
-import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from sentiment_batch import disk
 from sentiment_batch.cache import write_text
-from sentiment_batch.errors import OutputError, first_line
+from sentiment_batch.errors import OutputError, UsageError
 from sentiment_batch.report import model_card, training_log
 from sentiment_batch.settings import META
+from sentiment_batch.training import folders, statefile
+from sentiment_batch.training.fingerprint import Fingerprint, check_same, digest
+from sentiment_batch.training.places import check_replaceable, check_work, model_digest, run_of
+
+if TYPE_CHECKING:
+    import torch
+
+logger = logging.getLogger("sentiment_batch")
 
 
 class Checkpoint:
-    """The work folder `OUTPUT.training` of one run.
+    """The work folder `OUTPUT.training` of one run, with a lock on it.
 
-    `best/` in it is a complete model folder that can be scored with; it is replaced by renames, so a run that is
-    killed leaves the best state it had reached, in the blink between two renames as `old/`.
+    `best/` in it is a complete model folder that can be scored with. It is replaced by renames, and the one before
+    stays as `old/` until a state is saved that names the new one: so the state decides which of them a resumed run has.
+    `replaced/` is the earlier model at the output, between the two renames that publish.
 
     Args:
         output: the model folder to publish.
         overwrite: replace a model that is there.
+        resume: go on with the run that the folder holds.
+        restart: delete that run when training begins.
 
     Raises:
-        OutputError: something is at `output` that may not be replaced, or the folder cannot be made.
+        OutputError: something is at `output` that may not be replaced, the folder holds a run and neither `resume` nor
+            `restart` is set, or another process trains in it.
+        UsageError: both are set.
     """
 
-    def __init__(self, output: str | Path, *, overwrite: bool) -> None:
+    def __init__(self, output: str | Path, *, overwrite: bool, resume: bool = False, restart: bool = False) -> None:
+        if resume and restart:
+            raise UsageError("--resume goes on with a run and --restart deletes it. Give one of them.")
         self.output = Path(output).expanduser()
         if self.output.is_symlink():  # a link stays: what it points to is made or replaced
             self.output = Path(os.path.realpath(self.output))
         if not self.output.name:
             raise OutputError(f"{output} cannot be a model folder. Name a new folder with --output.")
         self.work = self.output.with_name(self.output.name + ".training")
-        self.best = self.work / "best"
-        self.old = self.work / "old"
-        self._overwrite = overwrite
-        check_replaceable(self.output, overwrite)
-        self._check_work()
-        with _failures_named(self.work):
-            shutil.rmtree(self.work, ignore_errors=True)
-            self.work.mkdir(parents=True)
+        self.best, self.old = self.work / "best", self.work / "old"
+        self._new, self._replaced = self.work / "new", self.work / "replaced"
+        self.finished = False
+        """Whether the run turned out to be published already."""
+        self._overwrite, self._resume, self._restart = overwrite, resume, restart
+        self._lock: disk.Lock | None = None
+        self._best_digest: str | None = None
+        self._begun = False
+        check_work(self.work)
+        self._check_output()
+        if self.work.exists():
+            self._take()
+
+    def begin(self, fingerprint: Fingerprint) -> dict[str, Any] | None:
+        """Make the folder ready to train in; only now is an earlier run deleted, as all else is known to be well.
+
+        Returns:
+            The values of the state to go on from, None to train from the beginning, or if `finished` became true.
+
+        Raises:
+            OutputError: as the class has them, or the state is damaged, or that of another run.
+        """
+        self._take()
+        with folders.failures_named(self.work):
+            found = statefile.read(self.work) if self._resume else None
+            if found:
+                check_same(self.work, found["fingerprint"], fingerprint)
+            self.finished = self._resume and self._is_published(found, digest(fingerprint))
+            if not self.finished:
+                check_replaceable(self.output, self._overwrite)
+                self._settle(found)
+            self._begun = True
+        return None if self.finished else found
 
     def save(self, fill: Callable[[Path], None], meta: dict[str, Any], history: list[dict[str, Any]]) -> None:
         """Replace `best/` by the weights that `fill` writes into an empty folder, and their description."""
-        new = self.work / "new"
-        with _failures_named(self.work):
-            shutil.rmtree(new, ignore_errors=True)
-            new.mkdir()
-            fill(new)
-            self._describe(new, meta, history)
-            _sync(new)
-            self._put(new, self.best)
-            shutil.rmtree(self.old, ignore_errors=True)
+        with folders.failures_named(self.work):
+            disk.remove(self._new)
+            self._new.mkdir()
+            fill(self._new)
+            self._best_digest = model_digest(self._new)
+            self._describe(self._new, meta, history)
+            folders.put(self._new, self.best, aside=self.old)
+            disk.sync_folder(self.work)
+
+    def save_state(self, values: dict[str, Any], tensors: dict[str, torch.Tensor]) -> None:
+        """Make this the state to go on from; it names the best model of now."""
+        with folders.failures_named(self.work):
+            statefile.write(self.work, values | {"best": self._best_digest}, tensors)
+            folders.throw_away(self.old, under=self._new)
+
+    def read_tensors(self, values: dict[str, Any]) -> dict[str, torch.Tensor]:
+        """The tensors of the state that `begin` gave."""
+        with folders.failures_named(self.work):
+            return statefile.read_tensors(self.work, values)
 
     def describe(self, meta: dict[str, Any], history: list[dict[str, Any]]) -> None:
         """Say anew what `best/` is, when all is measured."""
-        with _failures_named(self.best):
+        with folders.failures_named(self.best):
             self._describe(self.best, meta, history)
-            _sync(self.best)
-
-    def _describe(self, folder: Path, meta: dict[str, Any], history: list[dict[str, Any]]) -> None:
-        """Write sentiment_batch.json, README.md and training_log.csv."""
-        write_text(folder / META, json.dumps(meta, indent=2, ensure_ascii=False) + "\n")
-        write_text(folder / "README.md", model_card(meta, self.output.name))
-        write_text(folder / "training_log.csv", training_log(history))
 
     def publish(self) -> Path:
         """Move `best/` to the output in one rename, and remove the work folder.
@@ -76,87 +120,136 @@ class Checkpoint:
         Raises:
             OutputError: something that may not be replaced came to the output while the run trained, or the disk fails.
         """
-        check_replaceable(self.output, self._overwrite)
-        with _failures_named(self.output):
-            self._put(self.best, self.output)
-            _sync_folder(self.output.parent)
-            shutil.rmtree(self.work, ignore_errors=True)
+        if not self.finished:
+            check_replaceable(self.output, self._overwrite)
+            with folders.failures_named(self.output):
+                folders.put(self.best, self.output, aside=self._replaced)
+                disk.sync_folder(self.output.parent)
+                disk.sync_folder(self.work)
+        self.remove()
         return self.output
 
-    def discard(self) -> None:
-        """Remove the work folder if no state was saved; a saved one stays for the user."""
-        if not self.best.exists():
-            shutil.rmtree(self.work, ignore_errors=True)
-
-    def _put(self, new: Path, place: Path) -> None:
-        """Rename `new` to `place`; what is there becomes `old/`, and comes back if that fails."""
-        if place.exists():
-            # Two renames: there is a moment without a model, but never a half-written one.
-            place.rename(self.old)
+    def close(self) -> None:
+        """Let others work; a folder with nothing to go on from or to score with is removed."""
         try:
-            new.rename(place)
-        except OSError:
-            if self.old.exists():
-                self.old.rename(place)
+            if self._lock and not self._holds_a_run():
+                self.remove()
+        finally:
+            self._release()
+
+    def tell_what_is_kept(self) -> None:
+        """After a failure: say what there is to go on with."""
+        if not self._begun or self.finished:
+            return
+        if self.best.exists():
+            logger.warning("the best state so far is kept in %s; it can be scored with", self.best)
+        with contextlib.suppress(OutputError):
+            if values := statefile.read(self.work):
+                logger.warning(
+                    "the run is kept in %s; the same command with --resume goes on from step %s of %s",
+                    self.work,
+                    f"{values['step']:,}",
+                    f"{values['steps']:,}",
+                )
+
+    def remove(self) -> None:
+        """Delete the work folder, in an order that leaves no half of a run to be taken for a whole one."""
+        if self._lock is None:
+            return
+        try:
+            with contextlib.suppress(OSError):
+                folders.throw_away(self.old, self._replaced, under=self._new)
+                statefile.remove(self.work)
+                folders.throw_away(self.best, under=self._new)
+                disk.remove(self.work / "lock")
+                self.work.rmdir()  # fails if the next run has put its lock there already, as it should
+        finally:
+            self._release()
+
+    def _release(self) -> None:
+        if self._lock:
+            self._lock.release()
+            self._lock = None
+
+    def _take(self) -> None:
+        """Lock the work folder and look at what it holds, if that was not done before."""
+        if self._lock:
+            return
+        with folders.failures_named(self.work):
+            self._lock = folders.lock(self.work, self.output)
+        try:
+            with folders.failures_named(self.output):
+                if self._replaced.exists() and not self.output.exists():
+                    self._replaced.rename(self.output)  # a run was killed between the two renames that publish
+            self._check_output()
+            if not self._resume and not self._restart:
+                self._refuse_a_run()
+        except BaseException:
+            self.close()
             raise
 
-    def _check_work(self) -> None:
-        """Nothing but what an earlier run left may be in the work folder, for it is deleted."""
-        if self.work.exists() and not (
-            self.work.is_dir() and {entry.name for entry in self.work.iterdir()} <= {"best", "new", "old"}
-        ):
-            raise OutputError(
-                f"{self.work} is needed to train in, but holds other things. Move it, or change --output."
-            )
+    def _check_output(self) -> None:
+        """Of a model that may be this very run's, only `begin` can tell whether it is in the way."""
+        check_replaceable(self.output, self._overwrite or (self._resume and run_of(self.output) is not None))
 
+    def _holds_a_run(self) -> bool:
+        """Whether there is anything to go on from or to score with."""
+        if self.best.exists() or self.old.exists():
+            return True
+        try:
+            values = statefile.read(self.work)
+        except OutputError:  # damaged; that is for the user to decide about
+            return True
+        return values is not None and not self._is_published(values, digest(values["fingerprint"]))
 
-def check_replaceable(folder: str | Path, overwrite: bool) -> None:
-    """Make sure that a model may be put at `folder`.
-
-    Raises:
-        OutputError: a file is there, a model without `overwrite`, or a folder that holds other things.
-    """
-    output = Path(folder).expanduser()
-    if not output.exists():
-        return
-    if not output.is_dir():
-        raise OutputError(f"{output} is a file; a model is a folder. Name another with --output.")
-    if not any(output.iterdir()):
-        return
-    if not (output / "config.json").exists() or not any(output.glob("*.safetensors")):
-        raise OutputError(f"{output} holds other things than a model, so it is not replaced. Name another --output.")
-    if not overwrite:
-        raise OutputError.exists(str(output))
-
-
-@contextlib.contextmanager
-def _failures_named(path: Path) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
+    def _refuse_a_run(self) -> None:
+        if not self._holds_a_run():
+            return
+        reached = "cannot be read"
+        with contextlib.suppress(OutputError):
+            values = statefile.read(self.work)
+            reached = "was interrupted before its first state was saved"
+            if values:
+                reached = f"was interrupted at step {values['step']:,} of {values['steps']:,}"
         raise OutputError(
-            f"{path} cannot be written: {error.strerror or first_line(error)}. Make room or choose another --output."
-        ) from error
-    except Exception as error:
-        if type(error).__name__ != "SafetensorError":  # safetensors wraps what the operating system said
-            raise
-        raise OutputError(
-            f"{path} cannot be written: {first_line(error)}. Make room or choose another --output."
-        ) from error
+            f"{self.work} holds a run that {reached}. Go on with it by --resume, or delete it and start over by "
+            "--restart."
+        )
 
+    def _is_published(self, values: Mapping[str, Any] | None, run: str) -> bool:
+        """Whether the output is the model of this very run, and the run was killed while it cleared up, or later."""
+        no_more_to_do = values is None or values["best"] is not None
+        return no_more_to_do and not self.best.exists() and not self.old.exists() and run_of(self.output) == run
 
-def _sync(folder: Path) -> None:
-    for path in folder.iterdir():
-        with path.open("rb+") as file:  # Windows syncs only what is open for writing
-            os.fsync(file.fileno())
-    _sync_folder(folder)
+    def _settle(self, found: dict[str, Any] | None) -> None:
+        """Leave in the folder what belongs to the state to go on from, or nothing."""
+        if found is None:
+            if self._resume:
+                logger.info("there is no state to resume from, so training starts from the beginning")
+            self._clear(keep_best=self._resume)
+            return
+        self._best_digest = found["best"]
+        if found["best"] is not None and model_digest(self.best) != found["best"]:
+            # Killed between the save of a later best model and that of its state.
+            if model_digest(self.old) != found["best"]:
+                raise statefile.damaged(self.best, "it is not the best model of the run's state")
+            folders.throw_away(self.best, under=self._new)
+            self.old.rename(self.best)
+        self._clear(keep_best=True, keep_state=True)
 
+    def _clear(self, *, keep_best: bool, keep_state: bool = False) -> None:
+        if keep_best and self.old.exists() and not self.best.exists():
+            self.old.rename(self.best)
+        folders.throw_away(self.old, self._replaced, under=self._new)
+        (statefile.sweep if keep_state else statefile.remove)(self.work)
+        if not keep_best:
+            folders.throw_away(self.best, under=self._new)
 
-def _sync_folder(folder: Path) -> None:
-    if os.name == "nt":
-        return  # a folder cannot be opened there
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
+    def _describe(self, folder: Path, meta: dict[str, Any], history: list[dict[str, Any]]) -> None:
+        """Write sentiment_batch.json, README.md and training_log.csv, and wait until all of the folder is on disk."""
+        for part in folder.glob(".*.part"):  # of a run that was killed right here
+            disk.remove(part)
+        write_text(folder / META, json.dumps(meta, indent=2, ensure_ascii=False) + "\n")
+        write_text(folder / "README.md", model_card(meta, self.output.name))
+        write_text(folder / "training_log.csv", training_log(history))
+        folders.sync(folder)

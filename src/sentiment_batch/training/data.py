@@ -77,6 +77,8 @@ class LengthGroupedBatches(Sampler[list[int]]):
         self._batch_size = batch_size
         self._seed = seed
         self.epoch = 0
+        self.done = 0
+        """Batches of this epoch to leave out, because an interrupted run did them."""
 
     def __len__(self) -> int:
         return -(-len(self._lengths) // self._batch_size)
@@ -90,7 +92,7 @@ class LengthGroupedBatches(Sampler[list[int]]):
             rows = order[start : start + pool]
             rows = rows[np.argsort(-self._lengths[rows], kind="stable")]
             batches += [rows[at : at + self._batch_size].tolist() for at in range(0, len(rows), self._batch_size)]
-        yield from (batches[place] for place in generator.permutation(len(batches)))
+        yield from (batches[place] for place in generator.permutation(len(batches))[self.done :])
 
 
 def loader(texts: Texts, batches: Sampler[list[int]], device: str) -> DataLoader[Any]:

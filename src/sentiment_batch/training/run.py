@@ -3,28 +3,26 @@
 from __future__ import annotations
 
 import contextlib
-import dataclasses
-import importlib.metadata
 import logging
 import platform
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import torch
 
 from sentiment_batch import bases, metrics, model
 from sentiment_batch.device import choose_device, repeatable, training_dtype
-from sentiment_batch.errors import DeviceError, UsageError
+from sentiment_batch.errors import DeviceError, OutputError, UsageError, first_line
 from sentiment_batch.report import history_table
-from sentiment_batch.settings import DETERMINISTIC_BATCH
-from sentiment_batch.tokenise import TextPolicy, Tokeniser
 from sentiment_batch.training.checkpoint import Checkpoint
-from sentiment_batch.training.data import Texts
-from sentiment_batch.training.loop import Progress, Run, fit, validate
-from sentiment_batch.training.prepare import Prepared, Rows, prepare
+from sentiment_batch.training.fingerprint import Fingerprint, digest, fingerprint
+from sentiment_batch.training.history import Progress, best_of, from_log, to_rows
+from sentiment_batch.training.loop import fit, validate
+from sentiment_batch.training.outcome import Trained, description
+from sentiment_batch.training.prepare import prepare
+from sentiment_batch.training.setup import Setup, set_up
+from sentiment_batch.training.state import Keeper, Snapshot
 
 if TYPE_CHECKING:
     from sentiment_batch.inputs import Labelled
@@ -32,32 +30,6 @@ if TYPE_CHECKING:
     from sentiment_batch.settings import TrainSettings
 
 logger = logging.getLogger("sentiment_batch")
-
-RATE_TIMES_WIDTH = 0.0384
-"""The default learning rate is this over the encoder's width: 1e-4 for 384, 5e-5 for 768, which both train well."""
-HIGHEST_RATE = 1e-3
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Trained:
-    """What a training run learned, and where it lies."""
-
-    path: str
-    """The model folder."""
-    labels: tuple[str, ...]
-    best: Progress
-    """The validation whose state was kept."""
-    history: tuple[Progress, ...]
-    validation: metrics.Metrics
-    """Of the state that was kept."""
-    test: metrics.Metrics | None
-    """On the test file, if one was given."""
-    device: Choice
-    dtype: Choice
-
-    def to_json(self) -> dict[str, Any]:
-        """Plain values."""
-        return dataclasses.asdict(self)
 
 
 def train_labelled(
@@ -69,6 +41,8 @@ def train_labelled(
     test: Labelled | None = None,
     stars: str | None = None,
     overwrite: bool = False,
+    resume: bool = False,
+    restart: bool = False,
     quiet: bool = False,
 ) -> Trained:
     """Train on labelled reviews and publish the model folder.
@@ -81,28 +55,32 @@ def train_labelled(
         test: rows to measure the final model on.
         stars: what `--stars` says.
         overwrite: replace a model at `output`.
+        resume: go on with the interrupted run of the same `output`, to the same weights as if it had not been.
+        restart: delete that run, and start over.
         quiet: show no progress bar.
 
     Raises:
         InputError: there is nothing to learn from.
         ModelError: the base cannot be used.
-        OutputError: something is at `output`, or it cannot be written.
+        OutputError: something is at `output`, it cannot be written, or the run to resume is damaged or another.
         DeviceError: the device is not there.
     """
-    data = prepare(reviews, settings, val=val, test=test, stars=stars)
-    device = choose_device(settings.device)
-    dtype = training_dtype(settings.dtype, device.value)
-    logger.info("device: %s; dtype: %s", device, dtype)
-    folder = bases.resolve(settings.base)
-    checkpoint = Checkpoint(output, overwrite=overwrite)
+    checkpoint = Checkpoint(output, overwrite=overwrite, resume=resume, restart=restart)
     try:
+        data = prepare(reviews, settings, val=val, test=test, stars=stars)
+        device = choose_device(settings.device)
+        dtype = training_dtype(settings.dtype, device.value)
+        logger.info("device: %s; dtype: %s", device, dtype)
+        folder = bases.resolve(settings.base)
+        identity = fingerprint(settings, data, bases.digest(folder), device.value, dtype.value)
         with repeatable(settings.seed, device.value), _memory_named(device.value):
-            return _train(data, folder, checkpoint, settings, device, dtype, quiet)
+            setup = set_up(data, folder, settings, device, dtype, quiet=quiet)
+            return _train(setup, checkpoint, identity, device, dtype)
     except BaseException:
-        checkpoint.discard()
-        if checkpoint.best.exists():
-            logger.warning("the best state so far is kept in %s; it can be scored with", checkpoint.best)
+        checkpoint.tell_what_is_kept()
         raise
+    finally:
+        checkpoint.close()
 
 
 @contextlib.contextmanager
@@ -117,57 +95,23 @@ def _memory_named(device: str) -> Iterator[None]:
         ) from error
 
 
-def _train(
-    data: Prepared,
-    folder: Path,
-    checkpoint: Checkpoint,
-    settings: TrainSettings,
-    device: Choice,
-    dtype: Choice,
-    quiet: bool,
-) -> Trained:
-    encoder, tokenizer = model.load_base(folder)
-    classifier = model.SentimentClassifier(encoder, len(data.mapping.labels), settings.dropout).to(device.value)
-    policy = _policy(settings, encoder.config.max_position_embeddings)
-    tokeniser = Tokeniser(tokenizer.backend_tokenizer, policy, special_as_text=True)
-    rate = settings.learning_rate or min(HIGHEST_RATE, RATE_TIMES_WIDTH / encoder.config.dim)
-    logger.info(
-        "learning rate %.3g%s", rate, "" if settings.learning_rate else f", for a {encoder.config.dim}-wide encoder"
-    )
-    training, validation = (_texts(rows, tokeniser, tokenizer) for rows in (data.training, data.validation))
-    _tell_lengths(training, policy)
-    run = Run(
-        settings=settings,
-        learning_rate=rate,
-        device=device.value,
-        dtype=dtype.value,
-        labels=data.mapping.labels,
-        class_weights=_class_weights(data, settings.class_weights, device.value),
-        quiet=quiet,
-    )
-
-    def description(history: Sequence[Progress], results: dict[str, metrics.Metrics | None]) -> tuple[Any, Any]:
-        meta = _description(data, run, policy, device, dtype, history, results)
-        return meta, [dataclasses.asdict(entry) for entry in history]
-
-    def on_best(entry: Progress) -> None:
-        def fill(new: Path) -> None:
-            model.save_classifier(new, classifier, tokenizer, data.mapping.labels, policy.max_length)
-
-        checkpoint.save(fill, *description([entry], {}))
-
-    history = fit(classifier, training, validation, run, on_best)
-    best = next((entry for entry in reversed(history) if entry.best), None)
+def _train(setup: Setup, checkpoint: Checkpoint, identity: Fingerprint, device: Choice, dtype: Choice) -> Trained:
+    history, model_folder = _history(setup, checkpoint, identity, device, dtype)
+    best = best_of(history)
     if best is None:
+        checkpoint.remove()
         raise UsageError("the loss is not a number: training diverged. Take a smaller --learning-rate.")
-    kept = _restore(classifier, checkpoint.best)
-    measured = validate(kept, validation, run)
-    tested = validate(kept, _texts(data.test, tokeniser, tokenizer), run) if data.test else None
-    logger.info("%s", history_table([dataclasses.asdict(entry) for entry in history]))
-    checkpoint.describe(*description(history, {"validation": measured, "test": tested}))
+    kept = _restore(setup.classifier, model_folder)
+    measured = validate(kept, setup.validation, setup.run)
+    tested = validate(kept, setup.texts(setup.data.test), setup.run) if setup.data.test else None
+    logger.info("%s", history_table(to_rows(history)))
+    if not checkpoint.finished:
+        results: dict[str, metrics.Metrics | None] = {"validation": measured, "test": tested}
+        said = description(setup.data, setup.run, setup.policy, device, dtype, history, results)
+        checkpoint.describe(said | {"run": digest(identity)}, to_rows(history))
     return Trained(
         path=str(checkpoint.publish()),
-        labels=data.mapping.labels,
+        labels=setup.run.labels,
         best=best,
         history=tuple(history),
         validation=measured,
@@ -177,40 +121,56 @@ def _train(
     )
 
 
-def _policy(settings: TrainSettings, positions: int) -> TextPolicy:
-    if settings.max_length is not None and settings.max_length > positions:
-        raise UsageError(
-            f"--max-length is {settings.max_length}, but the encoder has {positions} positions. Take fewer."
+def _history(
+    setup: Setup, checkpoint: Checkpoint, identity: Fingerprint, device: Choice, dtype: Choice
+) -> tuple[list[Progress], Path]:
+    """Train to the end, unless that was done before; gives all validations, and the folder of the best model."""
+    values = checkpoint.begin(identity)
+    if checkpoint.finished:
+        logger.info("%s is finished already; there was nothing left to do", checkpoint.output)
+        return _read_log(checkpoint.output / "training_log.csv"), checkpoint.output
+    machine = _machine(setup.run.device)
+    if values:
+        _tell_resumed(values, machine)
+
+    def on_best(entry: Progress) -> None:
+        said = description(setup.data, setup.run, setup.policy, device, dtype, [entry], {})
+        checkpoint.save(setup.save, said, to_rows([entry]))
+
+    def write(snapshot: Snapshot) -> None:
+        about = {"fingerprint": identity, "machine": machine}
+        checkpoint.save_state(snapshot.values | about, snapshot.tensors)
+
+    def found() -> Snapshot | None:
+        return Snapshot(values, checkpoint.read_tensors(values)) if values else None
+
+    history = fit(setup.classifier, setup.training, setup.validation, setup.run, on_best, Keeper(write, found))
+    return history, checkpoint.best
+
+
+def _read_log(path: Path) -> list[Progress]:
+    try:
+        return from_log(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise OutputError(f"{path} cannot be read: {first_line(error)}. Train again with --overwrite.") from error
+
+
+def _machine(device: str) -> str:
+    """What the last bits of a sum depend on, beside the versions of the libraries."""
+    if device.startswith("cuda"):
+        return torch.cuda.get_device_name(device)
+    return f"{platform.machine()} CPU, {torch.get_num_threads()} threads"
+
+
+def _tell_resumed(values: Mapping[str, Any], machine: str) -> None:
+    logger.info("going on from step %s of %s", f"{values['step']:,}", f"{values['steps']:,}")
+    if values["machine"] != machine:
+        logger.warning(
+            "the run began on another machine (%s) than this (%s): its weights may differ in their last bits from "
+            "those of a run without interruption",
+            values["machine"],
+            machine,
         )
-    return TextPolicy(max_length=settings.max_length or positions, long_text=settings.long_text)
-
-
-def _texts(rows: Rows, tokeniser: Tokeniser, tokenizer: Any) -> Texts:
-    return Texts(tokeniser(rows.texts), rows.codes, tokenizer.pad_token_id or 0)
-
-
-def _tell_lengths(texts: Texts, policy: TextPolicy) -> None:
-    lengths, cut = texts.tokens.lengths, int(texts.tokens.cut.sum())
-    logger.info(
-        "tokens per text: mean %.0f, longest %s; %s texts are longer than %s and keep their %s",
-        lengths.mean(),
-        f"{lengths.max():,}",
-        f"{cut:,}",
-        policy.max_length,
-        policy.long_text.replace("-", " and "),
-    )
-
-
-def _class_weights(data: Prepared, choice: str, device: str) -> torch.Tensor | None:
-    if choice == "none":
-        return None
-    counts = np.bincount(data.training.codes, minlength=len(data.mapping.labels))
-    weights = len(data.training.codes) / (len(counts) * counts)
-    logger.info(
-        "class weights: %s",
-        ", ".join(f"{weight:.2f} {label}" for weight, label in zip(weights, data.mapping.labels, strict=True)),
-    )
-    return torch.tensor(weights, dtype=torch.float32, device=device)
 
 
 def _restore(classifier: model.SentimentClassifier, best: Path) -> model.SentimentClassifier:
@@ -222,33 +182,3 @@ def _restore(classifier: model.SentimentClassifier, best: Path) -> model.Sentime
         classifier.linear.weight.copy_(stock.pre_classifier.weight[:classes])
         classifier.linear.bias.copy_(stock.pre_classifier.bias[:classes])
     return classifier
-
-
-def _description(
-    data: Prepared,
-    run: Run,
-    policy: TextPolicy,
-    device: Choice,
-    dtype: Choice,
-    history: Sequence[Progress],
-    results: dict[str, metrics.Metrics | None],
-) -> dict[str, Any]:
-    """What sentiment_batch.json says."""
-    best = [entry for entry in history if entry.best][-1]
-    return {
-        "format": 1,
-        "version": importlib.metadata.version("sentiment-batch"),
-        "base": run.settings.base,
-        "labels": data.mapping.to_json(),
-        "text": {"max_length": policy.max_length, "long_text": policy.long_text, "special_tokens_as_text": True},
-        "batch": DETERMINISTIC_BATCH,
-        "settings": dataclasses.asdict(run.settings)
-        | {"learning_rate": run.learning_rate, "max_length": policy.max_length},
-        "data": data.summary,
-        "best": dataclasses.asdict(best),
-        "metrics": {what: one.to_json() if one else None for what, one in results.items()},
-        "device": dataclasses.asdict(device),
-        "dtype": dataclasses.asdict(dtype),
-        "versions": {"python": platform.python_version(), "torch": torch.__version__}
-        | {name: importlib.metadata.version(name) for name in ("transformers", "tokenizers")},
-    }

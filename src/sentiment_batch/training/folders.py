@@ -1,0 +1,73 @@
+"""Moves, deletes and locks the folders of a run, so that none is ever seen half; it knows nothing of their content."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from pathlib import Path
+
+from sentiment_batch import disk
+from sentiment_batch.errors import OutputError, first_line
+
+
+def lock(work: Path, output: Path) -> disk.Lock:
+    """The right to work in `work`, which is made if it is not there.
+
+    Raises:
+        OutputError: another process has it.
+        OSError: the folder cannot be made.
+    """
+    while True:
+        work.mkdir(parents=True, exist_ok=True)
+        try:
+            return disk.Lock(work / "lock", str(output))
+        except FileNotFoundError:  # another run ended between the two calls, and removed its folder
+            continue
+
+
+def put(new: Path, place: Path, *, aside: Path) -> None:
+    """Rename `new` to `place`; what is there goes to `aside`, and comes back if that fails."""
+    if place.exists():
+        # Two renames: there is a moment without a model, but never a half-written one.
+        disk.remove(aside)
+        place.rename(aside)
+    try:
+        new.rename(place)
+    except OSError:
+        if aside.exists():
+            aside.rename(place)
+        raise
+
+
+def throw_away(*folders: Path, under: Path) -> None:
+    """Delete whole folders, each under the name of `under`, where nobody takes what is left of one for a model."""
+    for folder in folders:
+        disk.remove(under)
+        if folder.exists():
+            folder.rename(under)
+    disk.remove(under)
+
+
+def sync(folder: Path) -> None:
+    """Wait until all files of a folder are on disk."""
+    for path in folder.iterdir():
+        with path.open("rb+") as file:  # Windows syncs only what is open for writing
+            disk.sync(file.fileno())
+    disk.sync_folder(folder)
+
+
+@contextlib.contextmanager
+def failures_named(path: Path) -> Iterator[None]:
+    """Turn what a disk says of `path` into an `OutputError`."""
+    cause: Exception
+    try:
+        yield
+    except OSError as error:
+        why, cause = error.strerror or first_line(error), error
+    except Exception as error:
+        if type(error).__name__ != "SafetensorError":  # safetensors wraps what the operating system said
+            raise
+        why, cause = first_line(error), error
+    else:
+        return
+    raise OutputError(f"{path} cannot be written: {why}. Make room or choose another --output.") from cause

@@ -1,0 +1,75 @@
+"""What a run learned: the record that callers get, and what sentiment_batch.json says of it."""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib.metadata
+import platform
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from sentiment_batch.settings import DETERMINISTIC_BATCH
+from sentiment_batch.training.history import Progress, best_of
+
+if TYPE_CHECKING:
+    from sentiment_batch import metrics
+    from sentiment_batch.records import Choice
+    from sentiment_batch.tokenise import TextPolicy
+    from sentiment_batch.training.prepare import Prepared
+    from sentiment_batch.training.step import Run
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Trained:
+    """What a training run learned, and where it lies."""
+
+    path: str
+    """The model folder."""
+    labels: tuple[str, ...]
+    best: Progress
+    """The validation whose state was kept."""
+    history: tuple[Progress, ...]
+    validation: metrics.Metrics
+    """Of the state that was kept."""
+    test: metrics.Metrics | None
+    """On the test file, if one was given."""
+    device: Choice
+    dtype: Choice
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values."""
+        return dataclasses.asdict(self)
+
+
+def description(
+    data: Prepared,
+    run: Run,
+    policy: TextPolicy,
+    device: Choice,
+    dtype: Choice,
+    history: Sequence[Progress],
+    results: dict[str, metrics.Metrics | None],
+) -> dict[str, Any]:
+    """What sentiment_batch.json says."""
+    best = best_of(history)
+    assert best is not None
+    return {
+        "format": 1,
+        "version": importlib.metadata.version("sentiment-batch"),
+        "base": run.settings.base,
+        "labels": data.mapping.to_json(),
+        "text": {"max_length": policy.max_length, "long_text": policy.long_text, "special_tokens_as_text": True},
+        "batch": DETERMINISTIC_BATCH,
+        "settings": dataclasses.asdict(run.settings)
+        | {"learning_rate": run.learning_rate, "max_length": policy.max_length},
+        "data": data.summary,
+        "best": dataclasses.asdict(best),
+        "metrics": {what: one.to_json() if one else None for what, one in results.items()},
+        "device": dataclasses.asdict(device),
+        "dtype": dataclasses.asdict(dtype),
+        "versions": {"python": platform.python_version(), "torch": torch.__version__}
+        | {name: importlib.metadata.version(name) for name in ("transformers", "tokenizers")},
+    }

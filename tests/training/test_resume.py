@@ -1,0 +1,195 @@
+"""A run that is interrupted, wherever that is, and resumed ends with the weights and the history of one that is not."""
+
+from __future__ import annotations
+
+import itertools
+import logging
+import random
+
+import numpy as np
+import pytest
+import torch
+
+from sentiment_batch.errors import OutputError, UsageError
+from sentiment_batch.training import loop, run, statefile
+from tests.training.outcomes import files, names, result
+
+STEPS = 9
+"""Of the runs here: three epochs of three."""
+
+
+# Interrupted between steps
+
+
+def test_saving_a_state_at_every_step_changes_nothing(train, whole, often):
+    assert result(train()) == whole
+
+
+@pytest.mark.parametrize("steps", range(1, STEPS))
+def test_a_run_resumed_at_any_step_ends_as_if_nothing_had_been(train, interrupted, whole, often, tmp_path, steps):
+    interrupted(steps)
+    assert statefile.read(tmp_path / "model.training")["step"] == steps
+    assert result(train(resume=True)) == whole
+    assert names(tmp_path) == ["model", "whole"]
+
+
+@pytest.mark.parametrize("steps", [2, 4, 8])
+def test_a_run_interrupted_between_two_states_goes_on_from_the_earlier(train, interrupted, whole, caplog, steps):
+    caplog.set_level(logging.INFO, "sentiment_batch")
+    interrupted(steps)
+    caplog.clear()
+    assert result(train(resume=True)) == whole
+    told = f"going on from step {steps // 3 * 3} of 9" if steps > 3 else "there is no state to resume from"
+    assert told in caplog.text
+
+
+def test_a_run_interrupted_again_and_again_still_arrives(train, interrupted, whole, often):
+    for _ in range(STEPS - 1):
+        interrupted(1, resume=True)
+    assert result(train(resume=True)) == whole
+
+
+@pytest.mark.parametrize("best", [0, 1])
+def test_early_stopping_and_the_best_state_survive_an_interruption(train, interrupted, often, monkeypatch, best):
+    monkeypatch.setattr(loop, "is_best", lambda loss, history: len(history) <= best)
+    expected = result(train("whole", patience=1))
+    assert len(expected[1]) == best + 2
+    for steps in range(1, 3 * len(expected[1])):
+        interrupted(steps, f"model{steps}", patience=1)
+        assert result(train(f"model{steps}", patience=1, resume=True)) == expected
+
+
+@pytest.mark.parametrize("patience", [None, 1])
+def test_a_run_interrupted_after_its_last_step_has_only_to_be_published(train, monkeypatch, patience):
+    def interrupted(*arguments):
+        raise KeyboardInterrupt
+
+    if patience:
+        monkeypatch.setattr(loop, "is_best", lambda loss, history: not history)
+    expected = result(train("whole", patience=patience))
+    assert len(expected[1]) == (2 if patience else 3)
+    with monkeypatch.context() as patch:
+        patch.setattr(run, "validate", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            train(patience=patience)
+    monkeypatch.setattr(loop, "move", interrupted)
+    assert result(train(patience=patience, resume=True)) == expected
+
+
+def test_what_the_device_s_memory_holds_and_the_weights_of_classes_survive(train, interrupted, often, monkeypatch):
+    class Small(loop.MicroBatches):
+        def __init__(self, *arguments):
+            super().__init__(*arguments)
+            self.rows = 5
+
+    chosen = {"class_weights": "auto", "dtype": "bfloat16"}
+    with monkeypatch.context() as patch:
+        patch.setattr(loop, "MicroBatches", Small)
+        expected = result(train("whole", **chosen))
+        interrupted(4, **chosen)
+    assert result(train(resume=True, **chosen)) == expected != result(train("large", **chosen))
+
+
+def test_the_generators_of_the_process_are_as_they_were_after_a_resumed_run(train, interrupted, often):
+    interrupted(4)
+    torch.manual_seed(99)
+    states = torch.get_rng_state(), np.random.get_state()[1].copy(), random.getstate()
+    train(resume=True)
+    assert torch.get_rng_state().equal(states[0])
+    assert (np.random.get_state()[1] == states[1]).all()
+    assert random.getstate() == states[2]
+
+
+# What is said
+
+
+def test_an_interrupted_run_is_neither_deleted_nor_continued_unasked(train, interrupted, whole, often, tmp_path):
+    interrupted(4)
+    before = files(tmp_path / "model.training")
+    for _ in range(2):
+        with pytest.raises(
+            OutputError, match=r"at step 4 of 9\. Go on with it by --resume, or .* over by --restart\.$"
+        ):
+            train()
+    kept = files(tmp_path / "model.training")
+    for one in (before, kept):
+        one.pop(tmp_path / "model.training" / "lock")
+    assert kept == before
+    assert result(train(seed=7, restart=True)) != whole
+    assert names(tmp_path) == ["model", "whole"]
+
+
+def test_a_run_is_not_deleted_for_one_that_cannot_begin(train, interrupted, whole, often, reviews):
+    interrupted(4)
+    with pytest.raises(UsageError):
+        train(restart=True, max_length=65)
+    assert result(train(resume=True)) == whole
+
+
+def test_both_at_once_are_refused(train):
+    with pytest.raises(UsageError, match=r"--resume .* --restart"):
+        train(resume=True, restart=True)
+
+
+def test_after_an_interruption_it_is_said_how_to_go_on(interrupted, often, tmp_path, caplog):
+    interrupted(2)
+    assert "can be scored with" not in caplog.text
+    assert f"the run is kept in {tmp_path / 'model.training'}; the same command with --resume" in caplog.text
+    assert "goes on from step 2 of 9" in caplog.text
+    caplog.clear()
+    interrupted(2, resume=True)
+    assert "best state so far is kept in" in caplog.text
+    assert "goes on from step 4 of 9" in caplog.text
+
+
+def test_a_finished_run_is_finished_and_stays_as_it_is(train, caplog, tmp_path, reviews):
+    caplog.set_level(logging.INFO, "sentiment_batch")
+    first = result(train(test=reviews(10, start=100)))
+    before = files(tmp_path)
+    assert result(train(test=reviews(10, start=100), resume=True)) == first
+    assert files(tmp_path) == before
+    assert "is finished already" in caplog.text
+    with pytest.raises(OutputError, match="exists already"):
+        train(resume=True, seed=7)
+    assert files(tmp_path) == before
+
+
+def test_a_best_model_that_was_changed_or_removed_is_never_published(train, interrupted, often, tmp_path):
+    interrupted(4)
+    weights = tmp_path / "model.training" / "best" / "model.safetensors"
+    data = bytearray(weights.read_bytes())
+    data[-1] ^= 1
+    weights.write_bytes(data)
+    with pytest.raises(OutputError, match=r"best is damaged.*--restart\.$"):
+        train(resume=True)
+
+
+def test_a_machine_that_may_compute_other_last_bits_is_told(train, interrupted, often, monkeypatch, caplog):
+    interrupted(4)
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 77)
+    train(resume=True)
+    assert "the run began on another machine" in caplog.text
+
+
+# From Python
+
+
+def test_from_python(reviews_csv, tiny_base, tmp_path, monkeypatch):
+    import sentiment_batch
+
+    chosen = {"base": str(tiny_base), "device": "cpu", "dtype": "float32", "epochs": 2, "quiet": True}
+    whole = result(sentiment_batch.train(reviews_csv, tmp_path / "whole", **chosen))
+    validate, calls = loop.validate, itertools.count(1)
+
+    def interrupted(*arguments):
+        if next(calls) == 2:
+            raise KeyboardInterrupt
+        return validate(*arguments)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(loop, "validate", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            sentiment_batch.train(reviews_csv, tmp_path / "model", **chosen)
+    with pytest.raises(OutputError, match="at step 4 of 8"):
+        sentiment_batch.train(reviews_csv, tmp_path / "model", **chosen)
+    assert result(sentiment_batch.train(reviews_csv, tmp_path / "model", resume=True, **chosen)) == whole
