@@ -14,7 +14,8 @@ from sentiment_batch.plugins import Plugins
 from sentiment_batch.records import ReadOptions, WriteOptions
 
 SCHEMA = pa.schema([("n", pa.int64())])
-SHEET = SimpleNamespace(schema=SCHEMA, commit=lambda: None)
+METHODS = ("splits", "batches", "close", "write", "commit", "abort")
+SHEET = SimpleNamespace(schema=SCHEMA, **dict.fromkeys(METHODS, lambda *arguments: None))
 
 
 @pytest.fixture
