@@ -18,7 +18,7 @@ import hashlib
 import io
 import logging
 import os
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -140,23 +140,31 @@ class Journal:
         if self.folder is None:
             return
         with self._named():
-            found = [] if restart else self._found()
-            sealed = not restart and (self.folder / MANIFEST).exists()
+            known = read_checked_json(self.folder / JOB)
+            worthless = restart or known == {}  # what a run left that nothing can go on with
+            found = [] if worthless else self._found()
+            sealed = not worthless and (self.folder / MANIFEST).exists()
             if found or sealed:
-                self._refuse_another(fingerprint)
+                self._refuse_another(known, fingerprint)
             self._clear(found, sealed)
             self._begun, self._keeps, self.parts = True, fingerprint is not None, found
             (self.folder / SCRATCH).mkdir(exist_ok=True)
-            if fingerprint is not None and not found:
-                disk.write_whole(self.folder / JOB, checked_json(fingerprint))
+            if not found:
+                disk.write_whole(self.folder / JOB, checked_json(fingerprint or {}))
 
     def add(self, part: Part, problems: bytes = b"") -> None:
         """Record a part whose data are safe on disk.
 
+        Args:
+            part: what it is.
+            problems: its list of bad rows, as JSON lines.
+
         Raises:
             OutputError: it could not be recorded; the parts before it stay.
         """
-        if self.folder is not None and self._keeps:
+        if problems:
+            part = replace(part, problems=hashlib.sha256(problems).hexdigest())
+        if self.folder is not None:
             with self._named():
                 if problems:
                     disk.write_whole(self._problems_file(part), problems)
@@ -178,9 +186,8 @@ class Journal:
             file=f"{part_name(index)}.scores",
             bytes=len(data),
             sha256=hashlib.sha256(data).hexdigest(),
-            problems=hashlib.sha256(problems).hexdigest() if problems else None,
         )
-        if self.folder is not None and self._keeps:
+        if self.folder is not None:
             with self._named():
                 disk.write_whole(self.folder / part.file, data)
         self.add(part, problems)
@@ -259,9 +266,7 @@ class Journal:
         except OSError:
             return False
 
-    def _refuse_another(self, fingerprint: dict[str, Any] | None) -> None:
-        assert self.folder is not None
-        known = read_checked_json(self.folder / JOB)
+    def _refuse_another(self, known: dict[str, Any] | None, fingerprint: dict[str, Any] | None) -> None:
         changed = ["its description is damaged"] if known is None else differences(known, fingerprint or {})
         if changed:
             raise OutputError(
