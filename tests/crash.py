@@ -41,11 +41,11 @@ class Disk:
         real = io.open
 
         def opened(file, mode="r", *arguments, **options):
-            stream = real(file, mode, *arguments, **options)
             if not any(letter in mode for letter in "wxa+") or "b" not in mode:
-                return stream
-            self._step("open") if not isinstance(file, int) else None
-            return Stream(stream, self._step)
+                return real(file, mode, *arguments, **options)
+            if not isinstance(file, int):
+                self._step("open")
+            return Stream(real(file, mode, *arguments, **options), self._step)
 
         io.open = builtins.open = opened
 
