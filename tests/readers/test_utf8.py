@@ -114,7 +114,7 @@ def test_rows_of_an_arrow_stream_are_numbered_over_its_record_batches(tmp_path):
 
 
 def test_every_row_with_a_bad_entry_of_a_dictionary_is_told(write):
-    column = pa.DictionaryArray.from_arrays(pa.array([0, 1, None, 2, 1], pa.int32()), strings(b"good", CAFE, b"ok"))
+    column = pa.DictionaryArray.from_arrays(pa.array([0, 1, None, 2, 1], pa.int8()), strings(b"good", CAFE, b"ok"))
     reader_class, path = write(pa.table({"x": column}))
     rows, told = marked(reader_class, path)
     assert [row["x"] for row in rows] == ["good", "caf\ufffd", None, "ok", "caf\ufffd"]
@@ -122,18 +122,26 @@ def test_every_row_with_a_bad_entry_of_a_dictionary_is_told(write):
 
 
 def test_an_entry_that_no_row_uses_is_nobodys_problem(write):
-    column = pa.DictionaryArray.from_arrays(pa.array([0, 2], pa.int32()), strings(b"good", CAFE, b"ok"))
+    column = pa.DictionaryArray.from_arrays(pa.array([0, 2]), strings(b"good", CAFE, b"ok"))
     reader_class, path = write(pa.table({"x": column}))
     rows, told = marked(reader_class, path)
     assert (rows, told) == ([{"x": "good"}, {"x": "ok"}], [])
     assert read(reader_class, path).column("x").to_pylist() == ["good", "ok"]
 
 
-def test_a_dictionary_that_pyarrow_itself_refuses_is_refused_with_its_row_group(tmp_path):
-    column = pa.DictionaryArray.from_arrays(pa.array([0, 1], pa.int8()), strings(b"good", CAFE))
-    pq.write_table(pa.table({"x": column}), tmp_path / "a.parquet")  # it converts the indices before anybody sees them
-    with pytest.raises(InputError, match=r"a\.parquet, row group 0 cannot be read: .*UTF8"):
-        marked(ParquetReader, tmp_path / "a.parquet")
+@pytest.mark.parametrize("index", [pa.int8(), pa.uint16(), pa.int32(), pa.int64()], ids=str)
+@pytest.mark.parametrize("kind", [pa.string(), pa.large_string()], ids=str)
+@pytest.mark.parametrize("ordered", [False, True])
+def test_dictionaries_of_any_index_in_parquet_are_mended_and_keep_their_type(tmp_path, index, kind, ordered):
+    values = strings(b"good", CAFE, kind=kind)
+    column = pa.DictionaryArray.from_arrays(pa.array([0, 1, None], index), values, ordered=ordered)
+    pq.write_table(pa.table({"x": column, "n": [1, 2, 3]}), tmp_path / "a.parquet")
+    rows, told = marked(ParquetReader, tmp_path / "a.parquet")
+    assert [row["x"] for row in rows] == ["good", "caf\ufffd", None]
+    assert [(problem.row, problem.original) for problem in told] == [(1, CAFE)]
+    sound = pa.table({"x": pa.DictionaryArray.from_arrays(column.indices, pa.array(["good", "bad"]), ordered=ordered)})
+    pq.write_table(sound, tmp_path / "b.parquet")
+    assert read(ParquetReader, tmp_path / "b.parquet").equals(sound)
 
 
 def test_two_bad_columns_of_a_row_are_told_one_by_one(write):

@@ -42,6 +42,8 @@ class _Footer:
     schema: pa.Schema
     groups: list[tuple[int, int]]
     """Rows, and rows of a batch, of each row group."""
+    dictionaries: list[str]
+    """The columns to read with another index type than theirs; see `_dictionaries`."""
 
 
 class ParquetReader:
@@ -62,6 +64,7 @@ class ParquetReader:
         self._metadata: dict[int, Any] = {}
         try:
             footers = [self._footer(index) for index in range(len(self._files))]
+            self._dictionaries = [footer.dictionaries for footer in footers]
             names = [source.name for source in self._sources]
             partitions = partition_fields([file.partitions for file in self._files])
             self.schema = unified([footer.schema for footer in footers], names, partitions)
@@ -80,7 +83,7 @@ class ParquetReader:
         index, group, batch_rows = map(int, split.key)
         conform = Conform(self.schema, self._files[index].partitions, split.label)
         rows = 0
-        with self._opened(index) as file:
+        with self._opened(index, self._dictionaries[index]) as file:
             with damage_named(split.label):
                 fitting = min(batch_rows, _unpacked_rows(file, group)) if batch_rows > SAMPLE else batch_rows
                 decoded = file.iter_batches(batch_size=fitting, row_groups=[group])
@@ -101,14 +104,19 @@ class ParquetReader:
             source.close()
 
     @contextlib.contextmanager
-    def _opened(self, index: int) -> Iterator[pq.ParquetFile]:
+    def _opened(self, index: int, dictionaries: Sequence[str] = ()) -> Iterator[pq.ParquetFile]:
         """One file; parsing its footer is saved when it is the one that was opened last."""
         stream = self._sources[index].open_random()
         try:
             with damage_named(self._sources[index].name):
                 metadata = self._metadata.get(index)
                 file = pq.ParquetFile(
-                    stream, metadata=metadata, buffer_size=_BUFFER, pre_buffer=False, page_checksum_verification=True
+                    stream,
+                    metadata=metadata,
+                    read_dictionary=list(dictionaries),
+                    buffer_size=_BUFFER,
+                    pre_buffer=False,
+                    page_checksum_verification=True,
                 )
                 self._metadata = {index: file.metadata}
             yield file
@@ -126,7 +134,26 @@ class ParquetReader:
             return _Footer(
                 schema=file.schema_arrow,
                 groups=[(group.num_rows, _batch_rows(group, source.name)) for group in groups],
+                dictionaries=_dictionaries(file.schema_arrow),
             )
+
+
+def _dictionaries(schema: pa.Schema) -> list[str]:
+    """The dictionaries of strings that do not have the index type in which Parquet files are decoded.
+
+    Left alone, pyarrow converts them itself, and refuses a whole row group for a string that is not UTF-8. `Conform`
+    converts them too, after the strings were looked at; it finds columns by their name.
+    """
+    if len(set(schema.names)) < len(schema):
+        return []
+    return [
+        field.name
+        for field in schema
+        if pa.types.is_dictionary(field.type)
+        and field.type.index_type != pa.int32()
+        and field.type.value_type in (pa.string(), pa.large_string())
+        and "." not in field.name  # a dot would name a part of a struct
+    ]
 
 
 def _batch_rows(group: Any, name: str) -> int:
