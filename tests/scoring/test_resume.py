@@ -433,6 +433,19 @@ def test_an_error_at_any_operation_on_files_is_one_line_and_loses_nothing(crash,
     sweep(crash, command, tmp_path, out, check, step=3, error_at=None, code=28)
 
 
+@pytest.mark.parametrize("out", ["out.parquet", "out/"])
+def test_the_same_command_goes_on_after_a_kill_and_says_how_much_was_done(crash, command, tmp_path, out):
+    number, rows = 0, []
+    while len(rows) < 2:  # the operations that end the first two parts
+        number += 1
+        killed = crash.run(*command(out), disk={"kill_at": number, "only": ["replace"]})
+        assert killed["status"] == -9
+        resumed = json.loads(crash.run(*command(out))["out"])["rows_resumed"]
+        rows += [resumed] if resumed and resumed not in rows else []
+        subprocess.run(["rm", "-rf", tmp_path / out, *tmp_path.glob(".out*")], check=True)
+    assert rows == [PART, 2 * PART]
+
+
 def test_a_file_that_may_not_grow_is_one_clear_line_and_the_run_goes_on_after(crash, command, tmp_path):
     first = crash.run(*command("out.csv"), limit=1_500)
     assert first["status"] == 1

@@ -128,7 +128,11 @@ class ManyFiles:
 
     def __post_init__(self) -> None:
         self.start = self.journal.rows
-        if self.layout.path is not None and self.layout.exists():
+        if self.layout.path is None:
+            from sentiment_batch.writers.remote import check_folder
+
+            check_folder(self.layout.destination, SUCCESS, overwrite=self.options.overwrite)
+        elif self.layout.exists():
             _check_replaceable(self.layout, self.options)
         with failures_named(str(self._data)):
             self._data.mkdir(exist_ok=True)

@@ -125,6 +125,17 @@ def send_file(file: Path, location: str) -> None:
         raise _refused(location, error) from error
 
 
+def check_folder(location: str, last: str, *, overwrite: bool) -> None:
+    """Look whether a folder may be written at a URL.
+
+    Raises:
+        OutputError: a whole one is there, with the file `last`, that may not be replaced; or the storage refuses.
+    """
+    _, _, there = _folder_at(location)
+    if not overwrite and any(path.endswith(f"/{last}") for path in there):
+        raise OutputError.exists(location)
+
+
 def send_folder(folder: Path, names: Sequence[str], last: str, location: str, *, overwrite: bool) -> None:
     """Upload the files of a folder; `last` goes last and says that all are there.
 
@@ -136,27 +147,32 @@ def send_folder(folder: Path, names: Sequence[str], last: str, location: str, *,
         overwrite: replace a whole folder that is there.
 
     Raises:
-        OutputError: something is there that may not be replaced, or the storage refuses.
+        OutputError: as for `check_folder`.
     """
+    check_folder(location, last, overwrite=overwrite)
+    file_system, path, there = _folder_at(location)
+    try:
+        if f"{path}/{last}" in there:
+            file_system.rm_file(f"{path}/{last}")  # from here on the old one is no whole folder
+        for name in names:
+            file_system.put_file(str(folder / name), f"{path}/{name}")
+        for old in there:  # parts of an older output that had more of them
+            name = old.rpartition("/")[2]
+            if name.startswith("part-") and name not in names:
+                file_system.rm_file(old)
+        file_system.put_file(str(folder / last), f"{path}/{last}")
+    except Exception as error:
+        raise _refused(location, error) from error
+
+
+def _folder_at(location: str) -> tuple[Any, str, list[str]]:
+    """The file system, the path of the folder in it, and the paths of all files below."""
     from fsspec.core import url_to_fs
 
     try:
         file_system, path = url_to_fs(location)
         path = path.rstrip("/")
         file_system.invalidate_cache()
-        there = file_system.find(path) if file_system.exists(path) else []
-        if there and f"{path}/{last}" in there:
-            if not overwrite:
-                raise OutputError.exists(location)
-            file_system.rm_file(f"{path}/{last}")  # from here on the old one is no whole folder
-        for name in names:
-            file_system.put_file(str(folder / name), f"{path}/{name}")
-        for old in there:  # parts of an older output that had more of them
-            name = str(old).rpartition("/")[2]
-            if name.startswith("part-") and name not in names:
-                file_system.rm_file(old)
-        file_system.put_file(str(folder / last), f"{path}/{last}")
-    except OutputError:
-        raise
+        return file_system, path, [str(one) for one in file_system.find(path)] if file_system.exists(path) else []
     except Exception as error:
         raise _refused(location, error) from error
