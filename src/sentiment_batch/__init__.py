@@ -12,7 +12,7 @@ tests/test_house.py holds:
     1 plugins  registry  hookspecs  plugins             pluggy
     0 plain    errors  settings  records  locations  cache  disk  checked     standard library only
 
-    score:  readers -> columns -> tokenise -> batching -> model -> assemble -> writers, in parts that scoring/journal keeps
+    score:  readers -> columns -> tokenise -> batching -> model -> assemble -> writers, in parts of the journal
     train:  readers -> columns -> labels -> training/split -> training/data -> model -> training/loop -> checkpoint
 
 Nothing is imported before it is used: `import sentiment_batch` costs no torch, pandas or pyarrow.

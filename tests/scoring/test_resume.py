@@ -416,7 +416,7 @@ def test_a_run_killed_at_any_operation_on_files_loses_nothing(crash, command, tm
     def check(first, number):
         assert first["status"] == -9
 
-    sweep(crash, command, tmp_path, out, check, step=2 if out == "out/" else 1, kill_at=None)
+    sweep(crash, command, tmp_path, out, check, step=3 if out == "out/" else 2, kill_at=None)
 
 
 @pytest.mark.slow
@@ -430,7 +430,7 @@ def test_an_error_at_any_operation_on_files_is_one_line_and_loses_nothing(crash,
             assert len(lines) == 1, first["err"]
             assert "disk is full" in lines[0], lines
 
-    sweep(crash, command, tmp_path, out, check, step=3, error_at=None, code=28)
+    sweep(crash, command, tmp_path, out, check, step=4, error_at=None, code=28)
 
 
 @pytest.mark.parametrize("out", ["out.parquet", "out/"])
