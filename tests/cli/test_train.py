@@ -70,7 +70,7 @@ def test_an_interrupted_run_is_refused_resumed_and_restarted(train, reviews_csv,
     assert "the best state so far is kept in" in result.stderr
     failed(train(reviews_csv), "was interrupted at step 7 of 7", "--resume", "--restart")
     failed(train(reviews_csv, "--resume", "--restart"), "--resume", "--restart", code=2)
-    failed(train(reviews_csv, "--resume", "--seed", "1"), "--seed was 42 and is now 1", "--restart")
+    failed(train(reviews_csv, "--resume", "--seed", "1"), "--seed: 42 before, 1 now", "--restart")
     resumed = train(reviews_csv, "--resume", "--json")
     assert resumed.exit_code == 0, resumed.stderr
     assert "going on from step 7 of 7" in resumed.stderr

@@ -12,6 +12,7 @@ import torch
 
 from sentiment_batch.errors import OutputError, UsageError
 from sentiment_batch.training import loop, run, statefile
+from sentiment_batch.training.places import model_digest
 from tests.training.outcomes import files, names, result
 
 STEPS = 9
@@ -49,6 +50,14 @@ def test_a_run_interrupted_again_and_again_still_arrives(train, interrupted, who
     assert result(train(resume=True)) == whole
 
 
+def test_a_resumed_run_still_knows_which_best_model_its_state_has(interrupted, often, tmp_path):
+    interrupted(4)
+    interrupted(1, resume=True)
+    work = tmp_path / "model.training"
+    assert statefile.read(work)["step"] == 5
+    assert statefile.read(work)["best"] == model_digest(work / "best")
+
+
 @pytest.mark.parametrize("best", [0, 1])
 def test_early_stopping_and_the_best_state_survive_an_interruption(train, interrupted, often, monkeypatch, best):
     monkeypatch.setattr(loop, "is_best", lambda loss, history: len(history) <= best)
@@ -72,7 +81,7 @@ def test_a_run_interrupted_after_its_last_step_has_only_to_be_published(train, m
         patch.setattr(run, "validate", interrupted)
         with pytest.raises(KeyboardInterrupt):
             train(patience=patience)
-    monkeypatch.setattr(loop, "move", interrupted)
+    monkeypatch.setattr(loop, "move", pytest.fail)
     assert result(train(patience=patience, resume=True)) == expected
 
 

@@ -65,20 +65,20 @@ def test_a_state_is_due_after_a_minute_and_less_often_where_saving_is_slow(monke
 
 
 CHANGES = {
-    "epochs": (4, "--epochs was 3 and is now 4"),
-    "batch_size": (17, "--batch-size was 18 and is now 17"),
-    "learning_rate": (0.01, "--learning-rate was not set and is now 0.01"),
-    "weight_decay": (0.02, "--weight-decay was 0.01 and is now 0.02"),
-    "warmup": (0.2, "--warmup was 0.1 and is now 0.2"),
-    "dropout": (0.2, "--dropout was 0.1 and is now 0.2"),
-    "max_length": (32, "--max-length was not set and is now 32"),
-    "long_text": ("head", "--long-text was head-tail and is now head"),
-    "patience": (2, "--patience was not set and is now 2"),
-    "class_weights": ("auto", "--class-weights was none and is now auto"),
-    "dtype": ("bfloat16", "--dtype was float32 and is now bfloat16"),
-    "seed": (7, "--seed was 42 and is now 7"),
-    "val_size": (0.2, "--val-size was 0.1 and is now 0.2"),
-    "limit": (50, "--limit was not set and is now 50"),
+    "epochs": (4, "--epochs: 3 before, 4 now"),
+    "batch_size": (17, "--batch-size: 18 before, 17 now"),
+    "learning_rate": (0.01, "--learning-rate: not set before, 0.01 now"),
+    "weight_decay": (0.02, "--weight-decay: 0.01 before, 0.02 now"),
+    "warmup": (0.2, "--warmup: 0.1 before, 0.2 now"),
+    "dropout": (0.2, "--dropout: 0.1 before, 0.2 now"),
+    "max_length": (32, "--max-length: not set before, 32 now"),
+    "long_text": ("head", "--long-text: head-tail before, head now"),
+    "patience": (2, "--patience: not set before, 2 now"),
+    "class_weights": ("auto", "--class-weights: none before, auto now"),
+    "dtype": ("bfloat16", "--dtype: float32 before, bfloat16 now"),
+    "seed": (7, "--seed: 42 before, 7 now"),
+    "val_size": (0.2, "--val-size: 0.1 before, 0.2 now"),
+    "limit": (50, "--limit: not set before, 50 now"),
 }
 
 
@@ -106,23 +106,23 @@ def test_a_changed_setting_is_refused_by_name(refused, settings):
     for name, (value, part) in CHANGES.items():
         text = refused(part, **{name: value})
         if name not in {"val_size", "limit", "seed"}:  # which change the rows, too
-            assert text.count(" was ") == 1
+            assert text.count(" before, ") == 1
 
 
 def test_changed_rows_labels_and_base_are_refused_by_name(refused, reviews, tiny_base, tmp_path, monkeypatch):
     rows = reviews()
     rows.texts[7] += "!"
-    assert " the training rows was sha256 " in refused(rows=rows)
+    assert "(the training rows: sha256 " in refused(rows=rows)
     assert "validation" not in refused("the training rows", rows=rows)
     assert "--base" not in refused("the training rows", "the validation rows", val=reviews(10, start=80))
     renamed = reviews(60, {"bad": BAD, "good": GOOD})
-    assert " was " in refused("the labels was negative, positive and is now bad, good", rows=renamed)
+    assert " before, " in refused("the labels: negative, positive before, bad, good now", rows=renamed)
     other = tmp_path / "other"
     encoder, tokenizer = model.load_base(tiny_base)
     torch.nn.init.zeros_(encoder.embeddings.word_embeddings.weight)
     encoder.save_pretrained(other)
     tokenizer.save_pretrained(other)
-    refused("--base was sha256", base=str(other))
+    refused("--base: sha256", base=str(other))
 
 
 @pytest.mark.parametrize("name", ["sentiment-batch", "torch", "transformers", "tokenizers"])
@@ -130,7 +130,7 @@ def test_another_version_is_refused_by_name(refused, monkeypatch, name):
     version = importlib.metadata.version
     with monkeypatch.context() as patch:
         patch.setattr(importlib.metadata, "version", lambda one: "99.9" if one == name else version(one))
-        refused(f"the version of {name} was {version(name)} and is now 99.9")
+        refused(f"the version of {name}: {version(name)} before, 99.9 now")
 
 
 def test_another_kind_of_device_is_refused_but_not_another_device_of_the_kind(settings, reviews):
@@ -142,7 +142,7 @@ def test_another_kind_of_device_is_refused_but_not_another_device_of_the_kind(se
         fingerprint(settings(), data, "x", device, "float32") for device in ("cuda:0", "cuda:1", "cpu")
     )
     check_same(Path("model"), first, second)
-    with pytest.raises(OutputError, match="--device was cpu and is now cuda"):
+    with pytest.raises(OutputError, match="--device: cpu before, cuda now"):
         check_same(Path("model"), cpu, first)
 
 

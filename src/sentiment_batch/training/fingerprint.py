@@ -65,12 +65,10 @@ def check_same(work: Path, before: Mapping[str, Any], now: Fingerprint) -> None:
     """
     names = [name for name in {**before, **now} if before.get(name) != now.get(name)]
     if names:
-        changed = "; ".join(
-            f"{name} was {_shown(before.get(name))} and is now {_shown(now.get(name))}" for name in names
-        )
+        changed = "; ".join(f"{name}: {_shown(before.get(name))} before, {_shown(now.get(name))} now" for name in names)
         raise OutputError(
-            f"the run in {work} cannot go on: {changed}. Give the same again, or delete the run and start over with "
-            "--restart."
+            f"the run in {work} cannot go on, for something has changed ({changed}). Give the same again, or delete "
+            "the run and start over with --restart."
         )
 
 
