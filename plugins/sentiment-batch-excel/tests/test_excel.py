@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import datetime
 import decimal
+import gc
 import io
 import json
 import math
 import os
 import subprocess
 import sys
+import time
 import warnings
 import zipfile
 from importlib.metadata import entry_points
@@ -313,7 +315,7 @@ def test_every_type_has_its_cell(tmp_path):
     write(tmp_path / "a.xlsx", table)
     names, row = values_in(tmp_path / "a.xlsx")
     found = dict(zip(names, row, strict=True))
-    assert json.loads(found.pop("list")) == [{"a": 1.5, "b": None, "c": str(MOMENT)}]
+    assert json.loads(found.pop("list")) == [{"a": 1.5, "b": None, "c": MOMENT.isoformat()}]
     assert found == {
         "bool": True,
         "f32": 0.9876,
@@ -365,7 +367,7 @@ def test_too_many_columns_are_refused(tmp_path):
 
 @pytest.mark.parametrize("kind", [pa.binary(), pa.list_(pa.binary(3)), pa.month_day_nano_interval()])
 def test_a_type_without_a_cell_is_refused_before_anything_is_written(tmp_path, kind):
-    with pytest.raises(OutputError, match=r"Excel has no cell for .* in the column 'raw'.*--columns"):
+    with pytest.raises(OutputError, match=r"Excel cannot hold the column 'raw': .*--columns"):
         write(tmp_path / "a.xlsx", pa.schema([("raw", kind)]).empty_table())
     assert os.listdir(tmp_path) == []
 
@@ -376,6 +378,39 @@ def test_an_existing_workbook_is_kept_unless_overwrite_is_said(tmp_path):
         write(path, pa.table({"new": [1]}))
     write(path, pa.table({"new": [1]}), overwrite=True)
     assert values_in(path) == [["new"], [1]]
+
+
+def test_whether_a_moment_is_a_date_is_its_own_matter(tmp_path):
+    ticks = pa.array([1_700_000_000_123_000_000, 1_700_000_000_123_000_001], pa.int64())
+    write(tmp_path / "a.xlsx", pa.table({"t": ticks.cast(pa.timestamp("ns"))}))
+    assert values_in(tmp_path / "a.xlsx")[1:] == [
+        [datetime.datetime(2023, 11, 14, 22, 13, 20, 123000)],
+        ["2023-11-14T22:13:20.123000001"],
+    ]
+
+
+def test_writing_is_repeatable_also_at_another_time_and_in_other_batches(tmp_path, monkeypatch):
+    moments = pa.array([1_700_000_000_123_000_000 + row % 2 for row in range(50)], pa.int64()).cast(pa.timestamp("ns"))
+    table = pa.table({"t": ["good", None] * 25, "m": moments, "d": pa.array(["a", "b"] * 25).dictionary_encode()})
+    write(tmp_path / "a.xlsx", table)
+    now = time.time()
+    monkeypatch.setattr(time, "time", lambda: now + 10**7)
+    monkeypatch.setattr(time, "localtime", lambda *when: time.gmtime(now + 10**7))
+    write(tmp_path / "b.xlsx", pa.Table.from_batches(table.to_batches(max_chunksize=7)))
+    assert (tmp_path / "a.xlsx").read_bytes() == (tmp_path / "b.xlsx").read_bytes()
+    with zipfile.ZipFile(tmp_path / "a.xlsx") as archive:
+        assert archive.testzip() is None
+        assert {member.date_time for member in archive.infolist()} == {(1980, 1, 1, 0, 0, 0)}
+
+
+def test_an_output_that_is_given_up_leaves_no_temporary_file(tmp_path, monkeypatch):
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    encoder = writer.ExcelEncoder(io.BytesIO(), pa.schema([("n", pa.int8())]), WriteOptions())
+    encoder.write(pa.record_batch({"n": pa.array([1], pa.int8())}))
+    assert len(os.listdir(tmp_path)) == 1
+    del encoder
+    gc.collect()
+    assert os.listdir(tmp_path) == []
 
 
 def test_bytes_that_are_not_utf_8_become_replacement_characters(tmp_path):

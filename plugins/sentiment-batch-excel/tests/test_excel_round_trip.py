@@ -1,0 +1,120 @@
+"""Tables of every type through the writer and the reader; the strategies are those of sentiment-batch's own tests."""
+
+from __future__ import annotations
+
+import datetime
+import decimal
+
+import numpy as np
+import pyarrow as pa
+import pytest
+import sentiment_batch_excel
+from hypothesis import HealthCheck, given, settings
+
+from sentiment_batch import OutputError, ReadOptions, WriteOptions
+
+FROM_ROOT = "run from the root of sentiment-batch's repository"
+arrow_tables = pytest.importorskip("tests.arrow_tables", reason=FROM_ROOT)
+forms = pytest.importorskip("tests.forms", reason=FROM_ROOT)
+said = pytest.importorskip("tests.said", reason=FROM_ROOT)
+
+PACKED = [*arrow_tables.TEXT, pa.int64(), pa.float32(), pa.bool_(), pa.date32()]
+SAYABLE = arrow_tables.types([*arrow_tables.PLAIN, *arrow_tables.EXTENSIONS], PACKED)
+EXAMPLES = settings(
+    max_examples=100,
+    derandomize=True,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
+
+
+class Formats(dict):
+    """Stands for the registry: takes what the plugin adds."""
+
+    def add(self, name, open, **claims):
+        self[name] = open
+
+
+def opener(register):
+    formats = Formats()
+    register(formats)
+    return formats["excel"]
+
+
+def written(path, table):
+    """Whether the table was written; where it was refused, in one line, nothing is left."""
+    path.unlink(missing_ok=True)
+    try:
+        made = opener(sentiment_batch_excel.register_writers)(str(path), table.schema, WriteOptions())
+        try:
+            for batch in table.to_batches():
+                made.write(batch)
+            made.commit()
+        except BaseException:
+            made.abort()
+            raise
+    except OutputError as error:
+        message = str(error)
+    else:
+        return True
+    assert "\n" not in message
+    assert not list(path.parent.iterdir())
+    return False
+
+
+def read(path):
+    found = opener(sentiment_batch_excel.register_readers)(str(path), ReadOptions())
+    table = pa.Table.from_batches(list(found.batches(*found.splits())), found.schema)
+    found.close()
+    return table
+
+
+@EXAMPLES
+@given(arrow_tables.tables(SAYABLE, calendar=True))
+def test_every_value_is_in_its_cell_or_there_as_text(tmp_path, table):
+    # A name that is empty, or that of a column without a cell, is nothing to a workbook.
+    table = table.rename_columns([f"{number}{name}" for number, name in enumerate(table.schema.names)])
+    refusals = [forms.text_refuses(kind) for kind in table.schema.types]
+    if not written(tmp_path / "a.xlsx", table):
+        assert True in refusals or None in refusals
+        return
+    assert True not in refusals
+    back = read(tmp_path / "a.xlsx")
+    assert back.schema.names == table.schema.names
+    for kind, column, cells in zip(table.schema.types, forms.contents(table), back.columns, strict=True):
+        values = cells.to_pylist() + [None] * (table.num_rows - back.num_rows)  # rows at the end that are empty
+        assert [value_of(cell, kind) for cell in values] == [expected(value) for value in column]
+
+
+def expected(value):
+    """What a workbook can say of a value: not NaN, and nothing of a text that is empty."""
+    return said.spoken(value, json=True) if value != "" else None
+
+
+def value_of(cell, kind):
+    """The value that a cell says, in the form that `expected` gives."""
+    kind = said.unpacked(kind)
+    if cell is None:
+        return None
+    if isinstance(cell, str):
+        return moment(cell) if is_moment(cell, kind) else said.in_csv(cell, kind)
+    if isinstance(cell, datetime.datetime):
+        return moment(cell.isoformat())
+    if pa.types.is_decimal(kind):
+        return decimal.Decimal(repr(cell))
+    if pa.types.is_floating(kind):
+        short = {pa.float16(): np.float16, pa.float32(): np.float32}.get(kind, float)(cell)
+        return forms.exact(pa.scalar(float(short)))
+    assert type(cell) is (bool if pa.types.is_boolean(kind) else int)
+    return cell
+
+
+def is_moment(text, kind):
+    """Whether it is a date in a column that also holds text, which the reader gives to the microsecond."""
+    naive = pa.types.is_date(kind) or (pa.types.is_timestamp(kind) and kind.tz is None)
+    return naive and len(text) <= len("2024-02-29T13:14:15.678000")
+
+
+def moment(text):
+    since = datetime.datetime.fromisoformat(text) - datetime.datetime(1970, 1, 1)
+    return (since.days * 86_400 + since.seconds) * 10**9 + since.microseconds * 1000
