@@ -99,20 +99,20 @@ class CsvRows:
         return len(chunk.rows) >= self._most or self._lines.characters >= CHARACTERS
 
     def _read_into(self, chunk: Chunk) -> bool:
-        # Everything in this loop costs its time once a row, so the good ones pass through without a call.
-        reader, lines, width, most = self._reader, self._lines, self._width, self._most
-        rows, ends = chunk.rows, chunk.ends
+        # Everything in this loop costs its time once a row, so the good ones pass through with as little as can be.
+        reader, lines, width, most, enough = self._reader, self._lines, self._width, self._most, CHARACTERS
+        rows, add, end = chunk.rows, chunk.rows.append, chunk.ends.append
         for row in reader:
             if len(row) == width:
-                rows.append(row)
-                ends.append(reader.line_num)
+                add(row)
+                end(reader.line_num)
             elif not row and width == 1:
                 chunk.add([""], reader.line_num)  # in a file of one column a blank line is an empty value
             elif len(row) > 1 or any(map(str.strip, row)):
                 chunk.add(self._mended(chunk, row), reader.line_num)
             else:
                 chunk.blanks[len(rows)] = reader.line_num
-            if len(rows) >= most or lines.characters >= CHARACTERS:
+            if len(rows) >= most or lines.characters >= enough:
                 return True
         return False
 
