@@ -85,7 +85,7 @@ def test_an_existing_out_is_replaced_only_if_asked(score, table, tmp_path):
     ("arguments", "code", "parts"),
     [
         (["{tmp}/nowhere.csv", "{out}"], 1, ["nowhere.csv is not there", "Check the path"]),
-        (["{tmp}", "{out}"], 1, ["is not a Parquet file"]),
+        (["{tmp}", "{out}"], 1, ["is text, such as CSV"]),
         (["{tmp}/folder.csv", "{out}"], 1, ["is a folder"]),
         (["{in}", "{tmp}/folder.csv"], 1, ["is a folder"]),
         (["{in}", "{tmp}/no/such/out.csv"], 1, ["there is no folder"]),
@@ -200,3 +200,15 @@ def test_a_column_named_twice_comes_out_once_and_no_name_at_all_is_refused(score
     assert (tmp_path / "out.csv").read_text(encoding="utf-8").startswith("id,sentiment,sentiment_score\n")
     for nothing in ("", ","):
         failed(score(table, tmp_path / "other.csv", "--columns", nothing), "--columns names no column", code=2)
+
+
+def test_bad_rows_of_a_labelled_table_are_told_of_and_the_rest_is_used(cli, tiny_model, tmp_path):
+    rows = [b"text,label", *[b"great,positive"] * 3, b"caf\xe9,negative", b"dull,negative", b"short", *[b"x,y,z"] * 9]
+    (tmp_path / "in.csv").write_bytes(b"\n".join(rows))
+    arguments = ("evaluate", tmp_path / "in.csv", "--model", tiny_model, *CPU)
+    failed(cli(*arguments), "line 5", "--on-bad-row mark")
+    result = cli(*arguments, "--on-bad-row", "mark", "--json")
+    assert result.exit_code == 0
+    warnings = [line for line in result.stderr.splitlines() if line.startswith("warning: ")]
+    assert [" line " in line for line in warnings] == [True] * 5 + [False]
+    assert json.loads(result.stdout)["rows"] == 5

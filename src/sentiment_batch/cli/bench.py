@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 import logging
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from sentiment_batch.cli import options
+
+if TYPE_CHECKING:
+    from sentiment_batch.records import ReadOptions
 
 logger = logging.getLogger("sentiment_batch")
 
@@ -35,9 +38,7 @@ def bench(
     seconds: float,
     for_rows: int | None,
     input_format: str | None,
-    encoding: str | None,
-    delimiter: str | None,
-    no_quotes: bool,
+    read: ReadOptions,
     quiet: bool,
     verbose: bool,
     as_json: bool,
@@ -48,7 +49,6 @@ def bench(
     limit, and how long a job of that kind would take. TABLE is only read, and nothing is left behind.
     """
     options.show_messages(quiet, verbose)
-    from sentiment_batch.records import ReadOptions
     from sentiment_batch.scoring.bench import Plan, measure
     from sentiment_batch.scoring.choice import choose_model
 
@@ -60,7 +60,7 @@ def bench(
         seconds=seconds,
         for_rows=for_rows,
         input_format=input_format,
-        read=ReadOptions(encoding=encoding, delimiter=delimiter, quotes=not no_quotes),
+        read=read,
     )
     chosen = choose_model(model)
     logger.info("model: %s", chosen)

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 import logging
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from sentiment_batch.cli import options
+
+if TYPE_CHECKING:
+    from sentiment_batch.records import ReadOptions
 
 logger = logging.getLogger("sentiment_batch")
 
@@ -29,9 +32,7 @@ def evaluate(
     label_column: str | None,
     stars: str | None,
     input_format: str | None,
-    encoding: str | None,
-    delimiter: str | None,
-    no_quotes: bool,
+    read: ReadOptions,
     quiet: bool,
     verbose: bool,
     as_json: bool,
@@ -41,11 +42,9 @@ def evaluate(
     from contextlib import closing
 
     from sentiment_batch import formats, inputs
-    from sentiment_batch.records import ReadOptions
     from sentiment_batch.scoring.choice import choose_model
 
-    how = ReadOptions(encoding=encoding, delimiter=delimiter, quotes=not no_quotes)
-    with closing(formats.open_reader(labelled, format=input_format, options=how)) as reader:
+    with closing(formats.open_reader(labelled, format=input_format, options=read)) as reader:
         rows = inputs.read(reader, labelled, text_columns=text_columns, label_column=label_column)
     from sentiment_batch.evaluation import evaluate_labelled
     from sentiment_batch.scoring.scorer import Scorer

@@ -9,11 +9,16 @@ from typing import Any, TypeVar, cast
 
 import click
 
-from sentiment_batch.settings import DTYPES, LONG_TEXT, ScoreSettings
+from sentiment_batch.records import Problem, ReadOptions
+from sentiment_batch.settings import DTYPES, LONG_TEXT, ON_BAD_ROW, ScoreSettings
+
+logger = logging.getLogger("sentiment_batch")
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 SCORING = ("batch_tokens", "max_length", "long_text", "labels", "device", "dtype", "deterministic", "compile_model")
 """The options of `scoring` that become `ScoreSettings`."""
+MOST_WARNINGS = 5
+"""Bad rows that are shown one by one."""
 
 
 label_column = click.option(
@@ -36,8 +41,22 @@ def columns(command: Command) -> Command:
 
 
 def reading(command: Command) -> Command:
-    """How the input is read."""
+    """How the input is read: `input_format`, and the rest as `read`, a `ReadOptions`."""
+
+    @functools.wraps(command)
+    def with_read(encoding: str | None, delimiter: str | None, no_quotes: bool, on_bad_row: str, **given: Any) -> Any:
+        told = _Warned() if on_bad_row == "mark" else None
+        read = ReadOptions(encoding=encoding, delimiter=delimiter, quotes=not no_quotes, on_bad_row=told)
+        return command(read=read, **given)
+
     for option in (
+        click.option(
+            "--on-bad-row",
+            type=click.Choice(ON_BAD_ROW),
+            default="fail",
+            show_default=True,
+            help="mark: go on with malformed rows as far as they can be read, and tell of them.",
+        ),
         click.option("--no-quotes", is_flag=True, help="Read quotes in a CSV as text; none encloses a cell."),
         click.option("--delimiter", metavar="CHAR", help="Between the fields of a CSV; found by itself."),
         click.option(
@@ -45,8 +64,8 @@ def reading(command: Command) -> Command:
         ),
         click.option("--input-format", metavar="FORMAT", help="Where the name does not tell; see `formats`."),
     ):
-        command = option(command)
-    return command
+        with_read = option(with_read)
+    return cast("Command", with_read)
 
 
 def device(command: Command) -> Command:
@@ -117,10 +136,25 @@ def talking(command: Command) -> Command:
 
 def show_messages(quiet: bool, verbose: bool) -> None:
     """Send what the library says to standard error, plainly."""
-    logger = logging.getLogger("sentiment_batch")
     logger.handlers = [_Echo()]
     logger.propagate = False
     logger.setLevel(logging.WARNING if quiet else logging.DEBUG if verbose else logging.INFO)
+
+
+class _Warned:
+    """Tells of bad rows as warnings; of the first few, for there may be millions."""
+
+    def __init__(self) -> None:
+        self._places: set[str] = set()
+
+    def __call__(self, problem: Problem) -> None:
+        if problem.where in self._places or len(self._places) > MOST_WARNINGS:
+            return
+        self._places.add(problem.where)
+        if len(self._places) > MOST_WARNINGS:
+            logger.warning("further bad rows are not shown")
+        else:
+            logger.warning("%s: %s", problem.where, problem.reason)
 
 
 class _Echo(logging.Handler):

@@ -11,9 +11,10 @@ import click
 
 from sentiment_batch.cli import options
 from sentiment_batch.errors import UsageError
-from sentiment_batch.settings import ON_BAD_ROW, ScoreSettings
+from sentiment_batch.settings import ScoreSettings
 
 if TYPE_CHECKING:
+    from sentiment_batch.records import ReadOptions
     from sentiment_batch.scoring.scorer import Scorer
 
 logger = logging.getLogger("sentiment_batch")
@@ -42,13 +43,6 @@ DEFAULTS = ScoreSettings()
     help="Rows that are kept at a time, for a run that is cut off; default: 16384 on a CPU, 262144 on CUDA.",
 )
 @click.option("--restart", is_flag=True, help="Start over, though an earlier run left parts of OUT.")
-@click.option(
-    "--on-bad-row",
-    type=click.Choice(ON_BAD_ROW),
-    default="fail",
-    show_default=True,
-    help="mark: keep rows that are malformed, or fail alone, in their place, and list them in OUT.problems.jsonl.",
-)
 @click.option("--escape-formulas", is_flag=True, help="In CSV, an apostrophe before text that begins like a formula.")
 @options.talking
 def score(
@@ -63,14 +57,11 @@ def score(
     decimals: int,
     limit: int | None,
     input_format: str | None,
-    encoding: str | None,
-    delimiter: str | None,
-    no_quotes: bool,
+    read: ReadOptions,
     output_format: str | None,
     overwrite: bool,
     part_rows: int | None,
     restart: bool,
-    on_bad_row: str,
     escape_formulas: bool,
     quiet: bool,
     verbose: bool,
@@ -82,7 +73,8 @@ def score(
     without a text get nulls. IN and OUT are files of any formats that `formats` lists, URLs, or - for standard input
     and output; an OUT that ends in / is a folder with a file for each part.
 
-    A run that was cut off goes on where it was when the same command is given again.
+    A run that was cut off goes on where it was when the same command is given again. With --on-bad-row mark, malformed
+    rows and texts that fail alone stay in their place, and OUT.problems.jsonl lists them.
     """
     options.show_messages(quiet, verbose)
     if as_json and destination == "-":
@@ -90,7 +82,7 @@ def score(
     keep = _kept(columns)
     settings |= {"probabilities": probabilities, "prefix": prefix, "decimals": decimals}
     ScoreSettings(**settings)  # what is wrong shows before anything is opened
-    from sentiment_batch.records import ReadOptions, WriteOptions
+    from sentiment_batch.records import WriteOptions
     from sentiment_batch.scoring.choice import choose_model
     from sentiment_batch.scoring.job import Job
     from sentiment_batch.scoring.pipeline import score_table
@@ -103,9 +95,9 @@ def score(
         limit=limit,
         input_format=input_format,
         output_format=output_format,
-        read=ReadOptions(encoding=encoding, delimiter=delimiter, quotes=not no_quotes),
+        read=read,
         write=WriteOptions(overwrite=overwrite, escape_formulas=escape_formulas),
-        on_bad_row=on_bad_row,
+        on_bad_row="fail" if read.on_bad_row is None else "mark",
         part_rows=part_rows,
         restart=restart,
         quiet=quiet,

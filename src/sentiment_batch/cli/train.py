@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import json
 import shlex
+from typing import TYPE_CHECKING
 
 import click
 
 from sentiment_batch.cli import options
 from sentiment_batch.settings import CLASS_WEIGHTS, DEFAULT_MODEL_FOLDER, LONG_TEXT, TrainSettings
+
+if TYPE_CHECKING:
+    from sentiment_batch.records import ReadOptions
 
 DEFAULTS = TrainSettings()
 
@@ -71,9 +75,7 @@ def train(
     test_file: str | None,
     patience: int,
     input_format: str | None,
-    encoding: str | None,
-    delimiter: str | None,
-    no_quotes: bool,
+    read: ReadOptions,
     overwrite: bool,
     resume: bool,
     restart: bool,
@@ -92,15 +94,13 @@ def train(
     # Wrong settings are found before torch is loaded; of patience, 0 means to go through all epochs.
     chosen = TrainSettings(**settings, patience=patience or None)  # type: ignore[arg-type]
     from sentiment_batch import formats, inputs
-    from sentiment_batch.records import ReadOptions
     from sentiment_batch.training.checkpoint import Checkpoint
 
     how = {"overwrite": overwrite, "resume": resume, "restart": restart}
     Checkpoint(output, **how).close()  # what cannot be is said before a long table is read
 
-    def read(location: str, group: str | None = None) -> inputs.Labelled:
-        reading = ReadOptions(encoding=encoding, delimiter=delimiter, quotes=not no_quotes)
-        reader = formats.open_reader(location, format=input_format, options=reading)
+    def table(location: str, group: str | None = None) -> inputs.Labelled:
+        reader = formats.open_reader(location, format=input_format, options=read)
         try:
             return inputs.read(
                 reader, location, text_columns=text_columns, label_column=label_column, group_column=group
@@ -108,8 +108,8 @@ def train(
         finally:
             reader.close()
 
-    tables = [read(location, group_column) for location in reviews]  # the others are not split
-    val, test = (read(location) if location else None for location in (val_file, test_file))
+    tables = [table(location, group_column) for location in reviews]  # the others are not split
+    val, test = (table(location) if location else None for location in (val_file, test_file))
     from sentiment_batch.training.run import train_labelled
 
     trained = train_labelled(tables, output, chosen, val=val, test=test, stars=stars, quiet=quiet, **how)

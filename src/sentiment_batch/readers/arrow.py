@@ -15,6 +15,7 @@ from sentiment_batch.errors import InputError
 from sentiment_batch.readers.damage import checked, damage_named, sound
 from sentiment_batch.readers.signatures import refuse_foreign
 from sentiment_batch.readers.source import Source
+from sentiment_batch.readers.text_kinds import refuse_text
 from sentiment_batch.records import Split
 
 if TYPE_CHECKING:
@@ -197,4 +198,5 @@ def _layout(source: Source) -> _Layout:
         return _FeatherV1(source)
     if head.startswith(_CONTINUED) or 0 < int.from_bytes(head[:4], "little") < _LEGACY_BYTES:
         return _Stream(source)
+    refuse_text(source.name, head)
     raise InputError(f"{source.name} is {'not Arrow or Feather' if head else 'empty'}. Check what it is.")

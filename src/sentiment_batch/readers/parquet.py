@@ -15,6 +15,7 @@ from sentiment_batch.readers.files import files_of
 from sentiment_batch.readers.schemas import Conform, partition_fields, unified
 from sentiment_batch.readers.signatures import refuse_foreign
 from sentiment_batch.readers.source import Source
+from sentiment_batch.readers.text_kinds import refuse_text
 from sentiment_batch.records import Split
 
 if TYPE_CHECKING:
@@ -128,6 +129,7 @@ class ParquetReader:
         head = source.head()
         refuse_foreign(source.name, head, own="parquet")
         if not head.startswith((b"PAR1", b"PARE")):
+            refuse_text(source.name, head)
             raise InputError(f"{source.name} is {'empty' if not head else 'not a Parquet file'}. Check what it is.")
         with self._opened(index) as file, damage_named(source.name):
             groups = [file.metadata.row_group(group) for group in range(file.metadata.num_row_groups)]

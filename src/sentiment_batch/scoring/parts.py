@@ -86,7 +86,7 @@ class Parts:
         first = self.journal.rows
         # What is told again of rows that an earlier run did is in its parts already.
         found = [problem for problem in self.problems.take(first + len(scores)) if problem.row >= first]
-        self._tally.bad = len({problem.row for problem in found})
+        self._tally.bad = len(found)
         self.target.end_part(Ended(scores=scores, counts=self._tally.to_json(), problems=lines(found)))
         self._scores, self._tally = [], Tally()
 

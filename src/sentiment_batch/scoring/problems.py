@@ -39,11 +39,16 @@ class Problems:
             self._found.append(problem)
 
     def take(self, before: int) -> list[Problem]:
-        """The problems of all rows before that number, in order; they are forgotten here."""
+        """The problems of all rows before that number, one for each row and in order; they are forgotten here."""
         with self._lock:
             taken = [problem for problem in self._found if problem.row < before]
             self._found = [problem for problem in self._found if problem.row >= before]
-        return sorted(taken, key=lambda problem: problem.row)
+        merged: dict[int, Problem] = {}
+        for problem in taken:  # the first to tell of a row is the reader, who knows its line and all its bytes
+            known = merged.get(problem.row)
+            both = problem if known is None else replace(known, reason=f"{known.reason}; {problem.reason}")
+            merged[problem.row] = both
+        return [merged[row] for row in sorted(merged)]
 
 
 def lines(problems: list[Problem]) -> bytes:

@@ -57,12 +57,44 @@ class ArrowEncoder:
 def _with_entries(batch: pa.RecordBatch) -> pa.RecordBatch:
     """The batch with an unused entry in each dictionary that has none: pyarrow can only append to one that has some."""
     for index, column in enumerate(batch.columns):
-        if pa.types.is_dictionary(column.type) and not len(column.dictionary):
+        if _has_empty_dictionary(column):
             with contextlib.suppress(pa.ArrowInvalid, pa.ArrowNotImplementedError):
-                entry = pa.array([0], pa.int32()).cast(column.type.value_type)
-                filled = pa.DictionaryArray.from_arrays(column.indices, entry, ordered=column.type.ordered)
+                both = pa.chunked_array([_one_row(column.type).slice(0, 0), column])
+                filled = pa.table({"": both}).unify_dictionaries().column(0).chunk(1)
                 batch = batch.set_column(index, batch.schema.field(index), filled)
     return batch
+
+
+def _has_empty_dictionary(column: pa.Array) -> bool:
+    kind = column.type
+    if pa.types.is_dictionary(kind):
+        return not len(column.dictionary)
+    if not _has_dictionary(kind) or isinstance(kind, pa.BaseExtensionType):
+        return False
+    if pa.types.is_struct(kind):
+        return any(_has_empty_dictionary(column.field(position)) for position in range(kind.num_fields))
+    return any(map(_has_empty_dictionary, [column.keys, column.items] if pa.types.is_map(kind) else [column.values]))
+
+
+def _one_row(kind: pa.DataType) -> pa.Array:
+    """A row of the type in which every dictionary has an entry."""
+    if pa.types.is_dictionary(kind):
+        entry = pa.array([0], pa.int32()).cast(kind.value_type)
+        return pa.DictionaryArray.from_arrays(pa.array([0], kind.index_type), entry, ordered=kind.ordered)
+    if pa.types.is_struct(kind):
+        return pa.StructArray.from_arrays([_one_row(field.type) for field in kind], fields=list(kind))
+    if pa.types.is_map(kind):
+        keys, items = _one_row(kind.key_type).slice(0, 0), _one_row(kind.item_type).slice(0, 0)  # no key may be null
+        return pa.MapArray.from_arrays([0, 0], keys, items, kind)
+    if pa.types.is_fixed_size_list(kind):
+        return pa.FixedSizeListArray.from_arrays(
+            pa.concat_arrays([_one_row(kind.value_type)] * kind.list_size), type=kind
+        )
+    if pa.types.is_list(kind):
+        return pa.ListArray.from_arrays([0, 1], _one_row(kind.value_type), kind)
+    if pa.types.is_large_list(kind):
+        return pa.LargeListArray.from_arrays([0, 1], _one_row(kind.value_type), kind)
+    return pa.nulls(1, kind)
 
 
 def _grown(known: pa.RecordBatch, batch: pa.RecordBatch) -> pa.RecordBatch:
