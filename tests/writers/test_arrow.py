@@ -87,6 +87,30 @@ def test_dictionaries_inside_lists_and_structs_may_differ_too():
     assert read_file(encode(ArrowEncoder, table)).column(0).to_pylist() == table.column(0).to_pylist()
 
 
+WORDS = pa.dictionary(pa.int8(), pa.string())
+
+
+@pytest.mark.parametrize(
+    ("kind", "value"),
+    [
+        (WORDS, "a"),
+        (pa.list_(WORDS), ["a", None]),
+        (pa.large_list(WORDS), ["a"]),
+        (pa.list_(WORDS, 2), ["a", "b"]),
+        (pa.struct([("n", pa.int8()), ("d", WORDS)]), {"n": 1, "d": "a"}),
+        (pa.map_(pa.string(), WORDS), [("k", "a")]),
+        (pa.list_(pa.struct([("d", pa.dictionary(pa.int32(), pa.large_string()))])), [{"d": "a"}]),
+        (pa.list_(pa.dictionary(pa.int8(), pa.int64())), [7]),
+    ],
+)
+def test_a_dictionary_that_begins_empty_grows_wherever_it_is(kind, value):
+    batches = [pa.record_batch({"n": pa.array(rows, kind)}) for rows in ([None], [], [value, None], [value])]
+    table = pa.Table.from_batches(batches)
+    back = read_file(encode(ArrowEncoder, table))
+    assert back.schema == table.schema
+    assert back.column(0).to_pylist() == [None, value, None, value]
+
+
 def test_an_equal_dictionary_is_written_once_so_that_polars_reads_the_file():
     table = dictionaries(["a", "b"], ["a", "b"], ["a", "b"])
     data = encode(ArrowEncoder, table)
