@@ -53,3 +53,11 @@ def test_errors_of_others_are_quoted_in_one_line():
     assert first_line(ValueError("one\n  two\t three")) == "one two three"
     assert first_line(ValueError()) == "ValueError"
     assert len(first_line(ValueError("x" * 1_000))) == 400
+
+
+def test_an_error_that_cannot_say_what_it_is_goes_by_its_type():
+    class Mute(Exception):
+        def __str__(self):
+            raise ZeroDivisionError
+
+    assert first_line(Mute()) == "Mute"

@@ -214,3 +214,9 @@ def test_two_formats_of_one_plugin_may_not_share_a_name_either():
 )
 def test_a_location_tells_scheme_ending_and_compression(location, scheme, suffix, compression):
     assert (scheme_of(location), suffix_of(location), compression_of(location)) == (scheme, suffix, compression)
+
+
+@pytest.mark.parametrize("name", [None, "", 7])
+def test_a_format_without_a_name_is_refused(name):
+    with pytest.raises(PluginError, match="a name is a short text"):
+        Registry("odd").add(name, print)

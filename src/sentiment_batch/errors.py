@@ -75,5 +75,8 @@ def listed(names: Iterable[str], most: int = 12) -> str:
 
 def first_line(error: BaseException) -> str:
     """What `error` says, in one line, for quoting the errors of other libraries."""
-    text = " ".join(str(error).split())
+    try:
+        text = " ".join(str(error).split())
+    except Exception:  # a plugin's exception may not even be able to say what it is
+        text = ""
     return text[:400] if text else type(error).__name__

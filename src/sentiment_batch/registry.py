@@ -57,10 +57,13 @@ class Registry:
             description: one line for people.
 
         Raises:
-            PluginError: the name, a suffix or a scheme is taken, and the message names both owners; or a suffix is
-                not one.
+            PluginError: the name is no text; or it, a suffix or a scheme is taken, and the message names both owners; or a
+                suffix is not one.
         """
-        claims: tuple[object, ...] = (suffixes, schemes)  # a plugin may not have been type-checked
+        given: object = name  # a plugin may not have been type-checked
+        if not isinstance(given, str) or not given:
+            raise PluginError(f"plugin {self._owner!r} registers a format named {given!r}; a name is a short text.")
+        claims: tuple[object, ...] = (suffixes, schemes)
         if any(isinstance(claim, str) for claim in claims) or not all(end.startswith(".") for end in suffixes):
             raise PluginError(
                 f"plugin {self._owner!r} registers the format {name!r} with suffixes={suffixes!r} and "
