@@ -57,7 +57,7 @@ class Registry:
             description: one line for people.
 
         Raises:
-            PluginError: the name is no text; or it, a suffix or a scheme is taken, and the message names both owners; or a
+            PluginError: the name is no text; it, a suffix or a scheme is taken, which names both owners; or a
                 suffix is not one.
         """
         given: object = name  # a plugin may not have been type-checked

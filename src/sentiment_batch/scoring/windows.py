@@ -1,6 +1,6 @@
 """Cuts a stream of record batches into windows of rows to score together: where they end depends on the rows alone.
 
-Only for rows so wide that `HELD_BYTES` cuts them does it depend on the batches too, which a reader gives alike each time.
+For rows so wide that `HELD_BYTES` cuts them it depends on the batches too, which a reader gives alike each time.
 """
 
 from __future__ import annotations
