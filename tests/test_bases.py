@@ -137,7 +137,7 @@ def test_other_weights_than_the_published_ones_are_refused_and_nothing_is_cached
 
 def test_a_conversion_that_fails_leaves_nothing_in_the_cache(package, monkeypatch):
     (package / "model.safetensors").write_bytes(b"something")
-    monkeypatch.setattr(bases, "MINILM_SHA256", bases.sha256(package / "model.safetensors"))
+    monkeypatch.setattr(bases, "MINILM_SHA256", bases.file_sha256(package / "model.safetensors"))
     with pytest.raises(SafetensorError):
         bases.resolve("minilm")
     assert list((package / "cache" / "bases").iterdir()) == []
@@ -147,7 +147,7 @@ def test_a_conversion_that_fails_leaves_nothing_in_the_cache(package, monkeypatc
 @needs_minilm
 def test_a_cache_that_cannot_be_written_is_named_with_its_cure(package, monkeypatch):
     (package / "model.safetensors").write_text("weights")
-    monkeypatch.setattr(bases, "MINILM_SHA256", bases.sha256(package / "model.safetensors"))
+    monkeypatch.setattr(bases, "MINILM_SHA256", bases.file_sha256(package / "model.safetensors"))
     monkeypatch.setenv("SENTIMENT_BATCH_CACHE", str(package / "model.safetensors" / "cache"))
     with pytest.raises(ModelError, match="SENTIMENT_BATCH_CACHE"):
         bases.resolve("minilm")

@@ -36,6 +36,8 @@ class Texts(Protocol):
     """(T,) the place of each token in its text, as the model counts."""
     first: torch.Tensor
     """(B,) where each text begins."""
+    alone: bool
+    """Whether each must be computed by itself, for bits that do not depend on its neighbours."""
 
     def attend(self, qkv: torch.Tensor) -> torch.Tensor:
         """Attention (T, D) of queries, keys and values (T, 3D)."""
@@ -73,6 +75,7 @@ class Looped:
         self.positions = torch.from_numpy(pack.positions(padding))
         self.first = torch.from_numpy(pack.first)
         self._runs = list(pack.runs(lambda length: SCORES // (heads * length * length)))
+        self.alone = pack.alone
         self._heads = heads
         self._space = space
 
@@ -96,7 +99,9 @@ class Looped:
             key, value = self._by_head(kv[start : start + texts * length], 2, texts, length)
             some = slice(done, done + texts)
             mixed = context_BD[some].view(texts, self._heads, 1, -1)
-            self._mix(query[some].view(texts * self._heads, 1, -1), key, value, length, mixed)
+            # Where in a cache line a text's query begins depends on its neighbours, where a copy begins does not.
+            wanted = query[some].clone() if self.alone else query[some]
+            self._mix(wanted.view(texts * self._heads, 1, -1), key, value, length, mixed)
             done += texts
         return context_BD
 
@@ -158,6 +163,7 @@ class Varlen:
         self.ids, self.positions, self._ends, self._ones, self.first = (
             packet[start:stop] for start, stop in itertools.pairwise(places)
         )
+        self.alone = False  # a kernel of one shape gives each text the same bits
         self._longest = -(-pack.longest // VARLEN_STEP) * VARLEN_STEP
         self._heads = heads
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from sentiment_batch.cache import cache_folder, new_folder
+from sentiment_batch.checked import file_sha256
 from sentiment_batch.errors import ModelError, first_line
 
 logger = logging.getLogger("sentiment_batch")
@@ -57,7 +58,7 @@ def minilm() -> Path:
     if (target / "model.safetensors").exists():
         return target
     source = _minilm_package()
-    found = sha256(source / "model.safetensors")
+    found = file_sha256(source / "model.safetensors")
     if found != MINILM_SHA256:
         raise ModelError(
             f"the weights in {source} are not the published ones (sha256 {found[:12]}..., expected "
@@ -72,12 +73,6 @@ def minilm() -> Path:
             "Make room, or name another folder for it in SENTIMENT_BATCH_CACHE."
         ) from error
     return target
-
-
-def sha256(path: Path) -> str:
-    """The SHA-256 of a file in hexadecimal."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def hub_answers(repository: str = "distilbert/distilbert-base-uncased") -> str | None:
@@ -167,7 +162,7 @@ def digest(folder: Path) -> str:
     total = hashlib.sha256()
     texts = [path for path in folder.glob("*") if path.suffix in {".json", ".txt", ".model"} and path.is_file()]
     for path in sorted([*texts, *_weights(folder)]):
-        total.update(f"{path.name}\0{sha256(path)}\0".encode())
+        total.update(f"{path.name}\0{file_sha256(path)}\0".encode())
     return total.hexdigest()
 
 

@@ -17,7 +17,10 @@ LEAST_SHARE = 256
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Shape:
-    """What every batch of a deterministic run measures, so that a text's score does not depend on its neighbours."""
+    """What every batch of a deterministic run measures, so that a text's score does not depend on its neighbours.
+
+    A CPU whose library feels a row's place in a matrix computes each text by itself instead.
+    """
 
     tokens: int
     """Tokens of a batch, filled up where there are fewer."""

@@ -1,8 +1,12 @@
-"""Linear layers of inference: weights laid out once for the CPU's own library, which fuses the activation too."""
+"""What inference does with each row by itself: linear layers, laid out once for the CPU's own library, and their norms.
+
+The library fuses the activation too.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import contextlib
+from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
 import torch
@@ -14,6 +18,8 @@ GELU: Activation = torch.ops.aten.gelu_
 """In place: its input is the largest tensor there is, and nobody needs it again."""
 ROWS = 2_048
 """Rows that the layout of the weights is chosen for; it serves other numbers as well."""
+DRAWS = 4
+"""Rows drawn to find out whether a row's place counts: each gives thousands of sums, of which one must tell."""
 
 
 class Product(NamedTuple):
@@ -30,8 +36,29 @@ class Product(NamedTuple):
         """Lay out `weight` where that is possible: on a CPU, by an operator of torch's own compiler."""
         laid_out = None
         if weight.device.type == "cpu" and _has_operators():
-            laid_out = torch.ops.mkldnn._reorder_linear_weight(weight.contiguous(), ROWS)
+            with contextlib.suppress(RuntimeError):  # it refuses bfloat16 where the processor has no AVX-512
+                laid_out = torch.ops.mkldnn._reorder_linear_weight(weight.contiguous(), ROWS)
         return cls(weight, bias, laid_out)
+
+
+class Norm(NamedTuple):
+    """A layer norm's weight (D,), bias (D,) and epsilon."""
+
+    weight: torch.Tensor
+    bias: torch.Tensor
+    epsilon: float
+
+
+class Layer(NamedTuple):
+    """One layer of an encoder; plain tensors, so that one compiled function serves all layers."""
+
+    qkv: Product
+    """Queries, keys and values as one product (3D, D)."""
+    out: Product
+    attention_norm: Norm
+    up: Product
+    down: Product
+    norm: Norm
 
 
 def linear(x: torch.Tensor, product: Product, activation: Activation | None = None) -> torch.Tensor:
@@ -42,6 +69,40 @@ def linear(x: torch.Tensor, product: Product, activation: Activation | None = No
     fused, algorithm = ("gelu", "none") if activation is GELU else ("none", "")
     result = torch.ops.mkldnn._linear_pointwise(x, product.laid_out, product.bias, fused, [], algorithm)
     return result if activation is None or activation is GELU else activation(result)
+
+
+def normalise(x: torch.Tensor, norm: Norm) -> torch.Tensor:
+    """The layer norm of each row (rows, D)."""
+    return F.layer_norm(x, x.shape[-1:], *norm)
+
+
+def layer_rest(layer: Layer, activation: Activation, context: torch.Tensor, before: torch.Tensor) -> torch.Tensor:
+    """A layer from its attention's outcome on, each row by itself: (rows, D) to (rows, D)."""
+    x = normalise(linear(context, layer.out).add_(before), layer.attention_norm)
+    wide = linear(x, layer.up, activation)
+    return normalise(linear(wide, layer.down).add_(x), layer.norm)
+
+
+def is_steady(layer: Layer, products: Iterable[Product], activation: Activation, rows: int) -> bool:
+    """Whether a row has the same bits in every one of so many places.
+
+    No library promises it: near an edge of the matrix it may sum in another order. So it is asked, on this machine.
+
+    Args:
+        layer: whose `layer_rest` is tried.
+        products: and these, of rows as wide.
+        activation: the layer's.
+        rows: of every matrix.
+    """
+    weight = layer.out.weight
+    generator = torch.Generator().manual_seed(0)
+    for _ in range(DRAWS):
+        row = torch.randn((1, weight.shape[0]), generator=generator).to(weight)
+        x = row.expand(rows, -1).contiguous()
+        found = [*(linear(x, product) for product in products), layer_rest(layer, activation, x, x)]
+        if not all(torch.equal(y, y[:1].expand_as(y)) for y in found):
+            return False
+    return True
 
 
 def _has_operators() -> bool:

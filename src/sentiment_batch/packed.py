@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import nn
@@ -16,7 +16,7 @@ from torch.nn import functional as F
 
 from sentiment_batch.attention import Looped, Texts, Varlen, Workspace
 from sentiment_batch.errors import first_line
-from sentiment_batch.linear import GELU, Activation, Product, linear
+from sentiment_batch.linear import GELU, Activation, Layer, Norm, Product, is_steady, layer_rest, linear, normalise
 
 if TYPE_CHECKING:
     from sentiment_batch.batching import Pack
@@ -29,26 +29,6 @@ FAMILIES = ("distilbert", "bert", *FROM_PADDING_ID)
 """Encoders of one build: embeddings, then layers of attention and feed-forward, each normalised after its residual."""
 VARLEN_HEAD = 8
 """CUDA's kernel takes heads whose width is a multiple of this."""
-
-
-class Norm(NamedTuple):
-    """A layer norm's weight (D,), bias (D,) and epsilon."""
-
-    weight: torch.Tensor
-    bias: torch.Tensor
-    epsilon: float
-
-
-class Layer(NamedTuple):
-    """One layer; plain tensors, so that one compiled function serves all layers."""
-
-    qkv: Product
-    """Queries, keys and values as one product (3D, D)."""
-    out: Product
-    attention_norm: Norm
-    up: Product
-    down: Product
-    norm: Norm
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -77,6 +57,8 @@ class Packed:
     """What a layer does after its attention; `layer_rest`, or that compiled."""
     spaces: list[Workspace] = field(default_factory=list)
     """Scratch memory of the CPU's worker threads, lent and given back."""
+    verdicts: dict[tuple[int, int, int], bool] = field(default_factory=dict)
+    """What `steady` found out, by tokens, texts and threads."""
 
     def logits(self, pack: Pack) -> torch.Tensor:
         """Logits (B, K) in float32 on the model's device."""
@@ -88,6 +70,19 @@ class Packed:
             logits_BK = self._walk(Looped(pack, self.heads, space, self.padding)).float()
             self.spaces.append(space)  # not after an error: what failed in it may have left it half grown
             return logits_BK
+
+    def steady(self, tokens: int, texts: int) -> bool:
+        """Whether, on this CPU, a row has the same bits in every place of packs that measure so much.
+
+        Found out once for each size and number of threads; workers that ask at the same time find the same.
+        """
+        key = tokens, texts, torch.get_num_threads()
+        if key not in self.verdicts:
+            first, last = self.layers[0], self.layers[-1]
+            with torch.inference_mode():
+                whole = is_steady(first, (first.qkv, self.last_kv), self.activation, tokens)
+                self.verdicts[key] = whole and is_steady(last, (self.last_query,), self.activation, texts)
+        return self.verdicts[key]
 
     @property
     def flops_per_token(self) -> int:
@@ -103,21 +98,18 @@ class Packed:
         # The head reads the first tokens alone: of the others, the last layer needs the keys and values and no more.
         first_BD = x_TD.index_select(0, texts.first)
         context_BD = texts.attend_first(linear(first_BD, self.last_query), linear(x_TD, self.last_kv))
-        return self.head(layer_rest(self.layers[-1], self.activation, context_BD, first_BD))
+        last_BD = layer_rest(self.layers[-1], self.activation, context_BD, first_BD)
+        if not texts.alone:
+            return self.head(last_BD)
+        # For few labels MKL sums a row by its place among the others. A copy begins where a cache line does.
+        return torch.cat([self.head(row.clone()) for row in torch.split(last_BD, 1)])
 
     def _embed(self, texts: Texts) -> torch.Tensor:
         x_TD = F.embedding(texts.ids, self.words)
         if self.kind is not None:
             x_TD += self.kind
         x_TD += F.embedding(texts.positions, self.places)
-        return _normalise(x_TD, self.norm)
-
-
-def layer_rest(layer: Layer, activation: Activation, context: torch.Tensor, before: torch.Tensor) -> torch.Tensor:
-    """A layer from its attention's outcome on, each row by itself: (rows, D) to (rows, D)."""
-    x = _normalise(linear(context, layer.out).add_(before), layer.attention_norm)
-    wide = linear(x, layer.up, activation)
-    return _normalise(linear(wide, layer.down).add_(x), layer.norm)
+        return normalise(x_TD, self.norm)
 
 
 def compiled(model: Packed, tokens: int) -> Packed:
@@ -248,7 +240,3 @@ def _product(layer: nn.Linear) -> Product:
 
 def _norm(norm: nn.LayerNorm) -> Norm:
     return Norm(norm.weight.detach(), norm.bias.detach(), norm.eps)
-
-
-def _normalise(x: torch.Tensor, norm: Norm) -> torch.Tensor:
-    return F.layer_norm(x, x.shape[-1:], *norm)

@@ -13,7 +13,9 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from sentiment_batch import bases
 from sentiment_batch.errors import ModelError
+from sentiment_batch.model import SentimentClassifier, load_base, save_classifier
 from sentiment_batch.scoring import engine
 from sentiment_batch.scoring import windows as windows_module
 from sentiment_batch.scoring.results import Counts
@@ -122,6 +124,26 @@ def test_a_deterministic_score_has_the_same_bits_whatever_it_is_scored_with_and_
     with conditions(window, threads):
         found = scores(load(family, **options, batch_tokens=budget), [texts[row] for row in order])
     assert np.array_equal(found, expected[order])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+def test_a_deterministic_score_of_a_whole_encoder_has_the_same_bits(offline_base, tmp_path, dtype):
+    encoder, tokenizer = load_base(bases.resolve(offline_base))
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(1)
+        classifier = SentimentClassifier(encoder, 2, dropout=0.1)
+        torch.nn.init.normal_(classifier.linear.weight, std=0.5)
+    save_classifier(tmp_path, classifier, tokenizer, ("a", "b"), 512)
+    random = np.random.default_rng(1)
+    texts = [" ".join(random.choice(WORDS, size)) for size in [*random.integers(1, 40, 300), *[60, 200, 511, 900]]]
+    with Scorer.load(str(tmp_path), device="cpu", dtype=dtype, deterministic=True) as scorer:
+        with conditions(8_192, 1):
+            expected = scores(scorer, texts)
+        order = random.permutation(len(texts))
+        for some in (order, order[:280], order[100:103], order[-1:]):
+            with conditions(150, 2):
+                assert np.array_equal(scores(scorer, [texts[row] for row in some]), expected[some])
 
 
 @pytest.mark.parametrize("family", ROADS)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -11,7 +12,7 @@ from sentiment_batch.batching import Shape
 from sentiment_batch.packed import packed
 from sentiment_batch.scoring.forward import Budget, forward
 from sentiment_batch.scoring.roads import STEP, PackedRoad, PaddedRoad
-from tests.segments import alone, classifiers, drawn, every
+from tests.segments import PACKED, alone, classifiers, drawn, every
 from tests.stock import FAMILIES, LIMIT
 
 LONG = st.lists(st.integers(1, LIMIT), min_size=1, max_size=20)
@@ -82,6 +83,20 @@ def test_in_a_fixed_shape_a_text_has_the_same_bits_whatever_its_neighbours(
         assert np.array_equal(found, single)
 
 
+@settings(max_examples=30)
+@given(family=st.sampled_from(PACKED), lengths=LONG, data=st.data())
+def test_where_the_cpu_feels_a_row_s_place_each_text_is_computed_by_itself(stocks, family, lengths, data):
+    segments = drawn(lengths, stocks[family].vocabulary)
+    rows = np.array(data.draw(st.permutations(every(segments).tolist())))
+    model, _ = packed(stocks[family].network, "cpu", "float32")
+    shape = Shape(tokens=LIMIT * len(rows), texts=len(rows))
+    model.verdicts[shape.tokens, shape.texts, torch.get_num_threads()] = False
+    road = PackedRoad(model=model, device="cpu", classes=3, shape=shape)
+    found = scores(road, segments, rows)
+    assert np.array_equal(found, np.concatenate([scores(road, segments, [row]) for row in rows]))
+    np.testing.assert_allclose(found, alone(stocks[family], segments)[rows], atol=5e-6)
+
+
 @given(lengths=st.lists(st.integers(1, 100), max_size=40), budget=st.integers(1, 500))
 def test_the_batches_of_a_fixed_shape_hold_every_text_once_and_do_not_feel_the_budget(lengths, budget):
     lengths = np.array(lengths, dtype=np.int64)
@@ -110,12 +125,17 @@ def test_a_rectangle_of_a_fixed_shape_is_that_of_its_length_alone():
             shapes.append((tuple(ids.shape), mask is None))
             return ids[:, :2].float()
 
-    road = padded(Spy(), Shape(tokens=256, texts=9))
     segments = drawn([1, 20, 32, 33, 64, 65, 100], 30)
-    for row in every(segments):
-        assert road.logits(segments, np.array([row])).shape == (1, 2)
-    expected = [(8, 32)] * 3 + [(4, 64)] * 2 + [(2, 96), (2, 128)]
-    assert shapes == [(shape, False) for shape in expected]  # with a mask even where it is full
+    one_each = [(1, 32)] * 3 + [(1, 64)] * 2 + [(1, 96), (1, 128)]
+    whole = [(8, 32)] * 3 + [(4, 64)] * 2 + [(2, 96), (2, 128)]
+    for device, expected in (("cpu", one_each), ("meta", whole)):
+        road = PaddedRoad(model=Spy(), device=device, shape=Shape(tokens=256, texts=9))
+        for row in every(segments):
+            assert road.logits(segments, np.array([row])).shape == (1, 2)
+        assert shapes == [(shape, False) for shape in expected]  # with a mask even where it is full
+        shapes.clear()
+    assert padded(Spy(), Shape(tokens=256, texts=9)).logits(segments, every(segments)).shape == (7, 2)
+    assert [shape for shape, _ in shapes] == one_each
 
 
 def test_a_nearly_full_pack_is_filled_up_for_a_compiled_model(stocks):

@@ -6,6 +6,7 @@ import dataclasses
 import importlib.metadata
 import json
 import random
+import re
 from pathlib import Path
 
 import numpy as np
@@ -172,11 +173,15 @@ def damages(data: bytes, count: int):
 
 
 def test_no_damaged_values_are_taken_for_a_state(work):
-    path, values = work / "state.json", statefile.read(work)
+    path, values, refused = work / "state.json", statefile.read(work), 0
     for data in damages(path.read_bytes(), 400):
         path.write_bytes(data)
-        with pytest.raises(OutputError, match=r"state\.json is damaged .*--restart\.$"):
-            assert statefile.read(work) == values
+        try:
+            assert statefile.read(work) == values  # a blank between the values is gone
+        except OutputError as error:
+            refused += 1
+            assert re.search(r"state\.json is damaged .*--restart\.$", str(error))
+    assert refused > 350
 
 
 def test_no_damaged_tensors_are_taken_for_a_state(work):

@@ -95,9 +95,18 @@ class PackedRoad:
         return plan_packs(lengths, self.shape.tokens, self.shape.texts)
 
     def logits(self, tokens: Tokens, rows: Rows) -> torch.Tensor:
-        """One pack."""
+        """One pack; of a deterministic run, one for each text on a CPU that feels a text's place in a larger one."""
+        if self._one_by_one():
+            few = [-(-int(length) // FEW_TOKENS) * FEW_TOKENS for length in tokens.lengths[rows]]
+            alone = [Shape(tokens=size, texts=1) for size in few]
+            packs = (pack(tokens, row, shape) for row, shape in zip(rows.reshape(-1, 1), alone, strict=True))
+            return torch.cat([self.model.logits(one) for one in packs])
         shape = self._shape(int(tokens.lengths[rows].sum()), len(rows))
         return self.model.logits(pack(tokens, rows, shape))[: len(rows)]
+
+    def _one_by_one(self) -> bool:
+        shape = self.shape
+        return shape is not None and self.device == "cpu" and not self.model.steady(shape.tokens, shape.texts)
 
     def _shape(self, tokens: int, texts: int) -> Shape | None:
         """What a pack of so many tokens and texts is filled up to."""
@@ -133,12 +142,18 @@ class PaddedRoad:
         return batches
 
     def logits(self, tokens: Tokens, rows: Rows) -> torch.Tensor:
-        """One rectangle."""
+        """One rectangle; of a deterministic run on a CPU, one for each text.
+
+        There the stock model's products go to MKL, which may sum a row by its place among the others.
+        """
         if self.shape is None:
             ids, mask = pad(tokens, rows, self.model.pad_id)
+        elif self.device == "cpu" and len(rows) > 1:
+            return torch.cat([self.logits(tokens, row) for row in rows.reshape(-1, 1)])
         else:
             length = int(self._rounded(tokens.lengths[rows]).max())
-            ids, mask = pad(tokens, rows, self.model.pad_id, (max(1, self.shape.tokens // length), length))
+            height = 1 if self.device == "cpu" else max(1, self.shape.tokens // length)
+            ids, mask = pad(tokens, rows, self.model.pad_id, (height, length))
         ids_BT = on_device(torch.from_numpy(ids), self.device)
         whole = self.shape is None and mask.all()
         mask_BT = None if whole else on_device(torch.from_numpy(mask), self.device)

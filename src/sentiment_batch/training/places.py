@@ -6,7 +6,7 @@ import hashlib
 import json
 from pathlib import Path
 
-from sentiment_batch.bases import sha256
+from sentiment_batch.checked import file_sha256
 from sentiment_batch.errors import OutputError
 from sentiment_batch.settings import META
 from sentiment_batch.training import statefile
@@ -65,5 +65,5 @@ def model_digest(folder: Path) -> str | None:
     total = hashlib.sha256()
     for path in sorted(folder.iterdir()):
         if path.suffix in {".json", ".safetensors"} and path.name != META:
-            total.update(f"{path.name}\0{sha256(path)}\0".encode())
+            total.update(f"{path.name}\0{file_sha256(path)}\0".encode())
     return total.hexdigest()

@@ -8,14 +8,12 @@ any moment leaves a state that can be read; what no state.json speaks of is wast
 from __future__ import annotations
 
 import contextlib
-import hashlib
-import json
 import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sentiment_batch import disk
-from sentiment_batch.bases import sha256
+from sentiment_batch.checked import checked_json, file_sha256, parse_checked_json
 from sentiment_batch.errors import OutputError, first_line
 
 if TYPE_CHECKING:
@@ -47,9 +45,7 @@ def write(folder: Path, values: dict[str, Any], tensors: dict[str, torch.Tensor]
         with path.open("rb+") as file:
             disk.sync(file.fileno())
         disk.sync_folder(folder)
-        state = values | {"tensors": sha256(path)}
-        document = {"format": FORMAT, "check": _check(state), "state": state}
-        disk.write_whole(folder / NAME, json.dumps(document, indent=1).encode())
+        disk.write_whole(folder / NAME, checked_json(values | {"format": FORMAT, "tensors": file_sha256(path)}))
     finally:
         # After a failure too: a half-written file would keep the disk full.
         with contextlib.suppress(OutputError):
@@ -64,17 +60,14 @@ def read(folder: Path) -> dict[str, Any] | None:
     """
     path = folder / NAME
     try:
-        document = json.loads(path.read_bytes())
-        state = document["state"]
-        if document["format"] != FORMAT or document["check"] != _check(state) or not isinstance(state["step"], int):
-            raise ValueError("it does not hold what was written")
+        state = parse_checked_json(path.read_bytes())
     except FileNotFoundError:
         return None
     except OSError as error:
         raise OutputError(f"{path} cannot be read: {error.strerror}. Make it readable, or use --restart.") from error
-    except (ValueError, KeyError, TypeError, RecursionError) as error:
-        raise damaged(path, first_line(error) if isinstance(error, ValueError) else "it is no state") from error
-    return dict(state)
+    if state is None or state.get("format") != FORMAT or not isinstance(state.get("step"), int):
+        raise damaged(path, "it does not hold what was written")
+    return state
 
 
 def read_tensors(folder: Path, values: dict[str, Any]) -> dict[str, torch.Tensor]:
@@ -87,7 +80,7 @@ def read_tensors(folder: Path, values: dict[str, Any]) -> dict[str, torch.Tensor
 
     path = _tensor_file(folder, values["step"])
     try:
-        found = sha256(path)
+        found = file_sha256(path)
     except OSError as error:
         raise damaged(path, error.strerror or first_line(error)) from error
     if found != values["tensors"]:
@@ -122,11 +115,6 @@ def damaged(path: Path, why: str) -> OutputError:
     return OutputError(
         f"{path} is damaged ({why.rstrip('.')}), so the run cannot go on. Delete it and start over with --restart."
     )
-
-
-def _check(state: dict[str, Any]) -> str:
-    plain = json.dumps(state, sort_keys=True, separators=(",", ":"))
-    return hashlib.sha256(plain.encode()).hexdigest()
 
 
 def _tensor_file(folder: Path, step: int) -> Path:
