@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     )
     from sentiment_batch.hookspecs import hookimpl
     from sentiment_batch.readers.base import Reader
-    from sentiment_batch.records import ReadOptions, Split, WriteOptions
+    from sentiment_batch.records import Problem, ReadOptions, Sealed, Split, WriteOptions
     from sentiment_batch.registry import Registry
     from sentiment_batch.scoring.scorer import Scorer
     from sentiment_batch.writers.base import FileWriter, Writer
@@ -48,10 +48,12 @@ __all__ = [
     "ModelError",
     "OutputError",
     "PluginError",
+    "Problem",
     "ReadOptions",
     "Reader",
     "Registry",
     "Scorer",
+    "Sealed",
     "SentimentBatchError",
     "Split",
     "UsageError",
@@ -79,7 +81,7 @@ _HOMES = {
     "hookspecs": ("hookimpl",),
     "registry": ("Registry",),
     "readers.base": ("Reader",),
-    "records": ("ReadOptions", "Split", "WriteOptions"),
+    "records": ("Problem", "ReadOptions", "Sealed", "Split", "WriteOptions"),
     "scoring.scorer": ("Scorer",),
     "writers.base": ("FileWriter", "Writer"),
 }

@@ -9,14 +9,17 @@ import random
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from sentiment_batch import formats
+from sentiment_batch import formats, readers, writers
 from sentiment_batch.errors import InputError, OutputError
-from sentiment_batch.records import WriteOptions
+from sentiment_batch.hookspecs import hookimpl
+from sentiment_batch.plugins import Plugins
+from sentiment_batch.records import Split, WriteOptions
 from sentiment_batch.scoring import fingerprint, pipeline
 from sentiment_batch.scoring.job import Job
 from sentiment_batch.scoring.journal import Journal
@@ -460,3 +463,73 @@ def test_a_full_device_is_one_clear_line(crash, command, tmp_path):
     first = crash.run(*arguments, "--output-format", "csv")
     assert first["status"] == 1
     assert "/dev/full cannot be written: the disk is full" in first["err"]
+
+
+class Rows:
+    """A plugin's reader of a table that has a version."""
+
+    version = 1
+
+    def __init__(self, location, options):
+        self.schema = pa.schema([("text", pa.string())])
+        self.num_rows = None
+
+    def splits(self):
+        return [Split(index=0, label="the table")]
+
+    def batches(self, split):
+        for n in range(0, ROWS, 7):
+            texts = [f"film {m} was great" for m in range(n, min(n + 7, ROWS))]
+            yield pa.record_batch({"text": pa.array(texts, pa.string())}, schema=self.schema)
+
+    def close(self):
+        pass
+
+
+class Versioned(Rows):
+    def identity(self):
+        return {"version": self.version}
+
+
+@pytest.fixture
+def plugin(monkeypatch):
+    """Installs a reader of `db://` and of `.rows`, and a writer that is told everything and keeps it."""
+
+    def plugin(reader):
+        @hookimpl
+        def register_readers(registry):
+            registry.add("rows", reader, suffixes=(".rows",), schemes=("db",))
+
+        point = SimpleNamespace(name="rows", dist=None, load=lambda: SimpleNamespace(register_readers=register_readers))
+        fresh = Plugins((readers, writers), lambda: [point])
+        monkeypatch.setattr(formats, "plugins", lambda: fresh)
+
+    return plugin
+
+
+def test_a_plugins_reader_that_tells_its_state_can_be_gone_on_from(run, plugin, tmp_path, monkeypatch):
+    plugin(Versioned)
+    run("whole.csv", source="db://host/table")
+    run("out.csv", 2, source="db://host/table")
+    assert run("out.csv", source="db://host/table").rows_resumed == 2 * PART
+    assert content(tmp_path / "out.csv") == content(tmp_path / "whole.csv")
+    run("more.csv", 2, source="db://host/table")
+    monkeypatch.setattr(Rows, "version", 2)
+    with pytest.raises(OutputError, match=r"the input was .*1.* and is .*2"):
+        run("more.csv", source="db://host/table")
+
+
+def test_a_plugins_reader_that_tells_nothing_cannot_and_it_is_said(run, plugin, tmp_path, caplog):
+    caplog.set_level("INFO", "sentiment_batch")
+    plugin(Rows)
+    run("out.csv", 2, source="db://host/table")
+    assert "nothing can tell whether db://host/table will give the same rows again" in caplog.text
+    assert list(tmp_path.iterdir()) == []
+    assert run("out/", source="db://host/table").rows == ROWS
+
+
+def test_a_plugins_reader_of_a_file_goes_by_the_file(run, plugin, tmp_path):
+    plugin(Rows)
+    (tmp_path / "a.rows").write_bytes(b"state")
+    run("out.csv", 2, source=str(tmp_path / "a.rows"))
+    assert run("out.csv", source=str(tmp_path / "a.rows")).rows_resumed == 2 * PART
