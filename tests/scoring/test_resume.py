@@ -403,9 +403,11 @@ def sweep(crash, command, tmp_path, out, check, step=1, **disk):
             return
         check(first, number)
         if content(tmp_path / out) is None or hidden(tmp_path):
+            work = f".{out.rstrip('/')}.scoring" in hidden(tmp_path)
             again = crash.run(*command(out))
-            done = again["status"] == 0 or "exists already" in again["err"]
-            assert done, (number, again["err"])
+            # Once the work folder is gone, the run is over, though it died before it could say so.
+            assert again["status"] == 0 or (not work and "exists already" in again["err"]), (number, again["err"])
+            assert hidden(tmp_path) == [], number
         assert content(tmp_path / out) == whole, number
         for path in tmp_path.iterdir():
             if not path.name.startswith("whole-"):

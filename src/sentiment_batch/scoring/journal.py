@@ -104,7 +104,6 @@ class Journal:
         if self.folder is not None:
             with self._named():
                 self._lock = self._locked()
-                disk.remove(_waste(self.folder))
 
     def _locked(self) -> disk.Lock:
         assert self.folder is not None
@@ -290,6 +289,12 @@ class Journal:
 
     def _named(self) -> AbstractContextManager[None]:
         return failures_named(str(self.folder))
+
+
+def remove_waste(folder: Path | None) -> None:
+    """Remove what a run left that died while it removed its work folder."""
+    if folder is not None:
+        disk.remove(_waste(folder))
 
 
 def _waste(folder: Path) -> Path:

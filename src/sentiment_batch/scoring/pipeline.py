@@ -23,7 +23,7 @@ from sentiment_batch.inputs import text_columns_of
 from sentiment_batch.registry import BUILT_IN
 from sentiment_batch.scoring import fingerprint, manifest
 from sentiment_batch.scoring.job import Job
-from sentiment_batch.scoring.journal import MANIFEST, Journal
+from sentiment_batch.scoring.journal import MANIFEST, Journal, remove_waste
 from sentiment_batch.scoring.layout import Layout, layout_of
 from sentiment_batch.scoring.parts import Parts
 from sentiment_batch.scoring.problems import Problems
@@ -57,6 +57,7 @@ def score_table(job: Job, load: Callable[[], Scorer]) -> Summary:
     started = time.perf_counter()
     writing = _writing_format(job)
     layout = layout_of(job.destination, writing)
+    remove_waste(layout.work)
     _check_destination(job, layout)
     problems = Problems()
     if job.on_bad_row == "mark":
