@@ -10,6 +10,7 @@ its history (but for the seconds) are compared with those of a run that nobody k
 from __future__ import annotations
 
 import argparse
+import contextlib
 import csv
 import hashlib
 import random
@@ -20,6 +21,7 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+from typing import TextIO
 
 from tests.conftest import BAD, GOOD, WORDS
 
@@ -96,8 +98,8 @@ def outcome(output: Path) -> tuple[str, list[dict[str, str]]]:
 class Storm:
     """One series of kills."""
 
-    def __init__(self, work: Path, kills: int, seed: int) -> None:
-        self.work, self.kills = work, kills
+    def __init__(self, work: Path, kills: int, seed: int, log: TextIO | None) -> None:
+        self.work, self.kills, self._log = work, kills, log
         self.chance = random.Random(seed)
         self.done = self.finished = self.different = self.odd = 0
 
@@ -109,7 +111,7 @@ class Storm:
         self._wait(start(self.work, self.work / "whole"))
         longest = time.perf_counter() - begun
         expected = outcome(self.work / "whole")
-        print(f"unkilled: {longest:.1f} s, weights {expected[0][:16]}, {len(expected[1])} validations", flush=True)
+        self._say(f"unkilled: {longest:.1f} s, weights {expected[0][:16]}, {len(expected[1])} validations")
         while self.done < self.kills:
             output = self.work / "model"
             self._to_the_end(output, longest)
@@ -117,12 +119,11 @@ class Storm:
             same = found == expected and not (self.work / "model.training").exists()
             self.finished += 1
             self.different += not same
-            print(f"run {self.finished}: weights {found[0][:16]} {'equal' if same else 'DIFFERENT'}", flush=True)
+            self._say(f"run {self.finished}: weights {found[0][:16]} {'equal' if same else 'DIFFERENT'}")
             shutil.rmtree(output)
-        print(
+        self._say(
             f"{self.done} kills, {self.finished} runs resumed to their end: {self.different} different, "
-            f"{self.odd} kills with a wrong exit code or a traceback",
-            flush=True,
+            f"{self.odd} kills with a wrong exit code or a traceback"
         )
         return not self.different and not self.odd
 
@@ -147,10 +148,14 @@ class Storm:
         error = process.communicate()[1]
         state = sorted(path.name for path in self.work.glob("model.training/state-*"))
         where = "published" if (self.work / "model").exists() else state[-1] if state else "no state"
-        print(f"kill {self.done}: {number.name} after {delay:.2f} s, exit {process.returncode}, {where}", flush=True)
+        self._say(f"kill {self.done}: {number.name} after {delay:.2f} s, exit {process.returncode}, {where}")
         if process.returncode not in EXPECTED[number] | {0} or "Traceback" in error:
             self.odd += 1
-            print(error, flush=True)
+            self._say(error)
+
+    def _say(self, text: str) -> None:
+        for stream in filter(None, (sys.stdout, self._log)):
+            print(text, file=stream, flush=True)
 
     def _wait(self, process: subprocess.Popen[str]) -> None:
         error = process.communicate()[1]
@@ -164,13 +169,15 @@ def main() -> None:
     parser.add_argument("--kills", type=int, default=50)
     parser.add_argument("--work", type=Path, help="an empty folder to work in; default: a temporary one")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--log", type=Path, help="write what is printed here too")
     chosen = parser.parse_args()
-    with tempfile.TemporaryDirectory() as temporary:
+    with tempfile.TemporaryDirectory() as temporary, contextlib.ExitStack() as stack:
+        log = stack.enter_context(chosen.log.open("w")) if chosen.log else None
         work = chosen.work or Path(temporary)
         work.mkdir(parents=True, exist_ok=True)
         if any(work.iterdir()):
             sys.exit(f"{work} is not empty. Give --work an empty or new folder.")
-        sys.exit(0 if Storm(work, chosen.kills, chosen.seed).run() else 1)
+        sys.exit(0 if Storm(work, chosen.kills, chosen.seed, log).run() else 1)
 
 
 if __name__ == "__main__":
