@@ -109,7 +109,7 @@ class Lock:
         about = {"process": os.getpid(), "machine": platform.node(), "since": time.strftime("%Y-%m-%d %H:%M:%S")}
         with contextlib.suppress(OSError):  # who holds it is for people only; a full disk does not weaken the lock
             os.ftruncate(self._descriptor, 0)
-            os.pwrite(self._descriptor, json.dumps(about).encode(), 0)
+            os.write(self._descriptor, json.dumps(about).encode())
 
     def release(self) -> None:
         """Let others work; may be called twice. The file stays, for others may wait for it."""

@@ -118,6 +118,24 @@ def test_every_format_can_be_gone_on_from(scorer, run, source, tmp_path, ending)
         assert content(tmp_path / out) == content(tmp_path / ("whole-" + out))
 
 
+@pytest.mark.parametrize("name", ["many", "many/", "many/*.parquet", "many/**/b.parquet"])
+def test_a_folder_or_glob_can_be_gone_on_from_and_goes_by_its_files(run, source, tmp_path, name):
+    table = pq.read_table(source)
+    (tmp_path / "many" / "year=2024").mkdir(parents=True)
+    pq.write_table(table.slice(0, 50), tmp_path / "many" / "a.parquet")
+    pq.write_table(table, tmp_path / "many" / "b.parquet")
+    if "*" not in name:
+        pq.write_table(table.slice(0, 30), tmp_path / "many" / "year=2024" / "c.parquet")
+    run("whole.csv", source=f"{tmp_path}/{name}")
+    run("out.csv", 2, source=f"{tmp_path}/{name}")
+    assert run("out.csv", source=f"{tmp_path}/{name}").rows_resumed == 2 * PART
+    assert content(tmp_path / "out.csv") == content(tmp_path / "whole.csv")
+    run("more.csv", 2, source=f"{tmp_path}/{name}")
+    pq.write_table(table.slice(1), tmp_path / "many" / "b.parquet")
+    with pytest.raises(OutputError, match=r"b\.parquet had [\d,]+ bytes and has"):
+        run("more.csv", source=f"{tmp_path}/{name}")
+
+
 @pytest.mark.parametrize("out", ["out.csv", "out/"])
 def test_what_is_done_is_not_scored_again(run, scorer, tmp_path, monkeypatch, out):
     run(out, 3)

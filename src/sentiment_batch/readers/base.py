@@ -15,7 +15,8 @@ class Reader(Protocol):
     """A table that can be read in splits. Bad input is an `InputError` that names the file and the place in it.
 
     A reader may also have `identity()`, which gives plain values (as JSON has them) that differ when the rows may: a
-    version, a snapshot, a time of change. With it a run that was cut off can be gone on with. A file needs none.
+    version, a snapshot, a time of change. With it a run that was cut off can be gone on with. A reader of a file needs
+    none; one of many files may have their paths and URLs in `locations`.
     """
 
     schema: pa.Schema

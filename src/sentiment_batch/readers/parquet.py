@@ -61,6 +61,8 @@ class ParquetReader:
     def __init__(self, location: str, options: ReadOptions) -> None:
         self._on_bad_row = options.on_bad_row
         self._files = files_of(location, ENDINGS)
+        self.locations = [file.location for file in self._files]
+        """The files that a folder or glob stands for."""
         self._sources = [Source(file.location) for file in self._files]
         self._metadata: dict[int, Any] = {}
         try:
