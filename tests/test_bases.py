@@ -98,7 +98,9 @@ def test_the_digest_changes_with_whatever_decides_the_scores_and_with_nothing_el
     assert bases.digest(folder) == before
 
 
-def test_a_missing_package_of_the_offline_encoder_is_named_with_its_cure(monkeypatch):
+def test_a_missing_package_of_the_offline_encoder_is_named_with_its_cure(monkeypatch, tmp_path):
+    monkeypatch.setenv("SENTIMENT_BATCH_CACHE", str(tmp_path))  # where nobody has converted it yet
+
     def missing(name):
         raise importlib.metadata.PackageNotFoundError(name)
 

@@ -38,7 +38,7 @@ FAILURES = [
     (KeyError("a."), r"KeyError: 'a\.'\."),
     (SystemExit(0), r"it called sys\.exit\(0\)\."),
     (SystemExit("bye"), r"it called sys\.exit\('bye'\)\."),
-    (Mute(), r"Mute\."),
+    (Mute(), r"Mute: Mute\."),
     (asyncio.CancelledError(), r"CancelledError: CancelledError\."),
     (BrokenPipeError("the database has gone"), r"BrokenPipeError: the database has gone\."),
     (InputError("one\ntwo"), r"InputError: one two\."),

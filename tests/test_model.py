@@ -84,8 +84,8 @@ def test_stock_models_score_as_the_pipeline_does(family):
 def test_a_stock_model_scores_a_long_text_by_its_head(family):
     shared = "the film was great " * LIMIT
     one, other, short = scores(family, [shared + "boring", shared + "superb", "the film was great"])
-    assert np.array_equal(one, other)
-    assert not np.allclose(one, short, atol=1e-6)
+    np.testing.assert_allclose(one, other, atol=1e-6)  # the same tokens at two places of a batch
+    assert not np.allclose(one, short, atol=1e-4)
 
 
 def test_a_tokeniser_that_keeps_the_end_of_a_long_text_is_followed(family):

@@ -76,11 +76,8 @@ class Plugin:
 
 
 def _said(error: BaseException) -> str:
-    """What the plugin's error says, in one line; also where it fails to say it."""
-    try:
-        return f"{type(error).__name__}: {first_line(error)}".rstrip(".")
-    except Exception:
-        return type(error).__name__
+    """What the plugin's error says, in one line."""
+    return f"{type(error).__name__}: {first_line(error)}".rstrip(".")
 
 
 class GuardedReader:
