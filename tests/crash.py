@@ -102,13 +102,15 @@ def _child(request, report):
     disk = Disk(**request.get("disk", {}))
     status = 1
     try:
-        from sentiment_batch.cli import main
+        from sentiment_batch.__main__ import main
 
         sys.argv = ["sentiment-batch", *request["arguments"]]
         disk.install()
         main()
     except SystemExit as end:
         status = end.code if isinstance(end.code, int) else int(end.code is not None)
+    except KeyboardInterrupt:  # before the program could look after it
+        status = 128 + signal.SIGINT
     except BaseException:
         traceback.print_exc()
     finally:
@@ -120,7 +122,8 @@ def _child(request, report):
 
 
 def _serve():
-    import transformers.models.distilbert.modeling_distilbert  # noqa: F401 - everything heavy, once
+    import click  # noqa: F401 - everything heavy, once
+    import transformers.models.distilbert.modeling_distilbert  # noqa: F401
 
     import sentiment_batch.scoring.pipeline
     import sentiment_batch.scoring.scorer

@@ -10,7 +10,7 @@ tests/test_house.py holds:
     2 tables   readers/  writers/  columns  labels      pyarrow, numpy, tokenizers, scikit-learn; never torch
                label_inference  tokens  pieces  tokenise  batching  assemble  training/split  metrics  report  guards
     1 plugins  registry  hookspecs  plugins             pluggy
-    0 plain    errors  settings  records  locations  cache  disk  checked     standard library only
+    0 plain    errors  settings  records  locations  cache  disk  checked  signals     standard library only
 
     score:  readers -> columns -> tokenise -> batching -> model -> assemble -> writers, in parts of the journal
     train:  readers -> columns -> labels -> training/split -> training/data -> model -> training/loop -> checkpoint

@@ -1,6 +1,17 @@
-"""`python -m sentiment_batch` is the command line."""
+"""The program `sentiment-batch`, also as `python -m sentiment_batch`; it can be ended before all of it is imported."""
 
-from sentiment_batch.cli import main
+from __future__ import annotations
+
+from sentiment_batch.signals import end_in_order
+
+
+def main() -> None:
+    """Run the command line."""
+    end_in_order()
+    from sentiment_batch.cli import main as run
+
+    run()
+
 
 if __name__ == "__main__":
     main()

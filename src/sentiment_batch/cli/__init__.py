@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import os
-import signal
 import sys
-import threading
-from typing import Any, NoReturn
+from typing import Any
 
 import click
 
@@ -20,6 +18,7 @@ from sentiment_batch.cli.score import score
 from sentiment_batch.cli.train import train
 from sentiment_batch.cli.verify import verify
 from sentiment_batch.errors import SentimentBatchError
+from sentiment_batch.signals import Ended, end_in_order
 
 
 class Doors(click.Group):
@@ -72,18 +71,5 @@ def main() -> None:
     # Threads that wait give their core away: on a machine that does other things too, spinning ones made training four
     # to seven times slower; alone on it, they gain 5 %. Read by OpenMP when torch is loaded.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-    if threading.current_thread() is threading.main_thread():
-        for number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, _end)
+    end_in_order()
     group(prog_name="sentiment-batch")
-
-
-class Ended(SystemExit):
-    """The end that a signal asks for; with 130 after Ctrl-C and 143 after SIGTERM, as a shell reports them."""
-
-    code: int
-
-
-def _end(number: int, frame: Any) -> NoReturn:
-    """End from wherever the program is, so that nothing half-written stays and work that is done is kept."""
-    raise Ended(128 + number)

@@ -13,7 +13,7 @@ from sentiment_batch.errors import InputError
 from sentiment_batch.records import Problem
 from sentiment_batch.scoring.problems import Problems, lines
 from sentiment_batch.scoring.summary import Tally
-from sentiment_batch.scoring.targets import Ended, Target
+from sentiment_batch.scoring.targets import PartResult, Target
 
 if TYPE_CHECKING:
     from sentiment_batch.assemble import Columns, Floats
@@ -87,7 +87,7 @@ class Parts:
         # What is told again of rows that an earlier run did is in its parts already.
         found = [problem for problem in self.problems.take(first + len(scores)) if problem.row >= first]
         self._tally.bad = len(found)
-        self.target.end_part(Ended(scores=scores, counts=self._tally.to_json(), problems=lines(found)))
+        self.target.end_part(PartResult(scores=scores, counts=self._tally.to_json(), problems=lines(found)))
         self._scores, self._tally = [], Tally()
 
     def _fail(self, row: int, scored: Scored, place: int) -> None:

@@ -33,7 +33,7 @@ OLD = "old"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Ended:
+class PartResult:
     """What a part comes to."""
 
     scores: Floats
@@ -53,7 +53,7 @@ class Target(Protocol):
         """Take the next rows."""
         ...
 
-    def end_part(self, ended: Ended) -> None:
+    def end_part(self, result: PartResult) -> None:
         """Keep the part whose last row was just written."""
         ...
 
@@ -92,9 +92,9 @@ class OneFile:
         """Hand the rows to the writer."""
         self._writer.write(batch)
 
-    def end_part(self, ended: Ended) -> None:
+    def end_part(self, result: PartResult) -> None:
         """Keep the scores."""
-        self.journal.add_scores(ended.scores, ended.counts, ended.problems)
+        self.journal.add_scores(result.scores, result.counts, result.problems)
 
     def seal(self) -> list[dict[str, Any]] | None:
         """End the file."""
@@ -155,7 +155,7 @@ class ManyFiles:
             self._writer = self._open()
         self._writer.write(batch)
 
-    def end_part(self, ended: Ended) -> None:
+    def end_part(self, result: PartResult) -> None:
         """Finish the part's file and record it."""
         writer, file = self._writer or self._open(), self._file()
         self._writer = writer
@@ -164,13 +164,13 @@ class ManyFiles:
         with failures_named(str(file)):
             part = Part(
                 index=len(self.journal.parts),
-                rows=len(ended.scores),
-                counts=ended.counts,
+                rows=len(result.scores),
+                counts=result.counts,
                 file=f"{DATA}/{file.name}",
                 bytes=file.stat().st_size,
                 sha256=file_sha256(file),
             )
-        self.journal.add(part, ended.problems)
+        self.journal.add(part, result.problems)
 
     def seal(self) -> list[dict[str, Any]] | None:
         """Write the mark of success into the folder, which nobody sees yet."""
