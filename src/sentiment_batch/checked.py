@@ -20,7 +20,7 @@ def file_sha256(path: Path) -> str:
 
 def checked_json(content: dict[str, Any]) -> bytes:
     """JSON of plain values together with their digest."""
-    text = json.dumps({"content": content, "sha256": _digest(content)}, indent=1, ensure_ascii=False)
+    text = json.dumps({"content": content, "sha256": _digest(content)}, indent=1)
     return f"{text}\n".encode()
 
 

@@ -100,3 +100,31 @@ def test_a_storage_that_refuses_is_one_line_and_the_run_goes_on_after(score, sto
                 score(out)
     assert score("out.parquet").rows_resumed == 50
     assert score("out/").rows_resumed == 50
+
+
+def test_what_others_keep_in_a_folder_is_neither_deleted_nor_overwritten(score, store):
+    for name in ("year=2020/part-0001.parquet", "part-00000.parquet"):
+        store.pipe_file(f"/store/out/{name}", b"theirs")
+    for overwrite in (False, True):
+        with pytest.raises(OutputError, match="holds other things"):
+            score("out/", write=WriteOptions(overwrite=overwrite))
+    assert set(contents(store, "out/").values()) == {b"theirs"}
+
+
+def test_a_folder_whose_sending_was_cut_off_is_sent_again_and_whole(score, store, monkeypatch):
+    score("out/")
+    real = type(store).put_file
+
+    def cut(self, source, target, *arguments, **options):
+        if target.endswith("_SUCCESS"):
+            raise ConnectionError("gone")
+        real(self, source, target, *arguments, **options)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(type(store), "put_file", cut)
+        with pytest.raises(OutputError, match="gone"):
+            score("out/", limit=30, write=WriteOptions(overwrite=True))
+    assert "/_SUCCESS" not in contents(store, "out/")
+    assert score("out/", limit=30, write=WriteOptions(overwrite=True)).rows_resumed == 30
+    assert sorted(contents(store, "out/")) == ["/_SUCCESS", "/part-00000.parquet", "/part-00001.parquet"]
+    assert verify("memory://store/out/").rows == 30

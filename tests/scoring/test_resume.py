@@ -553,3 +553,105 @@ def test_a_plugins_reader_of_a_file_goes_by_the_file(run, plugin, tmp_path):
     (tmp_path / "a.rows").write_bytes(b"state")
     run("out.csv", 2, source=str(tmp_path / "a.rows"))
     assert run("out.csv", source=str(tmp_path / "a.rows")).rows_resumed == 2 * PART
+
+
+def test_a_folder_is_not_gone_on_with_as_a_file_nor_a_file_as_a_folder(run, tmp_path):
+    for first, second in (("out.parquet", "out.parquet/"), ("more.parquet/", "more.parquet")):
+        run(first, 2)
+        with pytest.raises(OutputError, match=r"OUT is a folder was .* and is"):
+            run(second)
+        assert run(first).rows_resumed == 2 * PART
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt(), OSError(5, "disk")])
+def test_an_old_folder_comes_back_when_the_new_one_does_not_come(run, tmp_path, monkeypatch, error):
+    run("out/", limit=30)
+    before = content(tmp_path / "out")
+    real = os.rename
+
+    def rename(source, target):
+        if str(target) == str(tmp_path / "out") and "data" in str(source):
+            raise error
+        real(source, target)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "rename", rename)
+        with pytest.raises((KeyboardInterrupt, OutputError)):
+            run("out/", write=WriteOptions(overwrite=True))
+    assert content(tmp_path / "out") == before
+    assert run("out/", write=WriteOptions(overwrite=True)).rows_resumed == ROWS
+
+
+def test_a_folder_with_anything_but_parts_in_it_is_not_replaced(run, tmp_path):
+    run("out/")
+    (tmp_path / "out" / "precious.txt").write_text("mine")
+    with pytest.raises(OutputError, match="holds other things"):
+        run("out/", write=WriteOptions(overwrite=True))
+    assert (tmp_path / "out" / "precious.txt").exists()
+
+
+def test_files_beside_the_output_that_are_not_ours_are_kept(run, tmp_path):
+    (tmp_path / "a.csv.problems.jsonl").write_text("mine")
+    (tmp_path / "b.csv.manifest.json").mkdir()
+    for name in ("a.csv", "b.csv"):
+        with pytest.raises(OutputError, match="was not written by a run like this"):
+            run(name)
+    assert (tmp_path / "a.csv.problems.jsonl").read_text() == "mine"
+    run("c.csv")
+    (tmp_path / "c.csv").unlink()
+    run("c.csv")  # what an earlier run left beside it is no obstacle
+
+
+def test_an_input_that_is_exchanged_while_the_model_loads_publishes_nothing(scorer, tmp_path):
+    (tmp_path / "in.csv").write_text("id,text\n1,good\n")
+
+    def load():
+        (tmp_path / "new.csv").write_text("text,id\ngood,1\n")
+        os.utime(tmp_path / "new.csv", (1, 1))
+        os.replace(tmp_path / "new.csv", tmp_path / "in.csv")
+        return scorer
+
+    job = Job(source=str(tmp_path / "in.csv"), destination=str(tmp_path / "out.csv"), quiet=True)
+    with pytest.raises(InputError, match="was changed while it was read"):
+        score_table(job, load)
+    assert content(tmp_path / "out.csv") is None
+
+
+def test_a_work_folder_that_is_a_link_is_not_emptied(run, tmp_path):
+    (tmp_path / "docs").mkdir()
+    (tmp_path / "docs" / "thesis").write_text("mine")
+    (tmp_path / ".out.csv.scoring").symlink_to(tmp_path / "docs")
+    with pytest.raises(OutputError, match="is or holds a link"):
+        run("out.csv")
+    assert (tmp_path / "docs" / "thesis").exists()
+
+
+def test_a_folder_published_by_a_run_that_died_then_is_counted_in_full(run, tmp_path, monkeypatch):
+    from sentiment_batch.scoring import manifest
+
+    def dies(*arguments):
+        raise CutOffError
+
+    whole = run("whole/")
+    with monkeypatch.context() as patch:
+        patch.setattr(manifest, "_place", dies)
+        with pytest.raises(CutOffError):
+            run("out/")
+    again = run("out/")
+    assert (again.rows, again.labels, again.rows_resumed) == (ROWS, whole.labels, ROWS)
+    assert (tmp_path / "out.manifest.json").exists()
+    assert hidden(tmp_path) == []
+
+
+def test_names_that_are_not_utf8_are_kept_in_the_manifest(run, tmp_path):
+    name = os.fsdecode(b"out\xff.csv")
+    run(name, 2)
+    assert run(name).rows_resumed == 2 * PART
+    assert (tmp_path / f"{name}.manifest.json").exists()
+
+
+@pytest.mark.parametrize("name", ["n" * 300 + ".csv", "/"])
+def test_a_name_that_cannot_be_is_one_line_before_anything_is_read(run, tmp_path, name):
+    destination = name if name == "/" else f"{tmp_path}/{name}"
+    with pytest.raises(OutputError, match=r"the name is too long|no place for an output"):
+        run("x", destination=destination, output_format="csv")

@@ -149,3 +149,19 @@ def test_the_command_says_what_it_found(cli, scored, tmp_path):
     assert result.exit_code == 1
     assert result.stderr.startswith("Error: ")
     assert len(result.stderr.splitlines()) == 1
+
+
+@pytest.mark.parametrize("out", ["o.jsonl", "o.csv", "o.parquet", "o.jsonl/"])
+def test_an_output_without_rows_is_whole(scored, out):
+    assert verify(scored(out, limit=0)).rows == 0
+
+
+def test_the_input_is_found_from_any_folder_and_a_folder_without_its_slash(scorer, tmp_path, monkeypatch):
+    (tmp_path / "in.csv").write_text("text\ngreat\n")
+    monkeypatch.chdir(tmp_path)
+    score_table(Job(source="in.csv", destination="out.tsv/", quiet=True), lambda: scorer)
+    assert sorted(os.listdir("out.tsv")) == ["_SUCCESS", "part-00000.tsv"]
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    (tmp_path / "elsewhere" / "in.csv").write_text("other")
+    assert verify(f"{tmp_path}/out.tsv").input.endswith("in.csv has as many rows")

@@ -107,6 +107,8 @@ class Journal:
 
     def _locked(self) -> disk.Lock:
         assert self.folder is not None
+        if self.folder.is_symlink() or (self.folder / DATA).is_symlink():
+            raise OutputError(f"{self.folder} is needed to work in, but is or holds a link. Take it away.")
         for attempt in (1, 2, 3):  # a run that just ends may take the folder away between the two steps
             self.folder.mkdir(exist_ok=True, parents=True)
             try:
@@ -258,6 +260,8 @@ class Journal:
         """Whether the part's files hold what they held when it was recorded."""
         assert self.folder is not None
         path = self.folder / part.file
+        if part.file.startswith(DATA) and (self.folder / MANIFEST).exists() and not (self.folder / DATA).exists():
+            return True  # it was published already; whether it is whole there, the manifest tells
         try:
             if path.stat().st_size != part.bytes or file_sha256(path) != part.sha256:
                 return False
@@ -266,7 +270,12 @@ class Journal:
             return False
 
     def _refuse_another(self, known: dict[str, Any] | None, fingerprint: dict[str, Any] | None) -> None:
-        changed = ["its description is damaged"] if known is None else differences(known, fingerprint or {})
+        if fingerprint is None:
+            raise OutputError(
+                f"{self.destination} was begun by another run, of an input that can be gone on with; this one cannot. "
+                "Give the same again to go on with it, or start over with --restart."
+            )
+        changed = ["its description is damaged"] if known is None else differences(known, fingerprint)
         if changed:
             raise OutputError(
                 f"{self.destination} was begun by another run: {'; '.join(changed)}. Give the same again to go on with "

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 from dataclasses import dataclass
@@ -9,10 +10,11 @@ from pathlib import Path
 
 from sentiment_batch.cache import cache_folder
 from sentiment_batch.errors import OutputError
-from sentiment_batch.locations import COMPRESSIONS, scheme_of
+from sentiment_batch.locations import COMPRESSIONS, scheme_of, suffix_of
 from sentiment_batch.readers.places import local_path
 from sentiment_batch.registry import BUILT_IN, Format
 from sentiment_batch.writers.destinations import is_special
+from sentiment_batch.writers.failures import failures_named
 
 MANIFEST_ENDING = ".manifest.json"
 PROBLEMS_ENDING = ".problems.jsonl"
@@ -59,6 +61,8 @@ class Layout:
         """
         if self.path is None:
             return
+        with failures_named(self.destination), contextlib.suppress(FileNotFoundError, NotADirectoryError):
+            os.stat(self.path)  # a name that is too long, or a circle of links
         if not self.path.parent.is_dir():
             raise OutputError(
                 f"there is no folder {self.path.parent} to write {self.destination} into. Create it, or name another "
@@ -69,6 +73,8 @@ class Layout:
                 f"{self.destination} is a folder. Name a file in it; or end the name with / to make it a data set of "
                 "a file for each part."
             )
+        if self.is_folder and os.path.ismount(self.path):
+            raise OutputError(f"{self.destination} is where a disk is mounted, and stays. Name a folder in it.")
         if self.path.exists() and self.is_folder and not self.path.is_dir():
             raise OutputError(f"{self.destination} ends with /, but a file of that name is there. Name another OUT.")
 
@@ -91,6 +97,8 @@ def layout_of(destination: str, format: Format) -> Layout:
             destination=destination, path=None, is_folder=is_folder, work=_elsewhere(destination), beside=beside
         )
     path = Path(os.path.realpath(os.path.expanduser(local)))
+    if not path.name:
+        raise OutputError(f"{destination} is no place for an output. Name a file or folder in it.")
     work = path.with_name(f".{_short(path.name)}.scoring")
     return Layout(
         destination=destination,
@@ -104,7 +112,9 @@ def layout_of(destination: str, format: Format) -> Layout:
 def files_ending(destination: str, format: Format) -> str:
     """The ending of the files of an output that is a folder: the format's, and the compression's if it names one."""
     compression = os.path.splitext(destination.rstrip("/"))[1].lower()
-    return format.suffixes[0] + (compression if compression in COMPRESSIONS else "")
+    own = suffix_of(destination)
+    ending = own if own in format.suffixes else format.suffixes[0]
+    return ending + (compression if compression in COMPRESSIONS else "")
 
 
 def _elsewhere(destination: str) -> Path:

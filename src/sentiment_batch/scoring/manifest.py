@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from sentiment_batch import disk
 from sentiment_batch.checked import checked_json, parse_checked_json, read_checked_json
-from sentiment_batch.errors import InputError
+from sentiment_batch.errors import InputError, OutputError
 from sentiment_batch.readers import places
 from sentiment_batch.scoring.journal import MANIFEST, PROBLEMS, Journal
 from sentiment_batch.scoring.targets import SUCCESS
@@ -44,6 +44,8 @@ def publish(layout: Layout, journal: Journal, target: Target, about: dict[str, A
     problems = _gather_problems(journal)
     files = target.seal()
     if files is None or journal.folder is None:
+        if layout.beside is not None and journal.folder is not None:
+            _replace_neighbours(layout, journal, problems is not None)
         target.publish()
         return
     manifest = {"format": FORMAT, "files": files, "problems": problems} | about
@@ -67,8 +69,34 @@ def finish_publishing(layout: Layout, journal: Journal) -> bool:
         disk.remove(journal.folder / MANIFEST)
         disk.remove(journal.folder / PROBLEMS)
         return False
+    if layout.is_folder and layout.path is None:
+        from sentiment_batch.writers.remote import SENDING, remove_file
+
+        remove_file(f"{layout.destination.rstrip('/')}/{SENDING}")
+    if manifest["problems"] is not None and (journal.folder / PROBLEMS).exists():
+        _place(layout, journal.folder / PROBLEMS, layout.problems)
     _place(layout, journal.folder / MANIFEST, layout.manifest)
     return True
+
+
+def check_neighbours(layout: Layout, *, overwrite: bool) -> None:
+    """See to it that nothing of somebody else's is where the manifest and the list of bad rows go.
+
+    What an earlier run left is replaced: its manifest tells it. Only this machine's disk is looked at.
+
+    Raises:
+        OutputError: something else is there.
+    """
+    if layout.path is None or layout.manifest is None or layout.problems is None:
+        return
+    ours = read_checked_json(Path(layout.manifest)) is not None
+    for location in (layout.manifest, layout.problems):
+        file = Path(location)
+        if os.path.lexists(file) and (file.is_dir() or not (ours or overwrite)):
+            raise OutputError(
+                f"{location} is there, where a file beside {layout.destination} goes, and was not written by a run "
+                "like this. Move it, or name another OUT."
+            )
 
 
 def read_manifest(location: str) -> dict[str, Any]:
@@ -108,8 +136,8 @@ def files_of(destination: str, files: list[dict[str, Any]], *, is_folder: bool) 
 def _is_published(layout: Layout, files: list[dict[str, Any]]) -> bool:
     """Whether the very files are at the destination."""
     try:
-        if layout.is_folder and layout.path is not None and not (layout.path / SUCCESS).exists():
-            return False
+        if layout.is_folder:
+            digest_at(f"{layout.destination.rstrip('/')}/{SUCCESS}")
         return all(
             digest_at(location) == (entry["bytes"], entry["sha256"])
             for location, entry in files_of(layout.destination, files, is_folder=layout.is_folder)
@@ -137,9 +165,13 @@ def _gather_problems(journal: Journal) -> dict[str, Any] | None:
 def _replace_neighbours(layout: Layout, journal: Journal, problems: bool) -> None:
     """Put the list of bad rows in its place, and take away what an earlier output of that name left."""
     assert journal.folder is not None
-    if layout.path is not None:
-        for location in (layout.manifest, layout.problems):
-            disk.remove(Path(str(location)))
+    for location in (layout.manifest, layout.problems):
+        if layout.path is None:
+            from sentiment_batch.writers.remote import remove_file
+
+            remove_file(str(location))
+        else:
+            Path(str(location)).unlink(missing_ok=True)
     if problems:
         _place(layout, journal.folder / PROBLEMS, layout.problems)
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import logging
+import os
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -20,6 +21,7 @@ from tqdm import tqdm
 from sentiment_batch import columns, formats
 from sentiment_batch.errors import InputError, OutputError, PluginError, UsageError
 from sentiment_batch.inputs import text_columns_of
+from sentiment_batch.locations import scheme_of
 from sentiment_batch.registry import BUILT_IN
 from sentiment_batch.scoring import fingerprint, manifest
 from sentiment_batch.scoring.job import Job
@@ -62,15 +64,17 @@ def score_table(job: Job, load: Callable[[], Scorer]) -> Summary:
     problems = Problems()
     if job.on_bad_row == "mark":
         job = dataclasses.replace(job, read=dataclasses.replace(job.read, on_bad_row=problems.in_split))
-    with closing(formats.open_reader(job.source, format=job.input_format, options=job.read)) as reader:
-        texts = text_columns_of(reader, job.text_columns)
-        kept = _kept(reader.schema, job.keep)
-        with _journal(layout) as journal:
+    with _journal(layout) as journal:
+        put_back(layout)  # first of all, for it may be the input too
+        with closing(formats.open_reader(job.source, format=job.input_format, options=job.read)) as reader:
+            identity = _identity(job, reader)
+            texts = text_columns_of(reader, job.text_columns)
+            kept = _kept(reader.schema, job.keep)
             scorer = load()
             loaded = time.perf_counter()
             scorer.added.check(kept)
             before = dataclasses.replace(scorer.counts)
-            run = _Run(job, layout, writing, reader, tuple(texts), scorer, problems, journal)
+            run = _Run(job, layout, writing, reader, tuple(texts), scorer, problems, journal, identity)
             resumed = run()
             worked = scorer.counts.since(before)
     return summary_of(
@@ -98,13 +102,15 @@ class _Run:
     scorer: Scorer
     problems: Problems
     journal: Journal
+    identity: Any
+    """What the input was when it was opened."""
 
     def __call__(self) -> int:
         """Do what is left to do, and publish; returns the rows that an earlier run did."""
-        identity = self._identity()
-        about = self._about(identity)
-        put_back(self.layout)
-        self.journal.begin(about if self._resumable(identity) else None, restart=self.job.restart)
+        about = self._about()
+        if self.job.restart and not self.job.write.overwrite and self.layout.exists():
+            raise OutputError.exists(self.job.destination)
+        self.journal.begin(about if self._resumable() else None, restart=self.job.restart)
         resumed = self.journal.rows
         if manifest.finish_publishing(self.layout, self.journal):
             logger.info("%s was whole already; an earlier run ended before it could say so", self.job.destination)
@@ -116,12 +122,13 @@ class _Run:
         target = self._target()
         try:
             self._fill(target)
-            if self._identity() != identity:
+            if _identity(self.job, self.reader) != self.identity:
                 raise InputError(
                     f"{self.job.source} was changed while it was read; nothing was published. Score it again when "
                     "nobody writes to it."
                 )
-            manifest.publish(self.layout, self.journal, target, about | {"rows": self.journal.rows})
+            told = about | {"rows": self.journal.rows, "IN": _absolute(self.job.source)}
+            manifest.publish(self.layout, self.journal, target, told)
         except BaseException:
             target.abort()
             raise
@@ -180,27 +187,23 @@ class _Run:
         inputs = [schema.field(place) for place in _places(schema, self.job.keep)]
         return pa.schema([*inputs, *self.scorer.added.fields()], metadata=schema.metadata)
 
-    def _identity(self) -> Any:
-        reading = formats.reading_format(self.job.source, self.job.input_format)
-        return fingerprint.input_identity(self.reader, self.job.source, built_in=reading.owner == BUILT_IN)
-
-    def _resumable(self, identity: Any) -> bool:
+    def _resumable(self) -> bool:
         """Whether a run that is cut off can be gone on with; says so if not."""
         why = None
         if self.layout.work is None:
             why = f"what was written to {self.job.destination} cannot be taken back"
-        elif identity is None:
+        elif self.identity is None:
             why = f"nothing can tell whether {self.job.source} will give the same rows again"
         if why is not None:
             logger.info("this run cannot be gone on with if it is cut off: %s", why)
         return why is None
 
-    def _about(self, identity: Any) -> dict[str, Any]:
+    def _about(self) -> dict[str, Any]:
         """What decides the output, which its manifest says too."""
         job = self.job
         return {
-            "input": identity,
-            "IN": job.source,
+            "input": self.identity,
+            "OUT is a folder": self.layout.is_folder,
             "--input-format": formats.reading_format(job.source, job.input_format).name,
             "--text-column": list(self.texts),
             "--columns": list(job.keep),
@@ -210,6 +213,16 @@ class _Run:
             "--part-rows": job.rows_of_part(self.scorer.device.value),
             "--escape-formulas": getattr(job.write, "escape_formulas", False),
         }
+
+
+def _identity(job: Job, reader: Reader) -> Any:
+    reading = formats.reading_format(job.source, job.input_format)
+    return fingerprint.input_identity(reader, job.source, built_in=reading.owner == BUILT_IN)
+
+
+def _absolute(source: str) -> str:
+    """The input such that it is found from any folder."""
+    return source if source == "-" or scheme_of(source) else os.path.abspath(source)
 
 
 @contextlib.contextmanager
@@ -239,6 +252,8 @@ def _check_destination(job: Job, layout: Layout) -> None:
     sealed = layout.work is not None and (layout.work / MANIFEST).exists()
     if layout.exists() and not job.write.overwrite and not sealed:
         raise OutputError.exists(job.destination)
+    if not sealed:
+        manifest.check_neighbours(layout, overwrite=job.write.overwrite)
     if job.on_bad_row == "mark" and layout.problems is None:
         raise UsageError(
             f"--on-bad-row mark lists the bad rows in a file beside OUT, and {job.destination} has none. Name a file "

@@ -183,7 +183,7 @@ class ManyFiles:
         return files
 
     def publish(self) -> None:
-        """Move the folder to its place in one rename; to another file system file by file, the mark of success last."""
+        """Move the folder to its place in one rename; behind a URL file by file, the mark of success last."""
         if self.layout.path is None:
             from sentiment_batch.writers.remote import send_folder
 
@@ -195,7 +195,10 @@ class ManyFiles:
                 _check_replaceable(self.layout, self.options)
                 assert self.journal.folder is not None
                 os.rename(self.layout.path, self.journal.folder / OLD)
-            os.rename(self._data, self.layout.path)
+            try:
+                os.rename(self._data, self.layout.path)
+            finally:
+                put_back(self.layout)  # where the old one is not replaced
             disk.sync_folder(self.layout.path.parent)
 
     def abort(self) -> None:
@@ -221,7 +224,8 @@ def _check_replaceable(layout: Layout, options: WriteOptions) -> None:
         OutputError: the folder holds other things, or `--overwrite` is not given.
     """
     assert layout.path is not None
-    if not (layout.path / SUCCESS).exists():
+    names = [path.name for path in layout.path.iterdir()]
+    if SUCCESS not in names or not all(name == SUCCESS or name.startswith("part-") for name in names):
         raise OutputError(
             f"{layout.destination} holds other things than a finished data set, so it is not replaced. Name another "
             "OUT."

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass
@@ -57,6 +58,8 @@ def verify(destination: str, on_bytes: Callable[[int], object] = lambda more: No
         InputError: there is no manifest, or it is damaged.
         OutputError: a file is missing or not what was written, or rows are missing; the message names the first.
     """
+    if os.path.isdir(destination):
+        destination = destination.rstrip("/") + "/"
     layout = layout_of(destination, formats.writing_format(destination, _format_of(destination)))
     if layout.manifest is None:
         raise InputError(f"{destination} has no manifest: only files and folders have one. Name a file.")
@@ -68,7 +71,8 @@ def verify(destination: str, on_bytes: Callable[[int], object] = lambda more: No
         ) from error
     for location, entry in files_of(destination, manifest["files"], is_folder=layout.is_folder):
         _check_file(location, entry)
-        _check_rows(location, entry["rows"], manifest)
+        if entry["rows"]:  # JSON lines of no rows have no columns to read
+            _check_rows(location, entry["rows"], manifest)
         on_bytes(entry["bytes"])
     if layout.is_folder:
         _check_folder(layout, manifest)
@@ -121,12 +125,16 @@ def _check_rows(location: str, rows: int, manifest: dict[str, Any]) -> None:
 
 
 def _check_folder(layout: Layout, manifest: dict[str, Any]) -> None:
-    if layout.path is None:
-        return
-    if not (layout.path / SUCCESS).exists():
+    if layout.path is not None:
+        names = [path.name for path in layout.path.iterdir()]
+    else:
+        from sentiment_batch.writers.remote import names_in
+
+        names = names_in(layout.destination)
+    if SUCCESS not in names:
         raise OutputError(f"{layout.destination} has no {SUCCESS}, so it is not whole. {_CURE}")
     known = {entry["name"] for entry in manifest["files"]} | {SUCCESS}
-    foreign = sorted(path.name for path in layout.path.iterdir() if path.name not in known)
+    foreign = sorted(set(names) - known)
     if foreign:
         raise OutputError(f"{layout.destination} holds {foreign[0]!r}, which is no part of the output. Take it out.")
 

@@ -186,6 +186,6 @@ def is_special(location: str) -> bool:
         return True
     try:
         mode = os.stat(location).st_mode
-    except (FileNotFoundError, NotADirectoryError):
+    except OSError:  # not there; or what is wrong with the name, opening it will say
         return False
     return not (stat.S_ISREG(mode) or stat.S_ISDIR(mode))

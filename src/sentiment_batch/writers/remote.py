@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("sentiment_batch")
 
+SENDING = "_SENDING"
+"""The empty file that says that a folder is being sent, and by whom it was begun if it never ends."""
+
 
 def at_url(location: str, overwrite: bool, scratch: str | None = None) -> Destination:
     """The destination that a URL names; `file://` is a local file.
@@ -125,14 +128,45 @@ def send_file(file: Path, location: str) -> None:
         raise _refused(location, error) from error
 
 
-def check_folder(location: str, last: str, *, overwrite: bool) -> None:
-    """Look whether a folder may be written at a URL.
+def remove_file(location: str) -> None:
+    """Remove one file, if it is there.
 
     Raises:
-        OutputError: a whole one is there, with the file `last`, that may not be replaced; or the storage refuses.
+        OutputError: the storage refuses.
     """
-    _, _, there = _folder_at(location)
-    if not overwrite and any(path.endswith(f"/{last}") for path in there):
+    from fsspec.core import url_to_fs
+
+    try:
+        file_system, path = url_to_fs(location)
+        if file_system.exists(path):
+            file_system.rm_file(path)
+    except Exception as error:
+        raise _refused(location, error) from error
+
+
+def names_in(location: str) -> list[str]:
+    """The files below a folder, by their names in it.
+
+    Raises:
+        OutputError: the storage refuses.
+    """
+    return _folder_at(location)[2]
+
+
+def check_folder(location: str, last: str, *, overwrite: bool) -> None:
+    """Look whether a folder may be written at a URL: one that is empty, whole and to be replaced, or half-sent by us.
+
+    Raises:
+        OutputError: other things are there, or a whole folder that may not be replaced; or the storage refuses.
+    """
+    names = names_in(location)
+    if not names or SENDING in names:
+        return
+    if last not in names or not all(name == last or name.startswith("part-") for name in names):
+        raise OutputError(
+            f"{location} holds other things than a finished data set, so it is not replaced. Name another OUT."
+        )
+    if not overwrite:
         raise OutputError.exists(location)
 
 
@@ -152,27 +186,29 @@ def send_folder(folder: Path, names: Sequence[str], last: str, location: str, *,
     check_folder(location, last, overwrite=overwrite)
     file_system, path, there = _folder_at(location)
     try:
-        if f"{path}/{last}" in there:
+        file_system.pipe_file(f"{path}/{SENDING}", b"")
+        if last in there:
             file_system.rm_file(f"{path}/{last}")  # from here on the old one is no whole folder
         for name in names:
             file_system.put_file(str(folder / name), f"{path}/{name}")
-        for old in there:  # parts of an older output that had more of them
-            name = old.rpartition("/")[2]
-            if name.startswith("part-") and name not in names:
-                file_system.rm_file(old)
+        for name in there:  # parts of an older output that had more of them
+            if name.startswith("part-") and "/" not in name and name not in names:
+                file_system.rm_file(f"{path}/{name}")
         file_system.put_file(str(folder / last), f"{path}/{last}")
+        file_system.rm_file(f"{path}/{SENDING}")
     except Exception as error:
         raise _refused(location, error) from error
 
 
 def _folder_at(location: str) -> tuple[Any, str, list[str]]:
-    """The file system, the path of the folder in it, and the paths of all files below."""
+    """The file system, the path of the folder in it, and all files below, by their names in it."""
     from fsspec.core import url_to_fs
 
     try:
         file_system, path = url_to_fs(location)
         path = path.rstrip("/")
         file_system.invalidate_cache()
-        return file_system, path, [str(one) for one in file_system.find(path)] if file_system.exists(path) else []
+        found = file_system.find(path) if file_system.exists(path) else []
+        return file_system, path, [str(one).removeprefix(path).lstrip("/") for one in found]
     except Exception as error:
         raise _refused(location, error) from error
