@@ -171,7 +171,8 @@ def _replace_neighbours(layout: Layout, journal: Journal, problems: bool) -> Non
 
             remove_file(str(location))
         else:
-            Path(str(location)).unlink(missing_ok=True)
+            with failures_named(str(location)):
+                Path(str(location)).unlink(missing_ok=True)
     if problems:
         _place(layout, journal.folder / PROBLEMS, layout.problems)
 
