@@ -176,10 +176,22 @@ def pad(
     Returns:
         ids (B, T) and the mask (B, T), true where a token is.
     """
-    lengths = tokens.lengths[rows]
-    height, width = size or (len(rows), int(lengths.max(initial=0)))
+    return _rectangle(
+        ragged(tokens.ids, tokens.offsets[rows], tokens.lengths[rows]), tokens.lengths[rows], pad_id, size
+    )
+
+
+def pad_pack(pack: Pack, pad_id: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.bool_]]:
+    """The segments of a pack as one rectangle; outcome as `pad` has it."""
+    return _rectangle(pack.ids[: pack.offsets[-1]], pack.lengths, pad_id, None)
+
+
+def _rectangle(
+    flat: Ids, lengths: npt.NDArray[np.int64], pad_id: int, size: tuple[int, int] | None
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.bool_]]:
+    height, width = size or (len(lengths), int(lengths.max(initial=0)))
     mask = np.arange(width) < lengths[:, None]
     ids = np.full((height, width), pad_id, dtype=np.int64)
-    ids[: len(rows)][mask] = ragged(tokens.ids, tokens.offsets[rows], lengths)
-    filler = np.broadcast_to(np.arange(width) < 1, (height - len(rows), width))
+    ids[: len(lengths)][mask] = flat
+    filler = np.broadcast_to(np.arange(width) < 1, (height - len(lengths), width))
     return ids, np.concatenate([mask, filler])

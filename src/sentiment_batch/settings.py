@@ -31,14 +31,20 @@ class TrainSettings:
     base: str = DEFAULT_BASE
     """A Hub id, a folder, or `minilm`."""
     epochs: int = 3
-    batch_size: int = 16
-    """Texts per optimiser step."""
+    batch_size: int | None = None
+    """Texts per optimiser step; None takes the one that fits the lengths of the texts."""
     learning_rate: float | None = None
     """Peak of the schedule; None takes the one that fits the encoder's width."""
     weight_decay: float = 0.01
     """AdamW's, on weight matrices only."""
     warmup: float = 0.1
     """Share of the steps in which the learning rate rises from 0."""
+    layer_decay: float = 1.0
+    """The learning rate of each layer is that of the one above it times this."""
+    label_smoothing: float = 0.0
+    """Share of each label that is spread over all classes."""
+    weight_average: float = 0.0
+    """Decay of the moving average of the weights that is validated and saved; 0 takes the weights as they are."""
     dropout: float = 0.1
     """Before the linear layer."""
     max_length: int | None = None
@@ -58,10 +64,14 @@ class TrainSettings:
 
     def __post_init__(self) -> None:
         _at_least(self.epochs, 1, "--epochs")
-        _at_least(self.batch_size, 1, "--batch-size")
+        if self.batch_size is not None:
+            _at_least(self.batch_size, 1, "--batch-size")
         _between(self.weight_decay, 0.0, 1.0, "--weight-decay")
         _between(self.warmup, 0.0, 1.0, "--warmup")
         _between(self.dropout, 0.0, 0.95, "--dropout")
+        _between(self.layer_decay, 0.1, 1.0, "--layer-decay")
+        _between(self.label_smoothing, 0.0, 0.5, "--label-smoothing")
+        _between(self.weight_average, 0.0, 0.9999, "--weight-average")
         _one_of(self.long_text, LONG_TEXT, "--long-text")
         _one_of(self.class_weights, CLASS_WEIGHTS, "--class-weights")
         _one_of(self.dtype, DTYPES, "--dtype")

@@ -31,12 +31,33 @@ DEFAULTS = TrainSettings()
 )
 @click.option("--test-file", metavar="FILE", help="Measure the final model on this.")
 @click.option("--epochs", type=int, default=DEFAULTS.epochs, show_default=True, help="Times through the reviews.")
-@click.option("--batch-size", type=int, default=DEFAULTS.batch_size, show_default=True, help="Texts per step.")
+@click.option("--batch-size", type=int, metavar="N", help="Texts per step; default: 32 where texts are short, else 16.")
 @click.option("--learning-rate", type=float, help="Peak; default: 0.0384 / encoder width, so 1e-4 at 384, 5e-5 at 768.")
 @click.option(
     "--weight-decay", type=float, default=DEFAULTS.weight_decay, show_default=True, help="Of weight matrices."
 )
 @click.option("--warmup", type=float, default=DEFAULTS.warmup, show_default=True, help="Share of steps to the peak.")
+@click.option(
+    "--layer-decay",
+    type=float,
+    default=DEFAULTS.layer_decay,
+    show_default=True,
+    help="Learning rate of a layer: that of the one above times this.",
+)
+@click.option(
+    "--label-smoothing",
+    type=float,
+    default=DEFAULTS.label_smoothing,
+    show_default=True,
+    help="Share of each label spread over all classes.",
+)
+@click.option(
+    "--weight-average",
+    type=float,
+    default=DEFAULTS.weight_average,
+    show_default=True,
+    help="Save a moving average of the weights, with this decay, such as 0.999.",
+)
 @click.option("--dropout", type=float, default=DEFAULTS.dropout, show_default=True, help="Before the linear layer.")
 @click.option("--max-length", type=int, metavar="N", help="Tokens per text; default: the encoder's positions.")
 @click.option(

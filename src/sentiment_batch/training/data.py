@@ -1,4 +1,4 @@
-"""Feeds the training loop: token ids and labels in, padded batches of similar length out, in a repeatable order."""
+"""Feeds the training loop: token ids and labels in, batches of texts of similar length out, in a repeatable order."""
 
 from __future__ import annotations
 
@@ -10,32 +10,32 @@ import numpy.typing as npt
 import torch
 from torch.utils.data import DataLoader, Dataset, Sampler
 
-from sentiment_batch.batching import pad
+from sentiment_batch.batching import Pack, pack
 
 if TYPE_CHECKING:
     from sentiment_batch.tokens import Tokens
 
 POOL_BATCHES = 32
-"""Texts are sorted by length within so many batches: little padding, yet every epoch mixes anew."""
+"""Texts are sorted by length within so many batches: those of one batch are computed together with little padding, yet
+every epoch mixes anew."""
 
 
 class Batch(NamedTuple):
-    """B texts, padded to the longest."""
+    """B texts end to end, on the host."""
 
-    ids_BT: torch.Tensor
-    mask_BT: torch.Tensor | None
-    """True where a token is; None where no text is shorter than the longest."""
+    pack: Pack
     labels_B: torch.Tensor
+    """(B,) class numbers."""
 
-    def part(self, start: int, stop: int) -> Batch:
-        """The texts from `start` to `stop`."""
-        mask = None if self.mask_BT is None else self.mask_BT[start:stop]
-        return Batch(self.ids_BT[start:stop], mask, self.labels_B[start:stop])
-
-    def to(self, device: str) -> Batch:
-        """The same on another device."""
-        mask = None if self.mask_BT is None else self.mask_BT.to(device, non_blocking=True)
-        return Batch(self.ids_BT.to(device, non_blocking=True), mask, self.labels_B.to(device, non_blocking=True))
+    def parts(self, budget: int) -> Iterator[Batch]:
+        """The texts in their order in as few parts as have at most `budget` tokens each; one text is never divided."""
+        offsets, start = self.pack.offsets, 0
+        while start < len(self.labels_B):
+            stop = int(np.searchsorted(offsets, offsets[start] + budget, side="right")) - 1
+            stop = max(start + 1, stop)
+            ids = self.pack.ids[offsets[start] : offsets[stop]]
+            yield Batch(Pack(ids=ids, offsets=offsets[start : stop + 1] - offsets[start]), self.labels_B[start:stop])
+            start = stop
 
 
 class Texts(Dataset[int]):
@@ -53,14 +53,9 @@ class Texts(Dataset[int]):
         return row
 
     def collate(self, rows: list[int]) -> Batch:
-        """The texts `rows` as one padded batch, cut out of the flat arrays in one step."""
+        """The texts `rows` as one batch, cut out of the flat arrays in one step."""
         places = np.array(rows, dtype=np.int64)
-        ids, mask = pad(self.tokens, places, self.pad_id)
-        return Batch(
-            torch.from_numpy(ids),
-            None if mask.all() else torch.from_numpy(mask),
-            torch.from_numpy(self.codes[places]),
-        )
+        return Batch(pack(self.tokens, places), torch.from_numpy(self.codes[places]))
 
 
 class LengthGroupedBatches(Sampler[list[int]]):
@@ -95,8 +90,6 @@ class LengthGroupedBatches(Sampler[list[int]]):
         yield from (batches[place] for place in generator.permutation(len(batches))[self.done :])
 
 
-def loader(texts: Texts, batches: Sampler[list[int]], device: str) -> DataLoader[Any]:
+def loader(texts: Texts, batches: Sampler[list[int]]) -> DataLoader[Any]:
     """A DataLoader over `texts`; collating takes microseconds, so that no worker process is worth its start."""
-    return DataLoader(
-        texts, batch_sampler=batches, collate_fn=texts.collate, num_workers=0, pin_memory=device.startswith("cuda")
-    )
+    return DataLoader(texts, batch_sampler=batches, collate_fn=texts.collate, num_workers=0)

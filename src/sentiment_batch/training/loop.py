@@ -12,18 +12,24 @@ from tqdm import tqdm
 
 from sentiment_batch import metrics
 from sentiment_batch.assemble import softmax
+from sentiment_batch.batching import pack, plan_packs
 from sentiment_batch.device import batch_tokens
 from sentiment_batch.scoring.forward import Budget, forward
-from sentiment_batch.scoring.roads import PaddedRoad
+from sentiment_batch.training.average import Average
 from sentiment_batch.training.data import Batch, LengthGroupedBatches, Texts, loader
 from sentiment_batch.training.history import Progress, is_best, stops
+from sentiment_batch.training.road import road
 from sentiment_batch.training.state import Keeper, Snapshot, TrainState, restore_random
 from sentiment_batch.training.step import MicroBatches, Run, adamw, move, precision, warmup_then_decay
 
 if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
     from torch.utils.data import DataLoader
 
+    from sentiment_batch.batching import Rows
     from sentiment_batch.model import SentimentClassifier
+    from sentiment_batch.tokens import Tokens
 
 logger = logging.getLogger("sentiment_batch")
 
@@ -53,7 +59,7 @@ def fit(
     Returns:
         One entry per validation, in order.
     """
-    sampler = LengthGroupedBatches(training.tokens.lengths, run.settings.batch_size, run.settings.seed)
+    sampler = LengthGroupedBatches(training.tokens.lengths, run.batch_size, run.settings.seed)
     steps = run.settings.epochs * len(sampler)
     validate_at = validation_steps(len(sampler))
     state = begin(classifier, steps, run)
@@ -63,17 +69,18 @@ def fit(
         if stops(state.history, run.settings.patience):
             return state.history
     with _bar(steps, run.quiet, state.step) as bar:
-        for batch in _batches_left(state, sampler, loader(training, sampler, run.device), run, found):
+        for batch in _batches_left(state, sampler, loader(training, sampler), run, found):
             state.losses.append(state.micro.backward(batch))
             rate = move(classifier, state.optimiser, state.schedule)
-            state.step += 1
+            state.moved()
             bar.update()
             if state.within in validate_at:
                 bar.set_postfix_str("validating")
-                entry = _validated(state, validate(classifier, validation, run), len(sampler), rate)
-                _tell(bar, entry)
-                if entry.best:
-                    on_best(entry)
+                with state.averaged():
+                    entry = _validated(state, validate(classifier, validation, run), len(sampler), rate)
+                    _tell(bar, entry)
+                    if entry.best:
+                        on_best(entry)
             if keeper and (state.within in validate_at or keeper.is_due()):
                 keeper.save(state)
             if state.within in validate_at and stops(state.history, run.settings.patience):
@@ -99,11 +106,18 @@ def _batches_left(
 
 def begin(classifier: SentimentClassifier, steps: int, run: Run) -> TrainState:
     """The state before the first of so many steps."""
-    optimiser = adamw(classifier, run.learning_rate, run.settings.weight_decay)
-    schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, warmup_then_decay(steps, run.settings.warmup))
+    chosen = run.settings
+    optimiser = adamw(classifier, run.learning_rate, chosen.weight_decay, chosen.layer_decay)
+    schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, warmup_then_decay(steps, chosen.warmup))
     micro = MicroBatches(classifier, run)
     return TrainState(
-        classifier=classifier, optimiser=optimiser, schedule=schedule, micro=micro, device=run.device, steps=steps
+        classifier=classifier,
+        optimiser=optimiser,
+        schedule=schedule,
+        micro=micro,
+        average=Average(classifier, chosen.weight_average) if chosen.weight_average else None,
+        device=run.device,
+        steps=steps,
     )
 
 
@@ -139,24 +153,28 @@ def validate(classifier: SentimentClassifier, texts: Texts, run: Run) -> metrics
     """
     classifier.eval()
     budget = batch_tokens(run.device, classifier.encoder.config.dim)
-    road = PaddedRoad(model=_UnderWay(classifier, run, texts.pad_id), device=run.device)
-    logits_NK = forward(road, texts.tokens, Budget(budget))
+    logits_NK = forward(_UnderWay(classifier, run), texts.tokens, Budget(budget))
     return metrics.measure(softmax(logits_NK), texts.codes, run.labels)
 
 
 class _UnderWay:
-    """A classifier that is being trained, as `forward` wants a model."""
+    """A classifier that is being trained, as `forward` wants a road."""
 
-    def __init__(self, classifier: SentimentClassifier, run: Run, pad_id: int) -> None:
-        self._classifier = classifier
+    shape = None
+
+    def __init__(self, classifier: SentimentClassifier, run: Run) -> None:
+        self.device = run.device
+        self.classes = len(run.labels)
+        self._road, _ = road(classifier, run.device, run.dtype)
         self._run = run
-        self.labels = run.labels
-        self.pad_id = pad_id
 
-    def logits(self, ids_BT: torch.Tensor, mask_BT: torch.Tensor | None) -> torch.Tensor:
+    def plan(self, lengths: npt.NDArray[np.int64], budget: int, workers: int = 1) -> list[Rows]:
+        return plan_packs(lengths, budget, workers=workers)
+
+    def logits(self, tokens: Tokens, rows: Rows) -> torch.Tensor:
         with torch.inference_mode(), precision(self._run):
-            logits: torch.Tensor = self._classifier(ids_BT, mask_BT)
-        return logits.float()
+            logits_BK = self._road(pack(tokens, rows))
+        return logits_BK.float()
 
 
 def _bar(steps: int, quiet: bool, done: int) -> Any:

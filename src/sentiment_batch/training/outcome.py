@@ -64,7 +64,7 @@ def description(
         "text": {"max_length": policy.max_length, "long_text": policy.long_text, "special_tokens_as_text": True},
         "batch": DETERMINISTIC_BATCH,
         "settings": dataclasses.asdict(run.settings)
-        | {"learning_rate": run.learning_rate, "max_length": policy.max_length},
+        | {"learning_rate": run.learning_rate, "batch_size": run.batch_size, "max_length": policy.max_length},
         "data": data.summary,
         "best": dataclasses.asdict(best),
         "metrics": {what: one.to_json() if one else None for what, one in results.items()},

@@ -23,6 +23,10 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("sentiment_batch")
 
+SHORT = 64
+"""Texts of at most so many tokens, on average, are short: a batch of 16 would be mostly the optimiser's own work."""
+BATCH_SIZE = 16
+BATCH_SIZE_SHORT = 32
 RATE_TIMES_WIDTH = 0.0384
 """The default learning rate is this over the encoder's width: 1e-4 for 384, 5e-5 for 768, which both train well."""
 HIGHEST_RATE = 1e-3
@@ -73,6 +77,7 @@ def set_up(
     run = Run(
         settings=settings,
         learning_rate=rate,
+        batch_size=_batch_size(settings, training),
         device=device.value,
         dtype=dtype.value,
         labels=data.mapping.labels,
@@ -89,6 +94,15 @@ def set_up(
         training=training,
         validation=validation,
     )
+
+
+def _batch_size(settings: TrainSettings, training: Texts) -> int:
+    if settings.batch_size is not None:
+        return settings.batch_size
+    mean = training.tokens.lengths.mean()
+    size = BATCH_SIZE_SHORT if mean <= SHORT else BATCH_SIZE
+    logger.info("batch size %s, for texts of %.0f tokens on average", size, mean)
+    return size
 
 
 def _texts(rows: Rows, tokeniser: Tokeniser, tokenizer: Any) -> Texts:

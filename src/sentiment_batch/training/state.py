@@ -5,6 +5,7 @@ And back. It knows no files; `statefile` does.
 
 from __future__ import annotations
 
+import contextlib
 import random
 import time
 from collections.abc import Callable
@@ -18,6 +19,7 @@ from sentiment_batch.training.history import Progress, from_rows, to_rows
 
 if TYPE_CHECKING:
     from sentiment_batch.model import SentimentClassifier
+    from sentiment_batch.training.average import Average
     from sentiment_batch.training.step import MicroBatches
 
 SECONDS_BETWEEN = 60.0
@@ -45,6 +47,8 @@ class TrainState:
     optimiser: torch.optim.AdamW
     schedule: torch.optim.lr_scheduler.LambdaLR
     micro: MicroBatches
+    average: Average | None
+    """Of the weights, where the run wants one; it is what is validated and saved."""
     device: str
     steps: int
     """Of the whole run, should nothing end it earlier."""
@@ -63,11 +67,23 @@ class TrainState:
         """Spent training, interruptions left out."""
         return time.perf_counter() - self.started
 
+    def moved(self) -> None:
+        """Count a step, after which the weights are other ones."""
+        self.step += 1
+        if self.average:
+            self.average.update(self.step)
+
+    def averaged(self) -> contextlib.AbstractContextManager[None]:
+        """The classifier as it is validated and saved, while the block runs."""
+        return self.average.in_place() if self.average else contextlib.nullcontext()
+
     def capture(self) -> Snapshot:
         """All of it, generators included; draws nothing from them and moves no weight."""
         tensors = {f"weights.{name}": one for name, one in self.classifier.state_dict().items()}
         for number, moments in self.optimiser.state_dict()["state"].items():
             tensors |= {f"adamw.{number}.{name}": one for name, one in moments.items()}
+        if self.average:
+            tensors |= {f"average.{name}": one for name, one in self.average.capture().items()}
         tensors["losses"] = torch.stack(self.losses) if self.losses else torch.zeros(0)
         generators, drawn = capture_random(self.device)
         values = {
@@ -76,7 +92,7 @@ class TrainState:
             "step": self.step,
             "steps": self.steps,
             "seconds": self.seconds,
-            "rows": self.micro.rows,
+            "part_tokens": self.micro.tokens,
             "history": to_rows(self.history),
             "schedule": self.schedule.state_dict(),
             "rates": [float(group["lr"]) for group in self.optimiser.param_groups],
@@ -90,7 +106,9 @@ class TrainState:
         self.classifier.load_state_dict(_below("weights.", tensors))
         self.optimiser.load_state_dict(self._moments(tensors, values["rates"]))
         self.schedule.load_state_dict(values["schedule"])
-        self.micro.rows = values["rows"]
+        self.micro.tokens = values["part_tokens"]
+        if self.average:
+            self.average.restore(_below("average.", tensors))
         self.losses = list(tensors["losses"].to(self.device).unbind())
         self.history = from_rows(values["history"])
         self.epoch, self.within, self.step = values["epoch"], values["within"], values["step"]

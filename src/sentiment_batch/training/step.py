@@ -11,7 +11,10 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch.nn import functional
 
+from sentiment_batch.attention import on_device
+from sentiment_batch.device import step_tokens
 from sentiment_batch.errors import DeviceError
+from sentiment_batch.training.road import road
 
 if TYPE_CHECKING:
     from sentiment_batch.model import SentimentClassifier
@@ -30,6 +33,7 @@ class Run:
 
     settings: TrainSettings
     learning_rate: float
+    batch_size: int
     device: str
     dtype: str
     labels: tuple[str, ...]
@@ -46,8 +50,10 @@ class MicroBatches:
 
     def __init__(self, classifier: SentimentClassifier, run: Run) -> None:
         self._classifier = classifier
+        self._road, _ = road(classifier, run.device, run.dtype)
         self._run = run
-        self.rows = run.settings.batch_size
+        self.tokens = step_tokens(run.device, classifier.encoder.config.dim)
+        """Most tokens of a part, but for one text that is longer."""
 
     def backward(self, batch: Batch) -> torch.Tensor:
         """Add the gradients of the mean loss of `batch`; returns that loss, detached, on the device.
@@ -56,32 +62,38 @@ class MicroBatches:
             DeviceError: not even one text at a time fits.
         """
         while True:
+            parts = list(batch.parts(self.tokens))
             try:
-                return self._attempt(batch)
+                return self._attempt(parts, batch.labels_B)
             except torch.OutOfMemoryError as error:
-                if self.rows == 1:
+                if len(parts) == len(batch.labels_B):
                     raise DeviceError(
                         "the device's memory does not hold one text. Take a smaller --max-length, or --device cpu."
                     ) from error
             # Outside the handler: its traceback would keep the failed pass's tensors alive.
-            self.rows = max(1, min(self.rows, len(batch.labels_B)) // 2)
+            self.tokens = max(1, max(len(part.pack.ids) for part in parts) // 2)
             self._classifier.zero_grad(set_to_none=True)
             torch.cuda.empty_cache()
             logger.warning(
-                "out of memory: batches are now computed in parts of %s texts, with the same result", self.rows
+                "out of memory: batches are now computed in parts of %s tokens, with the same result",
+                f"{self.tokens:,}",
             )
 
-    def _attempt(self, batch: Batch) -> torch.Tensor:
+    def _attempt(self, parts: list[Batch], labels_B: torch.Tensor) -> torch.Tensor:
         self._classifier.train()
-        weights = self._run.class_weights
-        batch = batch.to(self._run.device)
-        total = len(batch.labels_B) if weights is None else weights[batch.labels_B].sum()
-        loss = torch.zeros((), device=self._run.device)
-        for at in range(0, len(batch.labels_B), self.rows):
-            part = batch.part(at, at + self.rows)
+        weights, device = self._run.class_weights, self._run.device
+        total = len(labels_B) if weights is None else weights[on_device(labels_B, device)].sum()
+        loss = torch.zeros((), device=device)
+        for part in parts:
             with precision(self._run):
-                logits_BK = self._classifier(part.ids_BT, part.mask_BT)
-            summed = functional.cross_entropy(logits_BK.float(), part.labels_B, weight=weights, reduction="sum")
+                logits_BK = self._road(part.pack)
+            summed = functional.cross_entropy(
+                logits_BK.float(),
+                on_device(part.labels_B, device),
+                weight=weights,
+                reduction="sum",
+                label_smoothing=self._run.settings.label_smoothing,
+            )
             part_loss = summed / total
             part_loss.backward()  # type: ignore[no-untyped-call]
             loss += part_loss.detach()
@@ -100,14 +112,33 @@ def move(
     return rate
 
 
-def adamw(classifier: SentimentClassifier, learning_rate: float, weight_decay: float) -> torch.optim.AdamW:
-    """AdamW with decay on matrices only: biases and norms, which are vectors, are not shrunk."""
-    parameters = list(classifier.parameters())
-    groups = [
-        {"params": [one for one in parameters if one.ndim >= 2], "weight_decay": weight_decay},
-        {"params": [one for one in parameters if one.ndim < 2], "weight_decay": 0.0},
-    ]
+def adamw(
+    classifier: SentimentClassifier, learning_rate: float, weight_decay: float, layer_decay: float = 1.0
+) -> torch.optim.AdamW:
+    """AdamW with decay on matrices only: biases and norms, which are vectors, are not shrunk.
+
+    Args:
+        classifier: what it moves.
+        learning_rate: of the head.
+        weight_decay: of matrices.
+        layer_decay: the learning rate of each layer is that of the one above it times this. Below 1, what the base
+            knows of language changes less than what it knows of the task.
+    """
+    groups: list[dict[str, Any]] = []
+    for depth, module in enumerate(_from_the_head_down(classifier)):
+        rate = learning_rate * layer_decay**depth
+        parameters = list(module.parameters())
+        matrices, vectors = ([one for one in parameters if (one.ndim >= 2) is wanted] for wanted in (True, False))
+        groups += [
+            {"params": matrices, "weight_decay": weight_decay, "lr": rate},
+            {"params": vectors, "weight_decay": 0.0, "lr": rate},
+        ]
     return torch.optim.AdamW(groups, lr=learning_rate, fused=True)
+
+
+def _from_the_head_down(classifier: SentimentClassifier) -> list[torch.nn.Module]:
+    encoder = classifier.encoder
+    return [classifier.linear, *reversed(encoder.transformer.layer), encoder.embeddings]
 
 
 def warmup_then_decay(steps: int, warmup: float) -> Callable[[int], float]:
