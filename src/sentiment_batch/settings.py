@@ -54,6 +54,8 @@ class TrainSettings:
     """Validations in a row without a better loss before training stops; None never stops early."""
     class_weights: str = "none"
     """`auto` weighs each class by the inverse of its frequency."""
+    calibrate: bool = True
+    """Divide the logits by the temperature that fits the validation rows best, so that scores are what they say."""
     val_size: float = 0.1
     """Share of the texts held back for validation."""
     seed: int = 42
@@ -115,6 +117,8 @@ class ScoreSettings:
     """Begins the name of every column that is added."""
     decimals: int = 4
     """Decimals of the written probabilities."""
+    neutral_band: float | None = None
+    """A model of two classes calls rows neutral whose probability is below this for both; None calls none so."""
 
     def __post_init__(self) -> None:
         _one_of(self.dtype, DTYPES, "--dtype")
@@ -128,6 +132,11 @@ class ScoreSettings:
             raise UsageError("--deterministic and --compile exclude each other: a compiled model gives other bits.")
         if not 0 <= self.decimals <= 7:
             raise UsageError(f"--decimals is {self.decimals}; float32 has 0 to 7 of them.")
+        if self.neutral_band is not None and not 0.5 < self.neutral_band <= 1.0:
+            raise UsageError(
+                f"--neutral-band is {self.neutral_band:g}; it is the probability from which on a label counts, above 0.5 "
+                "and up to 1, such as 0.65."
+            )
         if not self.prefix:
             raise UsageError("--prefix is empty; give the added columns a name, such as sentiment.")
         if isinstance(self.labels, str):  # its characters would become the labels

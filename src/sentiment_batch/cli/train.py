@@ -77,6 +77,12 @@ DEFAULTS = TrainSettings()
     show_default=True,
     help="auto: a rare class counts as much as a frequent one.",
 )
+@click.option(
+    "--calibrate/--no-calibrate",
+    default=DEFAULTS.calibrate,
+    show_default=True,
+    help="Fit a temperature on the validation rows, and fold it into the saved model.",
+)
 @click.option("--seed", type=int, default=DEFAULTS.seed, show_default=True, help="The same seed gives the same model.")
 @options.device
 @click.option("--limit", type=int, metavar="N", help="Train on a random sample of N rows.")
