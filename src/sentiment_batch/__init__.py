@@ -6,7 +6,7 @@ tests/test_house.py holds:
     5 doors    cli/  api  __init__  __main__            Click on top, everything heavy inside function bodies
     4 wiring   scoring/  training/  evaluation  formats  inputs  frames
     3 torch    device  bases  model                     bases and model alone know transformers
-               attention  linear  packed
+               attention  attention_gradients  linear  packed
     2 tables   readers/  writers/  columns  labels      pyarrow, numpy, tokenizers, scikit-learn; never torch
                label_inference  tokens  pieces  tokenise  batching  assemble  training/split  metrics  report  guards
     1 plugins  registry  hookspecs  plugins             pluggy

@@ -93,8 +93,8 @@ def batch_tokens(device: str, width: int) -> int:
 def step_tokens(device: str, width: int) -> int:
     """Most tokens of a training step that are computed at a time, but for one text that is longer; likewise pure.
 
-    An encoder of 6 layers, 768 wide, keeps about 180 kB a token for the backward pass in half precision, so that on CUDA
-    this is a fifth of the memory.
+    An encoder of 6 layers, 768 wide, keeps about 180 kB a token for the backward pass in half precision: a fifth of the
+    memory, on CUDA.
     """
     if device == "cpu":
         return CPU_STEP_TOKENS * 384 // max(384, width)

@@ -1,5 +1,4 @@
 import numpy as np
-import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -65,29 +64,29 @@ def test_batches_hold_texts_of_similar_length_in_random_order():
     assert longest != sorted(longest, reverse=True)
 
 
-def test_a_batch_is_padded_to_its_longest_text_and_keeps_the_labels():
+def test_a_batch_lays_its_texts_end_to_end_in_their_order_and_keeps_the_labels():
     batch = texts_of([2, 3, 1], codes=[5, 6, 7]).collate([2, 1])
-    assert batch.ids_BT.tolist() == [[3, 0, 0], [2, 2, 2]]
-    assert batch.mask_BT.tolist() == [[True, False, False], [True, True, True]]
+    assert batch.pack.ids.tolist() == [3, 2, 2, 2]
+    assert batch.pack.offsets.tolist() == [0, 1, 4]
     assert batch.labels_B.tolist() == [7, 6]
 
 
-def test_a_batch_of_texts_of_one_length_has_no_mask():
-    assert texts_of([2, 2, 3]).collate([0, 1]).mask_BT is None
-
-
-@pytest.mark.parametrize("rows", [[0, 1], [0, 2]])
-def test_the_parts_of_a_batch_make_up_the_whole(rows):
-    batch = texts_of([2, 2, 3], codes=[1, 0, 1]).collate(rows)
-    parts = [batch.part(0, 1), batch.part(1, 9)]
-    assert torch.cat([part.ids_BT for part in parts]).equal(batch.ids_BT)
+@settings(max_examples=100)
+@given(LENGTHS, st.integers(1, 200))
+def test_the_parts_of_a_batch_make_up_the_whole_and_none_could_take_one_text_more(lengths, budget):
+    batch = texts_of(lengths, codes=range(len(lengths))).collate(list(range(len(lengths))))
+    parts = list(batch.parts(budget))
+    assert np.concatenate([part.pack.ids for part in parts]).tolist() == batch.pack.ids.tolist()
+    assert np.concatenate([part.pack.lengths for part in parts]).tolist() == lengths.tolist()
     assert torch.cat([part.labels_B for part in parts]).equal(batch.labels_B)
-    assert (batch.mask_BT is None) == all(part.mask_BT is None for part in parts)
-    assert batch.to("cpu").ids_BT.equal(batch.ids_BT)
+    for part, after in zip(parts, [*parts[1:], None], strict=True):
+        tokens = len(part.pack.ids)
+        assert tokens <= budget or len(part.labels_B) == 1
+        assert after is None or tokens + after.pack.lengths[0] > budget
 
 
 def test_the_loader_gives_the_sampler_s_batches_collated():
     texts = texts_of([2, 4, 3, 1], codes=[0, 1, 2, 3])
-    batches = list(loader(texts, [[1, 2], [0, 3]], "cpu"))
+    batches = list(loader(texts, [[1, 2], [0, 3]]))
     assert [batch.labels_B.tolist() for batch in batches] == [[1, 2], [0, 3]]
-    assert batches[1].ids_BT.tolist() == [[1, 1], [4, 0]]
+    assert batches[1].pack.ids.tolist() == [1, 1, 4]

@@ -9,8 +9,9 @@ import torch
 from torch.nn import functional
 
 from sentiment_batch import metrics
+from sentiment_batch.batching import pad_pack
 from sentiment_batch.errors import DeviceError
-from sentiment_batch.training import loop
+from sentiment_batch.training import loop, step
 from sentiment_batch.training.loop import (
     MicroBatches,
     Progress,
@@ -28,6 +29,7 @@ def run_of(settings, *, weights=None, labels=("negative", "positive"), rate=1e-3
     return Run(
         settings=settings,
         learning_rate=rate,
+        batch_size=settings.batch_size,
         device="cpu",
         dtype=dtype,
         labels=labels,
@@ -49,52 +51,86 @@ def gradients(classifier) -> dict[str, torch.Tensor]:
     return {name: one.grad.clone() for name, one in classifier.named_parameters()}
 
 
-def whole(classifier, batch, weights) -> tuple[float, dict[str, torch.Tensor]]:
+def padded(classifier, batch) -> torch.Tensor:
+    """The logits by the base's own code."""
+    ids, mask = pad_pack(batch.pack, 0)
+    return classifier(torch.from_numpy(ids), torch.from_numpy(mask))
+
+
+def whole(classifier, batch, weights, smoothing=0.0) -> tuple[float, dict[str, torch.Tensor]]:
     """The loss and gradients of the textbook: one forward pass, one mean."""
     classifier.zero_grad()
     weight = None if weights is None else torch.tensor(weights, dtype=classifier.linear.weight.dtype)
-    loss = functional.cross_entropy(classifier(batch.ids_BT, batch.mask_BT), batch.labels_B, weight=weight)
+    logits = padded(classifier, batch)
+    loss = functional.cross_entropy(logits, batch.labels_B, weight=weight, label_smoothing=smoothing)
     loss.backward()
     found = gradients(classifier)
     classifier.zero_grad()
     return float(loss.detach()), found
 
 
-class LittleMemory(torch.nn.Module):
-    """Raises as a device does that holds no more than so many rows; in the backward pass if so asked."""
+def assert_close(classifier, expected):
+    for name, gradient in gradients(classifier).items():
+        torch.testing.assert_close(gradient, expected[name], rtol=1e-3, atol=2e-6, msg=name)
 
-    def __init__(self, classifier, most: int, *, backward: bool = False) -> None:
-        super().__init__()
-        self.classifier, self.most, self.backward = classifier, most, backward
-        self.tried: list[int] = []
 
-    def forward(self, ids_BT, mask_BT=None):
-        self.tried.append(len(ids_BT))
-        logits = self.classifier(ids_BT, mask_BT)
-        if len(ids_BT) > self.most:
-            if not self.backward:
-                raise torch.OutOfMemoryError("CUDA out of memory")
-            logits.register_hook(self.fail)
-        return logits
+@pytest.fixture
+def little_memory(monkeypatch):
+    """`little_memory(n)`: the device holds no more than n tokens; fails in the backward pass if so asked.
 
-    @staticmethod
-    def fail(gradient):
-        raise torch.OutOfMemoryError("CUDA out of memory")
+    Gives the list of the tokens of each pass that was tried.
+    """
+    real = step.road
+
+    def little_memory(most, *, backward=False):
+        tried = []
+
+        def small(classifier, device, dtype):
+            way, name = real(classifier, device, dtype)
+
+            def road(pack):
+                tried.append(len(pack.ids))
+                if len(pack.ids) <= most:
+                    return way(pack)
+                if not backward:
+                    raise torch.OutOfMemoryError("CUDA out of memory")
+                logits = way(pack)
+                logits.register_hook(fail)
+                return logits
+
+            return road, name
+
+        for module in (step, loop):
+            monkeypatch.setattr(module, "road", small)
+        return tried
+
+    return little_memory
+
+
+def fail(gradient):
+    raise torch.OutOfMemoryError("CUDA out of memory")
 
 
 # Parts of a batch
 
+LENGTHS = [6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16]
+"""Tokens of the texts of `batch_and`, special ones included."""
 
+
+def test_the_texts_of_these_tests_are_as_long_as_they_say(batch_and):
+    assert batch_and[1].pack.lengths.tolist() == LENGTHS
+
+
+@pytest.mark.parametrize("smoothing", [0.0, 0.2])
 @pytest.mark.parametrize("weights", [None, [0.5, 2.0, 3.5]], ids=["unweighted", "weighted"])
-@pytest.mark.parametrize("rows", [1, 2, 4, 11, 16])
-def test_a_batch_in_parts_has_the_loss_and_gradients_of_the_whole(batch_and, settings, weights, rows):
+@pytest.mark.parametrize("tokens", [1, 13, 30, 120, 8_192])
+def test_a_batch_in_parts_has_the_loss_and_gradients_of_the_whole(batch_and, settings, weights, tokens, smoothing):
     classifier, batch = batch_and
-    loss, expected = whole(classifier, batch, weights)
-    micro = MicroBatches(classifier, run_of(settings(), weights=weights))
-    micro.rows = rows
+    loss, expected = whole(classifier, batch, weights, smoothing)
+    micro = MicroBatches(classifier, run_of(settings(label_smoothing=smoothing), weights=weights))
+    micro.tokens = tokens
     assert float(micro.backward(batch)) == pytest.approx(loss, rel=1e-5)
-    for name, gradient in gradients(classifier).items():
-        torch.testing.assert_close(gradient, expected[name], rtol=1e-3, atol=2e-6, msg=name)
+    assert_close(classifier, expected)
 
 
 def test_in_float64_the_parts_add_up_to_the_last_digits(batch_and, settings, monkeypatch):
@@ -105,65 +141,68 @@ def test_in_float64_the_parts_add_up_to_the_last_digits(batch_and, settings, mon
     loss, expected = whole(classifier, batch, weights)
     run = run_of(settings(), weights=weights)
     micro = MicroBatches(classifier, dataclasses.replace(run, class_weights=run.class_weights.double()))
-    micro.rows = 3
+    micro.tokens = 40
     assert float(micro.backward(batch)) == pytest.approx(loss, rel=1e-6)
     for name, gradient in gradients(classifier).items():
         torch.testing.assert_close(gradient, expected[name], rtol=1e-7, atol=1e-12, msg=name)
 
 
 @pytest.mark.parametrize("backward", [False, True])
-@pytest.mark.parametrize(("most", "left"), [(11, 16), (10, 5), (3, 2), (1, 1)])
-def test_out_of_memory_halves_the_parts_and_changes_no_gradient(batch_and, settings, most, left, backward, caplog):
+@pytest.mark.parametrize(("most", "left"), [(121, 8_192), (120, 60), (40, 27), (16, 13)])
+def test_out_of_memory_halves_the_parts_and_changes_no_gradient(
+    batch_and, settings, little_memory, most, left, backward, caplog
+):
     classifier, batch = batch_and
     weights = [0.5, 2.0, 3.5]
     loss, expected = whole(classifier, batch, weights)
-    small = LittleMemory(classifier, most, backward=backward)
-    micro = MicroBatches(small, run_of(settings(batch_size=16), weights=weights))
+    tried = little_memory(most, backward=backward)
+    micro = MicroBatches(classifier, run_of(settings(), weights=weights))
     assert float(micro.backward(batch)) == pytest.approx(loss, rel=1e-5)
-    assert micro.rows == left
-    assert ("out of memory" in caplog.text) == (left < 11)
-    for name, gradient in gradients(classifier).items():
-        torch.testing.assert_close(gradient, expected[name], rtol=1e-3, atol=2e-6, msg=name)
-    small.tried.clear()
+    assert micro.tokens == left
+    assert ("out of memory" in caplog.text) == (most < sum(LENGTHS))
+    assert_close(classifier, expected)
+    tried.clear()
     classifier.zero_grad()
     micro.backward(batch)
-    assert max(small.tried) <= most, "the parts that fit are remembered"
+    assert max(tried) <= most, "the parts that fit are remembered"
 
 
-def test_a_part_that_fails_late_leaves_nothing_of_the_earlier_parts(batch_and, settings):
+def test_a_part_that_fails_late_leaves_nothing_of_the_earlier_parts(batch_and, settings, monkeypatch):
     classifier, batch = batch_and
     _, expected = whole(classifier, batch, None)
-    calls = itertools.count(1)
+    real, calls = step.road, itertools.count(1)
 
-    class FailsOnce(torch.nn.Module):
-        def forward(self, ids_BT, mask_BT=None):
+    def fails_once(*arguments):
+        way, name = real(*arguments)
+
+        def road(pack):
             if next(calls) == 3:
                 raise torch.OutOfMemoryError
-            return classifier(ids_BT, mask_BT)
+            return way(pack)
 
-    wrapped = FailsOnce()
-    wrapped.classifier = classifier
-    micro = MicroBatches(wrapped, run_of(settings()))
-    micro.rows = 4
+        return road, name
+
+    monkeypatch.setattr(step, "road", fails_once)
+    micro = MicroBatches(classifier, run_of(settings()))
+    micro.tokens = 40
     micro.backward(batch)
-    for name, gradient in gradients(classifier).items():
-        torch.testing.assert_close(gradient, expected[name], rtol=1e-3, atol=2e-6, msg=name)
+    assert_close(classifier, expected)
 
 
-def test_a_device_that_holds_not_even_one_text_is_an_error_with_the_cure(batch_and, settings):
+def test_a_device_that_holds_not_even_one_text_is_an_error_with_the_cure(batch_and, settings, little_memory):
     classifier, batch = batch_and
-    micro = MicroBatches(LittleMemory(classifier, 0), run_of(settings()))
+    little_memory(0)
     with pytest.raises(DeviceError, match=r"--max-length, or --device cpu"):
-        micro.backward(batch)
+        MicroBatches(classifier, run_of(settings())).backward(batch)
 
 
-def test_other_errors_of_the_forward_pass_are_not_taken_for_lack_of_memory(batch_and, settings):
-    class Broken(torch.nn.Module):
-        def forward(self, ids_BT, mask_BT=None):
-            raise RuntimeError("a bug")
+def test_other_errors_of_the_forward_pass_are_not_taken_for_lack_of_memory(batch_and, settings, monkeypatch):
+    def broken(pack):
+        raise RuntimeError("a bug")
 
+    monkeypatch.setattr(step, "road", lambda *_: (broken, "broken"))
     with pytest.raises(RuntimeError, match="a bug"):
-        MicroBatches(Broken(), run_of(settings())).backward(batch_and[1])
+        MicroBatches(batch_and[0], run_of(settings())).backward(batch_and[1])
 
 
 def test_in_bfloat16_the_loss_and_the_weights_stay_float32(batch_and, settings):
@@ -187,6 +226,17 @@ def test_biases_and_norms_do_not_decay(learner):
     assert {group["weight_decay"] for group in groups} == {0.3, 0.0}
     assert {names[id(one)] for group in groups for one in group["params"]} == set(names.values())
     assert decayed == {name for name in names.values() if name.endswith("weight") and "norm" not in name.lower()}
+
+
+def test_each_layer_down_learns_at_a_smaller_rate(learner):
+    classifier, _ = learner()
+    groups = adamw(classifier, 1e-3, 0.3, layer_decay=0.5).param_groups
+    rates = {id(one): group["lr"] for group in groups for one in group["params"]}
+    encoder, layers = classifier.encoder, len(classifier.encoder.transformer.layer)
+    assert {rates[id(one)] for one in classifier.linear.parameters()} == {1e-3}
+    for number, layer in enumerate(encoder.transformer.layer):
+        assert {rates[id(one)] for one in layer.parameters()} == {1e-3 * 0.5 ** (layers - number)}
+    assert {rates[id(one)] for one in encoder.embeddings.parameters()} == {1e-3 * 0.5 ** (layers + 1)}
 
 
 def test_the_rate_rises_to_its_peak_in_the_warm_up_and_falls_to_nothing_at_the_end():
@@ -315,17 +365,35 @@ def test_validation_measures_every_text_as_one_by_one_with_dropout_off(learner, 
     logits = []
     with torch.no_grad():
         for row in range(23):
-            logits.append(classifier.eval()(data.collate([row]).ids_BT))
+            logits.append(padded(classifier.eval(), data.collate([row])))
     expected = functional.cross_entropy(torch.cat(logits), torch.from_numpy(data.codes))
     assert found.loss == pytest.approx(float(expected), rel=1e-5)
     assert found.rows == 23
 
 
-def test_validation_that_runs_out_of_memory_goes_on_in_halves(learner, settings, caplog):
+def test_validation_that_runs_out_of_memory_goes_on_in_halves(learner, settings, little_memory, caplog):
     classifier, texts = learner()
     data = texts(["the film was " + "very " * (n % 5) + "good" for n in range(11)], [n % 2 for n in range(11)])
     expected = validate(classifier, data, run_of(settings()))
-    small = LittleMemory(classifier, 3)
-    small.encoder = classifier.encoder
-    assert validate(small, data, run_of(settings())).loss == pytest.approx(expected.loss, rel=1e-5)
+    tried = little_memory(20)
+    assert validate(classifier, data, run_of(settings())).loss == pytest.approx(expected.loss, rel=1e-5)
+    assert max(tried) > 20 >= tried[-1]
     assert "is done again, and from here on batches hold" in caplog.text
+
+
+def test_with_an_average_of_the_weights_that_is_what_is_validated_and_saved(learner, settings):
+    classifier, texts = learner()
+    data = texts(["a good film", "a bad film"] * 8, [1, 0] * 8)
+    saved = []
+    run = run_of(settings(epochs=3, weight_average=0.9, patience=None), rate=3e-3)
+
+    def on_best(entry):
+        saved.append(({name: one.detach().clone() for name, one in classifier.named_parameters()}, entry))
+
+    history = fit(classifier, data, data, run, on_best)
+    trained = {name: one.detach().clone() for name, one in classifier.named_parameters()}
+    last, entry = saved[-1]
+    assert any(not last[name].equal(one) for name, one in trained.items()), "the weights in training are others"
+    classifier.load_state_dict(last)
+    assert validate(classifier, data, run).loss == entry.validation_loss
+    assert history[-1].validation_loss < history[0].validation_loss

@@ -89,7 +89,7 @@ def test_what_the_device_s_memory_holds_and_the_weights_of_classes_survive(train
     class Small(loop.MicroBatches):
         def __init__(self, *arguments):
             super().__init__(*arguments)
-            self.rows = 5
+            self.tokens = 50
 
     chosen = {"class_weights": "auto", "dtype": "bfloat16"}
     with monkeypatch.context() as patch:
@@ -97,6 +97,14 @@ def test_what_the_device_s_memory_holds_and_the_weights_of_classes_survive(train
         expected = result(train("whole", **chosen))
         interrupted(4, **chosen)
     assert result(train(resume=True, **chosen)) == expected != result(train("large", **chosen))
+
+
+@pytest.mark.parametrize("steps", [2, 7])
+def test_the_average_of_the_weights_survives(train, interrupted, often, steps):
+    chosen = {"weight_average": 0.8, "layer_decay": 0.7, "label_smoothing": 0.1}
+    expected = result(train("whole", **chosen))
+    interrupted(steps, **chosen)
+    assert result(train(resume=True, **chosen)) == expected != result(train("without"))
 
 
 def test_the_generators_of_the_process_are_as_they_were_after_a_resumed_run(train, interrupted, often):
@@ -199,6 +207,6 @@ def test_from_python(reviews_csv, tiny_base, tmp_path, monkeypatch):
         patch.setattr(loop, "validate", interrupted)
         with pytest.raises(KeyboardInterrupt):
             sentiment_batch.train(reviews_csv, tmp_path / "model", **chosen)
-    with pytest.raises(OutputError, match="at step 4 of 8"):
+    with pytest.raises(OutputError, match="at step 2 of 4"):
         sentiment_batch.train(reviews_csv, tmp_path / "model", **chosen)
     assert result(sentiment_batch.train(reviews_csv, tmp_path / "model", resume=True, **chosen)) == whole
