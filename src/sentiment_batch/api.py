@@ -38,6 +38,7 @@ def score(
     Returns:
         A new frame of the same kind, with the rows, order, index and types of the input and the columns `sentiment`
         (the label) and `sentiment_score` (its probability); both null where there is no text. A series gives a frame.
+        With `neutral_band=0.65`, rows where neither label of a two-class model has that probability are called neutral.
 
     Raises:
         InputError: no such column, or it holds no text.
@@ -142,7 +143,10 @@ def evaluate(
     Raises:
         InputError: the rows cannot be read, or their labels are none of the model's.
         ModelError: the model cannot be used.
+        UsageError: `neutral_band` is set, which is no label of the model's.
     """
+    if settings.get("neutral_band") is not None:
+        raise UsageError("neutral_band is for scoring; a model is measured on its own labels. Leave it out.")
     from sentiment_batch.evaluation import evaluate_labelled
 
     read = labelled(rows, text_column, label_column=label_column)

@@ -12,6 +12,7 @@ import pyarrow as pa
 from sentiment_batch.errors import UsageError, listed
 
 Floats = npt.NDArray[np.float32]
+NEUTRAL = "neutral"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -23,6 +24,25 @@ class Columns:
     prefix: str
     probabilities: bool
     decimals: int
+    neutral_band: float | None = None
+    """Rows whose probabilities are all below this are called neutral, by a model of two labels."""
+
+    def __post_init__(self) -> None:
+        if self.neutral_band is None:
+            return
+        if NEUTRAL in map(str.casefold, self.labels):
+            raise UsageError(
+                f"the model has the label neutral itself ({listed(self.labels)}). Leave --neutral-band out."
+            )
+        if len(self.labels) != 2:
+            raise UsageError(
+                f"--neutral-band is for a model of two labels; this one has {listed(self.labels)}. Leave it out."
+            )
+
+    @property
+    def sentiments(self) -> tuple[str, ...]:
+        """What a row can be called, in order: the model's labels, and neutral between them where there is a band."""
+        return self.labels if self.neutral_band is None else (self.labels[0], NEUTRAL, self.labels[1])
 
     @property
     def names(self) -> list[str]:
@@ -47,12 +67,15 @@ class Columns:
 
     def fields(self) -> list[pa.Field]:
         """The Arrow fields of the added columns."""
-        types = [pa.dictionary(pa.int8() if len(self.labels) < 128 else pa.int32(), pa.string())]
+        types = [pa.dictionary(pa.int8() if len(self.sentiments) < 128 else pa.int32(), pa.string())]
         types += [pa.float32()] * (len(self.names) - 1)
         return [pa.field(name, data_type) for name, data_type in zip(self.names, types, strict=True)]
 
     def arrays(self, probabilities: Floats) -> list[pa.Array]:
         """The added columns.
+
+        The score is the probability of the likeliest label, also in a row that is called neutral; there it is below the
+        band's edge, as the model knows no probability of neutral.
 
         Args:
             probabilities: (n, K) per row and label; a row of NaN where there was no text to score.
@@ -61,13 +84,19 @@ class Columns:
         best = np.where(empty, 0, np.nan_to_num(probabilities, nan=0.0).argmax(axis=1))
         rounded = np.round(probabilities, self.decimals)
         index_type = self.fields()[0].type.index_type
-        indices = pa.array(best, mask=empty, type=index_type)
-        arrays = [pa.DictionaryArray.from_arrays(indices, pa.array(self.labels, pa.string()))]
+        indices = pa.array(self._called(best, probabilities), mask=empty, type=index_type)
+        arrays = [pa.DictionaryArray.from_arrays(indices, pa.array(self.sentiments, pa.string()))]
         scores = np.take_along_axis(rounded, best[:, None], axis=1)[:, 0]
         arrays.append(pa.array(scores, mask=empty, type=pa.float32()))
         if self.probabilities:
             arrays += [pa.array(rounded[:, k], mask=empty, type=pa.float32()) for k in range(len(self.labels))]
         return arrays
+
+    def _called(self, best: npt.NDArray[np.int64], probabilities: Floats) -> npt.NDArray[np.int64]:
+        """The places in `sentiments` (n,); unrounded probabilities decide, so that the decimals change no label."""
+        if self.neutral_band is None:
+            return best
+        return np.where(probabilities.max(axis=1) < self.neutral_band, 1, 2 * best)
 
 
 def softmax(logits: Floats) -> Floats:

@@ -134,8 +134,8 @@ class ScoreSettings:
             raise UsageError(f"--decimals is {self.decimals}; float32 has 0 to 7 of them.")
         if self.neutral_band is not None and not 0.5 < self.neutral_band <= 1.0:
             raise UsageError(
-                f"--neutral-band is {self.neutral_band:g}; it is the probability from which on a label counts, above 0.5 "
-                "and up to 1, such as 0.65."
+                f"--neutral-band is {self.neutral_band:g}; it is the probability from which on a label counts: above "
+                "0.5 and up to 1, such as 0.65."
             )
         if not self.prefix:
             raise UsageError("--prefix is empty; give the added columns a name, such as sentiment.")

@@ -123,6 +123,16 @@ def scoring(command: Command) -> Command:
     return cast("Command", with_settings)
 
 
+def neutral_band(command: Command) -> Command:
+    """`--neutral-band`."""
+    return click.option(
+        "--neutral-band",
+        type=float,
+        metavar="P",
+        help="Of a model of two labels: call rows neutral where neither has this probability, such as 0.65.",
+    )(command)
+
+
 def talking(command: Command) -> Command:
     """How much is said."""
     for option in (

@@ -14,6 +14,7 @@ import click
 
 from sentiment_batch.cli import options
 from sentiment_batch.errors import InputError, UsageError
+from sentiment_batch.settings import ScoreSettings
 
 if TYPE_CHECKING:
     from sentiment_batch.scoring.scorer import Scorer
@@ -25,11 +26,13 @@ LINES_AT_ONCE = 1_024
 @click.command(short_help="Tell the sentiment of texts given here or on standard input.")
 @click.argument("texts", nargs=-1, metavar="[TEXT]...")
 @options.scoring
+@options.neutral_band
 @options.talking
 def predict(
     texts: tuple[str, ...],
     model: str | None,
     settings: dict[str, Any],
+    neutral_band: float | None,
     quiet: bool,
     verbose: bool,
     as_json: bool,
@@ -41,6 +44,8 @@ def predict(
     options.show_messages(quiet, verbose)
     if not texts and sys.stdin.isatty():
         raise UsageError("there is no text. Give some in quotes, or pipe lines into standard input.")
+    settings |= {"neutral_band": neutral_band}
+    ScoreSettings(**settings)  # what is wrong shows before a model is loaded
     from sentiment_batch.scoring.choice import choose_model
     from sentiment_batch.scoring.scorer import Scorer
 

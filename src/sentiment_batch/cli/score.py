@@ -27,6 +27,7 @@ DEFAULTS = ScoreSettings()
 @options.scoring
 @options.columns
 @click.option("--columns", metavar="A,B,...", help="Input columns that come out; default: all.")
+@options.neutral_band
 @click.option("--probabilities", is_flag=True, help="Add a column with the probability of each label.")
 @click.option("--prefix", default=DEFAULTS.prefix, show_default=True, help="Begins the names of the added columns.")
 @click.option(
@@ -52,6 +53,7 @@ def score(
     settings: dict[str, Any],
     text_columns: tuple[str, ...],
     columns: str | None,
+    neutral_band: float | None,
     probabilities: bool,
     prefix: str,
     decimals: int,
@@ -71,7 +73,8 @@ def score(
 
     All columns of IN come out as they were, plus `sentiment` and `sentiment_score`; rows keep their order, and rows
     without a text get nulls. IN and OUT are files of any formats that `formats` lists, URLs, or - for standard input
-    and output; an OUT that ends in / is a folder with a file for each part.
+    and output; an OUT that ends in / is a folder with a file for each part. With --neutral-band, the score of a
+    neutral row is still the probability of the likelier label.
 
     A run that was cut off goes on where it was when the same command is given again. With --on-bad-row mark, malformed
     rows and texts that fail alone stay in their place, and OUT.problems.jsonl lists them.
@@ -80,7 +83,7 @@ def score(
     if as_json and destination == "-":
         raise UsageError("--json and the table cannot both go to standard output. Name a file for OUT.")
     keep = _kept(columns)
-    settings |= {"probabilities": probabilities, "prefix": prefix, "decimals": decimals}
+    settings |= {"neutral_band": neutral_band, "probabilities": probabilities, "prefix": prefix, "decimals": decimals}
     ScoreSettings(**settings)  # what is wrong shows before anything is opened
     from sentiment_batch.records import WriteOptions
     from sentiment_batch.scoring.choice import choose_model

@@ -68,6 +68,7 @@ def scoring_of(scorer: Scorer, schema: pa.Schema) -> dict[str, Any]:
         "--deterministic": settings.deterministic,
         "--compile": settings.compile,
         "--decimals": settings.decimals,
+        "--neutral-band": settings.neutral_band,
         "columns": [f"{field.name}: {field.type}" for field in schema],
     }
 

@@ -47,7 +47,7 @@ class Scorer:
         Args:
             model: a folder, or an id on the Hugging Face Hub.
             settings: the fields of `ScoreSettings`: device, dtype, batch_tokens, deterministic, compile, max_length,
-                long_text, labels, probabilities, prefix, decimals.
+                long_text, labels, probabilities, prefix, decimals, neutral_band.
 
         Raises:
             ModelError: the model cannot be used.
@@ -55,7 +55,11 @@ class Scorer:
             UsageError: a setting is out of range.
         """
         scorer = cls(model=str(model), settings=_settings(settings))
-        assert scorer.engine
+        try:
+            _ = scorer.added  # loads the model, which may not suit a setting
+        except BaseException:
+            scorer.close()
+            raise
         return scorer
 
     @property
@@ -98,6 +102,7 @@ class Scorer:
             prefix=self.settings.prefix,
             probabilities=self.settings.probabilities,
             decimals=self.settings.decimals,
+            neutral_band=self.settings.neutral_band,
         )
 
     def probabilities(

@@ -164,7 +164,7 @@ def summary_of(
         cut=total.cut,
         bad_rows=total.bad,
         problems=problems if total.bad else None,
-        labels={label: total.labels.get(label, 0) for label in about.labels},
+        labels={label: total.labels.get(label, 0) for label in scorer.added.sentiments},
         seconds=round(times.ended - times.started, 3),
         rows_per_second=round(worked.rows / spent, 1),
         tokens_per_second=round(worked.tokens / spent, 1),
