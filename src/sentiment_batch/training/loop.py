@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
     from torch.utils.data import DataLoader
 
+    from sentiment_batch.assemble import Floats
     from sentiment_batch.batching import Rows
     from sentiment_batch.model import SentimentClassifier
     from sentiment_batch.tokens import Tokens
@@ -146,15 +147,23 @@ def validation_steps(steps_per_epoch: int) -> set[int]:
 
 
 def validate(classifier: SentimentClassifier, texts: Texts, run: Run) -> metrics.Metrics:
-    """Measure the classifier on `texts`, with dropout off, in batches as they are scored later.
+    """Measure the classifier on `texts`; each row counts the same, whatever the class weights.
+
+    Raises:
+        DeviceError: one text alone does not fit into the device's memory.
+    """
+    return metrics.measure(softmax(logits(classifier, texts, run)), texts.codes, run.labels)
+
+
+def logits(classifier: SentimentClassifier, texts: Texts, run: Run) -> Floats:
+    """Logits (N, K) of the classifier for `texts`, with dropout off, in batches as they are scored later.
 
     Raises:
         DeviceError: one text alone does not fit into the device's memory.
     """
     classifier.eval()
     budget = batch_tokens(run.device, classifier.encoder.config.dim)
-    logits_NK = forward(_UnderWay(classifier, run), texts.tokens, Budget(budget))
-    return metrics.measure(softmax(logits_NK), texts.codes, run.labels)
+    return forward(_UnderWay(classifier, run), texts.tokens, Budget(budget))
 
 
 class _UnderWay:
