@@ -9,11 +9,13 @@ tests/test_house.py holds:
                attention  attention_gradients  linear  packed
     2 tables   readers/  writers/  columns  labels      pyarrow, numpy, tokenizers, scikit-learn; never torch
                label_inference  tokens  pieces  tokenise  batching  assemble  training/split  metrics  report  guards
+               calibration
     1 plugins  registry  hookspecs  plugins             pluggy
     0 plain    errors  settings  records  locations  cache  disk  checked  signals     standard library only
 
     score:  readers -> columns -> tokenise -> batching -> model -> assemble -> writers, in parts of the journal
-    train:  readers -> columns -> labels -> training/split -> training/data -> model -> training/loop -> checkpoint
+    train:  readers -> columns -> labels -> training/split -> training/data -> model -> training/loop -> calibration
+            -> checkpoint
 
 Nothing is imported before it is used: `import sentiment_batch` costs no torch, pandas or pyarrow.
 """

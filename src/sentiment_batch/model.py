@@ -53,6 +53,12 @@ class SentimentClassifier(nn.Module):
         logits: torch.Tensor = self.linear(self.dropout(hidden_BTD[:, 0]))
         return logits
 
+    def divide_logits(self, temperature: float) -> None:
+        """Divide the logits by `temperature` from here on, by way of the linear layer, so that it is saved with it."""
+        with torch.no_grad():
+            for parameter in self.linear.parameters():
+                parameter.div_(temperature)
+
     def to_stock(self, labels: Sequence[str]) -> Any:
         """The same function as a stock `DistilBertForSequenceClassification`, in float32, on the CPU.
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 def result(trained):
     history = [dataclasses.replace(entry, seconds=0.0) for entry in trained.history]
-    return sha256_of(Path(trained.path)), history, trained.validation, trained.test
+    return sha256_of(Path(trained.path)), history, trained.validation, trained.test, trained.calibration
 
 
 def files(folder: Path) -> dict[Path, tuple[int, int, bytes]]:

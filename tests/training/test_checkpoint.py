@@ -72,8 +72,9 @@ def test_the_best_state_becomes_the_model_and_nothing_else_remains(begun, tmp_pa
 
 def test_a_model_is_described_beside_its_weights(begun, tmp_path):
     checkpoint = begun(tmp_path / "model")
-    checkpoint.save(fill("x"), META, HISTORY)
-    checkpoint.describe(META, HISTORY)
+    checkpoint.save(fill("x"), {**META, "metrics": {"validation": None}}, HISTORY)
+    checkpoint.finish(fill("y"), META, HISTORY, {"report.html": "<p>"})
+    assert content(checkpoint.best) == {"config.json": "{}", "model.safetensors": "y", "report.html": "<p>"}
     assert json.loads((checkpoint.best / "sentiment_batch.json").read_text()) == META
     assert (checkpoint.best / "README.md").read_text().startswith("---\n")
     assert (checkpoint.best / "training_log.csv").read_text() == "epoch,best\n1,True\n"
@@ -185,6 +186,23 @@ def test_the_state_decides_which_best_model_a_resumed_run_has(begun, tmp_path, r
     assert not again.old.exists(), "it is kept no longer than it may be needed"
     again.close()
     assert content(begun(tmp_path / "model", resume=True).best)["model.safetensors"] == "second"
+
+
+@pytest.mark.parametrize("renamed", [True, False], ids=["both renames done", "killed between them"])
+def test_a_run_killed_after_it_was_finished_goes_on_from_the_model_that_its_state_names(begun, tmp_path, renamed):
+    killed = begun(tmp_path / "model")
+    killed.save(fill("best"), META, HISTORY)
+    killed.save_state({"step": 3, "steps": 3, "fingerprint": {}}, {})
+    killed.finish(fill("calibrated"), META, HISTORY)
+    assert content(killed.best)["model.safetensors"] == "calibrated"
+    if not renamed:
+        killed.best.rename(killed.work / "new")
+    killed.close()
+    again = begun(tmp_path / "model", resume=True)
+    assert content(again.best)["model.safetensors"] == "best"
+    again.finish(fill("calibrated"), META, HISTORY)
+    assert content(again.publish())["model.safetensors"] == "calibrated"
+    assert list(tmp_path.iterdir()) == [again.output]
 
 
 def test_leftovers_that_are_worth_nothing_are_cleared_away_unasked(begun, tmp_path):

@@ -10,9 +10,11 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
 
 from sentiment_batch.errors import OutputError
+from sentiment_batch.scoring.scorer import Scorer
 from sentiment_batch.training import loop
 from tests.training.deaths import Killed, ending_at
 from tests.training.outcomes import files, names, result, sha256_of
@@ -24,6 +26,13 @@ def changes_of(train, **chosen) -> int:
     with ending_at(None) as changes:
         train("counted", **chosen)
     return changes.count
+
+
+def check_scoreable(folder: Path) -> None:
+    """A best model, wherever a run was killed, is a whole one."""
+    if folder.exists():
+        with Scorer.load(str(folder), device="cpu", dtype="float32") as scorer:
+            assert scorer(pa.table({"text": ["a good film"]}))["sentiment"].null_count == 0
 
 
 SHORT = {"epochs": 2, "batch_size": 54}
@@ -39,18 +48,22 @@ def always_best(monkeypatch):
 def test_a_run_killed_before_any_change_of_a_file_is_resumed_to_the_same_end(
     train, often, always_best, tmp_path, reviews
 ):
-    expected = result(train("whole", test=reviews(10, start=100), **SHORT))
+    chosen = {"val": reviews(60, start=200), "test": reviews(10, start=100)} | SHORT
+    whole = train("whole", **chosen)
+    expected = result(whole)
     assert expected[1][1].best
-    total = changes_of(train, **SHORT)
+    assert whole.calibration.temperature != 1.0
+    total = changes_of(train, **chosen)
     assert total > 40
     published = 0
     for end in range(1, total + 1):
         output = tmp_path / f"model{end}"
         with contextlib.suppress(Killed), ending_at(end):
-            train(output.name, test=reviews(10, start=100), **SHORT)
+            train(output.name, **chosen)
             assert end == total, "the last change is that of the folder"
+        check_scoreable(output.with_name(f"model{end}.training") / "best")
         there = files(output)
-        assert result(train(output.name, test=reviews(10, start=100), resume=True, **SHORT)) == expected, end
+        assert result(train(output.name, resume=True, **chosen)) == expected, end
         assert not there or files(output) == there, "a published model is not touched"
         assert not output.with_name(f"model{end}.training").exists()
         published += bool(there)

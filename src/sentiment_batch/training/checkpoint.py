@@ -30,6 +30,7 @@ class Checkpoint:
 
     `best/` in it is a complete model folder that can be scored with. It is replaced by renames, and the one before
     stays as `old/` until a state is saved that names the new one: so the state decides which of them a resumed run has.
+    No state names the finished model that replaces it at the end, so a resumed run finishes the one before once more.
     `replaced/` is the earlier model at the output, between the two renames that publish.
 
     Args:
@@ -89,14 +90,7 @@ class Checkpoint:
 
     def save(self, fill: Callable[[Path], None], meta: dict[str, Any], history: list[dict[str, Any]]) -> None:
         """Replace `best/` by the weights that `fill` writes into an empty folder, and their description."""
-        with folders.failures_named(self.work):
-            disk.remove(self._new)
-            self._new.mkdir()
-            fill(self._new)
-            self._best_digest = model_digest(self._new)
-            self._describe(self._new, meta, history)
-            folders.put(self._new, self.best, aside=self.old)
-            disk.sync_folder(self.work)
+        self._best_digest = self._replace_best(fill, meta, history, {})
 
     def save_state(self, values: dict[str, Any], tensors: dict[str, torch.Tensor]) -> None:
         """Make this the state to go on from; it names the best model of now."""
@@ -109,10 +103,18 @@ class Checkpoint:
         with folders.failures_named(self.work):
             return statefile.read_tensors(self.work, values)
 
-    def describe(self, meta: dict[str, Any], history: list[dict[str, Any]]) -> None:
-        """Say anew what `best/` is, when all is measured."""
-        with folders.failures_named(self.best):
-            self._describe(self.best, meta, history)
+    def finish(
+        self,
+        fill: Callable[[Path], None],
+        meta: dict[str, Any],
+        history: list[dict[str, Any]],
+        texts: Mapping[str, str] | None = None,
+    ) -> None:
+        """Replace `best/` by the model as it is to be published: arguments as for `save`, and more files of text.
+
+        The state goes on naming the one before.
+        """
+        self._replace_best(fill, meta, history, texts or {})
 
     def publish(self) -> Path:
         """Move `best/` to the output in one rename, and remove the work folder.
@@ -194,13 +196,13 @@ class Checkpoint:
 
     def _holds_a_run(self) -> bool:
         """Whether there is anything to go on from or to score with."""
-        if self.best.exists() or self.old.exists():
-            return True
         try:
             values = statefile.read(self.work)
         except OutputError:  # damaged; that is for the user to decide about
             return True
-        return values is not None and not self._is_published(values, digest(values["fingerprint"]))
+        if values is None:
+            return self.best.exists() or self.old.exists()
+        return not self._is_published(values, digest(values["fingerprint"]))
 
     def _refuse_a_run(self) -> None:
         if not self._holds_a_run():
@@ -219,7 +221,8 @@ class Checkpoint:
     def _is_published(self, values: Mapping[str, Any] | None, run: str) -> bool:
         """Whether the output is the model of this very run, and the run was killed while it cleared up, or later."""
         no_more_to_do = values is None or values["best"] is not None
-        return no_more_to_do and not self.best.exists() and not self.old.exists() and run_of(self.output) == run
+        being_replaced = self.old.exists() and self._new.exists()
+        return no_more_to_do and not self.best.exists() and not being_replaced and run_of(self.output) == run
 
     def _settle(self, found: dict[str, Any] | None) -> None:
         """Leave in the folder what belongs to the state to go on from, or nothing."""
@@ -245,11 +248,27 @@ class Checkpoint:
         if not keep_best:
             folders.throw_away(self.best, under=self._new)
 
-    def _describe(self, folder: Path, meta: dict[str, Any], history: list[dict[str, Any]]) -> None:
-        """Write sentiment_batch.json, README.md and training_log.csv, and wait until all of the folder is on disk."""
-        for part in folder.glob(".*.part"):  # of a run that was killed right here
-            disk.remove(part)
-        write_text(folder / META, json.dumps(meta, indent=2, ensure_ascii=False) + "\n")
-        write_text(folder / "README.md", model_card(meta, self.output.name))
-        write_text(folder / "training_log.csv", training_log(history))
-        folders.sync(folder)
+    def _replace_best(
+        self,
+        fill: Callable[[Path], None],
+        meta: dict[str, Any],
+        history: list[dict[str, Any]],
+        texts: Mapping[str, str],
+    ) -> str | None:
+        """Make a new folder, wait until it is on disk, and put it where `best/` is; gives its digest."""
+        described = {
+            META: json.dumps(meta, indent=2, ensure_ascii=False) + "\n",
+            "README.md": model_card(meta, self.output.name),
+            "training_log.csv": training_log(history),
+        }
+        with folders.failures_named(self.work):
+            disk.remove(self._new)
+            self._new.mkdir()
+            fill(self._new)
+            found = model_digest(self._new)
+            for name, text in {**described, **texts}.items():
+                write_text(self._new / name, text)
+            folders.sync(self._new)
+            folders.put(self._new, self.best, aside=self.old)
+            disk.sync_folder(self.work)
+        return found

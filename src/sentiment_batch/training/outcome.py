@@ -16,6 +16,7 @@ from sentiment_batch.training.history import Progress, best_of
 
 if TYPE_CHECKING:
     from sentiment_batch import metrics
+    from sentiment_batch.calibration import Calibration
     from sentiment_batch.records import Choice
     from sentiment_batch.tokenise import TextPolicy
     from sentiment_batch.training.prepare import Prepared
@@ -33,9 +34,11 @@ class Trained:
     """The validation whose state was kept."""
     history: tuple[Progress, ...]
     validation: metrics.Metrics
-    """Of the state that was kept."""
+    """Of the model as it is published, calibrated; the history has the losses from before."""
     test: metrics.Metrics | None
     """On the test file, if one was given."""
+    calibration: Calibration | None
+    """None where none was wanted."""
     device: Choice
     dtype: Choice
 
@@ -52,6 +55,7 @@ def description(
     dtype: Choice,
     history: Sequence[Progress],
     results: dict[str, metrics.Metrics | None],
+    calibration: Calibration | None = None,
 ) -> dict[str, Any]:
     """What sentiment_batch.json says."""
     best = best_of(history)
@@ -67,6 +71,7 @@ def description(
         | {"learning_rate": run.learning_rate, "batch_size": run.batch_size, "max_length": policy.max_length},
         "data": data.summary,
         "best": dataclasses.asdict(best),
+        "calibration": calibration.to_json() if calibration else None,
         "metrics": {what: one.to_json() if one else None for what, one in results.items()},
         "device": dataclasses.asdict(device),
         "dtype": dataclasses.asdict(dtype),

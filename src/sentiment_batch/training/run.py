@@ -12,13 +12,14 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from sentiment_batch import bases, metrics, model
+from sentiment_batch.calibration import Calibration, calibrate
 from sentiment_batch.device import choose_device, repeatable, training_dtype
 from sentiment_batch.errors import DeviceError, OutputError, UsageError, first_line
 from sentiment_batch.report import history_table
 from sentiment_batch.training.checkpoint import Checkpoint
 from sentiment_batch.training.fingerprint import Fingerprint, digest, fingerprint
 from sentiment_batch.training.history import Progress, best_of, from_log, to_rows
-from sentiment_batch.training.loop import fit, validate
+from sentiment_batch.training.loop import fit, logits, validate
 from sentiment_batch.training.outcome import Trained, description
 from sentiment_batch.training.prepare import prepare
 from sentiment_batch.training.setup import Setup, set_up
@@ -102,13 +103,14 @@ def _train(setup: Setup, checkpoint: Checkpoint, identity: Fingerprint, device: 
         checkpoint.remove()
         raise UsageError("the loss is not a number: training diverged. Take a smaller --learning-rate.")
     kept = _restore(setup.classifier, model_folder)
+    calibration = _calibration_of(model_folder) if checkpoint.finished else _calibrate(kept, setup)
     measured = validate(kept, setup.validation, setup.run)
     tested = validate(kept, setup.texts(setup.data.test), setup.run) if setup.data.test else None
     logger.info("%s", history_table(to_rows(history)))
     if not checkpoint.finished:
         results: dict[str, metrics.Metrics | None] = {"validation": measured, "test": tested}
-        said = description(setup.data, setup.run, setup.policy, device, dtype, history, results)
-        checkpoint.describe(said | {"run": digest(identity)}, to_rows(history))
+        said = description(setup.data, setup.run, setup.policy, device, dtype, history, results, calibration)
+        checkpoint.finish(setup.save, said | {"run": digest(identity)}, to_rows(history))
     return Trained(
         path=str(checkpoint.publish()),
         labels=setup.run.labels,
@@ -116,6 +118,7 @@ def _train(setup: Setup, checkpoint: Checkpoint, identity: Fingerprint, device: 
         history=tuple(history),
         validation=measured,
         test=tested,
+        calibration=calibration,
         device=device,
         dtype=dtype,
     )
@@ -171,6 +174,22 @@ def _tell_resumed(values: Mapping[str, Any], machine: str) -> None:
             values["machine"],
             machine,
         )
+
+
+def _calibrate(classifier: model.SentimentClassifier, setup: Setup) -> Calibration | None:
+    """Fit a temperature on the validation rows, and fold it into the classifier."""
+    if not setup.run.settings.calibrate:
+        return None
+    found = calibrate(logits(classifier, setup.validation, setup.run), setup.validation.codes)
+    classifier.divide_logits(found.temperature)
+    logger.info("calibration: %s", found)
+    return found
+
+
+def _calibration_of(folder: Path) -> Calibration | None:
+    """That of a finished model, which is part of its weights already."""
+    found = (model.read_meta(folder) or {}).get("calibration")
+    return Calibration(**found) if found else None
 
 
 def _restore(classifier: model.SentimentClassifier, best: Path) -> model.SentimentClassifier:
