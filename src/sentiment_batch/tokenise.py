@@ -80,6 +80,19 @@ class Tokeniser:
             blocks.append(self._fit(*self._contents(texts[start:stop], check)))
         return _joined(blocks)
 
+    def located(self, text: str) -> tuple[Ids, Integers]:
+        """The tokens of a whole text (T,), none cut and none around them, and where in it each stands (T, 2).
+
+        Places are characters, from the first to the one after the last. Unlike a call, it is held in memory whole.
+        """
+        encoding = self._backend.encode_batch([text], add_special_tokens=False)[0]
+        return np.array(encoding.ids, dtype=np.int32), np.array(encoding.offsets, dtype=np.int64).reshape(-1, 2)
+
+    @property
+    def around(self) -> tuple[int, int]:
+        """How many special tokens stand before and after each segment."""
+        return len(self._prefix), len(self._suffix)
+
     def _contents(self, block: Sequence[str], check: Check) -> tuple[Ids, Integers, Integers]:
         """The tokens of each text: all of them, or both ends of a very long one that will be cut anyway.
 
@@ -112,7 +125,7 @@ class Tokeniser:
             owners, runs, sizes = _windows(starts, lengths, self.room)
         else:
             owners = np.arange(len(lengths))
-            runs, sizes = _ends(starts, lengths, self.room, self._head)
+            runs, sizes = _ends(starts, lengths, self.room, self.head)
         before, after = len(self._prefix), len(self._suffix)
         runs = np.pad(runs, ((0, 0), (1, 1)), constant_values=((0, 0), (0, before)))
         sizes = np.pad(sizes, ((0, 0), (1, 1)), constant_values=((0, 0), (before, after)))
@@ -122,7 +135,7 @@ class Tokeniser:
         return Tokens(ids=_flattened(kept), offsets=_offsets(sizes.sum(axis=1)), owners=owners, cut=cut)
 
     @property
-    def _head(self) -> int:
+    def head(self) -> int:
         """Of the tokens that are kept of a long text, how many are from its head."""
         shares = {"head": 1.0, "tail": 0.0, "head-tail": HEAD_SHARE}
         return round(self.room * shares[self.policy.long_text])
