@@ -104,3 +104,22 @@ def test_the_table_marks_the_state_that_is_kept_the_last_that_was_best():
     assert {line.index(end) + len(end) for line, end in zip(lines[:2], ("macro F1", "0.7500"), strict=True)} == {
         len(lines[0])
     }
+
+
+CALIBRATION = {
+    "temperature": 1.375,
+    "reason": "fitted on 2,500 validation rows",
+    "before": {"calibration_error": 0.0612, "loss": 0.31},
+    "after": {"calibration_error": 0.0123, "loss": 0.2899},
+}
+
+
+def test_the_card_says_how_the_model_was_calibrated_and_on_what():
+    text = model_card(META | {"calibration": CALIBRATION}, "x")
+    assert "a temperature of 1.375, fitted on 2,500 validation rows" in text
+    assert "from 0.0612 to 0.0123, and their loss from 0.3100 to 0.2899" in text
+    assert "These rows also chose the state" in text
+    kept = {"temperature": 1.0, "reason": "9 validation rows are too few"}
+    assert "as they were trained, for 9 validation rows are too few." in model_card(META | {"calibration": kept}, "x")
+    assert "Calibration: none." in model_card(META | {"calibration": None}, "x")
+    assert "Calibration: none." in model_card(META, "x")

@@ -51,9 +51,9 @@ class Calibration:
         if self.temperature == 1.0:
             return f"temperature 1: {self.reason}"
         return (
-            f"temperature {self.temperature:g}, {self.reason}: calibration error {self.before['calibration_error']:.4f} "
-            f"before and {self.after['calibration_error']:.4f} after, loss {self.before['loss']:.4f} before and "
-            f"{self.after['loss']:.4f} after (each row at the temperature of the others)"
+            f"temperature {self.temperature:g}, {self.reason}; "
+            f"calibration error {self.before['calibration_error']:.4f} before, {self.after['calibration_error']:.4f} "
+            f"after; loss {self.before['loss']:.4f} before, {self.after['loss']:.4f} after"
         )
 
 

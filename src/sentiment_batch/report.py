@@ -47,6 +47,7 @@ their head. Names of special tokens such as "[SEP]" inside a text are read as te
 
 - Data: {rows} texts, {classes}. Labels were read as: {mapping}.
 - The state with the lowest validation loss is kept: step {step}, epoch {epoch}.
+- {calibration}
 - Settings: {settings}.
 - Attention dropout was off; the dropout elsewhere in the encoder was the base's.
 
@@ -81,6 +82,7 @@ def model_card(meta: Mapping[str, Any], name: str) -> str:
         mapping=meta["data"]["mapping"],
         step=meta["best"]["step"],
         epoch=f"{meta['best']['epoch']:g}",
+        calibration=_calibration(meta.get("calibration")),
         settings=", ".join(f"{key.replace('_', ' ')} {value}" for key, value in shown.items()),
     )
 
@@ -104,6 +106,22 @@ def history_table(entries: Sequence[Mapping[str, Any]]) -> str:
             f"{entry['accuracy']:9.4f} {entry['macro_f1']:9.4f}{'  <- kept' if place == kept else ''}"
         )
     return "\n".join(lines)
+
+
+def _calibration(found: Mapping[str, Any] | None) -> str:
+    """What the card says of the temperature."""
+    if found is None:
+        return "Calibration: none."
+    if found["temperature"] == 1.0:
+        return f"Calibration: the logits are as they were trained, for {found['reason']}."
+    error, loss = (
+        f"{found['before'][what]:.4f} to {found['after'][what]:.4f}" for what in ("calibration_error", "loss")
+    )
+    return (
+        f"Calibration: the logits are divided by a temperature of {found['temperature']:g}, {found['reason']}. It took "
+        f"their expected calibration error from {error}, and their loss from {loss}, each row at the temperature that "
+        "the others give. These rows also chose the state, so those of a test file say it better."
+    )
 
 
 def _head(meta: Mapping[str, Any], measured: Mapping[str, Any], name: str) -> str:
