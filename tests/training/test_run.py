@@ -1,4 +1,5 @@
 import csv
+import dataclasses
 import errno
 import hashlib
 import json
@@ -39,8 +40,9 @@ def train(tmp_path, settings):
     """Trains in a new folder; gives what `train_labelled` gives."""
     count = 0
 
-    def train(reviews, *, output=None, val=None, test=None, stars=None, overwrite=False, restart=False, **chosen):
+    def train(reviews, *, output=None, val=None, test=None, stars=None, **chosen):
         nonlocal count
+        how = {name: chosen.pop(name) for name in ("overwrite", "resume", "restart") if name in chosen}
         count += 1
         return train_labelled(
             reviews if isinstance(reviews, list) else [reviews],
@@ -49,9 +51,8 @@ def train(tmp_path, settings):
             val=val,
             test=test,
             stars=stars,
-            overwrite=overwrite,
-            restart=restart,
             quiet=True,
+            **how,
         )
 
     return train
@@ -181,6 +182,98 @@ def test_a_run_that_is_interrupted_leaves_its_best_state_ready_to_score(train, r
         train(reviews(), output=tmp_path / "model")
     train(reviews(), output=tmp_path / "model", restart=True)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["model"]
+
+
+# Calibration
+
+
+@pytest.fixture
+def sharp(train, reviews):
+    """Trains a model that is surer than the labels it is validated on; gives its validation rows too."""
+
+    def sharp(**chosen):
+        val = reviews(120, start=500)
+        val.labels[:60] = val.labels[1:61]
+        return train(reviews(400), val=val, **{"epochs": 1, "learning_rate": 0.003} | chosen), val
+
+    return sharp
+
+
+def test_the_published_model_is_the_calibrated_one_and_its_labels_are_those_of_the_other(sharp):
+    (plain, val), (trained, _) = sharp(calibrate=False), sharp()
+    temperature = trained.calibration.temperature
+    assert temperature > 1.2
+    assert plain.calibration is None
+    raw, cool = (probabilities(one.path, val.texts) for one in (plain, trained))
+    np.testing.assert_allclose(cool, softmax((np.log(raw) / temperature).astype(np.float32)), atol=1e-5)
+    assert (raw.argmax(axis=1) == cool.argmax(axis=1)).all()
+    codes = np.array([["negative", "positive"].index(label) for label in val.labels])
+    found = measure(cool, codes, trained.labels)
+    assert found.loss == pytest.approx(trained.validation.loss, rel=1e-5)
+    assert trained.validation.accuracy == plain.validation.accuracy
+    assert trained.validation.loss < plain.validation.loss == plain.best.validation_loss
+    assert trained.history == tuple(
+        dataclasses.replace(entry, seconds=own.seconds)
+        for entry, own in zip(plain.history, trained.history, strict=True)
+    )
+
+
+def test_what_is_said_of_the_calibration_is_what_is_stored(sharp, caplog):
+    caplog.set_level(logging.INFO, "sentiment_batch")
+    trained, _ = sharp()
+    meta = meta_of(trained.path)
+    found = trained.calibration
+    assert meta["calibration"] == found.to_json()
+    assert set(meta["calibration"]["before"]) == {"calibration_error", "loss", "reliability"}
+    assert found.rows == 120
+    assert sum(one["rows"] for one in found.before["reliability"]) == 120
+    assert found.before["loss"] == pytest.approx(trained.best.validation_loss, rel=1e-6)
+    assert found.after["loss"] > trained.validation.loss, "these rows took part in the temperature of the model"
+    assert meta["settings"]["calibrate"] is True
+    assert f"calibration: temperature {found.temperature:g}, fitted on 120 validation rows" in caplog.text
+    assert f"a temperature of {found.temperature:g}" in (Path(trained.path) / "README.md").read_text()
+    assert meta["metrics"]["validation"]["loss"] == trained.validation.loss
+
+
+def test_the_test_file_has_no_part_in_the_temperature(train, reviews):
+    val, tests = (
+        reviews(80, start=300),
+        (None, reviews(90, start=500), reviews(90, {"negative": GOOD, "positive": BAD})),
+    )
+    found = [train(reviews(), val=val, test=test).calibration for test in tests]
+    assert found[0].rows == 80
+    assert found[0] == found[1] == found[2]
+
+
+def test_a_temperature_is_folded_once_however_often_a_finished_run_is_asked_for(train, reviews, tmp_path):
+    chosen = {"val": reviews(80, start=300), "test": reviews(20, start=500), "output": tmp_path / "model"}
+    first = train(reviews(), **chosen)
+    assert first.calibration.temperature != 1.0
+    again = train(reviews(), resume=True, **chosen)
+    assert again.validation == first.validation
+    assert again.test == first.test
+    assert again.calibration == first.calibration
+
+
+def test_few_validation_rows_leave_the_scores_alone_and_that_is_said(train, reviews, caplog):
+    caplog.set_level(logging.INFO, "sentiment_batch")
+    trained = train(reviews())
+    assert trained.calibration.temperature == 1.0
+    assert "calibration: temperature 1: 6 validation rows are too few" in caplog.text
+    assert weights_of(trained.path) == weights_of(train(reviews(), calibrate=False).path)
+    assert trained.validation.loss == trained.best.validation_loss
+
+
+def test_to_calibrate_or_not_makes_another_run(train, reviews, tmp_path):
+    train(reviews(), output=tmp_path / "model")
+    with pytest.raises(OutputError, match="exists already"):
+        train(reviews(), output=tmp_path / "model", resume=True, calibrate=False)
+
+
+def test_a_model_trained_from_a_calibrated_one_begins_with_the_encoder_alone(sharp, train, reviews):
+    trained, _ = sharp()
+    again = train(reviews(), base=trained.path, epochs=1)
+    assert again.labels == trained.labels
 
 
 # The folder is everybody's
