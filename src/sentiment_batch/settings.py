@@ -53,7 +53,8 @@ class TrainSettings:
     patience: int | None = 2
     """Validations in a row without a better loss before training stops; None never stops early."""
     class_weights: str = "none"
-    """`auto` weighs each class by the inverse of its frequency."""
+    """`auto` weighs each class by the inverse of its frequency, in the training loss alone: the validation loss, which
+    decides what state is kept, and the calibration count each row the same."""
     calibrate: bool = True
     """Divide the logits by the temperature that fits the validation rows best, so that scores are what they say."""
     val_size: float = 0.1

@@ -75,7 +75,7 @@ DEFAULTS = TrainSettings()
     type=click.Choice(CLASS_WEIGHTS),
     default=DEFAULTS.class_weights,
     show_default=True,
-    help="auto: a rare class counts as much as a frequent one.",
+    help="auto: in the training loss, a rare class counts as much as a frequent one.",
 )
 @click.option(
     "--calibrate/--no-calibrate",
