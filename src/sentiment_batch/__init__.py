@@ -4,14 +4,14 @@ Reviews flow through rooms in one direction, as Arrow record batches; imports on
 tests/test_house.py holds:
 
     5 doors    cli/  api  __init__  __main__            Click on top, everything heavy inside function bodies
-    4 wiring   scoring/  training/  evaluation  formats  inputs  frames
+    4 wiring   scoring/  training/  evaluation  attribution  formats  inputs  frames
     3 torch    device  bases  model                     bases and model alone know transformers
-               attention  attention_gradients  linear  packed
+               attention  attention_gradients  linear  packed  gradients
     2 tables   readers/  writers/  columns  labels      pyarrow, numpy, tokenizers, scikit-learn; never torch
                label_inference  tokens  pieces  tokenise  batching  assemble  training/split  metrics  report  guards
-               calibration
+               calibration  spans  words
     1 plugins  registry  hookspecs  plugins             pluggy
-    0 plain    errors  settings  records  locations  cache  disk  checked  signals     standard library only
+    0 plain    errors  settings  records  locations  cache  disk  checked  signals  visible     standard library only
 
     score:  readers -> columns -> tokenise -> batching -> model -> assemble -> writers, in parts of the journal
     train:  readers -> columns -> labels -> training/split -> training/data -> model -> training/loop -> calibration
@@ -26,7 +26,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from sentiment_batch.api import clear_cache, evaluate, score, train
+    from sentiment_batch.api import clear_cache, evaluate, explain, score, train
     from sentiment_batch.errors import (
         DeviceError,
         InputError,
@@ -64,6 +64,7 @@ __all__ = [
     "__version__",
     "clear_cache",
     "evaluate",
+    "explain",
     "hookimpl",
     "score",
     "train",
@@ -79,7 +80,7 @@ _HOMES = {
         "SentimentBatchError",
         "UsageError",
     ),
-    "api": ("clear_cache", "evaluate", "score", "train"),
+    "api": ("clear_cache", "evaluate", "explain", "score", "train"),
     "hookspecs": ("hookimpl",),
     "registry": ("Registry",),
     "readers.base": ("Reader",),

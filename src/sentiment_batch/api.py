@@ -1,9 +1,9 @@
-"""The functions that people call from Python: `score`, `train` and `evaluate`, on frames and on paths."""
+"""The functions that people call from Python: `score`, `train`, `evaluate` and `explain`, on frames and on paths."""
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from sentiment_batch.readers.base import Reader
     from sentiment_batch.scoring.scorer import Scorer
     from sentiment_batch.training.outcome import Trained
+    from sentiment_batch.words import Explanation
 
 _kept: dict[tuple[Any, ...], Scorer] = {}
 """The model of the last `score(...)`: one entry, by the state of its folder and the settings."""
@@ -153,8 +154,34 @@ def evaluate(
     return evaluate_labelled(_scorer(model, settings), read, stars=stars)
 
 
+def explain(texts: str | Iterable[str | None], model: str | Path | None = None, **settings: Any) -> list[Explanation]:
+    """Tell what a model says of texts, and which words weighed how much in it.
+
+    Each explanation has the label, its probability, and the text in pieces, each with a weight: gradient times input
+    for the log-odds of the label, the largest being 1; above 0 it speaks for the label, below 0 against it.
+
+    Args:
+        texts: one, or several such as a column of a frame; null or blank ones have no label.
+        model: a folder or Hub id; None looks where the command line looks.
+        settings: the fields of `ScoreSettings`.
+
+    Returns:
+        One for each text, in order.
+
+    Raises:
+        ModelError: the model cannot be used, or no gradient can be had of it.
+        UsageError: something among the texts is none; or `neutral_band` is set, which is no label of the model's.
+    """
+    if settings.get("neutral_band") is not None:
+        raise UsageError("neutral_band is for scoring; a model explains its own labels. Leave it out.")
+    from sentiment_batch.attribution import attributions, checked
+
+    given = checked(texts)
+    return attributions(_scorer(model, settings), given)
+
+
 def clear_cache() -> None:
-    """Forget the model that `score` and `evaluate` keep between calls, and free its memory."""
+    """Forget the model that `score`, `evaluate` and `explain` keep between calls, and free its memory."""
     for scorer in _kept.values():
         scorer.close()
     _kept.clear()

@@ -1,0 +1,193 @@
+"""Cuts a text into words, which get the weights of its tokens: spans and weights in, pieces out; no model, no torch.
+
+A token may be a part of a word, as in most tokenisers, or several at once; where the script puts no blanks between
+them (Chinese, Thai), the tokens are the words.
+"""
+
+from __future__ import annotations
+
+import bisect
+import math
+import re
+import unicodedata
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any, NamedTuple
+
+DECIMALS = 4
+LEAST = 0.005
+"""A word of less weight is not worth naming: it would be shown as 0.00."""
+MOST_MARKS = 32
+
+_UNIT = re.compile(
+    r" ++"  # white space
+    r"|Tt*+"  # a mark-up tag
+    r"|[wn](?:[wnmj]++|a(?=[wn])|(?<=n)\.(?=n))*+"  # a word or number: it's, well-made, 7.5
+    r"|c[mj]*+"  # a character of a script without blanks
+    r"|em*+(?:j++em*+)*+"  # an emoji, with what is joined to it
+    r"|rr?m*+"  # a flag
+    r"|[pa.][pa.m]*+"  # punctuation
+    r"|[mj]++"
+)
+"""A unit of the string that has for each character its kind; see `_kind`."""
+_TAG = re.compile(r"</?[A-Za-z][A-Za-z0-9]{0,15}\s{0,4}/?>")
+_UNSPACED = (
+    (0x0E00, 0x109F),  # Thai, Lao, Tibetan, Myanmar
+    (0x1780, 0x17FF),  # Khmer
+    (0x3005, 0x30FF),  # kana
+    (0x31F0, 0x31FF),
+    (0x3400, 0x9FFF),  # Han
+    (0xF900, 0xFAFF),
+    (0xFF66, 0xFF9F),
+    (0x20000, 0x3FFFF),
+)
+"""Code points of scripts that put no blanks between words."""
+
+
+class Word(NamedTuple):
+    """A piece of a text: a word, a mark, the white space between two, or a part that the model did not see."""
+
+    text: str
+    weight: float | None
+    """How much it speaks for the predicted label, from -1 (against it) to 1; None where the model did not see it."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Explanation:
+    """What a model says of a text, and why."""
+
+    text: str
+    label: str | None
+    """The predicted label, None for a text of nothing but white space."""
+    score: float | None
+    """The probability of the label, rounded as scoring does."""
+    probabilities: dict[str, float] | None
+    """Of every label, likewise."""
+    words: tuple[Word, ...]
+    """The text in pieces, which joined are the whole of it. The largest weight, as an amount, is 1."""
+
+    def strongest(self, most: int) -> tuple[list[Word], list[Word]]:
+        """The words that weigh most for the label, and against it: of each at most so many, the heaviest first."""
+        weighty = [word for word in self.words if abs(word.weight or 0.0) >= LEAST and not word.text.isspace()]
+        weighty.sort(key=lambda word: -abs(word.weight or 0.0))
+        sides: tuple[list[Word], list[Word]] = [], []
+        for word in weighty:
+            sides[(word.weight or 0.0) < 0].append(Word(word.text.strip(), word.weight))
+        return sides[0][:most], sides[1][:most]
+
+    def to_json(self, most: int) -> dict[str, Any]:
+        """Plain values; `most` words each are named for the label and against it."""
+        speaking_for, against = self.strongest(most)
+        return {
+            "text": self.text,
+            "sentiment": self.label,
+            "sentiment_score": self.score,
+            "probabilities": self.probabilities,
+            "for": rounded(speaking_for),
+            "against": rounded(against),
+            "words": rounded(self.words),
+        }
+
+
+def rounded(words: Iterable[Word]) -> list[list[Any]]:
+    """Pairs of text and weight as JSON has them."""
+    return [[text, None if weight is None else round(weight, DECIMALS)] for text, weight in words]
+
+
+def weighed(
+    text: str, spans: Sequence[tuple[int, int]], weights: Sequence[float], unseen: tuple[int, int]
+) -> list[Word]:
+    """The pieces of `text`, which joined are the text, with their weights, not yet scaled.
+
+    Args:
+        text: what was tokenised.
+        spans: the characters of each token, from the first to the one after the last; tokens may share some.
+        weights: of each token.
+        unseen: the characters that the model did not see; they become one piece, without a weight.
+    """
+    start, stop = unseen
+    if start < stop:
+        start += _marks(text[start : min(stop, start + MOST_MARKS)])
+    pieces: list[Word] = []
+    for first, last in ((0, start), (stop, len(text))):
+        some = [
+            (span, weight)
+            for span, weight in zip(spans, weights, strict=True)
+            if first <= min(span[0], len(text) - 1) < last
+        ]
+        pieces += _pieces(text, first, last, some)
+        if last == start < stop:
+            pieces.append(Word(text[start:stop], None))
+    return pieces
+
+
+def scaled(words: Sequence[Word]) -> tuple[Word, ...]:
+    """The same pieces, the largest weight of which is 1 or -1; all 0 stays."""
+    largest = max((abs(word.weight) for word in words if word.weight is not None), default=0.0)
+    if not largest:
+        return tuple(words)
+    return tuple(Word(text, weight if weight is None else weight / largest) for text, weight in words)
+
+
+def _pieces(text: str, first: int, last: int, tokens: Sequence[tuple[tuple[int, int], float]]) -> list[Word]:
+    """The pieces of a stretch of the text: units, joined where one token is in several."""
+    kinds = _kinds(text[first:last])
+    starts = [first + found.start() for found in _UNIT.finditer(kinds)]
+    blank = [kinds[start - first] == " " for start in starts]
+    joined = [False] * len(starts)  # whether a unit is one piece with that before it
+    sums = [0.0] * len(starts)
+    for (start, stop), weight in tokens:
+        left, right = (bisect.bisect(starts, place) - 1 for place in (start, max(stop - 1, start)))
+        while left < right and blank[left]:
+            left += 1
+        while left < right and blank[right]:
+            right -= 1
+        joined[left + 1 : right + 1] = [True] * (right - left)
+        sums[left] += weight
+    heads = [number for number, more in enumerate(joined) if not more]
+    bounds = [*(starts[number] for number in heads), last]
+    totals = [math.fsum(sums[left:right]) for left, right in pairwise([*heads, len(sums)])]
+    return [Word(text[left:right], total) for (left, right), total in zip(pairwise(bounds), totals, strict=True)]
+
+
+def _marks(text: str) -> int:
+    """How many characters at the front belong to what is before them; the model saw that, so they are shown with it."""
+    kinds = _kinds(text)
+    return len(kinds) - len(kinds.lstrip("mj"))
+
+
+class _Kinds(dict[int, str]):
+    """For `str.translate`: the kind of each code point, found when it is first met."""
+
+    def __missing__(self, point: int) -> str:
+        self[point] = kind = _kind(chr(point))
+        return kind
+
+
+def _kinds(text: str) -> str:
+    """The kind of each character, in a string as long as the text; T and then t for a mark-up tag."""
+    kinds = bytearray(text.translate(_Kinds()), "ascii")
+    for tag in _TAG.finditer(text):
+        kinds[tag.start() : tag.end()] = b"T".ljust(len(tag[0]), b"t")
+    return kinds.decode("ascii")
+
+
+def _kind(character: str) -> str:
+    """What a character is to its word."""
+    point, category = ord(character), unicodedata.category(character)
+    if character.isspace():
+        return " "
+    if character == "\u200d":
+        return "j"  # joins emoji
+    if category[0] == "M" or category == "Cf" or 0x1F3FB <= point <= 0x1F3FF:
+        return "m"  # belongs to what is before it
+    if category[0] in "LN":
+        if any(first <= point <= last for first, last in _UNSPACED):
+            return "c"
+        return "n" if category == "Nd" else "w"
+    if category == "So":
+        return "r" if 0x1F1E6 <= point <= 0x1F1FF else "e"
+    if character in ".,":
+        return "."
+    return "a" if character in "'’-‐‑_" else "p"
