@@ -110,7 +110,8 @@ def _explained(scorer: Scorer, engine: LocalEngine, gradients: Gradients, texts:
 def _probabilities(scorer: Scorer, texts: list[str]) -> Floats:
     """(N, K), NaN where a text is blank."""
     batch = pa.record_batch({"text": pa.array(texts, pa.large_string())})
-    return np.concatenate([probabilities for _, probabilities in scorer.probabilities([batch], ["text"])])
+    found: Floats = np.concatenate([part for _, part in scorer.probabilities([batch], ["text"])])
+    return found
 
 
 def log_odds_directions(probabilities_NK: Floats) -> Floats:
@@ -120,15 +121,17 @@ def log_odds_directions(probabilities_NK: Floats) -> Floats:
     others_NK[rows] = 0.0
     totals_N1 = others_NK.sum(axis=1, keepdims=True)
     even = 1.0 / (probabilities_NK.shape[1] - 1)
-    directions_NK = -np.divide(others_NK, totals_N1, out=np.full_like(others_NK, even), where=totals_N1 > 0)
+    shared_NK = np.divide(others_NK, totals_N1, out=np.full_like(others_NK, even), where=totals_N1 > 0)
+    directions_NK: Floats = -shared_NK.astype(np.float32)
     directions_NK[rows] = 1.0
-    return directions_NK.astype(np.float32)
+    return directions_NK
 
 
 def _shares(tokens: Tokens) -> Floats:
     """(S,): the share of each segment in the mean of its text's logits."""
     lengths = tokens.lengths
-    return (lengths / np.bincount(tokens.owners, weights=lengths)[tokens.owners]).astype(np.float32)
+    shares: Floats = (lengths / np.bincount(tokens.owners, weights=lengths)[tokens.owners]).astype(np.float32)
+    return shares
 
 
 def _explanation(scorer: Scorer, text: str, row: Floats, words: tuple[Word, ...]) -> Explanation:

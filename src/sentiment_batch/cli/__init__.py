@@ -11,6 +11,7 @@ import click
 from sentiment_batch.cli.bench import bench
 from sentiment_batch.cli.doctor import doctor
 from sentiment_batch.cli.evaluate import evaluate
+from sentiment_batch.cli.explain import explain
 from sentiment_batch.cli.formats import formats
 from sentiment_batch.cli.plugins import plugins
 from sentiment_batch.cli.predict import predict
@@ -62,7 +63,7 @@ def _add(command: click.Command) -> None:
     group.add_command(command)
 
 
-for command in (train, score, verify, predict, evaluate, bench, formats, plugins, doctor):
+for command in (train, score, verify, predict, explain, evaluate, bench, formats, plugins, doctor):
     _add(command)
 
 

@@ -6,14 +6,13 @@ import itertools
 import json
 import logging
 import shutil
-import sys
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from sentiment_batch.cli import options
-from sentiment_batch.errors import InputError, UsageError
+from sentiment_batch.cli.texts import given
 from sentiment_batch.settings import ScoreSettings
 
 if TYPE_CHECKING:
@@ -24,12 +23,12 @@ LINES_AT_ONCE = 1_024
 
 
 @click.command(short_help="Tell the sentiment of texts given here or on standard input.")
-@click.argument("texts", nargs=-1, metavar="[TEXT]...")
+@click.argument("arguments", nargs=-1, metavar="[TEXT]...")
 @options.scoring
 @options.neutral_band
 @options.talking
 def predict(
-    texts: tuple[str, ...],
+    arguments: tuple[str, ...],
     model: str | None,
     settings: dict[str, Any],
     neutral_band: float | None,
@@ -42,8 +41,7 @@ def predict(
     A table for people; with --json one object a line, with the probability of every label.
     """
     options.show_messages(quiet, verbose)
-    if not texts and sys.stdin.isatty():
-        raise UsageError("there is no text. Give some in quotes, or pipe lines into standard input.")
+    texts = given(arguments)
     settings |= {"neutral_band": neutral_band}
     ScoreSettings(**settings)  # what is wrong shows before a model is loaded
     from sentiment_batch.scoring.choice import choose_model
@@ -52,27 +50,15 @@ def predict(
     chosen = choose_model(model)
     logger.info("model: %s", chosen)
     with Scorer.load(chosen.value, **settings) as scorer:
-        for result in _results(scorer, iter(texts) if texts else _lines()):
+        for result in _results(scorer, texts):
             click.echo(json.dumps(result, ensure_ascii=False) if as_json else _line(result))
-
-
-def _lines() -> Iterator[str]:
-    """The lines of standard input; nothing but a line feed ends one."""
-    for number, line in enumerate(sys.stdin.buffer, start=1):
-        try:
-            yield line.rstrip(b"\r\n").decode("utf-8")
-        except UnicodeDecodeError as error:
-            raise InputError(
-                f"line {number} of standard input is not UTF-8 ({error.reason}). Convert it first."
-            ) from error
 
 
 def _results(scorer: Scorer, texts: Iterator[str]) -> Iterator[dict[str, Any]]:
     import pyarrow as pa
 
     for some in iter(lambda: list(itertools.islice(texts, LINES_AT_ONCE)), []):
-        clean = [text.encode("utf-8", "replace").decode("utf-8") for text in some]  # arguments may hold bad bytes
-        batch = pa.record_batch({"text": pa.array(clean, pa.large_string())})
+        batch = pa.record_batch({"text": pa.array(some, pa.large_string())})
         for part, probabilities in scorer.probabilities([batch], ["text"]):
             arrays = scorer.added.arrays(probabilities)
             rows = zip(

@@ -1,0 +1,108 @@
+"""`sentiment-batch explain`: texts in, the words of each by how much they weigh in its label out."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from sentiment_batch.cli import options, texts
+from sentiment_batch.errors import UsageError
+
+if TYPE_CHECKING:
+    from sentiment_batch.words import Explanation
+    from sentiment_batch.writers.publish import Publication
+
+logger = logging.getLogger("sentiment_batch")
+
+TEXTS_AT_ONCE = 32
+"""Explained before the first is shown: few, for somebody waits."""
+MOST_ON_A_PAGE = 1_000
+"""Texts on a page; a browser takes no end of them."""
+
+
+@click.command(short_help="Show which words of a text weigh in its sentiment.")
+@click.argument("arguments", nargs=-1, metavar="[TEXT]...")
+@click.option("--html", "page", metavar="FILE", help="Write a page for a browser there as well.")
+@click.option("--overwrite", is_flag=True, help="Replace FILE.")
+@click.option("--top", type=click.IntRange(min=0), default=5, show_default=True, help="Words named for each side.")
+@options.scoring
+@options.talking
+def explain(
+    arguments: tuple[str, ...],
+    page: str | None,
+    overwrite: bool,
+    top: int,
+    model: str | None,
+    settings: dict[str, Any],
+    quiet: bool,
+    verbose: bool,
+    as_json: bool,
+) -> None:
+    """Show the sentiment of each TEXT, or of each line of standard input, and the words that weigh most in it.
+
+    A word weighs gradient times input for the log-odds of the label; the largest weight of a text is 1. With --json one
+    object a line, whose words joined are the text; the weight is null where the model did not see it.
+    """
+    options.show_messages(quiet, verbose)
+    if page == "-" and as_json:
+        raise UsageError("--json and --html - would both go to standard output. Name a file for the page.")
+    given = texts.given(arguments)
+    with _published(page, overwrite) as publication:
+        from sentiment_batch.cli.highlight import colours_wanted, highlighted
+        from sentiment_batch.scoring.choice import choose_model
+
+        chosen = choose_model(model)
+        logger.info("model: %s", chosen)
+        kept: list[Explanation] = []
+        colours = colours_wanted()
+        for one in _explanations(chosen.value, settings, given):
+            if publication is not None and len(kept) <= MOST_ON_A_PAGE:
+                kept.append(one)
+            if as_json:
+                click.echo(json.dumps(one.to_json(top), ensure_ascii=False))
+            elif page != "-":
+                click.echo(highlighted(one, top, colours=colours), color=colours)
+        if publication is not None:
+            _write(publication, kept, chosen.value, top)
+    if page not in {None, "-"}:
+        logger.info("page: %s", page)
+
+
+def _explanations(model: str, settings: dict[str, Any], given: Iterator[str]) -> Iterator[Explanation]:
+    from sentiment_batch.attribution import attributions
+    from sentiment_batch.scoring.scorer import Scorer
+
+    with Scorer.load(model, **settings) as scorer:
+        for some in iter(lambda: list(itertools.islice(given, TEXTS_AT_ONCE)), []):
+            yield from attributions(scorer, some)
+
+
+@contextmanager
+def _published(page: str | None, overwrite: bool) -> Iterator[Publication | None]:
+    """The place of the page, looked at before any work is done; it appears whole at the end, or not at all."""
+    if page is None:
+        yield None
+        return
+    from sentiment_batch.writers.publish import Publication
+
+    publication = Publication(page, overwrite=overwrite)
+    try:
+        yield publication
+        publication.commit()
+    finally:
+        publication.abort()
+
+
+def _write(publication: Publication, explanations: list[Explanation], model: str, top: int) -> None:
+    from sentiment_batch.html.words import explained_page
+
+    if len(explanations) > MOST_ON_A_PAGE:
+        logger.warning("the page shows the first %s texts", f"{MOST_ON_A_PAGE:,}")
+    with publication.failures_named():
+        publication.stream.write(explained_page(explanations[:MOST_ON_A_PAGE], model, top).encode("utf-8"))

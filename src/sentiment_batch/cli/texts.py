@@ -1,0 +1,31 @@
+"""Texts as the command line takes them: arguments, or the lines of standard input."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator, Sequence
+
+from sentiment_batch.errors import InputError, UsageError
+
+
+def given(arguments: Sequence[str]) -> Iterator[str]:
+    """The texts among the arguments, their stray bytes replaced; the lines of standard input where there are none.
+
+    Raises:
+        UsageError: there are none, and standard input is a terminal; raised before the first text is asked for.
+        InputError: a line is not UTF-8.
+    """
+    if not arguments and sys.stdin.isatty():
+        raise UsageError("there is no text. Give some in quotes, or pipe lines into standard input.")
+    return (text.encode("utf-8", "replace").decode("utf-8") for text in arguments) if arguments else _lines()
+
+
+def _lines() -> Iterator[str]:
+    """The lines of standard input; nothing but a line feed ends one."""
+    for number, line in enumerate(sys.stdin.buffer, start=1):
+        try:
+            yield line.rstrip(b"\r\n").decode("utf-8")
+        except UnicodeDecodeError as error:
+            raise InputError(
+                f"line {number} of standard input is not UTF-8 ({error.reason}). Convert it first."
+            ) from error
