@@ -8,8 +8,8 @@ tests/test_house.py holds:
     3 torch    device  bases  model                     bases and model alone know transformers
                attention  attention_gradients  linear  packed  gradients
     2 tables   readers/  writers/  columns  labels      pyarrow, numpy, tokenizers, scikit-learn; never torch
-               label_inference  tokens  pieces  tokenise  batching  assemble  training/split  metrics  report  guards
-               calibration  spans  words  html/
+               label_inference  tokens  pieces  tokenise  batching  assemble  metrics  report  guards  calibration
+               spans  words  html/  training/{split,other_columns}
     1 plugins  registry  hookspecs  plugins             pluggy
     0 plain    errors  settings  records  locations  cache  disk  checked  signals  visible     standard library only
 

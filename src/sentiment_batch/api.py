@@ -101,15 +101,16 @@ def train(
         known = ", ".join(TrainSettings.__dataclass_fields__)
         raise UsageError(f"{error}. The settings of training are {known}.") from error
 
-    def read(source: Any, group: str | None = None) -> Labelled:
-        return labelled(source, text_column, label_column=label_column, group_column=group)
+    def read(source: Any, *, split: bool = False) -> Labelled:
+        columns = {"label_column": label_column, "group_column": group_column}
+        return labelled(source, text_column, **columns, group_optional=not split, others=True)
 
     Checkpoint(output, overwrite=overwrite, resume=resume, restart=restart).close()  # before a long table is read
     sources = list(reviews) if isinstance(reviews, (list, tuple)) else [reviews]
     if not sources:
         raise InputError("there are no reviews to train on. Give a frame, a path, or a list of paths.")
     return train_labelled(
-        [read(source, group_column) for source in sources],
+        [read(source, split=True) for source in sources],
         output,
         chosen,
         val=None if val is None else read(val),

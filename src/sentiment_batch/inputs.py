@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import unicodedata
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from sentiment_batch import columns
 from sentiment_batch.errors import InputError
+from sentiment_batch.training.other_columns import OtherColumns
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -32,6 +33,10 @@ class Labelled:
     label_column: str
     num_blank: int
     """Rows that were left out because they hold no text."""
+    group_column: str | None = None
+    """Where `groups` come from."""
+    others: Mapping[str, pa.DictionaryArray] = field(default_factory=dict)
+    """Further columns of short values, each (n,) words, where they were asked for: some may turn out to be groups."""
 
 
 def read(
@@ -41,6 +46,8 @@ def read(
     text_columns: Sequence[str] = (),
     label_column: str | None = None,
     group_column: str | None = None,
+    group_optional: bool = False,
+    others: bool = False,
 ) -> Labelled:
     """All labelled rows of `reader`; those without text are counted and left out.
 
@@ -50,12 +57,16 @@ def read(
         text_columns: what the user named; found by name else.
         label_column: likewise.
         group_column: a column whose equal values stay together.
+        group_optional: take a table without that column, too.
+        others: keep the other columns of short values as well.
 
     Raises:
         InputError: a column is missing or cannot be found, or the rows cannot be read.
     """
     found = text_columns_of(reader, text_columns)
     label = columns.find_label(reader.schema, label_column)
+    if group_optional and group_column not in reader.schema.names:
+        group_column = None
     kept = [label, *([group_column] if group_column else [])]
     if group_column:
         columns.check_column(reader.schema, group_column, "--group-column")
@@ -63,11 +74,14 @@ def read(
         raise InputError(f"column {label!r} would be text and label at once. Name both: --text-column, --label-column.")
     texts: list[str | None] = []
     values: dict[str, list[object]] = {column: [] for column in kept}
+    beside = OtherColumns(reader.schema, {*found, *kept}) if others else None
     for split in reader.splits():
         for batch in reader.batches(split):
             texts += columns.texts_of(batch, found, start=len(texts)).to_pylist()
             for column in values:
                 values[column] += columns.values_of(batch, column)
+            if beside:
+                beside.see(batch)
     full = [row for row, text in enumerate(texts) if text is not None and not is_blank(text)]
     return Labelled(
         name=name,
@@ -77,6 +91,8 @@ def read(
         text_columns=tuple(found),
         label_column=label,
         num_blank=len(texts) - len(full),
+        group_column=group_column,
+        others=beside.of_rows(full) if beside else {},
     )
 
 

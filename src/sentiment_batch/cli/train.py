@@ -126,16 +126,22 @@ def train(
     how = {"overwrite": overwrite, "resume": resume, "restart": restart}
     Checkpoint(output, **how).close()  # what cannot be is said before a long table is read
 
-    def table(location: str, group: str | None = None) -> inputs.Labelled:
+    def table(location: str, *, split: bool = False) -> inputs.Labelled:
         reader = formats.open_reader(location, format=input_format, options=read)
         try:
             return inputs.read(
-                reader, location, text_columns=text_columns, label_column=label_column, group_column=group
+                reader,
+                location,
+                text_columns=text_columns,
+                label_column=label_column,
+                group_column=group_column,
+                group_optional=not split,
+                others=True,
             )
         finally:
             reader.close()
 
-    tables = [table(location, group_column) for location in reviews]  # the others are not split
+    tables = [table(location, split=True) for location in reviews]
     val, test = (table(location) if location else None for location in (val_file, test_file))
     from sentiment_batch.training.run import train_labelled
 
