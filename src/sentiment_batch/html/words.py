@@ -18,9 +18,10 @@ MOST_CHARACTERS = 1_000
 LEGEND = """<p class="legend">Words speak <mark class="f3">for the label</mark> (solid line) or
 <mark class="a3">against it</mark> (dotted line): the thicker the line and the stronger the colour, the more.
 <i>In italics and brackets</i>: what the model did not see.</p>"""
-METHOD = """<p>The weight of a word is gradient times input: its embedding times the gradient of the label's log-odds by
-it, summed over its tokens and divided by the largest weight of the text. It says what moves this model's answer at this
-text, not what is true.</p>"""
+METHOD = """<p>The weight of a word is gradient times input: its embedding, less that of a mask, times the gradient of
+the label's log-odds by it, averaged over the way from the masked text to the text (integrated gradients). Weights of the
+word's tokens are added, and those of a text divided by the largest. They say what moves the answer of this model, not
+what is true.</p>"""
 WORDS_CSS = """
 .words { white-space: pre-wrap; overflow-wrap: anywhere; line-height: 1.9; color: var(--ink) }
 .words i, .legend i { color: var(--soft); overflow-wrap: anywhere }

@@ -1,0 +1,105 @@
+"""The report: what was measured of a model in, one page for people out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from sentiment_batch.html import cases, curves, data, groups, history, probabilities
+from sentiment_batch.html.classes import classes
+from sentiment_batch.html.document import document, escaped
+from sentiment_batch.html.glance import glance, heading, lead
+from sentiment_batch.html.look import REPORT
+from sentiment_batch.html.numbers import count, decimal, number
+from sentiment_batch.html.texts import short
+from sentiment_batch.html.words import WORDS_CSS
+
+MOST_BYTES = 1_000_000
+"""Of a page; texts are shown in less length until it is smaller."""
+_LENGTHS = (1_000, 600, 400, 200, 80)
+
+Evaluations = Sequence[Mapping[str, Any]]
+
+
+def report_page(report: Mapping[str, Any]) -> str:
+    """The whole page as text that UTF-8 can hold; the same report gives the same page.
+
+    Args:
+        report: plain JSON values: `title`, `model`, `version`, `evaluations` (each with its `name`, its `evaluation` and
+            `before_calibration`), `history`, `data`, `settings`, `temperature`, `base`, `device` and `dtype`. What is
+            None, missing or no finite number is left out, or a dash.
+    """
+    page = ""
+    for most in _LENGTHS:
+        page = _page(report, most)
+        if len(page.encode("utf-8")) < MOST_BYTES:
+            break
+    return page
+
+
+def _page(report: Mapping[str, Any], most: int) -> str:
+    evaluations = ordered(report.get("evaluations") or [])
+    sections = [("figures", "At a glance", glance(evaluations, report))]
+    for place, one in enumerate(evaluations, 1):
+        title = heading(one.get("name"))
+        sections.append((f"rows-{place}", title, _evaluation(f"rows-{place}", one, most)))
+    trained = history.training(report.get("history") or [])
+    sections.append(("training", "Training", trained and f'<div class="figures">{trained}</div>'))
+    sections.append(("data", "Data", data.checked(report["data"]) if report.get("data") else ""))
+    sections.append(("settings", "Settings", data.settings(report)))
+    held = [section for section in sections if section[2]]
+    links = "".join(f'<li><a href="#{name}">{escaped(title)}</a></li>' for name, title, _ in held)
+    body = "".join(
+        f'<section id="{name}" aria-labelledby="{name}-h"><h2 id="{name}-h">{escaped(title)}</h2>\n{content}</section>\n'
+        for name, title, content in held
+    )
+    nav = f'<nav aria-label="Sections"><ul>{links}</ul></nav>'
+    return document(
+        str(report.get("title") or "Report"),
+        f"{_head(report, evaluations)}{nav}\n<main>\n{body}</main>",
+        WORDS_CSS + REPORT,
+    )
+
+
+def ordered(evaluations: Evaluations) -> list[Mapping[str, Any]]:
+    """The evaluations as the page has them: those of test rows first, for no choice was made on them."""
+    return sorted(evaluations, key=lambda one: one.get("name") != "test")
+
+
+def _head(report: Mapping[str, Any], evaluations: Evaluations) -> str:
+    facts = [
+        ("model", report.get("model")),
+        ("trained from", report.get("base")),
+        ("temperature", decimal(report["temperature"], 4) if number(report.get("temperature")) else None),
+        ("device", report.get("device")),
+        ("numbers", report.get("dtype")),
+        ("sentiment-batch", report.get("version")),
+    ]
+    about = " · ".join(f"{name} {escaped(short(value, 120))}" for name, value in facts if value is not None)
+    found = data.warnings(report.get("data"))
+    note = (
+        f'<p><a href="#data">{count(found)} warning{"s" if found != 1 else ""} of the data check</a></p>'
+        if found
+        else ""
+    )
+    title = escaped(short(report.get("title") or "Report", 200))
+    return f'<header><h1>{title}</h1>{lead(evaluations)}{note}<p class="about">{about}</p></header>\n'
+
+
+def _evaluation(name: str, one: Mapping[str, Any], most: int) -> str:
+    """What was measured on some rows: figures, the table by class, and single texts."""
+    found: Mapping[str, Any] = one.get("evaluation") or {}
+    figures = (
+        classes(f"{name}-labels", found)
+        + probabilities.reliability(f"{name}-reliability", found, one.get("before_calibration"))
+        + probabilities.scores(f"{name}-scores", found)
+        + curves.roc(f"{name}-roc", found)
+        + curves.precision_recall(f"{name}-precision", found)
+        + groups.by_length(f"{name}-length", found)
+        + groups.by_column(f"{name}-column", found)
+    )
+    return (
+        (f'<div class="figures">{figures}</div>\n' if figures else "")
+        + cases.errors(found.get("errors") or [], most)
+        + cases.likely_wrong(found.get("likely_wrong_labels") or [], most // 2)
+    )

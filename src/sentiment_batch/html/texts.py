@@ -1,0 +1,85 @@
+"""Texts of a user's as a page shows them: of any length and content in, short and safe to stand between others out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import groupby
+from typing import Any
+
+from sentiment_batch.html.numbers import number
+from sentiment_batch.visible import one_line, shortened
+
+Pieces = list[tuple[str, float | None]]
+"""A text in pieces, with the weight of each; None where the model did not see it."""
+
+MARKED = 60
+"""Words of a text that keep their weight, the heaviest: more marks than that hide each other."""
+WEIGHTY = 0.3
+"""The weight of a word that is named where it stands in a part that is left out."""
+
+
+def short(text: Any, most: int = 40) -> str:
+    """A label or name in one line of at most `most` characters, which keeps its direction to itself."""
+    whole = one_line(str(text)[: 4 * most])
+    return f"\u2068{whole if len(whole) <= most else whole[: most - 1].rstrip() + '…'}\u2069"
+
+
+def quoted(text: Any, most: int = 40) -> str:
+    """The same in quotation marks, for the middle of a sentence."""
+    return f"“{short(text, most)}”"
+
+
+def pieces(words: Any, text: str, most: int) -> Pieces:
+    """The pieces to show of a text: both ends where it is longer than `most` characters, the heaviest words weighted.
+
+    Args:
+        words: pairs of text and weight, which joined are the text; or None.
+        text: the text.
+        most: characters to show.
+    """
+    if not words:
+        return [(shortened(text, most), 0.0)]
+    weighted = [(str(piece), None if weight is None else number(weight) or 0.0) for piece, weight in words]
+    return _joined(_ends(_heaviest(weighted), most))
+
+
+def _heaviest(words: Pieces) -> Pieces:
+    """The same pieces, all but the `MARKED` heaviest without weight."""
+    amounts = sorted((abs(weight) for _, weight in words if weight), reverse=True)
+    least = amounts[MARKED - 1] if len(amounts) > MARKED else 0.0
+    return [(piece, 0.0 if weight is not None and abs(weight) < least else weight) for piece, weight in words]
+
+
+def _ends(words: Pieces, most: int) -> Pieces:
+    """The pieces of the first and the last `most / 2` characters; between them, how many are left out."""
+    total = sum(len(piece) for piece, _ in words)
+    if total <= most:
+        return words
+    head, tail = _front(words, most // 2), _front([(piece[::-1], weight) for piece, weight in words[::-1]], most // 2)
+    middle = words[len(head) : len(words) - len(tail)]
+    weighty = sorted((word for word in middle if abs(word[1] or 0.0) >= WEIGHTY), key=lambda word: -abs(word[1] or 0.0))
+    named = ", ".join(quoted(piece.strip(), 24) for piece, _ in weighty[:3])
+    gap = f" [… {total - 2 * (most // 2):,} characters{f', among them {named}' if named else ''} …] "
+    return [*head, (gap, 0.0), *((piece[::-1], weight) for piece, weight in tail[::-1])]
+
+
+def _front(words: Sequence[tuple[str, float | None]], most: int) -> Pieces:
+    """The pieces of the first `most` characters; the last of them may be cut."""
+    front: Pieces = []
+    for piece, weight in words:
+        front.append((piece[:most], weight))
+        most -= len(piece)
+        if most <= 0:
+            break
+    return front
+
+
+def _joined(words: Pieces) -> Pieces:
+    """Neighbours without weight, and neighbours unseen, as one piece."""
+    whole: Pieces = []
+    for key, run in groupby(words, key=lambda word: word[1] or (None if word[1] is None else 0.0)):
+        if key:
+            whole += run
+        else:
+            whole.append(("".join(piece for piece, _ in run), key))
+    return whole
