@@ -159,7 +159,8 @@ def explain(texts: str | Iterable[str | None], model: str | Path | None = None, 
     """Tell what a model says of texts, and which words weighed how much in it.
 
     Each explanation has the label, its probability, and the text in pieces, each with a weight: gradient times input
-    for the log-odds of the label, the largest being 1; above 0 it speaks for the label, below 0 against it.
+    for the log-odds of the label, the gradient averaged on the way from the masked text (integrated gradients). The
+    largest is 1; above 0 a piece speaks for the label, below 0 against it.
 
     Args:
         texts: one, or several such as a column of a frame; null or blank ones have no label.

@@ -29,9 +29,10 @@ TEXTS_AT_ONCE = 256
 def attributions(scorer: Scorer, texts: Sequence[str]) -> list[Explanation]:
     """What the model of `scorer` says of each text, and which words weigh how much in it.
 
-    The weight of a token is its embedding times the gradient, by the embedding, of the log-odds of the predicted label:
-    of its logit less the log-sum-exp of the others. The weights of a word's tokens are added, and those of a text
-    divided by the largest. Of a text in several windows, the logits are the windows' mean, as in scoring.
+    The weight of a token is its embedding times the gradient, by the embedding, of the log-odds of the predicted label,
+    which is its logit less the log-sum-exp of the others; see `gradients.Gradients.weights`. The weights of a word's
+    tokens are added, and those of a text divided by the largest. Of a text in several windows, the logits are the
+    windows' mean, as in scoring.
 
     Args:
         scorer: the model; it scores afterwards as before.
@@ -94,12 +95,12 @@ def _explained(scorer: Scorer, engine: LocalEngine, gradients: Gradients, texts:
     directions_NK = log_odds_directions(probabilities_NK[full])
     directions_SK = directions_NK[located.tokens.owners] * _shares(located.tokens)[:, None]
     budget = min(engine.description.batch_tokens, batch_tokens(engine.road.device, engine.loaded.width))
-    weights = gradients.weights(located.tokens, directions_SK, budget)
+    own = located.spans[:, 0] >= 0
+    weights = gradients.weights(located.tokens, own, directions_SK, budget)
     words: list[tuple[Word, ...]] = [(Word(text, None),) if text else () for text in texts]
     for place, number in enumerate(full):
         some = located.of(place)
-        own = located.spans[some][:, 0] >= 0
-        spans, amounts = located.spans[some][own].tolist(), weights[some][own].tolist()
+        spans, amounts = (values[some][own[some]].tolist() for values in (located.spans, weights))
         words[number] = scaled(weighed(texts[number], spans, amounts, located.unseen[place]))
     return [
         _explanation(scorer, text, row, pieces)

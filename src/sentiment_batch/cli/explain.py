@@ -46,8 +46,8 @@ def explain(
 ) -> None:
     """Show the sentiment of each TEXT, or of each line of standard input, and the words that weigh most in it.
 
-    A word weighs gradient times input for the log-odds of the label; the largest weight of a text is 1. With --json one
-    object a line, whose words joined are the text; the weight is null where the model did not see it.
+    A word weighs gradient times input for the log-odds of the label (integrated gradients); the largest weight of a
+    text is 1. With --json one object a line, whose words joined are the text; the weight of what was cut is null.
     """
     options.show_messages(quiet, verbose)
     if page == "-" and as_json:

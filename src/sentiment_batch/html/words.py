@@ -19,9 +19,9 @@ LEGEND = """<p class="legend">Words speak <mark class="f3">for the label</mark> 
 <mark class="a3">against it</mark> (dotted line): the thicker the line and the stronger the colour, the more.
 <i>In italics and brackets</i>: what the model did not see.</p>"""
 METHOD = """<p>The weight of a word is gradient times input: its embedding, less that of a mask, times the gradient of
-the label's log-odds by it, averaged over the way from the masked text to the text (integrated gradients). Weights of the
-word's tokens are added, and those of a text divided by the largest. They say what moves the answer of this model, not
-what is true.</p>"""
+the label's log-odds by it, averaged over the way from the masked text to the text (integrated gradients). The weights
+of a word's tokens are added, and those of a text divided by the largest. They say what moves the answer of this model,
+not what is true.</p>"""
 WORDS_CSS = """
 .words { white-space: pre-wrap; overflow-wrap: anywhere; line-height: 1.9; color: var(--ink) }
 .words i, .legend i { color: var(--soft); overflow-wrap: anywhere }
@@ -77,8 +77,8 @@ def _article(explanation: Explanation, most: int) -> str:
     named = zip(("Speaks for it", "Against it"), explanation.strongest(most), strict=True)
     lists = "".join(f"<dt>{name}</dt><dd>{_named(words)}</dd>" for name, words in named)
     return (
-        f"<article>\n<h2>{escaped(one_line(explanation.label))} {explanation.score:.4g}</h2>\n"
-        f"<p>{words_html(explanation.words)}</p>\n<dl>{lists}</dl>\n</article>"
+        f"<article>\n<h2>{escaped(one_line(explanation.label))} {explanation.score:.4f}</h2>\n"
+        f'<p dir="auto">{words_html(explanation.words)}</p>\n<dl>{lists}</dl>\n</article>'
     )
 
 
