@@ -394,3 +394,25 @@ def test_texts_are_tokenised_block_by_block_with_the_same_result(make, monkeypat
     assert segments(blocks) == segments(whole)
     assert blocks.cut.tolist() == whole.cut.tolist()
     assert blocks.owners.tolist() == whole.owners.tolist()
+
+
+@pytest.mark.parametrize("long_text", ["head", "tail", "head-tail"])
+def test_the_length_of_a_text_before_it_was_cut_is_known(make, long_text):
+    whole = make(16, long_text)([*TEXTS, "good " * 3_000, ""]).whole
+    assert whole.tolist() == [len(ids) for ids in segments(make(20_000, long_text)([*TEXTS, "good " * 3_000, ""]))]
+
+
+@pytest.mark.parametrize("long_text", ["head", "tail", "head-tail"])
+def test_the_length_of_a_very_long_text_is_estimated_from_its_ends(make, long_text):
+    even = make(64, long_text)(["short", "good film " * 100_000, "good"]).whole
+    assert even[[0, 2]].tolist() == make(64, long_text)(["short", "good"]).whole.tolist()
+    assert even[1] == pytest.approx(200_002, rel=0.001)
+    assert make(64, "windows")(["good film " * 10_000]).whole.tolist() == [20_002]
+    barely = "good film " * 1_700  # its ends overlap
+    assert make(64, long_text)([barely]).whole[0] == pytest.approx(3_402, rel=0.01)
+
+
+def test_the_length_of_a_very_long_text_that_is_cut_is_more_than_fits(make):
+    found = make(64, "head-tail")([" " * 50_000 + "good " * 70 + " " * 500_000])
+    assert found.cut.tolist() == [True]
+    assert found.whole[0] > 64

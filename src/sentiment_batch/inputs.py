@@ -103,10 +103,17 @@ def is_blank(text: str) -> bool:
 
 def fingerprint(text: str, seed: int = 0) -> bytes:
     """16 bytes that stand for a text whatever its case, blanks and Unicode form; another seed gives other bytes."""
-    plain = " ".join(unicodedata.normalize("NFKC", text).casefold().split())
-    return hashlib.blake2b(
-        plain.encode("utf-8", "surrogatepass"), digest_size=16, salt=seed.to_bytes(16, "big")
-    ).digest()
+    return digest(plain(text), seed)
+
+
+def plain(text: str) -> bytes:
+    """A text without case, in one Unicode form, its words a blank apart; UTF-8."""
+    return " ".join(unicodedata.normalize("NFKC", text).casefold().split()).encode("utf-8", "surrogatepass")
+
+
+def digest(content: bytes, seed: int = 0) -> bytes:
+    """16 bytes that stand for `content`; another seed gives other bytes."""
+    return hashlib.blake2b(content, digest_size=16, salt=seed.to_bytes(16, "big")).digest()
 
 
 def text_columns_of(reader: Reader, chosen: Sequence[str] = ()) -> list[str]:

@@ -93,21 +93,25 @@ class Tokeniser:
         """How many special tokens stand before and after each segment."""
         return len(self._prefix), len(self._suffix)
 
-    def _contents(self, block: Sequence[str], check: Check) -> tuple[Ids, Integers, Integers]:
+    def _contents(self, block: Sequence[str], check: Check) -> tuple[Ids, Integers, Integers, Integers]:
         """The tokens of each text: all of them, or both ends of a very long one that will be cut anyway.
 
         Returns:
-            ids, which begin with the prefix and the suffix; starts (N,) and lengths (N,): the run of each text in them.
+            ids, which begin with the prefix and the suffix; starts (N,) and lengths (N,): the run of each text in them;
+            whole (N,): the tokens of each text, more than its run has where only its ends are there.
         """
         monsters = [n for n, text in enumerate(block) if self._pieces.possible and len(text) > PIECE_CHARACTERS]
         apart = set(monsters)
         whole = [n for n in range(len(block)) if n not in apart]
         flat, lengths = self._flat([block[n] for n in whole])
-        long = [self._monster(block[n], check) for n in monsters]
+        ends = [self._monster(block[n], check) for n in monsters]
+        long = [ids for ids, _ in ends]
+        sizes = np.concatenate([lengths, np.array([size for _, size in ends], dtype=np.int64)])
         lengths = np.concatenate([lengths, np.array([len(ids) for ids in long], dtype=np.int64)])
         starts = np.cumsum(lengths) - lengths + len(self._prefix) + len(self._suffix)
         order = np.argsort(np.array(whole + monsters, dtype=np.int64))
-        return np.concatenate([self._prefix, self._suffix, flat, *long]), starts[order], lengths[order]
+        ids = np.concatenate([self._prefix, self._suffix, flat, *long])
+        return ids, starts[order], lengths[order], sizes[order]
 
     def _flat(self, texts: list[str]) -> tuple[Ids, Integers]:
         """All ids of `texts` (N,), one text after the other, and how many each has (N,)."""
@@ -118,7 +122,7 @@ class Tokeniser:
         every = chain.from_iterable(encoding.ids for encoding in encoded)
         return np.fromiter(every, dtype=np.int32, count=int(lengths.sum())), lengths
 
-    def _fit(self, ids: Ids, starts: Integers, lengths: Integers) -> Tokens:
+    def _fit(self, ids: Ids, starts: Integers, lengths: Integers, whole: Integers) -> Tokens:
         """What the policy keeps of texts, with the special tokens around each segment."""
         cut = lengths > self.room
         if self.policy.long_text == "windows":
@@ -132,7 +136,8 @@ class Tokeniser:
         # So many at once: the places of the ids weigh six times the ids.
         slices = [slice(start, start + TEXTS_AT_ONCE) for start in range(0, len(runs), TEXTS_AT_ONCE)]
         kept = [ragged(ids, runs[rows].ravel(), sizes[rows].ravel()) for rows in slices]
-        return Tokens(ids=_flattened(kept), offsets=_offsets(sizes.sum(axis=1)), owners=owners, cut=cut)
+        offsets = _offsets(sizes.sum(axis=1))
+        return Tokens(ids=_flattened(kept), offsets=offsets, owners=owners, cut=cut, whole=whole + before + after)
 
     @property
     def head(self) -> int:
@@ -140,30 +145,37 @@ class Tokeniser:
         shares = {"head": 1.0, "tail": 0.0, "head-tail": HEAD_SHARE}
         return round(self.room * shares[self.policy.long_text])
 
-    def _monster(self, text: str, check: Check) -> Ids:
+    def _monster(self, text: str, check: Check) -> tuple[Ids, int]:
         """The tokens of a very long text that matter, piece by piece: a whole one would cost gigabytes.
 
         Exact, because the pieces are cut where this tokeniser does not look across. Of a text that is
         longer than the model takes, only the ends come back, still longer than what fits, so that it counts as cut.
+
+        Returns:
+            the ids, and how many the whole text has: as dense as in what was read of it.
         """
         enough = math.inf if self.policy.long_text == "windows" else self.room + 1
-        head = _flattened(self._until(enough, self._pieces.forwards(text, PIECE_CHARACTERS), check))
-        if self.policy.long_text in {"head", "windows"} or len(head) <= self.room:
-            return head
-        tail = self._until(self.room, self._pieces.backwards(text, PIECE_CHARACTERS), check)
-        return _flattened([head, *reversed(tail)])
+        head, read = self._until(enough, self._pieces.forwards(text, PIECE_CHARACTERS), check)
+        ids = _flattened(head)
+        if self.policy.long_text == "windows" or len(ids) <= self.room:
+            return ids, len(ids)
+        if self.policy.long_text != "head":
+            tail, more = self._until(self.room, self._pieces.backwards(text, PIECE_CHARACTERS), check)
+            ids, read = _flattened([*head, *reversed(tail)]), read + more
+        return ids, max(self.room + 1, round(len(ids) * len(text) / read))
 
-    def _until(self, enough: float, pieces: Iterable[str], check: Check) -> list[Ids]:
-        """The ids of each of the `pieces`, up to the one that makes them `enough`."""
+    def _until(self, enough: float, pieces: Iterable[str], check: Check) -> tuple[list[Ids], int]:
+        """The ids of each of the `pieces`, up to the one that makes them `enough`; and the characters of those."""
         parts: list[Ids] = []
-        count = 0
+        count = read = 0
         for piece in pieces:
             check()
             parts.append(self._encode(piece))
             count += len(parts[-1])
+            read += len(piece)
             if count >= enough:
                 break
-        return parts
+        return parts, read
 
     def _encode(self, text: str) -> Ids:
         # encode_batch_fast, not encode: it keeps no offsets, which weigh more than the text
@@ -218,6 +230,7 @@ def _joined(blocks: list[Tokens]) -> Tokens:
         offsets=_offsets(np.concatenate([block.lengths for block in blocks])),
         owners=np.concatenate([block.owners + first for block, first in zip(blocks, texts[:-1], strict=True)]),
         cut=np.concatenate([block.cut for block in blocks]),
+        whole=np.concatenate([block.whole for block in blocks if block.whole is not None]),
     )
 
 

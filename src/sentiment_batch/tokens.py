@@ -23,6 +23,8 @@ class Tokens:
     """(S,): the text that each segment belongs to, in rising order."""
     cut: npt.NDArray[np.bool_]
     """(N,): whether the text was longer than what fits."""
+    whole: Integers | None = None
+    """(N,): tokens of the text before it was cut, the special ones included; of a very long one an estimate."""
 
     @property
     def lengths(self) -> npt.NDArray[np.int64]:
