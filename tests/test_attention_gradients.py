@@ -131,3 +131,17 @@ def test_runs_are_neighbours_that_round_to_one_length(lengths):
     assert all(before.rounded != after.rounded for before, after in itertools.pairwise(found))
     starts = np.concatenate([[0], np.cumsum(lengths)])
     assert [start for run in found for _, start, _ in run.ends] == starts[:-1].tolist()
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.lists(st.integers(1, 3 * STEP), min_size=1, max_size=6), st.integers(1, 20))
+def test_what_fills_a_pack_up_reaches_no_text_and_gets_no_gradient(lengths, more):
+    qkv = drawn(sum(lengths) + more, 3)
+    offsets = np.concatenate([[0], np.cumsum(lengths)])
+    texts = Differentiable(Pack(ids=np.zeros(len(qkv), dtype=np.int32), offsets=offsets), HEADS)
+    found = texts.attend(qkv)
+    (gradient,) = torch.autograd.grad(found.sum(), qkv)
+    alone = texts_of(lengths).attend(qkv[: sum(lengths)])
+    assert found[: sum(lengths)].equal(alone)
+    assert not found[sum(lengths) :].any()
+    assert not gradient[sum(lengths) :].any()

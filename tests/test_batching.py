@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sentiment_batch.batching import LEAST_SHARE, Shape, pack, pad, plan, plan_packs
+from sentiment_batch.batching import LEAST_SHARE, Pack, Shape, filled, pack, pad, plan, plan_packs
 from sentiment_batch.tokens import ragged
 from tests.segments import tokens
 
@@ -197,3 +197,20 @@ def test_runs_are_neighbours_of_one_length(lengths, most):
 def test_a_pack_larger_than_its_shape_is_no_pack():
     with pytest.raises(ValueError, match="negative"):
         pack(tokens([1, 2, 3]), np.array([0]), Shape(tokens=2, texts=1))
+
+
+@given(st.integers(1, 20_000), st.sampled_from([1, 4, 16]))
+def test_packs_are_filled_up_to_few_sizes(tokens, steps):
+    one = Pack(ids=np.ones(tokens, dtype=np.int32), offsets=np.array([0, tokens]))
+    full = filled(one, steps)
+    assert tokens <= len(full.ids) <= tokens * (1 + 1 / steps)
+    assert full.ids[:tokens].all()
+    assert not full.ids[tokens:].any()
+    assert full.offsets is one.offsets
+
+
+def test_there_are_as_many_sizes_as_asked_for_between_two_powers():
+    sizes = {
+        len(filled(Pack(ids=np.ones(n, dtype=np.int32), offsets=np.array([0, n])), 16).ids) for n in range(257, 513)
+    }
+    assert sizes == set(range(272, 513, 16))

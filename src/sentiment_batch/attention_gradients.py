@@ -91,6 +91,8 @@ class _Attention(torch.autograd.Function):
         ctx.save_for_backward(query, rest)
         ctx.runs, ctx.heads = runs, heads
         mixed = torch.empty_like(query) if query is not None else rest.new_empty(len(rest), rest.shape[1] // 3)
+        if query is None:
+            mixed[_end(runs) :] = 0  # what fills the pack up
         with torch.autocast("cpu", enabled=False):  # all is in one dtype already, and stays in it
             for run, asking in zip(runs, _asking(runs, query), strict=True):
                 q, k, v = _inputs(query, rest, run, asking, heads)
@@ -106,6 +108,7 @@ class _Attention(torch.autograd.Function):
         query, rest = ctx.saved_tensors
         runs, heads = ctx.runs, ctx.heads
         d_query, d_rest = None if query is None else torch.empty_like(query), torch.empty_like(rest)
+        d_rest[_end(runs) :] = 0
         for run, asking in zip(runs, _asking(runs, query), strict=True):
             q, k, v = _inputs(query, rest, run, asking, heads)
             d_mixed = _by_head(gradients[0], 1, asking, heads)[0]
@@ -123,6 +126,11 @@ class _Attention(torch.autograd.Function):
                 _put_back(d_q[None], d_query, asking, heads)
                 _put_back(d_kv, d_rest, run, heads)
         return d_query, d_rest, None, None
+
+
+def _end(runs: list[Run]) -> int:
+    """The first token after the texts."""
+    return runs[-1].start + sum(runs[-1].lengths) if runs else 0
 
 
 def _asking(runs: list[Run], query: torch.Tensor | None) -> list[Run]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -142,6 +142,16 @@ def pack(tokens: Tokens, rows: Rows, shape: Shape | None = None) -> Pack:
         alone=shape.alone,
         least=shape.longest,
     )
+
+
+def filled(pack: Pack, steps: int) -> Pack:
+    """The pack filled up with tokens of no text to one of few sizes: `steps` between a power of 2 and the next.
+
+    At most a share of 1 / `steps` is added.
+    """
+    step = max(1, (1 << (len(pack.ids).bit_length() - 1)) // steps)
+    filler = np.zeros(-len(pack.ids) % step, dtype=pack.ids.dtype)
+    return replace(pack, ids=np.concatenate([pack.ids, filler]))
 
 
 def plan(lengths: npt.NDArray[np.int64], budget: int, workers: int = 1) -> list[Rows]:

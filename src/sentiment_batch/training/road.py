@@ -13,7 +13,7 @@ from torch.nn import functional as F
 
 from sentiment_batch.attention import Texts, Varlen, on_device
 from sentiment_batch.attention_gradients import Differentiable
-from sentiment_batch.batching import pad_pack
+from sentiment_batch.batching import filled, pad_pack
 from sentiment_batch.packed import VARLEN_HEAD
 
 if TYPE_CHECKING:
@@ -22,6 +22,10 @@ if TYPE_CHECKING:
 
 Road = Callable[["Pack"], torch.Tensor]
 """A pack in, logits (B, K) with their gradients out."""
+
+SIZES = 16
+"""On a CPU, packs have so many sizes between a power of 2 and the next: the library keeps kernels for each size, and the
+allocator pieces of memory."""
 
 # T tokens of a pack, B texts of it, D the encoder's width, H heads, K labels.
 
@@ -47,7 +51,11 @@ def _padded(classifier: SentimentClassifier, pack: Pack, device: str) -> torch.T
 
 def _walk(classifier: SentimentClassifier, pack: Pack, device: str) -> torch.Tensor:
     encoder, heads = classifier.encoder, classifier.encoder.config.n_heads
-    texts: Texts = Differentiable(pack, heads) if device == "cpu" else Varlen(pack, heads, torch.device(device), None)
+    texts: Texts
+    if device == "cpu":
+        texts = Differentiable(filled(pack, SIZES), heads)
+    else:
+        texts = Varlen(pack, heads, torch.device(device), None)
     x_TD = _embed(encoder.embeddings, texts)
     *layers, last = encoder.transformer.layer
     for layer in layers:
