@@ -56,7 +56,8 @@ class Gradients:
             self._network = _twin(loaded.network, None)
         try:
             embeddings = self._network.get_input_embeddings()
-            self._baseline_D = _baseline(embeddings.weight, loaded)
+            with torch.inference_mode(False):
+                self._baseline_D = _baseline(embeddings.weight, loaded)
         except (NotImplementedError, AttributeError) as error:
             raise _no_gradient("it has no embeddings of words") from error
         self._path = _Path()
@@ -110,7 +111,8 @@ class Gradients:
         own_BT[mask] = np.concatenate([own[tokens.offsets[row] : tokens.offsets[row + 1]] for row in rows])
         arrays = (ids, mask, own_BT, directions_SK[rows])
         try:
-            return self._batch(*(torch.from_numpy(array).to(self._device) for array in arrays))
+            with torch.inference_mode(False), torch.enable_grad():  # whatever the caller's program is in
+                return self._batch(*(torch.from_numpy(array).to(self._device) for array in arrays))
         except torch.OutOfMemoryError as error:
             if len(rows) > 1:
                 return None
@@ -124,17 +126,16 @@ class Gradients:
     ) -> Floats:
         attended = None if bool(mask_BT.all()) else mask_BT
         path, total = self._path, torch.zeros(ids_BT.shape, device=ids_BT.device)
-        with torch.inference_mode(False), torch.enable_grad():
-            for step in range(STEPS):
-                path.set((step + 0.5) / STEPS, self._baseline_D, own_BT)
-                logits_BK = self._network(input_ids=ids_BT, attention_mask=attended).logits.float()
-                if path.met != 1 or not logits_BK.requires_grad:
-                    raise _no_gradient("its scores do not go through its embeddings of words")
-                try:
-                    (gradient_BTD,) = torch.autograd.grad((logits_BK * directions_BK).sum(), path.point)
-                except NotImplementedError as error:
-                    raise _no_gradient(first_line(error)) from error
-                total += (gradient_BTD * path.whole).sum(dim=-1, dtype=torch.float32)
+        for step in range(STEPS):
+            path.set((step + 0.5) / STEPS, self._baseline_D, own_BT)
+            logits_BK = self._network(input_ids=ids_BT, attention_mask=attended).logits.float()
+            if path.met != 1 or not logits_BK.requires_grad:
+                raise _no_gradient("its scores do not go through its embeddings of words")
+            try:
+                (gradient_BTD,) = torch.autograd.grad((logits_BK * directions_BK).sum(), path.point)
+            except NotImplementedError as error:
+                raise _no_gradient(first_line(error)) from error
+            total += (gradient_BTD * path.whole).sum(dim=-1, dtype=torch.float32)
         weights_BT: Floats = (total / STEPS).cpu().numpy()
         return weights_BT
 
@@ -166,11 +167,12 @@ def _baseline(weight_VD: torch.Tensor, loaded: Loaded) -> torch.Tensor:
 def _twin(network: Any, dtype: torch.dtype | None) -> Any:
     """Modules like those of `network` over the same weights, or over copies of them in another dtype."""
     twins: dict[int, Any] = {}
-    for weight in (*network.parameters(), *network.buffers()):
-        same = weight.clone() if weight.is_inference() else weight.detach()
-        same = same.to(dtype or same.dtype) if same.is_floating_point() else same
-        twins[id(weight)] = nn.Parameter(same, requires_grad=False) if isinstance(weight, nn.Parameter) else same
-    return copy.deepcopy(network, twins).eval()
+    with torch.inference_mode(False):
+        for weight in (*network.parameters(), *network.buffers()):
+            same = weight.clone() if weight.is_inference() else weight.detach()
+            same = same.to(dtype or same.dtype) if same.is_floating_point() else same
+            twins[id(weight)] = nn.Parameter(same, requires_grad=False) if isinstance(weight, nn.Parameter) else same
+        return copy.deepcopy(network, twins).eval()
 
 
 def _no_gradient(why: str) -> ModelError:
