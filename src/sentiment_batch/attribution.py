@@ -63,6 +63,8 @@ def checked(texts: Any) -> list[str]:
     """
     if isinstance(texts, str):
         return [texts]
+    if not hasattr(texts, "__iter__"):
+        raise UsageError(f"explain takes one text or several, not a {type(texts).__name__}. Give strings.")
     if hasattr(texts, "columns"):
         raise UsageError("explain takes texts, not a table. Give it a column of the table, such as table['text'].")
     return [_checked(text, number) for number, text in enumerate(texts)]
