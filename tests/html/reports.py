@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 LONG = (
-    "I wanted to love this film, and for an hour I did: the harbour at dawn, the brother who says nothing, a score that "
+    "I wanted to love this film, and for an hour I did; the harbour at dawn, the brother who says nothing, a score that "
     "knows when to stop. Then the second half arrives and explains everything twice.<br /><br />By the end I was not "
     "angry, just tired & a little sad about what it could have been. "
 )
@@ -19,6 +19,7 @@ def predictions(rows: int, labels: int, seed: int = 0, skill: float = 2.2) -> tu
     codes = draw.choice(labels, rows, p=np.arange(labels, 0, -1) / (labels * (labels + 1) / 2))
     logits = draw.normal(size=(rows, labels))
     logits[np.arange(rows), codes] += skill * draw.gamma(2.0, 0.8, rows)
+    logits *= 1.5
     powers = np.exp(logits - logits.max(axis=1, keepdims=True))
     return powers / powers.sum(axis=1, keepdims=True), codes
 
@@ -134,14 +135,15 @@ def error_of(bins: list[dict[str, Any]]) -> float:
 
 def curve(label: str, scores: np.ndarray, true: np.ndarray) -> tuple[dict[str, Any], dict[str, Any]]:
     """The ROC and the precision-recall curve of a label, 200 points each."""
-    from sklearn.metrics import auc, average_precision_score, precision_recall_curve, roc_curve
-
-    false, found, _ = roc_curve(true, scores, drop_intermediate=False)
-    precision, recall, _ = precision_recall_curve(true, scores)
-    some = np.unique(np.linspace(0, len(false) - 1, 200).astype(int))
-    roc = {"label": label, "x": false[some].tolist(), "y": found[some].tolist(), "area": float(auc(false, found))}
-    area = float(average_precision_score(true, scores))
-    return roc, {"label": label, "x": recall[some].tolist(), "y": precision[some].tolist(), "area": area}
+    ordered = true[np.argsort(-scores)]
+    hits, misses = np.cumsum(ordered), np.cumsum(~ordered)
+    found, false = hits / max(1, hits[-1]), misses / max(1, misses[-1])
+    precision = hits / (hits + misses)
+    some = np.unique(np.linspace(0, len(true) - 1, 199).astype(int))
+    roc = {"x": [0.0, *false[some].tolist()], "y": [0.0, *found[some].tolist()], "area": float(found[~ordered].mean())}
+    area = float(precision[ordered].mean()) if ordered.any() else 0.0
+    recall = {"x": found[some].tolist(), "y": precision[some].tolist(), "area": area}
+    return {"label": label, **roc}, {"label": label, **recall}
 
 
 def groups(right: np.ndarray, top: np.ndarray, names: list[str], cut: int) -> list[dict[str, Any]]:
@@ -195,7 +197,7 @@ def data(labels: list[str]) -> dict[str, Any]:
         "sources": ["reviews.parquet"],
         "training_rows": 8_100,
         "validation_rows": 900,
-        "classes": {label: 8_100 // len(labels) - 40 * place for place, label in enumerate(labels)},
+        "classes": {label: 8_100 // len(labels) - 4 * place for place, label in enumerate(labels)},
         "mapping": "0 -> negative, 1 -> positive",
         "blank": 3,
         "label_missing": 12,
@@ -235,9 +237,8 @@ def report(labels: list[str] | None = None, **changes: Any) -> dict[str, Any]:
     """A whole report as training gives it."""
     labels = labels or ["negative", "positive"]
     now, test = evaluation(labels, 900, seed=1, errors=8), evaluation(labels, 2_400, seed=2, errors=20, by=True)
-    top, right = np.array([]), np.array([])
     probabilities, codes = predictions(2_400, len(labels), seed=2)
-    sharp = probabilities**1.7 / (probabilities**1.7).sum(axis=1, keepdims=True)
+    sharp = probabilities**1.8 / (probabilities**1.8).sum(axis=1, keepdims=True)
     top, right = sharp.max(axis=1), sharp.argmax(axis=1) == codes
     bins = reliability(top, right)
     return {

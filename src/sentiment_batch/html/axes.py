@@ -32,7 +32,8 @@ class Axis:
 
 def share_axis(name: str, low: float = 0.0) -> Axis:
     """From `low` to 1, in percent."""
-    return _axis(name, min(low, 0.99), 1.0, percent=True, most=4)
+    low = min(low, 0.99)
+    return _axis(name, low, 1.0, _step(1.0 - low, 5), percent=True)
 
 
 def axis(name: str, values: Iterable[float], *, from_zero: bool = False, percent: bool = False) -> Axis:
@@ -43,16 +44,16 @@ def axis(name: str, values: Iterable[float], *, from_zero: bool = False, percent
         low, high = (0.0, high) if high > 0 else (low - 0.5, high + 0.5)
     step = _step(high - low, 4)
     low, high = math.floor(low / step + 1e-9) * step, math.ceil(high / step - 1e-9) * step
-    return _axis(name, low, high, percent=percent, most=4)
+    return _axis(name, low, high, step, percent=percent)
 
 
 def exact_axis(name: str, low: float, high: float) -> Axis:
     """An axis that ends at its values, as of steps or bins."""
-    return _axis(name, low, high if high > low else low + 1.0, percent=False, most=4)
+    high = high if high > low else low + 1.0
+    return _axis(name, low, high, _step(high - low, 4), percent=False)
 
 
-def _axis(name: str, low: float, high: float, *, percent: bool, most: int) -> Axis:
-    step = _step(high - low, most)
+def _axis(name: str, low: float, high: float, step: float, *, percent: bool) -> Axis:
     first, last = math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9)
     ticks = tuple(round(place * step, 12) for place in range(first, last + 1))
     return Axis(name=name, low=low, high=high, ticks=ticks, percent=percent)

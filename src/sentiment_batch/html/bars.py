@@ -62,7 +62,7 @@ def bars(groups: Sequence[Group]) -> tuple[float, str]:
     largest = max((group.value or 0.0 for group in groups), default=0.0) or 1.0
     parts = []
     for place, group in enumerate(groups):
-        width = (group.value or 0.0) / largest * WIDTH
+        width = max(group.value or 0.0, 0.0) / largest * WIDTH
         parts.append(_words(group, place * ROW + 14))
         parts.append(f'<rect class="track" x="0" y="{place * ROW + 20}" width="{WIDTH}" height="9"/>')
         parts.append(f'<rect class="f1" x="0" y="{place * ROW + 20}" width="{at(width)}" height="9"/>')
@@ -70,7 +70,7 @@ def bars(groups: Sequence[Group]) -> tuple[float, str]:
 
 
 def intervals(groups: Sequence[Group], across: Axis, overall: float | None) -> tuple[float, str]:
-    """A dot per group with its interval as a line, and the value of all as a line down; the height and what is drawn."""
+    """A dot per group with its interval as a line, and that of all as a line down; the height and what is drawn."""
     plane = Plane(x=across, y=Axis(name="", low=0, high=1, ticks=(0,)), top=0, height=len(groups) * ROW + 46)
     left, base = 8.0, len(groups) * ROW + 8
 

@@ -32,8 +32,8 @@ def errors(cases: Sequence[Mapping[str, Any]], most: int) -> str:
 def likely_wrong(cases: Sequence[Mapping[str, Any]], most: int) -> str:
     """The section of labels that are likely wrong, nothing without any; `most` as for `errors`."""
     said = (
-        "Texts whose label the model disputes with a high probability. Where a look agrees with the model, mend the table: "
-        "the figures above count these rows as errors."
+        "Texts whose label the model disputes with a high probability. Where a look agrees with the model, mend the table: the "
+        "figures above count these rows as errors."
     )
     return _section("Likely wrong labels", said, [_suspect(case, most) for case in cases]) if cases else ""
 
@@ -68,4 +68,5 @@ def _suspect(case: Mapping[str, Any], most: int) -> str:
 def _case(case: Mapping[str, Any], facts: Sequence[tuple[str, str]], most: int) -> str:
     said = "".join(f"<span>{name} <b>{escaped(value)}</b></span>" for name, value in facts)
     text = words_html(pieces(case.get("words"), str(case.get("text") or ""), most))
-    return f'<li><p class="facts">{said}<span>row {count(case.get("row"))}</span></p><div class="text" dir="auto">{text}</div></li>\n'
+    facts_of = f'<p class="facts">{said}<span>row {count(case.get("row"))}</span></p>'
+    return f'<li>{facts_of}<div class="text" dir="auto">{text}</div></li>\n'

@@ -7,7 +7,7 @@ from typing import Any
 
 from sentiment_batch.html import matrix
 from sentiment_batch.html.document import escaped
-from sentiment_batch.html.figure import figure, plain_figure, table
+from sentiment_batch.html.figure import box, figure, plain_figure, table
 from sentiment_batch.html.numbers import count, decimal, number, percent
 from sentiment_batch.html.texts import quoted, short
 
@@ -15,6 +15,8 @@ FEW = 8
 """Labels up to which the matrix is a table of counts, and the table by label stands under it."""
 DRAWN = 40
 """Labels up to which the matrix is drawn at all; of more, the most frequent confusions are listed."""
+LISTED = 500
+"""Labels in the table of precision, recall and F1."""
 
 
 def classes(name: str, evaluation: Mapping[str, Any]) -> str:
@@ -34,7 +36,7 @@ def classes(name: str, evaluation: Mapping[str, Any]) -> str:
         inside = f'{matrix.as_table(counts)}<p class="note">{note}</p>'
         more = f"<h4>By label</h4><p>{escaped(_finding(evaluation))}</p>{each}" if each else ""
         return plain_figure(name, title, found, inside + more)
-    listed = plain_figure(f"{name}-pairs", "Most frequent confusions", found, pairs) if pairs else ""
+    listed = plain_figure(f"{name}-pairs", "Most frequent confusions", _share(counts), pairs) if pairs else ""
     listed += plain_figure(f"{name}-each", "By label", _finding(evaluation), each) if each else ""
     if len(counts.labels) > DRAWN:
         return listed
@@ -42,8 +44,16 @@ def classes(name: str, evaluation: Mapping[str, Any]) -> str:
         "Rows are true labels, columns predicted ones, numbered as the rows are. Blue is right, orange wrong: "
         "the diagonal, and what lies beside it. The deeper, the larger the share of the row."
     )
-    picture = f'<div class="large">{matrix.as_picture(name, title, counts)}</div>'
+    picture = f'<div class="large">{box(matrix.as_picture(name, title, counts), "Confusion matrix, drawn")}</div>'
     return figure(name, title, found, picture, matrix.all_counts(counts), note=note) + listed
+
+
+def _share(counts: matrix.Matrix) -> str:
+    """How much of all errors the most frequent confusions are."""
+    cells = [counts.counts[true][taken] for true, taken in counts.worst()]
+    some = cells[: matrix.CONFUSIONS]
+    part = percent(sum(some) / sum(cells), 0)
+    return f"These {count(len(some))} pairs of labels make up {part} of all {count(sum(cells))} errors."
 
 
 def _table(evaluation: Mapping[str, Any]) -> str:
@@ -53,7 +63,7 @@ def _table(evaluation: Mapping[str, Any]) -> str:
             count(one.get("rows")),
             *(decimal(one.get(what)) for what in ("precision", "recall", "f1")),
         )
-        for one in evaluation.get("classes") or []
+        for one in (evaluation.get("classes") or [])[:LISTED]
     ]
     head = ("label", "rows", "precision", "recall", "F1")
     return table(head, body, "Precision, recall and F1 of every label") if body else ""

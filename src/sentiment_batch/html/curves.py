@@ -1,4 +1,4 @@
-"""Curves of an evaluation: receiver operating characteristic and precision over recall; their points in, figures out."""
+"""The receiver operating characteristic and precision over recall: the points of curves in, figures out."""
 
 from __future__ import annotations
 
@@ -13,6 +13,11 @@ from sentiment_batch.html.texts import quoted, short
 
 NAMED = 5
 """Curves that have a colour and a dash of their own: all of so few labels, else those of the smallest area."""
+OTHERS = 40
+"""More curves that are drawn, thin and grey, by `COARSE` points each; a page of 150 labels is to stay small."""
+COARSE = 50
+LISTED = 100
+"""Curves in the table, in their order; of more, those of the smallest area."""
 READ_AT = (0.01, 0.05, 0.1, 0.2, 0.5)
 RECALLS = (0.5, 0.8, 0.9, 0.95, 0.99)
 """Where the tables read the curves."""
@@ -36,11 +41,12 @@ def roc(name: str, evaluation: Mapping[str, Any]) -> str:
     finding = f"Area under the curve {area}: 1 is a perfect ranking of the texts, 0.5 chance."
     if len(curves) > 1:
         weakest = _weakest(curves)[0]
-        finding = f"Mean area under the curves {area}; the smallest is that of {quoted(weakest.label)}, {decimal(weakest.area)}."
+        least = f"the smallest is that of {quoted(weakest.label)}, {decimal(weakest.area)}"
+        finding = f"Mean area under the curves {area}, each of a label against the rest; {least}."
     plane = Plane(x=share_axis("false positives, of all negatives"), y=share_axis("true positives, of all positives"))
     chance = f'<path class="chance" d="M{plane.place((0, 0))}L{plane.place((1, 1))}"/>'
     head = ["label", "area", *(f"at {percent(share, 0)} false" for share in READ_AT)]
-    body = [_row(curve, [_height_at(curve, share) for share in READ_AT]) for curve in curves]
+    body = [_row(curve, [_height_at(curve, share) for share in READ_AT]) for curve in _listed(curves)]
     numbers = table(head, body, "True positive rate at some false positive rates")
     return _drawn(name, "Ranking: ROC curve", finding, plane, curves, chance, numbers)
 
@@ -54,14 +60,14 @@ def precision_recall(name: str, evaluation: Mapping[str, Any]) -> str:
     kept = _precision_at(weakest, 0.9)
     finding = (
         f"{'Weakest for' if len(curves) > 1 else 'For'} {quoted(weakest.label)}: average precision "
-        f"{decimal(weakest.area)}; finding 90% of its texts, the model is right in {percent(kept)} of those it calls so."
+        f"{decimal(weakest.area)}; where 90% of its texts are found, {percent(kept)} of those called so are."
     )
     low = min((height for curve in curves for _, height in curve.points), default=0.0)
     plane = Plane(
         x=share_axis("recall: found, of all that are so"), y=share_axis("precision", 0.5 if low >= 0.5 else 0.0)
     )
     head = ["label", "area", *(f"at recall {percent(share, 0)}" for share in RECALLS)]
-    body = [_row(curve, [_precision_at(curve, share) for share in RECALLS]) for curve in curves]
+    body = [_row(curve, [_precision_at(curve, share) for share in RECALLS]) for curve in _listed(curves)]
     numbers = table(head, body, "Precision at some recalls")
     return _drawn(name, "Precision and recall", finding, plane, curves, "", numbers)
 
@@ -81,16 +87,25 @@ def _weakest(curves: Sequence[Curve]) -> list[Curve]:
     return sorted(curves, key=lambda curve: 2.0 if curve.area is None else curve.area)
 
 
+def _listed(curves: Sequence[Curve]) -> Sequence[Curve]:
+    return curves if len(curves) <= LISTED else _weakest(curves)[:LISTED]
+
+
+def _coarse(points: Sequence[tuple[float, float]]) -> Sequence[tuple[float, float]]:
+    """About `COARSE` of the points, the last of them among these."""
+    return [*points[: -1 : -(-len(points) // COARSE)], points[-1]]
+
+
 def _drawn(name: str, title: str, finding: str, plane: Plane, curves: Sequence[Curve], under: str, numbers: str) -> str:
     named = list(curves) if len(curves) <= NAMED else _weakest(curves)[:NAMED]
-    others = [curve for curve in curves if curve not in named]
-    lines = [line(plane, curve.points, "s0") for curve in others]
+    others = [curve for curve in _weakest(curves) if curve not in named][:OTHERS]
+    lines = [line(plane, _coarse(curve.points), "s0") for curve in others]
     lines += [line(plane, curve.points, f"s{place}") for place, curve in enumerate(named, 1)]
     entries = [
         (line_key(f"s{place}"), f"{short(curve.label)} {decimal(curve.area)}") for place, curve in enumerate(named, 1)
     ]
     if others:
-        entries.append((line_key("s0"), f"{len(others)} other labels, of a larger area"))
+        entries.append((line_key("s0"), f"{len(others)} other labels, the next by area"))
     picture = svg(name, title, finding, plane.frame() + under + "".join(lines), plane.height)
     return figure(name, title, finding, picture, numbers, legend=legend(entries))
 

@@ -8,12 +8,14 @@ from typing import Any
 from sentiment_batch.html.axes import Plane, at, exact_axis
 from sentiment_batch.html.bars import Group, Stack, bars, histogram
 from sentiment_batch.html.document import escaped
-from sentiment_batch.html.figure import figure, svg, table
-from sentiment_batch.html.numbers import count, number, percent, rows
+from sentiment_batch.html.figure import figure, plain_figure, svg, table
+from sentiment_batch.html.numbers import NONE, count, number, percent, rows
 from sentiment_batch.html.texts import quoted, short
 
 CLASSES = 40
 """Classes in a chart."""
+LISTED = 20
+"""Files, or unknown labels, that are named."""
 _COUNTS = (
     ("training_rows", "rows trained on"),
     ("validation_rows", "rows to validate with"),
@@ -32,13 +34,8 @@ def checked(data: Mapping[str, Any]) -> str:
     Args:
         data: of the report, what was found before training.
     """
-    figures = _classes(data.get("classes") or {}) + _lengths(data.get("lengths") or {})
-    return (
-        _findings(data.get("findings") or [])
-        + (f'<div class="figures">{figures}</div>' if figures else "")
-        + _counts(data)
-        + _rest(data)
-    )
+    figures = _lengths(data.get("lengths") or {}) + _counts(data) + _classes(data.get("classes") or {}) + _sources(data)
+    return _findings(data.get("findings") or []) + (f'<div class="figures">{figures}</div>\n' if figures else "")
 
 
 def settings(report: Mapping[str, Any]) -> str:
@@ -67,20 +64,30 @@ def _counts(data: Mapping[str, Any]) -> str:
     body = [(words, count(data[name])) for name, words in _COUNTS if number(data.get(name)) is not None]
     unknown = data.get("label_unknown")
     if isinstance(unknown, Mapping):
-        body += [(f"label {quoted(label)}, unknown", count(held)) for label, held in list(unknown.items())[:20]]
+        body += [(f"label {quoted(label)}, unknown", count(held)) for label, held in list(unknown.items())[:LISTED]]
     elif unknown:
-        body.append(("unknown labels", ", ".join(quoted(label) for label in list(unknown)[:20])))
-    return f"<h3>Rows</h3>{table(('what', 'rows'), body, 'Rows of the data check')}\n" if body else ""
+        body.append(("unknown labels", ", ".join(quoted(label) for label in list(unknown)[:LISTED])))
+    finding = f"{rows(data.get('training_rows'))} are trained on; {rows(data.get('validation_rows'))} choose the state."
+    return (
+        plain_figure("data-rows", "Rows", finding, table(("what", "rows"), body, "Rows of the data check"))
+        if body
+        else ""
+    )
 
 
-def _rest(data: Mapping[str, Any]) -> str:
-    """What is said in a line: where the rows come from, how labels were read, and what else the check holds."""
-    lines = [("from", ", ".join(short(source, 120) for source in list(data.get("sources") or [])[:20]))]
-    lines.append(("labels read as", short(data.get("mapping") or "", 600)))
-    lines += [(what, _plain(data.get(what) or "")) for what in ("groups", "overlaps")]
-    lines.append(("fingerprint", short(data.get("fingerprint") or "", 80)))
-    body = [(name, said) for name, said in lines if said.strip("\u2068\u2069")]
-    return f"<h3>Where from</h3>{table(('what', 'is'), body, 'Sources and labels', named=2)}\n" if body else ""
+def _sources(data: Mapping[str, Any]) -> str:
+    """Where the rows come from, how labels were read, and what else the check holds."""
+    lines = [
+        ("from", ", ".join(short(source, 120) for source in list(data.get("sources") or [])[:LISTED])),
+        ("labels read as", data.get("mapping") and short(data["mapping"], 600)),
+        ("groups", data.get("groups") and _plain(data["groups"])),
+        ("overlaps", data.get("overlaps") and _plain(data["overlaps"])),
+        ("fingerprint", data.get("fingerprint") and short(data["fingerprint"], 80)),
+    ]
+    body = [(name, str(said)) for name, said in lines if said]
+    finding = "Where the rows come from, and how their labels were read."
+    inside = table(("what", "value"), body, "Sources and labels", named=2)
+    return plain_figure("data-sources", "Sources", finding, inside) if body else ""
 
 
 def _classes(classes: Mapping[str, Any]) -> str:
@@ -94,7 +101,9 @@ def _classes(classes: Mapping[str, Any]) -> str:
         )
         for label, held in ordered[:CLASSES]
     ]
-    finding = f"Most frequent: {quoted(ordered[0][0])}, {percent((number(ordered[0][1]) or 0.0) / total)} of {rows(total)}; least: {quoted(ordered[-1][0])}, {rows(ordered[-1][1])}."
+    most, least = ordered[0], ordered[-1]
+    share = percent((number(most[1]) or 0.0) / total)
+    finding = f"Most frequent {quoted(most[0])}, {share} of {rows(total)}; least {quoted(least[0])}, {rows(least[1])}."
     height, drawn = bars(groups)
     body = [(short(label, 200), count(held), percent((number(held) or 0.0) / total, 2)) for label, held in ordered]
     numbers = table(("label", "rows", "share"), body, "Training rows by label")
@@ -107,12 +116,7 @@ def _lengths(lengths: Mapping[str, Any]) -> str:
     held = [number(one) or 0.0 for one in found.get("rows") or []]
     if not held or len(edges) != len(held) + 1 or not sum(held):
         return ""
-    finding = (
-        f"Half of the texts have at most {count(lengths.get('median'))} tokens, 95% at most {count(lengths.get('p95'))}; "
-        f"the longest has {count(lengths.get('longest'))}. {percent(lengths.get('cut_share'))} are longer than the "
-        f"{count(lengths.get('max_length'))} that the model reads, and are cut; so "
-        f"{percent(lengths.get('tokens_lost_share'))} of all tokens are lost."
-    )
+    finding = _lengths_finding(lengths)
     across = exact_axis("tokens", edges[0], edges[-1])
     plane, drawn = histogram(edges, [Stack(kind="f1", counts=held)], across, "texts")
     drawn += _limit(plane, number(lengths.get("max_length")))
@@ -122,6 +126,20 @@ def _lengths(lengths: Mapping[str, Any]) -> str:
     numbers = table(("tokens", "texts"), body, "Texts by length")
     picture = svg("data-lengths", "Lengths", finding, drawn, plane.height)
     return figure("data-lengths", "Lengths", finding, picture, numbers)
+
+
+def _lengths_finding(lengths: Mapping[str, Any]) -> str:
+    said = (
+        f"Half of the texts have at most {count(lengths.get('median'))} tokens, 95% at most {count(lengths.get('p95'))}"
+        f"; the longest has {count(lengths.get('longest'))}."
+    )
+    reads = f"the {count(lengths.get('max_length'))} that the model reads"
+    if not number(lengths.get("cut")):
+        return f"{said} None is longer than {reads}."
+    return (
+        f"{said} {percent(lengths.get('cut_share'))} are longer than {reads}, and are cut: "
+        f"{percent(lengths.get('tokens_lost_share'))} of all tokens are lost."
+    )
 
 
 def _limit(plane: Plane, longest: float | None) -> str:
@@ -145,7 +163,6 @@ def _plain(value: Any) -> str:
         return ", ".join(_plain(held) for held in value[:40])
     if isinstance(value, bool):
         return "yes" if value else "no"
-    found = number(value)
-    if found is not None:
-        return f"{found:,.6g}" if isinstance(value, float) else str(value)
+    if isinstance(value, float):
+        return NONE if number(value) is None else f"{value:,.6g}"
     return short(value, 200)

@@ -36,7 +36,7 @@ def document(title: str, body: str, css: str = "") -> str:
         body: HTML, with everything of a user's escaped by `escaped`.
         css: rules of the page's own. Colours are `var(--ink)` and the other names of `style.LIGHT`.
     """
-    return _PAGE.format(policy=POLICY, title=escaped(one_line(title)[:200]), css=sheet(css), body=body)
+    return _PAGE.format(policy=POLICY, title=escaped(one_line(title[:1_000])[:200]), css=sheet(css), body=body)
 
 
 def escaped(text: str) -> str:

@@ -34,8 +34,8 @@ _MEANINGS = (
     ),
     (
         "Calibration error",
-        "By how much stated probabilities differ from the share that is right, on average over 15 bins. 0.02 is two points "
-        "of a hundred.",
+        "By how much stated probabilities differ from the share that is right, on average over 15 bins. 0.02 is two "
+        "points of a hundred.",
     ),
     (
         "95% interval",
@@ -87,7 +87,8 @@ def _tiles(one: Mapping[str, Any]) -> str:
     found: Mapping[str, Any] = one.get("evaluation") or {}
     intervals = found.get("intervals") or {}
     tiles = "".join(
-        f"<div><dt>{words}</dt><dd><b>{form(found.get(what))}</b><span>{span(intervals.get(what), form)}</span></dd></div>"
+        f"<div><dt>{words}</dt><dd><b>{form(found.get(what))}</b>"
+        f"<span>{span(intervals.get(what), form)}</span></dd></div>"
         for what, words, form in _FIGURES
         if number(found.get(what)) is not None
     )

@@ -71,10 +71,8 @@ def _finding(groups: Sequence[Mapping[str, Any]], overall: float | None) -> str:
         return "No group is clearly below the whole: every interval reaches the accuracy of all rows, or lies above it."
     value, worst = min(weak, key=lambda pair: pair[0])
     more = f" So do {count(len(weak) - 1)} more." if len(weak) > 2 else " So does one more." if len(weak) == 2 else ""
-    return (
-        f"Texts of {quoted(worst.get('group'))} do clearly worse than all: {percent(value)} of {rows(worst.get('rows'))} "
-        f"are right, against {percent(overall)}.{more}"
-    )
+    part = f"{percent(value)} of {rows(worst.get('rows'))} are right, against {percent(overall)}"
+    return f"Texts of {quoted(worst.get('group'))} do clearly worse than all: {part}.{more}"
 
 
 def _table(groups: Sequence[Mapping[str, Any]], title: str) -> str:

@@ -100,9 +100,10 @@ def _mark(plane: Plane, kept: Mapping[str, Any], points: Sequence[tuple[float, f
 def _loss_finding(done: Rows, kept: Mapping[str, Any] | None) -> str:
     if kept is None:
         return "No validation gave a loss that is a number."
+    epoch = decimal(kept.get("epoch"), 2).rstrip("0").rstrip(".")
     said = (
         f"The loss on the validation rows was lowest, {decimal(kept.get('validation_loss'))}, at step "
-        f"{count(kept.get('step'))} (epoch {decimal(kept.get('epoch'), 2).rstrip('0').rstrip('.')}); this state is kept."
+        f"{count(kept.get('step'))} (epoch {epoch}); this state is kept."
     )
     last, lowest = number(done[-1].get("validation_loss")), number(kept.get("validation_loss"))
     if done[-1] is kept:
@@ -117,7 +118,7 @@ def _accuracy_finding(done: Rows, kept: Mapping[str, Any] | None) -> str:
     entry = done[-1] if kept is None else kept
     where = "at the end" if kept is None else "in the state that is kept"
     return (
-        f"{percent(entry.get('accuracy'))} of the validation rows are labelled rightly {where}; "
+        f"{percent(entry.get('accuracy'))} of the validation rows are labelled correctly {where}; "
         f"macro F1 is {decimal(entry.get('macro_f1'))}."
     )
 

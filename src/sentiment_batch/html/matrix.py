@@ -96,7 +96,7 @@ def as_table(matrix: Matrix) -> str:
 
 
 def as_picture(name: str, title: str, matrix: Matrix) -> str:
-    """The matrix as a picture: a square per cell that holds rows, labels at the left with the numbers of the columns."""
+    """The matrix as a picture: a square per cell that holds rows; labels at the left, numbered as the columns are."""
     left, top, size = 170.0, 24.0, len(matrix.labels) * CELL
     parts = [f'<rect class="track" x="{left:g}" y="{top:g}" width="{size}" height="{size}"/>']
     for true, row in enumerate(matrix.counts):

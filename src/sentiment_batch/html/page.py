@@ -25,7 +25,7 @@ def report_page(report: Mapping[str, Any]) -> str:
     """The whole page as text that UTF-8 can hold; the same report gives the same page.
 
     Args:
-        report: plain JSON values: `title`, `model`, `version`, `evaluations` (each with its `name`, its `evaluation` and
+        report: plain JSON values: `title`, `model`, `version`, `evaluations` (each with `name`, `evaluation` and
             `before_calibration`), `history`, `data`, `settings`, `temperature`, `base`, `device` and `dtype`. What is
             None, missing or no finite number is left out, or a dash.
     """
@@ -50,7 +50,8 @@ def _page(report: Mapping[str, Any], most: int) -> str:
     held = [section for section in sections if section[2]]
     links = "".join(f'<li><a href="#{name}">{escaped(title)}</a></li>' for name, title, _ in held)
     body = "".join(
-        f'<section id="{name}" aria-labelledby="{name}-h"><h2 id="{name}-h">{escaped(title)}</h2>\n{content}</section>\n'
+        f'<section id="{name}" aria-labelledby="{name}-h"><h2 id="{name}-h">{escaped(title)}</h2>\n'
+        f"{content}</section>\n"
         for name, title, content in held
     )
     nav = f'<nav aria-label="Sections"><ul>{links}</ul></nav>'

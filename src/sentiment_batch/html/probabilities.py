@@ -39,7 +39,7 @@ def reliability(name: str, evaluation: Mapping[str, Any], before: Mapping[str, A
         return ""
     title, finding = "Reliability of the probabilities", _finding(evaluation, now, before if then else None)
     low = min(min(one.confidence, one.accuracy) for one in [*now, *then])
-    start = next(start for start in (0.5, 0.25, 0.0) if start <= low + 1e-9)
+    start = 0.5 if low >= 0.5 else 0.0
     plane = Plane(x=share_axis("stated probability", start), y=share_axis("of those, right", start), height=270)
     perfect = f'<path class="chance" d="M{plane.place((start, start))}L{plane.place((1, 1))}"/>'
     drawn = plane.frame() + perfect

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from itertools import groupby
 from typing import Any
 
@@ -55,15 +55,17 @@ def _ends(words: Pieces, most: int) -> Pieces:
     total = sum(len(piece) for piece, _ in words)
     if total <= most:
         return words
-    head, tail = _front(words, most // 2), _front([(piece[::-1], weight) for piece, weight in words[::-1]], most // 2)
+    half = most // 2
+    head = _front(words, half)
+    tail = [(end[::-1], weight) for end, weight in _front(((piece[-half:][::-1], w) for piece, w in words[::-1]), half)]
     middle = words[len(head) : len(words) - len(tail)]
     weighty = sorted((word for word in middle if abs(word[1] or 0.0) >= WEIGHTY), key=lambda word: -abs(word[1] or 0.0))
-    named = ", ".join(quoted(piece.strip(), 24) for piece, _ in weighty[:3])
-    gap = f" [… {total - 2 * (most // 2):,} characters{f', among them {named}' if named else ''} …] "
-    return [*head, (gap, 0.0), *((piece[::-1], weight) for piece, weight in tail[::-1])]
+    named = ", ".join(f"“{one_line(piece[:24])}”" for piece, _ in weighty[:3])
+    gap = f" [… {total - 2 * half:,} characters{f', among them {named}' if named else ''} …] "
+    return [*head, (gap, 0.0), *tail[::-1]]
 
 
-def _front(words: Sequence[tuple[str, float | None]], most: int) -> Pieces:
+def _front(words: Iterable[tuple[str, float | None]], most: int) -> Pieces:
     """The pieces of the first `most` characters; the last of them may be cut."""
     front: Pieces = []
     for piece, weight in words:
