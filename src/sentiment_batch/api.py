@@ -62,6 +62,7 @@ def train(
     overwrite: bool = False,
     resume: bool = False,
     restart: bool = False,
+    report: bool = True,
     quiet: bool = False,
     **settings: Any,
 ) -> Trained:
@@ -79,6 +80,7 @@ def train(
         overwrite: replace a model at `output`.
         resume: go on with the interrupted run of this `output`, to the same weights as if it had not been.
         restart: delete that run, and start over.
+        report: put a report.html into the model folder; it shows texts that the model gets wrong.
         quiet: show no progress bar.
         settings: the fields of `TrainSettings`, such as `base="minilm"` or `epochs=2`.
 
@@ -119,6 +121,7 @@ def train(
         overwrite=overwrite,
         resume=resume,
         restart=restart,
+        report=report,
         quiet=quiet,
     )
 

@@ -93,7 +93,7 @@ def train(tmp_path, settings, reviews):
     """Trains into the test's folder."""
 
     def train(output="model", rows=None, *, val=None, test=None, stars=None, **chosen):
-        how = {name: chosen.pop(name) for name in ("overwrite", "resume", "restart") if name in chosen}
+        how = {name: chosen.pop(name) for name in ("overwrite", "resume", "restart", "report") if name in chosen}
         small = {"epochs": 3, "batch_size": 18, "patience": None} | chosen
         rows = rows or reviews()
         return train_labelled(

@@ -8,8 +8,20 @@ from pathlib import Path
 
 
 def result(trained):
+    folder = Path(trained.path)
     history = [dataclasses.replace(entry, seconds=0.0) for entry in trained.history]
-    return sha256_of(Path(trained.path)), history, trained.validation, trained.test, trained.calibration
+    return sha256_of(folder), history, trained.validation, trained.test, trained.calibration, page(folder)
+
+
+def page(folder: Path) -> str | None:
+    """The report without the model's name; None where there is none."""
+    file = folder / "report.html"
+    if not file.exists():
+        return None
+    text = file.read_text(encoding="utf-8")
+    for before, after in ((">", "<"), ("\u2068", "\u2069"), ("model ", " ")):
+        text = text.replace(before + folder.name + after, before + after)
+    return text
 
 
 def files(folder: Path) -> dict[Path, tuple[int, int, bytes]]:

@@ -73,8 +73,12 @@ def test_the_best_state_becomes_the_model_and_nothing_else_remains(begun, tmp_pa
 def test_a_model_is_described_beside_its_weights(begun, tmp_path):
     checkpoint = begun(tmp_path / "model")
     checkpoint.save(fill("x"), {**META, "metrics": {"validation": None}}, HISTORY)
-    checkpoint.finish(fill("y"), META, HISTORY, {"report.html": "<p>"})
-    assert content(checkpoint.best) == {"config.json": "{}", "model.safetensors": "y", "report.html": "<p>"}
+    checkpoint.finish(fill("y"), META, HISTORY, lambda folder: {"page": " ".join(sorted(content(folder)))})
+    assert content(checkpoint.best) == {
+        "config.json": "{}",
+        "model.safetensors": "y",
+        "page": "config.json model.safetensors",
+    }
     assert json.loads((checkpoint.best / "sentiment_batch.json").read_text()) == META
     assert (checkpoint.best / "README.md").read_text().startswith("---\n")
     assert (checkpoint.best / "training_log.csv").read_text() == "epoch,best\n1,True\n"

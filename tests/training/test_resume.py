@@ -78,7 +78,7 @@ def test_a_run_interrupted_after_its_last_step_has_only_to_be_published(train, m
     expected = result(train("whole", patience=patience))
     assert len(expected[1]) == (2 if patience else 3)
     with monkeypatch.context() as patch:
-        patch.setattr(run, "validate", interrupted)
+        patch.setattr(run, "measure_all", interrupted)
         with pytest.raises(KeyboardInterrupt):
             train(patience=patience)
     monkeypatch.setattr(loop, "move", pytest.fail)

@@ -42,7 +42,7 @@ def train(tmp_path, settings):
 
     def train(reviews, *, output=None, val=None, test=None, stars=None, **chosen):
         nonlocal count
-        how = {name: chosen.pop(name) for name in ("overwrite", "resume", "restart") if name in chosen}
+        how = {name: chosen.pop(name) for name in ("overwrite", "resume", "restart", "report") if name in chosen}
         count += 1
         return train_labelled(
             reviews if isinstance(reviews, list) else [reviews],
@@ -306,8 +306,9 @@ def test_a_stock_pipeline_gives_the_same_probabilities_as_our_classifier(train, 
     assert np.abs(stock - probabilities(trained.path, texts)).max() < 5e-6
 
 
-def test_the_folder_holds_what_a_stock_model_holds_and_our_three_files(train, reviews):
-    trained = train(reviews())
+@pytest.mark.parametrize("report", [True, False])
+def test_the_folder_holds_what_a_stock_model_holds_and_our_own_files(train, reviews, report):
+    trained = train(reviews(), report=report)
     assert {path.name for path in Path(trained.path).iterdir()} == {
         "config.json",
         "model.safetensors",
@@ -316,6 +317,7 @@ def test_the_folder_holds_what_a_stock_model_holds_and_our_three_files(train, re
         "sentiment_batch.json",
         "README.md",
         "training_log.csv",
+        *(["report.html"] if report else []),
     }
     config = json.loads((Path(trained.path) / "config.json").read_text())
     assert config["id2label"] == {"0": "negative", "1": "positive"}

@@ -79,6 +79,7 @@ CHANGES = {
     "long_text": ("head", "--long-text: head-tail before, head now"),
     "patience": (2, "--patience: not set before, 2 now"),
     "class_weights": ("auto", "--class-weights: none before, auto now"),
+    "calibrate": (False, "--calibrate: True before, False now"),
     "dtype": ("bfloat16", "--dtype: float32 before, bfloat16 now"),
     "seed": (7, "--seed: 42 before, 7 now"),
     "val_size": (0.2, "--val-size: 0.1 before, 0.2 now"),
@@ -153,7 +154,7 @@ def test_another_kind_of_device_is_refused_but_not_another_device_of_the_kind(se
 def test_the_same_base_at_another_place_is_the_same(train, interrupted, whole, often, tiny_base, tmp_path):
     interrupted(4)
     (tmp_path / "link").symlink_to(tiny_base)
-    assert result(train(resume=True, base=str(tmp_path / "link"))) == whole
+    assert result(train(resume=True, base=str(tmp_path / "link")))[:-1] == whole[:-1], "the report names its place"
 
 
 # A damaged state

@@ -90,6 +90,12 @@ DEFAULTS = TrainSettings()
 @click.option("--overwrite", is_flag=True, help="Replace the model at --output.")
 @click.option("--resume", is_flag=True, help="Go on with the interrupted run of this --output.")
 @click.option("--restart", is_flag=True, help="Delete the interrupted run of this --output, and start over.")
+@click.option(
+    "--report/--no-report",
+    default=True,
+    show_default=True,
+    help="Put report.html into the model folder; it shows some texts.",
+)
 @options.talking
 def train(
     reviews: tuple[str, ...],
@@ -106,6 +112,7 @@ def train(
     overwrite: bool,
     resume: bool,
     restart: bool,
+    report: bool,
     quiet: bool,
     verbose: bool,
     as_json: bool,
@@ -145,7 +152,7 @@ def train(
     val, test = (table(location) if location else None for location in (val_file, test_file))
     from sentiment_batch.training.run import train_labelled
 
-    trained = train_labelled(tables, output, chosen, val=val, test=test, stars=stars, quiet=quiet, **how)
+    trained = train_labelled(tables, output, chosen, val=val, test=test, stars=stars, report=report, quiet=quiet, **how)
     if as_json:
         click.echo(json.dumps(trained.to_json(), ensure_ascii=False))
     if not quiet:

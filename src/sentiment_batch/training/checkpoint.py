@@ -90,7 +90,7 @@ class Checkpoint:
 
     def save(self, fill: Callable[[Path], None], meta: dict[str, Any], history: list[dict[str, Any]]) -> None:
         """Replace `best/` by the weights that `fill` writes into an empty folder, and their description."""
-        self._best_digest = self._replace_best(fill, meta, history, {})
+        self._best_digest = self._replace_best(fill, meta, history)
 
     def save_state(self, values: dict[str, Any], tensors: dict[str, torch.Tensor]) -> None:
         """Make this the state to go on from; it names the best model of now."""
@@ -108,13 +108,17 @@ class Checkpoint:
         fill: Callable[[Path], None],
         meta: dict[str, Any],
         history: list[dict[str, Any]],
-        texts: Mapping[str, str] | None = None,
+        more: Callable[[Path], Mapping[str, str]] = lambda folder: {},
     ) -> None:
-        """Replace `best/` by the model as it is to be published: arguments as for `save`, and more files of text.
+        """Replace `best/` by the model as it is to be published; the state goes on naming the one before.
 
-        The state goes on naming the one before.
+        Args:
+            fill: as for `save`.
+            meta: likewise.
+            history: likewise.
+            more: makes further files of text, by their names, out of the folder with all the others.
         """
-        self._replace_best(fill, meta, history, texts or {})
+        self._replace_best(fill, meta, history, more)
 
     def publish(self) -> Path:
         """Move `best/` to the output in one rename, and remove the work folder.
@@ -253,7 +257,7 @@ class Checkpoint:
         fill: Callable[[Path], None],
         meta: dict[str, Any],
         history: list[dict[str, Any]],
-        texts: Mapping[str, str],
+        more: Callable[[Path], Mapping[str, str]] = lambda folder: {},
     ) -> str | None:
         """Make a new folder, wait until it is on disk, and put it where `best/` is; gives its digest."""
         described = {
@@ -266,7 +270,11 @@ class Checkpoint:
             self._new.mkdir()
             fill(self._new)
             found = model_digest(self._new)
-            for name, text in {**described, **texts}.items():
+            for name, text in described.items():
+                write_text(self._new / name, text)
+        texts = more(self._new)
+        with folders.failures_named(self.work):
+            for name, text in texts.items():
                 write_text(self._new / name, text)
             folders.sync(self._new)
             folders.put(self._new, self.best, aside=self.old)

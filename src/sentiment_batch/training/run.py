@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from sentiment_batch import bases, metrics, model
+from sentiment_batch import bases, model
 from sentiment_batch.calibration import Calibration, calibrate
 from sentiment_batch.device import choose_device, repeatable, training_dtype
 from sentiment_batch.errors import DeviceError, OutputError, UsageError, first_line
@@ -19,9 +19,10 @@ from sentiment_batch.report import history_table
 from sentiment_batch.training.checkpoint import Checkpoint
 from sentiment_batch.training.fingerprint import Fingerprint, digest, fingerprint
 from sentiment_batch.training.history import Progress, best_of, from_log, to_rows
-from sentiment_batch.training.loop import fit, logits, validate
+from sentiment_batch.training.loop import fit, logits
 from sentiment_batch.training.outcome import Trained, description
 from sentiment_batch.training.prepare import prepare
+from sentiment_batch.training.reporting import REPORT, measure_all, page, report_of
 from sentiment_batch.training.setup import Setup, set_up
 from sentiment_batch.training.state import Keeper, Snapshot
 
@@ -44,6 +45,7 @@ def train_labelled(
     overwrite: bool = False,
     resume: bool = False,
     restart: bool = False,
+    report: bool = True,
     quiet: bool = False,
 ) -> Trained:
     """Train on labelled reviews and publish the model folder.
@@ -58,6 +60,7 @@ def train_labelled(
         overwrite: replace a model at `output`.
         resume: go on with the interrupted run of the same `output`, to the same weights as if it had not been.
         restart: delete that run, and start over.
+        report: put report.html into the model folder.
         quiet: show no progress bar.
 
     Raises:
@@ -76,7 +79,7 @@ def train_labelled(
         identity = fingerprint(settings, data, bases.digest(folder), device.value, dtype.value)
         with repeatable(settings.seed, device.value), _memory_named(device.value):
             setup = set_up(data, folder, settings, device, dtype, quiet=quiet)
-            return _train(setup, checkpoint, identity, device, dtype)
+            return _train(setup, checkpoint, identity, device, dtype, report=report)
     except BaseException:
         checkpoint.tell_what_is_kept()
         raise
@@ -96,7 +99,9 @@ def _memory_named(device: str) -> Iterator[None]:
         ) from error
 
 
-def _train(setup: Setup, checkpoint: Checkpoint, identity: Fingerprint, device: Choice, dtype: Choice) -> Trained:
+def _train(
+    setup: Setup, checkpoint: Checkpoint, identity: Fingerprint, device: Choice, dtype: Choice, *, report: bool
+) -> Trained:
     history, model_folder = _history(setup, checkpoint, identity, device, dtype)
     best = best_of(history)
     if best is None:
@@ -104,20 +109,27 @@ def _train(setup: Setup, checkpoint: Checkpoint, identity: Fingerprint, device: 
         raise UsageError("the loss is not a number: training diverged. Take a smaller --learning-rate.")
     kept = _restore(setup.classifier, model_folder)
     calibration = _calibration_of(model_folder) if checkpoint.finished else _calibrate(kept, setup)
-    measured = validate(kept, setup.validation, setup.run)
-    tested = validate(kept, setup.texts(setup.data.test), setup.run) if setup.data.test else None
+    measured = measure_all(kept, setup)
     logger.info("%s", history_table(to_rows(history)))
     if not checkpoint.finished:
-        results: dict[str, metrics.Metrics | None] = {"validation": measured, "test": tested}
+        results = {what: measured[what].metrics if what in measured else None for what in ("validation", "test")}
         said = description(setup.data, setup.run, setup.policy, device, dtype, history, results, calibration)
-        checkpoint.finish(setup.save, said | {"run": digest(identity)}, to_rows(history))
+
+        def more(folder: Path) -> dict[str, str]:
+            if not report:
+                return {}
+            evaluations = [one.evaluation(what, calibration) for what, one in measured.items()]
+            about = report_of(checkpoint.output.name, said, evaluations, to_rows(history))
+            return {REPORT: page(about, folder, device.value)}
+
+        checkpoint.finish(setup.save, said | {"run": digest(identity)}, to_rows(history), more)
     return Trained(
         path=str(checkpoint.publish()),
         labels=setup.run.labels,
         best=best,
         history=tuple(history),
-        validation=measured,
-        test=tested,
+        validation=measured["validation"].metrics,
+        test=measured["test"].metrics if "test" in measured else None,
         calibration=calibration,
         device=device,
         dtype=dtype,
