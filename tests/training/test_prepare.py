@@ -46,7 +46,8 @@ def test_a_tenth_of_each_class_is_held_back_and_said(caplog):
     assert prepared.mapping.labels == ("neg", "pos")
     assert np.bincount(prepared.training.codes).tolist() == [45, 45]
     assert np.bincount(prepared.validation.codes).tolist() == [5, 5]
-    assert "rows: 90 to train on (45 neg, 45 pos), 10 to validate" in said(caplog)
+    assert "rows      90 to train on, 10 to validate\n" in said(caplog)
+    assert "classes   45 neg (50 %), 45 pos (50 %)" in said(caplog)
 
 
 def test_everything_odd_is_counted_and_said(caplog):
@@ -65,13 +66,11 @@ def test_everything_odd_is_counted_and_said(caplog):
         "conflicting": 2,
     }
     for words in (
-        "left out: 2 rows whose label is unknown: '!' (1), '???' (1)",
-        "left out: 1 rows without a label",
-        "left out: 3 rows without a text",
+        "left out  2 rows whose label is unknown: '!' (1), '???' (1); 1 row without a label; 3 rows without a text",
         "2 rows repeat another's text",
         "2 rows hold a text that also stands there with another label",
     ):
-        assert words in said(caplog)
+        assert words in " ".join(said(caplog).split(" " * 12)).replace("\n", "")
 
 
 def test_the_order_of_rows_and_files_does_not_matter():
@@ -131,8 +130,8 @@ def test_overlap_with_validation_and_test_files_is_said_with_counts(caplog):
     test = labelled(["text 1", "text 2", "Text 3", "new"], ["pos", "neg"] * 2, name="test.csv")
     summary = prepare([many()], TrainSettings(), val=val, test=test).summary
     assert summary["overlap_with_test"] == 3
-    assert "1 validation rows hold a text that is also trained on" in said(caplog)
-    assert "3 test rows hold a text that is also trained on" in said(caplog)
+    assert "1 validation row holds a text that is also trained on (50 %)" in said(caplog)
+    assert "3 test rows hold a text that is also trained on (75 %)" in said(caplog)
 
 
 def test_a_test_file_that_overlaps_only_with_held_back_texts_does_not_overlap():
@@ -176,7 +175,13 @@ def test_stars_are_mapped_by_the_cut_points_given():
         (["a", "b"], [None, None], "no labels at all"),
         (["a", "b", "c"], ["pos"] * 3, "only 'pos'"),
         (["a", "b"], [5, 4], "only 'positive'"),
-        (["a", "a", "a", "a"], ["pos", "neg"] * 2, r"too few different texts.*4 rows have a text with several labels"),
+        (["a", "a", "a", "a"], ["pos", "neg"] * 2, r"^all 4 rows hold the same text.*--text-column"),
+        (["a", "A"] * 3 + ["b", "b "], ["pos", "neg"] * 4, r"^each of the 2 different texts .*several labels.*mend"),
+        (
+            ["a", "A"] * 3 + ["b"],
+            ["pos", "neg"] * 3 + ["pos"],
+            r"too few different texts.*6 rows have a text with several",
+        ),
         (["a", "b", "c"], ["pos", "pos", "neg"], r"only 'pos'.*beside 'neg', which is unknown or too rare"),
         (["a", "b"], ["pos", "neg"], "2 different values in 2 rows.*give more rows"),
         ([f"text {n}" for n in range(40)], ["LABEL_0", "LABEL_1"] * 20, "'LABEL_0', 'LABEL_1' say nothing"),

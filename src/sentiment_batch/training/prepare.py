@@ -16,6 +16,8 @@ import numpy.typing as npt
 from sentiment_batch.errors import InputError, listed
 from sentiment_batch.inputs import Labelled, fingerprint
 from sentiment_batch.label_inference import for_file, infer
+from sentiment_batch.training import data_check
+from sentiment_batch.training.coded import Coded, Divided, Numbering, groups_of
 from sentiment_batch.training.split import assign
 
 if TYPE_CHECKING:
@@ -42,7 +44,7 @@ class Prepared:
     validation: Rows
     test: Rows | None
     summary: dict[str, Any]
-    """Counts for sentiment_batch.json."""
+    """The data check, for sentiment_batch.json."""
 
 
 def prepare(
@@ -53,55 +55,69 @@ def prepare(
     test: Labelled | None = None,
     stars: str | None = None,
 ) -> Prepared:
-    """Map labels, count what is odd, and divide the rows; says what it found.
+    """Map labels, divide the rows, and check them; says what it found.
 
     Raises:
         InputError: there is nothing to learn from.
     """
-    pooled = [(text, label) for one in reviews for text, label in zip(one.texts, one.labels, strict=True)]
-    groups = _groups(reviews)
-    if not pooled:
+    labels = [label for one in reviews for label in one.labels]
+    if not labels:
         raise InputError(f"{listed(one.name for one in reviews)}: no row holds a text. Check --text-column.")
-    mapping = infer([label for _, label in pooled], reviews[0].label_column, stars)
-    encoded = mapping.encode(label for _, label in pooled)
-    # Sorted, so that no later step can depend on the order of the input's rows.
-    usable = sorted(
-        np.flatnonzero(encoded.codes >= 0).tolist(),
-        key=lambda row: (pooled[row][0], encoded.codes[row], str(groups[row]) if groups else ""),
+    mapping = infer(labels, reviews[0].label_column, stars)
+    encoded = mapping.encode(labels)
+    numbering = Numbering(settings.seed)
+    pool = _pool(reviews, mapping, encoded, settings, numbering)
+    share = 0.0 if val else settings.val_size
+    split = assign(numbering.seeded(pool), pool.codes, pool.groups, share, pool.near.tolist())
+    found = Divided(
+        labels=mapping.labels,
+        tables=[one.name for one in reviews],
+        pool=pool,
+        training=pool.take(split.training),
+        validation=_rows_of(val, mapping, stars, numbering) if val else pool.take(split.validation),
+        test=_rows_of(test, mapping, stars, numbering) if test else None,
+        validation_file=val.name if val else None,
+        test_file=test.name if test else None,
+        group_column=next((one.group_column or "group" for one in reviews if one.groups is not None), None),
     )
-    usable = _sample(usable, [text for text, _ in pooled], settings)
-    texts, codes = [pooled[row][0] for row in usable], encoded.codes[usable]
-    _check_classes(codes, mapping, encoded, sampled=len(usable) < int((encoded.codes >= 0).sum()))
-    keys = [fingerprint(text, settings.seed) for text in texts]
-    split = assign(keys, codes, [groups[row] for row in usable] if groups else None, 0.0 if val else settings.val_size)
-    training = Rows(texts=[texts[row] for row in split.training], codes=codes[split.training])
-    validation = (
-        _rows_of(val, mapping, stars)
-        if val
-        else Rows(texts=[texts[row] for row in split.validation], codes=codes[split.validation])
+    mapping, found = _without_empty_classes(mapping, found)
+    conflicting = pool.take(split.conflicting)
+    if len(mapping.labels) < 2 or not len(found.validation):
+        raise _too_few("texts or groups" if pool.groups else "texts", len(conflicting))
+    counts = _counts(reviews, mapping, encoded) | _sizes(found, numbering) | {"conflicting": len(conflicting)}
+    summary = data_check.check(found, counts, weighted=settings.class_weights != "none")
+    data_check.tell(summary, _examples(conflicting, mapping.labels))
+    return Prepared(
+        mapping=mapping,
+        training=_plain(found.training),
+        validation=_plain(found.validation),
+        test=None if found.test is None else _plain(found.test),
+        summary=summary,
     )
-    tested = _rows_of(test, mapping, stars) if test else None
-    mapping, training, validation, tested = _without_empty_classes(mapping, training, validation, tested)
-    if len(mapping.labels) < 2 or not len(validation.codes):
-        raise _too_few("texts or groups" if groups else "texts", len(split.conflicting))
-    summary = {
+
+
+def _counts(reviews: Sequence[Labelled], mapping: LabelMapping, encoded: Encoded) -> dict[str, Any]:
+    return {
         "sources": [one.name for one in reviews],
-        "training_rows": len(training.codes),
-        "validation_rows": len(validation.codes),
-        "classes": {label: int((training.codes == k).sum()) for k, label in enumerate(mapping.labels)},
         "mapping": str(mapping),
         "blank": sum(one.num_blank for one in reviews),
         "label_missing": encoded.num_missing,
         "label_unknown": encoded.unknown,
-        "repeated": len(keys) - len(set(keys)),
-        "conflicting": len(split.conflicting),
-        "overlap_with_validation": _overlap(training, validation) if val else 0,
-        "overlap_with_test": _overlap(training, tested) if tested else 0,
-        "fingerprint": _data_fingerprint(training),
     }
-    _tell_data(summary)
-    _tell_conflicts([texts[row] for row in split.conflicting])
-    return Prepared(mapping=mapping, training=training, validation=validation, test=tested, summary=summary)
+
+
+def _sizes(found: Divided, numbering: Numbering) -> dict[str, Any]:
+    training = found.training
+    return {
+        "training_rows": len(training),
+        "validation_rows": len(found.validation),
+        "classes": {label: int((training.codes == code).sum()) for code, label in enumerate(found.labels)},
+        "fingerprint": _data_fingerprint(numbering.fingerprints(training), training.codes),
+    }
+
+
+def _plain(rows: Coded) -> Rows:
+    return Rows(texts=rows.texts, codes=rows.codes)
 
 
 def _too_few(what: str, conflicting: int) -> InputError:
@@ -111,10 +127,21 @@ def _too_few(what: str, conflicting: int) -> InputError:
     )
 
 
-def _groups(reviews: Sequence[Labelled]) -> list[object] | None:
-    if all(one.groups is None for one in reviews):
-        return None
-    return [group for one in reviews for group in (one.groups or [None] * len(one.texts))]
+def _pool(
+    reviews: Sequence[Labelled], mapping: LabelMapping, encoded: Encoded, settings: TrainSettings, numbering: Numbering
+) -> Coded:
+    """The rows with a class, or the sample of `--limit`; sorted, so that no later step depends on their order."""
+    texts = [text for one in reviews for text in one.texts]
+    groups = groups_of(reviews)
+    labelled = sorted(
+        np.flatnonzero(encoded.codes >= 0).tolist(),
+        key=lambda row: (texts[row], encoded.codes[row], str(groups[row]) if groups else ""),
+    )
+    usable = _sample(labelled, texts, settings)
+    _check_classes(encoded.codes[usable], mapping, encoded, sampled=len(usable) < len(labelled))
+    pool = numbering.coded(reviews, encoded.codes, usable)
+    _check_texts(pool)
+    return pool
 
 
 def _sample(usable: list[int], texts: list[str], settings: TrainSettings) -> list[int]:
@@ -122,6 +149,19 @@ def _sample(usable: list[int], texts: list[str], settings: TrainSettings) -> lis
     if settings.limit is None or settings.limit >= len(usable):
         return usable
     return sorted(usable, key=lambda row: fingerprint(texts[row], settings.seed + 1))[: settings.limit]
+
+
+def _check_texts(pool: Coded) -> None:
+    """Refuse rows whose texts cannot tell one class from another."""
+    if len(np.unique(pool.equal)) == 1:
+        raise InputError(f"all {len(pool):,} rows hold the same text. Name the column of the reviews: --text-column.")
+    labels = np.unique(np.stack([pool.equal, pool.codes]), axis=1)[0]
+    texts, counts = np.unique(labels, return_counts=True)
+    if len(np.unique(pool.codes)) > 1 and (counts > 1).all():
+        raise InputError(
+            f"each of the {len(texts):,} different texts stands there with several labels, and none says which is "
+            "right. Check --text-column and --label-column, or mend the labels."
+        )
 
 
 def _check_classes(codes: npt.NDArray[np.int64], mapping: LabelMapping, encoded: Encoded, *, sampled: bool) -> None:
@@ -137,7 +177,7 @@ def _check_classes(codes: npt.NDArray[np.int64], mapping: LabelMapping, encoded:
         raise InputError(f"the labels hold {what} (read as {mapping}){rare}; a classifier needs two. {cure}")
 
 
-def _rows_of(file: Labelled, mapping: LabelMapping, stars: str | None) -> Rows:
+def _rows_of(file: Labelled, mapping: LabelMapping, stars: str | None, numbering: Numbering) -> Coded:
     """The rows of a validation or test file, under the mapping of the training file."""
     try:
         own = for_file(mapping, mapping.labels, file.labels, file.label_column, stars)
@@ -151,82 +191,64 @@ def _rows_of(file: Labelled, mapping: LabelMapping, stars: str | None) -> Rows:
     rows = np.flatnonzero(encoded.codes >= 0)
     if not len(rows):
         raise InputError(f"{file.name} holds no row with a text and a known label. Check its --label-column.")
-    return Rows(texts=[file.texts[row] for row in rows], codes=encoded.codes[rows])
+    return numbering.coded([file], encoded.codes, rows.tolist())
 
 
-def _without_empty_classes(
-    mapping: LabelMapping, training: Rows, validation: Rows, test: Rows | None
-) -> tuple[LabelMapping, Rows, Rows, Rows | None]:
+def _without_empty_classes(mapping: LabelMapping, found: Divided) -> tuple[LabelMapping, Divided]:
     """Drop classes that no training row has, such as the neutral of a scale that nobody used."""
-    present = np.unique(training.codes)
+    present = np.unique(found.training.codes)
     if len(present) == len(mapping.labels):
-        return mapping, training, validation, test
+        return mapping, found
     names = [mapping.labels[code] for code in present]
     logger.info("no training row is %s, so the model will not know it", listed(set(mapping.labels) - set(names)))
     new_codes = np.full(len(mapping.labels), -1, dtype=np.int64)
     new_codes[present] = np.arange(len(present))
 
-    def renumbered(rows: Rows) -> Rows:
-        codes = new_codes[rows.codes]
-        return Rows(
-            texts=[text for text, code in zip(rows.texts, codes, strict=True) if code >= 0], codes=codes[codes >= 0]
-        )
+    def renumbered(rows: Coded) -> Coded:
+        kept = rows.take(np.flatnonzero(new_codes[rows.codes] >= 0))
+        return dataclasses.replace(kept, codes=new_codes[kept.codes])
 
-    kept = dataclasses.replace(
+    fewer = dataclasses.replace(
         mapping,
         labels=tuple(names),
         values={value: label for value, label in mapping.values.items() if label in names},
         stars=tuple(span for span in mapping.stars if span.label in names),
     )
-    return kept, renumbered(training), renumbered(validation), renumbered(test) if test else None
+    return fewer, dataclasses.replace(
+        found,
+        labels=fewer.labels,
+        pool=renumbered(found.pool),
+        training=renumbered(found.training),
+        validation=renumbered(found.validation),
+        test=None if found.test is None else renumbered(found.test),
+    )
 
 
-def _overlap(training: Rows, other: Rows) -> int:
-    """Rows of `other` whose text is also trained on."""
-    known = {fingerprint(text) for text in training.texts}
-    return sum(fingerprint(text) in known for text in other.texts)
+def _data_fingerprint(texts: Sequence[bytes], codes: npt.NDArray[np.int64]) -> str:
+    """A digest of the training rows that does not depend on their order.
 
-
-def _data_fingerprint(rows: Rows) -> str:
-    """A digest of the training rows that does not depend on their order."""
-    parts = sorted(fingerprint(text) + bytes([code % 256]) for text, code in zip(rows.texts, rows.codes, strict=True))
+    Args:
+        texts: (n,) their fingerprints.
+        codes: (n,) class numbers.
+    """
+    parts = sorted(text + bytes([code % 256]) for text, code in zip(texts, codes.tolist(), strict=True))
     return hashlib.sha256(b"".join(parts)).hexdigest()
 
 
-def _tell_data(summary: dict[str, Any]) -> None:
-    logger.info("labels: %s", summary["mapping"])
-    shares = ", ".join(f"{count:,} {label}" for label, count in summary["classes"].items())
-    logger.info(
-        "rows: %s to train on (%s), %s to validate",
-        f"{summary['training_rows']:,}",
-        shares,
-        f"{summary['validation_rows']:,}",
-    )
-    if summary["label_unknown"]:
-        named = ", ".join(f"{value!r} ({count:,})" for value, count in list(summary["label_unknown"].items())[:5])
-        logger.info(
-            "left out: %s rows whose label is unknown: %s", f"{sum(summary['label_unknown'].values()):,}", named
-        )
-    for key, what in (
-        ("label_missing", "left out: {:,} rows without a label"),
-        ("blank", "left out: {:,} rows without a text"),
-        ("repeated", "{:,} rows repeat another's text; they stay on its side of the split"),
-        ("conflicting", "{:,} rows hold a text that also stands there with another label; they do not validate"),
+def _examples(conflicting: Coded, labels: Sequence[str], most: int = 3) -> list[str]:
+    """Some texts with several labels, shortened, with these."""
+    found: dict[int, tuple[str, set[int]]] = {}
+    for text, code, number in zip(
+        conflicting.texts, conflicting.codes.tolist(), conflicting.equal.tolist(), strict=True
     ):
-        if summary[key]:
-            logger.info("%s", what.format(summary[key]))
-    for what in ("validation", "test"):
-        if overlap := summary[f"overlap_with_{what}"]:
-            logger.warning("%s %s rows hold a text that is also trained on", f"{overlap:,}", what)
-
-
-def _tell_conflicts(texts: list[str]) -> None:
-    """Say some of the texts with several labels; they are not stored, for a model folder may be published."""
-    if texts:
-        examples = list(dict.fromkeys(_shortened(text) for text in texts))[:3]
-        logger.info("texts with several labels, such as %s", ", ".join(repr(text) for text in examples))
+        found.setdefault(number, (text, set()))[1].add(code)
+    return [
+        f"{_shortened(text)!r} ({', '.join(labels[code] for code in sorted(codes))})"
+        for text, codes in list(found.values())[:most]
+    ]
 
 
 def _shortened(text: str, most: int = 60) -> str:
+    """A text in one line of at most so many characters."""
     plain = " ".join(text.split())
     return plain if len(plain) <= most else plain[: most - 3] + "..."

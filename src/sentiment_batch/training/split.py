@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import collections
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
 Rows = npt.NDArray[np.int64]
+Groups = list[str | None]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -22,21 +23,33 @@ class Assignment:
     """Rows whose text also stands there with another label; they are in no validation set."""
 
 
+def written(groups: Sequence[object]) -> Groups:
+    """Group names (n,) as texts, None for a row without: in a CSV an empty cell, in other tables null or NaN."""
+    names = (None if group is None or group != group else str(group).strip() for group in groups)
+    return [name or None for name in names]
+
+
 def assign(
-    keys: Sequence[bytes], codes: npt.NDArray[np.int64], groups: Sequence[object] | None, val_size: float
+    keys: Sequence[bytes],
+    codes: npt.NDArray[np.int64],
+    groups: Sequence[object] | None,
+    val_size: float,
+    near: Sequence[Hashable] | None = None,
 ) -> Assignment:
     """Split rows by the hash of their text, stratified by label.
 
-    Equal texts, and rows of one group, go to one side whole; texts that join two groups join the groups.
+    Equal and nearly equal texts, and rows of one group, go to one side whole; texts that join two groups join the
+    groups.
 
     Args:
         keys: (n,) a seeded fingerprint of each row's text.
         codes: (n,) class numbers.
         groups: (n,) what stays together, or None.
         val_size: the share of each class's rows to hold back; 0 holds back none.
+        near: (n,) the same for texts that nearly equal one another, and so for equal ones; None takes `keys`.
     """
     conflicting = _conflicting(keys, codes)
-    units = _units(keys, groups)
+    units = _units(keys if near is None else near, groups)
     strata: dict[int, list[list[int]]] = collections.defaultdict(list)
     for unit in units:
         usable = [row for row in unit if not conflicting[row]]
@@ -62,18 +75,17 @@ def _conflicting(keys: Sequence[bytes], codes: npt.NDArray[np.int64]) -> npt.NDA
     return np.array([len(labels[key]) > 1 for key in keys], dtype=np.bool_)
 
 
-def _units(keys: Sequence[bytes], groups: Sequence[object] | None) -> list[list[int]]:
-    """Rows that must stay together: equal texts and, where groups are named, whatever groups and texts connect."""
-    numbers: dict[bytes, int] = {}
+def _units(keys: Sequence[Hashable], groups: Sequence[object] | None) -> list[list[int]]:
+    """Rows that must stay together: equal keys and, where groups are named, whatever groups and keys connect."""
+    numbers: dict[Hashable, int] = {}
     texts = np.array([numbers.setdefault(key, len(numbers)) for key in keys], dtype=np.int64)
     component = texts
     if groups is not None:
         from scipy.sparse import coo_array
         from scipy.sparse.csgraph import connected_components
 
-        # A row without a group is a group of its own; in a CSV that is an empty cell, in other tables null or NaN.
-        written = [None if group is None or group != group else str(group).strip() for group in groups]
-        names = [("group", group) if group else ("row", row) for row, group in enumerate(written)]
+        # A row without a group is a group of its own.
+        names = [("group", group) if group else ("row", row) for row, group in enumerate(written(groups))]
         nodes: dict[tuple[str, object], int] = {}
         places = np.array([len(numbers) + nodes.setdefault(name, len(nodes)) for name in names], dtype=np.int64)
         size = len(numbers) + len(nodes)
