@@ -115,15 +115,17 @@ def save(path: str | None, device: str, arguments: argparse.Namespace, figures: 
         "settings": vars(arguments),
         **figures,
     }
-    Path(path).write_text(json.dumps(_without_folders(record), indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    part = Path(f"{path}.part")
+    part.write_text(json.dumps(without_folders(record), indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    part.replace(path)  # what is stopped in the middle leaves the figures that were there
 
 
-def _without_folders(value: Any) -> Any:
+def without_folders(value: Any) -> Any:
     """The same with absolute paths cut to their names: where files lie says nothing to others."""
     if isinstance(value, Mapping):
-        return {name: _without_folders(one) for name, one in value.items()}
+        return {name: without_folders(one) for name, one in value.items()}
     if isinstance(value, (list, tuple)):
-        return [_without_folders(one) for one in value]
+        return [without_folders(one) for one in value]
     return Path(value).name if isinstance(value, str) and Path(value).is_absolute() else value
 
 

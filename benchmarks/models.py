@@ -73,6 +73,19 @@ def small() -> str:
     return str(folder)
 
 
+def random_base(width: int) -> Path:
+    """A DistilBERT encoder of 6 layers to fine-tune, with random weights and the tokeniser of minilm."""
+    from sentiment_batch.cache import new_folder
+
+    folder = FOLDER / f"benchmark-base-{width}"
+    if not folder.exists():
+        encoder, tokenizer = _random_encoder(Shape(width=width, layers=6, heads=12))
+        with new_folder(folder) as filling:
+            encoder.save_pretrained(filling)
+            tokenizer.save_pretrained(filling)
+    return folder
+
+
 def _trained() -> str:
     folder = FOLDER / "benchmark-model"
     if not folder.exists():

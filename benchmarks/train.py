@@ -1,0 +1,324 @@
+"""Trains on the same rows with sentiment-batch and with the `Trainer` of transformers, in turn, and compares the two.
+
+Equal: the encoder's weights, the rows to train, validate and test on, epochs, texts per step, peak learning rate with
+the same warm-up and a straight fall, weight decay of matrices alone, fused AdamW, the gradient's norm cut to 1, tokens
+per text, batches of texts of similar length, bfloat16 by autocast where the device has it, validation after the same
+steps, the state with the lowest validation loss kept, seeds.
+
+Different, each as it comes: the reference is DistilBertForSequenceClassification with its own head (a layer and ReLU
+before the classes, dropout 0.2) and dropout inside attention, and pads its batches; sentiment-batch has one linear
+layer, no dropout inside attention, packs without padding, and calibrates. It keeps the head and tail of long texts, the
+reference their head, unless --reference-long-text says otherwise.
+
+By default both train in full, for each seed in a process of its own: ours, reference, ours, reference. Accuracy is that
+on the test rows, of the saved models, scored by the same code. Tokens per second are real ones, without padding, in
+training alone: the time from the end of one step to that of another, without the steps right after a validation. With
+--steps nothing is validated or saved: each takes so many steps in turn, for machines on which full runs take too long.
+
+The reference needs the package accelerate, which sentiment-batch does not: pip install accelerate.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import functools
+import json
+import multiprocessing
+import shutil
+import statistics
+import tempfile
+from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from benchmarks import common, intervals, models, rows
+from benchmarks.common import spread, tell
+from benchmarks.contestants import OURS, REFERENCE, Data, Outcome, Plan, Steps, our_steps, run
+
+if TYPE_CHECKING:
+    from benchmarks.rows import Rows
+
+HOLDOUT = "sample_data/holdout.csv"
+RATE_TIMES_WIDTH = 0.0384
+"""The default learning rate is this over the encoder's width, for both."""
+EPOCH = 25_000
+"""Texts of the epoch whose seconds are told."""
+MIB = 2**20
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Run the comparison and print one table; write one JSON where asked."""
+    arguments = _arguments(argv)
+    with common.quietly(), tempfile.TemporaryDirectory(dir=arguments.folder) as scratch:
+        base = _base(arguments)
+        data = _data(arguments)
+        plan = _plan(arguments, base, data)
+        lengths = _lengths(plan, data.training)
+        names, left_out = _contestants(arguments)
+        _tell_plan(plan, data, lengths, arguments)
+        measured = _steps if arguments.steps else _full
+        results = measured(names, plan, data, lengths, Path(scratch), arguments)
+    for name, why in left_out.items():
+        print(f"left out: {name} ({why})")
+    figures = {
+        "data": {one: getattr(data, one).record() for one in ("training", "validation", "test")},
+        "plan": dataclasses.asdict(plan),
+        "tokens": {"mean": float(lengths.mean()), "all": int(lengths.sum())},
+        "results": results,
+        "left_out": left_out,
+    }
+    common.save(arguments.json, plan.device, arguments, figures)
+
+
+def _arguments(argv: list[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.train", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--base", default="minilm", help="Hub id or folder of a DistilBERT (default: %(default)s)")
+    parser.add_argument("--geometry", type=int, help="a random DistilBERT so wide instead, 6 layers: for speed alone")
+    parser.add_argument("--table", default=models.SAMPLE, help="to train and validate on (default: %(default)s)")
+    parser.add_argument("--test", default=HOLDOUT, help="to test on (default: %(default)s)")
+    parser.add_argument("--text-column", help="of both; default: found by name")
+    parser.add_argument("--label-column", help="of both; default: found by name")
+    parser.add_argument("--rows", type=int, help="to train on, drawn; default: all, with --steps what the steps need")
+    parser.add_argument("--val-rows", type=int, help="to validate on, drawn beside them; default: a tenth")
+    parser.add_argument("--test-rows", type=int, help="of the test file, drawn; default: all")
+    parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3])
+    parser.add_argument("--epochs", type=int, default=3)
+    parser.add_argument("--batch-size", type=int, default=16, help="texts per step (default: %(default)s)")
+    parser.add_argument("--learning-rate", type=float, help=f"peak; default: {RATE_TIMES_WIDTH} / encoder width")
+    parser.add_argument("--weight-decay", type=float, default=0.01)
+    parser.add_argument("--warmup", type=float, default=0.1, help="share of the steps (default: %(default)s)")
+    parser.add_argument("--max-length", type=int, default=512, help="tokens per text, the base's positions at most")
+    parser.add_argument("--long-text", choices=["head", "tail", "head-tail"], default="head-tail", help="ours")
+    parser.add_argument("--reference-long-text", choices=["head", "head-tail"], default="head")
+    parser.add_argument("--dtype", choices=["auto", "float32", "bfloat16"], default="auto")
+    parser.add_argument("--device", default="auto")
+    parser.add_argument("--only", choices=["ours", "reference"], help="leave the other out")
+    parser.add_argument("--steps", type=int, help="measure speed alone, over so many optimiser steps of each in turn")
+    parser.add_argument("--rounds", type=int, default=3, help="of --steps, after a warm-up (default: %(default)s)")
+    parser.add_argument("--folder", help="for the models, which are deleted again; default: the system's")
+    parser.add_argument("--json", help="write the figures here")
+    arguments = parser.parse_args(argv)
+    for name in ("rows", "val_rows", "test_rows", "epochs", "batch_size", "steps", "rounds"):
+        if getattr(arguments, name) is not None and getattr(arguments, name) < 1:
+            parser.error(f"--{name.replace('_', '-')} must be at least 1")
+    return arguments
+
+
+def _base(arguments: argparse.Namespace) -> Path:
+    if arguments.geometry:
+        return models.random_base(arguments.geometry)
+    from sentiment_batch import bases
+
+    return bases.resolve(arguments.base)
+
+
+def _data(arguments: argparse.Namespace) -> Data:
+    """Rows of different texts, none of which is tested on; the same at each run."""
+    columns = {"text_column": arguments.text_column, "label_column": arguments.label_column}
+    test = rows.read(arguments.test, **columns).drawn(arguments.test_rows)
+    drawn = rows.different(rows.read(arguments.table, **columns)).without(test).drawn(None)
+    wanted = arguments.rows or (arguments.steps * arguments.batch_size if arguments.steps else None)
+    share = round((wanted or len(drawn)) / 10)
+    held = min(arguments.val_rows or max(1, share), len(drawn) // 2)
+    training = drawn.take(range(held, len(drawn) if wanted is None else min(len(drawn), held + wanted)))
+    validation = drawn.take(range(held))
+    if training.names != sorted(set(test.labels) | set(training.labels)) or len(training.names) < 2:
+        raise SystemExit(f"the {len(training):,} rows to train on have the labels {training.names} only. Take more.")
+    known = [place for place, label in enumerate(validation.labels) if label in training.names]
+    return Data(training=training, validation=validation.take(known), test=test)
+
+
+def _plan(arguments: argparse.Namespace, base: Path, data: Data) -> Plan:
+    from sentiment_batch.device import choose_device, training_dtype
+
+    config = json.loads((base / "config.json").read_text(encoding="utf-8"))
+    device = choose_device(arguments.device).value
+    return Plan(
+        base=str(base),
+        names=tuple(data.training.names),
+        epochs=arguments.epochs,
+        batch_size=arguments.batch_size,
+        learning_rate=arguments.learning_rate or float(f"{RATE_TIMES_WIDTH / config['dim']:.6g}"),
+        weight_decay=arguments.weight_decay,
+        warmup=arguments.warmup,
+        max_length=min(arguments.max_length, config["max_position_embeddings"]),
+        seed=arguments.seeds[0],
+        device=device,
+        dtype=training_dtype(arguments.dtype, device).value,
+        long_text=arguments.long_text,
+        reference_long_text=arguments.reference_long_text,
+    )
+
+
+def _lengths(plan: Plan, training: Rows) -> np.ndarray:
+    """(n,) tokens of each text after cutting, the same whichever end is kept."""
+    from transformers import AutoTokenizer
+
+    tokenizer = AutoTokenizer.from_pretrained(plan.base, model_max_length=plan.max_length)
+    return np.array([len(ids) for ids in tokenizer(training.texts, truncation=True)["input_ids"]])
+
+
+def _contestants(arguments: argparse.Namespace) -> tuple[list[str], dict[str, str]]:
+    """Who takes part, and who does not and why."""
+    if arguments.only == "ours":
+        return [OURS], {}
+    from benchmarks.reference import why_not
+
+    why = why_not()
+    names = [REFERENCE] if arguments.only else [OURS, REFERENCE]
+    if why and arguments.only:
+        raise SystemExit(f"{REFERENCE}: {why}")
+    return ([OURS], {REFERENCE: why}) if why else (names, {})
+
+
+def _tell_plan(plan: Plan, data: Data, lengths: np.ndarray, arguments: argparse.Namespace) -> None:
+    kept = {"head": "head", "tail": "tail", "head-tail": "head and tail"}
+    cut = f"kept of long texts: ours {kept[plan.long_text]}, reference {kept[plan.reference_long_text]}"
+    print(
+        f"{len(data.training):,} texts of {lengths.mean():,.0f} tokens, {plan.batch_size} per step, {plan.dtype} on "
+        f"{plan.device}; {cut}"
+    )
+    if not arguments.steps:
+        print(
+            f"{plan.epochs} epochs, learning rate {plan.learning_rate:.3g}; {len(data.validation):,} rows to validate, "
+            f"{len(data.test):,} to test"
+        )
+
+
+def _steps(
+    names: list[str], plan: Plan, data: Data, lengths: np.ndarray, scratch: Path, arguments: argparse.Namespace
+) -> dict[str, Any]:
+    """The tokens per second of each in each round."""
+    blocks: dict[str, Steps] = {}
+    if OURS in names:
+        blocks[OURS] = our_steps(plan, data.training, data.validation, arguments.steps, arguments.rounds + 1)
+    if REFERENCE in names:
+        from benchmarks import reference
+
+        blocks[REFERENCE] = reference.Steps(plan, data.training, scratch / "reference", arguments.steps)
+    rounds: dict[str, list[tuple[float, int]]] = {name: [] for name in names}
+    for number in range(arguments.rounds + 1):
+        for name in names:
+            tell(f"round {number} of {arguments.rounds}: {name}" if number else f"warming up {name}")
+            found = blocks[name]()
+            if number:
+                rounds[name].append(found)
+    results = {name: _paces(found, lengths) for name, found in rounds.items()}
+    _add_ratios(results, names)
+    print(f"{arguments.steps} optimiser steps of each in turn, {arguments.rounds} rounds; median (least - greatest)")
+    print(f"{'':22} tokens/s                        seconds for {EPOCH:,} such texts   ratio")
+    for name, one in results.items():
+        print(f"{name:22} {_told(one['tokens_per_second']):30}  {one['epoch_seconds']:29,.1f}   {_ratio_told(one)}")
+    return results
+
+
+def _paces(found: list[tuple[float, int]], lengths: np.ndarray) -> dict[str, Any]:
+    rates = [tokens / seconds for seconds, tokens in found]
+    return {
+        "rounds": [{"seconds": seconds, "tokens": tokens} for seconds, tokens in found],
+        "tokens_per_second": spread(rates),
+        "rates": rates,
+        "epoch_seconds": EPOCH * float(lengths.mean()) / statistics.median(rates),
+    }
+
+
+def _add_ratios(results: dict[str, Any], names: list[str]) -> None:
+    """Ours by theirs, round by round: what slows the whole machine down for a while then slows both."""
+    if len(names) > 1:
+        ours, theirs = (results[name]["rates"] for name in names)
+        results[names[1]]["ratio"] = spread([mine / other for mine, other in zip(ours, theirs, strict=True)])
+
+
+def _full(
+    names: list[str], plan: Plan, data: Data, lengths: np.ndarray, scratch: Path, arguments: argparse.Namespace
+) -> dict[str, Any]:
+    """Accuracy, speed and memory of each contestant, and how the two differ."""
+    outcomes: dict[str, list[Outcome]] = {name: [] for name in names}
+    for seed in arguments.seeds:
+        for name in names:
+            tell(f"seed {seed}: {name}")
+            outcomes[name].append(_apart(name, dataclasses.replace(plan, seed=seed), data, scratch))
+    truth = data.test.codes(plan.names)
+    right = {name: np.array([one.predicted == truth for one in found]) for name, found in outcomes.items()}
+    results = {name: _summary(found, right[name], lengths, plan) for name, found in outcomes.items()}
+    _add_ratios(results, names)
+    if len(names) > 1:
+        results["difference"] = _difference(*(right[name] for name in names))
+    _print(results, names)
+    return results
+
+
+def _apart(name: str, plan: Plan, data: Data, scratch: Path) -> Outcome:
+    """One run in a fresh process; its models are deleted."""
+    folder = scratch / "models"
+    folder.mkdir()
+    try:
+        with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
+            return pool.submit(functools.partial(run, name, plan, data, folder / "model")).result()
+    finally:
+        shutil.rmtree(folder)
+
+
+def _summary(found: list[Outcome], right: np.ndarray, lengths: np.ndarray, plan: Plan) -> dict[str, Any]:
+    """Figures of a contestant over its seeds; right (S, n) says of each seed which test rows it got."""
+    tokens_per_step = lengths.sum() * plan.epochs / found[0].steps
+    rates = [tokens_per_step * one.counted_steps / one.training_seconds for one in found if one.counted_steps]
+    accuracies = [float(row.mean()) for row in right]
+    per_seed = [dataclasses.asdict(one) | {"accuracy": accuracies[place]} for place, one in enumerate(found)]
+    for one in per_seed:
+        one["predicted"] = "".join(map(str, one["predicted"]))  # a digit for each test row
+    return {
+        "seeds": per_seed,
+        "accuracy": statistics.mean(accuracies),
+        "rates": rates,
+        "tokens_per_second": spread(rates) if rates else None,
+        "seconds": spread([one.seconds for one in found]),
+        "peak_bytes": max(one.peak_bytes for one in found),
+    }
+
+
+def _difference(ours: np.ndarray, theirs: np.ndarray) -> dict[str, Any]:
+    """Of the accuracy, ours less theirs; both (S, n) of the same seeds and rows."""
+    each = ours.astype(np.float64) - theirs
+    return intervals.over_seeds(each.mean(axis=1)) | {"interval_over_rows": intervals.over_rows(each.mean(axis=0))}
+
+
+def _print(results: dict[str, Any], names: list[str]) -> None:
+    print(f"{'':22} accuracy  tokens/s in training            ratio                 seconds in all  peak MiB  by seed")
+    for name in names:
+        one = results[name]
+        rate = _told(one["tokens_per_second"]) if one["tokens_per_second"] else "too few steps"
+        by_seed = " ".join(f"{seed['accuracy']:.4f}" for seed in one["seeds"])
+        print(
+            f"{name:22} {one['accuracy']:8.4f}  {rate:30}  {_ratio_told(one):20}  {one['seconds']['median']:14,.1f}  "
+            f"{one['peak_bytes'] / MIB:8,.0f}  {by_seed}"
+        )
+    if "difference" in results:
+        one = results["difference"]
+        seeds = "none of one seed" if one["interval"] is None else _between(one["interval"])
+        print(
+            f"accuracy, ours less theirs: {one['mean']:+.4f}; 95 % over seeds: {seeds}; over test rows: "
+            f"{_between(one['interval_over_rows'])}"
+        )
+
+
+def _told(one: dict[str, float]) -> str:
+    return f"{one['median']:,.0f} ({one['least']:,.0f} - {one['greatest']:,.0f})"
+
+
+def _ratio_told(one: dict[str, Any]) -> str:
+    ratio = one.get("ratio")
+    return f"{ratio['median']:.2f} ({ratio['least']:.2f} - {ratio['greatest']:.2f})" if ratio else ""
+
+
+def _between(interval: list[float]) -> str:
+    return f"{interval[0]:+.4f} to {interval[1]:+.4f}"
+
+
+if __name__ == "__main__":
+    main()
