@@ -63,7 +63,7 @@ def test_an_interrupted_run_is_refused_resumed_and_restarted(train, reviews_csv,
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(run, "validate", interrupted)  # after the last step
+        patch.setattr(run, "measure_all", interrupted)  # after the last step
         result = train(reviews_csv)
     assert result.exit_code == 130
     assert "the same command with --resume goes on from step 7 of 7" in result.stderr
