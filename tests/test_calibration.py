@@ -160,6 +160,18 @@ def test_the_error_after_is_that_of_rows_that_took_no_part(monkeypatch):
     assert found.after != measured((logits / np.float32(found.temperature)).astype(np.float32), codes)
 
 
+def test_the_calibration_error_is_the_distance_of_each_bin_s_accuracy_from_its_confidence_by_its_rows():
+    top = np.array([0.55, 0.58, 0.96, 0.99, 1.0, 0.5])
+    codes = np.array([0, 1, 0, 0, 1, 1])
+    with np.errstate(divide="ignore"):
+        logits = np.log(np.stack([top, 1 - top], axis=1)).astype(np.float32)
+    found = measured(logits, codes)
+    bins = [(one["rows"], round(one["confidence"], 4), round(one["accuracy"], 4)) for one in found["reliability"]]
+    assert bins == [(1, 0.5, 0.0), (2, 0.565, 0.5), (3, 0.9833, 0.6667)]
+    assert found["calibration_error"] == pytest.approx((0.5 + 2 * 0.065 + 3 * (0.98333 - 0.66667)) / 6, abs=1e-4)
+    assert [one["low"] for one in found["reliability"]] == [7 / 15, 8 / 15, 14 / 15]
+
+
 def test_calibration_lowers_the_error_of_other_rows():
     logits, codes = drawn(4_000, temperature=2.5)
     temperature = fit(logits[:2_000], codes[:2_000])

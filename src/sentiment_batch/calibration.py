@@ -23,6 +23,8 @@ PRIOR_ROWS = 10.0
 drive it to zero. Of the 2,500 rows that validate 25,000 reviews they are a trifle."""
 LEAST_ROWS = 50
 """Of fewer, chance decides: the temperature of 50 rows has a standard error of about a fifth of itself."""
+BINS = 15
+"""Of equal width, for the expected calibration error."""
 FOLDS = 5
 DECIMALS = 4
 """Of the temperature: more than any number of rows can tell, and the same whatever the last bits of the logits."""
@@ -101,12 +103,29 @@ def measured(logits_NK: Floats, codes_N: Codes) -> dict[str, Any]:
     """`calibration_error`, `loss` in nats and `reliability` of softmax(logits), as plain values."""
     probabilities_NK = softmax(logits_NK)
     chosen_N = probabilities_NK[np.arange(len(codes_N)), codes_N].astype(np.float64)
-    bins = _reliability(probabilities_NK, codes_N)
+    bins = reliability(probabilities_NK, codes_N)
     return {
-        "calibration_error": sum(abs(b["confidence"] - b["accuracy"]) * b["rows"] for b in bins) / len(codes_N),
+        "calibration_error": sum(abs(one["confidence"] - one["accuracy"]) * one["rows"] for one in bins) / len(codes_N),
         "loss": float(-np.log(np.maximum(chosen_N, np.finfo(np.float32).tiny)).mean()),
         "reliability": bins,
     }
+
+
+def reliability(probabilities_NK: Floats, codes_N: Codes) -> list[dict[str, Any]]:
+    """The bins of the top probability that hold rows, with the mean of it in each and the share that is right."""
+    top_N = probabilities_NK.max(axis=1).astype(np.float64)
+    right_N = probabilities_NK.argmax(axis=1) == codes_N
+    places_N = np.minimum((np.nan_to_num(top_N) * BINS).astype(np.int64), BINS - 1)
+    return [
+        {
+            "low": place / BINS,
+            "high": (place + 1) / BINS,
+            "rows": int((places_N == place).sum()),
+            "confidence": float(top_N[places_N == place].mean()),
+            "accuracy": float(right_N[places_N == place].mean()),
+        }
+        for place in np.unique(places_N).tolist()
+    ]
 
 
 def _reason_to_keep(logits_NK: Floats, codes_N: Codes) -> str | None:
@@ -139,19 +158,3 @@ def _expected(centred_NK: npt.NDArray[np.float64], sharpness: float) -> float:
     """
     powers_NK = np.exp(sharpness * centred_NK)
     return float(((powers_NK * centred_NK).sum(axis=1) / powers_NK.sum(axis=1)).mean())
-
-
-def _reliability(probabilities_NK: Floats, codes_N: Codes) -> list[dict[str, Any]]:
-    top_N = probabilities_NK.max(axis=1).astype(np.float64)
-    right_N = probabilities_NK.argmax(axis=1) == codes_N
-    bin_N = np.minimum((top_N * 15).astype(np.int64), 14)
-    return [
-        {
-            "low": k / 15,
-            "high": (k + 1) / 15,
-            "rows": int((bin_N == k).sum()),
-            "confidence": float(top_N[bin_N == k].mean()),
-            "accuracy": float(right_N[bin_N == k].mean()),
-        }
-        for k in np.unique(bin_N).tolist()
-    ]
