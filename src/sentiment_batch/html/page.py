@@ -57,7 +57,7 @@ def _page(report: Mapping[str, Any], most: int) -> str:
     nav = f'<nav aria-label="Sections"><ul>{links}</ul></nav>'
     return document(
         str(report.get("title") or "Report"),
-        f"{_head(report, evaluations)}{nav}\n<main>\n{body}</main>",
+        f"{_head(report, evaluations)}{nav}\n<main>\n{body}</main>{_foot(evaluations)}",
         WORDS_CSS + REPORT,
     )
 
@@ -85,6 +85,14 @@ def _head(report: Mapping[str, Any], evaluations: Evaluations) -> str:
     )
     title = escaped(short(report.get("title") or "Report", 200))
     return f'<header><h1>{title}</h1>{lead(evaluations)}{note}<p class="about">{about}</p></header>\n'
+
+
+def _foot(evaluations: Evaluations) -> str:
+    """A word of caution where the page shows texts."""
+    found = [one.get("evaluation") or {} for one in evaluations]
+    if not any(one.get("errors") or one.get("likely_wrong_labels") for one in found):
+        return ""
+    return "\n<footer>This page shows texts of the rows. Take it out of a model folder that is published.</footer>"
 
 
 def _evaluation(name: str, one: Mapping[str, Any], most: int) -> str:
