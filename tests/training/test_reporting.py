@@ -82,3 +82,9 @@ def test_sentiment_batch_json_holds_no_text(train, reviews, tmp_path):
     train("model", rows, val=val, test=reviews(20, start=400), epochs=1)
     told = (tmp_path / "model" / "sentiment_batch.json").read_text(encoding="utf-8")
     assert not [text for text in (*rows.texts, *val.texts) if text in told]
+
+
+def test_a_page_with_texts_says_so_and_one_without_does_not(tiny_model):
+    said = "shows texts of the rows"
+    assert said in page(report_of("m", SAID, [evaluation(ERROR)], [ENTRY]), tiny_model, "cpu")
+    assert said not in page(report_of("m", SAID, [evaluation()], [ENTRY]), tiny_model, "cpu")
