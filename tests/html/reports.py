@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 LONG = (
-    "I wanted to love this film, and for an hour I did; the harbour at dawn, the brother who says nothing, a score that "
+    "I wanted to love this film and for an hour I did; the harbour at dawn, the brother who says nothing, a score that "
     "knows when to stop. Then the second half arrives and explains everything twice.<br /><br />By the end I was not "
     "angry, just tired & a little sad about what it could have been. "
 )

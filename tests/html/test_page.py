@@ -1,4 +1,5 @@
 import copy
+import itertools
 import json
 import math
 import re
@@ -244,7 +245,7 @@ def test_the_headings_are_in_order():
     levels = [int(tag[1]) for tag, _ in Page(report_page(CASES["whole"])).elements if re.fullmatch(r"h\d", tag)]
     assert levels[0] == 1
     assert levels.count(1) == 1
-    assert all(after <= before + 1 for before, after in zip(levels, levels[1:], strict=False))
+    assert all(after <= before + 1 for before, after in itertools.pairwise(levels))
 
 
 def test_the_document_has_a_language_and_fits_a_phone():

@@ -7,11 +7,10 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from sentiment_batch.html.document import escaped
+from sentiment_batch.html.texts import breadth
 
 WIDTH = 340
 """Of every chart, in units of its own; on a narrow phone a unit is a little less than a pixel."""
-LETTER = 6.6
-"""The mean width of a character, in the same units."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -78,7 +77,7 @@ class Plane:
     @property
     def left(self) -> float:
         """As much as the widest tick of the vertical axis takes."""
-        return 10 + LETTER * max(len(self.y.label(tick)) for tick in self.y.ticks)
+        return 8 + max(breadth(self.y.label(tick)) for tick in self.y.ticks)
 
     @property
     def right(self) -> float:
@@ -111,7 +110,7 @@ class Plane:
         for tick in self.x.ticks:
             place, label = self.across(tick), self.x.label(tick)
             parts.append(f'<path class="grid" d="M{at(place)} {self.top}V{base}"/>')
-            beyond = place + len(label) * LETTER / 2 - WIDTH + 2
+            beyond = place + breadth(label) / 2 - WIDTH + 1
             parts.append(f'<text class="mid" x="{at(place - max(beyond, 0.0))}" y="{base + 15}">{label}</text>')
         parts.append(f'<path class="axis" d="M{at(self.left)} {base}H{at(self.right)}"/>')
         middle = at((self.left + self.right) / 2)

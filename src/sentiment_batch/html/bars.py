@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from sentiment_batch.html.axes import LETTER, WIDTH, Axis, Plane, at, axis
+from sentiment_batch.html.axes import WIDTH, Axis, Plane, at, axis
 from sentiment_batch.html.document import escaped
+from sentiment_batch.html.texts import breadth, fitted
 
 ROW = 36
 """The height of a group: a line of words and one with its bar or interval."""
@@ -50,6 +51,7 @@ class Group:
     """A line of a chart of groups."""
 
     name: str
+    """Of any length; it is cut to what there is room for."""
     words: str
     """What stands at its right end."""
     value: float | None
@@ -80,7 +82,7 @@ def intervals(groups: Sequence[Group], across: Axis, overall: float | None) -> t
     parts = [f'<path class="grid" d="M{at(place(tick))} 0V{base}"/>' for tick in across.ticks]
     for tick in across.ticks:
         label = across.label(tick)
-        middle = min(max(place(tick), len(label) * LETTER / 2), WIDTH - len(label) * LETTER / 2)
+        middle = min(max(place(tick), breadth(label) / 2), WIDTH - breadth(label) / 2)
         parts.append(f'<text class="mid" x="{at(middle)}" y="{base + 15}">{label}</text>')
     parts.append(f'<text class="mid name" x="{WIDTH / 2:g}" y="{base + 33}">{escaped(across.name)}</text>')
     if overall is not None:
@@ -99,6 +101,6 @@ def intervals(groups: Sequence[Group], across: Axis, overall: float | None) -> t
 
 def _words(group: Group, height: float) -> str:
     return (
-        f'<text x="0" y="{height:g}">{escaped(group.name)}</text>'
+        f'<text x="0" y="{height:g}">{escaped(fitted(group.name, WIDTH - 12 - breadth(group.words)))}</text>'
         f'<text class="end soft" x="{WIDTH}" y="{height:g}">{escaped(group.words)}</text>'
     )

@@ -31,10 +31,8 @@ def errors(cases: Sequence[Mapping[str, Any]], most: int) -> str:
 
 def likely_wrong(cases: Sequence[Mapping[str, Any]], most: int) -> str:
     """The section of labels that are likely wrong, nothing without any; `most` as for `errors`."""
-    said = (
-        "Texts whose label the model disputes with a high probability. Where a look agrees with the model, mend the table: the "
-        "figures above count these rows as errors."
-    )
+    said = "Texts whose label the model disputes with a high probability; the figures above count them as errors."
+    said += " Where a look agrees with the model, mend the table."
     return _section("Likely wrong labels", said, [_suspect(case, most) for case in cases]) if cases else ""
 
 

@@ -10,7 +10,7 @@ from sentiment_batch.html.bars import Group, Stack, bars, histogram
 from sentiment_batch.html.document import escaped
 from sentiment_batch.html.figure import figure, plain_figure, svg, table
 from sentiment_batch.html.numbers import NONE, count, number, percent, rows
-from sentiment_batch.html.texts import quoted, short
+from sentiment_batch.html.texts import breadth, quoted, short
 
 CLASSES = 40
 """Classes in a chart."""
@@ -96,9 +96,7 @@ def _classes(classes: Mapping[str, Any]) -> str:
         return ""
     ordered = sorted(classes.items(), key=lambda item: -(number(item[1]) or 0.0))
     groups = [
-        Group(
-            name=short(label, 26), words=f"{count(held)} · {percent((number(held) or 0.0) / total)}", value=number(held)
-        )
+        Group(name=str(label), words=f"{count(held)} · {percent((number(held) or 0.0) / total)}", value=number(held))
         for label, held in ordered[:CLASSES]
     ]
     most, least = ordered[0], ordered[-1]
@@ -147,7 +145,7 @@ def _limit(plane: Plane, longest: float | None) -> str:
     if longest is None or not plane.x.low <= longest <= plane.x.high:
         return ""
     x, words = plane.across(longest), f"cut at {longest:,.0f}"
-    room = x + 5 + 7 * len(words) < plane.right
+    room = x + 5 + breadth(words) < plane.right
     anchor, left = ("", x + 5) if room else (" end", x - 5)
     return (
         f'<path class="kept" d="M{at(x)} {plane.top}V{plane.height - plane.bottom}"/>'

@@ -51,7 +51,7 @@ def _by(name: str, title: str, given: Any, evaluation: Mapping[str, Any]) -> str
 def _group(one: Mapping[str, Any]) -> Group:
     ends = one.get("interval") or (None, None)
     return Group(
-        name=short(one.get("group"), 26),
+        name=str(one.get("group")),
         words=f"{percent(one.get('accuracy'))} of {count(one.get('rows'))}",
         value=number(one.get("accuracy")),
         low=number(ends[0]),

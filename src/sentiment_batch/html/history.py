@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sentiment_batch.html.axes import LETTER, WIDTH, Plane, at, axis, exact_axis, line
+from sentiment_batch.html.axes import WIDTH, Plane, at, axis, exact_axis, line
 from sentiment_batch.html.figure import figure, legend, line_key, svg, table
 from sentiment_batch.html.numbers import count, decimal, number, percent
+from sentiment_batch.html.texts import breadth
 
 LISTED = 200
 """Validations in the table; of more, every so-manieth."""
@@ -86,7 +87,7 @@ def _mark(plane: Plane, kept: Mapping[str, Any], points: Sequence[tuple[float, f
     """A line down at the step that is kept, its name, and a ring on the first curve."""
     step = number(kept.get("step")) or 0.0
     x, words = plane.across(step), f"kept: {step:,.0f}"
-    width = LETTER * len(words)
+    width = breadth(words)
     left = x + 5 if x + 5 + width < WIDTH else x - 5 - width
     rings = [
         f'<circle class="ring" cx="{at(x)}" cy="{at(plane.up(height))}" r="6"/>'

@@ -10,7 +10,7 @@ from sentiment_batch.html.axes import at
 from sentiment_batch.html.document import escaped
 from sentiment_batch.html.figure import box, svg, table
 from sentiment_batch.html.numbers import count, number, percent, rows
-from sentiment_batch.html.texts import quoted, short
+from sentiment_batch.html.texts import fitted, quoted, short
 
 CELL = 18
 CONFUSIONS = 10
@@ -100,7 +100,7 @@ def as_picture(name: str, title: str, matrix: Matrix) -> str:
     left, top, size = 170.0, 24.0, len(matrix.labels) * CELL
     parts = [f'<rect class="track" x="{left:g}" y="{top:g}" width="{size}" height="{size}"/>']
     for true, row in enumerate(matrix.counts):
-        height, label = top + true * CELL, escaped(short(matrix.labels[true], 19))
+        height, label = top + true * CELL, escaped(fitted(matrix.labels[true], 135))
         parts.append(f'<text class="end" x="{left - 6:g}" y="{at(height + 13)}">{label} {true + 1}</text>')
         parts.append(f'<text class="mid" x="{at(left + (true + 0.5) * CELL)}" y="{top - 6:g}">{true + 1}</text>')
         parts += [

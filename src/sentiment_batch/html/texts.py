@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Iterable
 from itertools import groupby
 from typing import Any
@@ -12,6 +13,8 @@ from sentiment_batch.visible import one_line, shortened
 Pieces = list[tuple[str, float | None]]
 """A text in pieces, with the weight of each; None where the model did not see it."""
 
+_LETTER = 7.6
+"""The mean width of a character in a wide font of 12 units."""
 MARKED = 60
 """Words of a text that keep their weight, the heaviest: more marks than that hide each other."""
 WEIGHTY = 0.3
@@ -22,6 +25,28 @@ def short(text: Any, most: int = 40) -> str:
     """A label or name in one line of at most `most` characters, which keeps its direction to itself."""
     whole = one_line(str(text)[: 4 * most])
     return f"\u2068{whole if len(whole) <= most else whole[: most - 1].rstrip() + '…'}\u2069"
+
+
+def breadth(text: str) -> float:
+    """About how wide a text is in a chart, in the chart's units; rather too much than too little."""
+    return sum(_LETTER * _share(character) for character in text)
+
+
+def fitted(text: Any, room: float) -> str:
+    """A label in one line that is no wider than `room`, in the units of a chart."""
+    whole = short(text, max(1, int(room / (_LETTER * 0.8))))
+    while breadth(whole) > room and len(whole) > 4:
+        whole = f"{whole[:-2].rstrip('…')[:-1].rstrip()}…\u2069"
+    return whole
+
+
+def _share(character: str) -> float:
+    """The width of a character, in mean ones."""
+    if unicodedata.east_asian_width(character) in "WF":
+        return 1.7
+    if unicodedata.combining(character) or unicodedata.category(character) == "Cf":
+        return 0.0
+    return 1.5 if character in "MWmw@%—…" else 1.15 if character.isupper() else 1.0
 
 
 def quoted(text: Any, most: int = 40) -> str:
