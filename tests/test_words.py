@@ -130,6 +130,16 @@ def test_the_heaviest_words_of_each_side_are_named_without_white_space_and_trifl
     assert one.strongest(0) == ([], [])
 
 
+def test_marks_are_named_in_quotes():
+    assert [Word(text, 1.0).name for text in ("it's", ",", "...", "😀", "7.5")] == [
+        "it's",
+        '","',
+        '"..."',
+        '"😀"',
+        "7.5",
+    ]
+
+
 def test_json_has_pairs_of_text_and_weight():
     one = explanation(("ab", 1 / 3), (" ", 0.0), ("c", None)).to_json(1)
     assert one["words"] == [["ab", 0.3333], [" ", 0.0], ["c", None]]

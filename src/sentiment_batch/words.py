@@ -52,6 +52,11 @@ class Word(NamedTuple):
     weight: float | None
     """How much it speaks for the predicted label, from -1 (against it) to 1; None where the model did not see it."""
 
+    @property
+    def name(self) -> str:
+        """What it is called in a list of words: marks alone stand in quotes."""
+        return self.text if any(map(str.isalnum, self.text)) else f'"{self.text}"'
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Explanation:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -54,24 +54,32 @@ def explain(
         raise UsageError("--json and --html - would both go to standard output. Name a file for the page.")
     given = texts.given(arguments)
     with _published(page, overwrite) as publication:
-        from sentiment_batch.cli.highlight import colours_wanted, highlighted
         from sentiment_batch.scoring.choice import choose_model
 
         chosen = choose_model(model)
         logger.info("model: %s", chosen)
+        tell = _json(top) if as_json else _text(top)
         kept: list[Explanation] = []
-        colours = colours_wanted()
         for one in _explanations(chosen.value, settings, given):
+            if page != "-":
+                tell(one)
             if publication is not None and len(kept) <= MOST_ON_A_PAGE:
                 kept.append(one)
-            if as_json:
-                click.echo(json.dumps(one.to_json(top), ensure_ascii=False))
-            elif page != "-":
-                click.echo(highlighted(one, top, colours=colours), color=colours)
         if publication is not None:
             _write(publication, kept, chosen.value, top)
     if page not in {None, "-"}:
         logger.info("page: %s", page)
+
+
+def _json(top: int) -> Callable[[Explanation], None]:
+    return lambda one: click.echo(json.dumps(one.to_json(top), ensure_ascii=False))
+
+
+def _text(top: int) -> Callable[[Explanation], None]:
+    from sentiment_batch.cli.highlight import colours_wanted, highlighted
+
+    colours = colours_wanted()
+    return lambda one: click.echo(highlighted(one, top, colours=colours), color=colours)
 
 
 def _explanations(model: str, settings: dict[str, Any], given: Iterator[str]) -> Iterator[Explanation]:

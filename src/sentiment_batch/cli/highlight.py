@@ -43,25 +43,25 @@ def highlighted(explanation: Explanation, most: int, *, colours: bool) -> str:
 
 
 def _named(side: str, words: Sequence[Word]) -> str:
-    return f"{side + ':':>9} " + (", ".join(f"{_shown(word)} {word.weight:+.2f}" for word in words) or "nothing")
+    return f"{side + ':':>9} " + (", ".join(f"{_shown(word.name)} {word.weight:+.2f}" for word in words) or "nothing")
 
 
 def _piece(word: Word, colours: bool) -> str:
     if word.weight is None:
-        return f" {_styled(f'[{_shown(word)}]', DIM) if colours else f'[not seen: {_shown(word)}]'} "
+        return f" {_styled(f'[{_shown(word.text)}]', DIM) if colours else f'[not seen: {_shown(word.text)}]'} "
     if word.text.isspace():
         return " "
     level = sum(abs(word.weight) >= least for least in LEVELS)
     if not level:
-        return _shown(word)
+        return _shown(word.text)
     if colours:
-        return _styled(_shown(word), (AGAINST if word.weight < 0 else FOR)[level - 1])
+        return _styled(_shown(word.text), (AGAINST if word.weight < 0 else FOR)[level - 1])
     mark = ("-" if word.weight < 0 else "+") * level
-    return f"{mark}{_shown(word)}{mark}"
+    return f"{mark}{_shown(word.text)}{mark}"
 
 
-def _shown(word: Word) -> str:
-    return " ".join(shortened(word.text).split())
+def _shown(text: str) -> str:
+    return " ".join(shortened(text).split())
 
 
 def _styled(text: str, codes: str) -> str:

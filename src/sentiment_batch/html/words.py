@@ -84,7 +84,7 @@ def _article(explanation: Explanation, most: int) -> str:
 
 def _named(words: Sequence[Word]) -> str:
     """Words with their weights in a row."""
-    return ", ".join(f"{escaped(shortened(text))} {weight:+.2f}" for text, weight in words) or "nothing"
+    return ", ".join(f"{escaped(shortened(word.name))} {word.weight:+.2f}" for word in words) or "nothing"
 
 
 def _piece(text: str, weight: float | None) -> str:
