@@ -218,8 +218,8 @@ def data(labels: list[str]) -> dict[str, Any]:
             "tokens_lost_share": 0.061,
             "histogram": {"edges": edges, "rows": held},
         },
-        "groups": None,
-        "overlaps": [{"with": "test.parquet", "rows": 17}],
+        "groups": {"column": "film", "groups": 212, "rows_without": None, "shared": {"test": 17}},
+        "overlaps": [{"of": "test.parquet", "with": "the training rows", "rows": 17, "other_label": 2, "nearly": 5}],
         "findings": [
             {
                 "level": "note",

@@ -134,7 +134,7 @@ def test_texts_of_any_content_are_shown_as_text(what):
             "label_unknown": {given: 3},
             "findings": [{"level": "warning", "text": given}],
             "groups": {given: given},
-            "overlaps": [given],
+            "overlaps": [{"of": given, "with": given, "rows": 1, "other_label": None, "nearly": 0}],
         },
     }
     named = [{"name": given, "evaluation": evaluation, "before_calibration": None}]

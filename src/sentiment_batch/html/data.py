@@ -19,13 +19,16 @@ LISTED = 20
 _COUNTS = (
     ("training_rows", "rows trained on"),
     ("validation_rows", "rows to validate with"),
+    ("test_rows", "rows to test with"),
     ("blank", "without a text"),
     ("label_missing", "without a label"),
     ("repeated", "repeated texts"),
+    ("nearly_repeated", "nearly repeated texts"),
     ("conflicting", "rows whose text has several labels"),
     ("overlap_with_validation", "validation rows whose text is trained on"),
     ("overlap_with_test", "test rows whose text is trained on"),
 )
+_OVERLAPS = (("rows", "equal texts"), ("other_label", "of those, of another label"), ("nearly", "nearly equal texts"))
 
 
 def checked(data: Mapping[str, Any]) -> str:
@@ -34,7 +37,8 @@ def checked(data: Mapping[str, Any]) -> str:
     Args:
         data: of the report, what was found before training.
     """
-    figures = _lengths(data.get("lengths") or {}) + _counts(data) + _classes(data.get("classes") or {}) + _sources(data)
+    figures = _lengths(data.get("lengths") or {}) + _counts(data) + _classes(data.get("classes") or {})
+    figures += _sources(data) + _overlaps(data.get("overlaps") or [])
     return _findings(data.get("findings") or []) + (f'<div class="figures">{figures}</div>\n' if figures else "")
 
 
@@ -81,13 +85,26 @@ def _sources(data: Mapping[str, Any]) -> str:
         ("from", ", ".join(short(source, 120) for source in list(data.get("sources") or [])[:LISTED])),
         ("labels read as", data.get("mapping") and short(data["mapping"], 600)),
         ("groups", data.get("groups") and _plain(data["groups"])),
-        ("overlaps", data.get("overlaps") and _plain(data["overlaps"])),
         ("fingerprint", data.get("fingerprint") and short(data["fingerprint"], 80)),
     ]
     body = [(name, str(said)) for name, said in lines if said]
     finding = "Where the rows come from, and how their labels were read."
     inside = table(("what", "value"), body, "Sources and labels", named=2)
     return plain_figure("data-sources", "Sources", finding, inside) if body else ""
+
+
+def _overlaps(pairs: Sequence[Mapping[str, Any]]) -> str:
+    """The tables that have texts in common, two by two."""
+    body = [
+        (short(one.get("of"), 60), short(one.get("with"), 60), *(count(one.get(what)) for what, _ in _OVERLAPS))
+        for one in pairs[:LISTED]
+    ]
+    head = ("rows of", "with", *(words for _, words in _OVERLAPS))
+    finding = (
+        f"{count(len(pairs))} {'pairs of tables have' if len(pairs) > 1 else 'pair of tables has'} texts in common."
+    )
+    inside = table(head, body, "Texts that are in two tables", named=2)
+    return plain_figure("data-overlaps", "Overlaps", finding, inside) if body else ""
 
 
 def _classes(classes: Mapping[str, Any]) -> str:
@@ -156,7 +173,9 @@ def _limit(plane: Plane, longest: float | None) -> str:
 def _plain(value: Any) -> str:
     """A value of JSON in words, however it is nested."""
     if isinstance(value, Mapping):
-        return "; ".join(f"{short(name, 60)}: {_plain(held)}" for name, held in list(value.items())[:40])
+        return "; ".join(
+            f"{short(name, 60)}: {_plain(held)}" for name, held in list(value.items())[:40] if held is not None
+        )
     if isinstance(value, list | tuple):
         return ", ".join(_plain(held) for held in value[:40])
     if isinstance(value, bool):

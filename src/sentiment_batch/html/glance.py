@@ -39,7 +39,7 @@ _MEANINGS = (
     ),
     (
         "95% interval",
-        "Where the figure would lie in 95 of 100 samples of rows as these; found by drawing the rows anew.",
+        "Where the figure would lie in 95 of 100 samples of rows as these; found by drawing the rows anew (bootstrap).",
     ),
 )
 

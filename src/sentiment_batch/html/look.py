@@ -56,19 +56,22 @@ ul.legend { list-style: none; display: flex; flex-wrap: wrap; gap: .1rem 1rem; p
   font-size: .85rem }
 .key { width: 28px; height: 12px; margin-right: .4rem }
 details { margin-top: .5rem; font-size: .9rem }
+details dt { font-weight: 600 }
+details dd { margin: 0 0 .5rem; max-width: 46rem }
 summary { cursor: pointer; color: var(--link); padding: .2rem 0; width: fit-content }
 .scroll { overflow-x: auto; max-width: 100%; max-height: 32rem; overflow-y: auto }
-table { border-collapse: collapse; font-size: .88rem; font-variant-numeric: tabular-nums; overflow-wrap: normal }
+table { width: max-content; border-collapse: collapse;
+  font-size: .88rem; font-variant-numeric: tabular-nums; overflow-wrap: normal }
 caption { position: absolute; width: 1px; height: 1px; overflow: hidden; clip-path: inset(50%); white-space: nowrap }
 th, td { padding: .3rem .7rem .3rem 0; text-align: left; vertical-align: top; border-bottom: 1px solid var(--rule) }
 thead th { color: var(--soft); font-weight: 600; vertical-align: bottom }
-tbody th { font-weight: 500; min-width: 4.5rem; max-width: 22rem; overflow-wrap: break-word }
+tbody th { font-weight: 500; min-width: 4.5rem; max-width: min(22rem, 40vw); overflow-wrap: anywhere }
 td.n, th.n { text-align: right; white-space: nowrap }
 thead th.n { white-space: normal; min-width: 4rem }
 .matrix { border-spacing: 2px; border-collapse: separate }
 .matrix th, .matrix td { border: 0; padding: .45rem .6rem; border-radius: .25rem }
 .matrix td { text-align: right; white-space: nowrap }
-.matrix th { vertical-align: middle; overflow-wrap: break-word; min-width: 3rem }
+.matrix th { vertical-align: middle; overflow-wrap: anywhere; min-width: 3rem; max-width: 8rem }
 .matrix thead th { text-align: right }
 .matrix th[scope=colgroup] { text-align: left }
 .matrix tr > :first-child { padding-left: 0; text-align: left }

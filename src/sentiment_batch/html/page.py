@@ -10,7 +10,7 @@ from sentiment_batch.html.classes import classes
 from sentiment_batch.html.document import document, escaped
 from sentiment_batch.html.glance import glance, heading, lead
 from sentiment_batch.html.look import REPORT
-from sentiment_batch.html.numbers import count, decimal, number
+from sentiment_batch.html.numbers import count, number
 from sentiment_batch.html.texts import short
 from sentiment_batch.html.words import WORDS_CSS
 
@@ -71,9 +71,9 @@ def _head(report: Mapping[str, Any], evaluations: Evaluations) -> str:
     facts = [
         ("model", report.get("model")),
         ("trained from", report.get("base")),
-        ("temperature", decimal(report["temperature"], 4) if number(report.get("temperature")) else None),
+        ("temperature", _temperature(report.get("temperature"))),
         ("device", report.get("device")),
-        ("numbers", report.get("dtype")),
+        ("dtype", report.get("dtype")),
         ("sentiment-batch", report.get("version")),
     ]
     about = " · ".join(f"{name} {escaped(short(value, 120))}" for name, value in facts if value is not None)
@@ -93,6 +93,11 @@ def _foot(evaluations: Evaluations) -> str:
     if not any(one.get("errors") or one.get("likely_wrong_labels") for one in found):
         return ""
     return "\n<footer>This page shows texts of the rows. Take it out of a model folder that is published.</footer>"
+
+
+def _temperature(value: Any) -> str | None:
+    found = number(value)
+    return None if found is None else f"{found:.5g}"
 
 
 def _evaluation(name: str, one: Mapping[str, Any], most: int) -> str:

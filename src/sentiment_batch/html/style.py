@@ -78,7 +78,8 @@ PRINT = """
   nav { display: none }
   h2, h3, h4, figcaption { break-after: avoid }
   figure, article, tr, svg { break-inside: avoid }
-  .scroll { overflow: visible }
+  .scroll { overflow: visible; max-height: none }
+  .large svg[role=img] { min-width: 0 }
   * { print-color-adjust: exact; -webkit-print-color-adjust: exact }
 }
 """
