@@ -35,6 +35,39 @@ def test_equal_texts_are_never_on_both_sides_whatever_their_case_and_blanks(rows
     assert not sides[0] & sides[1]
 
 
+@given(ROWS, SHARES, st.booleans(), st.data())
+def test_nearly_equal_texts_are_never_on_both_sides_and_equal_ones_alone_conflict(rows, share, grouped, data):
+    texts, codes, groups = zip(*rows, strict=True) if rows else ((), (), ())
+    near_of = {text: data.draw(st.integers(0, 4)) for text in sorted(set(texts))}
+    near = [near_of[text] for text in texts]
+    keys = [fingerprint(text) for text in texts]
+    found = assign(keys, np.array(codes, dtype=np.int64), groups if grouped else None, share, near)
+    for what in (near, texts, groups if grouped else ()):
+        sides = [{what[row] for row in side} - {None} for side in (found.training, found.validation) if what]
+        assert not sides or not sides[0] & sides[1]
+    assert set(found.conflicting) == set(split(texts, codes, None, share).conflicting)
+    assert {*found.training, *found.validation, *found.conflicting} == set(range(len(rows)))
+
+
+@given(ROWS, SHARES)
+def test_every_class_that_has_rows_without_conflict_trains(rows, share):
+    texts, codes, _ = zip(*rows, strict=True) if rows else ((), (), ())
+    found = split(texts, codes, None, share)
+    clear = {code for row, code in enumerate(codes) if row not in set(found.conflicting)}
+    assert clear <= {codes[row] for row in found.training}
+
+
+@settings(max_examples=60)
+@given(st.integers(0, 60), st.integers(0, 60), SHARES, st.integers(0, 5))
+def test_of_single_texts_each_class_is_held_back_to_the_nearest_row(first, second, share, seed):
+    codes = [0] * first + [1] * second
+    found = split([f"text {n}" for n in range(len(codes))], codes, None, share, seed)
+    held = [codes[row] for row in found.validation]
+    for code, size in ((0, first), (1, second)):
+        wanted = min(max(share * size, 1), size - 1) if size > 1 else 0
+        assert abs(held.count(code) - wanted) <= 0.5 + 1e-9
+
+
 @given(ROWS, SHARES)
 def test_no_group_and_no_text_that_joins_groups_is_on_both_sides(rows, share):
     texts, codes, groups = zip(*rows, strict=True) if rows else ((), (), ())

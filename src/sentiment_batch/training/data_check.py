@@ -126,8 +126,11 @@ def _tables(found: Divided) -> list[tuple[str, Coded, str, Coded]]:
     first = np.full(int(pool.near.max()) + 1, len(found.tables))
     np.minimum.at(first, pool.near, pool.files)
     earlier = first[pool.near]
-    pairs, counts = np.unique(np.stack([earlier, pool.files])[:, earlier < pool.files], axis=1, return_counts=True)
-    most = pairs[:, np.argsort(-counts, kind="stable")[:MOST_OVERLAPS]].T.tolist()
+    later = earlier < pool.files
+    pairs, counts = np.unique(earlier[later] * len(found.tables) + pool.files[later], return_counts=True)
+    most = [
+        divmod(pair, len(found.tables)) for pair in pairs[np.argsort(-counts, kind="stable")][:MOST_OVERLAPS].tolist()
+    ]
     of = {table: pool.take(np.flatnonzero(pool.files == table)) for pair in most for table in pair}
     return [(found.tables[late], of[late], found.tables[early], of[early]) for early, late in most]
 

@@ -207,6 +207,12 @@ def of_groups(found: Divided, likely: dict[str, list[Likely]]) -> Iterator[Findi
         found: the rows.
         likely: by the name of a file, "" for rows held back, the columns that look like groups.
     """
+    held = [group for group in found.pool.groups or () if group is not None]
+    if found.group_column and len(set(held)) == len(held):
+        yield Finding(
+            text=f"no two rows have the same {found.group_column!r}, so that --group-column changes nothing.",
+            weight=0.3,
+        )
     for name, other in found.files():
         shared = shared_rows(found.training, other)
         if shared:
@@ -223,8 +229,8 @@ def of_groups(found: Divided, likely: dict[str, list[Likely]]) -> Iterator[Findi
             cure = "" if name else f" Keep them on one side with --group-column {one.column}."
             yield Finding(
                 text=f"two rows of one {one.column!r} have the same label in {percent(one.agreement)} of cases, by "
-                f"chance in {percent(one.chance)}, and {percent(one.shared_share)} of {where} have one that is also trained "
-                f"on{TOO_GOOD}.{cure}",
+                f"chance in {percent(one.chance)}, and {percent(one.shared_share)} of {where} have one that is also "
+                f"trained on{TOO_GOOD}.{cure}",
                 weight=0.4 * one.shared_share,
             )
 

@@ -95,9 +95,10 @@ def _measured(values: Integers, classes: Integers) -> tuple[int, float, float, f
     rows, repeated = int(inside.sum()), int((sizes > 1).sum())
     if repeated < LEAST_VALUES or rows < LEAST_COVERED * len(values) or rows > MOST_ROWS * repeated:
         return None
-    pairs, counts = np.unique(np.stack([values[inside], classes[inside]]), axis=1, return_counts=True)
+    every = int(classes.max()) + 1
+    pairs, counts = np.unique(values[inside] * every + classes[inside], return_counts=True)
     # Of each row, the share of the value's other rows that have its label.
-    agreement = float((counts * (counts - 1) / (sizes[pairs[0]] - 1)).sum() / rows)
+    agreement = float((counts * (counts - 1) / (sizes[pairs // every] - 1)).sum() / rows)
     shares = np.bincount(classes[inside]) / rows
     chance = float((shares**2).sum())
     kappa = (agreement - chance) / (1 - chance) if chance < 1 else 0.0

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     Codes = npt.NDArray[np.int64]
 
-ENOUGH = 10_000
+ENOUGH = 100_000
 """After so many rows a column is dropped whose values hardly repeat: an id, a time, another text."""
 REPEATED = 0.01
 """Of those rows, the least share that repeats another's value."""
@@ -60,7 +60,8 @@ def pooled(parts: Sequence[pa.Array]) -> pa.DictionaryArray:
 
 def codes(words: pa.DictionaryArray) -> Codes:
     """(n,) a number for each value, the same for equal ones; -1 where there is none, or an empty one."""
-    nothing = pc.equal(pc.utf8_trim_whitespace(words.dictionary), "").to_numpy(zero_copy_only=False)
+    empty = pc.equal(pc.utf8_trim_whitespace(words.dictionary), "")
+    nothing = empty.fill_null(True).to_numpy(zero_copy_only=False)
     found: Codes = words.indices.cast(pa.int64()).fill_null(-1).to_numpy(zero_copy_only=False).copy()
     if len(nothing):
         found[(found >= 0) & nothing[found]] = -1
@@ -75,6 +76,8 @@ def _possible(kind: pa.DataType) -> bool:
 
 def _words(column: pa.Array) -> pa.DictionaryArray | None:
     """A column with each value once, as text; None where its values are no words."""
+    if pa.types.is_dictionary(column.type) and len(column.dictionary) > len(column):
+        column = column.dictionary_decode()  # or each of many small batches would cost what the whole dictionary does
     encoded = column.dictionary_encode()
     words = encoded.dictionary.cast(pa.large_string())
     try:

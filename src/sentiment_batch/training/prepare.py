@@ -155,8 +155,8 @@ def _check_texts(pool: Coded) -> None:
     """Refuse rows whose texts cannot tell one class from another."""
     if len(np.unique(pool.equal)) == 1:
         raise InputError(f"all {len(pool):,} rows hold the same text. Name the column of the reviews: --text-column.")
-    labels = np.unique(np.stack([pool.equal, pool.codes]), axis=1)[0]
-    texts, counts = np.unique(labels, return_counts=True)
+    classes = int(pool.codes.max()) + 1
+    texts, counts = np.unique(np.unique(pool.equal * classes + pool.codes) // classes, return_counts=True)
     if len(np.unique(pool.codes)) > 1 and (counts > 1).all():
         raise InputError(
             f"each of the {len(texts):,} different texts stands there with several labels, and none says which is "
