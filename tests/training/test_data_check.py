@@ -326,7 +326,7 @@ def test_both_doors_read_the_groups_that_a_file_has_and_all_other_columns(door, 
     output = str(tmp_path / "model")
     if door == "command":
         given = ["--val-file", val, "--test-file", test, "--group-column", "film", "-o", output]
-        assert str(cli("train", train, *given).exception) == "enough"
+        assert "enough" in cli("train", train, *given).output
     else:
         with pytest.raises(InputError, match="enough"):
             sentiment_batch.train(train, output, val=val, test=test, group_column="film")
