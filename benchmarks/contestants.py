@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from benchmarks.rows import Rows
 
 OURS, REFERENCE = "sentiment-batch", "transformers Trainer"
-Steps = Callable[[], tuple[float, int]]
-"""Takes some optimiser steps; gives their seconds and real tokens."""
+Steps = Callable[[int], tuple[float, int]]
+"""Takes so many optimiser steps; gives their seconds and real tokens."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -141,10 +141,10 @@ def _reference(plan: Plan, data: Data, folder: Path, validations: list[int]) -> 
     reference.train(plan, data.training, data.validation, folder, within)
 
 
-def our_steps(plan: Plan, training: Rows, validation: Rows, steps: int, blocks: int) -> Steps:
-    """Optimiser steps as the training loop takes them, `steps` at each of `blocks` calls.
+def our_steps(plan: Plan, training: Rows, validation: Rows, in_all: int) -> Steps:
+    """Optimiser steps as the training loop takes them, at most so many in all calls.
 
-    All that knows how the loop is built stands here. The classes of `training` are those of `validation`.
+    All that knows how the loop is built stands here.
     """
     from sentiment_batch import api, device
     from sentiment_batch.settings import TrainSettings
@@ -159,22 +159,22 @@ def our_steps(plan: Plan, training: Rows, validation: Rows, steps: int, blocks: 
     prepared = prepare(tables[:1], settings, val=tables[1])
     chosen = device.choose_device(plan.device), device.training_dtype(plan.dtype, plan.device)
     setup = set_up(prepared, Path(plan.base), settings, *chosen, quiet=True)
-    state = begin(setup.classifier, steps * blocks, setup.run)
+    state = begin(setup.classifier, in_all, setup.run)
+
+    sampler = LengthGroupedBatches(setup.training.tokens.lengths, plan.batch_size, plan.seed)
+    epochs = itertools.count()
 
     def endless() -> Iterator[Any]:
-        sampler = LengthGroupedBatches(setup.training.tokens.lengths, plan.batch_size, plan.seed)
-        for sampler.epoch in itertools.count():
+        for sampler.epoch in epochs:
             yield from loader(setup.training, sampler)
 
-    batches = endless()
-
-    def block() -> tuple[float, int]:
+    def block(steps: int) -> tuple[float, int]:
         from benchmarks.stopwatch import now
 
         tokens = 0
         with device.repeatable(plan.seed, plan.device):
             started = now(plan.device)
-            for batch in itertools.islice(batches, steps):
+            for batch in itertools.islice(endless(), steps):  # from the beginning of an epoch, as the reference
                 state.micro.backward(batch)
                 move(setup.classifier, state.optimiser, state.schedule)
                 tokens += int(batch.pack.lengths.sum())

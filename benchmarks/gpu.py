@@ -23,7 +23,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn
 
-from benchmarks import common, memory, models, score
+from benchmarks import accuracy, common, memory, models, rows, score, train
 
 TIMED_OUT = 124
 """The exit code of `timeout`."""
@@ -43,9 +43,13 @@ NEEDED = (
     "sentiment_batch.cli",
     "sentiment_batch.scoring.bench",
     "sentiment_batch.scoring.pipeline",
+    "sentiment_batch.training.run",
     "benchmarks.ablation",
+    "benchmarks.stopwatch",
 )
-"""Imported before the steps are forked; none of it may touch the device, which a forked process could not use then."""
+"""Imported before the steps are forked; none of it may touch the device, which a forked process could not use then.
+Trainer is none of it: what it brings asks for devices."""
+PARTS = ("scoring", "training")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,6 +80,18 @@ class Sizes:
     memory_rows: tuple[int, ...]
     bench_seconds: float
     runs: int
+    speed_steps: int
+    """Optimiser steps of each trainer in a round."""
+    epoch_steps: int
+    """Those of an epoch."""
+    train_rows: int | None
+    """Of IMDb and of SST-2; None takes all."""
+    test_rows: int | None
+    compare_rows: int
+    """Trained on by both trainers, for each seed, in processes of their own."""
+    compare_seeds: tuple[int, ...]
+    max_length: int | None
+    """Tokens of a text that is trained on; None takes what fits."""
 
 
 FULL = Sizes(
@@ -90,6 +106,13 @@ FULL = Sizes(
     memory_rows=(10_000, 100_000),
     bench_seconds=2.0,
     runs=3,
+    speed_steps=60,
+    epoch_steps=1_563,
+    train_rows=None,
+    test_rows=None,
+    compare_rows=2_000,
+    compare_seeds=(1, 2, 3),
+    max_length=None,
 )
 SMOKE = Sizes(
     device="cpu",
@@ -103,9 +126,18 @@ SMOKE = Sizes(
     memory_rows=(40,),
     bench_seconds=0.1,
     runs=1,
+    speed_steps=2,
+    epoch_steps=3,
+    train_rows=40,
+    test_rows=20,
+    compare_rows=40,
+    compare_seeds=(1,),
+    max_length=32,
 )
 SHORT = 30
 """Tokens of a short text."""
+DATA = {"imdb": ("train", "test"), "sst2_glue": ("train", "dev")}
+"""Folders and tables that are trained and measured on."""
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -117,6 +149,7 @@ def main(argv: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.gpu", description="See benchmarks/gpu.sh.")
     parser.add_argument("folder", type=Path, help="for logs and figures")
     parser.add_argument("--smoke", action="store_true", help="a tiny model and few rows on the CPU")
+    parser.add_argument("--part", choices=PARTS, help="default: both")
     parser.add_argument("--seconds", type=float, default=520.0, help="for everything (default: %(default)s)")
     arguments = parser.parse_args(argv)
     until = time.monotonic() + arguments.seconds
@@ -130,7 +163,7 @@ def main(argv: list[str] | None = None) -> None:
             models.FOLDER = Path(scratch) / "models"
         _import()
         failed = 0
-        for step in steps(arguments.folder, Path(scratch), smoke=arguments.smoke):
+        for step in steps(arguments.folder, Path(scratch), smoke=arguments.smoke, part=arguments.part):
             started = time.monotonic()
             limit = min(step.limit, until - started)
             status = _run(step, arguments.folder, limit) if limit > 1 else NOT_STARTED
@@ -145,17 +178,36 @@ def main(argv: list[str] | None = None) -> None:
     sys.exit(1 if failed else 0)
 
 
-def steps(folder: Path, scratch: Path, *, smoke: bool) -> list[Step]:
-    """What is run, in this order; the model is made by the third and taken from its folder by the others."""
+def steps(folder: Path, scratch: Path, *, smoke: bool, part: str | None = None) -> list[Step]:
+    """What is run, in this order; where time may run out, what matters most comes first."""
     size = SMOKE if smoke else FULL
-    table = os.environ.get("SENTIMENT_BATCH_IMDB") or models.SAMPLE
+    machine = Step(name="machine", limit=30, run=functools.partial(_machine, folder / "machine.json"))
+    tests = Step(name="tests", limit=150, run=functools.partial(_tests, folder / "tests.xml", smoke=smoke))
+    training = _training_steps(size, folder, scratch, smoke=smoke)
+    if part == "training":
+        *figures, compared = training
+        return [machine, *figures, tests, compared]
+    scoring = _scoring_steps(size, folder, scratch, smoke=smoke)
+    return [machine, tests, *scoring, *(training if part is None else [])]
+
+
+def _benchmark(size: Sizes, folder: Path, name: str, limit: float, module: Any, *given: object) -> Step:
+    argv = [*map(str, given), "--device", size.device, "--json", str(folder / f"{name}.json")]
+    return Step(name=name, limit=limit, run=functools.partial(module.main, argv))
+
+
+def _table() -> str:
+    return os.environ.get("SENTIMENT_BATCH_IMDB") or models.SAMPLE
+
+
+def _scoring_steps(size: Sizes, folder: Path, scratch: Path, *, smoke: bool) -> list[Step]:
+    """The model is made by the first and taken from its folder by the others."""
+    table = _table()
     model = str(models.FOLDER / f"benchmark-{size.width}-{Path(table).stem}")
-    where = ["--device", size.device]
-    with_model = ["--model", model, *where]
+    with_model = ["--model", model, "--device", size.device]
 
     def benchmark(name: str, limit: float, module: Any, *given: object) -> Step:
-        argv = [*map(str, given), "--device", size.device, "--table", table, "--json", str(folder / f"{name}.json")]
-        return Step(name=name, limit=limit, run=functools.partial(module.main, argv))
+        return _benchmark(size, folder, name, limit, module, "--table", table, *given)
 
     def command(name: str, limit: float, *given: object) -> Step:
         argv = [*map(str, given), *with_model, "--json"]
@@ -168,13 +220,7 @@ def steps(folder: Path, scratch: Path, *, smoke: bool) -> list[Step]:
     uncompiled = ["--no-compile"]
     ablation = functools.partial(importlib.import_module, "benchmarks.ablation")
     return [
-        Step(name="machine", limit=30, run=functools.partial(_machine, folder / "machine.json")),
-        Step(name="tests", limit=150, run=functools.partial(_tests, folder / "tests.xml", smoke=smoke)),
-        Step(
-            name="model",
-            limit=100,
-            run=functools.partial(_model, size, table, folder / "model.json"),
-        ),
+        Step(name="model", limit=100, run=functools.partial(_model, size, table, folder / "model.json")),
         benchmark("score-long", 110, score, "--rows", size.long_rows, *peers),
         benchmark("score-short", 80, score, "--rows", size.short_rows, "--max-length", SHORT, *peers),
         command("bench-long", 50, "bench", table, *bench, *uncompiled),
@@ -185,6 +231,57 @@ def steps(folder: Path, scratch: Path, *, smoke: bool) -> list[Step]:
         benchmark("ablation", 130, ablation(), "--rows", size.ablation_rows, "--runs", size.runs, "--model", model),
         benchmark("memory", 90, memory, "--sizes", *size.memory_rows),
     ]
+
+
+def _training_steps(size: Sizes, folder: Path, scratch: Path, *, smoke: bool) -> list[Step]:
+    """Speed beside the reference, an epoch of 25,000 reviews, IMDb and SST-2 in full, accuracy beside the reference.
+
+    Where all is small, the first step makes tables of the data's names.
+    """
+    data = scratch / "data" if smoke else Path(os.environ.get("SENTIMENT_BATCH_DATA") or "shared/data")
+    benchmark = functools.partial(_benchmark, size, folder)
+    imdb = ["--table", data / "imdb" / "train.parquet", "--test", data / "imdb" / "test.parquet"]
+    imdb += ["--text-column", "text", "--label-column", "label"]
+    speed = [*imdb, "--geometry", size.width, "--test-rows", 10]
+    drawn = [*(["--rows", size.train_rows] if size.train_rows else [])]
+    drawn += [*(["--test-rows", size.test_rows] if size.test_rows else [])]
+    whole = ["--data", data, *drawn, "--seeds", 1, "--folder", scratch / "trained"]
+    whole += ["--set", f"max_length={size.max_length}"] if size.max_length else []
+    compare = [*imdb, "--rows", size.compare_rows, "--epochs", 2, "--test-rows", size.compare_rows]
+    compare += ["--seeds", *size.compare_seeds, *(["--max-length", size.max_length] if size.max_length else [])]
+    small = functools.partial(_small_data, data, _table(), folder / "data.json")
+    return [
+        *([Step(name="data", limit=30, run=small)] if smoke else []),
+        benchmark("train-speed", 100, train, *speed, "--steps", size.speed_steps, "--rounds", size.runs),
+        benchmark(
+            "train-epoch",
+            80,
+            train,
+            *speed,
+            "--steps",
+            size.epoch_steps,
+            "--rounds",
+            1,
+            "--warm-up",
+            50,
+            "--only",
+            "ours",
+        ),
+        benchmark("train-imdb", 180, accuracy, "imdb", *whole),
+        benchmark("train-sst2", 180, accuracy, "sst2", *whole),
+        benchmark("train-compare", 170, train, *compare, "--folder", scratch),
+    ]
+
+
+def _small_data(folder: Path, table: str, path: Path) -> None:
+    """Tables as the steps want them, of the rows of any labelled one."""
+    found = rows.different(rows.read(table)).drawn(None)
+    for name, (training, test) in DATA.items():
+        (folder / name).mkdir(parents=True)
+        for part, taken in ((training, range(0, len(found), 2)), (test, range(1, len(found), 2))):
+            frame = found.take(taken).frame()
+            frame.assign(title_id=range(len(frame))).to_parquet(folder / name / f"{part}.parquet")
+    common.save(str(path), "cpu", argparse.Namespace(table=table), {"data": found.record()})
 
 
 def _machine(path: Path) -> None:

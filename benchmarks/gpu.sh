@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
-# Runs every test and benchmark that wants a GPU and leaves all results in one folder, within nine minutes.
+# Runs every test and benchmark that wants a GPU and leaves all results in one folder, within nine minutes for each of
+# its two parts.
 #
-#   bash benchmarks/gpu.sh FOLDER [--smoke]
+#   bash benchmarks/gpu.sh FOLDER [--part scoring|training] [--smoke]
 #
 # FOLDER gets a log of each step, its figures as JSON, and summary.txt with exit codes and seconds. No step stops the
 # others; the exit code is 0 only if all passed. --smoke runs the same steps on the CPU with a tiny model and few rows.
@@ -9,20 +10,29 @@
 # Environment, all of it optional:
 #   PYTHON                  the interpreter; python3
 #   SENTIMENT_BATCH_IMDB    a labelled Parquet of long reviews; shared/data/imdb/test.parquet, else the sample reviews
+#   SENTIMENT_BATCH_DATA    the folder with imdb/ and sst2_glue/ to train on; shared/data
 #   SENTIMENT_BATCH_BASE    the folder of an encoder whose tokeniser is used; minilm of the extra `offline`
 #   SENTIMENT_BATCH_CACHE   where probes and converted encoders are kept
 set -uo pipefail
 
-SECONDS_IN_ALL=530
+SECONDS_OF_A_PART=530
 
 usage() {
-    echo "usage: bash benchmarks/gpu.sh FOLDER [--smoke]" >&2
+    echo "usage: bash benchmarks/gpu.sh FOLDER [--part scoring|training] [--smoke]" >&2
     exit 2
 }
 
-[ $# -ge 1 ] && [ $# -le 2 ] || usage
-[ $# -eq 1 ] || [ "$2" = --smoke ] || usage
+[ $# -ge 1 ] || usage
 case $1 in -*) usage ;; esac
+options=("${@:2}")
+seconds=$((2 * SECONDS_OF_A_PART))
+while [ $# -gt 1 ]; do
+    case "$2 ${3:-}" in
+    "--part scoring" | "--part training") seconds=$SECONDS_OF_A_PART && set -- "$1" "${@:4}" ;;
+    "--smoke "*) set -- "$1" "${@:3}" ;;
+    *) usage ;;
+    esac
+done
 
 mkdir -p "$1" || exit 2
 folder=$(cd "$1" && pwd)
@@ -30,6 +40,8 @@ imdb=${SENTIMENT_BATCH_IMDB:-}
 [ -z "$imdb" ] || imdb=$(realpath "$imdb")
 base=${SENTIMENT_BATCH_BASE:-}
 [ -z "$base" ] || base=$(realpath "$base")
+data=${SENTIMENT_BATCH_DATA:-}
+[ -z "$data" ] || data=$(realpath "$data")
 cd "$(dirname "${BASH_SOURCE[0]}")/.." || exit 2
 if [ -z "$imdb" ]; then
     imdb=shared/data/imdb/test.parquet
@@ -42,6 +54,6 @@ python=${PYTHON:-python3}
     export PYTHONPATH="$PWD/src${PYTHONPATH:+:$PYTHONPATH}"
 export HF_HUB_OFFLINE=1 TOKENIZERS_PARALLELISM=true OMP_WAIT_POLICY=PASSIVE PYTHONUNBUFFERED=1
 
-export SENTIMENT_BATCH_IMDB=$imdb SENTIMENT_BATCH_BASE=$base
-timeout --kill-after=10 "$SECONDS_IN_ALL" "$python" -m benchmarks.gpu "$folder" \
-    --seconds $((SECONDS_IN_ALL - 10)) "${@:2}"
+export SENTIMENT_BATCH_IMDB=$imdb SENTIMENT_BATCH_BASE=$base SENTIMENT_BATCH_DATA=${data:-shared/data}
+timeout --kill-after=10 "$seconds" "$python" -m benchmarks.gpu "$folder" --seconds $((seconds - 10)) \
+    ${options[@]+"${options[@]}"}

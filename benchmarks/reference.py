@@ -56,22 +56,22 @@ def train(plan: Plan, training: Rows, validation: Rows, output: Path, validation
 
 
 class Steps:
-    """The same without validation and saving: a call takes some steps, and gives their seconds and tokens."""
+    """The same without validation and saving: a call takes so many steps, and gives their seconds and tokens."""
 
-    def __init__(self, plan: Plan, training: Rows, scratch: Path, steps: int) -> None:
+    def __init__(self, plan: Plan, training: Rows, scratch: Path) -> None:
         self._device = plan.device
-        self._trainer, tokenizer = _trainer(plan, training, None, scratch, max_steps=steps)
+        self._trainer, tokenizer = _trainer(plan, training, None, scratch)
         self._collate = _Counting(DataCollatorWithPadding(tokenizer))
         self._trainer.data_collator = self._collate
         self._clock = _Clock(plan.device)
         self._trainer.add_callback(self._clock)
-        self._steps = steps
 
-    def __call__(self) -> tuple[float, int]:
+    def __call__(self, steps: int) -> tuple[float, int]:
         """From the first batch that is fetched to the end of the last step; padding is no token."""
         self._collate.tokens.clear()
+        self._trainer.args.max_steps = steps
         self._trainer.train()
-        return self._clock.seconds, sum(self._collate.tokens[: self._steps])  # one more batch is fetched ahead
+        return self._clock.seconds, sum(self._collate.tokens[:steps])  # one more batch is fetched ahead
 
 
 def _trainer(plan: Plan, training: Rows, validation: Rows | None, output: Path, **chosen: Any) -> tuple[Trainer, Any]:

@@ -100,10 +100,11 @@ def _arguments(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--only", choices=["ours", "reference"], help="leave the other out")
     parser.add_argument("--steps", type=int, help="measure speed alone, over so many optimiser steps of each in turn")
     parser.add_argument("--rounds", type=int, default=3, help="of --steps, after a warm-up (default: %(default)s)")
+    parser.add_argument("--warm-up", type=int, help="steps of each before --steps; default: as many as of a round")
     parser.add_argument("--folder", help="for the models, which are deleted again; default: the system's")
     parser.add_argument("--json", help="write the figures here")
     arguments = parser.parse_args(argv)
-    for name in ("rows", "val_rows", "test_rows", "epochs", "batch_size", "steps", "rounds"):
+    for name in ("rows", "val_rows", "test_rows", "epochs", "batch_size", "steps", "rounds", "warm_up"):
         if getattr(arguments, name) is not None and getattr(arguments, name) < 1:
             parser.error(f"--{name.replace('_', '-')} must be at least 1")
     return arguments
@@ -194,18 +195,19 @@ def _steps(
     names: list[str], plan: Plan, data: Data, lengths: np.ndarray, scratch: Path, arguments: argparse.Namespace
 ) -> dict[str, Any]:
     """The tokens per second of each in each round."""
+    warm_up = arguments.warm_up or arguments.steps
     blocks: dict[str, Steps] = {}
     if OURS in names:
-        blocks[OURS] = our_steps(plan, data.training, data.validation, arguments.steps, arguments.rounds + 1)
+        blocks[OURS] = our_steps(plan, data.training, data.validation, warm_up + arguments.rounds * arguments.steps)
     if REFERENCE in names:
         from benchmarks import reference
 
-        blocks[REFERENCE] = reference.Steps(plan, data.training, scratch / "reference", arguments.steps)
+        blocks[REFERENCE] = reference.Steps(plan, data.training, scratch / "reference")
     rounds: dict[str, list[tuple[float, int]]] = {name: [] for name in names}
     for number in range(arguments.rounds + 1):
         for name in names:
             tell(f"round {number} of {arguments.rounds}: {name}" if number else f"warming up {name}")
-            found = blocks[name]()
+            found = blocks[name](arguments.steps if number else warm_up)
             if number:
                 rounds[name].append(found)
     results = {name: _paces(found, lengths) for name, found in rounds.items()}
@@ -229,8 +231,8 @@ def _paces(found: list[tuple[float, int]], lengths: np.ndarray) -> dict[str, Any
 
 def _add_ratios(results: dict[str, Any], names: list[str]) -> None:
     """Ours by theirs, round by round: what slows the whole machine down for a while then slows both."""
-    if len(names) > 1:
-        ours, theirs = (results[name]["rates"] for name in names)
+    ours, *others = (results[name]["rates"] for name in names)
+    for theirs in others if ours else []:
         results[names[1]]["ratio"] = spread([mine / other for mine, other in zip(ours, theirs, strict=True)])
 
 

@@ -189,6 +189,7 @@ def test_one_command_runs_everything_that_wants_a_gpu(tmp_path, tiny_base, revie
     assert summary[-1] == "all passed"
     names = [line.split()[0] for line in summary[1:-1]]
     assert names == [step.name for step in gpu.steps(folder, tmp_path, smoke=True)]
+    assert {"train-speed", "train-epoch", "train-imdb", "train-sst2", "train-compare"} <= set(names)
     for name in names:
         assert (folder / f"{name}.log").exists()
         if name != "tests":
@@ -198,7 +199,16 @@ def test_one_command_runs_everything_that_wants_a_gpu(tmp_path, tiny_base, revie
 
 def test_the_script_says_how_to_call_it():
     script = Path(gpu.__file__).with_suffix(".sh")
-    for wrong in ([], ["--smoke"], ["a", "b"]):
+    for wrong in ([], ["--smoke"], ["a", "b"], ["a", "--part"], ["a", "--part", "all"], ["a", "--smoke", "b"]):
         run = subprocess.run(["bash", script, *wrong], capture_output=True, text=True)
         assert run.returncode == 2
         assert "usage: bash benchmarks/gpu.sh FOLDER" in run.stderr
+
+
+def test_each_part_of_the_steps_can_be_run_by_itself(tmp_path):
+    both, scoring, training = (
+        [step.name for step in gpu.steps(tmp_path, tmp_path, smoke=False, part=part)] for part in (None, *gpu.PARTS)
+    )
+    assert both == [*scoring, *(name for name in training if name not in scoring)]
+    assert set(scoring) & set(training) == {"machine", "tests"}
+    assert "data" not in training  # the real one

@@ -45,7 +45,7 @@ def compared(tmp_path, tiny_base, reviews_csv, holdout_csv, capsys):
 
 @needs_accelerate
 def test_both_take_their_steps_on_the_same_tokens(compared):
-    found, printed = compared("--steps", "4", "--rounds", "2")
+    found, printed = compared("--steps", "4", "--rounds", "2", "--warm-up", "1")
     assert found["data"]["training"]["rows"] == 32
     ours, theirs = (found["results"][name] for name in (OURS, REFERENCE))
     tokens = [one["tokens"] for side in (ours, theirs) for one in side["rounds"]]
@@ -64,6 +64,15 @@ def test_more_steps_than_batches_go_through_the_rows_again(compared):
     for side in (OURS, REFERENCE):
         (block,) = found["results"][side]["rounds"]
         assert found["tokens"]["all"] < block["tokens"] < 2 * found["tokens"]["all"]
+
+
+@pytest.mark.slow
+@needs_accelerate
+def test_of_an_epoch_of_one_step_no_speed_is_told(compared):
+    found, printed = compared("--seeds", "1", "--epochs", "1", "--rows", "40", "--batch-size", "40")
+    assert found["results"][OURS]["rates"] == found["results"][REFERENCE]["rates"] == []
+    assert found["results"]["difference"]["interval"] is None
+    assert printed.count("too few steps") == 2
 
 
 def test_without_accelerate_the_reference_is_left_out_in_one_line(compared, monkeypatch):
