@@ -6,6 +6,8 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from sentiment_batch.errors import InputError
 from sentiment_batch.inputs import Labelled
@@ -149,6 +151,7 @@ def test_rows_that_are_left_out_are_a_finding_where_they_are_many():
     found = findings(rows)
     assert only(found, "10 % of the rows hold no text and are left out.")
     assert only(found, "7.5 % of the rows have no label and are left out.")
+    assert only(findings(rows, settings={"limit": 500}), "10 % of the rows hold no text"), "of all rows, not the sample"
 
 
 def test_overlaps_of_all_files_are_listed_with_other_labels_and_near_ones():
@@ -265,6 +268,40 @@ def test_findings_hold_no_text_of_the_data():
     test = mixed(60, share=0.9, name="test.csv")
     test.texts[:] = rows.texts[:60]
     assert "confidential" not in json.dumps(prepare([rows, rows], TrainSettings(), test=test).summary)
+
+
+ODD = st.lists(
+    st.tuples(
+        st.one_of(st.text(max_size=6), st.sampled_from(["good", "Good!", "<b>", "\ud800", "&amp;", "\u200b", "a"])),
+        st.sampled_from(["pos", "neg", "odd", None, "", " pos", 1]),
+        st.sampled_from(["x", "y", None, ""]),
+    ),
+    max_size=25,
+)
+
+
+@settings(max_examples=150, deadline=None)
+@given(ODD, ODD, ODD, st.booleans())
+def test_whatever_the_rows_they_are_refused_in_one_line_or_give_plain_values(first, second, test, grouped):
+    def made(rows, name):
+        texts, labels, films = zip(*rows, strict=True) if rows else ((), (), ())
+        return table(texts, labels, name=name, **{"groups" if grouped else "film": list(films)})
+
+    try:
+        prepared = prepare(
+            [made(first, "a"), made(second, "b")], TrainSettings(val_size=0.3), test=made(test, "c") if test else None
+        )
+    except InputError as error:
+        said = str(error)
+    else:
+        said = ""
+    assert "\n" not in said
+    if said:
+        assert said.endswith(".")
+        return
+    summary = json.loads(json.dumps(prepared.summary, allow_nan=False))
+    assert summary == prepared.summary
+    assert summary["training_rows"] + summary["validation_rows"] <= summary["rows"] == len(first) + len(second)
 
 
 def test_lengths_are_added_and_said(caplog):

@@ -110,3 +110,9 @@ def test_rows_of_groups_on_both_sides_are_counted():
     assert shared_rows(training, coded([0, 1, 1, 0], groups=["b", None, "c", "b"])) == 2
     assert shared_rows(training, coded([0])) is None
     assert shared_rows(coded([0]), training) is None
+
+
+def test_a_column_of_many_rows_a_value_is_a_category():
+    codes, film = films(25, 200)
+    assert likely_groups(*sides(codes, film=film)) == []
+    assert [one.column for one in likely_groups(*sides(codes[:2_000], film=film[:2_000]))] == ["film"]

@@ -160,6 +160,14 @@ def test_a_class_that_no_row_has_is_not_learned(caplog):
     assert "no training row is" in said(caplog)
 
 
+@pytest.mark.parametrize("what", ["val", "test"])
+def test_a_file_of_nothing_but_classes_that_no_row_has_is_refused_in_words(what):
+    rows = labelled([f"text {n}" for n in range(60)], [0, 4, 3] * 20)
+    other = labelled(["b", "c"], [2, 2], name="other.csv")
+    with pytest.raises(InputError, match=r"^other\.csv holds no row of a class to train on: 'very negative'"):
+        prepare([rows], TrainSettings(), **{what: other})
+
+
 def test_stars_are_mapped_by_the_cut_points_given():
     rows = labelled([f"text {n}" for n in range(100)], [1, 2, 3, 4, 5] * 20, column="stars")
     default = prepare([rows], TrainSettings())

@@ -32,7 +32,8 @@ def check(found: Divided, counts: dict[str, Any], *, weighted: bool) -> dict[str
 
     Args:
         found: the rows of the run.
-        counts: what is known already: `blank`, `label_missing`, `label_unknown`, `conflicting`.
+        counts: what is known already, among it `rows` (all that were read), `blank`, `label_missing`,
+            `label_unknown` and `conflicting`.
         weighted: whether classes are weighed already.
 
     Returns:

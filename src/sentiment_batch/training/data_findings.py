@@ -65,7 +65,7 @@ def of_classes(found: Divided, *, weighted: bool) -> Iterator[Finding]:
     ]
     if absent:
         yield Finding(
-            text=f"no validation row is {_some(absent)}, so nobody will know how well {_them(absent)} is learned.",
+            text=f"no validation row is {_some(absent)}, and nobody will know how well the model does there.",
             weight=0.5,
             level="warning",
         )
@@ -147,14 +147,13 @@ def of_repeats(found: Divided, counts: dict[str, Any]) -> Iterator[Finding]:
             weight=conflicting,
             level="warning" if conflicting >= MANY else "note",
         )
-    total = pool + counts["blank"] + counts["label_missing"] + sum(counts["label_unknown"].values())
     for count, what in (
         (counts["blank"], "hold no text"),
         (counts["label_missing"], "have no label"),
         (sum(counts["label_unknown"].values()), "have a label that is none of the classes"),
     ):
-        if count >= MANY * total:
-            share = count / total
+        share = count / counts["rows"]
+        if share >= MANY:
             yield Finding(text=f"{percent(share)} of the rows {what} and are left out.", weight=share)
 
 

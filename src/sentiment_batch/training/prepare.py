@@ -99,6 +99,7 @@ def prepare(
 def _counts(reviews: Sequence[Labelled], mapping: LabelMapping, encoded: Encoded) -> dict[str, Any]:
     return {
         "sources": [one.name for one in reviews],
+        "rows": sum(len(one.texts) + one.num_blank for one in reviews),
         "mapping": str(mapping),
         "blank": sum(one.num_blank for one in reviews),
         "label_missing": encoded.num_missing,
@@ -214,7 +215,7 @@ def _without_empty_classes(mapping: LabelMapping, found: Divided) -> tuple[Label
         values={value: label for value, label in mapping.values.items() if label in names},
         stars=tuple(span for span in mapping.stars if span.label in names),
     )
-    return fewer, dataclasses.replace(
+    divided = dataclasses.replace(
         found,
         labels=fewer.labels,
         pool=renumbered(found.pool),
@@ -222,6 +223,10 @@ def _without_empty_classes(mapping: LabelMapping, found: Divided) -> tuple[Label
         validation=renumbered(found.validation),
         test=None if found.test is None else renumbered(found.test),
     )
+    for name, rows in divided.files():
+        if not len(rows):
+            raise InputError(f"{name} holds no row of a class to train on: {listed(names)}. Check its --label-column.")
+    return fewer, divided
 
 
 def _data_fingerprint(texts: Sequence[bytes], codes: npt.NDArray[np.int64]) -> str:
