@@ -293,6 +293,24 @@ def test_recipes_are_compared_in_turn_and_what_is_done_is_not_done_again(measure
         measured("sst2", "--rows", "30")
 
 
+def test_a_run_that_was_interrupted_goes_on(measured, monkeypatch, tmp_path):
+    real = rows.predicted
+
+    def stopped(*given, **settings):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(rows, "predicted", stopped)
+    with pytest.raises(KeyboardInterrupt):
+        measured("sst2", "--seeds", "1")
+    monkeypatch.setattr(rows, "predicted", real)
+    with Stopwatch((), "cpu") as watch:
+        found, _ = measured("sst2", "--seeds", "1")
+    (one,) = found["results"]
+    assert watch.steps == 0  # it was trained to the end before
+    assert one["minutes"] == one["history"][-1]["seconds"] / 60
+    assert not list((tmp_path / "models").glob("*"))
+
+
 def test_wrong_settings_are_named_before_anything_is_read(capsys):
     for wrong, said in (
         (["--set", "no_such=1"], "'no_such=1' sets nothing"),
