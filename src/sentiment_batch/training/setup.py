@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +13,7 @@ import torch
 from sentiment_batch import model
 from sentiment_batch.errors import UsageError
 from sentiment_batch.tokenise import TextPolicy, Tokeniser
+from sentiment_batch.training import data_check
 from sentiment_batch.training.data import Texts
 from sentiment_batch.training.step import Run
 
@@ -73,7 +74,7 @@ def set_up(
         "learning rate %.3g%s", rate, "" if settings.learning_rate else f", for a {encoder.config.dim}-wide encoder"
     )
     training, validation = (_texts(rows, tokeniser, tokenizer) for rows in (data.training, data.validation))
-    _tell_lengths(training, policy)
+    summary = data_check.with_lengths(data.summary, training.tokens, policy, encoder.config.max_position_embeddings)
     run = Run(
         settings=settings,
         learning_rate=rate,
@@ -85,7 +86,7 @@ def set_up(
         quiet=quiet,
     )
     return Setup(
-        data=data,
+        data=replace(data, summary=summary),
         run=run,
         classifier=classifier,
         tokenizer=tokenizer,
@@ -115,18 +116,6 @@ def _policy(settings: TrainSettings, positions: int) -> TextPolicy:
             f"--max-length is {settings.max_length}, but the encoder has {positions} positions. Take fewer."
         )
     return TextPolicy(max_length=settings.max_length or positions, long_text=settings.long_text)
-
-
-def _tell_lengths(texts: Texts, policy: TextPolicy) -> None:
-    lengths, cut = texts.tokens.lengths, int(texts.tokens.cut.sum())
-    logger.info(
-        "tokens per text: mean %.0f, longest %s; %s texts are longer than %s and keep their %s",
-        lengths.mean(),
-        f"{lengths.max():,}",
-        f"{cut:,}",
-        policy.max_length,
-        policy.long_text.replace("-", " and "),
-    )
 
 
 def _class_weights(data: Prepared, choice: str, device: str) -> torch.Tensor | None:
