@@ -14,6 +14,7 @@ from tests.html.pages import Page
 EMOTIONS = [f"emotion {number}" for number in range(28)]
 HOSTILE = {
     "markup": "</title></style><script>alert(1)</script><img src=https://example.com/x onerror=alert(1)>",
+    "bold": "<b>bold</b></b>",
     "quotes": '"\' onmouseover="alert(1)" x=\'',
     "right to left": "\u202eevil\u2066 שלום مرحبا",
     "control": "a\x00b\x1b[31mc\x7f\x85d\r\ne\u2028f",
@@ -303,7 +304,9 @@ def test_the_test_rows_come_first_and_lead():
     text = Page(report_page(report)).text()
     assert text.index("Test rows") < text.index("Validation rows")
     accuracy = report["evaluations"][1]["evaluation"]["accuracy"]
-    assert f"The model gets {accuracy * 100:.1f}% of the 2,400 test rows right" in text
+    low, high = report["evaluations"][1]["evaluation"]["intervals"]["accuracy"]
+    reach = f"(95% interval {low * 100:.1f} to {high * 100:.1f}%)"
+    assert f"The model gets {accuracy * 100:.1f}% of the 2,400 test rows right {reach}." in text
     assert "Always answering" in text
 
 
@@ -339,12 +342,40 @@ def test_many_labels_are_listed_and_drawn_where_they_can_be_seen():
     assert "label 149" in page
 
 
+def test_more_errors_than_a_page_can_hold_are_shown_in_less_length():
+    evaluation = reports.evaluation(["negative", "positive"], 300, errors=0)
+    words = [["<&\"'>" * 3 + " ", (-1) ** place * (place % 97) / 97] for place in range(200)]
+    evaluation["errors"] = [
+        reports.error(row, "negative", "positive", 0.99, 1) | {"words": words} for row in range(400)
+    ]
+    page = report_page({"evaluations": [{"name": "test", "evaluation": evaluation}]})
+    sound(page)
+    assert len(page.encode()) < MOST_BYTES
+    assert page.count("<li><p") == 400 + 8
+    evaluation["errors"] = evaluation["errors"][:20]
+    few = report_page({"evaluations": [{"name": "test", "evaluation": evaluation}]})
+    gap = re.compile(r"\[… ([\d,]+) characters")
+    assert gap.findall(page)[0] > gap.findall(few)[0]
+
+
+def test_curves_of_many_labels_are_drawn_by_fewer_points_to_their_ends():
+    evaluation = reports.evaluation(EMOTIONS, 2_000)
+    page = report_page({"evaluations": [{"name": "test", "evaluation": evaluation}]})
+    figure = re.search(r'<figure id="rows-1-roc">.*?</figure>', page, re.S)[0]
+    curves = [points.split() for points in re.findall(r'<polyline class="s0" points="([^"]*)"', figure)]
+    named = re.findall(r'<polyline class="s[1-5]" points="([^"]*)"', figure)
+    assert (len(curves), len(named)) == (23, 5)
+    (corner,) = {points.split()[-1] for points in named}
+    assert all(points[-1] == corner and 10 < len(points) <= 52 for points in curves)
+
+
 def test_a_long_history_is_thinned_but_keeps_its_best():
-    history = reports.history(1_000)
+    history = reports.history(996)
     page = report_page({"history": history})
     table = re.search(r"<tbody>.*?</tbody>", page, re.S)[0]
     steps = {int(one.replace(",", "")) for one in re.findall(r'<th scope="row">([\d,]+)</th>', table)}
     kept = [entry["step"] for entry in history if entry["best"]][-1]
+    assert (kept // 60 - 1) % 5  # it would not be among them by its place alone
     assert len(steps) <= 203
-    assert {60, kept, 60_000} <= steps
+    assert {60, kept, 59_760} <= steps
     assert f"kept: {kept:,}" in page

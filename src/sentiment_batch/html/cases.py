@@ -25,7 +25,8 @@ def errors(cases: Sequence[Mapping[str, Any]], most: int) -> str:
     if not cases:
         return ""
     words = any(case.get("words") for case in cases)
-    said = "Wrong predictions, the surest first." + (" The label is here the predicted one." if words else "")
+    said = "Wrong predictions, the surest first; rows are counted from 0."
+    said += " The label is here the predicted one." if words else ""
     return _section("Most confident errors", said, [_error(case, most) for case in cases], LEGEND if words else "")
 
 

@@ -52,11 +52,11 @@ def lead(evaluations: Sequence[Mapping[str, Any]]) -> str:
     if number(found.get("accuracy")) is None:
         return ""
     reach = span((found.get("intervals") or {}).get("accuracy"), percent)
-    said = (
-        f"The model gets <b>{percent(found.get('accuracy'))}</b> of the {_rows_of(name, rows(found.get('rows')))} right"
-        f"{f' (95% interval {reach})' if reach else ''}."
+    held = escaped(
+        f"of the {_rows_of(name, rows(found.get('rows')))} right{f' (95% interval {reach})' if reach else ''}."
     )
-    return f'<p class="lead">{_safe(said)}{_safe(_baseline(found))}</p>'
+    right = f"<b>{percent(found.get('accuracy'))}</b>"
+    return f'<p class="lead">The model gets {right} {held}{escaped(_baseline(found))}</p>'
 
 
 def glance(evaluations: Sequence[Mapping[str, Any]], report: Mapping[str, Any]) -> str:
@@ -104,8 +104,3 @@ def _baseline(found: Mapping[str, Any]) -> str:
         return ""
     most, label = max(classes, key=lambda one: one[0])
     return f" Always answering {quoted(label)} would get {percent(most / total)}."
-
-
-def _safe(said: str) -> str:
-    """Escaped but for the one element of the lead."""
-    return escaped(said).replace("&lt;b&gt;", "<b>").replace("&lt;/b&gt;", "</b>")
