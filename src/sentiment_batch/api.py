@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 from sentiment_batch.errors import InputError, UsageError
 
 if TYPE_CHECKING:
+    from sentiment_batch.evaluation import Evaluation
     from sentiment_batch.inputs import Labelled
-    from sentiment_batch.metrics import Metrics
     from sentiment_batch.readers.base import Reader
     from sentiment_batch.scoring.scorer import Scorer
     from sentiment_batch.training.outcome import Trained
@@ -133,8 +133,10 @@ def evaluate(
     text_column: str | Sequence[str] | None = None,
     label_column: str | None = None,
     stars: str | None = None,
+    by: str | None = None,
+    errors: int = 20,
     **settings: Any,
-) -> Metrics:
+) -> Evaluation:
     """Measure a model on labelled reviews.
 
     Args:
@@ -143,7 +145,12 @@ def evaluate(
         text_column: the column or columns of the text; found by name if None.
         label_column: likewise for the labels.
         stars: where negative ends and positive begins, such as `2,4`.
+        by: a column; the rows of each of its values are measured apart, too.
+        errors: how many of the errors, and of the labels that are likely wrong, are kept.
         settings: the fields of `ScoreSettings`.
+
+    Returns:
+        The figures with their intervals, tables and errors; `print` it, or ask for its `table()` or `to_json()`.
 
     Raises:
         InputError: the rows cannot be read, or their labels are none of the model's.
@@ -154,8 +161,8 @@ def evaluate(
         raise UsageError("neutral_band is for scoring; a model is measured on its own labels. Leave it out.")
     from sentiment_batch.evaluation import evaluate_labelled
 
-    read = labelled(rows, text_column, label_column=label_column)
-    return evaluate_labelled(_scorer(model, settings), read, stars=stars)
+    read = labelled(rows, text_column, label_column=label_column, by_column=by)
+    return evaluate_labelled(_scorer(model, settings), read, stars=stars, most_errors=errors)
 
 
 def explain(texts: str | Iterable[str | None], model: str | Path | None = None, **settings: Any) -> list[Explanation]:

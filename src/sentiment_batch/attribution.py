@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,12 +12,12 @@ from sentiment_batch.device import batch_tokens
 from sentiment_batch.errors import UsageError
 from sentiment_batch.gradients import Gradients
 from sentiment_batch.inputs import is_blank
-from sentiment_batch.scoring.engine import LocalEngine
 from sentiment_batch.spans import locate
 from sentiment_batch.words import Explanation, Word, scaled, weighed
 
 if TYPE_CHECKING:
     from sentiment_batch.assemble import Floats
+    from sentiment_batch.scoring.engine import LocalEngine
     from sentiment_batch.scoring.scorer import Scorer
     from sentiment_batch.tokens import Tokens
 
@@ -47,7 +46,7 @@ def attributions(scorer: Scorer, texts: Sequence[str]) -> list[Explanation]:
     """
     if not texts:
         return []
-    engine = _engine(scorer)
+    engine = scorer.local()
     gradients = Gradients(engine.loaded, engine.road.device)
     found: list[Explanation] = []
     for start in range(0, len(texts), TEXTS_AT_ONCE):
@@ -79,14 +78,6 @@ def _checked(text: Any, number: int) -> str:
     if not isinstance(text, str):
         raise UsageError(f"text {number:,} (counted from 0) is of the type {type(text).__name__}. Give strings.")
     return text
-
-
-def _engine(scorer: Scorer) -> LocalEngine:
-    """The scorer's model in this process; of one on several devices, that on the first of them."""
-    if isinstance(scorer.engine, LocalEngine):
-        return scorer.engine
-    first = scorer.settings.device.partition(",")[0].strip()
-    return LocalEngine(scorer.model, replace(scorer.settings, device=first))
 
 
 def _explained(scorer: Scorer, engine: LocalEngine, gradients: Gradients, texts: Sequence[str]) -> list[Explanation]:

@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from sentiment_batch.assemble import Floats, softmax
+from sentiment_batch.metrics import calibration_error, reliability, row_losses
 
 Codes = npt.NDArray[np.int64]
 
@@ -102,30 +103,11 @@ def fit(logits_NK: Floats, codes_N: Codes) -> float:
 def measured(logits_NK: Floats, codes_N: Codes) -> dict[str, Any]:
     """`calibration_error`, `loss` in nats and `reliability` of softmax(logits), as plain values."""
     probabilities_NK = softmax(logits_NK)
-    chosen_N = probabilities_NK[np.arange(len(codes_N)), codes_N].astype(np.float64)
-    bins = reliability(probabilities_NK, codes_N)
     return {
-        "calibration_error": sum(abs(one["confidence"] - one["accuracy"]) * one["rows"] for one in bins) / len(codes_N),
-        "loss": float(-np.log(np.maximum(chosen_N, np.finfo(np.float32).tiny)).mean()),
-        "reliability": bins,
+        "calibration_error": calibration_error(probabilities_NK, codes_N),
+        "loss": float(row_losses(probabilities_NK, codes_N).mean()),
+        "reliability": reliability(probabilities_NK, codes_N),
     }
-
-
-def reliability(probabilities_NK: Floats, codes_N: Codes) -> list[dict[str, Any]]:
-    """The bins of the top probability that hold rows, with the mean of it in each and the share that is right."""
-    top_N = probabilities_NK.max(axis=1).astype(np.float64)
-    right_N = probabilities_NK.argmax(axis=1) == codes_N
-    places_N = np.minimum((np.nan_to_num(top_N) * BINS).astype(np.int64), BINS - 1)
-    return [
-        {
-            "low": place / BINS,
-            "high": (place + 1) / BINS,
-            "rows": int((places_N == place).sum()),
-            "confidence": float(top_N[places_N == place].mean()),
-            "accuracy": float(right_N[places_N == place].mean()),
-        }
-        for place in np.unique(places_N).tolist()
-    ]
 
 
 def _reason_to_keep(logits_NK: Floats, codes_N: Codes) -> str | None:

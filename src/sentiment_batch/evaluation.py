@@ -1,49 +1,255 @@
-"""Measures a model on labelled reviews: a scorer and rows in, metrics out."""
+"""Measures a model on labelled reviews: a scorer and rows in, how good it is and where it errs out."""
 
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 
+from sentiment_batch import curves, subsets, suspects
 from sentiment_batch.errors import InputError, listed
+from sentiment_batch.intervals import bootstrap
 from sentiment_batch.label_inference import for_file
 from sentiment_batch.labels import LabelMapping
-from sentiment_batch.metrics import Metrics, measure
+from sentiment_batch.metrics import Metrics, calibration_error, measure, reliability
 
 if TYPE_CHECKING:
     from sentiment_batch.inputs import Labelled
     from sentiment_batch.scoring.scorer import Scorer
+    from sentiment_batch.tokens import Tokens
 
 logger = logging.getLogger("sentiment_batch")
 
+Floats = npt.NDArray[np.floating[Any]]
+Codes = npt.NDArray[np.int64]
 
-def evaluate_labelled(scorer: Scorer, rows: Labelled, *, stars: str | None = None) -> Metrics:
+ERRORS = 20
+"""Of the errors and of the likely wrong labels, so many are kept."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Evaluation:
+    """How good a model is on some rows: `metrics` and more; `str` and `table` are for people."""
+
+    metrics: Metrics
+    roc_auc: float | None
+    """Of two classes that of the second, of more the mean of each against the rest; None where a class has no rows."""
+    calibration_error: float
+    """The expected calibration error of the probability of the likeliest label, over 15 bins of equal width."""
+    intervals: dict[str, list[float] | None]
+    """95 % bootstrap intervals, by the name of the figure."""
+    reliability: list[dict[str, Any]]
+    roc: list[dict[str, Any]]
+    precision_recall: list[dict[str, Any]]
+    histogram: dict[str, Any]
+    by_length: list[dict[str, Any]]
+    by: dict[str, Any] | None
+    """`column` and `groups`, where a column was named."""
+    errors: list[dict[str, Any]]
+    """Rows that the model takes for another class than they are labelled, those it is surest of first."""
+    likely_wrong_labels: list[dict[str, Any]]
+
+    @property
+    def rows(self) -> int:
+        """Rows that were measured."""
+        return self.metrics.rows
+
+    @property
+    def accuracy(self) -> float:
+        """The share of rows whose label is predicted."""
+        return self.metrics.accuracy
+
+    @property
+    def macro_f1(self) -> float:
+        """The mean of the classes' F1."""
+        return self.metrics.macro_f1
+
+    @property
+    def loss(self) -> float:
+        """Mean cross-entropy, in nats."""
+        return self.metrics.loss
+
+    @property
+    def confusion(self) -> tuple[tuple[int, ...], ...]:
+        """(K, K): rows of class i that were taken for class j."""
+        return self.metrics.confusion
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values, all in one object."""
+        every = asdict(self)
+        figures: dict[str, Any] = every.pop("metrics")
+        return figures | every
+
+    def __str__(self) -> str:
+        named = {"accuracy": "accuracy", "macro_f1": "macro F1", "loss": "loss", "roc_auc": "ROC AUC"}
+        named["calibration_error"] = "calibration error"
+        values = {name: getattr(self, name) for name in named}
+        lines = [f"{self.rows:,} rows; in brackets, what 95 % of resamples of the rows give", ""]
+        for name, value in values.items():
+            ends = self.intervals[name]
+            interval = f"[{ends[0]:.4f}, {ends[1]:.4f}]" if ends else ""
+            lines.append(f"{named[name]:18} {'-' if value is None else f'{value:.4f}':>7}  {interval}".rstrip())
+        return "\n".join(lines)
+
+    def table(self) -> str:
+        """The tables per class, by length and by the column that was named, and the confusion matrix, as text."""
+        parts = [self.metrics.table(), subsets.table("length", self.by_length)]
+        if self.by:
+            parts.append(subsets.table(self.by["column"], self.by["groups"]))
+        return "\n\n".join(parts)
+
+
+def assess(
+    probabilities_NK: Floats,
+    codes_N: Codes,
+    labels: Sequence[str],
+    *,
+    texts: Sequence[str],
+    tokens: Tokens,
+    rows: Sequence[int] | None = None,
+    by: tuple[str, Sequence[object]] | None = None,
+    most_errors: int = ERRORS,
+) -> Evaluation:
+    """All that is measured of predictions.
+
+    Args:
+        probabilities_NK: N at least 1.
+        codes_N: the true classes.
+        labels: the K names.
+        texts: (N,)
+        tokens: of the texts.
+        rows: (N,) the number of each in the table it comes from, if it has one.
+        by: a column's name and its (N,) values, to measure each value's rows apart.
+        most_errors: errors, and likely wrong labels, to keep.
+    """
+    curve = curves.roc(probabilities_NK, codes_N, labels)
+
+    def row(place: int) -> dict[str, Any]:
+        return {"row": None if rows is None else int(rows[place]), "text": texts[place]}
+
+    best_N = probabilities_NK.argmax(axis=1)
+    wrong, instead = suspects.likely_wrong(probabilities_NK, codes_N, most_errors)
+    return Evaluation(
+        metrics=measure(probabilities_NK, codes_N, labels),
+        roc_auc=curves.roc_auc(curve, len(labels)),
+        calibration_error=calibration_error(probabilities_NK, codes_N),
+        intervals=bootstrap(probabilities_NK, codes_N),
+        reliability=reliability(probabilities_NK, codes_N),
+        roc=curve,
+        precision_recall=curves.precision_recall(probabilities_NK, codes_N, labels),
+        histogram=curves.histogram(probabilities_NK, codes_N),
+        by_length=subsets.by_length(probabilities_NK, codes_N, labels, _lengths(tokens), tokens.cut),
+        by={"column": by[0], "groups": subsets.by_value(probabilities_NK, codes_N, labels, by[1])} if by else None,
+        errors=[
+            row(place)
+            | {
+                "label": labels[codes_N[place]],
+                "predicted": labels[best_N[place]],
+                "score": float(probabilities_NK[place].max()),
+                "words": None,
+            }
+            for place in suspects.errors(probabilities_NK, codes_N, most_errors).tolist()
+        ],
+        likely_wrong_labels=[
+            row(place)
+            | {
+                "label": labels[codes_N[place]],
+                "suggested": labels[other],
+                "score": float(probabilities_NK[place, other]),
+            }
+            for place, other in zip(wrong.tolist(), instead.tolist(), strict=True)
+        ],
+    )
+
+
+def _lengths(tokens: Tokens) -> Codes:
+    """(N,) tokens of each text before it was cut, or of what is kept of it where nobody counted."""
+    if tokens.whole is not None:
+        return tokens.whole
+    return np.bincount(tokens.owners, tokens.lengths, len(tokens.cut)).astype(np.int64)
+
+
+def evaluate_labelled(
+    scorer: Scorer, rows: Labelled, *, stars: str | None = None, most_errors: int = ERRORS
+) -> Evaluation:
     """How well the model of `scorer` predicts the labels of `rows`.
 
     Args:
         scorer: the model.
         rows: texts and labels as written; mapped the way the model's training data were, else by their meaning.
         stars: cut points for star ratings, as `--stars` takes them.
+        most_errors: errors, and likely wrong labels, to keep.
 
     Raises:
         InputError: the labels have no counterpart among the model's, or no row has one.
     """
+    codes = _codes(scorer, rows, stars)
+    known = np.flatnonzero(codes >= 0)
+    if not len(known):
+        raise InputError(f"{rows.name} holds no row with a text and a known label. Check its --label-column.")
+    texts = [rows.texts[row] for row in known]
+    batch = pa.record_batch({"text": pa.array(texts, pa.large_string())})
+    scored = [probabilities for _, probabilities in scorer.probabilities([batch], ["text"])]
+    return assess(
+        np.concatenate(scored),
+        codes[known],
+        scorer.labels,
+        texts=texts,
+        tokens=scorer.tokens(texts),
+        rows=known.tolist() if rows.numbers is None else [rows.numbers[row] for row in known],
+        by=(rows.by_column, [rows.by[row] for row in known]) if rows.by_column and rows.by else None,
+        most_errors=most_errors,
+    )
+
+
+def report_of(evaluation: Evaluation, rows: Labelled, scorer: Scorer) -> dict[str, Any]:
+    """What report.html is made of, the errors with their words.
+
+    Raises:
+        ModelError: no gradient can be had of the model.
+    """
+    from importlib.metadata import version
+
+    from sentiment_batch.attribution import attributions
+    from sentiment_batch.words import rounded
+
+    found = evaluation.to_json()
+    explained = attributions(scorer, [error["text"] for error in found["errors"]])
+    for error, one in zip(found["errors"], explained, strict=True):
+        error["words"] = rounded(one.words)
+    calibration = (scorer.about.meta or {}).get("calibration")
+    return {
+        "title": f"{scorer.model} on {rows.name}",
+        "model": scorer.model,
+        "version": version("sentiment-batch"),
+        "labels": list(scorer.labels),
+        "evaluations": [{"name": rows.name, "evaluation": found, "before_calibration": None}],
+        "history": None,
+        "data": None,
+        "settings": None,
+        "temperature": calibration["temperature"] if calibration else None,
+        "base": (scorer.about.meta or {}).get("base"),
+        "device": scorer.device.value,
+        "dtype": scorer.dtype.value,
+    }
+
+
+def _codes(scorer: Scorer, rows: Labelled, stars: str | None) -> Codes:
+    """(n,) the class of each row, -1 where its label is none of the model's; says what is left out."""
     meta = scorer.about.meta
     trained = LabelMapping.from_json(meta["labels"]) if meta else None
     if trained is not None and trained.labels != scorer.labels:
         trained = None  # renamed with --labels
     mapping = for_file(trained, scorer.labels, rows.labels, rows.label_column, stars)
     encoded = mapping.encode(rows.labels)
-    known = np.flatnonzero(encoded.codes >= 0)
     logger.info("labels of %r: %s", rows.label_column, mapping)
-    if len(known) < len(rows.texts):
+    left_out = int((encoded.codes < 0).sum())
+    if left_out:
         unknown = f"; unknown: {listed(encoded.unknown, 5)}" if encoded.unknown else ""
-        logger.info("left out: %s rows without a known label%s", f"{len(rows.texts) - len(known):,}", unknown)
-    if not len(known):
-        raise InputError(f"{rows.name} holds no row with a text and a known label. Check its --label-column.")
-    texts = pa.record_batch({"text": pa.array([rows.texts[row] for row in known], pa.large_string())})
-    scored = [probabilities for _, probabilities in scorer.probabilities([texts], ["text"])]
-    return measure(np.concatenate(scored), encoded.codes[known], scorer.labels)
+        logger.info("left out: %s rows without a known label%s", f"{left_out:,}", unknown)
+    return encoded.codes

@@ -35,6 +35,12 @@ class Labelled:
     """Rows that were left out because they hold no text."""
     group_column: str | None = None
     """Where `groups` come from."""
+    numbers: list[int] | None = None
+    """The row of each in the table as read, from 0; None where nobody knows."""
+    by_column: str | None = None
+    """A column to measure the rows by."""
+    by: list[object] | None = None
+    """Its values."""
     others: Mapping[str, pa.DictionaryArray] = field(default_factory=dict)
     """Further columns of short values, each (n,) words, where they were asked for: some may turn out to be groups."""
 
@@ -47,6 +53,7 @@ def read(
     label_column: str | None = None,
     group_column: str | None = None,
     group_optional: bool = False,
+    by_column: str | None = None,
     others: bool = False,
 ) -> Labelled:
     """All labelled rows of `reader`; those without text are counted and left out.
@@ -58,6 +65,7 @@ def read(
         label_column: likewise.
         group_column: a column whose equal values stay together.
         group_optional: take a table without that column, too.
+        by_column: a column to measure the rows by; it may be any.
         others: keep the other columns of short values as well.
 
     Raises:
@@ -67,9 +75,10 @@ def read(
     label = columns.find_label(reader.schema, label_column)
     if group_optional and group_column not in reader.schema.names:
         group_column = None
-    kept = [label, *([group_column] if group_column else [])]
-    if group_column:
-        columns.check_column(reader.schema, group_column, "--group-column")
+    kept = [label, *(column for column in (group_column, by_column) if column)]
+    for column, option in ((group_column, "--group-column"), (by_column, "--by")):
+        if column:
+            columns.check_column(reader.schema, column, option)
     if label in found:
         raise InputError(f"column {label!r} would be text and label at once. Name both: --text-column, --label-column.")
     texts: list[str | None] = []
@@ -92,6 +101,9 @@ def read(
         label_column=label,
         num_blank=len(texts) - len(full),
         group_column=group_column,
+        numbers=full,
+        by_column=by_column,
+        by=[values[by_column][row] for row in full] if by_column else None,
         others=beside.of_rows(full) if beside else {},
     )
 

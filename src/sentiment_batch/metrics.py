@@ -9,6 +9,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+Floats = npt.NDArray[np.floating[Any]]
+Codes = npt.NDArray[np.int64]
+
+BINS = 15
+"""Of the probability of the likeliest label, of equal width, as Guo et al. 2017 have them."""
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ClassMetrics:
@@ -59,9 +65,7 @@ class Metrics:
         return "\n".join(lines)
 
 
-def measure(
-    probabilities: npt.NDArray[np.floating[Any]], codes: npt.NDArray[np.int64], labels: Sequence[str]
-) -> Metrics:
+def measure(probabilities: Floats, codes: Codes, labels: Sequence[str]) -> Metrics:
     """Measure predictions.
 
     Args:
@@ -75,7 +79,6 @@ def measure(
     best = probabilities.argmax(axis=1)
     precision, recall, f1, support = precision_recall_fscore_support(codes, best, labels=numbers, zero_division=0.0)
     present = support > 0
-    chosen = probabilities[np.arange(len(codes)), codes].astype(np.float64)
     classes = tuple(
         ClassMetrics(
             label=label, precision=float(precision[k]), recall=float(recall[k]), f1=float(f1[k]), rows=int(support[k])
@@ -86,8 +89,44 @@ def measure(
         rows=len(codes),
         accuracy=float((best == codes).mean()),
         macro_f1=float(f1[present].mean()),
-        loss=float(-np.log(np.maximum(chosen, np.finfo(np.float32).tiny)).mean()),
+        loss=float(row_losses(probabilities, codes).mean()),
         classes=classes,
         confusion=tuple(tuple(int(count) for count in row) for row in confusion_matrix(codes, best, labels=numbers)),
         labels=tuple(labels),
     )
+
+
+def row_losses(probabilities_NK: Floats, codes_N: Codes) -> npt.NDArray[np.float64]:
+    """(N,) the cross-entropy of each row, in nats; finite, also where a probability is 0."""
+    chosen_N = probabilities_NK[np.arange(len(codes_N)), codes_N].astype(np.float64)
+    losses_N: npt.NDArray[np.float64] = -np.log(np.maximum(chosen_N, np.finfo(np.float32).tiny))
+    return losses_N
+
+
+def calibration_error(probabilities_NK: Floats, codes_N: Codes) -> float:
+    """The expected calibration error: how far accuracy is from the probability of the likeliest label, by bins."""
+    bins = reliability(probabilities_NK, codes_N)
+    return float(sum(abs(one["confidence"] - one["accuracy"]) * one["rows"] for one in bins)) / len(codes_N)
+
+
+def reliability(probabilities_NK: Floats, codes_N: Codes) -> list[dict[str, Any]]:
+    """Of each of the `BINS` that holds rows: `low`, `high`, `rows`, mean `confidence` and `accuracy`."""
+    top_N, bin_N = probabilities_NK.max(axis=1).astype(np.float64), bins_of(probabilities_NK)
+    right_N = (probabilities_NK.argmax(axis=1) == codes_N).astype(np.float64)
+    rows, confidence, right = (np.bincount(bin_N, weights, BINS) for weights in (None, top_N, right_N))
+    return [
+        {
+            "low": k / BINS,
+            "high": (k + 1) / BINS,
+            "rows": int(rows[k]),
+            "confidence": float(confidence[k] / rows[k]),
+            "accuracy": float(right[k] / rows[k]),
+        }
+        for k in np.flatnonzero(rows).tolist()
+    ]
+
+
+def bins_of(probabilities_NK: Floats) -> Codes:
+    """(N,) the number of the bin that the probability of each row's likeliest label is in."""
+    bin_N: Codes = (probabilities_NK.max(axis=1).astype(np.float64) * BINS).astype(np.int64)
+    return np.minimum(bin_N, BINS - 1, out=bin_N)

@@ -15,10 +15,23 @@ def evaluate(cli, tiny_model):
     return lambda *arguments, **options: cli("evaluate", "-m", tiny_model, *CPU, *arguments, **options)
 
 
-def test_the_metrics_are_tables_on_standard_output(evaluate, reviews_csv, tiny_model):
+def test_the_figures_are_tables_on_standard_output(evaluate, reviews_csv, tiny_model):
     result = evaluate(reviews_csv)
     assert result.exit_code == 0, result.stderr
-    for part in ("accuracy", "macro F1", "loss", "on 60 rows", "precision", "recall", "true / predicted", "negative"):
+    for part in (
+        "60 rows",
+        "accuracy",
+        "macro F1",
+        "loss",
+        "ROC AUC",
+        "calibration error",
+        "precision",
+        "true / predicted",
+        "length",
+        "1-16 tokens",
+        "The errors that the model is surest of:",
+        "row ",
+    ):
         assert part in result.stdout
     assert f"model: {tiny_model} (as named)" in result.stderr
     assert "labels of 'label'" in result.stderr
@@ -28,11 +41,53 @@ def test_json_is_one_object_of_the_same_numbers(evaluate, reviews_csv):
     result = evaluate(reviews_csv, "--json", "--quiet")
     assert result.stderr == ""
     measured = json.loads(result.stdout)
-    assert set(measured) == {"rows", "accuracy", "macro_f1", "loss", "classes", "confusion", "labels"}
+    assert {"rows", "accuracy", "intervals", "by_length", "errors", "likely_wrong_labels", "roc"} <= set(measured)
     assert measured["rows"] == sum(map(sum, measured["confusion"])) == 60
     hits = sum(row[place] for place, row in enumerate(measured["confusion"]))
     assert measured["accuracy"] == pytest.approx(hits / 60)
-    assert f"accuracy {measured['accuracy']:.4f}" in evaluate(reviews_csv).stdout
+    assert f"{measured['accuracy']:.4f}" in evaluate(reviews_csv).stdout
+
+
+def test_rows_are_counted_as_in_the_table_and_no_text_steers_the_terminal(evaluate, tmp_path):
+    table = tmp_path / "odd.csv"
+    table.write_text('text,label,shop\n,positive,a\n"a \x1b[31mgood film",negative,a\n"bad\nfilm",positive,\n')
+    result = evaluate(table, "--by", "shop", "--json")
+    measured = json.loads(result.stdout)
+    cases = measured["errors"] + measured["likely_wrong_labels"]
+    assert {case["row"] for case in cases} <= {1, 2}
+    assert [(one["group"], one["rows"]) for one in measured["by"]["groups"]] in (
+        [("(none)", 1), ("a", 1)],
+        [("", 1), ("a", 1)],
+    )
+    shown = evaluate(table, "--by", "shop").stdout
+    assert "\x1b" not in shown
+    assert "shop" in shown
+
+
+def test_errors_are_as_many_as_asked_for(evaluate, reviews_csv):
+    assert len(json.loads(evaluate(reviews_csv, "--json", "--errors", "3").stdout)["errors"]) <= 3
+    none = evaluate(reviews_csv, "--errors", "0").stdout
+    assert "surest" not in none
+
+
+def test_a_report_is_one_page_with_the_errors_words(evaluate, reviews_csv, tmp_path):
+    page = tmp_path / "report.html"
+    result = evaluate(reviews_csv, "--report", page)
+    assert result.exit_code == 0, result.stderr
+    text = page.read_text(encoding="utf-8")
+    assert text.startswith("<!")
+    assert "reviews.csv" in text
+    assert "<mark" in text
+    assert "http" not in text.replace("http://www.w3.org", "")
+    failed(evaluate(reviews_csv, "--report", page), "--overwrite", code=1)
+    assert evaluate(reviews_csv, "--report", page, "--overwrite").exit_code == 0
+    assert page.read_text(encoding="utf-8") == text
+    assert [one.name for one in tmp_path.glob("*report*")] == ["report.html"]
+
+
+def test_a_report_that_cannot_be_written_is_said_before_the_table_is_read(evaluate, tmp_path):
+    failed(evaluate(tmp_path / "nowhere.csv", "--report", tmp_path / "no" / "r.html"), "no", code=1)
+    failed(evaluate(tmp_path / "nowhere.csv", "--report", "-"), "standard output", code=2)
 
 
 def test_standard_input_is_a_dash(evaluate, reviews_csv):
@@ -46,6 +101,7 @@ def test_standard_input_is_a_dash(evaluate, reviews_csv):
         (["{tmp}/nowhere.csv"], 1, "nowhere.csv is not there"),
         (["{in}", "--text-column", "x"], 1, "no column 'x'"),
         (["{in}", "--label-column", "x"], 1, "no column 'x'"),
+        (["{in}", "--by", "x"], 1, "no column 'x'"),
         (["{in}", "--stars", "five"], 2, "--stars"),
         (["{in}", "--batch-tokens", "1.5"], 2, "--batch-tokens"),
         (["{in}", "-m", "./nowhere"], 1, "no model folder"),

@@ -8,16 +8,25 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from sentiment_batch.cli import options
+from sentiment_batch.cli import options, pages
+from sentiment_batch.errors import UsageError
 
 if TYPE_CHECKING:
+    from sentiment_batch.evaluation import Evaluation
     from sentiment_batch.records import ReadOptions
 
 logger = logging.getLogger("sentiment_batch")
 
+SHOWN = 100
+"""Characters of a text on the terminal."""
+
 
 @click.command(short_help="Measure a model on labelled reviews.")
 @click.argument("labelled", metavar="LABELLED")
+@click.option("--by", metavar="COLUMN", help="Measure the rows of each value of this column apart, too.")
+@click.option("--errors", type=click.IntRange(min=0), default=20, show_default=True, help="Errors to show.")
+@click.option("--report", metavar="FILE", help="Write a page for a browser there as well.")
+@click.option("--overwrite", is_flag=True, help="Replace FILE.")
 @options.scoring
 @options.columns
 @options.label_column
@@ -26,6 +35,10 @@ logger = logging.getLogger("sentiment_batch")
 @options.talking
 def evaluate(
     labelled: str,
+    by: str | None,
+    errors: int,
+    report: str | None,
+    overwrite: bool,
     model: str | None,
     settings: dict[str, Any],
     text_columns: tuple[str, ...],
@@ -37,20 +50,57 @@ def evaluate(
     verbose: bool,
     as_json: bool,
 ) -> None:
-    """Measure a model on the LABELLED reviews: accuracy, macro F1, loss, a table per class and the confusion matrix."""
+    """Measure a model on the LABELLED reviews, such as those it was not trained on.
+
+    Accuracy, macro F1, log loss, ROC AUC and the expected calibration error with 95 % bootstrap intervals; a table per
+    class, the confusion matrix, figures by length; the errors that the model is surest of, and labels that are likely
+    wrong. Any stock model can be measured.
+    """
     options.show_messages(quiet, verbose)
-    from contextlib import closing
+    if report == "-":
+        raise UsageError("the report does not go to standard output, where the figures are. Name a file with --report.")
+    with pages.published(report, overwrite) as publication:
+        from contextlib import closing
 
-    from sentiment_batch import formats, inputs
-    from sentiment_batch.scoring.choice import choose_model
+        from sentiment_batch import formats, inputs
+        from sentiment_batch.scoring.choice import choose_model
 
-    with closing(formats.open_reader(labelled, format=input_format, options=read)) as reader:
-        rows = inputs.read(reader, labelled, text_columns=text_columns, label_column=label_column)
-    from sentiment_batch.evaluation import evaluate_labelled
-    from sentiment_batch.scoring.scorer import Scorer
+        with closing(formats.open_reader(labelled, format=input_format, options=read)) as reader:
+            rows = inputs.read(reader, labelled, text_columns=text_columns, label_column=label_column, by_column=by)
+        from sentiment_batch.evaluation import evaluate_labelled, report_of
+        from sentiment_batch.scoring.scorer import Scorer
 
-    chosen = choose_model(model)
-    logger.info("model: %s", chosen)
-    with Scorer.load(chosen.value, **settings) as scorer:
-        measured = evaluate_labelled(scorer, rows, stars=stars)
-    click.echo(json.dumps(measured.to_json(), ensure_ascii=False) if as_json else f"{measured}\n\n{measured.table()}")
+        chosen = choose_model(model)
+        logger.info("model: %s", chosen)
+        with Scorer.load(chosen.value, **settings) as scorer:
+            measured = evaluate_labelled(scorer, rows, stars=stars, most_errors=errors)
+            if publication is not None:
+                from sentiment_batch.html.page import report_page
+
+                pages.write(publication, report_page(report_of(measured, rows, scorer)))
+    click.echo(json.dumps(measured.to_json(), ensure_ascii=False) if as_json else _for_people(measured))
+    if report is not None:
+        logger.info("report: %s", report)
+
+
+def _for_people(measured: Evaluation) -> str:
+    parts = [str(measured), measured.table()]
+    if measured.errors:
+        lines = [
+            f"{one['predicted']} {one['score']:.4f}, labelled {one['label']}: {_case(one)}" for one in measured.errors
+        ]
+        parts.append("\n".join(["The errors that the model is surest of:", *lines]))
+    if measured.likely_wrong_labels:
+        lines = [
+            f"{one['label']}, more likely {one['suggested']} ({one['score']:.4f}): {_case(one)}"
+            for one in measured.likely_wrong_labels
+        ]
+        parts.append("\n".join(["Labels that are likely wrong, if the model was not trained on them:", *lines]))
+    return "\n\n".join(parts)
+
+
+def _case(one: dict[str, Any]) -> str:
+    from sentiment_batch.visible import one_line
+
+    text = one_line(one["text"][: 10 * SHOWN])
+    return f"row {one['row']:,}: {text if len(text) <= SHOWN else text[: SHOWN - 3] + '...'}"

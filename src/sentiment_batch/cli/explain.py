@@ -6,12 +6,11 @@ import itertools
 import json
 import logging
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from sentiment_batch.cli import options, texts
+from sentiment_batch.cli import options, pages, texts
 from sentiment_batch.errors import UsageError
 
 if TYPE_CHECKING:
@@ -53,7 +52,7 @@ def explain(
     if page == "-" and as_json:
         raise UsageError("--json and --html - would both go to standard output. Name a file for the page.")
     given = texts.given(arguments)
-    with _published(page, overwrite) as publication:
+    with pages.published(page, overwrite) as publication:
         from sentiment_batch.scoring.choice import choose_model
 
         chosen = choose_model(model)
@@ -91,26 +90,9 @@ def _explanations(model: str, settings: dict[str, Any], given: Iterator[str]) ->
             yield from attributions(scorer, some)
 
 
-@contextmanager
-def _published(page: str | None, overwrite: bool) -> Iterator[Publication | None]:
-    """The place of the page, looked at before any work is done; it appears whole at the end, or not at all."""
-    if page is None:
-        yield None
-        return
-    from sentiment_batch.writers.publish import Publication
-
-    publication = Publication(page, overwrite=overwrite)
-    try:
-        yield publication
-        publication.commit()
-    finally:
-        publication.abort()
-
-
 def _write(publication: Publication, explanations: list[Explanation], model: str, top: int) -> None:
     from sentiment_batch.html.words import explained_page
 
     if len(explanations) > MOST_ON_A_PAGE:
         logger.warning("the page shows the first %s texts", f"{MOST_ON_A_PAGE:,}")
-    with publication.failures_named():
-        publication.stream.write(explained_page(explanations[:MOST_ON_A_PAGE], model, top).encode("utf-8"))
+    pages.write(publication, explained_page(explanations[:MOST_ON_A_PAGE], model, top))

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from sentiment_batch.records import Choice
     from sentiment_batch.tokenise import TextPolicy
+    from sentiment_batch.tokens import Tokens
 
 
 @dataclass(kw_only=True, slots=True, eq=False)
@@ -150,6 +151,16 @@ class Scorer:
         from sentiment_batch.frames import annotate_frame
 
         return annotate_frame(frame, text_column, self.added, self.probabilities)
+
+    def local(self) -> LocalEngine:
+        """The model in this process, for what looks into it; of one on several devices, that on the first of them."""
+        if isinstance(self.engine, LocalEngine):
+            return self.engine
+        return LocalEngine(self.model, replace(self.settings, device=self.settings.device.partition(",")[0].strip()))
+
+    def tokens(self, texts: Sequence[str]) -> Tokens:
+        """The tokens of `texts` (N,) as the model sees them."""
+        return self.local().tokeniser(texts)
 
     def close(self) -> None:
         """Free the device's memory; the next call loads the model again."""

@@ -13,6 +13,7 @@ import numpy as np
 from sentiment_batch.assemble import softmax
 from sentiment_batch.calibration import measured
 from sentiment_batch.errors import SentimentBatchError
+from sentiment_batch.evaluation import assess
 from sentiment_batch.metrics import measure
 from sentiment_batch.training.loop import logits
 
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from sentiment_batch.calibration import Calibration
     from sentiment_batch.metrics import Metrics
     from sentiment_batch.model import SentimentClassifier
+    from sentiment_batch.tokens import Tokens
     from sentiment_batch.training.prepare import Rows
     from sentiment_batch.training.setup import Setup
 
@@ -37,6 +39,7 @@ class Measured:
     """What the published model says of some labelled rows."""
 
     rows: Rows
+    tokens: Tokens
     logits_NK: Floats
     metrics: Metrics
 
@@ -44,9 +47,12 @@ class Measured:
         """One of the report's evaluations: what was measured, and what it was before calibration."""
         temperature = np.float32(calibration.temperature if calibration else 1.0)
         before = None if temperature == 1 else measured(self.logits_NK * temperature, self.rows.codes)
+        assessed = assess(
+            softmax(self.logits_NK), self.rows.codes, self.metrics.labels, texts=self.rows.texts, tokens=self.tokens
+        )
         return {
             "name": name,
-            "evaluation": self.metrics.to_json() | measured(self.logits_NK, self.rows.codes) | {"errors": []},
+            "evaluation": assessed.to_json(),
             "before_calibration": before,
         }
 
@@ -60,7 +66,7 @@ def measure_all(classifier: SentimentClassifier, setup: Setup) -> dict[str, Meas
     for name, (rows, texts) in tables.items():
         logits_NK = logits(classifier, texts, setup.run)
         one = measure(softmax(logits_NK), rows.codes, setup.run.labels)
-        found[name] = Measured(rows=rows, logits_NK=logits_NK, metrics=one)
+        found[name] = Measured(rows=rows, tokens=texts.tokens, logits_NK=logits_NK, metrics=one)
     return found
 
 
@@ -116,8 +122,9 @@ def _words(folder: Path, texts: Sequence[str], device: str) -> list[list[list[An
     """The pieces of each text with their weights."""
     from sentiment_batch.attribution import attributions
     from sentiment_batch.scoring.scorer import Scorer
+    from sentiment_batch.words import rounded
 
     if not texts:
         return []
     with Scorer.load(str(folder), device=device, dtype="float32") as scorer:
-        return [[[word.text, word.weight] for word in one.words] for one in attributions(scorer, texts)]
+        return [rounded(one.words) for one in attributions(scorer, texts)]

@@ -24,7 +24,7 @@ Road = Callable[["Pack"], torch.Tensor]
 """A pack in, logits (B, K) with their gradients out."""
 
 SIZES = 16
-"""On a CPU, packs have so many sizes between a power of 2 and the next: the library keeps kernels for each size, and the
+"""On a CPU, packs have so many sizes between a power of 2 and the next: the library keeps kernels for each, and the
 allocator pieces of memory."""
 
 # T tokens of a pack, B texts of it, D the encoder's width, H heads, K labels.

@@ -1,0 +1,228 @@
+"""What is measured of predictions, against scikit-learn and against what must hold whatever the numbers are."""
+
+from __future__ import annotations
+
+import json
+import warnings
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sklearn import metrics as sk
+
+from sentiment_batch import curves, intervals, subsets, suspects
+from sentiment_batch.evaluation import assess
+from sentiment_batch.intervals import bootstrap, of_share
+from sentiment_batch.metrics import calibration_error, measure, reliability
+from sentiment_batch.tokens import Tokens
+
+LABELS = ("negative", "neutral", "positive", "odd", "mixed")
+
+
+def drawn(rows: int, classes: int, seed: int = 0, skill: float = 1.5):
+    """Probabilities (n, K) that know something of the codes (n,)."""
+    generator = np.random.default_rng(seed)
+    codes = generator.integers(classes, size=rows)
+    logits = generator.normal(size=(rows, classes))
+    logits[np.arange(rows), codes] += skill
+    powers = np.exp(logits)
+    return (powers / powers.sum(axis=1, keepdims=True)).astype(np.float32), codes.astype(np.int64)
+
+
+def tokens_of(lengths, most: int = 512) -> Tokens:
+    lengths = np.asarray(lengths)
+    kept = np.minimum(lengths, most)
+    return Tokens(
+        ids=np.zeros(int(kept.sum()), dtype=np.int32),
+        offsets=np.concatenate([[0], np.cumsum(kept)]),
+        owners=np.arange(len(lengths)),
+        cut=lengths > most,
+        whole=lengths,
+    )
+
+
+def assessed(probabilities, codes, labels, **options):
+    texts = [f"text {row}" for row in range(len(codes))]
+    tokens = tokens_of(np.arange(len(codes)) * 7 % 900 + 3)
+    return assess(probabilities, codes, labels, texts=texts, tokens=tokens, **options)
+
+
+@pytest.mark.parametrize("classes", [2, 3, 5])
+def test_figures_are_scikit_learn_s(classes):
+    probabilities, codes = drawn(400, classes)
+    found = assessed(probabilities, codes, LABELS[:classes])
+    best = probabilities.argmax(1)
+    assert found.accuracy == pytest.approx(sk.accuracy_score(codes, best))
+    assert found.macro_f1 == pytest.approx(sk.f1_score(codes, best, average="macro"))
+    assert found.loss == pytest.approx(sk.log_loss(codes, probabilities.astype(np.float64)), rel=1e-4)
+    if classes == 2:
+        assert found.roc_auc == pytest.approx(sk.roc_auc_score(codes, probabilities[:, 1]))
+        assert found.precision_recall[0]["area"] == pytest.approx(
+            sk.average_precision_score(codes, probabilities[:, 1])
+        )
+        assert [curve["label"] for curve in found.roc] == ["neutral"]
+    else:
+        areas = [sk.roc_auc_score(codes == k, probabilities[:, k]) for k in range(classes)]
+        assert found.roc_auc == pytest.approx(np.mean(areas))
+        assert len(found.roc) == len(found.precision_recall) == classes
+
+
+def test_the_calibration_error_is_that_of_its_definition():
+    probabilities, codes = drawn(1_000, 3)
+    top, right = probabilities.max(1), probabilities.argmax(1) == codes
+    expected = 0.0
+    for k in range(15):
+        inside = (top >= k / 15) & ((top < (k + 1) / 15) | (k == 14))
+        if inside.any():
+            expected += inside.mean() * abs(top[inside].mean() - right[inside].mean())
+    assert calibration_error(probabilities, codes) == pytest.approx(expected, rel=1e-5)
+    assert sum(one["rows"] for one in reliability(probabilities, codes)) == 1_000
+
+
+def test_what_is_sure_and_right_has_no_calibration_error_and_what_is_sure_and_wrong_all_of_it():
+    sure = np.array([[1.0, 0.0]] * 4, dtype=np.float32)
+    assert calibration_error(sure, np.zeros(4, dtype=np.int64)) == 0.0
+    assert calibration_error(sure, np.ones(4, dtype=np.int64)) == 1.0
+
+
+# Intervals
+
+
+@pytest.mark.parametrize("classes", [2, 4])
+def test_intervals_hold_their_figure_and_repeat(classes):
+    probabilities, codes = drawn(300, classes)
+    found = bootstrap(probabilities, codes)
+    one = assessed(probabilities, codes, LABELS[:classes])
+    for name in ("accuracy", "macro_f1", "loss", "roc_auc"):
+        assert found[name][0] < getattr(one, name) < found[name][1]
+    assert found == bootstrap(probabilities, codes) == one.intervals
+
+
+def test_a_bootstrap_of_accuracy_is_as_wide_as_the_normal_distribution_says():
+    probabilities, codes = drawn(2_000, 2)
+    low, high = bootstrap(probabilities, codes)["accuracy"]
+    share = measure(probabilities, codes, LABELS[:2]).accuracy
+    assert high - low == pytest.approx(2 * 1.96 * (share * (1 - share) / 2_000) ** 0.5, rel=0.15)
+
+
+def test_each_resample_s_figures_are_those_of_its_rows(monkeypatch):
+    """Counting rows more than once is the same as having them more than once."""
+    probabilities, codes = drawn(60, 3)
+    counts = np.random.default_rng(3).integers(0, 4, 60)
+    figures = intervals._figures(probabilities, codes)
+    rows = np.repeat(np.arange(60), counts)
+    scaled = counts * 60 / counts.sum()
+    expected = measure(probabilities[rows], codes[rows], LABELS[:3])
+    assert figures["accuracy"](scaled) == pytest.approx(expected.accuracy)
+    assert figures["macro_f1"](scaled) == pytest.approx(expected.macro_f1)
+    assert figures["loss"](scaled) == pytest.approx(expected.loss, rel=1e-6)
+    assert figures["calibration_error"](scaled) == pytest.approx(calibration_error(probabilities[rows], codes[rows]))
+    areas = [sk.roc_auc_score(codes[rows] == k, probabilities[rows, k]) for k in range(3)]
+    assert figures["roc_auc"](scaled) == pytest.approx(np.mean(areas))
+
+
+@pytest.mark.parametrize(
+    ("hits", "rows", "low", "high"), [(0, 10, 0.0, 0.2775), (10, 10, 0.7225, 1.0), (5, 10, 0.2366, 0.7634)]
+)
+def test_wilson_s_interval_of_a_share(hits, rows, low, high):
+    assert of_share(hits, rows) == pytest.approx([low, high], abs=1e-4)
+
+
+# Degenerate rows
+
+
+@pytest.mark.parametrize("codes", [[0], [1, 1, 1], [0, 0, 1], [0, 1] * 8])
+@pytest.mark.parametrize("classes", [2, 3, 28])
+def test_any_rows_can_be_measured_and_give_plain_json_without_warnings(codes, classes):
+    labels = [f"label {k}" for k in range(classes)]
+    probabilities = np.full((len(codes), classes), 1 / classes, dtype=np.float32)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        found = assessed(probabilities, np.array(codes), labels)
+    text = json.dumps(found.to_json(), allow_nan=False)
+    assert json.loads(text)["rows"] == len(codes)
+    assert (found.roc_auc is None) == (classes > 2 or len(set(codes)) == 1)
+    assert str(found)
+    assert found.table()
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.integers(1, 40), st.integers(2, 6), st.integers(0, 1_000), st.sampled_from([0.0, 1.5, 1e9]))
+def test_figures_lie_where_figures_lie(rows, classes, seed, skill):
+    probabilities, codes = drawn(rows, classes, seed, min(skill, 50.0))
+    found = assessed(probabilities, codes, [f"l{k}" for k in range(classes)])
+    for name in ("accuracy", "macro_f1", "calibration_error"):
+        assert 0.0 <= getattr(found, name) <= 1.0 + 1e-6
+    assert found.roc_auc is None or 0.0 <= found.roc_auc <= 1.0
+    assert sum(found.histogram["correct"]) + sum(found.histogram["wrong"]) == rows
+    assert sum(group["rows"] for group in found.by_length) == rows
+    assert len(found.errors) == min(20, rows - round(found.accuracy * rows))
+
+
+def test_a_curve_of_many_rows_has_few_points_and_both_ends():
+    probabilities, codes = drawn(20_000, 2)
+    (curve,) = curves.roc(probabilities, codes, LABELS[:2])
+    assert len(curve["x"]) <= curves.MOST_POINTS
+    assert (curve["x"][0], curve["y"][0]) == (0.0, 0.0)
+    assert (curve["x"][-1], curve["y"][-1]) == (1.0, 1.0)
+    assert np.trapezoid(curve["y"], curve["x"]) == pytest.approx(curve["area"], abs=1e-3)
+
+
+# Parts
+
+
+def test_lengths_are_those_before_the_cut():
+    probabilities, codes = drawn(6, 2)
+    tokens = tokens_of([3, 16, 17, 512, 513, 2_000])
+    found = assess(probabilities, codes, LABELS[:2], texts=["x"] * 6, tokens=tokens).by_length
+    assert [(one["group"], one["rows"], one["cut"]) for one in found] == [
+        ("1-16 tokens", 2, 0),
+        ("17-32 tokens", 1, 0),
+        ("257-512 tokens", 1, 0),
+        ("over 512 tokens", 2, 2),
+    ]
+
+
+def test_by_value_the_most_frequent_stand_apart_and_the_others_together():
+    probabilities, codes = drawn(100, 2)
+    values = [None, float("nan"), "b", 3] * 10 + [f"one {n}" for n in range(60)]
+    found = subsets.by_value(probabilities, codes, LABELS[:2], values)
+    assert [(one["group"], one["rows"]) for one in found[:3]] == [("(none)", 20), ("3", 10), ("b", 10)]
+    assert found[-1]["group"] == "43 other values"
+    assert sum(one["rows"] for one in found) == 100
+    inside = np.array([value == "b" for value in values])
+    assert found[2]["accuracy"] == (probabilities[inside].argmax(1) == codes[inside]).mean()
+
+
+# Errors and suspects
+
+
+def test_errors_are_the_surest_first():
+    probabilities = np.array([[0.9, 0.1], [0.2, 0.8], [0.4, 0.6], [0.99, 0.01]], dtype=np.float32)
+    codes = np.array([1, 1, 0, 1])
+    assert suspects.errors(probabilities, codes, 10).tolist() == [3, 0, 2]
+    assert suspects.errors(probabilities, codes, 1).tolist() == [3]
+    found = assessed(probabilities, codes, LABELS[:2], rows=[10, 11, 12, 13])
+    assert [(one["row"], one["label"], one["predicted"]) for one in found.errors] == [
+        (13, "neutral", "negative"),
+        (10, "neutral", "negative"),
+        (12, "negative", "neutral"),
+    ]
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_labels_that_were_exchanged_are_found(seed):
+    probabilities, codes = drawn(2_000, 3, seed, skill=4.0)
+    flipped = np.random.default_rng(seed).choice(2_000, 60, replace=False)
+    given_ = codes.copy()
+    given_[flipped] = (codes[flipped] + 1) % 3
+    rows, instead = suspects.likely_wrong(probabilities, given_, 60)
+    hits = np.isin(rows, flipped)
+    assert hits.mean() > 0.8
+    assert (instead[hits] == codes[rows[hits]]).mean() > 0.95
+
+
+def test_where_all_is_as_labelled_nothing_is_suspected():
+    probabilities, codes = drawn(200, 2, skill=50.0)
+    assert len(suspects.likely_wrong(probabilities, codes, 20)[0]) == 0
