@@ -127,6 +127,6 @@ def reliability(probabilities_NK: Floats, codes_N: Codes) -> list[dict[str, Any]
 
 
 def bins_of(probabilities_NK: Floats) -> Codes:
-    """(N,) the number of the bin that the probability of each row's likeliest label is in."""
-    bin_N: Codes = (probabilities_NK.max(axis=1).astype(np.float64) * BINS).astype(np.int64)
+    """(N,) the number of the bin that the probability of each row's likeliest label is in; that of NaN is the first."""
+    bin_N: Codes = (np.nan_to_num(probabilities_NK.max(axis=1).astype(np.float64)) * BINS).astype(np.int64)
     return np.minimum(bin_N, BINS - 1, out=bin_N)
