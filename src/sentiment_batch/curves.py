@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -57,17 +57,18 @@ def roc_auc(curves: Sequence[dict[str, Any]], classes: int) -> float | None:
 def histogram(probabilities_NK: Floats, codes_N: Codes) -> dict[str, Any]:
     """Rows by the probability of their likeliest label, `correct` and `wrong` ones, between `edges`."""
     edges = np.linspace(0.0, 1.0, SCORE_BINS + 1)
-    top_N, right_N = probabilities_NK.max(axis=1), probabilities_NK.argmax(axis=1) == codes_N
+    top_N, right_N = probabilities_NK.max(axis=1).clip(0.0, 1.0), probabilities_NK.argmax(axis=1) == codes_N
     correct, wrong = (np.histogram(top_N[which], edges)[0].tolist() for which in (right_N, ~right_N))
     return {"edges": edges.round(6).tolist(), "correct": correct, "wrong": wrong}
 
 
 def _one_against_the_rest(
     probabilities_NK: Floats, codes_N: Codes, labels: Sequence[str]
-) -> list[tuple[str, npt.NDArray[np.bool_], Floats]]:
-    drawn = range(1, 2) if len(labels) == 2 else range(len(labels))
-    each = [(labels[k], codes_N == k, probabilities_NK[:, k].astype(np.float64)) for k in drawn]
-    return [one for one in each if one[1].any() and not one[1].all()]
+) -> Iterator[tuple[str, npt.NDArray[np.bool_], Floats]]:
+    for k in range(1, 2) if len(labels) == 2 else range(len(labels)):
+        truth_N = codes_N == k
+        if truth_N.any() and not truth_N.all():
+            yield labels[k], truth_N, probabilities_NK[:, k].astype(np.float64)
 
 
 def _thinned(x: Floats, y: Floats) -> dict[str, list[float]]:

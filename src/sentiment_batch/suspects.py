@@ -29,7 +29,7 @@ def likely_wrong(probabilities_NK: Floats, codes_N: Codes, most: int) -> tuple[C
     counts = np.bincount(codes_N, minlength=classes)
     own_N = probabilities_NK[np.arange(rows), codes_N].astype(np.float64)
     sums = np.bincount(codes_N, own_N, classes)
-    usual_K = np.divide(sums, counts, out=np.full(classes, np.inf), where=counts > 0)
+    usual_K = np.divide(sums, counts, out=np.full(classes, np.inf), where=counts > 0).astype(probabilities_NK.dtype)
     sure_NK = np.where(probabilities_NK >= usual_K, probabilities_NK, 0.0)
     sure_NK[np.arange(rows), codes_N] = 0.0
     other_N = sure_NK.argmax(axis=1)
