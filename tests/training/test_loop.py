@@ -294,16 +294,45 @@ def test_only_a_number_below_all_earlier_ones_is_best(loss, before, expected):
     assert is_best(loss, [progress(one) for one in before]) is expected
 
 
+def test_the_loss_after_calibration_decides_where_there_is_one():
+    sure = dataclasses.replace(progress(0.9), calibrated_loss=0.3)
+    assert sure.deciding == 0.3
+    assert is_best(0.29, [sure])
+    assert not is_best(0.5, [sure])
+
+
+def test_a_state_that_is_right_more_often_but_too_sure_is_kept(fitted):
+    """Of the raw losses the first is lower, of those after calibration the second."""
+    history, saved = fitted([0.5, 0.8], calibrated=[0.5, 0.4], patience=None)
+    assert [entry.best for entry in history] == [True, True]
+    assert saved == [0.5, 0.8]
+    assert [entry.calibrated_loss for entry in history] == [0.5, 0.4]
+
+
+def test_a_validation_tells_the_loss_after_calibration_where_it_is_wanted(learner, settings):
+    classifier, texts = learner()
+    data = texts([f"{word} film {n}" for n in range(40) for word in ("good", "bad")], [1, 0] * 40)
+    with torch.no_grad():
+        classifier.linear.weight *= 30.0
+    one = validate(classifier, data, run_of(settings()))
+    assert one.calibrated_loss < one.metrics.loss
+    assert validate(classifier, data, run_of(settings(calibrate=False))).calibrated_loss is None
+
+
 @pytest.fixture
 def fitted(learner, settings, monkeypatch):
     """Runs `fit` on eight texts, with validation losses as scripted; gives the history and the losses saved as best."""
 
-    def fitted(losses, **chosen):
+    def fitted(losses, calibrated=None, **chosen):
         classifier, texts = learner()
         data = texts(["good film", "bad film"] * 4, [1, 0] * 4)
-        script = iter(losses)
+        script = zip(losses, calibrated or [None] * len(losses), strict=True)
         told = metrics.measure(np.eye(2), np.array([0, 1]), ("negative", "positive"))
-        monkeypatch.setattr(loop, "validate", lambda *_: dataclasses.replace(told, loss=next(script)))
+        monkeypatch.setattr(loop, "validate", lambda *_: scripted(*next(script)))
+
+        def scripted(loss, calibrated_loss):
+            return loop.Validation(dataclasses.replace(told, loss=loss), calibrated_loss)
+
         saved: list[float] = []
         run = run_of(settings(**{"epochs": len(losses), "batch_size": 4} | chosen))
         history = fit(classifier, data, data, run, lambda entry: saved.append(entry.validation_loss))
@@ -361,7 +390,7 @@ def test_validation_measures_every_text_as_one_by_one_with_dropout_off(learner, 
     data = texts(rows, [n % 2 for n in range(23)])
     monkeypatch.setattr(loop, "batch_tokens", lambda device, width: 40)
     classifier.train()
-    found = validate(classifier, data, run_of(settings()))
+    found = validate(classifier, data, run_of(settings())).metrics
     logits = []
     with torch.no_grad():
         for row in range(23):
@@ -374,9 +403,9 @@ def test_validation_measures_every_text_as_one_by_one_with_dropout_off(learner, 
 def test_validation_that_runs_out_of_memory_goes_on_in_halves(learner, settings, little_memory, caplog):
     classifier, texts = learner()
     data = texts(["the film was " + "very " * (n % 5) + "good" for n in range(11)], [n % 2 for n in range(11)])
-    expected = validate(classifier, data, run_of(settings()))
+    expected = validate(classifier, data, run_of(settings())).metrics
     tried = little_memory(20)
-    assert validate(classifier, data, run_of(settings())).loss == pytest.approx(expected.loss, rel=1e-5)
+    assert validate(classifier, data, run_of(settings())).metrics.loss == pytest.approx(expected.loss, rel=1e-5)
     assert max(tried) > 20 >= tried[-1]
     assert "is done again, and from here on batches hold" in caplog.text
 
@@ -395,5 +424,5 @@ def test_with_an_average_of_the_weights_that_is_what_is_validated_and_saved(lear
     last, entry = saved[-1]
     assert any(not last[name].equal(one) for name, one in trained.items()), "the weights in training are others"
     classifier.load_state_dict(last)
-    assert validate(classifier, data, run).loss == entry.validation_loss
+    assert validate(classifier, data, run).metrics.loss == entry.validation_loss
     assert history[-1].validation_loss < history[0].validation_loss

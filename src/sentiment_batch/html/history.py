@@ -30,7 +30,11 @@ def training(history: Rows) -> str:
         _loss_finding(done, kept),
         done,
         kept,
-        (("validation_loss", "validation"), ("training_loss", "training, mean since the validation before")),
+        (
+            ("validation_loss", "validation"),
+            *((("calibrated_loss", "validation, once calibrated"),) if _calibrated(done) else ()),
+            ("training_loss", "training, mean since the validation before"),
+        ),
         percent=False,
     ) + _figure(
         "training-accuracy",
@@ -102,17 +106,23 @@ def _loss_finding(done: Rows, kept: Mapping[str, Any] | None) -> str:
     if kept is None:
         return "No validation gave a loss that is a number."
     epoch = decimal(kept.get("epoch"), 2).rstrip("0").rstrip(".")
+    key, once = ("calibrated_loss", " once calibrated") if _calibrated(done) else ("validation_loss", "")
     said = (
-        f"The loss on the validation rows was lowest, {decimal(kept.get('validation_loss'))}, at step "
+        f"The loss on the validation rows{once} was lowest, {decimal(kept.get(key))}, at step "
         f"{count(kept.get('step'))} (epoch {epoch}); this state is kept."
     )
-    last, lowest = number(done[-1].get("validation_loss")), number(kept.get("validation_loss"))
+    last, lowest = number(done[-1].get(key)), number(kept.get(key))
     if done[-1] is kept:
         more = " It is the last: it may not have been trained to the end." if len(done) > 1 else ""
         return said + more
     if last is not None and lowest is not None and last > lowest:
         return f"{said} At the end it was {decimal(last)}: more training would have fitted the training rows alone."
     return said
+
+
+def _calibrated(done: Rows) -> bool:
+    """Whether the state that is kept was chosen by its loss after calibration."""
+    return any(number(entry.get("calibrated_loss")) is not None for entry in done)
 
 
 def _accuracy_finding(done: Rows, kept: Mapping[str, Any] | None) -> str:
@@ -126,13 +136,24 @@ def _accuracy_finding(done: Rows, kept: Mapping[str, Any] | None) -> str:
 
 def _table(done: Rows, kept: Mapping[str, Any] | None, title: str) -> str:
     every = -(-len(done) // LISTED)
-    head = ("step", "epoch", "training loss", "validation loss", "accuracy", "macro F1", "learning rate", "best so far")
+    head = (
+        "step",
+        "epoch",
+        "training loss",
+        "validation loss",
+        "once calibrated",
+        "accuracy",
+        "macro F1",
+        "learning rate",
+        "best so far",
+    )
     body = [
         (
             count(entry.get("step")),
             decimal(entry.get("epoch"), 2),
             decimal(entry.get("training_loss"), 4),
             decimal(entry.get("validation_loss"), 4),
+            decimal(entry.get("calibrated_loss"), 4),
             percent(entry.get("accuracy"), 2),
             decimal(entry.get("macro_f1"), 4),
             "–" if number(entry.get("learning_rate")) is None else f"{number(entry.get('learning_rate')):.2e}",

@@ -32,12 +32,22 @@ class Progress:
     seconds: float
     """Since training began; what a run spent while it was interrupted does not count."""
     best: bool
-    """Whether no validation before had so low a loss."""
+    """Whether no validation before had so low a loss, `deciding` it."""
+    calibrated_loss: float | None = None
+    """The validation loss that the model would have once it is calibrated, None where it is not to be."""
+
+    @property
+    def deciding(self) -> float:
+        """The loss that tells the best state: that of the model as it would be published.
+
+        A state that is right more often, but too sure of it, has a higher loss before calibration and a lower after it.
+        """
+        return self.validation_loss if self.calibrated_loss is None else self.calibrated_loss
 
 
 def is_best(loss: float, history: Sequence[Progress]) -> bool:
     """Whether `loss` is a number, and lower than any before; a loss that is no number is never the best."""
-    return math.isfinite(loss) and not any(before.validation_loss <= loss for before in history)
+    return math.isfinite(loss) and not any(before.deciding <= loss for before in history)
 
 
 def best_of(history: Sequence[Progress]) -> Progress | None:
@@ -74,7 +84,11 @@ def from_log(text: str) -> list[Progress]:
     Raises:
         ValueError: it is none.
     """
-    kinds: dict[str, Callable[[str], Any]] = {"best": lambda cell: cell == "True", "step": int}
+    kinds: dict[str, Callable[[str], Any]] = {
+        "best": lambda cell: cell == "True",
+        "step": int,
+        "calibrated_loss": lambda cell: float(cell) if cell else None,
+    }
     try:
         rows = list(csv.DictReader(io.StringIO(text)))
         return from_rows([{name: kinds.get(name, float)(cell) for name, cell in row.items()} for row in rows])

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import logging
+import math
 import sys
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
 from tqdm import tqdm
@@ -13,6 +14,7 @@ from tqdm import tqdm
 from sentiment_batch import metrics
 from sentiment_batch.assemble import softmax
 from sentiment_batch.batching import pack, plan_packs
+from sentiment_batch.calibration import calibrate
 from sentiment_batch.device import batch_tokens
 from sentiment_batch.scoring.forward import Budget, forward
 from sentiment_batch.training.average import Average
@@ -122,8 +124,9 @@ def begin(classifier: SentimentClassifier, steps: int, run: Run) -> TrainState:
     )
 
 
-def _validated(state: TrainState, measured: metrics.Metrics, steps_per_epoch: int, rate: float) -> Progress:
+def _validated(state: TrainState, validation: Validation, steps_per_epoch: int, rate: float) -> Progress:
     """Add a validation to the history."""
+    measured, calibrated = validation
     entry = Progress(
         epoch=round(state.epoch + state.within / steps_per_epoch, 3),
         step=state.step,
@@ -133,7 +136,8 @@ def _validated(state: TrainState, measured: metrics.Metrics, steps_per_epoch: in
         macro_f1=measured.macro_f1,
         learning_rate=rate,
         seconds=round(state.seconds, 1),
-        best=is_best(measured.loss, state.history),
+        best=is_best(measured.loss if calibrated is None else calibrated, state.history),
+        calibrated_loss=calibrated,
     )
     state.losses.clear()
     state.history.append(entry)
@@ -146,13 +150,25 @@ def validation_steps(steps_per_epoch: int) -> set[int]:
     return {round(steps_per_epoch * part / times) for part in range(1, times + 1)}
 
 
-def validate(classifier: SentimentClassifier, texts: Texts, run: Run) -> metrics.Metrics:
+class Validation(NamedTuple):
+    """What is measured of a state."""
+
+    metrics: metrics.Metrics
+    calibrated_loss: float | None
+    """Its loss once it is calibrated, of each row by the others; None where it is not to be."""
+
+
+def validate(classifier: SentimentClassifier, texts: Texts, run: Run) -> Validation:
     """Measure the classifier on `texts`; each row counts the same, whatever the class weights.
 
     Raises:
         DeviceError: one text alone does not fit into the device's memory.
     """
-    return metrics.measure(softmax(logits(classifier, texts, run)), texts.codes, run.labels)
+    logits_NK = logits(classifier, texts, run)
+    measured = metrics.measure(softmax(logits_NK), texts.codes, run.labels)
+    if not run.settings.calibrate or not math.isfinite(measured.loss):
+        return Validation(measured, None)
+    return Validation(measured, calibrate(logits_NK, texts.codes).after["loss"])
 
 
 def logits(classifier: SentimentClassifier, texts: Texts, run: Run) -> Floats:
