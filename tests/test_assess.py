@@ -6,6 +6,7 @@ import json
 import warnings
 
 import numpy as np
+import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -15,7 +16,7 @@ from sentiment_batch import curves, intervals, subsets, suspects
 from sentiment_batch.evaluation import assess
 from sentiment_batch.intervals import bootstrap, of_share
 from sentiment_batch.metrics import calibration_error, measure, reliability
-from sentiment_batch.tokens import Tokens
+from sentiment_batch.values import words_of
 
 LABELS = ("negative", "neutral", "positive", "odd", "mixed")
 
@@ -30,22 +31,10 @@ def drawn(rows: int, classes: int, seed: int = 0, skill: float = 1.5):
     return (powers / powers.sum(axis=1, keepdims=True)).astype(np.float32), codes.astype(np.int64)
 
 
-def tokens_of(lengths, most: int = 512) -> Tokens:
-    lengths = np.asarray(lengths)
-    kept = np.minimum(lengths, most)
-    return Tokens(
-        ids=np.zeros(int(kept.sum()), dtype=np.int32),
-        offsets=np.concatenate([[0], np.cumsum(kept)]),
-        owners=np.arange(len(lengths)),
-        cut=lengths > most,
-        whole=lengths,
-    )
-
-
 def assessed(probabilities, codes, labels, **options):
+    lengths = np.arange(len(codes)) * 7 % 900 + 3
     texts = [f"text {row}" for row in range(len(codes))]
-    tokens = tokens_of(np.arange(len(codes)) * 7 % 900 + 3)
-    return assess(probabilities, codes, labels, texts=texts, tokens=tokens, **options)
+    return assess(probabilities, codes, labels, texts=texts, lengths_N=lengths, cut_N=lengths > 512, **options)
 
 
 @pytest.mark.parametrize("classes", [2, 3, 5])
@@ -94,7 +83,7 @@ def test_intervals_hold_their_figure_and_repeat(classes):
     probabilities, codes = drawn(300, classes)
     found = bootstrap(probabilities, codes)
     one = assessed(probabilities, codes, LABELS[:classes])
-    for name in ("accuracy", "macro_f1", "loss", "roc_auc"):
+    for name in ("accuracy", "macro_f1", "loss", "roc_auc", "calibration_error"):
         assert found[name][0] < getattr(one, name) < found[name][1]
     assert found == bootstrap(probabilities, codes) == one.intervals
 
@@ -120,6 +109,29 @@ def test_each_resample_s_figures_are_those_of_its_rows(monkeypatch):
     assert figures["calibration_error"](scaled) == pytest.approx(calibration_error(probabilities[rows], codes[rows]))
     areas = [sk.roc_auc_score(codes[rows] == k, probabilities[rows, k]) for k in range(3)]
     assert figures["roc_auc"](scaled) == pytest.approx(np.mean(areas))
+
+
+def true_error(generator, rows):
+    """The interval of the calibration error of rows whose labels are drawn from the probabilities themselves."""
+    second = generator.uniform(size=rows)
+    codes = (generator.uniform(size=rows) < second).astype(np.int64)
+    probabilities = np.stack([1 - second, second], axis=1)
+    return bootstrap(probabilities, codes)["calibration_error"], calibration_error(probabilities, codes)
+
+
+def test_the_calibration_error_of_a_model_without_any_has_an_interval_that_holds_it_and_begins_near_0():
+    """Plain percentiles would lie above the figure, for drawing rows adds noise, and noise only adds to the error."""
+    drawn_ = [true_error(np.random.default_rng(seed), 400) for seed in range(12)]
+    for (low, high), figure in drawn_:
+        assert 0.0 <= low <= figure <= high
+    assert np.mean([low for (low, _), _ in drawn_]) < 0.25 * np.mean([figure for _, figure in drawn_])
+
+
+def test_an_interval_is_one_of_rows_not_of_what_they_are_called():
+    probabilities, codes = drawn(500, 2)
+    found, mirrored = bootstrap(probabilities, codes), bootstrap(probabilities[:, ::-1], 1 - codes)
+    for name in ("accuracy", "macro_f1", "loss", "calibration_error"):
+        assert found[name] == pytest.approx(mirrored[name], abs=1e-6)
 
 
 @pytest.mark.parametrize(
@@ -174,8 +186,8 @@ def test_a_curve_of_many_rows_has_few_points_and_both_ends():
 
 def test_lengths_are_those_before_the_cut():
     probabilities, codes = drawn(6, 2)
-    tokens = tokens_of([3, 16, 17, 512, 513, 2_000])
-    found = assess(probabilities, codes, LABELS[:2], texts=["x"] * 6, tokens=tokens).by_length
+    lengths = np.array([3, 16, 17, 512, 513, 2_000])
+    found = subsets.by_length(probabilities, codes, LABELS[:2], lengths, lengths > 512)
     assert [(one["group"], one["rows"], one["cut"]) for one in found] == [
         ("1-16 tokens", 2, 0),
         ("17-32 tokens", 1, 0),
@@ -184,15 +196,47 @@ def test_lengths_are_those_before_the_cut():
     ]
 
 
+def names_of(values) -> pa.DictionaryArray:
+    return words_of(pa.record_batch([pa.array(values)], ["a"]), "a")
+
+
 def test_by_value_the_most_frequent_stand_apart_and_the_others_together():
     probabilities, codes = drawn(100, 2)
-    values = [None, float("nan"), "b", 3] * 10 + [f"one {n}" for n in range(60)]
-    found = subsets.by_value(probabilities, codes, LABELS[:2], values)
-    assert [(one["group"], one["rows"]) for one in found[:3]] == [("(none)", 20), ("3", 10), ("b", 10)]
+    values = [None, None, "b", "3"] * 10 + [f"one {n}" for n in range(60)]
+    found = subsets.by_value(probabilities, codes, LABELS[:2], names_of(values))
+    assert {(one["group"], one["rows"]) for one in found[:3]} == {("(none)", 20), ("3", 10), ("b", 10)}
+    assert found[0]["group"] == "(none)"
     assert found[-1]["group"] == "43 other values"
+    assert len(found) == subsets.MOST_VALUES + 1
     assert sum(one["rows"] for one in found) == 100
     inside = np.array([value == "b" for value in values])
-    assert found[2]["accuracy"] == (probabilities[inside].argmax(1) == codes[inside]).mean()
+    assert next(one for one in found if one["group"] == "b")["accuracy"] == (
+        (probabilities[inside].argmax(1) == codes[inside]).mean()
+    )
+
+
+def test_one_value_more_than_are_shown_is_shown_too():
+    probabilities, codes = drawn(42, 2)
+    found = subsets.by_value(probabilities, codes, LABELS[:2], names_of(list(range(21)) * 2))
+    assert {one["group"] for one in found} == {str(n) for n in range(21)}
+
+
+def test_values_that_look_alike_when_they_are_short_stay_apart():
+    probabilities, codes = drawn(7, 2)
+    long = "https://shop.example/" + "a" * 100
+    values = [long + "/1", long + "/2", long[:50] + "b" + long[50:] + "/1", None, "(none)", "", " "]
+    found = subsets.by_value(probabilities, codes, LABELS[:2], names_of(values))
+    names = [one["group"] for one in found]
+    assert len(set(names)) == len(names) == 6
+    assert {"(none)", "(none) (2)", "(empty)"} <= set(names)
+    assert next(one["rows"] for one in found if one["group"] == "(empty)") == 2
+    assert all(len(name) <= subsets.MOST_CHARACTERS + 4 for name in names)
+
+
+def test_values_of_rows_that_were_left_out_are_no_groups():
+    probabilities, codes = drawn(2, 2)
+    some = names_of(["gone", "a", "a", "gone too"]).take(pa.array([1, 2]))
+    assert [one["group"] for one in subsets.by_value(probabilities, codes, LABELS[:2], some)] == ["a"]
 
 
 # Errors and suspects

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 
 import numpy as np
 import pyarrow as pa
 import pytest
 
+from sentiment_batch import evaluation
 from sentiment_batch.errors import InputError
 from sentiment_batch.evaluation import evaluate_labelled
 from sentiment_batch.inputs import Labelled
@@ -75,6 +77,35 @@ def test_rows_without_a_known_label_are_left_out_and_named(scorer, caplog):
     measured = evaluate_labelled(scorer, rows(["negative", "positive", "mixed", None, "mixed", "positive"]))
     assert measured.rows == 3
     assert "left out: 3 rows without a known label; unknown: 'mixed'" in caplog.text
+
+
+def test_lengths_are_tokens_before_the_cut_whatever_the_batches(scorer, monkeypatch):
+    texts = ["film " * n for n in (1, 600, 3, 20, 40, 700, 2)]
+    labels = ["negative", "positive"] * 3 + ["negative"]
+    whole = evaluate_labelled(scorer, rows(labels, texts))
+    most = scorer.policy.max_length
+    expected = [n + 2 for n in (1, 600, 3, 20, 40, 700, 2)]
+    assert sum(one["cut"] for one in whole.by_length) == sum(length > most for length in expected)
+    assert [(one["group"], one["rows"]) for one in whole.by_length] == [
+        ("1-16 tokens", 3),
+        ("17-32 tokens", 1),
+        ("33-64 tokens", 1),
+        ("over 512 tokens", 2),
+    ]
+    monkeypatch.setattr(evaluation, "TEXTS_AT_ONCE", 2)
+    assert evaluate_labelled(scorer, rows(labels, texts)).by_length == whole.by_length
+
+
+def test_rows_without_a_text_are_said_to_be_left_out(scorer, caplog):
+    caplog.set_level("INFO", "sentiment_batch")
+    evaluate_labelled(scorer, dataclasses.replace(rows(["negative", "positive"]), num_blank=1_234))
+    assert "left out: 1,234 rows without a text" in caplog.text
+
+
+def test_an_evaluation_says_in_few_lines_what_it_is(scorer):
+    measured = evaluate_labelled(scorer, rows(["negative", "positive"] * 3))
+    assert repr(measured) == str(measured)
+    assert len(str(measured).splitlines()) < 10
 
 
 def test_labels_that_the_model_does_not_have_are_an_error(scorer):

@@ -85,3 +85,21 @@ def test_another_seed_gives_another_fingerprint():
 def test_blank_is_nothing_but_white_space():
     assert all(map(is_blank, ["", " ", "\n\t", "\u3000\u2028"]))
     assert not any(map(is_blank, [".", " a ", "\u200b", "\x00"]))
+
+
+def test_a_column_to_measure_by_keeps_its_values_beside_the_rows_and_each_its_number():
+    table = reader(text=["good", None, "bad", "fair"], label=["p", "p", "n", "p"], shop=["a", "b", None, "a"])
+    rows = read(table, "t", by_column="shop")
+    assert (rows.by_column, rows.by.to_pylist(), rows.numbers) == ("shop", ["a", None, "a"], [0, 2, 3])
+    assert read(reader(text=["good"], label=["p"]), "t").by is None
+
+
+@pytest.mark.parametrize("column", ["text", "label"])
+def test_text_and_label_may_be_the_column_to_measure_by(column):
+    rows = read(reader(text=["good", "bad"], label=["p", "n"]), "t", by_column=column)
+    assert rows.by.to_pylist() == (rows.texts if column == "text" else rows.labels)
+
+
+def test_a_column_to_measure_by_that_is_not_there_names_its_flag():
+    with pytest.raises(InputError, match=r"did you mean.*--by"):
+        read(reader(text=["good"], label=["p"], shop=["a"]), "t", by_column="shp")

@@ -140,7 +140,7 @@ def texts_of(
 def values_of(batch: pa.RecordBatch, name: str) -> list[object]:
     """The values of a column as Python's; strings that stand as JSON text are those that the text means."""
     values: list[object] = batch.column(name).to_pylist()
-    return list(map(_unquoted, values)) if _is_json(batch.schema.field(name)) else values
+    return list(map(_unquoted, values)) if is_json(batch.schema.field(name)) else values
 
 
 def _as_text(column: pa.Array, field: pa.Field, bad: dict[int, list[tuple[str, bytes]]]) -> pa.LargeStringArray:
@@ -155,7 +155,7 @@ def _as_text(column: pa.Array, field: pa.Field, bad: dict[int, list[tuple[str, b
         text.validate(full=True)  # a Parquet string column may hold any bytes; nothing before this has looked at them
     except (pa.ArrowInvalid, UnicodeDecodeError):
         text = _mended(column, field.name, bad)
-    return pa.array(map(_unquoted, text.to_pylist()), pa.large_string()) if _is_json(field) else text
+    return pa.array(map(_unquoted, text.to_pylist()), pa.large_string()) if is_json(field) else text
 
 
 def _mended(column: pa.Array, name: str, bad: dict[int, list[tuple[str, bytes]]]) -> pa.LargeStringArray:
@@ -183,7 +183,7 @@ def _problem(row: int, values: Sequence[tuple[str, bytes]]) -> Problem:
     return Problem(row=row, where=where, reason="; ".join(reasons), original=b"\n\n".join(value for _, value in values))
 
 
-def _is_json(field: pa.Field) -> bool:
+def is_json(field: pa.Field) -> bool:
     """Whether a column of strings holds JSON text, as one does whose values had no type in common."""
     return bool(field.metadata and JSON_MARK in field.metadata)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -11,16 +11,18 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from sentiment_batch import curves, subsets, suspects
-from sentiment_batch.errors import InputError, listed
+from sentiment_batch import curves, subsets, suspects, terminal
+from sentiment_batch.errors import InputError, SentimentBatchError, listed
 from sentiment_batch.intervals import bootstrap
 from sentiment_batch.label_inference import for_file
 from sentiment_batch.labels import LabelMapping
 from sentiment_batch.metrics import Metrics, calibration_error, measure, reliability
+from sentiment_batch.scoring.progress import progress_bar
 
 if TYPE_CHECKING:
     from sentiment_batch.inputs import Labelled
     from sentiment_batch.scoring.scorer import Scorer
+    from sentiment_batch.tokenise import Tokeniser
     from sentiment_batch.tokens import Tokens
 
 logger = logging.getLogger("sentiment_batch")
@@ -30,9 +32,11 @@ Codes = npt.NDArray[np.int64]
 
 ERRORS = 20
 """Of the errors and of the likely wrong labels, so many are kept."""
+TEXTS_AT_ONCE = 4_096
+"""On their way to the model."""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@dataclass(frozen=True, kw_only=True, slots=True, repr=False)
 class Evaluation:
     """How good a model is on some rows: `metrics` and more; `str` and `table` are for people."""
 
@@ -86,21 +90,18 @@ class Evaluation:
         return figures | every
 
     def __str__(self) -> str:
-        named = {"accuracy": "accuracy", "macro_f1": "macro F1", "loss": "loss", "roc_auc": "ROC AUC"}
-        named["calibration_error"] = "calibration error"
-        values = {name: getattr(self, name) for name in named}
-        lines = [f"{self.rows:,} rows; in brackets, what 95 % of resamples of the rows give", ""]
-        for name, value in values.items():
-            ends = self.intervals[name]
-            interval = f"[{ends[0]:.4f}, {ends[1]:.4f}]" if ends else ""
-            lines.append(f"{named[name]:18} {'-' if value is None else f'{value:.4f}':>7}  {interval}".rstrip())
-        return "\n".join(lines)
+        values = {name: getattr(self, name) for name in terminal.FIGURES}
+        head = f"{self.rows:,} rows; in brackets, what 95 % of resamples of the rows give"
+        return f"{head}\n\n{terminal.figures(values, self.intervals)}"
+
+    __repr__ = __str__
+    """All else would fill screens."""
 
     def table(self) -> str:
         """The tables per class, by length and by the column that was named, and the confusion matrix, as text."""
-        parts = [self.metrics.table(), subsets.table("length", self.by_length)]
+        parts = [self.metrics.table(), terminal.groups("length", self.by_length)]
         if self.by:
-            parts.append(subsets.table(self.by["column"], self.by["groups"]))
+            parts.append(terminal.groups(self.by["column"], self.by["groups"]))
         return "\n\n".join(parts)
 
 
@@ -110,9 +111,10 @@ def assess(
     labels: Sequence[str],
     *,
     texts: Sequence[str],
-    tokens: Tokens,
+    lengths_N: Codes,
+    cut_N: npt.NDArray[np.bool_],
     rows: Sequence[int] | None = None,
-    by: tuple[str, Sequence[object]] | None = None,
+    by: tuple[str, pa.DictionaryArray] | None = None,
     most_errors: int = ERRORS,
 ) -> Evaluation:
     """All that is measured of predictions.
@@ -122,9 +124,10 @@ def assess(
         codes_N: the true classes.
         labels: the K names.
         texts: (N,)
-        tokens: of the texts.
+        lengths_N: tokens of each text before it was cut.
+        cut_N: whether it was.
         rows: (N,) the number of each in the table it comes from, if it has one.
-        by: a column's name and its (N,) values, to measure each value's rows apart.
+        by: a column's name and its (N,) values, as `values.words_of` gives them, to measure each value's rows apart.
         most_errors: errors, and likely wrong labels, to keep.
     """
     curve = curves.roc(probabilities_NK, codes_N, labels)
@@ -143,7 +146,7 @@ def assess(
         roc=curve,
         precision_recall=curves.precision_recall(probabilities_NK, codes_N, labels),
         histogram=curves.histogram(probabilities_NK, codes_N),
-        by_length=subsets.by_length(probabilities_NK, codes_N, labels, _lengths(tokens), tokens.cut),
+        by_length=subsets.by_length(probabilities_NK, codes_N, labels, lengths_N, cut_N),
         by={"column": by[0], "groups": subsets.by_value(probabilities_NK, codes_N, labels, by[1])} if by else None,
         errors=[
             row(place)
@@ -167,7 +170,7 @@ def assess(
     )
 
 
-def _lengths(tokens: Tokens) -> Codes:
+def lengths_of(tokens: Tokens) -> Codes:
     """(N,) tokens of each text before it was cut, or of what is kept of it where nobody counted."""
     if tokens.whole is not None:
         return tokens.whole
@@ -175,7 +178,7 @@ def _lengths(tokens: Tokens) -> Codes:
 
 
 def evaluate_labelled(
-    scorer: Scorer, rows: Labelled, *, stars: str | None = None, most_errors: int = ERRORS
+    scorer: Scorer, rows: Labelled, *, stars: str | None = None, most_errors: int = ERRORS, quiet: bool = True
 ) -> Evaluation:
     """How well the model of `scorer` predicts the labels of `rows`.
 
@@ -184,6 +187,7 @@ def evaluate_labelled(
         rows: texts and labels as written; mapped the way the model's training data were, else by their meaning.
         stars: cut points for star ratings, as `--stars` takes them.
         most_errors: errors, and likely wrong labels, to keep.
+        quiet: show no progress.
 
     Raises:
         InputError: the labels have no counterpart among the model's, or no row has one.
@@ -193,35 +197,51 @@ def evaluate_labelled(
     if not len(known):
         raise InputError(f"{rows.name} holds no row with a text and a known label. Check its --label-column.")
     texts = [rows.texts[row] for row in known]
-    batch = pa.record_batch({"text": pa.array(texts, pa.large_string())})
-    scored = [probabilities for _, probabilities in scorer.probabilities([batch], ["text"])]
+    stream = _Stream(texts, scorer.local().tokeniser)
+    with progress_bar(len(texts), quiet=quiet) as bar:
+        scored = [found for _, found in scorer.probabilities(stream.batches(), ["text"], bar.update, len(texts))]
     return assess(
         np.concatenate(scored),
         codes[known],
         scorer.labels,
         texts=texts,
-        tokens=scorer.tokens(texts),
+        lengths_N=stream.lengths_N,
+        cut_N=stream.cut_N,
         rows=known.tolist() if rows.numbers is None else [rows.numbers[row] for row in known],
-        by=(rows.by_column, [rows.by[row] for row in known]) if rows.by_column and rows.by else None,
+        by=(rows.by_column, rows.by.take(known)) if rows.by_column and rows.by is not None else None,
         most_errors=most_errors,
     )
 
 
-def report_of(evaluation: Evaluation, rows: Labelled, scorer: Scorer) -> dict[str, Any]:
-    """What report.html is made of, the errors with their words.
+class _Stream:
+    """Texts on their way to a scorer, a batch at a time; what passes is measured in tokens, beside the model's work."""
 
-    Raises:
-        ModelError: no gradient can be had of the model.
+    def __init__(self, texts: Sequence[str], tokeniser: Tokeniser) -> None:
+        self._texts = texts
+        self._tokeniser = tokeniser
+        self.lengths_N: Codes = np.zeros(len(texts), dtype=np.int64)
+        self.cut_N = np.zeros(len(texts), dtype=np.bool_)
+
+    def batches(self) -> Iterator[pa.RecordBatch]:
+        """All texts, in order."""
+        for start in range(0, len(self._texts), TEXTS_AT_ONCE):
+            rows = slice(start, start + TEXTS_AT_ONCE)
+            tokens = self._tokeniser(self._texts[rows])
+            self.lengths_N[rows], self.cut_N[rows] = lengths_of(tokens), tokens.cut
+            yield pa.record_batch({"text": pa.array(self._texts[rows], pa.large_string())})
+
+
+def report_of(found: dict[str, Any], rows: Labelled, scorer: Scorer) -> dict[str, Any]:
+    """What report.html is made of.
+
+    Args:
+        found: the evaluation as JSON; its errors get their words, unless the model has none.
+        rows: what was measured.
+        scorer: the model.
     """
     from importlib.metadata import version
 
-    from sentiment_batch.attribution import attributions
-    from sentiment_batch.words import rounded
-
-    found = evaluation.to_json()
-    explained = attributions(scorer, [error["text"] for error in found["errors"]])
-    for error, one in zip(found["errors"], explained, strict=True):
-        error["words"] = rounded(one.words)
+    _explain(found["errors"], scorer)
     calibration = (scorer.about.meta or {}).get("calibration")
     return {
         "title": f"{scorer.model} on {rows.name}",
@@ -239,6 +259,18 @@ def report_of(evaluation: Evaluation, rows: Labelled, scorer: Scorer) -> dict[st
     }
 
 
+def _explain(errors: list[dict[str, Any]], scorer: Scorer) -> None:
+    """Give each of the errors its words."""
+    from sentiment_batch.attribution import attributions
+    from sentiment_batch.words import rounded
+
+    try:
+        for error, one in zip(errors, attributions(scorer, [error["text"] for error in errors]), strict=True):
+            error["words"] = rounded(one.words)
+    except SentimentBatchError as why:  # what was measured stays true
+        logger.warning("the report shows errors without the weights of their words: %s", why)
+
+
 def _codes(scorer: Scorer, rows: Labelled, stars: str | None) -> Codes:
     """(n,) the class of each row, -1 where its label is none of the model's; says what is left out."""
     meta = scorer.about.meta
@@ -249,6 +281,8 @@ def _codes(scorer: Scorer, rows: Labelled, stars: str | None) -> Codes:
     encoded = mapping.encode(rows.labels)
     logger.info("labels of %r: %s", rows.label_column, mapping)
     left_out = int((encoded.codes < 0).sum())
+    if rows.num_blank:
+        logger.info("left out: %s rows without a text", f"{rows.num_blank:,}")
     if left_out:
         unknown = f"; unknown: {listed(encoded.unknown, 5)}" if encoded.unknown else ""
         logger.info("left out: %s rows without a known label%s", f"{left_out:,}", unknown)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from sentiment_batch import columns
 from sentiment_batch.errors import InputError
 from sentiment_batch.training.other_columns import OtherColumns
+from sentiment_batch.values import pooled, words_of
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -39,8 +40,8 @@ class Labelled:
     """The row of each in the table as read, from 0; None where nobody knows."""
     by_column: str | None = None
     """A column to measure the rows by."""
-    by: list[object] | None = None
-    """Its values."""
+    by: pa.DictionaryArray | None = None
+    """(n,) its values as `values.words_of` calls them."""
     others: Mapping[str, pa.DictionaryArray] = field(default_factory=dict)
     """Further columns of short values, each (n,) words, where they were asked for: some may turn out to be groups."""
 
@@ -75,7 +76,7 @@ def read(
     label = columns.find_label(reader.schema, label_column)
     if group_optional and group_column not in reader.schema.names:
         group_column = None
-    kept = [label, *(column for column in (group_column, by_column) if column)]
+    kept = [label, *([group_column] if group_column else [])]
     for column, option in ((group_column, "--group-column"), (by_column, "--by")):
         if column:
             columns.check_column(reader.schema, column, option)
@@ -83,12 +84,15 @@ def read(
         raise InputError(f"column {label!r} would be text and label at once. Name both: --text-column, --label-column.")
     texts: list[str | None] = []
     values: dict[str, list[object]] = {column: [] for column in kept}
+    by: list[pa.DictionaryArray] = []
     beside = OtherColumns(reader.schema, {*found, *kept}) if others else None
     for split in reader.splits():
         for batch in reader.batches(split):
             texts += columns.texts_of(batch, found, start=len(texts)).to_pylist()
             for column in values:
                 values[column] += columns.values_of(batch, column)
+            if by_column:
+                by.append(words_of(batch, by_column))
             if beside:
                 beside.see(batch)
     full = [row for row, text in enumerate(texts) if text is not None and not is_blank(text)]
@@ -103,7 +107,7 @@ def read(
         group_column=group_column,
         numbers=full,
         by_column=by_column,
-        by=[values[by_column][row] for row in full] if by_column else None,
+        by=pooled(by).take(full) if by_column else None,
         others=beside.of_rows(full) if beside else {},
     )
 

@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from sentiment_batch import terminal
+
 Floats = npt.NDArray[np.floating[Any]]
 Codes = npt.NDArray[np.int64]
 
@@ -52,17 +54,7 @@ class Metrics:
 
     def table(self) -> str:
         """The per-class table and the confusion matrix, as text."""
-        width = max(10, *(len(label) for label in self.labels))
-        lines = [f"{'':{width}}  precision  recall      F1     rows"]
-        lines += [
-            f"{one.label:{width}}  {one.precision:9.4f}  {one.recall:6.4f}  {one.f1:6.4f}  {one.rows:7,}"
-            for one in self.classes
-        ]
-        cell = max(8, *(len(label) for label in self.labels))
-        lines += ["", f"{'true / predicted':{width}}  " + "  ".join(f"{label:>{cell}}" for label in self.labels)]
-        for label, row in zip(self.labels, self.confusion, strict=True):
-            lines.append(f"{label:{max(width, 16)}}  " + "  ".join(f"{count:>{cell},}" for count in row))
-        return "\n".join(lines)
+        return f"{terminal.classes(self)}\n\n{terminal.confusion(self)}"
 
 
 def measure(probabilities: Floats, codes: Codes, labels: Sequence[str]) -> Metrics:

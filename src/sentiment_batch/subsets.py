@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
 from sentiment_batch.intervals import of_share
 from sentiment_batch.metrics import calibration_error, measure
-from sentiment_batch.visible import one_line
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 Floats = npt.NDArray[np.floating[Any]]
 Codes = npt.NDArray[np.int64]
@@ -53,34 +55,29 @@ def by_length(
 
 
 def by_value(
-    probabilities_NK: Floats, codes_N: Codes, labels: Sequence[str], values_N: Sequence[object]
+    probabilities_NK: Floats, codes_N: Codes, labels: Sequence[str], values_N: pa.DictionaryArray
 ) -> list[dict[str, Any]]:
-    """The parts by the value of a column, as `by_length` has them; the most frequent values first."""
-    shown = [_name(value) for value in values_N]
-    counts = Counter(shown)
-    frequent = sorted(counts, key=lambda name: (-counts[name], name))
-    apart = {name: number for number, name in enumerate(frequent[:MOST_VALUES])}
-    part_N = np.array([apart.get(name, len(apart)) for name in shown])
-    found = [_figures(name, probabilities_NK, codes_N, labels, part_N == number) for name, number in apart.items()]
+    """The parts by the value of a column, as `by_length` has them; the most frequent values first.
+
+    Args:
+        probabilities_NK: of each row and label.
+        codes_N: the true classes.
+        labels: the K names.
+        values_N: as `values.words_of` gives them.
+    """
+    numbers_N = values_N.indices.fill_null(len(values_N.dictionary)).to_numpy(zero_copy_only=False)
+    counts = np.bincount(numbers_N)
+    frequent = np.argsort(-counts, kind="stable")[: np.count_nonzero(counts)]
+    apart = frequent if len(frequent) == MOST_VALUES + 1 else frequent[:MOST_VALUES]  # one more is no "others"
+    part_of = np.full(len(counts), len(apart))
+    part_of[apart] = np.arange(len(apart))
+    part_N = part_of[numbers_N]
+    names = _titles([_name(values_N.dictionary, number) for number in apart.tolist()])
     if len(frequent) > len(apart):
-        name = f"{len(frequent) - len(apart):,} other values"
-        found.append(_figures(name, probabilities_NK, codes_N, labels, part_N == len(apart)))
-    return found
-
-
-def table(what: str, groups: Sequence[Mapping[str, Any]]) -> str:
-    """The parts as text."""
-    names = [one_line(group["group"]) for group in groups]
-    width = max(16, len(one_line(what)), *(len(name) for name in names))
-    lines = [f"{one_line(what):{width}}     rows  accuracy  [95 %]            macro F1  calibration error"]
-    for name, group in zip(names, groups, strict=True):
-        low, high = group["interval"]
-        cut = f"  {group['cut']:,} cut" if group.get("cut") else ""
-        lines.append(
-            f"{name:{width}}  {group['rows']:7,}  {group['accuracy']:8.4f}  [{low:.4f}, {high:.4f}]  "
-            f"{group['macro_f1']:8.4f}  {group['calibration_error']:17.4f}{cut}"
-        )
-    return "\n".join(lines)
+        names.append(f"{len(frequent) - len(apart):,} other values")
+    found = [_figures(name, probabilities_NK, codes_N, labels, part_N == part) for part, name in enumerate(names)]
+    by_rows = sorted(found[: len(apart)], key=lambda one: (-one["rows"], one["group"]))
+    return by_rows + found[len(apart) :]
 
 
 def _figures(
@@ -99,9 +96,20 @@ def _figures(
     }
 
 
-def _name(value: object) -> str:
-    """How a value of the column is called; a missing one too."""
-    if value is None or value != value:  # only NaN is not itself
+def _name(dictionary: pa.LargeStringArray, number: int) -> str:
+    """How a value of the column is called; a missing or an empty one too."""
+    if number == len(dictionary):
         return "(none)"
-    name = str(value)
-    return name if len(name) <= MOST_CHARACTERS else name[: MOST_CHARACTERS - 3] + "..."
+    name: str = dictionary[number].as_py() or "(empty)"
+    half = MOST_CHARACTERS // 2
+    return name if len(name) <= MOST_CHARACTERS else f"{name[: half - 1]}…{name[-half:]}"
+
+
+def _titles(names: Sequence[str]) -> list[str]:
+    """The names, those that are the same once they are short with a number."""
+    seen: Counter[str] = Counter()
+    titles = []
+    for name in names:
+        seen[name] += 1
+        titles.append(name if seen[name] == 1 else f"{name} ({seen[name]})")
+    return titles

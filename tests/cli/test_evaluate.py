@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 
+import pyarrow as pa
 import pytest
 
 from tests.cli.helpers import CPU, failed
@@ -55,10 +56,7 @@ def test_rows_are_counted_as_in_the_table_and_no_text_steers_the_terminal(evalua
     measured = json.loads(result.stdout)
     cases = measured["errors"] + measured["likely_wrong_labels"]
     assert {case["row"] for case in cases} <= {1, 2}
-    assert [(one["group"], one["rows"]) for one in measured["by"]["groups"]] in (
-        [("(none)", 1), ("a", 1)],
-        [("", 1), ("a", 1)],
-    )
+    assert [(one["group"], one["rows"]) for one in measured["by"]["groups"]] == [("(empty)", 1), ("a", 1)]
     shown = evaluate(table, "--by", "shop").stdout
     assert "\x1b" not in shown
     assert "shop" in shown
@@ -84,6 +82,70 @@ def test_a_report_is_one_page_with_the_errors_words(evaluate, reviews_csv, tmp_p
     assert evaluate(reviews_csv, "--report", page, "--overwrite").exit_code == 0
     assert page.read_text(encoding="utf-8") == text
     assert [one.name for one in tmp_path.glob("*report*")] == ["report.html"]
+
+
+def test_a_report_never_takes_the_place_of_the_reviews(evaluate, reviews_csv, tmp_path):
+    before = reviews_csv.read_bytes()
+    link = tmp_path / "link"
+    link.symlink_to(reviews_csv)
+    for report in (reviews_csv, link):
+        failed(evaluate(reviews_csv, "--report", report, "--overwrite"), "is no page", code=1)
+    assert reviews_csv.read_bytes() == before
+    empty = tmp_path / "page"
+    empty.touch()
+    for _ in range(2):
+        assert evaluate(reviews_csv, "--report", empty, "--overwrite").exit_code == 0
+    assert empty.read_text(encoding="utf-8").startswith("<!")
+
+
+def test_a_model_without_gradients_is_reported_without_words(evaluate, reviews_csv, tmp_path, monkeypatch):
+    from sentiment_batch import attribution
+    from sentiment_batch.errors import ModelError
+
+    def refuse(*_):
+        raise ModelError("it has no embeddings of words.")
+
+    monkeypatch.setattr(attribution, "Gradients", refuse)
+    page = tmp_path / "report.html"
+    result = evaluate(reviews_csv, "--report", page, "--json")
+    assert result.exit_code == 0, result.stderr
+    assert "without the weights of their words: it has no embeddings" in result.stderr
+    assert all(error["words"] is None for error in json.loads(result.stdout)["errors"])
+    assert page.exists()
+
+
+def test_with_a_report_the_words_are_in_the_json_too_and_without_one_they_are_not(evaluate, reviews_csv, tmp_path):
+    for arguments, expected in ((["--report", tmp_path / "r.html"], True), ([], False)):
+        errors = json.loads(evaluate(reviews_csv, "--json", *arguments).stdout)["errors"]
+        assert errors
+        for error in errors:
+            assert (error["words"] is not None) == expected
+            if expected:
+                assert "".join(piece for piece, _ in error["words"]) == error["text"]
+
+
+def test_what_is_printed_fits_80_columns(evaluate, tmp_path):
+    rows = [f'"{"a long film " * (n + 1)}",{("positive", "negative")[n % 2]},{"shop " * 20}{n}' for n in range(40)]
+    table = tmp_path / "long.csv"
+    table.write_text("\n".join(["text,label,shop", *rows]))
+    result = evaluate(table, "--by", "shop", "--quiet")
+    assert result.exit_code == 0, result.stderr
+    assert max(map(len, result.stdout.split("\n"))) <= 80
+    assert "20 other values" in result.stdout
+
+
+def test_a_column_of_any_type_divides_the_rows(evaluate, tmp_path):
+    days = pa.array([2**31 - 1, 5, None] * 2, pa.date32())
+    lists = pa.array([[1], None, [1]] * 2)
+    texts, labels = ["good film", "bad film"] * 3, ["positive", "negative"] * 3
+    table = pa.table({"text": texts, "label": labels, "day": days, "tags": lists})
+    path = tmp_path / "t.arrow"
+    with pa.ipc.new_file(path, table.schema) as file:
+        file.write_table(table)
+    for column, rows in (("day", [2, 2, 2]), ("tags", [4, 2]), ("label", [3, 3]), ("text", [3, 3])):
+        measured = json.loads(evaluate(path, "--by", column, "--json").stdout)
+        assert measured["by"]["column"] == column
+        assert [group["rows"] for group in measured["by"]["groups"]] == rows
 
 
 def test_a_report_that_cannot_be_written_is_said_before_the_table_is_read(evaluate, tmp_path):

@@ -17,14 +17,17 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("sentiment_batch")
 
-SHOWN = 100
-"""Characters of a text on the terminal."""
-
 
 @click.command(short_help="Measure a model on labelled reviews.")
 @click.argument("labelled", metavar="LABELLED")
 @click.option("--by", metavar="COLUMN", help="Measure the rows of each value of this column apart, too.")
-@click.option("--errors", type=click.IntRange(min=0), default=20, show_default=True, help="Errors to show.")
+@click.option(
+    "--errors",
+    type=click.IntRange(min=0),
+    default=20,
+    show_default=True,
+    help="Errors, and likely wrong labels, to show.",
+)
 @click.option("--report", metavar="FILE", help="Write a page for a browser there as well.")
 @click.option("--overwrite", is_flag=True, help="Replace FILE.")
 @options.scoring
@@ -73,34 +76,24 @@ def evaluate(
         chosen = choose_model(model)
         logger.info("model: %s", chosen)
         with Scorer.load(chosen.value, **settings) as scorer:
-            measured = evaluate_labelled(scorer, rows, stars=stars, most_errors=errors)
+            measured = evaluate_labelled(scorer, rows, stars=stars, most_errors=errors, quiet=quiet)
+            found = measured.to_json()
             if publication is not None:
                 from sentiment_batch.html.page import report_page
 
-                pages.write(publication, report_page(report_of(measured, rows, scorer)))
-    click.echo(json.dumps(measured.to_json(), ensure_ascii=False) if as_json else _for_people(measured))
+                pages.write(publication, report_page(report_of(found, rows, scorer)))
+    click.echo(json.dumps(found, ensure_ascii=False) if as_json else _for_people(measured))
     if report is not None:
         logger.info("report: %s", report)
 
 
 def _for_people(measured: Evaluation) -> str:
+    from sentiment_batch import terminal
+
     parts = [str(measured), measured.table()]
     if measured.errors:
-        lines = [
-            f"{one['predicted']} {one['score']:.4f}, labelled {one['label']}: {_case(one)}" for one in measured.errors
-        ]
-        parts.append("\n".join(["The errors that the model is surest of:", *lines]))
+        parts.append(f"The errors that the model is surest of:\n{terminal.errors(measured.errors)}")
     if measured.likely_wrong_labels:
-        lines = [
-            f"{one['label']}, more likely {one['suggested']} ({one['score']:.4f}): {_case(one)}"
-            for one in measured.likely_wrong_labels
-        ]
-        parts.append("\n".join(["Labels that are likely wrong, if the model was not trained on them:", *lines]))
+        head = "Labels that are likely wrong; rows that the model was trained on hide theirs:"
+        parts.append(f"{head}\n{terminal.likely_wrong(measured.likely_wrong_labels)}")
     return "\n\n".join(parts)
-
-
-def _case(one: dict[str, Any]) -> str:
-    from sentiment_batch.visible import one_line
-
-    text = one_line(one["text"][: 10 * SHOWN])
-    return f"row {one['row']:,}: {text if len(text) <= SHOWN else text[: SHOWN - 3] + '...'}"

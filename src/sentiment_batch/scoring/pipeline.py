@@ -16,7 +16,6 @@ from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
-from tqdm import tqdm
 
 from sentiment_batch import columns, formats
 from sentiment_batch.errors import InputError, OutputError, PluginError, UsageError
@@ -29,6 +28,7 @@ from sentiment_batch.scoring.journal import MANIFEST, Journal, remove_waste
 from sentiment_batch.scoring.layout import Layout, layout_of
 from sentiment_batch.scoring.parts import Parts
 from sentiment_batch.scoring.problems import Problems
+from sentiment_batch.scoring.progress import progress_bar
 from sentiment_batch.scoring.summary import Summary, Tally, Times, summary_of
 from sentiment_batch.scoring.targets import ManyFiles, OneFile, Target, put_back
 from sentiment_batch.scoring.windows import Cutting, windows
@@ -139,7 +139,8 @@ class _Run:
         job, scorer, reader = self.job, self.scorer, self.reader
         marks = job.on_bad_row == "mark"
         expected = _expected(reader, job)
-        with _progress(expected, job, target.start) as bar:
+        total = job.limit if expected is None else expected
+        with progress_bar(total, done=target.start, quiet=job.quiet) as bar:
             parts = Parts(
                 target=target,
                 journal=self.journal,
@@ -305,11 +306,3 @@ def _expected(reader: Reader, job: Job) -> int | None:
     if reader.num_rows is None or job.limit is None:
         return reader.num_rows
     return min(reader.num_rows, job.limit)
-
-
-def _progress(expected: int | None, job: Job, done: int) -> Any:
-    total = job.limit if expected is None else expected
-    interval = 0.2 if sys.stderr.isatty() else 10.0
-    return tqdm(
-        total=total, initial=done, desc="scoring", unit="row", unit_scale=True, disable=job.quiet, mininterval=interval
-    )

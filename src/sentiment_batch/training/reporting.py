@@ -13,7 +13,7 @@ import numpy as np
 from sentiment_batch.assemble import softmax
 from sentiment_batch.calibration import measured
 from sentiment_batch.errors import SentimentBatchError
-from sentiment_batch.evaluation import assess
+from sentiment_batch.evaluation import assess, lengths_of
 from sentiment_batch.metrics import measure
 from sentiment_batch.training.loop import logits
 
@@ -48,7 +48,12 @@ class Measured:
         temperature = np.float32(calibration.temperature if calibration else 1.0)
         before = None if temperature == 1 else measured(self.logits_NK * temperature, self.rows.codes)
         assessed = assess(
-            softmax(self.logits_NK), self.rows.codes, self.metrics.labels, texts=self.rows.texts, tokens=self.tokens
+            softmax(self.logits_NK),
+            self.rows.codes,
+            self.metrics.labels,
+            texts=self.rows.texts,
+            lengths_N=lengths_of(self.tokens),
+            cut_N=self.tokens.cut,
         )
         return {
             "name": name,
