@@ -71,7 +71,7 @@ def test_a_run_has_a_page_of_its_rows_before_and_after_calibration(train, review
     assert trained.calibration.temperature != 1.0
     text = (tmp_path / "model" / "report.html").read_text(encoding="utf-8")
     assert made == ["new"], "the model as it will be published, before it is"
-    assert f"temperature \u2068{trained.calibration.temperature:.4f}" in text
+    assert f"temperature \u2068{trained.calibration.temperature:.5g}" in text
     assert text.count("before calibration") >= 1 + test
     assert "http" not in text.replace("http-equiv", "").replace("http://www.w3.org/2000/svg", "")
     assert len(text.encode()) < 1_000_000
