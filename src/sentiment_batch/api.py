@@ -157,6 +157,10 @@ def evaluate(
         ModelError: the model cannot be used.
         UsageError: `neutral_band` is set, which is no label of the model's.
     """
+    if by is not None and not isinstance(by, str):
+        raise UsageError(f"by is {by!r}; it must be the name of one column.")
+    if isinstance(errors, bool) or not isinstance(errors, int) or errors < 0:
+        raise UsageError(f"errors is {errors!r}; it must be a whole number, 0 or more.")
     if settings.get("neutral_band") is not None:
         raise UsageError("neutral_band is for scoring; a model is measured on its own labels. Leave it out.")
     from sentiment_batch.evaluation import evaluate_labelled

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from numbers import Real
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -64,7 +65,7 @@ def checked(texts: Any) -> list[str]:
         return [texts]
     if not hasattr(texts, "__iter__"):
         raise UsageError(f"explain takes one text or several, not a {type(texts).__name__}. Give strings.")
-    if hasattr(texts, "columns"):
+    if hasattr(texts, "columns") or isinstance(texts, Mapping):
         raise UsageError("explain takes texts, not a table. Give it a column of the table, such as table['text'].")
     return [_checked(text, number) for number, text in enumerate(texts)]
 
@@ -73,7 +74,7 @@ def _checked(text: Any, number: int) -> str:
     if isinstance(text, str):
         return text
     text = text.as_py() if isinstance(text, pa.Scalar) else text
-    if text is None or type(text).__name__ == "NAType" or text != text:  # only NaN is not itself
+    if text is None or type(text).__name__ == "NAType" or (isinstance(text, Real) and text != text):
         return ""
     if not isinstance(text, str):
         raise UsageError(f"text {number:,} (counted from 0) is of the type {type(text).__name__}. Give strings.")

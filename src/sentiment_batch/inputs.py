@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from sentiment_batch import columns
 from sentiment_batch.errors import InputError
 from sentiment_batch.training.other_columns import OtherColumns
-from sentiment_batch.values import pooled, words_of
+from sentiment_batch.values import NO_NAME, pooled, words_of
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -76,9 +76,9 @@ def read(
     label = columns.find_label(reader.schema, label_column)
     if group_optional and group_column not in reader.schema.names:
         group_column = None
-    kept = [label, *([group_column] if group_column else [])]
+    kept = [label, *([] if group_column is None else [group_column])]
     for column, option in ((group_column, "--group-column"), (by_column, "--by")):
-        if column:
+        if column is not None:
             columns.check_column(reader.schema, column, option)
     if label in found:
         raise InputError(f"column {label!r} would be text and label at once. Name both: --text-column, --label-column.")
@@ -90,8 +90,8 @@ def read(
         for batch in reader.batches(split):
             texts += columns.texts_of(batch, found, start=len(texts)).to_pylist()
             for column in values:
-                values[column] += columns.values_of(batch, column)
-            if by_column:
+                values[column] += _values(batch, column)
+            if by_column is not None:
                 by.append(words_of(batch, by_column))
             if beside:
                 beside.see(batch)
@@ -100,16 +100,24 @@ def read(
         name=name,
         texts=[text for row in full if (text := texts[row]) is not None],
         labels=[values[label][row] for row in full],
-        groups=[values[group_column][row] for row in full] if group_column else None,
+        groups=[values[group_column][row] for row in full] if group_column is not None else None,
         text_columns=tuple(found),
         label_column=label,
         num_blank=len(texts) - len(full),
         group_column=group_column,
         numbers=full,
         by_column=by_column,
-        by=pooled(by).take(full) if by_column else None,
+        by=pooled(by).take(full) if by_column is not None else None,
         others=beside.of_rows(full) if beside else {},
     )
+
+
+def _values(batch: pa.RecordBatch, column: str) -> list[object]:
+    """The values of a column; the names of those that Python cannot hold."""
+    try:
+        return columns.values_of(batch, column)
+    except NO_NAME:
+        return list(words_of(batch, column).to_pylist())
 
 
 def is_blank(text: str) -> bool:

@@ -215,6 +215,9 @@ def save_classifier(
         classifier.to_stock(labels).save_pretrained(folder)
         tokenizer.model_max_length = max_length
         tokenizer.save_pretrained(folder)
+    mode = (folder / "config.json").stat().st_mode
+    for file in folder.glob("*.safetensors"):  # which its library lets nobody else read
+        file.chmod(mode)
 
 
 def read_meta(folder: Path) -> dict[str, Any] | None:

@@ -9,6 +9,8 @@ import os
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from sentiment_batch.visible import one_line
+
 CARD = """---
 {head}
 ---
@@ -68,7 +70,7 @@ def model_card(meta: Mapping[str, Any], name: str) -> str:
     return CARD.format(
         head=_head(meta, measured, name),
         name=name,
-        labels=", ".join(meta["labels"]["labels"]),
+        labels=", ".join(map(one_line, meta["labels"]["labels"])),
         base=meta["base"],
         version=meta["version"],
         max_length=meta["text"]["max_length"],
@@ -78,7 +80,7 @@ def model_card(meta: Mapping[str, Any], name: str) -> str:
             for what, one in measured.items()
         ),
         rows=f"{meta['data']['training_rows']:,}",
-        classes=", ".join(f"{count:,} {label}" for label, count in meta["data"]["classes"].items()),
+        classes=", ".join(f"{count:,} {one_line(label)}" for label, count in meta["data"]["classes"].items()),
         mapping=meta["data"]["mapping"],
         step=meta["best"]["step"],
         epoch=f"{meta['best']['epoch']:g}",

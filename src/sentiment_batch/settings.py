@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Literal, get_args
+import operator
+from collections.abc import Callable
+from dataclasses import dataclass, fields
+from numbers import Real
+from typing import Any, Literal, get_args
 
 from sentiment_batch.errors import UsageError
 
@@ -66,6 +69,7 @@ class TrainSettings:
     """Train on a sample of so many rows, drawn with the seed."""
 
     def __post_init__(self) -> None:
+        _check_types(self)
         _at_least(self.epochs, 1, "--epochs")
         if self.batch_size is not None:
             _at_least(self.batch_size, 1, "--batch-size")
@@ -122,6 +126,7 @@ class ScoreSettings:
     """A model of two classes calls rows neutral whose probability is below this for both; None calls none so."""
 
     def __post_init__(self) -> None:
+        _check_types(self)
         _one_of(self.dtype, DTYPES, "--dtype")
         if self.long_text is not None:
             _one_of(self.long_text, LONG_TEXT, "--long-text")
@@ -144,6 +149,59 @@ class ScoreSettings:
             raise UsageError(
                 f"labels is {self.labels!r}; from Python it takes a list, such as ['negative', 'positive']."
             )
+
+
+def _check_types(settings: TrainSettings | ScoreSettings) -> None:
+    """Make each value the plain one that it is meant to be, such as an int of a numpy integer.
+
+    Raises:
+        UsageError: one is of another type.
+    """
+    for field in fields(settings):
+        value, kind = getattr(settings, field.name), str(field.type)
+        if value is None and "None" in kind:
+            continue
+        wanted, plain = next((entry for name, entry in _KINDS.items() if kind.startswith(name)), (None, None))
+        if plain is None:
+            continue
+        try:
+            object.__setattr__(settings, field.name, plain(value))
+        except TypeError:
+            option = f"--{field.name.replace('_', '-')}"
+            raise UsageError(f"{option} is {value!r}; it must be {wanted}.") from None
+
+
+def _whole(value: Any) -> int:
+    if isinstance(value, bool):
+        raise TypeError
+    return operator.index(value)
+
+
+def _number(value: Any) -> float:
+    if isinstance(value, bool) or not isinstance(value, Real):
+        raise TypeError
+    return float(value)
+
+
+def _truth(value: Any) -> bool:
+    if type(value).__name__ not in {"bool", "bool_"}:
+        raise TypeError
+    return bool(value)
+
+
+def _text(value: Any) -> str:
+    if not isinstance(value, str):
+        raise TypeError
+    return value
+
+
+_KINDS: dict[str, tuple[str, Callable[[Any], Any]]] = {
+    "int": ("a whole number", _whole),
+    "float": ("a number", _number),
+    "bool": ("true or false", _truth),
+    "str": ("text", _text),
+    "LongText": ("text", _text),
+}
 
 
 def _at_least(value: int, least: int, option: str) -> None:

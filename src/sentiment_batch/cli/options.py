@@ -11,6 +11,7 @@ import click
 
 from sentiment_batch.records import Problem, ReadOptions
 from sentiment_batch.settings import DTYPES, LONG_TEXT, ON_BAD_ROW, ScoreSettings
+from sentiment_batch.visible import visible
 
 logger = logging.getLogger("sentiment_batch")
 
@@ -170,7 +171,7 @@ class _Warned:
 class _Echo(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         prefix = "warning: " if record.levelno >= logging.WARNING else ""
-        click.echo(prefix + record.getMessage(), err=True)
+        click.echo(prefix + visible(record.getMessage()), err=True)
 
 
 def _score_settings(batch_tokens: str, labels: str | None, compile_model: bool | None, **others: Any) -> dict[str, Any]:

@@ -80,13 +80,14 @@ def prepare(
         test_file=test.name if test else None,
         group_column=next((one.group_column or "group" for one in reviews if one.groups is not None), None),
     )
-    mapping, found = _without_empty_classes(mapping, found)
     conflicting = pool.take(split.conflicting)
+    examples = _examples(conflicting, mapping.labels)
+    mapping, found = _without_empty_classes(mapping, found)
     if len(mapping.labels) < 2 or not len(found.validation):
         raise _too_few("texts or groups" if pool.groups else "texts", len(conflicting))
     counts = _counts(reviews, mapping, encoded) | _sizes(found, numbering) | {"conflicting": len(conflicting)}
     summary = data_check.check(found, counts, weighted=settings.class_weights != "none")
-    data_check.tell(summary, _examples(conflicting, mapping.labels))
+    data_check.tell(summary, examples)
     return Prepared(
         mapping=mapping,
         training=_plain(found.training),

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import torch
 
 from sentiment_batch.assemble import softmax
 from sentiment_batch.calibration import measured
@@ -118,7 +119,7 @@ def page(report: Mapping[str, Any], folder: Path, device: str) -> str:
     try:
         for error, words in zip(errors, _words(folder, [error["text"] for error in errors], device), strict=True):
             error["words"] = words
-    except SentimentBatchError as why:  # a model is published all the same
+    except (SentimentBatchError, torch.OutOfMemoryError) as why:  # a model is published all the same
         logger.warning("the report shows errors without the weights of their words: %s", why)
     return report_page(report)
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import collections
+import math
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 
 import numpy as np
 import numpy.typing as npt
@@ -25,8 +27,15 @@ class Assignment:
 
 def written(groups: Sequence[object]) -> Groups:
     """Group names (n,) as texts, None for a row without: in a CSV an empty cell, in other tables null or NaN."""
-    names = (None if group is None or group != group else str(group).strip() for group in groups)
+    names = (None if group is None or group != group else _name(group).strip() for group in groups)
     return [name or None for name in names]
+
+
+def _name(group: object) -> str:
+    """One name for a number of any type: whole numbers beside a null become floats in many tables."""
+    if isinstance(group, (float, Decimal)) and math.isfinite(group) and group == int(group):
+        return str(int(group))
+    return str(group)
 
 
 def assign(
