@@ -6,11 +6,12 @@ import dataclasses
 import json
 
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 import pytest
 
-from sentiment_batch import evaluation
-from sentiment_batch.errors import InputError
+from sentiment_batch import evaluate, evaluation
+from sentiment_batch.errors import InputError, UsageError
 from sentiment_batch.evaluation import evaluate_labelled
 from sentiment_batch.inputs import Labelled
 from sentiment_batch.labels import LabelMapping
@@ -138,3 +139,33 @@ def test_the_order_of_the_rows_does_not_matter(scorer):
     forwards = evaluate_labelled(scorer, rows(labels))
     assert backwards.confusion == forwards.confusion
     assert backwards.loss == pytest.approx(forwards.loss)
+
+
+def test_from_python_a_frame_is_measured_by_a_column_of_its_own(make_model):
+    folder = make_model("negative", "neutral", "positive")
+    shops = pd.Categorical(["a", None, "b", "a", "b", "a"])
+    frame = pd.DataFrame({"text": TEXTS, "label": ["negative", "neutral", "positive"] * 2, "shop": shops})
+    measured = evaluate(frame, folder, by="shop", errors=2, device="cpu", dtype="float32")
+    assert [(one["group"], one["rows"]) for one in measured.by["groups"]] == [("a", 3), ("b", 2), ("(none)", 1)]
+    assert "shop" in measured.table()
+    assert len(measured.errors) <= 2
+    assert len(measured.roc) == 3
+    assert json.loads(json.dumps(measured.to_json(), allow_nan=False))["labels"] == ["negative", "neutral", "positive"]
+    with pytest.raises(InputError, match=r"no column 'shp'.*--by"):
+        evaluate(frame, folder, by="shp", device="cpu")
+    with pytest.raises(UsageError, match="neutral_band"):
+        evaluate(frame, folder, neutral_band=0.7)
+
+
+def test_the_object_has_the_names_that_a_report_is_made_of(scorer):
+    found = evaluate_labelled(scorer, rows(["negative", "positive"] * 3)).to_json()
+    assert set(found) == {
+        *("rows", "accuracy", "macro_f1", "loss", "roc_auc", "calibration_error", "intervals", "labels", "classes"),
+        *("confusion", "reliability", "roc", "precision_recall", "histogram", "by_length", "by", "errors"),
+        "likely_wrong_labels",
+    }
+    assert set(found["intervals"]) == {"accuracy", "macro_f1", "loss", "roc_auc", "calibration_error"}
+    group = {"group", "rows", "accuracy", "interval", "macro_f1", "calibration_error", "cut"}
+    assert all(set(one) == group for one in found["by_length"])
+    assert all(set(one) == {"row", "text", "label", "predicted", "score", "words"} for one in found["errors"])
+    assert (len(found["histogram"]["edges"]), len(found["histogram"]["correct"])) == (21, 20)
