@@ -1,6 +1,7 @@
 import dataclasses
 import json
 
+import numpy as np
 import pytest
 
 from sentiment_batch.errors import UsageError
@@ -86,3 +87,33 @@ def test_scoring_takes_every_long_text_policy():
 def test_labels_in_one_string_are_refused_for_they_would_be_read_letter_by_letter():
     with pytest.raises(UsageError, match=r"labels is 'a,b'.*a list"):
         ScoreSettings(labels="a,b")
+
+
+@pytest.mark.parametrize(
+    ("field", "wrong", "said"),
+    [
+        ("epochs", 1.5, "--epochs is 1.5; it must be a whole number"),
+        ("epochs", "1", "--epochs is '1'; it must be a whole number"),
+        ("epochs", True, "--epochs is True; it must be a whole number"),
+        ("batch_size", 2.5, "--batch-size is 2.5"),
+        ("seed", 1.5, "--seed is 1.5"),
+        ("limit", 50.5, "--limit is 50.5"),
+        ("learning_rate", "1e-4", "--learning-rate is '1e-4'; it must be a number"),
+        ("calibrate", "no", "--calibrate is 'no'; it must be true or false"),
+        ("device", None, "--device is None; it must be text"),
+        ("long_text", 3, "--long-text is 3; it must be text"),
+    ],
+)
+def test_a_value_of_another_type_is_refused_by_name(field, wrong, said):
+    with pytest.raises(UsageError) as error:
+        TrainSettings(**{field: wrong})
+    assert said in str(error.value)
+
+
+def test_numbers_of_numpy_become_plain_ones():
+    chosen = TrainSettings(
+        epochs=np.int64(2), learning_rate=np.float32(0.5), seed=np.uint32(3), calibrate=np.bool_(False)
+    )
+    assert json.loads(json.dumps(dataclasses.asdict(chosen)))["epochs"] == 2
+    assert (type(chosen.seed), type(chosen.learning_rate), chosen.calibrate) == (int, float, False)
+    assert ScoreSettings(batch_tokens=np.int64(9)).batch_tokens == 9

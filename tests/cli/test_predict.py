@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 
 import pytest
 
@@ -118,3 +121,20 @@ def test_a_reader_that_leaves_early_is_no_error(tiny_model):
     run.stdout.close()
     _, err = run.communicate(b"great film\n" * 20_000, timeout=120)
     assert (run.returncode, err) == (141, b"")
+
+
+@pytest.mark.parametrize("command_name", ["predict", "explain"])
+def test_a_full_standard_output_is_one_line(tiny_model, command_name):
+    if not os.path.exists("/dev/full"):
+        pytest.skip("this system has no /dev/full")
+    with open("/dev/full", "wb") as full:
+        run = subprocess.run(
+            [sys.executable, "-m", "sentiment_batch", command_name, "a good film", "-m", str(tiny_model), *CPU],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+        )
+    assert run.returncode == 1
+    assert run.stderr.splitlines()[-1].startswith("Error: standard output is full")
+    assert "Traceback" not in run.stderr

@@ -240,3 +240,12 @@ def test_labels_of_another_file_that_mean_nothing_here_name_the_file():
     foreign = labelled(["a", "b"], ["red", "blue"], name="held.csv")
     with pytest.raises(InputError, match=r"^held\.csv: .*--label-column"):
         prepare([many()], TrainSettings(), val=foreign)
+
+
+def test_texts_of_several_labels_are_shown_with_them_also_where_a_class_is_dropped(caplog):
+    """Nobody gave three stars, so `neutral` goes, and the classes after it have other numbers."""
+    texts = [f"text {n}" for n in range(60)] + ["a text of both"] * 2
+    rows = labelled(texts, [1, 5] * 31, column="stars")
+    prepared = prepare([rows], TrainSettings(), stars="negative=1-2,neutral=3,positive=4-5")
+    assert prepared.mapping.labels == ("negative", "positive")
+    assert "'a text of both' (negative, positive)" in said(caplog)

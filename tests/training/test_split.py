@@ -1,10 +1,12 @@
+from decimal import Decimal
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sentiment_batch.inputs import fingerprint
-from sentiment_batch.training.split import assign
+from sentiment_batch.training.split import assign, written
 
 TEXTS = [f"film {n}" for n in range(14)]
 ROWS = st.lists(st.tuples(st.sampled_from(TEXTS), st.integers(0, 2), st.sampled_from([None, *"abcd"])), max_size=40)
@@ -172,3 +174,8 @@ def test_rows_with_an_empty_group_are_not_kept_together():
     for nothing in ("", "  ", None, float("nan")):
         found = split(list("abcdefghij"), [0, 1] * 5, [nothing] * 10, 0.3)
         assert 0 < len(found.validation) < 10, repr(nothing)
+
+
+def test_a_group_has_one_name_whatever_type_its_numbers_have():
+    assert written([5, 5.0, Decimal("5.00"), "5", " 5 "]) == ["5"] * 5
+    assert written([5.5, float("inf"), None, float("nan"), "", True]) == ["5.5", "inf", None, None, None, "True"]
