@@ -97,6 +97,11 @@ def test_the_log_is_a_csv_with_a_row_per_validation():
 
 
 def test_the_table_marks_the_state_that_is_kept_the_last_that_was_best():
+    assert "calibrated" not in history_table([ENTRY])
+    calibrated = history_table([ENTRY | {"calibrated_loss": 0.123456}]).splitlines()
+    assert "  calibrated  accuracy" in calibrated[0]
+    assert "0.1235" in calibrated[1]
+    assert len(calibrated[0]) == len(calibrated[1].removesuffix("  <- kept"))
     entries = [ENTRY, ENTRY | {"step": 2_000, "validation_loss": 0.3}, ENTRY | {"step": 3_000, "best": False}]
     lines = history_table(entries).splitlines()
     assert [line.endswith("<- kept") for line in lines] == [False, False, True, False]

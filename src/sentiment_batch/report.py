@@ -48,7 +48,7 @@ their head. Names of special tokens such as "[SEP]" inside a text are read as te
 ## How it was trained
 
 - Data: {rows} texts, {classes}. Labels were read as: {mapping}.
-- The state with the lowest validation loss is kept: step {step}, epoch {epoch}.
+- The state with the lowest validation loss{once} is kept: step {step}, epoch {epoch}.
 - {calibration}
 - Settings: {settings}.
 - Attention dropout was off; the dropout elsewhere in the encoder was the base's.
@@ -82,6 +82,7 @@ def model_card(meta: Mapping[str, Any], name: str) -> str:
         rows=f"{meta['data']['training_rows']:,}",
         classes=", ".join(f"{count:,} {one_line(label)}" for label, count in meta["data"]["classes"].items()),
         mapping=meta["data"]["mapping"],
+        once="" if meta["best"].get("calibrated_loss") is None else ", once calibrated,",
         step=meta["best"]["step"],
         epoch=f"{meta['best']['epoch']:g}",
         calibration=_calibration(meta.get("calibration")),
@@ -101,11 +102,15 @@ def training_log(entries: Sequence[Mapping[str, Any]]) -> str:
 def history_table(entries: Sequence[Mapping[str, Any]]) -> str:
     """The history of a run for a terminal; the state that is kept is marked."""
     kept = max((place for place, entry in enumerate(entries) if entry["best"]), default=0)
-    lines = ["  epoch    step  training loss  validation loss  accuracy  macro F1"]
+    calibrated = any(entry.get("calibrated_loss") is not None for entry in entries)
+    head = "  calibrated" if calibrated else ""
+    lines = [f"  epoch    step  training loss  validation loss{head}  accuracy  macro F1"]
     for place, entry in enumerate(entries):
+        loss = entry.get("calibrated_loss")
+        once = ("" if loss is None else f" {loss:11.4f}").ljust(12) if calibrated else ""
         lines.append(
-            f"{entry['epoch']:7g} {entry['step']:7,} {entry['training_loss']:14.4f} {entry['validation_loss']:16.4f} "
-            f"{entry['accuracy']:9.4f} {entry['macro_f1']:9.4f}{'  <- kept' if place == kept else ''}"
+            f"{entry['epoch']:7g} {entry['step']:7,} {entry['training_loss']:14.4f} {entry['validation_loss']:16.4f}"
+            f"{once} {entry['accuracy']:9.4f} {entry['macro_f1']:9.4f}{'  <- kept' if place == kept else ''}"
         )
     return "\n".join(lines)
 

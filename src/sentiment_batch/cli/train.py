@@ -120,9 +120,9 @@ def train(
 ) -> None:
     """Train a sentiment classifier on labelled REVIEWS: CSV, Parquet and whatever `formats` lists.
 
-    The state with the lowest validation loss is saved as soon as it is reached, and is what remains. Labels may be
-    words, 0/1, true/false or stars; how they were read is printed and stored. A run that was interrupted goes on with
-    --resume, to the same weights as if it had not been.
+    The state with the lowest validation loss, as it will be once calibrated, is saved as soon as it is reached, and is
+    what remains. Labels may be words, 0/1, true/false or stars; how they were read is printed and stored. A run that
+    was interrupted goes on with --resume, to the same weights as if it had not been.
     """
     options.show_messages(quiet, verbose)
     # Wrong settings are found before torch is loaded; of patience, 0 means to go through all epochs.
