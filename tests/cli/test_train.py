@@ -21,7 +21,7 @@ def train(cli, tiny_base, tmp_path):
 def test_training_ends_with_the_command_to_run_next_and_it_works(train, cli, reviews_csv, tmp_path):
     result = train(reviews_csv)
     assert (result.exit_code, result.stdout) == (0, ""), result.stderr
-    for part in ("labels: negative, positive", "validation: accuracy", "macro F1", "precision"):
+    for part in ("labels    negative, positive", "validation: accuracy", "macro F1", "precision"):
         assert part in result.stderr
     command = result.stderr.rstrip().splitlines()[-1].strip()
     words = shlex.split(command)
@@ -37,7 +37,8 @@ def test_json_prints_what_was_learned_and_quiet_nothing_else(train, reviews_csv)
     learned = json.loads(result.stdout)
     assert learned["labels"] == ["negative", "positive"]
     assert set(learned) >= {"path", "best", "history", "validation", "test", "device", "dtype"}
-    assert result.stderr == ""
+    assert result.stderr.startswith("warning: 6 rows validate")
+    assert result.stderr.count("\n") == 2, "one warning, in two lines"
 
 
 def test_a_test_file_is_measured(train, reviews_csv):
