@@ -43,7 +43,6 @@ if TYPE_CHECKING:
 TASKS = ("imdb", "sst2", "airline")
 FOLDER = Path(".demo") / "accuracy"
 FLOOR = "TF-IDF and logistic regression"
-BINS = 15
 ROUNDED = 0.1
 """What the seconds of a history are rounded to."""
 MEASURES = ("accuracy", "macro_f1", "calibration_error", "calibration_error_before", "minutes", "tokens_per_second")
@@ -201,6 +200,7 @@ def _found(results: list[dict[str, Any]], setting: Any, seed: int) -> dict[str, 
 
 def _device(arguments: argparse.Namespace) -> str:
     from sentiment_batch.device import choose_device
+    from sentiment_batch.metrics import calibration_error
 
     return choose_device(arguments.device).value
 
@@ -277,21 +277,14 @@ def _heated(scores: npt.NDArray[np.float32], temperature: float) -> npt.NDArray[
 def _measured(scores: npt.NDArray[np.floating[Any]], truth: npt.NDArray[np.int64]) -> dict[str, float]:
     from sklearn.metrics import f1_score
 
+    from sentiment_batch.metrics import calibration_error
+
     best = scores.argmax(axis=1)
     return {
         "accuracy": float((best == truth).mean()),
         "macro_f1": float(f1_score(truth, best, average="macro")),
         "calibration_error": calibration_error(scores, truth),
     }
-
-
-def calibration_error(scores: npt.NDArray[np.floating[Any]], truth: npt.NDArray[np.int64]) -> float:
-    """The mean distance, over rows, of the top probability from the accuracy, both averaged in bins of equal width."""
-    top = scores.max(axis=1).astype(np.float64)
-    right = scores.argmax(axis=1) == truth
-    bins = np.minimum((top * BINS).astype(np.int64), BINS - 1)
-    gaps = np.bincount(bins, weights=top - right, minlength=BINS)  # of each bin, times its rows
-    return float(np.abs(gaps).sum() / len(truth))
 
 
 def _floor(training: Rows, test: Rows, seed: int) -> dict[str, Any]:

@@ -201,13 +201,6 @@ def test_intervals_hold_the_mean_and_narrow_with_the_rows():
     assert intervals.over_rows(np.full(7, 0.5)) == [0.5, 0.5]
 
 
-def test_the_calibration_error_is_that_of_the_top_probability():
-    scores = np.array([[0.9, 0.1], [0.9, 0.1], [0.3, 0.7], [0.02, 0.98]], dtype=np.float32)
-    truth = np.array([0, 1, 1, 1])
-    expected = (abs(1.8 - 1) + abs(0.7 - 1) + abs(0.98 - 1)) / 4
-    assert accuracy.calibration_error(scores, truth) == pytest.approx(expected, abs=1e-6)
-
-
 def test_a_temperature_is_undone():
     logits = np.random.default_rng(0).normal(size=(50, 3)) * 4
 

@@ -24,8 +24,6 @@ PRIOR_ROWS = 10.0
 drive it to zero. Of the 2,500 rows that validate 25,000 reviews they are a trifle."""
 LEAST_ROWS = 50
 """Of fewer, chance decides: the temperature of 50 rows has a standard error of about a fifth of itself."""
-BINS = 15
-"""Of equal width, for the expected calibration error."""
 FOLDS = 5
 DECIMALS = 4
 """Of the temperature: more than any number of rows can tell, and the same whatever the last bits of the logits."""
