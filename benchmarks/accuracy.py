@@ -200,7 +200,6 @@ def _found(results: list[dict[str, Any]], setting: Any, seed: int) -> dict[str, 
 
 def _device(arguments: argparse.Namespace) -> str:
     from sentiment_batch.device import choose_device
-    from sentiment_batch.metrics import calibration_error
 
     return choose_device(arguments.device).value
 
