@@ -208,6 +208,8 @@ def _run(
     training: Rows, test: Rows, setting: dict[str, Any], seed: int, arguments: argparse.Namespace
 ) -> dict[str, Any]:
     """Train one model, measure it, and delete it unless it is to be kept."""
+    from sentiment_batch.metrics import calibration_error
+
     name = f"{arguments.task}-{arguments.rows or 'all'}-{_named(setting).replace(' ', '-')}-{seed}"
     folder = Path(arguments.folder) / name
     trained, seconds = _trained(training, folder, setting, seed, arguments)
