@@ -111,7 +111,7 @@ def progress(patch, scorer, error):
 
         update = staticmethod(at(5, lambda more: None, error))
 
-    patch.setattr(pipeline, "_progress", lambda *arguments: Bar())
+    patch.setattr(pipeline, "progress_bar", lambda *arguments, **options: Bar())
 
 
 def combining(patch, scorer, error):
