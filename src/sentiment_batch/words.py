@@ -30,8 +30,8 @@ _UNIT = re.compile(
     r"|[pa.][pa.m]*"  # punctuation
     r"|[mj]+"
 )
-"""A unit of the string that has for each character its kind; see `_kind`. Not possessive: nothing follows that could fail,
-and Python 3.11 loses characters of nested possessive repeats once in a while."""
+"""A unit of the string that has for each character its kind; see `_kind`. Not possessive: nothing follows that could
+fail, and Python 3.11 loses characters of nested possessive repeats once in a while."""
 _TAG = re.compile(r"</?[A-Za-z][A-Za-z0-9]{0,15}\s{0,4}/?>")
 _UNSPACED = (
     (0x0E00, 0x109F),  # Thai, Lao, Tibetan, Myanmar
