@@ -38,6 +38,7 @@ if TYPE_CHECKING:
         UsageError,
     )
     from sentiment_batch.hookspecs import hookimpl
+    from sentiment_batch.locations import without_password
     from sentiment_batch.readers.base import Reader
     from sentiment_batch.records import Problem, ReadOptions, Sealed, Split, WriteOptions
     from sentiment_batch.registry import Registry
@@ -69,6 +70,7 @@ __all__ = [
     "hookimpl",
     "score",
     "train",
+    "without_password",
 ]
 
 _HOMES = {
@@ -83,6 +85,7 @@ _HOMES = {
     ),
     "api": ("clear_cache", "evaluate", "explain", "score", "train"),
     "hookspecs": ("hookimpl",),
+    "locations": ("without_password",),
     "registry": ("Registry",),
     "readers.base": ("Reader",),
     "records": ("Problem", "ReadOptions", "Sealed", "Split", "WriteOptions"),

@@ -16,14 +16,22 @@ from __future__ import annotations
 import difflib
 from typing import TYPE_CHECKING
 
+from sentiment_batch.locations import without_password
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
 
 class SentimentBatchError(Exception):
-    """The base of all errors of this project; the command line prints it in one line and exits with `exit_code`."""
+    """The base of all errors of this project; the command line prints it in one line and exits with `exit_code`.
+
+    No message shows the password of a URL that it names.
+    """
 
     exit_code = 1
+
+    def __init__(self, message: str = "") -> None:
+        super().__init__(without_password(message))
 
 
 class UsageError(SentimentBatchError):

@@ -13,7 +13,7 @@ from sentiment_batch.guards import GuardedReader, GuardedWriter, Plugin
 from sentiment_batch.locations import suffix_of
 from sentiment_batch.plugins import Plugins
 from sentiment_batch.records import ReadOptions, WriteOptions
-from sentiment_batch.registry import BUILT_IN, Format, Registry
+from sentiment_batch.registry import BUILT_IN, SPECIAL, Format, Registry
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -39,17 +39,20 @@ def open_reader(location: str, *, format: str | None = None, options: ReadOption
         options: encoding and delimiter.
 
     Raises:
-        UsageError: the format is unknown.
+        UsageError: the format is unknown, or does not take an option.
         InputError: the input is missing or damaged.
         PluginError: the plugin that claims the location failed.
     """
-    chosen = reading_format(location, format)
+    chosen, options = reading_format(location, format), options or ReadOptions()
+    for name in SPECIAL:
+        if getattr(options, name) is not None and name not in chosen.options:
+            raise UsageError(f"--{name} is for databases, and {location} is read as {chosen.name}. Leave it out.")
     if chosen.owner == BUILT_IN:
-        built_in: Reader = chosen.open(location, options or ReadOptions())
+        built_in: Reader = chosen.open(location, options)
         return built_in
     plugin = Plugin(name=chosen.owner, location=location)
     with plugin.failures_named():
-        return GuardedReader(chosen.open(location, options or ReadOptions()), plugin)
+        return GuardedReader(chosen.open(location, options), plugin)
 
 
 def open_writer(

@@ -1,11 +1,27 @@
-"""What a location's text tells: its scheme, its ending, its compression; nothing is opened."""
+"""What a location's text tells: its scheme, its ending, its compression, its password; nothing is opened."""
 
 from __future__ import annotations
 
 import os
+import re
 
 COMPRESSIONS = {".gz": "gzip", ".zst": "zstd", ".bz2": "bz2", ".xz": "xz"}
 """Suffixes that wrap another format's, and the name of their compression."""
+_USER = re.compile(r"(?<=://)([^\s/?#:@]*):[^\s/?#]*@")
+_PARAMETER = re.compile(
+    r"(?i)(?<=[?&])([^\s?&=]*(?:password|passwd|pwd|secret|token|credential|signature|api_?key)[^\s?&=]*)=[^\s&#]+"
+)
+
+
+def without_password(text: str) -> str:
+    """`text` with `***` for what is secret in the URLs that it holds.
+
+    >>> without_password("postgresql://ann:tea4two@db/shop?table=reviews&sslpassword=x")
+    'postgresql://ann:***@db/shop?table=reviews&sslpassword=***'
+    """
+    if "://" not in text:
+        return text
+    return _PARAMETER.sub(r"\1=***", _USER.sub(r"\1:***@", text))
 
 
 def scheme_of(location: str) -> str:

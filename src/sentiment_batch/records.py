@@ -58,6 +58,10 @@ class ReadOptions:
     """One character between the fields of a CSV; None finds it in the first lines."""
     quotes: bool = True
     """Whether a double quote at the start of a CSV cell encloses it; False reads it as a character like any other."""
+    query: str | None = None
+    """SQL whose rows are the table; None takes the table that the location names."""
+    key: str | None = None
+    """A column of a database that is another in each row and never null: it gives the rows an order to go on in."""
     on_bad_row: Callable[[Problem], None] | None = None
     """Told of each bad row, before the batch that holds it is given; None makes a bad row an `InputError`."""
 

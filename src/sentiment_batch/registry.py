@@ -6,11 +6,13 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from sentiment_batch.errors import PluginError
+from sentiment_batch.errors import PluginError, listed
 from sentiment_batch.locations import scheme_of, suffix_of
 
 BUILT_IN = "sentiment-batch"
 """The owner of the formats that come with this package."""
+SPECIAL = ("query", "key")
+"""Fields of `ReadOptions` that are refused for a format which does not say that it takes them."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -27,6 +29,8 @@ class Format:
     """URL schemes that it claims, such as `postgresql`, unless a built-in format claims the ending."""
     description: str
     """One line for `sentiment-batch formats`."""
+    options: tuple[str, ...]
+    """Fields of `ReadOptions` that it takes, of those that few formats know: see `SPECIAL`."""
     owner: str
     """The plugin that brought it."""
 
@@ -46,6 +50,7 @@ class Registry:
         suffixes: tuple[str, ...] = (),
         schemes: tuple[str, ...] = (),
         description: str = "",
+        options: tuple[str, ...] = (),
     ) -> None:
         """Add one format.
 
@@ -55,10 +60,11 @@ class Registry:
             suffixes: file endings that it claims, with the dot.
             schemes: URL schemes that it claims, without `://`; a built-in format's ending goes first.
             description: one line for people.
+            options: which of `query` and `key` a reader takes.
 
         Raises:
             PluginError: the name is no text; it, a suffix or a scheme is taken, which names both owners; or a
-                suffix is not one.
+                suffix or an option is not one.
         """
         given: object = name  # a plugin may not have been type-checked
         if not isinstance(given, str) or not given:
@@ -69,6 +75,11 @@ class Registry:
                 f"plugin {self._owner!r} registers the format {name!r} with suffixes={suffixes!r} and "
                 f"schemes={schemes!r}; both are tuples, and a suffix begins with a dot."
             )
+        if isinstance(options, str) or not set(options) <= set(SPECIAL):
+            raise PluginError(
+                f"plugin {self._owner!r} registers the format {name!r} with options={options!r}; it is a tuple with "
+                f"some of {listed(SPECIAL)}."
+            )
         self._merge(
             Format(
                 name=name,
@@ -76,6 +87,7 @@ class Registry:
                 suffixes=tuple(suffix.lower() for suffix in suffixes),
                 schemes=tuple(scheme.lower() for scheme in schemes),
                 description=description,
+                options=tuple(options),
                 owner=self._owner,
             )
         )

@@ -9,6 +9,7 @@ from typing import Any, TypeVar, cast
 
 import click
 
+from sentiment_batch.locations import without_password
 from sentiment_batch.records import Problem, ReadOptions
 from sentiment_batch.settings import DTYPES, LONG_TEXT, ON_BAD_ROW, ScoreSettings
 from sentiment_batch.visible import visible
@@ -45,10 +46,10 @@ def reading(command: Command) -> Command:
     """How the input is read: `input_format`, and the rest as `read`, a `ReadOptions`."""
 
     @functools.wraps(command)
-    def with_read(encoding: str | None, delimiter: str | None, no_quotes: bool, on_bad_row: str, **given: Any) -> Any:
+    def with_read(no_quotes: bool, on_bad_row: str, **given: Any) -> Any:
+        named = {name: given.pop(name) for name in ("encoding", "delimiter", "query", "key")}
         told = _Warned() if on_bad_row == "mark" else None
-        read = ReadOptions(encoding=encoding, delimiter=delimiter, quotes=not no_quotes, on_bad_row=told)
-        return command(read=read, **given)
+        return command(read=ReadOptions(quotes=not no_quotes, on_bad_row=told, **named), **given)
 
     for option in (
         click.option(
@@ -58,6 +59,12 @@ def reading(command: Command) -> Command:
             show_default=True,
             help="mark: go on with malformed rows as far as they can be read, and tell of them.",
         ),
+        click.option(
+            "--key",
+            metavar="COLUMN",
+            help="Of a database: is another in each row, so that a run that was cut off can go on.",
+        ),
+        click.option("--query", metavar="SQL", help="Of a database: read the rows of this query, not of a table."),
         click.option("--no-quotes", is_flag=True, help="Read quotes in a CSV as text; none encloses a cell."),
         click.option("--delimiter", metavar="CHAR", help="Between the fields of a CSV; found by itself."),
         click.option(
@@ -171,7 +178,7 @@ class _Warned:
 class _Echo(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         prefix = "warning: " if record.levelno >= logging.WARNING else ""
-        click.echo(prefix + visible(record.getMessage()), err=True)
+        click.echo(prefix + visible(without_password(record.getMessage())), err=True)
 
 
 def _score_settings(batch_tokens: str, labels: str | None, compile_model: bool | None, **others: Any) -> dict[str, Any]:

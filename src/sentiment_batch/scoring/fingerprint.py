@@ -45,6 +45,8 @@ def reading_of(options: ReadOptions, limit: int | None) -> dict[str, Any]:
         "--encoding": options.encoding,
         "--delimiter": options.delimiter,
         "--no-quotes": not options.quotes,
+        "--query": options.query,
+        "--key": options.key,
         "--on-bad-row": "fail" if options.on_bad_row is None else "mark",
         "--limit": limit,
     }

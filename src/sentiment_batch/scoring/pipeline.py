@@ -20,7 +20,7 @@ import pyarrow as pa
 from sentiment_batch import columns, formats
 from sentiment_batch.errors import InputError, OutputError, PluginError, UsageError
 from sentiment_batch.inputs import text_columns_of
-from sentiment_batch.locations import scheme_of
+from sentiment_batch.locations import scheme_of, without_password
 from sentiment_batch.registry import BUILT_IN
 from sentiment_batch.scoring import fingerprint, manifest
 from sentiment_batch.scoring.job import Job
@@ -113,7 +113,8 @@ class _Run:
         self.journal.begin(about if self._resumable() else None, restart=self.job.restart)
         resumed = self.journal.rows
         if manifest.finish_publishing(self.layout, self.journal):
-            logger.info("%s was whole already; an earlier run ended before it could say so", self.job.destination)
+            told = without_password(self.job.destination)
+            logger.info("%s was whole already; an earlier run ended before it could say so", told)
             return resumed
         if not self.job.write.overwrite and self.layout.exists():
             raise OutputError.exists(self.job.destination)
@@ -196,7 +197,7 @@ class _Run:
         elif self.identity is None:
             why = f"nothing can tell whether {self.job.source} will give the same rows again"
         if why is not None:
-            logger.info("this run cannot be gone on with if it is cut off: %s", why)
+            logger.info("this run cannot be gone on with if it is cut off: %s", without_password(why))
         return why is None
 
     def _about(self) -> dict[str, Any]:
@@ -222,8 +223,8 @@ def _identity(job: Job, reader: Reader) -> Any:
 
 
 def _absolute(source: str) -> str:
-    """The input such that it is found from any folder."""
-    return source if source == "-" or scheme_of(source) else os.path.abspath(source)
+    """The input such that it is found from any folder, without a password."""
+    return without_password(source) if source == "-" or scheme_of(source) else os.path.abspath(source)
 
 
 @contextlib.contextmanager

@@ -8,6 +8,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from sentiment_batch.locations import without_password
+
 if TYPE_CHECKING:
     import pyarrow as pa
 
@@ -155,7 +157,7 @@ def summary_of(
     about, spent = scorer.about, times.ended - times.loaded
     devices = about.device.value.count(",") + 1
     return Summary(
-        output=job.destination,
+        output=without_password(job.destination),
         rows=rows,
         rows_resumed=resumed,
         tokens=total.tokens,

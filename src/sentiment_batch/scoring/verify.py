@@ -160,6 +160,8 @@ def _input_rows(manifest: dict[str, Any], rows: int) -> str:
         encoding=manifest["--encoding"],
         delimiter=manifest["--delimiter"],
         quotes=not manifest["--no-quotes"],
+        query=manifest.get("--query"),
+        key=manifest.get("--key"),
         on_bad_row=(lambda problem: None) if manifest["--on-bad-row"] == "mark" else None,
     )
     try:
