@@ -44,3 +44,16 @@ def register_writers(registry: Registry) -> None:
         registry: takes `add(name, open, suffixes=..., schemes=..., description=...)`, where
             `open(location: str, schema: pyarrow.Schema, options: WriteOptions) -> Writer`.
     """
+
+
+@hookspec
+def register_engines(registry: Registry) -> None:
+    """Add engines, which score in other processes or on other machines, with `registry.add(...)`.
+
+    Runs once per process, the first time that `--engine` names another one than `local`. Import what is heavy inside
+    the function that you register.
+
+    Args:
+        registry: takes `add(name, open, description=...)`, where
+            `open(model: str, settings: ScoreSettings, options: dict[str, str]) -> Engine`; see `sentiment_batch.Engine`.
+    """

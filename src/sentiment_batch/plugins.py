@@ -1,7 +1,7 @@
-"""Finds the formats that plugins bring: entry points in, a registry of formats out. It knows nothing about tables.
+"""Finds what plugins bring: entry points in, registries of formats and engines out. It knows nothing about tables.
 
 Built-in formats register through the same hooks as anybody's plugin. Third parties are loaded only when no built-in
-claims a location, each under guard: one that fails is recorded by name and never stops the others.
+claims a location or has the name of the engine, each under guard: one that fails is recorded by name and never stops the others.
 """
 
 from __future__ import annotations
@@ -43,6 +43,7 @@ class Plugins:
         """Register `built_ins`; `entry_points` stands in for the installed ones in tests."""
         self.readers = Registry()
         self.writers = Registry()
+        self.engines = Registry(kind="engine")
         self.third_parties: list[Loaded] | None = None
         """None until they are loaded."""
         self._entry_points = entry_points or (lambda: importlib.metadata.entry_points(group=hookspecs.GROUP))
@@ -74,20 +75,18 @@ class Plugins:
         return loaded
 
     def _register(self, plugin: object, name: str) -> list[str]:
-        """Call the hooks of one plugin; its formats are taken over only when all went well."""
+        """Call the hooks of one plugin; what it brings is taken over only when all went well."""
         manager = pluggy.PluginManager(hookspecs.GROUP)
         manager.add_hookspecs(hookspecs)
         manager.register(plugin, name)
         manager.check_pending()  # a misspelt hook would be ignored in silence
         hooks = [caller.name for caller in manager.get_hookcallers(plugin) or []]
-        readers, writers = Registry(name), Registry(name)
+        readers, writers, engines = Registry(name), Registry(name), Registry(name, "engine")
         manager.hook.register_readers(registry=readers)
         manager.hook.register_writers(registry=writers)
-        both = Registry(), Registry()
-        for merged, known, new in zip(both, (self.readers, self.writers), (readers, writers), strict=True):
-            merged.update(known)
-            merged.update(new)
-        self.readers, self.writers = both
+        manager.hook.register_engines(registry=engines)
+        pairs = ((self.readers, readers), (self.writers, writers), (self.engines, engines))
+        self.readers, self.writers, self.engines = (known.with_all(new) for known, new in pairs)
         return hooks
 
 

@@ -1,4 +1,4 @@
-"""The formats of readers or writers by name, ending and scheme: what a plugin's hooks are handed."""
+"""What plugins bring, by name, ending and scheme: the registry that their hooks are handed."""
 
 from __future__ import annotations
 
@@ -17,12 +17,13 @@ SPECIAL = ("query", "key")
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Format:
-    """One registered format of a reader or a writer."""
+    """One registered format of a reader or a writer, or an engine, which claims neither endings nor schemes."""
 
     name: str
-    """What `--input-format` and `--output-format` call it."""
+    """What `--input-format`, `--output-format` and `--engine` call it."""
     open: Callable[..., Any]
-    """`open(location, options)` gives a Reader; `open(location, schema, options)` gives a Writer."""
+    """`open(location, options)` gives a Reader; `open(location, schema, options)` gives a Writer; `open(model,
+    settings, options)` gives an Engine."""
     suffixes: tuple[str, ...]
     """File endings that it claims, with the dot, in lower case."""
     schemes: tuple[str, ...]
@@ -36,10 +37,11 @@ class Format:
 
 
 class Registry:
-    """The formats of one kind (readers or writers) by name; handed to the `register_*` hooks."""
+    """What there is of one kind (readers, writers or engines) by name; handed to the `register_*` hooks."""
 
-    def __init__(self, owner: str = BUILT_IN) -> None:
+    def __init__(self, owner: str = BUILT_IN, kind: str = "format") -> None:
         self._owner = owner
+        self._kind = kind
         self._formats: dict[str, Format] = {}
 
     def add(
@@ -52,11 +54,12 @@ class Registry:
         description: str = "",
         options: tuple[str, ...] = (),
     ) -> None:
-        """Add one format.
+        """Add one format or engine.
 
         Args:
-            name: a short name, unique among all plugins; what `--input-format` and `--output-format` take.
-            open: for a reader `open(location, options)`, for a writer `open(location, schema, options)`.
+            name: a short name, unique among all plugins; what `--input-format`, `--output-format` or `--engine` takes.
+            open: for a reader `open(location, options)`, for a writer `open(location, schema, options)`, for an engine
+                `open(model, settings, options)`.
             suffixes: file endings that it claims, with the dot.
             schemes: URL schemes that it claims, without `://`; a built-in format's ending goes first.
             description: one line for people.
@@ -68,7 +71,7 @@ class Registry:
         """
         given: object = name  # a plugin may not have been type-checked
         if not isinstance(given, str) or not given:
-            raise PluginError(f"plugin {self._owner!r} registers a format named {given!r}; a name is a short text.")
+            raise PluginError(f"plugin {self._owner!r} registers a {self._kind} named {given!r}; a name is a short text.")
         claims: tuple[object, ...] = (suffixes, schemes)
         if any(isinstance(claim, str) for claim in claims) or not all(end.startswith(".") for end in suffixes):
             raise PluginError(
@@ -99,18 +102,22 @@ class Registry:
             taken += [("scheme", scheme) for scheme in new.schemes if scheme in old.schemes]
             for what, value in taken:
                 raise PluginError(
-                    f"the format {what} {value!r} of plugin {new.owner!r} is taken by {old.owner!r}; uninstall one of "
+                    f"the {self._kind} {what} {value!r} of plugin {new.owner!r} is taken by {old.owner!r}; uninstall one of "
                     "them."
                 )
         self._formats[new.name] = new
 
-    def update(self, other: Registry) -> None:
-        """Take over all formats of `other`, or none of them if one clashes."""
-        merged = Registry()
+    def with_all(self, other: Registry) -> Registry:
+        """A registry with what this one and `other` have.
+
+        Raises:
+            PluginError: something in `other` has a name, ending or scheme that is taken.
+        """
+        merged = Registry(self._owner, self._kind)
         merged._formats = dict(self._formats)
         for new in other:
             merged._merge(new)
-        self._formats = merged._formats
+        return merged
 
     def __iter__(self) -> Iterator[Format]:
         return iter(self._formats.values())

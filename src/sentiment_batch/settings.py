@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import operator
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
 from numbers import Real
 from typing import Any, Literal, get_args
@@ -21,6 +21,8 @@ ON_BAD_ROW = ("fail", "mark")
 DEFAULT_BASE = "distilbert/distilbert-base-uncased"
 DEFAULT_HUB_MODEL = "distilbert/distilbert-base-uncased-finetuned-sst-2-english"
 DEFAULT_MODEL_FOLDER = "sentiment-model"
+LOCAL = "local"
+"""The engine of this machine."""
 META = "sentiment_batch.json"
 """The file that makes a stock model folder one of ours: label mapping, text policy, seeds, metrics."""
 DETERMINISTIC_BATCH = {"tokens": 8_192, "texts": 256}
@@ -124,9 +126,17 @@ class ScoreSettings:
     """Decimals of the written probabilities."""
     neutral_band: float | None = None
     """A model of two classes calls rows neutral whose probability is below this for both; None calls none so."""
+    engine: str = LOCAL
+    """What the model runs on: this machine, or what a plugin brings."""
+    engine_options: tuple[tuple[str, str], ...] = ()
+    """Names and values for the engine."""
 
     def __post_init__(self) -> None:
+        if isinstance(self.engine_options, Mapping):
+            object.__setattr__(self, "engine_options", tuple(self.engine_options.items()))
         _check_types(self)
+        if self.engine == LOCAL and self.engine_options:
+            raise UsageError(f"--engine-option is for engines of plugins; {LOCAL} takes none. Name one with --engine.")
         _one_of(self.dtype, DTYPES, "--dtype")
         if self.long_text is not None:
             _one_of(self.long_text, LONG_TEXT, "--long-text")
