@@ -3,7 +3,7 @@
 Reviews flow through rooms in one direction, as Arrow record batches; imports only go down this ladder, which
 tests/test_house.py holds:
 
-    5 doors    cli/  api  __init__  __main__            Click on top, everything heavy inside function bodies
+    5 doors    cli/  api  __init__  __main__  testing/  Click on top, everything heavy inside function bodies
     4 wiring   scoring/  training/  evaluation  attribution  formats  inputs  frames
     3 torch    device  bases  model                     bases and model alone know transformers
                attention  attention_gradients  linear  packed  gradients

@@ -1,0 +1,193 @@
+"""Makes the tables that a plugin is tested with: values of every type, odd texts and names, any number of rows."""
+
+from __future__ import annotations
+
+import decimal
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+ODD_TEXTS: tuple[str, ...] = (
+    " ",
+    " first and last blank ",
+    "a,b;c|d\te",
+    'she said "yes"',
+    "it's",
+    "two\nlines",
+    "two\r\nlines",
+    "a carriage\rreturn",
+    "a NUL \x00 within",
+    "\x1f \x7f \x85",
+    "größer é e\u0301",
+    "beyond the BMP: 😀 𝒳",
+    "\u2028 \ufeff",
+    "null",
+    "NaN",
+    "007",
+    "1e5",
+    "=1+1",
+    "#N/A",
+    "true",
+    "2024-01-01",
+    "<b>&amp;</b>",
+    "\\n \\",
+    "'; DROP TABLE reviews; --",
+)
+"""Texts that have broken formats before."""
+ODD_NAMES: tuple[str, ...] = ("id", "Größe, cm", 'a "b"', "it's", "select", "a.b", "A", "a", " c ", "$1", "é/x")
+"""Names of columns, likewise."""
+PLAIN_NAMES: tuple[str, ...] = ("id", "review")
+_TICKS = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}
+_LEAP_DAY = 19_782
+"""29 February 2024, in days since 1970."""
+Holds = Callable[[str], bool]
+
+
+def sample_types() -> tuple[pa.DataType, ...]:
+    """The Arrow types that a format is tried with; a suite's `types` may name others as well."""
+    import pyarrow as pa
+
+    integers = (pa.int8(), pa.int16(), pa.int32(), pa.int64(), pa.uint8(), pa.uint16(), pa.uint32(), pa.uint64())
+    times = (
+        *(pa.timestamp(unit) for unit in _TICKS),
+        pa.timestamp("us", "UTC"),
+        pa.timestamp("ms", "America/St_Johns"),
+        pa.date32(),
+        pa.date64(),
+        pa.time32("s"),
+        pa.time32("ms"),
+        pa.time64("us"),
+        pa.time64("ns"),
+        pa.duration("ms"),
+    )
+    nested = (
+        pa.list_(pa.int64()),
+        pa.large_list(pa.string()),
+        pa.list_(pa.float64(), 2),
+        pa.struct([("city", pa.string()), ("visits", pa.int64())]),
+        pa.list_(pa.struct([("name", pa.string())])),
+        pa.map_(pa.string(), pa.int64()),
+    )
+    return (
+        *(pa.null(), pa.bool_(), *integers, pa.float32(), pa.float64()),
+        *(pa.decimal128(9, 2), pa.decimal128(38, 10), pa.decimal256(60, 4)),
+        *(pa.string(), pa.large_string(), pa.string_view(), pa.binary(), pa.large_binary(), pa.binary(3)),
+        *times,
+        *nested,
+        *(pa.dictionary(pa.int8(), pa.string()), pa.dictionary(pa.int32(), pa.string(), ordered=True)),
+        pa.run_end_encoded(pa.int32(), pa.string()),
+    )
+
+
+def column_of(kind: pa.DataType, holds: Holds) -> pa.Array:
+    """A few values of a type, its extremes and a null in the midst among them.
+
+    Raises:
+        TypeError: nothing is known of such a type.
+    """
+    import pyarrow as pa
+
+    if pa.types.is_run_end_encoded(kind):
+        values = column_of(kind.value_type, holds)
+        return pa.RunEndEncodedArray.from_arrays(pa.array(range(2, 2 * len(values) + 2, 2), kind.run_end_type), values)
+    first, *rest = values_of(kind, holds)
+    return pa.array([first, None, *rest], kind)
+
+
+def values_of(kind: pa.DataType, holds: Holds) -> list[Any]:
+    """Two or more values of a type as `pyarrow.array` takes them; none is null but those of the null type.
+
+    Raises:
+        TypeError: nothing is known of such a type.
+    """
+    import pyarrow as pa
+
+    is_a = pa.types
+    if is_a.is_null(kind):
+        return [None, None]
+    if is_a.is_boolean(kind):
+        return [True, False]
+    if is_a.is_integer(kind):
+        bits = kind.bit_width - is_a.is_signed_integer(kind)
+        return [0, 1, 2**bits - 1, -(2**bits) if is_a.is_signed_integer(kind) else 7]
+    if is_a.is_floating(kind):
+        return [0.0, 1.5, -2.25, 0.001953125, 65504.0]
+    if is_a.is_decimal(kind):
+        digits = (0, 1, -250, 10**kind.precision - 1)
+        return [decimal.Decimal((number < 0, tuple(map(int, str(abs(number)))), -kind.scale)) for number in digits]
+    if is_text(kind):
+        return ["a", "größer", *(text for text in ODD_TEXTS[:8] if holds(text))]
+    if is_a.is_fixed_size_binary(kind):
+        return [bytes(kind.byte_width), b"\xff" * kind.byte_width]
+    if is_a.is_binary(kind) or is_a.is_large_binary(kind) or is_a.is_binary_view(kind):
+        return [b"a", b"\x00\xff\n", bytes(range(256))]
+    if is_a.is_temporal(kind):
+        return _ticks_of(kind)
+    if is_a.is_dictionary(kind):
+        return values_of(kind.value_type, holds)
+    return _nested_values_of(kind, holds)
+
+
+def _ticks_of(kind: pa.DataType) -> list[int]:
+    import pyarrow as pa
+
+    if pa.types.is_date32(kind):
+        return [0, _LEAP_DAY, -56_445, 2_932_896]
+    if pa.types.is_date64(kind):
+        return [0, _LEAP_DAY * 86_400_000, -56_445 * 86_400_000]
+    ticks = _TICKS[kind.unit]
+    if pa.types.is_time(kind):
+        return [0, 45_296 * ticks, 86_400 * ticks - 1]
+    if pa.types.is_duration(kind):
+        return [0, 1, -90 * ticks, 10**6 * ticks]
+    return [0, 1_700_000_000 * ticks, 1_700_000_000 * ticks + 1, -1]
+
+
+def _nested_values_of(kind: pa.DataType, holds: Holds) -> list[Any]:
+    import pyarrow as pa
+
+    if pa.types.is_struct(kind):
+        columns = {field.name: values_of(field.type, holds)[:2] for field in kind}
+        return [{name: values[row] for name, values in columns.items()} for row in (0, 1)]
+    if pa.types.is_map(kind):
+        keys, items = values_of(kind.key_type, holds), values_of(kind.item_type, holds)
+        return [[(keys[0], items[0])], [(keys[0], items[1]), (keys[1], items[0])]]
+    if pa.types.is_fixed_size_list(kind):
+        first, second = values_of(kind.value_type, holds)[:2]
+        return [[first] * kind.list_size, [second] * kind.list_size]
+    if pa.types.is_list(kind) or pa.types.is_large_list(kind):
+        first, second = values_of(kind.value_type, holds)[:2]
+        return [[first], [second, first, second]]
+    raise TypeError(f"no values of the type {kind} are known; leave it out of `types`")
+
+
+def is_text(kind: pa.DataType) -> bool:
+    """Whether `kind` is one of Arrow's types of text."""
+    import pyarrow as pa
+
+    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind))
+
+
+def table_of(schema: pa.Schema, rows: int, holds: Holds, start: int = 0) -> pa.Table:
+    """A table in which every text, and every int64, says which row it is in; every seventh text is null.
+
+    Args:
+        schema: its columns.
+        rows: how many; the last text is never null.
+        holds: whether the format can hold a text.
+        start: the number of its first row.
+    """
+    import pyarrow as pa
+
+    def values(field: pa.Field) -> Sequence[Any]:
+        if field.type == pa.int64():
+            return range(start, start + rows)
+        if is_text(field.type):
+            nulls = {row for row in range(5, rows - 1, 7) if field.nullable}
+            return [None if row in nulls else f"film {start + row} was great" for row in range(rows)]
+        some = values_of(field.type, holds)
+        return [some[row % len(some)] for row in range(rows)]
+
+    return pa.table([pa.array(values(field), field.type) for field in schema], schema=schema)
