@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import inspect
+import logging
 import threading
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -82,6 +84,27 @@ def refused(kind: type[SentimentBatchError], call: Callable[[], object], names: 
     if names is not None and names not in message:
         raise Broken(f"Its message does not say that {names!r} is meant: {message}")
     return message
+
+
+@contextlib.contextmanager
+def nothing_told() -> Iterator[None]:
+    """See to it that the program warns of nothing: what a plugin raises in `close` or `abort` is told, for it must not
+    hide how a run ended.
+
+    Raises:
+        Broken: it warned.
+    """
+    told: list[str] = []
+    handler = logging.Handler(logging.WARNING)
+    handler.emit = lambda record: told.append(record.getMessage())  # type: ignore[method-assign]
+    logger = logging.getLogger("sentiment_batch")
+    logger.addHandler(handler)
+    try:
+        yield
+    finally:
+        logger.removeHandler(handler)
+    if told:
+        raise Broken(told[0])
 
 
 def check_line(message: str) -> None:

@@ -54,7 +54,7 @@ def _values_differ(before: pa.Array, after: pa.Array, null_is_empty: bool) -> st
     if pa.types.is_null(before.type):
         return None if after.null_count == len(after) else "a null became a value"
     try:
-        back = after if after.type == before.type else after.cast(before.type)
+        back = after if after.type == before.type else _cast(after, before.type)
     except pa.ArrowNotImplementedError:  # such as text into a list: what a value became must at least be its own
         return _not_told_apart(before, after)
     except pa.ArrowInvalid as error:
@@ -65,6 +65,15 @@ def _values_differ(before: pa.Array, after: pa.Array, null_is_empty: bool) -> st
         return None
     row = next(row for row in range(len(before)) if not back[row].equals(before[row]))
     return f"row {row:,} is {_shown(after[row])} where it was {_shown(before[row])}"
+
+
+def _cast(column: pa.Array, kind: pa.DataType) -> pa.Array:
+    """The column as the type that it had; a date may have come back as text with a time of day, which is midnight."""
+    import pyarrow as pa
+
+    if pa.types.is_date(kind) and is_text(column.type):
+        column = column.cast(pa.timestamp("ms"))
+    return column.cast(kind)
 
 
 def _without_empty(column: pa.Array) -> pa.Array:

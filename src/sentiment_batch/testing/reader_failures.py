@@ -6,14 +6,15 @@ import os
 import random
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from sentiment_batch.errors import InputError
 from sentiment_batch.locations import without_password
-from sentiment_batch.testing.checks import Broken, check, check_line, in_time, refused
+from sentiment_batch.testing.checks import Broken, check, check_line, in_time, nothing_told, refused
 from sentiment_batch.testing.reading import ReadingSuite
+from sentiment_batch.testing.suite import rows_of
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -31,18 +32,18 @@ class ReaderFailures(ReadingSuite):
     @check
     def test_it_may_be_closed_twice(self) -> None:
         """`close()` lets go of files and connections, and may be called twice."""
-        with self.opened(self.place(ROWS)) as reader:
-            reader.close()
+        with nothing_told(), self.opened(self.place(ROWS)) as reader:
+            rows_of(reader, *reader.splits())
             reader.close()
 
     @check
     def test_it_may_be_closed_while_an_iterator_is_open(self) -> None:
         """`close()` comes to an end while an iterator is half-way, as when a run fails, and so does the iterator."""
-        with self.opened(self.place(self.many_rows)) as reader:
-            batches = iter(reader.batches(reader.splits()[0]))
+        with nothing_told(), self.opened(self.place(self.many_rows)) as reader:
+            batches: Any = iter(reader.batches(reader.splits()[0]))
             next(batches, None)
             in_time(reader.close, "close() while an iterator was open")
-            del batches
+            in_time(batches.close, "The iterator of a reader that was closed")
 
     @check
     def test_what_is_missing_is_named(self) -> None:
@@ -85,19 +86,24 @@ class ReaderFailures(ReadingSuite):
     def test_a_malformed_row_is_told_of_and_stays(self) -> None:
         """Where `options.on_bad_row` is set, it is told of each malformed row once, with its number within its split
         and a reason of one line, before the batch that holds it is given; the row stays in its place."""
-        told: list[Problem] = []
-        with self.opened(self._malformed(), on_bad_row=told.append) as reader:
+        told: list[tuple[int, Problem]] = []
+        start = rows = 0
+        with self.opened(
+            self._malformed(), on_bad_row=lambda problem: told.append((start + problem.row, problem))
+        ) as reader:
             for split in reader.splits():
-                rows, before = 0, len(told)
+                start = rows
                 for batch in reader.batches(split):
                     rows += batch.num_rows
-                late = [problem for problem in told[before:] if not 0 <= problem.row < rows]
-                if late:
-                    raise Broken(f"It told of row {late[0].row:,} of a split that has {rows:,} rows.")
-        if len(told) != 1:
-            raise Broken(f"It told of {len(told):,} bad rows where there is 1.")
-        check_line(told[0].reason)
-        check_line(told[0].where)
+                    if rows > 1 and not told:
+                        raise Broken("It gave the batch that holds the malformed row before it told of it.")
+        places = [row for row, _ in told]
+        if rows != 3 or places != [1]:
+            raise Broken(
+                f"It gave {rows:,} rows of 3, and told of the rows {places} where row 1 (from 0) is malformed."
+            )
+        check_line(told[0][1].reason)
+        check_line(told[0][1].where)
 
     def _malformed(self) -> str:
         location = self.malformed(self.folder())

@@ -29,7 +29,7 @@ class ReadingSuite(FormatSuite):
     """Whether the format notices every changed byte, so that damage never gives other rows."""
     repeated_names = False
     """Whether an input can have two columns of one name."""
-    large_rows = 40_000
+    large_rows = 20_000
     """Rows of the table whose memory is measured, of some 400 bytes each; 0 leaves that out. A format whose batches are
     very large takes more."""
     _laid: ClassVar[dict[int, Any]] = {}
@@ -57,7 +57,7 @@ class ReadingSuite(FormatSuite):
         return os.path.join(head, f"not-there-{name}") if os.path.exists(location) else None
 
     def malformed(self, folder: Path) -> str | Path | None:
-        """Lay out some rows, exactly one of which is malformed in a way that `on_bad_row` is told of; None: no row can
+        """Lay out three rows, the second of which is malformed in a way that `on_bad_row` is told of; None: no row can
         be, or the reader keeps none."""
         return None
 

@@ -12,7 +12,7 @@ import pytest
 
 from sentiment_batch.errors import OutputError
 from sentiment_batch.locations import without_password
-from sentiment_batch.testing.checks import Broken, check, refused
+from sentiment_batch.testing.checks import Broken, check, nothing_told, refused
 from sentiment_batch.testing.writing import WritingSuite
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ class WriterPublication(WritingSuite):
         called twice."""
         folder, location = self.place()
         before = set(self.traces(folder))
-        with self._until(location, stage) as (writer, reached):
+        with nothing_told(), self._until(location, stage) as (writer, reached):
             list(reached)
             writer.abort()
             self._check_gone(folder, location, before, f"`abort` when {stage}")
