@@ -42,11 +42,15 @@ if TYPE_CHECKING:
     from sentiment_batch.readers.base import Reader
     from sentiment_batch.records import Problem, ReadOptions, Sealed, Split, WriteOptions
     from sentiment_batch.registry import Registry
+    from sentiment_batch.scoring.distributed import Engine
     from sentiment_batch.scoring.scorer import Scorer
+    from sentiment_batch.scoring.worker import Worker
+    from sentiment_batch.settings import ScoreSettings
     from sentiment_batch.writers.base import FileWriter, Writer
 
 __all__ = [
     "DeviceError",
+    "Engine",
     "FileWriter",
     "InputError",
     "ModelError",
@@ -56,11 +60,13 @@ __all__ = [
     "ReadOptions",
     "Reader",
     "Registry",
+    "ScoreSettings",
     "Scorer",
     "Sealed",
     "SentimentBatchError",
     "Split",
     "UsageError",
+    "Worker",
     "WriteOptions",
     "Writer",
     "__version__",
@@ -89,7 +95,10 @@ _HOMES = {
     "registry": ("Registry",),
     "readers.base": ("Reader",),
     "records": ("Problem", "ReadOptions", "Sealed", "Split", "WriteOptions"),
+    "scoring.distributed": ("Engine",),
     "scoring.scorer": ("Scorer",),
+    "scoring.worker": ("Worker",),
+    "settings": ("ScoreSettings",),
     "writers.base": ("FileWriter", "Writer"),
 }
 """The submodule that each exported name comes from."""

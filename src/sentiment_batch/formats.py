@@ -14,6 +14,7 @@ from sentiment_batch.locations import suffix_of
 from sentiment_batch.plugins import Plugins
 from sentiment_batch.records import ReadOptions, WriteOptions
 from sentiment_batch.registry import BUILT_IN, SPECIAL, Format, Registry
+from sentiment_batch.settings import LOCAL
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -100,6 +101,23 @@ def writing_format(location: str, name: str | None = None) -> Format:
     if name is None and suffix_of(location) == "" and location.endswith("/"):
         name = "parquet"
     return _find("writers", location, name, "--output-format")
+
+
+def engine(name: str) -> Format:
+    """The engine called `name`, which a plugin brings.
+
+    Raises:
+        UsageError: there is none.
+    """
+    _load_third_parties()
+    found = plugins().engines.named(name)
+    if found is None:
+        known = listed([LOCAL, *(one.name for one in plugins().engines)])
+        raise UsageError(
+            f"no engine is called {name!r}; --engine takes one of {known}. Others come with plugins, as ray does with "
+            "sentiment-batch-ray."
+        )
+    return found
 
 
 def all_formats() -> tuple[dict[str, Format], dict[str, Format]]:

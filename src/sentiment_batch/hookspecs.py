@@ -55,5 +55,5 @@ def register_engines(registry: Registry) -> None:
 
     Args:
         registry: takes `add(name, open, description=...)`, where
-            `open(model: str, settings: ScoreSettings, options: dict[str, str]) -> Engine`; see `sentiment_batch.Engine`.
+            `open(model: str, settings: ScoreSettings, options: dict[str, str]) -> Engine`.
     """

@@ -1,7 +1,8 @@
 """Finds what plugins bring: entry points in, registries of formats and engines out. It knows nothing about tables.
 
 Built-in formats register through the same hooks as anybody's plugin. Third parties are loaded only when no built-in
-claims a location or has the name of the engine, each under guard: one that fails is recorded by name and never stops the others.
+claims a location or has the name of the engine, each under guard: one that fails is recorded by name and never stops
+the others.
 """
 
 from __future__ import annotations

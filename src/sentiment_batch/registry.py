@@ -71,14 +71,17 @@ class Registry:
         """
         given: object = name  # a plugin may not have been type-checked
         if not isinstance(given, str) or not given:
-            raise PluginError(f"plugin {self._owner!r} registers a {self._kind} named {given!r}; a name is a short text.")
+            raise PluginError(
+                f"plugin {self._owner!r} registers a {self._kind} named {given!r}; a name is a short text."
+            )
         claims: tuple[object, ...] = (suffixes, schemes)
         if any(isinstance(claim, str) for claim in claims) or not all(end.startswith(".") for end in suffixes):
             raise PluginError(
                 f"plugin {self._owner!r} registers the format {name!r} with suffixes={suffixes!r} and "
                 f"schemes={schemes!r}; both are tuples, and a suffix begins with a dot."
             )
-        if isinstance(options, str) or not set(options) <= set(SPECIAL):
+        taken: object = options
+        if not isinstance(taken, tuple) or not set(taken) <= set(SPECIAL):
             raise PluginError(
                 f"plugin {self._owner!r} registers the format {name!r} with options={options!r}; it is a tuple with "
                 f"some of {listed(SPECIAL)}."
@@ -102,8 +105,8 @@ class Registry:
             taken += [("scheme", scheme) for scheme in new.schemes if scheme in old.schemes]
             for what, value in taken:
                 raise PluginError(
-                    f"the {self._kind} {what} {value!r} of plugin {new.owner!r} is taken by {old.owner!r}; uninstall one of "
-                    "them."
+                    f"the {self._kind} {what} {value!r} of plugin {new.owner!r} is taken by {old.owner!r}; uninstall "
+                    "one of them."
                 )
         self._formats[new.name] = new
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import re
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
@@ -44,6 +45,20 @@ DEFAULTS = ScoreSettings()
     help="Rows that are kept at a time, for a run that is cut off; default: 16384 on a CPU, 262144 on CUDA.",
 )
 @click.option("--restart", is_flag=True, help="Start over, though an earlier run left parts of OUT.")
+@click.option(
+    "--engine",
+    default=DEFAULTS.engine,
+    show_default=True,
+    metavar="NAME",
+    help="What scores; others come with plugins.",
+)
+@click.option(
+    "--engine-option",
+    "engine_options",
+    multiple=True,
+    metavar="NAME=VALUE,...",
+    help="For the engine, such as address=auto,actors=8.",
+)
 @click.option("--escape-formulas", is_flag=True, help="In CSV, an apostrophe before text that begins like a formula.")
 @options.talking
 def score(
@@ -64,6 +79,8 @@ def score(
     overwrite: bool,
     part_rows: int | None,
     restart: bool,
+    engine: str,
+    engine_options: tuple[str, ...],
     escape_formulas: bool,
     quiet: bool,
     verbose: bool,
@@ -84,6 +101,7 @@ def score(
         raise UsageError("--json and the table cannot both go to standard output. Name a file for OUT.")
     keep = _kept(columns)
     settings |= {"neutral_band": neutral_band, "probabilities": probabilities, "prefix": prefix, "decimals": decimals}
+    settings |= {"engine": engine, "engine_options": _pairs(engine_options)}
     ScoreSettings(**settings)  # what is wrong shows before anything is opened
     from sentiment_batch.records import WriteOptions
     from sentiment_batch.scoring.choice import choose_model
@@ -118,6 +136,15 @@ def score(
     logger.info("%s", summary)
     if as_json:
         click.echo(json.dumps(summary.to_json(), ensure_ascii=False))
+
+
+def _pairs(options: tuple[str, ...]) -> tuple[tuple[str, str], ...]:
+    """The names and values in `--engine-option`; a comma divides them where a name follows."""
+    pairs = [one.partition("=") for option in options for one in re.split(r",(?=\w+=)", option)]
+    for name, equals, _ in pairs:
+        if not name or not equals:
+            raise UsageError(f"--engine-option is {','.join(options)!r}; it takes NAME=VALUE, such as actors=8.")
+    return tuple((name.strip(), value) for name, _, value in pairs)
 
 
 def _kept(columns: str | None) -> tuple[str, ...]:

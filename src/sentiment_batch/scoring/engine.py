@@ -98,6 +98,7 @@ class LocalEngine:
             road=prepared.road_reason,
             batch_tokens=tokens,
             digest=digest,
+            hardware=torch.cuda.get_device_name(device.value) if device.value != "cpu" else "cpu",
         )
 
     @property

@@ -55,14 +55,13 @@ def reading_of(options: ReadOptions, limit: int | None) -> dict[str, Any]:
 def scoring_of(scorer: Scorer, schema: pa.Schema) -> dict[str, Any]:
     """What decides the scores and the columns, beside the input."""
     about, settings = scorer.about, scorer.settings
-    device = about.device.value.partition(":")[0]
     return {
         "sentiment-batch": importlib.metadata.version("sentiment-batch"),
         "torch": torch.__version__,
         "tokenizers": importlib.metadata.version("tokenizers"),
         "model": about.digest,
         "labels": list(about.labels),
-        "device": torch.cuda.get_device_name() if device == "cuda" else device,
+        "device": about.hardware,
         "dtype": about.dtype.value,
         "--batch-tokens": about.batch_tokens,
         "--max-length": about.policy.max_length,

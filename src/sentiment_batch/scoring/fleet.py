@@ -106,7 +106,7 @@ class Fleet:
             raise DeviceError(f"the devices would score in different dtypes, {listed(dtypes)}. Name one with --dtype.")
         devices = ",".join(one.device.value for one in found)
         reason = f"a process each; {found[0].device.reason}"
-        return dataclasses.replace(found[0], device=Choice(value=devices, reason=reason))
+        return dataclasses.replace(found[0], device=Choice(value=devices, reason=reason), devices=len(found))
 
 
 class _Member:

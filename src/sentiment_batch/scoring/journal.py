@@ -46,6 +46,8 @@ PROBLEMS = "problems.jsonl"
 LOCK = "lock"
 DATA = "data"
 """The folder of the files of an output that is one itself."""
+PART = "part-"
+"""What the names of the parts' files begin with."""
 SCRATCH = "scratch"
 """The folder for files that are being written; what a killed run left in it is worth nothing."""
 
@@ -73,7 +75,7 @@ class Part:
 
 def part_name(index: int) -> str:
     """The name of the files of a part, without their endings."""
-    return f"part-{index:05d}"
+    return f"{PART}{index:05d}"
 
 
 @dataclass(slots=True, eq=False)
@@ -92,6 +94,8 @@ class Journal:
     destination: str
     parts: list[Part] = field(default_factory=list)
     """Those that are done, from the first row on without a gap."""
+    ahead: dict[int, Part] = field(default_factory=dict)
+    """Those that are done, too, by their index, but not yet all before them; of a run by several workers."""
     _keeps: bool = field(default=False, init=False)
     """Whether anything can be gone on with."""
     _begun: bool = field(default=False, init=False)
@@ -120,20 +124,26 @@ class Journal:
 
     @property
     def rows(self) -> int:
-        """Rows that are done."""
+        """Rows that are done, from the first on."""
         return sum(part.rows for part in self.parts)
+
+    @property
+    def kept_rows(self) -> int:
+        """Rows that are done, those beyond a gap among them."""
+        return self.rows + sum(part.rows for part in self.ahead.values())
 
     @property
     def scratch(self) -> str | None:
         """A folder for files under way."""
         return None if self.folder is None else str(self.folder / SCRATCH)
 
-    def begin(self, fingerprint: dict[str, Any] | None, *, restart: bool) -> None:
+    def begin(self, fingerprint: dict[str, Any] | None, *, restart: bool, gaps: bool = False) -> None:
         """Find what an earlier run of the same job left, or begin anew.
 
         Args:
             fingerprint: what decides the bytes of the output; None where nothing can be gone on with.
             restart: begin anew whatever is there.
+            gaps: keep the parts beyond a missing one, which this run can do by itself.
 
         Raises:
             OutputError: parts of another job are there, or the folder cannot be written.
@@ -144,13 +154,14 @@ class Journal:
             known = read_checked_json(self.folder / JOB)
             worthless = restart or known == {}  # what a run left that nothing can go on with
             found = [] if worthless else self._found()
+            ahead = self._found_ahead(len(found)) if gaps and not worthless else {}
             sealed = not worthless and (self.folder / MANIFEST).exists()
-            if found or sealed:
+            if found or ahead or sealed:
                 self._refuse_another(known, fingerprint)
-            self._clear(found, sealed)
-            self._begun, self._keeps, self.parts = True, fingerprint is not None, found
+            self._clear([*found, *ahead.values()], sealed)
+            self._begun, self._keeps, self.parts, self.ahead = True, fingerprint is not None, found, ahead
             (self.folder / SCRATCH).mkdir(exist_ok=True)
-            if not found:
+            if not found and not ahead:
                 disk.write_whole(self.folder / JOB, checked_json(fingerprint or {}))
 
     def add(self, part: Part, problems: bytes = b"") -> None:
@@ -170,7 +181,31 @@ class Journal:
                 if problems:
                     disk.write_whole(self._problems_file(part), problems)
                 disk.write_whole(self.folder / f"{part.name}.json", checked_json(asdict(part)))
-        self.parts.append(part)
+        self.ahead[part.index] = part
+        while (following := self.ahead.pop(len(self.parts), None)) is not None:
+            self.parts.append(following)
+
+    def adopt(self, part: Part, data: bytes | Path, problems: bytes = b"") -> None:
+        """Make a part of what a worker did, in whatever order; only this decides which attempt at it counts.
+
+        Args:
+            part: what it is.
+            data: of its file, or a file on the same disk that becomes it in one rename, safe on disk.
+            problems: its list of bad rows, as JSON lines.
+
+        Raises:
+            OutputError: as for `add`.
+        """
+        assert self.folder is not None
+        file = self.folder / part.file
+        with self._named():
+            file.parent.mkdir(exist_ok=True)
+            if isinstance(data, bytes):
+                disk.write_whole(file, data)
+            else:
+                os.replace(data, file)
+                disk.sync_folder(file.parent)
+        self.add(part, problems)
 
     def add_scores(self, scores: Floats, counts: dict[str, Any], problems: bytes = b"") -> None:
         """Keep the probabilities (rows, K) of the next part, and record it.
@@ -179,7 +214,7 @@ class Journal:
             OutputError: as for `add`.
         """
         index = len(self.parts)
-        data = _packed(scores)
+        data = packed(scores)
         part = Part(
             index=index,
             rows=len(scores),
@@ -216,7 +251,7 @@ class Journal:
     @property
     def kept(self) -> bool:
         """Whether there is something that the next run can go on with."""
-        return self._keeps and bool(self.parts)
+        return self._keeps and bool(self.parts or self.ahead)
 
     def close(self, *, keep: bool) -> None:
         """Let others work on the output; `keep` leaves what is done for the next run, if anything is."""
@@ -254,6 +289,17 @@ class Journal:
                 logger.warning("%s is damaged: it and what follows is done again", record)
                 break
             found.append(part)
+        return found
+
+    def _found_ahead(self, gap: int) -> dict[int, Part]:
+        """The whole parts beyond one that is missing."""
+        assert self.folder is not None
+        found: dict[int, Part] = {}
+        for record in self.folder.glob(f"{PART}[0-9]*.json"):
+            number = record.name.removeprefix(PART).removesuffix(".json")
+            part = _part(record, int(number)) if number.isdecimal() and int(number) > gap else None
+            if part is not None and self._is_whole(part):
+                found[part.index] = part
         return found
 
     def _is_whole(self, part: Part) -> bool:
@@ -311,7 +357,8 @@ def _waste(folder: Path) -> Path:
     return folder.with_name(f"{folder.name}.done")
 
 
-def _packed(scores: Floats) -> bytes:
+def packed(scores: Floats) -> bytes:
+    """Probabilities (n, K) as a part's file holds them."""
     stream = io.BytesIO()
     np.save(stream, scores.astype("<f4"), allow_pickle=False)
     return stream.getvalue()

@@ -9,15 +9,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pyarrow as pa
 
-from sentiment_batch.errors import InputError
 from sentiment_batch.records import Problem
 from sentiment_batch.scoring.problems import Problems, lines
 from sentiment_batch.scoring.summary import Tally
-from sentiment_batch.scoring.targets import PartResult, Target
+from sentiment_batch.scoring.targets import PartResult, PartTarget
 
 if TYPE_CHECKING:
     from sentiment_batch.assemble import Columns, Floats
-    from sentiment_batch.scoring.journal import Journal
     from sentiment_batch.scoring.results import Scored
 
 
@@ -25,8 +23,9 @@ if TYPE_CHECKING:
 class Parts:
     """The parts of a run, from where the target needs rows."""
 
-    target: Target
-    journal: Journal
+    target: PartTarget
+    first: int
+    """The number of the first row of the part under way."""
     part_rows: int
     added: Columns
     """What stands beside the input's columns."""
@@ -40,6 +39,7 @@ class Parts:
     on_replayed: Callable[[int], object]
     """Told how many rows went out whose scores an earlier run left."""
     written: int = 0
+    """Rows that went to the target."""
     _scores: list[Floats] = field(default_factory=list, init=False)
     _tally: Tally = field(default_factory=Tally, init=False)
 
@@ -67,25 +67,16 @@ class Parts:
         if sum(map(len, self._scores)) == self.part_rows:
             self._end()
 
-    def finish(self) -> None:
-        """End the last part.
-
-        Raises:
-            InputError: the input gave fewer rows than an earlier run had of it.
-        """
-        if self._scores or not self.journal.parts:
+    def finish(self, *, empty: bool) -> None:
+        """End the last part; `empty`: even one of no rows, for a run has one part at least."""
+        if self._scores or empty:
             self._end()
-        if self.target.start + self.written != self.journal.rows:
-            raise InputError(
-                f"the input gave {self.target.start + self.written:,} rows where an earlier run had "
-                f"{self.journal.rows:,} of it. Start over with --restart."
-            )
 
     def _end(self) -> None:
         scores = np.concatenate(self._scores) if self._scores else np.empty((0, len(self.added.labels)), np.float32)
-        first = self.journal.rows
         # What is told again of rows that an earlier run did is in its parts already.
-        found = [problem for problem in self.problems.take(first + len(scores)) if problem.row >= first]
+        found = [problem for problem in self.problems.take(self.first + len(scores)) if problem.row >= self.first]
+        self.first += len(scores)
         self._tally.bad = len(found)
         self.target.end_part(PartResult(scores=scores, counts=self._tally.to_json(), problems=lines(found)))
         self._scores, self._tally = [], Tally()

@@ -11,11 +11,10 @@ import logging
 import os
 import sys
 import time
+import uuid
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from typing import TYPE_CHECKING, Any
-
-import pyarrow as pa
 
 from sentiment_batch import columns, formats
 from sentiment_batch.errors import InputError, OutputError, PluginError, UsageError
@@ -23,22 +22,31 @@ from sentiment_batch.inputs import text_columns_of
 from sentiment_batch.locations import scheme_of, without_password
 from sentiment_batch.registry import BUILT_IN
 from sentiment_batch.scoring import fingerprint, manifest
+from sentiment_batch.scoring.distributed import Distributed
 from sentiment_batch.scoring.job import Job
 from sentiment_batch.scoring.journal import MANIFEST, Journal, remove_waste
-from sentiment_batch.scoring.layout import Layout, layout_of
+from sentiment_batch.scoring.layout import Layout, files_ending, layout_of
 from sentiment_batch.scoring.parts import Parts
 from sentiment_batch.scoring.problems import Problems
 from sentiment_batch.scoring.progress import progress_bar
+from sentiment_batch.scoring.rows import limited, output_schema, places, rows_from
 from sentiment_batch.scoring.summary import Summary, Tally, Times, summary_of
 from sentiment_batch.scoring.targets import ManyFiles, OneFile, Target, put_back
+from sentiment_batch.scoring.tasks import Plan
 from sentiment_batch.scoring.windows import Cutting, windows
 
 if TYPE_CHECKING:
+    import pyarrow as pa
+
     from sentiment_batch.readers.base import Reader
     from sentiment_batch.registry import Format
+    from sentiment_batch.scoring.results import Counts
     from sentiment_batch.scoring.scorer import Scorer
 
 logger = logging.getLogger("sentiment_batch")
+
+SPLIT_PARTS = 16
+"""Parts in a split, beyond which it costs the workers of an engine too much to skip to their own: the run reads."""
 
 __all__ = ["Job", "Summary", "score_table"]
 
@@ -110,8 +118,9 @@ class _Run:
         about = self._about()
         if self.job.restart and not self.job.write.overwrite and self.layout.exists():
             raise OutputError.exists(self.job.destination)
-        self.journal.begin(about if self._resumable() else None, restart=self.job.restart)
-        resumed = self.journal.rows
+        plan = self._plan()
+        self.journal.begin(about if self._resumable() else None, restart=self.job.restart, gaps=plan is not None)
+        resumed = self.journal.kept_rows
         if manifest.finish_publishing(self.layout, self.journal):
             told = without_password(self.job.destination)
             logger.info("%s was whole already; an earlier run ended before it could say so", told)
@@ -120,6 +129,8 @@ class _Run:
             raise OutputError.exists(self.job.destination)
         if resumed:
             logger.info("going on after %s rows that an earlier run did", f"{resumed:,}")
+        if plan is not None:
+            self._distribute(plan)
         target = self._target()
         try:
             self._fill(target)
@@ -128,12 +139,49 @@ class _Run:
                     f"{self.job.source} was changed while it was read; nothing was published. Score it again when "
                     "nobody writes to it."
                 )
-            told = about | {"rows": self.journal.rows, "IN": _absolute(self.job.source)}
-            manifest.publish(self.layout, self.journal, target, told)
+            described = about | {"rows": self.journal.rows, "IN": without_password(_absolute(self.job.source))}
+            manifest.publish(self.layout, self.journal, target, described)
         except BaseException:
             target.abort()
             raise
         return resumed
+
+    def _plan(self) -> Plan | None:
+        """What workers of an engine need to read and score parts by themselves; None where they cannot."""
+        job = self.job
+        if not isinstance(self.scorer.engine, Distributed) or self.identity is None or self.layout.work is None:
+            return None
+        most = SPLIT_PARTS * job.rows_of_part(self.scorer.device.value)
+        if any(split.num_rows is None or split.num_rows > most for split in self.reader.splits()):
+            logger.info("%s can only be read from its start: it is read here", without_password(job.source))
+            return None
+        read = dataclasses.replace(job.read, on_bad_row=None)
+        is_folder, is_local = self.layout.is_folder, self.layout.path is not None
+        return Plan(
+            run=uuid.uuid4().hex,
+            job=dataclasses.replace(job, source=_absolute(job.source), read=read),
+            texts=self.texts,
+            part_rows=job.rows_of_part(self.scorer.device.value),
+            identity=self.identity,
+            scoring=fingerprint.scoring_of(self.scorer, self._schema()),
+            expected_rows=_expected(self.reader, job),
+            writing=self.writing.name if is_folder else None,
+            ending=files_ending(self.layout.destination, self.writing) if is_folder else "",
+            folder=self.journal.scratch if is_folder and is_local else None,
+        )
+
+    def _distribute(self, plan: Plan) -> None:
+        """Have all parts done by the workers of an engine; what is left to do here needs no model."""
+        assert isinstance(self.scorer.engine, Distributed)
+        rows = sum(split.num_rows or 0 for split in self.reader.splits())
+        rows = rows if self.job.limit is None else min(rows, self.job.limit)
+
+        def count(counts: Counts) -> None:
+            self.scorer.counts.add(counts)
+            bar.update(counts.rows)
+
+        with progress_bar(rows, done=self.journal.kept_rows, quiet=self.job.quiet) as bar:
+            self.scorer.engine.do_parts(plan, rows, self.journal, count)
 
     def _fill(self, target: Target) -> None:
         """Write all rows to the target, and keep each part."""
@@ -144,10 +192,10 @@ class _Run:
         with progress_bar(total, done=target.start, quiet=job.quiet) as bar:
             parts = Parts(
                 target=target,
-                journal=self.journal,
+                first=self.journal.rows,
                 part_rows=job.rows_of_part(scorer.device.value),
                 added=scorer.added,
-                places=_places(reader.schema, job.keep),
+                places=places(reader.schema, job.keep),
                 schema=self._schema(),
                 problems=self.problems,
                 marks=marks,
@@ -159,10 +207,16 @@ class _Run:
                 known=self.journal.scores,
                 on_bad_row=self.problems.add if marks else None,
             )
-            rows = _limited(_rows_from(reader, target.start, self.problems), job.limit, target.start)
+            rows = limited(rows_from(reader, target.start, self.problems), job.limit, target.start)
             for scored in scorer.scored(windows(rows, self.texts, cutting), bar.update, self._to_compile(expected)):
                 parts.take(scored)
-            parts.finish()
+            parts.finish(empty=not self.journal.parts)
+        given = target.start + parts.written
+        if given != self.journal.rows:
+            raise InputError(
+                f"the input gave {given:,} rows where an earlier run had {self.journal.rows:,} of it. Start over with "
+                "--restart."
+            )
         if expected is not None and self.journal.rows != expected:
             raise PluginError(
                 f"{job.source} gave {self.journal.rows:,} rows but promised {expected:,}; nothing was published. Try "
@@ -185,9 +239,7 @@ class _Run:
         )
 
     def _schema(self) -> pa.Schema:
-        schema = self.reader.schema
-        inputs = [schema.field(place) for place in _places(schema, self.job.keep)]
-        return pa.schema([*inputs, *self.scorer.added.fields()], metadata=schema.metadata)
+        return output_schema(self.reader.schema, self.job.keep, self.scorer.added)
 
     def _resumable(self) -> bool:
         """Whether a run that is cut off can be gone on with; says so if not."""
@@ -223,8 +275,8 @@ def _identity(job: Job, reader: Reader) -> Any:
 
 
 def _absolute(source: str) -> str:
-    """The input such that it is found from any folder, without a password."""
-    return without_password(source) if source == "-" or scheme_of(source) else os.path.abspath(source)
+    """The input such that it is found from any folder."""
+    return source if source == "-" or scheme_of(source) else os.path.abspath(source)
 
 
 @contextlib.contextmanager
@@ -236,7 +288,7 @@ def _journal(layout: Layout) -> Iterator[Journal]:
     except BaseException:
         journal.close(keep=True)
         if journal.kept:
-            logger.info("%s rows are kept; the same command goes on from there", f"{journal.rows:,}")
+            logger.info("%s rows are kept; the same command goes on from there", f"{journal.kept_rows:,}")
         raise
     journal.close(keep=False)
 
@@ -267,39 +319,6 @@ def _kept(schema: pa.Schema, keep: Sequence[str]) -> list[str]:
     for name in keep:
         columns.check_column(schema, name, "--columns")
     return list(keep) or list(schema.names)
-
-
-def _places(schema: pa.Schema, keep: Sequence[str]) -> list[int]:
-    """The kept columns by place, so that repeated names of an input stay apart."""
-    return [schema.get_field_index(name) for name in keep] or list(range(len(schema)))
-
-
-def _rows_from(reader: Reader, start: int, problems: Problems) -> Iterator[pa.RecordBatch]:
-    """The rows of the input from a number on; splits that lie before it are not even read where their size is known."""
-    row = 0
-    for split in reader.splits():
-        if split.num_rows is not None and row + split.num_rows <= start:
-            row += split.num_rows
-            continue
-        problems.begin_split(row)
-        for batch in reader.batches(split):
-            if row + batch.num_rows > start:
-                yield batch.slice(max(0, start - row))
-            row += batch.num_rows
-    if row < start:
-        raise InputError(
-            f"the input gave {row:,} rows where an earlier run had {start:,} of it. Start over with --restart."
-        )
-
-
-def _limited(batches: Iterator[pa.RecordBatch], limit: int | None, start: int) -> Iterator[pa.RecordBatch]:
-    left = None if limit is None else max(0, limit - start)
-    for batch in batches:
-        yield batch if left is None else batch.slice(0, left)
-        if left is not None:
-            left -= min(left, batch.num_rows)
-            if left == 0:
-                return
 
 
 def _expected(reader: Reader, job: Job) -> int | None:

@@ -100,9 +100,13 @@ class Description:
     batch_tokens: int
     digest: str
     """The SHA-256 of everything in the model's folder that decides its scores."""
+    hardware: str
+    """What computes, as far as it decides bits: the name of the GPU, or `cpu`."""
+    devices: int = 1
+    """How many of them compute at once."""
 
 
-class Engine(Protocol):
+class WindowScorer(Protocol):
     """What scores windows: a model in this process, or several in others."""
 
     description: Description

@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 from sentiment_batch import assemble
 from sentiment_batch.errors import UsageError
+from sentiment_batch.scoring.distributed import Distributed
 from sentiment_batch.scoring.engine import LocalEngine
 from sentiment_batch.scoring.fleet import Fleet
-from sentiment_batch.scoring.results import Counts, Description, Engine, OnRows, Scored
+from sentiment_batch.scoring.results import Counts, Description, OnRows, Scored, WindowScorer
 from sentiment_batch.scoring.windows import Window, windows
-from sentiment_batch.settings import ScoreSettings
+from sentiment_batch.settings import LOCAL, ScoreSettings
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -39,7 +40,7 @@ class Scorer:
     """The folder or Hub id it was loaded from."""
     settings: ScoreSettings
     counts: Counts = field(default_factory=Counts)
-    _engine: Engine | None = field(default=None, init=False, repr=False)
+    _engine: WindowScorer | None = field(default=None, init=False, repr=False)
 
     @classmethod
     def load(cls, model: str, **settings: Any) -> Scorer:
@@ -64,7 +65,7 @@ class Scorer:
         return scorer
 
     @property
-    def engine(self) -> Engine:
+    def engine(self) -> WindowScorer:
         """What scores; loaded now if this scorer came out of a pickle or was closed."""
         if self._engine is None:
             self._engine = _engine(self.model, self.settings)
@@ -156,7 +157,12 @@ class Scorer:
         """The model in this process, for what looks into it; of one on several devices, that on the first of them."""
         if isinstance(self.engine, LocalEngine):
             return self.engine
-        return LocalEngine(self.model, replace(self.settings, device=self.settings.device.partition(",")[0].strip()))
+        return LocalEngine(
+            self.model,
+            replace(
+                self.settings, device=self.settings.device.partition(",")[0].strip(), engine=LOCAL, engine_options=()
+            ),
+        )
 
     def tokens(self, texts: Sequence[str]) -> Tokens:
         """The tokens of `texts` (N,) as the model sees them."""
@@ -185,7 +191,9 @@ class Scorer:
         self._engine = None
 
 
-def _engine(model: str, settings: ScoreSettings) -> Engine:
+def _engine(model: str, settings: ScoreSettings) -> WindowScorer:
+    if settings.engine != LOCAL:
+        return Distributed(model, settings)
     return Fleet(model, settings) if "," in settings.device else LocalEngine(model, settings)
 
 

@@ -155,7 +155,6 @@ def summary_of(
         times: the run's.
     """
     about, spent = scorer.about, times.ended - times.loaded
-    devices = about.device.value.count(",") + 1
     return Summary(
         output=without_password(job.destination),
         rows=rows,
@@ -177,7 +176,7 @@ def summary_of(
         dtype_reason=about.dtype.reason,
         road=about.road,
         batch_tokens=about.batch_tokens,
-        model_busy=round(worked.model_seconds / spent / devices, 3),
+        model_busy=round(worked.model_seconds / spent / about.devices, 3),
         max_length=about.policy.max_length,
         long_text=about.policy.long_text,
         text_columns=texts,

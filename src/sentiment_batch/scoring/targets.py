@@ -43,11 +43,8 @@ class PartResult:
     """JSON lines."""
 
 
-class Target(Protocol):
-    """An output under way."""
-
-    start: int
-    """The number of the first row that it still needs."""
+class PartTarget(Protocol):
+    """What takes the rows of parts."""
 
     def write(self, batch: pa.RecordBatch) -> None:
         """Take the next rows."""
@@ -56,6 +53,13 @@ class Target(Protocol):
     def end_part(self, result: PartResult) -> None:
         """Keep the part whose last row was just written."""
         ...
+
+
+class Target(PartTarget, Protocol):
+    """An output under way."""
+
+    start: int
+    """The number of the first row that it still needs."""
 
     def seal(self) -> list[dict[str, Any]] | None:
         """Make all safe on disk, not yet visible; its files for the manifest, None where nobody can tell."""

@@ -1,0 +1,240 @@
+"""Hands the tasks of a scoring run to the actors of a Ray cluster; one that dies is replaced, and its tasks redone."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections import deque
+from collections.abc import Callable
+from concurrent.futures import Future
+from dataclasses import dataclass, field, replace
+from functools import partial
+from queue import SimpleQueue
+from typing import TYPE_CHECKING, Any
+
+import ray
+from ray.exceptions import RayActorError, RayTaskError
+
+from sentiment_batch import DeviceError, Worker
+from sentiment_batch_ray.cluster import Crew, Options, crew, join
+
+if TYPE_CHECKING:
+    from sentiment_batch import ScoreSettings
+
+logger = logging.getLogger("sentiment_batch.ray")
+
+AT_A_TIME = 2
+"""Tasks of an actor: one that it does, and one that is there already when it has done it."""
+ATTEMPTS = 4
+"""Actors that may die with a task before it is taken for the cause."""
+
+
+class _Actor:
+    """A process of the cluster with a `Worker`, which is there once `load` was called."""
+
+    def load(self, model: str, settings: ScoreSettings, threads: int) -> Any:
+        """Not in `__init__`, whose errors Ray hands on as text alone."""
+        self._worker = Worker(model, settings, threads=threads)
+        return self._worker.description
+
+    def do(self, task: Any) -> Any:
+        return self._worker(task)
+
+
+@dataclass(eq=False, slots=True)
+class _Work:
+    """A task on its way."""
+
+    task: Any
+    future: Future[Any] = field(default_factory=Future)
+    deaths: int = 0
+    """Actors that died with it."""
+
+
+class RayEngine:
+    """An `Engine` whose workers are Ray actors.
+
+    Args:
+        model: a folder or Hub id that every machine of the cluster can reach.
+        settings: how to load it.
+        options: `address`, `actors`, `cpus` and `gpus`, as text.
+
+    Raises:
+        UsageError: an option is not known.
+        DeviceError: there is no cluster, or no room in it; or the actors would score differently.
+        ModelError: the actors cannot use the model.
+    """
+
+    def __init__(self, model: str, settings: ScoreSettings, options: dict[str, str]) -> None:
+        read = Options.read(options)
+        self._lock = threading.RLock()
+        self._queue: deque[_Work] = deque()
+        self._busy: dict[Any, int] = {}
+        """Tasks of each actor that is up."""
+        self._all: set[Any] = set()
+        """The actors that are up or coming up."""
+        self._closed = False
+        self._events: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
+        """What Ray tells, to be dealt with in a thread of our own: in Ray's, handing out a task may wait for itself."""
+        threading.Thread(target=self._deal, name="ray engine", daemon=True).start()
+        self._joined = join(read)
+        try:
+            self._crew: Crew = crew(read, settings)
+            self.workers: int = self._crew.actors
+            self._arguments = (model, self._crew.settings, self._crew.cpus)
+            self.description = self._started()
+        except BaseException:
+            self.close()
+            raise
+
+    def submit(self, task: Any) -> Future[Any]:
+        """Hand out a task; the future's result is what a worker makes of it.
+
+        Raises:
+            DeviceError: by the future: every actor that took the task died.
+        """
+        work = _Work(task)
+        with self._lock:
+            self._queue.append(work)
+            self._hand_out()
+        return work.future
+
+    def close(self) -> None:
+        """End the actors, and leave the cluster if this engine joined it."""
+        with self._lock:
+            if self._closed:
+                return
+            self._closed = True
+            actors, self._all, self._busy = self._all, set(), {}
+        self._events.put(None)
+        if ray.is_initialized():
+            for actor in actors:
+                ray.kill(actor)
+            if self._joined:
+                ray.shutdown()
+
+    def _started(self) -> Any:
+        """Start all actors, and let them say what they are."""
+        actors = [self._new() for _ in range(self.workers)]
+        try:
+            found = ray.get([actor.load.remote(*self._arguments) for actor in actors])
+        except RayTaskError as error:
+            raise _cause(error) from error
+        except RayActorError as error:
+            raise DeviceError(f"a Ray actor did not come up: {_said(error)}. Look at `ray status`.") from error
+        first = found[0]
+        for one in found[1:]:
+            if replace(one, device=first.device, meta=first.meta) != first:
+                raise DeviceError(
+                    "the machines of the Ray cluster would not score alike: "
+                    f"{_alike(first)}, and {_alike(one)}. Name the --dtype and --device, or use machines of one kind."
+                )
+        self._busy = dict.fromkeys(actors, 0)
+        size = f"{self._crew.gpus:g} GPUs" if self._crew.gpus else f"{self._crew.cpus} cores"
+        reason = f"{self.workers} Ray actors with {size} each"
+        return replace(first, device=replace(first.device, reason=reason), devices=self.workers)
+
+    def _new(self) -> Any:
+        """An actor that comes up when the cluster has room for it."""
+        made = ray.remote(_Actor).options(
+            num_cpus=self._crew.cpus, num_gpus=self._crew.gpus, scheduling_strategy="SPREAD", max_restarts=0
+        )
+        actor = made.remote()
+        self._all.add(actor)
+        return actor
+
+    def _hand_out(self) -> None:
+        """Give waiting tasks to the actors that have fewest; the lock is held."""
+        while self._queue and self._busy:
+            actor = min(self._busy, key=self._busy.__getitem__)
+            if self._busy[actor] >= AT_A_TIME:
+                return
+            work = self._queue.popleft()
+            if work.deaths == 0 and not work.future.set_running_or_notify_cancel():
+                continue  # nobody wants it any more
+            self._busy[actor] += 1
+            reply = actor.do.remote(work.task).future()
+            reply.add_done_callback(partial(self._tell, self._came, actor, work))
+
+    def _tell(self, deal: Callable[..., None], *about: Any) -> None:
+        self._events.put(partial(deal, *about))
+
+    def _deal(self) -> None:
+        while (event := self._events.get()) is not None:
+            event()
+
+    def _came(self, actor: Any, work: _Work, done: Future[Any]) -> None:
+        """A task is done, or its actor died."""
+        error = done.exception()
+        with self._lock:
+            if self._closed:
+                return
+            if isinstance(error, RayActorError) and not isinstance(error, RayTaskError):
+                self._replace(actor)
+                work.deaths += 1
+                if work.deaths < ATTEMPTS:
+                    self._queue.appendleft(work)
+                    self._hand_out()
+                    return
+            elif actor in self._busy:
+                self._busy[actor] -= 1
+            self._hand_out()
+        if error is None:
+            work.future.set_result(done.result())
+        elif isinstance(error, RayTaskError):
+            work.future.set_exception(_cause(error))
+        elif isinstance(error, RayActorError):
+            work.future.set_exception(
+                DeviceError(
+                    f"{ATTEMPTS} Ray actors died, one after the other, with the same task: {_said(error)}. If they "
+                    "were killed, the memory was short: give fewer actors, or a smaller --batch-tokens."
+                )
+            )
+        else:
+            work.future.set_exception(error)
+
+    def _replace(self, actor: Any) -> None:
+        """Start another actor for one that died; the lock is held."""
+        if actor not in self._all:
+            return
+        self._all.discard(actor)
+        self._busy.pop(actor, None)
+        logger.warning("a Ray actor died; its tasks go to others, and another is started")
+        new = self._new()
+        loaded = new.load.remote(*self._arguments).future()
+        loaded.add_done_callback(partial(self._tell, self._up, new))
+
+    def _up(self, actor: Any, done: Future[Any]) -> None:
+        """A new actor is up, or could not come up."""
+        error = done.exception()
+        with self._lock:
+            if self._closed or actor not in self._all:
+                return
+            if error is None:
+                self._busy[actor] = 0
+                self._hand_out()
+                return
+            self._all.discard(actor)
+            lost = [] if self._all else list(self._queue)
+            if lost:
+                self._queue.clear()
+        for work in lost:
+            work.future.set_exception(DeviceError(f"no Ray actor is left: {_said(error)}. Look at `ray status`."))
+
+
+def _cause(error: RayTaskError) -> BaseException:
+    """What a worker raised, with where it was."""
+    cause = getattr(error, "cause", None)
+    if not isinstance(cause, BaseException):
+        return error
+    cause.add_note(f"In a Ray actor:\n{error.traceback_str}")
+    return cause
+
+
+def _said(error: BaseException) -> str:
+    """The beginning of what Ray says, in one line."""
+    return " ".join(str(error).split())[:300].rstrip(".")
+
+
+def _alike(description: Any) -> str:
+    return f"{description.hardware} in {description.dtype.value}, {description.batch_tokens:,} tokens a batch"
