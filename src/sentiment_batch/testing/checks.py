@@ -51,14 +51,16 @@ def _what(error: Exception) -> str:
 
 
 def _where(error: BaseException) -> str:
-    """Where in code that is not ours the first cause of `error` was raised; the steps through ours say nothing."""
+    """Where the plugin's code raised the first cause of `error`; the steps through ours before it say nothing."""
     while error.__cause__ is not None:
         error = error.__cause__
-    steps = [step for step in traceback.extract_tb(error.__traceback__) if not step.filename.startswith(_OURS)]
-    if not steps:
+    steps = traceback.extract_tb(error.__traceback__)
+    ours = [step.filename.startswith(_OURS) or step.filename == contextlib.__file__ for step in steps]
+    theirs = steps[ours.index(False) :] if False in ours else []
+    if not theirs:
         return ""
     said = "".join(traceback.format_exception_only(error))
-    return f"\n\nRaised in\n{''.join(traceback.format_list(steps))}{said}".rstrip()
+    return f"\n\nRaised in\n{''.join(traceback.format_list(theirs))}{said}".rstrip()
 
 
 def refused(kind: type[SentimentBatchError], call: Callable[[], object], names: str | None = None) -> str:

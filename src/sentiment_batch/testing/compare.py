@@ -103,7 +103,9 @@ def _not_told_apart(before: pa.Array, after: pa.Array) -> str | None:
 def _shown(value: Any) -> str:
     """A scalar for a message; Python has no word for some times."""
     try:
-        text = repr(value.as_py())
+        plain = value.as_py()
     except (ValueError, OverflowError):
-        text = str(value)
-    return text if len(text) <= 80 else f"{text[:60]}... ({len(text):,} characters)"
+        plain = str(value)
+    if isinstance(plain, str) and len(plain) > 80:
+        return f"{plain[:60]!r}... ({len(plain):,} characters)"
+    return repr(plain)

@@ -74,7 +74,7 @@ class WriterPublication(WritingSuite):
         before = set(self.traces(folder))
         refused(OutputError, lambda: self._opened_and_left(location), self._named(location))
         self.check_same(self.table(5), self.read(location))
-        self._check_traces(before, set(self.traces(folder)), "the refusal")
+        self.check_traces(folder, before, "the refusal")
 
     @check
     def test_overwrite_replaces_what_exists(self) -> None:
@@ -104,7 +104,7 @@ class WriterPublication(WritingSuite):
             list(reached)
             writer.abort()
         self.check_same(self.table(5), self.read(location))
-        self._check_traces(before, set(self.traces(folder)), "`abort`")
+        self.check_traces(folder, before, "`abort`")
 
     @check
     def test_a_place_that_cannot_be_written_is_named(self) -> None:
@@ -169,11 +169,7 @@ class WriterPublication(WritingSuite):
     def _check_gone(self, folder: Path, location: str, before: set[str], what: str) -> None:
         if self.is_there(location):
             raise Broken(f"Something is at the destination after {what}.")
-        self._check_traces(before, set(self.traces(folder)), what)
-
-    def _check_traces(self, before: set[str], after: set[str], what: str) -> None:
-        if after != before:
-            raise Broken(f"After {what} there is also {sorted(after - before)}, and {sorted(before - after)} is gone.")
+        self.check_traces(folder, before, what)
 
     def _check_only_the_output(self, before: set[str], after: set[str], location: str, folder: Path) -> None:
         """Of files, those that are new are the output."""

@@ -79,7 +79,7 @@ class WriterRows(WritingSuite):
             check_line(str(error))
             if "value" not in str(error):
                 raise Broken(f"Its message does not name the column 'value': {error}") from error
-            _check_no_traces(before, set(self.traces(folder)))
+            self.check_traces(folder, before, "the refusal")
             return
         self.check_same(table, self.read(location), same_types=self.keeps_types and carried)
 
@@ -101,7 +101,7 @@ class WriterRows(WritingSuite):
             self.check_same(table, self.read(location))
             return
         self._check_refused(location, table)
-        _check_no_traces(before, set(self.traces(folder)))
+        self.check_traces(folder, before, "the refusal")
 
     @check
     def test_odd_names_of_columns(self) -> None:
@@ -160,8 +160,3 @@ def _empty(schema: pa.Schema) -> pa.RecordBatch:
     import pyarrow as pa
 
     return pa.RecordBatch.from_pylist([], schema=schema)
-
-
-def _check_no_traces(before: set[str], after: set[str]) -> None:
-    if after != before:
-        raise Broken(f"It left {sorted(after - before)} behind, and took {sorted(before - after)} away.")

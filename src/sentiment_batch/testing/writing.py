@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from sentiment_batch.testing.checks import Broken
 from sentiment_batch.testing.samples import sample_types
 from sentiment_batch.testing.suite import FormatSuite, name_of, rows_of
 
@@ -82,3 +83,13 @@ class WritingSuite(FormatSuite):
         except BaseException:
             writer.abort()
             raise
+
+    def check_traces(self, folder: Path, before: set[str], what: str) -> None:
+        """See to it that nothing has come or gone in the folder.
+
+        Raises:
+            Broken: something has.
+        """
+        after = set(self.traces(folder))
+        if after != before:
+            raise Broken(f"After {what} there is also {sorted(after - before)}, and {sorted(before - after)} is gone.")
