@@ -139,10 +139,16 @@ class EmptyIsNull(Rewriting):
 
 
 @breaks("a_very_long_text", "(1,000 characters) where it was")
-@breaks("a_very_long_text", "It took a value that it cannot hold", holds=lambda self, text: len(text) <= 1_000)
+@breaks("a_very_long_text", "It took 'so good! ", holds=lambda self, text: len(text) <= 1_000)
 class CuttingTexts(Rewriting):
     def text(self, value):
         return value and value[:1_000]
+
+
+@breaks("texts_that_the_format_cannot_hold", "It took 'a NUL ", holds=lambda self, text: "\0" not in text)
+class WithoutNul(Rewriting):
+    def text(self, value):
+        return value and value.replace("\0", "")
 
 
 class Renaming(GoodWriter):
