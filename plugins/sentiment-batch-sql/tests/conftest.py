@@ -99,10 +99,17 @@ class Db:
         """The names of all tables and views."""
         query = {
             "postgresql": "SELECT table_name::text FROM information_schema.tables WHERE table_schema = 'public'",
-            "sqlite": "SELECT name FROM sqlite_schema",
+            "sqlite": "SELECT name FROM sqlite_schema WHERE type IN ('table', 'view')",
             "duckdb": "SELECT table_name FROM information_schema.tables",
         }[self.kind]
         return sorted(name for (name,) in self.rows(query))
+
+    def leftovers(self):
+        """Files beside that of the database, which a run should have removed."""
+        if self.kind == "postgresql":
+            return []
+        path = Path(place_of(self.url("table=x")).address)
+        return [other for other in path.parent.iterdir() if other.name.startswith((path.name, f".{path.name}"))][1:]
 
     def _connection(self):
         from sentiment_batch_sql import duckdb, postgresql, sqlite

@@ -1,0 +1,208 @@
+"""Whole runs of the command line with a database at one end or both: same rows, cut off, in secret."""
+
+from __future__ import annotations
+
+import signal
+import threading
+import time
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+from conftest import PASSWORD
+from sentiment_batch_sql import keys, reader
+
+from sentiment_batch import InputError
+
+FROM_ROOT = "run from the root of sentiment-batch's repository"
+shared = pytest.importorskip("tests.conftest", reason=FROM_ROOT)
+crash = pytest.importorskip("tests.crash", reason=FROM_ROOT)
+vocabulary, tiny_base, make_model, tiny_model = (
+    getattr(shared, name) for name in ("vocabulary", "tiny_base", "make_model", "tiny_model")
+)
+cli, _own_places = shared.cli, shared._own_places
+CPU = ("--device", "cpu", "--dtype", "float32")
+
+
+@pytest.fixture(scope="module")
+def runner():
+    made = crash.Runner()
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def score(cli, tiny_model):
+    """Scores in this process; gives what was said."""
+
+    def run(*arguments, fails=False):
+        silent = () if "--verbose" in arguments else ("--quiet",)
+        result = cli("score", *arguments, "-m", tiny_model, *CPU, *silent)
+        if result.exception is not None and not isinstance(result.exception, SystemExit):
+            raise result.exception
+        assert (result.exit_code != 0) == fails, result.stderr
+        return result.stderr
+
+    return run
+
+
+def fill(db, rows=100, *, table="reviews"):
+    """A table of reviews whose ids are not in order."""
+    numbers = {
+        "postgresql": f"SELECT i FROM generate_series(0, {rows - 1}) AS s(i)",
+        "sqlite": f"WITH s(i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM s WHERE i < {rows - 1}) SELECT i FROM s",
+        "duckdb": f"SELECT i FROM range({rows}) AS s(i)",
+    }[db.kind]
+    db.run(
+        f"CREATE TABLE {table} (id bigint PRIMARY KEY, review text, stars int)",
+        f"INSERT INTO {table} SELECT (i * 7919) % {rows}, 'a good film, number ' || i, i % 5 FROM ({numbers}) AS n",
+    )
+
+
+@pytest.mark.parametrize("key", [(), ("--key", "id")])
+def test_a_table_is_scored_into_another_of_the_same_database(db, score, key):
+    fill(db)
+    score(db.url("table=reviews"), db.url("table=scored"), *key)
+    before = "SELECT id, review, stars FROM reviews ORDER BY id"
+    assert db.rows("SELECT id, review, stars FROM scored ORDER BY id") == db.rows(before)
+    ((scored,),) = db.rows("SELECT count(*) FROM scored WHERE sentiment IN ('positive', 'negative')")
+    assert scored == 100
+    assert db.tables() == ["reviews", "scored"]
+
+
+def test_a_table_is_scored_into_itself(db, score):
+    fill(db)
+    assert "exists already" in score(db.url("table=reviews"), db.url("table=reviews"), fails=True)
+    score(db.url("table=reviews"), db.url("table=reviews"), "--overwrite", "--key", "id")
+    ids = [id for (id,) in db.rows("SELECT id FROM reviews WHERE sentiment IS NOT NULL")]
+    assert sorted(ids) == list(range(100))
+
+
+def test_a_limit_lets_go_of_the_input(db, score):
+    fill(db)
+    score(db.url("table=reviews"), db.url("table=reviews"), "--overwrite", "--limit", "10")
+    assert db.rows("SELECT count(*) FROM reviews") == [(10,)]
+
+
+def test_a_query_is_scored_into_a_file(db, score, tmp_path):
+    fill(db)
+    query = "SELECT id, upper(review) AS review FROM reviews WHERE id < 50 -- half of it"
+    score(db.url(), tmp_path / "out.parquet", "--query", query, "--key", "id")
+    table = pq.read_table(tmp_path / "out.parquet")
+    assert table.column_names[:2] == ["id", "review"]
+    assert table["id"].to_pylist() == list(range(50))
+    assert table["review"][0].as_py().startswith("A GOOD FILM")
+
+
+def failing(monkeypatch, at):
+    """Lets the reader fail in one of its ranges; gives the list of those that are read, and what makes it whole."""
+    begun, real, broken = [], reader.SqlReader.batches, [True]
+
+    def batches(self, split):
+        begun.append(split.index)
+        if split.index == at and broken:
+            raise InputError("the server fell over. Pick it up.")
+        yield from real(self, split)
+
+    monkeypatch.setattr(keys, "ROWS", 100)
+    monkeypatch.setattr(reader.SqlReader, "batches", batches)
+    return begun, broken.clear
+
+
+def test_a_run_that_was_cut_off_reads_no_range_twice(db, score, tmp_path, monkeypatch):
+    fill(db, 3_000)
+    begun, mend = failing(monkeypatch, at=25)
+    out = f"{tmp_path}/out/"
+    run = (db.url("table=reviews"), out, "--key", "id", "--part-rows", "100", "--text-column", "review")
+    assert "the server fell over" in score(*run, fails=True)
+    assert begun == list(range(26))
+    done = len(list(tmp_path.glob(".out.scoring/data/*")))
+    assert 0 < done < 26
+    begun.clear()
+    mend()
+    score(*run)
+    assert begun == list(range(done, 30))
+    assert pq.read_table(out)["id"].to_pylist() == list(range(3_000))
+
+
+def test_a_run_over_other_rows_is_not_gone_on_with(pg, score, tmp_path, monkeypatch):
+    fill(pg, 3_000)
+    _, mend = failing(monkeypatch, at=25)
+    run = (pg.url("table=reviews"), f"{tmp_path}/out/", "--key", "id", "--part-rows", "100")
+    score(*run, fails=True)
+    mend()
+    pg.run("INSERT INTO reviews VALUES (10000, 'a late one', 3)")
+    assert "--restart" in score(*run, fails=True)
+    score(*run, "--restart")
+    assert pq.read_table(f"{tmp_path}/out/").num_rows == 3_001
+
+
+def test_a_killed_run_leaves_nothing_and_is_gone_on_with(db, runner, tiny_model):
+    fill(db, 3_000)
+    run = ("score", db.url("table=reviews"), db.url("table=scored"), "-m", tiny_model, *CPU, "--part-rows", "100")
+    run += ("--key", "id")
+    killed = runner.run(*run, disk={"kill_at": 20, "only": ["fsync"]})
+    assert killed["status"] == -signal.SIGKILL, killed
+    time.sleep(0.1)  # until the server notices
+    assert db.tables() == ["reviews"]
+    done = runner.run(*run)
+    assert done["status"] == 0, done["err"]
+    assert "going on after" in done["err"]
+    assert db.rows("SELECT count(*), count(DISTINCT id) FROM scored") == [(3_000, 3_000)]
+    assert db.tables() == ["reviews", "scored"]
+    assert not db.leftovers()
+
+
+def test_nothing_secret_is_ever_shown(server, pg, score, tmp_path, monkeypatch):
+    from urllib.parse import quote
+
+    fill(pg)
+    pg.run("DROP ROLE IF EXISTS ann", f"CREATE ROLE ann LOGIN PASSWORD '{PASSWORD}'", "GRANT SELECT ON reviews TO ann")
+    pg.run("GRANT ALL ON SCHEMA public TO ann")
+    place = f"127.0.0.1:{server.port}/shop?table="
+    monkeypatch.setenv("SHOP_PASSWORD", PASSWORD)
+    monkeypatch.setenv("SENTIMENT_BATCH_CACHE", str(tmp_path / "cache"))
+    said = []
+    for user in ("ann:$SHOP_PASSWORD", f"ann:{quote(PASSWORD, safe='')}"):
+        url = f"postgresql://{user}@{place}"
+        out = tmp_path / f"out{len(said)}.parquet"
+        said += [score(url + "reviews", out, "--verbose")]
+        said += [score(out, url + f"scored{len(said)}", "--verbose", "--columns", "id,review")]
+        said += [score(url + "nowhere", out, "--overwrite", "--verbose", fails=True)]
+        said += [score(url + "reviews", "/nowhere/out.parquet", "--verbose", fails=True)]
+        said += [score(url + "reviews&sslmode=" + quote(PASSWORD, safe=""), out, "--verbose", fails=True)]
+        said += [score(out, url + "reviews", "--verbose", "--columns", "id,review", fails=True)]
+    monkeypatch.setenv("SHOP_PASSWORD", wrong := PASSWORD + "wrong")
+    said += [score(f"postgresql://ann:$SHOP_PASSWORD@{place}reviews", tmp_path / "b.parquet", "--verbose", fails=True)]
+    assert "Check user and password" in said[-1]
+    files = [path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()]
+    assert any(b"ann:***@" in data or b"$SHOP_PASSWORD" in data for data in files)  # the manifest says where from
+    for secret in (PASSWORD, quote(PASSWORD, safe=""), wrong, PASSWORD.partition("/")[0]):
+        assert not [text for text in said if secret in text]
+        assert not [data for data in files if secret.encode() in data]
+
+
+def test_a_server_that_stops_ends_a_run_in_one_line(server, pg, score, tmp_path):
+    fill(pg, 5_000)
+    opened = threading.Event()
+    real = reader.SqlReader.batches
+
+    def batches(self, split):
+        found = real(self, split)
+        yield next(found)
+        opened.set()
+        server.stop()
+        yield from found
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(reader.SqlReader, "batches", batches)
+        patch.setattr(keys, "ROWS", 1_000)
+        try:
+            said = score(pg.url("table=reviews"), tmp_path / "out.parquet", "--key", "id", fails=True)
+        finally:
+            server.start()
+    assert opened.is_set()
+    assert "cannot be read" in said
+    assert "server" in said
+    assert "Traceback" not in said
+    assert not Path(tmp_path / "out.parquet").exists()
