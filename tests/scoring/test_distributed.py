@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import pickle
-import random
-import threading
 import time
-from concurrent.futures import Future
 from pathlib import Path
 
 import pandas as pd
@@ -15,68 +12,17 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from sentiment_batch import Scorer, ScoreSettings, Worker, formats, hookimpl, readers, writers
+from sentiment_batch import Scorer, ScoreSettings, Worker, formats, readers, writers
 from sentiment_batch.errors import DeviceError, InputError, OutputError, PluginError, UsageError
 from sentiment_batch.plugins import Plugins
 from sentiment_batch.scoring import distributed, fingerprint, pipeline, windows
 from sentiment_batch.scoring.job import Job
 from sentiment_batch.scoring.pipeline import score_table
 from sentiment_batch.scoring.tasks import PartTask, WindowTask
+from tests.engines import Plugin, made
 
 ROWS, PART = 95, 10
 OUTPUTS = ("out.parquet", "out.csv", "out.jsonl.gz", "out.arrow", "out/", "tables.csv.gz/")
-
-
-class Threads:
-    """An engine of threads that ends tasks in a shuffled order, each as it would come from another process."""
-
-    def __init__(self, model, settings, options):
-        self.workers = int(options.get("workers", 3))
-        self.worker = Worker(model, settings)
-        self.description = dataclasses.replace(self.worker.description, devices=self.workers)
-        self.tasks = []
-        self.fails_at = None
-        self.closed = 0
-        self._lock = threading.Lock()
-        made.append(self)
-
-    def submit(self, task):
-        future = Future()
-        self.tasks.append(task)
-        number = len(self.tasks)
-        delay = random.Random(number).random() / 50
-
-        def do():
-            time.sleep(delay)
-            with self._lock:
-                if not future.set_running_or_notify_cancel():
-                    return
-                try:
-                    if number == self.fails_at:
-                        raise DeviceError("it broke. Mend it.")
-                    done = pickle.loads(pickle.dumps(self.worker(pickle.loads(pickle.dumps(task)))))
-                except Exception as error:
-                    future.set_exception(error)
-                else:
-                    future.set_result(done)
-
-        threading.Thread(target=do).start()
-        return future
-
-    def close(self):
-        self.closed += 1
-        self.worker.close()
-
-
-made: list[Threads] = []
-
-
-class Plugin:
-    @hookimpl
-    def register_engines(self, registry):
-        registry.add("threads", Threads)
-        registry.add("broken", lambda model, settings, options: object())
-        registry.add("raising", lambda model, settings, options: 1 / 0)
 
 
 @pytest.fixture(autouse=True)

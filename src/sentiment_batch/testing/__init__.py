@@ -23,8 +23,9 @@ try:
 except ImportError as error:
     raise ImportError("sentiment_batch.testing needs pytest. Install it with: pip install pytest") from error
 
+from sentiment_batch.testing.engines import EngineSuite
 from sentiment_batch.testing.readers import ReaderSuite
 from sentiment_batch.testing.samples import ODD_NAMES, ODD_TEXTS, sample_types
 from sentiment_batch.testing.writers import WriterSuite
 
-__all__ = ["ODD_NAMES", "ODD_TEXTS", "ReaderSuite", "WriterSuite", "sample_types"]
+__all__ = ["ODD_NAMES", "ODD_TEXTS", "EngineSuite", "ReaderSuite", "WriterSuite", "sample_types"]

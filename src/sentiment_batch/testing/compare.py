@@ -68,12 +68,15 @@ def _values_differ(before: pa.Array, after: pa.Array, null_is_empty: bool) -> st
 
 
 def _cast(column: pa.Array, kind: pa.DataType) -> pa.Array:
-    """The column as the type that it had; a date may have come back as text with a time of day, which is midnight."""
+    """The column as the type that it had; the text of a moment may say more digits, or a time of day, that are zero."""
     import pyarrow as pa
 
-    if pa.types.is_date(kind) and is_text(column.type):
-        column = column.cast(pa.timestamp("ms"))
-    return column.cast(kind)
+    try:
+        return column.cast(kind)
+    except pa.ArrowInvalid:
+        if not is_text(column.type) or not (pa.types.is_date(kind) or pa.types.is_timestamp(kind)):
+            raise
+        return column.cast(pa.timestamp("us", getattr(kind, "tz", None))).cast(kind)
 
 
 def _without_empty(column: pa.Array) -> pa.Array:

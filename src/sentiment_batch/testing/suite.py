@@ -48,7 +48,7 @@ class FormatSuite:
         """The program has a cache of its own and, where one is handed in, this plugin and no other."""
         monkeypatch.setenv("SENTIMENT_BATCH_CACHE", str(tmp_path_factory.getbasetemp() / "sentiment-batch-cache"))
         if self.plugin is not None:
-            _install(self.plugin, monkeypatch)
+            install(self.plugin, monkeypatch)
 
     def columns(self) -> pa.Schema:
         """The columns of a table, where no check needs others."""
@@ -119,7 +119,7 @@ class FormatSuite:
         return pa.table([pa.array([f"{name} {row}" for row in range(3)]) for name in names], names=list(names))
 
 
-def _install(plugin: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def install(plugin: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """Let the program find `plugin` as if it were installed."""
     from sentiment_batch import formats, readers, writers
     from sentiment_batch.plugins import LOAD_PLUGINS, Plugins
