@@ -18,7 +18,11 @@ if TYPE_CHECKING:
     from sentiment_batch_sql.url import Place
 
 _PREFIX = re.compile(r"^(?:[A-Z_]+: )?(?:\[\w+\] )?(?:Failed to [\w ]+: )?(?:PGRES_FATAL_ERROR )?(?:ERROR: +)?")
-_LEAVE_OUT = "Leave the column out with --columns, or write Parquet."
+_VALUES = r"out of range|invalid (byte|input)|encoding|convert|would lose|would result|duplicate key|too long|mismatch"
+_OTHER_VALUES = {
+    InputError: "Leave the column out of a --query, or cast it there.",
+    OutputError: "Leave the column out with --columns, or write Parquet.",
+}
 _REACH = "See to it that the server runs and can be reached, and give the same command again."
 _CURES = (
     (
@@ -34,7 +38,6 @@ _CURES = (
     (r"lock", "Close the program that has it open, and give the same command again."),
     (r"disk|no space|could not (extend|write)", "Free some space there."),
     (r"not a (valid duckdb )?database", "Check the path."),
-    (r"out of range|invalid byte|encoding|input syntax|would lose|would result|duplicate key|too long", _LEAVE_OUT),
     (r"connect|server|terminat|shut|crash|translate host|timeout|timed out", _REACH),
 )
 
@@ -63,7 +66,8 @@ def failures_named(place: Place, kind: type[InputError] | type[OutputError]) -> 
         yield
     except (adbc_driver_manager.Error, pa.ArrowException, OSError) as error:
         why = place.without_secrets(said(error))
-        cure = next((cure for pattern, cure in _CURES if re.search(pattern, why, re.IGNORECASE)), "Check the URL.")
+        cures = ((_VALUES, _OTHER_VALUES[kind]), *_CURES, ("", "Check the URL."))
+        cure = next(cure for pattern, cure in cures if re.search(pattern, why, re.IGNORECASE))
         doing = "read" if kind is InputError else "written"
         # The driver's own error quotes the query and, at worst, the URL: a traceback must not show it.
         raise kind(f"{place.shown} cannot be {doing}: {why}. {cure}") from None
