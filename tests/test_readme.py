@@ -12,6 +12,8 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
+WITHOUT_PLUGIN = re.sub(r"^### Write a plugin in ten minutes\n.*?(?=^## )", "", README, flags=re.MULTILINE | re.DOTALL)
+"""The page without the chapter that tests/test_readme_plugin.py follows."""
 
 
 def blocks(language: str) -> list[str]:
@@ -59,7 +61,9 @@ def test_every_command_and_python_example_runs_in_the_order_of_the_page(
     small_frames(monkeypatch)
     namespace: dict[str, object] = {}
     count = 0
-    for language, block in re.findall(r"^```(console|python)\n(.*?)^```", README, flags=re.MULTILINE | re.DOTALL):
+    for language, block in re.findall(
+        r"^```(console|python)\n(.*?)^```", WITHOUT_PLUGIN, flags=re.MULTILINE | re.DOTALL
+    ):
         count += 1
         if language == "python":
             exec(compile(block, f"README example {count}", "exec"), namespace)
@@ -72,7 +76,6 @@ def test_every_command_and_python_example_runs_in_the_order_of_the_page(
     assert count >= 8
     assert (desk / "scored.parquet").exists()
     assert (desk / "scored.jsonl.gz").exists()
-    plugin_example_works(namespace, desk)
 
 
 def small_frames(monkeypatch):
@@ -81,22 +84,6 @@ def small_frames(monkeypatch):
 
     read_csv = pd.read_csv
     monkeypatch.setattr(pd, "read_csv", lambda path, **options: read_csv(path, **options, nrows=48))
-
-
-def plugin_example_works(namespace, folder):
-    """The reader of the chapter on plugins reads what it says, through the registry."""
-    from types import SimpleNamespace
-
-    from sentiment_batch.plugins import Plugins
-    from sentiment_batch.records import ReadOptions
-
-    text = folder / "reviews.txt"
-    text.write_text("A fine film.\nDull.\n", encoding="utf-8")
-    plugin = SimpleNamespace(register_readers=namespace["register_readers"])
-    reader = Plugins((plugin,)).readers.claiming(str(text)).open(str(text), ReadOptions())
-    rows = [row for split in reader.splits() for batch in reader.batches(split) for row in batch.to_pylist()]
-    reader.close()
-    assert rows == [{"text": "A fine film."}, {"text": "Dull."}]
 
 
 def test_every_exported_name_hook_and_variable_is_in_the_readme():
