@@ -35,7 +35,7 @@ class Reader(Protocol):
         """The rows of one split in order, streamed: memory must not grow with the split. Any batch size is fine.
 
         It is iterated in one thread, which need not be the one that made this reader: what belongs to its thread, as a
-        cursor of sqlite3 does, is best opened here.
+        cursor of sqlite3 does, is best opened here. Several iterators of one reader do not disturb each other.
 
         Raises:
             InputError: the input is damaged; the message names the file and the row, line or row group.

@@ -35,8 +35,22 @@ class ReaderSuite(ReaderRows, ReaderSplits, ReaderFailures):
                 path.write_text("".join(f"{text or ''}\\n" for text in table["text"].to_pylist()), encoding="utf-8")
                 return path
 
-    `plugin`, `format`, `options`, `schema`, `types`, `keeps_types`, `null_is_empty`, `holds`, `resumable`, `checksums`,
-    `repeated_names`, `missing`, `malformed`, `many_rows` and `large_rows` each say what they promise.
+    Attributes:
+        plugin: the module or object with the hooks; by default those that are installed are found.
+        format: the format's name, where a location does not tell it.
+        options: fields of `ReadOptions` to open with.
+        schema: the schema of every table, for a format of fixed columns; by default `id` and `review`, and others.
+        types: the Arrow types that the format carries; by default all of `sample_types()`.
+        keeps_types: whether they come back as the same types; False: as text, or wider, with the same values.
+        null_is_empty: whether a null and an empty text are the same.
+        resumable: whether a run can go on where it was cut off.
+        checksums: whether every changed byte is noticed.
+        repeated_names: whether an input can have two columns of one name.
+        many_rows: rows of a table that takes more than one batch.
+        large_rows: rows of the table whose memory is measured; 0 leaves that out.
+
+    Beside `location` there are the methods `holds(text)`, whether the format can hold a text; `missing(location)`, a
+    location where nothing is; and `malformed(folder)`, which lays out three rows, the second of which is malformed.
     """
 
     @check

@@ -53,14 +53,11 @@ class WriterRows(WritingSuite):
     @check
     def test_batches_without_rows(self) -> None:
         """A batch may have no rows: as the first, between others and as the last."""
-        table, (_, location) = self.table(10), self.place()
-        empty, full = table.slice(0, 0).to_batches() or [_empty(table.schema)], table.to_batches()
-        writer = self.open(location, table.schema)
-        for batch in (*empty, *full, *empty, *full, *empty):
-            writer.write(batch)
-        writer.commit()
         import pyarrow as pa
 
+        table, (_, location) = self.table(10), self.place()
+        empty, full = [pa.RecordBatch.from_pylist([], schema=table.schema)], table.to_batches()
+        self.write_batches(location, table.schema, [*empty, *full, *empty, *full, *empty])
         self.check_same(pa.concat_tables([table, table]), self.read(location))
 
     @check
@@ -163,9 +160,3 @@ class WriterRows(WritingSuite):
             self.check_traces(folder, before, "the refusal")
             return
         raise Broken(f"It took {text[:40]!r}, which it cannot hold, as the suite states in `holds`.")
-
-
-def _empty(schema: pa.Schema) -> pa.RecordBatch:
-    import pyarrow as pa
-
-    return pa.RecordBatch.from_pylist([], schema=schema)

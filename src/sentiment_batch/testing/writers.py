@@ -28,8 +28,20 @@ class WriterSuite(WriterRows, WriterPublication):
             def read(self, location):
                 ...  # give what was written as a pyarrow.Table
 
-    `plugin`, `format`, `options`, `schema`, `types`, `keeps_types`, `null_is_empty`, `holds`, `is_there`, `traces`,
-    `unwritable` and `many_rows` each say what they promise.
+    Attributes:
+        plugin: the module or object with the hooks; by default those that are installed are found.
+        format: the format's name, where a location does not tell it.
+        options: fields of `WriteOptions` to open with.
+        schema: the schema of every table, for a format of fixed columns; by default `id` and `review`, and others.
+        types: the Arrow types that the format carries; by default all of `sample_types()`. Any other is refused in one
+            line, or comes back with its values under another type.
+        keeps_types: whether they come back as the same types; False: as text, or wider, with the same values.
+        null_is_empty: whether a null and an empty text are the same.
+        many_rows: rows of a table that takes more than one batch.
+
+    Beside `location` and `read` there are the methods `holds(text)`, whether the format can hold a text; and, for what
+    is no file, `is_there(location)`, whether others see something there; `traces(folder)`, the names of all that was
+    made; and `unwritable(folder)`, a location that cannot be written to.
     """
 
     @check

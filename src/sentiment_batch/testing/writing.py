@@ -74,10 +74,16 @@ class WritingSuite(FormatSuite):
         return formats.open_writer(location, schema, format=self.format, options=WriteOptions(**options))
 
     def write(self, location: str, table: pa.Table, rows: int | None = None, **options: Any) -> None:
-        """Write a table in batches of at most so many rows, and publish it; what fails is taken away, as by a run."""
-        writer = self.open(location, table.schema, **options)
+        """Write a table in batches of at most so many rows, and publish it."""
+        self.write_batches(location, table.schema, table.to_batches(max_chunksize=rows), **options)
+
+    def write_batches(
+        self, location: str, schema: pa.Schema, batches: Iterable[pa.RecordBatch], **options: Any
+    ) -> None:
+        """Write batches and publish them; what fails is taken away, as by a run."""
+        writer = self.open(location, schema, **options)
         try:
-            for batch in table.to_batches(max_chunksize=rows):
+            for batch in batches:
                 writer.write(batch)
             writer.commit()
         except BaseException:
