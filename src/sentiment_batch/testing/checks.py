@@ -6,6 +6,7 @@ import contextlib
 import functools
 import inspect
 import logging
+import os
 import threading
 import traceback
 from collections.abc import Callable, Iterator
@@ -15,6 +16,7 @@ from typing import Any, TypeVar
 import pytest
 
 from sentiment_batch.errors import PluginError, SentimentBatchError, first_line
+from sentiment_batch.locations import without_password
 
 SECONDS = 60.0
 """After so long a call counts as one that never ends."""
@@ -90,15 +92,18 @@ def refused(kind: type[SentimentBatchError], call: Callable[[], object], names: 
 
 @contextlib.contextmanager
 def nothing_told() -> Iterator[None]:
-    """See to it that the program warns of nothing: what a plugin raises in `close` or `abort` is told, for it must not
+    """See to it that the guards warn of nothing: they tell what a plugin raises in `close` or `abort`, for it must not
     hide how a run ended.
 
     Raises:
-        Broken: it warned.
+        Broken: they warned.
     """
+    from sentiment_batch import guards
+
     told: list[str] = []
     handler = logging.Handler(logging.WARNING)
     handler.emit = lambda record: told.append(record.getMessage())  # type: ignore[method-assign]
+    handler.addFilter(lambda record: record.module == guards.__name__.rpartition(".")[2])
     logger = logging.getLogger("sentiment_batch")
     logger.addHandler(handler)
     try:
@@ -107,6 +112,13 @@ def nothing_told() -> Iterator[None]:
         logger.removeHandler(handler)
     if told:
         raise Broken(told[0])
+
+
+def named(location: str) -> str:
+    """What a message holds that names a location: of a path its last name, of a URL all before the query."""
+    if "://" in location:
+        return without_password(location).partition("?")[0]
+    return os.path.basename(location.rstrip("/"))
 
 
 def check_line(message: str) -> None:

@@ -12,7 +12,7 @@ import pytest
 
 from sentiment_batch.errors import InputError
 from sentiment_batch.locations import without_password
-from sentiment_batch.testing.checks import Broken, check, check_line, in_time, nothing_told, refused
+from sentiment_batch.testing.checks import Broken, check, check_line, in_time, named, nothing_told, refused
 from sentiment_batch.testing.reading import ReadingSuite
 from sentiment_batch.testing.suite import rows_of
 
@@ -51,8 +51,7 @@ class ReaderFailures(ReadingSuite):
         missing = self.missing(self.place(ROWS))
         if missing is None:
             pytest.skip("the suite says in `missing` of no location that nothing is there")
-        named = without_password(missing) if "://" in missing else os.path.basename(missing)
-        refused(InputError, lambda: self.read(missing), named)
+        refused(InputError, lambda: self.read(missing), named(missing))
 
     @check
     def test_an_input_that_is_cut_short(self) -> None:
@@ -80,7 +79,7 @@ class ReaderFailures(ReadingSuite):
     def test_a_malformed_row_ends_the_reading(self) -> None:
         """Where `options.on_bad_row` is None, a malformed row makes an `InputError` of one line that names the file."""
         location = self._malformed()
-        refused(InputError, lambda: self.read(location), os.path.basename(location))
+        refused(InputError, lambda: self.read(location), named(location))
 
     @check
     def test_a_malformed_row_is_told_of_and_stays(self) -> None:

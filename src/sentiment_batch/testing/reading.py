@@ -8,13 +8,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
-import pytest
-
 from sentiment_batch.testing.samples import sample_types
 from sentiment_batch.testing.suite import FormatSuite, name_of, rows_of
 
 if TYPE_CHECKING:
     import pyarrow as pa
+    import pytest
 
     from sentiment_batch.readers.base import Reader
 
@@ -61,19 +60,11 @@ class ReadingSuite(FormatSuite):
         be, or the reader keeps none."""
         return None
 
-    @pytest.fixture(autouse=True)
-    def _with_folders(self, tmp_path_factory: pytest.TempPathFactory) -> None:
-        self._folders = tmp_path_factory
-
     def pytest_generate_tests(self, metafunc: pytest.Metafunc) -> None:
         """One test for each type that the format carries."""
         if "carried_type" in metafunc.fixturenames:
             every = sample_types() if self.types is None else self.types
             metafunc.parametrize("carried_type", () if self.schema else every, ids=name_of)
-
-    def folder(self) -> Path:
-        """An empty folder."""
-        return self._folders.mktemp("table")
 
     def laid_out(self, table: pa.Table) -> str:
         """The location of a table."""

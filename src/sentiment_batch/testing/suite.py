@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
@@ -46,9 +47,14 @@ class FormatSuite:
     @pytest.fixture(autouse=True)
     def _seen_by_the_program(self, monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> None:
         """The program has a cache of its own and, where one is handed in, this plugin and no other."""
+        self._folders = tmp_path_factory
         monkeypatch.setenv("SENTIMENT_BATCH_CACHE", str(tmp_path_factory.getbasetemp() / "sentiment-batch-cache"))
         if self.plugin is not None:
             install(self.plugin, monkeypatch)
+
+    def folder(self) -> Path:
+        """An empty folder."""
+        return self._folders.mktemp("folder")
 
     def columns(self) -> pa.Schema:
         """The columns of a table, where no check needs others."""

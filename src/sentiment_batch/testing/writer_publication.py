@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from sentiment_batch.errors import OutputError
-from sentiment_batch.locations import without_password
-from sentiment_batch.testing.checks import Broken, check, nothing_told, refused
+from sentiment_batch.testing.checks import Broken, check, named, nothing_told, refused
 from sentiment_batch.testing.writing import WritingSuite
 
 if TYPE_CHECKING:
@@ -72,7 +71,7 @@ class WriterPublication(WritingSuite):
         folder, location = self.place()
         self.write(location, self.table(5))
         before = set(self.traces(folder))
-        refused(OutputError, lambda: self._opened_and_left(location), self._named(location))
+        refused(OutputError, lambda: self._opened_and_left(location), named(location))
         self.check_same(self.table(5), self.read(location))
         self.check_traces(folder, before, "the refusal")
 
@@ -113,7 +112,7 @@ class WriterPublication(WritingSuite):
         location = self.unwritable(folder)
         if location is None:
             pytest.skip("the suite names in `unwritable` no place that cannot be written to")
-        refused(OutputError, lambda: self.write(str(location), self.table(3)), self._named(str(location)))
+        refused(OutputError, lambda: self.write(str(location), self.table(3)), named(str(location)))
 
     @check
     def test_a_seal_tells_what_will_be_there(self) -> None:
@@ -161,10 +160,6 @@ class WriterPublication(WritingSuite):
 
     def _opened_and_left(self, location: str) -> None:
         self.open(location, self.table(5).schema).abort()
-
-    def _named(self, location: str) -> str:
-        """What a message must hold that names the location."""
-        return without_password(location) if "://" in location else os.path.basename(location.rstrip("/"))
 
     def _check_gone(self, folder: Path, location: str, before: set[str], what: str) -> None:
         if self.is_there(location):

@@ -82,7 +82,7 @@ class WriterSuite(WriterRows, WriterPublication):
         from sentiment_batch.testing import runs
 
         _, destination = self.place()
-        source = self._folders.mktemp("input") / "reviews.parquet"
+        source = self.folder() / "reviews.parquet"
         pq.write_table(self._scored_table(), source)
         return Job(
             source=str(source),

@@ -7,14 +7,13 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import pytest
-
 from sentiment_batch.testing.checks import Broken
 from sentiment_batch.testing.samples import sample_types
 from sentiment_batch.testing.suite import FormatSuite, name_of, rows_of
 
 if TYPE_CHECKING:
     import pyarrow as pa
+    import pytest
 
     from sentiment_batch.writers.base import Writer
 
@@ -50,10 +49,6 @@ class WritingSuite(FormatSuite):
         location = str(self.location(folder))
         return None if "://" in location else os.path.join(folder, "not-there", os.path.basename(location))
 
-    @pytest.fixture(autouse=True)
-    def _with_folders(self, tmp_path_factory: pytest.TempPathFactory) -> None:
-        self._folders = tmp_path_factory
-
     def pytest_generate_tests(self, metafunc: pytest.Metafunc) -> None:
         """One test for each type, whether the format carries it or refuses it."""
         if "written_type" in metafunc.fixturenames:
@@ -62,7 +57,7 @@ class WritingSuite(FormatSuite):
 
     def place(self) -> tuple[Path, str]:
         """A folder of its own, and the location in it."""
-        folder = self._folders.mktemp("output")
+        folder = self.folder()
         return folder, str(self.location(folder))
 
     def open(self, location: str, schema: pa.Schema, **options: Any) -> Writer:
