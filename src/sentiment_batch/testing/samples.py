@@ -36,7 +36,7 @@ ODD_TEXTS: tuple[str, ...] = (
     "'; DROP TABLE reviews; --",
 )
 """Texts that have broken formats before."""
-ODD_NAMES: tuple[str, ...] = ("id", "Größe, cm", 'a "b"', "it's", "select", "a.b", "A", "a", " c ", "$1", "é/x")
+ODD_NAMES: tuple[str, ...] = ("id", "Größe, cm", 'a "b"', "it's", "select", "a.b", "A", " c ", "$1", "é/x")
 """Names of columns, likewise."""
 PLAIN_NAMES: tuple[str, ...] = ("id", "review")
 _TICKS = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}

@@ -113,13 +113,15 @@ class WriterRows(WritingSuite):
             pytest.skip("the columns of the format are fixed")
         self._check_round_trip(self.named_table([name for name in ODD_NAMES if self.holds(name)]))
 
+    @pytest.mark.parametrize("name", ["review", "Review"])
     @check
-    def test_names_that_repeat(self) -> None:
-        """Of two columns of one name neither is lost: both are written, under whatever names; or the writer says with
-        an `OutputError` of one line, or the reader with an `InputError`, which it is."""
+    def test_names_that_repeat(self, name: str) -> None:
+        """Of two columns whose names are the same, or differ in their case alone, neither is lost: both are written,
+        under whatever names; or the writer says with an `OutputError` of one line, or the reader with an `InputError`,
+        which it is."""
         if self.schema is not None:
             pytest.skip("the columns of the format are fixed")
-        table, (_, location) = self.named_table(["review", "id", "review"]), self.place()
+        table, (_, location) = self.named_table(["review", "id", name]), self.place()
         try:
             self.write(location, table)
             found = self.read(location)
