@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import openpyxl
 import pyarrow as pa
+import pytest
 import sentiment_batch_excel
 from openpyxl.cell import WriteOnlyCell
+from sentiment_batch_excel import reader
 from sentiment_batch_excel.cells import escaped
 from sentiment_batch_excel.writer import MOST_CHARACTERS
 
@@ -19,7 +21,11 @@ class Workbooks:
 
     plugin = sentiment_batch_excel
     null_is_empty = True
-    many_rows = 5_000
+    many_rows = 600
+
+    @pytest.fixture(autouse=True)
+    def _small_batches(self, monkeypatch):
+        monkeypatch.setattr(reader, "ROWS_PER_BATCH", 200)  # cells take their time
 
     def holds(self, text):
         return len(text) <= MOST_CHARACTERS
@@ -29,7 +35,7 @@ class TestExcelReader(Workbooks, ReaderSuite):
     types = (pa.bool_(), pa.int8(), pa.float64(), pa.string(), pa.timestamp("ms"))
     keeps_types = False
     checksums = True
-    large_rows = 12_000
+    large_rows = 2_000
 
     def location(self, table, folder):
         book = openpyxl.Workbook(write_only=True)
