@@ -57,3 +57,19 @@ def test_every_check_has_a_plugin_that_it_catches():
 
 def class_of(module, name):
     return getattr(sys.modules[module], name)
+
+
+def python(code):
+    return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+
+
+def test_the_suites_load_nothing_heavy():
+    heavy = {"torch", "transformers", "pandas", "pyarrow", "numpy"}
+    run = python(f"import sys, sentiment_batch.testing\nprint(sorted({heavy!r} & set(sys.modules)))")
+    assert (run.stdout, run.stderr) == ("[]\n", "")
+
+
+def test_without_pytest_the_suites_say_what_is_missing():
+    run = python("import sys\nsys.modules['pytest'] = None\nimport sentiment_batch.testing")
+    said = "ImportError: sentiment_batch.testing needs pytest. Install it with: pip install pytest"
+    assert run.stderr.splitlines()[-1] == said
