@@ -26,6 +26,7 @@ except ImportError as error:
 from sentiment_batch.testing.engines import EngineSuite
 from sentiment_batch.testing.readers import ReaderSuite
 from sentiment_batch.testing.samples import ODD_NAMES, ODD_TEXTS, sample_types
+from sentiment_batch.testing.tiny import write_tiny_model
 from sentiment_batch.testing.writers import WriterSuite
 
-__all__ = ["ODD_NAMES", "ODD_TEXTS", "EngineSuite", "ReaderSuite", "WriterSuite", "sample_types"]
+__all__ = ["ODD_NAMES", "ODD_TEXTS", "EngineSuite", "ReaderSuite", "WriterSuite", "sample_types", "write_tiny_model"]

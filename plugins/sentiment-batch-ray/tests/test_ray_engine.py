@@ -1,0 +1,222 @@
+"""Actors of a real Ray cluster on this machine: nothing is lost, doubled or reordered, whatever dies."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import psutil
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+import ray
+
+from sentiment_batch import DeviceError, Scorer, UsageError
+from sentiment_batch.testing import EngineSuite, write_tiny_model
+
+ROWS, PART = 4_000, 250
+ACTORS = {"actors": "2"}
+pytestmark = pytest.mark.filterwarnings("default")  # Ray's own, some of which come from its threads
+
+
+@pytest.fixture(scope="session", autouse=True)
+def cluster(tmp_path_factory):
+    """One cluster for all tests, with room for three actors on however few cores; its address."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("RAY_USAGE_STATS_ENABLED", "0")
+        context = ray.init(num_cpus=3, include_dashboard=False, log_to_driver=False, object_store_memory=128 * 2**20)
+        yield context.address_info["gcs_address"]
+        ray.shutdown()
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory):
+    return write_tiny_model(tmp_path_factory.mktemp("ray") / "model")
+
+
+@pytest.fixture(scope="module")
+def source(tmp_path_factory):
+    path = tmp_path_factory.mktemp("ray") / "in.parquet"
+    texts = [None if row % 13 == 5 else f"the film {row * row} was {('good', 'bad')[row % 2]}" for row in range(ROWS)]
+    pq.write_table(pa.table({"id": range(ROWS), "text": texts}), path, row_group_size=900)
+    return path
+
+
+@pytest.fixture(scope="module")
+def expected(source, model, tmp_path_factory):
+    """What this machine alone writes."""
+    folder = tmp_path_factory.mktemp("alone")
+    done = run(source, folder / "out", model)
+    assert done.returncode == 0, done.stderr
+    return content(folder / "out")
+
+
+def command(source, out, model, *options):
+    settings = ("--dtype", "float32", "--deterministic", "--part-rows", PART, "--quiet")
+    given = ("score", source, f"{out}/", "--model", model, *settings, *options)
+    return [sys.executable, "-m", "sentiment_batch", *map(str, given)]
+
+
+def run(*given):
+    return subprocess.run(command(*given), capture_output=True, text=True)
+
+
+def content(folder):
+    return {path.name: path.read_bytes() for path in Path(folder).iterdir()}
+
+
+def actors():
+    """The processes of the actors, which call themselves by what they run."""
+    found = [process for process in psutil.Process().children(recursive=True) if "ray::_Actor" in name_of(process)]
+    return found
+
+
+def name_of(process):
+    try:
+        return " ".join(process.cmdline()) or process.name()
+    except psutil.Error:
+        return ""
+
+
+def parts(out):
+    return len(list(out.parent.glob(f".{out.name}.scoring/part-*.json")))
+
+
+def wait_for(condition, seconds=90):
+    limit = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < limit, "it did not come about"
+        time.sleep(0.005)
+
+
+class TestRay(EngineSuite):
+    engine = "ray"
+    options = ACTORS
+
+
+def test_an_actor_that_is_killed_is_replaced_and_nothing_is_lost_doubled_or_reordered(
+    source, model, expected, cluster, tmp_path
+):
+    out = tmp_path / "out"
+    options = ("--engine", "ray", "--engine-option", f"address={cluster},actors=3")
+    child = subprocess.Popen(command(source, out, model, *options), stderr=subprocess.PIPE, text=True)
+    killed = set()
+    wait_for(lambda: parts(out) >= 2)
+    for process in actors()[:2]:
+        process.send_signal(signal.SIGKILL)
+        killed.add(process.pid)
+    _, said = child.communicate(timeout=200)
+    assert child.returncode == 0, said
+    assert len(killed) == 2
+    assert "a Ray actor died" in said
+    assert content(out) == expected
+
+
+@pytest.mark.parametrize(("number", "engine"), [(signal.SIGKILL, "local"), (signal.SIGTERM, "ray")])
+def test_a_run_that_is_killed_goes_on(source, model, expected, cluster, tmp_path, number, engine):
+    """With this engine, or with another."""
+    out = tmp_path / "out"
+    options = ("--engine", "ray", "--engine-option", f"address={cluster},actors=2")
+    child = subprocess.Popen(command(source, out, model, *options), stderr=subprocess.PIPE, text=True)
+    wait_for(lambda: parts(out) >= 3)
+    child.send_signal(number)
+    _, said = child.communicate(timeout=100)
+    assert child.returncode == {signal.SIGKILL: -9, signal.SIGTERM: 143}[number], said
+    assert not out.exists()
+    kept = parts(out)
+    assert kept >= 3
+    done = subprocess.run(
+        [*command(source, out, model, *(options if engine == "ray" else ())), "--json"],
+        capture_output=True,
+        text=True,
+        timeout=200,
+    )
+    assert done.returncode == 0, done.stderr
+    assert f'"rows_resumed": {kept * PART}' in done.stdout
+    assert content(out) == expected
+
+
+class Poison:
+    """A task that kills whoever takes it."""
+
+    def __reduce__(self):
+        return os._exit, (1,)
+
+
+def test_a_task_that_kills_every_actor_ends_the_run_and_others_are_done(model):
+    with Scorer.load(str(model), engine="ray", engine_options=ACTORS) as scorer:
+        engine = scorer.engine.engine
+        poison = engine.submit(Poison())
+        with pytest.raises(DeviceError, match=r"^4 Ray actors died, one after the other, with the same task"):
+            poison.result(timeout=200)
+        assert len(scorer(pa.table({"text": ["good", None, "bad"]}))) == 3  # by the actors that came instead
+
+
+def test_a_task_that_was_not_begun_can_be_given_up(model):
+    with Scorer.load(str(model), engine="ray", engine_options={"actors": "1"}) as scorer:
+        engine = scorer.engine.engine
+        futures = [engine.submit(Sleep()) for _ in range(5)]
+        assert [future.cancel() for future in futures] == [False, False, True, True, True]
+        assert futures[0].exception(timeout=60) is not None
+
+
+class Sleep:
+    """No task at all: a worker finds that out after a while."""
+
+    def __reduce__(self):
+        return time.sleep, (0.5,)
+
+
+@pytest.mark.parametrize(
+    ("settings", "options", "kind", "said"),
+    [
+        ({}, {"actor": "2"}, UsageError, "--engine ray has no option 'actor'; its options are address, actors"),
+        ({}, {"actors": "two"}, UsageError, "--engine-option actors is 'two'; it must be a number above 0"),
+        ({}, {"actors": "0"}, UsageError, "--engine-option actors is '0'"),
+        ({}, {"actors": "9"}, DeviceError, "actors is 9, but the Ray cluster has room for 3"),
+        ({}, {"cpus": "64"}, DeviceError, "too few for one actor with 64"),
+        ({"device": "cuda:1"}, {}, UsageError, "Ray chooses the devices"),
+        ({"device": "cuda"}, {}, DeviceError, "the Ray cluster has no GPU"),
+    ],
+)
+def test_what_cannot_be_is_said_in_one_line(model, settings, options, kind, said):
+    with pytest.raises(kind) as caught:
+        Scorer.load(str(model), engine="ray", engine_options=options, **settings)
+    assert said in str(caught.value)
+    assert len(str(caught.value).splitlines()) == 1
+
+
+def test_a_cluster_that_is_not_there_is_named(source, model, tmp_path):
+    done = run(source, tmp_path / "out", model, "--engine", "ray", "--engine-option", "address=127.0.0.1:1")
+    assert done.returncode == 1
+    assert done.stderr.splitlines()[-1].startswith("Error: no Ray cluster at 127.0.0.1:1: ")
+
+
+def test_ray_data_maps_a_scorer(source, model):
+    """As the README has it."""
+    import ray.data
+
+    ray.data.DataContext.get_current().enable_progress_bars = False
+    scorer = Scorer.load(str(model), dtype="float32", device="cpu")
+    scored = ray.data.read_parquet(str(source)).map_batches(scorer, batch_format="pyarrow")
+    found = scored.to_pandas().sort_values("id", ignore_index=True)
+    here = scorer(pq.read_table(source)).to_pandas()
+    assert found["id"].tolist() == list(range(ROWS))
+    assert found["sentiment"].fillna("").tolist() == here["sentiment"].astype(object).fillna("").tolist()
+    assert (found["sentiment_score"] - here["sentiment_score"]).abs().max() <= 2e-4
+
+
+def test_the_handler_of_signals_is_the_programs_own_again(model):
+    assert threading.current_thread() is threading.main_thread()
+    code = (
+        "import signal; before = signal.getsignal(signal.SIGTERM); from sentiment_batch import Scorer; "
+        f"s = Scorer.load({str(model)!r}, engine='ray', engine_options={{'actors': '1'}}); "
+        "assert signal.getsignal(signal.SIGTERM) is before; s.close(); print('closed')"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=200)
+    assert done.stdout == "closed\n", done.stderr
