@@ -1,4 +1,4 @@
-"""The README's chapter on plugins, followed to the letter in an empty folder: its files, its commands, what they say."""
+"""The chapter of the README on plugins, followed to the letter in an empty folder: files, commands, what they say."""
 
 from __future__ import annotations
 

@@ -10,10 +10,9 @@ from types import SimpleNamespace
 import pyarrow as pa
 
 from sentiment_batch import InputError, Problem, Split
-from sentiment_batch.testing import ReaderSuite, checks
+from sentiment_batch.testing import ReaderSuite
 from tests.testing_kit.good import MALFORMED, GoodReader, GoodWriter, breaker, content, plugin
 
-checks.SECONDS = 0.3
 COUNTER = itertools.count()
 ORDER = "rows_come_in_order_with_their_values"
 
@@ -273,7 +272,7 @@ class ClosedOnce(GoodReader):
         del self.stored
 
 
-@breaks("it_may_be_closed_while_an_iterator_is_open", "had not come to an end after")
+@breaks("it_may_be_closed_while_an_iterator_is_open", "had not come to an end after 0.3 seconds", seconds=0.3)
 class Waiting(GoodReader):
     def batches(self, split):
         self.open = True
@@ -313,6 +312,15 @@ class Curt(GoodReader):
             super().check_digest()
         except InputError as error:
             raise InputError("The file is damaged.") from error
+
+
+@breaks("an_input_that_is_cut_short", "had not come to an end after 0.3 seconds", seconds=0.3)
+class Hanging(GoodReader):
+    def check_digest(self):
+        try:
+            super().check_digest()
+        except InputError:
+            threading.Event().wait(1)
 
 
 @breaks("an_input_with_a_changed_byte", "gave other rows, though the suite states `checksums`")

@@ -131,11 +131,11 @@ def check_line(message: str) -> None:
         raise Broken(f"Its message is not one line: {message!r}")
 
 
-def in_time(call: Callable[[], Result], what: str) -> Result:
+def in_time(call: Callable[[], Result], what: str, seconds: float = SECONDS) -> Result:
     """What `call` gives, or raises, in a thread of its own.
 
     Raises:
-        Broken: it has not come to an end after `SECONDS`.
+        Broken: it has not come to an end after so many seconds.
     """
     found: list[Result] = []
     raised: list[BaseException] = []
@@ -148,9 +148,9 @@ def in_time(call: Callable[[], Result], what: str) -> Result:
 
     thread = threading.Thread(target=run, daemon=True)
     thread.start()
-    thread.join(SECONDS)
+    thread.join(seconds)
     if thread.is_alive():
-        raise Broken(f"{what}: it had not come to an end after {SECONDS:.0f} seconds.")
+        raise Broken(f"{what}: it had not come to an end after {seconds:g} seconds.")
     if raised:
         raise raised[0]
     return found[0]

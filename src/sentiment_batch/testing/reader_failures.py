@@ -42,8 +42,8 @@ class ReaderFailures(ReadingSuite):
         with nothing_told(), self.opened(self.place(self.many_rows)) as reader:
             batches: Any = iter(reader.batches(reader.splits()[0]))
             next(batches, None)
-            in_time(reader.close, "close() while an iterator was open")
-            in_time(batches.close, "The iterator of a reader that was closed")
+            in_time(reader.close, "close() while an iterator was open", self.seconds)
+            in_time(batches.close, "The iterator of a reader that was closed", self.seconds)
 
     @check
     def test_what_is_missing_is_named(self) -> None:
@@ -122,7 +122,7 @@ class ReaderFailures(ReadingSuite):
         path = self.folder() / whole.name
         path.write_bytes(data)
         try:
-            found = in_time(lambda: self.read(str(path)), f"Reading a file {where}")
+            found = in_time(lambda: self.read(str(path)), f"Reading a file {where}", self.seconds)
         except InputError as error:
             self._check_refusal(where, str(error), path.name)
             return

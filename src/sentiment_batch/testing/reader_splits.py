@@ -89,7 +89,7 @@ class ReaderSplits(ReadingSuite):
         location, whole = self._whole()
         with self.opened(location) as reader:
             for split in _ends(reader):
-                rows = in_time(_reading(reader, split), f"{split.label} in another thread")
+                rows = in_time(_reading(reader, split), f"{split.label} in another thread", self.seconds)
                 _check_rows(whole[split.index], rows, split.index, "read in another thread")
 
     @check

@@ -47,6 +47,7 @@ class ReaderSuite(ReaderRows, ReaderSplits, ReaderFailures):
         checksums: whether every changed byte is noticed.
         repeated_names: whether an input can have two columns of one name.
         many_rows: rows of a table that takes more than one batch.
+        seconds: after so long a call counts as one that never ends.
         large_rows: rows of the table whose memory is measured; 0 leaves that out.
 
     Beside `location` there are the methods `holds(text)`, whether the format can hold a text; `missing(location)`, a

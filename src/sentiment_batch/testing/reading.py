@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from sentiment_batch.testing.checks import SECONDS
 from sentiment_batch.testing.samples import sample_types
 from sentiment_batch.testing.suite import FormatSuite, name_of, rows_of
 
@@ -28,6 +29,8 @@ class ReadingSuite(FormatSuite):
     """Whether the format notices every changed byte, so that damage never gives other rows."""
     repeated_names = False
     """Whether an input can have two columns of one name."""
+    seconds = SECONDS
+    """After so long a call counts as one that never ends."""
     large_rows = 20_000
     """Rows of the table whose memory is measured, of some 400 bytes each; 0 leaves that out. A format whose batches are
     very large takes more."""
