@@ -204,11 +204,11 @@ def test_one_text_is_one_explanation_and_the_model_is_kept(trained, monkeypatch)
     clear_cache()
     (one,) = explain("boring", trained, **CPU)
     assert one.text == "boring"
-    from sentiment_batch import api
+    from sentiment_batch.scoring import kept
 
-    monkeypatch.setattr(Scorer, "load", None)
+    monkeypatch.setattr("sentiment_batch.scoring.scorer._engine", None)
     assert explain(["boring"], trained, **CPU) == [one]
-    assert len(api._kept) == 1
+    assert len(kept._kept) == 1
     clear_cache()
 
 

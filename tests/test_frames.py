@@ -282,11 +282,6 @@ def test_an_empty_polars_frame_gets_empty_columns_of_the_right_types(scorer):
     }
 
 
-def test_a_lazy_polars_frame_must_be_collected_first(scorer):
-    with pytest.raises(InputError, match=r"LazyFrame holds no rows yet\. Call \.collect\(\) on it first"):
-        scorer(pl.DataFrame({"text": ["a"]}).lazy())
-
-
 def table():
     schema = pa.schema([("n", pa.int8()), ("text", pa.string())], metadata={"made by": "a test"})
     return pa.table([pa.array([1, None, 3, 4, 5], pa.int8()), pa.array(TEXTS)], schema=schema)
@@ -370,6 +365,10 @@ def test_a_narwhals_frame_comes_back_as_one_over_the_same_library(scorer, expect
     assert isinstance(out, narwhals.DataFrame)
     assert isinstance(out.to_native(), native)
     assert out.to_arrow()["sentiment"].to_pylist() == expected[0]
+    lazy = scorer(narwhals.from_native(pl.LazyFrame({"text": TEXTS})))
+    assert isinstance(lazy, narwhals.LazyFrame)
+    assert isinstance(lazy.to_native(), pl.LazyFrame)
+    assert lazy.collect()["sentiment"].to_list() == expected[0]
 
 
 @pytest.mark.parametrize("wrong", [["a"], "a text", ("a",), {"text": ["a"]}, None, 3, np.array(["a"])])

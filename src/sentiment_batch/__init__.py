@@ -4,7 +4,7 @@ Reviews flow through rooms in one direction, as Arrow record batches; imports on
 tests/test_house.py holds:
 
     5 doors    cli/  api  __init__  __main__  testing/  Click on top, everything heavy inside function bodies
-    4 wiring   scoring/  training/  evaluation  attribution  formats  inputs  frames
+    4 wiring   scoring/  training/  evaluation  attribution  formats  inputs  frames/
     3 torch    device  bases  model                     bases and model alone know transformers
                attention  attention_gradients  linear  packed  gradients
     2 tables   readers/  writers/  columns  labels      pyarrow, numpy, tokenizers, scikit-learn; never torch

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,11 +15,6 @@ if TYPE_CHECKING:
     from sentiment_batch.scoring.scorer import Scorer
     from sentiment_batch.training.outcome import Trained
     from sentiment_batch.words import Explanation
-
-_kept: dict[tuple[Any, ...], Scorer] = {}
-"""The model of the last `score(...)`: one entry, by the state of its folder and the settings."""
-_one_at_a_time = threading.Lock()
-"""Two threads that score for the first time load one model."""
 
 
 def score(
@@ -198,14 +192,15 @@ def explain(texts: str | Iterable[str | None], model: str | Path | None = None, 
 
 def clear_cache() -> None:
     """Forget the model that `score`, `evaluate` and `explain` keep between calls, and free its memory."""
-    for scorer in _kept.values():
-        scorer.close()
-    _kept.clear()
+    from sentiment_batch.scoring.kept import forget
+
+    forget()
 
 
 def labelled(source: Any, text_column: str | Sequence[str] | None = None, **options: Any) -> Labelled:
     """Labelled rows from a path or a frame; further `options` as `inputs.read` takes them."""
     from sentiment_batch import formats, frames, inputs
+    from sentiment_batch.frames.base import names_of
     from sentiment_batch.readers.table import TableReader
 
     reader: Reader
@@ -214,7 +209,7 @@ def labelled(source: Any, text_column: str | Sequence[str] | None = None, **opti
     else:
         reader, name = TableReader(frames.wrap(source).table()), f"the {type(source).__name__}"
     try:
-        return inputs.read(reader, name, text_columns=frames.names_of(text_column), **options)
+        return inputs.read(reader, name, text_columns=names_of(text_column), **options)
     finally:
         reader.close()
 
@@ -222,20 +217,9 @@ def labelled(source: Any, text_column: str | Sequence[str] | None = None, **opti
 def _scorer(chosen: str | Path | None, settings: dict[str, Any]) -> Scorer:
     """The kept model if its files and the settings are those of the last call, else the model, loaded now."""
     from sentiment_batch.scoring.choice import choose_model
-    from sentiment_batch.scoring.scorer import Scorer
+    from sentiment_batch.scoring.kept import kept
+    from sentiment_batch.scoring.scorer import settings_of
 
-    name = choose_model(None if chosen is None else str(chosen)).value
-    key = (name, _state(Path(name).expanduser()), repr(sorted(settings.items())))
-    with _one_at_a_time:
-        if key not in _kept:
-            clear_cache()
-            _kept[key] = Scorer.load(name, **settings)
-        return _kept[key]
-
-
-def _state(folder: Path) -> tuple[Any, ...]:
-    """What changes when a folder's files do, without reading them: a model retrained in place is seen."""
-    if not folder.is_dir():
-        return ()
-    stats = [(path.name, path.stat()) for path in sorted(folder.iterdir())]
-    return tuple((name, stat.st_size, stat.st_mtime_ns, stat.st_ino) for name, stat in stats)
+    scorer = kept(choose_model(None if chosen is None else str(chosen)).value, settings_of(settings))
+    _ = scorer.added  # loads the model, which may not suit a setting
+    return scorer

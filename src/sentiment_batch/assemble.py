@@ -26,6 +26,8 @@ class Columns:
     decimals: int
     neutral_band: float | None = None
     """Rows whose probabilities are all below this are called neutral, by a model of two labels."""
+    plain: bool = False
+    """The labels are strings, for engines that know no dictionaries of them."""
 
     def __post_init__(self) -> None:
         if self.neutral_band is None:
@@ -67,9 +69,23 @@ class Columns:
 
     def fields(self) -> list[pa.Field]:
         """The Arrow fields of the added columns."""
-        types = [pa.dictionary(pa.int8() if len(self.sentiments) < 128 else pa.int32(), pa.string())]
+        types = [pa.string() if self.plain else pa.dictionary(self._index_type, pa.string())]
         types += [pa.float32()] * (len(self.names) - 1)
         return [pa.field(name, data_type) for name, data_type in zip(self.names, types, strict=True)]
+
+    def beside(self, schema: pa.Schema) -> pa.Schema:
+        """The columns of `schema` and then the added ones; its metadata stay.
+
+        Raises:
+            UsageError: an added column has the name of another; the message names `--prefix`.
+        """
+        self.check(schema.names)
+        return pa.schema([*schema, *self.fields()], metadata=schema.metadata)
+
+    def annotated(self, batch: pa.RecordBatch, probabilities: Floats) -> pa.RecordBatch:
+        """Some rows, and their added columns; `probabilities` as for `arrays`."""
+        schema = self.beside(batch.schema)
+        return pa.RecordBatch.from_arrays([*batch.columns, *self.arrays(probabilities)], schema=schema)
 
     def arrays(self, probabilities: Floats) -> list[pa.Array]:
         """The added columns.
@@ -83,14 +99,18 @@ class Columns:
         empty = np.isnan(probabilities).any(axis=1)
         best = np.where(empty, 0, np.nan_to_num(probabilities, nan=0.0).argmax(axis=1))
         rounded = np.round(probabilities, self.decimals)
-        index_type = self.fields()[0].type.index_type
-        indices = pa.array(self._called(best, probabilities), mask=empty, type=index_type)
-        arrays = [pa.DictionaryArray.from_arrays(indices, pa.array(self.sentiments, pa.string()))]
+        indices = pa.array(self._called(best, probabilities), mask=empty, type=self._index_type)
+        labels = pa.DictionaryArray.from_arrays(indices, pa.array(self.sentiments, pa.string()))
+        arrays = [labels.dictionary_decode() if self.plain else labels]
         scores = np.take_along_axis(rounded, best[:, None], axis=1)[:, 0]
         arrays.append(pa.array(scores, mask=empty, type=pa.float32()))
         if self.probabilities:
             arrays += [pa.array(rounded[:, k], mask=empty, type=pa.float32()) for k in range(len(self.labels))]
         return arrays
+
+    @property
+    def _index_type(self) -> pa.DataType:
+        return pa.int8() if len(self.sentiments) < 128 else pa.int32()
 
     def _called(self, best: npt.NDArray[np.int64], probabilities: Floats) -> npt.NDArray[np.int64]:
         """The places in `sentiments` (n,); unrounded probabilities decide, so that the decimals change no label."""

@@ -197,7 +197,7 @@ def evaluate_labelled(
     if not len(known):
         raise InputError(f"{rows.name} holds no row with a text and a known label. Check its --label-column.")
     texts = [rows.texts[row] for row in known]
-    stream = _Stream(texts, scorer.local().tokeniser)
+    stream = _Stream(texts, scorer.tokeniser)
     with progress_bar(len(texts), quiet=quiet) as bar:
         scored = [found for _, found in scorer.probabilities(stream.batches(), ["text"], bar.update, len(texts))]
     return assess(

@@ -207,6 +207,17 @@ def load_classifier(folder: Path, labels: tuple[str, ...] | None = None) -> Load
     )
 
 
+def load_backend(folder: Path) -> Tokenizer:
+    """The tokeniser of a saved model, without the model.
+
+    Raises:
+        ModelError: it is missing or damaged.
+    """
+    with quiet(), _failures_named(folder):
+        backend: Tokenizer = _tokenizer(folder).backend_tokenizer
+    return backend
+
+
 def save_classifier(
     folder: Path, classifier: SentimentClassifier, tokenizer: Any, labels: Sequence[str], max_length: int
 ) -> None:
@@ -295,6 +306,11 @@ def _label_names(config: Any, chosen: tuple[str, ...] | None, folder: Path) -> t
         raise ModelError(
             f"{folder} gives {config.problem_type or 'a single number'}, not one of several labels. Name another model."
         )
+    if bad := [name for name in chosen or names if not _is_utf8(name)]:
+        raise ModelError(
+            f"{folder} has labels that UTF-8 cannot hold: {', '.join(map(ascii, bad))}. Name all labels in this order "
+            "with --labels."
+        )
     if chosen is not None:
         if len(chosen) != len(names) or len(set(chosen)) < len(chosen):
             raise ModelError(f"--labels names {listed(chosen)}; this model needs {len(names)} different ones.")
@@ -307,6 +323,15 @@ def _label_names(config: Any, chosen: tuple[str, ...] | None, folder: Path) -> t
     if len(set(names)) < len(names):
         raise ModelError(f"{folder} gives one name to several labels: {listed(names)}. Name them with --labels.")
     return names
+
+
+def _is_utf8(name: str) -> bool:
+    """Whether there is no half of a surrogate pair in it, which no file of text can hold."""
+    try:
+        name.encode("utf-8")
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _positions(config: Any, tokenizer_limit: int) -> int:

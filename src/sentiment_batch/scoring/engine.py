@@ -6,7 +6,7 @@ import logging
 import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
@@ -30,6 +30,7 @@ from sentiment_batch.tokenise import TextPolicy, Tokeniser
 
 if TYPE_CHECKING:
     import numpy.typing as npt
+    from tokenizers import Tokenizer
 
     from sentiment_batch.scoring.windows import Window
     from sentiment_batch.settings import ScoreSettings
@@ -73,10 +74,9 @@ class LocalEngine:
         loaded = load_classifier(folder, settings.labels)
         policy = _policy(settings, loaded)
         shape = _shape(loaded, policy) if settings.deterministic else None
-        own = bool(loaded.meta and loaded.meta["text"].get("special_tokens_as_text"))
         self._model = model
         self._settings = settings
-        self._tokeniser = Tokeniser(loaded.backend, policy, special_as_text=own)
+        self._tokeniser = tokeniser_of(loaded.backend, loaded.meta, policy)
         digest = bases.digest(folder)
         try:
             prepared = to_device(loaded, self._tokeniser, digest, device.value, settings.dtype, shape)
@@ -205,6 +205,11 @@ class LocalEngine:
 
     def close(self) -> None:
         """Nothing outlives this object."""
+
+
+def tokeniser_of(backend: Tokenizer, meta: dict[str, Any] | None, policy: TextPolicy) -> Tokeniser:
+    """The tokeniser of a model whose sentiment_batch.json says `meta`."""
+    return Tokeniser(backend, policy, special_as_text=bool(meta and meta["text"].get("special_tokens_as_text")))
 
 
 def _prepare(window: Window, tokeniser: Tokeniser, check: Callable[[], object]) -> _Ready:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any, Protocol
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
 
 OnRows = Callable[[int], object]
 """Told as the work goes on how many more rows are done."""
+_counting = threading.Lock()
+"""Threads that share a scorer count in turn."""
 
 
 @dataclass(kw_only=True, slots=True)
@@ -41,8 +44,9 @@ class Counts:
 
     def add(self, other: Counts) -> None:
         """Count these too."""
-        for field in fields(Counts):
-            setattr(self, field.name, getattr(self, field.name) + getattr(other, field.name))
+        with _counting:
+            for field in fields(Counts):
+                setattr(self, field.name, getattr(self, field.name) + getattr(other, field.name))
 
     def since(self, before: Counts) -> Counts:
         """What came after `before`, an earlier state of these counts."""

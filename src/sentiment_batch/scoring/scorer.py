@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import chain
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sentiment_batch import assemble
+import numpy as np
+import pyarrow as pa
+
+from sentiment_batch import assemble, bases
+from sentiment_batch.columns import find_text
 from sentiment_batch.errors import UsageError
+from sentiment_batch.frames.base import names_of, one_array
+from sentiment_batch.model import load_backend
 from sentiment_batch.scoring.distributed import Distributed
-from sentiment_batch.scoring.engine import LocalEngine
+from sentiment_batch.scoring.engine import LocalEngine, tokeniser_of
 from sentiment_batch.scoring.fleet import Fleet
 from sentiment_batch.scoring.results import Counts, Description, OnRows, Scored, WindowScorer
 from sentiment_batch.scoring.windows import Window, windows
@@ -18,10 +27,8 @@ from sentiment_batch.settings import LOCAL, ScoreSettings
 if TYPE_CHECKING:
     from types import TracebackType
 
-    import pyarrow as pa
-
     from sentiment_batch.records import Choice
-    from sentiment_batch.tokenise import TextPolicy
+    from sentiment_batch.tokenise import TextPolicy, Tokeniser
     from sentiment_batch.tokens import Tokens
 
 
@@ -29,7 +36,8 @@ if TYPE_CHECKING:
 class Scorer:
     """A model that scores; open it with `Scorer.load`, close it with `with` or `close()`.
 
-    It can be pickled and sent to another process, which loads the model again from the same place when it first scores.
+    It can be pickled and sent to another process, which loads the model again from the same place when it first scores,
+    and once however many of its pickles arrive there. Several threads may call it at once.
 
     Example:
         with Scorer.load("sentiment-model") as scorer:
@@ -41,6 +49,8 @@ class Scorer:
     settings: ScoreSettings
     counts: Counts = field(default_factory=Counts)
     _engine: WindowScorer | None = field(default=None, init=False, repr=False)
+    _turn: threading.RLock = field(default_factory=threading.RLock, init=False, repr=False)
+    """Held while the model is loaded and while a whole table is scored, for which one thread's call takes all cores."""
 
     @classmethod
     def load(cls, model: str, **settings: Any) -> Scorer:
@@ -56,7 +66,7 @@ class Scorer:
             DeviceError: the device is not there.
             UsageError: a setting is out of range.
         """
-        scorer = cls(model=str(model), settings=_settings(settings))
+        scorer = cls(model=str(model), settings=settings_of(settings))
         try:
             _ = scorer.added  # loads the model, which may not suit a setting
         except BaseException:
@@ -67,9 +77,11 @@ class Scorer:
     @property
     def engine(self) -> WindowScorer:
         """What scores; loaded now if this scorer came out of a pickle or was closed."""
-        if self._engine is None:
-            self._engine = _engine(self.model, self.settings)
-        return self._engine
+        if (engine := self._engine) is not None:
+            return engine
+        with self._turn:
+            self._engine = self._engine or _engine(self.model, self.settings)
+            return self._engine
 
     @property
     def about(self) -> Description:
@@ -138,11 +150,66 @@ class Scorer:
             self.counts.add(scored.counts)
             yield scored
 
+    def columns_for(self, batches: Iterable[pa.RecordBatch], text_columns: Sequence[str]) -> dict[str, pa.ChunkedArray]:
+        """The added columns of all rows, by name; arguments as for `probabilities`. Threads take turns."""
+        return self._columns(self.added, batches, text_columns)
+
+    def output_schema(self, schema: pa.Schema, *, text_column: str | Sequence[str] | None = None) -> pa.Schema:
+        """The schema that `annotate_batches` makes of `schema`: its fields, then the added ones, labels as strings.
+
+        Args:
+            schema: of a table with texts.
+            text_column: the column or columns of the text; found by name if None.
+
+        Raises:
+            InputError: no such column, or it holds no text.
+            UsageError: a column has the name of an added one.
+        """
+        find_text(schema, names_of(text_column))
+        return self._plain.beside(schema)
+
+    def annotate_batches(
+        self, batches: Iterable[pa.RecordBatch], *, text_column: str | Sequence[str] | None = None
+    ) -> Iterator[pa.RecordBatch]:
+        """Annotate a stream of record batches while it is read, as `mapInArrow` of Spark wants it.
+
+        Args:
+            batches: of one schema, of any sizes; of none comes none.
+            text_column: as for `output_schema`, whose errors this raises too.
+
+        Yields:
+            The rows in their order, with the added columns, in batches of other sizes.
+        """
+        source = iter(batches)
+        first = next(source, None)
+        if first is not None:
+            self.output_schema(first.schema, text_column=text_column)
+            found = find_text(first.schema, names_of(text_column))
+            for rows in self.probabilities(chain([first], source), found):
+                yield self._plain.annotated(*rows)
+
+    def annotations_of(self, texts: pa.Array | pa.ChunkedArray) -> pa.StructArray:
+        """The added columns for each text, as structs with labels as strings; such as a function in SQL returns.
+
+        Args:
+            texts: (N,) of any type of Arrow that holds text.
+
+        Returns:
+            (N,) with the fields that `added` names; each is null where there is no text.
+        """
+        batches = pa.table({"text": texts}).to_batches()
+        columns = self._columns(self._plain, batches, ["text"])
+        return pa.StructArray.from_arrays([one_array(column) for column in columns.values()], names=list(columns))
+
+    def labels_of(self, texts: pa.Array | pa.ChunkedArray) -> pa.StringArray:
+        """The label of each text (N,), null where there is none; `texts` as for `annotations_of`."""
+        return self.annotations_of(texts).field(0)
+
     def __call__(self, frame: Any, *, text_column: str | Sequence[str] | None = None) -> Any:
         """The frame with its scores: the same kind, rows, order and index; the input is not changed.
 
         Args:
-            frame: a pandas, polars or pyarrow table or series, or anything with `__arrow_c_stream__`.
+            frame: of any kind that `score` takes.
             text_column: the column or columns of the text; found by name if None.
 
         Raises:
@@ -151,7 +218,7 @@ class Scorer:
         """
         from sentiment_batch.frames import annotate_frame
 
-        return annotate_frame(frame, text_column, self.added, self.probabilities)
+        return annotate_frame(frame, self, text_column)
 
     def local(self) -> LocalEngine:
         """The model in this process, for what looks into it; of one on several devices, that on the first of them."""
@@ -164,9 +231,16 @@ class Scorer:
             ),
         )
 
+    @property
+    def tokeniser(self) -> Tokeniser:
+        """Turns texts into the tokens that the model sees; made anew where the model is in other processes."""
+        if isinstance(self.engine, LocalEngine):
+            return self.engine.tokeniser
+        return tokeniser_of(load_backend(bases.resolve(self.model)), self.about.meta, self.policy)
+
     def tokens(self, texts: Sequence[str]) -> Tokens:
         """The tokens of `texts` (N,) as the model sees them."""
-        return self.local().tokeniser(texts)
+        return self.tokeniser(texts)
 
     def close(self) -> None:
         """Free the device's memory; the next call loads the model again."""
@@ -182,13 +256,26 @@ class Scorer:
     ) -> None:
         self.close()
 
-    def __getstate__(self) -> dict[str, Any]:
-        return {"model": self.model, "settings": self.settings}
+    def __reduce__(self) -> tuple[Any, ...]:
+        """By name, and a folder by its whole path: the other process may work in another one."""
+        from sentiment_batch.scoring.kept import kept
 
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        self.model, self.settings = state["model"], state["settings"]
-        self.counts = Counts()
-        self._engine = None
+        folder = Path(self.model).expanduser()
+        return kept, (str(folder.absolute()) if folder.is_dir() else self.model, self.settings)
+
+    @property
+    def _plain(self) -> assemble.Columns:
+        return replace(self.added, plain=True)
+
+    def _columns(
+        self, added: assemble.Columns, batches: Iterable[pa.RecordBatch], text_columns: Sequence[str]
+    ) -> dict[str, pa.ChunkedArray]:
+        with self._turn:
+            parts = [added.arrays(probabilities) for _, probabilities in self.probabilities(batches, text_columns)]
+        # Of no rows, still the right types: the list of labels is part of them.
+        parts = parts or [added.arrays(np.empty((0, len(self.labels)), dtype=np.float32))]
+        columns = zip(added.fields(), zip(*parts, strict=True), strict=True)
+        return {field.name: pa.chunked_array(arrays, field.type) for field, arrays in columns}
 
 
 def _engine(model: str, settings: ScoreSettings) -> WindowScorer:
@@ -197,7 +284,12 @@ def _engine(model: str, settings: ScoreSettings) -> WindowScorer:
     return Fleet(model, settings) if "," in settings.device else LocalEngine(model, settings)
 
 
-def _settings(chosen: dict[str, Any]) -> ScoreSettings:
+def settings_of(chosen: dict[str, Any]) -> ScoreSettings:
+    """The settings of these names and values.
+
+    Raises:
+        UsageError: there is no such setting, or it is out of range.
+    """
     if isinstance(chosen.get("labels"), list):
         chosen = chosen | {"labels": tuple(chosen["labels"])}
     try:

@@ -12,6 +12,8 @@ import torch
 
 MOST = 16
 """With more workers the interpreter lock begins to count; further cores help inside each."""
+_starting = threading.Lock()
+"""While threads start, the default that others would read is theirs."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -33,12 +35,13 @@ def workers(device: str, *, single: bool) -> Iterator[Workers | None]:
     if device != "cpu":
         yield None
         return
-    threads = torch.get_num_threads()
-    count = min(threads, MOST)
-    executor = ThreadPoolExecutor(count, "model", _take, (1 if single else threads // count,))
-    try:
+    with _starting:
+        threads = torch.get_num_threads()
+        count = min(threads, MOST)
+        executor = ThreadPoolExecutor(count, "model", _take, (1 if single else threads // count,))
         _start(executor, count)
         torch.set_num_threads(threads)  # what a worker sets for itself is also the default of threads to come
+    try:
         yield Workers(executor=executor, count=count)
     finally:
         executor.shutdown(cancel_futures=True)

@@ -1,0 +1,60 @@
+"""Tables, record batches and streams of pyarrow, and frames of any library that gives an Arrow stream."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+
+from sentiment_batch.columns import find_text
+from sentiment_batch.frames.base import Added, one_array
+
+if TYPE_CHECKING:
+    from sentiment_batch.scoring.scorer import Scorer
+
+
+class ArrowFrame:
+    """A pyarrow table or record batch, or any frame with `__arrow_c_stream__`.
+
+    A foreign frame comes back as its own class if that has a method `from_arrow`, else as a pyarrow table.
+    """
+
+    def __init__(self, frame: Any) -> None:
+        self._frame = frame
+        self._table = pa.Table.from_batches([frame]) if isinstance(frame, pa.RecordBatch) else pa.table(frame)
+        self.names: list[str] = list(self._table.schema.names)
+
+    def table(self, columns: Sequence[str] | None = None, rows: int | None = None) -> pa.Table:
+        """Without a copy."""
+        table = self._table if rows is None else self._table.slice(0, rows)
+        return table if columns is None else table.select(columns)
+
+    def with_columns(self, added: Added) -> Any:
+        """The schema's metadata stay."""
+        table = self._table
+        for name, column in added.items():
+            table = table.append_column(pa.field(name, column.type), column)
+        if isinstance(self._frame, pa.RecordBatch):
+            arrays = [one_array(column) for column in table.columns]
+            return pa.RecordBatch.from_arrays(arrays, schema=table.schema)
+        if isinstance(self._frame, pa.Table):
+            return table
+        return _foreign(type(self._frame), table)
+
+
+def annotate(stream: pa.RecordBatchReader, scorer: Scorer, chosen: Sequence[str]) -> pa.RecordBatchReader:
+    """A stream in, a stream out, scored as it is read."""
+    added = scorer.added
+    schema = added.beside(stream.schema)
+    scored = scorer.probabilities(stream, find_text(stream.schema, chosen))
+    return pa.RecordBatchReader.from_batches(schema, (added.annotated(*rows) for rows in scored))
+
+
+def _foreign(kind: type, table: pa.Table) -> Any:
+    """`table` as a frame of another library, if its class knows how."""
+    convert = getattr(kind, "from_arrow", None)
+    try:
+        return table if convert is None else convert(table)
+    except TypeError:  # its from_arrow wants more than a table
+        return table

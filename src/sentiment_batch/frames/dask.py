@@ -1,0 +1,24 @@
+"""Frames and series of dask: scored partition by partition, where the partitions are."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from sentiment_batch.columns import find_text
+from sentiment_batch.frames.pandas import PandasFrame
+
+if TYPE_CHECKING:
+    from sentiment_batch.scoring.scorer import Scorer
+
+
+def annotate(frame: Any, scorer: Scorer, chosen: Sequence[str]) -> Any:
+    """The same partitions with their scores, once somebody asks for them.
+
+    The columns of the text are found here, and not in each partition, which might find others.
+    """
+    meta = frame._meta  # a pandas frame without rows: the types of the partitions
+    texts = find_text(PandasFrame(meta).table().schema, chosen)
+    scored = partial(scorer, text_column=texts)
+    return frame.map_partitions(scored, meta=scored(meta))

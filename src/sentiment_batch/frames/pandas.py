@@ -1,0 +1,84 @@
+"""Frames and series of pandas."""
+
+from __future__ import annotations
+
+import decimal
+import numbers
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from sentiment_batch.errors import InputError
+from sentiment_batch.frames.base import Added, one_array
+
+
+class PandasFrame:
+    """A pandas DataFrame, or a Series, which becomes one."""
+
+    def __init__(self, frame: Any) -> None:
+        self._frame = frame if frame.ndim == 2 else frame.to_frame("text" if frame.name is None else frame.name)
+        self.names = [str(name[0]) if isinstance(name, tuple) else str(name) for name in self._frame.columns]
+
+    def table(self, columns: Sequence[str] | None = None, rows: int | None = None) -> pa.Table:
+        """Only the columns asked for are converted: others may hold what Arrow has no type for."""
+        frame = self._frame if rows is None else self._frame.head(rows)
+        places = [place for place, name in enumerate(self.names) if columns is None or name in columns]
+        arrays = [_pandas_column(frame.iloc[:, place], self.names[place], columns is None) for place in places]
+        return pa.table(arrays, names=[self.names[place] for place in places])
+
+    def with_columns(self, added: Added) -> Any:
+        """Values go in by position, so that a repeated or nested index does no harm."""
+        import pandas as pd
+
+        annotated = self._frame.copy()
+        rest = ("",) * (annotated.columns.nlevels - 1)
+        for plain, column in added.items():
+            name = (plain, *rest) if rest else plain
+            array = one_array(column)
+            if pa.types.is_dictionary(column.type):
+                codes = array.indices.fill_null(-1).to_numpy(zero_copy_only=False)
+                annotated[name] = pd.Categorical.from_codes(codes, categories=array.dictionary.to_pylist())
+            else:
+                annotated[name] = array.to_numpy(zero_copy_only=False)
+        return annotated
+
+
+def _pandas_column(series: Any, name: str, lenient: bool) -> pa.Array:
+    """One pandas column as Arrow; numbers among texts are read as text, as they would be in a CSV.
+
+    A lenient look only tells texts from other things: what has no type of Arrow comes out as null.
+    """
+    try:
+        array = pa.array(series, from_pandas=True)
+        # A column of objects without any value, or of no rows, may be of any type, so it may be of text. One of floats
+        # that are all NaN is what pandas makes of empty cells: of text if its name says so.
+        if array.null_count == len(array):
+            if series.dtype == object or not len(array):
+                return pa.nulls(len(array), pa.large_string())
+            return pa.nulls(len(array)) if pa.types.is_floating(array.type) else array
+        return array
+    except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError, OverflowError, UnicodeEncodeError):
+        pass
+    values: list[str | None] = []
+    for row, value in enumerate(series):
+        if isinstance(value, str):
+            values.append(value.encode("utf-8", "replace").decode("utf-8"))  # a lone surrogate becomes "?"
+        elif isinstance(value, (numbers.Real, decimal.Decimal, np.bool_)):
+            values.append(None if value != value else str(value))  # a NaN is not equal to itself
+        elif lenient or _is_null(value):
+            values.append(None)
+        else:
+            raise InputError(
+                f"column {name!r} holds a {type(value).__name__} in row {row} (counted from 0), which is no text. "
+                "Turn the column into text first, or name another with text_column."
+            )
+    texts = not lenient or any(isinstance(value, str) for value in series)
+    return pa.array(values, pa.large_string()) if texts else pa.nulls(len(series))
+
+
+def _is_null(value: object) -> bool:
+    pandas = sys.modules["pandas"]
+    return value is None or value is pandas.NA or value is pandas.NaT

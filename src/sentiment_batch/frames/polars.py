@@ -1,0 +1,77 @@
+"""Frames and series of polars, lazy ones too."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+
+from sentiment_batch.columns import find_text
+from sentiment_batch.frames.base import Added, one_array
+
+if TYPE_CHECKING:
+    from sentiment_batch.scoring.scorer import Scorer
+
+
+class PolarsFrame:
+    """A polars DataFrame, or a Series, which becomes one."""
+
+    def __init__(self, frame: Any) -> None:
+        is_series = type(frame).__name__ == "Series"
+        self._frame = frame.to_frame(frame.name or "text") if is_series else frame
+        self.names: list[str] = list(self._frame.columns)
+
+    def table(self, columns: Sequence[str] | None = None, rows: int | None = None) -> pa.Table:
+        """Without a copy where polars and Arrow agree."""
+        frame = self._frame if rows is None else self._frame.head(rows)
+        try:
+            return (frame if columns is None else frame.select(columns)).to_arrow()
+        except pa.ArrowInvalid:  # a type that Arrow does not have, such as Int128; its values are not needed
+            names = self.names if columns is None else columns
+            return pa.table([_polars_column(frame[name]) for name in names], names=list(names))
+
+    def with_columns(self, added: Added) -> Any:
+        """The label becomes an Enum: polars' type for a fixed list of categories."""
+        polars = sys.modules["polars"]
+        series = []
+        for name, column in added.items():
+            if pa.types.is_dictionary(column.type):
+                array = one_array(column)
+                kind = polars.Enum(array.dictionary.to_pylist())
+                series.append(polars.Series(name, array.dictionary_decode().to_pylist(), dtype=kind))
+            else:
+                series.append(polars.Series(name, polars.from_arrow(column)))
+        return self._frame.with_columns(series)
+
+
+def annotate(frame: Any, scorer: Scorer, chosen: Sequence[str]) -> Any:
+    """A lazy frame with its scores, computed when it is collected, piece by piece where the engine streams.
+
+    They are one expression, so that polars sees what it needs: no text is scored of rows that a later filter drops, nor
+    any where no later step asks for a score. It is a struct first, for each text is to be scored once for all columns.
+    """
+    polars = sys.modules["polars"]
+    empty = polars.DataFrame(schema=frame.collect_schema())
+    texts = find_text(PolarsFrame(empty).table().schema, chosen)
+    added = scorer(empty, text_column=texts).select(scorer.added.names)
+    scores = polars.struct(texts).map_batches(
+        partial(_scores, scorer, texts), return_dtype=polars.Struct(added.schema), is_elementwise=True
+    )
+    first = added.columns[0]
+    return frame.with_columns(scores.alias(first)).with_columns(polars.col(first).struct.unnest())
+
+
+def _scores(scorer: Scorer, texts: Sequence[str], rows: Any) -> Any:
+    """The added columns for a series of structs of the text columns, likewise as structs."""
+    return scorer(rows.struct.unnest(), text_column=texts).select(scorer.added.names).to_struct(rows.name)
+
+
+def _polars_column(series: Any) -> pa.Array | pa.ChunkedArray:
+    """One polars column as Arrow; nulls where Arrow has no such type."""
+    try:
+        return series.to_frame().to_arrow().column(0)
+    except pa.ArrowInvalid:
+        return pa.nulls(len(series), pa.float64())  # not of the null type, which a column of texts may have

@@ -1,0 +1,146 @@
+"""Frames whose rows are not at hand come back as such, and score nothing before somebody asks for it: polars."""
+
+from __future__ import annotations
+
+import datetime
+import decimal
+import pickle
+
+import polars as pl
+import pytest
+from polars.testing import assert_frame_equal
+
+from sentiment_batch.errors import InputError, UsageError
+
+TEXTS = ["the film was great", None, "boring and dull", " ", "the film was great"]
+ADDED = ["sentiment", "sentiment_score"]
+ENGINES = ("in-memory", "streaming")
+
+
+def frame(rows=5):
+    """Rows with columns of every kind."""
+    return pl.DataFrame(
+        {
+            "n": range(rows),
+            "text": [TEXTS[n % 5] for n in range(rows)],
+            "lists": [[n, None] for n in range(rows)],
+            "structs": [{"a": n, "b": {"c": str(n)}} for n in range(rows)],
+            "price": pl.Series([decimal.Decimal(n) for n in range(rows)], dtype=pl.Decimal(10, 2)),
+            "when": pl.Series([datetime.datetime(2024, 1, 1)] * rows, dtype=pl.Datetime("ns", "Europe/Oslo")),
+            "kind": pl.Series([str(n % 3) for n in range(rows)], dtype=pl.Categorical),
+            "large": pl.Series(range(rows), dtype=pl.Int128),
+        }
+    )
+
+
+@pytest.fixture
+def seen(scorer):
+    """How many rows the scorer has looked at since the test began."""
+    before = scorer.counts.rows
+    return lambda: scorer.counts.rows - before
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_a_lazy_frame_gives_what_the_frame_gives_and_scores_when_it_is_collected(scorer, seen, engine):
+    lazy = scorer(frame().lazy())
+    assert type(lazy) is pl.LazyFrame
+    expected = scorer(frame())
+    scored = seen()
+    assert lazy.collect_schema() == expected.schema
+    assert seen() == scored == 5
+    assert_frame_equal(lazy.collect(engine=engine), expected)
+    assert seen() == 10  # each row once, though two columns come of it
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_only_what_is_asked_for_is_scored(scorer, seen, engine):
+    lazy = scorer(frame(50).lazy())
+    assert lazy.select("n", "kind").collect(engine=engine).columns == ["n", "kind"]
+    assert seen() == 0
+    assert lazy.filter(pl.col("n") < 10).select("sentiment").collect(engine=engine).height == 10
+    assert seen() == 10
+    assert lazy.head(3).collect(engine=engine)["n"].to_list() == [0, 1, 2]
+    assert seen() == 13
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_later_steps_see_the_scores(scorer, engine):
+    expected = scorer(frame(20))
+    lazy = scorer(frame(20).lazy())
+    label = pl.col("sentiment") == "positive"
+    assert_frame_equal(lazy.filter(label).collect(engine=engine), expected.filter(label))
+    counts = lazy.group_by("sentiment").len().sort("sentiment")
+    assert_frame_equal(counts.collect(engine=engine), expected.group_by("sentiment").len().sort("sentiment"))
+
+
+def test_a_large_file_streams_through_in_pieces_and_keeps_its_order(scorer, seen, monkeypatch, tmp_path):
+    rows = frame(2_000).drop("large", "structs")
+    rows.write_parquet(tmp_path / "in.parquet", row_group_size=100)
+    pieces = []
+    real = type(scorer).columns_for
+    monkeypatch.setattr(
+        type(scorer),
+        "columns_for",
+        lambda self, batches, texts: pieces.append(sum(b.num_rows for b in batches)) or real(self, batches, texts),
+    )
+    scorer(pl.scan_parquet(tmp_path / "in.parquet")).sink_parquet(tmp_path / "out.parquet")
+    assert seen() == 2_000
+    assert max(pieces) < 2_000
+    assert_frame_equal(pl.read_parquet(tmp_path / "out.parquet").drop(ADDED), rows)
+    assert_frame_equal(pl.read_parquet(tmp_path / "out.parquet"), scorer(rows))
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_a_folder_of_hive_partitions_is_scanned_with_its_keys(scorer, seen, tmp_path, engine):
+    rows = frame(20).select("n", "text", year=2020 + pl.col("n") // 10).sort("n")
+    for (year,), part in rows.group_by("year"):
+        (tmp_path / f"year={year}").mkdir()
+        part.drop("year").write_parquet(tmp_path / f"year={year}" / "a.parquet")
+    lazy = scorer(pl.scan_parquet(tmp_path, hive_partitioning=True))
+    assert_frame_equal(lazy.filter(pl.col("year") == 2021).collect(engine=engine), scorer(rows[10:]))
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize(
+    "texts",
+    [
+        pl.Series([], dtype=pl.String),
+        pl.Series([None, None], dtype=pl.String),
+        pl.Series([None, None], dtype=pl.Null),
+        pl.Series(TEXTS, dtype=pl.Categorical),
+        pl.Series(TEXTS, dtype=pl.Enum([TEXTS[0], TEXTS[2], " "])),
+        pl.Series([b"great", None]),
+    ],
+    ids=["no rows", "nulls", "null type", "categorical", "enum", "bytes"],
+)
+def test_texts_of_every_type_are_scored(scorer, engine, texts):
+    rows = pl.DataFrame({"text": texts, "n": pl.Series(range(len(texts)), dtype=pl.Int64)})
+    assert_frame_equal(scorer(rows.lazy()).collect(engine=engine), scorer(rows))
+
+
+def test_several_columns_make_one_text(scorer):
+    rows = pl.DataFrame({"title": ["great", None], "body": [None, "awful"], "n": [1, 2]})
+    lazy = scorer(rows.lazy(), text_column=["title", "body"])
+    assert_frame_equal(lazy.collect(), scorer(rows, text_column=["title", "body"]))
+
+
+def test_what_cannot_be_is_said_at_once(scorer, seen):
+    for wrong, message in (("m", "no column 'm'"), ("n", "'n' holds int64, not text")):
+        with pytest.raises(InputError, match=message):
+            scorer(frame().lazy(), text_column=wrong)
+    with pytest.raises(InputError, match=r"cannot tell which column holds the text: .* Name it with"):
+        scorer(pl.LazyFrame({"a": ["x"], "b": ["y"]}))
+    with pytest.raises(UsageError, match=r"has the columns 'sentiment' already.*--prefix"):
+        scorer(pl.LazyFrame({"text": ["x"], "sentiment": ["y"]}))
+    assert seen() == 0
+
+
+def test_a_text_that_is_not_utf_8_fails_the_collection_with_its_message(scorer):
+    with pytest.raises(Exception, match="column 'text' holds bytes that are not UTF-8"):
+        scorer(pl.LazyFrame({"text": [b"great", b"\xff"]})).collect()
+
+
+def test_a_lazy_frame_can_be_sent_to_another_process(scorer):
+    rows = frame().select("n", "text")
+    sent = pickle.loads(pickle.dumps(scorer(rows.lazy())))
+    assert_frame_equal(sent.collect(), scorer(rows))
