@@ -311,6 +311,13 @@ class SwallowingErrors(GoodWriter):
             super().commit()
 
 
+@breaks("a_place_that_goes_away_is_named", "It raised PluginError, no OutputError")
+class UnguardedCommit(GoodWriter):
+    def commit(self):
+        self.seal()
+        os.replace(self.part, self.location)
+
+
 @breaks("a_seal_tells_what_will_be_there", "other bytes were published")
 class WrongDigest(GoodWriter):
     def seal(self):

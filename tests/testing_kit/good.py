@@ -147,8 +147,11 @@ class GoodWriter:
         return self.sealed
 
     def commit(self):
-        self.seal()
-        os.replace(self.part, self.location)
+        try:
+            self.seal()
+            os.replace(self.part, self.location)
+        except OSError as error:
+            raise OutputError(f"{self.location} cannot be written: its folder has gone. Create it again.") from error
 
     def abort(self):
         if os.path.exists(self.part):

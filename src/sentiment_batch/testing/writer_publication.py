@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
+import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -113,6 +114,26 @@ class WriterPublication(WritingSuite):
         if location is None:
             pytest.skip("the suite names in `unwritable` no place that cannot be written to")
         refused(OutputError, lambda: self.write(str(location), self.table(3)), named(str(location)))
+
+    @check
+    def test_a_place_that_goes_away_is_named(self) -> None:
+        """What cannot be written any more, for its folder has gone, makes an `OutputError` of one line that names the
+        destination, at the latest in `commit`; `abort` has nothing to say about it then."""
+        folder, location = self.place()
+        if "://" in location or os.name == "nt":
+            pytest.skip("no folder can be taken away here")
+        table = self.table(3)
+        writer = self.open(location, table.schema)
+        shutil.rmtree(folder)
+
+        def fill() -> None:
+            for batch in table.to_batches():
+                writer.write(batch)
+            writer.commit()
+
+        with nothing_told():
+            refused(OutputError, fill, named(location))
+            writer.abort()
 
     @check
     def test_a_seal_tells_what_will_be_there(self) -> None:
