@@ -13,7 +13,6 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 import sentiment_batch_sql
-from sentiment_batch_sql.database import database_of
 from sentiment_batch_sql.url import place_of
 
 from sentiment_batch import ReadOptions, WriteOptions
@@ -88,11 +87,11 @@ class Db:
         return f"{self._url}{rest}"
 
     def run(self, *statements):
-        with contextlib.closing(self._connection()) as connection:
+        with contextlib.closing(self.connection()) as connection:
             connection.run(*statements)
 
     def rows(self, query):
-        with contextlib.closing(self._connection()) as connection:
+        with contextlib.closing(self.connection()) as connection:
             return connection.rows(query)
 
     def tables(self):
@@ -108,10 +107,15 @@ class Db:
         """Files beside that of the database, which a run should have removed."""
         if self.kind == "postgresql":
             return []
-        path = Path(place_of(self.url("table=x")).address)
-        return [other for other in path.parent.iterdir() if other.name.startswith((path.name, f".{path.name}"))][1:]
+        path = self.path
+        return [other for other in path.parent.iterdir() if path.name in other.name and other != path]
 
-    def _connection(self):
+    @property
+    def path(self):
+        """Of the file, where it is one."""
+        return Path(place_of(self.url("table=x")).address)
+
+    def connection(self):
         from sentiment_batch_sql import duckdb, postgresql, sqlite
 
         place = place_of(self.url("table=x"))
@@ -202,13 +206,3 @@ def write(location, table, **options):
         made.commit()
     finally:
         made.abort()
-
-
-@pytest.fixture
-def tools():
-    """The functions above, for tests in other files."""
-    from types import SimpleNamespace
-
-    return SimpleNamespace(
-        read=read, write=write, open_reader=open_reader, open_writer=open_writer, database_of=database_of
-    )

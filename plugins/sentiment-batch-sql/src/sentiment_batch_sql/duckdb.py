@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 _PLAIN = re.compile(
     r"BOOLEAN|U?(TINY|SMALL|BIG)INT|U?INTEGER|FLOAT|DOUBLE|DECIMAL\(\d+,\d+\)|VARCHAR|BLOB|DATE|TIME|TIME_NS|"
-    r"TIMESTAMP(_S|_MS|_NS)?|TIMESTAMP WITH TIME ZONE|U?HUGEINT"
+    r"TIMESTAMP(_S|_MS|_NS)?|TIMESTAMP WITH TIME ZONE|TIMESTAMPTZ_NS|U?HUGEINT"
 )
 """Types that the driver gives as they are; HUGEINT as a decimal of 38 digits."""
 _NESTED = re.compile(r"(STRUCT|MAP)\(.*\)|.*\[\d*\]", re.DOTALL)

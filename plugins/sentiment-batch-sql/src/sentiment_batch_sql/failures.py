@@ -44,9 +44,9 @@ _CURES = (
 
 def said(error: BaseException) -> str:
     """The sentence of a driver's error that says what is wrong; it names neither the query nor the driver."""
-    for name, value in getattr(error, "details", None) or ():
-        if name == "PG_DIAG_MESSAGE_PRIMARY":
-            return str(value)
+    details = dict(getattr(error, "details", None) or ())
+    if (primary := details.get(b"PG_DIAG_MESSAGE_PRIMARY")) is not None:
+        return " ".join(primary.decode(errors="replace").split())
     text = str(error).strip()
     lines = (line.strip() for line in _PREFIX.sub("", text).splitlines())
     line = next(filter(None, lines), "") or type(error).__name__

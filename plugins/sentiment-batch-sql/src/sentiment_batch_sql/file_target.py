@@ -10,7 +10,7 @@ import os
 import secrets
 from typing import TYPE_CHECKING, Protocol
 
-from sentiment_batch import OutputError, UsageError
+from sentiment_batch import OutputError
 from sentiment_batch_sql.url import named
 
 if TYPE_CHECKING:
@@ -77,15 +77,15 @@ class FileTarget:
         self._place, self._file, self._schema, self._overwrite = place, file, schema, options.overwrite
         self.columns = file.columns
         self._name = file.full_name(place.table)
-        if file.full_name(place.table[-1:])[0] != self._name[0] and place.kind == "sqlite":
-            raise UsageError(
-                f"{place.shown}: SQLite has no schema {self._name[0]!r} to write to. Name the table alone."
-            )
+        folded = [name.encode("utf-8", "surrogatepass").lower() for name in schema.names]  # ASCII alone, as they do it
+        for name, known in zip(schema.names, folded, strict=True):
+            if folded.count(known) > 1:
+                raise OutputError(f"{place.shown} tells no columns apart by capitals, as with {name!r}. Rename one.")
         folder, name = os.path.split(place.database)
-        self._check_file(folder)
+        self._connection: Connection | None = None
+        self._look = self._looked(folder)
         hidden = f".{name[:60]}.{secrets.token_hex(4)}.part"
         self._path = os.path.join(options.scratch or folder, hidden)
-        self._connection: Connection | None = None
         try:
             self._connection = file.open(self._path, write=True)
             file.stage(self._connection, schema, _STAGED)
@@ -102,8 +102,7 @@ class FileTarget:
         """Take the table over into the file."""
         assert self._connection is not None
         self._connection.run("COMMIT")
-        self._connection.close()
-        self._connection = None
+        self._close()
         new = not os.path.exists(self._place.database)
         try:
             with contextlib.closing(self._file.open(self._place.database, write=True)) as connection:
@@ -120,22 +119,34 @@ class FileTarget:
 
     def discard(self) -> None:
         """Remove the rows gathered so far."""
-        if self._connection is not None:
-            self._connection.close()
-            self._connection = None
+        self._close()
         _remove(self._path)
 
-    def _check_file(self, folder: str) -> None:
-        """What is wrong with the file shows before the first row."""
+    def _close(self) -> None:
+        for connection in (self._connection, self._look):
+            if connection is not None:
+                connection.close()
+        self._connection = self._look = None
+
+    def _looked(self, folder: str) -> Connection | None:
+        """A look at the file, so that what is wrong with it shows before the first row; None where there is none yet.
+
+        It stays open: to close a file takes the locks of this whole process off it, and the input may be in it.
+        """
         path, shown = self._place.database, self._place.shown
         if not os.path.isdir(folder):
             raise OutputError(f"{shown} cannot be written: there is no folder {folder}. Create it.")
         if not os.path.exists(path):
-            return
+            return None
         if not os.path.isfile(path) or not os.access(path, os.W_OK):
             raise OutputError(f"{shown} cannot be written: {path} is no file, or not yours to write. Name another.")
-        with contextlib.closing(self._file.open(path, write=False)) as connection:
+        connection = self._file.open(path, write=False)
+        try:
             self._is_there(connection)
+        except BaseException:
+            connection.close()
+            raise
+        return connection
 
     def _is_there(self, connection: Connection) -> bool:
         """Whether there is a table to replace.

@@ -72,7 +72,7 @@ def postgresql_column(field: pa.Field) -> Outgoing:
     if _is_list(kind) and (element := _postgresql_simple(kind.value_type) or _text_element(kind)) is not None:
         return _cast(pa.list_(element[0]), f"{element[1]}[]")
     if pa.types.is_nested(kind):
-        return _text(field, "text", "jsonb")
+        return _text(field, "text", "json")  # jsonb would make -0.0 another number, and knows no \u0000
     if pa.types.is_decimal(kind) and kind.scale >= 0:
         return _text(field, "text", f"numeric({kind.precision}, {kind.scale})")
     return _text(field, "text", "text" if pa.types.is_null(kind) else "numeric")
@@ -99,6 +99,8 @@ def duckdb_column(field: pa.Field) -> Outgoing:
         return _cast(pa.float32(), "")
     if pa.types.is_duration(kind):
         return _cast(_MICROSECONDS, "")
+    if pa.types.is_timestamp(kind) and kind.tz:
+        return _cast(pa.timestamp("us", "UTC"), "")
     if pa.types.is_nested(kind):
         return _cast(kind, "") if all(map(_in_duckdb, _within(kind))) else _text(field, "")
     if pa.types.is_null(kind) or not _in_duckdb(kind):

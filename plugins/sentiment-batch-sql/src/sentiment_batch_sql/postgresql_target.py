@@ -132,6 +132,6 @@ class PostgreSQLTarget:
         found = self._connection.rows(
             "SELECT format('%I.%I', n.nspname, t.typname) FROM pg_catalog.pg_type AS t"
             " JOIN pg_catalog.pg_namespace AS n ON n.oid = t.typnamespace"
-            f" WHERE t.oid = to_regtype({literal(mark)}) AND t.typtype <> 'p'"
+            f" WHERE format('%I.%I', n.nspname, t.typname) = {literal(mark)} AND t.typtype <> 'p'"
         )
         return found[0][0] if found else None

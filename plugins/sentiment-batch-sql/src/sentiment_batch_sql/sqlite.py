@@ -8,7 +8,7 @@ from urllib.parse import quote
 
 import adbc_driver_sqlite
 
-from sentiment_batch import InputError
+from sentiment_batch import InputError, UsageError
 from sentiment_batch_sql.connection import Connection
 from sentiment_batch_sql.database import Column, Database
 from sentiment_batch_sql.outgoing import sqlite_column
@@ -143,7 +143,13 @@ class SQLiteFile:
         return found[0][0] if found else None
 
     def full_name(self, table: tuple[str, ...]) -> tuple[str, ...]:
-        """The name behind that of the one schema there is."""
+        """The name behind that of the one schema there is.
+
+        Raises:
+            UsageError: another one is named.
+        """
+        if len(table) == 2 and table[0] != "main":
+            raise UsageError(f"SQLite has no schema {table[0]!r}. Name the table alone.")
         return ("main", table[-1])
 
     def attach(self, path: str) -> str:

@@ -1,0 +1,84 @@
+"""Tables of every type through writer and reader; the strategies are those of sentiment-batch's own tests."""
+
+from __future__ import annotations
+
+import re
+
+import pyarrow as pa
+import pytest
+from conftest import read, write
+from hypothesis import HealthCheck, Phase, given, settings
+from sentiment_batch_sql.outgoing import is_bytes, plain_type
+
+from sentiment_batch import OutputError
+
+FROM_ROOT = "run from the root of sentiment-batch's repository"
+arrow_tables = pytest.importorskip("tests.arrow_tables", reason=FROM_ROOT)
+forms = pytest.importorskip("tests.forms", reason=FROM_ROOT)
+said = pytest.importorskip("tests.said", reason=FROM_ROOT)
+
+PACKED = [*arrow_tables.TEXT, pa.int64(), pa.float32(), pa.bool_(), pa.date32()]
+KINDS = arrow_tables.types([*arrow_tables.PLAIN, *arrow_tables.BYTES, *arrow_tables.EXTENSIONS], PACKED)
+EXAMPLES = settings(
+    max_examples=12,
+    derandomize=True,
+    deadline=None,
+    phases=[Phase.generate],  # to shrink a table that a server takes would take minutes
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
+BY_TYPE = r"cannot hold the column .* Leave it out with --columns"
+BY_VALUE = {
+    "postgresql": r"0x00|would lose data|out of bounds|out of range|date outside the years|a key comes twice",
+    "sqlite": r"a key comes twice|date outside the years",
+    "duckdb": r"would lose data|out of bounds|duplicate key|a key comes twice|date outside the years",
+}
+
+
+@EXAMPLES
+@given(table=arrow_tables.tables(KINDS, calendar=True))
+def test_every_value_arrives_or_is_refused(db, table):
+    table = table.rename_columns([f"{number}{name}"[:15] for number, name in enumerate(table.schema.names)])
+    refusal = refused(db, table)
+    if refusal is not None:
+        assert re.fullmatch(f".*({BY_TYPE}|{BY_VALUE[db.kind]}).*", refusal), refusal
+        return
+    back = read(db.url("table=t"))
+    assert back.schema.names == table.schema.names
+    for kind, column, found in zip(table.schema.types, forms.contents(table), back.columns, strict=True):
+        exact = is_bytes(plain_type(kind)) or (db.kind != "sqlite" and not pa.types.is_string(found.type))
+        values = column if exact else [said.spoken(value, json=True) for value in column]  # where NaN is null
+        assert [value_of(scalar, kind) for scalar in found] == values
+
+
+def refused(db, table):
+    """Why the table cannot be written; None where it was."""
+    try:
+        write(db.url("table=t"), table, overwrite=True)
+    except OutputError as error:
+        return str(error)
+    return None
+
+
+def value_of(scalar, kind):
+    """The value that was read, in the form that `exact` gives for what was written."""
+    kind = said.unpacked(kind)
+    text = scalar.as_py() if pa.types.is_string(scalar.type) else None
+    if text is None or pa.types.is_string(kind):
+        value = forms.exact(scalar)
+        return bool(value) if pa.types.is_boolean(kind) and value is not None else value
+    if pa.types.is_duration(kind):
+        return duration(text)
+    return said.in_csv(text, kind)
+
+
+def duration(text):
+    """The nanoseconds of a duration as PostgreSQL, DuckDB or sentiment-batch says it."""
+    found = re.fullmatch(r"(-?)PT(?:(-?\d+)H)?(?:(-?\d+)M)?(?:(-?)(\d+)(?:\.(\d+))?S)?", text)
+    if found is None:
+        sign, hours, minutes, seconds, rest = re.fullmatch(r"(-?)(\d+):(\d\d):(\d\d)(?:\.(\d+))?", text).groups()
+        less = ""
+    else:
+        sign, hours, minutes, less, seconds, rest = found.groups()
+    tail = int(seconds or 0) * 10**9 + int((rest or "").ljust(9, "0"))
+    whole = (int(hours or 0) * 60 + int(minutes or 0)) * 60 * 10**9 + (-tail if less else tail)
+    return -whole if sign else whole

@@ -1,0 +1,304 @@
+"""Tables are written: whole or not at all, with the right types, and what cannot be is refused in one line."""
+
+from __future__ import annotations
+
+import contextlib
+import datetime
+import decimal
+import os
+import resource
+import stat
+
+import pyarrow as pa
+import pytest
+from conftest import open_writer, read, write
+
+from sentiment_batch import OutputError, UsageError
+
+ROWS = pa.table({"id": [1, 2], "review": ["good", None]})
+COLUMNS = {
+    "postgresql": "SELECT attname::text, format_type(atttypid, atttypmod) FROM pg_attribute"
+    " WHERE attrelid = 't'::regclass AND attnum > 0 ORDER BY attnum",
+    "sqlite": "SELECT name, type FROM pragma_table_info('t')",
+    "duckdb": "SELECT column_name, data_type FROM information_schema.columns WHERE table_name = 't'"
+    " ORDER BY ordinal_position",
+}
+TYPES = {  # each with a value, and what it is in PostgreSQL, SQLite and DuckDB
+    "nothing": (pa.null(), None, "text", "TEXT", "VARCHAR"),
+    "flag": (pa.bool_(), True, "boolean", "BOOLEAN", "BOOLEAN"),
+    "tiny": (pa.int8(), -128, "smallint", "INTEGER", "TINYINT"),
+    "large": (pa.uint64(), 2**64 - 1, "numeric", "TEXT", "UBIGINT"),
+    "half": (pa.float16(), 1.5, "real", "REAL", "FLOAT"),
+    "real": (pa.float64(), 0.1, "double precision", "REAL", "DOUBLE"),
+    "price": (pa.decimal128(10, 2), decimal.Decimal("1.50"), "numeric(10,2)", "TEXT", "DECIMAL(10,2)"),
+    "huge": (pa.decimal256(50, 2), decimal.Decimal("1.50"), "numeric(50,2)", "TEXT", "VARCHAR"),
+    "text": (pa.string_view(), "ü", "text", "TEXT", "VARCHAR"),
+    "label": (pa.dictionary(pa.int8(), pa.string()), "good", "text", "TEXT", "VARCHAR"),
+    "bytes": (pa.binary(2), b"\0\xff", "bytea", "BLOB", "BLOB"),
+    "day": (pa.date64(), datetime.date(2020, 1, 2), "date", "TEXT", "DATE"),
+    "time": (pa.time32("s"), datetime.time(10, 11, 12), "time without time zone", "TEXT", "TIME"),
+    "naive": (pa.timestamp("ms"), datetime.datetime(2020, 1, 2), "timestamp without time zone", "TEXT", "TIMESTAMP_MS"),
+    "zoned": (
+        pa.timestamp("ns", "Europe/Paris"),
+        datetime.datetime(2020, 1, 2, tzinfo=datetime.UTC),
+        "timestamp with time zone",
+        "TEXT",
+        "TIMESTAMP WITH TIME ZONE",
+    ),
+    "lapse": (pa.duration("ms"), datetime.timedelta(seconds=90), "interval", "TEXT", "INTERVAL"),
+    "numbers": (pa.large_list(pa.uint16()), [1, None], "integer[]", "TEXT", "USMALLINT[]"),
+    "words": (pa.list_(pa.string()), ["a", None], "text[]", "TEXT", "VARCHAR[]"),
+    "pairs": (pa.list_(pa.struct({"a": pa.int8()})), [{"a": 1}], "json", "TEXT", "STRUCT(a TINYINT)[]"),
+    "map": (pa.map_(pa.string(), pa.float32()), [("k", 1.5)], "json", "TEXT", "MAP(VARCHAR, FLOAT)"),
+}
+
+
+@pytest.mark.parametrize("rows", [1, 0])
+def test_every_type_has_its_column(db, rows):
+    arrays = [pa.array([value, None], kind).slice(0, rows) for kind, value, *_ in TYPES.values()]
+    write(db.url("table=t"), pa.table(arrays, names=list(TYPES)))
+    place = 2 + ["postgresql", "sqlite", "duckdb"].index(db.kind)
+    assert dict(db.rows(COLUMNS[db.kind])) == {name: types[place] for name, types in TYPES.items()}
+    assert read(db.url("table=t")).num_rows == rows
+
+
+def test_what_postgresql_alone_knows_comes_back_as_it_was(pg):
+    pg.run("CREATE TYPE mood AS ENUM ('sad', 'ok')", "CREATE TABLE t (a uuid, b mood, c numeric(10, 2), d jsonb)")
+    pg.run("ALTER TABLE t ADD e bit(3), ADD f interval, ADD g inet[], ADD h int[]")
+    pg.run(
+        "INSERT INTO t VALUES ('0e7a0861-aeac-4b63-921e-94f71ec7360d', 'ok', 1.5, '{\"a\": 1}', '101', '1 mon 2 s',"
+        " '{1.2.3.4/8}', '{{1},{2}}')"
+    )
+    before = pg.rows("SELECT t::text FROM t")
+    types = pg.rows(COLUMNS["postgresql"])
+    write(pg.url("table=t"), read(pg.url("table=t")), overwrite=True)
+    assert pg.rows("SELECT t::text FROM t") == before
+    kept = [(name, type.replace("numeric(10,2)", "numeric").replace("bit(3)", '"bit"')) for name, type in types]
+    assert pg.rows(COLUMNS["postgresql"]) == kept
+
+
+def test_a_mark_that_names_no_type_is_no_sql(pg):
+    mark = {b"sentiment_batch_sql.type": b"postgresql:int); DROP TABLE t; --"}
+    write(pg.url("table=t"), pa.table({"a": ["x"]}, pa.schema([pa.field("a", pa.string(), metadata=mark)])))
+    assert pg.rows("SELECT a FROM t") == [("x",)]
+
+
+def test_what_duckdb_alone_knows_comes_back_as_it_was(duck):
+    sql = "SELECT uuid '0e7a0861-aeac-4b63-921e-94f71ec7360d' AS a, '{\"a\": 1}'::json AS b, '101'::bit AS c,"
+    duck.run(
+        f"CREATE TABLE t AS {sql} interval '1 month' AS d, '170141183460469231731687303715884105727'::hugeint AS e"
+    )
+    before = duck.rows("SELECT t::text FROM t"), duck.rows(COLUMNS["duckdb"])
+    write(duck.url("table=t"), read(duck.url("table=t")), overwrite=True)
+    assert (duck.rows("SELECT t::text FROM t"), duck.rows(COLUMNS["duckdb"])) == before
+
+
+def test_nobody_sees_a_table_before_it_is_whole(db):
+    made = open_writer(db.url("table=t"), ROWS.schema)
+    for batch in ROWS.to_batches():
+        made.write(batch)
+    assert db.tables() == []
+    made.commit()
+    made.abort()
+    assert db.rows("SELECT id, review FROM t ORDER BY id") == [(1, "good"), (2, None)]
+    assert not db.leftovers()
+
+
+def test_a_table_that_is_given_up_leaves_no_trace(db, tmp_path):
+    made = open_writer(db.url("table=t"), ROWS.schema)
+    made.write(ROWS.to_batches()[0])
+    made.abort()
+    made.abort()
+    assert not list(tmp_path.iterdir())
+    assert db.tables() == []
+
+
+def test_a_table_that_is_there_stays_unless_overwrite_is_said(db):
+    write(db.url("table=t"), ROWS)
+    with pytest.raises(OutputError, match=r"table=t exists already\. Replace it with --overwrite"):
+        open_writer(db.url("table=t"), ROWS.schema)
+    made = open_writer(db.url("table=t"), ROWS.slice(1).schema, overwrite=True)
+    made.write(ROWS.slice(1).to_batches()[0])
+    assert db.rows("SELECT count(*) FROM t") == [(2,)]
+    made.commit()
+    assert db.rows("SELECT id FROM t") == [(2,)]
+    assert db.tables() == ["t"]
+    assert not db.leftovers()
+
+
+def test_a_table_that_appears_meanwhile_is_not_replaced(db):
+    made = open_writer(db.url("table=t"), ROWS.schema)
+    made.write(ROWS.to_batches()[0])
+    db.run("CREATE TABLE t (mine int)")
+    with pytest.raises(OutputError, match="exists already"):
+        made.commit()
+    made.abort()
+    assert db.rows("SELECT mine FROM t") == []
+    assert db.tables() == ["t"]
+    assert not db.leftovers()
+
+
+def test_a_view_is_never_replaced(db):
+    db.run("CREATE TABLE a (id int)", "CREATE VIEW t AS SELECT * FROM a")
+    with pytest.raises(OutputError, match="is a view, which is never replaced"):
+        open_writer(db.url("table=t"), ROWS.schema, overwrite=True)
+    assert db.tables() == ["a", "t"]
+
+
+@pytest.mark.parametrize(
+    ("needing", "statement"),
+    [("needy", "CREATE VIEW needy AS SELECT * FROM t"), ("needy", "CREATE TABLE needy (id int REFERENCES t)")],
+)
+def test_a_table_that_others_need_is_not_replaced(pg, needing, statement):
+    pg.run("CREATE TABLE t (id int PRIMARY KEY)", statement)
+    with pytest.raises(OutputError, match=rf"is needed by {needing}, so it is not replaced"):
+        open_writer(pg.url("table=t"), ROWS.schema, overwrite=True)
+
+
+def test_odd_names_are_written(db):
+    names = ['the "best"', "Größe", "a.b", "SELECT", "with space", "it's", "100%", "{x}", "$1", "rowid"]
+    table = pa.table([[1]] * len(names), names=names)
+    write(db.url('table="my.own ""t"""'), table)
+    assert read(db.url('table="my.own ""t"""')).column_names == names
+
+
+def test_a_schema_may_be_named(pg, duck):
+    for db in (pg, duck):
+        db.run("CREATE SCHEMA own")
+        write(db.url("table=own.t"), ROWS)
+        assert db.rows("SELECT id FROM own.t") == [(1,), (2,)]
+        with pytest.raises(OutputError, match="nowhere"):
+            write(db.url("table=nowhere.t"), ROWS)
+
+
+def test_a_schema_of_sqlite_is_refused(lite):
+    write(lite.url("table=main.t"), ROWS)
+    with pytest.raises(UsageError, match="SQLite has no schema 'own'"):
+        open_writer(lite.url("table=own.t"), ROWS.schema)
+
+
+@pytest.mark.parametrize(
+    ("kind", "said"),
+    [
+        (pa.month_day_nano_interval(), "month_day_nano_interval"),
+        (pa.dense_union([pa.field("a", pa.int8())]), "union"),
+        (pa.list_(pa.month_day_nano_interval()), "month_day_nano_interval"),
+    ],
+)
+def test_a_type_without_a_form_is_refused_by_name(db, tmp_path, kind, said):
+    with pytest.raises(OutputError, match=f"a database cannot hold the column 'odd': .*{said}.*--columns"):
+        open_writer(db.url("table=t"), pa.schema([("odd", kind)]))
+    assert not list(tmp_path.iterdir())
+
+
+def test_names_that_postgresql_would_cut_are_refused(pg):
+    for table, column in (("t", "ü" * 32), ("t" * 64, "a"), ("t", "")):
+        with pytest.raises(OutputError, match=r"names have 1 to 63 bytes.*Rename it"):
+            open_writer(pg.url(f"table={table}"), pa.schema([(column, pa.int8())]))
+    write(pg.url(f"table={'t' * 63}"), pa.table({"ü" * 31: [1]}))
+    assert pg.tables() == ["t" * 63]
+
+
+def test_columns_of_one_name_are_refused(db):
+    with pytest.raises(OutputError, match=r"no two columns named 'a'\. Choose some with --columns"):
+        open_writer(db.url("table=t"), pa.schema([("a", pa.int8()), ("a", pa.int8())]))
+    if db.kind != "postgresql":  # where capitals do not tell names apart
+        with pytest.raises(OutputError, match=r"tells no columns apart by capitals, as with 'a'"):
+            open_writer(db.url("table=t"), pa.schema([("a", pa.int8()), ("A", pa.int8())]))
+
+
+@pytest.mark.parametrize(
+    ("value", "kind"),
+    [
+        ("a\0b", pa.string()),
+        (1, pa.timestamp("ns")),
+        (1, pa.time64("ns")),
+        (1, pa.duration("ns")),
+        (2**40, pa.timestamp("s")),
+    ],
+)
+def test_a_value_that_postgresql_has_no_place_for_is_an_error_and_not_another(pg, value, kind):
+    table = pa.table({"odd": pa.array([value], kind)})
+    if kind == pa.timestamp("s"):
+        table = pa.table({"odd": pa.array([2**62], pa.int64()).cast(kind)})
+    with pytest.raises(OutputError, match=r"cannot be written: .*--columns"):
+        write(pg.url("table=t"), table)
+    assert pg.tables() == []
+
+
+def test_a_location_takes_a_table_alone(lite):
+    for rest in ("", "query=SELECT 1", "table=t&key=id"):
+        with pytest.raises(UsageError, match=r"Write \?table=NAME"):
+            open_writer(lite.url(rest), ROWS.schema)
+
+
+def test_a_server_that_stops_is_told_and_nothing_is_left(server, pg):
+    made = open_writer(pg.url("table=t"), ROWS.schema)
+    made.write(ROWS.to_batches()[0])
+    server.stop()
+    try:
+        with pytest.raises(OutputError, match=r"cannot be written: .*See to it that the server runs") as error:
+            made.write(ROWS.to_batches()[0])
+        assert "\n" not in str(error.value)
+        made.abort()
+    finally:
+        server.start()
+    assert pg.tables() == []
+
+
+def test_what_a_user_may_not_write_is_told(pg):
+    pg.run("DROP ROLE IF EXISTS bob", "CREATE ROLE bob LOGIN", "CREATE TABLE t (id int)", "GRANT SELECT ON t TO bob")
+    with pytest.raises(OutputError, match=r"permission denied for schema public\. Ask for the permission"):
+        open_writer(pg.url("table=u").replace("postgres@", "bob@"), ROWS.schema)
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write anything")
+def test_a_file_that_may_not_be_written_is_told(lite):
+    write(lite.url("table=t"), ROWS)
+    path = lite.path
+    path.chmod(stat.S_IREAD)
+    with pytest.raises(OutputError, match="not yours to write"):
+        open_writer(lite.url("table=u"), ROWS.schema)
+
+
+def test_a_folder_that_is_missing_is_told(tmp_path):
+    for kind in ("sqlite", "duckdb"):
+        with pytest.raises(OutputError, match=r"there is no folder .*nowhere\. Create it"):
+            open_writer(f"{kind}:///{tmp_path}/nowhere/a.db?table=t", ROWS.schema)
+
+
+def test_a_file_that_another_program_has_locked_is_told(lite, monkeypatch):
+    from sentiment_batch_sql import sqlite
+
+    monkeypatch.setattr(sqlite, "_WAIT", "PRAGMA busy_timeout = 10")
+    write(lite.url("table=t"), ROWS)
+    with contextlib.closing(lite.connection()) as other:
+        other.run("BEGIN EXCLUSIVE")
+        with pytest.raises(OutputError, match=r"locked\. Close the program that has it open"):
+            write(lite.url("table=u"), ROWS)
+    assert lite.tables() == ["t"]
+    assert not lite.leftovers()
+
+
+@pytest.mark.parametrize("kind", ["sqlite", "duckdb"])
+def test_a_full_disk_is_told_and_nothing_is_left(make_db, kind, tmp_path):
+    db = make_db(kind)
+    write(db.url("table=small"), ROWS)
+    texts = pa.table({"text": [os.urandom(500).hex() for _ in range(4_000)]})
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1_000_000, limits[1]))
+    try:
+        with pytest.raises(OutputError, match="cannot be written"):
+            write(db.url("table=t"), texts)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert db.tables() == ["small"]
+    assert not db.leftovers()
+
+
+def test_many_rows_are_copied(db):
+    table = pa.table({"id": range(200_000), "review": [f"a review with the number {n}" for n in range(200_000)]})
+    write(db.url("table=t"), table)
+    assert db.rows("SELECT count(*), min(id), max(id), count(DISTINCT review) FROM t") == [
+        (200_000, 0, 199_999, 200_000)
+    ]
