@@ -34,7 +34,7 @@ def _changed_by_arrow(relation: Any) -> dict[str, str]:
     """The columns that Arrow gives back with another type, such as UUID, by name; they travel as text."""
     empty = pa.RecordBatchReader.from_stream(relation.limit(0)).read_all()
     back = _same_connection(relation, empty)
-    kinds = zip(relation.columns, relation.types, back.types, strict=True)
+    kinds = zip(back.columns, relation.types, back.types, strict=True)
     return {name: str(kind) for name, kind, other in kinds if kind != other}
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -17,9 +16,9 @@ if TYPE_CHECKING:
 
 def annotate(frame: Any, scorer: Scorer, chosen: Sequence[str]) -> Any:
     """The rows with their scores, once somebody asks for them; the labels are strings, as Spark has no categories."""
-    types = importlib.import_module("pyspark.sql.pandas.types")
-    given = types.to_arrow_schema(frame.schema)
+    given = frame.limit(0).toArrow().schema
     texts = find_text(given, chosen)
-    added = list(scorer.output_schema(given, text_column=texts))[len(given) :]
-    fields = [*frame.schema.fields, *types.from_arrow_schema(pa.schema(added)).fields]
-    return frame.mapInArrow(partial(scorer.annotate_batches, text_column=texts), type(frame.schema)(fields))
+    schema = type(frame.schema)(list(frame.schema.fields))
+    for field in list(scorer.output_schema(given, text_column=texts))[len(given) :]:
+        schema.add(field.name, "float" if pa.types.is_floating(field.type) else "string")
+    return frame.mapInArrow(partial(scorer.annotate_batches, text_column=texts), schema)

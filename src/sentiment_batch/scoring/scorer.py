@@ -263,6 +263,10 @@ class Scorer:
         folder = Path(self.model).expanduser()
         return kept, (str(folder.absolute()) if folder.is_dir() else self.model, self.settings)
 
+    def __dask_tokenize__(self) -> object:
+        """What stands for it in the names of dask's tasks: what a pickle holds."""
+        return self.__reduce__()
+
     @property
     def _plain(self) -> assemble.Columns:
         return replace(self.added, plain=True)
