@@ -215,6 +215,15 @@ def test_an_attention_implementation_in_the_configuration_is_ignored(folder, ask
     assert load_classifier(folder).network.config._attn_implementation == "sdpa"
 
 
+def test_labels_that_no_text_file_can_hold_are_refused_until_they_are_named(folder):
+    edit(folder, "config.json", id2label={"0": "bad \ud83d", "1": "good"})
+    said = refused(folder, r"UTF-8 cannot hold the labels 'bad \\ud83d' of .* with --labels")
+    said.encode("utf-8")
+    refused(folder, "cannot hold the labels 'worse", labels=("worse \udc80", "good"))
+    with Scorer.load(str(folder), labels=["bad", "good"], device="cpu", dtype="float32") as scorer:
+        assert scorer.labels == ("bad", "good")
+
+
 def test_damaged_weights_are_named(folder):
     whole = (folder / "model.safetensors").read_bytes()
     for damaged in (whole[:1000], b"", b"\xff" * 100, whole[: len(whole) // 2]):

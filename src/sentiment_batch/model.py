@@ -308,7 +308,7 @@ def _label_names(config: Any, chosen: tuple[str, ...] | None, folder: Path) -> t
         )
     if bad := [name for name in chosen or names if not _is_utf8(name)]:
         raise ModelError(
-            f"{folder} has labels that UTF-8 cannot hold: {', '.join(map(ascii, bad))}. Name all labels in this order "
+            f"UTF-8 cannot hold the labels {', '.join(map(ascii, bad))} of {folder}. Name all of them in order "
             "with --labels."
         )
     if chosen is not None:

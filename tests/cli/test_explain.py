@@ -71,7 +71,6 @@ def test_lines_of_standard_input_come_out_in_order(explain):
     assert texts == ["great", "awful\x85still awful\u2028more", "", "slow", "no line feed at the end"]
     many = [f"film {n}" for n in range(100)]
     assert [one["text"] for one in objects(explain("--json", "--quiet", input="\n".join(many)))] == many
-    assert explain("--json", input=b"").stdout == ""
 
 
 def test_what_was_cut_is_named_and_elided(explain):
@@ -217,6 +216,11 @@ def test_no_text_on_a_terminal_is_wrong_usage(explain, monkeypatch):
 
     monkeypatch.setattr(testing._NamedTextIOWrapper, "isatty", lambda self: True, raising=False)
     failed(explain(), "there is no text", code=2)
+
+
+def test_an_empty_standard_input_is_said_before_a_model_is_looked_for(cli, tmp_path):
+    result = cli("explain", "--model", tmp_path / "none", input="")
+    failed(result, "standard input holds no text. Pipe a text a line into it")
 
 
 def test_a_reader_that_leaves_early_is_no_error(tiny_model, tmp_path):

@@ -51,7 +51,7 @@ def explain(
     options.show_messages(quiet, verbose)
     if page == "-" and as_json:
         raise UsageError("--json and --html - would both go to standard output. Name a file for the page.")
-    given = texts.given(arguments)
+    given = texts.at_least_one(texts.given(arguments))
     with pages.published(page, overwrite) as publication:
         from sentiment_batch.scoring.choice import choose_model
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import sys
 from collections.abc import Iterator, Sequence
 
@@ -18,6 +19,18 @@ def given(arguments: Sequence[str]) -> Iterator[str]:
     if not arguments and sys.stdin.isatty():
         raise UsageError("there is no text. Give some in quotes, or pipe lines into standard input.")
     return (text.encode("utf-8", "replace").decode("utf-8") for text in arguments) if arguments else _lines()
+
+
+def at_least_one(texts: Iterator[str]) -> Iterator[str]:
+    """The same texts; the first is waited for here, before anything long is done for none.
+
+    Raises:
+        InputError: there is none, as on an empty standard input.
+    """
+    first = next(texts, None)
+    if first is None:
+        raise InputError("standard input holds no text. Pipe a text a line into it, or give some in quotes.")
+    return itertools.chain([first], texts)
 
 
 def _lines() -> Iterator[str]:
