@@ -6,6 +6,7 @@ import contextlib
 import logging
 import os
 import signal
+import socket
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
     from sentiment_batch import ScoreSettings
 
 KNOWN = ("address", "actors", "cpus", "gpus")
+CONNECT_SECONDS = 10.0
+"""In which a cluster must answer."""
 OBJECT_STORE = 512 * 2**20
 """Bytes of shared memory of a cluster that is started here: texts and scores pass through it, and few at a time."""
 
@@ -79,6 +82,8 @@ def join(options: Options) -> bool:
         os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # nobody agreed to send any
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")  # an actor's device is in its settings
     try:
+        if address:
+            _knock(address)
         with _signals_kept():
             # What actors print is not for our standard output, on which a table may go.
             ray.init(address=address or "local", log_to_driver=False, logging_level=logging.ERROR, **own)
@@ -120,6 +125,17 @@ def crew(options: Options, settings: ScoreSettings) -> Crew:
         )
     device = "cuda" if on_cards else "cpu"
     return Crew(actors=options.actors or room, cpus=cpus, gpus=gpus, settings=replace(settings, device=device))
+
+
+def _knock(address: str) -> None:
+    """See whether anybody listens there: Ray itself would try for minutes.
+
+    Raises:
+        OSError: nobody does.
+    """
+    host, colon, port = address.rpartition("://")[2].partition("/")[0].rpartition(":")
+    if colon and port.isdecimal():
+        socket.create_connection((host.strip("[]"), int(port)), CONNECT_SECONDS).close()
 
 
 @contextlib.contextmanager

@@ -166,32 +166,29 @@ class RayEngine:
     def _came(self, actor: Any, work: _Work, done: Future[Any]) -> None:
         """A task is done, or its actor died."""
         error = done.exception()
+        died = isinstance(error, RayActorError) and not isinstance(error, RayTaskError)
         with self._lock:
             if self._closed:
                 return
-            if isinstance(error, RayActorError) and not isinstance(error, RayTaskError):
+            if died:
                 self._replace(actor)
                 work.deaths += 1
                 if work.deaths < ATTEMPTS:
                     self._queue.appendleft(work)
-                    self._hand_out()
-                    return
             elif actor in self._busy:
                 self._busy[actor] -= 1
             self._hand_out()
         if error is None:
             work.future.set_result(done.result())
-        elif isinstance(error, RayTaskError):
+        elif not died:
             work.future.set_exception(_cause(error))
-        elif isinstance(error, RayActorError):
+        elif work.deaths >= ATTEMPTS:
             work.future.set_exception(
                 DeviceError(
                     f"{ATTEMPTS} Ray actors died, one after the other, with the same task: {_said(error)}. If they "
                     "were killed, the memory was short: give fewer actors, or a smaller --batch-tokens."
                 )
             )
-        else:
-            work.future.set_exception(error)
 
     def _replace(self, actor: Any) -> None:
         """Start another actor for one that died; the lock is held."""
@@ -222,12 +219,12 @@ class RayEngine:
             work.future.set_exception(DeviceError(f"no Ray actor is left: {_said(error)}. Look at `ray status`."))
 
 
-def _cause(error: RayTaskError) -> BaseException:
-    """What a worker raised, with where it was."""
+def _cause(error: BaseException) -> BaseException:
+    """What a worker raised, with where it was; what Ray itself raised, as it is."""
     cause = getattr(error, "cause", None)
     if not isinstance(cause, BaseException):
         return error
-    cause.add_note(f"In a Ray actor:\n{error.traceback_str}")
+    cause.add_note(f"In a Ray actor:\n{error}")
     return cause
 
 
