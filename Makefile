@@ -29,7 +29,7 @@ $(VENV)/.package: pyproject.toml constraints.txt
 $(VENV)/.development: $(VENV)/.package $(PLUGIN_SOURCES)
 	$(PIP) --editable '.[offline,dev]'
 	$(PIP) --force-reinstall --no-deps $(PLUGINS:%=./%)
-	$(PIP) $(PLUGINS:%=./%)
+	$(PIP) $(PLUGINS:%='./%[test]')
 	@touch $@
 
 demo: $(VENV)/.package
