@@ -19,6 +19,11 @@ import sentiment_batch
 
 ROOT = Path(sentiment_batch.__file__).parent
 HEAVY = {"torch", "transformers", "pandas", "pyarrow", "numpy", "sklearn", "tokenizers", "polars"}
+PLUGINS = {
+    *("sentiment_batch_excel", "sentiment_batch_ray", "sentiment_batch_sql"),
+    *("openpyxl", "ray", "duckdb", "adbc_driver_manager"),
+}
+"""And what they bring."""
 ONE_WORD_REMARKS = {"pluggy"}
 
 
@@ -169,9 +174,9 @@ def test_the_packages_of_a_road_import_nothing(package):
     assert list(imports(MODULES[package])) == []
 
 
-def loaded_after(code: str) -> set[str]:
-    """The heavy packages in `sys.modules` of a new process after `code`."""
-    script = f"import sys\n{code}\nprint('LOADED', *sorted({HEAVY!r} & set(sys.modules)))"
+def loaded_after(code: str, watched: set[str] = HEAVY) -> set[str]:
+    """The heavy packages, or others that are watched, in `sys.modules` of a new process after `code`."""
+    script = f"import sys\n{code}\nprint('LOADED', *sorted({watched!r} & set(sys.modules)))"
     run = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60)
     assert run.returncode == 0, run.stderr
     return set(run.stdout.splitlines()[-1].split()[1:])
@@ -193,6 +198,15 @@ def test_the_check_of_loaded_packages_sees_a_heavy_one():
 )
 def test_help_and_version_load_nothing_heavy(arguments):
     assert loaded_after(command_line(*arguments)) == set()
+
+
+def test_a_run_over_built_in_formats_imports_no_plugin(tmp_path, tiny_model):
+    (tmp_path / "a.csv").write_text("review\ngood\n")
+    run = command_line("score", f"{tmp_path}/a.csv", f"{tmp_path}/b.parquet", "--model", str(tiny_model))
+    assert loaded_after(run, PLUGINS) == set()
+    assert (tmp_path / "b.parquet").exists()
+    plugins = {name for name in PLUGINS if name.startswith("sentiment_batch_")}
+    assert loaded_after(command_line("formats"), PLUGINS) == plugins  # they are installed, and would be seen
 
 
 def test_importing_the_package_loads_nothing_heavy():
