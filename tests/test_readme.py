@@ -5,10 +5,15 @@ from __future__ import annotations
 import os
 import re
 import shlex
+import shutil
+import sys
 import tomllib
 from pathlib import Path
 
+import pyarrow.parquet as pq
 import pytest
+
+import sentiment_batch
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -38,8 +43,6 @@ def test_every_help_block_equals_the_help_and_every_command_has_one(cli):
 @pytest.fixture
 def desk(tmp_path, monkeypatch):
     """A folder with small tables under the README's names, for a user whose default base is at hand."""
-    import pyarrow.parquet as pq
-
     for name in ("reviews.csv", "holdout.csv"):
         lines = (ROOT / "sample_data" / name).read_bytes()
         (tmp_path / name).write_bytes(lines)
@@ -51,6 +54,7 @@ def desk(tmp_path, monkeypatch):
 
 
 @pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:The inplace keyword in DataFrame.reset_index:DeprecationWarning")  # dask's own
 def test_every_command_and_python_example_runs_in_the_order_of_the_page(
     cli, desk, tiny_base, offline_base, monkeypatch
 ):
@@ -65,6 +69,8 @@ def test_every_command_and_python_example_runs_in_the_order_of_the_page(
         r"^```(console|python)\n(.*?)^```", WITHOUT_PLUGIN, flags=re.MULTILINE | re.DOTALL
     ):
         count += 1
+        if "pyspark" in block:
+            continue  # not among what tests need; it has a test of its own
         if language == "python":
             exec(compile(block, f"README example {count}", "exec"), namespace)
             continue
@@ -76,6 +82,23 @@ def test_every_command_and_python_example_runs_in_the_order_of_the_page(
     assert count >= 8
     assert (desk / "scored.parquet").exists()
     assert (desk / "scored.jsonl.gz").exists()
+    for name in ("helpful.parquet", "from_sql.parquet"):
+        assert pq.read_table(desk / name)["sentiment"].null_count < 30
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:PySpark does not yet fully support pandas:FutureWarning")
+def test_the_example_of_spark_runs(desk, tiny_model, monkeypatch):
+    pytest.importorskip("pyspark", reason="pyspark is not installed")
+    if shutil.which("java") is None:
+        pytest.skip("Spark needs Java, which is not on the path")
+    shutil.copytree(tiny_model, desk / "my-model")
+    monkeypatch.setenv("PYSPARK_PYTHON", sys.executable)
+    (example,) = [block for block in blocks("python") if "pyspark" in block]
+    namespace = {"score": sentiment_batch.score}
+    exec(compile(example, "README example", "exec"), namespace)
+    namespace["spark"].stop()
+    assert pq.read_table(desk / "from_spark")["sentiment"].drop_null().value_counts().to_pylist()
 
 
 def small_frames(monkeypatch):
@@ -87,7 +110,6 @@ def small_frames(monkeypatch):
 
 
 def test_every_exported_name_hook_and_variable_is_in_the_readme():
-    import sentiment_batch
     from sentiment_batch import hookspecs
 
     hooks = [name for name in vars(hookspecs) if name.startswith("register_")]

@@ -25,7 +25,8 @@ def score(
     The loaded model is kept between calls; `clear_cache()` frees it.
 
     Args:
-        frame: a pandas, polars or pyarrow table or series, or anything with `__arrow_c_stream__`.
+        frame: a pandas, polars or pyarrow table or series, or anything with `__arrow_c_stream__`; a lazy polars frame, a
+            DuckDB relation, a dask or Spark frame.
         model: a folder or Hub id; None looks where the command line looks.
         text_column: the column or columns of the text; found by name if None.
         settings: the fields of `ScoreSettings`, such as `probabilities=True` or `device="cpu"`.
@@ -33,6 +34,7 @@ def score(
     Returns:
         A new frame of the same kind, with the rows, order, index and types of the input and the columns `sentiment`
         (the label) and `sentiment_score` (its probability); both null where there is no text. A series gives a frame.
+        What is lazy stays so: rows are scored when their library asks for them, those of a DuckDB relation at once.
         With `neutral_band=0.65`, rows where neither label of a two-class model has that probability are called neutral.
 
     Raises:
