@@ -212,3 +212,21 @@ def test_each_part_of_the_steps_can_be_run_by_itself(tmp_path):
     assert both == [*scoring, *(name for name in training if name not in scoring)]
     assert set(scoring) & set(training) == {"machine", "tests"}
     assert "data" not in training  # the real one
+
+
+def test_an_engine_is_compared_with_this_machine(tmp_path, tiny_model, reviews_csv, capsys, monkeypatch):
+    from benchmarks import engines
+    from sentiment_batch import formats, readers, writers
+    from sentiment_batch.plugins import Plugins
+    from tests.engines import Plugin
+
+    both = Plugins((readers, writers, Plugin()), entry_points=lambda: [])
+    monkeypatch.setattr(formats, "plugins", lambda: both)
+    path = tmp_path / "figures.json"
+    options = ["--engine", "threads", "--engine-option", "workers=2", "--runs", "2", "--part-rows", "10"]
+    engines.main(["--model", str(tiny_model), "--table", str(reviews_csv), "--json", str(path), *options])
+    found = json.loads(path.read_text(encoding="utf-8"))
+    assert found["same_bytes"] is True
+    assert found["data"]["rows"] == 60
+    assert found["ratio"]["least"] > 0
+    assert "the outputs are the same bytes" in capsys.readouterr().out
