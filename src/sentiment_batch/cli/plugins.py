@@ -16,3 +16,5 @@ def plugins() -> None:
     for plugin in found:
         state = f"FAILED: {plugin.error}" if plugin.error else ", ".join(plugin.hooks)
         click.echo(f"{plugin.name:12} {plugin.distribution:34} {state}")
+    for engine in installed().engines:
+        click.echo(f"\n--engine {engine.name}: {engine.description or 'by ' + engine.owner}")
