@@ -86,7 +86,8 @@ def test_columns_of_every_type_come_back_with_their_type_and_values(scorer, conn
     relation = connection.sql("FROM t")
     out = scorer(relation)
     assert out.types[:2] == relation.types
-    assert [row[:2] for row in out.fetchall()] == relation.fetchall()
+    as_text = "text, COLUMNS('odd')::VARCHAR"
+    assert out.project(as_text).fetchall() == relation.project(as_text).fetchall()
 
 
 def test_a_relation_without_rows_gets_the_columns(scorer, connection):
@@ -112,9 +113,23 @@ def test_a_clash_is_said_before_any_row_is_scored(scorer, connection):
     assert scorer.counts.rows == before
 
 
+def test_tables_and_views_of_the_connection_stay_what_they_are(scorer, connection, expected):
+    for name in ("rows", "table", "source", "batches"):
+        connection.execute(f'CREATE TABLE "{name}" AS SELECT 1 AS text')
+    before = connection.sql("SHOW TABLES").fetchall()
+    assert [row[1:] for row in scorer(connection.sql("SELECT text FROM reviews ORDER BY id")).fetchall()] == expected
+    assert connection.sql("SHOW TABLES").fetchall() == before
+
+
+def test_a_connection_that_sees_no_variables_is_named_with_the_cure(scorer, connection):
+    connection.execute("SET python_enable_replacements = false")
+    with pytest.raises(InputError, match="Allow it with SET python_enable_replacements = true"):
+        scorer(connection.sql("FROM reviews"))
+
+
 def test_a_stream_of_one_cursor_goes_into_a_file_of_the_other(scorer, connection, expected, tmp_path):
-    rows = pa.RecordBatchReader.from_stream(connection.cursor().sql("FROM reviews ORDER BY id"))
-    annotated = scorer(rows)
+    cursor = connection.cursor()
+    annotated = scorer(pa.RecordBatchReader.from_stream(cursor.sql("FROM reviews ORDER BY id")))
     assert type(annotated) is pa.RecordBatchReader
     connection.execute(f"COPY (FROM annotated) TO '{tmp_path / 'out.parquet'}'")
     found = connection.sql(f"SELECT sentiment, sentiment_score FROM '{tmp_path / 'out.parquet'}'").fetchall()

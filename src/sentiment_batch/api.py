@@ -25,8 +25,8 @@ def score(
     The loaded model is kept between calls; `clear_cache()` frees it.
 
     Args:
-        frame: a pandas, polars or pyarrow table or series, or anything with `__arrow_c_stream__`; a lazy polars frame, a
-            DuckDB relation, a dask or Spark frame.
+        frame: a pandas, polars or pyarrow table or series, or anything with `__arrow_c_stream__`; a lazy frame of
+            polars, a relation of DuckDB, a frame of dask or Spark.
         model: a folder or Hub id; None looks where the command line looks.
         text_column: the column or columns of the text; found by name if None.
         settings: the fields of `ScoreSettings`, such as `probabilities=True` or `device="cpu"`.

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
+from sentiment_batch.errors import InputError
 from sentiment_batch.frames.base import SAMPLE_ROWS
 from sentiment_batch.inputs import text_columns_of
 from sentiment_batch.readers.table import TableReader
 
 if TYPE_CHECKING:
     from sentiment_batch.scoring.scorer import Scorer
+
+NAME = "sentiment_batch_rows"
+"""No table of the connection may have it, for tables come before variables."""
 
 
 def annotate(relation: Any, scorer: Scorer, chosen: Sequence[str]) -> Any:
@@ -21,33 +26,38 @@ def annotate(relation: Any, scorer: Scorer, chosen: Sequence[str]) -> Any:
     DuckDB runs one query of a connection at a time, so a relation cannot be scored while another one reads from it. For
     tables that memory does not hold there is `Scorer.annotations_of` as a function in SQL.
     """
-    changed = _changed_by_arrow(relation)
+    empty = _same_connection(relation, pa.RecordBatchReader.from_stream(relation.limit(0)).read_all())
+    # What Arrow gives back with another type, such as UUID, travels as text.
+    kinds = zip(empty.columns, relation.types, empty.types, strict=True)
+    changed = {name: str(kind) for name, kind, other in kinds if kind != other}
     source = _cast(relation, dict.fromkeys(changed, "VARCHAR"))
     texts = text_columns_of(TableReader(pa.table(source.limit(SAMPLE_ROWS))), chosen)
     rows = pa.RecordBatchReader.from_stream(source)
     schema = scorer.output_schema(rows.schema, text_column=texts)
     table = pa.Table.from_batches(scorer.annotate_batches(rows, text_column=texts), schema)
-    return _cast(_same_connection(relation, table), changed)
-
-
-def _changed_by_arrow(relation: Any) -> dict[str, str]:
-    """The columns that Arrow gives back with another type, such as UUID, by name; they travel as text."""
-    empty = pa.RecordBatchReader.from_stream(relation.limit(0)).read_all()
-    back = _same_connection(relation, empty)
-    kinds = zip(back.columns, relation.types, back.types, strict=True)
-    return {name: str(kind) for name, kind, other in kinds if kind != other}
+    named = table.rename_columns([*empty.columns, *scorer.added.names])  # a name that stands twice is numbered
+    return _cast(_same_connection(relation, named), changed)
 
 
 def _cast(relation: Any, kinds: dict[str, str]) -> Any:
     if not kinds:
         return relation
     casts = ", ".join(f"CAST({_quoted(name)} AS {kind}) AS {_quoted(name)}" for name, kind in kinds.items())
-    return relation.query("scored_rows", f"SELECT * REPLACE ({casts}) FROM scored_rows")
+    return relation.project(f"* REPLACE ({casts})")
 
 
-def _same_connection(relation: Any, rows: pa.Table) -> Any:
-    """`rows` as a relation of the connection that `relation` has; DuckDB finds the variable by its name."""
-    return relation.query("any_rows", "SELECT * FROM rows")
+def _same_connection(relation: Any, sentiment_batch_rows: pa.Table) -> Any:
+    """The rows as a relation of the connection that `relation` has; DuckDB looks for a variable called `NAME`."""
+    view = f"{NAME}_view"
+    try:
+        rows = relation.query(view, f"SELECT * FROM {NAME}")
+    except sys.modules["duckdb"].CatalogException as error:
+        raise InputError(
+            "the relation's connection does not look at variables of Python, so nothing can be given back to it. Allow "
+            "it with SET python_enable_replacements = true."
+        ) from error
+    relation.query(view, f"DROP VIEW IF EXISTS {view}")  # before 2.0 DuckDB makes one for each query, which stays
+    return rows
 
 
 def _quoted(name: str) -> str:
