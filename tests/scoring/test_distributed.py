@@ -15,11 +15,12 @@ import pytest
 from sentiment_batch import Scorer, ScoreSettings, Worker, formats, readers, writers
 from sentiment_batch.errors import DeviceError, InputError, OutputError, PluginError, UsageError
 from sentiment_batch.plugins import Plugins
+from sentiment_batch.registry import Registry
 from sentiment_batch.scoring import distributed, fingerprint, pipeline, windows
 from sentiment_batch.scoring.job import Job
 from sentiment_batch.scoring.pipeline import score_table
 from sentiment_batch.scoring.tasks import PartTask, WindowTask
-from tests.engines import Plugin, made
+from tests.engines import Plugin, Threads, made
 
 ROWS, PART = 95, 10
 OUTPUTS = ("out.parquet", "out.csv", "out.jsonl.gz", "out.arrow", "out/", "tables.csv.gz/")
@@ -247,3 +248,13 @@ def test_the_command_line_names_the_engine(cli, source, tmp_path, tiny_model):
     wrong = cli("score", source, out, "--engine", "threads", "--engine-option", "workers")
     assert wrong.exit_code == 2
     assert "takes NAME=VALUE" in wrong.stderr
+
+
+def test_engines_are_listed_with_the_plugins_and_two_of_one_name_are_refused(cli):
+    assert "\n--engine threads: " in cli("plugins").stdout
+    registry = Registry("one", "engine")
+    registry.add("threads", Threads)
+    other = Registry("other", "engine")
+    other.add("threads", Threads)
+    with pytest.raises(PluginError, match=r"the engine name 'threads' of plugin 'other' is taken by 'one'"):
+        registry.with_all(other)
