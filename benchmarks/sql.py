@@ -1,8 +1,8 @@
 """Copies a table of reviews into databases and out of them, without a model, beside the bare driver doing the same.
 
 PostgreSQL is a server of the script's own on this machine, on a socket, unless `--url` names another; SQLite and DuckDB
-are files. What the plugin adds to the driver are conversions, a transaction that makes the table appear whole, a look
-for values that Arrow has no place for and, by key, the sort that cuts the table into ranges.
+are files. What the plugin adds to the driver: conversions, a transaction that makes the table appear whole, a look for
+values that Arrow has no place for and, by key, the sort that cuts the table into ranges.
 """
 
 from __future__ import annotations
@@ -52,7 +52,9 @@ def _arguments(argv: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks.sql", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--url", help="of a PostgreSQL database whose table benchmark_reviews may be replaced")
+    parser.add_argument(
+        "--url", help="of a PostgreSQL database, whose tables benchmark_* and bare_reviews are replaced"
+    )
     parser.add_argument("--rows", type=int, default=500_000, help="of the table (default: %(default)s)")
     parser.add_argument("--characters", type=int, default=200, help="of a review (default: %(default)s)")
     parser.add_argument("--runs", type=int, default=3, help="of each way, in turn (default: %(default)s)")
@@ -103,18 +105,20 @@ def _ways(url: str, table: pa.Table) -> dict[str, Callable[[], object]]:
             writer.write(batch)
         writer.commit()
 
-    def read(key: str | None = None) -> None:
-        with contextlib.closing(formats.open_reader(location, options=ReadOptions(key=key))) as reader:
+    def read(source: str = location, key: str | None = None) -> None:
+        with contextlib.closing(formats.open_reader(source, options=ReadOptions(key=key))) as reader:
             _check(sum(batch.num_rows for split in reader.splits() for batch in reader.batches(split)), table)
 
+    write()
     bare = _bare(location, batches, table)
-    return dict(zip(WAYS, (write, bare[0], read, lambda: read("id"), bare[1]), strict=True))
+    keyed = location.replace("benchmark_reviews", "benchmark_keyed")
+    return dict(zip(WAYS, (write, bare[0], read, lambda: read(keyed, "id"), bare[1]), strict=True))
 
 
 def _bare(
     location: str, batches: list[pa.RecordBatch], table: pa.Table
 ) -> tuple[Callable[[], object], Callable[[], object]]:
-    """The driver alone: rows into a new table, and all rows of the written one."""
+    """The driver alone: rows into a new table, and all rows of the written one; makes one with an index, too."""
     from sentiment_batch_sql import duckdb, postgresql, sqlite
     from sentiment_batch_sql.url import place_of
 
@@ -128,6 +132,12 @@ def _bare(
             if place.kind == "duckdb"
             else sqlite.connect(place.address, "rwc")
         )
+
+    with connect() as connection:
+        connection.run(
+            "DROP TABLE IF EXISTS benchmark_keyed", "CREATE TABLE benchmark_keyed AS SELECT * FROM benchmark_reviews"
+        )
+        connection.run("CREATE UNIQUE INDEX benchmark_key ON benchmark_keyed (id)")
 
     def write() -> None:
         with connect() as connection:

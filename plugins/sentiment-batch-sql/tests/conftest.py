@@ -61,8 +61,8 @@ class Server:
         """Let everybody fall, as in a crash."""
         self._run("pg_ctl", "-D", str(self.data), "-w", "-m", "immediate", "stop")
 
-    def url(self, rest="", database="postgres"):
-        return f"postgresql://postgres@/{database}?host={self.folder}&port={self.port}&{rest}"
+    def url(self):
+        return f"postgresql://postgres@/postgres?host={self.folder}&port={self.port}&"
 
 
 @pytest.fixture(scope="session")
@@ -135,9 +135,13 @@ def make_db(request, tmp_path):
     def make(kind):
         if kind != "postgresql":
             return Db(kind, f"{kind}:///{tmp_path}/shop.{kind}?")
-        server = request.getfixturevalue("server")
-        Db("postgresql", server.url()).run("DROP DATABASE IF EXISTS shop", "CREATE DATABASE shop")
-        return Db("postgresql", server.url(database="shop"))
+        db = Db("postgresql", request.getfixturevalue("server").url())
+        db.run(
+            "SET client_min_messages = error",
+            'DROP SCHEMA IF EXISTS public, own, "my.own" CASCADE',
+            "CREATE SCHEMA public",
+        )
+        return db
 
     return make
 

@@ -159,7 +159,7 @@ def test_nothing_secret_is_ever_shown(server, pg, score, tmp_path, monkeypatch):
     fill(pg)
     pg.run("DROP ROLE IF EXISTS ann", f"CREATE ROLE ann LOGIN PASSWORD '{PASSWORD}'", "GRANT SELECT ON reviews TO ann")
     pg.run("GRANT ALL ON SCHEMA public TO ann")
-    place = f"127.0.0.1:{server.port}/shop?table="
+    place = f"127.0.0.1:{server.port}/postgres?table="
     monkeypatch.setenv("SHOP_PASSWORD", PASSWORD)
     monkeypatch.setenv("SENTIMENT_BATCH_CACHE", str(tmp_path / "cache"))
     said = []
