@@ -44,8 +44,9 @@ lint: $(VENV)/.development
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
+# A file's tests stay in one process, which has one thread: what they share is made once.
 test: lint
-	$(BIN)/python -m pytest tests plugins
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests plugins -n auto --maxprocesses 4 --dist loadfile
 
 coverage: $(VENV)/.development
 	$(BIN)/python -m pytest tests plugins --cov=sentiment_batch --cov-report=term-missing:skip-covered --cov-fail-under=95

@@ -253,3 +253,15 @@ def test_an_unknown_name_is_an_attribute_error():
 def test_the_package_runs_as_a_module():
     run = subprocess.run([sys.executable, "-m", "sentiment_batch", "--version"], capture_output=True, text=True)
     assert run.stdout.startswith("sentiment-batch, version ")
+
+
+def test_plugins_use_nothing_but_what_is_public():
+    used = set()
+    for path in (ROOT.parents[1] / "plugins").glob("*/src/*/*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.ImportFrom) and (node.module or "").partition(".")[0] == "sentiment_batch":
+                used |= {f"{node.module}.{alias.name}" for alias in node.names}
+    public = {f"sentiment_batch.{name}" for name in sentiment_batch.__all__}
+    public |= {f"sentiment_batch.writing.{name}" for name in importlib.import_module("sentiment_batch.writing").__all__}
+    assert used
+    assert used <= public

@@ -7,9 +7,9 @@ tests/test_house.py holds:
     4 wiring   scoring/  training/  evaluation  attribution  formats  inputs  frames/
     3 torch    device  bases  model                     bases and model alone know transformers
                attention  attention_gradients  linear  packed  gradients
-    2 tables   readers/  writers/  columns  labels      pyarrow, numpy, tokenizers, scikit-learn; never torch
-               label_inference  tokens  pieces  tokenise  batching  assemble  metrics  report  guards  calibration
-               curves  intervals  suspects  subsets  terminal  values  spans  words  html/
+    2 tables   readers/  writers/  writing  columns     pyarrow, numpy, tokenizers, scikit-learn; never torch
+               labels  label_inference  tokens  pieces  tokenise  batching  assemble  metrics  report  guards
+               calibration  curves  intervals  suspects  subsets  terminal  values  spans  words  html/
                training/{split,other_columns}
     1 plugins  registry  hookspecs  plugins             pluggy
     0 plain    errors  settings  records  locations  cache  disk  checked  signals  visible     standard library only

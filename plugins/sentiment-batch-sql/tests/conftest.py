@@ -140,6 +140,7 @@ def make_db(request, tmp_path):
             "SET client_min_messages = error",
             'DROP SCHEMA IF EXISTS public, own, "my.own" CASCADE',
             "CREATE SCHEMA public",
+            "GRANT USAGE ON SCHEMA public TO PUBLIC",
         )
         return db
 

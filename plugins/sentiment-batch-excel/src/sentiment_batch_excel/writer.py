@@ -15,9 +15,7 @@ import pyarrow as pa
 from openpyxl.cell import WriteOnlyCell
 
 from sentiment_batch import OutputError
-from sentiment_batch.writers.checks import not_json, refuse
-from sentiment_batch.writers.json_text import json_text
-from sentiment_batch.writers.text import decoded, scalar_text
+from sentiment_batch.writing import decoded, json_text, not_json, refuse, scalar_text
 from sentiment_batch_excel.archive import save
 from sentiment_batch_excel.cells import escaped
 

@@ -11,9 +11,7 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from sentiment_batch.writers.checks import repeated_name
-from sentiment_batch.writers.json_text import json_text, marked
-from sentiment_batch.writers.text import TEXT, decoded, is_text, scalar_text
+from sentiment_batch.writing import TEXT, decoded, is_text, json_text, marked, repeated_name, scalar_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable

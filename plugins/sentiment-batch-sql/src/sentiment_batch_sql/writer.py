@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Protocol
 import pyarrow as pa
 
 from sentiment_batch import OutputError, UsageError
-from sentiment_batch.writers.checks import not_json, refuse, repeated_name
+from sentiment_batch.writing import not_json, refuse, repeated_name
 from sentiment_batch_sql.database import database_of
 from sentiment_batch_sql.failures import failures_named
 from sentiment_batch_sql.outgoing import Outgoing, is_bytes, plain_type

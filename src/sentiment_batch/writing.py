@@ -1,0 +1,9 @@
+"""What a plugin's writer may use to turn columns into text, as our own writers do: stable names for it."""
+
+from __future__ import annotations
+
+from sentiment_batch.writers.checks import not_json, refuse, repeated_name
+from sentiment_batch.writers.json_text import json_text, marked
+from sentiment_batch.writers.text import TEXT, decoded, is_text, scalar_text
+
+__all__ = ["TEXT", "decoded", "is_text", "json_text", "marked", "not_json", "refuse", "repeated_name", "scalar_text"]
