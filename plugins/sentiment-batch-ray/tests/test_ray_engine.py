@@ -15,6 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import ray
+import sentiment_batch_ray.engine
 
 from sentiment_batch import DeviceError, Scorer, UsageError
 from sentiment_batch.testing import EngineSuite, write_tiny_model
@@ -26,10 +27,10 @@ pytestmark = pytest.mark.filterwarnings("default")  # Ray's own, some of which c
 
 @pytest.fixture(scope="session", autouse=True)
 def cluster(tmp_path_factory):
-    """One cluster for all tests, with room for three actors on however few cores; its address."""
+    """One cluster for all tests, with room for four actors on however few cores; its address."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("RAY_USAGE_STATS_ENABLED", "0")
-        context = ray.init(num_cpus=3, include_dashboard=False, log_to_driver=False, object_store_memory=128 * 2**20)
+        context = ray.init(num_cpus=4, include_dashboard=False, log_to_driver=False, object_store_memory=128 * 2**20)
         yield context.address_info["gcs_address"]
         ray.shutdown()
 
@@ -156,6 +157,21 @@ def test_a_task_that_kills_every_actor_ends_the_run_and_others_are_done(model):
         assert len(scorer(pa.table({"text": ["good", None, "bad"]}))) == 3  # by the actors that came instead
 
 
+def test_actors_without_room_join_when_there_is_some(model, monkeypatch, caplog):
+    monkeypatch.setattr(sentiment_batch_ray.engine, "PATIENCE", 3.0)
+    here = {"engine": "ray", "engine_options": {"actors": "1", "cpus": "3"}}
+    first = Scorer.load(str(model), **here)
+    opened = []
+    thread = threading.Thread(target=lambda: opened.append(Scorer.load(str(model), **here)))
+    thread.start()
+    wait_for(lambda: "waiting for the Ray cluster to have room for an actor" in caplog.text)
+    assert not opened
+    first.close()
+    thread.join(100)
+    with opened[0] as second:
+        assert len(second(pa.table({"text": ["good", "bad"]}))) == 2
+
+
 def test_a_task_that_was_not_begun_can_be_given_up(model):
     with Scorer.load(str(model), engine="ray", engine_options={"actors": "1"}) as scorer:
         engine = scorer.engine.engine
@@ -177,7 +193,7 @@ class Sleep:
         ({}, {"actor": "2"}, UsageError, "--engine ray has no option 'actor'; its options are address, actors"),
         ({}, {"actors": "two"}, UsageError, "--engine-option actors is 'two'; it must be a number above 0"),
         ({}, {"actors": "0"}, UsageError, "--engine-option actors is '0'"),
-        ({}, {"actors": "9"}, DeviceError, "actors is 9, but the Ray cluster has room for 3"),
+        ({}, {"actors": "9"}, DeviceError, "actors is 9, but the Ray cluster has room for 4"),
         ({}, {"cpus": "64"}, DeviceError, "too few for one actor with 64"),
         ({"device": "cuda:1"}, {}, UsageError, "Ray chooses the devices"),
         ({"device": "cuda"}, {}, DeviceError, "the Ray cluster has no GPU"),

@@ -124,7 +124,9 @@ def crew(options: Options, settings: ScoreSettings) -> Crew:
             f"{gpus:g} GPUs each). Ask for fewer, or add machines."
         )
     device = "cuda" if on_cards else "cpu"
-    return Crew(actors=options.actors or room, cpus=cpus, gpus=gpus, settings=replace(settings, device=device))
+    free = ray.available_resources()
+    now = min(int(free.get("GPU", 0) / gpus) if on_cards else room, int(free.get("CPU", 0)) // cpus)
+    return Crew(actors=options.actors or max(1, now), cpus=cpus, gpus=gpus, settings=replace(settings, device=device))
 
 
 def _knock(address: str) -> None:

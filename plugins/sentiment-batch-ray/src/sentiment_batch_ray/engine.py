@@ -25,6 +25,8 @@ logger = logging.getLogger("sentiment_batch.ray")
 
 AT_A_TIME = 2
 """Tasks of an actor: one that it does, and one that is there already when it has done it."""
+PATIENCE = 60.0
+"""Seconds that the first actor has to come up before a word is said, and the others after it before work begins."""
 ATTEMPTS = 4
 """Actors that may die with a task before it is taken for the cause."""
 
@@ -114,22 +116,35 @@ class RayEngine:
                 ray.shutdown()
 
     def _started(self) -> Any:
-        """Start all actors, and let them say what they are."""
-        actors = [self._new() for _ in range(self.workers)]
+        """Start all actors, and let them say what they are; who is late, for the cluster is full, joins later."""
+        loading = {}
+        for _ in range(self.workers):
+            actor = self._new()
+            loading[actor.load.remote(*self._arguments)] = actor
+        done, late = ray.wait(list(loading), num_returns=1, timeout=PATIENCE)
+        if not done:
+            logger.warning("waiting for the Ray cluster to have room for an actor")
+            done, late = ray.wait(list(loading), num_returns=1)
+        more, late = ray.wait(late, num_returns=len(late), timeout=PATIENCE) if late else ([], [])
         try:
-            found = ray.get([actor.load.remote(*self._arguments) for actor in actors])
+            found = ray.get([*done, *more])
         except RayTaskError as error:
             raise _cause(error) from error
         except RayActorError as error:
             raise DeviceError(f"a Ray actor did not come up: {_said(error)}. Look at `ray status`.") from error
         first = found[0]
         for one in found[1:]:
-            if replace(one, device=first.device, meta=first.meta) != first:
+            if not _alike(one, first):
                 raise DeviceError(
                     "the machines of the Ray cluster would not score alike: "
-                    f"{_alike(first)}, and {_alike(one)}. Name the --dtype and --device, or use machines of one kind."
+                    f"{_told(first)}, and {_told(one)}. Name the --dtype and --device, or use machines of one kind."
                 )
-        self._busy = dict.fromkeys(actors, 0)
+        self._busy = {loading[ref]: 0 for ref in (*done, *more)}
+        self._first = first
+        if late:
+            logger.warning("%s of %s Ray actors wait for room in the cluster", len(late), self.workers)
+        for ref in late:
+            ref.future().add_done_callback(partial(self._tell, self._up, loading[ref]))
         size = f"{self._crew.gpus:g} GPUs" if self._crew.gpus else f"{self._crew.cpus} cores"
         reason = f"{self.workers} Ray actors with {size} each"
         return replace(first, device=replace(first.device, reason=reason), devices=self.workers)
@@ -207,10 +222,14 @@ class RayEngine:
         with self._lock:
             if self._closed or actor not in self._all:
                 return
-            if error is None:
+            if error is None and _alike(done.result(), self._first):
                 self._busy[actor] = 0
                 self._hand_out()
                 return
+            if error is None:
+                error = RuntimeError(f"it would score otherwise, {_told(done.result())}")
+                ray.kill(actor)
+            logger.warning("a Ray actor cannot join: %s", _said(error))
             self._all.discard(actor)
             lost = [] if self._all else list(self._queue)
             if lost:
@@ -233,5 +252,10 @@ def _said(error: BaseException) -> str:
     return " ".join(str(error).split())[:300].rstrip(".")
 
 
-def _alike(description: Any) -> str:
+def _alike(one: Any, other: Any) -> bool:
+    """Whether two actors say the same of their models, but for the device and what else the model folder tells."""
+    return bool(replace(one, device=other.device, meta=other.meta) == other)
+
+
+def _told(description: Any) -> str:
     return f"{description.hardware} in {description.dtype.value}, {description.batch_tokens:,} tokens a batch"
