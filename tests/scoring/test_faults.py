@@ -78,7 +78,7 @@ def at(number, real, error):
 
 
 def reading(patch, scorer, error):
-    real = pipeline._rows_from
+    real = pipeline.rows_from
 
     def rows(*arguments):
         for number, batch in enumerate(real(*arguments)):
@@ -86,7 +86,7 @@ def reading(patch, scorer, error):
                 raise error
             yield batch
 
-    patch.setattr(pipeline, "_rows_from", rows)
+    patch.setattr(pipeline, "rows_from", rows)
 
 
 def tokenising(patch, scorer, error):

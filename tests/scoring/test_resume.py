@@ -274,7 +274,7 @@ def test_an_input_that_changes_under_the_run_publishes_nothing(run, source, tmp_
     copy = tmp_path / "copy.parquet"
     copy.write_bytes(source.read_bytes())
     real = pipeline.Parts.finish
-    monkeypatch.setattr(pipeline.Parts, "finish", lambda self: (real(self), os.utime(copy, (1, 1))))
+    monkeypatch.setattr(pipeline.Parts, "finish", lambda self, **given: (real(self, **given), os.utime(copy, (1, 1))))
     with pytest.raises(InputError, match="was changed while it was read"):
         run("out.csv", source=str(copy))
     assert content(tmp_path / "out.csv") is None
