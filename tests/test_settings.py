@@ -69,11 +69,13 @@ def test_the_ends_of_the_ranges_are_allowed(right):
     assert {name: getattr(settings, name) for name in right} == right
 
 
-@pytest.mark.parametrize("settings", [TrainSettings(), ScoreSettings()])
+@pytest.mark.parametrize(
+    "settings", [TrainSettings(), ScoreSettings(), ScoreSettings(engine="ray", engine_options={"actors": "8"})]
+)
 def test_settings_are_frozen_and_can_be_stored_as_json(settings):
     with pytest.raises(dataclasses.FrozenInstanceError):
         settings.device = "cuda"
-    assert json.loads(json.dumps(dataclasses.asdict(settings))) == dataclasses.asdict(settings)
+    assert type(settings)(**json.loads(json.dumps(dataclasses.asdict(settings)))) == settings
 
 
 def test_scoring_takes_every_long_text_policy():

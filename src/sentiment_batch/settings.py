@@ -132,8 +132,9 @@ class ScoreSettings:
     """Names and values for the engine."""
 
     def __post_init__(self) -> None:
-        if isinstance(self.engine_options, Mapping):
-            object.__setattr__(self, "engine_options", tuple(self.engine_options.items()))
+        given: Any = self.engine_options
+        pairs = given.items() if isinstance(given, Mapping) else given
+        object.__setattr__(self, "engine_options", tuple((name, value) for name, value in pairs))
         _check_types(self)
         if self.engine == LOCAL and self.engine_options:
             raise UsageError(f"--engine-option is for engines of plugins; {LOCAL} takes none. Name one with --engine.")
