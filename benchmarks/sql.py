@@ -145,8 +145,7 @@ def _bare(
             connection.ingest(pa.RecordBatchReader.from_batches(table.schema, batches), "bare_reviews", mode="create")
 
     def read() -> None:
-        with connect() as connection:
-            found = connection.batches("SELECT * FROM benchmark_reviews")
+        with connect() as connection, connection.batches("SELECT * FROM benchmark_reviews") as found:
             _check(sum(batch.num_rows for batch in found), table)
 
     return write, read

@@ -56,12 +56,13 @@ class Connection:
             with contextlib.closing(cursor.fetch_record_batch()) as reader:
                 return reader.schema
 
-    def batches(self, query: str) -> Iterator[pa.RecordBatch]:
-        """The rows of a query as they come."""
+    @contextlib.contextmanager
+    def batches(self, query: str) -> Iterator[Iterator[pa.RecordBatch]]:
+        """The rows of a query as they come; the query ends with the block, however far it was read."""
         with self._connection.cursor() as cursor:
             cursor.execute(query)
             with contextlib.closing(cursor.fetch_record_batch()) as reader:
-                yield from reader
+                yield reader
 
     def ingest(self, batch: pa.RecordBatch, table: str, schema: str | None = None, *, mode: str = "append") -> None:
         """Add rows to a table."""

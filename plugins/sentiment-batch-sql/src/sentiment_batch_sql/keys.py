@@ -46,7 +46,7 @@ def ranges_of(connection: Connection, database: Database, key: Column) -> Ranges
     """
     source, column = database.place.source, named("q", key.name)
     ((rows,),) = connection.rows(f"SELECT count(*) FROM {source} AS q")
-    marks = connection.batches(
+    query = (
         f"SELECT {database.literal(key, 'k')} AS mark,"
         " CASE WHEN k IS NULL THEN 1 WHEN k = earlier THEN 2 ELSE 0 END AS bad"
         f" FROM (SELECT {column} AS k, row_number() OVER (ORDER BY {column}) AS n,"
@@ -54,8 +54,8 @@ def ranges_of(connection: Connection, database: Database, key: Column) -> Ranges
         f" WHERE (n - 1) % {ROWS} = 0 OR n = {rows} OR k IS NULL OR k = earlier ORDER BY n"
     )
     found: list[str] = []
-    for batch in marks:
-        for mark, bad in zip(*(column.to_pylist() for column in batch.columns), strict=True):
+    with connection.batches(query) as batches:
+        for mark, bad in (tuple(row.values()) for batch in batches for row in batch.to_pylist()):
             if bad:
                 why = "is null in some row" if bad == 1 else f"is {mark} in more than one row"
                 raise InputError(

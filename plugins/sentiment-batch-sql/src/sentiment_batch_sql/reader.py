@@ -80,10 +80,11 @@ class SqlReader:
             try:
                 rest = "" if self._seen.key is None else condition(split, self._seen.key)
                 ahead = self._database.rows_ahead
-                for batch in connection.batches(self._database.select(self._seen.columns, rest)):
-                    if batch.num_rows > ahead:
-                        yield pa.RecordBatch.from_arrays(batch.slice(ahead).columns, schema=self.schema)
-                    ahead = max(0, ahead - batch.num_rows)
+                with connection.batches(self._database.select(self._seen.columns, rest)) as batches:
+                    for batch in batches:
+                        if batch.num_rows > ahead:
+                            yield pa.RecordBatch.from_arrays(batch.slice(ahead).columns, schema=self.schema)
+                        ahead = max(0, ahead - batch.num_rows)
                 whole = True
             finally:
                 # After the last row nothing is held, so that the same table or file can be written.
