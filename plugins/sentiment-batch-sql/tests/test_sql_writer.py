@@ -302,3 +302,10 @@ def test_many_rows_are_copied(db):
     assert db.rows("SELECT count(*), min(id), max(id), count(DISTINCT review) FROM t") == [
         (200_000, 0, 199_999, 200_000)
     ]
+
+
+def test_durations_of_either_sign_are_intervals(pg):
+    moments = pa.array([0, 1, -1, -8546807977, 259200000005, None], pa.duration("us"))
+    write(pg.url("table=t"), pa.table({"n": range(6), "d": moments}))
+    query = "SELECT (extract(epoch FROM d) * 1000000)::bigint FROM t ORDER BY n"
+    assert [value for (value,) in pg.rows(query)] == [0, 1, -1, -8546807977, 259200000005, None]

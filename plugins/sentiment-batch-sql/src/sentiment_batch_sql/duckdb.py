@@ -40,6 +40,7 @@ def connect(path: str, mode: str) -> Connection:
     return Connection(
         adbc_driver_duckdb.driver_path(),
         "SET TimeZone = 'UTC'",
+        "SET memory_limit = '1GB'",  # it would take most of the machine's for pages that are read once
         entrypoint="duckdb_adbc_init",
         path=os.path.abspath(path),
         access_mode=mode,

@@ -66,7 +66,7 @@ def postgresql_column(field: pa.Field) -> Outgoing:
     if pa.types.is_timestamp(kind):
         return _cast(pa.timestamp("us", kind.tz and "UTC"), "timestamptz" if kind.tz else "timestamp")
     if pa.types.is_duration(kind):
-        return _text(field, "text", "interval", first=_MICROSECONDS)
+        return _interval(field)
     if _is_list(kind) and (element := _postgresql_simple(kind.value_type) or _text_element(kind)) is not None:
         return _cast(pa.list_(element[0]), f"{element[1]}[]")
     if pa.types.is_nested(kind):
@@ -161,13 +161,23 @@ def _cast(wire: pa.DataType, staged: str, final: str | None = None, first: pa.Da
     return Outgoing(wire=wire, staged=staged, final=staged if final is None else final, convert=convert)
 
 
-def _text(field: pa.Field, staged: str, final: str | None = None, first: pa.DataType | None = None) -> Outgoing:
+def _interval(field: pa.Field) -> Outgoing:
+    """A duration for PostgreSQL, where the sign stands before the number and not before the P."""
+
+    def convert(column: pa.Array) -> pa.Array:
+        text = scalar_text(decoded(column).cast(_MICROSECONDS), field.name)
+        return pc.replace_substring_regex(text, "^-PT", "PT-")
+
+    return Outgoing(wire=TEXT, staged="text", final="interval", convert=convert)
+
+
+def _text(field: pa.Field, staged: str, final: str | None = None) -> Outgoing:
     """A column that goes as text; as JSON where it is nested."""
 
     def convert(column: pa.Array) -> pa.Array:
         column = decoded(column)
         if pa.types.is_nested(column.type):
             return pc.if_else(column.is_valid(), json_text(column, field), pa.scalar(None, TEXT))
-        return scalar_text(column if first is None else column.cast(first), field.name)
+        return scalar_text(column, field.name)
 
     return Outgoing(wire=TEXT, staged=staged, final=staged if final is None else final, convert=convert)
