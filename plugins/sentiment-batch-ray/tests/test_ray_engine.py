@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -137,7 +138,8 @@ def test_a_run_that_is_killed_goes_on(source, model, expected, cluster, tmp_path
         timeout=200,
     )
     assert done.returncode == 0, done.stderr
-    assert f'"rows_resumed": {kept * PART}' in done.stdout
+    resumed = json.loads(done.stdout)["rows_resumed"]
+    assert resumed == kept * PART if engine == "ray" else PART <= resumed <= kept * PART  # up to the first gap
     assert content(out) == expected
 
 
