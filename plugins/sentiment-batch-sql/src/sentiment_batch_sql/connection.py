@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import adbc_driver_manager
 from adbc_driver_manager import dbapi
@@ -64,7 +64,14 @@ class Connection:
             with contextlib.closing(cursor.fetch_record_batch()) as reader:
                 yield reader
 
-    def ingest(self, batch: pa.RecordBatch, table: str, schema: str | None = None, *, mode: str = "append") -> None:
+    def ingest(
+        self,
+        batch: pa.RecordBatch,
+        table: str,
+        schema: str | None = None,
+        *,
+        mode: Literal["append", "create"] = "append",
+    ) -> None:
         """Add rows to a table."""
         with self._connection.cursor() as cursor:
             cursor.adbc_ingest(table, batch, mode=mode, db_schema_name=schema)

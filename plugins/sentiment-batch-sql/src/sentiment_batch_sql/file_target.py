@@ -29,7 +29,10 @@ _STAGED = "staged_rows"
 class File(Protocol):
     """How tables are written to a kind of file."""
 
-    columns: Sequence[Outgoing]
+    @property
+    def columns(self) -> Sequence[Outgoing]:
+        """How each column goes to the database."""
+        ...
 
     def open(self, path: str, *, write: bool) -> Connection:
         """Open a file."""

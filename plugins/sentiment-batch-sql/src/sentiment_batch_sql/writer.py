@@ -22,7 +22,10 @@ if TYPE_CHECKING:
 class Target(Protocol):
     """A table to be, in one of the databases."""
 
-    columns: Sequence[Outgoing]
+    @property
+    def columns(self) -> Sequence[Outgoing]:
+        """How each column goes to the database."""
+        ...
 
     def write(self, batch: pa.RecordBatch) -> None:
         """Take rows, of the columns' wire types."""
