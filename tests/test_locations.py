@@ -13,6 +13,8 @@ from sentiment_batch.locations import without_password
         ("postgresql://ann:t:e%2Fa@db/shop", "postgresql://ann:***@db/shop"),
         ("postgresql://:tea@db/shop", "postgresql://:***@db/shop"),
         ("postgresql://ann:t@ea@db/shop", "postgresql://ann:***@db/shop"),
+        ("postgresql://ann:te/a@db/shop", "postgresql://ann:***@db/shop"),
+        ("http://host:8080/reviews@main/a.csv", "http://host:8080/reviews@main/a.csv"),
         ("no postgresql://a:b@c/d, and s3://e:f@g/h.", "no postgresql://a:***@c/d, and s3://e:***@g/h."),
         ("postgresql://db/shop?user=ann&password=tea", "postgresql://db/shop?user=ann&password=***"),
         ("https://a/b.csv?X-Amz-Signature=0af3&x=1#p", "https://a/b.csv?X-Amz-Signature=***&x=1#p"),

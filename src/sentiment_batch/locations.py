@@ -7,7 +7,7 @@ import re
 
 COMPRESSIONS = {".gz": "gzip", ".zst": "zstd", ".bz2": "bz2", ".xz": "xz"}
 """Suffixes that wrap another format's, and the name of their compression."""
-_USER = re.compile(r"(?<=://)([^\s/?#:@]*):[^\s/?#]*@")
+_USER = re.compile(r"(?<=://)([^\s/?#:@]*):(?!\d+/)[^\s?#]*@")  # a port and a path are no password
 _PARAMETER = re.compile(
     r"(?i)(?<=[?&])([^\s?&=]*(?:password|passwd|pwd|secret|token|credential|signature|api_?key)[^\s?&=]*)=[^\s&#]+"
 )
