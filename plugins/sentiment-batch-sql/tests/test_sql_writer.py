@@ -305,7 +305,7 @@ def test_many_rows_are_copied(db):
 
 
 def test_durations_of_either_sign_are_intervals(pg):
-    moments = pa.array([0, 1, -1, -8546807977, 259200000005, None], pa.duration("us"))
-    write(pg.url("table=t"), pa.table({"n": range(6), "d": moments}))
+    ticks = [0, 1, -1, -8546807977, 259200000005, 2**63 - 1, -(2**63), None]
+    write(pg.url("table=t"), pa.table({"n": range(len(ticks)), "d": pa.array(ticks, pa.duration("us"))}))
     query = "SELECT (extract(epoch FROM d) * 1000000)::bigint FROM t ORDER BY n"
-    assert [value for (value,) in pg.rows(query)] == [0, 1, -1, -8546807977, 259200000005, None]
+    assert [value for (value,) in pg.rows(query)] == ticks

@@ -66,7 +66,7 @@ def postgresql_column(field: pa.Field) -> Outgoing:
     if pa.types.is_timestamp(kind):
         return _cast(pa.timestamp("us", kind.tz and "UTC"), "timestamptz" if kind.tz else "timestamp")
     if pa.types.is_duration(kind):
-        return _interval(field)
+        return _interval()
     if _is_list(kind) and (element := _postgresql_simple(kind.value_type) or _text_element(kind)) is not None:
         return _cast(pa.list_(element[0]), f"{element[1]}[]")
     if pa.types.is_nested(kind):
@@ -161,12 +161,12 @@ def _cast(wire: pa.DataType, staged: str, final: str | None = None, first: pa.Da
     return Outgoing(wire=wire, staged=staged, final=staged if final is None else final, convert=convert)
 
 
-def _interval(field: pa.Field) -> Outgoing:
-    """A duration for PostgreSQL, where the sign stands before the number and not before the P."""
+def _interval() -> Outgoing:
+    """A duration for PostgreSQL: in whole microseconds, for of seconds with a fraction it rounds the large ones."""
 
     def convert(column: pa.Array) -> pa.Array:
-        text = scalar_text(decoded(column).cast(_MICROSECONDS), field.name)
-        return pc.replace_substring_regex(text, "^-PT", "PT-")
+        ticks = decoded(column).cast(_MICROSECONDS).cast(pa.int64())
+        return pc.binary_join_element_wise(ticks.cast(TEXT), pa.scalar("microseconds", TEXT), pa.scalar(" ", TEXT))
 
     return Outgoing(wire=TEXT, staged="text", final="interval", convert=convert)
 
