@@ -14,6 +14,10 @@ from sentiment_batch.locations import without_password
         ("postgresql://:tea@db/shop", "postgresql://:***@db/shop"),
         ("postgresql://ann:t@ea@db/shop", "postgresql://ann:***@db/shop"),
         ("postgresql://ann:te/a@db/shop", "postgresql://ann:***@db/shop"),
+        ("postgresql://ann:te#a@db/shop", "postgresql://ann:***@db/shop"),
+        ("postgresql://ann:te a@db/shop", "postgresql://ann:***@db/shop"),
+        ("postgresql://db/shop?password=te#a&x=1", "postgresql://db/shop?password=***&x=1"),
+        ("https://a/b?sv=2&sig=tea&design=blue", "https://a/b?sv=2&sig=***&design=blue"),
         ("http://host:8080/reviews@main/a.csv", "http://host:8080/reviews@main/a.csv"),
         ("no postgresql://a:b@c/d, and s3://e:f@g/h.", "no postgresql://a:***@c/d, and s3://e:***@g/h."),
         ("postgresql://db/shop?user=ann&password=tea", "postgresql://db/shop?user=ann&password=***"),
@@ -31,3 +35,34 @@ def test_secrets_of_urls_are_hidden(text, shown):
 def test_no_error_shows_a_password():
     error = InputError("postgresql://ann:tea4two@db/shop is not there. Check the address.")
     assert str(error) == "postgresql://ann:***@db/shop is not there. Check the address."
+
+
+def test_no_password_is_kept_with_an_output_or_shown_with_it(cli, tiny_model, tmp_path):
+    import fsspec
+
+    files, url = fsspec.filesystem("memory"), "memory://ann:tea4two@host"
+    with fsspec.open(f"{url}/in.csv", "wb") as file:
+        file.write(b"id,review\n1,good\n2,\xff\n")
+    options = ("--model", tiny_model, "--on-bad-row", "mark", "--json")
+    done = cli("score", f"{url}/in.csv", f"{url}/out.csv", *options)
+    assert done.exit_code == 0, done.stderr
+    verified = cli("verify", f"{url}/out.csv")
+    assert verified.exit_code == 0, verified.stderr
+    kept = [files.cat(name) for name in files.find("/") if not name.endswith("in.csv")]
+    assert len(kept) == 3
+    said = done.stdout + done.stderr + verified.stdout + verified.stderr
+    assert "tea4two" not in said + b"".join(kept).decode(errors="replace")
+    assert "***" in said
+
+
+def test_no_password_is_kept_with_a_model(tmp_path, tiny_base, reviews_csv):
+    import fsspec
+
+    from sentiment_batch import train
+
+    url = "memory://ann:tea4two@models/reviews.csv"
+    with fsspec.open(url, "wb") as file:
+        file.write(reviews_csv.read_bytes())
+    train(url, tmp_path / "model", base=str(tiny_base), epochs=1, quiet=True)
+    for path in (tmp_path / "model").iterdir():
+        assert b"tea4two" not in path.read_bytes(), path.name

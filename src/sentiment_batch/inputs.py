@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from sentiment_batch import columns
 from sentiment_batch.errors import InputError
+from sentiment_batch.locations import without_password
 from sentiment_batch.training.other_columns import OtherColumns
 from sentiment_batch.values import NO_NAME, pooled, words_of
 
@@ -97,7 +98,7 @@ def read(
                 beside.see(batch)
     full = [row for row, text in enumerate(texts) if text is not None and not is_blank(text)]
     return Labelled(
-        name=name,
+        name=without_password(name),
         texts=[text for row in full if (text := texts[row]) is not None],
         labels=[values[label][row] for row in full],
         groups=[values[group_column][row] for row in full] if group_column is not None else None,

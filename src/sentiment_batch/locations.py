@@ -7,10 +7,10 @@ import re
 
 COMPRESSIONS = {".gz": "gzip", ".zst": "zstd", ".bz2": "bz2", ".xz": "xz"}
 """Suffixes that wrap another format's, and the name of their compression."""
-_USER = re.compile(r"(?<=://)([^\s/?#:@]*):(?!\d+/)[^\s?#]*@")  # a port and a path are no password
-_PARAMETER = re.compile(
-    r"(?i)(?<=[?&])([^\s?&=]*(?:password|passwd|pwd|secret|token|credential|signature|api_?key)[^\s?&=]*)=[^\s&#]+"
-)
+# A password may hold what it must not; but a port and a path are none.
+_USER = re.compile(r"(?<=://)([^\s/?#:@]*):(?!\d+/)(?:[^/?]*@|[^\s?#]*@)")
+_SECRET = "password|passwd|pwd|secret|token|credential|signature|api_?key"
+_PARAMETER = re.compile(rf"(?i)(?<=[?&])([^\s?&=]*(?:{_SECRET})[^\s?&=]*|sig)=[^\s&]+")
 
 
 def without_password(text: str) -> str:

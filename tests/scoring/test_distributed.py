@@ -258,3 +258,31 @@ def test_engines_are_listed_with_the_plugins_and_two_of_one_name_are_refused(cli
     other.add("threads", Threads)
     with pytest.raises(PluginError, match=r"the engine name 'threads' of plugin 'other' is taken by 'one'"):
         registry.with_all(other)
+
+
+def test_an_input_that_tells_its_own_state_is_read_in_one_place(run, engine, tmp_path, monkeypatch):
+    """Each worker would see a database in another state."""
+    monkeypatch.setattr(fingerprint, "own_identity", lambda reader: {"rows": ROWS})
+    run("out.csv", by=engine)
+    assert not tasks()
+    assert tasks(WindowTask)
+
+
+def test_parts_of_another_job_beyond_a_gap_are_not_dropped_without_a_word(run, engine, tmp_path):
+    made[0].fails_at = 1
+    with pytest.raises(DeviceError):
+        run("out.csv", by=engine)
+    for record in (tmp_path / ".out.csv.scoring").glob("part-00000*"):
+        record.unlink()
+    if not list((tmp_path / ".out.csv.scoring").glob("part-*.json")):
+        pytest.skip("no part was done before the first one failed")
+    with pytest.raises(OutputError, match=r"was begun by another run: --columns"):
+        run("out.csv", keep=("text",))
+
+
+def test_wide_windows_are_held_by_their_bytes(engine, monkeypatch):
+    monkeypatch.setattr(distributed, "HELD_BYTES", 1)
+    stream = engine.scored(windows.windows(iter(pa.table({"text": ["a"] * 40}).to_batches()), ["text"]))
+    next(stream)
+    assert len(tasks(WindowTask)) <= 2
+    assert sum(1 for _ in stream) == 9

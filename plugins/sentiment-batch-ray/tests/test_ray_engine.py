@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import threading
 import time
+from concurrent.futures import Future
 from pathlib import Path
 
 import psutil
@@ -157,6 +159,56 @@ def test_a_task_that_kills_every_actor_ends_the_run_and_others_are_done(model):
         with pytest.raises(DeviceError, match=r"^4 Ray actors died, one after the other, with the same task"):
             poison.result(timeout=200)
         assert len(scorer(pa.table({"text": ["good", None, "bad"]}))) == 3  # by the actors that came instead
+
+
+def test_when_no_actor_can_come_up_any_more_nobody_waits_for_ever(model, tmp_path, caplog):
+    moved = shutil.copytree(model, tmp_path / "model")
+    with Scorer.load(str(moved), engine="ray", engine_options={"actors": "1"}) as scorer:
+        shutil.rmtree(moved)
+        engine = scorer.engine.engine
+        with pytest.raises(DeviceError, match=r"^no Ray actor is left, and no other comes up: .*model") as caught:
+            engine.submit(Poison()).result(timeout=100)
+        assert "\x1b" not in str(caught.value)
+        assert len(str(caught.value).splitlines()) == 1
+        with pytest.raises(DeviceError, match="no Ray actor is left"):
+            engine.submit(Poison()).result(timeout=10)
+
+
+def test_what_is_under_way_when_the_engine_is_closed_ends(model):
+    scorer = Scorer.load(str(model), engine="ray", engine_options={"actors": "1"})
+    engine = scorer.engine.engine
+    futures = [engine.submit(Sleep()) for _ in range(4)]
+    scorer.close()
+    for future in [*futures, engine.submit(Sleep())]:
+        with pytest.raises(DeviceError, match="the engine was closed"):
+            future.result(timeout=10)
+
+
+def test_a_fault_in_the_engine_itself_comes_out(model, monkeypatch):
+    with Scorer.load(str(model), engine="ray", engine_options={"actors": "1"}) as scorer:
+        monkeypatch.setattr(sentiment_batch_ray.engine.RayEngine, "_came", lambda self, *about: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            scorer.engine.engine.submit(Sleep()).result(timeout=60)
+
+
+def test_a_task_whose_actor_was_killed_for_memory_is_done_by_another(model, monkeypatch):
+    """Ray's monitor of memory kills with an error that is none of an actor's."""
+    with Scorer.load(str(model), engine="ray", engine_options={"actors": "1"}) as scorer:
+        engine, real = scorer.engine.engine, sentiment_batch_ray.engine.RayEngine._came
+        told = []
+
+        def came(self, actor, work, done):
+            if not told:
+                told.append(work)
+                ray.kill(actor)
+                done = Future()
+                done.set_exception(ray.exceptions.OutOfMemoryError("the node was low on memory"))
+            real(self, actor, work, done)
+
+        monkeypatch.setattr(sentiment_batch_ray.engine.RayEngine, "_came", came)
+        assert len(scorer(pa.table({"text": ["good", "bad"]}))) == 2
+        assert told[0].deaths == 1
+        assert engine._failure is None
 
 
 def test_actors_without_room_join_when_there_is_some(model, monkeypatch, caplog):

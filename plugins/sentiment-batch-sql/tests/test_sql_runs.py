@@ -137,6 +137,35 @@ def test_a_run_over_other_rows_is_not_gone_on_with(pg, score, tmp_path, monkeypa
     assert pq.read_table(f"{tmp_path}/out/").num_rows == 3_001
 
 
+def test_a_row_that_was_changed_in_its_place_is_noticed(db, score, tmp_path, monkeypatch):
+    """Else its score would be that of the text before."""
+    fill(db, 3_000)
+    _, mend = failing(monkeypatch, at=25)
+    run = (
+        db.url("table=reviews"),
+        f"{tmp_path}/out.csv",
+        "--key",
+        "id",
+        "--part-rows",
+        "100",
+        "--columns",
+        "id,review",
+    )
+    score(*run, fails=True)
+    mend()
+    db.run("UPDATE reviews SET review = 'another film, number 7' WHERE id = 7")
+    assert "--restart" in score(*run, fails=True)
+    score(*run, "--restart")
+    assert '\n7,"another film, number 7",' in (tmp_path / "out.csv").read_text()
+
+
+def test_an_empty_table_with_a_key_lets_go_of_its_place(db, score):
+    fill(db, 1, table="reviews")
+    db.run("DELETE FROM reviews")
+    score(db.url("table=reviews"), db.url("table=reviews"), "--overwrite", "--key", "id", "--text-column", "review")
+    assert db.rows("SELECT count(*), count(sentiment) FROM reviews") == [(0, 0)]
+
+
 def test_a_killed_run_leaves_nothing_and_is_gone_on_with(db, runner, tiny_model):
     fill(db, 3_000)
     run = ("score", db.url("table=reviews"), db.url("table=scored"), "-m", tiny_model, *CPU, "--part-rows", "100")

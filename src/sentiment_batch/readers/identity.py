@@ -6,6 +6,7 @@ import hashlib
 import os
 from typing import Any
 
+from sentiment_batch.locations import without_password
 from sentiment_batch.readers import places
 
 _FOOTER_END = 8
@@ -43,7 +44,7 @@ def _remote(location: str) -> dict[str, Any]:
     filesystem, path = places.remote(location)
     try:
         filesystem.invalidate_cache()
-        return {"path": location, "bytes": filesystem.size(path), "state": str(filesystem.ukey(path))}
+        return {"path": without_password(location), "bytes": filesystem.size(path), "state": str(filesystem.ukey(path))}
     except Exception as error:  # each file system has errors of its own
         raise places.unreachable(location, error) from error
 

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 AHEAD = 2
 """Tasks that each worker has at a time: one that it does, and one that waits for it."""
+HELD_BYTES = 2**30
+"""Of windows that workers have, or that wait for one before them: of wide rows, fewer are under way."""
 PATIENCE = 10.0
 """Seconds in which a file that a worker wrote must be seen here; a shared file system may be slow to show it."""
 
@@ -88,12 +90,14 @@ class Distributed:
     ) -> Iterator[Scored]:
         """The windows in their order, each with its probabilities; read here, scored wherever a worker is free."""
         waiting: deque[tuple[Window, Future[Any] | None]] = deque()
-        most = AHEAD * self.engine.workers
+        most, held = AHEAD * self.engine.workers, 0
         with Stages() as stages:
             try:
                 for window in stages.ahead(stream, "read"):
                     waiting.append((window, self._begun(window, expected_rows)))
-                    if len(waiting) > most:
+                    held += window.held_bytes
+                    while len(waiting) > most or held > HELD_BYTES:
+                        held -= waiting[0][0].held_bytes
                         yield _finished(*waiting.popleft(), on_rows)
                 while waiting:
                     yield _finished(*waiting.popleft(), on_rows)

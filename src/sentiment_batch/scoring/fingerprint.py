@@ -28,8 +28,7 @@ def input_identity(reader: Reader, location: str, *, built_in: bool) -> Any:
     Raises:
         InputError: the input is gone.
     """
-    own = getattr(reader, "identity", None)
-    told = None if own is None else own()
+    told = own_identity(reader)
     if told is not None:
         return told
     if not built_in and not os.path.isfile(location):
@@ -37,6 +36,12 @@ def input_identity(reader: Reader, location: str, *, built_in: bool) -> Any:
     locations: Sequence[str] = getattr(reader, "locations", [location])
     found = [identity_of(one) for one in locations]
     return None if None in found else found
+
+
+def own_identity(reader: Reader) -> Any:
+    """What a plugin's reader says itself of the state of its input; None where files tell it."""
+    own = getattr(reader, "identity", None)
+    return None if own is None else own()
 
 
 def reading_of(options: ReadOptions, limit: int | None) -> dict[str, Any]:

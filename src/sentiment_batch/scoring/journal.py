@@ -154,10 +154,11 @@ class Journal:
             known = read_checked_json(self.folder / JOB)
             worthless = restart or known == {}  # what a run left that nothing can go on with
             found = [] if worthless else self._found()
-            ahead = self._found_ahead(len(found)) if gaps and not worthless else {}
+            ahead = {} if worthless else self._found_ahead(len(found))
             sealed = not worthless and (self.folder / MANIFEST).exists()
             if found or ahead or sealed:
                 self._refuse_another(known, fingerprint)
+            ahead = ahead if gaps else {}
             self._clear([*found, *ahead.values()], sealed)
             self._begun, self._keeps, self.parts, self.ahead = True, fingerprint is not None, found, ahead
             (self.folder / SCRATCH).mkdir(exist_ok=True)

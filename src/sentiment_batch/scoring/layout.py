@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -94,7 +95,11 @@ def layout_of(destination: str, format: Format) -> Layout:
     if local is None:
         beside = None if by_scheme else destination.partition("?")[0].rstrip("/")
         return Layout(
-            destination=destination, path=None, is_folder=is_folder, work=_elsewhere(destination), beside=beside
+            destination=destination,
+            path=None,
+            is_folder=is_folder,
+            work=_elsewhere(destination, relative=by_scheme),
+            beside=beside,
         )
     path = Path(os.path.realpath(os.path.expanduser(local)))
     if not path.name:
@@ -117,8 +122,12 @@ def files_ending(destination: str, format: Format) -> str:
     return ending + (compression if compression in COMPRESSIONS else "")
 
 
-def _elsewhere(destination: str) -> Path:
-    """A work folder on this machine for an output that lies on none of its disks."""
+def _elsewhere(destination: str, *, relative: bool) -> Path:
+    """A work folder on this machine for an output that lies on none of its disks; `relative`: it may name a file from
+    the folder that we are in, as `sqlite:///shop.db` does.
+    """
+    if relative and re.match(r"\w+:///[^/]", destination):
+        destination = f"{os.getcwd()}\n{destination}"
     return cache_folder() / "scoring" / hashlib.sha256(destination.encode("utf-8", "surrogateescape")).hexdigest()[:24]
 
 

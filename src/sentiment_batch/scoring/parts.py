@@ -16,7 +16,8 @@ from sentiment_batch.scoring.targets import PartResult, PartTarget
 
 if TYPE_CHECKING:
     from sentiment_batch.assemble import Columns, Floats
-    from sentiment_batch.scoring.results import Scored
+    from sentiment_batch.scoring.results import Failure, Scored
+    from sentiment_batch.scoring.windows import Window
 
 
 @dataclass(kw_only=True, slots=True, eq=False)
@@ -51,7 +52,7 @@ class Parts:
         """
         window = scored.window
         for failure in scored.failures:
-            self._fail(window.start + failure.row, scored, failure.row)
+            self._fail(failure, window)
         for batch, probabilities in scored.pieces():
             added = self.added.arrays(probabilities)
             kept = [batch.column(place) for place in self.places]
@@ -81,9 +82,9 @@ class Parts:
         self.target.end_part(PartResult(scores=scores, counts=self._tally.to_json(), problems=lines(found)))
         self._scores, self._tally = [], Tally()
 
-    def _fail(self, row: int, scored: Scored, place: int) -> None:
-        failure = next(one for one in scored.failures if one.row == place)
+    def _fail(self, failure: Failure, window: Window) -> None:
+        row = window.start + failure.row
         if not self.marks:
             raise failure.error(row, ", or keep such rows without a score with --on-bad-row mark")
-        text = pa.chunked_array(scored.window.texts, pa.large_string())[place].as_py()
+        text = pa.chunked_array(window.texts, pa.large_string())[failure.row].as_py()
         self.problems.add(Problem(row=row, where=f"row {row:,}", reason=failure.reason, original=(text or "").encode()))

@@ -8,6 +8,8 @@ import threading
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from sentiment_batch.locations import without_password
+
 if TYPE_CHECKING:
     from sentiment_batch.records import Problem
 
@@ -59,8 +61,8 @@ def lines(problems: list[Problem]) -> bytes:
 def _line(problem: Problem) -> bytes:
     entry = {
         "row": problem.row,
-        "where": problem.where,
-        "reason": problem.reason,
+        "where": without_password(problem.where),
+        "reason": without_password(problem.reason),
         "original_base64": base64.b64encode(problem.original).decode(),
     }
     return json.dumps(entry, ensure_ascii=False).encode("utf-8", "backslashreplace") + b"\n"

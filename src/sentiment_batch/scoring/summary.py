@@ -164,7 +164,7 @@ def summary_of(
         repeated=total.repeated,
         cut=total.cut,
         bad_rows=total.bad,
-        problems=problems if total.bad else None,
+        problems=without_password(problems) if problems and total.bad else None,
         labels={label: total.labels.get(label, 0) for label in scorer.added.sentiments},
         seconds=round(times.ended - times.started, 3),
         rows_per_second=round(worked.rows / spent, 1),

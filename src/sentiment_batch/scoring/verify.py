@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from sentiment_batch import formats
 from sentiment_batch.errors import InputError, OutputError
+from sentiment_batch.locations import without_password
 from sentiment_batch.records import ReadOptions
 from sentiment_batch.scoring import fingerprint
 from sentiment_batch.scoring.layout import Layout, layout_of
@@ -80,7 +81,7 @@ def verify(destination: str, on_bytes: Callable[[int], object] = lambda more: No
     if rows != manifest["rows"]:
         raise OutputError(f"{destination} has {rows:,} rows in its files where {manifest['rows']:,} were scored.")
     return Verified(
-        output=destination,
+        output=without_password(destination),
         files=len(manifest["files"]),
         bytes=sum(entry["bytes"] for entry in manifest["files"]),
         rows=rows,

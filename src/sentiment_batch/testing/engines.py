@@ -186,7 +186,7 @@ def _run(scorer: Scorer, source: Path, place: Path, out: str) -> Any:
     from sentiment_batch.scoring.pipeline import score_table
 
     job = Job(source=str(source), destination=f"{place}/{out}", part_rows=PART_ROWS, quiet=True)
-    return score_table(job, lambda: scorer)
+    return in_time(lambda: score_table(job, lambda: scorer), "a run")
 
 
 def _content(place: Path, out: str) -> dict[str, bytes]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 import threading
 from collections import deque
 from collections.abc import Callable
@@ -13,7 +14,7 @@ from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any
 
 import ray
-from ray.exceptions import RayActorError, RayTaskError
+from ray.exceptions import RayError, RayTaskError
 
 from sentiment_batch import DeviceError, Worker
 from sentiment_batch_ray.cluster import Crew, Options, crew, join
@@ -25,6 +26,7 @@ logger = logging.getLogger("sentiment_batch.ray")
 
 AT_A_TIME = 2
 """Tasks of an actor: one that it does, and one that is there already when it has done it."""
+_COLOUR = re.compile("\x1b\\[[0-9;]*m")
 PATIENCE = 60.0
 """Seconds that the first actor has to come up before a word is said, and the others after it before work begins."""
 ATTEMPTS = 4
@@ -71,11 +73,15 @@ class RayEngine:
         read = Options.read(options)
         self._lock = threading.RLock()
         self._queue: deque[_Work] = deque()
+        """Tasks that no actor has yet."""
+        self._open: set[_Work] = set()
+        """Those whose futures have no result yet."""
+        self._failure: BaseException | None = None
+        """Why no task can be done any more."""
         self._busy: dict[Any, int] = {}
         """Tasks of each actor that is up."""
         self._all: set[Any] = set()
         """The actors that are up or coming up."""
-        self._closed = False
         self._events: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
         """What Ray tells, to be dealt with in a thread of our own: in Ray's, handing out a task may wait for itself."""
         threading.Thread(target=self._deal, name="ray engine", daemon=True).start()
@@ -93,20 +99,22 @@ class RayEngine:
         """Hand out a task; the future's result is what a worker makes of it.
 
         Raises:
-            DeviceError: by the future: every actor that took the task died.
+            DeviceError: by the future: every actor that took the task died, or none is left, or the engine was closed.
         """
         work = _Work(task)
         with self._lock:
-            self._queue.append(work)
-            self._hand_out()
+            if self._failure is None:
+                self._open.add(work)
+                self._queue.append(work)
+                self._hand_out()
+            else:
+                work.future.set_exception(self._failure)
         return work.future
 
     def close(self) -> None:
         """End the actors, and leave the cluster if this engine joined it."""
+        self._fail(DeviceError("the engine was closed while it had work to do. Load the model again."))
         with self._lock:
-            if self._closed:
-                return
-            self._closed = True
             actors, self._all, self._busy = self._all, set(), {}
         self._events.put(None)
         if ray.is_initialized():
@@ -114,6 +122,17 @@ class RayEngine:
                 ray.kill(actor)
             if self._joined:
                 ray.shutdown()
+        self._joined = False
+
+    def _fail(self, error: BaseException) -> None:
+        """Nothing can be done any more, if that was not so before; whoever waits is told why."""
+        with self._lock:
+            self._failure = self._failure or error
+            lost, self._open = self._open, set()
+            self._queue.clear()
+        for work in lost:
+            if not work.future.cancelled():
+                work.future.set_exception(self._failure)
 
     def _started(self) -> Any:
         """Start all actors, and let them say what they are; who is late, for the cluster is full, joins later."""
@@ -130,7 +149,7 @@ class RayEngine:
             found = ray.get([*done, *more])
         except RayTaskError as error:
             raise _cause(error) from error
-        except RayActorError as error:
+        except RayError as error:
             raise DeviceError(f"a Ray actor did not come up: {_said(error)}. Look at `ray status`.") from error
         first = found[0]
         for one in found[1:]:
@@ -166,7 +185,8 @@ class RayEngine:
                 return
             work = self._queue.popleft()
             if work.deaths == 0 and not work.future.set_running_or_notify_cancel():
-                continue  # nobody wants it any more
+                self._open.discard(work)  # nobody wants it any more
+                continue
             self._busy[actor] += 1
             reply = actor.do.remote(work.task).future()
             reply.add_done_callback(partial(self._tell, self._came, actor, work))
@@ -176,28 +196,37 @@ class RayEngine:
 
     def _deal(self) -> None:
         while (event := self._events.get()) is not None:
-            event()
+            try:
+                event()
+            except Exception as error:  # whoever waits must not wait for ever
+                self._fail(error)
 
     def _came(self, actor: Any, work: _Work, done: Future[Any]) -> None:
         """A task is done, or its actor died."""
         error = done.exception()
-        died = isinstance(error, RayActorError) and not isinstance(error, RayTaskError)
+        died = isinstance(error, RayError) and not isinstance(error, RayTaskError)  # killed for memory, among others
         with self._lock:
-            if self._closed:
+            if self._failure is not None or work not in self._open:
                 return
+            again = False
             if died:
-                self._replace(actor)
                 work.deaths += 1
-                if work.deaths < ATTEMPTS:
-                    self._queue.appendleft(work)
+                again = work.deaths < ATTEMPTS
+                self._replace(actor)
             elif actor in self._busy:
                 self._busy[actor] -= 1
+            if again:
+                self._queue.appendleft(work)
+            else:
+                self._open.discard(work)
             self._hand_out()
+        if again:
+            return
         if error is None:
             work.future.set_result(done.result())
         elif not died:
             work.future.set_exception(_cause(error))
-        elif work.deaths >= ATTEMPTS:
+        else:
             work.future.set_exception(
                 DeviceError(
                     f"{ATTEMPTS} Ray actors died, one after the other, with the same task: {_said(error)}. If they "
@@ -220,22 +249,21 @@ class RayEngine:
         """A new actor is up, or could not come up."""
         error = done.exception()
         with self._lock:
-            if self._closed or actor not in self._all:
+            if self._failure is not None or actor not in self._all:
                 return
             if error is None and _alike(done.result(), self._first):
                 self._busy[actor] = 0
                 self._hand_out()
                 return
             if error is None:
-                error = RuntimeError(f"it would score otherwise, {_told(done.result())}")
+                error = DeviceError(f"it would score otherwise, {_told(done.result())}")
                 ray.kill(actor)
-            logger.warning("a Ray actor cannot join: %s", _said(error))
+            why = _said(_cause(error))
+            logger.warning("a Ray actor cannot join: %s", why)
             self._all.discard(actor)
-            lost = [] if self._all else list(self._queue)
-            if lost:
-                self._queue.clear()
-        for work in lost:
-            work.future.set_exception(DeviceError(f"no Ray actor is left: {_said(error)}. Look at `ray status`."))
+            none_left = not self._all
+        if none_left:
+            self._fail(DeviceError(f"no Ray actor is left, and no other comes up: {why}. Look at `ray status`."))
 
 
 def _cause(error: BaseException) -> BaseException:
@@ -248,8 +276,8 @@ def _cause(error: BaseException) -> BaseException:
 
 
 def _said(error: BaseException) -> str:
-    """The beginning of what Ray says, in one line."""
-    return " ".join(str(error).split())[:300].rstrip(".")
+    """The beginning of what an error says, in one line without colours."""
+    return " ".join(_COLOUR.sub("", str(error)).split())[:300].rstrip(".")
 
 
 def _alike(one: Any, other: Any) -> bool:

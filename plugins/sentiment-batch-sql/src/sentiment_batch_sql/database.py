@@ -74,6 +74,10 @@ class Database(ABC):
         """SQL that gives the text of the literal that `value`, a value of the column, can be compared with."""
 
     @abstractmethod
+    def checksum(self, columns: Sequence[Column]) -> str:
+        """SQL for an aggregate that is another one when the rows of `q` are, whatever their order."""
+
+    @abstractmethod
     def target(self, schema: pa.Schema, options: WriteOptions) -> Target:
         """A table to be."""
 

@@ -15,6 +15,8 @@ from sentiment_batch_sql.outgoing import duckdb_column
 from sentiment_batch_sql.url import literal, named
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import pyarrow as pa
 
     from sentiment_batch import WriteOptions
@@ -69,6 +71,10 @@ class DuckDB(Database):
         """A literal with its type."""
         after = literal(f"' AS {column.type})")
         return f"concat('CAST(''', replace(CAST({value} AS VARCHAR), '''', ''''''), {after})"
+
+    def checksum(self, columns: Sequence[Column]) -> str:
+        """The sum of a hash of each row."""
+        return f"coalesce(sum(hash({', '.join(named('q', column.name) for column in columns)})), 0)::VARCHAR"
 
     def target(self, schema: pa.Schema, options: WriteOptions) -> Target:
         """A table to be, in a file of its own until it is whole."""

@@ -9,6 +9,8 @@ from sentiment_batch import InputError, Split
 from sentiment_batch_sql.url import named
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from sentiment_batch_sql.connection import Connection
     from sentiment_batch_sql.database import Column, Database
 
@@ -21,6 +23,8 @@ class Ranges:
     """A table in the order of its key, cut into ranges."""
 
     rows: int
+    checksum: str
+    """Another one when the rows are."""
     starts: tuple[str, ...]
     """The first key of each range, as a literal of SQL."""
     last: str
@@ -38,14 +42,14 @@ class Ranges:
         return found
 
 
-def ranges_of(connection: Connection, database: Database, key: Column) -> Ranges:
+def ranges_of(connection: Connection, database: Database, columns: Sequence[Column], key: Column) -> Ranges:
     """Cut a table into ranges; one query sorts it, and checks the key.
 
     Raises:
         InputError: the key is null somewhere, or the same in two rows.
     """
     source, column = database.place.source, named("q", key.name)
-    ((rows,),) = connection.rows(f"SELECT count(*) FROM {source} AS q")
+    ((rows, checksum),) = connection.rows(f"SELECT count(*), {database.checksum(columns)} FROM {source} AS q")
     query = (
         f"SELECT {database.literal(key, 'k')} AS mark,"
         " CASE WHEN k IS NULL THEN 1 WHEN k = earlier THEN 2 ELSE 0 END AS bad"
@@ -64,7 +68,7 @@ def ranges_of(connection: Connection, database: Database, key: Column) -> Ranges
                 )
             found.append(mark)
     starts = -(-rows // ROWS)
-    return Ranges(rows=rows, starts=tuple(found[:starts]), last=found[-1] if found else "")
+    return Ranges(rows=rows, checksum=checksum, starts=tuple(found[:starts]), last=found[-1] if found else "")
 
 
 def condition(split: Split, key: Column) -> str:

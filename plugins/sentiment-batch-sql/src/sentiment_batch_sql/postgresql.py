@@ -11,6 +11,8 @@ from sentiment_batch_sql.database import JSON, Column, Database, columns_that, m
 from sentiment_batch_sql.url import literal, named
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import pyarrow as pa
 
     from sentiment_batch import WriteOptions
@@ -64,6 +66,11 @@ class PostgreSQL(Database):
     def literal(self, column: Column, value: str) -> str:
         """A literal with its type, so that an index can be used."""
         return f"quote_literal({value}::text) || {literal('::' + column.type)}"
+
+    def checksum(self, columns: Sequence[Column]) -> str:
+        """The sum of a hash of each row's text."""
+        row = ", ".join(named("q", column.name) for column in columns)
+        return f"coalesce(sum(hashtextextended(ROW({row})::text, 0)), 0)::text"
 
     def target(self, schema: pa.Schema, options: WriteOptions) -> Target:
         """A table to be, in a transaction."""

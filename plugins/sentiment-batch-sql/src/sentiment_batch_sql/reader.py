@@ -63,6 +63,8 @@ class SqlReader:
         self._splits = [Split(index=0, label=place.shown)] if ranges is None else ranges.splits(place.shown)
         if ranges is not None:
             self.identity = self._identity
+        if not self._splits:
+            self.close()  # nothing will be read, and the same table or file may be written
 
     def splits(self) -> Sequence[Split]:
         """The ranges of the key; all rows at once where there is none."""
@@ -109,6 +111,7 @@ class SqlReader:
             "rows": ranges.rows,
             "first": ranges.starts[0] if ranges.starts else "",
             "last": ranges.last,
+            "checksum": ranges.checksum,
         }
 
     def _taken(self) -> Connection:
@@ -135,7 +138,7 @@ class SqlReader:
         if self._place.key not in names:
             raise InputError.no_column(self._place.key, names, "--key")
         key = columns[names.index(self._place.key)]
-        return _Look(columns=tuple(columns), key=key, ranges=ranges_of(connection, self._database, key))
+        return _Look(columns=tuple(columns), key=key, ranges=ranges_of(connection, self._database, columns, key))
 
     def _schema(self, connection: Connection) -> pa.Schema:
         """The columns as the driver gives them, with our metadata in place of its own."""

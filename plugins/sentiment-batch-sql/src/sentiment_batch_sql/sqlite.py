@@ -72,6 +72,12 @@ class SQLite(Database):
         """The literal that SQLite itself makes."""
         return f"quote({value})"
 
+    def checksum(self, columns: Sequence[Column]) -> str:
+        """SQLite has no hash: the sizes of its files and when they were written last, which every change changes."""
+        paths = [path for end in ("", "-wal") if os.path.exists(path := self.place.address + end)]
+        states = [state for state in map(os.stat, paths) if state.st_size]  # an empty log may be there or not
+        return literal(" ".join(f"{state.st_size}:{state.st_mtime_ns}" for state in states))
+
     def target(self, schema: pa.Schema, options: WriteOptions) -> Target:
         """A table to be, in a file of its own until it is whole."""
         from sentiment_batch_sql.file_target import FileTarget

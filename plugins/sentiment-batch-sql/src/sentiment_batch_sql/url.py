@@ -12,6 +12,11 @@ from sentiment_batch import UsageError, without_password
 _VARIABLE = re.compile(r"\$(?:\{(\w+)\}|([A-Za-z_]\w*))")
 _NAME = re.compile(r'"((?:[^"]|"")+)"|([^".]+)')
 _KINDS = {"postgresql": "postgresql", "postgres": "postgresql", "sqlite": "sqlite", "duckdb": "duckdb"}
+_NOT_IN_URLS = re.compile(r"[\s#]")
+_NOT_SHOWN = (
+    "the URL of the database has a / ? # or a blank in its user or password, or in a parameter, or a parameter whose "
+    "name has a %. It is not shown, for it may be secret. Write %2F, %3F, %23 or %20, or set PGPASSWORD."
+)
 _OWN = ("table", "query", "key")
 """Parameters that are ours and not the database's; their values are SQL, where a dollar sign is one."""
 
@@ -116,6 +121,8 @@ class _Parts:
             name, _, value = pair.partition("=")
             if name in _OWN:
                 own[name] = unquote(value)
+            elif "%" in name or _NOT_IN_URLS.search(value):
+                raise UsageError(_NOT_SHOWN)
             else:
                 others[name] = self._plain(value, secret="pass" in name)
         return own, others
@@ -123,10 +130,8 @@ class _Parts:
     def server(self, body: str, parameters: dict[str, str]) -> tuple[str, str]:
         """A URI of libpq in which nothing can be misread, and the server and its database."""
         authority, _, path = body.partition("/")
-        if "@" in path:
-            raise UsageError(
-                "the URL of the database has a / or a ? in its user or password. Write %2F or %3F, or set PGPASSWORD."
-            )
+        if "@" in path or _NOT_IN_URLS.search(authority):
+            raise UsageError(_NOT_SHOWN)
         who, at, hosts = authority.rpartition("@")
         user, colon, password = who.partition(":")
         userinfo = quote(self._plain(user), safe="") + colon + quote(self._plain(password, secret=True), safe="") + at
