@@ -1,4 +1,4 @@
-"""The suites of sentiment-batch for readers and writers, on files of SQLite and DuckDB."""
+"""The suites of sentiment-batch for readers and writers, on all three databases."""
 
 from __future__ import annotations
 
@@ -8,7 +8,11 @@ from pathlib import Path
 
 import duckdb
 import pyarrow as pa
+import pytest
 import sentiment_batch_sql
+from conftest import Db
+from sentiment_batch_sql import postgresql
+from sentiment_batch_sql.url import place_of
 
 from sentiment_batch.testing import ReaderSuite, WriterSuite
 
@@ -113,3 +117,49 @@ class TestDuckdbWriter(Tables, WriterSuite):
 
     def unwritable(self, folder):
         return f"duckdb:///{folder}/not-there/shop.duckdb?table=scored"
+
+
+class OnServer:
+    """What the suites on PostgreSQL have in common: the server of the tests."""
+
+    plugin = sentiment_batch_sql
+    many_rows = 5_000
+
+    @pytest.fixture(autouse=True)
+    def _connected(self, server):
+        self.db = Db("postgresql", server.url())
+
+    def holds(self, text):
+        return "\0" not in text
+
+
+class TestPostgresqlReader(OnServer, ReaderSuite):
+    types = (pa.int64(), pa.float64(), pa.string(), pa.timestamp("us"), pa.date32(), pa.bool_(), pa.list_(pa.int64()))
+
+    def location(self, table, folder):
+        name = f"reviews_{folder.name}"
+        with contextlib.closing(postgresql.connect(place_of(self.db.url(f"table={name}")))) as connection:
+            connection.run(f"DROP TABLE IF EXISTS {name}")
+            for batch in table.to_batches() or [pa.RecordBatch.from_pylist([], schema=table.schema)]:
+                connection.ingest(batch, name, mode="create_append")
+        return self.db.url(f"table={name}{key_of(table)}")
+
+    def missing(self, location):
+        return location.replace("table=reviews", "table=nowhere")
+
+
+class TestPostgresqlWriter(OnServer, WriterSuite):
+    types = (pa.int64(), pa.string(), pa.float64(), pa.timestamp("us"), pa.bool_(), pa.date32())
+    keeps_types = False
+
+    def location(self, folder):
+        return self.db.url(f"table=scored_{folder.name}")
+
+    def is_there(self, location):
+        return location.rpartition("table=")[2] in self.db.tables()
+
+    def traces(self, folder):
+        return [name for name in self.db.tables() if folder.name in name]
+
+    def unwritable(self, folder):
+        return self.db.url("table=nowhere.scored")

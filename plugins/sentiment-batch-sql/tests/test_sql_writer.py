@@ -309,3 +309,9 @@ def test_durations_of_either_sign_are_intervals(pg):
     write(pg.url("table=t"), pa.table({"n": range(len(ticks)), "d": pa.array(ticks, pa.duration("us"))}))
     query = "SELECT (extract(epoch FROM d) * 1000000)::bigint FROM t ORDER BY n"
     assert [value for (value,) in pg.rows(query)] == ticks
+
+
+@pytest.mark.parametrize("names", [["rowid"], ["rowid", "OID", "_rowid_"]])
+def test_columns_that_are_called_as_the_number_of_a_row_do_not_sort_it(lite, names):
+    write(lite.url("table=t"), pa.table({name: [3, 1, 2] for name in names}))
+    assert lite.rows(f'SELECT "{names[0]}" FROM t') == [(3,), (1,), (2,)]

@@ -16,7 +16,7 @@ from sentiment_batch.readers.table import TableReader
 if TYPE_CHECKING:
     from sentiment_batch.scoring.scorer import Scorer
 
-NAME = "sentiment_batch_rows"
+NAME = "sentiment_batch_rows_8f3c1e"
 """No table of the connection may have it, for tables come before variables."""
 
 
@@ -46,7 +46,7 @@ def _cast(relation: Any, kinds: dict[str, str]) -> Any:
     return relation.project(f"* REPLACE ({casts})")
 
 
-def _same_connection(relation: Any, sentiment_batch_rows: pa.Table) -> Any:
+def _same_connection(relation: Any, sentiment_batch_rows_8f3c1e: pa.Table) -> Any:
     """The rows as a relation of the connection that `relation` has; DuckDB looks for a variable called `NAME`."""
     view = f"{NAME}_view"
     try:

@@ -168,9 +168,12 @@ class SQLiteFile:
 
     def create(self, schema: pa.Schema, name: tuple[str, ...], staged: str) -> list[str]:
         """Statements that make the table from the staged one."""
+        taken = {column.lower() for column in schema.names}
+        number = next((word for word in ("rowid", "oid", "_rowid_") if word not in taken), None)
+        order = f" ORDER BY {number}" if number else ""  # without a word for it, rows come in this order anyway
         return [
             f"CREATE TABLE {named(*name)} ({self._definitions(schema)})",
-            f"INSERT INTO {named(*name)} SELECT * FROM staged.{named(staged)} ORDER BY rowid",
+            f"INSERT INTO {named(*name)} SELECT * FROM staged.{named(staged)}{order}",
         ]
 
     def _definitions(self, schema: pa.Schema) -> str:

@@ -72,9 +72,8 @@ class SqlWriter:
     def write(self, batch: pa.RecordBatch) -> None:
         """Send the rows."""
         with self._failures():
-            columns = [
-                outgoing.convert(column) for outgoing, column in zip(self._target.columns, batch.columns, strict=True)
-            ]
+            named = zip(batch.schema.names, self._target.columns, batch.columns, strict=True)
+            columns = [_converted(name, outgoing, column) for name, outgoing, column in named]
             self._target.write(pa.RecordBatch.from_arrays(columns, schema=self._wire))
 
     def commit(self) -> None:
@@ -90,6 +89,14 @@ class SqlWriter:
         if not self._done:
             self._done = True
             self._target.discard()
+
+
+def _converted(name: str, outgoing: Outgoing, column: pa.Array) -> pa.Array:
+    """A column in its wire type; what is wrong with a value is told with the column's name."""
+    try:
+        return outgoing.convert(column)
+    except pa.ArrowInvalid as error:
+        raise pa.ArrowInvalid(f"the column {name!r}: {error}") from error
 
 
 def _not_in_databases(field: pa.Field) -> str | None:
