@@ -15,9 +15,10 @@ import pytest
 from sentiment_batch import Scorer, ScoreSettings, Worker, formats, readers, writers
 from sentiment_batch.errors import DeviceError, InputError, OutputError, PluginError, UsageError
 from sentiment_batch.plugins import Plugins
-from sentiment_batch.registry import Registry
+from sentiment_batch.registry import Format, Registry
 from sentiment_batch.scoring import distributed, fingerprint, pipeline, windows
 from sentiment_batch.scoring.job import Job
+from sentiment_batch.scoring.layout import layout_of
 from sentiment_batch.scoring.pipeline import score_table
 from sentiment_batch.scoring.tasks import PartTask, WindowTask
 from tests.engines import Plugin, Threads, made
@@ -269,15 +270,16 @@ def test_an_input_that_tells_its_own_state_is_read_in_one_place(run, engine, tmp
 
 
 def test_parts_of_another_job_beyond_a_gap_are_not_dropped_without_a_word(run, engine, tmp_path):
-    made[0].fails_at = 1
+    made[0].fails_at = 10
     with pytest.raises(DeviceError):
         run("out.csv", by=engine)
-    for record in (tmp_path / ".out.csv.scoring").glob("part-00000*"):
-        record.unlink()
-    if not list((tmp_path / ".out.csv.scoring").glob("part-*.json")):
-        pytest.skip("no part was done before the first one failed")
+    work = tmp_path / ".out.csv.scoring"
+    (work / "part-00000.json").unlink()
+    kept = sorted(path.name for path in work.glob("part-*.json"))
+    assert kept
     with pytest.raises(OutputError, match=r"was begun by another run: --columns"):
         run("out.csv", keep=("text",))
+    assert sorted(path.name for path in work.glob("part-*.json")) == kept
 
 
 def test_wide_windows_are_held_by_their_bytes(engine, monkeypatch):
@@ -286,3 +288,23 @@ def test_wide_windows_are_held_by_their_bytes(engine, monkeypatch):
     next(stream)
     assert len(tasks(WindowTask)) <= 2
     assert sum(1 for _ in stream) == 9
+
+
+def test_a_url_of_a_file_from_here_has_a_work_folder_of_its_own_in_each_folder(tmp_path, monkeypatch):
+    format = Format(
+        name="db", open=print, suffixes=(), schemes=("db",), description="", options=(), owner="another plugin"
+    )
+
+    def works(url):
+        found = []
+        for name in ("one", "two"):
+            (tmp_path / name).mkdir(exist_ok=True)
+            monkeypatch.chdir(tmp_path / name)
+            found.append(layout_of(url, format).work)
+        return found
+
+    here, there = works("db:///shop.db?table=scored")
+    assert here != there
+    for url in ("db:////data/shop.db?table=scored", "db://server/shop?table=scored"):
+        here, there = works(url)
+        assert here == there

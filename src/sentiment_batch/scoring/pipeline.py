@@ -152,9 +152,7 @@ class _Run:
         if not isinstance(self.scorer.engine, Distributed) or self.identity is None or self.layout.work is None:
             return None
         most = SPLIT_PARTS * job.rows_of_part(self.scorer.device.value)
-        if (
-            fingerprint.own_identity(self.reader) is not None
-        ):  # such as a database, of which each worker sees its own state
+        if fingerprint.own_identity(self.reader) is not None:  # each worker would see a database in another state
             logger.info("%s is read here, in one state", without_password(job.source))
             return None
         if any(split.num_rows is None or split.num_rows > most for split in self.reader.splits()):
