@@ -17,6 +17,7 @@ from sentiment_batch.errors import DeviceError, InputError, OutputError, PluginE
 from sentiment_batch.plugins import Plugins
 from sentiment_batch.registry import Format, Registry
 from sentiment_batch.scoring import distributed, fingerprint, pipeline, windows
+from sentiment_batch.scoring.annotation import Annotation
 from sentiment_batch.scoring.job import Job
 from sentiment_batch.scoring.layout import layout_of
 from sentiment_batch.scoring.pipeline import score_table
@@ -186,13 +187,13 @@ def test_a_worker_that_would_score_otherwise_is_refused(run, engine, monkeypatch
 def test_an_input_that_changes_under_way_ends_the_run(run, engine, source, tmp_path, monkeypatch):
     copy = tmp_path / "copy.parquet"
     copy.write_bytes(source.read_bytes())
-    real = Worker._fill
+    real = Annotation.write
 
-    def fill(self, *given):
+    def write(self, *given, **options):
         pq.write_table(pq.read_table(source).slice(1), copy)
-        real(self, *given)
+        return real(self, *given, **options)
 
-    monkeypatch.setattr(Worker, "_fill", fill)
+    monkeypatch.setattr(Annotation, "write", write)
     with pytest.raises(InputError, match=r"copy\.parquet"):
         run("out.csv", by=engine, source=str(copy))
     assert content(tmp_path / "out.csv") is None
@@ -213,7 +214,7 @@ def test_a_file_of_a_worker_that_is_not_seen_here_is_named(run, engine, tmp_path
 
 
 def test_attempts_that_fail_leave_no_file(run, engine, tmp_path, monkeypatch):
-    monkeypatch.setattr(Worker, "_fill", lambda self, *given: 1 / 0)
+    monkeypatch.setattr(Annotation, "write", lambda self, *given, **options: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         run("out/", by=engine)
     time.sleep(0.2)

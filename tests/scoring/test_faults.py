@@ -12,7 +12,7 @@ import torch
 
 from sentiment_batch import assemble, tokenise
 from sentiment_batch.records import WriteOptions
-from sentiment_batch.scoring import pipeline, roads, windows
+from sentiment_batch.scoring import annotation, pipeline, roads, windows
 from sentiment_batch.scoring.pipeline import Job, score_table
 from sentiment_batch.scoring.scorer import Scorer
 
@@ -78,7 +78,7 @@ def at(number, real, error):
 
 
 def reading(patch, scorer, error):
-    real = pipeline.rows_from
+    real = annotation.rows_from
 
     def rows(*arguments):
         for number, batch in enumerate(real(*arguments)):
@@ -86,7 +86,7 @@ def reading(patch, scorer, error):
                 raise error
             yield batch
 
-    patch.setattr(pipeline, "rows_from", rows)
+    patch.setattr(annotation, "rows_from", rows)
 
 
 def tokenising(patch, scorer, error):

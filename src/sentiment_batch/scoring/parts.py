@@ -69,8 +69,8 @@ class Parts:
             self._end()
 
     def finish(self, *, empty: bool) -> None:
-        """End the last part; `empty`: even one of no rows, for a run has one part at least."""
-        if self._scores or empty:
+        """End the last part; `empty`: even one of no rows where none came, for a run has one part at least."""
+        if self._scores or (empty and not self.written):
             self._end()
 
     def _end(self) -> None:

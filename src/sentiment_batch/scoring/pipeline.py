@@ -22,18 +22,16 @@ from sentiment_batch.inputs import text_columns_of
 from sentiment_batch.locations import scheme_of, without_password
 from sentiment_batch.registry import BUILT_IN
 from sentiment_batch.scoring import fingerprint, manifest
+from sentiment_batch.scoring.annotation import Annotation
 from sentiment_batch.scoring.distributed import Distributed
 from sentiment_batch.scoring.job import Job
 from sentiment_batch.scoring.journal import MANIFEST, Journal, remove_waste
 from sentiment_batch.scoring.layout import Layout, files_ending, layout_of
-from sentiment_batch.scoring.parts import Parts
 from sentiment_batch.scoring.problems import Problems
 from sentiment_batch.scoring.progress import progress_bar
-from sentiment_batch.scoring.rows import limited, output_schema, places, rows_from
 from sentiment_batch.scoring.summary import Summary, Tally, Times, summary_of
 from sentiment_batch.scoring.targets import ManyFiles, OneFile, Target, put_back
 from sentiment_batch.scoring.tasks import Plan
-from sentiment_batch.scoring.windows import Cutting, windows
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -82,8 +80,15 @@ def score_table(job: Job, load: Callable[[], Scorer]) -> Summary:
             loaded = time.perf_counter()
             scorer.added.check(kept)
             before = dataclasses.replace(scorer.counts)
-            run = _Run(job, layout, writing, reader, tuple(texts), scorer, problems, journal, identity)
-            resumed = run()
+            annotation = Annotation(
+                job=job,
+                reader=reader,
+                texts=tuple(texts),
+                part_rows=job.rows_of_part(scorer.device.value),
+                scorer=scorer,
+                problems=problems,
+            )
+            resumed = _Run(job, layout, writing, annotation, journal, identity)()
             worked = scorer.counts.since(before)
     return summary_of(
         job,
@@ -105,13 +110,20 @@ class _Run:
     job: Job
     layout: Layout
     writing: Format
-    reader: Reader
-    texts: tuple[str, ...]
-    scorer: Scorer
-    problems: Problems
+    annotation: Annotation
     journal: Journal
     identity: Any
     """What the input was when it was opened."""
+
+    @property
+    def reader(self) -> Reader:
+        """The input."""
+        return self.annotation.reader
+
+    @property
+    def scorer(self) -> Scorer:
+        """The model."""
+        return self.annotation.scorer
 
     def __call__(self) -> int:
         """Do what is left to do, and publish; returns the rows that an earlier run did."""
@@ -151,7 +163,7 @@ class _Run:
         job = self.job
         if not isinstance(self.scorer.engine, Distributed) or self.identity is None or self.layout.work is None:
             return None
-        most = SPLIT_PARTS * job.rows_of_part(self.scorer.device.value)
+        most = SPLIT_PARTS * self.annotation.part_rows
         if fingerprint.own_identity(self.reader) is not None:  # each worker would see a database in another state
             logger.info("%s is read here, in one state", without_password(job.source))
             return None
@@ -163,10 +175,10 @@ class _Run:
         return Plan(
             run=uuid.uuid4().hex,
             job=dataclasses.replace(job, source=_absolute(job.source), read=read),
-            texts=self.texts,
-            part_rows=job.rows_of_part(self.scorer.device.value),
+            texts=self.annotation.texts,
+            part_rows=self.annotation.part_rows,
             identity=self.identity,
-            scoring=fingerprint.scoring_of(self.scorer, self._schema()),
+            scoring=fingerprint.scoring_of(self.scorer, self.annotation.schema),
             expected_rows=_expected(self.reader, job),
             writing=self.writing.name if is_folder else None,
             ending=files_ending(self.layout.destination, self.writing) if is_folder else "",
@@ -188,33 +200,20 @@ class _Run:
 
     def _fill(self, target: Target) -> None:
         """Write all rows to the target, and keep each part."""
-        job, scorer, reader = self.job, self.scorer, self.reader
-        marks = job.on_bad_row == "mark"
-        expected = _expected(reader, job)
-        total = job.limit if expected is None else expected
-        with progress_bar(total, done=target.start, quiet=job.quiet) as bar:
-            parts = Parts(
-                target=target,
-                first=self.journal.rows,
-                part_rows=job.rows_of_part(scorer.device.value),
-                added=scorer.added,
-                places=places(reader.schema, job.keep),
-                schema=self._schema(),
-                problems=self.problems,
-                marks=marks,
-                on_replayed=bar.update,
-            )
-            cutting = Cutting(
+        job, journal = self.job, self.journal
+        expected = _expected(self.reader, job)
+        with progress_bar(job.limit if expected is None else expected, done=target.start, quiet=job.quiet) as bar:
+            written = self.annotation.write(
+                target,
                 start=target.start,
-                part_rows=parts.part_rows,
-                known=self.journal.scores,
-                on_bad_row=self.problems.add if marks else None,
+                first=journal.rows,
+                stop=job.limit,
+                known=journal.scores,
+                empty=not journal.parts,
+                on_rows=bar.update,
+                expected_rows=self._to_compile(expected),
             )
-            rows = limited(rows_from(reader, target.start, self.problems), job.limit, target.start)
-            for scored in scorer.scored(windows(rows, self.texts, cutting), bar.update, self._to_compile(expected)):
-                parts.take(scored)
-            parts.finish(empty=not self.journal.parts)
-        given = target.start + parts.written
+        given = target.start + written
         if given != self.journal.rows:
             raise InputError(
                 f"the input gave {given:,} rows where an earlier run had {self.journal.rows:,} of it. Start over with "
@@ -235,14 +234,11 @@ class _Run:
         kind = ManyFiles if self.layout.is_folder else OneFile
         return kind(
             layout=self.layout,
-            schema=self._schema(),
+            schema=self.annotation.schema,
             format=self.writing,
             options=self.job.write,
             journal=self.journal,
         )
-
-    def _schema(self) -> pa.Schema:
-        return output_schema(self.reader.schema, self.job.keep, self.scorer.added)
 
     def _resumable(self) -> bool:
         """Whether a run that is cut off can be gone on with; says so if not."""
@@ -262,12 +258,12 @@ class _Run:
             "input": self.identity,
             "OUT is a folder": self.layout.is_folder,
             "--input-format": formats.reading_format(job.source, job.input_format).name,
-            "--text-column": list(self.texts),
+            "--text-column": list(self.annotation.texts),
             "--columns": list(job.keep),
             **fingerprint.reading_of(job.read, job.limit),
-            **fingerprint.scoring_of(self.scorer, self._schema()),
+            **fingerprint.scoring_of(self.scorer, self.annotation.schema),
             "--output-format": self.writing.name,
-            "--part-rows": job.rows_of_part(self.scorer.device.value),
+            "--part-rows": self.annotation.part_rows,
             "--escape-formulas": getattr(job.write, "escape_formulas", False),
         }
 

@@ -19,13 +19,12 @@ from sentiment_batch.checked import file_sha256
 from sentiment_batch.errors import InputError, UsageError
 from sentiment_batch.registry import BUILT_IN
 from sentiment_batch.scoring import fingerprint
+from sentiment_batch.scoring.annotation import Annotation
 from sentiment_batch.scoring.journal import packed, part_name
-from sentiment_batch.scoring.parts import Parts
 from sentiment_batch.scoring.problems import Problems
-from sentiment_batch.scoring.rows import limited, output_schema, places, rows_from
 from sentiment_batch.scoring.scorer import Scorer
 from sentiment_batch.scoring.tasks import Done, PartDone, PartTask, Task, WindowDone, WindowTask
-from sentiment_batch.scoring.windows import Cutting, Window, windows
+from sentiment_batch.scoring.windows import Window
 from sentiment_batch.settings import LOCAL
 
 if TYPE_CHECKING:
@@ -94,38 +93,32 @@ class Worker:
         plan, scorer = task.plan, self._scorer
         source = self._opened(plan)
         source.problems = Problems()
-        schema = output_schema(source.reader.schema, plan.job.keep, scorer.added)
-        self._check_same(plan, schema)
+        annotation = Annotation(
+            job=plan.job,
+            reader=source.reader,
+            texts=plan.texts,
+            part_rows=plan.part_rows,
+            scorer=scorer,
+            problems=source.problems,
+        )
+        self._check_same(plan, annotation.schema)
         before = dataclasses.replace(scorer.counts)
         with _folder(plan) as folder:
-            attempt = _Attempt(plan, task.index, schema, folder)
+            attempt = _Attempt(plan, task.index, annotation.schema, folder)
             try:
-                self._fill(task, source, attempt, schema)
+                annotation.write(
+                    attempt,
+                    start=task.start,
+                    first=task.start,
+                    stop=task.start + task.rows,
+                    empty=task.rows == 0,
+                    expected_rows=plan.expected_rows,
+                )
                 source.check(plan.identity)
                 return attempt.done(task.rows, scorer.counts.since(before))
             except BaseException:
                 attempt.abort()
                 raise
-
-    def _fill(self, task: PartTask, source: _Input, attempt: _Attempt, schema: pa.Schema) -> None:
-        """Read and score the rows of a part into an attempt at it."""
-        plan, scorer, problems = task.plan, self._scorer, source.problems
-        parts = Parts(
-            target=attempt,
-            first=task.start,
-            part_rows=plan.part_rows,
-            added=scorer.added,
-            places=places(source.reader.schema, plan.job.keep),
-            schema=schema,
-            problems=problems,
-            marks=plan.job.on_bad_row == "mark",
-            on_replayed=lambda rows: None,
-        )
-        cutting = Cutting(start=task.start, part_rows=plan.part_rows, on_bad_row=problems.add if parts.marks else None)
-        rows = limited(rows_from(source.reader, task.start, problems), task.start + task.rows, task.start)
-        for scored in scorer.scored(windows(rows, plan.texts, cutting), expected_rows=plan.expected_rows):
-            parts.take(scored)
-        parts.finish(empty=task.rows == 0)
 
     def _opened(self, plan: Plan) -> _Input:
         """The input of the run, opened when its first part comes."""
