@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import ablation, common, gpu, memory, models, peers, score
+from benchmarks import ablation, common, gpu, memory, models, peers, score, techniques, variants
 
 
 @pytest.fixture
@@ -134,26 +134,26 @@ def test_a_technique_that_changes_scores_is_named_after_all_were_measured(figure
     def jumbled(self, query, key, value, length, mixed):
         mixed.fill_(1.0)
 
-    monkeypatch.setattr(ablation.Softmax, "_mix", jumbled)
-    monkeypatch.setattr(ablation.Fused, "_mix", lambda *given: 1 / 0)
+    monkeypatch.setattr(variants.Softmax, "_mix", jumbled)
+    monkeypatch.setattr(variants.Fused, "_mix", lambda *given: 1 / 0)
     with pytest.raises(SystemExit, match=r"another by .*division by zero"):
         figures(ablation, "--quick", "--dtype", "float32")
     assert len(json.loads((tmp_path / "figures.json").read_text())["results"]) >= 13
 
 
 def test_what_a_variant_swaps_is_as_before_when_it_fails():
-    before = ablation.attention_module.SCORES
+    before = techniques.attention_module.SCORES
     seen = []
 
     def fail():
-        with ablation.swapped((ablation.attention_module, "SCORES", 1)):
-            seen.append(ablation.attention_module.SCORES)
+        with variants.swapped((techniques.attention_module, "SCORES", 1)):
+            seen.append(techniques.attention_module.SCORES)
             raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError):
         fail()
     assert seen == [1]
-    assert before == ablation.attention_module.SCORES
+    assert before == techniques.attention_module.SCORES
 
 
 @pytest.mark.parametrize(

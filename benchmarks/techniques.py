@@ -1,0 +1,375 @@
+"""Each technique of the scoring engine: what it is compared with, what it should gain, and both ways to run."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import functools
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pyarrow as pa
+import torch
+
+import sentiment_batch.attention as attention_module
+import sentiment_batch.packed as packed_module
+import sentiment_batch.scoring.engine as engine_module
+import sentiment_batch.scoring.roads as roads_module
+import sentiment_batch.scoring.windows as windows_module
+from benchmarks import common
+from benchmarks.predictions import (
+    CALL,
+    CALLS,
+    COPY,
+    CORE_SPEED,
+    CUDA_BYTES,
+    CUDA_SPEED,
+    MIX_CALLS,
+    PLAIN_TIME,
+    SOFTMAX_SAVED,
+    TOKENISER,
+    WAIT,
+    Numbers,
+)
+from benchmarks.variants import (
+    AsTheyCome,
+    FromApart,
+    Fused,
+    InLine,
+    OneByOne,
+    Softmax,
+    WholeLast,
+    as_kind,
+    every_row,
+    plainly_multiplied,
+    separate,
+    swapped,
+    without_pinning,
+)
+from sentiment_batch.assemble import softmax
+from sentiment_batch.batching import plan
+from sentiment_batch.packed import Packed
+from sentiment_batch.scoring.forward import Budget, forward
+from sentiment_batch.scoring.roads import PackedRoad, PaddedRoad, Road
+from sentiment_batch.scoring.scorer import Scorer
+
+if TYPE_CHECKING:
+    from sentiment_batch.attention import Looped
+    from sentiment_batch.scoring.workers import Workers
+
+Floats = np.ndarray[Any, np.dtype[np.float32]]
+Integers = np.ndarray[Any, np.dtype[np.int64]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Technique:
+    """One way in which scoring is fast, with what it is compared."""
+
+    name: str
+    instead: str
+    predicted: float
+    why: str
+    with_it: Callable[[], Floats]
+    """Probabilities (n, K)."""
+    without: Callable[[], Floats]
+
+
+class Bench:
+    """The rows, the model in its roads, and a way to run each."""
+
+    def __init__(self, model: str, texts: list[str], arguments: argparse.Namespace, pool: Workers | None) -> None:
+        self._load = functools.partial(
+            Scorer.load, model, device=arguments.device, max_length=arguments.max_length, long_text="head"
+        )
+        self.scorer = self._load(dtype=arguments.dtype, compile=False)
+        engine: Any = self.scorer.engine
+        if not isinstance(engine.road, PackedRoad):
+            raise SystemExit(f"nothing to switch off: this model is scored in {self.scorer.about.road}")
+        self.road: PackedRoad = engine.road
+        self.stock = PaddedRoad(model=engine.loaded, device=self.road.device)
+        self.dtype: str = self.scorer.dtype.value
+        self.texts = texts
+        self.repeats: float = arguments.repeats
+        self.pool = pool
+        self.budget: int = arguments.batch_tokens or self.scorer.about.batch_tokens
+        self.tokens = engine.tokeniser(texts)
+        self.tokeniser_cores = common.machine("cpu")["cores"]
+        lengths = self.tokens.lengths
+        packed, cores = self.road.model, pool.count if pool else 1
+        self.on_cpu = self.road.device == "cpu"
+        self.numbers = Numbers(
+            layers=len(packed.layers),
+            width=packed.words.shape[1],
+            heads=packed.heads,
+            linear=packed.flops_per_token,
+            last_kv=2 * packed.last_kv.weight.numel(),
+            lengths=lengths,
+            budget=self.budget,
+            dtype=self.dtype,
+            cores=cores,
+            speed=(CORE_SPEED if self.on_cpu else CUDA_SPEED)[self.dtype],
+        )
+
+    def run(
+        self,
+        road: Road | Packed | None = None,
+        *,
+        budget: int | None = None,
+        pool: Workers | str | None = "as scored",
+        inside: Callable[[], AbstractContextManager[object]] = contextlib.nullcontext,
+    ) -> Callable[[], Floats]:
+        """The forward pass over all rows: by the road as it is, another, or another model on it."""
+        if road is None or isinstance(road, Packed):
+            road = replace(self.road, model=road or self.road.model)
+        crew: Any = self.pool if pool == "as scored" else pool
+
+        def scores() -> Floats:
+            with inside():
+                return softmax(forward(road, self.tokens, Budget(budget or self.budget), crew))
+
+        return scores
+
+    def end_to_end(
+        self, texts: list[str], window: int, inside: Callable[[], AbstractContextManager[object]]
+    ) -> Callable[[], Floats]:
+        """From record batches to probabilities, so many rows at a time."""
+        rows = pa.record_batch({"text": pa.array(texts, pa.large_string())})
+
+        def scores() -> Floats:
+            with swapped((windows_module, "WINDOW_ROWS", window)), inside():
+                return np.concatenate([found for _, found in self.scorer.probabilities([rows], ["text"])])
+
+        return scores
+
+    def float32(self) -> Callable[[], Floats]:
+        """The same rows in float32, by the road that scoring takes then."""
+
+        @functools.cache  # loaded when it is first needed
+        def run() -> Callable[[], Floats]:
+            engine: Any = self._load(dtype="float32", compile=False).engine
+            return self.run(engine.road)
+
+        return lambda: run()()
+
+
+def techniques(bench: Bench) -> Iterator[Technique]:
+    """All that can be switched off on this device; each is made when its turn comes, and may then be forgotten."""
+    yield from _layout(bench)
+    yield from _products(bench)
+    yield from _loops(bench) if bench.on_cpu else _cuda(bench)
+    yield from _sizes(bench)
+    if bench.dtype != "float32":
+        yield _half(bench)
+    yield from _rows(bench)
+
+
+def _layout(bench: Bench) -> Iterator[Technique]:
+    numbers, lengths = bench.numbers, bench.numbers.lengths
+    jumbled = AsTheyCome(model=bench.stock.model, device=bench.stock.device)
+    mixed = numbers.padded(jumbled.plan(lengths, numbers.budget))
+    ordered = numbers.padded(plan(lengths, numbers.budget))
+    yield Technique(
+        name="batches by length",
+        instead="as rows come; both padded, stock model",
+        predicted=mixed / ordered,
+        why="operations on padded texts, by those on sorted ones",
+        with_it=bench.run(bench.stock),
+        without=bench.run(jumbled),
+    )
+    bare = plainly_multiplied(bench.road.model, WholeLast)
+    yield Technique(
+        name="packs, whole last layer, plain products",
+        instead="sorted padded batches, stock model",
+        predicted=ordered / numbers.operations(lengths),
+        why="the padding that sorting leaves; masks not counted",
+        with_it=bench.run(bare),
+        without=bench.run(bench.stock),
+    )
+    yield Technique(
+        name="short last layer",
+        instead="the last layer for all tokens",
+        predicted=numbers.operations(lengths) / numbers.short,
+        why="operations; all but keys and values of one layer go",
+        with_it=bench.run(),
+        without=bench.run(as_kind(WholeLast, bench.road.model)),
+    )
+    yield Technique(
+        name="all that makes the forward pass",
+        instead="as rows come, padded, stock model",
+        predicted=mixed / numbers.short,
+        why="operations alone",
+        with_it=bench.run(),
+        without=bench.run(jumbled),
+    )
+
+
+def _products(bench: Bench) -> Iterator[Technique]:
+    numbers = bench.numbers
+    extra = len(numbers.packs) * (2 * numbers.layers - 1) * CALL
+    yield Technique(
+        name="queries, keys, values in one product",
+        instead="three products",
+        predicted=1 + extra / numbers.seconds,
+        why="the same operations; two calls a layer go",
+        with_it=bench.run(),
+        without=bench.run(separate(bench.road.model), inside=lambda: swapped((packed_module, "Looped", FromApart))),
+    )
+    if bench.road.model.last_kv.laid_out is None:
+        return
+    linear_share = 1 - numbers.attention_share
+    yield Technique(
+        name="laid-out weights, GELU inside the product",
+        instead="plain F.linear, GELU after it",
+        predicted=1 / (1 - linear_share + linear_share * PLAIN_TIME[numbers.dtype]),
+        why="what a product alone gained, on its share",
+        with_it=bench.run(),
+        without=bench.run(plainly_multiplied(bench.road.model)),
+    )
+
+
+def _loops(bench: Bench) -> Iterator[Technique]:
+    """The looped attention and the worker threads."""
+    numbers = bench.numbers
+    scores = numbers.heads * (numbers.layers - 1) * float((numbers.lengths**2).sum())
+
+    def attention(kind: type[Looped]) -> Callable[[], AbstractContextManager[object]]:
+        return lambda: swapped((packed_module, "Looped", kind))
+
+    saved = SOFTMAX_SAVED[numbers.dtype] * scores / numbers.short
+    yield Technique(
+        name="exp2, division after the product",
+        instead="softmax",
+        predicted=1 + saved,
+        why="half the passes over scores",
+        with_it=bench.run(),
+        without=bench.run(inside=attention(Softmax)),
+    )
+    yield Technique(
+        name="exp2, division after the product",
+        instead="scaled_dot_product_attention",
+        predicted=1 + saved / 2,
+        why="its passes are half hidden in its products",
+        with_it=bench.run(),
+        without=bench.run(inside=attention(Fused)),
+    )
+    large = numbers.lengths[numbers.heads * numbers.lengths**2 > attention_module.SCORES]
+    share = 4 * numbers.width * numbers.layers * float((large**2).sum()) / numbers.operations(numbers.lengths)
+    yield Technique(
+        name="scores bounded to the cache",
+        instead="all scores of a run at once",
+        predicted=1 + share / 2,
+        why="attention over longer texts, half as slow again",
+        with_it=bench.run(),
+        without=bench.run(inside=lambda: swapped((attention_module, "SCORES", 2**40))),
+    )
+    spared = (len(numbers.lengths) - numbers.runs) * numbers.layers * MIX_CALLS * CALL
+    yield Technique(
+        name="texts of one length together",
+        instead="each text by itself",
+        predicted=1 + spared / numbers.seconds,
+        why=f"{len(numbers.lengths)} texts in {numbers.runs} runs, {MIX_CALLS} calls each",
+        with_it=bench.run(),
+        without=bench.run(inside=attention(OneByOne)),
+    )
+    waits = len(numbers.packs) * CALLS * numbers.layers + numbers.runs * numbers.layers * MIX_CALLS
+    cores = numbers.cores
+    yield Technique(
+        name="one core for each batch",
+        instead="all cores on one batch",
+        predicted=1 + waits * (CALL + WAIT) * (cores - 1) / numbers.seconds if cores > 1 else 1.0,
+        why=f"{cores} cores need not wait for each other after each call",
+        with_it=bench.run(),
+        without=bench.run(pool=None, budget=numbers.budget),  # the same batches
+    )
+
+
+def _cuda(bench: Bench) -> Iterator[Technique]:
+    numbers = bench.numbers
+    tokens = float(numbers.lengths.sum())
+    spared = 2 * 2 * 2 * numbers.width * numbers.layers * tokens / CUDA_BYTES
+    yield Technique(
+        name="compiled layers, packs of one size",
+        instead="one kernel after the other",
+        predicted=1 + spared / numbers.seconds,
+        why="each sum with the residual stays out of memory",
+        with_it=bench.run(bench.road.compiled(bench.budget)),
+        without=bench.run(),
+    )
+    yield Technique(
+        name="copies from pinned memory",
+        instead="copies that the host waits for",
+        predicted=1 + COPY * len(numbers.packs) / numbers.seconds,
+        why="the host makes a pack while the device works",
+        with_it=bench.run(),
+        without=bench.run(
+            inside=lambda: swapped(
+                (attention_module, "on_device", without_pinning), (roads_module, "on_device", without_pinning)
+            )
+        ),
+    )
+
+
+def _sizes(bench: Bench) -> Iterator[Technique]:
+    share = bench.numbers.calls_share
+    if not bench.on_cpu:
+        share = max(0.0, share - 1)  # what calls take longer than the device
+    for name, factor, predicted in (("half", 0.5, 1 + share), ("twice", 2.0, 1 - share / 2)):
+        size = max(1, int(bench.budget * factor))
+        yield Technique(
+            name=f"batches of {bench.budget:,} tokens",
+            instead=f"{name} as many, {size:,}",
+            predicted=max(0.5, predicted),
+            why="calls that are made once for each batch",
+            with_it=bench.run(),
+            without=bench.run(budget=size),
+        )
+
+
+def _half(bench: Bench) -> Technique:
+    if bench.on_cpu:
+        tiles = getattr(torch.cpu, "_is_amx_tile_supported", lambda: False)()
+        factor = 8 if tiles else 2
+        predicted, why = 1 / (0.2 + 0.8 / factor), f"products, 80 % of the time, {factor} times as fast"
+    else:
+        predicted = CUDA_SPEED[bench.dtype] / CUDA_SPEED["float32"]
+        why = "products by the device's figures; float32 is padded"
+    return Technique(
+        name=bench.dtype,
+        instead="float32, as it would be scored",
+        predicted=predicted,
+        why=why,
+        with_it=bench.run(),
+        without=bench.float32(),
+    )
+
+
+def _rows(bench: Bench) -> Iterator[Technique]:
+    """What goes on around the forward pass, from texts to probabilities."""
+    rows = len(bench.texts)
+    different = max(1, round(rows * (1 - bench.repeats)))
+    texts = [bench.texts[place] for place in np.random.default_rng(common.SEED).permutation(rows) % different]
+    # Where the rows are few, several windows of them all the same, as in a long table.
+    everything = functools.partial(bench.end_to_end, texts, rows)
+    yield Technique(
+        name="different texts once",
+        instead=f"all rows, {1 - different / rows:.0%} of them repeats",
+        predicted=rows / different,
+        why="rows by different texts; from texts to scores",
+        with_it=everything(contextlib.nullcontext),
+        without=everything(lambda: swapped((engine_module, "_prepare", every_row))),
+    )
+    tokenising = float(bench.numbers.lengths.sum()) / (TOKENISER * bench.tokeniser_cores)
+    model = bench.numbers.seconds / bench.numbers.cores
+    apart = (tokenising + model) / max(tokenising, model)
+    windows = functools.partial(bench.end_to_end, bench.texts, max(1, rows // 8))
+    yield Technique(
+        name="tokenising ahead of the model",
+        instead="one after the other",
+        predicted=1.0 if bench.on_cpu else apart,
+        why="the same cores do both" if bench.on_cpu else "both, by the longer one, in 8 windows",
+        with_it=windows(contextlib.nullcontext),
+        without=windows(lambda: swapped((engine_module, "Stages", InLine))),
+    )

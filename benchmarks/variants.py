@@ -1,0 +1,188 @@
+"""The scoring engine with one technique switched off: roads, models and pieces that give the same in the slow way."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import itertools
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+import numpy as np
+import torch
+from torch.nn import functional as F
+
+import sentiment_batch.attention as attention_module
+import sentiment_batch.scoring.engine as engine_module
+from sentiment_batch.attention import Looped
+from sentiment_batch.linear import Product, linear
+from sentiment_batch.packed import Layer, Packed, layer_rest
+from sentiment_batch.scoring.roads import PaddedRoad
+from sentiment_batch.scoring.stages import Stages
+
+Integers = np.ndarray[Any, np.dtype[np.int64]]
+
+
+class AsTheyCome(PaddedRoad):
+    """Batches of neighbours, whatever their lengths."""
+
+    def plan(self, lengths: Integers, budget: int, workers: int = 1) -> list[Integers]:
+        batches, start, longest = [], 0, 0
+        for row, length in enumerate(lengths.tolist()):
+            longest = max(longest, length)
+            if row > start and longest * (row + 1 - start) > budget:
+                batches.append(np.arange(start, row))
+                start, longest = row, length
+        return [*batches, np.arange(start, len(lengths))] if len(lengths) else []
+
+
+class WholeLast(Packed):
+    """Walks the last layer for all tokens, too, and then takes the first of each text."""
+
+    def _walk(self, texts: attention_module.Texts) -> torch.Tensor:
+        x_TD = self._embed(texts)
+        for layer in self.layers:
+            x_TD = self.rest(layer, self.activation, texts.attend(linear(x_TD, layer.qkv)), x_TD)
+        return self.head(x_TD.index_select(0, texts.first))
+
+
+class Apart:
+    """Queries, keys and values that were computed apart, for code that takes slices of one tensor."""
+
+    def __init__(self, parts: list[torch.Tensor]) -> None:
+        self.parts = parts
+        self.shape = (len(parts[0]), sum(part.shape[1] for part in parts))
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    def __getitem__(self, rows: slice) -> Apart:
+        return Apart([part[rows] for part in self.parts])
+
+    def view(self, rows: int, parts: int, heads: int, width: int) -> Apart:
+        return Apart([part.view(rows, heads, width) for part in self.parts])
+
+    def unbind(self, dim: int) -> list[torch.Tensor]:
+        return self.parts
+
+
+class FromApart(Looped):
+    """Takes each of the three by itself."""
+
+    def _by_head(self, x: Any, parts: int, texts: int, length: int) -> Any:
+        return [super(FromApart, self)._by_head(part, 1, texts, length)[0].clone() for part in x.parts]
+
+
+class Separate(Packed):
+    """A product each for queries, keys and values; `qkv` and `last_kv` are tuples of them."""
+
+    def _walk(self, texts: attention_module.Texts) -> torch.Tensor:
+        x_TD = self._embed(texts)
+        for layer in self.layers[:-1]:
+            x_TD = self.rest(layer, self.activation, texts.attend(self._apart(x_TD, layer.qkv)), x_TD)
+        first_BD = x_TD.index_select(0, texts.first)
+        context_BD = texts.attend_first(linear(first_BD, self.last_query), self._apart(x_TD, self.last_kv))
+        return self.head(layer_rest(self.layers[-1], self.activation, context_BD, first_BD))
+
+    @staticmethod
+    def _apart(x: torch.Tensor, products: Any) -> Any:
+        return Apart([linear(x, product) for product in products])
+
+
+class Softmax(Looped):
+    """The usual softmax, in the same memory."""
+
+    def _mix(
+        self, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, length: int, mixed: torch.Tensor
+    ) -> None:
+        queries, keys = query.shape[1], key.shape[1]
+        outcome = torch.empty_like(query)
+        step = max(1, attention_module.SCORES // (queries * keys))
+        for start in range(0, len(query), step):
+            some = slice(start, start + step)
+            scores = self._space.take("scores", len(query[some]) * queries, keys).view(-1, queries, keys)
+            scale = query.shape[2] ** -0.5
+            torch.baddbmm(scores, query[some], key[some].transpose(1, 2), beta=0, alpha=scale, out=scores)
+            scores[..., length:] = -torch.inf
+            torch.softmax(scores, -1, out=scores)
+            torch.bmm(scores, value[some], out=outcome[some])
+        texts, heads, wanted, _ = mixed.shape
+        mixed.copy_(outcome.view(texts, heads, queries, -1)[:, :, :wanted])
+
+
+class Fused(Looped):
+    """torch's own attention for each run of texts."""
+
+    def _mix(
+        self, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, length: int, mixed: torch.Tensor
+    ) -> None:
+        whole = (part.view(*mixed.shape[:2], *part.shape[1:]) for part in (query, key, value))
+        query, key, value = (part[:, :, :length] for part in whole)
+        mixed.copy_(F.scaled_dot_product_attention(query, key, value))
+
+
+class OneByOne(Looped):
+    """Each text by itself, also where others of its length stand beside it."""
+
+    def __init__(self, pack: Any, *others: Any) -> None:
+        super().__init__(pack, *others)
+        self._runs = list(pack.runs(lambda length: 1))
+
+
+class InLine(Stages):
+    """One stage after the other, in one thread."""
+
+    def ahead(self, items: Iterable[Any], name: str, depth: int = 1) -> Iterator[Any]:
+        yield from items
+
+
+def every_row(window: Any, tokeniser: Any, check: Any) -> Any:
+    """What `engine._prepare` does, but each row with a text of its own."""
+    texts = list(itertools.chain.from_iterable(part.to_pylist() for part in window.texts))
+    tokens = tokeniser(texts, check)
+    return engine_module._Ready(window=window, rows=np.arange(len(texts)), tokens=tokens, seconds=0.0)
+
+
+def without_pinning(tensor: torch.Tensor, device: Any) -> torch.Tensor:
+    """A copy that the host waits for."""
+    return tensor.to(device)
+
+
+def as_kind(kind: type[Packed], model: Packed, **changes: Any) -> Packed:
+    """The same weights in another class."""
+    kept = {field.name: getattr(model, field.name) for field in dataclasses.fields(Packed)}
+    return kind(**kept | {"spaces": []} | changes)
+
+
+def separate(model: Packed) -> Packed:
+    """A product for each of queries, keys and values."""
+
+    def cut(product: Product, parts: int) -> Any:
+        weights, biases = product.weight.chunk(parts), product.bias.chunk(parts)
+        return tuple(Product.of(weight.contiguous(), bias) for weight, bias in zip(weights, biases, strict=True))
+
+    layers = tuple(layer._replace(qkv=cut(layer.qkv, 3)) for layer in model.layers)
+    return as_kind(Separate, model, layers=layers, last_kv=cut(model.last_kv, 2))
+
+
+def plainly_multiplied(model: Packed, kind: type[Packed] = Packed) -> Packed:
+    """Plain `F.linear`, with the activation after it."""
+
+    def plain(layer: Layer) -> Layer:
+        return Layer(*(part._replace(laid_out=None) if isinstance(part, Product) else part for part in layer))
+
+    changes = {name: getattr(model, name)._replace(laid_out=None) for name in ("last_query", "last_kv")}
+    return as_kind(kind, model, layers=tuple(map(plain, model.layers)), **changes)
+
+
+@contextlib.contextmanager
+def swapped(*places: tuple[Any, str, Any]) -> Iterator[None]:
+    """Other values for names in modules."""
+    before = [(module, name, getattr(module, name)) for module, name, _ in places]
+    try:
+        for module, name, value in places:
+            setattr(module, name, value)
+        yield
+    finally:
+        for module, name, value in before:
+            setattr(module, name, value)
