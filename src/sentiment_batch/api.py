@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -93,6 +94,14 @@ def train(
     from sentiment_batch.training.checkpoint import Checkpoint
     from sentiment_batch.training.run import train_labelled
 
+    label_column, group_column = _column(label_column, "label_column"), _column(group_column, "group_column")
+    _check_stars(stars)
+    flags = {"overwrite": overwrite, "resume": resume, "restart": restart, "report": report, "quiet": quiet}
+    for name, value in flags.items():
+        if type(value).__name__ not in {"bool", "bool_"}:  # "false" would be true
+            raise UsageError(f"{name} is {value!r}; it must be True or False.")
+    if isinstance(settings.get("base"), os.PathLike):
+        settings["base"] = os.fspath(settings["base"])
     try:
         chosen = TrainSettings(**settings)
     except TypeError as error:
@@ -153,8 +162,8 @@ def evaluate(
         ModelError: the model cannot be used.
         UsageError: `neutral_band` is set, which is no label of the model's.
     """
-    if by is not None and not isinstance(by, str):
-        raise UsageError(f"by is {by!r}; it must be the name of one column.")
+    label_column, by = _column(label_column, "label_column"), _column(by, "by")
+    _check_stars(stars)
     if isinstance(errors, bool) or not isinstance(errors, int) or errors < 0:
         raise UsageError(f"errors is {errors!r}; it must be a whole number, 0 or more.")
     if settings.get("neutral_band") is not None:
@@ -190,6 +199,20 @@ def explain(texts: str | Iterable[str | None], model: str | Path | None = None, 
 
     given = checked(texts)
     return attributions(_scorer(model, settings), given)
+
+
+def _column(name: object, argument: str) -> str | None:
+    """The name of a column; those of pandas may be numbers."""
+    if name is None or isinstance(name, str):
+        return name
+    if isinstance(name, int) and not isinstance(name, bool):
+        return str(name)
+    raise UsageError(f"{argument} is {name!r}; it must be the name of one column.")
+
+
+def _check_stars(stars: object) -> None:
+    if stars is not None and not isinstance(stars, str):
+        raise UsageError(f"stars is {stars!r}; it must be text, such as '2,4'.")
 
 
 def clear_cache() -> None:

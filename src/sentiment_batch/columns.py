@@ -49,7 +49,12 @@ def find_text(schema: pa.Schema, chosen: Sequence[str] = (), sample: pa.RecordBa
         return candidates
     if len(texts) == 1 and len(schema) == 1:
         return texts
-    why = f"{listed(candidates)} could all be it" if candidates else "none has a usual name or holds long texts"
+    odd = [field for field in once if _plain(field.name) in TEXT_NAMES and field.name not in texts]
+    why = "none has a usual name or holds long texts"
+    if candidates:
+        why = f"{listed(candidates)} could all be it"
+    elif odd:
+        why = f"{odd[0].name!r} holds {odd[0].type}, which is no text"
     raise InputError(
         f"cannot tell which column holds the text: {why}. Name it with --text-column; "
         f"the columns are {listed(schema.names)}."

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import collections
+import itertools
 import math
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 
-from sentiment_batch.errors import InputError
+from sentiment_batch.errors import InputError, listed
 from sentiment_batch.labels import (
     Kind,
     LabelMapping,
@@ -54,7 +56,7 @@ def infer(values: Iterable[object], column: str, stars: str | None = None) -> La
         InputError: no labels, too many, or a scale that is not known.
         UsageError: `stars` cannot be understood.
     """
-    counts = collections.Counter(text for text in map(canonical, values) if text is not None)
+    counts = _counted(values)
     if not counts:
         raise InputError(f"column {column!r} holds no labels at all. Name the right one with --label-column.")
     if stars is not None:
@@ -67,7 +69,60 @@ def infer(values: Iterable[object], column: str, stars: str | None = None) -> La
     if kind == "words":
         return _words(counts, column)
     numbers = _frequent_numbers(counts)
-    return _codes(numbers) if kind == "numbers" else _default_stars(numbers, column)
+    if kind == "stars":
+        return _default_stars(numbers, column)
+    _check_rare(numbers, counts, column)
+    return _codes(numbers)
+
+
+def infer_together(tables: Sequence[tuple[str, Sequence[object], str]], stars: str | None = None) -> LabelMapping:
+    """The mapping that the label columns of several tables suggest, which must write their labels in one way.
+
+    Args:
+        tables: of each (one or more) its name, its labels and the name of their column.
+        stars: as for `infer`.
+
+    Raises:
+        InputError: as for `infer`, or two tables have codings of their own.
+        UsageError: likewise.
+    """
+    if stars is None and len(tables) > 1:
+        found = [_written(*table) for table in tables]
+        for one, other in itertools.combinations(filter(None, found), 2):
+            if one.differs(other):
+                raise InputError(
+                    f"{one.table} has the labels {one.mapping}, and {other.table} {other.mapping}. Write them in one "
+                    "way, train on one of the tables, or say what stars mean with --stars."
+                )
+    return infer([value for _, values, _ in tables for value in values], tables[0][2], stars)
+
+
+@dataclass(frozen=True, slots=True)
+class _Written:
+    """How a table writes its labels."""
+
+    table: str
+    counts: collections.Counter[str]
+    mapping: LabelMapping
+
+    @property
+    def numbers(self) -> set[float]:
+        return _frequent_numbers(self.counts)
+
+    @property
+    def family(self) -> str:
+        return "numbers" if self.mapping.kind == "stars" else self.mapping.kind
+
+    def differs(self, other: _Written) -> bool:
+        """Whether the two codings cannot be one of which each table has a part."""
+        if self.family != other.family:
+            return True
+        kinds = {self.mapping.kind, other.mapping.kind}
+        if kinds == {"numbers"} and min(len(self.numbers), len(other.numbers)) > 1:
+            theirs = other.mapping.values
+            return any(theirs.get(value, label) != label for value, label in self.mapping.values.items())
+        lower, higher = sorted((max(self.numbers, default=0), max(other.numbers, default=0)))
+        return kinds == {"stars"} and lower < higher and lower in DEFAULT_STARS
 
 
 def kind_of(counts: Mapping[str, int], column: str) -> Kind:
@@ -85,15 +140,29 @@ def kind_of(counts: Mapping[str, int], column: str) -> Kind:
 
 
 def for_file(
-    trained: LabelMapping | None, labels: Sequence[str], values: Sequence[object], column: str, stars: str | None = None
+    trained: LabelMapping | None,
+    labels: Sequence[str],
+    values: Sequence[object],
+    column: str,
+    stars: str | None = None,
+    *,
+    same_column: bool = False,
 ) -> LabelMapping:
     """The mapping for another labelled file: the model's own where the file writes labels the same way, else inferred.
+
+    Args:
+        trained: the model's own, if it has one.
+        labels: the model's.
+        values: the labels of all rows, of any type.
+        column: the column's name.
+        stars: as for `infer`.
+        same_column: whether the model was trained on a column of this name: then 1 and 2 alone are two of its stars.
 
     Raises:
         InputError: the file's labels have no counterpart among the model's.
     """
-    counts = collections.Counter(text for text in map(canonical, values) if text is not None)
-    if trained is not None and stars is None and counts and _same_coding(trained, counts, column):
+    counts = _counted(values)
+    if trained is not None and stars is None and counts and _same_coding(trained, counts, column, same_column):
         return trained
     by_name = LabelMapping(labels=tuple(labels), kind="words")
     if not counts or (stars is None and any(by_name.label_of(value) is not None for value in counts)):
@@ -101,7 +170,7 @@ def for_file(
     return reconcile(infer(values, column, stars), labels)
 
 
-def _same_coding(trained: LabelMapping, counts: Mapping[str, int], column: str) -> bool:
+def _same_coding(trained: LabelMapping, counts: Mapping[str, int], column: str, same_column: bool) -> bool:
     """Whether a file writes its labels as the training data did; of numbers, whether they are on the same scale."""
     kind = kind_of(counts, column)
     if kind in {"words", "booleans"}:
@@ -109,11 +178,38 @@ def _same_coding(trained: LabelMapping, counts: Mapping[str, int], column: str) 
     numbers = _frequent_numbers(counts)
     if trained.kind == "numbers":
         return {f"{number:g}" for number in numbers} <= set(trained.values)
-    if trained.kind != "stars" or (kind == "numbers" and _scale(numbers)):
+    if trained.kind != "stars":
         return False
     top, highest = max(span.high for span in trained.stars), max(numbers)
+    if kind == "numbers" and _scale(numbers) and not (same_column and min(numbers) >= 1):
+        return False
     # A file that goes exactly up to another known scale's top is on that one: 1-5 for a model of 1-10.
     return math.isinf(top) or (highest <= top and (highest == top or highest not in DEFAULT_STARS))
+
+
+def _written(table: str, values: Sequence[object], column: str) -> _Written | None:
+    """None where the table alone does not tell."""
+    try:
+        return _Written(table, _counted(values), infer(values, column))
+    except InputError:
+        return None
+
+
+def _counted(values: Iterable[object]) -> collections.Counter[str]:
+    return collections.Counter(text for text in map(canonical, values) if text is not None)
+
+
+def _check_rare(frequent: set[float], counts: Mapping[str, int], column: str) -> None:
+    """Refuse numbers whose meaning hangs on a few rows: 0 and 1 are other classes beside a -1 or a 2 than alone."""
+    rare = {number for value in counts if (number := number_in(value)) is not None} - frequent
+    scales = [_scale(numbers) for numbers in (frequent, frequent | rare)]
+    if rare and all(scales):
+        alone, beside = (str(_codes(numbers)) for numbers in (frequent, frequent | rare))
+        named = listed(f"{number:g}" for number in sorted(rare))
+        raise InputError(
+            f"column {column!r} holds {named} in fewer than {RARE:.0%} of its rows: without them it says {alone}, with "
+            f"them {beside}. Leave those rows out, or write words such as negative for all numbers."
+        )
 
 
 def _stars(spans: tuple[StarRange, ...]) -> LabelMapping:
@@ -157,6 +253,13 @@ def _words(counts: Mapping[str, int], column: str) -> LabelMapping:
         spellings[word_of(value)][value] += count
     classes = {word: found for word, found in spellings.items() if found.total() >= LEAST_ROWS}
     labelled = sum(found.total() for found in classes.values())
+    numbers = [word for word in classes if number_in(word) is not None]
+    if numbers:
+        raise InputError(
+            f"column {column!r} holds numbers such as {listed(sorted(numbers), 3)} and words such as "
+            f"{listed(sorted(set(spellings) - set(numbers)), 3)}, which are hardly labels of one "
+            "kind. Leave the label of one kind empty, or name another column with --label-column."
+        )
     if len(classes) > MOST_CLASSES or 2 * labelled < sum(counts.values()) or not classes:
         raise InputError(
             f"column {column!r} holds {len(spellings):,} different values in {sum(counts.values()):,} rows, which are "

@@ -10,6 +10,8 @@ import collections
 import itertools
 import math
 import re
+import string
+import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -25,6 +27,8 @@ UNKNOWN = -2
 """Class numbers of rows without a label, and with one that the mapping does not know."""
 
 ALIASES = {"neg": "negative", "neu": "neutral", "pos": "positive"}
+_UNSEEN = string.whitespace + "\u200b\u200c\u200d\u200e\u200f\u2060\ufeff"
+"""What stands around a label unseen: blanks, zero-width ones, marks of direction and of byte order."""
 MISSING_WORDS = {"nan", "null", "none", "<na>", "na", "n/a"}
 """How tools write that there is no label, in lower case."""
 
@@ -135,7 +139,7 @@ def canonical(value: object) -> str | None:
         return str(bool(value)).lower()
     if isinstance(value, bytes):
         value = value.decode("utf-8", "replace")
-    text = " ".join(str(value).split())
+    text = " ".join(unicodedata.normalize("NFC", str(value)).strip(_UNSEEN).split())
     if not text or text.casefold() in MISSING_WORDS:
         return None
     number = number_in(text)
@@ -146,7 +150,7 @@ def canonical(value: object) -> str | None:
 
 def word_of(text: str) -> str:
     """What two spellings of one label word share: case, `_` and `-` do not count, `pos` is `positive`."""
-    word = re.sub(r"[\s_-]+", " ", text).strip().casefold()
+    word = re.sub(r"[\s_-]+", " ", unicodedata.normalize("NFKC", text)).strip().casefold()
     return ALIASES.get(word, word)
 
 

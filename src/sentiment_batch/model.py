@@ -159,6 +159,9 @@ def load_base(folder: Path) -> tuple[Any, Any]:
         raise ModelError(
             f"{folder} lacks weights of the encoder: {listed(sorted(info['missing_keys']), 3)}. Fetch it again."
         )
+    odd = [name for name, weight in encoder.named_parameters() if not weight.isfinite().all()]
+    if odd:
+        raise ModelError(f"{folder} has weights that are no finite numbers: {listed(odd, 3)}. Take another base.")
     return encoder, tokenizer
 
 

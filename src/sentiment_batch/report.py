@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import os
+import shlex
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -27,13 +28,13 @@ loads it without remote code.
 ## Use
 
 ```
-sentiment-batch score reviews.parquet scored.parquet --model {name}
+{command}
 ```
 
 ```python
 from transformers import pipeline
 
-classify = pipeline("text-classification", model="{name}", truncation=True)
+classify = pipeline("text-classification", model={quoted}, truncation=True)
 ```
 
 Texts of more than {max_length} tokens are cut by sentiment-batch as in training (`{long_text}`); a stock pipeline keeps
@@ -69,7 +70,9 @@ def model_card(meta: Mapping[str, Any], name: str) -> str:
     shown = {key: value for key, value in meta["settings"].items() if value is not None and key != "base"}
     return CARD.format(
         head=_head(meta, measured, name),
-        name=name,
+        name=one_line(name),
+        command=shlex.join(["sentiment-batch", "score", "reviews.parquet", "scored.parquet", "--model", name]),
+        quoted=json.dumps(name, ensure_ascii=False),
         labels=", ".join(map(one_line, meta["labels"]["labels"])),
         base=meta["base"],
         version=meta["version"],

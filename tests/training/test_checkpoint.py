@@ -93,7 +93,7 @@ def test_a_model_is_never_replaced_without_overwrite(begun, model):
 
 def test_with_overwrite_the_old_model_stays_until_the_new_one_is_published(begun, model):
     checkpoint = begun(model, overwrite=True)
-    (model / "only in the old one").write_text("")
+    (model / "vocab.txt").write_text("only in the old one")
     checkpoint.save(fill("new"), META, HISTORY)
     assert content(model)["model.safetensors"] == "old"
     checkpoint.publish()

@@ -55,7 +55,7 @@ def test_everything_odd_is_counted_and_said(caplog):
     rows.texts.extend(["Text 0", "odd", "odder", "nothing", "text  1"])
     rows.labels.extend(["neg", "???", "???", None, "neg"])
     summary = prepare([rows], TrainSettings()).summary
-    assert summary["label_unknown"] == {}  # two of a kind are a class
+    assert (summary["label_unknown"], summary["label_unknown_rows"]) == ({}, 0)  # two of a kind are a class
     rows.labels[-3] = "!"
     summary = prepare([rows], TrainSettings()).summary
     assert {key: summary[key] for key in ("blank", "label_missing", "label_unknown", "repeated", "conflicting")} == {
@@ -211,7 +211,7 @@ def test_a_class_that_lies_in_one_group_alone_never_leaves_a_single_class_to_tra
         try:  # to refuse is right, too
             prepared = prepare([rows], TrainSettings(seed=seed, val_size=0.5))
         except InputError as error:
-            refused += "texts or groups" in str(error)
+            refused += "too few different groups" in str(error)
             continue
         assert set(prepared.training.codes.tolist()) == {0, 1}
         assert len(prepared.validation.texts)
@@ -219,7 +219,7 @@ def test_a_class_that_lies_in_one_group_alone_never_leaves_a_single_class_to_tra
 
 
 def test_a_single_group_of_everything_is_refused_in_words():
-    with pytest.raises(InputError, match=r"too few different texts or groups.*--val-file"):
+    with pytest.raises(InputError, match=r"too few different groups.*--val-file"):
         prepare([many(groups=["one"] * 100)], TrainSettings())
 
 

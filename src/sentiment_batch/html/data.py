@@ -22,6 +22,7 @@ _COUNTS = (
     ("test_rows", "rows to test with"),
     ("blank", "without a text"),
     ("label_missing", "without a label"),
+    ("label_unknown_rows", "with an unknown label"),
     ("repeated", "repeated texts"),
     ("nearly_repeated", "nearly repeated texts"),
     ("conflicting", "rows whose text has several labels"),

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import json
 import logging
-import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,7 +16,7 @@ from sentiment_batch.report import model_card, training_log
 from sentiment_batch.settings import META
 from sentiment_batch.training import folders, statefile
 from sentiment_batch.training.fingerprint import Fingerprint, check_same, digest
-from sentiment_batch.training.places import check_replaceable, check_work, model_digest, run_of
+from sentiment_batch.training.places import check_replaceable, check_work, model_digest, output_folder, run_of
 
 if TYPE_CHECKING:
     import torch
@@ -48,11 +47,7 @@ class Checkpoint:
     def __init__(self, output: str | Path, *, overwrite: bool, resume: bool = False, restart: bool = False) -> None:
         if resume and restart:
             raise UsageError("--resume goes on with a run and --restart deletes it. Give one of them.")
-        self.output = Path(output).expanduser()
-        if self.output.is_symlink():  # a link stays: what it points to is made or replaced
-            self.output = Path(os.path.realpath(self.output))
-        if not self.output.name:
-            raise OutputError(f"{output} cannot be a model folder. Name a new folder with --output.")
+        self.output = output_folder(output)
         self.work = self.output.with_name(self.output.name + ".training")
         self.best, self.old = self.work / "best", self.work / "old"
         self._new, self._replaced = self.work / "new", self.work / "replaced"
@@ -196,7 +191,8 @@ class Checkpoint:
 
     def _check_output(self) -> None:
         """Of a model that may be this very run's, only `begin` can tell whether it is in the way."""
-        check_replaceable(self.output, self._overwrite or (self._resume and run_of(self.output) is not None))
+        if not (self._resume and run_of(self.output) is not None):
+            check_replaceable(self.output, self._overwrite)
 
     def _holds_a_run(self) -> bool:
         """Whether there is anything to go on from or to score with."""

@@ -33,7 +33,7 @@ def check(found: Divided, counts: dict[str, Any], *, weighted: bool) -> dict[str
     Args:
         found: the rows of the run.
         counts: what is known already, among it `rows` (all that were read), `blank`, `label_missing`,
-            `label_unknown` and `conflicting`.
+            `label_unknown_rows` and `conflicting`.
         weighted: whether classes are weighed already.
 
     Returns:

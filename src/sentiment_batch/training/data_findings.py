@@ -150,7 +150,7 @@ def of_repeats(found: Divided, counts: dict[str, Any]) -> Iterator[Finding]:
     for count, what in (
         (counts["blank"], "hold no text"),
         (counts["label_missing"], "have no label"),
-        (sum(counts["label_unknown"].values()), "have a label that is none of the classes"),
+        (counts["label_unknown_rows"], "have a label that is none of the classes"),
     ):
         share = count / counts["rows"]
         if share >= MANY:

@@ -57,9 +57,9 @@ def of_lengths(found: Mapping[str, Any], long_text: str) -> list[str]:
 
 def _left_out(summary: Mapping[str, Any]) -> Iterator[str]:
     unknown = summary["label_unknown"]
-    if unknown:
-        named = _some([f"{value!r} ({count:,})" for value, count in unknown.items()], 5)
-        yield f"{rows(sum(unknown.values()))} whose label is unknown: {named}"
+    if summary["label_unknown_rows"]:
+        named = f": {_some([f'{value!r} ({count:,})' for value, count in unknown.items()], 5)}" if unknown else ""
+        yield f"{rows(summary['label_unknown_rows'])} whose label is unknown{named}"
     if summary["label_missing"]:
         yield f"{rows(summary['label_missing'])} without a label"
     if summary["blank"]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -27,14 +28,16 @@ def lock(work: Path, output: Path) -> disk.Lock:
 
 def put(new: Path, place: Path, *, aside: Path) -> None:
     """Rename `new` to `place`; what is there goes to `aside`, and comes back if that fails."""
-    if place.exists():
-        # Two renames: there is a moment without a model, but never a half-written one.
+    replaces = place.exists()
+    if replaces:
         disk.remove(aside)
-        place.rename(aside)
     try:
+        # Two renames: there is a moment without a model, but never a half-written one.
+        if replaces:
+            place.rename(aside)
         new.rename(place)
-    except OSError:
-        if aside.exists():
+    except BaseException:  # the user's wish to end, too
+        if replaces and not place.exists():
             aside.rename(place)
         raise
 
@@ -56,6 +59,10 @@ def sync(folder: Path) -> None:
     disk.sync_folder(folder)
 
 
+_SYSTEM = re.compile(r"\(os error \d+\)")
+"""How libraries written in Rust, such as tokenizers and safetensors, end what the operating system said."""
+
+
 @contextlib.contextmanager
 def failures_named(path: Path) -> Iterator[None]:
     """Turn what a disk says of `path` into an `OutputError`."""
@@ -65,7 +72,7 @@ def failures_named(path: Path) -> Iterator[None]:
     except OSError as error:
         why, cause = error.strerror or first_line(error), error
     except Exception as error:
-        if type(error).__name__ != "SafetensorError":  # safetensors wraps what the operating system said
+        if not _SYSTEM.search(str(error)) and type(error).__name__ != "SafetensorError":
             raise
         why, cause = first_line(error), error
     else:

@@ -78,6 +78,8 @@ def _words(column: pa.Array) -> pa.DictionaryArray | None:
     """A column with each value once, as text; None where its values are no words."""
     if pa.types.is_dictionary(column.type) and len(column.dictionary) > len(column):
         column = column.dictionary_decode()  # or each of many small batches would cost what the whole dictionary does
+    if pa.types.is_dictionary(column.type) and column.dictionary.null_count:  # which Arrow does not pool
+        column = column.dictionary_decode()
     encoded = column.dictionary_encode()
     words = encoded.dictionary.cast(pa.large_string())
     try:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import importlib.metadata
+import math
 import platform
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -43,8 +44,13 @@ class Trained:
     dtype: Choice
 
     def to_json(self) -> dict[str, Any]:
-        """Plain values."""
-        return dataclasses.asdict(self)
+        """Plain values; a loss of the history that is no number is None, for JSON has none such."""
+        values = dataclasses.asdict(self)
+        values["history"] = [
+            {name: None if isinstance(one, float) and not math.isfinite(one) else one for name, one in entry.items()}
+            for entry in values["history"]
+        ]
+        return values
 
 
 def description(

@@ -2,26 +2,52 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
+import os
+import re
 from pathlib import Path
 
 from sentiment_batch.checked import file_sha256
-from sentiment_batch.errors import OutputError
+from sentiment_batch.errors import OutputError, listed
 from sentiment_batch.settings import META
 from sentiment_batch.training import statefile
 
 FOLDERS = {"best", "new", "old", "replaced"}
 """Names of the folders in a work folder."""
+OF_A_MODEL = re.compile(
+    r"config\.json|generation_config\.json|.*\.safetensors|model\.safetensors\.index\.json|tokenizer\.json"
+    r"|tokenizer_config\.json|special_tokens_map\.json|added_tokens\.json|vocab\.(txt|json)|merges\.txt"
+    rf"|README\.md|{re.escape(META)}|training_log\.csv|report\.html|\.DS_Store|Thumbs\.db"
+)
+"""Names of the files that a model folder of ours or a stock one holds, and those that file managers leave."""
 
 
-def check_replaceable(folder: str | Path, overwrite: bool) -> None:
-    """Make sure that a model may be put at `folder`.
+def output_folder(name: object) -> Path:
+    """The path of a model folder that is to be made; of a link, the folder that it points to.
+
+    Raises:
+        OutputError: it is no name that a folder can have.
+    """
+    try:
+        output = Path(name).expanduser()  # type: ignore[arg-type]
+        if output.is_symlink():
+            output = Path(os.path.realpath(output))
+        str(output).encode("utf-8")  # as libraries take it that are written in other languages
+        with contextlib.suppress(FileNotFoundError, NotADirectoryError, PermissionError):
+            os.lstat(output.with_name(output.name + ".training"))
+    except (TypeError, ValueError, RuntimeError, OSError) as error:  # no text, no name, no such home, too long
+        raise OutputError(f"{name!r} cannot be a model folder. Name a new folder with --output.") from error
+    return output
+
+
+def check_replaceable(output: Path, overwrite: bool) -> None:
+    """Make sure that a model may be put at `output`.
 
     Raises:
         OutputError: a file is there, a model without `overwrite`, or a folder that holds other things.
     """
-    output = Path(folder).expanduser()
     if not output.exists():
         return
     if not output.is_dir():
@@ -32,6 +58,12 @@ def check_replaceable(folder: str | Path, overwrite: bool) -> None:
         raise OutputError(f"{output} holds other things than a model, so it is not replaced. Name another --output.")
     if not overwrite:
         raise OutputError.exists(str(output))
+    others = sorted(path.name for path in output.iterdir() if path.is_dir() or not OF_A_MODEL.fullmatch(path.name))
+    if others:
+        raise OutputError(
+            f"{output} holds more than a model ({listed(others, 3)}), which would be lost. Move that, or name another "
+            "--output."
+        )
 
 
 def check_work(work: Path) -> None:

@@ -15,9 +15,10 @@ import numpy.typing as npt
 
 from sentiment_batch.errors import InputError, listed
 from sentiment_batch.inputs import Labelled, fingerprint
-from sentiment_batch.label_inference import for_file, infer
+from sentiment_batch.label_inference import for_file, infer_together
 from sentiment_batch.training import data_check
 from sentiment_batch.training.coded import Coded, Divided, Numbering, groups_of
+from sentiment_batch.training.findings import are
 from sentiment_batch.training.split import assign
 
 if TYPE_CHECKING:
@@ -25,6 +26,10 @@ if TYPE_CHECKING:
     from sentiment_batch.settings import TrainSettings
 
 logger = logging.getLogger("sentiment_batch")
+
+LISTED = 20
+"""Labels that are unknown, of all, and the characters of each."""
+LONGEST_LABEL = 24
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -63,19 +68,24 @@ def prepare(
     labels = [label for one in reviews for label in one.labels]
     if not labels:
         raise InputError(f"{listed(one.name for one in reviews)}: no row holds a text. Check --text-column.")
-    mapping = infer(labels, reviews[0].label_column, stars)
+    mapping = infer_together([(one.name, one.labels, one.label_column) for one in reviews], stars)
     encoded = mapping.encode(labels)
     numbering = Numbering(settings.seed)
     pool = _pool(reviews, mapping, encoded, settings, numbering)
     share = 0.0 if val else settings.val_size
     split = assign(numbering.seeded(pool), pool.codes, pool.groups, share, pool.near.tolist())
+
+    def held(file: Labelled) -> Coded:
+        same = file.label_column in {one.label_column for one in reviews}
+        return _rows_of(file, mapping, stars, numbering, same_column=same)
+
     found = Divided(
         labels=mapping.labels,
         tables=[one.name for one in reviews],
         pool=pool,
         training=pool.take(split.training),
-        validation=_rows_of(val, mapping, stars, numbering) if val else pool.take(split.validation),
-        test=_rows_of(test, mapping, stars, numbering) if test else None,
+        validation=held(val) if val else pool.take(split.validation),
+        test=held(test) if test else None,
         validation_file=val.name if val else None,
         test_file=test.name if test else None,
         group_column=next((one.group_column or "group" for one in reviews if one.groups is not None), None),
@@ -84,7 +94,7 @@ def prepare(
     examples = _examples(conflicting, mapping.labels)
     mapping, found = _without_empty_classes(mapping, found)
     if len(mapping.labels) < 2 or not len(found.validation):
-        raise _too_few("texts or groups" if pool.groups else "texts", len(conflicting))
+        raise _too_few(found, len(conflicting))
     counts = _counts(reviews, mapping, encoded) | _sizes(found, numbering) | {"conflicting": len(conflicting)}
     summary = data_check.check(found, counts, weighted=settings.class_weights != "none")
     data_check.tell(summary, examples)
@@ -104,8 +114,14 @@ def _counts(reviews: Sequence[Labelled], mapping: LabelMapping, encoded: Encoded
         "mapping": str(mapping),
         "blank": sum(one.num_blank for one in reviews),
         "label_missing": encoded.num_missing,
-        "label_unknown": encoded.unknown,
+        "label_unknown": _short(encoded.unknown),
+        "label_unknown_rows": sum(encoded.unknown.values()),
     }
+
+
+def _short(unknown: dict[str, int]) -> dict[str, int]:
+    """Some of the values, with their counts; long ones are texts of the user's, which the model folder is not for."""
+    return dict([one for one in unknown.items() if len(one[0]) <= LONGEST_LABEL][:LISTED])
 
 
 def _sizes(found: Divided, numbering: Numbering) -> dict[str, Any]:
@@ -122,11 +138,14 @@ def _plain(rows: Coded) -> Rows:
     return Rows(texts=rows.texts, codes=rows.codes)
 
 
-def _too_few(what: str, conflicting: int) -> InputError:
+def _too_few(found: Divided, conflicting: int) -> InputError:
     odd = f" ({conflicting:,} rows have a text with several labels)" if conflicting else ""
-    return InputError(
-        f"too few different {what} to hold some back for validation{odd}. Give more rows, or a --val-file."
-    )
+    what, cure = "texts", "Give more rows"
+    if found.group_column and found.pool.groups:
+        groups = len({group for group in found.pool.groups if group is not None})
+        odd = f": {found.group_column!r} makes {groups:,} {are(groups, 'group', 'groups')} of {len(found.pool):,} rows"
+        what, cure = "groups", "Leave --group-column out, name another"
+    return InputError(f"too few different {what} to hold some back for validation{odd}. {cure}, or give a --val-file.")
 
 
 def _pool(
@@ -179,12 +198,16 @@ def _check_classes(codes: npt.NDArray[np.int64], mapping: LabelMapping, encoded:
         raise InputError(f"the labels hold {what} (read as {mapping}){rare}; a classifier needs two. {cure}")
 
 
-def _rows_of(file: Labelled, mapping: LabelMapping, stars: str | None, numbering: Numbering) -> Coded:
+def _rows_of(
+    file: Labelled, mapping: LabelMapping, stars: str | None, numbering: Numbering, *, same_column: bool
+) -> Coded:
     """The rows of a validation or test file, under the mapping of the training file."""
     try:
-        own = for_file(mapping, mapping.labels, file.labels, file.label_column, stars)
+        own = for_file(mapping, mapping.labels, file.labels, file.label_column, stars, same_column=same_column)
     except InputError as error:
         raise InputError(f"{file.name}: {error}") from error
+    if str(own) != str(mapping):
+        logger.info("%s: labels: %s", file.name, own)
     encoded = own.encode(file.labels)
     left_out = int((encoded.codes < 0).sum())
     if left_out:
