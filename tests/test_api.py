@@ -213,3 +213,25 @@ def test_evaluation_agrees_with_the_scores(trained):
     hits = (scored["sentiment"].astype(str) == scored["truth"]).mean()
     assert evaluate(rows, output, **CPU).accuracy == pytest.approx(hits)
     assert len(kept._kept) == 1  # one model for both
+
+
+@pytest.mark.parametrize(
+    ("wrong", "says"),
+    [
+        ({"label_column": ["label"]}, r"label_column is \['label'\]; it must be the name of one column"),
+        ({"group_column": 1.5}, r"group_column is 1\.5"),
+        ({"stars": (2, 4)}, r"stars is \(2, 4\); it must be text"),
+        ({"overwrite": "false"}, r"overwrite is 'false'; it must be True or False"),
+        ({"resume": 1}, r"resume is 1"),
+    ],
+)
+def test_arguments_of_another_type_are_refused_in_one_line(tmp_path, wrong, says):
+    with pytest.raises(UsageError, match=says):
+        train(reviews(), tmp_path / "model", **wrong)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_columns_may_be_named_by_numbers_and_a_base_by_its_path(tiny_base, tmp_path):
+    frame = reviews().set_axis([0, 1], axis="columns")
+    found = train(frame, tmp_path / "model", text_column=0, label_column=1, base=tiny_base, **FAST)
+    assert found.labels == ("negative", "positive")

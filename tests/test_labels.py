@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sentiment_batch.errors import InputError, UsageError
-from sentiment_batch.label_inference import INTEGER_SCALES, for_file, infer
+from sentiment_batch.label_inference import INTEGER_SCALES, for_file, infer, infer_together
 from sentiment_batch.labels import MISSING, UNKNOWN, LabelMapping, canonical, parse_stars, reconcile
 
 
@@ -393,3 +393,73 @@ def test_the_order_of_the_model_s_classes_decides_the_class_numbers():
 def test_reconciling_keeps_the_star_ranges():
     mapping = reconcile(infer([1, 2, 4, 5], "stars"), ("Positive", "Negative"))
     assert mapping.encode([1, 3, 5]).codes.tolist() == [1, UNKNOWN, 0]
+
+
+# Several tables, and what cannot be told
+
+
+def test_a_rare_number_that_decides_what_the_others_mean_is_not_guessed_about():
+    for values in ([-1] * 9 + [0] * 500 + [1] * 491, [0] * 500 + [1] * 494 + [2] * 6):
+        with pytest.raises(InputError, match=r"fewer than 1% of its rows: without them it says 0 -> neg.*Leave those"):
+            infer(values, "label")
+    assert labels([-1] * 11 + [0] * 500 + [1] * 489) == ("negative", "neutral", "positive")
+
+
+def test_numbers_and_words_in_one_column_are_no_labels():
+    with pytest.raises(InputError, match=r"numbers such as '1', '2', '4' and 1 more and words such as 'unrated'"):
+        infer([1, 2, 4, 5] * 20 + ["unrated"] * 20, "stars")
+    with pytest.raises(InputError, match=r"numbers such as '0', '1' and words such as 'a', 'b'"):
+        infer([0, 1] * 20 + list("abcdefghij"), "label")  # words that are too few each to be a class
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ([0, 1], ["negative", "positive"] * 2),
+        ([True, False], [0, 1]),
+        ([1, 2, 3, 4, 5], [1, 5, 8, 10]),
+        ([0, 1], [0, 1, 2]),
+        ([0, 1], [-1, 1]),
+    ],
+)
+def test_tables_with_codings_of_their_own_are_not_thrown_together(one, other):
+    tables = [("a.csv", one * 9, "label"), ("b.csv", other * 9, "label")]
+    for chosen in (tables, tables[::-1], [*tables, ("c.csv", one * 9, "label")]):
+        with pytest.raises(InputError, match=r"[ab]\.csv has the labels .*, and [ab]\.csv .*--stars"):
+            infer_together(chosen)
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "column"),
+    [
+        ([0], [1], "label"),
+        ([1], [0, 1], "label"),
+        ([2], [0, 1], "label"),
+        ([1, 2], [4, 5], "stars"),
+        ([1, 2], [4, 5], "label"),
+        ([1, 2, 3, 4], [7, 9, 10], "rating"),
+        (["good", "good"], ["bad", "bad"], "label"),
+        (["good"], ["good", "bad", "bad"], "label"),
+        ([None, ""], [0, 1], "label"),
+    ],
+)
+def test_tables_of_which_each_has_a_part_of_one_coding_are_read_together(one, other, column):
+    pooled = infer([*one, *other], column)
+    assert infer_together([("a.csv", one, column), ("b.csv", other, column)]) == pooled
+
+
+def test_tables_with_scales_of_their_own_are_read_as_stars_are_said_to_be():
+    tables = [("a.csv", [1, 2, 3, 4, 5], "stars"), ("b.csv", [1, 10], "stars")]
+    assert infer_together(tables, "3,6") == infer([1, 10], "stars", "3,6")
+
+
+def test_one_and_two_alone_are_stars_where_the_column_is_the_one_that_was_trained_on():
+    trained = infer([1, 2, 3, 4, 5], "label")
+    for written in ([1, 2], [1, 2, 3], [1]):
+        assert for_file(trained, TWO, written, "label", same_column=True) is trained
+    assert for_file(trained, TWO, [0, 1], "label", same_column=True).encode([0, 1]).codes.tolist() == [0, 1]
+
+
+def test_labels_that_look_alike_are_one():
+    assert labels(["n\u00e9g", "ne\u0301g", "pos", "pos\u200b", "\ufeffpos", "\u200epos "]) == ("n\u00e9g", "pos")
+    assert labels(["\uff30\uff2f\uff33", "pos", "neg", "neg"]) == ("neg", "pos")

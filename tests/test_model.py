@@ -190,6 +190,17 @@ def test_a_base_without_all_weights_is_refused(tiny_base, tmp_path):
         load_base(base)
 
 
+def test_a_base_with_weights_that_are_no_numbers_is_refused(tiny_base, tmp_path):
+    base = shutil.copytree(tiny_base, tmp_path / "base")
+    weights = load_file(base / "model.safetensors")
+    weights["embeddings.word_embeddings.weight"][3, 1] = float("nan")
+    save_file(weights, base / "model.safetensors", {"format": "pt"})
+    with pytest.raises(
+        ModelError, match=r"are no finite numbers: 'embeddings\.word_embeddings\.weight'\. Take another"
+    ):
+        load_base(base)
+
+
 @pytest.mark.parametrize("known", [True, False])
 def test_code_in_a_model_folder_never_runs(folder, tmp_path, known):
     marker = tmp_path / "it-ran"

@@ -1,5 +1,7 @@
+import ast
 import csv
 import io
+import shlex
 
 import pytest
 import yaml
@@ -128,3 +130,13 @@ def test_the_card_says_how_the_model_was_calibrated_and_on_what():
     assert "as they were trained, for 9 validation rows are too few." in model_card(META | {"calibration": kept}, "x")
     assert "Calibration: none." in model_card(META | {"calibration": None}, "x")
     assert "Calibration: none." in model_card(META, "x")
+
+
+@pytest.mark.parametrize("name", ["'q\" # - {y}", "two words", "a\nb", "<b>", "$HOME"])
+def test_the_commands_of_the_card_can_be_run_whatever_the_folder_is_called(name):
+    card = model_card(META, name)
+    shell, python = (card.split(f"```{kind}\n")[1].split("```")[0] for kind in ("", "python"))
+    assert shlex.split(shell)[-1] == name
+    call = ast.parse(python).body[-1].value
+    assert ast.literal_eval(call.keywords[0].value) == name
+    assert f"\n# {' '.join(name.split())}\n" in card

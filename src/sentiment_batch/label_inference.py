@@ -118,9 +118,11 @@ class _Written:
         if self.family != other.family:
             return True
         kinds = {self.mapping.kind, other.mapping.kind}
-        if kinds == {"numbers"} and min(len(self.numbers), len(other.numbers)) > 1:
-            theirs = other.mapping.values
-            return any(theirs.get(value, label) != label for value, label in self.mapping.values.items())
+        both = self.numbers | other.numbers
+        if kinds == {"numbers"} and min(len(self.numbers), len(other.numbers)) > 1 and _scale(both):
+            together = _codes(both).values
+            readings = [(one.mapping.values, f"{number:g}") for one in (self, other) for number in one.numbers]
+            return any(alone[value] != together[value] for alone, value in readings)
         lower, higher = sorted((max(self.numbers, default=0), max(other.numbers, default=0)))
         return kinds == {"stars"} and lower < higher and lower in DEFAULT_STARS
 

@@ -348,3 +348,60 @@ def test_overwriting_is_not_offered_for_what_is_no_model(begun, tmp_path):
     (tmp_path / "notes" / "notes.txt").write_text("precious")
     with pytest.raises(OutputError, match=r"holds other things.*Name another --output\.$"):
         begun(tmp_path / "notes")
+
+
+@pytest.mark.parametrize("name", ["reviews.csv", "data", "pytorch_model.bin"])
+def test_what_is_no_part_of_a_model_is_not_lost_with_it(begun, model, name):
+    if name == "data":
+        (model / name).mkdir()
+    else:
+        (model / name).write_text("precious")
+    with pytest.raises(OutputError, match=rf"holds more than a model \('{name}'\), which would be lost"):
+        begun(model, overwrite=True)
+    assert (model / name).exists()
+
+
+def test_what_comes_to_a_model_while_another_is_trained_is_not_lost(begun, model):
+    checkpoint = begun(model, overwrite=True)
+    checkpoint.save(fill("new"), META, HISTORY)
+    (model / "notes.txt").write_text("precious")
+    with pytest.raises(OutputError, match=r"holds more than a model \('notes\.txt'\)"):
+        checkpoint.publish()
+    assert content(model)["model.safetensors"] == "old"
+    assert content(checkpoint.best)["model.safetensors"] == "new"
+
+
+@pytest.mark.parametrize(
+    "name", ["~nobody-of-this-name/model", "x" * 250, 5, None, b"model", "a\0b", "\ud800", "\udce9t\udce9", ""]
+)
+def test_what_no_folder_can_be_called_is_refused_in_one_line(name):
+    with pytest.raises(OutputError, match=r"cannot be a model folder\. Name a new folder with --output\.$"):
+        Checkpoint(name, overwrite=False)
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_an_interrupt_between_the_renames_leaves_the_old_model(begun, model, monkeypatch, when):
+    checkpoint = begun(model, overwrite=True)
+    checkpoint.save(fill("new"), META, HISTORY)
+    real = Path.rename
+
+    def rename(self, target):
+        if self == model and when == "after":
+            real(self, target)
+        if self == (model if when == "after" else checkpoint.best):
+            raise KeyboardInterrupt
+        return real(self, target)
+
+    monkeypatch.setattr(Path, "rename", rename)
+    with pytest.raises(KeyboardInterrupt):
+        checkpoint.publish()
+    assert content(model)["model.safetensors"] == "old"
+
+
+def test_a_disk_that_a_library_of_another_language_finds_full_is_named(begun, tmp_path):
+    def full(folder):
+        raise Exception("No space left on device (os error 28)")
+
+    checkpoint = begun(tmp_path / "model")
+    with pytest.raises(OutputError, match=r"model\.training cannot be written: No space left .*Make room"):
+        checkpoint.save(full, META, HISTORY)

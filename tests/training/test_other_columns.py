@@ -88,3 +88,10 @@ def test_a_group_column_may_be_missing_where_it_is_optional():
     assert (found.groups, found.group_column) == (None, None)
     with pytest.raises(InputError, match="no column 'film'"):
         inputs.read(TableReader(table), "t", group_column="film")
+
+
+def test_a_null_among_the_values_of_a_dictionary_is_none():
+    some = pa.DictionaryArray.from_arrays([0, 1, None], ["a", None])
+    more = pa.DictionaryArray.from_arrays([0, 1, 1], ["b", "a"])
+    table = pa.table({"store": pa.chunked_array([some, more])})
+    assert seen(table) == {"store": ["a", None, None, "b", "a", "a"]}

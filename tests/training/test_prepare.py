@@ -249,3 +249,30 @@ def test_texts_of_several_labels_are_shown_with_them_also_where_a_class_is_dropp
     prepared = prepare([rows], TrainSettings(), stars="negative=1-2,neutral=3,positive=4-5")
     assert prepared.mapping.labels == ("negative", "positive")
     assert "'a text of both' (negative, positive)" in said(caplog)
+
+
+def test_texts_in_the_label_column_are_counted_and_not_kept(caplog):
+    rows = many()
+    rows.texts.extend(f"more {n}" for n in range(60))
+    rows.labels.extend(f"patient {n} said that the nurse was rude" for n in range(60))
+    summary = prepare([rows], TrainSettings()).summary
+    assert (summary["label_unknown"], summary["label_unknown_rows"]) == ({}, 60)
+    assert "60 rows whose label is unknown\n" in said(caplog) + "\n"
+    rows.labels[-60:] = [f"odd {n}" for n in range(60)]
+    summary = prepare([rows], TrainSettings()).summary
+    assert (len(summary["label_unknown"]), summary["label_unknown_rows"]) == (20, 60)
+
+
+def test_a_group_column_of_few_groups_is_named():
+    with pytest.raises(InputError, match=r"'group' makes 1 group of 100 rows\. Leave --group-column out, name"):
+        prepare([many(groups=["one"] * 100)], TrainSettings())
+
+
+def test_how_labels_of_a_test_file_are_read_is_said_where_it_is_another_way(caplog):
+    stars = labelled([f"text {n}" for n in range(100)], [1, 2, 3, 4, 5] * 20)
+    low = labelled([f"low {n}" for n in range(10)], [1, 2] * 5, name="low.csv")
+    assert prepare([stars], TrainSettings(), test=low).test.codes.tolist() == [0] * 10
+    words = labelled([f"word {n}" for n in range(10)], ["pos", "neg"] * 5, name="words.csv", column="said")
+    assert sorted(prepare([stars], TrainSettings(), test=words).test.codes.tolist()) == [0] * 5 + [1] * 5
+    assert "low.csv: labels:" not in said(caplog)
+    assert "words.csv: labels:" in said(caplog)
