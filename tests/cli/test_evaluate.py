@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 
 import pyarrow as pa
@@ -86,13 +87,27 @@ def test_a_report_is_one_page_with_the_errors_words(evaluate, reviews_csv, tmp_p
 
 def test_a_report_never_takes_the_place_of_the_reviews(evaluate, reviews_csv, tmp_path):
     before = reviews_csv.read_bytes()
-    link = tmp_path / "link"
-    link.symlink_to(reviews_csv)
-    for report in (reviews_csv, link):
+    copy = tmp_path / "copy.htm"
+    copy.write_bytes(before)
+    packed = tmp_path / "packed.html.gz"
+    packed.write_bytes(gzip.compress(before))
+    links = [tmp_path / "link", tmp_path / "link.html"]
+    for link in links:
+        link.symlink_to(reviews_csv)
+    for report in (reviews_csv, copy, packed, *links, links[1].as_uri()):
         failed(evaluate(reviews_csv, "--report", report, "--overwrite"), "is no page", code=1)
-    assert reviews_csv.read_bytes() == before
-    empty = tmp_path / "page"
+    assert reviews_csv.read_bytes() == copy.read_bytes() == gzip.decompress(packed.read_bytes()) == before
+    assert all(link.is_symlink() for link in links)
+
+
+def test_a_report_takes_the_place_of_a_page_or_of_nothing(evaluate, reviews_csv, tmp_path):
+    empty, other, packed = (tmp_path / name for name in ("page", "page.html", "page.html.gz"))
     empty.touch()
+    other.write_text("\n\n <!DocType HTML><title>mine</title>")
+    assert evaluate(reviews_csv, "--report", other, "--overwrite").exit_code == 0
+    for _ in range(2):
+        assert evaluate(reviews_csv, "--report", packed, "--overwrite").exit_code == 0
+    assert gzip.decompress(packed.read_bytes()) == other.read_bytes()
     for _ in range(2):
         assert evaluate(reviews_csv, "--report", empty, "--overwrite").exit_code == 0
     assert empty.read_text(encoding="utf-8").startswith("<!")
@@ -151,6 +166,7 @@ def test_a_column_of_any_type_divides_the_rows(evaluate, tmp_path):
 def test_a_report_that_cannot_be_written_is_said_before_the_table_is_read(evaluate, tmp_path):
     failed(evaluate(tmp_path / "nowhere.csv", "--report", tmp_path / "no" / "r.html"), "no", code=1)
     failed(evaluate(tmp_path / "nowhere.csv", "--report", "-"), "standard output", code=2)
+    failed(evaluate(tmp_path / "nowhere.csv", "--report", ""), "an empty name", code=2)
 
 
 def test_standard_input_is_a_dash(evaluate, reviews_csv):

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sentiment_batch.errors import OutputError
+from sentiment_batch.errors import InputError, OutputError, UsageError
 
 if TYPE_CHECKING:
     from sentiment_batch.writers.publish import Publication
@@ -21,17 +20,21 @@ def published(page: str | None, overwrite: bool) -> Iterator[Publication | None]
     """The place of the page, looked at before any work is done; it appears whole at the end, or not at all.
 
     Raises:
+        UsageError: its name is empty.
         OutputError: it cannot be written, there is a page and `overwrite` is not set, or what is there is no page.
+        InputError: what is there cannot be read.
     """
     if page is None:
         yield None
         return
+    if not page:
+        raise UsageError("the page has an empty name. Name a file, such as page.html.")
     from sentiment_batch.writers.publish import Publication
 
-    if overwrite:
-        _check_replaceable(page)
     publication = Publication(page, overwrite=overwrite)
     try:
+        if overwrite:
+            _check_replaceable(page)
         yield publication
         publication.commit()
     finally:
@@ -45,14 +48,17 @@ def write(publication: Publication, page: str) -> None:
 
 
 def _check_replaceable(page: str) -> None:
-    """A page replaces pages: a file of another name and beginning may be the very table that is read."""
-    from sentiment_batch.locations import scheme_of, suffix_of
-    from sentiment_batch.writers.failures import failures_named
+    """A page replaces pages, whatever they are called: what begins otherwise may be the very table that is read."""
+    from sentiment_batch.readers.places import read_once
+    from sentiment_batch.readers.source import Source
 
-    path = Path(page)
-    if scheme_of(page) or suffix_of(page) in {".html", ".htm"} or not path.is_file():
+    if read_once(page):
         return
-    with failures_named(page), path.open("rb") as file:
-        start = file.read(len(BEGINNING))
-    if start and start.lower() != BEGINNING:
+    try:
+        start = Source(page).head()
+    except InputError as error:
+        if isinstance(error.__cause__, FileNotFoundError):
+            return
+        raise
+    if start and not start.lstrip().lower().startswith(BEGINNING):
         raise OutputError(f"{page} is no page, so it is not replaced. Name another file, or remove it first.")
