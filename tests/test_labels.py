@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from sentiment_batch.errors import InputError, UsageError
 from sentiment_batch.label_inference import INTEGER_SCALES, for_file, infer, infer_together
-from sentiment_batch.labels import MISSING, UNKNOWN, LabelMapping, canonical, parse_stars, reconcile
+from sentiment_batch.labels import MISSING, UNKNOWN, LabelMapping, canonical, coding_of, parse_stars, reconcile
 
 
 def codes(values, column="label", stars=None) -> list[int]:
@@ -308,6 +308,7 @@ def test_every_row_has_a_class_or_is_missing_or_unknown_and_counted(values):
 # Other files
 
 TWO = ("negative", "positive")
+THREE = ("negative", "neutral", "positive")
 
 
 def test_a_file_of_the_same_coding_takes_the_model_s_own_mapping():
@@ -463,3 +464,42 @@ def test_one_and_two_alone_are_stars_where_the_column_is_the_one_that_was_traine
 def test_labels_that_look_alike_are_one():
     assert labels(["n\u00e9g", "ne\u0301g", "pos", "pos\u200b", "\ufeffpos", "\u200epos "]) == ("n\u00e9g", "pos")
     assert labels(["\uff30\uff2f\uff33", "pos", "neg", "neg"]) == ("neg", "pos")
+
+
+# Models of others, which say no more than the names of their labels
+
+
+def test_a_class_that_is_called_none_is_no_missing_label():
+    names = ("none", "against", "favor")
+    mapping = for_file(None, names, ["none", "None", "favor", "against", None, "null", ""], "stance")
+    assert mapping.encode(["none", " NONE", "favor", None, "null", ""]).codes.tolist() == [0, 0, 2, *[MISSING] * 3]
+
+
+def test_labels_that_differ_in_case_alone_stay_apart():
+    mapping = for_file(None, ("negative", "Negative"), ["negative", "Negative"], "label")
+    assert mapping.encode(["negative", "Negative", "NEGATIVE"]).codes.tolist() == [0, 1, 0]
+
+
+def test_numbers_find_the_labels_that_have_them_in_their_names():
+    stars = ("1 star", "2 stars", "3 stars", "4 stars", "5 stars")
+    assert for_file(None, stars, [1, 2.0, "5"], "label").encode([1, 2.0, "5", 6]).codes.tolist() == [0, 1, 4, UNKNOWN]
+    assert for_file(None, ("1.0", "2.0"), [1.0, "2"], "label").encode([1.0, "2"]).codes.tolist() == [0, 1]
+
+
+@pytest.mark.parametrize(
+    ("written", "names", "column"),
+    [([2, 2], THREE, "label"), ([1, 2], THREE, "label"), ([1], THREE, "target"), ([2], TWO, "label")],
+)
+def test_numbers_of_several_scales_are_not_guessed_about(written, names, column):
+    with pytest.raises(
+        InputError, match=r"does not tell what they mean. Say it with --stars, such as --stars neg.*=0,"
+    ):
+        for_file(None, names, written, column)
+    read = for_file(None, THREE, written, column, coding_of(THREE)).encode(written)
+    assert read.codes.tolist() == written
+
+
+def test_numbers_of_several_scales_are_stars_where_the_column_says_so():
+    assert for_file(None, TWO, [2], "stars").encode([2]).codes.tolist() == [0]
+    assert for_file(None, TWO, [1, 2], "label").encode([1, 2]).codes.tolist() == [0, 1]
+    assert for_file(None, THREE, [0, 1], "label").encode([0, 1]).codes.tolist() == [0, 2]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import collections
 import itertools
 import math
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -14,6 +15,7 @@ from sentiment_batch.labels import (
     LabelMapping,
     StarRange,
     canonical,
+    coding_of,
     number_in,
     parse_stars,
     reconcile,
@@ -169,7 +171,30 @@ def for_file(
     by_name = LabelMapping(labels=tuple(labels), kind="words")
     if not counts or (stars is None and any(by_name.label_of(value) is not None for value in counts)):
         return by_name
+    numbers = {number for value in counts if (number := number_in(value)) is not None}
+    if stars is None:
+        of_label = _numbers_in(labels)
+        if numbers and numbers <= set(of_label):
+            return LabelMapping(labels=by_name.labels, kind="numbers", values={f"{n:g}": of_label[n] for n in of_label})
+        _check_telling(numbers, labels, column)
     return reconcile(infer(values, column, stars), labels)
+
+
+def _numbers_in(labels: Sequence[str]) -> dict[float, str]:
+    """The label of each number, where each label has one of its own in it: `1 star`, `2 stars`; else none."""
+    found = [re.findall(r"\d+", label) for label in labels]
+    numbers = {float(one[0]): label for one, label in zip(found, labels, strict=True) if len(one) == 1}
+    return numbers if len(numbers) == len(labels) else {}
+
+
+def _check_telling(numbers: set[float], labels: Sequence[str], column: str) -> None:
+    """Refuse numbers that are on several scales, when neither the model nor the column's name says on which."""
+    several = numbers == {2} or (len(labels) > 2 and numbers and numbers <= {1, 2})
+    if several and not any(name in column.casefold() for name in STAR_COLUMNS):
+        raise InputError(
+            f"column {column!r} holds {listed(f'{one:g}' for one in sorted(numbers))} and no other number, which does "
+            f"not tell what they mean. Say it with --stars, such as --stars {coding_of(labels)}."
+        )
 
 
 def _same_coding(trained: LabelMapping, counts: Mapping[str, int], column: str, same_column: bool) -> bool:

@@ -10,6 +10,7 @@ import collections
 import itertools
 import math
 import re
+import shlex
 import string
 import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
@@ -67,17 +68,24 @@ class LabelMapping:
         number = number_in(value)
         if self.stars and number is not None:
             return next((span.label for span in self.stars if span.low <= number <= span.high), None)
-        by_word = {word_of(label): label for label in self.labels}
-        return by_word.get(word_of(value))
+        for same in (str, canonical, word_of):  # two labels may differ in no more than their case
+            written = same(value)
+            found = next((label for label in self.labels if written is not None and same(label) == written), None)
+            if found is not None:
+                return found
+        return None
 
     def encode(self, values: Iterable[object]) -> Encoded:
         """Class numbers of `values` (n,), with the unknown ones counted by name."""
         numbers = {label: number for number, label in enumerate(self.labels)}
+        own = {label.casefold(): label for label in self.labels if canonical(label) is None}  # such as a class `none`
         known: dict[str, int] = {}
         unknown: collections.Counter[str] = collections.Counter()
         codes: list[int] = []
         for value in values:
             text = canonical(value)
+            if text is None and own and isinstance(value, str):
+                text = own.get(value.strip().casefold())
             if text is None:
                 codes.append(MISSING)
                 continue
@@ -165,7 +173,8 @@ def reconcile(mapping: LabelMapping, labels: Sequence[str]) -> LabelMapping:
     if lost:
         raise InputError(
             f"the labels {listed(lost)} are none of the model's, which are {listed(labels)}. "
-            "Name another label column with --label-column, or map stars with --stars."
+            "Name another label column with --label-column, write the model's labels, or say what numbers mean with "
+            f"--stars, such as --stars {coding_of(labels)}."
         )
     return LabelMapping(
         labels=tuple(labels),
@@ -175,6 +184,11 @@ def reconcile(mapping: LabelMapping, labels: Sequence[str]) -> LabelMapping:
             StarRange(label=names[word_of(span.label)], low=span.low, high=span.high) for span in mapping.stars
         ),
     )
+
+
+def coding_of(labels: Sequence[str]) -> str:
+    """How `--stars` would be given for labels that are numbered from 0, as a shell takes it."""
+    return shlex.quote(",".join(f"{label}={number}" for number, label in enumerate(labels)))
 
 
 def parse_stars(text: str) -> tuple[StarRange, ...]:
