@@ -63,7 +63,9 @@ def test_the_metrics_are_those_of_the_predictions(scorer, predicted):
     ],
 )
 def test_labels_are_understood_by_their_meaning(scorer, labels):
-    assert evaluate_labelled(scorer, rows(labels)) == evaluate_labelled(scorer, rows(["negative", "positive"] * 3))
+    measured = evaluate_labelled(scorer, rows(labels))
+    words = evaluate_labelled(scorer, rows(["negative", "positive"] * 3))
+    assert dataclasses.replace(measured, mapping=words.mapping) == words
 
 
 def test_stars_are_read_with_their_cut_points(scorer):
@@ -73,11 +75,33 @@ def test_stars_are_read_with_their_cut_points(scorer):
     assert 4 not in {error["row"] for error in by_stars.errors}, "rows are counted as they came, left out or not"
 
 
-def test_rows_without_a_known_label_are_left_out_and_named(scorer, caplog):
+def test_rows_that_are_left_out_are_counted_and_named(scorer, caplog):
     caplog.set_level("INFO", "sentiment_batch")
-    measured = evaluate_labelled(scorer, rows(["negative", "positive", "mixed", None, "mixed", "positive"]))
+    labels = ["negative", "positive", "mixed", None, "mixed", "positive"]
+    measured = evaluate_labelled(scorer, dataclasses.replace(rows(labels), num_blank=1_234))
     assert measured.rows == 3
-    assert "left out: 3 rows without a known label; unknown: 'mixed'" in caplog.text
+    found = {"blank": 1_234, "label_missing": 1, "label_unknown_rows": 2, "label_unknown": {"mixed": 2}}
+    assert measured.to_json()["left_out"] == found
+    reasons = ["1,234 without a text", "1 without a label", "2 with an unknown label ('mixed' 2)"]
+    assert "".join(f"rows left out: {reason}\n" for reason in reasons) in str(measured)
+    assert caplog.records[-1].levelname == "INFO"
+    assert f"left out: {', '.join(reasons)}" in caplog.text
+
+
+def test_many_unknown_labels_are_a_warning_and_long_ones_are_not_shown(scorer, caplog):
+    labels = ["negative", "positive", "x" * 100, "\x1b[1m", None, "x" * 100]
+    measured = evaluate_labelled(scorer, rows(labels))
+    (warning,) = caplog.messages
+    assert warning.startswith("of 6 rows, figures leave out 1 without a label, 3 with an unknown label (")
+    assert measured.left_out.label_unknown == {"\x1b[1m": 1}
+    assert "\x1b" not in str(measured)
+
+
+def test_how_labels_were_read_is_a_part_of_the_result(scorer):
+    measured = evaluate_labelled(scorer, rows([0, 1] * 3))
+    assert measured.mapping == "0 -> negative, 1 -> positive"
+    assert "labels: 0 -> negative, 1 -> positive\n" in str(measured)
+    assert "left out" not in str(measured)
 
 
 def test_lengths_are_tokens_before_the_cut_whatever_the_batches(scorer, monkeypatch):
@@ -95,12 +119,6 @@ def test_lengths_are_tokens_before_the_cut_whatever_the_batches(scorer, monkeypa
     ]
     monkeypatch.setattr(evaluation, "TEXTS_AT_ONCE", 2)
     assert evaluate_labelled(scorer, rows(labels, texts)).by_length == whole.by_length
-
-
-def test_rows_without_a_text_are_said_to_be_left_out(scorer, caplog):
-    caplog.set_level("INFO", "sentiment_batch")
-    evaluate_labelled(scorer, dataclasses.replace(rows(["negative", "positive"]), num_blank=1_234))
-    assert "left out: 1,234 rows without a text" in caplog.text
 
 
 def test_an_evaluation_says_in_few_lines_what_it_is(scorer):
@@ -162,7 +180,7 @@ def test_the_object_has_the_names_that_a_report_is_made_of(scorer):
     assert set(found) == {
         *("rows", "accuracy", "macro_f1", "loss", "roc_auc", "calibration_error", "intervals", "labels", "classes"),
         *("confusion", "reliability", "roc", "precision_recall", "histogram", "by_length", "by", "errors"),
-        "likely_wrong_labels",
+        *("likely_wrong_labels", "mapping", "left_out"),
     }
     assert set(found["intervals"]) == {"accuracy", "macro_f1", "loss", "roc_auc", "calibration_error"}
     group = {"group", "rows", "accuracy", "interval", "macro_f1", "calibration_error", "cut"}

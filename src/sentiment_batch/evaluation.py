@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,7 +12,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from sentiment_batch import curves, subsets, suspects, terminal
-from sentiment_batch.errors import InputError, SentimentBatchError, listed
+from sentiment_batch.errors import InputError, SentimentBatchError
 from sentiment_batch.intervals import bootstrap
 from sentiment_batch.label_inference import for_file
 from sentiment_batch.labels import LabelMapping
@@ -21,6 +21,7 @@ from sentiment_batch.scoring.progress import progress_bar
 
 if TYPE_CHECKING:
     from sentiment_batch.inputs import Labelled
+    from sentiment_batch.labels import Encoded
     from sentiment_batch.scoring.scorer import Scorer
     from sentiment_batch.tokenise import Tokeniser
     from sentiment_batch.tokens import Tokens
@@ -34,6 +35,49 @@ ERRORS = 20
 """Of the errors and of the likely wrong labels, so many are kept."""
 TEXTS_AT_ONCE = 4_096
 """On their way to the model."""
+MANY_UNKNOWN = 0.05
+"""The share of the rows with an unknown label from which on there is a warning."""
+LISTED = 20
+LONGEST_LABEL = 24
+"""Of unknown labels so many are named, and none that is longer: that may be a text."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class LeftOut:
+    """Rows of a table that were not measured; `str` is for people."""
+
+    blank: int
+    """Without a text."""
+    label_missing: int
+    label_unknown_rows: int
+    """With a label that is none of the model's."""
+    label_unknown: dict[str, int]
+    """Some of those labels with their rows, the most frequent first."""
+
+    @classmethod
+    def of(cls, encoded: Encoded, blank: int) -> LeftOut:
+        """What has no class among `encoded`, and rows without a text, whose labels are not among them."""
+        named = [one for one in encoded.unknown.items() if len(one[0]) <= LONGEST_LABEL]
+        return cls(
+            blank=blank,
+            label_missing=encoded.num_missing,
+            label_unknown_rows=sum(encoded.unknown.values()),
+            label_unknown=dict(named[:LISTED]),
+        )
+
+    @property
+    def reasons(self) -> list[str]:
+        """Why, with the number of rows."""
+        named = ", ".join(f"{label!r} {rows:,}" for label, rows in self.label_unknown.items())
+        counts = (
+            (self.blank, "without a text"),
+            (self.label_missing, "without a label"),
+            (self.label_unknown_rows, f"with an unknown label ({named})" if named else "with an unknown label"),
+        )
+        return [f"{rows:,} {what}" for rows, what in counts if rows]
+
+    def __str__(self) -> str:
+        return ", ".join(self.reasons)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, repr=False)
@@ -57,6 +101,10 @@ class Evaluation:
     errors: list[dict[str, Any]]
     """Rows that the model takes for another class than they are labelled, those it is surest of first."""
     likely_wrong_labels: list[dict[str, Any]]
+    mapping: str | None = None
+    """How the labels of the table were read."""
+    left_out: LeftOut | None = None
+    """Rows of the table that are in no figure; both are None where there was no table."""
 
     @property
     def rows(self) -> int:
@@ -91,8 +139,11 @@ class Evaluation:
 
     def __str__(self) -> str:
         values = {name: getattr(self, name) for name in terminal.FIGURES}
-        head = f"{self.rows:,} rows; in brackets, what 95 % of resamples of the rows give"
-        return f"{head}\n\n{terminal.figures(values, self.intervals)}"
+        head = [f"{self.rows:,} rows; in brackets, what 95 % of resamples of the rows give"]
+        head += [f"labels: {self.mapping}"] if self.mapping else []
+        head += [f"rows left out: {reason}" for reason in self.left_out.reasons] if self.left_out else []
+        lines = [terminal.fitted(line, terminal.COLUMNS) for line in head]
+        return "\n".join([*lines, "", terminal.figures(values, self.intervals)])
 
     __repr__ = __str__
     """All else would fill screens."""
@@ -192,7 +243,10 @@ def evaluate_labelled(
     Raises:
         InputError: the labels have no counterpart among the model's, or no row has one.
     """
-    codes = _codes(scorer, rows, stars)
+    mapping = _mapping(scorer, rows, stars)
+    encoded = mapping.encode(rows.labels)
+    left_out, codes = LeftOut.of(encoded, rows.num_blank), encoded.codes
+    _tell(left_out, len(rows.labels) + rows.num_blank)
     known = np.flatnonzero(codes >= 0)
     if not len(known):
         raise InputError(f"{rows.name} holds no row with a text and a known label. Check its --label-column.")
@@ -200,7 +254,7 @@ def evaluate_labelled(
     stream = _Stream(texts, scorer.tokeniser)
     with progress_bar(len(texts), quiet=quiet) as bar:
         scored = [found for _, found in scorer.probabilities(stream.batches(), ["text"], bar.update, len(texts))]
-    return assess(
+    measured = assess(
         np.concatenate(scored),
         codes[known],
         scorer.labels,
@@ -211,6 +265,7 @@ def evaluate_labelled(
         by=(rows.by_column, rows.by.take(known)) if rows.by_column and rows.by is not None else None,
         most_errors=most_errors,
     )
+    return replace(measured, mapping=str(mapping), left_out=left_out)
 
 
 class _Stream:
@@ -271,19 +326,20 @@ def _explain(errors: list[dict[str, Any]], scorer: Scorer) -> None:
         logger.warning("the report shows errors without the weights of their words: %s", why)
 
 
-def _codes(scorer: Scorer, rows: Labelled, stars: str | None) -> Codes:
-    """(n,) the class of each row, -1 where its label is none of the model's; says what is left out."""
+def _mapping(scorer: Scorer, rows: Labelled, stars: str | None) -> LabelMapping:
+    """From the labels of the rows to the model's classes."""
     meta = scorer.about.meta
     trained = LabelMapping.from_json(meta["labels"]) if meta else None
     if trained is not None and trained.labels != scorer.labels:
         trained = None  # renamed with --labels
     mapping = for_file(trained, scorer.labels, rows.labels, rows.label_column, stars)
-    encoded = mapping.encode(rows.labels)
     logger.info("labels of %r: %s", rows.label_column, mapping)
-    left_out = int((encoded.codes < 0).sum())
-    if rows.num_blank:
-        logger.info("left out: %s rows without a text", f"{rows.num_blank:,}")
-    if left_out:
-        unknown = f"; unknown: {listed(encoded.unknown, 5)}" if encoded.unknown else ""
-        logger.info("left out: %s rows without a known label%s", f"{left_out:,}", unknown)
-    return encoded.codes
+    return mapping
+
+
+def _tell(left_out: LeftOut, rows: int) -> None:
+    """Say what is left out of so many rows."""
+    if left_out.label_unknown_rows > MANY_UNKNOWN * rows:
+        logger.warning("of %s rows, figures leave out %s", f"{rows:,}", left_out)
+    elif left_out.reasons:
+        logger.info("left out: %s", left_out)

@@ -169,6 +169,15 @@ def test_a_report_that_cannot_be_written_is_said_before_the_table_is_read(evalua
     failed(evaluate(tmp_path / "nowhere.csv", "--report", ""), "an empty name", code=2)
 
 
+def test_a_table_whose_labels_are_mostly_unknown_is_warned_of_even_when_quiet(evaluate, tmp_path):
+    table = tmp_path / "odd.csv"
+    table.write_text("text,label\na film,positive\n" + "a plot,bad\na scene,good\n" * 20)
+    result = evaluate(table, "--quiet", "--json")
+    assert result.stderr == "warning: of 41 rows, figures leave out 40 with an unknown label ('bad' 20, 'good' 20)\n"
+    assert json.loads(result.stdout)["left_out"]["label_unknown_rows"] == 40
+    assert "rows left out: 40 with an unknown label" in evaluate(table).stdout
+
+
 def test_standard_input_is_a_dash(evaluate, reviews_csv):
     piped = evaluate("-", "--input-format", "csv", "--json", input=reviews_csv.read_text())
     assert piped.stdout == evaluate(reviews_csv, "--json").stdout

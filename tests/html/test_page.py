@@ -283,6 +283,19 @@ def test_every_figure_of_the_report_is_on_the_page():
         assert said in text
 
 
+def test_the_head_says_what_was_left_out_and_how_labels_were_read():
+    lost = {"blank": 1, "label_missing": 0, "label_unknown_rows": 1_200, "label_unknown": {"<meh>": 40}}
+    evaluation = reports.evaluation(["a", "b"], 800) | {"left_out": lost, "mapping": "0 -> a, 1 -> b"}
+    page = report_page({"evaluations": [{"name": "x.csv", "evaluation": evaluation}]})
+    text = re.sub("[\u2068\u2069]", "", sound(page).text("header"))
+    said = (
+        "1,201 of 2,001 rows are left out of every figure: 1 without a text, 1,200 with an unknown label (“<meh>” 40)."
+    )
+    assert said in text
+    assert "labels read as 0 -> a, 1 -> b" in text
+    assert "left out of every" not in Page(report_page(CASES["evaluate"])).text()
+
+
 def test_what_is_right_and_wrong_is_in_the_bars_of_the_scores():
     evaluation = reports.evaluation(["a", "b"], 500)
     found = evaluation["histogram"]

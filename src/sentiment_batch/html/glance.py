@@ -59,6 +59,25 @@ def lead(evaluations: Sequence[Mapping[str, Any]]) -> str:
     return f'<p class="lead">The model gets {right} {held}{escaped(_baseline(found))}</p>'
 
 
+def left_out(evaluations: Sequence[Mapping[str, Any]]) -> str:
+    """A sentence on the rows that the first evaluation leaves out, nothing where there are none."""
+    found = (evaluations[0].get("evaluation") or {}) if evaluations else {}
+    lost = found.get("left_out") or {}
+    unknown = ", ".join(f"{quoted(label)} {count(held)}" for label, held in (lost.get("label_unknown") or {}).items())
+    named = (
+        ("blank", "without a text"),
+        ("label_missing", "without a label"),
+        ("label_unknown_rows", f"with an unknown label{f' ({unknown})' if unknown else ''}"),
+    )
+    counts = [(held, words) for name, words in named if (held := number(lost.get(name)))]
+    if not counts:
+        return ""
+    total = sum(held for held, _ in counts)
+    parts = ", ".join(f"{count(held)} {words}" for held, words in counts)
+    said = f"{count(total)} of {rows(total + (number(found.get('rows')) or 0))} are left out of every figure: {parts}."
+    return f"<p>{escaped(said)}</p>"
+
+
 def glance(evaluations: Sequence[Mapping[str, Any]], report: Mapping[str, Any]) -> str:
     """The figures of every evaluation, and what they mean; nothing without an evaluation."""
     tiles = "".join(_tiles(one) for one in evaluations)

@@ -8,7 +8,7 @@ from typing import Any
 from sentiment_batch.html import cases, curves, data, groups, history, probabilities
 from sentiment_batch.html.classes import classes
 from sentiment_batch.html.document import document, escaped
-from sentiment_batch.html.glance import glance, heading, lead
+from sentiment_batch.html.glance import glance, heading, lead, left_out
 from sentiment_batch.html.look import REPORT
 from sentiment_batch.html.numbers import count, number
 from sentiment_batch.html.texts import short
@@ -68,12 +68,14 @@ def ordered(evaluations: Evaluations) -> list[Mapping[str, Any]]:
 
 
 def _head(report: Mapping[str, Any], evaluations: Evaluations) -> str:
+    first = (evaluations[0].get("evaluation") or {}) if evaluations else {}
     facts = [
         ("model", report.get("model")),
         ("trained from", report.get("base")),
         ("temperature", _temperature(report.get("temperature"))),
         ("device", report.get("device")),
         ("dtype", report.get("dtype")),
+        ("labels read as", first.get("mapping")),
         ("sentiment-batch", report.get("version")),
     ]
     about = " · ".join(f"{name} {escaped(short(value, 120))}" for name, value in facts if value is not None)
@@ -84,7 +86,8 @@ def _head(report: Mapping[str, Any], evaluations: Evaluations) -> str:
         else ""
     )
     title = escaped(short(report.get("title") or "Report", 200))
-    return f'<header><h1>{title}</h1>{lead(evaluations)}{note}<p class="about">{about}</p></header>\n'
+    told = lead(evaluations) + left_out(evaluations) + note
+    return f'<header><h1>{title}</h1>{told}<p class="about">{about}</p></header>\n'
 
 
 def _foot(evaluations: Evaluations) -> str:
