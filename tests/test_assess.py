@@ -88,7 +88,7 @@ def test_intervals_hold_their_figure_and_repeat(classes):
     assert found == bootstrap(probabilities, codes) == one.intervals
 
 
-def test_a_bootstrap_of_accuracy_is_as_wide_as_the_normal_distribution_says():
+def test_the_interval_of_accuracy_is_as_wide_as_the_normal_distribution_says():
     probabilities, codes = drawn(2_000, 2)
     low, high = bootstrap(probabilities, codes)["accuracy"]
     share = measure(probabilities, codes, LABELS[:2]).accuracy
@@ -103,7 +103,6 @@ def test_each_resample_s_figures_are_those_of_its_rows(monkeypatch):
     rows = np.repeat(np.arange(60), counts)
     scaled = counts * 60 / counts.sum()
     expected = measure(probabilities[rows], codes[rows], LABELS[:3])
-    assert figures["accuracy"](scaled) == pytest.approx(expected.accuracy)
     assert figures["macro_f1"](scaled) == pytest.approx(expected.macro_f1)
     assert figures["loss"](scaled) == pytest.approx(expected.loss, rel=1e-6)
     assert figures["calibration_error"](scaled) == pytest.approx(calibration_error(probabilities[rows], codes[rows]))
@@ -139,6 +138,29 @@ def test_an_interval_is_one_of_rows_not_of_what_they_are_called():
 )
 def test_wilson_s_interval_of_a_share(hits, rows, low, high):
     assert of_share(hits, rows) == pytest.approx([low, high], abs=1e-4)
+
+
+def test_where_there_is_no_error_accuracy_has_an_interval_and_what_does_not_vary_has_none():
+    probabilities = np.stack([np.linspace(0.6, 0.9, 20), np.linspace(0.4, 0.1, 20)], axis=1)
+    probabilities[10:] = probabilities[10:, ::-1]
+    found = bootstrap(probabilities, np.repeat([0, 1], 10))
+    assert found["accuracy"] == of_share(20, 20)
+    assert found["accuracy"][0] < 0.85
+    assert found["macro_f1"] is found["roc_auc"] is None
+    assert found["loss"][0] < found["loss"][1]
+    alike = bootstrap(np.full((300, 2), 0.5), np.zeros(300, dtype=np.int64))
+    assert [name for name, ends in alike.items() if ends] == ["accuracy"]
+
+
+@pytest.mark.parametrize("rows", [1, 2, 9])
+def test_of_few_rows_only_the_interval_of_accuracy_is_known(rows):
+    probabilities, codes = drawn(rows, 2)
+    found = bootstrap(probabilities, codes)
+    assert set(found) == {"accuracy", "macro_f1", "loss", "roc_auc", "calibration_error"}
+    assert [name for name, ends in found.items() if ends] == ["accuracy"]
+    assert found["accuracy"][1] - found["accuracy"][0] > 0.3
+    lines = str(assessed(probabilities, codes, LABELS[:2])).splitlines()[2:]
+    assert [line.split()[-1] for line in lines[1:]] == ["-"] * 4
 
 
 # Degenerate rows

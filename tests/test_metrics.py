@@ -45,7 +45,9 @@ def test_measures_are_those_of_scikit_learn(rows):
 def test_a_class_without_rows_does_not_pull_macro_f1_down():
     found = measure(np.eye(3)[[0, 2]], np.array([0, 2]), LABELS)
     assert found.macro_f1 == 1.0
-    assert found.classes[1].rows == 0
+    absent = found.classes[1]
+    assert (absent.rows, absent.precision, absent.recall, absent.f1) == (0, None, None, None)
+    assert found.table().splitlines()[2].split() == ["neutral", "-", "-", "-", "0"]
 
 
 def test_a_certain_mistake_costs_much_but_not_infinitely():

@@ -115,5 +115,5 @@ def test_a_figure_that_there_is_not_is_a_dash():
     names = dict.fromkeys(terminal.FIGURES, 0.5)
     intervals = {name: None if name == "roc_auc" else [0.4, 0.6] for name in names}
     lines = terminal.figures(names | {"roc_auc": None}, intervals).split("\n")
-    assert lines[3].split() == ["ROC", "AUC", "-"]
+    assert lines[3].split() == ["ROC", "AUC", "-", "-"]
     assert lines[0].split() == ["accuracy", "0.5000", "[0.4000,", "0.6000]"]

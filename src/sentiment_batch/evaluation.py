@@ -90,7 +90,7 @@ class Evaluation:
     calibration_error: float
     """The expected calibration error of the probability of the likeliest label, over 15 bins of equal width."""
     intervals: dict[str, list[float] | None]
-    """95 % bootstrap intervals, by the name of the figure."""
+    """95 % intervals, by the name of the figure; None where the rows tell none. See `intervals.bootstrap`."""
     reliability: list[dict[str, Any]]
     roc: list[dict[str, Any]]
     precision_recall: list[dict[str, Any]]
@@ -139,7 +139,7 @@ class Evaluation:
 
     def __str__(self) -> str:
         values = {name: getattr(self, name) for name in terminal.FIGURES}
-        head = [f"{self.rows:,} rows; in brackets, what 95 % of resamples of the rows give"]
+        head = [f"{self.rows:,} rows; 95 % intervals in brackets, a dash where the rows tell none"]
         head += [f"labels: {self.mapping}"] if self.mapping else []
         head += [f"rows left out: {reason}" for reason in self.left_out.reasons] if self.left_out else []
         lines = [terminal.fitted(line, terminal.COLUMNS) for line in head]

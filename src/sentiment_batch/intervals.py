@@ -18,8 +18,12 @@ Counts = npt.NDArray[np.float64]
 
 RESAMPLES = 1_000
 FEWEST_RESAMPLES = 200
+FEWEST_ROWS = 10
+"""Of fewer, resamples say little of what other rows would give."""
 MOST_DRAWS = 200_000_000
 """Rows drawn in all, times the classes: beyond, there are fewer resamples, for of many rows chance takes little."""
+ALIKE = 1e-9
+"""Resamples that differ by less, by rounding, do not differ."""
 SEED = 0
 TAILS = (2.5, 97.5)
 """Percentiles: the intervals hold 95 %."""
@@ -31,17 +35,23 @@ def bootstrap(probabilities_NK: Floats, codes_N: Codes) -> dict[str, list[float]
     """95 % intervals of the figures of a classifier: percentiles over resamples of the rows, drawn with replacement.
 
     The rows are drawn with a fixed seed, so that the same rows have the same intervals. Efron 1979, "Bootstrap
-    methods: another look at the jackknife". The interval of the calibration error is corrected, see `_corrected`.
+    methods: another look at the jackknife". The interval of the calibration error is corrected, see `_corrected`; that
+    of accuracy is `of_share`, which also holds where no row is an error, and resamples are all alike.
 
     Args:
         probabilities_NK: N at least 1.
         codes_N: the true classes.
 
     Returns:
-        For `accuracy`, `macro_f1`, `loss`, `roc_auc` and `calibration_error` the low and high end; None for ROC AUC
-        where a class has no rows.
+        For `accuracy`, `macro_f1`, `loss`, `roc_auc` and `calibration_error` the low and high end; None for all but
+        accuracy where there are fewer than `FEWEST_ROWS` rows or resamples do not differ, and for ROC AUC where a class
+        has no rows.
     """
     rows, classes = probabilities_NK.shape
+    right = int((probabilities_NK.argmax(axis=1) == codes_N).sum())
+    accuracy = {"accuracy": of_share(right, rows)}
+    if rows < FEWEST_ROWS:
+        return accuracy | dict.fromkeys(("macro_f1", "loss", "roc_auc", "calibration_error"))
     resamples = int(np.clip(MOST_DRAWS // (rows * classes), FEWEST_RESAMPLES, RESAMPLES))
     figures = _figures(probabilities_NK, codes_N)
     drawn = {name: np.empty(resamples) for name in figures}
@@ -52,7 +62,9 @@ def bootstrap(probabilities_NK: Floats, codes_N: Codes) -> dict[str, list[float]
             drawn[name][number] = figure(counts_N)
     ends = {name: _ends(values) for name, values in drawn.items()}
     error = "calibration_error"
-    return ends | {error: _corrected(drawn[error], figures[error](np.ones(rows)))}
+    if ends[error]:
+        ends[error] = _corrected(drawn[error], figures[error](np.ones(rows)))
+    return accuracy | ends
 
 
 def of_share(hits: int, rows: int) -> list[float]:
@@ -65,7 +77,9 @@ def of_share(hits: int, rows: int) -> list[float]:
 
 def _ends(values: npt.NDArray[np.float64]) -> list[float] | None:
     known = values[np.isfinite(values)]  # a resample may lack a class
-    return [float(end) for end in np.percentile(known, TAILS)] if len(known) >= len(values) / 2 else None
+    if len(known) < len(values) / 2 or np.ptp(known) < ALIKE:
+        return None
+    return [float(end) for end in np.percentile(known, TAILS)]
 
 
 def _corrected(values: npt.NDArray[np.float64], figure: float) -> list[float]:
@@ -101,7 +115,6 @@ def _figures(probabilities_NK: Floats, codes_N: Codes) -> dict[str, Callable[[Co
         return float((2 * confusion.diagonal()[there] / (true + taken)[there]).mean())
 
     return {
-        "accuracy": lambda counts_N: _total(counts_N, right_N) / rows,
         "macro_f1": macro_f1,
         "loss": lambda counts_N: _total(counts_N, loss_N) / rows,
         "roc_auc": lambda counts_N: sum(area(counts_N) for area in areas) / len(areas),

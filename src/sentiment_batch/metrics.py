@@ -20,12 +20,12 @@ BINS = 15
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ClassMetrics:
-    """One class of a per-class table."""
+    """One class of a per-class table; of one without rows nothing is measured."""
 
     label: str
-    precision: float
-    recall: float
-    f1: float
+    precision: float | None
+    recall: float | None
+    f1: float | None
     rows: int
     """Rows that truly have the label."""
 
@@ -73,7 +73,11 @@ def measure(probabilities: Floats, codes: Codes, labels: Sequence[str]) -> Metri
     present = support > 0
     classes = tuple(
         ClassMetrics(
-            label=label, precision=float(precision[k]), recall=float(recall[k]), f1=float(f1[k]), rows=int(support[k])
+            label=label,
+            precision=float(precision[k]) if present[k] else None,
+            recall=float(recall[k]) if present[k] else None,
+            f1=float(f1[k]) if present[k] else None,
+            rows=int(support[k]),
         )
         for k, label in enumerate(labels)
     )

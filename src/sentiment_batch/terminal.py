@@ -46,9 +46,9 @@ def figures(values: Mapping[str, float | None], intervals: Mapping[str, Sequence
     """Each of `FIGURES` with its interval, a line each; a dash where there is none."""
     lines = []
     for name, said in FIGURES.items():
-        value, ends = values[name], intervals[name]
-        interval = f"  [{ends[0]:.4f}, {ends[1]:.4f}]" if ends else ""
-        lines.append(f"{said:23}  {'-' if value is None else f'{value:.4f}':>7}{interval}")
+        ends = intervals[name]
+        interval = f"[{ends[0]:.4f}, {ends[1]:.4f}]" if ends else "-"
+        lines.append(f"{said:23}  {_figure(values[name]):>7}  {interval}")
     return "\n".join(lines)
 
 
@@ -59,7 +59,8 @@ def classes(metrics: Metrics) -> str:
     names, width = _names([one.label for one in shown], COLUMNS - 37)
     lines = [f"{'':{width}}  precision  recall      F1      rows"]
     for name, one in zip(names, shown, strict=True):
-        lines.append(f"{name}  {one.precision:9.4f}  {one.recall:6.4f}  {one.f1:6.4f}  {one.rows:8,}")
+        precision, recall, f1 = map(_figure, (one.precision, one.recall, one.f1))
+        lines.append(f"{name}  {precision:>9}  {recall:>6}  {f1:>6}  {one.rows:8,}")
     if len(metrics.classes) > len(shown):
         lines.append(f"and {len(metrics.classes) - len(shown):,} classes of fewer rows")
     return "\n".join(lines)
@@ -106,6 +107,10 @@ def errors(found: Sequence[Mapping[str, Any]]) -> str:
 def likely_wrong(found: Sequence[Mapping[str, Any]]) -> str:
     """The labels that are likely wrong, each with its text."""
     return "\n".join(_case(one, f"labelled {_label(one['label'])}, likely {_label(one['suggested'])}") for one in found)
+
+
+def _figure(value: float | None) -> str:
+    return "-" if value is None else f"{value:.4f}"
 
 
 def _case(one: Mapping[str, Any], said: str) -> str:

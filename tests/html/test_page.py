@@ -296,6 +296,16 @@ def test_the_head_says_what_was_left_out_and_how_labels_were_read():
     assert "left out of every" not in Page(report_page(CASES["evaluate"])).text()
 
 
+def test_a_figure_without_an_interval_has_a_dash_and_the_page_says_why():
+    evaluation = reports.evaluation(["a", "b"], 100)
+    evaluation["intervals"] = dict.fromkeys(evaluation["intervals"]) | {"accuracy": [0.7, 0.9]}
+    evaluation["classes"][1] |= {"rows": 0, "precision": None, "recall": None, "f1": None}
+    text = sound(report_page({"evaluations": [{"name": "x.csv", "evaluation": evaluation}]})).text()
+    assert f"Macro F1{evaluation['macro_f1']:.3f}–" in text
+    assert "A dash where the rows are too few" in text
+    assert "0–––" in text
+
+
 def test_what_is_right_and_wrong_is_in_the_bars_of_the_scores():
     evaluation = reports.evaluation(["a", "b"], 500)
     found = evaluation["histogram"]

@@ -55,9 +55,9 @@ def evaluate(
 ) -> None:
     """Measure a model on the LABELLED reviews, such as those it was not trained on.
 
-    Accuracy, macro F1, log loss, ROC AUC and the expected calibration error with 95 % bootstrap intervals; a table per
-    class, the confusion matrix, figures by length; the errors that the model is surest of, and labels that are likely
-    wrong. Any stock model can be measured.
+    Accuracy, macro F1, log loss, ROC AUC and the expected calibration error with 95 % intervals; a table per class, the
+    confusion matrix, figures by length; the errors that the model is surest of, and labels that are likely wrong. Any
+    stock model can be measured.
     """
     options.show_messages(quiet, verbose)
     if report == "-":

@@ -7,7 +7,7 @@ from typing import Any
 
 from sentiment_batch.html.document import escaped
 from sentiment_batch.html.figure import unfold
-from sentiment_batch.html.numbers import count, decimal, number, percent, rows, span
+from sentiment_batch.html.numbers import NONE, count, decimal, number, percent, rows, span
 from sentiment_batch.html.texts import quoted, short
 
 _FIGURES: tuple[tuple[str, str, Callable[[Any], str]], ...] = (
@@ -39,7 +39,8 @@ _MEANINGS = (
     ),
     (
         "95% interval",
-        "Where the figure would lie in 95 of 100 samples of rows as these; found by drawing the rows anew (bootstrap).",
+        "Where the figure would lie in 95 of 100 samples of rows as these: for accuracy by Wilson's formula, for the "
+        "others by drawing the rows anew (bootstrap). A dash where the rows are too few or too alike to tell.",
     ),
 )
 
@@ -107,7 +108,7 @@ def _tiles(one: Mapping[str, Any]) -> str:
     intervals = found.get("intervals") or {}
     tiles = "".join(
         f"<div><dt>{words}</dt><dd><b>{form(found.get(what))}</b>"
-        f"<span>{span(intervals.get(what), form)}</span></dd></div>"
+        f"<span>{span(intervals.get(what), form) or NONE}</span></dd></div>"
         for what, words, form in _FIGURES
         if number(found.get(what)) is not None
     )
