@@ -289,6 +289,13 @@ def test_labels_that_were_exchanged_are_found(seed):
     assert (instead[hits] == codes[rows[hits]]).mean() > 0.95
 
 
+def test_likely_wrong_labels_are_in_the_order_of_the_probability_that_is_shown():
+    probabilities, codes = drawn(2_000, 5)
+    scores = [one["score"] for one in assessed(probabilities, codes, LABELS, most_errors=2_000).likely_wrong_labels]
+    assert len(scores) > 100
+    assert scores == sorted(scores, reverse=True)
+
+
 def test_where_all_is_as_labelled_nothing_is_suspected():
     probabilities, codes = drawn(200, 2, skill=50.0)
     assert len(suspects.likely_wrong(probabilities, codes, 20)[0]) == 0

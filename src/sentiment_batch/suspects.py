@@ -32,8 +32,7 @@ def likely_wrong(probabilities_NK: Floats, codes_N: Codes, most: int) -> tuple[C
     usual_K = np.divide(sums, counts, out=np.full(classes, np.inf), where=counts > 0).astype(probabilities_NK.dtype)
     sure_NK = np.where(probabilities_NK >= usual_K, probabilities_NK, 0.0)
     sure_NK[np.arange(rows), codes_N] = 0.0
-    other_N = sure_NK.argmax(axis=1)
-    margin_N = sure_NK[np.arange(rows), other_N] - own_N
-    suspects = np.flatnonzero(margin_N > 0)
-    suspects = suspects[np.argsort(-margin_N[suspects], kind="stable")][:most]
+    other_N, sure_N = sure_NK.argmax(axis=1), sure_NK.max(axis=1)
+    suspects = np.flatnonzero(sure_N > own_N)
+    suspects = suspects[np.argsort(-sure_N[suspects], kind="stable")][:most]
     return suspects, other_N[suspects]
