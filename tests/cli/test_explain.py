@@ -12,6 +12,7 @@ import pytest
 
 from sentiment_batch.cli import highlight
 from sentiment_batch.cli.highlight import highlighted
+from sentiment_batch.html.words import explained_page
 from sentiment_batch.words import Explanation, Word
 from tests.cli.helpers import CPU, command, failed
 
@@ -100,7 +101,16 @@ def test_marks_tell_strength_and_sign_without_colours():
     text = highlighted(one, 5, colours=False)
     assert "+++great+++ +fine+ --dull-- [not seen: rest]" in text
     assert "     for: great +1.00, fine +0.20\n against: dull -0.50\n" in text
-    assert "nothing" in highlighted(one, 0, colours=False)
+    assert " against: nothing\n" in highlighted(explanation(("great", 1.0)), 5, colours=False)
+
+
+def test_where_no_words_are_asked_for_none_are_named():
+    one = explanation(("great", 1.0))
+    assert highlighted(one, 0, colours=False) == "  0.7500  positive\n+++great+++\n"
+    article = explained_page([one], "a model", 0).partition("<article>")[2].partition("</article>")[0]
+    assert "great" in article
+    assert "<dl>" not in article
+    assert "nothing" not in article
 
 
 def test_colours_come_with_lines_for_the_sign_and_bold_for_the_strength():

@@ -38,8 +38,8 @@ def highlighted(explanation: Explanation, most: int, *, colours: bool) -> str:
         return f"{'-':>8}  (no text)\n"
     head = f"{explanation.score:8.4f}  {one_line(explanation.label)}"
     text = "".join(_piece(word, colours) for word in explanation.words).strip()
-    supporting, opposing = explanation.strongest(most)
-    return f"{head}\n{text}\n{_named('for', supporting)}\n{_named('against', opposing)}\n"
+    named = zip(("for", "against"), explanation.strongest(most), strict=True)
+    return "\n".join([head, text, *(_named(side, words) for side, words in named if most), ""])
 
 
 def _named(side: str, words: Sequence[Word]) -> str:

@@ -75,10 +75,10 @@ def _article(explanation: Explanation, most: int) -> str:
     if explanation.label is None:
         return "<article>\n<h2>No text</h2>\n<p>There is nothing but white space, so no label either.</p>\n</article>"
     named = zip(("Speaks for it", "Against it"), explanation.strongest(most), strict=True)
-    lists = "".join(f"<dt>{name}</dt><dd>{_named(words)}</dd>" for name, words in named)
+    lists = "".join(f"<dt>{name}</dt><dd>{_named(words)}</dd>" for name, words in named if most)
     return (
         f"<article>\n<h2>{escaped(one_line(explanation.label))} {explanation.score:.4f}</h2>\n"
-        f'<p dir="auto">{words_html(explanation.words)}</p>\n<dl>{lists}</dl>\n</article>'
+        f'<p dir="auto">{words_html(explanation.words)}</p>\n{lists and f"<dl>{lists}</dl>"}\n</article>'
     )
 
 
