@@ -381,6 +381,19 @@ def test_more_errors_than_a_page_can_hold_are_shown_in_less_length():
     assert gap.findall(page)[0] > gap.findall(few)[0]
 
 
+@pytest.mark.parametrize("many", [2_000, 20_000])
+def test_of_more_errors_than_fit_in_any_length_the_surest_are_shown(many):
+    evaluation = reports.evaluation(["negative", "positive"], 300, errors=1)
+    evaluation["errors"] = [evaluation["errors"][0] | {"row": row} for row in range(many)]
+    page = report_page({"evaluations": [{"name": "x.csv", "evaluation": evaluation}]})
+    text = sound(page).text()
+    shown = page.count("<li><p") - len(evaluation["likely_wrong_labels"])
+    assert len(page.encode()) > 0.8 * MOST_BYTES
+    assert f"row {shown - 1:,}" in text
+    assert f"{many - shown:,} more in --json" in text
+    assert text.count("in --json") == 1
+
+
 def test_curves_of_many_labels_are_drawn_by_fewer_points_to_their_ends():
     evaluation = reports.evaluation(EMOTIONS, 2_000)
     page = report_page({"evaluations": [{"name": "test", "evaluation": evaluation}]})

@@ -15,7 +15,7 @@ from sentiment_batch.html.texts import short
 from sentiment_batch.html.words import WORDS_CSS
 
 MOST_BYTES = 1_000_000
-"""Of a page; texts are shown in less length until it is smaller."""
+"""Of a page; texts are shown in less length until it is smaller, and then fewer of them."""
 _LENGTHS = (1_000, 600, 400, 200, 80)
 
 Evaluations = Sequence[Mapping[str, Any]]
@@ -29,20 +29,31 @@ def report_page(report: Mapping[str, Any]) -> str:
             `before_calibration`), `history`, `data`, `settings`, `temperature`, `base`, `device` and `dtype`. What is
             None, missing or no finite number is left out, or a dash.
     """
-    page = ""
+    shown = max((len(cases) for one in report.get("evaluations") or [] for cases in _cases(one)), default=0)
     for most in _LENGTHS:
-        page = _page(report, most)
-        if len(page.encode("utf-8")) < MOST_BYTES:
-            break
+        page = _page(report, most, shown)
+        if (size := len(page.encode("utf-8"))) < MOST_BYTES:
+            return page
+    while size >= MOST_BYTES and shown:
+        shown = int(shown * min(0.9, MOST_BYTES / size))
+        page = _page(report, most, shown)
+        size = len(page.encode("utf-8"))
     return page
 
 
-def _page(report: Mapping[str, Any], most: int) -> str:
+def _cases(one: Mapping[str, Any]) -> list[Sequence[Mapping[str, Any]]]:
+    """The errors and the likely wrong labels of an evaluation."""
+    found = one.get("evaluation") or {}
+    return [found.get(what) or [] for what in ("errors", "likely_wrong_labels")]
+
+
+def _page(report: Mapping[str, Any], most: int, shown: int) -> str:
+    """The page with the first so many cases of each kind, and of each text at most so many characters."""
     evaluations = ordered(report.get("evaluations") or [])
     sections = [("figures", "At a glance", glance(evaluations, report))]
     for place, one in enumerate(evaluations, 1):
         title = heading(one.get("name"))
-        sections.append((f"rows-{place}", title, _evaluation(f"rows-{place}", one, most)))
+        sections.append((f"rows-{place}", title, _evaluation(f"rows-{place}", one, most, shown)))
     trained = history.training(report.get("history") or [])
     sections.append(("training", "Training", trained and f'<div class="figures">{trained}</div>'))
     sections.append(("data", "Data", data.checked(report["data"]) if report.get("data") else ""))
@@ -92,8 +103,7 @@ def _head(report: Mapping[str, Any], evaluations: Evaluations) -> str:
 
 def _foot(evaluations: Evaluations) -> str:
     """A word of caution where the page shows texts."""
-    found = [one.get("evaluation") or {} for one in evaluations]
-    if not any(one.get("errors") or one.get("likely_wrong_labels") for one in found):
+    if not any(any(_cases(one)) for one in evaluations):
         return ""
     return "\n<footer>This page shows texts of the rows. Take it out of a model folder that is published.</footer>"
 
@@ -103,9 +113,10 @@ def _temperature(value: Any) -> str | None:
     return None if found is None else f"{found:.5g}"
 
 
-def _evaluation(name: str, one: Mapping[str, Any], most: int) -> str:
+def _evaluation(name: str, one: Mapping[str, Any], most: int, shown: int) -> str:
     """What was measured on some rows: figures, the table by class, and single texts."""
     found: Mapping[str, Any] = one.get("evaluation") or {}
+    errors, likely_wrong = _cases(one)
     figures = (
         classes(f"{name}-labels", found)
         + probabilities.reliability(f"{name}-reliability", found, one.get("before_calibration"))
@@ -117,6 +128,6 @@ def _evaluation(name: str, one: Mapping[str, Any], most: int) -> str:
     )
     return (
         (f'<div class="figures">{figures}</div>\n' if figures else "")
-        + cases.errors(found.get("errors") or [], most)
-        + cases.likely_wrong(found.get("likely_wrong_labels") or [], most // 2)
+        + cases.errors(errors, most, shown)
+        + cases.likely_wrong(likely_wrong, most // 2, shown)
     )
