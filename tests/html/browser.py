@@ -34,6 +34,8 @@ for (const one of document.querySelectorAll("body *")) {
   const hidden = one.closest(".scroll") || one.tagName === "CAPTION";
   if (one.getBoundingClientRect().right > root.clientWidth + 1 && !hidden) wide.push(one.outerHTML.slice(0, 80));
 }
+const hidden = [...document.querySelectorAll(".scroll")].filter((one) => one.querySelector(":scope > svg, .matrix")
+  && one.scrollHeight > one.clientHeight + 1).map((one) => one.ariaLabel);
 const charts = [...document.querySelectorAll("svg[role=img]")], spilt = [], crossed = [], letters = [];
 for (const chart of charts) {
   const outer = chart.getBoundingClientRect(), boxes = [];
@@ -49,7 +51,7 @@ for (const chart of charts) {
 }
 parent.postMessage([number, {width: innerWidth, content: root.scrollWidth, client: root.clientWidth, wide, spilt,
   crossed, dark: matchMedia("(prefers-color-scheme: dark)").matches, charts: charts.length,
-  letters: Math.min(99, ...letters)}], "*");
+  letters: Math.min(99, ...letters), largest: Math.max(0, ...letters), hidden}], "*");
 </script>"""
 _HEAD = """<!DOCTYPE html><html><head><meta name="color-scheme" content="light dark"><style>body { margin: 0 }
 iframe { border: 0; display: block }</style><script>const seen = {}; addEventListener("message", (said) => {

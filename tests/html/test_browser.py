@@ -15,7 +15,9 @@ from tests.html.test_page import HOSTILE
 EMOTIONS = [f"an emotion of the number {number}" for number in range(28)]
 REPORTS = {
     "two labels": reports.report(),
+    "9 labels": reports.report(EMOTIONS[:9]),
     "28 labels": reports.report(EMOTIONS, history=reports.history(1_000)),
+    "40 labels": reports.report([f"an emotion of the number {number}" for number in range(40)]),
     "long labels": reports.report(
         ["w" * 200, "a label of many words " * 9, "ש" * 200, "很好的電影" * 30, "W" * 60],
         title="t" * 180,
@@ -38,19 +40,19 @@ def rgb(colour: str) -> tuple[int, ...]:
 
 
 @pytest.mark.parametrize("dark", [False, True])
-@pytest.mark.parametrize("width", [1_200, 390])
-def test_the_page_is_drawn_and_the_console_is_clean(tmp_path, width, dark):
-    picture, console = browser.screenshot(PAGES["two labels"], tmp_path, width, 1_100, dark=dark)
+@pytest.mark.parametrize(("width", "height"), [(1_200, 1_600), (390, 1_100)])
+def test_the_page_is_drawn_and_the_console_is_clean(tmp_path, width, height, dark):
+    picture, console = browser.screenshot(PAGES["two labels"], tmp_path, width, height, dark=dark)
     assert console == []
     pixels = browser.pixels(picture)
-    assert pixels.shape == (1_100, max(width, 500), 3)
+    assert pixels.shape == (height, max(width, 500), 3)
     counts = collections.Counter(map(tuple, pixels.reshape(-1, 3).tolist()))
     colours, others = (DARK, LIGHT) if dark else (LIGHT, DARK)
     assert len(counts) > 200
     for name, least in (("paper", 50_000), ("panel", 50_000), ("ink", 500)):
         assert counts[rgb(colours[name])] > least
     assert counts[rgb(others["panel"])] < 5_000
-    if width > 1_000:  # the charts begin within that height
+    if width > 1_000:  # whole charts stand within that height
         for name in ("first", "right-4", "wrong-2"):
             assert counts[rgb(colours[name])] > 200
 
@@ -66,6 +68,8 @@ def test_nothing_is_wider_than_the_page_and_every_chart_can_be_read(tmp_path, wh
         assert facts["content"] <= facts["client"], facts["wide"]
         assert facts["wide"] == []
         assert facts["letters"] >= 9
+        assert facts["largest"] <= 20
+        assert facts["hidden"] == []
         assert facts["spilt"] == []
         assert facts["crossed"] == []
         assert facts["charts"] == PAGES[what].count('role="img"')

@@ -7,6 +7,9 @@ from collections.abc import Iterable, Sequence
 from sentiment_batch.html.axes import WIDTH
 from sentiment_batch.html.document import escaped
 
+SCALE = 1.2
+"""Pixels of a unit of a picture of one size: its letters are a little smaller than those around it."""
+
 
 def figure(name: str, title: str, finding: str, picture: str, numbers: str, *, legend: str = "", note: str = "") -> str:
     """A figure with a heading, what it shows in a sentence, the picture, and its numbers to unfold.
@@ -33,10 +36,11 @@ def plain_figure(name: str, title: str, finding: str, content: str) -> str:
     return f'<figure id="{name}">{head}{content}</figure>\n'
 
 
-def svg(name: str, title: str, finding: str, content: str, height: float, width: float = WIDTH) -> str:
-    """A picture that says what it shows."""
+def svg(name: str, title: str, finding: str, content: str, height: float, width: float | None = None) -> str:
+    """A picture that says what it shows; as wide as there is room, or, where a width is given, in one size."""
+    size = f' width="{width * SCALE:.0f}"' if width else ""
     return (
-        f'<svg viewBox="0 0 {width:g} {height:g}" role="img" aria-labelledby="{name}-t {name}-d">'
+        f'<svg viewBox="0 0 {width or WIDTH:g} {height:g}"{size} role="img" aria-labelledby="{name}-t {name}-d">'
         f'<title id="{name}-t">{escaped(title)}</title><desc id="{name}-d">{escaped(finding)}</desc>{content}</svg>'
     )
 

@@ -24,8 +24,9 @@ figure h3 { margin: 0 0 .25rem }
 figure h4 { margin: 1.2rem 0 .2rem }
 figure p { font-size: .92rem; margin: 0 0 .6rem }
 p.note { font-size: .82rem; color: var(--soft); margin: .4rem 0 }
-svg[role=img] { display: block; width: 100%; max-width: 34rem; height: auto; overflow: visible }
-.large svg[role=img] { min-width: 40rem; max-width: 56rem }
+svg[role=img] { display: block; height: auto; overflow: visible }
+svg[role=img]:not([width]) { width: 100%; max-width: 34rem }
+@media (min-width: 64rem) { .large svg { max-width: 100% } }
 svg text { font: 12px system-ui, -apple-system, "Segoe UI", Roboto, "Noto Sans", sans-serif; fill: var(--ink);
   font-variant-numeric: tabular-nums }
 @media (min-width: 40rem) { svg text { font-size: 10.5px } }
@@ -60,6 +61,7 @@ details dt { font-weight: 600 }
 details dd { margin: 0 0 .5rem; max-width: 46rem }
 summary { cursor: pointer; color: var(--link); padding: .2rem 0; width: fit-content }
 .scroll { overflow-x: auto; max-width: 100%; max-height: 32rem; overflow-y: auto }
+.scroll:has(> svg, > .matrix) { max-height: none }
 table { width: max-content; border-collapse: collapse;
   font-size: .88rem; font-variant-numeric: tabular-nums; overflow-wrap: normal }
 caption { position: absolute; width: 1px; height: 1px; overflow: hidden; clip-path: inset(50%); white-space: nowrap }

@@ -79,7 +79,7 @@ PRINT = """
   h2, h3, h4, figcaption { break-after: avoid }
   figure, article, tr, svg { break-inside: avoid }
   .scroll { overflow: visible; max-height: none }
-  .large svg[role=img] { min-width: 0 }
+  .large svg { max-width: 100% }
   * { print-color-adjust: exact; -webkit-print-color-adjust: exact }
 }
 """
