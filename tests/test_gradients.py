@@ -16,6 +16,7 @@ from sentiment_batch.errors import DeviceError, ModelError
 from sentiment_batch.gradients import Gradients
 from sentiment_batch.model import Loaded
 from sentiment_batch.spans import locate
+from tests.rare import rare
 from tests.stock import FAMILIES, stock
 
 MASK = 4
@@ -177,6 +178,30 @@ def test_a_batch_that_does_not_fit_is_done_again_in_smaller_ones(make, texts, vo
     monkeypatch.setattr(Gradients, "_batch", lambda self, *rest: (_ for _ in ()).throw(torch.OutOfMemoryError("no")))
     with pytest.raises(DeviceError, match=r"does not hold one text of \d+ tokens with its gradients. Take a smaller"):
         made.weights(tokens, own, wanted, 10_000)
+
+
+@pytest.mark.parametrize("family", ["bigbird", "convbert", "fnet", "gpt2"])
+def test_the_weights_of_a_text_do_not_feel_its_neighbours(family, tmp_path):
+    with Scorer.load(str(rare(family, tmp_path / family)), device="cpu", dtype="float32") as scorer:
+        engine, wanted = scorer.engine, directions(len(TEXTS))
+
+        def weigh(*texts):
+            located = locate(engine.tokeniser, texts)
+            rows = [TEXTS.index(text) for text in texts]
+            return Gradients(engine.loaded, "cpu").weights(
+                located.tokens, located.spans[:, 0] >= 0, wanted[rows], 1_000
+            )
+
+        assert weigh(*TEXTS) == pytest.approx(np.concatenate([weigh(text) for text in TEXTS]), abs=1e-5)
+
+
+def test_embeddings_in_another_order_than_the_texts_are_refused(tmp_path):
+    with Scorer.load(str(rare("xlnet", tmp_path / "xlnet")), device="cpu", dtype="float32") as scorer:
+        located = locate(scorer.engine.tokeniser, TEXTS)
+        with pytest.raises(ModelError, match="its embeddings do not stand in the order of its texts"):
+            Gradients(scorer.engine.loaded, "cpu").weights(
+                located.tokens, located.spans[:, 0] >= 0, directions(len(TEXTS)), 100
+            )
 
 
 def test_where_float32_does_not_fit_the_twin_keeps_the_dtype(make, vocabulary, monkeypatch, caplog):

@@ -12,9 +12,10 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from sentiment_batch.errors import ModelError
+from sentiment_batch.errors import ModelError, UsageError
 from sentiment_batch.model import SentimentClassifier, load_base, load_classifier, read_meta, save_classifier
 from sentiment_batch.scoring.scorer import Scorer
+from tests.rare import rare
 from tests.stock import FAMILIES, LIMIT, edit, stock
 
 TEXTS = [
@@ -105,6 +106,55 @@ def test_the_limit_of_a_family_is_its_positions(family):
     edit(family, "tokenizer_config.json", model_max_length=None)
     assert load_classifier(family).positions == LIMIT
     edit(family, "tokenizer_config.json", model_max_length=LIMIT)
+
+
+BEHIND_PADDING = ("data2vec", "esm", "ibert", "luke", "mpnet", "prelayernorm")
+FROM_0 = ("fnet", "openai-gpt", "opt")
+ENDLESS = ("bloom", "funnel", "t5", "xlnet")
+
+
+@pytest.mark.parametrize("family", [*BEHIND_PADDING, *FROM_0, *ENDLESS])
+def test_no_text_gets_more_tokens_than_a_model_without_a_limit_has_positions(family, tmp_path):
+    folder = rare(family, tmp_path / family)
+    assert load_classifier(folder).positions == (512 if family in ENDLESS else LIMIT)
+    short, *long = scores(folder, ["great film", "boring " * 600, "boring " * 700])
+    assert np.isfinite(short).all()
+    np.testing.assert_allclose(*long, atol=1e-5)
+
+
+def test_a_family_without_positions_keeps_the_limit_of_its_tokeniser(tmp_path):
+    assert load_classifier(rare("t5", tmp_path / "t5", limit=20)).positions == 20
+
+
+@pytest.mark.parametrize("deterministic", [False, True])
+@pytest.mark.parametrize(
+    "family", ["bigbird", "bloom", "convbert", "fnet", "gpt2", "ibert", "mobilebert", "openai-gpt", "t5", "xlnet"]
+)
+def test_rarer_families_score_as_the_pipeline_does_beside_longer_texts(family, deterministic, tmp_path):
+    folder = rare(family, tmp_path / family, limit=LIMIT)
+    ours = scores(folder, deterministic=deterministic)
+    np.testing.assert_allclose(ours, piped(folder, ("negative", "neutral", "positive")), atol=1e-5)
+
+
+def test_block_sparse_attention_does_not_feel_the_texts_before(tmp_path):
+    folder = rare("bigbird", tmp_path / "bigbird")
+    text = "the film was great " * 12
+    np.testing.assert_allclose(scores(folder, [text])[0], scores(folder, ["a", text])[1], atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("family", "dtype", "said"),
+    [
+        ("nystromformer", "float32", r"model fails in float32 \(RuntimeError: .*\)\. Name another model\."),
+        ("fnet", "bfloat16", r"model fails in bfloat16 \(RuntimeError: .*\)\. Try --dtype float32, or another model\."),
+    ],
+)
+def test_stock_code_that_fails_is_named_with_its_folder(family, dtype, said, tmp_path):
+    folder = rare(family, tmp_path / "model")
+    with pytest.raises(ModelError, match=said) as caught:
+        Scorer.load(str(folder), device="cpu", dtype=dtype)
+    assert "\n" not in str(caught.value)
+    assert str(folder) in str(caught.value)
 
 
 def test_our_own_model_scores_as_the_pipeline_does_on_texts_that_fit(make_model):
@@ -285,6 +335,22 @@ def test_labels_without_meaning_are_refused_until_they_are_named(folder):
     with Scorer.load(str(folder), labels=["bad", "good"], device="cpu", dtype="float32") as scorer:
         assert scorer.labels == ("bad", "good")
     assert np.array_equal(scores(folder, labels=("bad", "good")), before)
+
+
+def test_other_names_for_labels_that_have_one_are_said(folder, caplog):
+    assert load_classifier(folder, ("bad", "good")).labels == ("bad", "good")
+    assert caplog.messages == ["the model calls them 'negative', 'positive'; renamed to 'bad', 'good'"]
+    caplog.clear()
+    assert load_classifier(folder, ("Negative", "Positive")).labels == ("Negative", "Positive")
+    edit(folder, "config.json", id2label={"0": "LABEL_0", "1": "LABEL_1"}, label2id=None)
+    load_classifier(folder, ("bad", "good"))
+    assert caplog.messages == []
+
+
+@pytest.mark.parametrize("labels", [("positive", "negative"), ("Positive", "NEGATIVE")])
+def test_a_model_s_own_names_in_another_order_are_refused(folder, labels):
+    with pytest.raises(UsageError, match=r"calls them 'negative', 'positive', in this order\. Leave --labels out"):
+        load_classifier(folder, labels)
 
 
 @pytest.mark.parametrize("labels", [("good",), ("bad", "so", "good"), ("good", "good")])

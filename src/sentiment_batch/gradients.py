@@ -49,6 +49,7 @@ class Gradients:
     def __init__(self, loaded: Loaded, device: str) -> None:
         self._pad_id = loaded.pad_id
         self._device = device
+        self._alone = loaded.feels_padding
         try:
             self._network = _twin(loaded.network, torch.float32)
         except torch.OutOfMemoryError:
@@ -86,7 +87,7 @@ class Gradients:
             DeviceError: one segment alone does not fit into the device's memory.
         """
         found = np.zeros(len(tokens.ids), dtype=np.float32)
-        batches = plan(tokens.lengths, budget)
+        batches = plan(tokens.lengths, 1 if self._alone else budget)
         while batches:
             rows = batches.pop(0)
             weights_BT = self._tried(tokens, own, rows, directions_SK)
@@ -124,7 +125,7 @@ class Gradients:
     def _batch(
         self, ids_BT: torch.Tensor, mask_BT: torch.Tensor, own_BT: torch.Tensor, directions_BK: torch.Tensor
     ) -> Floats:
-        attended = None if bool(mask_BT.all()) else mask_BT
+        attended = None if bool(mask_BT.all()) else mask_BT.long()
         path, total = self._path, torch.zeros(ids_BT.shape, device=ids_BT.device)
         for step in range(STEPS):
             path.set((step + 0.5) / STEPS, self._baseline_D, own_BT)
@@ -151,6 +152,8 @@ class _Path:
     def __call__(self, module: nn.Module, arguments: Any, output: torch.Tensor) -> torch.Tensor:
         """What takes the place of the `output` of the embeddings; the graph of the gradients begins there."""
         self.met += 1
+        if output.shape[:2] != self._own_BT.shape:
+            raise _no_gradient("its embeddings do not stand in the order of its texts")
         end_BTD = output.detach()
         self.whole = (end_BTD - self._baseline_D) * self._own_BT[..., None]
         self.point = (end_BTD - (1 - self._share) * self.whole).requires_grad_()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import logging
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -13,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import nn
 
-from sentiment_batch.errors import ModelError, first_line, listed
+from sentiment_batch.errors import ModelError, SentimentBatchError, UsageError, first_line, listed
 from sentiment_batch.settings import META, LongText
 
 if TYPE_CHECKING:
@@ -21,8 +22,16 @@ if TYPE_CHECKING:
 
     from sentiment_batch.tokens import Ids
 
+logger = logging.getLogger("sentiment_batch")
+
 ATTENTION = "sdpa"
 """Always named: a model folder's own configuration could ask for an implementation that is fetched from the Hub."""
+POSITIONS = ("position_embeddings", "embed_positions", "positions_embed", "wpe")
+"""What stock encoders call their embeddings of positions."""
+ENDLESS = 2**31
+"""A tokeniser without a limit says 1e30."""
+UNTOLD = 512
+"""Most tokens of one text where neither the model nor its tokeniser tells."""
 
 
 class SentimentClassifier(nn.Module):
@@ -110,9 +119,12 @@ class Loaded:
     pad_id: int
     long_text: LongText
     """The end of a long text that the tokeniser itself would keep."""
+    feels_padding: bool = False
+    """Whether a text scores otherwise beside longer ones, as the probe finds out."""
 
     def logits(self, ids_BT: torch.Tensor, mask_BT: torch.Tensor | None) -> torch.Tensor:
         """Logits (B, K) in float32 on the model's device."""
+        mask_BT = None if mask_BT is None else mask_BT.long()  # some families subtract it
         with torch.inference_mode():
             output: torch.Tensor = self.network(input_ids=ids_BT, attention_mask=mask_BT).logits
         return output.float()
@@ -175,6 +187,7 @@ def load_classifier(folder: Path, labels: tuple[str, ...] | None = None) -> Load
     Raises:
         ModelError: files are missing or damaged, the head has no trained weights, it is no single-label classifier, or
             its labels have no names.
+        UsageError: `labels` are the model's own names in another order.
     """
     from transformers import AutoConfig, AutoModelForSequenceClassification
 
@@ -188,6 +201,8 @@ def load_classifier(folder: Path, labels: tuple[str, ...] | None = None) -> Load
         arguments = _loading_arguments()
         if not getattr(kind, "_supports_sdpa", False):
             arguments["attn_implementation"] = "eager"
+        if getattr(config, "attention_type", None) == "block_sparse":
+            config.attention_type = "original_full"  # to which the first short text would switch for good
         network, info = AutoModelForSequenceClassification.from_pretrained(folder, config=config, **arguments)
         tokenizer = _tokenizer(folder)
     if info["missing_keys"]:
@@ -197,17 +212,20 @@ def load_classifier(folder: Path, labels: tuple[str, ...] | None = None) -> Load
         )
     for parameter in network.parameters():  # they lie in the mapped file, which another tool may write anew in place
         parameter.data = parameter.data.clone()
-    return Loaded(
-        network=network.eval(),
-        backend=tokenizer.backend_tokenizer,
-        labels=_label_names(config, labels, folder),
-        meta=read_meta(folder),
-        positions=_positions(config, tokenizer.model_max_length),
-        width=config.hidden_size,
-        vocabulary=network.get_input_embeddings().num_embeddings,
-        pad_id=tokenizer.pad_token_id if tokenizer.pad_token_id is not None else 0,
-        long_text="tail" if tokenizer.truncation_side == "left" else "head",
-    )
+    if getattr(config, "pad_token_id", None) is None:
+        network.config.pad_token_id = -1  # no token: a decoder then reads the last one, whatever it is
+    with _failures_named(folder):
+        return Loaded(
+            network=network.eval(),
+            backend=tokenizer.backend_tokenizer,
+            labels=_label_names(config, labels, folder),
+            meta=read_meta(folder),
+            positions=_positions(network, tokenizer.model_max_length),
+            width=config.hidden_size,
+            vocabulary=len(network.get_input_embeddings().weight),
+            pad_id=tokenizer.pad_token_id if tokenizer.pad_token_id is not None else 0,
+            long_text="tail" if tokenizer.truncation_side == "left" else "head",
+        )
 
 
 def load_backend(folder: Path) -> Tokenizer:
@@ -294,7 +312,7 @@ def _failures_named(folder: Path) -> Iterator[None]:
     """What goes wrong while a folder is loaded is the folder's fault; say which, in one line."""
     try:
         yield
-    except (ModelError, KeyboardInterrupt, torch.OutOfMemoryError, MemoryError):
+    except (SentimentBatchError, KeyboardInterrupt, torch.OutOfMemoryError, MemoryError):
         raise
     except Exception as error:  # transformers, safetensors and tokenizers have no common error
         raise ModelError(
@@ -314,11 +332,14 @@ def _label_names(config: Any, chosen: tuple[str, ...] | None, folder: Path) -> t
             f"UTF-8 cannot hold the labels {', '.join(map(ascii, bad))} of {folder}. Name all of them in order "
             "with --labels."
         )
+    nameless = all(re.fullmatch(r"LABEL_\d+", name) for name in names)
     if chosen is not None:
         if len(chosen) != len(names) or len(set(chosen)) < len(chosen):
             raise ModelError(f"--labels names {listed(chosen)}; this model needs {len(names)} different ones.")
+        if not nameless:
+            _check_renaming(names, chosen, folder)
         return chosen
-    if all(re.fullmatch(r"LABEL_\d+", name) for name in names):
+    if nameless:
         raise ModelError(
             f"{folder} calls its labels {listed(names)}, which says nothing. Name them in this order with "
             "--labels, such as --labels negative,positive."
@@ -326,6 +347,18 @@ def _label_names(config: Any, chosen: tuple[str, ...] | None, folder: Path) -> t
     if len(set(names)) < len(names):
         raise ModelError(f"{folder} gives one name to several labels: {listed(names)}. Name them with --labels.")
     return names
+
+
+def _check_renaming(names: tuple[str, ...], chosen: tuple[str, ...], folder: Path) -> None:
+    own, given = ([name.casefold() for name in some] for some in (names, chosen))
+    if own == given:
+        return
+    if sorted(own) == sorted(given):
+        raise UsageError(
+            f"--labels names {listed(chosen)}, but {folder} calls them {listed(names)}, in this order. Leave --labels "
+            "out."
+        )
+    logger.warning("the model calls them %s; renamed to %s", listed(names), listed(chosen))
 
 
 def _is_utf8(name: str) -> bool:
@@ -337,9 +370,16 @@ def _is_utf8(name: str) -> bool:
     return True
 
 
-def _positions(config: Any, tokenizer_limit: int) -> int:
-    """Most tokens that fit: RoBERTa and its kin count positions from after the padding id."""
-    positions = int(getattr(config, "max_position_embeddings", 0) or tokenizer_limit)
-    if config.model_type in {"roberta", "xlm-roberta", "camembert", "longformer", "xlm-roberta-xl", "xmod"}:
-        positions -= int(config.pad_token_id or 0) + 1
-    return min(positions, int(tokenizer_limit))
+def _positions(network: Any, tokenizer_limit: int) -> int:
+    """Most tokens that fit, by whatever tells: embeddings of positions, the configuration, the tokeniser."""
+    modules = [module for name, module in network.named_modules() if name.rpartition(".")[2] in POSITIONS]
+    limits = [*map(_places, modules), getattr(network.config, "max_position_embeddings", None) or 0, tokenizer_limit]
+    known = [int(limit) for limit in limits if 0 < limit < ENDLESS]
+    return min(known, default=getattr(network.config, "n_positions", None) or UNTOLD)
+
+
+def _places(embeddings: Any) -> int:
+    """Positions that there are embeddings for: some families begin behind the padding id, or at an offset."""
+    padding = getattr(embeddings, "padding_idx", None)
+    start = getattr(embeddings, "offset", 0) if padding is None else padding + 1
+    return len(embeddings.weight) - int(start)

@@ -13,11 +13,12 @@ import pytest
 import torch
 
 from sentiment_batch.cache import cache_folder
-from sentiment_batch.errors import UsageError
+from sentiment_batch.errors import DeviceError, UsageError
 from sentiment_batch.model import load_classifier
 from sentiment_batch.scoring import probe
 from sentiment_batch.scoring.roads import PackedRoad, PaddedRoad
 from sentiment_batch.tokenise import TextPolicy, Tokeniser
+from tests.rare import rare
 from tests.stock import LIMIT, stock
 
 
@@ -44,7 +45,10 @@ def weights(loaded):
 
 
 def answers(monkeypatch, *outcomes):
-    """What the probe texts score, call by call: the stock road, the packed one, float32, bfloat16."""
+    """What the probe texts score, call by call: the stock road, the packed one, float32, bfloat16.
+
+    Where packs are not taken, after those two: padded, each alone, and one short text.
+    """
     left = [np.array(outcome, np.float32) for outcome in outcomes]
     monkeypatch.setattr(probe._Probe, "_probabilities", lambda *arguments: left.pop(0))
 
@@ -115,7 +119,8 @@ def test_packs_that_give_the_stock_scores_are_taken(tiny_model):
 
 @pytest.mark.parametrize("value", [0.601, float("nan")])
 def test_packs_that_give_other_scores_are_not_taken(tiny_model, monkeypatch, caplog, value):
-    answers(monkeypatch, [[0.6, 0.4]], [[value, 0.4]])
+    same = [[0.6, 0.4]]
+    answers(monkeypatch, same, [[value, 0.4]], same, same, same, same)
     for _ in range(2):  # the second time it is read
         prepared = chosen(tiny_model, "float32")
         assert isinstance(prepared.road, PaddedRoad)
@@ -134,11 +139,44 @@ def test_a_network_whose_code_has_changed_is_seen_and_scored_in_rectangles(tiny_
     assert isinstance(chosen(tiny_model, "float32").road, PaddedRoad)
 
 
-def test_a_family_that_cannot_be_packed_asks_no_question_of_its_packs(tmp_path):
+def test_a_family_that_cannot_be_packed_is_asked_for_its_padding_instead(tmp_path, caplog):
     prepared = chosen(stock("modernbert", tmp_path / "model"), "float32", max_length=LIMIT)
     assert isinstance(prepared.road, PaddedRoad)
+    assert not prepared.road.bare
     assert "modernbert models cannot be packed" in prepared.road_reason
-    assert remembered() == []
+    assert [path.stem.split("-")[0] for path in remembered()] == ["padding"]
+    assert caplog.messages == []
+
+
+@pytest.mark.parametrize("family", ["convbert", "fnet", "gpt2", "mobilebert", "xlnet"])
+def test_a_family_that_feels_padding_is_scored_without_any(family, tmp_path, caplog, monkeypatch):
+    folder = rare(family, tmp_path / family)
+    first = chosen(folder, "float32", max_length=LIMIT)
+    assert first.road.bare
+    assert first.loaded.feels_padding
+    assert first.road_reason.endswith("only texts of equal length together, for it feels padding")
+    assert [text.partition(" by ")[0] for text in caplog.messages] == ["padding changes scores"]
+    calls = []
+    monkeypatch.setattr(probe._Probe, "_probabilities", lambda *arguments: calls.append(arguments))
+    assert chosen(folder, "float32", max_length=LIMIT).road.bare  # as it was found out the first time
+    assert len(calls) == 1
+
+
+def test_a_model_that_fails_in_bfloat16_is_scored_in_float32(tmp_path, half):
+    for _ in range(2):  # the second time it is read
+        prepared = chosen(rare("fnet", tmp_path / "fnet"), max_length=LIMIT)
+        assert (str(prepared.dtype), weights(prepared.loaded)) == (
+            "float32 (its code fails in bfloat16)",
+            "torch.float32",
+        )
+
+
+def test_memory_that_runs_out_and_errors_of_ours_stay_what_they_are(tmp_path, monkeypatch):
+    folder = rare("fnet", tmp_path / "fnet")
+    for error in (torch.OutOfMemoryError("no"), MemoryError(), DeviceError("no"), KeyboardInterrupt()):
+        monkeypatch.setattr(probe, "forward", lambda *arguments, error=error: (_ for _ in ()).throw(error))
+        with pytest.raises(type(error)):
+            chosen(folder, "float32", max_length=LIMIT)
 
 
 def test_the_choice_does_not_feel_a_slow_machine(tiny_model, half, monkeypatch, tmp_path):

@@ -136,6 +136,21 @@ def test_a_rectangle_of_a_fixed_shape_is_that_of_its_length_alone():
         shapes.clear()
     assert padded(Spy(), Shape(tokens=256, texts=9)).logits(segments, every(segments)).shape == (7, 2)
     assert [shape for shape, _ in shapes] == one_each
+    shapes.clear()
+    bare = PaddedRoad(model=Spy(), device="cpu", shape=Shape(tokens=256, texts=9), bare=True)
+    assert bare.logits(drawn([5, 33], 30), np.arange(2)).shape == (2, 2)
+    assert shapes == [((1, 5), False), ((1, 33), False)]
+
+
+@given(lengths=st.lists(st.integers(1, 60), max_size=40), budget=st.integers(1, 500), workers=st.integers(1, 4))
+def test_for_a_model_that_feels_padding_texts_of_one_length_alone_go_together(lengths, budget, workers):
+    lengths = np.array(lengths, dtype=np.int64)
+    for shape in (None, Shape(tokens=256, texts=5)):
+        batches = PaddedRoad(model=None, device="cpu", shape=shape, bare=True).plan(lengths, budget, workers)
+        assert sorted(row for rows in batches for row in rows.tolist()) == list(range(len(lengths)))
+        for rows in batches:
+            assert len(set(lengths[rows].tolist())) == 1
+            assert len(rows) == 1 or lengths[rows].sum() <= (shape.tokens if shape else budget)
 
 
 def test_a_nearly_full_pack_is_filled_up_for_a_compiled_model(stocks):
