@@ -48,8 +48,9 @@ class TrainSettings:
     """The learning rate of each layer is that of the one above it times this."""
     label_smoothing: float = 0.0
     """Share of each label that is spread over all classes."""
-    weight_average: float = 0.0
-    """Decay of the moving average of the weights that is validated and saved; 0 takes the weights as they are."""
+    weight_average: float | None = None
+    """Decay of the moving average of the weights that is validated and saved; 0 takes the weights as they are, None
+    what fits the lengths of the texts."""
     dropout: float = 0.1
     """Before the linear layer."""
     max_length: int | None = None
@@ -80,7 +81,8 @@ class TrainSettings:
         _between(self.dropout, 0.0, 0.95, "--dropout")
         _between(self.layer_decay, 0.1, 1.0, "--layer-decay")
         _between(self.label_smoothing, 0.0, 0.5, "--label-smoothing")
-        _between(self.weight_average, 0.0, 0.9999, "--weight-average")
+        if self.weight_average is not None:
+            _between(self.weight_average, 0.0, 0.9999, "--weight-average")
         _one_of(self.long_text, LONG_TEXT, "--long-text")
         _one_of(self.class_weights, CLASS_WEIGHTS, "--class-weights")
         _one_of(self.dtype, DTYPES, "--dtype")

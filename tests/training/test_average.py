@@ -37,14 +37,16 @@ def test_an_error_in_the_block_leaves_the_weights_as_they_were(learner):
     assert all(one.equal(moved[name]) for name, one in weights(classifier).items())
 
 
-def test_at_first_less_is_kept(learner):
+def test_until_the_decay_is_reached_a_step_counts_by_its_number(learner):
     classifier, _ = learner()
     average = Average(classifier, decay=0.999)
     begun = weights(classifier)
-    move(classifier, 1.0)
-    average.update(1)
+    for step in range(1, 11):
+        move(classifier, 1.0)
+        average.update(step)
+    mean = sum(step * step for step in range(1, 11)) / sum(range(1, 11))
     for name, one in average.capture().items():
-        torch.testing.assert_close(one, begun[name] + (1 - 2 / 11))
+        torch.testing.assert_close(one, begun[name] + mean)
 
 
 def test_what_was_captured_can_be_gone_on_from(learner):

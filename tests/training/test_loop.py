@@ -30,6 +30,7 @@ def run_of(settings, *, weights=None, labels=("negative", "positive"), rate=1e-3
         settings=settings,
         learning_rate=rate,
         batch_size=settings.batch_size,
+        weight_average=settings.weight_average or 0.0,
         device="cpu",
         dtype=dtype,
         labels=labels,

@@ -21,7 +21,7 @@ from sentiment_batch.errors import DeviceError, InputError, ModelError, OutputEr
 from sentiment_batch.inputs import Labelled
 from sentiment_batch.metrics import measure
 from sentiment_batch.scoring.scorer import Scorer
-from sentiment_batch.training import loop, run
+from sentiment_batch.training import loop, run, setup
 from sentiment_batch.training.prepare import prepare
 from sentiment_batch.training.run import train_labelled
 from tests.conftest import BAD, GOOD
@@ -341,6 +341,17 @@ def test_sentiment_batch_json_tells_how_the_model_came_about(train, reviews, tin
     json.dumps(trained.to_json(), allow_nan=False)
 
 
+def test_the_weights_are_averaged_where_texts_are_long(train, reviews, caplog, monkeypatch):
+    caplog.set_level(logging.INFO, "sentiment_batch")
+    monkeypatch.setattr(setup, "SHORT", 40)
+    long = reviews()
+    long.texts[:] = [f"{text} {'and so on ' * 20}" for text in long.texts]
+    chosen = {"short": train(reviews()), "long": train(long), "as asked": train(long, weight_average=0.0)}
+    found = {name: meta_of(one.path)["settings"]["weight_average"] for name, one in chosen.items()}
+    assert found == {"short": 0.0, "long": 0.999, "as asked": 0.0}
+    assert caplog.text.count("the weights of the run's steps are averaged") == 1
+
+
 def test_the_model_card_has_a_head_that_the_hub_can_read(train, reviews):
     trained = train(reviews(), test=reviews(10, start=100))
     _, head, body = (Path(trained.path) / "README.md").read_text(encoding="utf-8").split("---\n", 2)
@@ -423,11 +434,11 @@ def test_a_validation_file_is_validated_on_and_its_overlap_counted(train, review
 
 @pytest.fixture
 def poisoned_base(tiny_base, tmp_path) -> Path:
-    """A base with a weight that is no number, so that every loss is none either."""
+    """A base with a weight so large that no loss is a number."""
     folder = tmp_path / "poisoned"
     shutil.copytree(tiny_base, folder)
     weights = load_file(folder / "model.safetensors")
-    weights["transformer.layer.0.ffn.lin1.bias"][0] = float("nan")
+    weights["transformer.layer.0.ffn.lin1.bias"][0] = 3e38
     save_file(weights, folder / "model.safetensors", {"format": "pt"})
     return folder
 

@@ -73,7 +73,7 @@ CHANGES = {
     "warmup": (0.2, "--warmup: 0.1 before, 0.2 now"),
     "layer_decay": (0.9, "--layer-decay: 1.0 before, 0.9 now"),
     "label_smoothing": (0.1, "--label-smoothing: 0.0 before, 0.1 now"),
-    "weight_average": (0.9, "--weight-average: 0.0 before, 0.9 now"),
+    "weight_average": (0.9, "--weight-average: not set before, 0.9 now"),
     "dropout": (0.2, "--dropout: 0.1 before, 0.2 now"),
     "max_length": (32, "--max-length: not set before, 32 now"),
     "long_text": ("head", "--long-text: head-tail before, head now"),

@@ -54,9 +54,8 @@ DEFAULTS = TrainSettings()
 @click.option(
     "--weight-average",
     type=float,
-    default=DEFAULTS.weight_average,
-    show_default=True,
-    help="Save a moving average of the weights, with this decay, such as 0.999.",
+    metavar="DECAY",
+    help="Save a moving average of the weights; default: 0.999, and none (0) where texts are short.",
 )
 @click.option("--dropout", type=float, default=DEFAULTS.dropout, show_default=True, help="Before the linear layer.")
 @click.option("--max-length", type=int, metavar="N", help="Tokens per text; default: the encoder's positions.")

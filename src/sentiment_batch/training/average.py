@@ -12,12 +12,19 @@ if TYPE_CHECKING:
     from sentiment_batch.model import SentimentClassifier
 
 
+RISE = 1
+"""Until the decay is reached, the weights of a step count by its number to this power: the later, the more."""
+
+
 class Average:
-    """The exponential moving average of a classifier's weights.
+    """The moving average of a classifier's weights: over a growing part of the run, then an exponential one.
+
+    Source: polynomial-decay averaging of Shamir and Zhang 2013, "Stochastic Gradient Descent for Non-smooth
+    Optimization".
 
     Args:
-        classifier: whose weights; the average begins as they are now.
-        decay: what is kept of the average at each step. At first less is kept, so that the beginning fades sooner.
+        classifier: whose weights.
+        decay: most that is kept of the average at a step; `1 / (1 - decay)` steps are what it then remembers.
     """
 
     def __init__(self, classifier: SentimentClassifier, decay: float) -> None:
@@ -26,8 +33,8 @@ class Average:
         self._average = {name: one.detach().clone() for name, one in self._weights.items()}
 
     def update(self, step: int) -> None:
-        """Take the weights in as they are after so many steps."""
-        kept = min(self._decay, (1 + step) / (10 + step))
+        """Take the weights in as they are after so many steps, 1 or more."""
+        kept = min(self._decay, (step - 1) / (step + RISE))
         weights = [one.detach() for one in self._weights.values()]
         torch._foreach_lerp_(list(self._average.values()), weights, 1.0 - kept)
 

@@ -118,7 +118,7 @@ def begin(classifier: SentimentClassifier, steps: int, run: Run) -> TrainState:
         optimiser=optimiser,
         schedule=schedule,
         micro=micro,
-        average=Average(classifier, chosen.weight_average) if chosen.weight_average else None,
+        average=Average(classifier, run.weight_average) if run.weight_average else None,
         device=run.device,
         steps=steps,
     )

@@ -74,7 +74,8 @@ def description(
         "text": {"max_length": policy.max_length, "long_text": policy.long_text, "special_tokens_as_text": True},
         "batch": DETERMINISTIC_BATCH,
         "settings": dataclasses.asdict(run.settings)
-        | {"learning_rate": run.learning_rate, "batch_size": run.batch_size, "max_length": policy.max_length},
+        | {name: getattr(run, name) for name in ("learning_rate", "batch_size", "weight_average")}
+        | {"max_length": policy.max_length},
         "data": data.summary,
         "best": dataclasses.asdict(best),
         "calibration": calibration.to_json() if calibration else None,

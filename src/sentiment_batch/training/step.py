@@ -34,6 +34,7 @@ class Run:
     settings: TrainSettings
     learning_rate: float
     batch_size: int
+    weight_average: float
     device: str
     dtype: str
     labels: tuple[str, ...]
