@@ -37,9 +37,6 @@ TEXTS_AT_ONCE = 4_096
 """On their way to the model."""
 MANY_UNKNOWN = 0.05
 """The share of the rows with an unknown label from which on there is a warning."""
-LISTED = 20
-LONGEST_LABEL = 24
-"""Of unknown labels so many are named, and none that is longer: that may be a text."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -57,12 +54,11 @@ class LeftOut:
     @classmethod
     def of(cls, encoded: Encoded, blank: int) -> LeftOut:
         """What has no class among `encoded`, and rows without a text, whose labels are not among them."""
-        named = [one for one in encoded.unknown.items() if len(one[0]) <= LONGEST_LABEL]
         return cls(
             blank=blank,
             label_missing=encoded.num_missing,
-            label_unknown_rows=sum(encoded.unknown.values()),
-            label_unknown=dict(named[:LISTED]),
+            label_unknown_rows=encoded.num_unknown,
+            label_unknown=encoded.named_unknown,
         )
 
     @property

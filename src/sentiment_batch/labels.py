@@ -27,6 +27,10 @@ MISSING = -1
 UNKNOWN = -2
 """Class numbers of rows without a label, and with one that the mapping does not know."""
 
+MOST_NAMED = 20
+LONGEST_NAMED = 24
+"""Unknown labels that are named, and the characters of each, at most."""
+
 ALIASES = {"neg": "negative", "neu": "neutral", "pos": "positive"}
 _UNSEEN = string.whitespace + "\u200b\u200c\u200d\u200e\u200f\u2060\ufeff"
 """What stands around a label unseen: blanks, zero-width ones, marks of direction and of byte order."""
@@ -137,6 +141,17 @@ class Encoded:
     def num_missing(self) -> int:
         """Rows without a label."""
         return int((self.codes == MISSING).sum())
+
+    @property
+    def num_unknown(self) -> int:
+        """Rows with a label that the mapping does not know."""
+        return sum(self.unknown.values())
+
+    @property
+    def named_unknown(self) -> dict[str, int]:
+        """Some of `unknown`, to be kept and shown; a long one may be a text of the user's, which is not to be."""
+        short = [(value, rows) for value, rows in self.unknown.items() if len(value) <= LONGEST_NAMED]
+        return dict(short[:MOST_NAMED])
 
 
 def canonical(value: object) -> str | None:

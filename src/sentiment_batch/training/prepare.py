@@ -27,10 +27,6 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("sentiment_batch")
 
-LISTED = 20
-"""Labels that are unknown, of all, and the characters of each."""
-LONGEST_LABEL = 24
-
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Rows:
@@ -114,14 +110,9 @@ def _counts(reviews: Sequence[Labelled], mapping: LabelMapping, encoded: Encoded
         "mapping": str(mapping),
         "blank": sum(one.num_blank for one in reviews),
         "label_missing": encoded.num_missing,
-        "label_unknown": _short(encoded.unknown),
-        "label_unknown_rows": sum(encoded.unknown.values()),
+        "label_unknown": encoded.named_unknown,
+        "label_unknown_rows": encoded.num_unknown,
     }
-
-
-def _short(unknown: dict[str, int]) -> dict[str, int]:
-    """Some of the values, with their counts; long ones are texts of the user's, which the model folder is not for."""
-    return dict([one for one in unknown.items() if len(one[0]) <= LONGEST_LABEL][:LISTED])
 
 
 def _sizes(found: Divided, numbering: Numbering) -> dict[str, Any]:
