@@ -20,7 +20,7 @@ from sentiment_batch.errors import InputError, OutputError
 from sentiment_batch.hookspecs import hookimpl
 from sentiment_batch.plugins import Plugins
 from sentiment_batch.records import Split, WriteOptions
-from sentiment_batch.scoring import fingerprint, pipeline
+from sentiment_batch.scoring import annotation, fingerprint
 from sentiment_batch.scoring.job import Job
 from sentiment_batch.scoring.journal import Journal
 from sentiment_batch.scoring.pipeline import score_table
@@ -273,8 +273,8 @@ def test_an_input_that_was_touched_grown_or_exchanged_is_refused(run, source, tm
 def test_an_input_that_changes_under_the_run_publishes_nothing(run, source, tmp_path, monkeypatch):
     copy = tmp_path / "copy.parquet"
     copy.write_bytes(source.read_bytes())
-    real = pipeline.Parts.finish
-    monkeypatch.setattr(pipeline.Parts, "finish", lambda self, **given: (real(self, **given), os.utime(copy, (1, 1))))
+    real = annotation.Parts.finish
+    monkeypatch.setattr(annotation.Parts, "finish", lambda self, **given: (real(self, **given), os.utime(copy, (1, 1))))
     with pytest.raises(InputError, match="was changed while it was read"):
         run("out.csv", source=str(copy))
     assert content(tmp_path / "out.csv") is None
