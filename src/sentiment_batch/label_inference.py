@@ -137,8 +137,7 @@ def kind_of(counts: Mapping[str, int], column: str) -> Kind:
         flags = sum(count for value, count in counts.items() if value in {"true", "false"})
         return "booleans" if flags >= 0.9 * rows else "words"
     numbers = _frequent_numbers(counts)
-    named = any(name in column.casefold() for name in STAR_COLUMNS)
-    if min(numbers) >= 1 and (named or not _scale(numbers)):
+    if min(numbers) >= 1 and (_names_stars(column) or not _scale(numbers)):
         return "stars"
     return "numbers"
 
@@ -171,8 +170,8 @@ def for_file(
     by_name = LabelMapping(labels=tuple(labels), kind="words")
     if not counts or (stars is None and any(by_name.label_of(value) is not None for value in counts)):
         return by_name
-    numbers = {number for value in counts if (number := number_in(value)) is not None}
     if stars is None:
+        numbers = _numbers(counts)
         of_label = _numbers_in(labels)
         if numbers and numbers <= set(of_label):
             return LabelMapping(labels=by_name.labels, kind="numbers", values={f"{n:g}": of_label[n] for n in of_label})
@@ -190,7 +189,7 @@ def _numbers_in(labels: Sequence[str]) -> dict[float, str]:
 def _check_telling(numbers: set[float], labels: Sequence[str], column: str) -> None:
     """Refuse numbers that are on several scales, when neither the model nor the column's name says on which."""
     several = numbers == {2} or (len(labels) > 2 and numbers and numbers <= {1, 2})
-    if several and not any(name in column.casefold() for name in STAR_COLUMNS):
+    if several and not _names_stars(column):
         raise InputError(
             f"column {column!r} holds {listed(f'{one:g}' for one in sorted(numbers))} and no other number, which does "
             f"not tell what they mean. Say it with --stars, such as --stars {coding_of(labels)}."
@@ -226,9 +225,17 @@ def _counted(values: Iterable[object]) -> collections.Counter[str]:
     return collections.Counter(text for text in map(canonical, values) if text is not None)
 
 
+def _numbers(counts: Iterable[str]) -> set[float]:
+    return {number for value in counts if (number := number_in(value)) is not None}
+
+
+def _names_stars(column: str) -> bool:
+    return any(name in column.casefold() for name in STAR_COLUMNS)
+
+
 def _check_rare(frequent: set[float], counts: Mapping[str, int], column: str) -> None:
     """Refuse numbers whose meaning hangs on a few rows: 0 and 1 are other classes beside a -1 or a 2 than alone."""
-    rare = {number for value in counts if (number := number_in(value)) is not None} - frequent
+    rare = _numbers(counts) - frequent
     scales = [_scale(numbers) for numbers in (frequent, frequent | rare)]
     if rare and all(scales):
         alone, beside = (str(_codes(numbers)) for numbers in (frequent, frequent | rare))
