@@ -1,7 +1,8 @@
 """The steps of gpu.sh: each in a process of its own, forked from one that has imported what they need, with a limit.
 
 So a step that crashes, hangs or breaks the device's context harms no other, and nobody waits for the same imports ten
-times. Each leaves NAME.log and, but for the tests, NAME.json.
+times. What measures speed has the machine for itself; tests and accuracies, whose steps follow each other, run side by
+side. Each leaves NAME.log and, but for the tests, NAME.json.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import argparse
 import contextlib
 import functools
 import importlib
+import itertools
 import os
 import shutil
 import signal
@@ -18,7 +20,7 @@ import sys
 import tempfile
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn
@@ -62,6 +64,8 @@ class Step:
     run: Callable[[], object]
     prints_json: bool = False
     """Its standard output is its JSON."""
+    alone: bool = True
+    """Whether nothing may run beside it, for it measures seconds."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,6 +93,7 @@ class Sizes:
     test_rows: int | None
     compare_rows: int
     """Trained on by both trainers, for each seed, in processes of their own."""
+    compare_test_rows: int
     compare_seeds: tuple[int, ...]
     max_length: int | None
     """Tokens of a text that is trained on; None takes what fits."""
@@ -110,7 +115,8 @@ FULL = Sizes(
     epoch_steps=1_563,
     train_rows=None,
     test_rows=None,
-    compare_rows=2_000,
+    compare_rows=4_000,
+    compare_test_rows=10_000,
     compare_seeds=(1, 2, 3),
     max_length=None,
 )
@@ -131,6 +137,7 @@ SMOKE = Sizes(
     train_rows=40,
     test_rows=20,
     compare_rows=40,
+    compare_test_rows=40,
     compare_seeds=(1,),
     max_length=32,
 )
@@ -150,6 +157,7 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("folder", type=Path, help="for logs and figures")
     parser.add_argument("--smoke", action="store_true", help="a tiny model and few rows on the CPU")
     parser.add_argument("--part", choices=PARTS, help="default: both")
+    parser.add_argument("--only", action="append", metavar="STEP", help="of the steps; may be given more than once")
     parser.add_argument("--seconds", type=float, default=520.0, help="for everything (default: %(default)s)")
     arguments = parser.parse_args(argv)
     until = time.monotonic() + arguments.seconds
@@ -162,16 +170,19 @@ def main(argv: list[str] | None = None) -> None:
         if arguments.smoke:
             models.FOLDER = Path(scratch) / "models"
         _import()
+        chosen = steps(arguments.folder, Path(scratch), smoke=arguments.smoke, part=arguments.part)
+        if unknown := set(arguments.only or ()) - {step.name for step in chosen}:
+            parser.error(f"no such step: {', '.join(sorted(unknown))}")
+        chosen = [step for step in chosen if not arguments.only or step.name in arguments.only]
         failed = 0
-        for step in steps(arguments.folder, Path(scratch), smoke=arguments.smoke, part=arguments.part):
-            started = time.monotonic()
-            limit = min(step.limit, until - started)
-            status = _run(step, arguments.folder, limit) if limit > 1 else NOT_STARTED
-            failed += status != 0
-            lines.append(f"{step.name:20} {status:4} {time.monotonic() - started:8.1f}{_remark(status)}")
-            print(lines[-1], flush=True)
-            outcome = f"{failed} of {len(lines)} failed" if failed else "all passed so far"
-            _summarise(arguments.folder, lines, outcome)  # each time: whatever ends this, what was seen is kept
+        for alone, group in itertools.groupby(chosen, lambda step: step.alone):
+            for together in [[one] for one in group] if alone else [list(group)]:
+                for name, status, seconds in _run(together, arguments.folder, until):
+                    failed += status != 0
+                    lines.append(f"{name:20} {status:4} {seconds:8.1f}{_remark(status)}")
+                    print(lines[-1], flush=True)
+                    outcome = f"{failed} of {len(lines)} failed" if failed else "all passed so far"
+                    _summarise(arguments.folder, lines, outcome)  # whatever ends this, what was seen is kept
     outcome = f"{failed} of {len(lines)} steps failed" if failed else "all passed"
     _summarise(arguments.folder, lines, outcome)
     print(outcome)
@@ -182,18 +193,18 @@ def steps(folder: Path, scratch: Path, *, smoke: bool, part: str | None = None) 
     """What is run, in this order; where time may run out, what matters most comes first."""
     size = SMOKE if smoke else FULL
     machine = Step(name="machine", limit=30, run=functools.partial(_machine, folder / "machine.json"))
-    tests = Step(name="tests", limit=150, run=functools.partial(_tests, folder / "tests.xml", smoke=smoke))
-    training = _training_steps(size, folder, scratch, smoke=smoke)
-    if part == "training":
-        *figures, compared = training
-        return [machine, *figures, tests, compared]
-    scoring = _scoring_steps(size, folder, scratch, smoke=smoke)
-    return [machine, tests, *scoring, *(training if part is None else [])]
+    run_tests = functools.partial(_tests, folder / "tests.xml", smoke=smoke)
+    tests = Step(name="tests", limit=200, run=run_tests, alone=False)
+    scoring = _scoring_steps(size, folder, scratch, smoke=smoke) if part != "training" else []
+    training = _training_steps(size, folder, scratch, smoke=smoke) if part != "scoring" else []
+    return [machine, *scoring, *training, tests]
 
 
-def _benchmark(size: Sizes, folder: Path, name: str, limit: float, module: Any, *given: object) -> Step:
+def _benchmark(
+    size: Sizes, folder: Path, name: str, limit: float, module: Any, *given: object, alone: bool = True
+) -> Step:
     argv = [*map(str, given), "--device", size.device, "--json", str(folder / f"{name}.json")]
-    return Step(name=name, limit=limit, run=functools.partial(module.main, argv))
+    return Step(name=name, limit=limit, run=functools.partial(module.main, argv), alone=alone)
 
 
 def _table() -> str:
@@ -247,7 +258,7 @@ def _training_steps(size: Sizes, folder: Path, scratch: Path, *, smoke: bool) ->
     drawn += [*(["--test-rows", size.test_rows] if size.test_rows else [])]
     whole = ["--data", data, *drawn, "--seeds", 1, "--folder", scratch / "trained"]
     whole += ["--set", f"max_length={size.max_length}"] if size.max_length else []
-    compare = [*imdb, "--rows", size.compare_rows, "--epochs", 2, "--test-rows", size.compare_rows]
+    compare = [*imdb, "--rows", size.compare_rows, "--test-rows", size.compare_test_rows]
     compare += ["--seeds", *size.compare_seeds, *(["--max-length", size.max_length] if size.max_length else [])]
     small = functools.partial(_small_data, data, _table(), folder / "data.json")
     return [
@@ -267,9 +278,9 @@ def _training_steps(size: Sizes, folder: Path, scratch: Path, *, smoke: bool) ->
             "--only",
             "ours",
         ),
-        benchmark("train-imdb", 180, accuracy, "imdb", *whole),
-        benchmark("train-sst2", 180, accuracy, "sst2", *whole),
-        benchmark("train-compare", 170, train, *compare, "--folder", scratch),
+        benchmark("train-imdb", 240, accuracy, "imdb", *whole, alone=False),
+        benchmark("train-sst2", 240, accuracy, "sst2", *whole, alone=False),
+        benchmark("train-compare", 300, train, *compare, "--folder", scratch, alone=False),
     ]
 
 
@@ -339,17 +350,46 @@ def _import() -> None:
             importlib.import_module(name)
 
 
-def _run(step: Step, folder: Path, limit: float) -> int:
-    """The exit code of a step; it and all that it started are ended when its time is over."""
+def _run(together: list[Step], folder: Path, until: float) -> Iterator[tuple[str, int, float]]:
+    """Name, exit code and seconds of steps that run side by side, as they end, at the latest at `until`.
+
+    Each, and all that it started, is ended when its own time is over.
+    """
     sys.stdout.flush()
     sys.stderr.flush()
+    started = time.monotonic()
+    if until - started <= 1:
+        yield from ((step.name, NOT_STARTED, 0.0) for step in together)
+        return
+    running = {_fork(step, folder): step for step in together}
+    try:
+        while running:
+            time.sleep(0.05)
+            seconds = time.monotonic() - started
+            for pid, step in list(running.items()):
+                status = _status(pid)
+                if status is None and seconds > min(step.limit, until - started):
+                    status = TIMED_OUT
+                if status is not None:
+                    del running[pid]
+                    _end(pid)
+                    yield step.name, status, seconds
+    finally:
+        for pid in running:
+            _end(pid)
+
+
+def _fork(step: Step, folder: Path) -> int:
     pid = os.fork()
     if pid == 0:
         _child(step, folder)
-    try:
-        return _wait(pid, limit)
-    finally:
-        _end(pid)
+    return pid
+
+
+def _status(pid: int) -> int | None:
+    """The exit code of a process, None while it runs."""
+    done, status = os.waitpid(pid, os.WNOHANG)
+    return os.waitstatus_to_exitcode(status) if done else None
 
 
 def _child(step: Step, folder: Path) -> NoReturn:
@@ -376,16 +416,6 @@ def _child(step: Step, folder: Path) -> NoReturn:
             sys.stdout.flush()
             sys.stderr.flush()
         os._exit(status)
-
-
-def _wait(pid: int, limit: float) -> int:
-    until = time.monotonic() + limit
-    while time.monotonic() < until:
-        done, status = os.waitpid(pid, os.WNOHANG)
-        if done:
-            return os.waitstatus_to_exitcode(status)
-        time.sleep(0.05)
-    return TIMED_OUT
 
 
 def _end(pid: int) -> None:

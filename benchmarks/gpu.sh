@@ -2,7 +2,7 @@
 # Runs every test and benchmark that wants a GPU and leaves all results in one folder, within nine minutes for each of
 # its two parts.
 #
-#   bash benchmarks/gpu.sh FOLDER [--part scoring|training] [--smoke]
+#   bash benchmarks/gpu.sh FOLDER [--part scoring|training] [--only STEP] [--seconds N] [--smoke]
 #
 # FOLDER gets a log of each step, its figures as JSON, and summary.txt with exit codes and seconds. No step stops the
 # others; the exit code is 0 only if all passed. --smoke runs the same steps on the CPU with a tiny model and few rows.
@@ -18,7 +18,7 @@ set -uo pipefail
 SECONDS_OF_A_PART=530
 
 usage() {
-    echo "usage: bash benchmarks/gpu.sh FOLDER [--part scoring|training] [--smoke]" >&2
+    echo "usage: bash benchmarks/gpu.sh FOLDER [--part scoring|training] [--only STEP] [--seconds N] [--smoke]" >&2
     exit 2
 }
 
@@ -29,6 +29,8 @@ seconds=$((2 * SECONDS_OF_A_PART))
 while [ $# -gt 1 ]; do
     case "$2 ${3:-}" in
     "--part scoring" | "--part training") seconds=$SECONDS_OF_A_PART && set -- "$1" "${@:4}" ;;
+    "--only "?*) set -- "$1" "${@:4}" ;;
+    "--seconds "?*) seconds=$3 && set -- "$1" "${@:4}" ;;
     "--smoke "*) set -- "$1" "${@:3}" ;;
     *) usage ;;
     esac
@@ -49,9 +51,11 @@ if [ -z "$imdb" ]; then
 fi
 python=${PYTHON:-python3}
 
-# From the checkout, where the package is not installed.
-"$python" -c 'import importlib.util, sys; sys.exit(importlib.util.find_spec("sentiment_batch") is None)' ||
+# From the checkout, where the package is not installed; its version stands in metadata, which is made beside it.
+if ! "$python" -c 'import importlib.metadata; importlib.metadata.version("sentiment-batch")' 2>/dev/null; then
+    "$python" -c 'import setuptools; setuptools.setup()' -q egg_info || exit 2
     export PYTHONPATH="$PWD/src${PYTHONPATH:+:$PYTHONPATH}"
+fi
 export HF_HUB_OFFLINE=1 TOKENIZERS_PARALLELISM=true OMP_WAIT_POLICY=PASSIVE PYTHONUNBUFFERED=1
 
 export SENTIMENT_BATCH_IMDB=$imdb SENTIMENT_BATCH_BASE=$base SENTIMENT_BATCH_DATA=${data:-shared/data}
