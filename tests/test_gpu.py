@@ -52,6 +52,48 @@ def test_the_same_call_repeats_its_bits(tiny_model):
     assert first.tobytes() == second.tobytes()
 
 
+def test_replayed_passes_have_the_bits_of_launched_ones(tiny_base):
+    from sentiment_batch.batching import Pack
+    from sentiment_batch.device import repeatable
+    from sentiment_batch.model import SentimentClassifier, load_base
+    from sentiment_batch.settings import TrainSettings
+    from sentiment_batch.training.data import Batch
+    from sentiment_batch.training.step import MicroBatches, Run
+
+    torch.manual_seed(0)
+    classifier = SentimentClassifier(load_base(tiny_base)[0], 2, dropout=0.1).to("cuda:0")
+    run = Run(
+        settings=TrainSettings(),
+        learning_rate=1e-4,
+        batch_size=8,
+        weight_average=0.0,
+        device="cuda:0",
+        dtype="bfloat16",
+        labels=("negative", "positive"),
+        class_weights=None,
+    )
+    drawn = np.random.default_rng(0)
+    batches = []
+    for _ in range(12):
+        offsets = np.concatenate([[0], np.cumsum(drawn.integers(1, 12, 8))])
+        ids = drawn.integers(5, 40, offsets[-1]).astype(np.int32)
+        batches.append(Batch(Pack(ids=ids, offsets=offsets), torch.from_numpy(drawn.integers(0, 2, 8))))
+    outcomes = []
+    for replayed in (False, True):
+        micro = MicroBatches(classifier, run)
+        if not replayed:
+            micro._replays._record = None
+        classifier.zero_grad()
+        with repeatable(1, "cuda:0"):
+            losses = torch.stack([micro.backward(batch) for batch in batches])
+            after = torch.cuda.get_rng_state("cuda:0")
+        assert bool(micro._replays._recordings) is replayed
+        assert len(micro._replays._recordings) < len(batches)
+        outcomes.append([losses, after, *(one.grad for one in classifier.parameters())])
+    for launched, found in zip(*outcomes, strict=True):
+        assert torch.equal(launched, found)
+
+
 def hungry(monkeypatch):
     """From here on a pass takes 5 MiB more of the device for each token."""
     from sentiment_batch.training import step

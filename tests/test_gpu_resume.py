@@ -104,7 +104,19 @@ def test_training_goes_on_to_the_same_weights(cli, tmp_path, tiny_base, reviews_
     from sentiment_batch.training import loop, state
 
     def command(name, *more):
-        options = ["--base", tiny_base, "-o", tmp_path / name, "--device", "cuda", "--epochs", 2, "--quiet"]
+        options = [
+            "--base",
+            tiny_base,
+            "-o",
+            tmp_path / name,
+            "--device",
+            "cuda",
+            "--epochs",
+            2,
+            "--batch-size",
+            4,
+            "--quiet",
+        ]
         return cli("train", reviews_csv, *options, *more)
 
     assert command("whole").exit_code == 0

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import math
 from typing import TYPE_CHECKING, Protocol
 
@@ -155,17 +154,17 @@ class Varlen:
     """On CUDA: the whole pack in one kernel, which is told where the texts end."""
 
     def __init__(self, pack: Pack, heads: int, device: torch.device, padding: int | None) -> None:
-        one_each = np.arange(len(pack.offsets))
-        parts = (pack.ids, pack.positions(padding), pack.offsets, one_each, pack.first)
-        packet = torch.from_numpy(np.concatenate(parts).astype(np.int32))
-        packet = on_device(packet, device)  # one copy for all of them
-        places = np.cumsum([0, *(len(part) for part in parts)]).tolist()
-        self.ids, self.positions, self._ends, self._ones, self.first = (
-            packet[start:stop] for start, stop in itertools.pairwise(places)
-        )
+        tokens, texts = len(pack.ids), len(pack.lengths)
+        self._packet = on_device(_packet(pack, padding), device)  # one copy for all of them
+        sizes = [tokens, tokens, texts + 1, texts + 1, texts]
+        self.ids, self.positions, self._ends, self._ones, self.first = torch.split(self._packet, sizes)
         self.alone = False  # a kernel of one shape gives each text the same bits
         self._longest = -(-pack.longest // VARLEN_STEP) * VARLEN_STEP
         self._heads = heads
+
+    def take(self, pack: Pack, padding: int | None) -> None:
+        """Become the texts of another pack of the same size and the same longest text, in the same memory."""
+        copied(self._packet, _packet(pack, padding))
 
     def attend(self, qkv: torch.Tensor) -> torch.Tensor:
         """One kernel for all texts."""
@@ -179,6 +178,13 @@ class Varlen:
         by_head = query.view(len(query), self._heads, -1)
         mixed = varlen(by_head, key, value, self._ones, self._ends, 1, self._longest)
         return mixed.reshape(len(query), -1)
+
+
+def _packet(pack: Pack, padding: int | None) -> torch.Tensor:
+    """All that the kernels want to know of a pack, one after the other."""
+    one_each = np.arange(len(pack.offsets))
+    parts = (pack.ids, pack.positions(padding), pack.offsets, one_each, pack.first)
+    return torch.from_numpy(np.concatenate(parts).astype(np.int32))
 
 
 def varlen(
@@ -203,3 +209,8 @@ def on_device(tensor: torch.Tensor, device: torch.device | str) -> torch.Tensor:
     if torch.device(device).type != "cuda":
         return tensor.to(device)
     return tensor.pin_memory().to(device, non_blocking=True)
+
+
+def copied(target: torch.Tensor, tensor: torch.Tensor) -> None:
+    """Copy a host tensor into memory on a device, likewise."""
+    target.copy_(tensor.pin_memory() if target.is_cuda else tensor, non_blocking=True)

@@ -149,9 +149,28 @@ def filled(pack: Pack, steps: int) -> Pack:
 
     At most a share of 1 / `steps` is added.
     """
-    step = max(1, (1 << (len(pack.ids).bit_length() - 1)) // steps)
-    filler = np.zeros(-len(pack.ids) % step, dtype=pack.ids.dtype)
+    filler = np.zeros(-len(pack.ids) % _step(len(pack.ids), steps), dtype=pack.ids.dtype)
     return replace(pack, ids=np.concatenate([pack.ids, filler]))
+
+
+def closed(pack: Pack, steps: int, longest: int) -> Pack:
+    """The pack filled up by one more segment, of the id 0, to one of few sizes; every one counts as the longest.
+
+    For passes that look at all tokens: what belongs to no segment may be anything, also no number.
+
+    Args:
+        pack: segments that fill it.
+        steps: sizes between a power of 2 and the next; more of them where a segment could not fill up the rest.
+        longest: most tokens of a segment.
+    """
+    step = min(_step(len(pack.ids) + 1, steps), longest)
+    size = -(-(len(pack.ids) + 1) // step) * step
+    filler = np.zeros(size - len(pack.ids), dtype=pack.ids.dtype)
+    return replace(pack, ids=np.concatenate([pack.ids, filler]), offsets=np.append(pack.offsets, size), least=longest)
+
+
+def _step(tokens: int, steps: int) -> int:
+    return max(1, (1 << (tokens.bit_length() - 1)) // steps)
 
 
 def plan(lengths: npt.NDArray[np.int64], budget: int, workers: int = 1) -> list[Rows]:

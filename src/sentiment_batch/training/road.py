@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 Road = Callable[["Pack"], torch.Tensor]
 """A pack in, logits (B, K) with their gradients out."""
 
+PACKED = "packed without padding"
 SIZES = 16
 """On a CPU, packs have so many sizes between a power of 2 and the next: the library keeps kernels for each, and the
 allocator pieces of memory."""
@@ -31,15 +32,23 @@ allocator pieces of memory."""
 
 
 def road(classifier: SentimentClassifier, device: str, dtype: str) -> tuple[Road, str]:
-    """The way through a classifier that is on its device, and its name.
+    """The way through a classifier that is on its device, and its name."""
+    if device == "cpu":
+        heads = classifier.encoder.config.n_heads
+        return lambda pack: walk(classifier, Differentiable(filled(pack, SIZES), heads)), PACKED
+    if in_one_kernel(classifier, device, dtype):
+        heads, place = classifier.encoder.config.n_heads, torch.device(device)
+        return lambda pack: walk(classifier, Varlen(pack, heads, place, None)), PACKED
+    return lambda pack: _padded(classifier, pack, device), "padded batches"
 
-    CUDA's kernel takes half precision only, and heads of some widths; else batches are padded, by the base's own code.
+
+def in_one_kernel(classifier: SentimentClassifier, device: str, dtype: str) -> bool:
+    """Whether packs go through CUDA's kernel; else its batches are padded, by the base's own code.
+
+    It takes half precision only, and heads of some widths.
     """
     config = classifier.encoder.config
-    width = config.dim // config.n_heads
-    if device != "cpu" and (dtype == "float32" or width % VARLEN_HEAD):
-        return lambda pack: _padded(classifier, pack, device), "padded batches"
-    return lambda pack: _walk(classifier, pack, device), "packed without padding"
+    return device != "cpu" and dtype != "float32" and config.dim // config.n_heads % VARLEN_HEAD == 0
 
 
 def _padded(classifier: SentimentClassifier, pack: Pack, device: str) -> torch.Tensor:
@@ -49,13 +58,9 @@ def _padded(classifier: SentimentClassifier, pack: Pack, device: str) -> torch.T
     return logits
 
 
-def _walk(classifier: SentimentClassifier, pack: Pack, device: str) -> torch.Tensor:
-    encoder, heads = classifier.encoder, classifier.encoder.config.n_heads
-    texts: Texts
-    if device == "cpu":
-        texts = Differentiable(filled(pack, SIZES), heads)
-    else:
-        texts = Varlen(pack, heads, torch.device(device), None)
+def walk(classifier: SentimentClassifier, texts: Texts) -> torch.Tensor:
+    """Logits (B, K) of the texts of a pack."""
+    encoder = classifier.encoder
     x_TD = _embed(encoder.embeddings, texts)
     *layers, last = encoder.transformer.layer
     for layer in layers:

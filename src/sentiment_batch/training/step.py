@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -11,10 +12,11 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch.nn import functional
 
-from sentiment_batch.attention import on_device
+from sentiment_batch.attention import Varlen, on_device
 from sentiment_batch.device import step_tokens
 from sentiment_batch.errors import DeviceError
-from sentiment_batch.training.road import road
+from sentiment_batch.training.replays import Replays
+from sentiment_batch.training.road import in_one_kernel, road, walk
 
 if TYPE_CHECKING:
     from sentiment_batch.model import SentimentClassifier
@@ -53,6 +55,10 @@ class MicroBatches:
         self._classifier = classifier
         self._road, _ = road(classifier, run.device, run.dtype)
         self._run = run
+        self._replays = None
+        if in_one_kernel(classifier, run.device, run.dtype):
+            config = classifier.encoder.config
+            self._replays = Replays(self._walked, config.n_heads, config.max_position_embeddings, run.device)
         self.tokens = step_tokens(run.device, classifier.encoder.config.dim)
         """Most tokens of a part, but for one text that is longer."""
 
@@ -74,6 +80,8 @@ class MicroBatches:
             # Outside the handler: its traceback would keep the failed pass's tensors alive.
             self.tokens = max(1, max(len(part.pack.ids) for part in parts) // 2)
             self._classifier.zero_grad(set_to_none=True)
+            if self._replays:
+                self._replays.forget()
             torch.cuda.empty_cache()
             logger.warning(
                 "out of memory: batches are now computed in parts of %s tokens, with the same result",
@@ -83,33 +91,49 @@ class MicroBatches:
     def _attempt(self, parts: list[Batch], labels_B: torch.Tensor) -> torch.Tensor:
         self._classifier.train()
         weights, device = self._run.class_weights, self._run.device
-        total = len(labels_B) if weights is None else weights[on_device(labels_B, device)].sum()
+        if weights is None:
+            total = torch.full((), float(len(labels_B)), device=device)
+        else:
+            total = weights[on_device(labels_B, device)].sum()
         loss = torch.zeros((), device=device)
         for part in parts:
-            with precision(self._run):
-                logits_BK = self._road(part.pack)
-            summed = functional.cross_entropy(
-                logits_BK.float(),
-                on_device(part.labels_B, device),
-                weight=weights,
-                reduction="sum",
-                label_smoothing=self._run.settings.label_smoothing,
-            )
-            part_loss = summed / total
-            part_loss.backward()  # type: ignore[no-untyped-call]
-            loss += part_loss.detach()
+            if self._replays and self._replays.takes(part):
+                loss += self._replays(part, total)
+            else:
+                logits = functools.partial(self._road, part.pack)
+                loss += self._passes(logits, on_device(part.labels_B, device), total)
         return loss
+
+    def _walked(self, texts: Varlen, labels_B: torch.Tensor, total: torch.Tensor) -> torch.Tensor:
+        return self._passes(functools.partial(walk, self._classifier, texts), labels_B, total)
+
+    def _passes(self, logits: Callable[[], torch.Tensor], labels_B: torch.Tensor, total: torch.Tensor) -> torch.Tensor:
+        with precision(self._run):
+            logits_BK = logits()
+        summed = functional.cross_entropy(
+            logits_BK.float(),
+            labels_B,
+            weight=self._run.class_weights,
+            reduction="sum",
+            label_smoothing=self._run.settings.label_smoothing,
+        )
+        loss = summed / total
+        loss.backward()  # type: ignore[no-untyped-call]
+        return loss.detach()
 
 
 def move(
     classifier: SentimentClassifier, optimiser: torch.optim.AdamW, schedule: torch.optim.lr_scheduler.LambdaLR
 ) -> float:
-    """Move the weights along the gradients, and clear these; returns the learning rate that was used."""
+    """Move the weights along the gradients, and clear these; returns the learning rate that was used.
+
+    On CUDA the gradients keep their memory, to which recorded passes add.
+    """
     torch.nn.utils.clip_grad_norm_(classifier.parameters(), CLIP_NORM)
     rate = float(schedule.get_last_lr()[0])
     optimiser.step()
     schedule.step()
-    optimiser.zero_grad(set_to_none=True)
+    optimiser.zero_grad(set_to_none=not classifier.linear.weight.is_cuda)
     return rate
 
 
@@ -125,16 +149,13 @@ def adamw(
         layer_decay: the learning rate of each layer is that of the one above it times this. Below 1, what the base
             knows of language changes less than what it knows of the task.
     """
-    groups: list[dict[str, Any]] = []
+    groups: dict[tuple[float, float], list[torch.nn.Parameter]] = {}  # few ones, for each costs a launch
     for depth, module in enumerate(_from_the_head_down(classifier)):
-        rate = learning_rate * layer_decay**depth
-        parameters = list(module.parameters())
-        matrices, vectors = ([one for one in parameters if (one.ndim >= 2) is wanted] for wanted in (True, False))
-        groups += [
-            {"params": matrices, "weight_decay": weight_decay, "lr": rate},
-            {"params": vectors, "weight_decay": 0.0, "lr": rate},
-        ]
-    return torch.optim.AdamW(groups, lr=learning_rate, fused=True)
+        for one in module.parameters():
+            key = learning_rate * layer_decay**depth, weight_decay if one.ndim >= 2 else 0.0
+            groups.setdefault(key, []).append(one)
+    wanted = [{"params": some, "lr": rate, "weight_decay": decay} for (rate, decay), some in groups.items()]
+    return torch.optim.AdamW(wanted, lr=learning_rate, fused=True)
 
 
 def _from_the_head_down(classifier: SentimentClassifier) -> list[torch.nn.Module]:
