@@ -28,7 +28,7 @@ import multiprocessing
 import shutil
 import statistics
 import tempfile
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -87,6 +87,7 @@ def _arguments(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--val-rows", type=int, help="to validate on, drawn beside them; default: a tenth")
     parser.add_argument("--test-rows", type=int, help="of the test file, drawn; default: all")
     parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3])
+    parser.add_argument("--at-once", type=int, default=1, help="seeds that run side by side, for accuracy alone")
     parser.add_argument("--epochs", type=int, default=3)
     parser.add_argument("--batch-size", type=int, default=16, help="texts per step (default: %(default)s)")
     parser.add_argument("--learning-rate", type=float, help=f"peak; default: {RATE_TIMES_WIDTH} / encoder width")
@@ -104,7 +105,7 @@ def _arguments(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--folder", help="for the models, which are deleted again; default: the system's")
     parser.add_argument("--json", help="write the figures here")
     arguments = parser.parse_args(argv)
-    for name in ("rows", "val_rows", "test_rows", "epochs", "batch_size", "steps", "rounds", "warm_up"):
+    for name in ("rows", "val_rows", "test_rows", "epochs", "batch_size", "steps", "rounds", "warm_up", "at_once"):
         if getattr(arguments, name) is not None and getattr(arguments, name) < 1:
             parser.error(f"--{name.replace('_', '-')} must be at least 1")
     return arguments
@@ -240,11 +241,17 @@ def _full(
     names: list[str], plan: Plan, data: Data, lengths: np.ndarray, scratch: Path, arguments: argparse.Namespace
 ) -> dict[str, Any]:
     """Accuracy, speed and memory of each contestant, and how the two differ."""
-    outcomes: dict[str, list[Outcome]] = {name: [] for name in names}
-    for seed in arguments.seeds:
+
+    def of_seed(seed: int) -> list[Outcome]:
+        found = []
         for name in names:
             tell(f"seed {seed}: {name}")
-            outcomes[name].append(_apart(name, dataclasses.replace(plan, seed=seed), data, scratch))
+            found.append(_apart(name, dataclasses.replace(plan, seed=seed), data, scratch))
+        return found
+
+    with ThreadPoolExecutor(arguments.at_once) as threads:
+        by_seed = list(threads.map(of_seed, arguments.seeds))
+    outcomes = {name: [found[place] for found in by_seed] for place, name in enumerate(names)}
     truth = data.test.codes(plan.names)
     right = {name: np.array([one.predicted == truth for one in found]) for name, found in outcomes.items()}
     results = {name: _summary(found, right[name], lengths, plan) for name, found in outcomes.items()}
@@ -257,7 +264,7 @@ def _full(
 
 def _apart(name: str, plan: Plan, data: Data, scratch: Path) -> Outcome:
     """One run in a fresh process; its models are deleted."""
-    folder = scratch / "models"
+    folder = scratch / f"models-{plan.seed}"
     folder.mkdir()
     try:
         with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:

@@ -95,23 +95,20 @@ def test_replayed_passes_have_the_bits_of_launched_ones(tiny_base):
 
 
 def hungry(monkeypatch):
-    """From here on a pass takes 5 MiB more of the device for each token."""
-    from sentiment_batch.training import step
+    """From here on a pass takes 5 MiB more of the device for each token, padded or packed."""
+    from sentiment_batch.training import road, step
 
-    real = step.road
-
-    def road(classifier, device, dtype):
-        way, name = real(classifier, device, dtype)
-
-        def taking(pack):
-            extra = torch.empty(len(pack.ids) * 5 * 2**20, dtype=torch.uint8, device=device)
-            logits = way(pack)
+    def taking(real):
+        def way(classifier, texts, *more):
+            extra = torch.empty(len(texts.ids) * 5 * 2**20, dtype=torch.uint8, device="cuda")
+            logits = real(classifier, texts, *more)
             del extra
             return logits
 
-        return taking, name
+        return way
 
-    monkeypatch.setattr(step, "road", road)
+    monkeypatch.setattr(step, "walk", taking(step.walk))
+    monkeypatch.setattr(road, "_padded", taking(road._padded))
 
 
 @pytest.mark.parametrize(("dtype", "tolerance"), [("float32", 1e-5), ("bfloat16", 3e-2)])
