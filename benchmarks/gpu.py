@@ -259,7 +259,6 @@ def _training_steps(size: Sizes, folder: Path, scratch: Path, *, smoke: bool) ->
     drawn += [*(["--test-rows", size.test_rows] if size.test_rows else [])]
     whole = ["--data", data, *drawn, "--folder", scratch / "trained"]
     whole += ["--set", f"max_length={size.max_length}"] if size.max_length else []
-    averaged = ["--set", "weight_average=0.999", "--seeds", *size.seeds]
     compare = [*imdb, "--rows", size.compare_rows, "--test-rows", size.compare_test_rows]
     compare += [
         "--seeds",
@@ -288,7 +287,6 @@ def _training_steps(size: Sizes, folder: Path, scratch: Path, *, smoke: bool) ->
         ),
         benchmark("train-imdb", 240, accuracy, "imdb", *whole, "--seeds", 1, alone=False),
         benchmark("train-sst2", 240, accuracy, "sst2", *whole, "--seeds", *size.seeds, alone=False),
-        benchmark("train-sst2-averaged", 240, accuracy, "sst2", *whole, *averaged, alone=False),
         benchmark("train-compare", 300, train, *compare, "--folder", scratch, alone=False),
     ]
 

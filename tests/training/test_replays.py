@@ -224,3 +224,49 @@ def test_cuda_in_half_precision_replays_and_nothing_else(learner, monkeypatch):
         ("cpu", "bfloat16", False),
     ):
         assert bool(MicroBatches(classifier, run(device=device, dtype=dtype))._replays) is replayed
+
+
+def test_graphs_are_recorded_on_the_device_that_trains_and_share_their_memory(monkeypatch):
+    """Which may be another than the process's current one, where its launches would not be recorded but made."""
+    seen = []
+
+    class Within:
+        def __init__(self, *given, **named):
+            seen.append((type(self).__name__, given[1:] if isinstance(given[0], Graph) else given, named))
+
+        def __enter__(self):
+            return self
+
+        def __exit__(self, *error):
+            return False
+
+    class Device(Within):
+        pass
+
+    class Recording(Within):
+        pass
+
+    class Graph:
+        def replay(self):
+            return "again"
+
+    streams = []
+
+    def stream(device):
+        streams.append(device)
+        return "stream"
+
+    monkeypatch.setattr(torch.cuda, "device", Device)
+    monkeypatch.setattr(torch.cuda, "graph", Recording)
+    monkeypatch.setattr(torch.cuda, "CUDAGraph", Graph)
+    monkeypatch.setattr(torch.cuda, "Stream", stream)
+    monkeypatch.setattr(torch.cuda, "graph_pool_handle", lambda: "pool")
+    record = replays._Graphs(torch.device("cuda:1"))
+    again, loss = record(lambda: torch.ones(()))
+    record(lambda: torch.ones(()))
+    assert (again(), float(loss)) == ("again", 1.0)
+    assert streams == [torch.device("cuda:1")]
+    assert seen == 2 * [
+        ("Device", (torch.device("cuda:1"),), {}),
+        ("Recording", (), {"pool": "pool", "stream": "stream"}),
+    ]

@@ -70,7 +70,7 @@ class Replays:
         self._heads = heads
         self._positions = positions
         self._device = torch.device(device)
-        self._record: Record | None = record or _Graphs()
+        self._record: Record | None = record or _Graphs(self._device)
         self._recordings: dict[tuple[int, int], _Recording] = {}
 
     def takes(self, batch: Batch) -> bool:
@@ -112,14 +112,20 @@ class Replays:
 
 
 class _Graphs:
-    """Records CUDA graphs, which share the memory of what lies between: one is replayed at a time."""
+    """Records CUDA graphs, which share the memory of what lies between: one is replayed at a time.
 
-    def __init__(self) -> None:
+    On a stream of its own on `device`: torch's would be one of the device that happens to be the current one.
+    """
+
+    def __init__(self, device: torch.device) -> None:
+        self._device = device
         self._pool: Any = None
+        self._stream: Any = None
 
     def __call__(self, work: Work) -> tuple[Callable[[], Any], torch.Tensor]:
         self._pool = self._pool or torch.cuda.graph_pool_handle()
+        self._stream = self._stream or torch.cuda.Stream(self._device)  # type: ignore[no-untyped-call]
         graph = torch.cuda.CUDAGraph()
-        with torch.cuda.graph(graph, pool=self._pool):
+        with torch.cuda.device(self._device), torch.cuda.graph(graph, pool=self._pool, stream=self._stream):
             loss = work()
         return graph.replay, loss
