@@ -62,7 +62,7 @@ def micro(learner, kernel, monkeypatch):
         found = MicroBatches(classifier, run)
         plain = MicroBatches(classifier, run)
         heads, positions = classifier.encoder.config.n_heads, classifier.encoder.config.max_position_embeddings
-        found._replays = replays.Replays(found._walked, heads, positions, "cpu", tape)
+        found._replays = replays.Replays(found._walked, heads, positions, "cpu", lambda device: tape)
         rows = ["the film was " + "very " * (n % 5) + "good" for n in range(12)]
         data = texts(rows, [n % 2 for n in range(12)])
         return found, plain, tape, classifier, data
@@ -136,6 +136,18 @@ def test_large_packs_are_computed_as_they_are(micro, monkeypatch):
     for _ in range(2):
         recorded.backward(data.collate([0, 1, 2, 3]))
     assert tape.recorded == tape.replayed == 0
+
+
+def test_only_so_many_sizes_are_recorded(micro, monkeypatch):
+    recorded, plain, tape, classifier, data = micro()
+    without_dropout(classifier)
+    monkeypatch.setattr(replays, "MOST_RECORDINGS", 1)
+    for rows in 2 * ([0, 1, 2, 3], [4, 5], [6]):
+        batch = data.collate(rows)
+        expected = passed(plain, classifier, batch)
+        found = passed(recorded, classifier, batch)
+        assert found[0] == pytest.approx(expected[0], rel=1e-5)
+    assert (tape.recorded, tape.replayed) == (1, 1)
 
 
 def test_what_cannot_be_recorded_is_launched_one_by_one(micro, caplog):
@@ -250,23 +262,17 @@ def test_graphs_are_recorded_on_the_device_that_trains_and_share_their_memory(mo
         def replay(self):
             return "again"
 
-    streams = []
-
-    def stream(device):
-        streams.append(device)
-        return "stream"
-
     monkeypatch.setattr(torch.cuda, "device", Device)
     monkeypatch.setattr(torch.cuda, "graph", Recording)
     monkeypatch.setattr(torch.cuda, "CUDAGraph", Graph)
-    monkeypatch.setattr(torch.cuda, "Stream", stream)
+    monkeypatch.setattr(torch.cuda, "Stream", lambda device: f"stream of {device}")
+    monkeypatch.setattr(replays, "_stream", functools.cache(replays._stream.__wrapped__))
     monkeypatch.setattr(torch.cuda, "graph_pool_handle", lambda: "pool")
     record = replays._Graphs(torch.device("cuda:1"))
     again, loss = record(lambda: torch.ones(()))
     record(lambda: torch.ones(()))
     assert (again(), float(loss)) == ("again", 1.0)
-    assert streams == [torch.device("cuda:1")]
     assert seen == 2 * [
         ("Device", (torch.device("cuda:1"),), {}),
-        ("Recording", (), {"pool": "pool", "stream": "stream"}),
+        ("Recording", (), {"pool": "pool", "stream": "stream of cuda:1"}),
     ]

@@ -5,6 +5,7 @@ The device is done with a small pack's hundreds of kernels sooner than the host 
 
 from __future__ import annotations
 
+import functools
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -26,6 +27,8 @@ SIZES = 8
 """Packs have so many sizes between a power of 2 and the next, each of which is recorded by itself."""
 MOST_TOKENS = 16_384
 """A larger pack keeps the device busy for longer than its launches take."""
+MOST_RECORDINGS = 128
+"""Each holds memory of the driver; packs of further sizes are launched kernel by kernel."""
 NO_LABEL = -100
 """What the loss leaves out."""
 
@@ -54,23 +57,31 @@ class _Recording:
 class Replays:
     """The passes of packs that are small enough, by graphs where a size has been seen before.
 
-    The first pack of a size is computed by ordinary launches, of the same kernels in the same shapes: whether one is
-    replayed changes no bit. Each pack ends in a text that fills it up and has no label.
+    The first pack of a size is computed by ordinary launches, of the same kernels in the same shapes, so that whether a
+    pack is replayed changes no bit. Each ends in a text that fills it up and has no label.
 
     Args:
         passes: what is recorded.
         heads: of the encoder's attention.
         positions: most tokens of a text.
         device: a CUDA device.
-        record: how; by default as a CUDA graph.
+        recorder: makes what records; by default CUDA graphs.
     """
 
-    def __init__(self, passes: Passes, heads: int, positions: int, device: str, record: Record | None = None) -> None:
+    def __init__(
+        self,
+        passes: Passes,
+        heads: int,
+        positions: int,
+        device: str,
+        recorder: Callable[[torch.device], Record] | None = None,
+    ) -> None:
         self._passes = passes
         self._heads = heads
         self._positions = positions
         self._device = torch.device(device)
-        self._record: Record | None = record or _Graphs(self._device)
+        self._recorder = recorder or _Graphs
+        self._record: Record | None = self._recorder(self._device)
         self._recordings: dict[tuple[int, int], _Recording] = {}
 
     def takes(self, batch: Batch) -> bool:
@@ -86,7 +97,7 @@ class Replays:
         if recording is None:
             given = Given(Varlen(pack, self._heads, self._device, None), on_device(labels_B, self._device), total)
             loss = self._passes(*given)
-            if self._record:
+            if self._record and len(self._recordings) < MOST_RECORDINGS:
                 self._note(size, given, self._record)
             return loss
         recording.given.texts.take(pack, None)
@@ -98,6 +109,8 @@ class Replays:
     def forget(self) -> None:
         """Drop all recordings, which write into the gradients there were."""
         self._recordings.clear()
+        if self._record:
+            self._record = self._recorder(self._device)  # what the last one had memory of is gone
 
     def _note(self, size: tuple[int, int], given: Given, record: Record) -> None:
         """Record the passes, to read the memory of `given` from now on; or never again, where the device refuses."""
@@ -112,20 +125,24 @@ class Replays:
 
 
 class _Graphs:
-    """Records CUDA graphs, which share the memory of what lies between: one is replayed at a time.
-
-    On a stream of its own on `device`: torch's would be one of the device that happens to be the current one.
-    """
+    """Records CUDA graphs, which share the memory of what lies between: one is replayed at a time."""
 
     def __init__(self, device: torch.device) -> None:
         self._device = device
         self._pool: Any = None
-        self._stream: Any = None
 
     def __call__(self, work: Work) -> tuple[Callable[[], Any], torch.Tensor]:
         self._pool = self._pool or torch.cuda.graph_pool_handle()
-        self._stream = self._stream or torch.cuda.Stream(self._device)  # type: ignore[no-untyped-call]
-        graph = torch.cuda.CUDAGraph()
-        with torch.cuda.device(self._device), torch.cuda.graph(graph, pool=self._pool, stream=self._stream):
+        graph, stream = torch.cuda.CUDAGraph(), _stream(self._device)
+        with torch.cuda.device(self._device), torch.cuda.graph(graph, pool=self._pool, stream=stream):
             loss = work()
         return graph.replay, loss
+
+
+@functools.cache
+def _stream(device: torch.device) -> Any:
+    """What is recorded on; torch would take one of the device that happens to be the current one.
+
+    One for the process: with each stream the library keeps scratch memory.
+    """
+    return torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
