@@ -176,14 +176,12 @@ def main(argv: list[str] | None = None) -> None:
             parser.error(f"no such step: {', '.join(sorted(unknown))}")
         chosen = [step for step in chosen if not arguments.only or step.name in arguments.only]
         failed = 0
-        for alone, group in itertools.groupby(chosen, lambda step: step.alone):
-            for together in [[one] for one in group] if alone else [list(group)]:
-                for name, status, seconds in _run(together, arguments.folder, until):
-                    failed += status != 0
-                    lines.append(f"{name:20} {status:4} {seconds:8.1f}{_remark(status)}")
-                    print(lines[-1], flush=True)
-                    outcome = f"{failed} of {len(lines)} failed" if failed else "all passed so far"
-                    _summarise(arguments.folder, lines, outcome)  # whatever ends this, what was seen is kept
+        for name, status, seconds in _outcomes(chosen, arguments.folder, until):
+            failed += status != 0
+            lines.append(f"{name:20} {status:4} {seconds:8.1f}{_remark(status)}")
+            print(lines[-1], flush=True)
+            outcome = f"{failed} of {len(lines)} failed" if failed else "all passed so far"
+            _summarise(arguments.folder, lines, outcome)  # each time: whatever ends this, what was seen is kept
     outcome = f"{failed} of {len(lines)} steps failed" if failed else "all passed"
     _summarise(arguments.folder, lines, outcome)
     print(outcome)
@@ -357,8 +355,16 @@ def _import() -> None:
             importlib.import_module(name)
 
 
+def _outcomes(chosen: list[Step], folder: Path, until: float) -> Iterator[tuple[str, int, float]]:
+    """Name, exit code and seconds of each step, as they end; neighbours that may run side by side do."""
+    for alone, group in itertools.groupby(chosen, lambda step: step.alone):
+        some = list(group)
+        for together in [[one] for one in some] if alone else [some]:
+            yield from _run(together, folder, until)
+
+
 def _run(together: list[Step], folder: Path, until: float) -> Iterator[tuple[str, int, float]]:
-    """Name, exit code and seconds of steps that run side by side, as they end, at the latest at `until`.
+    """The same of steps that run side by side, until `until` at the latest.
 
     Each, and all that it started, is ended when its own time is over.
     """

@@ -173,6 +173,34 @@ def test_a_step_ends_with_its_exit_code_whatever_it_does(tmp_path, work, status)
     assert ("ZeroDivisionError" in (tmp_path / "one.log").read_text()) == ("/" in work)
 
 
+def test_steps_that_measure_no_seconds_run_side_by_side_and_the_others_alone(tmp_path):
+    program = (
+        "import sys, time; from pathlib import Path; from benchmarks import gpu\n"
+        "def work(name, seconds):\n"
+        "    begun = time.monotonic(); time.sleep(seconds); print(begun, time.monotonic())\n"
+        "def step(name, seconds, alone, limit=9):\n"
+        "    return gpu.Step(name=name, limit=limit, run=lambda: work(name, seconds), alone=alone)\n"
+        "steps = [step('a', 0.2, True), step('b', 1.0, False), step('c', 0.5, False), step('d', 9, False, 0.3)]\n"
+        "for name, status, _ in gpu._outcomes(steps, Path(sys.argv[1]), time.monotonic() + 30): print(name, status)"
+    )
+    run = subprocess.run([sys.executable, "-c", program, tmp_path], capture_output=True, text=True, check=True)
+    assert run.stdout.split() == ["a", "0", "d", "124", "c", "0", "b", "0"]
+    a, b, c = ([float(one) for one in (tmp_path / f"{name}.log").read_text().split()] for name in "abc")
+    assert a[1] <= min(b[0], c[0])
+    assert max(b[0], c[0]) < min(b[1], c[1])
+
+
+def test_single_steps_can_be_chosen_and_a_wrong_name_is_refused(tmp_path):
+    command = ["bash", Path(gpu.__file__).with_suffix(".sh"), tmp_path, "--smoke", "--only", "machine"]
+    environment = os.environ | {"PYTHON": sys.executable}
+    run = subprocess.run(command, env=environment, capture_output=True, text=True)
+    assert [line.split()[0] for line in run.stdout.splitlines()] == ["machine", "all"], run.stderr
+    assert (tmp_path / "machine.json").exists()
+    run = subprocess.run([*command, "--only", "train-all"], env=environment, capture_output=True, text=True)
+    assert run.returncode == 2
+    assert "no such step: train-all" in run.stderr
+
+
 @pytest.mark.slow
 def test_one_command_runs_everything_that_wants_a_gpu(tmp_path, tiny_base, reviews_csv):
     environment = os.environ | {
@@ -188,7 +216,7 @@ def test_one_command_runs_everything_that_wants_a_gpu(tmp_path, tiny_base, revie
     summary = (folder / "summary.txt").read_text().splitlines()
     assert summary[-1] == "all passed"
     names = [line.split()[0] for line in summary[1:-1]]
-    assert names == [step.name for step in gpu.steps(folder, tmp_path, smoke=True)]
+    assert sorted(names) == sorted(step.name for step in gpu.steps(folder, tmp_path, smoke=True))
     assert {"train-speed", "train-epoch", "train-imdb", "train-sst2", "train-compare"} <= set(names)
     for name in names:
         assert (folder / f"{name}.log").exists()
