@@ -163,10 +163,10 @@ def test_what_a_variant_swaps_is_as_before_when_it_fails():
 def test_a_step_ends_with_its_exit_code_whatever_it_does(tmp_path, work, status):
     # In a process of its own: to fork the one that runs the tests would copy its threads' locks.
     program = (
-        "import os, sys, time; from pathlib import Path; from benchmarks import gpu\n"
+        "import os, sys, time; from pathlib import Path; from benchmarks import forked\n"
         f"def work():\n    {work}\n"
-        "step = gpu.Step(name='one', limit=0.5, run=work)\n"
-        "print(*(status for _, status, _ in gpu._run([step], Path(sys.argv[1]), time.monotonic() + 9)))"
+        "step = forked.Step(name='one', limit=0.5, run=work)\n"
+        "print(*(status for _, status, _ in forked.outcomes([step], Path(sys.argv[1]), time.monotonic() + 9)))"
     )
     run = subprocess.run([sys.executable, "-c", program, tmp_path], capture_output=True, text=True, check=True)
     assert int(run.stdout) == status
@@ -175,13 +175,13 @@ def test_a_step_ends_with_its_exit_code_whatever_it_does(tmp_path, work, status)
 
 def test_steps_that_measure_no_seconds_run_side_by_side_and_the_others_alone(tmp_path):
     program = (
-        "import sys, time; from pathlib import Path; from benchmarks import gpu\n"
+        "import sys, time; from pathlib import Path; from benchmarks import forked\n"
         "def work(name, seconds):\n"
         "    begun = time.monotonic(); time.sleep(seconds); print(begun, time.monotonic())\n"
         "def step(name, seconds, alone, limit=9):\n"
-        "    return gpu.Step(name=name, limit=limit, run=lambda: work(name, seconds), alone=alone)\n"
+        "    return forked.Step(name=name, limit=limit, run=lambda: work(name, seconds), alone=alone)\n"
         "steps = [step('a', 0.2, True), step('b', 1.0, False), step('c', 0.5, False), step('d', 9, False, 0.3)]\n"
-        "for name, status, _ in gpu._outcomes(steps, Path(sys.argv[1]), time.monotonic() + 30): print(name, status)"
+        "for name, status, _ in forked.outcomes(steps, Path(sys.argv[1]), time.monotonic() + 30): print(name, status)"
     )
     run = subprocess.run([sys.executable, "-c", program, tmp_path], capture_output=True, text=True, check=True)
     assert run.stdout.split() == ["a", "0", "d", "124", "c", "0", "b", "0"]

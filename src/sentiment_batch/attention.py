@@ -155,6 +155,7 @@ class Varlen:
 
     def __init__(self, pack: Pack, heads: int, device: torch.device, padding: int | None) -> None:
         tokens, texts = len(pack.ids), len(pack.lengths)
+        self._padding = padding
         self._packet = on_device(_packet(pack, padding), device)  # one copy for all of them
         sizes = [tokens, tokens, texts + 1, texts + 1, texts]
         self.ids, self.positions, self._ends, self._ones, self.first = torch.split(self._packet, sizes)
@@ -162,9 +163,9 @@ class Varlen:
         self._longest = -(-pack.longest // VARLEN_STEP) * VARLEN_STEP
         self._heads = heads
 
-    def take(self, pack: Pack, padding: int | None) -> None:
+    def take(self, pack: Pack) -> None:
         """Become the texts of another pack of the same size and the same longest text, in the same memory."""
-        copied(self._packet, _packet(pack, padding))
+        copied(self._packet, _packet(pack, self._padding))
 
     def attend(self, qkv: torch.Tensor) -> torch.Tensor:
         """One kernel for all texts."""

@@ -26,7 +26,7 @@ logger = logging.getLogger("sentiment_batch")
 SIZES = 8
 """Packs have so many sizes between a power of 2 and the next, each of which is recorded by itself."""
 MOST_TOKENS = 16_384
-"""A larger pack keeps the device busy for longer than its launches take."""
+"""Of a larger pack the launches are a smaller part of the time, and a recording holds more memory."""
 MOST_RECORDINGS = 128
 """Each holds memory of the driver; packs of further sizes are launched kernel by kernel."""
 NO_LABEL = -100
@@ -89,7 +89,10 @@ class Replays:
         return len(batch.pack.ids) < MOST_TOKENS
 
     def __call__(self, batch: Batch, total: torch.Tensor) -> torch.Tensor:
-        """Add the gradients of the loss of `batch`, divided by `total`; returns that loss, detached, on the device."""
+        """Add the gradients of the loss of `batch`, divided by `total`; returns that loss, detached, on the device.
+
+        The next call may overwrite it.
+        """
         pack = closed(batch.pack, SIZES, self._positions)
         labels_B = F.pad(batch.labels_B, (0, 1), value=NO_LABEL)
         size = len(pack.ids), len(labels_B)
@@ -100,11 +103,11 @@ class Replays:
             if self._record and len(self._recordings) < MOST_RECORDINGS:
                 self._note(size, given, self._record)
             return loss
-        recording.given.texts.take(pack, None)
+        recording.given.texts.take(pack)
         copied(recording.given.labels_B, labels_B)
         recording.given.total.copy_(total)
         recording.again()
-        return recording.loss.clone()
+        return recording.loss
 
     def forget(self) -> None:
         """Drop all recordings, which write into the gradients there were."""

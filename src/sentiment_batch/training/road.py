@@ -33,11 +33,10 @@ allocator pieces of memory."""
 
 def road(classifier: SentimentClassifier, device: str, dtype: str) -> tuple[Road, str]:
     """The way through a classifier that is on its device, and its name."""
+    heads, place = classifier.encoder.config.n_heads, torch.device(device)
     if device == "cpu":
-        heads = classifier.encoder.config.n_heads
         return lambda pack: walk(classifier, Differentiable(filled(pack, SIZES), heads)), PACKED
     if in_one_kernel(classifier, device, dtype):
-        heads, place = classifier.encoder.config.n_heads, torch.device(device)
         return lambda pack: walk(classifier, Varlen(pack, heads, place, None)), PACKED
     return lambda pack: _padded(classifier, pack, device), "padded batches"
 
