@@ -77,7 +77,7 @@ def value_of(scalar, kind):
 
 
 def of_moments(kind):
-    """Whether it is a list, at any depth, of nanoseconds with a zone, which DuckDB has no type for and writes its way."""
+    """Whether it is nanoseconds with a zone, or a list of them: DuckDB has no such type and writes text."""
     if pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind):
         return of_moments(kind.value_type)
     return pa.types.is_timestamp(kind) and kind.tz is not None and kind.unit == "ns"
