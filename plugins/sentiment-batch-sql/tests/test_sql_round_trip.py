@@ -30,7 +30,7 @@ BY_TYPE = r"cannot hold the column .* Leave it out with --columns"
 BY_VALUE = {
     "postgresql": r"0x00|would lose data|out of bounds|out of range|date outside the years|a key comes twice",
     "sqlite": r"a key comes twice|date outside the years",
-    "duckdb": r"would lose data|out of bounds|duplicate key|a key comes twice|date outside the years",
+    "duckdb": r"would lose data|out of bounds|out of range|duplicate key|a key comes twice|date outside the years",
 }
 MOMENT = re.compile(r"(\d{4}-\d\d-\d\d) (\d\d:\d\d:\d\d)(?:\.(\d+))?\+00(?::00)?")
 MOMENTS = pa.array([[0, -638, 41_593 * 10**9], None], pa.list_(pa.int64(), 3)).cast(
@@ -53,6 +53,55 @@ def test_every_value_arrives_or_is_refused(db, table):
         exact = is_bytes(plain_type(kind)) or (db.kind != "sqlite" and not pa.types.is_string(found.type))
         values = column if exact else [said.spoken(value, json=True) for value in column]  # where NaN is null
         assert [value_of(scalar, kind) for scalar in found] == values
+
+
+INSTANTS = [pa.timestamp("us"), pa.timestamp("us", "UTC")]
+INFINITE = {
+    "duckdb": {
+        **dict.fromkeys([*INSTANTS, pa.timestamp("ns")], (1 - 2**63, 2**63 - 1)),
+        pa.date32(): (1 - 2**31, 2**31 - 1),
+    },
+    "postgresql": {
+        **dict.fromkeys(INSTANTS, (-(2**63), 946_684_800 * 10**6 - 2**63)),
+        pa.date32(): (10_957 - 2**31,),
+    },
+}
+"""The numbers, counted from 1970, that a database takes for infinity or cannot be sent."""
+
+
+@pytest.mark.parametrize("kind", INFINITE)
+def test_no_moment_becomes_infinity(make_db, kind):
+    db = make_db(kind)
+    for type, numbers in INFINITE[kind].items():
+        for number in numbers:
+            column = moments(number, type)
+            nested = [in_a_map(column), pa.StructArray.from_arrays([column], ["a"])] if kind == "duckdb" else []
+            for values in (column, *nested):
+                assert "out of range" in refused(db, pa.table({"x": values}))
+
+
+def test_what_is_next_to_infinity_is_kept(make_db):
+    db = make_db("duckdb")
+    for type, (low, high) in INFINITE["duckdb"].items():
+        for column in (moments(low + 1, type), moments(high - 1, type)):
+            table = pa.table({"x": column, "y": in_a_map(column)})
+            assert refused(db, table) is None
+            assert forms.contents(read(db.url("table=t"))) == forms.contents(table)
+
+
+def test_seconds_are_refused_that_duckdb_would_not_read_again(make_db):
+    column = moments(2**62, pa.timestamp("s"))
+    for values in (column, in_a_map(column)):
+        assert "out of bounds" in refused(make_db("duckdb"), pa.table({"x": values}))
+
+
+def moments(number, kind):
+    return pa.array([number, None], pa.int32() if pa.types.is_date(kind) else pa.int64()).cast(kind)
+
+
+def in_a_map(column):
+    """A column whose second row has the values of `column`."""
+    return pa.MapArray.from_arrays([0, 0, len(column)], pa.array(["a", "b"]), column)[: len(column)]
 
 
 def refused(db, table):

@@ -5,13 +5,14 @@ What a database has no type for is text, in the form that it has in sentiment-ba
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import dataclasses
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from sentiment_batch.writing import TEXT, decoded, is_text, json_text, marked, repeated_name, scalar_text
+from sentiment_batch_sql import span
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -20,7 +21,7 @@ _BYTES = pa.large_binary()
 _MICROSECONDS = pa.duration("us")
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Outgoing:
     """How a column goes to a database."""
 
@@ -60,11 +61,12 @@ def postgresql_column(field: pa.Field) -> Outgoing:
     if is_bytes(kind):
         return _cast(_BYTES, "bytea")
     if pa.types.is_date(kind):
-        return _cast(pa.date32(), "date")
+        return _within_span(pa.date32(), "date", span.POSTGRESQL)
     if pa.types.is_time(kind):
         return _cast(pa.time64("us"), "time")
     if pa.types.is_timestamp(kind):
-        return _cast(pa.timestamp("us", kind.tz and "UTC"), "timestamptz" if kind.tz else "timestamp")
+        name = "timestamptz" if kind.tz else "timestamp"
+        return _within_span(pa.timestamp("us", kind.tz and "UTC"), name, span.POSTGRESQL)
     if pa.types.is_duration(kind):
         return _interval()
     if _is_list(kind) and (element := _postgresql_simple(kind.value_type) or _text_element(kind)) is not None:
@@ -98,12 +100,9 @@ def duckdb_column(field: pa.Field) -> Outgoing:
     if pa.types.is_duration(kind):
         return _cast(_MICROSECONDS, "")
     if pa.types.is_timestamp(kind) and kind.tz:
-        return _cast(pa.timestamp("us", "UTC"), "")
-    if pa.types.is_nested(kind):
-        return _cast(kind, "") if all(map(_in_duckdb, _within(kind))) else _text(field, "")
-    if pa.types.is_null(kind) or not _in_duckdb(kind):
-        return _text(field, "")
-    return _cast(kind, "")
+        return _within_span(pa.timestamp("us", "UTC"), "", span.DUCKDB)
+    within = _within(kind) if pa.types.is_nested(kind) else [kind]
+    return _within_span(kind, "", span.DUCKDB) if all(map(_in_duckdb, within)) else _text(field, "")
 
 
 def _postgresql_simple(kind: pa.DataType) -> tuple[pa.DataType, str] | None:
@@ -159,6 +158,18 @@ def _cast(wire: pa.DataType, staged: str, final: str | None = None, first: pa.Da
         return (column if first is None else column.cast(first)).cast(wire)
 
     return Outgoing(wire=wire, staged=staged, final=staged if final is None else final, convert=convert)
+
+
+def _within_span(wire: pa.DataType, staged: str, reach: span.Span) -> Outgoing:
+    """A column that goes as a type of Arrow's, with all of its days and instants within reach."""
+    plain = _cast(wire, staged)
+
+    def convert(column: pa.Array) -> pa.Array:
+        column = plain.convert(column)
+        reach.check(column)
+        return column
+
+    return dataclasses.replace(plain, convert=convert)
 
 
 def _interval() -> Outgoing:
