@@ -91,7 +91,7 @@ def tell(message: str) -> None:
 @contextlib.contextmanager
 def quietly() -> Iterator[None]:
     """Keep what the peers say and warn of off the terminal."""
-    from sentiment_batch.model import quiet
+    from sentiment_batch.model_folder import quiet
 
     before = logging.root.manager.disable
     with quiet(), warnings.catch_warnings():

@@ -121,7 +121,8 @@ def _random_encoder(shape: Shape) -> tuple[Any, Any]:
     from transformers import DistilBertConfig, DistilBertModel
 
     from sentiment_batch.bases import minilm
-    from sentiment_batch.model import ATTENTION, load_base
+    from sentiment_batch.classifier import load_base
+    from sentiment_batch.model_folder import ATTENTION
 
     base, tokenizer = load_base(minilm())
     config = DistilBertConfig(
@@ -201,7 +202,7 @@ def _save(folder: Path, encoder: Any, tokenizer: Any, weight: np.ndarray, bias: 
     """Write a stock two-label folder whose log-odds for positive are `weight @ cls + bias`."""
     import torch
 
-    from sentiment_batch.model import SentimentClassifier, save_classifier
+    from sentiment_batch.classifier import SentimentClassifier, save_classifier
 
     classifier = SentimentClassifier(encoder, len(LABELS), dropout=0.0)
     half = torch.from_numpy(np.asarray(weight, dtype=np.float32)) / 2

@@ -159,7 +159,7 @@ def test_the_offline_encoder_is_the_published_bert_to_the_last_digit(tmp_path, m
     import torch
     from transformers import AutoTokenizer, BertModel
 
-    from sentiment_batch.model import load_base
+    from sentiment_batch.classifier import load_base
 
     monkeypatch.setenv("SENTIMENT_BATCH_CACHE", str(tmp_path))
     folder = bases.resolve("minilm")

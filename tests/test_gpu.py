@@ -54,8 +54,8 @@ def test_the_same_call_repeats_its_bits(tiny_model):
 
 def test_replayed_passes_have_the_bits_of_launched_ones(tiny_base):
     from sentiment_batch.batching import Pack
+    from sentiment_batch.classifier import SentimentClassifier, load_base
     from sentiment_batch.device import repeatable
-    from sentiment_batch.model import SentimentClassifier, load_base
     from sentiment_batch.settings import TrainSettings
     from sentiment_batch.training.data import Batch
     from sentiment_batch.training.step import MicroBatches, Run
@@ -114,7 +114,7 @@ def hungry(monkeypatch):
 @pytest.mark.parametrize(("dtype", "tolerance"), [("float32", 1e-5), ("bfloat16", 3e-2)])
 def test_gradients_are_those_of_the_whole_batch_when_memory_runs_out(tiny_base, monkeypatch, caplog, dtype, tolerance):
     from sentiment_batch.batching import Pack
-    from sentiment_batch.model import SentimentClassifier, load_base
+    from sentiment_batch.classifier import SentimentClassifier, load_base
     from sentiment_batch.settings import TrainSettings
     from sentiment_batch.training.data import Batch
     from sentiment_batch.training.step import MicroBatches, Run

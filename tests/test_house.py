@@ -155,9 +155,9 @@ def test_doors_open_without_anything_heavy(name):
     assert top & HEAVY == set()
 
 
-def test_only_the_model_and_the_bases_know_transformers():
+def test_only_models_and_bases_know_transformers():
     knowing = {name for name in MODULES if foreign(name) & {"transformers", "huggingface_hub"}}
-    assert knowing == {"bases", "model"}
+    assert knowing == {"bases", "classifier", "model", "model_folder"}
 
 
 def test_only_the_command_line_knows_click_and_only_frames_knows_pandas():

@@ -10,10 +10,11 @@ import numpy as np
 import pyarrow as pa
 import pytest
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 
 from sentiment_batch.errors import ModelError, UsageError
-from sentiment_batch.model import SentimentClassifier, load_base, load_classifier, read_meta, save_classifier
+from sentiment_batch.model import load_classifier
+from sentiment_batch.model_folder import read_meta
 from sentiment_batch.scoring.scorer import Scorer
 from tests.rare import rare
 from tests.stock import FAMILIES, LIMIT, edit, stock
@@ -163,32 +164,6 @@ def test_our_own_model_scores_as_the_pipeline_does_on_texts_that_fit(make_model)
     np.testing.assert_allclose(scores(folder, texts), piped(folder, ("bad", "so so", "good"), texts), atol=5e-6)
 
 
-def test_the_stock_head_computes_the_linear_layer_exactly(tiny_base):
-    encoder, _ = load_base(tiny_base)
-    torch.manual_seed(1)
-    classifier = SentimentClassifier(encoder, 5, dropout=0.3).eval()
-    torch.nn.init.normal_(classifier.linear.weight)
-    torch.nn.init.normal_(classifier.linear.bias)
-    ids = torch.randint(5, 60, (7, 11))
-    with torch.inference_mode():
-        np.testing.assert_allclose(classifier.to_stock("abcde")(ids).logits, classifier(ids), rtol=2e-6, atol=2e-6)
-
-
-def test_more_labels_than_the_width_can_hold_are_refused(tiny_base):
-    encoder, _ = load_base(tiny_base)
-    SentimentClassifier(encoder, 16, dropout=0.1)
-    with pytest.raises(ModelError, match=r"17 classes need an encoder at least 34 wide; this one is 32"):
-        SentimentClassifier(encoder, 17, dropout=0.1)
-
-
-def test_saving_does_not_disturb_the_generator_of_a_training(tiny_base, tmp_path):
-    encoder, tokenizer = load_base(tiny_base)
-    classifier = SentimentClassifier(encoder, 2, dropout=0.1)
-    state = torch.get_rng_state()
-    save_classifier(tmp_path, classifier, tokenizer, ("a", "b"), 64)
-    assert torch.equal(state, torch.get_rng_state())
-
-
 def test_a_literal_separator_is_text_to_our_models_and_a_token_to_stock_ones(folder):
     (stock_way,) = scores(folder, ["the [SEP] film"])
     (folder / "sentiment_batch.json").write_text(
@@ -229,26 +204,6 @@ def test_a_pickle_beside_safe_weights_is_not_opened(folder):
 def test_a_bare_encoder_is_refused_for_it_would_score_at_random(tiny_base):
     said = refused(tiny_base, "has no trained weights for 'classifier.bias'")
     assert "sentiment-batch train --base" in said
-
-
-def test_a_base_without_all_weights_is_refused(tiny_base, tmp_path):
-    base = shutil.copytree(tiny_base, tmp_path / "base")
-    weights = load_file(base / "model.safetensors")
-    del weights["transformer.layer.1.ffn.lin1.weight"]
-    save_file(weights, base / "model.safetensors", {"format": "pt"})
-    with pytest.raises(ModelError, match=r"lacks weights of the encoder: .*ffn\.lin1\.weight"):
-        load_base(base)
-
-
-def test_a_base_with_weights_that_are_no_numbers_is_refused(tiny_base, tmp_path):
-    base = shutil.copytree(tiny_base, tmp_path / "base")
-    weights = load_file(base / "model.safetensors")
-    weights["embeddings.word_embeddings.weight"][3, 1] = float("nan")
-    save_file(weights, base / "model.safetensors", {"format": "pt"})
-    with pytest.raises(
-        ModelError, match=r"are no finite numbers: 'embeddings\.word_embeddings\.weight'\. Take another"
-    ):
-        load_base(base)
 
 
 @pytest.mark.parametrize("known", [True, False])
@@ -374,11 +329,6 @@ def test_a_regression_head_is_refused(tmp_path):
 def test_a_multi_label_head_is_refused(folder):
     edit(folder, "config.json", problem_type="multi_label_classification")
     refused(folder, "gives multi_label_classification, not one of several labels")
-
-
-def test_another_family_is_no_base(tmp_path):
-    with pytest.raises(ModelError, match="is a bert model; the classifier is built on DistilBERT"):
-        load_base(stock("bert", tmp_path / "bert"))
 
 
 def test_a_model_that_classifies_no_texts_is_refused(folder):

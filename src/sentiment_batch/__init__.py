@@ -5,8 +5,8 @@ tests/test_house.py holds:
 
     5 doors    cli/  api  __init__  __main__  testing/  Click on top, everything heavy inside function bodies
     4 wiring   scoring/  training/  evaluation  attribution  formats  inputs  frames/
-    3 torch    device  bases  model                     bases and model alone know transformers
-               attention  attention_gradients  linear  packed  gradients
+    3 torch    device  attention  attention_gradients  linear  packed  gradients
+               bases  model_folder  model  classifier   these alone know transformers
     2 tables   readers/  writers/  writing  columns     pyarrow, numpy, tokenizers, scikit-learn; never torch
                labels  label_inference  tokens  pieces  tokenise  batching  assemble  metrics  report  guards
                calibration  curves  intervals  suspects  subsets  terminal  values  spans  words  html/
@@ -15,8 +15,8 @@ tests/test_house.py holds:
     0 plain    errors  settings  records  locations  cache  disk  checked  signals  visible     standard library only
 
     score:  readers -> columns -> tokenise -> batching -> model -> assemble -> writers, in parts of the journal
-    train:  readers -> columns -> labels -> training/split -> training/data -> model -> training/loop -> calibration
-            -> checkpoint
+    train:  readers -> columns -> labels -> training/split -> training/data -> classifier -> training/loop
+            -> calibration -> checkpoint
 
 Nothing is imported before it is used: `import sentiment_batch` costs no torch, pandas or pyarrow.
 """

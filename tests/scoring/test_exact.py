@@ -14,8 +14,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sentiment_batch import bases
+from sentiment_batch.classifier import SentimentClassifier, load_base, save_classifier
 from sentiment_batch.errors import ModelError
-from sentiment_batch.model import SentimentClassifier, load_base, save_classifier
 from sentiment_batch.scoring import engine
 from sentiment_batch.scoring import windows as windows_module
 from sentiment_batch.scoring.results import Counts

@@ -58,7 +58,7 @@ def learner(tiny_base) -> Callable[..., tuple]:
     def make(num_labels: int = 2, dropout: float = 0.0, seed: int = 3):
         import torch
 
-        from sentiment_batch.model import SentimentClassifier, load_base
+        from sentiment_batch.classifier import SentimentClassifier, load_base
 
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)

@@ -15,7 +15,6 @@ import torch
 import yaml
 from safetensors.torch import load_file, save_file
 
-from sentiment_batch import model
 from sentiment_batch.assemble import softmax
 from sentiment_batch.errors import DeviceError, InputError, ModelError, OutputError, UsageError
 from sentiment_batch.inputs import Labelled
@@ -284,7 +283,7 @@ def test_a_stock_pipeline_gives_the_same_probabilities_as_our_classifier(train, 
     from transformers import pipeline
 
     ours = []
-    save = model.save_classifier
+    save = setup.save_classifier
 
     def keep(folder, classifier, tokenizer, labels, max_length):
         save(folder, classifier, tokenizer, labels, max_length)
@@ -293,7 +292,7 @@ def test_a_stock_pipeline_gives_the_same_probabilities_as_our_classifier(train, 
             ours.append(np.concatenate([softmax(classifier.eval()(one).numpy()) for one in ids]))
 
     texts = [*reviews(20, classes).texts, "so very bad .", "?", "warm " * 40]
-    monkeypatch.setattr(model, "save_classifier", keep)
+    monkeypatch.setattr(setup, "save_classifier", keep)
     trained = train(reviews(60, classes), learning_rate=0.01)
     assert trained.labels == tuple(classes)
     classify = pipeline("text-classification", model=trained.path, device="cpu", top_k=None)
@@ -453,7 +452,7 @@ def test_a_full_disk_is_an_output_error_and_nothing_is_published(train, reviews,
     def full(*_):
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(model, "save_classifier", full)
+    monkeypatch.setattr(setup, "save_classifier", full)
     with pytest.raises(OutputError, match="No space left on device"):
         train(reviews(), output=tmp_path / "model")
     assert list(tmp_path.iterdir()) == []

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import torch
 
-from sentiment_batch import model
+from sentiment_batch.classifier import load_base
 from sentiment_batch.errors import OutputError
 from sentiment_batch.training import state, statefile
 from sentiment_batch.training.state import Keeper, capture_random, restore_random
@@ -123,7 +123,7 @@ def test_changed_rows_labels_and_base_are_refused_by_name(refused, reviews, tiny
     renamed = reviews(60, {"bad": BAD, "good": GOOD})
     assert " before, " in refused("the labels: negative, positive before, bad, good now", rows=renamed)
     other = tmp_path / "other"
-    encoder, tokenizer = model.load_base(tiny_base)
+    encoder, tokenizer = load_base(tiny_base)
     torch.nn.init.zeros_(encoder.embeddings.word_embeddings.weight)
     encoder.save_pretrained(other)
     tokenizer.save_pretrained(other)

@@ -29,7 +29,7 @@ FULL = 0.9
 
 
 class Model(Protocol):
-    """What gives logits: `model.Loaded` when scoring, the classifier under way when training."""
+    """What gives logits: `Loaded` of model.py when scoring, the classifier under way when training."""
 
     @property
     def labels(self) -> tuple[str, ...]:

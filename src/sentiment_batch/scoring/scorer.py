@@ -16,7 +16,7 @@ from sentiment_batch import assemble, bases
 from sentiment_batch.columns import find_text
 from sentiment_batch.errors import UsageError
 from sentiment_batch.frames.base import names_of, one_array
-from sentiment_batch.model import load_backend
+from sentiment_batch.model_folder import load_backend
 from sentiment_batch.scoring.distributed import Distributed
 from sentiment_batch.scoring.engine import LocalEngine, tokeniser_of
 from sentiment_batch.scoring.fleet import Fleet

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import torch
 
 if TYPE_CHECKING:
-    from sentiment_batch.model import SentimentClassifier
+    from sentiment_batch.classifier import SentimentClassifier
 
 
 RISE = 1

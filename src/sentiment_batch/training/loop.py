@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
     from sentiment_batch.assemble import Floats
     from sentiment_batch.batching import Rows
-    from sentiment_batch.model import SentimentClassifier
+    from sentiment_batch.classifier import SentimentClassifier
     from sentiment_batch.tokens import Tokens
 
 logger = logging.getLogger("sentiment_batch")

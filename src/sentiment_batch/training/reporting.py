@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 
     from sentiment_batch.assemble import Floats
     from sentiment_batch.calibration import Calibration
+    from sentiment_batch.classifier import SentimentClassifier
     from sentiment_batch.metrics import Metrics
-    from sentiment_batch.model import SentimentClassifier
     from sentiment_batch.tokens import Tokens
     from sentiment_batch.training.prepare import Rows
     from sentiment_batch.training.setup import Setup

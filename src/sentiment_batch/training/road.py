@@ -18,7 +18,7 @@ from sentiment_batch.packed import VARLEN_HEAD
 
 if TYPE_CHECKING:
     from sentiment_batch.batching import Pack
-    from sentiment_batch.model import SentimentClassifier
+    from sentiment_batch.classifier import SentimentClassifier
 
 Road = Callable[["Pack"], torch.Tensor]
 """A pack in, logits (B, K) with their gradients out."""

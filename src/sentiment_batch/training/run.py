@@ -11,10 +11,12 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from sentiment_batch import bases, model
+from sentiment_batch import bases
 from sentiment_batch.calibration import Calibration, calibrate
 from sentiment_batch.device import choose_device, repeatable, training_dtype
 from sentiment_batch.errors import DeviceError, OutputError, UsageError, first_line
+from sentiment_batch.model import load_classifier
+from sentiment_batch.model_folder import read_meta
 from sentiment_batch.report import history_table
 from sentiment_batch.training.checkpoint import Checkpoint
 from sentiment_batch.training.fingerprint import Fingerprint, digest, fingerprint
@@ -27,6 +29,7 @@ from sentiment_batch.training.setup import Setup, set_up
 from sentiment_batch.training.state import Keeper, Snapshot
 
 if TYPE_CHECKING:
+    from sentiment_batch.classifier import SentimentClassifier
     from sentiment_batch.inputs import Labelled
     from sentiment_batch.records import Choice
     from sentiment_batch.settings import TrainSettings
@@ -107,7 +110,8 @@ def _train(
     if best is None:
         checkpoint.remove()
         raise UsageError("the loss is not a number: training diverged. Take a smaller --learning-rate.")
-    kept = _restore(setup.classifier, model_folder)
+    kept = setup.classifier
+    kept.take_stock(load_classifier(model_folder).network)  # from disk: what is measured is what users will load
     calibration = _calibration_of(model_folder) if checkpoint.finished else _calibrate(kept, setup)
     measured = measure_all(kept, setup)
     logger.info("%s", history_table(to_rows(history)))
@@ -188,7 +192,7 @@ def _tell_resumed(values: Mapping[str, Any], machine: str) -> None:
         )
 
 
-def _calibrate(classifier: model.SentimentClassifier, setup: Setup) -> Calibration | None:
+def _calibrate(classifier: SentimentClassifier, setup: Setup) -> Calibration | None:
     """Fit a temperature on the validation rows, and fold it into the classifier."""
     if not setup.run.settings.calibrate:
         return None
@@ -200,16 +204,5 @@ def _calibrate(classifier: model.SentimentClassifier, setup: Setup) -> Calibrati
 
 def _calibration_of(folder: Path) -> Calibration | None:
     """That of a finished model, which is part of its weights already."""
-    found = (model.read_meta(folder) or {}).get("calibration")
+    found = (read_meta(folder) or {}).get("calibration")
     return Calibration(**found) if found else None
-
-
-def _restore(classifier: model.SentimentClassifier, best: Path) -> model.SentimentClassifier:
-    """The state that was saved as best, read back from disk, so that what is measured is what users will load."""
-    stock = model.load_classifier(best).network
-    classes = classifier.linear.out_features
-    with torch.no_grad():
-        classifier.encoder.load_state_dict(stock.distilbert.state_dict())
-        classifier.linear.weight.copy_(stock.pre_classifier.weight[:classes])
-        classifier.linear.bias.copy_(stock.pre_classifier.bias[:classes])
-    return classifier

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from sentiment_batch import model
+from sentiment_batch.classifier import SentimentClassifier, load_base, save_classifier
 from sentiment_batch.errors import UsageError
 from sentiment_batch.tokenise import TextPolicy, Tokeniser
 from sentiment_batch.training import data_check
@@ -41,7 +41,7 @@ class Setup:
 
     data: Prepared
     run: Run
-    classifier: model.SentimentClassifier
+    classifier: SentimentClassifier
     """On the device."""
     tokenizer: Any
     tokeniser: Tokeniser
@@ -55,7 +55,7 @@ class Setup:
 
     def save(self, folder: Path) -> None:
         """Write the classifier, as it is now, as a stock model."""
-        model.save_classifier(folder, self.classifier, self.tokenizer, self.run.labels, self.policy.max_length)
+        save_classifier(folder, self.classifier, self.tokenizer, self.run.labels, self.policy.max_length)
 
 
 def set_up(
@@ -67,8 +67,8 @@ def set_up(
         ModelError: the base cannot be used.
         UsageError: `--max-length` is more than the base takes.
     """
-    encoder, tokenizer = model.load_base(folder)
-    classifier = model.SentimentClassifier(encoder, len(data.mapping.labels), settings.dropout).to(device.value)
+    encoder, tokenizer = load_base(folder)
+    classifier = SentimentClassifier(encoder, len(data.mapping.labels), settings.dropout).to(device.value)
     policy = _policy(settings, encoder.config.max_position_embeddings)
     tokeniser = Tokeniser(tokenizer.backend_tokenizer, policy, special_as_text=True)
     rate = settings.learning_rate or min(HIGHEST_RATE, RATE_TIMES_WIDTH / encoder.config.dim)

@@ -18,7 +18,7 @@ import torch
 from sentiment_batch.training.history import Progress, from_rows, to_rows
 
 if TYPE_CHECKING:
-    from sentiment_batch.model import SentimentClassifier
+    from sentiment_batch.classifier import SentimentClassifier
     from sentiment_batch.training.average import Average
     from sentiment_batch.training.step import MicroBatches
 

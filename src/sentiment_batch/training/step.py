@@ -19,7 +19,7 @@ from sentiment_batch.training.replays import Replays
 from sentiment_batch.training.road import in_one_kernel, road, walk
 
 if TYPE_CHECKING:
-    from sentiment_batch.model import SentimentClassifier
+    from sentiment_batch.classifier import SentimentClassifier
     from sentiment_batch.settings import TrainSettings
     from sentiment_batch.training.data import Batch
 
