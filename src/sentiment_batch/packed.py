@@ -1,7 +1,7 @@
 """The packed road: a stock encoder walked layer by layer over texts laid end to end, so that no padding is computed.
 
-The weights are the stock modules' own, and `Loaded.logits` of model.py is the reference that it equals. It needs no mask, and
-no name among the library's attention functions that a padded call could pick up by mistake.
+The weights are the stock modules' own, and `Loaded.logits` of model.py is the reference that it equals. It needs no
+mask, and no name among the library's attention functions that a padded call could pick up by mistake.
 """
 
 from __future__ import annotations
