@@ -8,10 +8,10 @@ import decimal
 import numpy as np
 import pyarrow as pa
 import pytest
-import sentiment_batch_excel
 from hypothesis import HealthCheck, given, settings
+from workbooks import read, write
 
-from sentiment_batch import OutputError, ReadOptions, WriteOptions
+from sentiment_batch import OutputError
 
 FROM_ROOT = "run from the root of sentiment-batch's repository"
 arrow_tables = pytest.importorskip("tests.arrow_tables", reason=FROM_ROOT)
@@ -28,31 +28,11 @@ EXAMPLES = settings(
 )
 
 
-class Formats(dict):
-    """Stands for the registry: takes what the plugin adds."""
-
-    def add(self, name, open, **claims):
-        self[name] = open
-
-
-def opener(register):
-    formats = Formats()
-    register(formats)
-    return formats["excel"]
-
-
 def written(path, table):
     """Whether the table was written; where it was refused, in one line, nothing is left."""
     path.unlink(missing_ok=True)
     try:
-        made = opener(sentiment_batch_excel.register_writers)(str(path), table.schema, WriteOptions())
-        try:
-            for batch in table.to_batches():
-                made.write(batch)
-            made.commit()
-        except BaseException:
-            made.abort()
-            raise
+        write(path, table)
     except OutputError as error:
         message = str(error)
     else:
@@ -60,13 +40,6 @@ def written(path, table):
     assert "\n" not in message
     assert not list(path.parent.iterdir())
     return False
-
-
-def read(path):
-    found = opener(sentiment_batch_excel.register_readers)(str(path), ReadOptions())
-    table = pa.Table.from_batches(list(found.batches(*found.splits())), found.schema)
-    found.close()
-    return table
 
 
 @EXAMPLES

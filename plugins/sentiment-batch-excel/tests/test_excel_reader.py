@@ -1,0 +1,164 @@
+"""Workbooks are read: types, rows and sheets as they stand there; what is no workbook is one line."""
+
+from __future__ import annotations
+
+import datetime
+import io
+import sys
+import warnings
+import zipfile
+from pathlib import Path
+
+import openpyxl
+import pyarrow as pa
+import pytest
+from sentiment_batch_excel import reader
+from workbooks import read, save, write
+
+from sentiment_batch import InputError, ReadOptions
+
+MOMENT = datetime.datetime(2024, 2, 29, 13, 14, 15, 678000)
+
+
+def test_columns_have_the_type_of_their_cells(tmp_path):
+    path = save(
+        tmp_path / "a.xlsx",
+        ["text", "n", "x", "ok", "when", "mixed", "none"],
+        ["good", 1, 1.5, True, MOMENT, "a", None],
+        [None, 2, 2, None, None, 1, None],
+        ["bad", None, None, False, MOMENT, MOMENT, None],
+    )
+    table = read(path)
+    assert table.schema == pa.schema(
+        [
+            ("text", pa.string()),
+            ("n", pa.int64()),
+            ("x", pa.float64()),
+            ("ok", pa.bool_()),
+            ("when", pa.timestamp("us")),
+            ("mixed", pa.string()),
+            ("none", pa.string()),
+        ]
+    )
+    assert table.to_pydict() == {
+        "text": ["good", None, "bad"],
+        "n": [1, 2, None],
+        "x": [1.5, 2.0, None],
+        "ok": [True, None, False],
+        "when": [MOMENT, None, MOMENT],
+        "mixed": ["a", "1", "2024-02-29T13:14:15.678000"],
+        "none": [None, None, None],
+    }
+
+
+def test_rows_come_in_batches_in_order(tmp_path, monkeypatch):
+    monkeypatch.setattr(reader, "ROWS_PER_BATCH", 3)
+    path = save(tmp_path / "a.xlsx", ["n"], *([number] for number in range(10)))
+    found = reader.ExcelReader(path, ReadOptions())
+    sizes = [batch.num_rows for batch in found.batches(found.splits()[0])]
+    found.close()
+    assert sizes == [3, 3, 3, 1]
+    assert read(path).column(0).to_pylist() == list(range(10))
+
+
+def test_empty_rows_stay_but_for_the_last(tmp_path):
+    path = save(tmp_path / "a.xlsx", ["t"], ["a"], [None], ["b"], [None], [None])
+    assert read(path).column(0).to_pylist() == ["a", None, "b"]
+
+
+def test_a_column_without_a_name_is_not_lost(tmp_path):
+    path = save(tmp_path / "a.xlsx", ["t", None, None], ["a", None, 1], ["b", None, None, "far"])
+    assert read(path).to_pydict() == {"t": ["a", "b"], "column_3": [1, None], "column_4": [None, "far"]}
+
+
+def test_a_header_alone_is_a_table_without_rows(tmp_path):
+    table = read(save(tmp_path / "a.xlsx", ["a", 7]))
+    assert (table.num_rows, table.schema.names) == (0, ["a", "7"])
+
+
+def test_errors_in_cells_are_null_and_text_that_looks_like_one_is_text(tmp_path):
+    path = save(tmp_path / "a.xlsx", ["n"], [1], ["#N/A"])
+    assert read(path).column(0).to_pylist() == [1, None]
+    write(tmp_path / "b.xlsx", pa.table({"t": ["#N/A"]}))
+    assert read(tmp_path / "b.xlsx").column(0).to_pylist() == ["#N/A"]
+
+
+def test_a_wrong_size_in_the_file_loses_no_rows(tmp_path):
+    path = save(tmp_path / "a.xlsx", ["a", "b"], [1, 2], [3, 4])
+    changed = tmp_path / "b.xlsx"
+    with zipfile.ZipFile(path) as old, zipfile.ZipFile(changed, "w") as new:
+        for name in old.namelist():
+            new.writestr(name, old.read(name).replace(b'<dimension ref="A1:B3"', b'<dimension ref="A1"'))
+    assert read(changed).to_pydict() == {"a": [1, 3], "b": [2, 4]}
+
+
+def test_the_first_visible_sheet_is_read_and_the_others_are_named(tmp_path, caplog):
+    path = save(tmp_path / "a.xlsx", ["hidden"], sheets=("Notes", "Reviews", "More"))
+    book = openpyxl.load_workbook(path)
+    book["Notes"].sheet_state = "hidden"
+    book["Reviews"].append(["text"])
+    book.save(path)
+    assert read(path).schema.names == ["text"]
+    assert "reading the sheet 'Reviews' and not 'More'" in caplog.text
+
+
+def test_standard_input_is_read(tmp_path, monkeypatch):
+    data = io.BytesIO(Path(save(tmp_path / "a.xlsx", ["n"], [1])).read_bytes())
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(data))
+    assert read("-").to_pydict() == {"n": [1]}
+
+
+@pytest.mark.parametrize(
+    ("data", "said"),
+    [
+        (b"", "cannot be read as a workbook"),
+        (b"text,label\n", "save it again as .xlsx"),
+        (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1rest", r"of the old \.xls kind, or one with a password\. Save it as"),
+    ],
+)
+def test_what_is_no_workbook_is_named_with_a_cure(tmp_path, data, said):
+    path = tmp_path / "a.xlsx"
+    path.write_bytes(data)
+    with pytest.raises(InputError, match=said) as caught:
+        read(path)
+    assert str(caught.value).startswith(str(path))
+    assert "\n" not in str(caught.value)
+
+
+def test_a_missing_file_is_named():
+    with pytest.raises(InputError, match=r"nowhere\.xlsx is not there"):
+        read("nowhere.xlsx")
+
+
+def test_an_empty_sheet_is_refused(tmp_path):
+    with pytest.raises(InputError, match="the sheet 'Sheet1' is empty"):
+        read(save(tmp_path / "a.xlsx"))
+
+
+def test_repeated_names_are_refused(tmp_path):
+    with pytest.raises(InputError, match=r"two columns named 'a' in its first row\. Rename one"):
+        read(save(tmp_path / "a.xlsx", ["a", "b", "a"], [1, 2, 3]))
+
+
+def test_every_truncation_and_many_flipped_bits_give_the_table_or_an_error(tmp_path):
+    whole = Path(save(tmp_path / "a.xlsx", ["text", "n"], *(["good" * 9, n] for n in range(50)))).read_bytes()
+    table = read(tmp_path / "a.xlsx")
+    damaged = [whole[:size] for size in range(0, len(whole), 97)]
+    for place in range(0, len(whole), 61):
+        flipped = bytearray(whole)
+        flipped[place] ^= 1 << place % 8
+        damaged.append(bytes(flipped))
+    outcomes = set()
+    for data in damaged:
+        (tmp_path / "b.xlsx").write_bytes(data)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            outcomes.add(outcome(tmp_path / "b.xlsx", table))
+    assert outcomes == {"refused", "same"}
+
+
+def outcome(path, table):
+    try:
+        return "same" if read(path).equals(table) else "different"
+    except InputError:
+        return "refused"
