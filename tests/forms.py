@@ -76,7 +76,7 @@ def parquet_refuses(kind: pa.DataType) -> bool | None:
     if any(pa.types.is_run_end_encoded(one) or (pa.types.is_decimal(one) and one.scale < 0) for one in kinds):
         return True
     rigid = any(pa.types.is_list_view(one) or pa.types.is_large_list_view(one) for one in kinds)
-    rigid = rigid or any(isinstance(one, pa.BaseExtensionType) for one in kinds)
+    rigid = rigid or any(isinstance(one, pa.BaseExtensionType) or pa.types.is_null(one) for one in kinds)
     weak = any(one in VIEWS or pa.types.is_fixed_size_list(one) for one in kinds)
     around = any(pa.types.is_struct(one) or pa.types.is_dictionary(one) for one in kinds)
     return None if rigid and weak and around else False

@@ -3,7 +3,18 @@
 from __future__ import annotations
 
 from sentiment_batch.writers.checks import not_json, refuse, repeated_name
-from sentiment_batch.writers.json_text import json_text, marked
+from sentiment_batch.writers.json_text import entries, json_text, marked
 from sentiment_batch.writers.text import TEXT, decoded, is_text, scalar_text
 
-__all__ = ["TEXT", "decoded", "is_text", "json_text", "marked", "not_json", "refuse", "repeated_name", "scalar_text"]
+__all__ = [
+    "TEXT",
+    "decoded",
+    "entries",
+    "is_text",
+    "json_text",
+    "marked",
+    "not_json",
+    "refuse",
+    "repeated_name",
+    "scalar_text",
+]

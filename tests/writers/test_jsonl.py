@@ -218,6 +218,14 @@ def test_a_map_in_which_a_key_comes_twice_is_refused():
         lines(pa.array([[("b", 1)], [("a", 1), ("b", 2), ("a", 3)]], kind))
 
 
+def test_maps_of_lists_of_nulls_are_whole_also_in_a_slice():
+    kind = pa.map_(pa.string(), pa.list_(pa.null()))
+    rows = [[("a", [None])], None, [("b", [None] * 3), ("c", None)], [], [("d", [None] * 2)]]
+    for start in range(5):
+        found = [record["a"] for record in records(lines(pa.array(rows, kind).slice(start)).encode())]
+        assert found == [row if row is None else dict(row) for row in rows[start:]]
+
+
 @pytest.mark.parametrize("text", [pa.string(), pa.large_string(), pa.string_view()])
 def test_dictionaries_and_run_ends_of_every_text_are_text(text):
     words = pa.array(["x", "y" * 20], text)

@@ -195,6 +195,25 @@ def test_text_in_views_within_structs_and_dictionaries_is_written_and_comes_back
     assert back.schema.field("s").type == pa.struct([("a", pa.string_view()), ("b", pa.list_(pa.binary_view()))])
 
 
+@pytest.mark.parametrize("rows", [1, 2, 5])
+@pytest.mark.parametrize("lists", [pa.list_, pa.list_view, pa.large_list])
+def test_lists_of_nulls_come_back_beside_a_column_that_is_cast(lists, rows):
+    structs = pa.array([{"v": "x"}] * 5, pa.struct([("v", pa.string_view())]))
+    nulls = pa.array([[None], [None] * 3, None, [], [None] * 2], lists(pa.null()))
+    table = pa.table({"s": structs, "n": nulls})
+    in_parts = pa.Table.from_batches(table.to_batches(max_chunksize=rows))
+    assert read(encode(ParquetEncoder, in_parts)).read().to_pydict() == table.to_pydict()
+
+
+def test_lists_of_nulls_beside_views_in_one_column_are_refused():
+    kind = pa.struct([("v", pa.string_view()), ("n", pa.list_(pa.struct([("a", pa.null())])))])
+    with pytest.raises(OutputError, match=r"Parquet cannot hold the column 'odd': pyarrow casts no lists of nulls"):
+        ParquetEncoder(io.BytesIO(), pa.schema([("odd", kind)]), WriteOptions())
+    fine = pa.struct([("v", pa.string_view()), ("n", pa.null())])
+    table = pa.table({"odd": pa.array([{"v": "x", "n": None}, None], fine)})
+    assert read(encode(ParquetEncoder, table)).read().to_pydict() == table.to_pydict()
+
+
 def test_a_null_struct_with_a_list_of_a_fixed_size_reads_back():
     inner = pa.array([[1], [2]], pa.list_(pa.int8(), 1))
     fields = [pa.field("a", inner.type, nullable=False)]

@@ -111,14 +111,22 @@ def _list_text(column: pa.Array) -> pa.Array:
 
 def _map_text(column: pa.MapArray, name: str) -> pa.Array:
     """An object where the keys are text, else a list of [key, value]."""
-    kind = column.type
-    pairs = column.cast(pa.large_list(pa.struct([kind.key_field, kind.item_field])))
+    pairs = entries(column)
     keys, values = pairs.flatten().flatten()
-    key_text, value_text = json_text(keys, kind.key_field), json_text(values, kind.item_field)
+    key_text, value_text = json_text(keys, column.type.key_field), json_text(values, column.type.item_field)
     if is_text(decoded(keys).type):
         _refuse_repeated(pairs, key_text, name)
         return _bracketed(pairs, joined(key_text, ": ", value_text), "{}")
     return _bracketed(pairs, joined("[", key_text, ", ", value_text, "]"), "[]")
+
+
+def entries(column: pa.MapArray) -> pa.LargeListArray:
+    """The maps (n,) as lists of structs of a key and a value; a cast would spoil lists of nulls among the values."""
+    offsets = column.offsets.cast(pa.int64())
+    first, last = offsets[0].as_py(), offsets[-1].as_py()
+    parts = [part.slice(first, last - first) for part in (column.keys, column.items)]
+    pairs = pa.StructArray.from_arrays(parts, fields=[column.type.key_field, column.type.item_field])
+    return pa.LargeListArray.from_arrays(pc.subtract(offsets, first), pairs, mask=column.is_null())
 
 
 def _refuse_repeated(pairs: pa.Array, keys: pa.Array, name: str) -> None:

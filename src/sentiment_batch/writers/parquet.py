@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 
 from sentiment_batch.errors import first_line
 from sentiment_batch.writers.checks import refuse
-from sentiment_batch.writers.parquet_types import restored, writable
+from sentiment_batch.writers.parquet_types import restored, spoiled, writable
 from sentiment_batch.writers.row_groups import RowGroups
 
 if TYPE_CHECKING:
@@ -44,13 +44,12 @@ class ParquetEncoder:
     def __init__(self, stream: BinaryIO, schema: pa.Schema, options: WriteOptions) -> None:
         refuse(schema, _cannot, "Parquet", "Arrow")
         self._schema = writable(schema)
-        self._cast = not self._schema.equals(schema, check_metadata=True)
         self._writer = _writer(stream, self._schema, restored(schema))
         self._groups = RowGroups(rows=ROWS_PER_GROUP, size=BYTES_PER_GROUP)
 
     def write(self, batch: pa.RecordBatch) -> None:
         """Take the rows, and write a row group when enough have come."""
-        for batches in self._groups.add(batch.cast(self._schema) if self._cast else batch):
+        for batches in self._groups.add(self._writable(batch)):
             self._write_group(batches)
 
     def close(self) -> None:
@@ -59,6 +58,13 @@ class ParquetEncoder:
         if batches:
             self._write_group(batches)
         self._writer.close()
+
+    def _writable(self, batch: pa.RecordBatch) -> pa.RecordBatch:
+        columns = [
+            column if column.type == kind else column.cast(kind)  # a cast to the same type spoils lists of nulls
+            for column, kind in zip(batch.columns, self._schema.types, strict=True)
+        ]
+        return pa.RecordBatch.from_arrays(columns, schema=self._schema)
 
     def _write_group(self, batches: list[pa.RecordBatch]) -> None:
         for table in _tables(batches, self._schema):
@@ -88,6 +94,8 @@ def _tables(batches: list[pa.RecordBatch], schema: pa.Schema) -> list[pa.Table]:
 
 def _cannot(field: pa.Field) -> str | None:
     """What pyarrow says when it writes one null of the field's type: it knows best what it cannot do."""
+    if spoiled(field.type):
+        return f"pyarrow casts no lists of nulls, which stand beside text in views within {field.type}"
     schema = writable(pa.schema([field.with_nullable(True)]))
     try:
         with pq.ParquetWriter(io.BytesIO(), schema) as writer:

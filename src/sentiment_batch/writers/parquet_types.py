@@ -30,6 +30,18 @@ def restored(schema: pa.Schema) -> pa.Schema:
     return _with_types(schema, [_changed(kind, _plain_dictionary) for kind in schema.types])
 
 
+def spoiled(kind: pa.DataType) -> bool:
+    """Whether a column of this type needs a cast that goes wrong: pyarrow's loses count of nulls in lists."""
+    return _fails(kind) and _has_nulls_in_lists(kind)
+
+
+def _has_nulls_in_lists(kind: pa.DataType, in_list: bool = False) -> bool:
+    if pa.types.is_null(kind):
+        return in_list
+    inside = in_list or (pa.types.is_nested(kind) and not pa.types.is_struct(kind))
+    return any(_has_nulls_in_lists(kind.field(index).type, inside) for index in range(kind.num_fields))
+
+
 def _with_types(schema: pa.Schema, types: list[pa.DataType]) -> pa.Schema:
     fields = [field.with_type(kind) for field, kind in zip(schema, types, strict=True)]
     return pa.schema(fields, metadata=schema.metadata)

@@ -146,6 +146,8 @@ def _in_duckdb(kind: pa.DataType) -> bool:
         return False
     if pa.types.is_decimal(kind):
         return bool(kind.precision <= 38 and 0 <= kind.scale <= kind.precision and not pa.types.is_decimal256(kind))
+    if pa.types.is_timestamp(kind) and kind.tz and kind.unit == "ns":
+        return False  # it has, but none that could be read again from within a nested type
     not_there = (pa.types.is_null, pa.types.is_float16, pa.types.is_duration, pa.types.is_union, pa.types.is_interval)
     return not any(check(kind) for check in not_there)
 

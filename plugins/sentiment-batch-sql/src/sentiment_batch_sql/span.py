@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from sentiment_batch.writing import entries
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -53,6 +55,6 @@ def _leaves(column: pa.Array) -> Iterator[pa.Array]:
         yield column
         return
     if pa.types.is_map(kind):
-        column = column.cast(pa.list_(pa.struct([kind.key_field, kind.item_field])))
+        column = entries(column)
     for part in column.flatten() if pa.types.is_struct(kind) else [column.flatten()]:
         yield from _leaves(part)
