@@ -8,8 +8,8 @@ tests/test_house.py holds:
     3 torch    device  attention  attention_gradients  linear  packed  gradients
                bases  model_folder  model  classifier   these alone know transformers
     2 tables   readers/  writers/  writing  columns     pyarrow, numpy, tokenizers, scikit-learn; never torch
-               labels  label_inference  tokens  pieces  tokenise  batching  assemble  metrics  report  guards
-               calibration  curves  intervals  suspects  subsets  terminal  values  spans  words  html/
+               labels  label_inference  label_match  tokens  pieces  tokenise  batching  assemble  metrics  report
+               guards  calibration  curves  intervals  suspects  subsets  terminal  values  spans  words  html/
                training/{split,other_columns}
     1 plugins  registry  hookspecs  plugins             pluggy
     0 plain    errors  settings  records  locations  cache  disk  checked  signals  visible     standard library only

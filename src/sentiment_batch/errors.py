@@ -22,6 +22,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 
+LONGEST = 80
+"""Characters of a name in a list of names."""
+
+
 class SentimentBatchError(Exception):
     """The base of all errors of this project; the command line prints it in one line and exits with `exit_code`.
 
@@ -75,8 +79,8 @@ class PluginError(SentimentBatchError):
 
 
 def listed(names: Iterable[str], most: int = 12) -> str:
-    """`names` quoted and joined by commas, cut after `most` of them."""
-    known = list(names)
+    """`names` quoted and joined by commas, cut after `most` of them; a long one shows its beginning."""
+    known = [name if len(name) <= LONGEST else f"{name[:LONGEST]}…" for name in map(str, names)]
     more = f" and {len(known) - most:,} more" if len(known) > most else ""
     return ", ".join(repr(name) for name in known[:most]) + more if known else "none at all"
 

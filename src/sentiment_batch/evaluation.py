@@ -12,12 +12,13 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from sentiment_batch import curves, subsets, suspects, terminal
-from sentiment_batch.errors import InputError, SentimentBatchError
+from sentiment_batch.errors import InputError, SentimentBatchError, listed
 from sentiment_batch.intervals import bootstrap
-from sentiment_batch.label_inference import for_file
+from sentiment_batch.label_match import for_file
 from sentiment_batch.labels import LabelMapping
 from sentiment_batch.metrics import Metrics, calibration_error, measure, reliability
 from sentiment_batch.scoring.progress import progress_bar
+from sentiment_batch.visible import shortened
 
 if TYPE_CHECKING:
     from sentiment_batch.inputs import Labelled
@@ -65,6 +66,8 @@ class LeftOut:
     def reasons(self) -> list[str]:
         """Why, with the number of rows."""
         named = ", ".join(f"{label!r} {rows:,}" for label, rows in self.label_unknown.items())
+        unnamed = self.label_unknown_rows - sum(self.label_unknown.values())
+        named += f" and {unnamed:,} more" if named and unnamed else ""
         counts = (
             (self.blank, "without a text"),
             (self.label_missing, "without a label"),
@@ -114,7 +117,7 @@ class Evaluation:
 
     @property
     def macro_f1(self) -> float:
-        """The mean of the classes' F1."""
+        """The mean of F1 over the classes that have rows."""
         return self.metrics.macro_f1
 
     @property
@@ -135,7 +138,8 @@ class Evaluation:
 
     def __str__(self) -> str:
         values = {name: getattr(self, name) for name in terminal.FIGURES}
-        head = [f"{self.rows:,} rows; 95 % intervals in brackets, a dash where the rows tell none"]
+        rows = "1 row" if self.rows == 1 else f"{self.rows:,} rows"
+        head = [f"{rows}; 95 % intervals in brackets, a dash where the rows tell none"]
         head += [f"labels: {self.mapping}"] if self.mapping else []
         head += [f"rows left out: {reason}" for reason in self.left_out.reasons] if self.left_out else []
         lines = [terminal.fitted(line, terminal.COLUMNS) for line in head]
@@ -245,7 +249,7 @@ def evaluate_labelled(
     _tell(left_out, len(rows.labels) + rows.num_blank)
     known = np.flatnonzero(codes >= 0)
     if not len(known):
-        raise InputError(f"{rows.name} holds no row with a text and a known label. Check its --label-column.")
+        raise InputError(f"{rows.name} holds no row to measure{_why_none(left_out)}")
     texts = [rows.texts[row] for row in known]
     stream = _Stream(texts, scorer.tokeniser)
     with progress_bar(len(texts), quiet=quiet) as bar:
@@ -278,7 +282,8 @@ class _Stream:
         for start in range(0, len(self._texts), TEXTS_AT_ONCE):
             rows = slice(start, start + TEXTS_AT_ONCE)
             tokens = self._tokeniser(self._texts[rows])
-            self.lengths_N[rows], self.cut_N[rows] = lengths_of(tokens), tokens.cut
+            self.lengths_N[rows] = lengths_of(tokens)
+            self.cut_N[rows] = tokens.cut & (self._tokeniser.policy.long_text != "windows")  # which leave out nothing
             yield pa.record_batch({"text": pa.array(self._texts[rows], pa.large_string())})
 
 
@@ -329,8 +334,25 @@ def _mapping(scorer: Scorer, rows: Labelled, stars: str | None) -> LabelMapping:
     if trained is not None and trained.labels != scorer.labels:
         trained = None  # renamed with --labels
     mapping = for_file(trained, scorer.labels, rows.labels, rows.label_column, stars)
-    logger.info("labels of %r: %s", rows.label_column, mapping)
+    lacking = [label for label in scorer.labels if label not in mapping.values.values()]
+    if mapping.kind == "numbers" and lacking:
+        logger.warning(
+            "the labels of %r are taken for %s, none for %s; if they mean something else, say it with --stars",
+            rows.label_column,
+            shortened(str(mapping)),
+            listed(lacking),
+        )
+    else:
+        logger.info("labels of %r: %s", rows.label_column, shortened(str(mapping)))
     return mapping
+
+
+def _why_none(left_out: LeftOut) -> str:
+    """The end of a sentence: what the rows lack, and the cure."""
+    if not left_out.reasons:
+        return ": it has no rows at all."
+    options = "--text-column" if left_out.blank and len(left_out.reasons) == 1 else "--label-column"
+    return f": {left_out}. Check its {options}."
 
 
 def _tell(left_out: LeftOut, rows: int) -> None:

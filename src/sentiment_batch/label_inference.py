@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import collections
 import itertools
-import math
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -15,10 +13,8 @@ from sentiment_batch.labels import (
     LabelMapping,
     StarRange,
     canonical,
-    coding_of,
     number_in,
     parse_stars,
-    reconcile,
     word_of,
 )
 
@@ -37,8 +33,20 @@ INTEGER_SCALES: dict[frozenset[int], tuple[str, ...]] = {
 }
 """The integer codings in common use, by the set of their values; those from 1 up only where no star column is named."""
 STAR_COLUMNS = ("star", "rating", "score")
-DEFAULT_STARS = {5: "negative=1-2,positive=4-5", 10: "negative=1-4,positive=7-10"}
-"""What stars mean by default, by the top of the scale; what lies between is left out."""
+STARS = {
+    ("negative", "positive"): {5: "negative=1-2,positive=4-5", 10: "negative=1-4,positive=7-10"},
+    ("negative", "neutral", "positive"): {
+        5: "negative=1-2,neutral=3,positive=4-5",
+        10: "negative=1-4,neutral=5-6,positive=7-10",
+    },
+    ("very negative", "negative", "neutral", "positive", "very positive"): {
+        5: "very negative=1,negative=2,neutral=3,positive=4,very positive=5",
+        10: "very negative=1-2,negative=3-4,neutral=5-6,positive=7-8,very positive=9-10",
+    },
+}
+"""What stars mean to a model of these labels, by the top of the scale; what lies between is left out."""
+DEFAULT_STARS = STARS["negative", "positive"]
+"""What they mean in training."""
 RARE = 0.01
 """A number that fewer rows than this share hold does not decide which scale a column is on; it is then unknown."""
 MOST_CLASSES = 100
@@ -58,7 +66,7 @@ def infer(values: Iterable[object], column: str, stars: str | None = None) -> La
         InputError: no labels, too many, or a scale that is not known.
         UsageError: `stars` cannot be understood.
     """
-    counts = _counted(values)
+    counts = counted(values)
     if not counts:
         raise InputError(f"column {column!r} holds no labels at all. Name the right one with --label-column.")
     if stars is not None:
@@ -70,7 +78,7 @@ def infer(values: Iterable[object], column: str, stars: str | None = None) -> La
         )
     if kind == "words":
         return _words(counts, column)
-    numbers = _frequent_numbers(counts)
+    numbers = frequent_numbers(counts)
     if kind == "stars":
         return _default_stars(numbers, column)
     _check_rare(numbers, counts, column)
@@ -109,7 +117,7 @@ class _Written:
 
     @property
     def numbers(self) -> set[float]:
-        return _frequent_numbers(self.counts)
+        return frequent_numbers(self.counts)
 
     @property
     def family(self) -> str:
@@ -121,7 +129,7 @@ class _Written:
             return True
         kinds = {self.mapping.kind, other.mapping.kind}
         both = self.numbers | other.numbers
-        if kinds == {"numbers"} and min(len(self.numbers), len(other.numbers)) > 1 and _scale(both):
+        if kinds == {"numbers"} and min(len(self.numbers), len(other.numbers)) > 1 and scale_of(both):
             together = _codes(both).values
             readings = [(one.mapping.values, f"{number:g}") for one in (self, other) for number in one.numbers]
             return any(alone[value] != together[value] for alone, value in readings)
@@ -136,107 +144,39 @@ def kind_of(counts: Mapping[str, int], column: str) -> Kind:
     if numeric < 0.9 * rows:
         flags = sum(count for value, count in counts.items() if value in {"true", "false"})
         return "booleans" if flags >= 0.9 * rows else "words"
-    numbers = _frequent_numbers(counts)
-    if min(numbers) >= 1 and (_names_stars(column) or not _scale(numbers)):
+    numbers = frequent_numbers(counts)
+    if min(numbers) >= 1 and (names_stars(column) or not scale_of(numbers)):
         return "stars"
     return "numbers"
-
-
-def for_file(
-    trained: LabelMapping | None,
-    labels: Sequence[str],
-    values: Sequence[object],
-    column: str,
-    stars: str | None = None,
-    *,
-    same_column: bool = False,
-) -> LabelMapping:
-    """The mapping for another labelled file: the model's own where the file writes labels the same way, else inferred.
-
-    Args:
-        trained: the model's own, if it has one.
-        labels: the model's.
-        values: the labels of all rows, of any type.
-        column: the column's name.
-        stars: as for `infer`.
-        same_column: whether the model was trained on a column of this name: then 1 and 2 alone are two of its stars.
-
-    Raises:
-        InputError: the file's labels have no counterpart among the model's.
-    """
-    counts = _counted(values)
-    if trained is not None and stars is None and counts and _same_coding(trained, counts, column, same_column):
-        return trained
-    by_name = LabelMapping(labels=tuple(labels), kind="words")
-    if not counts or (stars is None and any(by_name.label_of(value) is not None for value in counts)):
-        return by_name
-    if stars is None:
-        numbers = _numbers(counts)
-        of_label = _numbers_in(labels)
-        if numbers and numbers <= set(of_label):
-            return LabelMapping(labels=by_name.labels, kind="numbers", values={f"{n:g}": of_label[n] for n in of_label})
-        _check_telling(numbers, labels, column)
-    return reconcile(infer(values, column, stars), labels)
-
-
-def _numbers_in(labels: Sequence[str]) -> dict[float, str]:
-    """The label of each number, where each label has one of its own in it: `1 star`, `2 stars`; else none."""
-    found = [re.findall(r"\d+", label) for label in labels]
-    numbers = {float(one[0]): label for one, label in zip(found, labels, strict=True) if len(one) == 1}
-    return numbers if len(numbers) == len(labels) else {}
-
-
-def _check_telling(numbers: set[float], labels: Sequence[str], column: str) -> None:
-    """Refuse numbers that are on several scales, when neither the model nor the column's name says on which."""
-    several = numbers == {2} or (len(labels) > 2 and numbers and numbers <= {1, 2})
-    if several and not _names_stars(column):
-        raise InputError(
-            f"column {column!r} holds {listed(f'{one:g}' for one in sorted(numbers))} and no other number, which does "
-            f"not tell what they mean. Say it with --stars, such as --stars {coding_of(labels)}."
-        )
-
-
-def _same_coding(trained: LabelMapping, counts: Mapping[str, int], column: str, same_column: bool) -> bool:
-    """Whether a file writes its labels as the training data did; of numbers, whether they are on the same scale."""
-    kind = kind_of(counts, column)
-    if kind in {"words", "booleans"}:
-        return kind == trained.kind and any(trained.label_of(value) is not None for value in counts)
-    numbers = _frequent_numbers(counts)
-    if trained.kind == "numbers":
-        return {f"{number:g}" for number in numbers} <= set(trained.values)
-    if trained.kind != "stars":
-        return False
-    top, highest = max(span.high for span in trained.stars), max(numbers)
-    if kind == "numbers" and _scale(numbers) and not (same_column and min(numbers) >= 1):
-        return False
-    # A file that goes exactly up to another known scale's top is on that one: 1-5 for a model of 1-10.
-    return math.isinf(top) or (highest <= top and (highest == top or highest not in DEFAULT_STARS))
 
 
 def _written(table: str, values: Sequence[object], column: str) -> _Written | None:
     """None where the table alone does not tell."""
     try:
-        return _Written(table, _counted(values), infer(values, column))
+        return _Written(table, counted(values), infer(values, column))
     except InputError:
         return None
 
 
-def _counted(values: Iterable[object]) -> collections.Counter[str]:
+def counted(values: Iterable[object]) -> collections.Counter[str]:
+    """The rows of each canonical value; those without a label count for none."""
     return collections.Counter(text for text in map(canonical, values) if text is not None)
 
 
-def _numbers(counts: Iterable[str]) -> set[float]:
+def numbers_in(counts: Iterable[str]) -> set[float]:
+    """The canonical values that are numbers."""
     return {number for value in counts if (number := number_in(value)) is not None}
 
 
-def _names_stars(column: str) -> bool:
+def names_stars(column: str) -> bool:
+    """Whether a column of this name holds stars where integers could be something else."""
     return any(name in column.casefold() for name in STAR_COLUMNS)
 
 
 def _check_rare(frequent: set[float], counts: Mapping[str, int], column: str) -> None:
     """Refuse numbers whose meaning hangs on a few rows: 0 and 1 are other classes beside a -1 or a 2 than alone."""
-    rare = _numbers(counts) - frequent
-    scales = [_scale(numbers) for numbers in (frequent, frequent | rare)]
+    rare = numbers_in(counts) - frequent
+    scales = [scale_of(numbers) for numbers in (frequent, frequent | rare)]
     if rare and all(scales):
         alone, beside = (str(_codes(numbers)) for numbers in (frequent, frequent | rare))
         named = listed(f"{number:g}" for number in sorted(rare))
@@ -260,7 +200,7 @@ def _default_stars(numbers: set[float], column: str) -> LabelMapping:
     return _stars(parse_stars(DEFAULT_STARS[top]))
 
 
-def _scale(numbers: set[float]) -> tuple[tuple[int, ...], tuple[str, ...]] | None:
+def scale_of(numbers: set[float]) -> tuple[tuple[int, ...], tuple[str, ...]] | None:
     """The smallest known integer coding with the lowest and all of `numbers`: its values and labels in order."""
     for known in sorted(INTEGER_SCALES, key=len):
         if numbers <= known and (min(numbers) == min(known) if len(numbers) > 1 else known == {0, 1}):
@@ -269,7 +209,7 @@ def _scale(numbers: set[float]) -> tuple[tuple[int, ...], tuple[str, ...]] | Non
 
 
 def _codes(numbers: set[float]) -> LabelMapping:
-    scale = _scale(numbers)
+    scale = scale_of(numbers)
     if scale is None:
         raise InputError(
             f"labels from {min(numbers):g} to {max(numbers):g} are no coding that is known (0/1, -1/0/1, 0/1/2, 0-4, "
@@ -308,7 +248,7 @@ def _words(counts: Mapping[str, int], column: str) -> LabelMapping:
     return LabelMapping(labels=tuple(names[word] for word in ordered), kind="words", values=values)
 
 
-def _frequent_numbers(counts: Mapping[str, int]) -> set[float]:
+def frequent_numbers(counts: Mapping[str, int]) -> set[float]:
     """The numbers that decide which scale a column is on: without the rare ones, unless most of them are rare."""
     numbers = {number: count for value, count in counts.items() if (number := number_in(value)) is not None}
     frequent = {number for number, count in numbers.items() if count >= RARE * sum(counts.values())}

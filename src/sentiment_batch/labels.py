@@ -21,6 +21,7 @@ import numpy as np
 import numpy.typing as npt
 
 from sentiment_batch.errors import InputError, UsageError, listed
+from sentiment_batch.visible import visible
 
 Kind = Literal["words", "numbers", "booleans", "stars"]
 MISSING = -1
@@ -186,11 +187,13 @@ def reconcile(mapping: LabelMapping, labels: Sequence[str]) -> LabelMapping:
     names = {word_of(label): label for label in labels}
     lost = [label for label in mapping.labels if word_of(label) not in names]
     if lost:
-        raise InputError(
-            f"the labels {listed(lost)} are none of the model's, which are {listed(labels)}. "
-            "Name another label column with --label-column, write the model's labels, or say what numbers mean with "
-            f"--stars, such as --stars {coding_of(labels)}."
-        )
+        cure = "Name another label column with --label-column, or write the model's labels."
+        if mapping.kind in {"numbers", "stars"}:
+            cure = (
+                "Name another label column with --label-column, write the model's labels, or say what numbers mean "
+                f"with --stars, such as --stars {coding_of(labels)}."
+            )
+        raise InputError(f"the labels {listed(lost)} are none of the model's, which are {listed(labels)}. {cure}")
     return LabelMapping(
         labels=tuple(labels),
         kind=mapping.kind,
@@ -203,7 +206,7 @@ def reconcile(mapping: LabelMapping, labels: Sequence[str]) -> LabelMapping:
 
 def coding_of(labels: Sequence[str]) -> str:
     """How `--stars` would be given for labels that are numbered from 0, as a shell takes it."""
-    return shlex.quote(",".join(f"{label}={number}" for number, label in enumerate(labels)))
+    return shlex.quote(visible(",".join(f"{label}={number}" for number, label in enumerate(labels))))
 
 
 def parse_stars(text: str) -> tuple[StarRange, ...]:
@@ -231,7 +234,7 @@ def parse_stars(text: str) -> tuple[StarRange, ...]:
 
 
 def _span(part: str) -> StarRange | None:
-    found = re.fullmatch(r"([^=]+)=\s*([\d.]+)(?:\s*-\s*([\d.]+))?", part)
+    found = re.fullmatch(r"([^=]+)=\s*(-?[\d.]+)(?:\s*-\s*(-?[\d.]+))?", part)
     if not found:
         return None
     low, high = number_in(found[2]), number_in(found[3] or found[2])

@@ -44,5 +44,7 @@ def _sign(point: int) -> int:
         return 0x2400 + point  # the Unicode pictures of control characters
     if point == 0x7F:
         return 0x2421
+    if point & 0xFFFE == 0xFFFE or 0xFDD0 <= point <= 0xFDEF:
+        return 0xFFFD  # no characters, which HTML does not allow
     turns = 0x202A <= point <= 0x202E or 0x2066 <= point <= 0x2069
     return 0xFFFD if turns or unicodedata.category(chr(point)) in {"Cc", "Cs", "Zl", "Zp"} else point

@@ -31,7 +31,7 @@ def test_the_figures_are_tables_on_standard_output(evaluate, reviews_csv, tiny_m
         "true / predicted",
         "length",
         "1-16 tokens",
-        "The errors that the model is surest of:",
+        "The errors that the model is surest of; rows count from 0:",
         "row ",
     ):
         assert part in result.stdout

@@ -78,11 +78,13 @@ def evaluate(
         with Scorer.load(chosen.value, **settings) as scorer:
             measured = evaluate_labelled(scorer, rows, stars=stars, most_errors=errors, quiet=quiet)
             found = measured.to_json()
-            if publication is not None:
-                from sentiment_batch.html.page import report_page
+            report_data = None if publication is None else report_of(found, rows, scorer)
+        # Before the page is written, which may fail.
+        click.echo(json.dumps(found, ensure_ascii=False) if as_json else _for_people(measured))
+        if publication is not None and report_data is not None:
+            from sentiment_batch.html.page import report_page
 
-                pages.write(publication, report_page(report_of(found, rows, scorer)))
-    click.echo(json.dumps(found, ensure_ascii=False) if as_json else _for_people(measured))
+            pages.write(publication, report_page(report_data))
     if report is not None:
         logger.info("report: %s", report)
 
@@ -92,7 +94,7 @@ def _for_people(measured: Evaluation) -> str:
 
     parts = [str(measured), measured.table()]
     if measured.errors:
-        parts.append(f"The errors that the model is surest of:\n{terminal.errors(measured.errors)}")
+        parts.append(f"The errors that the model is surest of; rows count from 0:\n{terminal.errors(measured.errors)}")
     if measured.likely_wrong_labels:
         head = "Labels that are likely wrong; rows that the model was trained on hide theirs:"
         parts.append(f"{head}\n{terminal.likely_wrong(measured.likely_wrong_labels)}")

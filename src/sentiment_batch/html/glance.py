@@ -21,8 +21,8 @@ _MEANINGS = (
     ("Accuracy", "The share of rows whose label is predicted. Compare it with always giving the most frequent label."),
     (
         "Macro F1",
-        "The mean over the labels of F1, the harmonic mean of precision and recall; a rare label counts as much as a "
-        "frequent one. 1 is perfect.",
+        "The mean, over the labels that have rows, of F1, the harmonic mean of precision and recall; a rare label "
+        "counts as much as a frequent one. 1 is perfect.",
     ),
     (
         "ROC AUC",

@@ -11,7 +11,7 @@ from sentiment_batch.html.figure import figure, svg, table
 from sentiment_batch.html.numbers import NONE, count, decimal, number, percent, rows, span
 from sentiment_batch.html.texts import quoted, short
 
-DRAWN = 20
+DRAWN = 21
 """Groups in a chart; of more, those of most rows."""
 LISTED = 200
 """Groups in its table."""

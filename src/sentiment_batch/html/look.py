@@ -99,7 +99,7 @@ thead th.n { white-space: normal; min-width: 4rem }
   margin: 0 0 .7rem }
 .facts { display: flex; flex-wrap: wrap; gap: .1rem 1.25rem; margin: 0 0 .4rem; font-size: .88rem; color: var(--soft) }
 .facts b { color: var(--ink) }
-.text { max-width: 54rem; font-size: .95rem }
+.text { max-width: 54rem; font-size: .95rem; overflow: clip }
 .findings { padding: 0; list-style: none }
 .findings li { padding: .5rem .8rem; margin: .4rem 0; border-left: 4px solid var(--rule); background: var(--panel) }
 .findings .warning { border-color: var(--second); background: var(--warn) }

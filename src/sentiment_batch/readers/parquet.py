@@ -63,6 +63,8 @@ class ParquetReader:
         self._files = files_of(location, ENDINGS)
         self.locations = [file.location for file in self._files]
         """The files that a folder or glob stands for."""
+        whole_folder = any(file.startswith(location.rstrip("/") + "/") for file in self.locations)
+        self._cure = "only Parquet is read from whole folders. Name one file" if whole_folder else None
         self._sources = [Source(file.location) for file in self._files]
         self._metadata: dict[int, Any] = {}
         try:
@@ -129,9 +131,9 @@ class ParquetReader:
     def _footer(self, index: int) -> _Footer:
         source = self._sources[index]
         head = source.head()
-        refuse_foreign(source.name, head, own="parquet")
+        refuse_foreign(source.name, head, own="parquet", cure=self._cure)
         if not head.startswith((b"PAR1", b"PARE")):
-            refuse_text(source.name, head)
+            refuse_text(source.name, head, self._cure)
             raise InputError(f"{source.name} is {'empty' if not head else 'not a Parquet file'}. Check what it is.")
         with self._opened(index) as file, damage_named(source.name):
             groups = [file.metadata.row_group(group) for group in range(file.metadata.num_row_groups)]

@@ -124,17 +124,18 @@ def _markup(head: bytes) -> Kind | None:
     return _SQL if _DUMPS.match(start) else None
 
 
-def refuse_foreign(name: str, head: bytes, *, own: str | None = None) -> None:
+def refuse_foreign(name: str, head: bytes, *, own: str | None = None, cure: str | None = None) -> None:
     """Check that a file is not of another format than the one it is about to be read as.
 
     Args:
         name: what messages call the file.
         head: its first bytes.
         own: the kind that it should be; None for text, which has no signature.
+        cure: what to do, instead of what is to be done about a file of that kind.
 
     Raises:
         InputError: the file is of another kind; the message says which.
     """
     kind = kind_of(head)
     if kind is not None and kind.name != own:
-        raise InputError(f"{name} is {kind.what}; {kind.cure}.")
+        raise InputError(f"{name} is {kind.what}; {cure or kind.cure}.")

@@ -85,19 +85,20 @@ def text_kind(head: bytes) -> Kind | None:
     return json_kind(text) or _TEXT
 
 
-def refuse_text(name: str, head: bytes) -> None:
+def refuse_text(name: str, head: bytes, cure: str | None = None) -> None:
     """Check that what is to be read as a binary format is no text.
 
     Args:
         name: what messages call the file.
         head: its first bytes.
+        cure: what to do, instead of having it read as what it is.
 
     Raises:
         InputError: it is text; the message says how to have it read.
     """
     kind = text_kind(head)
     if kind is not None:
-        raise InputError(f"{name} is {kind.what}; {kind.cure}.")
+        raise InputError(f"{name} is {kind.what}; {cure or kind.cure}.")
 
 
 def _is_json(line: str) -> bool:

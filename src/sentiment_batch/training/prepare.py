@@ -15,7 +15,8 @@ import numpy.typing as npt
 
 from sentiment_batch.errors import InputError, listed
 from sentiment_batch.inputs import Labelled, fingerprint
-from sentiment_batch.label_inference import for_file, infer_together
+from sentiment_batch.label_inference import infer_together
+from sentiment_batch.label_match import for_file
 from sentiment_batch.training import data_check
 from sentiment_batch.training.coded import Coded, Divided, Numbering, groups_of
 from sentiment_batch.training.findings import are
