@@ -47,6 +47,7 @@ def test_long_lists_are_cut_and_say_how_many_more_there_are():
     assert listed(str(n) for n in range(1_014)).endswith("'10', '11' and 1,002 more")
     assert listed(["a", "b"], 1) == "'a' and 1 more"
     assert listed([]) == "none at all"
+    assert listed(["x" * 5_000, "y"]) == f"'{'x' * 80}…', 'y'"
 
 
 def test_errors_of_others_are_quoted_in_one_line():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import re
 
 import numpy as np
 import pandas as pd
@@ -121,6 +122,12 @@ def test_lengths_are_tokens_before_the_cut_whatever_the_batches(scorer, monkeypa
     assert evaluate_labelled(scorer, rows(labels, texts)).by_length == whole.by_length
 
 
+def test_windows_cut_nothing(tiny_model):
+    with Scorer.load(str(tiny_model), device="cpu", dtype="float32", long_text="windows") as whole:
+        measured = evaluate_labelled(whole, rows(["negative", "positive"], ["film " * 600, "film"]))
+    assert [one["cut"] for one in measured.by_length] == [0, 0]
+
+
 def test_an_evaluation_says_in_few_lines_what_it_is(scorer):
     measured = evaluate_labelled(scorer, rows(["negative", "positive"] * 3))
     assert repr(measured) == str(measured)
@@ -134,9 +141,27 @@ def test_labels_that_the_model_does_not_have_are_an_error(scorer):
     assert "label" in str(caught.value)
 
 
-def test_no_label_at_all_is_an_error(scorer):
-    with pytest.raises(InputError, match="label"):
-        evaluate_labelled(scorer, rows([None] * 6))
+@pytest.mark.parametrize(
+    ("found", "said"),
+    [
+        (rows([None] * 6), "holds no row to measure: 6 without a label. Check its --label-column."),
+        (rows([]), "holds no row to measure: it has no rows at all."),
+        (dataclasses.replace(rows([]), num_blank=2), "measure: 2 without a text. Check its --text-column."),
+        (dataclasses.replace(rows([None]), num_blank=2), "2 without a text, 1 without a label. Check its --label"),
+    ],
+)
+def test_no_row_that_can_be_measured_is_an_error_that_says_why(scorer, found, said):
+    with pytest.raises(InputError, match=re.escape(said)):
+        evaluate_labelled(scorer, found)
+
+
+def test_numbers_for_some_of_the_model_s_labels_are_read_with_a_warning(make_model, caplog):
+    with Scorer.load(str(make_model("negative", "neutral", "positive")), device="cpu", dtype="float32") as three:
+        evaluate_labelled(three, rows([0, 1] * 3))
+        assert "0 -> negative, 1 -> positive, none for 'neutral'" in caplog.text
+        caplog.clear()
+        evaluate_labelled(three, rows([0, 1, 2] * 2))
+        assert "none for" not in caplog.text
 
 
 def test_a_model_of_ours_reads_labels_as_it_was_taught(make_model):

@@ -213,6 +213,7 @@ def test_ranges_make_any_number_of_classes_in_their_order():
     values = [1, 2, 3, 4, 5]
     assert labels(values, stars="positive=4-5, negative=1-2, neutral=3") == ("negative", "neutral", "positive")
     assert codes(values, stars="positive=4-5, negative=1-2, neutral=3") == [0, 0, 1, 2, 2]
+    assert codes([-2, -1, 0, 1], stars="bad=-2--1, so-so=0, good=1") == [0, 0, 1, 2]
 
 
 @pytest.mark.parametrize(

@@ -19,6 +19,7 @@ from sentiment_batch.visible import one_line, shortened, visible
         ("\x9b31m\x85", "\ufffd31m\ufffd"),
         ("\u202edlrow\u202c \u2066x\u2069\u2028\u2029", "\ufffddlrow\ufffd \ufffdx\ufffd\ufffd\ufffd"),
         ("\ud800", "\ufffd"),
+        ("\ufffe\U0010ffff\ufdd0", "\ufffd" * 3),
         ("", ""),
     ],
 )

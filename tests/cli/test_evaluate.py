@@ -169,6 +169,27 @@ def test_a_report_that_cannot_be_written_is_said_before_the_table_is_read(evalua
     failed(evaluate(tmp_path / "nowhere.csv", "--report", ""), "an empty name", code=2)
 
 
+def test_figures_outlive_a_page_that_cannot_be_written(evaluate, reviews_csv, tmp_path, monkeypatch):
+    from sentiment_batch.cli import pages
+    from sentiment_batch.errors import OutputError
+
+    def full(publication, page):
+        raise OutputError("the disk is full.")
+
+    monkeypatch.setattr(pages, "write", full)
+    result = evaluate(reviews_csv, "--report", tmp_path / "report.html", "--json")
+    assert (result.exit_code, json.loads(result.stdout)["rows"]) == (1, 60)
+    assert list(tmp_path.glob("*report*")) == []
+
+
+def test_a_folder_of_other_files_than_parquet_is_refused_with_a_cure_that_works(evaluate, tmp_path):
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    (folder / "a.csv").write_text("text,label\ngood,positive\nbad,negative\n")
+    failed(evaluate(folder), "only Parquet is read from whole folders. Name one file.")
+    assert evaluate(folder / "a.csv").exit_code == 0
+
+
 def test_a_table_whose_labels_are_mostly_unknown_is_warned_of_even_when_quiet(evaluate, tmp_path):
     table = tmp_path / "odd.csv"
     table.write_text("text,label\na film,positive\n" + "a plot,bad\na scene,good\n" * 20)
