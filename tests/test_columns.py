@@ -71,6 +71,8 @@ def test_long_bytes_are_not_taken_for_text_unless_named():
 def test_a_repeated_name_is_never_chosen_by_itself():
     doubled = pa.schema([("text", pa.string()), ("text", pa.string()), ("body", pa.string())])
     assert find_text(doubled) == ["body"]
+    with pytest.raises(InputError, match=r"'text' is there 2 times\. Name it with --text-column"):
+        find_text(doubled.remove(2))
 
 
 def test_a_chosen_column_that_is_not_there_names_the_likely_one():

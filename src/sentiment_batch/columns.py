@@ -53,6 +53,8 @@ def find_text(schema: pa.Schema, chosen: Sequence[str] = (), sample: pa.RecordBa
     why = "none has a usual name or holds long texts"
     if candidates:
         why = f"{listed(candidates)} could all be it"
+    elif twice := [name for name in counts if counts[name] > 1 and _plain(name) in TEXT_NAMES]:
+        why = f"{twice[0]!r} is there {counts[twice[0]]} times"
     elif odd:
         why = f"{odd[0].name!r} holds {odd[0].type}, which is no text"
     raise InputError(

@@ -42,6 +42,8 @@ def axis(name: str, values: Iterable[float], *, from_zero: bool = False, percent
     if high - low < 1e-12 * max(1.0, abs(high)):
         low, high = (0.0, high) if high > 0 else (low - 0.5, high + 0.5)
     step = _step(high - low, 4)
+    if not percent and all(value == round(value) for value in held):
+        step = max(step, 1.0)  # there is no half of a row
     low, high = math.floor(low / step + 1e-9) * step, math.ceil(high / step - 1e-9) * step
     return _axis(name, low, high, step, percent=percent)
 

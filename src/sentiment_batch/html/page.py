@@ -105,7 +105,7 @@ def _foot(evaluations: Evaluations) -> str:
     """A word of caution where the page shows texts."""
     if not any(any(_cases(one)) for one in evaluations):
         return ""
-    return "\n<footer>This page shows texts of the rows. Take it out of a model folder that is published.</footer>"
+    return "\n<footer>This page shows texts of the rows: publish it, and its folder, as you would them.</footer>"
 
 
 def _temperature(value: Any) -> str | None:
