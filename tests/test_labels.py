@@ -24,13 +24,13 @@ def labels(values, column="label", stars=None) -> tuple[str, ...]:
 
 
 @pytest.mark.parametrize(
-    "one", [1, 1.0, "1", " 1 ", "1.0", "01", "+1", "1e0", b"1", np.int8(1), decimal.Decimal("1.00")]
+    "one", [1, 1.0, "1", " 1 ", "1.0", "1,0", "01", "+1", "1e0", b"1", np.int8(1), decimal.Decimal("1.00")]
 )
 def test_a_number_is_the_same_label_however_it_is_written(one):
     assert canonical(one) == "1"
 
 
-@pytest.mark.parametrize("half", [4.5, "4.5", "4.50", " 4.5", decimal.Decimal("4.500"), np.float32(4.5)])
+@pytest.mark.parametrize("half", [4.5, "4.5", "4,5", "4.50", " 4.5", decimal.Decimal("4.500"), np.float32(4.5)])
 def test_a_half_star_is_the_same_label_however_it_is_written(half):
     assert canonical(half) == "4.5"
 
@@ -132,7 +132,7 @@ def test_0_and_1_are_negative_and_positive():
 
 
 def test_minus_1_0_and_1_are_negative_neutral_and_positive():
-    assert labels([-1, 0, 1]) == ("negative", "neutral", "positive")
+    assert labels([-1, 0, 1]) == labels(["\u22121", "0", "1"]) == ("negative", "neutral", "positive")
     assert codes(["1", "0", "-1"]) == [2, 1, 0]
 
 
@@ -143,9 +143,17 @@ def test_1_and_2_are_classes_unless_the_column_is_one_of_stars():
 
 
 def test_a_coding_from_0_is_not_seen_in_numbers_without_a_0():
-    mapping = infer([1, 2, 3, 4], "label")
+    mapping = infer([1, 2, 4], "label")
     assert mapping.kind == "stars"
     assert mapping.encode([1, 2, 3, 4]).codes.tolist() == [0, 0, UNKNOWN, 1]
+
+
+@pytest.mark.parametrize("values", [[0, 1, 2, 3], [1, 2, 3, 4]])
+@pytest.mark.parametrize("column", ["label", "rating"])
+def test_a_scale_of_four_is_not_taken_for_one_of_five(values, column):
+    with pytest.raises(InputError, match=r"--stars (negative=1-2,positive=3-4|1\.2,1\.8)\.$"):
+        infer(values, column)
+    assert infer(values, column, "1,2").labels == ("negative", "positive")
 
 
 @pytest.mark.parametrize("values", [[True, False], ["true", "False"], [np.True_, np.False_], ["TRUE", "FALSE"]])
@@ -168,7 +176,7 @@ def test_a_few_words_among_numbers_are_unknown():
 
 
 def test_numbers_of_no_known_coding_are_refused_with_the_cure():
-    with pytest.raises(InputError, match="--stars 40,60"):
+    with pytest.raises(InputError, match=r"--stars -1,1\."):
         infer([-5, 0, 5] * 2, "label")
     with pytest.raises(InputError, match="1 to 100, no scale"):
         infer([1, 50, 100], "rating")
@@ -176,7 +184,7 @@ def test_numbers_of_no_known_coding_are_refused_with_the_cure():
 
 @pytest.mark.parametrize("column", ["label", "score"])
 def test_a_column_of_all_different_numbers_is_refused_with_the_cure(column):
-    with pytest.raises(InputError, match=r"1 to 1000, .*--stars 40,60"):
+    with pytest.raises(InputError, match=r"1 to 1000, .*--stars 400\.6,600\.4\."):
         infer(range(1, 1_001), column)
     with pytest.raises(InputError, match="0 to 1009 "):
         infer([0, 1] * 20 + list(range(1_010)), column)

@@ -65,7 +65,10 @@ class Columns:
                 f"--prefix, such as --prefix predicted."
             )
         if len(set(self.names)) < len(self.names):
-            raise UsageError(f"the added columns {listed(self.names)} are not all different. Choose another --prefix.")
+            raise UsageError(
+                f"the added columns {listed(self.names)} are not all different, for a label is called as one of them "
+                "ends. Leave --probabilities out, or rename the labels with --labels."
+            )
 
     def fields(self) -> list[pa.Field]:
         """The Arrow fields of the added columns."""

@@ -73,16 +73,19 @@ def read(
     Raises:
         InputError: a column is missing or cannot be found, or the rows cannot be read.
     """
-    found = text_columns_of(reader, text_columns)
-    label = columns.find_label(reader.schema, label_column)
     if group_optional and group_column not in reader.schema.names:
         group_column = None
-    kept = [label, *([] if group_column is None else [group_column])]
-    for column, option in ((group_column, "--group-column"), (by_column, "--by")):
-        if column is not None:
-            columns.check_column(reader.schema, column, option)
+    try:
+        found = text_columns_of(reader, text_columns)
+        label = columns.find_label(reader.schema, label_column)
+        for column, option in ((group_column, "--group-column"), (by_column, "--by")):
+            if column is not None:
+                columns.check_column(reader.schema, column, option)
+    except InputError as error:  # of several tables, say which
+        raise InputError(f"{name}: {error}") from error
     if label in found:
         raise InputError(f"column {label!r} would be text and label at once. Name both: --text-column, --label-column.")
+    kept = [label, *([] if group_column is None else [group_column])]
     texts: list[str | None] = []
     values: dict[str, list[object]] = {column: [] for column in kept}
     by: list[pa.DictionaryArray] = []

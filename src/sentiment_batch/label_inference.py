@@ -186,6 +186,13 @@ def _check_rare(frequent: set[float], counts: Mapping[str, int], column: str) ->
         )
 
 
+def cuts_of(numbers: Iterable[float]) -> str:
+    """How `--stars` could be given for a scale: the lower two fifths are negative, the upper two positive."""
+    held = sorted(numbers)
+    low, span = held[0], held[-1] - held[0]
+    return f"{low + 0.4 * span:g},{low + 0.6 * span:g}"
+
+
 def _stars(spans: tuple[StarRange, ...]) -> LabelMapping:
     return LabelMapping(labels=tuple(dict.fromkeys(span.label for span in spans)), kind="stars", stars=spans)
 
@@ -195,15 +202,24 @@ def _default_stars(numbers: set[float], column: str) -> LabelMapping:
     if top is None:
         raise InputError(
             f"column {column!r} holds numbers from {min(numbers):g} to {max(numbers):g}, no scale that is known. "
-            "Say where negative ends and positive begins with --stars, such as --stars 40,60."
+            f"Say where negative ends and positive begins with --stars, such as --stars {cuts_of(numbers)}."
+        )
+    if numbers == {1, 2, 3, 4}:
+        raise InputError(
+            f"column {column!r} holds 1, 2, 3 and 4, which may be a scale of four or one of five without a 5. Say what "
+            "they mean with --stars, such as --stars negative=1-2,positive=3-4."
         )
     return _stars(parse_stars(DEFAULT_STARS[top]))
 
 
 def scale_of(numbers: set[float]) -> tuple[tuple[int, ...], tuple[str, ...]] | None:
-    """The smallest known integer coding with the lowest and all of `numbers`: its values and labels in order."""
+    """The smallest known integer coding with the lowest and all of `numbers`: its values and labels in order.
+
+    One of five values must have its highest, too: 0 to 3 may be a scale of four.
+    """
     for known in sorted(INTEGER_SCALES, key=len):
-        if numbers <= known and (min(numbers) == min(known) if len(numbers) > 1 else known == {0, 1}):
+        whole = len(known) < 5 or max(numbers) == max(known)
+        if numbers <= known and whole and (min(numbers) == min(known) if len(numbers) > 1 else known == {0, 1}):
             return tuple(sorted(known)), INTEGER_SCALES[known]
     return None
 
@@ -213,7 +229,8 @@ def _codes(numbers: set[float]) -> LabelMapping:
     if scale is None:
         raise InputError(
             f"labels from {min(numbers):g} to {max(numbers):g} are no coding that is known (0/1, -1/0/1, 0/1/2, 0-4, "
-            "stars 1-5 or 1-10). Say where negative ends and positive begins with --stars, such as --stars 40,60."
+            "stars 1-5 or 1-10). Say where negative ends and positive begins with --stars, such as --stars "
+            f"{cuts_of(numbers)}."
         )
     codes, labels = scale
     return LabelMapping(

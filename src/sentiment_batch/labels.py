@@ -84,6 +84,7 @@ class LabelMapping:
         """Class numbers of `values` (n,), with the unknown ones counted by name."""
         numbers = {label: number for number, label in enumerate(self.labels)}
         own = {label.casefold(): label for label in self.labels if canonical(label) is None}  # such as a class `none`
+        missing: collections.Counter[str] = collections.Counter()
         known: dict[str, int] = {}
         unknown: collections.Counter[str] = collections.Counter()
         codes: list[int] = []
@@ -93,6 +94,8 @@ class LabelMapping:
                 text = own.get(value.strip().casefold())
             if text is None:
                 codes.append(MISSING)
+                if isinstance(value, str) and (word := value.strip()):
+                    missing[word] += 1
                 continue
             if text not in known:
                 label = self.label_of(text)
@@ -101,7 +104,7 @@ class LabelMapping:
                 unknown[text] += 1
             codes.append(known[text])
         named = sorted(unknown.items(), key=lambda item: (-item[1], item[0]))
-        return Encoded(codes=np.array(codes, dtype=np.int64), unknown=dict(named))
+        return Encoded(codes=np.array(codes, dtype=np.int64), unknown=dict(named), missing=dict(missing.most_common()))
 
     def __str__(self) -> str:
         if self.stars:
@@ -137,6 +140,8 @@ class Encoded:
     """(n,) the class, `MISSING` or `UNKNOWN`."""
     unknown: dict[str, int]
     """How often each unknown value came, most frequent first."""
+    missing: dict[str, int] = field(default_factory=dict)
+    """How often each word came that says that there is no label, such as `none`."""
 
     @property
     def num_missing(self) -> int:
@@ -153,6 +158,11 @@ class Encoded:
         """Some of `unknown`, to be kept and shown; a long one may be a text of the user's, which is not to be."""
         short = [(value, rows) for value, rows in self.unknown.items() if len(value) <= LONGEST_NAMED]
         return dict(short[:MOST_NAMED])
+
+    @property
+    def named_missing(self) -> dict[str, int]:
+        """Some of `missing`, to be kept and shown."""
+        return dict(list(self.missing.items())[:MOST_NAMED])
 
 
 def canonical(value: object) -> str | None:
@@ -244,7 +254,9 @@ def _span(part: str) -> StarRange | None:
 
 
 def number_in(text: str) -> float | None:
-    """The finite number that `text` is, None where it is none."""
+    """The finite number that `text` is, also with a decimal comma or a true minus sign; None where it is none."""
+    text = text.replace("\u2212", "-")
+    text = text.replace(",", ".") if re.fullmatch(r"[+-]?\d+,\d", text) else text
     if not re.fullmatch(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", text):
         return None
     value = float(text)

@@ -94,7 +94,8 @@ def test_a_run_with_nothing_to_resume_says_so_and_starts(train, reviews_csv):
     [
         (["{tmp}/nowhere.csv"], 1, "nowhere.csv is not there"),
         (["{tmp}/folder.csv"], 1, "is a folder"),
-        (["{in}", "--text-column", "revue"], 1, "no column 'revue'"),
+        (["{in}", "--text-column", "revue"], 1, "reviews.csv: no column 'revue'"),
+        (["{tmp}/none.csv", "-o", "{in}/model"], 1, "reviews.csv is a file, in which"),
         (["{in}", "--label-column", "stars"], 1, "no column 'stars'"),
         (["{in}", "--label-column", "review"], 1, "text and label at once"),
         (["{in}", "--group-column", "film"], 1, "no column 'film'"),

@@ -230,6 +230,21 @@ def test_a_group_column_in_some_of_the_files_is_enough():
     assert len(training) + len(validation) == 80
 
 
+def test_words_that_say_that_there_is_no_label_are_named(caplog):
+    texts = [f"text {n}" for n in range(90)]
+    summary = prepare([labelled(texts, ["pos", "neg", "None"] * 30)], TrainSettings()).summary
+    assert (summary["label_missing"], summary["label_missing_written"]) == (30, {"None": 30})
+    assert "30 rows without a label, of which 'None' (30) stand there" in " ".join(said(caplog).split())
+
+
+def test_a_limit_takes_its_share_of_a_text_that_repeats():
+    texts = ["good"] * 300 + [f"text {n}" for n in range(700)]
+    for seed in range(6):
+        rows = labelled(texts, ["pos"] * 300 + ["neg", "pos"] * 350)
+        summary = prepare([rows], TrainSettings(limit=100, seed=seed)).summary
+        assert 15 < summary["repeated"] + 1 < 45
+
+
 def test_a_limit_that_leaves_one_class_names_itself_as_the_cure():
     rows = labelled([f"text {n}" for n in range(200)], ["pos"] * 198 + ["neg"] * 2)
     with pytest.raises(InputError, match=r"only 'pos'.*Raise --limit\.$"):

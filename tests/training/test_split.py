@@ -1,3 +1,4 @@
+import collections
 from decimal import Decimal
 
 import numpy as np
@@ -24,7 +25,7 @@ def test_every_row_is_on_one_side_or_has_a_conflicting_text(rows, share, grouped
     found = split(texts, codes, groups if grouped else None, share)
     assert not set(found.training) & set(found.validation)
     left = set(range(len(rows))) - set(found.training) - set(found.validation)
-    assert left <= set(found.conflicting)
+    assert left <= {*found.conflicting, *found.between}
     assert len(found.training) == len(set(found.training))
     assert len(found.validation) == len(set(found.validation))
 
@@ -48,7 +49,7 @@ def test_nearly_equal_texts_are_never_on_both_sides_and_equal_ones_alone_conflic
         sides = [{what[row] for row in side} - {None} for side in (found.training, found.validation) if what]
         assert not sides or not sides[0] & sides[1]
     assert set(found.conflicting) == set(split(texts, codes, None, share).conflicting)
-    assert {*found.training, *found.validation, *found.conflicting} == set(range(len(rows)))
+    assert {*found.training, *found.validation, *found.conflicting, *found.between} == set(range(len(rows)))
 
 
 @given(ROWS, SHARES)
@@ -179,3 +180,36 @@ def test_rows_with_an_empty_group_are_not_kept_together():
 def test_a_group_has_one_name_whatever_type_its_numbers_have():
     assert written([5, 5.0, Decimal("5.00"), "5", " 5 "]) == ["5"] * 5
     assert written([5.5, float("inf"), None, float("nan"), "", True]) == ["5.5", "inf", None, None, None, "True"]
+
+
+@pytest.mark.parametrize("groups", [2, 3, 5, 6, 10, 15, 20])
+@pytest.mark.parametrize("classes", [2, 3, 5])
+def test_few_groups_hold_back_about_the_share_and_every_class(groups, classes):
+    random = np.random.default_rng(groups * classes)
+    codes = random.integers(0, classes, 1_000).tolist()
+    names = [f"film {number}" for number in random.integers(0, groups, 1_000)]
+    found = split([f"text {n}" for n in range(1_000)], codes, names, 0.1)
+    smallest = min(collections.Counter(names).values())
+    assert 50 <= len(found.validation) <= max(150, smallest)
+    for side in (found.training, found.validation):
+        assert {codes[row] for row in side} == set(range(classes))
+        assert not {names[row] for row in found.validation} & {names[row] for row in found.training}
+
+
+def test_texts_that_everybody_writes_do_not_join_all_groups():
+    random = np.random.default_rng(1)
+    common = random.random(1_000) < 0.3
+    texts = [f"short {random.integers(10)}" if short else f"text {n}" for n, short in enumerate(common)]
+    codes = [int(text[-1]) % 2 for text in texts]
+    names = [f"film {number}" for number in random.integers(0, 50, 1_000)]
+    found = split(texts, codes, names, 0.1)
+    assert 50 <= len(found.validation) <= 150
+    assert {texts[row] for row in found.between} == {text for text in texts if text.startswith("short")}
+    assert not {texts[row] for row in found.validation} & {texts[row] for row in found.training}
+    assert not {names[row] for row in found.validation} & {names[row] for row in found.training}
+
+
+def test_one_group_of_most_rows_is_no_reason_to_part_texts():
+    names = ["large"] * 90 + [f"small {n}" for n in range(10)]
+    found = split([f"text {n % 95}" for n in range(100)], [n % 2 for n in range(100)], names, 0.1)
+    assert len(found.between) == 0

@@ -31,7 +31,8 @@ def block(summary: Mapping[str, Any], conflicts: Sequence[str]) -> list[str]:
     lines += item("texts", "; ".join(_texts(summary)))
     lines += item("such as", ", ".join(conflicts))
     if summary["groups"] and summary["groups"]["column"]:
-        lines += item("groups", f"{summary['groups']['groups']:,} by {summary['groups']['column']!r}, each on one side")
+        apart = "" if any(summary["groups"]["shared"].values()) else ", each on one side"
+        lines += item("groups", f"{summary['groups']['groups']:,} by {summary['groups']['column']!r}{apart}")
     return lines
 
 
@@ -58,12 +59,18 @@ def of_lengths(found: Mapping[str, Any], long_text: str) -> list[str]:
 def _left_out(summary: Mapping[str, Any]) -> Iterator[str]:
     unknown = summary["label_unknown"]
     if summary["label_unknown_rows"]:
-        named = f": {_some([f'{value!r} ({count:,})' for value, count in unknown.items()], 5)}" if unknown else ""
+        named = f": {_named(unknown)}" if unknown else ""
         yield f"{rows(summary['label_unknown_rows'])} whose label is unknown{named}"
     if summary["label_missing"]:
-        yield f"{rows(summary['label_missing'])} without a label"
+        written = summary["label_missing_written"]
+        named = f", of which {_named(written)} stand there" if written else ""
+        yield f"{rows(summary['label_missing'])} without a label{named}"
     if summary["blank"]:
         yield f"{rows(summary['blank'])} without a text"
+
+
+def _named(labels: Mapping[str, int]) -> str:
+    return _some([f"{value!r} ({count:,})" for value, count in labels.items()], 5)
 
 
 def _texts(summary: Mapping[str, Any]) -> Iterator[str]:

@@ -49,6 +49,9 @@ def check_replaceable(output: Path, overwrite: bool) -> None:
         OutputError: a file is there, a model without `overwrite`, or a folder that holds other things.
     """
     if not output.exists():
+        parent = next(one for one in output.absolute().parents if one.exists())
+        if not parent.is_dir():
+            raise OutputError(f"{parent} is a file, in which {output} cannot be. Name another with --output.")
         return
     if not output.is_dir():
         raise OutputError(f"{output} is a file; a model is a folder. Name another with --output.")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import collections
 import dataclasses
 import hashlib
 import logging
@@ -15,7 +16,7 @@ import numpy.typing as npt
 
 from sentiment_batch.errors import InputError, listed
 from sentiment_batch.inputs import Labelled, fingerprint
-from sentiment_batch.label_inference import infer_together
+from sentiment_batch.label_inference import cuts_of, infer_together, numbers_in
 from sentiment_batch.label_match import for_file
 from sentiment_batch.training import data_check
 from sentiment_batch.training.coded import Coded, Divided, Numbering, groups_of
@@ -87,6 +88,12 @@ def prepare(
         test_file=test.name if test else None,
         group_column=next((one.group_column or "group" for one in reviews if one.groups is not None), None),
     )
+    if len(split.between):
+        logger.info(
+            "%s rows hold a text that stands in several groups of %r; where it is held back it does not validate",
+            f"{len(split.between):,}",
+            found.group_column,
+        )
     conflicting = pool.take(split.conflicting)
     examples = _examples(conflicting, mapping.labels)
     mapping, found = _without_empty_classes(mapping, found)
@@ -111,6 +118,7 @@ def _counts(reviews: Sequence[Labelled], mapping: LabelMapping, encoded: Encoded
         "mapping": str(mapping),
         "blank": sum(one.num_blank for one in reviews),
         "label_missing": encoded.num_missing,
+        "label_missing_written": encoded.named_missing,
         "label_unknown": encoded.named_unknown,
         "label_unknown_rows": encoded.num_unknown,
     }
@@ -158,10 +166,19 @@ def _pool(
 
 
 def _sample(usable: list[int], texts: list[str], settings: TrainSettings) -> list[int]:
-    """The rows of `--limit`: those of the lowest seeded hash, so that an ordered file gives a mixed sample."""
+    """The rows of `--limit`: those of the lowest seeded hash, so that an ordered file gives a mixed sample.
+
+    Each row of a text that repeats has a hash of its own.
+    """
     if settings.limit is None or settings.limit >= len(usable):
         return usable
-    return sorted(usable, key=lambda row: fingerprint(texts[row], settings.seed + 1))[: settings.limit]
+    before: collections.Counter[str] = collections.Counter()
+    drawn: dict[int, bytes] = {}
+    for row in usable:
+        place = before[texts[row]]
+        drawn[row] = fingerprint(f"{texts[row]}\0{place}" if place else texts[row], settings.seed + 1)
+        before[texts[row]] += 1
+    return sorted(usable, key=drawn.__getitem__)[: settings.limit]
 
 
 def _check_texts(pool: Coded) -> None:
@@ -187,6 +204,9 @@ def _check_classes(codes: npt.NDArray[np.int64], mapping: LabelMapping, encoded:
         what = f"only {present[0]!r}" if present else "no label that is known"
         rare = f", beside {listed(encoded.unknown, 5)}, which is unknown or too rare" if encoded.unknown else ""
         cure = "Raise --limit." if sampled else "Check --label-column and --stars, or give more rows."
+        if mapping.kind == "stars" and not sampled and (numbers := numbers_in(encoded.unknown)):
+            cuts = cuts_of(numbers | {1.0})
+            cure = f"Check --label-column, or say what the numbers mean with --stars, such as --stars {cuts}."
         raise InputError(f"the labels hold {what} (read as {mapping}){rare}; a classifier needs two. {cure}")
 
 
