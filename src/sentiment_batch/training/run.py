@@ -74,11 +74,11 @@ def train_labelled(
     """
     checkpoint = Checkpoint(output, overwrite=overwrite, resume=resume, restart=restart)
     try:
-        data = prepare(reviews, settings, val=val, test=test, stars=stars)
         device = choose_device(settings.device)
         dtype = training_dtype(settings.dtype, device.value)
-        logger.info("device: %s; dtype: %s", device, dtype)
         folder = bases.resolve(settings.base)
+        data = prepare(reviews, settings, val=val, test=test, stars=stars)  # after what is quicker to refuse
+        logger.info("device: %s; dtype: %s", device, dtype)
         identity = fingerprint(settings, data, bases.digest(folder), device.value, dtype.value)
         with repeatable(settings.seed, device.value), _memory_named(device.value):
             setup = set_up(data, folder, settings, device, dtype, quiet=quiet)
