@@ -25,8 +25,9 @@ logger = logging.getLogger("sentiment_batch")
 
 # B segments of a batch, T tokens of the longest, D the width of an embedding, K labels, S segments.
 
-STEPS = 4
-"""Points between the masked text and the text where gradients are taken; with 8 the order of words hardly changes."""
+STEPS = 8
+"""Points between the masked text and the text where gradients are taken. For three models and 25 reviews each, words
+rank as with 64 points by a correlation of 0.97 to 0.98, with 4 points by 0.80 to 0.82; Gauss's are no better."""
 MASKS = ("[MASK]", "<mask>")
 """What tokenisers call the token that stands for any word."""
 

@@ -42,6 +42,12 @@ def fitted(text: str, most: int) -> str:
     return line + "…"
 
 
+def padded(text: str, columns: int) -> str:
+    """`text` in one line, followed by blanks where it takes fewer columns."""
+    line = one_line(text)
+    return line + " " * (columns - _columns(line))
+
+
 def figures(values: Mapping[str, float | None], intervals: Mapping[str, Sequence[float] | None]) -> str:
     """Each of `FIGURES` with its interval, a line each; a dash where there is none."""
     lines = []

@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from unicodedata import east_asian_width
 
 import pytest
 
@@ -76,14 +77,37 @@ def test_a_line_that_is_not_utf8_is_named(predict):
     assert "Traceback" not in result.stderr
 
 
-def test_an_argument_with_a_stray_byte_is_scored(predict):
-    (one,) = objects(predict("great \udcff film", "--json"))
-    assert one["text"] == "great ? film"
+def test_an_argument_that_is_not_utf8_is_named(predict):
+    failed(predict("great", "film \udcff"), "text 2 is not UTF-8")
+
+
+def test_a_byte_order_mark_before_the_first_line_is_no_part_of_it(predict):
+    found = objects(predict("--json", input=b"\xef\xbb\xbfgreat\n\xef\xbb\xbfgreat\n"))
+    assert [one["text"] for one in found] == ["great", "\ufeffgreat"]
+
+
+@pytest.mark.parametrize("encoding", ["cp1252", "ascii", "utf-8"])
+@pytest.mark.parametrize("form", [[], ["--json"]])
+def test_what_goes_into_a_file_is_utf_8_whatever_the_code_page(tiny_model, encoding, form):
+    run = subprocess.run(
+        [sys.executable, "-m", "sentiment_batch", "predict", "great 😀 é", "-m", str(tiny_model), *CPU, *form],
+        env=os.environ | {"PYTHONIOENCODING": encoding},
+        capture_output=True,
+        check=True,
+    )
+    assert "great 😀 é" in run.stdout.decode("utf-8")
+
+
+def test_wide_characters_take_two_columns(predict, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "50")
+    for text in ("电影" * 50, "film " * 50):
+        (line,) = predict(text, "--labels", "坏,很好").stdout.splitlines()
+        assert 45 < sum(2 if east_asian_width(one) == "W" else 1 for one in line) <= 50
 
 
 def test_a_long_text_is_shortened_for_people_only(predict):
     text = "great " * 200
-    assert predict(text).stdout.endswith("...\n")
+    assert predict(text).stdout.endswith("…\n")
     assert objects(predict(text, "--json"))[0]["text"] == text
 
 

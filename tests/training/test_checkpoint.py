@@ -315,7 +315,7 @@ def test_a_full_disk_is_also_known_in_the_wording_of_safetensors(begun, tmp_path
 
 def test_a_place_that_cannot_be_written_is_an_output_error(begun, tmp_path):
     (tmp_path / "file").write_text("")
-    with pytest.raises(OutputError, match="cannot be written"):
+    with pytest.raises(OutputError, match="is a file, in which"):
         begun(tmp_path / "file" / "model")
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import io
 import os
 import sys
 from typing import Any
@@ -79,5 +80,8 @@ def main() -> None:
     # Threads that wait give their core away: on a machine that does other things too, spinning ones made training four
     # to seven times slower; alone on it, they gain 5 %. Read by OpenMP when torch is loaded.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # a code page may lack what a review holds
+            stream.reconfigure(encoding=None if stream.isatty() else "utf-8", errors="replace")
     end_in_order()
     group(prog_name="sentiment-batch")

@@ -14,7 +14,7 @@ import click
 from sentiment_batch.cli import options
 from sentiment_batch.cli.texts import given
 from sentiment_batch.settings import ScoreSettings
-from sentiment_batch.visible import one_line
+from sentiment_batch.terminal import fitted, padded
 
 if TYPE_CHECKING:
     from sentiment_batch.scoring.scorer import Scorer
@@ -84,9 +84,8 @@ def _named(scorer: Scorer, row: Any) -> dict[str, float]:
 
 
 def _line(result: dict[str, Any]) -> str:
-    text, label = one_line(result["text"]), one_line(result["sentiment"] or "")
     room = max(20, shutil.get_terminal_size((100, 24)).columns - 26)
-    short = text if len(text) <= room else text[: room - 3] + "..."
-    if result["sentiment"] is None:
+    short, label = fitted(result["text"], room), result["sentiment"]
+    if label is None:
         return f"{'-':>8}  {'(no text)':14}  {short}"
-    return f"{result['sentiment_score']:8.4f}  {label:14}  {short}"
+    return f"{result['sentiment_score']:8.4f}  {padded(label, 14)}  {short}"

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import codecs
 import itertools
+import os
 import sys
 from collections.abc import Iterator, Sequence
 
@@ -10,15 +12,17 @@ from sentiment_batch.errors import InputError, UsageError
 
 
 def given(arguments: Sequence[str]) -> Iterator[str]:
-    """The texts among the arguments, their stray bytes replaced; the lines of standard input where there are none.
+    """The texts among the arguments, or the lines of standard input where there are none; all of them UTF-8.
 
     Raises:
         UsageError: there are none, and standard input is a terminal; raised before the first text is asked for.
-        InputError: a line is not UTF-8.
+        InputError: an argument or a line is not UTF-8.
     """
     if not arguments and sys.stdin.isatty():
         raise UsageError("there is no text. Give some in quotes, or pipe lines into standard input.")
-    return (text.encode("utf-8", "replace").decode("utf-8") for text in arguments) if arguments else _lines()
+    if not arguments:
+        return _lines()
+    return iter([_decoded(os.fsencode(text), f"text {number}") for number, text in enumerate(arguments, start=1)])
 
 
 def at_least_one(texts: Iterator[str]) -> Iterator[str]:
@@ -36,9 +40,12 @@ def at_least_one(texts: Iterator[str]) -> Iterator[str]:
 def _lines() -> Iterator[str]:
     """The lines of standard input; nothing but a line feed ends one."""
     for number, line in enumerate(sys.stdin.buffer, start=1):
-        try:
-            yield line.rstrip(b"\r\n").decode("utf-8")
-        except UnicodeDecodeError as error:
-            raise InputError(
-                f"line {number} of standard input is not UTF-8 ({error.reason}). Convert it first."
-            ) from error
+        marked = line.removeprefix(codecs.BOM_UTF8) if number == 1 else line
+        yield _decoded(marked.rstrip(b"\r\n"), f"line {number} of standard input")
+
+
+def _decoded(content: bytes, name: str) -> str:
+    try:
+        return content.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise InputError(f"{name} is not UTF-8 ({error.reason}). Convert it first.") from error
