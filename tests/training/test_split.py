@@ -209,6 +209,22 @@ def test_texts_that_everybody_writes_do_not_join_all_groups():
     assert not {names[row] for row in found.validation} & {names[row] for row in found.training}
 
 
+def test_the_order_of_rows_does_not_matter_where_texts_do_not_join_groups():
+    rows = [("film 0", 0, None)] * 6 + [("film 0", 0, "a"), ("film 0", 0, "c"), ("film 1", 1, "c"), ("film 2", 1, "a")]
+    rows += [("film 3", 0, "a"), ("film 3", 0, "c")]
+    random = np.random.default_rng(1)
+
+    def outcome(order):
+        texts, codes, groups = zip(*(rows[place] for place in order), strict=True)
+        found = split(texts, codes, groups, 0.05)
+        assert len(found.between) == 10
+        return [[(texts[row], codes[row]) for row in side] for side in (found.training, found.validation)]
+
+    expected = outcome(range(12))
+    for _ in range(100):
+        assert outcome(random.permutation(12)) == expected
+
+
 def test_one_group_of_most_rows_is_no_reason_to_part_texts():
     names = ["large"] * 90 + [f"small {n}" for n in range(10)]
     found = split([f"text {n % 95}" for n in range(100)], [n % 2 for n in range(100)], names, 0.1)

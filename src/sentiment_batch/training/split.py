@@ -75,7 +75,7 @@ def assign(
             strata[majority].append(unit)
     validation: set[int] = set()
     for members in strata.values():
-        validation.update(_held_back(members, keys, val_size))
+        validation.update(_held_back(members, keys, codes, val_size))
     if val_size:
         _complete(validation, units, keys, np.where(left_out, -1, codes))
     order = _order(keys, codes)
@@ -163,16 +163,16 @@ def _complete(validation: set[int], units: list[list[int]], keys: Sequence[bytes
             unit = units[number]
             of_unit = np.bincount(codes[unit][codes[unit] >= 0], minlength=classes)
             if ((of_unit < training) | (of_unit == 0)).all():
-                spare.append((len(unit), min(keys[row] for row in unit), unit))
+                spare.append((len(unit), _hashes(unit, keys, codes), unit))
         if spare:
             smallest = min(spare)[2]
             validation.update(smallest)
             held[smallest] = True
 
 
-def _held_back(members: list[list[int]], keys: Sequence[bytes], val_size: float) -> list[int]:
-    """The rows of one stratum that validate: units in the order of their hash, as long as they fit."""
-    ordered = sorted(members, key=lambda unit: min(keys[row] for row in unit))
+def _held_back(members: list[list[int]], keys: Sequence[bytes], codes: Rows, val_size: float) -> list[int]:
+    """The rows of one stratum that validate: units in the order of their hashes, as long as they fit."""
+    ordered = sorted(members, key=lambda unit: _hashes(unit, keys, codes))
     wanted = val_size * sum(map(len, ordered))
     may = ordered[:-1] if wanted else []  # the last one always trains, or a class might have no training row
     rows: list[int] = []
@@ -180,6 +180,11 @@ def _held_back(members: list[list[int]], keys: Sequence[bytes], val_size: float)
         if len(rows) + len(unit) / 2 <= wanted:  # a large group that would be too much is passed over
             rows += unit
     return rows
+
+
+def _hashes(unit: list[int], keys: Sequence[bytes], codes: Rows) -> list[tuple[bytes, int]]:
+    """What orders units whatever the order of the rows: two units may have a text in common that does not join them."""
+    return sorted((keys[row], int(codes[row])) for row in unit)
 
 
 def _order(keys: Sequence[bytes], codes: npt.NDArray[np.int64]) -> Rows:
