@@ -24,7 +24,7 @@ import numpy as np
 from benchmarks import common, models
 from benchmarks.common import tell
 from benchmarks.techniques import Bench, Technique, techniques
-from sentiment_batch.scoring.workers import workers
+from sentiment_batch.model.forward.thread_pool import workers
 
 if TYPE_CHECKING:
     from benchmarks.predictions import Numbers
@@ -43,7 +43,7 @@ def main(argv: list[str] | None = None) -> None:
     with common.quietly():
         model = models.chosen(arguments)
         chosen = common.choose_texts(arguments.table, arguments.text_column, arguments.rows)
-        from sentiment_batch.device import choose_device
+        from sentiment_batch.model.device import choose_device
 
         device = choose_device(arguments.device).value
         with workers(device, single=False) as pool:

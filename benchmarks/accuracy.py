@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from benchmarks.rows import Rows
-    from sentiment_batch.training.outcome import Trained
+    from sentiment_batch.training.result import Trained
 
 TASKS = ("imdb", "sst2", "airline")
 FOLDER = Path(".demo") / "accuracy"
@@ -199,7 +199,7 @@ def _found(results: list[dict[str, Any]], setting: Any, seed: int) -> dict[str, 
 
 
 def _device(arguments: argparse.Namespace) -> str:
-    from sentiment_batch.device import choose_device
+    from sentiment_batch.model.device import choose_device
 
     return choose_device(arguments.device).value
 
@@ -208,7 +208,7 @@ def _run(
     training: Rows, test: Rows, setting: dict[str, Any], seed: int, arguments: argparse.Namespace
 ) -> dict[str, Any]:
     """Train one model, measure it, and delete it unless it is to be kept."""
-    from sentiment_batch.metrics import calibration_error
+    from sentiment_batch.evaluation.metrics import calibration_error
 
     name = f"{arguments.task}-{arguments.rows or 'all'}-{_named(setting).replace(' ', '-')}-{seed}"
     folder = Path(arguments.folder) / name
@@ -278,7 +278,7 @@ def _heated(scores: npt.NDArray[np.float32], temperature: float) -> npt.NDArray[
 def _measured(scores: npt.NDArray[np.floating[Any]], truth: npt.NDArray[np.int64]) -> dict[str, float]:
     from sklearn.metrics import f1_score
 
-    from sentiment_batch.metrics import calibration_error
+    from sentiment_batch.evaluation.metrics import calibration_error
 
     best = scores.argmax(axis=1)
     return {

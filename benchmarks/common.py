@@ -45,18 +45,18 @@ def choose_texts(table: str, column: str | None, rows: int | None) -> Texts:
 
     No text comes twice: sentiment-batch would score it once and its peers twice.
     """
-    from sentiment_batch import columns, formats, inputs
+    from sentiment_batch.data import columns, formats, labelled_rows
 
     reader = formats.open_reader(table)
     try:
-        (name,) = inputs.text_columns_of(reader, (column,) if column else ())
+        (name,) = labelled_rows.text_columns_of(reader, (column,) if column else ())
         found: dict[str, None] = {}
         for split in reader.splits():
             for batch in reader.batches(split):
                 found |= dict.fromkeys(text for text in columns.texts_of(batch, [name]).to_pylist() if text)
     finally:
         reader.close()
-    texts = [text for text in found if not inputs.is_blank(text)]
+    texts = [text for text in found if not labelled_rows.is_blank(text)]
     order = np.random.default_rng(SEED).permutation(len(texts))
     return Texts(table=table, column=name, texts=[texts[place] for place in order[:rows]])
 
@@ -91,7 +91,7 @@ def tell(message: str) -> None:
 @contextlib.contextmanager
 def quietly() -> Iterator[None]:
     """Keep what the peers say and warn of off the terminal."""
-    from sentiment_batch.model_folder import quiet
+    from sentiment_batch.model.folder import quiet
 
     before = logging.root.manager.disable
     with quiet(), warnings.catch_warnings():

@@ -146,13 +146,14 @@ def our_steps(plan: Plan, training: Rows, validation: Rows, in_all: int) -> Step
 
     All that knows how the loop is built stands here.
     """
-    from sentiment_batch import api, device
+    from sentiment_batch import api
+    from sentiment_batch.model import device
     from sentiment_batch.settings import TrainSettings
-    from sentiment_batch.training.data import LengthGroupedBatches, loader
+    from sentiment_batch.training.batches import LengthGroupedBatches, loader
+    from sentiment_batch.training.components import set_up
     from sentiment_batch.training.loop import begin
+    from sentiment_batch.training.optimizer import move
     from sentiment_batch.training.prepare import prepare
-    from sentiment_batch.training.setup import set_up
-    from sentiment_batch.training.step import move
 
     settings = TrainSettings(**_settings(plan))
     tables = [api.labelled(one.frame(), "text", label_column="label") for one in (training, validation)]

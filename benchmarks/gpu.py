@@ -34,7 +34,7 @@ NEEDED = (
     "transformers.models.auto.modeling_auto",
     "transformers.models.distilbert.modeling_distilbert",
     "sentiment_batch.cli",
-    "sentiment_batch.scoring.bench",
+    "sentiment_batch.scoring.bench.measure",
     "sentiment_batch.scoring.pipeline",
     "sentiment_batch.training.run",
     "benchmarks.ablation",
@@ -210,7 +210,7 @@ def _tests(report: Path, *, smoke: bool) -> None:
 
 
 def _model(size: Sizes, table: str, path: Path) -> None:
-    from sentiment_batch.device import choose_device
+    from sentiment_batch.model.device import choose_device
 
     device = choose_device(size.device).value
     started = time.perf_counter()
@@ -228,9 +228,9 @@ def _command(argv: list[str]) -> None:
 
 def _take_base(folder: Path) -> None:
     """Another encoder in the place of the one that a package brings."""
-    from sentiment_batch import bases
+    from sentiment_batch.model import hub
 
-    bases.minilm = lambda: folder
+    hub.minilm = lambda: folder
 
 
 def _import() -> None:

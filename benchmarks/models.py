@@ -63,7 +63,7 @@ def chosen(arguments: argparse.Namespace) -> str:
 
 def small() -> str:
     """One layer, 64 wide, vocabulary of minilm, untrained head: for what does not depend on the model."""
-    from sentiment_batch.cache import new_folder
+    from sentiment_batch.files.cache import new_folder
 
     folder = FOLDER / "benchmark-small"
     if not folder.exists():
@@ -75,7 +75,7 @@ def small() -> str:
 
 def random_base(width: int) -> Path:
     """A DistilBERT encoder of 6 layers to fine-tune, with random weights and the tokeniser of minilm."""
-    from sentiment_batch.cache import new_folder
+    from sentiment_batch.files.cache import new_folder
 
     folder = FOLDER / f"benchmark-base-{width}"
     if not folder.exists():
@@ -100,8 +100,8 @@ def _fitted(width: int, table: str, seconds: float, device: str) -> str:
 
     The encoder is frozen; the head is a logistic regression on the [CLS] vectors of the last hidden state.
     """
-    from sentiment_batch.cache import new_folder
-    from sentiment_batch.device import choose_device
+    from sentiment_batch.files.cache import new_folder
+    from sentiment_batch.model.device import choose_device
 
     folder = FOLDER / f"benchmark-{width}-{Path(table).stem}"
     if not folder.exists():
@@ -120,9 +120,9 @@ def _random_encoder(shape: Shape) -> tuple[Any, Any]:
     import torch
     from transformers import DistilBertConfig, DistilBertModel
 
-    from sentiment_batch.bases import minilm
-    from sentiment_batch.classifier import load_base
-    from sentiment_batch.model_folder import ATTENTION
+    from sentiment_batch.model.classifier import load_base
+    from sentiment_batch.model.folder import ATTENTION
+    from sentiment_batch.model.hub import minilm
 
     base, tokenizer = load_base(minilm())
     config = DistilBertConfig(
@@ -141,10 +141,11 @@ def _random_encoder(shape: Shape) -> tuple[Any, Any]:
 
 def _labelled(table: str) -> tuple[list[str], np.ndarray]:
     """The texts of a labelled table and their classes, 0 negative and 1 positive, in a fixed random order."""
-    from sentiment_batch import formats, inputs, label_inference
+    from sentiment_batch.data import formats, labelled_rows
+    from sentiment_batch.labels import inference
 
-    rows = inputs.read(formats.open_reader(table), table)
-    mapping = label_inference.infer(rows.labels, rows.label_column)
+    rows = labelled_rows.read(formats.open_reader(table), table)
+    mapping = inference.infer(rows.labels, rows.label_column)
     codes = mapping.encode(rows.labels).codes
     classes = {mapping.labels.index(label): number for number, label in enumerate(LABELS)}
     known = np.flatnonzero(np.isin(codes, list(classes)))
@@ -156,7 +157,7 @@ def _cls_vectors(encoder: Any, tokenizer: Any, texts: list[str], seconds: float,
     """The [CLS] vectors of as many texts, from the first on, as can be read in so many seconds, (n, width)."""
     import torch
 
-    from sentiment_batch.device import bfloat16_reason
+    from sentiment_batch.model.device import bfloat16_reason
 
     dtype = torch.bfloat16 if bfloat16_reason(device)[0] else torch.float32
     network = copy.deepcopy(encoder).to(device=device, dtype=dtype)
@@ -202,7 +203,7 @@ def _save(folder: Path, encoder: Any, tokenizer: Any, weight: np.ndarray, bias: 
     """Write a stock two-label folder whose log-odds for positive are `weight @ cls + bias`."""
     import torch
 
-    from sentiment_batch.classifier import SentimentClassifier, save_classifier
+    from sentiment_batch.model.classifier import SentimentClassifier, save_classifier
 
     classifier = SentimentClassifier(encoder, len(LABELS), dropout=0.0)
     half = torch.from_numpy(np.asarray(weight, dtype=np.float32)) / 2

@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-import sentiment_batch.attention as attention_module
-from sentiment_batch.batching import plan_packs
+import sentiment_batch.model.forward.attention as attention_module
+from sentiment_batch.tokenization.packing import plan_packs
 
 Integers = np.ndarray[Any, np.dtype[np.int64]]
 

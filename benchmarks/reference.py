@@ -130,7 +130,7 @@ def _head(rows: Rows, tokenizer: Any) -> Iterable[list[int]]:
 
 def _cut(rows: Rows, tokenizer: Any, plan: Plan) -> Iterable[list[int]]:
     """The tokens that sentiment-batch keeps of each text."""
-    from sentiment_batch.tokenise import TextPolicy, Tokeniser
+    from sentiment_batch.tokenization.tokenizer import TextPolicy, Tokeniser
 
     policy = TextPolicy(max_length=plan.max_length, long_text=plan.reference_long_text)  # type: ignore[arg-type]
     tokens = Tokeniser(tokenizer.backend_tokenizer, policy, special_as_text=False)(rows.texts)

@@ -75,10 +75,11 @@ def read(
     table: str, text_column: str | None = None, label_column: str | None = None, group_column: str | None = None
 ) -> Rows:
     """The rows of a labelled table in its order, with labels as sentiment-batch reads them."""
-    from sentiment_batch import api, label_inference
+    from sentiment_batch import api
+    from sentiment_batch.labels import inference
 
     found = api.labelled(table, text_column, label_column=label_column, group_column=group_column)
-    mapping = label_inference.infer(found.labels, found.label_column)
+    mapping = inference.infer(found.labels, found.label_column)
     codes = mapping.encode(found.labels).codes
     labels = [mapping.labels[code] if code >= 0 else "" for code in codes]
     rows = Rows(table=table, texts=found.texts, labels=labels, groups=found.groups)

@@ -94,7 +94,8 @@ def _databases(folder: Path, arguments: argparse.Namespace) -> Iterator[tuple[st
 
 
 def _ways(url: str, table: pa.Table) -> dict[str, Callable[[], object]]:
-    from sentiment_batch import ReadOptions, WriteOptions, formats
+    from sentiment_batch import ReadOptions, WriteOptions
+    from sentiment_batch.data import formats
 
     location = f"{url}{'&' if '?' in url else '?'}table=benchmark_reviews"
     batches = table.to_batches(BATCH)

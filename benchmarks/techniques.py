@@ -14,11 +14,11 @@ import numpy as np
 import pyarrow as pa
 import torch
 
-import sentiment_batch.attention as attention_module
-import sentiment_batch.packed as packed_module
-import sentiment_batch.scoring.engine as engine_module
-import sentiment_batch.scoring.roads as roads_module
-import sentiment_batch.scoring.windows as windows_module
+import sentiment_batch.model.forward.attention as attention_module
+import sentiment_batch.model.forward.packed as packed_module
+import sentiment_batch.model.forward.strategies as roads_module
+import sentiment_batch.scoring.backends.local as engine_module
+import sentiment_batch.scoring.backends.row_blocks as windows_module
 from benchmarks import common
 from benchmarks.predictions import (
     CALL,
@@ -49,16 +49,16 @@ from benchmarks.variants import (
     swapped,
     without_pinning,
 )
-from sentiment_batch.assemble import softmax
-from sentiment_batch.batching import plan
-from sentiment_batch.packed import Packed
-from sentiment_batch.scoring.forward import Budget, forward
-from sentiment_batch.scoring.roads import PackedRoad, PaddedRoad, Road
+from sentiment_batch.model.forward.batches import Budget, forward
+from sentiment_batch.model.forward.packed import Packed
+from sentiment_batch.model.forward.strategies import PackedRoad, PaddedRoad, Road
+from sentiment_batch.model.probabilities import softmax
 from sentiment_batch.scoring.scorer import Scorer
+from sentiment_batch.tokenization.packing import plan
 
 if TYPE_CHECKING:
-    from sentiment_batch.attention import Looped
-    from sentiment_batch.scoring.workers import Workers
+    from sentiment_batch.model.forward.attention import Looped
+    from sentiment_batch.model.forward.thread_pool import Workers
 
 Floats = np.ndarray[Any, np.dtype[np.float32]]
 Integers = np.ndarray[Any, np.dtype[np.int64]]

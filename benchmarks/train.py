@@ -114,9 +114,9 @@ def _arguments(argv: list[str] | None) -> argparse.Namespace:
 def _base(arguments: argparse.Namespace) -> Path:
     if arguments.geometry:
         return models.random_base(arguments.geometry)
-    from sentiment_batch import bases
+    from sentiment_batch.model import hub
 
-    return bases.resolve(arguments.base)
+    return hub.resolve(arguments.base)
 
 
 def _data(arguments: argparse.Namespace) -> Data:
@@ -136,7 +136,7 @@ def _data(arguments: argparse.Namespace) -> Data:
 
 
 def _plan(arguments: argparse.Namespace, base: Path, data: Data) -> Plan:
-    from sentiment_batch.device import choose_device, training_dtype
+    from sentiment_batch.model.device import choose_device, training_dtype
 
     config = json.loads((base / "config.json").read_text(encoding="utf-8"))
     device = choose_device(arguments.device).value

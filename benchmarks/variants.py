@@ -12,13 +12,13 @@ import numpy as np
 import torch
 from torch.nn import functional as F
 
-import sentiment_batch.attention as attention_module
-import sentiment_batch.scoring.engine as engine_module
-from sentiment_batch.attention import Looped
-from sentiment_batch.linear import Product, linear
-from sentiment_batch.packed import Layer, Packed, layer_rest
-from sentiment_batch.scoring.roads import PaddedRoad
-from sentiment_batch.scoring.stages import Stages
+import sentiment_batch.model.forward.attention as attention_module
+import sentiment_batch.scoring.backends.local as engine_module
+from sentiment_batch.model.forward.attention import Looped
+from sentiment_batch.model.forward.linear import Product, linear
+from sentiment_batch.model.forward.packed import Layer, Packed, layer_rest
+from sentiment_batch.model.forward.strategies import PaddedRoad
+from sentiment_batch.scoring.backends.prefetch import Stages
 
 Integers = np.ndarray[Any, np.dtype[np.int64]]
 

@@ -105,7 +105,7 @@ def make_model(tmp_path_factory: pytest.TempPathFactory, tiny_base: Path) -> Cal
     def make(*labels: str, max_length: int = 64, seed: int = 5) -> Path:
         import torch
 
-        from sentiment_batch.classifier import SentimentClassifier, load_base, save_classifier
+        from sentiment_batch.model.classifier import SentimentClassifier, load_base, save_classifier
 
         folder = tmp_path_factory.mktemp("models") / "model"
         with torch.random.fork_rng(devices=[]):

@@ -13,8 +13,8 @@ import pytest
 
 from sentiment_batch import clear_cache, evaluate, score, train
 from sentiment_batch.errors import InputError, ModelError, OutputError, UsageError
-from sentiment_batch.scoring import kept
 from sentiment_batch.scoring import scorer as scorer_module
+from sentiment_batch.scoring import scorer_cache
 from tests.conftest import BAD, GOOD
 
 CPU = {"device": "cpu", "dtype": "float32"}
@@ -78,25 +78,25 @@ def test_the_model_is_kept_between_calls(tiny_model, loads):
     first = score(FRAME, tiny_model, **CPU)
     pd.testing.assert_frame_equal(score(FRAME, str(tiny_model), **CPU), first)
     assert len(loads) == 1
-    assert len(kept._kept) == 1
+    assert len(scorer_cache._kept) == 1
 
 
 def test_only_the_last_model_is_kept(tiny_model, make_model, loads):
     other = make_model("a", "b", seed=6)
     score(FRAME, tiny_model, **CPU)
-    (first,) = kept._kept.values()
+    (first,) = scorer_cache._kept.values()
     score(FRAME, other, **CPU)
     assert first._engine is None
-    assert len(kept._kept) == 1
+    assert len(scorer_cache._kept) == 1
     score(FRAME, other, prefix="p", **CPU)
     assert loads == [str(tiny_model), str(other), str(other)]
 
 
 def test_clearing_the_cache_frees_the_model(tiny_model, loads):
     score(FRAME, tiny_model, **CPU)
-    (first,) = kept._kept.values()
+    (first,) = scorer_cache._kept.values()
     clear_cache()
-    assert (first._engine, kept._kept) == (None, {})
+    assert (first._engine, scorer_cache._kept) == (None, {})
     clear_cache()
     score(FRAME, tiny_model, **CPU)
     assert len(loads) == 2
@@ -212,7 +212,7 @@ def test_evaluation_agrees_with_the_scores(trained):
     scored = score(rows.rename(columns={"label": "truth"}), output, **CPU)
     hits = (scored["sentiment"].astype(str) == scored["truth"]).mean()
     assert evaluate(rows, output, **CPU).accuracy == pytest.approx(hits)
-    assert len(kept._kept) == 1  # one model for both
+    assert len(scorer_cache._kept) == 1  # one model for both
 
 
 @pytest.mark.parametrize(

@@ -110,7 +110,7 @@ def small_frames(monkeypatch):
 
 
 def test_every_exported_name_hook_and_variable_is_in_the_readme():
-    from sentiment_batch import hookspecs
+    from sentiment_batch.plugins import hookspecs
 
     hooks = [name for name in vars(hookspecs) if name.startswith("register_")]
     assert hooks

@@ -1,24 +1,20 @@
 """Train a sentiment classifier on your own reviews and annotate tables of any size with it.
 
-Reviews flow through rooms in one direction, as Arrow record batches; imports only go down this ladder, which
-tests/test_house.py holds:
+Tables flow through the packages as Arrow record batches. Imports only go down these layers, and no two packages
+import each other. `tests/test_architecture.py` reads this drawing and checks both.
 
-    5 doors    cli/  api  __init__  __main__  testing/  Click on top, everything heavy inside function bodies
-    4 wiring   scoring/  training/  evaluation  attribution  formats  inputs  frames/
-    3 torch    device  attention  attention_gradients  linear  packed  gradients
-               bases  model_folder  model  classifier   these alone know transformers
-    2 tables   readers/  writers/  writing  columns     pyarrow, numpy, tokenizers, scikit-learn; never torch
-               labels  label_inference  label_match  tokens  pieces  tokenise  batching  assemble  metrics  report
-               guards  calibration  curves  intervals  suspects  subsets  terminal  values  spans  words  html/
-               training/{split,other_columns}
-    1 plugins  registry  hookspecs  plugins             pluggy
-    0 plain    errors  settings  records  locations  cache  disk  checked  signals  visible     standard library only
+    5 entry    cli/  api  testing/  __init__  __main__           Click; heavy imports only inside functions
+    4 jobs     training/  evaluation/  explanation/  scoring/  frames/
+    3 model    model/                                            torch and transformers
+    2 tables   data/  labels/  tokenization/  report/  writing   pyarrow, numpy, tokenizers, scikit-learn; never torch
+    1 plugins  plugins/                                          pluggy
+    0 basics   errors  settings  records  locations  display  files/
 
-    score:  readers -> columns -> tokenise -> batching -> model -> assemble -> writers, in parts of the journal
-    train:  readers -> columns -> labels -> training/split -> training/data -> classifier -> training/loop
-            -> calibration -> checkpoint
+    score:  data/readers -> data/columns -> tokenization -> model/forward -> scoring/annotate -> data/writers
+    train:  data/readers -> labels -> training/split -> training/batches -> model/classifier -> training/loop
+            -> training/checkpoint -> report
 
-Nothing is imported before it is used: `import sentiment_batch` costs no torch, pandas or pyarrow.
+Nothing is imported before it is used: `import sentiment_batch` loads no torch, pandas or pyarrow.
 """
 
 from __future__ import annotations
@@ -28,6 +24,8 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from sentiment_batch.api import clear_cache, evaluate, explain, score, train
+    from sentiment_batch.data.readers.base import Reader
+    from sentiment_batch.data.writers.base import FileWriter, Writer
     from sentiment_batch.errors import (
         DeviceError,
         InputError,
@@ -37,16 +35,14 @@ if TYPE_CHECKING:
         SentimentBatchError,
         UsageError,
     )
-    from sentiment_batch.hookspecs import hookimpl
     from sentiment_batch.locations import without_password
-    from sentiment_batch.readers.base import Reader
+    from sentiment_batch.plugins.hookspecs import hookimpl
+    from sentiment_batch.plugins.registry import Registry
     from sentiment_batch.records import Problem, ReadOptions, Sealed, Split, WriteOptions
-    from sentiment_batch.registry import Registry
-    from sentiment_batch.scoring.distributed import Engine
+    from sentiment_batch.scoring.backends.distributed import Engine
+    from sentiment_batch.scoring.engine_worker import Worker
     from sentiment_batch.scoring.scorer import Scorer
-    from sentiment_batch.scoring.worker import Worker
     from sentiment_batch.settings import ScoreSettings
-    from sentiment_batch.writers.base import FileWriter, Writer
 
 __all__ = [
     "DeviceError",
@@ -90,16 +86,16 @@ _HOMES = {
         "UsageError",
     ),
     "api": ("clear_cache", "evaluate", "explain", "score", "train"),
-    "hookspecs": ("hookimpl",),
+    "plugins.hookspecs": ("hookimpl",),
     "locations": ("without_password",),
-    "registry": ("Registry",),
-    "readers.base": ("Reader",),
+    "plugins.registry": ("Registry",),
+    "data.readers.base": ("Reader",),
     "records": ("Problem", "ReadOptions", "Sealed", "Split", "WriteOptions"),
-    "scoring.distributed": ("Engine",),
+    "scoring.backends.distributed": ("Engine",),
     "scoring.scorer": ("Scorer",),
-    "scoring.worker": ("Worker",),
+    "scoring.engine_worker": ("Worker",),
     "settings": ("ScoreSettings",),
-    "writers.base": ("FileWriter", "Writer"),
+    "data.writers.base": ("FileWriter", "Writer"),
 }
 """The submodule that each exported name comes from."""
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sentiment_batch.signals import end_in_order
+from sentiment_batch.cli.signals import end_in_order
 
 
 def main() -> None:

@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any
 from sentiment_batch.errors import InputError, UsageError
 
 if TYPE_CHECKING:
-    from sentiment_batch.evaluation import Evaluation
-    from sentiment_batch.inputs import Labelled
-    from sentiment_batch.readers.base import Reader
+    from sentiment_batch.data.labelled_rows import Labelled
+    from sentiment_batch.data.readers.base import Reader
+    from sentiment_batch.evaluation.evaluate_model import Evaluation
+    from sentiment_batch.explanation.words import Explanation
     from sentiment_batch.scoring.scorer import Scorer
-    from sentiment_batch.training.outcome import Trained
-    from sentiment_batch.words import Explanation
+    from sentiment_batch.training.result import Trained
 
 
 def score(
@@ -91,7 +91,7 @@ def train(
         UsageError: a setting is out of range.
     """
     from sentiment_batch.settings import TrainSettings
-    from sentiment_batch.training.checkpoint import Checkpoint
+    from sentiment_batch.training.checkpoint.work_folder import Checkpoint
     from sentiment_batch.training.run import train_labelled
 
     label_column, group_column = _column(label_column, "label_column"), _column(group_column, "group_column")
@@ -168,7 +168,7 @@ def evaluate(
         raise UsageError(f"errors is {errors!r}; it must be a whole number, 0 or more.")
     if settings.get("neutral_band") is not None:
         raise UsageError("neutral_band is for scoring; a model is measured on its own labels. Leave it out.")
-    from sentiment_batch.evaluation import evaluate_labelled
+    from sentiment_batch.evaluation.evaluate_model import evaluate_labelled
 
     read = labelled(rows, text_column, label_column=label_column, by_column=by)
     return evaluate_labelled(_scorer(model, settings), read, stars=stars, most_errors=errors)
@@ -195,7 +195,7 @@ def explain(texts: str | Iterable[str | None], model: str | Path | None = None, 
     """
     if settings.get("neutral_band") is not None:
         raise UsageError("neutral_band is for scoring; a model explains its own labels. Leave it out.")
-    from sentiment_batch.attribution import attributions, checked
+    from sentiment_batch.explanation.attribution import attributions, checked
 
     given = checked(texts)
     return attributions(_scorer(model, settings), given)
@@ -217,16 +217,17 @@ def _check_stars(stars: object) -> None:
 
 def clear_cache() -> None:
     """Forget the model that `score`, `evaluate` and `explain` keep between calls, and free its memory."""
-    from sentiment_batch.scoring.kept import forget
+    from sentiment_batch.scoring.scorer_cache import forget
 
     forget()
 
 
 def labelled(source: Any, text_column: str | Sequence[str] | None = None, **options: Any) -> Labelled:
     """Labelled rows from a path or a frame; further `options` as `inputs.read` takes them."""
-    from sentiment_batch import formats, frames, inputs
-    from sentiment_batch.frames.base import names_of
-    from sentiment_batch.readers.table import TableReader
+    from sentiment_batch import frames
+    from sentiment_batch.data import formats, labelled_rows
+    from sentiment_batch.data.columns import names_of
+    from sentiment_batch.data.readers.table import TableReader
 
     reader: Reader
     if isinstance(source, (str, Path)):
@@ -234,16 +235,16 @@ def labelled(source: Any, text_column: str | Sequence[str] | None = None, **opti
     else:
         reader, name = TableReader(frames.wrap(source).table()), f"the {type(source).__name__}"
     try:
-        return inputs.read(reader, name, text_columns=names_of(text_column), **options)
+        return labelled_rows.read(reader, name, text_columns=names_of(text_column), **options)
     finally:
         reader.close()
 
 
 def _scorer(chosen: str | Path | None, settings: dict[str, Any]) -> Scorer:
     """The kept model if its files and the settings are those of the last call, else the model, loaded now."""
-    from sentiment_batch.scoring.choice import choose_model
-    from sentiment_batch.scoring.kept import kept
+    from sentiment_batch.scoring.default_model import choose_model
     from sentiment_batch.scoring.scorer import settings_of
+    from sentiment_batch.scoring.scorer_cache import kept
 
     scorer = kept(choose_model(None if chosen is None else str(chosen)).value, settings_of(settings))
     _ = scorer.added  # loads the model, which may not suit a setting

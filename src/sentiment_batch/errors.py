@@ -92,3 +92,8 @@ def first_line(error: BaseException) -> str:
     except Exception:  # a plugin's exception may not even be able to say what it is
         text = ""
     return text[:400] if text else type(error).__name__
+
+
+def reason(error: BaseException) -> str:
+    """What `error` says, in one line that fits into a sentence."""
+    return first_line(error).rstrip(".")

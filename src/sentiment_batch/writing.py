@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from sentiment_batch.writers.checks import not_json, refuse, repeated_name
-from sentiment_batch.writers.json_text import entries, json_text, marked
-from sentiment_batch.writers.text import TEXT, decoded, is_text, scalar_text
+from sentiment_batch.data.writers.json_text import entries, json_text, marked
+from sentiment_batch.data.writers.unsupported_types import not_json, refuse, repeated_name
+from sentiment_batch.data.writers.value_text import TEXT, decoded, is_text, scalar_text
 
 __all__ = [
     "TEXT",

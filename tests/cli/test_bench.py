@@ -33,8 +33,8 @@ POSITIVE = (
 @pytest.fixture
 def bench(cli, tiny_model, monkeypatch):
     """Runs `bench` with the tiny model on the CPU, for a moment."""
-    monkeypatch.setattr("sentiment_batch.scoring.limit.SIZES", {"cpu": (256,)})
-    monkeypatch.setattr("sentiment_batch.scoring.limit.SECONDS", 0.05)
+    monkeypatch.setattr("sentiment_batch.scoring.bench.roofline.SIZES", {"cpu": (256,)})
+    monkeypatch.setattr("sentiment_batch.scoring.bench.roofline.SECONDS", 0.05)
     return lambda *arguments, **options: cli("bench", "-m", tiny_model, *CPU, "--seconds", "0.2", *arguments, **options)
 
 

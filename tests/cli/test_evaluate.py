@@ -114,8 +114,8 @@ def test_a_report_takes_the_place_of_a_page_or_of_nothing(evaluate, reviews_csv,
 
 
 def test_a_model_without_gradients_is_reported_without_words(evaluate, reviews_csv, tmp_path, monkeypatch):
-    from sentiment_batch import attribution
     from sentiment_batch.errors import ModelError
+    from sentiment_batch.explanation import attribution
 
     def refuse(*_):
         raise ModelError("it has no embeddings of words.")

@@ -12,8 +12,8 @@ import pytest
 
 from sentiment_batch.cli import highlight
 from sentiment_batch.cli.highlight import highlighted
-from sentiment_batch.html.words import explained_page
-from sentiment_batch.words import Explanation, Word
+from sentiment_batch.explanation.words import Explanation, Word
+from sentiment_batch.report.words import explained_page
 from tests.cli.helpers import CPU, command, failed
 
 

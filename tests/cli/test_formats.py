@@ -6,9 +6,9 @@ from types import SimpleNamespace
 
 import pytest
 
-from sentiment_batch import formats, readers, writers
-from sentiment_batch.hookspecs import hookimpl
-from sentiment_batch.plugins import Plugins
+from sentiment_batch.data import formats, readers, writers
+from sentiment_batch.plugins.hookspecs import hookimpl
+from sentiment_batch.plugins.manager import Plugins
 
 
 @hookimpl

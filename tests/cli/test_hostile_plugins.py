@@ -9,9 +9,9 @@ from types import SimpleNamespace
 import pyarrow as pa
 import pytest
 
-from sentiment_batch import formats, readers, writers
-from sentiment_batch.hookspecs import hookimpl
-from sentiment_batch.plugins import Plugins
+from sentiment_batch.data import formats, readers, writers
+from sentiment_batch.plugins.hookspecs import hookimpl
+from sentiment_batch.plugins.manager import Plugins
 from sentiment_batch.records import Split
 from tests.cli.helpers import CPU, failed
 

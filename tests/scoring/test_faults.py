@@ -10,11 +10,15 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 
-from sentiment_batch import assemble, tokenise
+from sentiment_batch.model.forward import strategies
+from sentiment_batch.model.probabilities import combine
 from sentiment_batch.records import WriteOptions
-from sentiment_batch.scoring import annotation, pipeline, roads, windows
+from sentiment_batch.scoring import annotate, pipeline
+from sentiment_batch.scoring.added_columns import Columns
+from sentiment_batch.scoring.backends import row_blocks
 from sentiment_batch.scoring.pipeline import Job, score_table
 from sentiment_batch.scoring.scorer import Scorer
+from sentiment_batch.tokenization import tokenizer
 
 AT_ONCE = 5.0
 """Seconds; all of the model's work would take minutes, so that this is no measure of the machine."""
@@ -54,7 +58,7 @@ def source(tmp_path_factory):
 @pytest.fixture
 def slow(tiny_model, monkeypatch):
     """A scorer whose model takes a twentieth of a second for a batch of four texts, in two threads: for minutes."""
-    monkeypatch.setattr(windows, "WINDOW_ROWS", 400)
+    monkeypatch.setattr(row_blocks, "WINDOW_ROWS", 400)
     before = torch.get_num_threads()
     torch.set_num_threads(2)
     with Scorer.load(tiny_model, device="cpu", dtype="float32", batch_tokens=40) as scorer:
@@ -78,7 +82,7 @@ def at(number, real, error):
 
 
 def reading(patch, scorer, error):
-    real = annotation.rows_from
+    real = annotate.rows_from
 
     def rows(*arguments):
         for number, batch in enumerate(real(*arguments)):
@@ -86,15 +90,15 @@ def reading(patch, scorer, error):
                 raise error
             yield batch
 
-    patch.setattr(annotation, "rows_from", rows)
+    patch.setattr(annotate, "rows_from", rows)
 
 
 def tokenising(patch, scorer, error):
-    patch.setattr(tokenise.Tokeniser, "__call__", at(2, tokenise.Tokeniser.__call__, error))
+    patch.setattr(tokenizer.Tokeniser, "__call__", at(2, tokenizer.Tokeniser.__call__, error))
 
 
 def packing(patch, scorer, error):
-    patch.setattr(roads, "pack", at(7, roads.pack, error))
+    patch.setattr(strategies, "pack", at(7, strategies.pack, error))
 
 
 def model(patch, scorer, error):
@@ -116,12 +120,12 @@ def progress(patch, scorer, error):
 
 def combining(patch, scorer, error):
     scorer.engine.road.over.set()  # it comes after the model has done a window
-    patch.setattr(assemble, "combine", at(2, assemble.combine, error))
+    patch.setattr("sentiment_batch.scoring.backends.local.combine", at(2, combine, error))
 
 
 def assembling(patch, scorer, error):
     scorer.engine.road.over.set()
-    patch.setattr(assemble.Columns, "arrays", at(2, assemble.Columns.arrays, error))
+    patch.setattr(Columns, "arrays", at(2, Columns.arrays, error))
 
 
 def writing(patch, scorer, error):
@@ -195,7 +199,7 @@ def test_after_a_fault_the_same_scorer_scores(slow, source, tmp_path, monkeypatc
 def test_a_long_tokenisation_ends_when_the_run_is_over(slow, source, tmp_path, monkeypatch):
     """The tokeniser asks, again and again, whether anybody still wants its tokens."""
     busy, ended = threading.Event(), threading.Event()
-    real = tokenise.Tokeniser.__call__
+    real = tokenizer.Tokeniser.__call__
     calls = []
 
     def long(self, texts, check=None):
@@ -215,8 +219,8 @@ def test_a_long_tokenisation_ends_when_the_run_is_over(slow, source, tmp_path, m
         raise FaultError("of the writer")
 
     slow.engine.road.over.set()
-    monkeypatch.setattr(tokenise.Tokeniser, "__call__", long)
-    monkeypatch.setattr(assemble.Columns, "arrays", interrupted)
+    monkeypatch.setattr(tokenizer.Tokeniser, "__call__", long)
+    monkeypatch.setattr(Columns, "arrays", interrupted)
     with pytest.raises(FaultError, match="of the writer"):
         score_table(Job(source=str(source), destination=str(tmp_path / "out.csv"), quiet=True), lambda: slow)
     assert ended.is_set()

@@ -14,10 +14,10 @@ import pyarrow.feather
 import pyarrow.parquet as pq
 import pytest
 
-from sentiment_batch import formats, readers, writers
+from sentiment_batch.data import formats, readers, writers
 from sentiment_batch.errors import InputError, ModelError, OutputError, PluginError, UsageError
-from sentiment_batch.hookspecs import hookimpl
-from sentiment_batch.plugins import Plugins
+from sentiment_batch.plugins.hookspecs import hookimpl
+from sentiment_batch.plugins.manager import Plugins
 from sentiment_batch.records import Split, WriteOptions
 from sentiment_batch.scoring import pipeline
 from sentiment_batch.scoring.pipeline import Job, score_table

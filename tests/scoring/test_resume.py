@@ -15,17 +15,18 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from sentiment_batch import formats, readers, writers
+from sentiment_batch.data import formats, readers, writers
 from sentiment_batch.errors import InputError, OutputError
-from sentiment_batch.hookspecs import hookimpl
-from sentiment_batch.plugins import Plugins
+from sentiment_batch.plugins.hookspecs import hookimpl
+from sentiment_batch.plugins.manager import Plugins
 from sentiment_batch.records import Split, WriteOptions
-from sentiment_batch.scoring import annotation, fingerprint
+from sentiment_batch.scoring import annotate
 from sentiment_batch.scoring.job import Job
-from sentiment_batch.scoring.journal import Journal
+from sentiment_batch.scoring.output import fingerprint
+from sentiment_batch.scoring.output.journal import Journal
 from sentiment_batch.scoring.pipeline import score_table
 from sentiment_batch.scoring.scorer import Scorer
-from tests.crash import Runner
+from tests.crashes import Runner
 
 ROWS, PART = 95, 20
 OUTPUTS = ("out.parquet", "out.csv", "out.jsonl.gz", "out.arrow", "out.arrows", "out/", "tables.csv/")
@@ -153,7 +154,7 @@ def test_what_is_done_is_not_scored_again(run, scorer, tmp_path, monkeypatch, ou
 
 
 def test_rows_of_whole_parts_are_not_even_read_for_a_folder(run, source, tmp_path, monkeypatch):
-    from sentiment_batch.readers.parquet import ParquetReader
+    from sentiment_batch.data.readers.parquet import ParquetReader
 
     run("out/", 4)
     read = []
@@ -273,8 +274,8 @@ def test_an_input_that_was_touched_grown_or_exchanged_is_refused(run, source, tm
 def test_an_input_that_changes_under_the_run_publishes_nothing(run, source, tmp_path, monkeypatch):
     copy = tmp_path / "copy.parquet"
     copy.write_bytes(source.read_bytes())
-    real = annotation.Parts.finish
-    monkeypatch.setattr(annotation.Parts, "finish", lambda self, **given: (real(self, **given), os.utime(copy, (1, 1))))
+    real = annotate.Parts.finish
+    monkeypatch.setattr(annotate.Parts, "finish", lambda self, **given: (real(self, **given), os.utime(copy, (1, 1))))
     with pytest.raises(InputError, match="was changed while it was read"):
         run("out.csv", source=str(copy))
     assert content(tmp_path / "out.csv") is None
@@ -627,7 +628,7 @@ def test_a_work_folder_that_is_a_link_is_not_emptied(run, tmp_path):
 
 
 def test_a_folder_published_by_a_run_that_died_then_is_counted_in_full(run, tmp_path, monkeypatch):
-    from sentiment_batch.scoring import manifest
+    from sentiment_batch.scoring.output import manifest
 
     def dies(*arguments):
         raise CutOffError

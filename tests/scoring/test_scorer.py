@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sentiment_batch.errors import DeviceError, ModelError, UsageError
-from sentiment_batch.scoring import windows as windows_module
+from sentiment_batch.scoring.backends import row_blocks as windows_module
 from sentiment_batch.scoring.scorer import Scorer
 from tests.conftest import WORDS
 
@@ -156,7 +156,7 @@ def test_windows_average_the_logits_by_their_tokens(load):
 
 
 def test_windows_of_unequal_length_weigh_by_their_tokens():
-    from sentiment_batch.assemble import combine
+    from sentiment_batch.model.probabilities import combine
 
     logits = np.array([[1, 0], [4, 0], [2, 7]], dtype=np.float32)
     combined = combine(logits, np.array([0, 0, 1]), np.array([10, 5, 3]))
@@ -287,6 +287,6 @@ def test_a_model_that_the_device_cannot_hold_is_an_error_with_its_cure(load, mon
     def full(*arguments):
         raise torch.OutOfMemoryError("CUDA out of memory")
 
-    monkeypatch.setattr("sentiment_batch.scoring.engine.to_device", full)
+    monkeypatch.setattr("sentiment_batch.scoring.backends.local.to_device", full)
     with pytest.raises(DeviceError, match=r"memory of cpu does not hold .*Take a smaller model, or --device cpu"):
         Scorer.load(load().model, device="cpu")

@@ -25,7 +25,7 @@ def _make(folder: Path) -> None:
     from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
     from transformers import DistilBertConfig, DistilBertModel, DistilBertTokenizerFast
 
-    from sentiment_batch.classifier import SentimentClassifier, load_base, save_classifier
+    from sentiment_batch.model.classifier import SentimentClassifier, load_base, save_classifier
 
     letters = "abcdefghijklmnopqrstuvwxyz0123456789"
     pieces = [*letters, *(f"##{letter}" for letter in letters), *".,!?'\"-:;()/<>&"]

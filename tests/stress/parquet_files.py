@@ -11,7 +11,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from sentiment_batch.columns import is_text
+from sentiment_batch.data.columns import is_text
 from tests.stress.command import GB, Outcome, apart, command, left_behind
 
 ADDED = "as text"
@@ -117,8 +117,8 @@ def _decodes(column: pa.ChunkedArray) -> bool:
 
 def _same_rows(path: Path) -> None:
     """Leave with a message where our reader gives another table than pyarrow."""
+    from sentiment_batch.data.readers.parquet import ParquetReader
     from sentiment_batch.errors import InputError
-    from sentiment_batch.readers.parquet import ParquetReader
     from sentiment_batch.records import ReadOptions
 
     table = pq.read_table(path)

@@ -23,7 +23,7 @@ import pyarrow as pa
 import pyarrow.csv
 import pyarrow.parquet as pq
 
-from tests.crash import Runner
+from tests.crashes import Runner
 from tests.stress.models import tiny_model
 
 ROWS, PART_ROWS = 4_000, 250

@@ -3,11 +3,12 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from sentiment_batch.inputs import Labelled
+from sentiment_batch.data.labelled_rows import Labelled
 from sentiment_batch.settings import TrainSettings
-from sentiment_batch.tokenise import TextPolicy, Tokeniser
-from sentiment_batch.training import loop, state
-from sentiment_batch.training.data import Texts
+from sentiment_batch.tokenization.tokenizer import TextPolicy, Tokeniser
+from sentiment_batch.training import loop
+from sentiment_batch.training.batches import Texts
+from sentiment_batch.training.checkpoint import state
 from sentiment_batch.training.run import train_labelled
 from tests.conftest import BAD, GOOD, WORDS
 from tests.training.outcomes import result
@@ -58,7 +59,7 @@ def learner(tiny_base) -> Callable[..., tuple]:
     def make(num_labels: int = 2, dropout: float = 0.0, seed: int = 3):
         import torch
 
-        from sentiment_batch.classifier import SentimentClassifier, load_base
+        from sentiment_batch.model.classifier import SentimentClassifier, load_base
 
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)

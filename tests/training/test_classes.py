@@ -12,14 +12,14 @@ import pyarrow as pa
 import pyarrow.csv
 import pytest
 
-from sentiment_batch.evaluation import evaluate_labelled
+from sentiment_batch.evaluation.evaluate_model import evaluate_labelled
 from sentiment_batch.scoring.scorer import Scorer
-from sentiment_batch.training import step
+from sentiment_batch.training import optimizer
 from tests.cli.helpers import CPU, failed
 from tests.conftest import BAD, GOOD, WORDS
 
 if TYPE_CHECKING:
-    from sentiment_batch.inputs import Labelled
+    from sentiment_batch.data.labelled_rows import Labelled
 
 FIVE = {1: ("hated", "awful"), 2: ("boring", "dull"), 3: ("film", "plot"), 4: ("fine", "warm"), 5: ("loved", "superb")}
 STARS = "very negative=1,negative=2,neutral=3,positive=4,very positive=5"
@@ -95,13 +95,13 @@ UNEQUAL = {"negative": BAD, **{f"positive{' ' * n}": GOOD for n in range(7)}}
 
 def test_class_weights_weigh_the_training_and_nothing_that_is_measured(train, reviews, monkeypatch):
     seen = []
-    cross_entropy = step.functional.cross_entropy
+    cross_entropy = optimizer.functional.cross_entropy
 
     def noted(*arguments, weight, **options):
         seen.append(weight.tolist())
         return cross_entropy(*arguments, weight=weight, **options)
 
-    monkeypatch.setattr(step.functional, "cross_entropy", noted)
+    monkeypatch.setattr(optimizer.functional, "cross_entropy", noted)
     val = reviews(160, UNEQUAL, start=1_000)
     trained = train("model", reviews(320, UNEQUAL), val=val, class_weights="auto", epochs=1)
     assert seen

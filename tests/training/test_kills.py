@@ -16,8 +16,8 @@ import pytest
 from sentiment_batch.errors import OutputError
 from sentiment_batch.scoring.scorer import Scorer
 from sentiment_batch.training import loop
-from sentiment_batch.training.state import TrainState
-from tests.training.deaths import Killed, ending_at
+from sentiment_batch.training.checkpoint.state import TrainState
+from tests.training.crashes import Killed, ending_at
 from tests.training.outcomes import files, names, result, sha256_of
 
 # Killed between two changes of files

@@ -8,10 +8,10 @@ import pytest
 import torch
 from torch.nn import functional
 
-from sentiment_batch import metrics
-from sentiment_batch.batching import pad_pack
 from sentiment_batch.errors import DeviceError
-from sentiment_batch.training import loop, step
+from sentiment_batch.evaluation import metrics
+from sentiment_batch.tokenization.packing import pad_pack
+from sentiment_batch.training import loop, optimizer
 from sentiment_batch.training.loop import (
     MicroBatches,
     Progress,
@@ -81,7 +81,7 @@ def little_memory(monkeypatch):
 
     Gives the list of the tokens of each pass that was tried.
     """
-    real = step.road
+    real = optimizer.road
 
     def little_memory(most, *, backward=False):
         tried = []
@@ -101,7 +101,7 @@ def little_memory(monkeypatch):
 
             return road, name
 
-        for module in (step, loop):
+        for module in (optimizer, loop):
             monkeypatch.setattr(module, "road", small)
         return tried
 
@@ -171,7 +171,7 @@ def test_out_of_memory_halves_the_parts_and_changes_no_gradient(
 def test_a_part_that_fails_late_leaves_nothing_of_the_earlier_parts(batch_and, settings, monkeypatch):
     classifier, batch = batch_and
     _, expected = whole(classifier, batch, None)
-    real, calls = step.road, itertools.count(1)
+    real, calls = optimizer.road, itertools.count(1)
 
     def fails_once(*arguments):
         way, name = real(*arguments)
@@ -183,7 +183,7 @@ def test_a_part_that_fails_late_leaves_nothing_of_the_earlier_parts(batch_and, s
 
         return road, name
 
-    monkeypatch.setattr(step, "road", fails_once)
+    monkeypatch.setattr(optimizer, "road", fails_once)
     micro = MicroBatches(classifier, run_of(settings()))
     micro.tokens = 40
     micro.backward(batch)
@@ -201,7 +201,7 @@ def test_other_errors_of_the_forward_pass_are_not_taken_for_lack_of_memory(batch
     def broken(pack):
         raise RuntimeError("a bug")
 
-    monkeypatch.setattr(step, "road", lambda *_: (broken, "broken"))
+    monkeypatch.setattr(optimizer, "road", lambda *_: (broken, "broken"))
     with pytest.raises(RuntimeError, match="a bug"):
         MicroBatches(batch_and[0], run_of(settings())).backward(batch_and[1])
 
@@ -241,7 +241,7 @@ def test_each_layer_down_learns_at_a_smaller_rate(learner):
 
 
 def test_the_rate_rises_to_its_peak_in_the_warm_up_and_falls_to_nothing_at_the_end():
-    factors = [warmup_then_decay(100, 0.1)(step) for step in range(101)]
+    factors = [warmup_then_decay(100, 0.1)(optimizer) for optimizer in range(101)]
     assert factors[:11] == pytest.approx([n / 11 for n in range(1, 12)])
     assert factors[10:] == pytest.approx([n / 90 for n in range(90, -1, -1)])
     assert max(factors) == 1.0
@@ -250,7 +250,7 @@ def test_the_rate_rises_to_its_peak_in_the_warm_up_and_falls_to_nothing_at_the_e
 @pytest.mark.parametrize(("steps", "warmup"), [(1, 0.0), (1, 1.0), (2, 0.5), (7, 1.0), (3, 0.1)])
 def test_in_the_shortest_runs_no_step_is_without_a_rate(steps, warmup):
     factor = warmup_then_decay(steps, warmup)
-    assert all(0 < factor(step) <= 1 for step in range(steps))
+    assert all(0 < factor(optimizer) <= 1 for optimizer in range(steps))
     assert factor(steps) == 0
 
 

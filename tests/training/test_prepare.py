@@ -4,8 +4,8 @@ import random
 import numpy as np
 import pytest
 
+from sentiment_batch.data.labelled_rows import Labelled
 from sentiment_batch.errors import InputError
-from sentiment_batch.inputs import Labelled
 from sentiment_batch.settings import TrainSettings
 from sentiment_batch.training.prepare import prepare
 

@@ -11,8 +11,9 @@ import pytest
 import torch
 
 from sentiment_batch.errors import OutputError, UsageError
-from sentiment_batch.training import loop, run, statefile
-from sentiment_batch.training.places import model_digest
+from sentiment_batch.training import loop, run
+from sentiment_batch.training.checkpoint import state_file
+from sentiment_batch.training.checkpoint.output_checks import model_digest
 from tests.training.outcomes import files, names, result
 
 STEPS = 9
@@ -29,7 +30,7 @@ def test_saving_a_state_at_every_step_changes_nothing(train, whole, often):
 @pytest.mark.parametrize("steps", range(1, STEPS))
 def test_a_run_resumed_at_any_step_ends_as_if_nothing_had_been(train, interrupted, whole, often, tmp_path, steps):
     interrupted(steps)
-    assert statefile.read(tmp_path / "model.training")["step"] == steps
+    assert state_file.read(tmp_path / "model.training")["step"] == steps
     assert result(train(resume=True)) == whole
     assert names(tmp_path) == ["model", "whole"]
 
@@ -54,8 +55,8 @@ def test_a_resumed_run_still_knows_which_best_model_its_state_has(interrupted, o
     interrupted(4)
     interrupted(1, resume=True)
     work = tmp_path / "model.training"
-    assert statefile.read(work)["step"] == 5
-    assert statefile.read(work)["best"] == model_digest(work / "best")
+    assert state_file.read(work)["step"] == 5
+    assert state_file.read(work)["best"] == model_digest(work / "best")
 
 
 @pytest.mark.parametrize("best", [0, 1])

@@ -15,12 +15,12 @@ import torch
 import yaml
 from safetensors.torch import load_file, save_file
 
-from sentiment_batch.assemble import softmax
+from sentiment_batch.data.labelled_rows import Labelled
 from sentiment_batch.errors import DeviceError, InputError, ModelError, OutputError, UsageError
-from sentiment_batch.inputs import Labelled
-from sentiment_batch.metrics import measure
+from sentiment_batch.evaluation.metrics import measure
+from sentiment_batch.model.probabilities import softmax
 from sentiment_batch.scoring.scorer import Scorer
-from sentiment_batch.training import loop, run, setup
+from sentiment_batch.training import components, loop, run
 from sentiment_batch.training.prepare import prepare
 from sentiment_batch.training.run import train_labelled
 from tests.conftest import BAD, GOOD
@@ -283,7 +283,7 @@ def test_a_stock_pipeline_gives_the_same_probabilities_as_our_classifier(train, 
     from transformers import pipeline
 
     ours = []
-    save = setup.save_classifier
+    save = components.save_classifier
 
     def keep(folder, classifier, tokenizer, labels, max_length):
         save(folder, classifier, tokenizer, labels, max_length)
@@ -292,7 +292,7 @@ def test_a_stock_pipeline_gives_the_same_probabilities_as_our_classifier(train, 
             ours.append(np.concatenate([softmax(classifier.eval()(one).numpy()) for one in ids]))
 
     texts = [*reviews(20, classes).texts, "so very bad .", "?", "warm " * 40]
-    monkeypatch.setattr(setup, "save_classifier", keep)
+    monkeypatch.setattr(components, "save_classifier", keep)
     trained = train(reviews(60, classes), learning_rate=0.01)
     assert trained.labels == tuple(classes)
     classify = pipeline("text-classification", model=trained.path, device="cpu", top_k=None)
@@ -342,7 +342,7 @@ def test_sentiment_batch_json_tells_how_the_model_came_about(train, reviews, tin
 
 def test_the_weights_are_averaged_where_texts_are_long(train, reviews, caplog, monkeypatch):
     caplog.set_level(logging.INFO, "sentiment_batch")
-    monkeypatch.setattr(setup, "SHORT", 40)
+    monkeypatch.setattr(components, "SHORT", 40)
     long = reviews()
     long.texts[:] = [f"{text} {'and so on ' * 20}" for text in long.texts]
     chosen = {"short": train(reviews()), "long": train(long), "as asked": train(long, weight_average=0.0)}
@@ -452,7 +452,7 @@ def test_a_full_disk_is_an_output_error_and_nothing_is_published(train, reviews,
     def full(*_):
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(setup, "save_classifier", full)
+    monkeypatch.setattr(components, "save_classifier", full)
     with pytest.raises(OutputError, match="No space left on device"):
         train(reviews(), output=tmp_path / "model")
     assert list(tmp_path.iterdir()) == []

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sentiment_batch.inputs import fingerprint
+from sentiment_batch.data.labelled_rows import fingerprint
 from sentiment_batch.training.split import assign, written
 
 TEXTS = [f"film {n}" for n in range(14)]

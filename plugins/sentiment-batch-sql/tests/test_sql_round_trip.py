@@ -16,8 +16,8 @@ from sentiment_batch import OutputError
 
 FROM_ROOT = "run from the root of sentiment-batch's repository"
 arrow_tables = pytest.importorskip("tests.arrow_tables", reason=FROM_ROOT)
-forms = pytest.importorskip("tests.forms", reason=FROM_ROOT)
-said = pytest.importorskip("tests.said", reason=FROM_ROOT)
+forms = pytest.importorskip("tests.comparable_schemas", reason=FROM_ROOT)
+said = pytest.importorskip("tests.value_parsers", reason=FROM_ROOT)
 
 PACKED = [*arrow_tables.TEXT, pa.int64(), pa.float32(), pa.bool_(), pa.date32()]
 KINDS = arrow_tables.types([*arrow_tables.PLAIN, *arrow_tables.BYTES, *arrow_tables.EXTENSIONS], PACKED)

@@ -16,7 +16,7 @@ from sentiment_batch import InputError
 
 FROM_ROOT = "run from the root of sentiment-batch's repository"
 shared = pytest.importorskip("tests.conftest", reason=FROM_ROOT)
-crash = pytest.importorskip("tests.crash", reason=FROM_ROOT)
+crash = pytest.importorskip("tests.crashes", reason=FROM_ROOT)
 vocabulary, tiny_base, make_model, tiny_model = (
     getattr(shared, name) for name in ("vocabulary", "tiny_base", "make_model", "tiny_model")
 )

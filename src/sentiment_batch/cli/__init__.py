@@ -18,10 +18,10 @@ from sentiment_batch.cli.formats import formats
 from sentiment_batch.cli.plugins import plugins
 from sentiment_batch.cli.predict import predict
 from sentiment_batch.cli.score import score
+from sentiment_batch.cli.signals import Ended, end_in_order
 from sentiment_batch.cli.train import train
 from sentiment_batch.cli.verify import verify
 from sentiment_batch.errors import SentimentBatchError
-from sentiment_batch.signals import Ended, end_in_order
 
 
 class Doors(click.Group):

@@ -49,8 +49,8 @@ def bench(
     limit, and how long a job of that kind would take. TABLE is only read, and nothing is left behind.
     """
     options.show_messages(quiet, verbose)
-    from sentiment_batch.scoring.bench import Plan, measure
-    from sentiment_batch.scoring.choice import choose_model
+    from sentiment_batch.scoring.bench.measure import Plan, measure
+    from sentiment_batch.scoring.default_model import choose_model
 
     plan = Plan(
         source=table,

@@ -28,11 +28,11 @@ def doctor(as_json: bool) -> None:
 def _findings() -> dict[str, Any]:
     from importlib.metadata import version
 
-    from sentiment_batch.bases import hub_answers
-    from sentiment_batch.cache import cache_folder
-    from sentiment_batch.device import bfloat16_reason, choose_device, training_dtype
-    from sentiment_batch.formats import plugins
-    from sentiment_batch.scoring.choice import choose_model
+    from sentiment_batch.data.formats import plugins
+    from sentiment_batch.files.cache import cache_folder
+    from sentiment_batch.model.device import bfloat16_reason, choose_device, training_dtype
+    from sentiment_batch.model.hub import hub_answers
+    from sentiment_batch.scoring.default_model import choose_model
 
     device = choose_device("auto")
     half, why = bfloat16_reason(device.value)

@@ -12,7 +12,7 @@ from sentiment_batch.cli import options, pages
 from sentiment_batch.errors import UsageError
 
 if TYPE_CHECKING:
-    from sentiment_batch.evaluation import Evaluation
+    from sentiment_batch.evaluation.evaluate_model import Evaluation
     from sentiment_batch.records import ReadOptions
 
 logger = logging.getLogger("sentiment_batch")
@@ -65,12 +65,14 @@ def evaluate(
     with pages.published(report, overwrite) as publication:
         from contextlib import closing
 
-        from sentiment_batch import formats, inputs
-        from sentiment_batch.scoring.choice import choose_model
+        from sentiment_batch.data import formats, labelled_rows
+        from sentiment_batch.scoring.default_model import choose_model
 
         with closing(formats.open_reader(labelled, format=input_format, options=read)) as reader:
-            rows = inputs.read(reader, labelled, text_columns=text_columns, label_column=label_column, by_column=by)
-        from sentiment_batch.evaluation import evaluate_labelled, report_of
+            rows = labelled_rows.read(
+                reader, labelled, text_columns=text_columns, label_column=label_column, by_column=by
+            )
+        from sentiment_batch.evaluation.evaluate_model import evaluate_labelled, report_of
         from sentiment_batch.scoring.scorer import Scorer
 
         chosen = choose_model(model)
@@ -82,7 +84,7 @@ def evaluate(
         # Before the page is written, which may fail.
         click.echo(json.dumps(found, ensure_ascii=False) if as_json else _for_people(measured))
         if publication is not None and report_data is not None:
-            from sentiment_batch.html.page import report_page
+            from sentiment_batch.report.page import report_page
 
             pages.write(publication, report_page(report_data))
     if report is not None:
@@ -90,7 +92,7 @@ def evaluate(
 
 
 def _for_people(measured: Evaluation) -> str:
-    from sentiment_batch import terminal
+    from sentiment_batch.evaluation import terminal
 
     parts = [str(measured), measured.table()]
     if measured.errors:

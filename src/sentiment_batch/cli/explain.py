@@ -14,8 +14,8 @@ from sentiment_batch.cli import options, pages, texts
 from sentiment_batch.errors import UsageError
 
 if TYPE_CHECKING:
-    from sentiment_batch.words import Explanation
-    from sentiment_batch.writers.publish import Publication
+    from sentiment_batch.data.writers.publish import Publication
+    from sentiment_batch.explanation.words import Explanation
 
 logger = logging.getLogger("sentiment_batch")
 
@@ -53,7 +53,7 @@ def explain(
         raise UsageError("--json and --html - would both go to standard output. Name a file for the page.")
     given = texts.at_least_one(texts.given(arguments))
     with pages.published(page, overwrite) as publication:
-        from sentiment_batch.scoring.choice import choose_model
+        from sentiment_batch.scoring.default_model import choose_model
 
         chosen = choose_model(model)
         logger.info("model: %s", chosen)
@@ -82,7 +82,7 @@ def _text(top: int) -> Callable[[Explanation], None]:
 
 
 def _explanations(model: str, settings: dict[str, Any], given: Iterator[str]) -> Iterator[Explanation]:
-    from sentiment_batch.attribution import attributions
+    from sentiment_batch.explanation.attribution import attributions
     from sentiment_batch.scoring.scorer import Scorer
 
     with Scorer.load(model, **settings) as scorer:
@@ -91,7 +91,7 @@ def _explanations(model: str, settings: dict[str, Any], given: Iterator[str]) ->
 
 
 def _write(publication: Publication, explanations: list[Explanation], model: str, top: int) -> None:
-    from sentiment_batch.html.words import explained_page
+    from sentiment_batch.report.words import explained_page
 
     if len(explanations) > MOST_ON_A_PAGE:
         logger.warning("the page shows the first %s texts", f"{MOST_ON_A_PAGE:,}")

@@ -11,7 +11,7 @@ from sentiment_batch.cli import options
 def formats() -> None:
     """List the formats that can be read and written here, those of plugins included."""
     options.show_messages(quiet=False, verbose=False)
-    from sentiment_batch.formats import all_formats
+    from sentiment_batch.data.formats import all_formats
 
     readers, writers = all_formats()
     names = list(dict.fromkeys([*readers, *writers]))

@@ -7,10 +7,10 @@ import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from sentiment_batch.visible import one_line, shortened
+from sentiment_batch.display import one_line, shortened
 
 if TYPE_CHECKING:
-    from sentiment_batch.words import Explanation, Word
+    from sentiment_batch.explanation.words import Explanation, Word
 
 LEVELS = (0.15, 0.4, 0.7)
 """Weights, as amounts, from which on a word is marked, and each time more strongly."""

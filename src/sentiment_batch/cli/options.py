@@ -9,10 +9,10 @@ from typing import Any, TypeVar, cast
 
 import click
 
+from sentiment_batch.display import visible
 from sentiment_batch.locations import without_password
 from sentiment_batch.records import Problem, ReadOptions
 from sentiment_batch.settings import DTYPES, LONG_TEXT, ON_BAD_ROW, ScoreSettings
-from sentiment_batch.visible import visible
 
 logger = logging.getLogger("sentiment_batch")
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from sentiment_batch.errors import InputError, OutputError, UsageError
 
 if TYPE_CHECKING:
-    from sentiment_batch.writers.publish import Publication
+    from sentiment_batch.data.writers.publish import Publication
 
 BEGINNING = b"<!doctype html"
 """Of every page, in lower case."""
@@ -29,7 +29,7 @@ def published(page: str | None, overwrite: bool) -> Iterator[Publication | None]
         return
     if not page:
         raise UsageError("the page has an empty name. Name a file, such as page.html.")
-    from sentiment_batch.writers.publish import Publication
+    from sentiment_batch.data.writers.publish import Publication
 
     publication = Publication(page, overwrite=overwrite)
     try:
@@ -49,8 +49,8 @@ def write(publication: Publication, page: str) -> None:
 
 def _check_replaceable(page: str) -> None:
     """A page replaces pages, whatever they are called: what begins otherwise may be the very table that is read."""
-    from sentiment_batch.readers.places import read_once
-    from sentiment_batch.readers.source import Source
+    from sentiment_batch.data.readers.source import Source
+    from sentiment_batch.files.filesystems import read_once
 
     if read_once(page):
         return

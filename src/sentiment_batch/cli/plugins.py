@@ -8,7 +8,7 @@ import click
 @click.command(short_help="List the installed plugins, and why one failed.")
 def plugins() -> None:
     """List the installed plugins with their hooks, and why one failed to load."""
-    from sentiment_batch.formats import plugins as installed
+    from sentiment_batch.data.formats import plugins as installed
 
     found = installed().load_third_parties()
     if not found:

@@ -13,8 +13,8 @@ import click
 
 from sentiment_batch.cli import options
 from sentiment_batch.cli.texts import given
+from sentiment_batch.evaluation.terminal import fitted, padded
 from sentiment_batch.settings import ScoreSettings
-from sentiment_batch.terminal import fitted, padded
 
 if TYPE_CHECKING:
     from sentiment_batch.scoring.scorer import Scorer
@@ -45,7 +45,7 @@ def predict(
     texts = given(arguments)
     settings |= {"neutral_band": neutral_band}
     ScoreSettings(**settings)  # what is wrong shows before a model is loaded
-    from sentiment_batch.scoring.choice import choose_model
+    from sentiment_batch.scoring.default_model import choose_model
     from sentiment_batch.scoring.scorer import Scorer
 
     chosen = choose_model(model)

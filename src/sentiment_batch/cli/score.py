@@ -104,7 +104,7 @@ def score(
     settings |= {"engine": engine, "engine_options": _pairs(engine_options)}
     ScoreSettings(**settings)  # what is wrong shows before anything is opened
     from sentiment_batch.records import WriteOptions
-    from sentiment_batch.scoring.choice import choose_model
+    from sentiment_batch.scoring.default_model import choose_model
     from sentiment_batch.scoring.job import Job
     from sentiment_batch.scoring.pipeline import score_table
 

@@ -126,16 +126,16 @@ def train(
     options.show_messages(quiet, verbose)
     # Wrong settings are found before torch is loaded; of patience, 0 means to go through all epochs.
     chosen = TrainSettings(**settings, patience=patience or None)  # type: ignore[arg-type]
-    from sentiment_batch import formats, inputs
-    from sentiment_batch.training.checkpoint import Checkpoint
+    from sentiment_batch.data import formats, labelled_rows
+    from sentiment_batch.training.checkpoint.work_folder import Checkpoint
 
     how = {"overwrite": overwrite, "resume": resume, "restart": restart}
     Checkpoint(output, **how).close()  # what cannot be is said before a long table is read
 
-    def table(location: str, *, split: bool = False) -> inputs.Labelled:
+    def table(location: str, *, split: bool = False) -> labelled_rows.Labelled:
         reader = formats.open_reader(location, format=input_format, options=read)
         try:
-            return inputs.read(
+            return labelled_rows.read(
                 reader,
                 location,
                 text_columns=text_columns,

@@ -19,7 +19,7 @@ def verify(output: str, quiet: bool, verbose: bool, as_json: bool) -> None:
     rows, and the number of rows of the input if that is still there. The exit code is 0 if all is well, else 1.
     """
     options.show_messages(quiet, verbose)
-    from sentiment_batch.scoring.verify import verify as check
+    from sentiment_batch.scoring.output.verify import verify as check
 
     verified = check(output)
     if as_json:

@@ -11,14 +11,15 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
+from sentiment_batch.data.columns import names_of
+from sentiment_batch.data.labelled_rows import text_columns_of
+from sentiment_batch.data.readers.table import TableReader
 from sentiment_batch.errors import InputError
 from sentiment_batch.frames import arrow, dask, duckdb, narwhals, polars, spark
 from sentiment_batch.frames.arrow import ArrowFrame
-from sentiment_batch.frames.base import SAMPLE_ROWS, names_of
+from sentiment_batch.frames.base import SAMPLE_ROWS
 from sentiment_batch.frames.pandas import PandasFrame
 from sentiment_batch.frames.polars import PolarsFrame
-from sentiment_batch.inputs import text_columns_of
-from sentiment_batch.readers.table import TableReader
 
 if TYPE_CHECKING:
     from sentiment_batch.frames.base import Frame

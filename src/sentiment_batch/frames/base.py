@@ -26,15 +26,3 @@ class Frame(Protocol):
     def with_columns(self, added: Added) -> Any:
         """A new frame of the same kind with further columns; this one stays as it is."""
         ...
-
-
-def names_of(text_column: object) -> tuple[str, ...]:
-    """The columns that a user names: one name, several, or none; pandas columns may be named by numbers."""
-    if text_column is None:
-        return ()
-    return tuple(map(str, text_column)) if isinstance(text_column, (list, tuple)) else (str(text_column),)
-
-
-def one_array(column: pa.ChunkedArray) -> pa.Array:
-    """The column in one piece; a single piece as it is, for joining would empty the dictionary of one without rows."""
-    return column.chunk(0) if column.num_chunks == 1 else column.combine_chunks()

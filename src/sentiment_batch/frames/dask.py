@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from sentiment_batch.columns import find_text
+from sentiment_batch.data.columns import find_text
 from sentiment_batch.frames.pandas import PandasFrame
 
 if TYPE_CHECKING:

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
+from sentiment_batch.data.labelled_rows import text_columns_of
+from sentiment_batch.data.readers.table import TableReader
 from sentiment_batch.errors import InputError
 from sentiment_batch.frames.base import SAMPLE_ROWS
-from sentiment_batch.inputs import text_columns_of
-from sentiment_batch.readers.table import TableReader
 
 if TYPE_CHECKING:
     from sentiment_batch.scoring.scorer import Scorer

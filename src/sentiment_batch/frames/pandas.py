@@ -6,13 +6,16 @@ import decimal
 import numbers
 import sys
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
 
+from sentiment_batch.data.columns import one_array
 from sentiment_batch.errors import InputError
-from sentiment_batch.frames.base import Added, one_array
+
+if TYPE_CHECKING:
+    from sentiment_batch.frames.base import Added
 
 
 class PandasFrame:

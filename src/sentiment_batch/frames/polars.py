@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
-from sentiment_batch.columns import find_text
-from sentiment_batch.frames.base import Added, one_array
+from sentiment_batch.data.columns import find_text, one_array
 
 if TYPE_CHECKING:
+    from sentiment_batch.frames.base import Added
     from sentiment_batch.scoring.scorer import Scorer
 
 

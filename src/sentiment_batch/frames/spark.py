@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
-from sentiment_batch.columns import find_text
+from sentiment_batch.data.columns import find_text
 
 if TYPE_CHECKING:
     from sentiment_batch.scoring.scorer import Scorer

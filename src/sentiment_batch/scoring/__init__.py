@@ -1,1 +1,1 @@
-"""Rooms of this road; imports nothing, so that each room can be had without the others."""
+"""Scores tables: the job, the pipeline from reader to writer, and the scorer."""

@@ -10,14 +10,15 @@ import numpy as np
 import pyarrow as pa
 
 from sentiment_batch.records import Problem
-from sentiment_batch.scoring.problems import Problems, lines
+from sentiment_batch.scoring.output.bad_rows import Problems, lines
+from sentiment_batch.scoring.output.targets import PartResult, PartTarget
 from sentiment_batch.scoring.summary import Tally
-from sentiment_batch.scoring.targets import PartResult, PartTarget
 
 if TYPE_CHECKING:
-    from sentiment_batch.assemble import Columns, Floats
-    from sentiment_batch.scoring.results import Failure, Scored
-    from sentiment_batch.scoring.windows import Window
+    from sentiment_batch.model.probabilities import Floats
+    from sentiment_batch.scoring.added_columns import Columns
+    from sentiment_batch.scoring.backends.results import Failure, Scored
+    from sentiment_batch.scoring.backends.row_blocks import Window
 
 
 @dataclass(kw_only=True, slots=True, eq=False)

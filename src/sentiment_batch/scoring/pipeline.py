@@ -16,29 +16,29 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
-from sentiment_batch import columns, formats
+from sentiment_batch.data import columns, formats
+from sentiment_batch.data.labelled_rows import text_columns_of
 from sentiment_batch.errors import InputError, OutputError, PluginError, UsageError
-from sentiment_batch.inputs import text_columns_of
 from sentiment_batch.locations import scheme_of, without_password
-from sentiment_batch.registry import BUILT_IN
-from sentiment_batch.scoring import fingerprint, manifest
-from sentiment_batch.scoring.annotation import Annotation
-from sentiment_batch.scoring.distributed import Distributed
+from sentiment_batch.plugins.registry import BUILT_IN
+from sentiment_batch.scoring.annotate import Annotation
+from sentiment_batch.scoring.backends.distributed import Distributed
+from sentiment_batch.scoring.backends.tasks import Plan
 from sentiment_batch.scoring.job import Job
-from sentiment_batch.scoring.journal import MANIFEST, Journal, remove_waste
-from sentiment_batch.scoring.layout import Layout, files_ending, layout_of
-from sentiment_batch.scoring.problems import Problems
+from sentiment_batch.scoring.output import fingerprint, manifest
+from sentiment_batch.scoring.output.bad_rows import Problems
+from sentiment_batch.scoring.output.journal import MANIFEST, Journal, remove_waste
+from sentiment_batch.scoring.output.paths import Layout, files_ending, layout_of
+from sentiment_batch.scoring.output.targets import ManyFiles, OneFile, Target, put_back
 from sentiment_batch.scoring.progress import progress_bar
 from sentiment_batch.scoring.summary import Summary, Tally, Times, summary_of
-from sentiment_batch.scoring.targets import ManyFiles, OneFile, Target, put_back
-from sentiment_batch.scoring.tasks import Plan
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from sentiment_batch.readers.base import Reader
-    from sentiment_batch.registry import Format
-    from sentiment_batch.scoring.results import Counts
+    from sentiment_batch.data.readers.base import Reader
+    from sentiment_batch.plugins.registry import Format
+    from sentiment_batch.scoring.backends.results import Counts
     from sentiment_batch.scoring.scorer import Scorer
 
 logger = logging.getLogger("sentiment_batch")

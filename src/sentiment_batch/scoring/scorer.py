@@ -12,24 +12,25 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pyarrow as pa
 
-from sentiment_batch import assemble, bases
-from sentiment_batch.columns import find_text
+from sentiment_batch.data.columns import find_text, names_of, one_array
 from sentiment_batch.errors import UsageError
-from sentiment_batch.frames.base import names_of, one_array
-from sentiment_batch.model_folder import load_backend
-from sentiment_batch.scoring.distributed import Distributed
-from sentiment_batch.scoring.engine import LocalEngine, tokeniser_of
-from sentiment_batch.scoring.fleet import Fleet
-from sentiment_batch.scoring.results import Counts, Description, OnRows, Scored, WindowScorer
-from sentiment_batch.scoring.windows import Window, windows
+from sentiment_batch.model import hub
+from sentiment_batch.model.folder import load_backend
+from sentiment_batch.scoring.added_columns import Columns
+from sentiment_batch.scoring.backends.distributed import Distributed
+from sentiment_batch.scoring.backends.local import LocalEngine, tokeniser_of
+from sentiment_batch.scoring.backends.multi_device import Fleet
+from sentiment_batch.scoring.backends.results import Counts, Description, OnRows, Scored, WindowScorer
+from sentiment_batch.scoring.backends.row_blocks import Window, windows
 from sentiment_batch.settings import LOCAL, ScoreSettings
 
 if TYPE_CHECKING:
     from types import TracebackType
 
+    from sentiment_batch.model.probabilities import Floats
     from sentiment_batch.records import Choice
-    from sentiment_batch.tokenise import TextPolicy, Tokeniser
-    from sentiment_batch.tokens import Tokens
+    from sentiment_batch.tokenization.ragged import Tokens
+    from sentiment_batch.tokenization.tokenizer import TextPolicy, Tokeniser
 
 
 @dataclass(kw_only=True, slots=True, eq=False)
@@ -109,9 +110,9 @@ class Scorer:
         return self.about.policy
 
     @property
-    def added(self) -> assemble.Columns:
+    def added(self) -> Columns:
         """The columns that it adds."""
-        return assemble.Columns(
+        return Columns(
             labels=self.labels,
             prefix=self.settings.prefix,
             probabilities=self.settings.probabilities,
@@ -125,7 +126,7 @@ class Scorer:
         text_columns: Sequence[str],
         on_rows: OnRows | None = None,
         expected_rows: int | None = None,
-    ) -> Iterator[tuple[pa.RecordBatch, assemble.Floats]]:
+    ) -> Iterator[tuple[pa.RecordBatch, Floats]]:
         """Score a stream of record batches.
 
         Args:
@@ -236,7 +237,7 @@ class Scorer:
         """Turns texts into the tokens that the model sees; made anew where the model is in other processes."""
         if isinstance(self.engine, LocalEngine):
             return self.engine.tokeniser
-        return tokeniser_of(load_backend(bases.resolve(self.model)), self.about.meta, self.policy)
+        return tokeniser_of(load_backend(hub.resolve(self.model)), self.about.meta, self.policy)
 
     def tokens(self, texts: Sequence[str]) -> Tokens:
         """The tokens of `texts` (N,) as the model sees them."""
@@ -258,7 +259,7 @@ class Scorer:
 
     def __reduce__(self) -> tuple[Any, ...]:
         """By name, and a folder by its whole path: the other process may work in another one."""
-        from sentiment_batch.scoring.kept import kept
+        from sentiment_batch.scoring.scorer_cache import kept
 
         folder = Path(self.model).expanduser()
         return kept, (str(folder.absolute()) if folder.is_dir() else self.model, self.settings)
@@ -268,11 +269,11 @@ class Scorer:
         return self.__reduce__()
 
     @property
-    def _plain(self) -> assemble.Columns:
+    def _plain(self) -> Columns:
         return replace(self.added, plain=True)
 
     def _columns(
-        self, added: assemble.Columns, batches: Iterable[pa.RecordBatch], text_columns: Sequence[str]
+        self, added: Columns, batches: Iterable[pa.RecordBatch], text_columns: Sequence[str]
     ) -> dict[str, pa.ChunkedArray]:
         with self._turn:
             parts = [added.arrays(probabilities) for _, probabilities in self.probabilities(batches, text_columns)]

@@ -13,8 +13,8 @@ from sentiment_batch.locations import without_password
 if TYPE_CHECKING:
     import pyarrow as pa
 
+    from sentiment_batch.scoring.backends.results import Counts
     from sentiment_batch.scoring.job import Job
-    from sentiment_batch.scoring.results import Counts
     from sentiment_batch.scoring.scorer import Scorer
 
 COUNTED = ("tokens", "null", "repeated", "cut", "compiled")

@@ -98,12 +98,12 @@ def nothing_told() -> Iterator[None]:
     Raises:
         Broken: they warned.
     """
-    from sentiment_batch import guards
+    from sentiment_batch.data import plugin_guards
 
     told: list[str] = []
     handler = logging.Handler(logging.WARNING)
     handler.emit = lambda record: told.append(record.getMessage())  # type: ignore[method-assign]
-    handler.addFilter(lambda record: record.module == guards.__name__.rpartition(".")[2])
+    handler.addFilter(lambda record: record.module == plugin_guards.__name__.rpartition(".")[2])
     logger = logging.getLogger("sentiment_batch")
     logger.addHandler(handler)
     try:

@@ -15,7 +15,7 @@ from sentiment_batch.testing.suite import install
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from sentiment_batch.scoring.distributed import Engine
+    from sentiment_batch.scoring.backends.distributed import Engine
     from sentiment_batch.scoring.scorer import Scorer
 
 ROWS, GROUP_ROWS, PART_ROWS = 250, 60, 40
@@ -86,11 +86,11 @@ class EngineSuite:
     @check
     def test_a_frame(self, started: tuple[Path, Scorer]) -> None:
         """A frame is scored by the workers, too, with all its rows in their order."""
-        from sentiment_batch.scoring import windows
+        from sentiment_batch.scoring.backends import row_blocks
 
         folder, scorer = started
         with _scorer(folder) as here, pytest.MonkeyPatch.context() as patch:
-            patch.setattr(windows, "WINDOW_ROWS", PART_ROWS)
+            patch.setattr(row_blocks, "WINDOW_ROWS", PART_ROWS)
             if not scorer(_table()).equals(here(_table())):
                 raise Broken("The frame that came back is another one than this machine gives.")
 
@@ -143,8 +143,8 @@ class EngineSuite:
     @check
     def test_it_may_be_closed_twice_and_with_work_to_do(self, engine_folder: Path) -> None:
         """`close` ends the workers, whatever they are at; calling it again does nothing."""
-        from sentiment_batch.scoring.tasks import WindowTask
-        from sentiment_batch.scoring.windows import Window
+        from sentiment_batch.scoring.backends.row_blocks import Window
+        from sentiment_batch.scoring.backends.tasks import WindowTask
 
         scorer = _scorer(engine_folder, engine=self.engine, engine_options=dict(self.options))
         engine: Engine = scorer.engine.engine  # type: ignore[attr-defined]
@@ -231,7 +231,7 @@ def _work_folder(folder: Path) -> Iterator[Path]:
 
 def _cut_off_after(parts: int, patch: pytest.MonkeyPatch) -> None:
     """End the run when so many parts are kept."""
-    from sentiment_batch.scoring.journal import Journal
+    from sentiment_batch.scoring.output.journal import Journal
 
     real = Journal.add
     kept = 0
@@ -250,7 +250,7 @@ def _claim_another_identity(patch: pytest.MonkeyPatch) -> None:
     """Let the run say of its input what no worker finds."""
     import dataclasses
 
-    from sentiment_batch.scoring import distributed
+    from sentiment_batch.scoring.backends import distributed
 
     real = distributed.Distributed.do_parts
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     import pyarrow as pa
 
-    from sentiment_batch.readers.base import Reader
+    from sentiment_batch.data.readers.base import Reader
     from sentiment_batch.records import Split
 
 

@@ -97,9 +97,9 @@ class ReaderSuite(ReaderRows, ReaderSplits, ReaderFailures):
             raise Broken(f"It is still {first} though there are other rows now.")
 
     def _identity(self, location: str) -> Any:
-        from sentiment_batch import formats
-        from sentiment_batch.registry import BUILT_IN
-        from sentiment_batch.scoring.fingerprint import input_identity
+        from sentiment_batch.data import formats
+        from sentiment_batch.plugins.registry import BUILT_IN
+        from sentiment_batch.scoring.output.fingerprint import input_identity
 
         with self.opened(location) as reader:
             ours = formats.reading_format(location, self.format).owner == BUILT_IN

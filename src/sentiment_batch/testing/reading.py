@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
     import pytest
 
-    from sentiment_batch.readers.base import Reader
+    from sentiment_batch.data.readers.base import Reader
 
 
 class ReadingSuite(FormatSuite):
@@ -82,7 +82,7 @@ class ReadingSuite(FormatSuite):
     @contextlib.contextmanager
     def opened(self, location: str, **options: Any) -> Iterator[Reader]:
         """The reader, closed in the end."""
-        from sentiment_batch import formats
+        from sentiment_batch.data import formats
         from sentiment_batch.records import ReadOptions
 
         reader = formats.open_reader(

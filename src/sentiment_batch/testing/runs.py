@@ -6,21 +6,21 @@ import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from sentiment_batch.inputs import is_blank
+from sentiment_batch.data.labelled_rows import is_blank
 from sentiment_batch.records import Choice
+from sentiment_batch.scoring.backends.results import Counts, Description, OnRows, Scored, passed
 from sentiment_batch.scoring.pipeline import Summary, score_table
-from sentiment_batch.scoring.results import Counts, Description, OnRows, Scored, passed
 from sentiment_batch.scoring.scorer import Scorer
 from sentiment_batch.settings import ScoreSettings
 from sentiment_batch.testing.checks import Broken
-from sentiment_batch.tokenise import TextPolicy
+from sentiment_batch.tokenization.tokenizer import TextPolicy
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
+    from sentiment_batch.scoring.backends.results import WindowScorer
+    from sentiment_batch.scoring.backends.row_blocks import Window
     from sentiment_batch.scoring.job import Job
-    from sentiment_batch.scoring.results import WindowScorer
-    from sentiment_batch.scoring.windows import Window
 
 ROWS = 250
 PART_ROWS = 40

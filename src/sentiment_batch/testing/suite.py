@@ -16,7 +16,7 @@ from sentiment_batch.testing.compare import difference
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from sentiment_batch.readers.base import Reader
+    from sentiment_batch.data.readers.base import Reader
 
 
 class FormatSuite:
@@ -127,8 +127,8 @@ class FormatSuite:
 
 def install(plugin: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """Let the program find `plugin` as if it were installed."""
-    from sentiment_batch import formats, readers, writers
-    from sentiment_batch.plugins import LOAD_PLUGINS, Plugins
+    from sentiment_batch.data import formats, readers, writers
+    from sentiment_batch.plugins.manager import LOAD_PLUGINS, Plugins
 
     monkeypatch.delenv(LOAD_PLUGINS, raising=False)
     entry = SimpleNamespace(name="the plugin under test", dist=None, load=lambda: plugin)

@@ -16,7 +16,7 @@ from sentiment_batch.testing.checks import Broken, check, named, nothing_told, r
 from sentiment_batch.testing.writing import WritingSuite
 
 if TYPE_CHECKING:
-    from sentiment_batch.writers.base import Writer
+    from sentiment_batch.data.writers.base import Writer
 
 STAGES = ("it was opened", "rows were written", "a write failed", "it was sealed")
 ROWS = 100

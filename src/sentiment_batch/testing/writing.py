@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
     import pytest
 
-    from sentiment_batch.writers.base import Writer
+    from sentiment_batch.data.writers.base import Writer
 
 
 class WritingSuite(FormatSuite):
@@ -27,7 +27,7 @@ class WritingSuite(FormatSuite):
 
     def read(self, location: str) -> pa.Table:
         """The table that was written; by default the program's reader of this format reads it."""
-        from sentiment_batch import formats
+        from sentiment_batch.data import formats
         from sentiment_batch.records import ReadOptions
 
         reader = formats.open_reader(location, format=self.format, options=ReadOptions())
@@ -62,7 +62,7 @@ class WritingSuite(FormatSuite):
 
     def open(self, location: str, schema: pa.Schema, **options: Any) -> Writer:
         """The writer, which the caller commits or aborts."""
-        from sentiment_batch import formats
+        from sentiment_batch.data import formats
         from sentiment_batch.records import WriteOptions
 
         options = dict(self.options) | options

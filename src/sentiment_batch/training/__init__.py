@@ -1,1 +1,1 @@
-"""Rooms of this road; imports nothing, so that each room can be had without the others."""
+"""Trains a classifier: data preparation, the loop, checkpoints, and the report."""

@@ -11,28 +11,28 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import torch
 from tqdm import tqdm
 
-from sentiment_batch import metrics
-from sentiment_batch.assemble import softmax
-from sentiment_batch.batching import pack, plan_packs
-from sentiment_batch.calibration import calibrate
-from sentiment_batch.device import batch_tokens
-from sentiment_batch.scoring.forward import Budget, forward
-from sentiment_batch.training.average import Average
-from sentiment_batch.training.data import Batch, LengthGroupedBatches, Texts, loader
-from sentiment_batch.training.history import Progress, is_best, stops
-from sentiment_batch.training.road import road
-from sentiment_batch.training.state import Keeper, Snapshot, TrainState, restore_random
-from sentiment_batch.training.step import MicroBatches, Run, adamw, move, precision, warmup_then_decay
+from sentiment_batch.evaluation import metrics
+from sentiment_batch.evaluation.calibration import calibrate
+from sentiment_batch.model.device import batch_tokens
+from sentiment_batch.model.forward.batches import Budget, forward
+from sentiment_batch.model.forward.packed_training import road
+from sentiment_batch.model.probabilities import softmax
+from sentiment_batch.tokenization.packing import pack, plan_packs
+from sentiment_batch.training.batches import Batch, LengthGroupedBatches, Texts, loader
+from sentiment_batch.training.checkpoint.history import Progress, is_best, stops
+from sentiment_batch.training.checkpoint.state import Keeper, Snapshot, TrainState, restore_random
+from sentiment_batch.training.optimizer import MicroBatches, Run, adamw, move, precision, warmup_then_decay
+from sentiment_batch.training.weight_average import Average
 
 if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
     from torch.utils.data import DataLoader
 
-    from sentiment_batch.assemble import Floats
-    from sentiment_batch.batching import Rows
-    from sentiment_batch.classifier import SentimentClassifier
-    from sentiment_batch.tokens import Tokens
+    from sentiment_batch.model.classifier import SentimentClassifier
+    from sentiment_batch.model.probabilities import Floats
+    from sentiment_batch.tokenization.packing import Rows
+    from sentiment_batch.tokenization.ragged import Tokens
 
 logger = logging.getLogger("sentiment_batch")
 

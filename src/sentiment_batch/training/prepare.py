@@ -14,17 +14,17 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from sentiment_batch.data.labelled_rows import Labelled, fingerprint
 from sentiment_batch.errors import InputError, listed
-from sentiment_batch.inputs import Labelled, fingerprint
-from sentiment_batch.label_inference import cuts_of, infer_together, numbers_in
-from sentiment_batch.label_match import for_file
-from sentiment_batch.training import data_check
-from sentiment_batch.training.coded import Coded, Divided, Numbering, groups_of
-from sentiment_batch.training.findings import are
+from sentiment_batch.labels.inference import cuts_of, infer_together, numbers_in
+from sentiment_batch.labels.matching import for_file
+from sentiment_batch.training.data_check import check
+from sentiment_batch.training.data_check.findings import are
+from sentiment_batch.training.dataset import Coded, Divided, Numbering, groups_of
 from sentiment_batch.training.split import assign
 
 if TYPE_CHECKING:
-    from sentiment_batch.labels import Encoded, LabelMapping
+    from sentiment_batch.labels.mapping import Encoded, LabelMapping
     from sentiment_batch.settings import TrainSettings
 
 logger = logging.getLogger("sentiment_batch")
@@ -100,8 +100,8 @@ def prepare(
     if len(mapping.labels) < 2 or not len(found.validation):
         raise _too_few(found, len(conflicting))
     counts = _counts(reviews, mapping, encoded) | _sizes(found, numbering) | {"conflicting": len(conflicting)}
-    summary = data_check.check(found, counts, weighted=settings.class_weights != "none")
-    data_check.tell(summary, examples)
+    summary = check.check(found, counts, weighted=settings.class_weights != "none")
+    check.tell(summary, examples)
     return Prepared(
         mapping=mapping,
         training=_plain(found.training),

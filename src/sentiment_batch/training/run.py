@@ -11,26 +11,25 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from sentiment_batch import bases
-from sentiment_batch.calibration import Calibration, calibrate
-from sentiment_batch.device import choose_device, repeatable, training_dtype
 from sentiment_batch.errors import DeviceError, OutputError, UsageError, first_line
-from sentiment_batch.model import load_classifier
-from sentiment_batch.model_folder import read_meta
-from sentiment_batch.report import history_table
-from sentiment_batch.training.checkpoint import Checkpoint
-from sentiment_batch.training.fingerprint import Fingerprint, digest, fingerprint
-from sentiment_batch.training.history import Progress, best_of, from_log, to_rows
+from sentiment_batch.evaluation.calibration import Calibration, calibrate
+from sentiment_batch.model import hub
+from sentiment_batch.model.device import choose_device, repeatable, training_dtype
+from sentiment_batch.model.folder import read_meta
+from sentiment_batch.model.stock import load_classifier
+from sentiment_batch.training.checkpoint.fingerprint import Fingerprint, digest, fingerprint
+from sentiment_batch.training.checkpoint.history import Progress, best_of, from_log, history_table, to_rows
+from sentiment_batch.training.checkpoint.state import Keeper, Snapshot
+from sentiment_batch.training.checkpoint.work_folder import Checkpoint
+from sentiment_batch.training.components import Setup, set_up
 from sentiment_batch.training.loop import fit, logits
-from sentiment_batch.training.outcome import Trained, description
 from sentiment_batch.training.prepare import prepare
-from sentiment_batch.training.reporting import REPORT, measure_all, page, report_of
-from sentiment_batch.training.setup import Setup, set_up
-from sentiment_batch.training.state import Keeper, Snapshot
+from sentiment_batch.training.report_data import REPORT, measure_all, page, report_of
+from sentiment_batch.training.result import Trained, description
 
 if TYPE_CHECKING:
-    from sentiment_batch.classifier import SentimentClassifier
-    from sentiment_batch.inputs import Labelled
+    from sentiment_batch.data.labelled_rows import Labelled
+    from sentiment_batch.model.classifier import SentimentClassifier
     from sentiment_batch.records import Choice
     from sentiment_batch.settings import TrainSettings
 
@@ -76,10 +75,10 @@ def train_labelled(
     try:
         device = choose_device(settings.device)
         dtype = training_dtype(settings.dtype, device.value)
-        folder = bases.resolve(settings.base)
+        folder = hub.resolve(settings.base)
         data = prepare(reviews, settings, val=val, test=test, stars=stars)  # after what is quicker to refuse
         logger.info("device: %s; dtype: %s", device, dtype)
-        identity = fingerprint(settings, data, bases.digest(folder), device.value, dtype.value)
+        identity = fingerprint(settings, data, hub.digest(folder), device.value, dtype.value)
         with repeatable(settings.seed, device.value), _memory_named(device.value):
             setup = set_up(data, folder, settings, device, dtype, quiet=quiet)
             return _train(setup, checkpoint, identity, device, dtype, report=report)

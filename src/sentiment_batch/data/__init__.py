@@ -1,0 +1,1 @@
+"""Tables in and out: readers, writers, columns, and labelled rows. Nothing here knows torch."""

@@ -1,0 +1,151 @@
+"""Opens any location for reading or writing: finds the format by its name, ending or scheme, built-ins first."""
+
+from __future__ import annotations
+
+import functools
+import logging
+import os
+from typing import TYPE_CHECKING
+
+from sentiment_batch.data import readers, writers
+from sentiment_batch.data.plugin_guards import GuardedReader, GuardedWriter, Plugin
+from sentiment_batch.errors import InputError, UsageError, listed
+from sentiment_batch.locations import suffix_of
+from sentiment_batch.plugins.manager import Plugins
+from sentiment_batch.plugins.registry import BUILT_IN, SPECIAL, Format, Registry
+from sentiment_batch.records import ReadOptions, WriteOptions
+from sentiment_batch.settings import LOCAL
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from sentiment_batch.data.readers.base import Reader
+    from sentiment_batch.data.writers.base import Writer
+
+logger = logging.getLogger("sentiment_batch")
+
+
+@functools.cache
+def plugins() -> Plugins:
+    """The plugins of this process; third parties are not loaded yet."""
+    return Plugins((readers, writers))
+
+
+def open_reader(location: str, *, format: str | None = None, options: ReadOptions | None = None) -> Reader:
+    """Open `location` for reading.
+
+    Args:
+        location: a path, a folder or glob of Parquet files, a URL, or `-` for standard input.
+        format: the format's name where the location does not tell.
+        options: encoding and delimiter.
+
+    Raises:
+        UsageError: the format is unknown, or does not take an option.
+        InputError: the input is missing or damaged.
+        PluginError: the plugin that claims the location failed.
+    """
+    chosen, options = reading_format(location, format), options or ReadOptions()
+    for name in SPECIAL:
+        if getattr(options, name) is not None and name not in chosen.options:
+            raise UsageError(f"--{name} is for databases, and {location} is read as {chosen.name}. Leave it out.")
+    if chosen.owner == BUILT_IN:
+        built_in: Reader = chosen.open(location, options)
+        return built_in
+    plugin = Plugin(name=chosen.owner, location=location)
+    with plugin.failures_named():
+        return GuardedReader(chosen.open(location, options), plugin)
+
+
+def open_writer(
+    location: str, schema: pa.Schema, *, format: str | None = None, options: WriteOptions | None = None
+) -> Writer:
+    """Open `location` for writing; nothing appears there before the writer's `commit`.
+
+    Args:
+        location: a path, a URL, or `-` for standard output.
+        schema: the columns of every batch that will come.
+        format: the format's name where the location does not tell.
+        options: overwrite and delimiter.
+
+    Raises:
+        UsageError: the format is unknown.
+        OutputError: the destination exists, or cannot be written.
+        PluginError: the plugin that claims the location failed.
+    """
+    chosen = writing_format(location, format)
+    if chosen.owner == BUILT_IN:
+        built_in: Writer = chosen.open(location, schema, options or WriteOptions())
+        return built_in
+    plugin = Plugin(name=chosen.owner, location=location)
+    with plugin.failures_named():
+        return GuardedWriter(chosen.open(location, schema, options or WriteOptions()), plugin)
+
+
+def reading_format(location: str, name: str | None = None) -> Format:
+    """The format that will read `location`.
+
+    Raises:
+        UsageError: no format has that name, or none claims the location.
+    """
+    if name is None and suffix_of(location) == "" and (os.path.isdir(location) or location.endswith(("/", "*"))):
+        name = "parquet"  # a folder without an ending of its own is a data set, and so are several
+    return _find("readers", location, name, "--input-format")
+
+
+def writing_format(location: str, name: str | None = None) -> Format:
+    """The format that will write `location`; a folder of files is Parquet where its name says nothing else.
+
+    Raises:
+        UsageError: no format has that name, or none claims the location.
+    """
+    if name is None and suffix_of(location) == "" and location.endswith("/"):
+        name = "parquet"
+    return _find("writers", location, name, "--output-format")
+
+
+def engine(name: str) -> Format:
+    """The engine called `name`, which a plugin brings.
+
+    Raises:
+        UsageError: there is none.
+    """
+    _load_third_parties()
+    found = plugins().engines.named(name)
+    if found is None:
+        known = listed([LOCAL, *(one.name for one in plugins().engines)])
+        raise UsageError(
+            f"no engine is called {name!r}; --engine takes one of {known}. Others come with plugins, as ray does with "
+            "sentiment-batch-ray."
+        )
+    return found
+
+
+def all_formats() -> tuple[dict[str, Format], dict[str, Format]]:
+    """Every format that can be read, and every one that can be written, by name; loads the plugins."""
+    _load_third_parties()
+    readable, writable = ({one.name: one for one in registry} for registry in (plugins().readers, plugins().writers))
+    return readable, writable
+
+
+def _find(kind: str, location: str, name: str | None, option: str) -> Format:
+    for attempt in ("built-in", "third-party"):
+        if attempt == "third-party":
+            _load_third_parties()
+        registry: Registry = getattr(plugins(), kind)
+        found = registry.named(name) if name is not None else registry.claiming(location)
+        if found:
+            return found
+    known = listed(candidate.name for candidate in registry)
+    if name is not None:
+        raise UsageError(f"no format is called {name!r}; {option} takes one of {known}.")
+    if option == "--input-format" and not (location == "-" or "://" in location or os.path.exists(location)):
+        raise InputError(f"{location} is not there. Check the path; the formats are {known}.")
+    raise UsageError(f"the name {location!r} does not tell the format; give {option} with one of {known}.")
+
+
+def _load_third_parties() -> None:
+    """Load the plugins, and warn of each that failed the first time."""
+    first = plugins().third_parties is None
+    for plugin in plugins().load_third_parties():
+        if plugin.error and first:
+            logger.warning("plugin %s (%s) is not used: %s", plugin.name, plugin.distribution, plugin.error)

@@ -1,0 +1,45 @@
+"""The built-in readers, registered through the same hook as a plugin's; importing this loads none of them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from sentiment_batch.plugins.hookspecs import hookimpl
+
+if TYPE_CHECKING:
+    from sentiment_batch.data.readers.base import Reader
+    from sentiment_batch.plugins.registry import Registry
+    from sentiment_batch.records import ReadOptions
+
+
+def _csv(location: str, options: ReadOptions) -> Reader:
+    from sentiment_batch.data.readers.csv import CsvReader
+
+    return CsvReader(location, options)
+
+
+def _jsonl(location: str, options: ReadOptions) -> Reader:
+    from sentiment_batch.data.readers.jsonl import JsonLinesReader
+
+    return JsonLinesReader(location, options)
+
+
+def _parquet(location: str, options: ReadOptions) -> Reader:
+    from sentiment_batch.data.readers.parquet import ParquetReader
+
+    return ParquetReader(location, options)
+
+
+def _arrow(location: str, options: ReadOptions) -> Reader:
+    from sentiment_batch.data.readers.arrow import ArrowReader
+
+    return ArrowReader(location, options)
+
+
+@hookimpl
+def register_readers(registry: Registry) -> None:
+    """Add CSV, JSON lines, Parquet and Arrow IPC."""
+    registry.add("csv", _csv, suffixes=(".csv", ".tsv", ".tab"), description="CSV and TSV; every value stays text")
+    registry.add("jsonl", _jsonl, suffixes=(".jsonl", ".ndjson", ".json"), description="JSON lines")
+    registry.add("parquet", _parquet, suffixes=(".parquet", ".pq"), description="Parquet: file, folder, glob, hive")
+    registry.add("arrow", _arrow, suffixes=(".arrow", ".feather", ".ipc", ".arrows"), description="Arrow IPC, Feather")

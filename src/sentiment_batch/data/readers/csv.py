@@ -1,0 +1,166 @@
+"""Reads CSV and TSV in one stream: every value comes out as the text that stands in the file."""
+
+from __future__ import annotations
+
+import csv
+import logging
+import re
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+
+from sentiment_batch.data.readers import byte_escapes
+from sentiment_batch.data.readers.csv_rows import CsvRows, Layout, malformed, replace_bytes
+from sentiment_batch.data.readers.delimiters import NONE, found_delimiter
+from sentiment_batch.data.readers.header_names import distinct
+from sentiment_batch.data.readers.source import Source
+from sentiment_batch.data.readers.text import LONGEST, TextFile
+from sentiment_batch.data.readers.text_formats import refuse_json
+from sentiment_batch.errors import InputError, UsageError
+from sentiment_batch.locations import suffix_of
+from sentiment_batch.records import Problem, Split
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from sentiment_batch.data.readers.csv_rows import Chunk
+    from sentiment_batch.data.readers.text import Lines
+    from sentiment_batch.records import ReadOptions
+
+logger = logging.getLogger("sentiment_batch")
+
+SAMPLE = 1 << 18
+"""Characters that are looked at to find the delimiter."""
+MENTIONED = 12
+"""Most renamed columns that the log names."""
+
+
+class CsvReader:
+    """A `Reader` of CSV and TSV files with a header row.
+
+    Args:
+        location: a path, an fsspec URL, or `-` for standard input.
+        options: encoding, delimiter, quotes, and who is told of bad rows.
+
+    Raises:
+        InputError: the file is missing, empty, or no CSV.
+        UsageError: the encoding is unknown, or the delimiter is not one character.
+    """
+
+    num_rows: int | None = None
+
+    def __init__(self, location: str, options: ReadOptions) -> None:
+        given = _one_character(options.delimiter)
+        csv.field_size_limit(max(csv.field_size_limit(), LONGEST))  # the csv module keeps one limit for the process
+        self._source = Source(location)
+        self._name = self._source.name
+        self._tell = options.on_bad_row
+        dialect: dict[str, Any] = {"strict": True, "quoting": csv.QUOTE_MINIMAL if options.quotes else csv.QUOTE_NONE}
+        try:
+            self._text = TextFile(self._source, options, newline="")
+            refuse_json(self._name, self._text.sample)
+            dialect["delimiter"] = given or self._found_delimiter(location, dialect)
+            self.schema = pa.schema([(name, pa.string()) for name in self._names(dialect)])
+        except BaseException:
+            self.close()
+            raise
+        self._layout = Layout(name=self._name, columns=self.schema.names, dialect=dialect)
+
+    def splits(self) -> Sequence[Split]:
+        """One: where a record begins can only be told by reading from the start."""
+        return (Split(index=0, label=self._name),)
+
+    def batches(self, split: Split) -> Iterator[pa.RecordBatch]:
+        """All rows, from the beginning of the file; of bad ones `on_bad_row` is told."""
+        seen = 0
+        with self._text.lines(keep=self._tell is not None) as lines:
+            reader = csv.reader(lines, **self._layout.dialect)
+            self._header(reader)
+            for chunk in CsvRows(reader, lines, self._layout):
+                batch = self._batch(chunk)
+                self._tell_of(chunk, lines, seen)
+                seen += batch.num_rows
+                yield batch
+
+    def close(self) -> None:
+        """Close the file."""
+        self._source.close()
+
+    def _batch(self, chunk: Chunk) -> pa.RecordBatch:
+        try:
+            columns = [pa.array(values, pa.string()) for values in zip(*chunk.rows, strict=True)]
+        except UnicodeEncodeError:  # bytes that did not decode; looking for them in every cell would take time
+            replace_bytes(chunk, self.schema.names, self._text.called)
+            columns = [pa.array(values, pa.string()) for values in zip(*chunk.rows, strict=True)]
+        return pa.RecordBatch.from_arrays(columns, schema=self.schema)
+
+    def _tell_of(self, chunk: Chunk, lines: Lines, seen: int) -> None:
+        if self._tell is None or lines.kept is None:
+            return
+        for row, reasons in sorted(chunk.reasons.items()):
+            begin = chunk.begin(row)
+            record = "".join(lines.kept[begin - chunk.first : chunk.ends[row] - chunk.first + 1])
+            original = self._text.original(record.removesuffix("\n").removesuffix("\r"))
+            where = f"{self._name}, line {begin:,}"
+            self._tell(Problem(row=seen + row, where=where, reason="; ".join(reasons), original=original))
+
+    def _found_delimiter(self, location: str, dialect: dict[str, Any]) -> str:
+        if suffix_of(location) in (".tsv", ".tab"):
+            return "\t"
+        sample = []
+        with self._text.lines() as lines:
+            for line in lines:
+                sample.append(line[:SAMPLE])
+                if lines.characters >= SAMPLE:
+                    break
+        delimiter = found_delimiter(sample, dialect, whole=lines.characters < SAMPLE)
+        if delimiter == NONE:
+            logger.info("%s: the header holds no delimiter, so the file is read as one column", self._name)
+        elif delimiter != ",":
+            logger.info("%s: the fields are separated by %r", self._name, delimiter)
+        return delimiter
+
+    def _names(self, dialect: dict[str, Any]) -> list[str]:
+        with self._text.lines() as lines:
+            header = self._header(csv.reader(lines, **dialect))
+        if any(map(byte_escapes.has_escapes, header)):
+            raise self._text.undecodable()
+        names = distinct(header)
+        renamed = [f"{old!r} to {new!r}" for old, new in zip(header, names, strict=True) if old != new]
+        if renamed:
+            more = f" and {len(renamed) - MENTIONED:,} more" if len(renamed) > MENTIONED else ""
+            listed = ", ".join(renamed[:MENTIONED]) + more
+            logger.warning("%s: columns without a name of their own are renamed: %s", self._name, listed)
+        return names
+
+    def _header(self, reader: Any) -> list[str]:
+        header: list[str] = []
+        begin = 1
+        try:
+            for header in reader:
+                if header:
+                    break
+                begin = reader.line_num + 1
+        except csv.Error as error:
+            raise malformed(error, self._name, begin, reader.line_num, header=True) from error
+        if not header:
+            raise InputError(
+                f"{self._name} is empty, not even a header. Give a CSV whose first line names the columns."
+            )
+        if re.fullmatch("sep=.?", header[0], re.IGNORECASE) and not any(header[1:]):
+            raise InputError(
+                f"{self._name} begins with a line for Excel that names the delimiter, not columns. Delete that line."
+            )
+        return header
+
+
+def _one_character(delimiter: str | None) -> str | None:
+    """The delimiter that the user named; a backslash and a t stand for a tab.
+
+    Raises:
+        UsageError: it is not one character, or one that means something else in a CSV.
+    """
+    delimiter = "\t" if delimiter == "\\t" else delimiter
+    if delimiter is not None and (len(delimiter) != 1 or delimiter in '"\r\n'):
+        raise UsageError(f"--delimiter takes one character, such as ';' or '\\t', not {delimiter!r}.")
+    return delimiter

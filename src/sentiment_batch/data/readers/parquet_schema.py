@@ -1,0 +1,132 @@
+"""Makes the columns of several files one table's: finds the schema that holds all, and fits each batch to it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING
+
+import pyarrow as pa
+
+from sentiment_batch.errors import InputError, reason
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+Partitions = dict[str, str | None]
+
+
+def unified(schemas: Sequence[pa.Schema], names: Sequence[str], partitions: Sequence[pa.Field]) -> pa.Schema:
+    """The schema that can hold the rows of every file.
+
+    A column that some files lack is null there; where types differ, the wider one is taken. The metadata is that of
+    the first file. A partition's column that the files have too is the files'.
+
+    Args:
+        schemas: one for each file.
+        names: what messages call the files.
+        partitions: the columns that the names of folders give.
+
+    Raises:
+        InputError: two files have types for a column that do not go together.
+    """
+    if len(schemas) > 1 or partitions:
+        for schema, name in zip(schemas, names, strict=True):
+            _refuse_repeated(schema, name)
+    whole = schemas[0]
+    for schema, name in zip(schemas[1:], names[1:], strict=True):
+        if not schema.equals(whole):
+            whole = _merged(whole, schema, name)
+    everywhere = set[str].intersection(*(set(schema.names) for schema in schemas))
+    for index, field in enumerate(whole):
+        if field.name not in everywhere:
+            whole = whole.set(index, field.with_nullable(True))
+    for field in partitions:
+        if field.name not in whole.names:
+            whole = whole.append(field)
+    return whole
+
+
+def _refuse_repeated(schema: pa.Schema, name: str) -> None:
+    repeated = [column for column, count in Counter(schema.names).items() if count > 1]
+    if repeated:
+        raise InputError(f"{name} has several columns {repeated[0]!r}. Read it alone, or rename them.")
+
+
+def _merged(whole: pa.Schema, schema: pa.Schema, name: str) -> pa.Schema:
+    try:
+        return pa.unify_schemas([whole, schema], promote_options="permissive")
+    except pa.ArrowException as error:
+        difference = next(filter(None, (_difference(whole, field) for field in schema)), reason(error))
+        raise InputError(
+            f"{name} does not go with the files before it: {difference}. Give all the same types, or read it alone."
+        ) from error
+
+
+def _difference(whole: pa.Schema, field: pa.Field) -> str | None:
+    """How `field` clashes with the column of its name, or None where it does not."""
+    if field.name not in whole.names:
+        return None
+    known = whole.field(field.name)
+    try:
+        pa.unify_schemas([pa.schema([known]), pa.schema([field])], promote_options="permissive")
+    except pa.ArrowException:
+        return f"column {field.name!r} is {field.type} where they have {known.type}"
+    return None
+
+
+def partition_fields(partitions: Sequence[Partitions]) -> list[pa.Field]:
+    """The columns that partitions give: whole numbers where every value is one in its usual spelling, else text."""
+    names = dict.fromkeys(name for values in partitions for name in values)
+    return [
+        pa.field(name, pa.int64() if all(_is_integer(values.get(name)) for values in partitions) else pa.string())
+        for name in names
+    ]
+
+
+def _is_integer(value: str | None) -> bool:
+    """Whether it can be an int64 without loss; `007` cannot."""
+    if value is None:
+        return True
+    digits = value.removeprefix("-")
+    return digits.isascii() and digits.isdecimal() and len(digits) < 19 and str(int(value)) == value
+
+
+class Conform:
+    """Fits the batches of one file to the schema of the whole.
+
+    Args:
+        schema: what every batch shall have.
+        partitions: the values that the names of the file's folders give.
+        where: what messages call the place.
+    """
+
+    def __init__(self, schema: pa.Schema, partitions: Mapping[str, str | None], where: str) -> None:
+        self._schema = schema
+        self._partitions = partitions
+        self._where = where
+
+    def __call__(self, batch: pa.RecordBatch) -> pa.RecordBatch:
+        """`batch` with exactly the schema.
+
+        Raises:
+            InputError: a value does not fit the type that all files share.
+        """
+        if batch.schema.equals(self._schema, check_metadata=True):
+            return batch
+        if batch.schema.equals(self._schema):
+            return pa.RecordBatch.from_arrays(batch.columns, schema=self._schema)
+        columns = [self._column(batch, field) for field in self._schema]
+        return pa.RecordBatch.from_arrays(columns, schema=self._schema)
+
+    def _column(self, batch: pa.RecordBatch, field: pa.Field) -> pa.Array:
+        index = batch.schema.get_field_index(field.name)
+        if index < 0:
+            value = self._partitions.get(field.name)
+            return pa.repeat(pa.scalar(value).cast(field.type), batch.num_rows)
+        try:
+            column = batch.column(index)
+            return column if column.type == field.type else column.cast(field.type)
+        except pa.ArrowException as error:
+            raise InputError(
+                f"{self._where}, column {field.name!r}: {reason(error)}. Write all files with {field.type} there."
+            ) from error

@@ -1,0 +1,154 @@
+"""Columns of any type into JSON text, one value a row: vectorised, exact digits, nested values natively."""
+
+from __future__ import annotations
+
+import json
+from functools import reduce
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from sentiment_batch.data.writers.value_text import TEXT, constant, decoded, is_text, joined, scalar_text
+from sentiment_batch.errors import OutputError
+from sentiment_batch.records import JSON_MARK
+
+_CONTROL = {chr(code): json.dumps(chr(code))[1:-1] for code in range(0x20)}
+_ESCAPES = {"\\": "\\\\", '"': '\\"', **_CONTROL}
+"""What JSON does not take as it is inside a string, the backslash first."""
+_SPECIAL = r'[\x00-\x1f"\\]'
+
+
+def json_text(column: pa.Array, field: pa.Field) -> pa.Array:
+    """The JSON text of each value; `null` for a null and for a number that JSON does not know (NaN, infinity).
+
+    Args:
+        column: any values but binary, intervals and unions.
+        field: the column's name and metadata; text marked as JSON is taken as it is.
+    """
+    column = decoded(column)
+    kind = column.type
+    if is_text(kind):
+        text = _marked(column) if marked(field) else _quoted(column)
+    elif pa.types.is_map(kind):
+        text = _map_text(column, field.name)
+    elif pa.types.is_struct(kind):
+        text = _struct_text(column)
+    elif pa.types.is_nested(kind):
+        text = _list_text(column)
+    elif pa.types.is_floating(kind):
+        finite = pc.is_finite(column.cast(pa.float64()))
+        text = pc.if_else(finite, scalar_text(column, field.name), pa.scalar(None, TEXT))
+    elif pa.types.is_temporal(kind):
+        text = joined('"', scalar_text(column, field.name), '"')
+    else:
+        text = scalar_text(column, field.name)
+    return pc.fill_null(text, constant("null"))
+
+
+def marked(field: pa.Field) -> bool:
+    """Whether the field's metadata say that its text is JSON."""
+    return bool(field.metadata and field.metadata.get(JSON_MARK) == b"1")
+
+
+def name_text(name: str) -> str:
+    """A name as a JSON string."""
+    return json.dumps(name, ensure_ascii=False)
+
+
+def object_text(names: list[str], values: list[pa.Array], ending: str = "}") -> pa.Array:
+    """JSON objects, row by row, of columns that are JSON text already."""
+    parts: list[pa.Array | str] = []
+    for position, (name, value) in enumerate(zip(names, values, strict=True)):
+        parts += [("{" if position == 0 else ", ") + name_text(name) + ": ", value]
+    return joined(*parts, ending)
+
+
+def _marked(column: pa.Array) -> pa.Array:
+    # A line break in JSON can only stand between its parts, so that a space says the same; it must not end our line.
+    return reduce(lambda text, end: pc.replace_substring(text, end, " "), "\r\n", column)
+
+
+def _quoted(column: pa.Array) -> pa.Array:
+    column = _valid(column)
+    if pc.any(pc.match_substring_regex(column, _SPECIAL)).as_py():
+        # Five replacements serve nearly every column; the other control characters are looked for only if one is there.
+        common = '\\"\n\r\t'
+        column = reduce(_escaped, common, column)
+        if pc.any(pc.match_substring_regex(column, r"[\x00-\x1f]")).as_py():
+            column = reduce(_escaped, (char for char in _ESCAPES if char not in common), column)
+    return joined('"', column, '"')
+
+
+def _escaped(column: pa.Array, char: str) -> pa.Array:
+    return pc.replace_substring(column, char, _ESCAPES[char])
+
+
+def _valid(column: pa.Array) -> pa.Array:
+    """The same text with U+FFFD for bytes that are not UTF-8: JSON has no way to say them."""
+    try:
+        column.validate(full=True)
+    except pa.ArrowInvalid:
+        values = column.cast(pa.large_binary()).to_pylist()
+        return pa.array([None if value is None else value.decode(errors="replace") for value in values], TEXT)
+    return column
+
+
+def _struct_text(column: pa.StructArray) -> pa.Array:
+    fields = list(column.type)
+    if fields:
+        parts = zip(column.flatten(), fields, strict=True)
+        text = object_text([field.name for field in fields], [json_text(part, field) for part, field in parts])
+    else:
+        text = pa.repeat(constant("{}"), len(column))
+    return _where_valid(column, text)
+
+
+def _list_text(column: pa.Array) -> pa.Array:
+    # flatten() leaves out what lies under a null, for lists of every kind.
+    return _bracketed(column, json_text(column.flatten(), column.type.value_field), "[]")
+
+
+def _map_text(column: pa.MapArray, name: str) -> pa.Array:
+    """An object where the keys are text, else a list of [key, value]."""
+    pairs = entries(column)
+    keys, values = pairs.flatten().flatten()
+    key_text, value_text = json_text(keys, column.type.key_field), json_text(values, column.type.item_field)
+    if is_text(decoded(keys).type):
+        _refuse_repeated(pairs, key_text, name)
+        return _bracketed(pairs, joined(key_text, ": ", value_text), "{}")
+    return _bracketed(pairs, joined("[", key_text, ", ", value_text, "]"), "[]")
+
+
+def entries(column: pa.MapArray) -> pa.LargeListArray:
+    """The maps (n,) as lists of structs of a key and a value; a cast would spoil lists of nulls among the values."""
+    offsets = column.offsets.cast(pa.int64())
+    first, last = offsets[0].as_py(), offsets[-1].as_py()
+    parts = [part.slice(first, last - first) for part in (column.keys, column.items)]
+    pairs = pa.StructArray.from_arrays(parts, fields=[column.type.key_field, column.type.item_field])
+    return pa.LargeListArray.from_arrays(pc.subtract(offsets, first), pairs, mask=column.is_null())
+
+
+def _refuse_repeated(pairs: pa.Array, keys: pa.Array, name: str) -> None:
+    """An object in which a name comes twice reads back without the first."""
+    rows = np.repeat(np.arange(len(pairs)), _lengths(pairs).to_numpy())
+    if pa.table({"row": rows, "key": keys}).group_by(["row", "key"]).aggregate([]).num_rows < len(keys):
+        raise OutputError(
+            f"the column {name!r} holds a map in which a key comes twice, for which JSON has no place. Leave it out "
+            "with --columns, or write Parquet or Arrow."
+        )
+
+
+def _bracketed(column: pa.Array, elements: pa.Array, brackets: str) -> pa.Array:
+    """One text for each list of `column`, whose elements have the texts `elements`."""
+    offsets = pa.concat_arrays([pa.array([0], pa.int64()), pc.cumulative_sum(_lengths(column))])
+    inner = pc.binary_join(pa.LargeListArray.from_arrays(offsets, elements), constant(", "))
+    return _where_valid(column, joined(brackets[0], inner, brackets[1]))
+
+
+def _lengths(column: pa.Array) -> pa.Array:
+    return pc.fill_null(pc.list_value_length(column), 0).cast(pa.int64())
+
+
+def _where_valid(column: pa.Array, text: pa.Array) -> pa.Array:
+    return pc.if_else(column.is_valid(), text, pa.scalar(None, TEXT))

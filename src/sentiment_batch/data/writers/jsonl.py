@@ -1,0 +1,57 @@
+"""JSON lines: Arrow batches in, one JSON object a line out, in UTF-8 and with the columns in order.
+
+Numbers keep their digits, dates and times are ISO 8601 text, nested values are nested. NaN and infinities, which JSON
+does not know, become null. Text that is not valid UTF-8 gets U+FFFD for the bytes that are wrong.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, BinaryIO
+
+import pyarrow as pa
+
+from sentiment_batch.data.writers.json_text import json_text, object_text
+from sentiment_batch.data.writers.text_columns import ROWS_AT_ONCE, write_text
+from sentiment_batch.data.writers.unsupported_types import not_json, refuse, repeated_name
+from sentiment_batch.data.writers.value_text import constant
+from sentiment_batch.errors import OutputError
+
+if TYPE_CHECKING:
+    from sentiment_batch.records import WriteOptions
+
+
+class JsonLinesEncoder:
+    """Encodes batches as JSON lines.
+
+    Args:
+        stream: takes the bytes.
+        schema: the columns.
+        options: none concerns JSON lines.
+
+    Raises:
+        OutputError: a column has no exact form as text, or a name repeats; nothing is written.
+    """
+
+    def __init__(self, stream: BinaryIO, schema: pa.Schema, options: WriteOptions) -> None:
+        repeated = repeated_name(schema)
+        if repeated is not None:
+            raise OutputError(
+                f"JSON lines cannot hold two columns named {repeated!r}. Rename one, or write CSV, Parquet or Arrow."
+            )
+        refuse(schema, not_json, "JSON lines", "Parquet or Arrow")
+        self._stream = stream
+
+    def write(self, batch: pa.RecordBatch) -> None:
+        """Write the rows."""
+        for start in range(0, batch.num_rows, ROWS_AT_ONCE):
+            write_text(self._stream, _lines(batch.slice(start, ROWS_AT_ONCE)))
+
+    def close(self) -> None:
+        """Nothing ends JSON lines."""
+
+
+def _lines(batch: pa.RecordBatch) -> pa.Array:
+    if not batch.num_columns:
+        return pa.array(["{}\n"] * batch.num_rows, constant("").type)
+    values = [json_text(column, field) for column, field in zip(batch.columns, batch.schema, strict=True)]
+    return object_text(batch.schema.names, values, "}\n")

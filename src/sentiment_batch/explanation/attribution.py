@@ -1,0 +1,138 @@
+"""Explains predictions: a scorer and texts in, the words of each with their weights out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from numbers import Real
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pyarrow as pa
+
+from sentiment_batch.data.labelled_rows import is_blank
+from sentiment_batch.errors import UsageError
+from sentiment_batch.explanation.integrated_gradients import Gradients
+from sentiment_batch.explanation.words import Explanation, Word, scaled, weighed
+from sentiment_batch.model.device import batch_tokens
+from sentiment_batch.tokenization.offsets import locate
+
+if TYPE_CHECKING:
+    from sentiment_batch.model.probabilities import Floats
+    from sentiment_batch.scoring.backends.local import LocalEngine
+    from sentiment_batch.scoring.scorer import Scorer
+    from sentiment_batch.tokenization.ragged import Tokens
+
+TEXTS_AT_ONCE = 256
+"""Enough for batches of nearly equal lengths; what is held beside the outcome grows no further."""
+
+
+def attributions(scorer: Scorer, texts: Sequence[str]) -> list[Explanation]:
+    """What the model of `scorer` says of each text, and which words weigh how much in it.
+
+    The weight of a token is its embedding times the gradient, by the embedding, of the log-odds of the predicted label,
+    which is its logit less the log-sum-exp of the others; see `gradients.Gradients.weights`. The weights of a word's
+    tokens are added, and those of a text divided by the largest. Of a text in several windows, the logits are the
+    windows' mean, as in scoring.
+
+    Args:
+        scorer: the model; it scores afterwards as before.
+        texts: (N,) a lone surrogate in one counts as a question mark.
+
+    Returns:
+        (N,) in the order of the texts; labels and probabilities are those of scoring.
+
+    Raises:
+        ModelError: no gradient can be had of the model.
+        DeviceError: a text alone does not fit into the device's memory.
+    """
+    if not texts:
+        return []
+    engine = scorer.local()
+    gradients = Gradients(engine.loaded, engine.road.device)
+    found: list[Explanation] = []
+    for start in range(0, len(texts), TEXTS_AT_ONCE):
+        found += _explained(scorer, engine, gradients, texts[start : start + TEXTS_AT_ONCE])
+    return found
+
+
+def checked(texts: Any) -> list[str]:
+    """What somebody gave as texts: one or many; None and NaN become empty.
+
+    Raises:
+        UsageError: it is a table, or one of them is no text.
+    """
+    if isinstance(texts, str):
+        return [texts]
+    if not hasattr(texts, "__iter__"):
+        raise UsageError(f"explain takes one text or several, not a {type(texts).__name__}. Give strings.")
+    if hasattr(texts, "columns") or isinstance(texts, Mapping):
+        raise UsageError("explain takes texts, not a table. Give it a column of the table, such as table['text'].")
+    return [_checked(text, number) for number, text in enumerate(texts)]
+
+
+def _checked(text: Any, number: int) -> str:
+    if isinstance(text, str):
+        return text
+    text = text.as_py() if isinstance(text, pa.Scalar) else text
+    if text is None or type(text).__name__ == "NAType" or (isinstance(text, Real) and text != text):
+        return ""
+    if not isinstance(text, str):
+        raise UsageError(f"text {number:,} (counted from 0) is of the type {type(text).__name__}. Give strings.")
+    return text
+
+
+def _explained(scorer: Scorer, engine: LocalEngine, gradients: Gradients, texts: Sequence[str]) -> list[Explanation]:
+    clean = [text.encode("utf-8", "replace").decode("utf-8") for text in texts]  # of the same length
+    probabilities_NK = _probabilities(scorer, clean)
+    full = [number for number, text in enumerate(clean) if not is_blank(text)]
+    located = locate(engine.tokeniser, [clean[number] for number in full])
+    directions_NK = log_odds_directions(probabilities_NK[full])
+    directions_SK = directions_NK[located.tokens.owners] * _shares(located.tokens)[:, None]
+    budget = min(engine.description.batch_tokens, batch_tokens(engine.road.device, engine.loaded.width))
+    own = located.spans[:, 0] >= 0
+    weights = gradients.weights(located.tokens, own, directions_SK, budget)
+    words: list[tuple[Word, ...]] = [(Word(text, None),) if text else () for text in texts]
+    for place, number in enumerate(full):
+        some = located.of(place)
+        spans, amounts = (values[some][own[some]].tolist() for values in (located.spans, weights))
+        words[number] = scaled(weighed(texts[number], spans, amounts, located.unseen[place]))
+    return [
+        _explanation(scorer, text, row, pieces)
+        for text, row, pieces in zip(texts, probabilities_NK, words, strict=True)
+    ]
+
+
+def _probabilities(scorer: Scorer, texts: list[str]) -> Floats:
+    """(N, K), NaN where a text is blank."""
+    batch = pa.record_batch({"text": pa.array(texts, pa.large_string())})
+    found: Floats = np.concatenate([part for _, part in scorer.probabilities([batch], ["text"])])
+    return found
+
+
+def log_odds_directions(probabilities_NK: Floats) -> Floats:
+    """The gradients (N, K) of the log-odds of the likeliest label by the logits: 1 for it, the others share -1."""
+    rows = np.arange(len(probabilities_NK)), probabilities_NK.argmax(axis=1)
+    others_NK = probabilities_NK.astype(np.float64)
+    others_NK[rows] = 0.0
+    totals_N1 = others_NK.sum(axis=1, keepdims=True)
+    even = 1.0 / (probabilities_NK.shape[1] - 1)
+    shared_NK = np.divide(others_NK, totals_N1, out=np.full_like(others_NK, even), where=totals_N1 > 0)
+    directions_NK: Floats = -shared_NK.astype(np.float32)
+    directions_NK[rows] = 1.0
+    return directions_NK
+
+
+def _shares(tokens: Tokens) -> Floats:
+    """(S,): the share of each segment in the mean of its text's logits."""
+    lengths = tokens.lengths
+    shares: Floats = (lengths / np.bincount(tokens.owners, weights=lengths)[tokens.owners]).astype(np.float32)
+    return shares
+
+
+def _explanation(scorer: Scorer, text: str, row: Floats, words: tuple[Word, ...]) -> Explanation:
+    if np.isnan(row).any():
+        return Explanation(text=text, label=None, score=None, probabilities=None, words=words)
+    decimals = scorer.settings.decimals
+    named = {label: float(str(np.round(value, decimals))) for label, value in zip(scorer.labels, row, strict=True)}
+    label = scorer.labels[int(row.argmax())]
+    return Explanation(text=text, label=label, score=named[label], probabilities=named, words=words)

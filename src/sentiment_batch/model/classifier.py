@@ -1,0 +1,131 @@
+"""The classifier that is trained: its own torch module, from a base to a stock model."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from sentiment_batch.errors import ModelError, listed
+from sentiment_batch.model.folder import ATTENTION, failures_named, loading_arguments, quiet, tokenizer_of
+
+
+class SentimentClassifier(nn.Module):
+    """A DistilBERT encoder, the [CLS] vector of its last hidden state, dropout, and one linear layer.
+
+    Args:
+        encoder: a `DistilBertModel`.
+        num_labels: K classes; 2K may not exceed the encoder's width (see `to_stock`).
+        dropout: probability of zeroing an element of the [CLS] vector while training.
+    """
+
+    def __init__(self, encoder: Any, num_labels: int, dropout: float) -> None:
+        super().__init__()
+        if 2 * num_labels > encoder.config.dim:
+            raise ModelError(
+                f"{num_labels} classes need an encoder at least {2 * num_labels} wide; this one is "
+                f"{encoder.config.dim}. Take a wider --base, or fewer labels."
+            )
+        self.encoder = encoder
+        self.dropout = nn.Dropout(dropout)
+        self.linear = nn.Linear(encoder.config.dim, num_labels)
+        nn.init.normal_(self.linear.weight, std=encoder.config.initializer_range)
+        nn.init.zeros_(self.linear.bias)
+
+    def forward(self, ids_BT: torch.Tensor, mask_BT: torch.Tensor | None = None) -> torch.Tensor:
+        """Logits (B, K) of token ids (B, T); the mask (B, T) is true where a token is, None where all are."""
+        hidden_BTD = self.encoder(input_ids=ids_BT, attention_mask=mask_BT).last_hidden_state
+        logits: torch.Tensor = self.linear(self.dropout(hidden_BTD[:, 0]))
+        return logits
+
+    def divide_logits(self, temperature: float) -> None:
+        """Divide the logits by `temperature` from here on, by way of the linear layer, so that it is saved with it."""
+        with torch.no_grad():
+            for parameter in self.linear.parameters():
+                parameter.div_(temperature)
+
+    def to_stock(self, labels: Sequence[str]) -> Any:
+        """The same function as a stock `DistilBertForSequenceClassification`, in float32, on the CPU.
+
+        The stock head is `classifier(relu(pre_classifier(cls)))`. Rows 0..K-1 of `pre_classifier` hold the linear layer
+        (W, b), rows K..2K-1 hold (-W, -b), and row k of `classifier` takes row k minus row K+k: relu(z) - relu(-z) = z.
+        """
+        from transformers import DistilBertConfig, DistilBertForSequenceClassification
+
+        settings = self.encoder.config.to_dict()
+        settings |= {
+            "architectures": ["DistilBertForSequenceClassification"],
+            "id2label": dict(enumerate(labels)),
+            "label2id": {label: number for number, label in enumerate(labels)},
+            "problem_type": "single_label_classification",
+            "seq_classif_dropout": self.dropout.p,
+            "dtype": "float32",
+        }
+        config = DistilBertConfig(**settings)
+        with torch.random.fork_rng(devices=[]):  # building draws initial weights; training must not feel it
+            stock = DistilBertForSequenceClassification._from_config(config, attn_implementation=ATTENTION)
+        stock.distilbert.load_state_dict(self.encoder.state_dict())
+        weight_KD, bias_K = self.linear.weight.detach().cpu(), self.linear.bias.detach().cpu()
+        classes = len(labels)
+        with torch.no_grad():
+            for parameter in (*stock.pre_classifier.parameters(), *stock.classifier.parameters()):
+                parameter.zero_()
+            stock.pre_classifier.weight[: 2 * classes] = torch.cat([weight_KD, -weight_KD])
+            stock.pre_classifier.bias[: 2 * classes] = torch.cat([bias_K, -bias_K])
+            one = torch.eye(classes)
+            stock.classifier.weight[:, : 2 * classes] = torch.cat([one, -one], dim=1)
+        return stock.eval()
+
+    def take_stock(self, stock: Any) -> None:
+        """Take the weights of a model that `to_stock` gave, and keep the device."""
+        classes = self.linear.out_features
+        with torch.no_grad():
+            self.encoder.load_state_dict(stock.distilbert.state_dict())
+            self.linear.weight.copy_(stock.pre_classifier.weight[:classes])
+            self.linear.bias.copy_(stock.pre_classifier.bias[:classes])
+
+
+def load_base(folder: Path) -> tuple[Any, Any]:
+    """The encoder to fine-tune, in float32, and its tokeniser.
+
+    Attention dropout is 0: it would shut out the fused attention kernels. The dropout elsewhere stays the base's.
+
+    Raises:
+        ModelError: it is no DistilBERT, or weights are missing.
+    """
+    from transformers import AutoConfig, DistilBertModel
+
+    with quiet(), failures_named(folder):
+        config = AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+        if config.model_type != "distilbert":
+            raise ModelError(
+                f"{folder} is a {config.model_type} model; the classifier is built on DistilBERT. Take a DistilBERT "
+                "base such as distilbert/distilbert-base-uncased, or minilm."
+            )
+        config.attention_dropout = 0.0
+        encoder, info = DistilBertModel.from_pretrained(folder, config=config, **loading_arguments())
+        tokenizer = tokenizer_of(folder)
+    if info["missing_keys"]:
+        raise ModelError(
+            f"{folder} lacks weights of the encoder: {listed(sorted(info['missing_keys']), 3)}. Fetch it again."
+        )
+    odd = [name for name, weight in encoder.named_parameters() if not weight.isfinite().all()]
+    if odd:
+        raise ModelError(f"{folder} has weights that are no finite numbers: {listed(odd, 3)}. Take another base.")
+    return encoder, tokenizer
+
+
+def save_classifier(
+    folder: Path, classifier: SentimentClassifier, tokenizer: Any, labels: Sequence[str], max_length: int
+) -> None:
+    """Write the classifier to `folder` as a stock Hugging Face model; `max_length` becomes its tokeniser's limit."""
+    with quiet():
+        classifier.to_stock(labels).save_pretrained(folder)
+        tokenizer.model_max_length = max_length
+        tokenizer.save_pretrained(folder)
+    mode = (folder / "config.json").stat().st_mode
+    for file in folder.glob("*.safetensors"):  # which its library lets nobody else read
+        file.chmod(mode)

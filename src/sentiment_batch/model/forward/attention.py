@@ -1,0 +1,217 @@
+"""Attention inside each text of a pack, never across: on a CPU text by text in reused memory, on CUDA in one kernel."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Protocol
+
+import numpy as np
+import torch
+
+if TYPE_CHECKING:
+    from sentiment_batch.tokenization.packing import Pack
+
+# T tokens of a pack, B texts of it, D the encoder's width, H heads, E = D / H the width of one.
+
+LOG2_E = math.log2(math.e)
+SAFE = (2.0**-90, 2.0**100)
+"""Sums of unshifted exponentials within these have lost nothing at either end of float's range."""
+STEP = 16
+"""On a CPU, the lengths that attention computes are multiples of this."""
+SCORES = 2**19
+"""Attention scores held at a time on a CPU: they should not leave the core's cache."""
+ROWS = 256
+"""Scratch memory grows in steps of so many rows."""
+VARLEN_STEP = 64
+"""The longest length that CUDA's kernel is told is a multiple of this: few values, so that nothing compiles anew."""
+
+
+class Texts(Protocol):
+    """The texts of one pack, and what the walk through a model needs to know of them."""
+
+    ids: torch.Tensor
+    """(T,) token ids."""
+    positions: torch.Tensor
+    """(T,) the place of each token in its text, as the model counts."""
+    first: torch.Tensor
+    """(B,) where each text begins."""
+    alone: bool
+    """Whether each must be computed by itself, for bits that do not depend on its neighbours."""
+
+    def attend(self, qkv: torch.Tensor) -> torch.Tensor:
+        """Attention (T, D) of queries, keys and values (T, 3D)."""
+        ...
+
+    def attend_first(self, query: torch.Tensor, kv: torch.Tensor) -> torch.Tensor:
+        """Attention (B, D) of the first tokens' queries (B, D) to keys and values (T, 2D)."""
+        ...
+
+
+class Workspace:
+    """Memory that one thread uses again for every pack: fresh pages are slow to come by."""
+
+    def __init__(self, dtype: torch.dtype) -> None:
+        self._dtype = dtype
+        self._buffers: dict[str, torch.Tensor] = {}
+
+    def take(self, name: str, rows: int, width: int) -> torch.Tensor:
+        """A tensor (rows, width) of whatever was there before."""
+        size = -(-rows // ROWS) * ROWS * width
+        if name not in self._buffers or len(self._buffers[name]) < size:
+            self._buffers[name] = torch.empty(size, dtype=self._dtype)
+        return self._buffers[name][: rows * width].view(rows, width)
+
+
+class Looped:
+    """On a CPU: texts one after the other, those of one length together while they fit the cache.
+
+    The CPU's library makes a kernel for every new shape, at the price of some tokens; so shapes are kept few: lengths
+    are rounded up to multiples of `STEP`, and as many texts run together as a power of two.
+    """
+
+    def __init__(self, pack: Pack, heads: int, space: Workspace, padding: int | None) -> None:
+        self.ids = torch.from_numpy(pack.ids)
+        self.positions = torch.from_numpy(pack.positions(padding))
+        self.first = torch.from_numpy(pack.first)
+        self._runs = list(pack.runs(lambda length: SCORES // (heads * length * length)))
+        self.alone = pack.alone
+        self._heads = heads
+        self._space = space
+
+    def attend(self, qkv: torch.Tensor) -> torch.Tensor:
+        """A run of texts at a time; the outcome is overwritten by the next call."""
+        context_TD = self._space.take("context", len(qkv), qkv.shape[1] // 3)
+        stop = 0
+        for start, texts, length in self._runs:
+            stop = start + texts * length
+            query, key, value = self._by_head(qkv[start:stop], 3, texts, length)
+            mixed = context_TD[start:stop].view(texts, length, self._heads, -1).transpose(1, 2)
+            self._mix(query, key, value, length, mixed)
+        context_TD[stop:] = 0
+        return context_TD
+
+    def attend_first(self, query: torch.Tensor, kv: torch.Tensor) -> torch.Tensor:
+        """A run of texts at a time."""
+        context_BD = torch.zeros_like(query)
+        done = 0
+        for start, texts, length in self._runs:
+            key, value = self._by_head(kv[start : start + texts * length], 2, texts, length)
+            some = slice(done, done + texts)
+            mixed = context_BD[some].view(texts, self._heads, 1, -1)
+            # Where in a cache line a text's query begins depends on its neighbours, where a copy begins does not.
+            wanted = query[some].clone() if self.alone else query[some]
+            self._mix(wanted.view(texts * self._heads, 1, -1), key, value, length, mixed)
+            done += texts
+        return context_BD
+
+    def _by_head(self, x: torch.Tensor, parts: int, texts: int, length: int) -> torch.Tensor:
+        """(texts * length, parts * D) as (parts, texts * H, K, E), K the length rounded up; zeros fill it up."""
+        rounded = -(-length // STEP) * STEP
+        split = x.view(texts, length, parts, self._heads, -1).permute(2, 0, 3, 1, 4)
+        rows = parts * texts * self._heads * rounded
+        by_head = self._space.take("heads", rows, split.shape[-1]).view(*split.shape[:3], rounded, -1)
+        by_head[..., :length, :] = split
+        by_head[..., length:, :] = 0
+        return by_head.view(parts, texts * self._heads, rounded, -1)
+
+    def _mix(
+        self, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, length: int, mixed: torch.Tensor
+    ) -> None:
+        """Values (N, K, E) mixed by the softmax of queries (N, Q, E) times keys (N, K, E), into `mixed` (.., H, Q', E).
+
+        Of the keys, `length` count; the values of the others are zero. The softmax is exp2 without the usual shift, and
+        the division comes after the product, on far fewer numbers; where the sums show that a number may have left
+        float's range, it is done again in the usual way.
+        """
+        scale = query.shape[2] ** -0.5
+        outcome = torch.empty_like(query)
+        sums = query.new_empty((*query.shape[:2], 1))
+        queries, keys = query.shape[1], key.shape[1]
+        step = _divisor(len(query), SCORES // (queries * keys))
+        for start in range(0, len(query), step):
+            some = slice(start, start + step)
+            scores = self._space.take("scores", step * queries, keys).view(step, queries, keys)
+            torch.baddbmm(scores, query[some], key[some].transpose(1, 2), beta=0, alpha=scale * LOG2_E, out=scores)
+            torch.sum(scores.exp2_()[..., :length], -1, keepdim=True, out=sums[some])
+            low, high = torch.aminmax(sums[some])
+            if not (SAFE[0] < low.item() and high.item() < SAFE[1]):
+                torch.baddbmm(scores, query[some], key[some].transpose(1, 2), beta=0, alpha=scale, out=scores)
+                scores[..., length:] = -torch.inf
+                torch.softmax(scores, -1, out=scores)
+                sums[some] = 1.0
+            torch.bmm(scores, value[some], out=outcome[some])
+        texts, heads, wanted, _ = mixed.shape
+        outcome, sums = (x.view(texts, heads, queries, -1)[:, :, :wanted] for x in (outcome, sums))
+        torch.div(outcome, sums, out=mixed)
+
+
+def _divisor(number: int, most: int) -> int:
+    """The largest divisor of `number` that is at most `most`, at least 1."""
+    return next(one for one in range(max(1, min(number, most)), 0, -1) if number % one == 0)
+
+
+class Varlen:
+    """On CUDA: the whole pack in one kernel, which is told where the texts end."""
+
+    def __init__(self, pack: Pack, heads: int, device: torch.device, padding: int | None) -> None:
+        tokens, texts = len(pack.ids), len(pack.lengths)
+        self._padding = padding
+        self._packet = on_device(_packet(pack, padding), device)  # one copy for all of them
+        sizes = [tokens, tokens, texts + 1, texts + 1, texts]
+        self.ids, self.positions, self._ends, self._ones, self.first = torch.split(self._packet, sizes)
+        self.alone = False  # a kernel of one shape gives each text the same bits
+        self._longest = -(-pack.longest // VARLEN_STEP) * VARLEN_STEP
+        self._heads = heads
+
+    def take(self, pack: Pack) -> None:
+        """Become the texts of another pack of the same size and the same longest text, in the same memory."""
+        copied(self._packet, _packet(pack, self._padding))
+
+    def attend(self, qkv: torch.Tensor) -> torch.Tensor:
+        """One kernel for all texts."""
+        query, key, value = qkv.view(len(qkv), 3, self._heads, -1).unbind(1)
+        mixed = varlen(query, key, value, self._ends, self._ends, self._longest, self._longest)
+        return mixed.reshape(len(qkv), -1)
+
+    def attend_first(self, query: torch.Tensor, kv: torch.Tensor) -> torch.Tensor:
+        """One kernel for all texts, a query each."""
+        key, value = kv.view(len(kv), 2, self._heads, -1).unbind(1)
+        by_head = query.view(len(query), self._heads, -1)
+        mixed = varlen(by_head, key, value, self._ones, self._ends, 1, self._longest)
+        return mixed.reshape(len(query), -1)
+
+
+def _packet(pack: Pack, padding: int | None) -> torch.Tensor:
+    """All that the kernels want to know of a pack, one after the other."""
+    one_each = np.arange(len(pack.offsets))
+    parts = (pack.ids, pack.positions(padding), pack.offsets, one_each, pack.first)
+    return torch.from_numpy(np.concatenate(parts).astype(np.int32))
+
+
+def varlen(
+    query: torch.Tensor,
+    key: torch.Tensor,
+    value: torch.Tensor,
+    query_ends: torch.Tensor,
+    key_ends: torch.Tensor,
+    most_queries: int,
+    most_keys: int,
+) -> torch.Tensor:
+    """torch's own kernel; by position only, for its further arguments differ from release to release."""
+    from torch.nn.attention.varlen import varlen_attn
+
+    mixed = varlen_attn(query, key, value, query_ends, key_ends, most_queries, most_keys)
+    assert isinstance(mixed, torch.Tensor)  # a pair only where the log-sum-exp is asked for
+    return mixed
+
+
+def on_device(tensor: torch.Tensor, device: torch.device | str) -> torch.Tensor:
+    """A host tensor on the device; the copy runs while the host goes on, which pinned memory allows."""
+    if torch.device(device).type != "cuda":
+        return tensor.to(device)
+    return tensor.pin_memory().to(device, non_blocking=True)
+
+
+def copied(target: torch.Tensor, tensor: torch.Tensor) -> None:
+    """Copy a host tensor into memory on a device, likewise."""
+    target.copy_(tensor.pin_memory() if target.is_cuda else tensor, non_blocking=True)

@@ -1,0 +1,36 @@
+"""From logits to probabilities: softmax, and the mean over the segments of one text."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+Floats = npt.NDArray[np.float32]
+
+
+def softmax(logits: Floats) -> Floats:
+    """Probabilities (n, K) of logits (n, K), computed in float64; NaN stays NaN."""
+    with np.errstate(invalid="ignore"):  # of an infinite logit comes NaN, as of NaN
+        shifted = logits.astype(np.float64) - logits.max(axis=1, keepdims=True, initial=-np.inf)
+    powers = np.exp(shifted)
+    result: Floats = (powers / powers.sum(axis=1, keepdims=True)).astype(np.float32)
+    return result
+
+
+def combine(logits: Floats, owners: npt.NDArray[np.int64], lengths: npt.NDArray[np.int64]) -> Floats:
+    """One row of logits per text: the mean over its segments, weighted by their tokens.
+
+    Args:
+        logits: (S, K) per segment.
+        owners: (S,) the text of each segment, in rising order, every text at least once.
+        lengths: (S,) tokens per segment.
+
+    Returns:
+        (N, K) in float32; for a text of one segment the very logits of it, since float64 holds their product exactly.
+    """
+    texts, first = np.unique(owners, return_index=True)
+    if len(texts) == len(owners):
+        return logits
+    weighted = np.add.reduceat(logits.astype(np.float64) * lengths[:, None], first, axis=0)
+    result: Floats = (weighted / np.add.reduceat(lengths, first)[:, None]).astype(np.float32)
+    return result

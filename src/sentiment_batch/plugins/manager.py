@@ -1,0 +1,97 @@
+"""Finds what plugins bring: entry points in, registries of formats and engines out. It knows nothing about tables.
+
+Built-in formats register through the same hooks as anybody's plugin. Third parties are loaded only when no built-in
+claims a location or has the name of the engine, each under guard: one that fails is recorded by name and never stops
+the others.
+"""
+
+from __future__ import annotations
+
+import importlib.metadata
+import os
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import pluggy
+
+from sentiment_batch.errors import first_line
+from sentiment_batch.plugins import hookspecs
+from sentiment_batch.plugins.registry import BUILT_IN, Registry
+
+LOAD_PLUGINS = "SENTIMENT_BATCH_LOAD_PLUGINS"
+"""Environment variable: a comma-separated list of the entry points to load; empty loads none, unset loads all."""
+
+
+@dataclass(kw_only=True, slots=True)
+class Loaded:
+    """One third-party plugin: what it is, what it implements, or why it failed."""
+
+    name: str
+    """The entry point's name."""
+    distribution: str
+    """The package that brings it, with its version."""
+    hooks: list[str] = field(default_factory=list)
+    """The hooks that it implements."""
+    error: str | None = None
+    """Why it is not used, in one line."""
+
+
+class Plugins:
+    """All plugins of one process: the built-ins at once, third parties when they are first needed."""
+
+    def __init__(self, built_ins: tuple[object, ...], entry_points: Callable[[], Any] | None = None) -> None:
+        """Register `built_ins`; `entry_points` stands in for the installed ones in tests."""
+        self.readers = Registry()
+        self.writers = Registry()
+        self.engines = Registry(kind="engine")
+        self.third_parties: list[Loaded] | None = None
+        """None until they are loaded."""
+        self._entry_points = entry_points or (lambda: importlib.metadata.entry_points(group=hookspecs.GROUP))
+        for plugin in built_ins:
+            self._register(plugin, BUILT_IN)
+
+    def load_third_parties(self) -> list[Loaded]:
+        """Load every installed plugin once, each under guard; the second call gives the first one's list."""
+        if self.third_parties is None:
+            found = sorted(self._entry_points(), key=lambda entry_point: str(entry_point.name))
+            chosen = _chosen()
+            wanted = [entry_point for entry_point in found if chosen is None or entry_point.name in chosen]
+            self.third_parties = [self._load(entry_point) for entry_point in wanted]
+            missing = sorted((chosen or set()) - {entry_point.name for entry_point in found})
+            cure = f"{LOAD_PLUGINS} names it; install it, or mend the name"
+            self.third_parties += [Loaded(name=name, distribution="not installed", error=cure) for name in missing]
+        return self.third_parties
+
+    def _load(self, entry_point: Any) -> Loaded:
+        loaded = Loaded(name=entry_point.name, distribution="unknown")
+        try:
+            if entry_point.dist:
+                loaded.distribution = f"{entry_point.dist.name} {entry_point.dist.version}"
+            loaded.hooks = self._register(entry_point.load(), loaded.name)
+        except (KeyboardInterrupt, GeneratorExit):
+            raise
+        except BaseException as error:  # a plugin may even call sys.exit() at import
+            loaded.error = f"{type(error).__name__}: {first_line(error)}"
+        return loaded
+
+    def _register(self, plugin: object, name: str) -> list[str]:
+        """Call the hooks of one plugin; what it brings is taken over only when all went well."""
+        manager = pluggy.PluginManager(hookspecs.GROUP)
+        manager.add_hookspecs(hookspecs)
+        manager.register(plugin, name)
+        manager.check_pending()  # a misspelt hook would be ignored in silence
+        hooks = [caller.name for caller in manager.get_hookcallers(plugin) or []]
+        readers, writers, engines = Registry(name), Registry(name), Registry(name, "engine")
+        manager.hook.register_readers(registry=readers)
+        manager.hook.register_writers(registry=writers)
+        manager.hook.register_engines(registry=engines)
+        pairs = ((self.readers, readers), (self.writers, writers), (self.engines, engines))
+        self.readers, self.writers, self.engines = (known.with_all(new) for known, new in pairs)
+        return hooks
+
+
+def _chosen() -> set[str] | None:
+    """The entry points that the environment names; None for all."""
+    value = os.environ.get(LOAD_PLUGINS)
+    return None if value is None else {name.strip() for name in value.split(",") if name.strip()}

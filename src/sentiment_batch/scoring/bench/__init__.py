@@ -1,0 +1,1 @@
+"""Measures how fast a model scores on this machine."""

@@ -1,0 +1,1 @@
+"""The output of a scoring run: paths, parts, journal, manifest, and verification."""

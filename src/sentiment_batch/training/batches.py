@@ -1,0 +1,95 @@
+"""Feeds the training loop: token ids and labels in, batches of texts of similar length out, in a repeatable order."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch.utils.data import DataLoader, Dataset, Sampler
+
+from sentiment_batch.tokenization.packing import Pack, pack
+
+if TYPE_CHECKING:
+    from sentiment_batch.tokenization.ragged import Tokens
+
+POOL_BATCHES = 32
+"""Texts are sorted by length within so many batches: those of one batch are computed together with little padding, yet
+every epoch mixes anew."""
+
+
+class Batch(NamedTuple):
+    """B texts end to end, on the host."""
+
+    pack: Pack
+    labels_B: torch.Tensor
+    """(B,) class numbers."""
+
+    def parts(self, budget: int) -> Iterator[Batch]:
+        """The texts in their order in as few parts as have at most `budget` tokens each; one text is never divided."""
+        offsets, start = self.pack.offsets, 0
+        while start < len(self.labels_B):
+            stop = int(np.searchsorted(offsets, offsets[start] + budget, side="right")) - 1
+            stop = max(start + 1, stop)
+            ids = self.pack.ids[offsets[start] : offsets[stop]]
+            yield Batch(Pack(ids=ids, offsets=offsets[start : stop + 1] - offsets[start]), self.labels_B[start:stop])
+            start = stop
+
+
+class Texts(Dataset[int]):
+    """Texts tokenised once and kept flat. Its items are row numbers; `collate` cuts the rows out in one step."""
+
+    def __init__(self, tokens: Tokens, codes: npt.NDArray[np.int64], pad_id: int) -> None:
+        self.tokens = tokens
+        self.codes = codes
+        self.pad_id = pad_id
+
+    def __len__(self) -> int:
+        return len(self.codes)
+
+    def __getitem__(self, row: int) -> int:
+        return row
+
+    def collate(self, rows: list[int]) -> Batch:
+        """The texts `rows` as one batch, cut out of the flat arrays in one step."""
+        places = np.array(rows, dtype=np.int64)
+        return Batch(pack(self.tokens, places), torch.from_numpy(self.codes[places]))
+
+
+class LengthGroupedBatches(Sampler[list[int]]):
+    """Batches of texts of similar length in random order: a pure function of the seed and the epoch.
+
+    Args:
+        lengths: (n,) tokens per text.
+        batch_size: texts per batch.
+        seed: of the whole run.
+    """
+
+    def __init__(self, lengths: npt.NDArray[np.int64], batch_size: int, seed: int) -> None:
+        self._lengths = lengths
+        self._batch_size = batch_size
+        self._seed = seed
+        self.epoch = 0
+        self.done = 0
+        """Batches of this epoch to leave out, because an interrupted run did them."""
+
+    def __len__(self) -> int:
+        return -(-len(self._lengths) // self._batch_size)
+
+    def __iter__(self) -> Iterator[list[int]]:
+        generator = np.random.default_rng([self._seed, self.epoch])
+        order = generator.permutation(len(self._lengths))
+        batches: list[list[int]] = []
+        pool = self._batch_size * POOL_BATCHES
+        for start in range(0, len(order), pool):
+            rows = order[start : start + pool]
+            rows = rows[np.argsort(-self._lengths[rows], kind="stable")]
+            batches += [rows[at : at + self._batch_size].tolist() for at in range(0, len(rows), self._batch_size)]
+        yield from (batches[place] for place in generator.permutation(len(batches))[self.done :])
+
+
+def loader(texts: Texts, batches: Sampler[list[int]]) -> DataLoader[Any]:
+    """A DataLoader over `texts`; collating takes microseconds, so that no worker process is worth its start."""
+    return DataLoader(texts, batch_sampler=batches, collate_fn=texts.collate, num_workers=0)

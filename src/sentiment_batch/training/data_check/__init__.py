@@ -1,0 +1,1 @@
+"""The data check before training: counts, findings, and their wording."""

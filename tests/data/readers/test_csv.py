@@ -1,0 +1,379 @@
+import csv
+import gzip
+import io
+import json
+import logging
+
+import pyarrow as pa
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from sentiment_batch.data.readers import text
+from sentiment_batch.data.readers.csv import CsvReader
+from sentiment_batch.errors import InputError, UsageError
+from sentiment_batch.records import ReadOptions
+from tests.data.readers.helpers import attempted, read, real_data, rest
+
+CELLS = st.text(st.characters(exclude_categories=["Cs"]), max_size=8) | st.sampled_from(
+    ["", " ", '"', '""', "a,b", "\r", "\n", "\r\n", "007", "\x85", "\u2028", "\0", "\ufeff", "\x1c", "é😀", "NA", "1e5"]
+)
+
+
+@pytest.fixture
+def load(tmp_path):
+    """Reads bytes or text as a CSV file; gives a dictionary of columns."""
+
+    def load(data: str | bytes, name: str = "reviews.csv", **options) -> dict[str, list[str]]:
+        (tmp_path / name).write_bytes(data if isinstance(data, bytes) else data.encode())
+        return read(CsvReader, tmp_path / name, **options).to_pydict()
+
+    return load
+
+
+@pytest.fixture
+def said(caplog):
+    """The messages of the project's logger from now on."""
+    caplog.set_level(logging.INFO, "sentiment_batch")
+    return lambda: [record.getMessage() for record in caplog.records]
+
+
+def refused(load, data, **options) -> str:
+    with pytest.raises(InputError) as caught:
+        load(data, **options)
+    message = str(caught.value)
+    assert "reviews.csv" in message
+    assert "\n" not in message
+    return message
+
+
+def test_values_stay_the_text_that_they_are(load):
+    table = load("id,text\n007,  two blanks  \n1.50,NA\n1e5,null\n")
+    assert table == {"id": ["007", "1.50", "1e5"], "text": ["  two blanks  ", "NA", "null"]}
+
+
+def test_empty_cells_are_empty_text_and_not_null(load):
+    assert load('a,b\n,\n"",x\n') == {"a": ["", ""], "b": ["", "x"]}
+
+
+def test_quotes_delimiters_and_line_breaks_stay_inside_quotes(load):
+    assert load('a,b\n"x, ""y""","1\r\n2\n3\r4"\n') == {"a": ['x, "y"'], "b": ["1\r\n2\n3\r4"]}
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
+@pytest.mark.parametrize("last", [True, False])
+def test_any_line_end_ends_a_record(load, end, last):
+    assert load(f"a,b{end}1,2{end}3,4{end if last else ''}") == {"a": ["1", "3"], "b": ["2", "4"]}
+
+
+@pytest.mark.parametrize("character", ["\x85", "\u2028", "\u2029", "\x0b", "\x0c", "\x1c", "\x1e", "\0"])
+def test_no_other_character_ends_a_record(load, character):
+    assert load(f"a,b\nx{character}y,1\n") == {"a": [f"x{character}y"], "b": ["1"]}
+
+
+def test_blank_lines_are_rows_only_where_there_is_one_column(load):
+    assert load("text\n\ngood\n\n") == {"text": ["", "good", ""]}
+    assert load('text\n""\ngood\n') == {"text": ["", "good"]}
+    assert load("\n\na,b\n\n1,2\n   \n\n") == {"a": ["1"], "b": ["2"]}
+
+
+def test_a_header_without_rows_is_a_table_without_rows(load):
+    assert load("a,b\n") == {"a": [], "b": []}
+    assert load("a,b") == {"a": [], "b": []}
+
+
+@pytest.mark.parametrize("data", ["", "\n", "\r\n\r\n", "\ufeff"])
+def test_a_file_without_a_header_is_refused(load, data):
+    assert "is empty, not even a header" in refused(load, data)
+
+
+def test_columns_get_names_of_their_own(load, said):
+    assert list(load("text,,text,text_2,\n1,2,3,4,5\n")) == ["text", "column_2", "text_3", "text_2", "column_5"]
+    [message] = said()
+    assert "'text' to 'text_3', '' to 'column_5'" in message
+
+
+def test_thousands_of_equal_names_are_told_apart_and_mentioned_in_short(load, said):
+    names = list(load(",".join(["text"] * 5_000) + "\n"))
+    assert names == ["text", *(f"text_{number}" for number in range(2, 5_001))]
+    assert any(message.endswith("'text' to 'text_13' and 4,987 more") for message in said())
+
+
+def test_distinct_names_are_not_mentioned(load, said):
+    assert list(load("Text,text,TEXT\n1,2,3\n")) == ["Text", "text", "TEXT"]
+    assert said() == []
+
+
+@pytest.mark.parametrize(("record", "found"), [("3", "1 field "), ("3,4,5", "3 fields")])
+def test_a_record_of_another_width_is_named(load, record, found):
+    message = refused(load, f'a,b\n1,"x\ny"\n{record}\n')
+    assert f"line 4: {found}" in message
+    assert "where the header has 2" in message
+
+
+def test_a_quote_that_never_closes_is_found_where_its_record_begins(load):
+    assert "line 3: a quote opens in this record and never closes" in refused(load, 'a,b\n1,2\n3,"4\n5,6\n7,8\n')
+    assert "line 1: a quote opens" in refused(load, 'a,"b\n1,2\n')
+
+
+def test_text_after_a_closing_quote_is_refused_rather_than_changed(load):
+    assert "line 2: a cell goes on after its closing quote" in refused(load, 'a,b\n"Great" movie,1\n')
+
+
+def test_a_quote_inside_a_cell_is_only_a_character(load):
+    assert load('a,b\n5\'10",x "y" z\n') == {"a": ["5'10\""], "b": ['x "y" z']}
+
+
+@pytest.mark.parametrize(
+    ("encoding", "mark"),
+    [("utf-8", ""), ("utf-8", "\ufeff"), ("utf-16-le", "\ufeff"), ("utf-16-be", "\ufeff"), ("utf-32-le", "\ufeff")],
+)
+def test_the_encoding_goes_by_the_byte_order_mark(load, encoding, mark):
+    assert load((mark + "text,n\ncafé 😀,1\n").encode(encoding)) == {"text": ["café 😀"], "n": ["1"]}
+
+
+@pytest.mark.parametrize("encoding", ["cp1252", "latin-1", "utf-16-le", "shift_jis", "UTF8", "utf-16"])
+def test_an_encoding_that_is_named_is_used(load, encoding):
+    word = "日本" if encoding == "shift_jis" else "café"
+    assert load(f"text\n{word}\n".encode(encoding), encoding=encoding) == {"text": [word]}
+
+
+@pytest.mark.parametrize(("named", "real"), [("utf-8", "utf-8-sig"), ("utf-16-le", "utf-16"), ("UTF_8", "utf-8-sig")])
+def test_a_byte_order_mark_is_no_part_of_the_first_name(load, named, real):
+    assert load("text\nx\n".encode(real), encoding=named) == {"text": ["x"]}
+
+
+def test_an_unknown_encoding_is_wrong_usage(load):
+    for encoding in ("utf-9", "base64", "a\0b"):
+        with pytest.raises(UsageError, match="--encoding: "):
+            load("a\n1\n", encoding=encoding)
+
+
+@pytest.mark.parametrize("mark", [b"", b"\xef\xbb\xbf"])
+@pytest.mark.parametrize("rows", [1, 200_000])
+def test_a_byte_that_does_not_decode_is_located(load, mark, rows):
+    before = mark + b"text\r\n" + b"fine\r\n" * rows + b"ca"
+    message = refused(load, before + b"f\xe9 noir\n")
+    assert f"line {rows + 2:,}: byte 0xe9 at offset {len(before) + 1:,} is not utf-8" in message
+    assert "--encoding" in message
+    assert "cp1252" in message
+
+
+def test_a_character_cut_off_at_the_end_is_located(load):
+    assert "line 2: byte 0xc3 at offset 8 is not utf-8" in refused(load, b"text\ncaf\xc3")
+
+
+def test_utf_16_without_a_mark_is_recognised(load):
+    assert "give --encoding utf-16-le" in refused(load, "text,label\nx,y\n".encode("utf-16-le"))
+    assert "give --encoding utf-16-be" in refused(load, "text,label\nx,y\n".encode("utf-16-be"))
+    assert "is not utf-16" in refused(load, "text,label\nx,y\n".encode("utf-16-be"), encoding="utf-16")
+
+
+@pytest.mark.parametrize("delimiter", [",", ";", "\t", "|"])
+def test_the_delimiter_is_found_in_the_header(load, said, delimiter):
+    rows = f'id{delimiter}text\n1{delimiter}"a,b;c\td|e"\n2{delimiter}Well, I; said | so'.replace(f" {delimiter}", " ")
+    data = rows.replace(f"Well{delimiter}", "Well").replace(f"I{delimiter}", "I")
+    assert load(data)["text"][0] == "a,b;c\td|e"
+    assert said() == ([] if delimiter == "," else [m for m in said() if f"separated by {delimiter!r}" in m])
+    assert len(said()) == (delimiter != ",")
+
+
+def test_prose_in_one_column_is_not_cut_at_its_commas(load):
+    assert load("text\nGood, cheap\nBad, dear\n") == {"text": ["Good, cheap", "Bad, dear"]}
+    assert load("text\nGood, cheap; fast | nice\t!\n") == {"text": ["Good, cheap; fast | nice\t!"]}
+
+
+def test_a_comma_in_the_title_of_a_single_column_does_not_cut(load):
+    title = "Comments, if any"
+    assert load(f"{title}\nGood\nBad, dear\nNo\n") == {title: ["Good", "Bad, dear", "No"]}
+
+
+def test_records_agree_on_the_delimiter_where_the_header_holds_two(load):
+    assert load("id;text, raw\n1;good, bad, ugly\n2;fine\n") == {
+        "id": ["1", "2"],
+        "text, raw": ["good, bad, ugly", "fine"],
+    }
+
+
+def test_a_bad_record_in_the_sample_does_not_hide_the_delimiter(load):
+    assert "line 2: 3 fields where the header has 2" in refused(load, "text,label\nGreat, really,1\nbad,0\n")
+
+
+def test_the_ending_tsv_means_tabs(load, said):
+    assert load("text, long\tn\na,b\t1\n", "reviews.tsv") == {"text, long": ["a,b"], "n": ["1"]}
+    assert load(gzip.compress(b"a,b\n1,2\n"), "reviews.TSV.gz") == {"a,b": ["1,2"]}
+    assert said() == []
+
+
+@pytest.mark.parametrize(
+    ("delimiter", "data"), [("\\t", "a\tb\n1,\t2\n"), ("\t", "a\tb\n1,\t2\n"), ("§", "a§b\n1,§2\n")]
+)
+def test_a_delimiter_that_is_named_is_used(load, delimiter, data):
+    assert load(data, delimiter=delimiter) == {"a": ["1,"], "b": ["2"]}
+
+
+@pytest.mark.parametrize("delimiter", ["", ",,", '"', "\n", "\\n"])
+def test_a_delimiter_is_one_character(load, delimiter):
+    with pytest.raises(UsageError, match="--delimiter takes one character"):
+        load("a\n1\n", delimiter=delimiter)
+
+
+def test_a_sample_cut_inside_a_long_cell_still_tells_the_delimiter(load):
+    prose = "Well, I said; " * 50_000
+    assert load(f'id;text\n1;"{prose}"\n') == {"id": ["1"], "text": [prose]}
+    assert load(f"id;text\n1;{prose.replace(';', '')}\n") == {"id": ["1"], "text": [prose.replace(";", "")]}
+
+
+def test_a_cell_may_be_longer_than_the_csv_module_likes(load):
+    cell = "x,\n" * 100_000
+    assert load(f'id,text\n1,"{cell}"\n2,y\n') == {"id": ["1", "2"], "text": [cell, "y"]}
+
+
+def test_a_line_without_end_is_refused(load, monkeypatch):
+    monkeypatch.setattr(text, "LONGEST", 1000)
+    assert "a line of over 1,000 characters" in refused(load, "id,text\n1," + "x" * 2000)
+
+
+def test_batches_are_bounded_in_rows(tmp_path):
+    (tmp_path / "a.csv").write_text("a,b\n" + "1,2\n" * 20_000)
+    reader = CsvReader(str(tmp_path / "a.csv"), ReadOptions())
+    sizes = [batch.num_rows for batch in reader.batches(reader.splits()[0])]
+    reader.close()
+    assert sum(sizes) == 20_000
+    assert max(sizes) <= text.ROWS
+
+
+def test_batches_are_bounded_in_characters(tmp_path, monkeypatch):
+    monkeypatch.setattr("sentiment_batch.data.readers.csv_rows.CHARACTERS", 10_000)
+    (tmp_path / "a.csv").write_text("a,b\n" + f"1,{'x' * 998}\n" * 100)
+    reader = CsvReader(str(tmp_path / "a.csv"), ReadOptions())
+    sizes = [batch.num_rows for batch in reader.batches(reader.splits()[0])]
+    reader.close()
+    assert sum(sizes) == 100
+    assert max(sizes) == 10
+
+
+def test_rows_come_before_the_end_is_read(tmp_path):
+    (tmp_path / "a.csv").write_text("a,b\n" + "1,2\n" * 50_000 + "broken\n")
+    reader = CsvReader(str(tmp_path / "a.csv"), ReadOptions())
+    batches = reader.batches(reader.splits()[0])
+    assert next(batches).num_rows > 0
+    with pytest.raises(InputError, match="line 50,002"):
+        list(batches)
+    reader.close()
+
+
+def test_reading_twice_gives_the_same(tmp_path, stdin):
+    data = b'a;b\n1;"x\ny"\n2;z\n'
+    (tmp_path / "a.csv").write_bytes(data)
+    stdin(data)
+    for location in (f"{tmp_path}/a.csv", "-"):
+        reader = CsvReader(location, ReadOptions())
+        assert rest(reader) == rest(reader) == pa.table({"a": ["1", "2"], "b": ["x\ny", "z"]})
+        reader.close()
+        reader.close()
+
+
+def test_standard_input_is_called_by_its_name(stdin):
+    stdin(b"a,b\n1\n")
+    with pytest.raises(InputError, match=r"^standard input, line 2: "):
+        read(CsvReader, "-")
+
+
+def test_a_remote_file_is_read(memory):
+    assert read(CsvReader, memory.put("a.csv", b"a\n1\n")).to_pydict() == {"a": ["1"]}
+
+
+def test_another_format_is_named_for_what_it_is(load):
+    assert "is a ZIP archive; unpack it first" in refused(load, b"PK\x03\x04" + b"\0" * 40)
+
+
+def test_abandoned_batches_leave_no_file_open(tmp_path):
+    (tmp_path / "a.csv").write_text("a\n" + "1\n" * 50_000)
+    reader = CsvReader(str(tmp_path / "a.csv"), ReadOptions())
+    batches = reader.batches(reader.splits()[0])
+    next(batches)
+    reader.close()
+    with pytest.raises(ValueError, match="closed"):
+        list(batches)
+
+
+@given(
+    st.integers(1, 4).flatmap(lambda width: st.lists(st.lists(CELLS, min_size=width, max_size=width), max_size=20)),
+    # With "\n" alone the csv module of Python 3.11 would leave a "\r" in a cell without quotes.
+    st.sampled_from([("\r\n", csv.QUOTE_MINIMAL), ("\n", csv.QUOTE_ALL), ("\r", csv.QUOTE_ALL)]),
+    st.sampled_from([",", ";", "\t", "|"]),
+    st.sampled_from(["utf-8", "utf-8-sig", "utf-16"]),
+)
+@example([["\x85"], [""], ["\0"]], ("\r\n", csv.QUOTE_MINIMAL), ",", "utf-8")
+def test_what_the_csv_module_writes_is_read_back(tmp_path_factory, rows, dialect, delimiter, encoding):
+    end, quoting = dialect
+    names = [f"column {index}" for index in range(len(rows[0]) if rows else 1)]
+    sink = io.StringIO(newline="")
+    writer = csv.writer(sink, delimiter=delimiter, lineterminator=end, quoting=quoting)
+    writer.writerows([names, *rows])
+    path = tmp_path_factory.getbasetemp() / "any.csv"
+    path.write_bytes(sink.getvalue().encode(encoding))
+    assert list(zip(*read(CsvReader, path).to_pydict().values(), strict=True)) == [tuple(row) for row in rows]
+
+
+@given(st.binary(max_size=60) | st.text('ab,;\t"\r\n\0é', max_size=40).map(str.encode))
+def test_any_bytes_are_read_or_refused_in_one_line(tmp_path_factory, data):
+    path = tmp_path_factory.getbasetemp() / "bytes.csv"
+    path.write_bytes(data)
+    attempted(CsvReader, path)
+
+
+def test_the_csv_spectrum_is_read_exactly(tmp_path):
+    folder = real_data("suites", "csv-spectrum")
+    files = sorted((folder / "csvs").glob("*.csv"))
+    assert len(files) == 12
+    for path in files:
+        raw = path.read_bytes()
+        if "crlf" in path.stem and b"\r" not in raw:
+            raw = raw.replace(b"\n", b"\r\n")  # some copies of the suite went through a tool that took them away
+        (tmp_path / path.name).write_bytes(raw)
+        encoding = None if _is_utf_8(raw) else "latin-1"
+        expected = json.loads((folder / "json" / f"{path.stem}.json").read_bytes().decode(encoding or "utf-8"))
+        expected = expected if isinstance(expected, list) else [expected]
+        rows = read(CsvReader, tmp_path / path.name, encoding=encoding).to_pylist()
+        if path.stem == "location_coordinates":  # the suite contradicts itself here: the two have different numbers
+            assert rows[0].pop("Contact Phone Number") == "2095257564"
+            del expected[0]["Contact Phone Number"]
+        assert rows == expected, path.name
+
+
+def _is_utf_8(data: bytes) -> bool:
+    try:
+        data.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+@pytest.mark.parametrize("quoting", [csv.QUOTE_MINIMAL, csv.QUOTE_ALL])
+def test_naughty_strings_survive(tmp_path, quoting):
+    strings = json.loads(real_data("suites", "blns", "blns.json").read_text(encoding="utf-8"))
+    with open(tmp_path / "blns.csv", "w", encoding="utf-8", newline="") as file:
+        csv.writer(file, quoting=quoting).writerows([["text", "n"], *([string, "1"] for string in strings)])
+    assert read(CsvReader, tmp_path / "blns.csv").column("text").to_pylist() == strings
+
+
+def test_quotes_are_text_where_the_user_says_so(tmp_path):
+    path = tmp_path / "a.tsv"
+    path.write_text('sentence\tlabel\n"Great" movie\t1\n"never closed\t0\n', encoding="utf-8")
+    with pytest.raises(InputError, match="--no-quotes"):
+        read(CsvReader, path)
+    found = read(CsvReader, path, quotes=False)
+    assert found.to_pylist() == [
+        {"sentence": '"Great" movie', "label": "1"},
+        {"sentence": '"never closed', "label": "0"},
+    ]
+
+
+@pytest.mark.parametrize("line", ["sep=;", "SEP=,", '"sep=;"', "sep=\t"])
+def test_a_line_for_excel_above_the_header_is_named(tmp_path, line):
+    path = tmp_path / "export.csv"
+    path.write_text(f"{line}\r\nid;review\r\n1;good\r\n", encoding="utf-8")
+    with pytest.raises(InputError, match=r"a line for Excel.*Delete that line"):
+        CsvReader(str(path), ReadOptions())

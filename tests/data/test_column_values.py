@@ -1,0 +1,91 @@
+"""Values of any type that Arrow has get names that tell them apart."""
+
+from __future__ import annotations
+
+import decimal
+import uuid
+
+import pyarrow as pa
+import pytest
+
+from sentiment_batch.data.column_values import pooled, words_of
+from sentiment_batch.records import JSON_MARK
+
+FAR = 2**62
+
+
+def named(column, field=None):
+    field = field or pa.field("a", column.type)
+    return words_of(pa.record_batch([column], pa.schema([field])), "a").to_pylist()
+
+
+@pytest.mark.parametrize(
+    ("column", "names"),
+    [
+        (pa.array(["x", None, "y", "x"]), ["x", None, "y", "x"]),
+        (pa.array(["", " \t", "a b"]), ["", "", "a b"]),
+        (pa.array(["x", None], pa.string_view()), ["x", None]),
+        (pa.array(["x", None, "x"]).dictionary_encode(), ["x", None, "x"]),
+        (pa.array([b"x", b"\xff", b"\xfe"]), ["x", "\\xff", "\\xfe"]),
+        (pa.array([b"ab", None], pa.binary(2)), ["ab", None]),
+        (pa.array([1, None, -3]), ["1", None, "-3"]),
+        (pa.array([1.5, float("nan"), None, float("inf")]), ["1.5", None, None, "inf"]),
+        (pa.array([True, False, None]), ["true", "false", None]),
+        (pa.array([decimal.Decimal("1.10")]), ["1.10"]),
+        (pa.nulls(2), [None, None]),
+        (pa.array([1], pa.date32()), ["1970-01-02"]),
+        (pa.array([5_000_000_001], pa.timestamp("ns")), ["1970-01-01 00:00:05.000000001"]),
+        (pa.array([1], pa.timestamp("us", "Mars/Base")), ["1970-01-01 00:00:00.000001Z"]),
+        (pa.array([7], pa.duration("s")), ["7 s"]),
+        (pa.array([[1, 2], None, []]), ["[1, 2]", None, "[]"]),
+        (pa.array([{"a": 1}, None]), ["{'a': 1}", None]),
+        (
+            pa.ExtensionArray.from_storage(pa.uuid(), pa.array([uuid.UUID(int=1).bytes], pa.binary(16))),
+            ["00000000-0000-0000-0000-000000000001"],
+        ),
+        (pa.RunEndEncodedArray.from_arrays(pa.array([2], pa.int32()), pa.array(["r"])), ["r", "r"]),
+    ],
+)
+def test_a_value_is_called_what_people_call_it(column, names):
+    assert named(column) == names
+
+
+@pytest.mark.parametrize(
+    "column",
+    [
+        pa.array([FAR, -FAR], pa.timestamp("s")),
+        pa.array([2**31 - 1, -(2**31)], pa.date32()),
+        pa.array([FAR, -FAR], pa.duration("s")),
+        pa.array([[2**31 - 1], [5]], pa.list_(pa.date32())),
+        pa.array([2**31 - 1, 5], pa.date32()).dictionary_encode(),
+    ],
+)
+def test_what_no_calendar_has_is_told_apart_all_the_same(column):
+    first, second = named(column)
+    assert first
+    assert second
+    assert first != second
+
+
+def test_bytes_under_the_name_of_text_are_no_error():
+    broken = pa.Array.from_buffers(pa.string(), 2, pa.array([b"\xff", b"a"]).buffers())
+    assert named(broken) == ["\\xff", "a"]
+
+
+def test_strings_that_stand_as_json_are_called_what_they_mean():
+    field = pa.field("a", pa.string(), metadata={JSON_MARK: b""})
+    assert named(pa.array(['"x"', "3", '["y"]', None]), field) == ["x", "3", '["y"]', None]
+
+
+def test_batches_have_one_dictionary_afterwards_whatever_theirs():
+    parts = [pa.array(values).dictionary_encode() for values in (["a", "b"], [None, "b", "c"], [])]
+    batches = [pa.record_batch([part.cast(pa.dictionary(pa.int8(), pa.string()))], ["a"]) for part in parts]
+    whole = pooled([words_of(batch, "a") for batch in batches])
+    assert whole.to_pylist() == ["a", "b", None, "b", "c"]
+    assert whole.dictionary.to_pylist() == ["a", "b", "c"]
+    assert len(pooled([])) == 0
+
+
+def test_a_dictionary_larger_than_its_batch_does_not_come_along():
+    large = pa.DictionaryArray.from_arrays(pa.array([7], pa.int32()), pa.array([str(n) for n in range(1_000)]))
+    assert words_of(pa.record_batch([large], ["a"]), "a").dictionary.to_pylist() == ["7"]

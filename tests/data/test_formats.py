@@ -1,0 +1,197 @@
+"""A location or a name finds its format: built-ins first, plugins only when none of them fits."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+import pyarrow as pa
+import pytest
+
+from sentiment_batch.data import formats, readers, writers
+from sentiment_batch.errors import InputError, OutputError, PluginError, UsageError
+from sentiment_batch.plugins.hookspecs import hookimpl
+from sentiment_batch.plugins.manager import Plugins
+from sentiment_batch.records import ReadOptions, WriteOptions
+
+SCHEMA = pa.schema([("n", pa.int64())])
+METHODS = ("splits", "batches", "close", "write", "commit", "abort")
+SHEET = SimpleNamespace(schema=SCHEMA, **dict.fromkeys(METHODS, lambda *arguments: None))
+
+
+@pytest.fixture
+def install(monkeypatch):
+    """Install entry points into a process of their own: `install(name=plugin, ...)`; counts their loading."""
+
+    def install(**entries):
+        loads = []
+
+        def entry(name, plugin):
+            def load():
+                loads.append(name)
+                if isinstance(plugin, Exception):
+                    raise plugin
+                return plugin
+
+            return SimpleNamespace(name=name, dist=None, load=load)
+
+        points = [entry(name, plugin) for name, plugin in entries.items()]
+        plugins = Plugins((readers, writers), lambda: points)
+        monkeypatch.setattr(formats, "plugins", lambda: plugins)
+        return loads
+
+    return install
+
+
+def plugin(open, name="excel", suffix=".xlsx"):
+    @hookimpl
+    def register(registry):
+        registry.add(name, open, suffixes=(suffix,))
+
+    return SimpleNamespace(register_readers=register, register_writers=register)
+
+
+def crash(*arguments):
+    raise ZeroDivisionError("division\nby zero")
+
+
+def refuse(*arguments):
+    raise InputError("the sheet is empty. Fill it.")
+
+
+@pytest.mark.parametrize(
+    ("location", "name"),
+    [
+        ("a.csv", "csv"),
+        ("a.TSV", "csv"),
+        ("a.tab.gz", "csv"),
+        ("a.jsonl", "jsonl"),
+        ("a.ndjson.zst", "jsonl"),
+        ("s3://b/a.parquet?x=1", "parquet"),
+        ("a.pq", "parquet"),
+        ("a.feather", "arrow"),
+        ("a.arrows", "arrow"),
+    ],
+)
+def test_the_ending_finds_the_format_and_no_plugin_is_loaded(install, location, name):
+    loads = install(broken=ImportError("no"))
+    assert formats.reading_format(location).name == name
+    assert formats.writing_format(location).name == name
+    assert loads == []
+
+
+def test_the_name_goes_before_the_ending(install):
+    install()
+    assert formats.writing_format("-", "csv").name == "csv"
+    assert formats.reading_format("a.csv", "jsonl").name == "jsonl"
+
+
+def test_a_folder_without_an_ending_is_a_data_set(install, tmp_path):
+    install()
+    assert formats.reading_format(str(tmp_path / "")).name == "parquet"
+    assert formats.reading_format("s3://bucket/folder/").name == "parquet"
+    assert formats.reading_format(str(tmp_path / "year=*")).name == "parquet"
+
+
+def test_a_plugin_is_loaded_when_no_built_in_claims_the_ending(install):
+    calls = []
+    loads = install(excel=plugin(lambda *arguments: calls.append(arguments) or SHEET), other=plugin(crash, "o", ".o"))
+    options = ReadOptions(encoding="utf-8")
+    assert formats.open_reader("a.xlsx", options=options).schema is SCHEMA
+    formats.open_writer("a.xlsx", SCHEMA).commit()
+    assert calls == [("a.xlsx", options), ("a.xlsx", SCHEMA, WriteOptions())]
+    assert loads == ["excel", "other"]
+
+
+def test_a_broken_plugin_is_warned_of_once_and_only_when_it_is_needed(install, caplog):
+    install(broken=ImportError("no heavy"), excel=plugin(lambda *arguments: SHEET))
+    formats.reading_format("a.csv")
+    assert caplog.text == ""
+    formats.open_reader("a.xlsx")
+    formats.open_reader("b.xlsx")
+    assert caplog.text.count("plugin broken (unknown) is not used: ImportError: no heavy") == 1
+
+
+def test_an_unknown_name_lists_those_there_are(install):
+    install(excel=plugin(crash))
+    with pytest.raises(UsageError, match=r"no format is called 'exel'; --output-format takes one of 'csv'.*'excel'"):
+        formats.writing_format("a.csv", "exel")
+    with pytest.raises(UsageError, match="--input-format takes one of"):
+        formats.reading_format("a.csv", "exel")
+
+
+def test_a_name_that_does_not_tell_asks_for_the_format(install, tmp_path):
+    install()
+    (tmp_path / "reviews").write_text("x")
+    for location in ("-", str(tmp_path / "reviews"), "s3://bucket/reviews"):
+        with pytest.raises(UsageError, match="does not tell the format; give --input-format"):
+            formats.reading_format(location)
+    with pytest.raises(UsageError, match="give --output-format"):
+        formats.writing_format("reviews")
+
+
+def test_a_missing_input_without_an_ending_is_said_to_be_missing(install):
+    install()
+    with pytest.raises(InputError, match=r"nowhere is not there\. Check the path"):
+        formats.reading_format("nowhere")
+
+
+@pytest.mark.parametrize("open", [formats.open_reader, lambda location: formats.open_writer(location, SCHEMA)])
+def test_a_crash_in_a_plugin_names_it(install, open):
+    install(excel=plugin(crash))
+    with pytest.raises(PluginError, match=r"plugin 'excel' failed on a\.xlsx: ZeroDivisionError: division by zero\."):
+        open("a.xlsx")
+
+
+def test_a_plugins_own_error_for_its_user_passes(install):
+    install(excel=plugin(refuse))
+    with pytest.raises(InputError, match=r"^the sheet is empty\. Fill it\.$"):
+        formats.open_reader("a.xlsx")
+
+
+def test_a_crash_in_a_built_in_is_a_bug_and_keeps_its_kind(install, monkeypatch):
+    install()
+    monkeypatch.setattr("sentiment_batch.data.writers.base.FileWriter.__init__", crash)
+    with pytest.raises(ZeroDivisionError):
+        formats.open_writer("a.csv", SCHEMA)
+
+
+@pytest.mark.parametrize("name", ["a.csv", "a.tsv.gz", "a.jsonl", "a.parquet", "a.arrow", "a.arrows.zst"])
+def test_every_built_in_writer_opens_and_publishes(install, tmp_path, name):
+    install()
+    writer = formats.open_writer(str(tmp_path / name), SCHEMA)
+    writer.write(pa.record_batch({"n": [1, 2]}))
+    assert not (tmp_path / name).exists()
+    writer.commit()
+    assert (tmp_path / name).stat().st_size > 0
+
+
+def test_what_exists_is_kept_unless_the_options_say_overwrite(install, tmp_path):
+    install()
+    path = tmp_path / "a.csv"
+    path.write_text("old")
+    with pytest.raises(OutputError, match="exists already"):
+        formats.open_writer(str(path), SCHEMA)
+    formats.open_writer(str(path), SCHEMA, options=WriteOptions(overwrite=True)).commit()
+    assert path.read_text() == "n\n"
+
+
+def test_a_writer_that_is_aborted_leaves_nothing(install, tmp_path):
+    install()
+    writer = formats.open_writer(str(tmp_path / "a.parquet"), SCHEMA)
+    writer.write(pa.record_batch({"n": [1]}))
+    writer.abort()
+    writer.abort()
+    del writer
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_column_that_the_format_cannot_hold_leaves_nothing(install, tmp_path):
+    install()
+    with pytest.raises(OutputError, match="CSV cannot hold the column 'raw'"):
+        formats.open_writer(str(tmp_path / "a.csv"), pa.schema([("raw", pa.binary())]))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_plugins_of_the_process_are_made_once():
+    assert formats.plugins() is formats.plugins()
+    assert {format.name for format in formats.plugins().writers} >= {"csv", "jsonl", "parquet", "arrow"}

@@ -1,0 +1,263 @@
+"""What a plugin's reader or writer raises, or gives wrongly, names the plugin; its own words to the user pass."""
+
+from __future__ import annotations
+
+import asyncio
+from types import SimpleNamespace
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from sentiment_batch.data.plugin_guards import GuardedReader, GuardedWriter, Plugin
+from sentiment_batch.errors import InputError, OutputError, PluginError
+from sentiment_batch.records import Sealed, Split
+
+PLUGIN = Plugin(name="sheets", location="a.sheet")
+ROWS = pa.record_batch({"n": [1]})
+SPLIT = Split(index=0, label="sheet 1")
+SEALED = Sealed(bytes=1, sha256="00")
+
+
+def raising(error):
+    def fail(*arguments):
+        raise error
+
+    return fail
+
+
+class Mute(Exception):
+    """An error that cannot even be printed."""
+
+    def __str__(self):
+        raise ZeroDivisionError
+
+
+FAILURES = [
+    (ZeroDivisionError("oh\nno"), r"ZeroDivisionError: oh no\."),
+    (KeyError("a."), r"KeyError: 'a\.'\."),
+    (SystemExit(0), r"it called sys\.exit\(0\)\."),
+    (SystemExit("bye"), r"it called sys\.exit\('bye'\)\."),
+    (Mute(), r"Mute: Mute\."),
+    (asyncio.CancelledError(), r"CancelledError: CancelledError\."),
+    (BrokenPipeError("the database has gone"), r"BrokenPipeError: the database has gone\."),
+    (InputError("one\ntwo"), r"InputError: one two\."),
+    (InputError(""), r"InputError: InputError\."),
+]
+
+
+def guarded(plugin=PLUGIN, **parts):
+    good = {"schema": ROWS.schema, "num_rows": None, "splits": lambda: [SPLIT], "batches": lambda split: [ROWS]}
+    return GuardedReader(SimpleNamespace(**good | {"close": lambda: None} | parts), plugin)
+
+
+def writer(plugin=PLUGIN, **parts):
+    good = {"write": lambda batch: None, "commit": lambda: None, "abort": lambda: None, "seal": lambda: SEALED}
+    return GuardedWriter(SimpleNamespace(**good | parts), plugin)
+
+
+def test_a_good_reader_is_handed_through():
+    reader = guarded(num_rows=np.int64(1), identity=lambda: {"version": (1, 2)})
+    assert (reader.schema, reader.num_rows, list(reader.splits())) == (ROWS.schema, 1, [SPLIT])
+    assert list(reader.batches(SPLIT)) == list(reader.batches(SPLIT)) == [ROWS]
+    assert reader.identity() == {"version": [1, 2]}
+    assert guarded().identity() is None
+    reader.close()
+
+
+def test_a_good_writer_is_handed_through():
+    done = []
+    made = writer(write=done.append, commit=lambda: done.append("commit"), abort=lambda: done.append("abort"))
+    made.write(ROWS)
+    made.abort()
+    assert made.seal() is SEALED
+    made.commit()
+    assert done == [ROWS, "abort", "commit"]
+    bare = SimpleNamespace(write=print, commit=print, abort=print)
+    assert GuardedWriter(bare, PLUGIN).seal() is None
+
+
+@pytest.mark.parametrize(("error", "said"), FAILURES)
+@pytest.mark.parametrize("part", ["splits", "batches", "identity"])
+def test_a_failure_of_a_reader_is_one_line_with_its_name(part, error, said):
+    reader = guarded(**{part: raising(error)})
+    calls = {"splits": reader.splits, "batches": lambda: list(reader.batches(SPLIT)), "identity": reader.identity}
+    with pytest.raises(PluginError, match=rf"^plugin 'sheets' failed on a\.sheet: {said} Report it to") as caught:
+        calls[part]()
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(("error", "said"), FAILURES)
+@pytest.mark.parametrize("part", ["write", "commit", "seal"])
+def test_a_failure_of_a_writer_is_one_line_with_its_name(part, error, said):
+    made = writer(**{part: raising(error)})
+    with pytest.raises(PluginError, match=rf"^plugin 'sheets' failed on a\.sheet: {said}"):
+        made.write(ROWS) if part == "write" else getattr(made, part)()
+
+
+@pytest.mark.parametrize(("error", "said"), FAILURES)
+def test_a_failure_to_close_or_to_clean_up_is_told_and_hides_no_other(caplog, error, said):
+    guarded(close=raising(error)).close()
+    writer(abort=raising(error)).abort()
+    first, second = (record.message for record in caplog.records)
+    assert first == second
+    assert first.startswith("plugin 'sheets' failed on a.sheet: ")
+
+
+@pytest.mark.parametrize(
+    ("schema", "said"),
+    [(None, "NoneType"), ({"n": "int"}, "dict"), (ROWS, "RecordBatch")],
+)
+def test_a_schema_that_is_none_is_refused(schema, said):
+    with pytest.raises(PluginError, match=rf"its schema is a {said}, no pyarrow\.Schema"):
+        guarded(schema=schema)
+
+
+def test_a_reader_or_writer_without_a_part_is_refused_at_once():
+    with pytest.raises(PluginError, match=r"'sheets' failed on a\.sheet: AttributeError: .*schema"):
+        GuardedReader(SimpleNamespace(), PLUGIN)
+    with pytest.raises(PluginError, match=r"its SimpleNamespace has no method batches\(\)"):
+        guarded(batches=None)
+    with pytest.raises(PluginError, match=r"its NoneType has no method write\(\)"):
+        GuardedWriter(None, PLUGIN)
+    reader = GuardedReader(SimpleNamespace(schema=ROWS.schema, splits=list, batches=list, close=list), PLUGIN)
+    with pytest.raises(PluginError, match=r"AttributeError: .*num_rows"):
+        _ = reader.num_rows
+
+
+@pytest.mark.parametrize("rows", ["1", 1.0, True, -1, [1]])
+def test_a_number_of_rows_that_is_none_is_refused(rows):
+    with pytest.raises(PluginError, match=r"its num_rows is .*, neither None nor a number of rows"):
+        _ = guarded(num_rows=rows).num_rows
+    with pytest.raises(PluginError, match="num_rows of sheet 1 is"):
+        guarded(splits=lambda: [Split(index=0, label="sheet 1", num_rows=rows)]).splits()
+
+
+@pytest.mark.parametrize(
+    ("splits", "said"),
+    [
+        (None, "TypeError: 'NoneType' object is not iterable"),
+        ([None], "it gave a NoneType for a split"),
+        ("ab", "it gave a str for a split"),
+        ([{"index": 0}], "it gave a dict for a split"),
+        ([SPLIT, SPLIT], "the split at place 1 has the index 0"),
+        ([Split(index="0", label="a")], "the split at place 0 has the index '0'"),
+        ([Split(index=0, label=None)], "the label None"),
+    ],
+)
+def test_splits_that_are_none_are_refused(splits, said):
+    with pytest.raises(PluginError, match=said):
+        guarded(splits=lambda: splits).splits()
+
+
+def test_splits_that_change_are_refused():
+    answers = iter([[SPLIT], [SPLIT], []])
+    reader = guarded(splits=lambda: next(answers))
+    assert reader.splits() == reader.splits()
+    with pytest.raises(PluginError, match="its splits are not the same each time"):
+        reader.splits()
+
+
+@pytest.mark.parametrize(
+    ("batches", "said"),
+    [
+        (None, "TypeError: 'NoneType' object is not iterable"),
+        ([ROWS, None], "it gave a NoneType for a record batch in sheet 1"),
+        ([ROWS, {"n": [1]}], "it gave a dict for a record batch in sheet 1"),
+        ([pa.table({"n": [1]})], "it gave a Table for a record batch"),
+        ([pa.record_batch({"m": [1]})], "it gave a batch of other columns than it promised in sheet 1"),
+        ([pa.record_batch({"n": ["1"]})], "other columns"),
+    ],
+)
+def test_a_batch_that_was_not_promised_is_refused(batches, said):
+    with pytest.raises(PluginError, match=said):
+        list(guarded(batches=lambda split: batches).batches(SPLIT))
+
+
+@pytest.mark.parametrize(
+    ("given", "said"), [(0, "0 rows in sheet 1 where it promised 2"), (3, "more than the 2 rows of sheet 1")]
+)
+def test_a_split_has_as_many_rows_as_it_promised(given, said):
+    split = Split(index=0, label="sheet 1", num_rows=2)
+    reader = guarded(splits=lambda: [split], batches=lambda split: [ROWS] * given)
+    with pytest.raises(PluginError, match=said):
+        list(reader.batches(split))
+    assert len(list(guarded(batches=lambda split: [ROWS] * 2).batches(split))) == 2
+
+
+def test_a_batch_that_would_crash_the_process_is_refused():
+    astray = pa.DictionaryArray.from_arrays(pa.array([99], pa.int32()), pa.array(["a"]), safe=False)
+    batch = pa.record_batch({"n": astray})
+    with pytest.raises(PluginError, match=r"its record batch in sheet 1 is not valid: ArrowInvalid"):
+        list(guarded(schema=batch.schema, batches=lambda split: [batch]).batches(SPLIT))
+
+
+def test_text_that_is_not_utf_8_is_left_to_those_who_can_keep_the_row():
+    offsets = pa.array([0, 1], pa.int32()).buffers()[1]
+    batch = pa.record_batch({"n": pa.Array.from_buffers(pa.string(), 1, [None, offsets, pa.py_buffer(b"\xff")])})
+    assert list(guarded(schema=batch.schema, batches=lambda split: [batch]).batches(SPLIT)) == [batch]
+
+
+def test_rows_that_never_end_are_noticed():
+    def endless(split):
+        while True:
+            yield ROWS
+
+    with pytest.raises(PluginError, match="more than the 2 rows"):
+        list(guarded(batches=endless).batches(Split(index=0, label="sheet 1", num_rows=2)))
+
+
+def test_a_split_has_as_many_rows_as_the_last_time():
+    answers = iter([[ROWS], [ROWS, ROWS]])
+    reader = guarded(batches=lambda split: next(answers))
+    assert len(list(reader.batches(SPLIT))) == 1
+    with pytest.raises(PluginError, match="it gave 2 rows in sheet 1 where it promised 1"):
+        list(reader.batches(SPLIT))
+
+
+@pytest.mark.parametrize("total", [1, 3])
+def test_all_splits_have_as_many_rows_as_the_table(total):
+    splits = [SPLIT, Split(index=1, label="sheet 2")]
+    reader = guarded(num_rows=total, splits=lambda: splits)
+    assert len(list(reader.batches(reader.splits()[0]))) == 1
+    with pytest.raises(PluginError, match=f"it gave 2 rows in all where it promised {total}"):
+        list(reader.batches(splits[1]))
+
+
+def test_a_reader_that_is_read_in_part_is_not_counted():
+    reader = guarded(num_rows=9, splits=lambda: [SPLIT], batches=lambda split: iter([ROWS] * 5))
+    batches = reader.batches(reader.splits()[0])
+    assert next(batches) == ROWS
+    batches.close()
+
+
+@pytest.mark.parametrize("identity", [{1, 2}, b"1", float("nan"), ROWS])
+def test_an_identity_that_is_no_plain_value_is_refused(identity):
+    with pytest.raises(PluginError, match=r"'sheets' failed on a\.sheet: (TypeError|ValueError)"):
+        guarded(identity=lambda: identity).identity()
+
+
+@pytest.mark.parametrize("sealed", ["safe", True, {"bytes": 1}])
+def test_a_seal_that_is_none_is_refused(sealed):
+    with pytest.raises(PluginError, match=r"its seal\(\) gave a "):
+        writer(seal=lambda: sealed).seal()
+
+
+class Ended(SystemExit):
+    """What a signal raises in a run."""
+
+
+@pytest.mark.parametrize(
+    "error", [InputError("the sheet is empty. Fill it."), OutputError("no."), KeyboardInterrupt(), Ended(143)]
+)
+def test_words_for_the_user_and_interrupts_pass(error):
+    with pytest.raises(type(error)) as caught:
+        list(guarded(batches=raising(error)).batches(SPLIT))
+    assert caught.value is error
+    with pytest.raises(type(error)):
+        writer(write=raising(error)).write(ROWS)
+
+
+def test_the_reader_of_standard_output_may_leave():
+    with pytest.raises(BrokenPipeError):
+        writer(Plugin(name="sheets", location="-"), write=raising(BrokenPipeError())).write(ROWS)

@@ -1,0 +1,301 @@
+"""What is measured of predictions, against scikit-learn and against what must hold whatever the numbers are."""
+
+from __future__ import annotations
+
+import json
+import warnings
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sklearn import metrics as sk
+
+from sentiment_batch.data.column_values import words_of
+from sentiment_batch.evaluation import curves, intervals, label_issues, slices
+from sentiment_batch.evaluation.evaluate_model import assess
+from sentiment_batch.evaluation.intervals import bootstrap, of_share
+from sentiment_batch.evaluation.metrics import calibration_error, measure, reliability
+
+LABELS = ("negative", "neutral", "positive", "odd", "mixed")
+
+
+def drawn(rows: int, classes: int, seed: int = 0, skill: float = 1.5):
+    """Probabilities (n, K) that know something of the codes (n,)."""
+    generator = np.random.default_rng(seed)
+    codes = generator.integers(classes, size=rows)
+    logits = generator.normal(size=(rows, classes))
+    logits[np.arange(rows), codes] += skill
+    powers = np.exp(logits)
+    return (powers / powers.sum(axis=1, keepdims=True)).astype(np.float32), codes.astype(np.int64)
+
+
+def assessed(probabilities, codes, labels, **options):
+    lengths = np.arange(len(codes)) * 7 % 900 + 3
+    texts = [f"text {row}" for row in range(len(codes))]
+    return assess(probabilities, codes, labels, texts=texts, lengths_N=lengths, cut_N=lengths > 512, **options)
+
+
+@pytest.mark.parametrize("classes", [2, 3, 5])
+def test_figures_are_scikit_learn_s(classes):
+    probabilities, codes = drawn(400, classes)
+    found = assessed(probabilities, codes, LABELS[:classes])
+    best, exact = probabilities.argmax(1), probabilities.astype(np.float64)
+    assert found.accuracy == pytest.approx(sk.accuracy_score(codes, best))
+    assert found.macro_f1 == pytest.approx(sk.f1_score(codes, best, average="macro"))
+    assert found.loss == pytest.approx(sk.log_loss(codes, exact / exact.sum(axis=1, keepdims=True)), rel=1e-4)
+    if classes == 2:
+        assert found.roc_auc == pytest.approx(sk.roc_auc_score(codes, probabilities[:, 1]))
+        assert found.precision_recall[0]["area"] == pytest.approx(
+            sk.average_precision_score(codes, probabilities[:, 1])
+        )
+        assert [curve["label"] for curve in found.roc] == ["neutral"]
+    else:
+        areas = [sk.roc_auc_score(codes == k, probabilities[:, k]) for k in range(classes)]
+        assert found.roc_auc == pytest.approx(np.mean(areas))
+        assert len(found.roc) == len(found.precision_recall) == classes
+
+
+def test_the_calibration_error_is_that_of_its_definition():
+    probabilities, codes = drawn(1_000, 3)
+    top, right = probabilities.max(1), probabilities.argmax(1) == codes
+    expected = 0.0
+    for k in range(15):
+        inside = (top >= k / 15) & ((top < (k + 1) / 15) | (k == 14))
+        if inside.any():
+            expected += inside.mean() * abs(top[inside].mean() - right[inside].mean())
+    assert calibration_error(probabilities, codes) == pytest.approx(expected, rel=1e-5)
+    assert sum(one["rows"] for one in reliability(probabilities, codes)) == 1_000
+
+
+def test_what_is_sure_and_right_has_no_calibration_error_and_what_is_sure_and_wrong_all_of_it():
+    sure = np.array([[1.0, 0.0]] * 4, dtype=np.float32)
+    assert calibration_error(sure, np.zeros(4, dtype=np.int64)) == 0.0
+    assert calibration_error(sure, np.ones(4, dtype=np.int64)) == 1.0
+
+
+# Intervals
+
+
+@pytest.mark.parametrize("classes", [2, 4])
+def test_intervals_hold_their_figure_and_repeat(classes):
+    probabilities, codes = drawn(300, classes)
+    found = bootstrap(probabilities, codes)
+    one = assessed(probabilities, codes, LABELS[:classes])
+    for name in ("accuracy", "macro_f1", "loss", "roc_auc", "calibration_error"):
+        assert found[name][0] < getattr(one, name) < found[name][1]
+    assert found == bootstrap(probabilities, codes) == one.intervals
+
+
+def test_the_interval_of_accuracy_is_as_wide_as_the_normal_distribution_says():
+    probabilities, codes = drawn(2_000, 2)
+    low, high = bootstrap(probabilities, codes)["accuracy"]
+    share = measure(probabilities, codes, LABELS[:2]).accuracy
+    assert high - low == pytest.approx(2 * 1.96 * (share * (1 - share) / 2_000) ** 0.5, rel=0.15)
+
+
+def test_each_resample_s_figures_are_those_of_its_rows(monkeypatch):
+    """Counting rows more than once is the same as having them more than once."""
+    probabilities, codes = drawn(60, 3)
+    counts = np.random.default_rng(3).integers(0, 4, 60)
+    figures = intervals._figures(probabilities, codes)
+    rows = np.repeat(np.arange(60), counts)
+    scaled = counts * 60 / counts.sum()
+    expected = measure(probabilities[rows], codes[rows], LABELS[:3])
+    assert figures["macro_f1"](scaled) == pytest.approx(expected.macro_f1)
+    assert figures["loss"](scaled) == pytest.approx(expected.loss, rel=1e-6)
+    assert figures["calibration_error"](scaled) == pytest.approx(calibration_error(probabilities[rows], codes[rows]))
+    areas = [sk.roc_auc_score(codes[rows] == k, probabilities[rows, k]) for k in range(3)]
+    assert figures["roc_auc"](scaled) == pytest.approx(np.mean(areas))
+
+
+def true_error(generator, rows):
+    """The interval of the calibration error of rows whose labels are drawn from the probabilities themselves."""
+    second = generator.uniform(size=rows)
+    codes = (generator.uniform(size=rows) < second).astype(np.int64)
+    probabilities = np.stack([1 - second, second], axis=1)
+    return bootstrap(probabilities, codes)["calibration_error"], calibration_error(probabilities, codes)
+
+
+def test_the_calibration_error_of_a_model_without_any_has_an_interval_that_holds_it_and_begins_near_0():
+    """Plain percentiles would lie above the figure, for drawing rows adds noise, and noise only adds to the error."""
+    drawn_ = [true_error(np.random.default_rng(seed), 400) for seed in range(12)]
+    for (low, high), figure in drawn_:
+        assert 0.0 <= low <= figure <= high
+    assert np.mean([low for (low, _), _ in drawn_]) < 0.25 * np.mean([figure for _, figure in drawn_])
+
+
+def test_an_interval_is_one_of_rows_not_of_what_they_are_called():
+    probabilities, codes = drawn(500, 2)
+    found, mirrored = bootstrap(probabilities, codes), bootstrap(probabilities[:, ::-1], 1 - codes)
+    for name in ("accuracy", "macro_f1", "loss", "calibration_error"):
+        assert found[name] == pytest.approx(mirrored[name], abs=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("hits", "rows", "low", "high"), [(0, 10, 0.0, 0.2775), (10, 10, 0.7225, 1.0), (5, 10, 0.2366, 0.7634)]
+)
+def test_wilson_s_interval_of_a_share(hits, rows, low, high):
+    assert of_share(hits, rows) == pytest.approx([low, high], abs=1e-4)
+
+
+def test_where_there_is_no_error_accuracy_has_an_interval_and_what_does_not_vary_has_none():
+    probabilities = np.stack([np.linspace(0.6, 0.9, 20), np.linspace(0.4, 0.1, 20)], axis=1)
+    probabilities[10:] = probabilities[10:, ::-1]
+    found = bootstrap(probabilities, np.repeat([0, 1], 10))
+    assert found["accuracy"] == of_share(20, 20)
+    assert found["accuracy"][0] < 0.85
+    assert found["macro_f1"] is found["roc_auc"] is None
+    assert found["loss"][0] < found["loss"][1]
+    alike = bootstrap(np.full((300, 2), 0.5), np.zeros(300, dtype=np.int64))
+    assert [name for name, ends in alike.items() if ends] == ["accuracy"]
+
+
+@pytest.mark.parametrize("rows", [1, 2, 9])
+def test_of_few_rows_only_the_interval_of_accuracy_is_known(rows):
+    probabilities, codes = drawn(rows, 2)
+    found = bootstrap(probabilities, codes)
+    assert set(found) == {"accuracy", "macro_f1", "loss", "roc_auc", "calibration_error"}
+    assert [name for name, ends in found.items() if ends] == ["accuracy"]
+    assert found["accuracy"][1] - found["accuracy"][0] > 0.3
+    lines = str(assessed(probabilities, codes, LABELS[:2])).splitlines()[2:]
+    assert [line.split()[-1] for line in lines[1:]] == ["-"] * 4
+
+
+# Degenerate rows
+
+
+@pytest.mark.parametrize("codes", [[0], [1, 1, 1], [0, 0, 1], [0, 1] * 8])
+@pytest.mark.parametrize("classes", [2, 3, 28])
+def test_any_rows_can_be_measured_and_give_plain_json_without_warnings(codes, classes):
+    labels = [f"label {k}" for k in range(classes)]
+    probabilities = np.full((len(codes), classes), 1 / classes, dtype=np.float32)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        found = assessed(probabilities, np.array(codes), labels)
+    text = json.dumps(found.to_json(), allow_nan=False)
+    assert json.loads(text)["rows"] == len(codes)
+    assert (found.roc_auc is None) == (classes > 2 or len(set(codes)) == 1)
+    assert str(found)
+    assert found.table()
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.integers(1, 40), st.integers(2, 6), st.integers(0, 1_000), st.sampled_from([0.0, 1.5, 1e9]))
+def test_figures_lie_where_figures_lie(rows, classes, seed, skill):
+    probabilities, codes = drawn(rows, classes, seed, min(skill, 50.0))
+    found = assessed(probabilities, codes, [f"l{k}" for k in range(classes)])
+    for name in ("accuracy", "macro_f1", "calibration_error"):
+        assert 0.0 <= getattr(found, name) <= 1.0 + 1e-6
+    assert found.roc_auc is None or 0.0 <= found.roc_auc <= 1.0
+    assert sum(found.histogram["correct"]) + sum(found.histogram["wrong"]) == rows
+    assert sum(group["rows"] for group in found.by_length) == rows
+    assert len(found.errors) == min(20, rows - round(found.accuracy * rows))
+
+
+def test_a_curve_of_many_rows_has_few_points_and_both_ends():
+    probabilities, codes = drawn(20_000, 2)
+    (curve,) = curves.roc(probabilities, codes, LABELS[:2])
+    assert len(curve["x"]) <= curves.MOST_POINTS
+    assert (curve["x"][0], curve["y"][0]) == (0.0, 0.0)
+    assert (curve["x"][-1], curve["y"][-1]) == (1.0, 1.0)
+    assert np.trapezoid(curve["y"], curve["x"]) == pytest.approx(curve["area"], abs=1e-3)
+
+
+# Parts
+
+
+def test_lengths_are_those_before_the_cut():
+    probabilities, codes = drawn(6, 2)
+    lengths = np.array([3, 16, 17, 512, 513, 2_000])
+    found = slices.by_length(probabilities, codes, LABELS[:2], lengths, lengths > 512)
+    assert [(one["group"], one["rows"], one["cut"]) for one in found] == [
+        ("1-16 tokens", 2, 0),
+        ("17-32 tokens", 1, 0),
+        ("257-512 tokens", 1, 0),
+        ("over 512 tokens", 2, 2),
+    ]
+
+
+def names_of(values) -> pa.DictionaryArray:
+    return words_of(pa.record_batch([pa.array(values)], ["a"]), "a")
+
+
+def test_by_value_the_most_frequent_stand_apart_and_the_others_together():
+    probabilities, codes = drawn(100, 2)
+    values = [None, None, "b", "3"] * 10 + [f"one {n}" for n in range(60)]
+    found = slices.by_value(probabilities, codes, LABELS[:2], names_of(values))
+    assert {(one["group"], one["rows"]) for one in found[:3]} == {("(none)", 20), ("3", 10), ("b", 10)}
+    assert found[0]["group"] == "(none)"
+    assert found[-1]["group"] == "43 other values"
+    assert len(found) == slices.MOST_VALUES + 1
+    assert sum(one["rows"] for one in found) == 100
+    inside = np.array([value == "b" for value in values])
+    assert next(one for one in found if one["group"] == "b")["accuracy"] == (
+        (probabilities[inside].argmax(1) == codes[inside]).mean()
+    )
+
+
+def test_one_value_more_than_are_shown_is_shown_too():
+    probabilities, codes = drawn(42, 2)
+    found = slices.by_value(probabilities, codes, LABELS[:2], names_of(list(range(21)) * 2))
+    assert {one["group"] for one in found} == {str(n) for n in range(21)}
+
+
+def test_values_that_look_alike_when_they_are_short_stay_apart():
+    probabilities, codes = drawn(7, 2)
+    long = "https://shop.example/" + "a" * 100
+    values = [long + "/1", long + "/2", long[:50] + "b" + long[50:] + "/1", None, "(none)", "", " "]
+    found = slices.by_value(probabilities, codes, LABELS[:2], names_of(values))
+    names = [one["group"] for one in found]
+    assert len(set(names)) == len(names) == 6
+    assert {"(none)", "(none) (2)", "(empty)"} <= set(names)
+    assert next(one["rows"] for one in found if one["group"] == "(empty)") == 2
+    assert all(len(name) <= slices.MOST_CHARACTERS + 4 for name in names)
+
+
+def test_values_of_rows_that_were_left_out_are_no_groups():
+    probabilities, codes = drawn(2, 2)
+    some = names_of(["gone", "a", "a", "gone too"]).take(pa.array([1, 2]))
+    assert [one["group"] for one in slices.by_value(probabilities, codes, LABELS[:2], some)] == ["a"]
+
+
+# Errors and suspects
+
+
+def test_errors_are_the_surest_first():
+    probabilities = np.array([[0.9, 0.1], [0.2, 0.8], [0.4, 0.6], [0.99, 0.01]], dtype=np.float32)
+    codes = np.array([1, 1, 0, 1])
+    assert label_issues.errors(probabilities, codes, 10).tolist() == [3, 0, 2]
+    assert label_issues.errors(probabilities, codes, 1).tolist() == [3]
+    found = assessed(probabilities, codes, LABELS[:2], rows=[10, 11, 12, 13])
+    assert [(one["row"], one["label"], one["predicted"]) for one in found.errors] == [
+        (13, "neutral", "negative"),
+        (10, "neutral", "negative"),
+        (12, "negative", "neutral"),
+    ]
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_labels_that_were_exchanged_are_found(seed):
+    probabilities, codes = drawn(2_000, 3, seed, skill=4.0)
+    flipped = np.random.default_rng(seed).choice(2_000, 60, replace=False)
+    given_ = codes.copy()
+    given_[flipped] = (codes[flipped] + 1) % 3
+    rows, instead = label_issues.likely_wrong(probabilities, given_, 60)
+    hits = np.isin(rows, flipped)
+    assert hits.mean() > 0.8
+    assert (instead[hits] == codes[rows[hits]]).mean() > 0.95
+
+
+def test_likely_wrong_labels_are_in_the_order_of_the_probability_that_is_shown():
+    probabilities, codes = drawn(2_000, 5)
+    scores = [one["score"] for one in assessed(probabilities, codes, LABELS, most_errors=2_000).likely_wrong_labels]
+    assert len(scores) > 100
+    assert scores == sorted(scores, reverse=True)
+
+
+def test_where_all_is_as_labelled_nothing_is_suspected():
+    probabilities, codes = drawn(200, 2, skill=50.0)
+    assert len(label_issues.likely_wrong(probabilities, codes, 20)[0]) == 0

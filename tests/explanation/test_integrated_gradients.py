@@ -1,0 +1,247 @@
+"""Integrated gradients of a model's logits by its embeddings, on a twin that leaves the model as it is."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+from tokenizers import Tokenizer
+from torch import nn
+
+from sentiment_batch import Scorer
+from sentiment_batch.errors import DeviceError, ModelError
+from sentiment_batch.explanation import integrated_gradients
+from sentiment_batch.explanation.attribution import log_odds_directions
+from sentiment_batch.explanation.integrated_gradients import Gradients
+from sentiment_batch.model.stock import Loaded
+from sentiment_batch.tokenization.offsets import locate
+from tests.rare_models import rare
+from tests.stock_models import FAMILIES, stock
+
+MASK = 4
+TEXTS = ["the film was great", "boring", "a wonderful story, never dull and so fine", "the the the", "so-so!"]
+
+
+class Sum(nn.Module):
+    """A network that is linear in its embeddings: the logits are a product of their sum."""
+
+    def __init__(self, vocabulary: int, classes: int = 3) -> None:
+        super().__init__()
+        torch.manual_seed(1)
+        self.words, self.head = nn.Embedding(vocabulary, 8), nn.Linear(8, classes)
+
+    def get_input_embeddings(self):
+        return self.words
+
+    def forward(self, input_ids, attention_mask):
+        mask = torch.ones_like(input_ids) if attention_mask is None else attention_mask
+        return SimpleNamespace(logits=self.head((self.words(input_ids) * mask[..., None]).sum(dim=1)))
+
+
+@pytest.fixture
+def make(tiny_base, vocabulary):
+    """A model around a network, with the tokeniser of the tiny base."""
+
+    def make(network: nn.Module, backend: Tokenizer | None = None) -> Loaded:
+        return Loaded(
+            network=network.eval(),
+            backend=backend or Tokenizer.from_file(str(tiny_base / "tokenizer.json")),
+            labels=("negative", "neutral", "positive"),
+            meta=None,
+            positions=64,
+            width=8,
+            vocabulary=len(vocabulary),
+            pad_id=0,
+            long_text="head",
+        )
+
+    return make
+
+
+@pytest.fixture
+def texts(scorer):
+    """Some texts' tokens, and which of them are the texts' own."""
+    located = locate(scorer.engine.tokeniser, TEXTS)
+    return located.tokens, located.spans[:, 0] >= 0
+
+
+def directions(rows, classes=3):
+    return np.random.default_rng(2).normal(size=(rows, classes)).astype(np.float32)
+
+
+def projected(loaded, tokens, wanted, masked):
+    """What is asked of each segment's logits: of the text, or of the text with all its own tokens masked."""
+    found = []
+    for number, (start, stop) in enumerate(zip(tokens.offsets, tokens.offsets[1:], strict=False)):
+        ids = tokens.ids[start:stop].astype(np.int64)
+        if masked is not None:
+            ids[1:-1] = masked
+        found.append(float((loaded.logits(torch.from_numpy(ids)[None], None).cpu().numpy() * wanted[number]).sum()))
+    return np.array(found)
+
+
+def sums(weights, tokens):
+    return np.add.reduceat(weights, tokens.offsets[:-1])
+
+
+@pytest.mark.parametrize("budget", [1, 20, 10_000])
+def test_of_a_linear_network_the_weights_are_exact_whatever_the_batches(make, texts, vocabulary, budget):
+    tokens, own = texts
+    loaded, wanted = make(Sum(len(vocabulary))), directions(len(TEXTS))
+    weights = Gradients(loaded, "cpu").weights(tokens, own, wanted, budget)
+    difference = projected(loaded, tokens, wanted, None) - projected(loaded, tokens, wanted, MASK)
+    assert sums(weights, tokens) == pytest.approx(difference, abs=1e-4)
+    assert (weights[~own] == 0).all()
+    embeddings, head = loaded.network.words.weight.detach(), loaded.network.head.weight.detach()
+    each = ((embeddings[tokens.ids] - embeddings[MASK]) @ head.T).numpy()
+    by_hand = (each * wanted[np.repeat(tokens.owners, tokens.lengths)]).sum(axis=1)
+    assert weights[own] == pytest.approx(by_hand[own], abs=1e-5)
+
+
+def test_a_model_without_a_mask_token_is_measured_from_the_mean_of_its_words(make, texts, vocabulary):
+    from tokenizers import models
+
+    tokens, own = texts
+    loaded, wanted = make(Sum(len(vocabulary)), Tokenizer(models.WordLevel({"a": 0}, "a"))), directions(len(TEXTS))
+    weights = Gradients(loaded, "cpu").weights(tokens, own, wanted, 100)
+    embeddings, head = loaded.network.words.weight.detach(), loaded.network.head.weight.detach()
+    each = ((embeddings[tokens.ids] - embeddings.mean(dim=0)) @ head.T).numpy()
+    by_hand = (each * wanted[np.repeat(tokens.owners, tokens.lengths)]).sum(axis=1)
+    assert weights[own] == pytest.approx(by_hand[own], abs=1e-5)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+@pytest.mark.parametrize("family", FAMILIES)
+def test_with_many_steps_the_weights_add_up_to_what_masking_all_words_takes_away(family, dtype, tmp_path, monkeypatch):
+    monkeypatch.setattr(integrated_gradients, "STEPS", 128)
+    folder = stock(family, tmp_path / family)
+    with Scorer.load(str(folder), device="cpu", dtype=dtype) as scorer:
+        engine = scorer.engine
+        located = locate(engine.tokeniser, TEXTS)
+        tokens, own = located.tokens, located.spans[:, 0] >= 0
+        mask = engine.loaded.backend.token_to_id("[MASK]") or engine.loaded.backend.token_to_id("<mask>")
+        made = Gradients(engine.loaded, "cpu")
+        reference = Loaded(**{name: getattr(engine.loaded, name) for name in Loaded.__slots__} | {"network": None})
+        object.__setattr__(
+            reference, "network", Scorer.load(str(folder), device="cpu", dtype="float32").engine.loaded.network
+        )
+        wanted = log_odds_directions(np.full((len(TEXTS), 3), [0.2, 0.3, 0.5], dtype=np.float32))
+        weights = made.weights(tokens, own, wanted, 64)
+        expected = projected(reference, tokens, wanted, None) - projected(reference, tokens, wanted, mask)
+        assert sums(weights, tokens) == pytest.approx(expected, rel=0.05, abs=0.1 if dtype == "bfloat16" else 0.02)
+        assert np.abs(weights).max() > 0.05
+
+
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+@pytest.mark.parametrize("family", ["distilbert", "roberta", "modernbert"])
+def test_the_model_is_left_as_it_was(family, dtype, tmp_path):
+    import pyarrow as pa
+
+    batch = pa.record_batch({"text": pa.array(TEXTS * 3, pa.large_string())})
+    with Scorer.load(str(stock(family, tmp_path / family)), device="cpu", dtype=dtype) as scorer:
+        network = scorer.engine.loaded.network
+        before = [part.copy() for _, part in scorer.probabilities([batch], ["text"])]
+        kept = {name: weight.clone() for name, weight in network.state_dict().items()}
+        places = [weight.data_ptr() for weight in network.parameters()]
+        located = locate(scorer.engine.tokeniser, TEXTS)
+        with torch.inference_mode():  # whatever the caller's program is in
+            made = Gradients(scorer.engine.loaded, "cpu")
+            made.weights(located.tokens, located.spans[:, 0] >= 0, directions(len(TEXTS)), 64)
+        after = [part for _, part in scorer.probabilities([batch], ["text"])]
+        assert all((one == other).all() for one, other in zip(before, after, strict=True))
+        assert all(torch.equal(weight, kept[name]) for name, weight in network.state_dict().items())
+        assert [weight.data_ptr() for weight in network.parameters()] == places
+        assert all(weight.grad is None and weight.requires_grad for weight in network.parameters())
+        assert not network.get_input_embeddings()._forward_hooks
+        twin = made._network
+        assert all(weight.dtype == torch.float32 for weight in twin.parameters())
+        if dtype == "float32":
+            assert [weight.data_ptr() for weight in twin.parameters()] == places
+
+
+def test_a_batch_that_does_not_fit_is_done_again_in_smaller_ones(make, texts, vocabulary, monkeypatch):
+    tokens, own = texts
+    made, wanted = Gradients(make(Sum(len(vocabulary))), "cpu"), directions(len(TEXTS))
+    expected = made.weights(tokens, own, wanted, 10_000)
+    sizes, real = [], Gradients._batch
+
+    def small(self, ids, *rest):
+        sizes.append(ids.numel())
+        if ids.numel() > 12:
+            raise torch.OutOfMemoryError("no")
+        return real(self, ids, *rest)
+
+    monkeypatch.setattr(Gradients, "_batch", small)
+    assert made.weights(tokens, own, wanted, 10_000) == pytest.approx(expected, abs=1e-6)
+    assert sizes[0] > 12
+    monkeypatch.setattr(Gradients, "_batch", lambda self, *rest: (_ for _ in ()).throw(torch.OutOfMemoryError("no")))
+    with pytest.raises(DeviceError, match=r"does not hold one text of \d+ tokens with its gradients. Take a smaller"):
+        made.weights(tokens, own, wanted, 10_000)
+
+
+@pytest.mark.parametrize("family", ["bigbird", "convbert", "fnet", "gpt2"])
+def test_the_weights_of_a_text_do_not_feel_its_neighbours(family, tmp_path):
+    with Scorer.load(str(rare(family, tmp_path / family)), device="cpu", dtype="float32") as scorer:
+        engine, wanted = scorer.engine, directions(len(TEXTS))
+
+        def weigh(*texts):
+            located = locate(engine.tokeniser, texts)
+            rows = [TEXTS.index(text) for text in texts]
+            return Gradients(engine.loaded, "cpu").weights(
+                located.tokens, located.spans[:, 0] >= 0, wanted[rows], 1_000
+            )
+
+        assert weigh(*TEXTS) == pytest.approx(np.concatenate([weigh(text) for text in TEXTS]), abs=1e-5)
+
+
+def test_embeddings_in_another_order_than_the_texts_are_refused(tmp_path):
+    with Scorer.load(str(rare("xlnet", tmp_path / "xlnet")), device="cpu", dtype="float32") as scorer:
+        located = locate(scorer.engine.tokeniser, TEXTS)
+        with pytest.raises(ModelError, match="its embeddings do not stand in the order of its texts"):
+            Gradients(scorer.engine.loaded, "cpu").weights(
+                located.tokens, located.spans[:, 0] >= 0, directions(len(TEXTS)), 100
+            )
+
+
+def test_where_float32_does_not_fit_the_twin_keeps_the_dtype(make, vocabulary, monkeypatch, caplog):
+    real = integrated_gradients._twin
+
+    def small(network, dtype):
+        if dtype is not None:
+            raise torch.OutOfMemoryError("no")
+        return real(network, dtype)
+
+    monkeypatch.setattr(integrated_gradients, "_twin", small)
+    made = Gradients(make(Sum(len(vocabulary)).bfloat16()), "cpu")
+    assert {weight.dtype for weight in made._network.parameters()} == {torch.bfloat16}
+    assert "does not hold the model in float32" in caplog.text
+
+
+class Deaf(Sum):
+    def forward(self, input_ids, attention_mask):
+        return SimpleNamespace(logits=self.head(torch.ones(len(input_ids), 8)))
+
+
+class Nameless(Sum):
+    def get_input_embeddings(self):
+        raise NotImplementedError
+
+
+class Nowhere(Sum):
+    def forward(self, input_ids, attention_mask):
+        return SimpleNamespace(logits=super().forward(input_ids, attention_mask).logits.detach())
+
+
+class Endless(Sum):
+    def forward(self, input_ids, attention_mask):
+        return SimpleNamespace(logits=super().forward(input_ids, attention_mask).logits * torch.inf)
+
+
+@pytest.mark.parametrize("kind", [Deaf, Nameless, Nowhere, Endless])
+def test_a_model_without_gradients_is_one_clear_line(make, texts, vocabulary, kind):
+    with pytest.raises(
+        ModelError, match=r"the words of this model cannot be weighed: .*\. Explain with another model\."
+    ):
+        Gradients(make(kind(len(vocabulary))), "cpu").weights(*texts, directions(len(TEXTS)), 100)

@@ -1,0 +1,82 @@
+import sys
+
+import pytest
+
+from sentiment_batch.files.cache import cache_folder, new_folder, write_text
+
+
+def test_the_cache_is_where_the_environment_says(monkeypatch, tmp_path):
+    monkeypatch.setenv("SENTIMENT_BATCH_CACHE", "~/elsewhere")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert cache_folder() == tmp_path / "elsewhere"
+
+
+@pytest.mark.parametrize(
+    ("platform", "expected"),
+    [
+        ("linux", "xdg/sentiment-batch"),
+        ("darwin", "Library/Caches/sentiment-batch"),
+        ("win32", "local/sentiment-batch"),
+    ],
+)
+def test_else_it_is_the_platform_s_own_place(monkeypatch, tmp_path, platform, expected):
+    monkeypatch.delenv("SENTIMENT_BATCH_CACHE")
+    monkeypatch.setattr(sys, "platform", platform)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "xdg"))
+    monkeypatch.setenv("LOCALAPPDATA", str(tmp_path / "local"))
+    assert cache_folder() == tmp_path / expected
+
+
+def test_an_empty_xdg_variable_counts_as_none(monkeypatch, tmp_path):
+    monkeypatch.delenv("SENTIMENT_BATCH_CACHE")
+    monkeypatch.setattr(sys, "platform", "linux")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("XDG_CACHE_HOME", "")
+    assert cache_folder() == tmp_path / ".cache/sentiment-batch"
+
+
+def test_a_new_folder_appears_only_when_it_is_full(tmp_path):
+    target = tmp_path / "deep" / "folder"
+    with new_folder(target) as filling:
+        (filling / "a").write_text("1")
+        assert not target.exists()
+    assert (target / "a").read_text() == "1"
+    assert list(target.parent.iterdir()) == [target]
+
+
+def test_a_failure_leaves_nothing_behind(tmp_path):
+    def fail(folder):
+        (folder / "half").write_text("1")
+        raise RuntimeError("no")
+
+    with pytest.raises(RuntimeError), new_folder(tmp_path / "folder") as filling:
+        fail(filling)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_that_somebody_else_made_meanwhile_stays(tmp_path):
+    target = tmp_path / "folder"
+    with new_folder(target) as filling:
+        (filling / "a").write_text("mine")
+        target.mkdir()
+        (target / "a").write_text("theirs")
+    assert (target / "a").read_text() == "theirs"
+    assert list(tmp_path.iterdir()) == [target]
+
+
+def test_a_small_file_is_replaced_whole(tmp_path):
+    path = tmp_path / "deep" / "choice.json"
+    write_text(path, "one")
+    write_text(path, "zwölf")
+    assert path.read_text(encoding="utf-8") == "zwölf"
+    assert list(path.parent.iterdir()) == [path]
+
+
+def test_a_write_that_fails_leaves_the_old_file_and_no_other(tmp_path):
+    path = tmp_path / "choice.json"
+    write_text(path, "one")
+    with pytest.raises(UnicodeEncodeError):
+        write_text(path, "\ud800")
+    assert path.read_text() == "one"
+    assert list(tmp_path.iterdir()) == [path]

@@ -1,0 +1,147 @@
+"""Batches of segments go through the model; out of memory they are halved, and the numbers stay."""
+
+from __future__ import annotations
+
+import contextlib
+
+import numpy as np
+import pytest
+import torch
+
+from sentiment_batch.errors import DeviceError
+from sentiment_batch.model.forward.batches import Budget, forward, launch
+from sentiment_batch.model.forward.strategies import PaddedRoad
+from sentiment_batch.model.forward.thread_pool import workers
+from sentiment_batch.tokenization.packing import Shape
+from sentiment_batch.tokenization.ragged import Tokens
+
+
+class Stand:
+    """A model whose device holds only so many tokens; its logits are sums over the tokens of a text."""
+
+    labels = ("a", "b")
+    pad_id = 9
+
+    def __init__(self, room=10**9):
+        self.room = room
+        self.shapes = []
+
+    def logits(self, ids, mask):
+        if ids.numel() > self.room:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        self.shapes.append(tuple(ids.shape))
+        real = torch.ones_like(ids) if mask is None else mask
+        return torch.stack([(ids * real).sum(1), real.sum(1)], dim=1).float()
+
+
+def tokens(*lengths):
+    """Segments of the given lengths with the ids 0, 1, 2, ..."""
+    offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
+    return Tokens(
+        ids=np.arange(offsets[-1], dtype=np.int32),
+        offsets=offsets,
+        owners=np.arange(len(lengths)),
+        cut=np.zeros(len(lengths), dtype=np.bool_),
+    )
+
+
+def expected(segments):
+    runs = [segments.ids[start:stop] for start, stop in zip(segments.offsets, segments.offsets[1:], strict=False)]
+    return np.array([[run.sum(), len(run)] for run in runs], dtype=np.float32).reshape(-1, 2)
+
+
+SEGMENTS = tokens(3, 1, 12, 5, 5, 2, 8, 1)
+
+
+def run(stand, segments, budget, **options):
+    budget = budget if isinstance(budget, Budget) else Budget(budget)
+    return forward(PaddedRoad(model=stand, device="cpu"), segments, budget, **options)
+
+
+@pytest.mark.parametrize("budget", [1, 5, 12, 24, 1000])
+def test_each_segment_gets_its_own_logits_whatever_the_budget(budget):
+    stand = Stand()
+    assert np.array_equal(run(stand, SEGMENTS, budget), expected(SEGMENTS))
+    assert all(rows * length <= max(budget, 12) for rows, length in stand.shapes)
+
+
+def test_no_segments_give_no_logits():
+    assert run(Stand(), tokens(), 100).shape == (0, 2)
+
+
+@pytest.mark.parametrize("room", [12, 20, 40, 50])
+def test_out_of_memory_halves_the_budget_for_good_and_changes_nothing_else(room, caplog):
+    stand, budget = Stand(room), Budget(96)
+    assert np.array_equal(run(stand, SEGMENTS, budget), expected(SEGMENTS))
+    assert all(rows * length <= room for rows, length in stand.shapes)
+    assert len(stand.shapes) > 1
+    assert "a batch of 8 texts is done again, and from here on batches hold 18 tokens" in caplog.text
+    assert budget.tokens <= 18
+    caplog.clear()
+    run(stand, SEGMENTS, budget)
+    assert caplog.text == ""  # the next window starts with what fits
+
+
+def test_one_text_that_does_not_fit_alone_is_an_error_with_its_cure():
+    with pytest.raises(DeviceError, match=r"of cpu does not hold one text of 12 tokens.*--max-length, or --device cpu"):
+        run(Stand(11), SEGMENTS, 96)
+
+
+def test_a_batch_without_padding_needs_no_mask():
+    masks = []
+
+    class Spy(Stand):
+        def logits(self, ids, mask):
+            masks.append(mask)
+            return super().logits(ids, mask)
+
+    run(Spy(), tokens(4, 4, 4), 12)
+    run(Spy(), tokens(4, 3), 12)
+    assert masks[0] is None
+    assert masks[1].tolist() == [[True] * 4, [True] * 3 + [False]]
+
+
+def test_other_failures_of_the_model_pass():
+    class Broken(Stand):
+        def logits(self, ids, mask):
+            raise RuntimeError("a bug")
+
+    with pytest.raises(RuntimeError, match="a bug"):
+        run(Broken(), SEGMENTS, 96)
+
+
+def test_out_of_memory_in_a_deterministic_run_is_an_error_with_its_cure():
+    road = PaddedRoad(model=Stand(11), device="cpu", shape=Shape(tokens=64, texts=4))
+    with pytest.raises(DeviceError, match=r"cpu does not hold the 64 tokens of a deterministic.*without --determin"):
+        forward(road, SEGMENTS, Budget(96))
+
+
+@pytest.mark.parametrize("budget", [5, 24, 1000])
+def test_workers_compute_the_same_and_every_token_is_told_of_once(budget):
+    told = []
+    with workers("cpu", single=False) as pool:
+        found = run(Stand(), SEGMENTS, budget, workers=pool, on_tokens=told.append)
+    assert np.array_equal(found, expected(SEGMENTS))
+    assert sum(told) == len(SEGMENTS.ids)
+    told.clear()
+    run(Stand(), SEGMENTS, budget, on_tokens=told.append)
+    assert sum(told) == len(SEGMENTS.ids)
+
+
+def test_who_is_told_of_the_tokens_may_end_the_work():
+    class EnoughError(Exception):
+        pass
+
+    def enough(more):
+        raise EnoughError
+
+    for pool in (workers("cpu", single=False), contextlib.nullcontext()):
+        stand = Stand()
+        with pool as threads, pytest.raises(EnoughError):
+            run(stand, tokens(*[3] * 500), 3, workers=threads, on_tokens=enough)
+        assert len(stand.shapes) < 500
+
+
+def test_the_time_of_the_device_is_measured_until_the_last_batch():
+    launched = launch(PaddedRoad(model=Stand(), device="cpu"), SEGMENTS, Budget(5))
+    assert launched.seconds() == launched.seconds() > 0

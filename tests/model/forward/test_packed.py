@@ -1,0 +1,217 @@
+"""The packed road gives the stock network's scores, one text at a time, whatever stands beside a text."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import nn
+
+from sentiment_batch.model.forward.packed import packed
+from sentiment_batch.model.stock import load_classifier
+from sentiment_batch.tokenization.packing import Shape, pack
+from tests.ragged_tokens import LENGTHS, PACKED, alone, classifiers, drawn, every, tokens
+from tests.stock_models import LIMIT, stock
+
+SHAPE = Shape(tokens=200, texts=16)
+NEIGHBOURS = st.lists(st.integers(1, LIMIT), max_size=5)
+
+
+def road(loaded, dtype="float32"):
+    model, reason = packed(loaded.network, "cpu", dtype)
+    assert reason == "packed without padding"
+    return model
+
+
+@pytest.fixture(scope="module")
+def stocks(tmp_path_factory):
+    """The stock classifiers, and before anything was packed."""
+    return classifiers(tmp_path_factory.mktemp("packed"))
+
+
+@pytest.fixture(scope="module")
+def roads(stocks):
+    return {family: road(loaded) for family, loaded in stocks.items()}
+
+
+@pytest.fixture(scope="module")
+def halves(tmp_path_factory):
+    """The same classifiers in bfloat16, and their roads."""
+    found = {}
+    for family, loaded in classifiers(tmp_path_factory.mktemp("halves")).items():
+        half = loaded.to("cpu", "bfloat16")
+        found[family] = half, road(half, "bfloat16")
+    return found
+
+
+def scores(model, segments, rows=None, shape=None):
+    rows = every(segments) if rows is None else np.array(rows)
+    return model.logits(pack(segments, rows, shape))[: len(rows)].softmax(-1).numpy()
+
+
+@pytest.mark.parametrize("lengths", LENGTHS.values(), ids=LENGTHS)
+@pytest.mark.parametrize("family", PACKED)
+def test_a_pack_scores_as_the_stock_network_one_text_at_a_time(stocks, roads, family, lengths):
+    segments = drawn(lengths, stocks[family].vocabulary)
+    np.testing.assert_allclose(scores(roads[family], segments), alone(stocks[family], segments), atol=5e-6)
+
+
+@settings(max_examples=40)
+@given(
+    family=st.sampled_from(PACKED),
+    lengths=st.lists(st.integers(1, LIMIT), min_size=1, max_size=30),
+    seed=st.integers(0, 2**31),
+)
+def test_any_lengths_and_ids_score_as_alone(stocks, roads, family, lengths, seed):
+    segments = drawn(lengths, stocks[family].vocabulary, seed)
+    np.testing.assert_allclose(scores(roads[family], segments), alone(stocks[family], segments), atol=5e-6)
+
+
+@pytest.mark.parametrize("family", PACKED)
+def test_the_padding_id_inside_a_text_counts_as_the_stock_network_counts_it(stocks, roads, family):
+    padding = stocks[family].pad_id
+    segments = tokens([0, 5, padding, 6, 7], [padding, 5], [padding] * 4, [5, 6, 7, padding], [5])
+    np.testing.assert_allclose(scores(roads[family], segments), alone(stocks[family], segments), atol=5e-6)
+
+
+def test_the_scores_of_the_texts_differ_or_these_tests_show_nothing(stocks):
+    for loaded in stocks.values():
+        found = alone(loaded, drawn([9] * 30, loaded.vocabulary))
+        assert found.std(axis=0).min() > 0.02
+
+
+@pytest.mark.parametrize("family", PACKED)
+def test_memory_that_was_used_before_changes_nothing(stocks, family):
+    model = road(stocks[family])
+    large, small = (drawn(lengths, stocks[family].vocabulary) for lengths in ([LIMIT] * 20, [3, 2, 2]))
+    for segments in (large, small, large, drawn([31], 30), small):
+        fresh = dataclasses.replace(model, spaces=[])
+        assert np.array_equal(scores(model, segments), scores(fresh, segments))
+    assert len(model.spaces) == 1  # lent and given back
+
+
+def test_memory_of_a_pack_that_failed_is_not_used_again(stocks):
+    model = road(stocks["bert"])
+    segments = drawn([4, 4], 30)
+    expected = scores(model, segments)
+
+    def broken(*arguments):
+        raise RuntimeError("a bug")
+
+    with pytest.raises(RuntimeError, match="a bug"):
+        scores(dataclasses.replace(model, rest=broken), segments)
+    assert model.spaces == []
+    assert np.array_equal(scores(model, segments), expected)
+
+
+@settings(max_examples=60)
+@given(
+    family=st.sampled_from(PACKED),
+    dtype=st.sampled_from(["float32", "bfloat16"]),
+    length=st.integers(1, LIMIT),
+    before=NEIGHBOURS,
+    after=NEIGHBOURS,
+    seed=st.integers(0, 2**31),
+)
+def test_in_a_shape_a_text_has_the_same_bits_whatever_stands_beside_it(
+    stocks, roads, halves, family, dtype, length, before, after, seed
+):
+    loaded, model = (stocks[family], roads[family]) if dtype == "float32" else halves[family]
+    segments = drawn([length, *before, *after], loaded.vocabulary, seed)
+    left, right = np.split(every(segments)[1:], [len(before)])
+    shape = Shape(tokens=11 * LIMIT, texts=16)
+    expected = scores(model, segments, [0], shape)[0]
+    assert np.isfinite(expected).all()
+    for rows in ([*left, 0, *right], [*right, 0, *left], [0, *left], [*right, 0], [*left, 0]):
+        assert np.array_equal(scores(model, segments, rows, shape)[rows.index(0)], expected)
+
+
+@pytest.mark.parametrize("family", PACKED)
+def test_a_pack_filled_up_to_a_shape_gives_the_same_scores(stocks, roads, family):
+    segments = drawn([32, 9, 9, 9, 1], stocks[family].vocabulary)
+    for shape in (Shape(tokens=60, texts=5), Shape(tokens=61, texts=5), Shape(tokens=60, texts=9), SHAPE):
+        found = scores(roads[family], segments, shape=shape)
+        np.testing.assert_allclose(found, alone(stocks[family], segments), atol=5e-6)
+
+
+@pytest.mark.parametrize("family", PACKED)
+def test_in_bfloat16_scores_are_near_and_do_not_depend_on_neighbours(stocks, halves, family):
+    loaded, model = halves[family]
+    segments = drawn([*range(1, LIMIT + 1)] * 2, loaded.vocabulary)
+    found = scores(model, segments)
+    np.testing.assert_allclose(found, alone(loaded, segments), atol=0.04)
+    np.testing.assert_allclose(found, alone(stocks[family], segments), atol=0.08)
+    single = np.concatenate([scores(model, segments, [row]) for row in every(segments)])
+    np.testing.assert_allclose(found, single, atol=0.02)
+
+
+@pytest.mark.parametrize("family", PACKED)
+def test_the_stock_network_keeps_its_scores_and_nothing_is_held_twice(tmp_path, family):
+    loaded = load_classifier(stock(family, tmp_path / family))
+    segments = drawn([12, 5, 1], loaded.vocabulary)
+    before, size = alone(loaded, segments), sum(p.numel() for p in loaded.network.parameters())
+    for _ in range(2):  # the probe packs it once more
+        model = road(loaded)
+        assert np.array_equal(alone(loaded, segments), before)
+        assert sum(p.numel() for p in loaded.network.parameters()) == size
+    parameters = {p.untyped_storage().data_ptr() for p in loaded.network.parameters()}
+    for layer in model.layers:
+        for product in layer[:2] + layer[3:5]:
+            assert product.weight.untyped_storage().data_ptr() in parameters
+        joined = [p for p in loaded.network.parameters() if p.shape == (32, 32) and inside(p, layer.qkv.weight)]
+        assert [p.data_ptr() - layer.qkv.weight.data_ptr() for p in joined] == [0, 4_096, 8_192]
+    assert {model.words.untyped_storage().data_ptr(), model.places.untyped_storage().data_ptr()} <= parameters
+
+
+def inside(parameter, whole):
+    return parameter.untyped_storage().data_ptr() == whole.untyped_storage().data_ptr()
+
+
+def test_a_packed_network_can_be_moved_to_another_dtype_and_packed_again(tmp_path):
+    loaded = load_classifier(stock("bert", tmp_path / "bert"))
+    segments = drawn([12, 5, 1], loaded.vocabulary)
+    before = scores(road(loaded), segments)
+    again = loaded.to("cpu", "bfloat16").to("cpu", "float32")
+    np.testing.assert_allclose(scores(road(again), segments), before, atol=0.04)
+    np.testing.assert_allclose(scores(road(again), segments), alone(again, segments), atol=5e-6)
+
+
+@pytest.mark.parametrize(
+    ("changes", "device", "dtype", "reason"),
+    [
+        ({"is_decoder": True}, "cpu", "float32", "its attention is not a plain encoder's"),
+        ({"position_embedding_type": "relative_key"}, "cpu", "float32", "its attention is not a plain encoder's"),
+        ({}, "cuda:0", "float32", "CUDA packs in half precision only"),
+        ({"num_attention_heads": 8}, "cuda:0", "bfloat16", "CUDA packs no heads 4 wide"),
+    ],
+)
+def test_what_cannot_be_packed_says_why_and_stays_untouched(tmp_path, changes, device, dtype, reason):
+    loaded = load_classifier(stock("bert", tmp_path / "bert"))
+    config = loaded.network.config
+    for name, value in changes.items():
+        setattr(config, name, value)
+    places = [parameter.data_ptr() for parameter in loaded.network.parameters()]
+    assert packed(loaded.network, device, dtype) == (None, f"padded batches, for {reason}")
+    assert [parameter.data_ptr() for parameter in loaded.network.parameters()] == places
+
+
+def test_a_family_of_another_build_is_not_packed(tmp_path):
+    loaded = load_classifier(stock("modernbert", tmp_path / "modernbert"))
+    assert packed(loaded.network, "cpu", "float32") == (
+        None,
+        "padded batches, for modernbert models cannot be packed here",
+    )
+
+
+def test_an_activation_other_than_the_usual_is_the_stock_module(tmp_path):
+    loaded = load_classifier(stock("bert", tmp_path / "bert"))
+    for block in loaded.network.bert.encoder.layer:
+        block.intermediate.intermediate_act_fn = nn.GELU(approximate="tanh")
+    segments = drawn([12, 5, 1], loaded.vocabulary)
+    model = road(loaded)
+    assert model.activation is not torch.ops.aten.gelu_
+    np.testing.assert_allclose(scores(model, segments), alone(loaded, segments), atol=5e-6)

@@ -1,0 +1,142 @@
+"""The packed road of training against the base's own padded code, which is the reference."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from torch.nn import functional as F
+
+from sentiment_batch.model.forward import attention
+from sentiment_batch.model.forward.packed_training import _dropped, road
+from sentiment_batch.tokenization.packing import pad_pack
+from tests.model.forward.test_attention import Kernel
+
+ROWS = ["the film was " + "very " * (3 * n % 11) + "good" for n in range(9)]
+
+
+@pytest.fixture
+def classifier_and_pack(learner):
+    classifier, texts = learner()
+    return classifier, texts(ROWS, [n % 2 for n in range(9)]).collate(list(range(9))).pack
+
+
+def reference(classifier, pack) -> torch.Tensor:
+    ids, mask = pad_pack(pack, 0)
+    return classifier(torch.from_numpy(ids), torch.from_numpy(mask))
+
+
+def outcome(classifier, logits) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
+    classifier.zero_grad()
+    F.cross_entropy(logits, torch.arange(len(logits)) % 2).backward()
+    return logits.detach(), {name: one.grad.clone() for name, one in classifier.named_parameters()}
+
+
+def assert_same(found, expected):
+    torch.testing.assert_close(found[0], expected[0], atol=1e-5, rtol=1e-5)
+    for name, gradient in expected[1].items():
+        torch.testing.assert_close(found[1][name], gradient, atol=2e-6, rtol=1e-3, msg=name)
+
+
+def test_logits_and_gradients_are_those_of_the_base_s_own_code(classifier_and_pack):
+    classifier, pack = classifier_and_pack
+    way, name = road(classifier, "cpu", "float32")
+    assert name == "packed without padding"
+    assert_same(outcome(classifier, way(pack)), outcome(classifier, reference(classifier, pack)))
+
+
+def test_with_the_kernel_of_cuda_too(classifier_and_pack, monkeypatch):
+    """A stand-in for the kernel, which is differentiable as torch's is."""
+    classifier, pack = classifier_and_pack
+    kernel = Kernel()
+    monkeypatch.setattr(attention, "varlen", kernel)
+    monkeypatch.setattr(
+        "sentiment_batch.model.forward.packed_training.Differentiable",
+        lambda pack, heads: attention.Varlen(pack, heads, torch.device("cpu"), None),
+    )
+    way, _ = road(classifier, "cpu", "float32")
+    assert_same(outcome(classifier, way(pack)), outcome(classifier, reference(classifier, pack)))
+    assert len(kernel.calls) == len(classifier.encoder.transformer.layer)
+    assert kernel.calls[-1][0][0] == len(pack.lengths), "the last layer asks for the first tokens alone"
+
+
+@pytest.mark.parametrize(
+    ("dtype", "heads", "packs"), [("bfloat16", 2, True), ("float32", 2, False), ("bfloat16", 8, False)]
+)
+def test_cuda_packs_where_its_kernel_takes_dtype_and_width(classifier_and_pack, dtype, heads, packs):
+    classifier, _ = classifier_and_pack
+    classifier.encoder.config.n_heads = heads  # of an encoder 32 wide
+    assert (road(classifier, "cuda:0", dtype)[1] == "packed without padding") is packs
+
+
+def test_the_padded_road_gives_the_same(classifier_and_pack, monkeypatch):
+    classifier, pack = classifier_and_pack
+    monkeypatch.setattr("sentiment_batch.model.forward.packed_training.on_device", lambda tensor, device: tensor)
+    way, name = road(classifier, "cuda:0", "float32")
+    assert name == "padded batches"
+    assert_same(outcome(classifier, way(pack)), outcome(classifier, reference(classifier, pack)))
+
+
+def test_dropout_reaches_every_place_it_has_in_the_base(classifier_and_pack):
+    """With one place's dropout at a time, the outcome is another than without."""
+    classifier, pack = classifier_and_pack
+    way, _ = road(classifier, "cpu", "float32")
+    without = way(pack).detach()
+    classifier.train()
+    encoder = classifier.encoder
+    places = [
+        encoder.embeddings.dropout,
+        *(layer.ffn.dropout for layer in encoder.transformer.layer),
+        classifier.dropout,
+    ]
+    for place in places:
+        place.p = 0.5
+        assert not way(pack).detach().equal(without)
+        place.p = 0.0
+    assert way(pack).detach().equal(without)
+    assert sum(isinstance(module, torch.nn.Dropout) for module in classifier.modules()) == len(places) + len(
+        encoder.transformer.layer
+    ), "beside these there is that inside attention, which is off"
+
+
+# Quick dropout
+
+
+@pytest.mark.parametrize("share", [0.1, 0.25, 0.5, 0.95])
+@pytest.mark.parametrize("shape", [(1000, 384), (7, 3), (1, 1)])
+def test_dropout_drops_its_share_and_makes_up_for_it(share, shape):
+    torch.manual_seed(5)
+    x = torch.ones(shape, requires_grad=True)
+    found = _dropped(torch.nn.Dropout(share).train(), x)
+    kept = found != 0
+    torch.testing.assert_close(found[kept], torch.full_like(found[kept], 1 / (1 - share)), rtol=1e-3, atol=0)
+    if x.numel() > 1000:
+        assert float(kept.float().mean()) == pytest.approx(1 - share, abs=4 * (share * (1 - share) / x.numel()) ** 0.5)
+        assert float(found.detach().mean()) == pytest.approx(1.0, abs=0.02)
+        lags = [float((kept.flatten()[lag:] == kept.flatten()[:-lag]).float().mean()) for lag in (1, 2, 3, 4, 384)]
+        expected = share**2 + (1 - share) ** 2
+        assert lags == pytest.approx([expected] * 5, abs=0.005), "elements that share a number are independent"
+    (gradient,) = torch.autograd.grad(found.sum(), x)
+    assert gradient.equal(found.detach())
+
+
+def test_dropout_follows_the_seed_and_is_off_when_it_should_be():
+    x = torch.randn(50, 8)
+    drawn = []
+    for seed in (1, 1, 2):
+        torch.manual_seed(seed)
+        drawn.append(_dropped(torch.nn.Dropout(0.3).train(), x))
+    assert drawn[0].equal(drawn[1])
+    assert not drawn[0].equal(drawn[2])
+    assert _dropped(torch.nn.Dropout(0.3).eval(), x).equal(x)
+    assert _dropped(torch.nn.Dropout(0.0).train(), x).equal(x)
+    assert not _dropped(torch.nn.Dropout(1.0).train(), x).any()
+    assert _dropped(torch.nn.Dropout(0.5).train(), x.bfloat16()).dtype == torch.bfloat16
+
+
+def test_a_pack_of_one_token_texts(learner):
+    classifier, texts = learner()
+    data = texts(["good", "good"], [0, 1])
+    pack = data.collate([0, 1]).pack
+    way, _ = road(classifier, "cpu", "float32")
+    assert np.isfinite(way(pack).detach().numpy()).all()

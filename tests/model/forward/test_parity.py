@@ -1,0 +1,227 @@
+"""The dtype of scoring is decided by what the probe texts say, once per model and device, and never by a clock."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import random
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from sentiment_batch.errors import DeviceError, UsageError
+from sentiment_batch.files.cache import cache_folder
+from sentiment_batch.model.forward import parity
+from sentiment_batch.model.forward.strategies import PackedRoad, PaddedRoad
+from sentiment_batch.model.stock import load_classifier
+from sentiment_batch.tokenization.tokenizer import TextPolicy, Tokeniser
+from tests.rare_models import rare
+from tests.stock_models import LIMIT, stock
+
+
+@pytest.fixture(autouse=True)
+def own_cache(tmp_path, monkeypatch):
+    monkeypatch.setenv("SENTIMENT_BATCH_CACHE", str(tmp_path / "cache"))
+
+
+@pytest.fixture
+def half(monkeypatch):
+    """A CPU that has bfloat16, whatever this one has."""
+    monkeypatch.setattr(parity, "bfloat16_reason", lambda device: (True, "as the test says"))
+
+
+def chosen(folder, name="auto", digest="d" * 64, max_length=64):
+    loaded = load_classifier(folder)
+    policy = TextPolicy(max_length=max_length, long_text="head")
+    tokeniser = Tokeniser(loaded.backend, policy, special_as_text=False)
+    return parity.to_device(loaded, tokeniser, digest, "cpu", name)
+
+
+def weights(loaded):
+    return str(next(loaded.network.parameters()).dtype)
+
+
+def answers(monkeypatch, *outcomes):
+    """What the probe texts score, call by call: the stock road, the packed one, float32, bfloat16.
+
+    Where packs are not taken, after those two: padded, each alone, and one short text.
+    """
+    left = [np.array(outcome, np.float32) for outcome in outcomes]
+    monkeypatch.setattr(parity._Probe, "_probabilities", lambda *arguments: left.pop(0))
+
+
+def remembered() -> list[Path]:
+    return sorted(path for path in cache_folder().rglob("*") if path.is_file())
+
+
+def test_the_probe_texts_are_short_middling_and_long():
+    texts = parity.probe_texts()
+    assert len(set(texts)) >= 40
+    assert min(len(text.split()) for text in texts) < 10
+    assert max(len(text.split()) for text in texts) > 400
+    assert all(text.strip() for text in texts)
+
+
+def test_bfloat16_is_taken_where_no_label_flips_and_says_why(tiny_model, half, monkeypatch):
+    answers(monkeypatch, [[0.9, 0.1]], [[0.9, 0.1]], [[0.9, 0.1]], [[0.8, 0.2]])
+    prepared = chosen(tiny_model)
+    assert (prepared.dtype.value, weights(prepared.loaded)) == ("bfloat16", "torch.bfloat16")
+    assert prepared.dtype.reason == (
+        "as the test says; 0 labels of the probe texts flip, largest change of a probability 1.0e-01"
+    )
+
+
+def test_float32_is_taken_if_one_label_flips(tiny_model, half, monkeypatch):
+    before, after = [[0.9, 0.1], [0.51, 0.49]], [[0.9, 0.1], [0.49, 0.51]]
+    answers(monkeypatch, before, before, before, after)
+    prepared = chosen(tiny_model)
+    assert (prepared.dtype.value, weights(prepared.loaded)) == ("float32", "torch.float32")
+    assert prepared.dtype.reason.startswith("in bfloat16 1 labels of the probe texts flip")
+
+
+def test_the_float32_that_remains_is_untouched_by_the_probe(tiny_model, half, monkeypatch):
+    before, after = [[0.51, 0.49]], [[0.49, 0.51]]
+    answers(monkeypatch, before, before, before, after)
+    prepared = chosen(tiny_model)
+    assert prepared.dtype.value == "float32"
+    fresh = load_classifier(tiny_model).network.state_dict()
+    assert all(torch.equal(value, fresh[name]) for name, value in prepared.loaded.network.state_dict().items())
+
+
+def test_the_outcomes_are_computed_once_and_then_read(tiny_model, half, monkeypatch):
+    calls = []
+    real = parity._Probe._probabilities
+    monkeypatch.setattr(parity._Probe, "_probabilities", lambda *arguments: calls.append(1) or real(*arguments))
+    first = chosen(tiny_model)
+    assert len(calls) == 4  # the two roads, the two dtypes
+    again = chosen(tiny_model)
+    assert (again.dtype, again.road_reason) == (first.dtype, first.road_reason)
+    assert len(calls) == 4
+    chosen(tiny_model, digest="e" * 64)
+    chosen(tiny_model, max_length=32)
+    assert len(calls) == 12
+    assert len(remembered()) == 6
+    assert {path.relative_to(cache_folder()).parts[:2] for path in remembered()} == {
+        ("probes-2", "d" * 32),
+        ("probes-2", "e" * 32),
+    }
+
+
+def test_packs_that_give_the_stock_scores_are_taken(tiny_model):
+    prepared = chosen(tiny_model, "float32")
+    assert isinstance(prepared.road, PackedRoad)
+    assert prepared.road_reason == "packed without padding"
+    assert json.loads(remembered()[0].read_text())["difference"] < 1e-5
+
+
+@pytest.mark.parametrize("value", [0.601, float("nan")])
+def test_packs_that_give_other_scores_are_not_taken(tiny_model, monkeypatch, caplog, value):
+    same = [[0.6, 0.4]]
+    answers(monkeypatch, same, [[value, 0.4]], same, same, same, same)
+    for _ in range(2):  # the second time it is read
+        prepared = chosen(tiny_model, "float32")
+        assert isinstance(prepared.road, PaddedRoad)
+        assert prepared.road_reason == "padded batches, for packs give other scores"
+    assert "this model is scored in padded batches" in caplog.text
+
+
+def test_a_network_whose_code_has_changed_is_seen_and_scored_in_rectangles(tiny_model, monkeypatch):
+    real = parity.packed
+
+    def changed(*arguments):
+        road, reason = real(*arguments)
+        return dataclasses.replace(road, activation=torch.relu), reason
+
+    monkeypatch.setattr(parity, "packed", changed)
+    assert isinstance(chosen(tiny_model, "float32").road, PaddedRoad)
+
+
+def test_a_family_that_cannot_be_packed_is_asked_for_its_padding_instead(tmp_path, caplog):
+    prepared = chosen(stock("modernbert", tmp_path / "model"), "float32", max_length=LIMIT)
+    assert isinstance(prepared.road, PaddedRoad)
+    assert not prepared.road.bare
+    assert "modernbert models cannot be packed" in prepared.road_reason
+    assert [path.stem.split("-")[0] for path in remembered()] == ["padding"]
+    assert caplog.messages == []
+
+
+@pytest.mark.parametrize("family", ["convbert", "fnet", "gpt2", "mobilebert", "xlnet"])
+def test_a_family_that_feels_padding_is_scored_without_any(family, tmp_path, caplog, monkeypatch):
+    folder = rare(family, tmp_path / family)
+    first = chosen(folder, "float32", max_length=LIMIT)
+    assert first.road.bare
+    assert first.loaded.feels_padding
+    assert first.road_reason.endswith("only texts of equal length together, for it feels padding")
+    assert [text.partition(" by ")[0] for text in caplog.messages] == ["padding changes scores"]
+    calls = []
+    monkeypatch.setattr(parity._Probe, "_probabilities", lambda *arguments: calls.append(arguments))
+    assert chosen(folder, "float32", max_length=LIMIT).road.bare  # as it was found out the first time
+    assert len(calls) == 1
+
+
+def test_a_model_that_fails_in_bfloat16_is_scored_in_float32(tmp_path, half):
+    for _ in range(2):  # the second time it is read
+        prepared = chosen(rare("fnet", tmp_path / "fnet"), max_length=LIMIT)
+        assert (str(prepared.dtype), weights(prepared.loaded)) == (
+            "float32 (its code fails in bfloat16)",
+            "torch.float32",
+        )
+
+
+def test_memory_that_runs_out_and_errors_of_ours_stay_what_they_are(tmp_path, monkeypatch):
+    folder = rare("fnet", tmp_path / "fnet")
+    for error in (torch.OutOfMemoryError("no"), MemoryError(), DeviceError("no"), KeyboardInterrupt()):
+        monkeypatch.setattr(parity, "forward", lambda *arguments, error=error: (_ for _ in ()).throw(error))
+        with pytest.raises(type(error)):
+            chosen(folder, "float32", max_length=LIMIT)
+
+
+def test_the_choice_does_not_feel_a_slow_machine(tiny_model, half, monkeypatch, tmp_path):
+    first = chosen(tiny_model).dtype
+    monkeypatch.setenv("SENTIMENT_BATCH_CACHE", str(tmp_path / "another"))
+    for clock in ("time", "perf_counter", "monotonic"):
+        monkeypatch.setattr(time, clock, lambda: random.random() * 1e6)
+    assert chosen(tiny_model).dtype == first
+
+
+@pytest.mark.parametrize("nonsense", ["", "{", "[]", '{"flips": "many", "largest": 1}', "{}", '{"flips": null}'])
+def test_nonsense_in_the_cache_is_probed_again(tiny_model, half, nonsense, monkeypatch):
+    monkeypatch.setattr(parity._Probe, "_probabilities", lambda *arguments: np.array([[0.9, 0.1]]))
+    first = chosen(tiny_model).dtype
+    for path in remembered():
+        path.write_text(nonsense)
+    assert chosen(tiny_model).dtype == first
+    assert {name for path in remembered() for name in json.loads(path.read_text())} == {
+        "flips",
+        "largest",
+        "difference",
+    }
+
+
+def test_a_cache_that_cannot_be_written_stops_nothing(tiny_model, half, monkeypatch, tmp_path):
+    monkeypatch.setattr(parity._Probe, "_probabilities", lambda *arguments: np.array([[0.9, 0.1]]))
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("SENTIMENT_BATCH_CACHE", str(tmp_path / "file" / "below"))
+    assert chosen(tiny_model).dtype.value == "bfloat16"
+
+
+def test_hardware_without_bfloat16_takes_float32_and_probes_no_dtype(tiny_model, monkeypatch):
+    monkeypatch.setattr(parity, "bfloat16_reason", lambda device: (False, "this CPU has no bfloat16"))
+    prepared = chosen(tiny_model)
+    assert (str(prepared.dtype), weights(prepared.loaded)) == ("float32 (this CPU has no bfloat16)", "torch.float32")
+    assert [path.stem.split("-")[0] for path in remembered()] == ["roads"]
+
+
+@pytest.mark.parametrize("name", ["float32", "bfloat16"])
+def test_a_dtype_that_was_asked_for_is_taken_without_a_probe_of_it(tiny_model, name):
+    prepared = chosen(tiny_model, name)
+    assert (str(prepared.dtype), weights(prepared.loaded)) == (f"{name} (as asked)", f"torch.{name}")
+    assert [path.stem.split("-")[0] for path in remembered()] == ["roads"]
+
+
+def test_float16_on_a_cpu_is_refused(tiny_model):
+    with pytest.raises(UsageError, match="many times slower than float32 on a CPU"):
+        chosen(tiny_model, "float16")

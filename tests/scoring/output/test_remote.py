@@ -1,0 +1,130 @@
+"""Outputs behind URLs: parts are kept on this machine, and what is sent is whole, resumed or not."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+
+import fsspec
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from sentiment_batch.errors import OutputError
+from sentiment_batch.records import WriteOptions
+from sentiment_batch.scoring.job import Job
+from sentiment_batch.scoring.output.journal import Journal
+from sentiment_batch.scoring.output.paths import layout_of
+from sentiment_batch.scoring.output.verify import verify
+from sentiment_batch.scoring.pipeline import score_table
+
+
+@pytest.fixture
+def store():
+    memory = fsspec.filesystem("memory")
+    with memory.open("/store/in.parquet", "wb") as file:
+        pq.write_table(pa.table({"id": range(50), "text": [f"film {n}" for n in range(50)]}), file)
+    yield memory
+    memory.rm("/store", recursive=True)
+
+
+@pytest.fixture
+def score(scorer, store):
+    def score(out, **options):
+        job = Job(source="memory://store/in.parquet", destination=f"memory://store/{out}", quiet=True, part_rows=20)
+        return score_table(dataclasses.replace(job, **options), lambda: scorer)
+
+    return score
+
+
+def cut_off(score, out, monkeypatch):
+    real = Journal.add
+
+    def add(self, part, problems=b""):
+        real(self, part, problems)
+        if len(self.parts) == 2:
+            raise ZeroDivisionError
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Journal, "add", add)
+        with pytest.raises(ZeroDivisionError):
+            score(out)
+
+
+@pytest.mark.parametrize("out", ["out.parquet", "out.csv.gz", "out/"])
+def test_a_run_goes_on_and_its_output_is_whole(score, store, monkeypatch, out):
+    before = store.find("/store")
+    cut_off(score, out, monkeypatch)
+    assert store.find("/store") == before
+    assert score(out).rows_resumed == 40
+    found = verify(f"memory://store/{out}")
+    assert (found.rows, found.input) == (50, "memory://store/in.parquet has as many rows")
+    score("whole-" + out)
+    assert contents(store, out) == contents(store, "whole-" + out)
+
+
+def contents(store, out):
+    path = f"/store/{out}".rstrip("/")
+    return {name.removeprefix(path): store.cat(name) for name in store.find(path)}
+
+
+@pytest.mark.parametrize("out", ["out.parquet", "out/"])
+def test_what_is_there_is_kept_unless_overwrite_is_said_and_the_work_folder_goes(score, store, monkeypatch, out):
+    score(out)
+    sound = contents(store, out)
+    with pytest.raises(OutputError, match="exists already"):
+        score(out, on_bad_row="fail", limit=30)
+    assert contents(store, out) == sound
+    assert score(out, limit=30, write=WriteOptions(overwrite=True)).rows == 30
+    assert verify(f"memory://store/{out}").rows == 30
+    from sentiment_batch.data.formats import writing_format
+
+    work = layout_of(f"memory://store/{out}", writing_format(f"memory://store/{out}")).work
+    assert not os.path.exists(work)
+
+
+def test_a_folder_has_no_parts_of_an_older_and_longer_one(score, store):
+    score("out/")
+    score("out/", limit=30, write=WriteOptions(overwrite=True))
+    assert sorted(contents(store, "out/")) == ["/_SUCCESS", "/part-00000.parquet", "/part-00001.parquet"]
+
+
+def test_a_storage_that_refuses_is_one_line_and_the_run_goes_on_after(score, store, monkeypatch):
+    def refused(self, *arguments, **options):
+        raise PermissionError("no such key")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(type(store), "put_file", refused)
+        for out in ("out.parquet", "out/"):
+            with pytest.raises(OutputError, match="no such key"):
+                score(out)
+    assert score("out.parquet").rows_resumed == 50
+    assert score("out/").rows_resumed == 50
+
+
+def test_what_others_keep_in_a_folder_is_neither_deleted_nor_overwritten(score, store):
+    for name in ("year=2020/part-0001.parquet", "part-00000.parquet"):
+        store.pipe_file(f"/store/out/{name}", b"theirs")
+    for overwrite in (False, True):
+        with pytest.raises(OutputError, match="holds other things"):
+            score("out/", write=WriteOptions(overwrite=overwrite))
+    assert set(contents(store, "out/").values()) == {b"theirs"}
+
+
+def test_a_folder_whose_sending_was_cut_off_is_sent_again_and_whole(score, store, monkeypatch):
+    score("out/")
+    real = type(store).put_file
+
+    def cut(self, source, target, *arguments, **options):
+        if target.endswith("_SUCCESS"):
+            raise ConnectionError("gone")
+        real(self, source, target, *arguments, **options)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(type(store), "put_file", cut)
+        with pytest.raises(OutputError, match="gone"):
+            score("out/", limit=30, write=WriteOptions(overwrite=True))
+    assert "/_SUCCESS" not in contents(store, "out/")
+    assert score("out/", limit=30, write=WriteOptions(overwrite=True)).rows_resumed == 30
+    assert sorted(contents(store, "out/")) == ["/_SUCCESS", "/part-00000.parquet", "/part-00001.parquet"]
+    assert verify("memory://store/out/").rows == 30

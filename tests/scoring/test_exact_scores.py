@@ -1,0 +1,210 @@
+"""Every row gets its own score on both roads, whatever batches it falls into; and the same bits in a fixed shape."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import json
+
+import numpy as np
+import pyarrow as pa
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from sentiment_batch.errors import ModelError
+from sentiment_batch.model import hub
+from sentiment_batch.model.classifier import SentimentClassifier, load_base, save_classifier
+from sentiment_batch.model.forward.strategies import PackedRoad, PaddedRoad
+from sentiment_batch.scoring.backends import local
+from sentiment_batch.scoring.backends import row_blocks as windows_module
+from sentiment_batch.scoring.backends.results import Counts
+from sentiment_batch.scoring.scorer import Scorer
+from tests.conftest import WORDS
+from tests.ragged_tokens import alone
+from tests.stock_models import LIMIT, edit, stock
+
+ROADS = {"distilbert": PackedRoad, "modernbert": PaddedRoad}
+WORDY = st.lists(st.sampled_from(WORDS), min_size=1, max_size=40).map(" ".join)
+TEXTS = st.none() | st.sampled_from(["", " \n", "the film was great", "boring"]) | WORDY  # some of them repeat
+SMALL = {"tokens": 4 * LIMIT, "texts": 6}
+
+
+@contextlib.contextmanager
+def conditions(window, threads):
+    """Rows of a window, and threads that torch may use."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(windows_module, "WINDOW_ROWS", window)
+        try:
+            yield
+        finally:
+            torch.set_num_threads(before)
+
+
+@pytest.fixture(scope="module")
+def load(tmp_path_factory):
+    """Gives a scorer of a family; each set of settings is loaded once."""
+    folder = tmp_path_factory.mktemp("exact")
+    folders = {family: str(stock(family, folder / family)) for family in ROADS}
+    loaded = {}
+
+    def load(family, **options):
+        key = repr((family, options))
+        if key not in loaded:
+            with pytest.MonkeyPatch.context() as patch:
+                patch.setattr(local, "DETERMINISTIC_BATCH", SMALL)
+                loaded[key] = Scorer.load(folders[family], **{"device": "cpu", "dtype": "float32"} | options)
+            assert isinstance(loaded[key].engine.road, ROADS[family])
+        return loaded[key]
+
+    yield load
+    for scorer in loaded.values():
+        scorer.close()
+
+
+@pytest.fixture(scope="module")
+def own(load):
+    """The score of one text by the stock network alone; NaN for no text."""
+    known = {}
+
+    def own(family, text):
+        if not (text or "").strip():
+            return np.full(3, np.nan)
+        if (family, text) not in known:
+            engine = load(family).engine
+            known[family, text] = alone(engine.loaded, engine.tokeniser([text]))[0]
+        return known[family, text]
+
+    return own
+
+
+def scores(scorer, texts):
+    batch = pa.record_batch({"text": pa.array(texts, pa.large_string())})
+    found = [part for _, part in scorer.probabilities([batch], ["text"])]
+    return np.concatenate(found) if found else np.empty((0, 3), np.float32)
+
+
+@settings(max_examples=80)
+@given(
+    family=st.sampled_from(list(ROADS)),
+    texts=st.lists(TEXTS, max_size=40),
+    budget=st.sampled_from([1, 40, 100, 2_048]),
+    window=st.sampled_from([1, 3, 10, 8_192]),
+    threads=st.integers(1, 3),
+)
+def test_each_row_gets_the_score_of_its_own_text_by_the_stock_network(
+    load, own, family, texts, budget, window, threads
+):
+    with conditions(window, threads):
+        found = scores(load(family, batch_tokens=budget), texts)
+    expected = np.array([own(family, text) for text in texts]).reshape(-1, 3)
+    np.testing.assert_allclose(found, expected, atol=5e-6)
+
+
+@settings(max_examples=60)
+@given(
+    family=st.sampled_from(list(ROADS)),
+    dtype=st.sampled_from(["float32", "bfloat16"]),
+    texts=st.lists(WORDY, min_size=1, max_size=25),
+    budget=st.sampled_from([None, 1, 100]),
+    window=st.sampled_from([1, 3, 10, 8_192]),
+    threads=st.integers(1, 3),
+    data=st.data(),
+)
+def test_a_deterministic_score_has_the_same_bits_whatever_it_is_scored_with_and_beside(
+    load, family, dtype, texts, budget, window, threads, data
+):
+    options = {"dtype": dtype, "deterministic": True}
+    with conditions(8_192, 1):
+        expected = scores(load(family, **options), texts)
+    order = data.draw(st.permutations(range(len(texts))))[data.draw(st.integers(0, len(texts) - 1)) :]
+    with conditions(window, threads):
+        found = scores(load(family, **options, batch_tokens=budget), [texts[row] for row in order])
+    assert np.array_equal(found, expected[order])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+def test_a_deterministic_score_of_a_whole_encoder_has_the_same_bits(offline_base, tmp_path, dtype):
+    encoder, tokenizer = load_base(hub.resolve(offline_base))
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(1)
+        classifier = SentimentClassifier(encoder, 2, dropout=0.1)
+        torch.nn.init.normal_(classifier.linear.weight, std=0.5)
+    save_classifier(tmp_path, classifier, tokenizer, ("a", "b"), 512)
+    random = np.random.default_rng(1)
+    texts = [" ".join(random.choice(WORDS, size)) for size in [*random.integers(1, 40, 300), *[60, 200, 511, 900]]]
+    with Scorer.load(str(tmp_path), device="cpu", dtype=dtype, deterministic=True) as scorer:
+        with conditions(8_192, 1):
+            expected = scores(scorer, texts)
+        order = random.permutation(len(texts))
+        for some in (order, order[:280], order[100:103], order[-1:]):
+            with conditions(150, 2):
+                assert np.array_equal(scores(scorer, [texts[row] for row in some]), expected[some])
+
+
+@pytest.mark.parametrize("family", ROADS)
+def test_deterministic_scores_are_the_same_scores(load, own, family):
+    texts = [" ".join(WORDS[:n]) for n in range(1, 40)]
+    expected = [own(family, text) for text in texts]
+    np.testing.assert_allclose(scores(load(family, deterministic=True), texts), expected, atol=5e-6)
+
+
+def test_the_shape_of_a_deterministic_run_is_the_model_s_own_or_holds_its_longest_text(tmp_path, make_model):
+    folder = make_model("a", "b")
+    told = {"labels": {}, "text": {"max_length": 64, "long_text": "head"}}
+    for batch, tokens, texts in ((None, 8_192, 256), ({"tokens": 100, "texts": 3}, 100, 3), (SMALL, 128, 6)):
+        (folder / "sentiment_batch.json").write_text("{}")
+        edit(folder, "sentiment_batch.json", **told, batch=batch)
+        with Scorer.load(folder, device="cpu", dtype="float32", deterministic=True, batch_tokens=77) as scorer:
+            shape = scorer.engine.road.shape
+            assert (shape.tokens, shape.texts, scorer.about.batch_tokens) == (tokens, texts, tokens)
+    edit(folder, "sentiment_batch.json", batch={"tokens": 8, "texts": 0})
+    with Scorer.load(folder, device="cpu", dtype="float32", deterministic=True) as scorer:
+        assert (scorer.engine.road.shape.tokens, scorer.engine.road.shape.texts) == (64, 1)
+    edit(folder, "sentiment_batch.json", batch={"tokens": "many"})
+    with pytest.raises(ModelError, match=r"sentiment_batch.json is damaged: its batch is .*Restore it"):
+        Scorer.load(folder, device="cpu", dtype="float32", deterministic=True)
+
+
+def test_rows_that_are_cut_repeated_or_empty_are_counted_over_all_windows(load):
+    long = "great " * 99
+    texts = ["a", None, "", "a", long, long, "film", " ", "a", long]
+    for window, repeated, cut in ((8_192, 4, 1), (5, 2, 2), (1, 0, 3)):
+        scorer = load("distilbert")
+        scorer.counts = counts = Counts()
+        with conditions(window, 2):
+            scores(scorer, texts)
+        assert (counts.rows, counts.null, counts.repeated, counts.cut) == (10, 3, repeated, cut)
+        assert counts.tokens == 3 * (7 - repeated - cut) + LIMIT * cut
+
+
+@pytest.mark.parametrize("texts", [[], [None] * 5, ["", " "], ["film"], ["film"] * 50])
+@pytest.mark.parametrize("window", [1, 3])
+def test_progress_is_told_in_rows_to_the_last(load, texts, window):
+    told = []
+    with conditions(window, 2):
+        batch = pa.record_batch({"text": pa.array(texts, pa.string())})
+        list(load("distilbert").probabilities([batch], ["text"], told.append))
+    assert sum(told) == len(texts)
+
+
+def test_a_token_that_the_model_does_not_know_is_an_error_with_its_cure(load):
+    scorer = Scorer.load(load("distilbert").model, device="cpu", dtype="float32")
+    engine = scorer.engine
+    engine.loaded = dataclasses.replace(engine.loaded, vocabulary=20)
+    with pytest.raises(ModelError, match=r"gives the token \d+, but the model knows only 20: .*Fetch the model again"):
+        scores(scorer, ["the film was great"])
+
+
+def test_a_tokeniser_of_another_model_is_an_error_of_one_line(tmp_path):
+    folder = stock("bert", tmp_path / "model")
+    described = json.loads((folder / "tokenizer.json").read_text())
+    words = described["model"]["vocab"]
+    words["the"] = len(words)
+    (folder / "tokenizer.json").write_text(json.dumps(described))
+    with pytest.raises(ModelError, match="the two do not belong together"), Scorer.load(folder, device="cpu") as scorer:
+        scores(scorer, ["the film"])
