@@ -8,13 +8,16 @@ PLUGINS := $(wildcard plugins/*)
 PLUGIN_SOURCES := $(shell find plugins -name '*.py' -path '*/src/*' -o -name pyproject.toml -path 'plugins/*')
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --constraint constraints.txt
 
-.PHONY: help demo test lint coverage stress gpu bench clean
+.PHONY: help demo test lint coverage docs pictures dist stress gpu bench clean
 
 help:
 	@echo "make demo   train on the sample reviews, score the sample table, show the result"
 	@echo "make test   lint, types and all tests, as CI runs them"
 	@echo "make lint   lint and types only"
 	@echo "make coverage  the tests again, with the share of lines of src that they run; fails below 95 %"
+	@echo "make docs   build the pages of docs into site, in strict mode"
+	@echo "make pictures  draw the pictures of docs again; needs Chromium"
+	@echo "make dist   build wheels and source archives of the package and of the plugins into dist"
 	@echo "make stress    an hour of kills, full disks, damaged and monstrous files; logs in tests/stress (DATA=folder of suites)"
 	@echo "make gpu    every test and benchmark that needs a CUDA device; results in OUT, by default .gpu-results"
 	@echo "make bench  compare scoring with a stock pipeline on this machine, and with itself, one technique off at a time"
@@ -27,9 +30,17 @@ $(VENV)/.package: pyproject.toml constraints.txt
 
 # The plugins are installed like a stranger's: built and copied, not linked.
 $(VENV)/.development: $(VENV)/.package $(PLUGIN_SOURCES)
-	$(PIP) --editable '.[offline,dev]'
+	$(PIP) --editable '.[offline,dev,docs]'
 	$(PIP) --force-reinstall --no-deps $(PLUGINS:%=./%)
 	$(PIP) $(PLUGINS:%='./%[test]')
+	@touch $@
+
+$(VENV)/.docs: $(VENV)/.package
+	$(PIP) --editable '.[offline,docs]'
+	@touch $@
+
+$(VENV)/.build: $(VENV)/.package
+	$(PIP) build
 	@touch $@
 
 demo: $(VENV)/.package
@@ -48,6 +59,17 @@ lint: $(VENV)/.development
 test: lint
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests plugins -n auto --maxprocesses 4 --dist loadfile
 
+docs: $(VENV)/.docs
+	$(BIN)/python -m scripts.command_line_reference --check
+	$(BIN)/python -m properdocs build --strict --clean
+
+pictures: $(VENV)/.package
+	$(BIN)/python -m scripts.draw_pictures
+
+dist: $(VENV)/.build
+	rm -rf dist
+	for folder in . $(PLUGINS); do $(BIN)/python -m build --outdir dist "$$folder" || exit 1; done
+
 coverage: $(VENV)/.development
 	$(BIN)/python -m pytest tests plugins --cov=sentiment_batch --cov-report=term-missing:skip-covered --cov-fail-under=95
 
@@ -65,5 +87,5 @@ bench: $(VENV)/.development
 	OMP_WAIT_POLICY=PASSIVE $(BIN)/python -m benchmarks.ablation
 
 clean:
-	rm -rf $(VENV) .demo .gpu-results .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage build plugins/*/build
+	rm -rf $(VENV) .demo .gpu-results .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage site dist build plugins/*/build
 	find . -name __pycache__ -prune -exec rm -rf {} + ; find . -name '*.egg-info' -prune -exec rm -rf {} +
