@@ -180,7 +180,7 @@ def test_training_never_changes_the_frame(tiny_base, tmp_path):
 
 def test_training_refuses_what_it_cannot_do_in_one_line(trained, tiny_base, tmp_path):
     _, output = trained
-    with pytest.raises(OutputError, match="--overwrite"):
+    with pytest.raises(OutputError, match="overwrite=True"):
         train(reviews(), output, base=str(tiny_base), **FAST)
     with pytest.raises(UsageError, match="The settings of training are base, epochs"):
         train(reviews(), tmp_path / "m", base=str(tiny_base), epoch=3)

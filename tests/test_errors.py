@@ -28,19 +28,35 @@ def test_the_tree_in_the_module_docstring_names_every_error():
     [("txt", "text"), ("reviews", "review"), ("REVIEW", "review"), ("Text", "text")],
 )
 def test_a_missing_column_names_the_one_that_was_probably_meant(name, meant):
-    message = str(InputError.no_column(name, ["id", "Next", "text", "review"], "--text-column"))
+    message = str(InputError.no_column(name, ["id", "Next", "text", "review"], "text_column"))
     assert f"no column {name!r}; did you mean {meant!r}?" in message
-    assert message.endswith("Name one with --text-column.")
+    assert message.endswith("Name one with `text_column`.")
 
 
 def test_a_missing_column_like_no_other_only_lists_what_is_there():
-    message = str(InputError.no_column("sentiment", ["a", "b"], "--label-column"))
-    assert message == "no column 'sentiment'. The columns are 'a', 'b'. Name one with --label-column."
+    message = str(InputError.no_column("sentiment", ["a", "b"], "label_column"))
+    assert message == "no column 'sentiment'. The columns are 'a', 'b'. Name one with `label_column`."
 
 
-def test_an_existing_destination_names_the_flag_that_replaces_it():
-    assert "--overwrite" in str(OutputError.exists("out.csv"))
-    assert str(OutputError.exists("out.csv")).startswith("out.csv exists")
+def test_an_existing_destination_names_the_setting_that_replaces_it():
+    error = OutputError.exists("out.csv")
+    assert str(error).startswith("out.csv exists already.")
+    assert "`overwrite=True`" in str(error)
+    assert error.settings == ("overwrite",)
+
+
+@pytest.mark.parametrize(
+    ("message", "settings"),
+    [
+        ("`decimals` is 9; it must lie between 0 and 7.", ("decimals",)),
+        ('Keep such rows with `on_bad_row="mark"`.', ("on_bad_row",)),
+        ("`skip_rows=2` or `max_length=128`, but not `skip_rows`.", ("skip_rows", "max_length")),
+        ("a message about 'a file' that names no setting", ()),
+        ("`two words` and `--option` are no settings", ()),
+    ],
+)
+def test_settings_are_the_names_in_backquotes(message, settings):
+    assert SentimentBatchError(message).settings == settings
 
 
 def test_long_lists_are_cut_and_say_how_many_more_there_are():

@@ -1,19 +1,21 @@
 """The errors that this project raises on purpose; everything else is a bug and keeps its traceback.
 
     SentimentBatchError
-    ├── UsageError      options that cannot go together, or a value out of range      exit code 2
+    ├── UsageError      settings that exclude each other, or a value out of range      exit code 2
     ├── InputError      the data: a missing file, column or label, bytes that cannot be read
     ├── OutputError     the destination: it exists, cannot be written, the disk is full
     ├── ModelError      a model or a base: not found, incomplete, unsafe, of an unknown kind
-    ├── DeviceError     the device asked for is not there, or is too small
+    ├── DeviceError     the requested device is missing, or too small
     └── PluginError     a plugin that failed; the message names it
 
-Every message is one line that ends with what to do about it.
+Every message is one line: what is wrong, where, and what to do about it. Messages speak Python. A setting stands in
+backquotes, alone or with a value: `decimals`, `overwrite=True`. The command line turns these into its options.
 """
 
 from __future__ import annotations
 
 import difflib
+import re
 from typing import TYPE_CHECKING
 
 from sentiment_batch.locations import without_password
@@ -22,24 +24,40 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 
-LONGEST = 80
-"""Characters of a name in a list of names."""
+MAX_NAME_LENGTH = 80
+"""Characters that a list of names shows of each name."""
+MAX_QUOTED_LENGTH = 400
+"""Characters that are quoted of another library's message."""
+
+_SETTING = re.compile(r"`([A-Za-z_]\w*)(?:=[^`]*)?`")
 
 
 class SentimentBatchError(Exception):
-    """The base of all errors of this project; the command line prints it in one line and exits with `exit_code`.
+    """The base of all errors of this project.
 
-    No message shows the password of a URL that it names.
+    The command line prints the message in one line and exits with `exit_code`. A password in a URL is never shown.
     """
 
     exit_code = 1
+    """The exit status of the command line."""
 
     def __init__(self, message: str = "") -> None:
         super().__init__(without_password(message))
 
+    @property
+    def settings(self) -> tuple[str, ...]:
+        """The names of the settings that the message puts in backquotes, each once, in order of appearance.
+
+        >>> UsageError("`decimals` is 9; it must lie between 0 and 7.").settings
+        ('decimals',)
+        >>> OutputError.exists("out.csv").settings
+        ('overwrite',)
+        """
+        return tuple(dict.fromkeys(_SETTING.findall(str(self))))
+
 
 class UsageError(SentimentBatchError):
-    """Options that cannot go together, or a value out of range."""
+    """Settings exclude each other, or a value is out of range."""
 
     exit_code = 2
 
@@ -48,13 +66,13 @@ class InputError(SentimentBatchError):
     """The data cannot be read, or does not hold what was asked for."""
 
     @classmethod
-    def no_column(cls, name: str, columns: Iterable[str], option: str) -> InputError:
-        """The column `name` is not among `columns`; `option` is the flag that names it."""
+    def no_column(cls, name: str, columns: Iterable[str], setting: str) -> InputError:
+        """The column `name` is not among `columns`; `setting` is the setting that names a column, in Python words."""
         known = list(columns)
         close = [column for column in known if column.casefold() == name.casefold()]
         close = close or difflib.get_close_matches(name, known, n=1, cutoff=0.6)
         hint = f"; did you mean {close[0]!r}?" if close else "."
-        return cls(f"no column {name!r}{hint} The columns are {listed(known)}. Name one with {option}.")
+        return cls(f"no column {name!r}{hint} The columns are {listed(known)}. Name one with `{setting}`.")
 
 
 class OutputError(SentimentBatchError):
@@ -62,8 +80,8 @@ class OutputError(SentimentBatchError):
 
     @classmethod
     def exists(cls, path: str) -> OutputError:
-        """Something is at `path` already."""
-        return cls(f"{path} exists already. Replace it with --overwrite, or name another destination.")
+        """`path` exists, and the settings do not allow to replace it."""
+        return cls(f"{path} exists already. Replace it with `overwrite=True`, or name another destination.")
 
 
 class ModelError(SentimentBatchError):
@@ -79,21 +97,21 @@ class PluginError(SentimentBatchError):
 
 
 def listed(names: Iterable[str], most: int = 12) -> str:
-    """`names` quoted and joined by commas, cut after `most` of them; a long one shows its beginning."""
-    known = [name if len(name) <= LONGEST else f"{name[:LONGEST]}…" for name in map(str, names)]
+    """The first `most` of `names`, quoted and joined by commas; a long name is cut."""
+    known = [name if len(name) <= MAX_NAME_LENGTH else f"{name[:MAX_NAME_LENGTH]}…" for name in map(str, names)]
     more = f" and {len(known) - most:,} more" if len(known) > most else ""
     return ", ".join(repr(name) for name in known[:most]) + more if known else "none at all"
 
 
 def first_line(error: BaseException) -> str:
-    """What `error` says, in one line, for quoting the errors of other libraries."""
+    """The message of another library's error in one line, or the error's type if there is no message."""
     try:
         text = " ".join(str(error).split())
-    except Exception:  # a plugin's exception may not even be able to say what it is
+    except Exception:  # the __str__ of a plugin's exception may fail
         text = ""
-    return text[:400] if text else type(error).__name__
+    return text[:MAX_QUOTED_LENGTH] if text else type(error).__name__
 
 
 def reason(error: BaseException) -> str:
-    """What `error` says, in one line that fits into a sentence."""
+    """The message of `error` in one line without its full stop, so that it fits into a sentence."""
     return first_line(error).rstrip(".")

@@ -76,7 +76,7 @@ def test_a_repeated_name_is_never_chosen_by_itself():
 
 
 def test_a_chosen_column_that_is_not_there_names_the_likely_one():
-    with pytest.raises(InputError, match=r"no column 'reviews'; did you mean 'review'\?.*--text-column"):
+    with pytest.raises(InputError, match=r"no column 'reviews'; did you mean 'review'\?.*text_column"):
         find_text(schema("id", "review"), ["reviews"])
 
 
@@ -108,10 +108,10 @@ def test_without_a_known_name_the_labels_are_a_question_for_the_user():
     assert find_label(schema("id", "mood"), "mood") == "mood"
 
 
-def test_a_column_is_checked_under_the_flag_that_named_it():
-    assert check_column(schema("film"), "film", "--group-column") == "film"
-    with pytest.raises(InputError, match="--group-column"):
-        check_column(schema("film"), "movie", "--group-column")
+def test_a_column_is_checked_under_the_setting_that_named_it():
+    assert check_column(schema("film"), "film", "group_column") == "film"
+    with pytest.raises(InputError, match="group_column"):
+        check_column(schema("film"), "movie", "group_column")
 
 
 # Their values

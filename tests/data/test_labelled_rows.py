@@ -37,15 +37,15 @@ def test_a_column_cannot_be_text_and_label_at_once():
 
 
 @pytest.mark.parametrize(
-    ("options", "flag"),
+    ("options", "setting"),
     [
-        ({"text_columns": ["txt"]}, "--text-column"),
-        ({"label_column": "lable"}, "--label-column"),
-        ({"group_column": "flim"}, "--group-column"),
+        ({"text_columns": ["txt"]}, "text_column"),
+        ({"label_column": "lable"}, "label_column"),
+        ({"group_column": "flim"}, "group_column"),
     ],
 )
-def test_a_column_that_is_not_there_names_its_flag_and_the_likely_one(options, flag):
-    with pytest.raises(InputError, match=rf"did you mean.*{flag}"):
+def test_a_column_that_is_not_there_names_its_setting_and_the_likely_one(options, setting):
+    with pytest.raises(InputError, match=rf"did you mean.*`{setting}`"):
         read(reader(text=["good"], label=["p"], film=["f"]), "t", **options)
 
 
@@ -100,6 +100,6 @@ def test_text_and_label_may_be_the_column_to_measure_by(column):
     assert rows.by.to_pylist() == (rows.texts if column == "text" else rows.labels)
 
 
-def test_a_column_to_measure_by_that_is_not_there_names_its_flag():
-    with pytest.raises(InputError, match=r"did you mean.*--by"):
+def test_a_column_to_measure_by_that_is_not_there_names_its_setting():
+    with pytest.raises(InputError, match=r"did you mean.*`by`"):
         read(reader(text=["good"], label=["p"], shop=["a"]), "t", by_column="shp")

@@ -115,7 +115,7 @@ def test_a_table_that_is_given_up_leaves_no_trace(db, tmp_path):
 
 def test_a_table_that_is_there_stays_unless_overwrite_is_said(db):
     write(db.url("table=t"), ROWS)
-    with pytest.raises(OutputError, match=r"table=t exists already\. Replace it with --overwrite"):
+    with pytest.raises(OutputError, match=r"table=t exists already\. Replace it with `overwrite=True`"):
         open_writer(db.url("table=t"), ROWS.schema)
     made = open_writer(db.url("table=t"), ROWS.slice(1).schema, overwrite=True)
     made.write(ROWS.slice(1).to_batches()[0])

@@ -70,7 +70,7 @@ def find_label(schema: pa.Schema, chosen: str | None = None) -> str:
         InputError: the chosen column is not there, or none can be found.
     """
     if chosen is not None:
-        return check_column(schema, chosen, "--label-column")
+        return check_column(schema, chosen, "label_column")
     for known in LABEL_NAMES:
         for name in schema.names:
             if _plain(name) == known and schema.names.count(name) == 1:
@@ -81,17 +81,17 @@ def find_label(schema: pa.Schema, chosen: str | None = None) -> str:
     )
 
 
-def check_column(schema: pa.Schema, name: str, option: str) -> str:
-    """`name`, if it is the name of exactly one column; `option` is the flag that named it.
+def check_column(schema: pa.Schema, name: str, setting: str) -> str:
+    """`name`, if it is the name of exactly one column; `setting` is the setting that named it.
 
     Raises:
         InputError: no column has the name, or several do.
     """
     count = schema.names.count(name)
     if count == 0:
-        raise InputError.no_column(name, schema.names, option)
+        raise InputError.no_column(name, schema.names, setting)
     if count > 1:
-        raise InputError(f"{count} columns are called {name!r}. Rename them so that {option} can name one.")
+        raise InputError(f"{count} columns are called {name!r}. Rename them so that `{setting}` can name one.")
     return name
 
 
@@ -208,7 +208,7 @@ def _unquoted(value: object) -> object:
 
 
 def _check_text(schema: pa.Schema, name: str) -> None:
-    check_column(schema, name, "--text-column")
+    check_column(schema, name, "text_column")
     data_type = schema.field(name).type
     if not is_text(data_type) and not pa.types.is_null(data_type):
         raise InputError(

@@ -78,9 +78,9 @@ def read(
     try:
         found = text_columns_of(reader, text_columns)
         label = columns.find_label(reader.schema, label_column)
-        for column, option in ((group_column, "--group-column"), (by_column, "--by")):
+        for column, setting in ((group_column, "group_column"), (by_column, "by")):
             if column is not None:
-                columns.check_column(reader.schema, column, option)
+                columns.check_column(reader.schema, column, setting)
     except InputError as error:  # of several tables, say which
         raise InputError(f"{name}: {error}") from error
     if label in found:

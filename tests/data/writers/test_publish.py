@@ -70,7 +70,7 @@ def test_writes_after_abort_go_nowhere(tmp_path):
 def test_an_existing_file_is_kept_unless_overwrite_is_said(tmp_path):
     path = tmp_path / "out.csv"
     path.write_bytes(b"old")
-    with pytest.raises(OutputError, match=r"exists already\. Replace it with --overwrite"):
+    with pytest.raises(OutputError, match=r"exists already\. Replace it with `overwrite=True`"):
         Publication(str(path))
     assert path.read_bytes() == b"old"
     publish(path, overwrite=True)

@@ -85,7 +85,7 @@ def test_a_model_is_described_beside_its_weights(begun, tmp_path):
 
 
 def test_a_model_is_never_replaced_without_overwrite(begun, model):
-    with pytest.raises(OutputError, match="--overwrite"):
+    with pytest.raises(OutputError, match="overwrite=True"):
         begun(model)
     assert content(model)["model.safetensors"] == "old"
     assert list(model.parent.iterdir()) == [model]
@@ -135,7 +135,7 @@ def test_what_came_to_the_output_while_training_is_not_replaced_and_the_new_mode
     checkpoint.save(fill("mine"), META, HISTORY)
     (tmp_path / "model").mkdir()
     fill("theirs")(tmp_path / "model")
-    with pytest.raises(OutputError, match="--overwrite"):
+    with pytest.raises(OutputError, match="overwrite=True"):
         checkpoint.publish()
     assert content(tmp_path / "model")["model.safetensors"] == "theirs"
     assert content(checkpoint.best)["model.safetensors"] == "mine"
@@ -223,7 +223,7 @@ def test_leftovers_that_are_worth_nothing_are_cleared_away_unasked(begun, tmp_pa
 def test_a_model_that_was_put_aside_when_the_run_was_killed_comes_back(begun, tmp_path):
     (tmp_path / "model.training" / "replaced").mkdir(parents=True)
     fill("old")(tmp_path / "model.training" / "replaced")
-    with pytest.raises(OutputError, match="--overwrite"):
+    with pytest.raises(OutputError, match="overwrite=True"):
         begun(tmp_path / "model")
     assert content(tmp_path / "model")["model.safetensors"] == "old"
     assert not (tmp_path / "model.training").exists()

@@ -136,7 +136,7 @@ class SqlReader:
         if self._place.key is None:
             return _Look(columns=tuple(columns), key=None, ranges=None)
         if self._place.key not in names:
-            raise InputError.no_column(self._place.key, names, "--key")
+            raise InputError.no_column(self._place.key, names, "key")
         key = columns[names.index(self._place.key)]
         return _Look(columns=tuple(columns), key=key, ranges=ranges_of(connection, self._database, columns, key))
 
