@@ -9,49 +9,49 @@ from sentiment_batch.settings import ScoreSettings, TrainSettings
 
 
 @pytest.mark.parametrize(
-    ("field", "wrong", "option"),
+    ("field", "wrong", "setting"),
     [
-        ("epochs", 0, "--epochs"),
-        ("batch_size", 0, "--batch-size"),
-        ("learning_rate", 0.0, "--learning-rate"),
-        ("learning_rate", 1.0, "--learning-rate"),
-        ("learning_rate", float("nan"), "--learning-rate"),
-        ("weight_decay", -0.1, "--weight-decay"),
-        ("weight_decay", float("nan"), "--weight-decay"),
-        ("warmup", 1.5, "--warmup"),
-        ("dropout", 1.0, "--dropout"),
-        ("max_length", 7, "--max-length"),
-        ("long_text", "middle", "--long-text"),
-        ("long_text", "windows", "--long-text"),
-        ("patience", 0, "--patience"),
-        ("class_weights", "balanced", "--class-weights"),
-        ("val_size", 0.0, "--val-size"),
-        ("val_size", 1.0, "--val-size"),
-        ("seed", -1, "--seed"),
-        ("seed", 2**32, "--seed"),
-        ("dtype", "float64", "--dtype"),
-        ("limit", 1, "--limit"),
+        ("epochs", 0, "epochs"),
+        ("batch_size", 0, "batch_size"),
+        ("learning_rate", 0.0, "learning_rate"),
+        ("learning_rate", 1.0, "learning_rate"),
+        ("learning_rate", float("nan"), "learning_rate"),
+        ("weight_decay", -0.1, "weight_decay"),
+        ("weight_decay", float("nan"), "weight_decay"),
+        ("warmup", 1.5, "warmup"),
+        ("dropout", 1.0, "dropout"),
+        ("max_length", 7, "max_length"),
+        ("long_text", "middle", "long_text"),
+        ("long_text", "windows", "long_text"),
+        ("patience", 0, "patience"),
+        ("class_weights", "balanced", "class_weights"),
+        ("val_size", 0.0, "val_size"),
+        ("val_size", 1.0, "val_size"),
+        ("seed", -1, "seed"),
+        ("seed", 2**32, "seed"),
+        ("dtype", "float64", "dtype"),
+        ("limit", 1, "limit"),
     ],
 )
-def test_a_training_setting_out_of_range_names_its_flag(field, wrong, option):
-    with pytest.raises(UsageError, match=option):
+def test_a_training_setting_out_of_range_is_named(field, wrong, setting):
+    with pytest.raises(UsageError, match=f"^`{setting}"):
         TrainSettings(**{field: wrong})
 
 
 @pytest.mark.parametrize(
-    ("field", "wrong", "option"),
+    ("field", "wrong", "setting"),
     [
-        ("dtype", "int8", "--dtype"),
-        ("long_text", "middle", "--long-text"),
-        ("batch_tokens", 0, "--batch-tokens"),
-        ("max_length", 7, "--max-length"),
-        ("decimals", 8, "--decimals"),
-        ("decimals", -1, "--decimals"),
-        ("prefix", "", "--prefix"),
+        ("dtype", "int8", "dtype"),
+        ("long_text", "middle", "long_text"),
+        ("batch_tokens", 0, "batch_tokens"),
+        ("max_length", 7, "max_length"),
+        ("decimals", 8, "decimals"),
+        ("decimals", -1, "decimals"),
+        ("prefix", "", "prefix"),
     ],
 )
-def test_a_scoring_setting_out_of_range_names_its_flag(field, wrong, option):
-    with pytest.raises(UsageError, match=option):
+def test_a_scoring_setting_out_of_range_is_named(field, wrong, setting):
+    with pytest.raises(UsageError, match=f"^`{setting}"):
         ScoreSettings(**{field: wrong})
 
 
@@ -86,30 +86,30 @@ def test_scoring_takes_every_long_text_policy():
     ]
 
 
-def test_labels_in_one_string_are_refused_for_they_would_be_read_letter_by_letter():
-    with pytest.raises(UsageError, match=r"labels is 'a,b'.*a list"):
+def test_labels_in_one_string_are_refused():
+    with pytest.raises(UsageError, match=r"`labels` is 'a,b'.*a list"):
         ScoreSettings(labels="a,b")
 
 
 @pytest.mark.parametrize(
-    ("field", "wrong", "said"),
+    ("field", "wrong", "message"),
     [
-        ("epochs", 1.5, "--epochs is 1.5; it must be a whole number"),
-        ("epochs", "1", "--epochs is '1'; it must be a whole number"),
-        ("epochs", True, "--epochs is True; it must be a whole number"),
-        ("batch_size", 2.5, "--batch-size is 2.5"),
-        ("seed", 1.5, "--seed is 1.5"),
-        ("limit", 50.5, "--limit is 50.5"),
-        ("learning_rate", "1e-4", "--learning-rate is '1e-4'; it must be a number"),
-        ("calibrate", "no", "--calibrate is 'no'; it must be true or false"),
-        ("device", None, "--device is None; it must be text"),
-        ("long_text", 3, "--long-text is 3; it must be text"),
+        ("epochs", 1.5, "`epochs` is 1.5; it must be a whole number"),
+        ("epochs", "1", "`epochs` is '1'; it must be a whole number"),
+        ("epochs", True, "`epochs` is True; it must be a whole number"),
+        ("batch_size", 2.5, "`batch_size` is 2.5"),
+        ("seed", 1.5, "`seed` is 1.5"),
+        ("limit", 50.5, "`limit` is 50.5"),
+        ("learning_rate", "1e-4", "`learning_rate` is '1e-4'; it must be a number"),
+        ("calibrate", "no", "`calibrate` is 'no'; it must be true or false"),
+        ("device", None, "`device` is None; it must be text"),
+        ("long_text", 3, "`long_text` is 3; it must be text"),
     ],
 )
-def test_a_value_of_another_type_is_refused_by_name(field, wrong, said):
+def test_a_value_of_another_type_is_refused_by_name(field, wrong, message):
     with pytest.raises(UsageError) as error:
         TrainSettings(**{field: wrong})
-    assert said in str(error.value)
+    assert message in str(error.value)
 
 
 def test_numbers_of_numpy_become_plain_ones():

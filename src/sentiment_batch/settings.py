@@ -16,17 +16,20 @@ LONG_TEXT: tuple[str, ...] = get_args(LongText)
 DTYPES = ("auto", "float32", "bfloat16", "float16")
 CLASS_WEIGHTS = ("none", "auto")
 ON_BAD_ROW = ("fail", "mark")
-"""What happens to a row that cannot be read or scored as it stands: the run ends, or the row is kept and listed."""
+"""What happens to a bad row, which cannot be read or scored as it stands.
+
+`fail` ends the run. `mark` leaves the row in its place and lists it beside the output.
+"""
 
 DEFAULT_BASE = "distilbert/distilbert-base-uncased"
 DEFAULT_HUB_MODEL = "distilbert/distilbert-base-uncased-finetuned-sst-2-english"
 DEFAULT_MODEL_FOLDER = "sentiment-model"
 LOCAL = "local"
-"""The engine of this machine."""
+"""The engine that scores on this machine."""
 META = "sentiment_batch.json"
 """The file that makes a stock model folder one of ours: label mapping, text policy, seeds, metrics."""
 DETERMINISTIC_BATCH = {"tokens": 8_192, "texts": 256}
-"""The one shape of all batches under `--deterministic`; kept with each model that is trained, so that it stays."""
+"""The one shape of all batches of a deterministic run. Each trained model stores it, so that later versions keep it."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -73,65 +76,67 @@ class TrainSettings:
 
     def __post_init__(self) -> None:
         _check_types(self)
-        _at_least(self.epochs, 1, "--epochs")
+        _at_least(self.epochs, 1, "epochs")
         if self.batch_size is not None:
-            _at_least(self.batch_size, 1, "--batch-size")
-        _between(self.weight_decay, 0.0, 1.0, "--weight-decay")
-        _between(self.warmup, 0.0, 1.0, "--warmup")
-        _between(self.dropout, 0.0, 0.95, "--dropout")
-        _between(self.layer_decay, 0.1, 1.0, "--layer-decay")
-        _between(self.label_smoothing, 0.0, 0.5, "--label-smoothing")
+            _at_least(self.batch_size, 1, "batch_size")
+        _between(self.weight_decay, 0.0, 1.0, "weight_decay")
+        _between(self.warmup, 0.0, 1.0, "warmup")
+        _between(self.dropout, 0.0, 0.95, "dropout")
+        _between(self.layer_decay, 0.1, 1.0, "layer_decay")
+        _between(self.label_smoothing, 0.0, 0.5, "label_smoothing")
         if self.weight_average is not None:
-            _between(self.weight_average, 0.0, 0.9999, "--weight-average")
-        _one_of(self.long_text, LONG_TEXT, "--long-text")
-        _one_of(self.class_weights, CLASS_WEIGHTS, "--class-weights")
-        _one_of(self.dtype, DTYPES, "--dtype")
+            _between(self.weight_average, 0.0, 0.9999, "weight_average")
+        _one_of(self.long_text, LONG_TEXT, "long_text")
+        _one_of(self.class_weights, CLASS_WEIGHTS, "class_weights")
+        _one_of(self.dtype, DTYPES, "dtype")
         if self.learning_rate is not None and not 0.0 < self.learning_rate < 1.0:
-            raise UsageError(f"--learning-rate is {self.learning_rate}; it must lie between 0 and 1, such as 5e-5.")
+            raise UsageError(f"`learning_rate` is {self.learning_rate}; it must lie between 0 and 1, such as 5e-5.")
         if self.long_text == "windows":
-            raise UsageError("--long-text windows is for scoring; train with head, tail or head-tail.")
+            raise UsageError('`long_text="windows"` is for scoring. Train with head, tail or head-tail.')
         if self.max_length is not None:
-            _at_least(self.max_length, 8, "--max-length")
+            _at_least(self.max_length, 8, "max_length")
         if self.patience is not None:
-            _at_least(self.patience, 1, "--patience")
+            _at_least(self.patience, 1, "patience")
         if self.limit is not None:
-            _at_least(self.limit, 2, "--limit")
+            _at_least(self.limit, 2, "limit")
         if not 0.0 < self.val_size < 1.0:
-            raise UsageError(f"--val-size is {self.val_size}; it must lie between 0 and 1, such as 0.1.")
+            raise UsageError(f"`val_size` is {self.val_size}; it must lie between 0 and 1, such as 0.1.")
         if not 0 <= self.seed < 2**32:
-            raise UsageError(f"--seed is {self.seed}; it must lie between 0 and {2**32 - 1}.")
+            raise UsageError(f"`seed` is {self.seed}; it must lie between 0 and {2**32 - 1}.")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ScoreSettings:
-    """How a model is loaded and what it writes; the defaults are those of `sentiment-batch score`."""
+    """How a model is loaded, and which columns it adds; the defaults are those of `sentiment-batch score`."""
 
     device: str = "auto"
+    """`auto`, `cpu`, `cuda` or `cuda:N`; several devices are divided by commas, as in `cuda:0,cuda:1`."""
     dtype: str = "auto"
+    """The dtype of the computation; `auto` takes what suits the device and the model."""
     batch_tokens: int | None = None
-    """Tokens per batch, padding included; None takes the device's."""
+    """Tokens per batch, padding included; None takes what suits the device."""
     deterministic: bool = False
-    """The same bits on one machine whatever `batch_tokens`, the number of threads, or the rows beside a text."""
+    """Give the same bits on one machine, whatever `batch_tokens`, the number of threads, or the other rows."""
     compile: bool | None = None
-    """Fuse the model's kernels first, on CUDA; None does so where the job is long enough for it to pay."""
+    """Compile the model first, on CUDA only; None compiles it for jobs that are long enough to gain time by it."""
     max_length: int | None = None
-    """Tokens per text; None takes what the model was trained with, else its positions."""
+    """Tokens per text, special tokens included; None takes the length of the training, else the model's positions."""
     long_text: LongText | None = None
-    """None takes what the model was trained with, else `head`."""
+    """What to read of a text of more tokens; None takes the choice of the training, else `head`."""
     labels: tuple[str, ...] | None = None
-    """Names for a model that only knows LABEL_0, LABEL_1, in its order."""
+    """Names for the labels of a model that only knows LABEL_0, LABEL_1, in the model's order."""
     probabilities: bool = False
     """Add a column with the probability of each label."""
     prefix: str = "sentiment"
-    """Begins the name of every column that is added."""
+    """The first part of the name of every added column."""
     decimals: int = 4
-    """Decimals of the written probabilities."""
+    """Decimals of the written probabilities, 0 to 7: float32 has no more."""
     neutral_band: float | None = None
-    """A model of two classes calls rows neutral whose probability is below this for both; None calls none so."""
+    """Call a row neutral if both labels of a model of two have a lower probability; None calls no row neutral."""
     engine: str = LOCAL
-    """What the model runs on: this machine, or what a plugin brings."""
+    """The name of the engine that scores: `local`, or one that a plugin brings."""
     engine_options: tuple[tuple[str, str], ...] = ()
-    """Names and values for the engine."""
+    """Names and values for the engine of a plugin; a mapping is accepted, too."""
 
     def __post_init__(self) -> None:
         given: Any = self.engine_options
@@ -139,28 +144,34 @@ class ScoreSettings:
         object.__setattr__(self, "engine_options", tuple((name, value) for name, value in pairs))
         _check_types(self)
         if self.engine == LOCAL and self.engine_options:
-            raise UsageError(f"--engine-option is for engines of plugins; {LOCAL} takes none. Name one with --engine.")
-        _one_of(self.dtype, DTYPES, "--dtype")
+            raise UsageError(
+                f"`engine_option` is for engines of plugins, and the engine {LOCAL!r} takes none. Name another engine "
+                "with `engine`, or leave the option out."
+            )
+        _one_of(self.dtype, DTYPES, "dtype")
         if self.long_text is not None:
-            _one_of(self.long_text, LONG_TEXT, "--long-text")
+            _one_of(self.long_text, LONG_TEXT, "long_text")
         if self.batch_tokens is not None:
-            _at_least(self.batch_tokens, 1, "--batch-tokens")
+            _at_least(self.batch_tokens, 1, "batch_tokens")
         if self.max_length is not None:
-            _at_least(self.max_length, 8, "--max-length")
+            _at_least(self.max_length, 8, "max_length")
         if self.deterministic and self.compile:
-            raise UsageError("--deterministic and --compile exclude each other: a compiled model gives other bits.")
+            raise UsageError(
+                "`deterministic=True` and `compile=True` exclude each other, because a compiled model gives other bits. "
+                "Leave one of them out."
+            )
         if not 0 <= self.decimals <= 7:
-            raise UsageError(f"--decimals is {self.decimals}; float32 has 0 to 7 of them.")
+            raise UsageError(f"`decimals` is {self.decimals}; it must lie between 0 and 7.")
         if self.neutral_band is not None and not 0.5 < self.neutral_band <= 1.0:
             raise UsageError(
-                f"--neutral-band is {self.neutral_band:g}; it is the probability from which on a label counts: above "
-                "0.5 and up to 1, such as 0.65."
+                f"`neutral_band` is {self.neutral_band:g}; it is the least probability of a label that is not neutral, "
+                "above 0.5 and at most 1, such as 0.65."
             )
         if not self.prefix:
-            raise UsageError("--prefix is empty; give the added columns a name, such as sentiment.")
+            raise UsageError('`prefix` is empty. Name the added columns, as in `prefix="sentiment"`.')
         if isinstance(self.labels, str):  # its characters would become the labels
             raise UsageError(
-                f"labels is {self.labels!r}; from Python it takes a list, such as ['negative', 'positive']."
+                f"`labels` is {self.labels!r}; it must be a list of names, such as ['negative', 'positive']."
             )
 
 
@@ -180,8 +191,7 @@ def _check_types(settings: TrainSettings | ScoreSettings) -> None:
         try:
             object.__setattr__(settings, field.name, plain(value))
         except TypeError:
-            option = f"--{field.name.replace('_', '-')}"
-            raise UsageError(f"{option} is {value!r}; it must be {wanted}.") from None
+            raise UsageError(f"`{field.name}` is {value!r}; it must be {wanted}.") from None
 
 
 def _whole(value: Any) -> int:
@@ -217,16 +227,16 @@ _KINDS: dict[str, tuple[str, Callable[[Any], Any]]] = {
 }
 
 
-def _at_least(value: int, least: int, option: str) -> None:
+def _at_least(value: int, least: int, name: str) -> None:
     if value < least:
-        raise UsageError(f"{option} is {value}; it must be at least {least}.")
+        raise UsageError(f"`{name}` is {value}; it must be at least {least}.")
 
 
-def _between(value: float, least: float, most: float, option: str) -> None:
+def _between(value: float, least: float, most: float, name: str) -> None:
     if not least <= value <= most:
-        raise UsageError(f"{option} is {value}; it must lie between {least:g} and {most:g}.")
+        raise UsageError(f"`{name}` is {value}; it must lie between {least:g} and {most:g}.")
 
 
-def _one_of(value: str, known: tuple[str, ...], option: str) -> None:
+def _one_of(value: str, known: tuple[str, ...], name: str) -> None:
     if value not in known:
-        raise UsageError(f"{option} is {value!r}; it must be one of {', '.join(known)}.")
+        raise UsageError(f"`{name}` is {value!r}; it must be one of {', '.join(known)}.")
