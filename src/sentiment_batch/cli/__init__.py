@@ -15,28 +15,37 @@ from sentiment_batch.cli.doctor import doctor
 from sentiment_batch.cli.evaluate import evaluate
 from sentiment_batch.cli.explain import explain
 from sentiment_batch.cli.formats import formats
+from sentiment_batch.cli.messages import terminal_text
 from sentiment_batch.cli.plugins import plugins
 from sentiment_batch.cli.predict import predict
 from sentiment_batch.cli.score import score
 from sentiment_batch.cli.signals import Ended, end_in_order
 from sentiment_batch.cli.train import train
 from sentiment_batch.cli.verify import verify
+from sentiment_batch.display import visible
 from sentiment_batch.errors import SentimentBatchError
 
 
-class Doors(click.Group):
-    """The group of commands, in the order in which people need them, and the one place that words errors."""
+class CommandGroup(click.Group):
+    """The group of commands, in the order in which people need them, and the one place that prints errors."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        """In the order of their definition, not of the alphabet."""
+        """The names of the commands, in the order of their definition."""
         return list(self.commands)
 
     def invoke(self, ctx: click.Context) -> Any:
-        """Run the command; a bug keeps its traceback."""
+        """Run the command. Errors of this project and interrupts become one line and an exit code.
+
+        Other exceptions are bugs and keep their traceback.
+        """
         try:
             return super().invoke(ctx)
+        except click.UsageError as error:
+            # Click quotes what the user typed, which may hold control characters.
+            raise click.UsageError(visible(error.format_message()), error.ctx) from error
         except SentimentBatchError as error:
-            click.echo(f"Error: {error}", err=True)
+            command = self.commands.get(ctx.invoked_subcommand or "")
+            click.echo(f"Error: {terminal_text(str(error), command)}", err=True)
             ctx.exit(error.exit_code)
         except (KeyboardInterrupt, Ended) as end:
             click.echo("Interrupted; no half-written output was left behind.", err=True)
@@ -53,7 +62,7 @@ class Doors(click.Group):
             ctx.exit(1)
 
 
-@click.group(cls=Doors, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=CommandGroup, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="sentiment-batch", prog_name="sentiment-batch")
 def group() -> None:
     """Train a sentiment classifier on your own reviews and annotate tables of any size with it.

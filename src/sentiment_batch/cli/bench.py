@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from sentiment_batch.cli import options
+from sentiment_batch.cli.messages import configure_logging
 
 if TYPE_CHECKING:
     from sentiment_batch.records import ReadOptions
@@ -27,7 +28,7 @@ logger = logging.getLogger("sentiment_batch")
     "--for-rows", type=int, metavar="N", help="The job to estimate; default: all of TABLE, else 1,000,000 rows."
 )
 @options.reading
-@options.talking
+@options.messages
 def bench(
     table: str | None,
     tokens: int | None,
@@ -48,7 +49,7 @@ def bench(
     Says the speed of the tokeniser alone, of the model alone and of the whole, how near the model comes to the device's
     limit, and how long a job of that kind would take. TABLE is only read, and nothing is left behind.
     """
-    options.show_messages(quiet, verbose)
+    configure_logging(quiet, verbose)
     from sentiment_batch.scoring.bench.measure import Plan, measure
     from sentiment_batch.scoring.default_model import choose_model
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from sentiment_batch.cli import options, pages
+from sentiment_batch.cli.messages import configure_logging
 from sentiment_batch.errors import UsageError
 
 if TYPE_CHECKING:
@@ -35,7 +36,7 @@ logger = logging.getLogger("sentiment_batch")
 @options.label_column
 @options.stars
 @options.reading
-@options.talking
+@options.messages
 def evaluate(
     labelled: str,
     by: str | None,
@@ -59,7 +60,7 @@ def evaluate(
     confusion matrix, figures by length; the errors that the model is surest of, and labels that are likely wrong. Any
     stock model can be measured.
     """
-    options.show_messages(quiet, verbose)
+    configure_logging(quiet, verbose)
     if report == "-":
         raise UsageError("the report does not go to standard output, where the figures are. Name a file with --report.")
     with pages.published(report, overwrite) as publication:
@@ -69,7 +70,7 @@ def evaluate(
         from sentiment_batch.scoring.default_model import choose_model
 
         with closing(formats.open_reader(labelled, format=input_format, options=read)) as reader:
-            rows = labelled_rows.read(
+            rows = labelled_rows.read_labelled_rows(
                 reader, labelled, text_columns=text_columns, label_column=label_column, by_column=by
             )
         from sentiment_batch.evaluation.evaluate_model import evaluate_labelled, report_of

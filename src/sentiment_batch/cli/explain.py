@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from sentiment_batch.cli import options, pages, texts
+from sentiment_batch.cli.messages import configure_logging
 from sentiment_batch.errors import UsageError
 
 if TYPE_CHECKING:
@@ -31,7 +32,7 @@ MOST_ON_A_PAGE = 1_000
 @click.option("--overwrite", is_flag=True, help="Replace FILE.")
 @click.option("--top", type=click.IntRange(min=0), default=5, show_default=True, help="Words named for each side.")
 @options.scoring
-@options.talking
+@options.messages
 def explain(
     arguments: tuple[str, ...],
     page: str | None,
@@ -48,7 +49,7 @@ def explain(
     A word weighs gradient times input for the log-odds of the label (integrated gradients); the largest weight of a
     text is 1. With --json one object a line, whose words joined are the text; the weight of what was cut is null.
     """
-    options.show_messages(quiet, verbose)
+    configure_logging(quiet, verbose)
     if page == "-" and as_json:
         raise UsageError("--json and --html - would both go to standard output. Name a file for the page.")
     given = texts.at_least_one(texts.given(arguments))

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import click
 
-from sentiment_batch.cli import options
+from sentiment_batch.cli.messages import configure_logging
 
 
 @click.command(short_help="List the formats that can be read and written here.")
 def formats() -> None:
     """List the formats that can be read and written here, those of plugins included."""
-    options.show_messages(quiet=False, verbose=False)
-    from sentiment_batch.data.formats import all_formats
+    configure_logging(quiet=False, verbose=False)
+    from sentiment_batch.data.formats import list_formats
 
-    readers, writers = all_formats()
+    readers, writers = list_formats()
     names = list(dict.fromkeys([*readers, *writers]))
     click.echo(f"{'format':10} {'reads':6} {'writes':6} {'plugin':16} {'endings and schemes':32} description")
     for name in names:

@@ -1,27 +1,20 @@
-"""Options that several commands share, and how the command line shows messages; imports nothing heavy."""
+"""Options that several commands share; it imports nothing heavy."""
 
 from __future__ import annotations
 
 import functools
-import logging
 from collections.abc import Callable
 from typing import Any, TypeVar, cast
 
 import click
 
-from sentiment_batch.display import visible
-from sentiment_batch.locations import without_password
-from sentiment_batch.records import Problem, ReadOptions
+from sentiment_batch.cli.messages import BadRowWarnings
+from sentiment_batch.records import ReadOptions
 from sentiment_batch.settings import DTYPES, LONG_TEXT, ON_BAD_ROW, ScoreSettings
-
-logger = logging.getLogger("sentiment_batch")
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 SCORING = ("batch_tokens", "max_length", "long_text", "labels", "device", "dtype", "deterministic", "compile_model")
 """The options of `scoring` that become `ScoreSettings`."""
-MOST_WARNINGS = 5
-"""Bad rows that are shown one by one."""
-
 
 label_column = click.option(
     "--label-column", metavar="NAME", help="Column of the labels; found by itself where its name is usual."
@@ -48,8 +41,8 @@ def reading(command: Command) -> Command:
     @functools.wraps(command)
     def with_read(no_quotes: bool, on_bad_row: str, **given: Any) -> Any:
         named = {name: given.pop(name) for name in ("encoding", "delimiter", "query", "key")}
-        told = _Warned() if on_bad_row == "mark" else None
-        return command(read=ReadOptions(quotes=not no_quotes, on_bad_row=told, **named), **given)
+        on_bad = BadRowWarnings() if on_bad_row == "mark" else None
+        return command(read=ReadOptions(quotes=not no_quotes, on_bad_row=on_bad, **named), **given)
 
     for option in (
         click.option(
@@ -141,8 +134,8 @@ def neutral_band(command: Command) -> Command:
     )(command)
 
 
-def talking(command: Command) -> Command:
-    """How much is said."""
+def messages(command: Command) -> Command:
+    """How much is printed, and in which form: `quiet`, `verbose` and `as_json`."""
     for option in (
         click.option("--json", "as_json", is_flag=True, help="Print the result as JSON on standard output."),
         click.option("--verbose", is_flag=True, help="Say more."),
@@ -150,35 +143,6 @@ def talking(command: Command) -> Command:
     ):
         command = option(command)
     return command
-
-
-def show_messages(quiet: bool, verbose: bool) -> None:
-    """Send what the library says to standard error, plainly."""
-    logger.handlers = [_Echo()]
-    logger.propagate = False
-    logger.setLevel(logging.WARNING if quiet else logging.DEBUG if verbose else logging.INFO)
-
-
-class _Warned:
-    """Tells of bad rows as warnings; of the first few, for there may be millions."""
-
-    def __init__(self) -> None:
-        self._places: set[str] = set()
-
-    def __call__(self, problem: Problem) -> None:
-        if problem.where in self._places or len(self._places) > MOST_WARNINGS:
-            return
-        self._places.add(problem.where)
-        if len(self._places) > MOST_WARNINGS:
-            logger.warning("further bad rows are not shown")
-        else:
-            logger.warning("%s: %s", problem.where, problem.reason)
-
-
-class _Echo(logging.Handler):
-    def emit(self, record: logging.LogRecord) -> None:
-        prefix = "warning: " if record.levelno >= logging.WARNING else ""
-        click.echo(prefix + visible(without_password(record.getMessage())), err=True)
 
 
 def _score_settings(batch_tokens: str, labels: str | None, compile_model: bool | None, **others: Any) -> dict[str, Any]:

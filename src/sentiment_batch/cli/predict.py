@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from sentiment_batch.cli import options
+from sentiment_batch.cli.messages import configure_logging
 from sentiment_batch.cli.texts import given
 from sentiment_batch.evaluation.terminal import fitted, padded
 from sentiment_batch.settings import ScoreSettings
@@ -27,7 +28,7 @@ LINES_AT_ONCE = 1_024
 @click.argument("arguments", nargs=-1, metavar="[TEXT]...")
 @options.scoring
 @options.neutral_band
-@options.talking
+@options.messages
 def predict(
     arguments: tuple[str, ...],
     model: str | None,
@@ -41,7 +42,7 @@ def predict(
 
     A table for people; with --json one object a line, with the probability of every label.
     """
-    options.show_messages(quiet, verbose)
+    configure_logging(quiet, verbose)
     texts = given(arguments)
     settings |= {"neutral_band": neutral_band}
     ScoreSettings(**settings)  # what is wrong shows before a model is loaded

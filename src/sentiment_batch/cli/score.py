@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from sentiment_batch.cli import options
+from sentiment_batch.cli.messages import configure_logging
 from sentiment_batch.errors import UsageError
 from sentiment_batch.settings import ScoreSettings
 
@@ -60,7 +61,7 @@ DEFAULTS = ScoreSettings()
     help="For the engine, such as address=auto,actors=8.",
 )
 @click.option("--escape-formulas", is_flag=True, help="In CSV, an apostrophe before text that begins like a formula.")
-@options.talking
+@options.messages
 def score(
     source: str,
     destination: str,
@@ -96,7 +97,7 @@ def score(
     A run that was cut off goes on where it was when the same command is given again. With --on-bad-row mark, malformed
     rows and texts that fail alone stay in their place, and OUT.problems.jsonl lists them.
     """
-    options.show_messages(quiet, verbose)
+    configure_logging(quiet, verbose)
     if as_json and destination == "-":
         raise UsageError("--json and the table cannot both go to standard output. Name a file for OUT.")
     keep = _kept(columns)
@@ -105,10 +106,10 @@ def score(
     ScoreSettings(**settings)  # what is wrong shows before anything is opened
     from sentiment_batch.records import WriteOptions
     from sentiment_batch.scoring.default_model import choose_model
-    from sentiment_batch.scoring.job import Job
+    from sentiment_batch.scoring.job import ScoreJob
     from sentiment_batch.scoring.pipeline import score_table
 
-    job = Job(
+    job = ScoreJob(
         source=source,
         destination=destination,
         text_columns=text_columns,

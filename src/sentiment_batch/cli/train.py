@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from sentiment_batch.cli import options
+from sentiment_batch.cli.messages import configure_logging
 from sentiment_batch.settings import CLASS_WEIGHTS, DEFAULT_MODEL_FOLDER, LONG_TEXT, TrainSettings
 
 if TYPE_CHECKING:
@@ -95,7 +96,7 @@ DEFAULTS = TrainSettings()
     show_default=True,
     help="Put report.html into the model folder; it shows some texts.",
 )
-@options.talking
+@options.messages
 def train(
     reviews: tuple[str, ...],
     output: str,
@@ -123,7 +124,7 @@ def train(
     what remains. Labels may be words, 0/1, true/false or stars; how they were read is printed and stored. A run that
     was interrupted goes on with --resume, to the same weights as if it had not been.
     """
-    options.show_messages(quiet, verbose)
+    configure_logging(quiet, verbose)
     # Wrong settings are found before torch is loaded; of patience, 0 means to go through all epochs.
     chosen = TrainSettings(**settings, patience=patience or None)  # type: ignore[arg-type]
     from sentiment_batch.data import formats, labelled_rows
@@ -132,10 +133,10 @@ def train(
     how = {"overwrite": overwrite, "resume": resume, "restart": restart}
     Checkpoint(output, **how).close()  # what cannot be is said before a long table is read
 
-    def table(location: str, *, split: bool = False) -> labelled_rows.Labelled:
+    def table(location: str, *, split: bool = False) -> labelled_rows.LabelledRows:
         reader = formats.open_reader(location, format=input_format, options=read)
         try:
-            return labelled_rows.read(
+            return labelled_rows.read_labelled_rows(
                 reader,
                 location,
                 text_columns=text_columns,

@@ -1,0 +1,68 @@
+"""What the command line writes to the terminal: log records, errors and warnings about bad rows."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING
+
+import click
+
+from sentiment_batch.cli.option_words import word_options
+from sentiment_batch.display import visible
+from sentiment_batch.locations import without_password
+
+if TYPE_CHECKING:
+    from sentiment_batch.records import Problem
+
+logger = logging.getLogger("sentiment_batch")
+
+MAX_BAD_ROW_WARNINGS = 5
+"""How many bad rows are shown one by one."""
+
+
+def terminal_text(message: str, command: click.Command | None) -> str:
+    """`message` as the terminal shows it: no password, settings as options of `command`, control characters visible."""
+    shown = without_password(message)
+    return visible(shown if command is None else word_options(shown, command))
+
+
+def running_command() -> click.Command | None:
+    """The command that is running in this thread, or None outside the command line."""
+    context = click.get_current_context(silent=True)
+    return None if context is None else context.command
+
+
+def configure_logging(quiet: bool, verbose: bool) -> None:
+    """Send the log records of the library to standard error, without time and level."""
+    logger.handlers = [_StandardErrorHandler(running_command())]
+    logger.propagate = False
+    logger.setLevel(logging.WARNING if quiet else logging.DEBUG if verbose else logging.INFO)
+
+
+class BadRowWarnings:
+    """Logs bad rows as warnings: the first few one by one, because a table may hold millions of them."""
+
+    def __init__(self) -> None:
+        self._places: set[str] = set()
+
+    def __call__(self, problem: Problem) -> None:
+        """Log a bad row, unless its place was logged before or enough warnings were."""
+        if problem.where in self._places or len(self._places) > MAX_BAD_ROW_WARNINGS:
+            return
+        self._places.add(problem.where)
+        if len(self._places) > MAX_BAD_ROW_WARNINGS:
+            logger.warning("further bad rows are not shown")
+        else:
+            logger.warning("%s: %s", problem.where, problem.reason)
+
+
+class _StandardErrorHandler(logging.Handler):
+    """Prints log records. It holds the command because other threads, which log too, have no Click context."""
+
+    def __init__(self, command: click.Command | None) -> None:
+        super().__init__()
+        self._command = command
+
+    def emit(self, record: logging.LogRecord) -> None:
+        prefix = "warning: " if record.levelno >= logging.WARNING else ""
+        click.echo(prefix + terminal_text(record.getMessage(), self._command), err=True)
