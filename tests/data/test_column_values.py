@@ -8,7 +8,7 @@ import uuid
 import pyarrow as pa
 import pytest
 
-from sentiment_batch.data.column_values import pooled, words_of
+from sentiment_batch.data.column_values import concatenate_names, name_values
 from sentiment_batch.records import JSON_MARK
 
 FAR = 2**62
@@ -16,7 +16,7 @@ FAR = 2**62
 
 def named(column, field=None):
     field = field or pa.field("a", column.type)
-    return words_of(pa.record_batch([column], pa.schema([field])), "a").to_pylist()
+    return name_values(pa.record_batch([column], pa.schema([field])), "a").to_pylist()
 
 
 @pytest.mark.parametrize(
@@ -80,12 +80,12 @@ def test_strings_that_stand_as_json_are_called_what_they_mean():
 def test_batches_have_one_dictionary_afterwards_whatever_theirs():
     parts = [pa.array(values).dictionary_encode() for values in (["a", "b"], [None, "b", "c"], [])]
     batches = [pa.record_batch([part.cast(pa.dictionary(pa.int8(), pa.string()))], ["a"]) for part in parts]
-    whole = pooled([words_of(batch, "a") for batch in batches])
+    whole = concatenate_names([name_values(batch, "a") for batch in batches])
     assert whole.to_pylist() == ["a", "b", None, "b", "c"]
     assert whole.dictionary.to_pylist() == ["a", "b", "c"]
-    assert len(pooled([])) == 0
+    assert len(concatenate_names([])) == 0
 
 
 def test_a_dictionary_larger_than_its_batch_does_not_come_along():
     large = pa.DictionaryArray.from_arrays(pa.array([7], pa.int32()), pa.array([str(n) for n in range(1_000)]))
-    assert words_of(pa.record_batch([large], ["a"]), "a").dictionary.to_pylist() == ["7"]
+    assert name_values(pa.record_batch([large], ["a"]), "a").dictionary.to_pylist() == ["7"]

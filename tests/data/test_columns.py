@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sentiment_batch.data.columns import check_column, find_label, find_text, is_text, texts_of, values_of
+from sentiment_batch.data.columns import check_column, find_label_column, find_text_columns, holds_text, extract_texts, extract_values
 from sentiment_batch.data.readers.jsonl import JsonLinesReader
 from sentiment_batch.errors import InputError
 from sentiment_batch.records import Problem, ReadOptions
@@ -32,62 +32,62 @@ def undecodable(*values: bytes, data_type=None) -> pa.Array:
     "name", ["text", "Review", "review_text", "reviewText", "CONTENT", "Body", "comment", "sentence"]
 )
 def test_a_column_of_texts_is_found_by_its_name(name):
-    assert find_text(schema("id", name, "title")) == [name]
+    assert find_text_columns(schema("id", name, "title")) == [name]
 
 
 def test_the_best_known_name_wins_whatever_the_order_of_columns():
-    assert find_text(schema("comment", "review", "text")) == ["text"]
-    assert find_text(schema("comment", "review")) == ["review"]
+    assert find_text_columns(schema("comment", "review", "text")) == ["text"]
+    assert find_text_columns(schema("comment", "review")) == ["review"]
 
 
 def test_a_known_name_of_a_column_of_numbers_is_no_text():
-    assert find_text(schema("text", "comment", text=pa.int64())) == ["comment"]
+    assert find_text_columns(schema("text", "comment", text=pa.int64())) == ["comment"]
 
 
 def test_the_only_column_of_a_table_is_its_text():
-    assert find_text(schema("x")) == ["x"]
+    assert find_text_columns(schema("x")) == ["x"]
 
 
 @pytest.mark.parametrize("data_type", [*TEXT_TYPES[:3], pa.dictionary(pa.int32(), pa.string_view())], ids=str)
 def test_without_a_known_name_the_one_column_of_long_texts_is_taken(data_type):
     long = pa.array(["a text of more than twenty characters", None, "and one more of that kind"]).cast(data_type)
     rows = batch(id=["1", "2", "3"], words=long, title=["a", "b", "c"])
-    assert find_text(rows.schema, sample=rows) == ["words"]
+    assert find_text_columns(rows.schema, sample=rows) == ["words"]
 
 
 def test_two_columns_of_long_texts_are_a_question_for_the_user():
     rows = batch(one=["a text of more than twenty characters"], two=["another one of such a length"])
     with pytest.raises(InputError, match=r"'one', 'two' could all be it.*--text-column"):
-        find_text(rows.schema, sample=rows)
+        find_text_columns(rows.schema, sample=rows)
 
 
 def test_long_bytes_are_not_taken_for_text_unless_named():
     rows = batch(image=pa.array([b"\xff" * 100]), title=["a"])
     with pytest.raises(InputError, match="--text-column"):
-        find_text(rows.schema, sample=rows)
-    assert find_text(rows.schema, ["image"]) == ["image"]
+        find_text_columns(rows.schema, sample=rows)
+    assert find_text_columns(rows.schema, ["image"]) == ["image"]
 
 
 def test_a_repeated_name_is_never_chosen_by_itself():
     doubled = pa.schema([("text", pa.string()), ("text", pa.string()), ("body", pa.string())])
-    assert find_text(doubled) == ["body"]
+    assert find_text_columns(doubled) == ["body"]
     with pytest.raises(InputError, match=r"'text' is there 2 times\. Name it with --text-column"):
-        find_text(doubled.remove(2))
+        find_text_columns(doubled.remove(2))
 
 
 def test_a_chosen_column_that_is_not_there_names_the_likely_one():
     with pytest.raises(InputError, match=r"no column 'reviews'; did you mean 'review'\?.*text_column"):
-        find_text(schema("id", "review"), ["reviews"])
+        find_text_columns(schema("id", "review"), ["reviews"])
 
 
 def test_a_chosen_column_of_numbers_is_refused_and_the_columns_of_text_named():
     with pytest.raises(InputError, match=r"'id' holds int64, not text.*'review'"):
-        find_text(schema("id", "review", id=pa.int64()), ["id"])
+        find_text_columns(schema("id", "review", id=pa.int64()), ["id"])
 
 
 def test_a_chosen_name_that_two_columns_have_is_refused():
     with pytest.raises(InputError, match="2 columns are called 'text'"):
-        find_text(pa.schema([("text", pa.string()), ("text", pa.string())]), ["text"])
+        find_text_columns(pa.schema([("text", pa.string()), ("text", pa.string())]), ["text"])
 
 
 # Finding the labels
@@ -95,17 +95,17 @@ def test_a_chosen_name_that_two_columns_have_is_refused():
 
 @pytest.mark.parametrize("name", ["label", "Sentiment", "TARGET", "class", "stars", "rating", "score"])
 def test_a_column_of_labels_is_found_by_its_name(name):
-    assert find_label(schema("id", "text", name)) == name
+    assert find_label_column(schema("id", "text", name)) == name
 
 
 def test_a_label_column_comes_before_one_of_stars():
-    assert find_label(schema("stars", "label")) == "label"
+    assert find_label_column(schema("stars", "label")) == "label"
 
 
 def test_without_a_known_name_the_labels_are_a_question_for_the_user():
     with pytest.raises(InputError, match=r"--label-column; the columns are 'id', 'mood'"):
-        find_label(schema("id", "mood"))
-    assert find_label(schema("id", "mood"), "mood") == "mood"
+        find_label_column(schema("id", "mood"))
+    assert find_label_column(schema("id", "mood"), "mood") == "mood"
 
 
 def test_a_column_is_checked_under_the_setting_that_named_it():
@@ -126,32 +126,32 @@ def test_every_text_type_gives_the_same_texts(data_type, as_dictionary):
     )
     if as_dictionary:
         column = pa.DictionaryArray.from_arrays(pa.array([0, None, 2, 3, 0]), column)
-    assert is_text(column.type)
-    texts = texts_of(batch(text=column), ["text"])
+    assert holds_text(column.type)
+    texts = extract_texts(batch(text=column), ["text"])
     assert texts.type == pa.large_string()
     assert texts.to_pylist() == values
-    assert texts_of(batch(text=column).slice(3), ["text"]).to_pylist() == values[3:]
+    assert extract_texts(batch(text=column).slice(3), ["text"]).to_pylist() == values[3:]
 
 
 def test_a_null_in_a_dictionary_is_a_null_text():
     column = pa.DictionaryArray.from_arrays(pa.array([0, 1, 0]), pa.array(["good", None]))
-    assert texts_of(batch(text=column), ["text"]).to_pylist() == ["good", None, "good"]
+    assert extract_texts(batch(text=column), ["text"]).to_pylist() == ["good", None, "good"]
 
 
 def test_a_column_of_nothing_but_nulls_can_be_the_text():
-    assert find_text(schema("text", text=pa.null()), ["text"]) == ["text"]
-    assert texts_of(batch(text=pa.nulls(3)), ["text"]).to_pylist() == [None] * 3
+    assert find_text_columns(schema("text", text=pa.null()), ["text"]) == ["text"]
+    assert extract_texts(batch(text=pa.nulls(3)), ["text"]).to_pylist() == [None] * 3
 
 
 @pytest.mark.parametrize("data_type", [pa.int64(), pa.list_(pa.string()), pa.timestamp("s"), pa.bool_()], ids=str)
 def test_other_types_hold_no_text(data_type):
-    assert not is_text(data_type)
+    assert not holds_text(data_type)
 
 
 def test_two_columns_are_joined_by_a_blank_line_in_the_order_named():
     rows = batch(title=["Dull", "Fine"], body=["Too long.", "Again!"])
-    assert texts_of(rows, ["title", "body"]).to_pylist() == ["Dull\n\nToo long.", "Fine\n\nAgain!"]
-    assert texts_of(rows, ["body", "title"]).to_pylist() == ["Too long.\n\nDull", "Again!\n\nFine"]
+    assert extract_texts(rows, ["title", "body"]).to_pylist() == ["Dull\n\nToo long.", "Fine\n\nAgain!"]
+    assert extract_texts(rows, ["body", "title"]).to_pylist() == ["Too long.\n\nDull", "Again!\n\nFine"]
 
 
 PARTS = st.sampled_from([None, "", " ", "\t\n", "\u3000", "good", " bad ", "x\n\ny"])
@@ -162,32 +162,32 @@ def test_joined_columns_keep_every_row_and_leave_empty_parts_out(rows):
     columns = list(zip(*rows, strict=True)) or [(), (), ()]
     table = batch(**{name: pa.array(column, pa.string()) for name, column in zip("abc", columns, strict=True)})
     expected = ["\n\n".join(part for part in row if part and part.strip()) or None for row in rows]
-    assert texts_of(table, ["a", "b", "c"]).to_pylist() == expected
+    assert extract_texts(table, ["a", "b", "c"]).to_pylist() == expected
 
 
 @pytest.mark.parametrize("data_type", [pa.string(), pa.string_view()], ids=str)
 def test_bytes_that_are_not_utf_8_name_the_column_and_the_row(data_type):
     column = undecodable(b"good", b"caf\xe9 au lait, longer than a view", b"bad", data_type=data_type)
     with pytest.raises(InputError, match=r"column 'text'.*not UTF-8 in row 1,001 "):
-        texts_of(batch(text=column), ["text"], start=1_000)
+        extract_texts(batch(text=column), ["text"], start=1_000)
 
 
 def test_undecodable_bytes_are_found_in_binary_dictionary_and_joined_columns():
     for bad in (pa.array([b"a", b"\xff"]), undecodable(b"a", b"\xff").dictionary_encode()):
         with pytest.raises(InputError, match="row 1 "):
-            texts_of(batch(text=bad), ["text"])
+            extract_texts(batch(text=bad), ["text"])
         with pytest.raises(InputError, match="column 'text'"):
-            texts_of(batch(title=["x", "y"], text=bad), ["title", "text"])
+            extract_texts(batch(title=["x", "y"], text=bad), ["title", "text"])
 
 
 def test_looking_for_long_texts_does_not_stumble_over_undecodable_ones():
     rows = batch(words=undecodable(b"\xff" * 30), title=["a"])
-    assert find_text(rows.schema, sample=rows) == ["words"]
+    assert find_text_columns(rows.schema, sample=rows) == ["words"]
 
 
 def test_a_column_of_nulls_is_one_of_texts_if_its_name_says_so():
     schema = pa.schema([("id", pa.int64()), ("review", pa.null())])
-    assert find_text(schema) == ["review"]
+    assert find_text_columns(schema) == ["review"]
 
 
 def test_a_table_of_very_many_columns_is_looked_through_once():
@@ -200,7 +200,7 @@ def test_a_table_of_very_many_columns_is_looked_through_once():
     class Schema(list):
         names = Names(field.name for field in fields)
 
-    assert find_text(Schema(fields)) == ["review"]
+    assert find_text_columns(Schema(fields)) == ["review"]
 
 
 def test_strings_among_other_json_values_are_read_without_their_quotes(tmp_path):
@@ -208,8 +208,8 @@ def test_strings_among_other_json_values_are_read_without_their_quotes(tmp_path)
     (tmp_path / "a.jsonl").write_text("\n".join([*lines, r'{"text": "\ud800", "label": true}']), encoding="utf-8")
     reader = JsonLinesReader(str(tmp_path / "a.jsonl"), ReadOptions())
     rows = next(iter(reader.batches(reader.splits()[0])))
-    assert texts_of(rows, ["text"]).to_pylist() == ['caf\u00e9 "x"\n', "5", None, "\ufffd"]
-    assert values_of(rows, "label") == ["pos", "1", None, "true"]
+    assert extract_texts(rows, ["text"]).to_pylist() == ['caf\u00e9 "x"\n', "5", None, "\ufffd"]
+    assert extract_values(rows, "label") == ["pos", "1", None, "true"]
     assert rows["text"][0].as_py() == r'"caf\u00e9 \"x\"\n"', "what comes out is what stood there"
 
 
@@ -218,7 +218,7 @@ def test_strings_among_other_json_values_are_read_without_their_quotes(tmp_path)
 
 def marked(rows: pa.RecordBatch, *names: str, start: int = 0) -> tuple[list[str | None], list[Problem]]:
     told: list[Problem] = []
-    return texts_of(rows, names, start, told.append).to_pylist(), told
+    return extract_texts(rows, names, start, told.append).to_pylist(), told
 
 
 @pytest.mark.parametrize("data_type", [pa.binary(), pa.large_binary(), pa.binary_view()], ids=str)
@@ -254,7 +254,7 @@ def test_bad_values_of_slices_and_dictionaries_are_found_in_their_rows():
 
 def test_the_error_of_an_undecodable_value_names_the_option_that_keeps_it():
     with pytest.raises(InputError, match=r"or keep such rows with --on-bad-row mark\.$"):
-        texts_of(batch(text=pa.array([b"\xff"])), ["text"])
+        extract_texts(batch(text=pa.array([b"\xff"])), ["text"])
 
 
 @given(st.lists(st.none() | st.binary(max_size=6)))

@@ -36,7 +36,7 @@ def install(monkeypatch):
 
         points = [entry(name, plugin) for name, plugin in entries.items()]
         plugins = Plugins((readers, writers), lambda: points)
-        monkeypatch.setattr(formats, "plugins", lambda: plugins)
+        monkeypatch.setattr(formats, "get_plugins", lambda: plugins)
         return loads
 
     return install
@@ -74,22 +74,22 @@ def refuse(*arguments):
 )
 def test_the_ending_finds_the_format_and_no_plugin_is_loaded(install, location, name):
     loads = install(broken=ImportError("no"))
-    assert formats.reading_format(location).name == name
-    assert formats.writing_format(location).name == name
+    assert formats.find_reader_format(location).name == name
+    assert formats.find_writer_format(location).name == name
     assert loads == []
 
 
 def test_the_name_goes_before_the_ending(install):
     install()
-    assert formats.writing_format("-", "csv").name == "csv"
-    assert formats.reading_format("a.csv", "jsonl").name == "jsonl"
+    assert formats.find_writer_format("-", "csv").name == "csv"
+    assert formats.find_reader_format("a.csv", "jsonl").name == "jsonl"
 
 
 def test_a_folder_without_an_ending_is_a_data_set(install, tmp_path):
     install()
-    assert formats.reading_format(str(tmp_path / "")).name == "parquet"
-    assert formats.reading_format("s3://bucket/folder/").name == "parquet"
-    assert formats.reading_format(str(tmp_path / "year=*")).name == "parquet"
+    assert formats.find_reader_format(str(tmp_path / "")).name == "parquet"
+    assert formats.find_reader_format("s3://bucket/folder/").name == "parquet"
+    assert formats.find_reader_format(str(tmp_path / "year=*")).name == "parquet"
 
 
 def test_a_plugin_is_loaded_when_no_built_in_claims_the_ending(install):
@@ -104,7 +104,7 @@ def test_a_plugin_is_loaded_when_no_built_in_claims_the_ending(install):
 
 def test_a_broken_plugin_is_warned_of_once_and_only_when_it_is_needed(install, caplog):
     install(broken=ImportError("no heavy"), excel=plugin(lambda *arguments: SHEET))
-    formats.reading_format("a.csv")
+    formats.find_reader_format("a.csv")
     assert caplog.text == ""
     formats.open_reader("a.xlsx")
     formats.open_reader("b.xlsx")
@@ -114,9 +114,9 @@ def test_a_broken_plugin_is_warned_of_once_and_only_when_it_is_needed(install, c
 def test_an_unknown_name_lists_those_there_are(install):
     install(excel=plugin(crash))
     with pytest.raises(UsageError, match=r"no format is called 'exel'; --output-format takes one of 'csv'.*'excel'"):
-        formats.writing_format("a.csv", "exel")
+        formats.find_writer_format("a.csv", "exel")
     with pytest.raises(UsageError, match="--input-format takes one of"):
-        formats.reading_format("a.csv", "exel")
+        formats.find_reader_format("a.csv", "exel")
 
 
 def test_a_name_that_does_not_tell_asks_for_the_format(install, tmp_path):
@@ -124,15 +124,15 @@ def test_a_name_that_does_not_tell_asks_for_the_format(install, tmp_path):
     (tmp_path / "reviews").write_text("x")
     for location in ("-", str(tmp_path / "reviews"), "s3://bucket/reviews"):
         with pytest.raises(UsageError, match="does not tell the format; give --input-format"):
-            formats.reading_format(location)
+            formats.find_reader_format(location)
     with pytest.raises(UsageError, match="give --output-format"):
-        formats.writing_format("reviews")
+        formats.find_writer_format("reviews")
 
 
 def test_a_missing_input_without_an_ending_is_said_to_be_missing(install):
     install()
     with pytest.raises(InputError, match=r"nowhere is not there\. Check the path"):
-        formats.reading_format("nowhere")
+        formats.find_reader_format("nowhere")
 
 
 @pytest.mark.parametrize("open", [formats.open_reader, lambda location: formats.open_writer(location, SCHEMA)])
@@ -193,5 +193,5 @@ def test_a_column_that_the_format_cannot_hold_leaves_nothing(install, tmp_path):
 
 
 def test_the_plugins_of_the_process_are_made_once():
-    assert formats.plugins() is formats.plugins()
-    assert {format.name for format in formats.plugins().writers} >= {"csv", "jsonl", "parquet", "arrow"}
+    assert formats.get_plugins() is formats.get_plugins()
+    assert {format.name for format in formats.get_plugins().writers} >= {"csv", "jsonl", "parquet", "arrow"}

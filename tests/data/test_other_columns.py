@@ -3,7 +3,7 @@ import pyarrow as pa
 import pytest
 
 from sentiment_batch.data import labelled_rows, other_columns
-from sentiment_batch.data.other_columns import OtherColumns, codes, pooled
+from sentiment_batch.data.other_columns import OtherColumns, to_codes, concatenate_words
 from sentiment_batch.data.readers.table import TableReader
 from sentiment_batch.errors import InputError
 
@@ -45,7 +45,7 @@ def test_columns_of_one_name_and_bytes_that_are_no_text_are_left_alone():
 
 
 def test_a_column_that_hardly_repeats_is_dropped_after_many_rows(monkeypatch):
-    monkeypatch.setattr(other_columns, "ENOUGH", 50)
+    monkeypatch.setattr(other_columns, "MIN_ROWS_TO_JUDGE", 50)
     table = pa.table({"id": range(200), "film": [n // 2 for n in range(200)]})
     assert list(seen(table, batch=20)) == ["film"]
     assert list(seen(table.slice(0, 40), batch=20)) == ["id", "film"]
@@ -63,30 +63,30 @@ def test_a_large_dictionary_of_small_batches_is_not_carried_along():
 
 def test_codes_are_equal_for_equal_values_across_tables_and_none_where_there_is_nothing():
     first, second = pa.array(["b", " ", "a", None]).dictionary_encode(), pa.array(["a", "c", "b"]).dictionary_encode()
-    found = codes(pooled([first.cast(pa.dictionary(pa.int32(), pa.large_string())) for first in (first, second)]))
+    found = to_codes(concatenate_words([first.cast(pa.dictionary(pa.int32(), pa.large_string())) for first in (first, second)]))
     assert found.tolist()[1] == found.tolist()[3] == -1
     assert found[0] == found[6]
     assert found[2] == found[4]
     assert len(set(found.tolist())) == 4
     null_inside = pa.DictionaryArray.from_arrays(pa.array([0, 1]), pa.array([None, "x"], pa.large_string()))
-    assert codes(null_inside).tolist() == [-1, 1]
-    assert codes(pa.array([], pa.large_string()).dictionary_encode()).dtype == np.int64
+    assert to_codes(null_inside).tolist() == [-1, 1]
+    assert to_codes(pa.array([], pa.large_string()).dictionary_encode()).dtype == np.int64
 
 
 def test_a_reader_s_other_columns_lie_beside_the_rows_that_hold_a_text():
     table = pa.table({"text": ["a", " ", "c"], "label": [0, 1, 1], "film": ["x", "y", "z"], "user": [1, 2, 3]})
-    found = labelled_rows.read(TableReader(table), "t", group_column="user", others=True)
+    found = labelled_rows.read_labelled_rows(TableReader(table), "t", group_column="user", others=True)
     assert {name: words.to_pylist() for name, words in found.others.items()} == {"film": ["x", "z"]}
     assert (found.groups, found.group_column) == ([1, 3], "user")
-    assert labelled_rows.read(TableReader(table), "t").others == {}
+    assert labelled_rows.read_labelled_rows(TableReader(table), "t").others == {}
 
 
 def test_a_group_column_may_be_missing_where_it_is_optional():
     table = pa.table({"text": ["a", "c"], "label": [0, 1]})
-    found = labelled_rows.read(TableReader(table), "t", group_column="film", group_optional=True)
+    found = labelled_rows.read_labelled_rows(TableReader(table), "t", group_column="film", group_optional=True)
     assert (found.groups, found.group_column) == (None, None)
     with pytest.raises(InputError, match="no column 'film'"):
-        labelled_rows.read(TableReader(table), "t", group_column="film")
+        labelled_rows.read_labelled_rows(TableReader(table), "t", group_column="film")
 
 
 def test_a_null_among_the_values_of_a_dictionary_is_none():

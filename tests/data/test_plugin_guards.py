@@ -9,11 +9,11 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from sentiment_batch.data.plugin_guards import GuardedReader, GuardedWriter, Plugin
+from sentiment_batch.data.plugin_guards import GuardedReader, GuardedWriter, PluginGuard
 from sentiment_batch.errors import InputError, OutputError, PluginError
 from sentiment_batch.records import Sealed, Split
 
-PLUGIN = Plugin(name="sheets", location="a.sheet")
+PLUGIN = PluginGuard(name="sheets", location="a.sheet")
 ROWS = pa.record_batch({"n": [1]})
 SPLIT = Split(index=0, label="sheet 1")
 SEALED = Sealed(bytes=1, sha256="00")
@@ -260,4 +260,4 @@ def test_words_for_the_user_and_interrupts_pass(error):
 
 def test_the_reader_of_standard_output_may_leave():
     with pytest.raises(BrokenPipeError):
-        writer(Plugin(name="sheets", location="-"), write=raising(BrokenPipeError())).write(ROWS)
+        writer(PluginGuard(name="sheets", location="-"), write=raising(BrokenPipeError())).write(ROWS)

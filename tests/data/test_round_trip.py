@@ -13,7 +13,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from sentiment_batch.data.readers.header_names import distinct
+from sentiment_batch.data.readers.header_names import make_distinct
 from sentiment_batch.errors import InputError
 from sentiment_batch.records import JSON_MARK
 from tests.arrow_tables import BYTES, EXTENSIONS, PLAIN, TEXT, tables, types
@@ -71,7 +71,7 @@ def test_csv_gives_back_the_text_of_every_value(tmp_path, table, compressed):
     if path is None:
         return
     back = read(path)
-    assert back.schema == pa.schema([(name, pa.string()) for name in distinct(table.schema.names)])
+    assert back.schema == pa.schema([(name, pa.string()) for name in make_distinct(table.schema.names)])
     assert back.num_rows == table.num_rows
     for column, texts in zip(table.columns, back.columns, strict=True):
         for scalar, text in zip(column, texts.to_pylist(), strict=True):

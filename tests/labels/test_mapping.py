@@ -8,16 +8,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sentiment_batch.errors import InputError, UsageError
-from sentiment_batch.labels.inference import INTEGER_SCALES, infer, infer_together
-from sentiment_batch.labels.mapping import MISSING, UNKNOWN, LabelMapping, canonical, parse_stars, reconcile
+from sentiment_batch.labels.inference import INTEGER_SCALES, infer_mapping, infer_shared_mapping
+from sentiment_batch.labels.mapping import MISSING, UNKNOWN, LabelMapping, to_canonical, parse_stars, reconcile
 
 
 def codes(values, column="label", stars=None) -> list[int]:
-    return infer(values, column, stars).encode(values).codes.tolist()
+    return infer_mapping(values, column, stars).encode(values).codes.tolist()
 
 
 def labels(values, column="label", stars=None) -> tuple[str, ...]:
-    return infer(values, column, stars).labels
+    return infer_mapping(values, column, stars).labels
 
 
 # What is written
@@ -27,12 +27,12 @@ def labels(values, column="label", stars=None) -> tuple[str, ...]:
     "one", [1, 1.0, "1", " 1 ", "1.0", "1,0", "01", "+1", "1e0", b"1", np.int8(1), decimal.Decimal("1.00")]
 )
 def test_a_number_is_the_same_label_however_it_is_written(one):
-    assert canonical(one) == "1"
+    assert to_canonical(one) == "1"
 
 
 @pytest.mark.parametrize("half", [4.5, "4.5", "4,5", "4.50", " 4.5", decimal.Decimal("4.500"), np.float32(4.5)])
 def test_a_half_star_is_the_same_label_however_it_is_written(half):
-    assert canonical(half) == "4.5"
+    assert to_canonical(half) == "4.5"
 
 
 @pytest.mark.parametrize(
@@ -40,12 +40,12 @@ def test_a_half_star_is_the_same_label_however_it_is_written(half):
     [None, math.nan, np.float32("nan"), decimal.Decimal("NaN"), "", "  \t", "NaN", "null", "None", "<NA>", "NA", "n/a"],
 )
 def test_missing_labels_are_recognised_however_they_are_written(nothing):
-    assert canonical(nothing) is None
+    assert to_canonical(nothing) is None
 
 
 def test_infinite_and_huge_numbers_are_not_turned_into_other_labels():
-    assert canonical("1e400") == "1e400"
-    assert canonical("123456789012345678901") == "123456789012345678901"
+    assert to_canonical("1e400") == "1e400"
+    assert to_canonical("123456789012345678901") == "123456789012345678901"
 
 
 # Words
@@ -65,7 +65,7 @@ def test_unknown_words_are_classes_in_alphabetical_order():
     "spellings", [("pos", "POS", "Positive", " positive "), ("very_positive", "Very-Positive", "very  positive")]
 )
 def test_case_synonyms_and_separators_do_not_make_another_class(spellings):
-    mapping = infer([*spellings, "negative", "negative"], "label")
+    mapping = infer_mapping([*spellings, "negative", "negative"], "label")
     assert len(mapping.labels) == 2
     assert set(mapping.encode(spellings).codes.tolist()) == {1}
 
@@ -80,7 +80,7 @@ def test_a_tie_of_spellings_does_not_depend_on_the_order_of_rows():
 
 def test_a_word_of_one_row_is_junk_and_counted_by_name():
     values = ["good"] * 5 + ["bad"] * 5 + ["see above", "???"]
-    mapping = infer(values, "label")
+    mapping = infer_mapping(values, "label")
     encoded = mapping.encode(values)
     assert mapping.labels == ("bad", "good")
     assert encoded.unknown == {"???": 1, "see above": 1}
@@ -93,26 +93,26 @@ def test_unknown_labels_are_counted_most_frequent_first():
 
 
 def test_missing_labels_are_counted_apart_from_unknown_ones():
-    encoded = infer(["good", "bad"] * 3, "label").encode(["good", None, math.nan, "", "odd"])
+    encoded = infer_mapping(["good", "bad"] * 3, "label").encode(["good", None, math.nan, "", "odd"])
     assert encoded.codes.tolist() == [1, MISSING, MISSING, MISSING, UNKNOWN]
     assert (encoded.num_missing, encoded.unknown) == (3, {"odd": 1})
 
 
 def test_a_column_of_many_different_words_is_no_label_column():
     with pytest.raises(InputError, match="--label-column"):
-        infer([f"a title {n}" for n in range(50)], "title")
+        infer_mapping([f"a title {n}" for n in range(50)], "title")
     with pytest.raises(InputError, match="101 different values"):
-        infer([f"class {n}" for n in range(101)] * 3, "title")
+        infer_mapping([f"class {n}" for n in range(101)] * 3, "title")
 
 
 def test_a_column_of_texts_with_a_few_repeats_is_no_label_column():
     with pytest.raises(InputError, match="hardly labels"):
-        infer([f"review {n}" for n in range(98)] + ["good film", "good film"], "review")
+        infer_mapping([f"review {n}" for n in range(98)] + ["good film", "good film"], "review")
 
 
 def test_a_column_without_any_label_is_refused():
     with pytest.raises(InputError, match="no labels at all"):
-        infer([None, "", math.nan], "label")
+        infer_mapping([None, "", math.nan], "label")
 
 
 # Numbers and booleans
@@ -121,7 +121,7 @@ def test_a_column_without_any_label_is_refused():
 @pytest.mark.parametrize("scale", INTEGER_SCALES)
 def test_every_known_integer_coding_maps_to_its_labels_in_order(scale):
     values = sorted(scale) * 2
-    mapping = infer(values, "label")
+    mapping = infer_mapping(values, "label")
     assert mapping.labels == INTEGER_SCALES[scale]
     assert mapping.encode(values).codes.tolist() == list(range(len(scale))) * 2
 
@@ -138,12 +138,12 @@ def test_minus_1_0_and_1_are_negative_neutral_and_positive():
 
 def test_1_and_2_are_classes_unless_the_column_is_one_of_stars():
     assert codes([1, 2, 2], "label") == [0, 1, 1]
-    assert infer([1, 2, 2], "stars").kind == "stars"
+    assert infer_mapping([1, 2, 2], "stars").kind == "stars"
     assert codes([1, 2, 2], "stars") == [0, 0, 0]
 
 
 def test_a_coding_from_0_is_not_seen_in_numbers_without_a_0():
-    mapping = infer([1, 2, 4], "label")
+    mapping = infer_mapping([1, 2, 4], "label")
     assert mapping.kind == "stars"
     assert mapping.encode([1, 2, 3, 4]).codes.tolist() == [0, 0, UNKNOWN, 1]
 
@@ -152,42 +152,42 @@ def test_a_coding_from_0_is_not_seen_in_numbers_without_a_0():
 @pytest.mark.parametrize("column", ["label", "rating"])
 def test_a_scale_of_four_is_not_taken_for_one_of_five(values, column):
     with pytest.raises(InputError, match=r"--stars (negative=1-2,positive=3-4|1\.2,1\.8)\.$"):
-        infer(values, column)
-    assert infer(values, column, "1,2").labels == ("negative", "positive")
+        infer_mapping(values, column)
+    assert infer_mapping(values, column, "1,2").labels == ("negative", "positive")
 
 
 @pytest.mark.parametrize("values", [[True, False], ["true", "False"], [np.True_, np.False_], ["TRUE", "FALSE"]])
 def test_booleans_are_negative_and_positive(values):
-    mapping = infer(values, "liked")
+    mapping = infer_mapping(values, "liked")
     assert (mapping.labels, mapping.kind) == (("negative", "positive"), "booleans")
     assert mapping.encode(values).codes.tolist() == [int(str(value).lower() == "true") for value in values]
 
 
 def test_a_rare_stray_number_does_not_change_the_scale():
     values = [0, 1] * 100 + [7]
-    mapping = infer(values, "label")
+    mapping = infer_mapping(values, "label")
     assert mapping.labels == ("negative", "positive")
     assert mapping.encode(values).unknown == {"7": 1}
 
 
 def test_a_few_words_among_numbers_are_unknown():
     values = [0, 1] * 100 + ["?"] * 3
-    assert infer(values, "label").encode(values).unknown == {"?": 3}
+    assert infer_mapping(values, "label").encode(values).unknown == {"?": 3}
 
 
 def test_numbers_of_no_known_coding_are_refused_with_the_cure():
     with pytest.raises(InputError, match=r"--stars -1,1\."):
-        infer([-5, 0, 5] * 2, "label")
+        infer_mapping([-5, 0, 5] * 2, "label")
     with pytest.raises(InputError, match="1 to 100, no scale"):
-        infer([1, 50, 100], "rating")
+        infer_mapping([1, 50, 100], "rating")
 
 
 @pytest.mark.parametrize("column", ["label", "score"])
 def test_a_column_of_all_different_numbers_is_refused_with_the_cure(column):
     with pytest.raises(InputError, match=r"1 to 1000, .*--stars 400\.6,600\.4\."):
-        infer(range(1, 1_001), column)
+        infer_mapping(range(1, 1_001), column)
     with pytest.raises(InputError, match="0 to 1009 "):
-        infer([0, 1] * 20 + list(range(1_010)), column)
+        infer_mapping([0, 1] * 20 + list(range(1_010)), column)
 
 
 # Stars
@@ -195,7 +195,7 @@ def test_a_column_of_all_different_numbers_is_refused_with_the_cure(column):
 
 @pytest.mark.parametrize("column", ["stars", "label", "Star_Rating", "overall_score"])
 def test_five_stars_leave_the_middle_out(column):
-    mapping = infer([1, 2, 3, 4, 5], column)
+    mapping = infer_mapping([1, 2, 3, 4, 5], column)
     assert mapping.labels == ("negative", "positive")
     assert mapping.encode([1, 2, 3, 4, 5]).codes.tolist() == [0, 0, UNKNOWN, 1, 1]
 
@@ -240,12 +240,12 @@ def test_cut_points_that_make_no_sense_are_refused_with_an_example(wrong):
     ],
 )
 def test_the_mapping_of_stars_is_said_in_words(stars, said):
-    assert str(infer([1, 2], "stars", stars)) == said
+    assert str(infer_mapping([1, 2], "stars", stars)) == said
 
 
 def test_the_mapping_of_numbers_and_words_is_said_in_words():
-    assert str(infer([0, 1], "label")) == "0 -> negative, 1 -> positive"
-    assert str(infer(["pos", "neg"] * 2, "label")) == "neg, pos"
+    assert str(infer_mapping([0, 1], "label")) == "0 -> negative, 1 -> positive"
+    assert str(infer_mapping(["pos", "neg"] * 2, "label")) == "neg, pos"
 
 
 # The same everywhere
@@ -263,7 +263,7 @@ COLUMNS = {
 @pytest.mark.parametrize("values", COLUMNS.values(), ids=COLUMNS)
 def test_a_csv_gives_the_same_classes_as_a_parquet_file(values):
     as_text = [str(value) for value in values]
-    assert infer(values, "label") == infer(as_text, "label")
+    assert infer_mapping(values, "label") == infer_mapping(as_text, "label")
     assert codes(values) == codes(as_text)
     if isinstance(values[0], int):
         as_floats = [*map(float, values), math.nan]  # as pandas holds integers beside a missing one
@@ -272,12 +272,12 @@ def test_a_csv_gives_the_same_classes_as_a_parquet_file(values):
 
 @pytest.mark.parametrize("values", COLUMNS.values(), ids=COLUMNS)
 def test_a_mapping_survives_json(values):
-    mapping = infer(values, "label")
+    mapping = infer_mapping(values, "label")
     assert LabelMapping.from_json(json.loads(json.dumps(mapping.to_json()))) == mapping
 
 
 def test_open_ends_of_star_ranges_survive_json():
-    mapping = infer([1, 2], "stars", "2,4")
+    mapping = infer_mapping([1, 2], "stars", "2,4")
     text = json.dumps(mapping.to_json(), allow_nan=False)
     assert LabelMapping.from_json(json.loads(text)) == mapping
 
@@ -294,7 +294,7 @@ def test_the_order_of_rows_does_not_matter(data):
 
     def outcome(rows):
         try:
-            mapping = infer(rows, "label")
+            mapping = infer_mapping(rows, "label")
         except InputError as error:
             return str(error)
         return mapping, list(mapping.encode(rows).unknown.items())
@@ -305,7 +305,7 @@ def test_the_order_of_rows_does_not_matter(data):
 @given(st.lists(VALUES, min_size=1, max_size=40))
 def test_every_row_has_a_class_or_is_missing_or_unknown_and_counted(values):
     try:
-        mapping = infer(values, "label")
+        mapping = infer_mapping(values, "label")
     except InputError:
         return
     encoded = mapping.encode(values)
@@ -315,7 +315,7 @@ def test_every_row_has_a_class_or_is_missing_or_unknown_and_counted(values):
 
 
 def test_reconciling_keeps_the_star_ranges():
-    mapping = reconcile(infer([1, 2, 4, 5], "stars"), ("Positive", "Negative"))
+    mapping = reconcile(infer_mapping([1, 2, 4, 5], "stars"), ("Positive", "Negative"))
     assert mapping.encode([1, 3, 5]).codes.tolist() == [1, UNKNOWN, 0]
 
 
@@ -325,15 +325,15 @@ def test_reconciling_keeps_the_star_ranges():
 def test_a_rare_number_that_decides_what_the_others_mean_is_not_guessed_about():
     for values in ([-1] * 9 + [0] * 500 + [1] * 491, [0] * 500 + [1] * 494 + [2] * 6):
         with pytest.raises(InputError, match=r"fewer than 1% of its rows: without them it says 0 -> neg.*Leave those"):
-            infer(values, "label")
+            infer_mapping(values, "label")
     assert labels([-1] * 11 + [0] * 500 + [1] * 489) == ("negative", "neutral", "positive")
 
 
 def test_numbers_and_words_in_one_column_are_no_labels():
     with pytest.raises(InputError, match=r"numbers such as '1', '2', '4' and 1 more and words such as 'unrated'"):
-        infer([1, 2, 4, 5] * 20 + ["unrated"] * 20, "stars")
+        infer_mapping([1, 2, 4, 5] * 20 + ["unrated"] * 20, "stars")
     with pytest.raises(InputError, match=r"numbers such as '0', '1' and words such as 'a', 'b'"):
-        infer([0, 1] * 20 + list("abcdefghij"), "label")  # words that are too few each to be a class
+        infer_mapping([0, 1] * 20 + list("abcdefghij"), "label")  # words that are too few each to be a class
 
 
 @pytest.mark.parametrize(
@@ -350,7 +350,7 @@ def test_tables_with_codings_of_their_own_are_not_thrown_together(one, other):
     tables = [("a.csv", one * 9, "label"), ("b.csv", other * 9, "label")]
     for chosen in (tables, tables[::-1], [*tables, ("c.csv", one * 9, "label")]):
         with pytest.raises(InputError, match=r"[ab]\.csv has the labels .*, and [ab]\.csv .*--stars"):
-            infer_together(chosen)
+            infer_shared_mapping(chosen)
 
 
 @pytest.mark.parametrize(
@@ -368,13 +368,13 @@ def test_tables_with_codings_of_their_own_are_not_thrown_together(one, other):
     ],
 )
 def test_tables_of_which_each_has_a_part_of_one_coding_are_read_together(one, other, column):
-    pooled = infer([*one, *other], column)
-    assert infer_together([("a.csv", one, column), ("b.csv", other, column)]) == pooled
+    pooled = infer_mapping([*one, *other], column)
+    assert infer_shared_mapping([("a.csv", one, column), ("b.csv", other, column)]) == pooled
 
 
 def test_tables_with_scales_of_their_own_are_read_as_stars_are_said_to_be():
     tables = [("a.csv", [1, 2, 3, 4, 5], "stars"), ("b.csv", [1, 10], "stars")]
-    assert infer_together(tables, "3,6") == infer([1, 10], "stars", "3,6")
+    assert infer_shared_mapping(tables, "3,6") == infer_mapping([1, 10], "stars", "3,6")
 
 
 def test_labels_that_look_alike_are_one():

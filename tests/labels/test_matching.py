@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 from sentiment_batch.errors import InputError
-from sentiment_batch.labels.inference import infer
-from sentiment_batch.labels.mapping import MISSING, UNKNOWN, coding_of
-from sentiment_batch.labels.matching import for_file
+from sentiment_batch.labels.inference import infer_mapping
+from sentiment_batch.labels.mapping import MISSING, UNKNOWN, format_coding
+from sentiment_batch.labels.matching import match_mapping
 
 TWO = ("negative", "positive")
 THREE = ("negative", "neutral", "positive")
@@ -15,15 +15,15 @@ FIVE = ("Very Negative", "Negative", "Neutral", "Positive", "Very Positive")
 
 
 def test_a_file_of_the_same_coding_takes_the_model_s_own_mapping():
-    trained = infer([0, 1, 2], "label")
-    assert for_file(trained, trained.labels, [0, 1, 1], "label") is trained
-    assert for_file(trained, trained.labels, ["2", "0"], "target") is trained
+    trained = infer_mapping([0, 1, 2], "label")
+    assert match_mapping(trained, trained.labels, [0, 1, 1], "label") is trained
+    assert match_mapping(trained, trained.labels, ["2", "0"], "target") is trained
 
 
 @pytest.mark.parametrize("coding", [[-1, 0, 1], [0, 1, 2], [0, 2, 4], [0, 1, 2, 3, 4]])
 def test_a_file_that_lacks_the_lowest_number_is_still_on_the_model_s_coding(coding):
-    trained = infer(coding, "label")
-    assert for_file(trained, trained.labels, coding[1:], "label") is trained
+    trained = infer_mapping(coding, "label")
+    assert match_mapping(trained, trained.labels, coding[1:], "label") is trained
 
 
 @pytest.mark.parametrize(
@@ -40,82 +40,82 @@ def test_a_file_that_lacks_the_lowest_number_is_still_on_the_model_s_coding(codi
 )
 @pytest.mark.parametrize("trained_on", [[0, 1], ["negative", "positive"] * 2, [True, False], [1, 2, 4, 5]])
 def test_a_file_of_another_coding_is_read_by_its_meaning(written, column, expected, trained_on):
-    trained = infer(trained_on, "stars" if 5 in trained_on else "label")
+    trained = infer_mapping(trained_on, "stars" if 5 in trained_on else "label")
     assert trained.labels == TWO
     if trained_on == [1, 2, 4, 5] and column == "rating":
-        assert for_file(trained, TWO, written, column).label_of("4") == "negative"
-    assert for_file(trained, TWO, written, column).encode(written).codes.tolist() == expected
+        assert match_mapping(trained, TWO, written, column).label_of("4") == "negative"
+    assert match_mapping(trained, TWO, written, column).encode(written).codes.tolist() == expected
 
 
 def test_a_model_of_ten_stars_reads_five_stars_as_five():
-    trained = infer([*range(1, 11)], "rating")
-    assert for_file(trained, TWO, [1, 2, 4, 5], "stars").encode([1, 2, 4, 5]).codes.tolist() == [0, 0, 1, 1]
-    assert for_file(trained, TWO, [1, 3, 4], "rating") is trained
+    trained = infer_mapping([*range(1, 11)], "rating")
+    assert match_mapping(trained, TWO, [1, 2, 4, 5], "stars").encode([1, 2, 4, 5]).codes.tolist() == [0, 0, 1, 1]
+    assert match_mapping(trained, TWO, [1, 3, 4], "rating") is trained
 
 
 def test_a_model_of_chosen_cut_points_keeps_them_for_other_files():
-    trained = infer([0, 50, 100], "points", "40,60")
+    trained = infer_mapping([0, 50, 100], "points", "40,60")
     points = [0, 5, 99.5]
-    assert for_file(trained, TWO, points, "points").encode(points).codes.tolist() == [0, 0, 1]
-    assert for_file(trained, TWO, list(range(0, 101)), "points") is trained
-    assert for_file(trained, TWO, list(range(1, 1_000)), "points") is trained
+    assert match_mapping(trained, TWO, points, "points").encode(points).codes.tolist() == [0, 0, 1]
+    assert match_mapping(trained, TWO, list(range(0, 101)), "points") is trained
+    assert match_mapping(trained, TWO, list(range(1, 1_000)), "points") is trained
 
 
 def test_cut_points_given_for_the_file_win_over_the_model_s():
-    trained = infer([1, 2, 4, 5], "stars")
-    assert for_file(trained, TWO, [1, 3], "stars", "2,3").encode([1, 3]).codes.tolist() == [0, 1]
+    trained = infer_mapping([1, 2, 4, 5], "stars")
+    assert match_mapping(trained, TWO, [1, 3], "stars", "2,3").encode([1, 3]).codes.tolist() == [0, 1]
 
 
 def test_three_numbers_for_a_model_of_two_classes_are_refused_not_guessed():
-    trained = infer([0, 1], "label")
+    trained = infer_mapping([0, 1], "label")
     with pytest.raises(InputError, match="'neutral'"):
-        for_file(trained, TWO, [0, 1, 2], "label")
+        match_mapping(trained, TWO, [0, 1, 2], "label")
 
 
 def test_words_that_the_model_does_not_know_are_refused():
-    trained = infer(["negative", "positive"] * 2, "label")
+    trained = infer_mapping(["negative", "positive"] * 2, "label")
     with pytest.raises(InputError, match="'praise', 'rant'"):
-        for_file(trained, TWO, ["rant", "praise"] * 2, "label")
+        match_mapping(trained, TWO, ["rant", "praise"] * 2, "label")
 
 
 def test_some_unknown_words_beside_known_ones_are_left_out():
-    trained = infer(["negative", "positive"] * 2, "label")
-    encoded = for_file(trained, TWO, ["Negative", "mixed"], "label").encode(["Negative", "mixed"])
+    trained = infer_mapping(["negative", "positive"] * 2, "label")
+    encoded = match_mapping(trained, TWO, ["Negative", "mixed"], "label").encode(["Negative", "mixed"])
     assert encoded.codes.tolist() == [0, UNKNOWN]
 
 
 def test_a_stock_model_s_labels_are_found_by_meaning():
-    mapping = for_file(None, ("NEGATIVE", "POSITIVE"), [0, 1, 1], "label")
+    mapping = match_mapping(None, ("NEGATIVE", "POSITIVE"), [0, 1, 1], "label")
     assert mapping.encode([0, 1]).codes.tolist() == [0, 1]
     assert mapping.labels == ("NEGATIVE", "POSITIVE")
 
 
 def test_the_order_of_the_model_s_classes_decides_the_class_numbers():
-    assert for_file(None, ("POS", "NEU", "NEG"), [-1, 0, 1], "label").encode([-1, 0, 1]).codes.tolist() == [2, 1, 0]
+    assert match_mapping(None, ("POS", "NEU", "NEG"), [-1, 0, 1], "label").encode([-1, 0, 1]).codes.tolist() == [2, 1, 0]
 
 
 def test_one_and_two_alone_are_stars_where_the_column_is_the_one_that_was_trained_on():
-    trained = infer([1, 2, 3, 4, 5], "label")
+    trained = infer_mapping([1, 2, 3, 4, 5], "label")
     for written in ([1, 2], [1, 2, 3], [1]):
-        assert for_file(trained, TWO, written, "label", same_column=True) is trained
-    assert for_file(trained, TWO, [0, 1], "label", same_column=True).encode([0, 1]).codes.tolist() == [0, 1]
+        assert match_mapping(trained, TWO, written, "label", same_column=True) is trained
+    assert match_mapping(trained, TWO, [0, 1], "label", same_column=True).encode([0, 1]).codes.tolist() == [0, 1]
 
 
 def test_a_class_that_is_called_none_is_no_missing_label():
     names = ("none", "against", "favor")
-    mapping = for_file(None, names, ["none", "None", "favor", "against", None, "null", ""], "stance")
+    mapping = match_mapping(None, names, ["none", "None", "favor", "against", None, "null", ""], "stance")
     assert mapping.encode(["none", " NONE", "favor", None, "null", ""]).codes.tolist() == [0, 0, 2, *[MISSING] * 3]
 
 
 def test_labels_that_differ_in_case_alone_stay_apart():
-    mapping = for_file(None, ("negative", "Negative"), ["negative", "Negative"], "label")
+    mapping = match_mapping(None, ("negative", "Negative"), ["negative", "Negative"], "label")
     assert mapping.encode(["negative", "Negative", "NEGATIVE"]).codes.tolist() == [0, 1, 0]
 
 
 def test_numbers_find_the_labels_that_have_them_in_their_names():
     stars = ("1 star", "2 stars", "3 stars", "4 stars", "5 stars")
-    assert for_file(None, stars, [1, 2.0, "5"], "label").encode([1, 2.0, "5", 6]).codes.tolist() == [0, 1, 4, UNKNOWN]
-    assert for_file(None, ("1.0", "2.0"), [1.0, "2"], "label").encode([1.0, "2"]).codes.tolist() == [0, 1]
+    assert match_mapping(None, stars, [1, 2.0, "5"], "label").encode([1, 2.0, "5", 6]).codes.tolist() == [0, 1, 4, UNKNOWN]
+    assert match_mapping(None, ("1.0", "2.0"), [1.0, "2"], "label").encode([1.0, "2"]).codes.tolist() == [0, 1]
 
 
 @pytest.mark.parametrize(
@@ -126,15 +126,15 @@ def test_numbers_of_several_scales_are_not_guessed_about(written, names, column)
     with pytest.raises(
         InputError, match=r"does not tell what they mean. Say it with --stars, such as --stars neg.*=0,"
     ):
-        for_file(None, names, written, column)
-    read = for_file(None, THREE, written, column, coding_of(THREE)).encode(written)
+        match_mapping(None, names, written, column)
+    read = match_mapping(None, THREE, written, column, format_coding(THREE)).encode(written)
     assert read.codes.tolist() == written
 
 
 def test_numbers_of_several_scales_are_stars_where_the_column_says_so():
-    assert for_file(None, TWO, [2], "stars").encode([2]).codes.tolist() == [0]
-    assert for_file(None, TWO, [1, 2], "label").encode([1, 2]).codes.tolist() == [0, 1]
-    assert for_file(None, THREE, [0, 1], "label").encode([0, 1]).codes.tolist() == [0, 2]
+    assert match_mapping(None, TWO, [2], "stars").encode([2]).codes.tolist() == [0]
+    assert match_mapping(None, TWO, [1, 2], "label").encode([1, 2]).codes.tolist() == [0, 1]
+    assert match_mapping(None, THREE, [0, 1], "label").encode([0, 1]).codes.tolist() == [0, 2]
 
 
 @pytest.mark.parametrize(
@@ -149,25 +149,25 @@ def test_numbers_of_several_scales_are_stars_where_the_column_says_so():
 )
 def test_stars_are_spread_over_all_classes_of_the_model(names, top, expected):
     stars = list(range(1, top + 1))
-    assert for_file(None, names, stars, "stars").encode(stars).codes.tolist() == expected
+    assert match_mapping(None, names, stars, "stars").encode(stars).codes.tolist() == expected
 
 
 @pytest.mark.parametrize("names", [TWO, THREE])
 @pytest.mark.parametrize("trained", [None, ["negative", "positive"] * 2])
 def test_a_word_among_many_numbers_does_not_make_them_unknown(names, trained):
-    trained = trained and infer(trained, "label")
+    trained = trained and infer_mapping(trained, "label")
     values = ["0", "1"] * 100 + ["positive"]
-    found = for_file(trained, names, values, "label").encode(values).codes.tolist()
+    found = match_mapping(trained, names, values, "label").encode(values).codes.tolist()
     assert found == [0, len(names) - 1] * 100 + [len(names) - 1]
 
 
 @pytest.mark.parametrize("trained", [None, ["negative", "positive"] * 2])
 def test_words_and_numbers_in_one_column_are_refused(trained):
-    trained = trained and infer(trained, "label")
+    trained = trained and infer_mapping(trained, "label")
     with pytest.raises(InputError, match=r"column 'label' holds numbers such as '0', '1' and words such as"):
-        for_file(trained, TWO, ["0", "1", "negative", "positive"] * 5, "label")
+        match_mapping(trained, TWO, ["0", "1", "negative", "positive"] * 5, "label")
 
 
 def test_a_number_among_many_words_is_left_out():
     values = ["negative", "positive"] * 10 + ["1"]
-    assert for_file(None, TWO, values, "label").encode(values).codes.tolist() == [0, 1] * 10 + [UNKNOWN]
+    assert match_mapping(None, TWO, values, "label").encode(values).codes.tolist() == [0, 1] * 10 + [UNKNOWN]

@@ -3,14 +3,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sentiment_batch.data.labelled_rows import Labelled, fingerprint, plain
+from sentiment_batch.data.labelled_rows import LabelledRows, fingerprint_text, normalize_text
 from sentiment_batch.training.dataset import Numbering, folded
 
 TEXTS = st.text(st.sampled_from("aBé ﬀ.!<b>/&;#39\n\u00a0—“”’電。😀\ud800"), max_size=12)
 
 
-def table(texts, name="reviews.csv", groups=None) -> Labelled:
-    return Labelled(
+def table(texts, name="reviews.csv", groups=None) -> LabelledRows:
+    return LabelledRows(
         name=name,
         texts=list(texts),
         labels=[None] * len(texts),
@@ -71,15 +71,15 @@ def test_numbers_are_equal_where_fingerprints_are_and_near_ones_never_part_equal
     equal, near = numbers(*texts)
     for one in range(len(texts)):
         for other in range(len(texts)):
-            assert (equal[one] == equal[other]) == (fingerprint(texts[one]) == fingerprint(texts[other]))
+            assert (equal[one] == equal[other]) == (fingerprint_text(texts[one]) == fingerprint_text(texts[other]))
             if equal[one] == equal[other]:
                 assert near[one] == near[other]
 
 
 @given(TEXTS)
 def test_folding_a_folded_text_changes_nothing(text):
-    once = folded(plain(text))
-    assert folded(once) == once or b"&" in plain(text)  # what an entity stands for may be one itself
+    once = folded(normalize_text(text))
+    assert folded(once) == once or b"&" in normalize_text(text)  # what an entity stands for may be one itself
 
 
 def test_numbers_are_shared_by_all_tables_and_rows_can_be_picked():
@@ -92,5 +92,5 @@ def test_numbers_are_shared_by_all_tables_and_rows_can_be_picked():
     assert (other.groups, other.files.tolist()) == (None, [0, 0, 1])
     assert np.isin(other.equal, first.equal).tolist() == [False, False, True]
     assert np.isin(other.near, first.near).tolist() == [False, True, True]
-    assert numbering.seeded(first) == [fingerprint("c", 3), fingerprint("a", 3)]
-    assert numbering.fingerprints(other.take(np.array([2]))) == [fingerprint("a")]
+    assert numbering.seeded(first) == [fingerprint_text("c", 3), fingerprint_text("a", 3)]
+    assert numbering.fingerprints(other.take(np.array([2]))) == [fingerprint_text("a")]

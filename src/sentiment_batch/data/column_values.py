@@ -7,29 +7,29 @@ from collections.abc import Sequence
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from sentiment_batch.data.columns import is_json, is_text, values_of
+from sentiment_batch.data.columns import holds_json, holds_text, extract_values
 
-NO_NAME = (ValueError, TypeError, OverflowError, NotImplementedError)
+CONVERSION_ERRORS = (ValueError, TypeError, OverflowError, NotImplementedError)
 """What pyarrow raises for values that Python, or a text, cannot hold; its own errors are kinds of these."""
 
 
-def words_of(batch: pa.RecordBatch, name: str) -> pa.DictionaryArray:
+def name_values(batch: pa.RecordBatch, name: str) -> pa.DictionaryArray:
     """The names of a column's values, each name once: (n,), null where there is no value or NaN.
 
     Equal values have equal names, and others other ones, but that blank texts all have the empty one.
     """
     column = batch.column(name)
-    if is_json(batch.schema.field(name)):
-        return _encoded([None if value is None else str(value) for value in values_of(batch, name)])
+    if holds_json(batch.schema.field(name)):
+        return _encoded([None if value is None else str(value) for value in extract_values(batch, name)])
     try:
         each = _decoded(column).dictionary_encode()
-    except NO_NAME:  # nested values are not told apart by Arrow
+    except CONVERSION_ERRORS:  # nested values are not told apart by Arrow
         return _encoded(_names(column))
     names = _encoded(_names(each.dictionary))
     return pa.DictionaryArray.from_arrays(names.indices.take(each.indices), names.dictionary)
 
 
-def pooled(parts: Sequence[pa.DictionaryArray]) -> pa.DictionaryArray:
+def concatenate_names(parts: Sequence[pa.DictionaryArray]) -> pa.DictionaryArray:
     """Names one after the other, under one dictionary."""
     return pa.chunked_array([_encoded([]), *parts]).unify_dictionaries().combine_chunks()
 
@@ -52,7 +52,7 @@ def _names(values: pa.Array) -> list[str | None]:
     for named in (_as_arrow_casts, _as_python_says):
         try:
             return named(values)
-        except NO_NAME:
+        except CONVERSION_ERRORS:
             continue
     return [_as_arrow_shows(values, row) if values[row].is_valid else None for row in range(len(values))]
 
@@ -60,7 +60,7 @@ def _names(values: pa.Array) -> list[str | None]:
 def _as_arrow_casts(values: pa.Array) -> list[str | None]:
     """Of texts, numbers and times."""
     kind = values.type
-    if is_text(kind) or pa.types.is_fixed_size_binary(kind):
+    if holds_text(kind) or pa.types.is_fixed_size_binary(kind):
         bytes_ = values.cast(pa.binary() if pa.types.is_fixed_size_binary(kind) else pa.large_binary()).to_pylist()
         return [None if value is None else value.decode("utf-8", "backslashreplace") for value in bytes_]
     if isinstance(values, pa.ExtensionArray):

@@ -16,11 +16,11 @@ TEXT_NAMES = ("text", "review", "reviewtext", "content", "body", "comment", "sen
 """Names that a column of texts goes by, best first, in lower case and without `_`, `-` and blanks."""
 LABEL_NAMES = ("label", "sentiment", "target", "class", "stars", "rating", "score")
 """Names that a column of labels goes by, best first."""
-LONG_TEXT_CHARACTERS = 20
+MIN_MEAN_TEXT_LENGTH = 20
 """Mean length from which a column without a known name is taken for one of texts."""
 
 
-def find_text(schema: pa.Schema, chosen: Sequence[str] = (), sample: pa.RecordBatch | None = None) -> list[str]:
+def find_text_columns(schema: pa.Schema, chosen: Sequence[str] = (), sample: pa.RecordBatch | None = None) -> list[str]:
     """The names of the columns that hold the text.
 
     Args:
@@ -38,13 +38,13 @@ def find_text(schema: pa.Schema, chosen: Sequence[str] = (), sample: pa.RecordBa
     counts = collections.Counter(schema.names)
     once = [field for field in schema if counts[field.name] == 1]
     # A column of nothing but nulls has no type of its own; it is one of texts by its name alone.
-    texts = [field.name for field in once if is_text(field.type) or _is_named_null(field)]
+    texts = [field.name for field in once if holds_text(field.type) or _is_named_null(field)]
     for known in TEXT_NAMES:
         for name in texts:
             if _plain(name) == known:
                 return [name]
     strings = [name for name in texts if not _is_binary(schema.field(name).type)]
-    candidates = [name for name in strings if sample is not None and _mean_length(sample, name) >= LONG_TEXT_CHARACTERS]
+    candidates = [name for name in strings if sample is not None and _mean_length(sample, name) >= MIN_MEAN_TEXT_LENGTH]
     if len(candidates) == 1:
         return candidates
     if len(texts) == 1 and len(schema) == 1:
@@ -63,7 +63,7 @@ def find_text(schema: pa.Schema, chosen: Sequence[str] = (), sample: pa.RecordBa
     )
 
 
-def find_label(schema: pa.Schema, chosen: str | None = None) -> str:
+def find_label_column(schema: pa.Schema, chosen: str | None = None) -> str:
     """The name of the column that holds the labels.
 
     Raises:
@@ -95,15 +95,15 @@ def check_column(schema: pa.Schema, name: str, setting: str) -> str:
     return name
 
 
-def is_text(data_type: pa.DataType) -> bool:
+def holds_text(data_type: pa.DataType) -> bool:
     """Whether a column of this type can hold texts: strings of any kind, dictionaries of them, and bytes."""
     if pa.types.is_dictionary(data_type):
-        return is_text(data_type.value_type)
+        return holds_text(data_type.value_type)
     kinds = (pa.types.is_string, pa.types.is_large_string, pa.types.is_string_view)
     return any(kind(data_type) for kind in kinds) or _is_binary(data_type)
 
 
-def texts_of(
+def extract_texts(
     batch: pa.RecordBatch,
     names: Sequence[str],
     start: int = 0,
@@ -144,10 +144,10 @@ def texts_of(
     return joined
 
 
-def values_of(batch: pa.RecordBatch, name: str) -> list[object]:
+def extract_values(batch: pa.RecordBatch, name: str) -> list[object]:
     """The values of a column as Python's; strings that stand as JSON text are those that the text means."""
     values: list[object] = batch.column(name).to_pylist()
-    return list(map(_unquoted, values)) if is_json(batch.schema.field(name)) else values
+    return list(map(_unquoted, values)) if holds_json(batch.schema.field(name)) else values
 
 
 def _as_text(column: pa.Array, field: pa.Field, bad: dict[int, list[tuple[str, bytes]]]) -> pa.LargeStringArray:
@@ -162,7 +162,7 @@ def _as_text(column: pa.Array, field: pa.Field, bad: dict[int, list[tuple[str, b
         text.validate(full=True)  # a Parquet string column may hold any bytes; nothing before this has looked at them
     except (pa.ArrowInvalid, UnicodeDecodeError):
         text = _mended(column, field.name, bad)
-    return pa.array(map(_unquoted, text.to_pylist()), pa.large_string()) if is_json(field) else text
+    return pa.array(map(_unquoted, text.to_pylist()), pa.large_string()) if holds_json(field) else text
 
 
 def _mended(column: pa.Array, name: str, bad: dict[int, list[tuple[str, bytes]]]) -> pa.LargeStringArray:
@@ -190,7 +190,7 @@ def _problem(row: int, values: Sequence[tuple[str, bytes]]) -> Problem:
     return Problem(row=row, where=where, reason="; ".join(reasons), original=b"\n\n".join(value for _, value in values))
 
 
-def is_json(field: pa.Field) -> bool:
+def holds_json(field: pa.Field) -> bool:
     """Whether a column of strings holds JSON text, as one does whose values had no type in common."""
     return bool(field.metadata and JSON_MARK in field.metadata)
 
@@ -210,10 +210,10 @@ def _unquoted(value: object) -> object:
 def _check_text(schema: pa.Schema, name: str) -> None:
     check_column(schema, name, "text_column")
     data_type = schema.field(name).type
-    if not is_text(data_type) and not pa.types.is_null(data_type):
+    if not holds_text(data_type) and not pa.types.is_null(data_type):
         raise InputError(
             f"column {name!r} holds {data_type}, not text. Name another with --text-column; "
-            f"the columns of text are {listed(field.name for field in schema if is_text(field.type))}."
+            f"the columns of text are {listed(field.name for field in schema if holds_text(field.type))}."
         )
 
 
@@ -245,13 +245,13 @@ def _decoded(column: pa.Array) -> pa.Array:
     return values.take(column.indices)
 
 
-def names_of(text_column: object) -> tuple[str, ...]:
+def to_column_names(text_column: object) -> tuple[str, ...]:
     """The columns that a user names: one name, several, or none; pandas columns may be named by numbers."""
     if text_column is None:
         return ()
     return tuple(map(str, text_column)) if isinstance(text_column, (list, tuple)) else (str(text_column),)
 
 
-def one_array(column: pa.ChunkedArray) -> pa.Array:
+def to_single_array(column: pa.ChunkedArray) -> pa.Array:
     """The column in one piece; a single piece as it is, for joining would empty the dictionary of one without rows."""
     return column.chunk(0) if column.num_chunks == 1 else column.combine_chunks()

@@ -8,7 +8,7 @@ import os
 from typing import TYPE_CHECKING
 
 from sentiment_batch.data import readers, writers
-from sentiment_batch.data.plugin_guards import GuardedReader, GuardedWriter, Plugin
+from sentiment_batch.data.plugin_guards import GuardedReader, GuardedWriter, PluginGuard
 from sentiment_batch.errors import InputError, UsageError, listed
 from sentiment_batch.locations import suffix_of
 from sentiment_batch.plugins.manager import Plugins
@@ -26,7 +26,7 @@ logger = logging.getLogger("sentiment_batch")
 
 
 @functools.cache
-def plugins() -> Plugins:
+def get_plugins() -> Plugins:
     """The plugins of this process; third parties are not loaded yet."""
     return Plugins((readers, writers))
 
@@ -44,14 +44,14 @@ def open_reader(location: str, *, format: str | None = None, options: ReadOption
         InputError: the input is missing or damaged.
         PluginError: the plugin that claims the location failed.
     """
-    chosen, options = reading_format(location, format), options or ReadOptions()
+    chosen, options = find_reader_format(location, format), options or ReadOptions()
     for name in SPECIAL:
         if getattr(options, name) is not None and name not in chosen.options:
             raise UsageError(f"--{name} is for databases, and {location} is read as {chosen.name}. Leave it out.")
     if chosen.owner == BUILT_IN:
         built_in: Reader = chosen.open(location, options)
         return built_in
-    plugin = Plugin(name=chosen.owner, location=location)
+    plugin = PluginGuard(name=chosen.owner, location=location)
     with plugin.failures_named():
         return GuardedReader(chosen.open(location, options), plugin)
 
@@ -72,16 +72,16 @@ def open_writer(
         OutputError: the destination exists, or cannot be written.
         PluginError: the plugin that claims the location failed.
     """
-    chosen = writing_format(location, format)
+    chosen = find_writer_format(location, format)
     if chosen.owner == BUILT_IN:
         built_in: Writer = chosen.open(location, schema, options or WriteOptions())
         return built_in
-    plugin = Plugin(name=chosen.owner, location=location)
+    plugin = PluginGuard(name=chosen.owner, location=location)
     with plugin.failures_named():
         return GuardedWriter(chosen.open(location, schema, options or WriteOptions()), plugin)
 
 
-def reading_format(location: str, name: str | None = None) -> Format:
+def find_reader_format(location: str, name: str | None = None) -> Format:
     """The format that will read `location`.
 
     Raises:
@@ -92,7 +92,7 @@ def reading_format(location: str, name: str | None = None) -> Format:
     return _find("readers", location, name, "--input-format")
 
 
-def writing_format(location: str, name: str | None = None) -> Format:
+def find_writer_format(location: str, name: str | None = None) -> Format:
     """The format that will write `location`; a folder of files is Parquet where its name says nothing else.
 
     Raises:
@@ -103,16 +103,16 @@ def writing_format(location: str, name: str | None = None) -> Format:
     return _find("writers", location, name, "--output-format")
 
 
-def engine(name: str) -> Format:
+def find_engine(name: str) -> Format:
     """The engine called `name`, which a plugin brings.
 
     Raises:
         UsageError: there is none.
     """
     _load_third_parties()
-    found = plugins().engines.named(name)
+    found = get_plugins().engines.named(name)
     if found is None:
-        known = listed([LOCAL, *(one.name for one in plugins().engines)])
+        known = listed([LOCAL, *(one.name for one in get_plugins().engines)])
         raise UsageError(
             f"no engine is called {name!r}; --engine takes one of {known}. Others come with plugins, as ray does with "
             "sentiment-batch-ray."
@@ -120,10 +120,10 @@ def engine(name: str) -> Format:
     return found
 
 
-def all_formats() -> tuple[dict[str, Format], dict[str, Format]]:
+def list_formats() -> tuple[dict[str, Format], dict[str, Format]]:
     """Every format that can be read, and every one that can be written, by name; loads the plugins."""
     _load_third_parties()
-    readable, writable = ({one.name: one for one in registry} for registry in (plugins().readers, plugins().writers))
+    readable, writable = ({one.name: one for one in registry} for registry in (get_plugins().readers, get_plugins().writers))
     return readable, writable
 
 
@@ -131,7 +131,7 @@ def _find(kind: str, location: str, name: str | None, option: str) -> Format:
     for attempt in ("built-in", "third-party"):
         if attempt == "third-party":
             _load_third_parties()
-        registry: Registry = getattr(plugins(), kind)
+        registry: Registry = getattr(get_plugins(), kind)
         found = registry.named(name) if name is not None else registry.claiming(location)
         if found:
             return found
@@ -145,7 +145,7 @@ def _find(kind: str, location: str, name: str | None, option: str) -> Format:
 
 def _load_third_parties() -> None:
     """Load the plugins, and warn of each that failed the first time."""
-    first = plugins().third_parties is None
-    for plugin in plugins().load_third_parties():
+    first = get_plugins().third_parties is None
+    for plugin in get_plugins().load_third_parties():
         if plugin.error and first:
             logger.warning("plugin %s (%s) is not used: %s", plugin.name, plugin.distribution, plugin.error)

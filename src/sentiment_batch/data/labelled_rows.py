@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from sentiment_batch.data import columns
-from sentiment_batch.data.column_values import NO_NAME, pooled, words_of
+from sentiment_batch.data.column_values import CONVERSION_ERRORS, concatenate_names, name_values
 from sentiment_batch.data.other_columns import OtherColumns
 from sentiment_batch.errors import InputError
 from sentiment_batch.locations import without_password
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Labelled:
+class LabelledRows:
     """Reviews with their labels as written; the four sequences are of one length, n."""
 
     name: str
@@ -47,7 +47,7 @@ class Labelled:
     """Further columns of short values, each (n,) words, where they were asked for: some may turn out to be groups."""
 
 
-def read(
+def read_labelled_rows(
     reader: Reader,
     name: str,
     *,
@@ -57,7 +57,7 @@ def read(
     group_optional: bool = False,
     by_column: str | None = None,
     others: bool = False,
-) -> Labelled:
+) -> LabelledRows:
     """All labelled rows of `reader`; those without text are counted and left out.
 
     Args:
@@ -76,8 +76,8 @@ def read(
     if group_optional and group_column not in reader.schema.names:
         group_column = None
     try:
-        found = text_columns_of(reader, text_columns)
-        label = columns.find_label(reader.schema, label_column)
+        found = detect_text_columns(reader, text_columns)
+        label = columns.find_label_column(reader.schema, label_column)
         for column, setting in ((group_column, "group_column"), (by_column, "by")):
             if column is not None:
                 columns.check_column(reader.schema, column, setting)
@@ -92,15 +92,15 @@ def read(
     beside = OtherColumns(reader.schema, {*found, *kept}) if others else None
     for split in reader.splits():
         for batch in reader.batches(split):
-            texts += columns.texts_of(batch, found, start=len(texts)).to_pylist()
+            texts += columns.extract_texts(batch, found, start=len(texts)).to_pylist()
             for column in values:
                 values[column] += _values(batch, column)
             if by_column is not None:
-                by.append(words_of(batch, by_column))
+                by.append(name_values(batch, by_column))
             if beside:
                 beside.see(batch)
     full = [row for row, text in enumerate(texts) if text is not None and not is_blank(text)]
-    return Labelled(
+    return LabelledRows(
         name=without_password(name),
         texts=[text for row in full if (text := texts[row]) is not None],
         labels=[values[label][row] for row in full],
@@ -111,7 +111,7 @@ def read(
         group_column=group_column,
         numbers=full,
         by_column=by_column,
-        by=pooled(by).take(full) if by_column is not None else None,
+        by=concatenate_names(by).take(full) if by_column is not None else None,
         others=beside.of_rows(full) if beside else {},
     )
 
@@ -119,9 +119,9 @@ def read(
 def _values(batch: pa.RecordBatch, column: str) -> list[object]:
     """The values of a column; the names of those that Python cannot hold."""
     try:
-        return columns.values_of(batch, column)
-    except NO_NAME:
-        return list(words_of(batch, column).to_pylist())
+        return columns.extract_values(batch, column)
+    except CONVERSION_ERRORS:
+        return list(name_values(batch, column).to_pylist())
 
 
 def is_blank(text: str) -> bool:
@@ -129,36 +129,36 @@ def is_blank(text: str) -> bool:
     return not text or text.isspace()
 
 
-def fingerprint(text: str, seed: int = 0) -> bytes:
+def fingerprint_text(text: str, seed: int = 0) -> bytes:
     """16 bytes that stand for a text whatever its case, blanks and Unicode form; another seed gives other bytes."""
-    return digest(plain(text), seed)
+    return hash_content(normalize_text(text), seed)
 
 
-def plain(text: str) -> bytes:
+def normalize_text(text: str) -> bytes:
     """A text without case, in one Unicode form, its words a blank apart; UTF-8."""
     return " ".join(unicodedata.normalize("NFKC", text).casefold().split()).encode("utf-8", "surrogatepass")
 
 
-def digest(content: bytes, seed: int = 0) -> bytes:
+def hash_content(content: bytes, seed: int = 0) -> bytes:
     """16 bytes that stand for `content`; another seed gives other bytes."""
     return hashlib.blake2b(content, digest_size=16, salt=seed.to_bytes(16, "big")).digest()
 
 
-def text_columns_of(reader: Reader, chosen: Sequence[str] = ()) -> list[str]:
+def detect_text_columns(reader: Reader, chosen: Sequence[str] = ()) -> list[str]:
     """The columns of the text in an open table; looks at its first rows only where no name is known.
 
     Raises:
         InputError: a chosen column is not there, or none can be found.
     """
     try:
-        return columns.find_text(reader.schema, chosen)
+        return columns.find_text_columns(reader.schema, chosen)
     except InputError:
         if chosen:
             raise
-        return columns.find_text(reader.schema, chosen, first_batch(reader))
+        return columns.find_text_columns(reader.schema, chosen, read_first_batch(reader))
 
 
-def first_batch(reader: Reader) -> pa.RecordBatch | None:
+def read_first_batch(reader: Reader) -> pa.RecordBatch | None:
     """The first rows of a table, None where it has none; the splits can be read again afterwards."""
     for split in reader.splits():
         for batch in reader.batches(split):

@@ -15,11 +15,11 @@ if TYPE_CHECKING:
 
     Codes = npt.NDArray[np.int64]
 
-ENOUGH = 100_000
+MIN_ROWS_TO_JUDGE = 100_000
 """After so many rows a column is dropped whose values hardly repeat: an id, a time, another text."""
-REPEATED = 0.01
+MIN_REPEATED_SHARE = 0.01
 """Of those rows, the least share that repeats another's value."""
-LONGEST = 80
+MAX_MEAN_WORD_LENGTH = 80
 """Mean characters of a value; what is longer is prose."""
 
 
@@ -42,7 +42,7 @@ class OtherColumns:
         before, self._rows = self._rows, self._rows + batch.num_rows
         for name in list(self._parts):
             words = _words(batch.column(name))
-            if words is None or (before < ENOUGH <= self._rows and _hopeless([*self._parts[name], words])):
+            if words is None or (before < MIN_ROWS_TO_JUDGE <= self._rows and _hopeless([*self._parts[name], words])):
                 del self._parts[name]
             else:
                 self._parts[name].append(words)
@@ -50,15 +50,15 @@ class OtherColumns:
     def of_rows(self, rows: Sequence[int]) -> dict[str, pa.DictionaryArray]:
         """The values of some `rows` (n,) by column, each (n,) words."""
         picked = pa.array(rows, pa.int64())
-        return {name: pooled(parts).take(picked) for name, parts in self._parts.items() if parts}
+        return {name: concatenate_words(parts).take(picked) for name, parts in self._parts.items() if parts}
 
 
-def pooled(parts: Sequence[pa.Array]) -> pa.DictionaryArray:
+def concatenate_words(parts: Sequence[pa.Array]) -> pa.DictionaryArray:
     """Dictionary arrays (one or more) one after the other, under one dictionary."""
     return pa.chunked_array(parts).combine_chunks() if len(parts) > 1 else parts[0]
 
 
-def codes(words: pa.DictionaryArray) -> Codes:
+def to_codes(words: pa.DictionaryArray) -> Codes:
     """(n,) a number for each value, the same for equal ones; -1 where there is none, or an empty one."""
     empty = pc.equal(pc.utf8_trim_whitespace(words.dictionary), "")
     nothing = empty.fill_null(True).to_numpy(zero_copy_only=False)
@@ -88,9 +88,9 @@ def _words(column: pa.Array) -> pa.DictionaryArray | None:
         words.validate(full=True)
     except (pa.ArrowInvalid, UnicodeDecodeError):  # bytes that are no text; who reads the column says so
         return None
-    return pa.DictionaryArray.from_arrays(encoded.indices.cast(pa.int32()), words) if mean <= LONGEST else None
+    return pa.DictionaryArray.from_arrays(encoded.indices.cast(pa.int32()), words) if mean <= MAX_MEAN_WORD_LENGTH else None
 
 
 def _hopeless(parts: Sequence[pa.Array]) -> bool:
-    whole = pooled(parts)
-    return len(whole.indices.unique()) > (1 - REPEATED) * len(whole)
+    whole = concatenate_words(parts)
+    return len(whole.indices.unique()) > (1 - MIN_REPEATED_SHARE) * len(whole)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
-from sentiment_batch.data.readers.utf8_repair import NOT_UTF8
+from sentiment_batch.data.readers.utf8_repair import INVALID_UTF8_MESSAGE
 from sentiment_batch.errors import PluginError, SentimentBatchError, first_line
 from sentiment_batch.records import Sealed, Split
 
@@ -24,7 +24,7 @@ logger = logging.getLogger("sentiment_batch")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Plugin:
+class PluginGuard:
     """A plugin at work on one location."""
 
     name: str
@@ -87,7 +87,7 @@ class GuardedReader:
         PluginError: it has no schema, or lacks a method.
     """
 
-    def __init__(self, reader: Reader, plugin: Plugin) -> None:
+    def __init__(self, reader: Reader, plugin: PluginGuard) -> None:
         self._reader = reader
         self._plugin = plugin
         self._splits: tuple[Split, ...] | None = None
@@ -176,7 +176,7 @@ class GuardedReader:
         try:
             batch.validate(full=True)  # an index or offset that leads astray would crash the process later on
         except pa.ArrowInvalid as error:
-            if NOT_UTF8 not in str(error):  # what --on-bad-row is for
+            if INVALID_UTF8_MESSAGE not in str(error):  # what --on-bad-row is for
                 raise self._plugin.failed(f"its record batch in {split.label} is not valid: {_said(error)}") from error
 
     def _check_rows(self, split: Split, rows: int) -> None:
@@ -197,7 +197,7 @@ class GuardedWriter:
         PluginError: it lacks a method.
     """
 
-    def __init__(self, writer: Writer, plugin: Plugin) -> None:
+    def __init__(self, writer: Writer, plugin: PluginGuard) -> None:
         self._writer = writer
         self._plugin = plugin
         with plugin.failures_named():

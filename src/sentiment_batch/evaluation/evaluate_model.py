@@ -17,11 +17,11 @@ from sentiment_batch.evaluation import curves, label_issues, slices, terminal
 from sentiment_batch.evaluation.intervals import bootstrap
 from sentiment_batch.evaluation.metrics import Metrics, calibration_error, measure, reliability
 from sentiment_batch.labels.mapping import LabelMapping
-from sentiment_batch.labels.matching import for_file
+from sentiment_batch.labels.matching import match_mapping
 from sentiment_batch.scoring.progress import progress_bar
 
 if TYPE_CHECKING:
-    from sentiment_batch.data.labelled_rows import Labelled
+    from sentiment_batch.data.labelled_rows import LabelledRows
     from sentiment_batch.labels.mapping import Encoded
     from sentiment_batch.scoring.scorer import Scorer
     from sentiment_batch.tokenization.ragged import Tokens
@@ -229,7 +229,7 @@ def lengths_of(tokens: Tokens) -> Codes:
 
 
 def evaluate_labelled(
-    scorer: Scorer, rows: Labelled, *, stars: str | None = None, most_errors: int = ERRORS, quiet: bool = True
+    scorer: Scorer, rows: LabelledRows, *, stars: str | None = None, most_errors: int = ERRORS, quiet: bool = True
 ) -> Evaluation:
     """How well the model of `scorer` predicts the labels of `rows`.
 
@@ -287,7 +287,7 @@ class _Stream:
             yield pa.record_batch({"text": pa.array(self._texts[rows], pa.large_string())})
 
 
-def report_of(found: dict[str, Any], rows: Labelled, scorer: Scorer) -> dict[str, Any]:
+def report_of(found: dict[str, Any], rows: LabelledRows, scorer: Scorer) -> dict[str, Any]:
     """What report.html is made of.
 
     Args:
@@ -298,7 +298,7 @@ def report_of(found: dict[str, Any], rows: Labelled, scorer: Scorer) -> dict[str
     from importlib.metadata import version
 
     _explain(found["errors"], scorer)
-    calibration = (scorer.about.meta or {}).get("calibration")
+    calibration = (scorer.description.meta or {}).get("calibration")
     return {
         "title": f"{scorer.model} on {rows.name}",
         "model": scorer.model,
@@ -309,7 +309,7 @@ def report_of(found: dict[str, Any], rows: Labelled, scorer: Scorer) -> dict[str
         "data": None,
         "settings": None,
         "temperature": calibration["temperature"] if calibration else None,
-        "base": (scorer.about.meta or {}).get("base"),
+        "base": (scorer.description.meta or {}).get("base"),
         "device": scorer.device.value,
         "dtype": scorer.dtype.value,
     }
@@ -327,13 +327,13 @@ def _explain(errors: list[dict[str, Any]], scorer: Scorer) -> None:
         logger.warning("the report shows errors without the weights of their words: %s", why)
 
 
-def _mapping(scorer: Scorer, rows: Labelled, stars: str | None) -> LabelMapping:
+def _mapping(scorer: Scorer, rows: LabelledRows, stars: str | None) -> LabelMapping:
     """From the labels of the rows to the model's classes."""
-    meta = scorer.about.meta
+    meta = scorer.description.meta
     trained = LabelMapping.from_json(meta["labels"]) if meta else None
     if trained is not None and trained.labels != scorer.labels:
         trained = None  # renamed with --labels
-    mapping = for_file(trained, scorer.labels, rows.labels, rows.label_column, stars)
+    mapping = match_mapping(trained, scorer.labels, rows.labels, rows.label_column, stars)
     lacking = [label for label in scorer.labels if label not in mapping.values.values()]
     if mapping.kind == "numbers" and lacking:
         logger.warning(

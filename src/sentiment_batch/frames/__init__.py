@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
-from sentiment_batch.data.columns import names_of
-from sentiment_batch.data.labelled_rows import text_columns_of
+from sentiment_batch.data.columns import to_column_names
+from sentiment_batch.data.labelled_rows import detect_text_columns
 from sentiment_batch.data.readers.table import TableReader
 from sentiment_batch.errors import InputError
 from sentiment_batch.frames import arrow, dask, duckdb, narwhals, polars, spark
@@ -50,14 +50,14 @@ def annotate_frame(frame: Any, scorer: Scorer, text_column: str | Sequence[str] 
         InputError: it is no frame, or has no such column, or that holds no text.
         UsageError: a column has the name of an added one.
     """
-    chosen = names_of(text_column)
+    chosen = to_column_names(text_column)
     for kind in type(frame).__mro__:
         annotate = _UNREAD.get((kind.__module__.partition(".")[0].lstrip("_"), kind.__name__))
         if annotate is not None:
             return annotate(frame, scorer, chosen)
     wrapped = wrap(frame)
     scorer.added.check(wrapped.names)
-    texts = text_columns_of(TableReader(wrapped.table(rows=SAMPLE_ROWS)), chosen)
+    texts = detect_text_columns(TableReader(wrapped.table(rows=SAMPLE_ROWS)), chosen)
     return wrapped.with_columns(scorer.columns_for(wrapped.table(texts).to_batches(), texts))
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
-from sentiment_batch.data.columns import find_text, one_array
+from sentiment_batch.data.columns import find_text_columns, to_single_array
 
 if TYPE_CHECKING:
     from sentiment_batch.frames.base import Added
@@ -36,7 +36,7 @@ class ArrowFrame:
         for name, column in added.items():
             table = table.append_column(pa.field(name, column.type), column)
         if isinstance(self._frame, pa.RecordBatch):
-            arrays = [one_array(column) for column in table.columns]
+            arrays = [to_single_array(column) for column in table.columns]
             return pa.RecordBatch.from_arrays(arrays, schema=table.schema)
         if isinstance(self._frame, pa.Table):
             return table
@@ -47,7 +47,7 @@ def annotate(stream: pa.RecordBatchReader, scorer: Scorer, chosen: Sequence[str]
     """A stream in, a stream out, scored as it is read."""
     added = scorer.added
     schema = added.beside(stream.schema)
-    scored = scorer.probabilities(stream, find_text(stream.schema, chosen))
+    scored = scorer.probabilities(stream, find_text_columns(stream.schema, chosen))
     return pa.RecordBatchReader.from_batches(schema, (added.annotated(*rows) for rows in scored))
 
 

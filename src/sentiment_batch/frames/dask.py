@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from sentiment_batch.data.columns import find_text
+from sentiment_batch.data.columns import find_text_columns
 from sentiment_batch.frames.pandas import PandasFrame
 
 if TYPE_CHECKING:
@@ -19,6 +19,6 @@ def annotate(frame: Any, scorer: Scorer, chosen: Sequence[str]) -> Any:
     The columns of the text are found here, and not in each partition, which might find others.
     """
     meta = frame._meta  # a pandas frame without rows: the types of the partitions
-    texts = find_text(PandasFrame(meta).table().schema, chosen)
+    texts = find_text_columns(PandasFrame(meta).table().schema, chosen)
     scored = partial(scorer, text_column=texts)
     return frame.map_partitions(scored, meta=scored(meta))

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pyarrow as pa
 
-from sentiment_batch.data.columns import one_array
+from sentiment_batch.data.columns import to_single_array
 from sentiment_batch.errors import InputError
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ class PandasFrame:
         rest = ("",) * (annotated.columns.nlevels - 1)
         for plain, column in added.items():
             name = (plain, *rest) if rest else plain
-            array = one_array(column)
+            array = to_single_array(column)
             if pa.types.is_dictionary(column.type):
                 codes = array.indices.fill_null(-1).to_numpy(zero_copy_only=False)
                 annotated[name] = pd.Categorical.from_codes(codes, categories=array.dictionary.to_pylist())

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
-from sentiment_batch.data.columns import find_text, one_array
+from sentiment_batch.data.columns import find_text_columns, to_single_array
 
 if TYPE_CHECKING:
     from sentiment_batch.frames.base import Added
@@ -39,7 +39,7 @@ class PolarsFrame:
         series = []
         for name, column in added.items():
             if pa.types.is_dictionary(column.type):
-                array = one_array(column)
+                array = to_single_array(column)
                 kind = polars.Enum(array.dictionary.to_pylist())
                 series.append(polars.Series(name, array.dictionary_decode().to_pylist(), dtype=kind))
             else:
@@ -55,7 +55,7 @@ def annotate(frame: Any, scorer: Scorer, chosen: Sequence[str]) -> Any:
     """
     polars = sys.modules["polars"]
     empty = polars.DataFrame(schema=frame.collect_schema())
-    texts = find_text(PolarsFrame(empty).table().schema, chosen)
+    texts = find_text_columns(PolarsFrame(empty).table().schema, chosen)
     added = scorer(empty, text_column=texts).select(scorer.added.names)
     scores = polars.struct(texts).map_batches(
         partial(_scores, scorer, texts), return_dtype=polars.Struct(added.schema), is_elementwise=True

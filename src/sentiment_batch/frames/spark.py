@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
-from sentiment_batch.data.columns import find_text
+from sentiment_batch.data.columns import find_text_columns
 
 if TYPE_CHECKING:
     from sentiment_batch.scoring.scorer import Scorer
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 def annotate(frame: Any, scorer: Scorer, chosen: Sequence[str]) -> Any:
     """The rows with their scores, once somebody asks for them; the labels are strings, as Spark has no categories."""
     given = frame.limit(0).toArrow().schema
-    texts = find_text(given, chosen)
+    texts = find_text_columns(given, chosen)
     schema = type(frame.schema)(list(frame.schema.fields))
     for field in list(scorer.output_schema(given, text_column=texts))[len(given) :]:
         schema.add(field.name, "float" if pa.types.is_floating(field.type) else "string")

@@ -8,9 +8,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from sentiment_batch.errors import InputError, listed
-from sentiment_batch.labels.mapping import Kind, LabelMapping, StarRange, canonical, number_in, parse_stars, word_of
+from sentiment_batch.labels.mapping import LabelKind, LabelMapping, StarRange, to_canonical, parse_number, parse_stars, normalize_word
 
-ORDER = ("very negative", "negative", "neutral", "mixed", "positive", "very positive")
+WORD_ORDER = ("very negative", "negative", "neutral", "mixed", "positive", "very positive")
 """Known label words from worst to best; other words go in alphabetical order."""
 INTEGER_SCALES: dict[frozenset[int], tuple[str, ...]] = {
     frozenset({0, 1}): ("negative", "positive"),
@@ -25,7 +25,7 @@ INTEGER_SCALES: dict[frozenset[int], tuple[str, ...]] = {
 }
 """The integer codings in common use, by the set of their values; those from 1 up only where no star column is named."""
 STAR_COLUMNS = ("star", "rating", "score")
-STARS = {
+STAR_RANGES = {
     ("negative", "positive"): {5: "negative=1-2,positive=4-5", 10: "negative=1-4,positive=7-10"},
     ("negative", "neutral", "positive"): {
         5: "negative=1-2,neutral=3,positive=4-5",
@@ -37,16 +37,16 @@ STARS = {
     },
 }
 """What stars mean to a model of these labels, by the top of the scale; what lies between is left out."""
-DEFAULT_STARS = STARS["negative", "positive"]
+DEFAULT_STAR_RANGES = STAR_RANGES["negative", "positive"]
 """What they mean in training."""
-RARE = 0.01
+RARE_SHARE = 0.01
 """A number that fewer rows than this share hold does not decide which scale a column is on; it is then unknown."""
-MOST_CLASSES = 100
-LEAST_ROWS = 2
+MAX_CLASSES = 100
+MIN_ROWS_PER_CLASS = 2
 """A word must label at least so many rows to be a class: one for training, one for validation."""
 
 
-def infer(values: Iterable[object], column: str, stars: str | None = None) -> LabelMapping:
+def infer_mapping(values: Iterable[object], column: str, stars: str | None = None) -> LabelMapping:
     """The mapping that the values of a label column suggest.
 
     Args:
@@ -58,26 +58,26 @@ def infer(values: Iterable[object], column: str, stars: str | None = None) -> La
         InputError: no labels, too many, or a scale that is not known.
         UsageError: `stars` cannot be understood.
     """
-    counts = counted(values)
+    counts = count_values(values)
     if not counts:
         raise InputError(f"column {column!r} holds no labels at all. Name the right one with --label-column.")
     if stars is not None:
         return _stars(parse_stars(stars))
-    kind = kind_of(counts, column)
+    kind = detect_label_kind(counts, column)
     if kind == "booleans":
         return LabelMapping(
             labels=("negative", "positive"), kind=kind, values={"false": "negative", "true": "positive"}
         )
     if kind == "words":
         return _words(counts, column)
-    numbers = frequent_numbers(counts)
+    numbers = find_frequent_numbers(counts)
     if kind == "stars":
         return _default_stars(numbers, column)
     _check_rare(numbers, counts, column)
     return _codes(numbers)
 
 
-def infer_together(tables: Sequence[tuple[str, Sequence[object], str]], stars: str | None = None) -> LabelMapping:
+def infer_shared_mapping(tables: Sequence[tuple[str, Sequence[object], str]], stars: str | None = None) -> LabelMapping:
     """The mapping that the label columns of several tables suggest, which must write their labels in one way.
 
     Args:
@@ -96,7 +96,7 @@ def infer_together(tables: Sequence[tuple[str, Sequence[object], str]], stars: s
                     f"{one.table} has the labels {one.mapping}, and {other.table} {other.mapping}. Write them in one "
                     "way, train on one of the tables, or say what stars mean with --stars."
                 )
-    return infer([value for _, values, _ in tables for value in values], tables[0][2], stars)
+    return infer_mapping([value for _, values, _ in tables for value in values], tables[0][2], stars)
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +109,7 @@ class _Written:
 
     @property
     def numbers(self) -> set[float]:
-        return frequent_numbers(self.counts)
+        return find_frequent_numbers(self.counts)
 
     @property
     def family(self) -> str:
@@ -121,23 +121,23 @@ class _Written:
             return True
         kinds = {self.mapping.kind, other.mapping.kind}
         both = self.numbers | other.numbers
-        if kinds == {"numbers"} and min(len(self.numbers), len(other.numbers)) > 1 and scale_of(both):
+        if kinds == {"numbers"} and min(len(self.numbers), len(other.numbers)) > 1 and find_scale(both):
             together = _codes(both).values
             readings = [(one.mapping.values, f"{number:g}") for one in (self, other) for number in one.numbers]
             return any(alone[value] != together[value] for alone, value in readings)
         lower, higher = sorted((max(self.numbers, default=0), max(other.numbers, default=0)))
-        return kinds == {"stars"} and lower < higher and lower in DEFAULT_STARS
+        return kinds == {"stars"} and lower < higher and lower in DEFAULT_STAR_RANGES
 
 
-def kind_of(counts: Mapping[str, int], column: str) -> Kind:
+def detect_label_kind(counts: Mapping[str, int], column: str) -> LabelKind:
     """How the canonical values of a label column are written; a few odd values among many do not change it."""
     rows = sum(counts.values())
-    numeric = sum(count for value, count in counts.items() if number_in(value) is not None)
+    numeric = sum(count for value, count in counts.items() if parse_number(value) is not None)
     if numeric < 0.9 * rows:
         flags = sum(count for value, count in counts.items() if value in {"true", "false"})
         return "booleans" if flags >= 0.9 * rows else "words"
-    numbers = frequent_numbers(counts)
-    if min(numbers) >= 1 and (names_stars(column) or not scale_of(numbers)):
+    numbers = find_frequent_numbers(counts)
+    if min(numbers) >= 1 and (is_star_column(column) or not find_scale(numbers)):
         return "stars"
     return "numbers"
 
@@ -145,40 +145,40 @@ def kind_of(counts: Mapping[str, int], column: str) -> Kind:
 def _written(table: str, values: Sequence[object], column: str) -> _Written | None:
     """None where the table alone does not tell."""
     try:
-        return _Written(table, counted(values), infer(values, column))
+        return _Written(table, count_values(values), infer_mapping(values, column))
     except InputError:
         return None
 
 
-def counted(values: Iterable[object]) -> collections.Counter[str]:
+def count_values(values: Iterable[object]) -> collections.Counter[str]:
     """The rows of each canonical value; those without a label count for none."""
-    return collections.Counter(text for text in map(canonical, values) if text is not None)
+    return collections.Counter(text for text in map(to_canonical, values) if text is not None)
 
 
-def numbers_in(counts: Iterable[str]) -> set[float]:
+def find_numbers(counts: Iterable[str]) -> set[float]:
     """The canonical values that are numbers."""
-    return {number for value in counts if (number := number_in(value)) is not None}
+    return {number for value in counts if (number := parse_number(value)) is not None}
 
 
-def names_stars(column: str) -> bool:
+def is_star_column(column: str) -> bool:
     """Whether a column of this name holds stars where integers could be something else."""
     return any(name in column.casefold() for name in STAR_COLUMNS)
 
 
 def _check_rare(frequent: set[float], counts: Mapping[str, int], column: str) -> None:
     """Refuse numbers whose meaning hangs on a few rows: 0 and 1 are other classes beside a -1 or a 2 than alone."""
-    rare = numbers_in(counts) - frequent
-    scales = [scale_of(numbers) for numbers in (frequent, frequent | rare)]
+    rare = find_numbers(counts) - frequent
+    scales = [find_scale(numbers) for numbers in (frequent, frequent | rare)]
     if rare and all(scales):
         alone, beside = (str(_codes(numbers)) for numbers in (frequent, frequent | rare))
         named = listed(f"{number:g}" for number in sorted(rare))
         raise InputError(
-            f"column {column!r} holds {named} in fewer than {RARE:.0%} of its rows: without them it says {alone}, with "
+            f"column {column!r} holds {named} in fewer than {RARE_SHARE:.0%} of its rows: without them it says {alone}, with "
             f"them {beside}. Leave those rows out, or write words such as negative for all numbers."
         )
 
 
-def cuts_of(numbers: Iterable[float]) -> str:
+def suggest_cuts(numbers: Iterable[float]) -> str:
     """How `--stars` could be given for a scale: the lower two fifths are negative, the upper two positive."""
     held = sorted(numbers)
     low, span = held[0], held[-1] - held[0]
@@ -190,21 +190,21 @@ def _stars(spans: tuple[StarRange, ...]) -> LabelMapping:
 
 
 def _default_stars(numbers: set[float], column: str) -> LabelMapping:
-    top = next((top for top in sorted(DEFAULT_STARS) if max(numbers) <= top), None)
+    top = next((top for top in sorted(DEFAULT_STAR_RANGES) if max(numbers) <= top), None)
     if top is None:
         raise InputError(
             f"column {column!r} holds numbers from {min(numbers):g} to {max(numbers):g}, no scale that is known. "
-            f"Say where negative ends and positive begins with --stars, such as --stars {cuts_of(numbers)}."
+            f"Say where negative ends and positive begins with --stars, such as --stars {suggest_cuts(numbers)}."
         )
     if numbers == {1, 2, 3, 4}:
         raise InputError(
             f"column {column!r} holds 1, 2, 3 and 4, which may be a scale of four or one of five without a 5. Say what "
             "they mean with --stars, such as --stars negative=1-2,positive=3-4."
         )
-    return _stars(parse_stars(DEFAULT_STARS[top]))
+    return _stars(parse_stars(DEFAULT_STAR_RANGES[top]))
 
 
-def scale_of(numbers: set[float]) -> tuple[tuple[int, ...], tuple[str, ...]] | None:
+def find_scale(numbers: set[float]) -> tuple[tuple[int, ...], tuple[str, ...]] | None:
     """The smallest known integer coding with the lowest and all of `numbers`: its values and labels in order.
 
     One of five values must have its highest, too: 0 to 3 may be a scale of four.
@@ -217,12 +217,12 @@ def scale_of(numbers: set[float]) -> tuple[tuple[int, ...], tuple[str, ...]] | N
 
 
 def _codes(numbers: set[float]) -> LabelMapping:
-    scale = scale_of(numbers)
+    scale = find_scale(numbers)
     if scale is None:
         raise InputError(
             f"labels from {min(numbers):g} to {max(numbers):g} are no coding that is known (0/1, -1/0/1, 0/1/2, 0-4, "
             "stars 1-5 or 1-10). Say where negative ends and positive begins with --stars, such as --stars "
-            f"{cuts_of(numbers)}."
+            f"{suggest_cuts(numbers)}."
         )
     codes, labels = scale
     return LabelMapping(
@@ -233,22 +233,22 @@ def _codes(numbers: set[float]) -> LabelMapping:
 def _words(counts: Mapping[str, int], column: str) -> LabelMapping:
     spellings: dict[str, collections.Counter[str]] = collections.defaultdict(collections.Counter)
     for value, count in counts.items():
-        spellings[word_of(value)][value] += count
-    classes = {word: found for word, found in spellings.items() if found.total() >= LEAST_ROWS}
+        spellings[normalize_word(value)][value] += count
+    classes = {word: found for word, found in spellings.items() if found.total() >= MIN_ROWS_PER_CLASS}
     labelled = sum(found.total() for found in classes.values())
-    numbers = [word for word in classes if number_in(word) is not None]
+    numbers = [word for word in classes if parse_number(word) is not None]
     if numbers:
         raise InputError(
             f"column {column!r} holds numbers such as {listed(sorted(numbers), 3)} and words such as "
             f"{listed(sorted(set(spellings) - set(numbers)), 3)}, which are hardly labels of one "
             "kind. Leave the label of one kind empty, or name another column with --label-column."
         )
-    if len(classes) > MOST_CLASSES or 2 * labelled < sum(counts.values()) or not classes:
+    if len(classes) > MAX_CLASSES or 2 * labelled < sum(counts.values()) or not classes:
         raise InputError(
             f"column {column!r} holds {len(spellings):,} different values in {sum(counts.values()):,} rows, which are "
-            f"hardly labels: each needs {LEAST_ROWS} rows. Name their column with --label-column, or give more rows."
+            f"hardly labels: each needs {MIN_ROWS_PER_CLASS} rows. Name their column with --label-column, or give more rows."
         )
-    rank = {word: place for place, word in enumerate(ORDER)}
+    rank = {word: place for place, word in enumerate(WORD_ORDER)}
     known = all(word in rank for word in classes)
     ordered = sorted(classes, key=lambda word: (rank[word], word) if known else (0, word))
     # The most frequent spelling names the class; ties go to the first in the alphabet, so that row order is nothing.
@@ -257,9 +257,9 @@ def _words(counts: Mapping[str, int], column: str) -> LabelMapping:
     return LabelMapping(labels=tuple(names[word] for word in ordered), kind="words", values=values)
 
 
-def frequent_numbers(counts: Mapping[str, int]) -> set[float]:
+def find_frequent_numbers(counts: Mapping[str, int]) -> set[float]:
     """The numbers that decide which scale a column is on: without the rare ones, unless most of them are rare."""
-    numbers = {number: count for value, count in counts.items() if (number := number_in(value)) is not None}
-    frequent = {number for number, count in numbers.items() if count >= RARE * sum(counts.values())}
+    numbers = {number: count for value, count in counts.items() if (number := parse_number(value)) is not None}
+    frequent = {number for number, count in numbers.items() if count >= RARE_SHARE * sum(counts.values())}
     covered = sum(numbers[number] for number in frequent)
     return frequent if 2 * covered >= sum(numbers.values()) else set(numbers)

@@ -23,13 +23,13 @@ import numpy.typing as npt
 from sentiment_batch.display import visible
 from sentiment_batch.errors import InputError, UsageError, listed
 
-Kind = Literal["words", "numbers", "booleans", "stars"]
+LabelKind = Literal["words", "numbers", "booleans", "stars"]
 MISSING = -1
 UNKNOWN = -2
 """Class numbers of rows without a label, and with one that the mapping does not know."""
 
-MOST_NAMED = 20
-LONGEST_NAMED = 24
+MAX_NAMED_VALUES = 20
+MAX_NAMED_LENGTH = 24
 """Unknown labels that are named, and the characters of each, at most."""
 
 ALIASES = {"neg": "negative", "neu": "neutral", "pos": "positive"}
@@ -61,7 +61,7 @@ class LabelMapping:
 
     labels: tuple[str, ...]
     """Class names in the order of the class numbers."""
-    kind: Kind
+    kind: LabelKind
     values: Mapping[str, str] = field(default_factory=dict)
     """From a canonical value to its label; empty for stars."""
     stars: tuple[StarRange, ...] = ()
@@ -70,10 +70,10 @@ class LabelMapping:
         """The label of one canonical value, None where it is unknown."""
         if value in self.values:
             return self.values[value]
-        number = number_in(value)
+        number = parse_number(value)
         if self.stars and number is not None:
             return next((span.label for span in self.stars if span.low <= number <= span.high), None)
-        for same in (str, canonical, word_of):  # two labels may differ in no more than their case
+        for same in (str, to_canonical, normalize_word):  # two labels may differ in no more than their case
             written = same(value)
             found = next((label for label in self.labels if written is not None and same(label) == written), None)
             if found is not None:
@@ -83,13 +83,13 @@ class LabelMapping:
     def encode(self, values: Iterable[object]) -> Encoded:
         """Class numbers of `values` (n,), with the unknown ones counted by name."""
         numbers = {label: number for number, label in enumerate(self.labels)}
-        own = {label.casefold(): label for label in self.labels if canonical(label) is None}  # such as a class `none`
+        own = {label.casefold(): label for label in self.labels if to_canonical(label) is None}  # such as a class `none`
         missing: collections.Counter[str] = collections.Counter()
         known: dict[str, int] = {}
         unknown: collections.Counter[str] = collections.Counter()
         codes: list[int] = []
         for value in values:
-            text = canonical(value)
+            text = to_canonical(value)
             if text is None and own and isinstance(value, str):
                 text = own.get(value.strip().casefold())
             if text is None:
@@ -109,7 +109,7 @@ class LabelMapping:
     def __str__(self) -> str:
         if self.stars:
             return "stars " + ", ".join(str(span) for span in self.stars)
-        if all(word_of(value) == word_of(label) for value, label in self.values.items()):
+        if all(normalize_word(value) == normalize_word(label) for value, label in self.values.items()):
             return ", ".join(self.labels)
         return ", ".join(f"{value} -> {label}" for value, label in self.values.items())
 
@@ -156,16 +156,16 @@ class Encoded:
     @property
     def named_unknown(self) -> dict[str, int]:
         """Some of `unknown`, to be kept and shown; a long one may be a text of the user's, which is not to be."""
-        short = [(value, rows) for value, rows in self.unknown.items() if len(value) <= LONGEST_NAMED]
-        return dict(short[:MOST_NAMED])
+        short = [(value, rows) for value, rows in self.unknown.items() if len(value) <= MAX_NAMED_LENGTH]
+        return dict(short[:MAX_NAMED_VALUES])
 
     @property
     def named_missing(self) -> dict[str, int]:
         """Some of `missing`, to be kept and shown."""
-        return dict(list(self.missing.items())[:MOST_NAMED])
+        return dict(list(self.missing.items())[:MAX_NAMED_VALUES])
 
 
-def canonical(value: object) -> str | None:
+def to_canonical(value: object) -> str | None:
     """One way to write a label: trimmed, numbers without needless zeros, booleans in lower case; None if missing."""
     if value is None or (isinstance(value, float) and math.isnan(value)):
         return None
@@ -176,13 +176,13 @@ def canonical(value: object) -> str | None:
     text = " ".join(unicodedata.normalize("NFC", str(value)).strip(_UNSEEN).split())
     if not text or text.casefold() in MISSING_WORDS:
         return None
-    number = number_in(text)
+    number = parse_number(text)
     if number is not None and abs(number) < 2**53:
         return str(int(number) if number.is_integer() else number)
     return text.lower() if text.casefold() in {"true", "false"} else text
 
 
-def word_of(text: str) -> str:
+def normalize_word(text: str) -> str:
     """What two spellings of one label word share: case, `_` and `-` do not count, `pos` is `positive`."""
     word = re.sub(r"[\s_-]+", " ", unicodedata.normalize("NFKC", text)).strip().casefold()
     return ALIASES.get(word, word)
@@ -194,27 +194,27 @@ def reconcile(mapping: LabelMapping, labels: Sequence[str]) -> LabelMapping:
     Raises:
         InputError: a label has no counterpart among the model's.
     """
-    names = {word_of(label): label for label in labels}
-    lost = [label for label in mapping.labels if word_of(label) not in names]
+    names = {normalize_word(label): label for label in labels}
+    lost = [label for label in mapping.labels if normalize_word(label) not in names]
     if lost:
         cure = "Name another label column with --label-column, or write the model's labels."
         if mapping.kind in {"numbers", "stars"}:
             cure = (
                 "Name another label column with --label-column, write the model's labels, or say what numbers mean "
-                f"with --stars, such as --stars {coding_of(labels)}."
+                f"with --stars, such as --stars {format_coding(labels)}."
             )
         raise InputError(f"the labels {listed(lost)} are none of the model's, which are {listed(labels)}. {cure}")
     return LabelMapping(
         labels=tuple(labels),
         kind=mapping.kind,
-        values={value: names[word_of(label)] for value, label in mapping.values.items()},
+        values={value: names[normalize_word(label)] for value, label in mapping.values.items()},
         stars=tuple(
-            StarRange(label=names[word_of(span.label)], low=span.low, high=span.high) for span in mapping.stars
+            StarRange(label=names[normalize_word(span.label)], low=span.low, high=span.high) for span in mapping.stars
         ),
     )
 
 
-def coding_of(labels: Sequence[str]) -> str:
+def format_coding(labels: Sequence[str]) -> str:
     """How `--stars` would be given for labels that are numbered from 0, as a shell takes it."""
     return shlex.quote(visible(",".join(f"{label}={number}" for number, label in enumerate(labels))))
 
@@ -226,7 +226,7 @@ def parse_stars(text: str) -> tuple[StarRange, ...]:
         UsageError: it is neither.
     """
     parts = [part.strip() for part in text.split(",")]
-    numbers = [number_in(part) for part in parts]
+    numbers = [parse_number(part) for part in parts]
     if len(parts) == 2 and numbers[0] is not None and numbers[1] is not None and numbers[0] < numbers[1]:
         return (
             StarRange(label="negative", low=-math.inf, high=numbers[0]),
@@ -247,13 +247,13 @@ def _span(part: str) -> StarRange | None:
     found = re.fullmatch(r"([^=]+)=\s*(-?[\d.]+)(?:\s*-\s*(-?[\d.]+))?", part)
     if not found:
         return None
-    low, high = number_in(found[2]), number_in(found[3] or found[2])
+    low, high = parse_number(found[2]), parse_number(found[3] or found[2])
     if low is None or high is None or high < low:
         return None
     return StarRange(label=found[1].strip(), low=low, high=high)
 
 
-def number_in(text: str) -> float | None:
+def parse_number(text: str) -> float | None:
     """The finite number that `text` is, also with a decimal comma or a true minus sign; None where it is none."""
     text = text.replace("\u2212", "-")
     text = text.replace(",", ".") if re.fullmatch(r"[+-]?\d+,\d", text) else text

@@ -8,23 +8,23 @@ from collections.abc import Mapping, Sequence
 
 from sentiment_batch.errors import InputError, listed
 from sentiment_batch.labels.inference import (
-    DEFAULT_STARS,
-    STARS,
-    counted,
-    frequent_numbers,
-    infer,
-    kind_of,
-    names_stars,
-    numbers_in,
-    scale_of,
+    DEFAULT_STAR_RANGES,
+    STAR_RANGES,
+    count_values,
+    find_frequent_numbers,
+    infer_mapping,
+    detect_label_kind,
+    is_star_column,
+    find_numbers,
+    find_scale,
 )
-from sentiment_batch.labels.mapping import LabelMapping, coding_of, number_in, reconcile, word_of
+from sentiment_batch.labels.mapping import LabelMapping, format_coding, parse_number, reconcile, normalize_word
 
-FEW = 0.1
+MAX_NUMBER_SHARE = 0.1
 """The share of a column's rows that may hold a number where the others hold words."""
 
 
-def for_file(
+def match_mapping(
     trained: LabelMapping | None,
     labels: Sequence[str],
     values: Sequence[object],
@@ -46,36 +46,36 @@ def for_file(
     Raises:
         InputError: the file's labels have no counterpart among the model's.
     """
-    counts = counted(values)
+    counts = count_values(values)
     if trained is not None and stars is None and counts and _same_coding(trained, counts, column, same_column):
         return trained
     by_name = LabelMapping(labels=tuple(labels), kind="words")
     if not counts or (stars is None and _by_name(by_name, counts)):
         return by_name
     if stars is None:
-        numbers = numbers_in(counts)
+        numbers = find_numbers(counts)
         of_label = _numbers_in(labels)
         if numbers and numbers <= set(of_label):
             return LabelMapping(labels=by_name.labels, kind="numbers", values={f"{n:g}": of_label[n] for n in of_label})
         _check_telling(numbers, labels, column)
         stars = _stars_of(labels, counts, column)
-    return reconcile(infer(values, column, stars), labels)
+    return reconcile(infer_mapping(values, column, stars), labels)
 
 
 def _by_name(mapping: LabelMapping, counts: Mapping[str, int]) -> bool:
     """Whether the labels are those of `mapping`: others may stand among them, but few numbers, which say the same."""
     others = [value for value in counts if mapping.label_of(value) is None]
-    numbers = sum(counts[value] for value in others if number_in(value) is not None)
-    return len(others) < len(counts) and numbers < FEW * sum(counts.values())
+    numbers = sum(counts[value] for value in others if parse_number(value) is not None)
+    return len(others) < len(counts) and numbers < MAX_NUMBER_SHARE * sum(counts.values())
 
 
 def _stars_of(labels: Sequence[str], counts: Mapping[str, int], column: str) -> str | None:
     """What stars mean for a model that knows more than good and bad; None where they are none, or it does not."""
-    if kind_of(counts, column) != "stars":
+    if detect_label_kind(counts, column) != "stars":
         return None
-    words = {word_of(label) for label in labels}
-    meanings = next((known for names, known in STARS.items() if set(names) == words), {})
-    return next((meanings[top] for top in sorted(meanings) if max(frequent_numbers(counts)) <= top), None)
+    words = {normalize_word(label) for label in labels}
+    meanings = next((known for names, known in STAR_RANGES.items() if set(names) == words), {})
+    return next((meanings[top] for top in sorted(meanings) if max(find_frequent_numbers(counts)) <= top), None)
 
 
 def _numbers_in(labels: Sequence[str]) -> dict[float, str]:
@@ -88,25 +88,25 @@ def _numbers_in(labels: Sequence[str]) -> dict[float, str]:
 def _check_telling(numbers: set[float], labels: Sequence[str], column: str) -> None:
     """Refuse numbers that are on several scales, when neither the model nor the column's name says on which."""
     several = numbers == {2} or (len(labels) > 2 and numbers and numbers <= {1, 2})
-    if several and not names_stars(column):
+    if several and not is_star_column(column):
         raise InputError(
             f"column {column!r} holds {listed(f'{one:g}' for one in sorted(numbers))} and no other number, which does "
-            f"not tell what they mean. Say it with --stars, such as --stars {coding_of(labels)}."
+            f"not tell what they mean. Say it with --stars, such as --stars {format_coding(labels)}."
         )
 
 
 def _same_coding(trained: LabelMapping, counts: Mapping[str, int], column: str, same_column: bool) -> bool:
     """Whether a file writes its labels as the training data did; of numbers, whether they are on the same scale."""
-    kind = kind_of(counts, column)
+    kind = detect_label_kind(counts, column)
     if kind in {"words", "booleans"}:
         return kind == trained.kind and _by_name(trained, counts)
-    numbers = frequent_numbers(counts)
+    numbers = find_frequent_numbers(counts)
     if trained.kind == "numbers":
         return {f"{number:g}" for number in numbers} <= set(trained.values)
     if trained.kind != "stars":
         return False
     top, highest = max(span.high for span in trained.stars), max(numbers)
-    if kind == "numbers" and scale_of(numbers) and not (same_column and min(numbers) >= 1):
+    if kind == "numbers" and find_scale(numbers) and not (same_column and min(numbers) >= 1):
         return False
     # A file that goes exactly up to another known scale's top is on that one: 1-5 for a model of 1-10.
-    return math.isinf(top) or (highest <= top and (highest == top or highest not in DEFAULT_STARS))
+    return math.isinf(top) or (highest <= top and (highest == top or highest not in DEFAULT_STAR_RANGES))

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from sentiment_batch.data.labelled_rows import Labelled, digest, plain
-from sentiment_batch.data.other_columns import pooled
+from sentiment_batch.data.labelled_rows import LabelledRows, hash_content, normalize_text
+from sentiment_batch.data.other_columns import concatenate_words
 from sentiment_batch.training.split import Groups, written
 
 if TYPE_CHECKING:
@@ -102,7 +102,7 @@ class Numbering:
         self._near: dict[bytes, int] = {}
         self._seeded: list[bytes] = []
 
-    def coded(self, tables: Sequence[Labelled], codes: Integers, rows: Sequence[int]) -> Coded:
+    def coded(self, tables: Sequence[LabelledRows], codes: Integers, rows: Sequence[int]) -> Coded:
         """Some of the rows of `tables`, which are counted through.
 
         Args:
@@ -124,7 +124,7 @@ class Numbering:
             near=near,
             files=files[places],
             groups=None if groups is None else [groups[row] for row in rows],
-            others={name: pooled([one.others[name] for one in tables]).take(places) for name in sorted(shared)},
+            others={name: concatenate_words([one.others[name] for one in tables]).take(places) for name in sorted(shared)},
         )
 
     def fingerprints(self, found: Coded) -> list[bytes]:
@@ -139,17 +139,17 @@ class Numbering:
     def _number(self, texts: Sequence[str]) -> tuple[Integers, Integers]:
         equal, near = np.empty((2, len(texts)), dtype=np.int64)
         for row, text in enumerate(texts):
-            content = plain(text)
-            key = digest(content)
+            content = normalize_text(text)
+            key = hash_content(content)
             equal[row] = number = self._equal.setdefault(key, len(self._equal))
             if number == len(self._seeded):
-                self._seeded.append(digest(content, self._seed))
+                self._seeded.append(hash_content(content, self._seed))
             bare = folded(content)
-            near[row] = self._near.setdefault(digest(bare) if bare else key, len(self._near))
+            near[row] = self._near.setdefault(hash_content(bare) if bare else key, len(self._near))
         return equal, near
 
 
-def groups_of(tables: Sequence[Labelled]) -> Groups | None:
+def groups_of(tables: Sequence[LabelledRows]) -> Groups | None:
     """What keeps the rows of all tables together, None where no table has a group column."""
     if all(one.groups is None for one in tables):
         return None

@@ -8,7 +8,7 @@ import pyarrow as pa
 import pyarrow.feather
 import pytest
 
-from sentiment_batch.data.readers.arrow import ROWS, ArrowReader
+from sentiment_batch.data.readers.arrow import MAX_ROWS_PER_BATCH, ArrowReader
 from sentiment_batch.errors import InputError
 from sentiment_batch.records import ReadOptions
 from tests.data.readers.helpers import attempted, read, rest
@@ -115,10 +115,10 @@ def test_the_first_feather_without_a_pyarrow_that_knows_it_is_refused(path, monk
 
 @pytest.mark.parametrize("new", [pa.ipc.new_file, pa.ipc.new_stream])
 def test_large_batches_are_cut(path, new):
-    table = pa.table({"n": list(range(2 * ROWS + 5))})
+    table = pa.table({"n": list(range(2 * MAX_ROWS_PER_BATCH + 5))})
     path.write_bytes(packed(table, new, rows=1 << 20))
     reader = ArrowReader(str(path), ReadOptions())
-    assert [batch.num_rows for batch in reader.batches(reader.splits()[0])] == [ROWS, ROWS, 5]
+    assert [batch.num_rows for batch in reader.batches(reader.splits()[0])] == [MAX_ROWS_PER_BATCH, MAX_ROWS_PER_BATCH, 5]
     assert rest(reader) == table
     reader.close()
 

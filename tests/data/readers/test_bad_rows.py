@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from sentiment_batch.data.readers import csv_rows, text
 from sentiment_batch.data.readers.csv import CsvReader
-from sentiment_batch.data.readers.jsonl import JSON_TEXT, JsonLinesReader
+from sentiment_batch.data.readers.jsonl import JSON_METADATA, JsonLinesReader
 from sentiment_batch.errors import InputError
 from sentiment_batch.records import Problem, ReadOptions
 from tests.data.readers.helpers import attempted, read, rest
@@ -184,7 +184,7 @@ def test_blank_rows_stay_left_out_and_do_not_count(load):
 
 @pytest.mark.parametrize("end", [b"\n", b"\r\n", b"\r"])
 def test_problems_are_numbered_across_batches(load, end, monkeypatch):
-    monkeypatch.setattr(csv_rows, "ROWS", 7)
+    monkeypatch.setattr(csv_rows, "MAX_ROWS_PER_BATCH", 7)
     data = end.join([b"a,b", *[b"%d,x" % n if n % 5 else b"%d" % n for n in range(50)]])
     rows, told = load(data)
     assert [row["a"] for row in rows] == [str(n) for n in range(50)]
@@ -194,7 +194,7 @@ def test_problems_are_numbered_across_batches(load, end, monkeypatch):
 
 
 def test_bad_quotes_in_a_row_do_not_make_a_batch_too_large(load, tmp_path, monkeypatch):
-    monkeypatch.setattr(csv_rows, "ROWS", 7)
+    monkeypatch.setattr(csv_rows, "MAX_ROWS_PER_BATCH", 7)
     (tmp_path / "a.csv").write_bytes(b"a,b\n" + b'"x"y,1\n' * 50)
     reader = CsvReader(str(tmp_path / "a.csv"), ReadOptions(on_bad_row=lambda problem: None))
     sizes = [batch.num_rows for batch in reader.batches(reader.splits()[0])]
@@ -204,8 +204,8 @@ def test_bad_quotes_in_a_row_do_not_make_a_batch_too_large(load, tmp_path, monke
 
 def test_a_record_of_very_many_lines_is_kept_whole(load, monkeypatch):
     for module in (text, csv_rows):
-        monkeypatch.setattr(module, "CHARACTERS", 40)
-    monkeypatch.setattr(text, "_FOLDED", 3)
+        monkeypatch.setattr(module, "MAX_BATCH_CHARACTERS", 40)
+    monkeypatch.setattr(text, "_MAX_SEPARATE_LINES", 3)
     record = b'"' + b"x\r\n" * 50 + b'"'
     rows, told = load(b"a,b\n1,2\n3\n" + record + b"\n5,6\n" + record + b",1,2\n")
     assert len(rows) == 5
@@ -213,7 +213,7 @@ def test_a_record_of_very_many_lines_is_kept_whole(load, monkeypatch):
 
 
 def test_very_many_blank_lines_make_no_empty_batch(tmp_path, monkeypatch):
-    monkeypatch.setattr(csv_rows, "CHARACTERS", 10)
+    monkeypatch.setattr(csv_rows, "MAX_BATCH_CHARACTERS", 10)
     (tmp_path / "a.csv").write_bytes(b"a,b\n" + b"\n" * 100 + b"1,2\n" + b"\n" * 100 + b"3\n")
     rows, [problem] = marked(CsvReader, tmp_path / "a.csv")
     assert len(rows) == 2
@@ -221,7 +221,7 @@ def test_very_many_blank_lines_make_no_empty_batch(tmp_path, monkeypatch):
 
 
 def test_rows_of_very_many_columns_come_in_small_batches(tmp_path, monkeypatch):
-    monkeypatch.setattr(csv_rows, "CELLS", 35)
+    monkeypatch.setattr(csv_rows, "MAX_CELLS_PER_BATCH", 35)
     (tmp_path / "a.csv").write_bytes(b",".join([b"x"] * 10) + b"\n" + b"1,2\n" * 20)
     reader = CsvReader(str(tmp_path / "a.csv"), ReadOptions(on_bad_row=lambda problem: None))
     assert {batch.num_rows for batch in reader.batches(reader.splits()[0])} == {3, 2}
@@ -270,7 +270,7 @@ def test_a_marked_csv_is_what_its_text_with_replacement_characters_says(tmp_path
     except csv.Error:
         expected = None
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(csv_rows, "ROWS", size)
+        patch.setattr(csv_rows, "MAX_ROWS_PER_BATCH", size)
         found, message = marked_or_refused(CsvReader, path, delimiter=",")
     if found is None:
         assert expected is None or "of its beginning do not decode" in message
@@ -350,7 +350,7 @@ def test_bad_lines_do_not_change_the_types_of_the_columns(tmp_path):
     reader = JsonLinesReader(str(tmp_path / "a.jsonl"), ReadOptions(on_bad_row=told.append))
     assert (reader.num_rows, told) == (3, [])
     assert reader.schema.field("a").type == pa.int64()
-    assert reader.schema.field("b").metadata == JSON_TEXT
+    assert reader.schema.field("b").metadata == JSON_METADATA
     assert rest(reader).to_pydict() == {"a": [1, None, 2], "b": ['[1, "x"]', None, '"\ufffd"']}
     assert [problem.row for problem in told] == [1, 2]
     reader.close()

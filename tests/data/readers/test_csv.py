@@ -230,7 +230,7 @@ def test_a_cell_may_be_longer_than_the_csv_module_likes(load):
 
 
 def test_a_line_without_end_is_refused(load, monkeypatch):
-    monkeypatch.setattr(text, "LONGEST", 1000)
+    monkeypatch.setattr(text, "MAX_ROW_CHARACTERS", 1000)
     assert "a line of over 1,000 characters" in refused(load, "id,text\n1," + "x" * 2000)
 
 
@@ -240,11 +240,11 @@ def test_batches_are_bounded_in_rows(tmp_path):
     sizes = [batch.num_rows for batch in reader.batches(reader.splits()[0])]
     reader.close()
     assert sum(sizes) == 20_000
-    assert max(sizes) <= text.ROWS
+    assert max(sizes) <= text.MAX_ROWS_PER_BATCH
 
 
 def test_batches_are_bounded_in_characters(tmp_path, monkeypatch):
-    monkeypatch.setattr("sentiment_batch.data.readers.csv_rows.CHARACTERS", 10_000)
+    monkeypatch.setattr("sentiment_batch.data.readers.csv_rows.MAX_BATCH_CHARACTERS", 10_000)
     (tmp_path / "a.csv").write_text("a,b\n" + f"1,{'x' * 998}\n" * 100)
     reader = CsvReader(str(tmp_path / "a.csv"), ReadOptions())
     sizes = [batch.num_rows for batch in reader.batches(reader.splits()[0])]

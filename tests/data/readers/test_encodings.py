@@ -6,8 +6,8 @@ from hypothesis import strategies as st
 
 from sentiment_batch.data.readers import byte_escapes
 from sentiment_batch.data.readers.csv import CsvReader
-from sentiment_batch.data.readers.encoding_candidates import candidates
-from sentiment_batch.data.readers.encodings import SAMPLE
+from sentiment_batch.data.readers.encoding_candidates import rank_encodings
+from sentiment_batch.data.readers.encodings import SAMPLE_BYTES
 from sentiment_batch.data.readers.jsonl import JsonLinesReader
 from sentiment_batch.errors import InputError, UsageError
 from tests.data.readers.helpers import read
@@ -75,23 +75,23 @@ def refusal(tmp_path):
 def test_the_first_candidate_gives_the_text_that_was_written(key, encoding):
     text = "id,text\n" + TEXTS[key].replace("’", "'" if key == "fr" else "’")
     data = text.encode(encoding)
-    assert data.decode(candidates(data)[0]) == text
+    assert data.decode(rank_encodings(data)[0]) == text
 
 
 def test_utf_16_without_a_mark_is_a_candidate_in_its_order():
     for encoding in ("utf-16-le", "utf-16-be"):
         for text in TEXTS.values():
-            assert candidates(text.encode(encoding)) == [encoding] or encoding == "utf-16-le"
-        assert candidates("text,n\ngood,1\n".encode(encoding)) == [encoding]
+            assert rank_encodings(text.encode(encoding)) == [encoding] or encoding == "utf-16-le"
+        assert rank_encodings("text,n\ngood,1\n".encode(encoding)) == [encoding]
 
 
 def test_noise_is_in_the_encoding_that_reads_anything():
-    assert candidates(bytes(range(1, 256)) * 3) == ["latin-1"]
+    assert rank_encodings(bytes(range(1, 256)) * 3) == ["latin-1"]
 
 
 @given(st.binary(max_size=200))
 def test_some_candidate_decodes_any_bytes_or_nothing_is_claimed(data):
-    found = candidates(data)
+    found = rank_encodings(data)
     assert 1 <= len(found) <= 3
     if b"\0" not in data:
         for encoding in found:
@@ -150,9 +150,9 @@ def test_two_characters_of_chinese_may_look_like_utf_8(tmp_path):
 
 
 def test_a_character_cut_in_two_by_the_end_of_the_sample_is_no_error_in_it(refusal):
-    data = b"text\n" + b"x" * (SAMPLE - 6) + "é\n".encode()
-    assert data[SAMPLE - 1 : SAMPLE + 1] == "é".encode()
-    assert f"first of them at offset {SAMPLE - 1:,}" in refusal(data, encoding="cp1252")
+    data = b"text\n" + b"x" * (SAMPLE_BYTES - 6) + "é\n".encode()
+    assert data[SAMPLE_BYTES - 1 : SAMPLE_BYTES + 1] == "é".encode()
+    assert f"first of them at offset {SAMPLE_BYTES - 1:,}" in refusal(data, encoding="cp1252")
 
 
 @pytest.mark.parametrize("name", ["reviews.csv", "reviews.jsonl"])
@@ -225,20 +225,20 @@ RUNS = st.lists(st.tuples(st.binary(min_size=1, max_size=2), st.sampled_from([1,
     ),
 )
 def test_escapes_hold_the_bytes_and_give_what_replacing_gives(data, encoding):
-    byte_escapes.register()
-    text = data.decode(encoding, byte_escapes.ERRORS)
-    assert byte_escapes.replaced(text) == data.decode(encoding, "replace")
+    byte_escapes.register_handler()
+    text = data.decode(encoding, byte_escapes.ESCAPE_HANDLER)
+    assert byte_escapes.replace_escapes(text) == data.decode(encoding, "replace")
     # What a strict decoder cannot give, no file without bad bytes has.
     assert byte_escapes.has_escapes(text) == (text.encode("utf-8", "ignore").decode() != text)
     if encoding.startswith("utf") or encoding == "cp1252":  # others have two codes for some characters
-        assert byte_escapes.original(text, encoding) == data
+        assert byte_escapes.restore_bytes(text, encoding) == data
 
 
 @given(RUNS, st.integers(1, 80))
 def test_escapes_do_not_depend_on_where_a_stream_is_cut(data, size):
-    byte_escapes.register()
+    byte_escapes.register_handler()
     for encoding in ("utf-8", "gb18030", "utf-16-le", "euc_kr"):
-        decoder = codecs.getincrementaldecoder(encoding)(byte_escapes.ERRORS)
+        decoder = codecs.getincrementaldecoder(encoding)(byte_escapes.ESCAPE_HANDLER)
         pieces = [data[at : at + size] for at in range(0, len(data), size)]
         text = "".join(map(decoder.decode, pieces)) + decoder.decode(b"", final=True)
-        assert text == data.decode(encoding, byte_escapes.ERRORS)
+        assert text == data.decode(encoding, byte_escapes.ESCAPE_HANDLER)

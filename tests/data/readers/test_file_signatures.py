@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from sentiment_batch.data.readers import file_signatures
-from sentiment_batch.data.readers.file_signatures import kind_of, refuse_foreign
+from sentiment_batch.data.readers.file_signatures import detect_kind, refuse_other_formats
 from sentiment_batch.errors import InputError
 
 TABLE = pa.table({"text": ["good", "bad"]})
@@ -97,7 +97,7 @@ def orc() -> bytes:
     ],
 )
 def test_files_are_known_by_their_first_bytes(data, name):
-    kind = kind_of(data)
+    kind = detect_kind(data)
     assert kind is not None
     assert kind.name == name
 
@@ -124,18 +124,18 @@ def test_files_are_known_by_their_first_bytes(data, name):
     ],
 )
 def test_text_is_not_taken_for_anything_else(text):
-    assert kind_of(text) is None
+    assert detect_kind(text) is None
 
 
 def test_the_message_says_what_the_file_is_and_what_to_do():
     with pytest.raises(InputError, match=r"^reviews\.csv is a Parquet file; give --input-format parquet\.$"):
-        refuse_foreign("reviews.csv", parquet())
+        refuse_other_formats("reviews.csv", parquet())
 
 
 def test_every_message_is_one_sentence_with_what_to_do():
     for kind in file_signatures._BY_START:
         with pytest.raises(InputError) as caught:
-            refuse_foreign("reviews.csv", kind[0] + b"\1" * 300)
+            refuse_other_formats("reviews.csv", kind[0] + b"\1" * 300)
         message = str(caught.value)
         assert message.startswith("reviews.csv is ")
         assert "; " in message
@@ -143,4 +143,4 @@ def test_every_message_is_one_sentence_with_what_to_do():
 
 
 def test_a_format_does_not_refuse_its_own():
-    refuse_foreign("reviews.parquet", parquet(), own="parquet")
+    refuse_other_formats("reviews.parquet", parquet(), own="parquet")

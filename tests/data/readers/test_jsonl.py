@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sentiment_batch.data.readers import text
-from sentiment_batch.data.readers.jsonl import JSON_TEXT, JsonLinesReader
+from sentiment_batch.data.readers.jsonl import JSON_METADATA, JsonLinesReader
 from sentiment_batch.errors import InputError
 from sentiment_batch.records import ReadOptions
 from tests.data.readers.helpers import attempted, read, real_data, rest
@@ -110,7 +110,7 @@ def test_uniform_values_get_their_type(column, values, arrow_type):
 def test_values_without_one_type_stay_the_json_text_that_they_are(column, values):
     field, found = column(*values)
     assert field.type == pa.string()
-    assert field.metadata == JSON_TEXT == {b"sentiment_batch.json": b"1"}
+    assert field.metadata == JSON_METADATA == {b"sentiment_batch.json": b"1"}
     assert found == [None if value == "null" else value for value in values]
 
 
@@ -122,8 +122,8 @@ def test_numbers_that_no_float_is_are_floats_where_the_file_says_so(column):
 
 
 def test_a_type_that_changes_late_is_seen_from_the_start(column):
-    field, found = column(*["1"] * (text.ROWS + 5), '"x"')
-    assert field.metadata == JSON_TEXT
+    field, found = column(*["1"] * (text.MAX_ROWS_PER_BATCH + 5), '"x"')
+    assert field.metadata == JSON_METADATA
     assert found[0] == "1"
     assert found[-1] == '"x"'
 
@@ -163,7 +163,7 @@ def test_a_byte_that_does_not_decode_is_located(table):
     assert "line 2: byte 0xe9 at offset 16 is not utf-8" in message
 
 
-@pytest.mark.parametrize("rows", [0, 3, text.ROWS + 3])
+@pytest.mark.parametrize("rows", [0, 3, text.MAX_ROWS_PER_BATCH + 3])
 @pytest.mark.parametrize(
     ("line", "reason"),
     [
@@ -217,7 +217,7 @@ def test_lone_surrogates_in_json_text_stay_escaped(table, caplog):
 def test_names_with_lone_surrogates_stay_apart(table):
     assert table('{"\\ud800": 1, "\\ud801": 2, "x": 3}').to_pydict() == {"\ufffd": [1], "\ufffd_2": [2], "x": [3]}
     field = table('{"a": {"\\ud800": 1}}').schema.field("a")
-    assert field.metadata == JSON_TEXT
+    assert field.metadata == JSON_METADATA
 
 
 def test_deep_values_with_lone_surrogates_are_read(table):
@@ -236,13 +236,13 @@ def test_too_many_different_keys_are_refused(table):
 
 
 def test_a_line_without_end_is_refused(table, monkeypatch):
-    monkeypatch.setattr(text, "LONGEST", 1000)
+    monkeypatch.setattr(text, "MAX_ROW_CHARACTERS", 1000)
     assert "a line of over 1,000 characters" in refused(table, f'{{"a": "{"x" * 2000}"}}')
 
 
 def test_the_number_of_rows_is_known_and_batches_are_bounded(tmp_path, monkeypatch):
     (tmp_path / "a.jsonl").write_text(f'{{"a": "{"x" * 992}"}}\n' * 50 + '{"a": "y"}\n' * 20_000)
-    monkeypatch.setattr("sentiment_batch.data.readers.json_objects.CHARACTERS", 10_000)
+    monkeypatch.setattr("sentiment_batch.data.readers.json_objects.MAX_BATCH_CHARACTERS", 10_000)
     reader = JsonLinesReader(str(tmp_path / "a.jsonl"), ReadOptions())
     sizes = [batch.num_rows for batch in reader.batches(reader.splits()[0])]
     reader.close()
@@ -286,7 +286,7 @@ def test_what_the_json_module_writes_is_read_back(tmp_path_factory, rows, ascii_
     found = read(JsonLinesReader, path)
     for name in found.column_names:
         values = found.column(name).to_pylist()
-        if found.schema.field(name).metadata == JSON_TEXT:
+        if found.schema.field(name).metadata == JSON_METADATA:
             values = [None if value is None else json.loads(value) for value in values]
         assert values == [row.get(name) for row in rows]
 

@@ -82,11 +82,11 @@ def test_batches_are_bounded_in_rows(write):
     sizes = [batch.num_rows for batch in reader.batches(reader.splits()[0])]
     reader.close()
     assert sum(sizes) == 10_000
-    assert max(sizes) <= parquet.ROWS
+    assert max(sizes) <= parquet.MAX_ROWS_PER_PARQUET_BATCH
 
 
 def test_batches_of_large_rows_have_fewer_of_them(write, monkeypatch):
-    monkeypatch.setattr(parquet, "BATCH_BYTES", 50_000)
+    monkeypatch.setattr(parquet, "MAX_BATCH_BYTES", 50_000)
     table = pa.table({"text": [str(number) * 1000 for number in range(100, 200)]})
     reader = ParquetReader(str(write("a.parquet", table, use_dictionary=False)), ReadOptions())
     sizes = [batch.num_rows for batch in reader.batches(reader.splits()[0])]
@@ -103,11 +103,11 @@ def test_batches_of_large_values_that_repeat_have_fewer_rows(write):
     batches = reader.batches(reader.splits()[0])
     sizes = [next(batches).nbytes for _ in range(3)]
     reader.close()
-    assert max(sizes) <= parquet.BATCH_BYTES * 1.1
+    assert max(sizes) <= parquet.MAX_BATCH_BYTES * 1.1
 
 
 def test_rows_that_cannot_fit_are_refused_before_they_are_unpacked(write, monkeypatch):
-    monkeypatch.setattr(parquet, "ROW_BYTES", 50_000)
+    monkeypatch.setattr(parquet, "MAX_MEAN_ROW_BYTES", 50_000)
     with pytest.raises(InputError, match="too large to be read"):
         read(ParquetReader, write("a.parquet", pa.table({"text": ["x" * 100_000]}), use_dictionary=False))
 

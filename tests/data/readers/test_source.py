@@ -10,7 +10,7 @@ import fsspec
 import pyarrow as pa
 import pytest
 
-from sentiment_batch.data.readers.dataset_files import files_of
+from sentiment_batch.data.readers.dataset_files import find_files
 from sentiment_batch.data.readers.source import Source
 from sentiment_batch.errors import InputError
 
@@ -282,4 +282,4 @@ def test_a_remote_folder_that_cannot_be_listed_is_named(memory, monkeypatch):
 
     monkeypatch.setattr(type(fsspec.filesystem("memory")), "isdir", refuse)
     with pytest.raises(InputError, match=r"may not be read\. Check its permissions"):
-        files_of(f"{memory.url}/data", (".parquet",))
+        find_files(f"{memory.url}/data", (".parquet",))

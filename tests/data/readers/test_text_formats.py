@@ -6,7 +6,7 @@ import pytest
 
 from sentiment_batch.data.readers.csv import CsvReader
 from sentiment_batch.data.readers.jsonl import JsonLinesReader
-from sentiment_batch.data.readers.text_formats import refuse_text, text_kind
+from sentiment_batch.data.readers.text_formats import refuse_text, detect_text_kind
 from sentiment_batch.errors import InputError
 from tests.data.readers.helpers import read
 
@@ -82,7 +82,7 @@ def test_nothing_but_zeros_is_named(refusal):
     ],
 )
 def test_text_under_the_name_of_a_binary_format_is_known(head, name):
-    kind = text_kind(head)
+    kind = detect_text_kind(head)
     assert kind is not None
     assert kind.name == name
     with pytest.raises(InputError, match=r"^a\.parquet is .*; .*--input-format (csv|jsonl)\.$"):
@@ -93,5 +93,5 @@ def test_what_is_no_text_is_not_taken_for_it():
     sink = io.BytesIO()
     pq.write_table(pa.table({"a": [1]}), sink)
     for head in (sink.getvalue(), b"", b"\xfd\xfc" * 20, b"\x01\x02", b"a\0b"):
-        assert text_kind(head) is None
+        assert detect_text_kind(head) is None
         refuse_text("a.parquet", head)

@@ -8,8 +8,8 @@ import pytest
 from sentiment_batch.data.readers import arrow
 from sentiment_batch.data.readers.arrow import ArrowReader
 from sentiment_batch.data.readers.parquet import ParquetReader
-from sentiment_batch.data.readers.utf8_repair import mended
-from sentiment_batch.data.readers.validate import checked
+from sentiment_batch.data.readers.utf8_repair import repair_utf8
+from sentiment_batch.data.readers.validate import validate_batch
 from sentiment_batch.errors import InputError
 from sentiment_batch.records import ReadOptions
 from tests.data.readers.helpers import read
@@ -104,13 +104,13 @@ def test_rows_are_numbered_within_their_row_group_and_over_batches(tmp_path):
 
 
 def test_rows_of_an_arrow_stream_are_numbered_over_its_record_batches(tmp_path):
-    batch = pa.record_batch({"x": strings(*[b"a"] * (arrow.ROWS + 5), CAFE)})
+    batch = pa.record_batch({"x": strings(*[b"a"] * (arrow.MAX_ROWS_PER_BATCH + 5), CAFE)})
     with pa.ipc.new_stream(str(tmp_path / "a.arrows"), batch.schema) as writer:
         writer.write_batch(batch)
         writer.write_batch(batch)
     rows, told = marked(ArrowReader, tmp_path / "a.arrows")
-    assert [problem.row for problem in told] == [arrow.ROWS + 5, 2 * arrow.ROWS + 11]
-    assert len(rows) == 2 * arrow.ROWS + 12
+    assert [problem.row for problem in told] == [arrow.MAX_ROWS_PER_BATCH + 5, 2 * arrow.MAX_ROWS_PER_BATCH + 11]
+    assert len(rows) == 2 * arrow.MAX_ROWS_PER_BATCH + 12
 
 
 def test_every_row_with_a_bad_entry_of_a_dictionary_is_told(write):
@@ -174,7 +174,7 @@ NESTED = {
 @pytest.mark.parametrize("column", NESTED.values(), ids=NESTED)
 @pytest.mark.parametrize("start", range(5))
 def test_bad_strings_inside_other_types_are_mended_in_slices_too(column, start):
-    array, found = mended(column[start:])
+    array, found = repair_utf8(column[start:])
     array.validate(full=True)
     assert array.type == column.type
     assert array.is_valid().equals(column.is_valid()[start:])
@@ -188,7 +188,7 @@ def test_what_stands_under_a_null_is_nobodys_problem():
     struct = pa.StructArray.from_arrays([strings(CAFE, b"a")], ["s"], mask=null)
     listed = pa.ListArray.from_arrays([0, 1, 2], strings(CAFE, b"a"), mask=null)
     for column, expected in ((struct, [None, {"s": "a"}]), (listed, [None, ["a"]])):
-        array, found = mended(column)
+        array, found = repair_utf8(column)
         assert (array.to_pylist(), found) == (expected, {})
 
 
@@ -197,26 +197,26 @@ def test_a_type_that_is_not_taken_apart_is_refused_by_name():
     column = pa.Array.from_buffers(kind, 2, [None], children=[pa.array([1, 2], pa.int32()), strings(b"a", CAFE)])
     batch = pa.record_batch({"x": column})
     with pytest.raises(InputError, match=r"a\.arrow, column 'x': strings inside run_end_encoded.* Mend them, or leave"):
-        checked(batch, "a.arrow", on_bad_row=lambda problem: None)
+        validate_batch(batch, "a.arrow", on_bad_row=lambda problem: None)
 
 
 def test_offsets_that_hide_behind_a_bad_string_are_damage():
     offsets = pa.array([0, 900, 2], pa.int32()).buffers()[1]
     broken = pa.Array.from_buffers(pa.list_(pa.string()), 2, [None, offsets], children=[strings(b"a", CAFE)])
     with pytest.raises(InputError, match="offsets of a list point outside"):
-        checked(pa.record_batch({"x": broken}), "a.arrow", on_bad_row=lambda problem: None)
+        validate_batch(pa.record_batch({"x": broken}), "a.arrow", on_bad_row=lambda problem: None)
 
 
 def test_other_damage_is_refused_though_bad_rows_are_marked():
     indices = pa.DictionaryArray.from_arrays(pa.array([0, 7]), pa.array(["a"]), safe=False)
     with pytest.raises(InputError, match=r"a\.arrow cannot be read: .*damaged"):
-        checked(pa.record_batch({"x": indices}), "a.arrow", on_bad_row=lambda problem: None)
+        validate_batch(pa.record_batch({"x": indices}), "a.arrow", on_bad_row=lambda problem: None)
 
 
 def test_random_bytes_become_what_python_makes_of_them():
     dice = random.Random(3)
     values = [dice.randbytes(dice.randrange(9)) if dice.random() < 0.9 else None for _ in range(2000)]
-    array, found = mended(strings(*values))
+    array, found = repair_utf8(strings(*values))
     assert array.to_pylist() == [value if value is None else value.decode("utf-8", "replace") for value in values]
     bad = {row: value for row, value in enumerate(values) if value is not None and not _decodes(value)}
     assert found == bad

@@ -57,7 +57,7 @@ _SCRIPTS = (
 )
 
 
-def script_of(character: str) -> str | None:
+def find_script(character: str) -> str | None:
     """The script that a character beyond ASCII is a letter of, None where it is a sign or a rare one."""
     code = ord(character)
     if character in "×÷":

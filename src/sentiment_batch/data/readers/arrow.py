@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import pyarrow as pa
 
-from sentiment_batch.data.readers.file_signatures import refuse_foreign
+from sentiment_batch.data.readers.file_signatures import refuse_other_formats
 from sentiment_batch.data.readers.source import Source
 from sentiment_batch.data.readers.text_formats import refuse_text
-from sentiment_batch.data.readers.validate import checked, damage_named, sound
+from sentiment_batch.data.readers.validate import validate_batch, translate_read_errors, strings_are_valid
 from sentiment_batch.errors import InputError
 from sentiment_batch.records import Split
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("sentiment_batch")
 
-ROWS = 1 << 13
+MAX_ROWS_PER_BATCH = 1 << 13
 """Most rows of a batch; larger ones are cut, which copies nothing."""
 _CONTINUED = b"\xff\xff\xff\xff"
 """Before the length of each message of a stream; the last one has the length 0."""
@@ -49,7 +49,7 @@ class ArrowReader:
         self._name = self._source.name
         self._on_bad_row = options.on_bad_row
         try:
-            with damage_named(self._name):
+            with translate_read_errors(self._name):
                 self._layout = _layout(self._source)
                 self.schema = self._layout.schema
                 self.num_rows = self._layout.num_rows
@@ -70,7 +70,7 @@ class ArrowReader:
         rows = 0
         with contextlib.closing(self._layout.read(split.index)) as found:
             while True:
-                with damage_named(split.label):
+                with translate_read_errors(split.label):
                     batch = next(found, None)
                 if batch is None:
                     return
@@ -82,12 +82,12 @@ class ArrowReader:
 
     def _pieces(self, batch: pa.RecordBatch, where: str, first: int) -> Iterator[pa.RecordBatch]:
         """The rows of a batch that begins at row `first` of its split, checked."""
-        pieces = (batch.slice(start, ROWS) for start in range(0, batch.num_rows, ROWS))
-        if sound(batch, where):  # looked at as a whole: a slice has the whole dictionary, to be checked every time
+        pieces = (batch.slice(start, MAX_ROWS_PER_BATCH) for start in range(0, batch.num_rows, MAX_ROWS_PER_BATCH))
+        if strings_are_valid(batch, where):  # looked at as a whole: a slice has the whole dictionary, to be checked every time
             yield from pieces
             return
         for piece in pieces:
-            yield checked(piece, where, first=first, on_bad_row=self._on_bad_row)
+            yield validate_batch(piece, where, first=first, on_bad_row=self._on_bad_row)
             first += piece.num_rows
 
     def close(self) -> None:
@@ -186,12 +186,12 @@ class _FeatherV1:
         self.num_rows: int | None = self._table.num_rows
 
     def read(self, part: int) -> Iterator[pa.RecordBatch]:
-        yield from self._table.to_batches(max_chunksize=ROWS)
+        yield from self._table.to_batches(max_chunksize=MAX_ROWS_PER_BATCH)
 
 
 def _layout(source: Source) -> _Layout:
     head = source.head()
-    refuse_foreign(source.name, head, own="arrow")
+    refuse_other_formats(source.name, head, own="arrow")
     if head.startswith(b"ARROW1"):
         return _File(source)
     if head.startswith(b"FEA1"):

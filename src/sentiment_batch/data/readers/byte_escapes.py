@@ -6,7 +6,7 @@ import codecs
 import re
 from collections.abc import Sequence
 
-ERRORS = "sentiment_batch_escape"
+ESCAPE_HANDLER = "sentiment_batch_escape"
 """The name of the decoding error handler that `register` makes known."""
 
 _FIRST = 0xDC00
@@ -17,9 +17,9 @@ _ERROR = re.compile("[\udc00-\udcff][\udd00-\uddff]*")
 _STRETCHES = re.compile("([\udc00-\uddff]+)")
 
 
-def register() -> None:
+def register_handler() -> None:
     """Make the error handler known to `codecs`, which keeps one list for the process; may be called again."""
-    codecs.register_error(ERRORS, _escape)
+    codecs.register_error(ESCAPE_HANDLER, _escape)
 
 
 def _escape(error: UnicodeError) -> tuple[str, int]:
@@ -42,7 +42,7 @@ def _run(data: bytes, start: int) -> int:
     return len(data) - len(data[start:].lstrip(byte)) - 3 if data.startswith(byte * 64, start) else start
 
 
-def decoded(lines: Sequence[str]) -> bool:
+def are_decoded(lines: Sequence[str]) -> bool:
     """Whether all bytes of all `lines` did decode; faster than looking through each."""
     try:
         "".join([line for line in lines if not line.isascii()]).encode()
@@ -56,24 +56,24 @@ def has_escapes(text: str) -> bool:
     return not text.isascii() and _ESCAPED.search(text) is not None
 
 
-def replaced(text: str) -> str:
+def replace_escapes(text: str) -> str:
     """`text` as it had been decoded with `errors="replace"`: U+FFFD once for each error, not for each byte."""
     return _ERROR.sub("\ufffd", text)
 
 
-def undecoded(text: str) -> tuple[int, int]:
+def count_errors(text: str) -> tuple[int, int]:
     """How many characters of `text` did not decode, and how many did."""
     errors = len(_ERROR.findall(text))
-    return errors, len(replaced(text)) - errors
+    return errors, len(replace_escapes(text)) - errors
 
 
-def first_byte(text: str) -> int | None:
+def find_first_bad_byte(text: str) -> int | None:
     """The first byte of `text` that did not decode, None where all did."""
     found = _ESCAPED.search(text)
     return ord(found[0]) & 0xFF if found else None
 
 
-def original(text: str, encoding: str) -> bytes:
+def restore_bytes(text: str, encoding: str) -> bytes:
     """The bytes that `text` was decoded from.
 
     Where an encoding has two codes for a character, as few do, it is the usual one that comes out.

@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
-from sentiment_batch.data.readers.file_signatures import kind_of
+from sentiment_batch.data.readers.file_signatures import detect_kind
 from sentiment_batch.errors import InputError, reason
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-CHUNK = 1 << 20
+BUFFER_BYTES = 1 << 20
 """Bytes that are read at once."""
 
 
@@ -43,7 +43,7 @@ _STARTS = {
 }
 
 
-def unpacked(stream: io.BufferedReader, compression: str, name: str) -> io.BufferedReader:
+def decompress(stream: io.BufferedReader, compression: str, name: str) -> io.BufferedReader:
     """The bytes that `stream` holds compressed; several compressed files in a row are read as one.
 
     Args:
@@ -54,17 +54,17 @@ def unpacked(stream: io.BufferedReader, compression: str, name: str) -> io.Buffe
     Raises:
         InputError: the file is not compressed in this way; reading the result raises it where the data is damaged.
     """
-    head = stream.peek(CHUNK)
+    head = stream.peek(BUFFER_BYTES)
     if head and not head.startswith(_STARTS[compression]):
-        kind = kind_of(head)
+        kind = detect_kind(head)
         what = kind.what if kind else f"not compressed with {compression}, whatever its ending says"
         stream.close()
         raise InputError(f"{name} is {what}; {kind.cure if kind else 'give it its right ending'}.")
     trouble = "is damaged or incomplete"
-    return named(_UNPACKERS[compression](stream), name, closes=(stream,), trouble=trouble)
+    return name_errors(_UNPACKERS[compression](stream), name, closes=(stream,), trouble=trouble)
 
 
-def named(
+def name_errors(
     stream: Any, name: str, *, closes: tuple[Any, ...] = (), trouble: str = "cannot be read"
 ) -> io.BufferedReader:
     """`stream` with a buffer; whatever goes wrong in reading it becomes an `InputError` that names the file.
@@ -75,7 +75,7 @@ def named(
         closes: what to close after it; the stream itself is closed too.
         trouble: what the message says about it.
     """
-    return io.BufferedReader(_Named(stream, name, closes, trouble), CHUNK)
+    return io.BufferedReader(_Named(stream, name, closes, trouble), BUFFER_BYTES)
 
 
 class _Named(io.RawIOBase):

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 
 from sentiment_batch.data.readers import byte_escapes
-from sentiment_batch.data.readers.csv_rows import CsvRows, Layout, malformed, replace_bytes
-from sentiment_batch.data.readers.delimiters import NONE, found_delimiter
-from sentiment_batch.data.readers.header_names import distinct
+from sentiment_batch.data.readers.csv_rows import CsvRows, CsvLayout, explain_malformed, replace_bad_bytes
+from sentiment_batch.data.readers.delimiters import NO_DELIMITER, detect_delimiter
+from sentiment_batch.data.readers.header_names import make_distinct
 from sentiment_batch.data.readers.source import Source
-from sentiment_batch.data.readers.text import LONGEST, TextFile
+from sentiment_batch.data.readers.text import MAX_ROW_CHARACTERS, TextFile
 from sentiment_batch.data.readers.text_formats import refuse_json
 from sentiment_batch.errors import InputError, UsageError
 from sentiment_batch.locations import suffix_of
@@ -23,15 +23,15 @@ from sentiment_batch.records import Problem, Split
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from sentiment_batch.data.readers.csv_rows import Chunk
+    from sentiment_batch.data.readers.csv_rows import CsvChunk
     from sentiment_batch.data.readers.text import Lines
     from sentiment_batch.records import ReadOptions
 
 logger = logging.getLogger("sentiment_batch")
 
-SAMPLE = 1 << 18
+SAMPLE_CHARACTERS = 1 << 18
 """Characters that are looked at to find the delimiter."""
-MENTIONED = 12
+MAX_LISTED_RENAMES = 12
 """Most renamed columns that the log names."""
 
 
@@ -51,7 +51,7 @@ class CsvReader:
 
     def __init__(self, location: str, options: ReadOptions) -> None:
         given = _one_character(options.delimiter)
-        csv.field_size_limit(max(csv.field_size_limit(), LONGEST))  # the csv module keeps one limit for the process
+        csv.field_size_limit(max(csv.field_size_limit(), MAX_ROW_CHARACTERS))  # the csv module keeps one limit for the process
         self._source = Source(location)
         self._name = self._source.name
         self._tell = options.on_bad_row
@@ -64,7 +64,7 @@ class CsvReader:
         except BaseException:
             self.close()
             raise
-        self._layout = Layout(name=self._name, columns=self.schema.names, dialect=dialect)
+        self._layout = CsvLayout(name=self._name, columns=self.schema.names, dialect=dialect)
 
     def splits(self) -> Sequence[Split]:
         """One: where a record begins can only be told by reading from the start."""
@@ -86,15 +86,15 @@ class CsvReader:
         """Close the file."""
         self._source.close()
 
-    def _batch(self, chunk: Chunk) -> pa.RecordBatch:
+    def _batch(self, chunk: CsvChunk) -> pa.RecordBatch:
         try:
             columns = [pa.array(values, pa.string()) for values in zip(*chunk.rows, strict=True)]
         except UnicodeEncodeError:  # bytes that did not decode; looking for them in every cell would take time
-            replace_bytes(chunk, self.schema.names, self._text.called)
+            replace_bad_bytes(chunk, self.schema.names, self._text.called)
             columns = [pa.array(values, pa.string()) for values in zip(*chunk.rows, strict=True)]
         return pa.RecordBatch.from_arrays(columns, schema=self.schema)
 
-    def _tell_of(self, chunk: Chunk, lines: Lines, seen: int) -> None:
+    def _tell_of(self, chunk: CsvChunk, lines: Lines, seen: int) -> None:
         if self._tell is None or lines.kept is None:
             return
         for row, reasons in sorted(chunk.reasons.items()):
@@ -110,11 +110,11 @@ class CsvReader:
         sample = []
         with self._text.lines() as lines:
             for line in lines:
-                sample.append(line[:SAMPLE])
-                if lines.characters >= SAMPLE:
+                sample.append(line[:SAMPLE_CHARACTERS])
+                if lines.characters >= SAMPLE_CHARACTERS:
                     break
-        delimiter = found_delimiter(sample, dialect, whole=lines.characters < SAMPLE)
-        if delimiter == NONE:
+        delimiter = detect_delimiter(sample, dialect, whole=lines.characters < SAMPLE_CHARACTERS)
+        if delimiter == NO_DELIMITER:
             logger.info("%s: the header holds no delimiter, so the file is read as one column", self._name)
         elif delimiter != ",":
             logger.info("%s: the fields are separated by %r", self._name, delimiter)
@@ -125,11 +125,11 @@ class CsvReader:
             header = self._header(csv.reader(lines, **dialect))
         if any(map(byte_escapes.has_escapes, header)):
             raise self._text.undecodable()
-        names = distinct(header)
+        names = make_distinct(header)
         renamed = [f"{old!r} to {new!r}" for old, new in zip(header, names, strict=True) if old != new]
         if renamed:
-            more = f" and {len(renamed) - MENTIONED:,} more" if len(renamed) > MENTIONED else ""
-            listed = ", ".join(renamed[:MENTIONED]) + more
+            more = f" and {len(renamed) - MAX_LISTED_RENAMES:,} more" if len(renamed) > MAX_LISTED_RENAMES else ""
+            listed = ", ".join(renamed[:MAX_LISTED_RENAMES]) + more
             logger.warning("%s: columns without a name of their own are renamed: %s", self._name, listed)
         return names
 
@@ -142,7 +142,7 @@ class CsvReader:
                     break
                 begin = reader.line_num + 1
         except csv.Error as error:
-            raise malformed(error, self._name, begin, reader.line_num, header=True) from error
+            raise explain_malformed(error, self._name, begin, reader.line_num, header=True) from error
         if not header:
             raise InputError(
                 f"{self._name} is empty, not even a header. Give a CSV whose first line names the columns."

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from sentiment_batch.data.readers import byte_escapes
-from sentiment_batch.data.readers.text import CHARACTERS, LONGEST, ROWS
+from sentiment_batch.data.readers.text import MAX_BATCH_CHARACTERS, MAX_ROW_CHARACTERS, MAX_ROWS_PER_BATCH
 from sentiment_batch.errors import InputError
 
 if TYPE_CHECKING:
@@ -16,13 +16,13 @@ if TYPE_CHECKING:
 
     from sentiment_batch.data.readers.text import Lines
 
-CELLS = 1 << 22
+MAX_CELLS_PER_BATCH = 1 << 22
 """Most cells of a batch: one of very many columns has fewer rows."""
 _GOES_ON = "a cell goes on after its closing quote"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Layout:
+class CsvLayout:
     """What the records of a file are told by."""
 
     name: str
@@ -34,7 +34,7 @@ class Layout:
 
 
 @dataclass(kw_only=True, slots=True)
-class Chunk:
+class CsvChunk:
     """Consecutive rows, and where they stand."""
 
     first: int
@@ -69,23 +69,23 @@ class CsvRows:
         layout: of the file.
     """
 
-    def __init__(self, reader: Any, lines: Lines, layout: Layout) -> None:
+    def __init__(self, reader: Any, lines: Lines, layout: CsvLayout) -> None:
         self._reader = reader
         self._lines = lines
         self._layout = layout
         self._width = len(layout.columns)
-        self._most = max(1, min(ROWS, CELLS // self._width))
+        self._most = max(1, min(MAX_ROWS_PER_BATCH, MAX_CELLS_PER_BATCH // self._width))
 
-    def __iter__(self) -> Iterator[Chunk]:
+    def __iter__(self) -> Iterator[CsvChunk]:
         more = True
         while more:
             self._lines.restart()
-            chunk = Chunk(first=self._reader.line_num + 1)
+            chunk = CsvChunk(first=self._reader.line_num + 1)
             more = self._fill(chunk)
             if chunk.rows:
                 yield chunk
 
-    def _fill(self, chunk: Chunk) -> bool:
+    def _fill(self, chunk: CsvChunk) -> bool:
         """Read until `chunk` is full; False where the file ended before."""
         while True:
             try:
@@ -95,12 +95,12 @@ class CsvRows:
             if self._is_full(chunk):
                 return True
 
-    def _is_full(self, chunk: Chunk) -> bool:
-        return len(chunk.rows) >= self._most or self._lines.characters >= CHARACTERS
+    def _is_full(self, chunk: CsvChunk) -> bool:
+        return len(chunk.rows) >= self._most or self._lines.characters >= MAX_BATCH_CHARACTERS
 
-    def _read_into(self, chunk: Chunk) -> bool:
+    def _read_into(self, chunk: CsvChunk) -> bool:
         # Everything in this loop costs its time once a row, so the good ones pass through with as little as can be.
-        reader, lines, width, most, enough = self._reader, self._lines, self._width, self._most, CHARACTERS
+        reader, lines, width, most, enough = self._reader, self._lines, self._width, self._most, MAX_BATCH_CHARACTERS
         rows, add, end = chunk.rows, chunk.rows.append, chunk.ends.append
         for row in reader:
             if len(row) == width:
@@ -116,7 +116,7 @@ class CsvRows:
                 return True
         return False
 
-    def _mended(self, chunk: Chunk, row: list[str]) -> list[str]:
+    def _mended(self, chunk: CsvChunk, row: list[str]) -> list[str]:
         """A row of another width with empty cells added, or without those that are too many."""
         at, last = len(chunk.rows), self._reader.line_num
         begin = chunk.begin(at)
@@ -131,34 +131,34 @@ class CsvRows:
         chunk.reasons[at].append(reason)
         return row[: self._width] + [""] * (self._width - len(row))
 
-    def _mend_quotes(self, chunk: Chunk, error: csv.Error) -> None:
+    def _mend_quotes(self, chunk: CsvChunk, error: csv.Error) -> None:
         """Read the line at which the reader stopped once more, by looser rules."""
         at, last = len(chunk.rows), self._reader.line_num
         begin = chunk.begin(at)
         # Of several lines nobody can tell which belong together: one quote too many may hold half of the file.
         if self._lines.kept is None or _GOES_ON not in _reason(error) or last != begin:
-            raise malformed(error, self._layout.name, begin, last) from error
+            raise explain_malformed(error, self._layout.name, begin, last) from error
         loose = csv.reader(
             iter([self._lines.kept[begin - chunk.first], ""]), **{**self._layout.dialect, "strict": False}
         )
         row = next(loose)
         if loose.line_num > 1:
-            raise malformed(csv.Error("unexpected end"), self._layout.name, begin, last) from error
+            raise explain_malformed(csv.Error("unexpected end"), self._layout.name, begin, last) from error
         chunk.reasons[at].append(_GOES_ON)
         chunk.add(row if len(row) == self._width else self._mended(chunk, row), last)
 
 
-def replace_bytes(chunk: Chunk, columns: Sequence[str], encoding: str) -> None:
+def replace_bad_bytes(chunk: CsvChunk, columns: Sequence[str], encoding: str) -> None:
     """Put U+FFFD in the place of what did not decode, and give the reasons."""
     for at, row in enumerate(chunk.rows):
         bad = next((index for index, cell in enumerate(row) if byte_escapes.has_escapes(cell)), None)
         if bad is not None:
-            byte = byte_escapes.first_byte(row[bad])
+            byte = byte_escapes.find_first_bad_byte(row[bad])
             chunk.reasons[at].append(f"byte 0x{byte:02x} in column {columns[bad]!r} is not {encoding}")
-            chunk.rows[at] = list(map(byte_escapes.replaced, row))
+            chunk.rows[at] = list(map(byte_escapes.replace_escapes, row))
 
 
-def malformed(error: csv.Error, name: str, begin: int, last: int, *, header: bool = False) -> InputError:
+def explain_malformed(error: csv.Error, name: str, begin: int, last: int, *, header: bool = False) -> InputError:
     """The error for a record that breaks the rules of quoting.
 
     Args:
@@ -187,5 +187,5 @@ def _reason(error: csv.Error) -> str:
     if "unexpected end" in str(error):
         return "a quote opens in this record and never closes"
     if "limit" in str(error):
-        return f"a cell of over {LONGEST:,} characters"
+        return f"a cell of over {MAX_ROW_CHARACTERS:,} characters"
     return _GOES_ON

@@ -21,7 +21,7 @@ _MAGIC = re.compile(r"[*?\[]")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class File:
+class DataFile:
     """One file of a data set."""
 
     location: str
@@ -30,7 +30,7 @@ class File:
     """The values that the names of its folders give, as in `year=2024`; None for hive's null."""
 
 
-def files_of(location: str, endings: tuple[str, ...]) -> list[File]:
+def find_files(location: str, endings: tuple[str, ...]) -> list[DataFile]:
     """The files that `location` names, in natural order: `part-2` before `part-10`.
 
     Args:
@@ -41,7 +41,7 @@ def files_of(location: str, endings: tuple[str, ...]) -> list[File]:
         InputError: nothing is there, or the folder holds no files.
     """
     if location == filesystems.STDIN:
-        return [File(location=location)]
+        return [DataFile(location=location)]
     tree: _Local | _Remote = _Local(location) if filesystems.local_path(location) is not None else _Remote(location)
     try:
         root, found = _root_and_paths(tree, endings)
@@ -52,12 +52,12 @@ def files_of(location: str, endings: tuple[str, ...]) -> list[File]:
     if not found:
         raise InputError(f"{location} holds no {endings[0]} files. Check the path.")
     return [
-        File(location=tree.location(path), partitions=_partitions(path.removeprefix(root)))
-        for path in sorted(found, key=natural)
+        DataFile(location=tree.location(path), partitions=_partitions(path.removeprefix(root)))
+        for path in sorted(found, key=natural_sort_key)
     ]
 
 
-def natural(path: str) -> tuple[list[str | int], str]:
+def natural_sort_key(path: str) -> tuple[list[str | int], str]:
     """A key that sorts the numbers in paths by their value."""
     return [int(part) if part.isascii() and part.isdecimal() else part for part in re.split(r"([0-9]+)", path)], path
 

@@ -7,7 +7,7 @@ import io
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from sentiment_batch.data.readers.encoding_candidates import candidates
+from sentiment_batch.data.readers.encoding_candidates import rank_encodings
 from sentiment_batch.errors import InputError, reason
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ class Place:
     """The bytes before and after it, whole lines where they are short."""
 
 
-def undecodable(source: Source, encoding: str, newline: str, *, given: str | None = None) -> InputError:
+def explain_undecodable(source: Source, encoding: str, newline: str, *, given: str | None = None) -> InputError:
     """The error for a source that is not in `encoding`; reads it again to find the place.
 
     Args:
@@ -55,7 +55,7 @@ def undecodable(source: Source, encoding: str, newline: str, *, given: str | Non
     return InputError(f"{where} {_cure(place.around, given)}{keep}")
 
 
-def wrong_encoding(source: Source, encoding: str, sample: bytes, share: str, given: str | None) -> InputError:
+def explain_wrong_encoding(source: Source, encoding: str, sample: bytes, share: str, given: str | None) -> InputError:
     """The error for a source so little of which decodes that its rows are not bad: the encoding is.
 
     Args:
@@ -73,7 +73,7 @@ def wrong_encoding(source: Source, encoding: str, sample: bytes, share: str, giv
 
 
 def _cure(around: bytes, given: str | None) -> str:
-    found = candidates(around)
+    found = rank_encodings(around)
     if found == ["utf-8"] and given is not None:
         return "It is UTF-8: leave --encoding out."
     *others, last = found

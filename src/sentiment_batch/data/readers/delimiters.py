@@ -5,13 +5,13 @@ from __future__ import annotations
 import csv
 from typing import Any
 
-CANDIDATES = (",", ";", "\t", "|")
+DELIMITERS = (",", ";", "\t", "|")
 """What may separate fields, the likeliest first."""
-NONE = "\udfff"
+NO_DELIMITER = "\udfff"
 """Stands for no delimiter at all: half a surrogate pair, which no decoded text can hold."""
 
 
-def found_delimiter(lines: list[str], dialect: dict[str, Any], *, whole: bool) -> str:
+def detect_delimiter(lines: list[str], dialect: dict[str, Any], *, whole: bool) -> str:
     """The delimiter of a CSV that begins with `lines`; `NONE` where it has one column.
 
     The header decides: only what occurs in it is considered. Among several the one is taken with which most records
@@ -22,8 +22,8 @@ def found_delimiter(lines: list[str], dialect: dict[str, Any], *, whole: bool) -
         dialect: what `csv.reader` is told beside the delimiter.
         whole: whether these are all lines; otherwise the last record may be cut short.
     """
-    rated = [(_agreement(lines, candidate, dialect, whole), candidate) for candidate in CANDIDATES]
-    return max(rated, key=lambda pair: pair[0])[1] if any(rate for rate, _ in rated) else NONE
+    rated = [(_agreement(lines, candidate, dialect, whole), candidate) for candidate in DELIMITERS]
+    return max(rated, key=lambda pair: pair[0])[1] if any(rate for rate, _ in rated) else NO_DELIMITER
 
 
 def _agreement(lines: list[str], delimiter: str, dialect: dict[str, Any], whole: bool) -> float:

@@ -6,7 +6,7 @@ import collections
 import itertools
 import unicodedata
 
-from sentiment_batch.data.readers.alphabets import CYRILLIC, FREQUENT, GREEK, LATIN, MARKS, script_of
+from sentiment_batch.data.readers.alphabets import CYRILLIC, FREQUENT, GREEK, LATIN, MARKS, find_script
 
 # The likelier comes first: of encodings that give the same text only the first is named.
 _SINGLE_BYTE = (
@@ -29,7 +29,7 @@ _FALLBACK = "latin-1"
 """It decodes any bytes."""
 
 
-def candidates(data: bytes, *, most: int = 3) -> list[str]:
+def rank_encodings(data: bytes, *, most: int = 3) -> list[str]:
     """The encodings that `data` may be in, the most plausible first; never an empty list.
 
     Args:
@@ -74,7 +74,7 @@ def _is_utf_8(data: bytes) -> bool:
 def _plausibility(text: str, encoding: str) -> float:
     """From 0 to 1: how much the characters beyond ASCII look like letters of one script, and like words."""
     beyond = [character for character in text if character > "\x7f"]
-    scripts = collections.Counter(filter(None, map(script_of, beyond)))
+    scripts = collections.Counter(filter(None, map(find_script, beyond)))
     marks = sum(character in MARKS for character in beyond)
     if not beyond or any(unicodedata.category(character) in ("Cc", "Co", "Cn") for character in beyond):
         return 0.0
@@ -84,7 +84,7 @@ def _plausibility(text: str, encoding: str) -> float:
     else:
         of_script = scripts[script] if script else 0
     share = (of_script + marks) / len(beyond)
-    letters = [character for character in beyond if script_of(character) in (script, "kana", "han")]
+    letters = [character for character in beyond if find_script(character) in (script, "kana", "han")]
     alike = _letters_alike(letters, script, encoding) if letters else 0.8
     return share * alike * (1 - min(1.0, 4 * _broken_words(text) / len(beyond)))
 
@@ -95,7 +95,7 @@ def _letters_alike(letters: list[str], script: str, encoding: str) -> float:
         return max(sum(letter in alphabet for letter in letters) for alphabet in LATIN) / len(letters)
     frequent = sum(letter in FREQUENT for letter in letters) / len(letters)
     if script in ("han", "kana"):
-        kana = sum(script_of(letter) == "kana" for letter in letters) / len(letters)
+        kana = sum(find_script(letter) == "kana" for letter in letters) / len(letters)
         japanese = encoding in ("shift_jis", "cp932", "euc_jp")
         if japanese:
             return min(1.0, 0.5 * _everyday(letters, encoding) + 2 * kana)
@@ -111,7 +111,7 @@ def _everyday(letters: list[str], encoding: str) -> float:
     if encoding not in _EVERYDAY:
         return 0.5  # Chinese characters in an encoding of Korean
     codec, first_bytes = _EVERYDAY[encoding]
-    codes = (letter.encode(codec, "ignore") for letter in letters if script_of(letter) == "han")
+    codes = (letter.encode(codec, "ignore") for letter in letters if find_script(letter) == "han")
     known = [bool(code) and code[0] in first_bytes for code in codes]
     return sum(known) / len(known) if known else 1.0
 
@@ -125,6 +125,6 @@ def _broken_words(text: str) -> int:
         if left.islower() and right.isupper():
             broken += 1
         elif left.isalpha() and right.isalpha():
-            ours, theirs = (("latin" if side.isascii() else script_of(side)) for side in (left, right))
+            ours, theirs = (("latin" if side.isascii() else find_script(side)) for side in (left, right))
             broken += ours != theirs and {ours, theirs} != {"han", "kana"}
     return broken

@@ -7,9 +7,9 @@ import io
 
 from sentiment_batch.errors import InputError, UsageError, reason
 
-SAMPLE = 1 << 18
+SAMPLE_BYTES = 1 << 18
 """Bytes from the beginning of a file that are looked at."""
-FEW = 4
+MIN_UTF8_CHARACTERS = 4
 """So many characters in a row may look like UTF-8 by chance in an encoding whose characters take several bytes: of two
 bytes of Chinese in GB 18030 about one pair in five does."""
 
@@ -29,19 +29,19 @@ _BETWEEN = b'\n\r\t ,;"'
 _BEYOND_ASCII = bytes(range(0x80, 0x100))
 
 
-def marked(sample: bytes) -> str | None:
+def find_marked_encoding(sample: bytes) -> str | None:
     """The encoding that a byte order mark at the beginning of `sample` tells, None where there is none."""
     return next((encoding for mark, encoding in _MARKS if sample.startswith(mark)), None)
 
 
-def plain(encoding: str, sample: bytes) -> str:
+def without_byte_order_mark(encoding: str, sample: bytes) -> str:
     """`encoding` under a name that writes no byte order mark; `utf-16` alone gets the order of the file's mark."""
     if encoding in ("utf-16", "utf-32"):
-        return marked(sample) or encoding
+        return find_marked_encoding(sample) or encoding
     return encoding.removesuffix("-sig")
 
 
-def encoding_of(sample: bytes, given: str | None, name: str) -> str:
+def choose_encoding(sample: bytes, given: str | None, name: str) -> str:
     """The encoding to decode a file with, such that its byte order mark does not come out as a character.
 
     Args:
@@ -53,13 +53,13 @@ def encoding_of(sample: bytes, given: str | None, name: str) -> str:
         UsageError: there is no encoding of the given name.
         InputError: the given encoding is not the file's, or it is UTF-16 without a mark, which only the user can tell.
     """
-    mark = marked(sample)
+    mark = find_marked_encoding(sample)
     by_mark = mark and mark.removesuffix("-le").removesuffix("-be")  # a decoder without an order takes the mark away
     if given is None:
         if mark is None and (order := _unmarked_utf_16(sample)):
             raise InputError(f"{name} looks like UTF-16 without a byte order mark; give --encoding {order}.")
         return by_mark or "utf-8"
-    encoding = known(given)
+    encoding = look_up_encoding(given)
     if mark is None:
         _refuse_unlike(sample, encoding, given, name)
         return encoding
@@ -72,7 +72,7 @@ def encoding_of(sample: bytes, given: str | None, name: str) -> str:
     return by_mark or encoding
 
 
-def known(given: str) -> str:
+def look_up_encoding(given: str) -> str:
     """The name that Python's codecs have for the encoding `given`.
 
     Raises:
@@ -88,11 +88,11 @@ def known(given: str) -> str:
     return encoding
 
 
-def utf_8_by_chance(encoding: str) -> int:
+def max_chance_characters(encoding: str) -> int:
     """How many characters of a text in `encoding` may look like UTF-8 without being it; -1 where nothing is to tell."""
     if encoding.startswith("utf") or encoding == "ascii":
         return -1
-    return FEW - 1 if encoding.startswith(_SEVERAL_BYTES) else 0
+    return MIN_UTF8_CHARACTERS - 1 if encoding.startswith(_SEVERAL_BYTES) else 0
 
 
 class Utf8Check:
@@ -128,7 +128,7 @@ class Utf8Check:
         return self.valid and self.offset is not None and self.characters > chance >= 0
 
 
-def is_utf_8(name: str, given: str, offset: int | None) -> InputError:
+def explain_utf8(name: str, given: str, offset: int | None) -> InputError:
     """The error for a file that is UTF-8 where the user named another encoding."""
     return InputError(
         f"{name} is not {given}: its bytes outside ASCII, the first of them at offset {offset or 0:,}, are all valid "
@@ -139,9 +139,9 @@ def is_utf_8(name: str, given: str, offset: int | None) -> InputError:
 def _refuse_unlike(sample: bytes, encoding: str, given: str, name: str) -> None:
     """Check that a file without a byte order mark can be in the encoding that the user named."""
     check = Utf8Check()
-    check.feed(sample, final=len(sample) < SAMPLE)
-    if check.is_utf_8(utf_8_by_chance(encoding)):
-        raise is_utf_8(name, given, check.offset)
+    check.feed(sample, final=len(sample) < SAMPLE_BYTES)
+    if check.is_utf_8(max_chance_characters(encoding)):
+        raise explain_utf8(name, given, check.offset)
     if not encoding.startswith(("utf-16", "utf-32")) or len(sample) < 4:
         return
     # In UTF-16 a line end holds a zero.

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from sentiment_batch.errors import InputError
 
-HEAD = 4096
+HEAD_BYTES = 4096
 """Bytes from the beginning of a file that are enough to tell."""
 
 _SHEET = "save the sheet as CSV"
@@ -17,7 +17,7 @@ _GIVE = "give --input-format {}"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Kind:
+class FileKind:
     """A kind of file that is known by its first bytes."""
 
     name: str
@@ -28,8 +28,8 @@ class Kind:
     """What to do about it."""
 
 
-def _kind(name: str, what: str, cure: str) -> Kind:
-    return Kind(name=name, what=what, cure=cure)
+def _kind(name: str, what: str, cure: str) -> FileKind:
+    return FileKind(name=name, what=what, cure=cure)
 
 
 _PARQUET = _kind("parquet", "a Parquet file", _GIVE.format("parquet"))
@@ -90,7 +90,7 @@ _DENIED = _kind("xml", "a server's error message, not the data", "check the addr
 _NOTHING = _kind("zeros", "nothing but zero bytes, as an interrupted copy leaves them", "get the file again")
 
 
-def kind_of(head: bytes) -> Kind | None:
+def detect_kind(head: bytes) -> FileKind | None:
     """What a file is that begins with `head`, or None where that cannot be told, as with text."""
     # A text may begin with these four letters, but what follows them in a Parquet file is binary.
     if head[:4] in (b"PAR1", b"PARE") and head[4:5] < b" " and head[4:5] not in (b"", b"\t", b"\n", b"\r"):
@@ -110,7 +110,7 @@ def kind_of(head: bytes) -> Kind | None:
     return by_start or _markup(head)
 
 
-def _markup(head: bytes) -> Kind | None:
+def _markup(head: bytes) -> FileKind | None:
     """What text with marks in it `head` is the beginning of."""
     if head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         head = head.decode("utf-16", "ignore").encode()
@@ -124,7 +124,7 @@ def _markup(head: bytes) -> Kind | None:
     return _SQL if _DUMPS.match(start) else None
 
 
-def refuse_foreign(name: str, head: bytes, *, own: str | None = None, cure: str | None = None) -> None:
+def refuse_other_formats(name: str, head: bytes, *, own: str | None = None, cure: str | None = None) -> None:
     """Check that a file is not of another format than the one it is about to be read as.
 
     Args:
@@ -136,6 +136,6 @@ def refuse_foreign(name: str, head: bytes, *, own: str | None = None, cure: str 
     Raises:
         InputError: the file is of another kind; the message says which.
     """
-    kind = kind_of(head)
+    kind = detect_kind(head)
     if kind is not None and kind.name != own:
         raise InputError(f"{name} is {kind.what}; {cure or kind.cure}.")

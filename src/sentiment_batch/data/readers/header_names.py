@@ -8,7 +8,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 
-def distinct(header: Sequence[str]) -> list[str]:
+def make_distinct(header: Sequence[str]) -> list[str]:
     """Names that differ from each other: an empty one becomes `column_3`, a repeated one `name_2`.
 
     >>> distinct(["text", "", "text", "text_2"])

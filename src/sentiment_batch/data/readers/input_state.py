@@ -13,7 +13,7 @@ _FOOTER_END = 8
 """Bytes at the end of a Parquet file: the footer's length and the magic number."""
 
 
-def identity_of(location: str) -> dict[str, Any] | None:
+def identify_input(location: str) -> dict[str, Any] | None:
     """What a file is now, as plain values that can be compared later; None where nothing can tell.
 
     Args:

@@ -7,9 +7,9 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from sentiment_batch.data.readers.byte_escapes import decoded, first_byte, has_escapes, replaced
+from sentiment_batch.data.readers.byte_escapes import are_decoded, find_first_bad_byte, has_escapes, replace_escapes
 from sentiment_batch.data.readers.json_types import NonFinite
-from sentiment_batch.data.readers.text import CHARACTERS, ROWS
+from sentiment_batch.data.readers.text import MAX_BATCH_CHARACTERS, MAX_ROWS_PER_BATCH
 from sentiment_batch.errors import InputError
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ _PATIENT = json.JSONDecoder(parse_constant=NonFinite, parse_int=_any_int)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Bad:
+class BadLineHandler:
     """Who is told of bad lines, and how bytes that did not decode are spoken of."""
 
     tell: Callable[[int, int, str, str], None]
@@ -43,7 +43,7 @@ class Bad:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Block:
+class LineBlock:
     """Consecutive lines of a file."""
 
     first: int
@@ -52,22 +52,22 @@ class Block:
     """The lines with their ends; also blank ones."""
 
 
-def blocks(lines: Lines) -> Iterator[Block]:
+def split_into_blocks(lines: Lines) -> Iterator[LineBlock]:
     """Cut `lines` into blocks that are bounded in rows and characters."""
     first = 1
     held: list[str] = []
     for line in lines:
         held.append(line)
-        if len(held) >= ROWS or lines.characters >= CHARACTERS:
-            yield Block(first=first, lines=held)
+        if len(held) >= MAX_ROWS_PER_BATCH or lines.characters >= MAX_BATCH_CHARACTERS:
+            yield LineBlock(first=first, lines=held)
             first += len(held)
             held = []
             lines.characters = 0
     if held:
-        yield Block(first=first, lines=held)
+        yield LineBlock(first=first, lines=held)
 
 
-def objects(block: Block, name: str, bad: Bad | None = None) -> tuple[list[str], list[dict[str, Any]]]:
+def parse_objects(block: LineBlock, name: str, bad: BadLineHandler | None = None) -> tuple[list[str], list[dict[str, Any]]]:
     """The lines of a block that are not blank, and the object on each.
 
     Args:
@@ -80,7 +80,7 @@ def objects(block: Block, name: str, bad: Bad | None = None) -> tuple[list[str],
         InputError: a line does not hold one JSON object; the message says which.
     """
     try:
-        if bad is None or decoded(block.lines):
+        if bad is None or are_decoded(block.lines):
             rows = list(map(_DECODER.decode, block.lines))
             if set(map(type, rows)) == {dict}:
                 return block.lines, rows
@@ -93,13 +93,13 @@ def objects(block: Block, name: str, bad: Bad | None = None) -> tuple[list[str],
     return [line for line, _ in kept], [row for _, row in kept]
 
 
-def _mended(line: str, number: int, at: int, bad: Bad) -> tuple[str, dict[str, Any]]:
+def _mended(line: str, number: int, at: int, bad: BadLineHandler) -> tuple[str, dict[str, Any]]:
     """A line and its object, whatever the line is."""
     reasons = []
     text = line
     if has_escapes(line):
-        reasons.append(f"byte 0x{first_byte(line):02x} is not {bad.encoding}")
-        text = replaced(line)
+        reasons.append(f"byte 0x{find_first_bad_byte(line):02x} is not {bad.encoding}")
+        text = replace_escapes(line)
     try:
         row = _parsed(text)
         if reasons and any(has_escapes(string[0]) for string in _STRING.finditer(line) if string[1]):
@@ -113,7 +113,7 @@ def _mended(line: str, number: int, at: int, bad: Bad) -> tuple[str, dict[str, A
     return text, row
 
 
-def texts(line: str) -> dict[str, str | None]:
+def extract_member_texts(line: str) -> dict[str, str | None]:
     """The text of each member of the object on `line`, as it stands there; None for null.
 
     >>> texts('{"a": 1.50, "b": [1,  2], "c": null}')

@@ -12,7 +12,7 @@ import pyarrow as pa
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-DEEPEST = 16
+MAX_DEPTH = 16
 """Lists and objects nested deeper than this become JSON text; Arrow's own file format refuses more than 64."""
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _EXACT = 1 << 53
@@ -23,7 +23,7 @@ class NonFinite(float):
     """A `NaN`, `Infinity` or `-Infinity` that stands in the file; a number such as 1e400 gives a plain infinity."""
 
 
-class Shape:
+class JsonShape:
     """What the values of one column, or of one place inside it, have been so far.
 
     Args:
@@ -36,8 +36,8 @@ class Shape:
         self._lowest = 0
         self._highest = 0
         self._uniform = True
-        self._items: Shape | None = None
-        self._members: dict[str, Shape] | None = None
+        self._items: JsonShape | None = None
+        self._members: dict[str, JsonShape] | None = None
 
     def add(self, values: list[Any]) -> None:
         """Take more values into account, as `json` parses them."""
@@ -78,7 +78,7 @@ class Shape:
             return pa.int64()
         return pa.uint64() if self._lowest >= 0 and self._highest < 1 << 64 else None
 
-    def _struct(self, members: dict[str, Shape]) -> pa.DataType | None:
+    def _struct(self, members: dict[str, JsonShape]) -> pa.DataType | None:
         types = {name: member.arrow_type() for name, member in members.items()}
         return None if None in types.values() else pa.struct(list(types.items()))
 
@@ -92,40 +92,40 @@ class Shape:
 
     def _add_lists(self, values: list[list[Any]]) -> None:
         if self._items is None:
-            self._items = Shape(self._depth + 1)
-        self._uniform = self._depth < DEEPEST
+            self._items = JsonShape(self._depth + 1)
+        self._uniform = self._depth < MAX_DEPTH
         if self._uniform:
             self._items.add(list(itertools.chain.from_iterable(values)))
 
     def _add_dicts(self, values: list[dict[str, Any]]) -> None:
         if self._members is None:
-            self._members = {name: Shape(self._depth + 1) for name in values[0]}
+            self._members = {name: JsonShape(self._depth + 1) for name in values[0]}
         names = self._members.keys()
         # Arrow has no struct without fields in Parquet, and a name that is no UTF-8 has no place in a schema.
-        self._uniform = len(names) > 0 and self._depth < DEEPEST and all(value.keys() == names for value in values)
-        self._uniform = self._uniform and all(name.isascii() or not lone_surrogates(name) for name in names)
+        self._uniform = len(names) > 0 and self._depth < MAX_DEPTH and all(value.keys() == names for value in values)
+        self._uniform = self._uniform and all(name.isascii() or not count_lone_surrogates(name) for name in names)
         if self._uniform:
             for name, member in self._members.items():
                 member.add([value[name] for value in values])
 
 
-def lone_surrogates(value: Any, depth: int = 0) -> int:
+def count_lone_surrogates(value: Any, depth: int = 0) -> int:
     """How many halves of surrogate pairs stand alone in the strings of `value`; UTF-8 has no bytes for them."""
     if isinstance(value, str):
         return 0 if value.isascii() else len(_SURROGATE.findall(value))
-    if depth > DEEPEST:
+    if depth > MAX_DEPTH:
         return 0  # this will be JSON text, where they stay escaped
     if isinstance(value, dict):
-        return lone_surrogates(list(value), depth) + lone_surrogates(list(value.values()), depth)
-    return sum(lone_surrogates(item, depth + 1) for item in value) if isinstance(value, list) else 0
+        return count_lone_surrogates(list(value), depth) + count_lone_surrogates(list(value.values()), depth)
+    return sum(count_lone_surrogates(item, depth + 1) for item in value) if isinstance(value, list) else 0
 
 
-def without_surrogates(value: Any) -> Any:
+def replace_surrogates(value: Any) -> Any:
     """`value` with U+FFFD in place of each lone surrogate in its strings; the names in objects stay as they are."""
     if isinstance(value, str):
         return _SURROGATE.sub("\ufffd", value)
     if isinstance(value, list):
-        return [without_surrogates(item) for item in value]
+        return [replace_surrogates(item) for item in value]
     if isinstance(value, dict):
-        return {name: without_surrogates(item) for name, item in value.items()}
+        return {name: replace_surrogates(item) for name, item in value.items()}
     return value

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
-from sentiment_batch.data.readers.header_names import distinct
-from sentiment_batch.data.readers.json_objects import Bad, blocks, objects, texts
-from sentiment_batch.data.readers.json_types import Shape, lone_surrogates, without_surrogates
+from sentiment_batch.data.readers.header_names import make_distinct
+from sentiment_batch.data.readers.json_objects import BadLineHandler, split_into_blocks, parse_objects, extract_member_texts
+from sentiment_batch.data.readers.json_types import JsonShape, count_lone_surrogates, replace_surrogates
 from sentiment_batch.data.readers.source import Source
 from sentiment_batch.data.readers.text import TextFile
 from sentiment_batch.data.readers.text_formats import refuse_csv
@@ -25,9 +25,9 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("sentiment_batch")
 
-JSON_TEXT = {JSON_MARK: b"1"}
+JSON_METADATA = {JSON_MARK: b"1"}
 """Metadata of a field whose strings are JSON, to be written to JSON lines as they are."""
-MOST_COLUMNS = 10_000
+MAX_COLUMNS = 10_000
 """More different keys than this are data, not the names of columns."""
 
 
@@ -74,7 +74,7 @@ class JsonLinesReader:
         """All rows, from the beginning of the file; of bad ones `on_bad_row` is told."""
         verbatim = any(column.type is None for column in self._columns)
         for lines, rows in self._parsed(self._tell):
-            written = [texts(line) for line in lines] if verbatim else []
+            written = [extract_member_texts(line) for line in lines] if verbatim else []
             arrays = [self._array(column, rows, written) for column in self._columns]
             yield pa.RecordBatch.from_arrays(arrays, schema=self.schema)
 
@@ -93,10 +93,10 @@ class JsonLinesReader:
                 where, original = f"{self._name}, line {number:,}", self._text.original(line)
                 tell(Problem(row=seen + at, where=where, reason=reason, original=original))
 
-        marking = None if self._tell is None else Bad(tell=bad, encoding=self._text.called)
+        marking = None if self._tell is None else BadLineHandler(tell=bad, encoding=self._text.called)
         with self._text.lines() as opened:
-            for block in blocks(opened):
-                lines, rows = objects(block, self._name, marking)
+            for block in split_into_blocks(opened):
+                lines, rows = parse_objects(block, self._name, marking)
                 if rows:
                     yield lines, rows
                 seen += len(rows)
@@ -120,18 +120,18 @@ class JsonLinesReader:
 
     def _inferred(self) -> tuple[list[_Column], int]:
         """The columns in the order of their first appearance, and the number of rows."""
-        shapes: dict[str, Shape] = {}
+        shapes: dict[str, JsonShape] = {}
         broken: Counter[str] = Counter()
         num_rows = 0
         for lines, rows in self._parsed():
             num_rows += len(rows)
             for key, values in _by_key(rows).items():
-                shapes.setdefault(key, Shape()).add(values)
-            if len(shapes) > MOST_COLUMNS:
-                raise InputError(f"{self._name} has over {MOST_COLUMNS:,} different keys. Give each row the same keys.")
+                shapes.setdefault(key, JsonShape()).add(values)
+            if len(shapes) > MAX_COLUMNS:
+                raise InputError(f"{self._name} has over {MAX_COLUMNS:,} different keys. Give each row the same keys.")
             for line, row in zip(lines, rows, strict=True):
                 if "\\ud" in line or "\\uD" in line:
-                    broken.update({key: lone_surrogates(value) for key, value in row.items()})
+                    broken.update({key: count_lone_surrogates(value) for key, value in row.items()})
         if not shapes:
             raise InputError(
                 f"{self._name} holds no objects with keys, so it has no columns. Give one object per line."
@@ -152,7 +152,7 @@ class JsonLinesReader:
             try:
                 return pa.array(values, column.type)
             except UnicodeEncodeError:
-                return pa.array(without_surrogates(values), column.type)
+                return pa.array(replace_surrogates(values), column.type)
         except (pa.ArrowException, OverflowError, TypeError) as error:
             raise InputError(
                 f"{self._name}, column {column.key!r}: the file changed while it was read: {reason(error)}. "
@@ -170,8 +170,8 @@ def _by_key(rows: list[dict[str, Any]]) -> dict[str, list[Any]]:
 
 def _schema(columns: list[_Column]) -> pa.Schema:
     keys = [column.key for column in columns]
-    names = distinct(without_surrogates(keys)) if lone_surrogates(keys) else keys
+    names = make_distinct(replace_surrogates(keys)) if count_lone_surrogates(keys) else keys
     return pa.schema(
-        pa.field(name, column.type or pa.string(), metadata=None if column.type is not None else JSON_TEXT)
+        pa.field(name, column.type or pa.string(), metadata=None if column.type is not None else JSON_METADATA)
         for name, column in zip(names, columns, strict=True)
     )

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from sentiment_batch.data.readers.dataset_files import files_of
-from sentiment_batch.data.readers.file_signatures import refuse_foreign
-from sentiment_batch.data.readers.parquet_schema import Conform, partition_fields, unified
+from sentiment_batch.data.readers.dataset_files import find_files
+from sentiment_batch.data.readers.file_signatures import refuse_other_formats
+from sentiment_batch.data.readers.parquet_schema import SchemaAdapter, infer_partition_fields, unify_schemas
 from sentiment_batch.data.readers.source import Source
 from sentiment_batch.data.readers.text_formats import refuse_text
-from sentiment_batch.data.readers.validate import checked, damage_named
+from sentiment_batch.data.readers.validate import validate_batch, translate_read_errors
 from sentiment_batch.errors import InputError
 from sentiment_batch.records import Split
 
@@ -23,14 +23,14 @@ if TYPE_CHECKING:
 
     from sentiment_batch.records import ReadOptions
 
-ENDINGS = (".parquet", ".pq")
-ROWS = 4096
+PARQUET_ENDINGS = (".parquet", ".pq")
+MAX_ROWS_PER_PARQUET_BATCH = 4096
 """Most rows of a batch."""
-BATCH_BYTES = 1 << 25
+MAX_BATCH_BYTES = 1 << 25
 """A batch of rows of average size stays below this."""
-ROW_BYTES = 1 << 29
+MAX_MEAN_ROW_BYTES = 1 << 29
 """A row group whose rows are larger than this on average is refused: not one row would fit with what is made of it."""
-SAMPLE = 16
+SAMPLE_ROWS = 16
 """Rows of a group that are read first to see how large they are unpacked."""
 _BUFFER = 1 << 20
 """Bytes of each column that are read at once; without a buffer pyarrow reads the whole column of a row group."""
@@ -60,7 +60,7 @@ class ParquetReader:
 
     def __init__(self, location: str, options: ReadOptions) -> None:
         self._on_bad_row = options.on_bad_row
-        self._files = files_of(location, ENDINGS)
+        self._files = find_files(location, PARQUET_ENDINGS)
         self.locations = [file.location for file in self._files]
         """The files that a folder or glob stands for."""
         whole_folder = any(file.startswith(location.rstrip("/") + "/") for file in self.locations)
@@ -71,8 +71,8 @@ class ParquetReader:
             footers = [self._footer(index) for index in range(len(self._files))]
             self._dictionaries = [footer.dictionaries for footer in footers]
             names = [source.name for source in self._sources]
-            partitions = partition_fields([file.partitions for file in self._files])
-            self.schema = unified([footer.schema for footer in footers], names, partitions)
+            partitions = infer_partition_fields([file.partitions for file in self._files])
+            self.schema = unify_schemas([footer.schema for footer in footers], names, partitions)
         except BaseException:
             self.close()
             raise
@@ -86,18 +86,18 @@ class ParquetReader:
     def batches(self, split: Split) -> Iterator[pa.RecordBatch]:
         """The rows of one row group."""
         index, group, batch_rows = map(int, split.key)
-        conform = Conform(self.schema, self._files[index].partitions, split.label)
+        conform = SchemaAdapter(self.schema, self._files[index].partitions, split.label)
         rows = 0
         with self._opened(index, self._dictionaries[index]) as file:
-            with damage_named(split.label):
-                fitting = min(batch_rows, _unpacked_rows(file, group)) if batch_rows > SAMPLE else batch_rows
+            with translate_read_errors(split.label):
+                fitting = min(batch_rows, _unpacked_rows(file, group)) if batch_rows > SAMPLE_ROWS else batch_rows
                 decoded = file.iter_batches(batch_size=fitting, row_groups=[group])
             while True:
-                with damage_named(split.label):
+                with translate_read_errors(split.label):
                     batch = next(decoded, None)
                 if batch is None:
                     break
-                batch = checked(batch, split.label, first=rows, on_bad_row=self._on_bad_row)
+                batch = validate_batch(batch, split.label, first=rows, on_bad_row=self._on_bad_row)
                 rows += batch.num_rows
                 yield conform(batch)
         if rows != split.num_rows:
@@ -113,7 +113,7 @@ class ParquetReader:
         """One file; parsing its footer is saved when it is the one that was opened last."""
         stream = self._sources[index].open_random()
         try:
-            with damage_named(self._sources[index].name):
+            with translate_read_errors(self._sources[index].name):
                 metadata = self._metadata.get(index)
                 file = pq.ParquetFile(
                     stream,
@@ -131,11 +131,11 @@ class ParquetReader:
     def _footer(self, index: int) -> _Footer:
         source = self._sources[index]
         head = source.head()
-        refuse_foreign(source.name, head, own="parquet", cure=self._cure)
+        refuse_other_formats(source.name, head, own="parquet", cure=self._cure)
         if not head.startswith((b"PAR1", b"PARE")):
             refuse_text(source.name, head, self._cure)
             raise InputError(f"{source.name} is {'empty' if not head else 'not a Parquet file'}. Check what it is.")
-        with self._opened(index) as file, damage_named(source.name):
+        with self._opened(index) as file, translate_read_errors(source.name):
             groups = [file.metadata.row_group(group) for group in range(file.metadata.num_row_groups)]
             return _Footer(
                 schema=file.schema_arrow,
@@ -167,11 +167,11 @@ def _batch_rows(group: Any, name: str) -> int:
     if group.num_rows < 0 or group.total_byte_size < 0:
         raise InputError(f"{name} is damaged: a row group has less than nothing in it. Get the file again.")
     average = int(group.total_byte_size) // max(int(group.num_rows), 1)
-    if average > ROW_BYTES:
+    if average > MAX_MEAN_ROW_BYTES:
         raise InputError(
             f"{name} has rows of {average / 1e9:.1f} GB, too large to be read. Leave that column out of it."
         )
-    return max(1, min(ROWS, int(group.num_rows), BATCH_BYTES // max(average, 1)))
+    return max(1, min(MAX_ROWS_PER_PARQUET_BATCH, int(group.num_rows), MAX_BATCH_BYTES // max(average, 1)))
 
 
 def _unpacked_rows(file: pq.ParquetFile, group: int) -> int:
@@ -179,10 +179,10 @@ def _unpacked_rows(file: pq.ParquetFile, group: int) -> int:
 
     The footer does not tell: it counts a value of the dictionary once, however many rows have it.
     """
-    sample = next(file.iter_batches(batch_size=SAMPLE, row_groups=[group]), None)
+    sample = next(file.iter_batches(batch_size=SAMPLE_ROWS, row_groups=[group]), None)
     if sample is None or not sample.num_rows:
-        return ROWS
-    return max(1, BATCH_BYTES * int(sample.num_rows) // max(int(sample.nbytes), 1))
+        return MAX_ROWS_PER_PARQUET_BATCH
+    return max(1, MAX_BATCH_BYTES * int(sample.num_rows) // max(int(sample.nbytes), 1))
 
 
 def _splits(footers: list[_Footer], names: list[str]) -> tuple[Split, ...]:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 Partitions = dict[str, str | None]
 
 
-def unified(schemas: Sequence[pa.Schema], names: Sequence[str], partitions: Sequence[pa.Field]) -> pa.Schema:
+def unify_schemas(schemas: Sequence[pa.Schema], names: Sequence[str], partitions: Sequence[pa.Field]) -> pa.Schema:
     """The schema that can hold the rows of every file.
 
     A column that some files lack is null there; where types differ, the wider one is taken. The metadata is that of
@@ -74,7 +74,7 @@ def _difference(whole: pa.Schema, field: pa.Field) -> str | None:
     return None
 
 
-def partition_fields(partitions: Sequence[Partitions]) -> list[pa.Field]:
+def infer_partition_fields(partitions: Sequence[Partitions]) -> list[pa.Field]:
     """The columns that partitions give: whole numbers where every value is one in its usual spelling, else text."""
     names = dict.fromkeys(name for values in partitions for name in values)
     return [
@@ -91,7 +91,7 @@ def _is_integer(value: str | None) -> bool:
     return digits.isascii() and digits.isdecimal() and len(digits) < 19 and str(int(value)) == value
 
 
-class Conform:
+class SchemaAdapter:
     """Fits the batches of one file to the schema of the whole.
 
     Args:

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
-from sentiment_batch.data.readers.compression import named, unpacked
-from sentiment_batch.data.readers.file_signatures import HEAD
+from sentiment_batch.data.readers.compression import name_errors, decompress
+from sentiment_batch.data.readers.file_signatures import HEAD_BYTES
 from sentiment_batch.data.readers.spool import Spool
 from sentiment_batch.files import filesystems
 from sentiment_batch.locations import compression_of
@@ -69,7 +69,7 @@ class Source:
             stream = self._spooled()
         return self._kept(pa.PythonFile(stream, mode="r"))
 
-    def head(self, size: int = HEAD) -> bytes:
+    def head(self, size: int = HEAD_BYTES) -> bytes:
         """The first `size` bytes, or all where there are fewer."""
         with self.open() as stream:
             return stream.read(size)
@@ -84,9 +84,9 @@ class Source:
 
     def _stream(self) -> io.BufferedReader:
         if self.location == filesystems.STDIN:
-            return named(_Borrowed(filesystems.standard_input()), self.name)
-        stream = named(filesystems.open_raw(self.location), self.name)
-        return unpacked(stream, self._compression, self.name) if self._compression else stream
+            return name_errors(_Borrowed(filesystems.standard_input()), self.name)
+        stream = name_errors(filesystems.open_raw(self.location), self.name)
+        return decompress(stream, self._compression, self.name) if self._compression else stream
 
     def _spooled(self) -> io.BufferedReader:
         with self._lock:

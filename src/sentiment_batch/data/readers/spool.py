@@ -9,7 +9,7 @@ from typing import Any, BinaryIO, cast
 
 from sentiment_batch.errors import InputError, reason
 
-CHUNK = 1 << 20
+CHUNK_BYTES = 1 << 20
 """Bytes that are asked for at once."""
 
 
@@ -33,7 +33,7 @@ class Spool:
 
     def open(self) -> io.BufferedReader:
         """All bytes from the first one, in a stream of its own that can seek."""
-        return io.BufferedReader(_View(self), CHUNK)
+        return io.BufferedReader(_View(self), CHUNK_BYTES)
 
     def read_at(self, position: int, size: int) -> bytes:
         """At least one and at most `size` bytes from `position`; none only at the end."""
@@ -51,7 +51,7 @@ class Spool:
             return self._size
 
     def _fetch(self) -> None:
-        chunk = self._stream.read1(CHUNK)
+        chunk = self._stream.read1(CHUNK_BYTES)
         self._complete = not chunk
         try:
             self._copy.seek(self._size)

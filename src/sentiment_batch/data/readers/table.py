@@ -10,7 +10,7 @@ from sentiment_batch.records import Split
 if TYPE_CHECKING:
     import pyarrow as pa
 
-BATCH_ROWS = 8_192
+MAX_ROWS_PER_BATCH = 8_192
 
 
 class TableReader:
@@ -27,7 +27,7 @@ class TableReader:
 
     def batches(self, split: Split) -> Iterator[pa.RecordBatch]:
         """The table's rows."""
-        return iter(self._table.to_batches(max_chunksize=BATCH_ROWS))
+        return iter(self._table.to_batches(max_chunksize=MAX_ROWS_PER_BATCH))
 
     def close(self) -> None:
         """Nothing to let go of."""

@@ -8,9 +8,9 @@ import io
 from typing import TYPE_CHECKING, Any, cast
 
 from sentiment_batch.data.readers import byte_escapes
-from sentiment_batch.data.readers.decode_errors import undecodable, wrong_encoding
-from sentiment_batch.data.readers.encodings import SAMPLE, Utf8Check, encoding_of, is_utf_8, plain, utf_8_by_chance
-from sentiment_batch.data.readers.file_signatures import HEAD, refuse_foreign
+from sentiment_batch.data.readers.decode_errors import explain_undecodable, explain_wrong_encoding
+from sentiment_batch.data.readers.encodings import SAMPLE_BYTES, Utf8Check, choose_encoding, explain_utf8, without_byte_order_mark, max_chance_characters
+from sentiment_batch.data.readers.file_signatures import HEAD_BYTES, refuse_other_formats
 from sentiment_batch.errors import InputError
 
 if TYPE_CHECKING:
@@ -19,14 +19,14 @@ if TYPE_CHECKING:
     from sentiment_batch.data.readers.source import Source
     from sentiment_batch.records import ReadOptions
 
-ROWS = 8192
+MAX_ROWS_PER_BATCH = 8192
 """Most rows of a batch that is made from text."""
-CHARACTERS = 1 << 25
+MAX_BATCH_CHARACTERS = 1 << 25
 """A batch ends after the row that reaches this many characters."""
-LONGEST = (1 << 29) - CHARACTERS - 1
+MAX_ROW_CHARACTERS = (1 << 29) - MAX_BATCH_CHARACTERS - 1
 """Most characters of one row. A character takes four bytes at most, so with this a batch that was nearly full before
 stays below the 2^31 bytes that a column of `pyarrow.string()` can hold."""
-_FOLDED = 1 << 16
+_MAX_SEPARATE_LINES = 1 << 16
 """Lines that are put together."""
 _FEW_LINES = 20
 """In a shorter sample half of the lines may be bad rows."""
@@ -55,13 +55,13 @@ class Lines:
 
     def __iter__(self) -> Iterator[str]:
         kept = self.kept
-        for line in iter(functools.partial(self._stream.readline, LONGEST + 1), ""):
-            if len(line) > LONGEST:
-                raise InputError(f"{self._name} has a line of over {LONGEST:,} characters; is it a text file of lines?")
+        for line in iter(functools.partial(self._stream.readline, MAX_ROW_CHARACTERS + 1), ""):
+            if len(line) > MAX_ROW_CHARACTERS:
+                raise InputError(f"{self._name} has a line of over {MAX_ROW_CHARACTERS:,} characters; is it a text file of lines?")
             self.characters += len(line)
             if kept is not None:
                 kept.append(line)
-                if self.characters > CHARACTERS:
+                if self.characters > MAX_BATCH_CHARACTERS:
                     self._fold(kept)
             yield line
 
@@ -78,7 +78,7 @@ class Lines:
         A quote that never closes makes one row of the rest of a file, and a line takes ten times its text to keep.
         """
         self._solid = self._solid or len(kept)
-        if len(kept) - self._solid > _FOLDED:
+        if len(kept) - self._solid > _MAX_SEPARATE_LINES:
             kept[self._solid :] = ["".join(kept[self._solid :])]
             self._solid += 1
 
@@ -101,15 +101,15 @@ class TextFile:
         self._given = options.encoding
         self._newline = newline
         self._marking = options.on_bad_row is not None
-        sample = source.head(SAMPLE)
-        refuse_foreign(source.name, sample[:HEAD])
-        self._encoding = encoding_of(sample, options.encoding, source.name)
-        self._plain = plain(self._encoding, sample)
+        sample = source.head(SAMPLE_BYTES)
+        refuse_other_formats(source.name, sample[:HEAD_BYTES])
+        self._encoding = choose_encoding(sample, options.encoding, source.name)
+        self._plain = without_byte_order_mark(self._encoding, sample)
         self.called = (self._given or self._encoding).removesuffix("-sig")
         """What messages call the encoding."""
         self._chance = _watched(self._encoding, sample) if self._given else -1
-        byte_escapes.register()
-        self.sample = sample.decode(self._encoding, byte_escapes.ERRORS)
+        byte_escapes.register_handler()
+        self.sample = sample.decode(self._encoding, byte_escapes.ESCAPE_HANDLER)
         """The text of the first bytes; what was cut in two at its end is an escape."""
         if self._marking:
             self._refuse_noise(sample)
@@ -121,7 +121,7 @@ class TextFile:
         Args:
             keep: whether the lines are to be found in `Lines.kept` too.
         """
-        errors = byte_escapes.ERRORS if self._marking else "strict"
+        errors = byte_escapes.ESCAPE_HANDLER if self._marking else "strict"
         stream: Any = self._source.open()
         if self._chance >= 0:
             stream = cast(Any, io.BufferedReader(_Watched(stream, self._source.name, self.called, self._chance)))
@@ -133,17 +133,17 @@ class TextFile:
 
     def undecodable(self) -> InputError:
         """The error for the first byte that does not decode; reads the source again to find it."""
-        return undecodable(self._source, self._encoding, self._newline, given=self._given)
+        return explain_undecodable(self._source, self._encoding, self._newline, given=self._given)
 
     def original(self, text: str) -> bytes:
         """The bytes of a stretch of lines as they stand in the file."""
-        return byte_escapes.original(text, self._plain)
+        return byte_escapes.restore_bytes(text, self._plain)
 
     def _refuse_noise(self, sample: bytes) -> None:
         """Check that most of the beginning decodes: bytes of another encoding are no matter of single bad rows."""
         if not byte_escapes.has_escapes(self.sample):
             return
-        errors, characters = byte_escapes.undecoded(self.sample)
+        errors, characters = byte_escapes.count_errors(self.sample)
         lines = self.sample.split("\n")
         bad = sum(map(byte_escapes.has_escapes, lines))
         if errors > characters:
@@ -152,14 +152,14 @@ class TextFile:
             share = "most lines"
         else:
             return
-        raise wrong_encoding(self._source, self._encoding, sample, share, self._given)
+        raise explain_wrong_encoding(self._source, self._encoding, sample, share, self._given)
 
 
 def _watched(encoding: str, sample: bytes) -> int:
     """How many characters of UTF-8 are no surprise in what follows `sample`; -1 where there is nothing to watch for."""
     check = Utf8Check()
     check.feed(sample)
-    return utf_8_by_chance(encoding) if check.valid else -1
+    return max_chance_characters(encoding) if check.valid else -1
 
 
 class _Watched(io.RawIOBase):
@@ -181,7 +181,7 @@ class _Watched(io.RawIOBase):
         if self._check.valid:
             self._check.feed(data, final=not data)
             if not data and self._check.is_utf_8(self._chance):
-                raise is_utf_8(self._name, self._given, self._check.offset)
+                raise explain_utf8(self._name, self._given, self._check.offset)
         return len(data)
 
     def close(self) -> None:

@@ -6,23 +6,23 @@ import csv
 import json
 import re
 
-from sentiment_batch.data.readers.delimiters import NONE, found_delimiter
-from sentiment_batch.data.readers.encodings import marked
-from sentiment_batch.data.readers.file_signatures import Kind
+from sentiment_batch.data.readers.delimiters import NO_DELIMITER, detect_delimiter
+from sentiment_batch.data.readers.encodings import find_marked_encoding
+from sentiment_batch.data.readers.file_signatures import FileKind
 from sentiment_batch.errors import InputError
 
-_LINES = Kind(name="jsonl", what="JSON lines", cure="give --input-format jsonl")
-_ARRAY = Kind(
+_LINES = FileKind(name="jsonl", what="JSON lines", cure="give --input-format jsonl")
+_ARRAY = FileKind(
     name="json array",
     what="a JSON array",
     cure="turn it into one object per line with jq -c '.[]', and give --input-format jsonl",
 )
-_SPREAD = Kind(
+_SPREAD = FileKind(
     name="json",
     what="JSON with an object over several lines",
     cure="turn it into one object per line with jq -c ., and give --input-format jsonl",
 )
-_TEXT = Kind(name="csv", what="text, such as CSV", cure="give --input-format csv")
+_TEXT = FileKind(name="csv", what="text, such as CSV", cure="give --input-format csv")
 
 _OBJECT = re.compile(r'\{\s*"(?>[^"\\]+|\\.)*+"\s*:')
 _OBJECTS = re.compile(r"\[\s*\{")
@@ -31,7 +31,7 @@ _CONTROLS = frozenset(range(0x20)) - frozenset(b"\t\n\f\r\x1a")
 """Bytes that no text holds; the last one is the end of a file in DOS."""
 
 
-def json_kind(text: str) -> Kind | None:
+def detect_json_kind(text: str) -> FileKind | None:
     """Which JSON a text is that begins with `text`, None where it is not."""
     text = text.lstrip(_BLANKS)
     if _OBJECTS.match(text):
@@ -50,7 +50,7 @@ def refuse_json(name: str, text: str) -> None:
     Raises:
         InputError: it is JSON; the message says of which kind.
     """
-    kind = json_kind(text)
+    kind = detect_json_kind(text)
     if kind is not None:
         raise InputError(f"{name} is {kind.what}, not CSV; {kind.cure}.")
 
@@ -69,20 +69,20 @@ def refuse_csv(name: str, text: str) -> None:
     if not lines or any(line.lstrip(_BLANKS).startswith(("{", "[")) for line in lines) or _is_json(lines[0]):
         return
     dialect = {"strict": True, "quoting": csv.QUOTE_MINIMAL}
-    if found_delimiter(lines[:1000], dialect, whole=False) != NONE:
+    if detect_delimiter(lines[:1000], dialect, whole=False) != NO_DELIMITER:
         raise InputError(f"{name} is CSV, not JSON lines; give --input-format csv.")
 
 
-def text_kind(head: bytes) -> Kind | None:
+def detect_text_kind(head: bytes) -> FileKind | None:
     """What a file of text is that begins with `head`, None where it is not text."""
-    encoding = marked(head) or "utf-8"
+    encoding = find_marked_encoding(head) or "utf-8"
     if not head or (not encoding.startswith(("utf-16", "utf-32")) and not _CONTROLS.isdisjoint(head)):
         return None
     text = head.decode(encoding, "replace")
     # In another encoding than UTF-8 at least its ASCII can be read; a file of few of them is anything but text.
     if text.count("\ufffd") * 2 > len(text):
         return None
-    return json_kind(text) or _TEXT
+    return detect_json_kind(text) or _TEXT
 
 
 def refuse_text(name: str, head: bytes, cure: str | None = None) -> None:
@@ -96,7 +96,7 @@ def refuse_text(name: str, head: bytes, cure: str | None = None) -> None:
     Raises:
         InputError: it is text; the message says how to have it read.
     """
-    kind = text_kind(head)
+    kind = detect_text_kind(head)
     if kind is not None:
         raise InputError(f"{name} is {kind.what}; {cure or kind.cure}.")
 

@@ -7,10 +7,10 @@ from collections.abc import Callable, Iterable
 import numpy as np
 import pyarrow as pa
 
-Found = dict[int, bytes]
+BadStrings = dict[int, bytes]
 """The rows with a bad string, by number in the array, and the bytes of the first one in each."""
 
-NOT_UTF8 = "Invalid UTF8"
+INVALID_UTF8_MESSAGE = "Invalid UTF8"
 """What pyarrow's message on a bad string holds; it has no error of its own for that."""
 _BYTES = {
     pa.string(): pa.binary(),
@@ -19,7 +19,7 @@ _BYTES = {
 }
 
 
-def mended(column: pa.Array) -> tuple[pa.Array, Found]:
+def repair_utf8(column: pa.Array) -> tuple[pa.Array, BadStrings]:
     """`column` with U+FFFD for bytes that are not UTF-8, and the rows that have such.
 
     Bad bytes that no row shows, for instance under a null, are mended and not named.
@@ -37,7 +37,7 @@ def mended(column: pa.Array) -> tuple[pa.Array, Found]:
     if kind in _BYTES:
         return _string(column)
     if isinstance(column, pa.ExtensionArray):
-        storage, found = mended(column.storage)
+        storage, found = repair_utf8(column.storage)
         return pa.ExtensionArray.from_storage(kind, storage), found
     for applies, mend in _NESTED:
         if applies(kind):
@@ -46,7 +46,7 @@ def mended(column: pa.Array) -> tuple[pa.Array, Found]:
     raise pa.ArrowNotImplementedError(f"strings inside {kind} that are not UTF-8 cannot be marked")
 
 
-def flaw(value: bytes) -> str:
+def describe_bad_utf8(value: bytes) -> str:
     """What is wrong with `value`, as a sentence without its end."""
     try:
         value.decode()
@@ -59,22 +59,22 @@ def _is_valid(column: pa.Array) -> bool:
     try:
         column.validate(full=True)
     except pa.ArrowInvalid as error:
-        if NOT_UTF8 not in str(error):
+        if INVALID_UTF8_MESSAGE not in str(error):
             raise
         return False
     return True
 
 
-def _visible(column: pa.Array, found: Iterable[tuple[int, bytes]]) -> Found:
+def _visible(column: pa.Array, found: Iterable[tuple[int, bytes]]) -> BadStrings:
     return {row: value for row, value in found if column[row].is_valid}
 
 
-def _string(column: pa.Array) -> tuple[pa.Array, Found]:
+def _string(column: pa.Array) -> tuple[pa.Array, BadStrings]:
     as_bytes = _BYTES[column.type]
     raw = column.view(as_bytes)
     raw.validate(full=True)  # the lengths, before anything follows them
     values: list[bytes | None] = raw.to_pylist()
-    found: Found = {}
+    found: BadStrings = {}
     for row, value in enumerate(values):
         if value is not None and not value.isascii():
             new = value.decode("utf-8", "replace").encode()
@@ -86,8 +86,8 @@ def _string(column: pa.Array) -> tuple[pa.Array, Found]:
     return array.view(column.type), found
 
 
-def _dictionary(column: pa.Array) -> tuple[pa.Array, Found]:
-    values, bad = mended(column.dictionary)
+def _dictionary(column: pa.Array) -> tuple[pa.Array, BadStrings]:
+    values, bad = repair_utf8(column.dictionary)
     array = pa.DictionaryArray.from_arrays(column.indices, values, ordered=column.type.ordered)
     # After the array was made, which checks that every index has an entry.
     at = column.indices.fill_null(0).to_numpy(zero_copy_only=False)
@@ -95,33 +95,33 @@ def _dictionary(column: pa.Array) -> tuple[pa.Array, Found]:
     return array, {int(row): bad[int(at[row])] for row in rows}
 
 
-def _struct(column: pa.Array) -> tuple[pa.Array, Found]:
-    parts = [mended(column.field(index)) for index in range(column.type.num_fields)]
+def _struct(column: pa.Array) -> tuple[pa.Array, BadStrings]:
+    parts = [repair_utf8(column.field(index)) for index in range(column.type.num_fields)]
     array = pa.StructArray.from_arrays([part for part, _ in parts], fields=list(column.type), mask=column.is_null())
-    found: Found = {}
+    found: BadStrings = {}
     for _, bad in parts:
         found = bad | found  # of two bad fields the first is named
     return array, found
 
 
-def _list(column: pa.Array) -> tuple[pa.Array, Found]:
+def _list(column: pa.Array) -> tuple[pa.Array, BadStrings]:
     offsets, (first, last) = _offsets(column, column.values)
-    values, bad = mended(column.values[first:last])
+    values, bad = repair_utf8(column.values[first:last])
     array = type(column).from_arrays(offsets, values, type=column.type, mask=column.is_null())
     return array, _owners(offsets, bad)
 
 
-def _map(column: pa.Array) -> tuple[pa.Array, Found]:
+def _map(column: pa.Array) -> tuple[pa.Array, BadStrings]:
     offsets, (first, last) = _offsets(column, column.keys)
-    keys, bad_keys = mended(column.keys[first:last])
-    items, bad_items = mended(column.items[first:last])
+    keys, bad_keys = repair_utf8(column.keys[first:last])
+    items, bad_items = repair_utf8(column.items[first:last])
     array = pa.MapArray.from_arrays(offsets, keys, items, type=column.type, mask=column.is_null())
     return array, _owners(offsets, bad_items | bad_keys)
 
 
-def _fixed_size_list(column: pa.Array) -> tuple[pa.Array, Found]:
+def _fixed_size_list(column: pa.Array) -> tuple[pa.Array, BadStrings]:
     size = column.type.list_size
-    values, bad = mended(column.values[column.offset * size : (column.offset + len(column)) * size])
+    values, bad = repair_utf8(column.values[column.offset * size : (column.offset + len(column)) * size])
     array = pa.FixedSizeListArray.from_arrays(values, type=column.type, mask=column.is_null())
     return array, {place // size: bad[place] for place in sorted(bad, reverse=True)}
 
@@ -138,14 +138,14 @@ def _offsets(column: pa.Array, values: pa.Array) -> tuple[pa.Array, tuple[int, i
     return pa.array(offsets - offsets[0], column.offsets.type), (int(offsets[0]), int(offsets[-1]))
 
 
-def _owners(offsets: pa.Array, bad: Found) -> Found:
+def _owners(offsets: pa.Array, bad: BadStrings) -> BadStrings:
     """Which list each bad value is in; the first of a list wins."""
     places = sorted(bad, reverse=True)
     owners = np.searchsorted(offsets.to_numpy(), places, side="right") - 1
     return {int(owner): bad[place] for owner, place in zip(owners, places, strict=True)}
 
 
-_Mend = Callable[[pa.Array], tuple[pa.Array, Found]]
+_Mend = Callable[[pa.Array], tuple[pa.Array, BadStrings]]
 _NESTED: tuple[tuple[Callable[[pa.DataType], bool], _Mend], ...] = (
     (pa.types.is_dictionary, _dictionary),
     (pa.types.is_struct, _struct),

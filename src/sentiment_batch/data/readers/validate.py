@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
-from sentiment_batch.data.readers.utf8_repair import NOT_UTF8, flaw, mended
+from sentiment_batch.data.readers.utf8_repair import INVALID_UTF8_MESSAGE, describe_bad_utf8, repair_utf8
 from sentiment_batch.errors import InputError, reason
 from sentiment_batch.records import Problem
 
@@ -18,7 +18,7 @@ _CURE = "Mend that value, or keep such rows with --on-bad-row mark."
 
 
 @contextlib.contextmanager
-def damage_named(where: str) -> Iterator[None]:
+def translate_read_errors(where: str) -> Iterator[None]:
     """Make an `InputError` of whatever goes wrong inside; wrap calls of pyarrow alone in this.
 
     Args:
@@ -43,7 +43,7 @@ def _damaged(where: str, error: BaseException) -> InputError:
     )
 
 
-def sound(batch: pa.RecordBatch, where: str) -> bool:
+def strings_are_valid(batch: pa.RecordBatch, where: str) -> bool:
     """Whether everything in `batch` is valid; False where strings are not UTF-8, or hide what else is wrong.
 
     Raises:
@@ -52,13 +52,13 @@ def sound(batch: pa.RecordBatch, where: str) -> bool:
     try:
         batch.validate(full=True)
     except Exception as error:
-        if NOT_UTF8 not in str(error):
+        if INVALID_UTF8_MESSAGE not in str(error):
             raise _damaged(where, error) from error
         return False
     return True
 
 
-def checked(
+def validate_batch(
     batch: pa.RecordBatch, where: str, *, first: int = 0, on_bad_row: Callable[[Problem], None] | None = None
 ) -> pa.RecordBatch:
     """`batch` if all its offsets, indices and strings are valid, which nothing has looked at before.
@@ -72,13 +72,13 @@ def checked(
     Raises:
         InputError: something is not valid; using it would crash, or read past the end of a buffer.
     """
-    if sound(batch, where):
+    if strings_are_valid(batch, where):
         return batch
     columns = [
         _kept(column, f"{where}, column {field.name!r}", first, on_bad_row)
         for column, field in zip(batch.columns, batch.schema, strict=True)
     ]
-    with damage_named(where):
+    with translate_read_errors(where):
         batch = pa.RecordBatch.from_arrays(columns, schema=batch.schema)
         batch.validate(full=True)
     return batch
@@ -87,13 +87,13 @@ def checked(
 def _kept(column: pa.Array, where: str, first: int, on_bad_row: Callable[[Problem], None] | None) -> pa.Array:
     """`column` with its bad strings replaced, after `on_bad_row` was told of each; without it they are an error."""
     try:
-        array, found = mended(column)
+        array, found = repair_utf8(column)
     except pa.ArrowNotImplementedError as error:
         raise InputError(f"{where}: {reason(error)}. Mend them, or leave that column out.") from error
     except Exception as error:
         raise _damaged(where, error) from error
     for row in sorted(found):
-        what = flaw(found[row])
+        what = describe_bad_utf8(found[row])
         if on_bad_row is None:
             raise InputError(f"{where}, row {first + row:,} (counted from 0): {what}. {_CURE}")
         on_bad_row(Problem(row=first + row, where=where, reason=what, original=found[row]))

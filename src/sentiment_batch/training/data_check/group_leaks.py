@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from sentiment_batch.data.other_columns import codes, pooled
+from sentiment_batch.data.other_columns import to_codes, concatenate_words
 
 if TYPE_CHECKING:
     from sentiment_batch.training.dataset import Coded
@@ -61,7 +61,7 @@ def likely_groups(training: Coded, held: Coded) -> list[Likely]:
     found = []
     first = np.unique(training.near, return_index=True)[1]  # repeated texts agree, and are on one side anyway
     for column in training.others.keys() & held.others.keys():
-        values = codes(pooled([training.others[column], held.others[column]]))
+        values = to_codes(concatenate_words([training.others[column], held.others[column]]))
         trained, other = values[: len(training)], values[len(training) :]
         shared = int(((other >= 0) & np.isin(other, trained)).sum())
         if not len(held) or shared < LEAST_SHARED * len(held):
