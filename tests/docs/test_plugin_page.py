@@ -1,38 +1,17 @@
-"""The chapter of the README on plugins, followed to the letter in an empty folder: files, commands, what they say."""
+"""The page on plugins, followed literally in an empty folder: its files, its commands, and what they print."""
 
 from __future__ import annotations
 
 import os
-import re
 import shutil
 import site
 import subprocess
 import sys
 import venv
-from pathlib import Path
 
 import pytest
 
-README = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
-CHAPTER = README.partition("### Write a plugin in ten minutes\n")[2].partition("\n## ")[0]
-BLOCK = re.compile(
-    r"^(?:`(?P<file>[\w./]+)` (?:[^\n]+\n)+\n)?```(?P<language>\w+)\n(?P<body>.*?)^```", re.MULTILINE | re.DOTALL
-)
-"""A block of code; the paragraph before one that is a file begins with the file's name."""
-
-
-def commands(block):
-    """Each command of a console block, with what it shows; no line where the block does not say."""
-    for part in re.split(r"^\$ ", block, flags=re.MULTILINE)[1:]:
-        command, _, shown = part.partition("\n")
-        yield command, shown
-
-
-def matches(shown, output):
-    """Whether the output is what is shown, in which `...` stands for anything."""
-    pattern = re.escape(shown).replace(re.escape("..."), ".*")
-    return re.fullmatch(pattern, output, re.DOTALL) is not None
-
+from tests.docs import pages
 
 @pytest.fixture
 def machine(tmp_path, tiny_model):
@@ -58,20 +37,20 @@ def machine(tmp_path, tiny_model):
     return run
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="the chapter's commands are for a shell")
-def test_the_chapter_on_plugins_leads_from_an_empty_folder_to_a_tested_plugin(machine, tmp_path):
+@pytest.mark.skipif(sys.platform == "win32", reason="the commands of the page are for a shell")
+def test_the_page_on_plugins_leads_to_a_tested_plugin(machine, tmp_path):
     place, seen = tmp_path, []
-    for block in BLOCK.finditer(CHAPTER):
-        if block["file"]:
-            (place / block["file"]).write_text(block["body"], encoding="utf-8")
+    for block in pages.blocks(pages.PLUGIN_PAGE):
+        if block.file:
+            (place / block.file).write_text(block.body, encoding="utf-8")
             continue
-        assert block["language"] == "console", f"a block that no test follows: {block['body']}"
-        for command, shown in commands(block["body"]):
+        assert block.language == "console", f"a block that no test follows: {block.body}"
+        for command, shown in pages.commands(block.body):
             if command.startswith("cd "):
                 place /= command[3:]
                 continue
             ran = machine(command, place)
             assert ran.returncode == 0, f"{command}\n{ran.stdout}"
-            assert not shown or matches(shown, ran.stdout), f"{command}\n{ran.stdout}"
+            assert not shown or pages.matches(shown, ran.stdout), f"{command}\n{ran.stdout}"
             seen.append(command.split()[0])
     assert {"mkdir", "pip", "sentiment-batch", "python"} <= set(seen)

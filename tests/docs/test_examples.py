@@ -1,0 +1,144 @@
+"""Every fenced command and every example in Python runs, page by page, in the order of the page."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import shutil
+import subprocess
+import sys
+
+import pyarrow.parquet as pq
+import pytest
+
+import sentiment_batch
+from tests.docs import pages
+
+ROWS = 30
+"""Rows of the small tables."""
+TRAINING_ROWS = 48
+SETUP = ("python3 -m venv ", ". .venv/", "pip install ", "make ")
+"""Beginnings of commands that prepare a machine; `test_install.py` and `tests/test_packaging.py` look at them."""
+PLUGINS = {"docs/how-to/databases.md": "sql", "docs/how-to/cluster.md": "ray"}
+"""The pages whose commands need a plugin."""
+
+
+def has_commands(page):
+    lines = [command for block in pages.blocks(page) for command, _ in pages.commands(block.body)]
+    return any("sentiment-batch " in line for line in lines) or any(
+        block.language == "python" for block in pages.blocks(page)
+    )
+
+
+STORIES = [page for page in pages.PAGES if page != pages.PLUGIN_PAGE and has_commands(page)]
+
+
+@pytest.fixture
+def desk(tmp_path, tiny_model, monkeypatch):
+    """A folder with small tables and a tiny model under the names that the pages use."""
+    sample = tmp_path / "sample_data"
+    shutil.copytree(pages.ROOT / "sample_data", sample)
+    pq.write_table(pq.read_table(sample / "unlabelled.parquet").slice(0, ROWS), sample / "unlabelled.parquet")
+    shutil.copy(sample / "unlabelled.parquet", tmp_path / "new_reviews.parquet")
+    for name in ("reviews.csv", "holdout.csv"):
+        shutil.copy(sample / name, tmp_path / name)
+    (tmp_path / "plain.tsv").write_text('id\treview\n1\ta 12" screen, superb\n', encoding="utf-8")
+    for name in ("my-model", "sentiment-model"):
+        shutil.copytree(tiny_model, tmp_path / name)
+    for name, value in (("LIMIT", TRAINING_ROWS), ("MAX_LENGTH", 48), ("EPOCHS", 1), ("OVERWRITE", 1)):
+        monkeypatch.setenv(f"SENTIMENT_BATCH_TRAIN_{name}", str(value))
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.fixture
+def follow(cli, tmp_path, monkeypatch):
+    """Runs the blocks of a page; what stands in `replaced` is replaced in them first."""
+
+    def run(page, replaced):
+        monkeypatch.setenv("SENTIMENT_BATCH_LOAD_PLUGINS", PLUGINS.get(pages.name_of(page), ""))
+        namespace: dict[str, object] = {}
+        count = 0
+        for block in pages.blocks(page):
+            body = block.body
+            for old, new in replaced.items():
+                body = body.replace(old, new)
+            if block.language == "console":
+                count += sum(follow_command(*command, cli, tmp_path) for command in pages.commands(body))
+            elif block.language == "python" and "pyspark" not in body:  # Spark has a test of its own
+                exec(compile(body, f"{pages.name_of(page)}, block {count}", "exec"), namespace)
+                count += 1
+        return count
+
+    return run
+
+
+def follow_command(command, shown, cli, folder):
+    """Run a command in this process, or in a shell where it needs one; True if it ran."""
+    assert not shown, f"no test compares this output: {shown}"
+    if command.startswith(SETUP):
+        return False
+    if command.startswith("sentiment-batch ") and "--engine " not in command:
+        result = cli(*shlex.split(command)[1:])
+        assert result.exit_code == 0, f"{command}\n{result.output}"
+        assert "Traceback" not in result.output
+        return True
+    assert "sentiment-batch " in command, f"a command that no test runs: {command}"
+    line = command.replace("sentiment-batch ", f"{shlex.quote(sys.executable)} -m sentiment_batch ", 1)
+    ran = subprocess.run(line, shell=True, cwd=folder, env=os.environ, text=True, capture_output=True)
+    assert ran.returncode == 0, f"{command}\n{ran.stderr}"
+    return True
+
+
+def small_frames(monkeypatch):
+    """pandas reads a few rows only, so that training from a frame takes seconds."""
+    import pandas as pd
+
+    read_csv = pd.read_csv
+    monkeypatch.setattr(pd, "read_csv", lambda path, **options: read_csv(path, **options, nrows=TRAINING_ROWS))
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:The inplace keyword in DataFrame.reset_index:DeprecationWarning")  # dask's own
+@pytest.mark.parametrize("page", STORIES, ids=pages.name_of)
+def test_every_command_and_example_of_a_page_runs(page, desk, follow, tiny_base, monkeypatch):
+    if plugin := PLUGINS.get(pages.name_of(page)):
+        pytest.importorskip(f"sentiment_batch_{plugin}", reason=f"the plugin {plugin} is not installed")
+    if pages.name_of(page) == "docs/how-to/shell-completion.md" and sys.platform == "win32":
+        pytest.skip("the command is for a shell")
+    small_frames(monkeypatch)
+    count = follow(page, {"--base minilm": f"--base {shlex.quote(str(tiny_base))}", '"minilm"': repr(str(tiny_base))})
+    assert count
+    for name in ("helpful.parquet", "from_sql.parquet"):
+        if page.name == "dataframes.md":
+            assert pq.read_table(desk / name)["sentiment"].null_count < ROWS
+
+
+@pytest.mark.slow
+def test_the_commands_of_the_readme_run_as_they_stand(desk, follow, offline_base):
+    shutil.rmtree(desk / "my-model")
+    assert follow(pages.README, {}) == 6
+    assert (desk / "my-model" / "report.html").exists()
+    assert pq.read_table(desk / "scored.parquet")["sentiment"].null_count < ROWS
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:PySpark does not yet fully support pandas:FutureWarning")
+def test_the_example_of_spark_runs(desk, monkeypatch):
+    pytest.importorskip("pyspark", reason="pyspark is not installed")
+    if shutil.which("java") is None:
+        pytest.skip("Spark needs Java, which is not on the path")
+    monkeypatch.setenv("PYSPARK_PYTHON", sys.executable)
+    page = pages.DOCS / "how-to" / "dataframes.md"
+    (example,) = [block.body for block in pages.blocks(page) if "pyspark" in block.body]
+    namespace = {"score": sentiment_batch.score}
+    exec(compile(example, "the example of Spark", "exec"), namespace)
+    namespace["spark"].stop()
+    assert pq.read_table(desk / "from_spark")["sentiment"].drop_null().value_counts().to_pylist()
+
+
+def test_every_block_says_in_which_language_it_is():
+    for page in [pages.README, pages.ROOT / "CONTRIBUTING.md", *pages.PAGES]:
+        for block in pages.blocks(page):
+            assert block.language in {"console", "python", "text", "toml"}, f"{pages.name_of(page)}: {block.body}"
+            assert block.language != "toml" or page == pages.PLUGIN_PAGE
