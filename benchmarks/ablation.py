@@ -136,7 +136,7 @@ def _print_head(bench: Bench, runs: int) -> None:
     numbers = bench.numbers
     print(
         f"{len(numbers.lengths):,} texts of {numbers.lengths.mean():,.0f} tokens, {bench.dtype} on "
-        f"{bench.road.device}; {numbers.layers} layers, {numbers.width} wide; attention is "
+        f"{bench.strategy.device}; {numbers.layers} layers, {numbers.width} wide; attention is "
         f"{numbers.attention_share:.0%} of the operations"
     )
     print(f"gain: time without by time with it, median (least - greatest) of {runs} rounds")

@@ -156,11 +156,11 @@ def _ours(model: str, source: Path, arguments: argparse.Namespace) -> tuple[list
 
 
 def _score_table(scorer: Any, source: Path) -> Any:
-    """The whole road that a user takes, but for loading the model."""
+    """The whole job of a user, but for loading the model."""
     from sentiment_batch.records import WriteOptions
-    from sentiment_batch.scoring.pipeline import Job, score_table
+    from sentiment_batch.scoring.pipeline import ScoreJob, score_table
 
-    job = Job(
+    job = ScoreJob(
         source=str(source),
         destination=str(source.with_name("scored.parquet")),
         text_columns=("text",),

@@ -16,7 +16,7 @@ import torch
 
 import sentiment_batch.model.forward.attention as attention_module
 import sentiment_batch.model.forward.packed as packed_module
-import sentiment_batch.model.forward.strategies as roads_module
+import sentiment_batch.model.forward.strategies as strategies_module
 import sentiment_batch.scoring.backends.local as engine_module
 import sentiment_batch.scoring.backends.row_blocks as windows_module
 from benchmarks import common
@@ -51,7 +51,7 @@ from benchmarks.variants import (
 )
 from sentiment_batch.model.forward.batches import Budget, forward
 from sentiment_batch.model.forward.packed import Packed
-from sentiment_batch.model.forward.strategies import PackedRoad, PaddedRoad, Road
+from sentiment_batch.model.forward.strategies import ForwardStrategy, PackedStrategy, PaddedStrategy
 from sentiment_batch.model.probabilities import softmax
 from sentiment_batch.scoring.scorer import Scorer
 from sentiment_batch.tokenization.packing import plan
@@ -78,28 +78,28 @@ class Technique:
 
 
 class Bench:
-    """The rows, the model in its roads, and a way to run each."""
+    """The rows, the model by its strategies, and a way to run each."""
 
     def __init__(self, model: str, texts: list[str], arguments: argparse.Namespace, pool: Workers | None) -> None:
         self._load = functools.partial(
             Scorer.load, model, device=arguments.device, max_length=arguments.max_length, long_text="head"
         )
         self.scorer = self._load(dtype=arguments.dtype, compile=False)
-        engine: Any = self.scorer.engine
-        if not isinstance(engine.road, PackedRoad):
-            raise SystemExit(f"nothing to switch off: this model is scored in {self.scorer.about.road}")
-        self.road: PackedRoad = engine.road
-        self.stock = PaddedRoad(model=engine.loaded, device=self.road.device)
+        engine: Any = self.scorer.backend
+        if not isinstance(engine.strategy, PackedStrategy):
+            raise SystemExit(f"nothing to switch off: this model is scored in {self.scorer.description.batching}")
+        self.strategy: PackedStrategy = engine.strategy
+        self.stock = PaddedStrategy(model=engine.loaded, device=self.strategy.device)
         self.dtype: str = self.scorer.dtype.value
         self.texts = texts
         self.repeats: float = arguments.repeats
         self.pool = pool
-        self.budget: int = arguments.batch_tokens or self.scorer.about.batch_tokens
+        self.budget: int = arguments.batch_tokens or self.scorer.description.batch_tokens
         self.tokens = engine.tokeniser(texts)
         self.tokeniser_cores = common.machine("cpu")["cores"]
         lengths = self.tokens.lengths
-        packed, cores = self.road.model, pool.count if pool else 1
-        self.on_cpu = self.road.device == "cpu"
+        packed, cores = self.strategy.model, pool.count if pool else 1
+        self.on_cpu = self.strategy.device == "cpu"
         self.numbers = Numbers(
             layers=len(packed.layers),
             width=packed.words.shape[1],
@@ -115,20 +115,20 @@ class Bench:
 
     def run(
         self,
-        road: Road | Packed | None = None,
+        strategy: ForwardStrategy | Packed | None = None,
         *,
         budget: int | None = None,
         pool: Workers | str | None = "as scored",
         inside: Callable[[], AbstractContextManager[object]] = contextlib.nullcontext,
     ) -> Callable[[], Floats]:
-        """The forward pass over all rows: by the road as it is, another, or another model on it."""
-        if road is None or isinstance(road, Packed):
-            road = replace(self.road, model=road or self.road.model)
+        """The forward pass over all rows: by the strategy as it is, another, or another model on it."""
+        if strategy is None or isinstance(strategy, Packed):
+            strategy = replace(self.strategy, model=strategy or self.strategy.model)
         crew: Any = self.pool if pool == "as scored" else pool
 
         def scores() -> Floats:
             with inside():
-                return softmax(forward(road, self.tokens, Budget(budget or self.budget), crew))
+                return softmax(forward(strategy, self.tokens, Budget(budget or self.budget), crew))
 
         return scores
 
@@ -139,18 +139,18 @@ class Bench:
         rows = pa.record_batch({"text": pa.array(texts, pa.large_string())})
 
         def scores() -> Floats:
-            with swapped((windows_module, "WINDOW_ROWS", window)), inside():
+            with swapped((windows_module, "MAX_ROWS_PER_BLOCK", window)), inside():
                 return np.concatenate([found for _, found in self.scorer.probabilities([rows], ["text"])])
 
         return scores
 
     def float32(self) -> Callable[[], Floats]:
-        """The same rows in float32, by the road that scoring takes then."""
+        """The same rows in float32, by the strategy that scoring takes then."""
 
         @functools.cache  # loaded when it is first needed
         def run() -> Callable[[], Floats]:
-            engine: Any = self._load(dtype="float32", compile=False).engine
-            return self.run(engine.road)
+            engine: Any = self._load(dtype="float32", compile=False).backend
+            return self.run(engine.strategy)
 
         return lambda: run()()
 
@@ -179,7 +179,7 @@ def _layout(bench: Bench) -> Iterator[Technique]:
         with_it=bench.run(bench.stock),
         without=bench.run(jumbled),
     )
-    bare = plainly_multiplied(bench.road.model, WholeLast)
+    bare = plainly_multiplied(bench.strategy.model, WholeLast)
     yield Technique(
         name="packs, whole last layer, plain products",
         instead="sorted padded batches, stock model",
@@ -194,7 +194,7 @@ def _layout(bench: Bench) -> Iterator[Technique]:
         predicted=numbers.operations(lengths) / numbers.short,
         why="operations; all but keys and values of one layer go",
         with_it=bench.run(),
-        without=bench.run(as_kind(WholeLast, bench.road.model)),
+        without=bench.run(as_kind(WholeLast, bench.strategy.model)),
     )
     yield Technique(
         name="all that makes the forward pass",
@@ -215,9 +215,9 @@ def _products(bench: Bench) -> Iterator[Technique]:
         predicted=1 + extra / numbers.seconds,
         why="the same operations; two calls a layer go",
         with_it=bench.run(),
-        without=bench.run(separate(bench.road.model), inside=lambda: swapped((packed_module, "Looped", FromApart))),
+        without=bench.run(separate(bench.strategy.model), inside=lambda: swapped((packed_module, "Looped", FromApart))),
     )
-    if bench.road.model.last_kv.laid_out is None:
+    if bench.strategy.model.last_kv.laid_out is None:
         return
     linear_share = 1 - numbers.attention_share
     yield Technique(
@@ -226,7 +226,7 @@ def _products(bench: Bench) -> Iterator[Technique]:
         predicted=1 / (1 - linear_share + linear_share * PLAIN_TIME[numbers.dtype]),
         why="what a product alone gained, on its share",
         with_it=bench.run(),
-        without=bench.run(plainly_multiplied(bench.road.model)),
+        without=bench.run(plainly_multiplied(bench.strategy.model)),
     )
 
 
@@ -295,7 +295,7 @@ def _cuda(bench: Bench) -> Iterator[Technique]:
         instead="one kernel after the other",
         predicted=1 + spared / numbers.seconds,
         why="each sum with the residual stays out of memory",
-        with_it=bench.run(bench.road.compiled(bench.budget)),
+        with_it=bench.run(bench.strategy.compiled(bench.budget)),
         without=bench.run(),
     )
     yield Technique(
@@ -306,7 +306,7 @@ def _cuda(bench: Bench) -> Iterator[Technique]:
         with_it=bench.run(),
         without=bench.run(
             inside=lambda: swapped(
-                (attention_module, "on_device", without_pinning), (roads_module, "on_device", without_pinning)
+                (attention_module, "on_device", without_pinning), (strategies_module, "on_device", without_pinning)
             )
         ),
     )

@@ -1,4 +1,4 @@
-"""The scoring engine with one technique switched off: roads, models and pieces that give the same in the slow way."""
+"""The scoring engine with one technique switched off: variants that give the same results in the slow way."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ import sentiment_batch.scoring.backends.local as engine_module
 from sentiment_batch.model.forward.attention import Looped
 from sentiment_batch.model.forward.linear import Product, linear
 from sentiment_batch.model.forward.packed import Layer, Packed, layer_rest
-from sentiment_batch.model.forward.strategies import PaddedRoad
+from sentiment_batch.model.forward.strategies import PaddedStrategy
 from sentiment_batch.scoring.backends.prefetch import Stages
 
 Integers = np.ndarray[Any, np.dtype[np.int64]]
 
 
-class AsTheyCome(PaddedRoad):
+class AsTheyCome(PaddedStrategy):
     """Batches of neighbours, whatever their lengths."""
 
     def plan(self, lengths: Integers, budget: int, workers: int = 1) -> list[Integers]:

@@ -14,7 +14,7 @@ from sentiment_batch.tokenization.ragged import Tokens
 from tests.stock_models import LIMIT, stock
 
 PACKED = ("distilbert", "bert", "roberta", "xlm-roberta")
-"""The families of `tests.stock_models` that have a packed road."""
+"""The families of `tests.stock_models` that can be packed."""
 
 
 def tokens(*texts: Sequence[int]) -> Tokens:

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from sentiment_batch import Scorer
-from sentiment_batch.scoring.job import Job
+from sentiment_batch.scoring.job import ScoreJob
 from sentiment_batch.scoring.output.journal import Journal
 from sentiment_batch.scoring.pipeline import score_table
 
@@ -47,7 +47,7 @@ def test_scoring_goes_on_to_the_same_bytes(tiny_model, tmp_path, monkeypatch, cu
     pq.write_table(pa.table({"text": texts}), tmp_path / "in.parquet")
 
     def run(name):
-        job = Job(source=str(tmp_path / "in.parquet"), destination=str(tmp_path / name), quiet=True, part_rows=3_000)
+        job = ScoreJob(source=str(tmp_path / "in.parquet"), destination=str(tmp_path / name), quiet=True, part_rows=3_000)
         with Scorer.load(tiny_model, device="cuda", probabilities=True, decimals=7, **settings) as scorer:
             return score_table(job, lambda: scorer)
 
@@ -67,7 +67,7 @@ def test_a_compiled_run_is_gone_on_with_compiled(tiny_model, tmp_path, monkeypat
 
     monkeypatch.setattr(local, "COMPILE_PAYS", 1.0)
     pq.write_table(pa.table({"text": [f"film {n} was great" for n in range(9_000)]}), tmp_path / "in.parquet")
-    job = Job(source=str(tmp_path / "in.parquet"), destination=str(tmp_path / "out.csv"), quiet=True, part_rows=3_000)
+    job = ScoreJob(source=str(tmp_path / "in.parquet"), destination=str(tmp_path / "out.csv"), quiet=True, part_rows=3_000)
     with Scorer.load(tiny_model, device="cuda") as scorer, monkeypatch.context() as patch:
         cut_off(patch, 1)
         with pytest.raises(CutOffError):
@@ -81,20 +81,20 @@ def test_a_compiled_run_is_gone_on_with_compiled(tiny_model, tmp_path, monkeypat
 def test_a_text_that_does_not_fit_into_memory_is_marked(tiny_model, tmp_path, monkeypatch):
     pq.write_table(pa.table({"text": ["good", "the slow film", "dull"]}), tmp_path / "in.parquet")
     destination = str(tmp_path / "out.parquet")
-    job = Job(source=str(tmp_path / "in.parquet"), destination=destination, quiet=True, on_bad_row="mark")
+    job = ScoreJob(source=str(tmp_path / "in.parquet"), destination=destination, quiet=True, on_bad_row="mark")
     with Scorer.load(tiny_model, device="cuda") as scorer:
-        road = scorer.engine.road
+        strategy = scorer.backend.strategy
 
         class Full:
             def __getattr__(self, name):
-                return getattr(road, name)
+                return getattr(strategy, name)
 
             def logits(self, tokens, rows):
                 if (tokens.lengths[rows] == 5).any():
                     raise torch.OutOfMemoryError("too much")
-                return road.logits(tokens, rows)
+                return strategy.logits(tokens, rows)
 
-        scorer.engine.road = Full()
+        scorer.backend.strategy = Full()
         assert score_table(job, lambda: scorer).bad_rows == 1
     labels = pq.read_table(destination)["sentiment"].to_pylist()
     assert [label is None for label in labels] == [False, True, False]

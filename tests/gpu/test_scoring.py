@@ -10,7 +10,7 @@ import torch
 from sentiment_batch import Scorer
 from sentiment_batch.model.forward.attention import Looped, Varlen, Workspace
 from sentiment_batch.model.forward.packed import packed
-from sentiment_batch.model.forward.strategies import PackedRoad, PaddedRoad
+from sentiment_batch.model.forward.strategies import PackedStrategy, PaddedStrategy
 from sentiment_batch.model.stock import load_classifier
 from sentiment_batch.tokenization.packing import pack
 from tests.conftest import WORDS
@@ -65,11 +65,11 @@ def test_the_kernel_gives_what_the_loop_gives(heads):
 def test_packs_score_as_the_stock_network_does(folders, family, dtype, lengths):
     exact, half = load_classifier(folders[family]), load_classifier(folders[family]).to("cuda:0", dtype)
     segments = drawn(lengths, exact.vocabulary)
-    padded = PaddedRoad(model=half, device="cuda:0").logits(segments, every(segments)).softmax(-1).cpu().numpy()
+    padded = PaddedStrategy(model=half, device="cuda:0").logits(segments, every(segments)).softmax(-1).cpu().numpy()
     model, reason = packed(half.network, "cuda:0", dtype)
     assert reason == "packed without padding"
-    road = PackedRoad(model=model, device="cuda:0", classes=3)
-    found = road.logits(segments, every(segments)).softmax(-1).cpu().numpy()
+    strategy = PackedStrategy(model=model, device="cuda:0", classes=3)
+    found = strategy.logits(segments, every(segments)).softmax(-1).cpu().numpy()
     np.testing.assert_allclose(found, padded, atol=TOLERANCE)
     np.testing.assert_allclose(found, alone(exact, segments), atol=TOLERANCE)
 

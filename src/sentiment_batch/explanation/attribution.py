@@ -18,7 +18,7 @@ from sentiment_batch.tokenization.offsets import locate
 
 if TYPE_CHECKING:
     from sentiment_batch.model.probabilities import Floats
-    from sentiment_batch.scoring.backends.local import LocalEngine
+    from sentiment_batch.scoring.backends.local import LocalBackend
     from sentiment_batch.scoring.scorer import Scorer
     from sentiment_batch.tokenization.ragged import Tokens
 
@@ -48,7 +48,7 @@ def attributions(scorer: Scorer, texts: Sequence[str]) -> list[Explanation]:
     if not texts:
         return []
     engine = scorer.local()
-    gradients = Gradients(engine.loaded, engine.road.device)
+    gradients = Gradients(engine.loaded, engine.strategy.device)
     found: list[Explanation] = []
     for start in range(0, len(texts), TEXTS_AT_ONCE):
         found += _explained(scorer, engine, gradients, texts[start : start + TEXTS_AT_ONCE])
@@ -81,14 +81,14 @@ def _checked(text: Any, number: int) -> str:
     return text
 
 
-def _explained(scorer: Scorer, engine: LocalEngine, gradients: Gradients, texts: Sequence[str]) -> list[Explanation]:
+def _explained(scorer: Scorer, engine: LocalBackend, gradients: Gradients, texts: Sequence[str]) -> list[Explanation]:
     clean = [text.encode("utf-8", "replace").decode("utf-8") for text in texts]  # of the same length
     probabilities_NK = _probabilities(scorer, clean)
     full = [number for number, text in enumerate(clean) if not is_blank(text)]
     located = locate(engine.tokeniser, [clean[number] for number in full])
     directions_NK = log_odds_directions(probabilities_NK[full])
     directions_SK = directions_NK[located.tokens.owners] * _shares(located.tokens)[:, None]
-    budget = min(engine.description.batch_tokens, batch_tokens(engine.road.device, engine.loaded.width))
+    budget = min(engine.description.batch_tokens, batch_tokens(engine.strategy.device, engine.loaded.width))
     own = located.spans[:, 0] >= 0
     weights = gradients.weights(located.tokens, own, directions_SK, budget)
     words: list[tuple[Word, ...]] = [(Word(text, None),) if text else () for text in texts]

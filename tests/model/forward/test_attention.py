@@ -60,7 +60,7 @@ def kernel(monkeypatch):
 
 
 @pytest.fixture(scope="module")
-def roads(tmp_path_factory):
+def strategies(tmp_path_factory):
     stocks = classifiers(tmp_path_factory.mktemp("attention"))
     return {family: (loaded, packed(loaded.network, "cpu", "float32")[0]) for family, loaded in stocks.items()}
 
@@ -72,8 +72,8 @@ def walked(model, one_pack):
 
 @pytest.mark.parametrize("lengths", LENGTHS.values(), ids=LENGTHS)
 @pytest.mark.parametrize("family", PACKED)
-def test_the_one_kernel_and_the_loop_give_the_same(roads, kernel, family, lengths):
-    loaded, model = roads[family]
+def test_the_one_kernel_and_the_loop_give_the_same(strategies, kernel, family, lengths):
+    loaded, model = strategies[family]
     segments = drawn(lengths, loaded.vocabulary)
     whole = pack(segments, every(segments))
     found = walked(model, whole)
@@ -87,15 +87,15 @@ def test_the_one_kernel_and_the_loop_give_the_same(roads, kernel, family, length
 
 
 @pytest.mark.parametrize("family", PACKED)
-def test_the_one_kernel_leaves_what_fills_a_pack_up_and_it_reaches_no_text(roads, kernel, family):
-    loaded, model = roads[family]
+def test_the_one_kernel_leaves_what_fills_a_pack_up_and_it_reaches_no_text(strategies, kernel, family):
+    loaded, model = strategies[family]
     segments = drawn([9, 4, 4], loaded.vocabulary)
     found = walked(model, pack(segments, every(segments), Shape(tokens=64, texts=7)))[:3]
     np.testing.assert_allclose(found.softmax(-1), alone(loaded, segments), atol=5e-6)
 
 
-def test_the_longest_length_is_told_in_steps(roads, kernel):
-    model = roads["distilbert"][1]
+def test_the_longest_length_is_told_in_steps(strategies, kernel):
+    model = strategies["distilbert"][1]
     for longest, told in ((1, 64), (64, 64), (65, 128), (129, 192)):
         segments = drawn([longest, 1], 30)
         one_pack = pack(segments, every(segments))
@@ -120,7 +120,7 @@ def test_torch_s_kernel_is_called_with_seven_arguments_by_position(monkeypatch):
     assert seen == [(given_, {})]
 
 
-def test_everything_about_a_pack_goes_to_the_device_in_one_copy(roads, kernel, monkeypatch):
+def test_everything_about_a_pack_goes_to_the_device_in_one_copy(strategies, kernel, monkeypatch):
     copies = []
     monkeypatch.setattr(attention, "on_device", lambda tensor, device: copies.append(tensor.dtype) or tensor)
     segments = drawn([9, 4, 4], 30)

@@ -10,7 +10,7 @@ import torch
 
 from sentiment_batch.errors import DeviceError
 from sentiment_batch.model.forward.batches import Budget, forward, launch
-from sentiment_batch.model.forward.strategies import PaddedRoad
+from sentiment_batch.model.forward.strategies import PaddedStrategy
 from sentiment_batch.model.forward.thread_pool import workers
 from sentiment_batch.tokenization.packing import Shape
 from sentiment_batch.tokenization.ragged import Tokens
@@ -55,7 +55,7 @@ SEGMENTS = tokens(3, 1, 12, 5, 5, 2, 8, 1)
 
 def run(stand, segments, budget, **options):
     budget = budget if isinstance(budget, Budget) else Budget(budget)
-    return forward(PaddedRoad(model=stand, device="cpu"), segments, budget, **options)
+    return forward(PaddedStrategy(model=stand, device="cpu"), segments, budget, **options)
 
 
 @pytest.mark.parametrize("budget", [1, 5, 12, 24, 1000])
@@ -111,9 +111,9 @@ def test_other_failures_of_the_model_pass():
 
 
 def test_out_of_memory_in_a_deterministic_run_is_an_error_with_its_cure():
-    road = PaddedRoad(model=Stand(11), device="cpu", shape=Shape(tokens=64, texts=4))
+    strategy = PaddedStrategy(model=Stand(11), device="cpu", shape=Shape(tokens=64, texts=4))
     with pytest.raises(DeviceError, match=r"cpu does not hold the 64 tokens of a deterministic.*without --determin"):
-        forward(road, SEGMENTS, Budget(96))
+        forward(strategy, SEGMENTS, Budget(96))
 
 
 @pytest.mark.parametrize("budget", [5, 24, 1000])
@@ -143,5 +143,5 @@ def test_who_is_told_of_the_tokens_may_end_the_work():
 
 
 def test_the_time_of_the_device_is_measured_until_the_last_batch():
-    launched = launch(PaddedRoad(model=Stand(), device="cpu"), SEGMENTS, Budget(5))
+    launched = launch(PaddedStrategy(model=Stand(), device="cpu"), SEGMENTS, Budget(5))
     assert launched.seconds() == launched.seconds() > 0

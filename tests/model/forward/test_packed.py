@@ -1,4 +1,4 @@
-"""The packed road gives the stock network's scores, one text at a time, whatever stands beside a text."""
+"""The packed strategy gives the stock network's scores, one text at a time, whatever stands beside a text."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ SHAPE = Shape(tokens=200, texts=16)
 NEIGHBOURS = st.lists(st.integers(1, LIMIT), max_size=5)
 
 
-def road(loaded, dtype="float32"):
+def strategy(loaded, dtype="float32"):
     model, reason = packed(loaded.network, "cpu", dtype)
     assert reason == "packed without padding"
     return model
@@ -34,17 +34,17 @@ def stocks(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def roads(stocks):
-    return {family: road(loaded) for family, loaded in stocks.items()}
+def strategies(stocks):
+    return {family: strategy(loaded) for family, loaded in stocks.items()}
 
 
 @pytest.fixture(scope="module")
 def halves(tmp_path_factory):
-    """The same classifiers in bfloat16, and their roads."""
+    """The same classifiers in bfloat16, and their strategies."""
     found = {}
     for family, loaded in classifiers(tmp_path_factory.mktemp("halves")).items():
         half = loaded.to("cpu", "bfloat16")
-        found[family] = half, road(half, "bfloat16")
+        found[family] = half, strategy(half, "bfloat16")
     return found
 
 
@@ -55,9 +55,9 @@ def scores(model, segments, rows=None, shape=None):
 
 @pytest.mark.parametrize("lengths", LENGTHS.values(), ids=LENGTHS)
 @pytest.mark.parametrize("family", PACKED)
-def test_a_pack_scores_as_the_stock_network_one_text_at_a_time(stocks, roads, family, lengths):
+def test_a_pack_scores_as_the_stock_network_one_text_at_a_time(stocks, strategies, family, lengths):
     segments = drawn(lengths, stocks[family].vocabulary)
-    np.testing.assert_allclose(scores(roads[family], segments), alone(stocks[family], segments), atol=5e-6)
+    np.testing.assert_allclose(scores(strategies[family], segments), alone(stocks[family], segments), atol=5e-6)
 
 
 @settings(max_examples=40)
@@ -66,16 +66,16 @@ def test_a_pack_scores_as_the_stock_network_one_text_at_a_time(stocks, roads, fa
     lengths=st.lists(st.integers(1, LIMIT), min_size=1, max_size=30),
     seed=st.integers(0, 2**31),
 )
-def test_any_lengths_and_ids_score_as_alone(stocks, roads, family, lengths, seed):
+def test_any_lengths_and_ids_score_as_alone(stocks, strategies, family, lengths, seed):
     segments = drawn(lengths, stocks[family].vocabulary, seed)
-    np.testing.assert_allclose(scores(roads[family], segments), alone(stocks[family], segments), atol=5e-6)
+    np.testing.assert_allclose(scores(strategies[family], segments), alone(stocks[family], segments), atol=5e-6)
 
 
 @pytest.mark.parametrize("family", PACKED)
-def test_the_padding_id_inside_a_text_counts_as_the_stock_network_counts_it(stocks, roads, family):
+def test_the_padding_id_inside_a_text_counts_as_the_stock_network_counts_it(stocks, strategies, family):
     padding = stocks[family].pad_id
     segments = tokens([0, 5, padding, 6, 7], [padding, 5], [padding] * 4, [5, 6, 7, padding], [5])
-    np.testing.assert_allclose(scores(roads[family], segments), alone(stocks[family], segments), atol=5e-6)
+    np.testing.assert_allclose(scores(strategies[family], segments), alone(stocks[family], segments), atol=5e-6)
 
 
 def test_the_scores_of_the_texts_differ_or_these_tests_show_nothing(stocks):
@@ -86,7 +86,7 @@ def test_the_scores_of_the_texts_differ_or_these_tests_show_nothing(stocks):
 
 @pytest.mark.parametrize("family", PACKED)
 def test_memory_that_was_used_before_changes_nothing(stocks, family):
-    model = road(stocks[family])
+    model = strategy(stocks[family])
     large, small = (drawn(lengths, stocks[family].vocabulary) for lengths in ([LIMIT] * 20, [3, 2, 2]))
     for segments in (large, small, large, drawn([31], 30), small):
         fresh = dataclasses.replace(model, spaces=[])
@@ -95,7 +95,7 @@ def test_memory_that_was_used_before_changes_nothing(stocks, family):
 
 
 def test_memory_of_a_pack_that_failed_is_not_used_again(stocks):
-    model = road(stocks["bert"])
+    model = strategy(stocks["bert"])
     segments = drawn([4, 4], 30)
     expected = scores(model, segments)
 
@@ -118,9 +118,9 @@ def test_memory_of_a_pack_that_failed_is_not_used_again(stocks):
     seed=st.integers(0, 2**31),
 )
 def test_in_a_shape_a_text_has_the_same_bits_whatever_stands_beside_it(
-    stocks, roads, halves, family, dtype, length, before, after, seed
+    stocks, strategies, halves, family, dtype, length, before, after, seed
 ):
-    loaded, model = (stocks[family], roads[family]) if dtype == "float32" else halves[family]
+    loaded, model = (stocks[family], strategies[family]) if dtype == "float32" else halves[family]
     segments = drawn([length, *before, *after], loaded.vocabulary, seed)
     left, right = np.split(every(segments)[1:], [len(before)])
     shape = Shape(tokens=11 * LIMIT, texts=16)
@@ -131,10 +131,10 @@ def test_in_a_shape_a_text_has_the_same_bits_whatever_stands_beside_it(
 
 
 @pytest.mark.parametrize("family", PACKED)
-def test_a_pack_filled_up_to_a_shape_gives_the_same_scores(stocks, roads, family):
+def test_a_pack_filled_up_to_a_shape_gives_the_same_scores(stocks, strategies, family):
     segments = drawn([32, 9, 9, 9, 1], stocks[family].vocabulary)
     for shape in (Shape(tokens=60, texts=5), Shape(tokens=61, texts=5), Shape(tokens=60, texts=9), SHAPE):
-        found = scores(roads[family], segments, shape=shape)
+        found = scores(strategies[family], segments, shape=shape)
         np.testing.assert_allclose(found, alone(stocks[family], segments), atol=5e-6)
 
 
@@ -155,7 +155,7 @@ def test_the_stock_network_keeps_its_scores_and_nothing_is_held_twice(tmp_path, 
     segments = drawn([12, 5, 1], loaded.vocabulary)
     before, size = alone(loaded, segments), sum(p.numel() for p in loaded.network.parameters())
     for _ in range(2):  # the probe packs it once more
-        model = road(loaded)
+        model = strategy(loaded)
         assert np.array_equal(alone(loaded, segments), before)
         assert sum(p.numel() for p in loaded.network.parameters()) == size
     parameters = {p.untyped_storage().data_ptr() for p in loaded.network.parameters()}
@@ -174,10 +174,10 @@ def inside(parameter, whole):
 def test_a_packed_network_can_be_moved_to_another_dtype_and_packed_again(tmp_path):
     loaded = load_classifier(stock("bert", tmp_path / "bert"))
     segments = drawn([12, 5, 1], loaded.vocabulary)
-    before = scores(road(loaded), segments)
+    before = scores(strategy(loaded), segments)
     again = loaded.to("cpu", "bfloat16").to("cpu", "float32")
-    np.testing.assert_allclose(scores(road(again), segments), before, atol=0.04)
-    np.testing.assert_allclose(scores(road(again), segments), alone(again, segments), atol=5e-6)
+    np.testing.assert_allclose(scores(strategy(again), segments), before, atol=0.04)
+    np.testing.assert_allclose(scores(strategy(again), segments), alone(again, segments), atol=5e-6)
 
 
 @pytest.mark.parametrize(
@@ -212,6 +212,6 @@ def test_an_activation_other_than_the_usual_is_the_stock_module(tmp_path):
     for block in loaded.network.bert.encoder.layer:
         block.intermediate.intermediate_act_fn = nn.GELU(approximate="tanh")
     segments = drawn([12, 5, 1], loaded.vocabulary)
-    model = road(loaded)
+    model = strategy(loaded)
     assert model.activation is not torch.ops.aten.gelu_
     np.testing.assert_allclose(scores(model, segments), alone(loaded, segments), atol=5e-6)

@@ -1,4 +1,4 @@
-"""The packed road of training against the base's own padded code, which is the reference."""
+"""The packed forward pass of training against the base's own padded code, which is the reference."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import torch
 from torch.nn import functional as F
 
 from sentiment_batch.model.forward import attention
-from sentiment_batch.model.forward.packed_training import _dropped, road
+from sentiment_batch.model.forward.packed_training import _dropped, choose_training_pass
 from sentiment_batch.tokenization.packing import pad_pack
 from tests.model.forward.test_attention import Kernel
 
@@ -40,7 +40,7 @@ def assert_same(found, expected):
 
 def test_logits_and_gradients_are_those_of_the_base_s_own_code(classifier_and_pack):
     classifier, pack = classifier_and_pack
-    way, name = road(classifier, "cpu", "float32")
+    way, name = choose_training_pass(classifier, "cpu", "float32")
     assert name == "packed without padding"
     assert_same(outcome(classifier, way(pack)), outcome(classifier, reference(classifier, pack)))
 
@@ -54,7 +54,7 @@ def test_with_the_kernel_of_cuda_too(classifier_and_pack, monkeypatch):
         "sentiment_batch.model.forward.packed_training.Differentiable",
         lambda pack, heads: attention.Varlen(pack, heads, torch.device("cpu"), None),
     )
-    way, _ = road(classifier, "cpu", "float32")
+    way, _ = choose_training_pass(classifier, "cpu", "float32")
     assert_same(outcome(classifier, way(pack)), outcome(classifier, reference(classifier, pack)))
     assert len(kernel.calls) == len(classifier.encoder.transformer.layer)
     assert kernel.calls[-1][0][0] == len(pack.lengths), "the last layer asks for the first tokens alone"
@@ -66,13 +66,13 @@ def test_with_the_kernel_of_cuda_too(classifier_and_pack, monkeypatch):
 def test_cuda_packs_where_its_kernel_takes_dtype_and_width(classifier_and_pack, dtype, heads, packs):
     classifier, _ = classifier_and_pack
     classifier.encoder.config.n_heads = heads  # of an encoder 32 wide
-    assert (road(classifier, "cuda:0", dtype)[1] == "packed without padding") is packs
+    assert (choose_training_pass(classifier, "cuda:0", dtype)[1] == "packed without padding") is packs
 
 
 def test_the_padded_road_gives_the_same(classifier_and_pack, monkeypatch):
     classifier, pack = classifier_and_pack
     monkeypatch.setattr("sentiment_batch.model.forward.packed_training.on_device", lambda tensor, device: tensor)
-    way, name = road(classifier, "cuda:0", "float32")
+    way, name = choose_training_pass(classifier, "cuda:0", "float32")
     assert name == "padded batches"
     assert_same(outcome(classifier, way(pack)), outcome(classifier, reference(classifier, pack)))
 
@@ -80,7 +80,7 @@ def test_the_padded_road_gives_the_same(classifier_and_pack, monkeypatch):
 def test_dropout_reaches_every_place_it_has_in_the_base(classifier_and_pack):
     """With one place's dropout at a time, the outcome is another than without."""
     classifier, pack = classifier_and_pack
-    way, _ = road(classifier, "cpu", "float32")
+    way, _ = choose_training_pass(classifier, "cpu", "float32")
     without = way(pack).detach()
     classifier.train()
     encoder = classifier.encoder
@@ -138,5 +138,5 @@ def test_a_pack_of_one_token_texts(learner):
     classifier, texts = learner()
     data = texts(["good", "good"], [0, 1])
     pack = data.collate([0, 1]).pack
-    way, _ = road(classifier, "cpu", "float32")
+    way, _ = choose_training_pass(classifier, "cpu", "float32")
     assert np.isfinite(way(pack).detach().numpy()).all()

@@ -15,7 +15,7 @@ import torch
 from sentiment_batch.errors import DeviceError, UsageError
 from sentiment_batch.files.cache import cache_folder
 from sentiment_batch.model.forward import parity
-from sentiment_batch.model.forward.strategies import PackedRoad, PaddedRoad
+from sentiment_batch.model.forward.strategies import PackedStrategy, PaddedStrategy
 from sentiment_batch.model.stock import load_classifier
 from sentiment_batch.tokenization.tokenizer import TextPolicy, Tokeniser
 from tests.rare_models import rare
@@ -45,7 +45,7 @@ def weights(loaded):
 
 
 def answers(monkeypatch, *outcomes):
-    """What the probe texts score, call by call: the stock road, the packed one, float32, bfloat16.
+    """What the probe texts score, call by call: the stock strategy, the packed one, float32, bfloat16.
 
     Where packs are not taken, after those two: padded, each alone, and one short text.
     """
@@ -96,9 +96,9 @@ def test_the_outcomes_are_computed_once_and_then_read(tiny_model, half, monkeypa
     real = parity._Probe._probabilities
     monkeypatch.setattr(parity._Probe, "_probabilities", lambda *arguments: calls.append(1) or real(*arguments))
     first = chosen(tiny_model)
-    assert len(calls) == 4  # the two roads, the two dtypes
+    assert len(calls) == 4  # the two strategies, the two dtypes
     again = chosen(tiny_model)
-    assert (again.dtype, again.road_reason) == (first.dtype, first.road_reason)
+    assert (again.dtype, again.batching) == (first.dtype, first.batching)
     assert len(calls) == 4
     chosen(tiny_model, digest="e" * 64)
     chosen(tiny_model, max_length=32)
@@ -112,8 +112,8 @@ def test_the_outcomes_are_computed_once_and_then_read(tiny_model, half, monkeypa
 
 def test_packs_that_give_the_stock_scores_are_taken(tiny_model):
     prepared = chosen(tiny_model, "float32")
-    assert isinstance(prepared.road, PackedRoad)
-    assert prepared.road_reason == "packed without padding"
+    assert isinstance(prepared.strategy, PackedStrategy)
+    assert prepared.batching == "packed without padding"
     assert json.loads(remembered()[0].read_text())["difference"] < 1e-5
 
 
@@ -123,8 +123,8 @@ def test_packs_that_give_other_scores_are_not_taken(tiny_model, monkeypatch, cap
     answers(monkeypatch, same, [[value, 0.4]], same, same, same, same)
     for _ in range(2):  # the second time it is read
         prepared = chosen(tiny_model, "float32")
-        assert isinstance(prepared.road, PaddedRoad)
-        assert prepared.road_reason == "padded batches, for packs give other scores"
+        assert isinstance(prepared.strategy, PaddedStrategy)
+        assert prepared.batching == "padded batches, for packs give other scores"
     assert "this model is scored in padded batches" in caplog.text
 
 
@@ -132,18 +132,18 @@ def test_a_network_whose_code_has_changed_is_seen_and_scored_in_rectangles(tiny_
     real = parity.packed
 
     def changed(*arguments):
-        road, reason = real(*arguments)
-        return dataclasses.replace(road, activation=torch.relu), reason
+        strategy, reason = real(*arguments)
+        return dataclasses.replace(strategy, activation=torch.relu), reason
 
     monkeypatch.setattr(parity, "packed", changed)
-    assert isinstance(chosen(tiny_model, "float32").road, PaddedRoad)
+    assert isinstance(chosen(tiny_model, "float32").strategy, PaddedStrategy)
 
 
 def test_a_family_that_cannot_be_packed_is_asked_for_its_padding_instead(tmp_path, caplog):
     prepared = chosen(stock("modernbert", tmp_path / "model"), "float32", max_length=LIMIT)
-    assert isinstance(prepared.road, PaddedRoad)
-    assert not prepared.road.bare
-    assert "modernbert models cannot be packed" in prepared.road_reason
+    assert isinstance(prepared.strategy, PaddedStrategy)
+    assert not prepared.strategy.bare
+    assert "modernbert models cannot be packed" in prepared.batching
     assert [path.stem.split("-")[0] for path in remembered()] == ["padding"]
     assert caplog.messages == []
 
@@ -152,13 +152,14 @@ def test_a_family_that_cannot_be_packed_is_asked_for_its_padding_instead(tmp_pat
 def test_a_family_that_feels_padding_is_scored_without_any(family, tmp_path, caplog, monkeypatch):
     folder = rare(family, tmp_path / family)
     first = chosen(folder, "float32", max_length=LIMIT)
-    assert first.road.bare
+    assert first.strategy.bare
     assert first.loaded.feels_padding
-    assert first.road_reason.endswith("only texts of equal length together, for it feels padding")
-    assert [text.partition(" by ")[0] for text in caplog.messages] == ["padding changes scores"]
+    assert first.batching.endswith("only texts of equal length together, for it feels padding")
+    own = [record.getMessage() for record in caplog.records if record.name == "sentiment_batch"]
+    assert [text.partition(" by ")[0] for text in own] == ["padding changes scores"]
     calls = []
     monkeypatch.setattr(parity._Probe, "_probabilities", lambda *arguments: calls.append(arguments))
-    assert chosen(folder, "float32", max_length=LIMIT).road.bare  # as it was found out the first time
+    assert chosen(folder, "float32", max_length=LIMIT).strategy.bare  # as it was found out the first time
     assert len(calls) == 1
 
 
@@ -212,14 +213,14 @@ def test_hardware_without_bfloat16_takes_float32_and_probes_no_dtype(tiny_model,
     monkeypatch.setattr(parity, "bfloat16_reason", lambda device: (False, "this CPU has no bfloat16"))
     prepared = chosen(tiny_model)
     assert (str(prepared.dtype), weights(prepared.loaded)) == ("float32 (this CPU has no bfloat16)", "torch.float32")
-    assert [path.stem.split("-")[0] for path in remembered()] == ["roads"]
+    assert [path.stem.split("-")[0] for path in remembered()] == ["strategies"]
 
 
 @pytest.mark.parametrize("name", ["float32", "bfloat16"])
 def test_a_dtype_that_was_asked_for_is_taken_without_a_probe_of_it(tiny_model, name):
     prepared = chosen(tiny_model, name)
     assert (str(prepared.dtype), weights(prepared.loaded)) == (f"{name} (as asked)", f"torch.{name}")
-    assert [path.stem.split("-")[0] for path in remembered()] == ["roads"]
+    assert [path.stem.split("-")[0] for path in remembered()] == ["strategies"]
 
 
 def test_float16_on_a_cpu_is_refused(tiny_model):

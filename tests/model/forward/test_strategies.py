@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from sentiment_batch.model.forward.batches import Budget, forward
 from sentiment_batch.model.forward.packed import packed
-from sentiment_batch.model.forward.strategies import STEP, PackedRoad, PaddedRoad
+from sentiment_batch.model.forward.strategies import STEP, PackedStrategy, PaddedStrategy
 from sentiment_batch.tokenization.packing import Shape
 from tests.ragged_tokens import PACKED, alone, classifiers, drawn, every
 from tests.stock_models import FAMILIES, LIMIT
@@ -31,18 +31,18 @@ def halves(tmp_path_factory):
 
 
 def padded(loaded, shape=None):
-    return PaddedRoad(model=loaded, device="cpu", shape=shape)
+    return PaddedStrategy(model=loaded, device="cpu", shape=shape)
 
 
-def roads(loaded, dtype, shape=None):
+def strategies(loaded, dtype, shape=None):
     """Those that there are."""
     model, _ = packed(loaded.network, "cpu", dtype)
     found = [padded(loaded, shape)]
-    return found if model is None else [*found, PackedRoad(model=model, device="cpu", classes=3, shape=shape)]
+    return found if model is None else [*found, PackedStrategy(model=model, device="cpu", classes=3, shape=shape)]
 
 
-def scores(road, segments, rows):
-    return road.logits(segments, np.array(rows)).softmax(-1).numpy()
+def scores(strategy, segments, rows):
+    return strategy.logits(segments, np.array(rows)).softmax(-1).numpy()
 
 
 @settings(max_examples=60)
@@ -56,8 +56,8 @@ def scores(road, segments, rows):
 def test_every_road_scores_as_the_stock_network_one_text_at_a_time(stocks, family, shape, lengths, budget, seed):
     segments = drawn(lengths, stocks[family].vocabulary, seed)
     expected = alone(stocks[family], segments)
-    for road in roads(stocks[family], "float32", shape):
-        logits = forward(road, segments, Budget(budget))
+    for strategy in strategies(stocks[family], "float32", shape):
+        logits = forward(strategy, segments, Budget(budget))
         found = np.exp(logits) / np.exp(logits).sum(1, keepdims=True)
         np.testing.assert_allclose(found, expected, atol=5e-6)
 
@@ -76,10 +76,10 @@ def test_in_a_fixed_shape_a_text_has_the_same_bits_whatever_its_neighbours(
     loaded = (stocks if dtype == "float32" else halves)[family]
     segments = drawn([min(length, LIMIT), *others], loaded.vocabulary, data.draw(st.integers(0, 2**31)))
     rows = data.draw(st.permutations(every(segments).tolist()))[: SHAPE.tokens // LIMIT]
-    for road in roads(loaded, dtype, SHAPE):
-        found = scores(road, segments, rows)
+    for strategy in strategies(loaded, dtype, SHAPE):
+        found = scores(strategy, segments, rows)
         assert np.isfinite(found).all()
-        single = np.concatenate([scores(road, segments, [row]) for row in rows])
+        single = np.concatenate([scores(strategy, segments, [row]) for row in rows])
         assert np.array_equal(found, single)
 
 
@@ -91,9 +91,9 @@ def test_where_the_cpu_feels_a_row_s_place_each_text_is_computed_by_itself(stock
     model, _ = packed(stocks[family].network, "cpu", "float32")
     shape = Shape(tokens=LIMIT * len(rows), texts=len(rows))
     model.verdicts[shape.tokens, shape.texts, torch.get_num_threads()] = False
-    road = PackedRoad(model=model, device="cpu", classes=3, shape=shape)
-    found = scores(road, segments, rows)
-    assert np.array_equal(found, np.concatenate([scores(road, segments, [row]) for row in rows]))
+    strategy = PackedStrategy(model=model, device="cpu", classes=3, shape=shape)
+    found = scores(strategy, segments, rows)
+    assert np.array_equal(found, np.concatenate([scores(strategy, segments, [row]) for row in rows]))
     np.testing.assert_allclose(found, alone(stocks[family], segments)[rows], atol=5e-6)
 
 
@@ -101,13 +101,13 @@ def test_where_the_cpu_feels_a_row_s_place_each_text_is_computed_by_itself(stock
 def test_the_batches_of_a_fixed_shape_hold_every_text_once_and_do_not_feel_the_budget(lengths, budget):
     lengths = np.array(lengths, dtype=np.int64)
     shape = Shape(tokens=256, texts=5)
-    for road in (padded(None, shape), PackedRoad(model=None, device="cpu", classes=3, shape=shape)):
-        batches = road.plan(lengths, budget)
+    for strategy in (padded(None, shape), PackedStrategy(model=None, device="cpu", classes=3, shape=shape)):
+        batches = strategy.plan(lengths, budget)
         assert sorted(row for rows in batches for row in rows.tolist()) == list(range(len(lengths)))
-        again = road.plan(lengths, 10**9)
+        again = strategy.plan(lengths, 10**9)
         assert [rows.tolist() for rows in batches] == [rows.tolist() for rows in again]
         for rows in batches:
-            if isinstance(road, PaddedRoad):
+            if isinstance(strategy, PaddedStrategy):
                 (rounded,) = set((-(-lengths[rows] // STEP) * STEP).tolist())
                 assert len(rows) * rounded <= shape.tokens
             else:
@@ -129,15 +129,15 @@ def test_a_rectangle_of_a_fixed_shape_is_that_of_its_length_alone():
     one_each = [(1, 32)] * 3 + [(1, 64)] * 2 + [(1, 96), (1, 128)]
     whole = [(8, 32)] * 3 + [(4, 64)] * 2 + [(2, 96), (2, 128)]
     for device, expected in (("cpu", one_each), ("meta", whole)):
-        road = PaddedRoad(model=Spy(), device=device, shape=Shape(tokens=256, texts=9))
+        strategy = PaddedStrategy(model=Spy(), device=device, shape=Shape(tokens=256, texts=9))
         for row in every(segments):
-            assert road.logits(segments, np.array([row])).shape == (1, 2)
+            assert strategy.logits(segments, np.array([row])).shape == (1, 2)
         assert shapes == [(shape, False) for shape in expected]  # with a mask even where it is full
         shapes.clear()
     assert padded(Spy(), Shape(tokens=256, texts=9)).logits(segments, every(segments)).shape == (7, 2)
     assert [shape for shape, _ in shapes] == one_each
     shapes.clear()
-    bare = PaddedRoad(model=Spy(), device="cpu", shape=Shape(tokens=256, texts=9), bare=True)
+    bare = PaddedStrategy(model=Spy(), device="cpu", shape=Shape(tokens=256, texts=9), bare=True)
     assert bare.logits(drawn([5, 33], 30), np.arange(2)).shape == (2, 2)
     assert shapes == [((1, 5), False), ((1, 33), False)]
 
@@ -146,7 +146,7 @@ def test_a_rectangle_of_a_fixed_shape_is_that_of_its_length_alone():
 def test_for_a_model_that_feels_padding_texts_of_one_length_alone_go_together(lengths, budget, workers):
     lengths = np.array(lengths, dtype=np.int64)
     for shape in (None, Shape(tokens=256, texts=5)):
-        batches = PaddedRoad(model=None, device="cpu", shape=shape, bare=True).plan(lengths, budget, workers)
+        batches = PaddedStrategy(model=None, device="cpu", shape=shape, bare=True).plan(lengths, budget, workers)
         assert sorted(row for rows in batches for row in rows.tolist()) == list(range(len(lengths)))
         for rows in batches:
             assert len(set(lengths[rows].tolist())) == 1
@@ -167,13 +167,13 @@ def test_a_nearly_full_pack_is_filled_up_for_a_compiled_model(stocks):
     loaded = stocks["bert"]
     segments = drawn([LIMIT, LIMIT, LIMIT, 10], loaded.vocabulary)
     model = packed(loaded.network, "cpu", "float32")[0]
-    road = PackedRoad(model=Spy(model), device="cuda:0", classes=3, fill=100)
+    strategy = PackedStrategy(model=Spy(model), device="cuda:0", classes=3, fill=100)
     for rows, size in (([0, 1, 2], 100), ([0, 1], 64), ([0, 1, 2, 3], 106), ([3], 10)):
-        found = scores(road, segments, rows)
+        found = scores(strategy, segments, rows)
         np.testing.assert_allclose(found, alone(loaded, segments)[rows], atol=5e-6)
         assert sizes.pop() == (size, len(rows))
-    road = PackedRoad(model=Spy(model), device="cpu", classes=3)
+    strategy = PackedStrategy(model=Spy(model), device="cpu", classes=3)
     for rows, size in (([0, 1, 2], (128, 8)), ([0, 1], (64, 8)), ([3], (64, 8))):
-        found = scores(road, segments, rows)
+        found = scores(strategy, segments, rows)
         np.testing.assert_allclose(found, alone(loaded, segments)[rows], atol=5e-6)
         assert sizes.pop() == size

@@ -1,4 +1,4 @@
-"""Runs a road over the segments of a window: ragged tokens in, logits out, batch by batch."""
+"""Runs a forward strategy over segments: ragged tokens in, logits out, batch by batch."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from sentiment_batch.errors import DeviceError
 if TYPE_CHECKING:
     import numpy.typing as npt
 
-    from sentiment_batch.model.forward.strategies import Road
+    from sentiment_batch.model.forward.strategies import ForwardStrategy
     from sentiment_batch.model.forward.thread_pool import Workers
     from sentiment_batch.model.probabilities import Floats
     from sentiment_batch.tokenization.packing import Rows
@@ -33,7 +33,7 @@ class Budget:
 
 
 def forward(
-    road: Road,
+    strategy: ForwardStrategy,
     tokens: Tokens,
     budget: Budget,
     workers: Workers | None = None,
@@ -44,7 +44,7 @@ def forward(
     Raises:
         DeviceError: as `launch`; or one text alone does not fit into the device's memory.
     """
-    launched = launch(road, tokens, budget, workers, on_tokens)
+    launched = launch(strategy, tokens, budget, workers, on_tokens)
     for why in launched.refused.values():
         raise DeviceError(f"{why}. Take a smaller --max-length, or --device cpu.")
     return launched.logits()
@@ -72,7 +72,7 @@ class Launched:
 
 
 def launch(
-    road: Road,
+    strategy: ForwardStrategy,
     tokens: Tokens,
     budget: Budget,
     workers: Workers | None = None,
@@ -81,7 +81,7 @@ def launch(
     """Send the segments of `tokens` through the model; on CUDA it comes back while the device still works.
 
     Args:
-        road: the way through the model.
+        strategy: the way through the model.
         tokens: the segments.
         budget: tokens per batch, padding included.
         workers: threads of a CPU, each computing a batch of its own; None computes in this one.
@@ -90,53 +90,57 @@ def launch(
     Raises:
         DeviceError: the device's memory does not hold the shape of a deterministic run's batches.
     """
-    clock = _clock(road.device)
+    clock = _clock(strategy.device)
     order, results = [], []
     refused: dict[int, str] = {}
-    for rows, logits_BK in _batches(road, tokens, budget, workers, refused):
+    for rows, logits_BK in _batches(strategy, tokens, budget, workers, refused):
         order.append(rows)
         results.append(logits_BK)
         if on_tokens is not None:
             on_tokens(int(tokens.lengths[rows].sum()))
-    return Launched(order=order, results=results, refused=refused, classes=road.classes, seconds=clock())
+    return Launched(order=order, results=results, refused=refused, classes=strategy.classes, seconds=clock())
 
 
 def _batches(
-    road: Road, tokens: Tokens, budget: Budget, workers: Workers | None, refused: dict[int, str]
+    strategy: ForwardStrategy, tokens: Tokens, budget: Budget, workers: Workers | None, refused: dict[int, str]
 ) -> Iterator[tuple[Rows, torch.Tensor]]:
     lengths = tokens.lengths
     if workers is not None:
-        batches = road.plan(lengths, budget.tokens, workers.count)
-        yield from zip(batches, workers.executor.map(lambda rows: road.logits(tokens, rows), batches), strict=True)
+        batches = strategy.plan(lengths, budget.tokens, workers.count)
+        yield from zip(batches, workers.executor.map(lambda rows: strategy.logits(tokens, rows), batches), strict=True)
         return
-    batches = road.plan(lengths, budget.tokens)
+    batches = strategy.plan(lengths, budget.tokens)
     while batches:
         rows = batches.pop(0)
         try:
-            logits_BK = road.logits(tokens, rows)
+            logits_BK = strategy.logits(tokens, rows)
         except torch.OutOfMemoryError as error:
-            alone = len(rows) == 1 and road.shape is None
+            alone = len(rows) == 1 and strategy.shape is None
             if not alone:
-                _halve(budget, road, lengths[rows], error)
+                _halve(budget, strategy, lengths[rows], error)
         else:
             yield rows, logits_BK
             continue
         if alone:
-            refused[int(rows[0])] = f"the memory of {road.device} does not hold one text of {lengths[rows[0]]:,} tokens"
-            yield rows, torch.full((1, road.classes), torch.nan, device=road.device)
+            refused[int(rows[0])] = (
+                f"the memory of {strategy.device} does not hold one text of {lengths[rows[0]]:,} tokens"
+            )
+            yield rows, torch.full((1, strategy.classes), torch.nan, device=strategy.device)
             torch.cuda.empty_cache()
             continue
         # Outside the handler: its traceback would keep the failed pass's tensors alive.
         torch.cuda.empty_cache()
         left = np.concatenate([rows, *batches])
-        batches = [left[some] for some in road.plan(lengths[left], budget.tokens)]
+        batches = [left[some] for some in strategy.plan(lengths[left], budget.tokens)]
 
 
-def _halve(budget: Budget, road: Road, lengths: npt.NDArray[np.int64], error: torch.OutOfMemoryError) -> None:
-    if road.shape is not None:
+def _halve(
+    budget: Budget, strategy: ForwardStrategy, lengths: npt.NDArray[np.int64], error: torch.OutOfMemoryError
+) -> None:
+    if strategy.shape is not None:
         raise DeviceError(
-            f"the memory of {road.device} does not hold the {road.shape.tokens:,} tokens of a deterministic run's "
-            "batch. Score without --deterministic, or on a device with more memory."
+            f"the memory of {strategy.device} does not hold the {strategy.shape.tokens:,} tokens of a deterministic "
+            "run's batch. Score without --deterministic, or on a device with more memory."
         ) from error
     budget.tokens = max(1, min(budget.tokens, int(lengths.sum())) // 2)
     logger.warning(

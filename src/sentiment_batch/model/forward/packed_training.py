@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from sentiment_batch.model.classifier import SentimentClassifier
     from sentiment_batch.tokenization.packing import Pack
 
-Road = Callable[["Pack"], torch.Tensor]
+TrainingPass = Callable[["Pack"], torch.Tensor]
 """A pack in, logits (B, K) with their gradients out."""
 
 PACKED = "packed without padding"
@@ -31,7 +31,7 @@ allocator pieces of memory."""
 # T tokens of a pack, B texts of it, D the encoder's width, H heads, K labels.
 
 
-def road(classifier: SentimentClassifier, device: str, dtype: str) -> tuple[Road, str]:
+def choose_training_pass(classifier: SentimentClassifier, device: str, dtype: str) -> tuple[TrainingPass, str]:
     """The way through a classifier that is on its device, and its name."""
     heads, place = classifier.encoder.config.n_heads, torch.device(device)
     if device == "cpu":

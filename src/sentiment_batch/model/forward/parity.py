@@ -21,7 +21,7 @@ from sentiment_batch.files.cache import cache_folder, write_text
 from sentiment_batch.model.device import bfloat16_reason
 from sentiment_batch.model.forward.batches import Budget, forward
 from sentiment_batch.model.forward.packed import packed
-from sentiment_batch.model.forward.strategies import PackedRoad, PaddedRoad, Road
+from sentiment_batch.model.forward.strategies import ForwardStrategy, PackedStrategy, PaddedStrategy
 from sentiment_batch.model.probabilities import combine, softmax
 from sentiment_batch.records import Choice
 
@@ -63,8 +63,8 @@ class Prepared:
 
     loaded: Loaded
     dtype: Choice
-    road: Road
-    road_reason: str
+    strategy: ForwardStrategy
+    batching: str
 
 
 def to_device(
@@ -95,23 +95,23 @@ def to_device(
     if name == "auto":
         dtype = probe.dtype(loaded, device, may_pack)
     loaded = loaded.to(device, dtype.value)
-    road, reason = _road(loaded, device, dtype.value, may_pack, shape)
+    strategy, reason = _strategy(loaded, device, dtype.value, may_pack, shape)
     if not may_pack:
-        probe.passes(loaded, road)
-    return Prepared(loaded=loaded, dtype=dtype, road=road, road_reason=reason)
+        probe.passes(loaded, strategy)
+    return Prepared(loaded=loaded, dtype=dtype, strategy=strategy, batching=reason)
 
 
-def _road(
+def _strategy(
     loaded: Loaded, device: str, dtype: str, may_pack: bool | None, shape: Shape | None = None
-) -> tuple[Road, str]:
+) -> tuple[ForwardStrategy, str]:
     model, reason = None, "padded batches, for packs give other scores"
     if may_pack is not False:
         model, reason = packed(loaded.network, device, dtype)
     if model is not None:
-        return PackedRoad(model=model, device=device, classes=len(loaded.labels), shape=shape), reason
+        return PackedStrategy(model=model, device=device, classes=len(loaded.labels), shape=shape), reason
     if loaded.feels_padding:
         reason += "; only texts of equal length together, for it feels padding"
-    return PaddedRoad(model=loaded, device=device, shape=shape, bare=loaded.feels_padding), reason
+    return PaddedStrategy(model=loaded, device=device, shape=shape, bare=loaded.feels_padding), reason
 
 
 class _Probe:
@@ -130,10 +130,10 @@ class _Probe:
             return None
 
         def compare() -> dict[str, float]:
-            roads = (_road(loaded, "cpu", "float32", may_pack)[0] for may_pack in (False, True))
-            return _difference(*(self._probabilities(loaded, road) for road in roads))
+            strategies = (_strategy(loaded, "cpu", "float32", may_pack)[0] for may_pack in (False, True))
+            return _difference(*(self._probabilities(loaded, strategy) for strategy in strategies))
 
-        difference = self._of_roads("roads", compare)
+        difference = self._of_roads("strategies", compare)
         if not difference <= SAME:
             logger.warning("packs change scores by up to %.1e; this model is scored in padded batches", difference)
         return difference <= SAME
@@ -142,18 +142,20 @@ class _Probe:
         """Whether a text scores otherwise in a padded batch than alone; asked on the CPU, for every device."""
 
         def compare() -> dict[str, float]:
-            road = PaddedRoad(model=loaded, device="cpu")
+            strategy = PaddedStrategy(model=loaded, device="cpu")
             together, alone = 4 * PROBE_TOKENS, 1
-            return _difference(*(self._probabilities(loaded, road, staircase(), size) for size in (together, alone)))
+            return _difference(
+                *(self._probabilities(loaded, strategy, staircase(), size) for size in (together, alone))
+            )
 
         difference = self._of_roads("padding", compare)
         if not difference <= SAME:
             logger.warning("padding changes scores by up to %.1e; only texts of equal length go together", difference)
         return not difference <= SAME
 
-    def passes(self, loaded: Loaded, road: Road) -> None:
+    def passes(self, loaded: Loaded, strategy: ForwardStrategy) -> None:
         """Make sure that the stock code computes on the device and in the dtype, by one short text."""
-        self._probabilities(loaded, road, staircase()[:1])
+        self._probabilities(loaded, strategy, staircase()[:1])
 
     def dtype(self, reference: Loaded, device: str, may_pack: bool | None) -> Choice:
         """bfloat16 if the device has it and no label flips, else float32."""
@@ -162,11 +164,11 @@ class _Probe:
             return Choice(value="float32", reason=reason)
 
         def compare() -> dict[str, float]:
-            before = self._probabilities(reference, _road(reference, device, "float32", may_pack)[0])
+            before = self._probabilities(reference, _strategy(reference, device, "float32", may_pack)[0])
             # A copy: the float32 weights are needed again if the probe fails.
             half = dataclasses.replace(reference, network=copy.deepcopy(reference.network)).to(device, "bfloat16")
             try:
-                after = self._probabilities(half, _road(half, device, "bfloat16", may_pack)[0])
+                after = self._probabilities(half, _strategy(half, device, "bfloat16", may_pack)[0])
             except ModelError as error:
                 logger.debug("%s", error)
                 return {"flips": math.nan, "largest": math.nan}
@@ -204,12 +206,12 @@ class _Probe:
         return found
 
     def _probabilities(
-        self, loaded: Loaded, road: Road, texts: list[str] | None = None, budget: int = PROBE_TOKENS
+        self, loaded: Loaded, strategy: ForwardStrategy, texts: list[str] | None = None, budget: int = PROBE_TOKENS
     ) -> Floats:
         tokens = self._tokeniser(texts or probe_texts())
         loaded.check_ids(tokens.ids)
         try:
-            logits = forward(road, tokens, Budget(budget))
+            logits = forward(strategy, tokens, Budget(budget))
         except (SentimentBatchError, torch.OutOfMemoryError, MemoryError):
             raise
         except Exception as error:  # stock code has no common error

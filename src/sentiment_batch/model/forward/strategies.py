@@ -46,7 +46,7 @@ class Model(Protocol):
         ...
 
 
-class Road(Protocol):
+class ForwardStrategy(Protocol):
     """A way through a model; `shape` is that of every batch of a deterministic run, None otherwise."""
 
     @property
@@ -74,7 +74,7 @@ class Road(Protocol):
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class PackedRoad:
+class PackedStrategy:
     """Segments end to end: nothing is computed but their tokens."""
 
     model: Packed
@@ -84,7 +84,7 @@ class PackedRoad:
     fill: int | None = None
     """Tokens that a nearly full pack is filled up to, which is the one shape that a compiled model knows."""
 
-    def compiled(self, tokens: int) -> PackedRoad:
+    def compiled(self, tokens: int) -> PackedStrategy:
         """The same road with a model compiled for packs of `tokens`."""
         return replace(self, model=compiled(self.model, tokens), fill=tokens)
 
@@ -121,7 +121,7 @@ class PackedRoad:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class PaddedRoad:
+class PaddedStrategy:
     """Segments of similar length as rectangles, for models that cannot be packed; the stock model, untouched."""
 
     model: Model
