@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from sentiment_batch.locations import without_password
     from sentiment_batch.plugins.hookspecs import hookimpl
     from sentiment_batch.plugins.registry import Registry
-    from sentiment_batch.records import Problem, ReadOptions, Sealed, Split, WriteOptions
+    from sentiment_batch.records import FinishedFile, Problem, ReadOptions, Sealed, Split, WriteOptions
     from sentiment_batch.scoring.backends.distributed import Engine
     from sentiment_batch.scoring.engine_worker import Worker
     from sentiment_batch.scoring.scorer import Scorer
@@ -48,6 +48,7 @@ __all__ = [
     "DeviceError",
     "Engine",
     "FileWriter",
+    "FinishedFile",
     "InputError",
     "ModelError",
     "OutputError",
@@ -90,7 +91,7 @@ _HOMES = {
     "locations": ("without_password",),
     "plugins.registry": ("Registry",),
     "data.readers.base": ("Reader",),
-    "records": ("Problem", "ReadOptions", "Sealed", "Split", "WriteOptions"),
+    "records": ("FinishedFile", "Problem", "ReadOptions", "Sealed", "Split", "WriteOptions"),
     "scoring.backends.distributed": ("Engine",),
     "scoring.scorer": ("Scorer",),
     "scoring.engine_worker": ("Worker",),

@@ -81,9 +81,14 @@ class WriteOptions:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Sealed:
-    """What a file holds that is whole and safe on disk."""
+class FinishedFile:
+    """The size and digest of a file that is complete and on disk, published or not."""
 
     bytes: int
+    """Size of the stored file, after compression."""
     sha256: str
-    """Of the bytes as they are stored, compressed if they are; what `sha256sum` prints."""
+    """SHA-256 of the stored bytes in hexadecimal, as `sha256sum` prints it."""
+
+
+Sealed = FinishedFile
+"""Deprecated: the name of `FinishedFile` in version 0.1."""

@@ -11,12 +11,12 @@ import pytest
 
 from sentiment_batch.data.plugin_guards import GuardedReader, GuardedWriter, PluginGuard
 from sentiment_batch.errors import InputError, OutputError, PluginError
-from sentiment_batch.records import Sealed, Split
+from sentiment_batch.records import FinishedFile, Split
 
 PLUGIN = PluginGuard(name="sheets", location="a.sheet")
 ROWS = pa.record_batch({"n": [1]})
 SPLIT = Split(index=0, label="sheet 1")
-SEALED = Sealed(bytes=1, sha256="00")
+FINISHED = FinishedFile(bytes=1, sha256="00")
 
 
 def raising(error):
@@ -52,7 +52,7 @@ def guarded(plugin=PLUGIN, **parts):
 
 
 def writer(plugin=PLUGIN, **parts):
-    good = {"write": lambda batch: None, "commit": lambda: None, "abort": lambda: None, "seal": lambda: SEALED}
+    good = {"write": lambda batch: None, "commit": lambda: None, "abort": lambda: None, "finish": lambda: FINISHED}
     return GuardedWriter(SimpleNamespace(**good | parts), plugin)
 
 
@@ -70,11 +70,13 @@ def test_a_good_writer_is_handed_through():
     made = writer(write=done.append, commit=lambda: done.append("commit"), abort=lambda: done.append("abort"))
     made.write(ROWS)
     made.abort()
-    assert made.seal() is SEALED
+    assert made.finish() is FINISHED
     made.commit()
     assert done == [ROWS, "abort", "commit"]
     bare = SimpleNamespace(write=print, commit=print, abort=print)
-    assert GuardedWriter(bare, PLUGIN).seal() is None
+    assert GuardedWriter(bare, PLUGIN).finish() is None
+    old = SimpleNamespace(write=print, commit=print, abort=print, seal=lambda: FINISHED)  # of version 0.1
+    assert GuardedWriter(old, PLUGIN).finish() is FINISHED
 
 
 @pytest.mark.parametrize(("error", "said"), FAILURES)
@@ -88,7 +90,7 @@ def test_a_failure_of_a_reader_is_one_line_with_its_name(part, error, said):
 
 
 @pytest.mark.parametrize(("error", "said"), FAILURES)
-@pytest.mark.parametrize("part", ["write", "commit", "seal"])
+@pytest.mark.parametrize("part", ["write", "commit", "finish"])
 def test_a_failure_of_a_writer_is_one_line_with_its_name(part, error, said):
     made = writer(**{part: raising(error)})
     with pytest.raises(PluginError, match=rf"^plugin 'sheets' failed on a\.sheet: {said}"):
@@ -237,10 +239,10 @@ def test_an_identity_that_is_no_plain_value_is_refused(identity):
         guarded(identity=lambda: identity).identity()
 
 
-@pytest.mark.parametrize("sealed", ["safe", True, {"bytes": 1}])
-def test_a_seal_that_is_none_is_refused(sealed):
-    with pytest.raises(PluginError, match=r"its seal\(\) gave a "):
-        writer(seal=lambda: sealed).seal()
+@pytest.mark.parametrize("finished", ["safe", True, {"bytes": 1}])
+def test_a_finish_that_returns_no_finished_file_is_refused(finished):
+    with pytest.raises(PluginError, match=r"its finish\(\) returned a "):
+        writer(finish=lambda: finished).finish()
 
 
 class Ended(SystemExit):

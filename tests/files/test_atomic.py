@@ -1,4 +1,4 @@
-"""What survives a crash: whole files, or those from before; and a lock that two runs cannot both hold."""
+"""What survives a crash: complete new files, or the old ones."""
 
 from __future__ import annotations
 
@@ -7,10 +7,7 @@ import os
 
 import pytest
 
-from sentiment_batch.errors import OutputError
 from sentiment_batch.files import atomic
-from sentiment_batch.files import lock as lock_module
-from sentiment_batch.files.checksums import checked_json, file_sha256, parse_checked_json, read_checked_json
 
 
 @pytest.mark.parametrize("call", ["fsync", "replace"])
@@ -49,7 +46,7 @@ def test_a_file_system_that_cannot_sync_serves(tmp_path, monkeypatch, code):
     assert (tmp_path / "a").read_bytes() == b"bytes"
 
 
-def test_removing_takes_files_folders_links_and_nothing(tmp_path):
+def test_removing_takes_files_folders_links_and_missing_paths(tmp_path):
     (tmp_path / "folder" / "deep").mkdir(parents=True)
     (tmp_path / "kept").mkdir()
     (tmp_path / "kept" / "file").write_bytes(b"")
@@ -60,49 +57,37 @@ def test_removing_takes_files_folders_links_and_nothing(tmp_path):
     assert os.listdir(tmp_path / "kept") == ["file"]
 
 
-def test_a_lock_is_held_by_one_and_let_go(tmp_path):
-    first = lock_module.Lock(tmp_path / "lock", "out.csv")
-    with pytest.raises(OutputError, match=rf"out\.csv is being written by process {os.getpid()} on .* since \d{{4}}-"):
-        lock_module.Lock(tmp_path / "lock", "out.csv")
-    first.release()
-    first.release()
-    lock_module.Lock(tmp_path / "lock", "out.csv").release()
+def test_a_block_that_fails_leaves_the_old_file_and_no_other(tmp_path):
+    path = tmp_path / "a"
+    path.write_bytes(b"before")
+    with pytest.raises(ZeroDivisionError), atomic.replace_file(path) as file:
+        file.write(b"half")
+        raise ZeroDivisionError
+    assert path.read_bytes() == b"before"
+    assert os.listdir(tmp_path) == ["a"]
 
 
-def test_a_lock_whose_holder_cannot_be_read_is_still_a_lock(tmp_path):
-    first = lock_module.Lock(tmp_path / "lock", "out.csv")
-    (tmp_path / "lock").write_bytes(b"{")
-    with pytest.raises(OutputError, match="by another process"):
-        lock_module.Lock(tmp_path / "lock", "out.csv")
-    first.release()
+def test_the_hidden_file_lies_in_the_scratch_folder(tmp_path):
+    scratch = tmp_path / "scratch"
+    scratch.mkdir()
+    with atomic.replace_file(tmp_path / "a", scratch=scratch) as file:
+        file.write(b"bytes")
+        assert os.listdir(tmp_path) == ["scratch"]
+        assert len(os.listdir(scratch)) == 1
+    assert sorted(os.listdir(tmp_path)) == ["a", "scratch"]
+    assert os.listdir(scratch) == []
 
 
-def test_a_lock_on_a_file_that_was_taken_away_is_taken_anew(tmp_path, monkeypatch):
-    real, moved = lock_module._locked, []
-
-    def locked(descriptor):
-        if not moved:
-            moved.append(1)
-            os.rename(tmp_path / "lock", tmp_path / "gone")  # by the run that held it
-        return real(descriptor)
-
-    monkeypatch.setattr(lock_module, "_locked", locked)
-    lock = lock_module.Lock(tmp_path / "lock", "out.csv")
-    assert (tmp_path / "lock").exists()
-    lock.release()
-
-
-def test_json_that_knows_its_digest_comes_back_or_not_at_all(tmp_path):
-    content = {"a": 1, "b": [None, 2.5, "é"], "c": {}}
-    data = checked_json(content)
-    assert parse_checked_json(data) == content
-    for bit in range(0, len(data) * 8, 3):
-        damaged = bytearray(data)
-        damaged[bit // 8] ^= 1 << bit % 8
-        assert parse_checked_json(bytes(damaged)) in (None, content)
-    for cut in range(0, len(data) - 2):
-        assert parse_checked_json(data[:cut]) is None
-    (tmp_path / "a.json").write_bytes(data)
-    assert read_checked_json(tmp_path / "a.json") is not None
-    assert read_checked_json(tmp_path / "b.json") is None
-    assert len(file_sha256(tmp_path / "a.json")) == 64
+@pytest.mark.parametrize("links", [True, False])
+def test_a_file_that_appears_meanwhile_is_not_replaced(tmp_path, monkeypatch, links):
+    if not links:
+        monkeypatch.setattr(os, "link", lambda *names: (_ for _ in ()).throw(OSError(errno.EPERM, "no links")))
+    part = atomic.PartFile(tmp_path / "a")
+    part.finish()
+    (tmp_path / "a").write_bytes(b"theirs")
+    with pytest.raises(FileExistsError):
+        part.publish(overwrite=False)
+    part.discard()
+    part.discard()
+    assert (tmp_path / "a").read_bytes() == b"theirs"
+    assert os.listdir(tmp_path) == ["a"]

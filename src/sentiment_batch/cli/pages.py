@@ -43,16 +43,16 @@ def published(page: str | None, overwrite: bool) -> Iterator[Publication | None]
 
 def write(publication: Publication, page: str) -> None:
     """Write the page; what goes wrong names its file."""
-    with publication.failures_named():
+    with publication.translate_errors():
         publication.stream.write(page.encode("utf-8"))
 
 
 def _check_replaceable(page: str) -> None:
     """A page replaces pages, whatever they are called: what begins otherwise may be the very table that is read."""
     from sentiment_batch.data.readers.source import Source
-    from sentiment_batch.files.filesystems import read_once
+    from sentiment_batch.files.filesystems import is_read_once
 
-    if read_once(page):
+    if is_read_once(page):
         return
     try:
         start = Source(page).head()

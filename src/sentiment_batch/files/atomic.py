@@ -1,24 +1,125 @@
-"""What it takes for files to survive a crash whole, and for two runs not to meet; it knows nothing of their content."""
+"""Writes files so that a reader sees the old content or the new, never half of it, whenever the process or power dies.
+
+Every file goes through the same four steps: write it under a hidden name, sync its bytes to disk, rename it, and sync
+the folder that holds the new name. This module knows nothing of the content.
+"""
 
 from __future__ import annotations
 
 import contextlib
 import errno
-import logging
 import os
+import secrets
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
-
-logger = logging.getLogger("sentiment_batch")
+from typing import BinaryIO
 
 _CANNOT_SYNC = {errno.EINVAL, errno.ENOTSUP, errno.ENOSYS, errno.EBADF, errno.EROFS}
+_MAX_NAME_CHARACTERS = 60
+"""Of the final name within the hidden one: at most 240 bytes of the 255 that file systems allow."""
+
+
+class PartFile:
+    """A new file under a hidden name, which gets its final name when it is complete and on disk.
+
+    Call `finish`, then `publish`; or `discard` at any time before.
+
+    Args:
+        path: the final name.
+        scratch: the folder for the hidden name. It must be on the same file system. None: the folder of `path`.
+
+    Raises:
+        OSError: the file cannot be created.
+    """
+
+    def __init__(self, path: Path, *, scratch: Path | None = None) -> None:
+        self._path = path
+        hidden = f".{path.name[:_MAX_NAME_CHARACTERS]}.{secrets.token_hex(4)}.part"
+        self._part = (scratch or path.parent) / hidden
+        self.file = self._create()
+        """Takes the bytes."""
+
+    def _create(self) -> BinaryIO:
+        """Open a new file with the mode that the umask gives."""
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
+        return open(os.open(self._part, flags, 0o666), "wb", buffering=1 << 20)
+
+    def finish(self) -> None:
+        """Sync the bytes to disk and close the file."""
+        self.file.flush()
+        sync(self.file.fileno())
+        self.file.close()
+
+    def publish(self, *, overwrite: bool = True) -> None:
+        """Rename the file. The caller syncs the folder.
+
+        Args:
+            overwrite: replace a file of the final name.
+
+        Raises:
+            FileExistsError: `overwrite` is False, and a file of that name exists by now.
+        """
+        if overwrite:
+            os.replace(self._part, self._path)
+            return
+        try:
+            os.link(self._part, self._path)  # unlike a rename, this never replaces a file that has just appeared
+        except FileExistsError:
+            raise
+        except OSError:  # a file system without hard links
+            if os.path.lexists(self._path):
+                raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(self._path)) from None
+            os.replace(self._part, self._path)
+        else:
+            with contextlib.suppress(OSError):
+                os.unlink(self._part)
+
+    def discard(self) -> None:
+        """Close and remove the hidden file. It may be called twice, and never raises an `OSError`."""
+        with contextlib.suppress(OSError):
+            self.file.close()  # the flush may fail; the file is closed all the same
+        with contextlib.suppress(OSError):
+            os.unlink(self._part)
+
+
+@contextlib.contextmanager
+def replace_file(path: Path, *, scratch: Path | None = None) -> Iterator[BinaryIO]:
+    """A binary file that becomes `path` when the block ends without an error.
+
+    Args:
+        path: the file to create or replace.
+        scratch: the folder for the hidden name until then, as for `PartFile`.
+
+    Raises:
+        OSError: the file could not be written. What was at `path` is unchanged.
+    """
+    part = PartFile(path, scratch=scratch)
+    try:
+        yield part.file
+        part.finish()
+        part.publish()
+    except BaseException:
+        part.discard()
+        raise
+    sync_folder(path.parent)
+
+
+def write_whole(path: Path, data: bytes) -> None:
+    """Make `data` the content of `path`, by the steps of `replace_file`.
+
+    Raises:
+        OSError: the file could not be written. What was at `path` is unchanged.
+    """
+    with replace_file(path) as file:
+        file.write(data)
 
 
 def sync(descriptor: int) -> None:
-    """Wait until the bytes are on disk, where the file system knows how.
+    """Wait until the bytes of an open file are on disk, if the file system supports that.
 
     Raises:
-        OSError: they are not.
+        OSError: the bytes could not be written.
     """
     try:
         os.fsync(descriptor)
@@ -27,11 +128,21 @@ def sync(descriptor: int) -> None:
             raise
 
 
-def sync_folder(folder: str | Path) -> None:
-    """Wait until the names in a folder are on disk; a rename survives a power cut only after this.
+def sync_file(path: Path) -> None:
+    """Wait until the bytes of a file are on disk.
 
     Raises:
-        OSError: they are not.
+        OSError: the bytes could not be written.
+    """
+    with path.open("rb+") as file:  # Windows syncs only files that are open for writing
+        sync(file.fileno())
+
+
+def sync_folder(folder: str | Path) -> None:
+    """Wait until the names in a folder are on disk. A rename survives a power cut only after this.
+
+    Raises:
+        OSError: the names could not be written.
     """
     try:
         descriptor = os.open(folder, os.O_RDONLY)
@@ -43,28 +154,8 @@ def sync_folder(folder: str | Path) -> None:
         os.close(descriptor)
 
 
-def write_whole(path: Path, data: bytes) -> None:
-    """Make `path` hold `data`, safe on disk: who looks, after whatever crash, sees all of it or what was before.
-
-    Raises:
-        OSError: it could not be written; what was there is as it was.
-    """
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        with part.open("wb") as file:
-            file.write(data)
-            file.flush()
-            sync(file.fileno())
-        os.replace(part, path)
-    except BaseException:
-        with contextlib.suppress(OSError):
-            part.unlink(missing_ok=True)
-        raise
-    sync_folder(path.parent)
-
-
 def remove(path: Path) -> None:
-    """Remove a file, or a folder with all in it, if it is there and can be removed."""
+    """Remove a file, or a folder with its content. A missing path, or one that cannot be removed, is no error."""
     if path.is_dir() and not path.is_symlink():
         shutil.rmtree(path, ignore_errors=True)
     else:

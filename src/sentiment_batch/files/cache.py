@@ -1,4 +1,4 @@
-"""The folder for what may be made again: converted bases and the outcome of dtype probes; plain files, no torch."""
+"""The folder for files that can be made again: converted bases and the results of dtype probes."""
 
 from __future__ import annotations
 
@@ -9,9 +9,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from sentiment_batch.files.atomic import write_whole
+
 
 def cache_folder() -> Path:
-    """`$SENTIMENT_BATCH_CACHE`, else the platform's own place for caches; it need not exist yet."""
+    """`$SENTIMENT_BATCH_CACHE`, or the platform's folder for caches. It may not exist yet."""
     chosen = os.environ.get("SENTIMENT_BATCH_CACHE")
     if chosen:
         return Path(chosen).expanduser()
@@ -24,9 +26,9 @@ def cache_folder() -> Path:
 
 @contextmanager
 def new_folder(target: Path) -> Iterator[Path]:
-    """A folder to fill that becomes `target` when the block ends well, and vanishes when it does not.
+    """A folder to fill. It becomes `target` when the block ends without an error, and is removed otherwise.
 
-    If somebody else made `target` meanwhile, theirs stays: both hold the same.
+    If another process has made `target` meanwhile, that one stays, because both hold the same files.
     """
     target.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=f".{target.name}.", dir=target.parent) as scratch:
@@ -42,11 +44,6 @@ def new_folder(target: Path) -> Iterator[Path]:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write a small file so that nobody ever reads half of it."""
+    """Write a small text file as UTF-8, and create its folder if needed. No reader ever sees half of the file."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")  # not tempfile's: its files are for the owner alone
-    try:
-        part.write_text(text, encoding="utf-8")
-        os.replace(part, path)
-    finally:
-        part.unlink(missing_ok=True)
+    write_whole(path, text.encode())

@@ -1,4 +1,4 @@
-"""Files that know their own digest, so that a flipped bit is found and never believed; their use is unknown here."""
+"""SHA-256 digests of files, and JSON files that hold their own digest, so that damage is always detected."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ def file_sha256(path: Path) -> str:
     """The SHA-256 of a file's bytes, in hexadecimal.
 
     Raises:
-        OSError: it cannot be read.
+        OSError: the file cannot be read.
     """
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def checked_json(content: dict[str, Any]) -> bytes:
-    """JSON of plain values together with their digest."""
+    """JSON text with the plain values of `content` and their digest."""
     text = json.dumps({"content": content, "sha256": _digest(content)}, indent=1)
     return f"{text}\n".encode()
 
 
 def read_checked_json(path: Path) -> dict[str, Any] | None:
-    """What `checked_json` made and a file holds; None where it is missing or is not what was written."""
+    """The content of a file that `checked_json` made; None if the file is missing or damaged."""
     try:
         return parse_checked_json(path.read_bytes())
     except OSError:
@@ -33,7 +33,7 @@ def read_checked_json(path: Path) -> dict[str, Any] | None:
 
 
 def parse_checked_json(data: bytes) -> dict[str, Any] | None:
-    """What `checked_json` made, None where it is not that any more."""
+    """The content of bytes that `checked_json` made; None if they are damaged."""
     try:
         read = json.loads(data)
         content: dict[str, Any] = read["content"]

@@ -1,4 +1,4 @@
-"""Finds what a location names, on the local disk or behind an fsspec URL, and opens its bytes as they are stored."""
+"""Opens files on the local disk and behind fsspec URLs, and reports which locations can be read only once."""
 
 from __future__ import annotations
 
@@ -7,70 +7,62 @@ import stat
 import sys
 from typing import Any
 
-from sentiment_batch.errors import InputError, reason
+from sentiment_batch.errors import InputError, SentimentBatchError, reason
 from sentiment_batch.locations import scheme_of
 
 STDIN = "-"
-_PACKAGES = {
-    "s3": "s3fs",
-    "s3a": "s3fs",
-    "gs": "gcsfs",
-    "gcs": "gcsfs",
-    "az": "adlfs",
-    "abfs": "adlfs",
-    "abfss": "adlfs",
-    "http": "aiohttp",
-    "https": "aiohttp",
-    "sftp": "paramiko",
-    "ssh": "paramiko",
-    "smb": "smbprotocol",
-    "webdav": "webdav4",
-    "oci": "ocifs",
-    "oss": "ossfs",
-    "dropbox": "dropboxdrivefs",
-    "github": "requests",
-}
+"""The location of standard input."""
 
 
 def local_path(location: str) -> str | None:
-    """The path on this machine's disk that `location` names, or None where it is a URL of another place."""
+    """The path on this machine's disk that `location` names, or None if it is a URL of another place."""
     scheme = scheme_of(location)
     if not scheme:
         return location
     return location.partition("://")[2] if scheme in ("file", "local") else None
 
 
-def remote(location: str) -> tuple[Any, str]:
-    """The fsspec file system of the URL `location`, and the path in it.
+def open_filesystem(location: str, kind: type[SentimentBatchError] = InputError) -> tuple[Any, str]:
+    """The fsspec file system of a URL, and the path in it.
+
+    Args:
+        location: the URL.
+        kind: the error to raise: `InputError` to read, `OutputError` to write.
 
     Raises:
-        InputError: nothing knows the scheme, or the package that does is not installed.
+        SentimentBatchError: of that kind: the scheme is unknown, its package is not installed, or the file system
+            cannot be opened.
     """
     import fsspec
 
-    scheme = scheme_of(location).rpartition("::")[2]
     try:
         filesystem, path = fsspec.core.url_to_fs(location)
     except ImportError as error:
-        package = _PACKAGES.get(scheme)
-        cure = f"install it with: pip install {package}" if package else reason(error)
-        raise InputError(f"{location}: the package for {scheme}:// is not installed; {cure}.") from error
-    except Exception as error:  # each file system has errors of its own, for credentials and the like
-        raise unreachable(location, error) from error
+        raise kind(f"{location} cannot be opened: {reason(error)}. Install what is missing with pip.") from error
+    except Exception as error:  # each file system has errors of its own, such as for wrong credentials
+        scheme = scheme_of(location).rpartition("::")[2]
+        if scheme not in fsspec.available_protocols():
+            raise kind(
+                f"{location} cannot be opened: no file system serves {scheme}://. Install the fsspec package that "
+                "does, or name a local path."
+            ) from error
+        raise kind(
+            f"{location} cannot be opened: {reason(error)}. Check the address, your credentials and the connection."
+        ) from error
     return filesystem, str(path)
 
 
 def open_raw(location: str) -> Any:
-    """The bytes of a file as they are stored, unbuffered.
+    """An unbuffered stream of the bytes of a file, as they are stored.
 
     Raises:
-        InputError: it is not there, is a folder, or may not be read.
+        InputError: the file does not exist, is a folder, or must not be read.
     """
     path = local_path(location)
     try:
         if path is not None:
             return open(path, "rb", buffering=0)
-        filesystem, path = remote(location)
+        filesystem, path = open_filesystem(location)
         return filesystem.open(path, "rb")
     except InputError:
         raise
@@ -79,31 +71,31 @@ def open_raw(location: str) -> Any:
 
 
 def standard_input() -> Any:
-    """The bytes of standard input.
+    """The binary stream of standard input.
 
     Raises:
-        InputError: this process has none.
+        InputError: this process has no standard input.
     """
     stream = getattr(sys.stdin, "buffer", None)
     if stream is None:
-        raise InputError("there is no standard input to read; name a file instead of -.")
+        raise InputError("there is no standard input to read. Name a file instead of -.")
     return stream
 
 
-def read_once(location: str) -> bool:
-    """Whether `location` is a pipe, a socket or standard input, whose bytes come only once."""
+def is_read_once(location: str) -> bool:
+    """Whether the bytes of `location` come only once, because it is a pipe, a socket or standard input."""
     if location == STDIN:
         return True
     path = local_path(location)
     try:
         mode = os.stat(path).st_mode if path is not None else stat.S_IFREG
     except (OSError, ValueError):
-        return False  # opening it will say what is wrong
+        return False  # opening it reports what is wrong
     return not (stat.S_ISREG(mode) or stat.S_ISDIR(mode))
 
 
 def unreachable(location: str, error: Exception) -> InputError:
-    """The error for a location that cannot be opened, with what to do about it."""
+    """The error to raise if a location cannot be opened."""
     if isinstance(error, FileNotFoundError):
         return InputError(f"{location} is not there. Check the path.")
     if isinstance(error, IsADirectoryError):

@@ -1,4 +1,4 @@
-"""The right to work on one destination, which one process holds at a time."""
+"""The lock on a work folder: one process at a time works on one destination."""
 
 from __future__ import annotations
 
@@ -8,81 +8,120 @@ import json
 import logging
 import os
 import platform
+import stat
 import time
 from pathlib import Path
+
+import filelock
 
 from sentiment_batch.errors import OutputError
 
 logger = logging.getLogger("sentiment_batch")
 
-_HELD = {errno.EACCES, errno.EAGAIN, errno.EDEADLK}
+LOCK = "lock"
+"""The file in the work folder that the operating system locks."""
+HOLDER = "lock.holder"
+"""The file beside it with the process, the machine and the start time of the holder."""
+LOCK_FILES = {LOCK, HOLDER}
+# A symbolic link could point to somebody else's file, and opening a named pipe could wait for ever.
+_OPEN_FLAGS = os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
+_MAX_ATTEMPTS = 100
 
 
-class Lock:
-    """The right to work on one destination, held until `release` or the end of the process, however that comes.
+class FolderLock:
+    """Holds the lock of a work folder until `release` or the end of the process, whatever ends it.
 
-    It is the operating system's lock on a file, so a crash leaves none behind.
+    The operating system holds the lock, so a crash leaves none behind. The files stay after `release`, because
+    another process may have opened them already.
 
     Args:
-        path: the file; its folder must be there.
-        what: what is being written, for the message.
+        folder: the work folder. It is created, with its parents, if it does not exist.
+        destination: what is being written, for messages.
 
     Raises:
-        OutputError: another process holds it; the message says which.
-        OSError: the file cannot be made.
+        OutputError: another process holds the lock, which the message names; or the lock file is a link, has a
+            second name, or is no regular file.
+        OSError: the folder or the lock file cannot be created.
     """
 
-    def __init__(self, path: Path, what: str) -> None:
-        self._path = path
-        while True:
-            self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
-            try:
-                if not _locked(self._descriptor):
-                    raise OutputError(f"{what} is being written by {_holder(path)}. Wait for it, or end it first.")
-                # Another run may have ended between the two calls, and taken the file with it: its lock is no lock.
-                if _is_at(self._descriptor, path):
-                    break
-            except BaseException:
-                os.close(self._descriptor)
-                raise
-            os.close(self._descriptor)
-        about = {"process": os.getpid(), "machine": platform.node(), "since": time.strftime("%Y-%m-%d %H:%M:%S")}
-        with contextlib.suppress(OSError):  # who holds it is for people only; a full disk does not weaken the lock
-            os.ftruncate(self._descriptor, 0)
-            os.write(self._descriptor, json.dumps(about).encode())
+    def __init__(self, folder: Path, destination: str) -> None:
+        self._descriptor = _locked_file(folder, destination)
+        holder = {"process": os.getpid(), "machine": platform.node(), "since": time.strftime("%Y-%m-%d %H:%M:%S")}
+        with contextlib.suppress(OSError):  # it serves messages only: the lock holds on a full disk, too
+            (folder / HOLDER).write_bytes(json.dumps(holder).encode())
 
     def release(self) -> None:
-        """Let others work; may be called twice. The file stays, for others may wait for it."""
+        """Release the lock. It may be called twice."""
         if self._descriptor >= 0:
             os.close(self._descriptor)
             self._descriptor = -1
 
 
-def _locked(descriptor: int) -> bool:
-    """Whether the lock on the open file could be taken."""
+def _locked_file(folder: Path, destination: str) -> int:
+    """The descriptor of the folder's lock file, locked."""
+    path = folder / LOCK
+    for attempt in range(1, _MAX_ATTEMPTS + 1):
+        folder.mkdir(parents=True, exist_ok=True)
+        try:
+            descriptor = _open_lock_file(path)
+        except FileNotFoundError:  # a run that ended has just removed the folder
+            if attempt == _MAX_ATTEMPTS:
+                raise
+            continue
+        try:
+            if not _lock(descriptor):
+                raise OutputError(f"{destination} is being written by {_holder(folder)}. Wait for it, or end it first.")
+            # Between the two calls a run may have ended and removed the file. A lock on that file protects nothing.
+            if _is_at(descriptor, path):
+                return descriptor
+        except BaseException:
+            os.close(descriptor)
+            raise
+        os.close(descriptor)
+    raise OutputError(f"{path} was removed again and again while it was locked. Run the command again.")
+
+
+def _open_lock_file(path: Path) -> int:
+    """The descriptor of a regular file with one name, created if it does not exist."""
+    if path.is_symlink():  # systems without O_NOFOLLOW
+        raise _not_a_lock_file(path)
     try:
-        import fcntl
-    except ImportError:  # Windows
-        return True
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        descriptor = os.open(path, _OPEN_FLAGS, 0o666)
     except OSError as error:
-        if error.errno in _HELD:
-            return False
+        if error.errno in (errno.ELOOP, errno.EISDIR, errno.ENXIO):
+            raise _not_a_lock_file(path) from error
+        raise
+    found = os.fstat(descriptor)
+    if stat.S_ISREG(found.st_mode) and found.st_nlink <= 1:
+        return descriptor
+    os.close(descriptor)
+    raise _not_a_lock_file(path)
+
+
+def _not_a_lock_file(path: Path) -> OutputError:
+    return OutputError(f"{path} is a link or a special file, so it cannot be locked. Remove it, and run again.")
+
+
+def _lock(descriptor: int) -> bool:
+    """Whether the lock could be taken. A file system without locks gives it to everybody."""
+    try:
+        return filelock.lock_descriptor(descriptor, blocking=False)
+    except OSError as error:
         logger.debug("this file system has no locks: %s", error)  # some network file systems
-    return True
+        return True
 
 
 def _is_at(descriptor: int, path: Path) -> bool:
+    """Whether the open file is still the one at `path`."""
     try:
-        return os.path.samestat(os.fstat(descriptor), os.stat(path))
+        return os.path.samestat(os.fstat(descriptor), os.stat(path, follow_symlinks=False))
     except FileNotFoundError:
         return False
 
 
-def _holder(path: Path) -> str:
+def _holder(folder: Path) -> str:
     try:
-        about = json.loads(path.read_bytes())
-        return f"process {about['process']} on {about['machine']} since {about['since']}"
+        holder = json.loads((folder / HOLDER).read_bytes())
+        return f"process {holder['process']} on {holder['machine']} since {holder['since']}"
     except (OSError, ValueError, KeyError, TypeError):
         return "another process"

@@ -167,8 +167,8 @@ def test_a_pipe_takes_it():
     code = """
 import pyarrow as pa
 from sentiment_batch.records import WriteOptions
-from sentiment_batch.writers.base import FileWriter
-from sentiment_batch.writers.parquet import ParquetEncoder
+from sentiment_batch.data.writers.base import FileWriter
+from sentiment_batch.data.writers.parquet import ParquetEncoder
 batch = pa.record_batch({"n": list(range(1000))})
 writer = FileWriter("-", batch.schema, WriteOptions(), ParquetEncoder)
 writer.write(batch)

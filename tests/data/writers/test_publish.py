@@ -17,13 +17,13 @@ import fsspec
 import pyarrow as pa
 import pytest
 
-from sentiment_batch.data.writers import local
 from sentiment_batch.data.writers.base import FileWriter
 from sentiment_batch.data.writers.csv import CsvEncoder
 from sentiment_batch.data.writers.jsonl import JsonLinesEncoder
 from sentiment_batch.data.writers.parquet import ParquetEncoder
 from sentiment_batch.data.writers.publish import Publication
 from sentiment_batch.errors import OutputError
+from sentiment_batch.files import atomic
 from sentiment_batch.records import WriteOptions
 
 ZSTD = pa.Codec("zstd")
@@ -247,11 +247,11 @@ class FailsAt(io.BytesIO):
     ],
 )
 def test_an_error_at_the_nth_write_leaves_nothing(tmp_path, monkeypatch, name, encoder, capfd):
-    create = local.LocalFile._create
+    create = atomic.PartFile._create
     said = f"{tmp_path / name} cannot be written: the disk is full. Free some space there, or name another destination."
     n = 0
     while True:
-        monkeypatch.setattr(local.LocalFile, "_create", lambda self, n=n: FailsAt(create(self), n))
+        monkeypatch.setattr(atomic.PartFile, "_create", lambda self, n=n: FailsAt(create(self), n))
         error = outcome(tmp_path / name, encoder)
         if error is None:
             break
@@ -309,7 +309,7 @@ def test_an_interrupt_passes_and_leaves_nothing(tmp_path, monkeypatch):
 
 def test_a_bug_passes_as_it_is(tmp_path):
     publication = Publication(str(tmp_path / "out.csv"))
-    with pytest.raises(ZeroDivisionError), publication.failures_named():
+    with pytest.raises(ZeroDivisionError), publication.translate_errors():
         _ = 1 / 0
     publication.abort()
 
@@ -347,10 +347,11 @@ def test_a_limit_on_the_file_size_is_one_line_and_leaves_nothing(tmp_path):
 import resource, sys
 resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096))
 from sentiment_batch.errors import OutputError
-from sentiment_batch.writers.publish import Publication
+from sentiment_batch.files import atomic
+from sentiment_batch.data.writers.publish import Publication
 publication = Publication({str(tmp_path / "out.csv")!r})
 try:
-    with publication.failures_named():
+    with publication.translate_errors():
         publication.stream.write(b"x" * (4 << 20))
     publication.commit()
 except OutputError as error:
@@ -358,7 +359,7 @@ except OutputError as error:
     print(error)
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert "larger than a file may be here. Raise the limit (ulimit -f)" in done.stdout
+    assert "larger than the limit. Raise the limit (ulimit -f)" in done.stdout
     assert done.stdout.count("\n") == 1
     assert done.stderr == ""
     assert os.listdir(tmp_path) == []
@@ -381,7 +382,7 @@ def test_permission_denied_has_its_cure(tmp_path, monkeypatch):
 def test_an_error_of_pyarrow_without_a_number_is_named_too(tmp_path):
     publication = Publication(str(tmp_path / "out.csv"))
     with pytest.raises(OutputError, match=r"out\.csv cannot be written: lost the \S+ in space\. Check"):  # noqa: SIM117
-        with publication.failures_named():
+        with publication.translate_errors():
             raise pa.ArrowIOError("lost the\ndisk in space")
     publication.abort()
 
@@ -427,7 +428,7 @@ def test_standard_output_is_flushed_and_stays_open(capfdbinary):
 
 def test_an_unbuffered_standard_output_gets_every_byte():
     code = """
-from sentiment_batch.writers.publish import Publication
+from sentiment_batch.data.writers.publish import Publication
 publication = Publication("-")
 publication.stream.write(b"x" * 3_000_000)
 publication.commit()
@@ -440,10 +441,10 @@ print("after")
 def test_a_reader_that_leaves_an_unbuffered_standard_output_stays_a_broken_pipe():
     code = """
 import sys
-from sentiment_batch.writers.publish import Publication
+from sentiment_batch.data.writers.publish import Publication
 publication = Publication("-")
 try:
-    with publication.failures_named():
+    with publication.translate_errors():
         publication.stream.write(b"x" * 3_000_000)
     publication.commit()
 except BrokenPipeError:
@@ -466,7 +467,7 @@ def test_a_reader_that_leaves_standard_output_stays_a_broken_pipe(monkeypatch):
 
     monkeypatch.setattr(sys, "stdout", type("Out", (), {"buffer": Pipe(), "flush": lambda self: None})())
     publication = Publication("-")
-    with pytest.raises(BrokenPipeError), publication.failures_named():
+    with pytest.raises(BrokenPipeError), publication.translate_errors():
         publication.stream.write(b"rows")
     publication.abort()
 
@@ -552,7 +553,7 @@ def test_a_full_temporary_folder_is_named_beside_the_url(memory, spool, monkeypa
     monkeypatch.setattr("sentiment_batch.data.writers.remote.open", lambda fd, *_, **__: FullFile(fd), raising=False)
     publication = Publication("memory://bucket/out.csv")
     with pytest.raises(OutputError, match=r"spool.*memory://bucket/out\.csv.*TMPDIR.*the disk is full"):  # noqa: SIM117
-        with publication.failures_named():
+        with publication.translate_errors():
             publication.stream.write(b"rows")
     publication.abort()
 
@@ -569,14 +570,17 @@ class FullFile(io.BytesIO):
 
 
 def test_an_unknown_scheme_says_what_to_install():
-    with pytest.raises(OutputError, match=r"no file system serves nosuch://\. Install the fsspec package"):
+    with pytest.raises(
+        OutputError,
+        match=r"nosuch://bucket/out\.csv cannot be opened: no file system serves nosuch://\. Install the fsspec package",
+    ):
         Publication("nosuch://bucket/out.csv")
 
 
 def test_a_missing_package_is_named(monkeypatch):
     monkeypatch.setitem(sys.modules, "paramiko", None)
     monkeypatch.delitem(sys.modules, "fsspec.implementations.sftp", raising=False)
-    with pytest.raises(OutputError, match=r"sftp://host/out\.csv cannot be written: .*SFTP.*Install"):
+    with pytest.raises(OutputError, match=r"sftp://host/out\.csv cannot be opened: .*SFTP.*Install"):
         Publication("sftp://host/out.csv")
 
 

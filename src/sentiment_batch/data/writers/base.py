@@ -1,4 +1,4 @@
-"""The seam that every writer implements: Arrow record batches in, a destination that appears whole or not at all."""
+"""The protocol of writers: they take Arrow record batches, and the destination appears completely or not at all."""
 
 from __future__ import annotations
 
@@ -8,63 +8,64 @@ from typing import BinaryIO, Protocol
 import pyarrow as pa
 
 from sentiment_batch.data.writers.publish import Publication
-from sentiment_batch.records import Sealed, WriteOptions
+from sentiment_batch.records import FinishedFile, WriteOptions
 
 
 class Writer(Protocol):
-    """One output under way. Nobody sees it before `commit`. Writers raise `OutputError` on what the user can mend.
+    """One output. Nobody sees it before `commit`. Writers raise `OutputError` for what the user can correct.
 
-    A writer of files may also have `seal() -> Sealed`, which `FileWriter` has: all bytes are safe on disk and their
-    digest is known, but nobody sees them yet. With it an output has a manifest, and a crash in the moment of
-    publication can be told from one before it.
+    A writer of files may also have a method `finish() -> FinishedFile`, as `FileWriter` has. It puts all bytes on disk
+    and returns their digest, but publishes nothing. Only with this method does an output get a manifest, and can a
+    resumed run find out whether the earlier run was interrupted before or after it published the output.
     """
 
     def write(self, batch: pa.RecordBatch) -> None:
-        """Take the next rows; their schema is the one the writer was opened with."""
+        """Take the next rows. Their schema is the one that the writer was opened with."""
         ...
 
     def commit(self) -> None:
-        """Publish everything at once, safely on disk; afterwards the writer is closed."""
+        """Publish all rows at once, synced to disk, and close the writer."""
         ...
 
     def abort(self) -> None:
-        """Leave no trace; may be called at any time before `commit` has returned, also after a failure, also twice."""
+        """Remove what was written. It may be called at any time before `commit` has returned, and more than once."""
         ...
 
 
 class Encoder(Protocol):
-    """Turns batches into the bytes of one file format; made by `factory(stream, schema, options)`."""
+    """Turns batches into the bytes of one file format. An `EncoderFactory` makes it."""
 
     def write(self, batch: pa.RecordBatch) -> None:
         """Write the rows to the stream."""
         ...
 
     def close(self) -> None:
-        """Write what ends the file; the stream itself stays open."""
+        """Write the end of the file. The stream itself stays open."""
         ...
 
 
 EncoderFactory = Callable[[BinaryIO, pa.Schema, WriteOptions], Encoder]
+"""Called as `factory(stream, schema, options)`."""
 
 
 class FileWriter:
-    """A `Writer` for any format that is a stream of bytes: the format encodes, the publication makes it atomic.
+    """A `Writer` for any format that is a stream of bytes: an encoder makes the bytes, a `Publication` publishes them.
 
     Args:
-        location: a path, an fsspec URL, or `-` for standard output; a compression's suffix is honoured.
+        location: a path, an fsspec URL, or `-` for standard output. A suffix such as `.gz` compresses.
         schema: the columns of every batch.
-        options: what the user said.
-        encoder: makes the format's encoder on an open binary stream.
+        options: the settings of the output.
+        encoder: makes the encoder of the format on an open binary stream.
 
     Raises:
-        OutputError: the destination exists and `options.overwrite` is not set, or it cannot be written.
+        OutputError: the destination exists and `options.overwrite` is False, or it cannot be written.
     """
 
     def __init__(self, location: str, schema: pa.Schema, options: WriteOptions, encoder: EncoderFactory) -> None:
         self._publication = Publication(location, overwrite=options.overwrite, scratch=options.scratch)
         self._ended = False
         try:
-            with self._publication.failures_named():
+            with self._publication.translate_errors():
                 self._encoder = encoder(self._publication.stream, schema, options)
         except BaseException:
             self._publication.abort()
@@ -72,20 +73,20 @@ class FileWriter:
 
     def write(self, batch: pa.RecordBatch) -> None:
         """Encode the rows."""
-        with self._publication.failures_named():
+        with self._publication.translate_errors():
             self._encoder.write(batch)
 
-    def seal(self) -> Sealed:
-        """End the file and sync it; it is not visible yet."""
+    def finish(self) -> FinishedFile:
+        """Write the end of the file and sync it, without publishing it."""
         if not self._ended:
-            with self._publication.failures_named():
+            with self._publication.translate_errors():
                 self._encoder.close()
             self._ended = True
-        return self._publication.seal()
+        return self._publication.finish()
 
     def commit(self) -> None:
-        """End the file, sync it, and rename it to its destination."""
-        self.seal()
+        """Finish the file and publish it."""
+        self.finish()
         self._publication.commit()
 
     def abort(self) -> None:

@@ -1,4 +1,4 @@
-"""Where bytes end up on this machine: a file that appears whole, a device or pipe, standard output."""
+"""Destinations on this machine: a file that appears complete, a device or pipe, and standard output."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ import contextlib
 import io
 import logging
 import os
-import secrets
 import stat
 import sys
+from pathlib import Path
 from typing import BinaryIO, Protocol
 
 from sentiment_batch.errors import OutputError
-from sentiment_batch.files.atomic import sync, sync_folder
+from sentiment_batch.files.atomic import PartFile, sync, sync_folder
 
 logger = logging.getLogger("sentiment_batch")
 
@@ -20,28 +20,28 @@ _DIRECT = ("/dev/stdout", "/dev/stderr", "/dev/fd/", "/proc/")
 
 
 class Destination(Protocol):
-    """An open binary file, and what makes it public or takes it away."""
+    """An open binary file that can be published or discarded."""
 
     file: BinaryIO
     """Takes the bytes."""
     place: str
-    """Where the bytes go until they are published, for messages."""
+    """The place of the bytes until they are published, for messages."""
 
-    def seal(self) -> None:
-        """Make the bytes safe, not yet visible where that can be; nothing more is written."""
+    def finish(self) -> None:
+        """Put all bytes on disk, without publishing them where that is possible. Nothing is written afterwards."""
         ...
 
     def publish(self) -> None:
-        """Make the sealed bytes visible; the file is closed."""
+        """Make the finished bytes visible. The file is closed."""
         ...
 
     def discard(self) -> None:
-        """Close the file and remove what is not public; may be called twice, and never raises an `OSError`."""
+        """Close the file and remove what is not published. It may be called twice, and never raises an `OSError`."""
         ...
 
 
 class StandardOutput:
-    """Standard output, which stays open; what was written cannot be taken back."""
+    """Standard output. It stays open, and nothing written to it can be removed."""
 
     def __init__(self) -> None:
         buffer = getattr(sys.stdout, "buffer", None)
@@ -53,122 +53,92 @@ class StandardOutput:
         self.file: BinaryIO = buffer
         self.place = "standard output"
 
-    def seal(self) -> None:
-        """Flush."""
+    def finish(self) -> None:
+        """Flush the stream."""
         self.file.flush()
 
     def publish(self) -> None:
-        """Nothing more: who reads it has it already."""
+        """Do nothing: the reader of the stream has the bytes already."""
 
     def discard(self) -> None:
         """Leave standard output as it is."""
 
 
 class SpecialFile:
-    """A device, a named pipe or `/dev/stdout`: written directly, since renaming over it would replace it."""
+    """A device, a named pipe or `/dev/stdout`. It is written directly, because a rename would replace it."""
 
     def __init__(self, location: str) -> None:
         self.file: BinaryIO = open(location, "ab")  # noqa: SIM115 - appending: a shell may have written before us
         self.place = location
 
-    def seal(self) -> None:
-        """Flush."""
+    def finish(self) -> None:
+        """Flush the stream."""
         self.file.flush()
         sync(self.file.fileno())
 
     def publish(self) -> None:
-        """Close."""
+        """Close the file."""
         self.file.close()
 
     def discard(self) -> None:
-        """Close."""
+        """Close the file."""
         with contextlib.suppress(OSError):
             self.file.close()
 
 
 class LocalFile:
-    """A regular file, written under another name on the same file system and renamed when it is whole and on disk.
+    """A regular file, written under a hidden name on the same file system, and renamed when it is complete and on disk.
 
     Args:
         location: its path.
-        overwrite: replace what is there.
-        scratch: the folder for it until then; None takes a hidden name beside the destination.
+        overwrite: replace a file at that path.
+        scratch: the folder for the hidden name. None: beside the destination.
 
     Raises:
-        OutputError: the folder is missing, a folder is there, or a file is there and `overwrite` is not set.
+        OutputError: the folder is missing, the path is a folder, or a file exists and `overwrite` is False.
     """
 
     def __init__(self, location: str, overwrite: bool, scratch: str | None = None) -> None:
         self.place = location
         self._overwrite = overwrite
-        self._path = os.path.realpath(location)  # a link stays: what it points to is replaced
-        self._folder, name = os.path.split(self._path)
-        if location.endswith((os.sep, "/")) or os.path.isdir(self._path):
+        path = Path(os.path.realpath(location))  # a link stays, and the file that it points to is replaced
+        self._folder = path.parent
+        if location.endswith((os.sep, "/")) or path.is_dir():
             raise OutputError(f"{location} is a folder. Name a file in it.")
-        if not os.path.isdir(self._folder):
+        if not self._folder.is_dir():
             raise OutputError(
                 f"{location} cannot be written: there is no folder {self._folder}. Create it, or name another "
                 "destination."
             )
-        if not overwrite and os.path.lexists(self._path):
+        if not overwrite and os.path.lexists(path):
             raise OutputError.exists(location)
-        # 60 characters are 240 bytes at most, which leaves room for the rest in the 255 that file systems allow.
-        hidden = f".{name[:60]}.{secrets.token_hex(4)}.part"
-        self._part = os.path.join(scratch or self._folder, hidden)
-        self.file: BinaryIO = self._create()
+        self._part = PartFile(path, scratch=None if scratch is None else Path(scratch))
+        self.file = self._part.file
+        with contextlib.suppress(OSError, AttributeError):  # there is no such file yet, or this system has no modes
+            os.fchmod(self.file.fileno(), stat.S_IMODE(path.stat().st_mode))
 
-    def _create(self) -> BinaryIO:
-        """Open the hidden file with the mode that the umask gives, or that of the file to be replaced."""
-        descriptor = os.open(self._part, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o666)
-        with contextlib.suppress(OSError, AttributeError):  # no such file yet, or no modes on this system
-            os.fchmod(descriptor, stat.S_IMODE(os.stat(self._path).st_mode))
-        return open(descriptor, "wb", buffering=1 << 20)
-
-    def seal(self) -> None:
-        """Sync and close."""
-        self.file.flush()
-        sync(self.file.fileno())
-        self.file.close()
+    def finish(self) -> None:
+        """Sync the bytes to disk, and close the file."""
+        self._part.finish()
 
     def publish(self) -> None:
-        """Rename, then sync the folder so that the name too survives a power cut."""
-        if self._overwrite:
-            os.replace(self._part, self._path)
-        else:
-            self._rename_to_new()
-        self._sync_folder()
-
-    def _rename_to_new(self) -> None:
-        """Rename, but never over a file that appeared since we looked."""
+        """Rename the file, then sync the folder so that the new name, too, survives a power cut."""
         try:
-            os.link(self._part, self._path)
+            self._part.publish(overwrite=self._overwrite)
         except FileExistsError:
             raise OutputError.exists(self.place) from None
-        except OSError:  # file systems without hard links: look once more, then rename
-            if os.path.lexists(self._path):
-                raise OutputError.exists(self.place) from None
-            os.replace(self._part, self._path)
-        else:
-            with contextlib.suppress(OSError):
-                os.unlink(self._part)
-
-    def _sync_folder(self) -> None:
-        """Sync the folder; a failure is only worth a warning, for the whole file is there by now."""
         try:
             sync_folder(self._folder)
-        except OSError as error:
+        except OSError as error:  # by now the complete file has its name
             logger.warning("%s is written, but its folder could not be synced: %s", self.place, error.strerror)
 
     def discard(self) -> None:
         """Close and remove the hidden file."""
-        with contextlib.suppress(OSError):
-            self.file.close()  # may fail to flush, and has closed the file then all the same
-        with contextlib.suppress(OSError):
-            os.unlink(self._part)
+        self._part.discard()
 
 
-def on_this_machine(location: str, overwrite: bool, scratch: str | None = None) -> Destination:
-    """The destination that a path names, or `-`.
+def local_destination(location: str, overwrite: bool, scratch: str | None = None) -> Destination:
+    """The destination that a path names; `-` is standard output.
 
     Raises:
         OutputError: see `LocalFile`.
@@ -181,11 +151,11 @@ def on_this_machine(location: str, overwrite: bool, scratch: str | None = None) 
 
 
 def is_special(location: str) -> bool:
-    """Whether a path names a device, a named pipe or an open file of this process, which cannot be renamed over."""
+    """Whether a path names a device, a named pipe or an open file of this process: a rename must not replace these."""
     if location.startswith(_DIRECT):
         return True
     try:
         mode = os.stat(location).st_mode
-    except OSError:  # not there; or what is wrong with the name, opening it will say
+    except OSError:  # a new file; opening it reports anything else
         return False
     return not (stat.S_ISREG(mode) or stat.S_ISDIR(mode))

@@ -1,14 +1,15 @@
-"""What the operating system and pyarrow say when a write fails, turned into one line with a cure."""
+"""Turns the errors of a failed write into one line that names the place, the reason and what to do."""
 
 from __future__ import annotations
 
 import contextlib
 import errno
+import re
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
-from sentiment_batch.errors import OutputError, first_line
+from sentiment_batch.errors import OutputError, first_line, reason
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -17,45 +18,67 @@ _ELSEWHERE = "or name another destination"
 _REASONS = {
     errno.ENOSPC: f"the disk is full. Free some space there, {_ELSEWHERE}.",
     errno.EDQUOT: f"your disk quota is used up. Free some space there, {_ELSEWHERE}.",
-    errno.EFBIG: f"it would be larger than a file may be here. Raise the limit (ulimit -f), {_ELSEWHERE}.",
+    errno.EFBIG: f"the file would be larger than the limit. Raise the limit (ulimit -f), {_ELSEWHERE}.",
     errno.EACCES: f"permission denied. Change the permissions of its folder, {_ELSEWHERE}.",
-    errno.EPERM: f"it is not permitted. Change the permissions of its folder, {_ELSEWHERE}.",
+    errno.EPERM: f"the operation is not permitted. Change the permissions of its folder, {_ELSEWHERE}.",
     errno.EROFS: "the file system is read-only. Name another destination.",
     errno.EIO: f"the disk reports an input/output error. Check the disk, {_ELSEWHERE}.",
     errno.EPIPE: "the program that reads it has ended. Start it again.",
-    errno.ENAMETOOLONG: "the name is too long. Name a shorter one.",
-    errno.ENOENT: f"its folder has gone. Create the folder again, {_ELSEWHERE}.",
+    errno.ENAMETOOLONG: "the name is too long. Choose a shorter one.",
+    errno.ENOENT: f"its folder no longer exists. Create the folder again, {_ELSEWHERE}.",
 }
-
-
-def cannot_write(place: str, error: OSError) -> OutputError:
-    """The error that names `place`, the reason and the cure."""
-    # pyarrow's own errors carry no number where they were not raised by Python code.
-    fallback = f"{error.strerror or first_line(error)}. Check the destination, {_ELSEWHERE}."
-    return OutputError(f"{place} cannot be written: {_REASONS.get(error.errno or 0, fallback)}")
+_RUST_CODE = re.compile(r"\(os error (\d+)\)")
+"""The end of the system's errors in libraries that are written in Rust, such as tokenizers and safetensors."""
 
 
 @contextlib.contextmanager
-def failures_named(place: str, *, keep_broken_pipe: bool = False) -> Iterator[None]:
-    """Turn failures of the system and of pyarrow into `OutputError`; interrupts and bugs pass.
+def translate_write_errors(place: str, *, storage: bool = False, keep_broken_pipe: bool = False) -> Iterator[None]:
+    """Turn errors of the system, of pyarrow and of safetensors into an `OutputError`. Interrupts and bugs pass.
 
     Args:
-        place: the destination as a person knows it.
-        keep_broken_pipe: let `BrokenPipeError` pass: on standard output it means that the reader has seen enough.
+        place: the destination, as a person knows it.
+        storage: turn every error into an `OutputError`, because each storage library has errors of its own.
+        keep_broken_pipe: let `BrokenPipeError` pass. On standard output it means that the reader has seen enough.
 
     Raises:
         OutputError: the destination cannot be written, or its format cannot hold a value.
     """
     try:
         yield
-    except BrokenPipeError as error:
-        if keep_broken_pipe:
+    except OutputError:
+        raise
+    except Exception as error:
+        if keep_broken_pipe and isinstance(error, BrokenPipeError):
             raise
-        raise cannot_write(place, error) from error
-    except OSError as error:
-        raise cannot_write(place, error) from error
-    except (pa.ArrowInvalid, pa.ArrowNotImplementedError, pa.ArrowTypeError) as error:
-        raise OutputError(
-            f"{place} cannot hold a value: {first_line(error)}. Leave the column out with --columns, or write "
-            "another format."
-        ) from error
+        found = _storage_error(place, error) if storage else _local_error(place, error)
+        if found is None:
+            raise
+        raise found from error
+
+
+def _local_error(place: str, error: Exception) -> OutputError | None:
+    """The error to raise instead of `error`, or None if `error` is no failure to write."""
+    if isinstance(error, OSError):
+        return _system_error(place, error, error.errno)
+    if isinstance(error, pa.ArrowInvalid | pa.ArrowNotImplementedError | pa.ArrowTypeError):
+        return OutputError(
+            f"{place} cannot hold a value: {first_line(error)}. Leave that column out with `columns`, or write another "
+            "format."
+        )
+    code = _RUST_CODE.search(str(error))
+    if code or type(error).__name__ == "SafetensorError":
+        return _system_error(place, error, int(code[1]) if code else None)
+    return None
+
+
+def _system_error(place: str, error: Exception, code: int | None) -> OutputError:
+    # pyarrow's own errors have no code if Python code did not raise them.
+    unknown = f"{getattr(error, 'strerror', None) or reason(error)}. Check the destination, {_ELSEWHERE}."
+    return OutputError(f"{place} cannot be written: {_REASONS.get(code or 0, unknown)}")
+
+
+def _storage_error(place: str, error: Exception) -> OutputError:
+    return OutputError(
+        f"{place} cannot be written: {type(error).__name__}: {reason(error)}. Check the address and your credentials "
+        "for it."
+    )

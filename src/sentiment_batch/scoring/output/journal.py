@@ -1,379 +1,266 @@
-"""The parts of a scoring run that are done, kept on disk so that a run that was cut off goes on where it was.
+"""The progress of a scoring run: which parts are finished, so that a later run can resume after them.
 
-A part is a fixed number of rows. Its data (the scores for an output that is one file, a file of the output for one that
-is a folder) are written first, then a record that names them with their digest; each appears by a rename, synced. A
-part counts only if its record and its data are whole, and all parts before it are.
-
-    .OUT.scoring/   lock              held by the run that is at work
-                    job.json          what the run does, by what decides its bytes
-                    part-00000.json   rows, counts, digests
-                    part-00000.scores | data/part-00000.parquet
-                    part-00000.problems.jsonl
+`Journal` keeps the parts in a work folder; see `part_files` for what lies there. `MemoryJournal` keeps nothing on disk.
 """
 
 from __future__ import annotations
 
 import contextlib
 import hashlib
-import io
-import logging
 import os
-from dataclasses import asdict, dataclass, field, replace
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
-from sentiment_batch.data.writers.write_errors import failures_named
+from sentiment_batch.data.writers.write_errors import translate_write_errors
 from sentiment_batch.errors import OutputError
-from sentiment_batch.files import atomic, lock
-from sentiment_batch.files.checksums import checked_json, file_sha256, read_checked_json
-from sentiment_batch.scoring.output.fingerprint import differences
+from sentiment_batch.files import atomic
+from sentiment_batch.files.checksums import checked_json, read_checked_json
+from sentiment_batch.files.lock import LOCK_FILES, FolderLock
+from sentiment_batch.scoring.output.fingerprint import list_changes
+from sentiment_batch.scoring.output.part_files import (
+    DATA,
+    JOB,
+    MANIFEST,
+    SCRATCH,
+    Part,
+    PartFiles,
+    name_part,
+    pack_scores,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from contextlib import AbstractContextManager
-
     from sentiment_batch.model.probabilities import Floats
 
-logger = logging.getLogger("sentiment_batch")
-
-JOB = "job.json"
-MANIFEST = "manifest.json"
-"""Of an output that is whole and about to be published; it is copied beside the output when that is done."""
-PROBLEMS = "problems.jsonl"
-"""The bad rows of all parts; likewise."""
-LOCK = "lock"
-DATA = "data"
-"""The folder of the files of an output that is one itself."""
-PART = "part-"
-"""What the names of the parts' files begin with."""
-SCRATCH = "scratch"
-"""The folder for files that are being written; what a killed run left in it is worth nothing."""
+FORMAT = 2
+"""The format of job.json; a work folder of another format cannot be resumed."""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Part:
-    """One part that is done."""
+@dataclass(slots=True, eq=False)
+class MemoryJournal:
+    """The parts of an output that no later run can resume, such as standard output: they are counted, not stored."""
 
-    index: int
-    rows: int
-    counts: dict[str, Any]
-    """What was seen and done: the fields of `Tally`."""
-    file: str
-    """Of its data, below the work folder."""
-    bytes: int
-    sha256: str
-    problems: str | None = None
-    """The SHA-256 of its list of bad rows, None where it has none."""
+    parts: list[Part] = field(default_factory=list)
+    """The parts that are finished."""
+    scratch: str | None = None
+    """There is no folder for files that are being written."""
 
     @property
-    def name(self) -> str:
-        """What its files are called."""
-        return part_name(self.index)
+    def rows(self) -> int:
+        """Rows of the finished parts."""
+        return sum(part.rows for part in self.parts)
 
+    def add_scores(self, scores: Floats, counts: dict[str, Any], problems: bytes = b"") -> None:
+        """Count the next part; arguments as for `Journal.add_scores`."""
+        self.parts.append(Part(index=len(self.parts), rows=len(scores), counts=counts, file="", bytes=0, sha256=""))
 
-def part_name(index: int) -> str:
-    """The name of the files of a part, without their endings."""
-    return f"{PART}{index:05d}"
+    def find_scores(self, start: int, rows: int) -> None:
+        """No earlier run left scores."""
+        return None
 
 
 @dataclass(slots=True, eq=False)
 class Journal:
-    """The work folder of one output, locked for this process; close it.
+    """The work folder of one output, locked for this process. Close it.
 
     Args:
-        folder: where; None keeps nothing, for an output that nothing can go on with.
+        folder: the work folder.
         destination: the output, for messages.
 
     Raises:
-        OutputError: another process is at work on this output, or the folder cannot be made.
+        OutputError: another process writes to this output, or the folder cannot be made.
     """
 
-    folder: Path | None
+    folder: Path
     destination: str
     parts: list[Part] = field(default_factory=list)
-    """Those that are done, from the first row on without a gap."""
+    """The finished parts, from the first row on without a gap."""
     ahead: dict[int, Part] = field(default_factory=dict)
-    """Those that are done, too, by their index, but not yet all before them; of a run by several workers."""
-    _keeps: bool = field(default=False, init=False)
-    """Whether anything can be gone on with."""
+    """Finished parts after a gap, by their index; several workers finish parts in any order."""
+    damaged: Path | None = field(default=None, init=False)
+    """The record of a part that an earlier run left damaged."""
+    _files: PartFiles = field(init=False)
+    _resumable: bool = field(default=False, init=False)
+    """True if a later run can resume the parts of this run."""
     _begun: bool = field(default=False, init=False)
-    """Whether what is in the folder is this run's; before, it belongs to one that was cut off."""
-    _lock: lock.Lock | None = field(default=None, init=False)
-    _scores: tuple[int, Floats] | None = field(default=None, init=False)
-    """The scores of the part that was read last."""
+    """True if the content of the folder belongs to this run; before `begin` it belongs to an interrupted run."""
+    _lock: FolderLock | None = field(default=None, init=False)
+    _last_scores: tuple[int, Floats] | None = field(default=None, init=False)
+    """The index and the scores of the part that was read last."""
 
     def __post_init__(self) -> None:
-        if self.folder is not None:
-            with self._named():
-                self._lock = self._locked()
-
-    def _locked(self) -> lock.Lock:
-        assert self.folder is not None
-        if self.folder.is_symlink() or (self.folder / DATA).is_symlink():
-            raise OutputError(f"{self.folder} is needed to work in, but is or holds a link. Take it away.")
-        for attempt in (1, 2, 3):  # a run that just ends may take the folder away between the two steps
-            self.folder.mkdir(exist_ok=True, parents=True)
-            try:
-                return lock.Lock(self.folder / LOCK, self.destination)
-            except FileNotFoundError:
-                if attempt == 3:
-                    raise
-        raise AssertionError
+        self._files = PartFiles(self.folder)
+        with self._translating_errors():
+            if self.folder.is_symlink() or (self.folder / DATA).is_symlink():
+                raise OutputError(f"the work folder {self.folder} is or holds a link. Remove the link.")
+            self._lock = FolderLock(self.folder, self.destination)
 
     @property
     def rows(self) -> int:
-        """Rows that are done, from the first on."""
+        """Rows of the finished parts before the first gap."""
         return sum(part.rows for part in self.parts)
 
     @property
-    def kept_rows(self) -> int:
-        """Rows that are done, those beyond a gap among them."""
+    def finished_rows(self) -> int:
+        """Rows of all finished parts."""
         return self.rows + sum(part.rows for part in self.ahead.values())
 
     @property
-    def scratch(self) -> str | None:
-        """A folder for files under way."""
-        return None if self.folder is None else str(self.folder / SCRATCH)
+    def scratch(self) -> str:
+        """The folder for files that are being written."""
+        return str(self.folder / SCRATCH)
 
-    def begin(self, fingerprint: dict[str, Any] | None, *, restart: bool, gaps: bool = False) -> None:
-        """Find what an earlier run of the same job left, or begin anew.
+    @property
+    def can_resume(self) -> bool:
+        """True if a later run can resume after what is finished now."""
+        return self._resumable and bool(self.parts or self.ahead)
+
+    def begin(self, job: dict[str, Any] | None, *, restart: bool, gaps: bool = False) -> None:
+        """Take over the parts that an earlier run of the same job left, or start anew.
 
         Args:
-            fingerprint: what decides the bytes of the output; None where nothing can be gone on with.
-            restart: begin anew whatever is there.
-            gaps: keep the parts beyond a missing one, which this run can do by itself.
+            job: what decides the bytes of the output; None if no later run can resume this one.
+            restart: start anew, whatever an earlier run left.
+            gaps: take over the parts after a missing one, too, because this run can do the missing one alone.
 
         Raises:
             OutputError: parts of another job are there, or the folder cannot be written.
         """
-        if self.folder is None:
-            return
-        with self._named():
-            known = read_checked_json(self.folder / JOB)
-            worthless = restart or known == {}  # what a run left that nothing can go on with
-            found = [] if worthless else self._found()
-            ahead = {} if worthless else self._found_ahead(len(found))
-            sealed = not worthless and (self.folder / MANIFEST).exists()
-            if found or ahead or sealed:
-                self._refuse_another(known, fingerprint)
+        with self._translating_errors():
+            stored = read_checked_json(self.folder / JOB)
+            parts: list[Part] = []
+            ahead: dict[int, Part] = {}
+            published = False
+            if not restart and stored not in ({}, {"format": FORMAT, "job": None}):  # those cannot be resumed
+                parts, self.damaged = self._files.find_first()
+                ahead = self._files.find_beyond(len(parts))
+                published = (self.folder / MANIFEST).exists()
+            if parts or ahead or published:
+                self._check_same_job(stored, job)
             ahead = ahead if gaps else {}
-            self._clear([*found, *ahead.values()], sealed)
-            self._begun, self._keeps, self.parts, self.ahead = True, fingerprint is not None, found, ahead
+            self._files.remove_others([*parts, *ahead.values()], published=published)
+            self._begun, self._resumable, self.parts, self.ahead = True, job is not None, parts, ahead
             (self.folder / SCRATCH).mkdir(exist_ok=True)
-            if not found and not ahead:
-                atomic.write_whole(self.folder / JOB, checked_json(fingerprint or {}))
+            if not parts and not ahead:
+                atomic.write_whole(self.folder / JOB, checked_json({"format": FORMAT, "job": job}))
 
     def add(self, part: Part, problems: bytes = b"") -> None:
         """Record a part whose data are safe on disk.
 
         Args:
-            part: what it is.
-            problems: its list of bad rows, as JSON lines.
+            part: the part.
+            problems: its bad rows, as JSON lines.
 
         Raises:
             OutputError: it could not be recorded; the parts before it stay.
         """
-        if problems:
-            part = replace(part, problems=hashlib.sha256(problems).hexdigest())
-        if self.folder is not None:
-            with self._named():
-                if problems:
-                    atomic.write_whole(self._problems_file(part), problems)
-                atomic.write_whole(self.folder / f"{part.name}.json", checked_json(asdict(part)))
-        self.ahead[part.index] = part
+        with self._translating_errors():
+            self.ahead[part.index] = self._files.write(part, problems)
         while (following := self.ahead.pop(len(self.parts), None)) is not None:
             self.parts.append(following)
 
     def adopt(self, part: Part, data: bytes | Path, problems: bytes = b"") -> None:
-        """Make a part of what a worker did, in whatever order; only this decides which attempt at it counts.
+        """Make a worker's attempt the part, in whatever order; only this decides which attempt counts.
 
         Args:
-            part: what it is.
-            data: of its file, or a file on the same disk that becomes it in one rename, safe on disk.
-            problems: its list of bad rows, as JSON lines.
+            part: the part.
+            data: the content of its file, or a file on the same disk that is moved to its place, safe on disk.
+            problems: its bad rows, as JSON lines.
 
         Raises:
             OutputError: as for `add`.
         """
-        assert self.folder is not None
-        file = self.folder / part.file
-        with self._named():
-            file.parent.mkdir(exist_ok=True)
-            if isinstance(data, bytes):
-                atomic.write_whole(file, data)
-            else:
-                os.replace(data, file)
-                atomic.sync_folder(file.parent)
+        with self._translating_errors():
+            self._files.write_data(part, data)
         self.add(part, problems)
 
     def add_scores(self, scores: Floats, counts: dict[str, Any], problems: bytes = b"") -> None:
-        """Keep the probabilities (rows, K) of the next part, and record it.
+        """Store the scores of the next part, and record it.
+
+        Args:
+            scores: (rows, labels) the probabilities.
+            counts: the fields of `Tally`.
+            problems: its bad rows, as JSON lines.
 
         Raises:
             OutputError: as for `add`.
         """
-        index = len(self.parts)
-        data = packed(scores)
+        data = pack_scores(scores)
         part = Part(
-            index=index,
+            index=len(self.parts),
             rows=len(scores),
             counts=counts,
-            file=f"{part_name(index)}.scores",
+            file=f"{name_part(len(self.parts))}.scores",
             bytes=len(data),
             sha256=hashlib.sha256(data).hexdigest(),
         )
-        if self.folder is not None:
-            with self._named():
-                atomic.write_whole(self.folder / part.file, data)
-        self.add(part, problems)
+        self.adopt(part, data, problems)
 
-    def scores(self, start: int, rows: int) -> Floats | None:
-        """The probabilities (rows, K) of so many rows from a number on, which lie in one part; None if not done.
+    def find_scores(self, start: int, rows: int) -> Floats | None:
+        """The probabilities (rows, labels) of `rows` rows of one part, from the row `start` on; None if not finished.
 
         Raises:
             OutputError: the part cannot be read any more.
         """
         first = 0
-        for part in self.parts:  # few thousand at most, and windows come in order
+        for part in self.parts:  # there are few thousand at most
             if start < first + part.rows:
-                scores = self._scores_of(part)
+                scores = self._read_scores(part)
                 return scores[start - first : start - first + rows]
             first += part.rows
         return None
 
-    def problems(self) -> Iterator[bytes]:
-        """The lists of bad rows of all parts, in order."""
-        for part in self.parts:
-            if part.problems is not None and self.folder is not None:
-                yield self._problems_file(part).read_bytes()
-
-    @property
-    def kept(self) -> bool:
-        """Whether there is something that the next run can go on with."""
-        return self._keeps and bool(self.parts or self.ahead)
-
-    def close(self, *, keep: bool) -> None:
-        """Let others work on the output; `keep` leaves what is done for the next run, if anything is."""
-        if self.folder is None or self._lock is None:
+    def close(self, *, resumable: bool) -> None:
+        """Unlock the folder. It stays only if `resumable` is True and it holds finished parts."""
+        if self._lock is None:
             return
-        if keep and self.kept:
+        if resumable and self.can_resume:
             atomic.remove(self.folder / SCRATCH)
-        elif self._begun or os.listdir(self.folder) == [LOCK]:
+        elif self._begun or set(os.listdir(self.folder)) <= LOCK_FILES:
             self._remove()
         self._lock.release()
         self._lock = None
 
     def _remove(self) -> None:
-        """Remove the folder; in one rename first, so that nobody ever finds a part of it and goes on from there."""
-        assert self.folder is not None
-        waste = _waste(self.folder)
+        """Remove the folder; it is renamed first, so that no later run resumes from a half of it."""
+        leftovers = _name_leftovers(self.folder)
         with contextlib.suppress(OSError):
-            os.rename(self.folder, waste)
-        atomic.remove(waste)
+            os.rename(self.folder, leftovers)
+        atomic.remove(leftovers)
 
-    def _scores_of(self, part: Part) -> Floats:
-        if self._scores is None or self._scores[0] != part.index:
-            assert self.folder is not None
-            with self._named():
-                self._scores = part.index, _unpacked((self.folder / part.file).read_bytes())
-        return self._scores[1]
+    def _read_scores(self, part: Part) -> Floats:
+        if self._last_scores is None or self._last_scores[0] != part.index:
+            with self._translating_errors():
+                self._last_scores = part.index, self._files.read_scores(part)
+        return self._last_scores[1]
 
-    def _found(self) -> list[Part]:
-        """The parts that an earlier run left, up to the first that is missing or damaged."""
-        assert self.folder is not None
-        found: list[Part] = []
-        while (record := self.folder / f"{part_name(len(found))}.json").exists():
-            part = _part(record, len(found))
-            if part is None or not self._is_whole(part):
-                logger.warning("%s is damaged: it and what follows is done again", record)
-                break
-            found.append(part)
-        return found
-
-    def _found_ahead(self, gap: int) -> dict[int, Part]:
-        """The whole parts beyond one that is missing."""
-        assert self.folder is not None
-        found: dict[int, Part] = {}
-        for record in self.folder.glob(f"{PART}[0-9]*.json"):
-            number = record.name.removeprefix(PART).removesuffix(".json")
-            part = _part(record, int(number)) if number.isdecimal() and int(number) > gap else None
-            if part is not None and self._is_whole(part):
-                found[part.index] = part
-        return found
-
-    def _is_whole(self, part: Part) -> bool:
-        """Whether the part's files hold what they held when it was recorded."""
-        assert self.folder is not None
-        path = self.folder / part.file
-        if part.file.startswith(DATA) and (self.folder / MANIFEST).exists() and not (self.folder / DATA).exists():
-            return True  # it was published already; whether it is whole there, the manifest tells
-        try:
-            if path.stat().st_size != part.bytes or file_sha256(path) != part.sha256:
-                return False
-            return part.problems is None or file_sha256(self._problems_file(part)) == part.problems
-        except OSError:
-            return False
-
-    def _refuse_another(self, known: dict[str, Any] | None, fingerprint: dict[str, Any] | None) -> None:
-        if fingerprint is None:
+    def _check_same_job(self, stored: dict[str, Any] | None, job: dict[str, Any] | None) -> None:
+        """Refuse to resume the parts of another job."""
+        again = "Run the same command again to resume it, or start over with `restart=True`."
+        if stored is not None and stored.get("format") != FORMAT:
             raise OutputError(
-                f"{self.destination} was begun by another run, of an input that can be gone on with; this one cannot. "
-                "Give the same again to go on with it, or start over with --restart."
+                f"{self.destination} was begun by another version of sentiment-batch, whose parts this version cannot "
+                "resume. Finish it with that version, or start over with `restart=True`."
             )
-        changed = ["its description is damaged"] if known is None else differences(known, fingerprint)
-        if changed:
+        if job is None:
             raise OutputError(
-                f"{self.destination} was begun by another run: {'; '.join(changed)}. Give the same again to go on with "
-                "it, or start over with --restart."
+                f"{self.destination} was begun by another run, which can be resumed; this one cannot. {again}"
             )
+        changes = ["its description is damaged"] if stored is None else list_changes(stored["job"], job)
+        if changes:
+            raise OutputError(f"{self.destination} was begun by another run: {'; '.join(changes)}. {again}")
 
-    def _clear(self, kept: list[Part], sealed: bool) -> None:
-        """Remove all that is neither the lock, nor the job, nor of a part that is kept."""
-        assert self.folder is not None
-        names = {LOCK} | ({JOB, DATA} if kept or sealed else set()) | ({MANIFEST, PROBLEMS} if sealed else set())
-        names |= {f"{part.name}{ending}" for part in kept for ending in (".json", ".scores", ".problems.jsonl")}
-        files = {part.file for part in kept}
-        for path in [*self.folder.iterdir(), *(self.folder / DATA).glob("*")]:
-            if path.name not in names and str(path.relative_to(self.folder)) not in files:
-                atomic.remove(path)
-
-    def _problems_file(self, part: Part) -> Path:
-        assert self.folder is not None
-        return self.folder / f"{part.name}.problems.jsonl"
-
-    def _named(self) -> AbstractContextManager[None]:
-        return failures_named(str(self.folder))
+    def _translating_errors(self) -> AbstractContextManager[None]:
+        return translate_write_errors(str(self.folder))
 
 
-def remove_waste(folder: Path | None) -> None:
+def remove_leftovers(folder: Path | None) -> None:
     """Remove what a run left that died while it removed its work folder."""
     if folder is not None:
-        atomic.remove(_waste(folder))
+        atomic.remove(_name_leftovers(folder))
 
 
-def _waste(folder: Path) -> Path:
-    """What a work folder is called while it is removed."""
+def _name_leftovers(folder: Path) -> Path:
+    """The name of a work folder while it is removed."""
     return folder.with_name(f"{folder.name}.done")
-
-
-def packed(scores: Floats) -> bytes:
-    """Probabilities (n, K) as a part's file holds them."""
-    stream = io.BytesIO()
-    np.save(stream, scores.astype("<f4"), allow_pickle=False)
-    return stream.getvalue()
-
-
-def _unpacked(data: bytes) -> Floats:
-    scores: Floats = np.load(io.BytesIO(data), allow_pickle=False)
-    return scores
-
-
-def _part(record: Path, index: int) -> Part | None:
-    content = read_checked_json(record)
-    try:
-        part = None if content is None else Part(**content)
-    except TypeError:
-        return None
-    return part if part is not None and part.index == index else None

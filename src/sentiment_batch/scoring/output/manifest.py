@@ -1,7 +1,7 @@
-"""What an output is, beside it as OUT.manifest.json: its files with their digests, and what it was made of, and how.
+"""The manifest of an output, OUT.manifest.json: its files with their digests, and what the output was made from.
 
-It is written into the work folder before the output is published and copied to its place after, so that a crash between
-the two can be told from one before them.
+The manifest is written into the work folder before the output is published, and copied beside the output after that. So
+a later run can see whether an interrupted run had published its output.
 """
 
 from __future__ import annotations
@@ -13,105 +13,111 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sentiment_batch.data.writers.write_errors import failures_named
+from sentiment_batch.data.writers.write_errors import translate_write_errors
 from sentiment_batch.errors import InputError, OutputError
 from sentiment_batch.files import atomic, filesystems
 from sentiment_batch.files.checksums import checked_json, parse_checked_json, read_checked_json
-from sentiment_batch.scoring.output.journal import MANIFEST, PROBLEMS, Journal
+from sentiment_batch.scoring.output.part_files import MANIFEST, PROBLEMS
 from sentiment_batch.scoring.output.targets import SUCCESS
 
 if TYPE_CHECKING:
-    from sentiment_batch.scoring.output.paths import Layout
+    from sentiment_batch.scoring.output.journal import Journal
+    from sentiment_batch.scoring.output.paths import OutputPaths
     from sentiment_batch.scoring.output.targets import Target
 
-FORMAT = 1
-"""Raised when a manifest changes so that an older reader would misunderstand it."""
+FORMAT = 2
+"""The format of a manifest; it rises when an older reader would misunderstand a manifest."""
+CHUNK_BYTES = 2**20
+"""Bytes of a file that are read at a time."""
 
 
-def publish(layout: Layout, journal: Journal, target: Target, about: dict[str, Any]) -> None:
-    """Publish an output whose rows are all written: the list of bad rows first, then itself, then its manifest.
+def publish(paths: OutputPaths, journal: Journal, target: Target, description: dict[str, Any]) -> None:
+    """Publish an output whose rows are all written: the list of bad rows, then the output, then its manifest.
 
     Args:
-        layout: where to.
-        journal: all parts of it.
-        target: what was written.
-        about: what the manifest says beside the files.
+        paths: where to.
+        journal: all parts of the output.
+        target: the written output.
+        description: what the manifest holds besides the files.
 
     Raises:
-        OutputError: something could not be written, or appeared at the destination meanwhile; nothing is published.
+        OutputError: something could not be written, or appeared at the destination; nothing is published.
     """
     problems = _gather_problems(journal)
-    files = target.seal()
-    if files is None or journal.folder is None:
-        if layout.beside is not None and journal.folder is not None:
-            _replace_neighbours(layout, journal, problems is not None)
+    files = target.finish()
+    if paths.beside is None:
         target.publish()
         return
-    manifest = {"format": FORMAT, "files": files, "problems": problems} | about
-    with failures_named(str(journal.folder)):
-        atomic.write_whole(journal.folder / MANIFEST, checked_json(manifest))
-    _replace_neighbours(layout, journal, problems is not None)
+    if files is not None:
+        manifest = {"format": FORMAT, "files": files, "problems": problems} | description
+        with translate_write_errors(str(journal.folder)):
+            atomic.write_whole(journal.folder / MANIFEST, checked_json(manifest))
+    _replace_neighbours(paths, journal, has_problems=problems is not None)
     target.publish()
-    _place(layout, journal.folder / MANIFEST, layout.manifest)
+    if files is not None:
+        _place(paths, journal.folder / MANIFEST, str(paths.manifest))
 
 
-def finish_publishing(layout: Layout, journal: Journal) -> bool:
-    """Whether the output was published by a run that was cut off right after; if so, the rest of its work is done.
+def finish_publishing(paths: OutputPaths, journal: Journal) -> bool:
+    """Complete the work of a run that ended right after it had published its output.
+
+    Returns:
+        True if the output is published and complete, so that nothing is left to do.
 
     Raises:
         OutputError: the manifest cannot be put in its place.
     """
-    if journal.folder is None:
-        return False
     manifest = read_checked_json(journal.folder / MANIFEST)
-    if manifest is None or not _is_published(layout, manifest["files"]):
+    if manifest is None or not _is_published(paths, manifest["files"]):
         atomic.remove(journal.folder / MANIFEST)
         atomic.remove(journal.folder / PROBLEMS)
         return False
-    if layout.is_folder and layout.path is None:
+    if paths.is_folder and paths.path is None:
         from sentiment_batch.data.writers.remote import SENDING, remove_file
 
-        remove_file(f"{layout.destination.rstrip('/')}/{SENDING}")
+        remove_file(f"{paths.destination.rstrip('/')}/{SENDING}")
     if manifest["problems"] is not None and (journal.folder / PROBLEMS).exists():
-        _place(layout, journal.folder / PROBLEMS, layout.problems)
-    _place(layout, journal.folder / MANIFEST, layout.manifest)
+        _place(paths, journal.folder / PROBLEMS, str(paths.problems))
+    _place(paths, journal.folder / MANIFEST, str(paths.manifest))
     return True
 
 
-def check_neighbours(layout: Layout, *, overwrite: bool) -> None:
-    """See to it that nothing of somebody else's is where the manifest and the list of bad rows go.
+def check_neighbours(paths: OutputPaths, *, overwrite: bool) -> None:
+    """Check that no file of the user is where the manifest and the list of bad rows are to be.
 
-    What an earlier run left is replaced: its manifest tells it. Only this machine's disk is looked at.
+    Files of an earlier run are replaced; its manifest shows that they are. Only this machine's disk is looked at.
 
     Raises:
-        OutputError: something else is there.
+        OutputError: another file or folder is there.
     """
-    if layout.path is None or layout.manifest is None or layout.problems is None:
+    if paths.path is None or paths.manifest is None or paths.problems is None:
         return
-    ours = read_checked_json(Path(layout.manifest)) is not None
-    for location in (layout.manifest, layout.problems):
+    is_ours = read_checked_json(Path(paths.manifest)) is not None
+    for location in (paths.manifest, paths.problems):
         file = Path(location)
-        if os.path.lexists(file) and (file.is_dir() or not (ours or overwrite)):
+        if os.path.lexists(file) and (file.is_dir() or not (is_ours or overwrite)):
             raise OutputError(
-                f"{location} is there, where a file beside {layout.destination} goes, and was not written by a run "
-                "like this. Move it, or name another OUT."
+                f"{location} exists where a file beside {paths.destination} is to be, and was not written by a scoring "
+                "run. Move it, or name another output."
             )
 
 
 def read_manifest(location: str) -> dict[str, Any]:
-    """The manifest at a location.
+    """The manifest at a location; one of format 1 is given with the keys of format 2.
 
     Raises:
         InputError: it is not there, or not what was written.
     """
     with filesystems.open_raw(location) as file:
         found = parse_checked_json(file.read())
+    if found is not None and found.get("format") == 1:
+        return _convert_format_1(found)
     if found is None or found.get("format") != FORMAT:
         raise InputError(f"{location} is damaged, or of another version: it is not what was written. Score again.")
     return found
 
 
-def digest_at(location: str) -> tuple[int, str]:
+def hash_file_at(location: str) -> tuple[int, str]:
     """The size in bytes and the SHA-256 of a file.
 
     Raises:
@@ -120,74 +126,78 @@ def digest_at(location: str) -> tuple[int, str]:
     """
     digest, size = hashlib.sha256(), 0
     with filesystems.open_raw(location) as file:
-        while chunk := file.read(1 << 20):
+        while chunk := file.read(CHUNK_BYTES):
             digest.update(chunk)
             size += len(chunk)
     return size, digest.hexdigest()
 
 
-def files_of(destination: str, files: list[dict[str, Any]], *, is_folder: bool) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Where each file of an output is, and what the manifest says of it."""
+def locate_files(
+    destination: str, files: list[dict[str, Any]], *, is_folder: bool
+) -> Iterator[tuple[str, dict[str, Any]]]:
+    """The location of each file of an output, with its entry in the manifest."""
     for entry in files:
         yield (f"{destination.rstrip('/')}/{entry['name']}" if is_folder else destination), entry
 
 
-def _is_published(layout: Layout, files: list[dict[str, Any]]) -> bool:
-    """Whether the very files are at the destination."""
+def _convert_format_1(manifest: dict[str, Any]) -> dict[str, Any]:
+    """A manifest of version 0.1, whose settings stood as options of the command line among the other keys."""
+    settings = {name[2:].replace("-", "_"): value for name, value in manifest.items() if name.startswith("--")}
+    settings["quotes"] = not settings.pop("no_quotes")
+    return manifest | {"source": manifest["IN"], "settings": settings}
+
+
+def _is_published(paths: OutputPaths, files: list[dict[str, Any]]) -> bool:
+    """True if exactly these files are at the destination."""
     try:
-        if layout.is_folder:
-            digest_at(f"{layout.destination.rstrip('/')}/{SUCCESS}")
+        if paths.is_folder:
+            hash_file_at(f"{paths.destination.rstrip('/')}/{SUCCESS}")
         return all(
-            digest_at(location) == (entry["bytes"], entry["sha256"])
-            for location, entry in files_of(layout.destination, files, is_folder=layout.is_folder)
+            hash_file_at(location) == (entry["bytes"], entry["sha256"])
+            for location, entry in locate_files(paths.destination, files, is_folder=paths.is_folder)
         )
     except (InputError, OSError):
         return False
 
 
 def _gather_problems(journal: Journal) -> dict[str, Any] | None:
-    """Put the parts' lists of bad rows into one file of the work folder; what it holds, None where no row is bad."""
-    if journal.folder is None or not any(part.problems for part in journal.parts):
+    """Put the bad rows of all parts into one file of the work folder; its size and digest, None if no row is bad."""
+    if not any(part.problems for part in journal.parts):
         return None
     digest, size, rows = hashlib.sha256(), 0, 0
-    with failures_named(str(journal.folder)), (journal.folder / PROBLEMS).open("wb") as file:
-        for some in journal.problems():
-            file.write(some)
-            digest.update(some)
-            size += len(some)
-            rows += some.count(b"\n")
-        file.flush()
-        atomic.sync(file.fileno())
+    with translate_write_errors(str(journal.folder)), atomic.replace_file(journal.folder / PROBLEMS) as file:
+        for lines in journal.read_problems():
+            file.write(lines)
+            digest.update(lines)
+            size += len(lines)
+            rows += lines.count(b"\n")
     return {"rows": rows, "bytes": size, "sha256": digest.hexdigest()}
 
 
-def _replace_neighbours(layout: Layout, journal: Journal, problems: bool) -> None:
-    """Put the list of bad rows in its place, and take away what an earlier output of that name left."""
-    assert journal.folder is not None
-    for location in (layout.manifest, layout.problems):
-        if layout.path is None:
+def _replace_neighbours(paths: OutputPaths, journal: Journal, *, has_problems: bool) -> None:
+    """Remove what an earlier output of that name left beside it, and put the list of bad rows in its place."""
+    for location in (paths.manifest, paths.problems):
+        if paths.path is None:
             from sentiment_batch.data.writers.remote import remove_file
 
             remove_file(str(location))
         else:
-            with failures_named(str(location)):
+            with translate_write_errors(str(location)):
                 Path(str(location)).unlink(missing_ok=True)
-    if problems:
-        _place(layout, journal.folder / PROBLEMS, layout.problems)
+    if has_problems:
+        _place(paths, journal.folder / PROBLEMS, str(paths.problems))
 
 
-def _place(layout: Layout, file: Path, location: str | None) -> None:
-    """Put a copy of a file of the work folder beside the output; the work folder's own tells a crash from none."""
-    assert location is not None
-    if layout.path is None:
+def _place(paths: OutputPaths, file: Path, location: str) -> None:
+    """Copy a file of the work folder beside the output. The original stays, so that a later run can do this again."""
+    if paths.path is None:
         from sentiment_batch.data.writers.remote import send_file
 
         send_file(file, location)
         return
-    with failures_named(location):
-        part = file.with_suffix(".copy")
-        shutil.copyfile(file, part)
-        with part.open("rb+") as copy:
-            atomic.sync(copy.fileno())
-        os.replace(part, location)
-        atomic.sync_folder(layout.path.parent)
+    with (
+        translate_write_errors(location),
+        file.open("rb") as original,
+        atomic.replace_file(Path(location), scratch=file.parent) as copy,
+    ):
+        shutil.copyfileobj(original, copy)

@@ -12,12 +12,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from sentiment_batch.data import formats
-from sentiment_batch.data.writers.write_errors import failures_named
+from sentiment_batch.data.writers.write_errors import translate_write_errors
 from sentiment_batch.errors import OutputError
 from sentiment_batch.files import atomic
 from sentiment_batch.files.checksums import file_sha256
 from sentiment_batch.scoring.output.journal import DATA, Journal, Part, part_name
-from sentiment_batch.scoring.output.paths import Layout, files_ending
+from sentiment_batch.scoring.output.paths import Layout, part_file_suffix
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from sentiment_batch.data.writers.base import Writer
     from sentiment_batch.model.probabilities import Floats
     from sentiment_batch.plugins.registry import Format
-    from sentiment_batch.records import Sealed, WriteOptions
+    from sentiment_batch.records import FinishedFile, WriteOptions
 
 SUCCESS = "_SUCCESS"
 """The empty file that says that a folder is whole, as Hadoop and Spark write it."""
@@ -62,7 +62,7 @@ class Target(PartTarget, Protocol):
     start: int
     """The number of the first row that it still needs."""
 
-    def seal(self) -> list[dict[str, Any]] | None:
+    def finish(self) -> list[dict[str, Any]] | None:
         """Make all safe on disk, not yet visible; its files for the manifest, None where nobody can tell."""
         ...
 
@@ -76,7 +76,7 @@ class Target(PartTarget, Protocol):
 
 
 @dataclass(kw_only=True, slots=True, eq=False)
-class OneFile:
+class FileTarget:
     """An output of one file, or whatever a plugin makes of it. It needs all rows, but only new ones need scores."""
 
     layout: Layout
@@ -101,14 +101,14 @@ class OneFile:
         """Keep the scores."""
         self.journal.add_scores(result.scores, result.counts, result.problems)
 
-    def seal(self) -> list[dict[str, Any]] | None:
+    def finish(self) -> list[dict[str, Any]] | None:
         """End the file."""
-        seal = getattr(self._writer, "seal", None)
-        sealed: Sealed | None = None if seal is None else seal()
-        if sealed is None or self.layout.beside is None:
+        finish = getattr(self._writer, "finish", None)
+        finished: FinishedFile | None = None if finish is None else finish()
+        if finished is None or self.layout.beside is None:
             return None
         name = os.path.basename(self.layout.destination.partition("?")[0])
-        return [{"name": name, "rows": self.journal.rows, "bytes": sealed.bytes, "sha256": sealed.sha256}]
+        return [{"name": name, "rows": self.journal.rows, "bytes": finished.bytes, "sha256": finished.sha256}]
 
     def publish(self) -> None:
         """Let the writer publish."""
@@ -120,7 +120,7 @@ class OneFile:
 
 
 @dataclass(kw_only=True, slots=True, eq=False)
-class ManyFiles:
+class FolderTarget:
     """An output that is a folder: each part is a file of it, finished for good when the part ends."""
 
     layout: Layout
@@ -139,7 +139,7 @@ class ManyFiles:
             check_folder(self.layout.destination, SUCCESS, overwrite=self.options.overwrite)
         elif self.layout.exists():
             _check_replaceable(self.layout, self.options)
-        with failures_named(str(self._data)):
+        with translate_write_errors(str(self._data)):
             self._data.mkdir(exist_ok=True)
 
     @property
@@ -148,7 +148,9 @@ class ManyFiles:
         return self.journal.folder / DATA
 
     def _file(self) -> Path:
-        return self._data / f"{part_name(len(self.journal.parts))}{files_ending(self.layout.destination, self.format)}"
+        return (
+            self._data / f"{part_name(len(self.journal.parts))}{part_file_suffix(self.layout.destination, self.format)}"
+        )
 
     def _open(self) -> Writer:
         options = dataclasses.replace(self.options, overwrite=True, scratch=self.journal.scratch)
@@ -166,7 +168,7 @@ class ManyFiles:
         self._writer = writer
         writer.commit()
         self._writer = None
-        with failures_named(str(file)):
+        with translate_write_errors(str(file)):
             part = Part(
                 index=len(self.journal.parts),
                 rows=len(result.scores),
@@ -177,13 +179,13 @@ class ManyFiles:
             )
         self.journal.add(part, result.problems)
 
-    def seal(self) -> list[dict[str, Any]] | None:
+    def finish(self) -> list[dict[str, Any]] | None:
         """Write the mark of success into the folder, which nobody sees yet."""
         files = [
             {"name": Path(part.file).name, "rows": part.rows, "bytes": part.bytes, "sha256": part.sha256}
             for part in self.journal.parts
         ]
-        with failures_named(self.layout.destination):
+        with translate_write_errors(self.layout.destination):
             atomic.write_whole(self._data / SUCCESS, b"")
         return files
 
@@ -195,7 +197,7 @@ class ManyFiles:
             names = [Path(part.file).name for part in self.journal.parts]
             send_folder(self._data, names, SUCCESS, self.layout.destination, overwrite=self.options.overwrite)
             return
-        with failures_named(self.layout.destination):
+        with translate_write_errors(self.layout.destination):
             if self.layout.exists():
                 _check_replaceable(self.layout, self.options)
                 assert self.journal.folder is not None
@@ -218,7 +220,7 @@ def put_back(layout: Layout) -> None:
     if layout.is_folder and layout.path is not None and layout.work is not None:
         old = layout.work / OLD
         if old.exists() and not layout.path.exists():
-            with failures_named(layout.destination):
+            with translate_write_errors(layout.destination):
                 os.rename(old, layout.path)
 
 
