@@ -1,7 +1,7 @@
 """Writes docs/reference/command-line.md from the commands of Click.
 
-    python -m scripts.command_line_reference           write the page
-    python -m scripts.command_line_reference --check   exit with 1 if the page is out of date
+python -m scripts.command_line_reference           write the page
+python -m scripts.command_line_reference --check   exit with 1 if the page is out of date
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ INTRODUCTION = f"""\
 
 # Command line
 
-`sentiment-batch COMMAND --help` prints the same texts. Every option can be set in the environment. The variable's name is
-`SENTIMENT_BATCH_`, the command and the option, such as `SENTIMENT_BATCH_SCORE_BATCH_TOKENS`.
+`sentiment-batch COMMAND --help` prints the same texts. Every option can be set in the environment. The name of the
+variable is `SENTIMENT_BATCH_`, the command and the option, such as `SENTIMENT_BATCH_SCORE_BATCH_TOKENS`.
 
 """
 OTHER_OPTIONS = "Options"

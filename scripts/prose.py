@@ -1,7 +1,7 @@
 """Measures the sentences of the README and of the pages: how long they are, and which are too long.
 
-    python -m scripts.prose                     the long sentences of all pages, and the share of them
-    python -m scripts.prose README.md docs      of these files and folders
+python -m scripts.prose                     the long sentences of all pages, and the share of them
+python -m scripts.prose README.md docs      of these files and folders
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _COMMENT = re.compile(r"<!--.*?-->", re.DOTALL)
 _LINK = re.compile(r"!?\[([^\]]*)\]\([^)]*\)")
 _CODE = re.compile(r"`[^`\n]*`")
 _SENTENCE_END = re.compile(r"(?<=[.!?:])[\"')*]*\s+(?=[A-Z\"'(*`\[0-9])")
-_ITEM = re.compile(r"^\s*(?:[-*+]|\d+\.)\s+")
+_ITEM = re.compile(r"^\s*(?:[-*+]|\d+\.|#+)\s+")
 
 
 def files_of(places: Iterable[str]) -> list[Path]:
@@ -57,7 +57,7 @@ def _blocks(text: str) -> Iterator[str]:
     """Paragraphs, headings, items of lists and cells of tables, each in one line."""
     lines: list[str] = []
     for line in [*text.splitlines(), ""]:
-        begins = _ITEM.match(line) or line.startswith("#")
+        begins = _ITEM.match(line)
         if lines and (begins or not line.strip() or line.startswith("|")):
             yield " ".join(lines)
             lines = []

@@ -13,6 +13,7 @@ import pytest
 
 from tests.docs import pages
 
+
 @pytest.fixture
 def machine(tmp_path, tiny_model):
     """Runs commands where sentiment-batch is installed, in an environment of its own, beside a folder with a model."""
