@@ -24,7 +24,7 @@ import numpy as np
 from benchmarks import common, models
 from benchmarks.common import tell
 from benchmarks.techniques import Bench, Technique, techniques
-from sentiment_batch.model.forward.thread_pool import workers
+from sentiment_batch.model.forward.thread_pool import open_thread_pool
 
 if TYPE_CHECKING:
     from benchmarks.predictions import Numbers
@@ -46,7 +46,7 @@ def main(argv: list[str] | None = None) -> None:
         from sentiment_batch.model.device import choose_device
 
         device = choose_device(arguments.device).value
-        with workers(device, single=False) as pool:
+        with open_thread_pool(device, single=False) as pool:
             bench = Bench(model, chosen.texts, arguments, pool)
             tolerance = arguments.tolerance or TOLERANCE[bench.dtype]
             _print_head(bench, arguments.runs)

@@ -49,11 +49,11 @@ def choose_texts(table: str, column: str | None, rows: int | None) -> Texts:
 
     reader = formats.open_reader(table)
     try:
-        (name,) = labelled_rows.text_columns_of(reader, (column,) if column else ())
+        (name,) = labelled_rows.detect_text_columns(reader, (column,) if column else ())
         found: dict[str, None] = {}
         for split in reader.splits():
             for batch in reader.batches(split):
-                found |= dict.fromkeys(text for text in columns.texts_of(batch, [name]).to_pylist() if text)
+                found |= dict.fromkeys(text for text in columns.extract_texts(batch, [name]).to_pylist() if text)
     finally:
         reader.close()
     texts = [text for text in found if not labelled_rows.is_blank(text)]
@@ -91,10 +91,10 @@ def tell(message: str) -> None:
 @contextlib.contextmanager
 def quietly() -> Iterator[None]:
     """Keep what the peers say and warn of off the terminal."""
-    from sentiment_batch.model.folder import quiet
+    from sentiment_batch.model.folder import quiet_transformers
 
     before = logging.root.manager.disable
-    with quiet(), warnings.catch_warnings():
+    with quiet_transformers(), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         logging.disable(logging.WARNING)
         try:

@@ -158,7 +158,7 @@ def our_steps(plan: Plan, training: Rows, validation: Rows, in_all: int) -> Step
     settings = TrainSettings(**_settings(plan))
     tables = [api.labelled(one.frame(), "text", label_column="label") for one in (training, validation)]
     prepared = prepare(tables[:1], settings, val=tables[1])
-    chosen = device.choose_device(plan.device), device.training_dtype(plan.dtype, plan.device)
+    chosen = device.choose_device(plan.device), device.choose_training_dtype(plan.dtype, plan.device)
     setup = set_up(prepared, Path(plan.base), settings, *chosen, quiet=True)
     state = begin(setup.classifier, in_all, setup.run)
 
@@ -173,7 +173,7 @@ def our_steps(plan: Plan, training: Rows, validation: Rows, in_all: int) -> Step
         from benchmarks.stopwatch import now
 
         tokens = 0
-        with device.repeatable(plan.seed, plan.device):
+        with device.make_repeatable(plan.seed, plan.device):
             started = now(plan.device)
             for batch in itertools.islice(endless(), steps):  # from the beginning of an epoch, as the reference
                 state.micro.backward(batch)

@@ -86,11 +86,11 @@ def _scorer(name: str, arguments: argparse.Namespace) -> Scorer:
 
 def _run(scorer: Scorer, source: Path, destination: Path, part_rows: int) -> None:
     from sentiment_batch.records import WriteOptions
-    from sentiment_batch.scoring.job import Job
+    from sentiment_batch.scoring.job import ScoreJob
     from sentiment_batch.scoring.pipeline import score_table
 
     options = WriteOptions(overwrite=True)
-    job = Job(source=str(source), destination=str(destination), part_rows=part_rows, quiet=True, write=options)
+    job = ScoreJob(source=str(source), destination=str(destination), part_rows=part_rows, quiet=True, write=options)
     score_table(job, lambda: scorer)
 
 

@@ -230,7 +230,7 @@ def _take_base(folder: Path) -> None:
     """Another encoder in the place of the one that a package brings."""
     from sentiment_batch.model import hub
 
-    hub.minilm = lambda: folder
+    hub.prepare_minilm = lambda: folder
 
 
 def _import() -> None:

@@ -122,9 +122,9 @@ def _random_encoder(shape: Shape) -> tuple[Any, Any]:
 
     from sentiment_batch.model.classifier import load_base
     from sentiment_batch.model.folder import ATTENTION
-    from sentiment_batch.model.hub import minilm
+    from sentiment_batch.model.hub import prepare_minilm
 
-    base, tokenizer = load_base(minilm())
+    base, tokenizer = load_base(prepare_minilm())
     config = DistilBertConfig(
         vocab_size=base.config.vocab_size,
         max_position_embeddings=512,
@@ -144,8 +144,8 @@ def _labelled(table: str) -> tuple[list[str], np.ndarray]:
     from sentiment_batch.data import formats, labelled_rows
     from sentiment_batch.labels import inference
 
-    rows = labelled_rows.read(formats.open_reader(table), table)
-    mapping = inference.infer(rows.labels, rows.label_column)
+    rows = labelled_rows.read_labelled_rows(formats.open_reader(table), table)
+    mapping = inference.infer_mapping(rows.labels, rows.label_column)
     codes = mapping.encode(rows.labels).codes
     classes = {mapping.labels.index(label): number for number, label in enumerate(LABELS)}
     known = np.flatnonzero(np.isin(codes, list(classes)))
@@ -157,9 +157,9 @@ def _cls_vectors(encoder: Any, tokenizer: Any, texts: list[str], seconds: float,
     """The [CLS] vectors of as many texts, from the first on, as can be read in so many seconds, (n, width)."""
     import torch
 
-    from sentiment_batch.model.device import bfloat16_reason
+    from sentiment_batch.model.device import check_bfloat16
 
-    dtype = torch.bfloat16 if bfloat16_reason(device)[0] else torch.float32
+    dtype = torch.bfloat16 if check_bfloat16(device)[0] else torch.float32
     network = copy.deepcopy(encoder).to(device=device, dtype=dtype)
     vectors: list[np.ndarray] = []
     until = time.perf_counter() + seconds

@@ -95,7 +95,7 @@ class Numbers:
         found = 0
         for rows in self.packs:
             for length, texts in zip(*np.unique(self.lengths[rows], return_counts=True), strict=True):
-                found += -(-int(texts) // max(1, attention_module.SCORES // (self.heads * int(length) ** 2)))
+                found += -(-int(texts) // max(1, attention_module.MAX_CACHED_SCORES // (self.heads * int(length) ** 2)))
         return found
 
     @property

@@ -79,7 +79,7 @@ def read(
     from sentiment_batch.labels import inference
 
     found = api.labelled(table, text_column, label_column=label_column, group_column=group_column)
-    mapping = inference.infer(found.labels, found.label_column)
+    mapping = inference.infer_mapping(found.labels, found.label_column)
     codes = mapping.encode(found.labels).codes
     labels = [mapping.labels[code] if code >= 0 else "" for code in codes]
     rows = Rows(table=table, texts=found.texts, labels=labels, groups=found.groups)

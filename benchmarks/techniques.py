@@ -49,16 +49,16 @@ from benchmarks.variants import (
     swapped,
     without_pinning,
 )
-from sentiment_batch.model.forward.batches import Budget, forward
-from sentiment_batch.model.forward.packed import Packed
+from sentiment_batch.model.forward.batches import Budget, compute_segment_logits
+from sentiment_batch.model.forward.packed import PackedModel
 from sentiment_batch.model.forward.strategies import ForwardStrategy, PackedStrategy, PaddedStrategy
 from sentiment_batch.model.probabilities import softmax
 from sentiment_batch.scoring.scorer import Scorer
-from sentiment_batch.tokenization.packing import plan
+from sentiment_batch.tokenization.packing import plan_rectangles
 
 if TYPE_CHECKING:
-    from sentiment_batch.model.forward.attention import Looped
-    from sentiment_batch.model.forward.thread_pool import Workers
+    from sentiment_batch.model.forward.attention import CpuTexts
+    from sentiment_batch.model.forward.thread_pool import ThreadPool
 
 Floats = np.ndarray[Any, np.dtype[np.float32]]
 Integers = np.ndarray[Any, np.dtype[np.int64]]
@@ -80,7 +80,7 @@ class Technique:
 class Bench:
     """The rows, the model by its strategies, and a way to run each."""
 
-    def __init__(self, model: str, texts: list[str], arguments: argparse.Namespace, pool: Workers | None) -> None:
+    def __init__(self, model: str, texts: list[str], arguments: argparse.Namespace, pool: ThreadPool | None) -> None:
         self._load = functools.partial(
             Scorer.load, model, device=arguments.device, max_length=arguments.max_length, long_text="head"
         )
@@ -115,20 +115,20 @@ class Bench:
 
     def run(
         self,
-        strategy: ForwardStrategy | Packed | None = None,
+        strategy: ForwardStrategy | PackedModel | None = None,
         *,
         budget: int | None = None,
-        pool: Workers | str | None = "as scored",
+        pool: ThreadPool | str | None = "as scored",
         inside: Callable[[], AbstractContextManager[object]] = contextlib.nullcontext,
     ) -> Callable[[], Floats]:
         """The forward pass over all rows: by the strategy as it is, another, or another model on it."""
-        if strategy is None or isinstance(strategy, Packed):
+        if strategy is None or isinstance(strategy, PackedModel):
             strategy = replace(self.strategy, model=strategy or self.strategy.model)
         crew: Any = self.pool if pool == "as scored" else pool
 
         def scores() -> Floats:
             with inside():
-                return softmax(forward(strategy, self.tokens, Budget(budget or self.budget), crew))
+                return softmax(compute_segment_logits(strategy, self.tokens, Budget(budget or self.budget), crew))
 
         return scores
 
@@ -170,7 +170,7 @@ def _layout(bench: Bench) -> Iterator[Technique]:
     numbers, lengths = bench.numbers, bench.numbers.lengths
     jumbled = AsTheyCome(model=bench.stock.model, device=bench.stock.device)
     mixed = numbers.padded(jumbled.plan(lengths, numbers.budget))
-    ordered = numbers.padded(plan(lengths, numbers.budget))
+    ordered = numbers.padded(plan_rectangles(lengths, numbers.budget))
     yield Technique(
         name="batches by length",
         instead="as rows come; both padded, stock model",
@@ -235,7 +235,7 @@ def _loops(bench: Bench) -> Iterator[Technique]:
     numbers = bench.numbers
     scores = numbers.heads * (numbers.layers - 1) * float((numbers.lengths**2).sum())
 
-    def attention(kind: type[Looped]) -> Callable[[], AbstractContextManager[object]]:
+    def attention(kind: type[CpuTexts]) -> Callable[[], AbstractContextManager[object]]:
         return lambda: swapped((packed_module, "Looped", kind))
 
     saved = SOFTMAX_SAVED[numbers.dtype] * scores / numbers.short
@@ -255,7 +255,7 @@ def _loops(bench: Bench) -> Iterator[Technique]:
         with_it=bench.run(),
         without=bench.run(inside=attention(Fused)),
     )
-    large = numbers.lengths[numbers.heads * numbers.lengths**2 > attention_module.SCORES]
+    large = numbers.lengths[numbers.heads * numbers.lengths**2 > attention_module.MAX_CACHED_SCORES]
     share = 4 * numbers.width * numbers.layers * float((large**2).sum()) / numbers.operations(numbers.lengths)
     yield Technique(
         name="scores bounded to the cache",
@@ -306,7 +306,8 @@ def _cuda(bench: Bench) -> Iterator[Technique]:
         with_it=bench.run(),
         without=bench.run(
             inside=lambda: swapped(
-                (attention_module, "on_device", without_pinning), (strategies_module, "on_device", without_pinning)
+                (attention_module, "move_to_device", without_pinning),
+                (strategies_module, "move_to_device", without_pinning),
             )
         ),
     )

@@ -116,7 +116,7 @@ def _base(arguments: argparse.Namespace) -> Path:
         return models.random_base(arguments.geometry)
     from sentiment_batch.model import hub
 
-    return hub.resolve(arguments.base)
+    return hub.resolve_model(arguments.base)
 
 
 def _data(arguments: argparse.Namespace) -> Data:
@@ -136,7 +136,7 @@ def _data(arguments: argparse.Namespace) -> Data:
 
 
 def _plan(arguments: argparse.Namespace, base: Path, data: Data) -> Plan:
-    from sentiment_batch.model.device import choose_device, training_dtype
+    from sentiment_batch.model.device import choose_device, choose_training_dtype
 
     config = json.loads((base / "config.json").read_text(encoding="utf-8"))
     device = choose_device(arguments.device).value
@@ -151,7 +151,7 @@ def _plan(arguments: argparse.Namespace, base: Path, data: Data) -> Plan:
         max_length=min(arguments.max_length, config["max_position_embeddings"]),
         seed=arguments.seeds[0],
         device=device,
-        dtype=training_dtype(arguments.dtype, device).value,
+        dtype=choose_training_dtype(arguments.dtype, device).value,
         long_text=arguments.long_text,
         reference_long_text=arguments.reference_long_text,
     )

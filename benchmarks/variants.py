@@ -14,9 +14,9 @@ from torch.nn import functional as F
 
 import sentiment_batch.model.forward.attention as attention_module
 import sentiment_batch.scoring.backends.local as engine_module
-from sentiment_batch.model.forward.attention import Looped
-from sentiment_batch.model.forward.linear import Product, linear
-from sentiment_batch.model.forward.packed import Layer, Packed, layer_rest
+from sentiment_batch.model.forward.attention import CpuTexts
+from sentiment_batch.model.forward.linear import LinearWeights, linear
+from sentiment_batch.model.forward.packed import LayerWeights, PackedModel, finish_layer
 from sentiment_batch.model.forward.strategies import PaddedStrategy
 from sentiment_batch.scoring.backends.prefetch import Stages
 
@@ -36,10 +36,10 @@ class AsTheyCome(PaddedStrategy):
         return [*batches, np.arange(start, len(lengths))] if len(lengths) else []
 
 
-class WholeLast(Packed):
+class WholeLast(PackedModel):
     """Walks the last layer for all tokens, too, and then takes the first of each text."""
 
-    def _walk(self, texts: attention_module.Texts) -> torch.Tensor:
+    def _walk(self, texts: attention_module.PackedTexts) -> torch.Tensor:
         x_TD = self._embed(texts)
         for layer in self.layers:
             x_TD = self.rest(layer, self.activation, texts.attend(linear(x_TD, layer.qkv)), x_TD)
@@ -66,30 +66,30 @@ class Apart:
         return self.parts
 
 
-class FromApart(Looped):
+class FromApart(CpuTexts):
     """Takes each of the three by itself."""
 
     def _by_head(self, x: Any, parts: int, texts: int, length: int) -> Any:
         return [super(FromApart, self)._by_head(part, 1, texts, length)[0].clone() for part in x.parts]
 
 
-class Separate(Packed):
+class Separate(PackedModel):
     """A product each for queries, keys and values; `qkv` and `last_kv` are tuples of them."""
 
-    def _walk(self, texts: attention_module.Texts) -> torch.Tensor:
+    def _walk(self, texts: attention_module.PackedTexts) -> torch.Tensor:
         x_TD = self._embed(texts)
         for layer in self.layers[:-1]:
             x_TD = self.rest(layer, self.activation, texts.attend(self._apart(x_TD, layer.qkv)), x_TD)
         first_BD = x_TD.index_select(0, texts.first)
         context_BD = texts.attend_first(linear(first_BD, self.last_query), self._apart(x_TD, self.last_kv))
-        return self.head(layer_rest(self.layers[-1], self.activation, context_BD, first_BD))
+        return self.head(finish_layer(self.layers[-1], self.activation, context_BD, first_BD))
 
     @staticmethod
     def _apart(x: torch.Tensor, products: Any) -> Any:
         return Apart([linear(x, product) for product in products])
 
 
-class Softmax(Looped):
+class Softmax(CpuTexts):
     """The usual softmax, in the same memory."""
 
     def _mix(
@@ -97,7 +97,7 @@ class Softmax(Looped):
     ) -> None:
         queries, keys = query.shape[1], key.shape[1]
         outcome = torch.empty_like(query)
-        step = max(1, attention_module.SCORES // (queries * keys))
+        step = max(1, attention_module.MAX_CACHED_SCORES // (queries * keys))
         for start in range(0, len(query), step):
             some = slice(start, start + step)
             scores = self._space.take("scores", len(query[some]) * queries, keys).view(-1, queries, keys)
@@ -110,7 +110,7 @@ class Softmax(Looped):
         mixed.copy_(outcome.view(texts, heads, queries, -1)[:, :, :wanted])
 
 
-class Fused(Looped):
+class Fused(CpuTexts):
     """torch's own attention for each run of texts."""
 
     def _mix(
@@ -121,7 +121,7 @@ class Fused(Looped):
         mixed.copy_(F.scaled_dot_product_attention(query, key, value))
 
 
-class OneByOne(Looped):
+class OneByOne(CpuTexts):
     """Each text by itself, also where others of its length stand beside it."""
 
     def __init__(self, pack: Any, *others: Any) -> None:
@@ -148,28 +148,30 @@ def without_pinning(tensor: torch.Tensor, device: Any) -> torch.Tensor:
     return tensor.to(device)
 
 
-def as_kind(kind: type[Packed], model: Packed, **changes: Any) -> Packed:
+def as_kind(kind: type[PackedModel], model: PackedModel, **changes: Any) -> PackedModel:
     """The same weights in another class."""
-    kept = {field.name: getattr(model, field.name) for field in dataclasses.fields(Packed)}
+    kept = {field.name: getattr(model, field.name) for field in dataclasses.fields(PackedModel)}
     return kind(**kept | {"spaces": []} | changes)
 
 
-def separate(model: Packed) -> Packed:
+def separate(model: PackedModel) -> PackedModel:
     """A product for each of queries, keys and values."""
 
-    def cut(product: Product, parts: int) -> Any:
+    def cut(product: LinearWeights, parts: int) -> Any:
         weights, biases = product.weight.chunk(parts), product.bias.chunk(parts)
-        return tuple(Product.of(weight.contiguous(), bias) for weight, bias in zip(weights, biases, strict=True))
+        return tuple(LinearWeights.of(weight.contiguous(), bias) for weight, bias in zip(weights, biases, strict=True))
 
     layers = tuple(layer._replace(qkv=cut(layer.qkv, 3)) for layer in model.layers)
     return as_kind(Separate, model, layers=layers, last_kv=cut(model.last_kv, 2))
 
 
-def plainly_multiplied(model: Packed, kind: type[Packed] = Packed) -> Packed:
+def plainly_multiplied(model: PackedModel, kind: type[PackedModel] = PackedModel) -> PackedModel:
     """Plain `F.linear`, with the activation after it."""
 
-    def plain(layer: Layer) -> Layer:
-        return Layer(*(part._replace(laid_out=None) if isinstance(part, Product) else part for part in layer))
+    def plain(layer: LayerWeights) -> LayerWeights:
+        return LayerWeights(
+            *(part._replace(laid_out=None) if isinstance(part, LinearWeights) else part for part in layer)
+        )
 
     changes = {name: getattr(model, name)._replace(laid_out=None) for name in ("last_query", "last_kv")}
     return as_kind(kind, model, layers=tuple(map(plain, model.layers)), **changes)

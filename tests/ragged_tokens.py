@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from sentiment_batch.model.stock import Loaded, load_classifier
+from sentiment_batch.model.stock import LoadedModel, load_classifier
 from sentiment_batch.tokenization.ragged import Tokens
 from tests.stock_models import LIMIT, stock
 
@@ -34,12 +34,12 @@ def drawn(lengths: Iterable[int], vocabulary: int, seed: int = 0) -> Tokens:
     return tokens(*(generator.integers(0, vocabulary, length).tolist() for length in lengths))
 
 
-def classifiers(folder: Path, families: Iterable[str] = PACKED) -> dict[str, Loaded]:
+def classifiers(folder: Path, families: Iterable[str] = PACKED) -> dict[str, LoadedModel]:
     """A random classifier of each family."""
     return {family: load_classifier(stock(family, folder / family)) for family in families}
 
 
-def alone(loaded: Loaded, segments: Tokens) -> np.ndarray[Any, Any]:
+def alone(loaded: LoadedModel, segments: Tokens) -> np.ndarray[Any, Any]:
     """The probabilities (S, K) that the stock network gives, one text at a time."""
     parts = np.split(segments.ids, segments.offsets[1:-1])
     rows = [loaded.logits(torch.from_numpy(part.astype(np.int64))[None], None) for part in parts]

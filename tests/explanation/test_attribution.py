@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from sentiment_batch import Scorer, clear_cache, explain, score, train
 from sentiment_batch.errors import ModelError, UsageError
 from sentiment_batch.explanation import attribution
-from sentiment_batch.explanation.attribution import attributions, log_odds_directions
+from sentiment_batch.explanation.attribution import explain_texts, log_odds_directions
 from sentiment_batch.settings import LONG_TEXT
 from sentiment_batch.tokenization import offsets
 from sentiment_batch.tokenization.tokenizer import Tokeniser
@@ -81,7 +81,7 @@ def test_every_family_is_explained_and_joined_pieces_are_the_text(family, long_t
     import pyarrow as pa
 
     with Scorer.load(str(stock(family, tmp_path / family)), long_text=long_text, **CPU) as scorer:
-        found = attributions(scorer, TEXTS)
+        found = explain_texts(scorer, TEXTS)
         clean = pa.record_batch({"text": pa.array([t.encode("utf-8", "replace").decode() for t in TEXTS])})
         (probabilities,) = (part for _, part in scorer.probabilities([clean], ["text"]))
         for text, one, row in zip(TEXTS, found, probabilities, strict=True):
@@ -103,10 +103,10 @@ def test_of_windows_each_word_has_a_weight_and_the_sum_is_that_of_the_mean(tmp_p
     from sentiment_batch.explanation import integrated_gradients
 
     monkeypatch.setattr(integrated_gradients, "STEPS", 64)
-    monkeypatch.setattr(attribution, "scaled", tuple)  # the weights as they are
+    monkeypatch.setattr(attribution, "scale_weights", tuple)  # the weights as they are
     text = "the film was great and so fine " * 9
     with Scorer.load(str(stock("bert", tmp_path / "bert")), long_text="windows", max_length=16, **CPU) as scorer:
-        (one,) = attributions(scorer, [text])
+        (one,) = explain_texts(scorer, [text])
 
         def log_odds(some):
             batch = pa.record_batch({"text": [some]})
@@ -142,16 +142,16 @@ def test_directions_are_the_gradient_of_the_log_odds():
     )
 )
 def test_any_texts_come_back_whole(scorer, texts):
-    found = attributions(scorer, texts)
+    found = explain_texts(scorer, texts)
     assert [one.text for one in found] == texts
     assert ["".join(word.text for word in one.words) for one in found] == texts
 
 
 def test_many_texts_come_out_in_order_and_each_as_if_it_were_alone(scorer, monkeypatch):
     texts = [f"the {WORDS[n % 40]} film was {WORDS[n % 7]} {WORDS[n % 11]} " * (1 + n % 4) for n in range(40)]
-    alone = [attributions(scorer, [text])[0] for text in texts]
+    alone = [explain_texts(scorer, [text])[0] for text in texts]
     monkeypatch.setattr(attribution, "TEXTS_AT_ONCE", 7)
-    together = attributions(scorer, texts)
+    together = explain_texts(scorer, texts)
     for one, other in zip(alone, together, strict=True):
         assert (one.text, one.label, one.score) == (other.text, other.label, other.score)
         weights = [[word.weight or 0.0 for word in found.words] for found in (one, other)]
@@ -163,7 +163,7 @@ def test_of_a_text_of_megabytes_only_what_the_model_saw_is_looked_at(scorer, mon
     monkeypatch.setattr(Tokeniser, "located", lambda self, text: sizes.append(len(text)) or real(self, text))
     text = "the film was great " * 550_000
     with Scorer.load(scorer.model, long_text="head-tail", **CPU) as own:
-        (one,) = attributions(own, [text])
+        (one,) = explain_texts(own, [text])
     assert sum(sizes) <= 2 * offsets.PIECE_CHARACTERS
     assert "".join(word.text for word in one.words) == text
     assert len(one.words) < 200
@@ -171,17 +171,17 @@ def test_of_a_text_of_megabytes_only_what_the_model_saw_is_looked_at(scorer, mon
 
 def test_a_scorer_with_a_neutral_band_or_several_devices_is_explained_by_its_labels(scorer):
     text = "the film was great"
-    (plain,) = attributions(scorer, [text])
+    (plain,) = explain_texts(scorer, [text])
     with Scorer.load(scorer.model, neutral_band=1.0, **CPU) as banded:
-        assert attributions(banded, [text])[0] == plain
+        assert explain_texts(banded, [text])[0] == plain
     with Scorer.load(scorer.model, device="cpu,cpu", dtype="float32") as fleet:
-        (one,) = attributions(fleet, [text])
+        (one,) = explain_texts(fleet, [text])
     assert (one.label, one.score) == (plain.label, plain.score)
     assert [word.weight for word in one.words] == pytest.approx([word.weight for word in plain.words], abs=1e-3)
 
 
 def test_no_texts_have_no_explanations(scorer):
-    assert attributions(scorer, []) == []
+    assert explain_texts(scorer, []) == []
 
 
 @pytest.mark.parametrize(
@@ -241,4 +241,4 @@ def test_a_model_that_gives_no_gradients_says_so(scorer, monkeypatch):
         ),
     )
     with pytest.raises(ModelError, match="cannot be weighed"):
-        attributions(scorer, ["great"])
+        explain_texts(scorer, ["great"])

@@ -14,9 +14,9 @@ from sentiment_batch import Scorer
 from sentiment_batch.errors import DeviceError, ModelError
 from sentiment_batch.explanation import integrated_gradients
 from sentiment_batch.explanation.attribution import log_odds_directions
-from sentiment_batch.explanation.integrated_gradients import Gradients
-from sentiment_batch.model.stock import Loaded
-from sentiment_batch.tokenization.offsets import locate
+from sentiment_batch.explanation.integrated_gradients import IntegratedGradients
+from sentiment_batch.model.stock import LoadedModel
+from sentiment_batch.tokenization.offsets import locate_tokens
 from tests.rare_models import rare
 from tests.stock_models import FAMILIES, stock
 
@@ -44,8 +44,8 @@ class Sum(nn.Module):
 def make(tiny_base, vocabulary):
     """A model around a network, with the tokeniser of the tiny base."""
 
-    def make(network: nn.Module, backend: Tokenizer | None = None) -> Loaded:
-        return Loaded(
+    def make(network: nn.Module, backend: Tokenizer | None = None) -> LoadedModel:
+        return LoadedModel(
             network=network.eval(),
             backend=backend or Tokenizer.from_file(str(tiny_base / "tokenizer.json")),
             labels=("negative", "neutral", "positive"),
@@ -63,7 +63,7 @@ def make(tiny_base, vocabulary):
 @pytest.fixture
 def texts(scorer):
     """Some texts' tokens, and which of them are the texts' own."""
-    located = locate(scorer.engine.tokeniser, TEXTS)
+    located = locate_tokens(scorer.backend.tokeniser, TEXTS)
     return located.tokens, located.spans[:, 0] >= 0
 
 
@@ -90,7 +90,7 @@ def sums(weights, tokens):
 def test_of_a_linear_network_the_weights_are_exact_whatever_the_batches(make, texts, vocabulary, budget):
     tokens, own = texts
     loaded, wanted = make(Sum(len(vocabulary))), directions(len(TEXTS))
-    weights = Gradients(loaded, "cpu").weights(tokens, own, wanted, budget)
+    weights = IntegratedGradients(loaded, "cpu").weights(tokens, own, wanted, budget)
     difference = projected(loaded, tokens, wanted, None) - projected(loaded, tokens, wanted, MASK)
     assert sums(weights, tokens) == pytest.approx(difference, abs=1e-4)
     assert (weights[~own] == 0).all()
@@ -105,7 +105,7 @@ def test_a_model_without_a_mask_token_is_measured_from_the_mean_of_its_words(mak
 
     tokens, own = texts
     loaded, wanted = make(Sum(len(vocabulary)), Tokenizer(models.WordLevel({"a": 0}, "a"))), directions(len(TEXTS))
-    weights = Gradients(loaded, "cpu").weights(tokens, own, wanted, 100)
+    weights = IntegratedGradients(loaded, "cpu").weights(tokens, own, wanted, 100)
     embeddings, head = loaded.network.words.weight.detach(), loaded.network.head.weight.detach()
     each = ((embeddings[tokens.ids] - embeddings.mean(dim=0)) @ head.T).numpy()
     by_hand = (each * wanted[np.repeat(tokens.owners, tokens.lengths)]).sum(axis=1)
@@ -118,14 +118,16 @@ def test_with_many_steps_the_weights_add_up_to_what_masking_all_words_takes_away
     monkeypatch.setattr(integrated_gradients, "STEPS", 128)
     folder = stock(family, tmp_path / family)
     with Scorer.load(str(folder), device="cpu", dtype=dtype) as scorer:
-        engine = scorer.engine
-        located = locate(engine.tokeniser, TEXTS)
+        engine = scorer.backend
+        located = locate_tokens(engine.tokeniser, TEXTS)
         tokens, own = located.tokens, located.spans[:, 0] >= 0
         mask = engine.loaded.backend.token_to_id("[MASK]") or engine.loaded.backend.token_to_id("<mask>")
-        made = Gradients(engine.loaded, "cpu")
-        reference = Loaded(**{name: getattr(engine.loaded, name) for name in Loaded.__slots__} | {"network": None})
+        made = IntegratedGradients(engine.loaded, "cpu")
+        reference = LoadedModel(
+            **{name: getattr(engine.loaded, name) for name in LoadedModel.__slots__} | {"network": None}
+        )
         object.__setattr__(
-            reference, "network", Scorer.load(str(folder), device="cpu", dtype="float32").engine.loaded.network
+            reference, "network", Scorer.load(str(folder), device="cpu", dtype="float32").backend.loaded.network
         )
         wanted = log_odds_directions(np.full((len(TEXTS), 3), [0.2, 0.3, 0.5], dtype=np.float32))
         weights = made.weights(tokens, own, wanted, 64)
@@ -141,13 +143,13 @@ def test_the_model_is_left_as_it_was(family, dtype, tmp_path):
 
     batch = pa.record_batch({"text": pa.array(TEXTS * 3, pa.large_string())})
     with Scorer.load(str(stock(family, tmp_path / family)), device="cpu", dtype=dtype) as scorer:
-        network = scorer.engine.loaded.network
+        network = scorer.backend.loaded.network
         before = [part.copy() for _, part in scorer.probabilities([batch], ["text"])]
         kept = {name: weight.clone() for name, weight in network.state_dict().items()}
         places = [weight.data_ptr() for weight in network.parameters()]
-        located = locate(scorer.engine.tokeniser, TEXTS)
+        located = locate_tokens(scorer.backend.tokeniser, TEXTS)
         with torch.inference_mode():  # whatever the caller's program is in
-            made = Gradients(scorer.engine.loaded, "cpu")
+            made = IntegratedGradients(scorer.backend.loaded, "cpu")
             made.weights(located.tokens, located.spans[:, 0] >= 0, directions(len(TEXTS)), 64)
         after = [part for _, part in scorer.probabilities([batch], ["text"])]
         assert all((one == other).all() for one, other in zip(before, after, strict=True))
@@ -163,9 +165,9 @@ def test_the_model_is_left_as_it_was(family, dtype, tmp_path):
 
 def test_a_batch_that_does_not_fit_is_done_again_in_smaller_ones(make, texts, vocabulary, monkeypatch):
     tokens, own = texts
-    made, wanted = Gradients(make(Sum(len(vocabulary))), "cpu"), directions(len(TEXTS))
+    made, wanted = IntegratedGradients(make(Sum(len(vocabulary))), "cpu"), directions(len(TEXTS))
     expected = made.weights(tokens, own, wanted, 10_000)
-    sizes, real = [], Gradients._batch
+    sizes, real = [], IntegratedGradients._batch
 
     def small(self, ids, *rest):
         sizes.append(ids.numel())
@@ -173,10 +175,12 @@ def test_a_batch_that_does_not_fit_is_done_again_in_smaller_ones(make, texts, vo
             raise torch.OutOfMemoryError("no")
         return real(self, ids, *rest)
 
-    monkeypatch.setattr(Gradients, "_batch", small)
+    monkeypatch.setattr(IntegratedGradients, "_batch", small)
     assert made.weights(tokens, own, wanted, 10_000) == pytest.approx(expected, abs=1e-6)
     assert sizes[0] > 12
-    monkeypatch.setattr(Gradients, "_batch", lambda self, *rest: (_ for _ in ()).throw(torch.OutOfMemoryError("no")))
+    monkeypatch.setattr(
+        IntegratedGradients, "_batch", lambda self, *rest: (_ for _ in ()).throw(torch.OutOfMemoryError("no"))
+    )
     with pytest.raises(DeviceError, match=r"does not hold one text of \d+ tokens with its gradients. Take a smaller"):
         made.weights(tokens, own, wanted, 10_000)
 
@@ -184,12 +188,12 @@ def test_a_batch_that_does_not_fit_is_done_again_in_smaller_ones(make, texts, vo
 @pytest.mark.parametrize("family", ["bigbird", "convbert", "fnet", "gpt2"])
 def test_the_weights_of_a_text_do_not_feel_its_neighbours(family, tmp_path):
     with Scorer.load(str(rare(family, tmp_path / family)), device="cpu", dtype="float32") as scorer:
-        engine, wanted = scorer.engine, directions(len(TEXTS))
+        engine, wanted = scorer.backend, directions(len(TEXTS))
 
         def weigh(*texts):
-            located = locate(engine.tokeniser, texts)
+            located = locate_tokens(engine.tokeniser, texts)
             rows = [TEXTS.index(text) for text in texts]
-            return Gradients(engine.loaded, "cpu").weights(
+            return IntegratedGradients(engine.loaded, "cpu").weights(
                 located.tokens, located.spans[:, 0] >= 0, wanted[rows], 1_000
             )
 
@@ -198,9 +202,9 @@ def test_the_weights_of_a_text_do_not_feel_its_neighbours(family, tmp_path):
 
 def test_embeddings_in_another_order_than_the_texts_are_refused(tmp_path):
     with Scorer.load(str(rare("xlnet", tmp_path / "xlnet")), device="cpu", dtype="float32") as scorer:
-        located = locate(scorer.engine.tokeniser, TEXTS)
+        located = locate_tokens(scorer.backend.tokeniser, TEXTS)
         with pytest.raises(ModelError, match="its embeddings do not stand in the order of its texts"):
-            Gradients(scorer.engine.loaded, "cpu").weights(
+            IntegratedGradients(scorer.backend.loaded, "cpu").weights(
                 located.tokens, located.spans[:, 0] >= 0, directions(len(TEXTS)), 100
             )
 
@@ -214,7 +218,7 @@ def test_where_float32_does_not_fit_the_twin_keeps_the_dtype(make, vocabulary, m
         return real(network, dtype)
 
     monkeypatch.setattr(integrated_gradients, "_twin", small)
-    made = Gradients(make(Sum(len(vocabulary)).bfloat16()), "cpu")
+    made = IntegratedGradients(make(Sum(len(vocabulary)).bfloat16()), "cpu")
     assert {weight.dtype for weight in made._network.parameters()} == {torch.bfloat16}
     assert "does not hold the model in float32" in caplog.text
 
@@ -244,4 +248,4 @@ def test_a_model_without_gradients_is_one_clear_line(make, texts, vocabulary, ki
     with pytest.raises(
         ModelError, match=r"the words of this model cannot be weighed: .*\. Explain with another model\."
     ):
-        Gradients(make(kind(len(vocabulary))), "cpu").weights(*texts, directions(len(TEXTS)), 100)
+        IntegratedGradients(make(kind(len(vocabulary))), "cpu").weights(*texts, directions(len(TEXTS)), 100)

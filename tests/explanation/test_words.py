@@ -6,7 +6,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from sentiment_batch.explanation.words import Explanation, Word, rounded, scaled, weighed
+from sentiment_batch.explanation.words import Explanation, Word, round_weights, scale_weights, weigh_words
 
 TEXTS = st.text(
     st.characters(exclude_categories=[]) | st.sampled_from("ab 1.'-<br />\u0301\u200d😀👨ไท中"), max_size=60
@@ -15,7 +15,7 @@ TEXTS = st.text(
 
 def pieces(text, tokens=(), unseen=None):
     """The pieces of a text whose tokens are given by their own characters, all of weight 1."""
-    return [word.text for word in weighed(text, tokens, [1.0] * len(tokens), unseen or (len(text), len(text)))]
+    return [word.text for word in weigh_words(text, tokens, [1.0] * len(tokens), unseen or (len(text), len(text)))]
 
 
 @pytest.mark.parametrize(
@@ -45,7 +45,7 @@ def test_a_text_without_tokens_is_cut_at_words_and_marks(text, expected):
 
 
 def test_tokens_of_one_word_are_added_up():
-    found = weighed("unbelievably good", [(0, 2), (2, 12), (13, 17)], [0.5, -0.25, 2.0], (17, 17))
+    found = weigh_words("unbelievably good", [(0, 2), (2, 12), (13, 17)], [0.5, -0.25, 2.0], (17, 17))
     assert found == [Word("unbelievably", 0.25), Word(" ", 0.0), Word("good", 2.0)]
 
 
@@ -56,16 +56,20 @@ def test_several_words_of_one_token_are_one_piece():
 
 
 def test_a_token_that_begins_with_a_blank_does_not_join_words():
-    assert weighed("so good", [(0, 2), (2, 7)], [1.0, 2.0], (7, 7)) == [Word("so", 1), Word(" ", 0), Word("good", 2)]
+    assert weigh_words("so good", [(0, 2), (2, 7)], [1.0, 2.0], (7, 7)) == [
+        Word("so", 1),
+        Word(" ", 0),
+        Word("good", 2),
+    ]
 
 
 def test_a_token_of_white_space_or_of_no_width_loses_no_weight():
-    found = weighed("a  b", [(0, 0), (0, 1), (1, 2), (2, 4), (4, 4)], [1.0, 2.0, 4.0, 8.0, 16.0], (4, 4))
+    found = weigh_words("a  b", [(0, 0), (0, 1), (1, 2), (2, 4), (4, 4)], [1.0, 2.0, 4.0, 8.0, 16.0], (4, 4))
     assert found == [Word("a", 3.0), Word("  ", 4.0), Word("b", 24.0)]
 
 
 def test_tokens_that_share_a_character_weigh_together():
-    assert weighed("😀", [(0, 1)] * 4, [1.0, 2.0, 3.0, 4.0], (1, 1)) == [Word("😀", 10.0)]
+    assert weigh_words("😀", [(0, 1)] * 4, [1.0, 2.0, 3.0, 4.0], (1, 1)) == [Word("😀", 10.0)]
 
 
 @pytest.mark.parametrize(
@@ -80,7 +84,7 @@ def test_tokens_that_share_a_character_weigh_together():
 )
 def test_what_the_model_did_not_see_is_one_piece_without_a_weight(unseen, expected):
     tokens = [((0, 2), 1.0)] * (unseen[0] > 0) + [((9, 10), 2.0)] * (unseen[1] < 11 or unseen[0] == 11)
-    assert weighed("abc def ghi", [span for span, _ in tokens], [weight for _, weight in tokens], unseen) == [
+    assert weigh_words("abc def ghi", [span for span, _ in tokens], [weight for _, weight in tokens], unseen) == [
         Word(*one) for one in expected
     ]
 
@@ -99,7 +103,7 @@ def test_joined_pieces_are_the_text_and_no_weight_is_lost(text, data):
         tuple(span) for span in (data.draw(st.lists(ends, max_size=12)) if data else []) if span[0] < span[1]
     )
     spans = [(a, min(b, unseen[0])) if a < unseen[0] else (max(a, unseen[1]), max(b, unseen[1])) for a, b in spans]
-    found = weighed(text, spans, [1.0] * len(spans), unseen)
+    found = weigh_words(text, spans, [1.0] * len(spans), unseen)
     assert "".join(word.text for word in found) == text
     assert all(word.text for word in found)
     counted = sum(
@@ -110,13 +114,13 @@ def test_joined_pieces_are_the_text_and_no_weight_is_lost(text, data):
 
 
 def test_the_largest_weight_becomes_one():
-    assert scaled([Word("a", -4.0), Word("b", 2.0), Word("c", None)]) == (
+    assert scale_weights([Word("a", -4.0), Word("b", 2.0), Word("c", None)]) == (
         Word("a", -1),
         Word("b", 0.5),
         Word("c", None),
     )
-    assert scaled([Word("a", 0.0), Word("b", None)]) == (Word("a", 0.0), Word("b", None))
-    assert scaled([]) == ()
+    assert scale_weights([Word("a", 0.0), Word("b", None)]) == (Word("a", 0.0), Word("b", None))
+    assert scale_weights([]) == ()
 
 
 def explanation(*words):
@@ -147,4 +151,4 @@ def test_json_has_pairs_of_text_and_weight():
     assert one["words"] == [["ab", 0.3333], [" ", 0.0], ["c", None]]
     assert (one["for"], one["against"], one["text"]) == ([["ab", 0.3333]], [], "ab c")
     assert (one["sentiment"], one["sentiment_score"], one["probabilities"]["bad"]) == ("good", 0.75, 0.25)
-    assert rounded([]) == []
+    assert round_weights([]) == []

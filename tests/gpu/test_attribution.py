@@ -7,8 +7,8 @@ import torch
 
 from sentiment_batch import Scorer
 from sentiment_batch.explanation import integrated_gradients
-from sentiment_batch.explanation.attribution import attributions
-from sentiment_batch.explanation.integrated_gradients import Gradients
+from sentiment_batch.explanation.attribution import explain_texts
+from sentiment_batch.explanation.integrated_gradients import IntegratedGradients
 from tests.stock_models import FAMILIES, stock
 
 pytestmark = [
@@ -23,7 +23,7 @@ TEXTS = ["the film was great, don't you think?", "", "boring", "a wonderful stor
 def test_the_weights_are_those_of_the_cpu_and_scores_stay(family, dtype, tmp_path):
     folder = str(stock(family, tmp_path / family))
     with Scorer.load(folder, device="cpu", dtype=dtype) as cpu, Scorer.load(folder, device="cuda", dtype=dtype) as cuda:
-        first, again, reference = attributions(cuda, TEXTS), attributions(cuda, TEXTS), attributions(cpu, TEXTS)
+        first, again, reference = explain_texts(cuda, TEXTS), explain_texts(cuda, TEXTS), explain_texts(cpu, TEXTS)
     assert [one.score for one in first] == [one.score for one in again]
     for one, other in zip(first, reference, strict=True):
         if one.label == other.label:  # near a tie, half precision may tip over
@@ -32,7 +32,7 @@ def test_the_weights_are_those_of_the_cpu_and_scores_stay(family, dtype, tmp_pat
 
 
 def test_a_device_whose_memory_is_short_takes_smaller_batches(tmp_path, monkeypatch):
-    sizes, real = [], Gradients._batch
+    sizes, real = [], IntegratedGradients._batch
 
     def small(self, ids, *rest):
         sizes.append(ids.numel())
@@ -41,9 +41,9 @@ def test_a_device_whose_memory_is_short_takes_smaller_batches(tmp_path, monkeypa
         return real(self, ids, *rest)
 
     with Scorer.load(str(stock("bert", tmp_path / "bert")), device="cuda", dtype="float32") as scorer:
-        before = attributions(scorer, TEXTS)
-        monkeypatch.setattr(integrated_gradients.Gradients, "_batch", small)
-        after = attributions(scorer, TEXTS)
+        before = explain_texts(scorer, TEXTS)
+        monkeypatch.setattr(integrated_gradients.IntegratedGradients, "_batch", small)
+        after = explain_texts(scorer, TEXTS)
     assert sizes[0] > 64
     for one, other in zip(before, after, strict=True):
         assert [word.weight for word in one.words] == pytest.approx([word.weight for word in other.words], abs=1e-3)

@@ -47,7 +47,9 @@ def test_scoring_goes_on_to_the_same_bytes(tiny_model, tmp_path, monkeypatch, cu
     pq.write_table(pa.table({"text": texts}), tmp_path / "in.parquet")
 
     def run(name):
-        job = ScoreJob(source=str(tmp_path / "in.parquet"), destination=str(tmp_path / name), quiet=True, part_rows=3_000)
+        job = ScoreJob(
+            source=str(tmp_path / "in.parquet"), destination=str(tmp_path / name), quiet=True, part_rows=3_000
+        )
         with Scorer.load(tiny_model, device="cuda", probabilities=True, decimals=7, **settings) as scorer:
             return score_table(job, lambda: scorer)
 
@@ -67,7 +69,9 @@ def test_a_compiled_run_is_gone_on_with_compiled(tiny_model, tmp_path, monkeypat
 
     monkeypatch.setattr(local, "COMPILE_PAYS", 1.0)
     pq.write_table(pa.table({"text": [f"film {n} was great" for n in range(9_000)]}), tmp_path / "in.parquet")
-    job = ScoreJob(source=str(tmp_path / "in.parquet"), destination=str(tmp_path / "out.csv"), quiet=True, part_rows=3_000)
+    job = ScoreJob(
+        source=str(tmp_path / "in.parquet"), destination=str(tmp_path / "out.csv"), quiet=True, part_rows=3_000
+    )
     with Scorer.load(tiny_model, device="cuda") as scorer, monkeypatch.context() as patch:
         cut_off(patch, 1)
         with pytest.raises(CutOffError):

@@ -8,11 +8,11 @@ import pytest
 import torch
 
 from sentiment_batch import Scorer
-from sentiment_batch.model.forward.attention import Looped, Varlen, Workspace
-from sentiment_batch.model.forward.packed import packed
+from sentiment_batch.model.forward.attention import CpuTexts, CudaTexts, Workspace
+from sentiment_batch.model.forward.packed import build_packed
 from sentiment_batch.model.forward.strategies import PackedStrategy, PaddedStrategy
 from sentiment_batch.model.stock import load_classifier
-from sentiment_batch.tokenization.packing import pack
+from sentiment_batch.tokenization.packing import build_pack
 from tests.conftest import WORDS
 from tests.ragged_tokens import LENGTHS, PACKED, alone, drawn, every
 from tests.stock_models import FAMILIES, stock
@@ -47,10 +47,10 @@ def scores(folder, *batches, device="cuda", **options):
 def test_the_kernel_gives_what_the_loop_gives(heads):
     width, device = 32 * heads, torch.device("cuda")
     for lengths in (*LENGTHS.values(), [512, 1, 511, 64, 65], [3] * 2_000):
-        one_pack = pack(drawn(lengths, 30), np.arange(len(lengths)))
+        one_pack = build_pack(drawn(lengths, 30), np.arange(len(lengths)))
         qkv = torch.randn((sum(lengths), 3 * width), generator=torch.Generator().manual_seed(1)).bfloat16()
-        ours = Varlen(one_pack, heads, device, None)
-        loop = Looped(one_pack, heads, Workspace(torch.float32), None)
+        ours = CudaTexts(one_pack, heads, device, None)
+        loop = CpuTexts(one_pack, heads, Workspace(torch.float32), None)
         on_gpu, exact = qkv.to(device), qkv.float()
         found = ours.attend(on_gpu)
         torch.testing.assert_close(found.cpu().float(), loop.attend(exact), atol=0.03, rtol=0.03)
@@ -66,7 +66,7 @@ def test_packs_score_as_the_stock_network_does(folders, family, dtype, lengths):
     exact, half = load_classifier(folders[family]), load_classifier(folders[family]).to("cuda:0", dtype)
     segments = drawn(lengths, exact.vocabulary)
     padded = PaddedStrategy(model=half, device="cuda:0").logits(segments, every(segments)).softmax(-1).cpu().numpy()
-    model, reason = packed(half.network, "cuda:0", dtype)
+    model, reason = build_packed(half.network, "cuda:0", dtype)
     assert reason == "packed without padding"
     strategy = PackedStrategy(model=model, device="cuda:0", classes=3)
     found = strategy.logits(segments, every(segments)).softmax(-1).cpu().numpy()

@@ -54,7 +54,7 @@ def test_the_same_call_repeats_its_bits(tiny_model):
 
 def test_replayed_passes_have_the_bits_of_launched_ones(tiny_base):
     from sentiment_batch.model.classifier import SentimentClassifier, load_base
-    from sentiment_batch.model.device import repeatable
+    from sentiment_batch.model.device import make_repeatable
     from sentiment_batch.settings import TrainSettings
     from sentiment_batch.tokenization.packing import Pack
     from sentiment_batch.training.batches import Batch
@@ -84,7 +84,7 @@ def test_replayed_passes_have_the_bits_of_launched_ones(tiny_base):
         if not replayed:
             micro._replays._record = None
         classifier.zero_grad()
-        with repeatable(1, "cuda:0"):
+        with make_repeatable(1, "cuda:0"):
             losses = torch.stack([micro.backward(batch) for batch in batches])
             after = torch.cuda.get_rng_state("cuda:0")
         assert bool(micro._replays._recordings) is replayed
@@ -108,7 +108,7 @@ def hungry(monkeypatch):
 
         return way
 
-    monkeypatch.setattr(optimizer, "walk", taking(optimizer.walk))
+    monkeypatch.setattr(optimizer, "compute_training_logits", taking(optimizer.compute_training_logits))
     monkeypatch.setattr(packed_training, "_padded", taking(packed_training._padded))
 
 

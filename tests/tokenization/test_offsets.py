@@ -11,7 +11,7 @@ from sentiment_batch.model import hub
 from sentiment_batch.model.stock import load_classifier
 from sentiment_batch.settings import LONG_TEXT
 from sentiment_batch.tokenization import offsets
-from sentiment_batch.tokenization.offsets import locate
+from sentiment_batch.tokenization.offsets import locate_tokens
 from sentiment_batch.tokenization.tokenizer import TextPolicy, Tokeniser
 from tests.stock_models import FAMILIES, stock
 
@@ -29,7 +29,7 @@ TEXTS = [
 @pytest.fixture(scope="module", params=FAMILIES)
 def backend(request, tmp_path_factory):
     folder = stock(request.param, tmp_path_factory.mktemp("stock") / request.param)
-    return load_classifier(hub.resolve(str(folder))).backend
+    return load_classifier(hub.resolve_model(str(folder))).backend
 
 
 def tokeniser(backend, long_text="head-tail", special_as_text=False, max_length=20):
@@ -40,7 +40,7 @@ def tokeniser(backend, long_text="head-tail", special_as_text=False, max_length=
 @pytest.mark.parametrize("long_text", LONG_TEXT)
 def test_the_tokens_are_those_of_scoring_and_each_own_one_has_a_place(backend, long_text, special_as_text):
     made = tokeniser(backend, long_text, special_as_text)
-    found, scored = locate(made, TEXTS), made(TEXTS)
+    found, scored = locate_tokens(made, TEXTS), made(TEXTS)
     assert (found.tokens.ids == scored.ids).all()
     assert (found.tokens.offsets == scored.offsets).all()
     before, after = made.around
@@ -63,7 +63,7 @@ def test_a_word_that_is_a_token_has_the_place_of_the_word(tiny_base):
 
     made = tokeniser(Tokenizer.from_file(str(tiny_base / "tokenizer.json")), max_length=8)
     text = "the great film was so fine and the plot was never dull"
-    found = locate(made, [text])
+    found = locate_tokens(made, [text])
     own = found.spans[found.spans[:, 0] >= 0].tolist()
     assert [text[a:b] for a, b in own] == ["the", "great", "plot", "was", "never", "dull"]
     assert text[slice(*found.unseen[0])] == " film was so fine and the "
@@ -76,13 +76,13 @@ def test_of_a_very_long_text_only_the_ends_are_tokenised_and_their_places_are_th
     made = tokeniser(backend, long_text)
     text = TEXTS[-1] + "a wonderful story" + TEXTS[-1]
     monkeypatch.setattr(offsets, "PIECE_CHARACTERS", len(text))
-    whole = locate(made, [text])
+    whole = locate_tokens(made, [text])
     monkeypatch.undo()
     sizes = []
     real = Tokeniser.located
     monkeypatch.setattr(Tokeniser, "located", lambda self, some: sizes.append(len(some)) or real(self, some))
     monkeypatch.setattr(offsets, "PIECE_CHARACTERS", 64)
-    ends = locate(made, [text])
+    ends = locate_tokens(made, [text])
     assert (ends.spans == whole.spans).all()
     assert ends.unseen == whole.unseen
     assert max(sizes) < 5_000
@@ -93,9 +93,9 @@ def test_no_filling_between_the_ends_leads_astray(backend, filler, monkeypatch):
     text = "the film was great" + filler * 2_000 + "never dull and so fine"
     made = tokeniser(backend)
     monkeypatch.setattr(offsets, "PIECE_CHARACTERS", 16)
-    few = locate(made, [text])
+    few = locate_tokens(made, [text])
     monkeypatch.setattr(offsets, "PIECE_CHARACTERS", 1_000_000)
-    whole = locate(made, [text])
+    whole = locate_tokens(made, [text])
     assert (few.tokens.ids == whole.tokens.ids).all()
     ends = [slice(0, 3), slice(-3, None)]
     for end in ends:
@@ -106,11 +106,11 @@ def test_no_filling_between_the_ends_leads_astray(backend, filler, monkeypatch):
 @given(st.lists(st.text(st.sampled_from("abc dé.好😀\u0301\x00<[")), max_size=4), st.sampled_from(LONG_TEXT))
 def test_any_texts_are_located(backend_once, texts, long_text):
     made = tokeniser(backend_once, long_text, max_length=8)
-    found = locate(made, texts)
+    found = locate_tokens(made, texts)
     assert (found.tokens.ids == made(texts).ids).all()
     assert len(found.unseen) == len(texts)
 
 
 @pytest.fixture(scope="module")
 def backend_once(tmp_path_factory):
-    return load_classifier(hub.resolve(str(stock("xlm-roberta", tmp_path_factory.mktemp("one"))))).backend
+    return load_classifier(hub.resolve_model(str(stock("xlm-roberta", tmp_path_factory.mktemp("one"))))).backend

@@ -7,8 +7,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sentiment_batch.tokenization.packing import LEAST_SHARE, Pack, Shape, filled, pack, pad, plan, plan_packs
-from sentiment_batch.tokenization.ragged import ragged
+from sentiment_batch.tokenization.packing import (
+    MIN_BATCH_TOKENS,
+    BatchShape,
+    Pack,
+    build_pack,
+    fill_pack,
+    pad_segments,
+    plan_packs,
+    plan_rectangles,
+)
+from sentiment_batch.tokenization.ragged import gather_runs
 from tests.ragged_tokens import tokens
 
 LENGTHS = st.lists(st.integers(0, 600), max_size=200).map(lambda lengths: np.array(lengths, dtype=np.int64))
@@ -17,19 +26,19 @@ BUDGETS = st.integers(1, 20_000)
 
 @given(LENGTHS, BUDGETS)
 def test_every_segment_is_in_one_batch(lengths, budget):
-    rows = [row for batch in plan(lengths, budget) for row in batch.tolist()]
+    rows = [row for batch in plan_rectangles(lengths, budget) for row in batch.tolist()]
     assert sorted(rows) == list(range(len(lengths)))
 
 
 @given(LENGTHS, BUDGETS)
 def test_no_batch_is_over_the_budget_but_a_segment_that_is_alone_so(lengths, budget):
-    for batch in plan(lengths, budget):
+    for batch in plan_rectangles(lengths, budget):
         assert len(batch) * lengths[batch].max() <= budget or len(batch) == 1
 
 
 @given(LENGTHS, BUDGETS)
 def test_batches_come_longest_first_and_no_batch_could_take_one_more(lengths, budget):
-    batches = plan(lengths, budget)
+    batches = plan_rectangles(lengths, budget)
     ordered = [int(length) for batch in batches for length in lengths[batch]]
     assert ordered == sorted(ordered, reverse=True)
     for batch in batches[:-1]:
@@ -39,21 +48,21 @@ def test_batches_come_longest_first_and_no_batch_could_take_one_more(lengths, bu
 @given(LENGTHS, BUDGETS)
 def test_the_plan_is_a_pure_function(lengths, budget):
     before = lengths.copy()
-    first, second = plan(lengths, budget), plan(lengths.copy(), budget)
+    first, second = plan_rectangles(lengths, budget), plan_rectangles(lengths.copy(), budget)
     assert [batch.tolist() for batch in first] == [batch.tolist() for batch in second]
     assert (lengths == before).all()
 
 
 def test_equal_lengths_keep_the_order_of_the_input():
-    assert [batch.tolist() for batch in plan(np.array([3, 5, 3, 5, 3]), 10)] == [[1, 3], [0, 2, 4]]
+    assert [batch.tolist() for batch in plan_rectangles(np.array([3, 5, 3, 5, 3]), 10)] == [[1, 3], [0, 2, 4]]
 
 
 def test_nothing_makes_no_batches():
-    assert plan(np.array([], dtype=np.int64), 100) == []
+    assert plan_rectangles(np.array([], dtype=np.int64), 100) == []
 
 
 def test_shorter_segments_are_filled_up_at_the_right():
-    ids, mask = pad(tokens([1, 2, 3], [4], [], [5, 6]), np.array([3, 0, 1]), pad_id=9)
+    ids, mask = pad_segments(tokens([1, 2, 3], [4], [], [5, 6]), np.array([3, 0, 1]), pad_id=9)
     assert ids.tolist() == [[5, 6, 9], [1, 2, 3], [4, 9, 9]]
     assert mask.tolist() == [[True, True, False], [True, True, True], [True, False, False]]
 
@@ -61,15 +70,15 @@ def test_shorter_segments_are_filled_up_at_the_right():
 @given(st.lists(st.lists(st.integers(1, 50), max_size=9), min_size=1, max_size=12), st.data())
 def test_under_the_mask_are_exactly_the_tokens_of_the_segments_asked_for(texts, data):
     rows = data.draw(st.lists(st.integers(0, len(texts) - 1), max_size=12))
-    ids, mask = pad(tokens(*texts), np.array(rows, dtype=np.int64), pad_id=0)
+    ids, mask = pad_segments(tokens(*texts), np.array(rows, dtype=np.int64), pad_id=0)
     assert [ids[at][mask[at]].tolist() for at in range(len(rows))] == [texts[row] for row in rows]
     assert (ids[~mask] == 0).all()
 
 
 def test_runs_are_cut_out_one_after_the_other():
     ids = np.arange(10, 20, dtype=np.int32)
-    assert ragged(ids, np.array([7, 0, 3]), np.array([2, 1, 0])).tolist() == [17, 18, 10]
-    assert ragged(ids, np.array([], dtype=np.int64), np.array([], dtype=np.int64)).tolist() == []
+    assert gather_runs(ids, np.array([7, 0, 3]), np.array([2, 1, 0])).tolist() == [17, 18, 10]
+    assert gather_runs(ids, np.array([], dtype=np.int64), np.array([], dtype=np.int64)).tolist() == []
 
 
 TEXTS = st.lists(st.lists(st.integers(0, 9), min_size=1, max_size=9), min_size=1, max_size=12)
@@ -77,7 +86,7 @@ MOST = st.none() | st.integers(1, 20)
 
 
 def test_a_rectangle_of_a_given_size_has_one_token_in_its_further_rows():
-    ids, mask = pad(tokens([1, 2], [3]), np.array([0, 1]), 9, (4, 3))
+    ids, mask = pad_segments(tokens([1, 2], [3]), np.array([0, 1]), 9, (4, 3))
     assert ids.tolist() == [[1, 2, 9], [3, 9, 9], [9, 9, 9], [9, 9, 9]]
     assert mask.tolist() == [[True, True, False], *[[True, False, False]] * 3]
 
@@ -85,9 +94,9 @@ def test_a_rectangle_of_a_given_size_has_one_token_in_its_further_rows():
 @given(TEXTS, st.integers(0, 5), st.integers(0, 5))
 def test_a_rectangle_of_a_given_size_holds_the_same_and_no_row_is_empty(texts, more_rows, more_tokens):
     rows = np.arange(len(texts))
-    plain, under = pad(tokens(*texts), rows, 0)
+    plain, under = pad_segments(tokens(*texts), rows, 0)
     size = (len(texts) + more_rows, plain.shape[1] + more_tokens)
-    ids, mask = pad(tokens(*texts), rows, 0, size)
+    ids, mask = pad_segments(tokens(*texts), rows, 0, size)
     assert ids.shape == mask.shape == size
     assert (ids[: len(texts), : plain.shape[1]] == plain).all()
     assert (mask[: len(texts), : plain.shape[1]] == under).all()
@@ -129,12 +138,12 @@ def test_packs_of_equal_lengths_keep_the_order_of_the_input():
 
 @given(LENGTHS, BUDGETS, st.integers(2, 16))
 def test_packs_for_several_workers_hold_every_segment_once_and_shrink_towards_the_end(lengths, budget, workers):
-    for plan_for in (plan_packs, plan):
+    for plan_for in (plan_packs, plan_rectangles):
         batches = plan_for(lengths, budget, workers=workers)
         assert sorted(np.concatenate([*batches, np.empty(0, np.int64)]).tolist()) == list(range(len(lengths)))
         left = int(lengths.sum())
         for rows in batches:
-            most = min(budget, max(LEAST_SHARE, left // (2 * workers)))
+            most = min(budget, max(MIN_BATCH_TOKENS, left // (2 * workers)))
             assert len(rows) == 1 or lengths[rows].sum() <= most
             left -= int(lengths[rows].sum())
 
@@ -148,7 +157,7 @@ def test_few_segments_are_shared_by_all_workers():
 @given(TEXTS, st.data())
 def test_a_pack_is_its_segments_end_to_end(texts, data):
     rows = data.draw(st.lists(st.integers(0, len(texts) - 1), min_size=1, max_size=12))
-    one = pack(tokens(*texts), np.array(rows))
+    one = build_pack(tokens(*texts), np.array(rows))
     assert one.ids.tolist() == [token for row in rows for token in texts[row]]
     assert one.lengths.tolist() == [len(texts[row]) for row in rows]
     assert [one.ids[place] for place in one.first] == [texts[row][0] for row in rows]
@@ -159,9 +168,9 @@ def test_a_pack_is_its_segments_end_to_end(texts, data):
 @given(TEXTS, st.integers(0, 9), st.integers(0, 9), st.integers(0, 4))
 def test_a_pack_filled_up_is_the_same_pack_with_something_behind_it(texts, padding, more, empty):
     segments, rows = tokens(*texts), np.arange(len(texts))
-    plain = pack(segments, rows)
-    shape = Shape(tokens=len(plain.ids) + more, texts=len(rows) + empty)
-    full = pack(segments, rows, shape)
+    plain = build_pack(segments, rows)
+    shape = BatchShape(tokens=len(plain.ids) + more, texts=len(rows) + empty)
+    full = build_pack(segments, rows, shape)
     assert (len(full.ids), len(full.lengths), full.alone) == (shape.tokens, shape.texts, True)
     assert (full.ids[: len(plain.ids)] == plain.ids).all()
     assert full.lengths.tolist() == [*plain.lengths.tolist(), *[0] * empty]
@@ -180,12 +189,12 @@ def test_positions_count_from_after_the_padding_id_and_such_a_token_has_none(tex
         for token in text:
             place += token != padding
             expected.append(place if token != padding else padding)
-    assert pack(tokens(*texts), np.arange(len(texts))).positions(padding).tolist() == expected
+    assert build_pack(tokens(*texts), np.arange(len(texts))).positions(padding).tolist() == expected
 
 
 @given(st.lists(st.integers(1, 4), min_size=1, max_size=30), st.integers(0, 5))
 def test_runs_are_neighbours_of_one_length(lengths, most):
-    one = pack(tokens(*[[0] * length for length in lengths]), np.arange(len(lengths)))
+    one = build_pack(tokens(*[[0] * length for length in lengths]), np.arange(len(lengths)))
     runs = list(one.runs(lambda length: most))
     assert [length for _, count, length in runs for _ in range(count)] == lengths
     assert [start for start, _, _ in runs] == np.cumsum([0, *(n * length for _, n, length in runs)])[:-1].tolist()
@@ -196,13 +205,13 @@ def test_runs_are_neighbours_of_one_length(lengths, most):
 
 def test_a_pack_larger_than_its_shape_is_no_pack():
     with pytest.raises(ValueError, match="negative"):
-        pack(tokens([1, 2, 3]), np.array([0]), Shape(tokens=2, texts=1))
+        build_pack(tokens([1, 2, 3]), np.array([0]), BatchShape(tokens=2, texts=1))
 
 
 @given(st.integers(1, 20_000), st.sampled_from([1, 4, 16]))
 def test_packs_are_filled_up_to_few_sizes(tokens, steps):
     one = Pack(ids=np.ones(tokens, dtype=np.int32), offsets=np.array([0, tokens]))
-    full = filled(one, steps)
+    full = fill_pack(one, steps)
     assert tokens <= len(full.ids) <= tokens * (1 + 1 / steps)
     assert full.ids[:tokens].all()
     assert not full.ids[tokens:].any()
@@ -211,6 +220,6 @@ def test_packs_are_filled_up_to_few_sizes(tokens, steps):
 
 def test_there_are_as_many_sizes_as_asked_for_between_two_powers():
     sizes = {
-        len(filled(Pack(ids=np.ones(n, dtype=np.int32), offsets=np.array([0, n])), 16).ids) for n in range(257, 513)
+        len(fill_pack(Pack(ids=np.ones(n, dtype=np.int32), offsets=np.array([0, n])), 16).ids) for n in range(257, 513)
     }
     assert sizes == set(range(272, 513, 16))

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from tokenizers import Tokenizer
 
 from sentiment_batch.tokenization import tokenizer
-from sentiment_batch.tokenization.long_texts import Pieces
+from sentiment_batch.tokenization.long_texts import TextPieces
 from sentiment_batch.tokenization.ragged import Tokens
 from sentiment_batch.tokenization.tokenizer import TextPolicy, Tokeniser
 
@@ -383,7 +383,7 @@ def test_a_tokeniser_that_looks_across_blanks_is_never_given_pieces(make, backen
     assert any(across.token_to_id("good film") in part for part in expected)
     assert piecewise(make, text, max_length=64, long_text="windows", backend=across)[0] == expected
     other = changed(backend, lambda parts: parts.update(pre_tokenizer={"type": "WhitespaceSplit"}))
-    assert [Pieces(one, special_as_text=True).possible for one in (backend, across, other)] == [True, False, False]
+    assert [TextPieces(one, special_as_text=True).possible for one in (backend, across, other)] == [True, False, False]
 
 
 def test_texts_are_tokenised_block_by_block_with_the_same_result(make, monkeypatch):

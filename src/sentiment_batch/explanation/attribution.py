@@ -11,10 +11,10 @@ import pyarrow as pa
 
 from sentiment_batch.data.labelled_rows import is_blank
 from sentiment_batch.errors import UsageError
-from sentiment_batch.explanation.integrated_gradients import Gradients
-from sentiment_batch.explanation.words import Explanation, Word, scaled, weighed
-from sentiment_batch.model.device import batch_tokens
-from sentiment_batch.tokenization.offsets import locate
+from sentiment_batch.explanation.integrated_gradients import IntegratedGradients
+from sentiment_batch.explanation.words import Explanation, Word, scale_weights, weigh_words
+from sentiment_batch.model.device import choose_batch_tokens
+from sentiment_batch.tokenization.offsets import locate_tokens
 
 if TYPE_CHECKING:
     from sentiment_batch.model.probabilities import Floats
@@ -26,7 +26,7 @@ TEXTS_AT_ONCE = 256
 """Enough for batches of nearly equal lengths; what is held beside the outcome grows no further."""
 
 
-def attributions(scorer: Scorer, texts: Sequence[str]) -> list[Explanation]:
+def explain_texts(scorer: Scorer, texts: Sequence[str]) -> list[Explanation]:
     """What the model of `scorer` says of each text, and which words weigh how much in it.
 
     The weight of a token is its embedding times the gradient, by the embedding, of the log-odds of the predicted label,
@@ -48,14 +48,14 @@ def attributions(scorer: Scorer, texts: Sequence[str]) -> list[Explanation]:
     if not texts:
         return []
     engine = scorer.local()
-    gradients = Gradients(engine.loaded, engine.strategy.device)
+    gradients = IntegratedGradients(engine.loaded, engine.strategy.device)
     found: list[Explanation] = []
     for start in range(0, len(texts), TEXTS_AT_ONCE):
         found += _explained(scorer, engine, gradients, texts[start : start + TEXTS_AT_ONCE])
     return found
 
 
-def checked(texts: Any) -> list[str]:
+def check_texts(texts: Any) -> list[str]:
     """What somebody gave as texts: one or many; None and NaN become empty.
 
     Raises:
@@ -81,21 +81,23 @@ def _checked(text: Any, number: int) -> str:
     return text
 
 
-def _explained(scorer: Scorer, engine: LocalBackend, gradients: Gradients, texts: Sequence[str]) -> list[Explanation]:
+def _explained(
+    scorer: Scorer, engine: LocalBackend, gradients: IntegratedGradients, texts: Sequence[str]
+) -> list[Explanation]:
     clean = [text.encode("utf-8", "replace").decode("utf-8") for text in texts]  # of the same length
     probabilities_NK = _probabilities(scorer, clean)
     full = [number for number, text in enumerate(clean) if not is_blank(text)]
-    located = locate(engine.tokeniser, [clean[number] for number in full])
+    located = locate_tokens(engine.tokeniser, [clean[number] for number in full])
     directions_NK = log_odds_directions(probabilities_NK[full])
     directions_SK = directions_NK[located.tokens.owners] * _shares(located.tokens)[:, None]
-    budget = min(engine.description.batch_tokens, batch_tokens(engine.strategy.device, engine.loaded.width))
+    budget = min(engine.description.batch_tokens, choose_batch_tokens(engine.strategy.device, engine.loaded.width))
     own = located.spans[:, 0] >= 0
     weights = gradients.weights(located.tokens, own, directions_SK, budget)
     words: list[tuple[Word, ...]] = [(Word(text, None),) if text else () for text in texts]
     for place, number in enumerate(full):
         some = located.of(place)
         spans, amounts = (values[some][own[some]].tolist() for values in (located.spans, weights))
-        words[number] = scaled(weighed(texts[number], spans, amounts, located.unseen[place]))
+        words[number] = scale_weights(weigh_words(texts[number], spans, amounts, located.unseen[place]))
     return [
         _explanation(scorer, text, row, pieces)
         for text, row, pieces in zip(texts, probabilities_NK, words, strict=True)

@@ -11,13 +11,13 @@ import torch
 from torch import nn
 
 from sentiment_batch.errors import DeviceError, ModelError, first_line
-from sentiment_batch.tokenization.packing import pad, plan
+from sentiment_batch.tokenization.packing import pad_segments, plan_rectangles
 
 if TYPE_CHECKING:
     import numpy.typing as npt
 
     from sentiment_batch.model.probabilities import Floats
-    from sentiment_batch.model.stock import Loaded
+    from sentiment_batch.model.stock import LoadedModel
     from sentiment_batch.tokenization.packing import Rows
     from sentiment_batch.tokenization.ragged import Tokens
 
@@ -32,7 +32,7 @@ MASKS = ("[MASK]", "<mask>")
 """What tokenisers call the token that stands for any word."""
 
 
-class Gradients:
+class IntegratedGradients:
     """A scoring model's twin, of which gradients can be asked.
 
     The twin has the weights of the model's own modules, not a copy, unless they are in half precision: it computes in
@@ -47,7 +47,7 @@ class Gradients:
         ModelError: the model has no embeddings of words to take gradients by.
     """
 
-    def __init__(self, loaded: Loaded, device: str) -> None:
+    def __init__(self, loaded: LoadedModel, device: str) -> None:
         self._pad_id = loaded.pad_id
         self._device = device
         self._alone = loaded.feels_padding
@@ -88,7 +88,7 @@ class Gradients:
             DeviceError: one segment alone does not fit into the device's memory.
         """
         found = np.zeros(len(tokens.ids), dtype=np.float32)
-        batches = plan(tokens.lengths, 1 if self._alone else budget)
+        batches = plan_rectangles(tokens.lengths, 1 if self._alone else budget)
         while batches:
             rows = batches.pop(0)
             weights_BT = self._tried(tokens, own, rows, directions_SK)
@@ -101,14 +101,14 @@ class Gradients:
             torch.cuda.empty_cache()
             budget = max(1, int(tokens.lengths[rows].sum()) // 2)
             left = np.concatenate([rows, *batches])
-            batches = [left[some] for some in plan(tokens.lengths[left], budget)]
+            batches = [left[some] for some in plan_rectangles(tokens.lengths[left], budget)]
         if not np.isfinite(found).all():
             raise _no_gradient("its gradients are no numbers")
         return found
 
     def _tried(self, tokens: Tokens, own: npt.NDArray[np.bool_], rows: Rows, directions_SK: Floats) -> Floats | None:
         """The weights (B, T) of some segments, None if the device's memory does not hold so many."""
-        ids, mask = pad(tokens, rows, self._pad_id)
+        ids, mask = pad_segments(tokens, rows, self._pad_id)
         own_BT = np.zeros_like(mask)
         own_BT[mask] = np.concatenate([own[tokens.offsets[row] : tokens.offsets[row + 1]] for row in rows])
         arrays = (ids, mask, own_BT, directions_SK[rows])
@@ -161,7 +161,7 @@ class _Path:
         return self.point
 
 
-def _baseline(weight_VD: torch.Tensor, loaded: Loaded) -> torch.Tensor:
+def _baseline(weight_VD: torch.Tensor, loaded: LoadedModel) -> torch.Tensor:
     """The embedding (D,) that says nothing: that of the mask, of a model that knows none the mean of all."""
     ids = [number for name in MASKS if (number := loaded.backend.token_to_id(name)) is not None]
     known = [number for number in ids if number < len(weight_VD)]

@@ -16,9 +16,9 @@ from itertools import pairwise
 from typing import Any, NamedTuple
 
 DECIMALS = 4
-LEAST = 0.005
+MIN_NAMED_WEIGHT = 0.005
 """A word of less weight is not worth naming: it would be shown as 0.00."""
-MOST_MARKS = 32
+MAX_LEADING_MARKS = 32
 
 _UNIT = re.compile(
     r" +"  # white space
@@ -75,7 +75,9 @@ class Explanation:
 
     def strongest(self, most: int) -> tuple[list[Word], list[Word]]:
         """The words that weigh most for the label, and against it: of each at most so many, the heaviest first."""
-        weighty = [word for word in self.words if abs(word.weight or 0.0) >= LEAST and not word.text.isspace()]
+        weighty = [
+            word for word in self.words if abs(word.weight or 0.0) >= MIN_NAMED_WEIGHT and not word.text.isspace()
+        ]
         weighty.sort(key=lambda word: -abs(word.weight or 0.0))
         sides: tuple[list[Word], list[Word]] = [], []
         for word in weighty:
@@ -90,18 +92,18 @@ class Explanation:
             "sentiment": self.label,
             "sentiment_score": self.score,
             "probabilities": self.probabilities,
-            "for": rounded(speaking_for),
-            "against": rounded(against),
-            "words": rounded(self.words),
+            "for": round_weights(speaking_for),
+            "against": round_weights(against),
+            "words": round_weights(self.words),
         }
 
 
-def rounded(words: Iterable[Word]) -> list[list[Any]]:
+def round_weights(words: Iterable[Word]) -> list[list[Any]]:
     """Pairs of text and weight as JSON has them."""
     return [[text, None if weight is None else round(weight, DECIMALS)] for text, weight in words]
 
 
-def weighed(
+def weigh_words(
     text: str, spans: Sequence[tuple[int, int]], weights: Sequence[float], unseen: tuple[int, int]
 ) -> list[Word]:
     """The pieces of `text`, which joined are the text, with their weights, not yet scaled.
@@ -114,7 +116,7 @@ def weighed(
     """
     start, stop = unseen
     if start < stop:
-        start += _marks(text[start : min(stop, start + MOST_MARKS)])
+        start += _marks(text[start : min(stop, start + MAX_LEADING_MARKS)])
     pieces: list[Word] = []
     for first, last in ((0, start), (stop, len(text))):
         some = [
@@ -128,7 +130,7 @@ def weighed(
     return pieces
 
 
-def scaled(words: Sequence[Word]) -> tuple[Word, ...]:
+def scale_weights(words: Sequence[Word]) -> tuple[Word, ...]:
     """The same pieces, the largest weight of which is 1 or -1; all 0 stays."""
     largest = max((abs(word.weight) for word in words if word.weight is not None), default=0.0)
     if not largest:

@@ -57,7 +57,7 @@ The classifier knows the kind of text that it was trained on and nothing else; m
 """
 
 
-def model_card(meta: Mapping[str, Any], name: str) -> str:
+def build_model_card(meta: Mapping[str, Any], name: str) -> str:
     """The README.md of a model folder, with the YAML head that the Hub reads.
 
     Args:

@@ -10,7 +10,13 @@ import torch
 from torch import nn
 
 from sentiment_batch.errors import ModelError, listed
-from sentiment_batch.model.folder import ATTENTION, failures_named, loading_arguments, quiet, tokenizer_of
+from sentiment_batch.model.folder import (
+    ATTENTION,
+    load_tokenizer,
+    pretrained_arguments,
+    quiet_transformers,
+    translate_load_errors,
+)
 
 
 class SentimentClassifier(nn.Module):
@@ -98,7 +104,7 @@ def load_base(folder: Path) -> tuple[Any, Any]:
     """
     from transformers import AutoConfig, DistilBertModel
 
-    with quiet(), failures_named(folder):
+    with quiet_transformers(), translate_load_errors(folder):
         config = AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
         if config.model_type != "distilbert":
             raise ModelError(
@@ -106,8 +112,8 @@ def load_base(folder: Path) -> tuple[Any, Any]:
                 "base such as distilbert/distilbert-base-uncased, or minilm."
             )
         config.attention_dropout = 0.0
-        encoder, info = DistilBertModel.from_pretrained(folder, config=config, **loading_arguments())
-        tokenizer = tokenizer_of(folder)
+        encoder, info = DistilBertModel.from_pretrained(folder, config=config, **pretrained_arguments())
+        tokenizer = load_tokenizer(folder)
     if info["missing_keys"]:
         raise ModelError(
             f"{folder} lacks weights of the encoder: {listed(sorted(info['missing_keys']), 3)}. Fetch it again."
@@ -122,7 +128,7 @@ def save_classifier(
     folder: Path, classifier: SentimentClassifier, tokenizer: Any, labels: Sequence[str], max_length: int
 ) -> None:
     """Write the classifier to `folder` as a stock Hugging Face model; `max_length` becomes its tokeniser's limit."""
-    with quiet():
+    with quiet_transformers():
         classifier.to_stock(labels).save_pretrained(folder)
         tokenizer.model_max_length = max_length
         tokenizer.save_pretrained(folder)

@@ -17,7 +17,7 @@ from sentiment_batch.records import Choice
 
 CPU_BATCH_TOKENS = 2_048
 """For an encoder 384 wide, computed by one core: larger batches leave its caches, smaller ones cost more calls."""
-LEAST_BATCH_TOKENS = 512
+MIN_CPU_BATCH_TOKENS = 512
 CPU_STEP_TOKENS = 8_192
 """For an encoder 384 wide: a batch of 16 long texts is one part, and a larger one takes no more memory."""
 CUDA_BATCH_TOKENS_PER_GB = 1_024
@@ -48,7 +48,7 @@ def choose_device(name: str) -> Choice:
     return Choice(value=f"cuda:{number or 0}", reason=f"as asked, {torch.cuda.get_device_name(int(number or 0))}")
 
 
-def bfloat16_reason(device: str) -> tuple[bool, str]:
+def check_bfloat16(device: str) -> tuple[bool, str]:
     """Whether the device computes in bfloat16 by hardware, decided by what it says of itself, never by timing."""
     if device.startswith("cuda"):
         major, minor = torch.cuda.get_device_capability(device)
@@ -65,7 +65,7 @@ def bfloat16_reason(device: str) -> tuple[bool, str]:
     return True, "as oneDNN says of this CPU"
 
 
-def training_dtype(name: str, device: str) -> Choice:
+def choose_training_dtype(name: str, device: str) -> Choice:
     """The dtype of the forward and backward pass; weights and optimiser stay float32.
 
     Raises:
@@ -75,22 +75,22 @@ def training_dtype(name: str, device: str) -> Choice:
         raise UsageError("--dtype float16 is for scoring on CUDA; train in bfloat16 or float32.")
     if name != "auto":
         return Choice(value=name, reason="as asked")
-    supported, reason = bfloat16_reason(device)
+    supported, reason = check_bfloat16(device)
     return Choice(value="bfloat16" if supported else "float32", reason=reason)
 
 
-def batch_tokens(device: str, width: int) -> int:
+def choose_batch_tokens(device: str, width: int) -> int:
     """Tokens per scoring batch, padding included: a pure function of the device's model and the encoder's width.
 
     It never looks at the memory that happens to be free, so that the same command makes the same batches.
     """
     if device == "cpu":
-        return max(LEAST_BATCH_TOKENS, min(CPU_BATCH_TOKENS, CPU_BATCH_TOKENS * 384 // width))
+        return max(MIN_CPU_BATCH_TOKENS, min(CPU_BATCH_TOKENS, CPU_BATCH_TOKENS * 384 // width))
     gigabytes = torch.cuda.get_device_properties(device).total_memory / 2**30
     return max(4_096, int(CUDA_BATCH_TOKENS_PER_GB * gigabytes * 768 / width) // 1_024 * 1_024)
 
 
-def step_tokens(device: str, width: int) -> int:
+def choose_step_tokens(device: str, width: int) -> int:
     """Most tokens of a training step that are computed at a time, but for one text that is longer; likewise pure.
 
     An encoder of 6 layers, 768 wide, keeps about 180 kB a token for the backward pass in half precision: a fifth of the
@@ -98,11 +98,11 @@ def step_tokens(device: str, width: int) -> int:
     """
     if device == "cpu":
         return CPU_STEP_TOKENS * 384 // max(384, width)
-    return batch_tokens(device, width)
+    return choose_batch_tokens(device, width)
 
 
 @contextlib.contextmanager
-def repeatable(seed: int, device: str) -> Iterator[None]:
+def make_repeatable(seed: int, device: str) -> Iterator[None]:
     """Seed every generator and choose deterministic kernels; both are as they were before when the block ends."""
     # cuBLAS reads this when its first handle is made; without it torch refuses deterministic matrix products
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")

@@ -20,14 +20,14 @@ ATTENTION = "sdpa"
 """Always named: a model folder's own configuration could ask for an implementation that is fetched from the Hub."""
 
 
-def load_backend(folder: Path) -> Tokenizer:
+def load_rust_tokenizer(folder: Path) -> Tokenizer:
     """The tokeniser of a saved model, without the model.
 
     Raises:
         ModelError: it is missing or damaged.
     """
-    with quiet(), failures_named(folder):
-        backend: Tokenizer = tokenizer_of(folder).backend_tokenizer
+    with quiet_transformers(), translate_load_errors(folder):
+        backend: Tokenizer = load_tokenizer(folder).backend_tokenizer
     return backend
 
 
@@ -48,7 +48,7 @@ def read_meta(folder: Path) -> dict[str, Any] | None:
     return meta
 
 
-def tokenizer_of(folder: Path) -> Any:
+def load_tokenizer(folder: Path) -> Any:
     """The stock tokeniser, one that is written in Rust.
 
     Raises:
@@ -63,7 +63,7 @@ def tokenizer_of(folder: Path) -> Any:
     return tokenizer
 
 
-def loading_arguments() -> dict[str, Any]:
+def pretrained_arguments() -> dict[str, Any]:
     """For `from_pretrained`: nothing of the Hub, no code of the folder, float32, and a report of missing weights."""
     return {
         "local_files_only": True,
@@ -76,7 +76,7 @@ def loading_arguments() -> dict[str, Any]:
 
 
 @contextlib.contextmanager
-def quiet() -> Iterator[None]:
+def quiet_transformers() -> Iterator[None]:
     """Keep what transformers prints while loading off the terminal: it is not ours."""
     from transformers.utils import logging as transformers_logging
 
@@ -93,7 +93,7 @@ def quiet() -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def failures_named(folder: Path) -> Iterator[None]:
+def translate_load_errors(folder: Path) -> Iterator[None]:
     """What goes wrong while a folder is loaded is the folder's fault; say which, in one line.
 
     Raises:

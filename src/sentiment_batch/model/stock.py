@@ -11,7 +11,13 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from sentiment_batch.errors import ModelError, UsageError, listed
-from sentiment_batch.model.folder import failures_named, loading_arguments, quiet, read_meta, tokenizer_of
+from sentiment_batch.model.folder import (
+    load_tokenizer,
+    pretrained_arguments,
+    quiet_transformers,
+    read_meta,
+    translate_load_errors,
+)
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
@@ -30,7 +36,7 @@ UNTOLD = 512
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Loaded:
+class LoadedModel:
     """A stock sequence classifier, ready to score."""
 
     network: Any
@@ -70,12 +76,12 @@ class Loaded:
                 "the two do not belong together. Fetch the model again."
             )
 
-    def to(self, device: str, dtype: str) -> Loaded:
+    def to(self, device: str, dtype: str) -> LoadedModel:
         """The same model on another device and in another dtype; this one is used up."""
         return replace(self, network=self.network.to(device=device, dtype=getattr(torch, dtype)))
 
 
-def load_classifier(folder: Path, labels: tuple[str, ...] | None = None) -> Loaded:
+def load_classifier(folder: Path, labels: tuple[str, ...] | None = None) -> LoadedModel:
     """A saved sequence classifier of any family, in float32 on the CPU.
 
     Args:
@@ -89,20 +95,20 @@ def load_classifier(folder: Path, labels: tuple[str, ...] | None = None) -> Load
     """
     from transformers import AutoConfig, AutoModelForSequenceClassification
 
-    with quiet(), failures_named(folder):
+    with quiet_transformers(), translate_load_errors(folder):
         config = AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
         kind = AutoModelForSequenceClassification._model_mapping.get(type(config), None)
         if kind is None:
             raise ModelError(
                 f"{folder} is a {config.model_type} model, which has no sequence classifier. Name another."
             )
-        arguments = loading_arguments()
+        arguments = pretrained_arguments()
         if not getattr(kind, "_supports_sdpa", False):
             arguments["attn_implementation"] = "eager"
         if getattr(config, "attention_type", None) == "block_sparse":
             config.attention_type = "original_full"  # to which the first short text would switch for good
         network, info = AutoModelForSequenceClassification.from_pretrained(folder, config=config, **arguments)
-        tokenizer = tokenizer_of(folder)
+        tokenizer = load_tokenizer(folder)
     if info["missing_keys"]:
         raise ModelError(
             f"{folder} has no trained weights for {listed(sorted(info['missing_keys']), 3)}; it would score at random. "
@@ -112,8 +118,8 @@ def load_classifier(folder: Path, labels: tuple[str, ...] | None = None) -> Load
         parameter.data = parameter.data.clone()
     if getattr(config, "pad_token_id", None) is None:
         network.config.pad_token_id = -1  # no token: a decoder then reads the last one, whatever it is
-    with failures_named(folder):
-        return Loaded(
+    with translate_load_errors(folder):
+        return LoadedModel(
             network=network.eval(),
             backend=tokenizer.backend_tokenizer,
             labels=_label_names(config, labels, folder),

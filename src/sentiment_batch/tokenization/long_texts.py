@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
-GIANT = 4
+GIANT_PIECES = 4
 """Pieces' lengths without a blank from which a stretch is cut elsewhere, which takes more work."""
-MOST = 64
+MAX_HELD_PIECES = 64
 """Pieces' lengths that are held while a place to cut is looked for."""
 _BREAKS = " " + string.punctuation
 """BERT's tokeniser makes each of these marks a word of its own, so a piece may begin with one."""
@@ -21,7 +21,7 @@ _WORDY = "(?:[^\\W_]|[\u2500-\u2767\U0001f000-\U0001faff])"
 """Letters, digits, and signs such as emoji: what is part of a word, whatever stands beside it."""
 
 
-class Pieces:
+class TextPieces:
     """Knows where the tokeniser of a model lets a text be cut.
 
     Args:
@@ -70,7 +70,7 @@ class Pieces:
             stop = start
 
     def _is_giant(self, stretch: str, size: int) -> bool:
-        long = self._anywhere and len(stretch) > GIANT * size
+        long = self._anywhere and len(stretch) > GIANT_PIECES * size
         return long and not any(mark in stretch for mark in self._begin)
 
     # A giant stretch is cleaned as the tokeniser would do first, which looks at one character at a time and changes
@@ -81,7 +81,7 @@ class Pieces:
         held = ""
         for at in range(0, len(stretch), size):
             held = self._cleaned(held, stretch[at : at + size], "")
-            if len(held) > MOST * size:
+            if len(held) > MAX_HELD_PIECES * size:
                 yield held + stretch[at + size :]
                 return
             cut = max(max(held.rfind(mark) for mark in _BREAKS), 0)
@@ -94,7 +94,7 @@ class Pieces:
         for stop in range(len(stretch), 0, -size):
             start = max(stop - size, 0)
             held = self._cleaned("", stretch[start:stop], held)
-            if len(held) > MOST * size:
+            if len(held) > MAX_HELD_PIECES * size:
                 yield stretch[:start] + held
                 return
             cut = min((place for mark in _BREAKS if (place := held.find(mark)) >= 0), default=len(held))

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Located:
+class LocatedTokens:
     """The tokens of N texts, the very ones that scoring uses, and their places."""
 
     tokens: Tokens
@@ -32,10 +32,10 @@ class Located:
         return slice(int(self.tokens.offsets[first]), int(self.tokens.offsets[last]))
 
 
-def locate(tokeniser: Tokeniser, texts: Sequence[str]) -> Located:
+def locate_tokens(tokeniser: Tokeniser, texts: Sequence[str]) -> LocatedTokens:
     """The tokens of `texts` (N,) under the tokeniser's policy, and where each stands."""
     tokens = tokeniser(texts)
-    located = Located(tokens=tokens, spans=np.full((len(tokens.ids), 2), -1, dtype=np.int64), unseen=[])
+    located = LocatedTokens(tokens=tokens, spans=np.full((len(tokens.ids), 2), -1, dtype=np.int64), unseen=[])
     own = _own(tokens, *tokeniser.around)
     for number, text in enumerate(texts):
         some = located.of(number)

@@ -8,15 +8,15 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
-from sentiment_batch.tokenization.ragged import Ids, Tokens, ragged
+from sentiment_batch.tokenization.ragged import Ids, Tokens, gather_runs
 
 Rows = npt.NDArray[np.int64]
-LEAST_SHARE = 256
+MIN_BATCH_TOKENS = 256
 """Tokens below which a batch is not worth its calls."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Shape:
+class BatchShape:
     """What every batch of a deterministic run measures, so that a text's score does not depend on its neighbours.
 
     A CPU whose library feels a row's place in a matrix computes each text by itself instead.
@@ -105,7 +105,7 @@ def plan_packs(
     packs: list[Rows] = []
     start = 0
     while start < len(order):
-        room = share(int(ends[-1] - ends[start]), budget, workers)
+        room = next_batch_tokens(int(ends[-1] - ends[start]), budget, workers)
         stop = int(np.searchsorted(ends, ends[start] + room, side="right")) - 1
         stop = max(start + 1, stop if most_texts is None else min(stop, start + most_texts))
         packs.append(order[start:stop])
@@ -113,15 +113,15 @@ def plan_packs(
     return packs
 
 
-def share(left: int, budget: int, workers: int) -> int:
+def next_batch_tokens(left: int, budget: int, workers: int) -> int:
     """Tokens of the next batch when so many are left: half of a worker's part of them, within bounds.
 
     As in guided self-scheduling (Polychronopoulos and Kuck 1987).
     """
-    return budget if workers == 1 else min(budget, max(LEAST_SHARE, left // (2 * workers)))
+    return budget if workers == 1 else min(budget, max(MIN_BATCH_TOKENS, left // (2 * workers)))
 
 
-def pack(tokens: Tokens, rows: Rows, shape: Shape | None = None) -> Pack:
+def build_pack(tokens: Tokens, rows: Rows, shape: BatchShape | None = None) -> Pack:
     """The segments `rows` end to end.
 
     Args:
@@ -130,7 +130,7 @@ def pack(tokens: Tokens, rows: Rows, shape: Shape | None = None) -> Pack:
         shape: fill the pack up to this.
     """
     lengths = tokens.lengths[rows]
-    ids = ragged(tokens.ids, tokens.offsets[rows], lengths)
+    ids = gather_runs(tokens.ids, tokens.offsets[rows], lengths)
     offsets = np.concatenate([np.zeros(1, dtype=np.int64), np.cumsum(lengths)])
     if shape is None:
         return Pack(ids=ids, offsets=offsets)
@@ -144,7 +144,7 @@ def pack(tokens: Tokens, rows: Rows, shape: Shape | None = None) -> Pack:
     )
 
 
-def filled(pack: Pack, steps: int) -> Pack:
+def fill_pack(pack: Pack, steps: int) -> Pack:
     """The pack filled up with tokens of no text to one of few sizes: `steps` between a power of 2 and the next.
 
     At most a share of 1 / `steps` is added.
@@ -153,7 +153,7 @@ def filled(pack: Pack, steps: int) -> Pack:
     return replace(pack, ids=np.concatenate([pack.ids, filler]))
 
 
-def closed(pack: Pack, steps: int, longest: int) -> Pack:
+def close_pack(pack: Pack, steps: int, longest: int) -> Pack:
     """The pack filled up by one more segment, of the id 0, to one of few sizes; every one counts as the longest.
 
     For passes that look at all tokens: what belongs to no segment may be anything, also no number.
@@ -173,7 +173,7 @@ def _step(tokens: int, steps: int) -> int:
     return max(1, (1 << (tokens.bit_length() - 1)) // steps)
 
 
-def plan(lengths: npt.NDArray[np.int64], budget: int, workers: int = 1) -> list[Rows]:
+def plan_rectangles(lengths: npt.NDArray[np.int64], budget: int, workers: int = 1) -> list[Rows]:
     """Batches of segments of similar length, longest first; arguments and outcome as `plan_packs` has them.
 
     The budget counts padding.
@@ -184,14 +184,14 @@ def plan(lengths: npt.NDArray[np.int64], budget: int, workers: int = 1) -> list[
     start = 0
     while start < len(order):
         # The first is the longest, so the padded size of the batch is its length times the rows.
-        rows = max(1, share(left, budget, workers) // max(1, int(lengths[order[start]])))
+        rows = max(1, next_batch_tokens(left, budget, workers) // max(1, int(lengths[order[start]])))
         batches.append(order[start : start + rows])
         left -= int(lengths[batches[-1]].sum())
         start += rows
     return batches
 
 
-def pad(
+def pad_segments(
     tokens: Tokens, rows: Rows, pad_id: int, size: tuple[int, int] | None = None
 ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.bool_]]:
     """The segments `rows` as one rectangle.
@@ -206,7 +206,7 @@ def pad(
         ids (B, T) and the mask (B, T), true where a token is.
     """
     return _rectangle(
-        ragged(tokens.ids, tokens.offsets[rows], tokens.lengths[rows]), tokens.lengths[rows], pad_id, size
+        gather_runs(tokens.ids, tokens.offsets[rows], tokens.lengths[rows]), tokens.lengths[rows], pad_id, size
     )
 
 

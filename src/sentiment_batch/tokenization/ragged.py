@@ -32,7 +32,7 @@ class Tokens:
         return np.diff(self.offsets)
 
 
-def ragged(ids: Ids, starts: npt.NDArray[np.int64], lengths: npt.NDArray[np.int64]) -> Ids:
+def gather_runs(ids: Ids, starts: npt.NDArray[np.int64], lengths: npt.NDArray[np.int64]) -> Ids:
     """The runs `ids[start : start + length]`, one after the other, without a Python loop over them."""
     ends = np.cumsum(lengths)
     places = np.arange(ends[-1] if len(ends) else 0) + np.repeat(starts - (ends - lengths), lengths)

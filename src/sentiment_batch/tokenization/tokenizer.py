@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from sentiment_batch.tokenization.long_texts import Pieces
-from sentiment_batch.tokenization.ragged import Ids, Integers, Tokens, ragged
+from sentiment_batch.tokenization.long_texts import TextPieces
+from sentiment_batch.tokenization.ragged import Ids, Integers, Tokens, gather_runs
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
@@ -61,7 +61,7 @@ class Tokeniser:
         self._backend.no_padding()
         self._backend.encode_special_tokens = special_as_text
         self._prefix, self._suffix = _special_ids(self._backend)
-        self._pieces = Pieces(self._backend, special_as_text=special_as_text)
+        self._pieces = TextPieces(self._backend, special_as_text=special_as_text)
         self.room = policy.max_length - len(self._prefix) - len(self._suffix)
         """Tokens of the text itself that fit."""
 
@@ -135,7 +135,7 @@ class Tokeniser:
         sizes = np.pad(sizes, ((0, 0), (1, 1)), constant_values=((0, 0), (before, after)))
         # So many at once: the places of the ids weigh six times the ids.
         slices = [slice(start, start + TEXTS_AT_ONCE) for start in range(0, len(runs), TEXTS_AT_ONCE)]
-        kept = [ragged(ids, runs[rows].ravel(), sizes[rows].ravel()) for rows in slices]
+        kept = [gather_runs(ids, runs[rows].ravel(), sizes[rows].ravel()) for rows in slices]
         offsets = _offsets(sizes.sum(axis=1))
         return Tokens(ids=_flattened(kept), offsets=offsets, owners=owners, cut=cut, whole=whole + before + after)
 

@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from torch.nn import functional as F
 
 from sentiment_batch.model.forward import attention
-from sentiment_batch.model.forward.attention import ROWS, VARLEN_STEP, Looped, Varlen, Workspace
-from sentiment_batch.model.forward.packed import packed
-from sentiment_batch.tokenization.packing import Shape, pack
+from sentiment_batch.model.forward.attention import CUDA_LENGTH_STEP, WORKSPACE_ROW_STEP, CpuTexts, CudaTexts, Workspace
+from sentiment_batch.model.forward.packed import build_packed
+from sentiment_batch.tokenization.packing import BatchShape, build_pack
 from tests.ragged_tokens import LENGTHS, PACKED, alone, classifiers, drawn, every
 
 HEADS = 2
@@ -38,7 +38,7 @@ class Kernel:
             assert ends[-1] <= len(rows)
             assert type(most) is int
             assert most >= lengths.max()
-            assert most == 1 or most % VARLEN_STEP == 0
+            assert most == 1 or most % CUDA_LENGTH_STEP == 0
         assert len(query_ends) == len(key_ends)
         assert query.ndim == key.ndim == value.ndim == 3
         assert query.shape[1:] == key.shape[1:] == value.shape[1:]
@@ -55,19 +55,19 @@ class Kernel:
 @pytest.fixture
 def kernel(monkeypatch):
     stand = Kernel()
-    monkeypatch.setattr(attention, "varlen", stand)
+    monkeypatch.setattr(attention, "variable_length_attention", stand)
     return stand
 
 
 @pytest.fixture(scope="module")
 def strategies(tmp_path_factory):
     stocks = classifiers(tmp_path_factory.mktemp("attention"))
-    return {family: (loaded, packed(loaded.network, "cpu", "float32")[0]) for family, loaded in stocks.items()}
+    return {family: (loaded, build_packed(loaded.network, "cpu", "float32")[0]) for family, loaded in stocks.items()}
 
 
 def walked(model, one_pack):
     with torch.inference_mode():
-        return model._walk(Varlen(one_pack, model.heads, torch.device("cpu"), model.padding))
+        return model._walk(CudaTexts(one_pack, model.heads, torch.device("cpu"), model.padding))
 
 
 @pytest.mark.parametrize("lengths", LENGTHS.values(), ids=LENGTHS)
@@ -75,11 +75,11 @@ def walked(model, one_pack):
 def test_the_one_kernel_and_the_loop_give_the_same(strategies, kernel, family, lengths):
     loaded, model = strategies[family]
     segments = drawn(lengths, loaded.vocabulary)
-    whole = pack(segments, every(segments))
+    whole = build_pack(segments, every(segments))
     found = walked(model, whole)
     torch.testing.assert_close(found, model.logits(whole), atol=2e-5, rtol=1e-5)
     np.testing.assert_allclose(found.softmax(-1), alone(loaded, segments), atol=5e-6)
-    total, longest = sum(lengths), VARLEN_STEP
+    total, longest = sum(lengths), CUDA_LENGTH_STEP
     assert kernel.calls == [
         ((total, HEADS, 16), (total, HEADS, 16), longest, longest),
         ((len(lengths), HEADS, 16), (total, HEADS, 16), 1, longest),  # the last layer asks for the first tokens alone
@@ -90,7 +90,7 @@ def test_the_one_kernel_and_the_loop_give_the_same(strategies, kernel, family, l
 def test_the_one_kernel_leaves_what_fills_a_pack_up_and_it_reaches_no_text(strategies, kernel, family):
     loaded, model = strategies[family]
     segments = drawn([9, 4, 4], loaded.vocabulary)
-    found = walked(model, pack(segments, every(segments), Shape(tokens=64, texts=7)))[:3]
+    found = walked(model, build_pack(segments, every(segments), BatchShape(tokens=64, texts=7)))[:3]
     np.testing.assert_allclose(found.softmax(-1), alone(loaded, segments), atol=5e-6)
 
 
@@ -98,8 +98,8 @@ def test_the_longest_length_is_told_in_steps(strategies, kernel):
     model = strategies["distilbert"][1]
     for longest, told in ((1, 64), (64, 64), (65, 128), (129, 192)):
         segments = drawn([longest, 1], 30)
-        one_pack = pack(segments, every(segments))
-        texts = Varlen(one_pack, HEADS, torch.device("cpu"), None)
+        one_pack = build_pack(segments, every(segments))
+        texts = CudaTexts(one_pack, HEADS, torch.device("cpu"), None)
         texts.attend(torch.zeros(longest + 1, 3 * 32))
         assert kernel.calls[-1][2:] == (told, told)
     assert model.padding is None
@@ -116,15 +116,15 @@ def test_torch_s_kernel_is_called_with_seven_arguments_by_position(monkeypatch):
 
     monkeypatch.setattr(module, "varlen_attn", varlen_attn)
     given_ = (torch.zeros(1), 2, 3, 4, 5, 6, 7)
-    assert attention.varlen(*given_) is given_[0]
+    assert attention.variable_length_attention(*given_) is given_[0]
     assert seen == [(given_, {})]
 
 
 def test_everything_about_a_pack_goes_to_the_device_in_one_copy(strategies, kernel, monkeypatch):
     copies = []
-    monkeypatch.setattr(attention, "on_device", lambda tensor, device: copies.append(tensor.dtype) or tensor)
+    monkeypatch.setattr(attention, "move_to_device", lambda tensor, device: copies.append(tensor.dtype) or tensor)
     segments = drawn([9, 4, 4], 30)
-    texts = Varlen(pack(segments, every(segments)), HEADS, torch.device("cpu"), 1)
+    texts = CudaTexts(build_pack(segments, every(segments)), HEADS, torch.device("cpu"), 1)
     assert copies == [torch.int32]
     assert texts.ids.tolist() == segments.ids.tolist()
     assert texts.first.tolist() == [0, 9, 13]
@@ -133,8 +133,8 @@ def test_everything_about_a_pack_goes_to_the_device_in_one_copy(strategies, kern
 def looped(one_pack, qkv, held=2**19):
     """The loop's attention of all tokens and of the first ones, with so many scores held at a time."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(attention, "SCORES", held)
-        texts = Looped(one_pack, HEADS, Workspace(qkv.dtype), None)
+        patch.setattr(attention, "MAX_CACHED_SCORES", held)
+        texts = CpuTexts(one_pack, HEADS, Workspace(qkv.dtype), None)
         return texts.attend(qkv).clone(), texts.attend_first(qkv[texts.first, :32], qkv[:, 32:])
 
 
@@ -160,7 +160,7 @@ def test_the_loop_is_plain_attention_of_each_text(lengths, same, held, dtype, si
     qkv = torch.randn((sum(lengths), 3 * 32), generator=generator).to(dtype)
     sizes = torch.rand((len(qkv), 1), generator=generator).mul(size).to(dtype)  # of queries and keys, from none to huge
     qkv[:, :64] *= sizes
-    whole, first = looped(pack(segments, every(segments)), qkv, held)
+    whole, first = looped(build_pack(segments, every(segments)), qkv, held)
     assert torch.isfinite(whole).all()
     if dtype == torch.bfloat16 and size > 1:
         return  # a softmax of rounded scores: nothing exact can be said of it
@@ -186,7 +186,7 @@ def test_scores_beyond_the_range_of_an_exponential_are_no_matter(dtype, score):
     qkv[second, :32] = abs(score) ** 0.5 / 2  # sixteen products, and the usual scale is a quarter
     qkv[second, 32:64] = qkv[second, :32] * (1 if score > 0 else -1)
     for held in (1, 2**19):
-        whole, first = looped(pack(segments, every(segments)), qkv, held)
+        whole, first = looped(build_pack(segments, every(segments)), qkv, held)
         mean = qkv[second, 64:].double().mean(0)
         atol = 1e-5 if dtype == torch.float32 else 0.01
         torch.testing.assert_close(whole[second].double(), mean.expand(length, 32), atol=atol, rtol=0.01)
@@ -198,7 +198,7 @@ def test_a_number_that_is_none_stays_in_its_text():
     segments = drawn([5, 5, 5, 7], 30)
     qkv = torch.randn((22, 96), generator=torch.Generator().manual_seed(1))
     qkv[6] = torch.nan
-    whole, first = looped(pack(segments, every(segments)), qkv)
+    whole, first = looped(build_pack(segments, every(segments)), qkv)
     assert torch.isnan(whole[5:10]).all()
     assert torch.isnan(first[1]).all()
     for start, stop in ((0, 5), (10, 15), (15, 22)):
@@ -209,7 +209,7 @@ def test_scratch_memory_is_used_again_and_grows_in_steps():
     space = Workspace(torch.bfloat16)
     first = space.take("a", 3, 5)
     assert (first.shape, first.dtype) == ((3, 5), torch.bfloat16)
-    assert first.untyped_storage().nbytes() == ROWS * 5 * 2
+    assert first.untyped_storage().nbytes() == WORKSPACE_ROW_STEP * 5 * 2
     assert space.take("a", 4, 4).data_ptr() == first.data_ptr()
     assert space.take("b", 4, 4).data_ptr() != first.data_ptr()
-    assert space.take("a", ROWS + 1, 5).untyped_storage().nbytes() == 2 * ROWS * 5 * 2
+    assert space.take("a", WORKSPACE_ROW_STEP + 1, 5).untyped_storage().nbytes() == 2 * WORKSPACE_ROW_STEP * 5 * 2

@@ -12,16 +12,16 @@ from hypothesis import strategies as st
 from torch.nn import functional as F
 
 from sentiment_batch.model.forward import attention_backward
-from sentiment_batch.model.forward.attention import STEP
-from sentiment_batch.model.forward.attention_backward import Differentiable, runs
+from sentiment_batch.model.forward.attention import LENGTH_STEP
+from sentiment_batch.model.forward.attention_backward import TrainingTexts, group_runs
 from sentiment_batch.tokenization.packing import Pack
 
 HEADS, WIDTH = 3, 12
 
 
-def texts_of(lengths) -> Differentiable:
+def texts_of(lengths) -> TrainingTexts:
     offsets = np.concatenate([[0], np.cumsum(lengths)])
-    return Differentiable(Pack(ids=np.zeros(sum(lengths), dtype=np.int32), offsets=offsets), HEADS)
+    return TrainingTexts(Pack(ids=np.zeros(sum(lengths), dtype=np.int32), offsets=offsets), HEADS)
 
 
 def drawn(rows: int, parts: int, dtype=torch.float64) -> torch.Tensor:
@@ -43,14 +43,14 @@ def textbook(query, kv, lengths, firsts: bool) -> torch.Tensor:
 
 
 @settings(max_examples=60, deadline=None)
-@given(st.lists(st.integers(1, 3 * STEP + 1), min_size=1, max_size=12), st.sampled_from([1, 600, 2**19]))
+@given(st.lists(st.integers(1, 3 * LENGTH_STEP + 1), min_size=1, max_size=12), st.sampled_from([1, 600, 2**19]))
 def test_outcome_and_gradients_are_the_textbook_s(lengths, scores):
     qkv = drawn(sum(lengths), 3)
     gradient = torch.randn(sum(lengths), WIDTH, dtype=torch.float64)
     expected = textbook(qkv[:, :WIDTH], qkv[:, WIDTH:], lengths, firsts=False)
     (wanted,) = torch.autograd.grad(expected, qkv, gradient)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(attention_backward, "SCORES", scores)  # few scores at a time, or all
+        patch.setattr(attention_backward, "MAX_CACHED_SCORES", scores)  # few scores at a time, or all
         found = texts_of(lengths).attend(qkv)
         (given_,) = torch.autograd.grad(found, qkv, gradient)
     torch.testing.assert_close(found, expected, atol=1e-12, rtol=1e-10)
@@ -58,7 +58,7 @@ def test_outcome_and_gradients_are_the_textbook_s(lengths, scores):
 
 
 @settings(max_examples=40, deadline=None)
-@given(st.lists(st.integers(1, 3 * STEP + 1), min_size=1, max_size=12))
+@given(st.lists(st.integers(1, 3 * LENGTH_STEP + 1), min_size=1, max_size=12))
 def test_of_first_tokens_too(lengths):
     query, kv = drawn(len(lengths), 1), drawn(sum(lengths), 2)
     gradient = torch.randn(len(lengths), WIDTH, dtype=torch.float64)
@@ -125,20 +125,20 @@ def test_the_same_bits_each_time():
 
 @given(st.lists(st.integers(1, 100), max_size=30))
 def test_runs_are_neighbours_that_round_to_one_length(lengths):
-    found = runs(lengths)
+    found = group_runs(lengths)
     assert [length for run in found for length in run.lengths] == lengths
-    assert all(run.rounded - STEP < length <= run.rounded for run in found for length in run.lengths)
+    assert all(run.rounded - LENGTH_STEP < length <= run.rounded for run in found for length in run.lengths)
     assert all(before.rounded != after.rounded for before, after in itertools.pairwise(found))
     starts = np.concatenate([[0], np.cumsum(lengths)])
     assert [start for run in found for _, start, _ in run.ends] == starts[:-1].tolist()
 
 
 @settings(max_examples=30, deadline=None)
-@given(st.lists(st.integers(1, 3 * STEP), min_size=1, max_size=6), st.integers(1, 20))
+@given(st.lists(st.integers(1, 3 * LENGTH_STEP), min_size=1, max_size=6), st.integers(1, 20))
 def test_what_fills_a_pack_up_reaches_no_text_and_gets_no_gradient(lengths, more):
     qkv = drawn(sum(lengths) + more, 3)
     offsets = np.concatenate([[0], np.cumsum(lengths)])
-    texts = Differentiable(Pack(ids=np.zeros(len(qkv), dtype=np.int32), offsets=offsets), HEADS)
+    texts = TrainingTexts(Pack(ids=np.zeros(len(qkv), dtype=np.int32), offsets=offsets), HEADS)
     found = texts.attend(qkv)
     (gradient,) = torch.autograd.grad(found.sum(), qkv)
     alone = texts_of(lengths).attend(qkv[: sum(lengths)])

@@ -9,10 +9,10 @@ import pytest
 import torch
 
 from sentiment_batch.errors import DeviceError
-from sentiment_batch.model.forward.batches import Budget, forward, launch
+from sentiment_batch.model.forward.batches import Budget, compute_segment_logits, launch_batches
 from sentiment_batch.model.forward.strategies import PaddedStrategy
-from sentiment_batch.model.forward.thread_pool import workers
-from sentiment_batch.tokenization.packing import Shape
+from sentiment_batch.model.forward.thread_pool import open_thread_pool
+from sentiment_batch.tokenization.packing import BatchShape
 from sentiment_batch.tokenization.ragged import Tokens
 
 
@@ -55,7 +55,7 @@ SEGMENTS = tokens(3, 1, 12, 5, 5, 2, 8, 1)
 
 def run(stand, segments, budget, **options):
     budget = budget if isinstance(budget, Budget) else Budget(budget)
-    return forward(PaddedStrategy(model=stand, device="cpu"), segments, budget, **options)
+    return compute_segment_logits(PaddedStrategy(model=stand, device="cpu"), segments, budget, **options)
 
 
 @pytest.mark.parametrize("budget", [1, 5, 12, 24, 1000])
@@ -111,15 +111,15 @@ def test_other_failures_of_the_model_pass():
 
 
 def test_out_of_memory_in_a_deterministic_run_is_an_error_with_its_cure():
-    strategy = PaddedStrategy(model=Stand(11), device="cpu", shape=Shape(tokens=64, texts=4))
+    strategy = PaddedStrategy(model=Stand(11), device="cpu", shape=BatchShape(tokens=64, texts=4))
     with pytest.raises(DeviceError, match=r"cpu does not hold the 64 tokens of a deterministic.*without --determin"):
-        forward(strategy, SEGMENTS, Budget(96))
+        compute_segment_logits(strategy, SEGMENTS, Budget(96))
 
 
 @pytest.mark.parametrize("budget", [5, 24, 1000])
 def test_workers_compute_the_same_and_every_token_is_told_of_once(budget):
     told = []
-    with workers("cpu", single=False) as pool:
+    with open_thread_pool("cpu", single=False) as pool:
         found = run(Stand(), SEGMENTS, budget, workers=pool, on_tokens=told.append)
     assert np.array_equal(found, expected(SEGMENTS))
     assert sum(told) == len(SEGMENTS.ids)
@@ -135,7 +135,7 @@ def test_who_is_told_of_the_tokens_may_end_the_work():
     def enough(more):
         raise EnoughError
 
-    for pool in (workers("cpu", single=False), contextlib.nullcontext()):
+    for pool in (open_thread_pool("cpu", single=False), contextlib.nullcontext()):
         stand = Stand()
         with pool as threads, pytest.raises(EnoughError):
             run(stand, tokens(*[3] * 500), 3, workers=threads, on_tokens=enough)
@@ -143,5 +143,5 @@ def test_who_is_told_of_the_tokens_may_end_the_work():
 
 
 def test_the_time_of_the_device_is_measured_until_the_last_batch():
-    launched = launch(PaddedStrategy(model=Stand(), device="cpu"), SEGMENTS, Budget(5))
+    launched = launch_batches(PaddedStrategy(model=Stand(), device="cpu"), SEGMENTS, Budget(5))
     assert launched.seconds() == launched.seconds() > 0

@@ -10,7 +10,7 @@ import torch
 
 from sentiment_batch.model.forward import attention, cuda_graphs
 from sentiment_batch.settings import TrainSettings
-from sentiment_batch.tokenization.packing import Pack, closed
+from sentiment_batch.tokenization.packing import Pack, close_pack
 from sentiment_batch.training import optimizer
 from sentiment_batch.training.optimizer import MicroBatches
 from tests.model.forward.test_attention import Kernel
@@ -21,7 +21,7 @@ LABELS = ("negative", "positive")
 @pytest.fixture
 def kernel(monkeypatch):
     stand = Kernel()
-    monkeypatch.setattr(attention, "varlen", stand)
+    monkeypatch.setattr(attention, "variable_length_attention", stand)
     return stand
 
 
@@ -62,7 +62,7 @@ def micro(learner, kernel, monkeypatch):
         found = MicroBatches(classifier, run)
         plain = MicroBatches(classifier, run)
         heads, positions = classifier.encoder.config.n_heads, classifier.encoder.config.max_position_embeddings
-        found._replays = cuda_graphs.Replays(found._walked, heads, positions, "cpu", lambda device: tape)
+        found._replays = cuda_graphs.CudaGraphs(found._walked, heads, positions, "cpu", lambda device: tape)
         rows = ["the film was " + "very " * (n % 5) + "good" for n in range(12)]
         data = texts(rows, [n % 2 for n in range(12)])
         return found, plain, tape, classifier, data
@@ -132,7 +132,7 @@ def test_parts_add_up_in_the_same_gradients(micro):
 
 def test_large_packs_are_computed_as_they_are(micro, monkeypatch):
     recorded, _, tape, _, data = micro()
-    monkeypatch.setattr(cuda_graphs, "MOST_TOKENS", 8)
+    monkeypatch.setattr(cuda_graphs, "MAX_GRAPH_TOKENS", 8)
     for _ in range(2):
         recorded.backward(data.collate([0, 1, 2, 3]))
     assert tape.recorded == tape.replayed == 0
@@ -141,7 +141,7 @@ def test_large_packs_are_computed_as_they_are(micro, monkeypatch):
 def test_only_so_many_sizes_are_recorded(micro, monkeypatch):
     recorded, plain, tape, classifier, data = micro()
     without_dropout(classifier)
-    monkeypatch.setattr(cuda_graphs, "MOST_RECORDINGS", 1)
+    monkeypatch.setattr(cuda_graphs, "MAX_GRAPHS", 1)
     for rows in 2 * ([0, 1, 2, 3], [4, 5], [6]):
         batch = data.collate(rows)
         expected = passed(plain, classifier, batch)
@@ -205,7 +205,7 @@ def test_packs_are_closed_by_a_text_that_has_positions_and_keeps_sizes_few():
             lengths = np.full(-(-tokens // longest), longest)
             lengths[-1] -= lengths.sum() - tokens
             pack = Pack(ids=np.ones(tokens, np.int32), offsets=np.concatenate([[0], np.cumsum(lengths)]))
-            found = closed(pack, 8, longest)
+            found = close_pack(pack, 8, longest)
             assert found.offsets[:-1].tolist() == pack.offsets.tolist()
             assert found.offsets[-1] == len(found.ids)
             assert 1 <= found.lengths[-1] <= longest
@@ -220,7 +220,7 @@ def test_packs_are_closed_by_a_text_that_has_positions_and_keeps_sizes_few():
 
 def test_cuda_in_half_precision_replays_and_nothing_else(learner, monkeypatch):
     classifier, _ = learner()
-    monkeypatch.setattr(optimizer, "step_tokens", lambda device, width: 1_000)
+    monkeypatch.setattr(optimizer, "choose_step_tokens", lambda device, width: 1_000)
     run = functools.partial(
         optimizer.Run,
         settings=TrainSettings(),

@@ -8,7 +8,14 @@ from torch import nn
 from torch.nn import functional as F
 
 from sentiment_batch.model.forward import linear as linear_module
-from sentiment_batch.model.forward.linear import GELU, Layer, Norm, Product, is_steady, linear
+from sentiment_batch.model.forward.linear import (
+    GELU,
+    LayerWeights,
+    LinearWeights,
+    NormWeights,
+    has_equal_row_bits,
+    linear,
+)
 
 WIDTH = 32
 
@@ -16,14 +23,14 @@ WIDTH = 32
 def product(outputs, inputs=WIDTH, dtype=torch.float32):
     generator = torch.Generator().manual_seed(outputs)
     weight = torch.randn((outputs, inputs), generator=generator)
-    return Product.of(weight.to(dtype), torch.ones(outputs, dtype=dtype))
+    return LinearWeights.of(weight.to(dtype), torch.ones(outputs, dtype=dtype))
 
 
 def layer(dtype=torch.float32):
-    norm = Norm(torch.ones(WIDTH, dtype=dtype), torch.zeros(WIDTH, dtype=dtype), 1e-5)
+    norm = NormWeights(torch.ones(WIDTH, dtype=dtype), torch.zeros(WIDTH, dtype=dtype), 1e-5)
     sizes = ((3 * WIDTH, WIDTH), (WIDTH, WIDTH), (48, WIDTH), (WIDTH, 48))
     qkv, out, up, down = (product(*size, dtype) for size in sizes)
-    return Layer(qkv, out, norm, up, down, norm)
+    return LayerWeights(qkv, out, norm, up, down, norm)
 
 
 @pytest.mark.parametrize("activation", [None, GELU, F.relu])
@@ -57,7 +64,7 @@ def test_where_the_library_refuses_a_dtype_torch_itself_computes(monkeypatch):
 @pytest.mark.parametrize("outputs", [3 * WIDTH, WIDTH, 48])
 def test_a_library_that_sums_the_last_row_in_another_order_is_found_out(monkeypatch, outputs, dtype):
     whole, further = layer(dtype), product(2 * WIDTH, dtype=dtype)
-    assert is_steady(whole, (whole.qkv, further), GELU, 64)
+    assert has_equal_row_bits(whole, (whole.qkv, further), GELU, 64)
 
     def edged(x, product, activation=None):
         result = linear(x, product, activation)
@@ -66,4 +73,4 @@ def test_a_library_that_sums_the_last_row_in_another_order_is_found_out(monkeypa
         return result
 
     monkeypatch.setattr(linear_module, "linear", edged)
-    assert not is_steady(whole, (whole.qkv, further), GELU, 64)
+    assert not has_equal_row_bits(whole, (whole.qkv, further), GELU, 64)

@@ -11,18 +11,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from sentiment_batch.model.forward.packed import packed
+from sentiment_batch.model.forward.packed import build_packed
 from sentiment_batch.model.stock import load_classifier
-from sentiment_batch.tokenization.packing import Shape, pack
+from sentiment_batch.tokenization.packing import BatchShape, build_pack
 from tests.ragged_tokens import LENGTHS, PACKED, alone, classifiers, drawn, every, tokens
 from tests.stock_models import LIMIT, stock
 
-SHAPE = Shape(tokens=200, texts=16)
+SHAPE = BatchShape(tokens=200, texts=16)
 NEIGHBOURS = st.lists(st.integers(1, LIMIT), max_size=5)
 
 
 def strategy(loaded, dtype="float32"):
-    model, reason = packed(loaded.network, "cpu", dtype)
+    model, reason = build_packed(loaded.network, "cpu", dtype)
     assert reason == "packed without padding"
     return model
 
@@ -50,7 +50,7 @@ def halves(tmp_path_factory):
 
 def scores(model, segments, rows=None, shape=None):
     rows = every(segments) if rows is None else np.array(rows)
-    return model.logits(pack(segments, rows, shape))[: len(rows)].softmax(-1).numpy()
+    return model.logits(build_pack(segments, rows, shape))[: len(rows)].softmax(-1).numpy()
 
 
 @pytest.mark.parametrize("lengths", LENGTHS.values(), ids=LENGTHS)
@@ -123,7 +123,7 @@ def test_in_a_shape_a_text_has_the_same_bits_whatever_stands_beside_it(
     loaded, model = (stocks[family], strategies[family]) if dtype == "float32" else halves[family]
     segments = drawn([length, *before, *after], loaded.vocabulary, seed)
     left, right = np.split(every(segments)[1:], [len(before)])
-    shape = Shape(tokens=11 * LIMIT, texts=16)
+    shape = BatchShape(tokens=11 * LIMIT, texts=16)
     expected = scores(model, segments, [0], shape)[0]
     assert np.isfinite(expected).all()
     for rows in ([*left, 0, *right], [*right, 0, *left], [0, *left], [*right, 0], [*left, 0]):
@@ -133,7 +133,12 @@ def test_in_a_shape_a_text_has_the_same_bits_whatever_stands_beside_it(
 @pytest.mark.parametrize("family", PACKED)
 def test_a_pack_filled_up_to_a_shape_gives_the_same_scores(stocks, strategies, family):
     segments = drawn([32, 9, 9, 9, 1], stocks[family].vocabulary)
-    for shape in (Shape(tokens=60, texts=5), Shape(tokens=61, texts=5), Shape(tokens=60, texts=9), SHAPE):
+    for shape in (
+        BatchShape(tokens=60, texts=5),
+        BatchShape(tokens=61, texts=5),
+        BatchShape(tokens=60, texts=9),
+        SHAPE,
+    ):
         found = scores(strategies[family], segments, shape=shape)
         np.testing.assert_allclose(found, alone(stocks[family], segments), atol=5e-6)
 
@@ -195,13 +200,13 @@ def test_what_cannot_be_packed_says_why_and_stays_untouched(tmp_path, changes, d
     for name, value in changes.items():
         setattr(config, name, value)
     places = [parameter.data_ptr() for parameter in loaded.network.parameters()]
-    assert packed(loaded.network, device, dtype) == (None, f"padded batches, for {reason}")
+    assert build_packed(loaded.network, device, dtype) == (None, f"padded batches, for {reason}")
     assert [parameter.data_ptr() for parameter in loaded.network.parameters()] == places
 
 
 def test_a_family_of_another_build_is_not_packed(tmp_path):
     loaded = load_classifier(stock("modernbert", tmp_path / "modernbert"))
-    assert packed(loaded.network, "cpu", "float32") == (
+    assert build_packed(loaded.network, "cpu", "float32") == (
         None,
         "padded batches, for modernbert models cannot be packed here",
     )

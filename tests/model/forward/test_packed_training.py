@@ -8,7 +8,7 @@ import torch
 from torch.nn import functional as F
 
 from sentiment_batch.model.forward import attention
-from sentiment_batch.model.forward.packed_training import _dropped, choose_training_pass
+from sentiment_batch.model.forward.packed_training import choose_training_pass, drop_elements
 from sentiment_batch.tokenization.packing import pad_pack
 from tests.model.forward.test_attention import Kernel
 
@@ -49,10 +49,10 @@ def test_with_the_kernel_of_cuda_too(classifier_and_pack, monkeypatch):
     """A stand-in for the kernel, which is differentiable as torch's is."""
     classifier, pack = classifier_and_pack
     kernel = Kernel()
-    monkeypatch.setattr(attention, "varlen", kernel)
+    monkeypatch.setattr(attention, "variable_length_attention", kernel)
     monkeypatch.setattr(
-        "sentiment_batch.model.forward.packed_training.Differentiable",
-        lambda pack, heads: attention.Varlen(pack, heads, torch.device("cpu"), None),
+        "sentiment_batch.model.forward.packed_training.TrainingTexts",
+        lambda pack, heads: attention.CudaTexts(pack, heads, torch.device("cpu"), None),
     )
     way, _ = choose_training_pass(classifier, "cpu", "float32")
     assert_same(outcome(classifier, way(pack)), outcome(classifier, reference(classifier, pack)))
@@ -71,7 +71,7 @@ def test_cuda_packs_where_its_kernel_takes_dtype_and_width(classifier_and_pack, 
 
 def test_the_padded_road_gives_the_same(classifier_and_pack, monkeypatch):
     classifier, pack = classifier_and_pack
-    monkeypatch.setattr("sentiment_batch.model.forward.packed_training.on_device", lambda tensor, device: tensor)
+    monkeypatch.setattr("sentiment_batch.model.forward.packed_training.move_to_device", lambda tensor, device: tensor)
     way, name = choose_training_pass(classifier, "cuda:0", "float32")
     assert name == "padded batches"
     assert_same(outcome(classifier, way(pack)), outcome(classifier, reference(classifier, pack)))
@@ -107,7 +107,7 @@ def test_dropout_reaches_every_place_it_has_in_the_base(classifier_and_pack):
 def test_dropout_drops_its_share_and_makes_up_for_it(share, shape):
     torch.manual_seed(5)
     x = torch.ones(shape, requires_grad=True)
-    found = _dropped(torch.nn.Dropout(share).train(), x)
+    found = drop_elements(torch.nn.Dropout(share).train(), x)
     kept = found != 0
     torch.testing.assert_close(found[kept], torch.full_like(found[kept], 1 / (1 - share)), rtol=1e-3, atol=0)
     if x.numel() > 1000:
@@ -125,13 +125,13 @@ def test_dropout_follows_the_seed_and_is_off_when_it_should_be():
     drawn = []
     for seed in (1, 1, 2):
         torch.manual_seed(seed)
-        drawn.append(_dropped(torch.nn.Dropout(0.3).train(), x))
+        drawn.append(drop_elements(torch.nn.Dropout(0.3).train(), x))
     assert drawn[0].equal(drawn[1])
     assert not drawn[0].equal(drawn[2])
-    assert _dropped(torch.nn.Dropout(0.3).eval(), x).equal(x)
-    assert _dropped(torch.nn.Dropout(0.0).train(), x).equal(x)
-    assert not _dropped(torch.nn.Dropout(1.0).train(), x).any()
-    assert _dropped(torch.nn.Dropout(0.5).train(), x.bfloat16()).dtype == torch.bfloat16
+    assert drop_elements(torch.nn.Dropout(0.3).eval(), x).equal(x)
+    assert drop_elements(torch.nn.Dropout(0.0).train(), x).equal(x)
+    assert not drop_elements(torch.nn.Dropout(1.0).train(), x).any()
+    assert drop_elements(torch.nn.Dropout(0.5).train(), x.bfloat16()).dtype == torch.bfloat16
 
 
 def test_a_pack_of_one_token_texts(learner):

@@ -30,14 +30,14 @@ def own_cache(tmp_path, monkeypatch):
 @pytest.fixture
 def half(monkeypatch):
     """A CPU that has bfloat16, whatever this one has."""
-    monkeypatch.setattr(parity, "bfloat16_reason", lambda device: (True, "as the test says"))
+    monkeypatch.setattr(parity, "check_bfloat16", lambda device: (True, "as the test says"))
 
 
 def chosen(folder, name="auto", digest="d" * 64, max_length=64):
     loaded = load_classifier(folder)
     policy = TextPolicy(max_length=max_length, long_text="head")
     tokeniser = Tokeniser(loaded.backend, policy, special_as_text=False)
-    return parity.to_device(loaded, tokeniser, digest, "cpu", name)
+    return parity.prepare_model(loaded, tokeniser, digest, "cpu", name)
 
 
 def weights(loaded):
@@ -50,7 +50,7 @@ def answers(monkeypatch, *outcomes):
     Where packs are not taken, after those two: padded, each alone, and one short text.
     """
     left = [np.array(outcome, np.float32) for outcome in outcomes]
-    monkeypatch.setattr(parity._Probe, "_probabilities", lambda *arguments: left.pop(0))
+    monkeypatch.setattr(parity._ParityCheck, "_probabilities", lambda *arguments: left.pop(0))
 
 
 def remembered() -> list[Path]:
@@ -58,7 +58,7 @@ def remembered() -> list[Path]:
 
 
 def test_the_probe_texts_are_short_middling_and_long():
-    texts = parity.probe_texts()
+    texts = parity.read_parity_texts()
     assert len(set(texts)) >= 40
     assert min(len(text.split()) for text in texts) < 10
     assert max(len(text.split()) for text in texts) > 400
@@ -93,8 +93,8 @@ def test_the_float32_that_remains_is_untouched_by_the_probe(tiny_model, half, mo
 
 def test_the_outcomes_are_computed_once_and_then_read(tiny_model, half, monkeypatch):
     calls = []
-    real = parity._Probe._probabilities
-    monkeypatch.setattr(parity._Probe, "_probabilities", lambda *arguments: calls.append(1) or real(*arguments))
+    real = parity._ParityCheck._probabilities
+    monkeypatch.setattr(parity._ParityCheck, "_probabilities", lambda *arguments: calls.append(1) or real(*arguments))
     first = chosen(tiny_model)
     assert len(calls) == 4  # the two strategies, the two dtypes
     again = chosen(tiny_model)
@@ -129,13 +129,13 @@ def test_packs_that_give_other_scores_are_not_taken(tiny_model, monkeypatch, cap
 
 
 def test_a_network_whose_code_has_changed_is_seen_and_scored_in_rectangles(tiny_model, monkeypatch):
-    real = parity.packed
+    real = parity.build_packed
 
     def changed(*arguments):
         strategy, reason = real(*arguments)
         return dataclasses.replace(strategy, activation=torch.relu), reason
 
-    monkeypatch.setattr(parity, "packed", changed)
+    monkeypatch.setattr(parity, "build_packed", changed)
     assert isinstance(chosen(tiny_model, "float32").strategy, PaddedStrategy)
 
 
@@ -158,7 +158,7 @@ def test_a_family_that_feels_padding_is_scored_without_any(family, tmp_path, cap
     own = [record.getMessage() for record in caplog.records if record.name == "sentiment_batch"]
     assert [text.partition(" by ")[0] for text in own] == ["padding changes scores"]
     calls = []
-    monkeypatch.setattr(parity._Probe, "_probabilities", lambda *arguments: calls.append(arguments))
+    monkeypatch.setattr(parity._ParityCheck, "_probabilities", lambda *arguments: calls.append(arguments))
     assert chosen(folder, "float32", max_length=LIMIT).strategy.bare  # as it was found out the first time
     assert len(calls) == 1
 
@@ -175,7 +175,9 @@ def test_a_model_that_fails_in_bfloat16_is_scored_in_float32(tmp_path, half):
 def test_memory_that_runs_out_and_errors_of_ours_stay_what_they_are(tmp_path, monkeypatch):
     folder = rare("fnet", tmp_path / "fnet")
     for error in (torch.OutOfMemoryError("no"), MemoryError(), DeviceError("no"), KeyboardInterrupt()):
-        monkeypatch.setattr(parity, "forward", lambda *arguments, error=error: (_ for _ in ()).throw(error))
+        monkeypatch.setattr(
+            parity, "compute_segment_logits", lambda *arguments, error=error: (_ for _ in ()).throw(error)
+        )
         with pytest.raises(type(error)):
             chosen(folder, "float32", max_length=LIMIT)
 
@@ -190,7 +192,7 @@ def test_the_choice_does_not_feel_a_slow_machine(tiny_model, half, monkeypatch, 
 
 @pytest.mark.parametrize("nonsense", ["", "{", "[]", '{"flips": "many", "largest": 1}', "{}", '{"flips": null}'])
 def test_nonsense_in_the_cache_is_probed_again(tiny_model, half, nonsense, monkeypatch):
-    monkeypatch.setattr(parity._Probe, "_probabilities", lambda *arguments: np.array([[0.9, 0.1]]))
+    monkeypatch.setattr(parity._ParityCheck, "_probabilities", lambda *arguments: np.array([[0.9, 0.1]]))
     first = chosen(tiny_model).dtype
     for path in remembered():
         path.write_text(nonsense)
@@ -203,14 +205,14 @@ def test_nonsense_in_the_cache_is_probed_again(tiny_model, half, nonsense, monke
 
 
 def test_a_cache_that_cannot_be_written_stops_nothing(tiny_model, half, monkeypatch, tmp_path):
-    monkeypatch.setattr(parity._Probe, "_probabilities", lambda *arguments: np.array([[0.9, 0.1]]))
+    monkeypatch.setattr(parity._ParityCheck, "_probabilities", lambda *arguments: np.array([[0.9, 0.1]]))
     (tmp_path / "file").write_text("")
     monkeypatch.setenv("SENTIMENT_BATCH_CACHE", str(tmp_path / "file" / "below"))
     assert chosen(tiny_model).dtype.value == "bfloat16"
 
 
 def test_hardware_without_bfloat16_takes_float32_and_probes_no_dtype(tiny_model, monkeypatch):
-    monkeypatch.setattr(parity, "bfloat16_reason", lambda device: (False, "this CPU has no bfloat16"))
+    monkeypatch.setattr(parity, "check_bfloat16", lambda device: (False, "this CPU has no bfloat16"))
     prepared = chosen(tiny_model)
     assert (str(prepared.dtype), weights(prepared.loaded)) == ("float32 (this CPU has no bfloat16)", "torch.float32")
     assert [path.stem.split("-")[0] for path in remembered()] == ["strategies"]

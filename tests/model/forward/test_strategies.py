@@ -8,15 +8,15 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sentiment_batch.model.forward.batches import Budget, forward
-from sentiment_batch.model.forward.packed import packed
-from sentiment_batch.model.forward.strategies import STEP, PackedStrategy, PaddedStrategy
-from sentiment_batch.tokenization.packing import Shape
+from sentiment_batch.model.forward.batches import Budget, compute_segment_logits
+from sentiment_batch.model.forward.packed import build_packed
+from sentiment_batch.model.forward.strategies import RECTANGLE_LENGTH_STEP, PackedStrategy, PaddedStrategy
+from sentiment_batch.tokenization.packing import BatchShape
 from tests.ragged_tokens import PACKED, alone, classifiers, drawn, every
 from tests.stock_models import FAMILIES, LIMIT
 
 LONG = st.lists(st.integers(1, LIMIT), min_size=1, max_size=20)
-SHAPE = Shape(tokens=3 * LIMIT, texts=4)
+SHAPE = BatchShape(tokens=3 * LIMIT, texts=4)
 
 
 @pytest.fixture(scope="module")
@@ -36,7 +36,7 @@ def padded(loaded, shape=None):
 
 def strategies(loaded, dtype, shape=None):
     """Those that there are."""
-    model, _ = packed(loaded.network, "cpu", dtype)
+    model, _ = build_packed(loaded.network, "cpu", dtype)
     found = [padded(loaded, shape)]
     return found if model is None else [*found, PackedStrategy(model=model, device="cpu", classes=3, shape=shape)]
 
@@ -57,7 +57,7 @@ def test_every_road_scores_as_the_stock_network_one_text_at_a_time(stocks, famil
     segments = drawn(lengths, stocks[family].vocabulary, seed)
     expected = alone(stocks[family], segments)
     for strategy in strategies(stocks[family], "float32", shape):
-        logits = forward(strategy, segments, Budget(budget))
+        logits = compute_segment_logits(strategy, segments, Budget(budget))
         found = np.exp(logits) / np.exp(logits).sum(1, keepdims=True)
         np.testing.assert_allclose(found, expected, atol=5e-6)
 
@@ -88,8 +88,8 @@ def test_in_a_fixed_shape_a_text_has_the_same_bits_whatever_its_neighbours(
 def test_where_the_cpu_feels_a_row_s_place_each_text_is_computed_by_itself(stocks, family, lengths, data):
     segments = drawn(lengths, stocks[family].vocabulary)
     rows = np.array(data.draw(st.permutations(every(segments).tolist())))
-    model, _ = packed(stocks[family].network, "cpu", "float32")
-    shape = Shape(tokens=LIMIT * len(rows), texts=len(rows))
+    model, _ = build_packed(stocks[family].network, "cpu", "float32")
+    shape = BatchShape(tokens=LIMIT * len(rows), texts=len(rows))
     model.verdicts[shape.tokens, shape.texts, torch.get_num_threads()] = False
     strategy = PackedStrategy(model=model, device="cpu", classes=3, shape=shape)
     found = scores(strategy, segments, rows)
@@ -100,7 +100,7 @@ def test_where_the_cpu_feels_a_row_s_place_each_text_is_computed_by_itself(stock
 @given(lengths=st.lists(st.integers(1, 100), max_size=40), budget=st.integers(1, 500))
 def test_the_batches_of_a_fixed_shape_hold_every_text_once_and_do_not_feel_the_budget(lengths, budget):
     lengths = np.array(lengths, dtype=np.int64)
-    shape = Shape(tokens=256, texts=5)
+    shape = BatchShape(tokens=256, texts=5)
     for strategy in (padded(None, shape), PackedStrategy(model=None, device="cpu", classes=3, shape=shape)):
         batches = strategy.plan(lengths, budget)
         assert sorted(row for rows in batches for row in rows.tolist()) == list(range(len(lengths)))
@@ -108,7 +108,7 @@ def test_the_batches_of_a_fixed_shape_hold_every_text_once_and_do_not_feel_the_b
         assert [rows.tolist() for rows in batches] == [rows.tolist() for rows in again]
         for rows in batches:
             if isinstance(strategy, PaddedStrategy):
-                (rounded,) = set((-(-lengths[rows] // STEP) * STEP).tolist())
+                (rounded,) = set((-(-lengths[rows] // RECTANGLE_LENGTH_STEP) * RECTANGLE_LENGTH_STEP).tolist())
                 assert len(rows) * rounded <= shape.tokens
             else:
                 assert lengths[rows].sum() <= shape.tokens
@@ -129,15 +129,15 @@ def test_a_rectangle_of_a_fixed_shape_is_that_of_its_length_alone():
     one_each = [(1, 32)] * 3 + [(1, 64)] * 2 + [(1, 96), (1, 128)]
     whole = [(8, 32)] * 3 + [(4, 64)] * 2 + [(2, 96), (2, 128)]
     for device, expected in (("cpu", one_each), ("meta", whole)):
-        strategy = PaddedStrategy(model=Spy(), device=device, shape=Shape(tokens=256, texts=9))
+        strategy = PaddedStrategy(model=Spy(), device=device, shape=BatchShape(tokens=256, texts=9))
         for row in every(segments):
             assert strategy.logits(segments, np.array([row])).shape == (1, 2)
         assert shapes == [(shape, False) for shape in expected]  # with a mask even where it is full
         shapes.clear()
-    assert padded(Spy(), Shape(tokens=256, texts=9)).logits(segments, every(segments)).shape == (7, 2)
+    assert padded(Spy(), BatchShape(tokens=256, texts=9)).logits(segments, every(segments)).shape == (7, 2)
     assert [shape for shape, _ in shapes] == one_each
     shapes.clear()
-    bare = PaddedStrategy(model=Spy(), device="cpu", shape=Shape(tokens=256, texts=9), bare=True)
+    bare = PaddedStrategy(model=Spy(), device="cpu", shape=BatchShape(tokens=256, texts=9), bare=True)
     assert bare.logits(drawn([5, 33], 30), np.arange(2)).shape == (2, 2)
     assert shapes == [((1, 5), False), ((1, 33), False)]
 
@@ -145,7 +145,7 @@ def test_a_rectangle_of_a_fixed_shape_is_that_of_its_length_alone():
 @given(lengths=st.lists(st.integers(1, 60), max_size=40), budget=st.integers(1, 500), workers=st.integers(1, 4))
 def test_for_a_model_that_feels_padding_texts_of_one_length_alone_go_together(lengths, budget, workers):
     lengths = np.array(lengths, dtype=np.int64)
-    for shape in (None, Shape(tokens=256, texts=5)):
+    for shape in (None, BatchShape(tokens=256, texts=5)):
         batches = PaddedStrategy(model=None, device="cpu", shape=shape, bare=True).plan(lengths, budget, workers)
         assert sorted(row for rows in batches for row in rows.tolist()) == list(range(len(lengths)))
         for rows in batches:
@@ -166,7 +166,7 @@ def test_a_nearly_full_pack_is_filled_up_for_a_compiled_model(stocks):
 
     loaded = stocks["bert"]
     segments = drawn([LIMIT, LIMIT, LIMIT, 10], loaded.vocabulary)
-    model = packed(loaded.network, "cpu", "float32")[0]
+    model = build_packed(loaded.network, "cpu", "float32")[0]
     strategy = PackedStrategy(model=Spy(model), device="cuda:0", classes=3, fill=100)
     for rows, size in (([0, 1, 2], 100), ([0, 1], 64), ([0, 1, 2, 3], 106), ([3], 10)):
         found = scores(strategy, segments, rows)

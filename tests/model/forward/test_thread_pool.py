@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from sentiment_batch.model.forward import thread_pool as module
-from sentiment_batch.model.forward.thread_pool import workers
+from sentiment_batch.model.forward.thread_pool import open_thread_pool
 
 
 @pytest.fixture(autouse=True)
@@ -51,9 +51,9 @@ def in_a_new_thread():
 def test_a_worker_for_each_core_up_to_a_number_and_the_rest_inside_them(
     monkeypatch, threads, most, single, count, each
 ):
-    monkeypatch.setattr(module, "MOST", most)
+    monkeypatch.setattr(module, "MAX_POOL_THREADS", most)
     torch.set_num_threads(threads)
-    with workers("cpu", single=single) as pool:
+    with open_thread_pool("cpu", single=single) as pool:
         assert pool.count == count
         found = in_each(pool)
         assert list(found.values()) == [each] * count
@@ -63,7 +63,7 @@ def test_a_worker_for_each_core_up_to_a_number_and_the_rest_inside_them(
 
 
 def test_cuda_has_none():
-    with workers("cuda:0", single=False) as pool:
+    with open_thread_pool("cuda:0", single=False) as pool:
         assert pool is None
 
 
@@ -79,7 +79,7 @@ def test_an_error_ends_the_threads_and_the_work_that_waits_is_not_begun(error):
         done.append(number)
 
     def use():
-        with workers("cpu", single=False) as pool:
+        with open_thread_pool("cpu", single=False) as pool:
             futures = [pool.executor.submit(work, number) for number in range(50)]
             begun.wait()
             threading.Timer(0.05, release.set).start()  # those that have begun end; the pool waits for them

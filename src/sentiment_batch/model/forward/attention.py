@@ -14,19 +14,19 @@ if TYPE_CHECKING:
 # T tokens of a pack, B texts of it, D the encoder's width, H heads, E = D / H the width of one.
 
 LOG2_E = math.log2(math.e)
-SAFE = (2.0**-90, 2.0**100)
+SAFE_SUMS = (2.0**-90, 2.0**100)
 """Sums of unshifted exponentials within these have lost nothing at either end of float's range."""
-STEP = 16
+LENGTH_STEP = 16
 """On a CPU, the lengths that attention computes are multiples of this."""
-SCORES = 2**19
+MAX_CACHED_SCORES = 2**19
 """Attention scores held at a time on a CPU: they should not leave the core's cache."""
-ROWS = 256
+WORKSPACE_ROW_STEP = 256
 """Scratch memory grows in steps of so many rows."""
-VARLEN_STEP = 64
+CUDA_LENGTH_STEP = 64
 """The longest length that CUDA's kernel is told is a multiple of this: few values, so that nothing compiles anew."""
 
 
-class Texts(Protocol):
+class PackedTexts(Protocol):
     """The texts of one pack, and what the walk through a model needs to know of them."""
 
     ids: torch.Tensor
@@ -56,13 +56,13 @@ class Workspace:
 
     def take(self, name: str, rows: int, width: int) -> torch.Tensor:
         """A tensor (rows, width) of whatever was there before."""
-        size = -(-rows // ROWS) * ROWS * width
+        size = -(-rows // WORKSPACE_ROW_STEP) * WORKSPACE_ROW_STEP * width
         if name not in self._buffers or len(self._buffers[name]) < size:
             self._buffers[name] = torch.empty(size, dtype=self._dtype)
         return self._buffers[name][: rows * width].view(rows, width)
 
 
-class Looped:
+class CpuTexts:
     """On a CPU: texts one after the other, those of one length together while they fit the cache.
 
     The CPU's library makes a kernel for every new shape, at the price of some tokens; so shapes are kept few: lengths
@@ -73,7 +73,7 @@ class Looped:
         self.ids = torch.from_numpy(pack.ids)
         self.positions = torch.from_numpy(pack.positions(padding))
         self.first = torch.from_numpy(pack.first)
-        self._runs = list(pack.runs(lambda length: SCORES // (heads * length * length)))
+        self._runs = list(pack.runs(lambda length: MAX_CACHED_SCORES // (heads * length * length)))
         self.alone = pack.alone
         self._heads = heads
         self._space = space
@@ -106,7 +106,7 @@ class Looped:
 
     def _by_head(self, x: torch.Tensor, parts: int, texts: int, length: int) -> torch.Tensor:
         """(texts * length, parts * D) as (parts, texts * H, K, E), K the length rounded up; zeros fill it up."""
-        rounded = -(-length // STEP) * STEP
+        rounded = -(-length // LENGTH_STEP) * LENGTH_STEP
         split = x.view(texts, length, parts, self._heads, -1).permute(2, 0, 3, 1, 4)
         rows = parts * texts * self._heads * rounded
         by_head = self._space.take("heads", rows, split.shape[-1]).view(*split.shape[:3], rounded, -1)
@@ -127,14 +127,14 @@ class Looped:
         outcome = torch.empty_like(query)
         sums = query.new_empty((*query.shape[:2], 1))
         queries, keys = query.shape[1], key.shape[1]
-        step = _divisor(len(query), SCORES // (queries * keys))
+        step = _divisor(len(query), MAX_CACHED_SCORES // (queries * keys))
         for start in range(0, len(query), step):
             some = slice(start, start + step)
             scores = self._space.take("scores", step * queries, keys).view(step, queries, keys)
             torch.baddbmm(scores, query[some], key[some].transpose(1, 2), beta=0, alpha=scale * LOG2_E, out=scores)
             torch.sum(scores.exp2_()[..., :length], -1, keepdim=True, out=sums[some])
             low, high = torch.aminmax(sums[some])
-            if not (SAFE[0] < low.item() and high.item() < SAFE[1]):
+            if not (SAFE_SUMS[0] < low.item() and high.item() < SAFE_SUMS[1]):
                 torch.baddbmm(scores, query[some], key[some].transpose(1, 2), beta=0, alpha=scale, out=scores)
                 scores[..., length:] = -torch.inf
                 torch.softmax(scores, -1, out=scores)
@@ -150,34 +150,34 @@ def _divisor(number: int, most: int) -> int:
     return next(one for one in range(max(1, min(number, most)), 0, -1) if number % one == 0)
 
 
-class Varlen:
+class CudaTexts:
     """On CUDA: the whole pack in one kernel, which is told where the texts end."""
 
     def __init__(self, pack: Pack, heads: int, device: torch.device, padding: int | None) -> None:
         tokens, texts = len(pack.ids), len(pack.lengths)
         self._padding = padding
-        self._packet = on_device(_packet(pack, padding), device)  # one copy for all of them
+        self._packet = move_to_device(_packet(pack, padding), device)  # one copy for all of them
         sizes = [tokens, tokens, texts + 1, texts + 1, texts]
         self.ids, self.positions, self._ends, self._ones, self.first = torch.split(self._packet, sizes)
         self.alone = False  # a kernel of one shape gives each text the same bits
-        self._longest = -(-pack.longest // VARLEN_STEP) * VARLEN_STEP
+        self._longest = -(-pack.longest // CUDA_LENGTH_STEP) * CUDA_LENGTH_STEP
         self._heads = heads
 
     def take(self, pack: Pack) -> None:
         """Become the texts of another pack of the same size and the same longest text, in the same memory."""
-        copied(self._packet, _packet(pack, self._padding))
+        copy_to_device(self._packet, _packet(pack, self._padding))
 
     def attend(self, qkv: torch.Tensor) -> torch.Tensor:
         """One kernel for all texts."""
         query, key, value = qkv.view(len(qkv), 3, self._heads, -1).unbind(1)
-        mixed = varlen(query, key, value, self._ends, self._ends, self._longest, self._longest)
+        mixed = variable_length_attention(query, key, value, self._ends, self._ends, self._longest, self._longest)
         return mixed.reshape(len(qkv), -1)
 
     def attend_first(self, query: torch.Tensor, kv: torch.Tensor) -> torch.Tensor:
         """One kernel for all texts, a query each."""
         key, value = kv.view(len(kv), 2, self._heads, -1).unbind(1)
         by_head = query.view(len(query), self._heads, -1)
-        mixed = varlen(by_head, key, value, self._ones, self._ends, 1, self._longest)
+        mixed = variable_length_attention(by_head, key, value, self._ones, self._ends, 1, self._longest)
         return mixed.reshape(len(query), -1)
 
 
@@ -188,7 +188,7 @@ def _packet(pack: Pack, padding: int | None) -> torch.Tensor:
     return torch.from_numpy(np.concatenate(parts).astype(np.int32))
 
 
-def varlen(
+def variable_length_attention(
     query: torch.Tensor,
     key: torch.Tensor,
     value: torch.Tensor,
@@ -205,13 +205,13 @@ def varlen(
     return mixed
 
 
-def on_device(tensor: torch.Tensor, device: torch.device | str) -> torch.Tensor:
+def move_to_device(tensor: torch.Tensor, device: torch.device | str) -> torch.Tensor:
     """A host tensor on the device; the copy runs while the host goes on, which pinned memory allows."""
     if torch.device(device).type != "cuda":
         return tensor.to(device)
     return tensor.pin_memory().to(device, non_blocking=True)
 
 
-def copied(target: torch.Tensor, tensor: torch.Tensor) -> None:
+def copy_to_device(target: torch.Tensor, tensor: torch.Tensor) -> None:
     """Copy a host tensor into memory on a device, likewise."""
     target.copy_(tensor.pin_memory() if target.is_cuda else tensor, non_blocking=True)

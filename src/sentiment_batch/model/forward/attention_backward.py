@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from sentiment_batch.model.forward.attention import SCORES, STEP
+from sentiment_batch.model.forward.attention import LENGTH_STEP, MAX_CACHED_SCORES
 
 if TYPE_CHECKING:
     from sentiment_batch.tokenization.packing import Pack
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class Run:
+class TextRun:
     """Neighbours in a pack whose lengths are the same when rounded up; they are computed together."""
 
     start: int
@@ -41,26 +41,26 @@ class Run:
             start += length
 
 
-def runs(lengths: Sequence[int]) -> list[Run]:
+def group_runs(lengths: Sequence[int]) -> list[TextRun]:
     """The texts of a pack in runs.
 
     Args:
         lengths: tokens of each text in their order, each at least 1.
     """
-    found: list[Run] = []
+    found: list[TextRun] = []
     start = 0
     for length in lengths:
-        rounded = -(-length // STEP) * STEP
+        rounded = -(-length // LENGTH_STEP) * LENGTH_STEP
         if found and found[-1].rounded == rounded:
             last = found.pop()
-            found.append(Run(last.start, (*last.lengths, length), rounded))
+            found.append(TextRun(last.start, (*last.lengths, length), rounded))
         else:
-            found.append(Run(start, (length,), rounded))
+            found.append(TextRun(start, (length,), rounded))
         start += length
     return found
 
 
-class Differentiable:
+class TrainingTexts:
     """The texts of one pack on a CPU, as `attention.Texts` has them; gradients flow through both of its functions."""
 
     def __init__(self, pack: Pack, heads: int) -> None:
@@ -68,7 +68,7 @@ class Differentiable:
         self.positions = torch.from_numpy(pack.positions(None))
         self.first = torch.from_numpy(pack.first)
         self.alone = False
-        self._runs = runs(pack.lengths.tolist())
+        self._runs = group_runs(pack.lengths.tolist())
         self._heads = heads
 
     def attend(self, qkv: torch.Tensor) -> torch.Tensor:
@@ -86,7 +86,9 @@ class _Attention(torch.autograd.Function):
     """Keeps its inputs for the backward pass and nothing else: of the scores there are T times K for each head."""
 
     @staticmethod
-    def forward(ctx: Any, query: torch.Tensor | None, rest: torch.Tensor, runs: list[Run], heads: int) -> torch.Tensor:
+    def forward(
+        ctx: Any, query: torch.Tensor | None, rest: torch.Tensor, runs: list[TextRun], heads: int
+    ) -> torch.Tensor:
         """`rest` holds queries, keys and values (T, 3D); keys and values (T, 2D) where `query` (B, D) is given."""
         ctx.save_for_backward(query, rest)
         ctx.runs, ctx.heads = runs, heads
@@ -128,24 +130,24 @@ class _Attention(torch.autograd.Function):
         return d_query, d_rest, None, None
 
 
-def _end(runs: list[Run]) -> int:
+def _end(runs: list[TextRun]) -> int:
     """The first token after the texts."""
     return runs[-1].start + sum(runs[-1].lengths) if runs else 0
 
 
-def _asking(runs: list[Run], query: torch.Tensor | None) -> list[Run]:
+def _asking(runs: list[TextRun], query: torch.Tensor | None) -> list[TextRun]:
     """Where the queries of each run lie: with its keys, or one for each text of the pack, in their order."""
     if query is None:
         return runs
     start, asking = 0, []
     for run in runs:
-        asking.append(Run(start, (1,) * len(run.lengths), 1))
+        asking.append(TextRun(start, (1,) * len(run.lengths), 1))
         start += len(run.lengths)
     return asking
 
 
 def _inputs(
-    query: torch.Tensor | None, rest: torch.Tensor, run: Run, asking: Run, heads: int
+    query: torch.Tensor | None, rest: torch.Tensor, run: TextRun, asking: TextRun, heads: int
 ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     """Queries, keys and values of a run by head (N, K, E)."""
     if query is None:
@@ -155,7 +157,7 @@ def _inputs(
     return _by_head(query, 1, asking, heads)[0], k, v
 
 
-def _by_head(x: torch.Tensor, parts: int, run: Run, heads: int) -> torch.Tensor:
+def _by_head(x: torch.Tensor, parts: int, run: TextRun, heads: int) -> torch.Tensor:
     """The rows of a run out of `x` (T, parts * D), as (parts, N, K, E); zeros fill the texts up."""
     width = x.shape[1] // parts // heads
     texts, stop = len(run.lengths), run.start + sum(run.lengths)
@@ -170,7 +172,7 @@ def _by_head(x: torch.Tensor, parts: int, run: Run, heads: int) -> torch.Tensor:
     return by_head.view(parts, texts * heads, run.rounded, width)
 
 
-def _put_back(by_head: torch.Tensor, x: torch.Tensor, run: Run, heads: int) -> None:
+def _put_back(by_head: torch.Tensor, x: torch.Tensor, run: TextRun, heads: int) -> None:
     """The other way: (parts, N, K, E) into the rows of the run of `x` (T, parts * D)."""
     parts, width = len(by_head), by_head.shape[-1]
     by_text = by_head.view(parts, len(run.lengths), heads, run.rounded, width)
@@ -179,10 +181,10 @@ def _put_back(by_head: torch.Tensor, x: torch.Tensor, run: Run, heads: int) -> N
         rows.copy_(by_text[:, number, :, : end - start].permute(2, 0, 1, 3))
 
 
-def _weights(q: torch.Tensor, k: torch.Tensor, run: Run, heads: int) -> Iterator[tuple[slice, torch.Tensor]]:
+def _weights(q: torch.Tensor, k: torch.Tensor, run: TextRun, heads: int) -> Iterator[tuple[slice, torch.Tensor]]:
     """The softmax of queries (N, Q, E) times keys (N, K, E), for as many of the N at a time as the cache holds."""
     queries, keys = q.shape[1], k.shape[1]
-    step = max(1, SCORES // (queries * keys))
+    step = max(1, MAX_CACHED_SCORES // (queries * keys))
     for start in range(0, len(q), step):
         some = slice(start, min(start + step, len(q)))
         scores = q.new_empty(some.stop - start, queries, keys)

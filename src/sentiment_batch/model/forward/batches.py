@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from sentiment_batch.model.forward.strategies import ForwardStrategy
-    from sentiment_batch.model.forward.thread_pool import Workers
+    from sentiment_batch.model.forward.thread_pool import ThreadPool
     from sentiment_batch.model.probabilities import Floats
     from sentiment_batch.tokenization.packing import Rows
     from sentiment_batch.tokenization.ragged import Tokens
@@ -32,11 +32,11 @@ class Budget:
     tokens: int
 
 
-def forward(
+def compute_segment_logits(
     strategy: ForwardStrategy,
     tokens: Tokens,
     budget: Budget,
-    workers: Workers | None = None,
+    workers: ThreadPool | None = None,
     on_tokens: Callable[[int], object] | None = None,
 ) -> Floats:
     """Logits (S, K) of the S segments of `tokens`; arguments as `launch` has them.
@@ -44,14 +44,14 @@ def forward(
     Raises:
         DeviceError: as `launch`; or one text alone does not fit into the device's memory.
     """
-    launched = launch(strategy, tokens, budget, workers, on_tokens)
+    launched = launch_batches(strategy, tokens, budget, workers, on_tokens)
     for why in launched.refused.values():
         raise DeviceError(f"{why}. Take a smaller --max-length, or --device cpu.")
     return launched.logits()
 
 
 @dataclass(kw_only=True, slots=True)
-class Launched:
+class LaunchedBatches:
     """Batches that the device may still be working on."""
 
     order: list[Rows]
@@ -71,13 +71,13 @@ class Launched:
         return logits_SK
 
 
-def launch(
+def launch_batches(
     strategy: ForwardStrategy,
     tokens: Tokens,
     budget: Budget,
-    workers: Workers | None = None,
+    workers: ThreadPool | None = None,
     on_tokens: Callable[[int], object] | None = None,
-) -> Launched:
+) -> LaunchedBatches:
     """Send the segments of `tokens` through the model; on CUDA it comes back while the device still works.
 
     Args:
@@ -98,11 +98,11 @@ def launch(
         results.append(logits_BK)
         if on_tokens is not None:
             on_tokens(int(tokens.lengths[rows].sum()))
-    return Launched(order=order, results=results, refused=refused, classes=strategy.classes, seconds=clock())
+    return LaunchedBatches(order=order, results=results, refused=refused, classes=strategy.classes, seconds=clock())
 
 
 def _batches(
-    strategy: ForwardStrategy, tokens: Tokens, budget: Budget, workers: Workers | None, refused: dict[int, str]
+    strategy: ForwardStrategy, tokens: Tokens, budget: Budget, workers: ThreadPool | None, refused: dict[int, str]
 ) -> Iterator[tuple[Rows, torch.Tensor]]:
     lengths = tokens.lengths
     if workers is not None:

@@ -15,24 +15,24 @@ import torch
 from torch.nn import functional as F
 
 from sentiment_batch.errors import first_line
-from sentiment_batch.model.forward.attention import Varlen, copied, on_device
-from sentiment_batch.tokenization.packing import closed
+from sentiment_batch.model.forward.attention import CudaTexts, copy_to_device, move_to_device
+from sentiment_batch.tokenization.packing import close_pack
 
 if TYPE_CHECKING:
     from sentiment_batch.training.batches import Batch
 
 logger = logging.getLogger("sentiment_batch")
 
-SIZES = 8
+SIZES_PER_DOUBLING = 8
 """Packs have so many sizes between a power of 2 and the next, each of which is recorded by itself."""
-MOST_TOKENS = 16_384
+MAX_GRAPH_TOKENS = 16_384
 """Of a larger pack the launches are a smaller part of the time, and a recording holds more memory."""
-MOST_RECORDINGS = 128
+MAX_GRAPHS = 128
 """Each holds memory of the driver; packs of further sizes are launched kernel by kernel."""
 NO_LABEL = -100
 """What the loss leaves out."""
 
-Passes = Callable[[Varlen, torch.Tensor, torch.Tensor], torch.Tensor]
+Passes = Callable[[CudaTexts, torch.Tensor, torch.Tensor], torch.Tensor]
 """Texts, their labels (B,) and what to divide the loss by; adds to the gradients and gives the loss."""
 Work = Callable[[], torch.Tensor]
 Record = Callable[[Work], tuple[Callable[[], Any], torch.Tensor]]
@@ -42,7 +42,7 @@ Record = Callable[[Work], tuple[Callable[[], Any], torch.Tensor]]
 class Given(NamedTuple):
     """The memory that recorded passes read."""
 
-    texts: Varlen
+    texts: CudaTexts
     labels_B: torch.Tensor
     total: torch.Tensor
 
@@ -54,7 +54,7 @@ class _Recording:
     loss: torch.Tensor
 
 
-class Replays:
+class CudaGraphs:
     """The passes of packs that are small enough, by graphs where a size has been seen before.
 
     The first pack of a size is computed by ordinary launches, of the same kernels in the same shapes, so that whether a
@@ -86,25 +86,27 @@ class Replays:
 
     def takes(self, batch: Batch) -> bool:
         """Whether the batch is small enough to gain."""
-        return len(batch.pack.ids) < MOST_TOKENS
+        return len(batch.pack.ids) < MAX_GRAPH_TOKENS
 
     def __call__(self, batch: Batch, total: torch.Tensor) -> torch.Tensor:
         """Add the gradients of the loss of `batch`, divided by `total`; returns that loss, detached, on the device.
 
         The next call may overwrite it.
         """
-        pack = closed(batch.pack, SIZES, self._positions)
+        pack = close_pack(batch.pack, SIZES_PER_DOUBLING, self._positions)
         labels_B = F.pad(batch.labels_B, (0, 1), value=NO_LABEL)
         size = len(pack.ids), len(labels_B)
         recording = self._recordings.get(size)
         if recording is None:
-            given = Given(Varlen(pack, self._heads, self._device, None), on_device(labels_B, self._device), total)
+            given = Given(
+                CudaTexts(pack, self._heads, self._device, None), move_to_device(labels_B, self._device), total
+            )
             loss = self._passes(*given)
-            if self._record and len(self._recordings) < MOST_RECORDINGS:
+            if self._record and len(self._recordings) < MAX_GRAPHS:
                 self._note(size, given, self._record)
             return loss
         recording.given.texts.take(pack)
-        copied(recording.given.labels_B, labels_B)
+        copy_to_device(recording.given.labels_B, labels_B)
         recording.given.total.copy_(total)
         recording.again()
         return recording.loss

@@ -15,15 +15,15 @@ from torch import nn
 from torch.nn import functional as F
 
 from sentiment_batch.errors import first_line
-from sentiment_batch.model.forward.attention import Looped, Texts, Varlen, Workspace
+from sentiment_batch.model.forward.attention import CpuTexts, CudaTexts, PackedTexts, Workspace
 from sentiment_batch.model.forward.linear import (
     GELU,
     Activation,
-    Layer,
-    Norm,
-    Product,
-    is_steady,
-    layer_rest,
+    LayerWeights,
+    LinearWeights,
+    NormWeights,
+    finish_layer,
+    has_equal_row_bits,
     linear,
     normalise,
 )
@@ -42,7 +42,7 @@ VARLEN_HEAD = 8
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
-class Packed:
+class PackedModel:
     """A stock classifier of one of `FAMILIES`, computed over packs."""
 
     words: torch.Tensor
@@ -51,11 +51,11 @@ class Packed:
     """(P, D) embeddings of the positions."""
     kind: torch.Tensor | None
     """(D,) the embedding of the first token type, None for a family without types."""
-    norm: Norm
-    layers: tuple[Layer, ...]
-    last_query: Product
+    norm: NormWeights
+    layers: tuple[LayerWeights, ...]
+    last_query: LinearWeights
     """Of the last layer's queries (D, D), which the first tokens alone need."""
-    last_kv: Product
+    last_kv: LinearWeights
     """Of the last layer's keys and values (2D, D)."""
     activation: Activation
     head: Activation
@@ -75,9 +75,9 @@ class Packed:
         device = self.words.device
         with torch.inference_mode():
             if device.type != "cpu":
-                return self._walk(Varlen(pack, self.heads, device, self.padding)).float()
+                return self._walk(CudaTexts(pack, self.heads, device, self.padding)).float()
             space = self.spaces.pop() if self.spaces else Workspace(self.words.dtype)
-            logits_BK = self._walk(Looped(pack, self.heads, space, self.padding)).float()
+            logits_BK = self._walk(CpuTexts(pack, self.heads, space, self.padding)).float()
             self.spaces.append(space)  # not after an error: what failed in it may have left it half grown
             return logits_BK
 
@@ -90,8 +90,8 @@ class Packed:
         if key not in self.verdicts:
             first, last = self.layers[0], self.layers[-1]
             with torch.inference_mode():
-                whole = is_steady(first, (first.qkv, self.last_kv), self.activation, tokens)
-                self.verdicts[key] = whole and is_steady(last, (self.last_query,), self.activation, texts)
+                whole = has_equal_row_bits(first, (first.qkv, self.last_kv), self.activation, tokens)
+                self.verdicts[key] = whole and has_equal_row_bits(last, (self.last_query,), self.activation, texts)
         return self.verdicts[key]
 
     @property
@@ -101,20 +101,20 @@ class Packed:
             2 * product.weight.numel() for layer in self.layers for product in (layer.qkv, layer.out, *layer[3:5])
         )
 
-    def _walk(self, texts: Texts) -> torch.Tensor:
+    def _walk(self, texts: PackedTexts) -> torch.Tensor:
         x_TD = self._embed(texts)
         for layer in self.layers[:-1]:
             x_TD = self.rest(layer, self.activation, texts.attend(linear(x_TD, layer.qkv)), x_TD)
         # The head reads the first tokens alone: of the others, the last layer needs the keys and values and no more.
         first_BD = x_TD.index_select(0, texts.first)
         context_BD = texts.attend_first(linear(first_BD, self.last_query), linear(x_TD, self.last_kv))
-        last_BD = layer_rest(self.layers[-1], self.activation, context_BD, first_BD)
+        last_BD = finish_layer(self.layers[-1], self.activation, context_BD, first_BD)
         if not texts.alone:
             return self.head(last_BD)
         # For few labels MKL sums a row by its place among the others. A copy begins where a cache line does.
         return torch.cat([self.head(row.clone()) for row in torch.split(last_BD, 1)])
 
-    def _embed(self, texts: Texts) -> torch.Tensor:
+    def _embed(self, texts: PackedTexts) -> torch.Tensor:
         x_TD = F.embedding(texts.ids, self.words)
         if self.kind is not None:
             x_TD += self.kind
@@ -122,21 +122,21 @@ class Packed:
         return normalise(x_TD, self.norm)
 
 
-def compiled(model: Packed, tokens: int) -> Packed:
+def compile_packed(model: PackedModel, tokens: int) -> PackedModel:
     """The same model with what follows a layer's attention fused, for packs of `tokens` and no others.
 
     One function, compiled once for one shape: the layers differ in their weights alone.
     """
-    fused = torch.compile(layer_rest, dynamic=False)
+    fused = torch.compile(finish_layer, dynamic=False)
 
-    def rest(layer: Layer, activation: Activation, context: torch.Tensor, before: torch.Tensor) -> torch.Tensor:
-        result: torch.Tensor = (fused if len(context) == tokens else layer_rest)(layer, activation, context, before)
+    def rest(layer: LayerWeights, activation: Activation, context: torch.Tensor, before: torch.Tensor) -> torch.Tensor:
+        result: torch.Tensor = (fused if len(context) == tokens else finish_layer)(layer, activation, context, before)
         return result
 
     return replace(model, rest=rest)
 
 
-def packed(network: Any, device: str, dtype: str) -> tuple[Packed | None, str]:
+def build_packed(network: Any, device: str, dtype: str) -> tuple[PackedModel | None, str]:
     """The packed road of a stock classifier that is on its device and in its dtype, else None; and the reason.
 
     Args:
@@ -172,7 +172,7 @@ def _refusal(config: Any, device: str, dtype: str) -> str | None:
     return f"CUDA packs no heads {width} wide" if width % VARLEN_HEAD else None
 
 
-def _packed(network: Any) -> Packed:
+def _packed(network: Any) -> PackedModel:
     config, encoder = network.config, network.base_model
     embeddings = encoder.embeddings
     is_distilbert = config.model_type == "distilbert"
@@ -180,25 +180,25 @@ def _packed(network: Any) -> Packed:
     layers = tuple(map(_distilbert_layer if is_distilbert else _bert_layer, blocks))
     last, width = layers[-1].qkv, config.hidden_size
     inner = blocks[0].ffn.activation if is_distilbert else blocks[0].intermediate.intermediate_act_fn
-    return Packed(
+    return PackedModel(
         words=embeddings.word_embeddings.weight.detach(),
         places=embeddings.position_embeddings.weight.detach(),
         kind=None if is_distilbert else embeddings.token_type_embeddings.weight[0].detach(),
         norm=_norm(embeddings.LayerNorm),
         layers=layers,
-        last_query=Product.of(last.weight[:width], last.bias[:width]),
-        last_kv=Product.of(last.weight[width:], last.bias[width:]),
+        last_query=LinearWeights.of(last.weight[:width], last.bias[:width]),
+        last_kv=LinearWeights.of(last.weight[width:], last.bias[width:]),
         activation=_activation(inner),
         head=_head(network, config.model_type),
         heads=config.num_attention_heads,
         padding=int(embeddings.padding_idx) if config.model_type in FROM_PADDING_ID else None,
-        rest=layer_rest,
+        rest=finish_layer,
     )
 
 
-def _distilbert_layer(block: Any) -> Layer:
+def _distilbert_layer(block: Any) -> LayerWeights:
     attention = block.attention
-    return Layer(
+    return LayerWeights(
         qkv=_joined(attention.q_lin, attention.k_lin, attention.v_lin),
         out=_product(attention.out_lin),
         attention_norm=_norm(block.sa_layer_norm),
@@ -208,9 +208,9 @@ def _distilbert_layer(block: Any) -> Layer:
     )
 
 
-def _bert_layer(block: Any) -> Layer:
+def _bert_layer(block: Any) -> LayerWeights:
     inner, outer = block.attention.self, block.attention.output
-    return Layer(
+    return LayerWeights(
         qkv=_joined(inner.query, inner.key, inner.value),
         out=_product(outer.dense),
         attention_norm=_norm(outer.LayerNorm),
@@ -236,17 +236,17 @@ def _activation(module: Any) -> Activation:
     return result
 
 
-def _joined(*parts: nn.Linear) -> Product:
+def _joined(*parts: nn.Linear) -> LinearWeights:
     weight = torch.cat([part.weight.detach() for part in parts])
     bias = torch.cat([part.bias.detach() for part in parts])
     for part, rows, values in zip(parts, weight.chunk(3), bias.chunk(3), strict=True):
         part.weight.data, part.bias.data = rows, values
-    return Product.of(weight, bias)
+    return LinearWeights.of(weight, bias)
 
 
-def _product(layer: nn.Linear) -> Product:
-    return Product.of(layer.weight.detach(), layer.bias.detach())
+def _product(layer: nn.Linear) -> LinearWeights:
+    return LinearWeights.of(layer.weight.detach(), layer.bias.detach())
 
 
-def _norm(norm: nn.LayerNorm) -> Norm:
-    return Norm(norm.weight.detach(), norm.bias.detach(), norm.eps)
+def _norm(norm: nn.LayerNorm) -> NormWeights:
+    return NormWeights(norm.weight.detach(), norm.bias.detach(), norm.eps)

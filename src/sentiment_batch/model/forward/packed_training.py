@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch.nn import functional as F
 
-from sentiment_batch.model.forward.attention import Texts, Varlen, on_device
-from sentiment_batch.model.forward.attention_backward import Differentiable
+from sentiment_batch.model.forward.attention import CudaTexts, PackedTexts, move_to_device
+from sentiment_batch.model.forward.attention_backward import TrainingTexts
 from sentiment_batch.model.forward.packed import VARLEN_HEAD
-from sentiment_batch.tokenization.packing import filled, pad_pack
+from sentiment_batch.tokenization.packing import fill_pack, pad_pack
 
 if TYPE_CHECKING:
     from sentiment_batch.model.classifier import SentimentClassifier
@@ -24,7 +24,7 @@ TrainingPass = Callable[["Pack"], torch.Tensor]
 """A pack in, logits (B, K) with their gradients out."""
 
 PACKED = "packed without padding"
-SIZES = 16
+SIZES_PER_DOUBLING = 16
 """On a CPU, packs have so many sizes between a power of 2 and the next: the library keeps kernels for each, and the
 allocator pieces of memory."""
 
@@ -35,13 +35,15 @@ def choose_training_pass(classifier: SentimentClassifier, device: str, dtype: st
     """The way through a classifier that is on its device, and its name."""
     heads, place = classifier.encoder.config.n_heads, torch.device(device)
     if device == "cpu":
-        return lambda pack: walk(classifier, Differentiable(filled(pack, SIZES), heads)), PACKED
-    if in_one_kernel(classifier, device, dtype):
-        return lambda pack: walk(classifier, Varlen(pack, heads, place, None)), PACKED
+        return lambda pack: compute_training_logits(
+            classifier, TrainingTexts(fill_pack(pack, SIZES_PER_DOUBLING), heads)
+        ), PACKED
+    if uses_cuda_kernel(classifier, device, dtype):
+        return lambda pack: compute_training_logits(classifier, CudaTexts(pack, heads, place, None)), PACKED
     return lambda pack: _padded(classifier, pack, device), "padded batches"
 
 
-def in_one_kernel(classifier: SentimentClassifier, device: str, dtype: str) -> bool:
+def uses_cuda_kernel(classifier: SentimentClassifier, device: str, dtype: str) -> bool:
     """Whether packs go through CUDA's kernel; else its batches are padded, by the base's own code.
 
     It takes half precision only, and heads of some widths.
@@ -52,12 +54,12 @@ def in_one_kernel(classifier: SentimentClassifier, device: str, dtype: str) -> b
 
 def _padded(classifier: SentimentClassifier, pack: Pack, device: str) -> torch.Tensor:
     ids, mask = pad_pack(pack, classifier.encoder.config.pad_token_id or 0)
-    mask_BT = None if mask.all() else on_device(torch.from_numpy(mask), device)
-    logits: torch.Tensor = classifier(on_device(torch.from_numpy(ids), device), mask_BT)
+    mask_BT = None if mask.all() else move_to_device(torch.from_numpy(mask), device)
+    logits: torch.Tensor = classifier(move_to_device(torch.from_numpy(ids), device), mask_BT)
     return logits
 
 
-def walk(classifier: SentimentClassifier, texts: Texts) -> torch.Tensor:
+def compute_training_logits(classifier: SentimentClassifier, texts: PackedTexts) -> torch.Tensor:
     """Logits (B, K) of the texts of a pack."""
     encoder = classifier.encoder
     x_TD = _embed(encoder.embeddings, texts)
@@ -75,22 +77,22 @@ def walk(classifier: SentimentClassifier, texts: Texts) -> torch.Tensor:
     return logits
 
 
-def _embed(embeddings: Any, texts: Texts) -> torch.Tensor:
+def _embed(embeddings: Any, texts: PackedTexts) -> torch.Tensor:
     words = F.embedding(texts.ids, embeddings.word_embeddings.weight)
     places = F.embedding(texts.positions, embeddings.position_embeddings.weight)
-    return _dropped(embeddings.dropout, embeddings.LayerNorm(words + places))
+    return drop_elements(embeddings.dropout, embeddings.LayerNorm(words + places))
 
 
 def _rest(layer: Any, context: torch.Tensor, before: torch.Tensor) -> torch.Tensor:
     """A layer from its attention's outcome on, each row by itself: (rows, D) to (rows, D)."""
     x = layer.sa_layer_norm(layer.attention.out_lin(context) + before)
     ffn = layer.ffn
-    wide = _dropped(ffn.dropout, ffn.lin2(ffn.activation(ffn.lin1(x))))
+    wide = drop_elements(ffn.dropout, ffn.lin2(ffn.activation(ffn.lin1(x))))
     result: torch.Tensor = layer.output_layer_norm(wide + x)
     return result
 
 
-def _dropped(dropout: Any, x: torch.Tensor) -> torch.Tensor:
+def drop_elements(dropout: Any, x: torch.Tensor) -> torch.Tensor:
     """The dropout module's outcome; on a CPU in a third of its time, for four elements share a random number.
 
     Each element has 16 bits of it: the share that is dropped is the nearest multiple of 2**-16, and the others make up

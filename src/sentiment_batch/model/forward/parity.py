@@ -18,28 +18,28 @@ import torch
 
 from sentiment_batch.errors import ModelError, SentimentBatchError, UsageError, first_line
 from sentiment_batch.files.cache import cache_folder, write_text
-from sentiment_batch.model.device import bfloat16_reason
-from sentiment_batch.model.forward.batches import Budget, forward
-from sentiment_batch.model.forward.packed import packed
+from sentiment_batch.model.device import check_bfloat16
+from sentiment_batch.model.forward.batches import Budget, compute_segment_logits
+from sentiment_batch.model.forward.packed import build_packed
 from sentiment_batch.model.forward.strategies import ForwardStrategy, PackedStrategy, PaddedStrategy
-from sentiment_batch.model.probabilities import combine, softmax
+from sentiment_batch.model.probabilities import average_segments, softmax
 from sentiment_batch.records import Choice
 
 if TYPE_CHECKING:
     from sentiment_batch.model.probabilities import Floats
-    from sentiment_batch.model.stock import Loaded
-    from sentiment_batch.tokenization.packing import Shape
+    from sentiment_batch.model.stock import LoadedModel
+    from sentiment_batch.tokenization.packing import BatchShape
     from sentiment_batch.tokenization.tokenizer import Tokeniser
 
 logger = logging.getLogger("sentiment_batch")
 
-PROBE_TOKENS = 4_096
+PARITY_BATCH_TOKENS = 4_096
 """Tokens per batch of a probe, on every device alike."""
-SAME = 1e-4
+MAX_DIFFERENCE = 1e-4
 """What the probabilities of two roads may differ by in float32; seen are 1e-6."""
 
 
-def probe_texts() -> list[str]:
+def read_parity_texts() -> list[str]:
     """The package's own texts: short reviews, and some of them joined into middling and long ones."""
     lines = (
         importlib.resources.files("sentiment_batch.model.forward")
@@ -51,25 +51,25 @@ def probe_texts() -> list[str]:
     return [*lines, *fives, " ".join(lines)]
 
 
-def staircase() -> list[str]:
+def texts_of_doubling_length() -> list[str]:
     """Of the package's own texts a letter, two, four and so on up to 1,024: no lengths differ more."""
-    whole = " ".join(probe_texts())
+    whole = " ".join(read_parity_texts())
     return [whole[step : step + 2**step] for step in range(11)]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
-class Prepared:
+class PreparedModel:
     """A model on its device, in its dtype, and the way through it."""
 
-    loaded: Loaded
+    loaded: LoadedModel
     dtype: Choice
     strategy: ForwardStrategy
     batching: str
 
 
-def to_device(
-    loaded: Loaded, tokeniser: Tokeniser, digest: str, device: str, name: str, shape: Shape | None = None
-) -> Prepared:
+def prepare_model(
+    loaded: LoadedModel, tokeniser: Tokeniser, digest: str, device: str, name: str, shape: BatchShape | None = None
+) -> PreparedModel:
     """The model on its device in the dtype of `--dtype`, and why; and the fastest road that it can take.
 
     Args:
@@ -86,7 +86,7 @@ def to_device(
     """
     if name == "float16" and device == "cpu":
         raise UsageError("--dtype float16 is many times slower than float32 on a CPU. Take auto, bfloat16 or float32.")
-    probe = _Probe(tokeniser, digest)
+    probe = _ParityCheck(tokeniser, digest)
     may_pack = probe.packs(loaded)
     if not may_pack:  # packs that score as rectangles do have shown that padding is not felt
         loaded = dataclasses.replace(loaded, feels_padding=probe.feels_padding(loaded))
@@ -98,15 +98,15 @@ def to_device(
     strategy, reason = _strategy(loaded, device, dtype.value, may_pack, shape)
     if not may_pack:
         probe.passes(loaded, strategy)
-    return Prepared(loaded=loaded, dtype=dtype, strategy=strategy, batching=reason)
+    return PreparedModel(loaded=loaded, dtype=dtype, strategy=strategy, batching=reason)
 
 
 def _strategy(
-    loaded: Loaded, device: str, dtype: str, may_pack: bool | None, shape: Shape | None = None
+    loaded: LoadedModel, device: str, dtype: str, may_pack: bool | None, shape: BatchShape | None = None
 ) -> tuple[ForwardStrategy, str]:
     model, reason = None, "padded batches, for packs give other scores"
     if may_pack is not False:
-        model, reason = packed(loaded.network, device, dtype)
+        model, reason = build_packed(loaded.network, device, dtype)
     if model is not None:
         return PackedStrategy(model=model, device=device, classes=len(loaded.labels), shape=shape), reason
     if loaded.feels_padding:
@@ -114,19 +114,19 @@ def _strategy(
     return PaddedStrategy(model=loaded, device=device, shape=shape, bare=loaded.feels_padding), reason
 
 
-class _Probe:
+class _ParityCheck:
     """What the probe texts say of a model; each answer is computed once and then read from the cache."""
 
     def __init__(self, tokeniser: Tokeniser, digest: str) -> None:
         self._tokeniser = tokeniser
         self._digest = digest
 
-    def packs(self, loaded: Loaded) -> bool | None:
+    def packs(self, loaded: LoadedModel) -> bool | None:
         """Whether the packed road gives the stock model's scores: it is checked, for the stock code may change.
 
         None where there is no such road.
         """
-        if packed(loaded.network, "cpu", "float32")[0] is None:
+        if build_packed(loaded.network, "cpu", "float32")[0] is None:
             return None
 
         def compare() -> dict[str, float]:
@@ -134,32 +134,32 @@ class _Probe:
             return _difference(*(self._probabilities(loaded, strategy) for strategy in strategies))
 
         difference = self._of_roads("strategies", compare)
-        if not difference <= SAME:
+        if not difference <= MAX_DIFFERENCE:
             logger.warning("packs change scores by up to %.1e; this model is scored in padded batches", difference)
-        return difference <= SAME
+        return difference <= MAX_DIFFERENCE
 
-    def feels_padding(self, loaded: Loaded) -> bool:
+    def feels_padding(self, loaded: LoadedModel) -> bool:
         """Whether a text scores otherwise in a padded batch than alone; asked on the CPU, for every device."""
 
         def compare() -> dict[str, float]:
             strategy = PaddedStrategy(model=loaded, device="cpu")
-            together, alone = 4 * PROBE_TOKENS, 1
+            together, alone = 4 * PARITY_BATCH_TOKENS, 1
             return _difference(
-                *(self._probabilities(loaded, strategy, staircase(), size) for size in (together, alone))
+                *(self._probabilities(loaded, strategy, texts_of_doubling_length(), size) for size in (together, alone))
             )
 
         difference = self._of_roads("padding", compare)
-        if not difference <= SAME:
+        if not difference <= MAX_DIFFERENCE:
             logger.warning("padding changes scores by up to %.1e; only texts of equal length go together", difference)
-        return not difference <= SAME
+        return not difference <= MAX_DIFFERENCE
 
-    def passes(self, loaded: Loaded, strategy: ForwardStrategy) -> None:
+    def passes(self, loaded: LoadedModel, strategy: ForwardStrategy) -> None:
         """Make sure that the stock code computes on the device and in the dtype, by one short text."""
-        self._probabilities(loaded, strategy, staircase()[:1])
+        self._probabilities(loaded, strategy, texts_of_doubling_length()[:1])
 
-    def dtype(self, reference: Loaded, device: str, may_pack: bool | None) -> Choice:
+    def dtype(self, reference: LoadedModel, device: str, may_pack: bool | None) -> Choice:
         """bfloat16 if the device has it and no label flips, else float32."""
-        supported, reason = bfloat16_reason(device)
+        supported, reason = check_bfloat16(device)
         if not supported:
             return Choice(value="float32", reason=reason)
 
@@ -206,12 +206,16 @@ class _Probe:
         return found
 
     def _probabilities(
-        self, loaded: Loaded, strategy: ForwardStrategy, texts: list[str] | None = None, budget: int = PROBE_TOKENS
+        self,
+        loaded: LoadedModel,
+        strategy: ForwardStrategy,
+        texts: list[str] | None = None,
+        budget: int = PARITY_BATCH_TOKENS,
     ) -> Floats:
-        tokens = self._tokeniser(texts or probe_texts())
+        tokens = self._tokeniser(texts or read_parity_texts())
         loaded.check_ids(tokens.ids)
         try:
-            logits = forward(strategy, tokens, Budget(budget))
+            logits = compute_segment_logits(strategy, tokens, Budget(budget))
         except (SentimentBatchError, torch.OutOfMemoryError, MemoryError):
             raise
         except Exception as error:  # stock code has no common error
@@ -220,7 +224,7 @@ class _Probe:
                 f"{loaded.network.name_or_path} fails in {dtype} ({type(error).__name__}: {first_line(error)}). "
                 + ("Name another model." if dtype == "float32" else "Try --dtype float32, or another model.")
             ) from error
-        return softmax(combine(logits, tokens.owners, tokens.lengths))
+        return softmax(average_segments(logits, tokens.owners, tokens.lengths))
 
 
 def _difference(one: Floats, other: Floats) -> dict[str, float]:

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 import torch
 
-from sentiment_batch.model.forward.attention import on_device
-from sentiment_batch.model.forward.packed import Packed, compiled
-from sentiment_batch.tokenization.packing import Shape, pack, pad, plan, plan_packs
+from sentiment_batch.model.forward.attention import move_to_device
+from sentiment_batch.model.forward.packed import PackedModel, compile_packed
+from sentiment_batch.tokenization.packing import BatchShape, build_pack, pad_segments, plan_packs, plan_rectangles
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -18,13 +18,13 @@ if TYPE_CHECKING:
     from sentiment_batch.tokenization.packing import Rows
     from sentiment_batch.tokenization.ragged import Tokens
 
-STEP = 32
+RECTANGLE_LENGTH_STEP = 32
 """Lengths of a deterministic run's rectangles are multiples of this."""
-FEW_TOKENS = 64
+CPU_TOKEN_STEP = 64
 """On a CPU, packs are filled up to a multiple of this, for each new size costs its library a new kernel."""
-FEW_TEXTS = 8
+CPU_TEXT_STEP = 8
 """Likewise their texts."""
-FULL = 0.9
+MIN_FILLED_SHARE = 0.9
 """A pack less full than this is not worth filling up for a compiled model."""
 
 
@@ -55,7 +55,7 @@ class ForwardStrategy(Protocol):
         ...
 
     @property
-    def shape(self) -> Shape | None:
+    def shape(self) -> BatchShape | None:
         """That of every batch."""
         ...
 
@@ -77,16 +77,16 @@ class ForwardStrategy(Protocol):
 class PackedStrategy:
     """Segments end to end: nothing is computed but their tokens."""
 
-    model: Packed
+    model: PackedModel
     device: str
     classes: int
-    shape: Shape | None = None
+    shape: BatchShape | None = None
     fill: int | None = None
     """Tokens that a nearly full pack is filled up to, which is the one shape that a compiled model knows."""
 
     def compiled(self, tokens: int) -> PackedStrategy:
         """The same road with a model compiled for packs of `tokens`."""
-        return replace(self, model=compiled(self.model, tokens), fill=tokens)
+        return replace(self, model=compile_packed(self.model, tokens), fill=tokens)
 
     def plan(self, lengths: npt.NDArray[np.int64], budget: int, workers: int = 1) -> list[Rows]:
         """Packs; of a deterministic run, those that fit its shape."""
@@ -97,26 +97,26 @@ class PackedStrategy:
     def logits(self, tokens: Tokens, rows: Rows) -> torch.Tensor:
         """One pack; of a deterministic run, one for each text on a CPU that feels a text's place in a larger one."""
         if self._one_by_one():
-            few = [-(-int(length) // FEW_TOKENS) * FEW_TOKENS for length in tokens.lengths[rows]]
-            alone = [Shape(tokens=size, texts=1) for size in few]
-            packs = (pack(tokens, row, shape) for row, shape in zip(rows.reshape(-1, 1), alone, strict=True))
+            few = [-(-int(length) // CPU_TOKEN_STEP) * CPU_TOKEN_STEP for length in tokens.lengths[rows]]
+            alone = [BatchShape(tokens=size, texts=1) for size in few]
+            packs = (build_pack(tokens, row, shape) for row, shape in zip(rows.reshape(-1, 1), alone, strict=True))
             return torch.cat([self.model.logits(one) for one in packs])
         shape = self._shape(int(tokens.lengths[rows].sum()), len(rows))
-        return self.model.logits(pack(tokens, rows, shape))[: len(rows)]
+        return self.model.logits(build_pack(tokens, rows, shape))[: len(rows)]
 
     def _one_by_one(self) -> bool:
         shape = self.shape
         return shape is not None and self.device == "cpu" and not self.model.steady(shape.tokens, shape.texts)
 
-    def _shape(self, tokens: int, texts: int) -> Shape | None:
+    def _shape(self, tokens: int, texts: int) -> BatchShape | None:
         """What a pack of so many tokens and texts is filled up to."""
         if self.shape is not None:
             return self.shape
         if self.device == "cpu":
-            few = -(-tokens // FEW_TOKENS) * FEW_TOKENS
-            return Shape(tokens=few, texts=-(-texts // FEW_TEXTS) * FEW_TEXTS, alone=False)
-        if self.fill and FULL * self.fill <= tokens <= self.fill:
-            return Shape(tokens=self.fill, texts=texts, alone=False)
+            few = -(-tokens // CPU_TOKEN_STEP) * CPU_TOKEN_STEP
+            return BatchShape(tokens=few, texts=-(-texts // CPU_TEXT_STEP) * CPU_TEXT_STEP, alone=False)
+        if self.fill and MIN_FILLED_SHARE * self.fill <= tokens <= self.fill:
+            return BatchShape(tokens=self.fill, texts=texts, alone=False)
         return None
 
 
@@ -126,7 +126,7 @@ class PaddedStrategy:
 
     model: Model
     device: str
-    shape: Shape | None = None
+    shape: BatchShape | None = None
     bare: bool = False
     """Whether nothing is filled up, for a model that feels padding: segments of one length alone go together."""
 
@@ -140,10 +140,10 @@ class PaddedStrategy:
         if self.shape is not None:
             budget, workers = self.shape.tokens, 1
         elif not self.bare:
-            return plan(lengths, budget, workers)
+            return plan_rectangles(lengths, budget, workers)
         rounded = self._rounded(lengths)
         alike = (np.flatnonzero(rounded == length) for length in np.unique(rounded)[::-1])
-        return [rows[some] for rows in alike for some in plan(rounded[rows], budget, workers)]
+        return [rows[some] for rows in alike for some in plan_rectangles(rounded[rows], budget, workers)]
 
     def logits(self, tokens: Tokens, rows: Rows) -> torch.Tensor:
         """One rectangle; of a deterministic run on a CPU, one for each text.
@@ -151,16 +151,16 @@ class PaddedStrategy:
         There the stock model's products go to MKL, which may sum a row by its place among the others.
         """
         if self.shape is None:
-            ids, mask = pad(tokens, rows, self.model.pad_id)
+            ids, mask = pad_segments(tokens, rows, self.model.pad_id)
         elif self.device == "cpu" and len(rows) > 1:
             return torch.cat([self.logits(tokens, row) for row in rows.reshape(-1, 1)])
         else:
             length = int(self._rounded(tokens.lengths[rows]).max())
             height = 1 if self.device == "cpu" else max(1, self.shape.tokens // length)
-            ids, mask = pad(tokens, rows, self.model.pad_id, (height, length))
-        ids_BT = on_device(torch.from_numpy(ids), self.device)
+            ids, mask = pad_segments(tokens, rows, self.model.pad_id, (height, length))
+        ids_BT = move_to_device(torch.from_numpy(ids), self.device)
         whole = self.shape is None and mask.all()
-        mask_BT = None if whole else on_device(torch.from_numpy(mask), self.device)
+        mask_BT = None if whole else move_to_device(torch.from_numpy(mask), self.device)
         try:
             return self.model.logits(ids_BT, mask_BT)[: len(rows)]
         except ValueError:  # some families refuse a batch in which one text holds a literal "</s>" more than the others
@@ -169,4 +169,4 @@ class PaddedStrategy:
         return torch.cat([self.logits(tokens, row) for row in rows.reshape(-1, 1)])
 
     def _rounded(self, lengths: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
-        return lengths if self.bare else -(-lengths // STEP) * STEP
+        return lengths if self.bare else -(-lengths // RECTANGLE_LENGTH_STEP) * RECTANGLE_LENGTH_STEP

@@ -10,14 +10,14 @@ from dataclasses import dataclass
 
 import torch
 
-MOST = 16
+MAX_POOL_THREADS = 16
 """With more workers the interpreter lock begins to count; further cores help inside each."""
 _starting = threading.Lock()
 """While threads start, the default that others would read is theirs."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Workers:
+class ThreadPool:
     """A pool and its size."""
 
     executor: Executor
@@ -25,7 +25,7 @@ class Workers:
 
 
 @contextlib.contextmanager
-def workers(device: str, *, single: bool) -> Iterator[Workers | None]:
+def open_thread_pool(device: str, *, single: bool) -> Iterator[ThreadPool | None]:
     """The threads for `device`: as many as torch may use on a CPU, none on CUDA, which one thread keeps busy.
 
     Args:
@@ -37,12 +37,12 @@ def workers(device: str, *, single: bool) -> Iterator[Workers | None]:
         return
     with _starting:
         threads = torch.get_num_threads()
-        count = min(threads, MOST)
+        count = min(threads, MAX_POOL_THREADS)
         executor = ThreadPoolExecutor(count, "model", _take, (1 if single else threads // count,))
         _start(executor, count)
         torch.set_num_threads(threads)  # what a worker sets for itself is also the default of threads to come
     try:
-        yield Workers(executor=executor, count=count)
+        yield ThreadPool(executor=executor, count=count)
     finally:
         executor.shutdown(cancel_futures=True)
 
