@@ -13,7 +13,7 @@ import pytest
 from sentiment_batch.cli import highlight
 from sentiment_batch.cli.highlight import highlighted
 from sentiment_batch.explanation.words import Explanation, Word
-from sentiment_batch.report.words import explained_page
+from sentiment_batch.report.words import render_explanation_page
 from tests.cli.helpers import CPU, command, failed
 
 
@@ -107,7 +107,7 @@ def test_marks_tell_strength_and_sign_without_colours():
 def test_where_no_words_are_asked_for_none_are_named():
     one = explanation(("great", 1.0))
     assert highlighted(one, 0, colours=False) == "  0.7500  positive\n+++great+++\n"
-    article = explained_page([one], "a model", 0).partition("<article>")[2].partition("</article>")[0]
+    article = render_explanation_page([one], "a model", 0).partition("<article>")[2].partition("</article>")[0]
     assert "great" in article
     assert "<dl>" not in article
     assert "nothing" not in article

@@ -52,8 +52,9 @@ class Page(HTMLParser):
         return [attributes for tag, attributes in self.elements if tag in tags]
 
     def text(self, tag: str | None = None) -> str:
-        """All text, or that in elements of one name, joined."""
-        return "".join(text for path, text in self.texts if "style" not in path and (tag is None or tag in path))
+        """All text, or that in elements of one name, joined; every blank is a plain one."""
+        texts = [text for path, text in self.texts if "style" not in path and (tag is None or tag in path)]
+        return "".join(texts).replace("\N{NO-BREAK SPACE}", " ")
 
     @property
     def ids(self) -> list[str]:

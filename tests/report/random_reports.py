@@ -1,4 +1,4 @@
-"""Reports as `report_page` takes them, out of predictions that are drawn at random but measured truly."""
+"""Reports as `render_report_page` takes them, out of predictions that are drawn at random but measured truly."""
 
 from __future__ import annotations
 

@@ -7,9 +7,9 @@ import zlib
 
 import pytest
 
-from sentiment_batch.report.page import report_page
-from sentiment_batch.report.palette import DARK, LIGHT
+from sentiment_batch.report.page import render_report_page
 from tests.report import browser, random_reports
+from tests.report.style_sheet import DARK, LIGHT
 from tests.report.test_page import HOSTILE
 
 EMOTIONS = [f"an emotion of the number {number}" for number in range(28)]
@@ -31,7 +31,7 @@ REPORTS = {
         "evaluations": [{"name": "x.csv", "evaluation": random_reports.evaluation(["a", "b"], 100)}],
     },
 }
-PAGES = {what: report_page(report) for what, report in REPORTS.items()}
+PAGES = {what: render_report_page(report) for what, report in REPORTS.items()}
 
 pytestmark = pytest.mark.skipif(
     browser.CHROMIUM is None, reason="no chromium, chromium-browser or google-chrome on the PATH"

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 
 from sentiment_batch.display import visible
 from sentiment_batch.explanation.words import Explanation, Word
-from sentiment_batch.report.palette import DARK, LIGHT
-from sentiment_batch.report.words import LEVELS, WORDS_CSS, explained_page, words_html
+from sentiment_batch.report.words import MARK_LEVELS, mark_words, render_explanation_page
+from tests.report.style_sheet import DARK, LIGHT, STYLE, contrast
 
 WEIGHTS = st.none() | st.floats(-1, 1)
 
@@ -49,7 +49,7 @@ def explanation(*words, label="positive", score=0.98765):
 
 
 def test_weight_shows_by_class_and_number():
-    read = Reader(words_html([("great", 1.0), (" ", 0.0), ("dull", -0.31), (" so", 0.09), (" and on", None)]))
+    read = Reader(mark_words([("great", 1.0), (" ", 0.0), ("dull", -0.31), (" so", 0.09), (" and on", None)]))
     assert read.text == "great dull so and on"
     assert read.marks == [
         ("mark", {"class": "f4", "title": "+1.00"}),
@@ -60,44 +60,30 @@ def test_weight_shows_by_class_and_number():
 
 @pytest.mark.parametrize(("weight", "name"), [(0.1, "f1"), (0.3, "f2"), (-0.55, "a3"), (-1.0, "a4")])
 def test_each_level_has_a_ground_and_a_line_of_its_own(weight, name):
-    assert f'class="{name}"' in words_html([("x", weight)])
-    rule = re.search(rf"mark\.{name} \{{([^}}]+)\}}", WORDS_CSS)[1]
+    assert f'class="{name}"' in mark_words([("x", weight)])
+    rule = re.search(rf"mark\.{name} \{{([^}}]+)\}}", STYLE)[1]
     kind = "right" if name[0] == "f" else "wrong"
     assert f"background: var(--{kind}-{name[1]})" in rule
     assert f"text-decoration-thickness: {name[1]}px" in rule
-    lines = {
-        sign: re.search(rf'class\^="{sign}"\] \{{ text-decoration: underline (\w+)', WORDS_CSS)[1] for sign in "fa"
-    }
+    lines = {sign: re.search(rf'class\^="{sign}"\] \{{ text-decoration: underline (\w+)', STYLE)[1] for sign in "fa"}
     assert lines["f"] != lines["a"]
-
-
-def luminance(colour):
-    """Relative luminance as WCAG 2 defines it."""
-    parts = [int(colour[at : at + 2], 16) / 255 for at in (1, 3, 5)]
-    linear = [part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts]
-    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
-
-
-def contrast(one, other):
-    low, high = sorted(map(luminance, (one, other)))
-    return (high + 0.05) / (low + 0.05)
 
 
 @pytest.mark.parametrize("palette", [LIGHT, DARK], ids=["light", "dark"])
 def test_every_word_can_be_read(palette):
-    grounds = [f"{kind}-{level}" for kind in ("right", "wrong") for level in range(1, len(LEVELS) + 1)]
-    assert all(f"var(--{name})" in WORDS_CSS for name in grounds)
+    grounds = [f"{kind}-{level}" for kind in ("right", "wrong") for level in range(1, len(MARK_LEVELS) + 1)]
+    assert all(f"var(--{name})" in STYLE for name in grounds)
     assert min(contrast(palette["ink"], palette[name]) for name in grounds) >= 4.5
     assert min(contrast(palette["soft"], palette[name]) for name in ("panel", "paper")) >= 4.5
-    assert set(re.findall(r"var\(--([\w-]+)\)", WORDS_CSS)) <= set(palette)
+    assert set(re.findall(r"var\(--([\w-]+)\)", STYLE)) <= set(palette)
 
 
 @given(
     st.lists(st.tuples(st.text(st.characters(exclude_categories=[]) | st.sampled_from("<>&\"'"), max_size=20), WEIGHTS))
 )
 def test_any_text_is_shown_as_it_stands_and_is_never_markup(words):
-    made = words_html(words)
-    read = Reader(made)
+    made = mark_words(words)
+    read = Reader(str(made))
     assert read.text == visible("".join(text for text, _ in words))
     assert set(read.opened) <= {"span", "mark", "i"}
     assert read.open == []
@@ -105,18 +91,18 @@ def test_any_text_is_shown_as_it_stands_and_is_never_markup(words):
 
 
 def test_a_long_piece_is_shown_by_its_ends():
-    made = words_html([("a" * 5_000_000, None), ("b" * 5_000_000, 1.0)])
+    made = mark_words([("a" * 5_000_000, None), ("b" * 5_000_000, 1.0)])
     assert "[… 4,999,000 characters …]" in made
     assert len(made) < 3_000
 
 
 def test_fifty_long_texts_stay_small():
     words = [pair for n in range(256) for pair in ((f"word{n % 9}", ((n * 37) % 200 - 100) / 100), (" ", 0.0))]
-    assert 50 * len(words_html(words)) < 700_000
+    assert 50 * len(mark_words(words)) < 700_000
 
 
 def test_a_page_tells_of_each_text_and_fetches_nothing():
-    page = explained_page(
+    page = render_explanation_page(
         [
             explanation(("good", 1.0), (" & ", 0.0), ("<b>dull</b>", -0.5)),
             Explanation(text=" ", label=None, score=None, probabilities=None, words=(Word(" ", None),)),
@@ -156,7 +142,7 @@ def browser():
 def test_a_browser_draws_the_page_with_a_clean_console(browser, width, tmp_path):
     page = tmp_path / "page.html"
     words = [("great", 1.0), (" ", 0.0), ("dull", -0.9), (" unseen " * 40, None), ("電影", 0.4), ("x" * 900, -0.2)]
-    page.write_text(explained_page([explanation(*words)] * 3, "model", 5), encoding="utf-8")
+    page.write_text(render_explanation_page([explanation(*words)] * 3, "model", 5), encoding="utf-8")
     shot = tmp_path / "shot.png"
     run = subprocess.run(
         [

@@ -40,7 +40,7 @@ def test_nothing_in_it_depends_on_the_time():
 
 def test_the_words_of_errors_are_weighed_by_the_model_in_the_folder(tiny_model, monkeypatch):
     shown = []
-    monkeypatch.setattr("sentiment_batch.report.page.report_page", lambda report: shown.append(report) or "page")
+    monkeypatch.setattr("sentiment_batch.report.page.render_report_page", lambda report: shown.append(report) or "page")
     given = report_of("m", SAID, [evaluation(ERROR, ERROR | {"text": "so dull"}), evaluation()], [ENTRY])
     assert page(given, tiny_model, "cpu") == "page"
     found = [error["words"] for one in shown[0]["evaluations"] for error in one["evaluation"]["errors"]]

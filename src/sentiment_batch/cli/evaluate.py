@@ -85,9 +85,9 @@ def evaluate(
         # Before the page is written, which may fail.
         click.echo(json.dumps(found, ensure_ascii=False) if as_json else _for_people(measured))
         if publication is not None and report_data is not None:
-            from sentiment_batch.report.page import report_page
+            from sentiment_batch.report.page import render_report_page
 
-            pages.write(publication, report_page(report_data))
+            pages.write(publication, render_report_page(report_data))
     if report is not None:
         logger.info("report: %s", report)
 

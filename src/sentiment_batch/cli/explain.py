@@ -83,17 +83,17 @@ def _text(top: int) -> Callable[[Explanation], None]:
 
 
 def _explanations(model: str, settings: dict[str, Any], given: Iterator[str]) -> Iterator[Explanation]:
-    from sentiment_batch.explanation.attribution import attributions
+    from sentiment_batch.explanation.attribution import explain_texts
     from sentiment_batch.scoring.scorer import Scorer
 
     with Scorer.load(model, **settings) as scorer:
         for some in iter(lambda: list(itertools.islice(given, TEXTS_AT_ONCE)), []):
-            yield from attributions(scorer, some)
+            yield from explain_texts(scorer, some)
 
 
 def _write(publication: Publication, explanations: list[Explanation], model: str, top: int) -> None:
-    from sentiment_batch.report.words import explained_page
+    from sentiment_batch.report.words import render_explanation_page
 
     if len(explanations) > MOST_ON_A_PAGE:
         logger.warning("the page shows the first %s texts", f"{MOST_ON_A_PAGE:,}")
-    pages.write(publication, explained_page(explanations[:MOST_ON_A_PAGE], model, top))
+    pages.write(publication, render_explanation_page(explanations[:MOST_ON_A_PAGE], model, top))

@@ -1,4 +1,4 @@
-"""How far a model's probabilities can be believed: the reliability diagram and the histogram of scores as figures."""
+"""How far probabilities can be believed: the reliability diagram and the histogram of scores as figures."""
 
 from __future__ import annotations
 
@@ -6,167 +6,187 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sentiment_batch.report.axes import Plane, at, line, share_axis
-from sentiment_batch.report.bars import Stack, histogram
-from sentiment_batch.report.figure import figure, legend, line_key, svg, table
-from sentiment_batch.report.numbers import count, decimal, number, percent
+from markupsafe import Markup
 
-SURE = 0.9
-"""Probability from which a prediction is called sure in the histogram's words."""
+from sentiment_batch.report.charts.axes import CHART_WIDTH, Plane, build_share_axis, coordinate, draw_line
+from sentiment_batch.report.charts.bars import Stack, draw_histogram
+from sentiment_batch.report.document import Figure, LegendEntry, Picture, Table, line_key
+from sentiment_batch.report.formatting import MISSING, format_count, format_decimal, format_percent, to_number
+
+SURE_PROBABILITY = 0.9
+"""From which the finding of the histogram counts a prediction as sure."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Bin:
-    """Rows whose top probability is alike."""
+    """Rows with similar top probabilities."""
 
     low: float
     high: float
     rows: float
     confidence: float
+    """Mean top probability of the rows."""
     accuracy: float
 
 
-def reliability(name: str, evaluation: Mapping[str, Any], before: Mapping[str, Any] | None) -> str:
-    """The figure of accuracy over stated probability, after calibration and before; nothing without bins.
+def build_reliability_figure(
+    name: str, evaluation: Mapping[str, Any], before: Mapping[str, Any] | None
+) -> Figure | None:
+    """Accuracy over stated probability, after calibration and before; None without bins.
 
     Args:
-        name: the figure's id.
+        name: the id of the figure.
         evaluation: of the model as it is.
         before: `calibration_error` and `reliability` of the model without its temperature, if they are known.
     """
-    now, then = _bins(evaluation.get("reliability")), _bins((before or {}).get("reliability"))
+    now, then = _read_bins(evaluation.get("reliability")), _read_bins((before or {}).get("reliability"))
     if not now:
-        return ""
-    title, finding = "Reliability of the probabilities", _finding(evaluation, now, before if then else None)
-    low = min(min(one.confidence, one.accuracy) for one in [*now, *then])
-    start = 0.5 if low >= 0.5 else 0.0
-    plane = Plane(x=share_axis("stated probability", start), y=share_axis("of those, right", start), height=270)
-    perfect = f'<path class="chance" d="M{plane.place((start, start))}L{plane.place((1, 1))}"/>'
-    drawn = plane.frame() + perfect
-    entries = [
-        (
-            line_key("s1", '<circle class="f1" cx="14" cy="6" r="4"/>'),
-            _named("calibrated" if then else "the model", evaluation),
-        )
+        return None
+    start = 0.5 if min(min(one.confidence, one.accuracy) for one in [*now, *then]) >= 0.5 else 0.0
+    plane = Plane(
+        x=build_share_axis("stated probability", start), y=build_share_axis("of those, right", start), height=270
+    )
+    content = plane.draw_frame()
+    content += f'<path class="chance" d="M{plane.to_point((start, start))}L{plane.to_point((1, 1))}"/>'
+    circle, square = '<circle class="f1" cx="14" cy="6" r="4"/>', '<path class="square" d="M10 2h8v8h-8z"/>'
+    legend = [
+        LegendEntry(key=line_key("s1", circle), text=_name_error("calibrated" if then else "the model", evaluation))
     ]
     if before and then:
-        drawn += line(plane, [(one.confidence, one.accuracy) for one in then], "s2") + _squares(plane, then)
-        entries.append(
-            (line_key("s2", '<path class="square" d="M10 2h8v8h-8z"/>'), _named("before calibration", before))
-        )
-    drawn += line(plane, [(one.confidence, one.accuracy) for one in now], "s1") + _circles(plane, now)
-    entries.append((line_key("chance"), "perfect"))
-    note = "Below the diagonal the model claims more than it keeps, above it less. The larger a dot, the more rows."
-    picture = svg(name, title, finding, drawn, plane.height)
-    return figure(name, title, finding, picture, _table(now, then), legend=legend(entries), note=note)
-
-
-def scores(name: str, evaluation: Mapping[str, Any]) -> str:
-    """The figure of how many rows have which top probability, right and wrong; nothing without rows."""
-    found = evaluation.get("histogram") or {}
-    edges = [edge for edge in map(number, found.get("edges") or []) if edge is not None]
-    right, wrong = ([number(held) or 0.0 for held in found.get(what) or []] for what in ("correct", "wrong"))
-    filled = [place for place, held in enumerate(zip(right, wrong, strict=False)) if sum(held)]
-    if not filled or len(edges) != len(right) + 1 or len(right) != len(wrong):
-        return ""
-    first = filled[0]  # the top probability of K classes is at least 1/K: what lies below is always empty
-    edges, right, wrong = edges[first:], right[first:], wrong[first:]
-    title, finding = "Scores, right and wrong", _scores_finding(edges, right, wrong)
-    axis = share_axis("probability of the predicted label", edges[0])
-    plane, bars = histogram(edges, [Stack(kind="f2", counts=wrong), Stack(kind="f1", counts=right)], axis, "rows")
-    body = [
-        (
-            f"{percent(low, 0)} to {percent(high, 0)}",
-            count(good),
-            count(bad),
-            percent(good / (good + bad)) if good + bad else "–",
-        )
-        for low, high, good, bad in zip(edges, edges[1:], right, wrong, strict=False)
-    ]
-    numbers = table(
-        ("score", "right", "wrong", "of those right"), body, "Rows by the probability of the predicted label"
+        content += draw_line(plane, [(one.confidence, one.accuracy) for one in then], "s2") + _draw_squares(plane, then)
+        legend.append(LegendEntry(key=line_key("s2", square), text=_name_error("before calibration", before)))
+    content += draw_line(plane, [(one.confidence, one.accuracy) for one in now], "s1") + _draw_circles(plane, now)
+    return Figure(
+        name=name,
+        title="Reliability of the probabilities",
+        finding=_word_reliability(evaluation, now, before if then else None),
+        picture=Picture(content=Markup(content), height=plane.height, width=CHART_WIDTH),
+        legend=[*legend, LegendEntry(key=line_key("chance"), text="perfect")],
+        note="Below the diagonal the model claims more than it keeps, above it less. The larger a dot, the more rows.",
+        table=_build_reliability_table(now, then),
     )
-    keys = legend([(_box_key("f1"), "right"), (_box_key("f2"), "wrong, below")])
-    return figure(name, title, finding, svg(name, title, finding, bars, plane.height), numbers, legend=keys)
 
 
-def _bins(given: Any) -> list[Bin]:
+def build_scores_figure(name: str, evaluation: Mapping[str, Any]) -> Figure | None:
+    """How many rows have which top probability, right and wrong; None without rows."""
+    found = evaluation.get("histogram") or {}
+    edges = [edge for edge in map(to_number, found.get("edges") or []) if edge is not None]
+    right, wrong = ([to_number(rows) or 0.0 for rows in found.get(key) or []] for key in ("correct", "wrong"))
+    filled = [index for index, counts in enumerate(zip(right, wrong, strict=False)) if sum(counts)]
+    if not filled or len(edges) != len(right) + 1 or len(right) != len(wrong):
+        return None
+    first = filled[0]  # the top probability of K classes is at least 1/K, so the bins below are always empty
+    edges, right, wrong = edges[first:], right[first:], wrong[first:]
+    axis = build_share_axis("probability of the predicted label", edges[0])
+    stacks = [Stack(css_class="f2", counts=wrong), Stack(css_class="f1", counts=right)]
+    plane, content = draw_histogram(edges, stacks, axis, "rows")
+    return Figure(
+        name=name,
+        title="Scores, right and wrong",
+        finding=_word_scores(edges, right, wrong),
+        picture=Picture(content=Markup(content), height=plane.height, width=CHART_WIDTH),
+        legend=[
+            LegendEntry(key=_box_key("f1"), text="right"),
+            LegendEntry(key=_box_key("f2"), text="wrong, below"),
+        ],
+        table=_build_scores_table(edges, right, wrong),
+    )
+
+
+def _read_bins(given: Any) -> list[Bin]:
     """The bins whose values are all numbers."""
     bins = []
     for one in given or []:
-        values = {what: number(one.get(what)) for what in ("low", "high", "rows", "confidence", "accuracy")}
+        values = {key: to_number(one.get(key)) for key in ("low", "high", "rows", "confidence", "accuracy")}
         if all(value is not None for value in values.values()):
-            bins.append(Bin(**{what: value or 0.0 for what, value in values.items()}))
+            bins.append(Bin(**{key: value or 0.0 for key, value in values.items()}))
     return bins
 
 
-def _finding(evaluation: Mapping[str, Any], bins: Sequence[Bin], before: Mapping[str, Any] | None) -> str:
-    error = evaluation.get("calibration_error")
-    was = f", before calibration {decimal(before.get('calibration_error'))}" if before else ""
-    held = sum(one.rows for one in bins) or 1.0
-    excess = sum((one.confidence - one.accuracy) * one.rows for one in bins) / held
-    lean = (
-        "on the whole they are neither too high nor too low"
-        if abs(excess) < 0.005
-        else f"on the whole they are too {'high' if excess > 0 else 'low'}, by {abs(excess) * 100:.1f} points"
+def _word_reliability(evaluation: Mapping[str, Any], bins: Sequence[Bin], before: Mapping[str, Any] | None) -> str:
+    error = format_decimal(evaluation.get("calibration_error"))
+    was = f", before calibration {format_decimal(before.get('calibration_error'))}" if before else ""
+    rows = sum(one.rows for one in bins) or 1.0
+    excess = sum((one.confidence - one.accuracy) * one.rows for one in bins) / rows
+    bias = "neither too high nor too low"
+    if abs(excess) >= 0.005:
+        bias = f"too {'high' if excess > 0 else 'low'}, by {format_decimal(abs(excess) * 100, 1)} points"
+    return (
+        f"Expected calibration error {error}{was}: by so much the probabilities are off, on average. "
+        f"On the whole they are {bias}."
     )
-    return f"Expected calibration error {decimal(error)}{was}: what the probabilities are off by, on average; {lean}."
 
 
-def _named(what: str, measured: Mapping[str, Any]) -> str:
-    return f"{what}, error {decimal(measured.get('calibration_error'))}"
+def _name_error(model: str, measured: Mapping[str, Any]) -> str:
+    return f"{model}, error {format_decimal(measured.get('calibration_error'))}"
 
 
-def _radius(one: Bin, bins: Sequence[Bin]) -> float:
-    """Of a dot whose area goes by its rows, but can always be seen."""
+def _choose_radius(one: Bin, bins: Sequence[Bin]) -> float:
+    """The radius of a dot. Its area grows with its rows, and the smallest can still be seen."""
     return float(2.5 + 5.0 * (one.rows / max(1.0, *(other.rows for other in bins))) ** 0.5)
 
 
-def _circles(plane: Plane, bins: Sequence[Bin]) -> str:
+def _draw_circles(plane: Plane, bins: Sequence[Bin]) -> str:
     return "".join(
-        f'<circle class="f1 dot" cx="{at(plane.across(one.confidence))}" cy="{at(plane.up(one.accuracy))}" '
-        f'r="{at(_radius(one, bins))}"/>'
+        f'<circle class="f1 dot" cx="{coordinate(plane.to_x(one.confidence))}" '
+        f'cy="{coordinate(plane.to_y(one.accuracy))}" r="{coordinate(_choose_radius(one, bins))}"/>'
         for one in bins
     )
 
 
-def _squares(plane: Plane, bins: Sequence[Bin]) -> str:
+def _draw_squares(plane: Plane, bins: Sequence[Bin]) -> str:
     parts = []
     for one in bins:
-        side = 1.7 * _radius(one, bins)
-        x, y = plane.across(one.confidence) - side / 2, plane.up(one.accuracy) - side / 2
-        parts.append(f'<rect class="square" x="{at(x)}" y="{at(y)}" width="{at(side)}" height="{at(side)}"/>')
+        side = 1.7 * _choose_radius(one, bins)
+        x, y = plane.to_x(one.confidence) - side / 2, plane.to_y(one.accuracy) - side / 2
+        size = f'width="{coordinate(side)}" height="{coordinate(side)}"'
+        parts.append(f'<rect class="square" x="{coordinate(x)}" y="{coordinate(y)}" {size}/>')
     return "".join(parts)
 
 
-def _table(now: Sequence[Bin], then: Sequence[Bin]) -> str:
-    body = [
+def _build_reliability_table(now: Sequence[Bin], then: Sequence[Bin]) -> Table:
+    rows = [
         [
-            what,
-            f"{percent(one.low)} to {percent(one.high)}",
-            count(one.rows),
-            percent(one.confidence),
-            percent(one.accuracy),
+            model,
+            f"{format_percent(one.low)} to {format_percent(one.high)}",
+            format_count(one.rows),
+            format_percent(one.confidence),
+            format_percent(one.accuracy),
         ]
-        for what, bins in (("calibrated" if then else "the model", now), ("before calibration", then))
+        for model, bins in (("calibrated" if then else "the model", now), ("before calibration", then))
         for one in bins
     ]
     head = ("probabilities", "bin", "rows", "stated, on average", "of those right")
-    return table(head, body, "Accuracy by stated probability", named=2)
+    return Table(head=head, rows=rows, caption="Accuracy by stated probability", word_columns=2)
 
 
-def _scores_finding(edges: Sequence[float], right: Sequence[float], wrong: Sequence[float]) -> str:
-    total = sum(right) + sum(wrong)
-    sure = [place for place, edge in enumerate(edges[:-1]) if edge >= SURE - 1e-9]
-    good, bad = sum(right[place] for place in sure), sum(wrong[place] for place in sure)
+def _build_scores_table(edges: Sequence[float], right: Sequence[float], wrong: Sequence[float]) -> Table:
+    rows = [
+        (
+            f"{format_percent(low, 0)} to {format_percent(high, 0)}",
+            format_count(good),
+            format_count(bad),
+            format_percent(good / (good + bad)) if good + bad else MISSING,
+        )
+        for low, high, good, bad in zip(edges, edges[1:], right, wrong, strict=False)
+    ]
+    caption = "Rows by the probability of the predicted label"
+    return Table(head=("score", "right", "wrong", "of those right"), rows=rows, caption=caption)
+
+
+def _word_scores(edges: Sequence[float], right: Sequence[float], wrong: Sequence[float]) -> str:
+    total, bound = sum(right) + sum(wrong), format_percent(SURE_PROBABILITY, 0)
+    sure = [index for index, edge in enumerate(edges[:-1]) if edge >= SURE_PROBABILITY - 1e-9]
+    good, bad = sum(right[index] for index in sure), sum(wrong[index] for index in sure)
     if not good + bad:
-        return f"No row has a score above {percent(SURE, 0)}."
+        return f"No row has a score above {bound}."
+    rest = total - good - bad
     return (
-        f"{percent((good + bad) / total, 0)} of the rows have a score of at least {percent(SURE, 0)}; of those "
-        f"{percent(good / (good + bad))} are right. Of the rest, "
-        + (f"{percent((sum(right) - good) / (total - good - bad))} are." if total > good + bad else "there is none.")
+        f"{format_percent((good + bad) / total, 0)} of the rows have a score of at least {bound}. Of those, "
+        f"{format_percent(good / (good + bad))} are right. "
+        + (f"Of the rest, {format_percent((sum(right) - good) / rest)} are." if rest > 0 else "There are no others.")
     )
 
 
-def _box_key(kind: str) -> str:
-    return f'<rect class="{kind}" x="8" y="1" width="12" height="10"/>'
+def _box_key(css_class: str) -> Markup:
+    return Markup(f'<rect class="{css_class}" x="8" y="1" width="12" height="10"/>')

@@ -1,21 +1,30 @@
-"""What a model was trained on and how: the data check with its findings, and the settings, as sections."""
+"""What a model was trained on and how: the findings and figures of the data check, and the settings of the run."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sentiment_batch.report.axes import Plane, at, exact_axis
-from sentiment_batch.report.bars import Group, Stack, bars, histogram
-from sentiment_batch.report.document import escaped
-from sentiment_batch.report.figure import figure, plain_figure, svg, table
-from sentiment_batch.report.numbers import NONE, count, number, percent, rows
-from sentiment_batch.report.texts import breadth, quoted, short
+from markupsafe import Markup
 
-CLASSES = 40
-"""Classes in a chart."""
-LISTED = 20
-"""Files, or unknown labels, that are named."""
+from sentiment_batch.report.charts.axes import CHART_WIDTH, Plane, build_exact_axis
+from sentiment_batch.report.charts.bars import Group, Stack, draw_bars, draw_histogram
+from sentiment_batch.report.document import Figure, Picture, Table
+from sentiment_batch.report.formatting import (
+    MISSING,
+    format_count,
+    format_percent,
+    format_quantity,
+    quote_label,
+    shorten_label,
+    to_number,
+)
+
+MAX_CLASSES_DRAWN = 40
+MAX_NAMES_LISTED = 20
+"""Of files, unknown labels and pairs of tables."""
+MAX_ITEMS_OF_VALUE = 40
+"""Items of a nested setting that are shown."""
 _COUNTS = (
     ("training_rows", "rows trained on"),
     ("validation_rows", "rows to validate with"),
@@ -32,155 +41,161 @@ _COUNTS = (
 _OVERLAPS = (("rows", "equal texts"), ("other_label", "of those, of another label"), ("nearly", "nearly equal texts"))
 
 
-def checked(data: Mapping[str, Any]) -> str:
-    """The data check: findings first, then counts, classes and lengths.
-
-    Args:
-        data: of the report, what was found before training.
-    """
-    figures = _lengths(data.get("lengths") or {}) + _counts(data) + _classes(data.get("classes") or {})
-    figures += _sources(data) + _overlaps(data.get("overlaps") or [])
-    return _findings(data.get("findings") or []) + (f'<div class="figures">{figures}</div>\n' if figures else "")
-
-
-def settings(report: Mapping[str, Any]) -> str:
-    """The table of what the model was trained with, nothing where it is not known."""
-    held = {name.replace("_", " "): value for name, value in (report.get("settings") or {}).items()}
-    body = [(short(name, 60), _plain(value)) for name, value in held.items() if value is not None]
-    return table(("setting", "value"), body, "Settings of the run", named=2) if body else ""
-
-
-def warnings(data: Mapping[str, Any] | None) -> int:
-    """How many findings are warnings."""
-    return sum(one.get("level") == "warning" for one in (data or {}).get("findings") or [])
-
-
-def _findings(found: Sequence[Mapping[str, Any]]) -> str:
-    ordered = sorted(found, key=lambda one: one.get("level") != "warning")
-    items = "".join(
-        f'<li class="{"warning" if one.get("level") == "warning" else "remark"}">'
-        f"<b>{'Warning' if one.get('level') == 'warning' else 'Note'}.</b> {escaped(short(one.get('text'), 400))}</li>"
-        for one in ordered
+def build_data_figures(data: Mapping[str, Any]) -> list[Figure]:
+    """Lengths, counts, classes, sources and overlaps of the rows, as far as the data check knows them."""
+    figures = (
+        _build_lengths(data.get("lengths") or {}),
+        _build_counts(data),
+        _build_classes(data.get("classes") or {}),
+        _build_sources(data),
+        _build_overlaps(data.get("overlaps") or []),
     )
-    return f'<ul class="findings">{items}</ul>\n' if items else "<p>The check found nothing to complain about.</p>\n"
+    return [figure for figure in figures if figure]
 
 
-def _counts(data: Mapping[str, Any]) -> str:
-    body = [(words, count(data[name])) for name, words in _COUNTS if number(data.get(name)) is not None]
+def list_findings(data: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """The level, `warning` or `note`, and the text of each finding; warnings come first."""
+    findings = [
+        ("warning" if one.get("level") == "warning" else "note", shorten_label(one.get("text"), 400))
+        for one in data.get("findings") or []
+    ]
+    return sorted(findings, key=lambda finding: finding[0] != "warning")
+
+
+def build_settings_table(report: Mapping[str, Any]) -> Table | None:
+    """What the model was trained with; None if that is not known."""
+    values = {name.replace("_", " "): value for name, value in (report.get("settings") or {}).items()}
+    rows = [(shorten_label(name, 60), _format_value(value)) for name, value in values.items() if value is not None]
+    caption = "Settings of the run"
+    return Table(head=("setting", "value"), rows=rows, caption=caption, word_columns=2) if rows else None
+
+
+def _build_counts(data: Mapping[str, Any]) -> Figure | None:
+    rows = [(words, format_count(data[key])) for key, words in _COUNTS if to_number(data.get(key)) is not None]
     unknown = data.get("label_unknown")
     if isinstance(unknown, Mapping):
-        body += [(f"label {quoted(label)}, unknown", count(held)) for label, held in list(unknown.items())[:LISTED]]
+        listed = list(unknown.items())[:MAX_NAMES_LISTED]
+        rows += [(f"label {quote_label(label)}, unknown", format_count(count)) for label, count in listed]
     elif unknown:
-        body.append(("unknown labels", ", ".join(quoted(label) for label in list(unknown)[:LISTED])))
-    finding = f"{rows(data.get('training_rows'))} are trained on; {rows(data.get('validation_rows'))} choose the state."
-    return (
-        plain_figure("data-rows", "Rows", finding, table(("what", "rows"), body, "Rows of the data check"))
-        if body
-        else ""
-    )
+        rows.append(("unknown labels", ", ".join(quote_label(label) for label in list(unknown)[:MAX_NAMES_LISTED])))
+    if not rows:
+        return None
+    finding = f"{format_quantity(data.get('training_rows'), 'row')} are trained on. "
+    finding += f"{format_quantity(data.get('validation_rows'), 'row')} choose the state."
+    table = Table(head=("what", "rows"), rows=rows, caption="Rows of the data check")
+    return Figure(name="data-rows", title="Rows", finding=finding, table=table)
 
 
-def _sources(data: Mapping[str, Any]) -> str:
-    """Where the rows come from, how labels were read, and what else the check holds."""
+def _build_sources(data: Mapping[str, Any]) -> Figure | None:
+    """Where the rows come from, how labels were read, and what else the data check knows."""
+    sources = list(data.get("sources") or [])[:MAX_NAMES_LISTED]
     lines = [
-        ("from", ", ".join(short(source, 120) for source in list(data.get("sources") or [])[:LISTED])),
-        ("labels read as", data.get("mapping") and short(data["mapping"], 600)),
-        ("groups", data.get("groups") and _plain(data["groups"])),
-        ("fingerprint", data.get("fingerprint") and short(data["fingerprint"], 80)),
+        ("from", ", ".join(shorten_label(source, 120) for source in sources)),
+        ("labels read as", data.get("mapping") and shorten_label(data["mapping"], 600)),
+        ("groups", data.get("groups") and _format_value(data["groups"])),
+        ("fingerprint", data.get("fingerprint") and shorten_label(data["fingerprint"], 80)),
     ]
-    body = [(name, str(said)) for name, said in lines if said]
+    rows = [(name, str(value)) for name, value in lines if value]
     finding = "Where the rows come from, and how their labels were read."
-    inside = table(("what", "value"), body, "Sources and labels", named=2)
-    return plain_figure("data-sources", "Sources", finding, inside) if body else ""
+    table = Table(head=("what", "value"), rows=rows, caption="Sources and labels", word_columns=2)
+    return Figure(name="data-sources", title="Sources", finding=finding, table=table) if rows else None
 
 
-def _overlaps(pairs: Sequence[Mapping[str, Any]]) -> str:
-    """The tables that have texts in common, two by two."""
-    body = [
-        (short(one.get("of"), 60), short(one.get("with"), 60), *(count(one.get(what)) for what, _ in _OVERLAPS))
-        for one in pairs[:LISTED]
+def _build_overlaps(pairs: Sequence[Mapping[str, Any]]) -> Figure | None:
+    """The pairs of tables that have texts in common."""
+    rows = [
+        (
+            shorten_label(one.get("of"), 60),
+            shorten_label(one.get("with"), 60),
+            *(format_count(one.get(key)) for key, _ in _OVERLAPS),
+        )
+        for one in pairs[:MAX_NAMES_LISTED]
     ]
+    if not rows:
+        return None
+    tables = format_quantity(len(pairs), "pair of tables has", "pairs of tables have")
     head = ("rows of", "with", *(words for _, words in _OVERLAPS))
-    finding = (
-        f"{count(len(pairs))} {'pairs of tables have' if len(pairs) > 1 else 'pair of tables has'} texts in common."
-    )
-    inside = table(head, body, "Texts that are in two tables", named=2)
-    return plain_figure("data-overlaps", "Overlaps", finding, inside) if body else ""
+    table = Table(head=head, rows=rows, caption="Texts that are in two tables", word_columns=2)
+    return Figure(name="data-overlaps", title="Overlaps", finding=f"{tables} texts in common.", table=table)
 
 
-def _classes(classes: Mapping[str, Any]) -> str:
-    total = sum(number(held) or 0.0 for held in classes.values())
+def _build_classes(classes: Mapping[str, Any]) -> Figure | None:
+    counts = {str(label): to_number(count) or 0.0 for label, count in classes.items()}
+    total = sum(counts.values())
     if not total:
-        return ""
-    ordered = sorted(classes.items(), key=lambda item: -(number(item[1]) or 0.0))
+        return None
+    by_size = sorted(counts.items(), key=lambda item: -item[1])
     groups = [
-        Group(name=str(label), words=f"{count(held)} · {percent((number(held) or 0.0) / total)}", value=number(held))
-        for label, held in ordered[:CLASSES]
+        Group(name=label, words=f"{format_count(count)} · {format_percent(count / total)}", value=count)
+        for label, count in by_size[:MAX_CLASSES_DRAWN]
     ]
-    most, least = ordered[0], ordered[-1]
-    share = percent((number(most[1]) or 0.0) / total)
-    finding = f"Most frequent {quoted(most[0])}, {share} of {rows(total)}; least {quoted(least[0])}, {rows(least[1])}."
-    height, drawn = bars(groups)
-    body = [(short(label, 200), count(held), percent((number(held) or 0.0) / total, 2)) for label, held in ordered]
-    numbers = table(("label", "rows", "share"), body, "Training rows by label")
-    return figure("data-classes", "Labels", finding, svg("data-classes", "Labels", finding, drawn, height), numbers)
+    (most, most_rows), (least, least_rows) = by_size[0], by_size[-1]
+    finding = f"Most frequent is {quote_label(most)}, {format_percent(most_rows / total)} of "
+    finding += f"{format_quantity(total, 'row')}. Least frequent is {quote_label(least)}, "
+    finding += f"{format_quantity(least_rows, 'row')}."
+    height, content = draw_bars(groups)
+    rows = [
+        (shorten_label(label, 200), format_count(count), format_percent(count / total, 2)) for label, count in by_size
+    ]
+    return Figure(
+        name="data-classes",
+        title="Labels",
+        finding=finding,
+        picture=Picture(content=Markup(content), height=height, width=CHART_WIDTH),
+        table=Table(head=("label", "rows", "share"), rows=rows, caption="Training rows by label"),
+    )
 
 
-def _lengths(lengths: Mapping[str, Any]) -> str:
+def _build_lengths(lengths: Mapping[str, Any]) -> Figure | None:
     found = lengths.get("histogram") or {}
-    edges = [edge for edge in map(number, found.get("edges") or []) if edge is not None]
-    held = [number(one) or 0.0 for one in found.get("rows") or []]
-    if not held or len(edges) != len(held) + 1 or not sum(held):
-        return ""
-    finding = _lengths_finding(lengths)
-    across = exact_axis("tokens", edges[0], edges[-1])
-    plane, drawn = histogram(edges, [Stack(kind="f1", counts=held)], across, "texts")
-    drawn += _limit(plane, number(lengths.get("max_length")))
-    body = [
-        (f"{count(low)} to {count(high)}", count(some)) for low, high, some in zip(edges, edges[1:], held, strict=False)
+    edges = [edge for edge in map(to_number, found.get("edges") or []) if edge is not None]
+    counts = [to_number(count) or 0.0 for count in found.get("rows") or []]
+    if not counts or len(edges) != len(counts) + 1 or not sum(counts):
+        return None
+    axis = build_exact_axis("tokens", edges[0], edges[-1])
+    plane, content = draw_histogram(edges, [Stack(css_class="f1", counts=counts)], axis, "texts")
+    content += _draw_limit(plane, to_number(lengths.get("max_length")))
+    rows = [
+        (f"{format_count(low)} to {format_count(high)}", format_count(count))
+        for low, high, count in zip(edges, edges[1:], counts, strict=False)
     ]
-    numbers = table(("tokens", "texts"), body, "Texts by length")
-    picture = svg("data-lengths", "Lengths", finding, drawn, plane.height)
-    return figure("data-lengths", "Lengths", finding, picture, numbers)
-
-
-def _lengths_finding(lengths: Mapping[str, Any]) -> str:
-    said = (
-        f"Half of the texts have at most {count(lengths.get('median'))} tokens, 95% at most {count(lengths.get('p95'))}"
-        f"; the longest has {count(lengths.get('longest'))}."
+    return Figure(
+        name="data-lengths",
+        title="Lengths",
+        finding=_word_lengths(lengths),
+        picture=Picture(content=Markup(content), height=plane.height, width=CHART_WIDTH),
+        table=Table(head=("tokens", "texts"), rows=rows, caption="Texts by length"),
     )
-    reads = f"the {count(lengths.get('max_length'))} that the model reads"
-    if not number(lengths.get("cut")):
-        return f"{said} None is longer than {reads}."
+
+
+def _word_lengths(lengths: Mapping[str, Any]) -> str:
+    median, p95, longest = (format_count(lengths.get(key)) for key in ("median", "p95", "longest"))
+    finding = f"Half of the texts have at most {median} tokens, 95 % at most {p95}. The longest has {longest}."
+    reads = f"the {format_count(lengths.get('max_length'))} tokens that the model reads"
+    if not to_number(lengths.get("cut")):
+        return f"{finding} None is longer than {reads}."
     return (
-        f"{said} {percent(lengths.get('cut_share'))} are longer than {reads}, and are cut: "
-        f"{percent(lengths.get('tokens_lost_share'))} of all tokens are lost."
+        f"{finding} {format_percent(lengths.get('cut_share'))} are longer than {reads}, and are cut. "
+        f"{format_percent(lengths.get('tokens_lost_share'))} of all tokens are lost."
     )
 
 
-def _limit(plane: Plane, longest: float | None) -> str:
+def _draw_limit(plane: Plane, max_length: float | None) -> str:
     """A line down where texts are cut, if it lies in the plane."""
-    if longest is None or not plane.x.low <= longest <= plane.x.high:
+    if max_length is None or not plane.x.low <= max_length <= plane.x.high:
         return ""
-    x, words = plane.across(longest), f"cut at {longest:,.0f}"
-    room = x + 5 + breadth(words) < plane.right
-    anchor, left = ("", x + 5) if room else (" end", x - 5)
-    return (
-        f'<path class="kept" d="M{at(x)} {plane.top}V{plane.height - plane.bottom}"/>'
-        f'<text class="strong{anchor}" x="{at(left)}" y="{plane.top + 11}">{words}</text>'
-    )
+    return plane.draw_mark(max_length, f"cut at {format_count(max_length)}")
 
 
-def _plain(value: Any) -> str:
+def _format_value(value: Any) -> str:
     """A value of JSON in words, however it is nested."""
     if isinstance(value, Mapping):
-        return "; ".join(
-            f"{short(name, 60)}: {_plain(held)}" for name, held in list(value.items())[:40] if held is not None
-        )
+        items = [(name, item) for name, item in list(value.items())[:MAX_ITEMS_OF_VALUE] if item is not None]
+        return "; ".join(f"{shorten_label(name, 60)}: {_format_value(item)}" for name, item in items)
     if isinstance(value, list | tuple):
-        return ", ".join(_plain(held) for held in value[:40])
+        return ", ".join(_format_value(item) for item in value[:MAX_ITEMS_OF_VALUE])
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, float):
-        return NONE if number(value) is None else f"{value:,.6g}"
-    return short(value, 200)
+        return MISSING if to_number(value) is None else f"{value:,.6g}"
+    return shorten_label(value, 200)

@@ -1,47 +1,134 @@
-"""The skeleton of a page: a title and a body in, one self-contained document out, which fetches and runs nothing."""
+"""What pages are made of: the records that templates draw, and the Jinja2 environment that draws them.
+
+Templates escape everything. Only the content of a `Picture`, which `charts` draws and escapes, is markup already.
+A page is one self-contained document, which fetches and runs nothing.
+"""
 
 from __future__ import annotations
 
-import html
+import functools
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from importlib.resources import files
+from typing import Any
+
+import jinja2
+from markupsafe import Markup
 
 from sentiment_batch.display import one_line
-from sentiment_batch.report.palette import sheet
 
-POLICY = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'"
-"""What a browser may load for a page: nothing. Styles stand in the page itself, and there is no script."""
-
-_PAGE = """<!DOCTYPE html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta http-equiv="Content-Security-Policy" content="{policy}">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<meta name="color-scheme" content="light dark">
-<meta name="referrer" content="no-referrer">
-<title>{title}</title>
-<style>{css}</style>
-</head>
-<body>
-{body}
-</body>
-</html>
-"""
+MAX_TITLE_CHARACTERS = 200
 
 
-def document(title: str, body: str, css: str = "") -> str:
-    """A whole page. It can be written as UTF-8 if `body` can.
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Table:
+    """A table of plain text, in a box of its own that scrolls if the table is too wide."""
+
+    head: Sequence[str]
+    """The names of the columns."""
+    rows: Iterable[Sequence[str]]
+    """The cells of each row; the first one names the row."""
+    caption: str
+    """For readers who do not see what stands around the table."""
+    word_columns: int = 1
+    """How many columns at the front hold words; the others hold numbers, which are aligned at the right."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Picture:
+    """An SVG picture."""
+
+    content: Markup
+    """The elements in the picture. All text in it is escaped."""
+    height: float
+    width: float
+    """Both in the units of the picture."""
+    pixels: int | None = None
+    """The width on the page if the picture has one size and scrolls; None if it takes the width of its figure."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class LegendEntry:
+    """What a line or mark in a picture means."""
+
+    key: Markup
+    """The line or mark, as SVG of 28 by 12 units."""
+    text: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class MatrixTable:
+    """A confusion matrix as a table of coloured cells."""
+
+    labels: Sequence[str]
+    rows: Sequence[tuple[str, Sequence[tuple[str, str, str]]]]
+    """For each true label its name and its cells: CSS class, count, and share of the row."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Figure:
+    """A figure: a heading, what it shows in a sentence, and a picture, a matrix or a table."""
+
+    name: str
+    """The id of the figure, unique in the page."""
+    title: str
+    finding: str
+    """What is to be seen. It stands above the picture and describes it to those who do not see it."""
+    picture: Picture | None = None
+    legend: Sequence[LegendEntry] = ()
+    matrix: MatrixTable | None = None
+    note: str = ""
+    """How to read the figure."""
+    table: Table | None = None
+    """The numbers. If there is a picture, they unfold on demand."""
+    below: Figure | None = None
+    """A second figure that stands in the same frame, below this one."""
+
+
+def line_key(css_class: str, mark: str = "") -> Markup:
+    """The legend's key of a line, with the SVG of a mark in its middle."""
+    return Markup(f'<path class="{css_class}" d="M1 6H27"/>{mark}')
+
+
+def render(template: str, title: str, **values: Any) -> str:
+    """Draw a whole page.
 
     Args:
-        title: plain text, whatever it holds.
-        body: HTML, with everything of a user's escaped by `escaped`.
-        css: rules of the page's own. Colours are `var(--ink)` and the other names of `style.LIGHT`.
+        template: the name of a template that extends `base.html`.
+        title: the title of the window; any text.
+        values: what the template shows. Control characters must be replaced already, by `sentiment_batch.display`.
     """
-    return _PAGE.format(policy=POLICY, title=escaped(one_line(title[:1_000])[:200]), css=sheet(css), body=body)
+    shown_title = one_line(title[: 5 * MAX_TITLE_CHARACTERS])[:MAX_TITLE_CHARACTERS]
+    return _environment().get_template(template).render(title=shown_title, **values)
 
 
-def escaped(text: str) -> str:
-    """`text` as HTML that shows it, in an element or a quoted attribute.
+def render_words(pieces: Iterable[tuple[str, str, str]]) -> Markup:
+    """Draw a text whose words are marked, as one element for a paragraph or a cell.
 
-    The caller sees to control characters and surrogates, by one of the functions of `sentiment_batch.display`.
+    Args:
+        pieces: CSS class, tooltip and text of each piece. Without a class the text stays unmarked.
     """
-    return html.escape(text, quote=True)
+    module: Any = _environment().get_template("words.html").module
+    return Markup(module.words(pieces))
+
+
+@functools.cache
+def _environment() -> jinja2.Environment:
+    """The environment with the templates, which are compiled once for each process."""
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("sentiment_batch.report"),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    environment.filters["prose"] = _keep_percent_signs
+    style = files("sentiment_batch.report").joinpath("style.css").read_text(encoding="utf-8")
+    environment.globals["style"] = Markup(style)
+    return environment
+
+
+def _keep_percent_signs(sentence: str) -> str:
+    """`sentence` with spaces before percent signs at which no line breaks."""
+    return sentence.replace(" %", "\N{NO-BREAK SPACE}%")

@@ -1,93 +1,114 @@
-"""Figures by group: accuracy of texts alike in length, or in a column of the table, with intervals."""
+"""Figures by slice: the accuracy of texts of similar length, or of each value of a column, with intervals."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sentiment_batch.report.axes import axis
-from sentiment_batch.report.bars import Group, intervals
-from sentiment_batch.report.figure import figure, svg, table
-from sentiment_batch.report.numbers import NONE, count, decimal, number, percent, rows, span
-from sentiment_batch.report.texts import quoted, short
+from markupsafe import Markup
 
-DRAWN = 21
-"""Groups in a chart; of more, those of most rows."""
-LISTED = 200
-"""Groups in its table."""
+from sentiment_batch.report.charts.axes import CHART_WIDTH, build_axis
+from sentiment_batch.report.charts.bars import Group, draw_intervals
+from sentiment_batch.report.document import Figure, Picture, Table
+from sentiment_batch.report.formatting import (
+    MISSING,
+    format_count,
+    format_decimal,
+    format_interval,
+    format_percent,
+    format_quantity,
+    quote_label,
+    shorten_label,
+    to_number,
+)
+
+MAX_SLICES_DRAWN = 21
+"""Slices in a chart; of more, those with most rows."""
+MAX_SLICES_LISTED = 200
+"""Slices in the table."""
 
 
-def by_length(name: str, evaluation: Mapping[str, Any]) -> str:
-    """The figure of accuracy by length, nothing without groups."""
-    return _by(name, "Accuracy by length", evaluation.get("by_length"), evaluation)
+def build_length_figure(name: str, evaluation: Mapping[str, Any]) -> Figure | None:
+    """Accuracy by length; None without slices."""
+    return _build_figure(name, "Accuracy by length", evaluation.get("by_length"), evaluation)
 
 
-def by_column(name: str, evaluation: Mapping[str, Any]) -> str:
-    """The figure of accuracy by a column of the table, nothing without groups."""
+def build_column_figure(name: str, evaluation: Mapping[str, Any]) -> Figure | None:
+    """Accuracy by a column of the table; None without slices."""
     by = evaluation.get("by") or {}
-    return _by(name, f"Accuracy by {short(by.get('column'))}", by.get("groups"), evaluation)
+    return _build_figure(name, f"Accuracy by {shorten_label(by.get('column'))}", by.get("groups"), evaluation)
 
 
-def _by(name: str, title: str, given: Any, evaluation: Mapping[str, Any]) -> str:
-    groups = list(given or [])
-    if not groups:
-        return ""
-    overall = number(evaluation.get("accuracy"))
-    largest = sorted(range(len(groups)), key=lambda place: (-(number(groups[place].get("rows")) or 0.0), place))
-    shown = [_group(groups[place]) for place in sorted(largest[:DRAWN])]
-    values = [value for group in shown for value in (group.value, group.low, group.high) if value is not None]
-    across = axis("accuracy, with its 95% interval", [*values, *([] if overall is None else [overall])], percent=True)
-    finding = _finding(groups, overall)
-    height, drawn = intervals(shown, across, overall)
-    listed = [groups[place] for place in sorted(largest[:LISTED])]
+def _build_figure(name: str, title: str, given: Any, evaluation: Mapping[str, Any]) -> Figure | None:
+    slices = list(given or [])
+    if not slices:
+        return None
+    overall = to_number(evaluation.get("accuracy"))
+    largest = sorted(range(len(slices)), key=lambda index: (-(to_number(slices[index].get("rows")) or 0.0), index))
+    drawn = [_to_group(slices[index]) for index in sorted(largest[:MAX_SLICES_DRAWN])]
+    listed = [slices[index] for index in sorted(largest[:MAX_SLICES_LISTED])]
+    values = [value for group in drawn for value in (group.value, group.low, group.high) if value is not None]
+    values += [] if overall is None else [overall]
+    height, content = draw_intervals(
+        drawn, build_axis("accuracy, with its 95 % interval", values, percent=True), overall
+    )
     note = "The dashed line is the accuracy of all rows." if overall is not None else ""
-    if len(groups) > DRAWN:
-        note += f" Drawn are the {DRAWN} largest of {count(len(groups))} groups; the table lists {count(len(listed))}."
-    return figure(
-        name, title, finding, svg(name, title, finding, drawn, height), _table(listed, title), note=note.strip()
+    if len(slices) > MAX_SLICES_DRAWN:
+        note += f" The chart shows the {MAX_SLICES_DRAWN} largest of {format_count(len(slices))} slices,"
+        note += f" the table lists {format_count(len(listed))}."
+    return Figure(
+        name=name,
+        title=title,
+        finding=_word_finding(slices, overall),
+        picture=Picture(content=Markup(content), height=height, width=CHART_WIDTH),
+        note=note.strip(),
+        table=_build_table(listed, title),
     )
 
 
-def _group(one: Mapping[str, Any]) -> Group:
+def _to_group(one: Mapping[str, Any]) -> Group:
     ends = one.get("interval") or (None, None)
     return Group(
         name=str(one.get("group")),
-        words=f"{percent(one.get('accuracy'))} of {count(one.get('rows'))}",
-        value=number(one.get("accuracy")),
-        low=number(ends[0]),
-        high=number(ends[1]),
+        words=f"{format_percent(one.get('accuracy'))} of {format_count(one.get('rows'))}",
+        value=to_number(one.get("accuracy")),
+        low=to_number(ends[0]),
+        high=to_number(ends[1]),
     )
 
 
-def _finding(groups: Sequence[Mapping[str, Any]], overall: float | None) -> str:
-    """Names the weakest of the groups that chance alone does not explain."""
+def _word_finding(slices: Sequence[Mapping[str, Any]], overall: float | None) -> str:
+    """Names the weakest of the slices that are worse than chance alone explains."""
     weak = []
-    for one in groups:
-        value, ends = number(one.get("accuracy")), one.get("interval") or (None, None)
-        high = number(ends[1])
+    for one in slices:
+        value, ends = to_number(one.get("accuracy")), one.get("interval") or (None, None)
+        high = to_number(ends[1])
         if value is not None and high is not None and overall is not None and high < overall:
             weak.append((value, one))
     if not weak:
-        return "No group is clearly below the whole: every interval reaches the accuracy of all rows, or lies above it."
+        return "No slice is clearly below the whole: every interval reaches the accuracy of all rows, or lies above it."
     value, worst = min(weak, key=lambda pair: pair[0])
-    more = f" So do {count(len(weak) - 1)} more." if len(weak) > 2 else " So does one more." if len(weak) == 2 else ""
-    part = f"{percent(value)} of {rows(worst.get('rows'))} are right, against {percent(overall)}"
-    return f"Texts of {quoted(worst.get('group'))} do clearly worse than all: {part}.{more}"
+    rows = format_quantity(worst.get("rows"), "row")
+    finding = f"Texts of {quote_label(worst.get('group'))} do clearly worse than all: {format_percent(value)} of "
+    finding += f"{rows} are right, against {format_percent(overall)}."
+    if len(weak) > 1:
+        finding += " So does one more." if len(weak) == 2 else f" So do {format_count(len(weak) - 1)} more."
+    return finding
 
 
-def _table(groups: Sequence[Mapping[str, Any]], title: str) -> str:
-    cut = any(one.get("cut") is not None for one in groups)
-    head = ["group", "rows", "accuracy", "95% interval", "macro F1", "calibration error", *(["cut"] if cut else [])]
-    body = [
+def _build_table(slices: Sequence[Mapping[str, Any]], title: str) -> Table:
+    cut = any(one.get("cut") is not None for one in slices)
+    head = ["slice", "rows", "accuracy", "95 % interval", "macro F1", "calibration error", *(["cut"] if cut else [])]
+    rows = [
         [
-            short(one.get("group"), 80),
-            count(one.get("rows")),
-            percent(one.get("accuracy")),
-            span(one.get("interval"), percent) or NONE,
-            decimal(one.get("macro_f1")),
-            decimal(one.get("calibration_error")),
-            *([count(one.get("cut"))] if cut else []),
+            shorten_label(one.get("group"), 80),
+            format_count(one.get("rows")),
+            format_percent(one.get("accuracy")),
+            format_interval(one.get("interval"), format_percent) or MISSING,
+            format_decimal(one.get("macro_f1")),
+            format_decimal(one.get("calibration_error")),
+            *([format_count(one.get("cut"))] if cut else []),
         ]
-        for one in groups
+        for one in slices
     ]
-    return table(head, body, title)
+    return Table(head=head, rows=rows, caption=title)

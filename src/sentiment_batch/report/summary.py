@@ -1,126 +1,112 @@
-"""The head of a report: the figures of every evaluation with their intervals, and what they say in a sentence."""
+"""The head of a report: the figures of every evaluation with their intervals, and what they mean in a sentence."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
-from sentiment_batch.report.document import escaped
-from sentiment_batch.report.figure import unfold
-from sentiment_batch.report.numbers import NONE, count, decimal, number, percent, rows, span
-from sentiment_batch.report.texts import quoted, short
+from sentiment_batch.report.formatting import (
+    MISSING,
+    format_count,
+    format_decimal,
+    format_interval,
+    format_percent,
+    format_quantity,
+    quote_label,
+    shorten_label,
+    to_number,
+)
 
 _FIGURES: tuple[tuple[str, str, Callable[[Any], str]], ...] = (
-    ("accuracy", "Accuracy", percent),
-    ("macro_f1", "Macro F1", decimal),
-    ("roc_auc", "ROC AUC", decimal),
-    ("loss", "Log loss", decimal),
-    ("calibration_error", "Calibration error", decimal),
-)
-_MEANINGS = (
-    ("Accuracy", "The share of rows whose label is predicted. Compare it with always giving the most frequent label."),
-    (
-        "Macro F1",
-        "The mean, over the labels that have rows, of F1, the harmonic mean of precision and recall; a rare label "
-        "counts as much as a frequent one. 1 is perfect.",
-    ),
-    (
-        "ROC AUC",
-        "How often a text of a label gets a higher probability of it than a text of another. 0.5 is chance, 1 perfect.",
-    ),
-    (
-        "Log loss",
-        "How surprised the model is by the true labels, in nats: the less the better. It punishes sure errors.",
-    ),
-    (
-        "Calibration error",
-        "By how much stated probabilities differ from the share that is right, on average over 15 bins. 0.02 is two "
-        "points of a hundred.",
-    ),
-    (
-        "95% interval",
-        "Where the figure would lie in 95 of 100 samples of rows as these: for accuracy by Wilson's formula, for the "
-        "others by drawing the rows anew (bootstrap). A dash where the rows are too few or too alike to tell.",
-    ),
+    ("accuracy", "Accuracy", format_percent),
+    ("macro_f1", "Macro F1", format_decimal),
+    ("roc_auc", "ROC AUC", format_decimal),
+    ("loss", "Log loss", format_decimal),
+    ("calibration_error", "Calibration error", format_decimal),
 )
 
 
-def lead(evaluations: Sequence[Mapping[str, Any]]) -> str:
-    """A sentence on the first evaluation, nothing without one."""
-    if not evaluations:
-        return ""
-    name, found = evaluations[0].get("name"), evaluations[0].get("evaluation") or {}
-    if number(found.get("accuracy")) is None:
-        return ""
-    reach = span((found.get("intervals") or {}).get("accuracy"), percent)
-    held = escaped(
-        f"of the {_rows_of(name, rows(found.get('rows')))} right{f' (95% interval {reach})' if reach else ''}."
-    )
-    right = f"<b>{percent(found.get('accuracy'))}</b>"
-    return f'<p class="lead">The model gets {right} {held}{escaped(_baseline(found))}</p>'
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Tiles:
+    """The figures of one evaluation."""
+
+    heading: str
+    rows: str
+    """How many rows were measured on."""
+    tiles: Sequence[tuple[str, str, str]]
+    """Name, value and 95 % interval of each figure."""
 
 
-def left_out(evaluations: Sequence[Mapping[str, Any]]) -> str:
-    """A sentence on the rows that the first evaluation leaves out, nothing where there are none."""
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Lead:
+    """The first sentence of the page, "The model gets {accuracy} {rest}"."""
+
+    accuracy: str
+    rest: str
+
+
+def build_lead(evaluations: Sequence[Mapping[str, Any]]) -> Lead | None:
+    """The sentence about the first evaluation; None if there is no evaluation with an accuracy."""
+    name, found = (evaluations[0].get("name"), evaluations[0].get("evaluation") or {}) if evaluations else (None, {})
+    if to_number(found.get("accuracy")) is None:
+        return None
+    interval = format_interval((found.get("intervals") or {}).get("accuracy"), format_percent)
+    rest = f"of the {_name_rows(name, format_quantity(found.get('rows'), 'row'))} right"
+    rest += f" (95 % interval {interval})." if interval else "."
+    return Lead(accuracy=format_percent(found.get("accuracy")), rest=rest + _word_baseline(found))
+
+
+def word_left_out_rows(evaluations: Sequence[Mapping[str, Any]]) -> str:
+    """A sentence about the rows that the first evaluation leaves out; empty if there are none."""
     found = (evaluations[0].get("evaluation") or {}) if evaluations else {}
     lost = found.get("left_out") or {}
-    unknown = ", ".join(f"{quoted(label)} {count(held)}" for label, held in (lost.get("label_unknown") or {}).items())
-    named = (
+    labels = lost.get("label_unknown") or {}
+    unknown = ", ".join(f"{quote_label(label)} {format_count(rows)}" for label, rows in labels.items())
+    reasons = (
         ("blank", "without a text"),
         ("label_missing", "without a label"),
         ("label_unknown_rows", f"with an unknown label{f' ({unknown})' if unknown else ''}"),
     )
-    counts = [(held, words) for name, words in named if (held := number(lost.get(name)))]
+    counts = [(rows, words) for key, words in reasons if (rows := to_number(lost.get(key)))]
     if not counts:
         return ""
-    total = sum(held for held, _ in counts)
-    parts = ", ".join(f"{count(held)} {words}" for held, words in counts)
-    said = f"{count(total)} of {rows(total + (number(found.get('rows')) or 0))} are left out of every figure: {parts}."
-    return f"<p>{escaped(said)}</p>"
+    total = sum(rows for rows, _ in counts)
+    parts = ", ".join(f"{format_count(rows)} {words}" for rows, words in counts)
+    all_rows = format_quantity(total + (to_number(found.get("rows")) or 0), "row")
+    return f"{format_count(total)} of {all_rows} are left out of every figure: {parts}."
 
 
-def glance(evaluations: Sequence[Mapping[str, Any]], report: Mapping[str, Any]) -> str:
-    """The figures of every evaluation, and what they mean; nothing without an evaluation."""
-    tiles = "".join(_tiles(one) for one in evaluations)
-    if not tiles:
-        return ""
-    names = {one.get("name") for one in evaluations}
-    chosen = "The validation rows chose the state that is kept, so the test rows say more about texts to come."
-    note = f'<p class="note">{chosen}</p>' if {"validation", "test"} <= names and report.get("history") else ""
-    meanings = "".join(f"<dt>{name}</dt><dd>{meaning}</dd>" for name, meaning in _MEANINGS)
-    return f"{tiles}{note}{unfold('What the figures mean', f'<dl>{meanings}</dl>')}\n"
-
-
-def heading(name: Any) -> str:
-    """What rows these are, as a heading: `Test rows`, `Rows of reviews.csv`."""
-    said = _rows_of(name, "rows")
-    return said[0].upper() + said[1:]
-
-
-def _rows_of(name: Any, held: str) -> str:
-    if name in {"test", "validation"}:
-        return f"{held.removesuffix('rows')}{name} rows".strip()
-    return f"{held} of {short(name, 60)}"
-
-
-def _tiles(one: Mapping[str, Any]) -> str:
-    found: Mapping[str, Any] = one.get("evaluation") or {}
+def build_tiles(evaluation: Mapping[str, Any]) -> Tiles:
+    """The figures of one evaluation that could be computed."""
+    found: Mapping[str, Any] = evaluation.get("evaluation") or {}
     intervals = found.get("intervals") or {}
-    tiles = "".join(
-        f"<div><dt>{words}</dt><dd><b>{form(found.get(what))}</b>"
-        f"<span>{span(intervals.get(what), form) or NONE}</span></dd></div>"
-        for what, words, form in _FIGURES
-        if number(found.get(what)) is not None
-    )
-    title = f"<h3>{escaped(heading(one.get('name')))} <small>{count(found.get('rows'))}</small></h3>"
-    return f'{title}<dl class="tiles">{tiles}</dl>\n'
+    tiles = [
+        (title, format_value(found.get(key)), format_interval(intervals.get(key), format_value) or MISSING)
+        for key, title, format_value in _FIGURES
+        if to_number(found.get(key)) is not None
+    ]
+    return Tiles(heading=word_heading(evaluation.get("name")), rows=format_count(found.get("rows")), tiles=tiles)
 
 
-def _baseline(found: Mapping[str, Any]) -> str:
-    """What a model without any insight would do."""
-    classes = [(number(one.get("rows")) or 0.0, one.get("label")) for one in found.get("classes") or []]
-    total = sum(held for held, _ in classes)
+def word_heading(name: Any) -> str:
+    """Which rows these are, as a heading: `Test rows`, `Rows of reviews.csv`."""
+    heading = _name_rows(name, "rows")
+    return heading[0].upper() + heading[1:]
+
+
+def _name_rows(name: Any, rows: str) -> str:
+    """`900 test rows`, or `900 rows of reviews.csv`."""
+    if name in {"test", "validation"}:
+        return f"{rows.removesuffix('s').removesuffix('row')}{name} {'row' if rows == '1 row' else 'rows'}"
+    return f"{rows} of {shorten_label(name, 60)}"
+
+
+def _word_baseline(found: Mapping[str, Any]) -> str:
+    """How often a model would be right that always gives the most frequent label."""
+    classes = [(to_number(one.get("rows")) or 0.0, one.get("label")) for one in found.get("classes") or []]
+    total = sum(rows for rows, _ in classes)
     if not total:
         return ""
     most, label = max(classes, key=lambda one: one[0])
-    return f" Always answering {quoted(label)} would get {percent(most / total)}."
+    return f" Always answering {quote_label(label)} would get {format_percent(most / total)}."

@@ -1,141 +1,133 @@
-"""How training went: the validations of a run in, curves of loss and accuracy by step out, the state kept marked."""
+"""How training went: curves of loss and accuracy over the steps of a run, with the kept state marked."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sentiment_batch.report.axes import WIDTH, Plane, at, axis, exact_axis, line
-from sentiment_batch.report.figure import figure, legend, line_key, svg, table
-from sentiment_batch.report.numbers import count, decimal, number, percent
-from sentiment_batch.report.texts import breadth
+from markupsafe import Markup
 
-LISTED = 200
-"""Validations in the table; of more, every so-manieth."""
-DOTTED = 25
-"""Validations up to which each has a dot."""
+from sentiment_batch.report.charts.axes import CHART_WIDTH, Plane, build_axis, build_exact_axis, coordinate, draw_line
+from sentiment_batch.report.document import Figure, LegendEntry, Picture, Table, line_key
+from sentiment_batch.report.formatting import MISSING, format_count, format_decimal, format_percent, to_number
 
-Rows = Sequence[Mapping[str, Any]]
+MAX_VALIDATIONS_LISTED = 200
+"""Validations in the table; of more, every second or third and so on."""
+MAX_VALIDATIONS_WITH_DOTS = 25
+"""Up to this many validations, each has a dot on its curve."""
+
+Validations = Sequence[Mapping[str, Any]]
 
 
-def training(history: Rows) -> str:
-    """The figures of loss and of accuracy, nothing without a validation."""
-    done = [entry for entry in history if number(entry.get("step")) is not None]
+def build_training_figures(history: Validations) -> list[Figure]:
+    """The figures of loss and accuracy; empty without a validation."""
+    done = [entry for entry in history if to_number(entry.get("step")) is not None]
     if not done:
-        return ""
+        return []
     kept = next((entry for entry in reversed(done) if entry.get("best")), None)
-    return _figure(
-        "training-loss",
-        "Loss by step",
-        _loss_finding(done, kept),
-        done,
-        kept,
-        (
-            ("validation_loss", "validation"),
-            *((("calibrated_loss", "validation, once calibrated"),) if _calibrated(done) else ()),
-            ("training_loss", "training, mean since the validation before"),
-        ),
-        percent=False,
-    ) + _figure(
-        "training-accuracy",
-        "Accuracy by step",
-        _accuracy_finding(done, kept),
-        done,
-        kept,
-        (("accuracy", "accuracy on the validation rows"), ("macro_f1", "macro F1")),
-        percent=True,
+    calibrated = (("calibrated_loss", "validation, once calibrated"),) if _is_calibrated(done) else ()
+    losses = (
+        ("validation_loss", "validation"),
+        *calibrated,
+        ("training_loss", "training, mean since the validation before"),
     )
+    accuracies = (("accuracy", "accuracy on the validation rows"), ("macro_f1", "macro F1"))
+    figures = (
+        _build_figure("training-loss", "Loss by step", _word_loss(done, kept), done, kept, losses),
+        _build_figure("training-accuracy", "Accuracy by step", _word_accuracy(done, kept), done, kept, accuracies),
+    )
+    return [figure for figure in figures if figure]
 
 
-def _figure(
+def _build_figure(
     name: str,
     title: str,
     finding: str,
-    done: Rows,
+    done: Validations,
     kept: Mapping[str, Any] | None,
     series: Sequence[tuple[str, str]],
-    *,
-    percent: bool,
-) -> str:
-    curves = [(_points(done, what), words) for what, words in series]
-    curves = [curve for curve in curves if curve[0]]
+) -> Figure | None:
+    curves = [(points, words) for key, words in series if (points := _read_points(done, key))]
     if not curves:
-        return ""
+        return None
     steps = [step for points, _ in curves for step, _ in points]
     heights = [height for points, _ in curves for _, height in points]
+    y_name = title.split()[0].lower()
     plane = Plane(
-        x=exact_axis("step", min(0.0, *steps), max(steps)), y=axis(title.split()[0].lower(), heights, percent=percent)
+        x=build_exact_axis("step", min(0.0, *steps), max(steps)),
+        y=build_axis(y_name, heights, percent=y_name == "accuracy"),
     )
-    drawn, entries = [plane.frame()], []
-    for place, (points, words) in enumerate(curves, 1):
-        drawn.append(line(plane, points, f"s{place}"))
-        if len(points) <= DOTTED:
-            drawn += [
-                f'<circle class="f{place}" cx="{at(plane.across(x))}" cy="{at(plane.up(y))}" r="2.5"/>'
-                for x, y in points
-            ]
-        entries.append((line_key(f"s{place}"), words))
+    content, legend = plane.draw_frame(), []
+    for number, (points, words) in enumerate(curves, 1):
+        content += draw_line(plane, points, f"s{number}") + _draw_dots(plane, points, f"f{number}")
+        legend.append(LegendEntry(key=line_key(f"s{number}"), text=words))
     if kept is not None:
-        drawn.append(_mark(plane, kept, curves[0][0]))
-        entries.append((line_key("kept"), f"kept: step {count(kept.get('step'))}"))
-    picture = svg(name, title, finding, "".join(drawn), plane.height)
-    return figure(name, title, finding, picture, _table(done, kept, title), legend=legend(entries))
+        content += _draw_kept(plane, kept, curves[0][0])
+        legend.append(LegendEntry(key=line_key("kept"), text=f"kept: step {format_count(kept.get('step'))}"))
+    picture = Picture(content=Markup(content), height=plane.height, width=CHART_WIDTH)
+    table = _build_table(done, kept, title)
+    return Figure(name=name, title=title, finding=finding, picture=picture, legend=legend, table=table)
 
 
-def _points(done: Rows, what: str) -> list[tuple[float, float]]:
-    pairs = [(number(entry.get("step")), number(entry.get(what))) for entry in done]
+def _read_points(done: Validations, key: str) -> list[tuple[float, float]]:
+    pairs = [(to_number(entry.get("step")), to_number(entry.get(key))) for entry in done]
     return [(step, value) for step, value in pairs if step is not None and value is not None]
 
 
-def _mark(plane: Plane, kept: Mapping[str, Any], points: Sequence[tuple[float, float]]) -> str:
+def _draw_dots(plane: Plane, points: Sequence[tuple[float, float]], css_class: str) -> str:
+    if len(points) > MAX_VALIDATIONS_WITH_DOTS:
+        return ""
+    places = [(coordinate(plane.to_x(x)), coordinate(plane.to_y(y))) for x, y in points]
+    return "".join(f'<circle class="{css_class}" cx="{x}" cy="{y}" r="2.5"/>' for x, y in places)
+
+
+def _draw_kept(plane: Plane, kept: Mapping[str, Any], points: Sequence[tuple[float, float]]) -> str:
     """A line down at the step that is kept, its name, and a ring on the first curve."""
-    step = number(kept.get("step")) or 0.0
-    x, words = plane.across(step), f"kept: {step:,.0f}"
-    width = breadth(words)
-    left = x + 5 if x + 5 + width < WIDTH else x - 5 - width
-    rings = [
-        f'<circle class="ring" cx="{at(x)}" cy="{at(plane.up(height))}" r="6"/>'
-        for place, height in points
-        if place == step
-    ]
-    down = f'<path class="kept" d="M{at(x)} {plane.top}V{plane.height - plane.bottom}"/>'
-    return f'{down}{"".join(rings)}<text class="strong" x="{at(left)}" y="{plane.top + 11}">{words}</text>'
+    step = to_number(kept.get("step")) or 0.0
+    rings = "".join(
+        f'<circle class="ring" cx="{coordinate(plane.to_x(x))}" cy="{coordinate(plane.to_y(y))}" r="6"/>'
+        for x, y in points
+        if x == step
+    )
+    return rings + plane.draw_mark(step, f"kept: {format_count(step)}")
 
 
-def _loss_finding(done: Rows, kept: Mapping[str, Any] | None) -> str:
+def _word_loss(done: Validations, kept: Mapping[str, Any] | None) -> str:
     if kept is None:
         return "No validation gave a loss that is a number."
-    epoch = decimal(kept.get("epoch"), 2).rstrip("0").rstrip(".")
-    key, once = ("calibrated_loss", " once calibrated") if _calibrated(done) else ("validation_loss", "")
-    said = (
-        f"The loss on the validation rows{once} was lowest, {decimal(kept.get(key))}, at step "
-        f"{count(kept.get('step'))} (epoch {epoch}); this state is kept."
+    epoch = format_decimal(kept.get("epoch"), 2).rstrip("0").rstrip(".")
+    key, once = ("calibrated_loss", " once calibrated") if _is_calibrated(done) else ("validation_loss", "")
+    finding = (
+        f"The loss on the validation rows{once} was lowest, {format_decimal(kept.get(key))}, at step "
+        f"{format_count(kept.get('step'))} (epoch {epoch}). This state is kept."
     )
-    last, lowest = number(done[-1].get(key)), number(kept.get(key))
     if done[-1] is kept:
-        more = " It is the last: it may not have been trained to the end." if len(done) > 1 else ""
-        return said + more
+        unfinished = " It is the last one, so longer training might lower the loss further."
+        return finding + (unfinished if len(done) > 1 else "")
+    last, lowest = to_number(done[-1].get(key)), to_number(kept.get(key))
     if last is not None and lowest is not None and last > lowest:
-        return f"{said} At the end it was {decimal(last)}: more training would have fitted the training rows alone."
-    return said
+        finding += (
+            f" At the end it was {format_decimal(last)}: more training would have fitted the training rows alone."
+        )
+    return finding
 
 
-def _calibrated(done: Rows) -> bool:
-    """Whether the state that is kept was chosen by its loss after calibration."""
-    return any(number(entry.get("calibrated_loss")) is not None for entry in done)
+def _is_calibrated(done: Validations) -> bool:
+    """True if the kept state was chosen by its loss after calibration."""
+    return any(to_number(entry.get("calibrated_loss")) is not None for entry in done)
 
 
-def _accuracy_finding(done: Rows, kept: Mapping[str, Any] | None) -> str:
+def _word_accuracy(done: Validations, kept: Mapping[str, Any] | None) -> str:
     entry = done[-1] if kept is None else kept
-    where = "at the end" if kept is None else "in the state that is kept"
+    when = "at the end" if kept is None else "in the state that is kept"
     return (
-        f"{percent(entry.get('accuracy'))} of the validation rows are labelled correctly {where}; "
-        f"macro F1 is {decimal(entry.get('macro_f1'))}."
+        f"{format_percent(entry.get('accuracy'))} of the validation rows are labelled correctly {when}. "
+        f"Macro F1 is {format_decimal(entry.get('macro_f1'))}."
     )
 
 
-def _table(done: Rows, kept: Mapping[str, Any] | None, title: str) -> str:
-    every = -(-len(done) // LISTED)
+def _build_table(done: Validations, kept: Mapping[str, Any] | None, title: str) -> Table:
+    every = -(-len(done) // MAX_VALIDATIONS_LISTED)
     head = (
         "step",
         "epoch",
@@ -147,20 +139,25 @@ def _table(done: Rows, kept: Mapping[str, Any] | None, title: str) -> str:
         "learning rate",
         "best so far",
     )
-    body = [
-        (
-            count(entry.get("step")),
-            decimal(entry.get("epoch"), 2),
-            decimal(entry.get("training_loss"), 4),
-            decimal(entry.get("validation_loss"), 4),
-            decimal(entry.get("calibrated_loss"), 4),
-            percent(entry.get("accuracy"), 2),
-            decimal(entry.get("macro_f1"), 4),
-            "–" if number(entry.get("learning_rate")) is None else f"{number(entry.get('learning_rate')):.2e}",
-            "yes" if entry.get("best") else "",
-        )
-        for place, entry in enumerate(done)
-        if not place % every or entry is kept or place == len(done) - 1
+    rows = [
+        _to_row(entry)
+        for index, entry in enumerate(done)
+        if not index % every or entry is kept or index == len(done) - 1
     ]
     thinned = f", one of {every}" if every > 1 else ""
-    return table(head, body, f"{title}: the validations of the run{thinned}")
+    return Table(head=head, rows=rows, caption=f"{title}: the validations of the run{thinned}")
+
+
+def _to_row(entry: Mapping[str, Any]) -> tuple[str, ...]:
+    rate = to_number(entry.get("learning_rate"))
+    return (
+        format_count(entry.get("step")),
+        format_decimal(entry.get("epoch"), 2),
+        format_decimal(entry.get("training_loss"), 4),
+        format_decimal(entry.get("validation_loss"), 4),
+        format_decimal(entry.get("calibrated_loss"), 4),
+        format_percent(entry.get("accuracy"), 2),
+        format_decimal(entry.get("macro_f1"), 4),
+        MISSING if rate is None else f"{rate:.2e}",
+        "yes" if entry.get("best") else "",
+    )

@@ -1,4 +1,4 @@
-"""The report of a run: what was measured and learned in, plain values and their page out."""
+"""The report of a run: measures the published model, and makes the values and the text of report.html."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ import numpy as np
 import torch
 
 from sentiment_batch.errors import SentimentBatchError
-from sentiment_batch.evaluation.calibration import measured
-from sentiment_batch.evaluation.evaluate_model import assess, lengths_of
+from sentiment_batch.evaluation.assess import assess, count_tokens
+from sentiment_batch.evaluation.calibration import measure_calibration
 from sentiment_batch.evaluation.metrics import measure
 from sentiment_batch.model.probabilities import softmax
-from sentiment_batch.training.loop import logits
+from sentiment_batch.training.loop import compute_logits
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -27,110 +27,108 @@ if TYPE_CHECKING:
     from sentiment_batch.model.probabilities import Floats
     from sentiment_batch.tokenization.ragged import Tokens
     from sentiment_batch.training.components import Setup
-    from sentiment_batch.training.prepare import Rows
+    from sentiment_batch.training.prepare import LabelledTexts
 
 logger = logging.getLogger("sentiment_batch")
 
-REPORT = "report.html"
-"""The page's name in the model folder. It shows texts, unlike sentiment_batch.json."""
+REPORT_FILE = "report.html"
+"""Name of the report in the model folder. It shows texts, unlike sentiment_batch.json."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Measured:
-    """What the published model says of some labelled rows."""
+class MeasuredRows:
+    """N labelled rows and what the published model predicts for them."""
 
-    rows: Rows
+    rows: LabelledTexts
     tokens: Tokens
     logits_NK: Floats
     metrics: Metrics
 
-    def evaluation(self, name: str, calibration: Calibration | None) -> dict[str, Any]:
-        """One of the report's evaluations: what was measured, and what it was before calibration."""
+    def evaluate(self, name: str, calibration: Calibration | None) -> dict[str, Any]:
+        """One of the report's evaluations: its `name`, the `evaluation`, and what was measured `before_calibration`."""
         temperature = np.float32(calibration.temperature if calibration else 1.0)
-        before = None if temperature == 1 else measured(self.logits_NK * temperature, self.rows.codes)
-        assessed = assess(
+        before = None
+        if temperature != 1:
+            before = measure_calibration(self.logits_NK * temperature, self.rows.codes)
+        evaluation = assess(
             softmax(self.logits_NK),
             self.rows.codes,
             self.metrics.labels,
             texts=self.rows.texts,
-            lengths_N=lengths_of(self.tokens),
+            lengths_N=count_tokens(self.tokens),
             cut_N=self.tokens.cut,
         )
-        return {
-            "name": name,
-            "evaluation": assessed.to_json(),
-            "before_calibration": before,
-        }
+        return {"name": name, "evaluation": evaluation.to_json(), "before_calibration": before}
 
 
-def measure_all(classifier: SentimentClassifier, setup: Setup) -> dict[str, Measured]:
-    """Measure the classifier on the `validation` rows, and the `test` rows where there are some."""
+def measure_all(classifier: SentimentClassifier, setup: Setup) -> dict[str, MeasuredRows]:
+    """Measure the classifier on the `validation` rows, and on the `test` rows if there are any."""
     tables = {"validation": (setup.data.validation, setup.validation)}
     if setup.data.test is not None:
-        tables["test"] = (setup.data.test, setup.texts(setup.data.test))
-    found = {}
+        tables["test"] = (setup.data.test, setup.tokenize(setup.data.test))
+    measured = {}
     for name, (rows, texts) in tables.items():
-        logits_NK = logits(classifier, texts, setup.run)
-        one = measure(softmax(logits_NK), rows.codes, setup.run.labels)
-        found[name] = Measured(rows=rows, tokens=texts.tokens, logits_NK=logits_NK, metrics=one)
-    return found
+        logits_NK = compute_logits(classifier, texts, setup.config)
+        metrics = measure(softmax(logits_NK), rows.codes, setup.config.labels)
+        measured[name] = MeasuredRows(rows=rows, tokens=texts.tokens, logits_NK=logits_NK, metrics=metrics)
+    return measured
 
 
-def report_of(
-    name: str, said: Mapping[str, Any], evaluations: Sequence[Mapping[str, Any]], history: Sequence[Mapping[str, Any]]
+def collect_report(
+    name: str, meta: Mapping[str, Any], evaluations: Sequence[Mapping[str, Any]], history: Sequence[Mapping[str, Any]]
 ) -> dict[str, Any]:
-    """What the page is made of; nothing in it depends on the time, so that a resumed run makes the same page.
+    """The values of the report. None depends on the time, so that a resumed run makes the same page.
 
     Args:
-        name: the model's.
-        said: what sentiment_batch.json says.
+        name: the name of the model.
+        meta: the content of sentiment_batch.json.
         evaluations: each with its `name`, `evaluation` and `before_calibration`.
         history: the rows of training_log.csv.
     """
-    calibration = said["calibration"]
+    calibration = meta["calibration"]
     return {
         "title": name,
         "model": name,
-        "version": said["version"],
-        "labels": said["labels"]["labels"],
+        "version": meta["version"],
+        "labels": meta["labels"]["labels"],
         "evaluations": list(evaluations),
         "history": [{what: value for what, value in entry.items() if what != "seconds"} for entry in history],
-        "data": said["data"],
-        "settings": said["settings"],
+        "data": meta["data"],
+        "settings": meta["settings"],
         "temperature": calibration["temperature"] if calibration else None,
-        "base": said["base"],
-        "device": said["device"]["value"],
-        "dtype": said["dtype"]["value"],
+        "base": meta["base"],
+        "device": meta["device"]["value"],
+        "dtype": meta["dtype"]["value"],
     }
 
 
-def page(report: Mapping[str, Any], folder: Path, device: str) -> str:
-    """The report as HTML, its errors with the words that weighed most in them.
+def make_page(report: Mapping[str, Any], folder: Path, device: str) -> str:
+    """The report as HTML; its errors show the weights of their words.
 
     Args:
-        report: as `report_of` gives it.
-        folder: the model, as it will be published.
-        device: where the words are weighed.
+        report: the values that `collect_report` gave.
+        folder: the model to publish.
+        device: where the weights of words are computed.
     """
-    from sentiment_batch.report.page import report_page
+    from sentiment_batch.report.page import render_report_page
 
     report = copy.deepcopy(dict(report))
     errors = [error for one in report["evaluations"] for error in one["evaluation"]["errors"]]
     try:
-        for error, words in zip(errors, _words(folder, [error["text"] for error in errors], device), strict=True):
+        for error, words in zip(errors, _weigh_words(folder, [error["text"] for error in errors], device), strict=True):
             error["words"] = words
-    except (SentimentBatchError, torch.OutOfMemoryError) as why:  # a model is published all the same
+    except (SentimentBatchError, torch.OutOfMemoryError) as why:  # the model is published all the same
         logger.warning("the report shows errors without the weights of their words: %s", why)
-    return report_page(report)
+    return render_report_page(report)
 
 
-def _words(folder: Path, texts: Sequence[str], device: str) -> list[list[list[Any]]]:
+def _weigh_words(folder: Path, texts: Sequence[str], device: str) -> list[list[list[Any]]]:
     """The pieces of each text with their weights."""
-    from sentiment_batch.explanation.attribution import attributions
-    from sentiment_batch.explanation.words import rounded
+    from sentiment_batch.explanation.attribution import explain_texts
+    from sentiment_batch.explanation.words import round_weights
     from sentiment_batch.scoring.scorer import Scorer
 
     if not texts:
         return []
     with Scorer.load(str(folder), device=device, dtype="float32") as scorer:
-        return [rounded(one.words) for one in attributions(scorer, texts)]
+        return [round_weights(one.words) for one in explain_texts(scorer, texts)]
