@@ -32,8 +32,8 @@ def _nothing_kept(monkeypatch):
 def loads(monkeypatch):
     """The models that are loaded, in order."""
     names = []
-    real = scorer_module._engine
-    monkeypatch.setattr(scorer_module, "_engine", lambda model, *rest: names.append(model) or real(model, *rest))
+    real = scorer_module._load_backend
+    monkeypatch.setattr(scorer_module, "_load_backend", lambda model, *rest: names.append(model) or real(model, *rest))
     return names
 
 
@@ -78,25 +78,25 @@ def test_the_model_is_kept_between_calls(tiny_model, loads):
     first = score(FRAME, tiny_model, **CPU)
     pd.testing.assert_frame_equal(score(FRAME, str(tiny_model), **CPU), first)
     assert len(loads) == 1
-    assert len(scorer_cache._kept) == 1
+    assert len(scorer_cache._cached) == 1
 
 
 def test_only_the_last_model_is_kept(tiny_model, make_model, loads):
     other = make_model("a", "b", seed=6)
     score(FRAME, tiny_model, **CPU)
-    (first,) = scorer_cache._kept.values()
+    (first,) = scorer_cache._cached.values()
     score(FRAME, other, **CPU)
-    assert first._engine is None
-    assert len(scorer_cache._kept) == 1
+    assert first._backend is None
+    assert len(scorer_cache._cached) == 1
     score(FRAME, other, prefix="p", **CPU)
     assert loads == [str(tiny_model), str(other), str(other)]
 
 
 def test_clearing_the_cache_frees_the_model(tiny_model, loads):
     score(FRAME, tiny_model, **CPU)
-    (first,) = scorer_cache._kept.values()
+    (first,) = scorer_cache._cached.values()
     clear_cache()
-    assert (first._engine, scorer_cache._kept) == (None, {})
+    assert (first._backend, scorer_cache._cached) == (None, {})
     clear_cache()
     score(FRAME, tiny_model, **CPU)
     assert len(loads) == 2
@@ -212,7 +212,7 @@ def test_evaluation_agrees_with_the_scores(trained):
     scored = score(rows.rename(columns={"label": "truth"}), output, **CPU)
     hits = (scored["sentiment"].astype(str) == scored["truth"]).mean()
     assert evaluate(rows, output, **CPU).accuracy == pytest.approx(hits)
-    assert len(scorer_cache._kept) == 1  # one model for both
+    assert len(scorer_cache._cached) == 1  # one model for both
 
 
 @pytest.mark.parametrize(

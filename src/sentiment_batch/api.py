@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from sentiment_batch.errors import InputError, UsageError
 
 if TYPE_CHECKING:
-    from sentiment_batch.data.labelled_rows import Labelled
+    from sentiment_batch.data.labelled_rows import LabelledRows
     from sentiment_batch.data.readers.base import Reader
     from sentiment_batch.evaluation.evaluate_model import Evaluation
     from sentiment_batch.explanation.words import Explanation
@@ -23,7 +23,7 @@ def score(
 ) -> Any:
     """Annotate a frame with the sentiment of each row.
 
-    The loaded model is kept between calls; `clear_cache()` frees it.
+    The loaded model is cached for the next call; `clear_cache()` frees it.
 
     Args:
         frame: a pandas, polars or pyarrow table or series, or anything with `__arrow_c_stream__`; a lazy frame of
@@ -33,13 +33,14 @@ def score(
         settings: the fields of `ScoreSettings`, such as `probabilities=True` or `device="cpu"`.
 
     Returns:
-        A new frame of the same kind, with the rows, order, index and types of the input and the columns `sentiment`
-        (the label) and `sentiment_score` (its probability); both null where there is no text. A series gives a frame.
-        What is lazy stays so: rows are scored when their library asks for them, those of a DuckDB relation at once.
-        With `neutral_band=0.65`, rows where neither label of a two-class model has that probability are called neutral.
+        A new frame of the same kind, with the rows, order, index and types of the input, and two columns: `sentiment`
+        (the label) and `sentiment_score` (its probability, 0 to 1). Both are null for a row without a text. A series
+        gives a frame. A lazy frame stays lazy: its rows are scored when its library asks for them. A DuckDB relation is
+        scored at once. With `neutral_band=0.65`, a model of two labels calls a row neutral if both probabilities are
+        lower than that.
 
     Raises:
-        InputError: no such column, or it holds no text.
+        InputError: there is no such column, or it holds no text.
         UsageError: a column of the frame has the name of an added one, or a setting is out of range.
         ModelError: the model cannot be used.
     """
@@ -108,7 +109,7 @@ def train(
         known = ", ".join(TrainSettings.__dataclass_fields__)
         raise UsageError(f"{error}. The settings of training are {known}.") from error
 
-    def read(source: Any, *, split: bool = False) -> Labelled:
+    def read(source: Any, *, split: bool = False) -> LabelledRows:
         columns = {"label_column": label_column, "group_column": group_column}
         return labelled(source, text_column, **columns, group_optional=not split, others=True)
 
@@ -195,10 +196,10 @@ def explain(texts: str | Iterable[str | None], model: str | Path | None = None, 
     """
     if settings.get("neutral_band") is not None:
         raise UsageError("neutral_band is for scoring; a model explains its own labels. Leave it out.")
-    from sentiment_batch.explanation.attribution import attributions, checked
+    from sentiment_batch.explanation.attribution import check_texts, explain_texts
 
-    given = checked(texts)
-    return attributions(_scorer(model, settings), given)
+    given = check_texts(texts)
+    return explain_texts(_scorer(model, settings), given)
 
 
 def _column(name: object, argument: str) -> str | None:
@@ -216,36 +217,35 @@ def _check_stars(stars: object) -> None:
 
 
 def clear_cache() -> None:
-    """Forget the model that `score`, `evaluate` and `explain` keep between calls, and free its memory."""
-    from sentiment_batch.scoring.scorer_cache import forget
+    """Drop the cached model of `score`, `evaluate` and `explain`, and free its memory."""
+    from sentiment_batch.scoring.scorer_cache import clear_cached_scorer
 
-    forget()
+    clear_cached_scorer()
 
 
-def labelled(source: Any, text_column: str | Sequence[str] | None = None, **options: Any) -> Labelled:
+def labelled(source: Any, text_column: str | Sequence[str] | None = None, **options: Any) -> LabelledRows:
     """Labelled rows from a path or a frame; further `options` as `inputs.read` takes them."""
     from sentiment_batch import frames
     from sentiment_batch.data import formats, labelled_rows
-    from sentiment_batch.data.columns import names_of
+    from sentiment_batch.data.columns import to_column_names
     from sentiment_batch.data.readers.table import TableReader
 
     reader: Reader
     if isinstance(source, (str, Path)):
         reader, name = formats.open_reader(str(source)), str(source)
     else:
-        reader, name = TableReader(frames.wrap(source).table()), f"the {type(source).__name__}"
+        reader, name = TableReader(frames.wrap_frame(source).table()), f"the {type(source).__name__}"
     try:
-        return labelled_rows.read(reader, name, text_columns=names_of(text_column), **options)
+        return labelled_rows.read_labelled_rows(reader, name, text_columns=to_column_names(text_column), **options)
     finally:
         reader.close()
 
 
 def _scorer(chosen: str | Path | None, settings: dict[str, Any]) -> Scorer:
-    """The kept model if its files and the settings are those of the last call, else the model, loaded now."""
+    """The cached scorer if its files and the settings are those of the last call, else a new one; it is loaded."""
     from sentiment_batch.scoring.default_model import choose_model
-    from sentiment_batch.scoring.scorer import settings_of
-    from sentiment_batch.scoring.scorer_cache import kept
+    from sentiment_batch.scoring.scorer import build_settings
+    from sentiment_batch.scoring.scorer_cache import get_cached_scorer
 
-    scorer = kept(choose_model(None if chosen is None else str(chosen)).value, settings_of(settings))
-    _ = scorer.added  # loads the model, which may not suit a setting
-    return scorer
+    choice = choose_model(None if chosen is None else str(chosen))
+    return get_cached_scorer(choice.value, build_settings(settings)).open()

@@ -6,17 +6,17 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from sentiment_batch.errors import UsageError
-from sentiment_batch.model.probabilities import combine, softmax
-from sentiment_batch.scoring.added_columns import Columns
+from sentiment_batch.model.probabilities import average_segments, softmax
+from sentiment_batch.scoring.added_columns import AddedColumns
 
 LABELS = ("negative", "neutral", "positive")
 
 
-def columns(labels=LABELS, prefix="sentiment", probabilities=False, decimals=4) -> Columns:
-    return Columns(labels=labels, prefix=prefix, probabilities=probabilities, decimals=decimals)
+def columns(labels=LABELS, prefix="sentiment", probabilities=False, decimals=4) -> AddedColumns:
+    return AddedColumns(labels=labels, prefix=prefix, probabilities=probabilities, decimals=decimals)
 
 
-def table(columns: Columns, probabilities) -> dict[str, list]:
+def table(columns: AddedColumns, probabilities) -> dict[str, list]:
     arrays = columns.arrays(np.array(probabilities, dtype=np.float32).reshape(-1, len(columns.labels)))
     return pa.RecordBatch.from_arrays(arrays, schema=pa.schema(columns.fields())).to_pydict()
 
@@ -107,7 +107,7 @@ def test_softmax_takes_huge_logits_no_rows_and_what_is_no_number():
 
 def test_windows_of_a_text_are_averaged_by_their_tokens():
     logits = np.array([[1, 0], [4, 8], [0, 2], [5, 5]], dtype=np.float32)
-    combined = combine(logits, np.array([0, 1, 1, 2]), np.array([7, 3, 1, 9]))
+    combined = average_segments(logits, np.array([0, 1, 1, 2]), np.array([7, 3, 1, 9]))
     assert combined.tolist() == [[1, 0], [3, 6.5], [5, 5]]
     assert combined.dtype == np.float32
 
@@ -117,6 +117,6 @@ def test_a_text_of_one_window_keeps_its_very_logits(logits, data):
     lengths = data.draw(hnp.arrays(np.int64, len(logits) + 2, elements=st.integers(1, 512)))
     long = np.concatenate([logits, logits[:1], logits[:1]])  # the last text has three windows
     owners = np.minimum(np.arange(len(long)), len(logits) - 1)
-    combined = combine(long, owners, lengths)
+    combined = average_segments(long, owners, lengths)
     assert (combined[:-1] == logits[:-1]).all()
-    assert (combine(logits, np.arange(len(logits)), lengths[: len(logits)]) == logits).all()
+    assert (average_segments(logits, np.arange(len(logits)), lengths[: len(logits)]) == logits).all()

@@ -1,4 +1,4 @@
-"""Every row gets its own score on both roads, whatever batches it falls into; and the same bits in a fixed shape."""
+"""Every row gets its own score by both strategies, whatever its batch; in a fixed shape, the same bits."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ from hypothesis import strategies as st
 from sentiment_batch.errors import ModelError
 from sentiment_batch.model import hub
 from sentiment_batch.model.classifier import SentimentClassifier, load_base, save_classifier
-from sentiment_batch.model.forward.strategies import PackedRoad, PaddedRoad
+from sentiment_batch.model.forward.strategies import PackedStrategy, PaddedStrategy
 from sentiment_batch.scoring.backends import local
 from sentiment_batch.scoring.backends import row_blocks as windows_module
-from sentiment_batch.scoring.backends.results import Counts
+from sentiment_batch.scoring.backends.base import Counts
 from sentiment_batch.scoring.scorer import Scorer
 from tests.conftest import WORDS
 from tests.ragged_tokens import alone
 from tests.stock_models import LIMIT, edit, stock
 
-ROADS = {"distilbert": PackedRoad, "modernbert": PaddedRoad}
+STRATEGIES = {"distilbert": PackedStrategy, "modernbert": PaddedStrategy}
 WORDY = st.lists(st.sampled_from(WORDS), min_size=1, max_size=40).map(" ".join)
 TEXTS = st.none() | st.sampled_from(["", " \n", "the film was great", "boring"]) | WORDY  # some of them repeat
 SMALL = {"tokens": 4 * LIMIT, "texts": 6}
@@ -37,7 +37,7 @@ def conditions(window, threads):
     before = torch.get_num_threads()
     torch.set_num_threads(threads)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(windows_module, "WINDOW_ROWS", window)
+        patch.setattr(windows_module, "MAX_ROWS_PER_BLOCK", window)
         try:
             yield
         finally:
@@ -48,7 +48,7 @@ def conditions(window, threads):
 def load(tmp_path_factory):
     """Gives a scorer of a family; each set of settings is loaded once."""
     folder = tmp_path_factory.mktemp("exact")
-    folders = {family: str(stock(family, folder / family)) for family in ROADS}
+    folders = {family: str(stock(family, folder / family)) for family in STRATEGIES}
     loaded = {}
 
     def load(family, **options):
@@ -57,7 +57,7 @@ def load(tmp_path_factory):
             with pytest.MonkeyPatch.context() as patch:
                 patch.setattr(local, "DETERMINISTIC_BATCH", SMALL)
                 loaded[key] = Scorer.load(folders[family], **{"device": "cpu", "dtype": "float32"} | options)
-            assert isinstance(loaded[key].engine.road, ROADS[family])
+            assert isinstance(loaded[key].backend.strategy, STRATEGIES[family])
         return loaded[key]
 
     yield load
@@ -74,7 +74,7 @@ def own(load):
         if not (text or "").strip():
             return np.full(3, np.nan)
         if (family, text) not in known:
-            engine = load(family).engine
+            engine = load(family).backend
             known[family, text] = alone(engine.loaded, engine.tokeniser([text]))[0]
         return known[family, text]
 
@@ -89,7 +89,7 @@ def scores(scorer, texts):
 
 @settings(max_examples=80)
 @given(
-    family=st.sampled_from(list(ROADS)),
+    family=st.sampled_from(list(STRATEGIES)),
     texts=st.lists(TEXTS, max_size=40),
     budget=st.sampled_from([1, 40, 100, 2_048]),
     window=st.sampled_from([1, 3, 10, 8_192]),
@@ -106,7 +106,7 @@ def test_each_row_gets_the_score_of_its_own_text_by_the_stock_network(
 
 @settings(max_examples=60)
 @given(
-    family=st.sampled_from(list(ROADS)),
+    family=st.sampled_from(list(STRATEGIES)),
     dtype=st.sampled_from(["float32", "bfloat16"]),
     texts=st.lists(WORDY, min_size=1, max_size=25),
     budget=st.sampled_from([None, 1, 100]),
@@ -129,7 +129,7 @@ def test_a_deterministic_score_has_the_same_bits_whatever_it_is_scored_with_and_
 @pytest.mark.slow
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
 def test_a_deterministic_score_of_a_whole_encoder_has_the_same_bits(offline_base, tmp_path, dtype):
-    encoder, tokenizer = load_base(hub.resolve(offline_base))
+    encoder, tokenizer = load_base(hub.resolve_model(offline_base))
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(1)
         classifier = SentimentClassifier(encoder, 2, dropout=0.1)
@@ -146,7 +146,7 @@ def test_a_deterministic_score_of_a_whole_encoder_has_the_same_bits(offline_base
                 assert np.array_equal(scores(scorer, [texts[row] for row in some]), expected[some])
 
 
-@pytest.mark.parametrize("family", ROADS)
+@pytest.mark.parametrize("family", STRATEGIES)
 def test_deterministic_scores_are_the_same_scores(load, own, family):
     texts = [" ".join(WORDS[:n]) for n in range(1, 40)]
     expected = [own(family, text) for text in texts]
@@ -160,11 +160,11 @@ def test_the_shape_of_a_deterministic_run_is_the_model_s_own_or_holds_its_longes
         (folder / "sentiment_batch.json").write_text("{}")
         edit(folder, "sentiment_batch.json", **told, batch=batch)
         with Scorer.load(folder, device="cpu", dtype="float32", deterministic=True, batch_tokens=77) as scorer:
-            shape = scorer.engine.road.shape
-            assert (shape.tokens, shape.texts, scorer.about.batch_tokens) == (tokens, texts, tokens)
+            shape = scorer.backend.strategy.shape
+            assert (shape.tokens, shape.texts, scorer.description.batch_tokens) == (tokens, texts, tokens)
     edit(folder, "sentiment_batch.json", batch={"tokens": 8, "texts": 0})
     with Scorer.load(folder, device="cpu", dtype="float32", deterministic=True) as scorer:
-        assert (scorer.engine.road.shape.tokens, scorer.engine.road.shape.texts) == (64, 1)
+        assert (scorer.backend.strategy.shape.tokens, scorer.backend.strategy.shape.texts) == (64, 1)
     edit(folder, "sentiment_batch.json", batch={"tokens": "many"})
     with pytest.raises(ModelError, match=r"sentiment_batch.json is damaged: its batch is .*Restore it"):
         Scorer.load(folder, device="cpu", dtype="float32", deterministic=True)
@@ -194,7 +194,7 @@ def test_progress_is_told_in_rows_to_the_last(load, texts, window):
 
 def test_a_token_that_the_model_does_not_know_is_an_error_with_its_cure(load):
     scorer = Scorer.load(load("distilbert").model, device="cpu", dtype="float32")
-    engine = scorer.engine
+    engine = scorer.backend
     engine.loaded = dataclasses.replace(engine.loaded, vocabulary=20)
     with pytest.raises(ModelError, match=r"gives the token \d+, but the model knows only 20: .*Fetch the model again"):
         scores(scorer, ["the film was great"])

@@ -11,12 +11,12 @@ import pytest
 import torch
 
 from sentiment_batch.model.forward import strategies
-from sentiment_batch.model.probabilities import combine
+from sentiment_batch.model.probabilities import average_segments
 from sentiment_batch.records import WriteOptions
 from sentiment_batch.scoring import annotate, pipeline
-from sentiment_batch.scoring.added_columns import Columns
+from sentiment_batch.scoring.added_columns import AddedColumns
 from sentiment_batch.scoring.backends import row_blocks
-from sentiment_batch.scoring.pipeline import Job, score_table
+from sentiment_batch.scoring.pipeline import ScoreJob, score_table
 from sentiment_batch.scoring.scorer import Scorer
 from sentiment_batch.tokenization import tokenizer
 
@@ -32,19 +32,19 @@ class FaultError(Exception):
 class Slow:
     """A way through the model that takes long for every batch, unless the test is over."""
 
-    def __init__(self, road, seconds):
-        self._road = road
+    def __init__(self, strategy, seconds):
+        self._strategy = strategy
         self._seconds = seconds
         self.over = threading.Event()
         self.batches = 0
 
     def __getattr__(self, name):
-        return getattr(self._road, name)
+        return getattr(self._strategy, name)
 
     def logits(self, tokens, rows):
         self.batches += 1
         self.over.wait(self._seconds)
-        return self._road.logits(tokens, rows)
+        return self._strategy.logits(tokens, rows)
 
 
 @pytest.fixture(scope="module")
@@ -58,13 +58,13 @@ def source(tmp_path_factory):
 @pytest.fixture
 def slow(tiny_model, monkeypatch):
     """A scorer whose model takes a twentieth of a second for a batch of four texts, in two threads: for minutes."""
-    monkeypatch.setattr(row_blocks, "WINDOW_ROWS", 400)
+    monkeypatch.setattr(row_blocks, "MAX_ROWS_PER_BLOCK", 400)
     before = torch.get_num_threads()
     torch.set_num_threads(2)
     with Scorer.load(tiny_model, device="cpu", dtype="float32", batch_tokens=40) as scorer:
-        scorer.engine.road = Slow(scorer.engine.road, 0.05)
+        scorer.backend.strategy = Slow(scorer.backend.strategy, 0.05)
         yield scorer
-        scorer.engine.road.over.set()
+        scorer.backend.strategy.over.set()
     torch.set_num_threads(before)
 
 
@@ -82,7 +82,7 @@ def at(number, real, error):
 
 
 def reading(patch, scorer, error):
-    real = annotate.rows_from
+    real = annotate.read_rows
 
     def rows(*arguments):
         for number, batch in enumerate(real(*arguments)):
@@ -90,7 +90,7 @@ def reading(patch, scorer, error):
                 raise error
             yield batch
 
-    patch.setattr(annotate, "rows_from", rows)
+    patch.setattr(annotate, "read_rows", rows)
 
 
 def tokenising(patch, scorer, error):
@@ -98,11 +98,11 @@ def tokenising(patch, scorer, error):
 
 
 def packing(patch, scorer, error):
-    patch.setattr(strategies, "pack", at(7, strategies.pack, error))
+    patch.setattr(strategies, "build_pack", at(7, strategies.build_pack, error))
 
 
 def model(patch, scorer, error):
-    patch.setattr(scorer.engine.road, "logits", at(7, scorer.engine.road.logits, error))
+    patch.setattr(scorer.backend.strategy, "logits", at(7, scorer.backend.strategy.logits, error))
 
 
 def progress(patch, scorer, error):
@@ -115,17 +115,17 @@ def progress(patch, scorer, error):
 
         update = staticmethod(at(5, lambda more: None, error))
 
-    patch.setattr(pipeline, "progress_bar", lambda *arguments, **options: Bar())
+    patch.setattr(pipeline, "show_progress", lambda *arguments, **options: Bar())
 
 
 def combining(patch, scorer, error):
-    scorer.engine.road.over.set()  # it comes after the model has done a window
-    patch.setattr("sentiment_batch.scoring.backends.local.combine", at(2, combine, error))
+    scorer.backend.strategy.over.set()  # it comes after the model has done a window
+    patch.setattr("sentiment_batch.scoring.backends.local.average_segments", at(2, average_segments, error))
 
 
 def assembling(patch, scorer, error):
-    scorer.engine.road.over.set()
-    patch.setattr(Columns, "arrays", at(2, Columns.arrays, error))
+    scorer.backend.strategy.over.set()
+    patch.setattr(AddedColumns, "arrays", at(2, AddedColumns.arrays, error))
 
 
 def writing(patch, scorer, error):
@@ -137,7 +137,7 @@ def finishing(patch, scorer, error):
 
 
 def _with_writer(patch, scorer, error, method, number):
-    scorer.engine.road.over.set()
+    scorer.backend.strategy.over.set()
     real = pipeline.formats.open_writer
 
     def opened(*arguments, **options):
@@ -159,7 +159,7 @@ def test_a_fault_in_any_stage_ends_the_run_at_once_and_leaves_nothing(
     before = set(threading.enumerate())
     with monkeypatch.context() as patch:
         stage(patch, slow, error)
-        job = Job(source=str(source), destination=str(tmp_path / "out.parquet"), quiet=True)
+        job = ScoreJob(source=str(source), destination=str(tmp_path / "out.parquet"), quiet=True)
         started = time.monotonic()
         with pytest.raises(type(error)) as caught:
             score_table(job, lambda: slow)
@@ -167,7 +167,7 @@ def test_a_fault_in_any_stage_ends_the_run_at_once_and_leaves_nothing(
     assert caught.value is error
     if stage is not finishing:  # by then all is done
         assert seconds < AT_ONCE
-        assert slow.engine.road.batches < ROWS / 8
+        assert slow.backend.strategy.batches < ROWS / 8
     # What is done in whole parts stays, out of sight.
     assert [path.name for path in tmp_path.iterdir()] == ([".out.parquet.scoring"] if stage is finishing else [])
     assert {thread.name for thread in set(threading.enumerate()) - before} <= {"tqdm_monitor"}
@@ -178,7 +178,7 @@ def test_a_fault_leaves_the_table_that_was_there(slow, source, tmp_path, monkeyp
     out = tmp_path / f"out.{ending}"
     out.write_text("what was there")
     writing(monkeypatch, slow, FaultError("a bug"))
-    job = Job(source=str(source), destination=str(out), write=WriteOptions(overwrite=True), quiet=True)
+    job = ScoreJob(source=str(source), destination=str(out), write=WriteOptions(overwrite=True), quiet=True)
     with pytest.raises(FaultError):
         score_table(job, lambda: slow)
     assert out.read_text() == "what was there"
@@ -186,8 +186,8 @@ def test_a_fault_leaves_the_table_that_was_there(slow, source, tmp_path, monkeyp
 
 
 def test_after_a_fault_the_same_scorer_scores(slow, source, tmp_path, monkeypatch):
-    slow.engine.road.over.set()
-    job = Job(source=str(source), destination=str(tmp_path / "out.parquet"), limit=1_000, quiet=True)
+    slow.backend.strategy.over.set()
+    job = ScoreJob(source=str(source), destination=str(tmp_path / "out.parquet"), limit=1_000, quiet=True)
     with monkeypatch.context() as patch:
         model(patch, slow, FaultError("a bug"))
         with pytest.raises(FaultError):
@@ -218,9 +218,9 @@ def test_a_long_tokenisation_ends_when_the_run_is_over(slow, source, tmp_path, m
         assert busy.wait(30)
         raise FaultError("of the writer")
 
-    slow.engine.road.over.set()
+    slow.backend.strategy.over.set()
     monkeypatch.setattr(tokenizer.Tokeniser, "__call__", long)
-    monkeypatch.setattr(Columns, "arrays", interrupted)
+    monkeypatch.setattr(AddedColumns, "arrays", interrupted)
     with pytest.raises(FaultError, match="of the writer"):
-        score_table(Job(source=str(source), destination=str(tmp_path / "out.csv"), quiet=True), lambda: slow)
+        score_table(ScoreJob(source=str(source), destination=str(tmp_path / "out.csv"), quiet=True), lambda: slow)
     assert ended.is_set()

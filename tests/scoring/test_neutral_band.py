@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 
 import sentiment_batch
 from sentiment_batch.errors import OutputError, UsageError
-from sentiment_batch.scoring.added_columns import Columns
-from sentiment_batch.scoring.job import Job
+from sentiment_batch.scoring.added_columns import AddedColumns
+from sentiment_batch.scoring.job import ScoreJob
 from sentiment_batch.scoring.output.journal import Journal
 from sentiment_batch.scoring.output.manifest import read_manifest
 from sentiment_batch.scoring.output.verify import verify
@@ -29,8 +29,8 @@ BAND = 0.65
 TEXTS = [None if n % 9 == 4 else f"the {WORDS[n % 40]} film {n} was {WORDS[n % 47]}" for n in range(90)]
 
 
-def columns(band=None, labels=("negative", "positive"), decimals=4) -> Columns:
-    return Columns(labels=labels, prefix="sentiment", probabilities=True, decimals=decimals, neutral_band=band)
+def columns(band=None, labels=("negative", "positive"), decimals=4) -> AddedColumns:
+    return AddedColumns(labels=labels, prefix="sentiment", probabilities=True, decimals=decimals, neutral_band=band)
 
 
 def called(probabilities, **chosen) -> list[str | None]:
@@ -195,7 +195,7 @@ def test_a_run_that_is_cut_off_goes_on_with_the_same_band_and_no_other(
     pq.write_table(pa.table({"text": TEXTS}), tmp_path / "in.parquet")
 
     def run(name, by=banded):
-        job = Job(source=f"{tmp_path}/in.parquet", destination=f"{tmp_path}/{name}", quiet=True, part_rows=20)
+        job = ScoreJob(source=f"{tmp_path}/in.parquet", destination=f"{tmp_path}/{name}", quiet=True, part_rows=20)
         return score_table(job, lambda: by)
 
     add = Journal.add

@@ -20,7 +20,7 @@ from sentiment_batch.plugins.hookspecs import hookimpl
 from sentiment_batch.plugins.manager import Plugins
 from sentiment_batch.records import Split, WriteOptions
 from sentiment_batch.scoring import pipeline
-from sentiment_batch.scoring.pipeline import Job, score_table
+from sentiment_batch.scoring.pipeline import ScoreJob, score_table
 from sentiment_batch.scoring.scorer import Scorer
 
 TEXTS = ["the film was great", None, 'boring, "dull"\nand slow', "  ", "the film was great", "Où est le café?", ""]
@@ -40,7 +40,7 @@ def score(scorer, tmp_path):
 
     def score(source, destination, by=scorer, **options):
         options = {"quiet": True} | options
-        return score_table(Job(source=str(source), destination=str(destination), **options), lambda: by)
+        return score_table(ScoreJob(source=str(source), destination=str(destination), **options), lambda: by)
 
     return score
 
@@ -204,19 +204,19 @@ def test_a_column_that_is_not_there_is_named_before_the_model_is_loaded(rich, tm
         raise AssertionError("the model was loaded")
 
     job = {"source": source, "destination": str(tmp_path / "out.parquet"), "quiet": True}
-    with pytest.raises(InputError, match=r"no column 'Price'; did you mean 'price'\?.*--columns"):
-        score_table(Job(**job, keep=("Price",)), load)
-    with pytest.raises(InputError, match=r"no column 'text'.*--text-column"):
-        score_table(Job(**job, text_columns=("text",)), load)
+    with pytest.raises(InputError, match=r"no column 'Price'; did you mean 'price'\?.*`columns`"):
+        score_table(ScoreJob(**job, keep=("Price",)), load)
+    with pytest.raises(InputError, match=r"no column 'text'.*text_column"):
+        score_table(ScoreJob(**job, text_columns=("text",)), load)
     with pytest.raises(InputError, match="'price' holds decimal"):
-        score_table(Job(**job, text_columns=("price",)), load)
+        score_table(ScoreJob(**job, text_columns=("price",)), load)
     with pytest.raises(InputError, match="is not there"):
-        score_table(Job(**job | {"source": str(tmp_path / "nowhere.csv")}), load)
+        score_table(ScoreJob(**job | {"source": str(tmp_path / "nowhere.csv")}), load)
     with pytest.raises(UsageError, match="does not tell the format"):
-        score_table(Job(**job | {"destination": str(tmp_path / "out.docx")}), load)
+        score_table(ScoreJob(**job | {"destination": str(tmp_path / "out.docx")}), load)
     (tmp_path / "out.csv").write_text("old")
     with pytest.raises(OutputError, match="exists already"):
-        score_table(Job(**job | {"destination": str(tmp_path / "out.csv")}), load)
+        score_table(ScoreJob(**job | {"destination": str(tmp_path / "out.csv")}), load)
 
 
 @pytest.mark.parametrize("limit", [0, 1, 6, 7, 8, 1_000])
@@ -282,7 +282,7 @@ def test_a_model_that_fails_publishes_nothing_and_leaves_no_file(scorer, tmp_pat
     monkeypatch.setattr(Scorer, "scored", failing)
     for load, error in ((missing, ModelError), (lambda: scorer, ZeroDivisionError)):
         for ending in ("csv", "csv.gz", "parquet", "arrow", "jsonl"):
-            job = Job(source=str(tmp_path / "in.csv"), destination=str(tmp_path / f"out.{ending}"), quiet=True)
+            job = ScoreJob(source=str(tmp_path / "in.csv"), destination=str(tmp_path / f"out.{ending}"), quiet=True)
             with pytest.raises(error):
                 score_table(job, load)
             assert [entry.name for entry in tmp_path.iterdir()] == ["in.csv"]
@@ -322,7 +322,7 @@ def install(monkeypatch):
             name="sheets", dist=None, load=lambda: SimpleNamespace(register_readers=register_readers)
         )
         plugins = Plugins((readers, writers), lambda: [entry])
-        monkeypatch.setattr(formats, "plugins", lambda: plugins)
+        monkeypatch.setattr(formats, "get_plugins", lambda: plugins)
         return reader
 
     return install
@@ -388,7 +388,7 @@ def test_the_rates_leave_out_the_loading_of_the_model_and_the_seconds_do_not(sco
 
     monkeypatch.setattr(pipeline.time, "perf_counter", tick)
     write(tmp_path / "in.csv", pa.table({"text": ["good", "bad"]}))
-    job = Job(source=str(tmp_path / "in.csv"), destination=str(tmp_path / "out.csv"), quiet=True)
+    job = ScoreJob(source=str(tmp_path / "in.csv"), destination=str(tmp_path / "out.csv"), quiet=True)
     summary = score_table(job, load)
     assert summary.seconds > 50
     assert summary.rows_per_second > 10

@@ -21,7 +21,7 @@ from sentiment_batch.plugins.hookspecs import hookimpl
 from sentiment_batch.plugins.manager import Plugins
 from sentiment_batch.records import Split, WriteOptions
 from sentiment_batch.scoring import annotate
-from sentiment_batch.scoring.job import Job
+from sentiment_batch.scoring.job import ScoreJob
 from sentiment_batch.scoring.output import fingerprint
 from sentiment_batch.scoring.output.journal import Journal
 from sentiment_batch.scoring.pipeline import score_table
@@ -50,7 +50,7 @@ def run(scorer, source, tmp_path, monkeypatch):
     """Scores the source into a file of the test's folder; `parts` is after how many parts the run is cut off."""
 
     def run(out, parts=None, by=scorer, **options):
-        job = Job(source=str(source), destination=f"{tmp_path}/{out}", quiet=True, part_rows=PART)
+        job = ScoreJob(source=str(source), destination=f"{tmp_path}/{out}", quiet=True, part_rows=PART)
         job = dataclasses.replace(job, **options)
         with monkeypatch.context() as patch:
             if parts is not None:
@@ -141,14 +141,14 @@ def test_a_folder_or_glob_can_be_gone_on_from_and_goes_by_its_files(run, source,
 def test_what_is_done_is_not_scored_again(run, scorer, tmp_path, monkeypatch, out):
     run(out, 3)
     seen = []
-    real = type(scorer.engine)._launched
+    real = type(scorer.backend)._launch
 
-    def launched(self, ready, *arguments):
-        if ready.window.known is None:
-            seen.append((ready.window.start, ready.window.rows))
-        return real(self, ready, *arguments)
+    def launch(self, tokenised, *arguments):
+        if tokenised.block.known is None:
+            seen.append((tokenised.block.start, tokenised.block.rows))
+        return real(self, tokenised, *arguments)
 
-    monkeypatch.setattr(type(scorer.engine), "_launched", launched)
+    monkeypatch.setattr(type(scorer.backend), "_launch", launch)
     run(out)
     assert seen == [(60, 20), (80, 15)]
 
@@ -274,8 +274,10 @@ def test_an_input_that_was_touched_grown_or_exchanged_is_refused(run, source, tm
 def test_an_input_that_changes_under_the_run_publishes_nothing(run, source, tmp_path, monkeypatch):
     copy = tmp_path / "copy.parquet"
     copy.write_bytes(source.read_bytes())
-    real = annotate.Parts.finish
-    monkeypatch.setattr(annotate.Parts, "finish", lambda self, **given: (real(self, **given), os.utime(copy, (1, 1))))
+    real = annotate.PartWriter.finish
+    monkeypatch.setattr(
+        annotate.PartWriter, "finish", lambda self, **given: (real(self, **given), os.utime(copy, (1, 1)))
+    )
     with pytest.raises(InputError, match="was changed while it was read"):
         run("out.csv", source=str(copy))
     assert content(tmp_path / "out.csv") is None
@@ -306,7 +308,7 @@ def test_any_flipped_bit_in_a_part_is_found(run, tmp_path, out, ending, caplog):
             with pytest.raises(OutputError, match="was begun by another run"):
                 journal.begin({}, restart=False)
         else:
-            assert len(journal._found()) == 1
+            assert len(journal._files.find_first()[0]) == 1
         journal._lock.release()
     if ending != "job":
         assert run(out).rows_resumed == PART
@@ -348,7 +350,7 @@ def test_standard_input_cannot_be_gone_on_from_and_it_is_said(run, source, tmp_p
 def test_an_input_without_an_identity_does_not_take_away_what_is_kept(run, monkeypatch):
     run("out.csv", 2)
     with monkeypatch.context() as patch:
-        patch.setattr(fingerprint, "input_identity", lambda *arguments, **options: None)
+        patch.setattr(fingerprint, "describe_input", lambda *arguments, **options: None)
         with pytest.raises(OutputError, match="was begun by another run"):
             run("out.csv")
     assert run("out.csv").rows_resumed == 2 * PART
@@ -356,7 +358,7 @@ def test_an_input_without_an_identity_does_not_take_away_what_is_kept(run, monke
 
 def test_a_model_that_is_missing_does_not_take_away_what_is_kept(run, source, tmp_path):
     run("out.csv", 2)
-    job = Job(source=str(source), destination=str(tmp_path / "out.csv"), quiet=True, part_rows=PART)
+    job = ScoreJob(source=str(source), destination=str(tmp_path / "out.csv"), quiet=True, part_rows=PART)
 
     def missing():
         raise OutputError("no model")
@@ -368,7 +370,7 @@ def test_a_model_that_is_missing_does_not_take_away_what_is_kept(run, source, tm
 
 HOLDER = """
 import sys, time
-from sentiment_batch.scoring.journal import Journal
+from sentiment_batch.scoring.output.journal import Journal
 from pathlib import Path
 journal = Journal(Path(sys.argv[1]), "out.csv")
 print("held", flush=True)
@@ -523,7 +525,7 @@ def plugin(monkeypatch):
 
         point = SimpleNamespace(name="rows", dist=None, load=lambda: SimpleNamespace(register_readers=register_readers))
         fresh = Plugins((readers, writers), lambda: [point])
-        monkeypatch.setattr(formats, "plugins", lambda: fresh)
+        monkeypatch.setattr(formats, "get_plugins", lambda: fresh)
 
     return plugin
 
@@ -612,7 +614,7 @@ def test_an_input_that_is_exchanged_while_the_model_loads_publishes_nothing(scor
         os.replace(tmp_path / "new.csv", tmp_path / "in.csv")
         return scorer
 
-    job = Job(source=str(tmp_path / "in.csv"), destination=str(tmp_path / "out.csv"), quiet=True)
+    job = ScoreJob(source=str(tmp_path / "in.csv"), destination=str(tmp_path / "out.csv"), quiet=True)
     with pytest.raises(InputError, match="was changed while it was read"):
         score_table(job, load)
     assert content(tmp_path / "out.csv") is None

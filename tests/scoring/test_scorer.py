@@ -71,7 +71,7 @@ def probabilities(scorer, texts, cut=None):
 )
 def test_each_row_gets_the_score_of_its_own_text_alone(load, alone, texts, budget, window, cut):
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(windows_module, "WINDOW_ROWS", window)
+        patch.setattr(windows_module, "MAX_ROWS_PER_BLOCK", window)
         found = probabilities(load(batch_tokens=budget), texts, cut)
     expected = np.array([alone(text) for text in texts]).reshape(-1, 3)
     np.testing.assert_allclose(found, expected, atol=5e-6)
@@ -82,9 +82,9 @@ def test_one_text_alone_scores_as_the_network_says(load):
 
     scorer = load()
     text = "the film was great but too slow"
-    ids = torch.tensor([scorer.engine.loaded.backend.encode(text).ids])
+    ids = torch.tensor([scorer.backend.loaded.backend.encode(text).ids])
     with torch.inference_mode():
-        expected = scorer.engine.loaded.network(input_ids=ids).logits.softmax(-1)
+        expected = scorer.backend.loaded.network(input_ids=ids).logits.softmax(-1)
     np.testing.assert_allclose(probabilities(scorer, [text]), expected, atol=1e-6)
 
 
@@ -147,19 +147,19 @@ def test_windows_average_the_logits_by_their_tokens(load):
     parts = [words[:7], words[7:14], words[14:]]  # 21 words in windows of at most 10
     logits, lengths = [], []
     for part in parts:
-        ids = torch.tensor([scorer.engine.loaded.backend.encode(" ".join(part)).ids])
+        ids = torch.tensor([scorer.backend.loaded.backend.encode(" ".join(part)).ids])
         with torch.inference_mode():
-            logits.append(scorer.engine.loaded.network(input_ids=ids).logits[0].double().numpy())
+            logits.append(scorer.backend.loaded.network(input_ids=ids).logits[0].double().numpy())
         lengths.append(ids.shape[1])
     mean = np.average(logits, axis=0, weights=lengths)
     np.testing.assert_allclose(found, np.exp(mean) / np.exp(mean).sum(), atol=5e-6)
 
 
 def test_windows_of_unequal_length_weigh_by_their_tokens():
-    from sentiment_batch.model.probabilities import combine
+    from sentiment_batch.model.probabilities import average_segments
 
     logits = np.array([[1, 0], [4, 0], [2, 7]], dtype=np.float32)
-    combined = combine(logits, np.array([0, 0, 1]), np.array([10, 5, 3]))
+    combined = average_segments(logits, np.array([0, 0, 1]), np.array([10, 5, 3]))
     np.testing.assert_allclose(combined, [[2, 0], [2, 7]])
 
 
@@ -175,12 +175,12 @@ def test_a_scorer_travels_in_a_pickle_and_loads_itself_again(load):
 def test_a_closed_scorer_loads_itself_again(load):
     with Scorer.load(load().model, device="cpu", dtype="float32") as scorer:
         first = probabilities(scorer, ["great"])
-    assert scorer._engine is None
+    assert scorer._backend is None
     assert np.array_equal(probabilities(scorer, ["great"]), first)
 
 
 def test_a_scorer_that_is_closed_between_two_windows_goes_on(load, monkeypatch):
-    monkeypatch.setattr(windows_module, "WINDOW_ROWS", 2)
+    monkeypatch.setattr(windows_module, "MAX_ROWS_PER_BLOCK", 2)
     texts = ["great", "boring", "the film", "a", "it was slow", "best"]
     expected = probabilities(load(), texts)
     scorer = Scorer.load(load().model, device="cpu", dtype="float32")
@@ -211,8 +211,8 @@ def test_a_consumer_may_stop_early(load):
 
 
 def test_its_budget_is_the_settings_else_a_function_of_the_device(load):
-    assert load(batch_tokens=77).about.batch_tokens == 77
-    assert load().about.batch_tokens == 2_048
+    assert load(batch_tokens=77).description.batch_tokens == 77
+    assert load().description.batch_tokens == 2_048
 
 
 def test_the_policy_is_the_users_else_the_training_s_else_the_model_s(load, make_model):
@@ -265,14 +265,14 @@ def test_a_model_that_is_not_there_is_said_so():
 
 
 def test_a_scorer_closed_between_two_windows_goes_on_and_stays_closed(load, monkeypatch):
-    monkeypatch.setattr(windows_module, "WINDOW_ROWS", 2)
+    monkeypatch.setattr(windows_module, "MAX_ROWS_PER_BLOCK", 2)
     texts = ["the film was great", "so bad", "dull", "fine", "warm"]
     with Scorer.load(load().model, device="cpu", dtype="float32") as scorer:
         stream = scorer.probabilities([pa.record_batch({"text": texts})], ["text"])
         found = [next(stream)[1]]
         scorer.close()
         found += [part for _, part in stream]
-        assert scorer._engine is None
+        assert scorer._backend is None
     assert np.array_equal(np.concatenate(found), probabilities(load(), texts))
 
 
@@ -287,6 +287,6 @@ def test_a_model_that_the_device_cannot_hold_is_an_error_with_its_cure(load, mon
     def full(*arguments):
         raise torch.OutOfMemoryError("CUDA out of memory")
 
-    monkeypatch.setattr("sentiment_batch.scoring.backends.local.to_device", full)
+    monkeypatch.setattr("sentiment_batch.scoring.backends.local.prepare_model", full)
     with pytest.raises(DeviceError, match=r"memory of cpu does not hold .*Take a smaller model, or --device cpu"):
         Scorer.load(load().model, device="cpu")

@@ -31,8 +31,8 @@ STRINGS = [
 def loads(monkeypatch):
     """The models that are loaded, in order; no scorer is kept before or after."""
     names = []
-    real = scorer_module._engine
-    monkeypatch.setattr(scorer_module, "_engine", lambda model, *rest: names.append(model) or real(model, *rest))
+    real = scorer_module._load_backend
+    monkeypatch.setattr(scorer_module, "_load_backend", lambda model, *rest: names.append(model) or real(model, *rest))
     clear_cache()
     yield names
     clear_cache()
@@ -162,9 +162,9 @@ def test_tokens_of_a_model_in_other_processes_need_no_second_model(tiny_model, m
     texts = ["the film was great", "[SEP] is text here", "a " * 100]
     with Scorer.load(str(tiny_model), device="cpu", dtype="float32") as alone:
         expected = alone.tokens(texts)
-        elsewhere = SimpleNamespace(description=alone.engine.description)
-    monkeypatch.setattr(scorer_module, "_engine", lambda model, settings: elsewhere)
-    monkeypatch.setattr(scorer_module.LocalEngine, "__init__", None)
+        elsewhere = SimpleNamespace(description=alone.backend.description)
+    monkeypatch.setattr(scorer_module, "_load_backend", lambda model, settings: elsewhere)
+    monkeypatch.setattr(scorer_module.LocalBackend, "__init__", None)
     found = Scorer(model=alone.model, settings=alone.settings).tokens(texts)
     for one, other in ((found.ids, expected.ids), (found.lengths, expected.lengths), (found.cut, expected.cut)):
         assert np.array_equal(one, other)

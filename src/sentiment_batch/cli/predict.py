@@ -14,14 +14,15 @@ import click
 from sentiment_batch.cli import options
 from sentiment_batch.cli.messages import configure_logging
 from sentiment_batch.cli.texts import given
-from sentiment_batch.evaluation.terminal import fitted, padded
+from sentiment_batch.evaluation.terminal import fit_text, pad_text
 from sentiment_batch.settings import ScoreSettings
 
 if TYPE_CHECKING:
     from sentiment_batch.scoring.scorer import Scorer
 
 logger = logging.getLogger("sentiment_batch")
-LINES_AT_ONCE = 1_024
+MAX_TEXTS_AT_A_TIME = 1_024
+"""Texts that are scored together, before their results are printed."""
 
 
 @click.command(short_help="Tell the sentiment of texts given here or on standard input.")
@@ -44,22 +45,22 @@ def predict(
     """
     configure_logging(quiet, verbose)
     texts = given(arguments)
-    settings |= {"neutral_band": neutral_band}
-    ScoreSettings(**settings)  # what is wrong shows before a model is loaded
+    chosen = ScoreSettings(**settings, neutral_band=neutral_band)  # checked before anything heavy is imported
     from sentiment_batch.scoring.default_model import choose_model
     from sentiment_batch.scoring.scorer import Scorer
 
-    chosen = choose_model(model)
-    logger.info("model: %s", chosen)
-    with Scorer.load(chosen.value, **settings) as scorer:
-        for result in _results(scorer, texts):
-            click.echo(json.dumps(result, ensure_ascii=False) if as_json else _line(result))
+    choice = choose_model(model)
+    logger.info("model: %s", choice)
+    with Scorer(model=choice.value, settings=chosen).open() as scorer:
+        for result in _predict_texts(scorer, texts):
+            click.echo(json.dumps(result, ensure_ascii=False) if as_json else _format_result(result))
 
 
-def _results(scorer: Scorer, texts: Iterator[str]) -> Iterator[dict[str, Any]]:
+def _predict_texts(scorer: Scorer, texts: Iterator[str]) -> Iterator[dict[str, Any]]:
+    """The result of each text, in the form of `--json`."""
     import pyarrow as pa
 
-    for some in iter(lambda: list(itertools.islice(texts, LINES_AT_ONCE)), []):
+    for some in iter(lambda: list(itertools.islice(texts, MAX_TEXTS_AT_A_TIME)), []):
         batch = pa.record_batch({"text": pa.array(some, pa.large_string())})
         for part, probabilities in scorer.probabilities([batch], ["text"]):
             arrays = scorer.added.arrays(probabilities)
@@ -75,18 +76,20 @@ def _results(scorer: Scorer, texts: Iterator[str]) -> Iterator[dict[str, Any]]:
                     "text": text,
                     "sentiment": label,
                     "sentiment_score": None if label is None else float(str(score)),  # 0.9876, not 0.98760002
-                    "probabilities": None if label is None else _named(scorer, row),
+                    "probabilities": None if label is None else _name_probabilities(scorer, row),
                 }
 
 
-def _named(scorer: Scorer, row: Any) -> dict[str, float]:
+def _name_probabilities(scorer: Scorer, row: Any) -> dict[str, float]:
+    """The rounded probability of each label."""
     decimals = scorer.settings.decimals
     return {label: round(float(value), decimals) for label, value in zip(scorer.labels, row, strict=True)}
 
 
-def _line(result: dict[str, Any]) -> str:
+def _format_result(result: dict[str, Any]) -> str:
+    """One line with the score, the label, and as much of the text as fits the terminal."""
     room = max(20, shutil.get_terminal_size((100, 24)).columns - 26)
-    short, label = fitted(result["text"], room), result["sentiment"]
+    short, label = fit_text(result["text"], room), result["sentiment"]
     if label is None:
         return f"{'-':>8}  {'(no text)':14}  {short}"
-    return f"{result['sentiment_score']:8.4f}  {padded(label, 14)}  {short}"
+    return f"{result['sentiment_score']:8.4f}  {pad_text(label, 14)}  {short}"

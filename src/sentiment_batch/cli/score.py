@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import logging
 import re
-from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -17,7 +16,6 @@ from sentiment_batch.settings import ScoreSettings
 
 if TYPE_CHECKING:
     from sentiment_batch.records import ReadOptions
-    from sentiment_batch.scoring.scorer import Scorer
 
 logger = logging.getLogger("sentiment_batch")
 DEFAULTS = ScoreSettings()
@@ -100,20 +98,24 @@ def score(
     configure_logging(quiet, verbose)
     if as_json and destination == "-":
         raise UsageError("--json and the table cannot both go to standard output. Name a file for OUT.")
-    keep = _kept(columns)
-    settings |= {"neutral_band": neutral_band, "probabilities": probabilities, "prefix": prefix, "decimals": decimals}
-    settings |= {"engine": engine, "engine_options": _pairs(engine_options)}
-    ScoreSettings(**settings)  # what is wrong shows before anything is opened
     from sentiment_batch.records import WriteOptions
-    from sentiment_batch.scoring.default_model import choose_model
     from sentiment_batch.scoring.job import ScoreJob
-    from sentiment_batch.scoring.pipeline import score_table
 
     job = ScoreJob(
         source=source,
         destination=destination,
+        model=model,
+        settings=ScoreSettings(
+            **settings,
+            neutral_band=neutral_band,
+            probabilities=probabilities,
+            prefix=prefix,
+            decimals=decimals,
+            engine=engine,
+            engine_options=_split_engine_options(engine_options),
+        ),
         text_columns=text_columns,
-        keep=keep,
+        keep=_split_columns(columns),
         limit=limit,
         input_format=input_format,
         output_format=output_format,
@@ -125,22 +127,16 @@ def score(
         quiet=quiet,
     )
 
-    def load() -> Scorer:
-        from sentiment_batch.scoring.scorer import Scorer
+    from sentiment_batch.scoring.pipeline import score_table  # after the checks, because it imports torch
 
-        chosen = choose_model(model)
-        logger.info("model: %s", chosen)
-        return stack.enter_context(Scorer.load(chosen.value, **settings))
-
-    with ExitStack() as stack:
-        summary = score_table(job, load)
+    summary = score_table(job)
     logger.info("%s", summary)
     if as_json:
         click.echo(json.dumps(summary.to_json(), ensure_ascii=False))
 
 
-def _pairs(options: tuple[str, ...]) -> tuple[tuple[str, str], ...]:
-    """The names and values in `--engine-option`; a comma divides them where a name follows."""
+def _split_engine_options(options: tuple[str, ...]) -> tuple[tuple[str, str], ...]:
+    """The names and values in `--engine-option`; a comma divides them if a name follows."""
     pairs = [one.partition("=") for option in options for one in re.split(r",(?=\w+=)", option)]
     for name, equals, _ in pairs:
         if not name or not equals:
@@ -148,8 +144,8 @@ def _pairs(options: tuple[str, ...]) -> tuple[tuple[str, str], ...]:
     return tuple((name.strip(), value) for name, _, value in pairs)
 
 
-def _kept(columns: str | None) -> tuple[str, ...]:
-    """The names in `--columns`, each once; none where it is not given, which keeps all."""
+def _split_columns(columns: str | None) -> tuple[str, ...]:
+    """The names in `--columns`, each once; none if the option is not given, which keeps all columns."""
     if columns is None:
         return ()
     keep = tuple(dict.fromkeys(name for name in columns.split(",") if name))

@@ -20,9 +20,9 @@ def verify(output: str, quiet: bool, verbose: bool, as_json: bool) -> None:
     rows, and the number of rows of the input if that is still there. The exit code is 0 if all is well, else 1.
     """
     configure_logging(quiet, verbose)
-    from sentiment_batch.scoring.output.verify import verify as check
+    from sentiment_batch.scoring.output.verify import verify_output
 
-    verified = check(output)
+    verified = verify_output(output)
     if as_json:
         click.echo(json.dumps(verified.to_json(), ensure_ascii=False))
     elif not quiet:

@@ -1,6 +1,6 @@
-"""Frames of any library in, the same kind out: each kind says how it becomes Arrow and how it takes new columns.
+"""Annotates frames of any library: each kind says how it becomes Arrow, and how it takes new columns.
 
-No library is imported that the caller does not have: a frame tells its kind by the names of its classes.
+Kinds are found by the names of their classes, so no library is imported that the caller does not use.
 """
 
 from __future__ import annotations
@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
-from sentiment_batch.data.columns import to_column_names
-from sentiment_batch.data.labelled_rows import detect_text_columns
+from sentiment_batch.data.columns import detect_text_columns, to_column_names
 from sentiment_batch.data.readers.table import TableReader
 from sentiment_batch.errors import InputError
 from sentiment_batch.frames import arrow, dask, duckdb, narwhals, polars, spark
@@ -25,47 +24,47 @@ if TYPE_CHECKING:
     from sentiment_batch.frames.base import Frame
     from sentiment_batch.scoring.scorer import Scorer
 
-_UNREAD: dict[tuple[str, str], Callable[[Any, Scorer, Sequence[str]], Any]] = {
-    ("dask", "DataFrame"): dask.annotate,
-    ("dask", "Series"): dask.annotate,
-    ("duckdb", "DuckDBPyRelation"): duckdb.annotate,
-    ("narwhals", "DataFrame"): narwhals.annotate,
-    ("narwhals", "LazyFrame"): narwhals.annotate,
-    ("polars", "LazyFrame"): polars.annotate,
-    ("pyarrow", "RecordBatchReader"): arrow.annotate,
-    ("pyspark", "DataFrame"): spark.annotate,
+_LAZY: dict[tuple[str, str], Callable[[Any, Scorer, Sequence[str]], Any]] = {
+    ("dask", "DataFrame"): dask.annotate_dask,
+    ("dask", "Series"): dask.annotate_dask,
+    ("duckdb", "DuckDBPyRelation"): duckdb.annotate_duckdb,
+    ("narwhals", "DataFrame"): narwhals.annotate_narwhals,
+    ("narwhals", "LazyFrame"): narwhals.annotate_narwhals,
+    ("polars", "LazyFrame"): polars.annotate_lazy_polars,
+    ("pyarrow", "RecordBatchReader"): arrow.annotate_arrow_stream,
+    ("pyspark", "DataFrame"): spark.annotate_spark,
 }
-"""Frames whose rows are not at hand, by library and class; all others are tables in memory."""
+"""Frames whose rows are not in memory, by library and class; all other frames are tables in memory."""
 
 
 def annotate_frame(frame: Any, scorer: Scorer, text_column: str | Sequence[str] | None) -> Any:
-    """`frame` with its scores; the same kind comes out.
+    """A frame with its scores, of the same kind as the given one.
 
     Args:
-        frame: of any kind.
+        frame: a frame of any kind.
         scorer: the model.
         text_column: the column or columns of the text; found by name if None.
 
     Raises:
-        InputError: it is no frame, or has no such column, or that holds no text.
+        InputError: it is no frame, or has no such column, or the column holds no text.
         UsageError: a column has the name of an added one.
     """
     chosen = to_column_names(text_column)
     for kind in type(frame).__mro__:
-        annotate = _UNREAD.get((kind.__module__.partition(".")[0].lstrip("_"), kind.__name__))
+        annotate = _LAZY.get((kind.__module__.partition(".")[0].lstrip("_"), kind.__name__))
         if annotate is not None:
             return annotate(frame, scorer, chosen)
-    wrapped = wrap(frame)
-    scorer.added.check(wrapped.names)
+    wrapped = wrap_frame(frame)
+    scorer.added.check_names(wrapped.names)
     texts = detect_text_columns(TableReader(wrapped.table(rows=SAMPLE_ROWS)), chosen)
     return wrapped.with_columns(scorer.columns_for(wrapped.table(texts).to_batches(), texts))
 
 
-def wrap(frame: Any) -> Frame:
-    """The kind of `frame`, which holds its rows.
+def wrap_frame(frame: Any) -> Frame:
+    """A frame in memory as a `Frame`.
 
     Raises:
-        InputError: it is no frame that is known, or holds no rows yet.
+        InputError: it is no known frame, or its rows are not in memory yet.
     """
     pandas, polars = sys.modules.get("pandas"), sys.modules.get("polars")
     if pandas is not None and isinstance(frame, (pandas.DataFrame, pandas.Series)):

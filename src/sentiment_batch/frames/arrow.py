@@ -1,4 +1,4 @@
-"""Tables, record batches and streams of pyarrow, and frames of any library that gives an Arrow stream."""
+"""Tables, record batches and streams of pyarrow, and frames of libraries that give an Arrow stream."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
-from sentiment_batch.data.columns import find_text_columns, to_single_array
+from sentiment_batch.data.column_values import to_single_array
+from sentiment_batch.data.columns import find_text_columns
 
 if TYPE_CHECKING:
     from sentiment_batch.frames.base import Added
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 class ArrowFrame:
     """A pyarrow table or record batch, or any frame with `__arrow_c_stream__`.
 
-    A foreign frame comes back as its own class if that has a method `from_arrow`, else as a pyarrow table.
+    A frame of another library comes back as its own class if that has a method `from_arrow`, else as a pyarrow table.
     """
 
     def __init__(self, frame: Any) -> None:
@@ -26,12 +27,12 @@ class ArrowFrame:
         self.names: list[str] = list(self._table.schema.names)
 
     def table(self, columns: Sequence[str] | None = None, rows: int | None = None) -> pa.Table:
-        """Without a copy."""
+        """The first rows of the table, without a copy."""
         table = self._table if rows is None else self._table.slice(0, rows)
         return table if columns is None else table.select(columns)
 
     def with_columns(self, added: Added) -> Any:
-        """The schema's metadata stay."""
+        """A new frame of the same kind; the metadata of its schema stay."""
         table = self._table
         for name, column in added.items():
             table = table.append_column(pa.field(name, column.type), column)
@@ -40,21 +41,21 @@ class ArrowFrame:
             return pa.RecordBatch.from_arrays(arrays, schema=table.schema)
         if isinstance(self._frame, pa.Table):
             return table
-        return _foreign(type(self._frame), table)
+        return _convert_back(type(self._frame), table)
 
 
-def annotate(stream: pa.RecordBatchReader, scorer: Scorer, chosen: Sequence[str]) -> pa.RecordBatchReader:
-    """A stream in, a stream out, scored as it is read."""
+def annotate_arrow_stream(stream: pa.RecordBatchReader, scorer: Scorer, chosen: Sequence[str]) -> pa.RecordBatchReader:
+    """A stream with scores, which are computed as it is read."""
     added = scorer.added
-    schema = added.beside(stream.schema)
+    schema = added.append_to_schema(stream.schema)
     scored = scorer.probabilities(stream, find_text_columns(stream.schema, chosen))
-    return pa.RecordBatchReader.from_batches(schema, (added.annotated(*rows) for rows in scored))
+    return pa.RecordBatchReader.from_batches(schema, (added.append_to_batch(*rows) for rows in scored))
 
 
-def _foreign(kind: type, table: pa.Table) -> Any:
-    """`table` as a frame of another library, if its class knows how."""
+def _convert_back(kind: type, table: pa.Table) -> Any:
+    """`table` as a frame of class `kind`, if that class can be made from Arrow."""
     convert = getattr(kind, "from_arrow", None)
     try:
         return table if convert is None else convert(table)
-    except TypeError:  # its from_arrow wants more than a table
+    except TypeError:  # its from_arrow needs more than a table
         return table

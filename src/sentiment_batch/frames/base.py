@@ -8,21 +8,26 @@ from typing import Any, Protocol
 import pyarrow as pa
 
 Added = dict[str, pa.ChunkedArray]
-"""New columns by name, in order."""
+"""New columns by name, in their order."""
 SAMPLE_ROWS = 200
-"""Rows looked at to find the column of texts."""
+"""Rows of a frame that are looked at to find the column of texts."""
 
 
 class Frame(Protocol):
-    """One kind of frame."""
+    """A frame in memory, of one kind."""
 
     names: list[str]
-    """The names of its columns, which no added one may have."""
+    """The names of its columns, which no added column may have."""
 
     def table(self, columns: Sequence[str] | None = None, rows: int | None = None) -> pa.Table:
-        """The columns (all if None) of the first rows (all if None) as Arrow."""
+        """The first rows of the frame as Arrow.
+
+        Args:
+            columns: the columns to convert, None for all.
+            rows: the number of rows, None for all.
+        """
         ...
 
     def with_columns(self, added: Added) -> Any:
-        """A new frame of the same kind with further columns; this one stays as it is."""
+        """A new frame of the same kind with further columns; this one is not changed."""
         ...

@@ -1,4 +1,4 @@
-"""Frames and series of dask: scored partition by partition, where the partitions are."""
+"""Frames and series of dask: each partition is scored in the process that holds it."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ if TYPE_CHECKING:
     from sentiment_batch.scoring.scorer import Scorer
 
 
-def annotate(frame: Any, scorer: Scorer, chosen: Sequence[str]) -> Any:
-    """The same partitions with their scores, once somebody asks for them.
+def annotate_dask(frame: Any, scorer: Scorer, chosen: Sequence[str]) -> Any:
+    """The same partitions with their scores, which are computed when they are asked for.
 
-    The columns of the text are found here, and not in each partition, which might find others.
+    The columns of the text are found here, because a partition alone might find others.
     """
     meta = frame._meta  # a pandas frame without rows: the types of the partitions
     texts = find_text_columns(PandasFrame(meta).table().schema, chosen)

@@ -1,4 +1,4 @@
-"""Frames of narwhals, which stand for those of other libraries."""
+"""Frames of narwhals, each of which wraps a frame of another library."""
 
 from __future__ import annotations
 
@@ -10,6 +10,6 @@ if TYPE_CHECKING:
     from sentiment_batch.scoring.scorer import Scorer
 
 
-def annotate(frame: Any, scorer: Scorer, chosen: Sequence[str]) -> Any:
-    """What it stands for with its scores, as a frame of narwhals again."""
+def annotate_narwhals(frame: Any, scorer: Scorer, chosen: Sequence[str]) -> Any:
+    """The wrapped frame with its scores, wrapped again."""
     return sys.modules["narwhals"].from_native(scorer(frame.to_native(), text_column=chosen))

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pyarrow as pa
 
-from sentiment_batch.data.columns import to_single_array
+from sentiment_batch.data.column_values import to_single_array
 from sentiment_batch.errors import InputError
 
 if TYPE_CHECKING:
@@ -26,14 +26,14 @@ class PandasFrame:
         self.names = [str(name[0]) if isinstance(name, tuple) else str(name) for name in self._frame.columns]
 
     def table(self, columns: Sequence[str] | None = None, rows: int | None = None) -> pa.Table:
-        """Only the columns asked for are converted: others may hold what Arrow has no type for."""
+        """The first rows as Arrow; only the given columns are converted, because others may have no Arrow type."""
         frame = self._frame if rows is None else self._frame.head(rows)
         places = [place for place, name in enumerate(self.names) if columns is None or name in columns]
-        arrays = [_pandas_column(frame.iloc[:, place], self.names[place], columns is None) for place in places]
+        arrays = [_to_arrow(frame.iloc[:, place], self.names[place], columns is None) for place in places]
         return pa.table(arrays, names=[self.names[place] for place in places])
 
     def with_columns(self, added: Added) -> Any:
-        """Values go in by position, so that a repeated or nested index does no harm."""
+        """A new frame; values are set by position, so that the index may repeat or be nested."""
         import pandas as pd
 
         annotated = self._frame.copy()
@@ -49,15 +49,21 @@ class PandasFrame:
         return annotated
 
 
-def _pandas_column(series: Any, name: str, lenient: bool) -> pa.Array:
-    """One pandas column as Arrow; numbers among texts are read as text, as they would be in a CSV.
+def _to_arrow(series: Any, name: str, lenient: bool) -> pa.Array:
+    """One pandas column as Arrow; numbers among texts become text, as in a CSV.
 
-    A lenient look only tells texts from other things: what has no type of Arrow comes out as null.
+    Args:
+        series: the column.
+        name: its name, for messages.
+        lenient: give null for a value that has no Arrow type; enough to find out which columns hold text.
+
+    Raises:
+        InputError: `lenient` is False, and a value is neither text nor a number.
     """
     try:
         array = pa.array(series, from_pandas=True)
-        # A column of objects without any value, or of no rows, may be of any type, so it may be of text. One of floats
-        # that are all NaN is what pandas makes of empty cells: of text if its name says so.
+        # A column of objects without a value, or without rows, may hold text. pandas makes floats that are all NaN of
+        # empty cells; such a column holds text if its name says so.
         if array.null_count == len(array):
             if series.dtype == object or not len(array):
                 return pa.nulls(len(array), pa.large_string())
@@ -76,7 +82,7 @@ def _pandas_column(series: Any, name: str, lenient: bool) -> pa.Array:
         else:
             raise InputError(
                 f"column {name!r} holds a {type(value).__name__} in row {row} (counted from 0), which is no text. "
-                "Turn the column into text first, or name another with text_column."
+                "Convert the column to text, or name another with `text_column`."
             )
     texts = not lenient or any(isinstance(value, str) for value in series)
     return pa.array(values, pa.large_string()) if texts else pa.nulls(len(series))

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
-from sentiment_batch.data.columns import find_text_columns, to_single_array
+from sentiment_batch.data.column_values import to_single_array
+from sentiment_batch.data.columns import find_text_columns
 
 if TYPE_CHECKING:
     from sentiment_batch.frames.base import Added
@@ -25,16 +26,16 @@ class PolarsFrame:
         self.names: list[str] = list(self._frame.columns)
 
     def table(self, columns: Sequence[str] | None = None, rows: int | None = None) -> pa.Table:
-        """Without a copy where polars and Arrow agree."""
+        """The first rows as Arrow, without a copy where polars and Arrow store values in the same way."""
         frame = self._frame if rows is None else self._frame.head(rows)
         try:
             return (frame if columns is None else frame.select(columns)).to_arrow()
-        except pa.ArrowInvalid:  # a type that Arrow does not have, such as Int128; its values are not needed
+        except pa.ArrowInvalid:  # a type that Arrow lacks, such as Int128; its values are not needed
             names = self.names if columns is None else columns
-            return pa.table([_polars_column(frame[name]) for name in names], names=list(names))
+            return pa.table([_to_arrow(frame[name]) for name in names], names=list(names))
 
     def with_columns(self, added: Added) -> Any:
-        """The label becomes an Enum: polars' type for a fixed list of categories."""
+        """A new frame; labels become an Enum, the polars type for a fixed list of categories."""
         polars = sys.modules["polars"]
         series = []
         for name, column in added.items():
@@ -47,31 +48,32 @@ class PolarsFrame:
         return self._frame.with_columns(series)
 
 
-def annotate(frame: Any, scorer: Scorer, chosen: Sequence[str]) -> Any:
-    """A lazy frame with its scores, computed when it is collected, piece by piece where the engine streams.
+def annotate_lazy_polars(frame: Any, scorer: Scorer, chosen: Sequence[str]) -> Any:
+    """A lazy frame with its scores, which are computed when it is collected, in pieces if the engine streams.
 
-    They are one expression, so that polars sees what it needs: no text is scored of rows that a later filter drops, nor
-    any where no later step asks for a score. It is a struct first, for each text is to be scored once for all columns.
+    The scores are one expression, so that polars knows what it needs: rows that a later filter drops are not scored,
+    and nothing is scored if no later step uses a score. The expression gives a struct, so that each text is scored once
+    for all columns.
     """
     polars = sys.modules["polars"]
     empty = polars.DataFrame(schema=frame.collect_schema())
     texts = find_text_columns(PolarsFrame(empty).table().schema, chosen)
     added = scorer(empty, text_column=texts).select(scorer.added.names)
     scores = polars.struct(texts).map_batches(
-        partial(_scores, scorer, texts), return_dtype=polars.Struct(added.schema), is_elementwise=True
+        partial(_score_structs, scorer, texts), return_dtype=polars.Struct(added.schema), is_elementwise=True
     )
     first = added.columns[0]
     return frame.with_columns(scores.alias(first)).with_columns(polars.col(first).struct.unnest())
 
 
-def _scores(scorer: Scorer, texts: Sequence[str], rows: Any) -> Any:
-    """The added columns for a series of structs of the text columns, likewise as structs."""
+def _score_structs(scorer: Scorer, texts: Sequence[str], rows: Any) -> Any:
+    """The added columns, as a series of structs, for a series of structs of the text columns."""
     return scorer(rows.struct.unnest(), text_column=texts).select(scorer.added.names).to_struct(rows.name)
 
 
-def _polars_column(series: Any) -> pa.Array | pa.ChunkedArray:
+def _to_arrow(series: Any) -> pa.Array | pa.ChunkedArray:
     """One polars column as Arrow; nulls where Arrow has no such type."""
     try:
         return series.to_frame().to_arrow().column(0)
     except pa.ArrowInvalid:
-        return pa.nulls(len(series), pa.float64())  # not of the null type, which a column of texts may have
+        return pa.nulls(len(series), pa.float64())  # not the null type, which a column of texts may have

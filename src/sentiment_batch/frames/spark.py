@@ -1,4 +1,4 @@
-"""Frames of Spark: scored in its Python workers, a stream of record batches for each partition."""
+"""Frames of Spark: its Python workers score a stream of record batches for each partition."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from sentiment_batch.scoring.scorer import Scorer
 
 
-def annotate(frame: Any, scorer: Scorer, chosen: Sequence[str]) -> Any:
-    """The rows with their scores, once somebody asks for them; the labels are strings, as Spark has no categories."""
+def annotate_spark(frame: Any, scorer: Scorer, chosen: Sequence[str]) -> Any:
+    """The rows with their scores, computed when they are asked for; labels are strings: Spark has no categories."""
     given = frame.limit(0).toArrow().schema
     texts = find_text_columns(given, chosen)
     schema = type(frame.schema)(list(frame.schema.fields))

@@ -1,4 +1,4 @@
-"""Puts scores back beside the rows they belong to: logits of distinct texts in, annotated record batches out."""
+"""The columns that scoring adds to a table: probabilities in, Arrow columns with labels and scores out."""
 
 from __future__ import annotations
 
@@ -19,58 +19,65 @@ NEUTRAL = "neutral"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Columns:
-    """The columns that scoring adds: their names, types and rounding."""
+class AddedColumns:
+    """The columns that scoring adds: their names, types and rounding.
+
+    Raises:
+        UsageError: there is a neutral band, and the model has not two labels, or one of them is neutral.
+    """
 
     labels: tuple[str, ...]
     """The model's labels in its order."""
     prefix: str
+    """The name of the column of labels; the names of the other columns begin with it."""
     probabilities: bool
+    """Add a column with the probability of each label."""
     decimals: int
+    """Decimals of the probabilities."""
     neutral_band: float | None = None
-    """Rows whose probabilities are all below this are called neutral, by a model of two labels."""
+    """A row is called neutral if all its probabilities are below this; None calls no row neutral."""
     plain: bool = False
-    """The labels are strings, for engines that know no dictionaries of them."""
+    """Give the labels as strings, not as a dictionary, for libraries without categories."""
 
     def __post_init__(self) -> None:
         if self.neutral_band is None:
             return
         if NEUTRAL in map(str.casefold, self.labels):
             raise UsageError(
-                f"the model has the label neutral itself ({listed(self.labels)}). Leave --neutral-band out."
+                f"the model has a label neutral itself; its labels are {listed(self.labels)}. Leave `neutral_band` out."
             )
         if len(self.labels) != 2:
             raise UsageError(
-                f"--neutral-band is for a model of two labels; this one has {listed(self.labels)}. Leave it out."
+                f"`neutral_band` is for a model of two labels; this one has {listed(self.labels)}. Leave it out."
             )
 
     @property
     def sentiments(self) -> tuple[str, ...]:
-        """What a row can be called, in order: the model's labels, and neutral between them where there is a band."""
+        """All names that a row can get: the labels in their order, with neutral between them if there is a band."""
         return self.labels if self.neutral_band is None else (self.labels[0], NEUTRAL, self.labels[1])
 
     @property
     def names(self) -> list[str]:
-        """The names of the added columns in order."""
+        """The names of the added columns in their order."""
         names = [self.prefix, f"{self.prefix}_score"]
         return names + ([f"{self.prefix}_{label}" for label in self.labels] if self.probabilities else [])
 
-    def check(self, taken: Sequence[str]) -> None:
-        """Make sure that no added column has the name of one of the input's.
+    def check_names(self, taken: Sequence[str]) -> None:
+        """Check that the added columns have names that no other column has.
 
         Raises:
-            UsageError: one has; the message names `--prefix`.
+            UsageError: a name is among `taken`, or two added columns have the same name.
         """
-        clash = [name for name in self.names if name in set(taken)]
-        if clash:
+        clashes = [name for name in self.names if name in set(taken)]
+        if clashes:
             raise UsageError(
-                f"the input has the columns {listed(clash)} already. Give the added columns another name with "
-                f"--prefix, such as --prefix predicted."
+                f"the input already has the columns {listed(clashes)}. Name the added columns in another way, as in "
+                '`prefix="predicted"`.'
             )
         if len(set(self.names)) < len(self.names):
             raise UsageError(
-                f"the added columns {listed(self.names)} are not all different, for a label is called as one of them "
-                "ends. Leave --probabilities out, or rename the labels with --labels."
+                f"the added columns {listed(self.names)} have the same name twice, because a label is named like the end of "
+                "another column. Leave `probabilities=True` out, or rename the labels with `labels`."
             )
 
     def fields(self) -> list[pa.Field]:
@@ -79,33 +86,33 @@ class Columns:
         types += [pa.float32()] * (len(self.names) - 1)
         return [pa.field(name, data_type) for name, data_type in zip(self.names, types, strict=True)]
 
-    def beside(self, schema: pa.Schema) -> pa.Schema:
-        """The columns of `schema` and then the added ones; its metadata stay.
+    def append_to_schema(self, schema: pa.Schema) -> pa.Schema:
+        """A schema with the added columns after those of `schema`, and with its metadata.
 
         Raises:
-            UsageError: an added column has the name of another; the message names `--prefix`.
+            UsageError: as for `check_names`.
         """
-        self.check(schema.names)
+        self.check_names(schema.names)
         return pa.schema([*schema, *self.fields()], metadata=schema.metadata)
 
-    def annotated(self, batch: pa.RecordBatch, probabilities: Floats) -> pa.RecordBatch:
-        """Some rows, and their added columns; `probabilities` as for `arrays`."""
-        schema = self.beside(batch.schema)
+    def append_to_batch(self, batch: pa.RecordBatch, probabilities: Floats) -> pa.RecordBatch:
+        """Rows with their added columns; `probabilities` as for `arrays`."""
+        schema = self.append_to_schema(batch.schema)
         return pa.RecordBatch.from_arrays([*batch.columns, *self.arrays(probabilities)], schema=schema)
 
     def arrays(self, probabilities: Floats) -> list[pa.Array]:
         """The added columns.
 
-        The score is the probability of the likeliest label, also in a row that is called neutral; there it is below the
-        band's edge, as the model knows no probability of neutral.
+        The score is the probability of the most likely label. This holds for a row that is called neutral, too: its
+        score lies below the band, because the model has no probability of neutral.
 
         Args:
-            probabilities: (n, K) per row and label; a row of NaN where there was no text to score.
+            probabilities: (rows, labels), unrounded; NaN for a row without a text.
         """
         empty = np.isnan(probabilities).any(axis=1)
         best = np.where(empty, 0, np.nan_to_num(probabilities, nan=0.0).argmax(axis=1))
         rounded = np.round(probabilities, self.decimals)
-        indices = pa.array(self._called(best, probabilities), mask=empty, type=self._index_type)
+        indices = pa.array(self._index_sentiments(best, probabilities), mask=empty, type=self._index_type)
         labels = pa.DictionaryArray.from_arrays(indices, pa.array(self.sentiments, pa.string()))
         arrays = [labels.dictionary_decode() if self.plain else labels]
         scores = np.take_along_axis(rounded, best[:, None], axis=1)[:, 0]
@@ -118,8 +125,11 @@ class Columns:
     def _index_type(self) -> pa.DataType:
         return pa.int8() if len(self.sentiments) < 128 else pa.int32()
 
-    def _called(self, best: npt.NDArray[np.int64], probabilities: Floats) -> npt.NDArray[np.int64]:
-        """The places in `sentiments` (n,); unrounded probabilities decide, so that the decimals change no label."""
+    def _index_sentiments(self, best: npt.NDArray[np.int64], probabilities: Floats) -> npt.NDArray[np.int64]:
+        """The place of each row's name in `sentiments`, (rows,).
+
+        Unrounded probabilities decide, so that no label depends on the number of decimals.
+        """
         if self.neutral_band is None:
             return best
         return np.where(probabilities.max(axis=1) < self.neutral_band, 1, 2 * best)

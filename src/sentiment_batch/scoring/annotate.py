@@ -1,43 +1,58 @@
-"""Takes rows of one input through the model to a target: reader and scorer in, parts out, on any machine."""
+"""Takes rows from an input through the model to an output: blocks are scored, annotated, and written in parts."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+import collections
+import dataclasses
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
 
-from sentiment_batch.scoring.backends.row_blocks import Cutting, windows
-from sentiment_batch.scoring.parts import Parts
-from sentiment_batch.scoring.row_selection import limited, output_schema, places, rows_from
+import numpy as np
+import pyarrow as pa
+
+from sentiment_batch.errors import InputError
+from sentiment_batch.records import Problem
+from sentiment_batch.scoring.backends.row_blocks import BlockRules, split_into_row_blocks
+from sentiment_batch.scoring.output.bad_rows import BadRows, to_json_lines
+from sentiment_batch.scoring.output.targets import PartResult, PartTarget
 
 if TYPE_CHECKING:
-    import pyarrow as pa
-
     from sentiment_batch.data.readers.base import Reader
     from sentiment_batch.model.probabilities import Floats
-    from sentiment_batch.scoring.backends.results import OnRows
-    from sentiment_batch.scoring.job import Job
-    from sentiment_batch.scoring.output.bad_rows import Problems
-    from sentiment_batch.scoring.output.targets import PartTarget
+    from sentiment_batch.scoring.added_columns import AddedColumns
+    from sentiment_batch.scoring.backends.base import Counts, Failure, OnRows, ScoredBlock
+    from sentiment_batch.scoring.backends.row_blocks import RowBlock
+    from sentiment_batch.scoring.job import ScoreJob
     from sentiment_batch.scoring.scorer import Scorer
+
+_COUNTED = ("tokens", "null", "repeated", "cut", "compiled")
+"""The fields of `Counts` that are stored with a part."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class Annotation:
-    """One input, open, and the model for it."""
+    """One open input, and the model for it."""
 
-    job: Job
+    job: ScoreJob
     reader: Reader
-    texts: tuple[str, ...]
-    """The columns of the text."""
+    text_columns: tuple[str, ...]
     part_rows: int
     scorer: Scorer
-    problems: Problems
+    bad_rows: BadRows
 
     @property
     def schema(self) -> pa.Schema:
-        """Of what comes out."""
-        return output_schema(self.reader.schema, self.job.keep, self.scorer.added)
+        """The schema of the output: the input's columns that are kept, then the added ones, with its metadata."""
+        schema = self.reader.schema
+        inputs = [schema.field(place) for place in self.kept_places]
+        return pa.schema([*inputs, *self.scorer.added.fields()], metadata=schema.metadata)
+
+    @property
+    def kept_places(self) -> list[int]:
+        """The places of the input's columns that are kept; by place, because an input may repeat a name."""
+        schema = self.reader.schema
+        return [schema.get_field_index(name) for name in self.job.keep] or list(range(len(schema)))
 
     def write(
         self,
@@ -51,38 +66,177 @@ class Annotation:
         on_rows: OnRows | None = None,
         expected_rows: int | None = None,
     ) -> int:
-        """Write rows to the target, and end its parts; returns how many rows.
+        """Score rows, write them to the target, and end its parts.
 
         Args:
-            target: what takes them.
-            start: the number in the input of the first row that it needs.
-            first: that of the first row of the first part to end: rows before it are known.
-            stop: the row before which to stop, None for all.
-            known: the probabilities of so many rows from a number on, where an earlier run left them.
-            empty: end a part even if there are no rows.
-            on_rows: told how many rows are done, as they are.
-            expected_rows: what the choice to compile the model goes by.
+            target: takes the rows and the parts.
+            start: the number of the first row to write, from 0.
+            first: the number of the first row of the first part to end; the scores of rows before it are known.
+            stop: the number of the row before which to stop, None for all rows.
+            known: gives the scores that an earlier run left, as `BlockRules.known` does.
+            empty: end a part even if there are no rows, because every output has a part.
+            on_rows: called with the number of rows that are done, as the work goes on.
+            expected_rows: rows of the run, which decide whether the model is compiled.
+
+        Returns:
+            The number of rows that were written.
 
         Raises:
-            SentimentBatchError: a row cannot be read or scored, or the target takes no more.
+            SentimentBatchError: a row cannot be read or scored, or the target cannot be written.
         """
         marks = self.job.on_bad_row == "mark"
-        parts = Parts(
-            target=target,
-            first=first,
-            part_rows=self.part_rows,
-            added=self.scorer.added,
-            places=places(self.reader.schema, self.job.keep),
-            schema=self.schema,
-            problems=self.problems,
-            marks=marks,
-            on_replayed=on_rows or (lambda rows: None),
+        writer = PartWriter(annotation=self, target=target, first=first, on_known_rows=on_rows or (lambda rows: None))
+        rules = BlockRules(
+            start=start, part_rows=self.part_rows, known=known, on_bad_row=self.bad_rows.add if marks else None
         )
-        cutting = Cutting(
-            start=start, part_rows=self.part_rows, known=known, on_bad_row=self.problems.add if marks else None
+        rows = _take_rows(read_rows(self.reader, start, self.bad_rows), None if stop is None else stop - start)
+        blocks = split_into_row_blocks(rows, self.text_columns, rules)
+        for scored in self.scorer.score_blocks(blocks, on_rows, expected_rows):
+            writer.write(scored)
+        writer.finish(empty=empty)
+        return writer.written
+
+
+@dataclass(kw_only=True, slots=True)
+class Tally:
+    """What was counted in some rows of an output."""
+
+    tokens: int = 0
+    null: int = 0
+    repeated: int = 0
+    cut: int = 0
+    compiled: int = 0
+    bad: int = 0
+    """Rows that are marked as bad."""
+    labels: collections.Counter[str] = field(default_factory=collections.Counter)
+    """Rows of each label."""
+
+    def add_labels(self, labels: pa.DictionaryArray) -> None:
+        """Count the labels of some rows."""
+        for entry in labels.value_counts():
+            if entry["values"].is_valid:
+                self.labels[entry["values"].as_py()] += entry["counts"].as_py()
+
+    def add(self, counts: Counts) -> None:
+        """Add the fields of `Counts` that are stored with a part."""
+        for name in _COUNTED:
+            setattr(self, name, getattr(self, name) + getattr(counts, name))
+
+    def to_json(self) -> dict[str, Any]:
+        """The counts as plain values."""
+        return dataclasses.asdict(self) | {"labels": dict(self.labels)}
+
+    @classmethod
+    def sum_up(cls, stored: Iterable[dict[str, Any]]) -> Tally:
+        """The sum of tallies that `to_json` stored."""
+        total = cls()
+        for tally in stored:
+            for name in (*_COUNTED, "bad"):
+                setattr(total, name, getattr(total, name) + tally[name])
+            for label, count in tally["labels"].items():
+                total.labels[label] += count
+        return total
+
+
+@dataclass(kw_only=True, slots=True, eq=False)
+class PartWriter:
+    """Writes scored blocks to a target, and ends a part whenever it is full."""
+
+    annotation: Annotation
+    target: PartTarget
+    first: int
+    """The number of the first row of the current part."""
+    on_known_rows: Callable[[int], object]
+    """Called with the number of rows that were written with the scores of an earlier run."""
+    written: int = 0
+    """Rows that were written."""
+    _schema: pa.Schema = field(init=False)
+    _places: Sequence[int] = field(init=False)
+    _added: AddedColumns = field(init=False)
+    _scores: list[Floats] = field(default_factory=list, init=False)
+    _tally: Tally = field(default_factory=Tally, init=False)
+
+    def __post_init__(self) -> None:
+        self._schema, self._places = self.annotation.schema, self.annotation.kept_places
+        self._added = self.annotation.scorer.added
+
+    def write(self, scored: ScoredBlock) -> None:
+        """Write the rows of a block, and end the part if it is full.
+
+        Raises:
+            ModelError, DeviceError: a text failed, and bad rows are not to be marked.
+        """
+        block = scored.block
+        for failure in scored.failures:
+            self._mark_or_fail(failure, block)
+        for batch, probabilities in scored.batches():
+            added = self._added.arrays(probabilities)
+            kept = [batch.column(place) for place in self._places]
+            self.target.write(pa.RecordBatch.from_arrays([*kept, *added], schema=self._schema))
+            if block.known is None:
+                self._tally.add_labels(added[0])
+        self.written += block.rows
+        if block.known is not None:
+            self.on_known_rows(block.rows)
+            return
+        self._scores.append(scored.probabilities)
+        self._tally.add(scored.counts)
+        if sum(map(len, self._scores)) == self.annotation.part_rows:
+            self._end_part()
+
+    def finish(self, *, empty: bool) -> None:
+        """End the last part; if `empty` is True, even a part without rows if none was written."""
+        if self._scores or (empty and not self.written):
+            self._end_part()
+
+    def _end_part(self) -> None:
+        scores = np.concatenate(self._scores) if self._scores else np.empty((0, len(self._added.labels)), np.float32)
+        # Bad rows before the part are read again by a resumed run; they are in the parts of the earlier run already.
+        taken = self.annotation.bad_rows.take(self.first + len(scores))
+        problems = [problem for problem in taken if problem.row >= self.first]
+        self.first += len(scores)
+        self._tally.bad = len(problems)
+        self.target.end_part(PartResult(scores=scores, counts=self._tally.to_json(), problems=to_json_lines(problems)))
+        self._scores, self._tally = [], Tally()
+
+    def _mark_or_fail(self, failure: Failure, block: RowBlock) -> None:
+        row = block.start + failure.row
+        if self.annotation.job.on_bad_row != "mark":
+            raise failure.error(row, ', or keep such rows without a score with `on_bad_row="mark"`')
+        text = pa.chunked_array(block.texts, pa.large_string())[failure.row].as_py()
+        problem = Problem(row=row, where=f"row {row:,}", reason=failure.reason, original=(text or "").encode())
+        self.annotation.bad_rows.add(problem)
+
+
+def read_rows(reader: Reader, start: int, bad_rows: BadRows) -> Iterator[pa.RecordBatch]:
+    """Read the input from the row `start` on; splits before that row are skipped if their size is known.
+
+    Raises:
+        InputError: the input has fewer rows.
+    """
+    row = 0
+    for split in reader.splits():
+        if split.num_rows is not None and row + split.num_rows <= start:
+            row += split.num_rows
+            continue
+        bad_rows.begin_split(row)
+        for batch in reader.batches(split):
+            if row + batch.num_rows > start:
+                yield batch.slice(max(0, start - row))
+            row += batch.num_rows
+    if row < start:
+        raise InputError(
+            f"the input gave {row:,} rows, but an earlier run read {start:,} rows of it. Start over with "
+            "`restart=True`."
         )
-        rows = limited(rows_from(self.reader, start, self.problems), stop, start)
-        for scored in self.scorer.scored(windows(rows, self.texts, cutting), on_rows, expected_rows):
-            parts.take(scored)
-        parts.finish(empty=empty)
-        return parts.written
+
+
+def _take_rows(batches: Iterator[pa.RecordBatch], limit: int | None) -> Iterator[pa.RecordBatch]:
+    """The first `limit` rows, None for all rows."""
+    left = None if limit is None else max(0, limit)
+    for batch in batches:
+        yield batch if left is None else batch.slice(0, left)
+        if left is not None:
+            left -= min(left, batch.num_rows)
+            if left == 0:
+                return

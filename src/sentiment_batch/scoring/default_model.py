@@ -1,4 +1,4 @@
-"""Which model scores when none is named, and why."""
+"""Chooses the model when the user names none."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ MODEL_VARIABLE = "SENTIMENT_BATCH_MODEL"
 
 
 def choose_model(named: str | None) -> Choice:
-    """The model that was named, else `$SENTIMENT_BATCH_MODEL`, else ./sentiment-model, else the Hub's SST-2 model."""
+    """The named model, else `$SENTIMENT_BATCH_MODEL`, else ./sentiment-model, else the SST-2 model of the Hub."""
     if named:
         return Choice(value=named, reason="as named")
     from_environment = os.environ.get(MODEL_VARIABLE)
@@ -20,4 +20,4 @@ def choose_model(named: str | None) -> Choice:
         return Choice(value=from_environment, reason=f"${MODEL_VARIABLE}")
     if Path(DEFAULT_MODEL_FOLDER).is_dir():
         return Choice(value=DEFAULT_MODEL_FOLDER, reason="a folder of that name is here")
-    return Choice(value=DEFAULT_HUB_MODEL, reason="the Hub's default, for no model was named or trained here")
+    return Choice(value=DEFAULT_HUB_MODEL, reason="the default, because no model was named or trained here")

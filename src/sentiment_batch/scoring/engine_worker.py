@@ -1,4 +1,4 @@
-"""A model in a process of an engine: tasks in, what they come to out. It knows nothing of other workers."""
+"""A model in a process of an engine: it does one task after the other, and knows nothing of other workers."""
 
 from __future__ import annotations
 
@@ -17,13 +17,12 @@ import torch
 from sentiment_batch.data import formats
 from sentiment_batch.errors import InputError, UsageError
 from sentiment_batch.files.checksums import file_sha256
-from sentiment_batch.plugins.registry import BUILT_IN
 from sentiment_batch.scoring.annotate import Annotation
-from sentiment_batch.scoring.backends.row_blocks import Window
-from sentiment_batch.scoring.backends.tasks import Done, PartDone, PartTask, Task, WindowDone, WindowTask
+from sentiment_batch.scoring.backends.row_blocks import RowBlock
+from sentiment_batch.scoring.backends.tasks import BlockResult, BlockTask, PartAttempt, PartTask, Task, TaskResult
 from sentiment_batch.scoring.output import fingerprint
-from sentiment_batch.scoring.output.bad_rows import Problems
-from sentiment_batch.scoring.output.journal import packed, part_name
+from sentiment_batch.scoring.output.bad_rows import BadRows
+from sentiment_batch.scoring.output.part_files import name_part, pack_scores
 from sentiment_batch.scoring.scorer import Scorer
 from sentiment_batch.settings import LOCAL
 
@@ -33,8 +32,8 @@ if TYPE_CHECKING:
     from sentiment_batch.data.readers.base import Reader
     from sentiment_batch.data.writers.base import Writer
     from sentiment_batch.records import Problem
-    from sentiment_batch.scoring.backends.results import Counts, Description
-    from sentiment_batch.scoring.backends.tasks import Plan
+    from sentiment_batch.scoring.backends.base import Counts, Description
+    from sentiment_batch.scoring.backends.tasks import PartsPlan
     from sentiment_batch.scoring.output.targets import PartResult
     from sentiment_batch.settings import ScoreSettings
 
@@ -44,8 +43,8 @@ class Worker:
 
     Args:
         model: a folder or Hub id that this machine can reach.
-        settings: as the engine was given them.
-        threads: of a CPU, for the model; None takes all of its cores.
+        settings: the settings that the engine was given.
+        threads: CPU threads for the model; None takes all cores.
 
     Raises:
         ModelError: the model cannot be used.
@@ -53,7 +52,7 @@ class Worker:
 
     Example:
         worker = Worker(model, settings)
-        done = worker(task)  # of an `Engine.submit`
+        result = worker(task)  # a task of `Engine.submit`
     """
 
     def __init__(self, model: str, settings: ScoreSettings, threads: int | None = None) -> None:
@@ -65,46 +64,46 @@ class Worker:
 
     @property
     def description(self) -> Description:
-        """What the model is and how it is run here."""
-        return self._scorer.about
+        """What the model is, and how it is run here."""
+        return self._scorer.description
 
-    def __call__(self, task: Task) -> Done:
+    def __call__(self, task: Task) -> TaskResult:
         """Do a task.
 
         Raises:
             SentimentBatchError: the input is not what it was when the run began, cannot be read here, or the model or
                 a plugin fails.
         """
-        return self._window(task) if isinstance(task, WindowTask) else self._part(task)
+        return self._score_block(task) if isinstance(task, BlockTask) else self._do_part(task)
 
     def close(self) -> None:
-        """Free the model and the input."""
+        """Free the model, and close the input."""
         self._scorer.close()
         if self._input is not None:
             self._input.reader.close()
         self._input = None
 
-    def _window(self, task: WindowTask) -> WindowDone:
-        window = Window.of_texts(task.texts)
-        (scored,) = self._scorer.scored([window], expected_rows=task.expected_rows)
-        return WindowDone(probabilities=scored.probabilities, counts=scored.counts, failures=scored.failures)
+    def _score_block(self, task: BlockTask) -> BlockResult:
+        block = RowBlock.unpack_texts(task.texts)
+        (scored,) = self._scorer.score_blocks([block], expected_rows=task.expected_rows)
+        return BlockResult(probabilities=scored.probabilities, counts=scored.counts, failures=scored.failures)
 
-    def _part(self, task: PartTask) -> PartDone:
+    def _do_part(self, task: PartTask) -> PartAttempt:
         plan, scorer = task.plan, self._scorer
-        source = self._opened(plan)
-        source.problems = Problems()
+        source = self._open_input(plan)
+        source.bad_rows = BadRows()
         annotation = Annotation(
             job=plan.job,
             reader=source.reader,
-            texts=plan.texts,
+            text_columns=plan.text_columns,
             part_rows=plan.part_rows,
             scorer=scorer,
-            problems=source.problems,
+            bad_rows=source.bad_rows,
         )
-        self._check_same(plan, annotation.schema)
+        self._check_scoring(plan, annotation.schema)
         before = dataclasses.replace(scorer.counts)
-        with _folder(plan) as folder:
-            attempt = _Attempt(plan, task.index, annotation.schema, folder)
+        with _open_folder(plan) as folder:
+            attempt = _AttemptTarget(plan, task.index, annotation.schema, folder)
             try:
                 annotation.write(
                     attempt,
@@ -114,75 +113,75 @@ class Worker:
                     empty=task.rows == 0,
                     expected_rows=plan.expected_rows,
                 )
-                source.check(plan.identity)
-                return attempt.done(task.rows, scorer.counts.since(before))
+                source.check_unchanged(plan.identity)
+                return attempt.finish(task.rows, scorer.counts.subtract(before))
             except BaseException:
                 attempt.abort()
                 raise
 
-    def _opened(self, plan: Plan) -> _Input:
+    def _open_input(self, plan: PartsPlan) -> _Input:
         """The input of the run, opened when its first part comes."""
         if self._input is None or self._input.run != plan.run:
             if self._input is not None:
                 self._input.reader.close()
                 self._input = None
             self._input = _Input(plan)
-            self._input.check(plan.identity)
+            self._input.check_unchanged(plan.identity)
         return self._input
 
-    def _check_same(self, plan: Plan, schema: pa.Schema) -> None:
-        changed = fingerprint.differences(plan.scoring, fingerprint.scoring_of(self._scorer, schema))
-        if changed:
+    def _check_scoring(self, plan: PartsPlan, schema: pa.Schema) -> None:
+        """Refuse to work with other versions, another model or other hardware than the run began with."""
+        changes = fingerprint.list_changes(plan.scoring, fingerprint.describe_scoring(self._scorer, schema))
+        if changes:
             raise UsageError(
-                f"the worker on {socket.gethostname()} would give other scores: {'; '.join(changed)}. Let all machines "
-                "have the same versions, model and devices."
+                f"the worker on {socket.gethostname()} would give other scores: {'; '.join(changes)}. Use the same "
+                "versions, model and devices on all machines."
             )
 
 
 class _Input:
-    """The input of one run, open."""
+    """The open input of one run."""
 
-    def __init__(self, plan: Plan) -> None:
+    def __init__(self, plan: PartsPlan) -> None:
         job = plan.job
         self.run = plan.run
-        self.problems = Problems()
-        self._source = job.source
-        self._built_in = formats.reading_format(job.source, job.input_format).owner == BUILT_IN
-        told = self._tell if job.on_bad_row == "mark" else None
-        options = dataclasses.replace(job.read, on_bad_row=told)
+        self.bad_rows = BadRows()
+        self._job = job
+        on_bad_row = self._add_bad_row if job.on_bad_row == "mark" else None
+        options = dataclasses.replace(job.read, on_bad_row=on_bad_row)
         try:
             self.reader: Reader = formats.open_reader(job.source, format=job.input_format, options=options)
         except InputError as error:
             raise InputError(f"on {socket.gethostname()}: {error}") from error
 
-    def _tell(self, problem: Problem) -> None:
-        self.problems.in_split(problem)
+    def _add_bad_row(self, problem: Problem) -> None:
+        self.bad_rows.add_from_split(problem)
 
-    def check(self, identity: Any) -> None:
-        """See to it that the input is what it was.
+    def check_unchanged(self, identity: Any) -> None:
+        """Compare the input with what it was when the run began.
 
         Raises:
-            InputError: it is not.
+            InputError: it is another one.
         """
-        if fingerprint.input_identity(self.reader, self._source, built_in=self._built_in) != identity:
+        if fingerprint.describe_input(self.reader, self._job) != identity:
             raise InputError(
-                f"{self._source} is not the same on {socket.gethostname()} as where the run began, or was changed "
-                "since; nothing was published. Give a place that all machines share, and that nobody writes to."
+                f"{self._job.source} is not the same on {socket.gethostname()} as where the run began, or was changed "
+                "since; nothing was published. Name an input that all machines share and that nobody writes to."
             )
 
 
-class _Attempt:
+class _AttemptTarget:
     """A `PartTarget` for one part: its scores, or its file under a name that no other attempt has."""
 
-    def __init__(self, plan: Plan, index: int, schema: pa.Schema, folder: Path) -> None:
+    def __init__(self, plan: PartsPlan, index: int, schema: pa.Schema, folder: Path) -> None:
         self._plan = plan
         self._index = index
         self._result: PartResult | None = None
         self._writer: Writer | None = None
-        self._file = folder / f"{part_name(index)}-{uuid.uuid4().hex}{plan.ending}"
-        if plan.writing is not None:
+        self._file = folder / f"{name_part(index)}-{uuid.uuid4().hex}{plan.file_suffix}"
+        if plan.file_format is not None:
             options = dataclasses.replace(plan.job.write, overwrite=True, scratch=None)
-            self._writer = formats.open_writer(str(self._file), schema, format=plan.writing, options=options)
+            self._writer = formats.open_writer(str(self._file), schema, format=plan.file_format, options=options)
 
     def write(self, batch: pa.RecordBatch) -> None:
         """Take the next rows."""
@@ -190,13 +189,13 @@ class _Attempt:
             self._writer.write(batch)
 
     def end_part(self, result: PartResult) -> None:
-        """All rows are there."""
+        """Take the result, because all rows are there."""
         self._result = result
         if self._writer is not None:
             self._writer.commit()
 
-    def done(self, rows: int, counts: Counts) -> PartDone:
-        """What came of it.
+    def finish(self, rows: int, counts: Counts) -> PartAttempt:
+        """The result of the task.
 
         Raises:
             InputError: the input gave fewer rows than it promised.
@@ -208,34 +207,34 @@ class _Attempt:
                 f"{self._plan.job.source} gave {found:,} rows of the {rows:,} in part {self._index}; nothing was "
                 "published. Score it again when nobody writes to it."
             )
-        return PartDone(
+        return PartAttempt(
             index=self._index,
             rows=rows,
-            **self._data(result),
+            **self._describe_data(result),
             tally=result.counts,
             problems=result.problems,
             counts=counts,
             host=socket.gethostname(),
         )
 
-    def _data(self, result: PartResult) -> dict[str, Any]:
-        """The fields of `PartDone` on where the data are."""
+    def _describe_data(self, result: PartResult) -> dict[str, Any]:
+        """The fields `data`, `size` and `sha256` of a `PartAttempt`."""
         if self._writer is not None and self._plan.folder is not None:
             size, digest = self._file.stat().st_size, file_sha256(self._file)
             return {"data": self._file.name, "size": size, "sha256": digest}
-        data = packed(result.scores) if self._writer is None else self._file.read_bytes()
+        data = pack_scores(result.scores) if self._writer is None else self._file.read_bytes()
         return {"data": data, "size": len(data), "sha256": hashlib.sha256(data).hexdigest()}
 
     def abort(self) -> None:
-        """Leave no trace."""
+        """Remove the file."""
         if self._writer is not None:
             self._writer.abort()
             self._file.unlink(missing_ok=True)
 
 
 @contextlib.contextmanager
-def _folder(plan: Plan) -> Iterator[Path]:
-    """Where the files of attempts go: where the run wants them, or a folder of this machine, to be sent from there."""
+def _open_folder(plan: PartsPlan) -> Iterator[Path]:
+    """The folder for a worker's files: the plan's, or a temporary one of this machine."""
     if plan.folder is not None:
         yield Path(plan.folder)
         return

@@ -1,4 +1,4 @@
-"""What a scoring run is asked to do; plain values that are checked at once."""
+"""The record of a scoring job, which the command line and the pipeline share; its values are checked at once."""
 
 from __future__ import annotations
 
@@ -7,44 +7,56 @@ from dataclasses import dataclass
 
 from sentiment_batch.errors import UsageError, listed
 from sentiment_batch.records import ReadOptions, WriteOptions
-from sentiment_batch.settings import ON_BAD_ROW
+from sentiment_batch.settings import ON_BAD_ROW, ScoreSettings
 
 PART_ROWS = {"cpu": 16_384, "cuda": 262_144}
-"""Rows of a part by device: what a crash costs at most, seconds on a GPU and minutes on a CPU."""
+"""Rows of a part by device: the work that a crash costs at most, seconds on a GPU and minutes on a CPU."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Job:
-    """What to annotate, and where to."""
+class ScoreJob:
+    """What to annotate, with which model, and where to write it.
+
+    Raises:
+        UsageError: a value is out of range.
+    """
 
     source: str
+    """The path or URL of the input, `-` for standard input."""
     destination: str
+    """The path or URL of the output, `-` for standard output; a folder ends in `/`."""
+    model: str | None = None
+    """A folder or Hub id; None looks at the usual places."""
+    settings: ScoreSettings = dataclasses.field(default_factory=ScoreSettings)
     text_columns: tuple[str, ...] = ()
-    """What the user named; found by name if empty."""
+    """The columns of the text; if empty, they are found by their names."""
     keep: tuple[str, ...] = ()
-    """The input columns that come out; all if empty."""
+    """The input's columns in the output; all if empty."""
     limit: int | None = None
-    """Score only the first so many rows."""
+    """Rows to score from the first on, None for all."""
     input_format: str | None = None
+    """The name of the input's format, None if the source shows it."""
     output_format: str | None = None
+    """The name of the output's format, None if the destination shows it."""
     read: ReadOptions = dataclasses.field(default_factory=ReadOptions)
     write: WriteOptions = dataclasses.field(default_factory=WriteOptions)
     on_bad_row: str = "fail"
-    """`mark` keeps rows that cannot be read or scored as they stand, and lists them beside the output."""
+    """`fail` ends the run at a bad row; `mark` leaves it in its place and lists it beside the output."""
     part_rows: int | None = None
-    """Rows of a part, the unit in which work is kept; None takes what suits the device."""
+    """Rows of a part, the unit of work that a resumed run need not repeat; None takes what suits the device."""
     restart: bool = False
-    """Begin anew, whatever an earlier run left."""
+    """Start over, even if an earlier run left parts."""
     quiet: bool = False
+    """Show no progress bar."""
 
     def __post_init__(self) -> None:
         if self.limit is not None and self.limit < 0:
-            raise UsageError(f"--limit is {self.limit}; it must be at least 0.")
+            raise UsageError(f"`limit` is {self.limit}; it must be at least 0.")
         if self.part_rows is not None and self.part_rows < 1:
-            raise UsageError(f"--part-rows is {self.part_rows}; it must be at least 1.")
+            raise UsageError(f"`part_rows` is {self.part_rows}; it must be at least 1.")
         if self.on_bad_row not in ON_BAD_ROW:
-            raise UsageError(f"--on-bad-row is {self.on_bad_row!r}; it must be one of {listed(ON_BAD_ROW)}.")
+            raise UsageError(f"`on_bad_row` is {self.on_bad_row!r}; it must be one of {listed(ON_BAD_ROW)}.")
 
-    def rows_of_part(self, device: str) -> int:
-        """Rows of a part on a device, such as `cpu` or `cuda:0`."""
+    def choose_part_rows(self, device: str) -> int:
+        """Rows of a part on a device such as `cpu` or `cuda:0`."""
         return self.part_rows or PART_ROWS["cuda" if device.startswith("cuda") else "cpu"]

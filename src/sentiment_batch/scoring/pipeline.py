@@ -1,6 +1,6 @@
-"""Annotates a table from end to end: a location in, a location out, and a summary of what happened.
+"""Annotates a table from end to end: an input in, an output and a summary of the run out.
 
-Work is kept in parts, so that a run that was cut off goes on where it was; see `journal`.
+Work is done in parts, so that an interrupted run can be resumed; see `output/journal`.
 """
 
 from __future__ import annotations
@@ -8,320 +8,293 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import logging
-import os
 import sys
 import time
-import uuid
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, ExitStack, closing
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from sentiment_batch.data import columns, formats
-from sentiment_batch.data.labelled_rows import text_columns_of
 from sentiment_batch.errors import InputError, OutputError, PluginError, UsageError
-from sentiment_batch.locations import scheme_of, without_password
-from sentiment_batch.plugins.registry import BUILT_IN
-from sentiment_batch.scoring.annotate import Annotation
-from sentiment_batch.scoring.backends.distributed import Distributed
-from sentiment_batch.scoring.backends.tasks import Plan
-from sentiment_batch.scoring.job import Job
+from sentiment_batch.locations import without_password
+from sentiment_batch.scoring.annotate import Annotation, Tally
+from sentiment_batch.scoring.default_model import choose_model
+from sentiment_batch.scoring.job import ScoreJob
 from sentiment_batch.scoring.output import fingerprint, manifest
-from sentiment_batch.scoring.output.bad_rows import Problems
-from sentiment_batch.scoring.output.journal import MANIFEST, Journal, remove_waste
-from sentiment_batch.scoring.output.paths import Layout, files_ending, layout_of
-from sentiment_batch.scoring.output.targets import ManyFiles, OneFile, Target, put_back
-from sentiment_batch.scoring.progress import progress_bar
-from sentiment_batch.scoring.summary import Summary, Tally, Times, summary_of
+from sentiment_batch.scoring.output.bad_rows import BadRows
+from sentiment_batch.scoring.output.journal import Journal, MemoryJournal, remove_leftovers
+from sentiment_batch.scoring.output.part_files import MANIFEST
+from sentiment_batch.scoring.output.paths import OutputPaths, locate_output
+from sentiment_batch.scoring.output.targets import Target, open_target, restore_replaced_folder
+from sentiment_batch.scoring.progress import show_progress
+from sentiment_batch.scoring.scorer import Scorer
+from sentiment_batch.scoring.summary import Summary, summarize_run
+from sentiment_batch.scoring.worker_parts import make_absolute, plan_parts, score_parts_on_workers
 
 if TYPE_CHECKING:
-    import pyarrow as pa
-
     from sentiment_batch.data.readers.base import Reader
     from sentiment_batch.plugins.registry import Format
-    from sentiment_batch.scoring.backends.results import Counts
-    from sentiment_batch.scoring.scorer import Scorer
+    from sentiment_batch.scoring.backends.base import Counts
 
 logger = logging.getLogger("sentiment_batch")
 
-SPLIT_PARTS = 16
-"""Parts in a split, beyond which it costs the workers of an engine too much to skip to their own: the run reads."""
-
-__all__ = ["Job", "Summary", "score_table"]
+__all__ = ["ScoreJob", "Summary", "score_table"]
 
 
-def score_table(job: Job, load: Callable[[], Scorer]) -> Summary:
-    """Annotate `job.source` and publish the result at `job.destination`, whole or not at all.
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class _Run:
+    """What the steps of one run share."""
+
+    job: ScoreJob
+    paths: OutputPaths
+    output_format: Format
+    annotation: Annotation
+    identity: Any
+    """What the input was when it was opened; None if it cannot be read twice."""
+    expected_rows: int | None
+    """Rows of the output; None if the reader cannot know it."""
+    loaded: float
+    """The time when the model was loaded, in seconds of `time.perf_counter`."""
+    counts_before: Counts
+    """What the scorer had counted before the run."""
+
+
+def score_table(job: ScoreJob, load: Callable[[], Scorer] | None = None) -> Summary:
+    """Annotate the input of a job and publish the output, complete or not at all.
 
     Args:
-        job: what to annotate, and where to.
-        load: gives the model; called only when the input and the destination look right, for it takes seconds.
+        job: what to annotate, with which model, and where to write it.
+        load: gives a loaded model; None loads the job's model. It is called after the input and the destination are
+            checked, because loading takes seconds.
 
     Raises:
         InputError: the input is missing, damaged, or holds no text column.
         UsageError: an added column has the name of one of the input's, or a format is unknown.
         OutputError: the destination exists or cannot be written, or is being written by another run.
-        PluginError: a plugin broke its promise.
+        ModelError, DeviceError: the model cannot be used.
+        PluginError: a plugin failed.
     """
     started = time.perf_counter()
-    writing = _writing_format(job)
-    layout = layout_of(job.destination, writing)
-    remove_waste(layout.work)
-    _check_destination(job, layout)
-    problems = Problems()
-    if job.on_bad_row == "mark":
-        job = dataclasses.replace(job, read=dataclasses.replace(job.read, on_bad_row=problems.in_split))
-    with _journal(layout) as journal:
-        put_back(layout)  # first of all, for it may be the input too
-        with closing(formats.open_reader(job.source, format=job.input_format, options=job.read)) as reader:
-            identity = _identity(job, reader)
-            texts = text_columns_of(reader, job.text_columns)
-            kept = _kept(reader.schema, job.keep)
-            scorer = load()
-            loaded = time.perf_counter()
-            scorer.added.check(kept)
-            before = dataclasses.replace(scorer.counts)
-            annotation = Annotation(
-                job=job,
-                reader=reader,
-                texts=tuple(texts),
-                part_rows=job.rows_of_part(scorer.device.value),
-                scorer=scorer,
-                problems=problems,
-            )
-            resumed = _Run(job, layout, writing, annotation, journal, identity)()
-            worked = scorer.counts.since(before)
-    return summary_of(
-        job,
-        scorer,
-        rows=journal.rows,
-        resumed=resumed,
-        total=Tally.total(part.counts for part in journal.parts),
-        worked=worked,
-        problems=layout.problems,
-        texts=tuple(texts),
-        times=Times(started=started, loaded=loaded, ended=time.perf_counter()),
+    output_format = _choose_output_format(job)
+    paths = locate_output(job.destination, output_format)
+    remove_leftovers(paths.work_folder)
+    _check_destination(job, paths)
+    bad_rows = BadRows()
+    with ExitStack() as models:
+        load = load or (lambda: models.enter_context(_load_scorer(job)))
+        with _open_journal(paths) as journal, _open_input(job, bad_rows) as reader:
+            run = _prepare(job, paths, output_format, reader, bad_rows, load)
+            if isinstance(journal, Journal):
+                rows_resumed = _score_resumably(run, journal)
+            else:
+                rows_resumed = _score_at_once(run, journal)
+        return _summarize(run, journal, rows_resumed, started)
+
+
+def _prepare(
+    job: ScoreJob,
+    paths: OutputPaths,
+    output_format: Format,
+    reader: Reader,
+    bad_rows: BadRows,
+    load: Callable[[], Scorer],
+) -> _Run:
+    """Find the columns, load the model, and check that they go together."""
+    identity = fingerprint.describe_input(reader, job)
+    text_columns = tuple(columns.detect_text_columns(reader, job.text_columns))
+    for name in job.keep:
+        columns.check_column(reader.schema, name, "columns")
+    scorer = load()
+    loaded = time.perf_counter()
+    scorer.added.check_names(job.keep or reader.schema.names)
+    annotation = Annotation(
+        job=job,
+        reader=reader,
+        text_columns=text_columns,
+        part_rows=job.choose_part_rows(scorer.device.value),
+        scorer=scorer,
+        bad_rows=bad_rows,
+    )
+    return _Run(
+        job=job,
+        paths=paths,
+        output_format=output_format,
+        annotation=annotation,
+        identity=identity,
+        expected_rows=_count_expected_rows(reader, job),
+        loaded=loaded,
+        counts_before=dataclasses.replace(scorer.counts),
     )
 
 
-@dataclasses.dataclass(slots=True, eq=False)
-class _Run:
-    """Everything that one run holds open."""
+def _summarize(run: _Run, journal: Journal | MemoryJournal, rows_resumed: int, started: float) -> Summary:
+    ended = time.perf_counter()
+    return summarize_run(
+        run.annotation,
+        rows=journal.rows,
+        rows_resumed=rows_resumed,
+        tally=Tally.sum_up(part.counts for part in journal.parts),
+        counts=run.annotation.scorer.counts.subtract(run.counts_before),
+        problems=run.paths.problems,
+        seconds=ended - started,
+        seconds_loaded=ended - run.loaded,
+    )
 
-    job: Job
-    layout: Layout
-    writing: Format
-    annotation: Annotation
-    journal: Journal
-    identity: Any
-    """What the input was when it was opened."""
 
-    @property
-    def reader(self) -> Reader:
-        """The input."""
-        return self.annotation.reader
+def _score_resumably(run: _Run, journal: Journal) -> int:
+    """Do what an earlier run left to do, and publish; returns the rows that the earlier run did."""
+    if run.job.restart:
+        _refuse_existing(run)
+    description = fingerprint.describe_job(
+        run.annotation,
+        identity=run.identity,
+        output_format=run.output_format.name,
+        is_folder=run.paths.is_folder,
+    )
+    plan = plan_parts(run.annotation, run.paths, run.output_format, run.identity, journal, run.expected_rows)
+    if run.identity is None:
+        source = without_password(run.job.source)
+        logger.info("this run cannot be resumed, because nothing shows whether %s stays the same", source)
+    journal.begin(description if run.identity is not None else None, restart=run.job.restart, gaps=plan is not None)
+    rows_resumed = journal.finished_rows
+    if journal.damaged is not None:
+        logger.warning("%s is damaged: this part and the parts after it are scored again", journal.damaged)
+    if manifest.finish_publishing(run.paths, journal):
+        logger.info("%s was complete already; an earlier run ended just after it", _show_destination(run))
+        return rows_resumed
+    _refuse_existing(run)
+    if rows_resumed:
+        logger.info("resuming after %s rows that an earlier run did", f"{rows_resumed:,}")
+    if plan is not None:
+        score_parts_on_workers(plan, run.annotation, journal)
+    with open_target(run.paths, run.annotation.schema, run.output_format, run.job.write, journal) as target:
+        _write_rows(run, journal, target)
+        _check_input_unchanged(run)
+        extra = {"rows": journal.rows, "source": without_password(make_absolute(run.job.source))}
+        manifest.publish(run.paths, journal, target, description | extra)
+    return rows_resumed
 
-    @property
-    def scorer(self) -> Scorer:
-        """The model."""
-        return self.annotation.scorer
 
-    def __call__(self) -> int:
-        """Do what is left to do, and publish; returns the rows that an earlier run did."""
-        about = self._about()
-        if self.job.restart and not self.job.write.overwrite and self.layout.exists():
-            raise OutputError.exists(self.job.destination)
-        plan = self._plan()
-        self.journal.begin(about if self._resumable() else None, restart=self.job.restart, gaps=plan is not None)
-        resumed = self.journal.kept_rows
-        if manifest.finish_publishing(self.layout, self.journal):
-            told = without_password(self.job.destination)
-            logger.info("%s was whole already; an earlier run ended before it could say so", told)
-            return resumed
-        if not self.job.write.overwrite and self.layout.exists():
-            raise OutputError.exists(self.job.destination)
-        if resumed:
-            logger.info("going on after %s rows that an earlier run did", f"{resumed:,}")
-        if plan is not None:
-            self._distribute(plan)
-        target = self._target()
-        try:
-            self._fill(target)
-            if _identity(self.job, self.reader) != self.identity:
-                raise InputError(
-                    f"{self.job.source} was changed while it was read; nothing was published. Score it again when "
-                    "nobody writes to it."
-                )
-            described = about | {"rows": self.journal.rows, "IN": without_password(_absolute(self.job.source))}
-            manifest.publish(self.layout, self.journal, target, described)
-        except BaseException:
-            target.abort()
-            raise
-        return resumed
+def _score_at_once(run: _Run, journal: MemoryJournal) -> int:
+    """Write an output that cannot be resumed, such as standard output; returns 0, because no earlier run did rows."""
+    logger.info("this run cannot be resumed, because %s cannot be written twice", _show_destination(run))
+    with open_target(run.paths, run.annotation.schema, run.output_format, run.job.write, journal) as target:
+        _write_rows(run, journal, target)
+        _check_input_unchanged(run)
+        target.finish()
+        target.publish()
+    return 0
 
-    def _plan(self) -> Plan | None:
-        """What workers of an engine need to read and score parts by themselves; None where they cannot."""
-        job = self.job
-        if not isinstance(self.scorer.engine, Distributed) or self.identity is None or self.layout.work is None:
-            return None
-        most = SPLIT_PARTS * self.annotation.part_rows
-        if fingerprint.own_identity(self.reader) is not None:  # each worker would see a database in another state
-            logger.info("%s is read here, in one state", without_password(job.source))
-            return None
-        if any(split.num_rows is None or split.num_rows > most for split in self.reader.splits()):
-            logger.info("%s can only be read from its start: it is read here", without_password(job.source))
-            return None
-        read = dataclasses.replace(job.read, on_bad_row=None)
-        is_folder, is_local = self.layout.is_folder, self.layout.path is not None
-        return Plan(
-            run=uuid.uuid4().hex,
-            job=dataclasses.replace(job, source=_absolute(job.source), read=read),
-            texts=self.annotation.texts,
-            part_rows=self.annotation.part_rows,
-            identity=self.identity,
-            scoring=fingerprint.scoring_of(self.scorer, self.annotation.schema),
-            expected_rows=_expected(self.reader, job),
-            writing=self.writing.name if is_folder else None,
-            ending=files_ending(self.layout.destination, self.writing) if is_folder else "",
-            folder=self.journal.scratch if is_folder and is_local else None,
+
+def _write_rows(run: _Run, journal: Journal | MemoryJournal, target: Target) -> None:
+    """Write the rows that the target needs, and record each new part.
+
+    Raises:
+        InputError: the input gave other rows than an earlier run read.
+        PluginError: the reader gave another number of rows than it promised.
+    """
+    job, expected = run.job, run.expected_rows
+    with show_progress(job.limit if expected is None else expected, done=target.start, quiet=job.quiet) as bar:
+        written = run.annotation.write(
+            target,
+            start=target.start,
+            first=journal.rows,
+            stop=job.limit,
+            known=journal.find_scores,
+            empty=not journal.parts,
+            on_rows=bar.update,
+            expected_rows=_count_rows_to_compile(journal, expected),
+        )
+    if target.start + written != journal.rows:
+        raise InputError(
+            f"the input gave {target.start + written:,} rows, but an earlier run read {journal.rows:,} rows of it. "
+            "Start over with `restart=True`."
+        )
+    if expected is not None and journal.rows != expected:
+        raise PluginError(
+            f"{job.source} gave {journal.rows:,} rows but promised {expected:,}; nothing was published. Try again."
         )
 
-    def _distribute(self, plan: Plan) -> None:
-        """Have all parts done by the workers of an engine; what is left to do here needs no model."""
-        assert isinstance(self.scorer.engine, Distributed)
-        rows = sum(split.num_rows or 0 for split in self.reader.splits())
-        rows = rows if self.job.limit is None else min(rows, self.job.limit)
 
-        def count(counts: Counts) -> None:
-            self.scorer.counts.add(counts)
-            bar.update(counts.rows)
+def _count_rows_to_compile(journal: Journal | MemoryJournal, expected: int | None) -> int | None:
+    """The number of rows by which the backend decides to compile: a resumed run decides as the first run did."""
+    compiled = [part.counts["compiled"] for part in journal.parts]
+    return (sys.maxsize if any(compiled) else 0) if compiled else expected
 
-        with progress_bar(rows, done=self.journal.kept_rows, quiet=self.job.quiet) as bar:
-            self.scorer.engine.do_parts(plan, rows, self.journal, count)
 
-    def _fill(self, target: Target) -> None:
-        """Write all rows to the target, and keep each part."""
-        job, journal = self.job, self.journal
-        expected = _expected(self.reader, job)
-        with progress_bar(job.limit if expected is None else expected, done=target.start, quiet=job.quiet) as bar:
-            written = self.annotation.write(
-                target,
-                start=target.start,
-                first=journal.rows,
-                stop=job.limit,
-                known=journal.scores,
-                empty=not journal.parts,
-                on_rows=bar.update,
-                expected_rows=self._to_compile(expected),
-            )
-        given = target.start + written
-        if given != self.journal.rows:
-            raise InputError(
-                f"the input gave {given:,} rows where an earlier run had {self.journal.rows:,} of it. Start over with "
-                "--restart."
-            )
-        if expected is not None and self.journal.rows != expected:
-            raise PluginError(
-                f"{job.source} gave {self.journal.rows:,} rows but promised {expected:,}; nothing was published. Try "
-                "again."
-            )
-
-    def _to_compile(self, expected: int | None) -> int | None:
-        """The rows that the choice to compile the model goes by: a run that goes on chooses as the first one did."""
-        done = [part.counts["compiled"] for part in self.journal.parts]
-        return (sys.maxsize if any(done) else 0) if done else expected
-
-    def _target(self) -> Target:
-        kind = ManyFiles if self.layout.is_folder else OneFile
-        return kind(
-            layout=self.layout,
-            schema=self.annotation.schema,
-            format=self.writing,
-            options=self.job.write,
-            journal=self.journal,
+def _check_input_unchanged(run: _Run) -> None:
+    if fingerprint.describe_input(run.annotation.reader, run.job) != run.identity:
+        raise InputError(
+            f"{run.job.source} was changed while it was read; nothing was published. Score it again when nobody writes "
+            "to it."
         )
-
-    def _resumable(self) -> bool:
-        """Whether a run that is cut off can be gone on with; says so if not."""
-        why = None
-        if self.layout.work is None:
-            why = f"what was written to {self.job.destination} cannot be taken back"
-        elif self.identity is None:
-            why = f"nothing can tell whether {self.job.source} will give the same rows again"
-        if why is not None:
-            logger.info("this run cannot be gone on with if it is cut off: %s", without_password(why))
-        return why is None
-
-    def _about(self) -> dict[str, Any]:
-        """What decides the output, which its manifest says too."""
-        job = self.job
-        return {
-            "input": self.identity,
-            "OUT is a folder": self.layout.is_folder,
-            "--input-format": formats.reading_format(job.source, job.input_format).name,
-            "--text-column": list(self.annotation.texts),
-            "--columns": list(job.keep),
-            **fingerprint.reading_of(job.read, job.limit),
-            **fingerprint.scoring_of(self.scorer, self.annotation.schema),
-            "--output-format": self.writing.name,
-            "--part-rows": self.annotation.part_rows,
-            "--escape-formulas": getattr(job.write, "escape_formulas", False),
-        }
-
-
-def _identity(job: Job, reader: Reader) -> Any:
-    reading = formats.reading_format(job.source, job.input_format)
-    return fingerprint.input_identity(reader, job.source, built_in=reading.owner == BUILT_IN)
-
-
-def _absolute(source: str) -> str:
-    """The input such that it is found from any folder."""
-    return source if source == "-" or scheme_of(source) else os.path.abspath(source)
 
 
 @contextlib.contextmanager
-def _journal(layout: Layout) -> Iterator[Journal]:
-    """The journal of an output, which stays where the run fails and something is done."""
-    journal = Journal(layout.work, layout.destination)
+def _open_journal(paths: OutputPaths) -> Iterator[Journal | MemoryJournal]:
+    """The journal of an output; if the block fails, its finished parts stay for a later run."""
+    if paths.work_folder is None:
+        yield MemoryJournal()
+        return
+    journal = Journal(paths.work_folder, paths.destination)
     try:
+        restore_replaced_folder(paths)  # before the input is opened, because it may be the input
         yield journal
     except BaseException:
-        journal.close(keep=True)
-        if journal.kept:
-            logger.info("%s rows are kept; the same command goes on from there", f"{journal.kept_rows:,}")
+        journal.close(resumable=True)
+        if journal.can_resume:
+            rows = f"{journal.finished_rows:,}"
+            logger.info("%s rows are finished. Run the same command again to resume after them", rows)
         raise
-    journal.close(keep=False)
+    journal.close(resumable=False)
 
 
-def _writing_format(job: Job) -> Format:
-    """The format to write; standard output takes the input's."""
+def _open_input(job: ScoreJob, bad_rows: BadRows) -> AbstractContextManager[Reader]:
+    """The reader of the input; it reports bad rows to `bad_rows` if the job marks them."""
+    options = dataclasses.replace(job.read, on_bad_row=bad_rows.add_from_split if job.on_bad_row == "mark" else None)
+    return closing(formats.open_reader(job.source, format=job.input_format, options=options))
+
+
+def _load_scorer(job: ScoreJob) -> Scorer:
+    model = choose_model(job.model)
+    logger.info("model: %s", model)
+    return Scorer(model=model.value, settings=job.settings).open()
+
+
+def _choose_output_format(job: ScoreJob) -> Format:
+    """The format to write; standard output takes the format of the input."""
     if job.destination == "-" and job.output_format is None:
-        return formats.writing_format("-", formats.reading_format(job.source, job.input_format).name)
-    return formats.writing_format(job.destination, job.output_format)
+        return formats.find_writer_format("-", formats.find_reader_format(job.source, job.input_format).name)
+    return formats.find_writer_format(job.destination, job.output_format)
 
 
-def _check_destination(job: Job, layout: Layout) -> None:
-    """What is wrong with the destination shows at once, though the writer checks it again when the model is loaded."""
-    layout.check_place()
-    sealed = layout.work is not None and (layout.work / MANIFEST).exists()
-    if layout.exists() and not job.write.overwrite and not sealed:
-        raise OutputError.exists(job.destination)
-    if not sealed:
-        manifest.check_neighbours(layout, overwrite=job.write.overwrite)
-    if job.on_bad_row == "mark" and layout.problems is None:
+def _check_destination(job: ScoreJob, paths: OutputPaths) -> None:
+    """Check the destination before the model is loaded; the writer checks it again."""
+    paths.check()
+    is_published = paths.work_folder is not None and (paths.work_folder / MANIFEST).exists()
+    if not is_published:
+        if paths.exists() and not job.write.overwrite:
+            raise OutputError.exists(job.destination)
+        manifest.check_neighbours(paths, overwrite=job.write.overwrite)
+    if job.on_bad_row == "mark" and paths.problems is None:
         raise UsageError(
-            f"--on-bad-row mark lists the bad rows in a file beside OUT, and {job.destination} has none. Name a file "
-            "for OUT."
+            f'`on_bad_row="mark"` lists the bad rows in a file beside the output, but {job.destination} has no place '
+            "for it. Name a file as the output."
         )
 
 
-def _kept(schema: pa.Schema, keep: Sequence[str]) -> list[str]:
-    for name in keep:
-        columns.check_column(schema, name, "--columns")
-    return list(keep) or list(schema.names)
+def _refuse_existing(run: _Run) -> None:
+    if not run.job.write.overwrite and run.paths.exists():
+        raise OutputError.exists(run.job.destination)
 
 
-def _expected(reader: Reader, job: Job) -> int | None:
-    """The rows of the output, None if the reader cannot know."""
+def _count_expected_rows(reader: Reader, job: ScoreJob) -> int | None:
+    """Rows of the output, None if the reader cannot know the number."""
     if reader.num_rows is None or job.limit is None:
         return reader.num_rows
     return min(reader.num_rows, job.limit)
+
+
+def _show_destination(run: _Run) -> str:
+    return without_password(run.job.destination)

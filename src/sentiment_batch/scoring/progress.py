@@ -1,4 +1,4 @@
-"""Shows on standard error how far scoring is; knows nothing of what is scored."""
+"""Shows the progress of scoring on standard error."""
 
 from __future__ import annotations
 
@@ -7,16 +7,20 @@ from typing import Any
 
 from tqdm import tqdm
 
+SECONDS_PER_UPDATE = 0.2
+SECONDS_PER_UPDATE_IN_A_FILE = 10.0
+"""Seconds between two updates where every update is a line of its own."""
 
-def progress_bar(total: int | None, *, done: int = 0, quiet: bool) -> Any:
-    """A bar to update with the rows that are done; use it with `with`.
+
+def show_progress(total: int | None, *, done: int = 0, quiet: bool) -> Any:
+    """A progress bar for a `with` block; its `update` takes the number of rows that were done.
 
     Args:
-        total: rows in all, None if nobody knows.
-        done: of them, those that an earlier run did.
+        total: rows in all, None if the number is unknown.
+        done: rows that an earlier run did.
         quiet: show nothing.
     """
-    interval = 0.2 if sys.stderr.isatty() else 10.0
+    interval = SECONDS_PER_UPDATE if sys.stderr.isatty() else SECONDS_PER_UPDATE_IN_A_FILE
     return tqdm(
         total=total, initial=done, desc="scoring", unit="row", unit_scale=True, disable=quiet, mininterval=interval
     )

@@ -1,4 +1,4 @@
-"""Scores rows with one model: record batches in, the same rows with their probabilities out."""
+"""A model that scores: record batches or frames in, the same rows with their scores out."""
 
 from __future__ import annotations
 
@@ -12,16 +12,18 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pyarrow as pa
 
-from sentiment_batch.data.columns import find_text, names_of, one_array
+from sentiment_batch.data.column_values import to_single_array
+from sentiment_batch.data.columns import find_text_columns, to_column_names
 from sentiment_batch.errors import UsageError
 from sentiment_batch.model import hub
-from sentiment_batch.model.folder import load_backend
-from sentiment_batch.scoring.added_columns import Columns
-from sentiment_batch.scoring.backends.distributed import Distributed
-from sentiment_batch.scoring.backends.local import LocalEngine, tokeniser_of
-from sentiment_batch.scoring.backends.multi_device import Fleet
-from sentiment_batch.scoring.backends.results import Counts, Description, OnRows, Scored, WindowScorer
-from sentiment_batch.scoring.backends.row_blocks import Window, windows
+from sentiment_batch.model.folder import load_rust_tokenizer
+from sentiment_batch.scoring.added_columns import AddedColumns
+from sentiment_batch.scoring.backends.base import Backend, Counts, Description, OnRows, ScoredBlock
+from sentiment_batch.scoring.backends.distributed import DistributedBackend
+from sentiment_batch.scoring.backends.local import LocalBackend
+from sentiment_batch.scoring.backends.multi_device import MultiDeviceBackend
+from sentiment_batch.scoring.backends.row_blocks import RowBlock, split_into_row_blocks
+from sentiment_batch.scoring.backends.text_setup import make_tokeniser
 from sentiment_batch.settings import LOCAL, ScoreSettings
 
 if TYPE_CHECKING:
@@ -37,8 +39,8 @@ if TYPE_CHECKING:
 class Scorer:
     """A model that scores; open it with `Scorer.load`, close it with `with` or `close()`.
 
-    It can be pickled and sent to another process, which loads the model again from the same place when it first scores,
-    and once however many of its pickles arrive there. Several threads may call it at once.
+    It can be pickled and sent to another process. The model is loaded there from the same place at the first use, and
+    only once even if several pickles arrive. Several threads may share a scorer.
 
     Example:
         with Scorer.load("sentiment-model") as scorer:
@@ -46,12 +48,13 @@ class Scorer:
     """
 
     model: str
-    """The folder or Hub id it was loaded from."""
+    """The folder or Hub id of the model."""
     settings: ScoreSettings
     counts: Counts = field(default_factory=Counts)
-    _engine: WindowScorer | None = field(default=None, init=False, repr=False)
+    """What was counted since the scorer was made."""
+    _backend: Backend | None = field(default=None, init=False, repr=False)
     _turn: threading.RLock = field(default_factory=threading.RLock, init=False, repr=False)
-    """Held while the model is loaded and while a whole table is scored, for which one thread's call takes all cores."""
+    """Held while the model is loaded and while a table is scored, because one call takes all cores."""
 
     @classmethod
     def load(cls, model: str, **settings: Any) -> Scorer:
@@ -67,52 +70,59 @@ class Scorer:
             DeviceError: the device is not there.
             UsageError: a setting is out of range.
         """
-        scorer = cls(model=str(model), settings=settings_of(settings))
+        return cls(model=str(model), settings=build_settings(settings)).open()
+
+    def open(self) -> Scorer:
+        """Load the model now, and check that it suits the settings; returns this scorer.
+
+        Raises:
+            SentimentBatchError: as for `load`; the scorer is closed then.
+        """
         try:
-            _ = scorer.added  # loads the model, which may not suit a setting
+            _ = self.added
         except BaseException:
-            scorer.close()
+            self.close()
             raise
-        return scorer
+        return self
 
     @property
-    def engine(self) -> WindowScorer:
-        """What scores; loaded now if this scorer came out of a pickle or was closed."""
-        if (engine := self._engine) is not None:
-            return engine
+    def backend(self) -> Backend:
+        """The loaded model; it is loaded now if the scorer was closed, or came out of a pickle."""
+        if (backend := self._backend) is not None:
+            return backend
         with self._turn:
-            self._engine = self._engine or _engine(self.model, self.settings)
-            return self._engine
+            self._backend = self._backend or _load_backend(self.model, self.settings)
+            return self._backend
 
     @property
-    def about(self) -> Description:
-        """What the model is and how it is run: labels, device, dtype and their reasons."""
-        return self.engine.description
+    def description(self) -> Description:
+        """What the model is, and how it is run: labels, device, dtype and their reasons."""
+        return self.backend.description
 
     @property
     def labels(self) -> tuple[str, ...]:
-        """The model's labels in its order."""
-        return self.about.labels
+        """The labels in the model's order."""
+        return self.description.labels
 
     @property
     def device(self) -> Choice:
-        """Where it scores, and why."""
-        return self.about.device
+        """The device, and why it was chosen."""
+        return self.description.device
 
     @property
     def dtype(self) -> Choice:
-        """In which dtype it scores, and why."""
-        return self.about.dtype
+        """The dtype of the computation, and why it was chosen."""
+        return self.description.dtype
 
     @property
     def policy(self) -> TextPolicy:
-        """How much of a text it looks at."""
-        return self.about.policy
+        """How much of a text the model reads."""
+        return self.description.policy
 
     @property
-    def added(self) -> Columns:
-        """The columns that it adds."""
-        return Columns(
+    def added(self) -> AddedColumns:
+        """The columns that the scorer adds."""
+        return AddedColumns(
             labels=self.labels,
             prefix=self.settings.prefix,
             probabilities=self.settings.probabilities,
@@ -130,114 +140,115 @@ class Scorer:
         """Score a stream of record batches.
 
         Args:
-            batches: the rows, all of one schema; read in a thread, ahead of what is yielded.
+            batches: the rows, all with one schema; they are read in a thread, ahead of what is yielded.
             text_columns: the columns that hold the text.
-            on_rows: told as the work goes on how many more rows are done, in a thread.
-            expected_rows: how many there will be, if that is known; of many, the model is compiled first.
+            on_rows: called in a thread with the number of rows that were scored since its last call.
+            expected_rows: the number of rows in the stream, None if it is unknown. For many rows the model may be
+                compiled first.
 
         Yields:
-            Runs of rows, in order, each with its probabilities (n, K), unrounded; NaN where a row has no text.
-        """
-        for scored in self.scored(windows(batches, text_columns), on_rows, expected_rows):
-            for failure in scored.failures:
-                raise failure.error(scored.window.start + failure.row)
-            yield from scored.pieces()
+            The rows in their order, in batches of other sizes, each with its probabilities (rows, labels), unrounded;
+            NaN if a row has no text.
 
-    def scored(
-        self, stream: Iterable[Window], on_rows: OnRows | None = None, expected_rows: int | None = None
-    ) -> Iterator[Scored]:
-        """Score a stream of windows; arguments as for `probabilities`. A text that fails alone is among `failures`."""
-        for scored in self.engine.scored(stream, on_rows, expected_rows):
+        Raises:
+            ModelError, DeviceError: a text cannot be scored.
+        """
+        for scored in self.score_blocks(split_into_row_blocks(batches, text_columns), on_rows, expected_rows):
+            for failure in scored.failures:
+                raise failure.error(scored.block.start + failure.row)
+            yield from scored.batches()
+
+    def score_blocks(
+        self, blocks: Iterable[RowBlock], on_rows: OnRows | None = None, expected_rows: int | None = None
+    ) -> Iterator[ScoredBlock]:
+        """Score a stream of blocks, as `Backend.score_blocks` describes it, and count what is done."""
+        for scored in self.backend.score_blocks(blocks, on_rows, expected_rows):
             self.counts.add(scored.counts)
             yield scored
 
     def columns_for(self, batches: Iterable[pa.RecordBatch], text_columns: Sequence[str]) -> dict[str, pa.ChunkedArray]:
         """The added columns of all rows, by name; arguments as for `probabilities`. Threads take turns."""
-        return self._columns(self.added, batches, text_columns)
+        return self._make_columns(self.added, batches, text_columns)
 
     def output_schema(self, schema: pa.Schema, *, text_column: str | Sequence[str] | None = None) -> pa.Schema:
-        """The schema that `annotate_batches` makes of `schema`: its fields, then the added ones, labels as strings.
+        """The schema of what `annotate_batches` yields: the given fields, then the added ones, with labels as strings.
 
         Args:
-            schema: of a table with texts.
+            schema: the schema of a table with texts.
             text_column: the column or columns of the text; found by name if None.
 
         Raises:
-            InputError: no such column, or it holds no text.
+            InputError: there is no such column, or it holds no text.
             UsageError: a column has the name of an added one.
         """
-        find_text(schema, names_of(text_column))
-        return self._plain.beside(schema)
+        find_text_columns(schema, to_column_names(text_column))
+        return self._plain_added.append_to_schema(schema)
 
     def annotate_batches(
         self, batches: Iterable[pa.RecordBatch], *, text_column: str | Sequence[str] | None = None
     ) -> Iterator[pa.RecordBatch]:
-        """Annotate a stream of record batches while it is read, as `mapInArrow` of Spark wants it.
+        """Annotate a stream of record batches while it is read; suits `mapInArrow` of Spark.
 
         Args:
-            batches: of one schema, of any sizes; of none comes none.
-            text_column: as for `output_schema`, whose errors this raises too.
+            batches: the rows, all with one schema, in batches of any sizes.
+            text_column: as for `output_schema`, whose errors this raises, too.
 
         Yields:
-            The rows in their order, with the added columns, in batches of other sizes.
+            The rows in their order, with the added columns, in batches of other sizes; none if there are no batches.
         """
         source = iter(batches)
         first = next(source, None)
         if first is not None:
             self.output_schema(first.schema, text_column=text_column)
-            found = find_text(first.schema, names_of(text_column))
+            found = find_text_columns(first.schema, to_column_names(text_column))
             for rows in self.probabilities(chain([first], source), found):
-                yield self._plain.annotated(*rows)
+                yield self._plain_added.append_to_batch(*rows)
 
     def annotations_of(self, texts: pa.Array | pa.ChunkedArray) -> pa.StructArray:
-        """The added columns for each text, as structs with labels as strings; such as a function in SQL returns.
+        """The added columns for each text, as structs with labels as strings, such as a function in SQL returns.
 
         Args:
-            texts: (N,) of any type of Arrow that holds text.
+            texts: (N,) of any Arrow type that holds text.
 
         Returns:
-            (N,) with the fields that `added` names; each is null where there is no text.
+            (N,) with the fields that `added` names; each is null for a row without a text.
         """
         batches = pa.table({"text": texts}).to_batches()
-        columns = self._columns(self._plain, batches, ["text"])
-        return pa.StructArray.from_arrays([one_array(column) for column in columns.values()], names=list(columns))
+        columns = self._make_columns(self._plain_added, batches, ["text"])
+        return pa.StructArray.from_arrays([to_single_array(column) for column in columns.values()], names=list(columns))
 
     def labels_of(self, texts: pa.Array | pa.ChunkedArray) -> pa.StringArray:
-        """The label of each text (N,), null where there is none; `texts` as for `annotations_of`."""
+        """The label of each text (N,), null for a row without a text; `texts` as for `annotations_of`."""
         return self.annotations_of(texts).field(0)
 
     def __call__(self, frame: Any, *, text_column: str | Sequence[str] | None = None) -> Any:
-        """The frame with its scores: the same kind, rows, order and index; the input is not changed.
+        """A frame with its scores: the same kind, rows, order and index. The given frame is not changed.
 
         Args:
-            frame: of any kind that `score` takes.
+            frame: a frame of any kind that `score` takes.
             text_column: the column or columns of the text; found by name if None.
 
         Raises:
-            InputError: no such column, or it holds no text.
+            InputError: there is no such column, or it holds no text.
             UsageError: a column of the frame has the name of an added one.
         """
         from sentiment_batch.frames import annotate_frame
 
         return annotate_frame(frame, self, text_column)
 
-    def local(self) -> LocalEngine:
-        """The model in this process, for what looks into it; of one on several devices, that on the first of them."""
-        if isinstance(self.engine, LocalEngine):
-            return self.engine
-        return LocalEngine(
-            self.model,
-            replace(
-                self.settings, device=self.settings.device.partition(",")[0].strip(), engine=LOCAL, engine_options=()
-            ),
-        )
+    def local(self) -> LocalBackend:
+        """The model in this process, on the first of its devices, for callers that look inside it."""
+        if isinstance(self.backend, LocalBackend):
+            return self.backend
+        device = self.settings.device.partition(",")[0].strip()
+        return LocalBackend(self.model, replace(self.settings, device=device, engine=LOCAL, engine_options=()))
 
     @property
     def tokeniser(self) -> Tokeniser:
-        """Turns texts into the tokens that the model sees; made anew where the model is in other processes."""
-        if isinstance(self.engine, LocalEngine):
-            return self.engine.tokeniser
-        return tokeniser_of(load_backend(hub.resolve(self.model)), self.about.meta, self.policy)
+        """Turns texts into the tokens that the model sees; made anew if the model is in other processes."""
+        if isinstance(self.backend, LocalBackend):
+            return self.backend.tokeniser
+        return make_tokeniser(load_rust_tokenizer(hub.resolve_model(self.model)), self.description.meta, self.policy)
 
     def tokens(self, texts: Sequence[str]) -> Tokens:
         """The tokens of `texts` (N,) as the model sees them."""
@@ -245,9 +256,9 @@ class Scorer:
 
     def close(self) -> None:
         """Free the device's memory; the next call loads the model again."""
-        if self._engine is not None:
-            self._engine.close()
-        self._engine = None
+        if self._backend is not None:
+            self._backend.close()
+        self._backend = None
 
     def __enter__(self) -> Scorer:
         return self
@@ -257,40 +268,48 @@ class Scorer:
     ) -> None:
         self.close()
 
-    def __reduce__(self) -> tuple[Any, ...]:
-        """By name, and a folder by its whole path: the other process may work in another one."""
-        from sentiment_batch.scoring.scorer_cache import kept
+    @classmethod
+    def cached(cls, model: str, settings: ScoreSettings) -> Scorer:
+        """The cached scorer of this process for a model and settings; pickles load through this method."""
+        from sentiment_batch.scoring.scorer_cache import get_cached_scorer
 
+        return get_cached_scorer(model, settings)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickle the place and the settings. A folder is named by its whole path: other processes work elsewhere."""
         folder = Path(self.model).expanduser()
-        return kept, (str(folder.absolute()) if folder.is_dir() else self.model, self.settings)
+        return Scorer.cached, (str(folder.absolute()) if folder.is_dir() else self.model, self.settings)
 
     def __dask_tokenize__(self) -> object:
-        """What stands for it in the names of dask's tasks: what a pickle holds."""
-        return self.__reduce__()
+        """What identifies the scorer in the names of dask's tasks: the content of its pickle."""
+        return self.__reduce__()[1]
 
     @property
-    def _plain(self) -> Columns:
+    def _plain_added(self) -> AddedColumns:
         return replace(self.added, plain=True)
 
-    def _columns(
-        self, added: Columns, batches: Iterable[pa.RecordBatch], text_columns: Sequence[str]
+    def _make_columns(
+        self, added: AddedColumns, batches: Iterable[pa.RecordBatch], text_columns: Sequence[str]
     ) -> dict[str, pa.ChunkedArray]:
         with self._turn:
             parts = [added.arrays(probabilities) for _, probabilities in self.probabilities(batches, text_columns)]
-        # Of no rows, still the right types: the list of labels is part of them.
+        # Without rows there are still the right types: the list of labels is part of them.
         parts = parts or [added.arrays(np.empty((0, len(self.labels)), dtype=np.float32))]
         columns = zip(added.fields(), zip(*parts, strict=True), strict=True)
         return {field.name: pa.chunked_array(arrays, field.type) for field, arrays in columns}
 
 
-def _engine(model: str, settings: ScoreSettings) -> WindowScorer:
+Scorer.__module__ = "sentiment_batch"  # pickles name the public place of the class, so that this module can move
+
+
+def _load_backend(model: str, settings: ScoreSettings) -> Backend:
     if settings.engine != LOCAL:
-        return Distributed(model, settings)
-    return Fleet(model, settings) if "," in settings.device else LocalEngine(model, settings)
+        return DistributedBackend(model, settings)
+    return MultiDeviceBackend(model, settings) if "," in settings.device else LocalBackend(model, settings)
 
 
-def settings_of(chosen: dict[str, Any]) -> ScoreSettings:
-    """The settings of these names and values.
+def build_settings(chosen: dict[str, Any]) -> ScoreSettings:
+    """The settings with these names and values.
 
     Raises:
         UsageError: there is no such setting, or it is out of range.
@@ -298,7 +317,7 @@ def settings_of(chosen: dict[str, Any]) -> ScoreSettings:
     if isinstance(chosen.get("labels"), list):
         chosen = chosen | {"labels": tuple(chosen["labels"])}
     try:
-        return replace(ScoreSettings(), **chosen)
+        return ScoreSettings(**chosen)
     except TypeError as error:
         known = ", ".join(ScoreSettings.__dataclass_fields__)
         raise UsageError(f"{error}. The settings of scoring are {known}.") from error

@@ -1,4 +1,4 @@
-"""The scorer that this process keeps: that of the model and settings last asked for, by name or in a pickle."""
+"""The cached scorer of this process: the one of the model and settings that were last used by name or from a pickle."""
 
 from __future__ import annotations
 
@@ -11,31 +11,32 @@ from sentiment_batch.scoring.scorer import Scorer
 if TYPE_CHECKING:
     from sentiment_batch.settings import ScoreSettings
 
-_kept: dict[tuple[Any, ...], Scorer] = {}
-"""One entry, by the state of the model's folder and the settings: a second model would take memory from the first."""
-_one_at_a_time = threading.Lock()
-"""Two threads that ask for the first time get one scorer."""
+_cached: dict[tuple[Any, ...], Scorer] = {}
+"""At most one scorer, by its model, the state of the model's folder, and the settings. A second model would take its
+memory beside the first."""
+_lock = threading.Lock()
+"""Held during a look-up, so that two threads get the same scorer."""
 
 
-def kept(model: str, settings: ScoreSettings) -> Scorer:
-    """The kept scorer if files and settings are those of the last call, else a new one, with no model loaded yet."""
-    key = (model, _state(Path(model).expanduser()), repr(settings))
-    with _one_at_a_time:
-        if key not in _kept:
-            forget()
-            _kept[key] = Scorer(model=model, settings=settings)
-        return _kept[key]
+def get_cached_scorer(model: str, settings: ScoreSettings) -> Scorer:
+    """The cached scorer if model, files and settings are those of the last call; else a new one, not loaded yet."""
+    key = (model, _describe_files(Path(model).expanduser()), repr(settings))
+    with _lock:
+        if key not in _cached:
+            clear_cached_scorer()
+            _cached[key] = Scorer(model=model, settings=settings)
+        return _cached[key]
 
 
-def forget() -> None:
-    """Keep none, and free the memory of the one that was kept."""
-    for scorer in _kept.values():
+def clear_cached_scorer() -> None:
+    """Drop the cached scorer, and free its memory."""
+    for scorer in _cached.values():
         scorer.close()
-    _kept.clear()
+    _cached.clear()
 
 
-def _state(folder: Path) -> tuple[Any, ...]:
-    """What changes when a folder's files do, without reading them: a model retrained in place is seen."""
+def _describe_files(folder: Path) -> tuple[Any, ...]:
+    """The state of a folder's files without their content; it changes when a model is trained again in its place."""
     if not folder.is_dir():
         return ()
     stats = [(path.name, path.stat()) for path in sorted(folder.iterdir())]

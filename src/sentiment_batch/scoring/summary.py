@@ -1,66 +1,16 @@
-"""What a scoring run did, counted part by part, and its words for people."""
+"""The summary of a scoring run, as JSON and in words."""
 
 from __future__ import annotations
 
-import collections
 import dataclasses
-from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from sentiment_batch.locations import without_password
 
 if TYPE_CHECKING:
-    import pyarrow as pa
-
-    from sentiment_batch.scoring.backends.results import Counts
-    from sentiment_batch.scoring.job import Job
-    from sentiment_batch.scoring.scorer import Scorer
-
-COUNTED = ("tokens", "null", "repeated", "cut", "compiled")
-"""The fields of `Counts` that are kept with a part."""
-
-
-@dataclass(kw_only=True, slots=True)
-class Tally:
-    """What was seen in some rows."""
-
-    tokens: int = 0
-    null: int = 0
-    repeated: int = 0
-    cut: int = 0
-    compiled: int = 0
-    bad: int = 0
-    """Rows that are marked as bad."""
-    labels: dict[str, int] = field(default_factory=collections.Counter)
-    """Rows of each label."""
-
-    def add_counts(self, counts: Counts) -> None:
-        """Count what an engine counted."""
-        for name in COUNTED:
-            setattr(self, name, getattr(self, name) + getattr(counts, name))
-
-    def add_labels(self, labels: pa.DictionaryArray) -> None:
-        """Count the labels of some rows."""
-        for entry in labels.value_counts():
-            if entry["values"].is_valid:
-                label = entry["values"].as_py()
-                self.labels[label] = self.labels.get(label, 0) + entry["counts"].as_py()
-
-    def to_json(self) -> dict[str, Any]:
-        """Plain values, to be kept."""
-        return dataclasses.asdict(self) | {"labels": dict(self.labels)}
-
-    @classmethod
-    def total(cls, kept: Iterable[dict[str, Any]]) -> Tally:
-        """The sum of what `to_json` gave."""
-        total = cls()
-        for one in kept:
-            for name in (*COUNTED, "bad"):
-                setattr(total, name, getattr(total, name) + one[name])
-            for label, count in one["labels"].items():
-                total.labels[label] = total.labels.get(label, 0) + count
-        return total
+    from sentiment_batch.scoring.annotate import Annotation, Tally
+    from sentiment_batch.scoring.backends.base import Counts
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -69,42 +19,48 @@ class Summary:
 
     output: str
     rows: int
-    """Of the output, those of earlier runs among them."""
+    """Rows of the output, with those of earlier runs."""
     rows_resumed: int
     """Rows whose scores an earlier run left."""
     tokens: int
+    """Tokens that the model computed for these rows, without padding."""
     null: int
+    """Rows without a text."""
     repeated: int
+    """Rows that took the score of an equal text."""
     cut: int
+    """Different texts with more tokens than `max_length`."""
     bad_rows: int
-    """Rows that are marked as bad, in `problems`."""
+    """Rows that are marked as bad, and listed in `problems`."""
     problems: str | None
-    """Where the bad rows are listed; None where there are none."""
+    """The file that lists the bad rows; None if there are none."""
     labels: dict[str, int]
     """Rows of each label."""
     seconds: float
-    """In all, from the first look at the input; loading the model is part of it."""
+    """Seconds in all, from the first look at the input; loading the model is part of it."""
     rows_per_second: float
-    """Of the rows that this run scored, from when the model was loaded, the writing included."""
+    """Rows that this run scored, per second since the model was loaded; writing is part of it."""
     tokens_per_second: float
-    """Likewise."""
+    """Tokens of those rows per second."""
     model: str
     device: str
     device_reason: str
     dtype: str
     dtype_reason: str
-    road: str
-    """How batches were laid out."""
+    batching: str
+    """How texts were put into batches, in words."""
     batch_tokens: int
+    """Tokens per batch, padding included."""
     model_busy: float
-    """The share of the time since the model was loaded in which it was at work; of several devices, their mean."""
+    """The share of the time since the model was loaded in which it computed; the mean of several devices."""
     max_length: int
+    """Tokens per text."""
     long_text: str
     text_columns: tuple[str, ...]
 
     def to_json(self) -> dict[str, Any]:
-        """Plain values."""
-        return dataclasses.asdict(self)
+        """Plain values. The key `road` of version 0.1 stands beside `batching` for one more version."""
+        return dataclasses.asdict(self) | {"road": self.batching}
 
     def __str__(self) -> str:
         counts = ", ".join(f"{count:,} {label}" for label, count in self.labels.items())
@@ -116,68 +72,58 @@ class Summary:
             f"{self.rows_per_second:,.0f} rows/s, {self.tokens_per_second:,.0f} tokens/s; {self.repeated:,} repeated "
             f"texts scored once; {self.cut:,} texts longer than {self.max_length} tokens ({self.long_text})\n"
             f"device {self.device} ({self.device_reason}), at work {self.model_busy:.0%} of the time; "
-            f"dtype {self.dtype} ({self.dtype_reason}); {self.road}"
+            f"dtype {self.dtype} ({self.dtype_reason}); {self.batching}"
         )
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Times:
-    """When a run began, when its model was loaded, and when it ended, in seconds of one clock."""
-
-    started: float
-    loaded: float
-    ended: float
-
-
-def summary_of(
-    job: Job,
-    scorer: Scorer,
+def summarize_run(
+    annotation: Annotation,
     *,
     rows: int,
-    resumed: int,
-    total: Tally,
-    worked: Counts,
+    rows_resumed: int,
+    tally: Tally,
+    counts: Counts,
     problems: str | None,
-    texts: tuple[str, ...],
-    times: Times,
+    seconds: float,
+    seconds_loaded: float,
 ) -> Summary:
-    """What happened.
+    """Summarize a finished run.
 
     Args:
-        job: what was asked for.
-        scorer: the model.
-        rows: of the output.
-        resumed: rows of earlier runs among them.
-        total: what was seen in all rows.
-        worked: what this run alone did.
+        annotation: the job, the input and the model.
+        rows: rows of the output.
+        rows_resumed: rows of earlier runs among them.
+        tally: what was counted in all rows.
+        counts: what this run alone did.
         problems: where bad rows are listed.
-        texts: the columns of the text.
-        times: the run's.
+        seconds: seconds of the run.
+        seconds_loaded: seconds since the model was loaded.
     """
-    about, spent = scorer.about, times.ended - times.loaded
+    scorer, job = annotation.scorer, annotation.job
+    description = scorer.description
     return Summary(
         output=without_password(job.destination),
         rows=rows,
-        rows_resumed=resumed,
-        tokens=total.tokens,
-        null=total.null,
-        repeated=total.repeated,
-        cut=total.cut,
-        bad_rows=total.bad,
-        problems=without_password(problems) if problems and total.bad else None,
-        labels={label: total.labels.get(label, 0) for label in scorer.added.sentiments},
-        seconds=round(times.ended - times.started, 3),
-        rows_per_second=round(worked.rows / spent, 1),
-        tokens_per_second=round(worked.tokens / spent, 1),
+        rows_resumed=rows_resumed,
+        tokens=tally.tokens,
+        null=tally.null,
+        repeated=tally.repeated,
+        cut=tally.cut,
+        bad_rows=tally.bad,
+        problems=without_password(problems) if problems and tally.bad else None,
+        labels={label: tally.labels.get(label, 0) for label in scorer.added.sentiments},
+        seconds=round(seconds, 3),
+        rows_per_second=round(counts.rows / seconds_loaded, 1),
+        tokens_per_second=round(counts.tokens / seconds_loaded, 1),
         model=scorer.model,
-        device=about.device.value,
-        device_reason=about.device.reason,
-        dtype=about.dtype.value,
-        dtype_reason=about.dtype.reason,
-        road=about.road,
-        batch_tokens=about.batch_tokens,
-        model_busy=round(worked.model_seconds / spent / about.devices, 3),
-        max_length=about.policy.max_length,
-        long_text=about.policy.long_text,
-        text_columns=texts,
+        device=description.device.value,
+        device_reason=description.device.reason,
+        dtype=description.dtype.value,
+        dtype_reason=description.dtype.reason,
+        batching=description.batching,
+        batch_tokens=description.batch_tokens,
+        model_busy=round(counts.model_seconds / seconds_loaded / description.devices, 3),
+        max_length=description.policy.max_length,
+        long_text=description.policy.long_text,
+        text_columns=annotation.text_columns,
     )

@@ -17,13 +17,12 @@ from sentiment_batch.data import formats, readers, writers
 from sentiment_batch.errors import DeviceError, InputError, OutputError, PluginError, UsageError
 from sentiment_batch.plugins.manager import Plugins
 from sentiment_batch.plugins.registry import Format, Registry
-from sentiment_batch.scoring import pipeline
 from sentiment_batch.scoring.annotate import Annotation
 from sentiment_batch.scoring.backends import distributed, row_blocks
-from sentiment_batch.scoring.backends.tasks import PartTask, WindowTask
-from sentiment_batch.scoring.job import Job
+from sentiment_batch.scoring.backends.tasks import BlockTask, PartTask
+from sentiment_batch.scoring.job import ScoreJob
 from sentiment_batch.scoring.output import fingerprint
-from sentiment_batch.scoring.output.paths import layout_of
+from sentiment_batch.scoring.output.paths import locate_output
 from sentiment_batch.scoring.pipeline import score_table
 from tests.thread_engine import Plugin, Threads, made
 
@@ -34,8 +33,8 @@ OUTPUTS = ("out.parquet", "out.csv", "out.jsonl.gz", "out.arrow", "out/", "table
 @pytest.fixture(autouse=True)
 def plugins(monkeypatch):
     both = Plugins((readers, writers, Plugin()), entry_points=lambda: [])
-    monkeypatch.setattr(formats, "plugins", lambda: both)
-    monkeypatch.setattr(row_blocks, "WINDOW_ROWS", 4)
+    monkeypatch.setattr(formats, "get_plugins", lambda: both)
+    monkeypatch.setattr(row_blocks, "MAX_ROWS_PER_BLOCK", 4)
     made.clear()
 
 
@@ -57,7 +56,7 @@ def engine(tiny_model):
 def run(scorer, source, tmp_path):
     def run(out, by=scorer, **options):
         given = {"source": str(source), "destination": f"{tmp_path}/{out}", "quiet": True, "part_rows": PART}
-        return score_table(Job(**given | options), lambda: by)
+        return score_table(ScoreJob(**given | options), lambda: by)
 
     return run
 
@@ -102,7 +101,7 @@ def test_the_same_rows_and_columns_come_out(run, engine, tmp_path, out, options)
 
 @pytest.mark.parametrize("kind", ["csv", "jsonl", "parquet"])
 def test_an_input_that_cannot_be_read_from_anywhere_is_read_here(run, engine, source, tmp_path, kind, monkeypatch):
-    monkeypatch.setattr(pipeline, "SPLIT_PARTS", 3)  # a row group has 33 rows, a part 10
+    monkeypatch.setattr(worker_parts, "MAX_PARTS_PER_SPLIT", 3)  # a row group has 33 rows, a part 10
     frame = pd.read_parquet(source)
     table = tmp_path / f"in.{kind}"
     if kind == "parquet":
@@ -116,7 +115,7 @@ def test_an_input_that_cannot_be_read_from_anywhere_is_read_here(run, engine, so
         run(f"shared-{out}", source=str(table), by=engine)
         assert content(tmp_path / f"shared-{out}") == content(tmp_path / out)
     assert not tasks()
-    assert tasks(WindowTask)
+    assert tasks(BlockTask)
 
 
 def test_workers_send_the_files_of_a_folder_that_only_this_machine_reaches(run, engine, tmp_path):
@@ -174,14 +173,14 @@ def test_bad_rows_are_listed_with_their_rows(run, engine, tmp_path):
 def test_a_frame_is_scored_in_windows(engine, scorer, source):
     frame = pd.read_parquet(source)
     pd.testing.assert_frame_equal(engine(frame), scorer(frame))
-    assert len(tasks(WindowTask)) == 24
+    assert len(tasks(BlockTask)) == 24
 
 
 def test_a_worker_that_would_score_otherwise_is_refused(run, engine, monkeypatch):
-    real = fingerprint.scoring_of
+    real = fingerprint.describe_scoring
     answers = iter(range(100))
     monkeypatch.setattr(
-        fingerprint, "scoring_of", lambda *given: real(*given) | {"torch": f"2.{0 if next(answers) < 2 else 1}"}
+        fingerprint, "describe_scoring", lambda *given: real(*given) | {"torch": f"2.{0 if next(answers) < 2 else 1}"}
     )
     with pytest.raises(UsageError, match=r"would give other scores: torch was 2\.0 and is 2\.1\."):
         run("out.csv", by=engine)
@@ -203,14 +202,14 @@ def test_an_input_that_changes_under_way_ends_the_run(run, engine, source, tmp_p
 
 
 def test_a_file_of_a_worker_that_is_not_seen_here_is_named(run, engine, tmp_path, monkeypatch):
-    monkeypatch.setattr(distributed, "PATIENCE", 0.2)
-    real = Worker._part
+    monkeypatch.setattr(distributed, "MAX_SECONDS_UNTIL_SEEN", 0.2)
+    real = Worker._do_part
 
     def part(self, task):
         done = real(self, task)
         return dataclasses.replace(done, data="elsewhere.parquet", host="machine-7")
 
-    monkeypatch.setattr(Worker, "_part", part)
+    monkeypatch.setattr(Worker, "_do_part", part)
     with pytest.raises(OutputError, match=r"machine-7 wrote .*elsewhere.* not seen here"):
         run("out/", by=engine)
     assert content(tmp_path / "out") is None
@@ -225,7 +224,7 @@ def test_attempts_that_fail_leave_no_file(run, engine, tmp_path, monkeypatch):
 
 
 def test_engines_that_are_not_there_or_no_engines_are_named(tiny_model):
-    with pytest.raises(UsageError, match=r"no engine is called 'rai'; --engine takes one of 'local', 'threads'"):
+    with pytest.raises(UsageError, match=r"no engine is called 'rai'; `engine` takes one of 'local', 'threads'"):
         Scorer.load(tiny_model, engine="rai")
     with pytest.raises(PluginError, match=r"on --engine broken: its object has no method submit\(\)"):
         Scorer.load(tiny_model, engine="broken")
@@ -267,10 +266,10 @@ def test_engines_are_listed_with_the_plugins_and_two_of_one_name_are_refused(cli
 
 def test_an_input_that_tells_its_own_state_is_read_in_one_place(run, engine, tmp_path, monkeypatch):
     """Each worker would see a database in another state."""
-    monkeypatch.setattr(fingerprint, "own_identity", lambda reader: {"rows": ROWS})
+    monkeypatch.setattr(fingerprint, "read_reported_state", lambda reader: {"rows": ROWS})
     run("out.csv", by=engine)
     assert not tasks()
-    assert tasks(WindowTask)
+    assert tasks(BlockTask)
 
 
 def test_parts_of_another_job_beyond_a_gap_are_not_dropped_without_a_word(run, engine, tmp_path):
@@ -287,10 +286,12 @@ def test_parts_of_another_job_beyond_a_gap_are_not_dropped_without_a_word(run, e
 
 
 def test_wide_windows_are_held_by_their_bytes(engine, monkeypatch):
-    monkeypatch.setattr(distributed, "HELD_BYTES", 1)
-    stream = engine.scored(row_blocks.windows(iter(pa.table({"text": ["a"] * 40}).to_batches()), ["text"]))
+    monkeypatch.setattr(distributed, "MAX_HELD_BYTES", 1)
+    stream = engine.score_blocks(
+        row_blocks.split_into_row_blocks(iter(pa.table({"text": ["a"] * 40}).to_batches()), ["text"])
+    )
     next(stream)
-    assert len(tasks(WindowTask)) <= 2
+    assert len(tasks(BlockTask)) <= 2
     assert sum(1 for _ in stream) == 9
 
 
@@ -304,7 +305,7 @@ def test_a_url_of_a_file_from_here_has_a_work_folder_of_its_own_in_each_folder(t
         for name in ("one", "two"):
             (tmp_path / name).mkdir(exist_ok=True)
             monkeypatch.chdir(tmp_path / name)
-            found.append(layout_of(url, format).work)
+            found.append(locate_output(url, format).work_folder)
         return found
 
     here, there = works("db:///shop.db?table=scored")

@@ -19,7 +19,7 @@ from tests.conftest import WORDS
 
 @pytest.fixture
 def small_windows(monkeypatch):
-    monkeypatch.setattr(row_blocks, "WINDOW_ROWS", 7)
+    monkeypatch.setattr(row_blocks, "MAX_ROWS_PER_BLOCK", 7)
 
 
 @pytest.fixture(scope="module")
@@ -92,11 +92,11 @@ def test_a_process_that_is_killed_is_an_error_and_not_a_wait(tiny_model):
     with Scorer.load(tiny_model, device="cpu,cpu", dtype="float32") as scorer:
         stream = scorer.probabilities((batch(7) for _ in range(10**6)), ["text"])
         next(stream)
-        os.kill(scorer.engine._members[1]._process.pid, signal.SIGKILL)
+        os.kill(scorer.backend._processes[1]._process.pid, signal.SIGKILL)
         with pytest.raises(DeviceError, match=r"the process for cpu died \(exit code -9\).*name fewer devices"):
             for _ in stream:
                 pass
-        assert scorer.engine._members == []
+        assert scorer.backend._processes == []
 
 
 def test_what_is_wrong_in_a_process_is_told_here(tiny_model, tmp_path):
@@ -129,13 +129,13 @@ def test_scores_that_are_no_numbers_are_told_here(tiny_model, tmp_path):
 
 def test_processes_end_with_their_scorer(tiny_model):
     scorer = Scorer.load(tiny_model, device="cpu,cpu", dtype="float32")
-    processes = [member._process for member in scorer.engine._members]
+    processes = [member._process for member in scorer.backend._processes]
     scorer.close()
     assert all(process.poll() is not None for process in processes)
 
 
 def test_a_table_is_scored_alike_by_one_process_and_by_two(cli, tiny_model, tmp_path, monkeypatch):
-    monkeypatch.setattr(row_blocks, "WINDOW_ROWS", 11)
+    monkeypatch.setattr(row_blocks, "MAX_ROWS_PER_BLOCK", 11)
     pq.write_table(pa.Table.from_batches([batch(200)]), tmp_path / "in.parquet", row_group_size=30)
     for name, device in (("one", "cpu"), ("two", "cpu,cpu")):
         result = cli(
@@ -147,14 +147,14 @@ def test_a_table_is_scored_alike_by_one_process_and_by_two(cli, tiny_model, tmp_
 
 
 def test_items_are_dealt_in_turn_whoever_asks_first():
-    hands = multi_device._dealt(iter(range(10)), 3)
+    hands = multi_device._deal(iter(range(10)), 3)
     assert list(hands[2]) == [2, 5, 8]
     assert list(hands[0]) == [0, 3, 6, 9]
     assert list(hands[1]) == [1, 4, 7]
 
 
 def test_items_are_dealt_to_threads_without_a_loss():
-    hands = multi_device._dealt(iter(range(10_000)), 4)
+    hands = multi_device._deal(iter(range(10_000)), 4)
     got = [[] for _ in hands]
     threads = [threading.Thread(target=lambda n=n: got[n].extend(hands[n])) for n in range(4)]
     for thread in threads:

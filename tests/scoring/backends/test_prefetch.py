@@ -47,9 +47,9 @@ def _no_thread_is_left():
 
 def chained(stages, items, *works, depth=1):
     """Each work in a stage of its own, after one that reads."""
-    stream = stages.ahead(items, "read", depth)
+    stream = stages.run_ahead(items, "read", depth)
     for number, work in enumerate(works):
-        stream = stages.ahead(map(work, stream), f"work {number}", depth)
+        stream = stages.run_ahead(map(work, stream), f"work {number}", depth)
     return stream
 
 
@@ -85,7 +85,7 @@ def test_no_stage_is_further_ahead_than_it_may(depth):
         return item
 
     with Stages() as stages:
-        stream = stages.ahead(map(noting, source.items()), "read", depth)
+        stream = stages.run_ahead(map(noting, source.items()), "read", depth)
         for number in range(20):
             assert next(stream) == number
             assert source.taken <= number + 1 + depth + 1
@@ -95,7 +95,7 @@ def test_no_stage_is_further_ahead_than_it_may(depth):
 def test_nothing_is_read_before_it_is_asked_for():
     source = Source()
     with Stages() as stages:
-        stages.ahead(source.items(), "read")
+        stages.run_ahead(source.items(), "read")
     assert source.taken == 0
 
 
@@ -273,7 +273,7 @@ def test_to_ask_while_the_run_goes_on_does_nothing():
 
 
 def test_a_stage_that_hangs_is_not_waited_for_beyond_patience(monkeypatch):
-    monkeypatch.setattr("sentiment_batch.scoring.backends.prefetch.PATIENCE", 0.01)
+    monkeypatch.setattr("sentiment_batch.scoring.backends.prefetch.MAX_SECONDS_TO_STOP", 0.01)
     hangs, release = threading.Event(), threading.Event()
 
     def work(item):

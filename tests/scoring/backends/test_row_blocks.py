@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from sentiment_batch.errors import InputError
 from sentiment_batch.scoring.backends import row_blocks as module
-from sentiment_batch.scoring.backends.row_blocks import windows
+from sentiment_batch.scoring.backends.row_blocks import split_into_row_blocks
 
 ROWS = st.lists(st.none() | st.text(max_size=30), max_size=40)
 
@@ -31,15 +31,15 @@ def batches(texts, cuts):
 def _small_windows():
     """Of a few rows, so that short tables fill several; for all examples of a property, so no `monkeypatch`."""
     patch = pytest.MonkeyPatch()
-    patch.setattr(module, "WINDOW_ROWS", 7)
-    patch.setattr(module, "WINDOW_BYTES", 64)
+    patch.setattr(module, "MAX_ROWS_PER_BLOCK", 7)
+    patch.setattr(module, "MAX_TEXT_BYTES_PER_BLOCK", 64)
     yield
     patch.undo()
 
 
 @given(ROWS, st.lists(st.integers(0, 40), max_size=10))
 def test_every_row_stands_in_one_window_in_order(texts, cuts):
-    found = list(windows(batches(texts, cuts), ["text"]))
+    found = list(split_into_row_blocks(batches(texts, cuts), ["text"]))
     assert [n for window in found for batch in window.batches for n in batch.column("n").to_pylist()] == list(
         range(len(texts))
     )
@@ -51,14 +51,14 @@ def test_every_row_stands_in_one_window_in_order(texts, cuts):
 
 @given(ROWS, st.lists(st.integers(0, 40), max_size=10))
 def test_windows_end_at_the_same_rows_however_the_rows_are_batched(texts, cuts):
-    assert [window.rows for window in windows(batches(texts, cuts), ["text"])] == [
-        window.rows for window in windows(batches(texts, []), ["text"])
+    assert [window.rows for window in split_into_row_blocks(batches(texts, cuts), ["text"])] == [
+        window.rows for window in split_into_row_blocks(batches(texts, []), ["text"])
     ]
 
 
 @given(ROWS)
 def test_a_window_is_within_its_limits_unless_one_row_alone_is_larger(texts):
-    for window in windows(batches(texts, []), ["text"]):
+    for window in split_into_row_blocks(batches(texts, []), ["text"]):
         size = sum(len((text or "").encode()) for part in window.texts for text in part.to_pylist())
         assert window.rows <= 7
         assert size == window.text_bytes
@@ -67,24 +67,24 @@ def test_a_window_is_within_its_limits_unless_one_row_alone_is_larger(texts):
 
 @pytest.mark.parametrize(("rows", "sizes"), [(0, []), (1, [1]), (6, [6]), (7, [7]), (8, [7, 1]), (15, [7, 7, 1])])
 def test_windows_are_full_but_the_last(rows, sizes):
-    assert [window.rows for window in windows(batches(["a"] * rows, []), ["text"])] == sizes
+    assert [window.rows for window in split_into_row_blocks(batches(["a"] * rows, []), ["text"])] == sizes
 
 
 def test_wide_rows_do_not_pile_up(monkeypatch):
-    monkeypatch.setattr(module, "HELD_BYTES", 1_000)
+    monkeypatch.setattr(module, "MAX_HELD_BYTES_PER_BLOCK", 1_000)
     wide = [pa.record_batch({"text": ["a"], "blob": [b"x" * 2_000]})] * 3
-    assert [window.rows for window in windows(wide, ["text"])] == [1, 1, 1]
+    assert [window.rows for window in split_into_row_blocks(wide, ["text"])] == [1, 1, 1]
 
 
 def test_a_bad_byte_is_named_by_its_row_in_the_input():
     good = pa.record_batch({"text": pa.array([b"a", b"b"], pa.binary())})
     bad = pa.record_batch({"text": pa.array([b"c", b"\xff"], pa.binary())})
     with pytest.raises(InputError, match=r"not UTF-8 in row 3 \(rows counted from 0\)"):
-        list(windows([good, bad], ["text"]))
+        list(split_into_row_blocks([good, bad], ["text"]))
 
 
 def test_the_columns_of_a_window_are_those_of_the_input_not_copies():
     batch = pa.record_batch({"text": pa.array(["a", "b"]), "kind": pa.array(["x", "y"]).dictionary_encode()})
-    (window,) = windows([batch], ["text"])
+    (window,) = split_into_row_blocks([batch], ["text"])
     assert window.batches[0].schema == batch.schema
     assert window.batches[0].column("text").buffers()[2].address == batch.column("text").buffers()[2].address

@@ -79,8 +79,8 @@ def test_operations_of_a_gated_family_count_the_gate():
 
 
 def test_the_packed_model_and_the_configuration_agree(scorer):
-    assert operations_of_engine(scorer.engine) == operations_of_config(scorer.engine.loaded.network.config)
-    assert operations_of_engine(scorer.engine) == Operations(
+    assert operations_of_engine(scorer.backend) == operations_of_config(scorer.backend.loaded.network.config)
+    assert operations_of_engine(scorer.backend) == Operations(
         linear=2 * 2 * (4 * 32**2 + 2 * 32 * 64), attention=2 * 4 * 32
     )
 
@@ -95,22 +95,22 @@ def test_the_limit_of_a_device_is_a_speed(monkeypatch):
 
 @pytest.mark.parametrize("tokens", [16, 40, 400])
 def test_generated_texts_have_about_the_tokens_asked_for_and_are_all_different(scorer, tokens):
-    texts = generated_texts(scorer.engine.tokeniser, tokens, 2_000)
+    texts = generated_texts(scorer.backend.tokeniser, tokens, 2_000)
     assert len(set(texts)) == len(texts) == 2_000
-    backend = scorer.engine.loaded.backend
+    backend = scorer.backend.loaded.backend
     lengths = np.array([len(backend.encode(text).ids) for text in texts])
     assert lengths.mean() == pytest.approx(tokens, rel=0.1)
     assert np.median(lengths) < 0.95 * lengths.mean()  # a long tail, as reviews have
 
 
 def test_generated_texts_are_the_same_each_time(scorer):
-    samples = [generated(scorer.engine.tokeniser, 20, 50) for _ in range(2)]
+    samples = [generated(scorer.backend.tokeniser, 20, 50) for _ in range(2)]
     assert samples[0].table == samples[1].table
     assert samples[0].total is None
 
 
 def test_more_generated_texts_than_words_differ_too(scorer):
-    texts = generated_texts(scorer.engine.tokeniser, 4, 3_000)
+    texts = generated_texts(scorer.backend.tokeniser, 4, 3_000)
     assert len(set(texts)) == 3_000
 
 
@@ -221,9 +221,9 @@ def test_a_table_that_was_scored_already_can_be_measured(tiny_model, tmp_path):
 
 
 def test_a_sample_that_fills_windows_is_scored_again_until_the_time_is_over(tiny_model, monkeypatch):
-    monkeypatch.setattr(measure_module, "WINDOW_ROWS", 40)
+    monkeypatch.setattr(measure_module, "MAX_ROWS_PER_BLOCK", 40)
     monkeypatch.setattr(measure_module, "ROWS", {"cpu": 40})
-    monkeypatch.setattr("sentiment_batch.scoring.backends.row_blocks.WINDOW_ROWS", 40)
+    monkeypatch.setattr("sentiment_batch.scoring.backends.row_blocks.MAX_ROWS_PER_BLOCK", 40)
     monkeypatch.setattr(measure_module, "_fitting", lambda *arguments: 130)
     measured = measure(Plan(tokens=20, seconds=0.1), str(tiny_model), SETTINGS)
     assert measured.rows == 3 * 40
@@ -231,7 +231,7 @@ def test_a_sample_that_fills_windows_is_scored_again_until_the_time_is_over(tiny
 
 
 def test_rows_that_were_asked_for_are_measured_once(tiny_model, reviews_csv, monkeypatch):
-    monkeypatch.setattr(measure_module, "WINDOW_ROWS", 10)
+    monkeypatch.setattr(measure_module, "MAX_ROWS_PER_BLOCK", 10)
     measured = measure(Plan(source=str(reviews_csv), rows=25, seconds=0.1), str(tiny_model), SETTINGS)
     assert (measured.rows, measured.for_rows) == (25, measure_module.FOR_ROWS)
 
@@ -242,7 +242,7 @@ def test_models_that_cannot_be_packed_and_deterministic_runs_are_measured_too(tm
     settings = SETTINGS | {"deterministic": deterministic}
     measured = measure(Plan(tokens=12, rows=20, seconds=0.1), str(folder), settings)
     consistent(measured)
-    assert measured.road.startswith("padded")
+    assert measured.batching.startswith("padded")
 
 
 def test_texts_in_windows_count_each_segment(tiny_model):
@@ -291,7 +291,7 @@ def measured(tiny_model):
     ],
 )
 def test_advice_follows_from_the_figures(measured, monkeypatch, changed, asked_for, part):
-    monkeypatch.setattr(result, "bfloat16_reason", lambda device: (True, ""))
+    monkeypatch.setattr(result, "check_bfloat16", lambda device: (True, ""))
     firm = {"seconds": 5.0, "tokenising_tokens_per_second": 1e6, "model_tokens_per_second": 1e4}
     advice = result.advice_on(dataclasses.replace(measured, **firm | changed), asked_for=asked_for)
     assert advice is None if part is None else part in advice

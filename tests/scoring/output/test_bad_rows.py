@@ -13,8 +13,8 @@ import pytest
 import torch
 
 from sentiment_batch.errors import DeviceError, InputError, ModelError, UsageError
-from sentiment_batch.model.probabilities import combine
-from sentiment_batch.scoring.job import Job
+from sentiment_batch.model.probabilities import average_segments
+from sentiment_batch.scoring.job import ScoreJob
 from sentiment_batch.scoring.output.journal import Journal
 from sentiment_batch.scoring.pipeline import score_table
 
@@ -39,7 +39,7 @@ def bad(tmp_path):
 @pytest.fixture
 def score(scorer, tmp_path):
     def score(source, out="out.csv", **options):
-        job = Job(source=str(source), destination=f"{tmp_path}/{out}", quiet=True)
+        job = ScoreJob(source=str(source), destination=f"{tmp_path}/{out}", quiet=True)
         return score_table(dataclasses.replace(job, **options), lambda: scorer)
 
     return score
@@ -127,14 +127,14 @@ def table(tmp_path):
 
 def without_numbers(patch):
     """A model that gives no numbers for texts of five tokens."""
-    real = combine
+    real = average_segments
 
     def without(logits, owners, lengths):
         combined = np.array(real(logits, owners, lengths))
         combined[lengths == 5] = np.inf
         return combined
 
-    patch.setattr("sentiment_batch.scoring.backends.local.combine", without)
+    patch.setattr("sentiment_batch.scoring.backends.local.average_segments", without)
 
 
 def test_a_text_without_numbers_is_named_by_its_row(score, table, tmp_path, monkeypatch):
@@ -155,9 +155,11 @@ def test_a_text_without_numbers_is_marked_wherever_it_stands(score, table, tmp_p
 
 
 def test_a_model_without_any_numbers_is_the_models_fault(scorer, score, table, monkeypatch):
-    real = combine
-    monkeypatch.setattr("sentiment_batch.scoring.backends.local.combine", lambda *arguments: real(*arguments) * np.nan)
-    monkeypatch.setattr(scorer.engine, "_gave_numbers", False)
+    real = average_segments
+    monkeypatch.setattr(
+        "sentiment_batch.scoring.backends.local.average_segments", lambda *arguments: real(*arguments) * np.nan
+    )
+    monkeypatch.setattr(scorer.backend, "_gave_numbers", False)
     with pytest.raises(ModelError, match="its weights are damaged"):
         score(table, on_bad_row="mark")
 
@@ -167,23 +169,23 @@ def small_memory(scorer, monkeypatch):
     """A device whose memory does not hold a text of five tokens, even alone."""
     from sentiment_batch.scoring.backends import local
 
-    class Road:
-        def __init__(self, road):
-            self._road = road
+    class FailingStrategy:
+        def __init__(self, strategy):
+            self._strategy = strategy
 
         def __getattr__(self, name):
-            return getattr(self._road, name)
+            return getattr(self._strategy, name)
 
         def logits(self, tokens, rows):
             if (tokens.lengths[rows] == 5).any():
                 raise torch.OutOfMemoryError("too much")
-            return self._road.logits(tokens, rows)
+            return self._strategy.logits(tokens, rows)
 
     import contextlib
 
-    monkeypatch.setattr(local, "workers", lambda *arguments, **options: contextlib.nullcontext())
-    monkeypatch.setattr(scorer.engine, "road", Road(scorer.engine.road))
-    monkeypatch.setattr(scorer.engine, "_budget", local.Budget(64))
+    monkeypatch.setattr(local, "open_thread_pool", lambda *arguments, **options: contextlib.nullcontext())
+    monkeypatch.setattr(scorer.backend, "strategy", FailingStrategy(scorer.backend.strategy))
+    monkeypatch.setattr(scorer.backend, "_budget", local.Budget(64))
 
 
 @pytest.mark.usefixtures("small_memory")

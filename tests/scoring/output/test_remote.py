@@ -12,9 +12,9 @@ import pytest
 
 from sentiment_batch.errors import OutputError
 from sentiment_batch.records import WriteOptions
-from sentiment_batch.scoring.job import Job
+from sentiment_batch.scoring.job import ScoreJob
 from sentiment_batch.scoring.output.journal import Journal
-from sentiment_batch.scoring.output.paths import layout_of
+from sentiment_batch.scoring.output.paths import locate_output
 from sentiment_batch.scoring.output.verify import verify
 from sentiment_batch.scoring.pipeline import score_table
 
@@ -31,7 +31,9 @@ def store():
 @pytest.fixture
 def score(scorer, store):
     def score(out, **options):
-        job = Job(source="memory://store/in.parquet", destination=f"memory://store/{out}", quiet=True, part_rows=20)
+        job = ScoreJob(
+            source="memory://store/in.parquet", destination=f"memory://store/{out}", quiet=True, part_rows=20
+        )
         return score_table(dataclasses.replace(job, **options), lambda: scorer)
 
     return score
@@ -77,9 +79,9 @@ def test_what_is_there_is_kept_unless_overwrite_is_said_and_the_work_folder_goes
     assert contents(store, out) == sound
     assert score(out, limit=30, write=WriteOptions(overwrite=True)).rows == 30
     assert verify(f"memory://store/{out}").rows == 30
-    from sentiment_batch.data.formats import writing_format
+    from sentiment_batch.data.formats import find_writer_format
 
-    work = layout_of(f"memory://store/{out}", writing_format(f"memory://store/{out}")).work
+    work = locate_output(f"memory://store/{out}", find_writer_format(f"memory://store/{out}")).work_folder
     assert not os.path.exists(work)
 
 

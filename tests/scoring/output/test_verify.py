@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from sentiment_batch.errors import InputError, OutputError
-from sentiment_batch.scoring.job import Job
+from sentiment_batch.scoring.job import ScoreJob
 from sentiment_batch.scoring.output.verify import verify
 from sentiment_batch.scoring.pipeline import score_table
 
@@ -26,7 +26,7 @@ def scored(scorer, tmp_path):
         source = tmp_path / "in.parquet"
         pq.write_table(pa.table({"id": range(50), "text": [f"film {n} was great" for n in range(50)]}), source)
         destination = f"{tmp_path}/{out}"
-        job = Job(source=str(source), destination=destination, quiet=True, part_rows=20, **options)
+        job = ScoreJob(source=str(source), destination=destination, quiet=True, part_rows=20, **options)
         score_table(job, lambda: scorer)
         return destination
 
@@ -129,7 +129,7 @@ def test_what_has_no_manifest_is_said(tmp_path, name):
 
 def test_the_list_of_bad_rows_is_checked_too(scorer, tmp_path):
     (tmp_path / "in.csv").write_bytes(b"text,n\ngreat,1\ndull\n")
-    job = Job(source=str(tmp_path / "in.csv"), destination=str(tmp_path / "o.csv"), quiet=True, on_bad_row="mark")
+    job = ScoreJob(source=str(tmp_path / "in.csv"), destination=str(tmp_path / "o.csv"), quiet=True, on_bad_row="mark")
     score_table(job, lambda: scorer)
     assert verify(str(tmp_path / "o.csv")).bad_rows == 1
     (tmp_path / "o.csv.problems.jsonl").write_text("{}\n")
@@ -159,7 +159,7 @@ def test_an_output_without_rows_is_whole(scored, out):
 def test_the_input_is_found_from_any_folder_and_a_folder_without_its_slash(scorer, tmp_path, monkeypatch):
     (tmp_path / "in.csv").write_text("text\ngreat\n")
     monkeypatch.chdir(tmp_path)
-    score_table(Job(source="in.csv", destination="out.tsv/", quiet=True), lambda: scorer)
+    score_table(ScoreJob(source="in.csv", destination="out.tsv/", quiet=True), lambda: scorer)
     assert sorted(os.listdir("out.tsv")) == ["_SUCCESS", "part-00000.tsv"]
     (tmp_path / "elsewhere").mkdir()
     monkeypatch.chdir(tmp_path / "elsewhere")

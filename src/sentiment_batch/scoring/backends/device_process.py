@@ -1,4 +1,4 @@
-"""The program of one process of a `Fleet`: texts in from standard input, probabilities out to standard output."""
+"""The program of one process of `MultiDeviceBackend`: texts come in on standard input, probabilities go out."""
 
 from __future__ import annotations
 
@@ -13,35 +13,35 @@ from typing import Any, BinaryIO
 
 import torch
 
-from sentiment_batch.scoring.backends.local import LocalEngine
-from sentiment_batch.scoring.backends.row_blocks import Window
+from sentiment_batch.scoring.backends.local import LocalBackend
+from sentiment_batch.scoring.backends.row_blocks import RowBlock
 
 
-def main() -> None:
+def serve_model() -> None:
     """Load the model that the first message names, then score stream after stream until the other side closes."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the process that started this one decides
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent process decides when to stop
     source, target = sys.stdin.buffer, os.fdopen(os.dup(1), "wb")
-    os.dup2(2, 1)  # whatever a library prints goes to standard error, not among the messages
+    os.dup2(2, 1)  # what a library prints must not get among the messages
     try:
         model, settings, sharing = pickle.load(source)
         torch.set_num_threads(max(1, torch.get_num_threads() // sharing))
-        engine = LocalEngine(model, settings)
-        _send(target, engine.description)
+        backend = LocalBackend(model, settings)
+        _send(target, backend.description)
         while True:
             expected_rows = pickle.load(source)
-            for scored in engine.scored(_windows(source), expected_rows=expected_rows):
+            for scored in backend.score_blocks(_receive_blocks(source), expected_rows=expected_rows):
                 _send(target, (scored.probabilities, dataclasses.asdict(scored.counts), scored.failures))
     except (EOFError, BrokenPipeError):
-        pass  # nobody is there any more
+        pass  # the parent process has ended
     except BaseException as error:
         error.add_note(f"In the process for {settings.device}:\n{traceback.format_exc()}")
         _send(target, error)
 
 
-def _windows(source: BinaryIO) -> Iterator[Window]:
-    """The windows of one stream, of which only the texts travel."""
+def _receive_blocks(source: BinaryIO) -> Iterator[RowBlock]:
+    """The blocks of one stream, with their texts only."""
     while (packed := pickle.load(source)) is not None:
-        yield Window.of_texts(packed)
+        yield RowBlock.unpack_texts(packed)
 
 
 def _send(target: BinaryIO, message: Any) -> None:
@@ -50,4 +50,4 @@ def _send(target: BinaryIO, message: Any) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    serve_model()

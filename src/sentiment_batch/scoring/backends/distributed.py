@@ -1,4 +1,4 @@
-"""A model that an engine of a plugin runs elsewhere: windows and parts go out as tasks, and come back in order."""
+"""Scores with the engine of a plugin: blocks and parts are sent out as tasks, and results are put in order."""
 
 from __future__ import annotations
 
@@ -11,44 +11,46 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from sentiment_batch.data import formats
-from sentiment_batch.data.plugin_guards import Plugin
+from sentiment_batch.data.plugin_guards import PluginGuard
 from sentiment_batch.errors import OutputError, PluginError
+from sentiment_batch.scoring.backends.base import Description, OnRows, ScoredBlock, reuse_known_scores
 from sentiment_batch.scoring.backends.prefetch import Stages
-from sentiment_batch.scoring.backends.results import Description, OnRows, Scored, passed
-from sentiment_batch.scoring.backends.tasks import PartDone, PartTask, WindowTask
-from sentiment_batch.scoring.output.journal import DATA, Journal, Part, part_name
+from sentiment_batch.scoring.backends.tasks import BlockTask, PartAttempt, PartTask
+from sentiment_batch.scoring.output.part_files import DATA, Part, name_part
 
 if TYPE_CHECKING:
-    from sentiment_batch.scoring.backends.results import Counts
-    from sentiment_batch.scoring.backends.row_blocks import Window
-    from sentiment_batch.scoring.backends.tasks import Plan, Task
+    from sentiment_batch.scoring.backends.base import Counts
+    from sentiment_batch.scoring.backends.row_blocks import RowBlock
+    from sentiment_batch.scoring.backends.tasks import PartsPlan, Task
+    from sentiment_batch.scoring.output.journal import Journal
     from sentiment_batch.settings import ScoreSettings
 
-AHEAD = 2
-"""Tasks that each worker has at a time: one that it does, and one that waits for it."""
-HELD_BYTES = 2**30
-"""Of windows that workers have, or that wait for one before them: of wide rows, fewer are under way."""
-PATIENCE = 10.0
-"""Seconds in which a file that a worker wrote must be seen here; a shared file system may be slow to show it."""
+MAX_TASKS_PER_WORKER = 2
+"""Tasks that each worker has at a time: one that it works on, and one that waits for it."""
+MAX_HELD_BYTES = 2**30
+"""Bytes of the blocks whose results are awaited; of wide rows, fewer blocks are sent out."""
+MAX_SECONDS_UNTIL_SEEN = 10.0
+"""Seconds to wait for a worker's file to be seen here, because a shared file system may be slow."""
 
 
 class Engine(Protocol):
     """What a plugin brings to score in other processes, each of which holds a `Worker`.
 
-    An engine hands out tasks and brings back what they come to. Order, parts, what is kept for a run that is cut off,
-    and what is published are the run's: a task may be done twice, and tasks in any order.
+    An engine hands out tasks and brings back their results, in any order. A task may be done twice. The run takes care
+    of the order of rows, of the parts, of resuming, and of publishing.
     """
 
     description: Description
-    """What the workers say of the model; they must all say the same, but for `device`."""
+    """What the workers report of the model; it must be the same for all workers, except for `device`."""
     workers: int
-    """How many tasks are done at a time."""
+    """The number of tasks that are done at the same time."""
 
     def submit(self, task: Task) -> Future[Any]:
         """Hand out a task, which can be pickled, and return at once.
 
-        The future's result is what a worker made of the task: `worker(task)`. A task whose worker died is given to
-        another; what the worker raised is raised as it is. The future of a task that was not begun may be cancelled.
+        The result of the future is `worker(task)`. If the worker of a task dies, the engine gives the task to another
+        worker. An error that a worker raises is raised unchanged by the future. The future of a task that no worker has
+        begun may be cancelled.
 
         Raises:
             SentimentBatchError: no worker can do it.
@@ -56,12 +58,12 @@ class Engine(Protocol):
         ...
 
     def close(self) -> None:
-        """End the workers, whatever they are at; may be called twice."""
+        """End the workers, even if they have tasks; it may be called twice."""
         ...
 
 
-class Distributed:
-    """The model of an engine.
+class DistributedBackend:
+    """A model that the engine of a plugin runs.
 
     Args:
         model: a folder or Hub id.
@@ -74,61 +76,59 @@ class Distributed:
     """
 
     def __init__(self, model: str, settings: ScoreSettings) -> None:
-        found = formats.engine(settings.engine)
-        plugin = Plugin(name=found.owner, location=f"--engine {settings.engine}")
-        with plugin.failures_named():
+        found = formats.find_engine(settings.engine)
+        plugin = PluginGuard(name=found.owner, location=f'`engine="{settings.engine}"`')
+        with plugin.translate_errors():
             self.engine: Engine = found.open(model, settings, dict(settings.engine_options))
             plugin.check_methods(self.engine, "submit", "close")
             if not isinstance(getattr(self.engine, "description", None), Description):
-                raise plugin.failed("its engine has no description, which a Worker has")
+                raise plugin.error("its engine has no description, which a Worker has")
             if not isinstance(self.engine.workers, int) or self.engine.workers < 1:
-                raise plugin.failed(f"its engine has {self.engine.workers!r} workers")
+                raise plugin.error(f"its engine has {self.engine.workers!r} workers")
         self.description = self.engine.description
 
-    def scored(
-        self, stream: Iterable[Window], on_rows: OnRows | None = None, expected_rows: int | None = None
-    ) -> Iterator[Scored]:
-        """The windows in their order, each with its probabilities; read here, scored wherever a worker is free."""
-        waiting: deque[tuple[Window, Future[Any] | None]] = deque()
-        most, held = AHEAD * self.engine.workers, 0
+    def score_blocks(
+        self, blocks: Iterable[RowBlock], on_rows: OnRows | None = None, expected_rows: int | None = None
+    ) -> Iterator[ScoredBlock]:
+        """Score a stream of blocks, as `Backend.score_blocks` describes it; blocks are read here, scored by workers."""
+        waiting: deque[tuple[RowBlock, Future[Any] | None]] = deque()
+        max_waiting, held = MAX_TASKS_PER_WORKER * self.engine.workers, 0
         with Stages() as stages:
             try:
-                for window in stages.ahead(stream, "read"):
-                    waiting.append((window, self._begun(window, expected_rows)))
-                    held += window.held_bytes
-                    while len(waiting) > most or held > HELD_BYTES:
+                for block in stages.run_ahead(blocks, "read"):
+                    waiting.append((block, self._submit(block, expected_rows)))
+                    held += block.held_bytes
+                    while len(waiting) > max_waiting or held > MAX_HELD_BYTES:
                         held -= waiting[0][0].held_bytes
-                        yield _finished(*waiting.popleft(), on_rows)
+                        yield _await_scores(*waiting.popleft(), on_rows)
                 while waiting:
-                    yield _finished(*waiting.popleft(), on_rows)
+                    yield _await_scores(*waiting.popleft(), on_rows)
             finally:
                 for _, future in waiting:
                     if future is not None:
                         future.cancel()
 
-    def _begun(self, window: Window, expected_rows: int | None) -> Future[Any] | None:
-        if window.known is not None:
-            return None
-        return self.engine.submit(WindowTask(texts=window.pack_texts(), expected_rows=expected_rows))
-
-    def do_parts(self, plan: Plan, rows: int, journal: Journal, on_done: Callable[[Counts], object]) -> None:
-        """Have every part done that the journal lacks; workers read the input themselves.
+    def do_parts(self, plan: PartsPlan, rows: int, journal: Journal, on_done: Callable[[Counts], object]) -> None:
+        """Let the workers do every part that the journal lacks; they read the input themselves.
 
         Args:
             plan: what the parts have in common.
-            rows: of the whole output.
+            rows: rows of the whole output.
             journal: takes the parts, in whatever order they are done.
-            on_done: told of each.
+            on_done: called with the counts of each part.
 
         Raises:
-            OutputError: a part cannot be kept, or a worker's file is not seen here.
+            OutputError: a part cannot be stored, or a worker's file is not seen here.
             SentimentBatchError: as a worker raises it.
         """
-        tasks = _tasks(plan, rows, journal)
+        tasks = _list_missing_parts(plan, rows, journal)
         under_way: set[Future[Any]] = set()
         try:
             while True:
-                while len(under_way) < AHEAD * self.engine.workers and (task := next(tasks, None)) is not None:
+                while len(under_way) < MAX_TASKS_PER_WORKER * self.engine.workers:
+                    task = next(tasks, None)
+                    if task is None:
+                        break
                     under_way.add(self.engine.submit(task))
                 if not under_way:
                     return
@@ -144,55 +144,62 @@ class Distributed:
         """End the workers."""
         self.engine.close()
 
+    def _submit(self, block: RowBlock, expected_rows: int | None) -> Future[Any] | None:
+        """Send a block to a worker; None if its scores are known."""
+        if block.known is not None:
+            return None
+        return self.engine.submit(BlockTask(texts=block.pack_texts(), expected_rows=expected_rows))
 
-def _finished(window: Window, future: Future[Any] | None, on_rows: OnRows | None) -> Scored:
+
+def _await_scores(block: RowBlock, future: Future[Any] | None, on_rows: OnRows | None) -> ScoredBlock:
     if future is None:
-        return passed(window)
-    done = future.result()
-    if len(done.probabilities) != window.rows:
+        return reuse_known_scores(block)
+    result = future.result()
+    if len(result.probabilities) != block.rows:
         raise PluginError(
-            f"an engine gave {len(done.probabilities):,} scores for {window.rows:,} rows. Report it to its author."
+            f"an engine gave {len(result.probabilities):,} scores for {block.rows:,} rows. Report it to its author."
         )
     if on_rows is not None:
-        on_rows(window.rows)
-    return Scored(window=window, probabilities=done.probabilities, counts=done.counts, failures=done.failures)
+        on_rows(block.rows)
+    return ScoredBlock(block=block, probabilities=result.probabilities, counts=result.counts, failures=result.failures)
 
 
-def _tasks(plan: Plan, rows: int, journal: Journal) -> Iterator[PartTask]:
-    """The parts that are not done; a run has one at least."""
+def _list_missing_parts(plan: PartsPlan, rows: int, journal: Journal) -> Iterator[PartTask]:
+    """The parts that are still to be done; even an output without rows has one part."""
     for index in range(max(1, -(-rows // plan.part_rows))):
         if index >= len(journal.parts) and index not in journal.ahead:
             start = index * plan.part_rows
             yield PartTask(plan=plan, index=index, start=start, rows=min(plan.part_rows, rows - start))
 
 
-def _adopt(plan: Plan, journal: Journal, done: PartDone) -> None:
-    """Let the attempt of a worker be the part."""
-    name = part_name(done.index)
+def _adopt(plan: PartsPlan, journal: Journal, attempt: PartAttempt) -> None:
+    """Make the attempt of a worker the part."""
+    name = name_part(attempt.index)
     part = Part(
-        index=done.index,
-        rows=done.rows,
-        counts=done.tally,
-        file=f"{name}.scores" if plan.writing is None else f"{DATA}/{name}{plan.ending}",
-        bytes=done.size,
-        sha256=done.sha256,
+        index=attempt.index,
+        rows=attempt.rows,
+        counts=attempt.tally,
+        file=f"{name}.scores" if plan.file_format is None else f"{DATA}/{name}{plan.file_suffix}",
+        bytes=attempt.size,
+        sha256=attempt.sha256,
     )
-    journal.adopt(part, done.data if isinstance(done.data, bytes) else _seen(plan, done), done.problems)
+    data = attempt.data if isinstance(attempt.data, bytes) else _await_file(plan, attempt)
+    journal.adopt(part, data, attempt.problems)
 
 
-def _seen(plan: Plan, done: PartDone) -> Path:
-    """The file of an attempt.
+def _await_file(plan: PartsPlan, attempt: PartAttempt) -> Path:
+    """The file that a worker wrote, once it is seen here.
 
     Raises:
-        OutputError: it is not here.
+        OutputError: it is not seen in time.
     """
-    file = Path(str(plan.folder)) / str(done.data)
-    limit = time.monotonic() + PATIENCE
-    while not file.exists() or file.stat().st_size != done.size:
+    file = Path(str(plan.folder)) / str(attempt.data)
+    limit = time.monotonic() + MAX_SECONDS_UNTIL_SEEN
+    while not file.exists() or file.stat().st_size != attempt.size:
         if time.monotonic() > limit:
             raise OutputError(
-                f"the worker on {done.host} wrote {file}, which is not seen here: an OUT that is a folder must lie "
-                "where all machines see it. Name such a folder, or a file, which only this machine writes."
+                f"the worker on {attempt.host} wrote {file}, which is not seen here: an output folder must lie where "
+                "all machines see it. Name such a folder, or a file, which only this machine writes."
             )
         time.sleep(0.1)
     return file

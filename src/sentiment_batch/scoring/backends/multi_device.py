@@ -1,10 +1,9 @@
-"""One model on several devices, a process for each: windows are dealt to them in turn, and come back in their order."""
+"""Scores blocks of rows with one model on several devices, a process for each device."""
 
 from __future__ import annotations
 
 import contextlib
 import dataclasses
-import logging
 import pickle
 import subprocess
 import sys
@@ -15,27 +14,25 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from sentiment_batch.errors import DeviceError, UsageError, listed
 from sentiment_batch.records import Choice
+from sentiment_batch.scoring.backends.base import Counts, Description, OnRows, ScoredBlock, reuse_known_scores
 from sentiment_batch.scoring.backends.prefetch import Stages
-from sentiment_batch.scoring.backends.results import Counts, Description, OnRows, Scored, passed
 
 if TYPE_CHECKING:
-    from sentiment_batch.scoring.backends.row_blocks import Window
+    from sentiment_batch.scoring.backends.row_blocks import RowBlock
     from sentiment_batch.settings import ScoreSettings
 
-logger = logging.getLogger("sentiment_batch")
-
 Item = TypeVar("Item")
-AHEAD = 3
-"""Windows that a process has at a time: one in its model, one in its tokeniser, one on the way."""
-PATIENCE = 1.0
-"""Seconds that a process has to end when it is asked to."""
+MAX_BLOCKS_PER_PROCESS = 3
+"""Blocks that a process has at a time: one in its model, one in its tokeniser, one on the way."""
+MAX_SECONDS_TO_END = 1.0
+"""Seconds to wait for a process to end before it is killed."""
 
 
-class Fleet:
-    """A model in several processes, which share the work window by window.
+class MultiDeviceBackend:
+    """A model in several processes, which get the blocks in turn.
 
-    The windows are those of one process, and each goes through one device alone; so the scores are the same wherever
-    the devices are. Each process tokenises for itself, and only texts and probabilities travel.
+    The blocks are those of a single process, and each is scored by one device alone. So the scores do not depend on the
+    number of devices. Each process tokenises its own texts; only texts and probabilities are sent.
 
     Args:
         model: a folder or Hub id.
@@ -43,76 +40,78 @@ class Fleet:
 
     Raises:
         DeviceError: a device is not there, or the devices choose different dtypes.
-        ModelError, UsageError: as `LocalEngine` raises them.
+        ModelError, UsageError: as `LocalBackend` raises them.
     """
 
     def __init__(self, model: str, settings: ScoreSettings) -> None:
         devices = [name.strip() for name in settings.device.split(",")]
         if not all(devices):
-            raise UsageError(f"--device is {settings.device!r}; name devices like cuda:0,cuda:1.")
+            raise UsageError(f'`device` is {settings.device!r}. Name devices as in `device="cuda:0,cuda:1"`.')
         self._model = model
         self._settings = settings
         self._devices = devices
-        self._members: list[_Member] = []
+        self._processes: list[_DeviceProcess] = []
         self.description = self._start()
 
-    def scored(
-        self, stream: Iterable[Window], on_rows: OnRows | None = None, expected_rows: int | None = None
-    ) -> Iterator[Scored]:
-        """The windows in their order, each with its probabilities.
+    def score_blocks(
+        self, blocks: Iterable[RowBlock], on_rows: OnRows | None = None, expected_rows: int | None = None
+    ) -> Iterator[ScoredBlock]:
+        """Score a stream of blocks, as `Backend.score_blocks` describes it.
 
         Raises:
             DeviceError: a process died.
         """
-        if not self._members:
+        if not self._processes:
             self._start()
-        share = None if expected_rows is None else expected_rows // len(self._members)
+        share = None if expected_rows is None else expected_rows // len(self._processes)
         done = False
         with Stages() as stages:
             try:
-                hands = _dealt(stages.ahead(stream, "read"), len(self._members))
+                shares = _deal(stages.run_ahead(blocks, "read"), len(self._processes))
                 results = [
-                    stages.ahead(member.served(hand, share), f"device {member.device}")
-                    for member, hand in zip(self._members, hands, strict=True)
+                    stages.run_ahead(process.score_blocks(own, share), f"device {process.device}")
+                    for process, own in zip(self._processes, shares, strict=True)
                 ]
-                for scored in _in_turn(results):
+                for scored in _take_in_turn(results):
                     if on_rows is not None:
                         on_rows(scored.counts.rows)
                     yield scored
                 done = True
             finally:
-                if not done:  # what is under way in the processes belongs to nobody now
+                if not done:  # the results that the processes still work on must not reach the next stream
                     self.close()
 
     def close(self) -> None:
         """End the processes."""
-        for member in self._members:
-            member.end()
-        self._members = []
+        for process in self._processes:
+            process.end()
+        self._processes = []
 
     def _start(self) -> Description:
         try:
-            self._members = [
-                _Member(self._model, dataclasses.replace(self._settings, device=device), self._devices.count(device))
+            self._processes = [
+                _DeviceProcess(
+                    self._model, dataclasses.replace(self._settings, device=device), self._devices.count(device)
+                )
                 for device in self._devices
             ]
-            found = [member.description() for member in self._members]
+            found = [process.receive_description() for process in self._processes]
         except BaseException:
             self.close()
             raise
         dtypes = sorted({one.dtype.value for one in found})
         if len(dtypes) > 1:
             self.close()
-            raise DeviceError(f"the devices would score in different dtypes, {listed(dtypes)}. Name one with --dtype.")
+            raise DeviceError(f"the devices would score in different dtypes, {listed(dtypes)}. Name one with `dtype`.")
         devices = ",".join(one.device.value for one in found)
         reason = f"a process each; {found[0].device.reason}"
         return dataclasses.replace(found[0], device=Choice(value=devices, reason=reason), devices=len(found))
 
 
-class _Member:
+class _DeviceProcess:
     """A process that holds the model on one device. Objects travel through its standard input and output.
 
-    A program of its own rather than a fork or spawn: CUDA does not survive a fork, and a spawn runs the user's script
+    It is a program of its own, not a fork or a spawn: CUDA does not survive a fork, and a spawn runs the user's script
     again.
     """
 
@@ -125,43 +124,43 @@ class _Member:
         )
         self._send((model, settings, sharing))
 
-    def description(self) -> Description:
-        """What the model is, once it is loaded."""
-        described: Description = self._receive()
-        return described
+    def receive_description(self) -> Description:
+        """Wait until the model is loaded, and give its description."""
+        description: Description = self._receive()
+        return description
 
-    def served(self, windows: Iterable[Window], expected_rows: int | None) -> Iterator[Scored]:
-        """The windows with their probabilities, from the process, which is to expect so many rows in all."""
+    def score_blocks(self, blocks: Iterable[RowBlock], expected_rows: int | None) -> Iterator[ScoredBlock]:
+        """Score a stream of blocks in the process; `expected_rows` counts the rows of this stream alone."""
         self._send(expected_rows)
-        waiting: deque[Window] = deque()
-        for window in windows:
-            if window.known is None:
-                self._send(window.pack_texts())
-            waiting.append(window)
-            if len(waiting) == AHEAD:
-                yield self._reply(waiting.popleft())
+        waiting: deque[RowBlock] = deque()
+        for block in blocks:
+            if block.known is None:
+                self._send(block.pack_texts())
+            waiting.append(block)
+            if len(waiting) == MAX_BLOCKS_PER_PROCESS:
+                yield self._receive_scores(waiting.popleft())
         self._send(None)
         while waiting:
-            yield self._reply(waiting.popleft())
+            yield self._receive_scores(waiting.popleft())
 
     def end(self) -> None:
-        """Ask the process to end, and see to it."""
+        """Ask the process to end, and kill it if it does not."""
         self._process.terminate()
         try:
-            self._process.wait(PATIENCE)
+            self._process.wait(MAX_SECONDS_TO_END)
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()
         for stream in (self._process.stdin, self._process.stdout):
             assert stream is not None
-            with contextlib.suppress(OSError):  # what was not yet sent has nobody to go to
+            with contextlib.suppress(OSError):  # unsent data cannot be flushed any more
                 stream.close()
 
-    def _reply(self, window: Window) -> Scored:
-        if window.known is not None:
-            return passed(window)
+    def _receive_scores(self, block: RowBlock) -> ScoredBlock:
+        if block.known is not None:
+            return reuse_known_scores(block)
         probabilities, counts, failures = self._receive()
-        return Scored(window=window, probabilities=probabilities, counts=Counts(**counts), failures=failures)
+        return ScoredBlock(block=block, probabilities=probabilities, counts=Counts(**counts), failures=failures)
 
     def _send(self, message: object) -> None:
         assert self._process.stdin is not None
@@ -169,7 +168,7 @@ class _Member:
             pickle.dump(message, self._process.stdin, protocol=5)
             self._process.stdin.flush()
         except (BrokenPipeError, ValueError):
-            pass  # it is gone; why, the next `_receive` says
+            pass  # the process has ended; the next `_receive` raises the reason
 
     def _receive(self) -> Any:
         assert self._process.stdout is not None
@@ -185,13 +184,13 @@ class _Member:
         return message
 
 
-def _dealt(items: Iterator[Item], hands: int) -> list[Iterator[Item]]:
-    """`items` dealt in turn to several iterators, which may be consumed by threads of their own."""
+def _deal(items: Iterator[Item], number: int) -> list[Iterator[Item]]:
+    """Deal `items` in turn to `number` iterators, each of which may be consumed by a thread of its own."""
     lock = threading.Lock()
-    queues: list[deque[Item]] = [deque() for _ in range(hands)]
+    queues: list[deque[Item]] = [deque() for _ in range(number)]
     turn = 0
 
-    def hand(own: deque[Item]) -> Iterator[Item]:
+    def take(own: deque[Item]) -> Iterator[Item]:
         nonlocal turn
         while True:
             with lock:
@@ -200,15 +199,15 @@ def _dealt(items: Iterator[Item], hands: int) -> list[Iterator[Item]]:
                     if item is None:
                         return
                     queues[turn].append(item)
-                    turn = (turn + 1) % hands
+                    turn = (turn + 1) % number
                 item = own.popleft()
             yield item
 
-    return [hand(queue) for queue in queues]
+    return [take(queue) for queue in queues]
 
 
-def _in_turn(streams: list[Iterator[Item]]) -> Iterator[Item]:
-    """The next item of each stream, one after the other, until the first that has none."""
+def _take_in_turn(streams: list[Iterator[Item]]) -> Iterator[Item]:
+    """The next item of each stream, one after the other, until the first stream that has none left."""
     while True:
         for stream in streams:
             item = next(stream, None)

@@ -10,24 +10,27 @@ from typing import Any, TypeVar
 
 Item = TypeVar("Item")
 _END = object()
-PATIENCE = 1.0
-"""Seconds that a stage has to end when all are stopped; one that hangs in a read is left to die with the process."""
+MAX_SECONDS_TO_STOP = 1.0
+"""Seconds to wait for a stage when all are stopped; a stage that hangs in a read ends with the process."""
 
 
 class Stopped(BaseException):
-    """Ends a stage whose outcome nobody wants any more; no `Exception`, so that nothing on its way takes it for one."""
+    """Ends a stage whose result is not needed any more.
+
+    It is no `Exception`, so that code on its way does not handle it as an error.
+    """
 
 
 class Stages:
     """The stages of one run.
 
-    The first failure of any stage stops all of them and comes out where the stream is consumed, at once, whatever still
-    lies in the queues. Leaving the `with` block stops them too.
+    The first failure of any stage stops all stages. It is raised at once where the stream is consumed, even if items
+    wait in the queues. Leaving the `with` block stops the stages, too.
 
     Example:
         with Stages() as stages:
-            read = stages.ahead(read_blocks(), "read")
-            for result in stages.ahead(map(work, read), "work"):
+            read = stages.run_ahead(read_blocks(), "read")
+            for result in stages.run_ahead(map(work, read), "work"):
                 ...
     """
 
@@ -37,8 +40,8 @@ class Stages:
         self._stopped = False
         self._threads: list[threading.Thread] = []
 
-    def ahead(self, items: Iterable[Item], name: str, depth: int = 1) -> Iterator[Item]:
-        """The same items in the same order, made in a thread that is up to `depth` finished items ahead.
+    def run_ahead(self, items: Iterable[Item], name: str, depth: int = 1) -> Iterator[Item]:
+        """Make the same items in the same order, in a thread that is up to `depth` finished items ahead.
 
         The thread starts when the first item is asked for. If `items` is a generator, it is closed in that thread.
         """
@@ -50,7 +53,7 @@ class Stages:
             yield item
 
     def check(self) -> None:
-        """For a stage that works long on one item, to call now and then.
+        """Stop here if the run is over; a stage that works long on one item calls this now and then.
 
         Raises:
             Stopped: the run is over.
@@ -68,7 +71,7 @@ class Stages:
             self._stopped = True
             self._changed.notify_all()
         for thread in self._threads:
-            thread.join(PATIENCE)
+            thread.join(MAX_SECONDS_TO_STOP)
 
     def _fill(self, items: Iterable[Item], queue: deque[Any], depth: int) -> None:
         try:
@@ -82,7 +85,7 @@ class Stages:
                     close()
         except Stopped:
             pass
-        except BaseException as error:  # whatever it is, it belongs to the consumer
+        except BaseException as error:  # whatever it is, the consumer must see it
             with self._changed:
                 self._failure = self._failure or error
                 self._stopped = True

@@ -1,6 +1,7 @@
-"""Cuts a stream of record batches into windows of rows to score together: where they end depends on the rows alone.
+"""Splits a stream of record batches into blocks of rows to score together.
 
-For rows so wide that `HELD_BYTES` cuts them it depends on the batches too, which a reader gives alike each time.
+Where a block ends depends on the rows alone, so that every run over the same input scores the same blocks. For very wide
+rows (`MAX_HELD_BYTES_PER_BLOCK`) it depends on the reader's batches, too, which are the same each time.
 """
 
 from __future__ import annotations
@@ -13,40 +14,40 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from sentiment_batch.data.columns import texts_of
+from sentiment_batch.data.column_values import extract_texts
 
 if TYPE_CHECKING:
     from sentiment_batch.model.probabilities import Floats
     from sentiment_batch.records import Problem
 
-WINDOW_ROWS = 8_192
-"""Enough for batches of nearly equal lengths."""
-WINDOW_BYTES = 32 * 2**20
-"""Of text; a window of fewer rows where they are long."""
-HELD_BYTES = 64 * 2**20
-"""Of all columns: wide rows do not pile up while a window fills."""
+MAX_ROWS_PER_BLOCK = 8_192
+"""Enough rows to fill batches with texts of nearly equal length."""
+MAX_TEXT_BYTES_PER_BLOCK = 32 * 2**20
+MAX_HELD_BYTES_PER_BLOCK = 64 * 2**20
+"""Bytes of all columns of a block; a limit on the memory that wide rows take."""
 
-TEXTS = pa.schema({"text": pa.large_string()})
+_TEXTS = pa.schema({"text": pa.large_string()})
 
 
 @dataclass(kw_only=True, slots=True)
-class Window:
-    """Some rows of the input, in order."""
+class RowBlock:
+    """Some rows of the input, in their order."""
 
     start: int = 0
-    """The number of the first row in the input."""
+    """The number of the first row in the input, from 0."""
     batches: list[pa.RecordBatch] = field(default_factory=list)
-    """Their columns, as they came from the reader; never copied together, so that no type can change."""
+    """The rows with all columns, as they came from the reader; never joined, so that no type can change."""
     texts: list[pa.LargeStringArray] = field(default_factory=list)
     """The text of each row, an array per batch."""
     rows: int = 0
     text_bytes: int = 0
     held_bytes: int = 0
+    """Bytes of all columns."""
     known: Floats | None = None
-    """(rows, K) what an earlier run made of these rows, so that nothing is left to do; None where nobody did."""
+    """(rows, labels) the probabilities of these rows from an earlier run; None if they are still to be scored."""
 
     def add(self, batch: pa.RecordBatch, texts: pa.LargeStringArray, text_bytes: int) -> None:
-        """Take some rows."""
+        """Append rows."""
         self.batches.append(batch)
         self.texts.append(texts)
         self.rows += batch.num_rows
@@ -54,74 +55,91 @@ class Window:
         self.held_bytes += batch.nbytes
 
     def pack_texts(self) -> bytes:
-        """The texts alone, for another process; of a slice no more than the slice, unlike a pickle of it."""
+        """The texts alone, for another process. Unlike a pickle, a slice is packed without the rest of its array."""
         sink = pa.BufferOutputStream()
-        with pa.ipc.new_stream(sink, TEXTS) as stream:
+        with pa.ipc.new_stream(sink, _TEXTS) as stream:
             for texts in self.texts:
-                stream.write_batch(pa.record_batch([texts], schema=TEXTS))
+                stream.write_batch(pa.record_batch([texts], schema=_TEXTS))
         packed: bytes = sink.getvalue().to_pybytes()
         return packed
 
     @classmethod
-    def of_texts(cls, packed: bytes) -> Window:
-        """A window that knows its texts and none of its columns."""
+    def unpack_texts(cls, packed: bytes) -> RowBlock:
+        """A block with the texts that `pack_texts` packed, and no columns."""
         batches = list(pa.ipc.open_stream(packed))
         return cls(texts=[batch.column(0) for batch in batches], rows=sum(batch.num_rows for batch in batches))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Cutting:
-    """How a stream is cut into windows, beside what the rows themselves say."""
+class BlockRules:
+    """What decides where blocks end, beside the rows themselves, and what is known of their rows."""
 
     start: int = 0
-    """The number in the input of the stream's first row."""
+    """The number of the stream's first row in the input."""
     part_rows: int | None = None
-    """No window crosses a multiple of this, so that the windows after a part are the same however it came about."""
+    """No block crosses a multiple of this, so that the blocks after a part do not depend on the part."""
     known: Callable[[int, int], Floats | None] = lambda start, rows: None
-    """The probabilities of so many rows from a number on, where an earlier run left them."""
+    """Gives the probabilities of `rows` rows from the row `start` on; None if no earlier run scored them."""
     on_bad_row: Callable[[Problem], None] | None = None
-    """Told of texts that are not UTF-8, by their number in the input; None makes them an error."""
+    """Called with each text that is not UTF-8, by its row in the input; None makes such a text an error."""
 
 
-def windows(
-    batches: Iterable[pa.RecordBatch], text_columns: Sequence[str], cutting: Cutting | None = None
-) -> Iterator[Window]:
-    """The rows of `batches`, divided into windows; no row is lost or moved."""
-    cutting = cutting or Cutting()
-    window = Window(start=cutting.start)
-    seen = cutting.start
+def split_into_row_blocks(
+    batches: Iterable[pa.RecordBatch], text_columns: Sequence[str], rules: BlockRules | None = None
+) -> Iterator[RowBlock]:
+    """Split rows into blocks; no row is lost or moved.
+
+    Args:
+        batches: the rows.
+        text_columns: the columns that hold the text.
+        rules: further rules; None for a stream that starts with row 0 and is divided by its size alone.
+
+    Raises:
+        InputError: a text is not UTF-8, and `rules.on_bad_row` is None.
+    """
+    rules = rules or BlockRules()
+    block = RowBlock(start=rules.start)
+    seen = rules.start
     for batch in batches:
-        texts = texts_of(batch, text_columns, start=seen, on_bad_row=cutting.on_bad_row)
+        texts = extract_texts(batch, text_columns, start=seen, on_bad_row=rules.on_bad_row)
         lengths = pc.fill_null(pc.binary_length(texts), 0).to_numpy(zero_copy_only=False)
         ends = np.concatenate([[0], np.cumsum(lengths)])
         start = 0
         while start < batch.num_rows:
-            stop = _fitting(ends, start, window, batch.num_rows, cutting.part_rows)
-            if stop == start:  # full
-                yield _finished(window, cutting)
-                window = Window(start=seen + start)
+            stop = _find_stop(ends, start, block, batch.num_rows, rules.part_rows)
+            if stop == start:  # the block is full
+                yield _finish(block, rules)
+                block = RowBlock(start=seen + start)
                 continue
-            window.add(batch.slice(start, stop - start), texts[start:stop], int(ends[stop] - ends[start]))
+            block.add(batch.slice(start, stop - start), texts[start:stop], int(ends[stop] - ends[start]))
             start = stop
         seen += batch.num_rows
-        if window.held_bytes > HELD_BYTES:
-            yield _finished(window, cutting)
-            window = Window(start=seen)
-    if window.rows:
-        yield _finished(window, cutting)
+        if block.held_bytes > MAX_HELD_BYTES_PER_BLOCK:
+            yield _finish(block, rules)
+            block = RowBlock(start=seen)
+    if block.rows:
+        yield _finish(block, rules)
 
 
-def _finished(window: Window, cutting: Cutting) -> Window:
-    window.known = cutting.known(window.start, window.rows)
-    return window
+def _finish(block: RowBlock, rules: BlockRules) -> RowBlock:
+    block.known = rules.known(block.start, block.rows)
+    return block
 
 
-def _fitting(
-    ends: np.ndarray[tuple[int], np.dtype[np.int64]], start: int, window: Window, rows: int, part_rows: int | None
+def _find_stop(
+    ends: np.ndarray[tuple[int], np.dtype[np.int64]], start: int, block: RowBlock, rows: int, part_rows: int | None
 ) -> int:
-    """The end of the run of rows from `start` that still fits into the window; at least one row into an empty one."""
-    most = WINDOW_ROWS if part_rows is None else min(WINDOW_ROWS, part_rows - window.start % part_rows)
-    room = WINDOW_BYTES - window.text_bytes
-    by_bytes = int(np.searchsorted(ends, ends[start] + room, side="right")) - 1
-    stop = min(by_bytes, start + most - window.rows, rows)
-    return max(stop, start + 1 if window.rows == 0 else start)
+    """The end of the rows from `start` on that still fit into the block; an empty block takes at least one row.
+
+    Args:
+        ends: (rows + 1,) the bytes of text before each row of the batch.
+        start: the first row of the batch that is in no block yet.
+        block: the block that is being filled.
+        rows: rows of the batch.
+        part_rows: as in `BlockRules`.
+    """
+    max_rows = MAX_ROWS_PER_BLOCK if part_rows is None else min(MAX_ROWS_PER_BLOCK, part_rows - block.start % part_rows)
+    free_bytes = MAX_TEXT_BYTES_PER_BLOCK - block.text_bytes
+    by_bytes = int(np.searchsorted(ends, ends[start] + free_bytes, side="right")) - 1
+    stop = min(by_bytes, start + max_rows - block.rows, rows)
+    return max(stop, start + 1 if block.rows == 0 else start)

@@ -1,4 +1,4 @@
-"""What an engine hands to its workers, and what comes back: frozen records that can be pickled."""
+"""What an engine sends to its workers, and what comes back: frozen records that can be pickled."""
 
 from __future__ import annotations
 
@@ -7,85 +7,84 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from sentiment_batch.model.probabilities import Floats
-    from sentiment_batch.scoring.backends.results import Counts, Failure
-    from sentiment_batch.scoring.job import Job
+    from sentiment_batch.scoring.backends.base import Counts, Failure
+    from sentiment_batch.scoring.job import ScoreJob
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class WindowTask:
-    """Texts to score together, which come to a `WindowDone`."""
+class BlockTask:
+    """A block of texts to score; its result is a `BlockResult`."""
 
     texts: bytes
-    """As `Window.pack_texts` gives them."""
+    """The texts as `RowBlock.pack_texts` packs them."""
     expected_rows: int | None
-    """Of the whole stream, as far as that is known."""
+    """Rows of the whole stream, None if the number is unknown."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class WindowDone:
-    """What a model makes of a window."""
+class BlockResult:
+    """The scores of a block."""
 
     probabilities: Floats
-    """(n, K), unrounded; NaN where a row has no text."""
+    """(rows, labels), unrounded; NaN if a row has no text."""
     counts: Counts
     failures: tuple[Failure, ...]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Plan:
+class PartsPlan:
     """What all parts of one run have in common."""
 
     run: str
-    """A name for the run, which no other has."""
-    job: Job
-    """The input's path is absolute, and nothing is told of bad rows."""
-    texts: tuple[str, ...]
-    """The columns of the text."""
+    """A name for the run that no other run has."""
+    job: ScoreJob
+    """The job, with an absolute path for its input and without a callback for bad rows."""
+    text_columns: tuple[str, ...]
     part_rows: int
     identity: Any
-    """What the input was when the run began."""
+    """What the input was when the run began, as `fingerprint.describe_input` describes it."""
     scoring: dict[str, Any]
-    """What decides the scores; a worker's own must be the same."""
+    """What decides the scores; a worker with other values is refused."""
     expected_rows: int | None
-    """What the choice to compile the model goes by."""
-    writing: str | None
-    """The format of the files of an output that is a folder; None where only scores are wanted."""
-    ending: str
-    """Of the files' names."""
+    """Rows of the whole run, which decide whether a worker compiles its model; None if the number is unknown."""
+    file_format: str | None
+    """The format of the files of an output folder; None if the workers return scores only."""
+    file_suffix: str
+    """The suffix of the names of those files."""
     folder: str | None
-    """Where a worker leaves its files; None: they come back."""
+    """The folder in which workers leave those files; None if they send them back."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class PartTask:
-    """A part to read, score and, for an output that is a folder, write; it comes to a `PartDone`."""
+    """A part to read and score, and to write if the output is a folder; its result is a `PartAttempt`."""
 
-    plan: Plan
+    plan: PartsPlan
     index: int
     start: int
-    """The number of its first row in the input."""
+    """The number of the part's first row in the input, from 0."""
     rows: int
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class PartDone:
-    """One attempt at a part; it becomes a part when the journal adopts it."""
+class PartAttempt:
+    """What a worker made of a part. It becomes the part when the journal adopts it."""
 
     index: int
     rows: int
     data: bytes | str
-    """The scores or the file; or, as a text, the name of the file in the plan's folder."""
+    """The scores or the file itself; or the name of a file in the plan's folder."""
     size: int
-    """Of the data, in bytes."""
+    """Bytes of the data."""
     sha256: str
     tally: dict[str, Any]
     """The fields of `Tally`."""
     problems: bytes
-    """JSON lines."""
+    """The bad rows, as JSON lines."""
     counts: Counts
     host: str
-    """The machine, for messages."""
+    """The name of the worker's machine, for messages."""
 
 
-Task = WindowTask | PartTask
-Done = WindowDone | PartDone
+Task = BlockTask | PartTask
+TaskResult = BlockResult | PartAttempt

@@ -15,18 +15,18 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from sentiment_batch.data import formats
-from sentiment_batch.data.labelled_rows import is_blank
+from sentiment_batch.data.texts import is_blank
 from sentiment_batch.errors import InputError, UsageError
 from sentiment_batch.model.device import choose_device
-from sentiment_batch.model.forward.batches import Budget, launch
-from sentiment_batch.model.forward.thread_pool import workers
+from sentiment_batch.model.forward.batches import Budget, launch_batches
+from sentiment_batch.model.forward.thread_pool import open_thread_pool
 from sentiment_batch.records import ReadOptions
-from sentiment_batch.scoring.backends.local import LocalEngine
-from sentiment_batch.scoring.backends.row_blocks import WINDOW_ROWS, windows
+from sentiment_batch.scoring.backends.local import LocalBackend
+from sentiment_batch.scoring.backends.row_blocks import MAX_ROWS_PER_BLOCK, split_into_row_blocks
 from sentiment_batch.scoring.bench.result import FIRM_SECONDS, Measured, advice_on
 from sentiment_batch.scoring.bench.roofline import device_limit, operations_of_engine, settle
 from sentiment_batch.scoring.bench.sample import GENERATED_TOKENS, Sample, generated, sample_of
-from sentiment_batch.scoring.pipeline import Job, Summary, score_table
+from sentiment_batch.scoring.pipeline import ScoreJob, Summary, score_table
 from sentiment_batch.scoring.scorer import Scorer
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("sentiment_batch")
 
-ROWS = {"cpu": WINDOW_ROWS, "cuda": 8 * WINDOW_ROWS}
+ROWS = {"cpu": MAX_ROWS_PER_BLOCK, "cuda": 8 * MAX_ROWS_PER_BLOCK}
 """Most different rows that are measured unless the user says how many."""
 ROUNDS = 2
 """In which the model alone and the whole are measured in turn; the faster counts, the first being still a warm-up."""
@@ -107,8 +107,8 @@ def measure(plan: Plan, model: str, settings: dict[str, Any]) -> Measured:
     started = time.perf_counter()
     with Scorer.load(model, **settings | {"prefix": PREFIX}) as scorer:
         loading = time.perf_counter() - started
-        engine = scorer.engine
-        assert isinstance(engine, LocalEngine)
+        engine = scorer.backend
+        assert isinstance(engine, LocalBackend)
         if sample is None:
             assert plan.tokens is not None
             rows = plan.rows or max(1, min(most, GENERATED_TOKENS // plan.tokens))
@@ -122,15 +122,15 @@ def _read(plan: Plan, rows: int) -> Sample:
         return sample_of(reader, plan.source, plan.text_columns, rows)
 
 
-def _measured(plan: Plan, scorer: Scorer, engine: LocalEngine, sample: Sample, loading: float) -> Measured:
+def _measured(plan: Plan, scorer: Scorer, engine: LocalBackend, sample: Sample, loading: float) -> Measured:
     for_rows = plan.for_rows or sample.total or FOR_ROWS
     logger.info("warming up")
     fitting = _fitting(scorer, sample, plan.seconds / ROUNDS, for_rows)  # also warms up
     table = sample.spread(plan.rows or fitting)
     # Texts are scored once per window: only a sample that fills windows can be scored again without being recognised.
-    again = plan.rows is None and table.num_rows >= WINDOW_ROWS
+    again = plan.rows is None and table.num_rows >= MAX_ROWS_PER_BLOCK
     times = max(1, fitting // table.num_rows) if again else 1
-    about, device = scorer.about, scorer.device.value
+    about, device = scorer.description, scorer.device.value
     at_least = min(plan.seconds / ROUNDS, FIRM_SECONDS)
     logger.info("measuring the tokeniser on %s rows", f"{table.num_rows:,}")
     texts = _texts(table, sample.text_columns)
@@ -173,7 +173,7 @@ def _measured(plan: Plan, scorer: Scorer, engine: LocalEngine, sample: Sample, l
         device_reason=about.device.reason,
         dtype=about.dtype.value,
         dtype_reason=about.dtype.reason,
-        road=about.road,
+        batching=about.batching,
         batch_tokens=about.batch_tokens,
         max_length=about.policy.max_length,
         long_text=about.policy.long_text,
@@ -205,7 +205,7 @@ def _fitting(scorer: Scorer, sample: Sample, seconds: float, for_rows: int) -> i
 def _texts(table: pa.Table, text_columns: tuple[str, ...]) -> list[list[str]]:
     """The texts that are scored, window by window: none blank, each once."""
     found = []
-    for window in windows(table.to_batches(), text_columns):
+    for window in split_into_row_blocks(table.to_batches(), text_columns):
         once = dict.fromkeys(text for texts in window.texts for text in texts.to_pylist())
         found.append([text for text in once if text is not None and not is_blank(text)])
     if not any(found):
@@ -213,16 +213,16 @@ def _texts(table: pa.Table, text_columns: tuple[str, ...]) -> list[list[str]]:
     return found
 
 
-def _forward_seconds(engine: LocalEngine, tokenised: list[Tokens], at_least: float) -> float:
-    """Of one pass of all windows through the model, by the road, the budget and the workers of scoring."""
-    road, budget = engine.road, Budget(engine.description.batch_tokens)
-    with workers(road.device, single=road.shape is not None) as pool:
+def _forward_seconds(engine: LocalBackend, tokenised: list[Tokens], at_least: float) -> float:
+    """Of one pass of all windows through the model, by the strategy, the budget and the workers of scoring."""
+    strategy, budget = engine.strategy, Budget(engine.description.batch_tokens)
+    with open_thread_pool(strategy.device, single=strategy.shape is not None) as pool:
 
         def forward() -> None:
-            for one in [launch(road, tokens, budget, pool) for tokens in tokenised]:
+            for one in [launch_batches(strategy, tokens, budget, pool) for tokens in tokenised]:
                 one.logits()
 
-        return _seconds(forward, road.device, at_least)
+        return _seconds(forward, strategy.device, at_least)
 
 
 def _seconds(action: Callable[[], object], device: str, at_least: float) -> float:
@@ -252,7 +252,7 @@ def _end_to_end(scorer: Scorer, table: pa.Table, times: int, text_columns: tuple
         except BaseException:
             writer.abort()
             raise
-        job = Job(source=source, destination=destination, text_columns=text_columns, quiet=True)
+        job = ScoreJob(source=source, destination=destination, text_columns=text_columns, quiet=True)
         started = time.perf_counter()
         summary = score_table(job, lambda: scorer)
         return summary, time.perf_counter() - started

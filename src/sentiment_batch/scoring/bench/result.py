@@ -6,7 +6,7 @@ import dataclasses
 from dataclasses import dataclass
 from typing import Any
 
-from sentiment_batch.model.device import bfloat16_reason
+from sentiment_batch.model.device import check_bfloat16
 
 FIRM_SECONDS = 1.0
 """A measurement that lasts less is called short."""
@@ -57,7 +57,7 @@ class Measured:
     device_reason: str
     dtype: str
     dtype_reason: str
-    road: str
+    batching: str
     """How batches are laid out."""
     batch_tokens: int
     max_length: int
@@ -66,8 +66,8 @@ class Measured:
     """What would make it faster or firmer, where the figures say so."""
 
     def to_json(self) -> dict[str, Any]:
-        """Plain values."""
-        return dataclasses.asdict(self)
+        """Plain values. The key `road` repeats `batching` until version 0.3.0."""
+        return dataclasses.asdict(self) | {"road": self.batching}
 
     def __str__(self) -> str:
         speeds = [
@@ -80,7 +80,7 @@ class Measured:
             f"the texts are longer than {self.max_length} ({self.long_text})",
             f"device   {self.device} ({self.device_reason})",
             f"dtype    {self.dtype} ({self.dtype_reason})",
-            f"batches  {self.road}, {self.batch_tokens:,} tokens each",
+            f"batches  {self.batching}, {self.batch_tokens:,} tokens each",
             "",
             f"{'':20}{'tokens/s':>12}{'rows/s':>12}",
             *(f"{what:20}{speed:12,.0f}{_rows(speed / self.tokens_per_row):>12}{rest}" for what, speed, rest in speeds),
@@ -106,7 +106,7 @@ def advice_on(found: Measured, *, asked_for: str) -> str | None:
         return f"{found.seconds:.2f} s end to end give no firm figures. Take a larger table, more --rows or --seconds."
     if found.tokenising_tokens_per_second < found.model_tokens_per_second:
         return "tokenising is slower than the model: more CPU cores would make it faster, another GPU would not."
-    if asked_for == "auto" and found.dtype == "float32" and bfloat16_reason(found.device)[0]:
+    if asked_for == "auto" and found.dtype == "float32" and check_bfloat16(found.device)[0]:
         return (
             "the device has bfloat16, but the probe texts' labels flip in it. --dtype bfloat16 is faster; "
             "compare both with `evaluate` on your own labels."

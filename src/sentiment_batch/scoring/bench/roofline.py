@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from sentiment_batch.model.forward.strategies import PackedRoad
+from sentiment_batch.model.forward.strategies import PackedStrategy
 
 if TYPE_CHECKING:
     import numpy.typing as npt
 
-    from sentiment_batch.scoring.backends.local import LocalEngine
+    from sentiment_batch.scoring.backends.local import LocalBackend
 
 SIZES = {"cpu": (1_024, 2_048), "cuda": (4_096, 8_192)}
 """Rows and columns of the products that are tried."""
@@ -34,7 +34,7 @@ class Operations:
     width I, linear = 2 L (4 D^2 + 2 D I) for queries, keys, values, output, up and down, and attention = 4 L D for the
     queries times the keys and the weights times the values.
 
-    These are the operations of the model as it is defined. What is computed here may be less: the packed road leaves
+    These are the operations of the model as it is defined. The packed strategy may compute less: it leaves
     out what no score needs of the last layer. Embeddings, norms, softmax and the head count as nothing.
     """
 
@@ -56,11 +56,11 @@ def operations_of_config(config: Any) -> Operations:
     return Operations(linear=2 * layers * (4 * width**2 + products * width * int(inner)), attention=4 * layers * width)
 
 
-def operations_of_engine(engine: LocalEngine) -> Operations:
+def operations_of_engine(engine: LocalBackend) -> Operations:
     """By the packed model's own weights where there is one, else by the configuration."""
-    road = engine.road
-    if isinstance(road, PackedRoad):
-        model = road.model
+    strategy = engine.strategy
+    if isinstance(strategy, PackedStrategy):
+        model = strategy.model
         return Operations(linear=model.flops_per_token, attention=4 * len(model.layers) * model.words.shape[1])
     return operations_of_config(engine.loaded.network.config)
 

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pyarrow as pa
 
-from sentiment_batch.data.labelled_rows import text_columns_of
+from sentiment_batch.data.columns import detect_text_columns
 from sentiment_batch.errors import InputError
-from sentiment_batch.model.forward.parity import probe_texts
+from sentiment_batch.model.forward.parity import read_parity_texts
 
 if TYPE_CHECKING:
     from sentiment_batch.data.readers.base import Reader
@@ -72,7 +72,7 @@ def sample_of(reader: Reader, name: str, text_columns: Sequence[str], rows: int)
     Raises:
         InputError: it has no rows, no such column, or cannot be read.
     """
-    found = text_columns_of(reader, text_columns)
+    found = detect_text_columns(reader, text_columns)
     splits = list(reader.splits())
     parts = _parts(splits, rows)
     taken: dict[int, list[pa.RecordBatch]] = {}
@@ -131,7 +131,7 @@ def generated(tokeniser: Tokeniser, tokens: int, rows: int) -> Sample:
 
 def generated_texts(tokeniser: Tokeniser, tokens: int, rows: int) -> list[str]:
     """The texts of `generated`: words of the package's own reviews in random order."""
-    words = np.array(sorted({word for text in probe_texts() for word in text.split()}), dtype=object)
+    words = np.array(sorted({word for text in read_parity_texts() for word in text.split()}), dtype=object)
     special = tokeniser.policy.max_length - tokeniser.room
     per_word = float(tokeniser(words.tolist()).lengths.mean()) - special
     draw = np.random.default_rng(SEED)

@@ -1,4 +1,4 @@
-"""Gathers the rows that something is wrong with, from the thread that reads and the one that scores, in row order."""
+"""Collects the bad rows of a run that marks them, from the thread that reads and the one that scores, in row order."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ if TYPE_CHECKING:
     from sentiment_batch.records import Problem
 
 
-class Problems:
+class BadRows:
     """The bad rows of a run that marks them.
 
-    A reader numbers rows within a split, and may read before the run begins, to look at the columns: what it tells
-    then is not kept.
+    A reader numbers rows within a split. It may also read before the run begins, to look at the columns; bad rows that
+    it reports then are ignored, because the run reads them again.
     """
 
     def __init__(self) -> None:
@@ -27,38 +27,38 @@ class Problems:
         self._first: int | None = None
 
     def begin_split(self, first: int) -> None:
-        """From here on a reader's rows are numbered from `first`."""
+        """Number the rows of the next split from `first`."""
         self._first = first
 
-    def in_split(self, problem: Problem) -> None:
-        """Take a problem that a reader tells, numbered within its split."""
+    def add_from_split(self, problem: Problem) -> None:
+        """Add a bad row that a reader reports, numbered within its split."""
         if self._first is not None:
             self.add(replace(problem, row=self._first + problem.row))
 
     def add(self, problem: Problem) -> None:
-        """Take a problem, numbered within the input."""
+        """Add a bad row, numbered within the input."""
         with self._lock:
             self._found.append(problem)
 
     def take(self, before: int) -> list[Problem]:
-        """The problems of all rows before that number, one for each row and in order; they are forgotten here."""
+        """Remove the bad rows before the row `before`, and give them in order, each row once."""
         with self._lock:
             taken = [problem for problem in self._found if problem.row < before]
             self._found = [problem for problem in self._found if problem.row >= before]
         merged: dict[int, Problem] = {}
-        for problem in taken:  # the first to tell of a row is the reader, who knows its line and all its bytes
+        for problem in taken:  # the reader's report comes first; it knows the line and all bytes of the row
             known = merged.get(problem.row)
             both = problem if known is None else replace(known, reason=f"{known.reason}; {problem.reason}")
             merged[problem.row] = both
         return [merged[row] for row in sorted(merged)]
 
 
-def lines(problems: list[Problem]) -> bytes:
-    """The problems as JSON lines, as OUT.problems.jsonl holds them."""
-    return b"".join(_line(problem) for problem in problems)
+def to_json_lines(problems: list[Problem]) -> bytes:
+    """The bad rows as JSON lines, as OUT.problems.jsonl holds them."""
+    return b"".join(_to_json_line(problem) for problem in problems)
 
 
-def _line(problem: Problem) -> bytes:
+def _to_json_line(problem: Problem) -> bytes:
     entry = {
         "row": problem.row,
         "where": without_password(problem.where),

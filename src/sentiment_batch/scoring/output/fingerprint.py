@@ -1,4 +1,4 @@
-"""What decides the bytes of a scoring run's output, in plain values: two runs that agree in it may share parts."""
+"""What decides the bytes of an output, in plain values. A run resumes only an earlier run with the same values."""
 
 from __future__ import annotations
 
@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from sentiment_batch.data.readers.input_state import identity_of
+from sentiment_batch.data import formats
+from sentiment_batch.data.readers.input_state import identify_input
+from sentiment_batch.plugins.registry import BUILT_IN
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -16,103 +18,134 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from sentiment_batch.data.readers.base import Reader
-    from sentiment_batch.records import ReadOptions
+    from sentiment_batch.scoring.annotate import Annotation
+    from sentiment_batch.scoring.job import ScoreJob
     from sentiment_batch.scoring.scorer import Scorer
 
+MAX_VALUE_LENGTH = 100
+"""Characters of a value in a message."""
 
-def input_identity(reader: Reader, location: str, *, built_in: bool) -> Any:
-    """What the input is now, in plain values; None where nothing can tell, as with a pipe.
 
-    A plugin's reader says so itself, with `identity()`; for one that has none, a file's size and time of change do.
+def describe_input(reader: Reader, job: ScoreJob) -> Any:
+    """What the input is now, in plain values; None if it cannot be read twice, such as a pipe.
+
+    The reader of a plugin may report its state with `identity()`. Else the size and the time of change of files decide.
 
     Raises:
         InputError: the input is gone.
     """
-    told = own_identity(reader)
-    if told is not None:
-        return told
-    if not built_in and not os.path.isfile(location):
+    reported = read_reported_state(reader)
+    if reported is not None:
+        return reported
+    built_in = formats.find_reader_format(job.source, job.input_format).owner == BUILT_IN
+    if not built_in and not os.path.isfile(job.source):
         return None
-    locations: Sequence[str] = getattr(reader, "locations", [location])
-    found = [identity_of(one) for one in locations]
+    locations: Sequence[str] = getattr(reader, "locations", [job.source])
+    found = [identify_input(location) for location in locations]
     return None if None in found else found
 
 
-def own_identity(reader: Reader) -> Any:
-    """What a plugin's reader says itself of the state of its input; None where files tell it."""
-    own = getattr(reader, "identity", None)
-    return None if own is None else own()
+def read_reported_state(reader: Reader) -> Any:
+    """The state that a plugin's reader reports of its input; None if it reports none."""
+    identity = getattr(reader, "identity", None)
+    return None if identity is None else identity()
 
 
-def reading_of(options: ReadOptions, limit: int | None) -> dict[str, Any]:
-    """How the input is read, by the options that say so."""
-    return {
-        "--encoding": options.encoding,
-        "--delimiter": options.delimiter,
-        "--no-quotes": not options.quotes,
-        "--query": options.query,
-        "--key": options.key,
-        "--on-bad-row": "fail" if options.on_bad_row is None else "mark",
-        "--limit": limit,
+def describe_job(annotation: Annotation, *, identity: Any, output_format: str, is_folder: bool) -> dict[str, Any]:
+    """Everything that decides the output.
+
+    Args:
+        annotation: the input and the model.
+        identity: the input as `describe_input` describes it.
+        output_format: the name of the format of the output.
+        is_folder: True if the output is a folder with a file for each part.
+    """
+    job = annotation.job
+    scoring = describe_scoring(annotation.scorer, annotation.schema)
+    settings = {
+        "input_format": formats.find_reader_format(job.source, job.input_format).name,
+        "text_column": list(annotation.text_columns),
+        "columns": list(job.keep),
+        "encoding": job.read.encoding,
+        "delimiter": job.read.delimiter,
+        "quotes": job.read.quotes,
+        "query": job.read.query,
+        "key": job.read.key,
+        "on_bad_row": job.on_bad_row,
+        "limit": job.limit,
+        "output_format": output_format,
+        "part_rows": annotation.part_rows,
+        "escape_formulas": job.write.escape_formulas,
     }
+    return {"input": identity, "output_is_folder": is_folder} | scoring | {"settings": settings | scoring["settings"]}
 
 
-def scoring_of(scorer: Scorer, schema: pa.Schema) -> dict[str, Any]:
-    """What decides the scores and the columns, beside the input."""
-    about, settings = scorer.about, scorer.settings
+def describe_scoring(scorer: Scorer, schema: pa.Schema) -> dict[str, Any]:
+    """What decides the scores and the columns, besides the input."""
+    description, settings = scorer.description, scorer.settings
     return {
         "sentiment-batch": importlib.metadata.version("sentiment-batch"),
         "torch": torch.__version__,
         "tokenizers": importlib.metadata.version("tokenizers"),
-        "model": about.digest,
-        "labels": list(about.labels),
-        "device": about.hardware,
-        "dtype": about.dtype.value,
-        "--batch-tokens": about.batch_tokens,
-        "--max-length": about.policy.max_length,
-        "--long-text": about.policy.long_text,
-        "--deterministic": settings.deterministic,
-        "--compile": settings.compile,
-        "--decimals": settings.decimals,
-        "--neutral-band": settings.neutral_band,
-        "columns": [f"{field.name}: {field.type}" for field in schema],
+        "model": description.digest,
+        "labels": list(description.labels),
+        "device": description.hardware,
+        "dtype": description.dtype.value,
+        "output_columns": [f"{field.name}: {field.type}" for field in schema],
+        "settings": {
+            "batch_tokens": description.batch_tokens,
+            "max_length": description.policy.max_length,
+            "long_text": description.policy.long_text,
+            "deterministic": settings.deterministic,
+            "compile": settings.compile,
+            "decimals": settings.decimals,
+            "neutral_band": settings.neutral_band,
+        },
     }
 
 
-def differences(known: dict[str, Any], given: dict[str, Any]) -> list[str]:
-    """What has changed, each in some words.
+def list_changes(old: dict[str, Any], new: dict[str, Any]) -> list[str]:
+    """The differences between two descriptions, each in a few words.
 
-    >>> differences({"dtype": "float32", "--limit": None}, {"dtype": "bfloat16", "--limit": None})
-    ['dtype was float32 and is bfloat16']
+    >>> list_changes({"dtype": "float32", "settings": {"limit": None}}, {"dtype": "bfloat16", "settings": {"limit": 9}})
+    ['`limit` was not given and is 9', 'dtype was float32 and is bfloat16']
     """
-    changed = []
-    for name in dict.fromkeys([*known, *given]):
-        old, new = known.get(name), given.get(name)
-        if old == new:
+    old_settings, new_settings = old.get("settings", {}), new.get("settings", {})
+    changes = [
+        f"`{name}` was {_to_words(old_settings.get(name))} and is {_to_words(new_settings.get(name))}"
+        for name in dict.fromkeys([*old_settings, *new_settings])
+        if old_settings.get(name) != new_settings.get(name)
+    ]
+    for name in dict.fromkeys([*old, *new]):
+        before, after = old.get(name), new.get(name)
+        if before == after or name == "settings":
             continue
         if name == "input":
-            changed.append(_input_difference(old, new))
+            changes.append(_describe_input_change(before, after))
+        elif name == "output_is_folder":
+            words = ("one file", "a folder")
+            changes.append(f"the output was {words[bool(before)]} and is {words[bool(after)]}")
         else:
-            changed.append(f"{name} was {_short(old)} and is {_short(new)}")
-    return changed
+            changes.append(f"{name.replace('_', ' ')} was {_to_words(before)} and is {_to_words(after)}")
+    return changes
 
 
-def _input_difference(old: Any, new: Any) -> str:
-    """Which file of the input is another one now."""
+def _describe_input_change(old: Any, new: Any) -> str:
+    """Which file of the input has changed, and how."""
     if not isinstance(old, list) or not isinstance(new, list) or len(old) != len(new):
-        return f"the input was {_short(old)} and is {_short(new)}"
-    for before, now in zip(old, new, strict=True):
-        if before != now and isinstance(before, dict) and isinstance(now, dict):
-            if before.get("path") != now.get("path"):
-                return f"the input was {before.get('path')} and is {now.get('path')}"
-            if before.get("bytes") != now.get("bytes"):
-                return f"the input {now['path']} had {before.get('bytes'):,} bytes and has {now.get('bytes'):,}"
+        return f"the input was {_to_words(old)} and is {_to_words(new)}"
+    for before, after in zip(old, new, strict=True):
+        if before != after and isinstance(before, dict) and isinstance(after, dict):
+            if before.get("path") != after.get("path"):
+                return f"the input was {before.get('path')} and is {after.get('path')}"
+            if before.get("bytes") != after.get("bytes"):
+                return f"the input {after['path']} had {before.get('bytes'):,} bytes and has {after.get('bytes'):,}"
     return f"the input {new[0].get('path') if isinstance(new[0], dict) else ''} has been changed since"
 
 
-def _short(value: Any) -> str:
-    """A value as a person would say it, at most a line."""
-    if value is None:
+def _to_words(value: Any) -> str:
+    """A value for a message, in at most a line."""
+    if value is None or value == []:
         return "not given"
     text = ", ".join(map(str, value)) if isinstance(value, list) else str(value)
-    return text if len(text) <= 100 else f"{text[:97]}..."
+    return text if len(text) <= MAX_VALUE_LENGTH else f"{text[: MAX_VALUE_LENGTH - 3]}..."

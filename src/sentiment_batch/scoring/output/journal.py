@@ -31,6 +31,8 @@ from sentiment_batch.scoring.output.part_files import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from sentiment_batch.model.probabilities import Floats
 
 FORMAT = 2
@@ -210,6 +212,12 @@ class Journal:
                 return scores[start - first : start - first + rows]
             first += part.rows
         return None
+
+    def read_problems(self) -> Iterator[bytes]:
+        """The bad rows of each part that has some, in order, as JSON lines."""
+        for part in self.parts:
+            if part.problems is not None:
+                yield self._files.read_problems(part)
 
     def close(self, *, resumable: bool) -> None:
         """Unlock the folder. It stays only if `resumable` is True and it holds finished parts."""

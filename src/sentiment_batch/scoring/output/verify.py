@@ -1,39 +1,42 @@
-"""Checks an output against its manifest: digests of all files, rows of each as they are read, and rows of the input."""
+"""Checks an output against its manifest: the digest and the rows of each file, and the rows of the input."""
 
 from __future__ import annotations
 
 import dataclasses
 import os
-from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from sentiment_batch.data import formats
-from sentiment_batch.errors import InputError, OutputError
+from sentiment_batch.errors import InputError, OutputError, UsageError
 from sentiment_batch.locations import without_password
 from sentiment_batch.records import ReadOptions
+from sentiment_batch.scoring.job import ScoreJob
 from sentiment_batch.scoring.output import fingerprint
-from sentiment_batch.scoring.output.manifest import digest_at, files_of, read_manifest
-from sentiment_batch.scoring.output.paths import Layout, layout_of
+from sentiment_batch.scoring.output.manifest import hash_file_at, locate_files, read_manifest
+from sentiment_batch.scoring.output.paths import OutputPaths, locate_output
 from sentiment_batch.scoring.output.targets import SUCCESS
 
 if TYPE_CHECKING:
     from sentiment_batch.data.readers.base import Reader
 
+_CURE = "Score again with `overwrite=True`, or restore the file."
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Verified:
+class VerifiedOutput:
     """An output that is what its manifest says."""
 
     output: str
     files: int
     bytes: int
+    """Bytes of all files."""
     rows: int
     bad_rows: int
-    """Listed beside it."""
+    """Rows in the list of bad rows."""
     input: str
-    """What was found of the input: its rows agree, or why they were not counted."""
+    """What the input shows: the same number of rows, or why they were not counted."""
 
     def to_json(self) -> dict[str, Any]:
         """Plain values."""
@@ -43,146 +46,145 @@ class Verified:
         plural = "s" if self.files != 1 else ""
         bad = f", {self.bad_rows:,} of them listed as bad" if self.bad_rows else ""
         return (
-            f"{self.output} is whole: {self.files:,} file{plural} of {self.bytes:,} bytes with the digests of the "
+            f"{self.output} is complete: {self.files:,} file{plural} of {self.bytes:,} bytes with the digests of the "
             f"manifest, {self.rows:,} rows{bad}; {self.input}"
         )
 
 
-def verify(destination: str, on_bytes: Callable[[int], object] = lambda more: None) -> Verified:
+def verify_output(destination: str) -> VerifiedOutput:
     """Re-read everything that a scoring run published.
 
     Args:
         destination: the output, as it was named to `score`.
-        on_bytes: told as the work goes on how many more bytes are checked.
 
     Raises:
         InputError: there is no manifest, or it is damaged.
-        OutputError: a file is missing or not what was written, or rows are missing; the message names the first.
+        OutputError: a file is missing or was changed, or rows are missing; the message names the first of them.
     """
     if os.path.isdir(destination):
         destination = destination.rstrip("/") + "/"
-    layout = layout_of(destination, formats.writing_format(destination, _format_of(destination)))
-    if layout.manifest is None:
-        raise InputError(f"{destination} has no manifest: only files and folders have one. Name a file.")
-    try:
-        manifest = read_manifest(layout.manifest)
-    except InputError as error:
-        raise InputError(
-            f"{error} Without a manifest nothing can be checked; `score` writes one beside every file and folder."
-        ) from error
-    for location, entry in files_of(destination, manifest["files"], is_folder=layout.is_folder):
+    paths = locate_output(destination, formats.find_writer_format(destination, _name_any_format(destination)))
+    manifest = _read_manifest_of(paths)
+    files: list[dict[str, Any]] = manifest["files"]
+    for location, entry in locate_files(destination, files, is_folder=paths.is_folder):
         _check_file(location, entry)
-        if entry["rows"]:  # JSON lines of no rows have no columns to read
-            _check_rows(location, entry["rows"], manifest)
-        on_bytes(entry["bytes"])
-    if layout.is_folder:
-        _check_folder(layout, manifest)
-    rows = sum(entry["rows"] for entry in manifest["files"])
+        if entry["rows"]:  # JSON lines without rows have no columns to read
+            _check_rows(location, entry["rows"], manifest["settings"]["output_format"])
+    if paths.is_folder:
+        _check_folder(paths, files)
+    rows = sum(entry["rows"] for entry in files)
     if rows != manifest["rows"]:
-        raise OutputError(f"{destination} has {rows:,} rows in its files where {manifest['rows']:,} were scored.")
-    return Verified(
+        raise OutputError(f"{destination} has {rows:,} rows in its files, but {manifest['rows']:,} were scored.")
+    return VerifiedOutput(
         output=without_password(destination),
-        files=len(manifest["files"]),
-        bytes=sum(entry["bytes"] for entry in manifest["files"]),
+        files=len(files),
+        bytes=sum(entry["bytes"] for entry in files),
         rows=rows,
-        bad_rows=_check_problems(layout, manifest["problems"]),
-        input=_input_rows(manifest, rows),
+        bad_rows=_check_problems(paths, manifest["problems"]),
+        input=_check_input(manifest, rows),
     )
 
 
-def _format_of(destination: str) -> str | None:
-    """The format's name where the destination does not tell it: any will do to find the manifest."""
-    from sentiment_batch.errors import UsageError
-
+def _name_any_format(destination: str) -> str | None:
+    """A format for a destination that does not show its own: any format will do to find the manifest."""
     try:
-        formats.writing_format(destination)
+        formats.find_writer_format(destination)
     except UsageError:
         return "csv"
     return None
 
 
-def _check_file(location: str, entry: dict[str, Any]) -> None:
+def _read_manifest_of(paths: OutputPaths) -> dict[str, Any]:
+    if paths.manifest is None:
+        raise InputError(f"{paths.destination} has no manifest, because only files and folders have one. Name a file.")
     try:
-        size, sha256 = digest_at(location)
-    except (InputError, OSError) as error:
-        raise OutputError(f"{location} is part of the output and cannot be read: {error}") from error
-    if size != entry["bytes"]:
-        raise OutputError(f"{location} has {size:,} bytes where {entry['bytes']:,} were written. {_CURE}")
-    if sha256 != entry["sha256"]:
-        raise OutputError(f"{location} is not what was written: its SHA-256 is another one. {_CURE}")
-
-
-def _check_rows(location: str, rows: int, manifest: dict[str, Any]) -> None:
-    name = manifest["--output-format"]
-    if name not in {format.name for format in formats.plugins().readers}:
-        return  # a plugin that writes what it does not read
-    try:
-        with closing(formats.open_reader(location, format=name)) as reader:
-            found = _count(reader)
+        return read_manifest(paths.manifest)
     except InputError as error:
-        raise OutputError(f"{location} cannot be read back: {error}") from error
+        raise InputError(
+            f"{error} Without a manifest nothing can be checked; `score` writes one beside every file and folder."
+        ) from error
+
+
+def _check_file(location: str, entry: dict[str, Any]) -> None:
+    """Compare the size and the digest of a file with its entry in the manifest."""
+    try:
+        size, sha256 = hash_file_at(location)
+    except (InputError, OSError) as error:
+        raise OutputError(f"{location} belongs to the output and cannot be read: {error}") from error
+    if size != entry["bytes"]:
+        raise OutputError(f"{location} has {size:,} bytes, but {entry['bytes']:,} were written. {_CURE}")
+    if sha256 != entry["sha256"]:
+        raise OutputError(f"{location} was changed: its SHA-256 is not the one of the manifest. {_CURE}")
+
+
+def _check_rows(location: str, rows: int, format_name: str) -> None:
+    """Read a file, and count its rows."""
+    if format_name not in {format.name for format in formats.get_plugins().readers}:
+        return  # a plugin that can only write
+    try:
+        with closing(formats.open_reader(location, format=format_name)) as reader:
+            found = _count_rows(reader)
+    except InputError as error:
+        raise OutputError(f"{location} cannot be read: {error}") from error
     if found != rows:
-        raise OutputError(f"{location} has {found:,} rows where {rows:,} were written. {_CURE}")
+        raise OutputError(f"{location} has {found:,} rows, but {rows:,} were written. {_CURE}")
 
 
-def _check_folder(layout: Layout, manifest: dict[str, Any]) -> None:
-    if layout.path is not None:
-        names = [path.name for path in layout.path.iterdir()]
+def _check_folder(paths: OutputPaths, files: list[dict[str, Any]]) -> None:
+    """Check that a folder holds the files of the manifest, the mark of success, and nothing else."""
+    if paths.path is not None:
+        names = [path.name for path in paths.path.iterdir()]
     else:
         from sentiment_batch.data.writers.remote import names_in
 
-        names = names_in(layout.destination)
+        names = names_in(paths.destination)
     if SUCCESS not in names:
-        raise OutputError(f"{layout.destination} has no {SUCCESS}, so it is not whole. {_CURE}")
-    known = {entry["name"] for entry in manifest["files"]} | {SUCCESS}
-    foreign = sorted(set(names) - known)
-    if foreign:
-        raise OutputError(f"{layout.destination} holds {foreign[0]!r}, which is no part of the output. Take it out.")
+        raise OutputError(f"{paths.destination} has no {SUCCESS}, so it is not complete. {_CURE}")
+    others = sorted(set(names) - {entry["name"] for entry in files} - {SUCCESS})
+    if others:
+        raise OutputError(f"{paths.destination} holds {others[0]!r}, which is not part of the output. Remove it.")
 
 
-def _check_problems(layout: Layout, problems: dict[str, Any] | None) -> int:
+def _check_problems(paths: OutputPaths, problems: dict[str, Any] | None) -> int:
+    """Check the list of bad rows; returns their number."""
     if problems is None:
         return 0
-    assert layout.problems is not None
-    _check_file(layout.problems, problems)
+    _check_file(str(paths.problems), problems)
     return int(problems["rows"])
 
 
-def _input_rows(manifest: dict[str, Any], rows: int) -> str:
-    """What the input says today of the number of rows.
+def _check_input(manifest: dict[str, Any], rows: int) -> str:
+    """Compare the number of rows with the input, if it is still the same; returns what was found, in words.
 
     Raises:
-        OutputError: it is the very input, and has another number of rows.
+        OutputError: the input is the same, and has another number of rows.
     """
-    source = manifest["IN"]
+    source, settings = manifest["source"], manifest["settings"]
     if manifest["input"] is None:
         return f"the rows of {source} cannot be counted again"
-    reading = ReadOptions(
-        encoding=manifest["--encoding"],
-        delimiter=manifest["--delimiter"],
-        quotes=not manifest["--no-quotes"],
-        query=manifest.get("--query"),
-        key=manifest.get("--key"),
-        on_bad_row=(lambda problem: None) if manifest["--on-bad-row"] == "mark" else None,
+    marks = settings["on_bad_row"] == "mark"
+    read = ReadOptions(
+        encoding=settings["encoding"],
+        delimiter=settings["delimiter"],
+        quotes=settings["quotes"],
+        query=settings.get("query"),
+        key=settings.get("key"),
+        on_bad_row=(lambda problem: None) if marks else None,
     )
+    job = ScoreJob(source=source, destination="-", input_format=settings["input_format"], read=read)
     try:
-        format = formats.reading_format(source, manifest["--input-format"])
-        with closing(formats.open_reader(source, format=format.name, options=reading)) as reader:
-            if fingerprint.input_identity(reader, source, built_in=True) != manifest["input"]:
-                return f"{source} has been changed since, so its rows say nothing"
-            found = _count(reader)
+        with closing(formats.open_reader(source, format=job.input_format, options=read)) as reader:
+            if fingerprint.describe_input(reader, job) != manifest["input"]:
+                return f"{source} was changed since, so its rows show nothing"
+            found = _count_rows(reader)
     except InputError as error:
         return f"the rows of the input were not counted: {error}"
-    limit = manifest["--limit"]
-    expected = found if limit is None else min(found, limit)
+    expected = found if settings["limit"] is None else min(found, settings["limit"])
     if expected != rows:
-        raise OutputError(f"the output has {rows:,} rows where {source} has {expected:,}. {_CURE}")
-    return f"{source} has as many rows"
+        raise OutputError(f"the output has {rows:,} rows, but {source} has {expected:,}. {_CURE}")
+    return f"{source} has the same number of rows"
 
 
-def _count(reader: Reader) -> int:
-    """The rows of a table, all of them read."""
+def _count_rows(reader: Reader) -> int:
+    """The rows of a table, all of which are read."""
     return sum(batch.num_rows for split in reader.splits() for batch in reader.batches(split))
-
-
-_CURE = "Score again with --overwrite, or get the file again."

@@ -1,0 +1,51 @@
+"""How a model reads texts in scoring: its text policy, its tokeniser, and the batch shape of deterministic runs."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from sentiment_batch.errors import ModelError, UsageError
+from sentiment_batch.settings import DETERMINISTIC_BATCH, META
+from sentiment_batch.tokenization.packing import BatchShape
+from sentiment_batch.tokenization.tokenizer import TextPolicy, Tokeniser
+
+if TYPE_CHECKING:
+    from tokenizers import Tokenizer
+
+    from sentiment_batch.model.stock import LoadedModel
+    from sentiment_batch.settings import ScoreSettings
+
+
+def choose_text_policy(settings: ScoreSettings, loaded: LoadedModel) -> TextPolicy:
+    """The policy that the user set, else the one of the training, else the one of the model's own tokeniser.
+
+    Raises:
+        UsageError: `max_length` is larger than the model's number of positions.
+    """
+    trained = loaded.meta["text"] if loaded.meta else {}
+    wanted = settings.max_length or trained.get("max_length") or loaded.positions
+    if wanted > loaded.positions and settings.max_length:
+        raise UsageError(f"`max_length` is {wanted}, but the model takes {loaded.positions} tokens. Take fewer.")
+    return TextPolicy(
+        max_length=min(wanted, loaded.positions),
+        long_text=settings.long_text or trained.get("long_text") or loaded.long_text,
+    )
+
+
+def make_tokeniser(backend: Tokenizer, meta: dict[str, Any] | None, policy: TextPolicy) -> Tokeniser:
+    """The tokeniser of a model whose sentiment_batch.json holds `meta`."""
+    return Tokeniser(backend, policy, special_as_text=bool(meta and meta["text"].get("special_tokens_as_text")))
+
+
+def choose_fixed_shape(loaded: LoadedModel, policy: TextPolicy) -> BatchShape:
+    """The shape of all batches of a deterministic run: the model's own if it has one. The longest text always fits.
+
+    Raises:
+        ModelError: the shape in sentiment_batch.json is damaged.
+    """
+    stored = (loaded.meta or {}).get("batch", DETERMINISTIC_BATCH)
+    try:
+        tokens, texts = int(stored["tokens"]), int(stored["texts"])
+    except (TypeError, ValueError, KeyError) as error:
+        raise ModelError(f"{META} is damaged: its batch is {stored!r}. Restore it, or train again.") from error
+    return BatchShape(tokens=max(tokens, policy.max_length), texts=max(texts, 1), longest=policy.max_length)

@@ -1,0 +1,161 @@
+"""The finished parts of an output, as files in its work folder.
+
+A part is a fixed number of rows. Its data are the scores for an output that is one file, and a file of the output for
+one that is a folder. They are written first, then a record that names them with their digest. Each file appears by a
+rename and is synced. A part counts only if its record and its data are undamaged.
+
+    .OUT.scoring/   lock              held by the run that is at work
+                    lock.holder       its process, machine and start time
+                    job.json          what decides the bytes of the output
+                    part-00000.json   the record of a part: rows, counts, digests
+                    part-00000.scores or data/part-00000.parquet
+                    part-00000.problems.jsonl
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import os
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from sentiment_batch.files import atomic
+from sentiment_batch.files.checksums import checked_json, file_sha256, read_checked_json
+from sentiment_batch.files.lock import LOCK_FILES
+
+if TYPE_CHECKING:
+    from sentiment_batch.model.probabilities import Floats
+
+JOB = "job.json"
+MANIFEST = "manifest.json"
+"""The manifest of an output that is about to be published; it is copied beside the output after that."""
+PROBLEMS = "problems.jsonl"
+"""The bad rows of all parts of an output that is about to be published."""
+DATA = "data"
+"""The folder for the files of an output that is a folder."""
+SCRATCH = "scratch"
+"""The folder for files that are being written; a later run does not use what it holds."""
+_PREFIX = "part-"
+_ENDINGS = (".json", ".scores", ".problems.jsonl")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Part:
+    """The record of a finished part."""
+
+    index: int
+    rows: int
+    counts: dict[str, Any]
+    """The fields of `Tally`."""
+    file: str
+    """The path of its data below the work folder."""
+    bytes: int
+    """Bytes of its data."""
+    sha256: str
+    """The SHA-256 of its data."""
+    problems: str | None = None
+    """The SHA-256 of its list of bad rows, None if it has none."""
+
+
+def name_part(index: int) -> str:
+    """The name of the files of a part, without their endings."""
+    return f"{_PREFIX}{index:05d}"
+
+
+def pack_scores(scores: Floats) -> bytes:
+    """The content of the scores file of a part; `scores` are the probabilities (rows, labels)."""
+    stream = io.BytesIO()
+    np.save(stream, scores.astype("<f4"), allow_pickle=False)
+    return stream.getvalue()
+
+
+@dataclass(frozen=True, slots=True)
+class PartFiles:
+    """The files of the parts in one work folder; each method raises OSError if the disk fails."""
+
+    folder: Path
+
+    def write(self, part: Part, problems: bytes) -> Part:
+        """Record a part whose data are safe on disk, with its bad rows as JSON lines; returns the record."""
+        if problems:
+            part = replace(part, problems=hashlib.sha256(problems).hexdigest())
+            atomic.write_whole(self._problems_file(part), problems)
+        atomic.write_whole(self.folder / f"{name_part(part.index)}.json", checked_json(asdict(part)))
+        return part
+
+    def write_data(self, part: Part, data: bytes | Path) -> None:
+        """Write the data of a part, or move a file on the same disk to its place."""
+        file = self.folder / part.file
+        file.parent.mkdir(exist_ok=True)
+        if isinstance(data, bytes):
+            atomic.write_whole(file, data)
+        else:
+            os.replace(data, file)
+            atomic.sync_folder(file.parent)
+
+    def read_scores(self, part: Part) -> Floats:
+        """The probabilities (rows, labels) of a part."""
+        scores: Floats = np.load(io.BytesIO((self.folder / part.file).read_bytes()), allow_pickle=False)
+        return scores
+
+    def read_problems(self, part: Part) -> bytes:
+        """The bad rows of a part that has some, as JSON lines."""
+        return self._problems_file(part).read_bytes()
+
+    def find_first(self) -> tuple[list[Part], Path | None]:
+        """The parts from the first on, up to one that is missing or damaged; and the record of a damaged one."""
+        found: list[Part] = []
+        while (record := self.folder / f"{name_part(len(found))}.json").exists():
+            part = self._read_undamaged(record, len(found))
+            if part is None:
+                return found, record
+            found.append(part)
+        return found, None
+
+    def find_beyond(self, gap: int) -> dict[int, Part]:
+        """The undamaged parts after the part `gap`, which is missing or damaged, by their index."""
+        found: dict[int, Part] = {}
+        for record in self.folder.glob(f"{_PREFIX}[0-9]*.json"):
+            number = record.name.removeprefix(_PREFIX).removesuffix(".json")
+            part = self._read_undamaged(record, int(number)) if number.isdecimal() and int(number) > gap else None
+            if part is not None:
+                found[part.index] = part
+        return found
+
+    def remove_others(self, parts: list[Part], *, published: bool) -> None:
+        """Remove everything except the lock, the job, these parts and, if `published`, what publishing left."""
+        names = (
+            LOCK_FILES | ({JOB, DATA} if parts or published else set()) | ({MANIFEST, PROBLEMS} if published else set())
+        )
+        names |= {f"{name_part(part.index)}{ending}" for part in parts for ending in _ENDINGS}
+        files = {part.file for part in parts}
+        for path in [*self.folder.iterdir(), *(self.folder / DATA).glob("*")]:
+            if path.name not in names and str(path.relative_to(self.folder)) not in files:
+                atomic.remove(path)
+
+    def _read_undamaged(self, record: Path, index: int) -> Part | None:
+        """The part of a record; None if the record, the data or the bad rows are not what was written."""
+        content = read_checked_json(record)
+        try:
+            part = None if content is None else Part(**content)
+        except TypeError:
+            return None
+        return part if part is not None and part.index == index and self._is_undamaged(part) else None
+
+    def _is_undamaged(self, part: Part) -> bool:
+        path = self.folder / part.file
+        if part.file.startswith(DATA) and (self.folder / MANIFEST).exists() and not (self.folder / DATA).exists():
+            return True  # the folder is published already; its manifest tells whether it is complete
+        try:
+            if path.stat().st_size != part.bytes or file_sha256(path) != part.sha256:
+                return False
+            return part.problems is None or file_sha256(self._problems_file(part)) == part.problems
+        except OSError:
+            return False
+
+    def _problems_file(self, part: Part) -> Path:
+        return self.folder / f"{name_part(part.index)}.problems.jsonl"
