@@ -60,9 +60,13 @@ def test_removing_takes_files_folders_links_and_missing_paths(tmp_path):
 def test_a_block_that_fails_leaves_the_old_file_and_no_other(tmp_path):
     path = tmp_path / "a"
     path.write_bytes(b"before")
-    with pytest.raises(ZeroDivisionError), atomic.replace_file(path) as file:
+
+    def fail(file):
         file.write(b"half")
         raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError), atomic.replace_file(path) as file:
+        fail(file)
     assert path.read_bytes() == b"before"
     assert os.listdir(tmp_path) == ["a"]
 

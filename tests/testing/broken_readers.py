@@ -1,4 +1,4 @@
-"""Readers that break one promise each; `breaks` names the checks that must see it, and what they must say."""
+"""Readers that break one rule each. `breaks` names the checks that must notice it, and part of their message."""
 
 from __future__ import annotations
 
@@ -68,13 +68,13 @@ class Rewriting(GoodReader):
             yield batch.set_column(batch.num_columns - 1, field, pa.array(values, field.type))
 
 
-@breaks(ORDER, "In the column 'id' (int64), row 0 is 7 where it was 0.")
+@breaks(ORDER, "In the column 'id' (int64), row 0 is 7, but should be 0.")
 class Backwards(GoodReader):
     def batches(self, split):
         return reversed(list(super().batches(split)))
 
 
-@breaks(ORDER, "There are 86 rows where there were 90.")
+@breaks(ORDER, "There are 86 rows, but should be 90.")
 class Forgetful(Unknown):
     def batches(self, split):
         return (batch.slice(0, batch.num_rows - (batch.num_rows > 7)) for batch in super().batches(split))
@@ -86,13 +86,13 @@ class Short(GoodReader):
         return itertools.islice(super().batches(split), 1)
 
 
-@breaks(ORDER, "row 5 is '' where it was None")
+@breaks(ORDER, "row 5 is '', but should be None")
 class Filling(Rewriting):
     def text(self, value):
         return value or ""
 
 
-@breaks(ORDER, "where the reader promised\nid: int64")
+@breaks(ORDER, "but the reader promised\nid: int64")
 class WithMetadata(GoodReader):
     def batches(self, split):
         return (batch.replace_schema_metadata({"made by": "me"}) for batch in super().batches(split))
@@ -116,14 +116,14 @@ class Failing(GoodReader):
         return {}["no such key"]
 
 
-@breaks("the_schema_is_known_at_once_and_stays", "its schema is a NoneType, no pyarrow.Schema")
+@breaks("the_schema_is_known_at_once_and_stays", "its schema is a NoneType, not a pyarrow.Schema")
 class Late(GoodReader):
     def __init__(self, location, options):
         super().__init__(location, options)
         self.schema = None
 
 
-@breaks("a_table_of_one_row", "There are 0 rows where there were 1.")
+@breaks("a_table_of_one_row", "There are 0 rows, but should be 1.")
 class Headed(Unknown):
     def batches(self, split):
         return (batch.slice(batch.num_rows == 1) for batch in super().batches(split))
@@ -136,26 +136,26 @@ class Average(GoodReader):
         self.average = len(self.stored) / self.num_rows
 
 
-@breaks("values_of_a_type[timestamp[us]]", "has the type timestamp[ms] where it had timestamp[us]")
+@breaks("values_of_a_type[timestamp[us]]", "has the type timestamp[ms], but should have timestamp[us]")
 class Coarse(Changing):
     def changed(self, batch):
         types = [pa.timestamp("ms") if kind == pa.timestamp("us") else kind for kind in batch.schema.types]
         return batch.cast(pa.schema(zip(batch.schema.names, types, strict=True)), safe=False)
 
 
-@breaks("values_of_a_type[string]", "is 'grer' where it was 'größer'")
+@breaks("values_of_a_type[string]", "is 'grer', but should be 'größer'")
 class OnlyAscii(Rewriting):
     def text(self, value):
         return value and value.encode("ascii", "ignore").decode()
 
 
-@breaks("odd_texts", "row 1 is '' where it was ' '.")
+@breaks("odd_texts", "row 1 is '', but should be ' '.")
 class Stripping(Rewriting):
     def text(self, value):
         return value and value.strip()
 
 
-@breaks("a_very_long_text", "(1,000 characters) where it was")
+@breaks("a_very_long_text", "(1,000 characters), but should be")
 class Cutting(Rewriting):
     def text(self, value):
         return value and value[:1_000]
@@ -167,13 +167,13 @@ class StrippingNames(Changing):
         return batch.rename_columns([name.strip() for name in batch.schema.names])
 
 
-@breaks("names_that_repeat", "There are 2 columns where there were 3.")
+@breaks("names_that_repeat", "There are 2 columns, but should be 3.")
 class FirstOfEach(Changing):
     def changed(self, batch):
         return batch.select([batch.schema.names.index(name) for name in dict.fromkeys(batch.schema.names)])
 
 
-@breaks("memory_does_not_grow_with_the_table", "more were held than of one that has half the rows")
+@breaks("memory_does_not_grow_with_the_table", "bytes more than for a table with half the rows")
 class Hoarding(GoodReader):
     def __init__(self, location, options):
         super().__init__(location, options)
@@ -198,7 +198,7 @@ class Counting(GoodReader):
         return [Split(index=0, label=f"asked {next(COUNTER)} times")]
 
 
-@breaks("splits_are_the_same_each_time", "of another reader of the same input")
+@breaks("splits_are_the_same_each_time", "in another reader of the same input")
 class Dated(GoodReader):
     def __init__(self, location, options):
         super().__init__(location, options)
@@ -208,7 +208,7 @@ class Dated(GoodReader):
         return [Split(index=split.index, label=f"{split.label}, {self.opened}") for split in super().splits()]
 
 
-@breaks("numbers_of_rows_are_kept", "The num_rows of the reader is 1, and 0 rows came.")
+@breaks("num_rows_is_correct", "The num_rows of the reader is 1, but 0 rows were returned.")
 class Boasting(Unknown):
     num_rows = property(lambda self: sum(self.sizes) + 1, lambda self, rows: None)
 
@@ -223,8 +223,8 @@ class Following(Unknown):
         return super().batches(Split(index=self.turn % len(self.sizes), label="the next"))
 
 
-breaks("any_split_can_be_read_alone", "The split 2, read alone, gave 20 rows")(Following)
-breaks("splits_can_be_read_in_any_order", "The split 4, read from the last to the first, gave 20 rows")(Following)
+breaks("any_split_can_be_read_alone", "The split 2, read alone, returned 20 rows")(Following)
+breaks("splits_can_be_read_in_any_order", "The split 4, read from the last to the first, returned 20 rows")(Following)
 
 
 @breaks("a_split_can_be_read_twice", "it gave 0 rows in batch 0 where it promised 20")
@@ -246,7 +246,7 @@ class OfOneThread(GoodReader):
         return super().batches(split)
 
 
-@breaks("two_iterators_do_not_disturb_each_other", "read in turn with another iterator, gave")
+@breaks("two_iterators_do_not_disturb_each_other", "read in turn with another iterator, returned")
 class OneCursor(Unknown):
     def batches(self, split):
         self.cursor = super().batches(split)
@@ -272,7 +272,7 @@ class ClosedOnce(GoodReader):
         del self.stored
 
 
-@breaks("it_may_be_closed_while_an_iterator_is_open", "had not come to an end after 0.3 seconds", seconds=0.3)
+@breaks("it_may_be_closed_while_an_iterator_is_open", "had not ended after 0.3 seconds", seconds=0.3)
 class Waiting(GoodReader):
     def batches(self, split):
         self.open = True
@@ -284,13 +284,13 @@ class Waiting(GoodReader):
             threading.Event().wait(1)
 
 
-@breaks("what_is_missing_is_named", "It raised PluginError, no InputError")
+@breaks("a_missing_location_is_named", "It raised PluginError instead of InputError")
 class Unguarded(GoodReader):
     def mapped(self):
         return pa.memory_map(self.location).read_buffer()[32:]
 
 
-@breaks("what_is_missing_is_named", "Its message does not say that 'not-there-reviews.tables' is meant")
+@breaks("a_missing_location_is_named", "Its message does not name 'not-there-reviews.tables'")
 class Silent(GoodReader):
     def mapped(self):
         try:
@@ -299,7 +299,7 @@ class Silent(GoodReader):
             raise InputError("The file is not there.") from error
 
 
-@breaks("an_input_that_is_cut_short", "it raised PluginError, no InputError")
+@breaks("an_input_that_is_cut_short", "it raised PluginError instead of InputError")
 class Trusting(GoodReader):
     def check_digest(self):
         pass
@@ -314,7 +314,7 @@ class Curt(GoodReader):
             raise InputError("The file is damaged.") from error
 
 
-@breaks("an_input_that_is_cut_short", "had not come to an end after 0.3 seconds", seconds=0.3)
+@breaks("an_input_that_is_cut_short", "had not ended after 0.3 seconds", seconds=0.3)
 class Hanging(GoodReader):
     def check_digest(self):
         try:
@@ -323,71 +323,71 @@ class Hanging(GoodReader):
             threading.Event().wait(1)
 
 
-@breaks("an_input_with_a_changed_byte", "gave other rows, though the suite states `checksums`")
+@breaks("an_input_with_a_changed_byte", "returned other rows, although the suite sets `checksums`")
 class Lenient(GoodReader):
     def __init__(self, location, options):
         try:
             super().__init__(location, options)
         except InputError:
-            self.stored, self.tell = pa.py_buffer(content(pa.table({"id": [1]}))[32:]), None
+            self.stored, self.report = pa.py_buffer(content(pa.table({"id": [1]}))[32:]), None
             self.schema, self.sizes, self.num_rows = pa.schema({"id": pa.int64()}), [1], 1
 
 
-@breaks("a_good_row_is_not_called_bad", "bad rows of a good table")
+@breaks("a_good_row_is_not_reported_as_bad", "bad rows in a table without any")
 class Suspicious(GoodReader):
     def batches(self, split):
-        if self.tell:
+        if self.report:
             self.malformed(0)
         return super().batches(split)
 
 
-@breaks("a_malformed_row_ends_the_reading", "It raised nothing where it must raise InputError")
-@breaks("a_malformed_row_is_told_of_and_stays", "before it told of it")
+@breaks("a_malformed_row_stops_the_reading", "It raised no error. It must raise InputError.")
+@breaks("a_malformed_row_is_reported_and_stays", "before it reported the row")
 class Swallowing(GoodReader):
     def malformed(self, row):
         pass
 
 
-@breaks("a_malformed_row_is_told_of_and_stays", "told of the rows [1, 1]")
+@breaks("a_malformed_row_is_reported_and_stays", "reported the rows [1, 1]")
 class Twice(GoodReader):
     def malformed(self, row):
         super().malformed(row)
         super().malformed(row)
 
 
-@breaks("a_malformed_row_is_told_of_and_stays", "told of the rows [2]")
+@breaks("a_malformed_row_is_reported_and_stays", "reported the rows [2]")
 class FromOne(GoodReader):
     def malformed(self, row):
-        self.tell(Problem(row=row + 1, where="row 2", reason="it is malformed"))
+        self.report(Problem(row=row + 1, where="row 2", reason="it is malformed"))
 
 
-@breaks("a_malformed_row_is_told_of_and_stays", "It gave 2 rows of 3")
+@breaks("a_malformed_row_is_reported_and_stays", "It returned 2 of 3 rows")
 class Dropping(Unknown):
     def batches(self, split):
         for batch in super().batches(split):
             yield batch.filter(pa.array([text != MALFORMED for text in batch.column(-1).to_pylist()], pa.bool_()))
 
 
-@breaks("what_tells_one_state_of_the_input_from_another", "not JSON serializable")
+@breaks("identity_changes_with_the_input", "not JSON serializable")
 class Bytes(GoodReader):
     def identity(self):
         return b"no plain value"
 
 
-@breaks("what_tells_one_state_of_the_input_from_another", "though there are other rows now")
+@breaks("identity_changes_with_the_input", "although the input has other rows now")
 class Constant(GoodReader):
     def identity(self):
         return "a table"
 
 
-@breaks("what_tells_one_state_of_the_input_from_another", "of an input that nobody changed")
-@breaks("a_run_that_was_cut_off_goes_on", "was changed while it was read")
+@breaks("identity_changes_with_the_input", "for an unchanged input")
+@breaks("an_interrupted_run_can_be_resumed", "was changed while it was read")
 class Moody(GoodReader):
     def identity(self):
         return next(COUNTER)
 
 
-@breaks("a_run_scores_every_row_in_its_place", "rows where there were")
+@breaks("a_run_scores_every_row_in_its_place", "rows, but should be")
 class Tiring(Unknown):
     """Gives less each time, as long as somebody looks at the sentiment."""
 
@@ -399,8 +399,8 @@ class Tiring(Unknown):
 
 
 @breaks(
-    "a_run_that_was_cut_off_goes_on",
-    "started over: there is no identity()",
+    "an_interrupted_run_can_be_resumed",
+    "started over: the reader has no identity()",
     location=lambda self, table, folder: at_url(self, table, folder),
 )
 class Stateless(GoodReader):

@@ -1,4 +1,4 @@
-"""Writers that break one promise each; `breaks` names the checks that must see it, and what they must say."""
+"""Writers that break one rule each. `breaks` names the checks that must notice it, and part of their message."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from sentiment_batch import OutputError, Sealed
+from sentiment_batch import FinishedFile, OutputError
 from sentiment_batch.testing import WriterSuite
 from tests.testing.checksum_format import GoodReader, GoodWriter, breaker, content, plugin
 
@@ -36,20 +36,20 @@ class Backwards(GoodWriter):
         return table.take(list(reversed(range(table.num_rows))))
 
 
-@breaks(ORDER, "There are 0 rows where there were 90.")
+@breaks(ORDER, "There are 0 rows, but should be 90.")
 class LosingTheLast(GoodWriter):
     def table(self):
         return pa.Table.from_batches(self.rows[:-1], self.schema)
 
 
-@breaks("a_table_of_one_row", "There are 0 rows where there were 1.")
-@breaks("many_small_batches", "There are 0 rows where there were 300.")
+@breaks("a_table_of_one_row", "There are 0 rows, but should be 1.")
+@breaks("many_small_batches", "There are 0 rows, but should be 300.")
 class Headed(GoodWriter):
     def write(self, batch):
         super().write(batch if batch.num_rows > 1 else batch.slice(0, 0))
 
 
-@breaks("many_small_batches", "where it was 1.")
+@breaks("many_small_batches", ", but should be 1.")
 class WithoutOffsets(GoodWriter):
     """Reads the buffers of a slice from their beginning."""
 
@@ -68,13 +68,13 @@ class FirstValue(GoodWriter):
         super().write(batch)
 
 
-@breaks("a_table_without_rows", "Nothing is there after `commit`.")
+@breaks("a_table_without_rows", "There is no output after `commit`.")
 class OnlyRows(GoodWriter):
     def commit(self):
         return super().commit() if self.rows else self.abort()
 
 
-@breaks("values_of_a_type[timestamp[us]]", "where it was")
+@breaks("values_of_a_type[timestamp[us]]", ", but should be")
 class Rounding(GoodWriter):
     def table(self):
         table = super().table()
@@ -100,7 +100,7 @@ class Vague(GoodWriter):
             raise OutputError("A type is not supported.")
 
 
-@breaks("values_of_a_type[duration[ms]]", "After the refusal there is also ['scored.tables.part']")
+@breaks("values_of_a_type[duration[ms]]", "The refusal left ['scored.tables.part'] behind.")
 class RefusingLate(GoodWriter):
     def check_types(self):
         pass
@@ -113,7 +113,7 @@ class RefusingLate(GoodWriter):
         pass
 
 
-@breaks("values_of_a_type[binary]", "It refused the type, which is among `types`")
+@breaks("values_of_a_type[binary]", "It refused a type that is in `types`")
 class Choosy(GoodWriter):
     def check_types(self):
         for field in self.schema:
@@ -132,20 +132,20 @@ class Rewriting(GoodWriter):
         super().write(batch)
 
 
-@breaks("odd_texts", "row 0 is None where it was ''")
+@breaks("odd_texts", "row 0 is None, but should be ''")
 class EmptyIsNull(Rewriting):
     def text(self, value):
         return value or None
 
 
-@breaks("a_very_long_text", "(1,000 characters) where it was")
-@breaks("a_very_long_text", "It took 'so good! ", holds=lambda self, text: len(text) <= 1_000)
+@breaks("a_very_long_text", "(1,000 characters), but should be")
+@breaks("a_very_long_text", "It accepted 'so good! ", holds=lambda self, text: len(text) <= 1_000)
 class CuttingTexts(Rewriting):
     def text(self, value):
         return value and value[:1_000]
 
 
-@breaks("texts_that_the_format_cannot_hold", "It took 'a NUL ", holds=lambda self, text: "\0" not in text)
+@breaks("texts_that_the_format_cannot_store", "It accepted 'a NUL ", holds=lambda self, text: "\0" not in text)
 class WithoutNul(Rewriting):
     def text(self, value):
         return value and value.replace("\0", "")
@@ -165,13 +165,13 @@ class LowerNames(Renaming):
         return table.rename_columns([name.replace("ß", "ss").lower() for name in table.schema.names])
 
 
-@breaks("names_that_repeat[review]", "There are 2 columns where there were 3.")
+@breaks("names_that_repeat[review]", "There are 2 columns, but should be 3.")
 class FirstOfEach(Renaming):
     def renamed(self, table):
         return table.select([table.schema.names.index(name) for name in dict.fromkeys(table.schema.names)])
 
 
-@breaks("labels_whose_dictionary_holds_more_than_the_rows", "where it was 'positive'")
+@breaks("labels_whose_dictionary_has_more_values_than_the_rows", ", but should be 'positive'")
 class OwnDictionary(GoodWriter):
     """Takes the indices for those of the labels that it has seen."""
 
@@ -187,49 +187,54 @@ class OwnDictionary(GoodWriter):
         return table
 
 
-@breaks("nothing_is_seen_before_commit", "Something is at the destination when it was opened, before `commit`.")
-@breaks("a_run_that_was_cut_off_goes_on", "Something is at the destination though the run was cut off.")
+@breaks(
+    "nothing_is_visible_before_commit", "There is an output at the destination when it was opened, before `commit`."
+)
+@breaks("an_interrupted_run_can_be_resumed", "There is an output at the destination, although the run was interrupted.")
 class HalfWritten(GoodWriter):
     def begin(self):
         Path(self.location).touch()
         super().begin()
 
 
-@breaks("nothing_is_seen_before_commit", "Something is at the destination when it was sealed")
-@breaks("abort_leaves_no_trace[it was sealed]", "Something is at the destination after `abort` when it was sealed.")
-class SealedInPublic(GoodWriter):
-    def seal(self):
-        sealed = super().seal()
+@breaks("nothing_is_visible_before_commit", "There is an output at the destination when it was finished")
+@breaks(
+    "abort_leaves_nothing_behind[it was finished]",
+    "There is an output at the destination after `abort` when it was finished.",
+)
+class FinishedInPublic(GoodWriter):
+    def finish(self):
+        finished = super().finish()
         if os.path.exists(self.part):
             os.replace(self.part, self.location)
-        return sealed
+        return finished
 
     def commit(self):
-        self.seal()
+        self.finish()
 
 
-@breaks("nothing_is_seen_before_commit", "Nothing is there after `commit`.")
+@breaks("nothing_is_visible_before_commit", "There is no output after `commit`.")
 class NeverPublished(GoodWriter):
     def commit(self):
         self.abort()
 
 
-@breaks("nothing_is_seen_before_commit", "Beside the output there is also ['scored.tables.log'] after `commit`.")
+@breaks("nothing_is_visible_before_commit", "`commit` left ['scored.tables.log'] beside the output.")
 class Chatty(GoodWriter):
     def begin(self):
         super().begin()
         Path(f"{self.location}.log").touch()
 
 
-@breaks("abort_leaves_no_trace[it was opened]", "there is also ['scored.tables.part']")
-@breaks("abort_leaves_no_trace[rows were written]", "there is also ['scored.tables.part']")
-@breaks("abort_leaves_no_trace[a write failed]", "there is also ['scored.tables.part']")
+@breaks("abort_leaves_nothing_behind[it was opened]", "left ['scored.tables.part'] behind")
+@breaks("abort_leaves_nothing_behind[rows were written]", "left ['scored.tables.part'] behind")
+@breaks("abort_leaves_nothing_behind[a write failed]", "left ['scored.tables.part'] behind")
 class Littering(GoodWriter):
     def abort(self):
         pass
 
 
-@breaks("abort_leaves_no_trace[a write failed]", "After `abort` when a write failed there is also")
+@breaks("abort_leaves_nothing_behind[a write failed]", "`abort` when a write failed left")
 class LitteringAfterAFailure(GoodWriter):
     failed = False
 
@@ -242,13 +247,13 @@ class LitteringAfterAFailure(GoodWriter):
             super().abort()
 
 
-@breaks("abort_leaves_no_trace[it was opened]", "FileNotFoundError")
+@breaks("abort_leaves_nothing_behind[it was opened]", "FileNotFoundError")
 class AbortedOnce(GoodWriter):
     def abort(self):
         os.remove(self.part)
 
 
-@breaks("abort_makes_room_for_the_next", "exists already")
+@breaks("the_destination_is_free_after_abort", "exists already")
 class Locking(GoodWriter):
     def begin(self):
         try:
@@ -258,13 +263,13 @@ class Locking(GoodWriter):
         super().begin()
 
 
-@breaks("what_exists_is_not_replaced_unasked", "It raised nothing where it must raise OutputError.")
+@breaks("an_existing_output_is_not_replaced_unasked", "It raised no error. It must raise OutputError.")
 class Replacing(GoodWriter):
     def __init__(self, location, schema, options):
         super().__init__(location, schema, dataclasses.replace(options, overwrite=True))
 
 
-@breaks("what_exists_is_not_replaced_unasked", "There are 0 rows where there were 5.")
+@breaks("an_existing_output_is_not_replaced_unasked", "There are 0 rows, but should be 5.")
 class RefusingTooLate(GoodWriter):
     def __init__(self, location, schema, options):
         if os.path.exists(location) and not options.overwrite:
@@ -272,14 +277,14 @@ class RefusingTooLate(GoodWriter):
         super().__init__(location, schema, options)
 
 
-@breaks("overwrite_replaces_what_exists", "exists already")
+@breaks("overwrite_replaces_an_existing_output", "exists already")
 class NeverReplacing(GoodWriter):
     def __init__(self, location, schema, options):
         super().__init__(location, schema, dataclasses.replace(options, overwrite=False))
 
 
-@breaks("overwrite_replaces_what_exists", "The old table was gone before `commit`.")
-@breaks("what_was_to_be_replaced_stays_where_it_is_given_up", "is not there")
+@breaks("overwrite_replaces_an_existing_output", "The old output was removed before `commit`.")
+@breaks("abort_keeps_the_output_to_be_replaced", "is not there")
 class RemovingFirst(GoodWriter):
     def begin(self):
         if os.path.exists(self.location):
@@ -287,7 +292,7 @@ class RemovingFirst(GoodWriter):
         super().begin()
 
 
-@breaks("overwrite_replaces_what_exists", "There are 12 rows where there were 7.")
+@breaks("overwrite_replaces_an_existing_output", "There are 12 rows, but should be 7.")
 class Appending(GoodWriter):
     def begin(self):
         super().begin()
@@ -295,13 +300,13 @@ class Appending(GoodWriter):
             self.rows += pa.ipc.open_file(Path(self.location).read_bytes()[32:]).read_all().to_batches()
 
 
-@breaks("a_place_that_cannot_be_written_is_named", "It raised PluginError, no OutputError")
+@breaks("an_unwritable_destination_is_named", "It raised PluginError instead of OutputError")
 class Unguarded(GoodWriter):
     def begin(self):
         open(self.part, "wb").close()
 
 
-@breaks("a_place_that_cannot_be_written_is_named", "It raised nothing where it must raise OutputError.")
+@breaks("an_unwritable_destination_is_named", "It raised no error. It must raise OutputError.")
 class SwallowingErrors(GoodWriter):
     def begin(self):
         pass
@@ -311,26 +316,26 @@ class SwallowingErrors(GoodWriter):
             super().commit()
 
 
-@breaks("a_place_that_goes_away_is_named", "It raised PluginError, no OutputError")
+@breaks("a_destination_whose_folder_vanishes_is_named", "It raised PluginError instead of OutputError")
 class UnguardedCommit(GoodWriter):
     def commit(self):
-        self.seal()
+        self.finish()
         os.replace(self.part, self.location)
 
 
-@breaks("a_seal_tells_what_will_be_there", "other bytes were published")
+@breaks("finish_returns_the_size_and_digest", "other bytes were published")
 class WrongDigest(GoodWriter):
-    def seal(self):
-        return dataclasses.replace(super().seal(), sha256="0" * 64)
+    def finish(self):
+        return dataclasses.replace(super().finish(), sha256="0" * 64)
 
 
-@breaks("a_seal_tells_what_will_be_there", "and the second time")
-class SealedTwice(GoodWriter):
+@breaks("finish_returns_the_size_and_digest", " and then ")
+class FinishedTwice(GoodWriter):
     times = 0
 
-    def seal(self):
+    def finish(self):
         self.times += 1
-        return Sealed(bytes=super().seal().bytes + self.times, sha256="0" * 64)
+        return FinishedFile(bytes=super().finish().bytes + self.times, sha256="0" * 64)
 
 
 @breaks("a_run_writes_every_row_in_its_place", "has the sentiment None")

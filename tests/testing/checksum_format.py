@@ -1,4 +1,4 @@
-"""A small format that keeps every promise, to be broken one promise at a time: Arrow IPC behind its SHA-256."""
+"""A small format that keeps every rule: Arrow IPC behind its SHA-256. The tests break one rule at a time."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from types import SimpleNamespace
 
 import pyarrow as pa
 
-from sentiment_batch import InputError, OutputError, Problem, Sealed, Split, hookimpl
+from sentiment_batch import FinishedFile, InputError, OutputError, Problem, Split, hookimpl
 
 ROWS_PER_SPLIT = 20
 DIGEST = 32
@@ -18,7 +18,7 @@ MALFORMED = "<malformed>"
 
 
 def plugin(reader, writer):
-    """A plugin with the hooks, as a package would have them."""
+    """An object with the hooks, as a package of a plugin has them."""
 
     @hookimpl
     def register_readers(registry):
@@ -32,19 +32,19 @@ def plugin(reader, writer):
 
 
 def breaker(suite, plugin_of):
-    """The decorator of a module of broken classes, and the list of its cases.
+    """The decorator for the broken classes of a module, and the list of its cases.
 
-    `breaks(check, said, **stated)` makes a subclass of `suite`, which states more, for the class that it decorates; its
-    test `check` must fail and say what is in `said`.
+    `breaks(check, message, **attributes)` makes a subclass of `suite` with these attributes, for the decorated class.
+    Its test `check` must fail with a text that contains `message`.
     """
     cases = []
 
-    def breaks(check, said, **stated):
+    def breaks(check, message, **attributes):
         def register(made):
             name = f"Test{made.__name__}{len(cases)}"
-            body = {"plugin": plugin_of(made), "__module__": made.__module__} | stated
+            body = {"plugin": plugin_of(made), "__module__": made.__module__} | attributes
             setattr(sys.modules[made.__module__], name, type(name, (suite,), body))
-            cases.append((made.__module__, name, f"test_{check}", said))
+            cases.append((made.__module__, name, f"test_{check}", message))
             return made
 
         return register
@@ -65,7 +65,7 @@ class GoodReader:
     """Each record batch is a split."""
 
     def __init__(self, location, options):
-        self.location, self.tell = location, options.on_bad_row
+        self.location, self.report = location, options.on_bad_row
         self.stored = self.mapped()
         self.check_digest()
         with pa.ipc.open_file(self.stored) as file:
@@ -96,9 +96,9 @@ class GoodReader:
         yield batch.slice(7)
 
     def malformed(self, row):
-        if self.tell is None:
+        if self.report is None:
             raise InputError(f"{self.location}, row {row}, is malformed. Mend it.")
-        self.tell(Problem(row=row, where=f"{self.location}, row {row}", reason="it is malformed"))
+        self.report(Problem(row=row, where=f"{self.location}, row {row}", reason="it is malformed"))
 
     def identity(self):
         with open(self.location, "rb") as file:
@@ -114,7 +114,7 @@ class GoodWriter:
     def __init__(self, location, schema, options):
         self.location, self.schema, self.overwrite = location, schema, options.overwrite
         self.part = f"{location}.part"
-        self.rows, self.sealed = [], None
+        self.rows, self.finished = [], None
         if os.path.exists(location) and not self.overwrite:
             raise OutputError.exists(location)
         self.check_types()
@@ -138,17 +138,17 @@ class GoodWriter:
     def table(self):
         return pa.Table.from_batches(self.rows, self.schema)
 
-    def seal(self):
-        if self.sealed is None:
+    def finish(self):
+        if self.finished is None:
             data = content(self.table().unify_dictionaries().combine_chunks())
             with open(self.part, "wb") as file:
                 file.write(data)
-            self.sealed = Sealed(bytes=len(data), sha256=hashlib.sha256(data).hexdigest())
-        return self.sealed
+            self.finished = FinishedFile(bytes=len(data), sha256=hashlib.sha256(data).hexdigest())
+        return self.finished
 
     def commit(self):
         try:
-            self.seal()
+            self.finish()
             os.replace(self.part, self.location)
         except OSError as error:
             raise OutputError(f"{self.location} cannot be written: its folder has gone. Create it again.") from error

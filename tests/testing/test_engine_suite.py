@@ -74,19 +74,21 @@ class Stubborn(Threads):
 
 CASES = [
     (Swapping, "test_a_run_writes_what_this_machine_writes", ("out.parquet",), ""),
-    (Swapping, "test_an_input_that_is_read_here", (), ""),
+    (Swapping, "test_an_input_that_only_this_machine_reads", (), ""),
     (Swapping, "test_a_frame", (), ""),
-    (Swapping, "test_a_run_that_was_cut_off_goes_on", ("out.csv",), ""),
-    (Hiding, "test_what_a_worker_raises_is_raised_as_it_is", (), "It raised RuntimeError, no InputError"),
-    (Careless, "test_an_option_that_it_does_not_know", (), "It raised nothing"),
-    (Careless, "test_a_model_that_is_not_there", (), "no ModelError"),
-    (Rounding, "test_workers_say_what_this_machine_says_of_the_model", (), "Its description has the dtype bfloat16"),
-    (Stubborn, "test_it_may_be_closed_twice_and_with_work_to_do", (), "it is closed already"),
+    (Swapping, "test_an_interrupted_run_can_be_resumed", ("out.csv",), ""),
+    (Hiding, "test_an_error_of_a_worker_is_raised_unchanged", (), "It raised RuntimeError instead of InputError"),
+    (Careless, "test_an_unknown_option_is_refused", (), "It raised no error"),
+    (Careless, "test_a_missing_model_is_refused", (), "instead of ModelError"),
+    (Rounding, "test_workers_describe_the_model_as_this_machine_does", (), "Its description has the dtype bfloat16"),
+    (Stubborn, "test_it_may_be_closed_twice_and_with_open_tasks", (), "it is closed already"),
 ]
 
 
-@pytest.mark.parametrize(("kind", "name", "given", "said"), CASES, ids=[f"{one[0].__name__}-{one[1]}" for one in CASES])
-def test_the_right_check_sees_a_broken_promise(tmp_path, monkeypatch, kind, name, given, said):
+@pytest.mark.parametrize(
+    ("kind", "name", "given", "message"), CASES, ids=[f"{one[0].__name__}-{one[1]}" for one in CASES]
+)
+def test_the_right_check_notices_a_broken_rule(tmp_path, monkeypatch, kind, name, given, message):
     from sentiment_batch.testing import engines, suite, tiny
 
     class Broken:
@@ -97,7 +99,7 @@ def test_the_right_check_sees_a_broken_promise(tmp_path, monkeypatch, kind, name
     class Suite(EngineSuite):
         engine = "broken"
 
-    suite.install(Broken(), monkeypatch)
+    suite.install_plugin(Broken(), monkeypatch)
     tiny.write_tiny_model(tmp_path / "model")
     engines._write(engines._table(), tmp_path)
     check = getattr(Suite(), name)
@@ -108,17 +110,17 @@ def test_the_right_check_sees_a_broken_promise(tmp_path, monkeypatch, kind, name
         call = partial(check, tmp_path, *given)
     with pytest.raises(pytest.fail.Exception) as caught:
         call()
-    assert said in str(caught.value)
+    assert message in str(caught.value)
     assert "The protocol: " in str(caught.value)
 
 
 STARTED = {
-    "test_workers_say_what_this_machine_says_of_the_model",
+    "test_workers_describe_the_model_as_this_machine_does",
     "test_a_run_writes_what_this_machine_writes",
-    "test_an_input_that_is_read_here",
+    "test_an_input_that_only_this_machine_reads",
     "test_a_frame",
-    "test_a_run_that_was_cut_off_goes_on",
-    "test_what_a_worker_raises_is_raised_as_it_is",
+    "test_an_interrupted_run_can_be_resumed",
+    "test_an_error_of_a_worker_is_raised_unchanged",
 }
 
 

@@ -1,4 +1,4 @@
-"""The suites of `sentiment_batch.testing` see each broken promise: the right check fails, and says what is wrong."""
+"""The suites of `sentiment_batch.testing` notice each broken rule: the right check fails with a clear message."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ CASES = [*broken_readers.CASES, *broken_writers.CASES]
 
 @pytest.fixture(scope="module")
 def outcomes(tmp_path_factory):
-    """What each check of the good plugin said, and the named one of each broken plugin: nothing where it passed."""
+    """The failure message of each check, which is empty if it passed."""
     report = tmp_path_factory.mktemp("kit") / "report.xml"
-    wanted = [f"tests/testing_kit/{suite}" for suite in GOOD]
+    wanted = [f"tests/testing/{suite}" for suite in GOOD]
     wanted += [f"{module.replace('.', '/')}.py::{suite}::{check}" for module, suite, check, _ in CASES]
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", f"--junitxml={report}", *wanted]
     run = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
@@ -35,16 +35,21 @@ def outcomes(tmp_path_factory):
 
 @pytest.mark.parametrize("suite", ["TestGoodReader", "TestGoodWriter"])
 def test_a_good_plugin_passes_every_check(outcomes, suite):
-    said = {name: said for (of, name), said in outcomes.items() if of == suite}
-    assert len(said) > 30
-    assert {name for name in said if said[name]} <= {"test_texts_that_the_format_cannot_hold"}  # it holds every text
+    messages = {name: message for (of, name), message in outcomes.items() if of == suite}
+    assert len(messages) > 30
+    assert {name for name in messages if messages[name]} <= {
+        "test_texts_that_the_format_cannot_store"
+    }  # it stores every text
 
 
-@pytest.mark.parametrize(("module", "suite", "check", "said"), CASES, ids=[f"{case[1]}-{case[2]}" for case in CASES])
-def test_the_right_check_sees_a_broken_promise(outcomes, module, suite, check, said):
+CASE_NAMES = [f"{suite}-{check}" for _, suite, check, _ in CASES]
+
+
+@pytest.mark.parametrize(("module", "suite", "check", "message"), CASES, ids=CASE_NAMES)
+def test_the_right_check_notices_a_broken_rule(outcomes, module, suite, check, message):
     failure = outcomes[suite, check]
     assert failure.startswith(("failure: ", "error: "))
-    assert said in failure
+    assert message in failure
 
 
 def test_every_check_has_a_plugin_that_it_catches():
@@ -69,7 +74,7 @@ def test_the_suites_load_nothing_heavy():
     assert (run.stdout, run.stderr) == ("[]\n", "")
 
 
-def test_without_pytest_the_suites_say_what_is_missing():
+def test_without_pytest_the_suites_name_what_is_missing():
     run = python("import sys\nsys.modules['pytest'] = None\nimport sentiment_batch.testing")
-    said = "ImportError: sentiment_batch.testing needs pytest. Install it with: pip install pytest"
-    assert run.stderr.splitlines()[-1] == said
+    message = "ImportError: sentiment_batch.testing needs pytest. Install it with: pip install pytest"
+    assert run.stderr.splitlines()[-1] == message

@@ -1,4 +1,4 @@
-"""Tests for the author of a plugin: a class of his own below one of these, and pytest runs every check of the protocol.
+"""Conformance suites for authors of plugins: subclass a suite, and pytest runs every check of the protocol.
 
     from sentiment_batch.testing import ReaderSuite
 
@@ -7,13 +7,13 @@
         schema = pa.schema([("text", pa.string())])
 
         def location(self, table, folder):
-            ...  # lay out the rows of `table` in `folder`; give their location
+            ...  # store the rows of `table` in `folder`, and return their location
 
-The plugin is tested as the program sees it: found by its hooks, opened through the registry, watched by the guards.
-Each check is a test with a plain name; one that fails says what the plugin did and what the protocol asks of it. What a
-format cannot do is stated in attributes of the class; see `ReaderSuite` and `WriterSuite`.
+The plugin is tested as the program uses it: found through its hooks, opened through the registry, wrapped in the
+guards. Each check is one test. A failure reports what the plugin did, and quotes the rule of the protocol. State in
+attributes of the class what the format cannot do; see `ReaderSuite` and `WriterSuite`.
 
-pytest is imported here and nowhere else in this package.
+No other package of `sentiment_batch` imports pytest.
 """
 
 from __future__ import annotations

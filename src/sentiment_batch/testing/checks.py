@@ -1,4 +1,4 @@
-"""Makes a method of a suite a test whose failure is said in words: what the plugin did, and what the protocol asks."""
+"""Turns methods of a suite into checks whose failures report what the plugin did and what the protocol requires."""
 
 from __future__ import annotations
 
@@ -18,19 +18,23 @@ import pytest
 from sentiment_batch.errors import PluginError, SentimentBatchError, first_line
 from sentiment_batch.locations import without_password
 
-SECONDS = 60.0
-"""After so long a call counts as one that never ends."""
+MAX_SECONDS_PER_CALL = 60.0
+"""A call that takes longer counts as one that never ends."""
 _OURS = str(Path(__file__).parents[1])
 Test = TypeVar("Test", bound=Callable[..., None])
 Result = TypeVar("Result")
 
 
 class Broken(Exception):
-    """The plugin did not keep a promise; the message says what it did."""
+    """The plugin broke a rule of the protocol. The message says what it did."""
+
+
+class InterruptedRun(Exception):
+    """Ends a scoring run in the middle, as an interruption would."""
 
 
 def check(test: Test) -> Test:
-    """Make `test` a check: whatever it raises fails with its docstring, which is what the protocol says."""
+    """Make `test` a check: any error in it becomes a failure that quotes its docstring, the rule of the protocol."""
     rule = " ".join((inspect.getdoc(test) or "").split())
 
     @functools.wraps(test)
@@ -38,7 +42,7 @@ def check(test: Test) -> Test:
         try:
             test(*arguments, **keywords)
         except Exception as error:
-            failure = f"{_what(error)}\n\nThe protocol: {rule}{_where(error)}"
+            failure = f"{_describe(error)}\n\nThe protocol: {rule}{_trace(error)}"
         else:
             return
         pytest.fail(failure, pytrace=False)
@@ -46,14 +50,14 @@ def check(test: Test) -> Test:
     return run  # type: ignore[return-value]
 
 
-def _what(error: Exception) -> str:
+def _describe(error: Exception) -> str:
     if isinstance(error, Broken | PluginError):
         return str(error)
     return f"It raised {type(error).__name__}: {first_line(error)}"
 
 
-def _where(error: BaseException) -> str:
-    """Where the plugin's code raised the first cause of `error`; the steps through ours before it say nothing."""
+def _trace(error: BaseException) -> str:
+    """The traceback of the first cause of `error` within the plugin; the frames of this package are left out."""
     while error.__cause__ is not None:
         error = error.__cause__
     steps = traceback.extract_tb(error.__traceback__)
@@ -61,48 +65,46 @@ def _where(error: BaseException) -> str:
     theirs = steps[ours.index(False) :] if False in ours else []
     if not theirs:
         return ""
-    said = "".join(traceback.format_exception_only(error))
-    return f"\n\nRaised in\n{''.join(traceback.format_list(theirs))}{said}".rstrip()
+    last = "".join(traceback.format_exception_only(error))
+    return f"\n\nRaised in\n{''.join(traceback.format_list(theirs))}{last}".rstrip()
 
 
-def refused(kind: type[SentimentBatchError], call: Callable[[], object], names: str | None = None) -> str:
-    """What `call` says to the user when it refuses.
+def check_refuses(kind: type[SentimentBatchError], call: Callable[[], object], names: str) -> None:
+    """Check that `call` raises an error for the user.
 
     Args:
-        kind: the error that it must raise.
-        call: what is to be refused.
-        names: what the message must hold.
+        kind: the type of the error.
+        call: what the plugin must refuse.
+        names: the text that the message must contain.
 
     Raises:
-        Broken: it did not refuse, or not with this error, or not in one line, or did not name what it refused.
+        Broken: it raised nothing or another error, or its message is not one line or lacks `names`.
     """
     try:
         call()
     except kind as error:
         message = str(error)
     except Exception as error:
-        raise Broken(f"It raised {type(error).__name__}, no {kind.__name__}: {first_line(error)}") from error
+        raise Broken(f"It raised {type(error).__name__} instead of {kind.__name__}: {first_line(error)}") from error
     else:
-        raise Broken(f"It raised nothing where it must raise {kind.__name__}.")
-    check_line(message)
-    if names is not None and names not in message:
-        raise Broken(f"Its message does not say that {names!r} is meant: {message}")
-    return message
+        raise Broken(f"It raised no error. It must raise {kind.__name__}.")
+    check_one_line(message)
+    if names not in message:
+        raise Broken(f"Its message does not name {names!r}: {message}")
 
 
 @contextlib.contextmanager
-def nothing_told() -> Iterator[None]:
-    """See to it that the guards warn of nothing: they tell what a plugin raises in `close` or `abort`, for it must not
-    hide how a run ended.
+def check_no_warnings() -> Iterator[None]:
+    """Check that the guards log no warning. They log what a plugin raises in `close` or `abort`.
 
     Raises:
-        Broken: they warned.
+        Broken: they logged a warning, which is the message.
     """
     from sentiment_batch.data import plugin_guards
 
-    told: list[str] = []
+    warnings: list[str] = []
     handler = logging.Handler(logging.WARNING)
-    handler.emit = lambda record: told.append(record.getMessage())  # type: ignore[method-assign]
+    handler.emit = lambda record: warnings.append(record.getMessage())  # type: ignore[method-assign]
     handler.addFilter(lambda record: record.module == plugin_guards.__name__.rpartition(".")[2])
     logger = logging.getLogger("sentiment_batch")
     logger.addHandler(handler)
@@ -110,32 +112,37 @@ def nothing_told() -> Iterator[None]:
         yield
     finally:
         logger.removeHandler(handler)
-    if told:
-        raise Broken(told[0])
+    if warnings:
+        raise Broken(warnings[0])
 
 
-def named(location: str) -> str:
-    """What a message holds that names a location: of a path its last name, of a URL all before the query."""
+def shown_name(location: str) -> str:
+    """The text by which a message must name a location: the last name of a path, or a URL without its query."""
     if "://" in location:
         return without_password(location).partition("?")[0]
     return os.path.basename(location.rstrip("/"))
 
 
-def check_line(message: str) -> None:
-    """See to it that a message is one line.
+def check_one_line(message: str) -> None:
+    """Check that a message is one line.
 
     Raises:
-        Broken: it is empty, or has more than one.
+        Broken: it is empty, or has several lines.
     """
     if len(message.splitlines()) != 1:
         raise Broken(f"Its message is not one line: {message!r}")
 
 
-def in_time(call: Callable[[], Result], what: str, seconds: float = SECONDS) -> Result:
-    """What `call` gives, or raises, in a thread of its own.
+def run_in_time(call: Callable[[], Result], what: str, seconds: float = MAX_SECONDS_PER_CALL) -> Result:
+    """Run `call` in another thread. Returns its result, or raises its error.
+
+    Args:
+        call: the function to run.
+        what: the subject of the failure message.
+        seconds: the time limit.
 
     Raises:
-        Broken: it has not come to an end after so many seconds.
+        Broken: it has not ended within `seconds`.
     """
     found: list[Result] = []
     raised: list[BaseException] = []
@@ -150,7 +157,7 @@ def in_time(call: Callable[[], Result], what: str, seconds: float = SECONDS) -> 
     thread.start()
     thread.join(seconds)
     if thread.is_alive():
-        raise Broken(f"{what}: it had not come to an end after {seconds:g} seconds.")
+        raise Broken(f"{what} had not ended after {seconds:g} seconds.")
     if raised:
         raise raised[0]
     return found[0]

@@ -1,4 +1,4 @@
-"""Checks that a reader refuses what it cannot read in one line, whatever is wrong, and lets go of what it holds."""
+"""Checks that a reader reports every unreadable input in one line, and releases its files and connections."""
 
 from __future__ import annotations
 
@@ -12,109 +12,119 @@ import pytest
 
 from sentiment_batch.errors import InputError
 from sentiment_batch.locations import without_password
-from sentiment_batch.testing.checks import Broken, check, check_line, in_time, named, nothing_told, refused
+from sentiment_batch.testing.checks import (
+    Broken,
+    check,
+    check_no_warnings,
+    check_one_line,
+    check_refuses,
+    run_in_time,
+    shown_name,
+)
 from sentiment_batch.testing.reading import ReadingSuite
-from sentiment_batch.testing.suite import rows_of
+from sentiment_batch.testing.suite import read_rows
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
     from sentiment_batch.records import Problem
 
-ROWS = 60
-FLIPS = 60
-CUTS = 12
+NUM_ROWS = 60
+NUM_FLIPPED_BITS = 60
+NUM_CUTS = 12
 
 
 class ReaderFailures(ReadingSuite):
-    """What is wrong with an input, or with the time at which something is called."""
+    """Damaged and missing inputs, malformed rows, and calls of `close()` at unusual moments."""
 
     @check
     def test_it_may_be_closed_twice(self) -> None:
-        """`close()` lets go of files and connections, and may be called twice."""
-        with nothing_told(), self.opened(self.place(ROWS)) as reader:
-            rows_of(reader, *reader.splits())
+        """`close()` releases files and connections. It may be called twice."""
+        with check_no_warnings(), self.opened(self.place(NUM_ROWS)) as reader:
+            read_rows(reader, *reader.splits())
             reader.close()
 
     @check
     def test_it_may_be_closed_while_an_iterator_is_open(self) -> None:
-        """`close()` comes to an end while an iterator is half-way, as when a run fails, and so does the iterator."""
-        with nothing_told(), self.opened(self.place(self.many_rows)) as reader:
+        """`close()` returns while an iterator is half-way, as it is if a run fails. Closing that iterator returns,
+        too."""
+        with check_no_warnings(), self.opened(self.place(self.many_rows)) as reader:
             batches: Any = iter(reader.batches(reader.splits()[0]))
             next(batches, None)
-            in_time(reader.close, "close() while an iterator was open", self.seconds)
-            in_time(batches.close, "The iterator of a reader that was closed", self.seconds)
+            run_in_time(reader.close, "close() while an iterator was open", self.seconds)
+            run_in_time(batches.close, "The iterator of a reader that was closed", self.seconds)
 
     @check
-    def test_what_is_missing_is_named(self) -> None:
-        """A location where nothing is makes an `InputError` of one line that names it, when it is opened or read."""
-        missing = self.missing(self.place(ROWS))
+    def test_a_missing_location_is_named(self) -> None:
+        """A location that does not exist raises an `InputError` when it is opened or read. The message is one line that
+        names the location."""
+        missing = self.missing(self.place(NUM_ROWS))
         if missing is None:
-            pytest.skip("the suite says in `missing` of no location that nothing is there")
-        refused(InputError, lambda: self.read(missing), named(missing))
+            pytest.skip("`missing` returns no location")
+        check_refuses(InputError, lambda: self.read(missing), shown_name(missing))
 
     @check
     def test_an_input_that_is_cut_short(self) -> None:
-        """A file that ends too early is refused with an `InputError` of one line, or gives the rows that are whole; it
-        never raises anything else, and never hangs."""
+        """A file that ends too early raises an `InputError` of one line, or gives its complete rows. No other error is
+        raised, and no call hangs."""
         for where, data in _cut(self._file().read_bytes()):
             self._check_damaged(where, data)
 
     @check
     def test_an_input_with_a_changed_byte(self) -> None:
-        """A file of which a bit is wrong is refused with an `InputError` of one line, or read; it never raises anything
-        else, and never hangs. Where the suite states `checksums`, what is read are the right rows."""
-        for where, data in _flipped(self._file().read_bytes()):
+        """A file with one changed bit raises an `InputError` of one line, or is read. No other error is raised, and no
+        call hangs. If the suite sets `checksums`, only the original rows may be read."""
+        for where, data in _flip_bits(self._file().read_bytes()):
             self._check_damaged(where, data)
 
     @check
-    def test_a_good_row_is_not_called_bad(self) -> None:
-        """`options.on_bad_row` is told of malformed rows alone."""
-        told: list[Problem] = []
-        self.read(self.laid_out(self.odd_table()), on_bad_row=told.append)
-        if told:
-            raise Broken(f"It was told of {len(told):,} bad rows of a good table: {told[0]}")
+    def test_a_good_row_is_not_reported_as_bad(self) -> None:
+        """Only malformed rows are reported to `options.on_bad_row`."""
+        reported: list[Problem] = []
+        self.read(self.store(self.odd_table()), on_bad_row=reported.append)
+        if reported:
+            raise Broken(f"It reported {len(reported):,} bad rows in a table without any: {reported[0]}")
 
     @check
-    def test_a_malformed_row_ends_the_reading(self) -> None:
-        """Where `options.on_bad_row` is None, a malformed row makes an `InputError` of one line that names the file."""
+    def test_a_malformed_row_stops_the_reading(self) -> None:
+        """If `options.on_bad_row` is None, a malformed row raises an `InputError` of one line that names the file."""
         location = self._malformed()
-        refused(InputError, lambda: self.read(location), named(location))
+        check_refuses(InputError, lambda: self.read(location), shown_name(location))
 
     @check
-    def test_a_malformed_row_is_told_of_and_stays(self) -> None:
-        """Where `options.on_bad_row` is set, it is told of each malformed row once, with its number within its split
-        and a reason of one line, before the batch that holds it is given; the row stays in its place."""
-        told: list[tuple[int, Problem]] = []
+    def test_a_malformed_row_is_reported_and_stays(self) -> None:
+        """If `options.on_bad_row` is set, each malformed row is reported to it once, with its number within its split
+        and a reason of one line, before the batch with the row is returned. The row stays in its place."""
+        reported: list[tuple[int, Problem]] = []
         start = rows = 0
         with self.opened(
-            self._malformed(), on_bad_row=lambda problem: told.append((start + problem.row, problem))
+            self._malformed(), on_bad_row=lambda problem: reported.append((start + problem.row, problem))
         ) as reader:
             for split in reader.splits():
                 start = rows
                 for batch in reader.batches(split):
                     rows += batch.num_rows
-                    if rows > 1 and not told:
-                        raise Broken("It gave the batch that holds the malformed row before it told of it.")
-        places = [row for row, _ in told]
+                    if rows > 1 and not reported:
+                        raise Broken("It returned the batch with the malformed row before it reported the row.")
+        places = [row for row, _ in reported]
         if rows != 3 or places != [1]:
             raise Broken(
-                f"It gave {rows:,} rows of 3, and told of the rows {places} where row 1 (from 0) is malformed."
+                f"It returned {rows:,} of 3 rows, and reported the rows {places}. Only row 1, counted from 0, is bad."
             )
-        check_line(told[0][1].reason)
-        check_line(told[0][1].where)
+        check_one_line(reported[0][1].reason)
+        check_one_line(reported[0][1].where)
 
     def _malformed(self) -> str:
         location = self.malformed(self.folder())
         if location is None:
-            pytest.skip("the suite lays out no malformed row in `malformed`")
+            pytest.skip("`malformed` returns no location")
         return str(location)
 
     def _file(self) -> Path:
-        """The file of a table, which is damaged in copies."""
-        location = self.place(ROWS)
+        """The file of a table. The checks damage copies of it."""
+        location = self.place(NUM_ROWS)
         if not os.path.isfile(location):
-            pytest.skip(f"{without_password(location)} is no file that could be damaged")
+            pytest.skip(f"{without_password(location)} is not a file")
         return Path(location)
 
     def _check_damaged(self, where: str, data: bytes) -> None:
@@ -122,42 +132,44 @@ class ReaderFailures(ReadingSuite):
         path = self.folder() / whole.name
         path.write_bytes(data)
         try:
-            found = in_time(lambda: self.read(str(path)), f"Reading a file {where}", self.seconds)
+            found = run_in_time(lambda: self.read(str(path)), f"Reading a file {where}", self.seconds)
         except InputError as error:
             self._check_refusal(where, str(error), path.name)
             return
         except Broken:
             raise
         except Exception as error:
-            raise Broken(f"Of a file {where} it raised {type(error).__name__}, no InputError: {error}") from error
+            raise Broken(
+                f"For a file {where} it raised {type(error).__name__} instead of InputError: {error}"
+            ) from error
         self._check_read(where, found)
 
     def _check_refusal(self, where: str, message: str, name: str) -> None:
         try:
-            check_line(message)
+            check_one_line(message)
         except Broken as error:
-            raise Broken(f"Of a file {where}: {error}") from error
+            raise Broken(f"For a file {where}: {error}") from error
         if name not in message:
-            raise Broken(f"Of a file {where} its message does not name the file: {message}")
+            raise Broken(f"For a file {where} its message does not name the file: {message}")
 
     def _check_read(self, where: str, found: pa.Table) -> None:
         found.validate(full=True)
-        if self.checksums and not found.equals(self.read(self.place(ROWS))):
-            raise Broken(f"Of a file {where} it gave other rows, though the suite states `checksums`.")
+        if self.checksums and not found.equals(self.read(self.place(NUM_ROWS))):
+            raise Broken(f"For a file {where} it returned other rows, although the suite sets `checksums`.")
 
 
 def _cut(data: bytes) -> Iterator[tuple[str, bytes]]:
-    """The file cut at many lengths."""
-    for cut in range(CUTS):
-        length = len(data) * cut // (CUTS - 2) if cut < CUTS - 2 else len(data) - (CUTS - cut)
-        yield f"of {len(data):,} bytes that is cut after {length:,}", data[:length]
+    """Copies of the file, cut at many lengths."""
+    for cut in range(NUM_CUTS):
+        length = len(data) * cut // (NUM_CUTS - 2) if cut < NUM_CUTS - 2 else len(data) - (NUM_CUTS - cut)
+        yield f"of {len(data):,} bytes that was cut after {length:,}", data[:length]
 
 
-def _flipped(data: bytes) -> Iterator[tuple[str, bytes]]:
-    """The file with one bit turned over, at many places."""
+def _flip_bits(data: bytes) -> Iterator[tuple[str, bytes]]:
+    """Copies of the file, each with one bit flipped."""
     dice = random.Random(5)
-    for _ in range(FLIPS if data else 0):
+    for _ in range(NUM_FLIPPED_BITS if data else 0):
         place = dice.randrange(len(data) * 8)
         changed = bytearray(data)
         changed[place // 8] ^= 1 << place % 8
-        yield f"with another bit in byte {place // 8:,} of {len(data):,}", bytes(changed)
+        yield f"with a changed bit in byte {place // 8:,} of {len(data):,}", bytes(changed)

@@ -1,4 +1,4 @@
-"""Checks that a reader gives the rows that are there: their schema, order and values, in bounded memory."""
+"""Checks that a reader returns the stored rows with their schema, order and values, in bounded memory."""
 
 from __future__ import annotations
 
@@ -7,112 +7,112 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from sentiment_batch.errors import InputError
-from sentiment_batch.testing.checks import Broken, check, check_line
+from sentiment_batch.testing.checks import Broken, check, check_one_line
 from sentiment_batch.testing.reading import ReadingSuite
 from sentiment_batch.testing.samples import ODD_NAMES
-from sentiment_batch.testing.suite import rows_of
+from sentiment_batch.testing.suite import read_rows
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-WIDE_TEXT = 400
-LONG_TEXT = 3_000_000
+WIDE_TEXT_CHARACTERS = 400
+LONG_TEXT_CHARACTERS = 3_000_000
 
 
 class ReaderRows(ReadingSuite):
-    """The rows as they come out."""
+    """The rows of whole inputs."""
 
     @check
     def test_rows_come_in_order_with_their_values(self) -> None:
-        """The splits, read in the order of their index, give all rows of the input in their order, unchanged, and every
-        batch has exactly the schema of the reader, its metadata included."""
+        """The splits, read in the order of their index, give all rows of the input unchanged and in order. Every batch
+        has exactly the schema of the reader, including the metadata."""
         table = self.table(self.many_rows)
         self.check_same(table, self.read(self.place(self.many_rows)))
 
     @check
     def test_the_schema_is_known_at_once_and_stays(self) -> None:
-        """`schema` is there when the reader is opened, before a row is read, and reading does not change it."""
+        """`schema` is known when the reader is opened, before a row is read. Reading does not change it."""
         with self.opened(self.place(50)) as reader:
             before = reader.schema
-            rows_of(reader, *reader.splits())
+            read_rows(reader, *reader.splits())
             if not reader.schema.equals(before, check_metadata=True):
-                raise Broken(f"The schema was\n{before}\nand is, after the rows were read,\n{reader.schema}")
+                raise Broken(f"The schema was\n{before}\nbut after the rows were read it is\n{reader.schema}")
 
     @check
     def test_a_table_of_one_row(self) -> None:
-        """One row is a table, too."""
+        """A table may have a single row."""
         self.check_same(self.table(1), self.read(self.place(1)))
 
     @check
     def test_a_table_without_rows(self) -> None:
-        """A table without rows has its columns and no rows; a format that cannot say so refuses it with an `InputError`
+        """A table without rows is read with its columns. A format that cannot store such a table raises an `InputError`
         of one line."""
         table, location = self.table(0), self.place(0)
         try:
             found = self.read(location)
         except InputError as error:
-            check_line(str(error))
+            check_one_line(str(error))
             return
         self.check_same(table, found, same_types=False)
 
     @check
     def test_values_of_a_type(self, carried_type: Any) -> None:
-        """Each type among `types` comes back with every value as it was, nulls included; where `keeps_types` is stated,
+        """Each type in `types` comes back with equal values and nulls. If the suite sets `keeps_types`, it comes back
         as the same type."""
         table = self.table_of_type(carried_type)
-        self.check_same(table, self.read(self.laid_out(table)))
+        self.check_same(table, self.read(self.store(table)))
 
     @check
     def test_odd_texts(self) -> None:
-        """Every text comes out as it stands in the input: blanks, quotes, line breaks, what looks like a number. What
-        the format cannot hold, the suite states in `holds`."""
+        """Every text comes back exactly as it was stored, with its blanks, quotes and line breaks, even if it looks
+        like a number. Exclude the texts that the format cannot store in `holds`."""
         table = self.odd_table()
-        self.check_same(table, self.read(self.laid_out(table)))
+        self.check_same(table, self.read(self.store(table)))
 
     @check
     def test_a_very_long_text(self) -> None:
-        """A text may be as long as the format allows; what it does not allow, the suite states in `holds`."""
-        text = "so good! " * (LONG_TEXT // 9)
+        """A text may be as long as the format allows. Exclude longer texts in `holds`."""
+        text = "so good! " * (LONG_TEXT_CHARACTERS // 9)
         if not self.holds(text):
-            pytest.skip("the suite states in `holds` that the format has no room for it")
-        table = self.texts_table(text)
-        self.check_same(table, self.read(self.laid_out(table)))
+            pytest.skip("`holds` excludes a text of this length")
+        table = self.table_with_text(text)
+        self.check_same(table, self.read(self.store(table)))
 
     @check
     def test_odd_names_of_columns(self) -> None:
-        """A column may have any name that the format can hold, and keeps it."""
+        """A column may have any name that the format can store, and keeps it."""
         if self.schema is not None:
             pytest.skip("the columns of the format are fixed")
         table = self.named_table([name for name in ODD_NAMES if self.holds(name)])
-        self.check_same(table, self.read(self.laid_out(table)))
+        self.check_same(table, self.read(self.store(table)))
 
     @check
     def test_names_that_repeat(self) -> None:
-        """Of two columns of one name neither is lost: both come, under whatever names, or an `InputError` of one line
-        says which it is."""
+        """Of two columns with the same name none is lost. Both are returned, under any names, or an `InputError` of one
+        line names them."""
         if not self.repeated_names:
-            pytest.skip("the suite states that no input has them")
+            pytest.skip("the suite does not set `repeated_names`")
         table = self.named_table(["review", "id", "review"])
         try:
-            found = self.read(self.laid_out(table))
+            found = self.read(self.store(table))
         except InputError as error:
-            check_line(str(error))
+            check_one_line(str(error))
             return
         if found.num_columns != 3:
-            raise Broken(f"There are {found.num_columns} columns where there were 3.")
+            raise Broken(f"There are {found.num_columns} columns, but should be 3.")
         self.check_same(table, found.rename_columns(table.schema.names))
 
     @check
     def test_memory_does_not_grow_with_the_table(self) -> None:
-        """Rows are streamed: a table of twice the rows takes no more memory, Arrow's and Python's together."""
+        """Rows are streamed: a table with twice the rows needs no more memory of Arrow and Python together."""
         if not self.large_rows:
-            pytest.skip("the suite leaves it out: `large_rows` is 0")
+            pytest.skip("`large_rows` is 0")
         half, whole = self._wide_texts(self.large_rows // 2), self._wide_texts(self.large_rows)
         more = self._most_held(whole) - self._most_held(half)
         if more > (whole.nbytes - half.nbytes) / 2:
             raise Broken(
-                f"Between two batches of a table of {whole.nbytes:,} bytes, {more:,} more were held than of one that "
-                "has half the rows."
+                f"While it read a table of {whole.nbytes:,} bytes, it held {more:,} bytes more than for a table with "
+                "half the rows."
             )
 
     def _wide_texts(self, rows: int) -> pa.Table:
@@ -122,17 +122,17 @@ class ReaderRows(ReadingSuite):
         table = self.table(rows)
         place = table.schema.get_field_index(self.text_column())
         field = table.schema.field(place)
-        texts = [f"{row} ".ljust(WIDE_TEXT, "x") for row in range(rows)]
+        texts = [f"{row} ".ljust(WIDE_TEXT_CHARACTERS, "x") for row in range(rows)]
         return table.set_column(place, field, pa.array(texts, field.type))
 
     def _most_held(self, table: pa.Table) -> int:
-        """The most bytes that are held, beside those at the start, when a batch has come."""
+        """The highest number of bytes that are allocated whenever a batch is returned, without those at the start."""
         import gc
         import tracemalloc
 
         import pyarrow as pa
 
-        location = self.laid_out(table)
+        location = self.store(table)
         gc.collect()
         before, most, rows = pa.total_allocated_bytes(), 0, 0
         tracemalloc.start()
@@ -146,5 +146,5 @@ class ReaderRows(ReadingSuite):
         finally:
             tracemalloc.stop()
         if rows != table.num_rows:
-            raise Broken(f"There are {rows:,} rows where there were {table.num_rows:,}.")
+            raise Broken(f"There are {rows:,} rows, but should be {table.num_rows:,}.")
         return most

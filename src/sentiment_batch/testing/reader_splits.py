@@ -1,13 +1,13 @@
-"""Checks that splits are units of reading: fixed, each readable by itself, in any order, thread and number of times."""
+"""Checks that splits are fixed, and that each can be read alone, in any order and thread, and repeatedly."""
 
 from __future__ import annotations
 
 import itertools
 from typing import TYPE_CHECKING, Any
 
-from sentiment_batch.testing.checks import Broken, check, in_time
+from sentiment_batch.testing.checks import Broken, check, run_in_time
 from sentiment_batch.testing.reading import ReadingSuite
-from sentiment_batch.testing.suite import batches_of, rows_of
+from sentiment_batch.testing.suite import read_batches, read_rows
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -23,89 +23,93 @@ class ReaderSplits(ReadingSuite):
 
     @check
     def test_splits_are_numbered_and_named(self) -> None:
-        """`splits()` gives `Split`s whose `index` is their place, from 0, and whose `label` is a text for people."""
+        """`splits()` returns `Split` records. Their `index` is their position from 0, and their `label` is a text for
+        people."""
         from sentiment_batch.records import Split
 
         with self.opened(self.place(self.many_rows)) as reader:
             for place, split in enumerate(reader.splits()):
                 if not isinstance(split, Split):
-                    raise Broken(f"It gave a {type(split).__name__} for a split.")
+                    raise Broken(f"It returned a {type(split).__name__} instead of a Split.")
                 if split.index != place or not split.label:
                     raise Broken(
-                        f"The split at place {place} has the index {split.index} and the label {split.label!r}."
+                        f"The split at position {place} has the index {split.index} and the label {split.label!r}."
                     )
 
     @check
     def test_splits_are_the_same_each_time(self) -> None:
-        """The splits of an input are fixed: the same when asked twice, after rows were read, and of another reader of
-        the same input."""
+        """The splits of an input are fixed: they are equal in a second call, after rows were read, and in another
+        reader of the same input."""
         location = self.place(self.many_rows)
         with self.opened(location) as reader, self.opened(location) as other:
             first = list(reader.splits())
-            _check_equal(first, reader.splits(), "when asked again")
-            rows_of(reader, *first)
+            _check_equal(first, reader.splits(), "in a second call")
+            read_rows(reader, *first)
             _check_equal(first, reader.splits(), "after all rows were read")
-            _check_equal(first, other.splits(), "of another reader of the same input")
+            _check_equal(first, other.splits(), "in another reader of the same input")
 
     @check
-    def test_numbers_of_rows_are_kept(self) -> None:
-        """`num_rows` of the reader, and of each split, is None or exactly the number of rows that come."""
+    def test_num_rows_is_correct(self) -> None:
+        """`num_rows` of the reader and of each split is None or exactly the number of rows that are returned."""
         for rows in (0, 1, self.many_rows) if self._reads_empty() else (1, self.many_rows):
             with self.opened(self.place(rows)) as reader:
                 splits = list(reader.splits())
                 for split in splits:
-                    _check_number(split.num_rows, rows_of(reader, split).num_rows, f"num_rows of {split.label}")
+                    _check_number(split.num_rows, read_rows(reader, split).num_rows, f"num_rows of {split.label}")
                 _check_number(reader.num_rows, rows, "num_rows of the reader")
 
     @check
     def test_any_split_can_be_read_alone(self) -> None:
-        """A split can be read by a reader that has read no other, as a run does that goes on where it was."""
+        """A reader that has read no other split can read any split, as a resumed run does."""
         location, whole = self._whole()
         for index, rows in enumerate(whole):
             if index in {0, len(whole) // 2, len(whole) - 1}:
                 with self.opened(location) as reader:
-                    _check_rows(rows, rows_of(reader, reader.splits()[index]), index, "read alone")
+                    _check_rows(rows, read_rows(reader, reader.splits()[index]), index, "read alone")
 
     @check
     def test_splits_can_be_read_in_any_order(self) -> None:
-        """Splits can be read in any order, and each gives its own rows."""
+        """Splits can be read in any order, and each returns its own rows."""
         location, whole = self._whole()
         with self.opened(location) as reader:
             for split in reversed(list(reader.splits())):
-                _check_rows(whole[split.index], rows_of(reader, split), split.index, "read from the last to the first")
+                _check_rows(
+                    whole[split.index], read_rows(reader, split), split.index, "read from the last to the first"
+                )
 
     @check
     def test_a_split_can_be_read_twice(self) -> None:
-        """The same split gives the same rows whenever it is read."""
+        """A split returns the same rows each time it is read."""
         location, whole = self._whole()
         with self.opened(location) as reader:
             for split in _ends(reader):
                 for time in ("first", "second"):
-                    _check_rows(whole[split.index], rows_of(reader, split), split.index, f"read for the {time} time")
+                    _check_rows(whole[split.index], read_rows(reader, split), split.index, f"read for the {time} time")
 
     @check
     def test_another_thread_can_read(self) -> None:
-        """Batches are iterated in one thread, which need not be the one that made the reader."""
+        """The thread that reads batches need not be the thread that opened the reader."""
         location, whole = self._whole()
         with self.opened(location) as reader:
             for split in _ends(reader):
-                rows = in_time(_reading(reader, split), f"{split.label} in another thread", self.seconds)
+                rows = run_in_time(_make_read(reader, split), f"{split.label} in another thread", self.seconds)
                 _check_rows(whole[split.index], rows, split.index, "read in another thread")
 
     @check
     def test_two_iterators_do_not_disturb_each_other(self) -> None:
-        """Two iterators of one reader, also of one split, each give their rows when they are advanced in turn."""
+        """Two iterators of one reader, even of the same split, each return their own rows if they are advanced in
+        turn."""
         location, whole = self._whole()
         with self.opened(location) as reader:
             first, last = _ends(reader)
             for one, other in ((first, last), (first, first)):
-                left, right = _in_turn(reader, one, other)
+                left, right = _read_in_turn(reader, one, other)
                 _check_rows(whole[one.index], left, one.index, "read in turn with another iterator")
                 _check_rows(whole[other.index], right, other.index, "read in turn with another iterator")
 
     @check
     def test_an_iterator_may_be_dropped_half_way(self) -> None:
-        """An iterator may be left after any batch; the reader goes on to give all rows."""
+        """An iterator may be dropped after any batch. The reader still returns all rows afterwards."""
         location, whole = self._whole()
         with self.opened(location) as reader:
             for split in _ends(reader):
@@ -114,16 +118,21 @@ class ReaderSplits(ReadingSuite):
                 next(left, None)
                 if hasattr(left, "close"):
                     left.close()
-                _check_rows(whole[split.index], rows_of(reader, split), split.index, "read after one was left half-way")
+                _check_rows(
+                    whole[split.index],
+                    read_rows(reader, split),
+                    split.index,
+                    "read after an iterator was dropped half-way",
+                )
 
     def _whole(self) -> tuple[str, list[pa.Table]]:
-        """The location of many rows, and those of each split."""
+        """The location of many rows, and the rows of each split."""
         location = self.place(self.many_rows)
         with self.opened(location) as reader:
-            return location, [rows_of(reader, split) for split in reader.splits()]
+            return location, [read_rows(reader, split) for split in reader.splits()]
 
     def _reads_empty(self) -> bool:
-        """Whether a table without rows can be read; another check sees to it that it is refused properly if not."""
+        """Whether a table without rows can be read. Another check covers the error if it cannot."""
         from sentiment_batch.errors import InputError
 
         try:
@@ -136,36 +145,36 @@ class ReaderSplits(ReadingSuite):
 def _ends(reader: Reader) -> tuple[Split, Split]:
     splits = list(reader.splits())
     if not splits:
-        raise Broken("There is no split, though there are rows.")
+        raise Broken("`splits()` returned no split, but the input has rows.")
     return splits[0], splits[-1]
 
 
-def _reading(reader: Reader, split: Split) -> Callable[[], pa.Table]:
-    return lambda: rows_of(reader, split)
+def _make_read(reader: Reader, split: Split) -> Callable[[], pa.Table]:
+    return lambda: read_rows(reader, split)
 
 
-def _in_turn(reader: Reader, one: Split, other: Split) -> tuple[pa.Table, pa.Table]:
-    """The rows of two iterators, a batch of each at a time."""
+def _read_in_turn(reader: Reader, one: Split, other: Split) -> tuple[pa.Table, pa.Table]:
+    """The rows of two iterators, which are advanced in turn."""
     import pyarrow as pa
 
-    pairs = list(itertools.zip_longest(batches_of(reader, one), batches_of(reader, other)))
+    pairs = list(itertools.zip_longest(read_batches(reader, one), read_batches(reader, other)))
     left, right = ([batch for batch in batches if batch is not None] for batches in zip(*pairs, strict=True))
     return pa.Table.from_batches(left, reader.schema), pa.Table.from_batches(right, reader.schema)
 
 
 def _check_equal(first: list[Any], again: Any, when: str) -> None:
     if list(again) != first:
-        raise Broken(f"The splits were\n{first}\nand are, {when},\n{list(again)}")
+        raise Broken(f"The splits were\n{first}\nbut {when} they are\n{list(again)}")
 
 
 def _check_number(promised: int | None, found: int, what: str) -> None:
     if promised is not None and promised != found:
-        raise Broken(f"The {what} is {promised:,}, and {found:,} rows came.")
+        raise Broken(f"The {what} is {promised:,}, but {found:,} rows were returned.")
 
 
 def _check_rows(expected: pa.Table, found: pa.Table, index: int, how: str) -> None:
     if not found.equals(expected):
         raise Broken(
-            f"The split {index}, {how}, gave {found.num_rows:,} rows which are not the {expected.num_rows:,} that it "
-            "gave when all splits were read in order."
+            f"The split {index}, {how}, returned {found.num_rows:,} rows. They are not the {expected.num_rows:,} rows "
+            "that it returned when all splits were read in order."
         )

@@ -1,4 +1,4 @@
-"""What the checks of readers start from: tables that the author laid out, opened as the program opens them."""
+"""The base of the checks of readers: tables that the author has stored, opened as the program opens them."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from sentiment_batch.testing.checks import SECONDS
+from sentiment_batch.testing.checks import MAX_SECONDS_PER_CALL
 from sentiment_batch.testing.samples import sample_types
-from sentiment_batch.testing.suite import FormatSuite, name_of, rows_of
+from sentiment_batch.testing.suite import FormatSuite, read_rows, show_type
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -20,68 +20,71 @@ if TYPE_CHECKING:
 
 
 class ReadingSuite(FormatSuite):
-    """What an author states of his reader, and how the checks open it."""
+    """The attributes that describe a reader, and the methods with which the checks open it."""
 
     resumable = True
-    """Whether a run over this input can go on where it was cut off, because something tells that the input is still the
-    same: it is a file, or the reader has `identity()`."""
+    """True if an interrupted run over this input can be resumed, because a change of the input is noticed: the input is
+    a file, or the reader has `identity()`."""
     checksums = False
-    """Whether the format notices every changed byte, so that damage never gives other rows."""
+    """True if the format detects every changed byte, so that a damaged file never gives other rows."""
     repeated_names = False
-    """Whether an input can have two columns of one name."""
-    seconds = SECONDS
-    """After so long a call counts as one that never ends."""
+    """True if an input can have two columns with the same name."""
+    seconds = MAX_SECONDS_PER_CALL
+    """A call that takes longer counts as one that never ends."""
     large_rows = 20_000
-    """Rows of the table whose memory is measured, of some 400 bytes each; 0 leaves that out. A format whose batches are
-    very large takes more."""
-    _laid: ClassVar[dict[int, Any]] = {}
+    """Number of rows, of some 400 bytes each, of the table whose memory use is measured. 0 skips that check. A format
+    with very large batches needs more rows."""
+    _stored: ClassVar[dict[int, Any]] = {}
 
     def __init_subclass__(cls) -> None:
         super().__init_subclass__()
-        cls._laid = {}
+        cls._stored = {}
 
     def location(self, table: pa.Table, folder: Path) -> str | Path:
-        """Lay out the rows of `table` such that the reader can read them, without the reader's or writer's own code.
+        """Store the rows of `table` so that the reader can read them, without code of the reader or writer itself.
 
         Args:
-            table: what reading must give; of the types, texts and names that the suite states.
-            folder: a folder for it, empty unless this input is to be replaced by another; what is laid out must stay
+            table: the rows that the reader must return. It has only types, texts and names that the suite allows.
+            folder: a folder for the input. It is empty, unless this input replaces another. The input must stay there
                 until all tests have run.
 
         Returns:
-            The path or URL to be read.
+            The path or URL to read.
         """
         raise NotImplementedError("a suite of a reader needs the method location(self, table, folder)")
 
     def missing(self, location: str) -> str | None:
-        """A location like this one where nothing is; None leaves that check out."""
+        """A location like this one that does not exist. None skips that check."""
         head, name = os.path.split(location)
         return os.path.join(head, f"not-there-{name}") if os.path.exists(location) else None
 
     def malformed(self, folder: Path) -> str | Path | None:
-        """Lay out three rows, the second of which is malformed in a way that `on_bad_row` is told of; None: no row can
-        be, or the reader keeps none."""
+        """Store three rows, the second of which is malformed so that the reader reports it to `on_bad_row`.
+
+        Returns:
+            The path or URL to read. None: no row can be malformed, or the reader does not keep malformed rows.
+        """
         return None
 
     def pytest_generate_tests(self, metafunc: pytest.Metafunc) -> None:
-        """One test for each type that the format carries."""
+        """Make one test for each type that the format supports."""
         if "carried_type" in metafunc.fixturenames:
             every = sample_types() if self.types is None else self.types
-            metafunc.parametrize("carried_type", () if self.schema else every, ids=name_of)
+            metafunc.parametrize("carried_type", () if self.schema else every, ids=show_type)
 
-    def laid_out(self, table: pa.Table) -> str:
-        """The location of a table."""
+    def store(self, table: pa.Table) -> str:
+        """Store a table, and return its location."""
         return str(self.location(table, self.folder()))
 
     def place(self, rows: int) -> str:
-        """The location of a table of so many rows, which is laid out once for the class."""
-        if rows not in self._laid:
-            self._laid[rows] = self.laid_out(self.table(rows))
-        return str(self._laid[rows])
+        """The location of a table with that number of rows, which is stored once for the class."""
+        if rows not in self._stored:
+            self._stored[rows] = self.store(self.table(rows))
+        return str(self._stored[rows])
 
     @contextlib.contextmanager
     def opened(self, location: str, **options: Any) -> Iterator[Reader]:
-        """The reader, closed in the end."""
+        """The reader of a location. It is closed at the end of the block."""
         from sentiment_batch.data import formats
         from sentiment_batch.records import ReadOptions
 
@@ -94,6 +97,6 @@ class ReadingSuite(FormatSuite):
             reader.close()
 
     def read(self, location: str, **options: Any) -> pa.Table:
-        """All rows."""
+        """Read all rows of a location."""
         with self.opened(location, **options) as reader:
-            return rows_of(reader, *reader.splits())
+            return read_rows(reader, *reader.splits())

@@ -1,4 +1,4 @@
-"""Makes the tables that a plugin is tested with: values of every type, odd texts and names, any number of rows."""
+"""Makes the tables for the checks of a plugin: values of every type, odd texts and names, any number of rows."""
 
 from __future__ import annotations
 
@@ -35,18 +35,17 @@ ODD_TEXTS: tuple[str, ...] = (
     "\\n \\",
     "'; DROP TABLE reviews; --",
 )
-"""Texts that have broken formats before."""
+"""Texts that have broken file formats before."""
 ODD_NAMES: tuple[str, ...] = ("id", "Größe, cm", 'a "b"', "it's", "select", "a.b", "A", " c ", "$1", "é/x")
-"""Names of columns, likewise."""
-PLAIN_NAMES: tuple[str, ...] = ("id", "review")
+"""Column names that have broken file formats before."""
 _TICKS = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}
 _LEAP_DAY = 19_782
-"""29 February 2024, in days since 1970."""
+"""29 February 2024, in days since 1 January 1970."""
 Holds = Callable[[str], bool]
 
 
 def sample_types() -> tuple[pa.DataType, ...]:
-    """The Arrow types that a format is tried with; a suite's `types` may name others as well."""
+    """The Arrow types with which every format is checked. The `types` of a suite may name others as well."""
     import pyarrow as pa
 
     integers = (pa.int8(), pa.int16(), pa.int32(), pa.int64(), pa.uint8(), pa.uint16(), pa.uint32(), pa.uint64())
@@ -81,26 +80,26 @@ def sample_types() -> tuple[pa.DataType, ...]:
     )
 
 
-def column_of(kind: pa.DataType, holds: Holds) -> pa.Array:
-    """A few values of a type, its extremes and a null in the midst among them.
+def make_column(kind: pa.DataType, holds: Holds) -> pa.Array:
+    """A few values of a type, including its extremes and a null between them.
 
     Raises:
-        TypeError: nothing is known of such a type.
+        TypeError: there are no sample values for this type.
     """
     import pyarrow as pa
 
     if pa.types.is_run_end_encoded(kind):
-        values = column_of(kind.value_type, holds)
+        values = make_column(kind.value_type, holds)
         return pa.RunEndEncodedArray.from_arrays(pa.array(range(2, 2 * len(values) + 2, 2), kind.run_end_type), values)
-    first, *rest = values_of(kind, holds)
+    first, *rest = make_values(kind, holds)
     return pa.array([first, None, *rest], kind)
 
 
-def values_of(kind: pa.DataType, holds: Holds) -> list[Any]:
-    """Two or more values of a type as `pyarrow.array` takes them; none is null but those of the null type.
+def make_values(kind: pa.DataType, holds: Holds) -> list[Any]:
+    """Two or more values of a type, as `pyarrow.array` takes them. Only those of the null type are null.
 
     Raises:
-        TypeError: nothing is known of such a type.
+        TypeError: there are no sample values for this type.
     """
     import pyarrow as pa
 
@@ -124,13 +123,13 @@ def values_of(kind: pa.DataType, holds: Holds) -> list[Any]:
     if is_a.is_binary(kind) or is_a.is_large_binary(kind) or is_a.is_binary_view(kind):
         return [b"a", b"\x00\xff\n", bytes(range(256))]
     if is_a.is_temporal(kind):
-        return _ticks_of(kind)
+        return _make_ticks(kind)
     if is_a.is_dictionary(kind):
-        return values_of(kind.value_type, holds)
-    return _nested_values_of(kind, holds)
+        return make_values(kind.value_type, holds)
+    return _make_nested_values(kind, holds)
 
 
-def _ticks_of(kind: pa.DataType) -> list[int]:
+def _make_ticks(kind: pa.DataType) -> list[int]:
     import pyarrow as pa
 
     if pa.types.is_date32(kind):
@@ -145,49 +144,49 @@ def _ticks_of(kind: pa.DataType) -> list[int]:
     return [0, 1_700_000_000 * ticks, 1_700_000_000 * ticks + 1, -1]
 
 
-def _nested_values_of(kind: pa.DataType, holds: Holds) -> list[Any]:
+def _make_nested_values(kind: pa.DataType, holds: Holds) -> list[Any]:
     import pyarrow as pa
 
     if pa.types.is_struct(kind):
-        columns = {field.name: values_of(field.type, holds)[:2] for field in kind}
+        columns = {field.name: make_values(field.type, holds)[:2] for field in kind}
         return [{name: values[row] for name, values in columns.items()} for row in (0, 1)]
     if pa.types.is_map(kind):
-        keys, items = values_of(kind.key_type, holds), values_of(kind.item_type, holds)
+        keys, items = make_values(kind.key_type, holds), make_values(kind.item_type, holds)
         return [[(keys[0], items[0])], [(keys[0], items[1]), (keys[1], items[0])]]
     if pa.types.is_fixed_size_list(kind):
-        first, second = values_of(kind.value_type, holds)[:2]
+        first, second = make_values(kind.value_type, holds)[:2]
         return [[first] * kind.list_size, [second] * kind.list_size]
     if pa.types.is_list(kind) or pa.types.is_large_list(kind):
-        first, second = values_of(kind.value_type, holds)[:2]
+        first, second = make_values(kind.value_type, holds)[:2]
         return [[first], [second, first, second]]
-    raise TypeError(f"no values of the type {kind} are known; leave it out of `types`")
+    raise TypeError(f"there are no sample values of the type {kind}; leave it out of `types`")
 
 
 def is_text(kind: pa.DataType) -> bool:
-    """Whether `kind` is one of Arrow's types of text."""
+    """Whether `kind` is one of the text types of Arrow."""
     import pyarrow as pa
 
     return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind))
 
 
-def table_of(schema: pa.Schema, rows: int, holds: Holds, start: int = 0) -> pa.Table:
-    """A table in which every text, and every int64, says which row it is in; every seventh text is null.
+def make_table(schema: pa.Schema, rows: int, holds: Holds, start: int = 0) -> pa.Table:
+    """A table in which every text and every int64 names its row. Every seventh text is null.
 
     Args:
-        schema: its columns.
-        rows: how many; the last text is never null.
-        holds: whether the format can hold a text.
-        start: the number of its first row.
+        schema: the columns.
+        rows: the number of rows. The last text is never null.
+        holds: whether the format can store a text.
+        start: the number of the first row.
     """
     import pyarrow as pa
 
-    def values(field: pa.Field) -> Sequence[Any]:
+    def make(field: pa.Field) -> Sequence[Any]:
         if field.type == pa.int64():
             return range(start, start + rows)
         if is_text(field.type):
             nulls = {row for row in range(5, rows - 1, 7) if field.nullable}
             return [None if row in nulls else f"film {start + row} was great" for row in range(rows)]
-        some = values_of(field.type, holds)
+        some = make_values(field.type, holds)
         return [some[row % len(some)] for row in range(rows)]
 
-    return pa.table([pa.array(values(field), field.type) for field in schema], schema=schema)
+    return pa.table([pa.array(make(field), field.type) for field in schema], schema=schema)

@@ -1,4 +1,4 @@
-"""Writes a tiny classifier with random weights: enough for a worker in another process to load and score with."""
+"""Writes a tiny classifier with random weights, which a worker in another process can load."""
 
 from __future__ import annotations
 
@@ -12,15 +12,18 @@ LETTERS = "abcdefghijklmnopqrstuvwxyz0123456789"
 SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
 WIDTH, HIDDEN, LAYERS, HEADS, POSITIONS = 16, 32, 1, 2, 128
 SPREAD = 0.6
-"""Of the weights: wide enough that texts get different labels."""
+"""Standard deviation of the weights. It is high enough that texts get different labels."""
 
 
 def write_tiny_model(folder: Path, seed: int = 2) -> Path:
-    """Make a stock model folder of a one-layer DistilBERT for `negative` and `positive`, and give it back.
+    """Write a stock model folder of a one-layer DistilBERT with the labels `negative` and `positive`.
 
     Args:
-        folder: it must not be there yet.
-        seed: of the weights.
+        folder: the folder to create. It must not exist yet.
+        seed: the seed of the random weights.
+
+    Returns:
+        The folder.
     """
     from safetensors.numpy import save_file
 

@@ -1,4 +1,4 @@
-"""The suite for writers: all checks of its parts, and those of a whole run from a file to the writer."""
+"""The suite for writers: all their checks, and those of complete scoring runs from a file to the writer."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from sentiment_batch.testing.writer_rows import WriterRows
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from sentiment_batch.scoring.job import Job
+    from sentiment_batch.scoring.job import ScoreJob
 
 
 class WriterSuite(WriterRows, WriterPublication):
-    """Every check of the protocol of a writer.
+    """All checks of the protocol of a writer.
 
-    A subclass has the method `location`, and `read` where no reader of this format is installed:
+    A subclass has the method `location`, and `read` if no reader of this format is installed:
 
         class TestMarkdownWriter(WriterSuite):
             types = [pa.string(), pa.int64()]
@@ -26,27 +26,27 @@ class WriterSuite(WriterRows, WriterPublication):
                 return folder / "scored.md"
 
             def read(self, location):
-                ...  # give what was written as a pyarrow.Table
+                ...  # return the written rows as a pyarrow.Table
 
     Attributes:
-        plugin: the module or object with the hooks; by default those that are installed are found.
-        format: the format's name, where a location does not tell it.
-        options: fields of `WriteOptions` to open with.
-        schema: the schema of every table, for a format of fixed columns; by default `id` and `review`, and others.
-        types: the Arrow types that the format carries; by default all of `sample_types()`. Any other is refused in one
-            line, or comes back with its values under another type.
-        keeps_types: whether they come back as the same types; False: as text, or wider, with the same values.
-        null_is_empty: whether a null and an empty text are the same.
-        many_rows: rows of a table that takes more than one batch.
+        plugin: the module or object with the hooks. Default: the installed plugins.
+        format: the name of the format, if locations do not show it.
+        options: fields of `WriteOptions` for every writer.
+        schema: the schema of all tables, if the columns of the format are fixed. Default: any columns are possible.
+        types: the Arrow types that the format supports. Default: all of `sample_types()`. Any other type must be
+            refused with an error of one line, or come back with equal values as another type.
+        keeps_types: True if types come back unchanged; False if they may come back as text or a wider type.
+        null_is_empty: True if a null and an empty text are the same.
+        many_rows: number of rows of a table that needs more than one batch.
 
-    Beside `location` and `read` there are the methods `holds(text)`, whether the format can hold a text; and, for what
-    is no file, `is_there(location)`, whether others see something there; `traces(folder)`, the names of all that was
-    made; and `unwritable(folder)`, a location that cannot be written to.
+    Optional methods: `holds(text)`, whether the format can store a text; and, for outputs that are not files,
+    `is_there(location)`, whether others see an output; `traces(folder)`, the names of everything that was made; and
+    `unwritable(folder)`, a location that cannot be written.
     """
 
     @check
     def test_a_run_writes_every_row_in_its_place(self) -> None:
-        """A run writes all rows of its input in order, unchanged, each with the sentiment of its own text."""
+        """A run writes all rows of its input unchanged and in order, each with the sentiment of its own text."""
         from sentiment_batch.testing import runs
 
         job = self._job()
@@ -54,37 +54,37 @@ class WriterSuite(WriterRows, WriterPublication):
         self._check_scored(job)
 
     @check
-    def test_a_run_that_was_cut_off_goes_on(self) -> None:
-        """A run that was cut off leaves nothing at the destination; the next one scores what is left and writes all
-        rows, as an unbroken run does."""
+    def test_an_interrupted_run_can_be_resumed(self) -> None:
+        """An interrupted run leaves nothing at the destination. The resumed run scores the remaining rows, and writes
+        all rows as an uninterrupted run does."""
         from sentiment_batch.testing import runs
 
         job = self._job()
-        runs.cut_off(job, windows=3)
+        runs.interrupt(job, blocks=3)
         if self.is_there(job.destination):
-            raise Broken("Something is at the destination though the run was cut off.")
+            raise Broken("There is an output at the destination, although the run was interrupted.")
         resumed = runs.run(job).rows_resumed
         if resumed != 3 * runs.PART_ROWS:
-            raise Broken(f"{resumed:,} rows were not scored again, where {3 * runs.PART_ROWS:,} had been scored.")
+            raise Broken(f"The resumed run kept {resumed:,} of {3 * runs.PART_ROWS:,} scored rows.")
         self._check_scored(job)
 
     def _scored_table(self) -> pa.Table:
         from sentiment_batch.testing import runs
 
-        return self.table(runs.ROWS)
+        return self.table(runs.NUM_ROWS)
 
-    def _job(self) -> Job:
-        """A run over a Parquet file to the writer."""
+    def _job(self) -> ScoreJob:
+        """A run from a Parquet file to the writer."""
         import pyarrow.parquet as pq
 
         from sentiment_batch.records import WriteOptions
-        from sentiment_batch.scoring.job import Job
+        from sentiment_batch.scoring.job import ScoreJob
         from sentiment_batch.testing import runs
 
         _, destination = self.place()
         source = self.folder() / "reviews.parquet"
         pq.write_table(self._scored_table(), source)
-        return Job(
+        return ScoreJob(
             source=str(source),
             destination=destination,
             text_columns=(self.text_column(),),
@@ -94,7 +94,7 @@ class WriterSuite(WriterRows, WriterPublication):
             quiet=True,
         )
 
-    def _check_scored(self, job: Job) -> None:
+    def _check_scored(self, job: ScoreJob) -> None:
         from sentiment_batch.testing import runs
 
         found, table = self.read(job.destination), self._scored_table()
