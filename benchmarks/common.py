@@ -45,18 +45,21 @@ def choose_texts(table: str, column: str | None, rows: int | None) -> Texts:
 
     No text comes twice: sentiment-batch would score it once and its peers twice.
     """
-    from sentiment_batch.data import columns, formats, labelled_rows
+    from sentiment_batch.data import formats
+    from sentiment_batch.data.column_values import extract_texts
+    from sentiment_batch.data.columns import detect_text_columns
+    from sentiment_batch.data.texts import is_blank
 
     reader = formats.open_reader(table)
     try:
-        (name,) = labelled_rows.detect_text_columns(reader, (column,) if column else ())
+        (name,) = detect_text_columns(reader, (column,) if column else ())
         found: dict[str, None] = {}
         for split in reader.splits():
             for batch in reader.batches(split):
-                found |= dict.fromkeys(text for text in columns.extract_texts(batch, [name]).to_pylist() if text)
+                found |= dict.fromkeys(text for text in extract_texts(batch, [name]).to_pylist() if text)
     finally:
         reader.close()
-    texts = [text for text in found if not labelled_rows.is_blank(text)]
+    texts = [text for text in found if not is_blank(text)]
     order = np.random.default_rng(SEED).permutation(len(texts))
     return Texts(table=table, column=name, texts=[texts[place] for place in order[:rows]])
 

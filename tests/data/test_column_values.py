@@ -8,7 +8,7 @@ import uuid
 import pyarrow as pa
 import pytest
 
-from sentiment_batch.data.column_values import concatenate_names, name_values
+from sentiment_batch.data.column_values import concatenate_dictionaries, name_values
 from sentiment_batch.records import JSON_MARK
 
 FAR = 2**62
@@ -46,7 +46,7 @@ def named(column, field=None):
         (pa.RunEndEncodedArray.from_arrays(pa.array([2], pa.int32()), pa.array(["r"])), ["r", "r"]),
     ],
 )
-def test_a_value_is_called_what_people_call_it(column, names):
+def test_values_of_every_type_have_readable_names(column, names):
     assert named(column) == names
 
 
@@ -60,32 +60,32 @@ def test_a_value_is_called_what_people_call_it(column, names):
         pa.array([2**31 - 1, 5], pa.date32()).dictionary_encode(),
     ],
 )
-def test_what_no_calendar_has_is_told_apart_all_the_same(column):
+def test_dates_outside_the_calendar_have_different_names(column):
     first, second = named(column)
     assert first
     assert second
     assert first != second
 
 
-def test_bytes_under_the_name_of_text_are_no_error():
+def test_strings_that_are_not_utf_8_have_names():
     broken = pa.Array.from_buffers(pa.string(), 2, pa.array([b"\xff", b"a"]).buffers())
     assert named(broken) == ["\\xff", "a"]
 
 
-def test_strings_that_stand_as_json_are_called_what_they_mean():
+def test_json_strings_are_named_without_quotes():
     field = pa.field("a", pa.string(), metadata={JSON_MARK: b""})
     assert named(pa.array(['"x"', "3", '["y"]', None]), field) == ["x", "3", '["y"]', None]
 
 
-def test_batches_have_one_dictionary_afterwards_whatever_theirs():
+def test_batches_of_different_dictionaries_share_one_afterwards():
     parts = [pa.array(values).dictionary_encode() for values in (["a", "b"], [None, "b", "c"], [])]
     batches = [pa.record_batch([part.cast(pa.dictionary(pa.int8(), pa.string()))], ["a"]) for part in parts]
-    whole = concatenate_names([name_values(batch, "a") for batch in batches])
+    whole = concatenate_dictionaries([name_values(batch, "a") for batch in batches])
     assert whole.to_pylist() == ["a", "b", None, "b", "c"]
     assert whole.dictionary.to_pylist() == ["a", "b", "c"]
-    assert len(concatenate_names([])) == 0
+    assert len(concatenate_dictionaries([])) == 0
 
 
-def test_a_dictionary_larger_than_its_batch_does_not_come_along():
+def test_unused_entries_of_a_large_dictionary_are_dropped():
     large = pa.DictionaryArray.from_arrays(pa.array([7], pa.int32()), pa.array([str(n) for n in range(1_000)]))
     assert name_values(pa.record_batch([large], ["a"]), "a").dictionary.to_pylist() == ["7"]

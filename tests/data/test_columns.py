@@ -3,8 +3,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sentiment_batch.data.columns import check_column, find_label_column, find_text_columns, holds_text, extract_texts, extract_values
+from sentiment_batch.data.column_values import extract_texts, extract_values
+from sentiment_batch.data.columns import (
+    check_column,
+    detect_text_columns,
+    find_label_column,
+    find_text_columns,
+    holds_text,
+    read_first_batch,
+)
 from sentiment_batch.data.readers.jsonl import JsonLinesReader
+from sentiment_batch.data.readers.table import TableReader
 from sentiment_batch.errors import InputError
 from sentiment_batch.records import Problem, ReadOptions
 
@@ -49,21 +58,21 @@ def test_the_only_column_of_a_table_is_its_text():
 
 
 @pytest.mark.parametrize("data_type", [*TEXT_TYPES[:3], pa.dictionary(pa.int32(), pa.string_view())], ids=str)
-def test_without_a_known_name_the_one_column_of_long_texts_is_taken(data_type):
+def test_the_only_column_of_long_texts_is_the_text(data_type):
     long = pa.array(["a text of more than twenty characters", None, "and one more of that kind"]).cast(data_type)
     rows = batch(id=["1", "2", "3"], words=long, title=["a", "b", "c"])
     assert find_text_columns(rows.schema, sample=rows) == ["words"]
 
 
-def test_two_columns_of_long_texts_are_a_question_for_the_user():
+def test_the_user_must_choose_among_two_columns_of_long_texts():
     rows = batch(one=["a text of more than twenty characters"], two=["another one of such a length"])
-    with pytest.raises(InputError, match=r"'one', 'two' could all be it.*--text-column"):
+    with pytest.raises(InputError, match=r"'one', 'two' could all be it.*`text_column`"):
         find_text_columns(rows.schema, sample=rows)
 
 
 def test_long_bytes_are_not_taken_for_text_unless_named():
     rows = batch(image=pa.array([b"\xff" * 100]), title=["a"])
-    with pytest.raises(InputError, match="--text-column"):
+    with pytest.raises(InputError, match="`text_column`"):
         find_text_columns(rows.schema, sample=rows)
     assert find_text_columns(rows.schema, ["image"]) == ["image"]
 
@@ -71,8 +80,16 @@ def test_long_bytes_are_not_taken_for_text_unless_named():
 def test_a_repeated_name_is_never_chosen_by_itself():
     doubled = pa.schema([("text", pa.string()), ("text", pa.string()), ("body", pa.string())])
     assert find_text_columns(doubled) == ["body"]
-    with pytest.raises(InputError, match=r"'text' is there 2 times\. Name it with --text-column"):
+    with pytest.raises(InputError, match=r"'text' is there 2 times\. Name it with `text_column`"):
         find_text_columns(doubled.remove(2))
+
+
+def test_the_first_rows_show_the_column_of_long_texts():
+    long = ["a text of more than twenty characters"]
+    assert detect_text_columns(TableReader(pa.table({"a": ["x"], "words": long}))) == ["words"]
+    with pytest.raises(InputError, match="`text_column`"):
+        detect_text_columns(TableReader(pa.table({"a": ["x"], "words": long}).slice(0, 0)))
+    assert read_first_batch(TableReader(pa.table({"a": pa.array([], pa.string())}))) is None
 
 
 def test_a_chosen_column_that_is_not_there_names_the_likely_one():
@@ -80,7 +97,7 @@ def test_a_chosen_column_that_is_not_there_names_the_likely_one():
         find_text_columns(schema("id", "review"), ["reviews"])
 
 
-def test_a_chosen_column_of_numbers_is_refused_and_the_columns_of_text_named():
+def test_a_chosen_column_of_numbers_is_refused():
     with pytest.raises(InputError, match=r"'id' holds int64, not text.*'review'"):
         find_text_columns(schema("id", "review", id=pa.int64()), ["id"])
 
@@ -102,8 +119,8 @@ def test_a_label_column_comes_before_one_of_stars():
     assert find_label_column(schema("stars", "label")) == "label"
 
 
-def test_without_a_known_name_the_labels_are_a_question_for_the_user():
-    with pytest.raises(InputError, match=r"--label-column; the columns are 'id', 'mood'"):
+def test_the_user_must_name_a_label_column_of_unknown_name():
+    with pytest.raises(InputError, match=r"`label_column`; the columns are 'id', 'mood'"):
         find_label_column(schema("id", "mood"))
     assert find_label_column(schema("id", "mood"), "mood") == "mood"
 
@@ -148,7 +165,7 @@ def test_other_types_hold_no_text(data_type):
     assert not holds_text(data_type)
 
 
-def test_two_columns_are_joined_by_a_blank_line_in_the_order_named():
+def test_columns_are_joined_by_a_blank_line_in_the_given_order():
     rows = batch(title=["Dull", "Fine"], body=["Too long.", "Again!"])
     assert extract_texts(rows, ["title", "body"]).to_pylist() == ["Dull\n\nToo long.", "Fine\n\nAgain!"]
     assert extract_texts(rows, ["body", "title"]).to_pylist() == ["Too long.\n\nDull", "Again!\n\nFine"]
@@ -172,7 +189,7 @@ def test_bytes_that_are_not_utf_8_name_the_column_and_the_row(data_type):
         extract_texts(batch(text=column), ["text"], start=1_000)
 
 
-def test_undecodable_bytes_are_found_in_binary_dictionary_and_joined_columns():
+def test_bad_bytes_are_found_in_every_type_and_joined_columns():
     for bad in (pa.array([b"a", b"\xff"]), undecodable(b"a", b"\xff").dictionary_encode()):
         with pytest.raises(InputError, match="row 1 "):
             extract_texts(batch(text=bad), ["text"])
@@ -180,17 +197,17 @@ def test_undecodable_bytes_are_found_in_binary_dictionary_and_joined_columns():
             extract_texts(batch(title=["x", "y"], text=bad), ["title", "text"])
 
 
-def test_looking_for_long_texts_does_not_stumble_over_undecodable_ones():
+def test_bad_bytes_do_not_stop_the_search_for_long_texts():
     rows = batch(words=undecodable(b"\xff" * 30), title=["a"])
     assert find_text_columns(rows.schema, sample=rows) == ["words"]
 
 
-def test_a_column_of_nulls_is_one_of_texts_if_its_name_says_so():
+def test_a_column_of_nulls_with_a_text_name_is_the_text():
     schema = pa.schema([("id", pa.int64()), ("review", pa.null())])
     assert find_text_columns(schema) == ["review"]
 
 
-def test_a_table_of_very_many_columns_is_looked_through_once():
+def test_the_names_of_very_many_columns_are_counted_once():
     class Names(list):
         def count(self, name):
             raise AssertionError("counting each of 10,000 names takes seconds")
@@ -203,7 +220,7 @@ def test_a_table_of_very_many_columns_is_looked_through_once():
     assert find_text_columns(Schema(fields)) == ["review"]
 
 
-def test_strings_among_other_json_values_are_read_without_their_quotes(tmp_path):
+def test_strings_of_json_text_are_read_without_quotes(tmp_path):
     lines = [r'{"text": "caf\u00e9 \"x\"\n", "label": "pos"}', '{"text": 5, "label": 1}', '{"text": null}']
     (tmp_path / "a.jsonl").write_text("\n".join([*lines, r'{"text": "\ud800", "label": true}']), encoding="utf-8")
     reader = JsonLinesReader(str(tmp_path / "a.jsonl"), ReadOptions())
@@ -217,14 +234,14 @@ def test_strings_among_other_json_values_are_read_without_their_quotes(tmp_path)
 
 
 def marked(rows: pa.RecordBatch, *names: str, start: int = 0) -> tuple[list[str | None], list[Problem]]:
-    told: list[Problem] = []
-    return extract_texts(rows, names, start, told.append).to_pylist(), told
+    reported: list[Problem] = []
+    return extract_texts(rows, names, start, reported.append).to_pylist(), reported
 
 
 @pytest.mark.parametrize("data_type", [pa.binary(), pa.large_binary(), pa.binary_view()], ids=str)
-def test_a_value_that_is_not_utf_8_is_kept_with_replacement_characters(data_type):
+def test_a_bad_value_is_kept_with_replacement_characters(data_type):
     column = pa.array([b"good", b"caf\xe9 \xe2\x82", None, "\ufffd".encode(), b"\xff"], data_type)
-    texts, told = marked(batch(text=column), "text", start=1_000)
+    texts, reported = marked(batch(text=column), "text", start=1_000)
     assert texts == ["good", "caf\ufffd \ufffd", None, "\ufffd", "\ufffd"]
     first = Problem(
         row=1_001,
@@ -232,11 +249,11 @@ def test_a_value_that_is_not_utf_8_is_kept_with_replacement_characters(data_type
         reason="byte 0xe9 at offset 3 in column 'text' is not UTF-8",
         original=b"caf\xe9 \xe2\x82",
     )
-    assert told[0] == first
-    assert [problem.row for problem in told] == [1_001, 1_004]
+    assert reported[0] == first
+    assert [problem.row for problem in reported] == [1_001, 1_004]
 
 
-def test_a_row_with_several_bad_values_is_told_of_once():
+def test_a_row_with_several_bad_values_is_reported_once():
     rows = batch(title=pa.array([b"a", b"\xfe"]), text=pa.array([b"\xff", b"\xff"]))
     texts, [first, second] = marked(rows, "title", "text")
     assert texts == ["a\n\n\ufffd", "\ufffd\n\n\ufffd"]
@@ -246,21 +263,21 @@ def test_a_row_with_several_bad_values_is_told_of_once():
     assert second.original == b"\xfe\n\n\xff"
 
 
-def test_bad_values_of_slices_and_dictionaries_are_found_in_their_rows():
+def test_bad_values_of_slices_are_found_in_their_rows():
     column = pa.array([b"a", b"\xff", b"b"]).dictionary_encode()
     assert marked(batch(text=column).slice(1), "text", start=1)[1][0].row == 1
     assert marked(batch(text=undecodable(b"a", b"\xff")), "text")[0] == ["a", "\ufffd"]
 
 
-def test_the_error_of_an_undecodable_value_names_the_option_that_keeps_it():
-    with pytest.raises(InputError, match=r"or keep such rows with --on-bad-row mark\.$"):
+def test_the_error_for_a_bad_value_says_how_to_keep_its_row():
+    with pytest.raises(InputError, match=r'or keep such rows with `on_bad_row="mark"`\.$'):
         extract_texts(batch(text=pa.array([b"\xff"])), ["text"])
 
 
 @given(st.lists(st.none() | st.binary(max_size=6)))
-def test_bytes_that_are_utf_8_are_told_of_never_and_others_always(values):
-    texts, told = marked(batch(text=pa.array(values, pa.binary())), "text")
+def test_exactly_the_values_that_are_not_utf_8_are_reported(values):
+    texts, reported = marked(batch(text=pa.array(values, pa.binary())), "text")
     assert texts == [value if value is None else value.decode("utf-8", "replace") for value in values]
-    assert [problem.row for problem in told] == [
+    assert [problem.row for problem in reported] == [
         row for row, (value, text) in enumerate(zip(values, texts, strict=True)) if text and text.encode() != value
     ]

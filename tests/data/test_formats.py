@@ -102,7 +102,7 @@ def test_a_plugin_is_loaded_when_no_built_in_claims_the_ending(install):
     assert loads == ["excel", "other"]
 
 
-def test_a_broken_plugin_is_warned_of_once_and_only_when_it_is_needed(install, caplog):
+def test_a_broken_plugin_is_logged_once_when_it_is_needed(install, caplog):
     install(broken=ImportError("no heavy"), excel=plugin(lambda *arguments: SHEET))
     formats.find_reader_format("a.csv")
     assert caplog.text == ""
@@ -113,23 +113,23 @@ def test_a_broken_plugin_is_warned_of_once_and_only_when_it_is_needed(install, c
 
 def test_an_unknown_name_lists_those_there_are(install):
     install(excel=plugin(crash))
-    with pytest.raises(UsageError, match=r"no format is called 'exel'; --output-format takes one of 'csv'.*'excel'"):
+    with pytest.raises(UsageError, match=r"no format is called 'exel'; `output_format` takes one of 'csv'.*'excel'"):
         formats.find_writer_format("a.csv", "exel")
-    with pytest.raises(UsageError, match="--input-format takes one of"):
+    with pytest.raises(UsageError, match="`input_format` takes one of"):
         formats.find_reader_format("a.csv", "exel")
 
 
-def test_a_name_that_does_not_tell_asks_for_the_format(install, tmp_path):
+def test_a_name_without_an_ending_needs_the_format(install, tmp_path):
     install()
     (tmp_path / "reviews").write_text("x")
     for location in ("-", str(tmp_path / "reviews"), "s3://bucket/reviews"):
-        with pytest.raises(UsageError, match="does not tell the format; give --input-format"):
+        with pytest.raises(UsageError, match="does not tell the format; give `input_format`"):
             formats.find_reader_format(location)
-    with pytest.raises(UsageError, match="give --output-format"):
+    with pytest.raises(UsageError, match="give `output_format`"):
         formats.find_writer_format("reviews")
 
 
-def test_a_missing_input_without_an_ending_is_said_to_be_missing(install):
+def test_a_missing_input_without_an_ending_is_reported(install):
     install()
     with pytest.raises(InputError, match=r"nowhere is not there\. Check the path"):
         formats.find_reader_format("nowhere")

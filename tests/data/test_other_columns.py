@@ -3,7 +3,8 @@ import pyarrow as pa
 import pytest
 
 from sentiment_batch.data import labelled_rows, other_columns
-from sentiment_batch.data.other_columns import OtherColumns, to_codes, concatenate_words
+from sentiment_batch.data.column_values import concatenate_dictionaries
+from sentiment_batch.data.other_columns import OtherColumns, to_codes
 from sentiment_batch.data.readers.table import TableReader
 from sentiment_batch.errors import InputError
 
@@ -11,12 +12,12 @@ from sentiment_batch.errors import InputError
 def seen(table: pa.Table, taken=(), rows=None, batch=3) -> dict[str, list]:
     columns = OtherColumns(table.schema, set(taken))
     for one in table.to_batches(max_chunksize=batch):
-        columns.see(one)
-    found = columns.of_rows(range(len(table)) if rows is None else rows)
+        columns.add(one)
+    found = columns.select_rows(range(len(table)) if rows is None else rows)
     return {name: words.to_pylist() for name, words in found.items()}
 
 
-def test_short_words_and_whole_numbers_are_kept_and_nothing_else():
+def test_only_short_words_and_whole_numbers_are_collected():
     table = pa.table(
         {
             "film": ["a", "b", None, "a"],
@@ -37,7 +38,7 @@ def test_short_words_and_whole_numbers_are_kept_and_nothing_else():
     }
 
 
-def test_columns_of_one_name_and_bytes_that_are_no_text_are_left_alone():
+def test_repeated_names_and_bad_bytes_are_left_out():
     twice = pa.Table.from_arrays([pa.array(["a"]), pa.array(["b"]), pa.array(["c"])], ["x", "x", "y"])
     assert seen(twice) == {"y": ["c"]}
     broken = pa.Array.from_buffers(pa.string(), 1, [None, *pa.array([b"\xff"]).buffers()[1:]])
@@ -51,19 +52,23 @@ def test_a_column_that_hardly_repeats_is_dropped_after_many_rows(monkeypatch):
     assert list(seen(table.slice(0, 40), batch=20)) == ["id", "film"]
 
 
-def test_a_large_dictionary_of_small_batches_is_not_carried_along():
+def test_unused_entries_of_a_large_dictionary_are_dropped():
     words = pa.array([f"w{n}" for n in range(1_000)])
     column = pa.DictionaryArray.from_arrays(pa.array([5, 5, None, 900], pa.int32()), words)
     table = pa.table({"x": column})
     columns = OtherColumns(table.schema, ())
-    columns.see(table.to_batches()[0])
-    found = columns.of_rows([0, 1, 2, 3])["x"]
+    columns.add(table.to_batches()[0])
+    found = columns.select_rows([0, 1, 2, 3])["x"]
     assert (found.to_pylist(), len(found.dictionary)) == (["w5", "w5", None, "w900"], 2)
 
 
-def test_codes_are_equal_for_equal_values_across_tables_and_none_where_there_is_nothing():
+def test_equal_values_of_two_tables_have_equal_codes():
     first, second = pa.array(["b", " ", "a", None]).dictionary_encode(), pa.array(["a", "c", "b"]).dictionary_encode()
-    found = to_codes(concatenate_words([first.cast(pa.dictionary(pa.int32(), pa.large_string())) for first in (first, second)]))
+    found = to_codes(
+        concatenate_dictionaries(
+            [first.cast(pa.dictionary(pa.int32(), pa.large_string())) for first in (first, second)]
+        )
+    )
     assert found.tolist()[1] == found.tolist()[3] == -1
     assert found[0] == found[6]
     assert found[2] == found[4]
@@ -73,7 +78,7 @@ def test_codes_are_equal_for_equal_values_across_tables_and_none_where_there_is_
     assert to_codes(pa.array([], pa.large_string()).dictionary_encode()).dtype == np.int64
 
 
-def test_a_reader_s_other_columns_lie_beside_the_rows_that_hold_a_text():
+def test_other_columns_hold_the_rows_that_have_a_text():
     table = pa.table({"text": ["a", " ", "c"], "label": [0, 1, 1], "film": ["x", "y", "z"], "user": [1, 2, 3]})
     found = labelled_rows.read_labelled_rows(TableReader(table), "t", group_column="user", others=True)
     assert {name: words.to_pylist() for name, words in found.others.items()} == {"film": ["x", "z"]}

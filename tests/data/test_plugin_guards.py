@@ -79,26 +79,26 @@ def test_a_good_writer_is_handed_through():
     assert GuardedWriter(old, PLUGIN).finish() is FINISHED
 
 
-@pytest.mark.parametrize(("error", "said"), FAILURES)
+@pytest.mark.parametrize(("error", "message"), FAILURES)
 @pytest.mark.parametrize("part", ["splits", "batches", "identity"])
-def test_a_failure_of_a_reader_is_one_line_with_its_name(part, error, said):
+def test_a_failure_of_a_reader_is_one_line_with_its_name(part, error, message):
     reader = guarded(**{part: raising(error)})
     calls = {"splits": reader.splits, "batches": lambda: list(reader.batches(SPLIT)), "identity": reader.identity}
-    with pytest.raises(PluginError, match=rf"^plugin 'sheets' failed on a\.sheet: {said} Report it to") as caught:
+    with pytest.raises(PluginError, match=rf"^plugin 'sheets' failed on a\.sheet: {message} Report it to") as caught:
         calls[part]()
     assert "\n" not in str(caught.value)
 
 
-@pytest.mark.parametrize(("error", "said"), FAILURES)
+@pytest.mark.parametrize(("error", "message"), FAILURES)
 @pytest.mark.parametrize("part", ["write", "commit", "finish"])
-def test_a_failure_of_a_writer_is_one_line_with_its_name(part, error, said):
+def test_a_failure_of_a_writer_is_one_line_with_its_name(part, error, message):
     made = writer(**{part: raising(error)})
-    with pytest.raises(PluginError, match=rf"^plugin 'sheets' failed on a\.sheet: {said}"):
+    with pytest.raises(PluginError, match=rf"^plugin 'sheets' failed on a\.sheet: {message}"):
         made.write(ROWS) if part == "write" else getattr(made, part)()
 
 
-@pytest.mark.parametrize(("error", "said"), FAILURES)
-def test_a_failure_to_close_or_to_clean_up_is_told_and_hides_no_other(caplog, error, said):
+@pytest.mark.parametrize(("error", "message"), FAILURES)
+def test_an_error_while_closing_is_only_logged(caplog, error, message):
     guarded(close=raising(error)).close()
     writer(abort=raising(error)).abort()
     first, second = (record.message for record in caplog.records)
@@ -107,11 +107,11 @@ def test_a_failure_to_close_or_to_clean_up_is_told_and_hides_no_other(caplog, er
 
 
 @pytest.mark.parametrize(
-    ("schema", "said"),
+    ("schema", "message"),
     [(None, "NoneType"), ({"n": "int"}, "dict"), (ROWS, "RecordBatch")],
 )
-def test_a_schema_that_is_none_is_refused(schema, said):
-    with pytest.raises(PluginError, match=rf"its schema is a {said}, no pyarrow\.Schema"):
+def test_an_invalid_schema_is_refused(schema, message):
+    with pytest.raises(PluginError, match=rf"its schema is a {message}, not a pyarrow\.Schema"):
         guarded(schema=schema)
 
 
@@ -128,7 +128,7 @@ def test_a_reader_or_writer_without_a_part_is_refused_at_once():
 
 
 @pytest.mark.parametrize("rows", ["1", 1.0, True, -1, [1]])
-def test_a_number_of_rows_that_is_none_is_refused(rows):
+def test_an_invalid_number_of_rows_is_refused(rows):
     with pytest.raises(PluginError, match=r"its num_rows is .*, neither None nor a number of rows"):
         _ = guarded(num_rows=rows).num_rows
     with pytest.raises(PluginError, match="num_rows of sheet 1 is"):
@@ -136,7 +136,7 @@ def test_a_number_of_rows_that_is_none_is_refused(rows):
 
 
 @pytest.mark.parametrize(
-    ("splits", "said"),
+    ("splits", "message"),
     [
         (None, "TypeError: 'NoneType' object is not iterable"),
         ([None], "it gave a NoneType for a split"),
@@ -147,8 +147,8 @@ def test_a_number_of_rows_that_is_none_is_refused(rows):
         ([Split(index=0, label=None)], "the label None"),
     ],
 )
-def test_splits_that_are_none_are_refused(splits, said):
-    with pytest.raises(PluginError, match=said):
+def test_invalid_splits_are_refused(splits, message):
+    with pytest.raises(PluginError, match=message):
         guarded(splits=lambda: splits).splits()
 
 
@@ -161,7 +161,7 @@ def test_splits_that_change_are_refused():
 
 
 @pytest.mark.parametrize(
-    ("batches", "said"),
+    ("batches", "message"),
     [
         (None, "TypeError: 'NoneType' object is not iterable"),
         ([ROWS, None], "it gave a NoneType for a record batch in sheet 1"),
@@ -171,18 +171,18 @@ def test_splits_that_change_are_refused():
         ([pa.record_batch({"n": ["1"]})], "other columns"),
     ],
 )
-def test_a_batch_that_was_not_promised_is_refused(batches, said):
-    with pytest.raises(PluginError, match=said):
+def test_an_invalid_batch_is_refused(batches, message):
+    with pytest.raises(PluginError, match=message):
         list(guarded(batches=lambda split: batches).batches(SPLIT))
 
 
 @pytest.mark.parametrize(
-    ("given", "said"), [(0, "0 rows in sheet 1 where it promised 2"), (3, "more than the 2 rows of sheet 1")]
+    ("given", "message"), [(0, "0 rows in sheet 1 where it promised 2"), (3, "more than the 2 rows of sheet 1")]
 )
-def test_a_split_has_as_many_rows_as_it_promised(given, said):
+def test_a_split_has_as_many_rows_as_it_promised(given, message):
     split = Split(index=0, label="sheet 1", num_rows=2)
     reader = guarded(splits=lambda: [split], batches=lambda split: [ROWS] * given)
-    with pytest.raises(PluginError, match=said):
+    with pytest.raises(PluginError, match=message):
         list(reader.batches(split))
     assert len(list(guarded(batches=lambda split: [ROWS] * 2).batches(split))) == 2
 
@@ -194,7 +194,7 @@ def test_a_batch_that_would_crash_the_process_is_refused():
         list(guarded(schema=batch.schema, batches=lambda split: [batch]).batches(SPLIT))
 
 
-def test_text_that_is_not_utf_8_is_left_to_those_who_can_keep_the_row():
+def test_a_batch_with_bad_strings_is_accepted():
     offsets = pa.array([0, 1], pa.int32()).buffers()[1]
     batch = pa.record_batch({"n": pa.Array.from_buffers(pa.string(), 1, [None, offsets, pa.py_buffer(b"\xff")])})
     assert list(guarded(schema=batch.schema, batches=lambda split: [batch]).batches(SPLIT)) == [batch]
@@ -234,7 +234,7 @@ def test_a_reader_that_is_read_in_part_is_not_counted():
 
 
 @pytest.mark.parametrize("identity", [{1, 2}, b"1", float("nan"), ROWS])
-def test_an_identity_that_is_no_plain_value_is_refused(identity):
+def test_an_identity_of_other_than_json_values_is_refused(identity):
     with pytest.raises(PluginError, match=r"'sheets' failed on a\.sheet: (TypeError|ValueError)"):
         guarded(identity=lambda: identity).identity()
 
@@ -252,7 +252,7 @@ class Ended(SystemExit):
 @pytest.mark.parametrize(
     "error", [InputError("the sheet is empty. Fill it."), OutputError("no."), KeyboardInterrupt(), Ended(143)]
 )
-def test_words_for_the_user_and_interrupts_pass(error):
+def test_errors_for_the_user_and_interrupts_pass(error):
     with pytest.raises(type(error)) as caught:
         list(guarded(batches=raising(error)).batches(SPLIT))
     assert caught.value is error
@@ -260,6 +260,6 @@ def test_words_for_the_user_and_interrupts_pass(error):
         writer(write=raising(error)).write(ROWS)
 
 
-def test_the_reader_of_standard_output_may_leave():
+def test_a_broken_pipe_of_standard_output_passes():
     with pytest.raises(BrokenPipeError):
         writer(PluginGuard(name="sheets", location="-"), write=raising(BrokenPipeError())).write(ROWS)

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from sentiment_batch.errors import InputError, UsageError
 from sentiment_batch.labels.inference import INTEGER_SCALES, infer_mapping, infer_shared_mapping
-from sentiment_batch.labels.mapping import MISSING, UNKNOWN, LabelMapping, to_canonical, parse_stars, reconcile
+from sentiment_batch.labels.mapping import MISSING, UNKNOWN, LabelMapping, parse_stars, reconcile, to_canonical
 
 
 def codes(values, column="label", stars=None) -> list[int]:
@@ -43,7 +43,7 @@ def test_missing_labels_are_recognised_however_they_are_written(nothing):
     assert to_canonical(nothing) is None
 
 
-def test_infinite_and_huge_numbers_are_not_turned_into_other_labels():
+def test_infinite_and_huge_numbers_keep_their_value():
     assert to_canonical("1e400") == "1e400"
     assert to_canonical("123456789012345678901") == "123456789012345678901"
 
@@ -183,7 +183,7 @@ def test_numbers_of_no_known_coding_are_refused_with_the_cure():
 
 
 @pytest.mark.parametrize("column", ["label", "score"])
-def test_a_column_of_all_different_numbers_is_refused_with_the_cure(column):
+def test_a_column_of_all_different_numbers_is_refused(column):
     with pytest.raises(InputError, match=r"1 to 1000, .*--stars 400\.6,600\.4\."):
         infer_mapping(range(1, 1_001), column)
     with pytest.raises(InputError, match="0 to 1009 "):
@@ -227,20 +227,20 @@ def test_ranges_make_any_number_of_classes_in_their_order():
 @pytest.mark.parametrize(
     "wrong", ["4,2", "2,2", "2", "", "negative=1-3,positive=3-5", "negative=1-2", "a=2-1,b=3", "a=1.2.3,b=4", "a=1,a=2"]
 )
-def test_cut_points_that_make_no_sense_are_refused_with_an_example(wrong):
+def test_invalid_cut_points_are_refused_with_an_example(wrong):
     with pytest.raises(UsageError, match="--stars"):
         parse_stars(wrong)
 
 
 @pytest.mark.parametrize(
-    ("stars", "said"),
+    ("stars", "message"),
     [
         ("2,4", "stars up to 2 -> negative, 4 and more -> positive"),
         ("negative=1-2,neutral=3,positive=4-4.5", "stars 1-2 -> negative, 3 -> neutral, 4-4.5 -> positive"),
     ],
 )
-def test_the_mapping_of_stars_is_said_in_words(stars, said):
-    assert str(infer_mapping([1, 2], "stars", stars)) == said
+def test_the_mapping_of_stars_is_said_in_words(stars, message):
+    assert str(infer_mapping([1, 2], "stars", stars)) == message
 
 
 def test_the_mapping_of_numbers_and_words_is_said_in_words():
@@ -303,7 +303,7 @@ def test_the_order_of_rows_does_not_matter(data):
 
 
 @given(st.lists(VALUES, min_size=1, max_size=40))
-def test_every_row_has_a_class_or_is_missing_or_unknown_and_counted(values):
+def test_every_row_has_a_class_or_is_missing_or_unknown(values):
     try:
         mapping = infer_mapping(values, "label")
     except InputError:
@@ -319,10 +319,10 @@ def test_reconciling_keeps_the_star_ranges():
     assert mapping.encode([1, 3, 5]).codes.tolist() == [1, UNKNOWN, 0]
 
 
-# Several tables, and what cannot be told
+# Several tables, and what cannot be reported
 
 
-def test_a_rare_number_that_decides_what_the_others_mean_is_not_guessed_about():
+def test_a_rare_number_that_decides_the_scale_is_refused():
     for values in ([-1] * 9 + [0] * 500 + [1] * 491, [0] * 500 + [1] * 494 + [2] * 6):
         with pytest.raises(InputError, match=r"fewer than 1% of its rows: without them it says 0 -> neg.*Leave those"):
             infer_mapping(values, "label")
@@ -346,7 +346,7 @@ def test_numbers_and_words_in_one_column_are_no_labels():
         ([0, 1], [-1, 1]),
     ],
 )
-def test_tables_with_codings_of_their_own_are_not_thrown_together(one, other):
+def test_tables_with_different_codings_are_refused(one, other):
     tables = [("a.csv", one * 9, "label"), ("b.csv", other * 9, "label")]
     for chosen in (tables, tables[::-1], [*tables, ("c.csv", one * 9, "label")]):
         with pytest.raises(InputError, match=r"[ab]\.csv has the labels .*, and [ab]\.csv .*--stars"):
@@ -367,12 +367,12 @@ def test_tables_with_codings_of_their_own_are_not_thrown_together(one, other):
         ([None, ""], [0, 1], "label"),
     ],
 )
-def test_tables_of_which_each_has_a_part_of_one_coding_are_read_together(one, other, column):
+def test_tables_with_parts_of_one_coding_are_combined(one, other, column):
     pooled = infer_mapping([*one, *other], column)
     assert infer_shared_mapping([("a.csv", one, column), ("b.csv", other, column)]) == pooled
 
 
-def test_tables_with_scales_of_their_own_are_read_as_stars_are_said_to_be():
+def test_stars_settle_the_scales_of_several_tables():
     tables = [("a.csv", [1, 2, 3, 4, 5], "stars"), ("b.csv", [1, 10], "stars")]
     assert infer_shared_mapping(tables, "3,6") == infer_mapping([1, 10], "stars", "3,6")
 

@@ -21,7 +21,7 @@ def test_a_file_of_the_same_coding_takes_the_model_s_own_mapping():
 
 
 @pytest.mark.parametrize("coding", [[-1, 0, 1], [0, 1, 2], [0, 2, 4], [0, 1, 2, 3, 4]])
-def test_a_file_that_lacks_the_lowest_number_is_still_on_the_model_s_coding(coding):
+def test_a_file_without_the_lowest_number_keeps_the_coding(coding):
     trained = infer_mapping(coding, "label")
     assert match_mapping(trained, trained.labels, coding[1:], "label") is trained
 
@@ -66,7 +66,7 @@ def test_cut_points_given_for_the_file_win_over_the_model_s():
     assert match_mapping(trained, TWO, [1, 3], "stars", "2,3").encode([1, 3]).codes.tolist() == [0, 1]
 
 
-def test_three_numbers_for_a_model_of_two_classes_are_refused_not_guessed():
+def test_three_numbers_for_a_model_of_two_classes_are_refused():
     trained = infer_mapping([0, 1], "label")
     with pytest.raises(InputError, match="'neutral'"):
         match_mapping(trained, TWO, [0, 1, 2], "label")
@@ -90,11 +90,15 @@ def test_a_stock_model_s_labels_are_found_by_meaning():
     assert mapping.labels == ("NEGATIVE", "POSITIVE")
 
 
-def test_the_order_of_the_model_s_classes_decides_the_class_numbers():
-    assert match_mapping(None, ("POS", "NEU", "NEG"), [-1, 0, 1], "label").encode([-1, 0, 1]).codes.tolist() == [2, 1, 0]
+def test_the_class_numbers_follow_the_order_of_the_model():
+    assert match_mapping(None, ("POS", "NEU", "NEG"), [-1, 0, 1], "label").encode([-1, 0, 1]).codes.tolist() == [
+        2,
+        1,
+        0,
+    ]
 
 
-def test_one_and_two_alone_are_stars_where_the_column_is_the_one_that_was_trained_on():
+def test_one_and_two_alone_are_stars_in_the_trained_column():
     trained = infer_mapping([1, 2, 3, 4, 5], "label")
     for written in ([1, 2], [1, 2, 3], [1]):
         assert match_mapping(trained, TWO, written, "label", same_column=True) is trained
@@ -114,7 +118,12 @@ def test_labels_that_differ_in_case_alone_stay_apart():
 
 def test_numbers_find_the_labels_that_have_them_in_their_names():
     stars = ("1 star", "2 stars", "3 stars", "4 stars", "5 stars")
-    assert match_mapping(None, stars, [1, 2.0, "5"], "label").encode([1, 2.0, "5", 6]).codes.tolist() == [0, 1, 4, UNKNOWN]
+    assert match_mapping(None, stars, [1, 2.0, "5"], "label").encode([1, 2.0, "5", 6]).codes.tolist() == [
+        0,
+        1,
+        4,
+        UNKNOWN,
+    ]
     assert match_mapping(None, ("1.0", "2.0"), [1.0, "2"], "label").encode([1.0, "2"]).codes.tolist() == [0, 1]
 
 
@@ -131,7 +140,7 @@ def test_numbers_of_several_scales_are_not_guessed_about(written, names, column)
     assert read.codes.tolist() == written
 
 
-def test_numbers_of_several_scales_are_stars_where_the_column_says_so():
+def test_numbers_of_several_scales_are_stars_in_a_star_column():
     assert match_mapping(None, TWO, [2], "stars").encode([2]).codes.tolist() == [0]
     assert match_mapping(None, TWO, [1, 2], "label").encode([1, 2]).codes.tolist() == [0, 1]
     assert match_mapping(None, THREE, [0, 1], "label").encode([0, 1]).codes.tolist() == [0, 2]

@@ -1,4 +1,4 @@
-"""Opens any location for reading or writing: finds the format by its name, ending or scheme, built-ins first."""
+"""Opens any location for reading or writing: finds its format by name, file ending or URL scheme."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ logger = logging.getLogger("sentiment_batch")
 
 @functools.cache
 def get_plugins() -> Plugins:
-    """The plugins of this process; third parties are not loaded yet."""
+    """The plugins of this process: the built-in formats, and those of other packages once they are loaded."""
     return Plugins((readers, writers))
 
 
@@ -36,8 +36,8 @@ def open_reader(location: str, *, format: str | None = None, options: ReadOption
 
     Args:
         location: a path, a folder or glob of Parquet files, a URL, or `-` for standard input.
-        format: the format's name where the location does not tell.
-        options: encoding and delimiter.
+        format: the format's name; None finds it by the location.
+        options: encoding, delimiter and so on.
 
     Raises:
         UsageError: the format is unknown, or does not take an option.
@@ -47,64 +47,69 @@ def open_reader(location: str, *, format: str | None = None, options: ReadOption
     chosen, options = find_reader_format(location, format), options or ReadOptions()
     for name in SPECIAL:
         if getattr(options, name) is not None and name not in chosen.options:
-            raise UsageError(f"--{name} is for databases, and {location} is read as {chosen.name}. Leave it out.")
+            raise UsageError(f"`{name}` is for databases, and {location} is read as {chosen.name}. Leave it out.")
     if chosen.owner == BUILT_IN:
         built_in: Reader = chosen.open(location, options)
         return built_in
     plugin = PluginGuard(name=chosen.owner, location=location)
-    with plugin.failures_named():
+    with plugin.translate_errors():
         return GuardedReader(chosen.open(location, options), plugin)
 
 
 def open_writer(
     location: str, schema: pa.Schema, *, format: str | None = None, options: WriteOptions | None = None
 ) -> Writer:
-    """Open `location` for writing; nothing appears there before the writer's `commit`.
+    """Open `location` for writing. Nothing appears there before the writer's `commit`.
 
     Args:
         location: a path, a URL, or `-` for standard output.
-        schema: the columns of every batch that will come.
-        format: the format's name where the location does not tell.
-        options: overwrite and delimiter.
+        schema: the columns of every batch that will be written.
+        format: the format's name; None finds it by the location.
+        options: whether to overwrite, the delimiter and so on.
 
     Raises:
         UsageError: the format is unknown.
         OutputError: the destination exists, or cannot be written.
         PluginError: the plugin that claims the location failed.
     """
-    chosen = find_writer_format(location, format)
+    chosen, options = find_writer_format(location, format), options or WriteOptions()
     if chosen.owner == BUILT_IN:
-        built_in: Writer = chosen.open(location, schema, options or WriteOptions())
+        built_in: Writer = chosen.open(location, schema, options)
         return built_in
     plugin = PluginGuard(name=chosen.owner, location=location)
-    with plugin.failures_named():
-        return GuardedWriter(chosen.open(location, schema, options or WriteOptions()), plugin)
+    with plugin.translate_errors():
+        return GuardedWriter(chosen.open(location, schema, options), plugin)
 
 
 def find_reader_format(location: str, name: str | None = None) -> Format:
-    """The format that will read `location`.
+    """The format that reads `location`, or the format called `name`.
+
+    A folder or glob without a file ending is read as Parquet.
 
     Raises:
         UsageError: no format has that name, or none claims the location.
+        InputError: none claims the location, and nothing is there.
     """
     if name is None and suffix_of(location) == "" and (os.path.isdir(location) or location.endswith(("/", "*"))):
-        name = "parquet"  # a folder without an ending of its own is a data set, and so are several
-    return _find("readers", location, name, "--input-format")
+        name = "parquet"
+    return _find_format("readers", location, name)
 
 
 def find_writer_format(location: str, name: str | None = None) -> Format:
-    """The format that will write `location`; a folder of files is Parquet where its name says nothing else.
+    """The format that writes `location`, or the format called `name`.
+
+    A folder (a location that ends in `/`) without a file ending is written as Parquet.
 
     Raises:
         UsageError: no format has that name, or none claims the location.
     """
     if name is None and suffix_of(location) == "" and location.endswith("/"):
         name = "parquet"
-    return _find("writers", location, name, "--output-format")
+    return _find_format("writers", location, name)
 
 
 def find_engine(name: str) -> Format:
-    """The engine called `name`, which a plugin brings.
+    """The engine called `name`, which a plugin provides.
 
     Raises:
         UsageError: there is none.
@@ -112,40 +117,43 @@ def find_engine(name: str) -> Format:
     _load_third_parties()
     found = get_plugins().engines.named(name)
     if found is None:
-        known = listed([LOCAL, *(one.name for one in get_plugins().engines)])
+        known = listed([LOCAL, *(engine.name for engine in get_plugins().engines)])
         raise UsageError(
-            f"no engine is called {name!r}; --engine takes one of {known}. Others come with plugins, as ray does with "
+            f"no engine is called {name!r}; `engine` takes one of {known}. Others come with plugins, as ray does with "
             "sentiment-batch-ray."
         )
     return found
 
 
 def list_formats() -> tuple[dict[str, Format], dict[str, Format]]:
-    """Every format that can be read, and every one that can be written, by name; loads the plugins."""
+    """All formats that can be read, and all that can be written, by name. Loads the plugins of other packages."""
     _load_third_parties()
-    readable, writable = ({one.name: one for one in registry} for registry in (get_plugins().readers, get_plugins().writers))
+    plugins = get_plugins()
+    readable, writable = ({one.name: one for one in registry} for registry in (plugins.readers, plugins.writers))
     return readable, writable
 
 
-def _find(kind: str, location: str, name: str | None, option: str) -> Format:
-    for attempt in ("built-in", "third-party"):
-        if attempt == "third-party":
+def _find_format(kind: str, location: str, name: str | None) -> Format:
+    """Look among the built-in formats first, because loading the other packages takes time."""
+    for third_parties in (False, True):
+        if third_parties:
             _load_third_parties()
         registry: Registry = getattr(get_plugins(), kind)
         found = registry.named(name) if name is not None else registry.claiming(location)
         if found:
             return found
     known = listed(candidate.name for candidate in registry)
+    setting = "input_format" if kind == "readers" else "output_format"
     if name is not None:
-        raise UsageError(f"no format is called {name!r}; {option} takes one of {known}.")
-    if option == "--input-format" and not (location == "-" or "://" in location or os.path.exists(location)):
+        raise UsageError(f"no format is called {name!r}; `{setting}` takes one of {known}.")
+    if kind == "readers" and not (location == "-" or "://" in location or os.path.exists(location)):
         raise InputError(f"{location} is not there. Check the path; the formats are {known}.")
-    raise UsageError(f"the name {location!r} does not tell the format; give {option} with one of {known}.")
+    raise UsageError(f"the name {location!r} does not tell the format; give `{setting}` with one of {known}.")
 
 
 def _load_third_parties() -> None:
-    """Load the plugins, and warn of each that failed the first time."""
-    first = get_plugins().third_parties is None
+    """Load the plugins of other packages. The first call logs those that cannot be loaded."""
+    is_first = get_plugins().third_parties is None
     for plugin in get_plugins().load_third_parties():
-        if plugin.error and first:
+        if plugin.error and is_first:
             logger.warning("plugin %s (%s) is not used: %s", plugin.name, plugin.distribution, plugin.error)

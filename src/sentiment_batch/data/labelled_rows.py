@@ -1,16 +1,21 @@
-"""Reads labelled reviews into memory for training and evaluation: readers in, texts and raw labels out."""
+"""Reads labelled reviews into memory for training and evaluation."""
 
 from __future__ import annotations
 
-import hashlib
-import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from sentiment_batch.data import columns
-from sentiment_batch.data.column_values import CONVERSION_ERRORS, concatenate_names, name_values
+from sentiment_batch.data.column_values import (
+    CONVERSION_ERRORS,
+    concatenate_dictionaries,
+    extract_texts,
+    extract_values,
+    name_values,
+)
+from sentiment_batch.data.columns import check_column, detect_text_columns, find_label_column
 from sentiment_batch.data.other_columns import OtherColumns
+from sentiment_batch.data.texts import is_blank
 from sentiment_batch.errors import InputError
 from sentiment_batch.locations import without_password
 
@@ -22,29 +27,35 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class LabelledRows:
-    """Reviews with their labels as written; the four sequences are of one length, n."""
+    """Reviews with their labels as they stand in the table. All sequences have the same length, n."""
 
     name: str
-    """Where they come from, for messages."""
+    """The table's location, for messages."""
     texts: list[str]
+    """(n,) the text of each row."""
     labels: list[object]
-    """Of any type; see `label_inference.infer`."""
+    """(n,) the label of each row, of any type; `labels.inference` finds out what they mean."""
     groups: list[object] | None
-    """What keeps rows together when they are split, such as a film; None if no column was named."""
+    """(n,) rows of equal values stay together when the rows are split, such as reviews of one film.
+
+    None if no column was named.
+    """
     text_columns: tuple[str, ...]
+    """The columns of the text."""
     label_column: str
+    """The column of the labels."""
     num_blank: int
-    """Rows that were left out because they hold no text."""
+    """Number of rows that were left out because they hold no text."""
     group_column: str | None = None
-    """Where `groups` come from."""
+    """The column of `groups`."""
     numbers: list[int] | None = None
-    """The row of each in the table as read, from 0; None where nobody knows."""
+    """(n,) the number of each row in the table as read, counted from 0; None if unknown."""
     by_column: str | None = None
-    """A column to measure the rows by."""
+    """The column whose values are measured separately."""
     by: pa.DictionaryArray | None = None
-    """(n,) its values as `values.words_of` calls them."""
+    """(n,) the names of the values of `by_column`, see `column_values.name_values`."""
     others: Mapping[str, pa.DictionaryArray] = field(default_factory=dict)
-    """Further columns of short values, each (n,) words, where they were asked for: some may turn out to be groups."""
+    """Other columns of short values, if they were asked for; each is (n,). Some may turn out to be groups."""
 
 
 def read_labelled_rows(
@@ -58,47 +69,39 @@ def read_labelled_rows(
     by_column: str | None = None,
     others: bool = False,
 ) -> LabelledRows:
-    """All labelled rows of `reader`; those without text are counted and left out.
+    """Read all labelled rows of `reader`. Rows without text are left out and counted.
 
     Args:
         reader: an open table.
-        name: its path, for messages.
-        text_columns: what the user named; found by name else.
-        label_column: likewise.
+        name: the table's location, for messages.
+        text_columns: the columns that the user named; none: found by name and values.
+        label_column: the column that the user named; None: found by name.
         group_column: a column whose equal values stay together.
-        group_optional: take a table without that column, too.
-        by_column: a column to measure the rows by; it may be any.
-        others: keep the other columns of short values as well.
+        group_optional: accept a table without the group column.
+        by_column: a column of any type whose values are measured separately.
+        others: also collect the other columns of short values.
 
     Raises:
         InputError: a column is missing or cannot be found, or the rows cannot be read.
     """
     if group_optional and group_column not in reader.schema.names:
         group_column = None
-    try:
-        found = detect_text_columns(reader, text_columns)
-        label = columns.find_label_column(reader.schema, label_column)
-        for column, setting in ((group_column, "group_column"), (by_column, "by")):
-            if column is not None:
-                columns.check_column(reader.schema, column, setting)
-    except InputError as error:  # of several tables, say which
-        raise InputError(f"{name}: {error}") from error
-    if label in found:
-        raise InputError(f"column {label!r} would be text and label at once. Name both: --text-column, --label-column.")
-    kept = [label, *([] if group_column is None else [group_column])]
+    found, label = _find_columns(
+        reader, name, text_columns, label_column, {"group_column": group_column, "by": by_column}
+    )
     texts: list[str | None] = []
-    values: dict[str, list[object]] = {column: [] for column in kept}
+    values: dict[str, list[object]] = {column: [] for column in (label, group_column) if column is not None}
     by: list[pa.DictionaryArray] = []
-    beside = OtherColumns(reader.schema, {*found, *kept}) if others else None
+    collected = OtherColumns(reader.schema, {*found, *values}) if others else None
     for split in reader.splits():
         for batch in reader.batches(split):
-            texts += columns.extract_texts(batch, found, start=len(texts)).to_pylist()
+            texts += extract_texts(batch, found, start=len(texts)).to_pylist()
             for column in values:
-                values[column] += _values(batch, column)
+                values[column] += _extract_values(batch, column)
             if by_column is not None:
                 by.append(name_values(batch, by_column))
-            if beside:
-                beside.see(batch)
+            if collected:
+                collected.add(batch)
     full = [row for row, text in enumerate(texts) if text is not None and not is_blank(text)]
     return LabelledRows(
         name=without_password(name),
@@ -111,57 +114,37 @@ def read_labelled_rows(
         group_column=group_column,
         numbers=full,
         by_column=by_column,
-        by=concatenate_names(by).take(full) if by_column is not None else None,
-        others=beside.of_rows(full) if beside else {},
+        by=concatenate_dictionaries(by).take(full) if by_column is not None else None,
+        others=collected.select_rows(full) if collected else {},
     )
 
 
-def _values(batch: pa.RecordBatch, column: str) -> list[object]:
-    """The values of a column; the names of those that Python cannot hold."""
+def _find_columns(
+    reader: Reader,
+    name: str,
+    text_columns: Sequence[str],
+    label_column: str | None,
+    further: Mapping[str, str | None],
+) -> tuple[list[str], str]:
+    """The text columns and the label column; checks that the `further` columns exist, which are given by setting."""
     try:
-        return columns.extract_values(batch, column)
+        found = detect_text_columns(reader, text_columns)
+        label = find_label_column(reader.schema, label_column)
+        for setting, column in further.items():
+            if column is not None:
+                check_column(reader.schema, column, setting)
+    except InputError as error:  # there may be several tables, so the message names this one
+        raise InputError(f"{name}: {error}") from error
+    if label in found:
+        raise InputError(
+            f"column {label!r} would be text and label at once. Name both with `text_column` and `label_column`."
+        )
+    return found, label
+
+
+def _extract_values(batch: pa.RecordBatch, column: str) -> list[object]:
+    """The values of a column, or their names if Python cannot hold the values."""
+    try:
+        return extract_values(batch, column)
     except CONVERSION_ERRORS:
         return list(name_values(batch, column).to_pylist())
-
-
-def is_blank(text: str) -> bool:
-    """Whether a text holds nothing but white space."""
-    return not text or text.isspace()
-
-
-def fingerprint_text(text: str, seed: int = 0) -> bytes:
-    """16 bytes that stand for a text whatever its case, blanks and Unicode form; another seed gives other bytes."""
-    return hash_content(normalize_text(text), seed)
-
-
-def normalize_text(text: str) -> bytes:
-    """A text without case, in one Unicode form, its words a blank apart; UTF-8."""
-    return " ".join(unicodedata.normalize("NFKC", text).casefold().split()).encode("utf-8", "surrogatepass")
-
-
-def hash_content(content: bytes, seed: int = 0) -> bytes:
-    """16 bytes that stand for `content`; another seed gives other bytes."""
-    return hashlib.blake2b(content, digest_size=16, salt=seed.to_bytes(16, "big")).digest()
-
-
-def detect_text_columns(reader: Reader, chosen: Sequence[str] = ()) -> list[str]:
-    """The columns of the text in an open table; looks at its first rows only where no name is known.
-
-    Raises:
-        InputError: a chosen column is not there, or none can be found.
-    """
-    try:
-        return columns.find_text_columns(reader.schema, chosen)
-    except InputError:
-        if chosen:
-            raise
-        return columns.find_text_columns(reader.schema, chosen, read_first_batch(reader))
-
-
-def read_first_batch(reader: Reader) -> pa.RecordBatch | None:
-    """The first rows of a table, None where it has none; the splits can be read again afterwards."""
-    for split in reader.splits():
-        for batch in reader.batches(split):
-            if batch.num_rows:
-                return batch
-    return None

@@ -8,7 +8,15 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from sentiment_batch.errors import InputError, listed
-from sentiment_batch.labels.mapping import LabelKind, LabelMapping, StarRange, to_canonical, parse_number, parse_stars, normalize_word
+from sentiment_batch.labels.mapping import (
+    LabelKind,
+    LabelMapping,
+    StarRange,
+    normalize_word,
+    parse_number,
+    parse_stars,
+    to_canonical,
+)
 
 WORD_ORDER = ("very negative", "negative", "neutral", "mixed", "positive", "very positive")
 """Known label words from worst to best; other words go in alphabetical order."""

@@ -11,14 +11,14 @@ from sentiment_batch.labels.inference import (
     DEFAULT_STAR_RANGES,
     STAR_RANGES,
     count_values,
-    find_frequent_numbers,
-    infer_mapping,
     detect_label_kind,
-    is_star_column,
+    find_frequent_numbers,
     find_numbers,
     find_scale,
+    infer_mapping,
+    is_star_column,
 )
-from sentiment_batch.labels.mapping import LabelMapping, format_coding, parse_number, reconcile, normalize_word
+from sentiment_batch.labels.mapping import LabelMapping, format_coding, normalize_word, parse_number, reconcile
 
 MAX_NUMBER_SHARE = 0.1
 """The share of a column's rows that may hold a number where the others hold words."""

@@ -103,7 +103,7 @@ def test_the_first_feather_is_read_or_refused_clearly(tmp_path):
     assert read(ArrowReader, tmp_path / "a.feather").to_pydict() == {"a": ["x", None]}
 
 
-def test_the_first_feather_without_a_pyarrow_that_knows_it_is_refused(path, monkeypatch):
+def test_the_first_feather_is_refused_if_pyarrow_lacks_it(path, monkeypatch):
     def refuse(source):
         raise pa.ArrowNotImplementedError("Feather V1 is gone")
 
@@ -118,7 +118,11 @@ def test_large_batches_are_cut(path, new):
     table = pa.table({"n": list(range(2 * MAX_ROWS_PER_BATCH + 5))})
     path.write_bytes(packed(table, new, rows=1 << 20))
     reader = ArrowReader(str(path), ReadOptions())
-    assert [batch.num_rows for batch in reader.batches(reader.splits()[0])] == [MAX_ROWS_PER_BATCH, MAX_ROWS_PER_BATCH, 5]
+    assert [batch.num_rows for batch in reader.batches(reader.splits()[0])] == [
+        MAX_ROWS_PER_BATCH,
+        MAX_ROWS_PER_BATCH,
+        5,
+    ]
     assert rest(reader) == table
     reader.close()
 
@@ -154,7 +158,7 @@ def test_what_is_no_arrow_is_refused(path, data):
 
 def test_a_parquet_file_is_named_for_what_it_is(path):
     path.write_bytes(b"PAR1\x15\x04\x15")
-    with pytest.raises(InputError, match="is a Parquet file; give --input-format parquet"):
+    with pytest.raises(InputError, match='is a Parquet file; give `input_format="parquet"`'):
         read(ArrowReader, path)
 
 
@@ -200,4 +204,4 @@ def test_a_stream_without_its_last_mark_is_read_with_a_warning(path, caplog):
     path.write_bytes(whole[:-8])
     assert read(ArrowReader, path) == TABLE
     [message] = [record.getMessage() for record in caplog.records]
-    assert message.startswith(f"{path} ends without the mark")
+    assert message.startswith(f"{path} ends without the end mark")

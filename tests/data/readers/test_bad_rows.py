@@ -16,22 +16,22 @@ from tests.data.readers.helpers import attempted, read, rest
 
 
 def marked(reader_class, location, **options) -> tuple[list[dict], list[Problem]]:
-    """All rows of `location`, and what was told of them; never later than the batch that holds the row."""
-    told: list[Problem] = []
-    reader = reader_class(str(location), ReadOptions(on_bad_row=told.append, **options))
-    assert told == [], "finding the columns tells of nothing"
+    """All rows of `location`, and what was reported of them; never later than the batch that holds the row."""
+    reported: list[Problem] = []
+    reader = reader_class(str(location), ReadOptions(on_bad_row=reported.append, **options))
+    assert reported == [], "finding the columns tells of nothing"
     rows: list[dict] = []
     for batch in reader.batches(reader.splits()[0]):
-        late = [problem for problem in told if problem.row >= len(rows) + batch.num_rows]
-        assert late == [], "told before its batch was near"
-        seen = len(told)
+        late = [problem for problem in reported if problem.row >= len(rows) + batch.num_rows]
+        assert late == [], "reported before its batch was near"
+        seen = len(reported)
         rows += batch.to_pylist()
-        assert seen == len(told)
+        assert seen == len(reported)
     reader.close()
-    numbers = [problem.row for problem in told]
+    numbers = [problem.row for problem in reported]
     assert numbers == sorted(set(numbers)), "once for each row, in order"
-    assert all("\n" not in problem.reason and "\n" not in problem.where for problem in told)
-    return rows, told
+    assert all("\n" not in problem.reason and "\n" not in problem.where for problem in reported)
+    return rows, reported
 
 
 def marked_or_refused(reader_class, location, **options):
@@ -47,7 +47,7 @@ def marked_or_refused(reader_class, location, **options):
 
 @pytest.fixture
 def load(tmp_path):
-    """Reads bytes with bad rows marked; gives the rows and what was told."""
+    """Reads bytes with bad rows marked; gives the rows and what was reported."""
 
     def load(data: bytes, name: str = "reviews.csv", **options):
         (tmp_path / name).write_bytes(data)
@@ -69,12 +69,12 @@ def refused(load, data: bytes, name: str = "reviews.csv", **options) -> str:
 
 
 def test_a_row_of_too_few_fields_is_filled_up_with_empty_text(load):
-    rows, told = load(b"a,b,c\n1,2,3\n4\n5,6,7\n")
+    rows, reported = load(b"a,b,c\n1,2,3\n4\n5,6,7\n")
     assert rows[1] == {"a": "4", "b": "", "c": ""}
-    assert told == [
-        Problem(row=1, where=told[0].where, reason="1 field where the header has 3", original=b"4"),
+    assert reported == [
+        Problem(row=1, where=reported[0].where, reason="1 field where the header has 3", original=b"4"),
     ]
-    assert told[0].where.endswith("reviews.csv, line 3")
+    assert reported[0].where.endswith("reviews.csv, line 3")
 
 
 def test_a_row_of_too_many_fields_loses_those_beyond_the_header(load):
@@ -134,15 +134,15 @@ def test_an_odd_byte_at_the_end_of_utf_16_is_a_bad_row(load):
     assert problem.reason == "1 field where the header has 2; byte 0x0a in column 'a' is not utf-16"
 
 
-def test_a_cell_that_goes_on_after_its_quote_is_read_by_looser_rules(load):
-    rows, told = load(b'a,b\n"Great" movie,1\nfine,2\n"x" y,3,4\n"p"q\n')
+def test_text_after_a_closing_quote_is_kept_in_a_bad_row(load):
+    rows, reported = load(b'a,b\n"Great" movie,1\nfine,2\n"x" y,3,4\n"p"q\n')
     assert [row["a"] for row in rows] == ["Great movie", "fine", "x y", "pq"]
-    assert [problem.reason for problem in told] == [
+    assert [problem.reason for problem in reported] == [
         "a cell goes on after its closing quote",
         "a cell goes on after its closing quote; 3 fields where the header has 2",
         "a cell goes on after its closing quote; 1 field where the header has 2",
     ]
-    assert [problem.original for problem in told] == [b'"Great" movie,1', b'"x" y,3,4', b'"p"q']
+    assert [problem.original for problem in reported] == [b'"Great" movie,1', b'"x" y,3,4', b'"p"q']
 
 
 def test_a_quote_that_never_closes_is_an_error_all_the_same(load):
@@ -150,22 +150,22 @@ def test_a_quote_that_never_closes_is_an_error_all_the_same(load):
     assert "line 2: a quote opens in this record and never closes" in refused(load, b'a,b\n"x" y,"4\n5,6\n')
 
 
-def test_a_quote_that_closes_lines_later_within_a_cell_is_an_error_all_the_same(load):
+def test_a_quote_that_closes_lines_later_stays_an_error(load):
     message = refused(load, b'a,b\n1,"2\n3,"4"\n5,6\n')
     assert "line 2: a cell goes on after its closing quote in line 3" in message
-    assert "--on-bad-row" not in message
+    assert "on_bad_row" not in message
 
 
 def test_a_header_is_never_a_bad_row(load):
     message = refused(load, b"a,caf\xe9\n1,2\n3,4\n")
     assert "line 1: byte 0xe9 at offset 5 is not utf-8" in message
     assert "cp1252" in message
-    assert "--on-bad-row" not in message
-    assert "--on-bad-row" not in refused(load, b'"a"b,c\n1,2\n')
+    assert "on_bad_row" not in message
+    assert "on_bad_row" not in refused(load, b'"a"b,c\n1,2\n')
 
 
 @pytest.mark.parametrize("name", ["reviews.csv", "reviews.jsonl"])
-def test_a_file_of_which_most_does_not_decode_is_in_another_encoding(load, name):
+def test_a_file_that_mostly_does_not_decode_is_refused(load, name):
     lines = ["text", *["Фильм очень хороший"] * 5] if name.endswith("csv") else ['{"a": "Фильм очень хороший"}'] * 3
     message = refused(load, "\n".join(lines).encode("cp1251"), name)
     assert "is not utf-8: most characters of its beginning do not decode" in message
@@ -186,11 +186,11 @@ def test_blank_rows_stay_left_out_and_do_not_count(load):
 def test_problems_are_numbered_across_batches(load, end, monkeypatch):
     monkeypatch.setattr(csv_rows, "MAX_ROWS_PER_BATCH", 7)
     data = end.join([b"a,b", *[b"%d,x" % n if n % 5 else b"%d" % n for n in range(50)]])
-    rows, told = load(data)
+    rows, reported = load(data)
     assert [row["a"] for row in rows] == [str(n) for n in range(50)]
-    assert [problem.row for problem in told] == list(range(0, 50, 5))
-    assert [problem.original for problem in told] == [b"%d" % n for n in range(0, 50, 5)]
-    assert [problem.where.rpartition(" ")[2] for problem in told] == [str(n + 2) for n in range(0, 50, 5)]
+    assert [problem.row for problem in reported] == list(range(0, 50, 5))
+    assert [problem.original for problem in reported] == [b"%d" % n for n in range(0, 50, 5)]
+    assert [problem.where.rpartition(" ")[2] for problem in reported] == [str(n + 2) for n in range(0, 50, 5)]
 
 
 def test_bad_quotes_in_a_row_do_not_make_a_batch_too_large(load, tmp_path, monkeypatch):
@@ -207,9 +207,9 @@ def test_a_record_of_very_many_lines_is_kept_whole(load, monkeypatch):
         monkeypatch.setattr(module, "MAX_BATCH_CHARACTERS", 40)
     monkeypatch.setattr(text, "_MAX_SEPARATE_LINES", 3)
     record = b'"' + b"x\r\n" * 50 + b'"'
-    rows, told = load(b"a,b\n1,2\n3\n" + record + b"\n5,6\n" + record + b",1,2\n")
+    rows, reported = load(b"a,b\n1,2\n3\n" + record + b"\n5,6\n" + record + b",1,2\n")
     assert len(rows) == 5
-    assert [problem.original for problem in told] == [b"3", record, record + b",1,2"]
+    assert [problem.original for problem in reported] == [b"3", record, record + b",1,2"]
 
 
 def test_very_many_blank_lines_make_no_empty_batch(tmp_path, monkeypatch):
@@ -230,12 +230,12 @@ def test_rows_of_very_many_columns_come_in_small_batches(tmp_path, monkeypatch):
 
 def test_each_pass_tells_anew(tmp_path):
     (tmp_path / "a.csv").write_bytes(b"a,b\n1\n")
-    told: list[Problem] = []
-    reader = CsvReader(str(tmp_path / "a.csv"), ReadOptions(on_bad_row=told.append))
+    reported: list[Problem] = []
+    reader = CsvReader(str(tmp_path / "a.csv"), ReadOptions(on_bad_row=reported.append))
     assert rest(reader) == rest(reader)
     reader.close()
-    assert len(told) == 2
-    assert told[0] == told[1]
+    assert len(reported) == 2
+    assert reported[0] == reported[1]
 
 
 def test_the_errors_name_the_option_that_keeps_bad_rows(tmp_path):
@@ -247,7 +247,7 @@ def test_the_errors_name_the_option_that_keeps_bad_rows(tmp_path):
         ("e.jsonl", b'{"a": "\xff"}\n'),
     ):
         (tmp_path / name).write_bytes(data)
-        with pytest.raises(InputError, match=r"keep such rows with --on-bad-row mark\.$"):
+        with pytest.raises(InputError, match=r'keep such rows with `on_bad_row="mark"`\.$'):
             read(CsvReader if name.endswith("csv") else JsonLinesReader, tmp_path / name)
 
 
@@ -260,7 +260,7 @@ CSV_BYTES = st.lists(
 
 @given(CSV_BYTES, st.sampled_from([3, 8192]))
 @example(b"1\xff,2\n\xe2\x82,\xff", 8192)
-def test_a_marked_csv_is_what_its_text_with_replacement_characters_says(tmp_path_factory, data, size):
+def test_a_csv_with_bad_rows_equals_its_text_with_replacements(tmp_path_factory, data, size):
     path = tmp_path_factory.getbasetemp() / "any.csv"
     data = b"p,q\n" + data
     path.write_bytes(data)
@@ -275,16 +275,16 @@ def test_a_marked_csv_is_what_its_text_with_replacement_characters_says(tmp_path
     if found is None:
         assert expected is None or "of its beginning do not decode" in message
         return
-    rows, told = found
-    assert all(problem.original in data for problem in told)
+    rows, reported = found
+    assert all(problem.original in data for problem in reported)
     if expected is None:
-        assert any("closing quote" in problem.reason for problem in told)
+        assert any("closing quote" in problem.reason for problem in reported)
         return
     records = [row for row in expected if len(row) > 1 or any(map(str.strip, row))]
     assert rows == [dict(zip("pq", [*row, ""][:2], strict=True)) for row in records]
     bad = [at for at, row in enumerate(records) if len(row) != 2 or "\ufffd" in "".join(row)]
-    assert [problem.row for problem in told] == bad
-    for problem in told:
+    assert [problem.row for problem in reported] == bad
+    for problem in reported:
         record = problem.original.decode("utf-8", "replace")
         assert list(csv.reader(io.StringIO(record, newline=""), strict=True)) == [records[problem.row]]
 
@@ -309,11 +309,11 @@ def test_a_flipped_byte_of_utf_16_loses_no_row_before_it(tmp_path_factory, body,
     if found is None:
         assert "of its beginning do not decode" in message
         return
-    rows, told = found
+    rows, reported = found
     assert rows[0] == {"p": "1", "q": "2"}
     lines = bytes(data).decode("utf-16", "replace").split("\n")[1:]
     assert len(rows) == sum(1 for line in lines if "," in line or line.strip())
-    assert all(problem.original in bytes(data) for problem in told)
+    assert all(problem.original in bytes(data) for problem in reported)
 
 
 # JSON lines
@@ -346,29 +346,29 @@ def test_bytes_in_values_become_replacement_characters(load):
 
 def test_bad_lines_do_not_change_the_types_of_the_columns(tmp_path):
     (tmp_path / "a.jsonl").write_bytes(b'{"a": 1, "b": [1, "x"]}\n7\n{"a": 2, "b": "\xff"}\n')
-    told: list[Problem] = []
-    reader = JsonLinesReader(str(tmp_path / "a.jsonl"), ReadOptions(on_bad_row=told.append))
-    assert (reader.num_rows, told) == (3, [])
+    reported: list[Problem] = []
+    reader = JsonLinesReader(str(tmp_path / "a.jsonl"), ReadOptions(on_bad_row=reported.append))
+    assert (reader.num_rows, reported) == (3, [])
     assert reader.schema.field("a").type == pa.int64()
     assert reader.schema.field("b").metadata == JSON_METADATA
     assert rest(reader).to_pydict() == {"a": [1, None, 2], "b": ['[1, "x"]', None, '"\ufffd"']}
-    assert [problem.row for problem in told] == [1, 2]
+    assert [problem.row for problem in reported] == [1, 2]
     reader.close()
 
 
 def test_lines_are_numbered_across_blocks(load):
     data = b"".join(b'{"a": %d}\n' % n if n % 1000 else b"oops\n\n" for n in range(20_001))
-    rows, told = load(data, "reviews.jsonl")
+    rows, reported = load(data, "reviews.jsonl")
     assert len(rows) == 20_001
-    assert [problem.row for problem in told] == list(range(0, 20_001, 1000))
-    assert told[1].where.endswith("line 1,002")
+    assert [problem.row for problem in reported] == list(range(0, 20_001, 1000))
+    assert reported[1].where.endswith("line 1,002")
 
 
 def test_a_file_without_one_object_is_an_error_all_the_same(load):
     assert "holds no objects with keys" in refused(load, b"x\ny\n", "reviews.jsonl")
 
 
-def test_a_list_in_the_first_line_is_a_bad_row_where_objects_follow(load):
+def test_a_list_in_the_first_line_is_a_bad_row_before_objects(load):
     rows, [problem] = load(b'[1]\n{"a": 1}\n', "reviews.jsonl")
     assert (rows, problem.row) == ([{"a": None}, {"a": 1}], 0)
     assert "jq -c '.[]'" in refused(load, b'[{"a": 1}]\n', "reviews.jsonl")
@@ -390,12 +390,14 @@ def test_a_marked_json_lines_file_has_a_row_for_each_line(tmp_path_factory, data
     if found is None:
         assert "of its beginning do not decode" in message
         return
-    rows, told = found
+    rows, reported = found
     lines = [line for line in data.split(b"\n") if line.strip(b" \t\r")]
     assert len(rows) == len(lines)
     good = {at for at, line in enumerate(lines) if isinstance(_json(line), dict)}
-    assert [problem.row for problem in told] == sorted(set(range(len(lines))) - good)
-    assert [problem.original for problem in told] == [lines[problem.row].removesuffix(b"\r") for problem in told]
+    assert [problem.row for problem in reported] == sorted(set(range(len(lines))) - good)
+    assert [problem.original for problem in reported] == [
+        lines[problem.row].removesuffix(b"\r") for problem in reported
+    ]
 
 
 def _json(line: bytes):

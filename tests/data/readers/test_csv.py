@@ -10,6 +10,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from sentiment_batch.data.readers import text
+from sentiment_batch.data.readers.base import MAX_ROWS_PER_BATCH
 from sentiment_batch.data.readers.csv import CsvReader
 from sentiment_batch.errors import InputError, UsageError
 from sentiment_batch.records import ReadOptions
@@ -32,7 +33,7 @@ def load(tmp_path):
 
 
 @pytest.fixture
-def said(caplog):
+def message(caplog):
     """The messages of the project's logger from now on."""
     caplog.set_level(logging.INFO, "sentiment_batch")
     return lambda: [record.getMessage() for record in caplog.records]
@@ -87,21 +88,21 @@ def test_a_file_without_a_header_is_refused(load, data):
     assert "is empty, not even a header" in refused(load, data)
 
 
-def test_columns_get_names_of_their_own(load, said):
+def test_columns_get_names_of_their_own(load, message):
     assert list(load("text,,text,text_2,\n1,2,3,4,5\n")) == ["text", "column_2", "text_3", "text_2", "column_5"]
-    [message] = said()
+    [message] = message()
     assert "'text' to 'text_3', '' to 'column_5'" in message
 
 
-def test_thousands_of_equal_names_are_told_apart_and_mentioned_in_short(load, said):
+def test_thousands_of_equal_names_become_distinct(load, message):
     names = list(load(",".join(["text"] * 5_000) + "\n"))
     assert names == ["text", *(f"text_{number}" for number in range(2, 5_001))]
-    assert any(message.endswith("'text' to 'text_13' and 4,987 more") for message in said())
+    assert any(message.endswith("'text' to 'text_13' and 4,987 more") for message in message())
 
 
-def test_distinct_names_are_not_mentioned(load, said):
+def test_distinct_names_are_not_mentioned(load, message):
     assert list(load("Text,text,TEXT\n1,2,3\n")) == ["Text", "text", "TEXT"]
-    assert said() == []
+    assert message() == []
 
 
 @pytest.mark.parametrize(("record", "found"), [("3", "1 field "), ("3,4,5", "3 fields")])
@@ -111,12 +112,12 @@ def test_a_record_of_another_width_is_named(load, record, found):
     assert "where the header has 2" in message
 
 
-def test_a_quote_that_never_closes_is_found_where_its_record_begins(load):
+def test_the_error_for_an_open_quote_names_its_first_line(load):
     assert "line 3: a quote opens in this record and never closes" in refused(load, 'a,b\n1,2\n3,"4\n5,6\n7,8\n')
     assert "line 1: a quote opens" in refused(load, 'a,"b\n1,2\n')
 
 
-def test_text_after_a_closing_quote_is_refused_rather_than_changed(load):
+def test_text_after_a_closing_quote_is_refused(load):
     assert "line 2: a cell goes on after its closing quote" in refused(load, 'a,b\n"Great" movie,1\n')
 
 
@@ -145,7 +146,7 @@ def test_a_byte_order_mark_is_no_part_of_the_first_name(load, named, real):
 
 def test_an_unknown_encoding_is_wrong_usage(load):
     for encoding in ("utf-9", "base64", "a\0b"):
-        with pytest.raises(UsageError, match="--encoding: "):
+        with pytest.raises(UsageError, match="`encoding`: "):
             load("a\n1\n", encoding=encoding)
 
 
@@ -155,7 +156,7 @@ def test_a_byte_that_does_not_decode_is_located(load, mark, rows):
     before = mark + b"text\r\n" + b"fine\r\n" * rows + b"ca"
     message = refused(load, before + b"f\xe9 noir\n")
     assert f"line {rows + 2:,}: byte 0xe9 at offset {len(before) + 1:,} is not utf-8" in message
-    assert "--encoding" in message
+    assert "`encoding`" in message
     assert "cp1252" in message
 
 
@@ -164,18 +165,20 @@ def test_a_character_cut_off_at_the_end_is_located(load):
 
 
 def test_utf_16_without_a_mark_is_recognised(load):
-    assert "give --encoding utf-16-le" in refused(load, "text,label\nx,y\n".encode("utf-16-le"))
-    assert "give --encoding utf-16-be" in refused(load, "text,label\nx,y\n".encode("utf-16-be"))
+    assert 'give `encoding="utf-16-le"`' in refused(load, "text,label\nx,y\n".encode("utf-16-le"))
+    assert 'give `encoding="utf-16-be"`' in refused(load, "text,label\nx,y\n".encode("utf-16-be"))
     assert "is not utf-16" in refused(load, "text,label\nx,y\n".encode("utf-16-be"), encoding="utf-16")
 
 
 @pytest.mark.parametrize("delimiter", [",", ";", "\t", "|"])
-def test_the_delimiter_is_found_in_the_header(load, said, delimiter):
-    rows = f'id{delimiter}text\n1{delimiter}"a,b;c\td|e"\n2{delimiter}Well, I; said | so'.replace(f" {delimiter}", " ")
+def test_the_delimiter_is_found_in_the_header(load, message, delimiter):
+    rows = f'id{delimiter}text\n1{delimiter}"a,b;c\td|e"\n2{delimiter}Well, I; message | so'.replace(
+        f" {delimiter}", " "
+    )
     data = rows.replace(f"Well{delimiter}", "Well").replace(f"I{delimiter}", "I")
     assert load(data)["text"][0] == "a,b;c\td|e"
-    assert said() == ([] if delimiter == "," else [m for m in said() if f"separated by {delimiter!r}" in m])
-    assert len(said()) == (delimiter != ",")
+    assert message() == ([] if delimiter == "," else [m for m in message() if f"separated by {delimiter!r}" in m])
+    assert len(message()) == (delimiter != ",")
 
 
 def test_prose_in_one_column_is_not_cut_at_its_commas(load):
@@ -188,7 +191,7 @@ def test_a_comma_in_the_title_of_a_single_column_does_not_cut(load):
     assert load(f"{title}\nGood\nBad, dear\nNo\n") == {title: ["Good", "Bad, dear", "No"]}
 
 
-def test_records_agree_on_the_delimiter_where_the_header_holds_two(load):
+def test_the_records_decide_between_two_delimiters(load):
     assert load("id;text, raw\n1;good, bad, ugly\n2;fine\n") == {
         "id": ["1", "2"],
         "text, raw": ["good, bad, ugly", "fine"],
@@ -199,10 +202,10 @@ def test_a_bad_record_in_the_sample_does_not_hide_the_delimiter(load):
     assert "line 2: 3 fields where the header has 2" in refused(load, "text,label\nGreat, really,1\nbad,0\n")
 
 
-def test_the_ending_tsv_means_tabs(load, said):
+def test_the_ending_tsv_means_tabs(load, message):
     assert load("text, long\tn\na,b\t1\n", "reviews.tsv") == {"text, long": ["a,b"], "n": ["1"]}
     assert load(gzip.compress(b"a,b\n1,2\n"), "reviews.TSV.gz") == {"a,b": ["1,2"]}
-    assert said() == []
+    assert message() == []
 
 
 @pytest.mark.parametrize(
@@ -214,12 +217,12 @@ def test_a_delimiter_that_is_named_is_used(load, delimiter, data):
 
 @pytest.mark.parametrize("delimiter", ["", ",,", '"', "\n", "\\n"])
 def test_a_delimiter_is_one_character(load, delimiter):
-    with pytest.raises(UsageError, match="--delimiter takes one character"):
+    with pytest.raises(UsageError, match="`delimiter` takes one character"):
         load("a\n1\n", delimiter=delimiter)
 
 
-def test_a_sample_cut_inside_a_long_cell_still_tells_the_delimiter(load):
-    prose = "Well, I said; " * 50_000
+def test_a_sample_cut_inside_a_cell_still_shows_the_delimiter(load):
+    prose = "Well, I message; " * 50_000
     assert load(f'id;text\n1;"{prose}"\n') == {"id": ["1"], "text": [prose]}
     assert load(f"id;text\n1;{prose.replace(';', '')}\n") == {"id": ["1"], "text": [prose.replace(";", "")]}
 
@@ -240,7 +243,7 @@ def test_batches_are_bounded_in_rows(tmp_path):
     sizes = [batch.num_rows for batch in reader.batches(reader.splits()[0])]
     reader.close()
     assert sum(sizes) == 20_000
-    assert max(sizes) <= text.MAX_ROWS_PER_BATCH
+    assert max(sizes) <= MAX_ROWS_PER_BATCH
 
 
 def test_batches_are_bounded_in_characters(tmp_path, monkeypatch):
@@ -362,7 +365,7 @@ def test_naughty_strings_survive(tmp_path, quoting):
 def test_quotes_are_text_where_the_user_says_so(tmp_path):
     path = tmp_path / "a.tsv"
     path.write_text('sentence\tlabel\n"Great" movie\t1\n"never closed\t0\n', encoding="utf-8")
-    with pytest.raises(InputError, match="--no-quotes"):
+    with pytest.raises(InputError, match="`quotes=False`"):
         read(CsvReader, path)
     found = read(CsvReader, path, quotes=False)
     assert found.to_pylist() == [

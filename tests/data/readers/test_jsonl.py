@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sentiment_batch.data.readers import text
+from sentiment_batch.data.readers.base import MAX_ROWS_PER_BATCH
 from sentiment_batch.data.readers.jsonl import JSON_METADATA, JsonLinesReader
 from sentiment_batch.errors import InputError
 from sentiment_batch.records import ReadOptions
@@ -107,14 +108,14 @@ def test_uniform_values_get_their_type(column, values, arrow_type):
         ["[" * 40 + "]" * 40],
     ],
 )
-def test_values_without_one_type_stay_the_json_text_that_they_are(column, values):
+def test_values_of_mixed_types_stay_json_text(column, values):
     field, found = column(*values)
     assert field.type == pa.string()
     assert field.metadata == JSON_METADATA == {b"sentiment_batch.json": b"1"}
     assert found == [None if value == "null" else value for value in values]
 
 
-def test_numbers_that_no_float_is_are_floats_where_the_file_says_so(column):
+def test_the_literals_nan_and_infinity_are_floats(column):
     field, found = column("NaN", "Infinity", "-Infinity", "1.5", "2")
     assert field.type == pa.float64()
     assert math.isnan(found[0])
@@ -122,7 +123,7 @@ def test_numbers_that_no_float_is_are_floats_where_the_file_says_so(column):
 
 
 def test_a_type_that_changes_late_is_seen_from_the_start(column):
-    field, found = column(*["1"] * (text.MAX_ROWS_PER_BATCH + 5), '"x"')
+    field, found = column(*["1"] * (MAX_ROWS_PER_BATCH + 5), '"x"')
     assert field.metadata == JSON_METADATA
     assert found[0] == "1"
     assert found[-1] == '"x"'
@@ -163,7 +164,7 @@ def test_a_byte_that_does_not_decode_is_located(table):
     assert "line 2: byte 0xe9 at offset 16 is not utf-8" in message
 
 
-@pytest.mark.parametrize("rows", [0, 3, text.MAX_ROWS_PER_BATCH + 3])
+@pytest.mark.parametrize("rows", [0, 3, MAX_ROWS_PER_BATCH + 3])
 @pytest.mark.parametrize(
     ("line", "reason"),
     [
@@ -191,7 +192,7 @@ def test_a_json_array_is_recognised_with_its_cure(table):
     assert "jq -c '.[]'" in refused(table, data='[{"a": 1}]'.encode("utf-16"))
 
 
-def test_an_object_over_several_lines_is_recognised_with_its_cure(table):
+def test_an_object_over_several_lines_is_refused_with_a_cure(table):
     assert "jq -c ." in refused(table, data=b'{\n  "a": 1\n}\n')
 
 
@@ -200,7 +201,7 @@ def test_a_file_without_columns_is_refused(table, data):
     assert "holds no objects with keys" in refused(table, data=data)
 
 
-def test_lone_surrogates_become_replacement_characters_with_a_warning(table, caplog):
+def test_lone_surrogates_become_replacement_characters(table, caplog):
     caplog.set_level(logging.WARNING, "sentiment_batch")
     found = table('{"a": "x\\ud800y\\uDC00", "b": ["\\ud83d\\ude00", "\\udfff"], "c": "\\\\ud800"}', '{"a": "z"}')
     assert found.to_pylist()[0] == {"a": "x\ufffdy\ufffd", "b": ["😀", "\ufffd"], "c": "\\ud800"}

@@ -106,7 +106,7 @@ def test_batches_of_large_values_that_repeat_have_fewer_rows(write):
     assert max(sizes) <= parquet.MAX_BATCH_BYTES * 1.1
 
 
-def test_rows_that_cannot_fit_are_refused_before_they_are_unpacked(write, monkeypatch):
+def test_rows_that_cannot_fit_are_refused_before_decoding(write, monkeypatch):
     monkeypatch.setattr(parquet, "MAX_MEAN_ROW_BYTES", 50_000)
     with pytest.raises(InputError, match="too large to be read"):
         read(ParquetReader, write("a.parquet", pa.table({"text": ["x" * 100_000]}), use_dictionary=False))
@@ -139,7 +139,7 @@ def test_other_files_in_a_folder_are_left_out_with_a_warning(write, tmp_path, ca
     assert "1 files do not end in .parquet or .pq" in message
 
 
-def test_files_without_an_ending_are_read_where_there_are_no_others(write, tmp_path):
+def test_files_without_an_ending_are_read_if_none_has_one(write, tmp_path):
     write("data/000000_0", numbers(1))
     assert values(tmp_path / "data") == [1]
 

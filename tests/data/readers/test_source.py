@@ -83,7 +83,7 @@ def test_damage_inside_a_compressed_file_is_named(tmp_path, ending):
         everything(tmp_path / f"a.csv{ending}")
 
 
-def test_a_file_that_only_claims_to_be_compressed_is_named_for_what_it_is(tmp_path):
+def test_the_kind_of_a_file_that_is_not_compressed_is_named(tmp_path):
     (tmp_path / "a.csv.gz").write_bytes(b"version https://git-lfs.github.com/spec/v1\noid sha256:0\n")
     with pytest.raises(InputError, match="a Git LFS pointer, not the data; run git lfs pull"):
         everything(tmp_path / "a.csv.gz")
@@ -121,12 +121,12 @@ def test_an_impossible_path_is_one_line(tmp_path):
         everything("a\0b.csv")
 
 
-def test_a_missing_package_is_named_with_the_command_that_installs_it(monkeypatch):
+def test_the_error_for_a_missing_package_says_what_to_install(monkeypatch):
     def refuse(location):
         raise ImportError("Install s3fs to access S3")
 
     monkeypatch.setattr(fsspec.core, "url_to_fs", refuse)
-    with pytest.raises(InputError, match=r"s3:// is not installed; install it with: pip install s3fs"):
+    with pytest.raises(InputError, match=r"Install s3fs to access S3\. Install what is missing"):
         everything("s3://bucket/a.csv")
 
 

@@ -33,19 +33,19 @@ def lists(*rows, make=pa.ListArray):
 
 
 def marked(reader_class, location):
-    """All rows, and what `on_bad_row` was told; a row must be told before its batch is given."""
-    told, rows, seen = [], [], 0
-    reader = reader_class(str(location), ReadOptions(on_bad_row=told.append))
+    """All rows, and what `on_bad_row` was reported; a row must be reported before its batch is given."""
+    reported, rows, seen = [], [], 0
+    reader = reader_class(str(location), ReadOptions(on_bad_row=reported.append))
     for split in reader.splits():
         first = seen
         for batch in reader.batches(split):
             batch.validate(full=True)
             seen += batch.num_rows
             rows += batch.to_pylist()
-        known = [problem for problem in told if problem.where.startswith(split.label + ",")]
+        known = [problem for problem in reported if problem.where.startswith(split.label + ",")]
         assert all(first + problem.row < seen for problem in known)
     reader.close()
-    return rows, told
+    return rows, reported
 
 
 @pytest.fixture(params=["parquet", "arrow", "arrows"])
@@ -66,36 +66,36 @@ def write(request, tmp_path):
 
 
 @pytest.mark.parametrize("kind", RAW, ids=str)
-def test_a_bad_string_is_refused_with_its_row_its_column_and_a_cure(write, kind):
+def test_the_error_for_a_bad_string_names_its_row_and_column(write, kind):
     reader_class, path = write(pa.table({"n": [1, 2, 3], "x": strings(b"good", None, CAFE, kind=kind)}))
     with pytest.raises(InputError) as caught:
         read(reader_class, path)
     message = str(caught.value)
     assert message.startswith(f"{path}")
     assert ", column 'x', row 2 (counted from 0): byte 0xe9 at offset 3 is not UTF-8" in message
-    assert message.endswith("--on-bad-row mark.")
+    assert message.endswith('`on_bad_row="mark"`.')
 
 
 @pytest.mark.parametrize("kind", RAW, ids=str)
-def test_a_marked_row_stays_with_the_replacement_character_and_its_bytes_are_told(write, kind):
+def test_a_bad_row_stays_and_its_bytes_are_reported(write, kind):
     values = [b"good", None, CAFE, "größe".encode(), b"", b"\xff\xfe", "\ufffd".encode()]
     reader_class, path = write(pa.table({"x": strings(*values, kind=kind), "n": range(7)}))
-    rows, told = marked(reader_class, path)
+    rows, reported = marked(reader_class, path)
     assert [row["x"] for row in rows] == ["good", None, "caf\ufffd", "größe", "", "\ufffd\ufffd", "\ufffd"]
     assert [row["n"] for row in rows] == list(range(7))
-    assert [(problem.row, problem.original) for problem in told] == [(2, CAFE), (5, b"\xff\xfe")]
-    assert {problem.where.removeprefix(str(path)).rpartition(", ")[2] for problem in told} == {"column 'x'"}
-    assert told[0].reason == "byte 0xe9 at offset 3 is not UTF-8"
+    assert [(problem.row, problem.original) for problem in reported] == [(2, CAFE), (5, b"\xff\xfe")]
+    assert {problem.where.removeprefix(str(path)).rpartition(", ")[2] for problem in reported} == {"column 'x'"}
+    assert reported[0].reason == "byte 0xe9 at offset 3 is not UTF-8"
 
 
-def test_rows_are_numbered_within_their_row_group_and_over_batches(tmp_path):
+def test_bad_rows_are_numbered_within_their_row_group(tmp_path):
     values = [b"%d" % number for number in range(30_000)]
     for row in (3, 9_000, 9_001, 25_000):
         values[row] = CAFE
     pq.write_table(pa.table({"x": strings(*values)}), tmp_path / "a.parquet", row_group_size=10_000)
-    rows, told = marked(ParquetReader, tmp_path / "a.parquet")
+    rows, reported = marked(ParquetReader, tmp_path / "a.parquet")
     assert [row for row, value in enumerate(rows) if value["x"] == "caf\ufffd"] == [3, 9_000, 9_001, 25_000]
-    assert [(problem.where[-23:], problem.row) for problem in told] == [
+    assert [(problem.where[-23:], problem.row) for problem in reported] == [
         ("row group 0, column 'x'", 3),
         ("row group 0, column 'x'", 9_000),
         ("row group 0, column 'x'", 9_001),
@@ -103,52 +103,52 @@ def test_rows_are_numbered_within_their_row_group_and_over_batches(tmp_path):
     ]
 
 
-def test_rows_of_an_arrow_stream_are_numbered_over_its_record_batches(tmp_path):
+def test_bad_rows_of_a_stream_are_numbered_over_its_batches(tmp_path):
     batch = pa.record_batch({"x": strings(*[b"a"] * (arrow.MAX_ROWS_PER_BATCH + 5), CAFE)})
     with pa.ipc.new_stream(str(tmp_path / "a.arrows"), batch.schema) as writer:
         writer.write_batch(batch)
         writer.write_batch(batch)
-    rows, told = marked(ArrowReader, tmp_path / "a.arrows")
-    assert [problem.row for problem in told] == [arrow.MAX_ROWS_PER_BATCH + 5, 2 * arrow.MAX_ROWS_PER_BATCH + 11]
+    rows, reported = marked(ArrowReader, tmp_path / "a.arrows")
+    assert [problem.row for problem in reported] == [arrow.MAX_ROWS_PER_BATCH + 5, 2 * arrow.MAX_ROWS_PER_BATCH + 11]
     assert len(rows) == 2 * arrow.MAX_ROWS_PER_BATCH + 12
 
 
-def test_every_row_with_a_bad_entry_of_a_dictionary_is_told(write):
+def test_every_row_with_a_bad_dictionary_entry_is_reported(write):
     column = pa.DictionaryArray.from_arrays(pa.array([0, 1, None, 2, 1], pa.int8()), strings(b"good", CAFE, b"ok"))
     reader_class, path = write(pa.table({"x": column}))
-    rows, told = marked(reader_class, path)
+    rows, reported = marked(reader_class, path)
     assert [row["x"] for row in rows] == ["good", "caf\ufffd", None, "ok", "caf\ufffd"]
-    assert [(problem.row, problem.original) for problem in told] == [(1, CAFE), (4, CAFE)]
+    assert [(problem.row, problem.original) for problem in reported] == [(1, CAFE), (4, CAFE)]
 
 
-def test_an_entry_that_no_row_uses_is_nobodys_problem(write):
+def test_a_bad_dictionary_entry_without_rows_is_ignored(write):
     column = pa.DictionaryArray.from_arrays(pa.array([0, 2]), strings(b"good", CAFE, b"ok"))
     reader_class, path = write(pa.table({"x": column}))
-    rows, told = marked(reader_class, path)
-    assert (rows, told) == ([{"x": "good"}, {"x": "ok"}], [])
+    rows, reported = marked(reader_class, path)
+    assert (rows, reported) == ([{"x": "good"}, {"x": "ok"}], [])
     assert read(reader_class, path).column("x").to_pylist() == ["good", "ok"]
 
 
 @pytest.mark.parametrize("index", [pa.int8(), pa.uint16(), pa.int32(), pa.int64()], ids=str)
 @pytest.mark.parametrize("kind", [pa.string(), pa.large_string()], ids=str)
 @pytest.mark.parametrize("ordered", [False, True])
-def test_dictionaries_of_any_index_in_parquet_are_mended_and_keep_their_type(tmp_path, index, kind, ordered):
+def test_repaired_dictionaries_of_parquet_keep_their_type(tmp_path, index, kind, ordered):
     values = strings(b"good", CAFE, kind=kind)
     column = pa.DictionaryArray.from_arrays(pa.array([0, 1, None], index), values, ordered=ordered)
     pq.write_table(pa.table({"x": column, "n": [1, 2, 3]}), tmp_path / "a.parquet")
-    rows, told = marked(ParquetReader, tmp_path / "a.parquet")
+    rows, reported = marked(ParquetReader, tmp_path / "a.parquet")
     assert [row["x"] for row in rows] == ["good", "caf\ufffd", None]
-    assert [(problem.row, problem.original) for problem in told] == [(1, CAFE)]
+    assert [(problem.row, problem.original) for problem in reported] == [(1, CAFE)]
     sound = pa.table({"x": pa.DictionaryArray.from_arrays(column.indices, pa.array(["good", "bad"]), ordered=ordered)})
     pq.write_table(sound, tmp_path / "b.parquet")
     assert read(ParquetReader, tmp_path / "b.parquet").equals(sound)
 
 
-def test_two_bad_columns_of_a_row_are_told_one_by_one(write):
+def test_two_bad_columns_of_a_row_are_reported_separately(write):
     reader_class, path = write(pa.table({"x": strings(CAFE), "y": strings(b"\x80")}))
-    rows, told = marked(reader_class, path)
+    rows, reported = marked(reader_class, path)
     assert rows == [{"x": "caf\ufffd", "y": "\ufffd"}]
-    assert [(problem.row, problem.where[-1 - len("column 'x'") :], problem.original) for problem in told] == [
+    assert [(problem.row, problem.where[-1 - len("column 'x'") :], problem.original) for problem in reported] == [
         (0, " column 'x'", CAFE),
         (0, " column 'y'", b"\x80"),
     ]
@@ -173,7 +173,7 @@ NESTED = {
 
 @pytest.mark.parametrize("column", NESTED.values(), ids=NESTED)
 @pytest.mark.parametrize("start", range(5))
-def test_bad_strings_inside_other_types_are_mended_in_slices_too(column, start):
+def test_bad_strings_inside_nested_types_are_repaired(column, start):
     array, found = repair_utf8(column[start:])
     array.validate(full=True)
     assert array.type == column.type
@@ -183,7 +183,7 @@ def test_bad_strings_inside_other_types_are_mended_in_slices_too(column, start):
     assert ["caf\ufffd" in str(row) for row in array[3 - start :].to_pylist()] == [True] * (start < 4)
 
 
-def test_what_stands_under_a_null_is_nobodys_problem():
+def test_bad_strings_under_a_null_are_ignored():
     null = pa.array([True, False])
     struct = pa.StructArray.from_arrays([strings(CAFE, b"a")], ["s"], mask=null)
     listed = pa.ListArray.from_arrays([0, 1, 2], strings(CAFE, b"a"), mask=null)
@@ -192,22 +192,24 @@ def test_what_stands_under_a_null_is_nobodys_problem():
         assert (array.to_pylist(), found) == (expected, {})
 
 
-def test_a_type_that_is_not_taken_apart_is_refused_by_name():
+def test_a_bad_string_in_an_unsupported_type_is_refused():
     kind = pa.run_end_encoded(pa.int32(), pa.string())
     column = pa.Array.from_buffers(kind, 2, [None], children=[pa.array([1, 2], pa.int32()), strings(b"a", CAFE)])
     batch = pa.record_batch({"x": column})
-    with pytest.raises(InputError, match=r"a\.arrow, column 'x': strings inside run_end_encoded.* Mend them, or leave"):
+    with pytest.raises(
+        InputError, match=r"a\.arrow, column 'x': strings inside run_end_encoded.* Repair them, or leave"
+    ):
         validate_batch(batch, "a.arrow", on_bad_row=lambda problem: None)
 
 
-def test_offsets_that_hide_behind_a_bad_string_are_damage():
+def test_bad_offsets_next_to_a_bad_string_are_damage():
     offsets = pa.array([0, 900, 2], pa.int32()).buffers()[1]
     broken = pa.Array.from_buffers(pa.list_(pa.string()), 2, [None, offsets], children=[strings(b"a", CAFE)])
     with pytest.raises(InputError, match="offsets of a list point outside"):
         validate_batch(pa.record_batch({"x": broken}), "a.arrow", on_bad_row=lambda problem: None)
 
 
-def test_other_damage_is_refused_though_bad_rows_are_marked():
+def test_other_damage_is_refused_with_on_bad_row_too():
     indices = pa.DictionaryArray.from_arrays(pa.array([0, 7]), pa.array(["a"]), safe=False)
     with pytest.raises(InputError, match=r"a\.arrow cannot be read: .*damaged"):
         validate_batch(pa.record_batch({"x": indices}), "a.arrow", on_bad_row=lambda problem: None)

@@ -1,4 +1,4 @@
-"""The built-in readers, registered through the same hook as a plugin's; importing this loads none of them."""
+"""Registers the built-in readers with the hook that plugins use too. Importing this module loads no reader."""
 
 from __future__ import annotations
 
@@ -12,25 +12,25 @@ if TYPE_CHECKING:
     from sentiment_batch.records import ReadOptions
 
 
-def _csv(location: str, options: ReadOptions) -> Reader:
+def _open_csv(location: str, options: ReadOptions) -> Reader:
     from sentiment_batch.data.readers.csv import CsvReader
 
     return CsvReader(location, options)
 
 
-def _jsonl(location: str, options: ReadOptions) -> Reader:
+def _open_jsonl(location: str, options: ReadOptions) -> Reader:
     from sentiment_batch.data.readers.jsonl import JsonLinesReader
 
     return JsonLinesReader(location, options)
 
 
-def _parquet(location: str, options: ReadOptions) -> Reader:
+def _open_parquet(location: str, options: ReadOptions) -> Reader:
     from sentiment_batch.data.readers.parquet import ParquetReader
 
     return ParquetReader(location, options)
 
 
-def _arrow(location: str, options: ReadOptions) -> Reader:
+def _open_arrow(location: str, options: ReadOptions) -> Reader:
     from sentiment_batch.data.readers.arrow import ArrowReader
 
     return ArrowReader(location, options)
@@ -39,7 +39,11 @@ def _arrow(location: str, options: ReadOptions) -> Reader:
 @hookimpl
 def register_readers(registry: Registry) -> None:
     """Add CSV, JSON lines, Parquet and Arrow IPC."""
-    registry.add("csv", _csv, suffixes=(".csv", ".tsv", ".tab"), description="CSV and TSV; every value stays text")
-    registry.add("jsonl", _jsonl, suffixes=(".jsonl", ".ndjson", ".json"), description="JSON lines")
-    registry.add("parquet", _parquet, suffixes=(".parquet", ".pq"), description="Parquet: file, folder, glob, hive")
-    registry.add("arrow", _arrow, suffixes=(".arrow", ".feather", ".ipc", ".arrows"), description="Arrow IPC, Feather")
+    registry.add("csv", _open_csv, suffixes=(".csv", ".tsv", ".tab"), description="CSV and TSV; every value stays text")
+    registry.add("jsonl", _open_jsonl, suffixes=(".jsonl", ".ndjson", ".json"), description="JSON lines")
+    registry.add(
+        "parquet", _open_parquet, suffixes=(".parquet", ".pq"), description="Parquet: file, folder, glob, hive"
+    )
+    registry.add(
+        "arrow", _open_arrow, suffixes=(".arrow", ".feather", ".ipc", ".arrows"), description="Arrow IPC, Feather"
+    )

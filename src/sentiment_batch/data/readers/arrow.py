@@ -1,4 +1,4 @@
-"""Reads Arrow IPC files and streams, and Feather; which of them it is, the first bytes tell."""
+"""Reads Arrow IPC files and streams, and Feather. The first bytes tell which of them a file is."""
 
 from __future__ import annotations
 
@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import pyarrow as pa
 
-from sentiment_batch.data.readers.file_signatures import refuse_other_formats
+from sentiment_batch.data.readers.base import MAX_ROWS_PER_BATCH
+from sentiment_batch.data.readers.read_errors import translate_read_errors
+from sentiment_batch.data.readers.sniff import refuse_other_formats, refuse_text
 from sentiment_batch.data.readers.source import Source
-from sentiment_batch.data.readers.text_formats import refuse_text
-from sentiment_batch.data.readers.validate import validate_batch, translate_read_errors, strings_are_valid
+from sentiment_batch.data.readers.validate import strings_are_valid, validate_batch
 from sentiment_batch.errors import InputError
 from sentiment_batch.records import Split
 
@@ -25,23 +26,21 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("sentiment_batch")
 
-MAX_ROWS_PER_BATCH = 1 << 13
-"""Most rows of a batch; larger ones are cut, which copies nothing."""
-_CONTINUED = b"\xff\xff\xff\xff"
-"""Before the length of each message of a stream; the last one has the length 0."""
-_LEGACY_BYTES = 1 << 24
-"""A stream from before Arrow 0.15 begins with the length of its schema, which is below this."""
+_CONTINUATION = b"\xff\xff\xff\xff"
+"""The marker before the length of each message of a stream. The last message has the length 0."""
+_MAX_LEGACY_SCHEMA_BYTES = 1 << 24
+"""A stream from before Arrow 0.15 begins with the length of its schema, which is smaller than this."""
 
 
 class ArrowReader:
-    """A `Reader` of Arrow IPC: a split for each record batch of a file, one in all for a stream.
+    """A `Reader` of Arrow IPC: one split for each record batch of a file, or one split for a whole stream.
 
     Args:
         location: a path, an fsspec URL, or `-` for standard input.
-        options: what to do with rows whose strings are not UTF-8.
+        options: what is called for rows with strings that are not UTF-8.
 
     Raises:
-        InputError: the file is missing, damaged, or of another kind.
+        InputError: the file is missing, damaged or of another kind.
     """
 
     def __init__(self, location: str, options: ReadOptions) -> None:
@@ -50,7 +49,7 @@ class ArrowReader:
         self._on_bad_row = options.on_bad_row
         try:
             with translate_read_errors(self._name):
-                self._layout = _layout(self._source)
+                self._layout = _open_layout(self._source)
                 self.schema = self._layout.schema
                 self.num_rows = self._layout.num_rows
         except BaseException:
@@ -62,11 +61,11 @@ class ArrowReader:
         )
 
     def splits(self) -> Sequence[Split]:
-        """The record batches of a file, or the whole of a stream."""
+        """The record batches of a file, or the whole stream."""
         return self._splits
 
     def batches(self, split: Split) -> Iterator[pa.RecordBatch]:
-        """The rows of one split, at most `ROWS` in a batch."""
+        """The rows of one split, at most `MAX_ROWS_PER_BATCH` in a batch. Cutting batches copies nothing."""
         rows = 0
         with contextlib.closing(self._layout.read(split.index)) as found:
             while True:
@@ -74,16 +73,17 @@ class ArrowReader:
                     batch = next(found, None)
                 if batch is None:
                     return
-                for piece in self._pieces(batch, split.label, rows):
+                for piece in self._cut(batch, split.label, rows):
                     if not piece.schema.equals(self.schema, check_metadata=True):
                         piece = pa.RecordBatch.from_arrays(piece.columns, schema=self.schema)
                     rows += piece.num_rows
                     yield piece
 
-    def _pieces(self, batch: pa.RecordBatch, where: str, first: int) -> Iterator[pa.RecordBatch]:
-        """The rows of a batch that begins at row `first` of its split, checked."""
+    def _cut(self, batch: pa.RecordBatch, where: str, first: int) -> Iterator[pa.RecordBatch]:
+        """The validated rows of a batch, in pieces; `first` is the number of its first row in the split."""
         pieces = (batch.slice(start, MAX_ROWS_PER_BATCH) for start in range(0, batch.num_rows, MAX_ROWS_PER_BATCH))
-        if strings_are_valid(batch, where):  # looked at as a whole: a slice has the whole dictionary, to be checked every time
+        # The whole batch is validated first, because each slice holds the whole dictionary.
+        if strings_are_valid(batch, where):
             yield from pieces
             return
         for piece in pieces:
@@ -91,32 +91,32 @@ class ArrowReader:
             first += piece.num_rows
 
     def close(self) -> None:
-        """Close the file; batches that were read stay valid."""
+        """Close the file. Batches that were read stay valid."""
         self._source.close()
 
 
 class _Layout(Protocol):
-    """One of the ways in which the format is laid out."""
+    """One of the layouts of the format."""
 
     schema: pa.Schema
     num_rows: int | None
     parts: Sequence[int | None]
-    """A number for each split; None where there is one in all."""
+    """A number for each split; None for a single split."""
 
     def read(self, part: int) -> Any:
-        """A generator of the record batches of one split."""
+        """The record batches of one split, as a generator."""
 
 
 class _File:
-    """The file format, also known as Feather V2: a footer tells where each batch is."""
+    """The file format, also called Feather V2. Its footer lists the offset of each batch."""
 
     def __init__(self, source: Source) -> None:
         stream = source.open_random(memory_map=True)
         self._file = pa.ipc.open_file(stream)
-        self._lock = threading.Lock()  # the reader remembers dictionaries, and promises nothing to several threads
+        self._lock = threading.Lock()  # the reader caches dictionaries and is not documented as thread-safe
         self.schema = self._file.schema
         self.parts: Sequence[int | None] = range(self._file.num_record_batches)
-        # Counting reads the head of each batch: next to nothing in a mapped file, many requests over a network.
+        # Counting reads the head of each batch. In a mapped file that is cheap; over a network it takes many requests.
         mapped = isinstance(stream, pa.MemoryMappedFile) and hasattr(self._file, "count_rows")
         self.num_rows: int | None = self._file.count_rows() if mapped else None
 
@@ -127,7 +127,7 @@ class _File:
 
 
 class _Stream:
-    """The stream format: batches one after the other, between which dictionaries may change."""
+    """The stream format: batches one after the other. Dictionaries may change between them."""
 
     num_rows: int | None = None
     parts: Sequence[int | None] = (None,)
@@ -139,23 +139,26 @@ class _Stream:
 
     def read(self, part: int) -> Iterator[pa.RecordBatch]:
         with self._source.open() as stream:
-            watched = _Watched(stream)
-            with pa.ipc.open_stream(watched) as reader:
+            tracking = _TrackingStream(stream)
+            with pa.ipc.open_stream(tracking) as reader:
                 yield from reader
-            if not watched.ended():
+            if not tracking.is_complete():
                 logger.warning(
-                    "%s ends without the mark that Arrow streams end with; if its writer was cut off, rows are missing",
+                    "%s ends without the end mark of Arrow streams; if its writer was interrupted, rows are missing",
                     self._source.name,
                 )
 
 
-class _Watched(io.RawIOBase):
-    """A stream that remembers the last bytes that were read: one cut between two batches looks whole otherwise."""
+class _TrackingStream(io.RawIOBase):
+    """A stream that remembers the last bytes that were read.
+
+    pyarrow does not notice that a stream was cut between two batches.
+    """
 
     def __init__(self, stream: io.BufferedReader) -> None:
         self._stream = stream
         self._last = b""
-        self._legacy = not stream.peek(4).startswith(_CONTINUED)
+        self._legacy = not stream.peek(4).startswith(_CONTINUATION)
 
     def readable(self) -> bool:
         return True
@@ -165,13 +168,14 @@ class _Watched(io.RawIOBase):
         self._last = (self._last + data[-8:])[-8:]
         return data
 
-    def ended(self) -> bool:
-        # Before Arrow 0.15 the mark was four zeros, which any batch may end with.
-        return self._legacy or self._last == _CONTINUED + b"\0\0\0\0"
+    def is_complete(self) -> bool:
+        """True if the last bytes are the end mark of a stream."""
+        # Before Arrow 0.15 the end mark was four zero bytes, with which any batch may end.
+        return self._legacy or self._last == _CONTINUATION + b"\0\0\0\0"
 
 
 class _FeatherV1:
-    """The format of Feather before 2020, which later versions of pyarrow no longer read."""
+    """The Feather format before 2020, which later versions of pyarrow no longer read."""
 
     parts: Sequence[int | None] = (None,)
 
@@ -189,14 +193,14 @@ class _FeatherV1:
         yield from self._table.to_batches(max_chunksize=MAX_ROWS_PER_BATCH)
 
 
-def _layout(source: Source) -> _Layout:
+def _open_layout(source: Source) -> _Layout:
     head = source.head()
     refuse_other_formats(source.name, head, own="arrow")
     if head.startswith(b"ARROW1"):
         return _File(source)
     if head.startswith(b"FEA1"):
         return _FeatherV1(source)
-    if head.startswith(_CONTINUED) or 0 < int.from_bytes(head[:4], "little") < _LEGACY_BYTES:
+    if head.startswith(_CONTINUATION) or 0 < int.from_bytes(head[:4], "little") < _MAX_LEGACY_SCHEMA_BYTES:
         return _Stream(source)
     refuse_text(source.name, head)
     raise InputError(f"{source.name} is {'not Arrow or Feather' if head else 'empty'}. Check what it is.")

@@ -1,4 +1,4 @@
-"""The seam that every reader implements: a location in, Arrow record batches out; it knows nothing of sentiment."""
+"""The protocol that every reader implements: it opens a location and returns Arrow record batches."""
 
 from __future__ import annotations
 
@@ -10,32 +10,37 @@ if TYPE_CHECKING:
 
     from sentiment_batch.records import Split
 
+MAX_ROWS_PER_BATCH = 8192
+"""Largest number of rows of a batch, except of Parquet."""
+
 
 class Reader(Protocol):
-    """A table that can be read in splits. Bad input is an `InputError` that names the file and the place in it.
+    """A table that is read in splits. Damaged input raises an `InputError` that names the file and the place in it.
 
-    A reader may also have `identity()`, which gives plain values (as JSON has them) that differ when the rows may: a
-    version, a snapshot, a time of change. With it a run that was cut off can be gone on with. A reader of a file needs
-    none; one of many files may have their paths and URLs in `locations`.
+    A reader may have two more members:
+
+    - `identity()` returns plain JSON values that change whenever the rows may have changed, such as a version, a
+      snapshot or a modification time. It makes an interrupted run resumable. Readers of files need none.
+    - `locations` lists the paths and URLs of the files, if there are several.
     """
 
     schema: pa.Schema
-    """The columns as they will come; every batch has exactly this schema, its metadata included."""
+    """The columns; every batch has exactly this schema, including its metadata."""
 
     @property
     def num_rows(self) -> int | None:
-        """Rows in all where that is known without reading everything, else None; the run checks it at the end."""
+        """The number of rows, or None if it is unknown before everything is read. The run checks it at the end."""
         ...
 
     def splits(self) -> Sequence[Split]:
-        """The units of reading, fixed for a given input; read in this order they give the input's rows in order."""
+        """The units of reading, fixed for a given input. Read in this order, they give the input's rows in order."""
         ...
 
     def batches(self, split: Split) -> Iterator[pa.RecordBatch]:
-        """The rows of one split in order, streamed: memory must not grow with the split. Any batch size is fine.
+        """The rows of one split in order, in batches of any size. Memory must not grow with the split.
 
-        It is iterated in one thread, which need not be the one that made this reader: what belongs to its thread, as a
-        cursor of sqlite3 does, is best opened here. Several iterators of one reader do not disturb each other.
+        The iterator is used in one thread, which need not be the thread that made this reader. Open objects that
+        belong to their thread here, such as a cursor of sqlite3. Several iterators of one reader are independent.
 
         Raises:
             InputError: the input is damaged; the message names the file and the row, line or row group.
@@ -43,5 +48,5 @@ class Reader(Protocol):
         ...
 
     def close(self) -> None:
-        """Let go of files and connections; may be called twice."""
+        """Close files and connections. It may be called twice."""
         ...

@@ -1,4 +1,4 @@
-"""Reads CSV and TSV in one stream: every value comes out as the text that stands in the file."""
+"""Reads CSV and TSV; every value stays the text that stands in the file."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 
 from sentiment_batch.data.readers import byte_escapes
-from sentiment_batch.data.readers.csv_rows import CsvRows, CsvLayout, explain_malformed, replace_bad_bytes
+from sentiment_batch.data.readers.csv_rows import CsvLayout, CsvRows, explain_malformed, replace_bad_bytes
 from sentiment_batch.data.readers.delimiters import NO_DELIMITER, detect_delimiter
 from sentiment_batch.data.readers.header_names import make_distinct
+from sentiment_batch.data.readers.sniff import refuse_json
 from sentiment_batch.data.readers.source import Source
 from sentiment_batch.data.readers.text import MAX_ROW_CHARACTERS, TextFile
-from sentiment_batch.data.readers.text_formats import refuse_json
 from sentiment_batch.errors import InputError, UsageError
 from sentiment_batch.locations import suffix_of
 from sentiment_batch.records import Problem, Split
@@ -30,9 +30,9 @@ if TYPE_CHECKING:
 logger = logging.getLogger("sentiment_batch")
 
 SAMPLE_CHARACTERS = 1 << 18
-"""Characters that are looked at to find the delimiter."""
+"""Number of characters at the beginning that are looked at to find the delimiter."""
 MAX_LISTED_RENAMES = 12
-"""Most renamed columns that the log names."""
+"""Largest number of renamed columns that the log lists."""
 
 
 class CsvReader:
@@ -40,45 +40,46 @@ class CsvReader:
 
     Args:
         location: a path, an fsspec URL, or `-` for standard input.
-        options: encoding, delimiter, quotes, and who is told of bad rows.
+        options: the encoding, delimiter and quotes, and what is called for bad rows.
 
     Raises:
-        InputError: the file is missing, empty, or no CSV.
+        InputError: the file is missing, empty, or not a CSV.
         UsageError: the encoding is unknown, or the delimiter is not one character.
     """
 
     num_rows: int | None = None
 
     def __init__(self, location: str, options: ReadOptions) -> None:
-        given = _one_character(options.delimiter)
-        csv.field_size_limit(max(csv.field_size_limit(), MAX_ROW_CHARACTERS))  # the csv module keeps one limit for the process
+        given = _check_delimiter(options.delimiter)
+        # The csv module has one limit for the whole process.
+        csv.field_size_limit(max(csv.field_size_limit(), MAX_ROW_CHARACTERS))
         self._source = Source(location)
         self._name = self._source.name
-        self._tell = options.on_bad_row
+        self._on_bad_row = options.on_bad_row
         dialect: dict[str, Any] = {"strict": True, "quoting": csv.QUOTE_MINIMAL if options.quotes else csv.QUOTE_NONE}
         try:
             self._text = TextFile(self._source, options, newline="")
             refuse_json(self._name, self._text.sample)
-            dialect["delimiter"] = given or self._found_delimiter(location, dialect)
-            self.schema = pa.schema([(name, pa.string()) for name in self._names(dialect)])
+            dialect["delimiter"] = given or self._detect_delimiter(location, dialect)
+            self.schema = pa.schema([(name, pa.string()) for name in self._read_names(dialect)])
         except BaseException:
             self.close()
             raise
         self._layout = CsvLayout(name=self._name, columns=self.schema.names, dialect=dialect)
 
     def splits(self) -> Sequence[Split]:
-        """One: where a record begins can only be told by reading from the start."""
+        """One split, because where a record begins can only be found by reading from the start."""
         return (Split(index=0, label=self._name),)
 
     def batches(self, split: Split) -> Iterator[pa.RecordBatch]:
-        """All rows, from the beginning of the file; of bad ones `on_bad_row` is told."""
+        """All rows from the beginning of the file. `on_bad_row` is called for bad ones."""
         seen = 0
-        with self._text.lines(keep=self._tell is not None) as lines:
+        with self._text.lines(hold=self._on_bad_row is not None) as lines:
             reader = csv.reader(lines, **self._layout.dialect)
-            self._header(reader)
+            self._read_header(reader)
             for chunk in CsvRows(reader, lines, self._layout):
-                batch = self._batch(chunk)
-                self._tell_of(chunk, lines, seen)
+                batch = self._make_batch(chunk)
+                self._report(chunk, lines, seen)
                 seen += batch.num_rows
                 yield batch
 
@@ -86,25 +87,25 @@ class CsvReader:
         """Close the file."""
         self._source.close()
 
-    def _batch(self, chunk: CsvChunk) -> pa.RecordBatch:
+    def _make_batch(self, chunk: CsvChunk) -> pa.RecordBatch:
         try:
             columns = [pa.array(values, pa.string()) for values in zip(*chunk.rows, strict=True)]
-        except UnicodeEncodeError:  # bytes that did not decode; looking for them in every cell would take time
-            replace_bad_bytes(chunk, self.schema.names, self._text.called)
+        except UnicodeEncodeError:  # some bytes did not decode; looking at every cell each time would take too long
+            replace_bad_bytes(chunk, self.schema.names, self._text.encoding_name)
             columns = [pa.array(values, pa.string()) for values in zip(*chunk.rows, strict=True)]
         return pa.RecordBatch.from_arrays(columns, schema=self.schema)
 
-    def _tell_of(self, chunk: CsvChunk, lines: Lines, seen: int) -> None:
-        if self._tell is None or lines.kept is None:
+    def _report(self, chunk: CsvChunk, lines: Lines, seen: int) -> None:
+        if self._on_bad_row is None or lines.held is None:
             return
         for row, reasons in sorted(chunk.reasons.items()):
             begin = chunk.begin(row)
-            record = "".join(lines.kept[begin - chunk.first : chunk.ends[row] - chunk.first + 1])
-            original = self._text.original(record.removesuffix("\n").removesuffix("\r"))
+            record = "".join(lines.held[begin - chunk.first : chunk.ends[row] - chunk.first + 1])
+            original = self._text.restore_bytes(record.removesuffix("\n").removesuffix("\r"))
             where = f"{self._name}, line {begin:,}"
-            self._tell(Problem(row=seen + row, where=where, reason="; ".join(reasons), original=original))
+            self._on_bad_row(Problem(row=seen + row, where=where, reason="; ".join(reasons), original=original))
 
-    def _found_delimiter(self, location: str, dialect: dict[str, Any]) -> str:
+    def _detect_delimiter(self, location: str, dialect: dict[str, Any]) -> str:
         if suffix_of(location) in (".tsv", ".tab"):
             return "\t"
         sample = []
@@ -120,9 +121,9 @@ class CsvReader:
             logger.info("%s: the fields are separated by %r", self._name, delimiter)
         return delimiter
 
-    def _names(self, dialect: dict[str, Any]) -> list[str]:
+    def _read_names(self, dialect: dict[str, Any]) -> list[str]:
         with self._text.lines() as lines:
-            header = self._header(csv.reader(lines, **dialect))
+            header = self._read_header(csv.reader(lines, **dialect))
         if any(map(byte_escapes.has_escapes, header)):
             raise self._text.undecodable()
         names = make_distinct(header)
@@ -133,7 +134,7 @@ class CsvReader:
             logger.warning("%s: columns without a name of their own are renamed: %s", self._name, listed)
         return names
 
-    def _header(self, reader: Any) -> list[str]:
+    def _read_header(self, reader: Any) -> list[str]:
         header: list[str] = []
         begin = 1
         try:
@@ -154,13 +155,13 @@ class CsvReader:
         return header
 
 
-def _one_character(delimiter: str | None) -> str | None:
-    """The delimiter that the user named; a backslash and a t stand for a tab.
+def _check_delimiter(delimiter: str | None) -> str | None:
+    """The user's delimiter. A backslash and a t stand for a tab.
 
     Raises:
-        UsageError: it is not one character, or one that means something else in a CSV.
+        UsageError: it is not one character, or it is a quote or a line end.
     """
     delimiter = "\t" if delimiter == "\\t" else delimiter
     if delimiter is not None and (len(delimiter) != 1 or delimiter in '"\r\n'):
-        raise UsageError(f"--delimiter takes one character, such as ';' or '\\t', not {delimiter!r}.")
+        raise UsageError(f"`delimiter` takes one character, such as ';' or '\\t', not {delimiter!r}.")
     return delimiter

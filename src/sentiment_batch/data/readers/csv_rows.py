@@ -1,4 +1,4 @@
-"""Makes rows of the header's width of the lines of a CSV; a record that is not one is refused, or mended and told."""
+"""Turns the records of a CSV into rows of the header's width; bad records are refused, or repaired and recorded."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from sentiment_batch.data.readers import byte_escapes
-from sentiment_batch.data.readers.text import MAX_BATCH_CHARACTERS, MAX_ROW_CHARACTERS, MAX_ROWS_PER_BATCH
+from sentiment_batch.data.readers.base import MAX_ROWS_PER_BATCH
+from sentiment_batch.data.readers.text import MAX_BATCH_CHARACTERS, MAX_ROW_CHARACTERS
 from sentiment_batch.errors import InputError
 
 if TYPE_CHECKING:
@@ -17,56 +18,57 @@ if TYPE_CHECKING:
     from sentiment_batch.data.readers.text import Lines
 
 MAX_CELLS_PER_BATCH = 1 << 22
-"""Most cells of a batch: one of very many columns has fewer rows."""
-_GOES_ON = "a cell goes on after its closing quote"
+"""Largest number of cells of a batch, so that a batch of very many columns has fewer rows."""
+_TEXT_AFTER_QUOTE = "a cell goes on after its closing quote"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class CsvLayout:
-    """What the records of a file are told by."""
+    """How the records of a file are laid out."""
 
     name: str
     """What messages call the file."""
     columns: Sequence[str]
-    """The names of the columns."""
+    """The names of the columns in the header."""
     dialect: dict[str, Any]
-    """What `csv.reader` is told."""
+    """The arguments of `csv.reader`."""
 
 
 @dataclass(kw_only=True, slots=True)
 class CsvChunk:
-    """Consecutive rows, and where they stand."""
+    """Consecutive rows, and the lines on which they stand."""
 
     first: int
-    """Number of the first line in the file, from 1."""
+    """The number of the first line in the file, counted from 1."""
     rows: list[list[str]] = field(default_factory=list)
+    """The cells of each row."""
     ends: list[int] = field(default_factory=list)
-    """Number of the last line of each row."""
+    """The number of the last line of each row."""
     blanks: dict[int, int] = field(default_factory=dict)
-    """Number of the last blank line before a row, for the rows that have one before them."""
+    """The number of the last blank line before a row, by row; only rows after a blank line have one."""
     reasons: defaultdict[int, list[str]] = field(default_factory=lambda: defaultdict(list))
-    """What is wrong with the rows that are bad."""
+    """What is wrong with the bad rows, by row."""
 
     def begin(self, row: int) -> int:
-        """Number of the first line of a row; also of the one that would come next."""
+        """The number of the first line of a row; also of the row that will be added next."""
         before = self.blanks.get(row) or (self.ends[row - 1] if row else self.first - 1)
         return before + 1
 
     def add(self, row: list[str], end: int) -> None:
-        """Take a row that ends in line `end`."""
+        """Add a row that ends in line `end`."""
         self.rows.append(row)
         self.ends.append(end)
 
 
 class CsvRows:
-    """The rows of one pass over a file, in chunks that are bounded in rows, cells and characters.
+    """Reads the rows of a file once, in chunks of bounded rows, cells and characters.
 
-    A bad row is an error, but where `lines` are kept: there it is mended, and the chunk holds the reasons.
+    If `lines` holds its lines, bad rows are repaired and the chunk holds the reasons. Otherwise they are errors.
 
     Args:
         reader: a `csv.reader` with the layout's dialect that has read the header.
-        lines: what it reads.
-        layout: of the file.
+        lines: the lines that it reads.
+        layout: the layout of the file.
     """
 
     def __init__(self, reader: Any, lines: Lines, layout: CsvLayout) -> None:
@@ -74,82 +76,83 @@ class CsvRows:
         self._lines = lines
         self._layout = layout
         self._width = len(layout.columns)
-        self._most = max(1, min(MAX_ROWS_PER_BATCH, MAX_CELLS_PER_BATCH // self._width))
+        self._max_rows = max(1, min(MAX_ROWS_PER_BATCH, MAX_CELLS_PER_BATCH // self._width))
 
     def __iter__(self) -> Iterator[CsvChunk]:
         more = True
         while more:
-            self._lines.restart()
+            self._lines.start_batch()
             chunk = CsvChunk(first=self._reader.line_num + 1)
             more = self._fill(chunk)
             if chunk.rows:
                 yield chunk
 
     def _fill(self, chunk: CsvChunk) -> bool:
-        """Read until `chunk` is full; False where the file ended before."""
+        """Read until `chunk` is full. False if the file ended before."""
         while True:
             try:
                 return self._read_into(chunk)
             except csv.Error as error:
-                self._mend_quotes(chunk, error)  # the reader goes on with the next line
+                self._repair_quotes(chunk, error)  # the reader continues with the next line
             if self._is_full(chunk):
                 return True
 
     def _is_full(self, chunk: CsvChunk) -> bool:
-        return len(chunk.rows) >= self._most or self._lines.characters >= MAX_BATCH_CHARACTERS
+        return len(chunk.rows) >= self._max_rows or self._lines.characters >= MAX_BATCH_CHARACTERS
 
     def _read_into(self, chunk: CsvChunk) -> bool:
-        # Everything in this loop costs its time once a row, so the good ones pass through with as little as can be.
-        reader, lines, width, most, enough = self._reader, self._lines, self._width, self._most, MAX_BATCH_CHARACTERS
+        # This loop runs once for each row, so good rows take the shortest path through it.
+        reader, lines, width = self._reader, self._lines, self._width
+        max_rows, max_characters = self._max_rows, MAX_BATCH_CHARACTERS
         rows, add, end = chunk.rows, chunk.rows.append, chunk.ends.append
         for row in reader:
             if len(row) == width:
                 add(row)
                 end(reader.line_num)
             elif not row and width == 1:
-                chunk.add([""], reader.line_num)  # in a file of one column a blank line is an empty value
+                chunk.add([""], reader.line_num)  # a blank line is an empty value of a single column
             elif len(row) > 1 or any(map(str.strip, row)):
-                chunk.add(self._mended(chunk, row), reader.line_num)
+                chunk.add(self._repair_width(chunk, row), reader.line_num)
             else:
                 chunk.blanks[len(rows)] = reader.line_num
-            if len(rows) >= most or lines.characters >= enough:
+            if len(rows) >= max_rows or lines.characters >= max_characters:
                 return True
         return False
 
-    def _mended(self, chunk: CsvChunk, row: list[str]) -> list[str]:
-        """A row of another width with empty cells added, or without those that are too many."""
+    def _repair_width(self, chunk: CsvChunk, row: list[str]) -> list[str]:
+        """A row of the wrong width with empty cells added, or without its last cells."""
         at, last = len(chunk.rows), self._reader.line_num
         begin = chunk.begin(at)
         reason = f"{len(row):,} field{'s' * (len(row) != 1)} where the header has {self._width:,}"
         if last > begin:
             reason += f", in a record that goes on to line {last:,}"
-        if self._lines.kept is None:
+        if self._lines.held is None:
             raise InputError(
                 f"{self._layout.name}, line {begin:,}: {reason}. Put quotes around cells that hold the delimiter or a "
-                "line break, name the delimiter with --delimiter, or keep such rows with --on-bad-row mark."
+                'line break, name the delimiter with `delimiter`, or keep such rows with `on_bad_row="mark"`.'
             )
         chunk.reasons[at].append(reason)
         return row[: self._width] + [""] * (self._width - len(row))
 
-    def _mend_quotes(self, chunk: CsvChunk, error: csv.Error) -> None:
-        """Read the line at which the reader stopped once more, by looser rules."""
+    def _repair_quotes(self, chunk: CsvChunk, error: csv.Error) -> None:
+        """Read the line at which the reader stopped again, without strict quoting."""
         at, last = len(chunk.rows), self._reader.line_num
         begin = chunk.begin(at)
-        # Of several lines nobody can tell which belong together: one quote too many may hold half of the file.
-        if self._lines.kept is None or _GOES_ON not in _reason(error) or last != begin:
+        # A record over several lines is not repaired, because one wrong quote may swallow half of the file.
+        if self._lines.held is None or _TEXT_AFTER_QUOTE not in _describe(error) or last != begin:
             raise explain_malformed(error, self._layout.name, begin, last) from error
         loose = csv.reader(
-            iter([self._lines.kept[begin - chunk.first], ""]), **{**self._layout.dialect, "strict": False}
+            iter([self._lines.held[begin - chunk.first], ""]), **{**self._layout.dialect, "strict": False}
         )
         row = next(loose)
         if loose.line_num > 1:
             raise explain_malformed(csv.Error("unexpected end"), self._layout.name, begin, last) from error
-        chunk.reasons[at].append(_GOES_ON)
-        chunk.add(row if len(row) == self._width else self._mended(chunk, row), last)
+        chunk.reasons[at].append(_TEXT_AFTER_QUOTE)
+        chunk.add(row if len(row) == self._width else self._repair_width(chunk, row), last)
 
 
 def replace_bad_bytes(chunk: CsvChunk, columns: Sequence[str], encoding: str) -> None:
-    """Put U+FFFD in the place of what did not decode, and give the reasons."""
+    """Replace bytes that did not decode by U+FFFD, and add the reasons to the chunk."""
     for at, row in enumerate(chunk.rows):
         bad = next((index for index, cell in enumerate(row) if byte_escapes.has_escapes(cell)), None)
         if bad is not None:
@@ -162,30 +165,30 @@ def explain_malformed(error: csv.Error, name: str, begin: int, last: int, *, hea
     """The error for a record that breaks the rules of quoting.
 
     Args:
-        error: what `csv.reader` raised.
+        error: the error of `csv.reader`.
         name: what messages call the file.
-        begin: number of the record's first line.
-        last: number of the line where the reader stopped.
-        header: whether the record is the header, which is never kept as a bad row.
+        begin: the number of the record's first line.
+        last: the number of the line where the reader stopped.
+        header: True if the record is the header, which cannot be kept as a bad row.
     """
-    why = _reason(error)
+    why = _describe(error)
     if "never closes" in why:
-        cure = "Close it, or read quotes as text with --no-quotes."
-    elif _GOES_ON not in why:
+        cure = "Close it, or read quotes as text with `quotes=False`."
+    elif _TEXT_AFTER_QUOTE not in why:
         cure = "Is there a quote that never closes?"
     else:
         cure = (
             "Double the quotes that are part of a cell, or, if no cell of the file is quoted, read them as text with "
-            "--no-quotes"
+            "`quotes=False`"
         )
-        cure += ", or keep such rows with --on-bad-row mark." if last == begin and not header else "."
+        cure += ', or keep such rows with `on_bad_row="mark"`.' if last == begin and not header else "."
         why += f" in line {last:,}" if last > begin else ""
     return InputError(f"{name}, line {begin:,}: {why}. {cure}")
 
 
-def _reason(error: csv.Error) -> str:
+def _describe(error: csv.Error) -> str:
     if "unexpected end" in str(error):
         return "a quote opens in this record and never closes"
     if "limit" in str(error):
         return f"a cell of over {MAX_ROW_CHARACTERS:,} characters"
-    return _GOES_ON
+    return _TEXT_AFTER_QUOTE

@@ -1,4 +1,4 @@
-"""Finds the files of a data set: one file, a folder with its hive partitions, or a glob, here or behind a URL."""
+"""Finds the files of a data set: one file, a folder with hive partitions or a glob, local or behind a URL."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from sentiment_batch.locations import suffix_of
 
 logger = logging.getLogger("sentiment_batch")
 
-_NULL = "__HIVE_DEFAULT_PARTITION__"
-_MAGIC = re.compile(r"[*?\[]")
+_HIVE_NULL = "__HIVE_DEFAULT_PARTITION__"
+_GLOB_CHARACTERS = re.compile(r"[*?\[]")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -27,78 +27,79 @@ class DataFile:
     location: str
     """A path or URL that a `Source` opens."""
     partitions: dict[str, str | None] = field(default_factory=dict)
-    """The values that the names of its folders give, as in `year=2024`; None for hive's null."""
+    """The values in the names of its folders, such as `year=2024`, by name; None for hive's null."""
 
 
 def find_files(location: str, endings: tuple[str, ...]) -> list[DataFile]:
-    """The files that `location` names, in natural order: `part-2` before `part-10`.
+    """The files of a data set in natural order: `part-2` before `part-10`.
 
     Args:
-        location: a file, a folder, a glob, their URL, or `-`. What exists under that very name wins over the glob.
-        endings: the file endings to look for in folders; where no file has one, all files are taken.
+        location: a file, a folder, a glob, their URL, or `-`. A file whose name looks like a glob is taken as a file.
+        endings: the file endings that are looked for in folders. If no file has one, all files are taken.
 
     Raises:
         InputError: nothing is there, or the folder holds no files.
     """
     if location == filesystems.STDIN:
         return [DataFile(location=location)]
-    tree: _Local | _Remote = _Local(location) if filesystems.local_path(location) is not None else _Remote(location)
+    is_local = filesystems.local_path(location) is not None
+    tree: _LocalTree | _RemoteTree = _LocalTree(location) if is_local else _RemoteTree(location)
     try:
-        root, found = _root_and_paths(tree, endings)
+        root, found = _find_root_and_paths(tree, endings)
     except InputError:
         raise
-    except Exception as error:  # each file system has errors of its own
+    except Exception as error:  # each file system has its own errors
         raise filesystems.unreachable(location, error) from error
     if not found:
         raise InputError(f"{location} holds no {endings[0]} files. Check the path.")
     return [
-        DataFile(location=tree.location(path), partitions=_partitions(path.removeprefix(root)))
+        DataFile(location=tree.to_location(path), partitions=_parse_partitions(path.removeprefix(root)))
         for path in sorted(found, key=natural_sort_key)
     ]
 
 
 def natural_sort_key(path: str) -> tuple[list[str | int], str]:
-    """A key that sorts the numbers in paths by their value."""
+    """A sort key that compares the numbers in paths by their value."""
     return [int(part) if part.isascii() and part.isdecimal() else part for part in re.split(r"([0-9]+)", path)], path
 
 
-def _root_and_paths(tree: _Local | _Remote, endings: tuple[str, ...]) -> tuple[str, set[str]]:
-    """The folder below which names may give partitions, and the paths of all files."""
+def _find_root_and_paths(tree: _LocalTree | _RemoteTree, endings: tuple[str, ...]) -> tuple[str, set[str]]:
+    """The folder below which folder names may be partitions, and the paths of all files."""
     if tree.is_folder(tree.path):
-        return tree.path, set(_data_files(tree, tree.path, endings))
-    if tree.is_file(tree.path) or not _MAGIC.search(tree.path):
-        return tree.path, {tree.path}  # one that is not there is reported when it is opened
+        return tree.path, set(_list_data_files(tree, tree.path, endings))
+    if tree.is_file(tree.path) or not _GLOB_CHARACTERS.search(tree.path):
+        return tree.path, {tree.path}  # opening a missing file reports it
     found: set[str] = set()
-    markers_too = _hidden(tree.path.rpartition("/")[2])
+    includes_hidden = _is_hidden(tree.path.rpartition("/")[2])
     for path in tree.glob(tree.path):
         if tree.is_folder(path):
-            found.update(_data_files(tree, path, endings))
-        elif markers_too or not _hidden(path.rpartition("/")[2]):
+            found.update(_list_data_files(tree, path, endings))
+        elif includes_hidden or not _is_hidden(path.rpartition("/")[2]):
             found.add(path)
-    return _MAGIC.split(tree.path)[0].rpartition("/")[0], found
+    return _GLOB_CHARACTERS.split(tree.path)[0].rpartition("/")[0], found
 
 
-def _data_files(tree: _Local | _Remote, folder: str, endings: tuple[str, ...]) -> list[str]:
-    below = [path for path in tree.walk(folder) if not _hidden(path.removeprefix(folder))]
-    named = [path for path in below if suffix_of(path) in endings]
-    left_out = len(below) - len(named)
-    if named and left_out:
+def _list_data_files(tree: _LocalTree | _RemoteTree, folder: str, endings: tuple[str, ...]) -> list[str]:
+    below = [path for path in tree.walk(folder) if not _is_hidden(path.removeprefix(folder))]
+    matching = [path for path in below if suffix_of(path) in endings]
+    left_out = len(below) - len(matching)
+    if matching and left_out:
         logger.warning("%s: %d files do not end in %s and are left out", folder, left_out, " or ".join(endings))
-    return named or below
+    return matching or below
 
 
-def _hidden(path: str) -> bool:
-    """Whether a name on the way begins with a dot or an underscore, as do markers such as _SUCCESS."""
+def _is_hidden(path: str) -> bool:
+    """True if a part of the path begins with a dot or an underscore, as markers such as _SUCCESS do."""
     return any(name.startswith((".", "_")) for name in path.split("/"))
 
 
-def _partitions(path: str) -> dict[str, str | None]:
+def _parse_partitions(path: str) -> dict[str, str | None]:
     pairs = [name.partition("=") for name in path.split("/")[:-1] if "=" in name]
-    return {unquote(key): None if value == _NULL else unquote(value) for key, _, value in pairs if key}
+    return {unquote(key): None if value == _HIVE_NULL else unquote(value) for key, _, value in pairs if key}
 
 
-class _Local:
-    """This machine's disk."""
+class _LocalTree:
+    """The folders of the local disk, with `/` between the parts of a path."""
 
     def __init__(self, location: str) -> None:
         path = filesystems.local_path(location) or ""
@@ -106,7 +107,7 @@ class _Local:
         self.is_folder = os.path.isdir
         self.is_file = os.path.exists
 
-    def location(self, path: str) -> str:
+    def to_location(self, path: str) -> str:
         return path
 
     def glob(self, pattern: str) -> list[str]:
@@ -114,7 +115,7 @@ class _Local:
 
     def walk(self, folder: str) -> list[str]:
         def refuse(error: OSError) -> None:
-            raise error  # os.walk leaves out in silence what it may not list
+            raise error  # os.walk silently leaves out folders that it cannot list
 
         return [
             f"{parent.replace(os.sep, '/')}/{name}"
@@ -123,18 +124,18 @@ class _Local:
         ]
 
 
-class _Remote:
-    """A file system of fsspec."""
+class _RemoteTree:
+    """The folders of an fsspec file system."""
 
     def __init__(self, location: str) -> None:
-        self._filesystem, path = filesystems.remote(location)
+        self._filesystem, path = filesystems.open_filesystem(location)
         self.path = path.rstrip("/") or path
         self._given = {self.path: location}
         self.is_folder: Any = self._filesystem.isdir
         self.is_file: Any = self._filesystem.isfile
 
-    def location(self, path: str) -> str:
-        # The user's own spelling may hold what the path does not, such as a chain of protocols.
+    def to_location(self, path: str) -> str:
+        # The user's URL may hold what the path lacks, such as a chain of protocols.
         return self._given.get(path) or str(self._filesystem.unstrip_protocol(path))
 
     def glob(self, pattern: str) -> list[str]:

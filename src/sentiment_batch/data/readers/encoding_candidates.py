@@ -1,4 +1,7 @@
-"""Ranks the encodings that some bytes may be in by how much they look like text in each; it reads no files."""
+"""Ranks the encodings in which some bytes may be written by how much they look like text in each encoding.
+
+The candidates are named in the error for a file that does not decode. Nothing is decoded with a guessed encoding.
+"""
 
 from __future__ import annotations
 
@@ -6,16 +9,14 @@ import collections
 import itertools
 import unicodedata
 
-from sentiment_batch.data.readers.alphabets import CYRILLIC, FREQUENT, GREEK, LATIN, MARKS, find_script
-
-# The likelier comes first: of encodings that give the same text only the first is named.
+# The most likely encoding comes first, because only the first of those that give the same text is named.
 _SINGLE_BYTE = (
     *("cp1252", "cp1250", "cp1251", "koi8-r", "koi8-u", "cp1253", "cp1254", "cp1255", "cp1256", "cp1257", "cp874"),
     *("iso-8859-1", "iso-8859-2", "iso-8859-15", "iso-8859-5", "iso-8859-7", "iso-8859-8", "iso-8859-6", "iso-8859-9"),
     *("mac-roman", "cp850", "cp437", "cp852", "cp866", "mac-cyrillic"),
 )
 _SEVERAL_BYTES = ("shift_jis", "cp932", "euc_jp", "gb18030", "big5", "euc_kr", "cp949")
-# In these the characters of everyday use have codes of their own: the encoding, and its first bytes for them.
+# These encodings have a block for everyday characters: the codec that has the block, and its range of first bytes.
 _EVERYDAY = {
     "gb18030": ("gb2312", range(0xB0, 0xD8)),
     "big5": ("big5", range(0xA4, 0xC7)),
@@ -23,24 +24,79 @@ _EVERYDAY = {
     "cp932": ("euc_jp", range(0xB0, 0xD0)),
     "euc_jp": ("euc_jp", range(0xB0, 0xD0)),
 }
-_LEAST = 0.4
-"""What is less plausible than this is not named."""
+_LATIN = tuple(
+    frozenset(letters)
+    for letters in (
+        "éèàùâêîôûçëïüœæÉÈÀÊÇŒ",  # French
+        "äöüßÄÖÜ",  # German, Finnish, Estonian in part
+        "áéíóúñüÁÉÍÓÚÑ",  # Spanish
+        "ãõáéíóúâêôçàÃÕÁÉÍÓÚÇ",  # Portuguese
+        "àèéìòùÀÈÉÌÒÙ",  # Italian
+        "åäöæøÅÄÖÆØé",  # Nordic languages
+        "áéíóúýþæöðÁÉÍÓÚÝÞÆÖÐ",  # Icelandic
+        "éëïóèöüê",  # Dutch
+        "ąćęłńóśźżĄĆĘŁŃÓŚŹŻ",  # Polish
+        "áčďéěíňóřšťúůýžľĺŕôäÁČĎÉĚÍŇÓŘŠŤÚŮÝŽĽ",  # Czech, Slovak
+        "áéíóöőúüűÁÉÍÓÖŐÚÜŰ",  # Hungarian
+        "ăâîșțşţĂÂÎȘȚŞŢ",  # Romanian
+        "čćđšžČĆĐŠŽ",  # Croatian, Slovene
+        "çğıöşüÇĞİÖŞÜâ",  # Turkish
+        "āčēģīķļņšūžąęėįųõäöüĀČĒĢĪĶĻŅŠŪŽĄĘĖĮŲ",  # Baltic languages
+    )
+)
+"""The letters outside ASCII of languages that are written in Latin letters, one set for each."""
+
+_CYRILLIC = frozenset("абвгдежзийклмнопрстуфхцчшщъыьэюяёіїєґўАБВГДЕЖЗИЙКЛМНОПРСТУФХЦЧШЩЪЫЬЭЮЯЁІЇЄҐЎђјљњћџЂЈЉЊЋЏ")
+_GREEK = frozenset("αβγδεζηθικλμνξοπρστυφχψωςάέήίόύώϊϋΐΰΑΒΓΔΕΖΗΘΙΚΛΜΝΞΟΠΡΣΤΥΦΧΨΩΆΈΉΊΌΎΏ")
+
+_FREQUENT = frozenset(
+    "оеаинтсрвлкм"  # about three letters in four of Russian
+    "αοιετνσηρκπς"
+    "יוהלאתרבמש"
+    "اليمنترب"
+    "านรอกเงคมล"
+    "的一是不了在人有我他这个们中来上大和说到要就出会可也你对很好没看片电影剧"
+    "這個們來說會對沒電劇為時後還過"
+    "이다는을의에가고한하지은도로사그리기나를서만있어아요었영화보정진너무재미"
+)
+"""The most frequent letters of running text in each script."""
+
+_MARKS = frozenset("“”‘’„‚–—…•«»€£¥°·¿¡©®™§½¼¾×²³´№、。「」『』！？：；，．（）《》～·・ー　\u00a0\u00ad\u2028\ufeff")
+"""Signs that occur in texts of any script."""
+
+_SCRIPT_RANGES = (
+    (0x00C0, 0x024F, "latin"),
+    (0x1E00, 0x1EFF, "latin"),
+    (0x0370, 0x03FF, "greek"),
+    (0x0400, 0x04FF, "cyrillic"),
+    (0x0590, 0x05FF, "hebrew"),
+    (0x0600, 0x06FF, "arabic"),
+    (0x0E00, 0x0E7F, "thai"),
+    (0x3040, 0x30FF, "kana"),
+    (0xFF66, 0xFF9F, "half kana"),
+    (0x4E00, 0x9FFF, "han"),
+    (0xAC00, 0xD7A3, "hangul"),
+)
+_MIN_PLAUSIBILITY = 0.4
+"""Encodings that are less plausible than this are not named."""
+_MIN_SHARE_OF_BEST = 0.6
+"""Neither are encodings whose plausibility is less than this share of the best one's."""
 _FALLBACK = "latin-1"
-"""It decodes any bytes."""
+"""An encoding that decodes any bytes."""
 
 
 def rank_encodings(data: bytes, *, most: int = 3) -> list[str]:
-    """The encodings that `data` may be in, the most plausible first; never an empty list.
+    """The encodings in which `data` may be written, the most plausible first; at least one.
 
     Args:
-        data: some lines of the file, whole ones where that can be told.
-        most: how many to name at most.
+        data: some lines of the file, whole ones if possible.
+        most: the largest number of encodings in the result.
     """
     if b"\0" in data:
-        return _by_zeros(data)
-    if _is_utf_8(data):
+        return _rank_utf_16(data)
+    if _decodes_as_utf_8(data):
         return ["utf-8"]
-    # Lines of nothing but ASCII say nothing about an encoding, save for their number.
+    # Lines of ASCII only look the same in all of these encodings.
     telling = b"".join(line for line in data.splitlines(keepends=True) if not line.isascii())
     found: dict[str, tuple[float, str]] = {}
     for encoding in (*_SEVERAL_BYTES, *_SINGLE_BYTE):
@@ -48,22 +104,22 @@ def rank_encodings(data: bytes, *, most: int = 3) -> list[str]:
             text = telling.decode(encoding)
         except UnicodeDecodeError:
             continue
-        score = _plausibility(text, encoding)
-        if score >= _LEAST and text not in found:
+        score = _rate_plausibility(text, encoding)
+        if score >= _MIN_PLAUSIBILITY and text not in found:
             found[text] = (score, encoding)
     ranked = sorted(found.values(), key=lambda pair: -pair[0])
-    return [encoding for score, encoding in ranked if score >= ranked[0][0] * 0.6][:most] or [_FALLBACK]
+    return [encoding for score, encoding in ranked if score >= ranked[0][0] * _MIN_SHARE_OF_BEST][:most] or [_FALLBACK]
 
 
-def _by_zeros(data: bytes) -> list[str]:
-    """UTF-16 in the order in which the line ends, or the zeros of ASCII, are found where they belong."""
+def _rank_utf_16(data: bytes) -> list[str]:
+    """UTF-16 in the byte order in which the line ends, or else the zero bytes of ASCII, are in the right place."""
     ends = {order: data.decode(order, "replace").count("\n") for order in ("utf-16-le", "utf-16-be")}
     if any(ends.values()):
         return [max(ends, key=lambda order: ends[order])]
     return ["utf-16-le" if data[1::2].count(0) >= data[::2].count(0) else "utf-16-be"]
 
 
-def _is_utf_8(data: bytes) -> bool:
+def _decodes_as_utf_8(data: bytes) -> bool:
     try:
         data.decode("utf-8")
     except UnicodeDecodeError:
@@ -71,11 +127,11 @@ def _is_utf_8(data: bytes) -> bool:
     return True
 
 
-def _plausibility(text: str, encoding: str) -> float:
-    """From 0 to 1: how much the characters beyond ASCII look like letters of one script, and like words."""
+def _rate_plausibility(text: str, encoding: str) -> float:
+    """From 0 to 1: how much the characters outside ASCII look like letters of one script, and like words."""
     beyond = [character for character in text if character > "\x7f"]
-    scripts = collections.Counter(filter(None, map(find_script, beyond)))
-    marks = sum(character in MARKS for character in beyond)
+    scripts = collections.Counter(filter(None, map(_find_script, beyond)))
+    marks = sum(character in _MARKS for character in beyond)
     if not beyond or any(unicodedata.category(character) in ("Cc", "Co", "Cn") for character in beyond):
         return 0.0
     kana, script = scripts["kana"], scripts.most_common(1)[0][0] if scripts else ""
@@ -84,40 +140,40 @@ def _plausibility(text: str, encoding: str) -> float:
     else:
         of_script = scripts[script] if script else 0
     share = (of_script + marks) / len(beyond)
-    letters = [character for character in beyond if find_script(character) in (script, "kana", "han")]
-    alike = _letters_alike(letters, script, encoding) if letters else 0.8
-    return share * alike * (1 - min(1.0, 4 * _broken_words(text) / len(beyond)))
+    letters = [character for character in beyond if _find_script(character) in (script, "kana", "han")]
+    agreement = _rate_letters(letters, script, encoding) if letters else 0.8
+    return share * agreement * (1 - min(1.0, 4 * _count_broken_words(text) / len(beyond)))
 
 
-def _letters_alike(letters: list[str], script: str, encoding: str) -> float:
-    """How well the letters go together as those of one language, from 0 to 1."""
+def _rate_letters(letters: list[str], script: str, encoding: str) -> float:
+    """From 0 to 1: how well the letters fit one language."""
     if script == "latin":
-        return max(sum(letter in alphabet for letter in letters) for alphabet in LATIN) / len(letters)
-    frequent = sum(letter in FREQUENT for letter in letters) / len(letters)
+        return max(sum(letter in alphabet for letter in letters) for alphabet in _LATIN) / len(letters)
+    frequent = sum(letter in _FREQUENT for letter in letters) / len(letters)
     if script in ("han", "kana"):
-        kana = sum(find_script(letter) == "kana" for letter in letters) / len(letters)
+        kana = sum(_find_script(letter) == "kana" for letter in letters) / len(letters)
         japanese = encoding in ("shift_jis", "cp932", "euc_jp")
         if japanese:
-            return min(1.0, 0.5 * _everyday(letters, encoding) + 2 * kana)
-        return _everyday(letters, encoding) * (0.5 + min(0.5, 2 * frequent)) * (1 - kana)
+            return min(1.0, 0.5 * _share_of_everyday(letters, encoding) + 2 * kana)
+        return _share_of_everyday(letters, encoding) * (0.5 + min(0.5, 2 * frequent)) * (1 - kana)
     if script in ("cyrillic", "greek"):
-        alphabet = CYRILLIC if script == "cyrillic" else GREEK
+        alphabet = _CYRILLIC if script == "cyrillic" else _GREEK
         return sum(letter in alphabet for letter in letters) / len(letters) * (0.4 + min(0.6, frequent))
     return 0.5 + min(0.5, frequent) if script != "half kana" else 0.3
 
 
-def _everyday(letters: list[str], encoding: str) -> float:
-    """The share of characters that are among those of everyday use in the encoding's country."""
+def _share_of_everyday(letters: list[str], encoding: str) -> float:
+    """The share of Chinese characters that are in everyday use where the encoding is used."""
     if encoding not in _EVERYDAY:
         return 0.5  # Chinese characters in an encoding of Korean
     codec, first_bytes = _EVERYDAY[encoding]
-    codes = (letter.encode(codec, "ignore") for letter in letters if find_script(letter) == "han")
+    codes = (letter.encode(codec, "ignore") for letter in letters if _find_script(letter) == "han")
     known = [bool(code) and code[0] in first_bytes for code in codes]
     return sum(known) / len(known) if known else 1.0
 
 
-def _broken_words(text: str) -> int:
-    """How often a capital follows a small letter, or a letter one of another script, as hardly ever in words."""
+def _count_broken_words(text: str) -> int:
+    """How often a capital follows a small letter, or a letter one of another script. Words hardly ever have these."""
     broken = 0
     for left, right in itertools.pairwise(text):
         if left.isascii() and right.isascii():
@@ -125,6 +181,14 @@ def _broken_words(text: str) -> int:
         if left.islower() and right.isupper():
             broken += 1
         elif left.isalpha() and right.isalpha():
-            ours, theirs = (("latin" if side.isascii() else find_script(side)) for side in (left, right))
-            broken += ours != theirs and {ours, theirs} != {"han", "kana"}
+            scripts = {"latin" if side.isascii() else _find_script(side) for side in (left, right)}
+            broken += len(scripts) > 1 and scripts != {"han", "kana"}
     return broken
+
+
+def _find_script(character: str) -> str | None:
+    """The script of a letter outside ASCII, or None for signs and letters of other scripts."""
+    code = ord(character)
+    if character in "×÷":
+        return None
+    return next((script for first, last, script in _SCRIPT_RANGES if first <= code <= last), None)

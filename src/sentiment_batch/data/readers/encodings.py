@@ -1,4 +1,4 @@
-"""Finds the encoding of a text from its first bytes, and refuses one that was named wrongly; it decodes no rows."""
+"""Chooses the encoding of a text by its first bytes and the user's setting, and refuses a setting that is wrong."""
 
 from __future__ import annotations
 
@@ -8,56 +8,61 @@ import io
 from sentiment_batch.errors import InputError, UsageError, reason
 
 SAMPLE_BYTES = 1 << 18
-"""Bytes from the beginning of a file that are looked at."""
+"""Number of bytes at the beginning of a file that are looked at."""
 MIN_UTF8_CHARACTERS = 4
-"""So many characters in a row may look like UTF-8 by chance in an encoding whose characters take several bytes: of two
-bytes of Chinese in GB 18030 about one pair in five does."""
+"""A file counts as UTF-8 only with this many characters outside ASCII, if the user named a multi-byte encoding.
+
+Fewer may look like UTF-8 by chance. About one in five pairs of bytes of Chinese in GB 18030 does.
+"""
 
 _MARKS = (
     (codecs.BOM_UTF8, "utf-8-sig"),
-    (codecs.BOM_UTF32_LE, "utf-32-le"),  # before UTF-16: its mark begins with the same two bytes
+    (codecs.BOM_UTF32_LE, "utf-32-le"),  # before UTF-16, whose mark begins with the same two bytes
     (codecs.BOM_UTF32_BE, "utf-32-be"),
     (codecs.BOM_UTF16_LE, "utf-16-le"),
     (codecs.BOM_UTF16_BE, "utf-16-be"),
 )
-_ORDERS = {"utf-16-le": "utf-16-be", "utf-16-be": "utf-16-le", "utf-32-le": "utf-32-be", "utf-32-be": "utf-32-le"}
-# These can give halves of surrogate pairs, or no text at all, and no file of rows is written in them.
-_NO_FILES = ("utf-7", "unicode_escape", "raw_unicode_escape", "punycode", "idna", "undefined")
+_OTHER_ORDER = {"utf-16-le": "utf-16-be", "utf-16-be": "utf-16-le", "utf-32-le": "utf-32-be", "utf-32-be": "utf-32-le"}
+# These decode to halves of surrogate pairs or to no text at all. No table is written in them.
+_REFUSED = ("utf-7", "unicode_escape", "raw_unicode_escape", "punycode", "idna", "undefined")
 _SEVERAL_BYTES = ("gb", "big5", "euc", "shift_jis", "cp932", "cp949", "cp950", "johab", "iso2022", "hz")
 
-_BETWEEN = b'\n\r\t ,;"'
+_SEPARATORS = b'\n\r\t ,;"'
 _BEYOND_ASCII = bytes(range(0x80, 0x100))
 
 
 def find_marked_encoding(sample: bytes) -> str | None:
-    """The encoding that a byte order mark at the beginning of `sample` tells, None where there is none."""
+    """The encoding of the byte order mark at the beginning of `sample`, or None if there is none."""
     return next((encoding for mark, encoding in _MARKS if sample.startswith(mark)), None)
 
 
 def without_byte_order_mark(encoding: str, sample: bytes) -> str:
-    """`encoding` under a name that writes no byte order mark; `utf-16` alone gets the order of the file's mark."""
+    """The name of `encoding` whose encoder writes no byte order mark.
+
+    `utf-16` and `utf-32` get the byte order of the mark in `sample`, the file's first bytes.
+    """
     if encoding in ("utf-16", "utf-32"):
         return find_marked_encoding(sample) or encoding
     return encoding.removesuffix("-sig")
 
 
 def choose_encoding(sample: bytes, given: str | None, name: str) -> str:
-    """The encoding to decode a file with, such that its byte order mark does not come out as a character.
+    """The encoding with which a file is decoded. Its decoder removes the byte order mark.
 
     Args:
         sample: the file's first bytes.
-        given: what the user said, or None to go by the byte order mark, else UTF-8.
+        given: the user's `encoding`; None takes the byte order mark's, else UTF-8.
         name: what messages call the file.
 
     Raises:
         UsageError: there is no encoding of the given name.
-        InputError: the given encoding is not the file's, or it is UTF-16 without a mark, which only the user can tell.
+        InputError: the file is not in the given encoding, or it is UTF-16 without a byte order mark.
     """
     mark = find_marked_encoding(sample)
-    by_mark = mark and mark.removesuffix("-le").removesuffix("-be")  # a decoder without an order takes the mark away
+    by_mark = mark and mark.removesuffix("-le").removesuffix("-be")  # the decoders without a byte order remove the mark
     if given is None:
-        if mark is None and (order := _unmarked_utf_16(sample)):
-            raise InputError(f"{name} looks like UTF-16 without a byte order mark; give --encoding {order}.")
+        if mark is None and (order := _detect_unmarked_utf_16(sample)):
+            raise InputError(f'{name} looks like UTF-16 without a byte order mark; give `encoding="{order}"`.')
         return by_mark or "utf-8"
     encoding = look_up_encoding(given)
     if mark is None:
@@ -67,48 +72,52 @@ def choose_encoding(sample: bytes, given: str | None, name: str) -> str:
         family = mark.removesuffix("-sig").removesuffix("-le").removesuffix("-be").upper()
         raise InputError(
             f"{name} is not {given}: it begins, at offset 0, with the byte order mark of {family}. "
-            "Leave --encoding out."
+            "Leave `encoding` out."
         )
     return by_mark or encoding
 
 
 def look_up_encoding(given: str) -> str:
-    """The name that Python's codecs have for the encoding `given`.
+    """The name of the encoding `given` in Python's codecs.
 
     Raises:
-        UsageError: there is no such encoding, or no file of rows can be in it.
+        UsageError: there is no such encoding, or it is not one of texts.
     """
     try:
         with io.TextIOWrapper(io.BytesIO(), encoding=given):
-            encoding = codecs.lookup(given).name  # alone this would take base64 too, which is no text encoding
+            encoding = codecs.lookup(given).name  # `lookup` alone accepts base64, which is not a text encoding
     except (LookupError, ValueError) as error:
-        raise UsageError(f"--encoding: {reason(error)}; give one such as utf-8, cp1252 or utf-16.") from error
-    if encoding.replace("_", "-") in {other.replace("_", "-") for other in _NO_FILES}:
-        raise UsageError(f"--encoding: {given} is not read; give one such as utf-8, cp1252 or utf-16.")
+        raise UsageError(f"`encoding`: {reason(error)}; give one such as utf-8, cp1252 or utf-16.") from error
+    if encoding.replace("_", "-") in {other.replace("_", "-") for other in _REFUSED}:
+        raise UsageError(f"`encoding`: {given} is not read; give one such as utf-8, cp1252 or utf-16.")
     return encoding
 
 
 def max_chance_characters(encoding: str) -> int:
-    """How many characters of a text in `encoding` may look like UTF-8 without being it; -1 where nothing is to tell."""
+    """How many characters of a text in `encoding` may look like UTF-8 by chance.
+
+    -1 if the encoding is ASCII or one of Unicode, because then UTF-8 cannot be told apart or is right.
+    """
     if encoding.startswith("utf") or encoding == "ascii":
         return -1
     return MIN_UTF8_CHARACTERS - 1 if encoding.startswith(_SEVERAL_BYTES) else 0
 
 
 class Utf8Check:
-    """Whether bytes that come in pieces are UTF-8, and how many of its characters are not ASCII."""
+    """Checks whether bytes that arrive in pieces are UTF-8, and counts the characters outside ASCII."""
 
     def __init__(self) -> None:
         self.valid = True
+        """True if all bytes so far are UTF-8."""
         self.characters = 0
-        """Those outside ASCII, so far."""
+        """Number of characters outside ASCII so far."""
         self.offset: int | None = None
-        """Where the first byte outside ASCII stands."""
+        """Offset of the first byte outside ASCII, or None if there is none so far."""
         self._decoder = codecs.getincrementaldecoder("utf-8")()
         self._seen = 0
 
     def feed(self, data: bytes, *, final: bool = False) -> None:
-        """Take more bytes into account; `final` says that there are no others."""
+        """Check more bytes. `final` is True for the last ones."""
         if not self.valid:
             return
         if self.offset is None and not data.isascii():
@@ -124,47 +133,50 @@ class Utf8Check:
             self.characters += len(text) - len(data.translate(None, _BEYOND_ASCII))
 
     def is_utf_8(self, chance: int) -> bool:
-        """Whether it is UTF-8 and holds more characters outside ASCII than `chance` explains."""
+        """True if the bytes are UTF-8 with more characters outside ASCII than `chance`, see `max_chance_characters`."""
         return self.valid and self.offset is not None and self.characters > chance >= 0
 
 
 def explain_utf8(name: str, given: str, offset: int | None) -> InputError:
-    """The error for a file that is UTF-8 where the user named another encoding."""
+    """The error for a UTF-8 file for which the user gave another encoding; `offset` is its first byte outside ASCII."""
     return InputError(
         f"{name} is not {given}: its bytes outside ASCII, the first of them at offset {offset or 0:,}, are all valid "
-        "UTF-8. Leave --encoding out."
+        "UTF-8. Leave `encoding` out."
     )
 
 
 def _refuse_unlike(sample: bytes, encoding: str, given: str, name: str) -> None:
-    """Check that a file without a byte order mark can be in the encoding that the user named."""
+    """Check that a file without a byte order mark can be in the encoding that the user gave."""
     check = Utf8Check()
     check.feed(sample, final=len(sample) < SAMPLE_BYTES)
     if check.is_utf_8(max_chance_characters(encoding)):
         raise explain_utf8(name, given, check.offset)
     if not encoding.startswith(("utf-16", "utf-32")) or len(sample) < 4:
         return
-    # In UTF-16 a line end holds a zero.
+    # A line end of UTF-16 or UTF-32 holds zero bytes.
     if check.valid and b"\0" not in sample and (b"\n" in sample or b"\r" in sample):
         first = "none outside ASCII" if check.offset is None else f"the first outside ASCII at offset {check.offset:,}"
-        raise InputError(f"{name} is not {given}: its bytes, {first}, are all valid UTF-8. Leave --encoding out.")
-    other = _ORDERS.get(encoding)
-    if other and not _line_ends(sample, encoding) and _line_ends(sample, other):
-        raise InputError(f"{name} is not {given}: its bytes are in the other order. Give --encoding {other}.")
+        raise InputError(f"{name} is not {given}: its bytes, {first}, are all valid UTF-8. Leave `encoding` out.")
+    other = _OTHER_ORDER.get(encoding)
+    if other and not _count_line_ends(sample, encoding) and _count_line_ends(sample, other):
+        raise InputError(f'{name} is not {given}: its bytes are in the other order. Give `encoding="{other}"`.')
 
 
-def _line_ends(sample: bytes, encoding: str) -> int:
+def _count_line_ends(sample: bytes, encoding: str) -> int:
     text = sample.decode(encoding, "replace")
     return text.count("\n") + text.count("\r")
 
 
-def _unmarked_utf_16(sample: bytes) -> str | None:
-    """The order of UTF-16 that a text is in, going by where the zeros are of what stands between its values."""
+def _detect_unmarked_utf_16(sample: bytes) -> str | None:
+    """UTF-16 in the byte order that fits the zero bytes of `sample`, or None if none fits.
+
+    In the right order, the separators between values (line ends, blanks, commas) are found as whole characters.
+    """
     if len(sample) < 8 or b"\0" not in sample:
         return None
     for order, high, low in (("utf-16-le", 1, 0), ("utf-16-be", 0, 1)):
         text = sample.decode(order, "replace")
-        whole = sum(text.count(chr(sign)) for sign in _BETWEEN)
-        if 2 * whole > sum(map(sample.count, _BETWEEN)) or (not any(sample[high::2]) and all(sample[low::2])):
+        whole = sum(text.count(chr(separator)) for separator in _SEPARATORS)
+        if 2 * whole > sum(map(sample.count, _SEPARATORS)) or (not any(sample[high::2]) and all(sample[low::2])):
             return order
     return None

@@ -1,4 +1,4 @@
-"""Gives columns names that differ from each other; it reads nothing."""
+"""Gives each column a name of its own."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ if TYPE_CHECKING:
 
 
 def make_distinct(header: Sequence[str]) -> list[str]:
-    """Names that differ from each other: an empty one becomes `column_3`, a repeated one `name_2`.
+    """Column names that are all different: an empty name becomes `column_3`, a repeated one `name_2`.
 
-    >>> distinct(["text", "", "text", "text_2"])
+    >>> make_distinct(["text", "", "text", "text_2"])
     ['text', 'column_2', 'text_3', 'text_2']
     """
     taken = set(header)
     seen: set[str] = set()
-    next_number: dict[str, int] = {}  # a header of thousands of equal names would else be searched each time
+    next_number: dict[str, int] = {}  # so that thousands of equal names take no quadratic time
     names = []
     for position, name in enumerate(header, 1):
         stem, number = (name, next_number.get(name, 2)) if name else ("column", position)

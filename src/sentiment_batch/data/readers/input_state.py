@@ -1,4 +1,4 @@
-"""What tells one state of an input from another without reading it: sizes, times of change, and Parquet's footers."""
+"""Identifies the state of an input without reading it: by sizes, modification times and Parquet footers."""
 
 from __future__ import annotations
 
@@ -9,24 +9,24 @@ from typing import Any
 from sentiment_batch.files import filesystems
 from sentiment_batch.locations import without_password
 
-_FOOTER_END = 8
-"""Bytes at the end of a Parquet file: the footer's length and the magic number."""
+_FOOTER_END_BYTES = 8
+"""Bytes at the end of a Parquet file: the length of the footer and the magic number."""
 
 
 def identify_input(location: str) -> dict[str, Any] | None:
-    """What a file is now, as plain values that can be compared later; None where nothing can tell.
+    """The current state of a file as plain values that can be compared later, or None for standard input and pipes.
 
     Args:
-        location: a path or an fsspec URL of one file. Of standard input and pipes nothing can be told.
+        location: a path or an fsspec URL of one file.
 
     Raises:
-        InputError: it is not there.
+        InputError: the file is missing.
     """
-    if filesystems.read_once(location):
+    if filesystems.is_read_once(location):
         return None
     path = filesystems.local_path(location)
     if path is None:
-        return _remote(location)
+        return _identify_remote(location)
     try:
         status = os.stat(path)
     except OSError as error:
@@ -36,28 +36,28 @@ def identify_input(location: str) -> dict[str, Any] | None:
         "bytes": status.st_size,
         "modified": status.st_mtime_ns,
     }
-    footer = _footer(path, status.st_size)
+    footer = _hash_footer(path, status.st_size)
     return found | ({"footer": footer} if footer else {})
 
 
-def _remote(location: str) -> dict[str, Any]:
-    filesystem, path = filesystems.remote(location)
+def _identify_remote(location: str) -> dict[str, Any]:
+    filesystem, path = filesystems.open_filesystem(location)
     try:
         filesystem.invalidate_cache()
         return {"path": without_password(location), "bytes": filesystem.size(path), "state": str(filesystem.ukey(path))}
-    except Exception as error:  # each file system has errors of its own
+    except Exception as error:  # each file system has its own errors
         raise filesystems.unreachable(location, error) from error
 
 
-def _footer(path: str, size: int) -> str | None:
-    """The SHA-256 of a Parquet file's footer, which lists every column of every row group and its size."""
+def _hash_footer(path: str, size: int) -> str | None:
+    """The SHA-256 of a Parquet file's footer, which lists the size of every column; None for other files."""
     with open(path, "rb") as file:
-        if size < 2 * _FOOTER_END or file.read(4) != b"PAR1":
+        if size < 2 * _FOOTER_END_BYTES or file.read(4) != b"PAR1":
             return None
-        file.seek(size - _FOOTER_END)
-        end = file.read(_FOOTER_END)
+        file.seek(size - _FOOTER_END_BYTES)
+        end = file.read(_FOOTER_END_BYTES)
         length = int.from_bytes(end[:4], "little")
-        if not end.endswith(b"PAR1") or length > size - _FOOTER_END:
+        if not end.endswith(b"PAR1") or length > size - _FOOTER_END_BYTES:
             return None
-        file.seek(size - _FOOTER_END - length)
+        file.seek(size - _FOOTER_END_BYTES - length)
         return hashlib.sha256(file.read(length)).hexdigest()

@@ -1,4 +1,4 @@
-"""Infers the Arrow type of JSON values that come in lists; it parses nothing."""
+"""Infers the Arrow type of the JSON values of a column."""
 
 from __future__ import annotations
 
@@ -13,21 +13,21 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 MAX_DEPTH = 16
-"""Lists and objects nested deeper than this become JSON text; Arrow's own file format refuses more than 64."""
+"""Lists and objects that are nested deeper become JSON text. Arrow's file format allows at most 64 levels."""
 _SURROGATE = re.compile("[\ud800-\udfff]")
-_EXACT = 1 << 53
+_MAX_EXACT_INTEGER = 1 << 53
 """A float64 holds every integer up to this one exactly."""
 
 
 class NonFinite(float):
-    """A `NaN`, `Infinity` or `-Infinity` that stands in the file; a number such as 1e400 gives a plain infinity."""
+    """A literal `NaN`, `Infinity` or `-Infinity`. A number such as 1e400 becomes a plain infinite float instead."""
 
 
 class JsonShape:
-    """What the values of one column, or of one place inside it, have been so far.
+    """The types of the values of a column so far, or of one place in nested values.
 
     Args:
-        depth: how many lists and objects are around these values.
+        depth: the number of lists and objects around these values.
     """
 
     def __init__(self, depth: int = 0) -> None:
@@ -40,7 +40,7 @@ class JsonShape:
         self._members: dict[str, JsonShape] | None = None
 
     def add(self, values: list[Any]) -> None:
-        """Take more values into account, as `json` parses them."""
+        """Add values, as `json` parses them."""
         kinds = set(map(type, values))
         kinds.discard(type(None))
         self._kinds |= kinds
@@ -58,27 +58,27 @@ class JsonShape:
             adders[kind]([value for value in values if type(value) is kind])
 
     def arrow_type(self) -> pa.DataType | None:
-        """The type that holds all values exactly; None where only their JSON text does."""
+        """The type that holds all values exactly, or None if only their JSON text does."""
         if not self._uniform:
             return None
         kinds = {float if kind is NonFinite else kind for kind in self._kinds}
         if kinds == {int}:
-            return self._integer()
+            return self._integer_type()
         if kinds == {int, float}:
-            return pa.float64() if max(self._highest, -self._lowest) <= _EXACT else None
+            return pa.float64() if max(self._highest, -self._lowest) <= _MAX_EXACT_INTEGER else None
         if self._items is not None:
             item = self._items.arrow_type()
             return None if item is None else pa.list_(item)
         if self._members is not None:
-            return self._struct(self._members)
+            return self._struct_type(self._members)
         return {bool: pa.bool_(), str: pa.string(), float: pa.float64()}[kinds.pop()] if kinds else pa.null()
 
-    def _integer(self) -> pa.DataType | None:
+    def _integer_type(self) -> pa.DataType | None:
         if self._lowest >= -(1 << 63) and self._highest < 1 << 63:
             return pa.int64()
         return pa.uint64() if self._lowest >= 0 and self._highest < 1 << 64 else None
 
-    def _struct(self, members: dict[str, JsonShape]) -> pa.DataType | None:
+    def _struct_type(self, members: dict[str, JsonShape]) -> pa.DataType | None:
         types = {name: member.arrow_type() for name, member in members.items()}
         return None if None in types.values() else pa.struct(list(types.items()))
 
@@ -87,7 +87,7 @@ class JsonShape:
         self._highest = max(self._highest, max(values))
 
     def _add_floats(self, values: list[float]) -> None:
-        # There is no NaN among plain floats, so the extremes tell whether one was too large for a float64.
+        # Plain floats hold no NaN. One is infinite if its number was too large for a float64.
         self._uniform = max(values) < math.inf and min(values) > -math.inf
 
     def _add_lists(self, values: list[list[Any]]) -> None:
@@ -101,7 +101,7 @@ class JsonShape:
         if self._members is None:
             self._members = {name: JsonShape(self._depth + 1) for name in values[0]}
         names = self._members.keys()
-        # Arrow has no struct without fields in Parquet, and a name that is no UTF-8 has no place in a schema.
+        # Parquet has no struct without fields, and a schema can hold only names in UTF-8.
         self._uniform = len(names) > 0 and self._depth < MAX_DEPTH and all(value.keys() == names for value in values)
         self._uniform = self._uniform and all(name.isascii() or not count_lone_surrogates(name) for name in names)
         if self._uniform:
@@ -110,18 +110,18 @@ class JsonShape:
 
 
 def count_lone_surrogates(value: Any, depth: int = 0) -> int:
-    """How many halves of surrogate pairs stand alone in the strings of `value`; UTF-8 has no bytes for them."""
+    """The number of lone halves of surrogate pairs in the strings of `value`. UTF-8 cannot encode them."""
     if isinstance(value, str):
         return 0 if value.isascii() else len(_SURROGATE.findall(value))
     if depth > MAX_DEPTH:
-        return 0  # this will be JSON text, where they stay escaped
+        return 0  # such values become JSON text, in which surrogates stay escaped
     if isinstance(value, dict):
         return count_lone_surrogates(list(value), depth) + count_lone_surrogates(list(value.values()), depth)
     return sum(count_lone_surrogates(item, depth + 1) for item in value) if isinstance(value, list) else 0
 
 
 def replace_surrogates(value: Any) -> Any:
-    """`value` with U+FFFD in place of each lone surrogate in its strings; the names in objects stay as they are."""
+    """`value` with U+FFFD for each lone surrogate in its strings. The names in objects stay as they are."""
     if isinstance(value, str):
         return _SURROGATE.sub("\ufffd", value)
     if isinstance(value, list):

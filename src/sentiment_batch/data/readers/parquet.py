@@ -1,4 +1,4 @@
-"""Reads Parquet row group by row group: a file, a folder with hive partitions, or a glob, here or behind a URL."""
+"""Reads Parquet by row groups: a file, a folder with hive partitions or a glob, local or behind a URL."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from sentiment_batch.data.readers.dataset_files import find_files
-from sentiment_batch.data.readers.file_signatures import refuse_other_formats
 from sentiment_batch.data.readers.parquet_schema import SchemaAdapter, infer_partition_fields, unify_schemas
+from sentiment_batch.data.readers.read_errors import translate_read_errors
+from sentiment_batch.data.readers.sniff import refuse_other_formats, refuse_text
 from sentiment_batch.data.readers.source import Source
-from sentiment_batch.data.readers.text_formats import refuse_text
-from sentiment_batch.data.readers.validate import validate_batch, translate_read_errors
+from sentiment_batch.data.readers.validate import validate_batch
 from sentiment_batch.errors import InputError
 from sentiment_batch.records import Split
 
@@ -25,50 +25,51 @@ if TYPE_CHECKING:
 
 PARQUET_ENDINGS = (".parquet", ".pq")
 MAX_ROWS_PER_PARQUET_BATCH = 4096
-"""Most rows of a batch."""
+"""Largest number of rows of a batch."""
 MAX_BATCH_BYTES = 1 << 25
-"""A batch of rows of average size stays below this."""
+"""Largest size of a batch of rows of average size."""
 MAX_MEAN_ROW_BYTES = 1 << 29
-"""A row group whose rows are larger than this on average is refused: not one row would fit with what is made of it."""
+"""Row groups with larger rows on average are refused, because not even one row and its copies would fit in memory."""
 SAMPLE_ROWS = 16
-"""Rows of a group that are read first to see how large they are unpacked."""
+"""Number of rows of a row group that are decoded first to measure their size."""
 _BUFFER = 1 << 20
-"""Bytes of each column that are read at once; without a buffer pyarrow reads the whole column of a row group."""
+"""Number of bytes of each column that are read at once. Without a buffer pyarrow reads whole columns of a row group."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class _Footer:
-    """What the end of a file says about it."""
+    """What the footer of a file says."""
 
     schema: pa.Schema
+    """The columns of the file."""
     groups: list[tuple[int, int]]
-    """Rows, and rows of a batch, of each row group."""
+    """The number of rows and the batch size of each row group."""
     dictionaries: list[str]
-    """The columns to read with another index type than theirs; see `_dictionaries`."""
+    """The columns that are read with another index type than theirs, see `_find_dictionaries`."""
 
 
 class ParquetReader:
-    """A `Reader` of Parquet: one split for each row group.
+    """A `Reader` of Parquet, with one split for each row group.
 
     Args:
         location: a file, a folder, a glob, their URL, or `-` for standard input.
-        options: what to do with rows whose strings are not UTF-8.
+        options: what is called for rows with strings that are not UTF-8.
 
     Raises:
-        InputError: nothing is there, a file is damaged, or the files' columns do not go together.
+        InputError: there are no files, a file is damaged, or the columns of the files are incompatible.
     """
 
     def __init__(self, location: str, options: ReadOptions) -> None:
         self._on_bad_row = options.on_bad_row
         self._files = find_files(location, PARQUET_ENDINGS)
         self.locations = [file.location for file in self._files]
-        """The files that a folder or glob stands for."""
+        """The files in the folder or glob."""
         whole_folder = any(file.startswith(location.rstrip("/") + "/") for file in self.locations)
         self._cure = "only Parquet is read from whole folders. Name one file" if whole_folder else None
         self._sources = [Source(file.location) for file in self._files]
         self._metadata: dict[int, Any] = {}
         try:
-            footers = [self._footer(index) for index in range(len(self._files))]
+            footers = [self._read_footer(index) for index in range(len(self._files))]
             self._dictionaries = [footer.dictionaries for footer in footers]
             names = [source.name for source in self._sources]
             partitions = infer_partition_fields([file.partitions for file in self._files])
@@ -76,21 +77,21 @@ class ParquetReader:
         except BaseException:
             self.close()
             raise
-        self._splits = _splits(footers, names)
+        self._splits = _make_splits(footers, names)
         self.num_rows: int | None = sum(rows for footer in footers for rows, _ in footer.groups)
 
     def splits(self) -> Sequence[Split]:
-        """The row groups of all files, in the files' natural order."""
+        """The row groups of all files, in the natural order of the files."""
         return self._splits
 
     def batches(self, split: Split) -> Iterator[pa.RecordBatch]:
         """The rows of one row group."""
         index, group, batch_rows = map(int, split.key)
-        conform = SchemaAdapter(self.schema, self._files[index].partitions, split.label)
+        adapter = SchemaAdapter(self.schema, self._files[index].partitions, split.label)
         rows = 0
-        with self._opened(index, self._dictionaries[index]) as file:
+        with self._open(index, self._dictionaries[index]) as file:
             with translate_read_errors(split.label):
-                fitting = min(batch_rows, _unpacked_rows(file, group)) if batch_rows > SAMPLE_ROWS else batch_rows
+                fitting = min(batch_rows, _measure_batch_rows(file, group)) if batch_rows > SAMPLE_ROWS else batch_rows
                 decoded = file.iter_batches(batch_size=fitting, row_groups=[group])
             while True:
                 with translate_read_errors(split.label):
@@ -99,7 +100,7 @@ class ParquetReader:
                     break
                 batch = validate_batch(batch, split.label, first=rows, on_bad_row=self._on_bad_row)
                 rows += batch.num_rows
-                yield conform(batch)
+                yield adapter.adapt(batch)
         if rows != split.num_rows:
             raise InputError(f"{split.label} holds {rows:,} rows where the file says {split.num_rows:,}. Get it again.")
 
@@ -109,8 +110,8 @@ class ParquetReader:
             source.close()
 
     @contextlib.contextmanager
-    def _opened(self, index: int, dictionaries: Sequence[str] = ()) -> Iterator[pq.ParquetFile]:
-        """One file; parsing its footer is saved when it is the one that was opened last."""
+    def _open(self, index: int, dictionaries: Sequence[str] = ()) -> Iterator[pq.ParquetFile]:
+        """Open one file. Its footer is not parsed again if it is the file that was opened last."""
         stream = self._sources[index].open_random()
         try:
             with translate_read_errors(self._sources[index].name):
@@ -128,27 +129,28 @@ class ParquetReader:
         finally:
             stream.close()
 
-    def _footer(self, index: int) -> _Footer:
+    def _read_footer(self, index: int) -> _Footer:
         source = self._sources[index]
         head = source.head()
         refuse_other_formats(source.name, head, own="parquet", cure=self._cure)
         if not head.startswith((b"PAR1", b"PARE")):
             refuse_text(source.name, head, self._cure)
             raise InputError(f"{source.name} is {'empty' if not head else 'not a Parquet file'}. Check what it is.")
-        with self._opened(index) as file, translate_read_errors(source.name):
+        with self._open(index) as file, translate_read_errors(source.name):
             groups = [file.metadata.row_group(group) for group in range(file.metadata.num_row_groups)]
             return _Footer(
                 schema=file.schema_arrow,
-                groups=[(group.num_rows, _batch_rows(group, source.name)) for group in groups],
-                dictionaries=_dictionaries(file.schema_arrow),
+                groups=[(group.num_rows, _estimate_batch_rows(group, source.name)) for group in groups],
+                dictionaries=_find_dictionaries(file.schema_arrow),
             )
 
 
-def _dictionaries(schema: pa.Schema) -> list[str]:
-    """The dictionaries of strings that do not have the index type in which Parquet files are decoded.
+def _find_dictionaries(schema: pa.Schema) -> list[str]:
+    """The dictionary columns of strings whose index type is not int32, the type in which pyarrow decodes them.
 
-    Left alone, pyarrow converts them itself, and refuses a whole row group for a string that is not UTF-8. `Conform`
-    converts them too, after the strings were looked at; it finds columns by their name.
+    pyarrow would convert such a column itself, and would refuse a whole row group if a string is not UTF-8. So the
+    column is read with int32, and `SchemaAdapter` converts it after the strings were validated. It finds columns by
+    name, so a schema with repeated names has none.
     """
     if len(set(schema.names)) < len(schema):
         return []
@@ -162,8 +164,8 @@ def _dictionaries(schema: pa.Schema) -> list[str]:
     ]
 
 
-def _batch_rows(group: Any, name: str) -> int:
-    """How many rows of a row group make a batch, going by their average size."""
+def _estimate_batch_rows(group: Any, name: str) -> int:
+    """The batch size of a row group by the average size of its rows in the file."""
     if group.num_rows < 0 or group.total_byte_size < 0:
         raise InputError(f"{name} is damaged: a row group has less than nothing in it. Get the file again.")
     average = int(group.total_byte_size) // max(int(group.num_rows), 1)
@@ -174,10 +176,10 @@ def _batch_rows(group: Any, name: str) -> int:
     return max(1, min(MAX_ROWS_PER_PARQUET_BATCH, int(group.num_rows), MAX_BATCH_BYTES // max(average, 1)))
 
 
-def _unpacked_rows(file: pq.ParquetFile, group: int) -> int:
-    """How many rows make a batch, going by the size of the first ones: long values that repeat take no room in a file.
+def _measure_batch_rows(file: pq.ParquetFile, group: int) -> int:
+    """The batch size of a row group by the decoded size of its first rows.
 
-    The footer does not tell: it counts a value of the dictionary once, however many rows have it.
+    The footer is not enough, because it counts a long value in a dictionary once, however many rows have it.
     """
     sample = next(file.iter_batches(batch_size=SAMPLE_ROWS, row_groups=[group]), None)
     if sample is None or not sample.num_rows:
@@ -185,7 +187,7 @@ def _unpacked_rows(file: pq.ParquetFile, group: int) -> int:
     return max(1, MAX_BATCH_BYTES * int(sample.num_rows) // max(int(sample.nbytes), 1))
 
 
-def _splits(footers: list[_Footer], names: list[str]) -> tuple[Split, ...]:
+def _make_splits(footers: list[_Footer], names: list[str]) -> tuple[Split, ...]:
     found: list[Split] = []
     for index, (footer, name) in enumerate(zip(footers, names, strict=True)):
         for group, (rows, batch_rows) in enumerate(footer.groups):

@@ -1,4 +1,4 @@
-"""Makes the columns of several files one table's: finds the schema that holds all, and fits each batch to it."""
+"""Unifies the schemas of several files, and adapts each batch to the unified schema."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ Partitions = dict[str, str | None]
 
 
 def unify_schemas(schemas: Sequence[pa.Schema], names: Sequence[str], partitions: Sequence[pa.Field]) -> pa.Schema:
-    """The schema that can hold the rows of every file.
+    """The schema that can hold the rows of all files.
 
-    A column that some files lack is null there; where types differ, the wider one is taken. The metadata is that of
-    the first file. A partition's column that the files have too is the files'.
+    A column is null for files that lack it. If types differ, the wider type is taken. The metadata is that of the first
+    file. If the files hold a column with the name of a partition, the files' column is taken.
 
     Args:
-        schemas: one for each file.
+        schemas: the schema of each file.
         names: what messages call the files.
-        partitions: the columns that the names of folders give.
+        partitions: the columns from the names of the folders.
 
     Raises:
-        InputError: two files have types for a column that do not go together.
+        InputError: two files have incompatible types for a column.
     """
     if len(schemas) > 1 or partitions:
         for schema, name in zip(schemas, names, strict=True):
@@ -35,7 +35,7 @@ def unify_schemas(schemas: Sequence[pa.Schema], names: Sequence[str], partitions
     whole = schemas[0]
     for schema, name in zip(schemas[1:], names[1:], strict=True):
         if not schema.equals(whole):
-            whole = _merged(whole, schema, name)
+            whole = _merge(whole, schema, name)
     everywhere = set[str].intersection(*(set(schema.names) for schema in schemas))
     for index, field in enumerate(whole):
         if field.name not in everywhere:
@@ -52,18 +52,18 @@ def _refuse_repeated(schema: pa.Schema, name: str) -> None:
         raise InputError(f"{name} has several columns {repeated[0]!r}. Read it alone, or rename them.")
 
 
-def _merged(whole: pa.Schema, schema: pa.Schema, name: str) -> pa.Schema:
+def _merge(whole: pa.Schema, schema: pa.Schema, name: str) -> pa.Schema:
     try:
         return pa.unify_schemas([whole, schema], promote_options="permissive")
     except pa.ArrowException as error:
-        difference = next(filter(None, (_difference(whole, field) for field in schema)), reason(error))
+        difference = next(filter(None, (_describe_difference(whole, field) for field in schema)), reason(error))
         raise InputError(
             f"{name} does not go with the files before it: {difference}. Give all the same types, or read it alone."
         ) from error
 
 
-def _difference(whole: pa.Schema, field: pa.Field) -> str | None:
-    """How `field` clashes with the column of its name, or None where it does not."""
+def _describe_difference(whole: pa.Schema, field: pa.Field) -> str | None:
+    """How `field` differs from the column of the same name in `whole`, or None if they are compatible."""
     if field.name not in whole.names:
         return None
     known = whole.field(field.name)
@@ -75,7 +75,7 @@ def _difference(whole: pa.Schema, field: pa.Field) -> str | None:
 
 
 def infer_partition_fields(partitions: Sequence[Partitions]) -> list[pa.Field]:
-    """The columns that partitions give: whole numbers where every value is one in its usual spelling, else text."""
+    """The columns of the partitions: integers if every value is one in its usual spelling, else text."""
     names = dict.fromkeys(name for values in partitions for name in values)
     return [
         pa.field(name, pa.int64() if all(_is_integer(values.get(name)) for values in partitions) else pa.string())
@@ -84,7 +84,7 @@ def infer_partition_fields(partitions: Sequence[Partitions]) -> list[pa.Field]:
 
 
 def _is_integer(value: str | None) -> bool:
-    """Whether it can be an int64 without loss; `007` cannot."""
+    """True if the value can be stored as an int64 without loss; `007` cannot."""
     if value is None:
         return True
     digits = value.removeprefix("-")
@@ -92,12 +92,12 @@ def _is_integer(value: str | None) -> bool:
 
 
 class SchemaAdapter:
-    """Fits the batches of one file to the schema of the whole.
+    """Adapts the batches of one file to the unified schema.
 
     Args:
-        schema: what every batch shall have.
-        partitions: the values that the names of the file's folders give.
-        where: what messages call the place.
+        schema: the unified schema.
+        partitions: the values from the names of the file's folders.
+        where: what messages call the file and the place in it.
     """
 
     def __init__(self, schema: pa.Schema, partitions: Mapping[str, str | None], where: str) -> None:
@@ -105,8 +105,8 @@ class SchemaAdapter:
         self._partitions = partitions
         self._where = where
 
-    def __call__(self, batch: pa.RecordBatch) -> pa.RecordBatch:
-        """`batch` with exactly the schema.
+    def adapt(self, batch: pa.RecordBatch) -> pa.RecordBatch:
+        """`batch` with exactly the unified schema.
 
         Raises:
             InputError: a value does not fit the type that all files share.
@@ -115,10 +115,10 @@ class SchemaAdapter:
             return batch
         if batch.schema.equals(self._schema):
             return pa.RecordBatch.from_arrays(batch.columns, schema=self._schema)
-        columns = [self._column(batch, field) for field in self._schema]
+        columns = [self._adapt_column(batch, field) for field in self._schema]
         return pa.RecordBatch.from_arrays(columns, schema=self._schema)
 
-    def _column(self, batch: pa.RecordBatch, field: pa.Field) -> pa.Array:
+    def _adapt_column(self, batch: pa.RecordBatch, field: pa.Field) -> pa.Array:
         index = batch.schema.get_field_index(field.name)
         if index < 0:
             value = self._partitions.get(field.name)

@@ -1,4 +1,4 @@
-"""Decodes a source's bytes to lines of text of a bounded length; it knows nothing of what the lines mean."""
+"""Decodes the bytes of a source into lines of text of bounded length."""
 
 from __future__ import annotations
 
@@ -9,8 +9,15 @@ from typing import TYPE_CHECKING, Any, cast
 
 from sentiment_batch.data.readers import byte_escapes
 from sentiment_batch.data.readers.decode_errors import explain_undecodable, explain_wrong_encoding
-from sentiment_batch.data.readers.encodings import SAMPLE_BYTES, Utf8Check, choose_encoding, explain_utf8, without_byte_order_mark, max_chance_characters
-from sentiment_batch.data.readers.file_signatures import HEAD_BYTES, refuse_other_formats
+from sentiment_batch.data.readers.encodings import (
+    SAMPLE_BYTES,
+    Utf8Check,
+    choose_encoding,
+    explain_utf8,
+    max_chance_characters,
+    without_byte_order_mark,
+)
+from sentiment_batch.data.readers.sniff import HEAD_BYTES, refuse_other_formats
 from sentiment_batch.errors import InputError
 
 if TYPE_CHECKING:
@@ -19,80 +26,84 @@ if TYPE_CHECKING:
     from sentiment_batch.data.readers.source import Source
     from sentiment_batch.records import ReadOptions
 
-MAX_ROWS_PER_BATCH = 8192
-"""Most rows of a batch that is made from text."""
 MAX_BATCH_CHARACTERS = 1 << 25
-"""A batch ends after the row that reaches this many characters."""
+"""A batch ends after the row with which it reaches this number of characters."""
 MAX_ROW_CHARACTERS = (1 << 29) - MAX_BATCH_CHARACTERS - 1
-"""Most characters of one row. A character takes four bytes at most, so with this a batch that was nearly full before
-stays below the 2^31 bytes that a column of `pyarrow.string()` can hold."""
+"""Largest number of characters of one row.
+
+A character takes at most four bytes. So a batch stays below the 2^31 bytes that a column of `pyarrow.string()` can
+hold, even if the largest row is added to a nearly full batch.
+"""
 _MAX_SEPARATE_LINES = 1 << 16
-"""Lines that are put together."""
-_FEW_LINES = 20
-"""In a shorter sample half of the lines may be bad rows."""
+"""Number of lines of one very long record that are held separately; then they are joined."""
+_MIN_LINES_TO_JUDGE = 20
+"""In a sample of fewer lines, bad rows may be the majority."""
 
 
 class Lines:
-    """The lines of a text stream, with a count of their characters.
+    """Iterates over the lines of a text stream, and counts their characters.
 
     Args:
-        stream: where they come from.
+        stream: the text.
         name: what messages call it.
-        kept: where each line is put as it is read; None keeps none.
+        hold: hold the lines of the current batch in `held`.
 
     Raises:
-        InputError: a line is longer than `LONGEST`, while iterating.
+        InputError: a line is longer than `MAX_ROW_CHARACTERS`; raised while iterating.
     """
 
-    def __init__(self, stream: io.TextIOWrapper, name: str, kept: list[str] | None = None) -> None:
+    def __init__(self, stream: io.TextIOWrapper, name: str, *, hold: bool = False) -> None:
         self.characters = 0
-        """Characters read since somebody last set this to 0."""
-        self.kept = kept
-        """The lines since the last `restart`; many short ones that are more than makes a batch are put together."""
-        self._solid = 0
+        """Number of characters since the last `start_batch`."""
+        self.held: list[str] | None = [] if hold else None
+        """The lines since the last `start_batch`. The many short lines of one very long record are joined."""
+        self._num_joined = 0
         self._stream = stream
         self._name = name
 
     def __iter__(self) -> Iterator[str]:
-        kept = self.kept
+        held = self.held
         for line in iter(functools.partial(self._stream.readline, MAX_ROW_CHARACTERS + 1), ""):
             if len(line) > MAX_ROW_CHARACTERS:
-                raise InputError(f"{self._name} has a line of over {MAX_ROW_CHARACTERS:,} characters; is it a text file of lines?")
+                raise InputError(
+                    f"{self._name} has a line of over {MAX_ROW_CHARACTERS:,} characters; is it a text file of lines?"
+                )
             self.characters += len(line)
-            if kept is not None:
-                kept.append(line)
+            if held is not None:
+                held.append(line)
                 if self.characters > MAX_BATCH_CHARACTERS:
-                    self._fold(kept)
+                    self._join_held(held)
             yield line
 
-    def restart(self) -> None:
-        """Count, and keep, from here on."""
+    def start_batch(self) -> None:
+        """Reset the count of characters and the held lines."""
         self.characters = 0
-        self._solid = 0
-        if self.kept is not None:
-            self.kept.clear()
+        self._num_joined = 0
+        if self.held is not None:
+            self.held.clear()
 
-    def _fold(self, kept: list[str]) -> None:
-        """Put lines together: a batch ends with the row that makes it full, so all from here on are that row's.
+    def _join_held(self, held: list[str]) -> None:
+        """Join lines of the last row of a batch. All lines since the batch was full belong to that row.
 
-        A quote that never closes makes one row of the rest of a file, and a line takes ten times its text to keep.
+        A quote that never closes makes one row of the rest of a file. A list of short lines takes ten times as much
+        memory as their text.
         """
-        self._solid = self._solid or len(kept)
-        if len(kept) - self._solid > _MAX_SEPARATE_LINES:
-            kept[self._solid :] = ["".join(kept[self._solid :])]
-            self._solid += 1
+        self._num_joined = self._num_joined or len(held)
+        if len(held) - self._num_joined > _MAX_SEPARATE_LINES:
+            held[self._num_joined :] = ["".join(held[self._num_joined :])]
+            self._num_joined += 1
 
 
 class TextFile:
     r"""A source whose bytes are text in one encoding.
 
     Args:
-        source: where the bytes come from.
-        options: the encoding; with `on_bad_row` bytes that do not decode stay in the text as `escapes`.
-        newline: `""` where lines end at \n, \r or \r\n; `"\n"` where only that ends one.
+        source: the source of the bytes.
+        options: the encoding. With `on_bad_row`, bytes that do not decode stay in the text, see `byte_escapes`.
+        newline: `""` if lines end with \n, \r or \r\n; `"\n"` if only \n ends a line.
 
     Raises:
-        InputError: the source is no text, or in another encoding.
+        InputError: the source is not text, or it is in another encoding.
         UsageError: the encoding is unknown.
     """
 
@@ -100,47 +111,48 @@ class TextFile:
         self._source = source
         self._given = options.encoding
         self._newline = newline
-        self._marking = options.on_bad_row is not None
+        self._escapes_errors = options.on_bad_row is not None
         sample = source.head(SAMPLE_BYTES)
         refuse_other_formats(source.name, sample[:HEAD_BYTES])
         self._encoding = choose_encoding(sample, options.encoding, source.name)
-        self._plain = without_byte_order_mark(self._encoding, sample)
-        self.called = (self._given or self._encoding).removesuffix("-sig")
+        self._encoding_without_mark = without_byte_order_mark(self._encoding, sample)
+        self.encoding_name = (self._given or self._encoding).removesuffix("-sig")
         """What messages call the encoding."""
-        self._chance = _watched(self._encoding, sample) if self._given else -1
+        self._chance = _limit_chance(self._encoding, sample) if self._given else -1
         byte_escapes.register_handler()
         self.sample = sample.decode(self._encoding, byte_escapes.ESCAPE_HANDLER)
-        """The text of the first bytes; what was cut in two at its end is an escape."""
-        if self._marking:
-            self._refuse_noise(sample)
+        """The text of the first bytes. A character that is cut at the end of them is an escape."""
+        if self._escapes_errors:
+            self._refuse_wrong_encoding(sample)
 
     @contextlib.contextmanager
-    def lines(self, *, keep: bool = False) -> Iterator[Lines]:
-        """The lines from the first one, with their ends; what goes wrong in decoding becomes an `InputError`.
+    def lines(self, *, hold: bool = False) -> Iterator[Lines]:
+        """The lines from the first one, with their line ends. Errors while decoding become an `InputError`.
 
         Args:
-            keep: whether the lines are to be found in `Lines.kept` too.
+            hold: hold the lines of the current batch in `Lines.held`.
         """
-        errors = byte_escapes.ESCAPE_HANDLER if self._marking else "strict"
+        errors = byte_escapes.ESCAPE_HANDLER if self._escapes_errors else "strict"
         stream: Any = self._source.open()
         if self._chance >= 0:
-            stream = cast(Any, io.BufferedReader(_Watched(stream, self._source.name, self.called, self._chance)))
+            checking = _CheckingStream(stream, self._source.name, self.encoding_name, self._chance)
+            stream = cast(Any, io.BufferedReader(checking))
         try:
             with io.TextIOWrapper(stream, encoding=self._encoding, errors=errors, newline=self._newline) as text:
-                yield Lines(text, self._source.name, [] if keep else None)
+                yield Lines(text, self._source.name, hold=hold)
         except UnicodeError as error:
             raise self.undecodable() from error
 
     def undecodable(self) -> InputError:
-        """The error for the first byte that does not decode; reads the source again to find it."""
+        """The error for the first byte that does not decode. This reads the source again to find it."""
         return explain_undecodable(self._source, self._encoding, self._newline, given=self._given)
 
-    def original(self, text: str) -> bytes:
-        """The bytes of a stretch of lines as they stand in the file."""
-        return byte_escapes.restore_bytes(text, self._plain)
+    def restore_bytes(self, text: str) -> bytes:
+        """The bytes of some lines as they stand in the file."""
+        return byte_escapes.restore_bytes(text, self._encoding_without_mark)
 
-    def _refuse_noise(self, sample: bytes) -> None:
-        """Check that most of the beginning decodes: bytes of another encoding are no matter of single bad rows."""
+    def _refuse_wrong_encoding(self, sample: bytes) -> None:
+        """Check that most of the beginning decodes. If not, the encoding is wrong, not single rows."""
         if not byte_escapes.has_escapes(self.sample):
             return
         errors, characters = byte_escapes.count_errors(self.sample)
@@ -148,22 +160,22 @@ class TextFile:
         bad = sum(map(byte_escapes.has_escapes, lines))
         if errors > characters:
             share = "most characters"
-        elif bad * 2 > len(lines) >= _FEW_LINES:
+        elif bad * 2 > len(lines) >= _MIN_LINES_TO_JUDGE:
             share = "most lines"
         else:
             return
         raise explain_wrong_encoding(self._source, self._encoding, sample, share, self._given)
 
 
-def _watched(encoding: str, sample: bytes) -> int:
-    """How many characters of UTF-8 are no surprise in what follows `sample`; -1 where there is nothing to watch for."""
+def _limit_chance(encoding: str, sample: bytes) -> int:
+    """How many characters of UTF-8 may occur by chance in a file that begins with `sample`; -1 for no limit."""
     check = Utf8Check()
     check.feed(sample)
     return max_chance_characters(encoding) if check.valid else -1
 
 
-class _Watched(io.RawIOBase):
-    """The bytes of a stream; its end is an error if they all were UTF-8, where the user named another encoding."""
+class _CheckingStream(io.RawIOBase):
+    """A stream whose end raises an `InputError` if all its bytes were UTF-8, but the user gave another encoding."""
 
     def __init__(self, stream: io.BufferedReader, name: str, given: str, chance: int) -> None:
         self._stream = stream

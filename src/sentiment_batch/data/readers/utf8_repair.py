@@ -1,4 +1,4 @@
-"""Finds the strings of a column that are not UTF-8, and puts U+FFFD in place of their bad bytes; reads no files."""
+"""Finds the strings of an Arrow column that are not UTF-8, and replaces their bad bytes by U+FFFD."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ import numpy as np
 import pyarrow as pa
 
 BadStrings = dict[int, bytes]
-"""The rows with a bad string, by number in the array, and the bytes of the first one in each."""
+"""The bytes of the first bad string of each row that has one, by the row's number in the array."""
 
 INVALID_UTF8_MESSAGE = "Invalid UTF8"
-"""What pyarrow's message on a bad string holds; it has no error of its own for that."""
-_BYTES = {
+"""Part of pyarrow's message for a bad string. There is no exception class for it."""
+_BINARY_TYPES = {
     pa.string(): pa.binary(),
     pa.large_string(): pa.large_binary(),
     pa.string_view(): pa.binary_view(),
@@ -20,34 +20,34 @@ _BYTES = {
 
 
 def repair_utf8(column: pa.Array) -> tuple[pa.Array, BadStrings]:
-    """`column` with U+FFFD for bytes that are not UTF-8, and the rows that have such.
+    """`column` with U+FFFD for bytes that are not UTF-8, and the bad strings by row.
 
-    Bad bytes that no row shows, for instance under a null, are mended and not named.
+    Bad bytes that no row shows, such as those under a null, are repaired but not returned.
 
     Args:
-        column: an array of any type, structurally valid or not; a slice costs no more than its own rows.
+        column: an array of any type, valid or not. The cost of a slice depends only on its own rows.
 
     Raises:
         pa.ArrowInvalid: something else than UTF-8 is wrong.
-        pa.ArrowNotImplementedError: bad strings are in a type that is not taken apart here.
+        pa.ArrowNotImplementedError: bad strings are inside a nested type that cannot be repaired.
     """
     if _is_valid(column):
         return column, {}
     kind = column.type
-    if kind in _BYTES:
-        return _string(column)
+    if kind in _BINARY_TYPES:
+        return _repair_strings(column)
     if isinstance(column, pa.ExtensionArray):
         storage, found = repair_utf8(column.storage)
         return pa.ExtensionArray.from_storage(kind, storage), found
-    for applies, mend in _NESTED:
+    for applies, repair in _NESTED:
         if applies(kind):
-            array, found = mend(column)
-            return array, _visible(column, found.items())
+            array, found = repair(column)
+            return array, _keep_visible(column, found.items())
     raise pa.ArrowNotImplementedError(f"strings inside {kind} that are not UTF-8 cannot be marked")
 
 
 def describe_bad_utf8(value: bytes) -> str:
-    """What is wrong with `value`, as a sentence without its end."""
+    """What is wrong with `value`, as a sentence without full stop."""
     try:
         value.decode()
     except UnicodeDecodeError as error:
@@ -65,14 +65,14 @@ def _is_valid(column: pa.Array) -> bool:
     return True
 
 
-def _visible(column: pa.Array, found: Iterable[tuple[int, bytes]]) -> BadStrings:
+def _keep_visible(column: pa.Array, found: Iterable[tuple[int, bytes]]) -> BadStrings:
     return {row: value for row, value in found if column[row].is_valid}
 
 
-def _string(column: pa.Array) -> tuple[pa.Array, BadStrings]:
-    as_bytes = _BYTES[column.type]
+def _repair_strings(column: pa.Array) -> tuple[pa.Array, BadStrings]:
+    as_bytes = _BINARY_TYPES[column.type]
     raw = column.view(as_bytes)
-    raw.validate(full=True)  # the lengths, before anything follows them
+    raw.validate(full=True)  # wrong lengths would make the next line read outside the buffers
     values: list[bytes | None] = raw.to_pylist()
     found: BadStrings = {}
     for row, value in enumerate(values):
@@ -81,56 +81,56 @@ def _string(column: pa.Array) -> tuple[pa.Array, BadStrings]:
             if new != value:
                 found[row], values[row] = value, new
     array = pa.array(values, as_bytes)
-    if isinstance(array, pa.ChunkedArray):  # U+FFFD is three bytes long, a bad byte one
+    if isinstance(array, pa.ChunkedArray):  # U+FFFD takes three bytes for each bad one
         raise pa.ArrowInvalid("the strings of a batch outgrow 2 GB with U+FFFD in place of bytes that are not UTF-8")
     return array.view(column.type), found
 
 
-def _dictionary(column: pa.Array) -> tuple[pa.Array, BadStrings]:
+def _repair_dictionary(column: pa.Array) -> tuple[pa.Array, BadStrings]:
     values, bad = repair_utf8(column.dictionary)
     array = pa.DictionaryArray.from_arrays(column.indices, values, ordered=column.type.ordered)
-    # After the array was made, which checks that every index has an entry.
+    # `from_arrays` above has checked that every index has an entry.
     at = column.indices.fill_null(0).to_numpy(zero_copy_only=False)
     rows = np.flatnonzero(np.isin(at, list(bad)))
     return array, {int(row): bad[int(at[row])] for row in rows}
 
 
-def _struct(column: pa.Array) -> tuple[pa.Array, BadStrings]:
+def _repair_struct(column: pa.Array) -> tuple[pa.Array, BadStrings]:
     parts = [repair_utf8(column.field(index)) for index in range(column.type.num_fields)]
     array = pa.StructArray.from_arrays([part for part, _ in parts], fields=list(column.type), mask=column.is_null())
     found: BadStrings = {}
     for _, bad in parts:
-        found = bad | found  # of two bad fields the first is named
+        found = bad | found  # the first of several bad fields is reported
     return array, found
 
 
-def _list(column: pa.Array) -> tuple[pa.Array, BadStrings]:
-    offsets, (first, last) = _offsets(column, column.values)
+def _repair_list(column: pa.Array) -> tuple[pa.Array, BadStrings]:
+    offsets, (first, last) = _rebase_offsets(column, column.values)
     values, bad = repair_utf8(column.values[first:last])
     array = type(column).from_arrays(offsets, values, type=column.type, mask=column.is_null())
-    return array, _owners(offsets, bad)
+    return array, _find_owners(offsets, bad)
 
 
-def _map(column: pa.Array) -> tuple[pa.Array, BadStrings]:
-    offsets, (first, last) = _offsets(column, column.keys)
+def _repair_map(column: pa.Array) -> tuple[pa.Array, BadStrings]:
+    offsets, (first, last) = _rebase_offsets(column, column.keys)
     keys, bad_keys = repair_utf8(column.keys[first:last])
     items, bad_items = repair_utf8(column.items[first:last])
     array = pa.MapArray.from_arrays(offsets, keys, items, type=column.type, mask=column.is_null())
-    return array, _owners(offsets, bad_items | bad_keys)
+    return array, _find_owners(offsets, bad_items | bad_keys)
 
 
-def _fixed_size_list(column: pa.Array) -> tuple[pa.Array, BadStrings]:
+def _repair_fixed_size_list(column: pa.Array) -> tuple[pa.Array, BadStrings]:
     size = column.type.list_size
     values, bad = repair_utf8(column.values[column.offset * size : (column.offset + len(column)) * size])
     array = pa.FixedSizeListArray.from_arrays(values, type=column.type, mask=column.is_null())
     return array, {place // size: bad[place] for place in sorted(bad, reverse=True)}
 
 
-def _offsets(column: pa.Array, values: pa.Array) -> tuple[pa.Array, tuple[int, int]]:
-    """The offsets of a list or map, counted from its own first value, and the span of its values.
+def _rebase_offsets(column: pa.Array, values: pa.Array) -> tuple[pa.Array, tuple[int, int]]:
+    """The offsets of a list or map counted from its own first value, and the range of its values.
 
     Raises:
-        pa.ArrowInvalid: they point outside `values`, or backwards.
+        pa.ArrowInvalid: offsets lie outside `values`, or decrease.
     """
     offsets = column.offsets.to_numpy()
     if offsets[0] < 0 or offsets[-1] > len(values) or (np.diff(offsets) < 0).any():
@@ -138,19 +138,19 @@ def _offsets(column: pa.Array, values: pa.Array) -> tuple[pa.Array, tuple[int, i
     return pa.array(offsets - offsets[0], column.offsets.type), (int(offsets[0]), int(offsets[-1]))
 
 
-def _owners(offsets: pa.Array, bad: BadStrings) -> BadStrings:
-    """Which list each bad value is in; the first of a list wins."""
+def _find_owners(offsets: pa.Array, bad: BadStrings) -> BadStrings:
+    """The bad values by the list that holds them; the first one of each list."""
     places = sorted(bad, reverse=True)
     owners = np.searchsorted(offsets.to_numpy(), places, side="right") - 1
     return {int(owner): bad[place] for owner, place in zip(owners, places, strict=True)}
 
 
-_Mend = Callable[[pa.Array], tuple[pa.Array, BadStrings]]
-_NESTED: tuple[tuple[Callable[[pa.DataType], bool], _Mend], ...] = (
-    (pa.types.is_dictionary, _dictionary),
-    (pa.types.is_struct, _struct),
-    (pa.types.is_list, _list),
-    (pa.types.is_large_list, _list),
-    (pa.types.is_map, _map),
-    (pa.types.is_fixed_size_list, _fixed_size_list),
+_Repair = Callable[[pa.Array], tuple[pa.Array, BadStrings]]
+_NESTED: tuple[tuple[Callable[[pa.DataType], bool], _Repair], ...] = (
+    (pa.types.is_dictionary, _repair_dictionary),
+    (pa.types.is_struct, _repair_struct),
+    (pa.types.is_list, _repair_list),
+    (pa.types.is_large_list, _repair_list),
+    (pa.types.is_map, _repair_map),
+    (pa.types.is_fixed_size_list, _repair_fixed_size_list),
 )

@@ -1,0 +1,245 @@
+"""Detects from a file's first bytes what it is, so that an error can say what a file under a wrong name really is."""
+
+from __future__ import annotations
+
+import codecs
+import csv
+import json
+import re
+from dataclasses import dataclass
+
+from sentiment_batch.data.readers.delimiters import NO_DELIMITER, detect_delimiter
+from sentiment_batch.data.readers.encodings import find_marked_encoding
+from sentiment_batch.errors import InputError
+
+HEAD_BYTES = 4096
+"""Number of bytes at the beginning of a file that are looked at."""
+
+_MAX_SNIFFED_LINES = 1000
+_SAVE_AS_CSV = "save the sheet as CSV"
+_SAVE_AS_PARQUET = "save the table as Parquet"
+_GIVE_TABLE = "give the table it was taken for"
+_UNPACK = "unpack it first"
+_GIVE_FORMAT = 'give `input_format="{}"`'
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class FileKind:
+    """A kind of file that is detected by its first bytes."""
+
+    name: str
+    """A short name; for the built-in formats the one that `input_format` takes."""
+    what: str
+    """What messages call it, with its article."""
+    cure: str
+    """What the user can do about it, as part of a sentence."""
+
+
+def _kind(name: str, what: str, cure: str) -> FileKind:
+    return FileKind(name=name, what=what, cure=cure)
+
+
+_PARQUET = _kind("parquet", "a Parquet file", _GIVE_FORMAT.format("parquet"))
+_ARROW = _kind("arrow", "an Arrow or Feather file", _GIVE_FORMAT.format("arrow"))
+_OFFICE = _kind("office", "an Excel workbook or another Office file", _SAVE_AS_CSV)
+_ZIP = _kind("zip", "a ZIP archive", _UNPACK)
+_HTML = _kind("html", "a web page, not the data", "download the file itself, perhaps after signing in")
+
+_SIGNATURES = (
+    (b"ARROW1", _ARROW),
+    (b"FEA1\0", _ARROW),
+    (b"\xff\xff\xff\xff", _ARROW),
+    (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", _OFFICE),
+    (b"\x1f\x8b", _kind("gzip", "compressed with gzip", "give it the ending .gz, or unpack it first with gunzip")),
+    (b"\x28\xb5\x2f\xfd", _kind("zstd", "compressed with zstd", "give it the ending .zst, or unpack it first")),
+    (b"\xfd7zXZ\0", _kind("xz", "compressed with xz", "give it the ending .xz, or unpack it first")),
+    (b"BZh91AY&SY", _kind("bz2", "compressed with bzip2", "give it the ending .bz2, or unpack it first")),
+    (b"\x04\x22\x4d\x18", _kind("lz4", "compressed with lz4", _UNPACK)),
+    (b"\x1f\x9d", _kind("compress", "compressed with compress", "unpack it first with uncompress")),
+    (b"Rar!\x1a\x07", _kind("rar", "a RAR archive", _UNPACK)),
+    (b"7z\xbc\xaf\x27\x1c", _kind("7z", "a 7z archive", _UNPACK)),
+    (b"PK\x05\x06", _kind("zip", "an empty ZIP archive", "make it again")),
+    (b"%PDF-", _kind("pdf", "a PDF document", "copy its table into a CSV file")),
+    (b"{\\rtf", _kind("rtf", "a rich text document", "save it as plain text")),
+    (b"SQLite format 3\0", _kind("sqlite", "an SQLite database", "export the table as CSV")),
+    (b"version https://git-lfs.github.com/", _kind("lfs", "a Git LFS pointer, not the data", "run git lfs pull")),
+    (b"\x89HDF\r\n\x1a\n", _kind("hdf5", "an HDF5 file", _SAVE_AS_PARQUET)),
+    (b"\x93NUMPY", _kind("numpy", "a NumPy array", _SAVE_AS_PARQUET)),
+    (b"Obj\x01", _kind("avro", "an Avro file", _SAVE_AS_PARQUET)),
+    (b"<stata_dta>", _kind("stata", "a Stata file", _SAVE_AS_PARQUET)),
+    (b"$FL2@(#)", _kind("spss", "an SPSS file", _SAVE_AS_PARQUET)),
+    (b"\x89PNG\r\n\x1a\n", _kind("png", "a PNG image", _GIVE_TABLE)),
+    (b"\xff\xd8\xff", _kind("jpeg", "a JPEG image", _GIVE_TABLE)),
+    (b"GIF87a", _kind("gif", "a GIF image", _GIVE_TABLE)),
+    (b"GIF89a", _kind("gif", "a GIF image", _GIVE_TABLE)),
+    (b"[InternetShortcut]", _kind("url", "a link to a web page", "download what it leads to")),
+    (b"L\0\0\0\x01\x14\x02\0", _kind("lnk", "a Windows shortcut", "give the file that it leads to")),
+    (b"bplist00", _kind("plist", "a property list of macOS", "give the file that it leads to")),
+    (
+        b"\0\x05\x16\x07",
+        _kind("appledouble", "what macOS keeps beside a file", "give the one without ._ before its name"),
+    ),
+)
+_DUMPS = re.compile(
+    rb"(/\*[^\n]{0,80}\*/\s*)?(--\s+)+[^\n]{0,60}(sql|database|mariadb) dump|pgdmp"
+    rb"|(create|drop) (table|database) [^,;\t|]{1,200}[(;]"
+)
+"""The first comment or statement of the SQL dumps of several databases, in lower case."""
+_PICKLES = tuple(b"\x80" + bytes([protocol]) for protocol in range(2, 6))
+_PICKLE = _kind("pickle", "a Python pickle", "save the table as Parquet; pickles are never opened, they can run code")
+_SQL = _kind("sql", "an SQL dump", "load it into a database and export the table as CSV")
+_TAR = _kind("tar", "a tar archive", _UNPACK)
+_ORC = _kind("orc", "an ORC file", _SAVE_AS_PARQUET)
+_XML = _kind("xml", "an XML document", "export its records as CSV or JSON lines")
+_DENIED = _kind("xml", "a server's error message, not the data", "check the address and your permissions")
+_ZEROS = _kind("zeros", "nothing but zero bytes, as an interrupted copy leaves them", "get the file again")
+
+_JSON_LINES = _kind("jsonl", "JSON lines", _GIVE_FORMAT.format("jsonl"))
+_JSON_ARRAY = _kind(
+    "json array",
+    "a JSON array",
+    f"turn it into one object per line with jq -c '.[]', and {_GIVE_FORMAT.format('jsonl')}",
+)
+_JSON_SPREAD = _kind(
+    "json",
+    "JSON with an object over several lines",
+    f"turn it into one object per line with jq -c ., and {_GIVE_FORMAT.format('jsonl')}",
+)
+_TEXT = _kind("csv", "text, such as CSV", _GIVE_FORMAT.format("csv"))
+
+_OBJECT_START = re.compile(r'\{\s*"(?>[^"\\]+|\\.)*+"\s*:')
+_ARRAY_START = re.compile(r"\[\s*\{")
+_BLANKS = " \t\r\n\ufeff"
+_CONTROLS = frozenset(range(0x20)) - frozenset(b"\t\n\f\r\x1a")
+"""Bytes that occur in no text. 0x1a may occur: it is the end-of-file mark of DOS."""
+
+
+def detect_kind(head: bytes) -> FileKind | None:
+    """The kind of a file that begins with `head`, or None if it is not known, as for CSV and JSON."""
+    # A text may begin with these four letters too, but in a Parquet file binary data follows them.
+    if head[:4] in (b"PAR1", b"PARE") and head[4:5] < b" " and head[4:5] not in (b"", b"\t", b"\n", b"\r"):
+        return _PARQUET
+    if head.startswith(b"PK\x03\x04"):
+        office = b"[Content_Types].xml" in head or b"application/vnd.oasis" in head or b"xl/" in head
+        return _OFFICE if office else _ZIP
+    if head.startswith(_PICKLES):
+        return _PICKLE
+    if head[257:262] == b"ustar":
+        return _TAR
+    if head.startswith(b"ORC") and any(byte < 9 for byte in head[:64]):
+        return _ORC
+    if head and not head.strip(b"\0"):
+        return _ZEROS
+    signed = next((kind for signature, kind in _SIGNATURES if head.startswith(signature)), None)
+    return signed or _detect_markup(head)
+
+
+def _detect_markup(head: bytes) -> FileKind | None:
+    """HTML, XML or SQL that begins with `head`, or None."""
+    if head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        head = head.decode("utf-16", "ignore").encode()
+    start = head[:1024].lstrip(codecs.BOM_UTF8 + b" \t\r\n").lower()
+    if start.startswith((b"<!doctype html", b"<html", b"<head>")) or (start.startswith(b"<?xml") and b"<html" in start):
+        return _HTML
+    if start.startswith((b"<?xml", b"<rss", b"<feed", b"<!doctype")):
+        if b"excel.sheet" in start or b"office:spreadsheet" in start:
+            return _OFFICE
+        return _DENIED if b"<error>" in start else _XML
+    return _SQL if _DUMPS.match(start) else None
+
+
+def refuse_other_formats(name: str, head: bytes, *, own: str | None = None, cure: str | None = None) -> None:
+    """Check that a file is of the format as which it is going to be read.
+
+    Args:
+        name: what messages call the file.
+        head: its first bytes.
+        own: the name of the expected kind; None for text, which has no signature.
+        cure: what the user can do, in place of the detected kind's own cure.
+
+    Raises:
+        InputError: the file is of another kind, which the message names.
+    """
+    kind = detect_kind(head)
+    if kind is not None and kind.name != own:
+        raise InputError(f"{name} is {kind.what}; {cure or kind.cure}.")
+
+
+def detect_json_kind(text: str) -> FileKind | None:
+    """The kind of JSON that begins with `text`, or None if it is not JSON."""
+    text = text.lstrip(_BLANKS)
+    if _ARRAY_START.match(text):
+        return _JSON_ARRAY
+    found = _OBJECT_START.match(text)
+    if found is None:
+        return None
+    return _JSON_SPREAD if "\n" in found[0] else _JSON_LINES
+
+
+def refuse_json(name: str, text: str) -> None:
+    """Check that a file that is going to be read as CSV is not JSON.
+
+    Args:
+        name: what messages call the file.
+        text: its beginning.
+
+    Raises:
+        InputError: it is JSON; the message names the kind.
+    """
+    kind = detect_json_kind(text)
+    if kind is not None:
+        raise InputError(f"{name} is {kind.what}, not CSV; {kind.cure}.")
+
+
+def refuse_csv(name: str, text: str) -> None:
+    """Check that a file that is going to be read as JSON lines is not CSV. One line with an object is enough.
+
+    Args:
+        name: what messages call the file.
+        text: its beginning.
+
+    Raises:
+        InputError: it is CSV.
+    """
+    lines = [line for line in text.lstrip(_BLANKS).splitlines(keepends=True) if line.strip(_BLANKS)]
+    if not lines or any(line.lstrip(_BLANKS).startswith(("{", "[")) for line in lines) or _is_json(lines[0]):
+        return
+    dialect = {"strict": True, "quoting": csv.QUOTE_MINIMAL}
+    if detect_delimiter(lines[:_MAX_SNIFFED_LINES], dialect, whole=False) != NO_DELIMITER:
+        raise InputError(f"{name} is CSV, not JSON lines; {_GIVE_FORMAT.format('csv')}.")
+
+
+def detect_text_kind(head: bytes) -> FileKind | None:
+    """The kind of a text file that begins with `head`, or None if it is not text."""
+    encoding = find_marked_encoding(head) or "utf-8"
+    if not head or (not encoding.startswith(("utf-16", "utf-32")) and not _CONTROLS.isdisjoint(head)):
+        return None
+    text = head.decode(encoding, "replace")
+    # In other encodings than UTF-8 the ASCII characters still decode. A file with few of them is not text.
+    if text.count("\ufffd") * 2 > len(text):
+        return None
+    return detect_json_kind(text) or _TEXT
+
+
+def refuse_text(name: str, head: bytes, cure: str | None = None) -> None:
+    """Check that a file that is going to be read as a binary format is not text.
+
+    Args:
+        name: what messages call the file.
+        head: its first bytes.
+        cure: what the user can do, in place of naming the right format.
+
+    Raises:
+        InputError: it is text; the message tells how to read it.
+    """
+    kind = detect_text_kind(head)
+    if kind is not None:
+        raise InputError(f"{name} is {kind.what}; {cure or kind.cure}.")
+
+
+def _is_json(line: str) -> bool:
+    try:
+        json.loads(line)
+    except (ValueError, RecursionError):
+        return False
+    return True

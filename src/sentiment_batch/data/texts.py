@@ -1,0 +1,26 @@
+"""Compares texts: which are blank, and which are the same apart from case, spacing and Unicode form."""
+
+from __future__ import annotations
+
+import hashlib
+import unicodedata
+
+
+def is_blank(text: str) -> bool:
+    """True if a text holds nothing but white space."""
+    return not text or text.isspace()
+
+
+def normalize_text(text: str) -> bytes:
+    """A text in lower case, in Unicode form NFKC, with one space between its words; encoded in UTF-8."""
+    return " ".join(unicodedata.normalize("NFKC", text).casefold().split()).encode("utf-8", "surrogatepass")
+
+
+def hash_content(content: bytes, seed: int = 0) -> bytes:
+    """The BLAKE2b hash of `content`: 16 bytes that also depend on `seed`."""
+    return hashlib.blake2b(content, digest_size=16, salt=seed.to_bytes(16, "big")).digest()
+
+
+def fingerprint_text(text: str, seed: int = 0) -> bytes:
+    """16 bytes that are equal for texts that differ only in case, spacing or Unicode form."""
+    return hash_content(normalize_text(text), seed)
