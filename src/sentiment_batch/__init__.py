@@ -6,7 +6,7 @@ import each other. `tests/test_architecture.py` reads this drawing and checks bo
     5 entry    cli/  api  testing/  __init__  __main__           Click; heavy imports only inside functions
     4 jobs     training/  evaluation/  explanation/  scoring/  frames/
     3 model    model/                                            torch and transformers
-    2 tables   data/  labels/  tokenization/  report/  writing   pyarrow, numpy, tokenizers, scikit-learn; never torch
+    2 tables   data/  labels/  tokenization/  report/  writing  progress   numpy, pyarrow, tokenizers; no torch
     1 plugins  plugins/                                          pluggy
     0 basics   errors  settings  records  locations  display  files/
 

@@ -27,7 +27,7 @@ from sentiment_batch.scoring.output.journal import Journal, MemoryJournal, remov
 from sentiment_batch.scoring.output.part_files import MANIFEST
 from sentiment_batch.scoring.output.paths import OutputPaths, locate_output
 from sentiment_batch.scoring.output.targets import Target, open_target, restore_replaced_folder
-from sentiment_batch.scoring.progress import show_progress
+from sentiment_batch.progress import show_progress
 from sentiment_batch.scoring.scorer import Scorer
 from sentiment_batch.scoring.summary import Summary, summarize_run
 from sentiment_batch.scoring.worker_parts import make_absolute, plan_parts, score_parts_on_workers

@@ -1,28 +1,33 @@
-"""The training loop: batches and a classifier in, the history of its losses out; callbacks save model and state."""
+"""The training loop: from tokenized texts and a classifier to the history of its validations."""
 
 from __future__ import annotations
 
-import logging
 import math
-import sys
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
-from tqdm import tqdm
 
-from sentiment_batch.evaluation import metrics
 from sentiment_batch.evaluation.calibration import calibrate
-from sentiment_batch.model.device import batch_tokens
-from sentiment_batch.model.forward.batches import Budget, forward
-from sentiment_batch.model.forward.packed_training import road
+from sentiment_batch.evaluation.metrics import Metrics, measure
+from sentiment_batch.model.device import choose_batch_tokens
+from sentiment_batch.model.forward.batches import Budget, compute_segment_logits
+from sentiment_batch.model.forward.packed_training import choose_training_pass
 from sentiment_batch.model.probabilities import softmax
-from sentiment_batch.tokenization.packing import pack, plan_packs
-from sentiment_batch.training.batches import Batch, LengthGroupedBatches, Texts, loader
-from sentiment_batch.training.checkpoint.history import Progress, is_best, stops
-from sentiment_batch.training.checkpoint.state import Keeper, Snapshot, TrainState, restore_random
-from sentiment_batch.training.optimizer import MicroBatches, Run, adamw, move, precision, warmup_then_decay
-from sentiment_batch.training.weight_average import Average
+from sentiment_batch.progress import show_progress
+from sentiment_batch.tokenization.packing import build_pack, plan_packs
+from sentiment_batch.training.batches import Batch, LengthGroupedBatches, TokenizedTexts, make_loader
+from sentiment_batch.training.checkpoint.history import HistoryEntry, is_best, should_stop
+from sentiment_batch.training.checkpoint.state import Snapshot, StateSaver, TrainState, restore_random
+from sentiment_batch.training.optimizer import (
+    MicroBatches,
+    RunConfig,
+    autocast,
+    make_optimizer,
+    make_rate_schedule,
+    take_step,
+)
+from sentiment_batch.training.weight_average import WeightAverage
 
 if TYPE_CHECKING:
     import numpy as np
@@ -34,188 +39,176 @@ if TYPE_CHECKING:
     from sentiment_batch.tokenization.packing import Rows
     from sentiment_batch.tokenization.ragged import Tokens
 
-logger = logging.getLogger("sentiment_batch")
-
 STEPS_PER_VALIDATION = 1_000
-"""An epoch of more steps than this is validated within, up to `MOST_VALIDATIONS` times."""
-MOST_VALIDATIONS = 4
+"""An epoch of more steps than this is validated within, too."""
+MAX_VALIDATIONS_PER_EPOCH = 4
 
 
 def fit(
     classifier: SentimentClassifier,
-    training: Texts,
-    validation: Texts,
-    run: Run,
-    on_best: Callable[[Progress], None],
-    keeper: Keeper | None = None,
-) -> list[Progress]:
+    training: TokenizedTexts,
+    validation: TokenizedTexts,
+    config: RunConfig,
+    on_validation: Callable[[HistoryEntry], None],
+    saver: StateSaver | None = None,
+) -> list[HistoryEntry]:
     """Train `classifier` in place.
 
     Args:
-        classifier: on `run.device`, in float32.
+        classifier: the classifier in float32, on the device of the run.
         training: the texts to learn from.
         validation: the texts that decide which state is best.
-        run: settings and device.
-        on_best: called at once whenever the validation loss is the lowest so far, to save the model.
-        keeper: has the state to go on from, if there is one, and saves it on the way.
+        config: the settings and the device of the run.
+        on_validation: called after each validation, while the classifier has the weights that were validated.
+        saver: loads the state to resume from, if there is one, and saves states on the way.
 
     Returns:
-        One entry per validation, in order.
+        One entry for each validation, in order.
     """
-    sampler = LengthGroupedBatches(training.tokens.lengths, run.batch_size, run.settings.seed)
-    steps = run.settings.epochs * len(sampler)
-    validate_at = validation_steps(len(sampler))
-    state = begin(classifier, steps, run)
-    found = keeper.found() if keeper else None
-    if found:
-        state.restore(found)
-        if stops(state.history, run.settings.patience):
+    patience = config.settings.patience
+    sampler = LengthGroupedBatches(training.tokens.lengths, config.batch_size, config.settings.seed)
+    steps = config.settings.epochs * len(sampler)
+    validation_steps = choose_validation_steps(len(sampler))
+    state = make_initial_state(classifier, steps, config)
+    snapshot = saver.load() if saver else None
+    if snapshot:
+        state.restore(snapshot)
+        if should_stop(state.history, patience):
             return state.history
-    with _bar(steps, run.quiet, state.step) as bar:
-        for batch in _batches_left(state, sampler, loader(training, sampler), run, found):
-            state.losses.append(state.micro.backward(batch))
-            rate = move(classifier, state.optimiser, state.schedule)
-            state.moved()
+    with show_progress(steps, done=state.step, quiet=config.quiet, task="training", unit="step") as bar:
+        for batch in _remaining_batches(state, sampler, make_loader(training, sampler), config, snapshot):
+            state.losses.append(state.micro_batches.backward(batch))
+            rate = take_step(classifier, state.optimizer, state.schedule)
+            state.count_step()
             bar.update()
-            if state.within in validate_at:
+            is_validated = state.within in validation_steps
+            if is_validated:
                 bar.set_postfix_str("validating")
                 with state.averaged():
-                    entry = _validated(state, validate(classifier, validation, run), len(sampler), rate)
-                    _tell(bar, entry)
-                    if entry.best:
-                        on_best(entry)
-            if keeper and (state.within in validate_at or keeper.is_due()):
-                keeper.save(state)
-            if state.within in validate_at and stops(state.history, run.settings.patience):
+                    entry = _add_entry(state, validate(classifier, validation, config), len(sampler), rate)
+                    bar.set_postfix_str(_describe_losses(entry), refresh=False)
+                    on_validation(entry)
+            if saver and (is_validated or saver.is_due()):
+                saver.save(state)
+            if is_validated and should_stop(state.history, patience):
                 break
     return state.history
 
 
-def _batches_left(
-    state: TrainState, sampler: LengthGroupedBatches, batches: DataLoader[Any], run: Run, found: Snapshot | None
+def _remaining_batches(
+    state: TrainState,
+    sampler: LengthGroupedBatches,
+    loader: DataLoader[Any],
+    config: RunConfig,
+    snapshot: Snapshot | None,
 ) -> Iterator[Batch]:
-    """The batches of all epochs from where `state` is; it counts them there."""
-    while state.epoch < run.settings.epochs:
+    """The batches of all epochs that `state` has not seen; counts them in `state`."""
+    while state.epoch < config.settings.epochs:
         sampler.epoch, sampler.done = state.epoch, state.within
-        left = iter(batches)  # draws a seed from the process's generator, so generators are restored after it
-        if found:
-            restore_random(found, run.device)
-            found = None
-        for batch in left:
+        # This draws a seed from the process's generator, so the generators are restored after it.
+        batches = iter(loader)
+        if snapshot:
+            restore_random(snapshot, config.device)
+            snapshot = None
+        for batch in batches:
             state.within += 1
             yield batch
         state.epoch, state.within = state.epoch + 1, 0
 
 
-def begin(classifier: SentimentClassifier, steps: int, run: Run) -> TrainState:
-    """The state before the first of so many steps."""
-    chosen = run.settings
-    optimiser = adamw(classifier, run.learning_rate, chosen.weight_decay, chosen.layer_decay)
-    schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, warmup_then_decay(steps, chosen.warmup))
-    micro = MicroBatches(classifier, run)
+def make_initial_state(classifier: SentimentClassifier, steps: int, config: RunConfig) -> TrainState:
+    """The state before the first of `steps` optimiser steps."""
+    settings = config.settings
+    optimizer = make_optimizer(classifier, config.learning_rate, settings.weight_decay, settings.layer_decay)
+    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, make_rate_schedule(steps, settings.warmup))
     return TrainState(
         classifier=classifier,
-        optimiser=optimiser,
+        optimizer=optimizer,
         schedule=schedule,
-        micro=micro,
-        average=Average(classifier, run.weight_average) if run.weight_average else None,
-        device=run.device,
+        micro_batches=MicroBatches(classifier, config),
+        average=WeightAverage(classifier, config.weight_average) if config.weight_average else None,
+        device=config.device,
         steps=steps,
     )
 
 
-def _validated(state: TrainState, validation: Validation, steps_per_epoch: int, rate: float) -> Progress:
-    """Add a validation to the history."""
-    measured, calibrated = validation
-    entry = Progress(
+def _add_entry(state: TrainState, validation: Validation, steps_per_epoch: int, rate: float) -> HistoryEntry:
+    """Add a validation to the history of `state`."""
+    metrics, calibrated_loss = validation
+    entry = HistoryEntry(
         epoch=round(state.epoch + state.within / steps_per_epoch, 3),
         step=state.step,
         training_loss=float(torch.stack(state.losses).mean()),  # the only wait for the device between validations
-        validation_loss=measured.loss,
-        accuracy=measured.accuracy,
-        macro_f1=measured.macro_f1,
+        validation_loss=metrics.loss,
+        accuracy=metrics.accuracy,
+        macro_f1=metrics.macro_f1,
         learning_rate=rate,
         seconds=round(state.seconds, 1),
-        best=is_best(measured.loss if calibrated is None else calibrated, state.history),
-        calibrated_loss=calibrated,
+        best=is_best(metrics.loss if calibrated_loss is None else calibrated_loss, state.history),
+        calibrated_loss=calibrated_loss,
     )
     state.losses.clear()
     state.history.append(entry)
     return entry
 
 
-def validation_steps(steps_per_epoch: int) -> set[int]:
-    """The steps of an epoch, counted from 1, after which to validate: the last, and some within a long epoch."""
-    times = min(MOST_VALIDATIONS, max(1, steps_per_epoch // STEPS_PER_VALIDATION))
+def choose_validation_steps(steps_per_epoch: int) -> set[int]:
+    """The steps of an epoch, counted from 1, after which to validate: the last one, and some within a long epoch."""
+    times = min(MAX_VALIDATIONS_PER_EPOCH, max(1, steps_per_epoch // STEPS_PER_VALIDATION))
     return {round(steps_per_epoch * part / times) for part in range(1, times + 1)}
 
 
 class Validation(NamedTuple):
-    """What is measured of a state."""
+    """What a validation measures."""
 
-    metrics: metrics.Metrics
+    metrics: Metrics
     calibrated_loss: float | None
-    """Its loss once it is calibrated, of each row by the others; None where it is not to be."""
+    """Loss after calibration, where the other rows calibrate each row; None if the run does not calibrate."""
 
 
-def validate(classifier: SentimentClassifier, texts: Texts, run: Run) -> Validation:
-    """Measure the classifier on `texts`; each row counts the same, whatever the class weights.
+def validate(classifier: SentimentClassifier, texts: TokenizedTexts, config: RunConfig) -> Validation:
+    """Measure the classifier on `texts`. Each row counts the same, whatever the class weights.
 
     Raises:
         DeviceError: one text alone does not fit into the device's memory.
     """
-    logits_NK = logits(classifier, texts, run)
-    measured = metrics.measure(softmax(logits_NK), texts.codes, run.labels)
-    if not run.settings.calibrate or not math.isfinite(measured.loss):
-        return Validation(measured, None)
-    return Validation(measured, calibrate(logits_NK, texts.codes).after["loss"])
+    logits_NK = compute_logits(classifier, texts, config)
+    metrics = measure(softmax(logits_NK), texts.codes, config.labels)
+    if not config.settings.calibrate or not math.isfinite(metrics.loss):
+        return Validation(metrics, None)
+    return Validation(metrics, calibrate(logits_NK, texts.codes).after["loss"])
 
 
-def logits(classifier: SentimentClassifier, texts: Texts, run: Run) -> Floats:
-    """Logits (N, K) of the classifier for `texts`, with dropout off, in batches as they are scored later.
+def compute_logits(classifier: SentimentClassifier, texts: TokenizedTexts, config: RunConfig) -> Floats:
+    """Logits (N, K) of the classifier for `texts`, without dropout, in batches as scoring makes them.
 
     Raises:
         DeviceError: one text alone does not fit into the device's memory.
     """
     classifier.eval()
-    budget = batch_tokens(run.device, classifier.encoder.config.dim)
-    return forward(_UnderWay(classifier, run), texts.tokens, Budget(budget))
+    budget = choose_batch_tokens(config.device, classifier.encoder.config.dim)
+    return compute_segment_logits(_TrainingStrategy(classifier, config), texts.tokens, Budget(budget))
 
 
-class _UnderWay:
-    """A classifier that is being trained, as `forward` wants a road."""
+class _TrainingStrategy:
+    """A classifier in training as a forward strategy for `forward`."""
 
     shape = None
 
-    def __init__(self, classifier: SentimentClassifier, run: Run) -> None:
-        self.device = run.device
-        self.classes = len(run.labels)
-        self._road, _ = road(classifier, run.device, run.dtype)
-        self._run = run
+    def __init__(self, classifier: SentimentClassifier, config: RunConfig) -> None:
+        self.device = config.device
+        self.classes = len(config.labels)
+        self._training_pass, _ = choose_training_pass(classifier, config.device, config.dtype)
+        self._config = config
 
     def plan(self, lengths: npt.NDArray[np.int64], budget: int, workers: int = 1) -> list[Rows]:
         return plan_packs(lengths, budget, workers=workers)
 
     def logits(self, tokens: Tokens, rows: Rows) -> torch.Tensor:
-        with torch.inference_mode(), precision(self._run):
-            logits_BK = self._road(pack(tokens, rows))
+        with torch.inference_mode(), autocast(self._config):
+            logits_BK = self._training_pass(build_pack(tokens, rows))
         return logits_BK.float()
 
 
-def _bar(steps: int, quiet: bool, done: int) -> Any:
-    interval = 0.2 if sys.stderr.isatty() else 10.0
-    return tqdm(total=steps, initial=done, desc="training", unit="step", disable=quiet, mininterval=interval)
-
-
-def _tell(bar: Any, entry: Progress) -> None:
-    bar.set_postfix_str(f"loss {entry.training_loss:.3f}, validation {entry.validation_loss:.3f}", refresh=False)
-    with tqdm.external_write_mode(file=sys.stderr):
-        logger.info(
-            "epoch %g: training loss %.4f, validation loss %.4f, accuracy %.4f, macro F1 %.4f%s",
-            entry.epoch,
-            entry.training_loss,
-            entry.validation_loss,
-            entry.accuracy,
-            entry.macro_f1,
-            " (best so far, saved)" if entry.best else "",
-        )
+def _describe_losses(entry: HistoryEntry) -> str:
+    return f"loss {entry.training_loss:.3f}, validation {entry.validation_loss:.3f}"

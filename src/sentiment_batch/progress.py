@@ -1,0 +1,49 @@
+"""Shows the progress of a long task on standard error: a bar on a terminal, a line every ten seconds in a log file."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any, TextIO
+
+from tqdm import tqdm
+
+SECONDS_PER_UPDATE = 0.2
+SECONDS_PER_LOG_LINE = 10.0
+_LOG_LINE = "{desc}: {n_fmt} of {total_fmt} {unit}s, {elapsed} so far, {remaining} left, {rate_fmt}"
+
+
+class _LogLines:
+    """A file for tqdm that turns its updates, which begin with a carriage return, into lines."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+        self._last = ""
+
+    def write(self, text: str) -> None:
+        line = text.strip()
+        if line and line != self._last:
+            self._last = line
+            self._stream.write(f"{line}\n")
+
+    def flush(self) -> None:
+        self._stream.flush()
+
+
+def show_progress(
+    total: int | None, *, done: int = 0, quiet: bool, task: str = "scoring", unit: str = "row"
+) -> tqdm[Any]:
+    """A progress bar for a `with` block; its `update` takes the number of units that were done.
+
+    Args:
+        total: units in all, None if the number is unknown.
+        done: units that an earlier run did.
+        quiet: show nothing.
+        task: what is done, such as `scoring`.
+        unit: what is counted, in the singular.
+    """
+    options: dict[str, Any] = {"mininterval": SECONDS_PER_UPDATE}
+    if not sys.stderr.isatty():
+        log_line = _LOG_LINE if total is not None else "{desc}: {n_fmt} {unit}s, {elapsed} so far, {rate_fmt}"
+        options = {"mininterval": SECONDS_PER_LOG_LINE, "file": _LogLines(sys.stderr), "bar_format": log_line}
+    thousands = unit == "row"  # 1.2k rows, but every single step
+    return tqdm(total=total, initial=done, desc=task, unit=unit, unit_scale=thousands, disable=quiet, **options)

@@ -1,0 +1,53 @@
+"""The progress of a long task: a bar on a terminal, whole lines in a log file."""
+
+from __future__ import annotations
+
+import io
+import re
+import sys
+
+import pytest
+
+from sentiment_batch import progress
+
+
+class Terminal(io.StringIO):
+    def isatty(self):
+        return True
+
+
+def shown(monkeypatch, stream, total, quiet=False, **options):
+    monkeypatch.setattr(sys, "stderr", stream)
+    monkeypatch.setattr(progress, "SECONDS_PER_LOG_LINE", 0.0)
+    with progress.show_progress(total, quiet=quiet, **options) as bar:
+        for _ in range(4):
+            bar.update(5)
+    return stream.getvalue()
+
+
+def test_a_terminal_has_a_bar_that_is_drawn_anew(monkeypatch):
+    text = shown(monkeypatch, Terminal(), 20)
+    assert "\r" in text
+    assert "scoring: 100%|" in text
+
+
+@pytest.mark.parametrize(("total", "last"), [(20, "scoring: 20.0 of 20.0 rows, "), (None, "scoring: 20.0 rows, ")])
+def test_a_log_file_has_lines_and_no_carriage_returns(monkeypatch, total, last):
+    text = shown(monkeypatch, io.StringIO(), total)
+    assert "\r" not in text
+    lines = text.splitlines()
+    assert len(lines) >= 2
+    assert all(line.startswith("scoring: ") for line in lines)
+    assert lines[-1].startswith(last)
+    assert text.endswith("\n")
+
+
+def test_steps_are_counted_whole_and_a_resumed_run_counts_on(monkeypatch):
+    text = shown(monkeypatch, io.StringIO(), 2_020, done=2_000, task="training", unit="step")
+    assert text.splitlines()[-1].startswith("training: 2020 of 2020 steps, ")
+    assert re.search(r"training: 2000 of 2020", text)
+
+
+@pytest.mark.parametrize("stream", [Terminal(), io.StringIO()], ids=["terminal", "file"])
+def test_quiet_shows_nothing(monkeypatch, stream):
+    assert shown(monkeypatch, stream, 20, quiet=True) == ""
