@@ -52,6 +52,7 @@ class Run(NamedTuple):
     color: str = _FOREGROUND
     bold: bool = False
     underlined: bool = False
+    background: str | None = None
 
 
 def main() -> int:
@@ -109,7 +110,7 @@ def output_of(command: str, folder: Path) -> str:
     words = [sys.executable, "-m", "sentiment_batch", *shlex.split(command)]
     process = subprocess.Popen(words, cwd=folder, env=settings, stdin=theirs, stdout=theirs, stderr=theirs)
     os.close(theirs)
-    printed = b"".join(_read(ours))
+    printed = b"".join(_read(ours)).replace(f"{folder.resolve()}/".encode(), b"")  # nobody else has this folder
     os.close(ours)
     if process.wait():
         raise RuntimeError(f"{command} failed:\n{printed.decode('utf-8', 'replace')}")
@@ -158,6 +159,8 @@ def _styled(style: Run, code: int) -> Run:
         return style._replace(**changes[code])
     if code == 39:
         return style._replace(color=_FOREGROUND)
+    if 40 <= code <= 47:
+        return style._replace(background=_COLORS.get(code - 10))
     base = code - 60 if 90 <= code <= 97 else code
     return style._replace(color=_COLORS.get(base, style.color))
 
@@ -182,14 +185,17 @@ def svg(lines: list[list[Run]]) -> str:
     texts = []
     for number, line in enumerate(lines):
         spans, column = [], 0
+        y = _MARGIN + number * _LINE + 14
         for run in line:
             weight = ' font-weight="bold"' if run.bold else ""
             decoration = ' text-decoration="underline"' if run.underlined else ""
             x = _MARGIN + column * _CHARACTER
+            if run.background:
+                box = f'x="{x - 1:.1f}" y="{y - 14}" width="{len(run.text) * _CHARACTER + 2:.1f}" height="{_LINE - 2}"'
+                texts.append(f'<rect {box} rx="2" fill="{run.background}"/>')
             spans.append(f'<tspan x="{x:.1f}" fill="{run.color}"{weight}{decoration}>{html.escape(run.text)}</tspan>')
             column += len(run.text)
         if spans:
-            y = _MARGIN + number * _LINE + 14
             texts.append(f'<text y="{y}" xml:space="preserve">{"".join(spans)}</text>')
     title = "A terminal with three commands of sentiment-batch and what they print"
     font = "ui-monospace, Menlo, Consolas, 'DejaVu Sans Mono', 'Liberation Mono', monospace"

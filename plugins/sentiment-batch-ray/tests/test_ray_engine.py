@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import re
+import shlex
 import shutil
 import signal
 import subprocess
@@ -155,7 +157,7 @@ class Poison:
 
 def test_a_task_that_kills_every_actor_ends_the_run_and_others_are_done(model):
     with Scorer.load(str(model), engine="ray", engine_options=ACTORS) as scorer:
-        engine = scorer.engine.engine
+        engine = scorer.backend.engine
         poison = engine.submit(Poison())
         with pytest.raises(DeviceError, match=r"^4 Ray actors died, one after the other, with the same task"):
             poison.result(timeout=200)
@@ -166,7 +168,7 @@ def test_when_no_actor_can_come_up_any_more_nobody_waits_for_ever(model, tmp_pat
     moved = shutil.copytree(model, tmp_path / "model")
     with Scorer.load(str(moved), engine="ray", engine_options={"actors": "1"}) as scorer:
         shutil.rmtree(moved)
-        engine = scorer.engine.engine
+        engine = scorer.backend.engine
         with pytest.raises(DeviceError, match=r"^no Ray actor is left, and no other comes up: .*model") as caught:
             engine.submit(Poison()).result(timeout=100)
         assert "\x1b" not in str(caught.value)
@@ -177,7 +179,7 @@ def test_when_no_actor_can_come_up_any_more_nobody_waits_for_ever(model, tmp_pat
 
 def test_what_is_under_way_when_the_engine_is_closed_ends(model):
     scorer = Scorer.load(str(model), engine="ray", engine_options={"actors": "1"})
-    engine = scorer.engine.engine
+    engine = scorer.backend.engine
     futures = [engine.submit(Sleep()) for _ in range(4)]
     scorer.close()
     for future in [*futures, engine.submit(Sleep())]:
@@ -189,13 +191,13 @@ def test_a_fault_in_the_engine_itself_comes_out(model, monkeypatch):
     with Scorer.load(str(model), engine="ray", engine_options={"actors": "1"}) as scorer:
         monkeypatch.setattr(sentiment_batch_ray.engine.RayEngine, "_came", lambda self, *about: 1 / 0)
         with pytest.raises(ZeroDivisionError):
-            scorer.engine.engine.submit(Sleep()).result(timeout=60)
+            scorer.backend.engine.submit(Sleep()).result(timeout=60)
 
 
 def test_a_task_whose_actor_was_killed_for_memory_is_done_by_another(model, monkeypatch):
     """Ray's monitor of memory kills with an error that is none of an actor's."""
     with Scorer.load(str(model), engine="ray", engine_options={"actors": "1"}) as scorer:
-        engine, real = scorer.engine.engine, sentiment_batch_ray.engine.RayEngine._came
+        engine, real = scorer.backend.engine, sentiment_batch_ray.engine.RayEngine._came
         told = []
 
         def came(self, actor, work, done):
@@ -229,7 +231,7 @@ def test_actors_without_room_join_when_there_is_some(model, monkeypatch, caplog)
 
 def test_a_task_that_was_not_begun_can_be_given_up(model):
     with Scorer.load(str(model), engine="ray", engine_options={"actors": "1"}) as scorer:
-        engine = scorer.engine.engine
+        engine = scorer.backend.engine
         futures = [engine.submit(Sleep()) for _ in range(5)]
         assert [future.cancel() for future in futures] == [False, False, True, True, True]
         assert futures[0].exception(timeout=60) is not None
@@ -265,6 +267,19 @@ def test_a_cluster_that_is_not_there_is_named(source, model, tmp_path):
     done = run(source, tmp_path / "out", model, "--engine", "ray", "--engine-option", "address=127.0.0.1:1")
     assert done.returncode == 1
     assert done.stderr.splitlines()[-1].startswith("Error: no Ray cluster at 127.0.0.1:1: ")
+
+
+def test_the_command_of_the_page_on_clusters_runs(cluster, source, model, tmp_path, monkeypatch):
+    page = Path(__file__).parents[3] / "docs" / "how-to" / "cluster.md"
+    if not page.exists():
+        pytest.skip("the pages are not part of the plugin's own archive")
+    (line,) = re.findall(r"^\$ sentiment-batch (.+)$", page.read_text(encoding="utf-8"), flags=re.MULTILINE)
+    monkeypatch.setenv("RAY_ADDRESS", cluster)  # the actors of this cluster work in another folder
+    places = {"new_reviews.parquet": str(source), "my-model": str(model)}
+    words = [sys.executable, "-m", "sentiment_batch", *(places.get(word, word) for word in shlex.split(line))]
+    done = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert pq.read_table(tmp_path / "from_ray").num_rows == ROWS
 
 
 def test_ray_data_maps_a_scorer(source, model):
