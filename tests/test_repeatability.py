@@ -48,7 +48,7 @@ def cut(data, table):
 
 @pytest.mark.parametrize("compression", ["", ".gz", ".bz2", ".xz", ".zst"])
 @pytest.mark.parametrize("ending", ENDINGS)
-def test_writing_is_repeatable_also_at_another_time_and_under_another_name(tmp_path, monkeypatch, ending, compression):
+def test_bytes_depend_neither_on_the_time_nor_on_the_name(tmp_path, monkeypatch, ending, compression):
     words = ["a", None, "b" * 50] * 3000
     columns = [words, list(range(9000)), pa.array(words).dictionary_encode(), [["x", None], None, []] * 3000]
     table = pa.table(columns, names=["t", "n", "d", "l"], metadata={"k": "v"})
@@ -61,7 +61,7 @@ def test_writing_is_repeatable_also_at_another_time_and_under_another_name(tmp_p
 @EXAMPLES
 @given(tables(SAYABLE, calendar=True), st.data())
 @pytest.mark.parametrize("ending", [".csv", ".jsonl", ".csv.gz", ".jsonl.zst", ".csv.bz2", ".jsonl.xz"])
-def test_lines_do_not_depend_on_how_the_rows_were_cut_into_batches(tmp_path, ending, table, data):
+def test_lines_do_not_depend_on_the_batches(tmp_path, ending, table, data):
     table = plain(table)
     path = tmp_path / f"a{ending}"
     assert bytes_of(path, cut(data, table), table.schema) == bytes_of(path, table.to_batches(), table.schema)
@@ -69,17 +69,17 @@ def test_lines_do_not_depend_on_how_the_rows_were_cut_into_batches(tmp_path, end
 
 @EXAMPLES
 @given(tables(STORABLE), st.data(), st.integers(1, 9), st.integers(50, 900))
-def test_parquet_does_not_depend_on_how_the_rows_were_cut_into_batches(tmp_path, table, data, rows, size):
+def test_parquet_does_not_depend_on_the_batches(tmp_path, table, data, rows, size):
     table = plain(table)
     path = tmp_path / "a.parquet"
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(parquet, "ROWS_PER_GROUP", rows)
-        patch.setattr(parquet, "BYTES_PER_GROUP", size)
+        patch.setattr(parquet, "MAX_ROWS_PER_GROUP", rows)
+        patch.setattr(parquet, "MAX_BYTES_PER_GROUP", size)
         expected = bytes_of(path, cut(data, table), table.schema)
         assert bytes_of(path, cut(data, table), table.schema) == expected
 
 
-def test_parquet_does_not_depend_on_batches_where_pages_end_either(tmp_path):
+def test_parquet_pages_do_not_depend_on_the_batches(tmp_path):
     texts = [f"{number:07d}" * 20 for number in range(30_000)]  # several pages of a megabyte
     table = pa.table({"t": texts, "l": [[text] for text in texts], "n": range(30_000)})
     path = tmp_path / "a.parquet"

@@ -165,7 +165,7 @@ def test_a_date_that_has_no_text_is_refused(kind):
     number = pa.array([2**31 - 1 if kind == pa.date32() else 2**62]).cast(
         pa.int32() if kind == pa.date32() else pa.int64()
     )
-    with pytest.raises(OutputError, match=r"'when' holds a date outside the years 1 to 9999.*--columns"):
+    with pytest.raises(OutputError, match=r"'when' holds a date outside the years 1 to 9999.*`columns`"):
         encode(CsvEncoder, pa.table({"when": number.cast(kind)}))
 
 
@@ -243,7 +243,7 @@ def test_bytes_that_are_not_utf_8_come_out_as_they_went_in():
 )
 def test_a_type_without_text_is_refused_before_anything_is_written(kind, said):
     stream = io.BytesIO()
-    with pytest.raises(OutputError, match=rf"CSV cannot hold the column 'raw': {said}.*--columns, or write Parquet"):
+    with pytest.raises(OutputError, match=rf"CSV cannot hold the column 'raw': {said}.*`columns`, or write Parquet"):
         CsvEncoder(stream, pa.schema([("text", pa.string()), ("raw", kind)]), WriteOptions())
     assert stream.getvalue() == b""
 
@@ -255,7 +255,7 @@ def test_a_table_without_columns_is_refused():
 
 @pytest.mark.parametrize("delimiter", ["ab", '"', "\n"])
 def test_a_delimiter_that_cannot_delimit_is_refused(delimiter):
-    with pytest.raises(UsageError, match="--delimiter takes one character"):
+    with pytest.raises(UsageError, match="`delimiter` is .*; it must be one character"):
         CsvEncoder(io.BytesIO(), pa.schema([("a", pa.int8())]), WriteOptions(delimiter=delimiter))
 
 
@@ -275,7 +275,7 @@ def test_the_suffix_gives_the_delimiter_unless_one_is_said(tmp_path, name, delim
 
 
 def test_many_rows_are_written_in_stretches(monkeypatch):
-    monkeypatch.setattr(our_csv, "ROWS_AT_ONCE", 3)
+    monkeypatch.setattr(our_csv, "MAX_ROWS_AT_ONCE", 3)
     assert lines(range(10)) == "".join(f"{number}\n" for number in range(10))
 
 

@@ -205,16 +205,16 @@ def test_repeated_names_are_refused_before_anything_is_written():
     ],
 )
 def test_a_type_without_json_is_refused(kind, said):
-    with pytest.raises(OutputError, match=rf"JSON lines cannot hold the column 'raw': {said}.*--columns"):
+    with pytest.raises(OutputError, match=rf"JSON lines cannot hold the column 'raw': {said}.*`columns`"):
         JsonLinesEncoder(io.BytesIO(), pa.schema([("raw", kind)]), WriteOptions())
 
 
-def test_a_map_in_which_a_key_comes_twice_is_refused():
+def test_a_map_with_a_repeated_key_is_refused():
     kind = pa.map_(pa.string(), pa.int8())
     assert lines(pa.array([[("a", 1)], None, [("a", 2), ("b", 3)]], kind)) == (
         '{"a": {"a": 1}}\n{"a": null}\n{"a": {"a": 2, "b": 3}}\n'
     )
-    with pytest.raises(OutputError, match=r"column 'a' holds a map in which a key comes twice.*--columns, or write"):
+    with pytest.raises(OutputError, match=r"column 'a' holds a map with a repeated key.*`columns`, or write"):
         lines(pa.array([[("b", 1)], [("a", 1), ("b", 2), ("a", 3)]], kind))
 
 
@@ -237,7 +237,7 @@ def test_dictionaries_and_run_ends_of_every_text_are_text(text):
 
 def test_run_ends_within_a_struct_are_refused():
     kind = pa.struct([("r", pa.run_end_encoded(pa.int32(), pa.int8()))])
-    with pytest.raises(OutputError, match=r"column 'raw': run-ends within struct<.*cannot be taken apart"):
+    with pytest.raises(OutputError, match=r"column 'raw': pyarrow cannot decode the run-ends within struct<"):
         JsonLinesEncoder(io.BytesIO(), pa.schema([("raw", kind)]), WriteOptions())
 
 

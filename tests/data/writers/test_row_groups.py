@@ -16,7 +16,7 @@ def groups(batches, **limits):
     """The rows of each row group."""
     made = RowGroups(**limits)
     found = [group for batch in batches for group in made.add(batch)]
-    found.append(made.rest())
+    found.append(made.take_rest())
     return [sum(batch.num_rows for batch in group) for group in found if group]
 
 
@@ -56,8 +56,8 @@ def test_where_a_row_group_ends_does_not_depend_on_the_batches(lengths, rows, si
     for cut in [*cuts, len(lengths)]:
         batches.append(whole.slice(start, cut))
         start += cut
-    found = groups(batches, rows=rows, size=size)
-    assert found == groups([whole], rows=rows, size=size)
+    found = groups(batches, max_rows=rows, max_bytes=size)
+    assert found == groups([whole], max_rows=rows, max_bytes=size)
     assert sum(found) == len(lengths)
     ends = np.cumsum(found)
     for end, count in zip(ends, found, strict=True):

@@ -1,4 +1,4 @@
-"""The built-in writers, registered through the same hook as a plugin's; importing this loads none of them."""
+"""Registers the built-in writers through the hook that plugins use. Importing this package loads none of them."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def _arrow(location: str, schema: pa.Schema, options: WriteOptions) -> Writer:
     from sentiment_batch.data.writers.base import FileWriter
     from sentiment_batch.locations import suffix_of
 
-    # Who reads a pipe cannot go back to the footer of the file format.
+    # The reader of a pipe cannot seek to the footer of the file format.
     streaming = location == "-" or suffix_of(location) == ".arrows"
     return FileWriter(location, schema, options, functools.partial(ArrowEncoder, streaming=streaming))
 

@@ -1,4 +1,4 @@
-"""Arrow IPC: batches in, the file format (Feather) or the stream format out."""
+"""Encodes record batches as Arrow IPC, in the file format (Feather) or the stream format."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ if TYPE_CHECKING:
 
 
 class ArrowEncoder:
-    """Encodes batches as Arrow IPC, uncompressed, so that readers can map the file into memory.
+    """Encodes batches as uncompressed Arrow IPC, so that readers can map the file into memory.
 
-    The file format allows a dictionary to grow but not to change. Batches whose dictionaries differ are therefore
-    rewritten: values seen before keep their index, new ones are appended.
+    In the file format a dictionary may grow but not change. If the dictionaries of batches differ, the batches are
+    rewritten: known values keep their index, and new values are appended.
 
     Args:
-        stream: takes the bytes; it need not seek.
+        stream: takes the bytes. It need not seek.
         schema: the columns.
-        options: none concerns Arrow.
-        streaming: write the stream format, which a reader can follow while it is written.
+        options: the settings of the output. None concerns Arrow.
+        streaming: write the stream format, which can be read while it is written.
     """
 
     def __init__(self, stream: BinaryIO, schema: pa.Schema, options: WriteOptions, *, streaming: bool = False) -> None:
@@ -31,7 +31,7 @@ class ArrowEncoder:
         how = pa.ipc.IpcWriteOptions(emit_dictionary_deltas=self._grow)
         opener = pa.ipc.new_stream if streaming else pa.ipc.new_file
         self._writer = opener(stream, schema, options=how)
-        self._known: pa.RecordBatch | None = None
+        self._known: pa.RecordBatch | None = None  # a batch without rows that holds the dictionaries so far
         self._written = False
 
     def write(self, batch: pa.RecordBatch) -> None:
@@ -40,7 +40,7 @@ class ArrowEncoder:
             self._writer.write_batch(batch)
             return
         if self._known is not None:
-            batch = _grown(self._known, batch) if batch.num_rows else self._known
+            batch = _extend_dictionaries(self._known, batch) if batch.num_rows else self._known
         if batch.num_rows:
             batch = batch if self._written else _with_entries(batch)
             self._writer.write_batch(batch)
@@ -48,14 +48,14 @@ class ArrowEncoder:
         self._known = batch.slice(0, 0)
 
     def close(self) -> None:
-        """Write what ends the format; dictionaries are kept even where no row came."""
+        """Write the end of the format. The dictionaries are written even if there are no rows."""
         if self._known is not None and not self._written:
             self._writer.write_batch(self._known)
         self._writer.close()
 
 
 def _with_entries(batch: pa.RecordBatch) -> pa.RecordBatch:
-    """The batch with an unused entry in each dictionary that has none: pyarrow can only append to one that has some."""
+    """The batch with an unused entry in each empty dictionary, because pyarrow cannot append to an empty one."""
     for index, column in enumerate(batch.columns):
         if _has_empty_dictionary(column):
             with contextlib.suppress(pa.ArrowInvalid, pa.ArrowNotImplementedError):
@@ -77,7 +77,7 @@ def _has_empty_dictionary(column: pa.Array) -> bool:
 
 
 def _one_row(kind: pa.DataType) -> pa.Array:
-    """A row of the type in which every dictionary has an entry."""
+    """One row of the type, in which every dictionary has an entry."""
     if pa.types.is_dictionary(kind):
         entry = pa.array([0], pa.int32()).cast(kind.value_type)
         return pa.DictionaryArray.from_arrays(pa.array([0], kind.index_type), entry, ordered=kind.ordered)
@@ -97,11 +97,11 @@ def _one_row(kind: pa.DataType) -> pa.Array:
     return pa.nulls(1, kind)
 
 
-def _grown(known: pa.RecordBatch, batch: pa.RecordBatch) -> pa.RecordBatch:
-    """The batch with dictionaries that begin with all values of those of `known`, which has no rows."""
+def _extend_dictionaries(known: pa.RecordBatch, batch: pa.RecordBatch) -> pa.RecordBatch:
+    """The batch with dictionaries that begin with all values of the dictionaries in `known`."""
     try:
         return pa.Table.from_batches([known, batch]).unify_dictionaries().to_batches()[-1]
-    except pa.ArrowNotImplementedError:  # dictionaries of nested values; pyarrow says so if they do differ
+    except pa.ArrowNotImplementedError:  # dictionaries of nested values; the writer fails if they do differ
         return batch
     except pa.ArrowInvalid as error:
         raise OutputError(

@@ -32,7 +32,7 @@ class Writer(Protocol):
         ...
 
 
-class Encoder(Protocol):
+class FormatEncoder(Protocol):
     """Turns batches into the bytes of one file format. An `EncoderFactory` makes it."""
 
     def write(self, batch: pa.RecordBatch) -> None:
@@ -44,7 +44,7 @@ class Encoder(Protocol):
         ...
 
 
-EncoderFactory = Callable[[BinaryIO, pa.Schema, WriteOptions], Encoder]
+EncoderFactory = Callable[[BinaryIO, pa.Schema, WriteOptions], FormatEncoder]
 """Called as `factory(stream, schema, options)`."""
 
 

@@ -1,7 +1,8 @@
-"""CSV and TSV: Arrow batches in, UTF-8 lines out, with quotes only where a reader needs them.
+"""Encodes record batches as CSV and TSV in UTF-8, with quotes only where a reader needs them.
 
-Text comes out byte for byte. A null and an empty text are both an empty field, which is all that CSV can say. Nested
-values are JSON text, booleans `true` and `false`, dates and times ISO 8601, NaN and infinities `nan`, `inf` and `-inf`.
+Text stays the same byte for byte. A null and an empty text are both an empty field, because CSV cannot distinguish
+them. Nested values are JSON text. Booleans are `true` and `false`. Dates and times are ISO 8601. NaN and infinities are
+`nan`, `inf` and `-inf`.
 """
 
 from __future__ import annotations
@@ -13,9 +14,17 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from sentiment_batch.data.writers.json_text import json_text, marked
-from sentiment_batch.data.writers.text_columns import ROWS_AT_ONCE, write_text
 from sentiment_batch.data.writers.unsupported_types import not_json, refuse
-from sentiment_batch.data.writers.value_text import TEXT, constant, decoded, is_text, joined, scalar_text
+from sentiment_batch.data.writers.value_text import (
+    MAX_ROWS_AT_ONCE,
+    TEXT,
+    constant,
+    decoded,
+    is_text,
+    joined,
+    scalar_text,
+    write_lines,
+)
 from sentiment_batch.errors import OutputError, UsageError
 
 if TYPE_CHECKING:
@@ -27,18 +36,20 @@ class CsvEncoder:
 
     Args:
         stream: takes the bytes.
-        schema: the columns; names may repeat.
-        options: `delimiter`, a comma by default; `escape_formulas`.
+        schema: the columns. Names may repeat.
+        options: the settings `delimiter`, a comma by default, and `escape_formulas`.
 
     Raises:
-        UsageError: the delimiter is not one character, or would be mistaken for a quote or line end.
-        OutputError: a column has no exact form as text; nothing is written.
+        UsageError: the delimiter is not one character, or it is a quote or a line end.
+        OutputError: a column has no exact form as text. Nothing is written.
     """
 
     def __init__(self, stream: BinaryIO, schema: pa.Schema, options: WriteOptions) -> None:
         self._delimiter = options.delimiter or ","
         if len(self._delimiter) != 1 or self._delimiter in '"\r\n\ufeff':
-            raise UsageError(f"--delimiter takes one character that is no quote or line end, not {self._delimiter!r}.")
+            raise UsageError(
+                f"`delimiter` is {self._delimiter!r}; it must be one character that is no quote or line end."
+            )
         if not schema.names:
             raise OutputError("CSV cannot hold a table without columns. Write Parquet or Arrow.")
         refuse(schema, not_json, "CSV", "Parquet or Arrow")
@@ -46,31 +57,31 @@ class CsvEncoder:
         self._escape = options.escape_formulas
         self._needs_quotes = rf'["\r\n{re.escape(self._delimiter)}]'
         if len(schema) == 1:
-            self._needs_quotes += r"|^[ \t]*$"  # many readers skip a blank line, and with it the row
+            self._needs_quotes += r"|^[ \t]*$"  # many readers skip blank lines
         self._write_header(schema.names)
 
     def _write_header(self, names: list[str]) -> None:
-        # A name that begins with U+FEFF would be taken for a byte order mark, and what may delimit for what does.
+        # Readers take U+FEFF at the start for a byte order mark, and may take another delimiter in a name for theirs.
         quoted = rf"{self._needs_quotes}|^\x{{FEFF}}|[,;\t|]"
         columns = [pa.array([name], TEXT) for name in names]
         self._write_lines([self._field(_escaped(one) if self._escape else one, quoted) for one in columns])
 
     def write(self, batch: pa.RecordBatch) -> None:
         """Write the rows."""
-        for start in range(0, batch.num_rows, ROWS_AT_ONCE):
-            rows = batch.slice(start, ROWS_AT_ONCE)
+        for start in range(0, batch.num_rows, MAX_ROWS_AT_ONCE):
+            rows = batch.slice(start, MAX_ROWS_AT_ONCE)
             columns = [self._text(column, field) for column, field in zip(rows.columns, rows.schema, strict=True)]
             self._write_lines([self._field(column, self._needs_quotes) for column in columns])
 
     def close(self) -> None:
-        """Nothing ends a CSV."""
+        """Do nothing: CSV has no end mark."""
 
     def _text(self, column: pa.Array, field: pa.Field) -> pa.Array:
         plain = decoded(column)
         if pa.types.is_nested(plain.type):
             return pc.if_else(plain.is_valid(), json_text(plain, field), pa.scalar(None, TEXT))
         text = scalar_text(plain, field.name)
-        # A text that is JSON is in quotes there, or else a number or the like.
+        # JSON text begins with a quote, a bracket, a letter or a number, so it is never a formula.
         return _escaped(text) if self._escape and is_text(plain.type) and not marked(field) else text
 
     def _field(self, column: pa.Array, needs_quotes: str) -> pa.Array:
@@ -84,7 +95,7 @@ class CsvEncoder:
     def _write_lines(self, fields: list[pa.Array]) -> None:
         *first, last = fields
         lines = pc.binary_join_element_wise(*first, joined(last, "\n"), constant(self._delimiter))
-        write_text(self._stream, lines)
+        write_lines(self._stream, lines)
 
 
 def _escaped(text: pa.Array) -> pa.Array:

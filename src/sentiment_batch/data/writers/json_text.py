@@ -1,4 +1,4 @@
-"""Columns of any type into JSON text, one value a row: vectorised, exact digits, nested values natively."""
+"""Turns columns of any type into JSON text, one value for each row, with exact digits and nested values as they are."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ from sentiment_batch.records import JSON_MARK
 
 _CONTROL = {chr(code): json.dumps(chr(code))[1:-1] for code in range(0x20)}
 _ESCAPES = {"\\": "\\\\", '"': '\\"', **_CONTROL}
-"""What JSON does not take as it is inside a string, the backslash first."""
+"""The characters that must be escaped in a JSON string, the backslash first."""
 _SPECIAL = r'[\x00-\x1f"\\]'
 
 
 def json_text(column: pa.Array, field: pa.Field) -> pa.Array:
-    """The JSON text of each value; `null` for a null and for a number that JSON does not know (NaN, infinity).
+    """The JSON text of each value; `null` for a null, a NaN and an infinity.
 
     Args:
-        column: any values but binary, intervals and unions.
-        field: the column's name and metadata; text marked as JSON is taken as it is.
+        column: values of any type except binary, intervals and unions.
+        field: the name and the metadata of the column. Text that is marked as JSON is used unchanged.
     """
     column = decoded(column)
     kind = column.type
@@ -47,7 +47,7 @@ def json_text(column: pa.Array, field: pa.Field) -> pa.Array:
 
 
 def marked(field: pa.Field) -> bool:
-    """Whether the field's metadata say that its text is JSON."""
+    """Whether the metadata of the field mark its text as JSON."""
     return bool(field.metadata and field.metadata.get(JSON_MARK) == b"1")
 
 
@@ -57,7 +57,7 @@ def name_text(name: str) -> str:
 
 
 def object_text(names: list[str], values: list[pa.Array], ending: str = "}") -> pa.Array:
-    """JSON objects, row by row, of columns that are JSON text already."""
+    """JSON objects, one for each row, made of columns of JSON text."""
     parts: list[pa.Array | str] = []
     for position, (name, value) in enumerate(zip(names, values, strict=True)):
         parts += [("{" if position == 0 else ", ") + name_text(name) + ": ", value]
@@ -65,14 +65,14 @@ def object_text(names: list[str], values: list[pa.Array], ending: str = "}") -> 
 
 
 def _marked(column: pa.Array) -> pa.Array:
-    # A line break in JSON can only stand between its parts, so that a space says the same; it must not end our line.
+    # JSON strings hold no raw line breaks, so a break stands between values, where a space means the same.
     return reduce(lambda text, end: pc.replace_substring(text, end, " "), "\r\n", column)
 
 
 def _quoted(column: pa.Array) -> pa.Array:
     column = _valid(column)
     if pc.any(pc.match_substring_regex(column, _SPECIAL)).as_py():
-        # Five replacements serve nearly every column; the other control characters are looked for only if one is there.
+        # Nearly every column needs only these five replacements. The other control characters are rare.
         common = '\\"\n\r\t'
         column = reduce(_escaped, common, column)
         if pc.any(pc.match_substring_regex(column, r"[\x00-\x1f]")).as_py():
@@ -85,7 +85,7 @@ def _escaped(column: pa.Array, char: str) -> pa.Array:
 
 
 def _valid(column: pa.Array) -> pa.Array:
-    """The same text with U+FFFD for bytes that are not UTF-8: JSON has no way to say them."""
+    """The same text with U+FFFD in place of bytes that are not UTF-8, because JSON cannot represent them."""
     try:
         column.validate(full=True)
     except pa.ArrowInvalid:
@@ -105,23 +105,23 @@ def _struct_text(column: pa.StructArray) -> pa.Array:
 
 
 def _list_text(column: pa.Array) -> pa.Array:
-    # flatten() leaves out what lies under a null, for lists of every kind.
+    # flatten() leaves out the values below a null, for lists of every type.
     return _bracketed(column, json_text(column.flatten(), column.type.value_field), "[]")
 
 
 def _map_text(column: pa.MapArray, name: str) -> pa.Array:
-    """An object where the keys are text, else a list of [key, value]."""
+    """An object if the keys are text, else a list of [key, value] pairs."""
     pairs = entries(column)
     keys, values = pairs.flatten().flatten()
     key_text, value_text = json_text(keys, column.type.key_field), json_text(values, column.type.item_field)
     if is_text(decoded(keys).type):
-        _refuse_repeated(pairs, key_text, name)
+        _refuse_repeated_keys(pairs, key_text, name)
         return _bracketed(pairs, joined(key_text, ": ", value_text), "{}")
     return _bracketed(pairs, joined("[", key_text, ", ", value_text, "]"), "[]")
 
 
 def entries(column: pa.MapArray) -> pa.LargeListArray:
-    """The maps (n,) as lists of structs of a key and a value; a cast would spoil lists of nulls among the values."""
+    """The maps (n,) as lists of structs of a key and a value. A cast would damage lists of nulls among the values."""
     offsets = column.offsets.cast(pa.int64())
     first, last = offsets[0].as_py(), offsets[-1].as_py()
     parts = [part.slice(first, last - first) for part in (column.keys, column.items)]
@@ -129,18 +129,18 @@ def entries(column: pa.MapArray) -> pa.LargeListArray:
     return pa.LargeListArray.from_arrays(pc.subtract(offsets, first), pairs, mask=column.is_null())
 
 
-def _refuse_repeated(pairs: pa.Array, keys: pa.Array, name: str) -> None:
-    """An object in which a name comes twice reads back without the first."""
+def _refuse_repeated_keys(pairs: pa.Array, keys: pa.Array, name: str) -> None:
+    """Refuse maps with a repeated key. The first of two equal names in a JSON object is lost when it is read."""
     rows = np.repeat(np.arange(len(pairs)), _lengths(pairs).to_numpy())
     if pa.table({"row": rows, "key": keys}).group_by(["row", "key"]).aggregate([]).num_rows < len(keys):
         raise OutputError(
-            f"the column {name!r} holds a map in which a key comes twice, for which JSON has no place. Leave it out "
-            "with --columns, or write Parquet or Arrow."
+            f"the column {name!r} holds a map with a repeated key, which JSON cannot store. Leave it out with "
+            "`columns`, or write Parquet or Arrow."
         )
 
 
 def _bracketed(column: pa.Array, elements: pa.Array, brackets: str) -> pa.Array:
-    """One text for each list of `column`, whose elements have the texts `elements`."""
+    """One text for each list of `column`; `elements` holds the texts of all elements."""
     offsets = pa.concat_arrays([pa.array([0], pa.int64()), pc.cumulative_sum(_lengths(column))])
     inner = pc.binary_join(pa.LargeListArray.from_arrays(offsets, elements), constant(", "))
     return _where_valid(column, joined(brackets[0], inner, brackets[1]))

@@ -1,7 +1,7 @@
-"""JSON lines: Arrow batches in, one JSON object a line out, in UTF-8 and with the columns in order.
+"""Encodes record batches as JSON lines: one JSON object on each line, in UTF-8, with the columns in order.
 
-Numbers keep their digits, dates and times are ISO 8601 text, nested values are nested. NaN and infinities, which JSON
-does not know, become null. Text that is not valid UTF-8 gets U+FFFD for the bytes that are wrong.
+Numbers keep their digits. Dates and times are ISO 8601 text. Nested values are nested. NaN and infinities become null,
+because JSON has no such values. In text that is not valid UTF-8, U+FFFD replaces the wrong bytes.
 """
 
 from __future__ import annotations
@@ -11,9 +11,8 @@ from typing import TYPE_CHECKING, BinaryIO
 import pyarrow as pa
 
 from sentiment_batch.data.writers.json_text import json_text, object_text
-from sentiment_batch.data.writers.text_columns import ROWS_AT_ONCE, write_text
 from sentiment_batch.data.writers.unsupported_types import not_json, refuse, repeated_name
-from sentiment_batch.data.writers.value_text import constant
+from sentiment_batch.data.writers.value_text import MAX_ROWS_AT_ONCE, constant, write_lines
 from sentiment_batch.errors import OutputError
 
 if TYPE_CHECKING:
@@ -26,10 +25,10 @@ class JsonLinesEncoder:
     Args:
         stream: takes the bytes.
         schema: the columns.
-        options: none concerns JSON lines.
+        options: the settings of the output. None concerns JSON lines.
 
     Raises:
-        OutputError: a column has no exact form as text, or a name repeats; nothing is written.
+        OutputError: a column has no exact form as text, or a name repeats. Nothing is written.
     """
 
     def __init__(self, stream: BinaryIO, schema: pa.Schema, options: WriteOptions) -> None:
@@ -43,14 +42,14 @@ class JsonLinesEncoder:
 
     def write(self, batch: pa.RecordBatch) -> None:
         """Write the rows."""
-        for start in range(0, batch.num_rows, ROWS_AT_ONCE):
-            write_text(self._stream, _lines(batch.slice(start, ROWS_AT_ONCE)))
+        for start in range(0, batch.num_rows, MAX_ROWS_AT_ONCE):
+            write_lines(self._stream, _make_lines(batch.slice(start, MAX_ROWS_AT_ONCE)))
 
     def close(self) -> None:
-        """Nothing ends JSON lines."""
+        """Do nothing: JSON lines have no end mark."""
 
 
-def _lines(batch: pa.RecordBatch) -> pa.Array:
+def _make_lines(batch: pa.RecordBatch) -> pa.Array:
     if not batch.num_columns:
         return pa.array(["{}\n"] * batch.num_rows, constant("").type)
     values = [json_text(column, field) for column, field in zip(batch.columns, batch.schema, strict=True)]

@@ -1,4 +1,4 @@
-"""Parquet: Arrow batches in, row groups of bounded size out, compressed with zstd and with a checksum on every page."""
+"""Encodes record batches as Parquet: row groups of bounded size, zstd compression, and a checksum on every page."""
 
 from __future__ import annotations
 
@@ -12,56 +12,61 @@ import pyarrow.parquet as pq
 from sentiment_batch.data.writers.parquet_types import restored, spoiled, writable
 from sentiment_batch.data.writers.row_groups import RowGroups
 from sentiment_batch.data.writers.unsupported_types import refuse
-from sentiment_batch.errors import first_line
+from sentiment_batch.errors import reason
 
 if TYPE_CHECKING:
     from sentiment_batch.records import WriteOptions
 
-ROWS_PER_GROUP = 1 << 16
-BYTES_PER_GROUP = 64 << 20
-"""A row group is written when it has this many rows or bytes in memory, whichever comes first."""
+MAX_ROWS_PER_GROUP = 1 << 16
+"""A row group is written when it has this many rows."""
+MAX_BYTES_PER_GROUP = 64 << 20
+"""A row group is written when its values have this many bytes in memory."""
 
 
 class ParquetEncoder:
-    """Encodes batches as Parquet; the schema and its metadata are stored beside, so that types come back as they went.
+    """Encodes batches as Parquet. The Arrow schema is stored in the file, so that most types come back unchanged.
 
-    What the format and pyarrow force: seconds come back as milliseconds and `date64` as `date32`; a dictionary of
-    anything but text or bytes comes back as plain values, one of large text or of views as one of text; what is in a
-    list is called `element`, and in a map `key` and `value`; that a map's keys are sorted may be forgotten, and that a
-    list of a fixed size within a struct is never null.
+    The format and pyarrow force these changes:
 
-    Small batches are gathered, for row groups of a few rows make a file slow to read and large on disk.
+    - Seconds come back as milliseconds, and `date64` as `date32`.
+    - A dictionary of text in views or of large text comes back as a dictionary of text. Dictionaries of other values
+      than text or bytes come back as plain values.
+    - The values in a list are called `element`, those in a map `key` and `value`.
+    - The mark that the keys of a map are sorted may be lost, and the mark that a list of fixed size in a struct is
+      never null.
+
+    Small batches are gathered, because row groups of a few rows make a file slow to read and large on disk.
 
     Args:
-        stream: takes the bytes; it need not seek.
+        stream: takes the bytes. It need not seek.
         schema: the columns.
-        options: none concerns Parquet.
+        options: the settings of the output. None concerns Parquet.
 
     Raises:
-        OutputError: Parquet cannot hold a column; nothing is written.
+        OutputError: Parquet cannot hold a column. Nothing is written.
     """
 
     def __init__(self, stream: BinaryIO, schema: pa.Schema, options: WriteOptions) -> None:
         refuse(schema, _cannot, "Parquet", "Arrow")
         self._schema = writable(schema)
-        self._writer = _writer(stream, self._schema, restored(schema))
-        self._groups = RowGroups(rows=ROWS_PER_GROUP, size=BYTES_PER_GROUP)
+        self._writer = _open_writer(stream, self._schema, restored(schema))
+        self._groups = RowGroups(max_rows=MAX_ROWS_PER_GROUP, max_bytes=MAX_BYTES_PER_GROUP)
 
     def write(self, batch: pa.RecordBatch) -> None:
-        """Take the rows, and write a row group when enough have come."""
+        """Take the rows, and write each row group that they complete."""
         for batches in self._groups.add(self._writable(batch)):
             self._write_group(batches)
 
     def close(self) -> None:
         """Write the last row group and the footer."""
-        batches = self._groups.rest()
+        batches = self._groups.take_rest()
         if batches:
             self._write_group(batches)
         self._writer.close()
 
     def _writable(self, batch: pa.RecordBatch) -> pa.RecordBatch:
         columns = [
-            column if column.type == kind else column.cast(kind)  # a cast to the same type spoils lists of nulls
+            column if column.type == kind else column.cast(kind)  # a cast to the same type damages lists of nulls
             for column, kind in zip(batch.columns, self._schema.types, strict=True)
         ]
         return pa.RecordBatch.from_arrays(columns, schema=self._schema)
@@ -71,37 +76,37 @@ class ParquetEncoder:
             self._writer.write_table(table.combine_chunks(), row_group_size=table.num_rows)
 
 
-def _writer(stream: BinaryIO, schema: pa.Schema, promised: pa.Schema) -> pq.ParquetWriter:
-    """A writer of columns of `schema`, which come back as those of `promised`."""
+def _open_writer(stream: BinaryIO, schema: pa.Schema, promised: pa.Schema) -> pq.ParquetWriter:
+    """A writer of columns of `schema`, which are read back with the types of `promised`."""
     same = schema.equals(promised)
     made = pq.ParquetWriter(stream, schema, compression="zstd", write_page_checksum=True, store_schema=same)
-    if not same:  # as store_schema does it, but with another schema than the columns'
+    if not same:  # as pyarrow does it for store_schema, but with the other schema
         stored = base64.b64encode(promised.serialize())
         made.add_key_value_metadata({**(promised.metadata or {}), b"ARROW:schema": stored})
     return made
 
 
 def _tables(batches: list[pa.RecordBatch], schema: pa.Schema) -> list[pa.Table]:
-    """The batches as one table, or one each where their dictionaries together outgrow the index type."""
+    """The batches as one table; or as one each, if their joint dictionary outgrows the index type."""
     table = pa.Table.from_batches(batches, schema)
     try:
         return [table.unify_dictionaries()]
-    except pa.ArrowNotImplementedError:  # dictionaries of other things than text: Parquet stores plain values anyway
+    except pa.ArrowNotImplementedError:  # dictionaries of other values than text: Parquet stores plain values anyway
         return [table]
     except pa.ArrowInvalid:  # pyarrow would write such a row group, but could not read it
         return [pa.Table.from_batches([batch], schema) for batch in batches]
 
 
 def _cannot(field: pa.Field) -> str | None:
-    """What pyarrow says when it writes one null of the field's type: it knows best what it cannot do."""
+    """Why Parquet cannot hold the field, found by writing one null of its type with pyarrow; None if it can."""
     if spoiled(field.type):
-        return f"pyarrow casts no lists of nulls, which stand beside text in views within {field.type}"
+        return f"pyarrow cannot cast the lists of nulls beside the text in views within {field.type}"
     schema = writable(pa.schema([field.with_nullable(True)]))
     try:
         with pq.ParquetWriter(io.BytesIO(), schema) as writer:
             writer.write_table(pa.table([pa.nulls(1, schema.types[0])], schema=schema))
-    except (pa.ArrowNotImplementedError, OSError) as error:  # the latter for a decimal with a negative scale
-        return first_line(error).rstrip(".")
-    except pa.ArrowInvalid:  # a struct whose fields may not be null says nothing about its type
+    except (pa.ArrowNotImplementedError, OSError) as error:  # OSError: a decimal with a negative scale
+        return reason(error)
+    except pa.ArrowInvalid:  # the error of a struct whose fields must not be null has nothing to do with its type
         return None
     return None

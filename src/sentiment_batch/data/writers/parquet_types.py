@@ -1,8 +1,7 @@
-"""The types to which columns are cast before pyarrow can write them to Parquet, and those as which they come back.
+"""The types to which columns must be cast before pyarrow can write them to Parquet, and the types that come back.
 
-Two things go wrong in pyarrow. Text and bytes in views, of which Polars' files are full, can be written as a column or
-in a list, but not in a struct or a dictionary. And a struct that is null cannot be read again if it has a list of a
-fixed size that may not be null.
+pyarrow has two defects. Text and bytes in views, which Polars uses, can be written as a column or in a list, but not in
+a struct or a dictionary. And a null struct cannot be read back if it has a list of fixed size that must not be null.
 """
 
 from __future__ import annotations
@@ -17,7 +16,7 @@ Change = Callable[[pa.DataType], pa.DataType]
 
 
 def writable(schema: pa.Schema) -> pa.Schema:
-    """`schema` with other types for the columns that cannot be written or read as they are."""
+    """`schema` with other types for the columns that cannot be written or read back unchanged."""
 
     def change(kind: pa.DataType) -> pa.DataType:
         return _LARGE.get(kind, _plain_dictionary(kind))
@@ -26,12 +25,13 @@ def writable(schema: pa.Schema) -> pa.Schema:
 
 
 def restored(schema: pa.Schema) -> pa.Schema:
-    """`schema` as it comes back: with views, but none in a dictionary, and that list may be null."""
+    """`schema` as it is read back: with views, except in dictionaries; and lists of fixed size in structs may be
+    null."""
     return _with_types(schema, [_changed(kind, _plain_dictionary) for kind in schema.types])
 
 
 def spoiled(kind: pa.DataType) -> bool:
-    """Whether a column of this type needs a cast that goes wrong: pyarrow's loses count of nulls in lists."""
+    """Whether a column of this type needs a cast that fails, because pyarrow miscounts nulls in lists."""
     return _fails(kind) and _has_nulls_in_lists(kind)
 
 
@@ -71,7 +71,7 @@ def _unreadable(field: pa.Field) -> bool:
 
 
 def _changed(kind: pa.DataType, change: Change) -> pa.DataType:
-    """`kind` with `change` made to all that is not nested in it."""
+    """`kind` with `change` applied to all of its types that are not nested."""
     if not pa.types.is_nested(kind):
         return change(kind)
     if pa.types.is_struct(kind):
@@ -82,7 +82,7 @@ def _changed(kind: pa.DataType, change: Change) -> pa.DataType:
         return pa.list_(_field(kind.value_field, change), kind.list_size)
     if pa.types.is_large_list(kind):
         return pa.large_list(_field(kind.value_field, change))
-    # pyarrow casts no list view to another, and wrongly to a list: what is in them stays as it is.
+    # pyarrow cannot cast list views, and casts them wrongly to lists, so their values stay unchanged.
     return pa.list_(_field(kind.value_field, change)) if pa.types.is_list(kind) else kind
 
 

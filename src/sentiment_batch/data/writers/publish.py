@@ -6,7 +6,7 @@ import contextlib
 from typing import TYPE_CHECKING, BinaryIO, cast
 
 from sentiment_batch.data.writers.local import Destination, local_destination
-from sentiment_batch.data.writers.streams import CountingStream, HashingStream, compressor
+from sentiment_batch.data.writers.streams import CountingStream, HashingStream, open_compressor
 from sentiment_batch.data.writers.write_errors import translate_write_errors
 from sentiment_batch.locations import compression_of, scheme_of
 from sentiment_batch.records import FinishedFile
@@ -42,7 +42,7 @@ class Publication:
         below = cast(BinaryIO, self._bottom)
         try:
             with self.translate_errors():
-                self._compressor = compressor(below, compression_of(location))  # gzip writes its header at once
+                self._compressor = open_compressor(below, compression_of(location))  # gzip writes its header at once
         except BaseException:
             self.abort()
             raise

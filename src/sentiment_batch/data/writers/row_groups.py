@@ -1,7 +1,7 @@
-"""Gathers batches into row groups of bounded rows and bytes: where one ends depends on the rows alone, not the batches.
+"""Gathers batches into row groups of bounded rows and bytes. The rows alone decide where a group ends, not the batches.
 
-So a run that was resumed, or read its input in other portions, writes the same file. For the same reason a row group
-leaves in one piece: pyarrow ends a page where a chunk ends.
+So a resumed run, or one that reads its input in other portions, writes the same file. For the same reason each row
+group is written as one chunk: pyarrow ends a page at the end of a chunk.
 """
 
 from __future__ import annotations
@@ -17,49 +17,46 @@ Sizes = npt.NDArray[np.int64]
 
 
 class RowGroups:
-    """Takes batches and gives what is to be one row group each.
+    """Gathers batches and returns the batches of each complete row group.
 
     Args:
-        rows: most rows of a row group.
-        size: a row group ends with the row that brings its values to so many bytes.
+        max_rows: the number of rows at which a row group ends.
+        max_bytes: the number of bytes of its values at which a row group ends.
     """
 
-    def __init__(self, *, rows: int, size: int) -> None:
-        self._most_rows = rows
-        self._most_bytes = size
-        self._start_anew()
+    def __init__(self, *, max_rows: int, max_bytes: int) -> None:
+        self._max_rows = max_rows
+        self._max_bytes = max_bytes
+        self._start_group()
 
     def add(self, batch: pa.RecordBatch) -> Iterator[list[pa.RecordBatch]]:
-        """Take the rows; gives each row group that they complete, as the batches that it consists of."""
+        """Take the rows, and yield the batches of each row group that they complete."""
         ends = np.cumsum(row_bytes(batch))
         start, before = 0, 0
         while start < batch.num_rows:
-            full = int(np.searchsorted(ends, before + self._most_bytes - self._bytes)) + 1
-            stop = min(batch.num_rows, start + self._most_rows - self._rows, full)
+            full = int(np.searchsorted(ends, before + self._max_bytes - self._bytes)) + 1
+            stop = min(batch.num_rows, start + self._max_rows - self._rows, full)
             self._waiting.append(batch.slice(start, stop - start))
             self._rows += stop - start
             self._bytes += int(ends[stop - 1]) - before
             start, before = stop, int(ends[stop - 1])
-            if self._rows >= self._most_rows or self._bytes >= self._most_bytes:
-                yield self._taken()
+            if self._rows >= self._max_rows or self._bytes >= self._max_bytes:
+                yield self.take_rest()
 
-    def rest(self) -> list[pa.RecordBatch]:
-        """What is left for the last row group; empty if nothing is."""
-        return self._taken()
-
-    def _taken(self) -> list[pa.RecordBatch]:
+    def take_rest(self) -> list[pa.RecordBatch]:
+        """The batches of the last row group; empty if no rows are left."""
         taken = self._waiting
-        self._start_anew()
+        self._start_group()
         return taken
 
-    def _start_anew(self) -> None:
+    def _start_group(self) -> None:
         self._waiting: list[pa.RecordBatch] = []
         self._rows = 0
         self._bytes = 0
 
 
 def row_bytes(batch: pa.RecordBatch) -> Sizes:
-    """The bytes of the values in each row, roughly; `nbytes` would count what lies around a slice in its buffers.
+    """The approximate bytes of the values in each row. `nbytes` would count the whole buffers around a slice, too.
 
     >>> row_bytes(pa.record_batch({"a": ["x", "xyz"], "b": [[1, 2], None]}))
     array([36, 20])
@@ -90,7 +87,7 @@ def _bytes_of(column: pa.Array) -> Sizes:
         return _where_valid(column, lengths.astype(np.int64))
     if kind in (pa.string(), pa.large_string(), pa.binary(), pa.large_binary()):
         return _where_valid(column, pc.fill_null(pc.binary_length(column), 0).to_numpy().astype(np.int64))
-    return np.full(len(column), 8, np.int64)  # dictionaries too: their values stand in the file once
+    return np.full(len(column), 8, np.int64)  # dictionaries, too, because their values are stored once
 
 
 def _together(rows: int, columns: Iterable[pa.Array]) -> Sizes:
@@ -101,17 +98,17 @@ def _together(rows: int, columns: Iterable[pa.Array]) -> Sizes:
 
 
 def _in_lists(column: pa.Array, starts: Sizes, ends: Sizes, children: list[pa.Array]) -> Sizes:
-    """The sum of what each list holds: of the rows of `children` from its start to its end."""
+    """The bytes of each list: the sum over the rows of `children` from its start to its end."""
     if not len(column):
         return np.zeros(0, np.int64)
-    first, last = int(starts.min()), int(ends.max())  # a slice of a long column shall not cost as much as the column
+    first, last = int(starts.min()), int(ends.max())  # so a slice of a long column costs less than the column
     sizes = _together(last - first, [child.slice(first, last - first) for child in children])
     sums = np.concatenate([[0], np.cumsum(sizes)])
     return _where_valid(column, sums[ends - first] - sums[starts - first])
 
 
 def _where_valid(column: pa.Array, sizes: Sizes) -> Sizes:
-    """The sizes, nothing for null, and 8 for what refers to the value."""
+    """The sizes of valid values, plus 8 bytes each for the reference to the value."""
     valid = column.is_valid().to_numpy(zero_copy_only=False)
     counted: Sizes = np.where(valid, sizes, 0) + 8
     return counted

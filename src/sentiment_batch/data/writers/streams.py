@@ -1,4 +1,4 @@
-"""Binary streams between an encoder and a destination: they count, compress and can be cut off; they know no table."""
+"""Binary streams between an encoder and a destination, which count, hash and compress bytes."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ if TYPE_CHECKING:
     from _typeshed import ReadableBuffer
 
 GZIP_LEVEL = 6
-"""What the gzip tool takes; Python's own default of 9 costs three times the time for one per cent less space."""
+"""The default of the gzip tool. Python's default of 9 takes three times as long for one per cent less space."""
 
 
 class CountingStream(io.BufferedIOBase):
-    """A write-only stream that tells its position, even on a pipe, and never closes what is below it.
+    """A write-only stream that knows its position, even on a pipe, and never closes the stream below it.
 
-    Encoders of pyarrow close their stream, and write into it once more when they are collected after a failure; the
+    Encoders of pyarrow close their stream, and write to it again when they are garbage-collected after a failure. The
     first must not close the destination, and the second must not reach it.
     """
 
@@ -30,15 +30,15 @@ class CountingStream(io.BufferedIOBase):
         self._position = 0
 
     def writable(self) -> bool:
-        """Always true."""
+        """Always True."""
         return True
 
     def tell(self) -> int:
-        """Bytes taken so far."""
+        """The number of bytes so far."""
         return self._position
 
     def write(self, data: ReadableBuffer) -> int:
-        """Hand `data` on, or swallow it after `cut`."""
+        """Write `data` to the stream below, or drop it after `cut`."""
         if self._below is not None:
             self._below.write(data)
         size = memoryview(data).nbytes
@@ -46,46 +46,46 @@ class CountingStream(io.BufferedIOBase):
         return size
 
     def flush(self) -> None:
-        """Flush what is below."""
+        """Flush the stream below."""
         if self._below is not None:
             self._below.flush()
 
     def close(self) -> None:
-        """Do nothing: the publication closes what it opened."""
+        """Do nothing: the publication closes the stream that it opened."""
 
     def cut(self) -> None:
-        """Let nothing through any more; later writes are swallowed."""
+        """Drop the bytes of all later writes."""
         self._below = None
 
 
 class HashingStream(CountingStream):
-    """A `CountingStream` that knows the digest of what went through it."""
+    """A `CountingStream` that computes the digest of its bytes."""
 
     def __init__(self, below: BinaryIO) -> None:
         super().__init__(below)
         self._digest = hashlib.sha256()
 
     def write(self, data: ReadableBuffer) -> int:
-        """Hand `data` on and count it into the digest."""
+        """Write `data` to the stream below, and add it to the digest."""
         size = super().write(data)
         self._digest.update(data)
         return size
 
     def sha256(self) -> str:
-        """Of all bytes so far, in hexadecimal."""
+        """The SHA-256 of all bytes so far, in hexadecimal."""
         return self._digest.hexdigest()
 
 
-def compressor(below: BinaryIO, compression: str | None) -> BinaryIO | None:
-    """A stream that compresses into `below`, to be closed before `below` is; None where nothing is to be compressed.
+def open_compressor(below: BinaryIO, compression: str | None) -> BinaryIO | None:
+    """A stream that compresses into `below`; close it before `below`. None if `compression` is None.
 
     Args:
-        below: takes the compressed bytes; it must ignore `close`.
+        below: takes the compressed bytes. It must ignore `close`.
         compression: `gzip`, `bz2`, `xz`, `zstd` or None.
     """
     made: Any = None
     if compression == "gzip":
-        # No name and no time in the header: the same rows give the same bytes.
+        # Without a name and a time in the header, the same rows give the same bytes.
         made = gzip.GzipFile(filename="", mode="wb", compresslevel=GZIP_LEVEL, fileobj=below, mtime=0)
     elif compression == "bz2":
         made = bz2.BZ2File(below, "wb")

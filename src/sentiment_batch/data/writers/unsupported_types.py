@@ -1,4 +1,4 @@
-"""Finds columns that a format cannot hold before anything is written; it knows types, not values."""
+"""Finds the columns that a format cannot hold by their types, before anything is written."""
 
 from __future__ import annotations
 
@@ -13,37 +13,37 @@ if TYPE_CHECKING:
 
 
 def refuse(schema: pa.Schema, cannot: Callable[[pa.Field], str | None], format: str, instead: str) -> None:
-    """Raise for the first column that `cannot` gives a reason against.
+    """Raise an error for the first column that the format cannot hold.
 
     Args:
-        schema: the columns to be written.
-        cannot: why the format cannot hold the field, or None.
-        format: the format's name, for the message.
-        instead: formats that can.
+        schema: the columns to write.
+        cannot: returns why the format cannot hold a field, or None.
+        format: the name of the format, for the message.
+        instead: the formats that can hold the column, for the message.
 
     Raises:
-        OutputError: names the column, the reason and the cure.
+        OutputError: the format cannot hold a column. The message names it and the reason.
     """
     for field in schema:
         reason = cannot(field)
         if reason:
-            reason = " ".join(reason.split())[:400]  # a type names its fields, whose names may have line breaks
+            reason = " ".join(reason.split())[:400]  # the names of fields in a type may hold line breaks
             raise OutputError(
-                f"{format} cannot hold the column {field.name!r}: {reason}. Leave it out with --columns, or write "
+                f"{format} cannot hold the column {field.name!r}: {reason}. Leave it out with `columns`, or write "
                 f"{instead}."
             )
 
 
 def not_json(field: pa.Field) -> str | None:
-    """Why the values of `field` have no exact form as text or, where they are nested, as JSON; None where they have."""
+    """Why the values of `field` have no exact form as text or, if they are nested, as JSON; None if they have one."""
     for kind in _parts(field.type):
         where = "" if kind == field.type else f" within {field.type}"
         if pa.types.is_union(kind) or pa.types.is_interval(kind) or _is_binary(kind):
             return f"{kind}{where} has no exact form as text"
-        # pyarrow aborts when it takes run-ends out of structs that are null.
+        # pyarrow crashes when it decodes run-ends in null structs.
         if any(pa.types.is_run_end_encoded(inner) for inner in _inner(kind)):
-            return f"run-ends within {kind} cannot be taken apart"
-        # An object whose names repeat reads back without the first of them.
+            return f"pyarrow cannot decode the run-ends within {kind}"
+        # The first of two equal names in a JSON object is lost when it is read.
         if pa.types.is_struct(kind) and (name := repeated_name(kind)) is not None:
             return f"two fields of {kind}{where} are named {name!r}"
     return None
@@ -55,7 +55,7 @@ def _is_binary(kind: pa.DataType) -> bool:
 
 
 def _parts(kind: pa.DataType) -> Iterator[pa.DataType]:
-    """The type with extensions, dictionaries and run-ends taken off, and all types inside it."""
+    """The type without extensions, dictionaries and run-ends, and all types inside it."""
     if isinstance(kind, pa.BaseExtensionType):
         yield from _parts(kind.storage_type)
     elif pa.types.is_dictionary(kind) or pa.types.is_run_end_encoded(kind):
@@ -67,7 +67,7 @@ def _parts(kind: pa.DataType) -> Iterator[pa.DataType]:
 
 
 def _inner(kind: pa.DataType) -> list[pa.DataType]:
-    """The types directly inside a nested one."""
+    """The types directly inside a nested type."""
     if not pa.types.is_nested(kind) or pa.types.is_union(kind):
         return []
     return [kind.field(index).type for index in range(kind.num_fields)]

@@ -1,9 +1,9 @@
-"""Columns of numbers, dates and times into their text: exact, shortest, and the same in CSV and JSON lines."""
+"""Turns columns of numbers, dates and times into exact, shortest text, which is the same in CSV and JSON lines."""
 
 from __future__ import annotations
 
 import datetime
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 import pyarrow as pa
@@ -12,22 +12,24 @@ import pyarrow.compute as pc
 from sentiment_batch.errors import OutputError
 
 TEXT = pa.large_string()
-"""64-bit offsets: a batch of long texts may pass 2 GiB."""
+"""The type of text columns. Its offsets have 64 bits, because a batch of long texts may exceed 2 GiB."""
+MAX_ROWS_AT_ONCE = 8_192
+"""Rows that are turned into text at once, which bounds the memory for the text of a batch."""
 _TICKS = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}
 _EPOCH = datetime.date(1970, 1, 1)
 _FIRST_DAY = (datetime.date.min - _EPOCH).days
 _LAST_DAY = (datetime.date.max - _EPOCH).days
 _WHOLE_OFFSETS_SINCE = (datetime.date(1972, 2, 1) - _EPOCH).days
-"""The first day on which the clocks of every zone were whole minutes from UTC (Liberia was the last)."""
+"""The first day on which every time zone was whole minutes from UTC; Liberia was the last."""
 
 
 def constant(text: str) -> pa.Scalar:
-    """`text` as a scalar that the functions of `pyarrow.compute` take beside columns of `TEXT`."""
+    """`text` as a scalar of the type `TEXT`, for functions of `pyarrow.compute`."""
     return pa.scalar(text, TEXT)
 
 
 def joined(*parts: pa.Array | str) -> pa.Array:
-    """Columns and constants put together row by row; null where one of the columns is."""
+    """Columns and constants concatenated row by row; null if one of the columns is null."""
     texts = [constant(part) if isinstance(part, str) else part for part in parts]
     return pc.binary_join_element_wise(*texts, constant(""))
 
@@ -38,16 +40,16 @@ def decoded(column: pa.Array) -> pa.Array:
     if isinstance(kind, pa.BaseExtensionType):
         return decoded(column.storage)
     if pa.types.is_dictionary(kind):
-        return decoded(column.dictionary).take(column.indices)  # views first: they cannot be taken from
+        return decoded(column.dictionary).take(column.indices)  # decode views first, because take() cannot read them
     if pa.types.is_run_end_encoded(kind):
-        # pyarrow's run_end_decode knows few types.
+        # run_end_decode of pyarrow supports few types.
         places = np.arange(column.offset, column.offset + len(column))
         return decoded(column.values).take(pa.array(np.searchsorted(column.run_ends.to_numpy(), places, side="right")))
     return column.cast(TEXT) if is_text(kind) else column
 
 
 def is_text(kind: pa.DataType) -> bool:
-    """Whether `kind` is one of Arrow's three types of text."""
+    """Whether `kind` is one of the three text types of Arrow."""
     return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind))
 
 
@@ -55,11 +57,11 @@ def scalar_text(column: pa.Array, name: str) -> pa.Array:
     """The text of each value; nulls stay null.
 
     Args:
-        column: of any type that is not nested, as `decoded` gives it.
-        name: the column's name, for messages.
+        column: values of any type that is not nested, as `decoded` returns them.
+        name: the name of the column, for messages.
 
     Raises:
-        OutputError: a date outside the years 1 to 9999.
+        OutputError: a date lies outside the years 1 to 9999.
     """
     kind = column.type
     if pa.types.is_floating(kind):
@@ -76,20 +78,21 @@ def scalar_text(column: pa.Array, name: str) -> pa.Array:
 
 
 def _float_text(column: pa.Array) -> pa.Array:
-    """The shortest text that reads back as the same float, with a point or an exponent so that it stays one."""
+    """The shortest text that is read back as the same float. It has a point or an exponent, so that it stays a
+    float."""
     if pa.types.is_float16(column.type):
         column = column.cast(pa.float32())
     return pc.replace_substring_regex(column.cast(TEXT), r"^(-?\d+)$", r"\1.0")
 
 
 def _check_calendar(column: pa.Array, name: str, ticks_per_day: int) -> None:
-    """Arrow's text of a date outside the years 1 to 9999 is wrong or a remark in place of a date."""
+    """Refuse dates outside the years 1 to 9999, for which Arrow makes wrong text."""
     ends = pc.min_max(_ticks(column))
     low, high = ends["min"].as_py(), ends["max"].as_py()
     if low is not None and not _FIRST_DAY <= low // ticks_per_day <= high // ticks_per_day <= _LAST_DAY:
         raise OutputError(
             f"the column {name!r} holds a date outside the years 1 to 9999, which has no exact form as text. Leave it "
-            "out with --columns, or write Parquet or Arrow."
+            "out with `columns`, or write Parquet or Arrow."
         )
 
 
@@ -100,18 +103,18 @@ def _ticks(column: pa.Array) -> pa.Array:
 
 
 def _timestamp_text(column: pa.Array) -> pa.Array:
-    """ISO 8601 with all digits of the unit and, where there is a zone, the offset."""
+    """ISO 8601 with all digits of the unit, and with the offset if there is a time zone."""
     kind = column.type
     if kind.tz is None:
         return _with_t(column.cast(TEXT))
     in_utc = _with_t(column.cast(pa.timestamp(kind.unit, "UTC")).cast(TEXT))
     try:
         local = _with_t(column.cast(TEXT))
-    except pa.ArrowInvalid:  # a zone that this machine does not know; the instant is what counts
+    except pa.ArrowInvalid:  # a time zone that this machine does not know; UTC names the same instant
         return in_utc
     local = pc.replace_substring_regex(local, r"([+-]\d\d)(\d\d)$", r"\1:\2")
-    # Arrow drops the seconds of an old offset, a day may pass into the year 10000, and near the last nanosecond that 64
-    # bits can count an offset takes it round to the year 1677: UTC is exact for all three.
+    # UTC is exact in three cases where the local time is not: Arrow drops the seconds of old offsets, the local day may
+    # lie in the year 10000, and near the last nanosecond of 64 bits an offset wraps around to the year 1677.
     day = 86_400 * _TICKS[kind.unit]
     ticks = _ticks(column)
     plain = pc.and_(
@@ -136,3 +139,16 @@ def _iso_duration(ticks: int, per_second: int) -> str:
     seconds, rest = divmod(abs(ticks), per_second)
     digits = f".{rest + per_second}".replace(".1", ".", 1) if per_second > 1 else ""
     return f"{'-' if ticks < 0 else ''}PT{seconds}{digits}S"
+
+
+def write_lines(stream: BinaryIO, lines: pa.Array) -> None:
+    """Write texts one after the other, straight from the memory of Arrow.
+
+    Args:
+        stream: takes the bytes.
+        lines: texts of the type `TEXT` without nulls, as a compute function returns them, so that their bytes are
+            contiguous.
+    """
+    size = pc.sum(pc.binary_length(lines)).as_py() or 0
+    if size:
+        stream.write(lines.buffers()[2].slice(0, size))
