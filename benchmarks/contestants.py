@@ -104,9 +104,9 @@ def run(contestant: str, plan: Plan, data: Data, folder: Path) -> Outcome:
 
 def validations_of(plan: Plan, per_epoch: int) -> list[int]:
     """The steps of the whole run, counted from 1, after which both validate."""
-    from sentiment_batch.training.loop import validation_steps
+    from sentiment_batch.training.loop import choose_validation_steps
 
-    return [epoch * per_epoch + step for epoch in range(plan.epochs) for step in sorted(validation_steps(per_epoch))]
+    return [epoch * per_epoch + step for epoch in range(plan.epochs) for step in sorted(choose_validation_steps(per_epoch))]
 
 
 def _ours(plan: Plan, data: Data, folder: Path, validations: list[int]) -> None:
@@ -149,10 +149,10 @@ def our_steps(plan: Plan, training: Rows, validation: Rows, in_all: int) -> Step
     from sentiment_batch import api
     from sentiment_batch.model import device
     from sentiment_batch.settings import TrainSettings
-    from sentiment_batch.training.batches import LengthGroupedBatches, loader
+    from sentiment_batch.training.batches import LengthGroupedBatches, make_loader
     from sentiment_batch.training.components import set_up
-    from sentiment_batch.training.loop import begin
-    from sentiment_batch.training.optimizer import move
+    from sentiment_batch.training.loop import make_initial_state
+    from sentiment_batch.training.optimizer import take_step
     from sentiment_batch.training.prepare import prepare
 
     settings = TrainSettings(**_settings(plan))

@@ -7,14 +7,13 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sentiment_batch.errors import InputError, UsageError
+from sentiment_batch.errors import UsageError
 
 if TYPE_CHECKING:
-    from sentiment_batch.data.labelled_rows import LabelledRows
-    from sentiment_batch.data.readers.base import Reader
-    from sentiment_batch.evaluation.evaluate_model import Evaluation
+    from sentiment_batch.evaluation.assess import Evaluation
     from sentiment_batch.explanation.words import Explanation
     from sentiment_batch.scoring.scorer import Scorer
+    from sentiment_batch.settings import TrainSettings
     from sentiment_batch.training.result import Trained
 
 
@@ -67,69 +66,52 @@ def train(
     """Train a classifier on labelled reviews.
 
     Args:
-        reviews: a frame, a path, or a list of paths.
+        reviews: a frame, a path, or a list of frames and paths.
         output: the model folder to make.
         text_column: the column or columns of the text; found by name if None.
-        label_column: likewise for the labels.
-        group_column: rows of equal value here stay on one side of the split.
+        label_column: the column of the label; found by name if None.
+        group_column: a column whose equal values stay on one side of the train/validation split.
         val: a frame or path to validate on, instead of a share of the reviews.
         test: a frame or path to measure the final model on.
         stars: where negative ends and positive begins, such as `2,4`.
         overwrite: replace a model at `output`.
-        resume: go on with the interrupted run of this `output`, to the same weights as if it had not been.
+        resume: continue the interrupted run of this `output`. The weights are those of an uninterrupted run.
         restart: delete that run, and start over.
-        report: put a report.html into the model folder; it shows texts that the model gets wrong.
+        report: write a report.html into the model folder. It shows texts with wrong predictions.
         quiet: show no progress bar.
         settings: the fields of `TrainSettings`, such as `base="minilm"` or `epochs=2`.
 
     Returns:
-        What was learned and where it lies.
+        What was learned, and the path of the model.
 
     Raises:
-        InputError: the reviews cannot be read, or there is nothing to learn from.
+        InputError: the reviews cannot be read, or a classifier cannot learn from them.
         ModelError: the base cannot be used.
         OutputError: something is at `output`, it cannot be written, or an interrupted run is in the way.
         UsageError: a setting is out of range.
     """
-    from sentiment_batch.settings import TrainSettings
-    from sentiment_batch.training.checkpoint.work_folder import Checkpoint
-    from sentiment_batch.training.run import train_labelled
+    from sentiment_batch.data.columns import to_column_names
+    from sentiment_batch.training.job import TrainJob
 
-    label_column, group_column = _column(label_column, "label_column"), _column(group_column, "group_column")
-    _check_stars(stars)
-    flags = {"overwrite": overwrite, "resume": resume, "restart": restart, "report": report, "quiet": quiet}
-    for name, value in flags.items():
-        if type(value).__name__ not in {"bool", "bool_"}:  # "false" would be true
-            raise UsageError(f"{name} is {value!r}; it must be True or False.")
-    if isinstance(settings.get("base"), os.PathLike):
-        settings["base"] = os.fspath(settings["base"])
-    try:
-        chosen = TrainSettings(**settings)
-    except TypeError as error:
-        known = ", ".join(TrainSettings.__dataclass_fields__)
-        raise UsageError(f"{error}. The settings of training are {known}.") from error
-
-    def read(source: Any, *, split: bool = False) -> LabelledRows:
-        columns = {"label_column": label_column, "group_column": group_column}
-        return labelled(source, text_column, **columns, group_optional=not split, others=True)
-
-    Checkpoint(output, overwrite=overwrite, resume=resume, restart=restart).close()  # before a long table is read
-    sources = list(reviews) if isinstance(reviews, (list, tuple)) else [reviews]
-    if not sources:
-        raise InputError("there are no reviews to train on. Give a frame, a path, or a list of paths.")
-    return train_labelled(
-        [read(source, split=True) for source in sources],
-        output,
-        chosen,
-        val=None if val is None else read(val),
-        test=None if test is None else read(test),
-        stars=stars,
+    job = TrainJob(
+        reviews=reviews if isinstance(reviews, list | tuple) else [reviews],
+        output=output,
+        settings=_train_settings(settings),
+        val=val,
+        test=test,
+        text_columns=to_column_names(text_column),
+        label_column=_column_name(label_column, "label_column"),
+        group_column=_column_name(group_column, "group_column"),
+        stars=_check_stars(stars),
         overwrite=overwrite,
         resume=resume,
         restart=restart,
         report=report,
         quiet=quiet,
     )
+    from sentiment_batch.training.run import run_training
+
+    return run_training(job)
 
 
 def evaluate(
@@ -149,71 +131,91 @@ def evaluate(
         rows: a frame or a path.
         model: a folder or Hub id; None looks where the command line looks.
         text_column: the column or columns of the text; found by name if None.
-        label_column: likewise for the labels.
+        label_column: the column of the label; found by name if None.
         stars: where negative ends and positive begins, such as `2,4`.
-        by: a column; the rows of each of its values are measured apart, too.
-        errors: how many of the errors, and of the labels that are likely wrong, are kept.
+        by: a column; the rows of each of its values are measured separately, too.
+        errors: how many errors, and labels that are likely wrong, to list.
         settings: the fields of `ScoreSettings`.
 
     Returns:
-        The figures with their intervals, tables and errors; `print` it, or ask for its `table()` or `to_json()`.
+        The figures with their intervals, tables and errors. Use `print`, or its methods `table()` and `to_json()`.
 
     Raises:
-        InputError: the rows cannot be read, or their labels are none of the model's.
+        InputError: the rows cannot be read, or the model has none of their labels.
         ModelError: the model cannot be used.
-        UsageError: `neutral_band` is set, which is no label of the model's.
+        UsageError: a setting is out of range, or `neutral_band` is set, because neutral is no label of the model.
     """
-    label_column, by = _column(label_column, "label_column"), _column(by, "by")
     _check_stars(stars)
     if isinstance(errors, bool) or not isinstance(errors, int) or errors < 0:
-        raise UsageError(f"errors is {errors!r}; it must be a whole number, 0 or more.")
+        raise UsageError(f"`errors` is {errors!r}; it must be a whole number, 0 or more.")
     if settings.get("neutral_band") is not None:
-        raise UsageError("neutral_band is for scoring; a model is measured on its own labels. Leave it out.")
+        raise UsageError("`neutral_band` is for scoring; a model is measured on its own labels. Leave it out.")
+    from sentiment_batch.data.columns import to_column_names
+    from sentiment_batch.evaluation.reviews import read_reviews
+
+    reviews = read_reviews(
+        rows,
+        text_columns=to_column_names(text_column),
+        label_column=_column_name(label_column, "label_column"),
+        by_column=_column_name(by, "by"),
+    )
     from sentiment_batch.evaluation.evaluate_model import evaluate_labelled
 
-    read = labelled(rows, text_column, label_column=label_column, by_column=by)
-    return evaluate_labelled(_scorer(model, settings), read, stars=stars, most_errors=errors)
+    return evaluate_labelled(_scorer(model, settings), reviews, stars=stars, max_errors=errors)
 
 
 def explain(texts: str | Iterable[str | None], model: str | Path | None = None, **settings: Any) -> list[Explanation]:
-    """Tell what a model says of texts, and which words weighed how much in it.
+    """Predict the labels of texts, and weigh the words that decide them.
 
-    Each explanation has the label, its probability, and the text in pieces, each with a weight: gradient times input
-    for the log-odds of the label, the gradient averaged on the way from the masked text (integrated gradients). The
-    largest is 1; above 0 a piece speaks for the label, below 0 against it.
+    Each explanation has the label, its probability, and the text in pieces with their weights. A weight is gradient
+    times input for the log-odds of the label, averaged on the path from the masked text (integrated gradients). The
+    largest weight is 1. A piece with a weight above 0 speaks for the label, one below 0 against it.
 
     Args:
-        texts: one, or several such as a column of a frame; null or blank ones have no label.
+        texts: one text, or several such as a column of a frame. A null or blank text has no label.
         model: a folder or Hub id; None looks where the command line looks.
         settings: the fields of `ScoreSettings`.
 
     Returns:
-        One for each text, in order.
+        One explanation for each text, in order.
 
     Raises:
-        ModelError: the model cannot be used, or no gradient can be had of it.
-        UsageError: something among the texts is none; or `neutral_band` is set, which is no label of the model's.
+        ModelError: the model cannot be used, or gives no gradient.
+        UsageError: one of the texts is no text; or `neutral_band` is set, because neutral is no label of the model.
     """
     if settings.get("neutral_band") is not None:
-        raise UsageError("neutral_band is for scoring; a model explains its own labels. Leave it out.")
+        raise UsageError("`neutral_band` is for scoring; a model explains its own labels. Leave it out.")
     from sentiment_batch.explanation.attribution import check_texts, explain_texts
 
     given = check_texts(texts)
     return explain_texts(_scorer(model, settings), given)
 
 
-def _column(name: object, argument: str) -> str | None:
-    """The name of a column; those of pandas may be numbers."""
+def _train_settings(given: dict[str, Any]) -> TrainSettings:
+    from sentiment_batch.settings import TrainSettings
+
+    if isinstance(given.get("base"), os.PathLike):
+        given = given | {"base": os.fspath(given["base"])}
+    try:
+        return TrainSettings(**given)
+    except TypeError as error:
+        known = ", ".join(TrainSettings.__dataclass_fields__)
+        raise UsageError(f"{error}. The settings of training are {known}.") from error
+
+
+def _column_name(name: object, setting: str) -> str | None:
+    """The name of a column as text, because a frame of pandas may have numbers as names."""
     if name is None or isinstance(name, str):
         return name
     if isinstance(name, int) and not isinstance(name, bool):
         return str(name)
-    raise UsageError(f"{argument} is {name!r}; it must be the name of one column.")
+    raise UsageError(f"`{setting}` is {name!r}; it must be the name of one column.")
 
 
-def _check_stars(stars: object) -> None:
+def _check_stars(stars: object) -> str | None:
     if stars is not None and not isinstance(stars, str):
-        raise UsageError(f"stars is {stars!r}; it must be text, such as '2,4'.")
+        raise UsageError(f"`stars` is {stars!r}; it must be text, such as '2,4'.")
+    return stars
 
 
 def clear_cache() -> None:
@@ -221,24 +223,6 @@ def clear_cache() -> None:
     from sentiment_batch.scoring.scorer_cache import clear_cached_scorer
 
     clear_cached_scorer()
-
-
-def labelled(source: Any, text_column: str | Sequence[str] | None = None, **options: Any) -> LabelledRows:
-    """Labelled rows from a path or a frame; further `options` as `inputs.read` takes them."""
-    from sentiment_batch import frames
-    from sentiment_batch.data import formats, labelled_rows
-    from sentiment_batch.data.columns import to_column_names
-    from sentiment_batch.data.readers.table import TableReader
-
-    reader: Reader
-    if isinstance(source, (str, Path)):
-        reader, name = formats.open_reader(str(source)), str(source)
-    else:
-        reader, name = TableReader(frames.wrap_frame(source).table()), f"the {type(source).__name__}"
-    try:
-        return labelled_rows.read_labelled_rows(reader, name, text_columns=to_column_names(text_column), **options)
-    finally:
-        reader.close()
 
 
 def _scorer(chosen: str | Path | None, settings: dict[str, Any]) -> Scorer:

@@ -12,10 +12,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn import metrics as sk
 
-from sentiment_batch.data.column_values import words_of
+from sentiment_batch.data.column_values import name_values
 from sentiment_batch.evaluation import curves, intervals, label_issues, slices
-from sentiment_batch.evaluation.evaluate_model import assess
-from sentiment_batch.evaluation.intervals import bootstrap, of_share
+from sentiment_batch.evaluation.assess import assess
+from sentiment_batch.evaluation.intervals import bootstrap, share_interval
 from sentiment_batch.evaluation.metrics import calibration_error, measure, reliability
 
 LABELS = ("negative", "neutral", "positive", "odd", "mixed")
@@ -99,7 +99,7 @@ def test_each_resample_s_figures_are_those_of_its_rows(monkeypatch):
     """Counting rows more than once is the same as having them more than once."""
     probabilities, codes = drawn(60, 3)
     counts = np.random.default_rng(3).integers(0, 4, 60)
-    figures = intervals._figures(probabilities, codes)
+    figures = intervals._make_figures(probabilities, codes)
     rows = np.repeat(np.arange(60), counts)
     scaled = counts * 60 / counts.sum()
     expected = measure(probabilities[rows], codes[rows], LABELS[:3])
@@ -137,14 +137,14 @@ def test_an_interval_is_one_of_rows_not_of_what_they_are_called():
     ("hits", "rows", "low", "high"), [(0, 10, 0.0, 0.2775), (10, 10, 0.7225, 1.0), (5, 10, 0.2366, 0.7634)]
 )
 def test_wilson_s_interval_of_a_share(hits, rows, low, high):
-    assert of_share(hits, rows) == pytest.approx([low, high], abs=1e-4)
+    assert share_interval(hits, rows) == pytest.approx([low, high], abs=1e-4)
 
 
 def test_where_there_is_no_error_accuracy_has_an_interval_and_what_does_not_vary_has_none():
     probabilities = np.stack([np.linspace(0.6, 0.9, 20), np.linspace(0.4, 0.1, 20)], axis=1)
     probabilities[10:] = probabilities[10:, ::-1]
     found = bootstrap(probabilities, np.repeat([0, 1], 10))
-    assert found["accuracy"] == of_share(20, 20)
+    assert found["accuracy"] == share_interval(20, 20)
     assert found["accuracy"][0] < 0.85
     assert found["macro_f1"] is found["roc_auc"] is None
     assert found["loss"][0] < found["loss"][1]
@@ -196,8 +196,8 @@ def test_figures_lie_where_figures_lie(rows, classes, seed, skill):
 
 def test_a_curve_of_many_rows_has_few_points_and_both_ends():
     probabilities, codes = drawn(20_000, 2)
-    (curve,) = curves.roc(probabilities, codes, LABELS[:2])
-    assert len(curve["x"]) <= curves.MOST_POINTS
+    (curve,) = curves.roc_curves(probabilities, codes, LABELS[:2])
+    assert len(curve["x"]) <= curves.MAX_CURVE_POINTS
     assert (curve["x"][0], curve["y"][0]) == (0.0, 0.0)
     assert (curve["x"][-1], curve["y"][-1]) == (1.0, 1.0)
     assert np.trapezoid(curve["y"], curve["x"]) == pytest.approx(curve["area"], abs=1e-3)
@@ -209,7 +209,7 @@ def test_a_curve_of_many_rows_has_few_points_and_both_ends():
 def test_lengths_are_those_before_the_cut():
     probabilities, codes = drawn(6, 2)
     lengths = np.array([3, 16, 17, 512, 513, 2_000])
-    found = slices.by_length(probabilities, codes, LABELS[:2], lengths, lengths > 512)
+    found = slices.measure_by_length(probabilities, codes, LABELS[:2], lengths, lengths > 512)
     assert [(one["group"], one["rows"], one["cut"]) for one in found] == [
         ("1-16 tokens", 2, 0),
         ("17-32 tokens", 1, 0),
@@ -219,17 +219,17 @@ def test_lengths_are_those_before_the_cut():
 
 
 def names_of(values) -> pa.DictionaryArray:
-    return words_of(pa.record_batch([pa.array(values)], ["a"]), "a")
+    return name_values(pa.record_batch([pa.array(values)], ["a"]), "a")
 
 
 def test_by_value_the_most_frequent_stand_apart_and_the_others_together():
     probabilities, codes = drawn(100, 2)
     values = [None, None, "b", "3"] * 10 + [f"one {n}" for n in range(60)]
-    found = slices.by_value(probabilities, codes, LABELS[:2], names_of(values))
+    found = slices.measure_by_value(probabilities, codes, LABELS[:2], names_of(values))
     assert {(one["group"], one["rows"]) for one in found[:3]} == {("(none)", 20), ("3", 10), ("b", 10)}
     assert found[0]["group"] == "(none)"
     assert found[-1]["group"] == "43 other values"
-    assert len(found) == slices.MOST_VALUES + 1
+    assert len(found) == slices.MAX_VALUES + 1
     assert sum(one["rows"] for one in found) == 100
     inside = np.array([value == "b" for value in values])
     assert next(one for one in found if one["group"] == "b")["accuracy"] == (
@@ -239,7 +239,7 @@ def test_by_value_the_most_frequent_stand_apart_and_the_others_together():
 
 def test_one_value_more_than_are_shown_is_shown_too():
     probabilities, codes = drawn(42, 2)
-    found = slices.by_value(probabilities, codes, LABELS[:2], names_of(list(range(21)) * 2))
+    found = slices.measure_by_value(probabilities, codes, LABELS[:2], names_of(list(range(21)) * 2))
     assert {one["group"] for one in found} == {str(n) for n in range(21)}
 
 
@@ -247,18 +247,18 @@ def test_values_that_look_alike_when_they_are_short_stay_apart():
     probabilities, codes = drawn(7, 2)
     long = "https://shop.example/" + "a" * 100
     values = [long + "/1", long + "/2", long[:50] + "b" + long[50:] + "/1", None, "(none)", "", " "]
-    found = slices.by_value(probabilities, codes, LABELS[:2], names_of(values))
+    found = slices.measure_by_value(probabilities, codes, LABELS[:2], names_of(values))
     names = [one["group"] for one in found]
     assert len(set(names)) == len(names) == 6
     assert {"(none)", "(none) (2)", "(empty)"} <= set(names)
     assert next(one["rows"] for one in found if one["group"] == "(empty)") == 2
-    assert all(len(name) <= slices.MOST_CHARACTERS + 4 for name in names)
+    assert all(len(name) <= slices.MAX_VALUE_LENGTH + 4 for name in names)
 
 
 def test_values_of_rows_that_were_left_out_are_no_groups():
     probabilities, codes = drawn(2, 2)
     some = names_of(["gone", "a", "a", "gone too"]).take(pa.array([1, 2]))
-    assert [one["group"] for one in slices.by_value(probabilities, codes, LABELS[:2], some)] == ["a"]
+    assert [one["group"] for one in slices.measure_by_value(probabilities, codes, LABELS[:2], some)] == ["a"]
 
 
 # Errors and suspects
@@ -267,8 +267,8 @@ def test_values_of_rows_that_were_left_out_are_no_groups():
 def test_errors_are_the_surest_first():
     probabilities = np.array([[0.9, 0.1], [0.2, 0.8], [0.4, 0.6], [0.99, 0.01]], dtype=np.float32)
     codes = np.array([1, 1, 0, 1])
-    assert label_issues.errors(probabilities, codes, 10).tolist() == [3, 0, 2]
-    assert label_issues.errors(probabilities, codes, 1).tolist() == [3]
+    assert label_issues.find_errors(probabilities, codes, 10).tolist() == [3, 0, 2]
+    assert label_issues.find_errors(probabilities, codes, 1).tolist() == [3]
     found = assessed(probabilities, codes, LABELS[:2], rows=[10, 11, 12, 13])
     assert [(one["row"], one["label"], one["predicted"]) for one in found.errors] == [
         (13, "neutral", "negative"),
@@ -283,7 +283,7 @@ def test_labels_that_were_exchanged_are_found(seed):
     flipped = np.random.default_rng(seed).choice(2_000, 60, replace=False)
     given_ = codes.copy()
     given_[flipped] = (codes[flipped] + 1) % 3
-    rows, instead = label_issues.likely_wrong(probabilities, given_, 60)
+    rows, instead = label_issues.find_likely_wrong_labels(probabilities, given_, 60)
     hits = np.isin(rows, flipped)
     assert hits.mean() > 0.8
     assert (instead[hits] == codes[rows[hits]]).mean() > 0.95
@@ -291,11 +291,11 @@ def test_labels_that_were_exchanged_are_found(seed):
 
 def test_likely_wrong_labels_are_in_the_order_of_the_probability_that_is_shown():
     probabilities, codes = drawn(2_000, 5)
-    scores = [one["score"] for one in assessed(probabilities, codes, LABELS, most_errors=2_000).likely_wrong_labels]
+    scores = [one["score"] for one in assessed(probabilities, codes, LABELS, max_errors=2_000).likely_wrong_labels]
     assert len(scores) > 100
     assert scores == sorted(scores, reverse=True)
 
 
 def test_where_all_is_as_labelled_nothing_is_suspected():
     probabilities, codes = drawn(200, 2, skill=50.0)
-    assert len(label_issues.likely_wrong(probabilities, codes, 20)[0]) == 0
+    assert len(label_issues.find_likely_wrong_labels(probabilities, codes, 20)[0]) == 0

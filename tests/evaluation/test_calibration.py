@@ -11,7 +11,15 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from sentiment_batch.evaluation import calibration
-from sentiment_batch.evaluation.calibration import HIGHEST, LEAST_ROWS, LOWEST, Calibration, calibrate, fit, measured
+from sentiment_batch.evaluation.calibration import (
+    MAX_TEMPERATURE,
+    MIN_CALIBRATION_ROWS,
+    MIN_TEMPERATURE,
+    Calibration,
+    calibrate,
+    fit_temperature,
+    measure_calibration,
+)
 from sentiment_batch.model.probabilities import softmax
 
 
@@ -26,7 +34,7 @@ def drawn(rows: int, classes: int = 2, *, temperature: float, seed: int = 0):
 
 
 def loss(logits, codes, temperature=1.0) -> float:
-    return measured((logits / np.float32(temperature)).astype(np.float32), codes)["loss"]
+    return measure_calibration((logits / np.float32(temperature)).astype(np.float32), codes)["loss"]
 
 
 # The fit
@@ -35,7 +43,7 @@ def loss(logits, codes, temperature=1.0) -> float:
 @pytest.mark.parametrize("classes", [2, 3, 5])
 @pytest.mark.parametrize("temperature", [0.4, 1.0, 1.7, 6.0])
 def test_the_temperature_that_the_logits_were_made_with_is_found_again(temperature, classes):
-    assert fit(*drawn(20_000, classes, temperature=temperature)) == pytest.approx(temperature, rel=0.05)
+    assert fit_temperature(*drawn(20_000, classes, temperature=temperature)) == pytest.approx(temperature, rel=0.05)
 
 
 @pytest.mark.parametrize("classes", [2, 3, 5])
@@ -46,9 +54,12 @@ def test_it_has_the_lowest_loss_of_all_that_a_search_by_another_way_finds(monkey
     monkeypatch.setattr(calibration, "PRIOR_ROWS", 0.0)
     logits, codes = drawn(500, classes, temperature=temperature)
     best = minimize_scalar(
-        lambda t: loss(logits, codes, t), bounds=(LOWEST, HIGHEST), method="bounded", options={"xatol": 1e-7}
+        lambda t: loss(logits, codes, t),
+        bounds=(MIN_TEMPERATURE, MAX_TEMPERATURE),
+        method="bounded",
+        options={"xatol": 1e-7},
     )
-    assert fit(logits, codes) == pytest.approx(best.x, rel=2e-3)
+    assert fit_temperature(logits, codes) == pytest.approx(best.x, rel=2e-3)
 
 
 def test_the_prior_rows_are_rows_labelled_as_the_model_says():
@@ -64,13 +75,13 @@ def test_the_prior_rows_are_rows_labelled_as_the_model_says():
     all_codes = np.concatenate([codes, np.tile([0, 1], rows)]).repeat(counts)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(calibration, "PRIOR_ROWS", 0.0)
-        without = fit(all_logits, all_codes)
-    assert fit(logits, codes) == pytest.approx(without, rel=2e-3)
+        without = fit_temperature(all_logits, all_codes)
+    assert fit_temperature(logits, codes) == pytest.approx(without, rel=2e-3)
 
 
 def test_few_rows_move_it_less_than_many():
     logits, codes = drawn(50, temperature=3.0, seed=4)
-    assert 1.0 < fit(logits, codes) < fit(np.tile(logits, (40, 1)), np.tile(codes, 40))
+    assert 1.0 < fit_temperature(logits, codes) < fit_temperature(np.tile(logits, (40, 1)), np.tile(codes, 40))
 
 
 LOGITS = hnp.arrays(np.float32, st.tuples(st.integers(1, 80), st.integers(2, 5)), elements=st.floats(-90, 90, width=32))
@@ -81,7 +92,7 @@ LOGITS = hnp.arrays(np.float32, st.tuples(st.integers(1, 80), st.integers(2, 5))
 def test_whatever_the_rows_it_is_a_number_within_bounds_and_no_label_changes(logits, data):
     codes = data.draw(hnp.arrays(np.int64, len(logits), elements=st.integers(0, logits.shape[1] - 1)))
     found = calibrate(logits, codes)
-    assert LOWEST <= found.temperature <= HIGHEST
+    assert MIN_TEMPERATURE <= found.temperature <= MAX_TEMPERATURE
     json.dumps(found.to_json(), allow_nan=False)
     top = np.sort(softmax(logits), axis=1)
     clear = top[:, -1] - top[:, -2] > 1e-6
@@ -100,8 +111,11 @@ def test_no_temperature_a_step_away_fits_better(rows, classes, temperature, seed
         own = -(chances * np.log(np.maximum(softmax((logits / t).astype(np.float32)), 1e-38))).sum(axis=1).mean()
         return rows * loss(logits, codes, t) + calibration.PRIOR_ROWS * own
 
-    found = fit(logits, codes)
-    assert with_prior(found) <= min(with_prior(found * 1.02), with_prior(found / 1.02)) or found in (LOWEST, HIGHEST)
+    found = fit_temperature(logits, codes)
+    assert with_prior(found) <= min(with_prior(found * 1.02), with_prior(found / 1.02)) or found in (
+        MIN_TEMPERATURE,
+        MAX_TEMPERATURE,
+    )
 
 
 # Where there is nothing to fit
@@ -110,25 +124,29 @@ def test_no_temperature_a_step_away_fits_better(rows, classes, temperature, seed
 def test_rows_that_are_all_right_do_not_drive_it_to_zero():
     codes = np.tile([0, 1], 300)
     sure = np.where(np.eye(2)[codes] > 0, 3.0, -3.0).astype(np.float32)
-    assert LOWEST <= calibrate(sure, codes).temperature < 1.0
-    assert fit((sure / 1_000).astype(np.float32), codes) == LOWEST
+    assert MIN_TEMPERATURE <= calibrate(sure, codes).temperature < 1.0
+    assert fit_temperature((sure / 1_000).astype(np.float32), codes) == MIN_TEMPERATURE
     few = slice(0, 60)
     assert calibrate(sure[few], codes[few]).temperature > calibrate(sure, codes).temperature
 
 
 def test_rows_that_are_all_wrong_end_at_the_upper_bound():
     codes = np.tile([0, 1], 300)
-    assert fit(np.where(np.eye(2)[codes] > 0, -5.0, 5.0).astype(np.float32), codes) == HIGHEST
+    assert fit_temperature(np.where(np.eye(2)[codes] > 0, -5.0, 5.0).astype(np.float32), codes) == MAX_TEMPERATURE
 
 
 @pytest.mark.parametrize(
     ("logits", "codes", "reason"),
     [
-        (np.ones((LEAST_ROWS - 1, 2)), np.arange(LEAST_ROWS - 1) % 2, "49 validation rows are too few to fit it on"),
+        (
+            np.ones((MIN_CALIBRATION_ROWS - 1, 2)),
+            np.arange(MIN_CALIBRATION_ROWS - 1) % 2,
+            "49 validation rows are too few to fit it on",
+        ),
         (np.eye(2)[np.zeros(200, int)], np.zeros(200, int), "all of one class"),
         (np.ones((200, 2)), np.arange(200) % 2, "no other lowers the loss"),
-        (np.full((200, 2), np.nan), np.arange(200) % 2, "no numbers"),
-        (np.tile([np.inf, 0.0], (200, 1)), np.arange(200) % 2, "no numbers"),
+        (np.full((200, 2), np.nan), np.arange(200) % 2, "not finite"),
+        (np.tile([np.inf, 0.0], (200, 1)), np.arange(200) % 2, "not finite"),
     ],
 )
 @pytest.mark.filterwarnings("ignore:invalid value")
@@ -146,8 +164,8 @@ def test_it_stays_1_and_says_why(logits, codes, reason):
 def test_the_error_after_is_that_of_rows_that_took_no_part(monkeypatch):
     logits, codes = drawn(120, temperature=2.0, seed=7)
     found, seen = calibrate(logits, codes), []
-    real = calibration.fit
-    monkeypatch.setattr(calibration, "fit", lambda some, of: seen.append((some, of)) or real(some, of))
+    real = calibration.fit_temperature
+    monkeypatch.setattr(calibration, "fit_temperature", lambda some, of: seen.append((some, of)) or real(some, of))
     assert calibrate(logits, codes) == found
     *folds, whole = seen
     assert [len(of) for _, of in folds] == [96] * 5
@@ -156,8 +174,8 @@ def test_the_error_after_is_that_of_rows_that_took_no_part(monkeypatch):
     assert sorted(row for rows in left_out for row in rows) == sorted(row.tobytes() for row in logits)
     by_row = {row: real(*fold) for rows, fold in zip(left_out, folds, strict=True) for row in rows}
     cool = np.stack([row / np.float32(by_row[row.tobytes()]) for row in logits])
-    assert found.after == measured(cool, codes)
-    assert found.after != measured((logits / np.float32(found.temperature)).astype(np.float32), codes)
+    assert found.after == measure_calibration(cool, codes)
+    assert found.after != measure_calibration((logits / np.float32(found.temperature)).astype(np.float32), codes)
 
 
 def test_the_calibration_error_is_the_distance_of_each_bin_s_accuracy_from_its_confidence_by_its_rows():
@@ -165,7 +183,7 @@ def test_the_calibration_error_is_the_distance_of_each_bin_s_accuracy_from_its_c
     codes = np.array([0, 1, 0, 0, 1, 1])
     with np.errstate(divide="ignore"):
         logits = np.log(np.stack([top, 1 - top], axis=1)).astype(np.float32)
-    found = measured(logits, codes)
+    found = measure_calibration(logits, codes)
     bins = [(one["rows"], round(one["confidence"], 4), round(one["accuracy"], 4)) for one in found["reliability"]]
     assert bins == [(1, 0.5, 0.0), (2, 0.565, 0.5), (3, 0.9833, 0.6667)]
     assert found["calibration_error"] == pytest.approx((0.5 + 2 * 0.065 + 3 * (0.98333 - 0.66667)) / 6, abs=1e-4)
@@ -174,9 +192,10 @@ def test_the_calibration_error_is_the_distance_of_each_bin_s_accuracy_from_its_c
 
 def test_calibration_lowers_the_error_of_other_rows():
     logits, codes = drawn(4_000, temperature=2.5)
-    temperature = fit(logits[:2_000], codes[:2_000])
+    temperature = fit_temperature(logits[:2_000], codes[:2_000])
     before, after = (
-        measured((logits[2_000:] / np.float32(t)).astype(np.float32), codes[2_000:]) for t in (1.0, temperature)
+        measure_calibration((logits[2_000:] / np.float32(t)).astype(np.float32), codes[2_000:])
+        for t in (1.0, temperature)
     )
     assert before["calibration_error"] > 0.08
     assert after["calibration_error"] < 0.02
@@ -193,4 +212,4 @@ def test_it_comes_back_out_of_json_as_it_was():
 
 def test_the_last_bits_of_the_logits_do_not_matter():
     logits, codes = drawn(400, temperature=1.6)
-    assert fit(np.nextafter(logits, np.float32(99)), codes) == fit(logits, codes)
+    assert fit_temperature(np.nextafter(logits, np.float32(99)), codes) == fit_temperature(logits, codes)

@@ -12,7 +12,7 @@ import pyarrow as pa
 import pytest
 
 from sentiment_batch import evaluate
-from sentiment_batch.data.labelled_rows import Labelled
+from sentiment_batch.data.labelled_rows import LabelledRows
 from sentiment_batch.errors import InputError, UsageError
 from sentiment_batch.evaluation import evaluate_model
 from sentiment_batch.evaluation.evaluate_model import evaluate_labelled
@@ -30,7 +30,7 @@ def predicted(scorer):
 
 
 def rows(labels, texts=None):
-    return Labelled(
+    return LabelledRows(
         name="rows.csv",
         texts=texts or TEXTS[: len(labels)],
         labels=labels,
@@ -119,7 +119,7 @@ def test_lengths_are_tokens_before_the_cut_whatever_the_batches(scorer, monkeypa
         ("33-64 tokens", 1),
         ("over 512 tokens", 2),
     ]
-    monkeypatch.setattr(evaluate_model, "TEXTS_AT_ONCE", 2)
+    monkeypatch.setattr(evaluate_model, "TEXTS_PER_BATCH", 2)
     assert evaluate_labelled(scorer, rows(labels, texts)).by_length == whole.by_length
 
 

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from sklearn import metrics as reference
 
 from sentiment_batch.evaluation.metrics import measure
+from sentiment_batch.evaluation.terminal import format_metrics
 
 LABELS = ("negative", "neutral", "positive")
 
@@ -47,7 +48,7 @@ def test_a_class_without_rows_does_not_pull_macro_f1_down():
     assert found.macro_f1 == 1.0
     absent = found.classes[1]
     assert (absent.rows, absent.precision, absent.recall, absent.f1) == (0, None, None, None)
-    assert found.table().splitlines()[2].split() == ["neutral", "-", "-", "-", "0"]
+    assert format_metrics(found).splitlines()[2].split() == ["neutral", "-", "-", "-", "0"]
 
 
 def test_a_certain_mistake_costs_much_but_not_infinitely():
@@ -62,7 +63,7 @@ def test_measures_can_be_stored_as_json_and_read_by_people():
     found = measure(np.eye(3)[[0, 1, 2, 2]], np.array([0, 1, 2, 1]), LABELS)
     assert json.loads(json.dumps(found.to_json()))["accuracy"] == 0.75
     assert str(found).startswith("accuracy 0.7500, macro F1 0.7")
-    table = found.table().splitlines()
+    table = format_metrics(found).splitlines()
     assert [line.split() for line in table if line.startswith("neutral")] == [
         ["neutral", "1.0000", "0.5000", "0.6667", "2"],
         ["neutral", "0", "1", "1"],

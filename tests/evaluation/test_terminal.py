@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import unicodedata
 
 import numpy as np
@@ -39,39 +40,54 @@ def measured(labels, rows: int = 500, scale: int = 1):
 
 @given(st.text(max_size=40), st.integers(1, 20))
 def test_a_text_is_fitted_to_its_columns(text, most):
-    found = terminal.fitted(text, most)
+    found = terminal.fit_text(text, most)
     check(found, most)
     if found.endswith("…") and not text.endswith("…"):
         assert width(" ".join(text.split())) > most
 
 
 def test_a_long_text_is_cut_where_its_columns_end():
-    assert terminal.fitted("good film", 9) == "good film"
-    assert terminal.fitted("good films", 9) == "good fil…"
-    assert terminal.fitted("映画映画", 6) == "映画…"
+    assert terminal.fit_text("good film", 9) == "good film"
+    assert terminal.fit_text("good films", 9) == "good fil…"
+    assert terminal.fit_text("映画映画", 6) == "映画…"
 
 
+class Terminal(io.StringIO):
+    """A stream that says that it is a terminal."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.mark.parametrize(("columns", "expected"), [("40", 60), ("60", 60), ("100", 100), ("200", 200)])
+def test_the_width_is_the_terminals_but_at_least_60(monkeypatch, columns, expected):
+    monkeypatch.setenv("COLUMNS", columns)
+    assert terminal.terminal_width(Terminal()) == expected
+    assert terminal.terminal_width(io.StringIO()) == 80, "an output that is no terminal is the same everywhere"
+
+
+@pytest.mark.parametrize("columns", [60, 80, 130])
 @pytest.mark.parametrize("classes", [2, 3, 5, 8, 28, 120])
-def test_tables_of_any_number_of_classes_fit(classes):
-    one = measured([f"a class of the number {k}" for k in range(classes)], 5_000)
-    check(one.table())
-    assert ("true / predicted" in one.table()) == (classes <= 8)
+def test_tables_of_any_number_of_classes_fit(classes, columns):
+    table = terminal.format_metrics(measured([f"a class of the number {k}" for k in range(classes)], 2_000), columns)
+    check(table, columns)
+    assert ("true / predicted" in table) == (classes <= {60: 5, 80: 8, 130: 8}[columns])
 
 
 def test_long_labels_are_numbered_above_the_matrix():
-    lines = terminal.confusion(measured([f"a class of the number {k} of all that there are" for k in range(4)])).split(
-        "\n"
-    )
+    lines = terminal.format_confusion(
+        measured([f"a class of the number {k} of all that there are" for k in range(4)])
+    ).split("\n")
     assert lines[0].split() == ["true", "/", "predicted", "1", "2", "3", "4"]
     assert lines[3].startswith("3 a class of the number 2 of")
 
 
 def test_odd_labels_stand_in_their_columns():
     one = measured(ODD)
-    check(one.table())
-    lines = terminal.classes(one).split("\n")
+    check(terminal.format_metrics(one))
+    lines = terminal.format_classes(one).split("\n")
     assert len({width(line) for line in lines}) == 1
-    assert len({width(line) for line in terminal.confusion(one).split("\n")}) == 1
+    assert len({width(line) for line in terminal.format_confusion(one).split("\n")}) == 1
 
 
 def test_of_many_classes_the_most_frequent_confusions_are_listed():
@@ -79,41 +95,46 @@ def test_of_many_classes_the_most_frequent_confusions_are_listed():
     taken = codes.copy()
     taken[30:37] = 5
     one = measure(np.eye(20)[taken], codes, [f"l{k}" for k in range(20)])
-    assert terminal.confusion(one).split("\n")[1].split() == ["l3", "l5", "7", "70.0%"]
+    assert terminal.format_confusion(one).split("\n")[1].split() == ["l3", "l5", "7", "70.0", "%"]
     right = measure(np.eye(20)[codes], codes, [f"l{k}" for k in range(20)])
-    assert terminal.confusion(right) == "no row is taken for another class"
+    assert terminal.format_confusion(right) == "no row is taken for another class"
 
 
 def test_of_very_many_classes_those_of_most_rows_are_shown():
     codes = np.concatenate([np.arange(200), np.full(9, 150)])
     one = measure(np.eye(200)[codes], codes, [f"l{k}" for k in range(200)])
-    lines = terminal.classes(one).split("\n")
-    assert len(lines) == 1 + terminal.MOST_CLASSES + 1
+    lines = terminal.format_classes(one).split("\n")
+    assert len(lines) == 1 + terminal.MAX_CLASSES + 1
     assert any(line.startswith("l150 ") for line in lines)
     assert lines[-1] == "and 150 classes of fewer rows"
 
 
 def test_a_count_is_never_cut():
-    table = terminal.confusion(measured(["a", "b", "c", "d", "e", "f"], 400, 5_000))
+    table = terminal.format_confusion(measured(["a", "b", "c", "d", "e", "f"], 400, 5_000))
     check(table)
     numbers = [int(word.replace(",", "")) for word in table.split() if word[0].isdigit()]
     assert sum(numbers) == 2_000_000
 
 
-def test_groups_and_cases_fit():
+@pytest.mark.parametrize("columns", [60, 72, 80, 130])
+def test_groups_and_cases_fit(columns):
     group = {"rows": 12_345, "accuracy": 0.5, "interval": [0.4, 0.6], "macro_f1": 0.5, "calibration_error": 0.1}
     for more in ({}, {"cut": 3}):
-        check(terminal.groups("a \x1bcolumn", [group | {"group": name} | more for name in (*ODD, "over 512 tokens")]))
+        groups = [group | {"group": name} | more for name in (*ODD, "over 512 tokens")]
+        table = terminal.format_groups("a \x1bcolumn", groups, columns)
+        check(table, columns)
+        assert "95 % interval" in table
+        assert ("ECE" in table) == (columns >= 80 - 9 * (not more))
     case = {"row": 1_234_567, "label": ODD[0], "predicted": ODD[4], "suggested": ODD[5], "score": 0.5}
     for text in (*ODD, "a\r\n\x07b" * 50, "\ud800"):
-        check(terminal.errors([case | {"text": text}]))
-        check(terminal.likely_wrong([case | {"text": text}]))
-    assert "row" not in terminal.errors([case | {"text": "good", "row": None}])
+        check(terminal.format_errors([case | {"text": text}], columns), columns)
+        check(terminal.format_likely_wrong_labels([case | {"text": text}], columns), columns)
+    assert "row" not in terminal.format_errors([case | {"text": "good", "row": None}])
 
 
 def test_a_figure_that_there_is_not_is_a_dash():
     names = dict.fromkeys(terminal.FIGURES, 0.5)
     intervals = {name: None if name == "roc_auc" else [0.4, 0.6] for name in names}
-    lines = terminal.figures(names | {"roc_auc": None}, intervals).split("\n")
+    lines = terminal.format_figures(names | {"roc_auc": None}, intervals).split("\n")
     assert lines[3].split() == ["ROC", "AUC", "-", "-"]
     assert lines[0].split() == ["accuracy", "0.5000", "[0.4000,", "0.6000]"]

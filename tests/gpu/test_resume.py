@@ -67,7 +67,7 @@ def test_a_compiled_run_is_gone_on_with_compiled(tiny_model, tmp_path, monkeypat
     """The choice to compile goes by the length of the job; what is left of it must not choose otherwise."""
     from sentiment_batch.scoring.backends import local
 
-    monkeypatch.setattr(local, "COMPILE_PAYS", 1.0)
+    monkeypatch.setattr(local, "MIN_OPERATIONS_TO_COMPILE", 1.0)
     pq.write_table(pa.table({"text": [f"film {n} was great" for n in range(9_000)]}), tmp_path / "in.parquet")
     job = ScoreJob(
         source=str(tmp_path / "in.parquet"), destination=str(tmp_path / "out.csv"), quiet=True, part_rows=3_000
@@ -76,7 +76,7 @@ def test_a_compiled_run_is_gone_on_with_compiled(tiny_model, tmp_path, monkeypat
         cut_off(patch, 1)
         with pytest.raises(CutOffError):
             score_table(job, lambda: scorer)
-    monkeypatch.setattr(local, "COMPILE_PAYS", 1e9)
+    monkeypatch.setattr(local, "MIN_OPERATIONS_TO_COMPILE", 1e9)
     with Scorer.load(tiny_model, device="cuda") as scorer:
         score_table(job, lambda: scorer)
         assert scorer.counts.compiled == 6_000
@@ -125,9 +125,9 @@ def test_training_goes_on_to_the_same_weights(cli, tmp_path, tiny_base, reviews_
         return cli("train", reviews_csv, *options, *more)
 
     assert command("whole").exit_code == 0
-    monkeypatch.setattr(state, "SECONDS_BETWEEN", 0.0)
-    monkeypatch.setattr(state, "MOST_SHARE", 1e9)
-    real, calls = loop.move, []
+    monkeypatch.setattr(state, "MIN_SECONDS_BETWEEN_SAVES", 0.0)
+    monkeypatch.setattr(state, "MAX_SAVING_SHARE", 1e9)
+    real, calls = loop.take_step, []
 
     def move(*arguments):
         calls.append(1)
@@ -136,7 +136,7 @@ def test_training_goes_on_to_the_same_weights(cli, tmp_path, tiny_base, reviews_
         return real(*arguments)
 
     with monkeypatch.context() as patch:
-        patch.setattr(loop, "move", move)
+        patch.setattr(loop, "take_step", move)
         assert command("out").exit_code == 130
     assert command("out", "--resume").exit_code == 0
     digests = [hashlib.sha256((tmp_path / name / "model.safetensors").read_bytes()) for name in ("whole", "out")]

@@ -58,7 +58,7 @@ def test_replayed_passes_have_the_bits_of_launched_ones(tiny_base):
     from sentiment_batch.settings import TrainSettings
     from sentiment_batch.tokenization.packing import Pack
     from sentiment_batch.training.batches import Batch
-    from sentiment_batch.training.optimizer import MicroBatches, Run
+    from sentiment_batch.training.optimizer import MicroBatches, RunConfig
 
     torch.manual_seed(0)
     classifier = SentimentClassifier(load_base(tiny_base)[0], 2, dropout=0.1).to("cuda:0")
@@ -118,7 +118,7 @@ def test_gradients_are_those_of_the_whole_batch_when_memory_runs_out(tiny_base, 
     from sentiment_batch.settings import TrainSettings
     from sentiment_batch.tokenization.packing import Pack
     from sentiment_batch.training.batches import Batch
-    from sentiment_batch.training.optimizer import MicroBatches, Run
+    from sentiment_batch.training.optimizer import MicroBatches, RunConfig
 
     torch.manual_seed(0)
     classifier = SentimentClassifier(load_base(tiny_base)[0], 2, dropout=0.0).eval()

@@ -7,7 +7,7 @@ import pytest
 import yaml
 
 from sentiment_batch.model.card import build_model_card
-from sentiment_batch.training.checkpoint.history import history_table, training_log
+from sentiment_batch.training.checkpoint.history import format_history_table, format_training_log
 
 RESULT = {"rows": 1_234, "accuracy": 0.91236, "macro_f1": 0.9, "loss": 0.25}
 META = {
@@ -94,19 +94,19 @@ def test_names_with_braces_are_no_templates():
 
 
 def test_the_log_is_a_csv_with_a_row_per_validation():
-    rows = list(csv.DictReader(io.StringIO(training_log([ENTRY, ENTRY | {"epoch": 2.0, "best": False}]))))
+    rows = list(csv.DictReader(io.StringIO(format_training_log([ENTRY, ENTRY | {"epoch": 2.0, "best": False}]))))
     assert [row["epoch"] for row in rows] == ["1.0", "2.0"]
     assert list(rows[0]) == list(ENTRY)
 
 
 def test_the_table_marks_the_state_that_is_kept_the_last_that_was_best():
-    assert "calibrated" not in history_table([ENTRY])
-    calibrated = history_table([ENTRY | {"calibrated_loss": 0.123456}]).splitlines()
+    assert "calibrated" not in format_history_table([ENTRY])
+    calibrated = format_history_table([ENTRY | {"calibrated_loss": 0.123456}]).splitlines()
     assert "  calibrated  accuracy" in calibrated[0]
     assert "0.1235" in calibrated[1]
     assert len(calibrated[0]) == len(calibrated[1].removesuffix("  <- kept"))
     entries = [ENTRY, ENTRY | {"step": 2_000, "validation_loss": 0.3}, ENTRY | {"step": 3_000, "best": False}]
-    lines = history_table(entries).splitlines()
+    lines = format_history_table(entries).splitlines()
     assert [line.endswith("<- kept") for line in lines] == [False, False, True, False]
     assert lines[2].split() == ["1", "2,000", "0.5000", "0.3000", "0.8000", "0.7500", "<-", "kept"]
     assert {line.index(end) + len(end) for line, end in zip(lines[:2], ("macro F1", "0.7500"), strict=True)} == {

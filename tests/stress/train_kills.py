@@ -36,7 +36,7 @@ CHILD = """
 import sys
 from sentiment_batch.cli import main
 from sentiment_batch.training import state
-state.SECONDS_BETWEEN, state.MOST_SHARE = 0.0, 1e9
+state.MIN_SECONDS_BETWEEN_SAVES, state.MAX_SAVING_SHARE = 0.0, 1e9
 print("ready", flush=True)
 main()
 """

@@ -3,24 +3,25 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from sentiment_batch.data.labelled_rows import Labelled
+from sentiment_batch.data.labelled_rows import LabelledRows
 from sentiment_batch.settings import TrainSettings
 from sentiment_batch.tokenization.tokenizer import TextPolicy, Tokeniser
 from sentiment_batch.training import loop
-from sentiment_batch.training.batches import Texts
+from sentiment_batch.training.batches import TokenizedTexts
 from sentiment_batch.training.checkpoint import state
-from sentiment_batch.training.run import train_labelled
+from sentiment_batch.training.job import TrainJob
+from sentiment_batch.training.run import run_training
 from tests.conftest import BAD, GOOD, WORDS
-from tests.training.outcomes import result
+from tests.training.run_results import result
 
 
 @pytest.fixture
-def reviews() -> Callable[..., Labelled]:
+def reviews() -> Callable[..., LabelledRows]:
     """Makes labelled reviews, each with words of its class: `reviews(60, {"negative": BAD, "positive": GOOD})`."""
 
     def make(
         count: int = 60, classes=None, *, name: str = "reviews.csv", column: str = "label", start: int = 0
-    ) -> Labelled:
+    ) -> LabelledRows:
         classes = classes or {"negative": BAD, "positive": GOOD}
         texts, labels = [], []
         for n in range(start, start + count):
@@ -28,7 +29,7 @@ def reviews() -> Callable[..., Labelled]:
             words = classes[label]
             texts.append(f"the {WORDS[n % 40]} film {n} was {words[n % len(words)]} and {words[(n + 3) % len(words)]}")
             labels.append(label)
-        return Labelled(
+        return LabelledRows(
             name=name,
             texts=texts,
             labels=labels,
@@ -74,8 +75,8 @@ def learner(tiny_base) -> Callable[..., tuple]:
             tokenizer.backend_tokenizer, TextPolicy(max_length=32, long_text="head"), special_as_text=True
         )
 
-        def texts(rows, codes) -> Texts:
-            return Texts(tokeniser(rows), np.array(codes, dtype=np.int64), tokenizer.pad_token_id)
+        def texts(rows, codes) -> TokenizedTexts:
+            return TokenizedTexts(tokeniser(rows), np.array(codes, dtype=np.int64), tokenizer.pad_token_id)
 
         return classifier, texts
 
@@ -85,8 +86,8 @@ def learner(tiny_base) -> Callable[..., tuple]:
 @pytest.fixture
 def often(monkeypatch):
     """A state is saved at every step."""
-    monkeypatch.setattr(state, "SECONDS_BETWEEN", 0.0)
-    monkeypatch.setattr(state, "MOST_SHARE", 1e9)
+    monkeypatch.setattr(state, "MIN_SECONDS_BETWEEN_SAVES", 0.0)
+    monkeypatch.setattr(state, "MAX_SAVING_SHARE", 1e9)
 
 
 @pytest.fixture
@@ -97,9 +98,9 @@ def train(tmp_path, settings, reviews):
         how = {name: chosen.pop(name) for name in ("overwrite", "resume", "restart", "report") if name in chosen}
         small = {"epochs": 3, "batch_size": 18, "patience": None} | chosen
         rows = rows or reviews()
-        return train_labelled(
-            [rows], tmp_path / output, settings(**small), val=val, test=test, stars=stars, quiet=True, **how
-        )
+        tables = {"reviews": [rows], "val": val, "test": test}
+        job = TrainJob(**tables, output=tmp_path / output, settings=settings(**small), stars=stars, quiet=True, **how)
+        return run_training(job)
 
     return train
 
@@ -115,17 +116,17 @@ def interrupted(train, monkeypatch):
     """Trains, and is interrupted in the middle of the step after so many."""
 
     def interrupted(steps: int, output="model", end=KeyboardInterrupt, **chosen):
-        move, done = loop.move, 0
+        take_step, done = loop.take_step, 0
 
         def until(*arguments):
             nonlocal done
             if done == steps:
                 raise end
             done += 1
-            return move(*arguments)
+            return take_step(*arguments)
 
         with monkeypatch.context() as patch:
-            patch.setattr(loop, "move", until)
+            patch.setattr(loop, "take_step", until)
             with pytest.raises(end):
                 train(output, **chosen)
 

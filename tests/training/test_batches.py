@@ -2,14 +2,14 @@ import numpy as np
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-
 from sentiment_batch.tokenization.ragged import Tokens
-from sentiment_batch.training.batches import POOL_BATCHES, LengthGroupedBatches, Texts, loader
+
+from sentiment_batch.training.batches import POOL_BATCHES, LengthGroupedBatches, TokenizedTexts, make_loader
 
 LENGTHS = st.lists(st.integers(2, 64), min_size=1, max_size=300).map(lambda lengths: np.array(lengths, dtype=np.int64))
 
 
-def texts_of(lengths, codes=None) -> Texts:
+def texts_of(lengths, codes=None) -> TokenizedTexts:
     """Text n consists of the token n + 1 so many times."""
     lengths = np.array(lengths, dtype=np.int64)
     tokens = Tokens(
@@ -18,7 +18,9 @@ def texts_of(lengths, codes=None) -> Texts:
         owners=np.arange(len(lengths)),
         cut=np.zeros(len(lengths), dtype=np.bool_),
     )
-    return Texts(tokens, np.array(codes if codes is not None else [0] * len(lengths), dtype=np.int64), pad_id=0)
+    return TokenizedTexts(
+        tokens, np.array(codes if codes is not None else [0] * len(lengths), dtype=np.int64), pad_id=0
+    )
 
 
 def epoch(sampler: LengthGroupedBatches, number: int) -> list[list[int]]:
@@ -87,6 +89,6 @@ def test_the_parts_of_a_batch_make_up_the_whole_and_none_could_take_one_text_mor
 
 def test_the_loader_gives_the_sampler_s_batches_collated():
     texts = texts_of([2, 4, 3, 1], codes=[0, 1, 2, 3])
-    batches = list(loader(texts, [[1, 2], [0, 3]]))
+    batches = list(make_loader(texts, [[1, 2], [0, 3]]))
     assert [batch.labels_B.tolist() for batch in batches] == [[1, 2], [0, 3]]
     assert batches[1].pack.ids.tolist() == [1, 1, 4]

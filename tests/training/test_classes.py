@@ -1,4 +1,4 @@
-"""Three and five classes, and classes of unequal size, go the whole road that two of equal size go."""
+"""Three and five classes, and classes of unequal size, go through training and scoring as two of equal size do."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tests.cli.helpers import CPU, failed
 from tests.conftest import BAD, GOOD, WORDS
 
 if TYPE_CHECKING:
-    from sentiment_batch.data.labelled_rows import Labelled
+    from sentiment_batch.data.labelled_rows import LabelledRows
 
 FIVE = {1: ("hated", "awful"), 2: ("boring", "dull"), 3: ("film", "plot"), 4: ("fine", "warm"), 5: ("loved", "superb")}
 STARS = "very negative=1,negative=2,neutral=3,positive=4,very positive=5"
@@ -115,7 +115,7 @@ def test_class_weights_weigh_the_training_and_nothing_that_is_measured(train, re
     assert trained.calibration.before["loss"] == trained.best.validation_loss
 
 
-def silent(rows: Labelled, seed: int) -> Labelled:
+def silent(rows: LabelledRows, seed: int) -> LabelledRows:
     """The same labels on texts that have nothing to do with them."""
     draw = random.Random(seed)
     rows.texts[:] = [f"{' '.join(draw.choices(WORDS, k=5))} {n}" for n in range(len(rows.texts))]

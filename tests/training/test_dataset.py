@@ -3,8 +3,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sentiment_batch.data.labelled_rows import LabelledRows, fingerprint_text, normalize_text
-from sentiment_batch.training.dataset import Numbering, folded
+from sentiment_batch.data.labelled_rows import LabelledRows
+from sentiment_batch.data.texts import fingerprint_text, normalize_text
+from sentiment_batch.training.dataset import TextIndex, strip_marks
 
 TEXTS = st.text(st.sampled_from("aBé ﬀ.!<b>/&;#39\n\u00a0—“”’電。😀\ud800"), max_size=12)
 
@@ -22,7 +23,7 @@ def table(texts, name="reviews.csv", groups=None) -> LabelledRows:
 
 
 def numbers(*texts):
-    found = Numbering(0).coded([table(texts)], np.zeros(len(texts), dtype=np.int64), range(len(texts)))
+    found = TextIndex(0).add_rows([table(texts)], np.zeros(len(texts), dtype=np.int64), range(len(texts)))
     return found.equal.tolist(), found.near.tolist()
 
 
@@ -78,19 +79,19 @@ def test_numbers_are_equal_where_fingerprints_are_and_near_ones_never_part_equal
 
 @given(TEXTS)
 def test_folding_a_folded_text_changes_nothing(text):
-    once = folded(normalize_text(text))
-    assert folded(once) == once or b"&" in normalize_text(text)  # what an entity stands for may be one itself
+    once = strip_marks(normalize_text(text))
+    assert strip_marks(once) == once or b"&" in normalize_text(text)  # what an entity stands for may be one itself
 
 
 def test_numbers_are_shared_by_all_tables_and_rows_can_be_picked():
-    numbering = Numbering(3)
-    first = numbering.coded([table(["a", "b", "c"], groups=[1, None, " x "])], np.array([0, 1, 2]), [2, 0])
-    other = numbering.coded([table(["B", "C!"]), table(["a"])], np.array([1, 1, 0]), [0, 1, 2])
+    index = TextIndex(3)
+    first = index.add_rows([table(["a", "b", "c"], groups=[1, None, " x "])], np.array([0, 1, 2]), [2, 0])
+    other = index.add_rows([table(["B", "C!"]), table(["a"])], np.array([1, 1, 0]), [0, 1, 2])
     assert first.texts == ["c", "a"]
     assert first.codes.tolist() == [2, 0]
     assert first.groups == ["x", "1"]
     assert (other.groups, other.files.tolist()) == (None, [0, 0, 1])
     assert np.isin(other.equal, first.equal).tolist() == [False, False, True]
     assert np.isin(other.near, first.near).tolist() == [False, True, True]
-    assert numbering.seeded(first) == [fingerprint_text("c", 3), fingerprint_text("a", 3)]
-    assert numbering.fingerprints(other.take(np.array([2]))) == [fingerprint_text("a")]
+    assert index.seeded_fingerprints(first) == [fingerprint_text("c", 3), fingerprint_text("a", 3)]
+    assert index.fingerprints(other.take(np.array([2]))) == [fingerprint_text("a")]

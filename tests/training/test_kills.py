@@ -17,8 +17,8 @@ from sentiment_batch.errors import OutputError
 from sentiment_batch.scoring.scorer import Scorer
 from sentiment_batch.training import loop
 from sentiment_batch.training.checkpoint.state import TrainState
-from tests.training.crashes import Killed, ending_at
-from tests.training.outcomes import files, names, result, sha256_of
+from tests.training.file_change_failures import Killed, ending_at
+from tests.training.run_results import files, names, result, sha256_of
 
 # Killed between two changes of files
 
@@ -109,7 +109,7 @@ import os, signal, sys
 from sentiment_batch.cli import main
 from sentiment_batch.training import state
 
-state.SECONDS_BETWEEN, state.MOST_SHARE = 0.0, 1e9
+state.MIN_SECONDS_BETWEEN_SAVES, state.MAX_SAVING_SHARE = 0.0, 1e9
 left, fsync = {count}, os.fsync
 
 def counted(descriptor):
@@ -159,7 +159,7 @@ def test_a_disk_that_is_full_at_any_change_is_one_line_and_the_run_goes_on_from_
             except OutputError as error:
                 refused += 1
                 assert str(tmp_path / output) in str(error)  # noqa: PT017 - it need not be raised in the clear-up
-                assert "No space left on device. Make room" in str(error)  # noqa: PT017
+                assert "the disk is full. Free some space" in str(error)  # noqa: PT017
                 assert "\n" not in str(error)  # noqa: PT017
         assert result(train(output, resume=True, **SHORT)) == expected, end
     assert refused > changes.count * 0.7
@@ -181,7 +181,7 @@ def test_a_state_that_does_not_fit_leaves_the_one_before_and_no_half_of_its_own(
 
     with monkeypatch.context() as patch:
         patch.setattr(safetensors.torch, "save_file", full)
-        with pytest.raises(OutputError, match="No space left"):
+        with pytest.raises(OutputError, match="the disk is full"):
             train(**SHORT)
     assert "state-2.safetensors" not in names(tmp_path / "model.training")
     assert "state-1.safetensors" in names(tmp_path / "model.training")

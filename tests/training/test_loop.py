@@ -9,24 +9,24 @@ import torch
 from torch.nn import functional
 
 from sentiment_batch.errors import DeviceError
-from sentiment_batch.evaluation import metrics
+from sentiment_batch.evaluation.metrics import measure
 from sentiment_batch.tokenization.packing import pad_pack
 from sentiment_batch.training import loop, optimizer
 from sentiment_batch.training.loop import (
+    HistoryEntry,
     MicroBatches,
-    Progress,
-    Run,
-    adamw,
+    RunConfig,
+    choose_validation_steps,
     fit,
     is_best,
+    make_optimizer,
+    make_rate_schedule,
     validate,
-    validation_steps,
-    warmup_then_decay,
 )
 
 
-def run_of(settings, *, weights=None, labels=("negative", "positive"), rate=1e-3, dtype="float32") -> Run:
-    return Run(
+def run_of(settings, *, weights=None, labels=("negative", "positive"), rate=1e-3, dtype="float32") -> RunConfig:
+    return RunConfig(
         settings=settings,
         learning_rate=rate,
         batch_size=settings.batch_size,
@@ -81,7 +81,7 @@ def little_memory(monkeypatch):
 
     Gives the list of the tokens of each pass that was tried.
     """
-    real = optimizer.road
+    real = optimizer.choose_training_pass
 
     def little_memory(most, *, backward=False):
         tried = []
@@ -89,7 +89,7 @@ def little_memory(monkeypatch):
         def small(classifier, device, dtype):
             way, name = real(classifier, device, dtype)
 
-            def road(pack):
+            def training_pass(pack):
                 tried.append(len(pack.ids))
                 if len(pack.ids) <= most:
                     return way(pack)
@@ -99,10 +99,10 @@ def little_memory(monkeypatch):
                 logits.register_hook(fail)
                 return logits
 
-            return road, name
+            return training_pass, name
 
         for module in (optimizer, loop):
-            monkeypatch.setattr(module, "road", small)
+            monkeypatch.setattr(module, "choose_training_pass", small)
         return tried
 
     return little_memory
@@ -129,7 +129,7 @@ def test_a_batch_in_parts_has_the_loss_and_gradients_of_the_whole(batch_and, set
     classifier, batch = batch_and
     loss, expected = whole(classifier, batch, weights, smoothing)
     micro = MicroBatches(classifier, run_of(settings(label_smoothing=smoothing), weights=weights))
-    micro.tokens = tokens
+    micro.max_tokens = tokens
     assert float(micro.backward(batch)) == pytest.approx(loss, rel=1e-5)
     assert_close(classifier, expected)
 
@@ -142,7 +142,7 @@ def test_in_float64_the_parts_add_up_to_the_last_digits(batch_and, settings, mon
     loss, expected = whole(classifier, batch, weights)
     run = run_of(settings(), weights=weights)
     micro = MicroBatches(classifier, dataclasses.replace(run, class_weights=run.class_weights.double()))
-    micro.tokens = 40
+    micro.max_tokens = 40
     assert float(micro.backward(batch)) == pytest.approx(loss, rel=1e-6)
     for name, gradient in gradients(classifier).items():
         torch.testing.assert_close(gradient, expected[name], rtol=1e-7, atol=1e-12, msg=name)
@@ -159,7 +159,7 @@ def test_out_of_memory_halves_the_parts_and_changes_no_gradient(
     tried = little_memory(most, backward=backward)
     micro = MicroBatches(classifier, run_of(settings(), weights=weights))
     assert float(micro.backward(batch)) == pytest.approx(loss, rel=1e-5)
-    assert micro.tokens == left
+    assert micro.max_tokens == left
     assert ("out of memory" in caplog.text) == (most < sum(LENGTHS))
     assert_close(classifier, expected)
     tried.clear()
@@ -171,21 +171,21 @@ def test_out_of_memory_halves_the_parts_and_changes_no_gradient(
 def test_a_part_that_fails_late_leaves_nothing_of_the_earlier_parts(batch_and, settings, monkeypatch):
     classifier, batch = batch_and
     _, expected = whole(classifier, batch, None)
-    real, calls = optimizer.road, itertools.count(1)
+    real, calls = optimizer.choose_training_pass, itertools.count(1)
 
     def fails_once(*arguments):
         way, name = real(*arguments)
 
-        def road(pack):
+        def training_pass(pack):
             if next(calls) == 3:
                 raise torch.OutOfMemoryError
             return way(pack)
 
-        return road, name
+        return training_pass, name
 
-    monkeypatch.setattr(optimizer, "road", fails_once)
+    monkeypatch.setattr(optimizer, "choose_training_pass", fails_once)
     micro = MicroBatches(classifier, run_of(settings()))
-    micro.tokens = 40
+    micro.max_tokens = 40
     micro.backward(batch)
     assert_close(classifier, expected)
 
@@ -201,7 +201,7 @@ def test_other_errors_of_the_forward_pass_are_not_taken_for_lack_of_memory(batch
     def broken(pack):
         raise RuntimeError("a bug")
 
-    monkeypatch.setattr(optimizer, "road", lambda *_: (broken, "broken"))
+    monkeypatch.setattr(optimizer, "choose_training_pass", lambda *_: (broken, "broken"))
     with pytest.raises(RuntimeError, match="a bug"):
         MicroBatches(batch_and[0], run_of(settings())).backward(batch_and[1])
 
@@ -221,7 +221,7 @@ def test_in_bfloat16_the_loss_and_the_weights_stay_float32(batch_and, settings):
 
 def test_biases_and_norms_do_not_decay(learner):
     classifier, _ = learner()
-    groups = adamw(classifier, 1e-3, 0.3).param_groups
+    groups = make_optimizer(classifier, 1e-3, 0.3).param_groups
     names = {id(one): name for name, one in classifier.named_parameters()}
     decayed = {names[id(one)] for group in groups if group["weight_decay"] for one in group["params"]}
     assert {group["weight_decay"] for group in groups} == {0.3, 0.0}
@@ -231,7 +231,7 @@ def test_biases_and_norms_do_not_decay(learner):
 
 def test_each_layer_down_learns_at_a_smaller_rate(learner):
     classifier, _ = learner()
-    groups = adamw(classifier, 1e-3, 0.3, layer_decay=0.5).param_groups
+    groups = make_optimizer(classifier, 1e-3, 0.3, layer_decay=0.5).param_groups
     rates = {id(one): group["lr"] for group in groups for one in group["params"]}
     encoder, layers = classifier.encoder, len(classifier.encoder.transformer.layer)
     assert {rates[id(one)] for one in classifier.linear.parameters()} == {1e-3}
@@ -241,7 +241,7 @@ def test_each_layer_down_learns_at_a_smaller_rate(learner):
 
 
 def test_the_rate_rises_to_its_peak_in_the_warm_up_and_falls_to_nothing_at_the_end():
-    factors = [warmup_then_decay(100, 0.1)(optimizer) for optimizer in range(101)]
+    factors = [make_rate_schedule(100, 0.1)(optimizer) for optimizer in range(101)]
     assert factors[:11] == pytest.approx([n / 11 for n in range(1, 12)])
     assert factors[10:] == pytest.approx([n / 90 for n in range(90, -1, -1)])
     assert max(factors) == 1.0
@@ -249,7 +249,7 @@ def test_the_rate_rises_to_its_peak_in_the_warm_up_and_falls_to_nothing_at_the_e
 
 @pytest.mark.parametrize(("steps", "warmup"), [(1, 0.0), (1, 1.0), (2, 0.5), (7, 1.0), (3, 0.1)])
 def test_in_the_shortest_runs_no_step_is_without_a_rate(steps, warmup):
-    factor = warmup_then_decay(steps, warmup)
+    factor = make_rate_schedule(steps, warmup)
     assert all(0 < factor(optimizer) <= 1 for optimizer in range(steps))
     assert factor(steps) == 0
 
@@ -266,15 +266,15 @@ def test_in_the_shortest_runs_no_step_is_without_a_rate(steps, warmup):
     ],
 )
 def test_long_epochs_are_validated_within_and_every_epoch_at_its_end(steps, expected):
-    assert validation_steps(steps) == expected
+    assert choose_validation_steps(steps) == expected
 
 
 # The best state
 
 
-def progress(loss: float, best: bool = False) -> Progress:
+def progress(loss: float, best: bool = False) -> HistoryEntry:
     numbers = dict.fromkeys(("epoch", "step", "training_loss", "accuracy", "macro_f1", "learning_rate", "seconds"), 0)
-    return Progress(validation_loss=loss, best=best, **numbers)
+    return HistoryEntry(validation_loss=loss, best=best, **numbers)
 
 
 @pytest.mark.parametrize(
@@ -297,7 +297,7 @@ def test_only_a_number_below_all_earlier_ones_is_best(loss, before, expected):
 
 def test_the_loss_after_calibration_decides_where_there_is_one():
     sure = dataclasses.replace(progress(0.9), calibrated_loss=0.3)
-    assert sure.deciding == 0.3
+    assert sure.selection_loss == 0.3
     assert is_best(0.29, [sure])
     assert not is_best(0.5, [sure])
 
@@ -328,7 +328,7 @@ def fitted(learner, settings, monkeypatch):
         classifier, texts = learner()
         data = texts(["good film", "bad film"] * 4, [1, 0] * 4)
         script = zip(losses, calibrated or [None] * len(losses), strict=True)
-        told = metrics.measure(np.eye(2), np.array([0, 1]), ("negative", "positive"))
+        told = measure(np.eye(2), np.array([0, 1]), ("negative", "positive"))
         monkeypatch.setattr(loop, "validate", lambda *_: scripted(*next(script)))
 
         def scripted(loss, calibrated_loss):
@@ -336,7 +336,9 @@ def fitted(learner, settings, monkeypatch):
 
         saved: list[float] = []
         run = run_of(settings(**{"epochs": len(losses), "batch_size": 4} | chosen))
-        history = fit(classifier, data, data, run, lambda entry: saved.append(entry.validation_loss))
+        history = fit(
+            classifier, data, data, run, lambda entry: saved.append(entry.validation_loss) if entry.best else None
+        )
         return history, saved
 
     return fitted
@@ -389,7 +391,7 @@ def test_validation_measures_every_text_as_one_by_one_with_dropout_off(learner, 
     classifier, texts = learner(dropout=0.9)
     rows = ["the film was " + "very " * (n % 5) + "good" for n in range(23)]
     data = texts(rows, [n % 2 for n in range(23)])
-    monkeypatch.setattr(loop, "batch_tokens", lambda device, width: 40)
+    monkeypatch.setattr(loop, "choose_batch_tokens", lambda device, width: 40)
     classifier.train()
     found = validate(classifier, data, run_of(settings())).metrics
     logits = []
@@ -417,10 +419,11 @@ def test_with_an_average_of_the_weights_that_is_what_is_validated_and_saved(lear
     saved = []
     run = run_of(settings(epochs=3, weight_average=0.9, patience=None), rate=3e-3)
 
-    def on_best(entry):
-        saved.append(({name: one.detach().clone() for name, one in classifier.named_parameters()}, entry))
+    def on_validation(entry):
+        if entry.best:
+            saved.append(({name: one.detach().clone() for name, one in classifier.named_parameters()}, entry))
 
-    history = fit(classifier, data, data, run, on_best)
+    history = fit(classifier, data, data, run, on_validation)
     trained = {name: one.detach().clone() for name, one in classifier.named_parameters()}
     last, entry = saved[-1]
     assert any(not last[name].equal(one) for name, one in trained.items()), "the weights in training are others"

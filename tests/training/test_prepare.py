@@ -4,14 +4,15 @@ import random
 import numpy as np
 import pytest
 
-from sentiment_batch.data.labelled_rows import Labelled
+from sentiment_batch.data.labelled_rows import LabelledRows
 from sentiment_batch.errors import InputError
 from sentiment_batch.settings import TrainSettings
-from sentiment_batch.training.prepare import prepare
+from sentiment_batch.training import prepare as preparation
+from sentiment_batch.training.messages import log_data_check
 
 
-def labelled(texts, labels, *, name="reviews.csv", groups=None, column="label", blank=0) -> Labelled:
-    return Labelled(
+def labelled(texts, labels, *, name="reviews.csv", groups=None, column="label", blank=0) -> LabelledRows:
+    return LabelledRows(
         name=name,
         texts=list(texts),
         labels=list(labels),
@@ -22,7 +23,7 @@ def labelled(texts, labels, *, name="reviews.csv", groups=None, column="label", 
     )
 
 
-def many(count=100, **options) -> Labelled:
+def many(count=100, **options) -> LabelledRows:
     return labelled([f"text {n}" for n in range(count)], ["neg", "pos"] * (count // 2), **options)
 
 
@@ -30,6 +31,13 @@ def of(prepared) -> tuple[list, list]:
     return tuple(
         list(zip(rows.texts, rows.codes.tolist(), strict=True)) for rows in (prepared.training, prepared.validation)
     )
+
+
+def prepare(*tables, **options):
+    """Prepares data and logs the data check, as a run does."""
+    data = preparation.prepare(*tables, **options)
+    log_data_check(data)
+    return data
 
 
 def said(caplog) -> str:
@@ -66,9 +74,9 @@ def test_everything_odd_is_counted_and_said(caplog):
         "conflicting": 2,
     }
     for words in (
-        "left out  2 rows whose label is unknown: '!' (1), '???' (1); 1 row without a label; 3 rows without a text",
+        "left out  2 rows with an unknown label: '!' (1), '???' (1); 1 row without a label; 3 rows without a text",
         "2 rows repeat another's text",
-        "2 rows hold a text that also stands there with another label",
+        "2 rows hold a text that also occurs with another label",
     ):
         assert words in " ".join(said(caplog).split(" " * 12)).replace("\n", "")
 
@@ -142,7 +150,7 @@ def test_a_test_file_that_overlaps_only_with_held_back_texts_does_not_overlap():
 def test_unknown_labels_of_another_file_are_named(caplog):
     val = labelled(["a", "b", "c"], ["pos", "mixed", "neg"], name="val.csv")
     assert len(prepare([many()], TrainSettings(), val=val).validation.texts) == 2
-    assert "val.csv: 1 rows without a known label are left out; unknown: 'mixed'" in said(caplog)
+    assert "val.csv: 1 row without a known label left out; unknown: 'mixed'" in said(caplog)
 
 
 def test_a_validation_file_without_a_single_known_label_is_refused():
@@ -183,16 +191,16 @@ def test_stars_are_mapped_by_the_cut_points_given():
         (["a", "b"], [None, None], "no labels at all"),
         (["a", "b", "c"], ["pos"] * 3, "only 'pos'"),
         (["a", "b"], [5, 4], "only 'positive'"),
-        (["a", "a", "a", "a"], ["pos", "neg"] * 2, r"^all 4 rows hold the same text.*--text-column"),
-        (["a", "A"] * 3 + ["b", "b "], ["pos", "neg"] * 4, r"^each of the 2 different texts .*several labels.*mend"),
+        (["a", "a", "a", "a"], ["pos", "neg"] * 2, r"^all 4 rows hold the same text.*`text_column`"),
+        (["a", "A"] * 3 + ["b", "b "], ["pos", "neg"] * 4, r"^each of the 2 different texts .*several labels.*correct"),
         (
             ["a", "A"] * 3 + ["b"],
             ["pos", "neg"] * 3 + ["pos"],
             r"too few different texts.*6 rows have a text with several",
         ),
-        (["a", "b", "c"], ["pos", "pos", "neg"], r"only 'pos'.*beside 'neg', which is unknown or too rare"),
+        (["a", "b", "c"], ["pos", "pos", "neg"], r"only 'pos'.*'neg' is unknown or too rare"),
         (["a", "b"], ["pos", "neg"], "2 different values in 2 rows.*give more rows"),
-        ([f"text {n}" for n in range(40)], ["LABEL_0", "LABEL_1"] * 20, "'LABEL_0', 'LABEL_1' say nothing"),
+        ([f"text {n}" for n in range(40)], ["LABEL_0", "LABEL_1"] * 20, "'LABEL_0', 'LABEL_1' are placeholders"),
     ],
 )
 def test_rows_of_which_nothing_can_be_learned_are_refused_in_words(texts, labels, words):
@@ -219,7 +227,7 @@ def test_a_class_that_lies_in_one_group_alone_never_leaves_a_single_class_to_tra
 
 
 def test_a_single_group_of_everything_is_refused_in_words():
-    with pytest.raises(InputError, match=r"too few different groups.*--val-file"):
+    with pytest.raises(InputError, match=r"too few different groups.*`val_file`"):
         prepare([many(groups=["one"] * 100)], TrainSettings())
 
 
@@ -234,7 +242,7 @@ def test_words_that_say_that_there_is_no_label_are_named(caplog):
     texts = [f"text {n}" for n in range(90)]
     summary = prepare([labelled(texts, ["pos", "neg", "None"] * 30)], TrainSettings()).summary
     assert (summary["label_missing"], summary["label_missing_written"]) == (30, {"None": 30})
-    assert "30 rows without a label, of which 'None' (30) stand there" in " ".join(said(caplog).split())
+    assert "30 rows without a label, 'None' (30) among them" in " ".join(said(caplog).split())
 
 
 def test_a_limit_takes_its_share_of_a_text_that_repeats():
@@ -247,13 +255,13 @@ def test_a_limit_takes_its_share_of_a_text_that_repeats():
 
 def test_a_limit_that_leaves_one_class_names_itself_as_the_cure():
     rows = labelled([f"text {n}" for n in range(200)], ["pos"] * 198 + ["neg"] * 2)
-    with pytest.raises(InputError, match=r"only 'pos'.*Raise --limit\.$"):
+    with pytest.raises(InputError, match=r"only 'pos'.*Raise `limit`\.$"):
         prepare([rows], TrainSettings(limit=2))
 
 
 def test_labels_of_another_file_that_mean_nothing_here_name_the_file():
     foreign = labelled(["a", "b"], ["red", "blue"], name="held.csv")
-    with pytest.raises(InputError, match=r"^held\.csv: .*--label-column"):
+    with pytest.raises(InputError, match=r"^held\.csv: .*`label_column`"):
         prepare([many()], TrainSettings(), val=foreign)
 
 
@@ -272,14 +280,14 @@ def test_texts_in_the_label_column_are_counted_and_not_kept(caplog):
     rows.labels.extend(f"patient {n} said that the nurse was rude" for n in range(60))
     summary = prepare([rows], TrainSettings()).summary
     assert (summary["label_unknown"], summary["label_unknown_rows"]) == ({}, 60)
-    assert "60 rows whose label is unknown\n" in said(caplog) + "\n"
+    assert "60 rows with an unknown label\n" in said(caplog) + "\n"
     rows.labels[-60:] = [f"odd {n}" for n in range(60)]
     summary = prepare([rows], TrainSettings()).summary
     assert (len(summary["label_unknown"]), summary["label_unknown_rows"]) == (20, 60)
 
 
 def test_a_group_column_of_few_groups_is_named():
-    with pytest.raises(InputError, match=r"'group' makes 1 group of 100 rows\. Leave --group-column out, name"):
+    with pytest.raises(InputError, match=r"the 100 rows form 1 group by 'group'\. Leave `group_column` out, name"):
         prepare([many(groups=["one"] * 100)], TrainSettings())
 
 

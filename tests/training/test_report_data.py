@@ -9,7 +9,7 @@ import pytest
 
 from sentiment_batch.errors import DeviceError
 from sentiment_batch.training import report_data
-from sentiment_batch.training.report_data import page, report_of
+from sentiment_batch.training.report_data import collect_report, make_page
 
 SAID = {
     "version": "1.0",
@@ -31,18 +31,18 @@ def evaluation(*errors):
 
 
 def test_nothing_in_it_depends_on_the_time():
-    one, two = (report_of("m", SAID, [evaluation()], [ENTRY | {"seconds": spent}]) for spent in (1.0, 2.0))
+    one, two = (collect_report("m", SAID, [evaluation()], [ENTRY | {"seconds": spent}]) for spent in (1.0, 2.0))
     assert one == two
     assert one["history"][0]["validation_loss"] == 0.4
     assert one["temperature"] is None
-    assert report_of("m", SAID | {"calibration": {"temperature": 1.5}}, [], [])["temperature"] == 1.5
+    assert collect_report("m", SAID | {"calibration": {"temperature": 1.5}}, [], [])["temperature"] == 1.5
 
 
 def test_the_words_of_errors_are_weighed_by_the_model_in_the_folder(tiny_model, monkeypatch):
     shown = []
     monkeypatch.setattr("sentiment_batch.report.page.render_report_page", lambda report: shown.append(report) or "page")
-    given = report_of("m", SAID, [evaluation(ERROR, ERROR | {"text": "so dull"}), evaluation()], [ENTRY])
-    assert page(given, tiny_model, "cpu") == "page"
+    given = collect_report("m", SAID, [evaluation(ERROR, ERROR | {"text": "so dull"}), evaluation()], [ENTRY])
+    assert make_page(given, tiny_model, "cpu") == "page"
     found = [error["words"] for one in shown[0]["evaluations"] for error in one["evaluation"]["errors"]]
     assert ["".join(text for text, _ in words) for words in found] == ["a great film", "so dull"]
     assert all(max(abs(weight or 0.0) for _, weight in words) == 1.0 for words in found)
@@ -54,8 +54,8 @@ def test_a_report_without_words_is_better_than_no_model(tiny_model, monkeypatch,
     def full(*arguments):
         raise DeviceError("the memory of cuda does not hold one text of 512 tokens")
 
-    monkeypatch.setattr(report_data, "_words", full)
-    assert "a great film" in page(report_of("m", SAID, [evaluation(ERROR)], [ENTRY]), tiny_model, "cpu")
+    monkeypatch.setattr(report_data, "_weigh_words", full)
+    assert "a great film" in make_page(collect_report("m", SAID, [evaluation(ERROR)], [ENTRY]), tiny_model, "cpu")
     assert "without the weights of their words: the memory of cuda" in caplog.text
 
 
@@ -64,7 +64,7 @@ def test_a_run_has_a_page_of_its_rows_before_and_after_calibration(train, review
     caplog.set_level(logging.INFO, "sentiment_batch")
     made = []
     monkeypatch.setattr(
-        report_data, "_words", lambda folder, texts, device: made.append(folder.name) or [None] * len(texts)
+        report_data, "_weigh_words", lambda folder, texts, device: made.append(folder.name) or [None] * len(texts)
     )
     rows = reviews(30, start=700) if test else None
     trained = train("model", val=reviews(60, start=200), test=rows, epochs=1)
@@ -86,5 +86,5 @@ def test_sentiment_batch_json_holds_no_text(train, reviews, tmp_path):
 
 def test_a_page_with_texts_says_so_and_one_without_does_not(tiny_model):
     said = "shows texts of the rows"
-    assert said in page(report_of("m", SAID, [evaluation(ERROR)], [ENTRY]), tiny_model, "cpu")
-    assert said not in page(report_of("m", SAID, [evaluation()], [ENTRY]), tiny_model, "cpu")
+    assert said in make_page(collect_report("m", SAID, [evaluation(ERROR)], [ENTRY]), tiny_model, "cpu")
+    assert said not in make_page(collect_report("m", SAID, [evaluation()], [ENTRY]), tiny_model, "cpu")

@@ -13,8 +13,8 @@ import torch
 from sentiment_batch.errors import OutputError, UsageError
 from sentiment_batch.training import loop, run
 from sentiment_batch.training.checkpoint import state_file
-from sentiment_batch.training.checkpoint.output_checks import model_digest
-from tests.training.outcomes import files, names, result
+from sentiment_batch.training.checkpoint.model_folders import hash_model
+from tests.training.run_results import files, names, result
 
 STEPS = 9
 """Of the runs here: three epochs of three."""
@@ -30,7 +30,7 @@ def test_saving_a_state_at_every_step_changes_nothing(train, whole, often):
 @pytest.mark.parametrize("steps", range(1, STEPS))
 def test_a_run_resumed_at_any_step_ends_as_if_nothing_had_been(train, interrupted, whole, often, tmp_path, steps):
     interrupted(steps)
-    assert state_file.read(tmp_path / "model.training")["step"] == steps
+    assert state_file.read_state(tmp_path / "model.training")["step"] == steps
     assert result(train(resume=True)) == whole
     assert names(tmp_path) == ["model", "whole"]
 
@@ -41,7 +41,7 @@ def test_a_run_interrupted_between_two_states_goes_on_from_the_earlier(train, in
     interrupted(steps)
     caplog.clear()
     assert result(train(resume=True)) == whole
-    told = f"going on from step {steps // 3 * 3} of 9" if steps > 3 else "there is no state to resume from"
+    told = f"resuming from step {steps // 3 * 3} of 9" if steps > 3 else "there is no state to resume from"
     assert told in caplog.text
 
 
@@ -55,8 +55,8 @@ def test_a_resumed_run_still_knows_which_best_model_its_state_has(interrupted, o
     interrupted(4)
     interrupted(1, resume=True)
     work = tmp_path / "model.training"
-    assert state_file.read(work)["step"] == 5
-    assert state_file.read(work)["best"] == model_digest(work / "best")
+    assert state_file.read_state(work)["step"] == 5
+    assert state_file.read_state(work)["best"] == hash_model(work / "best")
 
 
 @pytest.mark.parametrize("best", [0, 1])
@@ -82,7 +82,7 @@ def test_a_run_interrupted_after_its_last_step_has_only_to_be_published(train, m
         patch.setattr(run, "measure_all", interrupted)
         with pytest.raises(KeyboardInterrupt):
             train(patience=patience)
-    monkeypatch.setattr(loop, "move", pytest.fail)
+    monkeypatch.setattr(loop, "take_step", pytest.fail)
     assert result(train(patience=patience, resume=True)) == expected
 
 
@@ -90,7 +90,7 @@ def test_what_the_device_s_memory_holds_and_the_weights_of_classes_survive(train
     class Small(loop.MicroBatches):
         def __init__(self, *arguments):
             super().__init__(*arguments)
-            self.tokens = 50
+            self.max_tokens = 50
 
     chosen = {"class_weights": "auto", "dtype": "bfloat16"}
     with monkeypatch.context() as patch:
@@ -126,7 +126,7 @@ def test_an_interrupted_run_is_neither_deleted_nor_continued_unasked(train, inte
     before = files(tmp_path / "model.training")
     for _ in range(2):
         with pytest.raises(
-            OutputError, match=r"at step 4 of 9\. Go on with it by --resume, or .* over by --restart\.$"
+            OutputError, match=r"at step 4 of 9\. Continue it with `resume=True`, or .* over with `restart=True`\.$"
         ):
             train()
     kept = files(tmp_path / "model.training")
@@ -145,19 +145,19 @@ def test_a_run_is_not_deleted_for_one_that_cannot_begin(train, interrupted, whol
 
 
 def test_both_at_once_are_refused(train):
-    with pytest.raises(UsageError, match=r"--resume .* --restart"):
+    with pytest.raises(UsageError, match=r"`resume=True` .* `restart=True`"):
         train(resume=True, restart=True)
 
 
 def test_after_an_interruption_it_is_said_how_to_go_on(interrupted, often, tmp_path, caplog):
     interrupted(2)
-    assert "can be scored with" not in caplog.text
-    assert f"the run is kept in {tmp_path / 'model.training'}; the same command with --resume" in caplog.text
-    assert "goes on from step 2 of 9" in caplog.text
+    assert "it can score" not in caplog.text
+    saved = f"the run is saved in {tmp_path / 'model.training'}. Repeat it with `resume=True` to continue from step"
+    assert f"{saved} 2 of 9" in caplog.text
     caplog.clear()
     interrupted(2, resume=True)
-    assert "best state so far is kept in" in caplog.text
-    assert "goes on from step 4 of 9" in caplog.text
+    assert "the best model so far is in" in caplog.text
+    assert f"{saved} 4 of 9" in caplog.text
 
 
 def test_a_finished_run_is_finished_and_stays_as_it_is(train, caplog, tmp_path, reviews):
@@ -178,11 +178,11 @@ def test_a_best_model_that_was_changed_or_removed_is_never_published(train, inte
     data = bytearray(weights.read_bytes())
     data[-1] ^= 1
     weights.write_bytes(data)
-    with pytest.raises(OutputError, match=r"best is damaged.*--restart\.$"):
+    with pytest.raises(OutputError, match=r"best is damaged.*`restart=True`\.$"):
         train(resume=True)
 
 
-def test_a_machine_that_may_compute_other_last_bits_is_told(train, interrupted, often, monkeypatch, caplog):
+def test_a_machine_that_may_compute_other_last_bits_is_named(train, interrupted, often, monkeypatch, caplog):
     interrupted(4)
     monkeypatch.setattr(torch, "get_num_threads", lambda: 77)
     train(resume=True)

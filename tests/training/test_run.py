@@ -15,14 +15,15 @@ import torch
 import yaml
 from safetensors.torch import load_file, save_file
 
-from sentiment_batch.data.labelled_rows import Labelled
+from sentiment_batch.data.labelled_rows import LabelledRows
 from sentiment_batch.errors import DeviceError, InputError, ModelError, OutputError, UsageError
 from sentiment_batch.evaluation.metrics import measure
 from sentiment_batch.model.probabilities import softmax
 from sentiment_batch.scoring.scorer import Scorer
 from sentiment_batch.training import components, loop, run
+from sentiment_batch.training.job import TrainJob
 from sentiment_batch.training.prepare import prepare
-from sentiment_batch.training.run import train_labelled
+from sentiment_batch.training.run import run_training
 from tests.conftest import BAD, GOOD
 
 FIVE = {
@@ -36,23 +37,24 @@ FIVE = {
 
 @pytest.fixture
 def train(tmp_path, settings):
-    """Trains in a new folder; gives what `train_labelled` gives."""
+    """Trains in a new folder; gives what `run_training` gives."""
     count = 0
 
     def train(reviews, *, output=None, val=None, test=None, stars=None, **chosen):
         nonlocal count
         how = {name: chosen.pop(name) for name in ("overwrite", "resume", "restart", "report") if name in chosen}
         count += 1
-        return train_labelled(
-            reviews if isinstance(reviews, list) else [reviews],
-            output or tmp_path / f"model{count}",
-            settings(**chosen),
+        job = TrainJob(
+            reviews=reviews if isinstance(reviews, list) else [reviews],
+            output=output or tmp_path / f"model{count}",
+            settings=settings(**chosen),
             val=val,
             test=test,
             stars=stars,
             quiet=True,
             **how,
         )
+        return run_training(job)
 
     return train
 
@@ -71,11 +73,11 @@ def probabilities(folder, texts) -> np.ndarray:
         return np.concatenate([scores for _, scores in scorer.probabilities([table], ["text"])])
 
 
-def shuffled(reviews: Labelled, seed: int) -> Labelled:
+def shuffled(reviews: LabelledRows, seed: int) -> LabelledRows:
     order = list(range(len(reviews.texts)))
     random.Random(seed).shuffle(order)
     texts, labels = [reviews.texts[n] for n in order], [reviews.labels[n] for n in order]
-    return Labelled(
+    return LabelledRows(
         name=reviews.name,
         texts=texts,
         labels=labels,
@@ -162,22 +164,22 @@ def test_the_best_state_is_what_remains_measured_anew(train, reviews, settings, 
 
 
 def test_a_run_that_is_interrupted_leaves_its_best_state_ready_to_score(train, reviews, tmp_path, monkeypatch, caplog):
-    saved = run.Checkpoint.save
+    saved = run.Checkpoint.save_best
 
     def interrupted(checkpoint, fill, meta, history):
         saved(checkpoint, fill, meta, history)
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(run.Checkpoint, "save", interrupted)
+    monkeypatch.setattr(run.Checkpoint, "save_best", interrupted)
     with pytest.raises(KeyboardInterrupt):
         train(reviews(), output=tmp_path / "model")
     assert not (tmp_path / "model").exists()
     best = tmp_path / "model.training" / "best"
-    assert f"kept in {best}" in caplog.text
+    assert f"the best model so far is in {best}; it can score" in caplog.text
     assert probabilities(best, ["a good film"]).shape == (1, 2)
     assert meta_of(best)["best"]["step"] == 7
     monkeypatch.undo()
-    with pytest.raises(OutputError, match="--restart"):
+    with pytest.raises(OutputError, match="`restart=True`"):
         train(reviews(), output=tmp_path / "model")
     train(reviews(), output=tmp_path / "model", restart=True)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["model"]
@@ -342,7 +344,7 @@ def test_sentiment_batch_json_tells_how_the_model_came_about(train, reviews, tin
 
 def test_the_weights_are_averaged_where_texts_are_long(train, reviews, caplog, monkeypatch):
     caplog.set_level(logging.INFO, "sentiment_batch")
-    monkeypatch.setattr(components, "SHORT", 40)
+    monkeypatch.setattr(components, "MAX_SHORT_TOKENS", 40)
     long = reviews()
     long.texts[:] = [f"{text} {'and so on ' * 20}" for text in long.texts]
     chosen = {"short": train(reviews()), "long": train(long), "as asked": train(long, weight_average=0.0)}
@@ -443,7 +445,7 @@ def poisoned_base(tiny_base, tmp_path) -> Path:
 
 
 def test_training_that_diverges_is_refused_and_nothing_published(train, reviews, poisoned_base, tmp_path):
-    with pytest.raises(UsageError, match="--learning-rate"):
+    with pytest.raises(UsageError, match="`learning_rate`"):
         train(reviews(), base=str(poisoned_base), output=tmp_path / "model")
     assert list(tmp_path.iterdir()) == [poisoned_base]
 
@@ -453,7 +455,7 @@ def test_a_full_disk_is_an_output_error_and_nothing_is_published(train, reviews,
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(components, "save_classifier", full)
-    with pytest.raises(OutputError, match="No space left on device"):
+    with pytest.raises(OutputError, match="the disk is full"):
         train(reviews(), output=tmp_path / "model")
     assert list(tmp_path.iterdir()) == []
 
@@ -461,7 +463,7 @@ def test_a_full_disk_is_an_output_error_and_nothing_is_published(train, reviews,
 def test_a_model_is_only_replaced_with_overwrite(train, reviews, tmp_path):
     first = train(reviews(), output=tmp_path / "model")
     before = weights_of(first.path)
-    with pytest.raises(OutputError, match="--overwrite"):
+    with pytest.raises(OutputError, match="overwrite=True"):
         train(reviews(), output=tmp_path / "model", seed=2)
     assert weights_of(first.path) == before
     assert weights_of(train(reviews(), output=tmp_path / "model", seed=2, overwrite=True).path) != before
@@ -471,7 +473,7 @@ def test_a_model_is_only_replaced_with_overwrite(train, reviews, tmp_path):
 @pytest.mark.parametrize(
     ("chosen", "error", "words"),
     [
-        ({"max_length": 65}, UsageError, "--max-length is 65, but the encoder has 64"),
+        ({"max_length": 65}, UsageError, "`max_length` is 65, but the encoder has 64"),
         ({"dtype": "float16"}, UsageError, "--dtype float16"),
         ({"device": "cuda:77"}, DeviceError, "--device"),
         ({"base": "./nowhere"}, ModelError, "no model folder"),
@@ -493,7 +495,11 @@ def test_no_rows_at_all_are_refused(train, reviews):
 def test_the_progress_says_device_rate_and_lengths(train, reviews, caplog):
     caplog.set_level(logging.INFO, "sentiment_batch")
     train(reviews(), epochs=1)
-    for words in ("device: cpu (as asked); dtype: float32 (as asked)", "learning rate 0.001, for a 32-wide", "<- kept"):
+    for words in (
+        "device: cpu (as asked); dtype: float32 (as asked)",
+        "learning rate 0.001, for a 32-wide",
+        "best state",
+    ):
         assert words in caplog.text
     assert "tokens per text: mean" in caplog.text
 
@@ -503,6 +509,6 @@ def test_a_device_that_cannot_hold_the_optimiser_is_an_error_with_its_cure(train
         raise torch.OutOfMemoryError("CUDA out of memory")
 
     monkeypatch.setattr(torch.optim.AdamW, "step", full)
-    with pytest.raises(DeviceError, match=r"of cpu does not hold the model and the optimiser's.*smaller --base, or"):
+    with pytest.raises(DeviceError, match=r"of cpu does not hold the model and the optimiser's.*smaller `base`, or"):
         train(reviews())
     assert not list(tmp_path.glob("*.training"))

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sentiment_batch.data.labelled_rows import fingerprint
-from sentiment_batch.training.split import assign, written
+from sentiment_batch.data.texts import fingerprint_text
+from sentiment_batch.training.split import assign, name_groups
 
 TEXTS = [f"film {n}" for n in range(14)]
 ROWS = st.lists(st.tuples(st.sampled_from(TEXTS), st.integers(0, 2), st.sampled_from([None, *"abcd"])), max_size=40)
@@ -15,7 +15,7 @@ SHARES = st.sampled_from([0.05, 0.1, 0.3, 0.5, 0.9])
 
 
 def split(texts, codes, groups=None, share=0.1, seed=0):
-    keys = [fingerprint(text, seed) for text in texts]
+    keys = [fingerprint_text(text, seed) for text in texts]
     return assign(keys, np.array(codes, dtype=np.int64), groups, share)
 
 
@@ -43,7 +43,7 @@ def test_nearly_equal_texts_are_never_on_both_sides_and_equal_ones_alone_conflic
     texts, codes, groups = zip(*rows, strict=True) if rows else ((), (), ())
     near_of = {text: data.draw(st.integers(0, 4)) for text in sorted(set(texts))}
     near = [near_of[text] for text in texts]
-    keys = [fingerprint(text) for text in texts]
+    keys = [fingerprint_text(text) for text in texts]
     found = assign(keys, np.array(codes, dtype=np.int64), groups if grouped else None, share, near)
     for what in (near, texts, groups if grouped else ()):
         sides = [{what[row] for row in side} - {None} for side in (found.training, found.validation) if what]
@@ -178,8 +178,8 @@ def test_rows_with_an_empty_group_are_not_kept_together():
 
 
 def test_a_group_has_one_name_whatever_type_its_numbers_have():
-    assert written([5, 5.0, Decimal("5.00"), "5", " 5 "]) == ["5"] * 5
-    assert written([5.5, float("inf"), None, float("nan"), "", True]) == ["5.5", "inf", None, None, None, "True"]
+    assert name_groups([5, 5.0, Decimal("5.00"), "5", " 5 "]) == ["5"] * 5
+    assert name_groups([5.5, float("inf"), None, float("nan"), "", True]) == ["5.5", "inf", None, None, None, "True"]
 
 
 @pytest.mark.parametrize("groups", [2, 3, 5, 6, 10, 15, 20])

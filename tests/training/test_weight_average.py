@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from sentiment_batch.training.weight_average import Average
+from sentiment_batch.training.weight_average import WeightAverage
 
 
 def weights(classifier) -> dict[str, torch.Tensor]:
@@ -17,7 +17,7 @@ def move(classifier, by: float) -> None:
 def test_it_follows_the_weights_and_is_in_place_only_within_the_block(learner):
     classifier, _ = learner()
     before = weights(classifier)
-    average = Average(classifier, decay=0.5)
+    average = WeightAverage(classifier, decay=0.5)
     move(classifier, 1.0)
     average.update(1_000)
     moved = weights(classifier)
@@ -29,7 +29,7 @@ def test_it_follows_the_weights_and_is_in_place_only_within_the_block(learner):
 
 def test_an_error_in_the_block_leaves_the_weights_as_they_were(learner):
     classifier, _ = learner()
-    average = Average(classifier, decay=0.5)
+    average = WeightAverage(classifier, decay=0.5)
     move(classifier, 1.0)
     moved = weights(classifier)
     with pytest.raises(KeyboardInterrupt), average.in_place():
@@ -39,7 +39,7 @@ def test_an_error_in_the_block_leaves_the_weights_as_they_were(learner):
 
 def test_until_the_decay_is_reached_a_step_counts_by_its_number(learner):
     classifier, _ = learner()
-    average = Average(classifier, decay=0.999)
+    average = WeightAverage(classifier, decay=0.999)
     begun = weights(classifier)
     for step in range(1, 11):
         move(classifier, 1.0)
@@ -51,11 +51,11 @@ def test_until_the_decay_is_reached_a_step_counts_by_its_number(learner):
 
 def test_what_was_captured_can_be_gone_on_from(learner):
     classifier, _ = learner()
-    first = Average(classifier, decay=0.9)
+    first = WeightAverage(classifier, decay=0.9)
     move(classifier, 1.0)
     first.update(50)
     captured = {name: one.clone() for name, one in first.capture().items()}
-    second = Average(classifier, decay=0.9)
+    second = WeightAverage(classifier, decay=0.9)
     second.restore(captured)
     for average in (first, second):
         average.update(51)

@@ -4,38 +4,55 @@ from __future__ import annotations
 
 import json
 import logging
+import sys
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from sentiment_batch.cli import options, pages
+from sentiment_batch.cli.help import COLUMNS, OUTPUT, command, option
 from sentiment_batch.cli.messages import configure_logging
 from sentiment_batch.errors import UsageError
 
 if TYPE_CHECKING:
-    from sentiment_batch.evaluation.evaluate_model import Evaluation
+    from sentiment_batch.evaluation.assess import Evaluation
     from sentiment_batch.records import ReadOptions
 
 logger = logging.getLogger("sentiment_batch")
 
 
-@click.command(short_help="Measure a model on labelled reviews.")
+@command(
+    short_help="Measure a model on labelled reviews.",
+    examples=(
+        ("Measure the model in ./sentiment-model:", "sentiment-batch evaluate test.csv"),
+        (
+            "Measure a model by product, and write a report for a browser:",
+            "sentiment-batch evaluate test.parquet -m my-model --by product --report report.html",
+        ),
+    ),
+)
 @click.argument("labelled", metavar="LABELLED")
-@click.option("--by", metavar="COLUMN", help="Measure the rows of each value of this column apart, too.")
-@click.option(
+@options.scoring
+@options.text_column
+@options.label_column
+@options.stars
+@option(
+    "--by",
+    metavar="COLUMN",
+    heading=COLUMNS,
+    help="Also measure the rows of each value of this column by themselves, such as product.",
+)
+@options.reading
+@option(
     "--errors",
     type=click.IntRange(min=0),
     default=20,
     show_default=True,
-    help="Errors, and likely wrong labels, to show.",
+    heading=OUTPUT,
+    help="How many errors to show, and how many labels that are likely wrong.",
 )
-@click.option("--report", metavar="FILE", help="Write a page for a browser there as well.")
-@click.option("--overwrite", is_flag=True, help="Replace FILE.")
-@options.scoring
-@options.columns
-@options.label_column
-@options.stars
-@options.reading
+@option("--report", metavar="FILE", heading=OUTPUT, help="Also write a page for a browser, such as report.html.")
+@option("--overwrite", is_flag=True, heading=OUTPUT, help="Replace FILE if it exists.")
 @options.messages
 def evaluate(
     labelled: str,
@@ -54,36 +71,33 @@ def evaluate(
     verbose: bool,
     as_json: bool,
 ) -> None:
-    """Measure a model on the LABELLED reviews, such as those it was not trained on.
+    """Measure a model on the LABELLED reviews, which should be others than it was trained on.
 
-    Accuracy, macro F1, log loss, ROC AUC and the expected calibration error with 95 % intervals; a table per class, the
-    confusion matrix, figures by length; the errors that the model is surest of, and labels that are likely wrong. Any
-    stock model can be measured.
+    The command prints accuracy, macro F1, log loss, ROC AUC and the expected calibration error with 95 % intervals, a
+    table by class, the confusion matrix and figures by length. It also shows the errors with the highest probability,
+    and labels that are likely wrong. Any stock model can be measured.
     """
     configure_logging(quiet, verbose)
     if report == "-":
-        raise UsageError("the report does not go to standard output, where the figures are. Name a file with --report.")
+        raise UsageError("the figures go to standard output, so the report cannot. Name a file with --report.")
     with pages.published(report, overwrite) as publication:
-        from contextlib import closing
-
-        from sentiment_batch.data import formats, labelled_rows
+        from sentiment_batch.evaluation.reviews import read_reviews
         from sentiment_batch.scoring.default_model import choose_model
 
-        with closing(formats.open_reader(labelled, format=input_format, options=read)) as reader:
-            rows = labelled_rows.read_labelled_rows(
-                reader, labelled, text_columns=text_columns, label_column=label_column, by_column=by
-            )
-        from sentiment_batch.evaluation.evaluate_model import evaluate_labelled, report_of
+        columns = {"text_columns": text_columns, "label_column": label_column, "by_column": by}
+        rows = read_reviews(labelled, input_format=input_format, read_options=read, **columns)
+        # Imported after the table was read, because it loads torch.
+        from sentiment_batch.evaluation.evaluate_model import collect_report, evaluate_labelled
         from sentiment_batch.scoring.scorer import Scorer
 
         chosen = choose_model(model)
         logger.info("model: %s", chosen)
         with Scorer.load(chosen.value, **settings) as scorer:
-            measured = evaluate_labelled(scorer, rows, stars=stars, most_errors=errors, quiet=quiet)
-            found = measured.to_json()
-            report_data = None if publication is None else report_of(found, rows, scorer)
-        # Before the page is written, which may fail.
-        click.echo(json.dumps(found, ensure_ascii=False) if as_json else _for_people(measured))
+            evaluation = evaluate_labelled(scorer, rows, stars=stars, max_errors=errors, quiet=quiet)
+            values = evaluation.to_json()
+            report_data = None if publication is None else collect_report(values, rows, scorer)
+        # Printed before the page is written, because writing may fail.
+        click.echo(json.dumps(values, ensure_ascii=False) if as_json else _format_evaluation(evaluation))
         if publication is not None and report_data is not None:
             from sentiment_batch.report.page import render_report_page
 
@@ -92,13 +106,16 @@ def evaluate(
         logger.info("report: %s", report)
 
 
-def _for_people(measured: Evaluation) -> str:
-    from sentiment_batch.evaluation import terminal
+def _format_evaluation(evaluation: Evaluation) -> str:
+    """Figures, tables, errors and likely wrong labels as text for a terminal."""
+    from sentiment_batch.evaluation.terminal import format_errors, format_likely_wrong_labels, terminal_width
 
-    parts = [str(measured), measured.table()]
-    if measured.errors:
-        parts.append(f"The errors that the model is surest of; rows count from 0:\n{terminal.errors(measured.errors)}")
-    if measured.likely_wrong_labels:
-        head = "Labels that are likely wrong; rows that the model was trained on hide theirs:"
-        parts.append(f"{head}\n{terminal.likely_wrong(measured.likely_wrong_labels)}")
+    width = terminal_width(sys.stdout)
+    parts = [str(evaluation), evaluation.table()]
+    if evaluation.errors:
+        title = "The errors with the highest probability; rows count from 0:"
+        parts.append(f"{title}\n{format_errors(evaluation.errors, width)}")
+    if evaluation.likely_wrong_labels:
+        title = "Labels that are likely wrong; not found among rows that the model was trained on:"
+        parts.append(f"{title}\n{format_likely_wrong_labels(evaluation.likely_wrong_labels, width)}")
     return "\n\n".join(parts)

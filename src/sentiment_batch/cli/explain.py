@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from sentiment_batch.cli import options, pages, texts
+from sentiment_batch.cli.help import OUTPUT, command, option
 from sentiment_batch.cli.messages import configure_logging
 from sentiment_batch.errors import UsageError
 
@@ -20,18 +21,34 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("sentiment_batch")
 
-TEXTS_AT_ONCE = 32
-"""Explained before the first is shown: few, for somebody waits."""
-MOST_ON_A_PAGE = 1_000
-"""Texts on a page; a browser takes no end of them."""
+TEXTS_PER_BLOCK = 32
+"""Texts that are explained before the first is shown: few, because somebody waits for it."""
+MAX_TEXTS_ON_PAGE = 1_000
+"""Texts on a page, because a browser shows only so many."""
 
 
-@click.command(short_help="Show which words of a text weigh in its sentiment.")
+@command(
+    short_help="Show which words of a text weigh in its sentiment.",
+    examples=(
+        ("Explain a text on the terminal:", 'sentiment-batch explain "A dull plot, but wonderful actors."'),
+        (
+            "Explain each line of a file on a page for a browser:",
+            "sentiment-batch explain --html words.html < lines.txt",
+        ),
+    ),
+)
 @click.argument("arguments", nargs=-1, metavar="[TEXT]...")
-@click.option("--html", "page", metavar="FILE", help="Write a page for a browser there as well.")
-@click.option("--overwrite", is_flag=True, help="Replace FILE.")
-@click.option("--top", type=click.IntRange(min=0), default=5, show_default=True, help="Words named for each side.")
 @options.scoring
+@option(
+    "--top",
+    type=click.IntRange(min=0),
+    default=5,
+    show_default=True,
+    heading=OUTPUT,
+    help="How many words to name for the label, and how many against it.",
+)
+@option("--html", "page", metavar="FILE", heading=OUTPUT, help="Also write a page for a browser, such as words.html.")
+@option("--overwrite", is_flag=True, heading=OUTPUT, help="Replace FILE if it exists.")
 @options.messages
 def explain(
     arguments: tuple[str, ...],
@@ -44,10 +61,11 @@ def explain(
     verbose: bool,
     as_json: bool,
 ) -> None:
-    """Show the sentiment of each TEXT, or of each line of standard input, and the words that weigh most in it.
+    """Show the sentiment of each TEXT, or of each line of standard input, and the words with the largest weights in it.
 
-    A word weighs gradient times input for the log-odds of the label (integrated gradients); the largest weight of a
-    text is 1. With --json one object a line, whose words joined are the text; the weight of what was cut is null.
+    The weight of a word is gradient times input for the log-odds of the label (integrated gradients). The largest
+    weight of a text is 1. --json prints one object for each text. Its words joined are the text, and the weight of a
+    word that was cut is null.
     """
     configure_logging(quiet, verbose)
     if page == "-" and as_json:
@@ -58,42 +76,42 @@ def explain(
 
         chosen = choose_model(model)
         logger.info("model: %s", chosen)
-        tell = _json(top) if as_json else _text(top)
-        kept: list[Explanation] = []
-        for one in _explanations(chosen.value, settings, given):
+        show = _json_printer(top) if as_json else _text_printer(top)
+        on_page: list[Explanation] = []
+        for explanation in _explain(chosen.value, settings, given):
             if page != "-":
-                tell(one)
-            if publication is not None and len(kept) <= MOST_ON_A_PAGE:
-                kept.append(one)
+                show(explanation)
+            if publication is not None and len(on_page) <= MAX_TEXTS_ON_PAGE:
+                on_page.append(explanation)
         if publication is not None:
-            _write(publication, kept, chosen.value, top)
+            _write_page(publication, on_page, chosen.value, top)
     if page not in {None, "-"}:
         logger.info("page: %s", page)
 
 
-def _json(top: int) -> Callable[[Explanation], None]:
+def _json_printer(top: int) -> Callable[[Explanation], None]:
     return lambda one: click.echo(json.dumps(one.to_json(top), ensure_ascii=False))
 
 
-def _text(top: int) -> Callable[[Explanation], None]:
+def _text_printer(top: int) -> Callable[[Explanation], None]:
     from sentiment_batch.cli.highlight import colours_wanted, highlighted
 
     colours = colours_wanted()
     return lambda one: click.echo(highlighted(one, top, colours=colours), color=colours)
 
 
-def _explanations(model: str, settings: dict[str, Any], given: Iterator[str]) -> Iterator[Explanation]:
+def _explain(model: str, settings: dict[str, Any], given: Iterator[str]) -> Iterator[Explanation]:
     from sentiment_batch.explanation.attribution import explain_texts
     from sentiment_batch.scoring.scorer import Scorer
 
     with Scorer.load(model, **settings) as scorer:
-        for some in iter(lambda: list(itertools.islice(given, TEXTS_AT_ONCE)), []):
+        for some in iter(lambda: list(itertools.islice(given, TEXTS_PER_BLOCK)), []):
             yield from explain_texts(scorer, some)
 
 
-def _write(publication: Publication, explanations: list[Explanation], model: str, top: int) -> None:
+def _write_page(publication: Publication, explanations: list[Explanation], model: str, top: int) -> None:
     from sentiment_batch.report.words import render_explanation_page
 
-    if len(explanations) > MOST_ON_A_PAGE:
-        logger.warning("the page shows the first %s texts", f"{MOST_ON_A_PAGE:,}")
-    pages.write(publication, render_explanation_page(explanations[:MOST_ON_A_PAGE], model, top))
+    if len(explanations) > MAX_TEXTS_ON_PAGE:
+        logger.warning("the page shows the first %s texts", f"{MAX_TEXTS_ON_PAGE:,}")
+    pages.write(publication, render_explanation_page(explanations[:MAX_TEXTS_ON_PAGE], model, top))

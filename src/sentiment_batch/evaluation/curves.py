@@ -1,60 +1,61 @@
-"""What is drawn of a classifier: probabilities and true classes in, points of curves and counts of scores out."""
+"""The curves and the histogram of a classifier, as points and counts to be drawn."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
-Floats = npt.NDArray[np.floating[Any]]
-Codes = npt.NDArray[np.int64]
+if TYPE_CHECKING:
+    from sentiment_batch.evaluation.metrics import Codes
+    from sentiment_batch.model.probabilities import Floats
 
-MOST_POINTS = 200
-"""Of a curve: more than a page can show."""
+MAX_CURVE_POINTS = 200
+"""More points than a page can show."""
 SCORE_BINS = 20
 
 
-def roc(probabilities_NK: Floats, codes_N: Codes, labels: Sequence[str]) -> list[dict[str, Any]]:
+def roc_curves(probabilities_NK: Floats, codes_N: Codes, labels: Sequence[str]) -> list[dict[str, Any]]:
     """The receiver operating characteristic of each label that has rows with and without it.
 
     Args:
-        probabilities_NK: of each row and label.
+        probabilities_NK: the predicted probabilities.
         codes_N: the true classes.
-        labels: the K names; of two, the second alone is drawn, for the first is its mirror image.
+        labels: the K labels; of two, only the second is drawn, because the first is its mirror image.
 
     Returns:
-        For each its `label`, `x` (false positive rates), `y` (true positive rates) and `area`.
+        For each label its `label`, `x` (false positive rates), `y` (true positive rates) and `area`.
     """
     from sklearn.metrics import auc, roc_curve
 
     found = []
     for label, truth_N, score_N in _one_against_the_rest(probabilities_NK, codes_N, labels):
         x, y, _ = roc_curve(truth_N, score_N)
-        found.append({"label": label, **_thinned(x, y), "area": float(auc(x, y))})
+        found.append({"label": label, **_thin_out(x, y), "area": float(auc(x, y))})
     return found
 
 
-def precision_recall(probabilities_NK: Floats, codes_N: Codes, labels: Sequence[str]) -> list[dict[str, Any]]:
-    """Precision by recall, as `roc` has it: `x` is recall, `y` precision, `area` the average precision."""
+def precision_recall_curves(probabilities_NK: Floats, codes_N: Codes, labels: Sequence[str]) -> list[dict[str, Any]]:
+    """Precision by recall, in the form of `roc_curves`: `x` is recall, `y` precision, `area` the average precision."""
     from sklearn.metrics import average_precision_score, precision_recall_curve
 
     found = []
     for label, truth_N, score_N in _one_against_the_rest(probabilities_NK, codes_N, labels):
         precision, recall, _ = precision_recall_curve(truth_N, score_N)
         area = float(average_precision_score(truth_N, score_N))
-        found.append({"label": label, **_thinned(recall[::-1], precision[::-1]), "area": area})
+        found.append({"label": label, **_thin_out(recall[::-1], precision[::-1]), "area": area})
     return found
 
 
 def roc_auc(curves: Sequence[dict[str, Any]], classes: int) -> float | None:
-    """The area under the curves of `roc`: their mean, None where a class has none."""
+    """The area under the curves of `roc_curves`: their mean, None where a class has none."""
     wanted = 1 if classes == 2 else classes
     return float(np.mean([curve["area"] for curve in curves])) if len(curves) == wanted else None
 
 
-def histogram(probabilities_NK: Floats, codes_N: Codes) -> dict[str, Any]:
+def score_histogram(probabilities_NK: Floats, codes_N: Codes) -> dict[str, Any]:
     """Rows by the probability of their likeliest label, `correct` and `wrong` ones, between `edges`."""
     edges = np.linspace(0.0, 1.0, SCORE_BINS + 1)
     top_N, right_N = probabilities_NK.max(axis=1).clip(0.0, 1.0), probabilities_NK.argmax(axis=1) == codes_N
@@ -71,10 +72,10 @@ def _one_against_the_rest(
             yield labels[k], truth_N, probabilities_NK[:, k].astype(np.float64)
 
 
-def _thinned(x: Floats, y: Floats) -> dict[str, list[float]]:
-    """At most `MOST_POINTS` of the points, both ends among them, evenly spread along the curve."""
-    if len(x) > MOST_POINTS:
+def _thin_out(x: Floats, y: Floats) -> dict[str, list[float]]:
+    """At most `MAX_CURVE_POINTS` of the points with both ends, evenly spread along the curve."""
+    if len(x) > MAX_CURVE_POINTS:
         way = np.concatenate([[0.0], np.cumsum(np.abs(np.diff(x)) + np.abs(np.diff(y)))])
-        some = np.unique(np.searchsorted(way, np.linspace(0.0, way[-1], MOST_POINTS)).clip(0, len(x) - 1))
+        some = np.unique(np.searchsorted(way, np.linspace(0.0, way[-1], MAX_CURVE_POINTS)).clip(0, len(x) - 1))
         x, y = x[some], y[some]
     return {"x": x.round(6).tolist(), "y": y.round(6).tolist()}

@@ -1,29 +1,29 @@
-"""The rows worth a look: probabilities and labels as written in, confident errors and likely wrong labels out."""
+"""Finds the rows to look at: the errors with the highest probability, and labels that are likely wrong."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
-import numpy.typing as npt
 
-Floats = npt.NDArray[np.floating[Any]]
-Codes = npt.NDArray[np.int64]
+if TYPE_CHECKING:
+    from sentiment_batch.evaluation.metrics import Codes
+    from sentiment_batch.model.probabilities import Floats
 
 
-def errors(probabilities_NK: Floats, codes_N: Codes, most: int) -> Codes:
-    """The rows that the model takes for another class than they are labelled, those it is surest of first."""
+def find_errors(probabilities_NK: Floats, codes_N: Codes, max_rows: int) -> Codes:
+    """The rows whose predicted label is not their label, with the highest probability first."""
     top_N = probabilities_NK.max(axis=1)
     wrong = np.flatnonzero(probabilities_NK.argmax(axis=1) != codes_N)
-    return wrong[np.argsort(-top_N[wrong], kind="stable")][:most]
+    return wrong[np.argsort(-top_N[wrong], kind="stable")][:max_rows]
 
 
-def likely_wrong(probabilities_NK: Floats, codes_N: Codes, most: int) -> tuple[Codes, Codes]:
-    """The rows whose label is likely wrong, and what they would be instead, the likeliest first.
+def find_likely_wrong_labels(probabilities_NK: Floats, codes_N: Codes, max_rows: int) -> tuple[Codes, Codes]:
+    """The rows whose label is likely wrong, and the likelier label of each, the likeliest first.
 
-    A row counts for a class that it is at least as probable for as the rows labelled so are on average, and more
-    probable than for its own label; Northcutt et al. 2021, "Confident Learning". So a model that is seldom sure of a
-    class suspects no fewer of its labels. It takes rows that the model was not trained on: others it may know by heart.
+    A row is suspect if its probability for another class is at least the mean one of the rows with that label, and
+    higher than for its own label. So rows of a class with low probabilities are suspected as well. The model must not
+    have been trained on the rows. Source: Northcutt et al. 2021, "Confident Learning".
     """
     rows, classes = probabilities_NK.shape
     counts = np.bincount(codes_N, minlength=classes)
@@ -34,5 +34,5 @@ def likely_wrong(probabilities_NK: Floats, codes_N: Codes, most: int) -> tuple[C
     sure_NK[np.arange(rows), codes_N] = 0.0
     other_N, sure_N = sure_NK.argmax(axis=1), sure_NK.max(axis=1)
     suspects = np.flatnonzero(sure_N > own_N)
-    suspects = suspects[np.argsort(-sure_N[suspects], kind="stable")][:most]
+    suspects = suspects[np.argsort(-sure_N[suspects], kind="stable")][:max_rows]
     return suspects, other_N[suspects]

@@ -1,4 +1,4 @@
-"""A classifier on parts of its rows: predictions and what divides them in, the figures of each part out."""
+"""The figures of a classifier on parts of the rows: by the length of texts, and by the values of a column."""
 
 from __future__ import annotations
 
@@ -9,24 +9,24 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from sentiment_batch.evaluation.intervals import of_share
+from sentiment_batch.evaluation.intervals import share_interval
 from sentiment_batch.evaluation.metrics import calibration_error, measure
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-Floats = npt.NDArray[np.floating[Any]]
-Codes = npt.NDArray[np.int64]
+    from sentiment_batch.evaluation.metrics import Codes
+    from sentiment_batch.model.probabilities import Floats
 
-LENGTHS = (16, 32, 64, 128, 256, 512)
-"""Tokens, special ones included, up to which a text belongs to a bucket."""
-MOST_VALUES = 20
-"""Values of a column that are measured apart, the most frequent; the rows of all others make one more part."""
-MOST_CHARACTERS = 60
-"""Of a value's name."""
+LENGTH_LIMITS = (16, 32, 64, 128, 256, 512)
+"""The largest number of tokens of each part, special tokens included."""
+MAX_VALUES = 20
+"""Values of a column that are measured apart, the most frequent ones. The rows of all others make one more part."""
+MAX_VALUE_LENGTH = 60
+"""Characters of the name of a value."""
 
 
-def by_length(
+def measure_by_length(
     probabilities_NK: Floats,
     codes_N: Codes,
     labels: Sequence[str],
@@ -36,51 +36,51 @@ def by_length(
     """The parts by length: `group`, `rows`, `accuracy`, its `interval`, `macro_f1`, `calibration_error` and `cut`.
 
     Args:
-        probabilities_NK: of each row and label.
+        probabilities_NK: the predicted probabilities.
         codes_N: the true classes.
-        labels: the K names.
-        lengths_N: tokens of each text before it was cut.
-        cut_N: whether it was.
+        labels: the K labels.
+        lengths_N: the tokens of each text before it was cut.
+        cut_N: whether the text was cut.
     """
-    bucket_N = np.searchsorted(LENGTHS, lengths_N)
-    names = [f"{low + 1}-{high} tokens" for low, high in zip((0, *LENGTHS), LENGTHS, strict=False)]
-    names.append(f"over {LENGTHS[-1]} tokens")
+    bucket_N = np.searchsorted(LENGTH_LIMITS, lengths_N)
+    names = [f"{low + 1}-{high} tokens" for low, high in zip((0, *LENGTH_LIMITS), LENGTH_LIMITS, strict=False)]
+    names.append(f"over {LENGTH_LIMITS[-1]} tokens")
     found = []
     for bucket in np.unique(bucket_N).tolist():
         inside = bucket_N == bucket
         found.append(
-            _figures(names[bucket], probabilities_NK, codes_N, labels, inside) | {"cut": int(cut_N[inside].sum())}
+            _measure_part(names[bucket], probabilities_NK, codes_N, labels, inside) | {"cut": int(cut_N[inside].sum())}
         )
     return found
 
 
-def by_value(
+def measure_by_value(
     probabilities_NK: Floats, codes_N: Codes, labels: Sequence[str], values_N: pa.DictionaryArray
 ) -> list[dict[str, Any]]:
-    """The parts by the value of a column, as `by_length` has them; the most frequent values first.
+    """The parts by the value of a column, in the form of `measure_by_length`; the most frequent values first.
 
     Args:
-        probabilities_NK: of each row and label.
+        probabilities_NK: the predicted probabilities.
         codes_N: the true classes.
-        labels: the K names.
-        values_N: as `values.words_of` gives them.
+        labels: the K labels.
+        values_N: the value of each row as text.
     """
     numbers_N = values_N.indices.fill_null(len(values_N.dictionary)).to_numpy(zero_copy_only=False)
     counts = np.bincount(numbers_N)
     frequent = np.argsort(-counts, kind="stable")[: np.count_nonzero(counts)]
-    apart = frequent if len(frequent) == MOST_VALUES + 1 else frequent[:MOST_VALUES]  # one more is no "others"
+    apart = frequent if len(frequent) == MAX_VALUES + 1 else frequent[:MAX_VALUES]  # no "1 other value"
     part_of = np.full(len(counts), len(apart))
     part_of[apart] = np.arange(len(apart))
     part_N = part_of[numbers_N]
-    names = _titles([_name(values_N.dictionary, number) for number in apart.tolist()])
+    names = _make_unique([_name_value(values_N.dictionary, number) for number in apart.tolist()])
     if len(frequent) > len(apart):
         names.append(f"{len(frequent) - len(apart):,} other values")
-    found = [_figures(name, probabilities_NK, codes_N, labels, part_N == part) for part, name in enumerate(names)]
+    found = [_measure_part(name, probabilities_NK, codes_N, labels, part_N == part) for part, name in enumerate(names)]
     by_rows = sorted(found[: len(apart)], key=lambda one: (-one["rows"], one["group"]))
     return by_rows + found[len(apart) :]
 
 
-def _figures(
+def _measure_part(
     name: str, probabilities_NK: Floats, codes_N: Codes, labels: Sequence[str], inside_N: npt.NDArray[np.bool_]
 ) -> dict[str, Any]:
     probabilities, codes = probabilities_NK[inside_N], codes_N[inside_N]
@@ -90,23 +90,23 @@ def _figures(
         "group": name,
         "rows": one.rows,
         "accuracy": one.accuracy,
-        "interval": of_share(hits, one.rows),
+        "interval": share_interval(hits, one.rows),
         "macro_f1": one.macro_f1,
         "calibration_error": calibration_error(probabilities, codes),
     }
 
 
-def _name(dictionary: pa.LargeStringArray, number: int) -> str:
-    """How a value of the column is called; a missing or an empty one too."""
+def _name_value(dictionary: pa.LargeStringArray, number: int) -> str:
+    """The name of a value of the column, with words for a missing and for an empty one."""
     if number == len(dictionary):
         return "(none)"
     name: str = dictionary[number].as_py() or "(empty)"
-    half = MOST_CHARACTERS // 2
-    return name if len(name) <= MOST_CHARACTERS else f"{name[: half - 1]}…{name[-half:]}"
+    half = MAX_VALUE_LENGTH // 2
+    return name if len(name) <= MAX_VALUE_LENGTH else f"{name[: half - 1]}…{name[-half:]}"
 
 
-def _titles(names: Sequence[str]) -> list[str]:
-    """The names, those that are the same once they are short with a number."""
+def _make_unique(names: Sequence[str]) -> list[str]:
+    """The names; names that became equal when they were shortened get a number."""
     seen: Counter[str] = Counter()
     titles = []
     for name in names:

@@ -1,25 +1,32 @@
-"""Figures for a terminal: what was measured in, lines of at most 80 columns out."""
+"""Figures and texts for a terminal: tables and lines that fit its width."""
 
 from __future__ import annotations
 
+import shutil
 import unicodedata
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, TextIO
 
 from sentiment_batch.display import one_line
+from sentiment_batch.report.formatting import format_percent
 
 if TYPE_CHECKING:
     from sentiment_batch.evaluation.metrics import Metrics
 
-COLUMNS = 80
-LEAST = 16
-"""Columns of a name, so that those of short ones are as wide as their heads."""
-LEAST_CELL = 6
+DEFAULT_WIDTH = 80
+"""Columns of an output that is no terminal, so that it is the same everywhere."""
+MIN_WIDTH = 60
+"""Columns that the tables need. A narrower terminal wraps their lines."""
+MIN_NAME_WIDTH = 16
+"""Columns of a name, so that short names are as wide as their heads."""
+MIN_GROUP_WIDTH = 13
+"""Columns of a name in the table of groups. Figures are left out until names have so many."""
+MIN_CELL_WIDTH = 6
 """Columns of a cell of the confusion matrix."""
-MOST_CLASSES = 50
-"""Of the table by class; of more, those of most rows."""
-MOST_CONFUSIONS = 10
-"""Pairs of classes that are listed where the matrix would be too wide."""
+MAX_CLASSES = 50
+"""Classes in the table by class: those with the most rows."""
+MAX_CONFUSIONS = 10
+"""Pairs of classes that are listed if the confusion matrix is too wide."""
 FIGURES = {
     "accuracy": "accuracy",
     "macro_f1": "macro F1",
@@ -29,140 +36,167 @@ FIGURES = {
 }
 
 
-def fitted(text: str, most: int) -> str:
-    """`text` in one line that takes at most so many columns and steers no terminal."""
-    line = one_line(text[: 10 * most])
-    if len(text) <= 10 * most and _columns(line) <= most:
+def terminal_width(stream: TextIO) -> int:
+    """The columns of the terminal that `stream` writes to; `DEFAULT_WIDTH` if it is no terminal."""
+    if not stream.isatty():
+        return DEFAULT_WIDTH
+    return max(MIN_WIDTH, shutil.get_terminal_size((DEFAULT_WIDTH, 24)).columns)
+
+
+def fit_text(text: str, max_columns: int) -> str:
+    """`text` in one line of at most `max_columns` columns, without control characters."""
+    line = one_line(text[: 10 * max_columns])
+    if len(text) <= 10 * max_columns and _count_columns(line) <= max_columns:
         return line
     taken = 0
     for place, character in enumerate(line):
-        taken += _columns_of(character)
-        if taken >= most:
+        taken += _character_columns(character)
+        if taken >= max_columns:
             return line[:place] + "…"
     return line + "…"
 
 
-def padded(text: str, columns: int) -> str:
-    """`text` in one line, followed by blanks where it takes fewer columns."""
+def pad_text(text: str, columns: int) -> str:
+    """`text` in one line, with blanks after it up to `columns` columns."""
     line = one_line(text)
-    return line + " " * (columns - _columns(line))
+    return line + " " * (columns - _count_columns(line))
 
 
-def figures(values: Mapping[str, float | None], intervals: Mapping[str, Sequence[float] | None]) -> str:
-    """Each of `FIGURES` with its interval, a line each; a dash where there is none."""
+def format_figures(values: Mapping[str, float | None], intervals: Mapping[str, Sequence[float] | None]) -> str:
+    """Each of `FIGURES` with its interval in one line; a dash where there is none."""
     lines = []
-    for name, said in FIGURES.items():
+    for name, title in FIGURES.items():
         ends = intervals[name]
         interval = f"[{ends[0]:.4f}, {ends[1]:.4f}]" if ends else "-"
-        lines.append(f"{said:23}  {_figure(values[name]):>7}  {interval}")
+        lines.append(f"{title:23}  {_format_figure(values[name]):>7}  {interval}")
     return "\n".join(lines)
 
 
-def classes(metrics: Metrics) -> str:
+def format_metrics(metrics: Metrics, width: int = DEFAULT_WIDTH) -> str:
+    """The table by class and the confusion matrix."""
+    return f"{format_classes(metrics, width)}\n\n{format_confusion(metrics, width)}"
+
+
+def format_groups(title: str, groups: Sequence[Mapping[str, Any]], width: int = DEFAULT_WIDTH) -> str:
+    """Figures of parts of the rows.
+
+    Args:
+        title: what divides the rows, such as `length`.
+        groups: the figures of each part, see `slices`.
+        width: columns of the terminal; figures are left out if it is narrow.
+    """
+    columns: dict[str, tuple[str, int, Callable[[Mapping[str, Any]], str]]] = {
+        "rows": ("rows", 8, lambda group: f"{group['rows']:,}"),
+        "accuracy": ("accuracy", 8, lambda group: f"{group['accuracy']:.4f}"),
+        "interval": ("95 % interval   ", 16, lambda group: "[{:.4f}, {:.4f}]".format(*group["interval"])),
+        "macro_f1": ("macro F1", 8, lambda group: f"{group['macro_f1']:.4f}"),
+        "calibration_error": ("ECE", 6, lambda group: f"{group['calibration_error']:.4f}"),
+        "cut": ("cut", 7, lambda group: f"{group['cut']:,}"),
+    }
+    if not any("cut" in group for group in groups):
+        del columns["cut"]
+    for dropped in ("calibration_error", "macro_f1"):
+        if width - sum(size + 2 for _, size, _ in columns.values()) < MIN_GROUP_WIDTH:
+            del columns[dropped]
+    space = width - sum(size + 2 for _, size, _ in columns.values())
+    names, _ = _fit_names([title, *(group["group"] for group in groups)], space, min_width=min(15, space))
+    lines = ["  ".join([names[0], *(f"{head:>{size}}" for head, size, _ in columns.values())])]
+    for name, group in zip(names[1:], groups, strict=True):
+        lines.append("  ".join([name, *(f"{cell(group):>{size}}" for _, size, cell in columns.values())]))
+    return "\n".join(lines)
+
+
+def format_errors(errors: Sequence[Mapping[str, Any]], width: int = DEFAULT_WIDTH) -> str:
+    """The errors, each with its text."""
+    return "\n".join(_format_row(one, "{}, labelled {}", one["predicted"], one["label"], width) for one in errors)
+
+
+def format_likely_wrong_labels(rows: Sequence[Mapping[str, Any]], width: int = DEFAULT_WIDTH) -> str:
+    """The labels that are likely wrong, each with its text."""
+    return "\n".join(_format_row(one, "labelled {}, likely {}", one["label"], one["suggested"], width) for one in rows)
+
+
+def _format_figure(value: float | None) -> str:
+    return "-" if value is None else f"{value:.4f}"
+
+
+def _format_row(row: Mapping[str, Any], sentence: str, first: str, second: str, width: int) -> str:
+    """A row with its score and two labels, and its text below."""
+    number = "" if row["row"] is None else f"row {row['row']:,}: "
+    labels = (fit_text(label, (width - 41) // 2) for label in (first, second))
+    return f"  {row['score']:.4f}  {number}{sentence.format(*labels)}\n          {fit_text(row['text'], width - 10)}"
+
+
+def format_classes(metrics: Metrics, width: int = DEFAULT_WIDTH) -> str:
     """Precision, recall and F1 of each class."""
-    most = sorted(metrics.classes, key=lambda one: -one.rows)[:MOST_CLASSES]
-    shown = [one for one in metrics.classes if one in most]
-    names, width = _names([one.label for one in shown], COLUMNS - 37)
-    lines = [f"{'':{width}}  precision  recall      F1      rows"]
+    largest = sorted(metrics.classes, key=lambda one: -one.rows)[:MAX_CLASSES]
+    shown = [one for one in metrics.classes if one in largest]
+    names, name_width = _fit_names([one.label for one in shown], width - 37)
+    lines = [f"{'':{name_width}}  precision  recall      F1      rows"]
     for name, one in zip(names, shown, strict=True):
-        precision, recall, f1 = map(_figure, (one.precision, one.recall, one.f1))
+        precision, recall, f1 = map(_format_figure, (one.precision, one.recall, one.f1))
         lines.append(f"{name}  {precision:>9}  {recall:>6}  {f1:>6}  {one.rows:8,}")
     if len(metrics.classes) > len(shown):
         lines.append(f"and {len(metrics.classes) - len(shown):,} classes of fewer rows")
     return "\n".join(lines)
 
 
-def confusion(metrics: Metrics) -> str:
-    """The confusion matrix, or the most frequent confusions where it would be too wide."""
-    cell = max(LEAST_CELL, *(len(f"{count:,}") for row in metrics.confusion for count in row))
-    if COLUMNS - len(metrics.labels) * (cell + 2) < LEAST:
-        return _confusions(metrics)
-    labels, room = list(metrics.labels), (COLUMNS - LEAST) // len(metrics.labels) - 2
+def format_confusion(metrics: Metrics, width: int = DEFAULT_WIDTH) -> str:
+    """The confusion matrix, or the most frequent confusions if it is too wide."""
+    cell = max(MIN_CELL_WIDTH, *(len(f"{count:,}") for row in metrics.confusion for count in row))
+    if width - len(metrics.labels) * (cell + 2) < MIN_NAME_WIDTH:
+        return _list_confusions(metrics, width)
+    labels, space = list(metrics.labels), (width - MIN_NAME_WIDTH) // len(metrics.labels) - 2
     heads = labels
-    if any(_columns(one_line(label)) > room for label in labels):
+    if any(_count_columns(one_line(label)) > space for label in labels):
         heads = [str(number) for number in range(1, len(labels) + 1)]
         labels = [f"{head} {label}" for head, label in zip(heads, labels, strict=True)]
-    heads, cell = _names(heads, room, cell, right=True)
-    names, first = _names(labels, COLUMNS - len(heads) * (cell + 2))
-    lines = [f"{'true / predicted':{first}}  " + "  ".join(heads)]
+    heads, cell = _fit_names(heads, space, cell, right=True)
+    names, name_width = _fit_names(labels, width - len(heads) * (cell + 2))
+    lines = [f"{'true / predicted':{name_width}}  " + "  ".join(heads)]
     for name, row in zip(names, metrics.confusion, strict=True):
         lines.append(f"{name}  " + "  ".join(f"{count:{cell},}" for count in row))
     return "\n".join(lines)
 
 
-def groups(what: str, found: Sequence[Mapping[str, Any]]) -> str:
-    """Figures of parts of the rows; `what` divides them."""
-    cut = any("cut" in group for group in found)
-    names, _ = _names([what, *(group["group"] for group in found)], COLUMNS - (65 if cut else 56), least=15)
-    head = f"{names[0]}      rows  accuracy  {'95 % interval':16}  macro F1     ECE"
-    lines = [head + ("      cut" if cut else "")]
-    for name, group in zip(names[1:], found, strict=True):
-        low, high = group["interval"]
-        lines.append(
-            f"{name}  {group['rows']:8,}  {group['accuracy']:8.4f}  [{low:.4f}, {high:.4f}]  "
-            f"{group['macro_f1']:8.4f}  {group['calibration_error']:6.4f}" + (f"  {group['cut']:7,}" if cut else "")
-        )
-    return "\n".join(lines)
-
-
-def errors(found: Sequence[Mapping[str, Any]]) -> str:
-    """The errors, each with its text."""
-    return "\n".join(_case(one, f"{_label(one['predicted'])}, labelled {_label(one['label'])}") for one in found)
-
-
-def likely_wrong(found: Sequence[Mapping[str, Any]]) -> str:
-    """The labels that are likely wrong, each with its text."""
-    return "\n".join(_case(one, f"labelled {_label(one['label'])}, likely {_label(one['suggested'])}") for one in found)
-
-
-def _figure(value: float | None) -> str:
-    return "-" if value is None else f"{value:.4f}"
-
-
-def _case(one: Mapping[str, Any], said: str) -> str:
-    row = "" if one["row"] is None else f"row {one['row']:,}: "
-    return f"  {one['score']:.4f}  {row}{said}\n          {fitted(one['text'], COLUMNS - 10)}"
-
-
-def _label(label: str) -> str:
-    return fitted(label, 20)
-
-
-def _confusions(metrics: Metrics) -> str:
+def _list_confusions(metrics: Metrics, width: int) -> str:
     """Pairs of a true and a predicted class, the most frequent first."""
     pairs = [
-        (count, true, taken)
+        (count, true, predicted)
         for true, row in enumerate(metrics.confusion)
-        for taken, count in enumerate(row)
-        if count and true != taken
+        for predicted, count in enumerate(row)
+        if count and true != predicted
     ]
     pairs.sort(key=lambda pair: -pair[0])
     if not pairs:
         return "no row is taken for another class"
-    names, width = _names(metrics.labels, 28)
-    lines = [f"{'true':{width}}  {'most often taken for':{width}}  {'rows':>8}  of its class"]
-    for count, true, taken in pairs[:MOST_CONFUSIONS]:
-        share = count / metrics.classes[true].rows
-        lines.append(f"{names[true]}  {names[taken]}  {count:8,}  {share:12.1%}")
+    names, name_width = _fit_names(metrics.labels, (width - 26) // 2)
+    title = fit_text("most often taken for", name_width)
+    lines = [f"{'true':{name_width}}  {title:{name_width}}  {'rows':>8}  of its class"]
+    for count, true, predicted in pairs[:MAX_CONFUSIONS]:
+        share = format_percent(count / metrics.classes[true].rows)
+        lines.append(f"{names[true]}  {names[predicted]}  {count:8,}  {share:>12}")
     return "\n".join(lines)
 
 
-def _names(names: Sequence[str], most: int, least: int = LEAST, *, right: bool = False) -> tuple[list[str], int]:
-    """Names that are fitted and padded to one number of columns, and that number: from `least` to `most`."""
-    short = [fitted(name, most) for name in names]
-    width = max(least, *map(_columns, short))
-    blanks = [" " * (width - _columns(name)) for name in short]
-    return [blank + name if right else name + blank for name, blank in zip(short, blanks, strict=True)], width
+def _fit_names(
+    names: Sequence[str], max_width: int, min_width: int = MIN_NAME_WIDTH, *, right: bool = False
+) -> tuple[list[str], int]:
+    """Names that are cut and padded to one number of columns, and that number."""
+    fitted = [fit_text(name, max_width) for name in names]
+    width = max(min_width, *map(_count_columns, fitted))
+    blanks = [" " * (width - _count_columns(name)) for name in fitted]
+    return [blank + name if right else name + blank for name, blank in zip(fitted, blanks, strict=True)], width
 
 
-def _columns(text: str) -> int:
-    """How many columns of a terminal a line takes: two for a wide character, none for a mark on another."""
+def _count_columns(text: str) -> int:
+    """How many columns of a terminal a line takes: two for a wide character, none for a mark on another one."""
     if text.isascii():
         return len(text)
-    return sum(_columns_of(character) for character in text)
+    return sum(_character_columns(character) for character in text)
 
 
-def _columns_of(character: str) -> int:
+def _character_columns(character: str) -> int:
     if unicodedata.category(character) in {"Mn", "Me", "Cf"}:
         return 0
     return 2 if unicodedata.east_asian_width(character) in "WF" else 1

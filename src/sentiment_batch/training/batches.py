@@ -1,4 +1,4 @@
-"""Feeds the training loop: token ids and labels in, batches of texts of similar length out, in a repeatable order."""
+"""The DataLoader of the training loop: batches of texts of similar length, in a repeatable order."""
 
 from __future__ import annotations
 
@@ -10,25 +10,26 @@ import numpy.typing as npt
 import torch
 from torch.utils.data import DataLoader, Dataset, Sampler
 
-from sentiment_batch.tokenization.packing import Pack, pack
+from sentiment_batch.tokenization.packing import Pack, build_pack
 
 if TYPE_CHECKING:
     from sentiment_batch.tokenization.ragged import Tokens
 
 POOL_BATCHES = 32
-"""Texts are sorted by length within so many batches: those of one batch are computed together with little padding, yet
-every epoch mixes anew."""
+"""Number of batches within which texts are sorted by length. A batch then needs little padding, and every epoch still
+mixes the texts anew."""
 
 
 class Batch(NamedTuple):
-    """B texts end to end, on the host."""
+    """B texts with their labels, on the CPU."""
 
     pack: Pack
+    """The token ids of the texts, end to end."""
     labels_B: torch.Tensor
     """(B,) class numbers."""
 
     def parts(self, budget: int) -> Iterator[Batch]:
-        """The texts in their order in as few parts as have at most `budget` tokens each; one text is never divided."""
+        """The texts in their order, in as few parts as possible of at most `budget` tokens; no text is divided."""
         offsets, start = self.pack.offsets, 0
         while start < len(self.labels_B):
             stop = int(np.searchsorted(offsets, offsets[start] + budget, side="right")) - 1
@@ -38,8 +39,14 @@ class Batch(NamedTuple):
             start = stop
 
 
-class Texts(Dataset[int]):
-    """Texts tokenised once and kept flat. Its items are row numbers; `collate` cuts the rows out in one step."""
+class TokenizedTexts(Dataset[int]):
+    """Tokenized texts with their classes. Its items are row numbers, and `collate` makes a batch of them.
+
+    Args:
+        tokens: the tokens of N texts.
+        codes: (N,) class numbers.
+        pad_id: the id of the padding token.
+    """
 
     def __init__(self, tokens: Tokens, codes: npt.NDArray[np.int64], pad_id: int) -> None:
         self.tokens = tokens
@@ -55,16 +62,16 @@ class Texts(Dataset[int]):
     def collate(self, rows: list[int]) -> Batch:
         """The texts `rows` as one batch, cut out of the flat arrays in one step."""
         places = np.array(rows, dtype=np.int64)
-        return Batch(pack(self.tokens, places), torch.from_numpy(self.codes[places]))
+        return Batch(build_pack(self.tokens, places), torch.from_numpy(self.codes[places]))
 
 
 class LengthGroupedBatches(Sampler[list[int]]):
-    """Batches of texts of similar length in random order: a pure function of the seed and the epoch.
+    """Batches of texts of similar length in random order. Seed and epoch alone decide them.
 
     Args:
-        lengths: (n,) tokens per text.
+        lengths: (N,) tokens per text.
         batch_size: texts per batch.
-        seed: of the whole run.
+        seed: the seed of the run.
     """
 
     def __init__(self, lengths: npt.NDArray[np.int64], batch_size: int, seed: int) -> None:
@@ -73,7 +80,7 @@ class LengthGroupedBatches(Sampler[list[int]]):
         self._seed = seed
         self.epoch = 0
         self.done = 0
-        """Batches of this epoch to leave out, because an interrupted run did them."""
+        """Number of batches of this epoch to leave out, because the interrupted run did them."""
 
     def __len__(self) -> int:
         return -(-len(self._lengths) // self._batch_size)
@@ -90,6 +97,6 @@ class LengthGroupedBatches(Sampler[list[int]]):
         yield from (batches[place] for place in generator.permutation(len(batches))[self.done :])
 
 
-def loader(texts: Texts, batches: Sampler[list[int]]) -> DataLoader[Any]:
-    """A DataLoader over `texts`; collating takes microseconds, so that no worker process is worth its start."""
-    return DataLoader(texts, batch_sampler=batches, collate_fn=texts.collate, num_workers=0)
+def make_loader(texts: TokenizedTexts, sampler: Sampler[list[int]]) -> DataLoader[Any]:
+    """A DataLoader over `texts`. Collating takes microseconds, so worker processes would not pay."""
+    return DataLoader(texts, batch_sampler=sampler, collate_fn=texts.collate, num_workers=0)

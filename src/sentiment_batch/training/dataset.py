@@ -1,4 +1,4 @@
-"""Labelled reviews as numbers: class, text, nearly equal text and group of each row; tables in, arrays out."""
+"""Labelled reviews as arrays: the class, the text, the nearly equal text and the group of each row."""
 
 from __future__ import annotations
 
@@ -12,44 +12,43 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-import numpy.typing as npt
 
-from sentiment_batch.data.labelled_rows import LabelledRows, hash_content, normalize_text
-from sentiment_batch.data.other_columns import concatenate_words
-from sentiment_batch.training.split import Groups, written
+from sentiment_batch.data.column_values import concatenate_dictionaries
+from sentiment_batch.data.texts import hash_content, normalize_text
+from sentiment_batch.training.split import Groups, Integers, name_groups
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-Integers = npt.NDArray[np.int64]
+    from sentiment_batch.data.labelled_rows import LabelledRows
 
-_TAG = re.compile(rb"</?[a-z][^<>]{0,200}>")
-_MARKS = bytes(range(0x21)) + string.punctuation.encode() + b"\x7f"
-_EMOJI_FORM = "\ufe0f"
+_HTML_TAG = re.compile(rb"</?[a-z][^<>]{0,200}>")
+_BLANKS_AND_PUNCTUATION = bytes(range(0x21)) + string.punctuation.encode() + b"\x7f"
+_EMOJI_VARIATION = "\ufe0f"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Coded:
-    """Reviews of one or more tables; all sequences are of one length, n."""
+class ReviewSet:
+    """Reviews with a class, of one or more tables; all sequences have the same length N."""
 
     texts: list[str]
     codes: Integers
-    """(n,) class numbers, none below 0."""
+    """(N,) class numbers, none below 0."""
     equal: Integers
-    """(n,) the same number for texts that differ at most in case, blanks and Unicode form."""
+    """(N,) text numbers: the same for texts that differ at most in case, blanks and Unicode form."""
     near: Integers
-    """(n,) the same number for texts that differ at most in these, in punctuation and in HTML."""
+    """(N,) text numbers: the same for texts that differ at most in these, in punctuation and in HTML."""
     files: Integers
-    """(n,) which of the tables the row is from."""
+    """(N,) the number of the table that the row comes from."""
     groups: Groups | None
-    """(n,) what keeps rows together, None for a row without; None where no table has a group column."""
+    """(N,) the group of each row, None for a row without one; None if no table has a group column."""
     others: Mapping[str, pa.DictionaryArray]
-    """Further columns that all of the tables have, each (n,) words."""
+    """Further columns that all of the tables have, each (N,) words."""
 
-    def take(self, rows: Integers) -> Coded:
-        """Some of the rows, in the order of `rows`."""
+    def take(self, rows: Integers) -> ReviewSet:
+        """The rows with the numbers `rows`, in that order."""
         places = rows.tolist()
-        return Coded(
+        return ReviewSet(
             texts=[self.texts[row] for row in places],
             codes=self.codes[rows],
             equal=self.equal[rows],
@@ -64,36 +63,42 @@ class Coded:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Divided:
-    """The rows of a run by what they are for."""
+class ReviewSplits:
+    """The reviews of a run: training, validation and test rows."""
 
     labels: tuple[str, ...]
-    """By class number."""
+    """Labels by class number."""
     tables: Sequence[str]
-    """The names of the tables to train on, as `Coded.files` counts them."""
-    pool: Coded
+    """Names of the tables to train on, by the numbers in `ReviewSet.files`."""
+    pool: ReviewSet
     """All rows of these tables."""
-    training: Coded
-    validation: Coded
-    test: Coded | None
+    training: ReviewSet
+    validation: ReviewSet
+    test: ReviewSet | None
     validation_file: str | None
-    """None where rows were held back instead."""
+    """Name of the validation file; None if the validation rows were held back from the pool."""
     test_file: str | None
+    """Name of the test file; None if there is none."""
     group_column: str | None
+    """Name of the group column; None if no table to train on has one."""
 
-    def files(self) -> Iterator[tuple[str, Coded]]:
-        """The name and rows of each file beside the tables to train on."""
+    def files(self) -> Iterator[tuple[str, ReviewSet]]:
+        """The name and the rows of the validation file and of the test file, as far as they exist."""
         if self.validation_file is not None:
             yield self.validation_file, self.validation
         if self.test is not None:
             yield self.test_file or "the test rows", self.test
 
+    def count_classes(self, rows: ReviewSet) -> Integers:
+        """(K,) the number of `rows` of each class."""
+        return np.bincount(rows.codes, minlength=len(self.labels))
 
-class Numbering:
-    """Numbers texts, so that equal ones have one number in all the tables that it numbered.
+
+class TextIndex:
+    """Numbers texts, so that equal texts have one number in all the tables that it has seen.
 
     Args:
-        seed: of the fingerprints that order the rows of a split.
+        seed: the seed of the fingerprints that order the rows of a split.
     """
 
     def __init__(self, seed: int) -> None:
@@ -102,39 +107,45 @@ class Numbering:
         self._near: dict[bytes, int] = {}
         self._seeded: list[bytes] = []
 
-    def coded(self, tables: Sequence[LabelledRows], codes: Integers, rows: Sequence[int]) -> Coded:
-        """Some of the rows of `tables`, which are counted through.
+    def add_rows(self, tables: Sequence[LabelledRows], codes: Integers, rows: Sequence[int]) -> ReviewSet:
+        """Number the texts of some rows of `tables`.
 
         Args:
-            tables: whose rows follow one another.
-            codes: (N,) the class numbers of all of them.
-            rows: (n,) those to take.
+            tables: the tables; their rows are counted through.
+            codes: (M,) the class numbers of all rows.
+            rows: (N,) the numbers of the rows to take.
+
+        Returns:
+            The N rows.
         """
         texts = [text for one in tables for text in one.texts]
-        groups = groups_of(tables)
+        groups = join_groups(tables)
         files = np.repeat(np.arange(len(tables)), [len(one.texts) for one in tables])
         places = np.array(rows, dtype=np.int64)
         chosen = [texts[row] for row in rows]
         equal, near = self._number(chosen)
         shared = set.intersection(*(set(one.others) for one in tables))
-        return Coded(
+        return ReviewSet(
             texts=chosen,
             codes=codes[places],
             equal=equal,
             near=near,
             files=files[places],
             groups=None if groups is None else [groups[row] for row in rows],
-            others={name: concatenate_words([one.others[name] for one in tables]).take(places) for name in sorted(shared)},
+            others={
+                name: concatenate_dictionaries([one.others[name] for one in tables]).take(places)
+                for name in sorted(shared)
+            },
         )
 
-    def fingerprints(self, found: Coded) -> list[bytes]:
-        """(n,) the fingerprint of each text."""
+    def fingerprints(self, rows: ReviewSet) -> list[bytes]:
+        """(N,) the fingerprint of the text of each row."""
         known = list(self._equal)
-        return [known[number] for number in found.equal.tolist()]
+        return [known[number] for number in rows.equal.tolist()]
 
-    def seeded(self, found: Coded) -> list[bytes]:
-        """(n,) the fingerprint of each text under the seed."""
-        return [self._seeded[number] for number in found.equal.tolist()]
+    def seeded_fingerprints(self, rows: ReviewSet) -> list[bytes]:
+        """(N,) the fingerprint of the text of each row under the seed."""
+        return [self._seeded[number] for number in rows.equal.tolist()]
 
     def _number(self, texts: Sequence[str]) -> tuple[Integers, Integers]:
         equal, near = np.empty((2, len(texts)), dtype=np.int64)
@@ -144,32 +155,34 @@ class Numbering:
             equal[row] = number = self._equal.setdefault(key, len(self._equal))
             if number == len(self._seeded):
                 self._seeded.append(hash_content(content, self._seed))
-            bare = folded(content)
+            bare = strip_marks(content)
             near[row] = self._near.setdefault(hash_content(bare) if bare else key, len(self._near))
         return equal, near
 
 
-def groups_of(tables: Sequence[LabelledRows]) -> Groups | None:
-    """What keeps the rows of all tables together, None where no table has a group column."""
+def join_groups(tables: Sequence[LabelledRows]) -> Groups | None:
+    """The groups of the rows of all tables, one after another; None if no table has a group column."""
     if all(one.groups is None for one in tables):
         return None
-    return written([group for one in tables for group in (one.groups or [None] * len(one.texts))])
+    return name_groups([group for one in tables for group in (one.groups or [None] * len(one.texts))])
 
 
-def folded(content: bytes) -> bytes:
-    """A plain text without HTML, blanks and punctuation; letters, digits and symbols such as emoji stay."""
+def strip_marks(content: bytes) -> bytes:
+    """A normalized text without HTML, blanks and punctuation; letters, digits and symbols such as emoji stay."""
     if b"&" in content and b";" in content:
         content = html.unescape(content.decode("utf-8", "surrogatepass")).encode("utf-8", "surrogatepass")
     if b"<" in content:
-        content = _TAG.sub(b"", content)
+        content = _HTML_TAG.sub(b"", content)
     if not content.isascii():
-        content = _beyond_ascii().sub("", content.decode("utf-8", "surrogatepass")).encode("utf-8", "surrogatepass")
-    return content.translate(None, _MARKS)
+        content = (
+            _marks_beyond_ascii().sub("", content.decode("utf-8", "surrogatepass")).encode("utf-8", "surrogatepass")
+        )
+    return content.translate(None, _BLANKS_AND_PUNCTUATION)
 
 
 @functools.cache
-def _beyond_ascii() -> re.Pattern[str]:
-    """Finds punctuation, blanks and control characters beyond ASCII; a pattern is ten times as fast as a table."""
+def _marks_beyond_ascii() -> re.Pattern[str]:
+    """A pattern for punctuation, blanks and control characters beyond ASCII. It is ten times as fast as a table."""
     kinds = {"Pc", "Pd", "Ps", "Pe", "Pi", "Pf", "Po", "Zs", "Zl", "Zp", "Cc", "Cf", "Sk"}
     marks = [chr(code) for code in range(0x80, 0x10000) if unicodedata.category(chr(code)) in kinds]
-    return re.compile(f"[{re.escape(''.join([*marks, _EMOJI_FORM]))}]+")
+    return re.compile(f"[{re.escape(''.join([*marks, _EMOJI_VARIATION]))}]+")

@@ -1,4 +1,4 @@
-"""One optimiser step: a batch in, moved weights out, in as many parts as the device's memory needs."""
+"""The optimiser step: computes gradients in parts that fit the device's memory, and moves the weights."""
 
 from __future__ import annotations
 
@@ -13,10 +13,14 @@ import torch
 from torch.nn import functional
 
 from sentiment_batch.errors import DeviceError
-from sentiment_batch.model.device import step_tokens
-from sentiment_batch.model.forward.attention import Varlen, on_device
-from sentiment_batch.model.forward.cuda_graphs import Replays
-from sentiment_batch.model.forward.packed_training import in_one_kernel, road, walk
+from sentiment_batch.model.device import choose_step_tokens
+from sentiment_batch.model.forward.attention import CudaTexts, move_to_device
+from sentiment_batch.model.forward.cuda_graphs import CudaGraphs
+from sentiment_batch.model.forward.packed_training import (
+    choose_training_pass,
+    compute_training_logits,
+    uses_cuda_kernel,
+)
 
 if TYPE_CHECKING:
     from sentiment_batch.model.classifier import SentimentClassifier
@@ -25,146 +29,167 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("sentiment_batch")
 
-CLIP_NORM = 1.0
-"""The gradient's norm is cut to this, as in BERT's own fine-tuning."""
+MAX_GRADIENT_NORM = 1.0
+"""Gradients are clipped to this norm, as in the fine-tuning of BERT."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Run:
-    """What the loop needs beside the data."""
+class RunConfig:
+    """What the training loop needs besides the data: the settings, with the values that depend on data and device."""
 
     settings: TrainSettings
     learning_rate: float
+    """Peak of the schedule."""
     batch_size: int
+    """Texts per optimiser step."""
     weight_average: float
+    """Decay of the moving average of the weights; 0 for no average."""
     device: str
     dtype: str
     labels: tuple[str, ...]
+    """The K labels, by class number."""
     class_weights: torch.Tensor | None
-    """(K,) on the device, or None."""
+    """(K,) weights of the classes in the training loss, on the device; None if all count the same."""
     quiet: bool = False
+    """Show no progress bar."""
 
 
 class MicroBatches:
     """The forward and backward pass of a batch, in as many parts as the device's memory needs.
 
-    The gradients of the parts add up to those of the whole: each part's loss is a sum, divided by the whole's weight.
+    The gradients of the parts add up to those of the whole batch, because the loss of each part is a sum divided by the
+    weight of the whole batch.
     """
 
-    def __init__(self, classifier: SentimentClassifier, run: Run) -> None:
+    def __init__(self, classifier: SentimentClassifier, config: RunConfig) -> None:
         self._classifier = classifier
-        self._road, _ = road(classifier, run.device, run.dtype)
-        self._run = run
-        self._replays = None
-        if in_one_kernel(classifier, run.device, run.dtype):
-            config = classifier.encoder.config
-            self._replays = Replays(self._walked, config.n_heads, config.max_position_embeddings, run.device)
-        self.tokens = step_tokens(run.device, classifier.encoder.config.dim)
-        """Most tokens of a part, but for one text that is longer."""
+        self._training_pass, _ = choose_training_pass(classifier, config.device, config.dtype)
+        self._config = config
+        self._graphs = None
+        if uses_cuda_kernel(classifier, config.device, config.dtype):
+            encoder = classifier.encoder.config
+            self._graphs = CudaGraphs(
+                self._walk_and_backward, encoder.n_heads, encoder.max_position_embeddings, config.device
+            )
+        self.max_tokens = choose_step_tokens(config.device, classifier.encoder.config.dim)
+        """Largest number of tokens of a part, except for a single text that is longer."""
 
     def backward(self, batch: Batch) -> torch.Tensor:
-        """Add the gradients of the mean loss of `batch`; returns that loss, detached, on the device.
+        """Add the gradients of the mean loss of `batch`.
+
+        Returns:
+            The mean loss, a detached scalar on the device.
 
         Raises:
-            DeviceError: not even one text at a time fits.
+            DeviceError: the device's memory does not hold a single text.
         """
         while True:
-            parts = list(batch.parts(self.tokens))
+            parts = list(batch.parts(self.max_tokens))
             try:
-                return self._attempt(parts, batch.labels_B)
+                return self._compute_parts(parts, batch.labels_B)
             except torch.OutOfMemoryError as error:
                 if len(parts) == len(batch.labels_B):
                     raise DeviceError(
-                        "the device's memory does not hold one text. Take a smaller --max-length, or --device cpu."
+                        "the device's memory does not hold a single text. Use a smaller `max_length`, or "
+                        '`device="cpu"`.'
                     ) from error
-            # Outside the handler: its traceback would keep the failed pass's tensors alive.
-            self.tokens = max(1, max(len(part.pack.ids) for part in parts) // 2)
+            # Outside the handler, because its traceback would keep the tensors of the failed pass alive.
+            self.max_tokens = max(1, max(len(part.pack.ids) for part in parts) // 2)
             self._classifier.zero_grad(set_to_none=True)
-            if self._replays:
-                self._replays.forget()
+            if self._graphs:
+                self._graphs.clear()
             torch.cuda.empty_cache()
             logger.warning(
-                "out of memory: batches are now computed in parts of %s tokens, with the same result",
-                f"{self.tokens:,}",
+                "out of memory: batches are now computed in parts of %s tokens. The result stays the same",
+                f"{self.max_tokens:,}",
             )
 
-    def _attempt(self, parts: list[Batch], labels_B: torch.Tensor) -> torch.Tensor:
+    def _compute_parts(self, parts: list[Batch], labels_B: torch.Tensor) -> torch.Tensor:
         self._classifier.train()
-        weights, device = self._run.class_weights, self._run.device
+        weights, device = self._config.class_weights, self._config.device
         if weights is None:
             total = torch.full((), float(len(labels_B)), device=device)
         else:
-            total = weights[on_device(labels_B, device)].sum()
+            total = weights[move_to_device(labels_B, device)].sum()
         loss = torch.zeros((), device=device)
         for part in parts:
-            if self._replays and self._replays.takes(part):
-                loss += self._replays(part, total)
+            if self._graphs and self._graphs.accepts(part):
+                loss += self._graphs(part, total)
             else:
-                logits = functools.partial(self._road, part.pack)
-                loss += self._passes(logits, on_device(part.labels_B, device), total)
+                logits = functools.partial(self._training_pass, part.pack)
+                loss += self._forward_backward(logits, move_to_device(part.labels_B, device), total)
         return loss
 
-    def _walked(self, texts: Varlen, labels_B: torch.Tensor, total: torch.Tensor) -> torch.Tensor:
-        return self._passes(functools.partial(walk, self._classifier, texts), labels_B, total)
+    def _walk_and_backward(self, texts: CudaTexts, labels_B: torch.Tensor, total: torch.Tensor) -> torch.Tensor:
+        return self._forward_backward(
+            functools.partial(compute_training_logits, self._classifier, texts), labels_B, total
+        )
 
-    def _passes(self, logits: Callable[[], torch.Tensor], labels_B: torch.Tensor, total: torch.Tensor) -> torch.Tensor:
-        with precision(self._run):
-            logits_BK = logits()
+    def _forward_backward(
+        self, compute_logits: Callable[[], torch.Tensor], labels_B: torch.Tensor, total: torch.Tensor
+    ) -> torch.Tensor:
+        with autocast(self._config):
+            logits_BK = compute_logits()
         summed = functional.cross_entropy(
             logits_BK.float(),
             labels_B,
-            weight=self._run.class_weights,
+            weight=self._config.class_weights,
             reduction="sum",
-            label_smoothing=self._run.settings.label_smoothing,
+            label_smoothing=self._config.settings.label_smoothing,
         )
         loss = summed / total
         loss.backward()  # type: ignore[no-untyped-call]
         return loss.detach()
 
 
-def move(
-    classifier: SentimentClassifier, optimiser: torch.optim.AdamW, schedule: torch.optim.lr_scheduler.LambdaLR
+def take_step(
+    classifier: SentimentClassifier, optimizer: torch.optim.AdamW, schedule: torch.optim.lr_scheduler.LambdaLR
 ) -> float:
-    """Move the weights along the gradients, and clear these; returns the learning rate that was used.
+    """Move the weights along the gradients, and clear the gradients.
 
-    On CUDA the gradients keep their memory, to which recorded passes add.
+    On CUDA the gradients keep their memory, because recorded passes add to it.
+
+    Returns:
+        The learning rate of the step.
     """
-    torch.nn.utils.clip_grad_norm_(classifier.parameters(), CLIP_NORM)
+    torch.nn.utils.clip_grad_norm_(classifier.parameters(), MAX_GRADIENT_NORM)
     rate = float(schedule.get_last_lr()[0])
-    optimiser.step()
+    optimizer.step()
     schedule.step()
-    optimiser.zero_grad(set_to_none=not classifier.linear.weight.is_cuda)
+    optimizer.zero_grad(set_to_none=not classifier.linear.weight.is_cuda)
     return rate
 
 
-def adamw(
+def make_optimizer(
     classifier: SentimentClassifier, learning_rate: float, weight_decay: float, layer_decay: float = 1.0
 ) -> torch.optim.AdamW:
-    """AdamW with decay on matrices only: biases and norms, which are vectors, are not shrunk.
+    """AdamW with weight decay on matrices only: biases and norms, which are vectors, do not decay.
 
     Args:
-        classifier: what it moves.
-        learning_rate: of the head.
-        weight_decay: of matrices.
-        layer_decay: the learning rate of each layer is that of the one above it times this. Below 1, what the base
+        classifier: the classifier to train.
+        learning_rate: the learning rate of the head.
+        weight_decay: the decay of matrices.
+        layer_decay: the learning rate of each layer is that of the layer above times this. Below 1, what the base
             knows of language changes less than what it knows of the task.
     """
-    groups: dict[tuple[float, float], list[torch.nn.Parameter]] = {}  # few ones, for each costs a launch
-    for depth, module in enumerate(_from_the_head_down(classifier)):
-        for one in module.parameters():
-            key = learning_rate * layer_decay**depth, weight_decay if one.ndim >= 2 else 0.0
-            groups.setdefault(key, []).append(one)
-    wanted = [{"params": some, "lr": rate, "weight_decay": decay} for (rate, decay), some in groups.items()]
-    return torch.optim.AdamW(wanted, lr=learning_rate, fused=True)
-
-
-def _from_the_head_down(classifier: SentimentClassifier) -> list[torch.nn.Module]:
+    groups: dict[tuple[float, float], list[torch.nn.Parameter]] = {}  # few groups, because each costs a kernel launch
     encoder = classifier.encoder
-    return [classifier.linear, *reversed(encoder.transformer.layer), encoder.embeddings]
+    from_head_down = [classifier.linear, *reversed(encoder.transformer.layer), encoder.embeddings]
+    for depth, module in enumerate(from_head_down):
+        for parameter in module.parameters():
+            key = learning_rate * layer_decay**depth, weight_decay if parameter.ndim >= 2 else 0.0
+            groups.setdefault(key, []).append(parameter)
+    parameters = [{"params": some, "lr": rate, "weight_decay": decay} for (rate, decay), some in groups.items()]
+    return torch.optim.AdamW(parameters, lr=learning_rate, fused=True)
 
 
-def warmup_then_decay(steps: int, warmup: float) -> Callable[[int], float]:
-    """The factor on the learning rate at each step: a straight rise to 1, then a straight fall to 0 at the end."""
+def make_rate_schedule(steps: int, warmup: float) -> Callable[[int], float]:
+    """A function from step to factor on the learning rate: a linear rise to 1, then a linear fall to 0 at the end.
+
+    Args:
+        steps: optimiser steps of the run.
+        warmup: the share of the steps in which the rate rises.
+    """
     rising = round(steps * warmup)
 
     def factor(step: int) -> float:
@@ -175,8 +200,8 @@ def warmup_then_decay(steps: int, warmup: float) -> Callable[[int], float]:
     return factor
 
 
-def precision(run: Run) -> contextlib.AbstractContextManager[Any]:
-    """Matrix products in the run's dtype; the weights themselves stay float32."""
-    if run.dtype == "float32":
+def autocast(config: RunConfig) -> contextlib.AbstractContextManager[Any]:
+    """Within the block matrix products use the dtype of the run; the weights stay float32."""
+    if config.dtype == "float32":
         return contextlib.nullcontext()
-    return torch.autocast(torch.device(run.device).type, dtype=getattr(torch, run.dtype))
+    return torch.autocast(torch.device(config.device).type, dtype=getattr(torch, config.dtype))

@@ -1,12 +1,10 @@
-"""Makes labelled reviews ready to train on: labels mapped, rows checked, counted and divided; no torch, no files."""
+"""Makes labelled reviews ready to train on: maps their labels, checks and counts them, and splits them."""
 
 from __future__ import annotations
 
 import collections
 import dataclasses
 import hashlib
-import logging
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -14,104 +12,229 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from sentiment_batch.data.labelled_rows import Labelled, fingerprint
+from sentiment_batch.data.texts import fingerprint_text
 from sentiment_batch.errors import InputError, listed
-from sentiment_batch.labels.inference import cuts_of, infer_together, numbers_in
-from sentiment_batch.labels.matching import for_file
-from sentiment_batch.training.data_check import check
-from sentiment_batch.training.data_check.findings import are
-from sentiment_batch.training.dataset import Coded, Divided, Numbering, groups_of
-from sentiment_batch.training.split import assign
+from sentiment_batch.labels.inference import infer_shared_mapping
+from sentiment_batch.labels.matching import match_mapping
+from sentiment_batch.report.formatting import format_quantity
+from sentiment_batch.training.data_check.check import check_data
+from sentiment_batch.training.dataset import ReviewSet, ReviewSplits, TextIndex, join_groups
+from sentiment_batch.training.prepare_checks import check_classes, check_split, check_texts
+from sentiment_batch.training.split import Assignment, assign
 
 if TYPE_CHECKING:
-    from sentiment_batch.labels.mapping import Encoded, LabelMapping
+    from sentiment_batch.data.labelled_rows import LabelledRows
+    from sentiment_batch.labels.mapping import EncodedLabels, LabelMapping
     from sentiment_batch.settings import TrainSettings
 
-logger = logging.getLogger("sentiment_batch")
+MAX_CONFLICT_EXAMPLES = 3
+MAX_EXAMPLE_LENGTH = 60
+"""Characters of an example."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Rows:
-    """Labelled texts whose classes are known."""
+class LabelledTexts:
+    """N texts with known classes."""
 
     texts: list[str]
     codes: npt.NDArray[np.int64]
+    """(N,) class numbers."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Prepared:
+class PreparedData:
     """The data of a run after all checks."""
 
     mapping: LabelMapping
-    training: Rows
-    validation: Rows
-    test: Rows | None
+    training: LabelledTexts
+    validation: LabelledTexts
+    test: LabelledTexts | None
     summary: dict[str, Any]
-    """The data check, for sentiment_batch.json."""
+    """The data check as plain values, for sentiment_batch.json. It holds no text of the data."""
+    notes: tuple[str, ...]
+    """Sentences about labels and rows that were read in an unexpected way, to be reported."""
+    conflicts: tuple[str, ...]
+    """Some texts with several labels, shortened and with their labels, to be reported and not stored."""
 
 
 def prepare(
-    reviews: Sequence[Labelled],
+    reviews: Sequence[LabelledRows],
     settings: TrainSettings,
     *,
-    val: Labelled | None = None,
-    test: Labelled | None = None,
+    val: LabelledRows | None = None,
+    test: LabelledRows | None = None,
     stars: str | None = None,
-) -> Prepared:
-    """Map labels, divide the rows, and check them; says what it found.
+) -> PreparedData:
+    """Map labels, split the rows, and check them.
+
+    Args:
+        reviews: the tables to train on.
+        settings: the settings of the run.
+        val: the rows of a validation file, instead of rows that are held back.
+        test: the rows of a test file.
+        stars: the cut points of star ratings, see `parse_stars`.
 
     Raises:
-        InputError: there is nothing to learn from.
+        InputError: a classifier cannot learn from these rows.
     """
-    labels = [label for one in reviews for label in one.labels]
-    if not labels:
-        raise InputError(f"{listed(one.name for one in reviews)}: no row holds a text. Check --text-column.")
-    mapping = infer_together([(one.name, one.labels, one.label_column) for one in reviews], stars)
-    encoded = mapping.encode(labels)
-    numbering = Numbering(settings.seed)
-    pool = _pool(reviews, mapping, encoded, settings, numbering)
-    share = 0.0 if val else settings.val_size
-    split = assign(numbering.seeded(pool), pool.codes, pool.groups, share, pool.near.tolist())
-
-    def held(file: Labelled) -> Coded:
-        same = file.label_column in {one.label_column for one in reviews}
-        return _rows_of(file, mapping, stars, numbering, same_column=same)
-
-    found = Divided(
+    mapping, encoded = _map_labels(reviews, stars)
+    index, notes = TextIndex(settings.seed), list[str]()
+    pool = _select_rows(reviews, mapping, encoded, settings, index)
+    fingerprints, val_size = index.seeded_fingerprints(pool), 0.0 if val else settings.val_size
+    assignment = assign(fingerprints, pool.codes, pool.groups, val_size, pool.near.tolist())
+    val_rows, test_rows = (
+        _read_other_file(file, reviews, mapping, stars, index, notes) if file else None for file in (val, test)
+    )
+    splits = ReviewSplits(
         labels=mapping.labels,
         tables=[one.name for one in reviews],
         pool=pool,
-        training=pool.take(split.training),
-        validation=held(val) if val else pool.take(split.validation),
-        test=held(test) if test else None,
+        training=pool.take(assignment.training),
+        validation=pool.take(assignment.validation) if val_rows is None else val_rows,
+        test=test_rows,
         validation_file=val.name if val else None,
         test_file=test.name if test else None,
         group_column=next((one.group_column or "group" for one in reviews if one.groups is not None), None),
     )
-    if len(split.between):
-        logger.info(
-            "%s rows hold a text that stands in several groups of %r; where it is held back it does not validate",
-            f"{len(split.between):,}",
-            found.group_column,
-        )
-    conflicting = pool.take(split.conflicting)
-    examples = _examples(conflicting, mapping.labels)
-    mapping, found = _without_empty_classes(mapping, found)
-    if len(mapping.labels) < 2 or not len(found.validation):
-        raise _too_few(found, len(conflicting))
-    counts = _counts(reviews, mapping, encoded) | _sizes(found, numbering) | {"conflicting": len(conflicting)}
-    summary = check.check(found, counts, weighted=settings.class_weights != "none")
-    check.tell(summary, examples)
-    return Prepared(
+    conflicting = pool.take(assignment.conflicting)
+    notes += _describe_shared_texts(assignment, splits)
+    conflicts = _show_conflicts(conflicting, mapping.labels)
+    mapping, splits = _drop_empty_classes(mapping, splits, notes)
+    check_split(splits, len(conflicting))
+    counts = _count_rows(reviews, mapping, encoded, splits, index) | {"conflicting": len(conflicting)}
+    return PreparedData(
         mapping=mapping,
-        training=_plain(found.training),
-        validation=_plain(found.validation),
-        test=None if found.test is None else _plain(found.test),
-        summary=summary,
+        training=_to_texts(splits.training),
+        validation=_to_texts(splits.validation),
+        test=None if splits.test is None else _to_texts(splits.test),
+        summary=check_data(splits, counts, weighted=settings.class_weights != "none"),
+        notes=tuple(notes),
+        conflicts=tuple(conflicts),
     )
 
 
-def _counts(reviews: Sequence[Labelled], mapping: LabelMapping, encoded: Encoded) -> dict[str, Any]:
+def _map_labels(reviews: Sequence[LabelledRows], stars: str | None) -> tuple[LabelMapping, EncodedLabels]:
+    """How the labels are read, and the class numbers of all rows."""
+    labels = [label for one in reviews for label in one.labels]
+    if not labels:
+        raise InputError(f"{listed(one.name for one in reviews)}: no row holds a text. Check `text_column`.")
+    mapping = infer_shared_mapping([(one.name, one.labels, one.label_column) for one in reviews], stars)
+    return mapping, mapping.encode(labels)
+
+
+def _select_rows(
+    reviews: Sequence[LabelledRows],
+    mapping: LabelMapping,
+    encoded: EncodedLabels,
+    settings: TrainSettings,
+    index: TextIndex,
+) -> ReviewSet:
+    """The rows with a class, or the sample of `limit`. They are sorted, so no later step depends on their order."""
+    texts = [text for one in reviews for text in one.texts]
+    groups = join_groups(reviews)
+    labelled = sorted(
+        np.flatnonzero(encoded.codes >= 0).tolist(),
+        key=lambda row: (texts[row], encoded.codes[row], str(groups[row]) if groups else ""),
+    )
+    rows = _sample_rows(labelled, texts, settings)
+    check_classes(encoded.codes[rows], mapping, encoded, sampled=len(rows) < len(labelled))
+    pool = index.add_rows(reviews, encoded.codes, rows)
+    check_texts(pool)
+    return pool
+
+
+def _sample_rows(rows: list[int], texts: list[str], settings: TrainSettings) -> list[int]:
+    """The `limit` rows with the lowest seeded hash, so that an ordered file gives a mixed sample.
+
+    Each row of a repeated text has a hash of its own.
+    """
+    if settings.limit is None or settings.limit >= len(rows):
+        return rows
+    repeats: collections.Counter[str] = collections.Counter()
+    hashes: dict[int, bytes] = {}
+    for row in rows:
+        repeat = repeats[texts[row]]
+        hashes[row] = fingerprint_text(f"{texts[row]}\0{repeat}" if repeat else texts[row], settings.seed + 1)
+        repeats[texts[row]] += 1
+    return sorted(rows, key=hashes.__getitem__)[: settings.limit]
+
+
+def _read_other_file(
+    file: LabelledRows,
+    reviews: Sequence[LabelledRows],
+    mapping: LabelMapping,
+    stars: str | None,
+    index: TextIndex,
+    notes: list[str],
+) -> ReviewSet:
+    """The rows of a validation or test file with the classes of the training rows; adds to `notes`."""
+    same_column = file.label_column in {one.label_column for one in reviews}
+    try:
+        own = match_mapping(mapping, mapping.labels, file.labels, file.label_column, stars, same_column=same_column)
+    except InputError as error:
+        raise InputError(f"{file.name}: {error}") from error
+    if str(own) != str(mapping):
+        notes.append(f"{file.name}: labels: {own}")
+    encoded = own.encode(file.labels)
+    num_left_out = int((encoded.codes < 0).sum())
+    if num_left_out:
+        unknown = f"; unknown: {listed(encoded.unknown, 5)}" if encoded.unknown else ""
+        notes.append(f"{file.name}: {format_quantity(num_left_out, 'row')} without a known label left out{unknown}")
+    rows = np.flatnonzero(encoded.codes >= 0)
+    if not len(rows):
+        raise InputError(f"{file.name} holds no row with a text and a known label. Check its `label_column`.")
+    return index.add_rows([file], encoded.codes, rows.tolist())
+
+
+def _describe_shared_texts(assignment: Assignment, splits: ReviewSplits) -> list[str]:
+    """A note about texts that occur in several groups, if there are any."""
+    if not len(assignment.between):
+        return []
+    rows = format_quantity(len(assignment.between), "row")
+    return [f"{rows} with a text that occurs in several groups of {splits.group_column!r} are not used for validation"]
+
+
+def _drop_empty_classes(
+    mapping: LabelMapping, splits: ReviewSplits, notes: list[str]
+) -> tuple[LabelMapping, ReviewSplits]:
+    """Drop classes without a training row, such as the neutral of a scale that nobody used; adds to `notes`."""
+    present = np.unique(splits.training.codes)
+    if len(present) == len(mapping.labels):
+        return mapping, splits
+    names = [mapping.labels[code] for code in present]
+    notes.append(f"no training row is {listed(set(mapping.labels) - set(names))}, so the model will not know it")
+    new_codes = np.full(len(mapping.labels), -1, dtype=np.int64)
+    new_codes[present] = np.arange(len(present))
+
+    def renumber(rows: ReviewSet) -> ReviewSet:
+        remaining = rows.take(np.flatnonzero(new_codes[rows.codes] >= 0))
+        return dataclasses.replace(remaining, codes=new_codes[remaining.codes])
+
+    fewer = dataclasses.replace(
+        mapping,
+        labels=tuple(names),
+        values={value: label for value, label in mapping.values.items() if label in names},
+        stars=tuple(span for span in mapping.stars if span.label in names),
+    )
+    renumbered = dataclasses.replace(
+        splits,
+        labels=fewer.labels,
+        pool=renumber(splits.pool),
+        training=renumber(splits.training),
+        validation=renumber(splits.validation),
+        test=None if splits.test is None else renumber(splits.test),
+    )
+    for name, rows in renumbered.files():
+        if not len(rows):
+            raise InputError(f"{name} holds no row of a class to train on: {listed(names)}. Check its `label_column`.")
+    return fewer, renumbered
+
+
+def _count_rows(
+    reviews: Sequence[LabelledRows], mapping: LabelMapping, encoded: EncodedLabels, splits: ReviewSplits, index: TextIndex
+) -> dict[str, Any]:
+    """What is counted before the data check, as plain values."""
+    training = splits.training
     return {
         "sources": [one.name for one in reviews],
         "rows": sum(len(one.texts) + one.num_blank for one in reviews),
@@ -121,175 +244,41 @@ def _counts(reviews: Sequence[Labelled], mapping: LabelMapping, encoded: Encoded
         "label_missing_written": encoded.named_missing,
         "label_unknown": encoded.named_unknown,
         "label_unknown_rows": encoded.num_unknown,
-    }
-
-
-def _sizes(found: Divided, numbering: Numbering) -> dict[str, Any]:
-    training = found.training
-    return {
         "training_rows": len(training),
-        "validation_rows": len(found.validation),
-        "classes": {label: int((training.codes == code).sum()) for code, label in enumerate(found.labels)},
-        "fingerprint": _data_fingerprint(numbering.fingerprints(training), training.codes),
+        "validation_rows": len(splits.validation),
+        "classes": dict(zip(splits.labels, splits.count_classes(training).tolist(), strict=True)),
+        "fingerprint": _hash_data(index.fingerprints(training), training.codes),
     }
 
 
-def _plain(rows: Coded) -> Rows:
-    return Rows(texts=rows.texts, codes=rows.codes)
-
-
-def _too_few(found: Divided, conflicting: int) -> InputError:
-    odd = f" ({conflicting:,} rows have a text with several labels)" if conflicting else ""
-    what, cure = "texts", "Give more rows"
-    if found.group_column and found.pool.groups:
-        groups = len({group for group in found.pool.groups if group is not None})
-        odd = f": {found.group_column!r} makes {groups:,} {are(groups, 'group', 'groups')} of {len(found.pool):,} rows"
-        what, cure = "groups", "Leave --group-column out, name another"
-    return InputError(f"too few different {what} to hold some back for validation{odd}. {cure}, or give a --val-file.")
-
-
-def _pool(
-    reviews: Sequence[Labelled], mapping: LabelMapping, encoded: Encoded, settings: TrainSettings, numbering: Numbering
-) -> Coded:
-    """The rows with a class, or the sample of `--limit`; sorted, so that no later step depends on their order."""
-    texts = [text for one in reviews for text in one.texts]
-    groups = groups_of(reviews)
-    labelled = sorted(
-        np.flatnonzero(encoded.codes >= 0).tolist(),
-        key=lambda row: (texts[row], encoded.codes[row], str(groups[row]) if groups else ""),
-    )
-    usable = _sample(labelled, texts, settings)
-    _check_classes(encoded.codes[usable], mapping, encoded, sampled=len(usable) < len(labelled))
-    pool = numbering.coded(reviews, encoded.codes, usable)
-    _check_texts(pool)
-    return pool
-
-
-def _sample(usable: list[int], texts: list[str], settings: TrainSettings) -> list[int]:
-    """The rows of `--limit`: those of the lowest seeded hash, so that an ordered file gives a mixed sample.
-
-    Each row of a text that repeats has a hash of its own.
-    """
-    if settings.limit is None or settings.limit >= len(usable):
-        return usable
-    before: collections.Counter[str] = collections.Counter()
-    drawn: dict[int, bytes] = {}
-    for row in usable:
-        place = before[texts[row]]
-        drawn[row] = fingerprint(f"{texts[row]}\0{place}" if place else texts[row], settings.seed + 1)
-        before[texts[row]] += 1
-    return sorted(usable, key=drawn.__getitem__)[: settings.limit]
-
-
-def _check_texts(pool: Coded) -> None:
-    """Refuse rows whose texts cannot tell one class from another."""
-    if len(np.unique(pool.equal)) == 1:
-        raise InputError(f"all {len(pool):,} rows hold the same text. Name the column of the reviews: --text-column.")
-    classes = int(pool.codes.max()) + 1
-    texts, counts = np.unique(np.unique(pool.equal * classes + pool.codes) // classes, return_counts=True)
-    if len(np.unique(pool.codes)) > 1 and (counts > 1).all():
-        raise InputError(
-            f"each of the {len(texts):,} different texts stands there with several labels, and none says which is "
-            "right. Check --text-column and --label-column, or mend the labels."
-        )
-
-
-def _check_classes(codes: npt.NDArray[np.int64], mapping: LabelMapping, encoded: Encoded, *, sampled: bool) -> None:
-    if all(re.fullmatch(r"LABEL_\d+", label) for label in mapping.labels):  # no model is loaded that calls them so
-        raise InputError(
-            f"the labels {listed(mapping.labels)} say nothing. Give them names in the table, and train then."
-        )
-    present = [mapping.labels[code] for code in np.unique(codes)]
-    if len(present) < 2:
-        what = f"only {present[0]!r}" if present else "no label that is known"
-        rare = f", beside {listed(encoded.unknown, 5)}, which is unknown or too rare" if encoded.unknown else ""
-        cure = "Raise --limit." if sampled else "Check --label-column and --stars, or give more rows."
-        if mapping.kind == "stars" and not sampled and (numbers := numbers_in(encoded.unknown)):
-            cuts = cuts_of(numbers | {1.0})
-            cure = f"Check --label-column, or say what the numbers mean with --stars, such as --stars {cuts}."
-        raise InputError(f"the labels hold {what} (read as {mapping}){rare}; a classifier needs two. {cure}")
-
-
-def _rows_of(
-    file: Labelled, mapping: LabelMapping, stars: str | None, numbering: Numbering, *, same_column: bool
-) -> Coded:
-    """The rows of a validation or test file, under the mapping of the training file."""
-    try:
-        own = for_file(mapping, mapping.labels, file.labels, file.label_column, stars, same_column=same_column)
-    except InputError as error:
-        raise InputError(f"{file.name}: {error}") from error
-    if str(own) != str(mapping):
-        logger.info("%s: labels: %s", file.name, own)
-    encoded = own.encode(file.labels)
-    left_out = int((encoded.codes < 0).sum())
-    if left_out:
-        unknown = f"; unknown: {listed(encoded.unknown, 5)}" if encoded.unknown else ""
-        logger.info("%s: %s rows without a known label are left out%s", file.name, f"{left_out:,}", unknown)
-    rows = np.flatnonzero(encoded.codes >= 0)
-    if not len(rows):
-        raise InputError(f"{file.name} holds no row with a text and a known label. Check its --label-column.")
-    return numbering.coded([file], encoded.codes, rows.tolist())
-
-
-def _without_empty_classes(mapping: LabelMapping, found: Divided) -> tuple[LabelMapping, Divided]:
-    """Drop classes that no training row has, such as the neutral of a scale that nobody used."""
-    present = np.unique(found.training.codes)
-    if len(present) == len(mapping.labels):
-        return mapping, found
-    names = [mapping.labels[code] for code in present]
-    logger.info("no training row is %s, so the model will not know it", listed(set(mapping.labels) - set(names)))
-    new_codes = np.full(len(mapping.labels), -1, dtype=np.int64)
-    new_codes[present] = np.arange(len(present))
-
-    def renumbered(rows: Coded) -> Coded:
-        kept = rows.take(np.flatnonzero(new_codes[rows.codes] >= 0))
-        return dataclasses.replace(kept, codes=new_codes[kept.codes])
-
-    fewer = dataclasses.replace(
-        mapping,
-        labels=tuple(names),
-        values={value: label for value, label in mapping.values.items() if label in names},
-        stars=tuple(span for span in mapping.stars if span.label in names),
-    )
-    divided = dataclasses.replace(
-        found,
-        labels=fewer.labels,
-        pool=renumbered(found.pool),
-        training=renumbered(found.training),
-        validation=renumbered(found.validation),
-        test=None if found.test is None else renumbered(found.test),
-    )
-    for name, rows in divided.files():
-        if not len(rows):
-            raise InputError(f"{name} holds no row of a class to train on: {listed(names)}. Check its --label-column.")
-    return fewer, divided
-
-
-def _data_fingerprint(texts: Sequence[bytes], codes: npt.NDArray[np.int64]) -> str:
+def _hash_data(fingerprints: Sequence[bytes], codes: npt.NDArray[np.int64]) -> str:
     """A digest of the training rows that does not depend on their order.
 
     Args:
-        texts: (n,) their fingerprints.
-        codes: (n,) class numbers.
+        fingerprints: (N,) the fingerprints of the texts.
+        codes: (N,) class numbers.
     """
-    parts = sorted(text + bytes([code % 256]) for text, code in zip(texts, codes.tolist(), strict=True))
+    parts = sorted(text + bytes([code % 256]) for text, code in zip(fingerprints, codes.tolist(), strict=True))
     return hashlib.sha256(b"".join(parts)).hexdigest()
 
 
-def _examples(conflicting: Coded, labels: Sequence[str], most: int = 3) -> list[str]:
-    """Some texts with several labels, shortened, with these."""
+def _show_conflicts(conflicting: ReviewSet, labels: Sequence[str]) -> list[str]:
+    """Some texts with several labels, shortened and with their labels."""
     found: dict[int, tuple[str, set[int]]] = {}
-    for text, code, number in zip(
-        conflicting.texts, conflicting.codes.tolist(), conflicting.equal.tolist(), strict=True
-    ):
+    numbers = conflicting.equal.tolist()
+    for text, code, number in zip(conflicting.texts, conflicting.codes.tolist(), numbers, strict=True):
         found.setdefault(number, (text, set()))[1].add(code)
     return [
-        f"{_shortened(text)!r} ({', '.join(labels[code] for code in sorted(codes))})"
-        for text, codes in list(found.values())[:most]
+        f"{_shorten(text)!r} ({', '.join(labels[code] for code in sorted(codes))})"
+        for text, codes in list(found.values())[:MAX_CONFLICT_EXAMPLES]
     ]
 
 
-def _shortened(text: str, most: int = 60) -> str:
-    """A text in one line of at most so many characters."""
-    plain = " ".join(text.split())
-    return plain if len(plain) <= most else plain[: most - 3] + "..."
+def _shorten(text: str) -> str:
+    """A text in one line of at most `MAX_EXAMPLE_LENGTH` characters."""
+    line = " ".join(text.split())
+    return line if len(line) <= MAX_EXAMPLE_LENGTH else f"{line[: MAX_EXAMPLE_LENGTH - 3]}..."
+
+
+def _to_texts(rows: ReviewSet) -> LabelledTexts:
+    return LabelledTexts(texts=rows.texts, codes=rows.codes)

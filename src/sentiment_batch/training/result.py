@@ -1,4 +1,4 @@
-"""What a run learned: the record that callers get, and what sentiment_batch.json says of it."""
+"""The result of a run: the record that callers get, and the content of sentiment_batch.json."""
 
 from __future__ import annotations
 
@@ -6,45 +6,45 @@ import dataclasses
 import importlib.metadata
 import math
 import platform
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import torch
 
 from sentiment_batch.settings import DETERMINISTIC_BATCH
-from sentiment_batch.training.checkpoint.history import Progress, best_of
+from sentiment_batch.training.checkpoint.history import HistoryEntry, find_best
 
 if TYPE_CHECKING:
-    from sentiment_batch.evaluation import metrics
     from sentiment_batch.evaluation.calibration import Calibration
+    from sentiment_batch.evaluation.metrics import Metrics
     from sentiment_batch.records import Choice
-    from sentiment_batch.tokenization.tokenizer import TextPolicy
-    from sentiment_batch.training.optimizer import Run
-    from sentiment_batch.training.prepare import Prepared
+    from sentiment_batch.training.components import Setup
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Trained:
-    """What a training run learned, and where it lies."""
+    """What a training run learned, and where the model is."""
 
     path: str
     """The model folder."""
     labels: tuple[str, ...]
-    best: Progress
-    """The validation whose state was kept."""
-    history: tuple[Progress, ...]
-    validation: metrics.Metrics
-    """Of the model as it is published, calibrated; the history has the losses from before."""
-    test: metrics.Metrics | None
-    """On the test file, if one was given."""
+    """The K labels, by class number."""
+    best: HistoryEntry
+    """The validation whose state was saved."""
+    history: tuple[HistoryEntry, ...]
+    """All validations, in order."""
+    validation: Metrics
+    """Metrics of the published, calibrated model on the validation rows; the losses in `history` are uncalibrated."""
+    test: Metrics | None
+    """Metrics on the test file; None if there is none."""
     calibration: Calibration | None
-    """None where none was wanted."""
+    """How the model was calibrated; None with `calibrate=False`."""
     device: Choice
     dtype: Choice
 
     def to_json(self) -> dict[str, Any]:
-        """Plain values; a loss of the history that is no number is None, for JSON has none such."""
+        """Plain values. A loss that is not finite becomes None, because JSON has no such number."""
         values = dataclasses.asdict(self)
         values["history"] = [
             {name: None if isinstance(one, float) and not math.isfinite(one) else one for name, one in entry.items()}
@@ -53,35 +53,39 @@ class Trained:
         return values
 
 
-def description(
-    data: Prepared,
-    run: Run,
-    policy: TextPolicy,
-    device: Choice,
-    dtype: Choice,
-    history: Sequence[Progress],
-    results: dict[str, metrics.Metrics | None],
+def describe_model(
+    setup: Setup,
+    history: Sequence[HistoryEntry],
+    metrics: Mapping[str, Metrics | None],
     calibration: Calibration | None = None,
 ) -> dict[str, Any]:
-    """What sentiment_batch.json says."""
-    best = best_of(history)
+    """The content of sentiment_batch.json.
+
+    Args:
+        setup: the run.
+        history: the validations so far; one of them is best.
+        metrics: metrics of the published model by what was measured, `validation` and `test`.
+        calibration: how the model was calibrated.
+    """
+    best = find_best(history)
     assert best is not None
+    config, policy = setup.config, setup.policy
     return {
         "format": 1,
         "version": importlib.metadata.version("sentiment-batch"),
-        "base": run.settings.base,
-        "labels": data.mapping.to_json(),
+        "base": config.settings.base,
+        "labels": setup.data.mapping.to_json(),
         "text": {"max_length": policy.max_length, "long_text": policy.long_text, "special_tokens_as_text": True},
         "batch": DETERMINISTIC_BATCH,
-        "settings": dataclasses.asdict(run.settings)
-        | {name: getattr(run, name) for name in ("learning_rate", "batch_size", "weight_average")}
+        "settings": dataclasses.asdict(config.settings)
+        | {name: getattr(config, name) for name in ("learning_rate", "batch_size", "weight_average")}
         | {"max_length": policy.max_length},
-        "data": data.summary,
+        "data": setup.data.summary,
         "best": dataclasses.asdict(best),
         "calibration": calibration.to_json() if calibration else None,
-        "metrics": {what: one.to_json() if one else None for what, one in results.items()},
-        "device": dataclasses.asdict(device),
-        "dtype": dataclasses.asdict(dtype),
+        "metrics": {name: one.to_json() if one else None for name, one in metrics.items()},
+        "device": dataclasses.asdict(setup.device),
+        "dtype": dataclasses.asdict(setup.dtype),
         "versions": {"python": platform.python_version(), "torch": torch.__version__}
         | {name: importlib.metadata.version(name) for name in ("transformers", "tokenizers")},
     }

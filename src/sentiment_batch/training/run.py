@@ -1,10 +1,11 @@
-"""One training run from labelled reviews to a published model folder: wires split, data, model, loop and checkpoint."""
+"""One training run: reads tables, prepares the data, trains or resumes, measures, and publishes the model."""
 
 from __future__ import annotations
 
 import contextlib
 import logging
 import platform
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,195 +14,188 @@ import torch
 
 from sentiment_batch.errors import DeviceError, OutputError, UsageError, first_line
 from sentiment_batch.evaluation.calibration import Calibration, calibrate
+from sentiment_batch.evaluation.terminal import terminal_width
 from sentiment_batch.model import hub
-from sentiment_batch.model.device import choose_device, repeatable, training_dtype
+from sentiment_batch.model.device import choose_device, choose_training_dtype, make_repeatable
 from sentiment_batch.model.folder import read_meta
 from sentiment_batch.model.stock import load_classifier
-from sentiment_batch.training.checkpoint.fingerprint import Fingerprint, digest, fingerprint
-from sentiment_batch.training.checkpoint.history import Progress, best_of, from_log, history_table, to_rows
-from sentiment_batch.training.checkpoint.state import Keeper, Snapshot
+from sentiment_batch.training.checkpoint.fingerprint import Fingerprint, compute_fingerprint, hash_fingerprint
+from sentiment_batch.training.checkpoint.history import (
+    HistoryEntry,
+    find_best,
+    format_history_table,
+    parse_training_log,
+    should_stop,
+    to_rows,
+)
+from sentiment_batch.training.checkpoint.state import Snapshot, StateSaver
 from sentiment_batch.training.checkpoint.work_folder import Checkpoint
 from sentiment_batch.training.components import Setup, set_up
-from sentiment_batch.training.loop import fit, logits
+from sentiment_batch.training.loop import compute_logits, fit
+from sentiment_batch.training.messages import log_beginning, log_data_check, log_setup, log_validation
 from sentiment_batch.training.prepare import prepare
-from sentiment_batch.training.report_data import REPORT, measure_all, page, report_of
-from sentiment_batch.training.result import Trained, description
+from sentiment_batch.training.report_data import REPORT_FILE, MeasuredRows, collect_report, make_page, measure_all
+from sentiment_batch.training.result import Trained, describe_model
 
 if TYPE_CHECKING:
-    from sentiment_batch.data.labelled_rows import Labelled
-    from sentiment_batch.model.classifier import SentimentClassifier
-    from sentiment_batch.records import Choice
-    from sentiment_batch.settings import TrainSettings
+    from sentiment_batch.training.job import TrainJob
 
 logger = logging.getLogger("sentiment_batch")
 
 
-def train_labelled(
-    reviews: Sequence[Labelled],
-    output: str | Path,
-    settings: TrainSettings,
-    *,
-    val: Labelled | None = None,
-    test: Labelled | None = None,
-    stars: str | None = None,
-    overwrite: bool = False,
-    resume: bool = False,
-    restart: bool = False,
-    report: bool = True,
-    quiet: bool = False,
-) -> Trained:
-    """Train on labelled reviews and publish the model folder.
-
-    Args:
-        reviews: one or more tables; their rows are pooled.
-        output: the model folder to make.
-        settings: see `TrainSettings`.
-        val: rows to validate on, instead of a share of the reviews.
-        test: rows to measure the final model on.
-        stars: what `--stars` says.
-        overwrite: replace a model at `output`.
-        resume: go on with the interrupted run of the same `output`, to the same weights as if it had not been.
-        restart: delete that run, and start over.
-        report: put report.html into the model folder.
-        quiet: show no progress bar.
+def run_training(job: TrainJob) -> Trained:
+    """Train on labelled reviews, and publish the model folder.
 
     Raises:
-        InputError: there is nothing to learn from.
+        InputError: a table cannot be read, or a classifier cannot learn from the rows.
         ModelError: the base cannot be used.
-        OutputError: something is at `output`, it cannot be written, or the run to resume is damaged or another.
-        DeviceError: the device is not there.
+        OutputError: something is at the output, it cannot be written, or the run to resume is damaged or another one.
+        DeviceError: the device does not exist, or its memory is too small.
+        UsageError: settings exclude each other.
     """
-    checkpoint = Checkpoint(output, overwrite=overwrite, resume=resume, restart=restart)
+    checkpoint = Checkpoint(job.output, overwrite=job.overwrite, resume=job.resume, restart=job.restart)
     try:
-        device = choose_device(settings.device)
-        dtype = training_dtype(settings.dtype, device.value)
-        folder = hub.resolve(settings.base)
-        data = prepare(reviews, settings, val=val, test=test, stars=stars)  # after what is quicker to refuse
+        reviews, (val, test) = job.read_training_tables(), job.read_other_tables()
+        device = choose_device(job.settings.device)
+        dtype = choose_training_dtype(job.settings.dtype, device.value)
+        base = hub.resolve_model(job.settings.base)
+        data = prepare(reviews, job.settings, val=val, test=test, stars=job.stars)
+        log_data_check(data)
         logger.info("device: %s; dtype: %s", device, dtype)
-        identity = fingerprint(settings, data, hub.digest(folder), device.value, dtype.value)
-        with repeatable(settings.seed, device.value), _memory_named(device.value):
-            setup = set_up(data, folder, settings, device, dtype, quiet=quiet)
-            return _train(setup, checkpoint, identity, device, dtype, report=report)
+        fingerprint = compute_fingerprint(job.settings, data, hub.digest_model_folder(base), device.value, dtype.value)
+        with make_repeatable(job.settings.seed, device.value), _explain_lack_of_memory(device.value):
+            setup = set_up(data, base, job.settings, device, dtype, quiet=job.quiet)
+            log_setup(setup, num_logged=len(data.summary["findings"]))
+            return _train_and_publish(setup, checkpoint, fingerprint, report=job.report)
     except BaseException:
-        checkpoint.tell_what_is_kept()
+        for line in checkpoint.describe_remains():
+            logger.warning("%s", line)
         raise
     finally:
         checkpoint.close()
 
 
-@contextlib.contextmanager
-def _memory_named(device: str) -> Iterator[None]:
-    """Smaller batches cannot help where the weights, their gradients and the optimiser's state do not fit."""
-    try:
-        yield
-    except torch.OutOfMemoryError as error:
-        raise DeviceError(
-            f"the memory of {device} does not hold the model and the optimiser's state. Take a smaller --base, or "
-            "--device cpu."
-        ) from error
-
-
-def _train(
-    setup: Setup, checkpoint: Checkpoint, identity: Fingerprint, device: Choice, dtype: Choice, *, report: bool
-) -> Trained:
-    history, model_folder = _history(setup, checkpoint, identity, device, dtype)
-    best = best_of(history)
+def _train_and_publish(setup: Setup, checkpoint: Checkpoint, fingerprint: Fingerprint, *, report: bool) -> Trained:
+    """Train the classifier, or find that this was done before; then measure, calibrate and publish it."""
+    state = checkpoint.begin(fingerprint)
+    if checkpoint.finished:
+        logger.info("%s is finished already, so there was nothing left to do", checkpoint.output)
+        history, model_folder = _read_history(checkpoint.output), checkpoint.output
+    else:
+        history, model_folder = _train(setup, checkpoint, state, fingerprint), checkpoint.best
+    best = find_best(history)
     if best is None:
         checkpoint.remove()
-        raise UsageError("the loss is not a number: training diverged. Take a smaller --learning-rate.")
-    kept = setup.classifier
-    kept.take_stock(load_classifier(model_folder).network)  # from disk: what is measured is what users will load
-    calibration = _calibration_of(model_folder) if checkpoint.finished else _calibrate(kept, setup)
-    measured = measure_all(kept, setup)
-    logger.info("%s", history_table(to_rows(history)))
+        raise UsageError("the training diverged: its loss is not a number. Use a smaller `learning_rate`.")
+    # From disk, so that what is measured is what users will load.
+    setup.classifier.take_stock(load_classifier(model_folder).network)
+    calibration = _read_calibration(model_folder) if checkpoint.finished else _calibrate(setup)
+    measured = measure_all(setup.classifier, setup)
+    logger.info("%s", format_history_table(to_rows(history), width=terminal_width(sys.stderr)))
     if not checkpoint.finished:
-        results = {what: measured[what].metrics if what in measured else None for what in ("validation", "test")}
-        said = description(setup.data, setup.run, setup.policy, device, dtype, history, results, calibration)
-
-        def more(folder: Path) -> dict[str, str]:
-            if not report:
-                return {}
-            evaluations = [one.evaluation(what, calibration) for what, one in measured.items()]
-            about = report_of(checkpoint.output.name, said, evaluations, to_rows(history))
-            return {REPORT: page(about, folder, device.value)}
-
-        checkpoint.finish(setup.save, said | {"run": digest(identity)}, to_rows(history), more)
+        _write_final_model(setup, checkpoint, fingerprint, history, measured, calibration, report=report)
     return Trained(
         path=str(checkpoint.publish()),
-        labels=setup.run.labels,
+        labels=setup.config.labels,
         best=best,
         history=tuple(history),
         validation=measured["validation"].metrics,
         test=measured["test"].metrics if "test" in measured else None,
         calibration=calibration,
-        device=device,
-        dtype=dtype,
+        device=setup.device,
+        dtype=setup.dtype,
     )
 
 
-def _history(
-    setup: Setup, checkpoint: Checkpoint, identity: Fingerprint, device: Choice, dtype: Choice
-) -> tuple[list[Progress], Path]:
-    """Train to the end, unless that was done before; gives all validations, and the folder of the best model."""
-    values = checkpoint.begin(identity)
-    if checkpoint.finished:
-        logger.info("%s is finished already; there was nothing left to do", checkpoint.output)
-        return _read_log(checkpoint.output / "training_log.csv"), checkpoint.output
-    machine = _machine(setup.run.device)
-    if values:
-        _tell_resumed(values, machine)
+def _train(
+    setup: Setup, checkpoint: Checkpoint, state: dict[str, Any] | None, fingerprint: Fingerprint
+) -> list[HistoryEntry]:
+    """Train from the beginning or from `state` to the end; the best model is then in the checkpoint."""
+    machine = _describe_machine(setup.config.device)
+    log_beginning(state, machine, resume=checkpoint.resume)
 
-    def on_best(entry: Progress) -> None:
-        said = description(setup.data, setup.run, setup.policy, device, dtype, [entry], {})
-        checkpoint.save(setup.save, said, to_rows([entry]))
+    def on_validation(entry: HistoryEntry) -> None:
+        log_validation(entry)
+        if entry.best:
+            checkpoint.save_best(setup.save, describe_model(setup, [entry], {}), to_rows([entry]))
 
     def write(snapshot: Snapshot) -> None:
-        about = {"fingerprint": identity, "machine": machine}
-        checkpoint.save_state(snapshot.values | about, snapshot.tensors)
+        checkpoint.save_state(snapshot.values | {"fingerprint": fingerprint, "machine": machine}, snapshot.tensors)
 
-    def found() -> Snapshot | None:
-        return Snapshot(values, checkpoint.read_tensors(values)) if values else None
+    def load() -> Snapshot | None:
+        return Snapshot(state, checkpoint.read_tensors(state)) if state else None
 
-    history = fit(setup.classifier, setup.training, setup.validation, setup.run, on_best, Keeper(write, found))
-    return history, checkpoint.best
+    saver = StateSaver(write, load)
+    history = fit(setup.classifier, setup.training, setup.validation, setup.config, on_validation, saver)
+    if should_stop(history, patience := setup.config.settings.patience):
+        logger.info("stopped early: no better validation loss in the last %s validations", patience)
+    return history
 
 
-def _read_log(path: Path) -> list[Progress]:
+def _calibrate(setup: Setup) -> Calibration | None:
+    """Fit a temperature on the validation rows, and fold it into the classifier."""
+    if not setup.config.settings.calibrate:
+        return None
+    logits_NK = compute_logits(setup.classifier, setup.validation, setup.config)
+    calibration = calibrate(logits_NK, setup.validation.codes)
+    setup.classifier.divide_logits(calibration.temperature)
+    logger.info("calibration: %s", calibration)
+    return calibration
+
+
+def _write_final_model(
+    setup: Setup,
+    checkpoint: Checkpoint,
+    fingerprint: Fingerprint,
+    history: Sequence[HistoryEntry],
+    measured: Mapping[str, MeasuredRows],
+    calibration: Calibration | None,
+    *,
+    report: bool,
+) -> None:
+    """Replace the best model by the calibrated one with its description and its report."""
+    metrics = {name: measured[name].metrics if name in measured else None for name in ("validation", "test")}
+    meta = describe_model(setup, history, metrics, calibration)
+
+    def make_pages(folder: Path) -> dict[str, str]:
+        if not report:
+            return {}
+        evaluations = [rows.evaluate(name, calibration) for name, rows in measured.items()]
+        content = collect_report(checkpoint.output.name, meta, evaluations, to_rows(history))
+        return {REPORT_FILE: make_page(content, folder, setup.config.device)}
+
+    checkpoint.finish(setup.save, meta | {"run": hash_fingerprint(fingerprint)}, to_rows(history), make_pages)
+
+
+def _read_history(folder: Path) -> list[HistoryEntry]:
+    """The history of a finished model."""
+    path = folder / "training_log.csv"
     try:
-        return from_log(path.read_text(encoding="utf-8"))
+        return parse_training_log(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise OutputError(f"{path} cannot be read: {first_line(error)}. Train again with --overwrite.") from error
+        raise OutputError(f"{path} cannot be read: {first_line(error)}. Train again with `overwrite=True`.") from error
 
 
-def _machine(device: str) -> str:
-    """What the last bits of a sum depend on, beside the versions of the libraries."""
+def _read_calibration(folder: Path) -> Calibration | None:
+    """The calibration of a finished model, which is part of its weights already."""
+    found = (read_meta(folder) or {}).get("calibration")
+    return Calibration(**found) if found else None
+
+
+@contextlib.contextmanager
+def _explain_lack_of_memory(device: str) -> Iterator[None]:
+    """Turn a lack of memory that smaller batches cannot help into an error with its cure."""
+    try:
+        yield
+    except torch.OutOfMemoryError as error:
+        raise DeviceError(
+            f"the memory of {device} does not hold the model and the optimiser's state. Use a smaller `base`, or "
+            '`device="cpu"`.'
+        ) from error
+
+
+def _describe_machine(device: str) -> str:
+    """What the last bits of a sum depend on, besides the versions of the libraries."""
     if device.startswith("cuda"):
         return torch.cuda.get_device_name(device)
     return f"{platform.machine()} CPU, {torch.get_num_threads()} threads"
-
-
-def _tell_resumed(values: Mapping[str, Any], machine: str) -> None:
-    logger.info("going on from step %s of %s", f"{values['step']:,}", f"{values['steps']:,}")
-    if values["machine"] != machine:
-        logger.warning(
-            "the run began on another machine (%s) than this (%s): its weights may differ in their last bits from "
-            "those of a run without interruption",
-            values["machine"],
-            machine,
-        )
-
-
-def _calibrate(classifier: SentimentClassifier, setup: Setup) -> Calibration | None:
-    """Fit a temperature on the validation rows, and fold it into the classifier."""
-    if not setup.run.settings.calibrate:
-        return None
-    found = calibrate(logits(classifier, setup.validation, setup.run), setup.validation.codes)
-    classifier.divide_logits(found.temperature)
-    logger.info("calibration: %s", found)
-    return found
-
-
-def _calibration_of(folder: Path) -> Calibration | None:
-    """That of a finished model, which is part of its weights already."""
-    found = (read_meta(folder) or {}).get("calibration")
-    return Calibration(**found) if found else None

@@ -1,4 +1,4 @@
-"""A moving average of the weights while they are trained: steadier than their last values."""
+"""A moving average of the weights during training, which is steadier than their last values."""
 
 from __future__ import annotations
 
@@ -11,20 +11,19 @@ import torch
 if TYPE_CHECKING:
     from sentiment_batch.model.classifier import SentimentClassifier
 
+GROWTH_POWER = 1
+"""Until the decay is reached, the weights of step n count in proportion to n to this power."""
 
-RISE = 1
-"""Until the decay is reached, the weights of a step count by its number to this power: the later, the more."""
 
-
-class Average:
-    """The moving average of a classifier's weights: over a growing part of the run, then an exponential one.
+class WeightAverage:
+    """The moving average of a classifier's weights: first over a growing part of the run, then exponential.
 
     Source: polynomial-decay averaging of Shamir and Zhang 2013, "Stochastic Gradient Descent for Non-smooth
     Optimization".
 
     Args:
-        classifier: whose weights.
-        decay: most that is kept of the average at a step; `1 / (1 - decay)` steps are what it then remembers.
+        classifier: the classifier whose weights are averaged.
+        decay: the largest share of the average that a step keeps. The average covers about `1 / (1 - decay)` steps.
     """
 
     def __init__(self, classifier: SentimentClassifier, decay: float) -> None:
@@ -33,33 +32,33 @@ class Average:
         self._average = {name: one.detach().clone() for name, one in self._weights.items()}
 
     def update(self, step: int) -> None:
-        """Take the weights in as they are after so many steps, 1 or more."""
-        kept = min(self._decay, (step - 1) / (step + RISE))
+        """Add the weights after optimiser step `step`, which counts from 1."""
+        decay = min(self._decay, (step - 1) / (step + GROWTH_POWER))
         weights = [one.detach() for one in self._weights.values()]
-        torch._foreach_lerp_(list(self._average.values()), weights, 1.0 - kept)
+        torch._foreach_lerp_(list(self._average.values()), weights, 1.0 - decay)
 
     @contextlib.contextmanager
     def in_place(self) -> Iterator[None]:
-        """The classifier has the average for its weights while the block runs, and its own again afterwards."""
-        self._exchange()
+        """The classifier has the average as its weights while the block runs, and its own weights afterwards."""
+        self._swap()
         try:
             yield
         finally:
-            self._exchange()
+            self._swap()
 
     def capture(self) -> dict[str, torch.Tensor]:
         """The average of each weight, by its name."""
         return dict(self._average)
 
     def restore(self, captured: Mapping[str, torch.Tensor]) -> None:
-        """Become what `capture` saw.
+        """Become what `capture` gave.
 
         Raises:
-            KeyError: a weight is not there.
+            KeyError: a weight is missing.
         """
         for name, one in self._average.items():
             one.copy_(captured[name])
 
-    def _exchange(self) -> None:
+    def _swap(self) -> None:
         for name, weight in self._weights.items():
             weight.data, self._average[name] = self._average[name], weight.data

@@ -16,9 +16,9 @@ import torch
 from sentiment_batch.errors import OutputError
 from sentiment_batch.model.classifier import load_base
 from sentiment_batch.training.checkpoint import state, state_file
-from sentiment_batch.training.checkpoint.state import Keeper, capture_random, restore_random
+from sentiment_batch.training.checkpoint.state import StateSaver, capture_random, restore_random
 from tests.conftest import BAD, GOOD
-from tests.training.outcomes import names, result
+from tests.training.run_results import names, result
 
 
 def test_all_generators_go_on_where_they_were():
@@ -47,43 +47,43 @@ def test_a_state_is_due_after_a_minute_and_less_often_where_saving_is_slow(monke
         def capture(self):
             return None
 
-    keeper = Keeper(write)
+    saver = StateSaver(write)
     for wait, due in ((59.9, False), (60.0, True)):
         now = wait
-        assert keeper.is_due() is due
-    keeper.save(Still())
+        assert saver.is_due() is due
+    saver.save(Still())
     for wait, due in ((59.9, False), (60.1, True)):
         now = 62.0 + wait
-        assert keeper.is_due() is due
+        assert saver.is_due() is due
     now, seconds = 200.0, 10.0
-    keeper.save(Still())
+    saver.save(Still())
     for wait, due in ((199.9, False), (200.1, True)):
         now = 210.0 + wait
-        assert keeper.is_due() is due
+        assert saver.is_due() is due
 
 
 # Another run
 
 
 CHANGES = {
-    "epochs": (4, "--epochs: 3 before, 4 now"),
-    "batch_size": (17, "--batch-size: 18 before, 17 now"),
-    "learning_rate": (0.01, "--learning-rate: not set before, 0.01 now"),
-    "weight_decay": (0.02, "--weight-decay: 0.01 before, 0.02 now"),
-    "warmup": (0.2, "--warmup: 0.1 before, 0.2 now"),
-    "layer_decay": (0.9, "--layer-decay: 1.0 before, 0.9 now"),
-    "label_smoothing": (0.1, "--label-smoothing: 0.0 before, 0.1 now"),
-    "weight_average": (0.9, "--weight-average: not set before, 0.9 now"),
-    "dropout": (0.2, "--dropout: 0.1 before, 0.2 now"),
-    "max_length": (32, "--max-length: not set before, 32 now"),
-    "long_text": ("head", "--long-text: head-tail before, head now"),
-    "patience": (2, "--patience: not set before, 2 now"),
-    "class_weights": ("auto", "--class-weights: none before, auto now"),
-    "calibrate": (False, "--calibrate: True before, False now"),
-    "dtype": ("bfloat16", "--dtype: float32 before, bfloat16 now"),
-    "seed": (7, "--seed: 42 before, 7 now"),
-    "val_size": (0.2, "--val-size: 0.1 before, 0.2 now"),
-    "limit": (50, "--limit: not set before, 50 now"),
+    "epochs": (4, "`epochs`: 3 before, 4 now"),
+    "batch_size": (17, "`batch_size`: 18 before, 17 now"),
+    "learning_rate": (0.01, "`learning_rate`: not set before, 0.01 now"),
+    "weight_decay": (0.02, "`weight_decay`: 0.01 before, 0.02 now"),
+    "warmup": (0.2, "`warmup`: 0.1 before, 0.2 now"),
+    "layer_decay": (0.9, "`layer_decay`: 1.0 before, 0.9 now"),
+    "label_smoothing": (0.1, "`label_smoothing`: 0.0 before, 0.1 now"),
+    "weight_average": (0.9, "`weight_average`: not set before, 0.9 now"),
+    "dropout": (0.2, "`dropout`: 0.1 before, 0.2 now"),
+    "max_length": (32, "`max_length`: not set before, 32 now"),
+    "long_text": ("head", "`long_text`: head-tail before, head now"),
+    "patience": (2, "`patience`: not set before, 2 now"),
+    "class_weights": ("auto", "`class_weights`: none before, auto now"),
+    "calibrate": (False, "`calibrate`: True before, False now"),
+    "dtype": ("bfloat16", "`dtype`: float32 before, bfloat16 now"),
+    "seed": (7, "`seed`: 42 before, 7 now"),
+    "val_size": (0.2, "`val_size`: 0.1 before, 0.2 now"),
+    "limit": (50, "`limit`: not set before, 50 now"),
 }
 
 
@@ -97,7 +97,7 @@ def refused(train, interrupted, whole, often):
             train(resume=True, **chosen)
         text = str(error.value)
         assert "\n" not in text
-        assert text.endswith("Give the same again, or delete the run and start over with --restart.")
+        assert text.endswith("Use the same values again, or delete the run and start over with `restart=True`.")
         for part in parts:
             assert part in text
         return text
@@ -119,7 +119,7 @@ def test_changed_rows_labels_and_base_are_refused_by_name(refused, reviews, tiny
     rows.texts[7] += "!"
     assert "(the training rows: sha256 " in refused(rows=rows)
     assert "validation" not in refused("the training rows", rows=rows)
-    assert "--base" not in refused("the training rows", "the validation rows", val=reviews(10, start=80))
+    assert "`base`" not in refused("the training rows", "the validation rows", val=reviews(10, start=80))
     renamed = reviews(60, {"bad": BAD, "good": GOOD})
     assert " before, " in refused("the labels: negative, positive before, bad, good now", rows=renamed)
     other = tmp_path / "other"
@@ -127,7 +127,7 @@ def test_changed_rows_labels_and_base_are_refused_by_name(refused, reviews, tiny
     torch.nn.init.zeros_(encoder.embeddings.word_embeddings.weight)
     encoder.save_pretrained(other)
     tokenizer.save_pretrained(other)
-    refused("--base: sha256", base=str(other))
+    refused("`base`: sha256", base=str(other))
 
 
 @pytest.mark.parametrize("name", ["sentiment-batch", "torch", "transformers", "tokenizers"])
@@ -139,16 +139,16 @@ def test_another_version_is_refused_by_name(refused, monkeypatch, name):
 
 
 def test_another_kind_of_device_is_refused_but_not_another_device_of_the_kind(settings, reviews):
-    from sentiment_batch.training.checkpoint.fingerprint import check_same, fingerprint
+    from sentiment_batch.training.checkpoint.fingerprint import check_unchanged, compute_fingerprint
     from sentiment_batch.training.prepare import prepare
 
     data = prepare([reviews()], settings())
     first, second, cpu = (
-        fingerprint(settings(), data, "x", device, "float32") for device in ("cuda:0", "cuda:1", "cpu")
+        compute_fingerprint(settings(), data, "x", device, "float32") for device in ("cuda:0", "cuda:1", "cpu")
     )
-    check_same(Path("model"), first, second)
-    with pytest.raises(OutputError, match="--device: cpu before, cuda now"):
-        check_same(Path("model"), cpu, first)
+    check_unchanged(Path("model"), first, second)
+    with pytest.raises(OutputError, match="`device`: cpu before, cuda now"):
+        check_unchanged(Path("model"), cpu, first)
 
 
 def test_the_same_base_at_another_place_is_the_same(train, interrupted, whole, often, tiny_base, tmp_path):
@@ -177,26 +177,26 @@ def damages(data: bytes, count: int):
 
 
 def test_no_damaged_values_are_taken_for_a_state(work):
-    path, values, refused = work / "state.json", state_file.read(work), []
+    path, values, refused = work / "state.json", state_file.read_state(work), []
     for data in damages(path.read_bytes(), 400):
         path.write_bytes(data)
         try:
-            assert state_file.read(work) == values  # a blank between the values is gone
+            assert state_file.read_state(work) == values  # a blank between the values is gone
         except OutputError as error:
             refused.append(str(error))
     assert len(refused) > 350
-    assert all(re.search(r"state\.json is damaged .*--restart\.$", message) for message in refused)
+    assert all(re.search(r"state\.json is damaged .*`restart=True`\.$", message) for message in refused)
 
 
 def test_no_damaged_tensors_are_taken_for_a_state(work):
-    path, values = work / "state-4.safetensors", state_file.read(work)
+    path, values = work / "state-4.safetensors", state_file.read_state(work)
     for data in damages(path.read_bytes(), 40):
         path.write_bytes(data)
-        with pytest.raises(OutputError, match=r"state-4\.safetensors is damaged .*--restart\.$"):
-            state_file.read_tensors(work, values)
+        with pytest.raises(OutputError, match=r"state-4\.safetensors is damaged .*`restart=True`\.$"):
+            state_file.read_state_tensors(work, values)
     path.unlink()
     with pytest.raises(OutputError, match=r"is damaged \(No such file"):
-        state_file.read_tensors(work, values)
+        state_file.read_state_tensors(work, values)
 
 
 @pytest.mark.parametrize(
@@ -205,10 +205,10 @@ def test_no_damaged_tensors_are_taken_for_a_state(work):
 )
 def test_a_file_that_is_no_state_is_one_line_for_every_way_to_begin(work, train, text):
     (work / "state.json").write_text(text)
-    with pytest.raises(OutputError, match=r"is damaged .*--restart\.$") as error:
+    with pytest.raises(OutputError, match=r"is damaged .*`restart=True`\.$") as error:
         train(resume=True)
     assert "\n" not in str(error.value)
-    with pytest.raises(OutputError, match=r"holds a run that cannot be read.*--restart"):
+    with pytest.raises(OutputError, match=r"holds a run that cannot be read.*`restart=True`"):
         train()
     assert (work / "state.json").exists()
     train(restart=True)
@@ -217,7 +217,7 @@ def test_a_file_that_is_no_state_is_one_line_for_every_way_to_begin(work, train,
 def test_a_state_holds_no_pickle(work):
     from safetensors import safe_open
 
-    assert names(work) == ["best", "lock", "state-4.safetensors", "state.json"]
+    assert names(work) == ["best", "lock", "lock.holder", "state-4.safetensors", "state.json"]
     with safe_open(work / "state-4.safetensors", "pt") as file:
         assert {"losses", "random.torch", "adamw.0.exp_avg", "weights.linear.weight"} <= set(file.keys())
     json.loads((work / "state.json").read_bytes())

@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from sentiment_batch.errors import OutputError
-from sentiment_batch.training.checkpoint.work_folder import Checkpoint, check_replaceable
+from sentiment_batch.training.checkpoint.output_checks import check_replaceable
+from sentiment_batch.training.checkpoint.work_folder import Checkpoint
 
 HISTORY = [{"epoch": 1, "best": True}]
 META = {
@@ -61,8 +62,8 @@ def model(tmp_path) -> Path:
 
 def test_the_best_state_becomes_the_model_and_nothing_else_remains(begun, tmp_path):
     checkpoint = begun(tmp_path / "deep" / "model")
-    checkpoint.save(fill("first"), META, HISTORY)
-    checkpoint.save(fill("second"), META, HISTORY)
+    checkpoint.save_best(fill("first"), META, HISTORY)
+    checkpoint.save_best(fill("second"), META, HISTORY)
     assert content(checkpoint.best)["model.safetensors"] == "second"
     assert not checkpoint.output.exists()
     assert checkpoint.publish() == tmp_path / "deep" / "model"
@@ -72,7 +73,7 @@ def test_the_best_state_becomes_the_model_and_nothing_else_remains(begun, tmp_pa
 
 def test_a_model_is_described_beside_its_weights(begun, tmp_path):
     checkpoint = begun(tmp_path / "model")
-    checkpoint.save(fill("x"), {**META, "metrics": {"validation": None}}, HISTORY)
+    checkpoint.save_best(fill("x"), {**META, "metrics": {"validation": None}}, HISTORY)
     checkpoint.finish(fill("y"), META, HISTORY, lambda folder: {"page": " ".join(sorted(content(folder)))})
     assert content(checkpoint.best) == {
         "config.json": "{}",
@@ -94,7 +95,7 @@ def test_a_model_is_never_replaced_without_overwrite(begun, model):
 def test_with_overwrite_the_old_model_stays_until_the_new_one_is_published(begun, model):
     checkpoint = begun(model, overwrite=True)
     (model / "vocab.txt").write_text("only in the old one")
-    checkpoint.save(fill("new"), META, HISTORY)
+    checkpoint.save_best(fill("new"), META, HISTORY)
     assert content(model)["model.safetensors"] == "old"
     checkpoint.publish()
     assert content(model) == {"config.json": "{}", "model.safetensors": "new"}
@@ -119,20 +120,20 @@ def test_a_file_is_not_replaced_and_an_empty_folder_may_be_filled(begun, tmp_pat
             check_replaceable(tmp_path / "file", overwrite)
     (tmp_path / "empty").mkdir()
     checkpoint = begun(tmp_path / "empty")
-    checkpoint.save(fill("x"), META, HISTORY)
+    checkpoint.save_best(fill("x"), META, HISTORY)
     assert content(checkpoint.publish())["model.safetensors"] == "x"
 
 
 @pytest.mark.parametrize("overwrite", [False, True])
 def test_the_current_folder_cannot_be_a_model(begun, tmp_path, monkeypatch, overwrite):
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(OutputError, match="--output"):
+    with pytest.raises(OutputError, match="`output`"):
         begun(".", overwrite=overwrite)
 
 
 def test_what_came_to_the_output_while_training_is_not_replaced_and_the_new_model_is_kept(begun, tmp_path):
     checkpoint = begun(tmp_path / "model")
-    checkpoint.save(fill("mine"), META, HISTORY)
+    checkpoint.save_best(fill("mine"), META, HISTORY)
     (tmp_path / "model").mkdir()
     fill("theirs")(tmp_path / "model")
     with pytest.raises(OutputError, match="overwrite=True"):
@@ -143,12 +144,12 @@ def test_what_came_to_the_output_while_training_is_not_replaced_and_the_new_mode
 
 def test_what_a_killed_run_left_is_cleared_away_but_nothing_of_others(begun, tmp_path):
     killed = begun(tmp_path / "model")
-    killed.save(fill("killed"), META, HISTORY)
+    killed.save_best(fill("killed"), META, HISTORY)
     killed.close()
     for name in ("new", "state-7.safetensors", ".state.json.12.part"):
         (killed.work / name).mkdir() if name == "new" else (killed.work / name).touch()
     again = begun(tmp_path / "model", restart=True)
-    assert [path.name for path in again.work.iterdir()] == ["lock"]
+    assert sorted(path.name for path in again.work.iterdir()) == ["lock", "lock.holder"]
     (again.work / "notes.txt").write_text("precious")
     again.close()
     for choice in ({}, {"restart": True}, {"resume": True}):
@@ -159,25 +160,25 @@ def test_what_a_killed_run_left_is_cleared_away_but_nothing_of_others(begun, tmp
 
 def test_a_best_model_without_a_state_is_refused_and_with_resume_stays_until_there_is_another(begun, tmp_path):
     killed = begun(tmp_path / "model")
-    killed.save(fill("killed"), META, HISTORY)
+    killed.save_best(fill("killed"), META, HISTORY)
     killed.close()
     with pytest.raises(
-        OutputError, match=r"before its first state was saved\. Go on with it by --resume, or .*--restart"
+        OutputError, match=r"before its first state was saved\. Continue it with `resume=True`, or .*`restart=True`"
     ):
         begun(tmp_path / "model")
     again = begun(tmp_path / "model", resume=True)
     assert content(again.best)["model.safetensors"] == "killed"
-    again.save(fill("again"), META, HISTORY)
+    again.save_best(fill("again"), META, HISTORY)
     assert content(again.best)["model.safetensors"] == "again"
 
 
 @pytest.mark.parametrize("renamed", [True, False], ids=["both renames done", "killed between them"])
 def test_the_state_decides_which_best_model_a_resumed_run_has(begun, tmp_path, renamed):
     killed = begun(tmp_path / "model")
-    killed.save(fill("first"), META, HISTORY)
+    killed.save_best(fill("first"), META, HISTORY)
     killed.save_state({"step": 1, "steps": 3, "fingerprint": {}}, {})
     assert not killed.old.exists()
-    killed.save(fill("second"), META, HISTORY)
+    killed.save_best(fill("second"), META, HISTORY)
     if not renamed:
         killed.best.rename(killed.work / "new")
     killed.close()
@@ -185,7 +186,7 @@ def test_the_state_decides_which_best_model_a_resumed_run_has(begun, tmp_path, r
     assert content(again.best)["model.safetensors"] == "first"
     assert not again.old.exists()
     assert not (again.work / "new").exists()
-    again.save(fill("second"), META, HISTORY)
+    again.save_best(fill("second"), META, HISTORY)
     again.save_state({"step": 2, "steps": 3, "fingerprint": {}}, {})
     assert not again.old.exists(), "it is kept no longer than it may be needed"
     again.close()
@@ -195,7 +196,7 @@ def test_the_state_decides_which_best_model_a_resumed_run_has(begun, tmp_path, r
 @pytest.mark.parametrize("renamed", [True, False], ids=["both renames done", "killed between them"])
 def test_a_run_killed_after_it_was_finished_goes_on_from_the_model_that_its_state_names(begun, tmp_path, renamed):
     killed = begun(tmp_path / "model")
-    killed.save(fill("best"), META, HISTORY)
+    killed.save_best(fill("best"), META, HISTORY)
     killed.save_state({"step": 3, "steps": 3, "fingerprint": {}}, {})
     killed.finish(fill("calibrated"), META, HISTORY)
     assert content(killed.best)["model.safetensors"] == "calibrated"
@@ -217,7 +218,7 @@ def test_leftovers_that_are_worth_nothing_are_cleared_away_unasked(begun, tmp_pa
         (work / name).write_text("{")
     (tmp_path / "model").mkdir()
     begun(tmp_path / "model")
-    assert [path.name for path in work.iterdir()] == ["lock"]
+    assert sorted(path.name for path in work.iterdir()) == ["lock", "lock.holder"]
 
 
 def test_a_model_that_was_put_aside_when_the_run_was_killed_comes_back(begun, tmp_path):
@@ -234,7 +235,7 @@ def test_two_runs_on_one_output_do_not_meet(begun, tmp_path, choice):
     first = begun(tmp_path / "model")
     with pytest.raises(OutputError, match=rf"model is being written by process {os.getpid()} on .*Wait for it"):
         begun(tmp_path / "model", **choice)
-    first.save(fill("first"), META, HISTORY)
+    first.save_best(fill("first"), META, HISTORY)
     first.publish()
     begun(tmp_path / "model", overwrite=True)
 
@@ -246,14 +247,14 @@ class Stop(Exception):
 @pytest.mark.parametrize("error", [OSError(errno.ENOSPC, "No space left on device"), Stop(), KeyboardInterrupt()])
 def test_an_error_while_saving_leaves_the_earlier_best(begun, tmp_path, error):
     checkpoint = begun(tmp_path / "model")
-    checkpoint.save(fill("earlier"), META, HISTORY)
+    checkpoint.save_best(fill("earlier"), META, HISTORY)
 
     def fail(folder: Path) -> None:
         (folder / "config.json").write_text("half of it")
         raise error
 
     with pytest.raises((OutputError, Stop, KeyboardInterrupt)):
-        checkpoint.save(fail, META, HISTORY)
+        checkpoint.save_best(fail, META, HISTORY)
     checkpoint.close()
     assert content(checkpoint.best) == {"config.json": "{}", "model.safetensors": "earlier"}
 
@@ -267,7 +268,7 @@ def test_an_error_at_any_rename_leaves_a_whole_best_and_the_old_model(begun, tmp
     rename, failures = Path.rename, 0
     for nth in range(1, 8):
         checkpoint = begun(output, overwrite=overwrite, restart=True)
-        checkpoint.save(fill("first"), META, HISTORY)
+        checkpoint.save_best(fill("first"), META, HISTORY)
         calls = 0
 
         def failing(path, target, nth=nth):
@@ -280,7 +281,7 @@ def test_an_error_at_any_rename_leaves_a_whole_best_and_the_old_model(begun, tmp
         with monkeypatch.context() as patch:
             patch.setattr(Path, "rename", failing)
             try:
-                checkpoint.save(fill("second"), META, HISTORY)
+                checkpoint.save_best(fill("second"), META, HISTORY)
                 checkpoint.publish()
             except OutputError:
                 failures += 1
@@ -298,8 +299,8 @@ def test_a_full_disk_is_an_output_error_that_names_the_folder_and_the_cure(begun
         raise OSError(errno.ENOSPC, "No space left on device")
 
     checkpoint = begun(tmp_path / "model")
-    with pytest.raises(OutputError, match=r"model\.training cannot be written: No space left on device\. Make room"):
-        checkpoint.save(full, META, HISTORY)
+    with pytest.raises(OutputError, match=r"model\.training cannot be written: the disk is full\. Free some space"):
+        checkpoint.save_best(full, META, HISTORY)
 
 
 def test_a_full_disk_is_also_known_in_the_wording_of_safetensors(begun, tmp_path):
@@ -309,13 +310,13 @@ def test_a_full_disk_is_also_known_in_the_wording_of_safetensors(begun, tmp_path
         raise SafetensorError("Error while serializing: I/O error: No space left on device (os error 28)")
 
     checkpoint = begun(tmp_path / "model")
-    with pytest.raises(OutputError, match="No space left on device"):
-        checkpoint.save(full, META, HISTORY)
+    with pytest.raises(OutputError, match="the disk is full"):
+        checkpoint.save_best(full, META, HISTORY)
 
 
 def test_a_place_that_cannot_be_written_is_an_output_error(begun, tmp_path):
     (tmp_path / "file").write_text("")
-    with pytest.raises(OutputError, match="is a file, in which"):
+    with pytest.raises(OutputError, match=r"is a file, so .* cannot be inside it"):
         begun(tmp_path / "file" / "model")
 
 
@@ -324,7 +325,7 @@ def test_discarding_removes_the_work_folder_only_if_no_state_was_saved(begun, tm
     checkpoint.close()
     assert not checkpoint.work.exists()
     checkpoint = begun(tmp_path / "model")
-    checkpoint.save(fill("x"), META, HISTORY)
+    checkpoint.save_best(fill("x"), META, HISTORY)
     checkpoint.close()
     assert checkpoint.best.exists()
 
@@ -337,7 +338,7 @@ def test_a_link_stays_and_what_it_points_to_becomes_the_model(begun, tmp_path, t
     if there == "a model":
         fill("old")(tmp_path / "disk")
     checkpoint = begun(tmp_path / "link", overwrite=True)
-    checkpoint.save(fill("new"), META, HISTORY)
+    checkpoint.save_best(fill("new"), META, HISTORY)
     checkpoint.publish()
     assert (tmp_path / "link").is_symlink()
     assert content(tmp_path / "disk")["model.safetensors"] == "new"
@@ -346,7 +347,7 @@ def test_a_link_stays_and_what_it_points_to_becomes_the_model(begun, tmp_path, t
 def test_overwriting_is_not_offered_for_what_is_no_model(begun, tmp_path):
     (tmp_path / "notes").mkdir()
     (tmp_path / "notes" / "notes.txt").write_text("precious")
-    with pytest.raises(OutputError, match=r"holds other things.*Name another --output\.$"):
+    with pytest.raises(OutputError, match=r"holds other things.*Choose another `output`\.$"):
         begun(tmp_path / "notes")
 
 
@@ -363,7 +364,7 @@ def test_what_is_no_part_of_a_model_is_not_lost_with_it(begun, model, name):
 
 def test_what_comes_to_a_model_while_another_is_trained_is_not_lost(begun, model):
     checkpoint = begun(model, overwrite=True)
-    checkpoint.save(fill("new"), META, HISTORY)
+    checkpoint.save_best(fill("new"), META, HISTORY)
     (model / "notes.txt").write_text("precious")
     with pytest.raises(OutputError, match=r"holds more than a model \('notes\.txt'\)"):
         checkpoint.publish()
@@ -375,14 +376,14 @@ def test_what_comes_to_a_model_while_another_is_trained_is_not_lost(begun, model
     "name", ["~nobody-of-this-name/model", "x" * 250, 5, None, b"model", "a\0b", "\ud800", "\udce9t\udce9", ""]
 )
 def test_what_no_folder_can_be_called_is_refused_in_one_line(name):
-    with pytest.raises(OutputError, match=r"cannot be a model folder\. Name a new folder with --output\.$"):
+    with pytest.raises(OutputError, match=r"cannot be the name of a model folder\. Name a new folder with `output`\.$"):
         Checkpoint(name, overwrite=False)
 
 
 @pytest.mark.parametrize("when", ["before", "after"])
 def test_an_interrupt_between_the_renames_leaves_the_old_model(begun, model, monkeypatch, when):
     checkpoint = begun(model, overwrite=True)
-    checkpoint.save(fill("new"), META, HISTORY)
+    checkpoint.save_best(fill("new"), META, HISTORY)
     real = Path.rename
 
     def rename(self, target):
@@ -403,5 +404,5 @@ def test_a_disk_that_a_library_of_another_language_finds_full_is_named(begun, tm
         raise Exception("No space left on device (os error 28)")
 
     checkpoint = begun(tmp_path / "model")
-    with pytest.raises(OutputError, match=r"model\.training cannot be written: No space left .*Make room"):
-        checkpoint.save(full, META, HISTORY)
+    with pytest.raises(OutputError, match=r"model\.training cannot be written: the disk is full"):
+        checkpoint.save_best(full, META, HISTORY)

@@ -1,22 +1,23 @@
 import json
 import logging
 import random
-from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from sentiment_batch.tokenization.ragged import Tokens
 
-from sentiment_batch.data.labelled_rows import Labelled
+from sentiment_batch.data.labelled_rows import LabelledRows
 from sentiment_batch.errors import InputError
 from sentiment_batch.settings import TrainSettings
-from sentiment_batch.tokenization.ragged import Tokens
 from sentiment_batch.tokenization.tokenizer import TextPolicy
-from sentiment_batch.training.data_check.check import with_lengths
-from sentiment_batch.training.data_check.findings import percent
-from sentiment_batch.training.prepare import prepare
+from sentiment_batch.training import prepare as preparation
+from sentiment_batch.training.data_check.findings import format_share
+from sentiment_batch.training.data_check.lengths import add_lengths
+from sentiment_batch.training.data_check.wording import format_finding, format_lengths
+from sentiment_batch.training.messages import log_data_check
 
 WORDS = ["good", "bad", "fine", "dull", "warm", "cold", "long", "short", "dear", "odd", "calm", "loud"]
 
@@ -25,8 +26,8 @@ def texts(count, start=0) -> list[str]:
     return [f"{WORDS[n % 12]} film {n} seen" for n in range(start, start + count)]
 
 
-def table(rows, labels, *, name="reviews.csv", groups=None, blank=0, **others) -> Labelled:
-    return Labelled(
+def table(rows, labels, *, name="reviews.csv", groups=None, blank=0, **others) -> LabelledRows:
+    return LabelledRows(
         name=name,
         texts=list(rows),
         labels=list(labels),
@@ -39,7 +40,7 @@ def table(rows, labels, *, name="reviews.csv", groups=None, blank=0, **others) -
     )
 
 
-def mixed(count, start=0, share=0.5, **options) -> Labelled:
+def mixed(count, start=0, share=0.5, **options) -> LabelledRows:
     """Reviews of which so large a share, spread evenly, is positive."""
     labels = ["pos" if int((n + 1) * share) > int(n * share) else "neg" for n in range(count)]
     return table(texts(count, start), labels, **options)
@@ -48,6 +49,13 @@ def mixed(count, start=0, share=0.5, **options) -> Labelled:
 def findings(*tables, **options) -> list[tuple[str, str]]:
     chosen = TrainSettings(**options.pop("settings", {}))
     return [(one["level"], one["text"]) for one in prepare(tables, chosen, **options).summary["findings"]]
+
+
+def prepare(*tables, **options):
+    """Prepares data and logs the data check, as a run does."""
+    data = preparation.prepare(*tables, **options)
+    log_data_check(data)
+    return data
 
 
 def only(found, words) -> tuple[str, str]:
@@ -85,7 +93,7 @@ def test_the_block_fits_80_columns_and_ends_with_the_findings_by_weight(caplog):
 
 def test_imbalance_names_class_weights_unless_they_are_on():
     rows = mixed(4_000, share=0.1)
-    level, said = only(findings(rows), "--class-weights auto")
+    level, said = only(findings(rows), '`class_weights="auto"`')
     assert level == "note"
     assert "90 % of the rows are 'neg' and 10 % 'pos'" in said
     assert findings(rows, settings={"class_weights": "auto"}) == []
@@ -96,9 +104,11 @@ def test_classes_of_a_handful_of_rows_and_those_that_nothing_validates_are_warni
     rows = mixed(4_000)
     rows.labels[:6] = ["odd"] * 4 + ["rare"] * 2
     found = findings(rows, settings={"class_weights": "auto"})
-    assert only(found, "too few rows to learn from: 'odd' (3), 'rare' (1). Give more of them, or leave them out.")
+    assert only(
+        found, "Too few rows to learn from: 'odd' (3), 'rare' (1). Give more rows of each such class, or leave it out."
+    )
     val = mixed(500, start=9_000, share=0.0)
-    assert only(findings(mixed(2_000), val=val), "no validation row is 'pos'")[0] == "warning"
+    assert only(findings(mixed(2_000), val=val), "No validation row is 'pos'")[0] == "warning"
 
 
 @pytest.mark.parametrize(
@@ -109,10 +119,12 @@ def test_few_validation_rows_are_said_with_how_far_they_can_be_trusted(count, le
     if level is None:
         assert found == []
         return
-    said = only(found, f"{count} rows validate: an accuracy of 90 % is known to {points} points either way")
+    said = only(
+        found, f"Only {count} rows validate, so an accuracy of 90 % is only known to {points} points either way"
+    )
     assert said[0] == level
-    assert said[1].endswith("Give a larger --val-file.")
-    assert only(findings(mixed(1_000)), "100 rows validate")[1].endswith("Hold back more with --val-size.")
+    assert said[1].endswith("Give a larger `val_file`.")
+    assert only(findings(mixed(1_000)), "Only 100 rows validate")[1].endswith("Hold back more rows with `val_size`.")
 
 
 def test_texts_with_several_labels_are_shown_but_not_stored(caplog):
@@ -127,7 +139,7 @@ def test_texts_with_several_labels_are_shown_but_not_stored(caplog):
     assert summary["findings"] == []
     rows.texts.extend(rows.texts[:300])
     rows.labels.extend(["pos" if label == "neg" else "neg" for label in rows.labels[:300]])
-    assert only(findings(rows), "also stands there with another label")[0] == "warning"
+    assert only(findings(rows), "also occurs with another label")[0] == "warning"
 
 
 def test_repeated_and_nearly_repeated_texts_are_counted_apart_and_stay_on_one_side():
@@ -142,7 +154,7 @@ def test_repeated_and_nearly_repeated_texts_are_counted_apart_and_stay_on_one_si
         for side in (prepared.training, prepared.validation)
     ]
     assert not sides[0] & sides[1]
-    assert only(findings(rows), "6.2 % of the rows repeat another's text.")
+    assert only(findings(rows), "6.2 % of the rows repeat the text of another row.")
 
 
 def test_rows_that_are_left_out_are_a_finding_where_they_are_many():
@@ -196,7 +208,7 @@ def test_a_table_that_was_given_twice_is_said_and_one_that_shares_a_few_rows_is_
     ]
     said = [(one["level"], one["text"]) for one in found["findings"]]
     assert only(
-        said, "1,000 rows of again.csv hold a text that is in reviews.csv, too (100 %): were the same rows given"
+        said, "1,000 rows of again.csv hold a text that is in reviews.csv, too (100 %). Check whether the same rows"
     )
     assert not [one for one in said if "other.csv" in one[1]]
 
@@ -212,12 +224,12 @@ def grouped(count=1_200, seed=0) -> tuple[list[str], list[str]]:
 def test_a_column_that_looks_like_groups_is_a_note_that_names_it():
     films, labels = grouped()
     summary = prepare([table(texts(1_200), labels, film=films)], TrainSettings()).summary
-    said = only([(one["level"], one["text"]) for one in summary["findings"]], "--group-column film")
+    said = only([(one["level"], one["text"]) for one in summary["findings"]], "`group_column='film'`")
     assert said[0] == "note"
     (likely,) = summary["groups"]["likely"]["held back"]
     assert (likely["column"], likely["values"]) == ("film", 200)
-    assert f"two rows of one 'film' have the same label in {percent(likely['agreement'])} of cases" in said[1]
-    assert findings(table(texts(1_200), labels, groups=films))[0][1].startswith("120 rows validate")
+    assert f"Rows of one 'film' have the same label in {format_share(likely['agreement'])} of cases" in said[1]
+    assert findings(table(texts(1_200), labels, groups=films))[0][1].startswith("Only 120 rows validate")
 
 
 def test_a_group_that_is_also_in_another_file_is_a_warning_with_counts():
@@ -235,9 +247,9 @@ def test_a_group_that_is_also_in_another_file_is_a_warning_with_counts():
 
 def test_groups_of_one_row_each_and_a_validation_of_few_groups_are_said():
     ids = [f"id{n}" for n in range(1_000)]
-    assert only(findings(mixed(1_000, groups=ids)), "no two rows have the same 'film', so that --group-column changes")
+    assert only(findings(mixed(1_000, groups=ids)), "No two rows have the same 'film', so `group_column` changes")
     few = findings(mixed(1_000, groups=[f"f{n // 60}" for n in range(1_000)]))
-    assert only(few, "groups of 'film' alone")[0] == "note"
+    assert only(few, "of 'film' alone")[0] == "note"
 
 
 def test_texts_that_look_wrong_are_said():
@@ -245,21 +257,21 @@ def test_texts_that_look_wrong_are_said():
     assert only(findings(numbers), "100 % of the texts hold no letter")[0] == "warning"
     misread = mixed(4_000)
     misread.texts[:200] = [f"{text} cafÃ©" for text in misread.texts[:200]]
-    assert "--encoding" in only(findings(misread), "a wrong encoding")[1]
+    assert "`encoding`" in only(findings(misread), "a wrong encoding")[1]
     told = mixed(4_000)
     told.texts[:] = [f"{label}: {text}" for text, label in zip(told.texts, told.labels, strict=True)]
     assert only(findings(told), "begin in the same way")[0] == "warning"
     same = mixed(4_000)
     same.texts[:] = [f"Customer review: {text}" for text in same.texts]
-    assert only(findings(same), "all texts begin with the same 17 characters")[0] == "note"
+    assert only(findings(same), "All texts begin with the same 17 characters")[0] == "note"
 
 
 def test_files_that_differ_in_html_or_in_the_mix_of_classes_are_said():
     test = mixed(1_000, start=9_000, share=0.2, name="test.csv")
     test.texts[:] = [f"{text}<br />" for text in test.texts]
     found = findings(mixed(4_000), test=test)
-    assert only(found, "100 % of the texts of test.csv hold HTML tags, of those to train on 0 %")
-    assert only(found, "of test.csv are 'neg', of the training rows 50 %")
+    assert only(found, "100 % of the texts of test.csv hold HTML tags, but 0 % of the training texts")
+    assert only(found, "of the rows of test.csv are 'neg', but 50 % of the training rows")
 
 
 def test_findings_hold_no_text_of_the_data():
@@ -304,7 +316,7 @@ def test_whatever_the_rows_they_are_refused_in_one_line_or_give_plain_values(fir
     assert summary["training_rows"] + summary["validation_rows"] <= summary["rows"] == len(first) + len(second)
 
 
-def test_lengths_are_added_and_said(caplog):
+def test_lengths_are_added_and_worded():
     summary = prepare([mixed(4_000)], TrainSettings()).summary
     whole = np.array([10, 30, 100, 200])
     kept = np.minimum(whole, 64)
@@ -315,17 +327,16 @@ def test_lengths_are_added_and_said(caplog):
         cut=whole > 64,
         whole=whole,
     )
-    caplog.clear()
-    added = with_lengths(summary, tokens, TextPolicy(max_length=64, long_text="head-tail"), 512)
+    added = add_lengths(summary, tokens, TextPolicy(max_length=64, long_text="head-tail"), 512)
     assert summary["lengths"] is None
     assert added["lengths"]["tokens_lost_share"] == pytest.approx(172 / 340)
     assert [one["level"] for one in added["findings"]] == ["note"]
-    assert caplog.records[0].getMessage() == (
+    assert "\n".join(format_lengths(added["lengths"], "head-tail", 80)) == (
         "  lengths   tokens per text: mean 85, median 30, 95 % up to 200, longest 200; 2\n"
-        "            (50 %) are longer than 64 and keep their head and tail, so that 51 %\n"
-        "            of all tokens are lost"
+        "            (50 %) are longer than 64 and keep their head and tail, so 51 % of\n"
+        "            all tokens are lost"
     )
-    assert "--max-length takes up to 512" in caplog.records[1].getMessage()
+    assert "Raise `max_length`, up to 512." in format_finding(added["findings"][0], 80)
 
 
 @pytest.mark.parametrize(
@@ -341,33 +352,4 @@ def test_lengths_are_added_and_said(caplog):
     ],
 )
 def test_shares_are_written_with_two_digits(share, said):
-    assert percent(share) == said
-
-
-@pytest.mark.parametrize("door", ["command", "function"])
-def test_both_doors_read_the_groups_that_a_file_has_and_all_other_columns(door, tmp_path, monkeypatch, cli):
-    import sentiment_batch
-    from sentiment_batch.training import run
-
-    taken = {}
-
-    def instead(reviews, output, settings, **options):
-        taken.update(reviews=reviews, **options)
-        raise InputError("enough")
-
-    monkeypatch.setattr(run, "train_labelled", instead)
-    train, val, test = (str(tmp_path / f"{name}.csv") for name in ("train", "val", "test"))
-    for path, columns in ((train, ["film", "user"]), (val, ["user"]), (test, ["film"])):
-        lines = [f"text {n},pos," + ",".join(f"{column[0]}{n % 3}" for column in columns) for n in range(6)]
-        Path(path).write_text("\n".join([f"text,label,{','.join(columns)}", *lines, ""]))
-    output = str(tmp_path / "model")
-    if door == "command":
-        given = ["--val-file", val, "--test-file", test, "--group-column", "film", "-o", output]
-        assert "enough" in cli("train", train, *given).output
-    else:
-        with pytest.raises(InputError, match="enough"):
-            sentiment_batch.train(train, output, val=val, test=test, group_column="film")
-    (reviews,) = taken["reviews"]
-    assert (reviews.group_column, reviews.groups[:2], list(reviews.others)) == ("film", ["f0", "f1"], ["user"])
-    assert (taken["val"].groups, list(taken["val"].others)) == (None, ["user"])
-    assert (taken["test"].group_column, len(taken["test"].groups)) == ("film", 6)
+    assert format_share(share) == said

@@ -4,14 +4,14 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from sentiment_batch.training.data_check.group_leaks import likely_groups, shared_rows
-from sentiment_batch.training.dataset import Coded
+from sentiment_batch.training.data_check.group_leaks import count_shared_groups, find_group_columns
+from sentiment_batch.training.dataset import ReviewSet
 
 
-def coded(codes, groups=None, near=None, **others) -> Coded:
+def coded(codes, groups=None, near=None, **others) -> ReviewSet:
     count = len(codes)
     words = {name: pa.array([None if v is None else str(v) for v in values]) for name, values in others.items()}
-    return Coded(
+    return ReviewSet(
         texts=[f"text {n}" for n in range(count)],
         codes=np.array(codes, dtype=np.int64),
         equal=np.arange(count),
@@ -44,7 +44,7 @@ def sides(codes, held=0.1, **others):
 
 def test_a_column_whose_values_go_with_labels_is_found_and_measured():
     codes, film = films()
-    (found,) = likely_groups(*sides(codes, film=film))
+    (found,) = find_group_columns(*sides(codes, film=film))
     assert (found.column, found.values) == ("film", 300)
     assert found.rows_per_value == pytest.approx(5.4, abs=0.1)
     assert found.agreement == pytest.approx(0.9**2 + 0.1**2, abs=0.03)
@@ -55,7 +55,7 @@ def test_a_column_whose_values_go_with_labels_is_found_and_measured():
 
 def test_the_agreement_is_that_of_all_pairs_within_a_value():
     codes, film = films(60, 5, 0.95)
-    (found,) = likely_groups(*sides(codes, film=film))
+    (found,) = find_group_columns(*sides(codes, film=film))
     training = list(zip(codes, film, strict=True))[:270]
     by_row = []
     for row, (code, value) in enumerate(training):
@@ -77,13 +77,13 @@ def test_the_agreement_is_that_of_all_pairs_within_a_value():
 def test_columns_that_are_no_groups_are_not_taken_for_some(what, values):
     codes, film = films()
     other = values(codes, film, random.Random(1))
-    assert [one.column for one in likely_groups(*sides(codes, film=film, other=other))] == ["film"], what
+    assert [one.column for one in find_group_columns(*sides(codes, film=film, other=other))] == ["film"], what
 
 
 def test_groups_that_are_all_on_one_side_are_not_mentioned():
     codes, film = films()
     order = sorted(range(len(codes)), key=lambda row: film[row])
-    assert likely_groups(*sides([codes[row] for row in order], film=[film[row] for row in order])) == []
+    assert find_group_columns(*sides([codes[row] for row in order], film=[film[row] for row in order])) == []
 
 
 def test_repeated_texts_are_no_proof_of_a_group():
@@ -92,27 +92,27 @@ def test_repeated_texts_are_no_proof_of_a_group():
     film = [n % 100 for n in range(500)]
     training = coded(codes, film=film, near=film)
     held = coded(codes[:50], film=film[:50])
-    assert likely_groups(training, held) == []
-    assert [one.column for one in likely_groups(coded(codes, film=film), held)] == ["film"]
+    assert find_group_columns(training, held) == []
+    assert [one.column for one in find_group_columns(coded(codes, film=film), held)] == ["film"]
 
 
 def test_the_clearest_column_comes_first_and_one_that_a_side_lacks_is_left_out():
     codes, film = films()
     noisy = [value if n % 4 else 1_000 + n % 25 for n, value in enumerate(film)]
     training, held = sides(codes, noisy=noisy, film=film)
-    assert [one.column for one in likely_groups(training, held)] == ["film", "noisy"]
-    assert likely_groups(training, coded([0, 1])) == []
-    assert likely_groups(coded([0] * 600, film=film[:600]), coded([0], film=[film[0]])) == [], "one class alone"
+    assert [one.column for one in find_group_columns(training, held)] == ["film", "noisy"]
+    assert find_group_columns(training, coded([0, 1])) == []
+    assert find_group_columns(coded([0] * 600, film=film[:600]), coded([0], film=[film[0]])) == [], "one class alone"
 
 
 def test_rows_of_groups_on_both_sides_are_counted():
     training = coded([0, 1, 0], groups=["a", None, "b"])
-    assert shared_rows(training, coded([0, 1, 1, 0], groups=["b", None, "c", "b"])) == 2
-    assert shared_rows(training, coded([0])) is None
-    assert shared_rows(coded([0]), training) is None
+    assert count_shared_groups(training, coded([0, 1, 1, 0], groups=["b", None, "c", "b"])) == 2
+    assert count_shared_groups(training, coded([0])) is None
+    assert count_shared_groups(coded([0]), training) is None
 
 
 def test_a_column_of_many_rows_a_value_is_a_category():
     codes, film = films(25, 200)
-    assert likely_groups(*sides(codes, film=film)) == []
-    assert [one.column for one in likely_groups(*sides(codes[:2_000], film=film[:2_000]))] == ["film"]
+    assert find_group_columns(*sides(codes, film=film)) == []
+    assert [one.column for one in find_group_columns(*sides(codes[:2_000], film=film[:2_000]))] == ["film"]

@@ -2,10 +2,10 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-
 from sentiment_batch.tokenization.ragged import Tokens
+
 from sentiment_batch.tokenization.tokenizer import TextPolicy
-from sentiment_batch.training.data_check.lengths import lengths, of_lengths
+from sentiment_batch.training.data_check.lengths import check_lengths, measure_lengths
 
 POLICY = TextPolicy(max_length=64, long_text="head-tail")
 
@@ -22,7 +22,7 @@ def tokens(whole, policy=POLICY) -> Tokens:
 
 
 def test_lengths_are_those_before_the_cut():
-    found = lengths(tokens([10, 20, 64, 65, 341]), POLICY)
+    found = measure_lengths(tokens([10, 20, 64, 65, 341]), POLICY)
     assert {name: found[name] for name in ("mean", "median", "p95", "longest", "max_length", "cut")} == {
         "mean": 100.0,
         "median": 64,
@@ -36,7 +36,7 @@ def test_lengths_are_those_before_the_cut():
 
 
 def test_windows_of_a_text_are_one_text():
-    found = lengths(
+    found = measure_lengths(
         Tokens(
             ids=np.zeros(12, dtype=np.int32),
             offsets=np.array([0, 4, 8, 12]),
@@ -50,7 +50,7 @@ def test_windows_of_a_text_are_one_text():
 
 @given(st.lists(st.integers(2, 5_000), min_size=1, max_size=60))
 def test_the_histogram_holds_every_text_in_bins_of_one_width(whole):
-    found = lengths(tokens(whole), POLICY)["histogram"]
+    found = measure_lengths(tokens(whole), POLICY)["histogram"]
     assert sum(found["rows"]) == len(whole)
     assert len(found["edges"]) == len(found["rows"]) + 1 <= 27
     assert len(set(np.diff(found["edges"]))) == 1
@@ -59,11 +59,12 @@ def test_the_histogram_holds_every_text_in_bins_of_one_width(whole):
 
 
 def test_a_cut_of_many_texts_is_a_finding_with_its_cure_where_there_is_one():
-    found = lengths(tokens([10, 10, 100, 100]), POLICY)
-    (said,) = of_lengths(found, 512)
-    assert said.text == "50 % of the texts are longer than 64 tokens, and 33 % of all tokens are not seen: " + (
-        "--max-length takes up to 512."
+    found = measure_lengths(tokens([10, 10, 100, 100]), POLICY)
+    (said,) = check_lengths(found, 512)
+    assert said.text == (
+        "50 % of the texts are longer than 64 tokens, so 33 % of all tokens are not used. "
+        "Raise `max_length`, up to 512."
     )
-    (said,) = of_lengths(found, 64)
+    (said,) = check_lengths(found, 64)
     assert said.text.endswith("the encoder takes no more.")
-    assert list(of_lengths(lengths(tokens([10, 10, 10, 10, 100]), POLICY), 512)) == []
+    assert list(check_lengths(measure_lengths(tokens([10, 10, 10, 10, 100]), POLICY), 512)) == []

@@ -1,4 +1,4 @@
-"""What decides the weights of a run, as named plain values; two runs of one fingerprint end with the same model."""
+"""What decides the weights of a run, as named plain values: two runs with one fingerprint end with the same model."""
 
 from __future__ import annotations
 
@@ -16,63 +16,73 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from sentiment_batch.settings import TrainSettings
-    from sentiment_batch.training.prepare import Prepared, Rows
+    from sentiment_batch.training.prepare import LabelledTexts, PreparedData
 
 Fingerprint = dict[str, Any]
-"""Names as a user knows them, such as `--epochs` and `the training rows`."""
-VERSIONS = ("sentiment-batch", "torch", "transformers", "tokenizers")
+"""Values by name. The name of a setting is stored as its option, because format 1 of state.json has it so."""
+VERSIONED_PACKAGES = ("sentiment-batch", "torch", "transformers", "tokenizers")
 
 
-def fingerprint(settings: TrainSettings, data: Prepared, base: str, device: str, dtype: str) -> Fingerprint:
+def compute_fingerprint(
+    settings: TrainSettings, data: PreparedData, base_digest: str, device: str, dtype: str
+) -> Fingerprint:
     """The fingerprint of a run.
 
     Args:
-        settings: as the user gave them.
-        data: after labels were mapped and rows divided.
-        base: the digest of the base's files; the folder's own name does not matter.
-        device: as chosen; its number does not matter.
-        dtype: as chosen.
+        settings: the settings as the user gave them.
+        data: the rows after labels were mapped and validation rows were held back.
+        base_digest: the digest of the base's files; the path of its folder does not matter.
+        device: the chosen device; its number does not matter.
+        dtype: the chosen dtype.
     """
-    given = dataclasses.asdict(settings) | {"base": base, "device": device.partition(":")[0], "dtype": dtype}
+    given = dataclasses.asdict(settings) | {"base": base_digest, "device": device.partition(":")[0], "dtype": dtype}
     return {
         **{f"--{name.replace('_', '-')}": value for name, value in given.items()},
-        "the training rows": rows_digest(data.training),
-        "the validation rows": rows_digest(data.validation),
+        "the training rows": hash_rows(data.training),
+        "the validation rows": hash_rows(data.validation),
         "the labels": ", ".join(data.mapping.labels),
-        **{f"the version of {name}": importlib.metadata.version(name) for name in VERSIONS},
+        **{f"the version of {name}": importlib.metadata.version(name) for name in VERSIONED_PACKAGES},
     }
 
 
-def rows_digest(rows: Rows) -> str:
-    """The SHA-256 over texts and classes in their order."""
+def hash_rows(rows: LabelledTexts) -> str:
+    """The SHA-256 over texts and class numbers in their order."""
     total = hashlib.sha256()
     for text, code in zip(rows.texts, rows.codes.tolist(), strict=True):
-        coded = text.encode("utf-8", "surrogatepass")
-        total.update(f"{code} {len(coded)} ".encode() + coded)
+        content = text.encode("utf-8", "surrogatepass")
+        total.update(f"{code} {len(content)} ".encode() + content)
     return total.hexdigest()
 
 
-def digest(found: Fingerprint) -> str:
-    """One word for the whole fingerprint."""
-    return hashlib.sha256(json.dumps(found, sort_keys=True).encode()).hexdigest()
+def hash_fingerprint(fingerprint: Mapping[str, Any]) -> str:
+    """The SHA-256 of the whole fingerprint."""
+    return hashlib.sha256(json.dumps(fingerprint, sort_keys=True).encode()).hexdigest()
 
 
-def check_same(work: Path, before: Mapping[str, Any], now: Fingerprint) -> None:
-    """Make sure that a run may go on.
+def check_unchanged(work: Path, before: Mapping[str, Any], now: Fingerprint) -> None:
+    """Make sure that the run in `work` can be resumed.
 
     Raises:
-        OutputError: something that decides the weights is not as it was; the message names all that changed.
+        OutputError: something that decides the weights has changed. The message names every change.
     """
     names = [name for name in {**before, **now} if before.get(name) != now.get(name)]
     if names:
-        changed = "; ".join(f"{name}: {_shown(before.get(name))} before, {_shown(now.get(name))} now" for name in names)
+        changed = "; ".join(
+            f"{_display_name(name)}: {_display_value(before.get(name))} before, {_display_value(now.get(name))} now"
+            for name in names
+        )
         raise OutputError(
-            f"the run in {work} cannot go on, for something has changed ({changed}). Give the same again, or delete "
-            "the run and start over with --restart."
+            f"the run in {work} cannot be resumed, because something has changed ({changed}). Use the same values "
+            "again, or delete the run and start over with `restart=True`."
         )
 
 
-def _shown(value: Any) -> str:
+def _display_name(name: str) -> str:
+    """A setting in backquotes, as messages name settings; all else as it is stored."""
+    return f"`{name[2:].replace('-', '_')}`" if name.startswith("--") else name
+
+
+def _display_value(value: Any) -> str:
     if isinstance(value, str) and re.fullmatch(r"[0-9a-f]{64}", value):
         return f"sha256 {value[:12]}..."
     return "not set" if value is None else str(value)

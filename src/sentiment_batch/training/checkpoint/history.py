@@ -1,121 +1,122 @@
-"""The validations of a run in their order: which was best, when to stop, and the way to plain values and back."""
+"""The validations of a run in their order: which is best, when to stop, and their form as CSV, JSON and table."""
 
 from __future__ import annotations
 
 import csv
 import dataclasses
 import io
-import logging
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-logger = logging.getLogger("sentiment_batch")
+MIN_WIDTH_WITH_CALIBRATION = 72
+"""Columns of a terminal below which the table leaves out the loss after calibration."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Progress:
-    """One validation: a row of training_log.csv."""
+class HistoryEntry:
+    """One validation, which is one row of training_log.csv."""
 
     epoch: float
-    """Epochs done, in fractions where an epoch is validated within."""
+    """Epochs done; a fraction if the validation was within an epoch."""
     step: int
     """Optimiser steps done."""
     training_loss: float
-    """Mean over the steps since the row before."""
+    """Mean loss of the steps since the previous validation."""
     validation_loss: float
+    """Mean cross-entropy of the validation rows in nats, before calibration."""
     accuracy: float
     macro_f1: float
     learning_rate: float
-    """Of the last step."""
+    """Learning rate of the last step."""
     seconds: float
-    """Since training began; what a run spent while it was interrupted does not count."""
+    """Seconds of training so far, without the time between an interruption and the resumed run."""
     best: bool
-    """Whether no validation before had so low a loss, `deciding` it."""
+    """True if no earlier validation had a `selection_loss` as low as this one."""
     calibrated_loss: float | None = None
-    """The validation loss that the model would have once it is calibrated, None where it is not to be."""
+    """Validation loss that the model would have after calibration; None if the run does not calibrate."""
 
     @property
-    def deciding(self) -> float:
-        """The loss that tells the best state: that of the model as it would be published.
+    def selection_loss(self) -> float:
+        """The loss that selects the best state: that of the model as it would be published.
 
-        A state that is right more often, but too sure of it, has a higher loss before calibration and a lower after it.
+        A state with more correct predictions but too much confidence has a higher loss before calibration and a lower
+        one after it.
         """
         return self.validation_loss if self.calibrated_loss is None else self.calibrated_loss
 
 
-def is_best(loss: float, history: Sequence[Progress]) -> bool:
-    """Whether `loss` is a number, and lower than any before; a loss that is no number is never the best."""
-    return math.isfinite(loss) and not any(before.deciding <= loss for before in history)
+def is_best(loss: float, history: Sequence[HistoryEntry]) -> bool:
+    """Whether `loss` is finite and lower than the selection loss of every entry in `history`."""
+    return math.isfinite(loss) and not any(entry.selection_loss <= loss for entry in history)
 
 
-def best_of(history: Sequence[Progress]) -> Progress | None:
-    """The validation whose state is kept, None before there is one."""
+def find_best(history: Sequence[HistoryEntry]) -> HistoryEntry | None:
+    """The validation whose state is saved; None if no loss was finite yet."""
     return next((entry for entry in reversed(history) if entry.best), None)
 
 
-def stops(history: Sequence[Progress], patience: int | None) -> bool:
-    """Whether the last `patience` validations were no better than one before them."""
+def should_stop(history: Sequence[HistoryEntry], patience: int | None) -> bool:
+    """Whether the last `patience` validations were all worse than an earlier one; never if `patience` is None."""
     since_best = next((n for n, entry in enumerate(reversed(history)) if entry.best), len(history))
-    if patience is None or since_best < patience:
-        return False
-    logger.info("stopped early: no better validation loss in the last %s validations", patience)
-    return True
+    return patience is not None and since_best >= patience
 
 
-def to_rows(history: Sequence[Progress]) -> list[dict[str, Any]]:
-    """Plain values, as JSON and CSV take them."""
+def to_rows(history: Sequence[HistoryEntry]) -> list[dict[str, Any]]:
+    """The history as plain values, for JSON and CSV."""
     return [dataclasses.asdict(entry) for entry in history]
 
 
-def from_rows(rows: Sequence[Mapping[str, Any]]) -> list[Progress]:
-    """What `to_rows` gave.
+def from_rows(rows: Sequence[Mapping[str, Any]]) -> list[HistoryEntry]:
+    """The history out of the values that `to_rows` gave.
 
     Raises:
-        TypeError: a row lacks a value, or has another.
+        TypeError: a row lacks a value or has an unknown one.
     """
-    return [Progress(**row) for row in rows]
+    return [HistoryEntry(**row) for row in rows]
 
 
-def from_log(text: str) -> list[Progress]:
-    """The history out of a training_log.csv, to the last digit.
+def format_training_log(rows: Sequence[Mapping[str, Any]]) -> str:
+    """The text of training_log.csv: one row for each validation."""
+    text = io.StringIO()
+    writer = csv.DictWriter(text, fieldnames=list(rows[0]), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    return text.getvalue()
+
+
+def parse_training_log(text: str) -> list[HistoryEntry]:
+    """The history out of the text of a training_log.csv, exact to the last digit.
 
     Raises:
-        ValueError: it is none.
+        ValueError: the text is no training log.
     """
-    kinds: dict[str, Callable[[str], Any]] = {
+    converters: dict[str, Callable[[str], Any]] = {
         "best": lambda cell: cell == "True",
         "step": int,
         "calibrated_loss": lambda cell: float(cell) if cell else None,
     }
     try:
         rows = list(csv.DictReader(io.StringIO(text)))
-        return from_rows([{name: kinds.get(name, float)(cell) for name, cell in row.items()} for row in rows])
+        return from_rows([{name: converters.get(name, float)(cell) for name, cell in row.items()} for row in rows])
     except TypeError as error:
         raise ValueError(str(error)) from error
 
 
-def training_log(entries: Sequence[Mapping[str, Any]]) -> str:
-    """The history of a run as CSV, a row per validation."""
-    text = io.StringIO()
-    writer = csv.DictWriter(text, fieldnames=list(entries[0]), lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(entries)
-    return text.getvalue()
-
-
-def history_table(entries: Sequence[Mapping[str, Any]]) -> str:
-    """The history of a run for a terminal; the state that is kept is marked."""
-    kept = max((place for place, entry in enumerate(entries) if entry["best"]), default=0)
-    calibrated = any(entry.get("calibrated_loss") is not None for entry in entries)
-    head = "  calibrated" if calibrated else ""
-    lines = [f"  epoch    step  training loss  validation loss{head}  accuracy  macro F1"]
-    for place, entry in enumerate(entries):
-        loss = entry.get("calibrated_loss")
-        once = ("" if loss is None else f" {loss:11.4f}").ljust(12) if calibrated else ""
+def format_history_table(rows: Sequence[Mapping[str, Any]], *, width: int = 80) -> str:
+    """The history as a table for a terminal of `width` columns; a star marks the state that is saved."""
+    calibrated = any(row.get("calibrated_loss") is not None for row in rows) and width >= MIN_WIDTH_WITH_CALIBRATION
+    best = max((place for place, row in enumerate(rows) if row["best"]), default=0)
+    lines = [
+        f"{'':16}loss in  loss in{'    loss' if calibrated else ''}",
+        f"epoch     step training validation{'  calibrated' if calibrated else ''} accuracy macro F1",
+    ]
+    for place, row in enumerate(rows):
+        loss = row.get("calibrated_loss")
+        cell = f"  {'' if loss is None else f'{loss:.4f}':>10}" if calibrated else ""
         lines.append(
-            f"{entry['epoch']:7g} {entry['step']:7,} {entry['training_loss']:14.4f} {entry['validation_loss']:16.4f}"
-            f"{once} {entry['accuracy']:9.4f} {entry['macro_f1']:9.4f}{'  <- kept' if place == kept else ''}"
+            f"{row['epoch']:5g} {row['step']:8,} {row['training_loss']:8.4f} {row['validation_loss']:10.4f}{cell}"
+            f" {row['accuracy']:8.4f} {row['macro_f1']:8.4f}{' *' if place == best else ''}"
         )
     return "\n".join(lines)

@@ -1,6 +1,6 @@
-"""The state of a run between two steps, all that decides how it goes on: live objects in, plain values and tensors out.
+"""The state of a run between two steps: captures all that decides how the run continues, and restores it.
 
-And back. It knows no files; `statefile` does.
+It knows no files; `state_file` does.
 """
 
 from __future__ import annotations
@@ -15,146 +15,148 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 import torch
 
-from sentiment_batch.training.checkpoint.history import Progress, from_rows, to_rows
+from sentiment_batch.training.checkpoint.history import HistoryEntry, from_rows, to_rows
 
 if TYPE_CHECKING:
     from sentiment_batch.model.classifier import SentimentClassifier
     from sentiment_batch.training.optimizer import MicroBatches
-    from sentiment_batch.training.weight_average import Average
+    from sentiment_batch.training.weight_average import WeightAverage
 
-SECONDS_BETWEEN = 60.0
-"""Between validations, a state is saved when the last one is at least this old: so much work a crash may cost."""
-MOST_SHARE = 1 / 20
-"""And when saving the last one took no more than this share of the time since: a slow disk is asked less often."""
+MIN_SECONDS_BETWEEN_SAVES = 60.0
+"""Age of the last state from which on another one is saved between validations. A crash may cost this much work."""
+MAX_SAVING_SHARE = 1 / 20
+"""Share of the time since the last save that saving it may have taken. A slow disk is used less often."""
 
 Tensors = dict[str, torch.Tensor]
 
 
 class Snapshot(NamedTuple):
-    """A state at rest."""
+    """A state as plain values and tensors."""
 
     values: dict[str, Any]
-    """What JSON can hold."""
+    """Values that JSON can hold."""
     tensors: Tensors
-    """On the CPU."""
+    """Tensors on the CPU, by name."""
 
 
 @dataclass(kw_only=True, slots=True)
 class TrainState:
-    """Everything that changes while a run trains, but for the random generators, which are the process's."""
+    """Everything that changes while a run trains, except for the random generators of the process."""
 
     classifier: SentimentClassifier
-    optimiser: torch.optim.AdamW
+    optimizer: torch.optim.AdamW
     schedule: torch.optim.lr_scheduler.LambdaLR
-    micro: MicroBatches
-    average: Average | None
-    """Of the weights, where the run wants one; it is what is validated and saved."""
+    micro_batches: MicroBatches
+    average: WeightAverage | None
+    """Moving average of the weights, if the run has one. The average is what is validated and saved."""
     device: str
     steps: int
-    """Of the whole run, should nothing end it earlier."""
+    """Optimiser steps of the whole run, unless it stops early."""
     started: float = field(default_factory=time.perf_counter)
-    """When it would have begun, had it never been interrupted."""
+    """The time at which the run would have begun without interruptions, by `time.perf_counter`."""
     epoch: int = 0
     within: int = 0
-    """Batches done of this epoch."""
+    """Batches of this epoch that are done."""
     step: int = 0
+    """Optimiser steps that are done."""
     losses: list[torch.Tensor] = field(default_factory=list)
-    """Of the steps since the last validation, each a number on the device."""
-    history: list[Progress] = field(default_factory=list)
+    """Losses of the steps since the last validation, each a scalar on the device."""
+    history: list[HistoryEntry] = field(default_factory=list)
 
     @property
     def seconds(self) -> float:
-        """Spent training, interruptions left out."""
+        """Seconds of training, without interruptions."""
         return time.perf_counter() - self.started
 
-    def moved(self) -> None:
-        """Count a step, after which the weights are other ones."""
+    def count_step(self) -> None:
+        """Count an optimiser step, and add its weights to the average."""
         self.step += 1
         if self.average:
             self.average.update(self.step)
 
     def averaged(self) -> contextlib.AbstractContextManager[None]:
-        """The classifier as it is validated and saved, while the block runs."""
+        """Within the block the classifier has the weights that are validated and saved."""
         return self.average.in_place() if self.average else contextlib.nullcontext()
 
     def capture(self) -> Snapshot:
-        """All of it, generators included; draws nothing from them and moves no weight."""
+        """The whole state with the random generators. It draws no number and changes no weight."""
         tensors = {f"weights.{name}": one for name, one in self.classifier.state_dict().items()}
-        for number, moments in self.optimiser.state_dict()["state"].items():
+        for number, moments in self.optimizer.state_dict()["state"].items():
             tensors |= {f"adamw.{number}.{name}": one for name, one in moments.items()}
         if self.average:
             tensors |= {f"average.{name}": one for name, one in self.average.capture().items()}
         tensors["losses"] = torch.stack(self.losses) if self.losses else torch.zeros(0)
-        generators, drawn = capture_random(self.device)
+        random_values, random_tensors = capture_random(self.device)
+        tensors |= random_tensors
         values = {
             "epoch": self.epoch,
             "within": self.within,
             "step": self.step,
             "steps": self.steps,
             "seconds": self.seconds,
-            "part_tokens": self.micro.tokens,
+            "part_tokens": self.micro_batches.max_tokens,
             "history": to_rows(self.history),
             "schedule": self.schedule.state_dict(),
-            "rates": [float(group["lr"]) for group in self.optimiser.param_groups],
-            "random": generators,
+            "rates": [float(group["lr"]) for group in self.optimizer.param_groups],
+            "random": random_values,
         }
-        return Snapshot(values, {name: one.detach().cpu().contiguous() for name, one in (tensors | drawn).items()})
+        return Snapshot(values, {name: one.detach().cpu().contiguous() for name, one in tensors.items()})
 
     def restore(self, snapshot: Snapshot) -> None:
-        """Become what `capture` saw; the generators follow by `restore_random`, when the loader's iterator is made."""
+        """Become what `capture` saw. `restore_random` follows when the iterator of the DataLoader exists."""
         values, tensors = snapshot
-        self.classifier.load_state_dict(_below("weights.", tensors))
-        self.optimiser.load_state_dict(self._moments(tensors, values["rates"]))
+        self.classifier.load_state_dict(_without_prefix("weights.", tensors))
+        self.optimizer.load_state_dict(self._optimizer_state(tensors, values["rates"]))
         self.schedule.load_state_dict(values["schedule"])
-        self.micro.tokens = values["part_tokens"]
+        self.micro_batches.max_tokens = values["part_tokens"]
         if self.average:
-            self.average.restore(_below("average.", tensors))
+            self.average.restore(_without_prefix("average.", tensors))
         self.losses = list(tensors["losses"].to(self.device).unbind())
         self.history = from_rows(values["history"])
         self.epoch, self.within, self.step = values["epoch"], values["within"], values["step"]
         self.started = time.perf_counter() - values["seconds"]
 
-    def _moments(self, tensors: Tensors, rates: list[float]) -> dict[str, Any]:
-        """What AdamW takes as its own state; all but the rates of its groups follows from the settings."""
+    def _optimizer_state(self, tensors: Tensors, rates: list[float]) -> dict[str, Any]:
+        """The state of AdamW. Only the learning rates of its groups do not follow from the settings."""
         state: dict[int, Tensors] = {}
-        for name, one in _below("adamw.", tensors).items():
-            number, _, what = name.partition(".")
-            state.setdefault(int(number), {})[what] = one
-        groups = self.optimiser.state_dict()["param_groups"]
+        for name, one in _without_prefix("adamw.", tensors).items():
+            number, _, moment = name.partition(".")
+            state.setdefault(int(number), {})[moment] = one
+        groups = self.optimizer.state_dict()["param_groups"]
         return {"state": state, "param_groups": [group | {"lr": lr} for group, lr in zip(groups, rates, strict=True)]}
 
 
-class Keeper:
-    """Decides when a run's state is written.
+class StateSaver:
+    """Decides when the state of a run is written.
 
     Args:
-        write: puts a snapshot on disk.
-        found: reads the state to go on from; None at the beginning of a run.
+        write: writes a snapshot to disk.
+        load: reads the snapshot to resume from; gives None at the beginning of a run.
     """
 
-    def __init__(self, write: Callable[[Snapshot], None], found: Callable[[], Snapshot | None] = lambda: None) -> None:
-        self.found = found
+    def __init__(self, write: Callable[[Snapshot], None], load: Callable[[], Snapshot | None] = lambda: None) -> None:
+        self.load = load
         self._write = write
-        self._last = time.perf_counter()
-        self._cost = 0.0
+        self._last_save = time.perf_counter()
+        self._save_seconds = 0.0
 
     def is_due(self) -> bool:
-        """Whether to save between two validations; it looks at the clock only, which decides nothing of the weights."""
-        since = time.perf_counter() - self._last
-        return since >= SECONDS_BETWEEN and self._cost <= MOST_SHARE * since
+        """Whether to save between two validations. Only the clock decides, and it has no influence on the weights."""
+        since = time.perf_counter() - self._last_save
+        return since >= MIN_SECONDS_BETWEEN_SAVES and self._save_seconds <= MAX_SAVING_SHARE * since
 
     def save(self, state: TrainState) -> None:
         """Write the state now."""
         begun = time.perf_counter()
         self._write(state.capture())
-        self._last = time.perf_counter()
-        self._cost = self._last - begun
+        self._last_save = time.perf_counter()
+        self._save_seconds = self._last_save - begun
 
 
 def capture_random(device: str) -> tuple[dict[str, Any], Tensors]:
-    """The states of all generators that a run on `device` can draw from: torch's, the device's, numpy's and Python's.
+    """The states of all random generators of a run on `device`: of torch, the device, numpy and Python.
 
-    Other CUDA devices are left alone: the run draws nothing from theirs, and may not change it.
+    Other CUDA devices are left out: the run draws nothing from their generators, and must not change them.
     """
     _, words, place, has_gauss, gauss = np.random.get_state(legacy=True)
     version, numbers, next_gauss = random.getstate()
@@ -170,7 +172,7 @@ def capture_random(device: str) -> tuple[dict[str, Any], Tensors]:
 
 
 def restore_random(snapshot: Snapshot, device: str) -> None:
-    """Put the generators where `capture_random` found them."""
+    """Give the random generators the states that `capture_random` found."""
     values, tensors = snapshot.values["random"], snapshot.tensors
     torch.set_rng_state(tensors["random.torch"])
     if device.startswith("cuda"):
@@ -180,5 +182,5 @@ def restore_random(snapshot: Snapshot, device: str) -> None:
     random.setstate((version, tuple(tensors["random.python"].tolist()), next_gauss))
 
 
-def _below(prefix: str, tensors: Tensors) -> Tensors:
+def _without_prefix(prefix: str, tensors: Tensors) -> Tensors:
     return {name.removeprefix(prefix): one for name, one in tensors.items() if name.startswith(prefix)}

@@ -1,14 +1,15 @@
-"""A state on disk: state.json, and beside it the tensors in a safetensors file; whole or not at all, and never pickle.
+"""The state of a run on disk: state.json with the plain values, and a safetensors file with the tensors; no pickle.
 
-state.json is what counts. It checks itself, and carries the SHA-256 of the one tensor file that it belongs to, whose
-name it knows by the step. A new state is a new tensor file first, then a new state.json in one rename, so a crash at
-any moment leaves a state that can be read; what no state.json speaks of is waste.
+state.json decides. It holds its own checksum and the SHA-256 of the one tensor file that belongs to it, whose name
+holds the step. A new state is first a new tensor file, then a new state.json in one rename. So a crash at any moment
+leaves a state that can be read. Files that no state.json names are waste.
 """
 
 from __future__ import annotations
 
 import contextlib
 import re
+from collections.abc import Collection
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,102 +20,107 @@ from sentiment_batch.files.checksums import checked_json, file_sha256, parse_che
 if TYPE_CHECKING:
     import torch
 
-NAME = "state.json"
-FORMAT = 1
-OURS = re.compile(r"state\.json|state-\d+\.safetensors|\.state\.json\.\d+\.part")
-"""Names of files that this room makes; the last one only a killed process leaves."""
+STATE_NAME = "state.json"
+STATE_FORMAT = 1
+STATE_FILES = re.compile(r"state\.json|state-\d+\.safetensors|\.state\.json\.[0-9a-f]+\.part")
+"""Names of the files that this module makes. Only a killed process leaves the last one."""
 
 
-def write(folder: Path, values: dict[str, Any], tensors: dict[str, torch.Tensor]) -> None:
+def write_state(folder: Path, values: dict[str, Any], tensors: dict[str, torch.Tensor]) -> None:
     """Make this the state in `folder`.
 
     Args:
         folder: the work folder.
-        values: what JSON can hold; `step` among them.
-        tensors: on the CPU.
+        values: what JSON can hold, with `step` among it.
+        tensors: tensors on the CPU.
 
     Raises:
-        OSError: it could not be written; the state before is still there.
-        SafetensorError: likewise.
+        OSError: the state could not be written; the previous state is still there.
+        SafetensorError: the same.
     """
     from safetensors.torch import save_file
 
     path = _tensor_file(folder, values["step"])
     try:
         save_file(tensors, path)
-        with path.open("rb+") as file:
-            atomic.sync(file.fileno())
+        atomic.sync_file(path)
         atomic.sync_folder(folder)
-        atomic.write_whole(folder / NAME, checked_json(values | {"format": FORMAT, "tensors": file_sha256(path)}))
+        content = values | {"format": STATE_FORMAT, "tensors": file_sha256(path)}
+        atomic.write_whole(folder / STATE_NAME, checked_json(content))
     finally:
-        # After a failure too: a half-written file would keep the disk full.
+        # After a failure, too: a half-written file would keep the disk full.
         with contextlib.suppress(OutputError):
-            sweep(folder)
+            remove_waste(folder)
 
 
-def read(folder: Path) -> dict[str, Any] | None:
-    """The values of the state in `folder`, None where there is none.
+def read_state(folder: Path) -> dict[str, Any] | None:
+    """The values of the state in `folder`, None if there is no state.
 
     Raises:
-        OutputError: it is damaged.
+        OutputError: the state is damaged or cannot be read.
     """
-    path = folder / NAME
+    path = folder / STATE_NAME
     try:
         state = parse_checked_json(path.read_bytes())
     except FileNotFoundError:
         return None
     except OSError as error:
-        raise OutputError(f"{path} cannot be read: {error.strerror}. Make it readable, or use --restart.") from error
-    if state is None or state.get("format") != FORMAT or not isinstance(state.get("step"), int):
-        raise damaged(path, "it does not hold what was written")
+        raise OutputError(
+            f"{path} cannot be read: {error.strerror}. Make it readable, or start over with `restart=True`."
+        ) from error
+    if state is None or state.get("format") != STATE_FORMAT or not isinstance(state.get("step"), int):
+        raise damage_error(path, "it does not hold what was written")
     return state
 
 
-def read_tensors(folder: Path, values: dict[str, Any]) -> dict[str, torch.Tensor]:
-    """The tensors that belong to the values that `read` gave.
+def read_state_tensors(folder: Path, values: dict[str, Any]) -> dict[str, torch.Tensor]:
+    """The tensors that belong to the values that `read_state` gave.
 
     Raises:
-        OutputError: they are damaged or not there.
+        OutputError: they are damaged or missing.
     """
     from safetensors.torch import load_file
 
     path = _tensor_file(folder, values["step"])
     try:
-        found = file_sha256(path)
+        digest = file_sha256(path)
     except OSError as error:
-        raise damaged(path, error.strerror or first_line(error)) from error
-    if found != values["tensors"]:
-        raise damaged(path, "its SHA-256 is not the one it was written with")
-    # Copied: what is loaded lies in the mapped file, which is removed when the next state is written.
+        raise damage_error(path, error.strerror or first_line(error)) from error
+    if digest != values["tensors"]:
+        raise damage_error(path, "its SHA-256 is not the one it was written with")
+    # Copied, because loaded tensors lie in the mapped file, which is removed when the next state is written.
     return {name: one.clone() for name, one in load_file(path).items()}
 
 
-def sweep(folder: Path) -> None:
+def remove_waste(folder: Path) -> None:
     """Remove the tensor files and temporary files that do not belong to the state in `folder`.
 
     Raises:
         OutputError: the state is damaged; nothing was removed.
     """
-    values = read(folder)
-    kept = {folder / NAME} if values is None else {folder / NAME, _tensor_file(folder, values["step"])}
-    for path in folder.iterdir():
-        if OURS.fullmatch(path.name) and path not in kept:
-            atomic.remove(path)
+    values = read_state(folder)
+    in_use = set() if values is None else {_tensor_file(folder, values["step"])}
+    _remove_files(folder, except_for=in_use | {folder / STATE_NAME})
 
 
-def remove(folder: Path) -> None:
-    """Remove the state, and whatever is left of others."""
-    atomic.remove(folder / NAME)  # the first to go: without it the others are waste
-    for path in folder.iterdir():
-        if OURS.fullmatch(path.name):
-            atomic.remove(path)
+def remove_state(folder: Path) -> None:
+    """Remove the state in `folder` and whatever is left of others."""
+    atomic.remove(folder / STATE_NAME)  # first, because without it the other files are waste
+    _remove_files(folder)
 
 
-def damaged(path: Path, why: str) -> OutputError:
-    """The error for what cannot be gone on with."""
+def damage_error(path: Path, why: str) -> OutputError:
+    """The error for a file without which the run cannot be resumed."""
     return OutputError(
-        f"{path} is damaged ({why.rstrip('.')}), so the run cannot go on. Delete it and start over with --restart."
+        f"{path} is damaged ({why.rstrip('.')}), so the run cannot be resumed. Delete it and start over with "
+        "`restart=True`."
     )
+
+
+def _remove_files(folder: Path, *, except_for: Collection[Path] = ()) -> None:
+    for path in folder.iterdir():
+        if STATE_FILES.fullmatch(path.name) and path not in except_for:
+            atomic.remove(path)
 
 
 def _tensor_file(folder: Path, step: int) -> Path:

@@ -1,285 +1,271 @@
-"""The work folder of a run: keeps its best model and its state while it trains, and publishes the model at the end."""
+"""The work folder of a run: holds its best model and its state while it trains, and publishes the model at the end."""
 
 from __future__ import annotations
 
 import contextlib
-import json
-import logging
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from sentiment_batch.data.writers.write_errors import translate_write_errors
 from sentiment_batch.errors import OutputError, UsageError
-from sentiment_batch.files import atomic, lock
-from sentiment_batch.files.cache import write_text
-from sentiment_batch.model.card import model_card
-from sentiment_batch.settings import META
-from sentiment_batch.training.checkpoint import folders, state_file
-from sentiment_batch.training.checkpoint.fingerprint import Fingerprint, check_same, digest
-from sentiment_batch.training.checkpoint.history import training_log
-from sentiment_batch.training.checkpoint.output_checks import (
-    check_replaceable,
-    check_work,
-    model_digest,
-    output_folder,
-    run_of,
+from sentiment_batch.files import atomic
+from sentiment_batch.files.lock import LOCK_FILES, FolderLock
+from sentiment_batch.training.checkpoint import state_file
+from sentiment_batch.training.checkpoint.fingerprint import Fingerprint, check_unchanged, hash_fingerprint
+from sentiment_batch.training.checkpoint.model_folders import (
+    WriteWeights,
+    delete_folders,
+    hash_model,
+    read_run_digest,
+    replace_folder,
+    write_model,
 )
+from sentiment_batch.training.checkpoint.output_checks import check_replaceable, check_work_folder, resolve_output
 
 if TYPE_CHECKING:
     import torch
-
-logger = logging.getLogger("sentiment_batch")
 
 
 class Checkpoint:
     """The work folder `OUTPUT.training` of one run, with a lock on it.
 
-    `best/` in it is a complete model folder that can be scored with. It is replaced by renames, and the one before
-    stays as `old/` until a state is saved that names the new one: so the state decides which of them a resumed run has.
-    No state names the finished model that replaces it at the end, so a resumed run finishes the one before once more.
-    `replaced/` is the earlier model at the output, between the two renames that publish.
+    `best/` in it is a complete model folder that can score. A new best model replaces it by renames, and the previous
+    one stays as `old/` until a state is saved that names the new one. So the state decides which of the two a resumed
+    run has. No state names the finished model that replaces `best/` at the end, so a resumed run finishes the previous
+    one again. `replaced/` is the earlier model at the output, between the two renames that publish.
 
     Args:
         output: the model folder to publish.
-        overwrite: replace a model that is there.
-        resume: go on with the run that the folder holds.
+        overwrite: replace a model at `output`.
+        resume: continue the run that the work folder holds.
         restart: delete that run when training begins.
 
     Raises:
-        OutputError: something is at `output` that may not be replaced, the folder holds a run and neither `resume` nor
-            `restart` is set, or another process trains in it.
+        OutputError: something is at `output` that may not be replaced; the folder holds a run and neither `resume` nor
+            `restart` is set; or another process trains in it.
         UsageError: both are set.
     """
 
-    def __init__(self, output: str | Path, *, overwrite: bool, resume: bool = False, restart: bool = False) -> None:
+    def __init__(
+        self, output: str | Path, *, overwrite: bool = False, resume: bool = False, restart: bool = False
+    ) -> None:
         if resume and restart:
-            raise UsageError("--resume goes on with a run and --restart deletes it. Give one of them.")
-        self.output = output_folder(output)
+            raise UsageError("`resume=True` continues a run and `restart=True` deletes it. Use one of them.")
+        self.output = resolve_output(output)
         self.work = self.output.with_name(self.output.name + ".training")
         self.best, self.old = self.work / "best", self.work / "old"
         self._new, self._replaced = self.work / "new", self.work / "replaced"
         self.finished = False
-        """Whether the run turned out to be published already."""
-        self._overwrite, self._resume, self._restart = overwrite, resume, restart
-        self._lock: lock.Lock | None = None
+        """True if `begin` found that the run was published before."""
+        self.resume = resume
+        """Whether to continue the run that the work folder holds."""
+        self._overwrite, self._restart = overwrite, restart
+        self._lock: FolderLock | None = None
         self._best_digest: str | None = None
         self._begun = False
-        check_work(self.work)
+        check_work_folder(self.work)
         self._check_output()
         if self.work.exists():
-            self._take()
+            self._take_lock()
 
     def begin(self, fingerprint: Fingerprint) -> dict[str, Any] | None:
-        """Make the folder ready to train in; only now is an earlier run deleted, as all else is known to be well.
+        """Make the folder ready to train in. An earlier run is deleted only now, when all other checks have passed.
 
         Returns:
-            The values of the state to go on from, None to train from the beginning, or if `finished` became true.
+            The values of the state to resume from; None to train from the beginning, or if `finished` became true.
 
         Raises:
-            OutputError: as the class has them, or the state is damaged, or that of another run.
+            OutputError: see the class; or the state is damaged, or belongs to another run.
         """
-        self._take()
-        with folders.failures_named(self.work):
-            found = state_file.read(self.work) if self._resume else None
-            if found:
-                check_same(self.work, found["fingerprint"], fingerprint)
-            self.finished = self._resume and self._is_published(found, digest(fingerprint))
+        self._take_lock()
+        with translate_write_errors(str(self.work)):
+            state = state_file.read_state(self.work) if self.resume else None
+            if state:
+                check_unchanged(self.work, state["fingerprint"], fingerprint)
+            self.finished = self.resume and self._is_published(state, hash_fingerprint(fingerprint))
             if not self.finished:
                 check_replaceable(self.output, self._overwrite)
-                self._settle(found)
+                self._restore_best(state)
+                self._clear(keep_best=self.resume, keep_state=state is not None)
             self._begun = True
-        return None if self.finished else found
+        return None if self.finished else state
 
-    def save(self, fill: Callable[[Path], None], meta: dict[str, Any], history: list[dict[str, Any]]) -> None:
-        """Replace `best/` by the weights that `fill` writes into an empty folder, and their description."""
-        self._best_digest = self._replace_best(fill, meta, history)
+    def save_best(self, write_weights: WriteWeights, meta: dict[str, Any], history: list[dict[str, Any]]) -> None:
+        """Replace `best/` by the present model and its description."""
+        self._best_digest = self._replace_best(write_weights, meta, history)
 
     def save_state(self, values: dict[str, Any], tensors: dict[str, torch.Tensor]) -> None:
-        """Make this the state to go on from; it names the best model of now."""
-        with folders.failures_named(self.work):
-            state_file.write(self.work, values | {"best": self._best_digest}, tensors)
-            folders.throw_away(self.old, under=self._new)
+        """Make this the state to resume from; it names the present best model."""
+        with translate_write_errors(str(self.work)):
+            state_file.write_state(self.work, values | {"best": self._best_digest}, tensors)
+            delete_folders(self.old, under=self._new)
 
     def read_tensors(self, values: dict[str, Any]) -> dict[str, torch.Tensor]:
         """The tensors of the state that `begin` gave."""
-        with folders.failures_named(self.work):
-            return state_file.read_tensors(self.work, values)
+        with translate_write_errors(str(self.work)):
+            return state_file.read_state_tensors(self.work, values)
 
     def finish(
         self,
-        fill: Callable[[Path], None],
+        write_weights: WriteWeights,
         meta: dict[str, Any],
         history: list[dict[str, Any]],
-        more: Callable[[Path], Mapping[str, str]] = lambda folder: {},
+        make_pages: Callable[[Path], Mapping[str, str]] = lambda folder: {},
     ) -> None:
-        """Replace `best/` by the model as it is to be published; the state goes on naming the one before.
+        """Replace `best/` by the model to publish; the state still names the previous one.
 
         Args:
-            fill: as for `save`.
-            meta: likewise.
-            history: likewise.
-            more: makes further files of text, by their names, out of the folder with all the others.
+            write_weights: writes the stock files into an empty folder.
+            meta: the content of sentiment_batch.json.
+            history: the rows of training_log.csv.
+            make_pages: gives further text files by name; it sees the folder with all the others.
         """
-        self._replace_best(fill, meta, history, more)
+        self._replace_best(write_weights, meta, history, make_pages)
 
     def publish(self) -> Path:
         """Move `best/` to the output in one rename, and remove the work folder.
 
         Raises:
-            OutputError: something that may not be replaced came to the output while the run trained, or the disk fails.
+            OutputError: something that may not be replaced came to the output during the training, or the disk fails.
         """
         if not self.finished:
             check_replaceable(self.output, self._overwrite)
-            with folders.failures_named(self.output):
-                folders.put(self.best, self.output, aside=self._replaced)
+            with translate_write_errors(str(self.output)):
+                replace_folder(self.best, self.output, aside=self._replaced)
                 atomic.sync_folder(self.output.parent)
                 atomic.sync_folder(self.work)
         self.remove()
         return self.output
 
     def close(self) -> None:
-        """Let others work; a folder with nothing to go on from or to score with is removed."""
+        """Release the lock. The folder is removed if it holds neither a run to resume nor a model."""
         try:
             if self._lock and not self._holds_a_run():
                 self.remove()
         finally:
-            self._release()
+            self._release_lock()
 
-    def tell_what_is_kept(self) -> None:
-        """After a failure: say what there is to go on with."""
+    def describe_remains(self) -> list[str]:
+        """After a failure: sentences about the model and the state in the folder, and how to resume."""
         if not self._begun or self.finished:
-            return
+            return []
+        lines = []
         if self.best.exists():
-            logger.warning("the best state so far is kept in %s; it can be scored with", self.best)
+            lines.append(f"the best model so far is in {self.best}; it can score")
         with contextlib.suppress(OutputError):
-            if values := state_file.read(self.work):
-                logger.warning(
-                    "the run is kept in %s; the same command with --resume goes on from step %s of %s",
-                    self.work,
-                    f"{values['step']:,}",
-                    f"{values['steps']:,}",
+            if state := state_file.read_state(self.work):
+                lines.append(
+                    f"the run is saved in {self.work}. Repeat it with `resume=True` to continue from step "
+                    f"{state['step']:,} of {state['steps']:,}"
                 )
+        return lines
 
     def remove(self) -> None:
-        """Delete the work folder, in an order that leaves no half of a run to be taken for a whole one."""
+        """Delete the work folder, in an order that leaves no half of a run that looks like a whole one."""
         if self._lock is None:
             return
         try:
             with contextlib.suppress(OSError):
-                folders.throw_away(self.old, self._replaced, under=self._new)
-                state_file.remove(self.work)
-                folders.throw_away(self.best, under=self._new)
-                atomic.remove(self.work / "lock")
+                delete_folders(self.old, self._replaced, under=self._new)
+                state_file.remove_state(self.work)
+                delete_folders(self.best, under=self._new)
+                for name in sorted(LOCK_FILES, reverse=True):  # the lock itself last
+                    atomic.remove(self.work / name)
                 self.work.rmdir()  # fails if the next run has put its lock there already, as it should
         finally:
-            self._release()
+            self._release_lock()
 
-    def _release(self) -> None:
-        if self._lock:
-            self._lock.release()
-            self._lock = None
-
-    def _take(self) -> None:
-        """Lock the work folder and look at what it holds, if that was not done before."""
+    def _take_lock(self) -> None:
+        """Lock the work folder and look at what it holds, unless that was done before."""
         if self._lock:
             return
-        with folders.failures_named(self.work):
-            self._lock = folders.lock(self.work, self.output)
+        with translate_write_errors(str(self.work)):
+            self._lock = FolderLock(self.work, str(self.output))
         try:
-            with folders.failures_named(self.output):
+            with translate_write_errors(str(self.output)):
                 if self._replaced.exists() and not self.output.exists():
                     self._replaced.rename(self.output)  # a run was killed between the two renames that publish
             self._check_output()
-            if not self._resume and not self._restart:
-                self._refuse_a_run()
+            if not self.resume and not self._restart:
+                self._refuse_unfinished_run()
         except BaseException:
             self.close()
             raise
 
+    def _release_lock(self) -> None:
+        if self._lock:
+            self._lock.release()
+            self._lock = None
+
     def _check_output(self) -> None:
-        """Of a model that may be this very run's, only `begin` can tell whether it is in the way."""
-        if not (self._resume and run_of(self.output) is not None):
+        """Refuse what may not be replaced; a model that may be this very run's is for `begin` to judge."""
+        if not (self.resume and read_run_digest(self.output) is not None):
             check_replaceable(self.output, self._overwrite)
 
     def _holds_a_run(self) -> bool:
-        """Whether there is anything to go on from or to score with."""
+        """Whether the folder holds a run to resume, or a model."""
         try:
-            values = state_file.read(self.work)
-        except OutputError:  # damaged; that is for the user to decide about
+            state = state_file.read_state(self.work)
+        except OutputError:  # damaged: the user decides about it
             return True
-        if values is None:
+        if state is None:
             return self.best.exists() or self.old.exists()
-        return not self._is_published(values, digest(values["fingerprint"]))
+        return not self._is_published(state, hash_fingerprint(state["fingerprint"]))
 
-    def _refuse_a_run(self) -> None:
+    def _refuse_unfinished_run(self) -> None:
         if not self._holds_a_run():
             return
-        reached = "cannot be read"
+        condition = "cannot be read"
         with contextlib.suppress(OutputError):
-            values = state_file.read(self.work)
-            reached = "was interrupted before its first state was saved"
-            if values:
-                reached = f"was interrupted at step {values['step']:,} of {values['steps']:,}"
+            state = state_file.read_state(self.work)
+            condition = "was interrupted before its first state was saved"
+            if state:
+                condition = f"was interrupted at step {state['step']:,} of {state['steps']:,}"
         raise OutputError(
-            f"{self.work} holds a run that {reached}. Go on with it by --resume, or delete it and start over by "
-            "--restart."
+            f"{self.work} holds a run that {condition}. Continue it with `resume=True`, or delete it and start over "
+            "with `restart=True`."
         )
 
-    def _is_published(self, values: Mapping[str, Any] | None, run: str) -> bool:
-        """Whether the output is the model of this very run, and the run was killed while it cleared up, or later."""
-        no_more_to_do = values is None or values["best"] is not None
+    def _is_published(self, state: Mapping[str, Any] | None, run: str) -> bool:
+        """Whether the output is the model of this very run, which was killed while it cleared up, or later."""
+        no_more_to_do = state is None or state["best"] is not None
         being_replaced = self.old.exists() and self._new.exists()
-        return no_more_to_do and not self.best.exists() and not being_replaced and run_of(self.output) == run
+        return no_more_to_do and not self.best.exists() and not being_replaced and read_run_digest(self.output) == run
 
-    def _settle(self, found: dict[str, Any] | None) -> None:
-        """Leave in the folder what belongs to the state to go on from, or nothing."""
-        if found is None:
-            if self._resume:
-                logger.info("there is no state to resume from, so training starts from the beginning")
-            self._clear(keep_best=self._resume)
+    def _restore_best(self, state: Mapping[str, Any] | None) -> None:
+        """Make `best/` the model that the state names."""
+        if state is None or state["best"] is None:
             return
-        self._best_digest = found["best"]
-        if found["best"] is not None and model_digest(self.best) != found["best"]:
-            # Killed between the save of a later best model and that of its state.
-            if model_digest(self.old) != found["best"]:
-                raise state_file.damaged(self.best, "it is not the best model of the run's state")
-            folders.throw_away(self.best, under=self._new)
+        self._best_digest = state["best"]
+        if hash_model(self.best) != self._best_digest:  # killed after a later best model, before its state
+            if hash_model(self.old) != self._best_digest:
+                raise state_file.damage_error(self.best, "it is not the best model of the run's state")
+            delete_folders(self.best, under=self._new)
             self.old.rename(self.best)
-        self._clear(keep_best=True, keep_state=True)
 
-    def _clear(self, *, keep_best: bool, keep_state: bool = False) -> None:
+    def _clear(self, *, keep_best: bool, keep_state: bool) -> None:
+        """Delete what does not belong to the run that begins."""
         if keep_best and self.old.exists() and not self.best.exists():
             self.old.rename(self.best)
-        folders.throw_away(self.old, self._replaced, under=self._new)
-        (state_file.sweep if keep_state else state_file.remove)(self.work)
+        delete_folders(self.old, self._replaced, under=self._new)
+        (state_file.remove_waste if keep_state else state_file.remove_state)(self.work)
         if not keep_best:
-            folders.throw_away(self.best, under=self._new)
+            delete_folders(self.best, under=self._new)
 
     def _replace_best(
         self,
-        fill: Callable[[Path], None],
+        write_weights: WriteWeights,
         meta: dict[str, Any],
         history: list[dict[str, Any]],
-        more: Callable[[Path], Mapping[str, str]] = lambda folder: {},
+        make_pages: Callable[[Path], Mapping[str, str]] = lambda folder: {},
     ) -> str | None:
-        """Make a new folder, wait until it is on disk, and put it where `best/` is; gives its digest."""
-        described = {
-            META: json.dumps(meta, indent=2, ensure_ascii=False) + "\n",
-            "README.md": model_card(meta, self.output.name),
-            "training_log.csv": training_log(history),
-        }
-        with folders.failures_named(self.work):
+        """Write the new model beside `best/`, then put it in its place; gives its digest."""
+        with translate_write_errors(str(self.work)):
             atomic.remove(self._new)
             self._new.mkdir()
-            fill(self._new)
-            found = model_digest(self._new)
-            for name, text in described.items():
-                write_text(self._new / name, text)
-        texts = more(self._new)
-        with folders.failures_named(self.work):
-            for name, text in texts.items():
-                write_text(self._new / name, text)
-            folders.sync(self._new)
-            folders.put(self._new, self.best, aside=self.old)
+        digest = write_model(self._new, write_weights, meta, history, name=self.output.name, make_pages=make_pages)
+        with translate_write_errors(str(self.work)):
+            replace_folder(self._new, self.best, aside=self.old)
             atomic.sync_folder(self.work)
-        return found
+        return digest

@@ -1,13 +1,18 @@
-"""What a check found, in sentences: each a note or a warning with a weight, and numbers in words; knows no data."""
+"""What a data check finds: notes and warnings in plain sentences, with the words for shares and lists of names."""
 
 from __future__ import annotations
 
-import textwrap
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-WIDTH = 80
+from sentiment_batch.report.formatting import format_percent
+
+MAX_NAMED = 5
+"""Names in a sentence."""
+MIN_LEAK_SHARE = 0.01
+"""Share of the rows of a file that is also trained on from which on this is a warning; less changes figures less."""
+TOO_GOOD = "Figures that they measure may be too good."
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -15,50 +20,28 @@ class Finding:
     """One thing to know before training."""
 
     text: str
-    """A sentence that stands alone, and holds no text of the data: model folders are published."""
+    """One or two sentences: what was found, where, and what to do. They hold no text of the data, because model folders
+    are published."""
     weight: float
-    """The share of rows concerned, or how much it matters beside such a share, from 0 to 1."""
+    """How much the finding matters, from 0 to 1: the share of the rows that it concerns, or what compares to that."""
     level: Literal["note", "warning"] = "note"
 
     def to_json(self) -> dict[str, str]:
         """Plain values."""
         return {"level": self.level, "text": self.text}
 
-    def wrapped(self) -> str:
-        """The sentence in lines of 80 columns, the first of which leaves room for the level."""
-        indent = " " * len(f"{self.level}: ")
-        return "\n".join(wrapped(self.text, indent, "  "))[len(indent) :]
 
-
-def wrapped(text: str, first: str, others: str) -> list[str]:
-    """Lines of 80 columns, the first indented in one way and others in another; a number stays with its `%`."""
-    lines = textwrap.wrap(
-        text.replace(" %", "\xa0%"),
-        WIDTH,
-        initial_indent=first,
-        subsequent_indent=others,
-        break_long_words=False,
-        break_on_hyphens=False,
-    )
-    return [line.replace("\xa0%", " %") for line in lines]
-
-
-def by_weight(findings: Iterable[Finding]) -> list[Finding]:
-    """Warnings before notes, each the heaviest first."""
+def sort_findings(findings: Iterable[Finding]) -> list[Finding]:
+    """Warnings before notes, each with the largest weight first."""
     return sorted(findings, key=lambda one: (one.level != "warning", -one.weight))
 
 
-def percent(share: float) -> str:
-    """A share as people read it: `12 %`, `1.4 %`, `0.02 %`."""
-    digits = 0 if share >= 0.0995 or not share else 1 if share >= 0.00995 else 2
-    return f"{100 * share:.{digits}f} %"
+def format_share(share: float) -> str:
+    """A share with two or three digits, such as `12 %`, `1.4 %` or `0.02 %`."""
+    return format_percent(share, 0 if share >= 0.0995 or not share else 1 if share >= 0.00995 else 2)
 
 
-def rows(count: int) -> str:
-    """`1 row`, `1,234 rows`."""
-    return f"{count:,} row{'' if count == 1 else 's'}"
-
-
-def are(count: int, singular: str, plural: str) -> str:
-    """The verb that fits a count."""
-    return singular if count == 1 else plural
+def join_names(names: Sequence[str], max_names: int = MAX_NAMED) -> str:
+    """The first names, joined by commas, and how many more there are."""
+    more = f" and {len(names) - max_names:,} more" if len(names) > max_names else ""
+    return ", ".join(names[:max_names]) + more

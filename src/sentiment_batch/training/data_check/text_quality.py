@@ -1,48 +1,96 @@
-"""What texts look like from outside: numbers, wrong encodings, HTML, a common beginning; texts in, shares out."""
+"""Finds texts that are no prose, were read with a wrong encoding, hold HTML, or all begin in the same way."""
 
 from __future__ import annotations
 
 import itertools
 import os.path
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from sentiment_batch.training.data_check.findings import Finding, format_share
+
 if TYPE_CHECKING:
-    import numpy as np
-    import numpy.typing as npt
+    from sentiment_batch.training.dataset import ReviewSplits
+    from sentiment_batch.training.split import Integers
 
 _LETTER = re.compile(r"[^\W\d_]")
 _TAG = re.compile(r"</?[A-Za-z][^<>]{0,200}>")
 _CONTINUED = "\x80-\xbf€‚ƒ„…†‡ˆ‰Š‹ŒŽ‘’“”•–—˜™š›œžŸ"
 """What a byte from 0x80 to 0xBF becomes when it is read as Latin-1 or Windows-1252."""
 _MISREAD = re.compile(f"[ÂÃ][{_CONTINUED}]|â[{_CONTINUED}]{{2}}|ð[{_CONTINUED}]{{3}}|ï»¿|[\x80-\x84\x86-\x9f]|\ufffd")
-"""UTF-8 read as Latin-1 or Windows-1252, Windows-1252 read as Latin-1, and what was no text at all. U+0085, a line
-feed in some files, is none of these."""
-LEAST = 10
-"""Texts of a class from which on their common beginning is no accident."""
+"""UTF-8 read as Latin-1 or Windows-1252, Windows-1252 read as Latin-1, and bytes that were no text. U+0085, a line feed
+in some files, is none of these."""
+MIN_TEXTS = 10
+"""Texts from which on a common beginning is no accident."""
+MIN_COMMON_BEGINNING = 12
+"""Characters of a common beginning from which on it is a finding."""
+MIN_LETTERLESS_SHARE = 0.5
+MIN_MISREAD_SHARE = 0.01
+MIN_HTML_DIFFERENCE = 0.2
+"""Difference of two files in their shares of texts with HTML from which on it is a finding."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Signs:
-    """Shares of some texts."""
+class TextQuality:
+    """Shares of texts with a sign of low quality."""
 
     letterless: float
-    """Without a single letter."""
+    """Share of texts without a single letter."""
     misread: float
-    """With characters that a wrong encoding leaves behind."""
+    """Share of texts with characters that a wrong encoding leaves."""
     tagged: float
-    """With an HTML tag."""
+    """Share of texts with an HTML tag."""
 
 
-def signs(texts: Sequence[str]) -> Signs:
-    """The signs of some texts (one or more); what is all ASCII costs next to nothing."""
+def check_text_quality(splits: ReviewSplits) -> Iterator[Finding]:
+    """Find texts that are no prose, were read with a wrong encoding, or contain their label."""
+    training = splits.training
+    quality = measure_text_quality(training.texts)
+    if quality.letterless >= MIN_LETTERLESS_SHARE:
+        yield Finding(
+            text=f"{format_share(quality.letterless)} of the texts hold no letter. Check that `text_column` names the "
+            "column of the reviews.",
+            weight=quality.letterless,
+            level="warning",
+        )
+    if quality.misread >= MIN_MISREAD_SHARE:
+        yield Finding(
+            text=f"{format_share(quality.misread)} of the texts hold characters that a wrong encoding leaves, such as "
+            "Ã© instead of é. Name the right one with `encoding` if they come from a CSV.",
+            weight=quality.misread,
+        )
+    if do_beginnings_reveal_classes(training.texts, training.codes):
+        yield Finding(
+            text="All texts of a class begin in the same way, each class in its own. If that is the label, the model "
+            "learns nothing else. Remove it from the texts.",
+            weight=0.9,
+            level="warning",
+        )
+    beginning = common_beginning(training.texts)
+    if len(beginning) >= MIN_COMMON_BEGINNING and len(set(training.texts)) >= MIN_TEXTS:
+        yield Finding(
+            text=f"All texts begin with the same {len(beginning):,} characters. Remove them if they say nothing.",
+            weight=0.05,
+        )
+    for name, rows in splits.files():
+        tagged = measure_text_quality(rows.texts).tagged
+        if abs(tagged - quality.tagged) >= MIN_HTML_DIFFERENCE:
+            yield Finding(
+                text=f"{format_share(tagged)} of the texts of {name} hold HTML tags, but "
+                f"{format_share(quality.tagged)} of the training texts. Remove the tags in both files, or in neither.",
+                weight=abs(tagged - quality.tagged) / 2,
+            )
 
-    def share(has: Callable[[str], bool]) -> float:
-        return sum(map(has, texts)) / len(texts)
 
-    return Signs(
+def measure_text_quality(texts: Sequence[str]) -> TextQuality:
+    """The quality of one or more texts. Texts in ASCII take almost no time."""
+
+    def share(has_sign: Callable[[str], bool]) -> float:
+        return sum(map(has_sign, texts)) / len(texts)
+
+    return TextQuality(
         letterless=share(lambda text: not _LETTER.search(text)),
         misread=share(lambda text: not text.isascii() and bool(_MISREAD.search(text))),
         tagged=share(lambda text: "<" in text and bool(_TAG.search(text))),
@@ -50,16 +98,16 @@ def signs(texts: Sequence[str]) -> Signs:
 
 
 def common_beginning(texts: Sequence[str]) -> str:
-    """What all of the texts (one or more) begin with."""
+    """The characters that all of one or more texts begin with."""
     return os.path.commonprefix([min(texts), max(texts)])  # noqa: RUF071  (of any strings)
 
 
-def beginnings_tell_classes(texts: Sequence[str], codes: npt.NDArray[np.int64]) -> bool:
-    """Whether each class has a beginning of its own that all of its texts share, as in `__label__1 good film`."""
+def do_beginnings_reveal_classes(texts: Sequence[str], codes: Integers) -> bool:
+    """Whether the texts of each class share a beginning that no other class has, as in `__label__1 good film`."""
     by_class: dict[int, set[str]] = {}
     for text, code in zip(texts, codes.tolist(), strict=True):
         by_class.setdefault(code, set()).add(text)
-    if len(by_class) < 2 or min(map(len, by_class.values())) < LEAST:
+    if len(by_class) < 2 or min(map(len, by_class.values())) < MIN_TEXTS:
         return False
     ordered = sorted(common_beginning(list(members)) for members in by_class.values())
     return all(not after.startswith(before) for before, after in itertools.pairwise(ordered))

@@ -1,102 +1,116 @@
-"""The data check in words for a terminal, in lines of 80 columns: its summary in, lines out."""
+"""The data check as lines for a terminal of any width."""
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+import re
+import textwrap
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from sentiment_batch.training.data_check.findings import Finding, percent, rows, wrapped
+from sentiment_batch.report.formatting import format_quantity
+from sentiment_batch.training.data_check.findings import format_share, join_names
 
-logger = logging.getLogger("sentiment_batch")
+MAX_CLASSES = 12
+"""Classes that are named."""
+_UNBREAKABLE = re.compile(r"`[^`\n]*`|\d %")
+"""Where a line must not break: within a setting in backquotes, and between a number and its `%`."""
 
-MOST_NAMED = 12
-"""Classes, and unknown labels, that are named."""
 
-
-def block(summary: Mapping[str, Any], conflicts: Sequence[str]) -> list[str]:
-    """What there is, a line or a few for each kind.
+def format_summary(summary: Mapping[str, Any], conflicts: Sequence[str], width: int) -> list[str]:
+    """The counts of the data check: one item for each kind.
 
     Args:
-        summary: of the check.
-        conflicts: some texts with several labels, with these.
+        summary: the summary that `check_data` gave.
+        conflicts: some texts with several labels.
+        width: columns of the terminal.
     """
     total = max(1, summary["training_rows"])
     test = f", {summary['test_rows']:,} to test" if summary["test_rows"] else ""
-    classes = [f"{count:,} {label} ({percent(count / total)})" for label, count in summary["classes"].items()]
-    lines = item("rows", f"{summary['training_rows']:,} to train on, {summary['validation_rows']:,} to validate{test}")
-    lines += item("labels", summary["mapping"])
-    lines += item("classes", _some(classes))
-    lines += item("left out", "; ".join(_left_out(summary)))
-    lines += item("texts", "; ".join(_texts(summary)))
-    lines += item("such as", ", ".join(conflicts))
-    if summary["groups"] and summary["groups"]["column"]:
-        apart = "" if any(summary["groups"]["shared"].values()) else ", each on one side"
-        lines += item("groups", f"{summary['groups']['groups']:,} by {summary['groups']['column']!r}{apart}")
-    return lines
+    classes = [f"{count:,} {label} ({format_share(count / total)})" for label, count in summary["classes"].items()]
+    items = {
+        "rows": f"{summary['training_rows']:,} to train on, {summary['validation_rows']:,} to validate{test}",
+        "labels": summary["mapping"],
+        "classes": join_names(classes, MAX_CLASSES),
+        "left out": "; ".join(_describe_left_out(summary)),
+        "texts": "; ".join(_describe_texts(summary)),
+        "such as": ", ".join(conflicts),
+    }
+    groups = summary["groups"]
+    if groups and groups["column"]:
+        apart = "" if any(groups["shared"].values()) else ", each on one side"
+        items["groups"] = f"{groups['groups']:,} by {groups['column']!r}{apart}"
+    return [line for name, text in items.items() for line in _format_item(name, text, width)]
 
 
-def of_lengths(found: Mapping[str, Any], long_text: str) -> list[str]:
-    """How long texts are, and what is cut.
+def format_lengths(lengths: Mapping[str, Any], long_text: str, width: int) -> list[str]:
+    """The lengths of the texts, and how many are cut.
 
     Args:
-        found: of `lengths.lengths`.
-        long_text: which part of a long text is kept.
+        lengths: the figures that `measure_lengths` gave.
+        long_text: which part of a long text is used, such as `head-tail`.
+        width: columns of the terminal.
     """
     cut = "none is cut"
-    if found["cut"]:
+    if lengths["cut"]:
         cut = (
-            f"{found['cut']:,} ({percent(found['cut_share'])}) are longer than {found['max_length']} and keep their "
-            f"{long_text.replace('-', ' and ')}, so that {percent(found['tokens_lost_share'])} of all tokens are lost"
+            f"{lengths['cut']:,} ({format_share(lengths['cut_share'])}) are longer than {lengths['max_length']} and "
+            f"keep their {long_text.replace('-', ' and ')}, so {format_share(lengths['tokens_lost_share'])} of all "
+            "tokens are lost"
         )
-    return item(
+    return _format_item(
         "lengths",
-        f"tokens per text: mean {found['mean']:,.0f}, median {found['median']:,}, 95 % up to {found['p95']:,}, longest "
-        f"{found['longest']:,}; {cut}",
+        f"tokens per text: mean {lengths['mean']:,.0f}, median {lengths['median']:,}, 95 % up to {lengths['p95']:,}, "
+        f"longest {lengths['longest']:,}; {cut}",
+        width,
     )
 
 
-def _left_out(summary: Mapping[str, Any]) -> Iterator[str]:
-    unknown = summary["label_unknown"]
+def format_finding(finding: Mapping[str, str], width: int) -> str:
+    """The sentences of a finding in lines, the first of which leaves space for `note: ` or `warning: `."""
+    indent = " " * len(f"{finding['level']}: ")
+    return "\n".join(wrap_text(finding["text"], width, indent, "  "))[len(indent) :]
+
+
+def wrap_text(text: str, width: int, first_indent: str, indent: str) -> list[str]:
+    """Lines of at most `width` columns. A setting in backquotes and a number with its `%` stay in one line."""
+    lines = textwrap.wrap(
+        _UNBREAKABLE.sub(lambda match: match[0].replace(" ", "\0"), text),
+        width,
+        initial_indent=first_indent,
+        subsequent_indent=indent,
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
+    return [line.replace("\0", " ") for line in lines]
+
+
+def _format_item(name: str, text: str, width: int) -> list[str]:
+    """A line that begins with its name, and further ones below the text; no line without a text."""
+    return wrap_text(text, width, f"  {name:10}", " " * 12)
+
+
+def _describe_left_out(summary: Mapping[str, Any]) -> Iterator[str]:
     if summary["label_unknown_rows"]:
-        named = f": {_named(unknown)}" if unknown else ""
-        yield f"{rows(summary['label_unknown_rows'])} whose label is unknown{named}"
+        unknown = summary["label_unknown"]
+        named = f": {_name_labels(unknown)}" if unknown else ""
+        yield f"{format_quantity(summary['label_unknown_rows'], 'row')} with an unknown label{named}"
     if summary["label_missing"]:
         written = summary["label_missing_written"]
-        named = f", of which {_named(written)} stand there" if written else ""
-        yield f"{rows(summary['label_missing'])} without a label{named}"
+        named = f", {_name_labels(written)} among them" if written else ""
+        yield f"{format_quantity(summary['label_missing'], 'row')} without a label{named}"
     if summary["blank"]:
-        yield f"{rows(summary['blank'])} without a text"
+        yield f"{format_quantity(summary['blank'], 'row')} without a text"
 
 
-def _named(labels: Mapping[str, int]) -> str:
-    return _some([f"{value!r} ({count:,})" for value, count in labels.items()], 5)
-
-
-def _texts(summary: Mapping[str, Any]) -> Iterator[str]:
+def _describe_texts(summary: Mapping[str, Any]) -> Iterator[str]:
     repeated, nearly, conflicting = (summary[key] for key in ("repeated", "nearly_repeated", "conflicting"))
     if repeated or nearly:
         more = f", {nearly:,} more nearly" if nearly else ""
-        yield f"{rows(repeated)} repeat another's text{more}; they stay on its side of the split"
+        yield f"{format_quantity(repeated, 'row')} repeat another's text{more}, and stay on its side of the split"
     if conflicting:
-        yield f"{rows(conflicting)} hold a text that also stands there with another label; they do not validate"
+        rows = format_quantity(conflicting, "row")
+        yield f"{rows} hold a text that also occurs with another label, and are not used for validation"
 
 
-def item(name: str, text: str) -> list[str]:
-    """A line that begins with its name, and further ones below it; none where there is nothing to say."""
-    return wrapped(text, f"  {name:10}", " " * 12)
-
-
-def _some(named: Sequence[str], most: int = MOST_NAMED) -> str:
-    more = f" and {len(named) - most:,} more" if len(named) > most else ""
-    return ", ".join(named[:most]) + more
-
-
-def tell_findings(found: Iterable[Mapping[str, str]]) -> None:
-    """Say findings, each at its level."""
-    for one in found:
-        finding = Finding(text=one["text"], weight=0.0, level="warning" if one["level"] == "warning" else "note")
-        if finding.level == "warning":
-            logger.warning("%s", finding.wrapped())
-        else:
-            logger.info("note: %s", finding.wrapped())
+def _name_labels(counts: Mapping[str, int]) -> str:
+    return join_names([f"{label!r} ({count:,})" for label, count in counts.items()])

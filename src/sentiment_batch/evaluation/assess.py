@@ -1,0 +1,223 @@
+"""Measures predictions: from probabilities and true classes to an `Evaluation` with figures, tables and errors."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from sentiment_batch.evaluation import curves, label_issues, slices, terminal
+from sentiment_batch.evaluation.intervals import bootstrap
+from sentiment_batch.evaluation.metrics import Codes, Metrics, calibration_error, measure, reliability
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from sentiment_batch.labels.mapping import EncodedLabels
+    from sentiment_batch.model.probabilities import Floats
+    from sentiment_batch.tokenization.ragged import Tokens
+
+MAX_ERRORS = 20
+"""Errors, and labels that are likely wrong, in an evaluation."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class LeftOut:
+    """Rows of a table that were not measured; `str` lists the reasons."""
+
+    blank: int
+    """Number of rows without a text."""
+    label_missing: int
+    """Number of rows without a label."""
+    label_unknown_rows: int
+    """Number of rows with a label that the model does not have."""
+    label_unknown: dict[str, int]
+    """Some of those labels with their numbers of rows, the most frequent first."""
+
+    @classmethod
+    def count(cls, encoded: EncodedLabels, blank: int) -> LeftOut:
+        """The rows without a class.
+
+        Args:
+            encoded: the labels of the rows with a text, as class numbers.
+            blank: the number of rows without a text.
+        """
+        return cls(
+            blank=blank,
+            label_missing=encoded.num_missing,
+            label_unknown_rows=encoded.num_unknown,
+            label_unknown=encoded.named_unknown,
+        )
+
+    @property
+    def reasons(self) -> list[str]:
+        """Each reason with its number of rows, such as `3 without a text`."""
+        named = ", ".join(f"{label!r} {rows:,}" for label, rows in self.label_unknown.items())
+        unnamed = self.label_unknown_rows - sum(self.label_unknown.values())
+        named += f" and {unnamed:,} more" if named and unnamed else ""
+        counts = (
+            (self.blank, "without a text"),
+            (self.label_missing, "without a label"),
+            (self.label_unknown_rows, f"with an unknown label ({named})" if named else "with an unknown label"),
+        )
+        return [f"{rows:,} {what}" for rows, what in counts if rows]
+
+    def __str__(self) -> str:
+        return ", ".join(self.reasons)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, repr=False)
+class Evaluation:
+    """How good a model is on some rows. `str` and `table` give text for a terminal, `to_json` plain values."""
+
+    metrics: Metrics
+    roc_auc: float | None
+    """Area under the ROC: of the second label if there are two, else the mean over the labels, each against the rest.
+    None if a class has no rows."""
+    calibration_error: float
+    """Expected calibration error of the probability of the likeliest label, over 15 bins of equal width."""
+    intervals: dict[str, list[float] | None]
+    """95 % intervals by the name of the figure; None if the rows do not determine one. See `intervals.bootstrap`."""
+    reliability: list[dict[str, Any]]
+    """Confidence and accuracy by bin, see `metrics.reliability`."""
+    roc: list[dict[str, Any]]
+    precision_recall: list[dict[str, Any]]
+    histogram: dict[str, Any]
+    """Correct and wrong rows by the probability of the likeliest label."""
+    by_length: list[dict[str, Any]]
+    """Figures by the number of tokens."""
+    by: dict[str, Any] | None
+    """`column` and `groups`: figures by the values of a column; None if no column was named."""
+    errors: list[dict[str, Any]]
+    """Rows whose predicted label is not their label, with the highest probability first."""
+    likely_wrong_labels: list[dict[str, Any]]
+    """Rows whose label is likely wrong, the likeliest first."""
+    mapping: str | None = None
+    """How the labels of the table were read; None if there was no table."""
+    left_out: LeftOut | None = None
+    """Rows of the table that are in no figure; None if there was no table."""
+
+    @property
+    def rows(self) -> int:
+        """Number of rows that were measured."""
+        return self.metrics.rows
+
+    @property
+    def accuracy(self) -> float:
+        """Share of rows whose label is predicted."""
+        return self.metrics.accuracy
+
+    @property
+    def macro_f1(self) -> float:
+        """Mean of F1 over the classes that have rows."""
+        return self.metrics.macro_f1
+
+    @property
+    def loss(self) -> float:
+        """Mean cross-entropy, in nats."""
+        return self.metrics.loss
+
+    @property
+    def confusion(self) -> tuple[tuple[int, ...], ...]:
+        """(K, K) rows of class i that were predicted as class j."""
+        return self.metrics.confusion
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values, all in one object."""
+        values = asdict(self)
+        metrics: dict[str, Any] = values.pop("metrics")
+        return metrics | values
+
+    def __str__(self) -> str:
+        width = terminal.terminal_width(sys.stdout)
+        values = {name: getattr(self, name) for name in terminal.FIGURES}
+        rows = "1 row" if self.rows == 1 else f"{self.rows:,} rows"
+        head = [f"{rows}; 95 % intervals in brackets, a dash where there is none"]
+        head += [f"labels: {self.mapping}"] if self.mapping else []
+        head += [f"rows left out: {reason}" for reason in self.left_out.reasons] if self.left_out else []
+        lines = [terminal.fit_text(line, width) for line in head]
+        return "\n".join([*lines, "", terminal.format_figures(values, self.intervals)])
+
+    __repr__ = __str__
+    """The generated one would fill screens."""
+
+    def table(self) -> str:
+        """The table by class, the confusion matrix, and the tables by length and by the named column, as text."""
+        width = terminal.terminal_width(sys.stdout)
+        parts = [terminal.format_metrics(self.metrics, width), terminal.format_groups("length", self.by_length, width)]
+        if self.by:
+            parts.append(terminal.format_groups(self.by["column"], self.by["groups"], width))
+        return "\n\n".join(parts)
+
+
+def assess(
+    probabilities_NK: Floats,
+    codes_N: Codes,
+    labels: Sequence[str],
+    *,
+    texts: Sequence[str],
+    lengths_N: Codes,
+    cut_N: npt.NDArray[np.bool_],
+    rows: Sequence[int] | None = None,
+    by: tuple[str, pa.DictionaryArray] | None = None,
+    max_errors: int = MAX_ERRORS,
+) -> Evaluation:
+    """Measure predictions in every way.
+
+    Args:
+        probabilities_NK: the predicted probabilities; N is at least 1.
+        codes_N: the true classes.
+        labels: the K labels.
+        texts: (N,) the texts.
+        lengths_N: the tokens of each text before it was cut.
+        cut_N: whether the text was cut.
+        rows: (N,) the number of each row in its table, if there is one.
+        by: the name of a column and its (N,) values, to measure the rows of each value.
+        max_errors: how many errors, and labels that are likely wrong, to list.
+    """
+    roc = curves.roc_curves(probabilities_NK, codes_N, labels)
+
+    def describe(place: int) -> dict[str, Any]:
+        return {
+            "row": None if rows is None else int(rows[place]),
+            "text": texts[place],
+            "label": labels[codes_N[place]],
+        }
+
+    best_N = probabilities_NK.argmax(axis=1)
+    errors = label_issues.find_errors(probabilities_NK, codes_N, max_errors)
+    suspects, instead = label_issues.find_likely_wrong_labels(probabilities_NK, codes_N, max_errors)
+    return Evaluation(
+        metrics=measure(probabilities_NK, codes_N, labels),
+        roc_auc=curves.roc_auc(roc, len(labels)),
+        calibration_error=calibration_error(probabilities_NK, codes_N),
+        intervals=bootstrap(probabilities_NK, codes_N),
+        reliability=reliability(probabilities_NK, codes_N),
+        roc=roc,
+        precision_recall=curves.precision_recall_curves(probabilities_NK, codes_N, labels),
+        histogram=curves.score_histogram(probabilities_NK, codes_N),
+        by_length=slices.measure_by_length(probabilities_NK, codes_N, labels, lengths_N, cut_N),
+        by={"column": by[0], "groups": slices.measure_by_value(probabilities_NK, codes_N, labels, by[1])}
+        if by
+        else None,
+        errors=[
+            describe(place)
+            | {"predicted": labels[best_N[place]], "score": float(probabilities_NK[place].max()), "words": None}
+            for place in errors.tolist()
+        ],
+        likely_wrong_labels=[
+            describe(place) | {"suggested": labels[other], "score": float(probabilities_NK[place, other])}
+            for place, other in zip(suspects.tolist(), instead.tolist(), strict=True)
+        ],
+    )
+
+
+def count_tokens(tokens: Tokens) -> Codes:
+    """(N,) the tokens of each text before it was cut; after the cut if they were not counted before."""
+    if tokens.whole is not None:
+        return tokens.whole
+    return np.bincount(tokens.owners, tokens.lengths, len(tokens.cut)).astype(np.int64)

@@ -1,0 +1,43 @@
+"""Reads labelled reviews from whatever holds them: a path, a frame, or rows that were read before."""
+
+from __future__ import annotations
+
+import contextlib
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from sentiment_batch import frames
+from sentiment_batch.data import formats
+from sentiment_batch.data.labelled_rows import LabelledRows, read_labelled_rows
+from sentiment_batch.data.readers.table import TableReader
+
+if TYPE_CHECKING:
+    from sentiment_batch.data.readers.base import Reader
+    from sentiment_batch.records import ReadOptions
+
+
+def read_reviews(
+    table: Any, *, input_format: str | None = None, read_options: ReadOptions | None = None, **columns: Any
+) -> LabelledRows:
+    """The labelled rows of `table`.
+
+    Args:
+        table: a path, a frame, or rows that were read before, which are returned as they are.
+        input_format: the format of a file; None derives it from the name.
+        read_options: how a file is read; None takes the defaults.
+        columns: the columns to read, as `read_labelled_rows` takes them.
+
+    Raises:
+        InputError: the table cannot be read, or a column is missing.
+    """
+    if isinstance(table, LabelledRows):
+        return table
+    reader: Reader
+    if isinstance(table, str | Path):
+        name = str(table)
+        reader = formats.open_reader(name, format=input_format, options=read_options)
+    else:
+        name = f"the {type(table).__name__}"
+        reader = TableReader(frames.wrap_frame(table).table())
+    with contextlib.closing(reader):
+        return read_labelled_rows(reader, name, **columns)

@@ -1,0 +1,136 @@
+"""Finds classes, validation rows and repeated texts whose number of rows is worth a note or a warning."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from sentiment_batch.report.formatting import format_quantity
+from sentiment_batch.training.data_check.findings import Finding, format_share, join_names
+
+if TYPE_CHECKING:
+    from sentiment_batch.training.dataset import ReviewSplits
+
+MIN_ROWS_PER_CLASS = 10
+"""A class with fewer rows is hardly learned."""
+MAX_IMBALANCE = 3.0
+"""Rows of the most frequent class for each row of the rarest, from which on class weights may matter."""
+MIN_RELIABLE_VALIDATION = 400
+"""Validation rows from which on an accuracy of 90 % is known to three points."""
+MIN_USABLE_VALIDATION = 50
+"""Validation rows below which an accuracy of 90 % is not even known to eight points."""
+MIN_VALIDATION_GROUPS = 5
+MIN_REPEATED_SHARE = 0.05
+"""Share of rows from which on repeated, conflicting or left-out rows are a finding and not only a count."""
+MAX_MIX_DISTANCE = 0.15
+"""Half the sum of differences between the shares of the classes, from which on two tables have different mixes."""
+
+
+def check_classes(splits: ReviewSplits, *, weighted: bool) -> Iterator[Finding]:
+    """Find rare classes, and classes without a validation row.
+
+    Args:
+        splits: the rows of the run.
+        weighted: whether the run uses class weights.
+    """
+    counts = splits.count_classes(splits.training)
+    labels = splits.labels
+    rare = [f"{label!r} ({n})" for label, n in zip(labels, counts, strict=True) if n < MIN_ROWS_PER_CLASS]
+    if rare:
+        yield Finding(
+            text=f"Too few rows to learn from: {join_names(rare)}. Give more rows of each such class, or leave it out.",
+            weight=0.6,
+            level="warning",
+        )
+    rarest, most = int(counts.argmin()), int(counts.argmax())
+    if counts[most] >= MAX_IMBALANCE * counts[rarest] and not weighted:
+        shares = counts / counts.sum()
+        yield Finding(
+            text=f"{format_share(shares[most])} of the rows are {labels[most]!r} and {format_share(shares[rarest])} "
+            f"{labels[rarest]!r}. If rare classes count as much as frequent ones, try "
+            '`class_weights="auto"`.',
+            weight=0.3,
+        )
+    validated = splits.count_classes(splits.validation)
+    missing = [repr(label) for label, n in zip(labels, validated, strict=True) if not n]
+    if missing:
+        yield Finding(
+            text=f"No validation row is {join_names(missing)}, so nothing measures the model there. Validate on rows "
+            "of every class.",
+            weight=0.5,
+            level="warning",
+        )
+
+
+def check_validation(splits: ReviewSplits) -> Iterator[Finding]:
+    """Find too few validation rows, or rows of too few groups."""
+    count = len(splits.validation)
+    if count < MIN_RELIABLE_VALIDATION:
+        half_width = 1.96 * math.sqrt(0.9 * 0.1 / count)
+        cure = "Give a larger `val_file`." if splits.validation_file else "Hold back more rows with `val_size`."
+        yield Finding(
+            text=f"Only {format_quantity(count, 'row')} {'validates' if count == 1 else 'validate'}, so an accuracy of "
+            f"90 % is only known to {100 * half_width:.0f} points either way. {cure}",
+            weight=0.2,
+            level="warning" if count < MIN_USABLE_VALIDATION else "note",
+        )
+    groups = {group for group in splits.validation.groups or () if group is not None}
+    if splits.group_column and not splits.validation_file and len(groups) < MIN_VALIDATION_GROUPS:
+        yield Finding(
+            text=f"The validation rows come from {format_quantity(len(groups), 'group')} of {splits.group_column!r} "
+            "alone, so they say little about other groups. Hold back more rows with `val_size`.",
+            weight=0.3,
+        )
+
+
+def check_repeats(splits: ReviewSplits, counts: dict[str, Any]) -> Iterator[Finding]:
+    """Find many repeated and conflicting texts, and many rows that are left out.
+
+    Args:
+        splits: the rows of the run.
+        counts: the counts of the summary.
+    """
+    rows = len(splits.pool)
+    repeated, conflicting = counts["repeated"] / rows, counts["conflicting"] / rows
+    if repeated >= MIN_REPEATED_SHARE:
+        yield Finding(
+            text=f"{format_share(repeated)} of the rows repeat the text of another row. Equal texts stay on one side "
+            "of the split.",
+            weight=repeated / 2,
+        )
+    if conflicting >= MIN_REPEATED_SHARE / 10:
+        yield Finding(
+            text=f"{format_share(conflicting)} of the rows hold a text that also occurs with another label. No model "
+            "can be right about both. Check how these texts were labelled.",
+            weight=conflicting,
+            level="warning" if conflicting >= MIN_REPEATED_SHARE else "note",
+        )
+    for count, condition, setting in (
+        (counts["blank"], "hold no text", "text_column"),
+        (counts["label_missing"], "have no label", "label_column"),
+        (counts["label_unknown_rows"], "have a label that is none of the classes", "label_column"),
+    ):
+        share = count / counts["rows"]
+        if share >= MIN_REPEATED_SHARE:
+            yield Finding(
+                text=f"{format_share(share)} of the rows {condition} and are left out. Check `{setting}`.", weight=share
+            )
+
+
+def check_class_mixes(splits: ReviewSplits) -> Iterator[Finding]:
+    """Find files whose classes are mixed in another way than those of the training rows."""
+    training = splits.count_classes(splits.training) / len(splits.training)
+    for name, rows in splits.files():
+        shares = splits.count_classes(rows) / len(rows)
+        distance = float(np.abs(shares - training).sum() / 2)
+        if distance >= MAX_MIX_DISTANCE and len(rows) >= MIN_USABLE_VALIDATION:
+            code = int(np.abs(shares - training).argmax())
+            yield Finding(
+                text=f"{format_share(shares[code])} of the rows of {name} are {splits.labels[code]!r}, but "
+                f"{format_share(training[code])} of the training rows. Accuracy and calibration hold for a mix like "
+                f"that of {name}.",
+                weight=distance / 2,
+            )

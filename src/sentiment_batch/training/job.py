@@ -1,0 +1,93 @@
+"""The record of one training run, which the command line and `sentiment_batch.train` both build."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from sentiment_batch.errors import InputError, UsageError
+from sentiment_batch.evaluation.reviews import read_reviews
+from sentiment_batch.settings import DEFAULT_MODEL_FOLDER, TrainSettings
+
+if TYPE_CHECKING:
+    from sentiment_batch.data.labelled_rows import LabelledRows
+    from sentiment_batch.records import ReadOptions
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TrainJob:
+    """All that one training run is asked to do.
+
+    A table is a path, a frame, or rows that were read before (`LabelledRows`).
+    """
+
+    reviews: Sequence[Any]
+    """The tables to train on; their rows are pooled."""
+    output: str | Path = DEFAULT_MODEL_FOLDER
+    """The model folder to make."""
+    settings: TrainSettings = field(default_factory=TrainSettings)
+    val: Any = None
+    """The table to validate on; None holds back a share of the reviews."""
+    test: Any = None
+    """The table to measure the final model on, if any."""
+    text_columns: Sequence[str] = ()
+    """The columns of the text; they are found by name if there are none."""
+    label_column: str | None = None
+    """The column of the label; None finds it by name."""
+    group_column: str | None = None
+    """A column whose equal values stay on one side of the train/validation split."""
+    stars: str | None = None
+    """The cut points of star ratings, such as `2,4`."""
+    input_format: str | None = None
+    """The format of the files; None derives it from each name."""
+    read_options: ReadOptions | None = None
+    """How files are read; None takes the defaults."""
+    overwrite: bool = False
+    """Replace a model at `output`."""
+    resume: bool = False
+    """Continue the interrupted run of the same `output`. The weights are those of an uninterrupted run."""
+    restart: bool = False
+    """Delete the interrupted run of the same `output`, and start over."""
+    report: bool = True
+    """Write a report.html into the model folder."""
+    quiet: bool = False
+    """Show no progress bar."""
+
+    def __post_init__(self) -> None:
+        for name in ("overwrite", "resume", "restart", "report", "quiet"):
+            value = getattr(self, name)
+            if type(value).__name__ not in {"bool", "bool_"}:  # the text "false" would count as true
+                raise UsageError(f"`{name}` is {value!r}; it must be True or False.")
+
+    def read_training_tables(self) -> list[LabelledRows]:
+        """The labelled rows of each table to train on.
+
+        Raises:
+            InputError: there is no table, or one cannot be read.
+        """
+        if not self.reviews:
+            raise InputError("there are no reviews to train on. Give a frame, a path, or a list of paths.")
+        return [self._read(table, group_optional=False) for table in self.reviews]
+
+    def read_other_tables(self) -> tuple[LabelledRows | None, LabelledRows | None]:
+        """The labelled rows of the validation table and of the test table, None for a table that was not given.
+
+        Raises:
+            InputError: a table cannot be read.
+        """
+        val, test = (None if one is None else self._read(one, group_optional=True) for one in (self.val, self.test))
+        return val, test
+
+    def _read(self, table: Any, *, group_optional: bool) -> LabelledRows:
+        return read_reviews(
+            table,
+            text_columns=self.text_columns,
+            label_column=self.label_column,
+            group_column=self.group_column,
+            group_optional=group_optional,
+            others=True,
+            input_format=self.input_format,
+            read_options=self.read_options,
+        )

@@ -1,0 +1,88 @@
+"""Refuses labelled rows that a classifier cannot learn from, with the reason and what to do."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from sentiment_batch.errors import InputError, listed
+from sentiment_batch.labels.stars import suggest_cuts
+from sentiment_batch.labels.values import find_numbers
+from sentiment_batch.report.formatting import format_quantity
+
+if TYPE_CHECKING:
+    from sentiment_batch.labels.mapping import EncodedLabels, LabelMapping
+    from sentiment_batch.training.dataset import ReviewSet, ReviewSplits
+    from sentiment_batch.training.split import Integers
+
+
+def check_texts(pool: ReviewSet) -> None:
+    """Refuse rows whose texts cannot tell one class from another.
+
+    Raises:
+        InputError: all texts are equal, or each has several labels.
+    """
+    if len(np.unique(pool.equal)) == 1:
+        raise InputError(
+            f"all {len(pool):,} rows hold the same text. Name the column with the reviews with `text_column`."
+        )
+    classes = int(pool.codes.max()) + 1
+    texts, counts = np.unique(np.unique(pool.equal * classes + pool.codes) // classes, return_counts=True)
+    if len(np.unique(pool.codes)) > 1 and (counts > 1).all():
+        raise InputError(
+            f"each of the {len(texts):,} different texts occurs with several labels. Check `text_column` and "
+            "`label_column`, or correct the labels."
+        )
+
+
+def check_classes(codes: Integers, mapping: LabelMapping, encoded: EncodedLabels, *, sampled: bool) -> None:
+    """Refuse rows of a single class, and labels without a meaning.
+
+    Args:
+        codes: (N,) the class numbers of the rows to train on.
+        mapping: how the labels were read.
+        encoded: all labels as class numbers.
+        sampled: whether `limit` has left out some rows.
+
+    Raises:
+        InputError: there are fewer than two classes, or their names are placeholders.
+    """
+    if all(re.fullmatch(r"LABEL_\d+", label) for label in mapping.labels):  # scoring refuses a model with such names
+        raise InputError(
+            f"the labels {listed(mapping.labels)} are placeholders. Replace them by meaningful names in the table."
+        )
+    present = [mapping.labels[code] for code in np.unique(codes)]
+    if len(present) >= 2:
+        return
+    what = f"only {present[0]!r}" if present else "no known label"
+    unknown = f"; {listed(encoded.unknown, 5)} is unknown or too rare" if encoded.unknown else ""
+    cure = "Raise `limit`." if sampled else "Check `label_column` and `stars`, or give more rows."
+    if mapping.kind == "stars" and not sampled and (numbers := find_numbers(encoded.unknown)):
+        cuts = suggest_cuts(numbers | {1.0})
+        cure = f'Check `label_column`, or say what the numbers mean, such as with `stars="{cuts}"`.'
+    raise InputError(f"the labels hold {what} (read as {mapping}){unknown}; a classifier needs two. {cure}")
+
+
+def check_split(splits: ReviewSplits, num_conflicting: int) -> None:
+    """Refuse rows of which none validates, or that leave a single class to train on.
+
+    Args:
+        splits: the rows after the split.
+        num_conflicting: the number of rows whose text has several labels.
+
+    Raises:
+        InputError: there are too few different texts or groups.
+    """
+    if len(splits.labels) >= 2 and len(splits.validation):
+        return
+    what, cure = "texts", "Give more rows"
+    detail = f" ({num_conflicting:,} rows have a text with several labels)" if num_conflicting else ""
+    if splits.group_column and splits.pool.groups:
+        groups = len({group for group in splits.pool.groups if group is not None})
+        detail = f": the {len(splits.pool):,} rows form {format_quantity(groups, 'group')} by {splits.group_column!r}"
+        what, cure = "groups", "Leave `group_column` out, name another column"
+    raise InputError(
+        f"there are too few different {what} to hold some back for validation{detail}. {cure}, or give a `val_file`."
+    )
