@@ -1,4 +1,7 @@
-"""The command line: one file per command, light at the top; errors of this project become one line and an exit code."""
+"""The command line: one file per command. Errors of this project become one line and an exit code.
+
+Nothing heavy is imported at the top of these files, so that help and errors of usage appear at once.
+"""
 
 from __future__ import annotations
 
@@ -15,6 +18,7 @@ from sentiment_batch.cli.doctor import doctor
 from sentiment_batch.cli.evaluate import evaluate
 from sentiment_batch.cli.explain import explain
 from sentiment_batch.cli.formats import formats
+from sentiment_batch.cli.help import CONTEXT_SETTINGS, write_examples
 from sentiment_batch.cli.messages import terminal_text
 from sentiment_batch.cli.plugins import plugins
 from sentiment_batch.cli.predict import predict
@@ -25,6 +29,12 @@ from sentiment_batch.cli.verify import verify
 from sentiment_batch.display import visible
 from sentiment_batch.errors import SentimentBatchError
 
+EXAMPLES = (
+    ("Train a model on your own reviews, and annotate a table with it:", "sentiment-batch train reviews.csv"),
+    ("", "sentiment-batch score new.csv scored.parquet"),
+    ("Show all options of a command:", "sentiment-batch score --help"),
+)
+
 
 class CommandGroup(click.Group):
     """The group of commands, in the order in which people need them, and the one place that prints errors."""
@@ -32,6 +42,10 @@ class CommandGroup(click.Group):
     def list_commands(self, ctx: click.Context) -> list[str]:
         """The names of the commands, in the order of their definition."""
         return list(self.commands)
+
+    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the examples."""
+        write_examples(EXAMPLES, formatter)
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command. Errors of this project and interrupts become one line and an exit code.
@@ -62,12 +76,12 @@ class CommandGroup(click.Group):
             ctx.exit(1)
 
 
-@click.group(cls=CommandGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=CommandGroup, context_settings=CONTEXT_SETTINGS)
 @click.version_option(package_name="sentiment-batch", prog_name="sentiment-batch")
 def group() -> None:
     """Train a sentiment classifier on your own reviews and annotate tables of any size with it.
 
-    Every option can be set in the environment as SENTIMENT_BATCH_<COMMAND>_<OPTION>.
+    Every option can also be set in the environment, as SENTIMENT_BATCH_<COMMAND>_<OPTION>.
     """
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from sentiment_batch.cli import options
+from sentiment_batch.cli.help import READING, command, option
 from sentiment_batch.cli.messages import configure_logging
 
 if TYPE_CHECKING:
@@ -17,15 +18,47 @@ if TYPE_CHECKING:
 logger = logging.getLogger("sentiment_batch")
 
 
-@click.command(short_help="Measure how fast a model runs on this machine.")
+@command(
+    short_help="Measure how fast a model runs on this machine.",
+    examples=(
+        ("Estimate how long it takes to score a table:", "sentiment-batch bench reviews.parquet"),
+        (
+            "Estimate ten million texts of about 250 tokens:",
+            "sentiment-batch bench --tokens 250 --for-rows 10000000",
+        ),
+    ),
+)
 @click.argument("table", required=False)
-@click.option("--tokens", type=int, metavar="N", help="Generate texts of about N tokens, instead of a TABLE.")
 @options.scoring
-@options.columns
-@click.option("--rows", type=int, metavar="N", help="Rows to measure on; default: what fits --seconds.")
-@click.option("--seconds", type=float, default=5.0, show_default=True, help="About as long as each measurement takes.")
-@click.option(
-    "--for-rows", type=int, metavar="N", help="The job to estimate; default: all of TABLE, else 1,000,000 rows."
+@options.text_column
+@option(
+    "--tokens",
+    type=int,
+    metavar="N",
+    heading=READING,
+    help="Measure on generated texts of about N tokens instead of a TABLE.",
+)
+@option(
+    "--rows",
+    type=int,
+    metavar="N",
+    heading=READING,
+    help="Rows to measure on. By default, as many as --seconds allows.",
+)
+@option(
+    "--seconds",
+    type=float,
+    default=5.0,
+    show_default=True,
+    heading=READING,
+    help="About how long each measurement takes.",
+)
+@option(
+    "--for-rows",
+    type=int,
+    metavar="N",
+    heading=READING,
+    help="Rows of the job to estimate. The default is all rows of TABLE, else 1,000,000.",
 )
 @options.reading
 @options.messages
@@ -46,8 +79,8 @@ def bench(
 ) -> None:
     """Measure how fast a model runs on this machine, on rows of your TABLE or on generated texts.
 
-    Says the speed of the tokeniser alone, of the model alone and of the whole, how near the model comes to the device's
-    limit, and how long a job of that kind would take. TABLE is only read, and nothing is left behind.
+    The command measures the tokenizer alone, the model alone, and both together, in each dtype that works here. Then it
+    estimates how long the whole job would take. TABLE is only read, and nothing is left behind.
     """
     configure_logging(quiet, verbose)
     from sentiment_batch.scoring.bench.measure import Plan, measure

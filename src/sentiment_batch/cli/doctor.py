@@ -9,35 +9,45 @@ from typing import Any
 
 import click
 
+from sentiment_batch.cli.help import command, option
+from sentiment_batch.cli.tables import print_table
 
-@click.command(short_help="Say what this machine has and what would be chosen on it.")
-@click.option("--json", "as_json", is_flag=True, help="Print it as JSON.")
+
+@command(
+    short_help="Show what this machine has and what would be chosen on it.",
+    examples=(
+        ("Look before a long job:", "sentiment-batch doctor"),
+        ("Get the same as JSON:", "sentiment-batch doctor --json"),
+    ),
+)
+@option("--json", "as_json", is_flag=True, help="Print the result as JSON on standard output.")
 def doctor(as_json: bool) -> None:
-    """Say what this machine has, which device, dtype and model would be chosen on it, and why."""
-    findings = _findings()
+    """Show what this machine has, which device, dtype and model would be chosen on it, and why."""
+    findings = _collect_findings()
     if as_json:
         click.echo(json.dumps(findings, ensure_ascii=False))
         return
-    width = max(map(len, findings))
-    for what, finding in findings.items():
+    rows = []
+    for name, finding in findings.items():
         lines = finding if isinstance(finding, list) else [finding]
-        for place, line in enumerate(lines or ["none"]):
-            click.echo(f"{what if place == 0 else '':{width}}  {line}")
+        rows += [(name if number == 0 else "", line) for number, line in enumerate(lines or ["none"])]
+    print_table(rows)
 
 
-def _findings() -> dict[str, Any]:
+def _collect_findings() -> dict[str, Any]:
+    """What is printed: each finding, or list of findings, by its name."""
     from importlib.metadata import version
 
-    from sentiment_batch.data.formats import plugins
+    from sentiment_batch.data.formats import get_plugins
     from sentiment_batch.files.cache import cache_folder
-    from sentiment_batch.model.device import bfloat16_reason, choose_device, training_dtype
-    from sentiment_batch.model.hub import hub_answers
+    from sentiment_batch.model.device import check_bfloat16, choose_device, choose_training_dtype
+    from sentiment_batch.model.hub import find_hub_problem
     from sentiment_batch.scoring.default_model import choose_model
 
     device = choose_device("auto")
-    half, why = bfloat16_reason(device.value)
-    hub = hub_answers()
-    failed = [f"{one.name}: {one.error}" for one in plugins().load_third_parties() if one.error]
+    half, why = check_bfloat16(device.value)
+    hub = find_hub_problem()
+    failed = [f"{one.name}: {one.error}" for one in get_plugins().load_third_parties() if one.error]
     return {
         "sentiment-batch": version("sentiment-batch"),
         "python": f"{platform.python_version()} ({sys.executable})",
@@ -45,7 +55,7 @@ def _findings() -> dict[str, Any]:
         "transformers": version("transformers"),
         "pyarrow": version("pyarrow"),
         "device": str(device),
-        "training dtype": str(training_dtype("auto", device.value)),
+        "training dtype": str(choose_training_dtype("auto", device.value)),
         "scoring dtype": f"bfloat16 where no probe text changes its label ({why})" if half else f"float32 ({why})",
         "hub": "reachable" if hub is None else f"not reachable ({hub})",
         "model": str(choose_model(None)),

@@ -4,23 +4,28 @@ from __future__ import annotations
 
 import click
 
+from sentiment_batch.cli.help import command
 from sentiment_batch.cli.messages import configure_logging
+from sentiment_batch.cli.tables import print_table
 
 
-@click.command(short_help="List the formats that can be read and written here.")
+@command(
+    short_help="List the formats that can be read and written here.",
+    examples=(("List all formats:", "sentiment-batch formats"),),
+)
 def formats() -> None:
-    """List the formats that can be read and written here, those of plugins included."""
+    """List the formats that can be read and written here, with those of plugins."""
     configure_logging(quiet=False, verbose=False)
     from sentiment_batch.data.formats import list_formats
 
     readers, writers = list_formats()
-    names = list(dict.fromkeys([*readers, *writers]))
-    click.echo(f"{'format':10} {'reads':6} {'writes':6} {'plugin':16} {'endings and schemes':32} description")
-    for name in names:
+    rows = [("format", "reads", "writes", "plugin", "endings and schemes", "description")]
+    for name in dict.fromkeys([*readers, *writers]):
         one = readers.get(name) or writers[name]
         endings = " ".join([*one.suffixes, *(f"{scheme}://" for scheme in one.schemes)])
         reads, writes = ("yes" if name in registry else "no" for registry in (readers, writers))
-        click.echo(f"{name:10} {reads:6} {writes:6} {one.owner:16} {endings:32} {one.description}")
+        rows.append((name, reads, writes, one.owner, endings, one.description))
+    print_table(rows)
     click.echo(
         "\n.gz, .bz2, .xz and .zst after an ending of CSV and JSON lines compress. - is standard input or output."
     )

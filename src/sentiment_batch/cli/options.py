@@ -1,38 +1,176 @@
-"""Options that several commands share; it imports nothing heavy."""
+"""Options that several commands share. This module imports nothing heavy."""
 
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, TypeVar, cast
 
 import click
 
+from sentiment_batch.cli.help import COLUMNS, MESSAGES, MODEL, READING, SPEED, TEXTS, option
 from sentiment_batch.cli.messages import BadRowWarnings
 from sentiment_batch.records import ReadOptions
 from sentiment_batch.settings import DTYPES, LONG_TEXT, ON_BAD_ROW, ScoreSettings
 
 Command = TypeVar("Command", bound=Callable[..., Any])
+Decorator = Callable[[Any], Any]
 SCORING = ("batch_tokens", "max_length", "long_text", "labels", "device", "dtype", "deterministic", "compile_model")
 """The options of `scoring` that become `ScoreSettings`."""
 
-label_column = click.option(
-    "--label-column", metavar="NAME", help="Column of the labels; found by itself where its name is usual."
-)
-stars = click.option(
-    "--stars", metavar="CUTS", help="2,4: up to 2 negative, 4 and more positive. Or negative=1-2,neutral=3,..."
-)
+
+def _apply(command: Any, options: Sequence[Decorator]) -> Any:
+    """`command` with `options`, which the help shows in this order."""
+    for one in reversed(options):
+        command = one(command)
+    return command
 
 
-def columns(command: Command) -> Command:
-    """`--text-column`."""
-    return click.option(
-        "--text-column",
-        "text_columns",
-        multiple=True,
+label_column = option(
+    "--label-column",
+    metavar="NAME",
+    heading=COLUMNS,
+    help="Column of the label. By default, a column with a usual name is found, such as label, sentiment or stars.",
+)
+stars = option(
+    "--stars",
+    metavar="CUTS",
+    heading=COLUMNS,
+    help="How stars become labels. 2,4 makes up to 2 stars negative, and 4 and more positive. "
+    "negative=1-2,neutral=3,positive=4-5 names every label.",
+)
+text_column = option(
+    "--text-column",
+    "text_columns",
+    multiple=True,
+    metavar="NAME",
+    heading=COLUMNS,
+    help="Column of the text. By default, a column with a usual name is found, such as text or review. If you give the "
+    "option several times, the columns are joined by a blank line.",
+)
+neutral_band = option(
+    "--neutral-band",
+    type=float,
+    metavar="P",
+    heading=MODEL,
+    help="For a model of two labels: call a row neutral if neither label has this probability, such as 0.65.",
+)
+dtype = option(
+    "--dtype",
+    type=click.Choice(DTYPES),
+    default="auto",
+    show_default=True,
+    heading=SPEED,
+    help="Number format of the computation. auto takes what suits the device and the model.",
+)
+device = option(
+    "--device", default="auto", show_default=True, heading=SPEED, help="Where to compute: auto, cpu, cuda or cuda:N."
+)
+_READING: tuple[Decorator, ...] = (
+    option(
+        "--input-format",
+        metavar="FORMAT",
+        heading=READING,
+        help="Input format, if the file name does not show it. `sentiment-batch formats` lists the formats.",
+    ),
+    option(
+        "--encoding",
         metavar="NAME",
-        help="Column of the text; found by itself where its name is usual. Twice: joined by a blank line.",
-    )(command)
+        heading=READING,
+        help="Encoding of CSV and JSON lines, such as cp1252. The default is that of the byte order mark, else UTF-8.",
+    ),
+    option(
+        "--delimiter",
+        metavar="CHAR",
+        heading=READING,
+        help="Character between the fields of a CSV file. By default, it is found from the first lines.",
+    ),
+    option("--no-quotes", is_flag=True, heading=READING, help="Read quotes in a CSV file as plain text."),
+    option(
+        "--query",
+        metavar="SQL",
+        heading=READING,
+        help="For a database: read the rows of this query instead of a table.",
+    ),
+    option(
+        "--key",
+        metavar="COLUMN",
+        heading=READING,
+        help="For a database: a column without nulls that has another value in each row. It makes the run resumable.",
+    ),
+    option(
+        "--on-bad-row",
+        type=click.Choice(ON_BAD_ROW),
+        default="fail",
+        show_default=True,
+        heading=READING,
+        help="What to do with a malformed row. fail stops the run. mark reads what it can and reports the row.",
+    ),
+)
+_SCORING: tuple[Decorator, ...] = (
+    option(
+        "-m",
+        "--model",
+        metavar="MODEL",
+        heading=MODEL,
+        help="Model folder or Hub id. The default is $SENTIMENT_BATCH_MODEL, else ./sentiment-model, else the SST-2 "
+        "model of the Hub.",
+    ),
+    option(
+        "--labels",
+        metavar="A,B,...",
+        heading=MODEL,
+        help="Names for the labels of a model that only knows LABEL_0 and LABEL_1, such as negative,positive.",
+    ),
+    option(
+        "--max-length",
+        type=int,
+        metavar="N",
+        heading=TEXTS,
+        help="Most tokens of a text that are read. The default is the length of the training.",
+    ),
+    option(
+        "--long-text",
+        type=click.Choice(LONG_TEXT),
+        heading=TEXTS,
+        help="What to read of a longer text: its head, its tail, both, or all of it in windows. The default is the "
+        "choice of the training.",
+    ),
+    option(
+        "--device",
+        default="auto",
+        show_default=True,
+        heading=SPEED,
+        help="Where to compute: auto, cpu, cuda, cuda:N, or several devices, as in cuda:0,cuda:1.",
+    ),
+    dtype,
+    option(
+        "--batch-tokens",
+        default="auto",
+        show_default=True,
+        metavar="N",
+        heading=SPEED,
+        help="Most tokens in a batch. auto takes what suits the device.",
+    ),
+    option(
+        "--deterministic",
+        is_flag=True,
+        heading=SPEED,
+        help="Give the same bits whatever the batches and threads are. Scoring becomes slower.",
+    ),
+    option(
+        "--compile/--no-compile",
+        "compile_model",
+        default=None,
+        heading=SPEED,
+        help="Compile the model first, on CUDA only. By default, it is compiled if a job is long enough.",
+    ),
+)
+_MESSAGES: tuple[Decorator, ...] = (
+    option("--quiet", is_flag=True, heading=MESSAGES, help="Print only warnings and errors."),
+    option("--verbose", is_flag=True, heading=MESSAGES, help="Print more details."),
+    option("--json", "as_json", is_flag=True, heading=MESSAGES, help="Print the result as JSON on standard output."),
+)
 
 
 def reading(command: Command) -> Command:
@@ -44,108 +182,28 @@ def reading(command: Command) -> Command:
         on_bad = BadRowWarnings() if on_bad_row == "mark" else None
         return command(read=ReadOptions(quotes=not no_quotes, on_bad_row=on_bad, **named), **given)
 
-    for option in (
-        click.option(
-            "--on-bad-row",
-            type=click.Choice(ON_BAD_ROW),
-            default="fail",
-            show_default=True,
-            help="mark: go on with malformed rows as far as they can be read, and tell of them.",
-        ),
-        click.option(
-            "--key",
-            metavar="COLUMN",
-            help="Of a database: is another in each row, so that a run that was cut off can go on.",
-        ),
-        click.option("--query", metavar="SQL", help="Of a database: read the rows of this query, not of a table."),
-        click.option("--no-quotes", is_flag=True, help="Read quotes in a CSV as text; none encloses a cell."),
-        click.option("--delimiter", metavar="CHAR", help="Between the fields of a CSV; found by itself."),
-        click.option(
-            "--encoding", metavar="NAME", help="Of CSV and JSON lines; default: by byte order mark, else UTF-8."
-        ),
-        click.option("--input-format", metavar="FORMAT", help="Where the name does not tell; see `formats`."),
-    ):
-        with_read = option(with_read)
-    return cast("Command", with_read)
-
-
-def device(command: Command) -> Command:
-    """Where and how to train."""
-    for option in (
-        click.option(
-            "--dtype", type=click.Choice(DTYPES), default="auto", show_default=True, help="Of the computation."
-        ),
-        click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or cuda:N."),
-    ):
-        command = option(command)
-    return command
+    return cast("Command", _apply(with_read, _READING))
 
 
 def scoring(command: Command) -> Command:
-    """Which model scores, where, and how it looks at a text: `model`, and the rest as the dictionary `settings`."""
+    """Which model scores, where, and what it reads of a text: `model`, and the rest as the dictionary `settings`."""
 
     @functools.wraps(command)
     def with_settings(**given: Any) -> Any:
         named = {name: given.pop(name) for name in SCORING}
-        return command(settings=_score_settings(**named), **given)
+        return command(settings=_check_score_settings(**named), **given)
 
-    options = (
-        click.option(
-            "--compile/--no-compile",
-            "compile_model",
-            default=None,
-            help="Fuse the model's kernels first, on CUDA; default: where a job is long enough for it to pay.",
-        ),
-        click.option("--deterministic", is_flag=True, help="The same bits whatever the batches and threads."),
-        click.option(
-            "--dtype", type=click.Choice(DTYPES), default="auto", show_default=True, help="Of the computation."
-        ),
-        click.option(
-            "--device",
-            default="auto",
-            show_default=True,
-            help="auto, cpu, cuda, cuda:N; or several, as in cuda:0,cuda:1.",
-        ),
-        click.option("--labels", metavar="A,B,...", help="Names for a model that only knows LABEL_0, LABEL_1."),
-        click.option(
-            "--long-text", type=click.Choice(LONG_TEXT), help="Of texts that do not fit; default: as trained."
-        ),
-        click.option("--max-length", type=int, metavar="N", help="Tokens per text; default: as trained."),
-        click.option("--batch-tokens", default="auto", show_default=True, metavar="N", help="Tokens per batch."),
-        click.option(
-            "-m",
-            "--model",
-            metavar="MODEL",
-            help="Folder or Hub id; default: $SENTIMENT_BATCH_MODEL, ./sentiment-model, the Hub's SST-2 model.",
-        ),
-    )
-    for option in options:
-        with_settings = option(with_settings)
-    return cast("Command", with_settings)
-
-
-def neutral_band(command: Command) -> Command:
-    """`--neutral-band`."""
-    return click.option(
-        "--neutral-band",
-        type=float,
-        metavar="P",
-        help="Of a model of two labels: call rows neutral where neither has this probability, such as 0.65.",
-    )(command)
+    return cast("Command", _apply(with_settings, _SCORING))
 
 
 def messages(command: Command) -> Command:
     """How much is printed, and in which form: `quiet`, `verbose` and `as_json`."""
-    for option in (
-        click.option("--json", "as_json", is_flag=True, help="Print the result as JSON on standard output."),
-        click.option("--verbose", is_flag=True, help="Say more."),
-        click.option("--quiet", is_flag=True, help="Say nothing but warnings and errors."),
-    ):
-        command = option(command)
-    return command
+    return cast("Command", _apply(command, _MESSAGES))
 
 
-def _score_settings(batch_tokens: str, labels: str | None, compile_model: bool | None, **others: Any) -> dict[str, Any]:
+def _check_score_settings(
+    batch_tokens: str, labels: str | None, compile_model: bool | None, **others: Any
+) -> dict[str, Any]:
     """The fields of `ScoreSettings` that the options of `scoring` give.
 
     Raises:
@@ -159,5 +217,5 @@ def _score_settings(batch_tokens: str, labels: str | None, compile_model: bool |
         "labels": tuple(label.strip() for label in labels.split(",")) if labels else None,
         "compile": compile_model,
     }
-    ScoreSettings(**settings)  # what is wrong shows before anything is opened
+    ScoreSettings(**settings)  # a wrong value is reported before anything is opened
     return settings

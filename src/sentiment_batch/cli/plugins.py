@@ -4,17 +4,25 @@ from __future__ import annotations
 
 import click
 
+from sentiment_batch.cli.help import command
+from sentiment_batch.cli.tables import print_table
 
-@click.command(short_help="List the installed plugins, and why one failed.")
+
+@command(
+    short_help="List the installed plugins, and why one failed.",
+    examples=(("List all plugins:", "sentiment-batch plugins"),),
+)
 def plugins() -> None:
     """List the installed plugins with their hooks, and why one failed to load."""
-    from sentiment_batch.data.formats import plugins as installed
+    from sentiment_batch.data.formats import get_plugins
 
-    found = installed().load_third_parties()
+    registry = get_plugins()
+    found = registry.load_third_parties()
     if not found:
         click.echo("no plugins are installed, or $SENTIMENT_BATCH_LOAD_PLUGINS names none of them")
-    for plugin in found:
-        state = f"FAILED: {plugin.error}" if plugin.error else ", ".join(plugin.hooks)
-        click.echo(f"{plugin.name:12} {plugin.distribution:34} {state}")
-    for engine in installed().engines:
-        click.echo(f"\n--engine {engine.name}: {engine.description or 'by ' + engine.owner}")
+    else:
+        states = [f"FAILED: {plugin.error}" if plugin.error else ", ".join(plugin.hooks) for plugin in found]
+        print_table([(one.name, one.distribution, state) for one, state in zip(found, states, strict=True)])
+    if registry.engines:
+        click.echo()
+        print_table([(f"--engine {one.name}", one.description or f"by {one.owner}") for one in registry.engines])

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from sentiment_batch.cli import options
+from sentiment_batch.cli.help import command
 from sentiment_batch.cli.messages import configure_logging
 from sentiment_batch.cli.texts import given
 from sentiment_batch.evaluation.terminal import fit_text, pad_text
@@ -25,7 +26,13 @@ MAX_TEXTS_AT_A_TIME = 1_024
 """Texts that are scored together, before their results are printed."""
 
 
-@click.command(short_help="Tell the sentiment of texts given here or on standard input.")
+@command(
+    short_help="Show the sentiment of texts given here or on standard input.",
+    examples=(
+        ("Score a text:", 'sentiment-batch predict "What a wonderful film."'),
+        ("Score each line of a file, with all probabilities:", "sentiment-batch predict --json < lines.txt"),
+    ),
+)
 @click.argument("arguments", nargs=-1, metavar="[TEXT]...")
 @options.scoring
 @options.neutral_band
@@ -39,9 +46,9 @@ def predict(
     verbose: bool,
     as_json: bool,
 ) -> None:
-    """Tell the sentiment of each TEXT, or of each line of standard input.
+    """Show the sentiment of each TEXT, or of each line of standard input.
 
-    A table for people; with --json one object a line, with the probability of every label.
+    The output is a table to read. With --json it is one object for each text, with the probability of every label.
     """
     configure_logging(quiet, verbose)
     texts = given(arguments)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from sentiment_batch.cli import options
+from sentiment_batch.cli.help import COLUMNS, OUTPUT, READING, SPEED, command, option
 from sentiment_batch.cli.messages import configure_logging
 from sentiment_batch.errors import UsageError
 from sentiment_batch.settings import ScoreSettings
@@ -21,44 +22,88 @@ logger = logging.getLogger("sentiment_batch")
 DEFAULTS = ScoreSettings()
 
 
-@click.command(short_help="Annotate a table with the sentiment of each row.")
+@command(
+    short_help="Annotate a table with the sentiment of each row.",
+    examples=(
+        ("Score a CSV file with the model in ./sentiment-model:", "sentiment-batch score reviews.csv scored.parquet"),
+        (
+            "Score two columns together, and keep only the id of each row:",
+            "sentiment-batch score in.jsonl out.csv --text-column title --text-column body --columns id",
+        ),
+    ),
+)
 @click.argument("source", metavar="IN")
 @click.argument("destination", metavar="OUT")
 @options.scoring
-@options.columns
-@click.option("--columns", metavar="A,B,...", help="Input columns that come out; default: all.")
 @options.neutral_band
-@click.option("--probabilities", is_flag=True, help="Add a column with the probability of each label.")
-@click.option("--prefix", default=DEFAULTS.prefix, show_default=True, help="Begins the names of the added columns.")
-@click.option(
-    "--decimals", type=int, default=DEFAULTS.decimals, show_default=True, help="Of the written probabilities."
+@options.text_column
+@option(
+    "--columns",
+    metavar="A,B,...",
+    heading=COLUMNS,
+    help="Columns of IN that OUT keeps, such as id,review. By default, it keeps all.",
 )
-@click.option("--limit", type=int, metavar="N", help="Score only the first N rows, to try.")
+@option(
+    "--probabilities",
+    is_flag=True,
+    heading=COLUMNS,
+    help="Add a column for each label with its probability.",
+)
+@option(
+    "--prefix",
+    default=DEFAULTS.prefix,
+    show_default=True,
+    heading=COLUMNS,
+    help="The first part of the name of every added column.",
+)
+@option(
+    "--decimals",
+    type=int,
+    default=DEFAULTS.decimals,
+    show_default=True,
+    heading=COLUMNS,
+    help="Decimals of the scores and probabilities, 0 to 7.",
+)
+@option("--limit", type=int, metavar="N", heading=READING, help="Score only the first N rows, to try something out.")
 @options.reading
-@click.option("--output-format", metavar="FORMAT", help="Where the name does not tell; see `formats`.")
-@click.option("--overwrite", is_flag=True, help="Replace OUT.")
-@click.option(
+@option(
+    "--output-format",
+    metavar="FORMAT",
+    heading=OUTPUT,
+    help="Output format, if the file name does not show it. `sentiment-batch formats` lists the formats.",
+)
+@option("--overwrite", is_flag=True, heading=OUTPUT, help="Replace OUT if it exists.")
+@option("--restart", is_flag=True, heading=OUTPUT, help="Delete what an interrupted run left of OUT, and start over.")
+@option(
     "--part-rows",
     type=int,
     metavar="N",
-    help="Rows that are kept at a time, for a run that is cut off; default: 16384 on a CPU, 262144 on CUDA.",
+    heading=OUTPUT,
+    help="Rows in a part. A resumed run repeats only the unfinished part. The default is 16384 on a CPU and 262144 on "
+    "CUDA.",
 )
-@click.option("--restart", is_flag=True, help="Start over, though an earlier run left parts of OUT.")
-@click.option(
+@option(
+    "--escape-formulas",
+    is_flag=True,
+    heading=OUTPUT,
+    help="In CSV, put an apostrophe before text that a spreadsheet would run as a formula.",
+)
+@option(
     "--engine",
     default=DEFAULTS.engine,
     show_default=True,
     metavar="NAME",
-    help="What scores; others come with plugins.",
+    heading=SPEED,
+    help="What scores: local is this machine. Plugins bring others, such as ray.",
 )
-@click.option(
+@option(
     "--engine-option",
     "engine_options",
     multiple=True,
     metavar="NAME=VALUE,...",
-    help="For the engine, such as address=auto,actors=8.",
+    heading=SPEED,
+    help="Options of the engine, such as address=auto,actors=8.",
 )
-@click.option("--escape-formulas", is_flag=True, help="In CSV, an apostrophe before text that begins like a formula.")
 @options.messages
 def score(
     source: str,
@@ -85,15 +130,17 @@ def score(
     verbose: bool,
     as_json: bool,
 ) -> None:
-    """Annotate the table IN with the sentiment of each row and write it to OUT, which appears whole or not at all.
+    """Annotate the table IN with the sentiment of each row and write it to OUT.
 
-    All columns of IN come out as they were, plus `sentiment` and `sentiment_score`; rows keep their order, and rows
-    without a text get nulls. IN and OUT are files of any formats that `formats` lists, URLs, or - for standard input
-    and output; an OUT that ends in / is a folder with a file for each part. With --neutral-band, the score of a
-    neutral row is still the probability of the likelier label.
+    OUT has all columns of IN, plus `sentiment` and `sentiment_score`. The rows keep their order. Rows without a text
+    get nulls. OUT appears whole or not at all.
 
-    A run that was cut off goes on where it was when the same command is given again. With --on-bad-row mark, malformed
-    rows and texts that fail alone stay in their place, and OUT.problems.jsonl lists them.
+    IN and OUT are files in any format that `sentiment-batch formats` lists, URLs, or - for standard input and output.
+    If OUT ends in /, it is a folder with a file for each part. With --neutral-band, the score of a neutral row is
+    still the probability of the likelier label.
+
+    If a run was interrupted, the same command resumes it. With --on-bad-row mark, malformed rows and texts that cannot
+    be scored stay in their place, and OUT.problems.jsonl lists them.
     """
     configure_logging(quiet, verbose)
     if as_json and destination == "-":

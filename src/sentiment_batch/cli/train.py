@@ -225,7 +225,7 @@ def train(
     Training saves the state with the lowest validation loss, measured as it will be after calibration. Labels may be
     words, 0/1, true/false or stars. The command prints how it read them, and stores that with the model.
 
-    --resume continues an interrupted run. Its final weights are bit-identical to those of an uninterrupted run.
+    An interrupted run is continued with --resume. Its final weights are bit-identical to those of an uninterrupted run.
     """
     configure_logging(quiet, verbose)
     # Built first, so that a wrong setting is reported before torch is loaded. A patience of 0 means no early stopping.

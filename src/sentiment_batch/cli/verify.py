@@ -7,17 +7,24 @@ import json
 import click
 
 from sentiment_batch.cli import options
+from sentiment_batch.cli.help import command
 from sentiment_batch.cli.messages import configure_logging
 
 
-@click.command(short_help="Check that an output of `score` is whole and unchanged.")
+@command(
+    short_help="Check that an output of `score` is complete and unchanged.",
+    examples=(
+        ("Check an output:", "sentiment-batch verify scored.parquet"),
+        ("Check it in a script, by the exit code:", "sentiment-batch verify scored.parquet --quiet && echo unchanged"),
+    ),
+)
 @click.argument("output", metavar="OUT")
 @options.messages
 def verify(output: str, quiet: bool, verbose: bool, as_json: bool) -> None:
-    """Re-read OUT, which `score` wrote, and check it against OUT.manifest.json.
+    """Read OUT again, which `score` wrote, and compare it with OUT.manifest.json.
 
-    Checked are the SHA-256 of every file, that its rows can be read and are as many as were written, the list of bad
-    rows, and the number of rows of the input if that is still there. The exit code is 0 if all is well, else 1.
+    The command checks the SHA-256 of every file, the number of rows, the list of bad rows, and the number of rows of
+    the input if that still exists. The exit code is 0 if everything agrees, else 1.
     """
     configure_logging(quiet, verbose)
     from sentiment_batch.scoring.output.verify import verify_output
