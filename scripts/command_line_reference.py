@@ -25,7 +25,8 @@ INTRODUCTION = f"""\
 variable is `SENTIMENT_BATCH_`, the command and the option, such as `SENTIMENT_BATCH_SCORE_BATCH_TOKENS`.
 
 """
-OTHER_OPTIONS = "Options"
+OTHER_OPTIONS = "Messages and help"
+"""The heading of options that have none of their own."""
 WIDTH = 120
 
 
@@ -50,22 +51,30 @@ def _section(command: click.Command, parent: click.Context) -> str:
         if isinstance(option, click.Option) and not option.hidden:
             headings.setdefault(_heading(option), []).append(_row(option, context))
     for heading, rows in headings.items():
-        title = [f"### {heading} of `{command.name}`\n"] if len(headings) > 1 else []
+        title = [f"**{heading}**\n"] if len(headings) > 1 else []
         parts += [*title, "| option | meaning |\n|---|---|\n" + "\n".join(rows) + "\n"]
-    return "\n".join(parts)
+    return "\n".join(parts + _examples(command))
+
+
+def _examples(command: click.Command) -> list[str]:
+    """The examples of a command: descriptions, and commands that can be copied."""
+    found = []
+    for description, line in examples_of(command):
+        found += [f"{_text(description)}\n"] if description else []
+        found += [f"```text\n{line}\n```\n"]
+    return ["**Examples**\n", *found] if found else []
+
+
+def examples_of(command: click.Command) -> list[tuple[str, str]]:
+    """The examples that `--help` shows: each a description and a command line."""
+    return list(getattr(command, "examples", ()))
 
 
 def _help(command: click.Command) -> list[str]:
-    """The paragraphs of a command's help; those that Click does not wrap are examples."""
+    """The paragraphs of a command's help."""
     paragraphs = inspect.cleandoc(command.help or "").partition("\f")[0].split("\n\n")
-    found = []
-    for paragraph in paragraphs:
-        unwrapped, mark, text = paragraph.rpartition("\b\n")
-        if mark and not unwrapped:
-            found.append(f"```text\n{inspect.cleandoc(text)}\n```\n")
-        else:
-            found.append(textwrap.fill(_text(paragraph), WIDTH, break_long_words=False, break_on_hyphens=False) + "\n")
-    return found
+    wrapper = textwrap.TextWrapper(WIDTH, break_long_words=False, break_on_hyphens=False)
+    return [wrapper.fill(_text(paragraph)) + "\n" for paragraph in paragraphs]
 
 
 def _heading(option: click.Option) -> str:

@@ -19,7 +19,7 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 ROOT = Path(__file__).parents[1]
 PICTURES = ROOT / "docs" / "pictures"
@@ -154,7 +154,12 @@ def _runs(line: str) -> Iterator[Run]:
 def _styled(style: Run, code: int) -> Run:
     if code == 0:
         return Run("")
-    changes = {1: {"bold": True}, 22: {"bold": False}, 4: {"underlined": True}, 24: {"underlined": False}}
+    changes: dict[int, dict[str, Any]] = {
+        1: {"bold": True},
+        22: {"bold": False},
+        4: {"underlined": True},
+        24: {"underlined": False},
+    }
     if code in changes:
         return style._replace(**changes[code])
     if code == 39:

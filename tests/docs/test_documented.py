@@ -6,6 +6,7 @@ import dataclasses
 import importlib
 import json
 import re
+import shlex
 
 import click
 import pytest
@@ -47,6 +48,16 @@ def test_every_option_of_every_command_is_in_the_reference():
         for option in command.params:
             if isinstance(option, click.Option):
                 assert max(option.opts, key=len) in found, f"{name} {option.opts}"
+
+
+def test_every_example_of_the_help_can_be_parsed():
+    from sentiment_batch.cli import group
+
+    for name, command in group.commands.items():
+        for _, line in command_line_reference.examples_of(command):
+            first = next(part for part in line.split(" | ") if f"sentiment-batch {name}" in part)
+            words = shlex.split(first.partition(f"sentiment-batch {name}")[2].partition(" > ")[0])
+            assert command.make_context(name, words).command is command, line
 
 
 def test_every_option_in_the_pages_is_one_of_some_command():
