@@ -6,8 +6,9 @@ import pytest
 
 from sentiment_batch.errors import InputError
 from sentiment_batch.labels.inference import infer_mapping
-from sentiment_batch.labels.mapping import MISSING, UNKNOWN, format_coding
+from sentiment_batch.labels.mapping import MISSING, UNKNOWN
 from sentiment_batch.labels.matching import match_mapping
+from sentiment_batch.labels.stars import number_labels
 
 TWO = ("negative", "positive")
 THREE = ("negative", "neutral", "positive")
@@ -43,7 +44,7 @@ def test_a_file_of_another_coding_is_read_by_its_meaning(written, column, expect
     trained = infer_mapping(trained_on, "stars" if 5 in trained_on else "label")
     assert trained.labels == TWO
     if trained_on == [1, 2, 4, 5] and column == "rating":
-        assert match_mapping(trained, TWO, written, column).label_of("4") == "negative"
+        assert match_mapping(trained, TWO, written, column).find_label("4") == "negative"
     assert match_mapping(trained, TWO, written, column).encode(written).codes.tolist() == expected
 
 
@@ -132,11 +133,9 @@ def test_numbers_find_the_labels_that_have_them_in_their_names():
     [([2, 2], THREE, "label"), ([1, 2], THREE, "label"), ([1], THREE, "target"), ([2], TWO, "label")],
 )
 def test_numbers_of_several_scales_are_not_guessed_about(written, names, column):
-    with pytest.raises(
-        InputError, match=r"does not tell what they mean. Say it with --stars, such as --stars neg.*=0,"
-    ):
+    with pytest.raises(InputError, match=r'does not show what they mean\. Give their meaning with `stars="neg.*=0,'):
         match_mapping(None, names, written, column)
-    read = match_mapping(None, THREE, written, column, format_coding(THREE)).encode(written)
+    read = match_mapping(None, THREE, written, column, number_labels(THREE)).encode(written)
     assert read.codes.tolist() == written
 
 

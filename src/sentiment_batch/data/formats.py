@@ -12,7 +12,7 @@ from sentiment_batch.data.plugin_guards import GuardedReader, GuardedWriter, Plu
 from sentiment_batch.errors import InputError, UsageError, listed
 from sentiment_batch.locations import suffix_of
 from sentiment_batch.plugins.manager import Plugins
-from sentiment_batch.plugins.registry import BUILT_IN, SPECIAL, Format, Registry
+from sentiment_batch.plugins.registry import BUILT_IN, RARE_OPTIONS, Format, Registry
 from sentiment_batch.records import ReadOptions, WriteOptions
 from sentiment_batch.settings import LOCAL
 
@@ -45,7 +45,7 @@ def open_reader(location: str, *, format: str | None = None, options: ReadOption
         PluginError: the plugin that claims the location failed.
     """
     chosen, options = find_reader_format(location, format), options or ReadOptions()
-    for name in SPECIAL:
+    for name in RARE_OPTIONS:
         if getattr(options, name) is not None and name not in chosen.options:
             raise UsageError(f"`{name}` is for databases, and {location} is read as {chosen.name}. Leave it out.")
     if chosen.owner == BUILT_IN:

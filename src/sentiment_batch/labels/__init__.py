@@ -1,1 +1,1 @@
-"""What the values of a label column mean: mapping, inference, and matching to a model."""
+"""What the values of a label column mean: their mapping to classes, its inference, and its match to a model."""

@@ -1,4 +1,4 @@
-"""How another table's labels are read for a model: by its names, its own coding, or what they suggest."""
+"""Matches the labels of another table to a model: by name, by the model's own coding, or by their meaning."""
 
 from __future__ import annotations
 
@@ -7,21 +7,25 @@ import re
 from collections.abc import Mapping, Sequence
 
 from sentiment_batch.errors import InputError, listed
-from sentiment_batch.labels.inference import (
+from sentiment_batch.labels.inference import detect_label_kind, find_scale, infer_mapping
+from sentiment_batch.labels.mapping import LabelMapping, reconcile
+from sentiment_batch.labels.stars import (
     DEFAULT_STAR_RANGES,
     STAR_RANGES,
+    is_star_column,
+    number_labels,
+    word_setting,
+)
+from sentiment_batch.labels.values import (
     count_values,
-    detect_label_kind,
     find_frequent_numbers,
     find_numbers,
-    find_scale,
-    infer_mapping,
-    is_star_column,
+    normalize_word,
+    parse_number,
 )
-from sentiment_batch.labels.mapping import LabelMapping, format_coding, normalize_word, parse_number, reconcile
 
 MAX_NUMBER_SHARE = 0.1
-"""The share of a column's rows that may hold a number where the others hold words."""
+"""In a column of words, a smaller share of the rows than this may hold numbers."""
 
 
 def match_mapping(
@@ -33,73 +37,78 @@ def match_mapping(
     *,
     same_column: bool = False,
 ) -> LabelMapping:
-    """The mapping for another labelled file: the model's own where the file writes labels the same way, else inferred.
+    """The mapping for another table: the model's own if the table writes labels in the same way, else an inferred one.
 
     Args:
-        trained: the model's own, if it has one.
-        labels: the model's.
-        values: the labels of all rows, of any type.
-        column: the column's name.
-        stars: as for `infer`.
-        same_column: whether the model was trained on a column of this name: then 1 and 2 alone are two of its stars.
+        trained: the model's own mapping, or None.
+        labels: the model's labels.
+        values: the table's labels, of any type.
+        column: the name of the label column.
+        stars: as for `infer_mapping`.
+        same_column: True if the model was trained on a column of this name. Then 1 and 2 alone are two of its stars.
 
     Raises:
-        InputError: the file's labels have no counterpart among the model's.
+        InputError: labels of the table have no counterpart in the model.
     """
     counts = count_values(values)
-    if trained is not None and stars is None and counts and _same_coding(trained, counts, column, same_column):
+    if trained is not None and stars is None and counts and _has_same_coding(trained, counts, column, same_column):
         return trained
     by_name = LabelMapping(labels=tuple(labels), kind="words")
-    if not counts or (stars is None and _by_name(by_name, counts)):
+    if not counts or (stars is None and _holds_names(by_name, counts)):
         return by_name
     if stars is None:
         numbers = find_numbers(counts)
-        of_label = _numbers_in(labels)
-        if numbers and numbers <= set(of_label):
-            return LabelMapping(labels=by_name.labels, kind="numbers", values={f"{n:g}": of_label[n] for n in of_label})
-        _check_telling(numbers, labels, column)
-        stars = _stars_of(labels, counts, column)
+        numbered = _find_numbers_in_labels(labels)
+        if numbers and numbers <= set(numbered):
+            return LabelMapping(
+                labels=by_name.labels, kind="numbers", values={f"{number:g}": numbered[number] for number in numbered}
+            )
+        _check_unambiguous(numbers, labels, column)
+        stars = _choose_star_ranges(labels, counts, column)
     return reconcile(infer_mapping(values, column, stars), labels)
 
 
-def _by_name(mapping: LabelMapping, counts: Mapping[str, int]) -> bool:
-    """Whether the labels are those of `mapping`: others may stand among them, but few numbers, which say the same."""
-    others = [value for value in counts if mapping.label_of(value) is None]
+def _holds_names(mapping: LabelMapping, counts: Mapping[str, int]) -> bool:
+    """True if the values are labels of `mapping`. Other values may stand among them, but few numbers.
+
+    Numbers in more rows would be a second way to write the same labels.
+    """
+    others = [value for value in counts if mapping.find_label(value) is None]
     numbers = sum(counts[value] for value in others if parse_number(value) is not None)
     return len(others) < len(counts) and numbers < MAX_NUMBER_SHARE * sum(counts.values())
 
 
-def _stars_of(labels: Sequence[str], counts: Mapping[str, int], column: str) -> str | None:
-    """What stars mean for a model that knows more than good and bad; None where they are none, or it does not."""
+def _choose_star_ranges(labels: Sequence[str], counts: Mapping[str, int], column: str) -> str | None:
+    """The star ranges for a model with these labels; None if the values are not stars, or the labels are others."""
     if detect_label_kind(counts, column) != "stars":
         return None
     words = {normalize_word(label) for label in labels}
-    meanings = next((known for names, known in STAR_RANGES.items() if set(names) == words), {})
-    return next((meanings[top] for top in sorted(meanings) if max(find_frequent_numbers(counts)) <= top), None)
+    ranges = next((known for names, known in STAR_RANGES.items() if set(names) == words), {})
+    return next((ranges[top] for top in sorted(ranges) if max(find_frequent_numbers(counts)) <= top), None)
 
 
-def _numbers_in(labels: Sequence[str]) -> dict[float, str]:
-    """The label of each number, where each label has one of its own in it: `1 star`, `2 stars`; else none."""
+def _find_numbers_in_labels(labels: Sequence[str]) -> dict[float, str]:
+    """The label of each number if each label holds a different one, such as `1 star`, `2 stars`; else nothing."""
     found = [re.findall(r"\d+", label) for label in labels]
     numbers = {float(one[0]): label for one, label in zip(found, labels, strict=True) if len(one) == 1}
     return numbers if len(numbers) == len(labels) else {}
 
 
-def _check_telling(numbers: set[float], labels: Sequence[str], column: str) -> None:
-    """Refuse numbers that are on several scales, when neither the model nor the column's name says on which."""
-    several = numbers == {2} or (len(labels) > 2 and numbers and numbers <= {1, 2})
-    if several and not is_star_column(column):
+def _check_unambiguous(numbers: set[float], labels: Sequence[str], column: str) -> None:
+    """Refuse numbers that occur on several scales if neither the model nor the column's name shows which it is."""
+    is_ambiguous = numbers == {2} or (len(labels) > 2 and numbers and numbers <= {1, 2})
+    if is_ambiguous and not is_star_column(column):
         raise InputError(
             f"column {column!r} holds {listed(f'{one:g}' for one in sorted(numbers))} and no other number, which does "
-            f"not tell what they mean. Say it with --stars, such as --stars {format_coding(labels)}."
+            f"not show what they mean. Give their meaning with {word_setting(number_labels(labels))}, for example."
         )
 
 
-def _same_coding(trained: LabelMapping, counts: Mapping[str, int], column: str, same_column: bool) -> bool:
-    """Whether a file writes its labels as the training data did; of numbers, whether they are on the same scale."""
+def _has_same_coding(trained: LabelMapping, counts: Mapping[str, int], column: str, same_column: bool) -> bool:
+    """True if the table writes its labels as the training data did, with numbers on the same scale."""
     kind = detect_label_kind(counts, column)
     if kind in {"words", "booleans"}:
-        return kind == trained.kind and _by_name(trained, counts)
+        return kind == trained.kind and _holds_names(trained, counts)
     numbers = find_frequent_numbers(counts)
     if trained.kind == "numbers":
         return {f"{number:g}" for number in numbers} <= set(trained.values)
@@ -108,5 +117,5 @@ def _same_coding(trained: LabelMapping, counts: Mapping[str, int], column: str, 
     top, highest = max(span.high for span in trained.stars), max(numbers)
     if kind == "numbers" and find_scale(numbers) and not (same_column and min(numbers) >= 1):
         return False
-    # A file that goes exactly up to another known scale's top is on that one: 1-5 for a model of 1-10.
+    # A table that ends exactly at the top of another known scale is on that one: 1-5 for a model of 1-10.
     return math.isinf(top) or (highest <= top and (highest == top or highest not in DEFAULT_STAR_RANGES))

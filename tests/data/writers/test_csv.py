@@ -255,7 +255,7 @@ def test_a_table_without_columns_is_refused():
 
 @pytest.mark.parametrize("delimiter", ["ab", '"', "\n"])
 def test_a_delimiter_that_cannot_delimit_is_refused(delimiter):
-    with pytest.raises(UsageError, match="`delimiter` is .*; it must be one character"):
+    with pytest.raises(UsageError, match=r"`delimiter` is .*; it must be one character"):
         CsvEncoder(io.BytesIO(), pa.schema([("a", pa.int8())]), WriteOptions(delimiter=delimiter))
 
 

@@ -207,9 +207,7 @@ def test_lists_of_nulls_come_back_beside_a_column_that_is_cast(lists, rows):
 
 def test_lists_of_nulls_beside_views_in_one_column_are_refused():
     kind = pa.struct([("v", pa.string_view()), ("n", pa.list_(pa.struct([("a", pa.null())])))])
-    with pytest.raises(
-        OutputError, match=r"Parquet cannot hold the column 'odd': pyarrow cannot cast the lists of nulls"
-    ):
+    with pytest.raises(OutputError, match=r"the column 'odd': pyarrow cannot cast the lists of nulls"):
         ParquetEncoder(io.BytesIO(), pa.schema([("odd", kind)]), WriteOptions())
     fine = pa.struct([("v", pa.string_view()), ("n", pa.null())])
     table = pa.table({"odd": pa.array([{"v": "x", "n": None}, None], fine)})

@@ -1,0 +1,108 @@
+"""Star ratings and other numeric scales: which ranges of numbers mean which label, and how a user names them."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import math
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from sentiment_batch.display import visible
+from sentiment_batch.errors import UsageError
+from sentiment_batch.labels.values import parse_number
+
+STAR_RANGES = {
+    ("negative", "positive"): {5: "negative=1-2,positive=4-5", 10: "negative=1-4,positive=7-10"},
+    ("negative", "neutral", "positive"): {
+        5: "negative=1-2,neutral=3,positive=4-5",
+        10: "negative=1-4,neutral=5-6,positive=7-10",
+    },
+    ("very negative", "negative", "neutral", "positive", "very positive"): {
+        5: "very negative=1,negative=2,neutral=3,positive=4,very positive=5",
+        10: "very negative=1-2,negative=3-4,neutral=5-6,positive=7-8,very positive=9-10",
+    },
+}
+"""The meaning of stars for models with these labels, by the top of the scale. Stars in no range are left out."""
+DEFAULT_STAR_RANGES = STAR_RANGES["negative", "positive"]
+"""The meaning of stars in training."""
+_STAR_COLUMNS = ("star", "rating", "score")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class StarRange:
+    """A range of numbers with one meaning."""
+
+    label: str
+    """The label of all numbers in the range."""
+    low: float
+    """The lowest number of the range, which may be -inf."""
+    high: float
+    """The highest number of the range, which may be inf."""
+
+    def __str__(self) -> str:
+        if math.isinf(self.low):
+            return f"up to {self.high:g} -> {self.label}"
+        if math.isinf(self.high):
+            return f"{self.low:g} and more -> {self.label}"
+        return f"{self.low:g}{'' if self.low == self.high else f'-{self.high:g}'} -> {self.label}"
+
+
+def parse_stars(text: str) -> tuple[StarRange, ...]:
+    """The star ranges of a user's `stars`, in ascending order.
+
+    `2,4` means at most 2 is negative, and at least 4 is positive. Ranges are written as
+    `negative=1-2,neutral=3,positive=4-5`.
+
+    Raises:
+        UsageError: `text` has neither form.
+    """
+    parts = [part.strip() for part in text.split(",")]
+    numbers = [parse_number(part) for part in parts]
+    if len(parts) == 2 and numbers[0] is not None and numbers[1] is not None and numbers[0] < numbers[1]:
+        return (
+            StarRange(label="negative", low=-math.inf, high=numbers[0]),
+            StarRange(label="positive", low=numbers[1], high=math.inf),
+        )
+    ranges = [_parse_range(part) for part in parts]
+    ordered = sorted((one for one in ranges if one), key=lambda one: one.low)
+    overlap = any(left.high >= right.low for left, right in itertools.pairwise(ordered))
+    if None in ranges or overlap or len({one.label for one in ordered}) < 2:
+        raise UsageError(
+            f"`stars` is {text!r}, which cannot be read. Give two cut points such as 2,4 (at most 2 is negative, at "
+            "least 4 positive), or ranges that do not overlap such as negative=1-2,neutral=3,positive=4-5."
+        )
+    return tuple(ordered)
+
+
+def _parse_range(part: str) -> StarRange | None:
+    found = re.fullmatch(r"([^=]+)=\s*(-?[\d.]+)(?:\s*-\s*(-?[\d.]+))?", part)
+    if not found:
+        return None
+    low, high = parse_number(found[2]), parse_number(found[3] or found[2])
+    if low is None or high is None or high < low:
+        return None
+    return StarRange(label=found[1].strip(), low=low, high=high)
+
+
+def is_star_column(column: str) -> bool:
+    """True if the column's name says that its integers are stars, where they could also be class numbers."""
+    return any(name in column.casefold() for name in _STAR_COLUMNS)
+
+
+def suggest_cuts(numbers: Iterable[float]) -> str:
+    """A suggestion for `stars`: the lower two fifths of a scale are negative, the upper two fifths positive."""
+    ordered = sorted(numbers)
+    low, span = ordered[0], ordered[-1] - ordered[0]
+    return f"{low + 0.4 * span:g},{low + 0.6 * span:g}"
+
+
+def number_labels(labels: Sequence[str]) -> str:
+    """A suggestion for `stars` that numbers `labels` from 0."""
+    return visible(",".join(f"{label}={number}" for number, label in enumerate(labels)))
+
+
+def word_setting(stars: str) -> str:
+    """The setting `stars` as messages show it."""
+    return f"`stars={json.dumps(stars, ensure_ascii=False)}`"

@@ -1,0 +1,18 @@
+import pytest
+
+from sentiment_batch.errors import UsageError
+from sentiment_batch.labels.stars import number_labels, parse_stars, suggest_cuts, word_setting
+
+
+@pytest.mark.parametrize(
+    "wrong", ["4,2", "2,2", "2", "", "negative=1-3,positive=3-5", "negative=1-2", "a=2-1,b=3", "a=1.2.3,b=4", "a=1,a=2"]
+)
+def test_invalid_cut_points_are_refused_with_an_example(wrong):
+    with pytest.raises(UsageError, match="`stars`"):
+        parse_stars(wrong)
+
+
+def test_suggestions_can_be_read_back():
+    assert parse_stars(suggest_cuts([1, 2, 6]))[1].low == 4
+    assert [span.label for span in parse_stars(number_labels(["bad", "so-so", "good"]))] == ["bad", "so-so", "good"]
+    assert word_setting("a=0,b=1") == '`stars="a=0,b=1"`'
