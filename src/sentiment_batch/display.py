@@ -1,15 +1,15 @@
-"""Makes any text safe to show: what would steer a terminal, or turn text around, becomes a sign that can be seen."""
+"""Makes any text safe to show: characters that control a terminal or the text direction become visible signs."""
 
 from __future__ import annotations
 
 import unicodedata
 
-SHOWN = 240
-"""Characters of a piece that are shown; of a longer one both ends are, and how many stand between."""
+MAX_SHOWN_CHARACTERS = 240
+"""Characters of a text that are shown. Of a longer text both ends and the number of characters between are shown."""
 
 
 class _Signs(dict[int, int]):
-    """For `str.translate`: each code point's own sign, found when it is first met."""
+    """A table for `str.translate` that finds the sign of a code point when it is first used."""
 
     def __missing__(self, point: int) -> int:
         self[point] = sign = _sign(point)
@@ -17,20 +17,20 @@ class _Signs(dict[int, int]):
 
 
 def visible(text: str) -> str:
-    """`text` with a sign for each control character but tab and line feed, each surrogate and each turn of direction.
+    """`text` with a sign for each control character, surrogate and change of text direction. Its length stays the same.
 
-    It is as long as before.
+    Tabs and line feeds stay.
     """
     return text.translate(_Signs())
 
 
 def one_line(text: str) -> str:
-    """`text` as `visible` has it, in one line: each run of white space is a blank."""
+    """`text` in one line, as `visible` shows it. Each run of white space becomes one blank."""
     return visible(" ".join(text.split()))
 
 
-def shortened(text: str, most: int = SHOWN) -> str:
-    """`text`, or both its ends where it is longer than `most`, as `visible` has them."""
+def shortened(text: str, most: int = MAX_SHOWN_CHARACTERS) -> str:
+    """`text` as `visible` shows it, or both its ends if it has more than `most` characters."""
     if len(text) <= most:
         return visible(text)
     half = most // 2

@@ -1,4 +1,4 @@
-"""What a location's text tells: its scheme, its ending, its compression, its password; nothing is opened."""
+"""The parts of a location: scheme, file suffix, compression and password. Nothing is opened."""
 
 from __future__ import annotations
 
@@ -6,15 +6,15 @@ import os
 import re
 
 COMPRESSIONS = {".gz": "gzip", ".zst": "zstd", ".bz2": "bz2", ".xz": "xz"}
-"""Suffixes that wrap another format's, and the name of their compression."""
-# A password may hold what it must not; but a port and a path are none.
+"""Suffixes that follow the suffix of a format, and the names of their compressions."""
+# A password may hold characters that it must not. A port before a path is no password.
 _USER = re.compile(r"(?<=://)([^\s/?#:@]*):(?!\d+/)(?:[^/?]*@|[^\s?#]*@)")
 _SECRET = "password|passwd|pwd|secret|token|credential|signature|api_?key"
 _PARAMETER = re.compile(rf"(?i)(?<=[?&])([^\s?&=]*(?:{_SECRET})[^\s?&=]*|sig)=[^\s&]+")
 
 
 def without_password(text: str) -> str:
-    """`text` with `***` for what is secret in the URLs that it holds.
+    """`text` with `***` in place of the secrets in its URLs.
 
     >>> without_password("postgresql://ann:tea4two@db/shop?table=reviews&sslpassword=x")
     'postgresql://ann:***@db/shop?table=reviews&sslpassword=***'
@@ -25,13 +25,13 @@ def without_password(text: str) -> str:
 
 
 def scheme_of(location: str) -> str:
-    """The URL scheme of `location` in lower case, or the empty string; a Windows drive letter is none."""
+    """The URL scheme of `location` in lower case, or the empty string. A Windows drive letter is no scheme."""
     head, separator, _ = location.partition("://")
     return head.lower() if separator and len(head) > 1 else ""
 
 
 def suffix_of(location: str) -> str:
-    """The ending of `location` in lower case, below that of a compression and before a URL's query.
+    """The file suffix of `location` in lower case, without that of a compression and without the query of a URL.
 
     >>> suffix_of("s3://bucket/reviews.CSV.gz?versionId=3")
     '.csv'
@@ -44,6 +44,6 @@ def suffix_of(location: str) -> str:
 
 
 def compression_of(location: str) -> str | None:
-    """The compression that the ending of `location` names, or None."""
+    """The compression that the suffix of `location` names, or None."""
     path = location.partition("?")[0] if scheme_of(location) else location
     return COMPRESSIONS.get(os.path.splitext(path)[1].lower())

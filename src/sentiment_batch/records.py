@@ -1,4 +1,4 @@
-"""What travels between the rooms: small frozen records of plain values; no behaviour beyond what they can derive."""
+"""Records that packages pass to each other: small, frozen, and made of plain values."""
 
 from __future__ import annotations
 
@@ -6,15 +6,17 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 JSON_MARK = b"sentiment_batch.json"
-"""Metadata key of a text column whose values are JSON already; a reader sets it to `1` for a writer of JSON to see."""
+"""Metadata key of a text column whose values are JSON. A reader sets it to `1`, and a writer of JSON reads it."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Choice:
-    """Something that was chosen, and why, for people to read."""
+    """A chosen value and the reason, for people to read."""
 
     value: str
+    """The value, such as `cuda`."""
     reason: str
+    """Why it was chosen, such as `it is available`."""
 
     def __str__(self) -> str:
         return f"{self.value} ({self.reason})"
@@ -22,62 +24,63 @@ class Choice:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Split:
-    """A unit of reading: the same split of the same input always gives the same rows in the same order."""
+    """A unit of reading. The same split of the same input always has the same rows in the same order."""
 
     index: int
-    """Position among the splits of the input, from 0; reading them in this order gives the input's row order."""
+    """Position among the splits of the input, from 0. In this order the splits give the rows of the input in order."""
     label: str
-    """What a person calls it, for messages: `reviews.parquet, row group 3`."""
+    """The name of the split in messages, such as `reviews.parquet, row group 3`."""
     num_rows: int | None = None
-    """Rows in the split where the format knows without reading them."""
+    """Number of rows, if the format knows it without reading them; else None."""
     key: tuple[str | int, ...] = ()
-    """What the reader needs to find the split again; only the reader that made it looks inside."""
+    """The values by which the reader finds the split again. Only the reader that made the split uses them."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Problem:
-    """What is wrong with a row that stays in its place all the same."""
+    """A bad row, which stays in its place."""
 
     row: int
-    """Its number from 0: within its split where a reader tells it, within the input where it is kept."""
+    """Its number from 0: within its split when a reader reports it, within the input when it is stored."""
     where: str
-    """What a person calls the place: `reviews.csv, line 7`."""
+    """The place of the row in messages, such as `reviews.csv, line 7`."""
     reason: str
     """What is wrong, in one line."""
     original: bytes = b""
-    """The row, or the value, as it stands in the input."""
+    """The bytes of the row or the value in the input."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ReadOptions:
-    """What a user may say about the input's format; a reader ignores what does not concern it."""
+    """The settings of the input. A reader ignores those that do not concern it."""
 
     encoding: str | None = None
-    """Text encoding of CSV and JSON lines; None takes the byte order mark's, else UTF-8."""
+    """Text encoding of CSV and JSON lines. None: the encoding that the byte order mark names, else UTF-8."""
     delimiter: str | None = None
-    """One character between the fields of a CSV; None finds it in the first lines."""
+    """The character between the fields of a CSV. None: it is found from the first lines."""
     quotes: bool = True
-    """Whether a double quote at the start of a CSV cell encloses it; False reads it as a character like any other."""
+    """True: a double quote at the start of a CSV cell encloses the cell. False: a quote is an ordinary character."""
     query: str | None = None
-    """SQL whose rows are the table; None takes the table that the location names."""
+    """The SQL query whose result is the table. None: the table that the location names."""
     key: str | None = None
-    """A column of a database that is another in each row and never null: it gives the rows an order to go on in."""
+    """A unique, non-null column of a database table. It gives the rows an order, so that a run can be resumed."""
     on_bad_row: Callable[[Problem], None] | None = None
-    """Told of each bad row, before the batch that holds it is given; None makes a bad row an `InputError`."""
+    """Called with each bad row before the batch with that row is returned. None: a bad row raises an `InputError`."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class WriteOptions:
-    """What a user may say about the output's format; a writer ignores what does not concern it."""
+    """The settings of the output. A writer ignores those that do not concern it."""
 
     overwrite: bool = False
-    """Replace what is at the destination."""
+    """Replace an output that exists at the destination."""
     delimiter: str | None = None
-    """One character between the fields of a CSV; None takes the suffix's (`.tsv`: a tab), else a comma."""
+    """The character between the fields of a CSV. None: a tab if the suffix is `.tsv` or `.tab`, else a comma."""
     escape_formulas: bool = False
-    """Put an apostrophe before text that a spreadsheet would take for a formula: such as begins with =, +, - or @."""
+    """Put an apostrophe before text that a spreadsheet would take for a formula, such as text that begins with =."""
     scratch: str | None = None
-    """A folder beside the destination for what is not public yet; None: a hidden file beside it."""
+    """The folder for files that are not published yet, on the same file system. None: a hidden file beside the
+    destination."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -1,4 +1,4 @@
-"""What a plugin's writer may use to turn columns into text, as our own writers do: stable names for it."""
+"""Functions that turn columns into text, with stable names for the writers of plugins."""
 
 from __future__ import annotations
 

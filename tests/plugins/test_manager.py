@@ -80,10 +80,10 @@ BAD = [
     (SimpleNamespace(register_raeders=misspelt), "register_raeders"),
     (SimpleNamespace(register_readers=wrong_arguments), "surprise"),
     (plugin("good"), "the format name 'good' of plugin 'bad' is taken by 'aaa'; uninstall one of them."),
-    (plugin("csv2", suffixes=(".CSV",)), "the format ending '.csv' of plugin 'bad' is taken by 'sentiment-batch'"),
+    (plugin("csv2", suffixes=(".CSV",)), "the format suffix '.csv' of plugin 'bad' is taken by 'sentiment-batch'"),
     (plugin("pg", schemes=("Good",)), "the format scheme 'good' of plugin 'bad' is taken by 'aaa'"),
     (plugin("x", suffixes=".xlsx"), "plugin 'bad' registers the format 'x' with suffixes='.xlsx'"),
-    (plugin("x", suffixes=("xlsx",)), "a suffix begins with a dot"),
+    (plugin("x", suffixes=("xlsx",)), "a suffix must begin with a dot"),
 ]
 
 
@@ -156,11 +156,11 @@ def test_the_environment_chooses_plugins(monkeypatch, chosen, names):
     assert not any(one.error for one in loaded.values())
 
 
-def test_a_plugin_that_the_environment_names_and_is_not_installed_is_said_so(monkeypatch):
+def test_a_plugin_that_is_named_but_not_installed_is_reported(monkeypatch):
     monkeypatch.setenv(LOAD_PLUGINS, "good,god")
     _, loaded = load(GOOD)
     assert loaded["god"].distribution == "not installed"
-    assert loaded["god"].error == "SENTIMENT_BATCH_LOAD_PLUGINS names it; install it, or mend the name"
+    assert loaded["god"].error == "SENTIMENT_BATCH_LOAD_PLUGINS names it; install it, or correct the name"
 
 
 def test_a_failing_built_in_is_a_bug_and_raises():
@@ -218,5 +218,5 @@ def test_a_location_tells_scheme_ending_and_compression(location, scheme, suffix
 
 @pytest.mark.parametrize("name", [None, "", 7])
 def test_a_format_without_a_name_is_refused(name):
-    with pytest.raises(PluginError, match="a name is a short text"):
+    with pytest.raises(PluginError, match="a name must be a short text"):
         Registry("odd").add(name, print)

@@ -1,7 +1,7 @@
-"""The hooks that a plugin may implement. A plugin is a module or object named by an entry point of the group
-`sentiment_batch`; it marks its functions with `sentiment_batch.hookimpl`.
+"""The hooks that a plugin may implement.
 
-No hook adds commands: `--help` would have to import every plugin.
+A plugin is a module or an object that an entry point of the group `sentiment_batch` names. It marks its functions with
+`sentiment_batch.hookimpl`. No hook adds commands, because `--help` would have to import every plugin.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from sentiment_batch.plugins.registry import Registry
 
 GROUP = "sentiment_batch"
-"""The entry-point group, and pluggy's project name."""
+"""The entry-point group, which is also the project name for pluggy."""
 
 hookspec = pluggy.HookspecMarker(GROUP)
 hookimpl = pluggy.HookimplMarker(GROUP)
@@ -24,8 +24,8 @@ hookimpl = pluggy.HookimplMarker(GROUP)
 def register_readers(registry: Registry) -> None:
     """Add readers of tables with `registry.add(...)`.
 
-    Runs once per process, the first time that no built-in format claims an input. Import what is heavy inside the
-    function that you register, not here. You may add several formats; you must not read anything yet.
+    Runs once per process, when no built-in format claims an input for the first time. It may add several formats. It
+    must not read anything. Import large packages inside the function that you register, not here.
 
     Args:
         registry: takes `add(name, open, suffixes=..., schemes=..., description=...)`, where
@@ -37,8 +37,8 @@ def register_readers(registry: Registry) -> None:
 def register_writers(registry: Registry) -> None:
     """Add writers of tables with `registry.add(...)`.
 
-    Runs once per process, the first time that no built-in format claims a destination. The same rules hold as for
-    `register_readers`.
+    Runs once per process, when no built-in format claims a destination for the first time. The rules of
+    `register_readers` apply.
 
     Args:
         registry: takes `add(name, open, suffixes=..., schemes=..., description=...)`, where
@@ -48,10 +48,10 @@ def register_writers(registry: Registry) -> None:
 
 @hookspec
 def register_engines(registry: Registry) -> None:
-    """Add engines, which score in other processes or on other machines, with `registry.add(...)`.
+    """Add engines with `registry.add(...)`. Engines score in other processes or on other machines.
 
-    Runs once per process, the first time that `--engine` names another one than `local`. Import what is heavy inside
-    the function that you register.
+    Runs once per process, when the setting `engine` names another engine than `local` for the first time. The rules of
+    `register_readers` apply.
 
     Args:
         registry: takes `add(name, open, description=...)`, where

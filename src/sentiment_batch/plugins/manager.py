@@ -1,8 +1,8 @@
-"""Finds what plugins bring: entry points in, registries of formats and engines out. It knows nothing about tables.
+"""Loads the plugins that entry points name, and collects their formats and engines in registries.
 
-Built-in formats register through the same hooks as anybody's plugin. Third parties are loaded only when no built-in
-claims a location or has the name of the engine, each under guard: one that fails is recorded by name and never stops
-the others.
+Built-in formats register through the same hooks as third-party plugins. Third-party plugins are loaded only if no
+built-in format claims a location, or no built-in engine has the name. A plugin that fails is recorded by name and never
+stops the others.
 """
 
 from __future__ import annotations
@@ -20,46 +20,46 @@ from sentiment_batch.plugins import hookspecs
 from sentiment_batch.plugins.registry import BUILT_IN, Registry
 
 LOAD_PLUGINS = "SENTIMENT_BATCH_LOAD_PLUGINS"
-"""Environment variable: a comma-separated list of the entry points to load; empty loads none, unset loads all."""
+"""Environment variable with a comma-separated list of the entry points to load. Empty: none. Unset: all."""
 
 
 @dataclass(kw_only=True, slots=True)
 class Loaded:
-    """One third-party plugin: what it is, what it implements, or why it failed."""
+    """A third-party plugin: its name, its hooks, or why it failed."""
 
     name: str
-    """The entry point's name."""
+    """The name of the entry point."""
     distribution: str
-    """The package that brings it, with its version."""
+    """The package that contains it, with its version."""
     hooks: list[str] = field(default_factory=list)
-    """The hooks that it implements."""
+    """The names of the hooks that it implements."""
     error: str | None = None
-    """Why it is not used, in one line."""
+    """Why it is not used, in one line; None if it is used."""
 
 
 class Plugins:
-    """All plugins of one process: the built-ins at once, third parties when they are first needed."""
+    """All plugins of one process. Third-party plugins are loaded when they are first needed."""
 
     def __init__(self, built_ins: tuple[object, ...], entry_points: Callable[[], Any] | None = None) -> None:
-        """Register `built_ins`; `entry_points` stands in for the installed ones in tests."""
+        """Register `built_ins`. Tests pass `entry_points` in place of the installed ones."""
         self.readers = Registry()
         self.writers = Registry()
         self.engines = Registry(kind="engine")
         self.third_parties: list[Loaded] | None = None
-        """None until they are loaded."""
+        """The third-party plugins; None until they are loaded."""
         self._entry_points = entry_points or (lambda: importlib.metadata.entry_points(group=hookspecs.GROUP))
         for plugin in built_ins:
             self._register(plugin, BUILT_IN)
 
     def load_third_parties(self) -> list[Loaded]:
-        """Load every installed plugin once, each under guard; the second call gives the first one's list."""
+        """Load every installed plugin. A second call returns the same list."""
         if self.third_parties is None:
             found = sorted(self._entry_points(), key=lambda entry_point: str(entry_point.name))
             chosen = _chosen()
             wanted = [entry_point for entry_point in found if chosen is None or entry_point.name in chosen]
             self.third_parties = [self._load(entry_point) for entry_point in wanted]
             missing = sorted((chosen or set()) - {entry_point.name for entry_point in found})
-            cure = f"{LOAD_PLUGINS} names it; install it, or mend the name"
+            cure = f"{LOAD_PLUGINS} names it; install it, or correct the name"
             self.third_parties += [Loaded(name=name, distribution="not installed", error=cure) for name in missing]
         return self.third_parties
 
@@ -76,11 +76,11 @@ class Plugins:
         return loaded
 
     def _register(self, plugin: object, name: str) -> list[str]:
-        """Call the hooks of one plugin; what it brings is taken over only when all went well."""
+        """Call the hooks of one plugin. Its formats and engines are added only if all hooks succeed."""
         manager = pluggy.PluginManager(hookspecs.GROUP)
         manager.add_hookspecs(hookspecs)
         manager.register(plugin, name)
-        manager.check_pending()  # a misspelt hook would be ignored in silence
+        manager.check_pending()  # else a misspelt hook would be ignored
         hooks = [caller.name for caller in manager.get_hookcallers(plugin) or []]
         readers, writers, engines = Registry(name), Registry(name), Registry(name, "engine")
         manager.hook.register_readers(registry=readers)
@@ -92,6 +92,6 @@ class Plugins:
 
 
 def _chosen() -> set[str] | None:
-    """The entry points that the environment names; None for all."""
+    """The names of the entry points in the environment variable; None: all."""
     value = os.environ.get(LOAD_PLUGINS)
     return None if value is None else {name.strip() for name in value.split(",") if name.strip()}

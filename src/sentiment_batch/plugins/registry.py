@@ -1,4 +1,4 @@
-"""What plugins bring, by name, ending and scheme: the registry that their hooks are handed."""
+"""The registry of formats or engines, to which the hooks of plugins add theirs."""
 
 from __future__ import annotations
 
@@ -10,34 +10,34 @@ from sentiment_batch.errors import PluginError, listed
 from sentiment_batch.locations import scheme_of, suffix_of
 
 BUILT_IN = "sentiment-batch"
-"""The owner of the formats that come with this package."""
-SPECIAL = ("query", "key")
-"""Fields of `ReadOptions` that are refused for a format which does not say that it takes them."""
+"""The owner of the formats in this package."""
+RARE_OPTIONS = ("query", "key")
+"""Fields of `ReadOptions` that a format supports only if it registers them."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Format:
-    """One registered format of a reader or a writer, or an engine, which claims neither endings nor schemes."""
+    """A registered format of a reader or a writer; or an engine, which has no suffixes and no schemes."""
 
     name: str
-    """What `--input-format`, `--output-format` and `--engine` call it."""
+    """Its name in the settings `input_format`, `output_format` and `engine`."""
     open: Callable[..., Any]
-    """`open(location, options)` gives a Reader; `open(location, schema, options)` gives a Writer; `open(model,
-    settings, options)` gives an Engine."""
+    """`open(location, options)` returns a Reader, `open(location, schema, options)` a Writer, and `open(model,
+    settings, options)` an Engine."""
     suffixes: tuple[str, ...]
-    """File endings that it claims, with the dot, in lower case."""
+    """File suffixes that it claims, with the dot, in lower case."""
     schemes: tuple[str, ...]
-    """URL schemes that it claims, such as `postgresql`, unless a built-in format claims the ending."""
+    """URL schemes that it claims, such as `postgresql`, unless a built-in format claims the suffix."""
     description: str
-    """One line for `sentiment-batch formats`."""
+    """A description in one line, for `sentiment-batch formats`."""
     options: tuple[str, ...]
-    """Fields of `ReadOptions` that it takes, of those that few formats know: see `SPECIAL`."""
+    """The fields of `ReadOptions` among `RARE_OPTIONS` that it supports."""
     owner: str
-    """The plugin that brought it."""
+    """The name of the plugin that registered it."""
 
 
 class Registry:
-    """What there is of one kind (readers, writers or engines) by name; handed to the `register_*` hooks."""
+    """All formats of readers, all formats of writers, or all engines. The `register_*` hooks get it."""
 
     def __init__(self, owner: str = BUILT_IN, kind: str = "format") -> None:
         self._owner = owner
@@ -54,37 +54,36 @@ class Registry:
         description: str = "",
         options: tuple[str, ...] = (),
     ) -> None:
-        """Add one format or engine.
+        """Add a format or an engine.
 
         Args:
-            name: a short name, unique among all plugins; what `--input-format`, `--output-format` or `--engine` takes.
+            name: a short name, unique among all plugins, for `input_format`, `output_format` or `engine`.
             open: for a reader `open(location, options)`, for a writer `open(location, schema, options)`, for an engine
                 `open(model, settings, options)`.
-            suffixes: file endings that it claims, with the dot.
-            schemes: URL schemes that it claims, without `://`; a built-in format's ending goes first.
-            description: one line for people.
-            options: which of `query` and `key` a reader takes.
+            suffixes: file suffixes that it claims, with the dot.
+            schemes: URL schemes that it claims, without `://`. The suffix of a built-in format has priority.
+            description: a description in one line.
+            options: which of `query` and `key` a reader supports.
 
         Raises:
-            PluginError: the name is no text; it, a suffix or a scheme is taken, which names both owners; or a
-                suffix or an option is not one.
+            PluginError: an argument is invalid; or another plugin has the name, a suffix or a scheme.
         """
-        given: object = name  # a plugin may not have been type-checked
+        given: object = name  # the code of a plugin may not be type-checked
         if not isinstance(given, str) or not given:
             raise PluginError(
-                f"plugin {self._owner!r} registers a {self._kind} named {given!r}; a name is a short text."
+                f"plugin {self._owner!r} registers a {self._kind} named {given!r}; a name must be a short text."
             )
         claims: tuple[object, ...] = (suffixes, schemes)
         if any(isinstance(claim, str) for claim in claims) or not all(end.startswith(".") for end in suffixes):
             raise PluginError(
                 f"plugin {self._owner!r} registers the format {name!r} with suffixes={suffixes!r} and "
-                f"schemes={schemes!r}; both are tuples, and a suffix begins with a dot."
+                f"schemes={schemes!r}; both must be tuples, and a suffix must begin with a dot."
             )
         taken: object = options
-        if not isinstance(taken, tuple) or not set(taken) <= set(SPECIAL):
+        if not isinstance(taken, tuple) or not set(taken) <= set(RARE_OPTIONS):
             raise PluginError(
-                f"plugin {self._owner!r} registers the format {name!r} with options={options!r}; it is a tuple with "
-                f"some of {listed(SPECIAL)}."
+                f"plugin {self._owner!r} registers the format {name!r} with options={options!r}; it must be a tuple "
+                f"with some of {listed(RARE_OPTIONS)}."
             )
         self._merge(
             Format(
@@ -101,7 +100,7 @@ class Registry:
     def _merge(self, new: Format) -> None:
         for old in self._formats.values():
             taken = [("name", new.name)] if new.name == old.name else []
-            taken += [("ending", suffix) for suffix in new.suffixes if suffix in old.suffixes]
+            taken += [("suffix", suffix) for suffix in new.suffixes if suffix in old.suffixes]
             taken += [("scheme", scheme) for scheme in new.schemes if scheme in old.schemes]
             for what, value in taken:
                 raise PluginError(
@@ -111,10 +110,10 @@ class Registry:
         self._formats[new.name] = new
 
     def with_all(self, other: Registry) -> Registry:
-        """A registry with what this one and `other` have.
+        """A registry with the entries of this one and of `other`.
 
         Raises:
-            PluginError: something in `other` has a name, ending or scheme that is taken.
+            PluginError: an entry of `other` has a name, suffix or scheme that is taken.
         """
         merged = Registry(self._owner, self._kind)
         merged._formats = dict(self._formats)
@@ -126,19 +125,19 @@ class Registry:
         return iter(self._formats.values())
 
     def named(self, name: str) -> Format | None:
-        """The format called `name`, or None."""
+        """The format with this name, or None."""
         return self._formats.get(name)
 
     def claiming(self, location: str) -> Format | None:
-        """The format that claims `location` by its scheme or, below a compression's suffix, by its ending."""
+        """The format that claims `location` by its scheme or suffix. The suffix of a compression is ignored."""
         scheme = scheme_of(location)
-        ending = suffix_of(location)
-        # Built-ins come first, so that the answer is the same before and after third parties are loaded.
+        suffix = suffix_of(location)
+        # Built-ins come first, so that the answer is the same before and after third-party plugins are loaded.
         for ours in (True, False):
             candidates = [candidate for candidate in self if (candidate.owner == BUILT_IN) == ours]
             by_scheme = (candidate for candidate in candidates if scheme and scheme in candidate.schemes)
-            by_ending = (candidate for candidate in candidates if ending in candidate.suffixes)
-            found = next(by_scheme, None) or next(by_ending, None)
+            by_suffix = (candidate for candidate in candidates if suffix in candidate.suffixes)
+            found = next(by_scheme, None) or next(by_suffix, None)
             if found:
                 return found
         return None
