@@ -6,6 +6,7 @@ python -m scripts.command_line_reference --check   exit with 1 if the page is ou
 
 from __future__ import annotations
 
+import html
 import inspect
 import re
 import sys
@@ -84,7 +85,9 @@ def _heading(option: click.Option) -> str:
 
 def _row(option: click.Option, context: click.Context) -> str:
     names, meaning = option.get_help_record(context) or ("", "")
-    return f"| `{' '.join(names.split()).replace('|', chr(92) + '|')}` | {_cell(meaning)} |"
+    names = " ".join(names.split())
+    code = f"`{names}`" if "|" not in names else f"<code>{html.escape(names).replace('|', '&#124;')}</code>"
+    return f"| {code} | {_cell(meaning)} |"
 
 
 def _text(text: str) -> str:
