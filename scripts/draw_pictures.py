@@ -32,6 +32,7 @@ SHOWN = (
     'explain "The plot is dull, but the music is wonderful." --model my-model',
 )
 """The commands of the picture of the terminal."""
+TITLE = "A terminal with three commands of sentiment-batch and what they print"
 COLUMNS = 100
 """Characters of a line of the terminal."""
 WIDTH, HEIGHT = 1100, 1250
@@ -202,12 +203,11 @@ def svg(lines: list[list[Run]]) -> str:
             column += len(run.text)
         if spans:
             texts.append(f'<text y="{y}" xml:space="preserve">{"".join(spans)}</text>')
-    title = "A terminal with three commands of sentiment-batch and what they print"
     font = "ui-monospace, Menlo, Consolas, 'DejaVu Sans Mono', 'Liberation Mono', monospace"
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" width="{width}" height="{height}" '
-        f'role="img" aria-label="{title}" font-family="{font}" font-size="14">\n'
-        f"<title>{title}</title>\n"
+        f'role="img" aria-label="{TITLE}" font-family="{font}" font-size="14">\n'
+        f"<title>{TITLE}</title>\n"
         f'<rect width="{width}" height="{height}" rx="8" fill="{_BACKGROUND}"/>\n' + "\n".join(texts) + "\n</svg>\n"
     )
 

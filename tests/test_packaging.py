@@ -8,12 +8,14 @@ import site
 import subprocess
 import sys
 import tarfile
+import tomllib
 import venv
 from pathlib import Path
 
 import pytest
 
 ROOT = Path(__file__).parents[1]
+VERSION = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["version"]
 PLUGINS = ("excel", "ray", "sql")
 OURS = ("sentiment_batch", "__editable__.sentiment_batch", "__editable___sentiment_batch")
 """Beginnings of the names under which our own packages lie in an environment."""
@@ -72,7 +74,7 @@ def test_the_extras_install_from_our_wheels_without_an_index(dist, python, tmp_p
     listed = run(python, "-m", "sentiment_batch", "plugins", cwd=tmp_path)
     formats = run(python, "-m", "sentiment_batch", "formats", cwd=tmp_path)
     for name in PLUGINS:
-        assert f"sentiment-batch-{name} 0.2.0" in listed
+        assert f"sentiment-batch-{name} {VERSION}" in listed
     assert "excel " in formats
     assert "sql " in formats
 
@@ -105,4 +107,4 @@ def test_the_tests_run_from_the_source_archive(dist, tmp_path):
 @pytest.mark.slow
 def test_the_versions_of_the_packages_go_together(dist):
     names = sorted(path.name.split("-")[:2] for path in dist.glob("*.whl"))
-    assert names == [["sentiment_batch", "0.2.0"], *([f"sentiment_batch_{name}", "0.2.0"] for name in PLUGINS)]
+    assert names == [["sentiment_batch", VERSION], *([f"sentiment_batch_{name}", VERSION] for name in PLUGINS)]
