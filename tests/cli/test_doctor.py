@@ -21,7 +21,7 @@ def broken(monkeypatch):
         raise ImportError("no module named heavy")
 
     plugins = Plugins((readers, writers), lambda: [SimpleNamespace(name="broken", dist=None, load=load)])
-    monkeypatch.setattr(formats, "plugins", lambda: plugins)
+    monkeypatch.setattr(formats, "get_plugins", lambda: plugins)
 
 
 def test_everything_is_said_with_its_reason(cli, tmp_path, monkeypatch, broken):
@@ -50,5 +50,5 @@ def test_the_table_says_the_same(cli, tmp_path, monkeypatch, broken):
 
 
 def test_no_failed_plugin_is_said_too(cli, monkeypatch):
-    monkeypatch.setattr(formats, "plugins", lambda: Plugins((readers, writers), list))
+    monkeypatch.setattr(formats, "get_plugins", lambda: Plugins((readers, writers), list))
     assert cli("doctor").stdout.splitlines()[-1].split() == ["failed", "plugins", "none"]

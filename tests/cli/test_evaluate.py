@@ -120,7 +120,7 @@ def test_a_model_without_gradients_is_reported_without_words(evaluate, reviews_c
     def refuse(*_):
         raise ModelError("it has no embeddings of words.")
 
-    monkeypatch.setattr(attribution, "Gradients", refuse)
+    monkeypatch.setattr(attribution, "IntegratedGradients", refuse)
     page = tmp_path / "report.html"
     result = evaluate(reviews_csv, "--report", page, "--json")
     assert result.exit_code == 0, result.stderr

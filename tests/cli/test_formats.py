@@ -34,7 +34,7 @@ def install(monkeypatch):
             "broken": SimpleNamespace(name="broken", dist=None, load=fail),
         }
         plugins = Plugins((readers, writers), lambda: [entries[name] for name in names])
-        monkeypatch.setattr(formats, "plugins", lambda: plugins)
+        monkeypatch.setattr(formats, "get_plugins", lambda: plugins)
 
     return install
 

@@ -29,7 +29,7 @@ def test_an_interrupt_within_a_command_has_its_exit_code(cli, monkeypatch):
     def interrupted(*arguments):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("sentiment_batch.data.formats.all_formats", interrupted)
+    monkeypatch.setattr("sentiment_batch.data.formats.list_formats", interrupted)
     result = cli("formats")
     assert result.exit_code == 130
     assert result.stderr.startswith("Interrupted")

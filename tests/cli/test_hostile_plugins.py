@@ -39,7 +39,7 @@ def install(monkeypatch):
         plugin = SimpleNamespace(register_readers=register, register_writers=register)
         entry = SimpleNamespace(name="sheets", dist=None, load=lambda: plugin)
         plugins = Plugins((readers, writers), lambda: [entry])
-        monkeypatch.setattr(formats, "plugins", lambda: plugins)
+        monkeypatch.setattr(formats, "get_plugins", lambda: plugins)
 
     return install
 
