@@ -94,7 +94,7 @@ def _read_text(column: pa.Array, field: pa.Field, bad: BadValues) -> pa.LargeStr
         column = column.storage
     try:
         text = column.cast(pa.large_string())
-        text.validate(full=True)  # strings of Arrow and Parquet files may hold any bytes, and nobody has checked them
+        text.validate(full=True)  # strings of Arrow and Parquet files may hold any bytes, and nothing has checked them
     except (pa.ArrowInvalid, UnicodeDecodeError):
         text, found = repair_utf8(column.cast(pa.large_binary()).view(pa.large_string()))
         for row, value in found.items():

@@ -45,22 +45,21 @@ class PluginGuard:
         """
         try:
             yield
-        except (KeyboardInterrupt, GeneratorExit):
-            raise
-        except SystemExit as error:
-            if type(error) is not SystemExit:  # raised by a signal handler, which may run inside the plugin's code
-                raise
-            raise self.error(f"it called sys.exit({error.code!r})") from error
-        except BrokenPipeError as error:
-            if self.location == "-":  # the program that reads our standard output has ended
-                raise
-            raise self.error(_describe(error)) from error
-        except SentimentBatchError as error:
-            if len(str(error).splitlines()) == 1:
-                raise
-            raise self.error(_describe(error)) from error
         except BaseException as error:
-            raise self.error(_describe(error)) from error
+            if self._passes(error):
+                raise
+            why = f"it called sys.exit({error.code!r})" if isinstance(error, SystemExit) else _describe(error)
+            raise self.error(why) from error
+
+    def _passes(self, error: BaseException) -> bool:
+        """True for errors that are not the plugin's fault, or that it raised for the user."""
+        if isinstance(error, SystemExit):
+            return type(error) is not SystemExit  # raised by a signal handler, which may run inside the plugin's code
+        if isinstance(error, BrokenPipeError):
+            return self.location == "-"  # the program that reads our standard output has ended
+        if isinstance(error, SentimentBatchError):
+            return len(str(error).splitlines()) == 1
+        return isinstance(error, (KeyboardInterrupt, GeneratorExit))
 
     def error(self, why: str) -> PluginError:
         """The error that names the plugin, with the reason `why`."""

@@ -67,9 +67,8 @@ def infer_mapping(values: Iterable[object], column: str, stars: str | None = Non
         return _map_stars(parse_stars(stars))
     kind = detect_label_kind(counts, column)
     if kind == "booleans":
-        return LabelMapping(
-            labels=("negative", "positive"), kind=kind, values={"false": "negative", "true": "positive"}
-        )
+        booleans = {"false": "negative", "true": "positive"}
+        return LabelMapping(labels=("negative", "positive"), kind=kind, values=booleans)
     if kind == "words":
         return _map_words(counts, column)
     numbers = find_frequent_numbers(counts)
@@ -106,22 +105,17 @@ class _Coding:
     """How one table writes its labels."""
 
     table: str
-    counts: collections.Counter[str]
+    """The table's name, for messages."""
     mapping: LabelMapping
-
-    @property
-    def numbers(self) -> set[float]:
-        return find_frequent_numbers(self.counts)
-
-    @property
-    def family(self) -> str:
-        return "numbers" if self.mapping.kind == "stars" else self.mapping.kind
+    """The mapping that the table alone suggests."""
+    numbers: set[float]
+    """Its frequent numbers."""
 
     def contradicts(self, other: _Coding) -> bool:
         """True if the two tables cannot hold parts of one coding."""
-        if self.family != other.family:
-            return True
         kinds = {self.mapping.kind, other.mapping.kind}
+        if len(kinds) > 1 and kinds != {"numbers", "stars"}:
+            return True
         both = self.numbers | other.numbers
         if kinds == {"numbers"} and min(len(self.numbers), len(other.numbers)) > 1 and find_scale(both):
             together = _map_codes(both).values
@@ -134,7 +128,7 @@ class _Coding:
 def _infer_coding(table: str, values: Sequence[object], column: str) -> _Coding | None:
     """The coding of one table, or None if the table alone does not show it."""
     try:
-        return _Coding(table, count_values(values), infer_mapping(values, column))
+        return _Coding(table, infer_mapping(values, column), find_frequent_numbers(count_values(values)))
     except InputError:
         return None
 

@@ -37,7 +37,7 @@ class ArrowReader:
 
     Args:
         location: a path, an fsspec URL, or `-` for standard input.
-        options: what is called for rows with strings that are not UTF-8.
+        options: the function that is called for rows with strings that are not UTF-8.
 
     Raises:
         InputError: the file is missing, damaged or of another kind.

@@ -40,7 +40,7 @@ class CsvReader:
 
     Args:
         location: a path, an fsspec URL, or `-` for standard input.
-        options: the encoding, delimiter and quotes, and what is called for bad rows.
+        options: the encoding, delimiter and quotes, and the function that is called for bad rows.
 
     Raises:
         InputError: the file is missing, empty, or not a CSV.

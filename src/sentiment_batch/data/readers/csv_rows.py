@@ -94,11 +94,8 @@ class CsvRows:
                 return self._read_into(chunk)
             except csv.Error as error:
                 self._repair_quotes(chunk, error)  # the reader continues with the next line
-            if self._is_full(chunk):
+            if len(chunk.rows) >= self._max_rows or self._lines.characters >= MAX_BATCH_CHARACTERS:
                 return True
-
-    def _is_full(self, chunk: CsvChunk) -> bool:
-        return len(chunk.rows) >= self._max_rows or self._lines.characters >= MAX_BATCH_CHARACTERS
 
     def _read_into(self, chunk: CsvChunk) -> bool:
         # This loop runs once for each row, so good rows take the shortest path through it.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +15,7 @@ from sentiment_batch.data.readers.text import MAX_BATCH_CHARACTERS
 from sentiment_batch.errors import InputError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
     from sentiment_batch.data.readers.text import Lines
 
@@ -35,14 +36,8 @@ _DECODER = json.JSONDecoder(parse_constant=NonFinite)
 _SLOW_DECODER = json.JSONDecoder(parse_constant=NonFinite, parse_int=_parse_integer)
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class BadLineHandler:
-    """What is called for bad lines."""
-
-    report: Callable[[int, int, str, str], None]
-    """Takes the row's number in its block from 0, the line's number in the file from 1, the reason, and the line."""
-    encoding: str
-    """What messages call the file's encoding."""
+ReportLine = Callable[[int, int, str, str], None]
+"""Takes the row's number in its block from 0, the line's number in the file from 1, the reason, and the line."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -71,13 +66,14 @@ def split_into_blocks(lines: Lines) -> Iterator[LineBlock]:
 
 
 def parse_objects(
-    block: LineBlock, name: str, on_bad_line: BadLineHandler | None = None
+    block: LineBlock, name: str, encoding: str = "utf-8", on_bad_line: ReportLine | None = None
 ) -> tuple[list[str], list[dict[str, Any]]]:
     """The lines of a block that are not blank, and the object on each.
 
     Args:
         block: some lines.
         name: what messages call the file.
+        encoding: what messages call the file's encoding.
         on_bad_line: called for each bad line. Its row becomes an empty object. If only bytes in its values did not
             decode, the row stays, with U+FFFD for them. None makes a bad line an error.
 
@@ -94,16 +90,22 @@ def parse_objects(
     full = [pair for pair in enumerate(block.lines, block.first) if pair[1].strip(_BLANKS)]
     if on_bad_line is None:
         return [line for _, line in full], [_parse_line(line, f"{name}, line {number:,}") for number, line in full]
-    repaired = [_repair_line(line, number, at, on_bad_line) for at, (number, line) in enumerate(full)]
-    return [line for line, _ in repaired], [row for _, row in repaired]
+    texts, rows = [], []
+    for at, (number, line) in enumerate(full):
+        text, row, problems = _repair_line(line, encoding)
+        if problems:
+            on_bad_line(at, number, "; ".join(problems), line.rstrip("\n").removesuffix("\r"))
+        texts.append(text)
+        rows.append(row)
+    return texts, rows
 
 
-def _repair_line(line: str, number: int, at: int, on_bad_line: BadLineHandler) -> tuple[str, dict[str, Any]]:
-    """A line and its object. Both are empty if the line cannot be parsed."""
+def _repair_line(line: str, encoding: str) -> tuple[str, dict[str, Any], list[str]]:
+    """A line, its object and what is wrong with it. Line and object are empty if the line cannot be parsed."""
     reasons = []
     text = line
     if has_escapes(line):
-        reasons.append(f"byte 0x{find_first_bad_byte(line):02x} is not {on_bad_line.encoding}")
+        reasons.append(f"byte 0x{find_first_bad_byte(line):02x} is not {encoding}")
         text = replace_escapes(line)
     try:
         row = _parse(text)
@@ -113,9 +115,7 @@ def _repair_line(line: str, number: int, at: int, on_bad_line: BadLineHandler) -
     except ValueError as error:
         reasons.append(str(error))
         text, row = "{}", {}
-    if reasons:
-        on_bad_line.report(at, number, "; ".join(reasons), line.rstrip("\n").removesuffix("\r"))
-    return text, row
+    return text, row, reasons
 
 
 def extract_member_texts(line: str) -> dict[str, str | None]:

@@ -10,12 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 
 from sentiment_batch.data.readers.header_names import make_distinct
-from sentiment_batch.data.readers.json_objects import (
-    BadLineHandler,
-    extract_member_texts,
-    parse_objects,
-    split_into_blocks,
-)
+from sentiment_batch.data.readers.json_objects import extract_member_texts, parse_objects, split_into_blocks
 from sentiment_batch.data.readers.json_types import JsonShape, count_lone_surrogates, replace_surrogates
 from sentiment_batch.data.readers.sniff import refuse_csv
 from sentiment_batch.data.readers.source import Source
@@ -51,7 +46,7 @@ class JsonLinesReader:
 
     Args:
         location: a path, an fsspec URL, or `-` for standard input.
-        options: the encoding, and what is called for bad rows.
+        options: the encoding, and the function that is called for bad rows.
 
     Raises:
         InputError: the file is missing or empty, or a line is not a JSON object.
@@ -103,11 +98,10 @@ class JsonLinesReader:
                 where, original = f"{self._name}, line {number:,}", self._text.restore_bytes(line)
                 on_bad_row(Problem(row=seen + at, where=where, reason=reason, original=original))
 
-        accepts_bad_rows = self._on_bad_row is not None
-        handler = BadLineHandler(report=report, encoding=self._text.encoding_name) if accepts_bad_rows else None
+        on_bad_line = report if self._on_bad_row is not None else None
         with self._text.lines() as opened:
             for block in split_into_blocks(opened):
-                lines, rows = parse_objects(block, self._name, handler)
+                lines, rows = parse_objects(block, self._name, self._text.encoding_name, on_bad_line)
                 if rows:
                     yield lines, rows
                 seen += len(rows)
@@ -165,7 +159,7 @@ class JsonLinesReader:
         except (pa.ArrowException, OverflowError, TypeError) as error:
             raise InputError(
                 f"{self._name}, column {column.key!r}: the file changed while it was read: {reason(error)}. "
-                "Run again when nobody writes to it."
+                "Run again once no program writes to it."
             ) from error
 
 

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from sentiment_batch.data.readers.dataset_files import find_files
-from sentiment_batch.data.readers.parquet_schema import SchemaAdapter, infer_partition_fields, unify_schemas
+from sentiment_batch.data.readers.parquet_schema import adapt_batch, infer_partition_fields, unify_schemas
 from sentiment_batch.data.readers.read_errors import translate_read_errors
 from sentiment_batch.data.readers.sniff import refuse_other_formats, refuse_text
 from sentiment_batch.data.readers.source import Source
@@ -53,7 +53,7 @@ class ParquetReader:
 
     Args:
         location: a file, a folder, a glob, their URL, or `-` for standard input.
-        options: what is called for rows with strings that are not UTF-8.
+        options: the function that is called for rows with strings that are not UTF-8.
 
     Raises:
         InputError: there are no files, a file is damaged, or the columns of the files are incompatible.
@@ -87,7 +87,6 @@ class ParquetReader:
     def batches(self, split: Split) -> Iterator[pa.RecordBatch]:
         """The rows of one row group."""
         index, group, batch_rows = map(int, split.key)
-        adapter = SchemaAdapter(self.schema, self._files[index].partitions, split.label)
         rows = 0
         with self._open(index, self._dictionaries[index]) as file:
             with translate_read_errors(split.label):
@@ -100,9 +99,9 @@ class ParquetReader:
                     break
                 batch = validate_batch(batch, split.label, first=rows, on_bad_row=self._on_bad_row)
                 rows += batch.num_rows
-                yield adapter.adapt(batch)
+                yield adapt_batch(batch, self.schema, self._files[index].partitions, split.label)
         if rows != split.num_rows:
-            raise InputError(f"{split.label} holds {rows:,} rows where the file says {split.num_rows:,}. Get it again.")
+            raise InputError(f"{split.label} holds {rows:,} rows, but the footer announces {split.num_rows:,}. Get the file again.")
 
     def close(self) -> None:
         """Close all files."""
@@ -149,7 +148,7 @@ def _find_dictionaries(schema: pa.Schema) -> list[str]:
     """The dictionary columns of strings whose index type is not int32, the type in which pyarrow decodes them.
 
     pyarrow would convert such a column itself, and would refuse a whole row group if a string is not UTF-8. So the
-    column is read with int32, and `SchemaAdapter` converts it after the strings were validated. It finds columns by
+    column is read with int32, and `adapt_batch` converts it after the strings were validated. It finds columns by
     name, so a schema with repeated names has none.
     """
     if len(set(schema.names)) < len(schema):

@@ -1,4 +1,4 @@
-"""Unifies the schemas of several files, and adapts each batch to the unified schema."""
+"""Unifies the schemas of several files, and adapts batches to the unified schema."""
 
 from __future__ import annotations
 
@@ -91,42 +91,37 @@ def _is_integer(value: str | None) -> bool:
     return digits.isascii() and digits.isdecimal() and len(digits) < 19 and str(int(value)) == value
 
 
-class SchemaAdapter:
-    """Adapts the batches of one file to the unified schema.
+def adapt_batch(
+    batch: pa.RecordBatch, schema: pa.Schema, partitions: Mapping[str, str | None], where: str
+) -> pa.RecordBatch:
+    """`batch` with exactly the unified schema.
 
     Args:
+        batch: rows of one file.
         schema: the unified schema.
         partitions: the values from the names of the file's folders.
         where: what messages call the file and the place in it.
+
+    Raises:
+        InputError: a value does not fit the type that all files share.
     """
+    if batch.schema.equals(schema, check_metadata=True):
+        return batch
+    columns = batch.columns
+    if not batch.schema.equals(schema):
+        columns = [_adapt_column(batch, field, partitions, where) for field in schema]
+    return pa.RecordBatch.from_arrays(columns, schema=schema)
 
-    def __init__(self, schema: pa.Schema, partitions: Mapping[str, str | None], where: str) -> None:
-        self._schema = schema
-        self._partitions = partitions
-        self._where = where
 
-    def adapt(self, batch: pa.RecordBatch) -> pa.RecordBatch:
-        """`batch` with exactly the unified schema.
-
-        Raises:
-            InputError: a value does not fit the type that all files share.
-        """
-        if batch.schema.equals(self._schema, check_metadata=True):
-            return batch
-        if batch.schema.equals(self._schema):
-            return pa.RecordBatch.from_arrays(batch.columns, schema=self._schema)
-        columns = [self._adapt_column(batch, field) for field in self._schema]
-        return pa.RecordBatch.from_arrays(columns, schema=self._schema)
-
-    def _adapt_column(self, batch: pa.RecordBatch, field: pa.Field) -> pa.Array:
-        index = batch.schema.get_field_index(field.name)
-        if index < 0:
-            value = self._partitions.get(field.name)
-            return pa.repeat(pa.scalar(value).cast(field.type), batch.num_rows)
-        try:
-            column = batch.column(index)
-            return column if column.type == field.type else column.cast(field.type)
-        except pa.ArrowException as error:
-            raise InputError(
-                f"{self._where}, column {field.name!r}: {reason(error)}. Write all files with {field.type} there."
-            ) from error
+def _adapt_column(batch: pa.RecordBatch, field: pa.Field, partitions: Mapping[str, str | None], where: str) -> pa.Array:
+    index = batch.schema.get_field_index(field.name)
+    if index < 0:
+        value = partitions.get(field.name)
+        return pa.repeat(pa.scalar(value).cast(field.type), batch.num_rows)
+    try:
+        column = batch.column(index)
+        return column if column.type == field.type else column.cast(field.type)
+    except pa.ArrowException as error:
+        raise InputError(
+            f"{where}, column {field.name!r}: {reason(error)}. Write all files with {field.type} there."
+        ) from error

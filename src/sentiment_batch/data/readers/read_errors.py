@@ -41,24 +41,26 @@ def explain_damage(where: str, error: BaseException) -> InputError:
     )
 
 
-def buffer_stream(stream: Any, name: str, packed: Any = None) -> io.BufferedReader:
+def buffer_stream(stream: Any, name: str, *, packed: Any = None, closes: bool = True) -> io.BufferedReader:
     """A buffered stream whose errors while reading become an `InputError` that names the file.
 
     Args:
-        stream: any object with `read`; it is closed with the result.
+        stream: any object with `read`.
         name: what messages call the file.
-        packed: the compressed stream below `stream`, if there is one; it is closed too.
+        packed: the compressed stream below `stream`, if there is one.
+        closes: close both streams with the result. False for standard input, which belongs to the process.
     """
-    return io.BufferedReader(_InputStream(stream, name, packed), _BUFFER_BYTES)
+    return io.BufferedReader(_InputStream(stream, name, packed, closes), _BUFFER_BYTES)
 
 
 class _InputStream(io.RawIOBase):
     """A stream whose errors name its file."""
 
-    def __init__(self, stream: Any, name: str, packed: Any) -> None:
+    def __init__(self, stream: Any, name: str, packed: Any, closes: bool) -> None:
         self._stream = stream
         self._name = name
         self._packed = packed
+        self._closes = closes
         # `read1` returns what a slow pipe has sent so far, and does not wait for a full buffer.
         self._read = getattr(stream, "read1", stream.read)
 
@@ -86,7 +88,7 @@ class _InputStream(io.RawIOBase):
         return len(data)
 
     def close(self) -> None:
-        if not self.closed:
+        if self._closes and not self.closed:
             self._stream.close()
             if self._packed is not None:
                 self._packed.close()

@@ -23,7 +23,7 @@ _UNPACK = "unpack it first"
 _GIVE_FORMAT = 'give `input_format="{}"`'
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@dataclass(frozen=True, slots=True)
 class FileKind:
     """A kind of file that is detected by its first bytes."""
 
@@ -35,49 +35,45 @@ class FileKind:
     """What the user can do about it, as part of a sentence."""
 
 
-def _kind(name: str, what: str, cure: str) -> FileKind:
-    return FileKind(name=name, what=what, cure=cure)
-
-
-_PARQUET = _kind("parquet", "a Parquet file", _GIVE_FORMAT.format("parquet"))
-_ARROW = _kind("arrow", "an Arrow or Feather file", _GIVE_FORMAT.format("arrow"))
-_OFFICE = _kind("office", "an Excel workbook or another Office file", _SAVE_AS_CSV)
-_ZIP = _kind("zip", "a ZIP archive", _UNPACK)
-_HTML = _kind("html", "a web page, not the data", "download the file itself, perhaps after signing in")
+_PARQUET = FileKind("parquet", "a Parquet file", _GIVE_FORMAT.format("parquet"))
+_ARROW = FileKind("arrow", "an Arrow or Feather file", _GIVE_FORMAT.format("arrow"))
+_OFFICE = FileKind("office", "an Excel workbook or another Office file", _SAVE_AS_CSV)
+_ZIP = FileKind("zip", "a ZIP archive", _UNPACK)
+_HTML = FileKind("html", "a web page, not the data", "download the file itself, perhaps after signing in")
 
 _SIGNATURES = (
     (b"ARROW1", _ARROW),
     (b"FEA1\0", _ARROW),
     (b"\xff\xff\xff\xff", _ARROW),
     (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", _OFFICE),
-    (b"\x1f\x8b", _kind("gzip", "compressed with gzip", "give it the ending .gz, or unpack it first with gunzip")),
-    (b"\x28\xb5\x2f\xfd", _kind("zstd", "compressed with zstd", "give it the ending .zst, or unpack it first")),
-    (b"\xfd7zXZ\0", _kind("xz", "compressed with xz", "give it the ending .xz, or unpack it first")),
-    (b"BZh91AY&SY", _kind("bz2", "compressed with bzip2", "give it the ending .bz2, or unpack it first")),
-    (b"\x04\x22\x4d\x18", _kind("lz4", "compressed with lz4", _UNPACK)),
-    (b"\x1f\x9d", _kind("compress", "compressed with compress", "unpack it first with uncompress")),
-    (b"Rar!\x1a\x07", _kind("rar", "a RAR archive", _UNPACK)),
-    (b"7z\xbc\xaf\x27\x1c", _kind("7z", "a 7z archive", _UNPACK)),
-    (b"PK\x05\x06", _kind("zip", "an empty ZIP archive", "make it again")),
-    (b"%PDF-", _kind("pdf", "a PDF document", "copy its table into a CSV file")),
-    (b"{\\rtf", _kind("rtf", "a rich text document", "save it as plain text")),
-    (b"SQLite format 3\0", _kind("sqlite", "an SQLite database", "export the table as CSV")),
-    (b"version https://git-lfs.github.com/", _kind("lfs", "a Git LFS pointer, not the data", "run git lfs pull")),
-    (b"\x89HDF\r\n\x1a\n", _kind("hdf5", "an HDF5 file", _SAVE_AS_PARQUET)),
-    (b"\x93NUMPY", _kind("numpy", "a NumPy array", _SAVE_AS_PARQUET)),
-    (b"Obj\x01", _kind("avro", "an Avro file", _SAVE_AS_PARQUET)),
-    (b"<stata_dta>", _kind("stata", "a Stata file", _SAVE_AS_PARQUET)),
-    (b"$FL2@(#)", _kind("spss", "an SPSS file", _SAVE_AS_PARQUET)),
-    (b"\x89PNG\r\n\x1a\n", _kind("png", "a PNG image", _GIVE_TABLE)),
-    (b"\xff\xd8\xff", _kind("jpeg", "a JPEG image", _GIVE_TABLE)),
-    (b"GIF87a", _kind("gif", "a GIF image", _GIVE_TABLE)),
-    (b"GIF89a", _kind("gif", "a GIF image", _GIVE_TABLE)),
-    (b"[InternetShortcut]", _kind("url", "a link to a web page", "download what it leads to")),
-    (b"L\0\0\0\x01\x14\x02\0", _kind("lnk", "a Windows shortcut", "give the file that it leads to")),
-    (b"bplist00", _kind("plist", "a property list of macOS", "give the file that it leads to")),
+    (b"\x1f\x8b", FileKind("gzip", "compressed with gzip", "give it the ending .gz, or unpack it first with gunzip")),
+    (b"\x28\xb5\x2f\xfd", FileKind("zstd", "compressed with zstd", "give it the ending .zst, or unpack it first")),
+    (b"\xfd7zXZ\0", FileKind("xz", "compressed with xz", "give it the ending .xz, or unpack it first")),
+    (b"BZh91AY&SY", FileKind("bz2", "compressed with bzip2", "give it the ending .bz2, or unpack it first")),
+    (b"\x04\x22\x4d\x18", FileKind("lz4", "compressed with lz4", _UNPACK)),
+    (b"\x1f\x9d", FileKind("compress", "compressed with compress", "unpack it first with uncompress")),
+    (b"Rar!\x1a\x07", FileKind("rar", "a RAR archive", _UNPACK)),
+    (b"7z\xbc\xaf\x27\x1c", FileKind("7z", "a 7z archive", _UNPACK)),
+    (b"PK\x05\x06", FileKind("zip", "an empty ZIP archive", "make it again")),
+    (b"%PDF-", FileKind("pdf", "a PDF document", "copy its table into a CSV file")),
+    (b"{\\rtf", FileKind("rtf", "a rich text document", "save it as plain text")),
+    (b"SQLite format 3\0", FileKind("sqlite", "an SQLite database", "export the table as CSV")),
+    (b"version https://git-lfs.github.com/", FileKind("lfs", "a Git LFS pointer, not the data", "run git lfs pull")),
+    (b"\x89HDF\r\n\x1a\n", FileKind("hdf5", "an HDF5 file", _SAVE_AS_PARQUET)),
+    (b"\x93NUMPY", FileKind("numpy", "a NumPy array", _SAVE_AS_PARQUET)),
+    (b"Obj\x01", FileKind("avro", "an Avro file", _SAVE_AS_PARQUET)),
+    (b"<stata_dta>", FileKind("stata", "a Stata file", _SAVE_AS_PARQUET)),
+    (b"$FL2@(#)", FileKind("spss", "an SPSS file", _SAVE_AS_PARQUET)),
+    (b"\x89PNG\r\n\x1a\n", FileKind("png", "a PNG image", _GIVE_TABLE)),
+    (b"\xff\xd8\xff", FileKind("jpeg", "a JPEG image", _GIVE_TABLE)),
+    (b"GIF87a", FileKind("gif", "a GIF image", _GIVE_TABLE)),
+    (b"GIF89a", FileKind("gif", "a GIF image", _GIVE_TABLE)),
+    (b"[InternetShortcut]", FileKind("url", "a link to a web page", "download what it leads to")),
+    (b"L\0\0\0\x01\x14\x02\0", FileKind("lnk", "a Windows shortcut", "give the file that it leads to")),
+    (b"bplist00", FileKind("plist", "a property list of macOS", "give the file that it leads to")),
     (
         b"\0\x05\x16\x07",
-        _kind("appledouble", "what macOS keeps beside a file", "give the one without ._ before its name"),
+        FileKind("appledouble", "what macOS keeps beside a file", "give the one without ._ before its name"),
     ),
 )
 _DUMPS = re.compile(
@@ -86,26 +82,28 @@ _DUMPS = re.compile(
 )
 """The first comment or statement of the SQL dumps of several databases, in lower case."""
 _PICKLES = tuple(b"\x80" + bytes([protocol]) for protocol in range(2, 6))
-_PICKLE = _kind("pickle", "a Python pickle", "save the table as Parquet; pickles are never opened, they can run code")
-_SQL = _kind("sql", "an SQL dump", "load it into a database and export the table as CSV")
-_TAR = _kind("tar", "a tar archive", _UNPACK)
-_ORC = _kind("orc", "an ORC file", _SAVE_AS_PARQUET)
-_XML = _kind("xml", "an XML document", "export its records as CSV or JSON lines")
-_DENIED = _kind("xml", "a server's error message, not the data", "check the address and your permissions")
-_ZEROS = _kind("zeros", "nothing but zero bytes, as an interrupted copy leaves them", "get the file again")
+_PICKLE = FileKind(
+    "pickle", "a Python pickle", "save the table as Parquet; pickles are never opened, they can run code"
+)
+_SQL = FileKind("sql", "an SQL dump", "load it into a database and export the table as CSV")
+_TAR = FileKind("tar", "a tar archive", _UNPACK)
+_ORC = FileKind("orc", "an ORC file", _SAVE_AS_PARQUET)
+_XML = FileKind("xml", "an XML document", "export its records as CSV or JSON lines")
+_DENIED = FileKind("xml", "a server's error message, not the data", "check the address and your permissions")
+_ZEROS = FileKind("zeros", "nothing but zero bytes, as an interrupted copy leaves them", "get the file again")
 
-_JSON_LINES = _kind("jsonl", "JSON lines", _GIVE_FORMAT.format("jsonl"))
-_JSON_ARRAY = _kind(
+_JSON_LINES = FileKind("jsonl", "JSON lines", _GIVE_FORMAT.format("jsonl"))
+_JSON_ARRAY = FileKind(
     "json array",
     "a JSON array",
     f"turn it into one object per line with jq -c '.[]', and {_GIVE_FORMAT.format('jsonl')}",
 )
-_JSON_SPREAD = _kind(
+_JSON_SPREAD = FileKind(
     "json",
     "JSON with an object over several lines",
     f"turn it into one object per line with jq -c ., and {_GIVE_FORMAT.format('jsonl')}",
 )
-_TEXT = _kind("csv", "text, such as CSV", _GIVE_FORMAT.format("csv"))
+_TEXT = FileKind("csv", "text, such as CSV", _GIVE_FORMAT.format("csv"))
 
 _OBJECT_START = re.compile(r'\{\s*"(?>[^"\\]+|\\.)*+"\s*:')
 _ARRAY_START = re.compile(r"\[\s*\{")

@@ -86,7 +86,7 @@ class Source:
 
     def _open_stream(self) -> io.BufferedReader:
         if self.location == filesystems.STDIN:
-            return buffer_stream(_StandardInput(filesystems.standard_input()), self.name)
+            return buffer_stream(filesystems.standard_input(), self.name, closes=False)
         stream = buffer_stream(filesystems.open_raw(self.location), self.name)
         return decompress(stream, self._compression, self.name) if self._compression else stream
 
@@ -101,19 +101,6 @@ class Source:
         with self._lock:
             self._opened = [*(opened for opened in self._opened if not opened.closed), stream]
         return stream
-
-
-class _StandardInput:
-    """Standard input, which is read but never closed, because it belongs to the process."""
-
-    def __init__(self, stream: Any) -> None:
-        self.read = getattr(stream, "read1", stream.read)
-
-    def seekable(self) -> bool:
-        return False
-
-    def close(self) -> None:
-        pass
 
 
 def _can_seek(stream: io.BufferedReader) -> bool:

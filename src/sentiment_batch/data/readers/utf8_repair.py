@@ -43,7 +43,7 @@ def repair_utf8(column: pa.Array) -> tuple[pa.Array, BadStrings]:
         if applies(kind):
             array, found = repair(column)
             return array, _keep_visible(column, found.items())
-    raise pa.ArrowNotImplementedError(f"strings inside {kind} that are not UTF-8 cannot be marked")
+    raise pa.ArrowNotImplementedError(f"strings inside {kind} that are not UTF-8 cannot be repaired")
 
 
 def describe_bad_utf8(value: bytes) -> str:
