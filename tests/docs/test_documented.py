@@ -7,6 +7,7 @@ import importlib
 import json
 import re
 import shlex
+from pathlib import Path
 
 import click
 import pytest
@@ -55,7 +56,7 @@ def test_every_example_of_the_help_can_be_parsed():
 
     for name, command in group.commands.items():
         for _, line in command_line_reference.examples_of(command):
-            first = next(part for part in line.split(" | ") if f"sentiment-batch {name}" in part)
+            first = next(part for part in re.split(r" (?:\||&&) ", line) if f"sentiment-batch {name}" in part)
             words = shlex.split(first.partition(f"sentiment-batch {name}")[2].partition(" > ")[0])
             assert command.make_context(name, words).command is command, line
 
@@ -118,6 +119,12 @@ def test_every_variable_of_the_program_is_documented():
     assert named <= pages.first_cells(pages.text_of(REFERENCE / "environment.md"))
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("file", ["OUT.manifest.json", "sentiment_batch.json"])
+def test_every_key_of_a_file_is_documented_and_no_other(results, file):
+    assert pages.first_cells(pages.section(REFERENCE / "files.md", f"### {file}")) == set(results[file])
+
+
 def json_keys(value, free=False):
     """The keys of a JSON value and of all values in it, but for names of labels."""
     if isinstance(value, dict):
@@ -162,6 +169,8 @@ def results(tmp_path_factory, tiny_model, tiny_base):
         name for name, command in group.commands.items() if any("--json" in one.opts for one in command.params)
     }
     assert found.keys() == with_json
+    found["OUT.manifest.json"] = json.loads(Path(f"{scored}.manifest.json").read_text(encoding="utf-8"))["content"]
+    found["sentiment_batch.json"] = json.loads((folder / "model" / "sentiment_batch.json").read_text(encoding="utf-8"))
     return found
 
 
