@@ -10,7 +10,7 @@ import click
 
 from sentiment_batch.cli import options
 from sentiment_batch.cli.help import READING, command, option
-from sentiment_batch.cli.messages import configure_logging
+from sentiment_batch.cli.messages import configure_logging, running_command, terminal_text
 
 if TYPE_CHECKING:
     from sentiment_batch.records import ReadOptions
@@ -83,10 +83,10 @@ def bench(
     estimates how long the whole job would take. TABLE is only read, and nothing is left behind.
     """
     configure_logging(quiet, verbose)
-    from sentiment_batch.scoring.bench.measure import Plan, measure
+    from sentiment_batch.scoring.bench.measure import BenchPlan, measure_speed
     from sentiment_batch.scoring.default_model import choose_model
 
-    plan = Plan(
+    plan = BenchPlan(
         source=table,
         tokens=tokens,
         text_columns=text_columns,
@@ -98,5 +98,6 @@ def bench(
     )
     chosen = choose_model(model)
     logger.info("model: %s", chosen)
-    measured = measure(plan, chosen.value, settings)
-    click.echo(json.dumps(measured.to_json(), ensure_ascii=False) if as_json else str(measured))
+    measured = measure_speed(plan, chosen.value, settings)
+    as_text = json.dumps(measured.to_json(), ensure_ascii=False) if as_json else str(measured)
+    click.echo(as_text if as_json else terminal_text(as_text, running_command()))

@@ -1,4 +1,4 @@
-"""The figures of a measurement, what they mean, and their words for people; it measures nothing."""
+"""The figures of a measurement, as JSON and in words."""
 
 from __future__ import annotations
 
@@ -6,120 +6,130 @@ import dataclasses
 from dataclasses import dataclass
 from typing import Any
 
-from sentiment_batch.model.device import check_bfloat16
+from sentiment_batch.report.formatting import format_percent
 
-FIRM_SECONDS = 1.0
-"""A measurement that lasts less is called short."""
+MIN_FIRM_SECONDS = 1.0
+"""A measurement that takes less is called short."""
+BASIS = "from one Parquet file to another, if all rows are like these; loading the model is not part of it"
+"""What the estimate rests on."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Measured:
-    """What a machine does with a model. Tokens are those that the model computes: cut, special ones included."""
+class Speed:
+    """How fast a model is in one dtype. Tokens are those that the model computes, special ones included."""
+
+    dtype: str
+    dtype_reason: str
+    """Why this dtype is used."""
+    rows: int
+    """Rows that were scored end to end. A sample that is large enough may be scored several times over."""
+    tokens: int
+    """Tokens of these rows; a repeated text counts once."""
+    seconds: float
+    """Seconds from the first look at the rows to the published output, in the faster of two rounds."""
+    model_tokens_per_second: float
+    """Tokens per second of the forward pass alone, without padding, as scoring runs it."""
+    tokens_per_second: float
+    """Tokens per second end to end, from one Parquet file to another."""
+    rows_per_second: float
+    """Rows per second end to end."""
+    model_busy: float
+    """The share of the time end to end in which the model computes, 0 to 1."""
+    hours: float
+    """Estimate for the job in hours: `for_rows / rows_per_second / 3600`."""
+    loading_seconds: float
+    """Seconds in which the model was loaded. They are not part of the estimate."""
+    batching: str
+    """How batches are laid out."""
+    batch_tokens: int
+    """Tokens per batch, padding included."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Measurement:
+    """How fast a machine scores with a model, in each dtype that works."""
 
     source: str
     """What was measured on."""
     model: str
-    rows: int
-    """That were scored end to end; a sample that is large enough may be scored several times over."""
-    tokens: int
-    """Of these rows; a repeated text counts once."""
-    seconds: float
-    """From the first look at the rows to the published output, the model being loaded; the faster of two rounds."""
     tokens_per_row: float
     cut_share: float
-    """The share of the texts that are longer than the model takes, 0 to 1."""
+    """The share of the texts that are longer than the model reads, 0 to 1."""
     tokenising_tokens_per_second: float
-    """Of the tokeniser alone, on all cores."""
-    model_tokens_per_second: float
-    """Of the forward pass alone, over tokens that are there, as scoring runs it."""
-    tokens_per_second: float
-    """End to end: from a Parquet file to another."""
-    rows_per_second: float
-    """End to end."""
-    model_busy: float
-    """The share of the time end to end in which the model is at work, 0 to 1."""
-    limit_tflops: float
-    """10^12 floating-point operations a second of the device's fastest large matrix product in this dtype."""
-    model_tflops: float
-    """Of the forward pass alone."""
-    limit_share: float
-    """`model_tflops / limit_tflops`; counted as `limit.Operations` says."""
-    mflop_per_token: float
-    """Mean over these lengths, 10^6 operations."""
+    """Tokens per second of the tokenizer alone, on all cores."""
     for_rows: int
-    hours: float
-    """Estimate for `for_rows` rows: `for_rows / rows_per_second / 3600`."""
-    estimate: str
-    """What it rests on."""
-    loading_seconds: float
-    """In which the model was loaded; no part of the estimate."""
+    """Rows of the job to estimate."""
     device: str
     device_reason: str
-    dtype: str
-    dtype_reason: str
-    batching: str
-    """How batches are laid out."""
-    batch_tokens: int
     max_length: int
     long_text: str
+    dtypes: tuple[Speed, ...]
+    """The speed in each dtype; the first is the one that scoring uses."""
     advice: str | None
-    """What would make it faster or firmer, where the figures say so."""
+    """What would make scoring faster or the figures firmer; None if there is nothing to advise."""
+
+    @property
+    def chosen(self) -> Speed:
+        """The speed in the dtype that scoring uses."""
+        return self.dtypes[0]
 
     def to_json(self) -> dict[str, Any]:
-        """Plain values. The key `road` repeats `batching` until version 0.3.0."""
-        return dataclasses.asdict(self) | {"road": self.batching}
+        """Plain values: the figures of the chosen dtype stand at the top, those of each dtype under `dtypes`.
+
+        The key `road` repeats `batching` until version 0.3.0.
+        """
+        chosen = dataclasses.asdict(self.chosen)
+        return dataclasses.asdict(self) | chosen | {"estimate": BASIS, "road": self.chosen.batching}
 
     def __str__(self) -> str:
-        speeds = [
-            ("tokenising alone", self.tokenising_tokens_per_second, ""),
-            ("model alone", self.model_tokens_per_second, ""),
-            ("end to end", self.tokens_per_second, f"   model at work {self.model_busy:.0%} of the time"),
-        ]
         lines = [
-            f"rows     {self.rows:,} of {self.source}, {self.tokens_per_row:,.0f} tokens each; {self.cut_share:.1%} of "
-            f"the texts are longer than {self.max_length} ({self.long_text})",
+            f"rows     {self.chosen.rows:,} of {self.source}, {self.tokens_per_row:,.0f} tokens each; "
+            f"{format_percent(self.cut_share)} of the texts are longer than {self.max_length} ({self.long_text})",
             f"device   {self.device} ({self.device_reason})",
-            f"dtype    {self.dtype} ({self.dtype_reason})",
-            f"batches  {self.batching}, {self.batch_tokens:,} tokens each",
+            f"batches  {self.chosen.batching}, {self.chosen.batch_tokens:,} tokens each",
             "",
-            f"{'':20}{'tokens/s':>12}{'rows/s':>12}",
-            *(f"{what:20}{speed:12,.0f}{_rows(speed / self.tokens_per_row):>12}{rest}" for what, speed, rest in speeds),
-            "",
-            f"{'device at best':20}{self.limit_tflops:12,.2f} TFLOP/s in a large {self.dtype} matrix product",
-            f"{'model':20}{self.model_tflops:12,.2f} TFLOP/s, {self.limit_share:.0%} of that "
-            f"({self.mflop_per_token:,.1f} MFLOP a token)",
-            "",
-            f"{self.for_rows:,} rows would take {_duration(self.hours)} at {_rows(self.rows_per_second)} rows/s "
-            f"{self.estimate} ({self.loading_seconds:.1f} s)",
+            f"{'':24}{'tokens/s':>12}{'rows/s':>12}{'model at work':>15}",
+            self._format_row("tokenizer alone", self.tokenising_tokens_per_second),
         ]
+        for speed in self.dtypes:
+            lines.append(self._format_row(f"{speed.dtype}, model alone", speed.model_tokens_per_second))
+            row = self._format_row(f"{speed.dtype}, end to end", speed.tokens_per_second)
+            lines.append(f"{row}{format_percent(speed.model_busy, 0):>15}")
+        lines += ["", f"{self.for_rows:,} rows would take {self._list_estimates()}, {BASIS}."]
+        lines.append(f"Scoring uses {self.chosen.dtype} ({self.chosen.dtype_reason}).")
         return "\n".join([*lines, f"advice: {self.advice}"] if self.advice else lines)
 
+    def _format_row(self, name: str, tokens_per_second: float) -> str:
+        rows_per_second = _format_rate(tokens_per_second / self.tokens_per_row)
+        return f"{name:24}{tokens_per_second:12,.0f}{rows_per_second:>12}"
 
-def advice_on(found: Measured, *, asked_for: str) -> str | None:
-    """The one thing most worth knowing, None where the figures name nothing.
+    def _list_estimates(self) -> str:
+        """The time of the job in each dtype."""
+        return " or ".join(f"{_format_duration(one.hours)} in {one.dtype}" for one in self.dtypes)
 
-    Args:
-        found: the figures.
-        asked_for: the dtype that the user named, or `auto`.
-    """
-    if found.seconds < FIRM_SECONDS:
-        return f"{found.seconds:.2f} s end to end give no firm figures. Take a larger table, more --rows or --seconds."
-    if found.tokenising_tokens_per_second < found.model_tokens_per_second:
-        return "tokenising is slower than the model: more CPU cores would make it faster, another GPU would not."
-    if asked_for == "auto" and found.dtype == "float32" and check_bfloat16(found.device)[0]:
+
+def choose_advice(found: Measurement) -> str | None:
+    """The advice that is most worth knowing; None if the figures give no reason for any."""
+    chosen = found.chosen
+    if chosen.seconds < MIN_FIRM_SECONDS:
+        return f"{chosen.seconds:.2f} s end to end are too short. Take a larger table, more `rows` or more `seconds`."
+    if found.tokenising_tokens_per_second < chosen.model_tokens_per_second:
+        return "the tokenizer is slower than the model. More CPU cores would help, another GPU would not."
+    faster = max(found.dtypes, key=lambda one: one.rows_per_second)
+    if chosen.dtype == "float32" and faster.dtype != "float32":
         return (
-            "the device has bfloat16, but the probe texts' labels flip in it. --dtype bfloat16 is faster; "
-            "compare both with `evaluate` on your own labels."
+            f'`dtype="{faster.dtype}"` is faster than float32, which scoring uses ({chosen.dtype_reason}). Compare '
+            "both with `sentiment-batch evaluate` on your own labels."
         )
     return None
 
 
-def _rows(speed: float) -> str:
-    return f"{speed:,.0f}" if speed >= 100 else f"{speed:,.1f}"
+def _format_rate(rows_per_second: float) -> str:
+    return f"{rows_per_second:,.0f}" if rows_per_second >= 100 else f"{rows_per_second:,.1f}"
 
 
-def _duration(hours: float) -> str:
-    """In the unit that people would take."""
+def _format_duration(hours: float) -> str:
+    """A duration in the unit that people would use."""
     for unit, size in (("days", 24.0), ("hours", 1.0), ("minutes", 1 / 60)):
         if hours >= 2 * size:
             return f"{hours / size:,.1f} {unit}"

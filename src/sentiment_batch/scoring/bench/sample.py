@@ -1,4 +1,4 @@
-"""The rows that a measurement runs on: some of a table, spread over it, or generated ones; it measures nothing."""
+"""The rows to measure on: rows from all over a table, or generated texts."""
 
 from __future__ import annotations
 
@@ -19,18 +19,18 @@ if TYPE_CHECKING:
     from sentiment_batch.records import Split
     from sentiment_batch.tokenization.tokenizer import Tokeniser
 
-PARTS = 16
-"""Places of a large table that rows are taken from; more where these do not hold enough."""
-RUNS = 64
-"""Of neighbouring rows, which a part of a sample is made of."""
-SAMPLE_BYTES = 256 * 2**20
-"""Of all columns of a sample: of wide rows there are fewer."""
-GENERATED_TOKENS = 8_000_000
-"""Most tokens that are generated where nobody says how many rows."""
-SPREAD = 0.65
-"""Standard deviation of the logarithm of the lengths of texts in tokens: that of IMDb's reviews (every fifth one)."""
-SEED = 20_260_101
-"""The same generated texts at each run."""
+SAMPLE_PARTS = 16
+"""Places of a large table from which rows are taken. There are more if these do not hold enough rows."""
+SAMPLE_RUNS = 64
+"""Runs of neighbouring rows that make up a part of a sample."""
+MAX_SAMPLE_BYTES = 256 * 2**20
+"""Bytes of all columns of a sample, so that there are fewer rows if they are wide."""
+MAX_GENERATED_TOKENS = 8_000_000
+"""Tokens that are generated if the user does not say how many rows."""
+LENGTH_SPREAD = 0.65
+"""Standard deviation of the logarithm of text lengths in tokens, as measured on every fifth review of IMDb."""
+GENERATOR_SEED = 20_260_101
+"""Each run generates the same texts."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -38,61 +38,61 @@ class Sample:
     """Rows to measure on."""
 
     name: str
-    """Where they are from."""
+    """Where the rows are from."""
     table: pa.Table
-    """All their columns."""
+    """The rows, with all their columns."""
     text_columns: tuple[str, ...]
     total: int | None
-    """Rows of the whole table, None where nobody knows or there is none."""
+    """Rows of the whole table; None if the number is unknown or the texts are generated."""
 
     def spread(self, rows: int) -> pa.Table:
-        """`rows` rows, in runs that begin at even distances, in their order; all if there are not more."""
-        count, runs = self.table.num_rows, min(RUNS, rows)
+        """`rows` rows in their order, in runs that begin at even distances; all rows if there are not more."""
+        count, runs = self.table.num_rows, min(SAMPLE_RUNS, rows)
         if rows >= count:
             return self.table
         edges = np.arange(runs + 1) * count // runs
-        slices, left = [], rows  # slices, for not every type of column can be picked row by row
+        slices, left = [], rows  # slices, because not every type of column can be picked row by row
         for run, (start, stop) in enumerate(itertools.pairwise(edges.tolist())):
             slices.append(self.table.slice(start, min(stop - start, -(-left // (runs - run)))))
             left -= slices[-1].num_rows
         return pa.concat_tables(slices)
 
 
-def sample_of(reader: Reader, name: str, text_columns: Sequence[str], rows: int) -> Sample:
-    """Up to `rows` rows of a table: the first ones of parts that are spread evenly over it.
+def take_sample(reader: Reader, name: str, text_columns: Sequence[str], rows: int) -> Sample:
+    """Take up to `rows` rows of a table: the first rows of parts that are spread evenly over it.
 
     A format that can only be read from its beginning is one part.
 
     Args:
         reader: an open table.
         name: its path, for messages.
-        text_columns: what the user named; found by name if empty.
-        rows: how many; fewer where the table or its rows' size does not give them.
+        text_columns: the columns that the user named; if empty, they are found by their names.
+        rows: how many. There are fewer if the table is shorter or its rows are wide.
 
     Raises:
         InputError: it has no rows, no such column, or cannot be read.
     """
     found = detect_text_columns(reader, text_columns)
     splits = list(reader.splits())
-    parts = _parts(splits, rows)
+    parts = _choose_parts(splits, rows)
     taken: dict[int, list[pa.RecordBatch]] = {}
     whole, left = len(parts) == len(splits), rows
-    # The smallest first, so that what they lack can be had from the others.
+    # The smallest parts come first, so that the others can supply the rows that they lack.
     for done, part in enumerate(sorted(parts, key=lambda part: (part.num_rows is None, part.num_rows))):
-        batches, ended = _head(reader, part, -(-left // (len(parts) - done)), SAMPLE_BYTES // len(parts))
+        batches, ended = _read_head(reader, part, -(-left // (len(parts) - done)), MAX_SAMPLE_BYTES // len(parts))
         taken[part.index] = batches
         left -= sum(batch.num_rows for batch in batches)
         whole = whole and ended
     table = pa.Table.from_batches(itertools.chain(*(taken[index] for index in sorted(taken))), schema=reader.schema)
     if not table.num_rows:
-        raise InputError(f"{name} has no rows to measure on. Name another table, or take --tokens 256.")
+        raise InputError(f"{name} has no rows to measure on. Name another table, or `tokens=256` for generated texts.")
     total = table.num_rows if whole else reader.num_rows
     return Sample(name=name, table=table, text_columns=tuple(found), total=total)
 
 
-def _parts(splits: list[Split], rows: int) -> list[Split]:
-    """So many splits, at even distances, that they hold the rows; those of unknown size are taken to be large."""
-    count = min(PARTS, len(splits))
+def _choose_parts(splits: list[Split], rows: int) -> list[Split]:
+    """Enough splits, at even distances, to hold the rows. A split of unknown size counts as large."""
+    count = min(SAMPLE_PARTS, len(splits))
     while True:
         parts = [splits[number * len(splits) // count] for number in range(count)]
         if count == len(splits) or sum(rows if part.num_rows is None else part.num_rows for part in parts) >= rows:
@@ -100,8 +100,8 @@ def _parts(splits: list[Split], rows: int) -> list[Split]:
         count = min(2 * count, len(splits))
 
 
-def _head(reader: Reader, part: Split, rows: int, size: int) -> tuple[list[pa.RecordBatch], bool]:
-    """The first rows of a part, up to `rows` and about `size` bytes; and whether that is all of it."""
+def _read_head(reader: Reader, part: Split, rows: int, size: int) -> tuple[list[pa.RecordBatch], bool]:
+    """The first rows of a part, up to `rows` and about `size` bytes; and True if that is the whole part."""
     taken: list[pa.RecordBatch] = []
     held = 0
     for batch in reader.batches(part):
@@ -115,27 +115,27 @@ def _head(reader: Reader, part: Split, rows: int, size: int) -> tuple[list[pa.Re
     return taken, True
 
 
-def generated(tokeniser: Tokeniser, tokens: int, rows: int) -> Sample:
-    """A table of one column of generated texts, no two of which are equal.
+def generate_sample(tokeniser: Tokeniser, tokens: int, rows: int) -> Sample:
+    """Make a table of one column of generated texts, no two of which are equal.
 
     Args:
         tokeniser: counts their tokens.
-        tokens: mean tokens per text, special ones included; lengths are log-normal, as those of reviews are, and what
-            is longer than the model takes is cut by it.
-        rows: how many.
+        tokens: mean tokens per text, special tokens included. The lengths are log-normal, like those of reviews, and
+            the model cuts texts that are too long for it.
+        rows: how many texts.
     """
-    texts = generated_texts(tokeniser, tokens, rows)
+    texts = generate_texts(tokeniser, tokens, rows)
     table = pa.table({"text": pa.array(texts, pa.large_string())})
     return Sample(name=f"generated texts of about {tokens:,} tokens", table=table, text_columns=("text",), total=None)
 
 
-def generated_texts(tokeniser: Tokeniser, tokens: int, rows: int) -> list[str]:
-    """The texts of `generated`: words of the package's own reviews in random order."""
+def generate_texts(tokeniser: Tokeniser, tokens: int, rows: int) -> list[str]:
+    """The texts of `generate_sample`: words of the parity texts in random order."""
     words = np.array(sorted({word for text in read_parity_texts() for word in text.split()}), dtype=object)
     special = tokeniser.policy.max_length - tokeniser.room
     per_word = float(tokeniser(words.tolist()).lengths.mean()) - special
-    draw = np.random.default_rng(SEED)
-    lengths = draw.lognormal(np.log(tokens) - SPREAD**2 / 2, SPREAD, rows)  # whose mean is `tokens`
+    draw = np.random.default_rng(GENERATOR_SEED)
+    lengths = draw.lognormal(np.log(tokens) - LENGTH_SPREAD**2 / 2, LENGTH_SPREAD, rows)  # whose mean is `tokens`
     counts = np.maximum(1, np.rint((lengths - special) / per_word)).astype(np.int64)
     texts: dict[str, None] = {}
     for count in counts.tolist():
