@@ -5,7 +5,7 @@ from __future__ import annotations
 from sentiment_batch.data import formats
 from sentiment_batch.errors import OutputError
 from sentiment_batch.records import WriteOptions
-from tests.data.readers.helpers import rest
+from tests.data.readers.helpers import read_splits
 
 
 def written(path, batches, schema, **options):
@@ -38,6 +38,6 @@ def read(path):
     """All rows of `path`."""
     reader = formats.open_reader(str(path))
     try:
-        return rest(reader)
+        return read_splits(reader)
     finally:
         reader.close()

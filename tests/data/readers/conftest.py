@@ -7,7 +7,7 @@ import pytest
 
 @pytest.fixture
 def stdin(monkeypatch):
-    """Puts bytes on standard input; gives the stream, to look whether it is still open."""
+    """Puts bytes on standard input and returns the stream, so that tests can check whether it is still open."""
 
     def put(data: bytes):
         stream = io.BytesIO(data)
@@ -19,7 +19,7 @@ def stdin(monkeypatch):
 
 @pytest.fixture
 def memory():
-    """A folder of fsspec's memory file system, as a URL; `memory.put(name, data)` writes a file and gives its URL."""
+    """A folder in fsspec's memory file system; `memory.put(name, data)` writes a file and returns its URL."""
     folder = Memory(f"memory://{uuid.uuid4().hex}")
     yield folder
     fsspec.filesystem("memory").store.clear()

@@ -1,8 +1,9 @@
-"""Damages a file of our own in many ways and reads each; a program of its own, for a crash must not take pytest along.
+"""Damages a file of our own in many ways and reads each. It is a separate program, because a crash must not end pytest.
 
-    python -m tests.data.readers.damage_files NAME FOLDER    prints a line of JSON a damage: [what, position, outcome]
+    python -m tests.data.readers.damage_files NAME FOLDER
 
-The outcome is "refused", "same", "schema" (the same values under another schema), "values", or what broke a promise.
+It prints one line of JSON for each damage: [what, position, outcome]. The outcome is "refused", "same", "schema" (the
+same values under another schema), "values", or the promise that was broken.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ FLIPS = 300
 
 
 def table(rows: int = 400) -> pa.Table:
-    """What the file holds: a scored table."""
+    """The content of the file: a scored table."""
     dice = random.Random(1)
     sentiments = [dice.choice(["negative", "positive"]) if row % 50 else None for row in range(rows)]
     return pa.table(
@@ -39,7 +40,7 @@ def table(rows: int = 400) -> pa.Table:
 
 
 def written(path: Path) -> bytes:
-    """The file as our writer makes it."""
+    """The bytes of the file as our writer writes it."""
     content = table()
     writer = open_writer(str(path), content.schema)
     for batch in content.to_batches():
@@ -59,7 +60,7 @@ def read(path: Path) -> pa.Table:
 
 
 def outcome(path: Path, whole: pa.Table) -> str:
-    """What reading the file gives, against what it held."""
+    """The outcome of reading the damaged file, compared with its former content `whole`."""
     try:
         found = read(path)
     except InputError as error:
@@ -73,7 +74,7 @@ def outcome(path: Path, whole: pa.Table) -> str:
 
 
 def damages(data: bytes) -> Iterator[tuple[str, int, bytes]]:
-    """Cut at many lengths, and with each of many bits turned over."""
+    """The file cut at many lengths, and with one of many bits flipped."""
     dice = random.Random(5)
     for cut in range(CUTS):
         length = len(data) * cut // CUTS if cut % 2 else len(data) - 1 - cut // 2
@@ -86,7 +87,7 @@ def damages(data: bytes) -> Iterator[tuple[str, int, bytes]]:
 
 
 def main(name: str, folder: str) -> None:
-    """The program."""
+    """Run the program."""
     path = Path(folder) / name
     data = written(path)
     whole = read(path)

@@ -1,4 +1,4 @@
-"""What the tests of all readers need: reading everything, and writing bytes."""
+"""Helpers for the tests of all readers: they read whole tables."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from sentiment_batch.records import ReadOptions
 
 
 def read(reader_class, location, **options) -> pa.Table:
-    """All rows of `location`; every batch is checked to have exactly the reader's schema."""
+    """All rows of `location`. Checks that every batch has exactly the reader's schema."""
     reader = reader_class(str(location), ReadOptions(**options))
     try:
-        return rest(reader)
+        return read_splits(reader)
     finally:
         reader.close()
 
 
-def attempted(reader_class, location) -> pa.Table | None:
-    """All rows of `location`, or None where it is refused in one line that names it; nothing else may happen."""
+def read_or_refuse(reader_class, location) -> pa.Table | None:
+    """All rows of `location`, or None if it is refused by an `InputError` in one line that names it."""
     try:
         return read(reader_class, location)
     except InputError as error:
@@ -32,7 +32,7 @@ def attempted(reader_class, location) -> pa.Table | None:
     return None
 
 
-def rest(reader) -> pa.Table:
+def read_splits(reader) -> pa.Table:
     """All rows of an open reader."""
     batches = []
     for split in reader.splits():
@@ -46,7 +46,7 @@ def rest(reader) -> pa.Table:
 
 
 def real_data(*names: str) -> Path:
-    """A path in the folder of real data; skips the test where there is none."""
+    """A path in the folder of real data. Skips the test if there is no such folder."""
     folder = os.environ.get("SENTIMENT_BATCH_DATA")
     if not folder:
         pytest.skip("SENTIMENT_BATCH_DATA is not set")

@@ -11,7 +11,7 @@ import pytest
 from sentiment_batch.data.readers.arrow import MAX_ROWS_PER_BATCH, ArrowReader
 from sentiment_batch.errors import InputError
 from sentiment_batch.records import ReadOptions
-from tests.data.readers.helpers import attempted, read, rest
+from tests.data.readers.helpers import read, read_or_refuse, read_splits
 
 TABLE = pa.table(
     {
@@ -50,7 +50,7 @@ def test_each_batch_of_a_file_is_a_split_that_can_be_read_alone(path):
     [last] = reader.batches(reader.splits()[1])
     assert last.column("text").to_pylist() == [""]
     assert reader.num_rows in (4, None)
-    assert rest(reader) == rest(reader) == TABLE
+    assert read_splits(reader) == read_splits(reader) == TABLE
     reader.close()
     reader.close()
 
@@ -66,9 +66,9 @@ def test_a_stream_is_one_split(path):
     reader = ArrowReader(str(path), ReadOptions())
     assert [split.label for split in reader.splits()] == [str(path)]
     assert reader.num_rows is None
-    first = rest(reader)
+    first = read_splits(reader)
     assert first.equals(TABLE, check_metadata=True)
-    assert rest(reader) == first
+    assert read_splits(reader) == first
     reader.close()
 
 
@@ -123,7 +123,7 @@ def test_large_batches_are_cut(path, new):
         MAX_ROWS_PER_BATCH,
         5,
     ]
-    assert rest(reader) == table
+    assert read_splits(reader) == table
     reader.close()
 
 
@@ -187,7 +187,7 @@ def test_any_damage_is_read_or_refused_in_one_line(path, new):
         data = bytearray(packed(new=new, compression=dice.choice([None, "zstd"])))
         data[dice.randrange(len(data))] ^= 1 << dice.randrange(8)
         path.write_bytes(data[: dice.randrange(len(data))] if dice.random() < 0.2 else data)
-        table = attempted(ArrowReader, path)
+        table = read_or_refuse(ArrowReader, path)
         refused += table is None
         if table is not None:
             table.to_pylist()  # would crash on offsets that nobody checked

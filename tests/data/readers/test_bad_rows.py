@@ -12,14 +12,14 @@ from sentiment_batch.data.readers.csv import CsvReader
 from sentiment_batch.data.readers.jsonl import JSON_METADATA, JsonLinesReader
 from sentiment_batch.errors import InputError
 from sentiment_batch.records import Problem, ReadOptions
-from tests.data.readers.helpers import attempted, read, rest
+from tests.data.readers.helpers import read, read_or_refuse, read_splits
 
 
-def marked(reader_class, location, **options) -> tuple[list[dict], list[Problem]]:
-    """All rows of `location`, and what was reported of them; never later than the batch that holds the row."""
+def read_with_bad_rows(reader_class, location, **options) -> tuple[list[dict], list[Problem]]:
+    """All rows of `location`, and the reported problems; each is reported before the batch that holds its row."""
     reported: list[Problem] = []
     reader = reader_class(str(location), ReadOptions(on_bad_row=reported.append, **options))
-    assert reported == [], "finding the columns tells of nothing"
+    assert reported == [], "finding the columns reports nothing"
     rows: list[dict] = []
     for batch in reader.batches(reader.splits()[0]):
         late = [problem for problem in reported if problem.row >= len(rows) + batch.num_rows]
@@ -34,10 +34,10 @@ def marked(reader_class, location, **options) -> tuple[list[dict], list[Problem]
     return rows, reported
 
 
-def marked_or_refused(reader_class, location, **options):
-    """What `marked` gives, and None; or None, and the one line that it was refused with."""
+def read_with_bad_rows_or_refuse(reader_class, location, **options):
+    """The result of `read_with_bad_rows` and an empty text, or None and the one line of the error."""
     try:
-        return marked(reader_class, location, **options), ""
+        return read_with_bad_rows(reader_class, location, **options), ""
     except InputError as error:
         message = str(error)
     assert location.name in message
@@ -47,11 +47,11 @@ def marked_or_refused(reader_class, location, **options):
 
 @pytest.fixture
 def load(tmp_path):
-    """Reads bytes with bad rows marked; gives the rows and what was reported."""
+    """Reads bytes and keeps bad rows; returns the rows and the reported problems."""
 
     def load(data: bytes, name: str = "reviews.csv", **options):
         (tmp_path / name).write_bytes(data)
-        return marked(CsvReader if name.endswith("csv") else JsonLinesReader, tmp_path / name, **options)
+        return read_with_bad_rows(CsvReader if name.endswith("csv") else JsonLinesReader, tmp_path / name, **options)
 
     return load
 
@@ -215,7 +215,7 @@ def test_a_record_of_very_many_lines_is_kept_whole(load, monkeypatch):
 def test_very_many_blank_lines_make_no_empty_batch(tmp_path, monkeypatch):
     monkeypatch.setattr(csv_rows, "MAX_BATCH_CHARACTERS", 10)
     (tmp_path / "a.csv").write_bytes(b"a,b\n" + b"\n" * 100 + b"1,2\n" + b"\n" * 100 + b"3\n")
-    rows, [problem] = marked(CsvReader, tmp_path / "a.csv")
+    rows, [problem] = read_with_bad_rows(CsvReader, tmp_path / "a.csv")
     assert len(rows) == 2
     assert problem.where.endswith("line 203")
 
@@ -232,7 +232,7 @@ def test_each_pass_tells_anew(tmp_path):
     (tmp_path / "a.csv").write_bytes(b"a,b\n1\n")
     reported: list[Problem] = []
     reader = CsvReader(str(tmp_path / "a.csv"), ReadOptions(on_bad_row=reported.append))
-    assert rest(reader) == rest(reader)
+    assert read_splits(reader) == read_splits(reader)
     reader.close()
     assert len(reported) == 2
     assert reported[0] == reported[1]
@@ -271,7 +271,7 @@ def test_a_csv_with_bad_rows_equals_its_text_with_replacements(tmp_path_factory,
         expected = None
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(csv_rows, "MAX_ROWS_PER_BATCH", size)
-        found, message = marked_or_refused(CsvReader, path, delimiter=",")
+        found, message = read_with_bad_rows_or_refuse(CsvReader, path, delimiter=",")
     if found is None:
         assert expected is None or "of its beginning do not decode" in message
         return
@@ -293,9 +293,9 @@ def test_a_csv_with_bad_rows_equals_its_text_with_replacements(tmp_path_factory,
 def test_marking_changes_nothing_in_a_file_without_bad_rows(tmp_path_factory, data):
     path = tmp_path_factory.getbasetemp() / "good.csv"
     path.write_bytes(b"p,q\n" + data)
-    plain = attempted(CsvReader, path)
+    plain = read_or_refuse(CsvReader, path)
     if plain is not None:
-        assert marked(CsvReader, path) == (plain.to_pylist(), [])
+        assert read_with_bad_rows(CsvReader, path) == (plain.to_pylist(), [])
 
 
 @given(st.text("ab,é日😀\n", min_size=1, max_size=30), st.integers(0, 70), st.sampled_from([1, 0x80, 0xD8, 0xFF]))
@@ -305,7 +305,7 @@ def test_a_flipped_byte_of_utf_16_loses_no_row_before_it(tmp_path_factory, body,
     at = min(18 + at, len(data) - 1)
     data[at] ^= flip
     path.write_bytes(data)
-    found, message = marked_or_refused(CsvReader, path, delimiter=",")
+    found, message = read_with_bad_rows_or_refuse(CsvReader, path, delimiter=",")
     if found is None:
         assert "of its beginning do not decode" in message
         return
@@ -351,7 +351,7 @@ def test_bad_lines_do_not_change_the_types_of_the_columns(tmp_path):
     assert (reader.num_rows, reported) == (3, [])
     assert reader.schema.field("a").type == pa.int64()
     assert reader.schema.field("b").metadata == JSON_METADATA
-    assert rest(reader).to_pydict() == {"a": [1, None, 2], "b": ['[1, "x"]', None, '"\ufffd"']}
+    assert read_splits(reader).to_pydict() == {"a": [1, None, 2], "b": ['[1, "x"]', None, '"\ufffd"']}
     assert [problem.row for problem in reported] == [1, 2]
     reader.close()
 
@@ -386,7 +386,7 @@ def test_a_marked_json_lines_file_has_a_row_for_each_line(tmp_path_factory, data
     path = tmp_path_factory.getbasetemp() / "any.jsonl"
     data = b'{"a": "first"}\n' + data
     path.write_bytes(data)
-    found, message = marked_or_refused(JsonLinesReader, path)
+    found, message = read_with_bad_rows_or_refuse(JsonLinesReader, path)
     if found is None:
         assert "of its beginning do not decode" in message
         return

@@ -14,7 +14,7 @@ from sentiment_batch.data.readers.base import MAX_ROWS_PER_BATCH
 from sentiment_batch.data.readers.csv import CsvReader
 from sentiment_batch.errors import InputError, UsageError
 from sentiment_batch.records import ReadOptions
-from tests.data.readers.helpers import attempted, read, real_data, rest
+from tests.data.readers.helpers import read, read_or_refuse, read_splits, real_data
 
 CELLS = st.text(st.characters(exclude_categories=["Cs"]), max_size=8) | st.sampled_from(
     ["", " ", '"', '""', "a,b", "\r", "\n", "\r\n", "007", "\x85", "\u2028", "\0", "\ufeff", "\x1c", "é😀", "NA", "1e5"]
@@ -33,7 +33,7 @@ def load(tmp_path):
 
 
 @pytest.fixture
-def message(caplog):
+def logged(caplog):
     """The messages of the project's logger from now on."""
     caplog.set_level(logging.INFO, "sentiment_batch")
     return lambda: [record.getMessage() for record in caplog.records]
@@ -88,21 +88,21 @@ def test_a_file_without_a_header_is_refused(load, data):
     assert "is empty, not even a header" in refused(load, data)
 
 
-def test_columns_get_names_of_their_own(load, message):
+def test_columns_get_names_of_their_own(load, logged):
     assert list(load("text,,text,text_2,\n1,2,3,4,5\n")) == ["text", "column_2", "text_3", "text_2", "column_5"]
-    [message] = message()
+    [message] = logged()
     assert "'text' to 'text_3', '' to 'column_5'" in message
 
 
-def test_thousands_of_equal_names_become_distinct(load, message):
+def test_thousands_of_equal_names_become_distinct(load, logged):
     names = list(load(",".join(["text"] * 5_000) + "\n"))
     assert names == ["text", *(f"text_{number}" for number in range(2, 5_001))]
-    assert any(message.endswith("'text' to 'text_13' and 4,987 more") for message in message())
+    assert any(message.endswith("'text' to 'text_13' and 4,987 more") for message in logged())
 
 
-def test_distinct_names_are_not_mentioned(load, message):
+def test_distinct_names_are_not_mentioned(load, logged):
     assert list(load("Text,text,TEXT\n1,2,3\n")) == ["Text", "text", "TEXT"]
-    assert message() == []
+    assert logged() == []
 
 
 @pytest.mark.parametrize(("record", "found"), [("3", "1 field "), ("3,4,5", "3 fields")])
@@ -171,14 +171,12 @@ def test_utf_16_without_a_mark_is_recognised(load):
 
 
 @pytest.mark.parametrize("delimiter", [",", ";", "\t", "|"])
-def test_the_delimiter_is_found_in_the_header(load, message, delimiter):
-    rows = f'id{delimiter}text\n1{delimiter}"a,b;c\td|e"\n2{delimiter}Well, I; message | so'.replace(
-        f" {delimiter}", " "
-    )
+def test_the_delimiter_is_found_in_the_header(load, logged, delimiter):
+    rows = f'id{delimiter}text\n1{delimiter}"a,b;c\td|e"\n2{delimiter}Well, I; said | so'.replace(f" {delimiter}", " ")
     data = rows.replace(f"Well{delimiter}", "Well").replace(f"I{delimiter}", "I")
     assert load(data)["text"][0] == "a,b;c\td|e"
-    assert message() == ([] if delimiter == "," else [m for m in message() if f"separated by {delimiter!r}" in m])
-    assert len(message()) == (delimiter != ",")
+    assert logged() == ([] if delimiter == "," else [m for m in logged() if f"separated by {delimiter!r}" in m])
+    assert len(logged()) == (delimiter != ",")
 
 
 def test_prose_in_one_column_is_not_cut_at_its_commas(load):
@@ -202,10 +200,10 @@ def test_a_bad_record_in_the_sample_does_not_hide_the_delimiter(load):
     assert "line 2: 3 fields where the header has 2" in refused(load, "text,label\nGreat, really,1\nbad,0\n")
 
 
-def test_the_ending_tsv_means_tabs(load, message):
+def test_the_ending_tsv_means_tabs(load, logged):
     assert load("text, long\tn\na,b\t1\n", "reviews.tsv") == {"text, long": ["a,b"], "n": ["1"]}
     assert load(gzip.compress(b"a,b\n1,2\n"), "reviews.TSV.gz") == {"a,b": ["1,2"]}
-    assert message() == []
+    assert logged() == []
 
 
 @pytest.mark.parametrize(
@@ -222,7 +220,7 @@ def test_a_delimiter_is_one_character(load, delimiter):
 
 
 def test_a_sample_cut_inside_a_cell_still_shows_the_delimiter(load):
-    prose = "Well, I message; " * 50_000
+    prose = "Well, I said; " * 50_000
     assert load(f'id;text\n1;"{prose}"\n') == {"id": ["1"], "text": [prose]}
     assert load(f"id;text\n1;{prose.replace(';', '')}\n") == {"id": ["1"], "text": [prose.replace(";", "")]}
 
@@ -272,7 +270,7 @@ def test_reading_twice_gives_the_same(tmp_path, stdin):
     stdin(data)
     for location in (f"{tmp_path}/a.csv", "-"):
         reader = CsvReader(location, ReadOptions())
-        assert rest(reader) == rest(reader) == pa.table({"a": ["1", "2"], "b": ["x\ny", "z"]})
+        assert read_splits(reader) == read_splits(reader) == pa.table({"a": ["1", "2"], "b": ["x\ny", "z"]})
         reader.close()
         reader.close()
 
@@ -324,7 +322,7 @@ def test_what_the_csv_module_writes_is_read_back(tmp_path_factory, rows, dialect
 def test_any_bytes_are_read_or_refused_in_one_line(tmp_path_factory, data):
     path = tmp_path_factory.getbasetemp() / "bytes.csv"
     path.write_bytes(data)
-    attempted(CsvReader, path)
+    read_or_refuse(CsvReader, path)
 
 
 def test_the_csv_spectrum_is_read_exactly(tmp_path):

@@ -54,7 +54,7 @@ ENCODINGS = {
 
 @pytest.fixture
 def refusal(tmp_path):
-    """What is message of bytes that are refused as a CSV file."""
+    """The error for bytes that are refused as a CSV file."""
 
     def refusal(data: bytes, name: str = "reviews.csv", **options) -> str:
         (tmp_path / name).write_bytes(data)

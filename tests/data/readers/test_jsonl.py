@@ -12,7 +12,7 @@ from sentiment_batch.data.readers.base import MAX_ROWS_PER_BATCH
 from sentiment_batch.data.readers.jsonl import JSON_METADATA, JsonLinesReader
 from sentiment_batch.errors import InputError
 from sentiment_batch.records import ReadOptions
-from tests.data.readers.helpers import attempted, read, real_data, rest
+from tests.data.readers.helpers import read, read_or_refuse, read_splits, real_data
 
 VALUES = st.recursive(
     st.none()
@@ -258,8 +258,8 @@ def test_reading_twice_gives_the_same(tmp_path, stdin):
     stdin(data)
     for location in (f"{tmp_path}/a.jsonl", "-"):
         reader = JsonLinesReader(location, ReadOptions())
-        first = rest(reader)
-        assert first == rest(reader)
+        first = read_splits(reader)
+        assert first == read_splits(reader)
         assert first.to_pydict() == {"a": [1, None], "b": ['[1, "x"]', None]}
         reader.close()
         reader.close()
@@ -271,7 +271,7 @@ def test_a_file_that_changes_between_the_passes_is_refused(tmp_path):
     reader = JsonLinesReader(str(path), ReadOptions())
     path.write_text('{"a": "x"}\n')
     with pytest.raises(InputError, match=r"a\.jsonl, column 'a': the file changed while it was read"):
-        rest(reader)
+        read_splits(reader)
     reader.close()
 
 
@@ -296,7 +296,7 @@ def test_what_the_json_module_writes_is_read_back(tmp_path_factory, rows, ascii_
 def test_any_bytes_are_read_or_refused_in_one_line(tmp_path_factory, data):
     path = tmp_path_factory.getbasetemp() / "bytes.jsonl"
     path.write_bytes(data)
-    attempted(JsonLinesReader, path)
+    read_or_refuse(JsonLinesReader, path)
 
 
 @pytest.mark.parametrize("ascii_only", [True, False])

@@ -13,7 +13,7 @@ from sentiment_batch.data.readers import parquet
 from sentiment_batch.data.readers.parquet import ParquetReader
 from sentiment_batch.errors import InputError
 from sentiment_batch.records import ReadOptions
-from tests.data.readers.helpers import attempted, read, real_data, rest
+from tests.data.readers.helpers import read, read_or_refuse, read_splits, real_data
 
 TABLE = pa.table({"text": ["good", "bad", None, ""], "n": pa.array([1, None, 3, 4], pa.int32())})
 
@@ -72,7 +72,7 @@ def test_each_row_group_is_a_split_that_can_be_read_alone(write):
     assert reader.num_rows == 4
     [last] = reader.batches(reader.splits()[1])
     assert last.to_pydict() == {"text": [""], "n": [4]}
-    assert rest(reader) == rest(reader) == TABLE
+    assert read_splits(reader) == read_splits(reader) == TABLE
     reader.close()
     reader.close()
 
@@ -292,7 +292,7 @@ def test_any_damage_is_read_or_refused_in_one_line(tmp_path):
         data = bytearray(whole)
         data[dice.randrange(len(data))] ^= 1 << dice.randrange(8)
         path.write_bytes(data[: dice.randrange(len(data))] if dice.random() < 0.2 else data)
-        refused += attempted(ParquetReader, path) is None
+        refused += read_or_refuse(ParquetReader, path) is None
     assert refused > 30
 
 
@@ -304,7 +304,7 @@ def test_naughty_strings_survive(write):
 def test_the_parquet_test_files_are_read_or_refused_in_one_line():
     outcomes = {}
     for path in sorted(real_data("suites", "parquet-testing").rglob("*.parquet")):
-        table = attempted(ParquetReader, path)
+        table = read_or_refuse(ParquetReader, path)
         if table is not None:
             outcomes[path.name] = table.num_rows
     assert len(outcomes) > 200

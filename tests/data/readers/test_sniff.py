@@ -163,7 +163,7 @@ def test_a_format_does_not_refuse_its_own():
 
 @pytest.fixture
 def refusal(tmp_path):
-    """What is message of bytes under the wrong name, whether bad rows are kept or not."""
+    """The error for bytes under a wrong name, which is the same whether bad rows are kept or not."""
 
     def refusal(name: str, data: bytes) -> str:
         (tmp_path / name).write_bytes(data)

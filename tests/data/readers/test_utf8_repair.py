@@ -32,8 +32,8 @@ def lists(*rows, make=pa.ListArray):
     return make.from_arrays(pa.array(ends, offset), strings(*flat), mask=pa.array([row is None for row in rows]))
 
 
-def marked(reader_class, location):
-    """All rows, and what `on_bad_row` was reported; a row must be reported before its batch is given."""
+def read_with_bad_rows(reader_class, location):
+    """All rows, and the reported problems; each is reported before the batch that holds its row."""
     reported, rows, seen = [], [], 0
     reader = reader_class(str(location), ReadOptions(on_bad_row=reported.append))
     for split in reader.splits():
@@ -80,7 +80,7 @@ def test_the_error_for_a_bad_string_names_its_row_and_column(write, kind):
 def test_a_bad_row_stays_and_its_bytes_are_reported(write, kind):
     values = [b"good", None, CAFE, "größe".encode(), b"", b"\xff\xfe", "\ufffd".encode()]
     reader_class, path = write(pa.table({"x": strings(*values, kind=kind), "n": range(7)}))
-    rows, reported = marked(reader_class, path)
+    rows, reported = read_with_bad_rows(reader_class, path)
     assert [row["x"] for row in rows] == ["good", None, "caf\ufffd", "größe", "", "\ufffd\ufffd", "\ufffd"]
     assert [row["n"] for row in rows] == list(range(7))
     assert [(problem.row, problem.original) for problem in reported] == [(2, CAFE), (5, b"\xff\xfe")]
@@ -93,7 +93,7 @@ def test_bad_rows_are_numbered_within_their_row_group(tmp_path):
     for row in (3, 9_000, 9_001, 25_000):
         values[row] = CAFE
     pq.write_table(pa.table({"x": strings(*values)}), tmp_path / "a.parquet", row_group_size=10_000)
-    rows, reported = marked(ParquetReader, tmp_path / "a.parquet")
+    rows, reported = read_with_bad_rows(ParquetReader, tmp_path / "a.parquet")
     assert [row for row, value in enumerate(rows) if value["x"] == "caf\ufffd"] == [3, 9_000, 9_001, 25_000]
     assert [(problem.where[-23:], problem.row) for problem in reported] == [
         ("row group 0, column 'x'", 3),
@@ -108,7 +108,7 @@ def test_bad_rows_of_a_stream_are_numbered_over_its_batches(tmp_path):
     with pa.ipc.new_stream(str(tmp_path / "a.arrows"), batch.schema) as writer:
         writer.write_batch(batch)
         writer.write_batch(batch)
-    rows, reported = marked(ArrowReader, tmp_path / "a.arrows")
+    rows, reported = read_with_bad_rows(ArrowReader, tmp_path / "a.arrows")
     assert [problem.row for problem in reported] == [arrow.MAX_ROWS_PER_BATCH + 5, 2 * arrow.MAX_ROWS_PER_BATCH + 11]
     assert len(rows) == 2 * arrow.MAX_ROWS_PER_BATCH + 12
 
@@ -116,7 +116,7 @@ def test_bad_rows_of_a_stream_are_numbered_over_its_batches(tmp_path):
 def test_every_row_with_a_bad_dictionary_entry_is_reported(write):
     column = pa.DictionaryArray.from_arrays(pa.array([0, 1, None, 2, 1], pa.int8()), strings(b"good", CAFE, b"ok"))
     reader_class, path = write(pa.table({"x": column}))
-    rows, reported = marked(reader_class, path)
+    rows, reported = read_with_bad_rows(reader_class, path)
     assert [row["x"] for row in rows] == ["good", "caf\ufffd", None, "ok", "caf\ufffd"]
     assert [(problem.row, problem.original) for problem in reported] == [(1, CAFE), (4, CAFE)]
 
@@ -124,7 +124,7 @@ def test_every_row_with_a_bad_dictionary_entry_is_reported(write):
 def test_a_bad_dictionary_entry_without_rows_is_ignored(write):
     column = pa.DictionaryArray.from_arrays(pa.array([0, 2]), strings(b"good", CAFE, b"ok"))
     reader_class, path = write(pa.table({"x": column}))
-    rows, reported = marked(reader_class, path)
+    rows, reported = read_with_bad_rows(reader_class, path)
     assert (rows, reported) == ([{"x": "good"}, {"x": "ok"}], [])
     assert read(reader_class, path).column("x").to_pylist() == ["good", "ok"]
 
@@ -136,7 +136,7 @@ def test_repaired_dictionaries_of_parquet_keep_their_type(tmp_path, index, kind,
     values = strings(b"good", CAFE, kind=kind)
     column = pa.DictionaryArray.from_arrays(pa.array([0, 1, None], index), values, ordered=ordered)
     pq.write_table(pa.table({"x": column, "n": [1, 2, 3]}), tmp_path / "a.parquet")
-    rows, reported = marked(ParquetReader, tmp_path / "a.parquet")
+    rows, reported = read_with_bad_rows(ParquetReader, tmp_path / "a.parquet")
     assert [row["x"] for row in rows] == ["good", "caf\ufffd", None]
     assert [(problem.row, problem.original) for problem in reported] == [(1, CAFE)]
     sound = pa.table({"x": pa.DictionaryArray.from_arrays(column.indices, pa.array(["good", "bad"]), ordered=ordered)})
@@ -146,7 +146,7 @@ def test_repaired_dictionaries_of_parquet_keep_their_type(tmp_path, index, kind,
 
 def test_two_bad_columns_of_a_row_are_reported_separately(write):
     reader_class, path = write(pa.table({"x": strings(CAFE), "y": strings(b"\x80")}))
-    rows, reported = marked(reader_class, path)
+    rows, reported = read_with_bad_rows(reader_class, path)
     assert rows == [{"x": "caf\ufffd", "y": "\ufffd"}]
     assert [(problem.row, problem.where[-1 - len("column 'x'") :], problem.original) for problem in reported] == [
         (0, " column 'x'", CAFE),

@@ -101,7 +101,9 @@ class ParquetReader:
                 rows += batch.num_rows
                 yield adapt_batch(batch, self.schema, self._files[index].partitions, split.label)
         if rows != split.num_rows:
-            raise InputError(f"{split.label} holds {rows:,} rows, but the footer announces {split.num_rows:,}. Get the file again.")
+            raise InputError(
+                f"{split.label} holds {rows:,} rows, but its footer announces {split.num_rows:,}. Get the file again."
+            )
 
     def close(self) -> None:
         """Close all files."""
