@@ -17,8 +17,6 @@ from tests.docs import pages
 
 REFERENCE = pages.DOCS / "reference"
 JSON_PAGE = REFERENCE / "json-output.md"
-UNDOCUMENTED = {"limit_tflops", "model_tflops", "limit_share", "mflop_per_token"}
-"""Keys of `bench` that nobody should rely on."""
 FREE = {"labels", "probabilities", "label_unknown", "intervals"}
 """Keys below which the names are those of labels or of other keys."""
 
@@ -181,10 +179,10 @@ def test_every_json_key_is_documented_and_no_other(results, command):
     top = pages.first_cells(own.partition("\n### ")[0])
     top |= {"explain": pages.first_cells(pages.section(JSON_PAGE, "## predict"))}.get(command, set())
     top |= {"evaluate": pages.first_cells(pages.section(JSON_PAGE, "### Metrics"))}.get(command, set())
-    printed = set(results[command]) - UNDOCUMENTED
+    printed = set(results[command])
     assert printed <= top, f"not documented: {sorted(printed - top)}"
     assert top <= printed, f"documented, but gone: {sorted(top - printed)}"
     named = set(re.findall(r"`([^`\n]+)`", pages.text_of(JSON_PAGE) if command == "evaluate" else own))
     named |= top
-    every = json_keys(results[command]) - UNDOCUMENTED
+    every = json_keys(results[command])
     assert every <= named, f"not documented: {sorted(every - named)}"
