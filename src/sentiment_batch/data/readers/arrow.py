@@ -1,4 +1,4 @@
-"""Reads Arrow IPC files and streams, and Feather. The first bytes tell which of them a file is."""
+"""Reads Arrow IPC files and streams, and Feather. The first bytes of a file decide which of them it is."""
 
 from __future__ import annotations
 

@@ -36,7 +36,7 @@ def find_marked_encoding(sample: bytes) -> str | None:
     return next((encoding for mark, encoding in _MARKS if sample.startswith(mark)), None)
 
 
-def without_byte_order_mark(encoding: str, sample: bytes) -> str:
+def drop_byte_order_mark(encoding: str, sample: bytes) -> str:
     """The name of `encoding` whose encoder writes no byte order mark.
 
     `utf-16` and `utf-32` get the byte order of the mark in `sample`, the file's first bytes.
@@ -93,10 +93,10 @@ def look_up_encoding(given: str) -> str:
     return encoding
 
 
-def max_chance_characters(encoding: str) -> int:
+def count_chance_characters(encoding: str) -> int:
     """How many characters of a text in `encoding` may look like UTF-8 by chance.
 
-    -1 if the encoding is ASCII or one of Unicode, because then UTF-8 cannot be told apart or is right.
+    -1 if the encoding is ASCII or one of Unicode, because then text that looks like UTF-8 shows no mistake.
     """
     if encoding.startswith("utf") or encoding == "ascii":
         return -1
@@ -133,7 +133,7 @@ class Utf8Check:
             self.characters += len(text) - len(data.translate(None, _BEYOND_ASCII))
 
     def is_utf_8(self, chance: int) -> bool:
-        """True if the bytes are UTF-8 with more characters outside ASCII than `chance`, see `max_chance_characters`."""
+        """True if the bytes are UTF-8 with more characters outside ASCII than `chance`."""
         return self.valid and self.offset is not None and self.characters > chance >= 0
 
 
@@ -149,7 +149,7 @@ def _refuse_unlike(sample: bytes, encoding: str, given: str, name: str) -> None:
     """Check that a file without a byte order mark can be in the encoding that the user gave."""
     check = Utf8Check()
     check.feed(sample, final=len(sample) < SAMPLE_BYTES)
-    if check.is_utf_8(max_chance_characters(encoding)):
+    if check.is_utf_8(count_chance_characters(encoding)):
         raise explain_utf8(name, given, check.offset)
     if not encoding.startswith(("utf-16", "utf-32")) or len(sample) < 4:
         return

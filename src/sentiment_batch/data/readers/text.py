@@ -13,9 +13,9 @@ from sentiment_batch.data.readers.encodings import (
     SAMPLE_BYTES,
     Utf8Check,
     choose_encoding,
+    count_chance_characters,
+    drop_byte_order_mark,
     explain_utf8,
-    max_chance_characters,
-    without_byte_order_mark,
 )
 from sentiment_batch.data.readers.sniff import HEAD_BYTES, refuse_other_formats
 from sentiment_batch.errors import InputError
@@ -115,7 +115,7 @@ class TextFile:
         sample = source.head(SAMPLE_BYTES)
         refuse_other_formats(source.name, sample[:HEAD_BYTES])
         self._encoding = choose_encoding(sample, options.encoding, source.name)
-        self._encoding_without_mark = without_byte_order_mark(self._encoding, sample)
+        self._encoding_without_mark = drop_byte_order_mark(self._encoding, sample)
         self.encoding_name = (self._given or self._encoding).removesuffix("-sig")
         """What messages call the encoding."""
         self._chance = _limit_chance(self._encoding, sample) if self._given else -1
@@ -171,7 +171,7 @@ def _limit_chance(encoding: str, sample: bytes) -> int:
     """How many characters of UTF-8 may occur by chance in a file that begins with `sample`; -1 for no limit."""
     check = Utf8Check()
     check.feed(sample)
-    return max_chance_characters(encoding) if check.valid else -1
+    return count_chance_characters(encoding) if check.valid else -1
 
 
 class _CheckingStream(io.RawIOBase):
