@@ -74,14 +74,14 @@ def test_settings_are_those_of_the_command_line(tiny_model):
         score(FRAME, tiny_model, colour="red")
 
 
-def test_the_model_is_kept_between_calls(tiny_model, loads):
+def test_the_model_is_cached_between_calls(tiny_model, loads):
     first = score(FRAME, tiny_model, **CPU)
     pd.testing.assert_frame_equal(score(FRAME, str(tiny_model), **CPU), first)
     assert len(loads) == 1
     assert len(scorer_cache._cached) == 1
 
 
-def test_only_the_last_model_is_kept(tiny_model, make_model, loads):
+def test_only_the_last_model_is_cached(tiny_model, make_model, loads):
     other = make_model("a", "b", seed=6)
     score(FRAME, tiny_model, **CPU)
     (first,) = scorer_cache._cached.values()
@@ -150,7 +150,7 @@ def test_training_tells_what_was_learned_and_where_it_lies(trained):
     assert list(score(FRAME, output, **CPU).columns) == ["text", "sentiment", "sentiment_score"]
 
 
-def test_frames_and_files_of_the_same_reviews_give_the_same_model(trained, tiny_base, tmp_path):
+def test_frames_and_files_of_the_same_reviews_train_the_same_model(trained, tiny_base, tmp_path):
     _, output = trained
     reviews().to_csv(tmp_path / "all.csv", index=False)
     reviews().iloc[:30].to_parquet(tmp_path / "first.parquet")

@@ -30,7 +30,7 @@ def seen(scorer):
 
 @pytest.mark.parametrize("scheduler", ["synchronous", "threads"])
 @pytest.mark.parametrize("partitions", [1, 4])
-def test_a_frame_comes_back_as_one_and_is_scored_when_it_is_computed(scorer, seen, scheduler, partitions):
+def test_a_frame_is_scored_when_it_is_computed(scorer, seen, scheduler, partitions):
     out = scorer(dd.from_pandas(FRAME, npartitions=partitions))
     assert isinstance(out, dd.DataFrame)
     assert seen() == 0
@@ -66,10 +66,10 @@ def test_the_column_named_is_the_text(scorer):
     pd.testing.assert_frame_equal(out.compute(scheduler="threads"), scorer(frame, text_column="words"))
 
 
-def test_what_cannot_be_is_said_at_once(scorer, seen):
+def test_wrong_columns_are_refused_at_once(scorer, seen):
     with pytest.raises(InputError, match="no column 'words'"):
         scorer(dd.from_pandas(FRAME, npartitions=2), text_column="words")
-    with pytest.raises(UsageError, match=r"has the columns 'sentiment' already.*--prefix"):
+    with pytest.raises(UsageError, match=r"already has the columns 'sentiment'.*`prefix="):
         scorer(dd.from_pandas(FRAME.assign(sentiment=1), npartitions=2))
     assert seen() == 0
 

@@ -48,7 +48,7 @@ def test_a_query_with_a_join_can_be_scored(scorer, connection, expected):
 
 
 @pytest.mark.parametrize("kind", ["INTEGER", "HUGEINT"])
-def test_two_columns_of_one_name_are_numbered_as_duckdb_numbers_them(scorer, connection, expected, kind):
+def test_repeated_names_are_numbered_as_duckdb_does(scorer, connection, expected, kind):
     joined = connection.sql(f"SELECT id::{kind} AS id, -id::{kind} AS id, text FROM reviews ORDER BY reviews.id")
     out = scorer(joined)
     assert out.columns[:3] == ["id", "id_1", "text"]
@@ -80,7 +80,7 @@ KINDS = {
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_columns_of_every_type_come_back_with_their_type_and_values(scorer, connection, kind):
+def test_columns_of_every_type_keep_type_and_values(scorer, connection, kind):
     connection.execute(f'CREATE TABLE t (text VARCHAR, "an ""odd"" name" {kind})')
     connection.execute(f"INSERT INTO t VALUES ('great', {KINDS[kind]}), ('awful', NULL)")
     relation = connection.sql("FROM t")
@@ -96,7 +96,7 @@ def test_a_relation_without_rows_gets_the_columns(scorer, connection):
     assert out.fetchall() == []
 
 
-def test_text_may_be_an_enum_and_its_column_is_found_by_its_values(scorer, connection, expected):
+def test_text_may_be_an_enum_found_by_its_values(scorer, connection, expected):
     connection.execute("CREATE TYPE said AS ENUM ('the film was great', 'boring and dull', ' ')")
     out = scorer(connection.sql("SELECT text::said AS text FROM reviews ORDER BY id"))
     assert [row[1:] for row in out.fetchall()] == expected
@@ -104,9 +104,9 @@ def test_text_may_be_an_enum_and_its_column_is_found_by_its_values(scorer, conne
     assert out.fetchall()[0][2] in {"negative", "positive"}
 
 
-def test_a_clash_is_said_before_any_row_is_scored(scorer, connection):
+def test_a_clash_of_names_is_refused_before_any_row_is_scored(scorer, connection):
     before = scorer.counts.rows
-    with pytest.raises(UsageError, match=r"has the columns 'sentiment' already.*--prefix"):
+    with pytest.raises(UsageError, match=r"already has the columns 'sentiment'.*`prefix="):
         scorer(connection.sql("SELECT text, 1 AS sentiment FROM reviews"))
     with pytest.raises(InputError, match="no column 'words'"):
         scorer(connection.sql("FROM reviews"), text_column="words")
@@ -121,7 +121,7 @@ def test_tables_and_views_of_the_connection_stay_what_they_are(scorer, connectio
     assert connection.sql("SHOW TABLES").fetchall() == before
 
 
-def test_a_connection_that_sees_no_variables_is_named_with_the_cure(scorer, connection):
+def test_a_connection_without_python_variables_is_refused(scorer, connection):
     connection.execute("SET python_enable_replacements = false")
     with pytest.raises(InputError, match="Allow it with SET python_enable_replacements = true"):
         scorer(connection.sql("FROM reviews"))

@@ -41,7 +41,7 @@ def seen(scorer):
 
 
 @pytest.mark.parametrize("engine", ENGINES)
-def test_a_lazy_frame_gives_what_the_frame_gives_and_scores_when_it_is_collected(scorer, seen, engine):
+def test_a_lazy_frame_is_scored_when_it_is_collected(scorer, seen, engine):
     lazy = scorer(frame().lazy())
     assert type(lazy) is pl.LazyFrame
     expected = scorer(frame())
@@ -73,7 +73,7 @@ def test_later_steps_see_the_scores(scorer, engine):
     assert_frame_equal(counts.collect(engine=engine), expected.group_by("sentiment").len().sort("sentiment"))
 
 
-def test_a_large_file_streams_through_in_pieces_and_keeps_its_order(scorer, seen, monkeypatch, tmp_path):
+def test_a_large_file_streams_in_pieces_and_in_order(scorer, seen, monkeypatch, tmp_path):
     rows = frame(2_000).drop("large", "structs")
     rows.write_parquet(tmp_path / "in.parquet", row_group_size=100)
     pieces = []
@@ -124,18 +124,18 @@ def test_several_columns_make_one_text(scorer):
     assert_frame_equal(lazy.collect(), scorer(rows, text_column=["title", "body"]))
 
 
-def test_what_cannot_be_is_said_at_once(scorer, seen):
+def test_wrong_columns_are_refused_at_once(scorer, seen):
     for wrong, message in (("m", "no column 'm'"), ("n", "'n' holds int64, not text")):
         with pytest.raises(InputError, match=message):
             scorer(frame().lazy(), text_column=wrong)
     with pytest.raises(InputError, match=r"cannot tell which column holds the text: .* Name it with"):
         scorer(pl.LazyFrame({"a": ["x"], "b": ["y"]}))
-    with pytest.raises(UsageError, match=r"has the columns 'sentiment' already.*--prefix"):
+    with pytest.raises(UsageError, match=r"already has the columns 'sentiment'.*`prefix="):
         scorer(pl.LazyFrame({"text": ["x"], "sentiment": ["y"]}))
     assert seen() == 0
 
 
-def test_a_text_that_is_not_utf_8_fails_the_collection_with_its_message(scorer):
+def test_a_text_that_is_not_utf_8_fails_the_collection(scorer):
     with pytest.raises(Exception, match="column 'text' holds bytes that are not UTF-8"):
         scorer(pl.LazyFrame({"text": [b"great", b"\xff"]})).collect()
 

@@ -63,5 +63,5 @@ def test_a_frame_comes_back_as_one_with_the_scores_of_each_row(scorer, spark):
     assert scorer(frame.where("n < 0")).collect() == []
     with pytest.raises(InputError, match="no column 'words'"):
         scorer(frame, text_column="words")
-    with pytest.raises(UsageError, match=r"has the columns 'sentiment' already.*--prefix"):
+    with pytest.raises(UsageError, match=r"already has the columns 'sentiment'.*`prefix="):
         scorer(frame.withColumnRenamed("n", "sentiment"))

@@ -21,7 +21,7 @@ def table(columns: AddedColumns, probabilities) -> dict[str, list]:
     return pa.RecordBatch.from_arrays(arrays, schema=pa.schema(columns.fields())).to_pydict()
 
 
-def test_each_row_gets_its_most_likely_label_and_that_one_s_probability():
+def test_each_row_gets_its_most_likely_label_and_its_probability():
     assert table(columns(), [[0.1, 0.2, 0.7], [0.5, 0.3, 0.2]]) == {
         "sentiment": ["positive", "negative"],
         "sentiment_score": [np.float32(0.7), 0.5],
@@ -34,7 +34,7 @@ def test_a_row_without_a_text_gets_nulls_in_every_added_column():
     assert all(values[0] is None and values[2] is None and values[1] is not None for values in added.values())
 
 
-def test_probabilities_add_a_column_per_label_in_the_model_s_order():
+def test_probabilities_add_a_column_per_label_in_order():
     added = columns(prefix="mood", probabilities=True)
     assert added.names == ["mood", "mood_score", "mood_negative", "mood_neutral", "mood_positive"]
     assert table(added, [[0.25, 0.5, 0.25]]) == {
@@ -46,7 +46,7 @@ def test_probabilities_add_a_column_per_label_in_the_model_s_order():
     }
 
 
-def test_the_dictionary_is_always_the_full_label_list_in_its_order():
+def test_the_dictionary_is_always_the_full_label_list():
     label = columns().arrays(np.array([[0, 0, 1]], dtype=np.float32))[0]
     assert label.dictionary.to_pylist() == list(LABELS)
     assert label.type == pa.dictionary(pa.int8(), pa.string())
@@ -57,7 +57,7 @@ def test_the_dictionary_is_always_the_full_label_list_in_its_order():
 
 
 @pytest.mark.parametrize(("decimals", "shown"), [(0, 1.0), (2, 0.67), (4, 0.6667), (7, 0.6666667)])
-def test_scores_are_rounded_to_the_decimals_asked_for_and_are_float32(decimals, shown):
+def test_scores_are_rounded_to_the_decimals_and_are_float32(decimals, shown):
     added = columns(labels=("a", "b"), decimals=decimals, probabilities=True)
     scores = added.arrays(np.array([[2 / 3, 1 / 3]], dtype=np.float32))[1]
     assert scores.type == pa.float32()
@@ -74,17 +74,17 @@ def test_of_no_rows_come_empty_columns_of_the_same_types():
     assert [array.type for array in arrays] == [field.type for field in columns(probabilities=True).fields()]
 
 
-def test_an_added_column_never_takes_the_name_of_one_that_is_there():
-    with pytest.raises(UsageError, match=r"'sentiment_score' already.*--prefix"):
-        columns().check(["id", "sentiment_score"])
-    with pytest.raises(UsageError, match="--prefix"):
-        columns(probabilities=True).check(["sentiment_neutral"])
-    columns().check(["Sentiment", "sentiment_neutral"])
+def test_an_added_column_never_takes_the_name_of_another():
+    with pytest.raises(UsageError, match=r"already has the columns 'sentiment_score'.*`prefix="):
+        columns().check_names(["id", "sentiment_score"])
+    with pytest.raises(UsageError, match="`prefix="):
+        columns(probabilities=True).check_names(["sentiment_neutral"])
+    columns().check_names(["Sentiment", "sentiment_neutral"])
 
 
 def test_a_label_that_would_make_a_repeated_column_is_refused():
-    with pytest.raises(UsageError, match="not all different"):
-        columns(labels=("score", "b"), probabilities=True).check([])
+    with pytest.raises(UsageError, match="have the same name twice"):
+        columns(labels=("score", "b"), probabilities=True).check_names([])
 
 
 LOGITS = hnp.arrays(np.float32, st.tuples(st.integers(1, 6), st.integers(2, 5)), elements=st.floats(-80, 80, width=32))
@@ -113,7 +113,7 @@ def test_windows_of_a_text_are_averaged_by_their_tokens():
 
 
 @given(LOGITS, st.data())
-def test_a_text_of_one_window_keeps_its_very_logits(logits, data):
+def test_a_text_of_one_window_keeps_its_logits(logits, data):
     lengths = data.draw(hnp.arrays(np.int64, len(logits) + 2, elements=st.integers(1, 512)))
     long = np.concatenate([logits, logits[:1], logits[:1]])  # the last text has three windows
     owners = np.minimum(np.arange(len(long)), len(logits) - 1)

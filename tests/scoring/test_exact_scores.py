@@ -17,8 +17,7 @@ from sentiment_batch.errors import ModelError
 from sentiment_batch.model import hub
 from sentiment_batch.model.classifier import SentimentClassifier, load_base, save_classifier
 from sentiment_batch.model.forward.strategies import PackedStrategy, PaddedStrategy
-from sentiment_batch.scoring.backends import local
-from sentiment_batch.scoring.backends import row_blocks as windows_module
+from sentiment_batch.scoring.backends import local, row_blocks
 from sentiment_batch.scoring.backends.base import Counts
 from sentiment_batch.scoring.scorer import Scorer
 from tests.conftest import WORDS
@@ -32,12 +31,12 @@ SMALL = {"tokens": 4 * LIMIT, "texts": 6}
 
 
 @contextlib.contextmanager
-def conditions(window, threads):
-    """Rows of a window, and threads that torch may use."""
+def conditions(block_rows, threads):
+    """Rows of a block, and threads that torch may use."""
     before = torch.get_num_threads()
     torch.set_num_threads(threads)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(windows_module, "MAX_ROWS_PER_BLOCK", window)
+        patch.setattr(row_blocks, "MAX_ROWS_PER_BLOCK", block_rows)
         try:
             yield
         finally:
@@ -92,13 +91,11 @@ def scores(scorer, texts):
     family=st.sampled_from(list(STRATEGIES)),
     texts=st.lists(TEXTS, max_size=40),
     budget=st.sampled_from([1, 40, 100, 2_048]),
-    window=st.sampled_from([1, 3, 10, 8_192]),
+    block_rows=st.sampled_from([1, 3, 10, 8_192]),
     threads=st.integers(1, 3),
 )
-def test_each_row_gets_the_score_of_its_own_text_by_the_stock_network(
-    load, own, family, texts, budget, window, threads
-):
-    with conditions(window, threads):
+def test_each_row_gets_the_score_of_the_stock_network(load, own, family, texts, budget, block_rows, threads):
+    with conditions(block_rows, threads):
         found = scores(load(family, batch_tokens=budget), texts)
     expected = np.array([own(family, text) for text in texts]).reshape(-1, 3)
     np.testing.assert_allclose(found, expected, atol=5e-6)
@@ -110,25 +107,25 @@ def test_each_row_gets_the_score_of_its_own_text_by_the_stock_network(
     dtype=st.sampled_from(["float32", "bfloat16"]),
     texts=st.lists(WORDY, min_size=1, max_size=25),
     budget=st.sampled_from([None, 1, 100]),
-    window=st.sampled_from([1, 3, 10, 8_192]),
+    block_rows=st.sampled_from([1, 3, 10, 8_192]),
     threads=st.integers(1, 3),
     data=st.data(),
 )
-def test_a_deterministic_score_has_the_same_bits_whatever_it_is_scored_with_and_beside(
-    load, family, dtype, texts, budget, window, threads, data
+def test_deterministic_scores_have_the_same_bits_beside_any_rows(
+    load, family, dtype, texts, budget, block_rows, threads, data
 ):
     options = {"dtype": dtype, "deterministic": True}
     with conditions(8_192, 1):
         expected = scores(load(family, **options), texts)
     order = data.draw(st.permutations(range(len(texts))))[data.draw(st.integers(0, len(texts) - 1)) :]
-    with conditions(window, threads):
+    with conditions(block_rows, threads):
         found = scores(load(family, **options, batch_tokens=budget), [texts[row] for row in order])
     assert np.array_equal(found, expected[order])
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
-def test_a_deterministic_score_of_a_whole_encoder_has_the_same_bits(offline_base, tmp_path, dtype):
+def test_deterministic_scores_of_a_large_encoder_have_the_same_bits(offline_base, tmp_path, dtype):
     encoder, tokenizer = load_base(hub.resolve_model(offline_base))
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(1)
@@ -153,7 +150,7 @@ def test_deterministic_scores_are_the_same_scores(load, own, family):
     np.testing.assert_allclose(scores(load(family, deterministic=True), texts), expected, atol=5e-6)
 
 
-def test_the_shape_of_a_deterministic_run_is_the_model_s_own_or_holds_its_longest_text(tmp_path, make_model):
+def test_a_deterministic_run_takes_the_models_shape(tmp_path, make_model):
     folder = make_model("a", "b")
     told = {"labels": {}, "text": {"max_length": 64, "long_text": "head"}}
     for batch, tokens, texts in ((None, 8_192, 256), ({"tokens": 100, "texts": 3}, 100, 3), (SMALL, 128, 6)):
@@ -170,29 +167,29 @@ def test_the_shape_of_a_deterministic_run_is_the_model_s_own_or_holds_its_longes
         Scorer.load(folder, device="cpu", dtype="float32", deterministic=True)
 
 
-def test_rows_that_are_cut_repeated_or_empty_are_counted_over_all_windows(load):
+def test_cut_repeated_and_empty_rows_are_counted_over_all_blocks(load):
     long = "great " * 99
     texts = ["a", None, "", "a", long, long, "film", " ", "a", long]
-    for window, repeated, cut in ((8_192, 4, 1), (5, 2, 2), (1, 0, 3)):
+    for block_rows, repeated, cut in ((8_192, 4, 1), (5, 2, 2), (1, 0, 3)):
         scorer = load("distilbert")
         scorer.counts = counts = Counts()
-        with conditions(window, 2):
+        with conditions(block_rows, 2):
             scores(scorer, texts)
         assert (counts.rows, counts.null, counts.repeated, counts.cut) == (10, 3, repeated, cut)
         assert counts.tokens == 3 * (7 - repeated - cut) + LIMIT * cut
 
 
 @pytest.mark.parametrize("texts", [[], [None] * 5, ["", " "], ["film"], ["film"] * 50])
-@pytest.mark.parametrize("window", [1, 3])
-def test_progress_is_told_in_rows_to_the_last(load, texts, window):
+@pytest.mark.parametrize("block_rows", [1, 3])
+def test_progress_is_reported_in_rows_to_the_last(load, texts, block_rows):
     told = []
-    with conditions(window, 2):
+    with conditions(block_rows, 2):
         batch = pa.record_batch({"text": pa.array(texts, pa.string())})
         list(load("distilbert").probabilities([batch], ["text"], told.append))
     assert sum(told) == len(texts)
 
 
-def test_a_token_that_the_model_does_not_know_is_an_error_with_its_cure(load):
+def test_a_token_without_an_embedding_is_an_error(load):
     scorer = Scorer.load(load("distilbert").model, device="cpu", dtype="float32")
     engine = scorer.backend
     engine.loaded = dataclasses.replace(engine.loaded, vocabulary=20)

@@ -153,9 +153,7 @@ STAGES = (reading, tokenising, packing, model, progress, combining, assembling, 
 
 @pytest.mark.parametrize("error", [FaultError("a bug"), KeyboardInterrupt()], ids=["fault", "interrupt"])
 @pytest.mark.parametrize("stage", STAGES, ids=lambda stage: stage.__name__)
-def test_a_fault_in_any_stage_ends_the_run_at_once_and_leaves_nothing(
-    slow, source, tmp_path, monkeypatch, stage, error
-):
+def test_a_fault_in_any_stage_ends_the_run_and_leaves_nothing(slow, source, tmp_path, monkeypatch, stage, error):
     before = set(threading.enumerate())
     with monkeypatch.context() as patch:
         stage(patch, slow, error)

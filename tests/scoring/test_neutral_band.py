@@ -19,7 +19,7 @@ from sentiment_batch.scoring.added_columns import AddedColumns
 from sentiment_batch.scoring.job import ScoreJob
 from sentiment_batch.scoring.output.journal import Journal
 from sentiment_batch.scoring.output.manifest import read_manifest
-from sentiment_batch.scoring.output.verify import verify
+from sentiment_batch.scoring.output.verify import verify_output
 from sentiment_batch.scoring.pipeline import score_table
 from sentiment_batch.scoring.scorer import Scorer
 from tests.cli.helpers import CPU, failed
@@ -46,7 +46,7 @@ EDGES = st.floats(0.5, 1, exclude_min=True)
 
 
 @given(PROBABILITIES, EDGES)
-def test_outside_the_band_labels_are_as_without_it_and_inside_all_are_neutral(probabilities, band):
+def test_labels_are_neutral_inside_the_band_and_unchanged_outside(probabilities, band):
     plain, banded = called(probabilities), called(probabilities, band=band)
     for row, before, after in zip(probabilities, plain, banded, strict=True):
         inside = before is not None and row.max() < np.float32(band)
@@ -54,7 +54,7 @@ def test_outside_the_band_labels_are_as_without_it_and_inside_all_are_neutral(pr
 
 
 @given(PROBABILITIES, EDGES)
-def test_the_band_changes_no_other_column_and_the_decimals_no_label(probabilities, band):
+def test_the_band_changes_no_score_and_the_decimals_no_label(probabilities, band):
     without, with_band = columns().arrays(probabilities), columns(band=band).arrays(probabilities)
     assert with_band[1:] == without[1:]
     labels = [called(probabilities, band=band, decimals=decimals) for decimals in range(8)]
@@ -83,7 +83,7 @@ def test_rounding_does_not_move_a_row_over_the_edge():
     assert arrays[1].to_pylist() == [np.float32(0.65)]
 
 
-def test_the_dictionary_has_neutral_in_the_middle_and_probability_columns_are_the_model_s():
+def test_neutral_stands_between_the_labels_of_the_dictionary():
     added = columns(band=0.65)
     assert added.sentiments == ("negative", "neutral", "positive")
     for rows in (np.empty((0, 2), np.float32), np.array([[0.1, 0.9]], np.float32)):
@@ -108,7 +108,7 @@ def test_a_model_of_other_labels_is_refused_in_one_line(labels, words, make_mode
 
 
 @pytest.mark.parametrize("wrong", [0.5, 0.35, 0.0, -1, 1.01, float("nan")])
-def test_an_edge_that_cannot_be_is_refused_before_anything_is_loaded(cli, tmp_path, wrong):
+def test_an_impossible_band_is_refused_before_loading(cli, tmp_path, wrong):
     for command in (["predict", "fine"], ["score", tmp_path / "in.csv", tmp_path / "out.csv"]):
         failed(cli(*command, "--neutral-band", wrong), "Error: --neutral-band is", "such as 0.65", code=2)
 
@@ -161,11 +161,11 @@ def test_score_writes_it_counts_it_and_its_output_is_verified(cli, tiny_model, t
     assert done.exit_code == 0, done.output
     labels = json.loads(done.stdout)["labels"]
     assert labels == {label: expected.count(label) for label in ("negative", "neutral", "positive")}
-    assert verify(str(tmp_path / out)).rows == 90
+    assert verify_output(str(tmp_path / out)).rows == 90
     assert read_manifest(f"{tmp_path / out}.manifest.json")["--neutral-band"] == BAND
 
 
-def test_predict_calls_them_so_too_and_keeps_the_model_s_probabilities(cli, tiny_model, expected):
+def test_predict_calls_rows_neutral_and_shows_all_probabilities(cli, tiny_model, expected):
     texts = [text for text in TEXTS if text]
     done = cli("predict", "-m", tiny_model, *CPU, "--neutral-band", BAND, "--json", *texts)
     found = [json.loads(line) for line in done.stdout.splitlines()]
@@ -189,9 +189,7 @@ class CutOffError(Exception):
 
 
 @pytest.mark.parametrize("out", ["out.parquet", "out.csv", "out/"])
-def test_a_run_that_is_cut_off_goes_on_with_the_same_band_and_no_other(
-    banded, scorer, tmp_path, monkeypatch, expected, out
-):
+def test_an_interrupted_run_resumes_with_the_same_band_only(banded, scorer, tmp_path, monkeypatch, expected, out):
     pq.write_table(pa.table({"text": TEXTS}), tmp_path / "in.parquet")
 
     def run(name, by=banded):
@@ -210,7 +208,7 @@ def test_a_run_that_is_cut_off_goes_on_with_the_same_band_and_no_other(
         patch.setattr(Journal, "add", cut_off)
         with pytest.raises(CutOffError):
             run(out)
-    with pytest.raises(OutputError, match=r"--neutral-band was 0\.65 and is not given"):
+    with pytest.raises(OutputError, match=r"`neutral_band` was 0\.65 and is not given"):
         run(out, by=scorer)
     again = run(out)
     assert again.rows_resumed == 40
@@ -219,4 +217,4 @@ def test_a_run_that_is_cut_off_goes_on_with_the_same_band_and_no_other(
     whole = tmp_path / out.replace("out", "whole")
     for name in names:
         assert (tmp_path / out / name).read_bytes() == (whole / name).read_bytes()
-    verify(f"{tmp_path}/{out}")
+    verify_output(f"{tmp_path}/{out}")

@@ -131,7 +131,7 @@ def test_a_csv_keeps_every_value_as_text(score, tmp_path):
 
 
 @pytest.mark.parametrize("rows", [0, 1, 8_191, 8_192, 8_193])
-def test_every_row_comes_out_once_in_order_at_the_edges_of_a_window(score, tmp_path, rows):
+def test_every_row_comes_out_once_at_the_edges_of_a_block(score, tmp_path, rows):
     table = pa.table(
         {"n": pa.array(range(rows), pa.int64()), "text": pa.array([f"film {n % 50}" for n in range(rows)], pa.string())}
     )
@@ -172,7 +172,7 @@ def test_scores_are_rounded_for_people(score, exact, rich, tmp_path):
 
 def test_a_clash_with_a_column_of_the_input_names_the_prefix(score, tmp_path):
     write(tmp_path / "in.csv", pa.table({"text": ["a"], "sentiment": ["mine"]}))
-    with pytest.raises(UsageError, match=r"has the columns 'sentiment' already.*--prefix"):
+    with pytest.raises(UsageError, match=r"already has the columns 'sentiment'.*`prefix="):
         score(tmp_path / "in.csv", tmp_path / "out.csv")
     assert not (tmp_path / "out.csv").exists()
     score(tmp_path / "in.csv", tmp_path / "out.csv", keep=("text",))  # what does not come out cannot clash
@@ -197,7 +197,7 @@ def test_only_the_columns_asked_for_come_out_in_that_order(score, rich, tmp_path
     assert out["sentiment"].null_count == 3
 
 
-def test_a_column_that_is_not_there_is_named_before_the_model_is_loaded(rich, tmp_path):
+def test_a_missing_column_is_named_before_the_model_is_loaded(rich, tmp_path):
     source = str(write(tmp_path / "in.parquet", rich))
 
     def load():
@@ -270,7 +270,7 @@ def test_one_scorer_counts_each_run_for_itself(score, tmp_path):
 
 def test_a_model_that_fails_publishes_nothing_and_leaves_no_file(scorer, tmp_path, monkeypatch):
     write(tmp_path / "in.csv", pa.table({"text": ["great", "awful"]}))
-    real = Scorer.scored
+    real = Scorer.score_blocks
 
     def failing(self, *arguments):
         yield next(real(self, *arguments))
@@ -279,7 +279,7 @@ def test_a_model_that_fails_publishes_nothing_and_leaves_no_file(scorer, tmp_pat
     def missing():
         raise ModelError("no such model. Train one.")
 
-    monkeypatch.setattr(Scorer, "scored", failing)
+    monkeypatch.setattr(Scorer, "score_blocks", failing)
     for load, error in ((missing, ModelError), (lambda: scorer, ZeroDivisionError)):
         for ending in ("csv", "csv.gz", "parquet", "arrow", "jsonl"):
             job = ScoreJob(source=str(tmp_path / "in.csv"), destination=str(tmp_path / f"out.{ending}"), quiet=True)
@@ -341,7 +341,7 @@ LIES = {
 
 
 @pytest.mark.parametrize("lie", LIES)
-def test_a_plugin_that_breaks_its_promise_is_named_and_publishes_nothing(score, install, tmp_path, lie):
+def test_a_plugin_that_breaks_its_promise_publishes_nothing(score, install, tmp_path, lie):
     reader = install(LIES[lie])
     with pytest.raises(PluginError) as caught:
         score("a.sheet", tmp_path / "out.csv")
@@ -375,7 +375,7 @@ def test_progress_is_shown_unless_it_is_not_wanted(score, tmp_path, capsys, monk
     assert capsys.readouterr() == ("", "")
 
 
-def test_the_rates_leave_out_the_loading_of_the_model_and_the_seconds_do_not(scorer, tmp_path, monkeypatch):
+def test_rates_exclude_the_loading_of_the_model(scorer, tmp_path, monkeypatch):
     clock = [0.0]
 
     def load():

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sentiment_batch.errors import DeviceError, ModelError, UsageError
-from sentiment_batch.scoring.backends import row_blocks as windows_module
+from sentiment_batch.scoring.backends import row_blocks
 from sentiment_batch.scoring.scorer import Scorer
 from tests.conftest import WORDS
 
@@ -66,12 +66,12 @@ def probabilities(scorer, texts, cut=None):
 @given(
     texts=st.lists(TEXTS, max_size=20),
     budget=st.sampled_from([1, 64, 100, 200, 4096]),
-    window=st.sampled_from([1, 3, 8192]),
+    block_rows=st.sampled_from([1, 3, 8192]),
     cut=st.integers(0, 20),
 )
-def test_each_row_gets_the_score_of_its_own_text_alone(load, alone, texts, budget, window, cut):
+def test_each_row_gets_the_score_of_its_own_text_alone(load, alone, texts, budget, block_rows, cut):
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(windows_module, "MAX_ROWS_PER_BLOCK", window)
+        patch.setattr(row_blocks, "MAX_ROWS_PER_BLOCK", block_rows)
         found = probabilities(load(batch_tokens=budget), texts, cut)
     expected = np.array([alone(text) for text in texts]).reshape(-1, 3)
     np.testing.assert_allclose(found, expected, atol=5e-6)
@@ -179,8 +179,8 @@ def test_a_closed_scorer_loads_itself_again(load):
     assert np.array_equal(probabilities(scorer, ["great"]), first)
 
 
-def test_a_scorer_that_is_closed_between_two_windows_goes_on(load, monkeypatch):
-    monkeypatch.setattr(windows_module, "MAX_ROWS_PER_BLOCK", 2)
+def test_a_scorer_closed_between_two_blocks_loads_again(load, monkeypatch):
+    monkeypatch.setattr(row_blocks, "MAX_ROWS_PER_BLOCK", 2)
     texts = ["great", "boring", "the film", "a", "it was slow", "best"]
     expected = probabilities(load(), texts)
     scorer = Scorer.load(load().model, device="cpu", dtype="float32")
@@ -210,12 +210,12 @@ def test_a_consumer_may_stop_early(load):
     assert next(batches) is not None  # not all of the input was read
 
 
-def test_its_budget_is_the_settings_else_a_function_of_the_device(load):
+def test_the_budget_is_the_setting_or_fits_the_device(load):
     assert load(batch_tokens=77).description.batch_tokens == 77
     assert load().description.batch_tokens == 2_048
 
 
-def test_the_policy_is_the_users_else_the_training_s_else_the_model_s(load, make_model):
+def test_the_text_policy_is_the_users_the_trainings_or_the_models(load, make_model):
     assert (load().policy.max_length, load().policy.long_text) == (64, "head")
     assert (load(max_length=20, long_text="windows").policy.max_length, load(max_length=20).policy.long_text) == (
         20,
@@ -231,7 +231,7 @@ def test_the_policy_is_the_users_else_the_training_s_else_the_model_s(load, make
 
 
 def test_more_tokens_than_positions_are_refused(load):
-    with pytest.raises(UsageError, match=r"--max-length is 65, but the model takes 64 tokens\. Take fewer"):
+    with pytest.raises(UsageError, match=r"`max_length` is 65, but the model takes 64 tokens\. Take fewer"):
         Scorer.load(load().model, max_length=65)
 
 
@@ -253,19 +253,19 @@ def test_an_unknown_setting_lists_those_there_are(load):
         {"dtype": "float16"},
     ],
 )
-def test_a_setting_out_of_range_names_its_option(load, wrong):
+def test_a_setting_out_of_range_is_named(load, wrong):
     (name,) = wrong
-    with pytest.raises(UsageError, match=f"--{name.replace('_', '-')}"):
+    with pytest.raises(UsageError, match=f"`{name}"):
         Scorer.load(load().model, **{"device": "cpu"} | wrong)
 
 
-def test_a_model_that_is_not_there_is_said_so():
+def test_a_missing_model_is_an_error():
     with pytest.raises(ModelError, match="no model folder is at"):
         Scorer.load("./nowhere")
 
 
-def test_a_scorer_closed_between_two_windows_goes_on_and_stays_closed(load, monkeypatch):
-    monkeypatch.setattr(windows_module, "MAX_ROWS_PER_BLOCK", 2)
+def test_a_scorer_closed_in_a_stream_continues_and_stays_closed(load, monkeypatch):
+    monkeypatch.setattr(row_blocks, "MAX_ROWS_PER_BLOCK", 2)
     texts = ["the film was great", "so bad", "dull", "fine", "warm"]
     with Scorer.load(load().model, device="cpu", dtype="float32") as scorer:
         stream = scorer.probabilities([pa.record_batch({"text": texts})], ["text"])
@@ -283,10 +283,10 @@ def test_a_scorer_can_be_shown_and_hashed(load):
         assert scorer != load()
 
 
-def test_a_model_that_the_device_cannot_hold_is_an_error_with_its_cure(load, monkeypatch):
+def test_a_model_too_large_for_the_device_is_an_error(load, monkeypatch):
     def full(*arguments):
         raise torch.OutOfMemoryError("CUDA out of memory")
 
     monkeypatch.setattr("sentiment_batch.scoring.backends.local.prepare_model", full)
-    with pytest.raises(DeviceError, match=r"memory of cpu does not hold .*Take a smaller model, or --device cpu"):
+    with pytest.raises(DeviceError, match=r"memory of cpu does not hold .*Take a smaller model, or `device=\"cpu\"`"):
         Scorer.load(load().model, device="cpu")

@@ -48,7 +48,7 @@ def batches(*sizes):
 
 
 @pytest.mark.parametrize("sizes", [(5,), (0, 3, 0, 1, 7, 0), (1,) * 6, (0,), (9_000, 1)])
-def test_a_stream_of_batches_is_annotated_in_order_with_the_schema_that_was_told(scorer, sizes):
+def test_a_stream_is_annotated_in_order_with_the_promised_schema(scorer, sizes):
     found = list(scorer.annotate_batches(batches(*sizes)))
     assert {batch.schema for batch in found} <= {scorer.output_schema(SCHEMA)}
     rows = pa.Table.from_batches(found, scorer.output_schema(SCHEMA))
@@ -79,12 +79,12 @@ def test_a_stream_is_read_as_it_is_asked_for(scorer):
     stream.close()
 
 
-def test_what_cannot_be_is_said_of_the_schema_and_of_the_stream(scorer):
+def test_wrong_columns_are_refused_for_a_schema_and_for_a_stream(scorer):
     def stream(schema, **options):
         return list(scorer.annotate_batches([pa.RecordBatch.from_pylist([], schema)], **options))
 
     for call in (scorer.output_schema, stream):
-        with pytest.raises(UsageError, match=r"has the columns 'sentiment' already.*--prefix"):
+        with pytest.raises(UsageError, match=r"already has the columns 'sentiment'.*`prefix="):
             call(pa.schema([("text", pa.string()), ("sentiment", pa.string())]))
         with pytest.raises(InputError, match="no column 'words'"):
             call(SCHEMA, text_column="words")
@@ -113,7 +113,7 @@ def test_settings_reach_the_structs(tiny_model):
     assert found[0]["p_score"] == np.float32(round(found[0]["p_score"], 1))
 
 
-def test_threads_that_share_a_scorer_get_the_scores_of_their_own_texts(scorer):
+def test_threads_that_share_a_scorer_get_their_own_scores(scorer):
     tables = [pa.table({"text": [f"film {n} of {k}" for n in range(300)]}) for k in range(8)]
     expected = [scorer(table) for table in tables]
     before = scorer.counts.rows
@@ -158,7 +158,7 @@ def test_a_folder_is_found_from_another_place(tiny_model, tmp_path, monkeypatch)
     clear_cache()
 
 
-def test_tokens_of_a_model_in_other_processes_need_no_second_model(tiny_model, monkeypatch):
+def test_tokens_of_a_model_elsewhere_need_no_second_model(tiny_model, monkeypatch):
     texts = ["the film was great", "[SEP] is text here", "a " * 100]
     with Scorer.load(str(tiny_model), device="cpu", dtype="float32") as alone:
         expected = alone.tokens(texts)

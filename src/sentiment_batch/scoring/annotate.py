@@ -43,14 +43,14 @@ class Annotation:
 
     @property
     def schema(self) -> pa.Schema:
-        """The schema of the output: the input's columns that are kept, then the added ones, with its metadata."""
+        """The schema of the output: the chosen columns of the input, then the added ones, with the input's metadata."""
         schema = self.reader.schema
-        inputs = [schema.field(place) for place in self.kept_places]
+        inputs = [schema.field(place) for place in self.chosen_places]
         return pa.schema([*inputs, *self.scorer.added.fields()], metadata=schema.metadata)
 
     @property
-    def kept_places(self) -> list[int]:
-        """The places of the input's columns that are kept; by place, because an input may repeat a name."""
+    def chosen_places(self) -> list[int]:
+        """The places of the chosen columns in the input; an input may repeat a name, so names are not enough."""
         schema = self.reader.schema
         return [schema.get_field_index(name) for name in self.job.keep] or list(range(len(schema)))
 
@@ -75,7 +75,7 @@ class Annotation:
             stop: the number of the row before which to stop, None for all rows.
             known: gives the scores that an earlier run left, as `BlockRules.known` does.
             empty: end a part even if there are no rows, because every output has a part.
-            on_rows: called with the number of rows that are done, as the work goes on.
+            on_rows: called with the number of rows that were done since its last call.
             expected_rows: rows of the run, which decide whether the model is compiled.
 
         Returns:
@@ -157,7 +157,7 @@ class PartWriter:
     _tally: Tally = field(default_factory=Tally, init=False)
 
     def __post_init__(self) -> None:
-        self._schema, self._places = self.annotation.schema, self.annotation.kept_places
+        self._schema, self._places = self.annotation.schema, self.annotation.chosen_places
         self._added = self.annotation.scorer.added
 
     def write(self, scored: ScoredBlock) -> None:
@@ -171,8 +171,8 @@ class PartWriter:
             self._mark_or_fail(failure, block)
         for batch, probabilities in scored.batches():
             added = self._added.arrays(probabilities)
-            kept = [batch.column(place) for place in self._places]
-            self.target.write(pa.RecordBatch.from_arrays([*kept, *added], schema=self._schema))
+            chosen = [batch.column(place) for place in self._places]
+            self.target.write(pa.RecordBatch.from_arrays([*chosen, *added], schema=self._schema))
             if block.known is None:
                 self._tally.add_labels(added[0])
         self.written += block.rows

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 from sentiment_batch.data import columns, formats
 from sentiment_batch.errors import InputError, OutputError, PluginError, UsageError
 from sentiment_batch.locations import without_password
+from sentiment_batch.progress import show_progress
 from sentiment_batch.scoring.annotate import Annotation, Tally
 from sentiment_batch.scoring.default_model import choose_model
 from sentiment_batch.scoring.job import ScoreJob
@@ -27,7 +28,6 @@ from sentiment_batch.scoring.output.journal import Journal, MemoryJournal, remov
 from sentiment_batch.scoring.output.part_files import MANIFEST
 from sentiment_batch.scoring.output.paths import OutputPaths, locate_output
 from sentiment_batch.scoring.output.targets import Target, open_target, restore_replaced_folder
-from sentiment_batch.progress import show_progress
 from sentiment_batch.scoring.scorer import Scorer
 from sentiment_batch.scoring.summary import Summary, summarize_run
 from sentiment_batch.scoring.worker_parts import make_absolute, plan_parts, score_parts_on_workers

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
     from sentiment_batch.model.probabilities import Floats
     from sentiment_batch.records import Choice
-    from sentiment_batch.tokenization.ragged import Tokens
+    from sentiment_batch.tokenization.packing import Tokens
     from sentiment_batch.tokenization.tokenizer import TextPolicy, Tokeniser
 
 
@@ -276,7 +276,7 @@ class Scorer:
         return get_cached_scorer(model, settings)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """Pickle the place and the settings. A folder is named by its whole path: other processes work elsewhere."""
+        """Pickle the place and the settings; a folder by its absolute path, because other processes work elsewhere."""
         folder = Path(self.model).expanduser()
         return Scorer.cached, (str(folder.absolute()) if folder.is_dir() else self.model, self.settings)
 

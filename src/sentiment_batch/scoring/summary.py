@@ -59,7 +59,7 @@ class Summary:
     text_columns: tuple[str, ...]
 
     def to_json(self) -> dict[str, Any]:
-        """Plain values. The key `road` of version 0.1 stands beside `batching` for one more version."""
+        """Plain values. The key of version 0.1 for `batching` stands beside it for one more version."""
         return dataclasses.asdict(self) | {"road": self.batching}
 
     def __str__(self) -> str:

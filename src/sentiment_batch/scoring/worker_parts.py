@@ -9,11 +9,11 @@ import uuid
 from typing import TYPE_CHECKING, Any
 
 from sentiment_batch.locations import scheme_of, without_password
+from sentiment_batch.progress import show_progress
 from sentiment_batch.scoring.backends.distributed import DistributedBackend
 from sentiment_batch.scoring.backends.tasks import PartsPlan
 from sentiment_batch.scoring.output import fingerprint
 from sentiment_batch.scoring.output.paths import OutputPaths, part_file_suffix
-from sentiment_batch.progress import show_progress
 
 if TYPE_CHECKING:
     from sentiment_batch.plugins.registry import Format

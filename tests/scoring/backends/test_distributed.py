@@ -1,4 +1,4 @@
-"""An engine of a plugin does windows and parts in any order: what comes out is what this machine alone writes."""
+"""An engine of a plugin does blocks and parts in any order: what comes out is what this machine alone writes."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from sentiment_batch.data import formats, readers, writers
 from sentiment_batch.errors import DeviceError, InputError, OutputError, PluginError, UsageError
 from sentiment_batch.plugins.manager import Plugins
 from sentiment_batch.plugins.registry import Format, Registry
+from sentiment_batch.scoring import worker_parts
 from sentiment_batch.scoring.annotate import Annotation
 from sentiment_batch.scoring.backends import distributed, row_blocks
 from sentiment_batch.scoring.backends.tasks import BlockTask, PartTask
@@ -118,7 +119,7 @@ def test_an_input_that_cannot_be_read_from_anywhere_is_read_here(run, engine, so
     assert tasks(BlockTask)
 
 
-def test_workers_send_the_files_of_a_folder_that_only_this_machine_reaches(run, engine, tmp_path):
+def test_workers_send_files_of_a_folder_they_cannot_reach(run, engine, tmp_path):
     import fsspec
 
     run("out/")
@@ -130,7 +131,7 @@ def test_workers_send_the_files_of_a_folder_that_only_this_machine_reaches(run, 
 
 @pytest.mark.parametrize("out", ["out.csv", "out/"])
 @pytest.mark.parametrize("fails_at", [1, 2, 5, 10])
-def test_what_was_done_is_kept_beyond_gaps_and_only_the_rest_is_done_again(run, engine, tmp_path, out, fails_at):
+def test_parts_beyond_gaps_are_not_done_again(run, engine, tmp_path, out, fails_at):
     run("alone-" + out)
     made[0].fails_at = fails_at
     with pytest.raises(DeviceError, match="it broke"):
@@ -147,7 +148,7 @@ def test_what_was_done_is_kept_beyond_gaps_and_only_the_rest_is_done_again(run, 
 
 
 @pytest.mark.parametrize("out", ["out.csv", "out/"])
-def test_one_engine_goes_on_where_another_was(run, engine, tmp_path, out):
+def test_one_engine_resumes_the_run_of_another(run, engine, tmp_path, out):
     run("alone-" + out)
     made[0].fails_at = 6
     with pytest.raises(DeviceError):
@@ -170,7 +171,7 @@ def test_bad_rows_are_listed_with_their_rows(run, engine, tmp_path):
     assert content(tmp_path / "out.csv.problems.jsonl").count(b"\n") == 20
 
 
-def test_a_frame_is_scored_in_windows(engine, scorer, source):
+def test_a_frame_is_scored_in_blocks(engine, scorer, source):
     frame = pd.read_parquet(source)
     pd.testing.assert_frame_equal(engine(frame), scorer(frame))
     assert len(tasks(BlockTask)) == 24
@@ -226,11 +227,11 @@ def test_attempts_that_fail_leave_no_file(run, engine, tmp_path, monkeypatch):
 def test_engines_that_are_not_there_or_no_engines_are_named(tiny_model):
     with pytest.raises(UsageError, match=r"no engine is called 'rai'; `engine` takes one of 'local', 'threads'"):
         Scorer.load(tiny_model, engine="rai")
-    with pytest.raises(PluginError, match=r"on --engine broken: its object has no method submit\(\)"):
+    with pytest.raises(PluginError, match=r"on `engine=\"broken\"`: its object has no method submit\(\)"):
         Scorer.load(tiny_model, engine="broken")
-    with pytest.raises(PluginError, match=r"on --engine raising: ZeroDivisionError"):
+    with pytest.raises(PluginError, match=r"on `engine=\"raising\"`: ZeroDivisionError"):
         Scorer.load(tiny_model, engine="raising")
-    with pytest.raises(UsageError, match=r"--engine-option is for engines of plugins"):
+    with pytest.raises(UsageError, match=r"`engine_option` is for engines of plugins"):
         ScoreSettings(engine_options={"actors": "8"})
 
 
@@ -254,7 +255,7 @@ def test_the_command_line_names_the_engine(cli, source, tmp_path, tiny_model):
     assert "takes NAME=VALUE" in wrong.stderr
 
 
-def test_engines_are_listed_with_the_plugins_and_two_of_one_name_are_refused(cli):
+def test_engines_are_listed_and_have_different_names(cli):
     assert "\n--engine threads: " in cli("plugins").stdout
     registry = Registry("one", "engine")
     registry.add("threads", Threads)
@@ -272,7 +273,7 @@ def test_an_input_that_tells_its_own_state_is_read_in_one_place(run, engine, tmp
     assert tasks(BlockTask)
 
 
-def test_parts_of_another_job_beyond_a_gap_are_not_dropped_without_a_word(run, engine, tmp_path):
+def test_parts_of_another_job_beyond_a_gap_are_not_dropped(run, engine, tmp_path):
     made[0].fails_at = 10
     with pytest.raises(DeviceError):
         run("out.csv", by=engine)
@@ -280,12 +281,12 @@ def test_parts_of_another_job_beyond_a_gap_are_not_dropped_without_a_word(run, e
     (work / "part-00000.json").unlink()
     kept = sorted(path.name for path in work.glob("part-*.json"))
     assert kept
-    with pytest.raises(OutputError, match=r"was begun by another run: --columns"):
+    with pytest.raises(OutputError, match=r"was begun by another run: `columns`"):
         run("out.csv", keep=("text",))
     assert sorted(path.name for path in work.glob("part-*.json")) == kept
 
 
-def test_wide_windows_are_held_by_their_bytes(engine, monkeypatch):
+def test_wide_blocks_are_limited_by_their_bytes(engine, monkeypatch):
     monkeypatch.setattr(distributed, "MAX_HELD_BYTES", 1)
     stream = engine.score_blocks(
         row_blocks.split_into_row_blocks(iter(pa.table({"text": ["a"] * 40}).to_batches()), ["text"])
@@ -295,7 +296,7 @@ def test_wide_windows_are_held_by_their_bytes(engine, monkeypatch):
     assert sum(1 for _ in stream) == 9
 
 
-def test_a_url_of_a_file_from_here_has_a_work_folder_of_its_own_in_each_folder(tmp_path, monkeypatch):
+def test_a_relative_url_has_a_work_folder_for_each_folder(tmp_path, monkeypatch):
     format = Format(
         name="db", open=print, suffixes=(), schemes=("db",), description="", options=(), owner="another plugin"
     )

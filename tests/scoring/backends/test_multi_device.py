@@ -1,4 +1,4 @@
-"""Several processes share the windows of one stream: the scores, the order and the faults are those of one process."""
+"""Several processes share the blocks of one stream: the scores, the order and the faults are those of one process."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tests.conftest import WORDS
 
 
 @pytest.fixture
-def small_windows(monkeypatch):
+def small_blocks(monkeypatch):
     monkeypatch.setattr(row_blocks, "MAX_ROWS_PER_BLOCK", 7)
 
 
@@ -41,24 +41,24 @@ def scores(scorer, *batches):
 
 
 @pytest.mark.parametrize("rows", [1, 6, 7, 8, 21, 100])
-@pytest.mark.usefixtures("small_windows")
+@pytest.mark.usefixtures("small_blocks")
 def test_every_row_gets_the_score_that_one_process_gives_it(pair, scorer, rows):
     expected = scores(scorer, batch(rows))
     assert np.array_equal(scores(pair, batch(rows)), expected, equal_nan=True)
 
 
-@pytest.mark.usefixtures("small_windows")
+@pytest.mark.usefixtures("small_blocks")
 def test_what_is_counted_is_what_all_processes_did(pair, scorer):
     before = pair.counts.rows, pair.counts.tokens, pair.counts.null
     one = scorer.counts.rows, scorer.counts.tokens, scorer.counts.null
     scores(pair, batch(50))
     scores(scorer, batch(50))
-    told = [now - then for now, then in zip((pair.counts.rows, pair.counts.tokens, pair.counts.null), before)]  # noqa: B905
+    in_both = [now - then for now, then in zip((pair.counts.rows, pair.counts.tokens, pair.counts.null), before)]  # noqa: B905
     alone = [now - then for now, then in zip((scorer.counts.rows, scorer.counts.tokens, scorer.counts.null), one)]  # noqa: B905
-    assert told == alone == [50, told[1], 10]
+    assert in_both == alone == [50, in_both[1], 10]
 
 
-def test_no_rows_are_no_windows(pair):
+def test_no_rows_are_no_blocks(pair):
     assert list(pair.probabilities([], ["text"])) == []
 
 
@@ -68,7 +68,7 @@ def test_the_devices_are_named_with_their_reason(pair):
     assert pair.labels == ("negative", "positive")
 
 
-@pytest.mark.usefixtures("small_windows")
+@pytest.mark.usefixtures("small_blocks")
 def test_a_stream_that_is_left_early_does_not_disturb_the_next(pair, scorer):
     stream = pair.probabilities([batch(60)], ["text"])
     next(stream)
@@ -76,8 +76,8 @@ def test_a_stream_that_is_left_early_does_not_disturb_the_next(pair, scorer):
     assert np.array_equal(scores(pair, batch(30)), scores(scorer, batch(30)), equal_nan=True)
 
 
-@pytest.mark.usefixtures("small_windows")
-def test_a_fault_of_the_reader_comes_out_and_the_next_stream_works(pair, scorer):
+@pytest.mark.usefixtures("small_blocks")
+def test_after_a_fault_of_the_reader_the_next_stream_works(pair, scorer):
     def rows():
         yield batch(30)
         raise ZeroDivisionError("the reader")
@@ -87,7 +87,7 @@ def test_a_fault_of_the_reader_comes_out_and_the_next_stream_works(pair, scorer)
     assert np.array_equal(scores(pair, batch(9)), scores(scorer, batch(9)), equal_nan=True)
 
 
-@pytest.mark.usefixtures("small_windows")
+@pytest.mark.usefixtures("small_blocks")
 def test_a_process_that_is_killed_is_an_error_and_not_a_wait(tiny_model):
     with Scorer.load(tiny_model, device="cpu,cpu", dtype="float32") as scorer:
         stream = scorer.probabilities((batch(7) for _ in range(10**6)), ["text"])
@@ -99,18 +99,18 @@ def test_a_process_that_is_killed_is_an_error_and_not_a_wait(tiny_model):
         assert scorer.backend._processes == []
 
 
-def test_what_is_wrong_in_a_process_is_told_here(tiny_model, tmp_path):
-    with pytest.raises(DeviceError, match=r"--device cuda:7"):
+def test_errors_of_a_process_are_raised_here(tiny_model, tmp_path):
+    with pytest.raises(DeviceError, match=r"cuda:7"):
         Scorer.load(tiny_model, device="cpu,cuda:7")
-    with pytest.raises(UsageError, match="name devices like"):
+    with pytest.raises(UsageError, match="Name devices as in"):
         Scorer.load(tiny_model, device="cpu,")
     with pytest.raises(SentimentBatchError):
         Scorer.load(tmp_path, device="cpu,cpu")
-    with pytest.raises(UsageError, match="--max-length is 65"):
+    with pytest.raises(UsageError, match="`max_length` is 65"):
         Scorer.load(tiny_model, device="cpu,cpu", max_length=65)
 
 
-def test_scores_that_are_no_numbers_are_told_here(tiny_model, tmp_path):
+def test_scores_that_are_no_numbers_are_an_error_here(tiny_model, tmp_path):
     import shutil
 
     from safetensors.torch import load_file, save_file
@@ -164,7 +164,7 @@ def test_items_are_dealt_to_threads_without_a_loss():
     assert got == [list(range(n, 10_000, 4)) for n in range(4)]
 
 
-def test_the_deterministic_bits_are_those_of_one_process(tiny_model, small_windows):
+def test_the_deterministic_bits_are_those_of_one_process(tiny_model, small_blocks):
     with (
         Scorer.load(tiny_model, device="cpu,cpu", deterministic=True) as two,
         Scorer.load(tiny_model, device="cpu", deterministic=True) as one,

@@ -115,7 +115,7 @@ def test_stages_work_at_the_same_time():
 
 
 @pytest.mark.parametrize("place", [0, 1, 2])
-def test_a_fault_of_any_stage_comes_out_although_the_queues_are_full(place):
+def test_a_fault_of_any_stage_comes_out_past_full_queues(place):
     begun, failed, source = threading.Event(), threading.Event(), Source()
 
     def fault(item):
@@ -138,7 +138,7 @@ def test_a_fault_of_any_stage_comes_out_although_the_queues_are_full(place):
 
 
 @pytest.mark.parametrize("place", [0, 1])
-def test_a_fault_comes_out_at_once_while_a_later_stage_is_in_the_middle_of_an_item(place):
+def test_a_fault_comes_out_while_a_later_stage_is_at_work(place):
     busy, failed = threading.Event(), threading.Event()
 
     def fault(item):
@@ -200,7 +200,7 @@ def test_the_first_of_several_faults_comes_out():
         next(chained(stages, cleaning(), early))
 
 
-def test_what_was_done_before_the_end_is_not_lost_but_a_fault_is_told_before_the_rest():
+def test_a_fault_comes_out_before_the_items_in_the_queue():
     with Stages() as stages:
         found = []
         with pytest.raises(FaultError, match="at 5"):
@@ -210,7 +210,7 @@ def test_what_was_done_before_the_end_is_not_lost_but_a_fault_is_told_before_the
 
 
 @pytest.mark.parametrize("error", [None, FaultError("of the consumer"), KeyboardInterrupt(), GeneratorExit()])
-def test_leaving_early_ends_all_stages_and_closes_the_source_in_its_thread(error):
+def test_leaving_early_ends_all_stages_and_closes_the_source(error):
     source = Source()
 
     def consumer():
@@ -267,7 +267,7 @@ def test_a_stage_in_the_middle_of_an_item_ends_when_it_asks():
     assert ended.is_set()
 
 
-def test_to_ask_while_the_run_goes_on_does_nothing():
+def test_check_does_nothing_while_the_run_lasts():
     with Stages() as stages:
         assert stages.check() is None
 
@@ -291,7 +291,7 @@ def test_a_stage_that_hangs_is_not_waited_for_beyond_patience(monkeypatch):
     left.join(SOON)
 
 
-def test_who_asks_on_after_the_end_is_told_that_it_is_over():
+def test_a_stage_is_stopped_after_the_end():
     with Stages() as stages:
         stream = chained(stages, Source().items(), same)
         assert next(stream) == 0

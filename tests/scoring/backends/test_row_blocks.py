@@ -28,7 +28,7 @@ def batches(texts, cuts):
 
 
 @pytest.fixture(scope="module", autouse=True)
-def _small_windows():
+def _small_blocks():
     """Of a few rows, so that short tables fill several; for all examples of a property, so no `monkeypatch`."""
     patch = pytest.MonkeyPatch()
     patch.setattr(module, "MAX_ROWS_PER_BLOCK", 7)
@@ -38,42 +38,42 @@ def _small_windows():
 
 
 @given(ROWS, st.lists(st.integers(0, 40), max_size=10))
-def test_every_row_stands_in_one_window_in_order(texts, cuts):
+def test_every_row_stands_in_one_block_in_order(texts, cuts):
     found = list(split_into_row_blocks(batches(texts, cuts), ["text"]))
-    assert [n for window in found for batch in window.batches for n in batch.column("n").to_pylist()] == list(
+    assert [n for block in found for batch in block.batches for n in batch.column("n").to_pylist()] == list(
         range(len(texts))
     )
-    assert [text for window in found for part in window.texts for text in part.to_pylist()] == texts
-    for window in found:
-        assert [len(part) for part in window.texts] == [batch.num_rows for batch in window.batches]
-        assert window.rows == sum(len(part) for part in window.texts) > 0
+    assert [text for block in found for part in block.texts for text in part.to_pylist()] == texts
+    for block in found:
+        assert [len(part) for part in block.texts] == [batch.num_rows for batch in block.batches]
+        assert block.rows == sum(len(part) for part in block.texts) > 0
 
 
 @given(ROWS, st.lists(st.integers(0, 40), max_size=10))
-def test_windows_end_at_the_same_rows_however_the_rows_are_batched(texts, cuts):
-    assert [window.rows for window in split_into_row_blocks(batches(texts, cuts), ["text"])] == [
-        window.rows for window in split_into_row_blocks(batches(texts, []), ["text"])
+def test_blocks_end_at_the_same_rows_however_rows_are_batched(texts, cuts):
+    assert [block.rows for block in split_into_row_blocks(batches(texts, cuts), ["text"])] == [
+        block.rows for block in split_into_row_blocks(batches(texts, []), ["text"])
     ]
 
 
 @given(ROWS)
-def test_a_window_is_within_its_limits_unless_one_row_alone_is_larger(texts):
-    for window in split_into_row_blocks(batches(texts, []), ["text"]):
-        size = sum(len((text or "").encode()) for part in window.texts for text in part.to_pylist())
-        assert window.rows <= 7
-        assert size == window.text_bytes
-        assert size <= 64 or window.rows == 1
+def test_a_block_is_within_its_limits_unless_one_row_is_larger(texts):
+    for block in split_into_row_blocks(batches(texts, []), ["text"]):
+        size = sum(len((text or "").encode()) for part in block.texts for text in part.to_pylist())
+        assert block.rows <= 7
+        assert size == block.text_bytes
+        assert size <= 64 or block.rows == 1
 
 
 @pytest.mark.parametrize(("rows", "sizes"), [(0, []), (1, [1]), (6, [6]), (7, [7]), (8, [7, 1]), (15, [7, 7, 1])])
-def test_windows_are_full_but_the_last(rows, sizes):
-    assert [window.rows for window in split_into_row_blocks(batches(["a"] * rows, []), ["text"])] == sizes
+def test_blocks_are_full_but_the_last(rows, sizes):
+    assert [block.rows for block in split_into_row_blocks(batches(["a"] * rows, []), ["text"])] == sizes
 
 
 def test_wide_rows_do_not_pile_up(monkeypatch):
     monkeypatch.setattr(module, "MAX_HELD_BYTES_PER_BLOCK", 1_000)
     wide = [pa.record_batch({"text": ["a"], "blob": [b"x" * 2_000]})] * 3
-    assert [window.rows for window in split_into_row_blocks(wide, ["text"])] == [1, 1, 1]
+    assert [block.rows for block in split_into_row_blocks(wide, ["text"])] == [1, 1, 1]
 
 
 def test_a_bad_byte_is_named_by_its_row_in_the_input():
@@ -83,8 +83,8 @@ def test_a_bad_byte_is_named_by_its_row_in_the_input():
         list(split_into_row_blocks([good, bad], ["text"]))
 
 
-def test_the_columns_of_a_window_are_those_of_the_input_not_copies():
+def test_the_columns_of_a_block_are_those_of_the_input():
     batch = pa.record_batch({"text": pa.array(["a", "b"]), "kind": pa.array(["x", "y"]).dictionary_encode()})
-    (window,) = split_into_row_blocks([batch], ["text"])
-    assert window.batches[0].schema == batch.schema
-    assert window.batches[0].column("text").buffers()[2].address == batch.column("text").buffers()[2].address
+    (block,) = split_into_row_blocks([batch], ["text"])
+    assert block.batches[0].schema == batch.schema
+    assert block.batches[0].column("text").buffers()[2].address == batch.column("text").buffers()[2].address

@@ -50,13 +50,13 @@ def listed(path):
 
 
 def test_a_malformed_row_ends_the_run_with_its_line_and_the_cure(score, bad, tmp_path):
-    with pytest.raises(InputError, match=r"bad\.csv, line 3.*--on-bad-row mark"):
+    with pytest.raises(InputError, match=r"bad\.csv, line 3.*`on_bad_row="):
         score(bad)
     assert [path.name for path in tmp_path.iterdir()] == ["bad.csv"]
 
 
 @pytest.mark.parametrize("part_rows", [1, 2, 4, 100])
-def test_marked_rows_stay_in_their_place_and_are_listed_with_their_bytes(score, bad, tmp_path, part_rows):
+def test_marked_rows_stay_in_place_and_are_listed(score, bad, tmp_path, part_rows):
     summary = score(bad, "out.parquet", on_bad_row="mark", part_rows=part_rows)
     out = pq.read_table(tmp_path / "out.parquet")
     assert out["id"].to_pylist() == ["0", "1", "2", "3", "4", "5"]
@@ -75,7 +75,7 @@ def test_marked_rows_stay_in_their_place_and_are_listed_with_their_bytes(score, 
 
 @pytest.mark.parametrize("out", ["out.csv", "out/"])
 @pytest.mark.parametrize("parts", [1, 2])
-def test_the_list_of_a_run_that_goes_on_is_that_of_an_unbroken_one(score, bad, tmp_path, monkeypatch, out, parts):
+def test_the_list_of_a_resumed_run_is_that_of_an_unbroken_one(score, bad, tmp_path, monkeypatch, out, parts):
     score(bad, "whole-" + out, on_bad_row="mark", part_rows=2)
     real = Journal.add
 
@@ -93,7 +93,7 @@ def test_the_list_of_a_run_that_goes_on_is_that_of_an_unbroken_one(score, bad, t
     assert (tmp_path / name).read_bytes() == (tmp_path / f"whole-{name}").read_bytes()
 
 
-def test_a_table_without_bad_rows_has_no_list_and_an_old_one_goes(score, tmp_path, bad):
+def test_a_table_without_bad_rows_has_no_list(score, tmp_path, bad):
     score(bad, on_bad_row="mark")
     assert (tmp_path / "out.csv.problems.jsonl").exists()
     bad.write_bytes(b"text\ngreat\n")
@@ -114,7 +114,7 @@ def test_bytes_of_a_binary_text_column_are_marked_by_their_row(score, tmp_path):
 
 
 def test_standard_output_has_no_place_for_the_list(score, bad):
-    with pytest.raises(UsageError, match="--on-bad-row mark lists the bad rows"):
+    with pytest.raises(UsageError, match='`on_bad_row="mark"` lists the bad rows'):
         score(bad, destination="-", on_bad_row="mark")
 
 
@@ -139,7 +139,9 @@ def without_numbers(patch):
 
 def test_a_text_without_numbers_is_named_by_its_row(score, table, tmp_path, monkeypatch):
     without_numbers(monkeypatch)
-    with pytest.raises(ModelError, match=r"row 1 \(counted from 0\): the model gives no numbers.*--on-bad-row mark"):
+    with pytest.raises(
+        ModelError, match=r"row 1 \(counted from 0\): the model gives no numbers.*`on_bad_row=\"mark\"`"
+    ):
         score(table)
 
 
@@ -189,7 +191,7 @@ def small_memory(scorer, monkeypatch):
 
 
 @pytest.mark.usefixtures("small_memory")
-def test_a_text_that_does_not_fit_into_memory_is_marked_and_the_rest_is_scored(score, table, tmp_path):
+def test_a_text_too_large_for_the_memory_is_marked(score, table, tmp_path):
     with pytest.raises(DeviceError, match=r"row 1 \(counted from 0\): the memory of cpu does not hold one text of 5"):
         score(table, "out.parquet")
     score(table, "out.parquet", on_bad_row="mark")

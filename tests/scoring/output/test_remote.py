@@ -15,7 +15,7 @@ from sentiment_batch.records import WriteOptions
 from sentiment_batch.scoring.job import ScoreJob
 from sentiment_batch.scoring.output.journal import Journal
 from sentiment_batch.scoring.output.paths import locate_output
-from sentiment_batch.scoring.output.verify import verify
+from sentiment_batch.scoring.output.verify import verify_output
 from sentiment_batch.scoring.pipeline import score_table
 
 
@@ -54,12 +54,12 @@ def cut_off(score, out, monkeypatch):
 
 
 @pytest.mark.parametrize("out", ["out.parquet", "out.csv.gz", "out/"])
-def test_a_run_goes_on_and_its_output_is_whole(score, store, monkeypatch, out):
+def test_a_run_is_resumed_and_its_output_is_complete(score, store, monkeypatch, out):
     before = store.find("/store")
     cut_off(score, out, monkeypatch)
     assert store.find("/store") == before
     assert score(out).rows_resumed == 40
-    found = verify(f"memory://store/{out}")
+    found = verify_output(f"memory://store/{out}")
     assert (found.rows, found.input) == (50, "memory://store/in.parquet has as many rows")
     score("whole-" + out)
     assert contents(store, out) == contents(store, "whole-" + out)
@@ -71,14 +71,14 @@ def contents(store, out):
 
 
 @pytest.mark.parametrize("out", ["out.parquet", "out/"])
-def test_what_is_there_is_kept_unless_overwrite_is_said_and_the_work_folder_goes(score, store, monkeypatch, out):
+def test_an_existing_output_stays_without_overwrite(score, store, monkeypatch, out):
     score(out)
     sound = contents(store, out)
     with pytest.raises(OutputError, match="exists already"):
         score(out, on_bad_row="fail", limit=30)
     assert contents(store, out) == sound
     assert score(out, limit=30, write=WriteOptions(overwrite=True)).rows == 30
-    assert verify(f"memory://store/{out}").rows == 30
+    assert verify_output(f"memory://store/{out}").rows == 30
     from sentiment_batch.data.formats import find_writer_format
 
     work = locate_output(f"memory://store/{out}", find_writer_format(f"memory://store/{out}")).work_folder
@@ -91,7 +91,7 @@ def test_a_folder_has_no_parts_of_an_older_and_longer_one(score, store):
     assert sorted(contents(store, "out/")) == ["/_SUCCESS", "/part-00000.parquet", "/part-00001.parquet"]
 
 
-def test_a_storage_that_refuses_is_one_line_and_the_run_goes_on_after(score, store, monkeypatch):
+def test_a_storage_that_refuses_is_one_line_and_a_run_resumes(score, store, monkeypatch):
     def refused(self, *arguments, **options):
         raise PermissionError("no such key")
 
@@ -104,7 +104,7 @@ def test_a_storage_that_refuses_is_one_line_and_the_run_goes_on_after(score, sto
     assert score("out/").rows_resumed == 50
 
 
-def test_what_others_keep_in_a_folder_is_neither_deleted_nor_overwritten(score, store):
+def test_files_of_others_in_a_folder_are_left_alone(score, store):
     for name in ("year=2020/part-0001.parquet", "part-00000.parquet"):
         store.pipe_file(f"/store/out/{name}", b"theirs")
     for overwrite in (False, True):
@@ -113,7 +113,7 @@ def test_what_others_keep_in_a_folder_is_neither_deleted_nor_overwritten(score, 
     assert set(contents(store, "out/").values()) == {b"theirs"}
 
 
-def test_a_folder_whose_sending_was_cut_off_is_sent_again_and_whole(score, store, monkeypatch):
+def test_a_folder_whose_upload_was_interrupted_is_sent_again(score, store, monkeypatch):
     score("out/")
     real = type(store).put_file
 
@@ -129,4 +129,4 @@ def test_a_folder_whose_sending_was_cut_off_is_sent_again_and_whole(score, store
     assert "/_SUCCESS" not in contents(store, "out/")
     assert score("out/", limit=30, write=WriteOptions(overwrite=True)).rows_resumed == 30
     assert sorted(contents(store, "out/")) == ["/_SUCCESS", "/part-00000.parquet", "/part-00001.parquet"]
-    assert verify("memory://store/out/").rows == 30
+    assert verify_output("memory://store/out/").rows == 30

@@ -12,7 +12,7 @@ import pytest
 
 from sentiment_batch.errors import InputError, OutputError
 from sentiment_batch.scoring.job import ScoreJob
-from sentiment_batch.scoring.output.verify import verify
+from sentiment_batch.scoring.output.verify import verify_output
 from sentiment_batch.scoring.pipeline import score_table
 
 OUTPUTS = ("out.parquet", "out.csv", "out.csv.gz", "out.jsonl", "out.arrow", "out/")
@@ -35,7 +35,7 @@ def scored(scorer, tmp_path):
 
 @pytest.mark.parametrize("out", OUTPUTS)
 def test_a_sound_output_is_counted_against_its_input(scored, out, tmp_path):
-    found = verify(scored(out))
+    found = verify_output(scored(out))
     assert (found.rows, found.files) == (50, 3 if out == "out/" else 1)
     assert found.input == f"{tmp_path}/in.parquet has as many rows"
 
@@ -64,9 +64,9 @@ def test_any_flipped_bit_is_found(scored, out, tmp_path):
         damaged[bit // 8] ^= 1 << bit % 8
         path.write_bytes(bytes(damaged))
         with pytest.raises(OutputError, match="is not what was written"):
-            verify(destination)
+            verify_output(destination)
     path.write_bytes(sound)
-    assert verify(destination).rows == 50
+    assert verify_output(destination).rows == 50
 
 
 def test_a_flipped_bit_in_the_manifest_is_found(scored, tmp_path):
@@ -80,7 +80,7 @@ def test_a_flipped_bit_in_the_manifest_is_found(scored, tmp_path):
         damaged[bit // 8] ^= 1 << bit % 8
         path.write_bytes(bytes(damaged))
         try:
-            verify(destination)
+            verify_output(destination)
         except (InputError, OutputError):
             continue
         assert json.loads(damaged) == json.loads(sound)  # only the blanks around the values differ
@@ -92,56 +92,56 @@ def test_a_file_that_was_cut_or_taken_away_is_found(scored, out, tmp_path):
     path = tmp_path / "out" / "part-00001.parquet" if out == "out/" else tmp_path / out
     os.truncate(path, 100)
     with pytest.raises(OutputError, match=r"has 100 bytes where [\d,]+ were written"):
-        verify(destination)
+        verify_output(destination)
     path.unlink()
     with pytest.raises(OutputError, match="cannot be read"):
-        verify(destination)
+        verify_output(destination)
 
 
-def test_a_folder_without_its_mark_or_with_foreign_files_is_not_whole(scored, tmp_path):
+def test_a_folder_without_its_mark_or_with_other_files_is_refused(scored, tmp_path):
     destination = scored("out/")
     (tmp_path / "out" / "part-00003.parquet").write_bytes(b"")
     with pytest.raises(OutputError, match=r"'part-00003\.parquet', which is no part"):
-        verify(destination)
+        verify_output(destination)
     (tmp_path / "out" / "part-00003.parquet").unlink()
     (tmp_path / "out" / "_SUCCESS").unlink()
     with pytest.raises(OutputError, match="has no _SUCCESS"):
-        verify(destination)
+        verify_output(destination)
 
 
-def test_an_input_that_changed_or_is_gone_is_said_and_is_no_fault_of_the_output(scored, tmp_path):
+def test_a_changed_or_missing_input_is_no_fault_of_the_output(scored, tmp_path):
     destination = scored("out.csv")
     os.utime(tmp_path / "in.parquet", (1, 1))
-    assert "has been changed since" in verify(destination).input
+    assert "has been changed since" in verify_output(destination).input
     (tmp_path / "in.parquet").unlink()
-    assert "is not there" in verify(destination).input
+    assert "is not there" in verify_output(destination).input
 
 
 def test_a_limit_is_remembered(scored):
-    assert verify(scored("out.csv", limit=30)).rows == 30
+    assert verify_output(scored("out.csv", limit=30)).rows == 30
 
 
 @pytest.mark.parametrize("name", ["other.csv", "other", "-", "/dev/null"])
-def test_what_has_no_manifest_is_said(tmp_path, name):
+def test_an_output_without_a_manifest_is_refused(tmp_path, name):
     with pytest.raises(InputError, match="manifest"):
-        verify(name if name.startswith(("-", "/")) else f"{tmp_path}/{name}")
+        verify_output(name if name.startswith(("-", "/")) else f"{tmp_path}/{name}")
 
 
 def test_the_list_of_bad_rows_is_checked_too(scorer, tmp_path):
     (tmp_path / "in.csv").write_bytes(b"text,n\ngreat,1\ndull\n")
     job = ScoreJob(source=str(tmp_path / "in.csv"), destination=str(tmp_path / "o.csv"), quiet=True, on_bad_row="mark")
     score_table(job, lambda: scorer)
-    assert verify(str(tmp_path / "o.csv")).bad_rows == 1
+    assert verify_output(str(tmp_path / "o.csv")).bad_rows == 1
     (tmp_path / "o.csv.problems.jsonl").write_text("{}\n")
     with pytest.raises(OutputError, match=r"problems\.jsonl has 3 bytes"):
-        verify(str(tmp_path / "o.csv"))
+        verify_output(str(tmp_path / "o.csv"))
 
 
 def test_the_command_says_what_it_found(cli, scored, tmp_path):
     destination = scored("out/")
     result = cli("verify", destination)
     assert result.exit_code == 0
-    assert "is whole: 3 files" in result.output
+    assert "is complete: 3 files" in result.output
     found = json.loads(cli("verify", destination, "--json").stdout)
     assert (found["rows"], found["bad_rows"]) == (50, 0)
     os.truncate(tmp_path / "out" / "part-00000.parquet", 5)
@@ -152,11 +152,11 @@ def test_the_command_says_what_it_found(cli, scored, tmp_path):
 
 
 @pytest.mark.parametrize("out", ["o.jsonl", "o.csv", "o.parquet", "o.jsonl/"])
-def test_an_output_without_rows_is_whole(scored, out):
-    assert verify(scored(out, limit=0)).rows == 0
+def test_an_output_without_rows_is_complete(scored, out):
+    assert verify_output(scored(out, limit=0)).rows == 0
 
 
-def test_the_input_is_found_from_any_folder_and_a_folder_without_its_slash(scorer, tmp_path, monkeypatch):
+def test_input_and_output_are_found_from_any_folder(scorer, tmp_path, monkeypatch):
     (tmp_path / "in.csv").write_text("text\ngreat\n")
     monkeypatch.chdir(tmp_path)
     score_table(ScoreJob(source="in.csv", destination="out.tsv/", quiet=True), lambda: scorer)
@@ -164,4 +164,4 @@ def test_the_input_is_found_from_any_folder_and_a_folder_without_its_slash(score
     (tmp_path / "elsewhere").mkdir()
     monkeypatch.chdir(tmp_path / "elsewhere")
     (tmp_path / "elsewhere" / "in.csv").write_text("other")
-    assert verify(f"{tmp_path}/out.tsv").input.endswith("in.csv has as many rows")
+    assert verify_output(f"{tmp_path}/out.tsv").input.endswith("in.csv has as many rows")

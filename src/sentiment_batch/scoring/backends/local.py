@@ -17,10 +17,9 @@ from sentiment_batch.data.texts import is_blank
 from sentiment_batch.errors import DeviceError, ModelError, UsageError
 from sentiment_batch.model import hub
 from sentiment_batch.model.device import choose_batch_tokens, choose_device
-from sentiment_batch.model.forward.batches import Budget, LaunchedBatches, launch_batches
+from sentiment_batch.model.forward.batches import Budget, LaunchedBatches, ThreadPool, launch_batches, open_thread_pool
 from sentiment_batch.model.forward.parity import prepare_model
 from sentiment_batch.model.forward.strategies import ForwardStrategy, PackedStrategy
-from sentiment_batch.model.forward.thread_pool import ThreadPool, open_thread_pool
 from sentiment_batch.model.probabilities import average_segments, softmax
 from sentiment_batch.model.stock import load_classifier
 from sentiment_batch.scoring.backends.base import Counts, Description, Failure, OnRows, ScoredBlock, reuse_known_scores
@@ -32,7 +31,7 @@ if TYPE_CHECKING:
 
     from sentiment_batch.scoring.backends.row_blocks import RowBlock
     from sentiment_batch.settings import ScoreSettings
-    from sentiment_batch.tokenization.ragged import Tokens
+    from sentiment_batch.tokenization.packing import Tokens
     from sentiment_batch.tokenization.tokenizer import Tokeniser
 
 logger = logging.getLogger("sentiment_batch")
@@ -147,12 +146,12 @@ class LocalBackend:
         strategy, wanted = self.strategy, self._settings.compile
         if not isinstance(strategy, PackedStrategy) or strategy.device == "cpu" or wanted is False:
             return
-        if strategy.shape or strategy.fill:
+        if strategy.shape or strategy.compiled_tokens:
             return
         if wanted or expected_tokens * strategy.model.flops_per_token >= MIN_OPERATIONS_TO_COMPILE:
             # Logged here and not by the caller, who would see nothing of it before the minute is over.
             logger.info("compiling the model for batches of %s tokens; this takes up to a minute", self._budget.tokens)
-            self.strategy = strategy.compiled(self._budget.tokens)
+            self.strategy = strategy.compile(self._budget.tokens)
 
     def _launch(
         self, tokenised: _Tokenised, pool: ThreadPool | None, stages: Stages, on_rows: OnRows | None
@@ -186,7 +185,7 @@ class LocalBackend:
             repeated=len(rows) - null - len(tokens.cut),
             cut=int(tokens.cut.sum()),
             tokenising_seconds=tokenised.seconds,
-            compiled=len(rows) * (isinstance(self.strategy, PackedStrategy) and bool(self.strategy.fill)),
+            compiled=len(rows) * (isinstance(self.strategy, PackedStrategy) and bool(self.strategy.compiled_tokens)),
             model_seconds=batches.seconds(),
         )
         failures = () if numbers.all() else tuple(self._find_failures(tokenised, batches, numbers))

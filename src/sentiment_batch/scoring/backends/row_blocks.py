@@ -1,7 +1,7 @@
 """Splits a stream of record batches into blocks of rows to score together.
 
-Where a block ends depends on the rows alone, so that every run over the same input scores the same blocks. For very wide
-rows (`MAX_HELD_BYTES_PER_BLOCK`) it depends on the reader's batches, too, which are the same each time.
+Where a block ends depends on the rows alone, so that every run over the same input scores the same blocks. For very
+wide rows (`MAX_HELD_BYTES_PER_BLOCK`) it depends on the reader's batches, too, which are the same each time.
 """
 
 from __future__ import annotations

@@ -149,7 +149,7 @@ class PartFiles:
     def _is_undamaged(self, part: Part) -> bool:
         path = self.folder / part.file
         if part.file.startswith(DATA) and (self.folder / MANIFEST).exists() and not (self.folder / DATA).exists():
-            return True  # the folder is published already; its manifest tells whether it is complete
+            return True  # the folder is published already; its manifest shows whether it is complete
         try:
             if path.stat().st_size != part.bytes or file_sha256(path) != part.sha256:
                 return False

@@ -138,7 +138,7 @@ def _locate_remote_work(destination: str, *, may_be_relative: bool) -> Path:
 
 
 def _shorten(name: str) -> str:
-    """A name of at most `MAX_NAME_BYTES`; a longer one is cut, and told from others by its digest."""
+    """A name of at most `MAX_NAME_BYTES`; a longer one is cut, and ends in its digest."""
     if len(os.fsencode(name)) <= MAX_NAME_BYTES:
         return name
     return f"{name[:40]}-{hashlib.sha256(os.fsencode(name)).hexdigest()[:16]}"

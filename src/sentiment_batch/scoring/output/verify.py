@@ -186,5 +186,5 @@ def _check_input(manifest: dict[str, Any], rows: int) -> str:
 
 
 def _count_rows(reader: Reader) -> int:
-    """The rows of a table, all of which are read."""
+    """Read all rows of a table, and count them."""
     return sum(batch.num_rows for split in reader.splits() for batch in reader.batches(split))
