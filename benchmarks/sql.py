@@ -121,9 +121,9 @@ def _bare(
 ) -> tuple[Callable[[], object], Callable[[], object]]:
     """The driver alone: rows into a new table, and all rows of the written one; makes one with an index, too."""
     from sentiment_batch_sql import duckdb, postgresql, sqlite
-    from sentiment_batch_sql.url import place_of
+    from sentiment_batch_sql.url import parse_url
 
-    place = place_of(location)
+    place = parse_url(location)
 
     def connect() -> contextlib.closing[Connection]:
         if place.kind == "postgresql":

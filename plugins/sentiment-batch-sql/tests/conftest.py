@@ -1,4 +1,4 @@
-"""A PostgreSQL server of the tests' own, and what they read and write with, as sentiment-batch would."""
+"""A PostgreSQL server for the tests, and functions that read and write as sentiment-batch does."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 import sentiment_batch_sql
-from sentiment_batch_sql.url import place_of
+from sentiment_batch_sql.url import parse_url
 
-from sentiment_batch import ReadOptions, WriteOptions
+from sentiment_batch import ReadOptions, Registry, WriteOptions
 
 PASSWORD = "tea4two/@?&"
-"""With all that has a meaning in a URL."""
+"""It holds characters with a meaning in URLs."""
 
 
 class Server:
@@ -58,7 +58,7 @@ class Server:
         self._run("pg_ctl", "-D", str(self.data), "-w", "-o", options, "-l", str(self.data / "log"), "start")
 
     def stop(self):
-        """Let everybody fall, as in a crash."""
+        """Stop the server as in a crash."""
         self._run("pg_ctl", "-D", str(self.data), "-w", "-m", "immediate", "stop")
 
     def url(self):
@@ -104,7 +104,7 @@ class Db:
         return sorted(name for (name,) in self.rows(query))
 
     def leftovers(self):
-        """Files beside that of the database, which a run should have removed."""
+        """Files beside the database file that a run should have removed."""
         if self.kind == "postgresql":
             return []
         path = self.path
@@ -112,13 +112,13 @@ class Db:
 
     @property
     def path(self):
-        """Of the file, where it is one."""
-        return Path(place_of(self.url("table=x")).address)
+        """The path of the database file."""
+        return Path(parse_url(self.url("table=x")).address)
 
     def connection(self):
         from sentiment_batch_sql import duckdb, postgresql, sqlite
 
-        place = place_of(self.url("table=x"))
+        place = parse_url(self.url("table=x"))
         if self.kind == "postgresql":
             return postgresql.connect(place)
         return (
@@ -130,7 +130,7 @@ class Db:
 
 @pytest.fixture
 def make_db(request, tmp_path):
-    """Makes a database of a kind."""
+    """A function that makes a database of a kind."""
 
     def make(kind):
         if kind != "postgresql":
@@ -168,29 +168,23 @@ def duck(make_db):
     return make_db("duckdb")
 
 
-class Formats(dict):
-    """Stands for the registry: takes what the plugin adds."""
-
-    def add(self, name, open, **claims):
-        self[name] = (open, claims)
-
-
-def opened(register):
-    formats = Formats()
-    register(formats)
-    return formats["sql"][0]
+def find_opener(register):
+    """The function that the plugin registers for its format."""
+    registry = Registry()
+    register(registry)
+    return registry.named("sql").open
 
 
 def open_reader(location, **options):
-    return opened(sentiment_batch_sql.register_readers)(location, ReadOptions(**options))
+    return find_opener(sentiment_batch_sql.register_readers)(location, ReadOptions(**options))
 
 
 def open_writer(location, schema, **options):
-    return opened(sentiment_batch_sql.register_writers)(location, schema, WriteOptions(**options))
+    return find_opener(sentiment_batch_sql.register_writers)(location, schema, WriteOptions(**options))
 
 
 def read(location, **options):
-    """The whole table; each split gives what it promises."""
+    """Read the whole table, and check the numbers of rows."""
     with contextlib.closing(open_reader(location, **options)) as reader:
         batches = []
         for split in reader.splits():

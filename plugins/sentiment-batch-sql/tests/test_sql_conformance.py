@@ -12,7 +12,7 @@ import pytest
 import sentiment_batch_sql
 from conftest import Db
 from sentiment_batch_sql import postgresql
-from sentiment_batch_sql.url import place_of
+from sentiment_batch_sql.url import parse_url
 
 from sentiment_batch.testing import ReaderSuite, WriterSuite
 
@@ -138,7 +138,7 @@ class TestPostgresqlReader(OnServer, ReaderSuite):
 
     def location(self, table, folder):
         name = f"reviews_{folder.name}"
-        with contextlib.closing(postgresql.connect(place_of(self.db.url(f"table={name}")))) as connection:
+        with contextlib.closing(postgresql.connect(parse_url(self.db.url(f"table={name}")))) as connection:
             connection.run(f"DROP TABLE IF EXISTS {name}")
             for batch in table.to_batches() or [pa.RecordBatch.from_pylist([], schema=table.schema)]:
                 connection.ingest(batch, name, mode="create_append")

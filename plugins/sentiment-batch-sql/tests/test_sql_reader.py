@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from conftest import open_reader, read
-from sentiment_batch_sql import keys
+from sentiment_batch_sql import key_ranges
 
 from sentiment_batch import InputError, UsageError
 
@@ -39,7 +39,7 @@ def test_a_schema_may_be_named(pg, duck):
 
 
 def test_a_key_orders_the_rows_and_cuts_them_into_ranges(db, monkeypatch):
-    monkeypatch.setattr(keys, "ROWS", 10)
+    monkeypatch.setattr(key_ranges, "MAX_ROWS_PER_RANGE", 10)
     db.run("CREATE TABLE t (id bigint, name text)")
     db.run("INSERT INTO t VALUES " + ", ".join(f"({(7 * n) % 25}, 'it''s {(7 * n) % 25:02}')" for n in range(25)))
     for key in ("id", "name"):
@@ -70,21 +70,19 @@ def test_a_key_orders_the_rows_and_cuts_them_into_ranges(db, monkeypatch):
     ],
 )
 def test_keys_of_postgresql_may_be_of_any_type_that_has_an_order(pg, monkeypatch, type, values):
-    monkeypatch.setattr(keys, "ROWS", 2)
+    monkeypatch.setattr(key_ranges, "MAX_ROWS_PER_RANGE", 2)
     pg.run("CREATE TYPE mood AS ENUM ('m5', 'm4', 'm3', 'm2', 'm1')", f"CREATE TABLE t (k {type}, n int)")
     pg.run("INSERT INTO t VALUES " + ", ".join(f"({values[0].format(n)}, {n})" for n in (3, 1, 5, 2, 4)))
     order = [5, 4, 3, 2, 1] if type == "mood" else [1, 2, 3, 4, 5]
     assert read(pg.url("table=t"), key="k")["n"].to_pylist() == order
 
 
-@pytest.mark.parametrize(
-    ("values", "said"), [("(1), (1)", "more than one row"), ("(1), (NULL)", "is null in some row")]
-)
+@pytest.mark.parametrize(("values", "said"), [("(1), (1)", "more than one row"), ("(1), (NULL)", "is null in a row")])
 def test_a_key_that_is_none_is_refused(db, values, said):
     db.run("CREATE TABLE t (id int)", f"INSERT INTO t VALUES {values}")
-    with pytest.raises(InputError, match=f"key 'id' .*{said}.*leave the key out"):
+    with pytest.raises(InputError, match=f"key 'id' .*{said}.*leave out `key`"):
         open_reader(db.url("table=t"), key="id")
-    with pytest.raises(InputError, match=r"no column 'ID'; did you mean 'id'.*--key"):
+    with pytest.raises(InputError, match=r"no column 'ID'; did you mean 'id'.*`key`"):
         open_reader(db.url("table=t"), key="ID")
 
 
@@ -117,7 +115,7 @@ def test_a_query_keeps_its_own_order(db):
 
 
 def test_all_ranges_show_the_same_moment(pg, monkeypatch):
-    monkeypatch.setattr(keys, "ROWS", 10)
+    monkeypatch.setattr(key_ranges, "MAX_ROWS_PER_RANGE", 10)
     pg.run("CREATE TABLE t AS SELECT i AS id, 'old' AS age FROM generate_series(1, 30) AS s(i)")
     with contextlib.closing(open_reader(pg.url("table=t"), key="id")) as reader:
         ages = []
@@ -209,7 +207,7 @@ def test_a_file_that_is_missing_or_something_else_is_named_and_not_made(kind, tm
 
 
 def test_a_server_that_is_not_there_is_told():
-    with pytest.raises(InputError, match=r"cannot be read: .*refused. See to it that the server runs"):
+    with pytest.raises(InputError, match=r"cannot be read: .*refused. Check that the server runs"):
         read("postgresql://ann@127.0.0.1:1/shop?table=t")
 
 
@@ -230,7 +228,7 @@ def test_a_failure_in_the_middle_of_a_query_is_told(pg, duck):
 def test_a_table_or_a_query_must_be_named(lite):
     lite.run("CREATE TABLE t (id int)")
     for rest, options, said in (
-        ("", {}, "names no table. Write .table=NAME"),
+        ("", {}, "names no table. Add .table=NAME"),
         ("table=t", {"query": "SELECT 1"}, "names a table, and there is a query"),
         ("table=t&key=id", {"key": "x"}, "names one key, and --key another"),
     ):

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pytest
 from conftest import read, write
 from hypothesis import HealthCheck, Phase, example, given, settings
-from sentiment_batch_sql.outgoing import is_bytes, plain_type
+from sentiment_batch_sql.conversions import decoded_type, is_bytes
 
 from sentiment_batch import OutputError
 
@@ -55,7 +55,7 @@ def test_every_value_arrives_or_is_refused(db, table):
     back = read(db.url("table=t"))
     assert back.schema.names == table.schema.names
     for kind, column, found in zip(table.schema.types, forms.contents(table), back.columns, strict=True):
-        exact = is_bytes(plain_type(kind)) or (db.kind != "sqlite" and not pa.types.is_string(found.type))
+        exact = is_bytes(decoded_type(kind)) or (db.kind != "sqlite" and not pa.types.is_string(found.type))
         if pa.types.is_floating(found.type) and not exact:
             values = [real(value) for value in column]
         else:

@@ -10,7 +10,7 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 from conftest import PASSWORD
-from sentiment_batch_sql import keys, reader
+from sentiment_batch_sql import key_ranges, reader
 
 from sentiment_batch import InputError
 
@@ -104,7 +104,7 @@ def failing(monkeypatch, at):
             raise InputError("the server fell over. Pick it up.")
         yield from real(self, split)
 
-    monkeypatch.setattr(keys, "ROWS", 100)
+    monkeypatch.setattr(key_ranges, "MAX_ROWS_PER_RANGE", 100)
     monkeypatch.setattr(reader.SqlReader, "batches", batches)
     return begun, broken.clear
 
@@ -225,7 +225,7 @@ def test_a_server_that_stops_ends_a_run_in_one_line(server, pg, score, tmp_path)
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(reader.SqlReader, "batches", batches)
-        patch.setattr(keys, "ROWS", 1_000)
+        patch.setattr(key_ranges, "MAX_ROWS_PER_RANGE", 1_000)
         try:
             said = score(pg.url("table=reviews"), tmp_path / "out.parquet", "--key", "id", fails=True)
         finally:

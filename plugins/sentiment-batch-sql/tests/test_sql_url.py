@@ -8,7 +8,7 @@ from urllib.parse import quote
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from sentiment_batch_sql.url import named, place_of
+from sentiment_batch_sql.url import parse_url, quote_name
 
 from sentiment_batch import UsageError
 
@@ -16,7 +16,7 @@ URL = "postgresql://ann:$SHOP_PASSWORD@db/shop?table=t"
 
 
 def test_the_parts_of_a_url():
-    place = place_of("postgres://ann:tea%2F@db:5433/shop?sslmode=require&table=own.t&key=id")
+    place = parse_url("postgres://ann:tea%2F@db:5433/shop?sslmode=require&table=own.t&key=id")
     assert (place.kind, place.table, place.key, place.query) == ("postgresql", ("own", "t"), "id", None)
     assert place.address == "postgresql://ann:tea%2F@db:5433/shop?sslmode=require"
     assert place.database == "db:5433/shop"
@@ -35,7 +35,7 @@ def test_the_parts_of_a_url():
     ],
 )
 def test_the_path_of_a_file(url, path):
-    assert place_of(url).database == path
+    assert parse_url(url).database == path
 
 
 @pytest.mark.parametrize(
@@ -50,24 +50,24 @@ def test_the_path_of_a_file(url, path):
     ],
 )
 def test_the_names_of_a_table(text, names):
-    assert place_of(f"sqlite:///a.db?table={text}").table == names
+    assert parse_url(f"sqlite:///a.db?table={text}").table == names
 
 
 @pytest.mark.parametrize("text", ["a.b.c", ".a", "a.", '"a', 'a"b', '"a"b', "."])
 def test_what_is_no_table_is_refused(text):
     with pytest.raises(UsageError, match=r"is not a table's name\. Write table or schema\.table"):
-        place_of(f"sqlite:///a.db?table={text}")
+        parse_url(f"sqlite:///a.db?table={text}")
 
 
 @given(st.text(min_size=1), st.text(min_size=1))
 def test_any_name_can_be_said(schema, table):
-    assert place_of(f"sqlite:///a.db?table={quote(named(schema, table))}").table == (schema, table)
+    assert parse_url(f"sqlite:///a.db?table={quote(quote_name(schema, table))}").table == (schema, table)
 
 
 def test_the_environment_stands_in_for_parts_and_stays_secret(monkeypatch):
     monkeypatch.setenv("SHOP_PASSWORD", "a/b@c$d%41")
     monkeypatch.setenv("HOST", "db.example.com")
-    place = place_of("postgresql://ann:${SHOP_PASSWORD}@$HOST/shop%24x?table=$1")
+    place = parse_url("postgresql://ann:${SHOP_PASSWORD}@$HOST/shop%24x?table=$1")
     assert place.address == "postgresql://ann:a%2Fb%40c%24d%2541@db.example.com/shop%24x?"
     assert place.shown == "postgresql://ann:***@$HOST/shop%24x?table=$1"
     assert place.without_secrets("no a/b@c$d%41 nor a%2Fb%40c%24d%2541") == "no *** nor ***"
@@ -76,9 +76,9 @@ def test_the_environment_stands_in_for_parts_and_stays_secret(monkeypatch):
 def test_a_variable_that_is_not_there_is_named(monkeypatch):
     monkeypatch.delenv("SHOP_PASSWORD", raising=False)
     with pytest.raises(
-        UsageError, match=r"\$SHOP_PASSWORD, which the environment does not hold\. Set it, or write %24"
+        UsageError, match=r"\$SHOP_PASSWORD, but there is no such environment variable\. Set it, or write %24"
     ):
-        place_of(URL)
+        parse_url(URL)
 
 
 @pytest.mark.parametrize(
@@ -91,13 +91,13 @@ def test_a_variable_that_is_not_there_is_named(monkeypatch):
         ("postgresql://db/shop?table=t&%70assword=4two", "a parameter whose name has a %"),
         ("sqlite://a.db?table=t", "names no file. Write sqlite:///file"),
         ("sqlite:///?table=t", "names no file"),
-        ("sqlite:///a.db?tabel=t", "has the parameter 'tabel'; there are table, query and key"),
+        ("sqlite:///a.db?tabel=t", "has the parameter 'tabel'. The parameters are table, query and key"),
         ("mysql://db/shop?table=t", "is no database. Write a URL that begins with postgresql, sqlite or duckdb"),
         ("reviews.csv", "is no database"),
-        ("sqlite:///a.db?table=t&query=SELECT 1", "names a table, and there is a query"),
+        ("sqlite:///a.db?table=t&query=SELECT 1", "names a table, but there is also a query"),
     ],
 )
 def test_what_is_wrong_with_a_url_is_said_with_a_cure(url, said):
     with pytest.raises(UsageError, match=said) as error:
-        place_of(url)
+        parse_url(url)
     assert "tea" not in str(error.value)

@@ -1,12 +1,14 @@
-"""Registers the format `sql` with sentiment-batch; drivers are imported when a database is opened.
+"""Registers the format `sql` with sentiment-batch. Drivers are imported when a database is opened.
 
-url          what a location says, and what of it is secret
-failures     what drivers raise, in one line with a cure
-connection   ADBC: statements in, Arrow out
-postgresql   sqlite   duckdb      one database each: how it is opened, which columns it has, how a table appears
-outgoing     Arrow columns as a database takes them
-keys         the ranges of a key that a table is read in
-reader       writer               what sentiment-batch is handed
+reader  writer                  the Reader and the Writer that sentiment-batch uses
+databases                       chooses the module of a database
+postgresql  sqlite  duckdb      one database each: how to open it, its columns, how to write a table
+file_target                     writes a table to a database that is a file
+database                        the base class of databases, and what they have in common
+key_ranges                      splits a table into ranges of a key
+conversions  date_ranges        convert Arrow columns for a database
+connection  driver_errors       statements over ADBC, and the errors of drivers
+url                             the parts of a location, and its secrets
 """
 
 from __future__ import annotations

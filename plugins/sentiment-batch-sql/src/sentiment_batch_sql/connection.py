@@ -1,4 +1,4 @@
-"""A connection over ADBC: SQL in, Arrow out; it knows no database in particular."""
+"""A connection over ADBC, which takes SQL and returns Arrow data. It knows no particular database."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ if TYPE_CHECKING:
 
 
 class Connection:
-    """One connection, in which a transaction begins and ends only where a statement says so.
+    """A connection in which only statements begin and end transactions.
 
     Args:
-        driver: the path of the driver's library.
-        statements: what to run at once.
-        options: what the driver is to open, as it calls it.
+        driver: the path of the library of the driver.
+        statements: the statements to run first.
+        options: the options of the driver, which name the database.
     """
 
     def __init__(self, driver: str, *statements: str, **options: str) -> None:
@@ -38,19 +38,19 @@ class Connection:
             raise
 
     def run(self, *statements: str) -> None:
-        """Run statements that give no rows."""
+        """Run statements that return no rows."""
         for statement in statements:
             with self._connection.cursor() as cursor:
                 cursor.execute(statement)
 
     def rows(self, query: str) -> list[tuple[Any, ...]]:
-        """All rows of a query, as Python has their values."""
+        """All rows of a query, as Python values."""
         with self._connection.cursor() as cursor:
             cursor.execute(query)
             return list(cursor.fetchall())
 
     def schema(self, query: str) -> pa.Schema:
-        """The columns of a query, which it would be best to give no rows."""
+        """The columns of a query. The query should return no rows."""
         with self._connection.cursor() as cursor:
             cursor.execute(query)
             with contextlib.closing(cursor.fetch_record_batch()) as reader:
@@ -58,7 +58,7 @@ class Connection:
 
     @contextlib.contextmanager
     def batches(self, query: str) -> Iterator[Iterator[pa.RecordBatch]]:
-        """The rows of a query as they come; the query ends with the block, however far it was read."""
+        """The batches of a query. The query ends with the block, even if not all rows were read."""
         with self._connection.cursor() as cursor:
             cursor.execute(query)
             with contextlib.closing(cursor.fetch_record_batch()) as reader:
@@ -77,5 +77,5 @@ class Connection:
             cursor.adbc_ingest(table, batch, mode=mode, db_schema_name=schema)
 
     def close(self) -> None:
-        """Disconnect; what was not committed is lost."""
+        """Disconnect. Changes that were not committed are lost."""
         self._connection.close()

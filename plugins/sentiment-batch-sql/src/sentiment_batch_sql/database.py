@@ -1,13 +1,13 @@
-"""What a database is to the reader, whichever it is: a connection with one view of the rows, and columns."""
+"""The base class of databases, the protocol of tables that are being written, and marks of column types."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, Protocol
 
 from sentiment_batch import InputError
-from sentiment_batch_sql.url import named
+from sentiment_batch_sql.url import quote_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -16,81 +16,102 @@ if TYPE_CHECKING:
 
     from sentiment_batch import WriteOptions
     from sentiment_batch_sql.connection import Connection
+    from sentiment_batch_sql.conversions import Conversion
     from sentiment_batch_sql.url import Place
-    from sentiment_batch_sql.writer import Target
 
 JSON = ((b"sentiment_batch.json", b"1"),)
-"""Metadata of a column whose text is JSON: sentiment-batch writes it to JSON lines as it is."""
+"""Metadata of a column whose text is JSON. sentiment-batch writes such text to JSON lines unchanged."""
 TYPE = b"sentiment_batch_sql.type"
-"""Metadata key of a column that is text here and something else in its database; the value is `marked`."""
+"""Metadata key of a column that is text in Arrow and has another type in its database; `mark_type` makes the value."""
 
 
-def marked(kind: str, type: str) -> tuple[tuple[bytes, bytes], ...]:
-    """Metadata that say which type of which database a column of text had, so that it can have it again."""
+def mark_type(kind: str, type: str) -> tuple[tuple[bytes, bytes], ...]:
+    """Metadata that store the type of a text column in its database, so that the writer can restore it."""
     return ((TYPE, f"{kind}:{type}".encode()),)
 
 
-def mark_of(field: pa.Field, kind: str) -> str | None:
-    """The type that `marked` kept for this kind of database, or None."""
+def read_mark(field: pa.Field, kind: str) -> str | None:
+    """The type that `mark_type` stored for this kind of database, or None."""
     database, _, type = (field.metadata or {}).get(TYPE, b"").decode(errors="replace").partition(":")
     return type if database == kind and type else None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Column:
-    """A column of a table or query, which SQL calls `q`."""
+    """A column of the table or query, which has the alias `q` in SQL."""
 
     name: str
     expression: str
-    """What to select such that Arrow has a type for all its values."""
+    """The SQL expression to select, for whose values Arrow has a type."""
     type: str
-    """Its type as SQL has it, or what takes its place."""
+    """Its type in SQL, or a placeholder."""
     metadata: tuple[tuple[bytes, bytes], ...] = ()
 
 
+class Target(Protocol):
+    """A table that is being written to one of the databases."""
+
+    @property
+    def columns(self) -> Sequence[Conversion]:
+        """The conversion of each column."""
+        ...
+
+    def write(self, batch: pa.RecordBatch) -> None:
+        """Take rows in the wire types of the columns."""
+        ...
+
+    def publish(self) -> None:
+        """Make the table visible, and put it on disk."""
+        ...
+
+    def discard(self) -> None:
+        """Remove what was written. It may be called twice."""
+        ...
+
+
 class Database(ABC):
-    """A database that is read from.
+    """A database.
 
     Args:
-        place: which, and what in it.
+        place: the database, and the table or query in it.
     """
 
     rows_ahead: ClassVar[int] = 0
-    """Rows before those of the table that `select` gives, for the driver to learn the types from."""
+    """Number of rows that `select` puts before those of the table, from which the driver learns the types."""
 
     def __init__(self, place: Place) -> None:
         self.place = place
 
     @abstractmethod
     def open(self) -> Connection:
-        """Connect for reading alone, with one view of the data until the connection is closed."""
+        """Connect for reading only, with one snapshot of the data until the connection is closed."""
 
     @abstractmethod
     def columns(self, connection: Connection) -> list[Column]:
-        """The columns; looks through the rows where types alone do not tell whether Arrow can have all values."""
+        """The columns. Reads the rows if the types do not show whether Arrow can represent all values."""
 
     @abstractmethod
-    def literal(self, column: Column, value: str) -> str:
-        """SQL that gives the text of the literal that `value`, a value of the column, can be compared with."""
+    def sql_literal(self, column: Column, value: str) -> str:
+        """SQL for the text of a literal that is equal to `value`, an expression for a value of the column."""
 
     @abstractmethod
     def checksum(self, columns: Sequence[Column]) -> str:
-        """SQL for an aggregate that is another one when the rows of `q` are, whatever their order."""
+        """SQL for an aggregate that changes with the rows of `q`, but not with their order."""
 
     @abstractmethod
     def target(self, schema: pa.Schema, options: WriteOptions) -> Target:
-        """A table to be."""
+        """Begin to write a table."""
 
     def select(self, columns: Sequence[Column], rest: str = "") -> str:
-        """The rows; `rest` is what comes after the source."""
-        chosen = ", ".join(f"{column.expression} AS {named(column.name)}" for column in columns)
+        """SQL for the rows; `rest` follows the source."""
+        chosen = ", ".join(f"{column.expression} AS {quote_name(column.name)}" for column in columns)
         return f"SELECT {chosen} FROM {self.place.source} AS q {rest}"
 
     def names(self, connection: Connection) -> list[str]:
         """The names of the columns.
 
         Raises:
-            InputError: there are none, or two have the same.
+            InputError: there are no columns, or two have the same name.
         """
         names: list[str] = connection.schema(f"SELECT * FROM {self.place.source} AS q LIMIT 0").names
         if not names:
@@ -103,13 +124,13 @@ class Database(ABC):
         return names
 
 
-def columns_that(connection: Connection, place: Place, conditions: Iterable[tuple[str, str]]) -> set[str]:
-    """The columns with a row for which a condition holds; looks through all rows, once.
+def find_columns(connection: Connection, place: Place, conditions: Iterable[tuple[str, str]]) -> set[str]:
+    """The columns for which some row fulfils a condition. Reads all rows once.
 
     Args:
-        connection: has the data.
-        place: where they are.
-        conditions: columns' names, and conditions of SQL, in which the source is `q`.
+        connection: the connection to the database.
+        place: the table or query.
+        conditions: pairs of a column name and a condition in SQL, in which the source is `q`.
     """
     asked = list(conditions)
     if not asked:
@@ -117,18 +138,3 @@ def columns_that(connection: Connection, place: Place, conditions: Iterable[tupl
     counts = ", ".join(f"count(CASE WHEN {condition} THEN 1 END)" for _, condition in asked)
     (found,) = connection.rows(f"SELECT {counts} FROM {place.source} AS q")
     return {name for (name, _), rows in zip(asked, found, strict=True) if rows}
-
-
-def database_of(place: Place) -> Database:
-    """The database that a location is in."""
-    if place.kind == "postgresql":
-        from sentiment_batch_sql.postgresql import PostgreSQL
-
-        return PostgreSQL(place)
-    if place.kind == "sqlite":
-        from sentiment_batch_sql.sqlite import SQLite
-
-        return SQLite(place)
-    from sentiment_batch_sql.duckdb import DuckDB
-
-    return DuckDB(place)

@@ -1,4 +1,4 @@
-"""DuckDB: a file whose types are mostly Arrow's own; ADBC streams its rows, which its own interface gathers first."""
+"""DuckDB: a file, most of whose types are types of Arrow. ADBC streams the rows, unlike the Python API of DuckDB."""
 
 from __future__ import annotations
 
@@ -10,9 +10,10 @@ import adbc_driver_duckdb
 
 from sentiment_batch import InputError
 from sentiment_batch_sql.connection import Connection
-from sentiment_batch_sql.database import JSON, Column, Database, columns_that, mark_of, marked
-from sentiment_batch_sql.outgoing import duckdb_column
-from sentiment_batch_sql.url import literal, named
+from sentiment_batch_sql.conversions import convert_for_duckdb
+from sentiment_batch_sql.database import JSON, Column, Database, Target, find_columns, mark_type, read_mark
+from sentiment_batch_sql.file_target import FileTarget
+from sentiment_batch_sql.url import quote_name, quote_text
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -20,21 +21,20 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from sentiment_batch import WriteOptions
-    from sentiment_batch_sql.writer import Target
 
 _PLAIN = re.compile(
     r"BOOLEAN|U?(TINY|SMALL|BIG)INT|U?INTEGER|FLOAT|DOUBLE|DECIMAL\(\d+,\d+\)|VARCHAR|BLOB|DATE|TIME|TIME_NS|"
     r"TIMESTAMP(_S|_MS|_NS)?|TIMESTAMP WITH TIME ZONE|TIMESTAMPTZ_NS|U?HUGEINT"
 )
-"""Types that the driver gives as they are; HUGEINT as a decimal of 38 digits."""
+"""Types that the driver returns unchanged; HUGEINT as a decimal of 38 digits."""
 _NESTED = re.compile(r"(STRUCT|MAP)\(.*\)|.*\[\d*\]", re.DOTALL)
 _NOT_NESTED = re.compile(
     r"INTERVAL|BIT\b|BIGNUM|UNION|HUGEINT|NULL|VARIANT|GEOMETRY|ENUM|UUID|TIME WITH|TIMESTAMPTZ_NS"
 )
-"""What within a nested type makes JSON of all of it."""
-_KEPT = ("UUID", "HUGEINT", "UHUGEINT", "BIGNUM", "BIT", "INTERVAL", "JSON")
-"""Types that are text in Arrow and can be had again."""
-_MOST = "9" * 38
+"""Types because of which a nested type that holds one becomes JSON as a whole."""
+_RESTORABLE = ("UUID", "HUGEINT", "UHUGEINT", "BIGNUM", "BIT", "INTERVAL", "JSON")
+"""Types that are text in Arrow and can be restored."""
+_MAX_DECIMAL = "9" * 38
 
 
 def connect(path: str, mode: str) -> Connection:
@@ -42,7 +42,7 @@ def connect(path: str, mode: str) -> Connection:
     return Connection(
         adbc_driver_duckdb.driver_path(),
         "SET TimeZone = 'UTC'",
-        "SET memory_limit = '1GB'",  # it would take most of the machine's for pages that are read once
+        "SET memory_limit = '1GB'",  # else it uses most of the memory for pages that are read once
         entrypoint="duckdb_adbc_init",
         path=os.path.abspath(path),
         access_mode=mode,
@@ -53,74 +53,72 @@ class DuckDB(Database):
     """A file of DuckDB."""
 
     def open(self) -> Connection:
-        """Open the file, which nobody can write to until the connection is closed."""
+        """Open the file. Nobody can write to it until the connection is closed."""
         if not os.path.isfile(self.place.address):
             raise InputError(f"{self.place.shown}: there is no file {self.place.database}. Check the path.")
         return connect(self.place.address, "READ_ONLY")
 
     def columns(self, connection: Connection) -> list[Column]:
-        """The columns; what Arrow has no type for is text, or JSON where it is nested."""
+        """The columns. Values without a type in Arrow are text, or JSON if they are nested."""
         self.names(connection)
         described = connection.rows(f"DESCRIBE SELECT * FROM {self.place.source} AS q")
         types = {row[0]: row[1] for row in described}
-        conditions = [(name, _beyond_arrow(named("q", name), type)) for name, type in types.items()]
-        odd = columns_that(connection, self.place, [(name, text) for name, text in conditions if text])
+        conditions = [(name, _beyond_arrow(quote_name("q", name), type)) for name, type in types.items()]
+        odd = find_columns(connection, self.place, [(name, text) for name, text in conditions if text])
         return [_column(name, type, exact=name not in odd) for name, type in types.items()]
 
-    def literal(self, column: Column, value: str) -> str:
+    def sql_literal(self, column: Column, value: str) -> str:
         """A literal with its type."""
-        after = literal(f"' AS {column.type})")
+        after = quote_text(f"' AS {column.type})")
         return f"concat('CAST(''', replace(CAST({value} AS VARCHAR), '''', ''''''), {after})"
 
     def checksum(self, columns: Sequence[Column]) -> str:
         """The sum of a hash of each row."""
-        return f"coalesce(sum(hash({', '.join(named('q', column.name) for column in columns)})), 0)::VARCHAR"
+        return f"coalesce(sum(hash({', '.join(quote_name('q', column.name) for column in columns)})), 0)::VARCHAR"
 
     def target(self, schema: pa.Schema, options: WriteOptions) -> Target:
-        """A table to be, in a file of its own until it is whole."""
-        from sentiment_batch_sql.file_target import FileTarget
-
+        """Begin to write a table, in a file of its own until it is complete."""
         return FileTarget(self.place, DuckDBFile(schema), schema, options)
 
 
 def _beyond_arrow(column: str, type: str) -> str:
-    """The condition for values of a column that Arrow cannot have; empty where it can have all."""
+    """The condition for values that Arrow cannot represent; empty if it can represent all values."""
     if type.startswith(("TIMESTAMP", "DATE")) and _PLAIN.fullmatch(type):
         return f"NOT isfinite({column})"
     if type == "HUGEINT":
-        return f"{column} NOT BETWEEN -{_MOST} AND {_MOST}"
-    return f"{column} > {_MOST}" if type == "UHUGEINT" else ""
+        return f"{column} NOT BETWEEN -{_MAX_DECIMAL} AND {_MAX_DECIMAL}"
+    return f"{column} > {_MAX_DECIMAL}" if type == "UHUGEINT" else ""
 
 
 def _column(name: str, type: str, *, exact: bool) -> Column:
-    """A column, by its type; `exact` says whether Arrow can have all its values."""
-    plain = named("q", name)
+    """A column, by its type. `exact`: Arrow can represent all its values."""
+    plain = quote_name("q", name)
     if exact and _PLAIN.fullmatch(type):
         return Column(name=name, expression=plain, type=type)
     if _NESTED.fullmatch(type):
         if not _NOT_NESTED.search(type):
             return Column(name=name, expression=plain, type=type)
         return Column(name=name, expression=f"CAST(to_json({plain}) AS VARCHAR)", type=type, metadata=JSON)
-    metadata = marked("duckdb", type) if type in _KEPT else ()
+    metadata = mark_type("duckdb", type) if type in _RESTORABLE else ()
     if type == "JSON":
         metadata += JSON
     return Column(name=name, expression=f"CAST({plain} AS VARCHAR)", type=type, metadata=metadata)
 
 
 class DuckDBFile:
-    """How a table is written to a file of DuckDB."""
+    """Writes a table to a DuckDB file."""
 
     def __init__(self, schema: pa.Schema) -> None:
-        self.columns = [duckdb_column(field) for field in schema]
-        marks = [mark_of(field, "duckdb") for field in schema]
-        self._types = [mark if mark in _KEPT else None for mark in marks]
+        self.columns = [convert_for_duckdb(field) for field in schema]
+        marks = [read_mark(field, "duckdb") for field in schema]
+        self._types = [mark if mark in _RESTORABLE else None for mark in marks]
 
     def open(self, path: str, *, write: bool) -> Connection:
-        """Open a file, which is made if there is none and it is to be written."""
+        """Open a file. If `write` is True, it is created if it does not exist."""
         return connect(path, "READ_WRITE" if write else "READ_ONLY")
 
     def stage(self, connection: Connection, schema: pa.Schema, table: str) -> None:
-        """Make the table in a file that nobody else has."""
+        """Create the table in a file that only this process uses."""
         import pyarrow as pa
 
         wire = pa.schema([(name, column.wire) for name, column in zip(schema.names, self.columns, strict=True)])
@@ -128,29 +126,29 @@ class DuckDBFile:
         connection.run("BEGIN")
 
     def kind_of(self, connection: Connection, name: tuple[str, ...]) -> str | None:
-        """`table`, `view` or what else has that name; None if nothing has."""
+        """What has that name, such as `table` or `view`; None if nothing has."""
         *schema, table = name
-        condition = f"lower(table_name) = lower({literal(table)}) AND table_catalog = current_database()"
-        condition += f" AND lower(table_schema) = lower({literal(schema[0] if schema else 'main')})"
+        condition = f"lower(table_name) = lower({quote_text(table)}) AND table_catalog = current_database()"
+        condition += f" AND lower(table_schema) = lower({quote_text(schema[0] if schema else 'main')})"
         found = connection.rows(f"SELECT table_type FROM information_schema.tables WHERE {condition}")
         return {"BASE TABLE": "table"}.get(found[0][0], found[0][0].lower()) if found else None
 
     def full_name(self, table: tuple[str, ...]) -> tuple[str, ...]:
-        """The name behind that of its schema."""
+        """The name with its schema."""
         return table if len(table) == 2 else ("main", *table)
 
     def attach(self, path: str) -> str:
-        """The statement that opens the staged file beside the other as `staged`."""
-        return f"ATTACH {literal(os.path.abspath(path))} AS staged (READ_ONLY)"
+        """The statement that attaches the staged file as `staged`."""
+        return f"ATTACH {quote_text(os.path.abspath(path))} AS staged (READ_ONLY)"
 
     def begin(self) -> str:
-        """The statement that a transaction begins with; the file is locked for others anyway."""
+        """The statement that begins a transaction. Others cannot open the file anyway."""
         return "BEGIN"
 
     def create(self, schema: pa.Schema, name: tuple[str, ...], staged: str) -> list[str]:
-        """Statements that make the table from the staged one."""
+        """The statements that create the table from the staged one."""
         chosen = ", ".join(
-            named(column) if type is None else f"CAST({named(column)} AS {type}) AS {named(column)}"
+            quote_name(column) if type is None else f"CAST({quote_name(column)} AS {type}) AS {quote_name(column)}"
             for column, type in zip(schema.names, self._types, strict=True)
         )
-        return [f"CREATE TABLE {named(*name)} AS SELECT {chosen} FROM staged.{named(staged)}"]
+        return [f"CREATE TABLE {quote_name(*name)} AS SELECT {chosen} FROM staged.{quote_name(staged)}"]

@@ -1,6 +1,7 @@
-"""A table in a file: rows gather in a file of their own, and one transaction at the end takes them over.
+"""Writes a table to a database that is a file: rows are gathered in a file of their own, and one transaction copies
+them.
 
-So the other file can be read meanwhile, by this run too, and until that transaction is done nothing of it is changed.
+So the database can be read meanwhile, even by this run, and it stays unchanged until that transaction.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import secrets
 from typing import TYPE_CHECKING, Protocol
 
 from sentiment_batch import OutputError
-from sentiment_batch_sql.url import named
+from sentiment_batch_sql.url import quote_name
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -20,18 +21,18 @@ if TYPE_CHECKING:
 
     from sentiment_batch import WriteOptions
     from sentiment_batch_sql.connection import Connection
-    from sentiment_batch_sql.outgoing import Outgoing
+    from sentiment_batch_sql.conversions import Conversion
     from sentiment_batch_sql.url import Place
 
 _STAGED = "staged_rows"
 
 
-class File(Protocol):
-    """How tables are written to a kind of file."""
+class DatabaseFile(Protocol):
+    """Writes tables to one kind of database file."""
 
     @property
-    def columns(self) -> Sequence[Outgoing]:
-        """How each column goes to the database."""
+    def columns(self) -> Sequence[Conversion]:
+        """The conversion of each column."""
         ...
 
     def open(self, path: str, *, write: bool) -> Connection:
@@ -39,7 +40,7 @@ class File(Protocol):
         ...
 
     def stage(self, connection: Connection, schema: pa.Schema, table: str) -> None:
-        """Make a table in a new file, and begin a transaction."""
+        """Create a table in a new file, and begin a transaction."""
         ...
 
     def kind_of(self, connection: Connection, name: tuple[str, ...]) -> str | None:
@@ -51,42 +52,44 @@ class File(Protocol):
         ...
 
     def attach(self, path: str) -> str:
-        """The statement that opens another file as `staged`."""
+        """The statement that attaches another file as `staged`."""
         ...
 
     def begin(self) -> str:
-        """The statement that a transaction begins with."""
+        """The statement that begins a transaction."""
         ...
 
     def create(self, schema: pa.Schema, name: tuple[str, ...], staged: str) -> list[str]:
-        """Statements that make the table."""
+        """The statements that create the table."""
         ...
 
 
 class FileTarget:
-    """A table to be in a file.
+    """A table that is being written to a file.
 
     Args:
         place: the file and the table.
-        file: its kind.
-        schema: the columns as they come.
-        options: what the user said.
+        file: the kind of file.
+        schema: the columns of the batches.
+        options: the settings of the output.
 
     Raises:
-        OutputError: the table is there and is not to be replaced, is no table, or the file cannot be written.
+        OutputError: the table exists and `overwrite` is False, it is no table, or the file cannot be written.
     """
 
-    def __init__(self, place: Place, file: File, schema: pa.Schema, options: WriteOptions) -> None:
+    def __init__(self, place: Place, file: DatabaseFile, schema: pa.Schema, options: WriteOptions) -> None:
         self._place, self._file, self._schema, self._overwrite = place, file, schema, options.overwrite
         self.columns = file.columns
         self._name = file.full_name(place.table)
-        folded = [name.encode("utf-8", "surrogatepass").lower() for name in schema.names]  # ASCII alone, as they do it
+        folded = [
+            name.encode("utf-8", "surrogatepass").lower() for name in schema.names
+        ]  # these databases fold ASCII letters only
         for name, known in zip(schema.names, folded, strict=True):
             if folded.count(known) > 1:
-                raise OutputError(f"{place.shown} tells no columns apart by capitals, as with {name!r}. Rename one.")
+                raise OutputError(f"{place.shown} ignores the case of names, so {name!r} is there twice. Rename one.")
         folder, name = os.path.split(place.database)
         self._connection: Connection | None = None
-        self._look = self._looked(folder)
+        self._guard = self._open_guard(folder)
         hidden = f".{name[:60]}.{secrets.token_hex(4)}.part"
         self._path = os.path.join(options.scratch or folder, hidden)
         try:
@@ -97,12 +100,12 @@ class FileTarget:
             raise
 
     def write(self, batch: pa.RecordBatch) -> None:
-        """Take rows, of the columns' wire types."""
+        """Take rows in the wire types of the columns."""
         assert self._connection is not None
         self._connection.ingest(batch, _STAGED)
 
     def publish(self) -> None:
-        """Take the table over into the file."""
+        """Copy the table into the file, in one transaction."""
         assert self._connection is not None
         self._connection.run("COMMIT")
         self._close()
@@ -110,8 +113,8 @@ class FileTarget:
         try:
             with contextlib.closing(self._file.open(self._place.database, write=True)) as connection:
                 connection.run(self._file.attach(self._path), self._file.begin())
-                if self._is_there(connection):
-                    connection.run(f"DROP TABLE {named(*self._name)}")
+                if self._must_replace(connection):
+                    connection.run(f"DROP TABLE {quote_name(*self._name)}")
                 connection.run(*self._file.create(self._schema, self._name, _STAGED), "COMMIT")
         except BaseException:
             if new:
@@ -121,20 +124,20 @@ class FileTarget:
             self.discard()
 
     def discard(self) -> None:
-        """Remove the rows gathered so far."""
+        """Remove the gathered rows."""
         self._close()
         _remove(self._path)
 
     def _close(self) -> None:
-        for connection in (self._connection, self._look):
+        for connection in (self._connection, self._guard):
             if connection is not None:
                 connection.close()
-        self._connection = self._look = None
+        self._connection = self._guard = None
 
-    def _looked(self, folder: str) -> Connection | None:
-        """A look at the file, so that what is wrong with it shows before the first row; None where there is none yet.
+    def _open_guard(self, folder: str) -> Connection | None:
+        """A connection to the file, so that errors appear before the first row. None if the file does not exist.
 
-        It stays open: to close a file takes the locks of this whole process off it, and the input may be in it.
+        It stays open, because closing a file releases all locks of this process on it, and the input may be in it.
         """
         path, shown = self._place.database, self._place.shown
         if not os.path.isdir(folder):
@@ -142,20 +145,20 @@ class FileTarget:
         if not os.path.exists(path):
             return None
         if not os.path.isfile(path) or not os.access(path, os.W_OK):
-            raise OutputError(f"{shown} cannot be written: {path} is no file, or not yours to write. Name another.")
+            raise OutputError(f"{shown} cannot be written: {path} is no file, or you must not write it. Name another.")
         connection = self._file.open(path, write=False)
         try:
-            self._is_there(connection)
+            self._must_replace(connection)
         except BaseException:
             connection.close()
             raise
         return connection
 
-    def _is_there(self, connection: Connection) -> bool:
+    def _must_replace(self, connection: Connection) -> bool:
         """Whether there is a table to replace.
 
         Raises:
-            OutputError: there is, and it is not to be replaced, or it is no table.
+            OutputError: there is a table and `overwrite` is False, or it is no table.
         """
         kind = self._file.kind_of(connection, self._name)
         if kind not in (None, "table"):

@@ -1,4 +1,4 @@
-"""What sentiment-batch reads a table with: one view of the rows, streamed, in ranges of a key if there is one."""
+"""Reads a table or a query: one snapshot of the rows, streamed, in ranges of a key if one is named."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 
 from sentiment_batch import InputError, Split, UsageError
-from sentiment_batch_sql.database import database_of
-from sentiment_batch_sql.failures import failures_named
-from sentiment_batch_sql.keys import Ranges, condition, ranges_of
-from sentiment_batch_sql.url import place_of
+from sentiment_batch_sql.databases import find_database
+from sentiment_batch_sql.driver_errors import translate_errors
+from sentiment_batch_sql.key_ranges import Ranges, find_ranges, make_condition
+from sentiment_batch_sql.url import parse_url
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class _Look:
-    """What a table is found to be."""
+class _TableState:
+    """The columns of a table and the ranges of its key."""
 
     columns: tuple[Column, ...]
     key: Column | None
@@ -32,77 +32,77 @@ class _Look:
 
 
 class SqlReader:
-    """A table or the rows of a query.
+    """A reader of a table or of the rows of a query.
 
     Args:
-        location: a URL; see `place_of`.
-        options: `query` and `key`.
+        location: a URL; see `parse_url`.
+        options: the settings `query` and `key`.
 
     Raises:
-        UsageError: the URL is none that can be read.
-        InputError: the database cannot be reached or read, or has no such table; the query or the key is no good.
+        UsageError: the URL cannot be read.
+        InputError: the database cannot be reached or read, has no such table, or the query or the key is invalid.
     """
 
     def __init__(self, location: str, options: ReadOptions) -> None:
-        self._place = place = place_of(location, options.query, options.key)
+        self._place = place = parse_url(location, options.query, options.key)
         if not place.table and not place.query:
-            raise UsageError(f"{place.shown} names no table. Write ?table=NAME behind it, or give --query.")
-        self._database = database_of(place)
-        self._failures = functools.partial(failures_named, place, InputError)
-        self._kept: Connection | None = None
-        with self._failures():
-            self._kept = connection = self._database.open()
+            raise UsageError(f"{place.shown} names no table. Add ?table=NAME, or set `query`.")
+        self._database = find_database(place)
+        self._errors = functools.partial(translate_errors, place, InputError)
+        self._idle: Connection | None = None
+        with self._errors():
+            self._idle = connection = self._database.open()
             try:
-                self._seen = self._look(connection)
-                self.schema = self._schema(connection)
+                self._state = self._read_state(connection)
+                self.schema = self._read_schema(connection)
             except BaseException:
                 self.close()
                 raise
-        ranges = self._seen.ranges
+        ranges = self._state.ranges
         self.num_rows: int | None = None if ranges is None else ranges.rows
         self._splits = [Split(index=0, label=place.shown)] if ranges is None else ranges.splits(place.shown)
         if ranges is not None:
             self.identity = self._identity
         if not self._splits:
-            self.close()  # nothing will be read, and the same table or file may be written
+            self.close()  # nothing will be read, and the output may be the same table or file
 
     def splits(self) -> Sequence[Split]:
-        """The ranges of the key; all rows at once where there is none."""
+        """The ranges of the key; one split with all rows if there is no key."""
         return self._splits
 
     def batches(self, split: Split) -> Iterator[pa.RecordBatch]:
-        """The rows in the order of the key, or else as the database gives them.
+        """The rows in the order of the key, or in that of the database.
 
         Raises:
-            InputError: the database went away, or what it holds is not what it was.
+            InputError: the connection broke, or the table has changed.
         """
-        with self._failures():
-            connection = self._taken()
-            whole = False
+        with self._errors():
+            connection = self._take_connection()
+            complete = False
             try:
-                rest = "" if self._seen.key is None else condition(split, self._seen.key)
+                rest = "" if self._state.key is None else make_condition(split, self._state.key)
                 ahead = self._database.rows_ahead
-                with connection.batches(self._database.select(self._seen.columns, rest)) as batches:
+                with connection.batches(self._database.select(self._state.columns, rest)) as batches:
                     for batch in batches:
                         if batch.num_rows > ahead:
                             yield pa.RecordBatch.from_arrays(batch.slice(ahead).columns, schema=self.schema)
                         ahead = max(0, ahead - batch.num_rows)
-                whole = True
+                complete = True
             finally:
-                # After the last row nothing is held, so that the same table or file can be written.
-                if whole and split.index < len(self._splits) - 1 and self._kept is None:
-                    self._kept = connection
+                # After the last row the connection is closed, because the output may be the same table or file.
+                if complete and split.index < len(self._splits) - 1 and self._idle is None:
+                    self._idle = connection
                 else:
                     connection.close()
 
     def close(self) -> None:
         """Disconnect."""
-        if self._kept is not None:
-            self._kept.close()
-            self._kept = None
+        if self._idle is not None:
+            self._idle.close()
+            self._idle = None
 
     def _identity(self) -> dict[str, Any]:
-        place, ranges = self._place, self._seen.ranges
+        place, ranges = self._place, self._state.ranges
         assert ranges is not None
         return {
             "database": f"{place.kind}: {place.database}",
@@ -114,14 +114,14 @@ class SqlReader:
             "checksum": ranges.checksum,
         }
 
-    def _taken(self) -> Connection:
-        """The connection that has the view of the rows; or a new one, if that still shows the same table."""
-        connection, self._kept = self._kept, None
+    def _take_connection(self) -> Connection:
+        """The connection with the snapshot; or a new one, if the table is unchanged."""
+        connection, self._idle = self._idle, None
         if connection is not None:
             return connection
         connection = self._database.open()
         try:
-            if self._look(connection) != self._seen:
+            if self._read_state(connection) != self._state:
                 raise InputError(
                     f"{self._place.shown} was changed while it was read. Read it when nobody writes to it."
                 )
@@ -130,18 +130,20 @@ class SqlReader:
             raise
         return connection
 
-    def _look(self, connection: Connection) -> _Look:
+    def _read_state(self, connection: Connection) -> _TableState:
         columns = self._database.columns(connection)
         names = [column.name for column in columns]
         if self._place.key is None:
-            return _Look(columns=tuple(columns), key=None, ranges=None)
+            return _TableState(columns=tuple(columns), key=None, ranges=None)
         if self._place.key not in names:
             raise InputError.no_column(self._place.key, names, "key")
         key = columns[names.index(self._place.key)]
-        return _Look(columns=tuple(columns), key=key, ranges=ranges_of(connection, self._database, columns, key))
+        return _TableState(
+            columns=tuple(columns), key=key, ranges=find_ranges(connection, self._database, columns, key)
+        )
 
-    def _schema(self, connection: Connection) -> pa.Schema:
-        """The columns as the driver gives them, with our metadata in place of its own."""
-        given = connection.schema(self._database.select(self._seen.columns, "WHERE false"))
-        fields = zip(self._seen.columns, given.types, strict=True)
+    def _read_schema(self, connection: Connection) -> pa.Schema:
+        """The columns with the types of the driver and our metadata."""
+        given = connection.schema(self._database.select(self._state.columns, "WHERE false"))
+        fields = zip(self._state.columns, given.types, strict=True)
         return pa.schema([pa.field(column.name, type, metadata=dict(column.metadata)) for column, type in fields])

@@ -1,4 +1,4 @@
-"""SQLite: a file whose columns take values of any type, so that it is the values that tell."""
+"""SQLite: a file whose columns hold values of any type, so the values decide the types of the columns."""
 
 from __future__ import annotations
 
@@ -10,9 +10,10 @@ import adbc_driver_sqlite
 
 from sentiment_batch import InputError, UsageError
 from sentiment_batch_sql.connection import Connection
-from sentiment_batch_sql.database import Column, Database
-from sentiment_batch_sql.outgoing import sqlite_column
-from sentiment_batch_sql.url import literal, named
+from sentiment_batch_sql.conversions import convert_for_sqlite
+from sentiment_batch_sql.database import Column, Database, Target
+from sentiment_batch_sql.file_target import FileTarget
+from sentiment_batch_sql.url import quote_name, quote_text
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -20,26 +21,25 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from sentiment_batch import WriteOptions
-    from sentiment_batch_sql.writer import Target
 
-_WAIT = "PRAGMA busy_timeout = 60000"
+_LOCK_TIMEOUT = "PRAGMA busy_timeout = 60000"
 _INTEGER, _REAL, _TEXT, _BLOB, _LARGE = (1 << bit for bit in range(5))
 _KINDS = (("integer", _INTEGER), ("real", _REAL), ("text", _TEXT), ("blob", _BLOB))
 _EXACT = 2**53
-"""Up to here a double is any integer."""
+"""A double can represent all integers up to this one."""
 _SAMPLES = {"INTEGER": "0", "REAL": "0.5", "TEXT": "''", "BLOB": "x''"}
 _AS_TEXT = (
     "CASE typeof({0}) WHEN 'blob' THEN hex({0}) WHEN 'real' THEN"
     " CASE WHEN CAST(CAST({0} AS TEXT) AS REAL) = {0} THEN CAST({0} AS TEXT) ELSE printf('%!.17g', {0}) END"
     " ELSE CAST({0} AS TEXT) END"
 )
-"""The text of any value: a real with as many digits as it needs, a blob as its hexadecimal digits."""
+"""The text of any value: a real with as many digits as needed, a blob as hexadecimal digits."""
 
 
 def connect(path: str, mode: str, *statements: str) -> Connection:
-    """Open a file; `mode` is `ro` for reading, `rwc` for writing."""
+    """Open a file. `mode` is `ro` for reading, `rwc` for writing."""
     uri = f"file:{quote(os.path.abspath(path))}?mode={mode}"
-    return Connection(adbc_driver_sqlite._driver_path(), _WAIT, *statements, uri=uri)
+    return Connection(adbc_driver_sqlite._driver_path(), _LOCK_TIMEOUT, *statements, uri=uri)
 
 
 class SQLite(Database):
@@ -48,13 +48,13 @@ class SQLite(Database):
     rows_ahead = 1
 
     def open(self) -> Connection:
-        """Open the file, and see what is there now until the connection is closed."""
+        """Open the file, with a snapshot until the connection is closed."""
         if not os.path.isfile(self.place.address):
             raise InputError(f"{self.place.shown}: there is no file {self.place.database}. Check the path.")
         return connect(self.place.address, "ro", "BEGIN")
 
     def columns(self, connection: Connection) -> list[Column]:
-        """The columns, of the one type that all values can have; where there is none, of text."""
+        """The columns. Their type is one that can hold all values, or else text."""
         names = self.names(connection)
         found = [_column(name, kinds) for name, kinds in zip(names, self._kinds(connection, names), strict=True)]
         if all(column.type for column in found):
@@ -63,43 +63,42 @@ class SQLite(Database):
         return [column if column.type else _column(column.name, declared.get(column.name, _TEXT)) for column in found]
 
     def select(self, columns: Sequence[Column], rest: str = "") -> str:
-        """The rows behind one of the columns' types: the driver goes by the first rows, which may all be null."""
-        samples = ", ".join(f"{_SAMPLES[column.type]} AS {named(column.name)}" for column in columns)
-        # The limit keeps the order: without one, that of a part of a UNION means nothing.
+        """SQL for the rows after a row with sample values: the driver takes types from the first rows, which may be
+        null."""
+        samples = ", ".join(f"{_SAMPLES[column.type]} AS {quote_name(column.name)}" for column in columns)
+        # The limit keeps the order, which SQLite ignores in a part of a UNION without one.
         return f"SELECT {samples} UNION ALL SELECT * FROM ({super().select(columns, rest)} LIMIT -1)"
 
-    def literal(self, column: Column, value: str) -> str:
-        """The literal that SQLite itself makes."""
+    def sql_literal(self, column: Column, value: str) -> str:
+        """The literal that SQLite makes."""
         return f"quote({value})"
 
     def checksum(self, columns: Sequence[Column]) -> str:
-        """SQLite has no hash: the sizes of its files and when they were written last, which every change changes."""
+        """The sizes and the times of change of the files, because SQLite has no hash function."""
         paths = [path for end in ("", "-wal") if os.path.exists(path := self.place.address + end)]
-        states = [state for state in map(os.stat, paths) if state.st_size]  # an empty log may be there or not
-        return literal(" ".join(f"{state.st_size}:{state.st_mtime_ns}" for state in states))
+        states = [state for state in map(os.stat, paths) if state.st_size]  # an empty log file counts as a missing one
+        return quote_text(" ".join(f"{state.st_size}:{state.st_mtime_ns}" for state in states))
 
     def target(self, schema: pa.Schema, options: WriteOptions) -> Target:
-        """A table to be, in a file of its own until it is whole."""
-        from sentiment_batch_sql.file_target import FileTarget
-
+        """Begin to write a table, in a file of its own until it is complete."""
         return FileTarget(self.place, SQLiteFile(schema), schema, options)
 
     def _kinds(self, connection: Connection, names: list[str]) -> list[int]:
-        """The kinds of values that each column has, as bits."""
+        """The kinds of the values of each column, as bits."""
         counts = ", ".join(
-            " + ".join(f"coalesce(max(typeof({named('q', name)}) = '{kind}'), 0) * {bit}" for kind, bit in _KINDS)
-            + f" + coalesce(max(typeof({named('q', name)}) = 'integer'"
-            f" AND {named('q', name)} NOT BETWEEN -{_EXACT} AND {_EXACT}), 0) * {_LARGE}"
+            " + ".join(f"coalesce(max(typeof({quote_name('q', name)}) = '{kind}'), 0) * {bit}" for kind, bit in _KINDS)
+            + f" + coalesce(max(typeof({quote_name('q', name)}) = 'integer'"
+            f" AND {quote_name('q', name)} NOT BETWEEN -{_EXACT} AND {_EXACT}), 0) * {_LARGE}"
             for name in names
         )
         (found,) = connection.rows(f"SELECT {counts} FROM {self.place.source} AS q")
         return list(found)
 
     def _declared(self, connection: Connection) -> dict[str, int]:
-        """The kinds of the columns of a table by what was declared, for columns without values."""
+        """The kinds of the columns by their declared types, for columns without values."""
         if not self.place.table:
             return {}
-        rows = connection.rows(f"SELECT name, type FROM pragma_table_info({literal(self.place.table[-1])})")
+        rows = connection.rows(f"SELECT name, type FROM pragma_table_info({quote_text(self.place.table[-1])})")
         return {name: _affinity(type.upper()) for name, type in rows}
 
 
@@ -115,8 +114,8 @@ def _affinity(declared: str) -> int:
 
 
 def _column(name: str, kinds: int) -> Column:
-    """A column of values of these kinds; without a type where there are none."""
-    plain = named("q", name)
+    """A column of values of these kinds. Its type is empty if there are no values."""
+    plain = quote_name("q", name)
     if kinds == 0:
         return Column(name=name, expression=plain, type="")
     if kinds & ~_LARGE == _INTEGER:
@@ -129,54 +128,56 @@ def _column(name: str, kinds: int) -> Column:
 
 
 class SQLiteFile:
-    """How a table is written to a file of SQLite."""
+    """Writes a table to a SQLite file."""
 
     def __init__(self, schema: pa.Schema) -> None:
-        self.columns = [sqlite_column(field) for field in schema]
+        self.columns = [convert_for_sqlite(field) for field in schema]
 
     def open(self, path: str, *, write: bool) -> Connection:
-        """Open a file, which is made if there is none and it is to be written."""
+        """Open a file. If `write` is True, it is created if it does not exist."""
         return connect(path, "rwc" if write else "ro")
 
     def stage(self, connection: Connection, schema: pa.Schema, table: str) -> None:
-        """Make the table in a file that nobody else has; if the machine crashes, it is of no use anyway."""
+        """Create the table in a file that only this process uses. It need not survive a crash."""
         connection.run("PRAGMA journal_mode = OFF", "PRAGMA synchronous = OFF", "BEGIN")
-        connection.run(f"CREATE TABLE {named(table)} ({self._definitions(schema)})")
+        connection.run(f"CREATE TABLE {quote_name(table)} ({self._definitions(schema)})")
 
     def kind_of(self, connection: Connection, name: tuple[str, ...]) -> str | None:
-        """`table`, `view` or what else has that name; None if nothing has."""
-        found = connection.rows(f"SELECT type FROM main.sqlite_schema WHERE lower(name) = lower({literal(name[-1])})")
+        """What has that name, such as `table` or `view`; None if nothing has."""
+        found = connection.rows(
+            f"SELECT type FROM main.sqlite_schema WHERE lower(name) = lower({quote_text(name[-1])})"
+        )
         return found[0][0] if found else None
 
     def full_name(self, table: tuple[str, ...]) -> tuple[str, ...]:
-        """The name behind that of the one schema there is.
+        """The name with the only schema of SQLite.
 
         Raises:
-            UsageError: another one is named.
+            UsageError: the name has another schema.
         """
         if len(table) == 2 and table[0] != "main":
-            raise UsageError(f"SQLite has no schema {table[0]!r}. Name the table alone.")
+            raise UsageError(f"SQLite has no schema {table[0]!r}. Name the table without a schema.")
         return ("main", table[-1])
 
     def attach(self, path: str) -> str:
-        """The statement that opens the staged file beside the other as `staged`."""
-        return f"ATTACH {literal(f'file:{quote(os.path.abspath(path))}?mode=ro')} AS staged"
+        """The statement that attaches the staged file as `staged`."""
+        return f"ATTACH {quote_text(f'file:{quote(os.path.abspath(path))}?mode=ro')} AS staged"
 
     def begin(self) -> str:
-        """The statement after which nobody else writes."""
+        """The statement that begins a transaction, in which nobody else can write."""
         return "BEGIN IMMEDIATE"
 
     def create(self, schema: pa.Schema, name: tuple[str, ...], staged: str) -> list[str]:
-        """Statements that make the table from the staged one."""
+        """The statements that create the table from the staged one."""
         taken = {column.lower() for column in schema.names}
         number = next((word for word in ("rowid", "oid", "_rowid_") if word not in taken), None)
-        order = f" ORDER BY {number}" if number else ""  # without a word for it, rows come in this order anyway
+        order = f" ORDER BY {number}" if number else ""  # if all its names are taken, rows come in this order anyway
         return [
-            f"CREATE TABLE {named(*name)} ({self._definitions(schema)})",
-            f"INSERT INTO {named(*name)} SELECT * FROM staged.{named(staged)}{order}",
+            f"CREATE TABLE {quote_name(*name)} ({self._definitions(schema)})",
+            f"INSERT INTO {quote_name(*name)} SELECT * FROM staged.{quote_name(staged)}{order}",
         ]
 
     def _definitions(self, schema: pa.Schema) -> str:
         return ", ".join(
-            f"{named(name)} {column.final}" for name, column in zip(schema.names, self.columns, strict=True)
+            f"{quote_name(name)} {column.final}" for name, column in zip(schema.names, self.columns, strict=True)
         )

@@ -1,6 +1,7 @@
-"""Arrow columns as a database takes them: the type on the way, and the type in the table; every value exact or refused.
+"""Converts Arrow columns for a database: every value arrives exactly, or is refused.
 
-What a database has no type for is text, in the form that it has in sentiment-batch's CSV; what is nested is JSON.
+Values for which a database has no type become text in the form of the CSV of sentiment-batch. Nested values become
+JSON.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from sentiment_batch.writing import TEXT, decoded, is_text, json_text, marked, repeated_name, scalar_text
-from sentiment_batch_sql import span
+from sentiment_batch_sql import date_ranges
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -22,37 +23,37 @@ _MICROSECONDS = pa.duration("us")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
-class Outgoing:
-    """How a column goes to a database."""
+class Conversion:
+    """The conversion of a column for a database."""
 
     wire: pa.DataType
-    """What the driver is given."""
+    """The Arrow type that the driver gets."""
     staged: str
-    """Its type in the table that the driver fills, as SQL has it."""
+    """The SQL type in the table that the driver fills."""
     final: str
-    """Its type in the end."""
+    """The SQL type in the finished table."""
     convert: Callable[[pa.Array], pa.Array]
-    """From the column as it comes to `wire`; raises `pa.ArrowInvalid` for a value that would be another."""
+    """Converts a column to `wire`. It raises `pa.ArrowInvalid` for a value that would change."""
 
 
-def plain_type(kind: pa.DataType) -> pa.DataType:
-    """The type of the values without an extension, a dictionary, run-ends or views: of what `decoded` gives."""
+def decoded_type(kind: pa.DataType) -> pa.DataType:
+    """The type that `decoded` returns: without an extension, a dictionary, run-ends or views."""
     if isinstance(kind, pa.BaseExtensionType):
-        return plain_type(kind.storage_type)
+        return decoded_type(kind.storage_type)
     if pa.types.is_dictionary(kind) or pa.types.is_run_end_encoded(kind):
-        return plain_type(kind.value_type)
+        return decoded_type(kind.value_type)
     return TEXT if is_text(kind) else kind
 
 
 def is_bytes(kind: pa.DataType) -> bool:
-    """Whether `kind` is one of Arrow's types of bytes."""
+    """Whether `kind` is one of the binary types of Arrow."""
     checks = (pa.types.is_binary, pa.types.is_large_binary, pa.types.is_fixed_size_binary, pa.types.is_binary_view)
     return any(check(kind) for check in checks)
 
 
-def postgresql_column(field: pa.Field) -> Outgoing:
-    """A column for PostgreSQL."""
-    kind = plain_type(field.type)
+def convert_for_postgresql(field: pa.Field) -> Conversion:
+    """The conversion of a column for PostgreSQL."""
+    kind = decoded_type(field.type)
     simple = _postgresql_simple(kind)
     if simple is not None:
         return _cast(*simple)
@@ -61,26 +62,26 @@ def postgresql_column(field: pa.Field) -> Outgoing:
     if is_bytes(kind):
         return _cast(_BYTES, "bytea")
     if pa.types.is_date(kind):
-        return _within_span(pa.date32(), "date", span.POSTGRESQL)
+        return _cast_within(pa.date32(), "date", date_ranges.POSTGRESQL)
     if pa.types.is_time(kind):
         return _cast(pa.time64("us"), "time")
     if pa.types.is_timestamp(kind):
         name = "timestamptz" if kind.tz else "timestamp"
-        return _within_span(pa.timestamp("us", kind.tz and "UTC"), name, span.POSTGRESQL)
+        return _cast_within(pa.timestamp("us", kind.tz and "UTC"), name, date_ranges.POSTGRESQL)
     if pa.types.is_duration(kind):
         return _interval()
     if _is_list(kind) and (element := _postgresql_simple(kind.value_type) or _text_element(kind)) is not None:
         return _cast(pa.list_(element[0]), f"{element[1]}[]")
     if pa.types.is_nested(kind):
-        return _text(field, "text", "json")  # jsonb would make -0.0 another number, and knows no \u0000
+        return _text(field, "text", "json")  # jsonb changes -0.0, and does not support \u0000
     if pa.types.is_decimal(kind) and kind.scale >= 0:
         return _text(field, "text", f"numeric({kind.precision}, {kind.scale})")
     return _text(field, "text", "text" if pa.types.is_null(kind) else "numeric")
 
 
-def sqlite_column(field: pa.Field) -> Outgoing:
-    """A column for SQLite, which knows integers, reals, text and blobs."""
-    kind = plain_type(field.type)
+def convert_for_sqlite(field: pa.Field) -> Conversion:
+    """The conversion of a column for SQLite, which has integers, reals, text and blobs."""
+    kind = decoded_type(field.type)
     if pa.types.is_boolean(kind):
         return _cast(pa.int64(), "BOOLEAN")
     if pa.types.is_integer(kind) and kind != pa.uint64():
@@ -92,21 +93,21 @@ def sqlite_column(field: pa.Field) -> Outgoing:
     return _text(field, "TEXT")
 
 
-def duckdb_column(field: pa.Field) -> Outgoing:
-    """A column for DuckDB, which says itself which type an Arrow type becomes."""
-    kind = plain_type(field.type)
+def convert_for_duckdb(field: pa.Field) -> Conversion:
+    """The conversion of a column for DuckDB, which chooses the SQL types itself."""
+    kind = decoded_type(field.type)
     if pa.types.is_float16(kind):
         return _cast(pa.float32(), "")
     if pa.types.is_duration(kind):
         return _cast(_MICROSECONDS, "")
     if pa.types.is_timestamp(kind) and kind.tz:
-        return _within_span(pa.timestamp("us", "UTC"), "", span.DUCKDB)
+        return _cast_within(pa.timestamp("us", "UTC"), "", date_ranges.DUCKDB)
     within = _within(kind) if pa.types.is_nested(kind) else [kind]
-    return _within_span(kind, "", span.DUCKDB) if all(map(_in_duckdb, within)) else _text(field, "")
+    return _cast_within(kind, "", date_ranges.DUCKDB) if all(map(_in_duckdb, within)) else _text(field, "")
 
 
 def _postgresql_simple(kind: pa.DataType) -> tuple[pa.DataType, str] | None:
-    """The wire type and the name of types that may also stand in an array; None for others."""
+    """The wire type and the SQL name of types that may also be elements of an array; None for others."""
     if pa.types.is_boolean(kind):
         return pa.bool_(), "boolean"
     if kind in (pa.int8(), pa.uint8(), pa.int16()):
@@ -129,7 +130,7 @@ def _is_list(kind: pa.DataType) -> bool:
 
 
 def _within(kind: pa.DataType) -> list[pa.DataType]:
-    """All types inside a nested one; the type itself where its fields cannot be told by name."""
+    """All types inside a nested type; or one that DuckDB lacks, if the fields have no distinct names."""
     if pa.types.is_union(kind):
         return [kind]
     fields = [kind.field(index) for index in range(kind.num_fields)]
@@ -147,45 +148,46 @@ def _in_duckdb(kind: pa.DataType) -> bool:
     if pa.types.is_decimal(kind):
         return bool(kind.precision <= 38 and 0 <= kind.scale <= kind.precision and not pa.types.is_decimal256(kind))
     if pa.types.is_timestamp(kind) and kind.tz and kind.unit == "ns":
-        return False  # it has, but none that could be read again from within a nested type
+        return False  # DuckDB has this type, but it cannot be read back from within a nested type
     not_there = (pa.types.is_null, pa.types.is_float16, pa.types.is_duration, pa.types.is_union, pa.types.is_interval)
     return not any(check(kind) for check in not_there)
 
 
-def _cast(wire: pa.DataType, staged: str, final: str | None = None, first: pa.DataType | None = None) -> Outgoing:
-    """A column that goes as a type of Arrow's."""
+def _cast(wire: pa.DataType, staged: str, final: str | None = None, first: pa.DataType | None = None) -> Conversion:
+    """A conversion by a cast to an Arrow type."""
 
     def convert(column: pa.Array) -> pa.Array:
         column = decoded(column)
         return (column if first is None else column.cast(first)).cast(wire)
 
-    return Outgoing(wire=wire, staged=staged, final=staged if final is None else final, convert=convert)
+    return Conversion(wire=wire, staged=staged, final=staged if final is None else final, convert=convert)
 
 
-def _within_span(wire: pa.DataType, staged: str, reach: span.Span) -> Outgoing:
-    """A column that goes as a type of Arrow's, with all of its days and instants within reach."""
+def _cast_within(wire: pa.DataType, staged: str, limits: date_ranges.DateRange) -> Conversion:
+    """A conversion by a cast to an Arrow type, which checks the range of dates and timestamps."""
     plain = _cast(wire, staged)
 
     def convert(column: pa.Array) -> pa.Array:
         column = plain.convert(column)
-        reach.check(column)
+        limits.check(column)
         return column
 
     return dataclasses.replace(plain, convert=convert)
 
 
-def _interval() -> Outgoing:
-    """A duration for PostgreSQL: in whole microseconds, for of seconds with a fraction it rounds the large ones."""
+def _interval() -> Conversion:
+    """The conversion of durations for PostgreSQL, in whole microseconds, because it rounds large fractions of
+    seconds."""
 
     def convert(column: pa.Array) -> pa.Array:
         ticks = decoded(column).cast(_MICROSECONDS).cast(pa.int64())
         return pc.binary_join_element_wise(ticks.cast(TEXT), pa.scalar("microseconds", TEXT), pa.scalar(" ", TEXT))
 
-    return Outgoing(wire=TEXT, staged="text", final="interval", convert=convert)
+    return Conversion(wire=TEXT, staged="text", final="interval", convert=convert)
 
 
-def _text(field: pa.Field, staged: str, final: str | None = None) -> Outgoing:
-    """A column that goes as text; as JSON where it is nested."""
+def _text(field: pa.Field, staged: str, final: str | None = None) -> Conversion:
+    """A conversion to text, or to JSON for nested values."""
 
     def convert(column: pa.Array) -> pa.Array:
         column = decoded(column)
@@ -193,4 +195,4 @@ def _text(field: pa.Field, staged: str, final: str | None = None) -> Outgoing:
             return pc.if_else(column.is_valid(), json_text(column, field), pa.scalar(None, TEXT))
         return scalar_text(column, field.name)
 
-    return Outgoing(wire=TEXT, staged=staged, final=staged if final is None else final, convert=convert)
+    return Conversion(wire=TEXT, staged=staged, final=staged if final is None else final, convert=convert)

@@ -1,4 +1,4 @@
-"""How far a database's days and instants reach; at the ends, which are others to Arrow, its infinities begin."""
+"""The ranges of the dates and timestamps of databases. Values outside would become infinite dates."""
 
 from __future__ import annotations
 
@@ -15,17 +15,19 @@ if TYPE_CHECKING:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
-class Span:
-    """The ends of what a database has days and instants for, themselves outside, counted from 1970 as Arrow does."""
+class DateRange:
+    """The exclusive limits of the dates and timestamps of a database."""
 
     days: tuple[int, int]
+    """For dates, in days since 1970."""
     ticks: tuple[int, int]
+    """For timestamps, in microseconds since 1970."""
 
     def check(self, column: pa.Array) -> None:
-        """Look through a column, whatever it nests.
+        """Check the dates and timestamps of a column, including nested ones.
 
         Raises:
-            pa.ArrowInvalid: one of its dates and timestamps is outside, or more than microseconds can count.
+            pa.ArrowInvalid: a value lies outside the range, or is too large for microseconds.
         """
         for leaf in _leaves(column):
             if pa.types.is_date(leaf.type):
@@ -37,9 +39,9 @@ class Span:
 
 
 _TO_2000 = 10_957
-"""Days from 1970 to the day that PostgreSQL counts from."""
-POSTGRESQL = Span(days=(_TO_2000 - 2**31, 2**31), ticks=(_TO_2000 * 86_400 * 10**6 - 2**63, 2**63))
-DUCKDB = Span(days=(1 - 2**31, 2**31 - 1), ticks=(1 - 2**63, 2**63 - 1))
+"""Days from 1970 to 2000, from which PostgreSQL counts."""
+POSTGRESQL = DateRange(days=(_TO_2000 - 2**31, 2**31), ticks=(_TO_2000 * 86_400 * 10**6 - 2**63, 2**63))
+DUCKDB = DateRange(days=(1 - 2**31, 2**31 - 1), ticks=(1 - 2**63, 2**63 - 1))
 
 
 def _check(numbers: pa.Array, ends: tuple[int, int], kind: pa.DataType) -> None:
@@ -49,7 +51,7 @@ def _check(numbers: pa.Array, ends: tuple[int, int], kind: pa.DataType) -> None:
 
 
 def _leaves(column: pa.Array) -> Iterator[pa.Array]:
-    """The values that are not nested, without those under a null."""
+    """The arrays of values that are not nested, without the values below a null."""
     kind = column.type
     if not kind.num_fields:
         yield column

@@ -1,0 +1,24 @@
+"""Chooses the database of a location. Only this module imports the modules of the databases, each when it is needed."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from sentiment_batch_sql.database import Database
+    from sentiment_batch_sql.url import Place
+
+
+def find_database(place: Place) -> Database:
+    """The database of a location."""
+    if place.kind == "postgresql":
+        from sentiment_batch_sql.postgresql import PostgreSQL
+
+        return PostgreSQL(place)
+    if place.kind == "sqlite":
+        from sentiment_batch_sql.sqlite import SQLite
+
+        return SQLite(place)
+    from sentiment_batch_sql.duckdb import DuckDB
+
+    return DuckDB(place)
