@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from sentiment_batch.cli import options
-from sentiment_batch.cli.help import READING, command, option
+from sentiment_batch.cli.help import INPUT, command, option
 from sentiment_batch.cli.messages import configure_logging, running_command, terminal_text
 
 if TYPE_CHECKING:
@@ -31,35 +31,10 @@ logger = logging.getLogger("sentiment_batch")
 @click.argument("table", required=False)
 @options.scoring
 @options.text_column
-@option(
-    "--tokens",
-    type=int,
-    metavar="N",
-    heading=READING,
-    help="Measure on generated texts of about N tokens instead of a TABLE.",
-)
-@option(
-    "--rows",
-    type=int,
-    metavar="N",
-    heading=READING,
-    help="Rows to measure on. By default, as many as --seconds allows.",
-)
-@option(
-    "--seconds",
-    type=float,
-    default=5.0,
-    show_default=True,
-    heading=READING,
-    help="About how long each measurement takes.",
-)
-@option(
-    "--for-rows",
-    type=int,
-    metavar="N",
-    heading=READING,
-    help="Rows of the job to estimate. The default is all rows of TABLE, else 1,000,000.",
-)
+@option(INPUT, "--tokens", "Measure on generated texts of about N tokens instead of a TABLE.", int, "N")
+@option(INPUT, "--rows", "Rows to measure on. By default, as many as --seconds allows.", int, "N")
+@option(INPUT, "--seconds", "About how long each measurement takes.", float, default=5.0)
+@option(INPUT, "--for-rows", "Rows of the job to estimate. The default is all rows of TABLE, else 1,000,000.", int, "N")
 @options.reading
 @options.messages
 def bench(

@@ -9,7 +9,8 @@ from typing import Any
 
 import click
 
-from sentiment_batch.cli.help import command, option
+from sentiment_batch.cli import options
+from sentiment_batch.cli.help import command
 from sentiment_batch.cli.tables import print_table
 
 
@@ -20,7 +21,7 @@ from sentiment_batch.cli.tables import print_table
         ("Get the same as JSON:", "sentiment-batch doctor --json"),
     ),
 )
-@option("--json", "as_json", is_flag=True, help="Print the result as JSON on standard output.")
+@options.as_json
 def doctor(as_json: bool) -> None:
     """Show what this machine has, which device, dtype and model would be chosen on it, and why."""
     findings = _collect_findings()

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from sentiment_batch.cli import options, pages
-from sentiment_batch.cli.help import COLUMNS, OUTPUT, command, option
+from sentiment_batch.cli.help import AT_LEAST_ZERO, COLUMNS, OUTPUT, command, option
 from sentiment_batch.cli.messages import configure_logging
 from sentiment_batch.errors import UsageError
 
@@ -36,23 +36,11 @@ logger = logging.getLogger("sentiment_batch")
 @options.text_column
 @options.label_column
 @options.stars
-@option(
-    "--by",
-    metavar="COLUMN",
-    heading=COLUMNS,
-    help="Also measure the rows of each value of this column by themselves, such as product.",
-)
+@option(COLUMNS, "--by", "Also measure each value of this column by itself, such as product.", metavar="COLUMN")
 @options.reading
-@option(
-    "--errors",
-    type=click.IntRange(min=0),
-    default=20,
-    show_default=True,
-    heading=OUTPUT,
-    help="How many errors to show, and how many labels that are likely wrong.",
-)
-@option("--report", metavar="FILE", heading=OUTPUT, help="Also write a page for a browser, such as report.html.")
-@option("--overwrite", is_flag=True, heading=OUTPUT, help="Replace FILE if it exists.")
+@option(OUTPUT, "--errors", "How many errors, and how many likely wrong labels, to show.", AT_LEAST_ZERO, default=20)
+@option(OUTPUT, "--report", "Also write a page for a browser, such as report.html.", metavar="FILE")
+@option(OUTPUT, "--overwrite", "Replace FILE if it exists.", bool)
 @options.messages
 def evaluate(
     labelled: str,

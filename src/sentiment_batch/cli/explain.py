@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from sentiment_batch.cli import options, pages, texts
-from sentiment_batch.cli.help import OUTPUT, command, option
+from sentiment_batch.cli.help import AT_LEAST_ZERO, OUTPUT, command, option
 from sentiment_batch.cli.messages import configure_logging
 from sentiment_batch.errors import UsageError
 
@@ -39,16 +39,9 @@ MAX_TEXTS_ON_PAGE = 1_000
 )
 @click.argument("arguments", nargs=-1, metavar="[TEXT]...")
 @options.scoring
-@option(
-    "--top",
-    type=click.IntRange(min=0),
-    default=5,
-    show_default=True,
-    heading=OUTPUT,
-    help="How many words to name for the label, and how many against it.",
-)
-@option("--html", "page", metavar="FILE", heading=OUTPUT, help="Also write a page for a browser, such as words.html.")
-@option("--overwrite", is_flag=True, heading=OUTPUT, help="Replace FILE if it exists.")
+@option(OUTPUT, "--top", "How many words to name for the label, and how many against it.", AT_LEAST_ZERO, default=5)
+@option(OUTPUT, "--html page", "Also write a page for a browser, such as words.html.", metavar="FILE")
+@option(OUTPUT, "--overwrite", "Replace FILE if it exists.", bool)
 @options.messages
 def explain(
     arguments: tuple[str, ...],

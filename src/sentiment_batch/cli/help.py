@@ -3,22 +3,27 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
+from dataclasses import fields
+from typing import TYPE_CHECKING, Any
 
 import click
 
+if TYPE_CHECKING:
+    from sentiment_batch.settings import ScoreSettings, TrainSettings
+
 MODEL = "Model"
 COLUMNS = "Columns and labels"
-READING = "Input"
+INPUT = "Input"
 OUTPUT = "Output"
 TRAINING = "Training"
 TEXTS = "Long texts"
 SPEED = "Device and speed"
 MESSAGES = "Messages and help"
-_HEADINGS = (MODEL, COLUMNS, READING, OUTPUT, TRAINING, TEXTS, SPEED, MESSAGES)
+_HEADINGS = (MODEL, COLUMNS, INPUT, OUTPUT, TRAINING, TEXTS, SPEED, MESSAGES)
 """In the order of the help."""
 
+AT_LEAST_ZERO = click.IntRange(min=0)
 MAX_HELP_WIDTH = 100
 CONTEXT_SETTINGS = {"help_option_names": ["-h", "--help"], "max_content_width": MAX_HELP_WIDTH}
 
@@ -66,5 +71,68 @@ def write_examples(examples: Sequence[tuple[str, str]], formatter: click.HelpFor
 
 command = functools.partial(click.command, cls=CommandWithExamples, context_settings=CONTEXT_SETTINGS)
 """`click.command` with headings and `examples`."""
-option = functools.partial(click.option, cls=OptionWithHeading)
-"""`click.option` with a `heading`."""
+
+
+def option(
+    heading: str,
+    names: str,
+    help_text: str,
+    kind: Any = None,
+    metavar: str | None = None,
+    *,
+    default: Any = None,
+    several: bool = False,
+) -> Callable[[Any], Any]:
+    """An option of a command.
+
+    Args:
+        heading: where it stands in the help.
+        names: the words of the option and the name of its argument, divided by spaces: `-m --model`, `--json as_json`.
+        help_text: full sentences.
+        kind: the type of the value, `bool` for a switch; None takes text.
+        metavar: the word for the value in the help; None takes the name of the type.
+        default: the value if the option is not given. The help shows it.
+        several: the option may be given several times.
+    """
+    settings: dict[str, Any] = {"is_flag": True} if kind is bool and "/" not in names else {"type": kind}
+    if default is not None:
+        settings |= {"default": default, "show_default": True}
+    if kind is bool and "/" in names:
+        settings["default"] = default  # Click would take no default for False
+    return click.option(
+        *names.split(),
+        cls=OptionWithHeading,
+        heading=heading,
+        help=help_text,
+        metavar=metavar,
+        multiple=several,
+        **settings,
+    )
+
+
+def setting(
+    heading: str,
+    settings: TrainSettings | ScoreSettings,
+    name: str,
+    help_text: str,
+    metavar: str | None = None,
+    *,
+    choices: Sequence[str] = (),
+) -> Callable[[Any], Any]:
+    """The option for a field of `settings`, which gives its type and its default.
+
+    Args:
+        heading: where it stands in the help.
+        settings: the default settings.
+        name: the name of the field.
+        help_text: full sentences.
+        metavar: the word for the value in the help; None takes the name of the type.
+        choices: all values, if there are only a few.
+    """
+    default, flag = getattr(settings, name), "--" + name.replace("_", "-")
+    annotation = next(str(field.type) for field in fields(settings) if field.name == name)
+    kinds = {"int": int, "float": float, "bool": bool, "str": str}
+    kind = click.Choice(choices) if choices else kinds[annotation.removesuffix(" | None")]
+    if default is True:
+        flag += f"/--no-{name.replace('_', '-')}"
+    return option(heading, flag, help_text, kind, metavar, default=default or (default if kind is not bool else None))

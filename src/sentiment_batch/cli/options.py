@@ -8,7 +8,7 @@ from typing import Any, TypeVar, cast
 
 import click
 
-from sentiment_batch.cli.help import COLUMNS, MESSAGES, MODEL, READING, SPEED, TEXTS, option
+from sentiment_batch.cli.help import COLUMNS, INPUT, MESSAGES, MODEL, OUTPUT, SPEED, TEXTS, option, setting
 from sentiment_batch.cli.messages import BadRowWarnings
 from sentiment_batch.records import ReadOptions
 from sentiment_batch.settings import DTYPES, LONG_TEXT, ON_BAD_ROW, ScoreSettings
@@ -26,150 +26,86 @@ def _apply(command: Any, options: Sequence[Decorator]) -> Any:
     return command
 
 
-label_column = option(
-    "--label-column",
-    metavar="NAME",
-    heading=COLUMNS,
-    help="Column of the label. By default, a column with a usual name is found, such as label, sentiment or stars.",
-)
+_FORMATS = "if the file name does not show it. `sentiment-batch formats` lists the formats."
+_FOUND = "if it has no usual name such as"
+_SETTINGS = ScoreSettings()
+
+label_column = option(COLUMNS, "--label-column", f"Column of the label, {_FOUND} label or stars.", metavar="NAME")
 stars = option(
+    COLUMNS,
     "--stars",
-    metavar="CUTS",
-    heading=COLUMNS,
-    help="How stars become labels. 2,4 makes up to 2 stars negative, and 4 and more positive. "
+    "How stars become labels. 2,4 makes up to 2 stars negative, and 4 and more positive. "
     "negative=1-2,neutral=3,positive=4-5 names every label.",
+    metavar="CUTS",
 )
 text_column = option(
-    "--text-column",
-    "text_columns",
-    multiple=True,
+    COLUMNS,
+    "--text-column text_columns",
+    f"Column of the text, {_FOUND} text or review. If given several times, the columns are joined by a blank line.",
     metavar="NAME",
-    heading=COLUMNS,
-    help="Column of the text. By default, a column with a usual name is found, such as text or review. If you give the "
-    "option several times, the columns are joined by a blank line.",
+    several=True,
 )
-neutral_band = option(
-    "--neutral-band",
-    type=float,
-    metavar="P",
-    heading=MODEL,
-    help="For a model of two labels: call a row neutral if neither label has this probability, such as 0.65.",
+neutral_band = setting(
+    MODEL,
+    _SETTINGS,
+    "neutral_band",
+    "Call a row neutral if neither label has this probability, such as 0.65.",
+    "P",
 )
-dtype = option(
-    "--dtype",
-    type=click.Choice(DTYPES),
-    default="auto",
-    show_default=True,
-    heading=SPEED,
-    help="Number format of the computation. auto takes what suits the device and the model.",
+dtype = setting(
+    SPEED, _SETTINGS, "dtype", "Number format of the computation. auto takes what suits the model.", choices=DTYPES
 )
-device = option(
-    "--device", default="auto", show_default=True, heading=SPEED, help="Where to compute: auto, cpu, cuda or cuda:N."
-)
+device = setting(SPEED, _SETTINGS, "device", "Where to compute: auto, cpu, cuda or cuda:N.")
+output_format = option(OUTPUT, "--output-format", f"Output format, {_FORMATS}", metavar="FORMAT")
 _READING: tuple[Decorator, ...] = (
+    option(INPUT, "--input-format", f"Input format, {_FORMATS}", metavar="FORMAT"),
+    option(INPUT, "--encoding", "Encoding of text files that are not UTF-8, such as cp1252.", metavar="NAME"),
+    option(INPUT, "--delimiter", "Character between the fields of a CSV file, if it is not found.", metavar="CHAR"),
+    option(INPUT, "--no-quotes", "Read quotes in a CSV file as plain text.", bool),
+    option(INPUT, "--query", "For a database: read the rows of this query instead of a table.", metavar="SQL"),
+    option(INPUT, "--key", "For a database: a unique column without nulls makes the run resumable.", metavar="COLUMN"),
     option(
-        "--input-format",
-        metavar="FORMAT",
-        heading=READING,
-        help="Input format, if the file name does not show it. `sentiment-batch formats` lists the formats.",
-    ),
-    option(
-        "--encoding",
-        metavar="NAME",
-        heading=READING,
-        help="Encoding of CSV and JSON lines, such as cp1252. The default is that of the byte order mark, else UTF-8.",
-    ),
-    option(
-        "--delimiter",
-        metavar="CHAR",
-        heading=READING,
-        help="Character between the fields of a CSV file. By default, it is found from the first lines.",
-    ),
-    option("--no-quotes", is_flag=True, heading=READING, help="Read quotes in a CSV file as plain text."),
-    option(
-        "--query",
-        metavar="SQL",
-        heading=READING,
-        help="For a database: read the rows of this query instead of a table.",
-    ),
-    option(
-        "--key",
-        metavar="COLUMN",
-        heading=READING,
-        help="For a database: a column without nulls that has another value in each row. It makes the run resumable.",
-    ),
-    option(
+        INPUT,
         "--on-bad-row",
-        type=click.Choice(ON_BAD_ROW),
+        "What to do with a malformed row. fail stops the run. mark reads what it can and reports the row.",
+        click.Choice(ON_BAD_ROW),
         default="fail",
-        show_default=True,
-        heading=READING,
-        help="What to do with a malformed row. fail stops the run. mark reads what it can and reports the row.",
     ),
 )
 _SCORING: tuple[Decorator, ...] = (
     option(
-        "-m",
-        "--model",
+        MODEL,
+        "-m --model",
+        "Model folder or Hub id. The default is $SENTIMENT_BATCH_MODEL, else ./sentiment-model, else the SST-2 model "
+        "of the Hub.",
         metavar="MODEL",
-        heading=MODEL,
-        help="Model folder or Hub id. The default is $SENTIMENT_BATCH_MODEL, else ./sentiment-model, else the SST-2 "
-        "model of the Hub.",
     ),
-    option(
-        "--labels",
-        metavar="A,B,...",
-        heading=MODEL,
-        help="Names for the labels of a model that only knows LABEL_0 and LABEL_1, such as negative,positive.",
+    option(MODEL, "--labels", "Names of the labels, if the model only knows LABEL_0 and LABEL_1.", metavar="A,B,..."),
+    setting(TEXTS, _SETTINGS, "max_length", "Most tokens of a text to read. The default is that of the training.", "N"),
+    setting(
+        TEXTS,
+        _SETTINGS,
+        "long_text",
+        "What to read of a longer text: its head, its tail, both, or all of it in windows. The default is that of the "
+        "training.",
+        choices=LONG_TEXT,
     ),
-    option(
-        "--max-length",
-        type=int,
-        metavar="N",
-        heading=TEXTS,
-        help="Most tokens of a text that are read. The default is the length of the training.",
-    ),
-    option(
-        "--long-text",
-        type=click.Choice(LONG_TEXT),
-        heading=TEXTS,
-        help="What to read of a longer text: its head, its tail, both, or all of it in windows. The default is the "
-        "choice of the training.",
-    ),
-    option(
-        "--device",
-        default="auto",
-        show_default=True,
-        heading=SPEED,
-        help="Where to compute: auto, cpu, cuda, cuda:N, or several devices, as in cuda:0,cuda:1.",
-    ),
+    setting(SPEED, _SETTINGS, "device", "Where to compute: auto, cpu, cuda, cuda:N, or several, as in cuda:0,cuda:1."),
     dtype,
+    option(SPEED, "--batch-tokens", "Most tokens in a batch. auto suits the device.", metavar="N", default="auto"),
+    setting(SPEED, _SETTINGS, "deterministic", "Give the same bits whatever the batches and threads are, but slower."),
     option(
-        "--batch-tokens",
-        default="auto",
-        show_default=True,
-        metavar="N",
-        heading=SPEED,
-        help="Most tokens in a batch. auto takes what suits the device.",
-    ),
-    option(
-        "--deterministic",
-        is_flag=True,
-        heading=SPEED,
-        help="Give the same bits whatever the batches and threads are. Scoring becomes slower.",
-    ),
-    option(
-        "--compile/--no-compile",
-        "compile_model",
-        default=None,
-        heading=SPEED,
-        help="Compile the model first, on CUDA only. By default, it is compiled if a job is long enough.",
+        SPEED,
+        "--compile/--no-compile compile_model",
+        "Compile the model first, on CUDA only. By default, it is compiled if a job is long enough.",
+        bool,
     ),
 )
+as_json = option(MESSAGES, "--json as_json", "Print the result as JSON on standard output.", bool)
 _MESSAGES: tuple[Decorator, ...] = (
-    option("--quiet", is_flag=True, heading=MESSAGES, help="Print only warnings and errors."),
-    option("--verbose", is_flag=True, heading=MESSAGES, help="Print more details."),
-    option("--json", "as_json", is_flag=True, heading=MESSAGES, help="Print the result as JSON on standard output."),
+    option(MESSAGES, "--quiet", "Print only warnings and errors.", bool),
+    option(MESSAGES, "--verbose", "Print more details.", bool),
+    as_json,
 )
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from sentiment_batch.cli import options
-from sentiment_batch.cli.help import COLUMNS, OUTPUT, READING, SPEED, command, option
+from sentiment_batch.cli.help import COLUMNS, INPUT, OUTPUT, SPEED, command, option, setting
 from sentiment_batch.cli.messages import configure_logging
 from sentiment_batch.errors import UsageError
 from sentiment_batch.settings import ScoreSettings
@@ -37,72 +37,30 @@ DEFAULTS = ScoreSettings()
 @options.scoring
 @options.neutral_band
 @options.text_column
-@option(
-    "--columns",
-    metavar="A,B,...",
-    heading=COLUMNS,
-    help="Columns of IN that OUT keeps, such as id,review. By default, it keeps all.",
-)
-@option(
-    "--probabilities",
-    is_flag=True,
-    heading=COLUMNS,
-    help="Add a column for each label with its probability.",
-)
-@option(
-    "--prefix",
-    default=DEFAULTS.prefix,
-    show_default=True,
-    heading=COLUMNS,
-    help="The first part of the name of every added column.",
-)
-@option(
-    "--decimals",
-    type=int,
-    default=DEFAULTS.decimals,
-    show_default=True,
-    heading=COLUMNS,
-    help="Decimals of the scores and probabilities, 0 to 7.",
-)
-@option("--limit", type=int, metavar="N", heading=READING, help="Score only the first N rows, to try something out.")
+@option(COLUMNS, "--columns", "Columns of IN that OUT keeps, such as id,review, instead of all.", metavar="A,B,...")
+@setting(COLUMNS, DEFAULTS, "probabilities", "Add a column for each label with its probability.")
+@setting(COLUMNS, DEFAULTS, "prefix", "The first part of the name of every added column.")
+@setting(COLUMNS, DEFAULTS, "decimals", "Decimals of the scores and probabilities, 0 to 7.")
+@option(INPUT, "--limit", "Score only the first N rows, to try something out.", int, "N")
 @options.reading
+@options.output_format
+@option(OUTPUT, "--overwrite", "Replace OUT if it exists.", bool)
+@option(OUTPUT, "--restart", "Delete what an interrupted run left of OUT, and start over.", bool)
 @option(
-    "--output-format",
-    metavar="FORMAT",
-    heading=OUTPUT,
-    help="Output format, if the file name does not show it. `sentiment-batch formats` lists the formats.",
-)
-@option("--overwrite", is_flag=True, heading=OUTPUT, help="Replace OUT if it exists.")
-@option("--restart", is_flag=True, heading=OUTPUT, help="Delete what an interrupted run left of OUT, and start over.")
-@option(
+    OUTPUT,
     "--part-rows",
-    type=int,
-    metavar="N",
-    heading=OUTPUT,
-    help="Rows in a part. A resumed run repeats only the unfinished part. The default is 16384 on a CPU and 262144 on "
-    "CUDA.",
+    "Rows in a part. A resumed run repeats only the unfinished part. The default is 16384 on a CPU and 262144 on CUDA.",
+    int,
+    "N",
 )
+@option(OUTPUT, "--escape-formulas", "In CSV, put an apostrophe before text that looks like a formula.", bool)
+@setting(SPEED, DEFAULTS, "engine", "What scores: local is this machine. Plugins bring others, such as ray.", "NAME")
 @option(
-    "--escape-formulas",
-    is_flag=True,
-    heading=OUTPUT,
-    help="In CSV, put an apostrophe before text that a spreadsheet would run as a formula.",
-)
-@option(
-    "--engine",
-    default=DEFAULTS.engine,
-    show_default=True,
-    metavar="NAME",
-    heading=SPEED,
-    help="What scores: local is this machine. Plugins bring others, such as ray.",
-)
-@option(
-    "--engine-option",
-    "engine_options",
-    multiple=True,
+    SPEED,
+    "--engine-option engine_options",
+    "Options of the engine, such as address=auto,actors=8.",
     metavar="NAME=VALUE,...",
-    heading=SPEED,
-    help="Options of the engine, such as address=auto,actors=8.",
+    several=True,
 )
 @options.messages
 def score(

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 import click
 
 from sentiment_batch.cli import options
-from sentiment_batch.cli.help import COLUMNS, MODEL, OUTPUT, READING, TEXTS, TRAINING, command, option
+from sentiment_batch.cli.help import COLUMNS, INPUT, MODEL, OUTPUT, TEXTS, TRAINING, command, option, setting
 from sentiment_batch.cli.messages import configure_logging
-from sentiment_batch.settings import CLASS_WEIGHTS, DEFAULT_MODEL_FOLDER, LONG_TEXT, TrainSettings
+from sentiment_batch.settings import CLASS_WEIGHTS, DEFAULT_MODEL_FOLDER, TrainSettings
 
 if TYPE_CHECKING:
     from sentiment_batch.records import ReadOptions
@@ -33,168 +33,56 @@ DEFAULTS = TrainSettings()
     ),
 )
 @click.argument("reviews", nargs=-1, required=True, metavar="REVIEWS...")
-@option(
-    "-o",
-    "--output",
-    default=DEFAULT_MODEL_FOLDER,
-    show_default=True,
-    heading=OUTPUT,
-    help="The model folder to write.",
-)
-@option("--overwrite", is_flag=True, heading=OUTPUT, help="Replace the model at --output if it exists.")
-@option("--resume", is_flag=True, heading=OUTPUT, help="Continue the interrupted run of this --output.")
-@option("--restart", is_flag=True, heading=OUTPUT, help="Delete the interrupted run of this --output, and start over.")
-@option(
-    "--report/--no-report",
-    default=True,
-    show_default=True,
-    heading=OUTPUT,
-    help="Put report.html into the model folder. It shows some of the texts.",
-)
-@option(
-    "--base",
-    default=DEFAULTS.base,
-    show_default=True,
-    heading=MODEL,
-    help="The encoder to start from: the Hub id or folder of a DistilBERT, or minilm.",
-)
+@option(OUTPUT, "-o --output", "The model folder to write.", default=DEFAULT_MODEL_FOLDER)
+@option(OUTPUT, "--overwrite", "Replace the model at --output if it exists.", bool)
+@option(OUTPUT, "--resume", "Continue the interrupted run of this --output.", bool)
+@option(OUTPUT, "--restart", "Delete the interrupted run of this --output, and start over.", bool)
+@option(OUTPUT, "--report/--no-report", "Put report.html, which shows texts, into the folder.", bool, default=True)
+@setting(MODEL, DEFAULTS, "base", "The encoder to start from: the Hub id or folder of a DistilBERT, or minilm.")
 @options.text_column
 @options.label_column
 @options.stars
 @option(
-    "--group-column",
-    metavar="NAME",
-    heading=COLUMNS,
-    help="Keep rows with the same value of this column on one side of the split, such as film or author.",
+    COLUMNS, "--group-column", "Keep rows with the same value here together in the split, such as film.", metavar="NAME"
 )
-@option(
-    "--val-file", metavar="FILE", heading=READING, help="Validate on this table instead of on a share of the reviews."
-)
-@option(
-    "--val-size",
-    type=float,
-    default=DEFAULTS.val_size,
-    show_default=True,
-    heading=READING,
-    help="Share of the reviews that is held back for validation.",
-)
-@option("--test-file", metavar="FILE", heading=READING, help="Measure the final model on this table.")
-@option("--limit", type=int, metavar="N", heading=READING, help="Train on a random sample of N rows.")
+@option(INPUT, "--val-file", "Validate on this table instead of on a share of the reviews.", metavar="FILE")
+@setting(INPUT, DEFAULTS, "val_size", "Share of the reviews that is held back for validation.")
+@option(INPUT, "--test-file", "Measure the final model on this table.", metavar="FILE")
+@setting(INPUT, DEFAULTS, "limit", "Train on a random sample of N rows.", "N")
 @options.reading
-@option(
-    "--epochs",
-    type=int,
-    default=DEFAULTS.epochs,
-    show_default=True,
-    heading=TRAINING,
-    help="How often training goes through the reviews.",
+@setting(TRAINING, DEFAULTS, "epochs", "How often training goes through the reviews.")
+@setting(TRAINING, DEFAULTS, "patience", "Stop after this many validations without a lower loss. 0 never stops early.")
+@setting(TRAINING, DEFAULTS, "batch_size", "Texts per step. The default is 32 if the texts are short, else 16.", "N")
+@setting(
+    TRAINING,
+    DEFAULTS,
+    "learning_rate",
+    "Highest learning rate. The default depends on the encoder: 1e-4 for width 384, 5e-5 for 768.",
 )
-@option(
-    "--patience",
-    type=int,
-    default=DEFAULTS.patience,
-    show_default=True,
-    heading=TRAINING,
-    help="Stop after this many validations without a lower loss. 0 never stops early.",
+@setting(TRAINING, DEFAULTS, "warmup", "Share of the steps in which the learning rate rises from 0.")
+@setting(TRAINING, DEFAULTS, "weight_decay", "Weight decay of AdamW on the weight matrices.")
+@setting(TRAINING, DEFAULTS, "layer_decay", "The learning rate of each layer is that of the layer above times this.")
+@setting(TRAINING, DEFAULTS, "dropout", "Dropout before the linear layer of the head.")
+@setting(TRAINING, DEFAULTS, "label_smoothing", "Share of each label that is spread over all classes.")
+@setting(
+    TRAINING, DEFAULTS, "class_weights", "With auto, a rare class counts as much as others.", choices=CLASS_WEIGHTS
 )
-@option(
-    "--batch-size",
-    type=int,
-    metavar="N",
-    heading=TRAINING,
-    help="Texts per step. The default is 32 if the texts are short, else 16.",
+@setting(
+    TRAINING,
+    DEFAULTS,
+    "weight_average",
+    "Save a moving average of the weights. 0 saves the last weights. The default is 0.999, and 0 if texts are short.",
+    "DECAY",
 )
-@option(
-    "--learning-rate",
-    type=float,
-    heading=TRAINING,
-    help="Highest learning rate. The default is 0.0384 divided by the width of the encoder: 1e-4 at 384, 5e-5 at 768.",
-)
-@option(
-    "--warmup",
-    type=float,
-    default=DEFAULTS.warmup,
-    show_default=True,
-    heading=TRAINING,
-    help="Share of the steps in which the learning rate rises from 0.",
-)
-@option(
-    "--weight-decay",
-    type=float,
-    default=DEFAULTS.weight_decay,
-    show_default=True,
-    heading=TRAINING,
-    help="Weight decay of AdamW on the weight matrices.",
-)
-@option(
-    "--layer-decay",
-    type=float,
-    default=DEFAULTS.layer_decay,
-    show_default=True,
-    heading=TRAINING,
-    help="The learning rate of each layer is that of the layer above times this.",
-)
-@option(
-    "--dropout",
-    type=float,
-    default=DEFAULTS.dropout,
-    show_default=True,
-    heading=TRAINING,
-    help="Dropout before the linear layer of the head.",
-)
-@option(
-    "--label-smoothing",
-    type=float,
-    default=DEFAULTS.label_smoothing,
-    show_default=True,
-    heading=TRAINING,
-    help="Share of each label that is spread over all classes.",
-)
-@option(
-    "--class-weights",
-    type=click.Choice(CLASS_WEIGHTS),
-    default=DEFAULTS.class_weights,
-    show_default=True,
-    heading=TRAINING,
-    help="With auto, a rare class counts as much as a frequent one in the training loss.",
-)
-@option(
-    "--weight-average",
-    type=float,
-    metavar="DECAY",
-    heading=TRAINING,
-    help="Validate and save a moving average of the weights. 0 uses the weights as they are. The default is 0.999, "
-    "and 0 if the texts are short.",
-)
-@option(
-    "--calibrate/--no-calibrate",
-    default=DEFAULTS.calibrate,
-    show_default=True,
-    heading=TRAINING,
-    help="Fit a temperature on the validation rows, and fold it into the saved model.",
-)
-@option(
-    "--seed",
-    type=int,
-    default=DEFAULTS.seed,
-    show_default=True,
-    heading=TRAINING,
-    help="Seed of all random choices. The same seed gives the same model.",
-)
-@option(
-    "--max-length",
-    type=int,
-    metavar="N",
-    heading=TEXTS,
-    help="Most tokens of a text that are read. The default is the number of positions of the encoder.",
-)
-@option(
-    "--long-text",
-    type=click.Choice([policy for policy in LONG_TEXT if policy != "windows"]),
-    default=DEFAULTS.long_text,
-    show_default=True,
-    heading=TEXTS,
-    help="What to read of a longer text: its head, its tail, or both.",
+@setting(TRAINING, DEFAULTS, "calibrate", "Fit a temperature on the validation rows, and fold it into the saved model.")
+@setting(TRAINING, DEFAULTS, "seed", "Seed of all random choices. The same seed gives the same model.")
+@setting(TEXTS, DEFAULTS, "max_length", "Most tokens of a text to read. The default is all that the encoder can.", "N")
+@setting(
+    TEXTS,
+    DEFAULTS,
+    "long_text",
+    "What to read of a longer text: its head, its tail, or both.",
+    choices=["head", "tail", "head-tail"],
 )
 @options.device
 @options.dtype
