@@ -24,7 +24,7 @@ import numpy as np
 from benchmarks import common, models
 from benchmarks.common import tell
 from benchmarks.techniques import Bench, Technique, techniques
-from sentiment_batch.model.forward.thread_pool import open_thread_pool
+from sentiment_batch.model.forward.batches import open_thread_pool
 
 if TYPE_CHECKING:
     from benchmarks.predictions import Numbers

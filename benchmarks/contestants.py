@@ -106,7 +106,9 @@ def validations_of(plan: Plan, per_epoch: int) -> list[int]:
     """The steps of the whole run, counted from 1, after which both validate."""
     from sentiment_batch.training.loop import choose_validation_steps
 
-    return [epoch * per_epoch + step for epoch in range(plan.epochs) for step in sorted(choose_validation_steps(per_epoch))]
+    return [
+        epoch * per_epoch + step for epoch in range(plan.epochs) for step in sorted(choose_validation_steps(per_epoch))
+    ]
 
 
 def _ours(plan: Plan, data: Data, folder: Path, validations: list[int]) -> None:

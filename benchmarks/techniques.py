@@ -58,7 +58,7 @@ from sentiment_batch.tokenization.packing import plan_rectangles
 
 if TYPE_CHECKING:
     from sentiment_batch.model.forward.attention import CpuTexts
-    from sentiment_batch.model.forward.thread_pool import ThreadPool
+    from sentiment_batch.model.forward.batches import ThreadPool
 
 Floats = np.ndarray[Any, np.dtype[np.float32]]
 Integers = np.ndarray[Any, np.dtype[np.int64]]
@@ -105,7 +105,7 @@ class Bench:
             width=packed.words.shape[1],
             heads=packed.heads,
             linear=packed.flops_per_token,
-            last_kv=2 * packed.last_kv.weight.numel(),
+            last_kv=2 * packed.last_key_value.weight.numel(),
             lengths=lengths,
             budget=self.budget,
             dtype=self.dtype,
@@ -217,7 +217,7 @@ def _products(bench: Bench) -> Iterator[Technique]:
         with_it=bench.run(),
         without=bench.run(separate(bench.strategy.model), inside=lambda: swapped((packed_module, "Looped", FromApart))),
     )
-    if bench.strategy.model.last_kv.laid_out is None:
+    if bench.strategy.model.last_key_value.prepacked is None:
         return
     linear_share = 1 - numbers.attention_share
     yield Technique(
@@ -295,7 +295,7 @@ def _cuda(bench: Bench) -> Iterator[Technique]:
         instead="one kernel after the other",
         predicted=1 + spared / numbers.seconds,
         why="each sum with the residual stays out of memory",
-        with_it=bench.run(bench.strategy.compiled(bench.budget)),
+        with_it=bench.run(bench.strategy.compile(bench.budget)),
         without=bench.run(),
     )
     yield Technique(
@@ -360,7 +360,7 @@ def _rows(bench: Bench) -> Iterator[Technique]:
         predicted=rows / different,
         why="rows by different texts; from texts to scores",
         with_it=everything(contextlib.nullcontext),
-        without=everything(lambda: swapped((engine_module, "_prepare", every_row))),
+        without=everything(lambda: swapped((engine_module, "_tokenise", every_row))),
     )
     tokenising = float(bench.numbers.lengths.sum()) / (TOKENISER * bench.tokeniser_cores)
     model = bench.numbers.seconds / bench.numbers.cores

@@ -15,7 +15,7 @@ from torch.nn import functional as F
 import sentiment_batch.model.forward.attention as attention_module
 import sentiment_batch.scoring.backends.local as engine_module
 from sentiment_batch.model.forward.attention import CpuTexts
-from sentiment_batch.model.forward.linear import LinearWeights, linear
+from sentiment_batch.model.forward.layers import LinearWeights, linear
 from sentiment_batch.model.forward.packed import LayerWeights, PackedModel, finish_layer
 from sentiment_batch.model.forward.strategies import PaddedStrategy
 from sentiment_batch.scoring.backends.prefetch import Stages
@@ -26,7 +26,7 @@ Integers = np.ndarray[Any, np.dtype[np.int64]]
 class AsTheyCome(PaddedStrategy):
     """Batches of neighbours, whatever their lengths."""
 
-    def plan(self, lengths: Integers, budget: int, workers: int = 1) -> list[Integers]:
+    def plan(self, lengths: Integers, budget: int, threads: int = 1) -> list[Integers]:
         batches, start, longest = [], 0, 0
         for row, length in enumerate(lengths.tolist()):
             longest = max(longest, length)
@@ -39,7 +39,7 @@ class AsTheyCome(PaddedStrategy):
 class WholeLast(PackedModel):
     """Walks the last layer for all tokens, too, and then takes the first of each text."""
 
-    def _walk(self, texts: attention_module.PackedTexts) -> torch.Tensor:
+    def compute(self, texts: attention_module.PackedTexts) -> torch.Tensor:
         x_TD = self._embed(texts)
         for layer in self.layers:
             x_TD = self.rest(layer, self.activation, texts.attend(linear(x_TD, layer.qkv)), x_TD)
@@ -76,12 +76,12 @@ class FromApart(CpuTexts):
 class Separate(PackedModel):
     """A product each for queries, keys and values; `qkv` and `last_kv` are tuples of them."""
 
-    def _walk(self, texts: attention_module.PackedTexts) -> torch.Tensor:
+    def compute(self, texts: attention_module.PackedTexts) -> torch.Tensor:
         x_TD = self._embed(texts)
         for layer in self.layers[:-1]:
             x_TD = self.rest(layer, self.activation, texts.attend(self._apart(x_TD, layer.qkv)), x_TD)
         first_BD = x_TD.index_select(0, texts.first)
-        context_BD = texts.attend_first(linear(first_BD, self.last_query), self._apart(x_TD, self.last_kv))
+        context_BD = texts.attend_first(linear(first_BD, self.last_query), self._apart(x_TD, self.last_key_value))
         return self.head(finish_layer(self.layers[-1], self.activation, context_BD, first_BD))
 
     @staticmethod
@@ -100,7 +100,7 @@ class Softmax(CpuTexts):
         step = max(1, attention_module.MAX_CACHED_SCORES // (queries * keys))
         for start in range(0, len(query), step):
             some = slice(start, start + step)
-            scores = self._space.take("scores", len(query[some]) * queries, keys).view(-1, queries, keys)
+            scores = self._workspace.take("scores", len(query[some]) * queries, keys).view(-1, queries, keys)
             scale = query.shape[2] ** -0.5
             torch.baddbmm(scores, query[some], key[some].transpose(1, 2), beta=0, alpha=scale, out=scores)
             scores[..., length:] = -torch.inf
@@ -132,7 +132,7 @@ class OneByOne(CpuTexts):
 class InLine(Stages):
     """One stage after the other, in one thread."""
 
-    def ahead(self, items: Iterable[Any], name: str, depth: int = 1) -> Iterator[Any]:
+    def run_ahead(self, items: Iterable[Any], name: str, depth: int = 1) -> Iterator[Any]:
         yield from items
 
 
@@ -140,7 +140,7 @@ def every_row(window: Any, tokeniser: Any, check: Any) -> Any:
     """What `engine._prepare` does, but each row with a text of its own."""
     texts = list(itertools.chain.from_iterable(part.to_pylist() for part in window.texts))
     tokens = tokeniser(texts, check)
-    return engine_module._Ready(window=window, rows=np.arange(len(texts)), tokens=tokens, seconds=0.0)
+    return engine_module._Tokenised(block=window, rows=np.arange(len(texts)), tokens=tokens, seconds=0.0)
 
 
 def without_pinning(tensor: torch.Tensor, device: Any) -> torch.Tensor:
@@ -151,7 +151,7 @@ def without_pinning(tensor: torch.Tensor, device: Any) -> torch.Tensor:
 def as_kind(kind: type[PackedModel], model: PackedModel, **changes: Any) -> PackedModel:
     """The same weights in another class."""
     kept = {field.name: getattr(model, field.name) for field in dataclasses.fields(PackedModel)}
-    return kind(**kept | {"spaces": []} | changes)
+    return kind(**kept | {"workspaces": []} | changes)
 
 
 def separate(model: PackedModel) -> PackedModel:
@@ -159,10 +159,12 @@ def separate(model: PackedModel) -> PackedModel:
 
     def cut(product: LinearWeights, parts: int) -> Any:
         weights, biases = product.weight.chunk(parts), product.bias.chunk(parts)
-        return tuple(LinearWeights.of(weight.contiguous(), bias) for weight, bias in zip(weights, biases, strict=True))
+        return tuple(
+            LinearWeights.prepack(weight.contiguous(), bias) for weight, bias in zip(weights, biases, strict=True)
+        )
 
     layers = tuple(layer._replace(qkv=cut(layer.qkv, 3)) for layer in model.layers)
-    return as_kind(Separate, model, layers=layers, last_kv=cut(model.last_kv, 2))
+    return as_kind(Separate, model, layers=layers, last_kv=cut(model.last_key_value, 2))
 
 
 def plainly_multiplied(model: PackedModel, kind: type[PackedModel] = PackedModel) -> PackedModel:
@@ -170,10 +172,10 @@ def plainly_multiplied(model: PackedModel, kind: type[PackedModel] = PackedModel
 
     def plain(layer: LayerWeights) -> LayerWeights:
         return LayerWeights(
-            *(part._replace(laid_out=None) if isinstance(part, LinearWeights) else part for part in layer)
+            *(part._replace(prepacked=None) if isinstance(part, LinearWeights) else part for part in layer)
         )
 
-    changes = {name: getattr(model, name)._replace(laid_out=None) for name in ("last_query", "last_kv")}
+    changes = {name: getattr(model, name)._replace(prepacked=None) for name in ("last_query", "last_key_value")}
     return as_kind(kind, model, layers=tuple(map(plain, model.layers)), **changes)
 
 

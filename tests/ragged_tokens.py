@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from sentiment_batch.model.stock import LoadedModel, load_classifier
-from sentiment_batch.tokenization.ragged import Tokens
+from sentiment_batch.tokenization.packing import Tokens
 from tests.stock_models import LIMIT, stock
 
 PACKED = ("distilbert", "bert", "roberta", "xlm-roberta")

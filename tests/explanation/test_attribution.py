@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from sentiment_batch import Scorer, clear_cache, explain, score, train
 from sentiment_batch.errors import ModelError, UsageError
 from sentiment_batch.explanation import attribution
-from sentiment_batch.explanation.attribution import explain_texts, log_odds_directions
+from sentiment_batch.explanation.attribution import explain_texts, find_log_odds_directions
 from sentiment_batch.settings import LONG_TEXT
 from sentiment_batch.tokenization import offsets
 from sentiment_batch.tokenization.tokenizer import Tokeniser
@@ -115,7 +115,7 @@ def test_of_windows_each_word_has_a_weight_and_the_sum_is_that_of_the_mean(tmp_p
 
         logs, best = log_odds(text)
         masked, _ = log_odds(" ".join(["[MASK]"] * len(text.split())))  # special for a stock model
-        directions = log_odds_directions(np.exp(logs)[None])[0]
+        directions = find_log_odds_directions(np.exp(logs)[None])[0]
         assert best == scorer.labels.index(one.label)
         assert sum(word.weight for word in one.words) == pytest.approx(float((logs - masked) @ directions), rel=0.03)
 
@@ -129,10 +129,10 @@ def test_directions_are_the_gradient_of_the_log_odds():
     best = logits.argmax(dim=1)
     others = logits.scatter(1, best[:, None], -torch.inf)
     (logits[range(3), best] - others.logsumexp(dim=1)).sum().backward()
-    found = log_odds_directions(torch.softmax(logits, dim=1).float().detach().numpy())
+    found = find_log_odds_directions(torch.softmax(logits, dim=1).float().detach().numpy())
     assert found == pytest.approx(logits.grad.numpy(), abs=1e-6)
-    assert log_odds_directions(np.array([[0.0, 1.0, 0.0]], dtype=np.float32)).tolist() == [[-0.5, 1.0, -0.5]]
-    assert log_odds_directions(np.array([[1.0, 0.0]], dtype=np.float32)).tolist() == [[1.0, -1.0]]
+    assert find_log_odds_directions(np.array([[0.0, 1.0, 0.0]], dtype=np.float32)).tolist() == [[-0.5, 1.0, -0.5]]
+    assert find_log_odds_directions(np.array([[1.0, 0.0]], dtype=np.float32)).tolist() == [[1.0, -1.0]]
 
 
 @settings(max_examples=40)
@@ -159,8 +159,8 @@ def test_many_texts_come_out_in_order_and_each_as_if_it_were_alone(scorer, monke
 
 
 def test_of_a_text_of_megabytes_only_what_the_model_saw_is_looked_at(scorer, monkeypatch):
-    sizes, real = [], Tokeniser.located
-    monkeypatch.setattr(Tokeniser, "located", lambda self, text: sizes.append(len(text)) or real(self, text))
+    sizes, real = [], Tokeniser.encode_with_spans
+    monkeypatch.setattr(Tokeniser, "encode_with_spans", lambda self, text: sizes.append(len(text)) or real(self, text))
     text = "the film was great " * 550_000
     with Scorer.load(scorer.model, long_text="head-tail", **CPU) as own:
         (one,) = explain_texts(own, [text])
@@ -208,9 +208,9 @@ def test_one_text_is_one_explanation_and_the_model_is_kept(trained, monkeypatch)
     assert one.text == "boring"
     from sentiment_batch.scoring import scorer_cache
 
-    monkeypatch.setattr("sentiment_batch.scoring.scorer._engine", None)
+    monkeypatch.setattr("sentiment_batch.scoring.scorer._load_backend", None)
     assert explain(["boring"], trained, **CPU) == [one]
-    assert len(scorer_cache._kept) == 1
+    assert len(scorer_cache._cached) == 1
     clear_cache()
 
 
@@ -240,5 +240,5 @@ def test_a_model_that_gives_no_gradients_says_so(scorer, monkeypatch):
             setattr(self, "met", 7) or self.__dict__.update(_share=1.0, _baseline_D=rest[1], _own_BT=rest[2])
         ),
     )
-    with pytest.raises(ModelError, match="cannot be weighed"):
+    with pytest.raises(ModelError, match="does not allow to weigh words"):
         explain_texts(scorer, ["great"])

@@ -13,7 +13,7 @@ from torch import nn
 from sentiment_batch import Scorer
 from sentiment_batch.errors import DeviceError, ModelError
 from sentiment_batch.explanation import integrated_gradients
-from sentiment_batch.explanation.attribution import log_odds_directions
+from sentiment_batch.explanation.attribution import find_log_odds_directions
 from sentiment_batch.explanation.integrated_gradients import IntegratedGradients
 from sentiment_batch.model.stock import LoadedModel
 from sentiment_batch.tokenization.offsets import locate_tokens
@@ -90,7 +90,7 @@ def sums(weights, tokens):
 def test_of_a_linear_network_the_weights_are_exact_whatever_the_batches(make, texts, vocabulary, budget):
     tokens, own = texts
     loaded, wanted = make(Sum(len(vocabulary))), directions(len(TEXTS))
-    weights = IntegratedGradients(loaded, "cpu").weights(tokens, own, wanted, budget)
+    weights = IntegratedGradients(loaded, "cpu").weigh_tokens(tokens, own, wanted, budget)
     difference = projected(loaded, tokens, wanted, None) - projected(loaded, tokens, wanted, MASK)
     assert sums(weights, tokens) == pytest.approx(difference, abs=1e-4)
     assert (weights[~own] == 0).all()
@@ -105,7 +105,7 @@ def test_a_model_without_a_mask_token_is_measured_from_the_mean_of_its_words(mak
 
     tokens, own = texts
     loaded, wanted = make(Sum(len(vocabulary)), Tokenizer(models.WordLevel({"a": 0}, "a"))), directions(len(TEXTS))
-    weights = IntegratedGradients(loaded, "cpu").weights(tokens, own, wanted, 100)
+    weights = IntegratedGradients(loaded, "cpu").weigh_tokens(tokens, own, wanted, 100)
     embeddings, head = loaded.network.words.weight.detach(), loaded.network.head.weight.detach()
     each = ((embeddings[tokens.ids] - embeddings.mean(dim=0)) @ head.T).numpy()
     by_hand = (each * wanted[np.repeat(tokens.owners, tokens.lengths)]).sum(axis=1)
@@ -129,8 +129,8 @@ def test_with_many_steps_the_weights_add_up_to_what_masking_all_words_takes_away
         object.__setattr__(
             reference, "network", Scorer.load(str(folder), device="cpu", dtype="float32").backend.loaded.network
         )
-        wanted = log_odds_directions(np.full((len(TEXTS), 3), [0.2, 0.3, 0.5], dtype=np.float32))
-        weights = made.weights(tokens, own, wanted, 64)
+        wanted = find_log_odds_directions(np.full((len(TEXTS), 3), [0.2, 0.3, 0.5], dtype=np.float32))
+        weights = made.weigh_tokens(tokens, own, wanted, 64)
         expected = projected(reference, tokens, wanted, None) - projected(reference, tokens, wanted, mask)
         assert sums(weights, tokens) == pytest.approx(expected, rel=0.05, abs=0.1 if dtype == "bfloat16" else 0.02)
         assert np.abs(weights).max() > 0.05
@@ -150,7 +150,7 @@ def test_the_model_is_left_as_it_was(family, dtype, tmp_path):
         located = locate_tokens(scorer.backend.tokeniser, TEXTS)
         with torch.inference_mode():  # whatever the caller's program is in
             made = IntegratedGradients(scorer.backend.loaded, "cpu")
-            made.weights(located.tokens, located.spans[:, 0] >= 0, directions(len(TEXTS)), 64)
+            made.weigh_tokens(located.tokens, located.spans[:, 0] >= 0, directions(len(TEXTS)), 64)
         after = [part for _, part in scorer.probabilities([batch], ["text"])]
         assert all((one == other).all() for one, other in zip(before, after, strict=True))
         assert all(torch.equal(weight, kept[name]) for name, weight in network.state_dict().items())
@@ -166,7 +166,7 @@ def test_the_model_is_left_as_it_was(family, dtype, tmp_path):
 def test_a_batch_that_does_not_fit_is_done_again_in_smaller_ones(make, texts, vocabulary, monkeypatch):
     tokens, own = texts
     made, wanted = IntegratedGradients(make(Sum(len(vocabulary))), "cpu"), directions(len(TEXTS))
-    expected = made.weights(tokens, own, wanted, 10_000)
+    expected = made.weigh_tokens(tokens, own, wanted, 10_000)
     sizes, real = [], IntegratedGradients._batch
 
     def small(self, ids, *rest):
@@ -176,13 +176,13 @@ def test_a_batch_that_does_not_fit_is_done_again_in_smaller_ones(make, texts, vo
         return real(self, ids, *rest)
 
     monkeypatch.setattr(IntegratedGradients, "_batch", small)
-    assert made.weights(tokens, own, wanted, 10_000) == pytest.approx(expected, abs=1e-6)
+    assert made.weigh_tokens(tokens, own, wanted, 10_000) == pytest.approx(expected, abs=1e-6)
     assert sizes[0] > 12
     monkeypatch.setattr(
         IntegratedGradients, "_batch", lambda self, *rest: (_ for _ in ()).throw(torch.OutOfMemoryError("no"))
     )
     with pytest.raises(DeviceError, match=r"does not hold one text of \d+ tokens with its gradients. Take a smaller"):
-        made.weights(tokens, own, wanted, 10_000)
+        made.weigh_tokens(tokens, own, wanted, 10_000)
 
 
 @pytest.mark.parametrize("family", ["bigbird", "convbert", "fnet", "gpt2"])
@@ -193,7 +193,7 @@ def test_the_weights_of_a_text_do_not_feel_its_neighbours(family, tmp_path):
         def weigh(*texts):
             located = locate_tokens(engine.tokeniser, texts)
             rows = [TEXTS.index(text) for text in texts]
-            return IntegratedGradients(engine.loaded, "cpu").weights(
+            return IntegratedGradients(engine.loaded, "cpu").weigh_tokens(
                 located.tokens, located.spans[:, 0] >= 0, wanted[rows], 1_000
             )
 
@@ -204,20 +204,20 @@ def test_embeddings_in_another_order_than_the_texts_are_refused(tmp_path):
     with Scorer.load(str(rare("xlnet", tmp_path / "xlnet")), device="cpu", dtype="float32") as scorer:
         located = locate_tokens(scorer.backend.tokeniser, TEXTS)
         with pytest.raises(ModelError, match="its embeddings do not stand in the order of its texts"):
-            IntegratedGradients(scorer.backend.loaded, "cpu").weights(
+            IntegratedGradients(scorer.backend.loaded, "cpu").weigh_tokens(
                 located.tokens, located.spans[:, 0] >= 0, directions(len(TEXTS)), 100
             )
 
 
 def test_where_float32_does_not_fit_the_twin_keeps_the_dtype(make, vocabulary, monkeypatch, caplog):
-    real = integrated_gradients._twin
+    real = integrated_gradients._make_twin
 
     def small(network, dtype):
         if dtype is not None:
             raise torch.OutOfMemoryError("no")
         return real(network, dtype)
 
-    monkeypatch.setattr(integrated_gradients, "_twin", small)
+    monkeypatch.setattr(integrated_gradients, "_make_twin", small)
     made = IntegratedGradients(make(Sum(len(vocabulary)).bfloat16()), "cpu")
     assert {weight.dtype for weight in made._network.parameters()} == {torch.bfloat16}
     assert "does not hold the model in float32" in caplog.text
@@ -246,6 +246,6 @@ class Endless(Sum):
 @pytest.mark.parametrize("kind", [Deaf, Nameless, Nowhere, Endless])
 def test_a_model_without_gradients_is_one_clear_line(make, texts, vocabulary, kind):
     with pytest.raises(
-        ModelError, match=r"the words of this model cannot be weighed: .*\. Explain with another model\."
+        ModelError, match=r"this model does not allow to weigh words: .*\. Explain with another model\."
     ):
         IntegratedGradients(make(kind(len(vocabulary))), "cpu").weights(*texts, directions(len(TEXTS)), 100)

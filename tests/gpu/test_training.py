@@ -58,11 +58,11 @@ def test_replayed_passes_have_the_bits_of_launched_ones(tiny_base):
     from sentiment_batch.settings import TrainSettings
     from sentiment_batch.tokenization.packing import Pack
     from sentiment_batch.training.batches import Batch
-    from sentiment_batch.training.optimizer import MicroBatches, RunConfig
+    from sentiment_batch.training.optimizer import MicroBatches
 
     torch.manual_seed(0)
     classifier = SentimentClassifier(load_base(tiny_base)[0], 2, dropout=0.1).to("cuda:0")
-    run = Run(
+    run = RunConfig(
         settings=TrainSettings(),
         learning_rate=1e-4,
         batch_size=8,
@@ -82,13 +82,13 @@ def test_replayed_passes_have_the_bits_of_launched_ones(tiny_base):
     for replayed in (False, True):
         micro = MicroBatches(classifier, run)
         if not replayed:
-            micro._replays._record = None
+            micro._graphs._record = None
         classifier.zero_grad()
         with make_repeatable(1, "cuda:0"):
             losses = torch.stack([micro.backward(batch) for batch in batches])
             after = torch.cuda.get_rng_state("cuda:0")
-        assert bool(micro._replays._recordings) is replayed
-        assert len(micro._replays._recordings) < len(batches)
+        assert bool(micro._graphs._graphs) is replayed
+        assert len(micro._graphs._graphs) < len(batches)
         outcomes.append([losses, after, *(one.grad for one in classifier.parameters())])
     for launched, found in zip(*outcomes, strict=True):
         assert torch.equal(launched, found)
@@ -118,7 +118,7 @@ def test_gradients_are_those_of_the_whole_batch_when_memory_runs_out(tiny_base, 
     from sentiment_batch.settings import TrainSettings
     from sentiment_batch.tokenization.packing import Pack
     from sentiment_batch.training.batches import Batch
-    from sentiment_batch.training.optimizer import MicroBatches, RunConfig
+    from sentiment_batch.training.optimizer import MicroBatches
 
     torch.manual_seed(0)
     classifier = SentimentClassifier(load_base(tiny_base)[0], 2, dropout=0.0).eval()
@@ -129,7 +129,7 @@ def test_gradients_are_those_of_the_whole_batch_when_memory_runs_out(tiny_base, 
             module.p = 0.0
     gradients = []
     for device in ("cpu", "cuda:0"):
-        run = Run(
+        run = RunConfig(
             settings=TrainSettings(),
             learning_rate=1e-4,
             batch_size=32,

@@ -43,7 +43,7 @@ def cuda(monkeypatch):
 
 
 @pytest.mark.usefixtures("no_cuda")
-@pytest.mark.parametrize(("version", "why"), [(None, "this build of torch knows no CUDA"), ("13.0", "no CUDA device")])
+@pytest.mark.parametrize(("version", "why"), [(None, "this build of torch has no CUDA"), ("13.0", "no CUDA device")])
 def test_without_cuda_auto_takes_the_cpu_and_says_why(monkeypatch, version, why):
     monkeypatch.setattr(torch.version, "cuda", version)
     chosen = choose_device("auto")
@@ -75,7 +75,7 @@ def test_an_unknown_device_name_is_wrong_usage(name):
 @pytest.mark.usefixtures("no_cuda")
 @pytest.mark.parametrize("name", ["cuda", "cuda:0"])
 def test_cuda_that_is_not_there_is_refused_with_the_cure(name):
-    with pytest.raises(DeviceError, match=r"no CUDA device.*--device auto or cpu"):
+    with pytest.raises(DeviceError, match=r"no CUDA device.*`device` to auto or cpu"):
         choose_device(name)
 
 
@@ -121,7 +121,7 @@ def test_a_cpu_whose_torch_has_no_onednn_computes_in_float32(monkeypatch):
 def test_a_training_dtype_is_taken_as_asked_but_never_float16():
     assert str(choose_training_dtype("bfloat16", "cpu")) == "bfloat16 (as asked)"
     assert choose_training_dtype("float32", "cpu").value == "float32"
-    with pytest.raises(UsageError, match="--dtype float16 is for scoring"):
+    with pytest.raises(UsageError, match="`dtype` is float16, which is for scoring"):
         choose_training_dtype("float16", "cpu")
 
 

@@ -163,7 +163,7 @@ def test_the_offline_encoder_is_the_published_bert_to_the_last_digit(tmp_path, m
 
     monkeypatch.setenv("SENTIMENT_BATCH_CACHE", str(tmp_path))
     folder = hub_module.resolve_model("minilm")
-    source = hub_module._minilm_package()
+    source = hub_module._find_minilm_package()
     bert = BertModel.from_pretrained(source, local_files_only=True, attn_implementation="eager").eval()
     theirs = AutoTokenizer.from_pretrained(source, local_files_only=True)
     encoder, ours = load_base(folder)
@@ -212,11 +212,10 @@ def test_a_model_is_fetched_from_the_hub_once_and_then_works_without_it(tmp_path
 
 RESOLVE = """
 import sys
-from sentiment_batch import bases
 from sentiment_batch.errors import ModelError
-from sentiment_batch.model import hub as hub_module
+from sentiment_batch.model.hub import resolve_model
 try:
-    bases.resolve(sys.argv[1])
+    resolve_model(sys.argv[1])
 except ModelError as error:
     print(error)
     sys.exit(1)
@@ -224,7 +223,7 @@ except ModelError as error:
 
 
 def resolving(tmp_path, url, name=REPOSITORY, **more):
-    """What `bases.resolve` says in a new process."""
+    """What `resolve_model` prints in a new process."""
     command = [sys.executable, "-c", RESOLVE, name]
     return subprocess.run(command, env=environment(tmp_path, url, **more), capture_output=True, text=True, timeout=60)
 
@@ -244,7 +243,7 @@ def test_an_unreachable_hub_is_one_line_with_the_cures_and_no_storm_of_retries(t
     assert (run.returncode, run.stderr) == (1, "")
     assert run.stdout.count("\n") == 1
     assert why in run.stdout
-    for part in (REPOSITORY, "cannot be reached", "--base FOLDER", "--base minilm"):
+    for part in (REPOSITORY, "cannot be reached", "Name a local folder", '`base="minilm"`'):
         assert part in run.stdout
     assert len(server.requests) <= 1
 

@@ -147,7 +147,11 @@ def test_block_sparse_attention_does_not_feel_the_texts_before(tmp_path):
     ("family", "dtype", "said"),
     [
         ("nystromformer", "float32", r"model fails in float32 \(RuntimeError: .*\)\. Name another model\."),
-        ("fnet", "bfloat16", r"model fails in bfloat16 \(RuntimeError: .*\)\. Try --dtype float32, or another model\."),
+        (
+            "fnet",
+            "bfloat16",
+            r"model fails in bfloat16 \(RuntimeError: .*\)\. Try `dtype=\"float32\"`, or another model\.",
+        ),
     ],
 )
 def test_stock_code_that_fails_is_named_with_its_folder(family, dtype, said, tmp_path):
@@ -203,7 +207,7 @@ def test_a_pickle_beside_safe_weights_is_not_opened(folder):
 
 def test_a_bare_encoder_is_refused_for_it_would_score_at_random(tiny_base):
     said = refused(tiny_base, "has no trained weights for 'classifier.bias'")
-    assert "sentiment-batch train --base" in said
+    assert "Train a classifier with it as the `base`" in said
 
 
 @pytest.mark.parametrize("known", [True, False])
@@ -233,7 +237,7 @@ def test_an_attention_implementation_in_the_configuration_is_ignored(folder, ask
 
 def test_labels_that_no_text_file_can_hold_are_refused_until_they_are_named(folder):
     edit(folder, "config.json", id2label={"0": "bad \ud83d", "1": "good"})
-    said = refused(folder, r"UTF-8 cannot hold the labels 'bad \\ud83d' of .* with --labels")
+    said = refused(folder, r"UTF-8 cannot hold the labels 'bad \\ud83d' of .* with `labels`")
     said.encode("utf-8")
     refused(folder, "cannot hold the labels 'worse", labels=("worse \udc80", "good"))
     with Scorer.load(str(folder), labels=["bad", "good"], device="cpu", dtype="float32") as scorer:
@@ -286,7 +290,7 @@ def test_a_folder_without_our_description_has_none(tiny_base):
 def test_labels_without_meaning_are_refused_until_they_are_named(folder):
     before = scores(folder)
     edit(folder, "config.json", id2label={"0": "LABEL_0", "1": "LABEL_1"}, label2id=None)
-    refused(folder, "calls its labels 'LABEL_0', 'LABEL_1'.*--labels negative,positive")
+    refused(folder, "calls its labels 'LABEL_0', 'LABEL_1'.*`labels`, such as negative and positive")
     with Scorer.load(str(folder), labels=["bad", "good"], device="cpu", dtype="float32") as scorer:
         assert scorer.labels == ("bad", "good")
     assert np.array_equal(scores(folder, labels=("bad", "good")), before)
@@ -294,7 +298,7 @@ def test_labels_without_meaning_are_refused_until_they_are_named(folder):
 
 def test_other_names_for_labels_that_have_one_are_said(folder, caplog):
     assert load_classifier(folder, ("bad", "good")).labels == ("bad", "good")
-    assert caplog.messages == ["the model calls them 'negative', 'positive'; renamed to 'bad', 'good'"]
+    assert caplog.messages == ["the model calls its labels 'negative', 'positive'; they are renamed to 'bad', 'good'"]
     caplog.clear()
     assert load_classifier(folder, ("Negative", "Positive")).labels == ("Negative", "Positive")
     edit(folder, "config.json", id2label={"0": "LABEL_0", "1": "LABEL_1"}, label2id=None)
@@ -304,7 +308,7 @@ def test_other_names_for_labels_that_have_one_are_said(folder, caplog):
 
 @pytest.mark.parametrize("labels", [("positive", "negative"), ("Positive", "NEGATIVE")])
 def test_a_model_s_own_names_in_another_order_are_refused(folder, labels):
-    with pytest.raises(UsageError, match=r"calls them 'negative', 'positive', in this order\. Leave --labels out"):
+    with pytest.raises(UsageError, match=r"calls them 'negative', 'positive', in this order\. Leave `labels` out"):
         load_classifier(folder, labels)
 
 
@@ -315,7 +319,7 @@ def test_names_must_be_as_many_as_the_labels_and_different(folder, labels):
 
 def test_one_name_for_two_labels_is_refused_until_they_are_named(folder):
     edit(folder, "config.json", id2label={"0": "good", "1": "good"}, label2id=None)
-    refused(folder, "one name to several labels: 'good', 'good'.*--labels")
+    refused(folder, "one name to several labels: 'good', 'good'.*`labels`")
     assert load_classifier(folder, ("bad", "good")).labels == ("bad", "good")
 
 

@@ -43,11 +43,11 @@ def test_the_tokens_are_those_of_scoring_and_each_own_one_has_a_place(backend, l
     found, scored = locate_tokens(made, TEXTS), made(TEXTS)
     assert (found.tokens.ids == scored.ids).all()
     assert (found.tokens.offsets == scored.offsets).all()
-    before, after = made.around
+    before, after = made.special_counts
     special = int((found.spans[:, 0] < 0).sum())
     assert special == (before + after) * len(scored.owners)
     for number, text in enumerate(TEXTS):
-        own = found.spans[found.of(number)]
+        own = found.spans[found.slice_of(number)]
         own = own[own[:, 0] >= 0]
         assert (own[:, 0] <= own[:, 1]).all()
         assert own.max(initial=0) <= len(text)
@@ -79,8 +79,8 @@ def test_of_a_very_long_text_only_the_ends_are_tokenised_and_their_places_are_th
     whole = locate_tokens(made, [text])
     monkeypatch.undo()
     sizes = []
-    real = Tokeniser.located
-    monkeypatch.setattr(Tokeniser, "located", lambda self, some: sizes.append(len(some)) or real(self, some))
+    real = Tokeniser.encode_with_spans
+    monkeypatch.setattr(Tokeniser, "encode_with_spans", lambda self, some: sizes.append(len(some)) or real(self, some))
     monkeypatch.setattr(offsets, "PIECE_CHARACTERS", 64)
     ends = locate_tokens(made, [text])
     assert (ends.spans == whole.spans).all()

@@ -13,11 +13,11 @@ from sentiment_batch.tokenization.packing import (
     Pack,
     build_pack,
     fill_pack,
+    gather_runs,
     pad_segments,
     plan_packs,
     plan_rectangles,
 )
-from sentiment_batch.tokenization.ragged import gather_runs
 from tests.ragged_tokens import tokens
 
 LENGTHS = st.lists(st.integers(0, 600), max_size=200).map(lambda lengths: np.array(lengths, dtype=np.int64))
@@ -137,20 +137,20 @@ def test_packs_of_equal_lengths_keep_the_order_of_the_input():
 
 
 @given(LENGTHS, BUDGETS, st.integers(2, 16))
-def test_packs_for_several_workers_hold_every_segment_once_and_shrink_towards_the_end(lengths, budget, workers):
+def test_packs_for_several_workers_hold_every_segment_once_and_shrink_towards_the_end(lengths, budget, threads):
     for plan_for in (plan_packs, plan_rectangles):
-        batches = plan_for(lengths, budget, workers=workers)
+        batches = plan_for(lengths, budget, threads=threads)
         assert sorted(np.concatenate([*batches, np.empty(0, np.int64)]).tolist()) == list(range(len(lengths)))
         left = int(lengths.sum())
         for rows in batches:
-            most = min(budget, max(MIN_BATCH_TOKENS, left // (2 * workers)))
+            most = min(budget, max(MIN_BATCH_TOKENS, left // (2 * threads)))
             assert len(rows) == 1 or lengths[rows].sum() <= most
             left -= int(lengths[rows].sum())
 
 
 def test_few_segments_are_shared_by_all_workers():
     lengths = np.full(100, 100)
-    assert [len(rows) for rows in plan_packs(lengths, 10_000, workers=2)][:5] == [25, 18, 14, 10, 8]
+    assert [len(rows) for rows in plan_packs(lengths, 10_000, threads=2)][:5] == [25, 18, 14, 10, 8]
     assert len(plan_packs(lengths, 10_000)) == 1
 
 

@@ -9,7 +9,7 @@ from tokenizers import Tokenizer
 
 from sentiment_batch.tokenization import tokenizer
 from sentiment_batch.tokenization.long_texts import TextPieces
-from sentiment_batch.tokenization.ragged import Tokens
+from sentiment_batch.tokenization.packing import Tokens
 from sentiment_batch.tokenization.tokenizer import TextPolicy, Tokeniser
 
 TEXTS = [
@@ -331,8 +331,8 @@ def test_stretches_without_a_blank_have_the_same_tokens_in_pieces(make, text, lo
 def test_a_giant_stretch_without_a_blank_is_never_tokenised_at_once(make, monkeypatch, text, special_as_text):
     tokeniser = make(64, "head-tail", special_as_text=special_as_text)
     seen: list[int] = []
-    encode = tokeniser._encode
-    monkeypatch.setattr(tokeniser, "_encode", lambda piece: seen.append(len(piece)) or encode(piece))
+    encode = tokeniser._encode_piece
+    monkeypatch.setattr(tokeniser, "_encode_piece", lambda piece: seen.append(len(piece)) or encode(piece))
     tokeniser([text])
     assert max(seen) <= 4 * tokenizer.PIECE_CHARACTERS
 
@@ -361,8 +361,8 @@ def test_the_real_piece_length_changes_nothing_either(make, backend, long_text):
 def test_of_a_very_long_text_only_its_ends_are_tokenised(make, monkeypatch):
     tokeniser = make(64, "head-tail")
     seen: list[int] = []
-    encode = tokeniser._encode
-    monkeypatch.setattr(tokeniser, "_encode", lambda text: seen.append(len(text)) or encode(text))
+    encode = tokeniser._encode_piece
+    monkeypatch.setattr(tokeniser, "_encode_piece", lambda text: seen.append(len(text)) or encode(text))
     tokeniser(["good film " * 200_000])
     assert 2 <= len(seen) <= 4
     assert max(seen) < 2 * tokenizer.PIECE_CHARACTERS
@@ -383,7 +383,7 @@ def test_a_tokeniser_that_looks_across_blanks_is_never_given_pieces(make, backen
     assert any(across.token_to_id("good film") in part for part in expected)
     assert piecewise(make, text, max_length=64, long_text="windows", backend=across)[0] == expected
     other = changed(backend, lambda parts: parts.update(pre_tokenizer={"type": "WhitespaceSplit"}))
-    assert [TextPieces(one, special_as_text=True).possible for one in (backend, across, other)] == [True, False, False]
+    assert [TextPieces(one, special_as_text=True).can_cut for one in (backend, across, other)] == [True, False, False]
 
 
 def test_texts_are_tokenised_block_by_block_with_the_same_result(make, monkeypatch):

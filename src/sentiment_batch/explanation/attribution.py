@@ -1,4 +1,4 @@
-"""Explains predictions: a scorer and texts in, the words of each with their weights out."""
+"""Explains predictions: which words of a text weigh how much in its label."""
 
 from __future__ import annotations
 
@@ -20,29 +20,29 @@ if TYPE_CHECKING:
     from sentiment_batch.model.probabilities import Floats
     from sentiment_batch.scoring.backends.local import LocalBackend
     from sentiment_batch.scoring.scorer import Scorer
-    from sentiment_batch.tokenization.ragged import Tokens
+    from sentiment_batch.tokenization.packing import Tokens
 
 TEXTS_AT_ONCE = 256
-"""Enough for batches of nearly equal lengths; what is held beside the outcome grows no further."""
+"""Texts explained together: enough for batches of nearly equal lengths, and few enough to bound the memory."""
 
 
 def explain_texts(scorer: Scorer, texts: Sequence[str]) -> list[Explanation]:
-    """What the model of `scorer` says of each text, and which words weigh how much in it.
+    """Predict the label of each text, and weigh the words of the text in it.
 
-    The weight of a token is its embedding times the gradient, by the embedding, of the log-odds of the predicted label,
-    which is its logit less the log-sum-exp of the others; see `gradients.Gradients.weights`. The weights of a word's
-    tokens are added, and those of a text divided by the largest. Of a text in several windows, the logits are the
-    windows' mean, as in scoring.
+    The weight of a token is that of its integrated gradients in the log-odds of the predicted label, which are its
+    logit less the log-sum-exp of the others; see `IntegratedGradients.weigh_tokens`. The weights of a word's tokens are
+    added, and those of a text divided by the largest. The logits of a text in several windows are the windows' mean,
+    as in scoring.
 
     Args:
-        scorer: the model; it scores afterwards as before.
-        texts: (N,) a lone surrogate in one counts as a question mark.
+        scorer: the model, which is not changed.
+        texts: (N,); a lone surrogate in a text counts as a question mark.
 
     Returns:
         (N,) in the order of the texts; labels and probabilities are those of scoring.
 
     Raises:
-        ModelError: no gradient can be had of the model.
+        ModelError: the model gives no gradients.
         DeviceError: a text alone does not fit into the device's memory.
     """
     if not texts:
@@ -51,15 +51,15 @@ def explain_texts(scorer: Scorer, texts: Sequence[str]) -> list[Explanation]:
     gradients = IntegratedGradients(engine.loaded, engine.strategy.device)
     found: list[Explanation] = []
     for start in range(0, len(texts), TEXTS_AT_ONCE):
-        found += _explained(scorer, engine, gradients, texts[start : start + TEXTS_AT_ONCE])
+        found += _explain_block(scorer, engine, gradients, texts[start : start + TEXTS_AT_ONCE])
     return found
 
 
 def check_texts(texts: Any) -> list[str]:
-    """What somebody gave as texts: one or many; None and NaN become empty.
+    """The list of texts for one text or an iterable of texts; None and NaN become empty texts.
 
     Raises:
-        UsageError: it is a table, or one of them is no text.
+        UsageError: `texts` is a table, or one of them is no text.
     """
     if isinstance(texts, str):
         return [texts]
@@ -67,10 +67,10 @@ def check_texts(texts: Any) -> list[str]:
         raise UsageError(f"explain takes one text or several, not a {type(texts).__name__}. Give strings.")
     if hasattr(texts, "columns") or isinstance(texts, Mapping):
         raise UsageError("explain takes texts, not a table. Give it a column of the table, such as table['text'].")
-    return [_checked(text, number) for number, text in enumerate(texts)]
+    return [_check_text(text, number) for number, text in enumerate(texts)]
 
 
-def _checked(text: Any, number: int) -> str:
+def _check_text(text: Any, number: int) -> str:
     if isinstance(text, str):
         return text
     text = text.as_py() if isinstance(text, pa.Scalar) else text
@@ -81,25 +81,25 @@ def _checked(text: Any, number: int) -> str:
     return text
 
 
-def _explained(
+def _explain_block(
     scorer: Scorer, engine: LocalBackend, gradients: IntegratedGradients, texts: Sequence[str]
 ) -> list[Explanation]:
-    clean = [text.encode("utf-8", "replace").decode("utf-8") for text in texts]  # of the same length
+    clean = [text.encode("utf-8", "replace").decode("utf-8") for text in texts]  # the length stays the same
     probabilities_NK = _probabilities(scorer, clean)
     full = [number for number, text in enumerate(clean) if not is_blank(text)]
     located = locate_tokens(engine.tokeniser, [clean[number] for number in full])
-    directions_NK = log_odds_directions(probabilities_NK[full])
-    directions_SK = directions_NK[located.tokens.owners] * _shares(located.tokens)[:, None]
+    directions_NK = find_log_odds_directions(probabilities_NK[full])
+    directions_SK = directions_NK[located.tokens.owners] * _segment_shares(located.tokens)[:, None]
     budget = min(engine.description.batch_tokens, choose_batch_tokens(engine.strategy.device, engine.loaded.width))
     own = located.spans[:, 0] >= 0
-    weights = gradients.weights(located.tokens, own, directions_SK, budget)
+    weights = gradients.weigh_tokens(located.tokens, own, directions_SK, budget)
     words: list[tuple[Word, ...]] = [(Word(text, None),) if text else () for text in texts]
     for place, number in enumerate(full):
-        some = located.of(place)
+        some = located.slice_of(place)
         spans, amounts = (values[some][own[some]].tolist() for values in (located.spans, weights))
         words[number] = scale_weights(weigh_words(texts[number], spans, amounts, located.unseen[place]))
     return [
-        _explanation(scorer, text, row, pieces)
+        _make_explanation(scorer, text, row, pieces)
         for text, row, pieces in zip(texts, probabilities_NK, words, strict=True)
     ]
 
@@ -111,8 +111,8 @@ def _probabilities(scorer: Scorer, texts: list[str]) -> Floats:
     return found
 
 
-def log_odds_directions(probabilities_NK: Floats) -> Floats:
-    """The gradients (N, K) of the log-odds of the likeliest label by the logits: 1 for it, the others share -1."""
+def find_log_odds_directions(probabilities_NK: Floats) -> Floats:
+    """The gradients (N, K) of the log-odds of the likeliest label by the logits: 1 for it; the others share -1."""
     rows = np.arange(len(probabilities_NK)), probabilities_NK.argmax(axis=1)
     others_NK = probabilities_NK.astype(np.float64)
     others_NK[rows] = 0.0
@@ -124,14 +124,14 @@ def log_odds_directions(probabilities_NK: Floats) -> Floats:
     return directions_NK
 
 
-def _shares(tokens: Tokens) -> Floats:
+def _segment_shares(tokens: Tokens) -> Floats:
     """(S,): the share of each segment in the mean of its text's logits."""
     lengths = tokens.lengths
     shares: Floats = (lengths / np.bincount(tokens.owners, weights=lengths)[tokens.owners]).astype(np.float32)
     return shares
 
 
-def _explanation(scorer: Scorer, text: str, row: Floats, words: tuple[Word, ...]) -> Explanation:
+def _make_explanation(scorer: Scorer, text: str, row: Floats, words: tuple[Word, ...]) -> Explanation:
     if np.isnan(row).any():
         return Explanation(text=text, label=None, score=None, probabilities=None, words=words)
     decimals = scorer.settings.decimals

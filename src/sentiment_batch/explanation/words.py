@@ -1,7 +1,7 @@
-"""Cuts a text into words, which get the weights of its tokens: spans and weights in, pieces out; no model, no torch.
+"""Cuts a text into words and gives each word the weights of its tokens; it needs no model and no torch.
 
-A token may be a part of a word, as in most tokenisers, or several at once; where the script puts no blanks between
-them (Chinese, Thai), the tokens are the words.
+A token may be a part of a word, as in most tokenisers, or several words. In scripts without blanks between words, such
+as Chinese and Thai, the tokens are the words.
 """
 
 from __future__ import annotations
@@ -16,9 +16,11 @@ from itertools import pairwise
 from typing import Any, NamedTuple
 
 DECIMALS = 4
+"""Decimals of a weight in JSON."""
 MIN_NAMED_WEIGHT = 0.005
-"""A word of less weight is not worth naming: it would be shown as 0.00."""
+"""A word of less weight is not named, because it would be shown as 0.00."""
 MAX_LEADING_MARKS = 32
+"""Characters after a cut that are searched for marks that belong to the character before it."""
 
 _UNIT = re.compile(
     r" +"  # white space
@@ -30,8 +32,8 @@ _UNIT = re.compile(
     r"|[pa.][pa.m]*"  # punctuation
     r"|[mj]+"
 )
-"""A unit of the string that has for each character its kind; see `_kind`. Not possessive: nothing follows that could
-fail, and Python 3.11 loses characters of nested possessive repeats once in a while."""
+"""A unit of the string that holds the kind of each character; see `_kind`. Its repeats are not possessive, because
+nothing follows that could fail, and Python 3.11 sometimes loses characters of nested possessive repeats."""
 _TAG = re.compile(r"</?[A-Za-z][A-Za-z0-9]{0,15}\s{0,4}/?>")
 _UNSPACED = (
     (0x0E00, 0x109F),  # Thai, Lao, Tibetan, Myanmar
@@ -51,33 +53,35 @@ class Word(NamedTuple):
 
     text: str
     weight: float | None
-    """How much it speaks for the predicted label, from -1 (against it) to 1; None where the model did not see it."""
+    """How much it speaks for the predicted label, from -1 (against it) to 1; None if the model did not see it."""
 
     @property
     def name(self) -> str:
-        """What it is called in a list of words: marks alone stand in quotes."""
+        """Its name in a list of words; a word without letters and digits stands in quotes."""
         return self.text if any(map(str.isalnum, self.text)) else f'"{self.text}"'
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Explanation:
-    """What a model says of a text, and why."""
+    """The label that a model gives to a text, and the words that decided it."""
 
     text: str
     label: str | None
-    """The predicted label, None for a text of nothing but white space."""
+    """The predicted label, None for a text of white space only."""
     score: float | None
-    """The probability of the label, rounded as scoring does."""
+    """The probability of the label, rounded as in scoring."""
     probabilities: dict[str, float] | None
-    """Of every label, likewise."""
+    """The probability of each label, rounded in the same way."""
     words: tuple[Word, ...]
-    """The text in pieces, which joined are the whole of it. The largest weight, as an amount, is 1."""
+    """The text in pieces; joined, they are the whole text. The largest absolute weight is 1."""
 
     def strongest(self, most: int) -> tuple[list[Word], list[Word]]:
-        """The words that weigh most for the label, and against it: of each at most so many, the heaviest first."""
-        weighty = [
-            word for word in self.words if abs(word.weight or 0.0) >= MIN_NAMED_WEIGHT and not word.text.isspace()
-        ]
+        """The words that weigh most for the label and those that weigh most against it, the heaviest first.
+
+        Args:
+            most: the most words of each kind.
+        """
+        weighty = [word for word in self.words if _is_weighty(word)]
         weighty.sort(key=lambda word: -abs(word.weight or 0.0))
         sides: tuple[list[Word], list[Word]] = [], []
         for word in weighty:
@@ -85,7 +89,7 @@ class Explanation:
         return sides[0][:most], sides[1][:most]
 
     def to_json(self, most: int) -> dict[str, Any]:
-        """Plain values; `most` words each are named for the label and against it."""
+        """Plain values; at most `most` words are named for the label, and as many against it."""
         speaking_for, against = self.strongest(most)
         return {
             "text": self.text,
@@ -98,25 +102,32 @@ class Explanation:
         }
 
 
+def _is_weighty(word: Word) -> bool:
+    return abs(word.weight or 0.0) >= MIN_NAMED_WEIGHT and not word.text.isspace()
+
+
 def round_weights(words: Iterable[Word]) -> list[list[Any]]:
-    """Pairs of text and weight as JSON has them."""
+    """Pairs of text and rounded weight, for JSON."""
     return [[text, None if weight is None else round(weight, DECIMALS)] for text, weight in words]
 
 
 def weigh_words(
     text: str, spans: Sequence[tuple[int, int]], weights: Sequence[float], unseen: tuple[int, int]
 ) -> list[Word]:
-    """The pieces of `text`, which joined are the text, with their weights, not yet scaled.
+    """Cut `text` into pieces, and add up the weights of their tokens.
 
     Args:
         text: what was tokenised.
-        spans: the characters of each token, from the first to the one after the last; tokens may share some.
-        weights: of each token.
+        spans: the characters of each token, from the first to the one after the last; tokens may share characters.
+        weights: the weight of each token.
         unseen: the characters that the model did not see; they become one piece, without a weight.
+
+    Returns:
+        The pieces, which joined are the text, with weights that are not scaled.
     """
     start, stop = unseen
     if start < stop:
-        start += _marks(text[start : min(stop, start + MAX_LEADING_MARKS)])
+        start += _count_marks(text[start : min(stop, start + MAX_LEADING_MARKS)])
     pieces: list[Word] = []
     for first, last in ((0, start), (stop, len(text))):
         some = [
@@ -131,7 +142,7 @@ def weigh_words(
 
 
 def scale_weights(words: Sequence[Word]) -> tuple[Word, ...]:
-    """The same pieces, the largest weight of which is 1 or -1; all 0 stays."""
+    """The same pieces with their weights divided by the largest absolute weight, unless all are 0."""
     largest = max((abs(word.weight) for word in words if word.weight is not None), default=0.0)
     if not largest:
         return tuple(words)
@@ -139,11 +150,11 @@ def scale_weights(words: Sequence[Word]) -> tuple[Word, ...]:
 
 
 def _pieces(text: str, first: int, last: int, tokens: Sequence[tuple[tuple[int, int], float]]) -> list[Word]:
-    """The pieces of a stretch of the text: units, joined where one token is in several."""
+    """The pieces of a stretch of the text: units, which are joined if one token is in several of them."""
     kinds = _kinds(text[first:last])
     starts = [first + found.start() for found in _UNIT.finditer(kinds)]
     blank = [kinds[start - first] == " " for start in starts]
-    joined = [False] * len(starts)  # whether a unit is one piece with that before it
+    joined = [False] * len(starts)  # True if a unit is joined with the unit before it
     sums = [0.0] * len(starts)
     for (start, stop), weight in tokens:
         left, right = (bisect.bisect(starts, place) - 1 for place in (start, max(stop - 1, start)))
@@ -159,14 +170,14 @@ def _pieces(text: str, first: int, last: int, tokens: Sequence[tuple[tuple[int, 
     return [Word(text[left:right], total) for (left, right), total in zip(pairwise(bounds), totals, strict=True)]
 
 
-def _marks(text: str) -> int:
-    """How many characters at the front belong to what is before them; the model saw that, so they are shown with it."""
+def _count_marks(text: str) -> int:
+    """How many characters at the front belong to the character before them; they are shown with it."""
     kinds = _kinds(text)
     return len(kinds) - len(kinds.lstrip("mj"))
 
 
 class _Kinds(dict[int, str]):
-    """For `str.translate`: the kind of each code point, found when it is first met."""
+    """For `str.translate`: the kind of each code point, found when the code point first occurs."""
 
     def __missing__(self, point: int) -> str:
         self[point] = kind = _kind(chr(point))
@@ -174,7 +185,7 @@ class _Kinds(dict[int, str]):
 
 
 def _kinds(text: str) -> str:
-    """The kind of each character, in a string as long as the text; T and then t for a mark-up tag."""
+    """The kind of each character, in a string as long as the text; a mark-up tag is T, then t."""
     kinds = bytearray(text.translate(_Kinds()), "ascii")
     for tag in _TAG.finditer(text):
         kinds[tag.start() : tag.end()] = b"T".ljust(len(tag[0]), b"t")
@@ -182,7 +193,7 @@ def _kinds(text: str) -> str:
 
 
 def _kind(character: str) -> str:
-    """What a character is to its word."""
+    """The kind of a character, as the pattern `_UNIT` reads it."""
     point, category = ord(character), unicodedata.category(character)
     if character.isspace():
         return " "

@@ -1,4 +1,4 @@
-"""The classifier that is trained: its own torch module, from a base to a stock model."""
+"""The classifier that is trained: our own torch module, loaded from a base and saved as a stock model."""
 
 from __future__ import annotations
 
@@ -12,11 +12,14 @@ from torch import nn
 from sentiment_batch.errors import ModelError, listed
 from sentiment_batch.model.folder import (
     ATTENTION,
+    SAFE_ARGUMENTS,
     load_tokenizer,
     pretrained_arguments,
     quiet_transformers,
-    translate_load_errors,
 )
+from sentiment_batch.model.load_errors import translate_load_errors
+
+# B texts, T tokens of the longest, D the encoder's width, K labels.
 
 
 class SentimentClassifier(nn.Module):
@@ -25,7 +28,7 @@ class SentimentClassifier(nn.Module):
     Args:
         encoder: a `DistilBertModel`.
         num_labels: K classes; 2K may not exceed the encoder's width (see `to_stock`).
-        dropout: probability of zeroing an element of the [CLS] vector while training.
+        dropout: probability of zeroing an element of the [CLS] vector in training.
     """
 
     def __init__(self, encoder: Any, num_labels: int, dropout: float) -> None:
@@ -33,7 +36,7 @@ class SentimentClassifier(nn.Module):
         if 2 * num_labels > encoder.config.dim:
             raise ModelError(
                 f"{num_labels} classes need an encoder at least {2 * num_labels} wide; this one is "
-                f"{encoder.config.dim}. Take a wider --base, or fewer labels."
+                f"{encoder.config.dim}. Take a wider `base`, or fewer labels."
             )
         self.encoder = encoder
         self.dropout = nn.Dropout(dropout)
@@ -42,13 +45,13 @@ class SentimentClassifier(nn.Module):
         nn.init.zeros_(self.linear.bias)
 
     def forward(self, ids_BT: torch.Tensor, mask_BT: torch.Tensor | None = None) -> torch.Tensor:
-        """Logits (B, K) of token ids (B, T); the mask (B, T) is true where a token is, None where all are."""
+        """Logits (B, K) of token ids (B, T); the mask (B, T) is true at tokens, None if there is no padding."""
         hidden_BTD = self.encoder(input_ids=ids_BT, attention_mask=mask_BT).last_hidden_state
         logits: torch.Tensor = self.linear(self.dropout(hidden_BTD[:, 0]))
         return logits
 
     def divide_logits(self, temperature: float) -> None:
-        """Divide the logits by `temperature` from here on, by way of the linear layer, so that it is saved with it."""
+        """Divide all later logits by `temperature`, by dividing the linear layer, so that the division is saved."""
         with torch.no_grad():
             for parameter in self.linear.parameters():
                 parameter.div_(temperature)
@@ -71,7 +74,7 @@ class SentimentClassifier(nn.Module):
             "dtype": "float32",
         }
         config = DistilBertConfig(**settings)
-        with torch.random.fork_rng(devices=[]):  # building draws initial weights; training must not feel it
+        with torch.random.fork_rng(devices=[]):  # the new model draws initial weights, which may not affect training
             stock = DistilBertForSequenceClassification._from_config(config, attn_implementation=ATTENTION)
         stock.distilbert.load_state_dict(self.encoder.state_dict())
         weight_KD, bias_K = self.linear.weight.detach().cpu(), self.linear.bias.detach().cpu()
@@ -86,7 +89,7 @@ class SentimentClassifier(nn.Module):
         return stock.eval()
 
     def take_stock(self, stock: Any) -> None:
-        """Take the weights of a model that `to_stock` gave, and keep the device."""
+        """Take the weights of a model that `to_stock` returned; the device stays."""
         classes = self.linear.out_features
         with torch.no_grad():
             self.encoder.load_state_dict(stock.distilbert.state_dict())
@@ -97,15 +100,15 @@ class SentimentClassifier(nn.Module):
 def load_base(folder: Path) -> tuple[Any, Any]:
     """The encoder to fine-tune, in float32, and its tokeniser.
 
-    Attention dropout is 0: it would shut out the fused attention kernels. The dropout elsewhere stays the base's.
+    Attention dropout is set to 0, because fused attention kernels have none. Other dropout stays as in the base.
 
     Raises:
-        ModelError: it is no DistilBERT, or weights are missing.
+        ModelError: the base is no DistilBERT, or weights are missing or no finite numbers.
     """
     from transformers import AutoConfig, DistilBertModel
 
     with quiet_transformers(), translate_load_errors(folder):
-        config = AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+        config = AutoConfig.from_pretrained(folder, **SAFE_ARGUMENTS)
         if config.model_type != "distilbert":
             raise ModelError(
                 f"{folder} is a {config.model_type} model; the classifier is built on DistilBERT. Take a DistilBERT "
@@ -133,5 +136,5 @@ def save_classifier(
         tokenizer.model_max_length = max_length
         tokenizer.save_pretrained(folder)
     mode = (folder / "config.json").stat().st_mode
-    for file in folder.glob("*.safetensors"):  # which its library lets nobody else read
+    for file in folder.glob("*.safetensors"):  # safetensors makes them readable by their owner only
         file.chmod(mode)

@@ -1,4 +1,4 @@
-"""Folders of models in the Hugging Face form, as all models here are loaded and saved."""
+"""Model folders in the Hugging Face form: how their tokeniser, their metadata and their weights are read."""
 
 from __future__ import annotations
 
@@ -10,14 +10,28 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from sentiment_batch.errors import ModelError, SentimentBatchError, first_line
+from sentiment_batch.errors import ModelError, first_line
+from sentiment_batch.model.load_errors import translate_load_errors
 from sentiment_batch.settings import META
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
 ATTENTION = "sdpa"
-"""Always named: a model folder's own configuration could ask for an implementation that is fetched from the Hub."""
+"""The attention implementation. It is always named, because a folder's own configuration could ask for one that is
+fetched from the Hub."""
+SAFE_ARGUMENTS = {"local_files_only": True, "trust_remote_code": False}
+"""Arguments of `from_pretrained`: nothing is fetched from the Hub, and no code of the folder runs."""
+
+
+def pretrained_arguments() -> dict[str, Any]:
+    """Arguments of `from_pretrained` for a network: safe, in float32, with a report of missing weights."""
+    return SAFE_ARGUMENTS | {
+        "use_safetensors": True,
+        "attn_implementation": ATTENTION,
+        "dtype": torch.float32,
+        "output_loading_info": True,
+    }
 
 
 def load_rust_tokenizer(folder: Path) -> Tokenizer:
@@ -31,11 +45,26 @@ def load_rust_tokenizer(folder: Path) -> Tokenizer:
     return backend
 
 
-def read_meta(folder: Path) -> dict[str, Any] | None:
-    """What sentiment_batch.json says, None where there is none.
+def load_tokenizer(folder: Path) -> Any:
+    """The tokeniser of a saved model as a Transformers object over one that is written in Rust.
 
     Raises:
-        ModelError: it is there but damaged.
+        ModelError: its files are missing, or do not suffice for a tokeniser in Rust.
+    """
+    from transformers import AutoTokenizer
+
+    tokenizer = AutoTokenizer.from_pretrained(folder, **SAFE_ARGUMENTS)
+    # If all of its files are missing, Transformers silently makes an empty tokeniser that knows no word.
+    if not tokenizer.is_fast or not any((folder / name).exists() for name in tokenizer.vocab_files_names.values()):
+        raise ModelError(f"{folder} has no tokenizer.json. Save its tokeniser again with a current transformers.")
+    return tokenizer
+
+
+def read_meta(folder: Path) -> dict[str, Any] | None:
+    """The content of sentiment_batch.json, None if the folder has no such file.
+
+    Raises:
+        ModelError: the file is damaged.
     """
     try:
         meta = json.loads((folder / META).read_text(encoding="utf-8"))
@@ -48,36 +77,9 @@ def read_meta(folder: Path) -> dict[str, Any] | None:
     return meta
 
 
-def load_tokenizer(folder: Path) -> Any:
-    """The stock tokeniser, one that is written in Rust.
-
-    Raises:
-        ModelError: it has no files, or none for that.
-    """
-    from transformers import AutoTokenizer
-
-    tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
-    # Without any of its files transformers makes an empty tokeniser in silence, to which every word is unknown.
-    if not tokenizer.is_fast or not any((folder / name).exists() for name in tokenizer.vocab_files_names.values()):
-        raise ModelError(f"{folder} has no tokenizer.json. Save its tokeniser again with a current transformers.")
-    return tokenizer
-
-
-def pretrained_arguments() -> dict[str, Any]:
-    """For `from_pretrained`: nothing of the Hub, no code of the folder, float32, and a report of missing weights."""
-    return {
-        "local_files_only": True,
-        "trust_remote_code": False,
-        "use_safetensors": True,
-        "attn_implementation": ATTENTION,
-        "dtype": torch.float32,
-        "output_loading_info": True,
-    }
-
-
 @contextlib.contextmanager
 def quiet_transformers() -> Iterator[None]:
-    """Keep what transformers prints while loading off the terminal: it is not ours."""
+    """Keep what Transformers prints while it loads off the terminal."""
     from transformers.utils import logging as transformers_logging
 
     verbosity = transformers_logging.get_verbosity()
@@ -90,21 +92,3 @@ def quiet_transformers() -> Iterator[None]:
         transformers_logging.set_verbosity(verbosity)
         if progress:
             transformers_logging.enable_progress_bar()
-
-
-@contextlib.contextmanager
-def translate_load_errors(folder: Path) -> Iterator[None]:
-    """What goes wrong while a folder is loaded is the folder's fault; say which, in one line.
-
-    Raises:
-        ModelError: for whatever transformers, safetensors and tokenizers raise.
-    """
-    try:
-        yield
-    except (SentimentBatchError, KeyboardInterrupt, torch.OutOfMemoryError, MemoryError):
-        raise
-    except Exception as error:  # they have no common error
-        raise ModelError(
-            f"{folder} cannot be loaded: {type(error).__name__}: {first_line(error)} Fetch it again, or name another "
-            "model."
-        ) from error

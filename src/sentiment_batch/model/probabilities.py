@@ -1,4 +1,4 @@
-"""From logits to probabilities: softmax, and the mean over the segments of one text."""
+"""From logits to probabilities: the softmax, and the mean over the segments of one text."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ Floats = npt.NDArray[np.float32]
 
 
 def softmax(logits: Floats) -> Floats:
-    """Probabilities (n, K) of logits (n, K), computed in float64; NaN stays NaN."""
-    with np.errstate(invalid="ignore"):  # of an infinite logit comes NaN, as of NaN
+    """Probabilities (N, K) of logits (N, K), computed in float64; a row with NaN or a logit of +infinity becomes NaN."""
+    with np.errstate(invalid="ignore"):  # infinity less infinity is NaN
         shifted = logits.astype(np.float64) - logits.max(axis=1, keepdims=True, initial=-np.inf)
     powers = np.exp(shifted)
     result: Floats = (powers / powers.sum(axis=1, keepdims=True)).astype(np.float32)
@@ -21,12 +21,13 @@ def average_segments(logits: Floats, owners: npt.NDArray[np.int64], lengths: npt
     """One row of logits per text: the mean over its segments, weighted by their tokens.
 
     Args:
-        logits: (S, K) per segment.
+        logits: (S, K) of each segment.
         owners: (S,) the text of each segment, in rising order, every text at least once.
-        lengths: (S,) tokens per segment.
+        lengths: (S,) tokens of each segment.
 
     Returns:
-        (N, K) in float32; for a text of one segment the very logits of it, since float64 holds their product exactly.
+        (N, K) in float32. A text of one segment keeps its logits exactly, because float64 holds their product with
+        the length exactly.
     """
     texts, first = np.unique(owners, return_index=True)
     if len(texts) == len(owners):

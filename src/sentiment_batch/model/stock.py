@@ -1,4 +1,4 @@
-"""A trained model for scoring: any stock sequence classifier, with what its folder says of labels and lengths."""
+"""A trained model for scoring: a stock sequence classifier of any family, and what its folder says about it."""
 
 from __future__ import annotations
 
@@ -11,28 +11,30 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from sentiment_batch.errors import ModelError, UsageError, listed
+from sentiment_batch.model.families import POSITION_EMBEDDINGS, count_positions
 from sentiment_batch.model.folder import (
+    SAFE_ARGUMENTS,
     load_tokenizer,
     pretrained_arguments,
     quiet_transformers,
     read_meta,
-    translate_load_errors,
 )
+from sentiment_batch.model.load_errors import translate_load_errors
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
     from sentiment_batch.settings import LongText
-    from sentiment_batch.tokenization.ragged import Ids
+    from sentiment_batch.tokenization.packing import Ids
 
 logger = logging.getLogger("sentiment_batch")
 
-POSITIONS = ("position_embeddings", "embed_positions", "positions_embed", "wpe")
-"""What stock encoders call their embeddings of positions."""
-ENDLESS = 2**31
-"""A tokeniser without a limit says 1e30."""
-UNTOLD = 512
-"""Most tokens of one text where neither the model nor its tokeniser tells."""
+MAX_TOKENIZER_LIMIT = 2**31
+"""A tokeniser without a limit gives 1e30 as its limit."""
+DEFAULT_POSITIONS = 512
+"""Most tokens of one text if neither the model nor its tokeniser has a limit."""
+
+# B texts of a batch, T tokens of the longest, K labels.
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -40,34 +42,37 @@ class LoadedModel:
     """A stock sequence classifier, ready to score."""
 
     network: Any
-    """The transformers model, in eval mode, on its device and in its dtype."""
+    """The Transformers model, in eval mode, on its device and in its dtype."""
     backend: Tokenizer
     labels: tuple[str, ...]
+    """The K labels in the model's order."""
     meta: dict[str, Any] | None
-    """What sentiment_batch.json says, None for a model of somebody else."""
+    """The content of sentiment_batch.json, None for a model of other origin."""
     positions: int
     """Most tokens of one text that the model and its tokeniser take."""
     width: int
+    """The width of the encoder."""
     vocabulary: int
-    """Token ids that it has an embedding for."""
+    """The number of token ids that have an embedding."""
     pad_id: int
+    """The token id that fills up a batch."""
     long_text: LongText
     """The end of a long text that the tokeniser itself would keep."""
-    feels_padding: bool = False
-    """Whether a text scores otherwise beside longer ones, as the probe finds out."""
+    padding_changes_scores: bool = False
+    """True if a text scores otherwise beside longer ones; the parity check finds this out."""
 
     def logits(self, ids_BT: torch.Tensor, mask_BT: torch.Tensor | None) -> torch.Tensor:
-        """Logits (B, K) in float32 on the model's device."""
+        """Logits (B, K) in float32 on the model's device; the mask is true at tokens, None if there is no padding."""
         mask_BT = None if mask_BT is None else mask_BT.long()  # some families subtract it
         with torch.inference_mode():
             output: torch.Tensor = self.network(input_ids=ids_BT, attention_mask=mask_BT).logits
         return output.float()
 
     def check_ids(self, ids: Ids) -> None:
-        """Make sure that there is an embedding for each of the token ids (T,).
+        """Check that there is an embedding for each of the token ids (T,).
 
         Raises:
-            ModelError: there is none, so the tokeniser is another model's.
+            ModelError: there is none for one of them, so the tokeniser belongs to another model.
         """
         largest = ids.max(initial=0)
         if largest >= self.vocabulary:
@@ -77,62 +82,64 @@ class LoadedModel:
             )
 
     def to(self, device: str, dtype: str) -> LoadedModel:
-        """The same model on another device and in another dtype; this one is used up."""
+        """The same model on another device and in another dtype; this one must not be used afterwards."""
         return replace(self, network=self.network.to(device=device, dtype=getattr(torch, dtype)))
 
 
 def load_classifier(folder: Path, labels: tuple[str, ...] | None = None) -> LoadedModel:
-    """A saved sequence classifier of any family, in float32 on the CPU.
+    """Load a saved sequence classifier of any family, in float32 on the CPU.
 
     Args:
         folder: a stock Hugging Face folder.
-        labels: names in the model's order, for one that only knows LABEL_0 and the like.
+        labels: the names of the labels in the model's order, for a model that only knows LABEL_0 and so on.
 
     Raises:
-        ModelError: files are missing or damaged, the head has no trained weights, it is no single-label classifier, or
-            its labels have no names.
+        ModelError: files are missing or damaged, the head has no trained weights, the model is no single-label
+            classifier, or its labels have no names.
         UsageError: `labels` are the model's own names in another order.
     """
-    from transformers import AutoConfig, AutoModelForSequenceClassification
-
     with quiet_transformers(), translate_load_errors(folder):
-        config = AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
-        kind = AutoModelForSequenceClassification._model_mapping.get(type(config), None)
-        if kind is None:
-            raise ModelError(
-                f"{folder} is a {config.model_type} model, which has no sequence classifier. Name another."
-            )
-        arguments = pretrained_arguments()
-        if not getattr(kind, "_supports_sdpa", False):
-            arguments["attn_implementation"] = "eager"
-        if getattr(config, "attention_type", None) == "block_sparse":
-            config.attention_type = "original_full"  # to which the first short text would switch for good
-        network, info = AutoModelForSequenceClassification.from_pretrained(folder, config=config, **arguments)
+        network = _load_network(folder)
         tokenizer = load_tokenizer(folder)
-    if info["missing_keys"]:
-        raise ModelError(
-            f"{folder} has no trained weights for {listed(sorted(info['missing_keys']), 3)}; it would score at random. "
-            "Train a classifier on it with sentiment-batch train --base."
-        )
-    for parameter in network.parameters():  # they lie in the mapped file, which another tool may write anew in place
-        parameter.data = parameter.data.clone()
-    if getattr(config, "pad_token_id", None) is None:
-        network.config.pad_token_id = -1  # no token: a decoder then reads the last one, whatever it is
-    with translate_load_errors(folder):
         return LoadedModel(
-            network=network.eval(),
+            network=network,
             backend=tokenizer.backend_tokenizer,
-            labels=_label_names(config, labels, folder),
+            labels=_choose_labels(network.config, labels, folder),
             meta=read_meta(folder),
-            positions=_positions(network, tokenizer.model_max_length),
-            width=config.hidden_size,
+            positions=_find_max_positions(network, tokenizer.model_max_length),
+            width=network.config.hidden_size,
             vocabulary=len(network.get_input_embeddings().weight),
             pad_id=tokenizer.pad_token_id if tokenizer.pad_token_id is not None else 0,
             long_text="tail" if tokenizer.truncation_side == "left" else "head",
         )
 
 
-def _label_names(config: Any, chosen: tuple[str, ...] | None, folder: Path) -> tuple[str, ...]:
+def _load_network(folder: Path) -> Any:
+    from transformers import AutoConfig, AutoModelForSequenceClassification
+
+    config = AutoConfig.from_pretrained(folder, **SAFE_ARGUMENTS)
+    kind = AutoModelForSequenceClassification._model_mapping.get(type(config), None)
+    if kind is None:
+        raise ModelError(f"{folder} is a {config.model_type} model, which has no sequence classifier. Name another.")
+    arguments = pretrained_arguments()
+    if not getattr(kind, "_supports_sdpa", False):
+        arguments["attn_implementation"] = "eager"
+    if getattr(config, "attention_type", None) == "block_sparse":
+        config.attention_type = "original_full"  # BigBird would switch to it for good at the first short text
+    network, info = AutoModelForSequenceClassification.from_pretrained(folder, config=config, **arguments)
+    if info["missing_keys"]:
+        raise ModelError(
+            f"{folder} has no trained weights for {listed(sorted(info['missing_keys']), 3)}; it would score at random. "
+            "Train a classifier with it as the `base`."
+        )
+    for parameter in network.parameters():  # they lie in the mapped file, which another program may overwrite
+        parameter.data = parameter.data.clone()
+    if getattr(config, "pad_token_id", None) is None:
+        network.config.pad_token_id = -1  # no token has it, so that a decoder always reads the last token
+    return network.eval()
+
+
+def _choose_labels(config: Any, chosen: tuple[str, ...] | None, folder: Path) -> tuple[str, ...]:
     names = tuple(str(config.id2label[number]) for number in sorted(config.id2label))
     if len(names) < 2 or config.problem_type in {"regression", "multi_label_classification"}:
         raise ModelError(
@@ -141,22 +148,22 @@ def _label_names(config: Any, chosen: tuple[str, ...] | None, folder: Path) -> t
     if bad := [name for name in chosen or names if not _is_utf8(name)]:
         raise ModelError(
             f"UTF-8 cannot hold the labels {', '.join(map(ascii, bad))} of {folder}. Name all of them in order "
-            "with --labels."
+            "with `labels`."
         )
     nameless = all(re.fullmatch(r"LABEL_\d+", name) for name in names)
     if chosen is not None:
         if len(chosen) != len(names) or len(set(chosen)) < len(chosen):
-            raise ModelError(f"--labels names {listed(chosen)}; this model needs {len(names)} different ones.")
+            raise ModelError(f"`labels` names {listed(chosen)}; this model needs {len(names)} different ones.")
         if not nameless:
             _check_renaming(names, chosen, folder)
         return chosen
     if nameless:
         raise ModelError(
-            f"{folder} calls its labels {listed(names)}, which says nothing. Name them in this order with "
-            "--labels, such as --labels negative,positive."
+            f"{folder} calls its labels {listed(names)}, which mean nothing. Name them in this order with `labels`, "
+            "such as negative and positive."
         )
     if len(set(names)) < len(names):
-        raise ModelError(f"{folder} gives one name to several labels: {listed(names)}. Name them with --labels.")
+        raise ModelError(f"{folder} gives one name to several labels: {listed(names)}. Name them with `labels`.")
     return names
 
 
@@ -166,14 +173,14 @@ def _check_renaming(names: tuple[str, ...], chosen: tuple[str, ...], folder: Pat
         return
     if sorted(own) == sorted(given):
         raise UsageError(
-            f"--labels names {listed(chosen)}, but {folder} calls them {listed(names)}, in this order. Leave --labels "
+            f"`labels` names {listed(chosen)}, but {folder} calls them {listed(names)}, in this order. Leave `labels` "
             "out."
         )
-    logger.warning("the model calls them %s; renamed to %s", listed(names), listed(chosen))
+    logger.warning("the model calls its labels %s; they are renamed to %s", listed(names), listed(chosen))
 
 
 def _is_utf8(name: str) -> bool:
-    """Whether there is no half of a surrogate pair in it, which no file of text can hold."""
+    """True if no half of a surrogate pair is in the name, which no text file can hold."""
     try:
         name.encode("utf-8")
     except UnicodeEncodeError:
@@ -181,16 +188,10 @@ def _is_utf8(name: str) -> bool:
     return True
 
 
-def _positions(network: Any, tokenizer_limit: int) -> int:
-    """Most tokens that fit, by whatever tells: embeddings of positions, the configuration, the tokeniser."""
-    modules = [module for name, module in network.named_modules() if name.rpartition(".")[2] in POSITIONS]
-    limits = [*map(_places, modules), getattr(network.config, "max_position_embeddings", None) or 0, tokenizer_limit]
-    known = [int(limit) for limit in limits if 0 < limit < ENDLESS]
-    return min(known, default=getattr(network.config, "n_positions", None) or UNTOLD)
-
-
-def _places(embeddings: Any) -> int:
-    """Positions that there are embeddings for: some families begin behind the padding id, or at an offset."""
-    padding = getattr(embeddings, "padding_idx", None)
-    start = getattr(embeddings, "offset", 0) if padding is None else padding + 1
-    return len(embeddings.weight) - int(start)
+def _find_max_positions(network: Any, tokenizer_limit: int) -> int:
+    """Most tokens that fit: the least of the position embeddings, the configuration and the tokeniser."""
+    modules = [module for name, module in network.named_modules() if name.rpartition(".")[2] in POSITION_EMBEDDINGS]
+    configured = getattr(network.config, "max_position_embeddings", None) or 0
+    limits = [*map(count_positions, modules), configured, tokenizer_limit]
+    known = [int(limit) for limit in limits if 0 < limit < MAX_TOKENIZER_LIMIT]
+    return min(known, default=getattr(network.config, "n_positions", None) or DEFAULT_POSITIONS)

@@ -1,1 +1,1 @@
-"""From texts to batches of token ids; no model and no torch."""
+"""From texts to batches of token ids, without a model and without torch."""

@@ -1,4 +1,4 @@
-"""Cuts a very long text into pieces that have, one after the other, the tokens of the whole; it makes no tokens."""
+"""Cuts a very long text into pieces whose tokens, one after the other, are those of the whole text."""
 
 from __future__ import annotations
 
@@ -12,39 +12,39 @@ if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
 GIANT_PIECES = 4
-"""Pieces' lengths without a blank from which a stretch is cut elsewhere, which takes more work."""
+"""A stretch without a blank that is longer than this number of pieces is cut elsewhere, which takes more work."""
 MAX_HELD_PIECES = 64
-"""Pieces' lengths that are held while a place to cut is looked for."""
+"""While a place to cut is looked for, at most this number of pieces is held."""
 _BREAKS = " " + string.punctuation
 """BERT's tokeniser makes each of these marks a word of its own, so a piece may begin with one."""
 _WORDY = "(?:[^\\W_]|[\u2500-\u2767\U0001f000-\U0001faff])"
-"""Letters, digits, and signs such as emoji: what is part of a word, whatever stands beside it."""
+"""Letters, digits and signs such as emoji: they are part of a word, whatever their neighbours."""
 
 
 class TextPieces:
-    """Knows where the tokeniser of a model lets a text be cut.
+    """Finds the places where a text can be cut without changing its tokens.
 
     Args:
         backend: the tokeniser.
-        special_as_text: whether it reads a literal "[SEP]" as text.
+        special_as_text: True if the tokeniser reads a literal "[SEP]" as text.
     """
 
     def __init__(self, backend: Tokenizer, *, special_as_text: bool) -> None:
         parts: dict[str, Any] = json.loads(backend.to_str())
-        self.possible = _splits_at_blanks(parts)
-        """Whether a text can be cut at all: true of BERT's word pieces."""
+        self.can_cut = _splits_at_blanks(parts)
+        """True if a text can be cut at all, as BERT's word pieces allow."""
         added = parts.get("added_tokens", [])
-        # An added token is found in the text as it stands. Where none can begin there, it may be changed.
+        # Added tokens are searched in the unchanged text. A stretch where none can begin may be changed.
         self._begin = "" if special_as_text else "".join({one["content"][:1] for one in added})
         self._anywhere = (
-            self.possible and all(one["special"] for one in added) and set(self._begin) <= set(string.punctuation)
+            self.can_cut and all(one["special"] for one in added) and set(self._begin) <= set(string.punctuation)
         )
         self._normalizer = backend.normalizer
         if self._anywhere:
             self._keep = int(parts["model"]["max_input_chars_per_word"]) + 1
             self._long_word = re.compile(f"({_WORDY}{{{self._keep}}}){_WORDY}+")
 
-    def forwards(self, text: str, size: int) -> Iterator[str]:
+    def cut_forwards(self, text: str, size: int) -> Iterator[str]:
         """Pieces of about `size` characters from the front, each but the first beginning at a blank or a mark."""
         start = 0
         while start < len(text):
@@ -57,8 +57,8 @@ class TextPieces:
                 yield stretch
             start = stop
 
-    def backwards(self, text: str, size: int) -> Iterator[str]:
-        """The like from the back, last piece first."""
+    def cut_backwards(self, text: str, size: int) -> Iterator[str]:
+        """Pieces of about `size` characters from the back, last piece first; see `cut_forwards`."""
         stop = len(text)
         while stop > 0:
             start = max(text.rfind(" ", 0, max(stop - size, 0)), 0)
@@ -73,19 +73,19 @@ class TextPieces:
         long = self._anywhere and len(stretch) > GIANT_PIECES * size
         return long and not any(mark in stretch for mark in self._begin)
 
-    # A giant stretch is cleaned as the tokeniser would do first, which looks at one character at a time and changes
-    # nothing when it is done again. That puts blanks around each Chinese character, and drops accents and control
-    # characters. What then is still one word, and too long for the vocabulary, is unknown however long it is.
+    # A giant stretch is first cleaned as the tokeniser does it, one character at a time; cleaning it again changes
+    # nothing. This puts blanks around each Chinese character, and drops accents and control characters. A word that is
+    # still too long for the vocabulary is unknown, however long it is. So it is shortened.
 
     def _giant_forwards(self, stretch: str, size: int) -> Iterator[str]:
         held = ""
         for at in range(0, len(stretch), size):
-            held = self._cleaned(held, stretch[at : at + size], "")
+            held = self._clean(held, stretch[at : at + size], "")
             if len(held) > MAX_HELD_PIECES * size:
                 yield held + stretch[at + size :]
                 return
             cut = max(max(held.rfind(mark) for mark in _BREAKS), 0)
-            yield held[:cut]  # even if it is empty: between pieces the work can be stopped
+            yield held[:cut]  # even if it is empty, because the work can be stopped between pieces
             held = held[cut:]
         yield held
 
@@ -93,7 +93,7 @@ class TextPieces:
         held = ""
         for stop in range(len(stretch), 0, -size):
             start = max(stop - size, 0)
-            held = self._cleaned("", stretch[start:stop], held)
+            held = self._clean("", stretch[start:stop], held)
             if len(held) > MAX_HELD_PIECES * size:
                 yield stretch[:start] + held
                 return
@@ -102,13 +102,13 @@ class TextPieces:
             held = held[:cut]
         yield held
 
-    def _cleaned(self, before: str, raw: str, after: str) -> str:
+    def _clean(self, before: str, raw: str, after: str) -> str:
         clean: str = self._normalizer.normalize_str(raw)
         return self._long_word.sub(r"\1", before + clean + after)
 
 
 def _splits_at_blanks(parts: dict[str, Any]) -> bool:
-    """Whether the tokens of a text are those of its parts, cut at any blank."""
+    """True if the tokens of a text are those of its parts, wherever it is cut at a blank."""
     if any(" " in added["content"] for added in parts.get("added_tokens", [])):
         return False
     kinds = {part: (parts.get(part) or {}).get("type") for part in ("normalizer", "pre_tokenizer", "model")}

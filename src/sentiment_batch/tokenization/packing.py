@@ -1,4 +1,8 @@
-"""Cuts segments into batches, packed end to end or padded: lengths in, rows of each batch out; pure, no torch."""
+"""Token ids of many texts, and how they are grouped into batches: packed end to end, or in padded rectangles.
+
+A text is one segment, unless long texts are scored in several windows. Then each window is a segment. All functions
+here are pure, and none needs torch.
+"""
 
 from __future__ import annotations
 
@@ -8,42 +12,74 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
-from sentiment_batch.tokenization.ragged import Ids, Tokens, gather_runs
+# N texts, S segments, B segments of a batch, T tokens.
 
+Ids = npt.NDArray[np.int32]
+Integers = npt.NDArray[np.int64]
 Rows = npt.NDArray[np.int64]
+"""Numbers of segments."""
 MIN_BATCH_TOKENS = 256
-"""Tokens below which a batch is not worth its calls."""
+"""A batch of fewer tokens is not worth its calls."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Tokens:
+    """The token ids of N texts in S segments, in one flat array with offsets."""
+
+    ids: Ids
+    """All ids (sum of lengths,), the special ones included."""
+    offsets: Integers
+    """(S + 1,): segment s is `ids[offsets[s] : offsets[s + 1]]`."""
+    owners: Integers
+    """(S,): the text that each segment belongs to, in rising order."""
+    cut: npt.NDArray[np.bool_]
+    """(N,): True if the text was longer than the model takes."""
+    whole: Integers | None = None
+    """(N,): tokens of the text before it was cut, the special ones included; an estimate for a very long text."""
+
+    @property
+    def lengths(self) -> Integers:
+        """(S,): tokens per segment."""
+        return np.diff(self.offsets)
+
+
+def gather_runs(ids: Ids, starts: Integers, lengths: Integers) -> Ids:
+    """The runs `ids[start : start + length]`, one after the other, without a Python loop over them."""
+    ends = np.cumsum(lengths)
+    places = np.arange(ends[-1] if len(ends) else 0) + np.repeat(starts - (ends - lengths), lengths)
+    runs: Ids = ids[places]
+    return runs
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class BatchShape:
-    """What every batch of a deterministic run measures, so that a text's score does not depend on its neighbours.
+    """The size of every batch of a deterministic run, so that a text's score does not depend on its neighbours.
 
-    A CPU whose library feels a row's place in a matrix computes each text by itself instead.
+    On a CPU where a row's place in a matrix changes its bits, each text is computed by itself instead.
     """
 
     tokens: int
-    """Tokens of a batch, filled up where there are fewer."""
+    """Tokens of a batch; a batch with fewer is filled up."""
     texts: int
-    """Most texts of a batch; likewise."""
+    """Texts of a batch; a batch with fewer is filled up with empty ones."""
     alone: bool = True
-    """Whether segments of one length are kept apart, too."""
+    """True if segments of one length are computed apart, too."""
     longest: int = 0
-    """Tokens of the longest text there can be: what a kernel is told, whatever the longest of a batch is."""
+    """Tokens of the longest text there can be. Kernels get this, whatever the longest text of a batch is."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Pack:
-    """Segments one after the other in one row of tokens; what is left at the end belongs to none."""
+    """Segments one after the other in one row of tokens; tokens after the last segment belong to none."""
 
     ids: Ids
     """(T,)"""
     offsets: npt.NDArray[np.int64]
     """(B + 1,): segment b is `ids[offsets[b] : offsets[b + 1]]`; empty ones may follow the others."""
     alone: bool = False
-    """Keep segments of one length apart, so that each is computed in the same shapes whatever stands beside it."""
+    """True if segments of one length are computed apart, so that each has the same shapes whatever its neighbours."""
     least: int = 0
-    """What the longest segment counts as at least."""
+    """The least number of tokens that the longest segment counts as."""
 
     @property
     def lengths(self) -> npt.NDArray[np.int64]:
@@ -52,19 +88,19 @@ class Pack:
 
     @property
     def longest(self) -> int:
-        """Tokens of the longest segment, as kernels are told."""
+        """Tokens of the longest segment, as kernels get it."""
         return max(self.least, int(self.lengths.max(initial=1)))
 
     @property
     def first(self) -> npt.NDArray[np.int64]:
-        """(B,): where each segment begins; somewhere in the pack for an empty one."""
+        """(B,): where each segment begins; for an empty one, any place in the pack."""
         return np.minimum(self.offsets[:-1], len(self.ids) - 1)
 
     def positions(self, padding: int | None) -> npt.NDArray[np.int64]:
-        """(T,): the place of each token in its segment, from 0.
+        """(T,): the position of each token in its segment, from 0.
 
         Args:
-            padding: where given, places count from after this id, and a token of this id has the place `padding`.
+            padding: if given, positions count from after this id, and a token of this id has the position `padding`.
         """
         starts = np.repeat(self.offsets[:-1], self.lengths)
         tail = np.zeros(len(self.ids) - len(starts), dtype=np.int64)
@@ -75,7 +111,11 @@ class Pack:
         return np.concatenate([(before[1:] - before[starts]) * counted + padding, tail])
 
     def runs(self, most: Callable[[int], int]) -> Iterator[tuple[int, int, int]]:
-        """Neighbours of one length: (start, how many, their length); a power of two, at most `most(length)` of them."""
+        """Runs of neighbours of one length, as (start, count, length); counts are powers of two.
+
+        Args:
+            most: the largest count for a length.
+        """
         place, lengths = 0, self.lengths.tolist()
         while place < len(lengths) and lengths[place]:
             length, count = lengths[place], 1
@@ -87,25 +127,25 @@ class Pack:
 
 
 def plan_packs(
-    lengths: npt.NDArray[np.int64], budget: int, most_texts: int | None = None, workers: int = 1
+    lengths: npt.NDArray[np.int64], budget: int, most_texts: int | None = None, threads: int = 1
 ) -> list[Rows]:
-    """Packs of segments of similar length, longest first, so that running out of memory shows at once.
+    """Packs of segments of similar length, longest first, so that a lack of memory shows at once.
 
     Args:
         lengths: (S,) tokens per segment.
         budget: most tokens of a pack; a longer segment makes a pack of its own.
         most_texts: most segments of a pack.
-        workers: how many will share the packs; towards the end packs shrink, so that all end together.
+        threads: how many threads share the packs. Towards the end packs shrink, so that all threads end together.
 
     Returns:
-        The segments of each pack, every segment once. Depends on nothing but the arguments.
+        The segments of each pack, every segment once. They depend on nothing but the arguments.
     """
     order = np.argsort(-lengths, kind="stable")
     ends = np.concatenate([[0], np.cumsum(lengths[order])])
     packs: list[Rows] = []
     start = 0
     while start < len(order):
-        room = next_batch_tokens(int(ends[-1] - ends[start]), budget, workers)
+        room = next_batch_tokens(int(ends[-1] - ends[start]), budget, threads)
         stop = int(np.searchsorted(ends, ends[start] + room, side="right")) - 1
         stop = max(start + 1, stop if most_texts is None else min(stop, start + most_texts))
         packs.append(order[start:stop])
@@ -113,16 +153,16 @@ def plan_packs(
     return packs
 
 
-def next_batch_tokens(left: int, budget: int, workers: int) -> int:
-    """Tokens of the next batch when so many are left: half of a worker's part of them, within bounds.
+def next_batch_tokens(left: int, budget: int, threads: int) -> int:
+    """Tokens of the next batch when `left` tokens are left: half of a thread's share of them, within bounds.
 
-    As in guided self-scheduling (Polychronopoulos and Kuck 1987).
+    This is guided self-scheduling (Polychronopoulos and Kuck 1987).
     """
-    return budget if workers == 1 else min(budget, max(MIN_BATCH_TOKENS, left // (2 * workers)))
+    return budget if threads == 1 else min(budget, max(MIN_BATCH_TOKENS, left // (2 * threads)))
 
 
 def build_pack(tokens: Tokens, rows: Rows, shape: BatchShape | None = None) -> Pack:
-    """The segments `rows` end to end.
+    """Lay the segments `rows` end to end.
 
     Args:
         tokens: the segments.
@@ -145,7 +185,7 @@ def build_pack(tokens: Tokens, rows: Rows, shape: BatchShape | None = None) -> P
 
 
 def fill_pack(pack: Pack, steps: int) -> Pack:
-    """The pack filled up with tokens of no text to one of few sizes: `steps` between a power of 2 and the next.
+    """Fill the pack up with tokens of no text, so that there are few sizes: `steps` between a power of 2 and the next.
 
     At most a share of 1 / `steps` is added.
     """
@@ -154,13 +194,13 @@ def fill_pack(pack: Pack, steps: int) -> Pack:
 
 
 def close_pack(pack: Pack, steps: int, longest: int) -> Pack:
-    """The pack filled up by one more segment, of the id 0, to one of few sizes; every one counts as the longest.
+    """Fill the pack up with one more segment, of the id 0, so that there are few sizes; its longest counts as `longest`.
 
-    For passes that look at all tokens: what belongs to no segment may be anything, also no number.
+    This is for passes that read all tokens, because tokens of no segment may have any value, even NaN.
 
     Args:
         pack: segments that fill it.
-        steps: sizes between a power of 2 and the next; more of them where a segment could not fill up the rest.
+        steps: sizes between a power of 2 and the next; there are more if one segment cannot fill up the rest.
         longest: most tokens of a segment.
     """
     step = min(_step(len(pack.ids) + 1, steps), longest)
@@ -173,18 +213,15 @@ def _step(tokens: int, steps: int) -> int:
     return max(1, (1 << (tokens.bit_length() - 1)) // steps)
 
 
-def plan_rectangles(lengths: npt.NDArray[np.int64], budget: int, workers: int = 1) -> list[Rows]:
-    """Batches of segments of similar length, longest first; arguments and outcome as `plan_packs` has them.
-
-    The budget counts padding.
-    """
+def plan_rectangles(lengths: npt.NDArray[np.int64], budget: int, threads: int = 1) -> list[Rows]:
+    """Rectangles of segments of similar length, longest first; see `plan_packs`. The budget counts padding."""
     order = np.argsort(-lengths, kind="stable")
     left = int(lengths.sum())
     batches: list[Rows] = []
     start = 0
     while start < len(order):
         # The first is the longest, so the padded size of the batch is its length times the rows.
-        rows = max(1, next_batch_tokens(left, budget, workers) // max(1, int(lengths[order[start]])))
+        rows = max(1, next_batch_tokens(left, budget, threads) // max(1, int(lengths[order[start]])))
         batches.append(order[start : start + rows])
         left -= int(lengths[batches[-1]].sum())
         start += rows
@@ -194,16 +231,16 @@ def plan_rectangles(lengths: npt.NDArray[np.int64], budget: int, workers: int = 
 def pad_segments(
     tokens: Tokens, rows: Rows, pad_id: int, size: tuple[int, int] | None = None
 ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.bool_]]:
-    """The segments `rows` as one rectangle.
+    """Put the segments `rows` into one rectangle.
 
     Args:
         tokens: the segments.
         rows: (B,) which of them.
-        pad_id: fills up the shorter ones at the right.
+        pad_id: the id that fills up the shorter ones at the right.
         size: (B, T) of the rectangle; by default what they need. Further rows hold one token.
 
     Returns:
-        ids (B, T) and the mask (B, T), true where a token is.
+        The ids (B, T) and the mask (B, T), true at tokens.
     """
     return _rectangle(
         gather_runs(tokens.ids, tokens.offsets[rows], tokens.lengths[rows]), tokens.lengths[rows], pad_id, size
@@ -211,7 +248,7 @@ def pad_segments(
 
 
 def pad_pack(pack: Pack, pad_id: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.bool_]]:
-    """The segments of a pack as one rectangle; outcome as `pad` has it."""
+    """Put the segments of a pack into one rectangle; returns what `pad_segments` returns."""
     return _rectangle(pack.ids[: pack.offsets[-1]], pack.lengths, pad_id, None)
 
 

@@ -1,4 +1,4 @@
-"""Turns texts into ragged token ids: flat arrays with offsets, cut to what the model takes; no model, no torch."""
+"""Turns texts into token ids in flat arrays with offsets, cut to what the model takes."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from sentiment_batch.tokenization.long_texts import TextPieces
-from sentiment_batch.tokenization.ragged import Ids, Integers, Tokens, gather_runs
+from sentiment_batch.tokenization.packing import Ids, Integers, Tokens, gather_runs
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
@@ -20,17 +20,18 @@ if TYPE_CHECKING:
     from sentiment_batch.settings import LongText
 
 Check = Callable[[], object]
+"""Called now and then; it may raise an error to stop the work."""
 
 HEAD_SHARE = 0.25
-"""Of the tokens that are kept of a long text, the share from its head; the rest is its tail. Sun et al. 2019, "How to
-Fine-Tune BERT for Text Classification?", section 5.3.1, keep 128 of 510 from the head."""
+"""The share of a long text's tokens that come from its head; the others come from its tail. Sun et al. 2019, "How to
+Fine-Tune BERT for Text Classification?", section 5.3.1, keep 128 of 510 tokens from the head."""
 PIECE_CHARACTERS = 16_384
-"""A text longer than this is tokenised piece by piece where that gives the same tokens."""
+"""A text longer than this is tokenised piece by piece, if that gives the same tokens."""
 TEXTS_AT_ONCE = 4_096
-"""Tokenised together: enough for every core; the tokeniser holds some 75 bytes for each token of a block (measured)."""
+"""Texts tokenised together, enough for every core. The tokeniser holds some 75 bytes for each of their tokens (measured)."""
 CHARACTERS_AT_ONCE = 2_000_000
-"""Tokenised together at most, but for one text that is longer: half a second on one core, after which the work can be
-stopped."""
+"""Most characters tokenised together, except for one text that is longer. They take half a second on one core, after
+which the work can be stopped."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -38,18 +39,18 @@ class TextPolicy:
     """How many tokens of a text the model sees, and which."""
 
     max_length: int
-    """Tokens, special ones included."""
+    """Most tokens of a text, special ones included."""
     long_text: LongText
     """What happens to a longer text."""
 
 
 class Tokeniser:
-    """Tokenises batches of texts under one policy, off the interpreter lock.
+    """Tokenises batches of texts under one policy, without holding the interpreter lock.
 
     Args:
-        backend: the tokeniser of a model folder; its own truncation and padding are switched off on a copy.
+        backend: the tokeniser of a model folder. A copy is used, with its own truncation and padding switched off.
         policy: how much of a text is kept.
-        special_as_text: read a literal "[SEP]" in a review as text, as our own models do; stock models keep their way.
+        special_as_text: read a literal "[SEP]" in a review as text. Our own models do; stock models keep their way.
     """
 
     def __init__(self, backend: Tokenizer, policy: TextPolicy, *, special_as_text: bool) -> None:
@@ -70,120 +71,122 @@ class Tokeniser:
 
         Args:
             texts: what to tokenise.
-            check: called before each block of texts and before each piece of a very long one, at least once a second or
-                so; what it raises stops the work and comes out of this call.
+            check: called before each block of texts and before each piece of a very long one, about once a second or
+                more often. If it raises an error, the work stops and this call raises it.
         """
         check = check or (lambda: None)
         blocks: list[Tokens] = []
         for start, stop in _blocks(texts):
             check()
-            blocks.append(self._fit(*self._contents(texts[start:stop], check)))
-        return _joined(blocks)
+            blocks.append(self._cut(*self._encode_block(texts[start:stop], check)))
+        return _join_blocks(blocks)
 
-    def located(self, text: str) -> tuple[Ids, Integers]:
-        """The tokens of a whole text (T,), none cut and none around them, and where in it each stands (T, 2).
+    def encode_with_spans(self, text: str) -> tuple[Ids, Integers]:
+        """The tokens (T,) of a whole text, without special ones, and the characters of each (T, 2).
 
-        Places are characters, from the first to the one after the last. Unlike a call, it is held in memory whole.
+        A span is from the first character to the one after the last. The whole text is tokenised in memory at once.
         """
         encoding = self._backend.encode_batch([text], add_special_tokens=False)[0]
         return np.array(encoding.ids, dtype=np.int32), np.array(encoding.offsets, dtype=np.int64).reshape(-1, 2)
 
     @property
-    def around(self) -> tuple[int, int]:
-        """How many special tokens stand before and after each segment."""
+    def special_counts(self) -> tuple[int, int]:
+        """The numbers of special tokens before and after each segment."""
         return len(self._prefix), len(self._suffix)
 
-    def _contents(self, block: Sequence[str], check: Check) -> tuple[Ids, Integers, Integers, Integers]:
-        """The tokens of each text: all of them, or both ends of a very long one that will be cut anyway.
+    def _encode_block(self, block: Sequence[str], check: Check) -> tuple[Ids, Integers, Integers, Integers]:
+        """The tokens of each text: all of them, or only both ends of a very long text that will be cut anyway.
 
         Returns:
-            ids, which begin with the prefix and the suffix; starts (N,) and lengths (N,): the run of each text in them;
-            whole (N,): the tokens of each text, more than its run has where only its ends are there.
+            ids: begin with the special tokens before and after a segment, then the texts follow.
+            starts: (N,) where each text begins in `ids`.
+            lengths: (N,) tokens of each text in `ids`.
+            whole: (N,) tokens of each text, more than in `ids` if only its ends are there.
         """
-        monsters = [n for n, text in enumerate(block) if self._pieces.possible and len(text) > PIECE_CHARACTERS]
-        apart = set(monsters)
+        very_long = [n for n, text in enumerate(block) if self._pieces.can_cut and len(text) > PIECE_CHARACTERS]
+        apart = set(very_long)
         whole = [n for n in range(len(block)) if n not in apart]
-        flat, lengths = self._flat([block[n] for n in whole])
-        ends = [self._monster(block[n], check) for n in monsters]
+        flat, lengths = self._encode_whole([block[n] for n in whole])
+        ends = [self._encode_very_long(block[n], check) for n in very_long]
         long = [ids for ids, _ in ends]
         sizes = np.concatenate([lengths, np.array([size for _, size in ends], dtype=np.int64)])
         lengths = np.concatenate([lengths, np.array([len(ids) for ids in long], dtype=np.int64)])
         starts = np.cumsum(lengths) - lengths + len(self._prefix) + len(self._suffix)
-        order = np.argsort(np.array(whole + monsters, dtype=np.int64))
+        order = np.argsort(np.array(whole + very_long, dtype=np.int64))
         ids = np.concatenate([self._prefix, self._suffix, flat, *long])
         return ids, starts[order], lengths[order], sizes[order]
 
-    def _flat(self, texts: list[str]) -> tuple[Ids, Integers]:
-        """All ids of `texts` (N,), one text after the other, and how many each has (N,)."""
+    def _encode_whole(self, texts: list[str]) -> tuple[Ids, Integers]:
+        """All ids of `texts` (N,), one text after the other, and the number of each text's ids (N,)."""
         encoded = self._backend.encode_batch_fast(texts, add_special_tokens=False)
         lengths = np.fromiter(map(len, encoded), dtype=np.int64, count=len(encoded))
-        # Each list of ids is freed before the next is made. This holds the interpreter lock for 25 ns a token, which is
-        # what the library's lists cost; an array for each text would double that where texts are short (measured).
+        # Each list of ids is freed before the next is made. This holds the interpreter lock for 25 ns per token, which is
+        # the cost of the library's lists. With short texts, an array for each text would double that (measured).
         every = chain.from_iterable(encoding.ids for encoding in encoded)
         return np.fromiter(every, dtype=np.int32, count=int(lengths.sum())), lengths
 
-    def _fit(self, ids: Ids, starts: Integers, lengths: Integers, whole: Integers) -> Tokens:
-        """What the policy keeps of texts, with the special tokens around each segment."""
+    def _cut(self, ids: Ids, starts: Integers, lengths: Integers, whole: Integers) -> Tokens:
+        """The tokens that the policy keeps of each text, with the special tokens around each segment."""
         cut = lengths > self.room
         if self.policy.long_text == "windows":
-            owners, runs, sizes = _windows(starts, lengths, self.room)
+            owners, runs, sizes = _cut_windows(starts, lengths, self.room)
         else:
             owners = np.arange(len(lengths))
-            runs, sizes = _ends(starts, lengths, self.room, self.head)
+            runs, sizes = _cut_ends(starts, lengths, self.room, self.head)
         before, after = len(self._prefix), len(self._suffix)
         runs = np.pad(runs, ((0, 0), (1, 1)), constant_values=((0, 0), (0, before)))
         sizes = np.pad(sizes, ((0, 0), (1, 1)), constant_values=((0, 0), (before, after)))
-        # So many at once: the places of the ids weigh six times the ids.
+        # In slices, because the places of the ids take six times the memory of the ids.
         slices = [slice(start, start + TEXTS_AT_ONCE) for start in range(0, len(runs), TEXTS_AT_ONCE)]
         kept = [gather_runs(ids, runs[rows].ravel(), sizes[rows].ravel()) for rows in slices]
-        offsets = _offsets(sizes.sum(axis=1))
-        return Tokens(ids=_flattened(kept), offsets=offsets, owners=owners, cut=cut, whole=whole + before + after)
+        offsets = _to_offsets(sizes.sum(axis=1))
+        return Tokens(ids=_concatenate(kept), offsets=offsets, owners=owners, cut=cut, whole=whole + before + after)
 
     @property
     def head(self) -> int:
-        """Of the tokens that are kept of a long text, how many are from its head."""
+        """How many of the tokens that are kept of a long text are from its head."""
         shares = {"head": 1.0, "tail": 0.0, "head-tail": HEAD_SHARE}
         return round(self.room * shares[self.policy.long_text])
 
-    def _monster(self, text: str, check: Check) -> tuple[Ids, int]:
-        """The tokens of a very long text that matter, piece by piece: a whole one would cost gigabytes.
+    def _encode_very_long(self, text: str, check: Check) -> tuple[Ids, int]:
+        """The tokens of a very long text that matter, piece by piece, because the whole text would cost gigabytes.
 
-        Exact, because the pieces are cut where this tokeniser does not look across. Of a text that is
-        longer than the model takes, only the ends come back, still longer than what fits, so that it counts as cut.
+        They are exact, because the pieces are cut where this tokeniser does not look across. If the text is longer
+        than the model takes, only its ends are returned. They are still longer than what fits, so it counts as cut.
 
         Returns:
-            the ids, and how many the whole text has: as dense as in what was read of it.
+            The ids, and the number of tokens of the whole text, estimated from the pieces that were tokenised.
         """
         enough = math.inf if self.policy.long_text == "windows" else self.room + 1
-        head, read = self._until(enough, self._pieces.forwards(text, PIECE_CHARACTERS), check)
-        ids = _flattened(head)
+        head, read = self._encode_pieces(enough, self._pieces.cut_forwards(text, PIECE_CHARACTERS), check)
+        ids = _concatenate(head)
         if self.policy.long_text == "windows" or len(ids) <= self.room:
             return ids, len(ids)
         if self.policy.long_text != "head":
-            tail, more = self._until(self.room, self._pieces.backwards(text, PIECE_CHARACTERS), check)
-            ids, read = _flattened([*head, *reversed(tail)]), read + more
+            tail, more = self._encode_pieces(self.room, self._pieces.cut_backwards(text, PIECE_CHARACTERS), check)
+            ids, read = _concatenate([*head, *reversed(tail)]), read + more
         return ids, max(self.room + 1, round(len(ids) * len(text) / read))
 
-    def _until(self, enough: float, pieces: Iterable[str], check: Check) -> tuple[list[Ids], int]:
-        """The ids of each of the `pieces`, up to the one that makes them `enough`; and the characters of those."""
+    def _encode_pieces(self, enough: float, pieces: Iterable[str], check: Check) -> tuple[list[Ids], int]:
+        """The ids of each of the `pieces`, until there are `enough` ids; and the number of characters of those pieces."""
         parts: list[Ids] = []
         count = read = 0
         for piece in pieces:
             check()
-            parts.append(self._encode(piece))
+            parts.append(self._encode_piece(piece))
             count += len(parts[-1])
             read += len(piece)
             if count >= enough:
                 break
         return parts, read
 
-    def _encode(self, text: str) -> Ids:
-        # encode_batch_fast, not encode: it keeps no offsets, which weigh more than the text
+    def _encode_piece(self, text: str) -> Ids:
+        # encode_batch_fast, because it keeps no offsets, which take more memory than the text
         return np.array(self._backend.encode_batch_fast([text], add_special_tokens=False)[0].ids, dtype=np.int32)
 
 
 def _blocks(texts: Sequence[str]) -> Iterator[tuple[int, int]]:
-    """Spans of texts to tokenise together; at least one span, so that no texts make an empty one."""
+    """Spans of texts to tokenise together; for no texts, one empty span."""
     ends = np.cumsum(np.fromiter(map(len, texts), dtype=np.int64, count=len(texts)))
     start = 0
     while True:
@@ -195,24 +198,26 @@ def _blocks(texts: Sequence[str]) -> Iterator[tuple[int, int]]:
         start = stop
 
 
-def _ends(starts: Integers, lengths: Integers, room: int, head: int) -> tuple[Integers, Integers]:
-    """The two runs that are kept of each text, as starts (N, 2) and lengths (N, 2): a short one whole, then none.
+def _cut_ends(starts: Integers, lengths: Integers, room: int, head: int) -> tuple[Integers, Integers]:
+    """The two runs that are kept of each text, as starts (N, 2) and lengths (N, 2); the second of a short text is empty.
 
     Args:
         starts: (N,) where each text begins.
         lengths: (N,) its tokens.
         room: tokens that fit.
-        head: so many of them from the head of a longer text, the others from its tail.
+        head: how many of them are from the head of a longer text; the others are from its tail.
     """
     sizes = np.where((lengths > room)[:, None], [head, room - head], np.stack([lengths, 0 * lengths], axis=1))
     return np.stack([starts, starts + lengths - sizes[:, 1]], axis=1), sizes
 
 
-def _windows(starts: Integers, lengths: Integers, room: int) -> tuple[Integers, Integers, Integers]:
-    """Windows of nearly equal length, as few as hold all: a short last one would be scored without its context.
+def _cut_windows(starts: Integers, lengths: Integers, room: int) -> tuple[Integers, Integers, Integers]:
+    """As few windows as hold all tokens, of nearly equal length, because a short last window would lack its context.
 
     Returns:
-        owners (S,): the text of each window; starts (S, 1); lengths (S, 1), the longer ones first in each text.
+        owners: (S,) the text of each window.
+        starts: (S, 1).
+        lengths: (S, 1), the longer ones first in each text.
     """
     counts = np.maximum(1, -(-lengths // room))
     owners = np.repeat(np.arange(len(lengths)), counts)
@@ -222,29 +227,29 @@ def _windows(starts: Integers, lengths: Integers, room: int) -> tuple[Integers, 
     return owners, first[:, None], (size + (number < longer))[:, None]
 
 
-def _joined(blocks: list[Tokens]) -> Tokens:
-    """The segments of all blocks (one or more), whose texts follow one another."""
-    texts = _offsets([len(block.cut) for block in blocks])
+def _join_blocks(blocks: list[Tokens]) -> Tokens:
+    """The segments of all blocks, of which there is at least one."""
+    texts = _to_offsets([len(block.cut) for block in blocks])
     return Tokens(
         ids=np.concatenate([block.ids for block in blocks]),
-        offsets=_offsets(np.concatenate([block.lengths for block in blocks])),
+        offsets=_to_offsets(np.concatenate([block.lengths for block in blocks])),
         owners=np.concatenate([block.owners + first for block, first in zip(blocks, texts[:-1], strict=True)]),
         cut=np.concatenate([block.cut for block in blocks]),
         whole=np.concatenate([block.whole for block in blocks if block.whole is not None]),
     )
 
 
-def _flattened(parts: list[Ids]) -> Ids:
+def _concatenate(parts: list[Ids]) -> Ids:
     return np.concatenate(parts) if parts else np.empty(0, dtype=np.int32)
 
 
-def _offsets(lengths: npt.ArrayLike) -> Integers:
+def _to_offsets(lengths: npt.ArrayLike) -> Integers:
     """Where each run begins, and the end of the last."""
     return np.concatenate([[0], np.cumsum(lengths, dtype=np.int64)])
 
 
 def _special_ids(backend: Tokenizer) -> tuple[Ids, Ids]:
-    """The special tokens that stand before and after a single text."""
+    """The special tokens before and after a single text."""
     encoding = backend.encode("a", add_special_tokens=True)
     content = [place for place, special in enumerate(encoding.special_tokens_mask) if not special]
     first, last = (content[0], content[-1] + 1) if content else (len(encoding.ids), len(encoding.ids))

@@ -67,7 +67,7 @@ def strategies(tmp_path_factory):
 
 def walked(model, one_pack):
     with torch.inference_mode():
-        return model._walk(CudaTexts(one_pack, model.heads, torch.device("cpu"), model.padding))
+        return model.compute(CudaTexts(one_pack, model.heads, torch.device("cpu"), model.padding))
 
 
 @pytest.mark.parametrize("lengths", LENGTHS.values(), ids=LENGTHS)

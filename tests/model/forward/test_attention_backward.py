@@ -130,7 +130,7 @@ def test_runs_are_neighbours_that_round_to_one_length(lengths):
     assert all(run.rounded - LENGTH_STEP < length <= run.rounded for run in found for length in run.lengths)
     assert all(before.rounded != after.rounded for before, after in itertools.pairwise(found))
     starts = np.concatenate([[0], np.cumsum(lengths)])
-    assert [start for run in found for _, start, _ in run.ends] == starts[:-1].tolist()
+    assert [start for run in found for _, start, _ in run.spans] == starts[:-1].tolist()
 
 
 @settings(max_examples=30, deadline=None)

@@ -9,11 +9,9 @@ import pytest
 import torch
 
 from sentiment_batch.errors import DeviceError
-from sentiment_batch.model.forward.batches import Budget, compute_segment_logits, launch_batches
+from sentiment_batch.model.forward.batches import Budget, compute_segment_logits, launch_batches, open_thread_pool
 from sentiment_batch.model.forward.strategies import PaddedStrategy
-from sentiment_batch.model.forward.thread_pool import open_thread_pool
-from sentiment_batch.tokenization.packing import BatchShape
-from sentiment_batch.tokenization.ragged import Tokens
+from sentiment_batch.tokenization.packing import BatchShape, Tokens
 
 
 class Stand:
@@ -75,7 +73,7 @@ def test_out_of_memory_halves_the_budget_for_good_and_changes_nothing_else(room,
     assert np.array_equal(run(stand, SEGMENTS, budget), expected(SEGMENTS))
     assert all(rows * length <= room for rows, length in stand.shapes)
     assert len(stand.shapes) > 1
-    assert "a batch of 8 texts is done again, and from here on batches hold 18 tokens" in caplog.text
+    assert "a batch of 8 texts is computed again, and from now on batches hold 18 tokens" in caplog.text
     assert budget.tokens <= 18
     caplog.clear()
     run(stand, SEGMENTS, budget)
@@ -83,7 +81,7 @@ def test_out_of_memory_halves_the_budget_for_good_and_changes_nothing_else(room,
 
 
 def test_one_text_that_does_not_fit_alone_is_an_error_with_its_cure():
-    with pytest.raises(DeviceError, match=r"of cpu does not hold one text of 12 tokens.*--max-length, or --device cpu"):
+    with pytest.raises(DeviceError, match=r"of cpu does not hold one text of 12 tokens.*`max_length`, or `device="):
         run(Stand(11), SEGMENTS, 96)
 
 
@@ -112,7 +110,7 @@ def test_other_failures_of_the_model_pass():
 
 def test_out_of_memory_in_a_deterministic_run_is_an_error_with_its_cure():
     strategy = PaddedStrategy(model=Stand(11), device="cpu", shape=BatchShape(tokens=64, texts=4))
-    with pytest.raises(DeviceError, match=r"cpu does not hold the 64 tokens of a deterministic.*without --determin"):
+    with pytest.raises(DeviceError, match=r"not hold the 64 tokens of a deterministic.*without `deterministic=True`"):
         compute_segment_logits(strategy, SEGMENTS, Budget(96))
 
 
@@ -120,7 +118,7 @@ def test_out_of_memory_in_a_deterministic_run_is_an_error_with_its_cure():
 def test_workers_compute_the_same_and_every_token_is_told_of_once(budget):
     told = []
     with open_thread_pool("cpu", single=False) as pool:
-        found = run(Stand(), SEGMENTS, budget, workers=pool, on_tokens=told.append)
+        found = run(Stand(), SEGMENTS, budget, pool=pool, on_tokens=told.append)
     assert np.array_equal(found, expected(SEGMENTS))
     assert sum(told) == len(SEGMENTS.ids)
     told.clear()
@@ -138,7 +136,7 @@ def test_who_is_told_of_the_tokens_may_end_the_work():
     for pool in (open_thread_pool("cpu", single=False), contextlib.nullcontext()):
         stand = Stand()
         with pool as threads, pytest.raises(EnoughError):
-            run(stand, tokens(*[3] * 500), 3, workers=threads, on_tokens=enough)
+            run(stand, tokens(*[3] * 500), 3, pool=threads, on_tokens=enough)
         assert len(stand.shapes) < 500
 
 

@@ -49,7 +49,7 @@ def micro(learner, kernel, monkeypatch):
     def make(record=None, weights=None, smoothing=0.0):
         tape = record or Tape()
         classifier, texts = learner()
-        run = optimizer.Run(
+        run = optimizer.RunConfig(
             settings=TrainSettings(label_smoothing=smoothing),
             learning_rate=1e-4,
             batch_size=4,
@@ -62,7 +62,7 @@ def micro(learner, kernel, monkeypatch):
         found = MicroBatches(classifier, run)
         plain = MicroBatches(classifier, run)
         heads, positions = classifier.encoder.config.n_heads, classifier.encoder.config.max_position_embeddings
-        found._replays = cuda_graphs.CudaGraphs(found._walked, heads, positions, "cpu", lambda device: tape)
+        found._graphs = cuda_graphs.CudaGraphs(found._walk_and_backward, heads, positions, "cpu", lambda device: tape)
         rows = ["the film was " + "very " * (n % 5) + "good" for n in range(12)]
         data = texts(rows, [n % 2 for n in range(12)])
         return found, plain, tape, classifier, data
@@ -121,7 +121,7 @@ def test_parts_add_up_in_the_same_gradients(micro):
     without_dropout(classifier)
     batch = data.collate([0, 5, 10, 3])
     expected = passed(plain, classifier, batch)
-    recorded.tokens = 1  # every text by itself
+    recorded.max_tokens = 1  # every text by itself
     for _ in range(2):
         found = passed(recorded, classifier, batch)
         assert found[0] == pytest.approx(expected[0], rel=1e-5)
@@ -173,17 +173,17 @@ def test_after_running_out_of_memory_nothing_old_is_replayed(micro, caplog):
     batch = data.collate([0, 1, 2, 3])
     expected = passed(plain, classifier, batch)
     passed(recorded, classifier, batch)
-    again = recorded._replays._recordings
+    again = recorded._graphs._graphs
     (one,) = again.values()
 
     def full():
         raise torch.OutOfMemoryError("too much")
 
     size = next(iter(again))
-    again[size] = cuda_graphs._Recording(given=one.given, again=full, loss=one.loss)
+    again[size] = cuda_graphs._Graph(inputs=one.inputs, replay=full, loss=one.loss)
     found = passed(recorded, classifier, batch)
     assert "out of memory" in caplog.text
-    assert size not in recorded._replays._recordings
+    assert size not in recorded._graphs._graphs
     assert found[0] == pytest.approx(expected[0], rel=1e-5)
     for name, one in expected[1].items():
         torch.testing.assert_close(found[1][name], one, atol=2e-6, rtol=1e-3, msg=name)
@@ -235,7 +235,7 @@ def test_cuda_in_half_precision_replays_and_nothing_else(learner, monkeypatch):
         ("cuda:0", "float32", False),
         ("cpu", "bfloat16", False),
     ):
-        assert bool(MicroBatches(classifier, run(device=device, dtype=dtype))._replays) is replayed
+        assert bool(MicroBatches(classifier, run(device=device, dtype=dtype))._graphs) is replayed
 
 
 def test_graphs_are_recorded_on_the_device_that_trains_and_share_their_memory(monkeypatch):
@@ -266,9 +266,9 @@ def test_graphs_are_recorded_on_the_device_that_trains_and_share_their_memory(mo
     monkeypatch.setattr(torch.cuda, "graph", Recording)
     monkeypatch.setattr(torch.cuda, "CUDAGraph", Graph)
     monkeypatch.setattr(torch.cuda, "Stream", lambda device: f"stream of {device}")
-    monkeypatch.setattr(cuda_graphs, "_stream", functools.cache(cuda_graphs._stream.__wrapped__))
+    monkeypatch.setattr(cuda_graphs, "_recording_stream", functools.cache(cuda_graphs._recording_stream.__wrapped__))
     monkeypatch.setattr(torch.cuda, "graph_pool_handle", lambda: "pool")
-    record = cuda_graphs._Graphs(torch.device("cuda:1"))
+    record = cuda_graphs._Recorder(torch.device("cuda:1"))
     again, loss = record(lambda: torch.ones(()))
     record(lambda: torch.ones(()))
     assert (again(), float(loss)) == ("again", 1.0)

@@ -89,9 +89,9 @@ def test_memory_that_was_used_before_changes_nothing(stocks, family):
     model = strategy(stocks[family])
     large, small = (drawn(lengths, stocks[family].vocabulary) for lengths in ([LIMIT] * 20, [3, 2, 2]))
     for segments in (large, small, large, drawn([31], 30), small):
-        fresh = dataclasses.replace(model, spaces=[])
+        fresh = dataclasses.replace(model, workspaces=[])
         assert np.array_equal(scores(model, segments), scores(fresh, segments))
-    assert len(model.spaces) == 1  # lent and given back
+    assert len(model.workspaces) == 1  # lent and given back
 
 
 def test_memory_of_a_pack_that_failed_is_not_used_again(stocks):
@@ -103,8 +103,8 @@ def test_memory_of_a_pack_that_failed_is_not_used_again(stocks):
         raise RuntimeError("a bug")
 
     with pytest.raises(RuntimeError, match="a bug"):
-        scores(dataclasses.replace(model, rest=broken), segments)
-    assert model.spaces == []
+        scores(dataclasses.replace(model, finish=broken), segments)
+    assert model.workspaces == []
     assert np.array_equal(scores(model, segments), expected)
 
 
@@ -169,7 +169,8 @@ def test_the_stock_network_keeps_its_scores_and_nothing_is_held_twice(tmp_path, 
             assert product.weight.untyped_storage().data_ptr() in parameters
         joined = [p for p in loaded.network.parameters() if p.shape == (32, 32) and inside(p, layer.qkv.weight)]
         assert [p.data_ptr() - layer.qkv.weight.data_ptr() for p in joined] == [0, 4_096, 8_192]
-    assert {model.words.untyped_storage().data_ptr(), model.places.untyped_storage().data_ptr()} <= parameters
+    embeddings = (model.word_embeddings, model.position_embeddings)
+    assert {one.untyped_storage().data_ptr() for one in embeddings} <= parameters
 
 
 def inside(parameter, whole):
@@ -190,8 +191,13 @@ def test_a_packed_network_can_be_moved_to_another_dtype_and_packed_again(tmp_pat
     [
         ({"is_decoder": True}, "cpu", "float32", "its attention is not a plain encoder's"),
         ({"position_embedding_type": "relative_key"}, "cpu", "float32", "its attention is not a plain encoder's"),
-        ({}, "cuda:0", "float32", "CUDA packs in half precision only"),
-        ({"num_attention_heads": 8}, "cuda:0", "bfloat16", "CUDA packs no heads 4 wide"),
+        ({}, "cuda:0", "float32", "packs on CUDA need half precision"),
+        (
+            {"num_attention_heads": 8},
+            "cuda:0",
+            "bfloat16",
+            "packs on CUDA need heads as wide as a multiple of 8, and its heads are 4 wide",
+        ),
     ],
 )
 def test_what_cannot_be_packed_says_why_and_stays_untouched(tmp_path, changes, device, dtype, reason):
@@ -200,7 +206,7 @@ def test_what_cannot_be_packed_says_why_and_stays_untouched(tmp_path, changes, d
     for name, value in changes.items():
         setattr(config, name, value)
     places = [parameter.data_ptr() for parameter in loaded.network.parameters()]
-    assert build_packed(loaded.network, device, dtype) == (None, f"padded batches, for {reason}")
+    assert build_packed(loaded.network, device, dtype) == (None, f"padded batches, because {reason}")
     assert [parameter.data_ptr() for parameter in loaded.network.parameters()] == places
 
 
@@ -208,7 +214,7 @@ def test_a_family_of_another_build_is_not_packed(tmp_path):
     loaded = load_classifier(stock("modernbert", tmp_path / "modernbert"))
     assert build_packed(loaded.network, "cpu", "float32") == (
         None,
-        "padded batches, for modernbert models cannot be packed here",
+        "padded batches, because modernbert models cannot be packed",
     )
 
 

@@ -50,7 +50,7 @@ def answers(monkeypatch, *outcomes):
     Where packs are not taken, after those two: padded, each alone, and one short text.
     """
     left = [np.array(outcome, np.float32) for outcome in outcomes]
-    monkeypatch.setattr(parity._ParityCheck, "_probabilities", lambda *arguments: left.pop(0))
+    monkeypatch.setattr(parity._ParityChecks, "_probabilities", lambda *arguments: left.pop(0))
 
 
 def remembered() -> list[Path]:
@@ -70,7 +70,7 @@ def test_bfloat16_is_taken_where_no_label_flips_and_says_why(tiny_model, half, m
     prepared = chosen(tiny_model)
     assert (prepared.dtype.value, weights(prepared.loaded)) == ("bfloat16", "torch.bfloat16")
     assert prepared.dtype.reason == (
-        "as the test says; 0 labels of the probe texts flip, largest change of a probability 1.0e-01"
+        "as the test says; 0 labels of the check texts change, probabilities by at most 1.0e-01"
     )
 
 
@@ -79,7 +79,7 @@ def test_float32_is_taken_if_one_label_flips(tiny_model, half, monkeypatch):
     answers(monkeypatch, before, before, before, after)
     prepared = chosen(tiny_model)
     assert (prepared.dtype.value, weights(prepared.loaded)) == ("float32", "torch.float32")
-    assert prepared.dtype.reason.startswith("in bfloat16 1 labels of the probe texts flip")
+    assert prepared.dtype.reason.startswith("in bfloat16 1 labels of the check texts change")
 
 
 def test_the_float32_that_remains_is_untouched_by_the_probe(tiny_model, half, monkeypatch):
@@ -93,8 +93,8 @@ def test_the_float32_that_remains_is_untouched_by_the_probe(tiny_model, half, mo
 
 def test_the_outcomes_are_computed_once_and_then_read(tiny_model, half, monkeypatch):
     calls = []
-    real = parity._ParityCheck._probabilities
-    monkeypatch.setattr(parity._ParityCheck, "_probabilities", lambda *arguments: calls.append(1) or real(*arguments))
+    real = parity._ParityChecks._probabilities
+    monkeypatch.setattr(parity._ParityChecks, "_probabilities", lambda *arguments: calls.append(1) or real(*arguments))
     first = chosen(tiny_model)
     assert len(calls) == 4  # the two strategies, the two dtypes
     again = chosen(tiny_model)
@@ -105,8 +105,8 @@ def test_the_outcomes_are_computed_once_and_then_read(tiny_model, half, monkeypa
     assert len(calls) == 12
     assert len(remembered()) == 6
     assert {path.relative_to(cache_folder()).parts[:2] for path in remembered()} == {
-        ("probes-2", "d" * 32),
-        ("probes-2", "e" * 32),
+        ("parity-checks-3", "d" * 32),
+        ("parity-checks-3", "e" * 32),
     }
 
 
@@ -124,7 +124,7 @@ def test_packs_that_give_other_scores_are_not_taken(tiny_model, monkeypatch, cap
     for _ in range(2):  # the second time it is read
         prepared = chosen(tiny_model, "float32")
         assert isinstance(prepared.strategy, PaddedStrategy)
-        assert prepared.batching == "padded batches, for packs give other scores"
+        assert prepared.batching == "padded batches, because packs give other scores"
     assert "this model is scored in padded batches" in caplog.text
 
 
@@ -142,7 +142,7 @@ def test_a_network_whose_code_has_changed_is_seen_and_scored_in_rectangles(tiny_
 def test_a_family_that_cannot_be_packed_is_asked_for_its_padding_instead(tmp_path, caplog):
     prepared = chosen(stock("modernbert", tmp_path / "model"), "float32", max_length=LIMIT)
     assert isinstance(prepared.strategy, PaddedStrategy)
-    assert not prepared.strategy.bare
+    assert not prepared.strategy.equal_lengths
     assert "modernbert models cannot be packed" in prepared.batching
     assert [path.stem.split("-")[0] for path in remembered()] == ["padding"]
     assert caplog.messages == []
@@ -152,14 +152,14 @@ def test_a_family_that_cannot_be_packed_is_asked_for_its_padding_instead(tmp_pat
 def test_a_family_that_feels_padding_is_scored_without_any(family, tmp_path, caplog, monkeypatch):
     folder = rare(family, tmp_path / family)
     first = chosen(folder, "float32", max_length=LIMIT)
-    assert first.strategy.bare
-    assert first.loaded.feels_padding
-    assert first.batching.endswith("only texts of equal length together, for it feels padding")
+    assert first.strategy.equal_lengths
+    assert first.loaded.padding_changes_scores
+    assert first.batching.endswith("only texts of equal length share a batch, because padding changes its scores")
     own = [record.getMessage() for record in caplog.records if record.name == "sentiment_batch"]
     assert [text.partition(" by ")[0] for text in own] == ["padding changes scores"]
     calls = []
-    monkeypatch.setattr(parity._ParityCheck, "_probabilities", lambda *arguments: calls.append(arguments))
-    assert chosen(folder, "float32", max_length=LIMIT).strategy.bare  # as it was found out the first time
+    monkeypatch.setattr(parity._ParityChecks, "_probabilities", lambda *arguments: calls.append(arguments))
+    assert chosen(folder, "float32", max_length=LIMIT).strategy.equal_lengths  # as it was found out the first time
     assert len(calls) == 1
 
 
@@ -192,7 +192,7 @@ def test_the_choice_does_not_feel_a_slow_machine(tiny_model, half, monkeypatch, 
 
 @pytest.mark.parametrize("nonsense", ["", "{", "[]", '{"flips": "many", "largest": 1}', "{}", '{"flips": null}'])
 def test_nonsense_in_the_cache_is_probed_again(tiny_model, half, nonsense, monkeypatch):
-    monkeypatch.setattr(parity._ParityCheck, "_probabilities", lambda *arguments: np.array([[0.9, 0.1]]))
+    monkeypatch.setattr(parity._ParityChecks, "_probabilities", lambda *arguments: np.array([[0.9, 0.1]]))
     first = chosen(tiny_model).dtype
     for path in remembered():
         path.write_text(nonsense)
@@ -205,7 +205,7 @@ def test_nonsense_in_the_cache_is_probed_again(tiny_model, half, nonsense, monke
 
 
 def test_a_cache_that_cannot_be_written_stops_nothing(tiny_model, half, monkeypatch, tmp_path):
-    monkeypatch.setattr(parity._ParityCheck, "_probabilities", lambda *arguments: np.array([[0.9, 0.1]]))
+    monkeypatch.setattr(parity._ParityChecks, "_probabilities", lambda *arguments: np.array([[0.9, 0.1]]))
     (tmp_path / "file").write_text("")
     monkeypatch.setenv("SENTIMENT_BATCH_CACHE", str(tmp_path / "file" / "below"))
     assert chosen(tiny_model).dtype.value == "bfloat16"

@@ -90,7 +90,7 @@ def test_where_the_cpu_feels_a_row_s_place_each_text_is_computed_by_itself(stock
     rows = np.array(data.draw(st.permutations(every(segments).tolist())))
     model, _ = build_packed(stocks[family].network, "cpu", "float32")
     shape = BatchShape(tokens=LIMIT * len(rows), texts=len(rows))
-    model.verdicts[shape.tokens, shape.texts, torch.get_num_threads()] = False
+    model.equal_bits[shape.tokens, shape.texts, torch.get_num_threads()] = False
     strategy = PackedStrategy(model=model, device="cpu", classes=3, shape=shape)
     found = scores(strategy, segments, rows)
     assert np.array_equal(found, np.concatenate([scores(strategy, segments, [row]) for row in rows]))
@@ -137,16 +137,18 @@ def test_a_rectangle_of_a_fixed_shape_is_that_of_its_length_alone():
     assert padded(Spy(), BatchShape(tokens=256, texts=9)).logits(segments, every(segments)).shape == (7, 2)
     assert [shape for shape, _ in shapes] == one_each
     shapes.clear()
-    bare = PaddedStrategy(model=Spy(), device="cpu", shape=BatchShape(tokens=256, texts=9), bare=True)
+    bare = PaddedStrategy(model=Spy(), device="cpu", shape=BatchShape(tokens=256, texts=9), equal_lengths=True)
     assert bare.logits(drawn([5, 33], 30), np.arange(2)).shape == (2, 2)
     assert shapes == [((1, 5), False), ((1, 33), False)]
 
 
-@given(lengths=st.lists(st.integers(1, 60), max_size=40), budget=st.integers(1, 500), workers=st.integers(1, 4))
-def test_for_a_model_that_feels_padding_texts_of_one_length_alone_go_together(lengths, budget, workers):
+@given(lengths=st.lists(st.integers(1, 60), max_size=40), budget=st.integers(1, 500), threads=st.integers(1, 4))
+def test_for_a_model_that_feels_padding_texts_of_one_length_alone_go_together(lengths, budget, threads):
     lengths = np.array(lengths, dtype=np.int64)
     for shape in (None, BatchShape(tokens=256, texts=5)):
-        batches = PaddedStrategy(model=None, device="cpu", shape=shape, bare=True).plan(lengths, budget, workers)
+        batches = PaddedStrategy(model=None, device="cpu", shape=shape, equal_lengths=True).plan(
+            lengths, budget, threads
+        )
         assert sorted(row for rows in batches for row in rows.tolist()) == list(range(len(lengths)))
         for rows in batches:
             assert len(set(lengths[rows].tolist())) == 1
@@ -167,7 +169,7 @@ def test_a_nearly_full_pack_is_filled_up_for_a_compiled_model(stocks):
     loaded = stocks["bert"]
     segments = drawn([LIMIT, LIMIT, LIMIT, 10], loaded.vocabulary)
     model = build_packed(loaded.network, "cpu", "float32")[0]
-    strategy = PackedStrategy(model=Spy(model), device="cuda:0", classes=3, fill=100)
+    strategy = PackedStrategy(model=Spy(model), device="cuda:0", classes=3, compiled_tokens=100)
     for rows, size in (([0, 1, 2], 100), ([0, 1], 64), ([0, 1, 2, 3], 106), ([3], 10)):
         found = scores(strategy, segments, rows)
         np.testing.assert_allclose(found, alone(loaded, segments)[rows], atol=5e-6)

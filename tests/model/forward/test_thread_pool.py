@@ -7,8 +7,8 @@ import threading
 import pytest
 import torch
 
-from sentiment_batch.model.forward import thread_pool as module
-from sentiment_batch.model.forward.thread_pool import open_thread_pool
+from sentiment_batch.model.forward import batches as module
+from sentiment_batch.model.forward.batches import open_thread_pool
 
 
 @pytest.fixture(autouse=True)

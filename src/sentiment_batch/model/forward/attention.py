@@ -1,4 +1,4 @@
-"""Attention inside each text of a pack, never across: on a CPU text by text in reused memory, on CUDA in one kernel."""
+"""Attention inside each text of a pack, never across texts: on a CPU text by text, on CUDA in one kernel."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 import torch
 
+from sentiment_batch.model.torch_operators import variable_length_attention
+
 if TYPE_CHECKING:
     from sentiment_batch.tokenization.packing import Pack
 
@@ -15,28 +17,29 @@ if TYPE_CHECKING:
 
 LOG2_E = math.log2(math.e)
 SAFE_SUMS = (2.0**-90, 2.0**100)
-"""Sums of unshifted exponentials within these have lost nothing at either end of float's range."""
+"""Sums of unshifted exponentials between these have lost nothing at either end of float's range."""
 LENGTH_STEP = 16
-"""On a CPU, the lengths that attention computes are multiples of this."""
+"""On a CPU, attention computes lengths that are multiples of this."""
 MAX_CACHED_SCORES = 2**19
-"""Attention scores held at a time on a CPU: they should not leave the core's cache."""
+"""Attention scores held at a time on a CPU, so that they stay in the core's cache."""
 WORKSPACE_ROW_STEP = 256
-"""Scratch memory grows in steps of so many rows."""
+"""Scratch memory grows in steps of this many rows."""
 CUDA_LENGTH_STEP = 64
-"""The longest length that CUDA's kernel is told is a multiple of this: few values, so that nothing compiles anew."""
+"""CUDA's kernel gets the longest length rounded up to a multiple of this. So it sees few values, and torch does not
+compile anew for each."""
 
 
 class PackedTexts(Protocol):
-    """The texts of one pack, and what the walk through a model needs to know of them."""
+    """The texts of one pack, with the attention inside each of them."""
 
     ids: torch.Tensor
     """(T,) token ids."""
     positions: torch.Tensor
-    """(T,) the place of each token in its text, as the model counts."""
+    """(T,) the position of each token in its text, as the model counts."""
     first: torch.Tensor
     """(B,) where each text begins."""
     alone: bool
-    """Whether each must be computed by itself, for bits that do not depend on its neighbours."""
+    """True if each text is computed by itself, so that its bits do not depend on its neighbours."""
 
     def attend(self, qkv: torch.Tensor) -> torch.Tensor:
         """Attention (T, D) of queries, keys and values (T, 3D)."""
@@ -48,14 +51,14 @@ class PackedTexts(Protocol):
 
 
 class Workspace:
-    """Memory that one thread uses again for every pack: fresh pages are slow to come by."""
+    """Memory that one thread uses again for every pack, because the system is slow to hand out fresh pages."""
 
     def __init__(self, dtype: torch.dtype) -> None:
         self._dtype = dtype
         self._buffers: dict[str, torch.Tensor] = {}
 
     def take(self, name: str, rows: int, width: int) -> torch.Tensor:
-        """A tensor (rows, width) of whatever was there before."""
+        """A tensor (rows, width) with arbitrary content."""
         size = -(-rows // WORKSPACE_ROW_STEP) * WORKSPACE_ROW_STEP * width
         if name not in self._buffers or len(self._buffers[name]) < size:
             self._buffers[name] = torch.empty(size, dtype=self._dtype)
@@ -63,24 +66,24 @@ class Workspace:
 
 
 class CpuTexts:
-    """On a CPU: texts one after the other, those of one length together while they fit the cache.
+    """`PackedTexts` on a CPU, computed in runs: neighbours of one length together, as many as fit the cache.
 
-    The CPU's library makes a kernel for every new shape, at the price of some tokens; so shapes are kept few: lengths
-    are rounded up to multiples of `STEP`, and as many texts run together as a power of two.
+    oneDNN makes a kernel for every new shape, which costs as much as some tokens. So there are few shapes: lengths are
+    rounded up to multiples of `LENGTH_STEP`, and a run has as many texts as a power of two.
     """
 
-    def __init__(self, pack: Pack, heads: int, space: Workspace, padding: int | None) -> None:
+    def __init__(self, pack: Pack, heads: int, workspace: Workspace, padding: int | None) -> None:
         self.ids = torch.from_numpy(pack.ids)
         self.positions = torch.from_numpy(pack.positions(padding))
         self.first = torch.from_numpy(pack.first)
         self._runs = list(pack.runs(lambda length: MAX_CACHED_SCORES // (heads * length * length)))
         self.alone = pack.alone
         self._heads = heads
-        self._space = space
+        self._workspace = workspace
 
     def attend(self, qkv: torch.Tensor) -> torch.Tensor:
-        """A run of texts at a time; the outcome is overwritten by the next call."""
-        context_TD = self._space.take("context", len(qkv), qkv.shape[1] // 3)
+        """Attention (T, D) of queries, keys and values (T, 3D), in memory that the next call overwrites."""
+        context_TD = self._workspace.take("context", len(qkv), qkv.shape[1] // 3)
         stop = 0
         for start, texts, length in self._runs:
             stop = start + texts * length
@@ -91,25 +94,25 @@ class CpuTexts:
         return context_TD
 
     def attend_first(self, query: torch.Tensor, kv: torch.Tensor) -> torch.Tensor:
-        """A run of texts at a time."""
+        """Attention (B, D) of the first tokens' queries (B, D) to keys and values (T, 2D)."""
         context_BD = torch.zeros_like(query)
         done = 0
         for start, texts, length in self._runs:
             key, value = self._by_head(kv[start : start + texts * length], 2, texts, length)
             some = slice(done, done + texts)
             mixed = context_BD[some].view(texts, self._heads, 1, -1)
-            # Where in a cache line a text's query begins depends on its neighbours, where a copy begins does not.
+            # Where in a cache line a text's query begins depends on its neighbours. Where a copy begins does not.
             wanted = query[some].clone() if self.alone else query[some]
             self._mix(wanted.view(texts * self._heads, 1, -1), key, value, length, mixed)
             done += texts
         return context_BD
 
     def _by_head(self, x: torch.Tensor, parts: int, texts: int, length: int) -> torch.Tensor:
-        """(texts * length, parts * D) as (parts, texts * H, K, E), K the length rounded up; zeros fill it up."""
+        """(texts * length, parts * D) as (parts, texts * H, K, E), where K is the rounded length, filled with zeros."""
         rounded = -(-length // LENGTH_STEP) * LENGTH_STEP
         split = x.view(texts, length, parts, self._heads, -1).permute(2, 0, 3, 1, 4)
         rows = parts * texts * self._heads * rounded
-        by_head = self._space.take("heads", rows, split.shape[-1]).view(*split.shape[:3], rounded, -1)
+        by_head = self._workspace.take("heads", rows, split.shape[-1]).view(*split.shape[:3], rounded, -1)
         by_head[..., :length, :] = split
         by_head[..., length:, :] = 0
         return by_head.view(parts, texts * self._heads, rounded, -1)
@@ -117,20 +120,27 @@ class CpuTexts:
     def _mix(
         self, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, length: int, mixed: torch.Tensor
     ) -> None:
-        """Values (N, K, E) mixed by the softmax of queries (N, Q, E) times keys (N, K, E), into `mixed` (.., H, Q', E).
+        """Mix the values by the softmax of queries times keys.
 
-        Of the keys, `length` count; the values of the others are zero. The softmax is exp2 without the usual shift, and
-        the division comes after the product, on far fewer numbers; where the sums show that a number may have left
-        float's range, it is done again in the usual way.
+        The softmax is exp2 without the usual shift by the maximum. The division by its sums comes after the product
+        with the values, on far fewer numbers. If the sums show that a number may have left float's range, the softmax
+        is computed again in the usual way.
+
+        Args:
+            query: (N, Q, E).
+            key: (N, K, E), of which the first `length` of each K count.
+            value: (N, K, E), zero after the first `length` of each K.
+            length: tokens of each text.
+            mixed: (texts, H, Q', E) of N = texts * H and Q' <= Q; the result is written there.
         """
         scale = query.shape[2] ** -0.5
         outcome = torch.empty_like(query)
         sums = query.new_empty((*query.shape[:2], 1))
         queries, keys = query.shape[1], key.shape[1]
-        step = _divisor(len(query), MAX_CACHED_SCORES // (queries * keys))
+        step = _largest_divisor(len(query), MAX_CACHED_SCORES // (queries * keys))
         for start in range(0, len(query), step):
             some = slice(start, start + step)
-            scores = self._space.take("scores", step * queries, keys).view(step, queries, keys)
+            scores = self._workspace.take("scores", step * queries, keys).view(step, queries, keys)
             torch.baddbmm(scores, query[some], key[some].transpose(1, 2), beta=0, alpha=scale * LOG2_E, out=scores)
             torch.sum(scores.exp2_()[..., :length], -1, keepdim=True, out=sums[some])
             low, high = torch.aminmax(sums[some])
@@ -145,73 +155,56 @@ class CpuTexts:
         torch.div(outcome, sums, out=mixed)
 
 
-def _divisor(number: int, most: int) -> int:
-    """The largest divisor of `number` that is at most `most`, at least 1."""
-    return next(one for one in range(max(1, min(number, most)), 0, -1) if number % one == 0)
+def _largest_divisor(number: int, limit: int) -> int:
+    """The largest divisor of `number` that is at most `limit`, and at least 1."""
+    return next(one for one in range(max(1, min(number, limit)), 0, -1) if number % one == 0)
 
 
 class CudaTexts:
-    """On CUDA: the whole pack in one kernel, which is told where the texts end."""
+    """`PackedTexts` on CUDA: one kernel for the whole pack, which gets the places where texts end."""
 
     def __init__(self, pack: Pack, heads: int, device: torch.device, padding: int | None) -> None:
         tokens, texts = len(pack.ids), len(pack.lengths)
         self._padding = padding
-        self._packet = move_to_device(_packet(pack, padding), device)  # one copy for all of them
+        self._packet = move_to_device(_build_packet(pack, padding), device)  # one copy for all of them
         sizes = [tokens, tokens, texts + 1, texts + 1, texts]
-        self.ids, self.positions, self._ends, self._ones, self.first = torch.split(self._packet, sizes)
+        self.ids, self.positions, self._offsets, self._counts, self.first = torch.split(self._packet, sizes)
         self.alone = False  # a kernel of one shape gives each text the same bits
         self._longest = -(-pack.longest // CUDA_LENGTH_STEP) * CUDA_LENGTH_STEP
         self._heads = heads
 
-    def take(self, pack: Pack) -> None:
-        """Become the texts of another pack of the same size and the same longest text, in the same memory."""
-        copy_to_device(self._packet, _packet(pack, self._padding))
+    def replace(self, pack: Pack) -> None:
+        """Hold the texts of another pack, of the same size and longest text, in the same memory."""
+        copy_to_device(self._packet, _build_packet(pack, self._padding))
 
     def attend(self, qkv: torch.Tensor) -> torch.Tensor:
-        """One kernel for all texts."""
+        """Attention (T, D) of queries, keys and values (T, 3D)."""
         query, key, value = qkv.view(len(qkv), 3, self._heads, -1).unbind(1)
-        mixed = variable_length_attention(query, key, value, self._ends, self._ends, self._longest, self._longest)
+        mixed = variable_length_attention(query, key, value, self._offsets, self._offsets, self._longest, self._longest)
         return mixed.reshape(len(qkv), -1)
 
     def attend_first(self, query: torch.Tensor, kv: torch.Tensor) -> torch.Tensor:
-        """One kernel for all texts, a query each."""
+        """Attention (B, D) of the first tokens' queries (B, D) to keys and values (T, 2D)."""
         key, value = kv.view(len(kv), 2, self._heads, -1).unbind(1)
         by_head = query.view(len(query), self._heads, -1)
-        mixed = variable_length_attention(by_head, key, value, self._ones, self._ends, 1, self._longest)
+        mixed = variable_length_attention(by_head, key, value, self._counts, self._offsets, 1, self._longest)
         return mixed.reshape(len(query), -1)
 
 
-def _packet(pack: Pack, padding: int | None) -> torch.Tensor:
-    """All that the kernels want to know of a pack, one after the other."""
-    one_each = np.arange(len(pack.offsets))
-    parts = (pack.ids, pack.positions(padding), pack.offsets, one_each, pack.first)
+def _build_packet(pack: Pack, padding: int | None) -> torch.Tensor:
+    """All that the kernels need to know of a pack, one after the other: ids, positions, offsets, counts, first."""
+    counts = np.arange(len(pack.offsets))  # the offsets of one query for each text
+    parts = (pack.ids, pack.positions(padding), pack.offsets, counts, pack.first)
     return torch.from_numpy(np.concatenate(parts).astype(np.int32))
 
 
-def variable_length_attention(
-    query: torch.Tensor,
-    key: torch.Tensor,
-    value: torch.Tensor,
-    query_ends: torch.Tensor,
-    key_ends: torch.Tensor,
-    most_queries: int,
-    most_keys: int,
-) -> torch.Tensor:
-    """torch's own kernel; by position only, for its further arguments differ from release to release."""
-    from torch.nn.attention.varlen import varlen_attn
-
-    mixed = varlen_attn(query, key, value, query_ends, key_ends, most_queries, most_keys)
-    assert isinstance(mixed, torch.Tensor)  # a pair only where the log-sum-exp is asked for
-    return mixed
-
-
 def move_to_device(tensor: torch.Tensor, device: torch.device | str) -> torch.Tensor:
-    """A host tensor on the device; the copy runs while the host goes on, which pinned memory allows."""
+    """A host tensor on the device. The memory is pinned, so that the host does not wait for the copy to CUDA."""
     if torch.device(device).type != "cuda":
         return tensor.to(device)
     return tensor.pin_memory().to(device, non_blocking=True)
 
 
 def copy_to_device(target: torch.Tensor, tensor: torch.Tensor) -> None:
-    """Copy a host tensor into memory on a device, likewise."""
+    """Copy a host tensor into existing memory on a device, without waiting for it."""
     target.copy_(tensor.pin_memory() if target.is_cuda else tensor, non_blocking=True)

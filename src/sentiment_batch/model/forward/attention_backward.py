@@ -1,7 +1,7 @@
-"""Attention inside each text of a pack on a CPU, with gradients: matrix products, computed again on the way back.
+"""Attention inside each text of a pack on a CPU, with gradients: matrix products, recomputed in the backward pass.
 
-The library's own kernel for a CPU takes 1.5 to 4 times as long in its backward pass, and longer still with a padding
-mask (AMD EPYC with AVX-512 bfloat16, two cores, IMDb and SST-2 lengths).
+torch's own attention for a CPU takes 1.5 to 4 times as long in its backward pass, and even longer with a padding mask
+(AMD EPYC with AVX-512 bfloat16, two cores, IMDb and SST-2 lengths).
 """
 
 from __future__ import annotations
@@ -13,28 +13,29 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from sentiment_batch.model.forward.attention import LENGTH_STEP, MAX_CACHED_SCORES
+from sentiment_batch.model.torch_operators import softmax_backward
 
 if TYPE_CHECKING:
     from sentiment_batch.tokenization.packing import Pack
 
 # T tokens of a pack, B texts of it, D the encoder's width, H heads, E = D / H the width of one.
-# Of one run: N = texts * H, K the common length of its texts, rounded up.
+# In one run: N = texts * H, Q queries of each text, K the common length of its texts, rounded up.
 
 
 @dataclass(frozen=True, slots=True)
 class TextRun:
-    """Neighbours in a pack whose lengths are the same when rounded up; they are computed together."""
+    """Neighbours in a pack whose rounded lengths are equal; they are computed together."""
 
     start: int
-    """The first token."""
+    """Place of the first token in the pack."""
     lengths: tuple[int, ...]
     """Tokens of each text."""
     rounded: int
-    """K: the least multiple of `attention.STEP` that holds each of them; few shapes, for each costs a kernel."""
+    """K: the lengths rounded up to a multiple of `attention.LENGTH_STEP`. Few shapes, because each costs a kernel."""
 
     @property
-    def ends(self) -> Iterator[tuple[int, int, int]]:
-        """Of each text: its number in the run, and where in the pack it starts and stops."""
+    def spans(self) -> Iterator[tuple[int, int, int]]:
+        """For each text its number in the run, and where in the pack it starts and stops."""
         start = self.start
         for number, length in enumerate(self.lengths):
             yield number, start, start + length
@@ -45,23 +46,23 @@ def group_runs(lengths: Sequence[int]) -> list[TextRun]:
     """The texts of a pack in runs.
 
     Args:
-        lengths: tokens of each text in their order, each at least 1.
+        lengths: (B,) tokens of each text in their order, each at least 1.
     """
-    found: list[TextRun] = []
+    runs: list[TextRun] = []
     start = 0
     for length in lengths:
         rounded = -(-length // LENGTH_STEP) * LENGTH_STEP
-        if found and found[-1].rounded == rounded:
-            last = found.pop()
-            found.append(TextRun(last.start, (*last.lengths, length), rounded))
+        if runs and runs[-1].rounded == rounded:
+            last = runs.pop()
+            runs.append(TextRun(last.start, (*last.lengths, length), rounded))
         else:
-            found.append(TextRun(start, (length,), rounded))
+            runs.append(TextRun(start, (length,), rounded))
         start += length
-    return found
+    return runs
 
 
 class TrainingTexts:
-    """The texts of one pack on a CPU, as `attention.Texts` has them; gradients flow through both of its functions."""
+    """`attention.PackedTexts` on a CPU, with gradients through both kinds of attention."""
 
     def __init__(self, pack: Pack, heads: int) -> None:
         self.ids = torch.from_numpy(pack.ids)
@@ -83,105 +84,111 @@ class TrainingTexts:
 
 
 class _Attention(torch.autograd.Function):
-    """Keeps its inputs for the backward pass and nothing else: of the scores there are T times K for each head."""
+    """Saves its inputs for the backward pass, and not the scores, of which there are T times K for each head.
+
+    Its inputs are `query`, None or (B, D); and `packed`, which is queries, keys and values (T, 3D) if `query` is None,
+    else keys and values (T, 2D).
+    """
 
     @staticmethod
     def forward(
-        ctx: Any, query: torch.Tensor | None, rest: torch.Tensor, runs: list[TextRun], heads: int
+        ctx: Any, query: torch.Tensor | None, packed: torch.Tensor, runs: list[TextRun], heads: int
     ) -> torch.Tensor:
-        """`rest` holds queries, keys and values (T, 3D); keys and values (T, 2D) where `query` (B, D) is given."""
-        ctx.save_for_backward(query, rest)
+        """Attention (T, D), or (B, D) if `query` is given."""
+        ctx.save_for_backward(query, packed)
         ctx.runs, ctx.heads = runs, heads
-        mixed = torch.empty_like(query) if query is not None else rest.new_empty(len(rest), rest.shape[1] // 3)
+        mixed = torch.empty_like(query) if query is not None else packed.new_empty(len(packed), packed.shape[1] // 3)
         if query is None:
-            mixed[_end(runs) :] = 0  # what fills the pack up
-        with torch.autocast("cpu", enabled=False):  # all is in one dtype already, and stays in it
-            for run, asking in zip(runs, _asking(runs, query), strict=True):
-                q, k, v = _inputs(query, rest, run, asking, heads)
+            mixed[_find_end(runs) :] = 0  # the tokens that fill the pack up
+        with torch.autocast("cpu", enabled=False):  # everything is in one dtype already, and stays in it
+            for run, query_run in zip(runs, _query_runs(runs, query), strict=True):
+                q, k, v = _split_by_head(query, packed, run, query_run, heads)
                 outcome = torch.empty_like(q)
-                for some, weights in _weights(q, k, run, heads):
+                for some, weights in _attention_weights(q, k, run, heads):
                     torch.bmm(weights, v[some], out=outcome[some])
-                _put_back(outcome[None], mixed, asking, heads)
+                _put_back(outcome[None], mixed, query_run, heads)
         return mixed
 
     @staticmethod
     def backward(ctx: Any, *gradients: Any) -> Any:
-        """The gradients of `query` and `rest`."""
-        query, rest = ctx.saved_tensors
+        """The gradients of `query` and `packed`."""
+        query, packed = ctx.saved_tensors
         runs, heads = ctx.runs, ctx.heads
-        d_query, d_rest = None if query is None else torch.empty_like(query), torch.empty_like(rest)
-        d_rest[_end(runs) :] = 0
-        for run, asking in zip(runs, _asking(runs, query), strict=True):
-            q, k, v = _inputs(query, rest, run, asking, heads)
-            d_mixed = _by_head(gradients[0], 1, asking, heads)[0]
+        d_query, d_packed = None if query is None else torch.empty_like(query), torch.empty_like(packed)
+        d_packed[_find_end(runs) :] = 0
+        for run, query_run in zip(runs, _query_runs(runs, query), strict=True):
+            q, k, v = _split_by_head(query, packed, run, query_run, heads)
+            d_mixed = _by_head(gradients[0], 1, query_run, heads)[0]
             d_q, d_kv = torch.empty_like(q), k.new_empty(2, *k.shape)
             scale = q.shape[-1] ** -0.5
-            for some, weights in _weights(q, k, run, heads):
+            for some, weights in _attention_weights(q, k, run, heads):
                 torch.bmm(weights.transpose(1, 2), d_mixed[some], out=d_kv[1, some])
                 d_weights = torch.bmm(d_mixed[some], v[some].transpose(1, 2))
-                d_scores = torch._softmax_backward_data(d_weights, weights, -1, weights.dtype)
+                d_scores = softmax_backward(d_weights, weights, -1, weights.dtype)
                 _scaled_bmm(d_scores, k[some], scale, d_q[some])
                 _scaled_bmm(d_scores.transpose(1, 2), q[some], scale, d_kv[0, some])
             if d_query is None:
-                _put_back(torch.cat([d_q[None], d_kv]), d_rest, run, heads)
+                _put_back(torch.cat([d_q[None], d_kv]), d_packed, run, heads)
             else:
-                _put_back(d_q[None], d_query, asking, heads)
-                _put_back(d_kv, d_rest, run, heads)
-        return d_query, d_rest, None, None
+                _put_back(d_q[None], d_query, query_run, heads)
+                _put_back(d_kv, d_packed, run, heads)
+        return d_query, d_packed, None, None
 
 
-def _end(runs: list[TextRun]) -> int:
-    """The first token after the texts."""
+def _find_end(runs: list[TextRun]) -> int:
+    """The place of the first token after the texts."""
     return runs[-1].start + sum(runs[-1].lengths) if runs else 0
 
 
-def _asking(runs: list[TextRun], query: torch.Tensor | None) -> list[TextRun]:
-    """Where the queries of each run lie: with its keys, or one for each text of the pack, in their order."""
+def _query_runs(runs: list[TextRun], query: torch.Tensor | None) -> list[TextRun]:
+    """Where the queries of each run are: beside its keys if `query` is None, else one row of `query` for each text."""
     if query is None:
         return runs
-    start, asking = 0, []
+    start, query_runs = 0, []
     for run in runs:
-        asking.append(TextRun(start, (1,) * len(run.lengths), 1))
+        query_runs.append(TextRun(start, (1,) * len(run.lengths), 1))
         start += len(run.lengths)
-    return asking
+    return query_runs
 
 
-def _inputs(
-    query: torch.Tensor | None, rest: torch.Tensor, run: TextRun, asking: TextRun, heads: int
+def _split_by_head(
+    query: torch.Tensor | None, packed: torch.Tensor, run: TextRun, query_run: TextRun, heads: int
 ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """Queries, keys and values of a run by head (N, K, E)."""
+    """Queries (N, Q, E), keys (N, K, E) and values (N, K, E) of a run."""
     if query is None:
-        q, k, v = _by_head(rest, 3, run, heads)
+        q, k, v = _by_head(packed, 3, run, heads)
         return q, k, v
-    k, v = _by_head(rest, 2, run, heads)
-    return _by_head(query, 1, asking, heads)[0], k, v
+    k, v = _by_head(packed, 2, run, heads)
+    return _by_head(query, 1, query_run, heads)[0], k, v
 
 
 def _by_head(x: torch.Tensor, parts: int, run: TextRun, heads: int) -> torch.Tensor:
     """The rows of a run out of `x` (T, parts * D), as (parts, N, K, E); zeros fill the texts up."""
     width = x.shape[1] // parts // heads
     texts, stop = len(run.lengths), run.start + sum(run.lengths)
-    whole = run.lengths.count(run.rounded) == texts
-    by_head = (x.new_empty if whole else x.new_zeros)(parts, texts, heads, run.rounded, width)
-    if whole:
+    is_full = run.lengths.count(run.rounded) == texts
+    by_head = (x.new_empty if is_full else x.new_zeros)(parts, texts, heads, run.rounded, width)
+    if is_full:
         by_head.copy_(x[run.start : stop].view(texts, run.rounded, parts, heads, width).permute(2, 0, 3, 1, 4))
     else:
-        for number, start, end in run.ends:
+        for number, start, end in run.spans:
             rows = x[start:end].view(end - start, parts, heads, width)
             by_head[:, number, :, : end - start] = rows.permute(1, 2, 0, 3)
     return by_head.view(parts, texts * heads, run.rounded, width)
 
 
 def _put_back(by_head: torch.Tensor, x: torch.Tensor, run: TextRun, heads: int) -> None:
-    """The other way: (parts, N, K, E) into the rows of the run of `x` (T, parts * D)."""
+    """The reverse of `_by_head`: write (parts, N, K, E) into the rows of the run in `x` (T, parts * D)."""
     parts, width = len(by_head), by_head.shape[-1]
     by_text = by_head.view(parts, len(run.lengths), heads, run.rounded, width)
-    for number, start, end in run.ends:
+    for number, start, end in run.spans:
         rows = x[start:end].view(end - start, parts, heads, width)
         rows.copy_(by_text[:, number, :, : end - start].permute(2, 0, 1, 3))
 
 
-def _weights(q: torch.Tensor, k: torch.Tensor, run: TextRun, heads: int) -> Iterator[tuple[slice, torch.Tensor]]:
+def _attention_weights(
+    q: torch.Tensor, k: torch.Tensor, run: TextRun, heads: int
+) -> Iterator[tuple[slice, torch.Tensor]]:
     """The softmax of queries (N, Q, E) times keys (N, K, E), for as many of the N at a time as the cache holds."""
     queries, keys = q.shape[1], k.shape[1]
     step = max(1, MAX_CACHED_SCORES // (queries * keys))

@@ -1,10 +1,16 @@
-"""Runs a forward strategy over segments: ragged tokens in, logits out, batch by batch."""
+"""Runs a forward strategy over many segments, batch by batch; on a CPU in several threads, each with its own batch.
+
+Small products on one core waste less time than one product on all cores.
+"""
 
 from __future__ import annotations
 
+import contextlib
 import logging
+import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -17,52 +23,68 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from sentiment_batch.model.forward.strategies import ForwardStrategy
-    from sentiment_batch.model.forward.thread_pool import ThreadPool
     from sentiment_batch.model.probabilities import Floats
-    from sentiment_batch.tokenization.packing import Rows
-    from sentiment_batch.tokenization.ragged import Tokens
+    from sentiment_batch.tokenization.packing import Rows, Tokens
 
 logger = logging.getLogger("sentiment_batch")
+
+# S segments, B of them in a batch, K labels.
+
+MAX_POOL_THREADS = 16
+"""With more threads, waiting for the interpreter lock begins to count. Further cores help inside each thread."""
 
 
 @dataclass(slots=True)
 class Budget:
-    """Tokens per batch; halved for good when the device's memory runs out."""
+    """Tokens per batch. It is halved for the rest of the run if the device's memory runs out."""
 
     tokens: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ThreadPool:
+    """Threads that compute one batch each."""
+
+    executor: Executor
+    count: int
+    """The number of threads."""
 
 
 def compute_segment_logits(
     strategy: ForwardStrategy,
     tokens: Tokens,
     budget: Budget,
-    workers: ThreadPool | None = None,
+    pool: ThreadPool | None = None,
     on_tokens: Callable[[int], object] | None = None,
 ) -> Floats:
-    """Logits (S, K) of the S segments of `tokens`; arguments as `launch` has them.
+    """Logits (S, K) of the S segments of `tokens`; for the arguments see `launch_batches`.
 
     Raises:
-        DeviceError: as `launch`; or one text alone does not fit into the device's memory.
+        DeviceError: see `launch_batches`; or one text alone does not fit into the device's memory.
     """
-    launched = launch_batches(strategy, tokens, budget, workers, on_tokens)
+    launched = launch_batches(strategy, tokens, budget, pool, on_tokens)
     for why in launched.refused.values():
-        raise DeviceError(f"{why}. Take a smaller --max-length, or --device cpu.")
+        raise DeviceError(f'{why}. Set a smaller `max_length`, or `device="cpu"`.')
     return launched.logits()
 
 
 @dataclass(kw_only=True, slots=True)
 class LaunchedBatches:
-    """Batches that the device may still be working on."""
+    """Batches that the device may still be computing."""
 
     order: list[Rows]
+    """The segments of each batch."""
     results: list[torch.Tensor]
+    """The logits (B, K) of each batch."""
     refused: dict[int, str]
-    """Segments that do not fit into the device's memory even alone, and how that is said; their logits are NaN."""
+    """Segments that do not fit into the device's memory even alone, each with the reason; their logits are NaN."""
     classes: int
+    """K."""
     seconds: Callable[[], float]
+    """Waits, and returns how long the device computed."""
 
     def logits(self) -> Floats:
-        """Wait, then the logits (S, K); one copy back for all batches."""
+        """Wait, then return the logits (S, K), which are copied from the device all at once."""
         if not self.order:
             return np.empty((0, self.classes), dtype=np.float32)
         together: Floats = torch.cat(self.results).cpu().numpy()
@@ -75,39 +97,41 @@ def launch_batches(
     strategy: ForwardStrategy,
     tokens: Tokens,
     budget: Budget,
-    workers: ThreadPool | None = None,
+    pool: ThreadPool | None = None,
     on_tokens: Callable[[int], object] | None = None,
 ) -> LaunchedBatches:
-    """Send the segments of `tokens` through the model; on CUDA it comes back while the device still works.
+    """Send the segments of `tokens` through the model. On CUDA this returns while the device still computes.
 
     Args:
-        strategy: the way through the model.
+        strategy: how the segments are grouped and computed.
         tokens: the segments.
         budget: tokens per batch, padding included.
-        workers: threads of a CPU, each computing a batch of its own; None computes in this one.
-        on_tokens: told after each batch how many tokens it held; may raise to end the work.
+        pool: threads of a CPU; None computes in the calling thread.
+        on_tokens: called after each batch with its number of tokens; it may raise an error to end the work.
 
     Raises:
-        DeviceError: the device's memory does not hold the shape of a deterministic run's batches.
+        DeviceError: a batch of a deterministic run does not fit into the device's memory.
     """
-    clock = _clock(strategy.device)
+    stop_clock = _start_clock(strategy.device)
     order, results = [], []
     refused: dict[int, str] = {}
-    for rows, logits_BK in _batches(strategy, tokens, budget, workers, refused):
+    for rows, logits_BK in _compute_batches(strategy, tokens, budget, pool, refused):
         order.append(rows)
         results.append(logits_BK)
         if on_tokens is not None:
             on_tokens(int(tokens.lengths[rows].sum()))
-    return LaunchedBatches(order=order, results=results, refused=refused, classes=strategy.classes, seconds=clock())
+    return LaunchedBatches(
+        order=order, results=results, refused=refused, classes=strategy.classes, seconds=stop_clock()
+    )
 
 
-def _batches(
-    strategy: ForwardStrategy, tokens: Tokens, budget: Budget, workers: ThreadPool | None, refused: dict[int, str]
+def _compute_batches(
+    strategy: ForwardStrategy, tokens: Tokens, budget: Budget, pool: ThreadPool | None, refused: dict[int, str]
 ) -> Iterator[tuple[Rows, torch.Tensor]]:
     lengths = tokens.lengths
-    if workers is not None:
-        batches = strategy.plan(lengths, budget.tokens, workers.count)
-        yield from zip(batches, workers.executor.map(lambda rows: strategy.logits(tokens, rows), batches), strict=True)
+    if pool is not None:
+        batches = strategy.plan(lengths, budget.tokens, pool.count)
+        yield from zip(batches, pool.executor.map(lambda rows: strategy.logits(tokens, rows), batches), strict=True)
         return
     batches = strategy.plan(lengths, budget.tokens)
     while batches:
@@ -122,13 +146,12 @@ def _batches(
             yield rows, logits_BK
             continue
         if alone:
-            refused[int(rows[0])] = (
-                f"the memory of {strategy.device} does not hold one text of {lengths[rows[0]]:,} tokens"
-            )
+            length = int(lengths[rows[0]])
+            refused[int(rows[0])] = f"the memory of {strategy.device} does not hold one text of {length:,} tokens"
             yield rows, torch.full((1, strategy.classes), torch.nan, device=strategy.device)
             torch.cuda.empty_cache()
             continue
-        # Outside the handler: its traceback would keep the failed pass's tensors alive.
+        # Outside the handler, because its traceback would keep the failed pass's tensors alive.
         torch.cuda.empty_cache()
         left = np.concatenate([rows, *batches])
         batches = [left[some] for some in strategy.plan(lengths[left], budget.tokens)]
@@ -140,18 +163,22 @@ def _halve(
     if strategy.shape is not None:
         raise DeviceError(
             f"the memory of {strategy.device} does not hold the {strategy.shape.tokens:,} tokens of a deterministic "
-            "run's batch. Score without --deterministic, or on a device with more memory."
+            "run's batch. Score without `deterministic=True`, or on a device with more memory."
         ) from error
     budget.tokens = max(1, min(budget.tokens, int(lengths.sum())) // 2)
     logger.warning(
-        "out of memory: a batch of %s texts is done again, and from here on batches hold %s tokens",
+        "out of memory: a batch of %s texts is computed again, and from now on batches hold %s tokens",
         len(lengths),
         budget.tokens,
     )
 
 
-def _clock(device: str) -> Callable[[], Callable[[], float]]:
-    """Measures how long the device works: to call after the last batch, and its outcome when the results are there."""
+def _start_clock(device: str) -> Callable[[], Callable[[], float]]:
+    """Start to measure how long the device computes.
+
+    Returns:
+        A function to call after the last batch is launched. It returns a function that waits and returns the seconds.
+    """
     if device == "cpu":
         started = time.perf_counter()
 
@@ -172,3 +199,43 @@ def _clock(device: str) -> Callable[[], Callable[[], float]]:
         return float(begin.elapsed_time(end)) / 1_000
 
     return record
+
+
+_starting = threading.Lock()
+"""Held while threads start, because meanwhile the default number of threads is theirs, and other code could read it."""
+
+
+@contextlib.contextmanager
+def open_thread_pool(device: str, *, single: bool) -> Iterator[ThreadPool | None]:
+    """The threads that compute batches on `device`.
+
+    Args:
+        device: where the model is. On CUDA there is no pool (None), because one thread keeps the device busy. On a
+            CPU there are as many threads as torch may use.
+        single: use one core in each thread, so that sums do not depend on the number of cores.
+    """
+    if device != "cpu":
+        yield None
+        return
+    with _starting:
+        threads = torch.get_num_threads()
+        count = min(threads, MAX_POOL_THREADS)
+        executor = ThreadPoolExecutor(count, "model", _set_threads, (1 if single else threads // count,))
+        _start_threads(executor, count)
+        torch.set_num_threads(threads)  # what a thread sets for itself becomes the default of later threads
+    try:
+        yield ThreadPool(executor=executor, count=count)
+    finally:
+        executor.shutdown(cancel_futures=True)
+
+
+def _set_threads(threads: int) -> None:
+    torch.get_num_threads()  # first, because a thread's first question sets its number to the default of all threads
+    torch.set_num_threads(threads)
+
+
+def _start_threads(executor: Executor, count: int) -> None:
+    """Start all threads now. Each waits for the others, so that no thread takes two of the tasks."""
+    barrier = threading.Barrier(count)
+    for future in [executor.submit(barrier.wait) for _ in range(count)]:
+        future.result()

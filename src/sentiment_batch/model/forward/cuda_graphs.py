@@ -1,6 +1,6 @@
-"""A training step's passes on CUDA, recorded once for each size of pack and replayed in one call.
+"""CUDA graphs of a training step: its passes are recorded once for each size of pack, then replayed in one call.
 
-The device is done with a small pack's hundreds of kernels sooner than the host launches them; a graph is one launch.
+The device finishes a small pack's hundreds of kernels sooner than the host launches them. A graph is one launch.
 """
 
 from __future__ import annotations
@@ -24,113 +24,115 @@ if TYPE_CHECKING:
 logger = logging.getLogger("sentiment_batch")
 
 SIZES_PER_DOUBLING = 8
-"""Packs have so many sizes between a power of 2 and the next, each of which is recorded by itself."""
+"""Sizes of packs between a power of 2 and the next. Each size is recorded by itself."""
 MAX_GRAPH_TOKENS = 16_384
-"""Of a larger pack the launches are a smaller part of the time, and a recording holds more memory."""
+"""In a larger pack the launches take a smaller part of the time, and its graph holds more memory."""
 MAX_GRAPHS = 128
-"""Each holds memory of the driver; packs of further sizes are launched kernel by kernel."""
+"""Each graph holds memory of the driver. Packs of further sizes are launched kernel by kernel."""
 NO_LABEL = -100
-"""What the loss leaves out."""
+"""The label that torch's cross entropy leaves out."""
 
 Passes = Callable[[CudaTexts, torch.Tensor, torch.Tensor], torch.Tensor]
-"""Texts, their labels (B,) and what to divide the loss by; adds to the gradients and gives the loss."""
+"""The forward and backward pass: texts, their labels (B,) and the divisor of the loss to the loss; adds the gradients."""
 Work = Callable[[], torch.Tensor]
 Record = Callable[[Work], tuple[Callable[[], Any], torch.Tensor]]
-"""Work in; what does it again and the tensor that its outcome is in each time out. It is not done meanwhile."""
+"""Records work without doing it. Returns a function that does it, and the tensor that will hold its result."""
 
 
-class Given(NamedTuple):
-    """The memory that recorded passes read."""
+class GraphInputs(NamedTuple):
+    """The memory that a graph reads."""
 
     texts: CudaTexts
     labels_B: torch.Tensor
     total: torch.Tensor
+    """What the loss is divided by."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class _Recording:
-    given: Given
-    again: Callable[[], Any]
+class _Graph:
+    inputs: GraphInputs
+    replay: Callable[[], Any]
     loss: torch.Tensor
+    """Holds the loss after a replay."""
 
 
 class CudaGraphs:
-    """The passes of packs that are small enough, by graphs where a size has been seen before.
+    """The passes of small packs, by graphs for sizes that were met before.
 
-    The first pack of a size is computed by ordinary launches, of the same kernels in the same shapes, so that whether a
-    pack is replayed changes no bit. Each ends in a text that fills it up and has no label.
+    The first pack of a size is computed by ordinary launches of the same kernels in the same shapes, so that replaying
+    changes no bit. Each pack is filled up by one more text, which has no label.
 
     Args:
         passes: what is recorded.
-        heads: of the encoder's attention.
-        positions: most tokens of a text.
+        heads: heads of the encoder's attention.
+        max_text_tokens: most tokens of a text.
         device: a CUDA device.
-        recorder: makes what records; by default CUDA graphs.
+        recorder: makes the function that records; by default it records CUDA graphs.
     """
 
     def __init__(
         self,
         passes: Passes,
         heads: int,
-        positions: int,
+        max_text_tokens: int,
         device: str,
         recorder: Callable[[torch.device], Record] | None = None,
     ) -> None:
         self._passes = passes
         self._heads = heads
-        self._positions = positions
+        self._max_text_tokens = max_text_tokens
         self._device = torch.device(device)
-        self._recorder = recorder or _Graphs
+        self._recorder = recorder or _Recorder
         self._record: Record | None = self._recorder(self._device)
-        self._recordings: dict[tuple[int, int], _Recording] = {}
+        self._graphs: dict[tuple[int, int], _Graph] = {}
 
-    def takes(self, batch: Batch) -> bool:
-        """Whether the batch is small enough to gain."""
+    def accepts(self, batch: Batch) -> bool:
+        """True if the batch is small enough to gain from a graph."""
         return len(batch.pack.ids) < MAX_GRAPH_TOKENS
 
     def __call__(self, batch: Batch, total: torch.Tensor) -> torch.Tensor:
-        """Add the gradients of the loss of `batch`, divided by `total`; returns that loss, detached, on the device.
+        """Add the gradients of the loss of `batch`, divided by `total`.
 
-        The next call may overwrite it.
+        Returns:
+            That loss, detached, on the device. The next call may overwrite it.
         """
-        pack = close_pack(batch.pack, SIZES_PER_DOUBLING, self._positions)
+        pack = close_pack(batch.pack, SIZES_PER_DOUBLING, self._max_text_tokens)
         labels_B = F.pad(batch.labels_B, (0, 1), value=NO_LABEL)
         size = len(pack.ids), len(labels_B)
-        recording = self._recordings.get(size)
-        if recording is None:
-            given = Given(
-                CudaTexts(pack, self._heads, self._device, None), move_to_device(labels_B, self._device), total
-            )
-            loss = self._passes(*given)
-            if self._record and len(self._recordings) < MAX_GRAPHS:
-                self._note(size, given, self._record)
+        graph = self._graphs.get(size)
+        if graph is None:
+            texts = CudaTexts(pack, self._heads, self._device, None)
+            inputs = GraphInputs(texts, move_to_device(labels_B, self._device), total)
+            loss = self._passes(*inputs)
+            if self._record and len(self._graphs) < MAX_GRAPHS:
+                self._add_graph(size, inputs, self._record)
             return loss
-        recording.given.texts.take(pack)
-        copy_to_device(recording.given.labels_B, labels_B)
-        recording.given.total.copy_(total)
-        recording.again()
-        return recording.loss
+        graph.inputs.texts.replace(pack)
+        copy_to_device(graph.inputs.labels_B, labels_B)
+        graph.inputs.total.copy_(total)
+        graph.replay()
+        return graph.loss
 
-    def forget(self) -> None:
-        """Drop all recordings, which write into the gradients there were."""
-        self._recordings.clear()
+    def clear(self) -> None:
+        """Drop all graphs, which write into the gradients that were there when they were recorded."""
+        self._graphs.clear()
         if self._record:
-            self._record = self._recorder(self._device)  # what the last one had memory of is gone
+            self._record = self._recorder(self._device)  # the memory that the last one had is gone
 
-    def _note(self, size: tuple[int, int], given: Given, record: Record) -> None:
-        """Record the passes, to read the memory of `given` from now on; or never again, where the device refuses."""
-        given = given._replace(total=given.total.clone())
+    def _add_graph(self, size: tuple[int, int], inputs: GraphInputs, record: Record) -> None:
+        """Record the passes over the memory of `inputs`. If the device refuses, nothing is recorded from then on."""
+        inputs = inputs._replace(total=inputs.total.clone())
         try:
-            again, loss = record(lambda: self._passes(*given))
-        except RuntimeError as error:  # torch's and CUDA's errors have no other class in common
+            replay, loss = record(lambda: self._passes(*inputs))
+        except RuntimeError as error:  # the errors of torch and CUDA have no other class in common
             logger.warning("kernels are launched one by one, which is slower: %s", first_line(error))
             self._record = None
         else:
-            self._recordings[size] = _Recording(given=given, again=again, loss=loss)
+            self._graphs[size] = _Graph(inputs=inputs, replay=replay, loss=loss)
 
 
-class _Graphs:
-    """Records CUDA graphs, which share the memory of what lies between: one is replayed at a time."""
+class _Recorder:
+    """Records CUDA graphs. They share the memory of what lies between, because one is replayed at a time."""
 
     def __init__(self, device: torch.device) -> None:
         self._device = device
@@ -138,16 +140,16 @@ class _Graphs:
 
     def __call__(self, work: Work) -> tuple[Callable[[], Any], torch.Tensor]:
         self._pool = self._pool or torch.cuda.graph_pool_handle()
-        graph, stream = torch.cuda.CUDAGraph(), _stream(self._device)
+        graph, stream = torch.cuda.CUDAGraph(), _recording_stream(self._device)
         with torch.cuda.device(self._device), torch.cuda.graph(graph, pool=self._pool, stream=stream):
             loss = work()
         return graph.replay, loss
 
 
 @functools.cache
-def _stream(device: torch.device) -> Any:
-    """What is recorded on; torch would take one of the device that happens to be the current one.
+def _recording_stream(device: torch.device) -> Any:
+    """The stream to record on. By default torch would take one of the current device, which may be another.
 
-    One for the process: with each stream the library keeps scratch memory.
+    There is one for the process, because the library keeps scratch memory for each stream.
     """
     return torch.cuda.Stream(device)  # type: ignore[no-untyped-call]

@@ -1,38 +1,48 @@
-"""The classifier over packs of texts, with gradients: the base's own modules, walked layer by layer without padding.
+"""The training classifier over packs of texts, with gradients: its layers are walked without computing any padding.
 
-`SentimentClassifier.forward` is the reference that it equals; its dropout draws other numbers from the same generator.
+`SentimentClassifier.forward` is the reference that this equals, except that dropout draws other numbers from the same
+generator.
 """
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import torch
-from torch.nn import functional as F
 
+from sentiment_batch.model.families import DISTILBERT, LayerModules
 from sentiment_batch.model.forward.attention import CudaTexts, PackedTexts, move_to_device
 from sentiment_batch.model.forward.attention_backward import TrainingTexts
-from sentiment_batch.model.forward.packed import VARLEN_HEAD
+from sentiment_batch.model.forward.layers import (
+    Layer,
+    LinearWeights,
+    NormWeights,
+    embed,
+    encode_first_tokens,
+    finish_layer,
+)
+from sentiment_batch.model.forward.packed import CUDA_HEAD_STEP
 from sentiment_batch.tokenization.packing import fill_pack, pad_pack
 
 if TYPE_CHECKING:
     from sentiment_batch.model.classifier import SentimentClassifier
     from sentiment_batch.tokenization.packing import Pack
 
+# T tokens of a pack, B texts of it, D the encoder's width, K labels.
+
 TrainingPass = Callable[["Pack"], torch.Tensor]
-"""A pack in, logits (B, K) with their gradients out."""
+"""A pack to its logits (B, K), with gradients."""
 
 PACKED = "packed without padding"
 SIZES_PER_DOUBLING = 16
-"""On a CPU, packs have so many sizes between a power of 2 and the next: the library keeps kernels for each, and the
-allocator pieces of memory."""
-
-# T tokens of a pack, B texts of it, D the encoder's width, H heads, K labels.
+"""On a CPU, the sizes of packs between a power of 2 and the next. They are few, because for each size oneDNN keeps
+kernels and the allocator keeps memory."""
 
 
 def choose_training_pass(classifier: SentimentClassifier, device: str, dtype: str) -> tuple[TrainingPass, str]:
-    """The way through a classifier that is on its device, and its name."""
+    """The forward pass for a classifier that is on its device, and how it lays out batches."""
     heads, place = classifier.encoder.config.n_heads, torch.device(device)
     if device == "cpu":
         return lambda pack: compute_training_logits(
@@ -40,63 +50,111 @@ def choose_training_pass(classifier: SentimentClassifier, device: str, dtype: st
         ), PACKED
     if uses_cuda_kernel(classifier, device, dtype):
         return lambda pack: compute_training_logits(classifier, CudaTexts(pack, heads, place, None)), PACKED
-    return lambda pack: _padded(classifier, pack, device), "padded batches"
+    return lambda pack: _compute_padded(classifier, pack, device), "padded batches"
 
 
 def uses_cuda_kernel(classifier: SentimentClassifier, device: str, dtype: str) -> bool:
-    """Whether packs go through CUDA's kernel; else its batches are padded, by the base's own code.
+    """True if packs go through CUDA's attention kernel, which takes half precision and heads of some widths only.
 
-    It takes half precision only, and heads of some widths.
+    On a CUDA device where this is False, batches are padded and the encoder's own code computes them.
     """
     config = classifier.encoder.config
-    return device != "cpu" and dtype != "float32" and config.dim // config.n_heads % VARLEN_HEAD == 0
+    return device != "cpu" and dtype != "float32" and config.dim // config.n_heads % CUDA_HEAD_STEP == 0
 
 
-def _padded(classifier: SentimentClassifier, pack: Pack, device: str) -> torch.Tensor:
+def compute_training_logits(classifier: SentimentClassifier, texts: PackedTexts) -> torch.Tensor:
+    """Logits (B, K) of the texts of a pack."""
+    first_BD = encode_first_tokens(_TrainingEncoder(classifier.encoder), texts)
+    logits: torch.Tensor = classifier.linear(classifier.dropout(first_BD))
+    return logits
+
+
+def _compute_padded(classifier: SentimentClassifier, pack: Pack, device: str) -> torch.Tensor:
     ids, mask = pad_pack(pack, classifier.encoder.config.pad_token_id or 0)
     mask_BT = None if mask.all() else move_to_device(torch.from_numpy(mask), device)
     logits: torch.Tensor = classifier(move_to_device(torch.from_numpy(ids), device), mask_BT)
     return logits
 
 
-def compute_training_logits(classifier: SentimentClassifier, texts: PackedTexts) -> torch.Tensor:
-    """Logits (B, K) of the texts of a pack."""
-    encoder = classifier.encoder
-    x_TD = _embed(encoder.embeddings, texts)
-    *layers, last = encoder.transformer.layer
-    for layer in layers:
-        attention = layer.attention
-        qkv = _product(x_TD, attention.q_lin, attention.k_lin, attention.v_lin)
-        x_TD = _rest(layer, texts.attend(qkv), x_TD)
-    # Nobody reads the other tokens of the last layer: of them it needs the keys and values and no more.
-    first_BD = x_TD.index_select(0, texts.first)
-    attention = last.attention
-    kv = _product(x_TD, attention.k_lin, attention.v_lin)
-    context_BD = texts.attend_first(_product(first_BD, attention.q_lin), kv)
-    logits: torch.Tensor = classifier.linear(classifier.dropout(_rest(last, context_BD, first_BD)))
-    return logits
+class _TrainingEncoder:
+    """The encoder as `layers.Encoder`: its parameters, joined where the walk needs them, and its dropout."""
+
+    def __init__(self, encoder: Any) -> None:
+        self._embeddings = encoder.embeddings
+        self._dropouts = [layer.ffn.dropout for layer in encoder.transformer.layer]
+        self.layers = [
+            _TrainingLayer(*pair) for pair in zip(DISTILBERT.layer_modules(encoder), self._dropouts, strict=True)
+        ]
+
+    @property
+    def last_query(self) -> LinearWeights:
+        return _join(self.layers[-1].modules.query)
+
+    @property
+    def last_key_value(self) -> LinearWeights:
+        modules = self.layers[-1].modules
+        return _join(modules.key, modules.value)
+
+    def embed(self, texts: PackedTexts) -> torch.Tensor:
+        own = self._embeddings
+        norm = _norm_weights(own.LayerNorm)
+        x_TD = embed(texts, own.word_embeddings.weight, own.position_embeddings.weight, None, norm)
+        return drop_elements(own.dropout, x_TD)
+
+    def finish_layer(self, layer: Layer, context: torch.Tensor, before: torch.Tensor) -> torch.Tensor:
+        assert isinstance(layer, _TrainingLayer)
+        drop = functools.partial(drop_elements, layer.dropout)
+        return finish_layer(layer, layer.modules.activation, context, before, drop)
 
 
-def _embed(embeddings: Any, texts: PackedTexts) -> torch.Tensor:
-    words = F.embedding(texts.ids, embeddings.word_embeddings.weight)
-    places = F.embedding(texts.positions, embeddings.position_embeddings.weight)
-    return drop_elements(embeddings.dropout, embeddings.LayerNorm(words + places))
+class _TrainingLayer:
+    """A `layers.Layer` of live parameters; queries, keys and values are joined anew in each pass."""
+
+    def __init__(self, modules: LayerModules, dropout: torch.nn.Dropout) -> None:
+        self.modules = modules
+        self.dropout = dropout
+
+    @property
+    def qkv(self) -> LinearWeights:
+        return _join(self.modules.query, self.modules.key, self.modules.value)
+
+    @property
+    def attention_output(self) -> LinearWeights:
+        return _join(self.modules.attention_output)
+
+    @property
+    def attention_norm(self) -> NormWeights:
+        return _norm_weights(self.modules.attention_norm)
+
+    @property
+    def up(self) -> LinearWeights:
+        return _join(self.modules.up)
+
+    @property
+    def down(self) -> LinearWeights:
+        return _join(self.modules.down)
+
+    @property
+    def norm(self) -> NormWeights:
+        return _norm_weights(self.modules.norm)
 
 
-def _rest(layer: Any, context: torch.Tensor, before: torch.Tensor) -> torch.Tensor:
-    """A layer from its attention's outcome on, each row by itself: (rows, D) to (rows, D)."""
-    x = layer.sa_layer_norm(layer.attention.out_lin(context) + before)
-    ffn = layer.ffn
-    wide = drop_elements(ffn.dropout, ffn.lin2(ffn.activation(ffn.lin1(x))))
-    result: torch.Tensor = layer.output_layer_norm(wide + x)
-    return result
+def _join(*parts: torch.nn.Linear) -> LinearWeights:
+    """Linear layers of one input as one product."""
+    if len(parts) == 1:
+        return LinearWeights(parts[0].weight, parts[0].bias)
+    return LinearWeights(torch.cat([part.weight for part in parts]), torch.cat([part.bias for part in parts]))
 
 
-def drop_elements(dropout: Any, x: torch.Tensor) -> torch.Tensor:
-    """The dropout module's outcome; on a CPU in a third of its time, for four elements share a random number.
+def _norm_weights(module: torch.nn.LayerNorm) -> NormWeights:
+    return NormWeights(module.weight, module.bias, module.eps)
 
-    Each element has 16 bits of it: the share that is dropped is the nearest multiple of 2**-16, and the others make up
-    for just that.
+
+def drop_elements(dropout: torch.nn.Dropout, x: torch.Tensor) -> torch.Tensor:
+    """The dropout of `x`; on a CPU in a third of the time, because four elements share one random number.
+
+    Each element gets 16 bits of it. The share that is dropped is rounded to a multiple of 2**-16, and the other
+    elements are scaled up to match that share exactly.
     """
     threshold = round(dropout.p * 2**16)
     if x.device.type != "cpu" or not dropout.training or not 0 < threshold < 2**16:
@@ -106,11 +164,3 @@ def drop_elements(dropout: Any, x: torch.Tensor) -> torch.Tensor:
     kept = draws.view(torch.int16)[: x.numel()].view(x.shape) >= threshold - 2**15
     scaled: torch.Tensor = x * kept.to(x.dtype).mul_(2**16 / (2**16 - threshold))
     return scaled
-
-
-def _product(x: torch.Tensor, *parts: Any) -> torch.Tensor:
-    """Linear layers of one input as one product."""
-    if len(parts) == 1:
-        result: torch.Tensor = parts[0](x)
-        return result
-    return F.linear(x, torch.cat([part.weight for part in parts]), torch.cat([part.bias for part in parts]))

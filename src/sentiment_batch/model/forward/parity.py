@@ -1,4 +1,11 @@
-"""Decides dtype and road of scoring: bfloat16 where the hardware has it and no probe text changes its label."""
+"""Chooses the dtype and the forward strategy of scoring, by parity checks of the model on the package's own texts.
+
+- The packed strategy is used if it gives the probabilities of the Transformers code.
+- Padding is used if it changes no probabilities; else only texts of equal length share a batch.
+- bfloat16 is used if the device has it and no check text changes its label.
+
+Each answer is computed once for a model, then read from the cache. No answer depends on a clock.
+"""
 
 from __future__ import annotations
 
@@ -34,13 +41,15 @@ if TYPE_CHECKING:
 logger = logging.getLogger("sentiment_batch")
 
 PARITY_BATCH_TOKENS = 4_096
-"""Tokens per batch of a probe, on every device alike."""
+"""Tokens per batch of a check, the same on every device."""
 MAX_DIFFERENCE = 1e-4
-"""What the probabilities of two roads may differ by in float32; seen are 1e-6."""
+"""The largest difference of two probabilities in float32 that counts as equal. Differences of 1e-6 are usual."""
+CACHE_FOLDER = "parity-checks-3"
+"""Its number rises when the keys of the cached answers change."""
 
 
 def read_parity_texts() -> list[str]:
-    """The package's own texts: short reviews, and some of them joined into middling and long ones."""
+    """The package's own texts: short reviews, and longer texts that are some of them joined."""
     lines = (
         importlib.resources.files("sentiment_batch.model.forward")
         .joinpath("parity_texts.txt")
@@ -52,158 +61,172 @@ def read_parity_texts() -> list[str]:
 
 
 def texts_of_doubling_length() -> list[str]:
-    """Of the package's own texts a letter, two, four and so on up to 1,024: no lengths differ more."""
+    """Pieces of the package's own texts of 1, 2, 4 and so on up to 1,024 characters, whose lengths differ most."""
     whole = " ".join(read_parity_texts())
     return [whole[step : step + 2**step] for step in range(11)]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class PreparedModel:
-    """A model on its device, in its dtype, and the way through it."""
+    """A model on its device and in its dtype, with the strategy of its forward pass."""
 
     loaded: LoadedModel
     dtype: Choice
     strategy: ForwardStrategy
     batching: str
+    """How the strategy lays out batches, and why, in words."""
 
 
 def prepare_model(
     loaded: LoadedModel, tokeniser: Tokeniser, digest: str, device: str, name: str, shape: BatchShape | None = None
 ) -> PreparedModel:
-    """The model on its device in the dtype of `--dtype`, and why; and the fastest road that it can take.
+    """Move a model to its device, and choose its dtype and the fastest strategy that gives its scores.
 
     Args:
-        loaded: the model in float32 on the CPU; used up.
-        tokeniser: of the model, for the probe.
-        digest: of the model's folder; the outcome of a probe is kept under it.
+        loaded: the model in float32 on the CPU; it must not be used afterwards.
+        tokeniser: the model's, for the check texts.
+        digest: of the model's folder; answers are cached under it.
         device: where to score.
-        name: `auto`, `float32`, `bfloat16` or `float16`.
+        name: the dtype: `auto`, `float32`, `bfloat16` or `float16`.
         shape: of every batch of a deterministic run.
 
     Raises:
-        ModelError: the model fails on the probe texts.
+        ModelError: the model fails on the check texts.
         UsageError: float16 on a CPU.
     """
     if name == "float16" and device == "cpu":
-        raise UsageError("--dtype float16 is many times slower than float32 on a CPU. Take auto, bfloat16 or float32.")
-    probe = _ParityCheck(tokeniser, digest)
-    may_pack = probe.packs(loaded)
-    if not may_pack:  # packs that score as rectangles do have shown that padding is not felt
-        loaded = dataclasses.replace(loaded, feels_padding=probe.feels_padding(loaded))
+        raise UsageError(
+            "`dtype` is float16, which is many times slower than float32 on a CPU. Set it to auto, bfloat16 or float32."
+        )
+    checks = _ParityChecks(tokeniser, digest)
+    can_pack = checks.packs_keep_scores(loaded)
+    if not can_pack:  # packs that keep the scores of padded batches have shown that padding changes nothing
+        loaded = dataclasses.replace(loaded, padding_changes_scores=checks.padding_changes_scores(loaded))
     dtype = Choice(value=name, reason="as asked")
     loaded = loaded.to(device, "float32")
     if name == "auto":
-        dtype = probe.dtype(loaded, device, may_pack)
+        dtype = checks.choose_dtype(loaded, device, can_pack)
     loaded = loaded.to(device, dtype.value)
-    strategy, reason = _strategy(loaded, device, dtype.value, may_pack, shape)
-    if not may_pack:
-        probe.passes(loaded, strategy)
-    return PreparedModel(loaded=loaded, dtype=dtype, strategy=strategy, batching=reason)
+    strategy, batching = _choose_strategy(loaded, device, dtype.value, can_pack, shape)
+    if not can_pack:
+        checks.check_it_computes(loaded, strategy)
+    return PreparedModel(loaded=loaded, dtype=dtype, strategy=strategy, batching=batching)
 
 
-def _strategy(
-    loaded: LoadedModel, device: str, dtype: str, may_pack: bool | None, shape: BatchShape | None = None
+def _choose_strategy(
+    loaded: LoadedModel, device: str, dtype: str, can_pack: bool | None, shape: BatchShape | None = None
 ) -> tuple[ForwardStrategy, str]:
-    model, reason = None, "padded batches, for packs give other scores"
-    if may_pack is not False:
-        model, reason = build_packed(loaded.network, device, dtype)
+    """The fastest strategy, and how it lays out batches; `can_pack` is what `packs_keep_scores` returned."""
+    model, batching = None, "padded batches, because packs give other scores"
+    if can_pack is not False:
+        model, batching = build_packed(loaded.network, device, dtype)
     if model is not None:
-        return PackedStrategy(model=model, device=device, classes=len(loaded.labels), shape=shape), reason
-    if loaded.feels_padding:
-        reason += "; only texts of equal length together, for it feels padding"
-    return PaddedStrategy(model=loaded, device=device, shape=shape, bare=loaded.feels_padding), reason
+        return PackedStrategy(model=model, device=device, classes=len(loaded.labels), shape=shape), batching
+    if loaded.padding_changes_scores:
+        batching += "; only texts of equal length share a batch, because padding changes its scores"
+    strategy = PaddedStrategy(model=loaded, device=device, shape=shape, equal_lengths=loaded.padding_changes_scores)
+    return strategy, batching
 
 
-class _ParityCheck:
-    """What the probe texts say of a model; each answer is computed once and then read from the cache."""
+class _ParityChecks:
+    """Questions about a model that its probabilities of the check texts answer."""
 
     def __init__(self, tokeniser: Tokeniser, digest: str) -> None:
         self._tokeniser = tokeniser
         self._digest = digest
 
-    def packs(self, loaded: LoadedModel) -> bool | None:
-        """Whether the packed road gives the stock model's scores: it is checked, for the stock code may change.
+    def packs_keep_scores(self, loaded: LoadedModel) -> bool | None:
+        """True if the packed strategy gives the probabilities of the Transformers code, which may change.
 
-        None where there is no such road.
+        None if the model cannot be packed.
         """
         if build_packed(loaded.network, "cpu", "float32")[0] is None:
             return None
 
         def compare() -> dict[str, float]:
-            strategies = (_strategy(loaded, "cpu", "float32", may_pack)[0] for may_pack in (False, True))
-            return _difference(*(self._probabilities(loaded, strategy) for strategy in strategies))
+            strategies = (_choose_strategy(loaded, "cpu", "float32", can_pack)[0] for can_pack in (False, True))
+            return _largest_difference(*(self._probabilities(loaded, strategy) for strategy in strategies))
 
-        difference = self._of_roads("strategies", compare)
+        difference = self._cached_difference("strategies", compare)
         if not difference <= MAX_DIFFERENCE:
             logger.warning("packs change scores by up to %.1e; this model is scored in padded batches", difference)
         return difference <= MAX_DIFFERENCE
 
-    def feels_padding(self, loaded: LoadedModel) -> bool:
-        """Whether a text scores otherwise in a padded batch than alone; asked on the CPU, for every device."""
+    def padding_changes_scores(self, loaded: LoadedModel) -> bool:
+        """True if a text scores otherwise in a padded batch than alone. Checked on the CPU, for every device."""
 
         def compare() -> dict[str, float]:
-            strategy = PaddedStrategy(model=loaded, device="cpu")
+            strategy, texts = PaddedStrategy(model=loaded, device="cpu"), texts_of_doubling_length()
             together, alone = 4 * PARITY_BATCH_TOKENS, 1
-            return _difference(
-                *(self._probabilities(loaded, strategy, texts_of_doubling_length(), size) for size in (together, alone))
+            return _largest_difference(
+                *(self._probabilities(loaded, strategy, texts, budget) for budget in (together, alone))
             )
 
-        difference = self._of_roads("padding", compare)
+        difference = self._cached_difference("padding", compare)
         if not difference <= MAX_DIFFERENCE:
-            logger.warning("padding changes scores by up to %.1e; only texts of equal length go together", difference)
+            logger.warning("padding changes scores by up to %.1e; only texts of equal length share a batch", difference)
         return not difference <= MAX_DIFFERENCE
 
-    def passes(self, loaded: LoadedModel, strategy: ForwardStrategy) -> None:
-        """Make sure that the stock code computes on the device and in the dtype, by one short text."""
+    def check_it_computes(self, loaded: LoadedModel, strategy: ForwardStrategy) -> None:
+        """Compute one short text, so that a model that fails on the device or in the dtype fails now.
+
+        Raises:
+            ModelError: it fails.
+        """
         self._probabilities(loaded, strategy, texts_of_doubling_length()[:1])
 
-    def dtype(self, reference: LoadedModel, device: str, may_pack: bool | None) -> Choice:
-        """bfloat16 if the device has it and no label flips, else float32."""
+    def choose_dtype(self, reference: LoadedModel, device: str, can_pack: bool | None) -> Choice:
+        """bfloat16 if the device has it and no check text changes its label, else float32."""
         supported, reason = check_bfloat16(device)
         if not supported:
             return Choice(value="float32", reason=reason)
 
         def compare() -> dict[str, float]:
-            before = self._probabilities(reference, _strategy(reference, device, "float32", may_pack)[0])
-            # A copy: the float32 weights are needed again if the probe fails.
+            before = self._probabilities(reference, _choose_strategy(reference, device, "float32", can_pack)[0])
+            # A copy, because the float32 weights are needed again if the check fails.
             half = dataclasses.replace(reference, network=copy.deepcopy(reference.network)).to(device, "bfloat16")
             try:
-                after = self._probabilities(half, _strategy(half, device, "bfloat16", may_pack)[0])
+                after = self._probabilities(half, _choose_strategy(half, device, "bfloat16", can_pack)[0])
             except ModelError as error:
                 logger.debug("%s", error)
                 return {"flips": math.nan, "largest": math.nan}
             flips = int((before.argmax(axis=1) != after.argmax(axis=1)).sum())
             return {"flips": flips, "largest": float(np.abs(before - after).max())}
 
-        kind = torch.cuda.get_device_name(device) if device != "cpu" else torch.backends.cpu.get_cpu_capability()
-        found = self._known(kind, ("flips", "largest"), compare)
-        flips, largest = found["flips"], found["largest"]
+        hardware = torch.cuda.get_device_name(device) if device != "cpu" else torch.backends.cpu.get_cpu_capability()
+        answer = self._cached_answer(hardware, ("flips", "largest"), compare)
+        flips, largest = answer["flips"], answer["largest"]
         if math.isnan(flips):
             return Choice(value="float32", reason="its code fails in bfloat16")
-        outcome = f"{flips:.0f} labels of the probe texts flip, largest change of a probability {largest:.1e}"
+        outcome = f"{flips:.0f} labels of the check texts change, probabilities by at most {largest:.1e}"
         if flips:
             return Choice(value="float32", reason=f"in bfloat16 {outcome}")
         return Choice(value="bfloat16", reason=f"{reason}; {outcome}")
 
-    def _of_roads(self, name: str, compare: Callable[[], dict[str, float]]) -> float:
-        question = f"{name}-transformers{version('transformers')}"
-        return self._known(question, ("difference",), compare)["difference"]
+    def _cached_difference(self, question: str, compare: Callable[[], dict[str, float]]) -> float:
+        """The answer to a question about the Transformers code, for its version."""
+        return self._cached_answer(f"{question}-transformers{version('transformers')}", ("difference",), compare)[
+            "difference"
+        ]
 
-    def _known(self, question: str, names: tuple[str, ...], answer: Callable[[], dict[str, float]]) -> dict[str, float]:
+    def _cached_answer(
+        self, question: str, names: tuple[str, ...], compute: Callable[[], dict[str, float]]
+    ) -> dict[str, float]:
+        """The cached answer, or the answer that is computed now and cached."""
         policy = self._tokeniser.policy
         key = re.sub(r"[^\w.+-]+", "-", f"{question}-torch{torch.__version__}-{policy.max_length}-{policy.long_text}")
-        path = cache_folder() / "probes-2" / self._digest[:32] / f"{key}.json"
+        path = cache_folder() / CACHE_FOLDER / self._digest[:32] / f"{key}.json"
         try:
             known = json.loads(path.read_text(encoding="utf-8"))
             return {name: float(known[name]) for name in names}
         except (OSError, ValueError, TypeError, KeyError):
-            pass  # not probed yet, or somebody wrote nonsense there
-        found = answer()
+            pass  # not computed yet, or the file is damaged
+        answer = compute()
         try:
-            write_text(path, json.dumps(found) + "\n")
+            write_text(path, json.dumps(answer) + "\n")
         except OSError as error:
-            logger.debug("the outcome of a probe is not kept: %s", error)  # it comes out the same next time
-        return found
+            logger.debug("the answer of a parity check is not cached: %s", error)  # next time it is computed again
+        return answer
 
     def _probabilities(
         self,
@@ -212,20 +235,21 @@ class _ParityCheck:
         texts: list[str] | None = None,
         budget: int = PARITY_BATCH_TOKENS,
     ) -> Floats:
+        """The probabilities (N, K) of `texts` (N,), by default of all check texts."""
         tokens = self._tokeniser(texts or read_parity_texts())
         loaded.check_ids(tokens.ids)
         try:
             logits = compute_segment_logits(strategy, tokens, Budget(budget))
         except (SentimentBatchError, torch.OutOfMemoryError, MemoryError):
             raise
-        except Exception as error:  # stock code has no common error
+        except Exception as error:  # the code of model families has no common error
             dtype = str(loaded.network.dtype).removeprefix("torch.")
             raise ModelError(
                 f"{loaded.network.name_or_path} fails in {dtype} ({type(error).__name__}: {first_line(error)}). "
-                + ("Name another model." if dtype == "float32" else "Try --dtype float32, or another model.")
+                + ("Name another model." if dtype == "float32" else 'Try `dtype="float32"`, or another model.')
             ) from error
         return softmax(average_segments(logits, tokens.owners, tokens.lengths))
 
 
-def _difference(one: Floats, other: Floats) -> dict[str, float]:
+def _largest_difference(one: Floats, other: Floats) -> dict[str, float]:
     return {"difference": float(np.abs(one - other).max())}

@@ -7,8 +7,8 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from sentiment_batch.model.forward import linear as linear_module
-from sentiment_batch.model.forward.linear import (
+from sentiment_batch.model.forward import layers as layers_module
+from sentiment_batch.model.forward.layers import (
     GELU,
     LayerWeights,
     LinearWeights,
@@ -23,7 +23,7 @@ WIDTH = 32
 def product(outputs, inputs=WIDTH, dtype=torch.float32):
     generator = torch.Generator().manual_seed(outputs)
     weight = torch.randn((outputs, inputs), generator=generator)
-    return LinearWeights.of(weight.to(dtype), torch.ones(outputs, dtype=dtype))
+    return LinearWeights.prepack(weight.to(dtype), torch.ones(outputs, dtype=dtype))
 
 
 def layer(dtype=torch.float32):
@@ -46,16 +46,13 @@ def test_a_product_is_the_stock_layer_s(rows, activation):
 
 
 def test_where_the_library_refuses_a_dtype_torch_itself_computes(monkeypatch):
-    class Refusing:
-        def _reorder_linear_weight(self, weight, rows):
-            raise RuntimeError("bf16 path needs the cpu support avx512bw")
+    def refuse(weight, rows):
+        raise RuntimeError("bf16 path needs the cpu support avx512bw")
 
-        def _linear_pointwise(self, *arguments):
-            raise AssertionError
-
-    monkeypatch.setattr(torch.ops, "mkldnn", Refusing())
+    monkeypatch.setattr(layers_module, "reorder_linear_weight", refuse)
+    monkeypatch.setattr(layers_module, "linear_pointwise", None)
     refused = product(48, dtype=torch.bfloat16)
-    assert refused.laid_out is None
+    assert refused.prepacked is None
     x = torch.ones((3, WIDTH), dtype=torch.bfloat16)
     assert torch.equal(linear(x, refused), F.linear(x, refused.weight, refused.bias))
 
@@ -72,5 +69,5 @@ def test_a_library_that_sums_the_last_row_in_another_order_is_found_out(monkeypa
             result[-1, 0] = torch.nextafter(result[-1, 0], result.new_tensor(torch.inf))
         return result
 
-    monkeypatch.setattr(linear_module, "linear", edged)
+    monkeypatch.setattr(layers_module, "linear", edged)
     assert not has_equal_row_bits(whole, (whole.qkv, further), GELU, 64)

@@ -1,0 +1,227 @@
+"""The forward pass through an encoder's layers, over texts that lie end to end: one walk for scoring and for training.
+
+Scoring gives the walk weights in the CPU library's own layout and may fuse what follows a layer's attention
+(`packed.py`). Training gives it the modules' parameters, dropout, and attention with gradients (`packed_training.py`).
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterable, Sequence
+from typing import TYPE_CHECKING, NamedTuple, Protocol
+
+import torch
+from torch.nn import functional as F
+
+from sentiment_batch.model.torch_operators import (
+    gelu_in_place,
+    has_onednn,
+    linear_pointwise,
+    reorder_linear_weight,
+)
+
+if TYPE_CHECKING:
+    from sentiment_batch.model.forward.attention import PackedTexts
+
+# T tokens of a pack, B texts of it, D the encoder's width.
+
+Activation = Callable[[torch.Tensor], torch.Tensor]
+
+GELU: Activation = gelu_in_place
+"""In place, because its input is the largest tensor of the pass and nothing reads it again."""
+PREPACKED_ROWS = 2_048
+"""The number of rows that the layout of a weight is chosen for; it works for other numbers of rows too."""
+MAX_DRAWN_ROWS = 4
+"""Rows drawn to find out if a row's place changes its bits. Each gives thousands of sums; one difference is enough."""
+
+
+class LinearWeights(NamedTuple):
+    """A linear layer's weight (out, in) and bias (out,)."""
+
+    weight: torch.Tensor
+    bias: torch.Tensor
+    prepacked: torch.Tensor | None = None
+    """The weight in oneDNN's layout, None if there is no such library. With it a product took 0.55 of its time in
+    float32 and 0.9 in bfloat16 (AMD EPYC, two cores), because torch itself would use MKL for float32."""
+
+    @classmethod
+    def prepack(cls, weight: torch.Tensor, bias: torch.Tensor) -> LinearWeights:
+        """The weights for inference: in oneDNN's layout too, if they are on a CPU that has it."""
+        prepacked = None
+        if weight.device.type == "cpu" and has_onednn():
+            with contextlib.suppress(RuntimeError):  # oneDNN refuses bfloat16 on a processor without AVX-512
+                prepacked = reorder_linear_weight(weight.contiguous(), PREPACKED_ROWS)
+        return cls(weight, bias, prepacked)
+
+
+class NormWeights(NamedTuple):
+    """A layer norm's weight (D,), bias (D,) and epsilon."""
+
+    weight: torch.Tensor
+    bias: torch.Tensor
+    epsilon: float
+
+
+class Layer(Protocol):
+    """The weights of one encoder layer."""
+
+    @property
+    def qkv(self) -> LinearWeights:
+        """Queries, keys and values as one product (3D, D)."""
+        ...
+
+    @property
+    def attention_output(self) -> LinearWeights:
+        """What follows the attention (D, D)."""
+        ...
+
+    @property
+    def attention_norm(self) -> NormWeights:
+        """The norm after the attention's residual sum."""
+        ...
+
+    @property
+    def up(self) -> LinearWeights:
+        """The first product of the feed-forward part (hidden, D)."""
+        ...
+
+    @property
+    def down(self) -> LinearWeights:
+        """The second product of the feed-forward part (D, hidden)."""
+        ...
+
+    @property
+    def norm(self) -> NormWeights:
+        """The norm after the feed-forward part's residual sum."""
+        ...
+
+
+class LayerWeights(NamedTuple):
+    """A `Layer` of plain tensors, so that one compiled function serves all layers."""
+
+    qkv: LinearWeights
+    attention_output: LinearWeights
+    attention_norm: NormWeights
+    up: LinearWeights
+    down: LinearWeights
+    norm: NormWeights
+
+
+class Encoder(Protocol):
+    """What the walk needs of an encoder."""
+
+    @property
+    def layers(self) -> Sequence[Layer]:
+        """In their order."""
+        ...
+
+    @property
+    def last_query(self) -> LinearWeights:
+        """The last layer's queries alone (D, D)."""
+        ...
+
+    @property
+    def last_key_value(self) -> LinearWeights:
+        """The last layer's keys and values alone (2D, D)."""
+        ...
+
+    def embed(self, texts: PackedTexts) -> torch.Tensor:
+        """The embeddings (T, D) of the tokens."""
+        ...
+
+    def finish_layer(self, layer: Layer, context: torch.Tensor, before: torch.Tensor) -> torch.Tensor:
+        """What a layer does after its attention; see the function `finish_layer`."""
+        ...
+
+
+def encode_first_tokens(encoder: Encoder, texts: PackedTexts) -> torch.Tensor:
+    """Walk the layers; returns the last vectors (B, D) of each text's first token, which the head reads."""
+    x_TD = encoder.embed(texts)
+    for layer in encoder.layers[:-1]:
+        context_TD = texts.attend(linear(x_TD, layer.qkv))
+        x_TD = encoder.finish_layer(layer, context_TD, x_TD)
+    # The last layer is short: of the tokens that the head does not read, it needs the keys and values only.
+    first_BD = x_TD.index_select(0, texts.first)
+    context_BD = texts.attend_first(linear(first_BD, encoder.last_query), linear(x_TD, encoder.last_key_value))
+    return encoder.finish_layer(encoder.layers[-1], context_BD, first_BD)
+
+
+def embed(
+    texts: PackedTexts,
+    word_embeddings: torch.Tensor,
+    position_embeddings: torch.Tensor,
+    type_embedding: torch.Tensor | None,
+    norm: NormWeights,
+) -> torch.Tensor:
+    """The sum of each token's embeddings, normalised (T, D)."""
+    x_TD = F.embedding(texts.ids, word_embeddings)
+    if type_embedding is not None:
+        x_TD += type_embedding
+    x_TD += F.embedding(texts.positions, position_embeddings)
+    return normalise(x_TD, norm)
+
+
+def finish_layer(
+    layer: Layer,
+    activation: Activation,
+    context: torch.Tensor,
+    before: torch.Tensor,
+    drop: Activation | None = None,
+) -> torch.Tensor:
+    """What a layer does after its attention, for each row by itself.
+
+    Args:
+        layer: the weights.
+        activation: between the two products of the feed-forward part.
+        context: (rows, D) what the attention gave.
+        before: (rows, D) what the layer was given.
+        drop: in training, the dropout of what `down` gives. Sums are then made in new memory, because their terms may
+            have other dtypes and the gradients need them. At inference None, and sums are made in place.
+
+    Returns:
+        (rows, D).
+    """
+    x = normalise(_add(linear(context, layer.attention_output), before, drop is None), layer.attention_norm)
+    y = linear(linear(x, layer.up, activation), layer.down)
+    return normalise(_add(y if drop is None else drop(y), x, drop is None), layer.norm)
+
+
+def _add(x: torch.Tensor, residual: torch.Tensor, in_place: bool) -> torch.Tensor:
+    return x.add_(residual) if in_place else x + residual
+
+
+def linear(x: torch.Tensor, weights: LinearWeights, activation: Activation | None = None) -> torch.Tensor:
+    """The rows `x` (rows, in) times the weight, plus the bias, through the activation: (rows, out), in new memory."""
+    if weights.prepacked is None:
+        result = F.linear(x, weights.weight, weights.bias)
+        return result if activation is None else activation(result)
+    fused, algorithm = ("gelu", "none") if activation is GELU else ("none", "")
+    result = linear_pointwise(x, weights.prepacked, weights.bias, fused, [], algorithm)
+    return result if activation is None or activation is GELU else activation(result)
+
+
+def normalise(x: torch.Tensor, norm: NormWeights) -> torch.Tensor:
+    """The layer norm of each row (rows, D)."""
+    return F.layer_norm(x, x.shape[-1:], *norm)
+
+
+def has_equal_row_bits(layer: Layer, products: Iterable[LinearWeights], activation: Activation, rows: int) -> bool:
+    """True if a row gets the same bits in each place of a matrix of `rows` rows.
+
+    No library promises this: near an edge of the matrix it may sum in another order. So it is tried on this machine.
+
+    Args:
+        layer: its `finish_layer` is tried.
+        products: further products (out, D) to try.
+        activation: the layer's.
+        rows: rows of each matrix.
+    """
+    weight = layer.attention_output.weight
+    generator = torch.Generator().manual_seed(0)
+    for _ in range(MAX_DRAWN_ROWS):
+        row = torch.randn((1, weight.shape[0]), generator=generator).to(weight)
+        x = row.expand(rows, -1).contiguous()
+        found = [*(linear(x, product) for product in products), finish_layer(layer, activation, x, x)]
+        if not all(torch.equal(y, y[:1].expand_as(y)) for y in found):
+            return False
+    return True

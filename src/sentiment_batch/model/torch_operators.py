@@ -1,0 +1,77 @@
+"""Every private or young operator of torch that this program calls, in one list to check when torch is upgraded.
+
+| here | in torch | used by |
+|---|---|---|
+| `reorder_linear_weight`, `linear_pointwise` | `torch.ops.mkldnn._reorder_linear_weight`, `._linear_pointwise` | `layers` |
+| `gelu_in_place` | `torch.ops.aten.gelu_` | `layers`, `packed` |
+| `softmax_backward` | `torch._softmax_backward_data` | `attention_backward` |
+| `variable_length_attention` | `torch.nn.attention.varlen.varlen_attn`, new in torch 2.10 | `attention`, on CUDA only |
+| `onednn_has_bfloat16` | `torch.ops.mkldnn._is_mkldnn_bf16_supported` | `device` |
+| `x86_has_bfloat16` | `torch.cpu._is_avx512_bf16_supported`, `._is_amx_tile_supported` | `device` |
+
+A build of torch without oneDNN, such as one for a Mac, lacks the operators of `mkldnn`. Their names are None there.
+The parity check (`forward/parity.py`) compares the scores of these operators with those of the Transformers code.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+
+reorder_linear_weight: Any = getattr(torch.ops.mkldnn, "_reorder_linear_weight", None)
+"""A weight (out, in) and the usual number of rows to the weight in oneDNN's own layout."""
+linear_pointwise: Any = getattr(torch.ops.mkldnn, "_linear_pointwise", None)
+"""A linear layer with a reordered weight, fused with an activation."""
+gelu_in_place: Any = torch.ops.aten.gelu_
+softmax_backward: Any = torch._softmax_backward_data
+"""The gradient by the scores, from the gradient by the softmax, the softmax, its dimension and its dtype."""
+
+
+def has_onednn() -> bool:
+    """True if this build of torch has oneDNN, and oneDNN the operators for linear layers."""
+    available: bool = torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call]
+    return available and reorder_linear_weight is not None and linear_pointwise is not None
+
+
+def onednn_has_bfloat16() -> bool:
+    """True if oneDNN computes in bfloat16 on this CPU, by hardware or by emulation."""
+    available: bool = torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call]
+    return available and bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
+
+
+def x86_has_bfloat16() -> bool:
+    """True if this x86 CPU has instructions for bfloat16: AVX-512 bfloat16 or AMX."""
+    checks = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
+    return any(getattr(torch.cpu, check)() for check in checks if hasattr(torch.cpu, check))
+
+
+def variable_length_attention(
+    query: torch.Tensor,
+    key: torch.Tensor,
+    value: torch.Tensor,
+    query_offsets: torch.Tensor,
+    key_offsets: torch.Tensor,
+    max_queries: int,
+    max_keys: int,
+) -> torch.Tensor:
+    """Attention inside each of B texts that lie end to end, in one CUDA kernel.
+
+    Args:
+        query: (Q, H, E) for Q queries of all texts, H heads and E the width of a head.
+        key: (K, H, E).
+        value: (K, H, E).
+        query_offsets: (B + 1,) where the queries of each text begin, and the end of the last.
+        key_offsets: (B + 1,) the same for the keys.
+        max_queries: queries of the longest text.
+        max_keys: keys of the longest text.
+
+    Returns:
+        (Q, H, E).
+    """
+    from torch.nn.attention.varlen import varlen_attn
+
+    # By position only, because its further arguments differ from release to release.
+    mixed = varlen_attn(query, key, value, query_offsets, key_offsets, max_queries, max_keys)
+    assert isinstance(mixed, torch.Tensor)  # a pair only if the log-sum-exp is asked for
+    return mixed
