@@ -83,7 +83,7 @@ def test_an_added_column_never_takes_the_name_of_another():
 
 
 def test_a_label_that_would_make_a_repeated_column_is_refused():
-    with pytest.raises(UsageError, match="have the same name twice"):
+    with pytest.raises(UsageError, match="have the same name"):
         columns(labels=("score", "b"), probabilities=True).check_names([])
 
 

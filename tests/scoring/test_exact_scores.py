@@ -18,7 +18,7 @@ from sentiment_batch.model import hub
 from sentiment_batch.model.classifier import SentimentClassifier, load_base, save_classifier
 from sentiment_batch.model.forward.strategies import PackedStrategy, PaddedStrategy
 from sentiment_batch.scoring.backends import local, row_blocks
-from sentiment_batch.scoring.backends.base import Counts
+from sentiment_batch.scoring.backends.row_blocks import Counts
 from sentiment_batch.scoring.scorer import Scorer
 from tests.conftest import WORDS
 from tests.ragged_tokens import alone

@@ -76,8 +76,8 @@ class AddedColumns:
             )
         if len(set(self.names)) < len(self.names):
             raise UsageError(
-                f"the added columns {listed(self.names)} have the same name twice, because a label is named like the end "
-                "of another column. Leave `probabilities=True` out, or rename the labels with `labels`."
+                f"two of the added columns {listed(self.names)} have the same name, because a label is named like the "
+                "end of another column. Leave `probabilities=True` out, or rename the labels with `labels`."
             )
 
     def fields(self) -> list[pa.Field]:

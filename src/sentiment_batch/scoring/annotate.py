@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from sentiment_batch.data.readers.base import Reader
     from sentiment_batch.model.probabilities import Floats
     from sentiment_batch.scoring.added_columns import AddedColumns
-    from sentiment_batch.scoring.backends.base import Counts, Failure, OnRows, ScoredBlock
-    from sentiment_batch.scoring.backends.row_blocks import RowBlock
+    from sentiment_batch.scoring.backends.base import OnRows
+    from sentiment_batch.scoring.backends.row_blocks import Counts, Failure, RowBlock, ScoredBlock
     from sentiment_batch.scoring.job import ScoreJob
     from sentiment_batch.scoring.scorer import Scorer
 

@@ -32,7 +32,8 @@ if TYPE_CHECKING:
     from sentiment_batch.data.readers.base import Reader
     from sentiment_batch.data.writers.base import Writer
     from sentiment_batch.records import Problem
-    from sentiment_batch.scoring.backends.base import Counts, Description
+    from sentiment_batch.scoring.backends.base import Description
+    from sentiment_batch.scoring.backends.row_blocks import Counts
     from sentiment_batch.scoring.backends.tasks import PartsPlan
     from sentiment_batch.scoring.output.targets import PartResult
     from sentiment_batch.settings import ScoreSettings

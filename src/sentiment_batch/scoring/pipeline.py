@@ -35,7 +35,7 @@ from sentiment_batch.scoring.worker_parts import make_absolute, plan_parts, scor
 if TYPE_CHECKING:
     from sentiment_batch.data.readers.base import Reader
     from sentiment_batch.plugins.registry import Format
-    from sentiment_batch.scoring.backends.base import Counts
+    from sentiment_batch.scoring.backends.row_blocks import Counts
 
 logger = logging.getLogger("sentiment_batch")
 

@@ -18,11 +18,10 @@ from sentiment_batch.errors import UsageError
 from sentiment_batch.model import hub
 from sentiment_batch.model.folder import load_rust_tokenizer
 from sentiment_batch.scoring.added_columns import AddedColumns
-from sentiment_batch.scoring.backends.base import Backend, Counts, Description, OnRows, ScoredBlock
 from sentiment_batch.scoring.backends.distributed import DistributedBackend
 from sentiment_batch.scoring.backends.local import LocalBackend
 from sentiment_batch.scoring.backends.multi_device import MultiDeviceBackend
-from sentiment_batch.scoring.backends.row_blocks import RowBlock, split_into_row_blocks
+from sentiment_batch.scoring.backends.row_blocks import Counts, RowBlock, ScoredBlock, split_into_row_blocks
 from sentiment_batch.scoring.backends.text_setup import make_tokeniser
 from sentiment_batch.settings import LOCAL, ScoreSettings
 
@@ -31,6 +30,7 @@ if TYPE_CHECKING:
 
     from sentiment_batch.model.probabilities import Floats
     from sentiment_batch.records import Choice
+    from sentiment_batch.scoring.backends.base import Backend, Description, OnRows
     from sentiment_batch.tokenization.packing import Tokens
     from sentiment_batch.tokenization.tokenizer import TextPolicy, Tokeniser
 

@@ -10,7 +10,7 @@ from sentiment_batch.locations import without_password
 
 if TYPE_CHECKING:
     from sentiment_batch.scoring.annotate import Annotation, Tally
-    from sentiment_batch.scoring.backends.base import Counts
+    from sentiment_batch.scoring.backends.row_blocks import Counts
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -18,7 +18,7 @@ from sentiment_batch.scoring.output.paths import OutputPaths, part_file_suffix
 if TYPE_CHECKING:
     from sentiment_batch.plugins.registry import Format
     from sentiment_batch.scoring.annotate import Annotation
-    from sentiment_batch.scoring.backends.base import Counts
+    from sentiment_batch.scoring.backends.row_blocks import Counts
     from sentiment_batch.scoring.output.journal import Journal
 
 logger = logging.getLogger("sentiment_batch")

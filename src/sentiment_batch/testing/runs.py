@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 from sentiment_batch.data.texts import is_blank
 from sentiment_batch.records import Choice
-from sentiment_batch.scoring.backends.base import Counts, Description, OnRows, ScoredBlock, reuse_known_scores
+from sentiment_batch.scoring.backends.base import Description, OnRows
+from sentiment_batch.scoring.backends.row_blocks import Counts, ScoredBlock, reuse_known_scores
 from sentiment_batch.scoring.pipeline import Summary, score_table
 from sentiment_batch.scoring.scorer import Scorer
 from sentiment_batch.settings import ScoreSettings

@@ -256,7 +256,7 @@ def test_the_command_line_names_the_engine(cli, source, tmp_path, tiny_model):
 
 
 def test_engines_are_listed_and_have_different_names(cli):
-    assert "\n--engine threads: " in cli("plugins").stdout
+    assert "\n--engine threads" in cli("plugins").stdout
     registry = Registry("one", "engine")
     registry.add("threads", Threads)
     other = Registry("other", "engine")

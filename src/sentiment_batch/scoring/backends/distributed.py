@@ -13,14 +13,14 @@ from typing import TYPE_CHECKING, Any, Protocol
 from sentiment_batch.data import formats
 from sentiment_batch.data.plugin_guards import PluginGuard
 from sentiment_batch.errors import OutputError, PluginError
-from sentiment_batch.scoring.backends.base import Description, OnRows, ScoredBlock, reuse_known_scores
+from sentiment_batch.scoring.backends.base import Description, OnRows
 from sentiment_batch.scoring.backends.prefetch import Stages
+from sentiment_batch.scoring.backends.row_blocks import ScoredBlock, reuse_known_scores
 from sentiment_batch.scoring.backends.tasks import BlockTask, PartAttempt, PartTask
 from sentiment_batch.scoring.output.part_files import DATA, Part, name_part
 
 if TYPE_CHECKING:
-    from sentiment_batch.scoring.backends.base import Counts
-    from sentiment_batch.scoring.backends.row_blocks import RowBlock
+    from sentiment_batch.scoring.backends.row_blocks import Counts, RowBlock
     from sentiment_batch.scoring.backends.tasks import PartsPlan, Task
     from sentiment_batch.scoring.output.journal import Journal
     from sentiment_batch.settings import ScoreSettings

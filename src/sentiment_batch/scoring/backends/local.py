@@ -22,8 +22,9 @@ from sentiment_batch.model.forward.parity import prepare_model
 from sentiment_batch.model.forward.strategies import ForwardStrategy, PackedStrategy
 from sentiment_batch.model.probabilities import average_segments, softmax
 from sentiment_batch.model.stock import load_classifier
-from sentiment_batch.scoring.backends.base import Counts, Description, Failure, OnRows, ScoredBlock, reuse_known_scores
+from sentiment_batch.scoring.backends.base import Description, OnRows
 from sentiment_batch.scoring.backends.prefetch import Stages
+from sentiment_batch.scoring.backends.row_blocks import Counts, Failure, ScoredBlock, reuse_known_scores
 from sentiment_batch.scoring.backends.text_setup import choose_fixed_shape, choose_text_policy, make_tokeniser
 
 if TYPE_CHECKING:

@@ -14,10 +14,11 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from sentiment_batch.errors import DeviceError, UsageError, listed
 from sentiment_batch.records import Choice
-from sentiment_batch.scoring.backends.base import Counts, Description, OnRows, ScoredBlock, reuse_known_scores
 from sentiment_batch.scoring.backends.prefetch import Stages
+from sentiment_batch.scoring.backends.row_blocks import Counts, ScoredBlock, reuse_known_scores
 
 if TYPE_CHECKING:
+    from sentiment_batch.scoring.backends.base import Description, OnRows
     from sentiment_batch.scoring.backends.row_blocks import RowBlock
     from sentiment_batch.settings import ScoreSettings
 

@@ -1,4 +1,4 @@
-"""Splits a stream of record batches into blocks of rows to score together.
+"""Blocks of rows to score together: split off a stream of record batches, and given back with their scores.
 
 Where a block ends depends on the rows alone, so that every run over the same input scores the same blocks. For very
 wide rows (`MAX_HELD_BYTES_PER_BLOCK`) it depends on the reader's batches, too, which are the same each time.
@@ -6,8 +6,9 @@ wide rows (`MAX_HELD_BYTES_PER_BLOCK`) it depends on the reader's batches, too, 
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -17,6 +18,7 @@ import pyarrow.compute as pc
 from sentiment_batch.data.column_values import extract_texts
 
 if TYPE_CHECKING:
+    from sentiment_batch.errors import SentimentBatchError
     from sentiment_batch.model.probabilities import Floats
     from sentiment_batch.records import Problem
 
@@ -27,6 +29,8 @@ MAX_HELD_BYTES_PER_BLOCK = 64 * 2**20
 """Bytes of all columns of a block; a limit on the memory that wide rows take."""
 
 _TEXTS = pa.schema({"text": pa.large_string()})
+_COUNTING = threading.Lock()
+"""Held while counts are added, because several threads may share a scorer."""
 
 
 @dataclass(kw_only=True, slots=True)
@@ -68,6 +72,79 @@ class RowBlock:
         """A block with the texts that `pack_texts` packed, and no columns."""
         batches = list(pa.ipc.open_stream(packed))
         return cls(texts=[batch.column(0) for batch in batches], rows=sum(batch.num_rows for batch in batches))
+
+
+@dataclass(kw_only=True, slots=True)
+class Counts:
+    """What a backend counted and timed."""
+
+    rows: int = 0
+    tokens: int = 0
+    """Tokens that the model computed, without padding."""
+    null: int = 0
+    """Rows without a text: null, empty or white space."""
+    repeated: int = 0
+    """Rows whose score was taken from an equal text in the same block."""
+    cut: int = 0
+    """Different texts with more tokens than the model takes."""
+    tokenising_seconds: float = 0.0
+    """Seconds of tokenising, which runs beside the model."""
+    compiled: int = 0
+    """Rows that a compiled model scored, whose last bits differ."""
+    model_seconds: float = 0.0
+    """Seconds in which the model was computing."""
+
+    def add(self, other: Counts) -> None:
+        """Add other counts to these; several threads may do so."""
+        with _COUNTING:
+            for one in fields(Counts):
+                setattr(self, one.name, getattr(self, one.name) + getattr(other, one.name))
+
+    def subtract(self, earlier: Counts) -> Counts:
+        """The counts since `earlier`, a former state of these."""
+        return Counts(**{one.name: getattr(self, one.name) - getattr(earlier, one.name) for one in fields(Counts)})
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Failure:
+    """A row whose text the model could not score, although it scores others."""
+
+    row: int
+    """The number of the row in its block, from 0."""
+    reason: str
+    cure: str
+    """What the user may do, without a full stop."""
+    kind: type[SentimentBatchError]
+    """The error to raise if bad rows end the run."""
+
+    def error(self, row: int, more: str = "") -> SentimentBatchError:
+        """The error for the row with number `row` in the input; `more` is appended to the cure."""
+        return self.kind(f"row {row:,} (counted from 0): {self.reason}. {self.cure}{more}.")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ScoredBlock:
+    """A block of rows with its probabilities."""
+
+    block: RowBlock
+    probabilities: Floats
+    """(rows, labels), unrounded; NaN if a row has no text or its text failed."""
+    counts: Counts
+    failures: tuple[Failure, ...] = ()
+    """The texts that failed, in the order of their rows."""
+
+    def batches(self) -> Iterator[tuple[pa.RecordBatch, Floats]]:
+        """The record batches of the block as they came from the reader, each with its probabilities."""
+        start = 0
+        for batch in self.block.batches:
+            yield batch, self.probabilities[start : start + batch.num_rows]
+            start += batch.num_rows
+
+
+def reuse_known_scores(block: RowBlock) -> ScoredBlock:
+    """A block that an earlier run scored, with the scores of that run."""
+    assert block.known is not None
+    return ScoredBlock(block=block, probabilities=block.known, counts=Counts())
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from sentiment_batch.model.probabilities import Floats
-    from sentiment_batch.scoring.backends.base import Counts, Failure
+    from sentiment_batch.scoring.backends.row_blocks import Counts, Failure
     from sentiment_batch.scoring.job import ScoreJob
 
 
