@@ -7,15 +7,13 @@ import sys
 from importlib.metadata import entry_points
 
 import sentiment_batch_excel
-from workbooks import Formats
+from workbooks import find_format
 
 
 def test_the_package_is_installed_and_registers_the_format():
     (entry,) = entry_points(group="sentiment_batch", name="excel")
     assert entry.load() is sentiment_batch_excel
-    formats = Formats()
-    sentiment_batch_excel.register_readers(formats)
-    assert formats["excel"][1]["suffixes"] == (".xlsx", ".xlsm")
+    assert find_format(sentiment_batch_excel.register_readers).suffixes == (".xlsx", ".xlsm")
 
 
 def test_registering_imports_neither_openpyxl_nor_pyarrow():

@@ -8,8 +8,8 @@ import pytest
 import sentiment_batch_excel
 from openpyxl.cell import WriteOnlyCell
 from sentiment_batch_excel import reader
-from sentiment_batch_excel.cells import escaped
-from sentiment_batch_excel.writer import MOST_CHARACTERS
+from sentiment_batch_excel.cells import escape
+from sentiment_batch_excel.writer import MAX_CELL_CHARACTERS
 
 from sentiment_batch.testing import ReaderSuite, WriterSuite, sample_types
 
@@ -28,7 +28,7 @@ class Workbooks:
         monkeypatch.setattr(reader, "ROWS_PER_BATCH", 200)  # cells take their time
 
     def holds(self, text):
-        return len(text) <= MOST_CHARACTERS
+        return len(text) <= MAX_CELL_CHARACTERS
 
 
 class TestExcelReader(Workbooks, ReaderSuite):
@@ -46,7 +46,7 @@ class TestExcelReader(Workbooks, ReaderSuite):
         return folder / "reviews.xlsx"
 
     def _cell(self, sheet, value):
-        cell = WriteOnlyCell(sheet, escaped(value) if isinstance(value, str) else value)
+        cell = WriteOnlyCell(sheet, escape(value) if isinstance(value, str) else value)
         if isinstance(value, str):
             cell.data_type = "s"  # or "=1+1" would be a formula
         return cell

@@ -113,7 +113,7 @@ def test_standard_input_is_read(tmp_path, monkeypatch):
     [
         (b"", "cannot be read as a workbook"),
         (b"text,label\n", "save it again as .xlsx"),
-        (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1rest", r"of the old \.xls kind, or one with a password\. Save it as"),
+        (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1rest", r"in the old \.xls format, or has a password\. Save it as"),
     ],
 )
 def test_what_is_no_workbook_is_named_with_a_cure(tmp_path, data, said):

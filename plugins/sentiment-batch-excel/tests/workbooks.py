@@ -1,4 +1,4 @@
-"""Workbooks for tests, through the package as it registers itself."""
+"""Reads and writes workbooks through the functions that the plugin registers."""
 
 from __future__ import annotations
 
@@ -6,20 +6,14 @@ import openpyxl
 import pyarrow as pa
 import sentiment_batch_excel
 
-from sentiment_batch import ReadOptions, WriteOptions
+from sentiment_batch import ReadOptions, Registry, WriteOptions
 
 
-class Formats(dict):
-    """Stands for the registry: takes what the plugin adds."""
-
-    def add(self, name, open, **claims):
-        self[name] = (open, claims)
-
-
-def opened(register):
-    formats = Formats()
-    register(formats)
-    return formats["excel"][0]
+def find_format(register):
+    """The format that the plugin registers."""
+    registry = Registry()
+    register(registry)
+    return registry.named("excel")
 
 
 def save(path, *rows, sheets=("Sheet1",)):
@@ -34,7 +28,7 @@ def save(path, *rows, sheets=("Sheet1",)):
 
 
 def read(path):
-    found = opened(sentiment_batch_excel.register_readers)(str(path), ReadOptions())
+    found = find_format(sentiment_batch_excel.register_readers).open(str(path), ReadOptions())
     try:
         (split,) = found.splits()
         table = pa.Table.from_batches(list(found.batches(split)), found.schema)
@@ -46,7 +40,7 @@ def read(path):
 
 
 def write(path, table, **options):
-    made = opened(sentiment_batch_excel.register_writers)(str(path), table.schema, WriteOptions(**options))
+    made = find_format(sentiment_batch_excel.register_writers).open(str(path), table.schema, WriteOptions(**options))
     try:
         for batch in table.to_batches():
             made.write(batch)

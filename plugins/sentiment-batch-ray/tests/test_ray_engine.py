@@ -159,7 +159,7 @@ def test_a_task_that_kills_every_actor_ends_the_run_and_others_are_done(model):
     with Scorer.load(str(model), engine="ray", engine_options=ACTORS) as scorer:
         engine = scorer.backend.engine
         poison = engine.submit(Poison())
-        with pytest.raises(DeviceError, match=r"^4 Ray actors died, one after the other, with the same task"):
+        with pytest.raises(DeviceError, match=r"^4 Ray actors died one after the other with the same task"):
             poison.result(timeout=200)
         assert len(scorer(pa.table({"text": ["good", None, "bad"]}))) == 3  # by the actors that came instead
 
@@ -169,7 +169,7 @@ def test_when_no_actor_can_come_up_any_more_nobody_waits_for_ever(model, tmp_pat
     with Scorer.load(str(moved), engine="ray", engine_options={"actors": "1"}) as scorer:
         shutil.rmtree(moved)
         engine = scorer.backend.engine
-        with pytest.raises(DeviceError, match=r"^no Ray actor is left, and no other comes up: .*model") as caught:
+        with pytest.raises(DeviceError, match=r"^no Ray actor is left, and no other starts: .*model") as caught:
             engine.submit(Poison()).result(timeout=100)
         assert "\x1b" not in str(caught.value)
         assert len(str(caught.value).splitlines()) == 1
@@ -215,7 +215,7 @@ def test_a_task_whose_actor_was_killed_for_memory_is_done_by_another(model, monk
 
 
 def test_actors_without_room_join_when_there_is_some(model, monkeypatch, caplog):
-    monkeypatch.setattr(sentiment_batch_ray.engine, "PATIENCE", 3.0)
+    monkeypatch.setattr(sentiment_batch_ray.engine, "MAX_START_SECONDS", 3.0)
     here = {"engine": "ray", "engine_options": {"actors": "1", "cpus": "3"}}
     first = Scorer.load(str(model), **here)
     opened = []
@@ -247,10 +247,20 @@ class Sleep:
 @pytest.mark.parametrize(
     ("settings", "options", "kind", "said"),
     [
-        ({}, {"actor": "2"}, UsageError, "--engine ray has no option 'actor'; its options are address, actors"),
-        ({}, {"actors": "two"}, UsageError, "--engine-option actors is 'two'; it must be a number above 0"),
-        ({}, {"actors": "0"}, UsageError, "--engine-option actors is '0'"),
-        ({}, {"actors": "9"}, DeviceError, "actors is 9, but the Ray cluster has room for 4"),
+        ({}, {"actor": "2"}, UsageError, "`engine=\"ray\"` has no option 'actor'; its options are address, actors"),
+        (
+            {},
+            {"actors": "two"},
+            UsageError,
+            "the option actors of `engine_option` is 'two'; it must be a number above 0",
+        ),
+        ({}, {"actors": "0"}, UsageError, "the option actors of `engine_option` is '0'"),
+        (
+            {},
+            {"actors": "9"},
+            DeviceError,
+            "the option actors of `engine_option` is 9, but the Ray cluster has room for 4",
+        ),
         ({}, {"cpus": "64"}, DeviceError, "too few for one actor with 64"),
         ({"device": "cuda:1"}, {}, UsageError, "Ray chooses the devices"),
         ({"device": "cuda"}, {}, DeviceError, "the Ray cluster has no GPU"),

@@ -229,8 +229,8 @@ def test_a_table_or_a_query_must_be_named(lite):
     lite.run("CREATE TABLE t (id int)")
     for rest, options, said in (
         ("", {}, "names no table. Add .table=NAME"),
-        ("table=t", {"query": "SELECT 1"}, "names a table, and there is a query"),
-        ("table=t&key=id", {"key": "x"}, "names one key, and --key another"),
+        ("table=t", {"query": "SELECT 1"}, "names a table, but there is also a query"),
+        ("table=t&key=id", {"key": "x"}, "names another key than the setting `key`"),
     ):
         with pytest.raises(UsageError, match=said):
             open_reader(lite.url(rest), **options)

@@ -1,4 +1,4 @@
-"""Registers the format `excel` with sentiment-batch; openpyxl is imported when a workbook is opened."""
+"""Registers the format `excel` with sentiment-batch. openpyxl is imported when a workbook is opened."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a cell holds: values of openpyxl into Arrow, and the escapes of characters that XML cannot hold."""
+"""Converts cell values of openpyxl to Arrow, and escapes characters that XML cannot hold."""
 
 from __future__ import annotations
 
@@ -12,35 +12,35 @@ _ESCAPED = re.compile(r"_x(00[01][0-9A-F]|005F|FFF[EF])_")
 _MUST_ESCAPE = re.compile("[\x00-\x08\x0b-\x1f\ufffe\uffff]|_(?=x[0-9A-Fa-f]{4}_)")
 _TYPES = {"bool": pa.bool_(), "int": pa.int64(), "float": pa.float64(), "datetime": pa.timestamp("us")}
 ERROR: Any = object()
-"""Stands for a cell that holds an error such as `#N/A`: null, but not nothing."""
+"""The value of a cell with an error such as `#N/A`. It is null, but the cell is not empty."""
 
 
-def escaped(text: str) -> str:
+def escape(text: str) -> str:
     r"""Text as Excel stores it.
 
-    >>> escaped("a\x01_x0001_")
+    >>> escape("a\x01_x0001_")
     'a_x0001__x005F_x0001_'
     """
     return _MUST_ESCAPE.sub(lambda match: f"_x{ord(match[0]):04X}_", text)
 
 
-def unescaped(text: str) -> str:
-    """The reverse of `escaped`."""
+def unescape(text: str) -> str:
+    """The reverse of `escape`."""
     return _ESCAPED.sub(lambda match: chr(int(match[1], 16)), text) if "_x" in text else text
 
 
-def plain(cell: Any) -> Any:
+def read_cell(cell: Any) -> Any:
     """The value of a cell of openpyxl, or `ERROR`."""
     value = cell.value
     if cell.data_type == "e":
         return ERROR
     if isinstance(value, str):
-        return unescaped(value)
+        return unescape(value)
     return value
 
 
-def kinds_of(value: Any) -> set[str]:
-    """The kind of one value, by which a column's type is chosen; none for an error."""
+def find_kinds(value: Any) -> set[str]:
+    """The kind of a value, which decides the type of its column; empty for an error."""
     if value is ERROR:
         return set()
     if isinstance(value, bool):
@@ -52,15 +52,15 @@ def kinds_of(value: Any) -> set[str]:
     return {"datetime"} if isinstance(value, datetime.datetime) else {"text"}
 
 
-def common_type(kinds: set[str]) -> pa.DataType:
-    """The type of a column whose cells are of these kinds; text for a mixture, and for no cell at all."""
+def choose_type(kinds: set[str]) -> pa.DataType:
+    """The type of a column with cells of these kinds. Text for a mixture, and for a column without cells."""
     if kinds == {"int", "float"}:
         return pa.float64()
     return _TYPES.get(next(iter(kinds)), pa.string()) if len(kinds) == 1 else pa.string()
 
 
 def convert(values: list[Any], kind: pa.DataType) -> pa.Array:
-    """The values as an array of the type that `common_type` gave."""
+    """The values as an array of the type that `choose_type` returned."""
     values = [None if value is ERROR else value for value in values]
     if kind == pa.string():
         values = [None if value is None else _text(value) for value in values]

@@ -1,4 +1,4 @@
-"""Reads the first visible sheet of a workbook: one pass finds the columns' types, the next streams the rows."""
+"""Reads the first visible sheet of a workbook. One pass finds the types of the columns, the next streams the rows."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ import openpyxl
 import pyarrow as pa
 
 from sentiment_batch import InputError, Split
-from sentiment_batch_excel.cells import ERROR, common_type, convert, kinds_of, plain
+from sentiment_batch_excel.cells import ERROR, choose_type, convert, find_kinds, read_cell
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -26,39 +26,39 @@ logger = logging.getLogger("sentiment_batch.excel")
 
 ROWS_PER_BATCH = 4096
 _OLD_OR_ENCRYPTED = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
-"""What .xls files begin with, and workbooks that a password protects."""
+"""The first bytes of .xls files, and of workbooks with a password."""
 
 
 class ExcelReader:
-    """The table of a workbook's first visible sheet, whose first row names the columns.
+    """A reader of the first visible sheet of a workbook. Its first row names the columns.
 
     Args:
         location: a path, an fsspec URL, or `-` for standard input.
-        options: none concerns workbooks.
+        options: the settings of the input. None concerns workbooks.
 
     Raises:
-        InputError: the file is missing, is no workbook, or its sheet has no header that names each column once.
+        InputError: the file is missing, is no workbook, or its header does not name each column once.
     """
 
     def __init__(self, location: str, options: ReadOptions) -> None:
         self._location = location
         self.schema: pa.Schema = pa.schema([])
         self.num_rows: int | None = None
-        self._file = _opened(location)
+        self._file = _open_file(location)
         try:
-            with self._failures_named():
+            with self._translate_errors():
                 self._check_kind()
                 with warnings.catch_warnings():
-                    warnings.simplefilter("ignore")  # about styles and validations, which are no concern here
+                    warnings.simplefilter("ignore")  # about styles and validations, which do not matter here
                     self._book = openpyxl.load_workbook(self._file, read_only=True, data_only=True)
                 self._sheet = self._first_sheet()
-                self._survey()
+                self._find_columns()
         except BaseException:
             self._file.close()
             raise
 
     def splits(self) -> Sequence[Split]:
-        """The sheet as one split: a workbook can only be read from its start."""
+        """One split with the whole sheet, because a workbook can only be read from its start."""
         label = f"{self._location}, sheet {self._sheet.title!r}"
         return [Split(index=0, label=label, num_rows=self.num_rows, key=())]
 
@@ -66,7 +66,7 @@ class ExcelReader:
         """The rows in order.
 
         Raises:
-            InputError: the workbook is damaged; the message names the row.
+            InputError: the workbook is damaged. The message names the row.
         """
         rows = itertools.islice(self._rows(), 1, 1 + (self.num_rows or 0))  # the first is the header
         while chunk := list(itertools.islice(rows, ROWS_PER_BATCH)):
@@ -79,7 +79,7 @@ class ExcelReader:
             )
 
     def close(self) -> None:
-        """Let go of the file."""
+        """Close the file."""
         self._book.close()
         self._file.close()
 
@@ -88,7 +88,7 @@ class ExcelReader:
         self._file.seek(0)
         if start == _OLD_OR_ENCRYPTED:
             raise InputError(
-                f"{self._location} is a workbook of the old .xls kind, or one with a password. Save it as .xlsx "
+                f"{self._location} is a workbook in the old .xls format, or has a password. Save it as .xlsx "
                 "without a password."
             )
 
@@ -102,22 +102,22 @@ class ExcelReader:
         return sheets[0]
 
     def _rows(self) -> Iterator[list[Any]]:
-        """The cells' values, row by row; what openpyxl raises on damage names the row."""
-        self._sheet.reset_dimensions()  # some programs write a wrong size, and cells beyond it would be lost
+        """The values of the cells, row by row. The error for a damaged row names it."""
+        self._sheet.reset_dimensions()  # some programs write a wrong size, beyond which cells would be lost
         number = 0
-        with self._failures_named(lambda: f", sheet {self._sheet.title!r}, row {number + 1:,}"):
+        with self._translate_errors(lambda: f", sheet {self._sheet.title!r}, row {number + 1:,}"):
             for number, row in enumerate(self._sheet.iter_rows(), start=1):  # noqa: B007 - the message needs it
-                yield [plain(cell) for cell in row]
+                yield [read_cell(cell) for cell in row]
 
-    def _survey(self) -> None:
-        """Find names, types and the number of rows in one pass."""
+    def _find_columns(self) -> None:
+        """Find the names and types of the columns and the number of rows in one pass."""
         rows = self._rows()
         names = next(rows, [])
         kinds: list[set[str]] = [set() for _ in names]
         last = 0
         for number, row in enumerate(rows, start=1):
             kinds += [set() for _ in range(len(row) - len(kinds))]
-            found = [(position, kinds_of(value)) for position, value in enumerate(row) if value is not None]
+            found = [(position, find_kinds(value)) for position, value in enumerate(row) if value is not None]
             for position, kind in found:
                 kinds[position] |= kind
             if found:
@@ -126,28 +126,26 @@ class ExcelReader:
         self._positions = [position for position, name in enumerate(names) if name is not None or kinds[position]]
         named = [_name(names[position], position) for position in self._positions]
         self._check_names(named)
-        types = [common_type(kinds[position]) for position in self._positions]
+        types = [choose_type(kinds[position]) for position in self._positions]
         self.num_rows = last
         self.schema = pa.schema(list(zip(named, types, strict=True)))
 
     def _check_names(self, names: list[str]) -> None:
         if not names:
             raise InputError(
-                f"{self._location}: the sheet {self._sheet.title!r} is empty. Make the table's sheet the first."
+                f"{self._location}: the sheet {self._sheet.title!r} is empty. Move the sheet of the table to the front."
             )
         for name in names:
             if names.count(name) > 1:
                 raise InputError(f"{self._location} has two columns named {name!r} in its first row. Rename one.")
 
     @contextlib.contextmanager
-    def _failures_named(self, place: Any = lambda: "") -> Iterator[None]:
+    def _translate_errors(self, place: Any = lambda: "") -> Iterator[None]:
         try:
             yield
         except InputError:
             raise
-        except (
-            Exception
-        ) as error:  # openpyxl lets through what zipfile, zlib and the XML parser raise, and its own bugs
+        except Exception as error:  # openpyxl passes on errors of zipfile, zlib and the XML parser, and has bugs
             why = " ".join(f"{type(error).__name__}: {error}".split())
             raise InputError(
                 f"{self._location}{place()} cannot be read as a workbook ({why}). Open it in a spreadsheet program and "
@@ -159,8 +157,8 @@ def _name(value: Any, position: int) -> str:
     return f"column_{position + 1}" if value is None or value is ERROR else str(convert([value], pa.string())[0])
 
 
-def _opened(location: str) -> BinaryIO:
-    """The file, open for reading from any place in it."""
+def _open_file(location: str) -> BinaryIO:
+    """Open a file for random access."""
     if location == "-":
         return io.BytesIO(sys.stdin.buffer.read())
     try:

@@ -1,6 +1,6 @@
-"""Encodes Arrow batches as a workbook of one sheet, row by row; publication is left to sentiment-batch's FileWriter.
+"""Encodes Arrow batches as a workbook of one sheet, row by row. The FileWriter of sentiment-batch publishes it.
 
-What has no cell of its own is text, in the form that it has in sentiment-batch's CSV.
+Values without a cell type become text, in the form of the CSV of sentiment-batch.
 """
 
 from __future__ import annotations
@@ -17,22 +17,22 @@ from openpyxl.cell import WriteOnlyCell
 from sentiment_batch import OutputError
 from sentiment_batch.writing import decoded, json_text, not_json, refuse, scalar_text
 from sentiment_batch_excel.archive import save
-from sentiment_batch_excel.cells import escaped
+from sentiment_batch_excel.cells import escape
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from sentiment_batch import WriteOptions
 
-MOST_CHARACTERS = 32_767
-MOST_ROWS = 1_048_576
-MOST_COLUMNS = 16_384
-"""What Excel has room for; see "Excel specifications and limits" in its manual."""
+MAX_CELL_CHARACTERS = 32_767
+MAX_ROWS = 1_048_576
+MAX_COLUMNS = 16_384
+"""The limits of Excel; see "Excel specifications and limits" in its manual."""
 EXACT_DIGITS = 15
-"""Excel keeps numbers as doubles and shows this many digits."""
+"""Excel stores numbers as doubles and shows this many digits."""
 _EPOCH = datetime.datetime(1970, 1, 1)
 _FIRST_DATE = datetime.datetime(1900, 3, 1)
-"""Excel takes 1900 for a leap year, so that earlier dates mean different days to different programs."""
+"""Excel counts 1900 as a leap year, so earlier dates are different days in different programs."""
 _TICKS_PER_MILLISECOND = {"ms": 1, "us": 1_000, "ns": 1_000_000}
 
 
@@ -40,17 +40,19 @@ class ExcelEncoder:
     """Encodes batches as an Excel workbook.
 
     Args:
-        stream: takes the bytes; it need not seek.
+        stream: takes the bytes. It need not seek.
         schema: the columns.
-        options: none concerns workbooks: their text is never a formula.
+        options: the settings of the output. None concerns workbooks, because their text is never a formula.
 
     Raises:
-        OutputError: a column is of a type without a form in a cell, or there are more columns than Excel has.
+        OutputError: a column has a type that no cell can hold, or there are too many columns.
     """
 
     def __init__(self, stream: BinaryIO, schema: pa.Schema, options: WriteOptions) -> None:
-        if len(schema) > MOST_COLUMNS:
-            raise OutputError(f"Excel has {MOST_COLUMNS:,} columns, not {len(schema):,}. Write Parquet or CSV.")
+        if len(schema) > MAX_COLUMNS:
+            raise OutputError(
+                f"there are {len(schema):,} columns, but Excel allows {MAX_COLUMNS:,}. Write Parquet or CSV."
+            )
         refuse(schema, not_json, "Excel", "Parquet")
         self._stream = stream
         self._book = openpyxl.Workbook(write_only=True)
@@ -64,8 +66,10 @@ class ExcelEncoder:
         Raises:
             OutputError: a text is too long for a cell, or the rows are too many for a sheet.
         """
-        if self._rows + batch.num_rows > MOST_ROWS:
-            raise OutputError(f"Excel has {MOST_ROWS:,} rows, the header's among them. Write Parquet or CSV.")
+        if self._rows + batch.num_rows > MAX_ROWS:
+            raise OutputError(
+                f"there are too many rows: Excel allows {MAX_ROWS:,} with the header. Write Parquet or CSV."
+            )
         columns = [self._cells(column, field) for column, field in zip(batch.columns, batch.schema, strict=True)]
         for row in zip(*columns, strict=True):
             self._append(row)
@@ -75,7 +79,7 @@ class ExcelEncoder:
         save(self._book, self._stream)
 
     def __del__(self) -> None:
-        # An output given up halfway: openpyxl's sheet would complain on standard error when it is collected, and leave
+        # After an aborted output, the sheet of openpyxl would print a warning when it is garbage-collected, and leave
         # its temporary file until the process ends.
         with contextlib.suppress(Exception):
             self._sheet.close()
@@ -104,19 +108,19 @@ class ExcelEncoder:
     def _number_cell(self, name: str, text: str | None) -> Any:
         if text is None or len(decimal.Decimal(text).as_tuple().digits) > EXACT_DIGITS:
             return self._text_cell(name, text)
-        return self._cell(text, "n")  # as text, since openpyxl rounds floats to 16 digits
+        return self._cell(text, "n")  # as text, because openpyxl rounds floats to 16 digits
 
     def _text_cell(self, name: str, text: str | None) -> Any:
         if not text:
             return None
-        kept = escaped(text)
-        # Excel counts UTF-16 units; openpyxl would cut what is too long without a word.
-        if len(kept) > MOST_CHARACTERS or len(text.encode("utf-16-le")) // 2 > MOST_CHARACTERS:
+        stored = escape(text)
+        # Excel counts UTF-16 units. openpyxl would cut longer texts without an error.
+        if len(stored) > MAX_CELL_CHARACTERS or len(text.encode("utf-16-le")) // 2 > MAX_CELL_CHARACTERS:
             raise OutputError(
-                f"the column {name!r} holds a text of {len(text):,} characters in row {self._rows:,} or later, and "
-                f"Excel's cells hold {MOST_CHARACTERS:,}. Write CSV or Parquet."
+                f"the column {name!r} holds a text of {len(text):,} characters in row {self._rows:,} or later, but "
+                f"a cell of Excel can hold {MAX_CELL_CHARACTERS:,}. Write CSV or Parquet."
             )
-        return self._cell(kept, "s")  # said outright, or "=1+1" would be a formula and "#N/A" an error
+        return self._cell(stored, "s")  # without the type, "=1+1" would be a formula and "#N/A" an error
 
     def _cell(self, value: str, kind: str) -> Any:
         cell = WriteOnlyCell(self._sheet, value)
@@ -125,7 +129,7 @@ class ExcelEncoder:
 
 
 def _texts(column: pa.Array, field: pa.Field) -> list[str | None]:
-    """The text of each value, as CSV has it."""
+    """The text of each value, in the form of CSV."""
     if pa.types.is_nested(column.type):
         texts: list[str | None] = json_text(column, field).to_pylist()
         valid = column.is_valid().to_pylist()
@@ -139,7 +143,7 @@ def _texts(column: pa.Array, field: pa.Field) -> list[str | None]:
 
 
 def _dates(column: pa.Array) -> list[datetime.date | None]:
-    """The moments that Excel can count, each for itself: whole milliseconds since its first date; None for others."""
+    """The dates and times that Excel can store: whole milliseconds since its first date. None for all others."""
     if pa.types.is_date(column.type):
         days = column.cast(pa.date32()).cast(pa.int32()).to_pylist()
         moments = [None if day is None else _EPOCH + datetime.timedelta(days=day) for day in days]

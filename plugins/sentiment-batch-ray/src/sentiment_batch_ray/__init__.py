@@ -1,4 +1,4 @@
-"""Registers the engine `ray` with sentiment-batch; Ray is imported when the engine is asked for."""
+"""Registers the engine `ray` with sentiment-batch. Ray is imported when the engine is opened."""
 
 from __future__ import annotations
 
@@ -18,5 +18,5 @@ def _open(model: str, settings: ScoreSettings, options: dict[str, str]) -> Engin
 
 @hookimpl
 def register_engines(registry: Registry) -> None:
-    """Add the engine."""
+    """Add the Ray engine."""
     registry.add("ray", _open, description="Ray actors, one model each, on one machine or many")
