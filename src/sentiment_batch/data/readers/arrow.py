@@ -7,7 +7,7 @@ import io
 import logging
 import threading
 import warnings
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
@@ -20,7 +20,7 @@ from sentiment_batch.errors import InputError
 from sentiment_batch.records import Split
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Generator, Iterator, Sequence
 
     from sentiment_batch.records import ReadOptions
 
@@ -95,38 +95,29 @@ class ArrowReader:
         self._source.close()
 
 
-class _Layout(Protocol):
-    """One of the layouts of the format."""
-
-    schema: pa.Schema
-    num_rows: int | None
-    parts: Sequence[int | None]
-    """A number for each split; None for a single split."""
-
-    def read(self, part: int) -> Any:
-        """The record batches of one split, as a generator."""
-
-
-class _File:
+class _IpcFile:
     """The file format, also called Feather V2. Its footer lists the offset of each batch."""
+
+    parts: Sequence[int | None]
+    """A number for each split, as in the other layouts; None for a single split."""
 
     def __init__(self, source: Source) -> None:
         stream = source.open_random(memory_map=True)
         self._file = pa.ipc.open_file(stream)
         self._lock = threading.Lock()  # the reader caches dictionaries and is not documented as thread-safe
         self.schema = self._file.schema
-        self.parts: Sequence[int | None] = range(self._file.num_record_batches)
+        self.parts = range(self._file.num_record_batches)
         # Counting reads the head of each batch. In a mapped file that is cheap; over a network it takes many requests.
         mapped = isinstance(stream, pa.MemoryMappedFile) and hasattr(self._file, "count_rows")
         self.num_rows: int | None = self._file.count_rows() if mapped else None
 
-    def read(self, part: int) -> Iterator[pa.RecordBatch]:
+    def read(self, part: int) -> Generator[pa.RecordBatch, None, None]:
         with self._lock:
             batch = self._file.get_batch(part)
         yield batch
 
 
-class _Stream:
+class _IpcStream:
     """The stream format: batches one after the other. Dictionaries may change between them."""
 
     num_rows: int | None = None
@@ -137,7 +128,7 @@ class _Stream:
         with source.open() as stream, pa.ipc.open_stream(stream) as reader:
             self.schema = reader.schema
 
-    def read(self, part: int) -> Iterator[pa.RecordBatch]:
+    def read(self, part: int) -> Generator[pa.RecordBatch, None, None]:
         with self._source.open() as stream:
             tracking = _TrackingStream(stream)
             with pa.ipc.open_stream(tracking) as reader:
@@ -189,18 +180,18 @@ class _FeatherV1:
         self.schema = self._table.schema
         self.num_rows: int | None = self._table.num_rows
 
-    def read(self, part: int) -> Iterator[pa.RecordBatch]:
+    def read(self, part: int) -> Generator[pa.RecordBatch, None, None]:
         yield from self._table.to_batches(max_chunksize=MAX_ROWS_PER_BATCH)
 
 
-def _open_layout(source: Source) -> _Layout:
+def _open_layout(source: Source) -> _IpcFile | _IpcStream | _FeatherV1:
     head = source.head()
     refuse_other_formats(source.name, head, own="arrow")
     if head.startswith(b"ARROW1"):
-        return _File(source)
+        return _IpcFile(source)
     if head.startswith(b"FEA1"):
         return _FeatherV1(source)
     if head.startswith(_CONTINUATION) or 0 < int.from_bytes(head[:4], "little") < _MAX_LEGACY_SCHEMA_BYTES:
-        return _Stream(source)
+        return _IpcStream(source)
     refuse_text(source.name, head)
     raise InputError(f"{source.name} is {'not Arrow or Feather' if head else 'empty'}. Check what it is.")

@@ -18,19 +18,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 
-def _open_gzip(stream: io.BufferedReader) -> Any:
-    return gzip.GzipFile(fileobj=stream)
-
-
-def _open_zstd(stream: io.BufferedReader) -> Any:
-    return pa.CompressedInputStream(pa.PythonFile(stream, mode="r"), "zstd")
-
-
 _OPENERS: dict[str, Callable[[io.BufferedReader], Any]] = {
-    "gzip": _open_gzip,
+    "gzip": lambda stream: gzip.GzipFile(fileobj=stream),
     "bz2": bz2.BZ2File,
     "xz": lzma.LZMAFile,
-    "zstd": _open_zstd,
+    "zstd": lambda stream: pa.CompressedInputStream(pa.PythonFile(stream, mode="r"), "zstd"),
 }
 _SIGNATURES = {
     "gzip": (b"\x1f\x8b",),

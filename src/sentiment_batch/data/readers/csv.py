@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 
 from sentiment_batch.data.readers import byte_escapes
-from sentiment_batch.data.readers.csv_rows import CsvLayout, CsvRows, explain_malformed, replace_bad_bytes
+from sentiment_batch.data.readers.csv_rows import CsvRows, explain_malformed, replace_bad_bytes
 from sentiment_batch.data.readers.delimiters import NO_DELIMITER, detect_delimiter
 from sentiment_batch.data.readers.header_names import make_distinct
 from sentiment_batch.data.readers.sniff import refuse_json
@@ -65,7 +65,7 @@ class CsvReader:
         except BaseException:
             self.close()
             raise
-        self._layout = CsvLayout(name=self._name, columns=self.schema.names, dialect=dialect)
+        self._dialect = dialect
 
     def splits(self) -> Sequence[Split]:
         """One split, because where a record begins can only be found by reading from the start."""
@@ -75,9 +75,9 @@ class CsvReader:
         """All rows from the beginning of the file. `on_bad_row` is called for bad ones."""
         seen = 0
         with self._text.lines(hold=self._on_bad_row is not None) as lines:
-            reader = csv.reader(lines, **self._layout.dialect)
+            reader = csv.reader(lines, **self._dialect)
             self._read_header(reader)
-            for chunk in CsvRows(reader, lines, self._layout):
+            for chunk in CsvRows(reader, lines, name=self._name, width=len(self.schema), dialect=self._dialect):
                 batch = self._make_batch(chunk)
                 self._report(chunk, lines, seen)
                 seen += batch.num_rows

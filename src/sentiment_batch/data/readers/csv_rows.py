@@ -22,18 +22,6 @@ MAX_CELLS_PER_BATCH = 1 << 22
 _TEXT_AFTER_QUOTE = "a cell goes on after its closing quote"
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class CsvLayout:
-    """How the records of a file are laid out."""
-
-    name: str
-    """What messages call the file."""
-    columns: Sequence[str]
-    """The names of the columns in the header."""
-    dialect: dict[str, Any]
-    """The arguments of `csv.reader`."""
-
-
 @dataclass(kw_only=True, slots=True)
 class CsvChunk:
     """Consecutive rows, and the lines on which they stand."""
@@ -66,16 +54,19 @@ class CsvRows:
     If `lines` holds its lines, bad rows are repaired and the chunk holds the reasons. Otherwise they are errors.
 
     Args:
-        reader: a `csv.reader` with the layout's dialect that has read the header.
+        reader: a `csv.reader` that has read the header.
         lines: the lines that it reads.
-        layout: the layout of the file.
+        name: what messages call the file.
+        width: the number of columns.
+        dialect: the arguments of the `csv.reader`.
     """
 
-    def __init__(self, reader: Any, lines: Lines, layout: CsvLayout) -> None:
+    def __init__(self, reader: Any, lines: Lines, *, name: str, width: int, dialect: dict[str, Any]) -> None:
         self._reader = reader
         self._lines = lines
-        self._layout = layout
-        self._width = len(layout.columns)
+        self._name = name
+        self._width = width
+        self._dialect = dialect
         self._max_rows = max(1, min(MAX_ROWS_PER_BATCH, MAX_CELLS_PER_BATCH // self._width))
 
     def __iter__(self) -> Iterator[CsvChunk]:
@@ -125,7 +116,7 @@ class CsvRows:
             reason += f", in a record that goes on to line {last:,}"
         if self._lines.held is None:
             raise InputError(
-                f"{self._layout.name}, line {begin:,}: {reason}. Put quotes around cells that hold the delimiter or a "
+                f"{self._name}, line {begin:,}: {reason}. Put quotes around cells that hold the delimiter or a "
                 'line break, name the delimiter with `delimiter`, or keep such rows with `on_bad_row="mark"`.'
             )
         chunk.reasons[at].append(reason)
@@ -137,13 +128,11 @@ class CsvRows:
         begin = chunk.begin(at)
         # A record over several lines is not repaired, because one wrong quote may swallow half of the file.
         if self._lines.held is None or _TEXT_AFTER_QUOTE not in _describe(error) or last != begin:
-            raise explain_malformed(error, self._layout.name, begin, last) from error
-        loose = csv.reader(
-            iter([self._lines.held[begin - chunk.first], ""]), **{**self._layout.dialect, "strict": False}
-        )
+            raise explain_malformed(error, self._name, begin, last) from error
+        loose = csv.reader(iter([self._lines.held[begin - chunk.first], ""]), **{**self._dialect, "strict": False})
         row = next(loose)
         if loose.line_num > 1:
-            raise explain_malformed(csv.Error("unexpected end"), self._layout.name, begin, last) from error
+            raise explain_malformed(csv.Error("unexpected end"), self._name, begin, last) from error
         chunk.reasons[at].append(_TEXT_AFTER_QUOTE)
         chunk.add(row if len(row) == self._width else self._repair_width(chunk, row), last)
 

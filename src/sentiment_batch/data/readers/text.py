@@ -7,16 +7,8 @@ import functools
 import io
 from typing import TYPE_CHECKING, Any, cast
 
-from sentiment_batch.data.readers import byte_escapes
+from sentiment_batch.data.readers import byte_escapes, encodings
 from sentiment_batch.data.readers.decode_errors import explain_undecodable, explain_wrong_encoding
-from sentiment_batch.data.readers.encodings import (
-    SAMPLE_BYTES,
-    Utf8Check,
-    choose_encoding,
-    count_chance_characters,
-    drop_byte_order_mark,
-    explain_utf8,
-)
 from sentiment_batch.data.readers.sniff import HEAD_BYTES, refuse_other_formats
 from sentiment_batch.errors import InputError
 
@@ -112,10 +104,10 @@ class TextFile:
         self._given = options.encoding
         self._newline = newline
         self._escapes_errors = options.on_bad_row is not None
-        sample = source.head(SAMPLE_BYTES)
+        sample = source.head(encodings.SAMPLE_BYTES)
         refuse_other_formats(source.name, sample[:HEAD_BYTES])
-        self._encoding = choose_encoding(sample, options.encoding, source.name)
-        self._encoding_without_mark = drop_byte_order_mark(self._encoding, sample)
+        self._encoding = encodings.choose_encoding(sample, options.encoding, source.name)
+        self._encoding_without_mark = encodings.drop_byte_order_mark(self._encoding, sample)
         self.encoding_name = (self._given or self._encoding).removesuffix("-sig")
         """What messages call the encoding."""
         self._chance = _limit_chance(self._encoding, sample) if self._given else -1
@@ -169,9 +161,9 @@ class TextFile:
 
 def _limit_chance(encoding: str, sample: bytes) -> int:
     """How many characters of UTF-8 may occur by chance in a file that begins with `sample`; -1 for no limit."""
-    check = Utf8Check()
+    check = encodings.Utf8Check()
     check.feed(sample)
-    return count_chance_characters(encoding) if check.valid else -1
+    return encodings.count_chance_characters(encoding) if check.valid else -1
 
 
 class _CheckingStream(io.RawIOBase):
@@ -182,7 +174,7 @@ class _CheckingStream(io.RawIOBase):
         self._name = name
         self._given = given
         self._chance = chance
-        self._check = Utf8Check()
+        self._check = encodings.Utf8Check()
 
     def readable(self) -> bool:
         return True
@@ -193,7 +185,7 @@ class _CheckingStream(io.RawIOBase):
         if self._check.valid:
             self._check.feed(data, final=not data)
             if not data and self._check.is_utf_8(self._chance):
-                raise explain_utf8(self._name, self._given, self._check.offset)
+                raise encodings.explain_utf8(self._name, self._given, self._check.offset)
         return len(data)
 
     def close(self) -> None:
