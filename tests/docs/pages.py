@@ -51,9 +51,9 @@ def commands(body: str) -> Iterator[tuple[str, str]]:
 
 
 def matches(shown: str, output: str) -> bool:
-    """True if the output is what is shown, in which `...` stands for anything."""
-    pattern = re.escape(shown).replace(re.escape("..."), ".*")
-    return re.fullmatch(pattern, output, re.DOTALL) is not None
+    """True if the output is what is shown, in which `...` stands for anything; blank lines at the end do not count."""
+    pattern = re.escape(shown.rstrip()).replace(re.escape("..."), ".*")
+    return re.fullmatch(pattern, output.rstrip(), re.DOTALL) is not None
 
 
 def section(page: Path, heading: str) -> str:
