@@ -6,7 +6,7 @@ import shlex
 import pytest
 import yaml
 
-from sentiment_batch.model.card import build_model_card
+from sentiment_batch.model.card import build_model_card, escape_markdown
 from sentiment_batch.training.checkpoint.history import format_history_table, format_training_log
 
 RESULT = {"rows": 1_234, "accuracy": 0.91236, "macro_f1": 0.9, "loss": 0.25}
@@ -62,11 +62,35 @@ def test_the_head_can_be_read_whatever_the_folder_is_called(name):
     assert head(META, name)["model-index"][0]["name"] == name
 
 
-def test_a_folder_as_base_is_not_taken_for_one_of_the_hub(tmp_path, monkeypatch):
+def test_a_folder_as_base_is_no_model_of_the_hub(tmp_path, monkeypatch):
     (tmp_path / "bases" / "tiny").mkdir(parents=True)
     monkeypatch.chdir(tmp_path)
-    for base in ("/data/base", "./a/base", "~/base", "minilm", "bases/tiny"):
+    for base in ("/data/base", "./a/base", "~/base", "bases/tiny"):
         assert "base_model" not in head(META | {"base": base})
+
+
+def test_the_offline_encoder_is_named_as_on_the_hub():
+    card = head(META | {"base": "minilm"})
+    assert card["base_model"] == "sentence-transformers/all-MiniLM-L6-v2"
+    assert (card["license"], card["language"]) == ("apache-2.0", "en")
+
+
+def test_licence_and_language_are_those_of_the_base(tmp_path):
+    (tmp_path / "README.md").write_text("---\nlicense: mit\nlanguage: [de, en]\n---\nA base.\n")
+    card = head(META | {"base": str(tmp_path)})
+    assert (card["license"], card["language"]) == ("mit", ["de", "en"])
+    for broken in ("no head", "---\n{\n---\n", "---\n- a list\n---\n"):
+        (tmp_path / "README.md").write_text(broken)
+        assert "license" not in head(META | {"base": str(tmp_path)})
+
+
+def test_labels_and_names_are_no_markup():
+    labels = ["*bold*", "a|b", "<script>", "under_score", "[link](x)"]
+    meta = META | {"labels": {"labels": labels}, "data": META["data"] | {"classes": dict.fromkeys(labels, 1)}}
+    card = build_model_card(meta, "a_b_c")
+    assert r"\*bold\*, a\|b, \<script>, under\_score, \[link\](x)." in card
+    assert "1 \\*bold\\*" in card
+    assert "\n# a\\_b\\_c\n" in card
 
 
 def test_a_state_without_results_yet_has_a_card_too():
@@ -82,7 +106,7 @@ def test_the_card_says_in_words_what_was_done():
         "Data: 5,000 texts, 2,400 negative, 2,600 positive. Labels were read as: 0 -> negative.",
         "step 312, epoch 1.5",
         "Settings: seed 7, batch size 16.",
-        "more than 256 tokens are cut by sentiment-batch as in training (`head-tail`)",
+        "cuts texts of more than 256 tokens as in training (`head-tail`)",
         'pipeline("text-classification", model="reviews-model", truncation=True)',
     ):
         assert words in card
@@ -99,16 +123,16 @@ def test_the_log_is_a_csv_with_a_row_per_validation():
     assert list(rows[0]) == list(ENTRY)
 
 
-def test_the_table_marks_the_state_that_is_kept_the_last_that_was_best():
+def test_a_star_in_the_table_marks_the_saved_state():
     assert "calibrated" not in format_history_table([ENTRY])
-    calibrated = format_history_table([ENTRY | {"calibrated_loss": 0.123456}]).splitlines()
-    assert "  calibrated  accuracy" in calibrated[0]
-    assert "0.1235" in calibrated[1]
-    assert len(calibrated[0]) == len(calibrated[1].removesuffix("  <- kept"))
+    _, header, row = format_history_table([ENTRY | {"calibrated_loss": 0.123456}]).splitlines()
+    assert "  calibrated accuracy" in header
+    assert "0.1235" in row
+    assert len(header) == len(row.removesuffix(" *"))
     entries = [ENTRY, ENTRY | {"step": 2_000, "validation_loss": 0.3}, ENTRY | {"step": 3_000, "best": False}]
-    lines = format_history_table(entries).splitlines()
-    assert [line.endswith("<- kept") for line in lines] == [False, False, True, False]
-    assert lines[2].split() == ["1", "2,000", "0.5000", "0.3000", "0.8000", "0.7500", "<-", "kept"]
+    lines = format_history_table(entries).splitlines()[1:]
+    assert [line.endswith(" *") for line in lines] == [False, False, True, False]
+    assert lines[2].split() == ["1", "2,000", "0.5000", "0.3000", "0.8000", "0.7500", "*"]
     assert {line.index(end) + len(end) for line, end in zip(lines[:2], ("macro F1", "0.7500"), strict=True)} == {
         len(lines[0])
     }
@@ -126,9 +150,9 @@ def test_the_card_says_how_the_model_was_calibrated_and_on_what():
     text = build_model_card(META | {"calibration": CALIBRATION}, "x")
     assert "a temperature of 1.375, fitted on 2,500 validation rows" in text
     assert "from 0.0612 to 0.0123, and their loss from 0.3100 to 0.2899" in text
-    assert "These rows also chose the state" in text
+    assert "These rows also chose the weights" in text
     kept = {"temperature": 1.0, "reason": "9 validation rows are too few"}
-    assert "as they were trained, for 9 validation rows are too few." in build_model_card(
+    assert "as they were trained, because 9 validation rows are too few." in build_model_card(
         META | {"calibration": kept}, "x"
     )
     assert "Calibration: none." in build_model_card(META | {"calibration": None}, "x")
@@ -142,4 +166,4 @@ def test_the_commands_of_the_card_can_be_run_whatever_the_folder_is_called(name)
     assert shlex.split(shell)[-1] == name
     call = ast.parse(python).body[-1].value
     assert ast.literal_eval(call.keywords[0].value) == name
-    assert f"\n# {' '.join(name.split())}\n" in card
+    assert f"\n# {escape_markdown(name)}\n" in card

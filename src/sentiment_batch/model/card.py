@@ -1,14 +1,16 @@
-"""Words about a trained model: what was learned in, the model card and the training log as text out."""
+"""The model card of a trained model: the README.md of its folder, with the metadata that the Hugging Face Hub reads."""
 
 from __future__ import annotations
 
 import json
 import os
+import re
 import shlex
 from collections.abc import Mapping
 from typing import Any
 
 from sentiment_batch.display import one_line
+from sentiment_batch.model.hub import MINILM
 
 CARD = """---
 {head}
@@ -16,11 +18,11 @@ CARD = """---
 
 # {name}
 
-A sentiment classifier: {labels}. Fine-tuned from `{base}` with
+A sentiment classifier: {labels}. It was fine-tuned from {base} with
 [sentiment-batch](https://pypi.org/project/sentiment-batch/) {version}.
 
 The model is a DistilBERT encoder, the [CLS] vector of its last hidden state, dropout, and one linear layer with a
-softmax. It is saved as a stock `DistilBertForSequenceClassification`, so that any tool of the Hugging Face family
+softmax. It is saved as a stock `DistilBertForSequenceClassification`, so that every tool of the Hugging Face family
 loads it without remote code.
 
 ## Use
@@ -35,44 +37,47 @@ from transformers import pipeline
 classify = pipeline("text-classification", model={quoted}, truncation=True)
 ```
 
-Texts of more than {max_length} tokens are cut by sentiment-batch as in training (`{long_text}`); a stock pipeline keeps
-their head. Names of special tokens such as "[SEP]" inside a text are read as text by sentiment-batch.
+sentiment-batch cuts texts of more than {max_length} tokens as in training (`{long_text}`). A stock pipeline keeps their
+beginning. sentiment-batch reads names of special tokens inside a text, such as "[SEP]", as text.
 
-## How well it does
+## Results
 
 | on | rows | accuracy | macro F1 | loss |
 |---|---|---|---|---|
 {results}
 
-## How it was trained
+## Training
 
 - Data: {rows} texts, {classes}. Labels were read as: {mapping}.
-- The state with the lowest validation loss{once} is kept: step {step}, epoch {epoch}.
+- These are the weights with the lowest validation loss{once}: step {step}, epoch {epoch}.
 - {calibration}
 - Settings: {settings}.
-- Attention dropout was off; the dropout elsewhere in the encoder was the base's.
+- Attention dropout was off. Other dropout in the encoder was that of the base.
 
-The classifier knows the kind of text that it was trained on and nothing else; measure it on your own labelled rows with
-`sentiment-batch evaluate` before you rely on it.
+The classifier knows only the kind of text that it was trained on. Before you rely on it, measure it on labelled rows
+of your own with `sentiment-batch evaluate`.
 """
+MINILM_METADATA = {"base_model": "sentence-transformers/all-MiniLM-L6-v2", "license": "apache-2.0", "language": "en"}
+"""What the Hub says about the offline encoder."""
+_MARKDOWN = re.compile(r"([\\`*_\[\]<|~&])")
 
 
 def build_model_card(meta: Mapping[str, Any], name: str) -> str:
-    """The README.md of a model folder, with the YAML head that the Hub reads.
+    """The text of the model card.
 
     Args:
-        meta: what sentiment_batch.json holds.
+        meta: the content of sentiment_batch.json.
         name: the folder's name.
     """
     measured = {what: one for what, one in meta["metrics"].items() if one is not None}
     shown = {key: value for key, value in meta["settings"].items() if value is not None and key != "base"}
     return CARD.format(
-        head=_head(meta, measured, name),
-        name=one_line(name),
+        head=_build_head(meta["base"], measured, name),
+        name=escape_markdown(name),
         command=shlex.join(["sentiment-batch", "score", "reviews.parquet", "scored.parquet", "--model", name]),
         quoted=json.dumps(name, ensure_ascii=False),
-        labels=", ".join(map(one_line, meta["labels"]["labels"])),
-        base=meta["base"],
+        labels=", ".join(map(escape_markdown, meta["labels"]["labels"])),
+        base=escape_markdown(meta["base"]),
         version=meta["version"],
         max_length=meta["text"]["max_length"],
         long_text=meta["text"]["long_text"],
@@ -81,49 +86,78 @@ def build_model_card(meta: Mapping[str, Any], name: str) -> str:
             for what, one in measured.items()
         ),
         rows=f"{meta['data']['training_rows']:,}",
-        classes=", ".join(f"{count:,} {one_line(label)}" for label, count in meta["data"]["classes"].items()),
-        mapping=meta["data"]["mapping"],
-        once="" if meta["best"].get("calibrated_loss") is None else ", once calibrated,",
+        classes=", ".join(f"{count:,} {escape_markdown(label)}" for label, count in meta["data"]["classes"].items()),
+        mapping=escape_markdown(meta["data"]["mapping"]),
+        once="" if meta["best"].get("calibrated_loss") is None else " after calibration",
         step=meta["best"]["step"],
         epoch=f"{meta['best']['epoch']:g}",
-        calibration=_calibration(meta.get("calibration")),
-        settings=", ".join(f"{key.replace('_', ' ')} {value}" for key, value in shown.items()),
+        calibration=_describe_calibration(meta.get("calibration")),
+        settings=escape_markdown(", ".join(f"{key.replace('_', ' ')} {value}" for key, value in shown.items())),
     )
 
 
-def _calibration(found: Mapping[str, Any] | None) -> str:
-    """What the card says of the temperature."""
+def escape_markdown(text: str) -> str:
+    """`text` in one line, in which Markdown and HTML see no mark-up."""
+    return _MARKDOWN.sub(r"\\\1", one_line(text))
+
+
+def _describe_calibration(found: Mapping[str, Any] | None) -> str:
     if found is None:
         return "Calibration: none."
     if found["temperature"] == 1.0:
-        return f"Calibration: the logits are as they were trained, for {found['reason']}."
+        return f"Calibration: the logits are as they were trained, because {found['reason']}."
     error, loss = (
         f"{found['before'][what]:.4f} to {found['after'][what]:.4f}" for what in ("calibration_error", "loss")
     )
     return (
-        f"Calibration: the logits are divided by a temperature of {found['temperature']:g}, {found['reason']}. It took "
-        f"their expected calibration error from {error}, and their loss from {loss}, each row at the temperature that "
-        "the others give. These rows also chose the state, so those of a test file say it better."
+        f"Calibration: the logits are divided by a temperature of {found['temperature']:g}, {found['reason']}. This "
+        f"changed their expected calibration error from {error}, and their loss from {loss}. Each row was measured at "
+        "the temperature that the other rows give. These rows also chose the weights, so the figures of a test file "
+        "are more reliable."
     )
 
 
-def _head(meta: Mapping[str, Any], measured: Mapping[str, Any], name: str) -> str:
-    """The card's YAML; JSON strings are YAML strings, whatever they hold."""
-    lines = ["library_name: transformers", "pipeline_tag: text-classification", "tags:", "- sentiment-analysis"]
-    if "/" in meta["base"] and not meta["base"].startswith((".", "/", "~")) and not os.path.isdir(meta["base"]):
-        lines.append(f"base_model: {json.dumps(meta['base'])}")
-    if measured:
-        # Not in ASCII: JSON would write an emoji as two escapes, which YAML reads as two characters.
-        lines += ["model-index:", f"- name: {json.dumps(name, ensure_ascii=False)}", "  results:"]
-    for what, one in measured.items():
-        lines += [
-            "  - task:",
-            "      type: text-classification",
-            "    dataset:",
-            f"      name: {json.dumps(what + ' rows')}",
-            "      type: custom",
-            "    metrics:",
-            f"    - type: accuracy\n      value: {one['accuracy']:.4f}",
-            f"    - type: f1\n      name: macro F1\n      value: {one['macro_f1']:.4f}",
-        ]
-    return "\n".join(lines)
+def _build_head(base: str, measured: Mapping[str, Any], name: str) -> str:
+    """The card's YAML."""
+    from huggingface_hub import EvalResult, ModelCardData
+
+    results = [
+        EvalResult(
+            task_type="text-classification",
+            dataset_type="custom",
+            dataset_name=f"{what} rows",
+            metric_type=kind,
+            metric_name=metric,
+            metric_value=round(one[key], 4),
+        )
+        for what, one in measured.items()
+        for kind, metric, key in (("accuracy", None, "accuracy"), ("f1", "macro F1", "macro_f1"))
+    ]
+    data = ModelCardData(
+        library_name="transformers",
+        pipeline_tag="text-classification",
+        tags=["sentiment-analysis"],
+        **_describe_base(base),
+        **({"model_name": name, "eval_results": results} if results else {}),
+    )
+    head: str = data.to_yaml()
+    return head
+
+
+def _describe_base(base: str) -> dict[str, Any]:
+    """The base's id on the Hub, its licence and its language, as far as they are known.
+
+    A folder as base has the licence and language that its own model card names.
+    """
+    from huggingface_hub import metadata_load
+
+    if base == MINILM:
+        return MINILM_METADATA
+    folder = os.path.expanduser(base)
+    if os.path.isdir(folder):
+        try:
+            metadata = metadata_load(os.path.join(folder, "README.md")) or {}
+        except Exception:  # there is no card, or its YAML is damaged, for which the libraries have no common error
+            return {}
+        return {key: value for key in ("license", "language") if (value := metadata.get(key))}
+    return {"base_model": base} if "/" in base and not base.startswith((".", "/", "~")) else {}
