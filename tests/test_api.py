@@ -216,17 +216,17 @@ def test_evaluation_agrees_with_the_scores(trained):
 
 
 @pytest.mark.parametrize(
-    ("wrong", "says"),
+    ("wrong", "message"),
     [
-        ({"label_column": ["label"]}, r"label_column is \['label'\]; it must be the name of one column"),
-        ({"group_column": 1.5}, r"group_column is 1\.5"),
-        ({"stars": (2, 4)}, r"stars is \(2, 4\); it must be text"),
-        ({"overwrite": "false"}, r"overwrite is 'false'; it must be True or False"),
-        ({"resume": 1}, r"resume is 1"),
+        ({"label_column": ["label"]}, r"`label_column` is \['label'\]; it must be the name of one column"),
+        ({"group_column": 1.5}, r"`group_column` is 1\.5"),
+        ({"stars": (2, 4)}, r"`stars` is \(2, 4\); it must be text"),
+        ({"overwrite": "false"}, r"`overwrite` is 'false'; it must be True or False"),
+        ({"resume": 1}, r"`resume` is 1"),
     ],
 )
-def test_arguments_of_another_type_are_refused_in_one_line(tmp_path, wrong, says):
-    with pytest.raises(UsageError, match=says):
+def test_arguments_of_another_type_are_refused_in_one_line(tmp_path, wrong, message):
+    with pytest.raises(UsageError, match=message):
         train(reviews(), tmp_path / "model", **wrong)
     assert list(tmp_path.iterdir()) == []
 

@@ -123,7 +123,7 @@ def test_tables_and_views_of_the_connection_stay_what_they_are(scorer, connectio
 
 def test_a_connection_without_python_variables_is_refused(scorer, connection):
     connection.execute("SET python_enable_replacements = false")
-    with pytest.raises(InputError, match="Allow it with SET python_enable_replacements = true"):
+    with pytest.raises(InputError, match="Allow this with SET python_enable_replacements = true"):
         scorer(connection.sql("FROM reviews"))
 
 

@@ -95,8 +95,8 @@ def test_neutral_stands_between_the_labels_of_the_dictionary():
     ("labels", "words"),
     [
         (("negative", "mixed", "positive"), "for a model of two labels; this one has 'negative', 'mixed', 'positive'"),
-        (("Neutral", "positive"), "has the label neutral itself"),
-        (("negative", "neutral", "positive"), "has the label neutral itself"),
+        (("Neutral", "positive"), "has a label neutral itself"),
+        (("negative", "neutral", "positive"), "has a label neutral itself"),
     ],
 )
 def test_a_model_of_other_labels_is_refused_in_one_line(labels, words, make_model):

@@ -60,7 +60,7 @@ def test_a_run_is_resumed_and_its_output_is_complete(score, store, monkeypatch, 
     assert store.find("/store") == before
     assert score(out).rows_resumed == 40
     found = verify_output(f"memory://store/{out}")
-    assert (found.rows, found.input) == (50, "memory://store/in.parquet has as many rows")
+    assert (found.rows, found.input) == (50, "memory://store/in.parquet has the same number of rows")
     score("whole-" + out)
     assert contents(store, out) == contents(store, "whole-" + out)
 

@@ -37,7 +37,7 @@ def scored(scorer, tmp_path):
 def test_a_sound_output_is_counted_against_its_input(scored, out, tmp_path):
     found = verify_output(scored(out))
     assert (found.rows, found.files) == (50, 3 if out == "out/" else 1)
-    assert found.input == f"{tmp_path}/in.parquet has as many rows"
+    assert found.input == f"{tmp_path}/in.parquet has the same number of rows"
 
 
 def test_the_manifest_says_what_sha256sum_says(scored, tmp_path):
@@ -63,7 +63,7 @@ def test_any_flipped_bit_is_found(scored, out, tmp_path):
         bit = chance.randrange(len(sound) * 8)
         damaged[bit // 8] ^= 1 << bit % 8
         path.write_bytes(bytes(damaged))
-        with pytest.raises(OutputError, match="is not what was written"):
+        with pytest.raises(OutputError, match="was changed: its SHA-256"):
             verify_output(destination)
     path.write_bytes(sound)
     assert verify_output(destination).rows == 50
@@ -91,7 +91,7 @@ def test_a_file_that_was_cut_or_taken_away_is_found(scored, out, tmp_path):
     destination = scored(out)
     path = tmp_path / "out" / "part-00001.parquet" if out == "out/" else tmp_path / out
     os.truncate(path, 100)
-    with pytest.raises(OutputError, match=r"has 100 bytes where [\d,]+ were written"):
+    with pytest.raises(OutputError, match=r"has 100 bytes, but [\d,]+ were written"):
         verify_output(destination)
     path.unlink()
     with pytest.raises(OutputError, match="cannot be read"):
@@ -101,7 +101,7 @@ def test_a_file_that_was_cut_or_taken_away_is_found(scored, out, tmp_path):
 def test_a_folder_without_its_mark_or_with_other_files_is_refused(scored, tmp_path):
     destination = scored("out/")
     (tmp_path / "out" / "part-00003.parquet").write_bytes(b"")
-    with pytest.raises(OutputError, match=r"'part-00003\.parquet', which is no part"):
+    with pytest.raises(OutputError, match=r"'part-00003\.parquet', which is not part"):
         verify_output(destination)
     (tmp_path / "out" / "part-00003.parquet").unlink()
     (tmp_path / "out" / "_SUCCESS").unlink()
@@ -112,7 +112,7 @@ def test_a_folder_without_its_mark_or_with_other_files_is_refused(scored, tmp_pa
 def test_a_changed_or_missing_input_is_no_fault_of_the_output(scored, tmp_path):
     destination = scored("out.csv")
     os.utime(tmp_path / "in.parquet", (1, 1))
-    assert "has been changed since" in verify_output(destination).input
+    assert "was changed since" in verify_output(destination).input
     (tmp_path / "in.parquet").unlink()
     assert "is not there" in verify_output(destination).input
 
@@ -164,4 +164,4 @@ def test_input_and_output_are_found_from_any_folder(scorer, tmp_path, monkeypatc
     (tmp_path / "elsewhere").mkdir()
     monkeypatch.chdir(tmp_path / "elsewhere")
     (tmp_path / "elsewhere" / "in.csv").write_text("other")
-    assert verify_output(f"{tmp_path}/out.tsv").input.endswith("in.csv has as many rows")
+    assert verify_output(f"{tmp_path}/out.tsv").input.endswith("in.csv has the same number of rows")
