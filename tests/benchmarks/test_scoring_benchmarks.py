@@ -102,7 +102,7 @@ def test_all_take_turns():
 
 
 def test_a_head_is_fitted_to_a_random_encoder(tmp_path, monkeypatch, reviews_csv, tiny_base):
-    monkeypatch.setattr("sentiment_batch.model.hub.minilm", lambda: tiny_base)
+    monkeypatch.setattr("sentiment_batch.model.hub.prepare_minilm", lambda: tiny_base)
     monkeypatch.setattr(models, "FOLDER", tmp_path)
     folder = models._fitted(48, str(reviews_csv), 5.0, "cpu")
     assert json.loads((tmp_path / "benchmark-48-reviews" / "config.json").read_text())["dim"] == 48
@@ -249,7 +249,7 @@ def test_an_engine_is_compared_with_this_machine(tmp_path, tiny_model, reviews_c
     from tests.thread_engine import Plugin
 
     both = Plugins((readers, writers, Plugin()), entry_points=lambda: [])
-    monkeypatch.setattr(formats, "plugins", lambda: both)
+    monkeypatch.setattr(formats, "get_plugins", lambda: both)
     path = tmp_path / "figures.json"
     options = ["--engine", "threads", "--engine-option", "workers=2", "--runs", "2", "--part-rows", "10"]
     engines.main(["--model", str(tiny_model), "--table", str(reviews_csv), "--json", str(path), *options])

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from sentiment_batch.errors import InputError
 from sentiment_batch.labels.inference import INTEGER_SCALES, infer_mapping, infer_shared_mapping
-from sentiment_batch.labels.mapping import MISSING, UNKNOWN
+from sentiment_batch.labels.mapping import MISSING_CLASS, UNKNOWN_CLASS
 
 
 def codes(values, column="label", stars=None) -> list[int]:
@@ -54,7 +54,7 @@ def test_a_word_of_one_row_is_junk_and_counted_by_name():
     encoded = mapping.encode(values)
     assert mapping.labels == ("bad", "good")
     assert encoded.unknown == {"???": 1, "see above": 1}
-    assert encoded.codes.tolist()[-2:] == [UNKNOWN, UNKNOWN]
+    assert encoded.codes.tolist()[-2:] == [UNKNOWN_CLASS, UNKNOWN_CLASS]
 
 
 def test_a_column_of_many_different_words_is_no_label_column():
@@ -104,7 +104,7 @@ def test_1_and_2_are_classes_unless_the_column_is_one_of_stars():
 def test_a_coding_from_0_is_not_seen_in_numbers_without_a_0():
     mapping = infer_mapping([1, 2, 4], "label")
     assert mapping.kind == "stars"
-    assert mapping.encode([1, 2, 3, 4]).codes.tolist() == [0, 0, UNKNOWN, 1]
+    assert mapping.encode([1, 2, 3, 4]).codes.tolist() == [0, 0, UNKNOWN_CLASS, 1]
 
 
 @pytest.mark.parametrize("values", [[0, 1, 2, 3], [1, 2, 3, 4]])
@@ -156,24 +156,24 @@ def test_a_column_of_all_different_numbers_is_refused(column):
 def test_five_stars_leave_the_middle_out(column):
     mapping = infer_mapping([1, 2, 3, 4, 5], column)
     assert mapping.labels == ("negative", "positive")
-    assert mapping.encode([1, 2, 3, 4, 5]).codes.tolist() == [0, 0, UNKNOWN, 1, 1]
+    assert mapping.encode([1, 2, 3, 4, 5]).codes.tolist() == [0, 0, UNKNOWN_CLASS, 1, 1]
 
 
 def test_ten_stars_leave_5_and_6_out():
     values = list(range(1, 11))
-    assert codes(values, "rating") == [0, 0, 0, 0, UNKNOWN, UNKNOWN, 1, 1, 1, 1]
+    assert codes(values, "rating") == [0, 0, 0, 0, UNKNOWN_CLASS, UNKNOWN_CLASS, 1, 1, 1, 1]
 
 
 def test_half_stars_lie_on_the_scale():
     values = [1, 1.5, 2, 2.5, 3, 3.5, 4, 4.5, 5]
-    assert codes(values, "rating") == [0, 0, 0, UNKNOWN, UNKNOWN, UNKNOWN, 1, 1, 1]
+    assert codes(values, "rating") == [0, 0, 0, UNKNOWN_CLASS, UNKNOWN_CLASS, UNKNOWN_CLASS, 1, 1, 1]
     assert codes([str(value) for value in values], "rating") == codes(values, "rating")
 
 
 def test_cut_points_set_the_end_of_negative_and_start_of_positive():
-    assert codes([0, 2, 2.5, 3, 5], stars="2,3") == [0, 0, UNKNOWN, 1, 1]
-    assert codes([0, 39, 40, 41, 60, 100], stars="40,60") == [0, 0, 0, UNKNOWN, 1, 1]
-    assert codes([-1, -0.4, 0, 0.6], stars="-0.5,0.5") == [0, UNKNOWN, UNKNOWN, 1]
+    assert codes([0, 2, 2.5, 3, 5], stars="2,3") == [0, 0, UNKNOWN_CLASS, 1, 1]
+    assert codes([0, 39, 40, 41, 60, 100], stars="40,60") == [0, 0, 0, UNKNOWN_CLASS, 1, 1]
+    assert codes([-1, -0.4, 0, 0.6], stars="-0.5,0.5") == [0, UNKNOWN_CLASS, UNKNOWN_CLASS, 1]
 
 
 def test_ranges_make_any_number_of_classes_in_their_order():
@@ -202,7 +202,7 @@ def test_a_csv_gives_the_same_classes_as_a_parquet_file(values):
     assert codes(values) == codes(as_text)
     if isinstance(values[0], int):
         as_floats = [*map(float, values), math.nan]  # as pandas holds integers beside a missing one
-        assert codes(as_floats) == [*codes(values), MISSING] or isinstance(values[0], bool)
+        assert codes(as_floats) == [*codes(values), MISSING_CLASS] or isinstance(values[0], bool)
 
 
 VALUES = st.sampled_from(
@@ -233,8 +233,8 @@ def test_every_row_has_a_class_or_is_missing_or_unknown(values):
         return
     encoded = mapping.encode(values)
     assert len(encoded.codes) == len(values)
-    assert set(encoded.codes.tolist()) <= {MISSING, UNKNOWN, *range(len(mapping.labels))}
-    assert sum(encoded.unknown.values()) == (encoded.codes == UNKNOWN).sum()
+    assert set(encoded.codes.tolist()) <= {MISSING_CLASS, UNKNOWN_CLASS, *range(len(mapping.labels))}
+    assert sum(encoded.unknown.values()) == (encoded.codes == UNKNOWN_CLASS).sum()
 
 
 # Several tables, and ambiguous columns

@@ -4,7 +4,7 @@ import math
 import pytest
 
 from sentiment_batch.labels.inference import infer_mapping
-from sentiment_batch.labels.mapping import MISSING, UNKNOWN, LabelMapping, reconcile
+from sentiment_batch.labels.mapping import MISSING_CLASS, UNKNOWN_CLASS, LabelMapping, reconcile
 
 COLUMNS = {
     "binary": [0, 1, 1, 0],
@@ -23,7 +23,7 @@ def test_unknown_labels_are_counted_most_frequent_first():
 
 def test_missing_labels_are_counted_apart_from_unknown_ones():
     encoded = infer_mapping(["good", "bad"] * 3, "label").encode(["good", None, math.nan, "", "odd"])
-    assert encoded.codes.tolist() == [1, MISSING, MISSING, MISSING, UNKNOWN]
+    assert encoded.codes.tolist() == [1, MISSING_CLASS, MISSING_CLASS, MISSING_CLASS, UNKNOWN_CLASS]
     assert (encoded.num_missing, encoded.unknown) == (3, {"odd": 1})
 
 
@@ -57,4 +57,4 @@ def test_open_ends_of_star_ranges_survive_json():
 
 def test_reconciling_keeps_the_star_ranges():
     mapping = reconcile(infer_mapping([1, 2, 4, 5], "stars"), ("Positive", "Negative"))
-    assert mapping.encode([1, 3, 5]).codes.tolist() == [1, UNKNOWN, 0]
+    assert mapping.encode([1, 3, 5]).codes.tolist() == [1, UNKNOWN_CLASS, 0]

@@ -6,7 +6,7 @@ import pytest
 
 from sentiment_batch.errors import InputError
 from sentiment_batch.labels.inference import infer_mapping
-from sentiment_batch.labels.mapping import MISSING, UNKNOWN
+from sentiment_batch.labels.mapping import MISSING_CLASS, UNKNOWN_CLASS
 from sentiment_batch.labels.matching import match_mapping
 from sentiment_batch.labels.stars import number_labels
 
@@ -82,7 +82,7 @@ def test_words_that_the_model_does_not_know_are_refused():
 def test_some_unknown_words_beside_known_ones_are_left_out():
     trained = infer_mapping(["negative", "positive"] * 2, "label")
     encoded = match_mapping(trained, TWO, ["Negative", "mixed"], "label").encode(["Negative", "mixed"])
-    assert encoded.codes.tolist() == [0, UNKNOWN]
+    assert encoded.codes.tolist() == [0, UNKNOWN_CLASS]
 
 
 def test_a_stock_model_s_labels_are_found_by_meaning():
@@ -109,7 +109,12 @@ def test_one_and_two_alone_are_stars_in_the_trained_column():
 def test_a_class_that_is_called_none_is_no_missing_label():
     names = ("none", "against", "favor")
     mapping = match_mapping(None, names, ["none", "None", "favor", "against", None, "null", ""], "stance")
-    assert mapping.encode(["none", " NONE", "favor", None, "null", ""]).codes.tolist() == [0, 0, 2, *[MISSING] * 3]
+    assert mapping.encode(["none", " NONE", "favor", None, "null", ""]).codes.tolist() == [
+        0,
+        0,
+        2,
+        *[MISSING_CLASS] * 3,
+    ]
 
 
 def test_labels_that_differ_in_case_alone_stay_apart():
@@ -123,7 +128,7 @@ def test_numbers_find_the_labels_that_have_them_in_their_names():
         0,
         1,
         4,
-        UNKNOWN,
+        UNKNOWN_CLASS,
     ]
     assert match_mapping(None, ("1.0", "2.0"), [1.0, "2"], "label").encode([1.0, "2"]).codes.tolist() == [0, 1]
 
@@ -148,7 +153,7 @@ def test_numbers_of_several_scales_are_stars_in_a_star_column():
 @pytest.mark.parametrize(
     ("names", "top", "expected"),
     [
-        (TWO, 5, [0, 0, UNKNOWN, 1, 1]),
+        (TWO, 5, [0, 0, UNKNOWN_CLASS, 1, 1]),
         (THREE, 5, [0, 0, 1, 2, 2]),
         (("NEG", "NEU", "POS"), 10, [0, 0, 0, 0, 1, 1, 2, 2, 2, 2]),
         (FIVE, 5, [0, 1, 2, 3, 4]),
@@ -178,4 +183,4 @@ def test_words_and_numbers_in_one_column_are_refused(trained):
 
 def test_a_number_among_many_words_is_left_out():
     values = ["negative", "positive"] * 10 + ["1"]
-    assert match_mapping(None, TWO, values, "label").encode(values).codes.tolist() == [0, 1] * 10 + [UNKNOWN]
+    assert match_mapping(None, TWO, values, "label").encode(values).codes.tolist() == [0, 1] * 10 + [UNKNOWN_CLASS]

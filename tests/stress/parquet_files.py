@@ -11,7 +11,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from sentiment_batch.data.columns import is_text
+from sentiment_batch.data.columns import holds_text
 from tests.stress.command import GB, Outcome, apart, command, left_behind
 
 ADDED = "as text"
@@ -95,7 +95,7 @@ def _known(path: Path, work: Path) -> dict[str, Any]:
     named = [
         field.name
         for field, column in zip(table.schema, table.columns, strict=True)
-        if is_text(field.type) and table.schema.names.count(field.name) == 1 and _decodes(column)
+        if holds_text(field.type) and table.schema.names.count(field.name) == 1 and _decodes(column)
     ]
     known: dict[str, Any] = {"rows": table.num_rows, "given": str(path)}
     if named:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 MIN_ROWS_TO_JUDGE = 100_000
 """Rows after which a column is dropped if its values hardly repeat, such as an id, a time or another text."""
-MIN_REPEATED_SHARE = 0.01
+MIN_REPEATED_WORD_SHARE = 0.01
 """Share of those rows that must repeat another row's value."""
 MAX_MEAN_WORD_LENGTH = 80
 """Mean number of bytes of a value; columns with longer values hold prose."""
@@ -96,4 +96,4 @@ def _encode_words(column: pa.Array) -> pa.DictionaryArray | None:
 
 def _hardly_repeats(parts: Sequence[pa.Array]) -> bool:
     whole = concatenate_dictionaries(parts)
-    return len(whole.indices.unique()) > (1 - MIN_REPEATED_SHARE) * len(whole)
+    return len(whole.indices.unique()) > (1 - MIN_REPEATED_WORD_SHARE) * len(whole)

@@ -17,9 +17,9 @@ from sentiment_batch.labels.values import normalize_word, parse_number, to_canon
 
 LabelKind = Literal["words", "numbers", "booleans", "stars"]
 """How the labels of a column are written."""
-MISSING = -1
+MISSING_CLASS = -1
 """Class number of rows without a label."""
-UNKNOWN = -2
+UNKNOWN_CLASS = -2
 """Class number of rows whose label is not in the mapping."""
 MAX_NAMED_VALUES = 20
 """Largest number of unknown labels that are shown."""
@@ -68,14 +68,14 @@ class LabelMapping:
             if text is None and odd_names and isinstance(value, str):
                 text = odd_names.get(value.strip().casefold())
             if text is None:
-                codes.append(MISSING)
+                codes.append(MISSING_CLASS)
                 if isinstance(value, str) and (word := value.strip()):
                     missing[word] += 1
                 continue
             if text not in known:
                 label = self.find_label(text)
-                known[text] = UNKNOWN if label is None else numbers[label]
-            if known[text] == UNKNOWN:
+                known[text] = UNKNOWN_CLASS if label is None else numbers[label]
+            if known[text] == UNKNOWN_CLASS:
                 unknown[text] += 1
             codes.append(known[text])
         by_frequency = sorted(unknown.items(), key=lambda item: (-item[1], item[0]))
@@ -114,7 +114,7 @@ class EncodedLabels:
     """The class numbers of some rows."""
 
     codes: npt.NDArray[np.int64]
-    """(n,) the class number of each row, `MISSING` or `UNKNOWN`."""
+    """(n,) the class number of each row, `MISSING_CLASS` or `UNKNOWN_CLASS`."""
     unknown: dict[str, int]
     """The number of rows of each unknown value, the most frequent first."""
     missing: dict[str, int] = field(default_factory=dict)
@@ -123,7 +123,7 @@ class EncodedLabels:
     @property
     def num_missing(self) -> int:
         """The number of rows without a label."""
-        return int((self.codes == MISSING).sum())
+        return int((self.codes == MISSING_CLASS).sum())
 
     @property
     def num_unknown(self) -> int:

@@ -30,7 +30,7 @@ MAX_BATCH_BYTES = 1 << 25
 """Largest size of a batch of rows of average size."""
 MAX_MEAN_ROW_BYTES = 1 << 29
 """Row groups with larger rows on average are refused, because not even one row and its copies would fit in memory."""
-SAMPLE_ROWS = 16
+MAX_SAMPLED_ROWS = 16
 """Number of rows of a row group that are decoded first to measure their size."""
 _BUFFER = 1 << 20
 """Number of bytes of each column that are read at once. Without a buffer pyarrow reads whole columns of a row group."""
@@ -90,7 +90,9 @@ class ParquetReader:
         rows = 0
         with self._open(index, self._dictionaries[index]) as file:
             with translate_read_errors(split.label):
-                fitting = min(batch_rows, _measure_batch_rows(file, group)) if batch_rows > SAMPLE_ROWS else batch_rows
+                fitting = (
+                    min(batch_rows, _measure_batch_rows(file, group)) if batch_rows > MAX_SAMPLED_ROWS else batch_rows
+                )
                 decoded = file.iter_batches(batch_size=fitting, row_groups=[group])
             while True:
                 with translate_read_errors(split.label):
@@ -182,7 +184,7 @@ def _measure_batch_rows(file: pq.ParquetFile, group: int) -> int:
 
     The footer is not enough, because it counts a long value in a dictionary once, however many rows have it.
     """
-    sample = next(file.iter_batches(batch_size=SAMPLE_ROWS, row_groups=[group]), None)
+    sample = next(file.iter_batches(batch_size=MAX_SAMPLED_ROWS, row_groups=[group]), None)
     if sample is None or not sample.num_rows:
         return MAX_ROWS_PER_PARQUET_BATCH
     return max(1, MAX_BATCH_BYTES * int(sample.num_rows) // max(int(sample.nbytes), 1))
