@@ -1,13 +1,13 @@
-"""The program `sentiment-batch`, also as `python -m sentiment_batch`; it can be ended before all of it is imported."""
+"""The program `sentiment-batch`, also as `python -m sentiment_batch`. Signals work before everything is imported."""
 
 from __future__ import annotations
 
-from sentiment_batch.cli.signals import end_in_order
+from sentiment_batch.cli.signals import handle_signals
 
 
 def main() -> None:
     """Run the command line."""
-    end_in_order()
+    handle_signals()
     from sentiment_batch.cli import main as run
 
     run()

@@ -31,7 +31,7 @@ def test_the_figures_are_tables_on_standard_output(evaluate, reviews_csv, tiny_m
         "true / predicted",
         "length",
         "1-16 tokens",
-        "The errors that the model is surest of; rows count from 0:",
+        "The errors with the highest probability; rows count from 0:",
         "row ",
     ):
         assert part in result.stdout
@@ -176,7 +176,7 @@ def test_figures_outlive_a_page_that_cannot_be_written(evaluate, reviews_csv, tm
     def full(publication, page):
         raise OutputError("the disk is full.")
 
-    monkeypatch.setattr(pages, "write", full)
+    monkeypatch.setattr(pages, "write_page", full)
     result = evaluate(reviews_csv, "--report", tmp_path / "report.html", "--json")
     assert (result.exit_code, json.loads(result.stdout)["rows"]) == (1, 60)
     assert list(tmp_path.glob("*report*")) == []
@@ -194,7 +194,8 @@ def test_a_table_whose_labels_are_mostly_unknown_is_warned_of_even_when_quiet(ev
     table = tmp_path / "odd.csv"
     table.write_text("text,label\na film,positive\n" + "a plot,bad\na scene,good\n" * 20)
     result = evaluate(table, "--quiet", "--json")
-    assert result.stderr == "warning: of 41 rows, figures leave out 40 with an unknown label ('bad' 20, 'good' 20)\n"
+    counts = "40 with an unknown label ('bad' 20, 'good' 20)"
+    assert result.stderr == f"warning: of 41 rows, the figures leave out {counts}\n"
     assert json.loads(result.stdout)["left_out"]["label_unknown_rows"] == 40
     assert "rows left out: 40 with an unknown label" in evaluate(table).stdout
 

@@ -11,7 +11,7 @@ import sys
 import pytest
 
 from sentiment_batch.cli import highlight
-from sentiment_batch.cli.highlight import highlighted
+from sentiment_batch.cli.highlight import highlight_text
 from sentiment_batch.explanation.words import Explanation, Word
 from sentiment_batch.report.words import render_explanation_page
 from tests.cli.helpers import CPU, command, failed
@@ -98,15 +98,15 @@ def test_a_blank_text_has_no_label(explain, text):
 
 def test_marks_tell_strength_and_sign_without_colours():
     one = explanation(("great", 1.0), (" ", 0.0), ("fine", 0.2), (" \n", 0.0), ("dull", -0.5), (" rest", None))
-    text = highlighted(one, 5, colours=False)
+    text = highlight_text(one, 5, colours=False)
     assert "+++great+++ +fine+ --dull-- [not seen: rest]" in text
     assert "     for: great +1.00, fine +0.20\n against: dull -0.50\n" in text
-    assert " against: nothing\n" in highlighted(explanation(("great", 1.0)), 5, colours=False)
+    assert " against: nothing\n" in highlight_text(explanation(("great", 1.0)), 5, colours=False)
 
 
 def test_where_no_words_are_asked_for_none_are_named():
     one = explanation(("great", 1.0))
-    assert highlighted(one, 0, colours=False) == "  0.7500  positive\n+++great+++\n"
+    assert highlight_text(one, 0, colours=False) == "  0.7500  positive\n+++great+++\n"
     article = render_explanation_page([one], "a model", 0).partition("<article>")[2].partition("</article>")[0]
     assert "great" in article
     assert "<dl>" not in article
@@ -115,10 +115,10 @@ def test_where_no_words_are_asked_for_none_are_named():
 
 def test_colours_come_with_lines_for_the_sign_and_bold_for_the_strength():
     one = explanation(("great", 1.0), (" ", 0.0), ("dull", -0.2), (" rest", None), label="\x1b[1mbad\n")
-    text = highlighted(one, 5, colours=True)
+    text = highlight_text(one, 5, colours=True)
     assert "\x1b[1;30;46mgreat\x1b[0m \x1b[4;33mdull\x1b[0m \x1b[2m[rest]\x1b[0m" in text
-    assert all("4" in codes.split(";") for codes in highlight.AGAINST)
-    assert not any("4" in codes.split(";") for codes in highlight.FOR)
+    assert all("4" in codes.split(";") for codes in highlight.STYLES_AGAINST)
+    assert not any("4" in codes.split(";") for codes in highlight.STYLES_FOR)
     assert text.startswith("  0.7500  ␛[1mbad\n")
 
 
@@ -138,7 +138,7 @@ def test_colours_are_for_terminals_whose_user_does_not_mind(terminal, environmen
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
     monkeypatch.setattr(sys.stdout, "isatty", lambda: terminal)
-    assert highlight.colours_wanted() == expected
+    assert highlight.wants_colours() == expected
 
 
 def test_on_a_terminal_words_are_coloured(tiny_model):
@@ -216,7 +216,7 @@ def test_a_page_has_no_end_of_texts(explain, tmp_path, monkeypatch):
 
     module = sys.modules["sentiment_batch.cli.explain"]
     assert door is not module
-    monkeypatch.setattr(module, "MOST_ON_A_PAGE", 3)
+    monkeypatch.setattr(module, "MAX_TEXTS_ON_PAGE", 3)
     result = explain(*["great"] * 5, "--html", tmp_path / "page.html", "--json")
     assert len(objects(result)) == 5
     assert "warning: the page shows the first 3 texts" in result.stderr
@@ -232,7 +232,7 @@ def test_no_text_on_a_terminal_is_wrong_usage(explain, monkeypatch):
 
 def test_an_empty_standard_input_is_said_before_a_model_is_looked_for(cli, tmp_path):
     result = cli("explain", "--model", tmp_path / "none", input="")
-    failed(result, "standard input holds no text. Pipe a text a line into it")
+    failed(result, "standard input holds no text. Pipe one text per line into it")
 
 
 def test_a_reader_that_leaves_early_is_no_error(tiny_model, tmp_path):

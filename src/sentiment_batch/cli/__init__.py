@@ -23,7 +23,7 @@ from sentiment_batch.cli.messages import terminal_text
 from sentiment_batch.cli.plugins import plugins
 from sentiment_batch.cli.predict import predict
 from sentiment_batch.cli.score import score
-from sentiment_batch.cli.signals import Ended, end_in_order
+from sentiment_batch.cli.signals import SignalExit, handle_signals
 from sentiment_batch.cli.train import train
 from sentiment_batch.cli.verify import verify
 from sentiment_batch.display import visible
@@ -61,9 +61,9 @@ class CommandGroup(click.Group):
             command = self.commands.get(ctx.invoked_subcommand or "")
             click.echo(f"Error: {terminal_text(str(error), command)}", err=True)
             ctx.exit(error.exit_code)
-        except (KeyboardInterrupt, Ended) as end:
+        except (KeyboardInterrupt, SignalExit) as end:
             click.echo("Interrupted; no half-written output was left behind.", err=True)
-            ctx.exit(end.code if isinstance(end, Ended) else 130)
+            ctx.exit(end.code if isinstance(end, SignalExit) else 130)
         except BrokenPipeError:
             # The reader of our output left, as `head` does: not an error, and nobody listens.
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -106,5 +106,5 @@ def main() -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # a code page may lack what a review holds
             stream.reconfigure(encoding=None if stream.isatty() else "utf-8", errors="replace")
-    end_in_order()
+    handle_signals()
     group(prog_name="sentiment-batch")

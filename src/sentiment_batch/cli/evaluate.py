@@ -68,7 +68,7 @@ def evaluate(
     configure_logging(quiet, verbose)
     if report == "-":
         raise UsageError("the figures go to standard output, so the report cannot. Name a file with --report.")
-    with pages.published(report, overwrite) as publication:
+    with pages.publish_page(report, overwrite) as publication:
         from sentiment_batch.evaluation.reviews import read_reviews
         from sentiment_batch.scoring.default_model import choose_model
 
@@ -89,7 +89,7 @@ def evaluate(
         if publication is not None and report_data is not None:
             from sentiment_batch.report.page import render_report_page
 
-            pages.write(publication, render_report_page(report_data))
+            pages.write_page(publication, render_report_page(report_data))
     if report is not None:
         logger.info("report: %s", report)
 
@@ -104,6 +104,6 @@ def _format_evaluation(evaluation: Evaluation) -> str:
         title = "The errors with the highest probability; rows count from 0:"
         parts.append(f"{title}\n{format_errors(evaluation.errors, width)}")
     if evaluation.likely_wrong_labels:
-        title = "Labels that are likely wrong; not found among rows that the model was trained on:"
+        title = "Labels that are likely wrong; not found in rows that the model was trained on:"
         parts.append(f"{title}\n{format_likely_wrong_labels(evaluation.likely_wrong_labels, width)}")
     return "\n\n".join(parts)

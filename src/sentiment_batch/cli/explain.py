@@ -63,8 +63,8 @@ def explain(
     configure_logging(quiet, verbose)
     if page == "-" and as_json:
         raise UsageError("--json and --html - would both go to standard output. Name a file for the page.")
-    given = texts.at_least_one(texts.given(arguments))
-    with pages.published(page, overwrite) as publication:
+    given = texts.require_one(texts.read_texts(arguments))
+    with pages.publish_page(page, overwrite) as publication:
         from sentiment_batch.scoring.default_model import choose_model
 
         chosen = choose_model(model)
@@ -87,10 +87,10 @@ def _json_printer(top: int) -> Callable[[Explanation], None]:
 
 
 def _text_printer(top: int) -> Callable[[Explanation], None]:
-    from sentiment_batch.cli.highlight import colours_wanted, highlighted
+    from sentiment_batch.cli.highlight import highlight_text, wants_colours
 
-    colours = colours_wanted()
-    return lambda one: click.echo(highlighted(one, top, colours=colours), color=colours)
+    colours = wants_colours()
+    return lambda one: click.echo(highlight_text(one, top, colours=colours), color=colours)
 
 
 def _explain(model: str, settings: dict[str, Any], given: Iterator[str]) -> Iterator[Explanation]:
@@ -107,4 +107,4 @@ def _write_page(publication: Publication, explanations: list[Explanation], model
 
     if len(explanations) > MAX_TEXTS_ON_PAGE:
         logger.warning("the page shows the first %s texts", f"{MAX_TEXTS_ON_PAGE:,}")
-    pages.write(publication, render_explanation_page(explanations[:MAX_TEXTS_ON_PAGE], model, top))
+    pages.write_page(publication, render_explanation_page(explanations[:MAX_TEXTS_ON_PAGE], model, top))

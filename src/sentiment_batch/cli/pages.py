@@ -1,4 +1,4 @@
-"""Pages for a browser that commands write beside what they print; they appear whole or not at all."""
+"""Writes pages for a browser. A page appears complete or not at all."""
 
 from __future__ import annotations
 
@@ -11,18 +11,20 @@ from sentiment_batch.errors import InputError, OutputError, UsageError
 if TYPE_CHECKING:
     from sentiment_batch.data.writers.publish import Publication
 
-BEGINNING = b"<!doctype html"
-"""Of every page, in lower case."""
+PAGE_START = b"<!doctype html"
+"""How every page begins, in lower case."""
 
 
 @contextmanager
-def published(page: str | None, overwrite: bool) -> Iterator[Publication | None]:
-    """The place of the page, looked at before any work is done; it appears whole at the end, or not at all.
+def publish_page(page: str | None, overwrite: bool) -> Iterator[Publication | None]:
+    """The publication of the page for a `with` block; None if no page is wanted.
+
+    The place is checked at once, before any work is done. The page appears at the end of the block.
 
     Raises:
-        UsageError: its name is empty.
-        OutputError: it cannot be written, there is a page and `overwrite` is not set, or what is there is no page.
-        InputError: what is there cannot be read.
+        UsageError: the name of the page is empty.
+        OutputError: the page cannot be written, a page exists and `overwrite` is False, or the file is no page.
+        InputError: the existing file cannot be read.
     """
     if page is None:
         yield None
@@ -41,14 +43,14 @@ def published(page: str | None, overwrite: bool) -> Iterator[Publication | None]
         publication.abort()
 
 
-def write(publication: Publication, page: str) -> None:
-    """Write the page; what goes wrong names its file."""
+def write_page(publication: Publication, page: str) -> None:
+    """Write the page; errors name its file."""
     with publication.translate_errors():
         publication.stream.write(page.encode("utf-8"))
 
 
 def _check_replaceable(page: str) -> None:
-    """A page replaces pages, whatever they are called: what begins otherwise may be the very table that is read."""
+    """Raise OutputError if the file is no page, because it may be the very table that is read."""
     from sentiment_batch.data.readers.source import Source
     from sentiment_batch.files.filesystems import is_read_once
 
@@ -60,5 +62,5 @@ def _check_replaceable(page: str) -> None:
         if isinstance(error.__cause__, FileNotFoundError):
             return
         raise
-    if start and not start.lstrip().lower().startswith(BEGINNING):
+    if start and not start.lstrip().lower().startswith(PAGE_START):
         raise OutputError(f"{page} is no page, so it is not replaced. Name another file, or remove it first.")

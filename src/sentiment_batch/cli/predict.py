@@ -14,7 +14,7 @@ import click
 from sentiment_batch.cli import options
 from sentiment_batch.cli.help import command
 from sentiment_batch.cli.messages import configure_logging
-from sentiment_batch.cli.texts import given
+from sentiment_batch.cli.texts import read_texts
 from sentiment_batch.evaluation.terminal import fit_text, pad_text
 from sentiment_batch.settings import ScoreSettings
 
@@ -51,7 +51,7 @@ def predict(
     The output is a table to read. With --json it is one object for each text, with the probability of every label.
     """
     configure_logging(quiet, verbose)
-    texts = given(arguments)
+    texts = read_texts(arguments)
     chosen = ScoreSettings(**settings, neutral_band=neutral_band)  # checked before anything heavy is imported
     from sentiment_batch.scoring.default_model import choose_model
     from sentiment_batch.scoring.scorer import Scorer

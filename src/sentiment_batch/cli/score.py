@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from sentiment_batch.records import ReadOptions
 
 logger = logging.getLogger("sentiment_batch")
-DEFAULTS = ScoreSettings()
+_DEFAULTS = ScoreSettings()
 
 
 @command(
@@ -38,9 +38,9 @@ DEFAULTS = ScoreSettings()
 @options.neutral_band
 @options.text_column
 @option(COLUMNS, "--columns", "Columns of IN that OUT keeps, such as id,review, instead of all.", metavar="A,B,...")
-@setting(COLUMNS, DEFAULTS, "probabilities", "Add a column for each label with its probability.")
-@setting(COLUMNS, DEFAULTS, "prefix", "The first part of the name of every added column.")
-@setting(COLUMNS, DEFAULTS, "decimals", "Decimals of the scores and probabilities, 0 to 7.")
+@setting(COLUMNS, _DEFAULTS, "probabilities", "Add a column for each label with its probability.")
+@setting(COLUMNS, _DEFAULTS, "prefix", "The first part of the name of every added column.")
+@setting(COLUMNS, _DEFAULTS, "decimals", "Decimals of the scores and probabilities, 0 to 7.")
 @option(INPUT, "--limit", "Score only the first N rows, to try something out.", int, "N")
 @options.reading
 @options.output_format
@@ -54,7 +54,7 @@ DEFAULTS = ScoreSettings()
     "N",
 )
 @option(OUTPUT, "--escape-formulas", "In CSV, put an apostrophe before text that looks like a formula.", bool)
-@setting(SPEED, DEFAULTS, "engine", "What scores: local is this machine. Plugins bring others, such as ray.", "NAME")
+@setting(SPEED, _DEFAULTS, "engine", "What scores: local is this machine. Plugins bring others, such as ray.", "NAME")
 @option(
     SPEED,
     "--engine-option engine_options",

@@ -1,4 +1,4 @@
-"""What Ctrl-C and SIGTERM do to the command line: an orderly end from wherever the program is; for the doors only."""
+"""Ends the command line in order after Ctrl-C and SIGTERM, wherever the program is."""
 
 from __future__ import annotations
 
@@ -7,18 +7,18 @@ import threading
 from typing import Any, NoReturn
 
 
-class Ended(SystemExit):
-    """The end that a signal asks for; with 130 after Ctrl-C and 143 after SIGTERM, as a shell reports them."""
+class SignalExit(SystemExit):
+    """Raised by a signal. The exit code is 130 after Ctrl-C and 143 after SIGTERM, as a shell reports them."""
 
     code: int
 
 
-def end_in_order() -> None:
-    """From here on both signals raise `Ended`, so that nothing half-written stays and work that is done is kept."""
-    if threading.current_thread() is threading.main_thread():  # elsewhere no handler can be set
+def handle_signals() -> None:
+    """Let both signals raise `SignalExit`, so that nothing half-written stays and finished work is saved."""
+    if threading.current_thread() is threading.main_thread():  # other threads cannot set a handler
         for number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, _end)
+            signal.signal(number, _exit)
 
 
-def _end(number: int, frame: Any) -> NoReturn:
-    raise Ended(128 + number)
+def _exit(number: int, frame: Any) -> NoReturn:
+    raise SignalExit(128 + number)

@@ -1,4 +1,4 @@
-"""Texts as the command line takes them: arguments, or the lines of standard input."""
+"""Reads the texts of a command: its arguments, or the lines of standard input."""
 
 from __future__ import annotations
 
@@ -11,40 +11,41 @@ from collections.abc import Iterator, Sequence
 from sentiment_batch.errors import InputError, UsageError
 
 
-def given(arguments: Sequence[str]) -> Iterator[str]:
-    """The texts among the arguments, or the lines of standard input where there are none; all of them UTF-8.
+def read_texts(arguments: Sequence[str]) -> Iterator[str]:
+    """The arguments, or the lines of standard input if there are none.
 
     Raises:
-        UsageError: there are none, and standard input is a terminal; raised before the first text is asked for.
+        UsageError: there are no arguments, and standard input is a terminal. It is raised at once, not at the first
+            text.
         InputError: an argument or a line is not UTF-8.
     """
     if not arguments and sys.stdin.isatty():
         raise UsageError("there is no text. Give some in quotes, or pipe lines into standard input.")
     if not arguments:
         return _lines()
-    return iter([_decoded(os.fsencode(text), f"text {number}") for number, text in enumerate(arguments, start=1)])
+    return iter([_decode(os.fsencode(text), f"text {number}") for number, text in enumerate(arguments, start=1)])
 
 
-def at_least_one(texts: Iterator[str]) -> Iterator[str]:
-    """The same texts; the first is waited for here, before anything long is done for none.
+def require_one(texts: Iterator[str]) -> Iterator[str]:
+    """The same texts, after waiting for the first one, so that no model is loaded for nothing.
 
     Raises:
-        InputError: there is none, as on an empty standard input.
+        InputError: there is no text, because standard input is empty.
     """
     first = next(texts, None)
     if first is None:
-        raise InputError("standard input holds no text. Pipe a text a line into it, or give some in quotes.")
+        raise InputError("standard input holds no text. Pipe one text per line into it, or give texts in quotes.")
     return itertools.chain([first], texts)
 
 
 def _lines() -> Iterator[str]:
-    """The lines of standard input; nothing but a line feed ends one."""
+    """The lines of standard input. Only a line feed ends a line."""
     for number, line in enumerate(sys.stdin.buffer, start=1):
         marked = line.removeprefix(codecs.BOM_UTF8) if number == 1 else line
-        yield _decoded(marked.rstrip(b"\r\n"), f"line {number} of standard input")
+        yield _decode(marked.rstrip(b"\r\n"), f"line {number} of standard input")
 
 
-def _decoded(content: bytes, name: str) -> str:
+def _decode(content: bytes, name: str) -> str:
     try:
         return content.decode("utf-8")
     except UnicodeDecodeError as error:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from sentiment_batch.records import ReadOptions
     from sentiment_batch.training.result import Trained
 
-DEFAULTS = TrainSettings()
+_DEFAULTS = TrainSettings()
 
 
 @command(
@@ -38,7 +38,7 @@ DEFAULTS = TrainSettings()
 @option(OUTPUT, "--resume", "Continue the interrupted run of this --output.", bool)
 @option(OUTPUT, "--restart", "Delete the interrupted run of this --output, and start over.", bool)
 @option(OUTPUT, "--report/--no-report", "Put report.html, which shows texts, into the folder.", bool, default=True)
-@setting(MODEL, DEFAULTS, "base", "The encoder to start from: the Hub id or folder of a DistilBERT, or minilm.")
+@setting(MODEL, _DEFAULTS, "base", "The encoder to start from: the Hub id or folder of a DistilBERT, or minilm.")
 @options.text_column
 @options.label_column
 @options.stars
@@ -46,40 +46,42 @@ DEFAULTS = TrainSettings()
     COLUMNS, "--group-column", "Keep rows with the same value here together in the split, such as film.", metavar="NAME"
 )
 @option(INPUT, "--val-file", "Validate on this table instead of on a share of the reviews.", metavar="FILE")
-@setting(INPUT, DEFAULTS, "val_size", "Share of the reviews that is held back for validation.")
+@setting(INPUT, _DEFAULTS, "val_size", "Share of the reviews that is held back for validation.")
 @option(INPUT, "--test-file", "Measure the final model on this table.", metavar="FILE")
-@setting(INPUT, DEFAULTS, "limit", "Train on a random sample of N rows.", "N")
+@setting(INPUT, _DEFAULTS, "limit", "Train on a random sample of N rows.", "N")
 @options.reading
-@setting(TRAINING, DEFAULTS, "epochs", "How often training goes through the reviews.")
-@setting(TRAINING, DEFAULTS, "patience", "Stop after this many validations without a lower loss. 0 never stops early.")
-@setting(TRAINING, DEFAULTS, "batch_size", "Texts per step. The default is 32 if the texts are short, else 16.", "N")
+@setting(TRAINING, _DEFAULTS, "epochs", "How often training goes through the reviews.")
+@setting(TRAINING, _DEFAULTS, "patience", "Stop after this many validations without a lower loss. 0 never stops early.")
+@setting(TRAINING, _DEFAULTS, "batch_size", "Texts per step. The default is 32 if the texts are short, else 16.", "N")
 @setting(
     TRAINING,
-    DEFAULTS,
+    _DEFAULTS,
     "learning_rate",
     "Highest learning rate. The default depends on the encoder: 1e-4 for width 384, 5e-5 for 768.",
 )
-@setting(TRAINING, DEFAULTS, "warmup", "Share of the steps in which the learning rate rises from 0.")
-@setting(TRAINING, DEFAULTS, "weight_decay", "Weight decay of AdamW on the weight matrices.")
-@setting(TRAINING, DEFAULTS, "layer_decay", "The learning rate of each layer is that of the layer above times this.")
-@setting(TRAINING, DEFAULTS, "dropout", "Dropout before the linear layer of the head.")
-@setting(TRAINING, DEFAULTS, "label_smoothing", "Share of each label that is spread over all classes.")
+@setting(TRAINING, _DEFAULTS, "warmup", "Share of the steps in which the learning rate rises from 0.")
+@setting(TRAINING, _DEFAULTS, "weight_decay", "Weight decay of AdamW on the weight matrices.")
+@setting(TRAINING, _DEFAULTS, "layer_decay", "The learning rate of each layer is that of the layer above times this.")
+@setting(TRAINING, _DEFAULTS, "dropout", "Dropout before the linear layer of the head.")
+@setting(TRAINING, _DEFAULTS, "label_smoothing", "Share of each label that is spread over all classes.")
 @setting(
-    TRAINING, DEFAULTS, "class_weights", "With auto, a rare class counts as much as others.", choices=CLASS_WEIGHTS
+    TRAINING, _DEFAULTS, "class_weights", "With auto, a rare class counts as much as others.", choices=CLASS_WEIGHTS
 )
 @setting(
     TRAINING,
-    DEFAULTS,
+    _DEFAULTS,
     "weight_average",
     "Save a moving average of the weights. 0 saves the last weights. The default is 0.999, and 0 if texts are short.",
     "DECAY",
 )
-@setting(TRAINING, DEFAULTS, "calibrate", "Fit a temperature on the validation rows, and fold it into the saved model.")
-@setting(TRAINING, DEFAULTS, "seed", "Seed of all random choices. The same seed gives the same model.")
-@setting(TEXTS, DEFAULTS, "max_length", "Most tokens of a text to read. The default is all that the encoder can.", "N")
+@setting(
+    TRAINING, _DEFAULTS, "calibrate", "Fit a temperature on the validation rows, and fold it into the saved model."
+)
+@setting(TRAINING, _DEFAULTS, "seed", "Seed of all random choices. The same seed gives the same model.")
+@setting(TEXTS, _DEFAULTS, "max_length", "Most tokens of a text to read. The default is all that the encoder can.", "N")
 @setting(
     TEXTS,
-    DEFAULTS,
+    _DEFAULTS,
     "long_text",
     "What to read of a longer text: its head, its tail, or both.",
     choices=["head", "tail", "head-tail"],

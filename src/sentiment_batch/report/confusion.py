@@ -26,7 +26,7 @@ MAX_LABELS_DRAWN = 40
 """Up to this many labels the matrix is drawn; of more, the most frequent confusions are listed."""
 MAX_LABELS_LISTED = 500
 """Labels in the table of precision, recall and F1."""
-MAX_CONFUSIONS = 10
+MAX_CONFUSIONS_LISTED = 10
 """Pairs of labels in the list of the most frequent confusions."""
 CELL_SIZE = 18
 PIXELS_PER_UNIT = 1.2
@@ -162,7 +162,7 @@ def _build_confusions(name: str, matrix: Matrix) -> Figure | None:
     if not errors:
         return None
     counts = [matrix.counts[true][taken] for true, taken in errors]
-    most = counts[:MAX_CONFUSIONS]
+    most = counts[:MAX_CONFUSIONS_LISTED]
     rows = [
         (
             shorten_label(matrix.labels[true]),
@@ -170,7 +170,7 @@ def _build_confusions(name: str, matrix: Matrix) -> Figure | None:
             format_count(count),
             format_percent(count / matrix.count_true(true)),
         )
-        for (true, taken), count in zip(errors[:MAX_CONFUSIONS], most, strict=True)
+        for (true, taken), count in zip(errors[:MAX_CONFUSIONS_LISTED], most, strict=True)
     ]
     share, all_errors = format_percent(sum(most) / sum(counts), 0), format_count(sum(counts))
     return Figure(

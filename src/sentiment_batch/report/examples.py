@@ -18,7 +18,7 @@ MAX_EXAMPLES_OPEN = 5
 """Examples that are shown at once; more unfold on demand."""
 MAX_MARKED_WORDS = 60
 """Words of a text that keep their weight, the heaviest; more marks would hide each other."""
-MIN_NAMED_WEIGHT = 0.3
+MIN_GAP_WORD_WEIGHT = 0.3
 """Weight from which a word that is left out is named in the gap."""
 
 Pieces = list[tuple[str, float | None]]
@@ -138,7 +138,7 @@ def _take_ends(words: Pieces, max_characters: int) -> Pieces:
     backwards = ((piece[-half:][::-1], weight) for piece, weight in words[::-1])
     tail = [(piece[::-1], weight) for piece, weight in _take_front(backwards, half)]
     middle = words[len(head) : len(words) - len(tail)]
-    weighty = [(abs(weight or 0.0), piece) for piece, weight in middle if abs(weight or 0.0) >= MIN_NAMED_WEIGHT]
+    weighty = [(abs(weight or 0.0), piece) for piece, weight in middle if abs(weight or 0.0) >= MIN_GAP_WORD_WEIGHT]
     weighty.sort(key=lambda word: -word[0])
     named = ", ".join(f"“{one_line(piece[:24])}”" for _, piece in weighty[:3])
     gap = f" [… {total - 2 * half:,} characters{f', among them {named}' if named else ''} …] "
