@@ -162,14 +162,14 @@ def our_steps(plan: Plan, training: Rows, validation: Rows, in_all: int) -> Step
     prepared = prepare(tables[:1], settings, val=tables[1])
     chosen = device.choose_device(plan.device), device.choose_training_dtype(plan.dtype, plan.device)
     setup = set_up(prepared, Path(plan.base), settings, *chosen, quiet=True)
-    state = begin(setup.classifier, in_all, setup.run)
+    state = make_initial_state(setup.classifier, in_all, setup.config)
 
     sampler = LengthGroupedBatches(setup.training.tokens.lengths, plan.batch_size, plan.seed)
     epochs = itertools.count()
 
     def endless() -> Iterator[Any]:
         for sampler.epoch in epochs:
-            yield from loader(setup.training, sampler)
+            yield from make_loader(setup.training, sampler)
 
     def block(steps: int) -> tuple[float, int]:
         from benchmarks.stopwatch import now
@@ -179,7 +179,7 @@ def our_steps(plan: Plan, training: Rows, validation: Rows, in_all: int) -> Step
             started = now(plan.device)
             for batch in itertools.islice(endless(), steps):  # from the beginning of an epoch, as the reference
                 state.micro.backward(batch)
-                move(setup.classifier, state.optimiser, state.schedule)
+                take_step(setup.classifier, state.optimizer, state.schedule)
                 tokens += int(batch.pack.lengths.sum())
             return now(plan.device) - started, tokens
 

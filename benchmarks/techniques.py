@@ -101,11 +101,11 @@ class Bench:
         packed, cores = self.strategy.model, pool.count if pool else 1
         self.on_cpu = self.strategy.device == "cpu"
         self.numbers = Numbers(
-            layers=len(packed.layers),
-            width=packed.words.shape[1],
+            layers=len(packed.encoder.layers),
+            width=packed.encoder.word_embeddings.shape[1],
             heads=packed.heads,
             linear=packed.flops_per_token,
-            last_kv=2 * packed.last_key_value.weight.numel(),
+            last_kv=2 * packed.encoder.last_key_value.weight.numel(),
             lengths=lengths,
             budget=self.budget,
             dtype=self.dtype,
@@ -217,7 +217,7 @@ def _products(bench: Bench) -> Iterator[Technique]:
         with_it=bench.run(),
         without=bench.run(separate(bench.strategy.model), inside=lambda: swapped((packed_module, "Looped", FromApart))),
     )
-    if bench.strategy.model.last_key_value.prepacked is None:
+    if bench.strategy.model.encoder.last_key_value.prepacked is None:
         return
     linear_share = 1 - numbers.attention_share
     yield Technique(

@@ -15,8 +15,8 @@ from torch.nn import functional as F
 import sentiment_batch.model.forward.attention as attention_module
 import sentiment_batch.scoring.backends.local as engine_module
 from sentiment_batch.model.forward.attention import CpuTexts
-from sentiment_batch.model.forward.layers import LinearWeights, linear
-from sentiment_batch.model.forward.packed import LayerWeights, PackedModel, finish_layer
+from sentiment_batch.model.forward.layers import LayerWeights, LinearWeights, embed, finish_layer, linear
+from sentiment_batch.model.forward.packed import PackedModel
 from sentiment_batch.model.forward.strategies import PaddedStrategy
 from sentiment_batch.scoring.backends.prefetch import Stages
 
@@ -40,9 +40,10 @@ class WholeLast(PackedModel):
     """Walks the last layer for all tokens, too, and then takes the first of each text."""
 
     def compute(self, texts: attention_module.PackedTexts) -> torch.Tensor:
-        x_TD = self._embed(texts)
-        for layer in self.layers:
-            x_TD = self.rest(layer, self.activation, texts.attend(linear(x_TD, layer.qkv)), x_TD)
+        encoder = self.encoder
+        x_TD = embed(encoder, texts)
+        for layer in encoder.layers:
+            x_TD = encoder.finish(layer, encoder.activation, texts.attend(linear(x_TD, layer.qkv)), x_TD)
         return self.head(x_TD.index_select(0, texts.first))
 
 
@@ -74,15 +75,17 @@ class FromApart(CpuTexts):
 
 
 class Separate(PackedModel):
-    """A product each for queries, keys and values; `qkv` and `last_kv` are tuples of them."""
+    """A product each for queries, keys and values; `qkv` and `last_key_value` are tuples of them."""
 
     def compute(self, texts: attention_module.PackedTexts) -> torch.Tensor:
-        x_TD = self._embed(texts)
-        for layer in self.layers[:-1]:
-            x_TD = self.rest(layer, self.activation, texts.attend(self._apart(x_TD, layer.qkv)), x_TD)
+        encoder = self.encoder
+        x_TD = embed(encoder, texts)
+        for layer in encoder.layers[:-1]:
+            x_TD = encoder.finish(layer, encoder.activation, texts.attend(self._apart(x_TD, layer.qkv)), x_TD)
         first_BD = x_TD.index_select(0, texts.first)
-        context_BD = texts.attend_first(linear(first_BD, self.last_query), self._apart(x_TD, self.last_key_value))
-        return self.head(finish_layer(self.layers[-1], self.activation, context_BD, first_BD))
+        key_value = self._apart(x_TD, encoder.last_key_value)
+        context_BD = texts.attend_first(linear(first_BD, encoder.last_query), key_value)
+        return self.head(finish_layer(encoder.layers[-1], encoder.activation, context_BD, first_BD))
 
     @staticmethod
     def _apart(x: torch.Tensor, products: Any) -> Any:
@@ -149,9 +152,9 @@ def without_pinning(tensor: torch.Tensor, device: Any) -> torch.Tensor:
 
 
 def as_kind(kind: type[PackedModel], model: PackedModel, **changes: Any) -> PackedModel:
-    """The same weights in another class."""
+    """The same weights in another class, with changes to the encoder."""
     kept = {field.name: getattr(model, field.name) for field in dataclasses.fields(PackedModel)}
-    return kind(**kept | {"workspaces": []} | changes)
+    return kind(**kept | {"workspaces": [], "encoder": dataclasses.replace(model.encoder, **changes)})
 
 
 def separate(model: PackedModel) -> PackedModel:
@@ -159,24 +162,24 @@ def separate(model: PackedModel) -> PackedModel:
 
     def cut(product: LinearWeights, parts: int) -> Any:
         weights, biases = product.weight.chunk(parts), product.bias.chunk(parts)
-        return tuple(
-            LinearWeights.prepack(weight.contiguous(), bias) for weight, bias in zip(weights, biases, strict=True)
-        )
+        pairs = zip(weights, biases, strict=True)
+        return tuple(LinearWeights.prepack(weight.contiguous(), bias) for weight, bias in pairs)
 
-    layers = tuple(layer._replace(qkv=cut(layer.qkv, 3)) for layer in model.layers)
-    return as_kind(Separate, model, layers=layers, last_kv=cut(model.last_key_value, 2))
+    encoder = model.encoder
+    layers = tuple(layer._replace(qkv=cut(layer.qkv, 3)) for layer in encoder.layers)
+    return as_kind(Separate, model, layers=layers, last_key_value=cut(encoder.last_key_value, 2))
 
 
 def plainly_multiplied(model: PackedModel, kind: type[PackedModel] = PackedModel) -> PackedModel:
     """Plain `F.linear`, with the activation after it."""
 
     def plain(layer: LayerWeights) -> LayerWeights:
-        return LayerWeights(
-            *(part._replace(prepacked=None) if isinstance(part, LinearWeights) else part for part in layer)
-        )
+        parts = (part._replace(prepacked=None) if isinstance(part, LinearWeights) else part for part in layer)
+        return LayerWeights(*parts)
 
-    changes = {name: getattr(model, name)._replace(prepacked=None) for name in ("last_query", "last_key_value")}
-    return as_kind(kind, model, layers=tuple(map(plain, model.layers)), **changes)
+    encoder = model.encoder
+    last = {name: getattr(encoder, name)._replace(prepacked=None) for name in ("last_query", "last_key_value")}
+    return as_kind(kind, model, layers=tuple(map(plain, encoder.layers)), **last)
 
 
 @contextlib.contextmanager

@@ -58,7 +58,7 @@ def test_replayed_passes_have_the_bits_of_launched_ones(tiny_base):
     from sentiment_batch.settings import TrainSettings
     from sentiment_batch.tokenization.packing import Pack
     from sentiment_batch.training.batches import Batch
-    from sentiment_batch.training.optimizer import MicroBatches
+    from sentiment_batch.training.optimizer import MicroBatches, RunConfig
 
     torch.manual_seed(0)
     classifier = SentimentClassifier(load_base(tiny_base)[0], 2, dropout=0.1).to("cuda:0")
@@ -109,7 +109,7 @@ def hungry(monkeypatch):
         return way
 
     monkeypatch.setattr(optimizer, "compute_training_logits", taking(optimizer.compute_training_logits))
-    monkeypatch.setattr(packed_training, "_padded", taking(packed_training._padded))
+    monkeypatch.setattr(packed_training, "_compute_padded", taking(packed_training._compute_padded))
 
 
 @pytest.mark.parametrize(("dtype", "tolerance"), [("float32", 1e-5), ("bfloat16", 3e-2)])
@@ -118,7 +118,7 @@ def test_gradients_are_those_of_the_whole_batch_when_memory_runs_out(tiny_base, 
     from sentiment_batch.settings import TrainSettings
     from sentiment_batch.tokenization.packing import Pack
     from sentiment_batch.training.batches import Batch
-    from sentiment_batch.training.optimizer import MicroBatches
+    from sentiment_batch.training.optimizer import MicroBatches, RunConfig
 
     torch.manual_seed(0)
     classifier = SentimentClassifier(load_base(tiny_base)[0], 2, dropout=0.0).eval()
@@ -152,6 +152,6 @@ def test_gradients_are_those_of_the_whole_batch_when_memory_runs_out(tiny_base, 
             if device != "cpu":
                 torch.cuda.set_per_process_memory_fraction(1.0)
         gradients.append(classifier.linear.weight.grad.float().cpu().clone())
-    assert micro.tokens < 32 * 20
+    assert micro.max_tokens < 32 * 20
     assert "out of memory" in caplog.text
     assert torch.allclose(gradients[0], gradients[1], atol=tolerance)

@@ -113,8 +113,8 @@ def make_repeatable(seed: int, device: str) -> Iterator[None]:
     guard: Any = torch.utils.deterministic
     fills = guard.fill_uninitialized_memory
     devices = [torch.device(device)] if device.startswith("cuda") else []
-    # Its first call imports much of torch. It stands outside of the block, because a Ctrl-C during the import would make
-    # the second call fail.
+    # Its first call imports much of torch. It stands outside of the block, because the second call fails after a Ctrl-C
+    # during the import.
     torch.use_deterministic_algorithms(True)
     try:
         with torch.random.fork_rng(devices=devices):
@@ -124,7 +124,7 @@ def make_repeatable(seed: int, device: str) -> Iterator[None]:
             for one in devices:
                 with torch.cuda.device(one):  # cuda.manual_seed seeds the current device, which may be another
                     torch.cuda.manual_seed(seed)
-            # A guard for programs that read memory they never wrote. It would write to every new tensor.
+            # Off: this guard for programs that read memory they never wrote writes to every new tensor.
             guard.fill_uninitialized_memory = False
             yield
     finally:

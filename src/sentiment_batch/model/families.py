@@ -7,16 +7,13 @@ and a layer norm after it. A model of any other family is computed by its own Tr
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from operator import attrgetter
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
-import torch
-from torch.nn import functional as F
-
-Head = Callable[[Any, torch.Tensor], torch.Tensor]
-"""The classifier model and the last vectors of the first tokens (B, D) to logits (B, K)."""
+Head = Literal["relu", "pooler", "own"]
+"""What stands before the last linear layer, on the first token's vector: a layer with ReLU, BERT's pooler, or a head
+module that takes the whole sequence."""
 
 
 class LayerModules(NamedTuple):
@@ -55,16 +52,15 @@ class ModelFamily:
         Raises:
             AttributeError: this release of Transformers builds the family in another way.
         """
-        return [
-            LayerModules(*(attrgetter(path)(layer) for path in self.paths))
-            for layer in attrgetter(self.layers)(encoder)
-        ]
+        layers = attrgetter(self.layers)(encoder)
+        return [LayerModules(*(attrgetter(path)(layer) for path in self.paths)) for layer in layers]
 
     def rename_weight(self, name: str, target: ModelFamily) -> str | None:
         """The name that a weight of an encoder of this family has in the family `target`.
 
         Returns:
-            None if `target` has no such weight. DistilBERT has no pooler and no token types. Position ids are no weight.
+            None if `target` has no such weight. DistilBERT has no pooler and no token types, and position
+            ids are no weight.
         """
         if name.startswith("embeddings."):
             is_missing = name.endswith("position_ids") or ("token_type" in name and not target.has_token_types)
@@ -74,21 +70,6 @@ class ModelFamily:
         number, _, rest = name.removeprefix(f"{self.layers}.").partition(".")
         path, _, kind = rest.rpartition(".")
         return f"{target.layers}.{number}.{target.paths[self.paths.index(path)]}.{kind}"
-
-
-def _distilbert_head(model: Any, first_BD: torch.Tensor) -> torch.Tensor:
-    logits: torch.Tensor = model.classifier(F.relu(model.pre_classifier(first_BD)))
-    return logits
-
-
-def _bert_head(model: Any, first_BD: torch.Tensor) -> torch.Tensor:
-    logits: torch.Tensor = model.classifier(model.base_model.pooler(first_BD[:, None]))
-    return logits
-
-
-def _roberta_head(model: Any, first_BD: torch.Tensor) -> torch.Tensor:
-    logits: torch.Tensor = model.classifier(first_BD[:, None])
-    return logits
 
 
 DISTILBERT = ModelFamily(
@@ -104,7 +85,7 @@ DISTILBERT = ModelFamily(
         norm="output_layer_norm",
         activation="ffn.activation",
     ),
-    head=_distilbert_head,
+    head="relu",
     has_token_types=False,
 )
 BERT = ModelFamily(
@@ -120,9 +101,9 @@ BERT = ModelFamily(
         norm="output.LayerNorm",
         activation="intermediate.intermediate_act_fn",
     ),
-    head=_bert_head,
+    head="pooler",
 )
-ROBERTA = replace(BERT, head=_roberta_head, counts_from_padding=True)
+ROBERTA = replace(BERT, head="own", counts_from_padding=True)
 FAMILIES: dict[str, ModelFamily] = {
     "distilbert": DISTILBERT,
     "bert": BERT,

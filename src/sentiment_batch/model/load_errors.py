@@ -1,4 +1,4 @@
-"""Translates what Transformers, safetensors, tokenizers and the Hub raise while a model is loaded, into `ModelError`."""
+"""Translates the errors of Transformers, safetensors, tokenizers and the Hub in loading a model into `ModelError`."""
 
 from __future__ import annotations
 

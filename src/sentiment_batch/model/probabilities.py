@@ -9,7 +9,7 @@ Floats = npt.NDArray[np.float32]
 
 
 def softmax(logits: Floats) -> Floats:
-    """Probabilities (N, K) of logits (N, K), computed in float64; a row with NaN or a logit of +infinity becomes NaN."""
+    """Probabilities (N, K) of logits (N, K), computed in float64; a row with NaN or +infinity becomes NaN."""
     with np.errstate(invalid="ignore"):  # infinity less infinity is NaN
         shifted = logits.astype(np.float64) - logits.max(axis=1, keepdims=True, initial=-np.inf)
     powers = np.exp(shifted)

@@ -2,7 +2,8 @@
 
 | here | in torch | used by |
 |---|---|---|
-| `reorder_linear_weight`, `linear_pointwise` | `torch.ops.mkldnn._reorder_linear_weight`, `._linear_pointwise` | `layers` |
+| `reorder_linear_weight` | `torch.ops.mkldnn._reorder_linear_weight` | `layers` |
+| `linear_pointwise` | `torch.ops.mkldnn._linear_pointwise` | `layers` |
 | `gelu_in_place` | `torch.ops.aten.gelu_` | `layers`, `packed` |
 | `softmax_backward` | `torch._softmax_backward_data` | `attention_backward` |
 | `variable_length_attention` | `torch.nn.attention.varlen.varlen_attn`, new in torch 2.10 | `attention`, on CUDA only |

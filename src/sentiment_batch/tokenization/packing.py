@@ -194,7 +194,8 @@ def fill_pack(pack: Pack, steps: int) -> Pack:
 
 
 def close_pack(pack: Pack, steps: int, longest: int) -> Pack:
-    """Fill the pack up with one more segment, of the id 0, so that there are few sizes; its longest counts as `longest`.
+    """Fill the pack up with one more segment, of the id 0, so that there are few sizes. Its longest text counts as
+    `longest`.
 
     This is for passes that read all tokens, because tokens of no segment may have any value, even NaN.
 

@@ -28,7 +28,7 @@ Fine-Tune BERT for Text Classification?", section 5.3.1, keep 128 of 510 tokens 
 PIECE_CHARACTERS = 16_384
 """A text longer than this is tokenised piece by piece, if that gives the same tokens."""
 TEXTS_AT_ONCE = 4_096
-"""Texts tokenised together, enough for every core. The tokeniser holds some 75 bytes for each of their tokens (measured)."""
+"""Texts tokenised together, enough for every core. The tokeniser holds some 75 bytes for each token (measured)."""
 CHARACTERS_AT_ONCE = 2_000_000
 """Most characters tokenised together, except for one text that is longer. They take half a second on one core, after
 which the work can be stopped."""
@@ -120,8 +120,8 @@ class Tokeniser:
         """All ids of `texts` (N,), one text after the other, and the number of each text's ids (N,)."""
         encoded = self._backend.encode_batch_fast(texts, add_special_tokens=False)
         lengths = np.fromiter(map(len, encoded), dtype=np.int64, count=len(encoded))
-        # Each list of ids is freed before the next is made. This holds the interpreter lock for 25 ns per token, which is
-        # the cost of the library's lists. With short texts, an array for each text would double that (measured).
+        # Each list of ids is freed before the next is made. This holds the interpreter lock for 25 ns per token, which
+        # the library's lists cost. With short texts, an array for each text would double that (measured).
         every = chain.from_iterable(encoding.ids for encoding in encoded)
         return np.fromiter(every, dtype=np.int32, count=int(lengths.sum())), lengths
 
@@ -168,7 +168,7 @@ class Tokeniser:
         return ids, max(self.room + 1, round(len(ids) * len(text) / read))
 
     def _encode_pieces(self, enough: float, pieces: Iterable[str], check: Check) -> tuple[list[Ids], int]:
-        """The ids of each of the `pieces`, until there are `enough` ids; and the number of characters of those pieces."""
+        """The ids of each piece, until there are `enough` ids; and the number of characters of those pieces."""
         parts: list[Ids] = []
         count = read = 0
         for piece in pieces:
@@ -199,7 +199,7 @@ def _blocks(texts: Sequence[str]) -> Iterator[tuple[int, int]]:
 
 
 def _cut_ends(starts: Integers, lengths: Integers, room: int, head: int) -> tuple[Integers, Integers]:
-    """The two runs that are kept of each text, as starts (N, 2) and lengths (N, 2); the second of a short text is empty.
+    """The two runs that are kept of each text, as starts (N, 2) and lengths (N, 2); a short text has an empty second.
 
     Args:
         starts: (N,) where each text begins.

@@ -103,7 +103,7 @@ def test_memory_of_a_pack_that_failed_is_not_used_again(stocks):
         raise RuntimeError("a bug")
 
     with pytest.raises(RuntimeError, match="a bug"):
-        scores(dataclasses.replace(model, finish=broken), segments)
+        scores(dataclasses.replace(model, encoder=dataclasses.replace(model.encoder, finish=broken)), segments)
     assert model.workspaces == []
     assert np.array_equal(scores(model, segments), expected)
 
@@ -164,12 +164,12 @@ def test_the_stock_network_keeps_its_scores_and_nothing_is_held_twice(tmp_path, 
         assert np.array_equal(alone(loaded, segments), before)
         assert sum(p.numel() for p in loaded.network.parameters()) == size
     parameters = {p.untyped_storage().data_ptr() for p in loaded.network.parameters()}
-    for layer in model.layers:
+    for layer in model.encoder.layers:
         for product in layer[:2] + layer[3:5]:
             assert product.weight.untyped_storage().data_ptr() in parameters
         joined = [p for p in loaded.network.parameters() if p.shape == (32, 32) and inside(p, layer.qkv.weight)]
         assert [p.data_ptr() - layer.qkv.weight.data_ptr() for p in joined] == [0, 4_096, 8_192]
-    embeddings = (model.word_embeddings, model.position_embeddings)
+    embeddings = (model.encoder.word_embeddings, model.encoder.position_embeddings)
     assert {one.untyped_storage().data_ptr() for one in embeddings} <= parameters
 
 
@@ -224,5 +224,5 @@ def test_an_activation_other_than_the_usual_is_the_stock_module(tmp_path):
         block.intermediate.intermediate_act_fn = nn.GELU(approximate="tanh")
     segments = drawn([12, 5, 1], loaded.vocabulary)
     model = strategy(loaded)
-    assert model.activation is not torch.ops.aten.gelu_
+    assert model.encoder.activation is not torch.ops.aten.gelu_
     np.testing.assert_allclose(scores(model, segments), alone(loaded, segments), atol=5e-6)

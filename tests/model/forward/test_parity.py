@@ -132,8 +132,11 @@ def test_a_network_whose_code_has_changed_is_seen_and_scored_in_rectangles(tiny_
     real = parity.build_packed
 
     def changed(*arguments):
-        strategy, reason = real(*arguments)
-        return dataclasses.replace(strategy, activation=torch.relu), reason
+        packed, reason = real(*arguments)
+        return (
+            dataclasses.replace(packed, encoder=dataclasses.replace(packed.encoder, activation=torch.relu)),
+            reason,
+        )
 
     monkeypatch.setattr(parity, "build_packed", changed)
     assert isinstance(chosen(tiny_model, "float32").strategy, PaddedStrategy)

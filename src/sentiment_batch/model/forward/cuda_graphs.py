@@ -33,7 +33,8 @@ NO_LABEL = -100
 """The label that torch's cross entropy leaves out."""
 
 Passes = Callable[[CudaTexts, torch.Tensor, torch.Tensor], torch.Tensor]
-"""The forward and backward pass: texts, their labels (B,) and the divisor of the loss to the loss; adds the gradients."""
+"""The forward and backward pass: from texts, their labels (B,) and the divisor of the loss to the loss. It adds the
+gradients."""
 Work = Callable[[], torch.Tensor]
 Record = Callable[[Work], tuple[Callable[[], Any], torch.Tensor]]
 """Records work without doing it. Returns a function that does it, and the tensor that will hold its result."""

@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterable, Sequence
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, NamedTuple
 
 import torch
+from torch import nn
 from torch.nn import functional as F
 
 from sentiment_batch.model.torch_operators import (
@@ -21,9 +23,10 @@ from sentiment_batch.model.torch_operators import (
 )
 
 if TYPE_CHECKING:
+    from sentiment_batch.model.families import LayerModules
     from sentiment_batch.model.forward.attention import PackedTexts
 
-# T tokens of a pack, B texts of it, D the encoder's width.
+# V word ids, P positions, T tokens of a pack, B texts of it, D the encoder's width.
 
 Activation = Callable[[torch.Tensor], torch.Tensor]
 
@@ -62,132 +65,114 @@ class NormWeights(NamedTuple):
     epsilon: float
 
 
-class Layer(Protocol):
-    """The weights of one encoder layer."""
-
-    @property
-    def qkv(self) -> LinearWeights:
-        """Queries, keys and values as one product (3D, D)."""
-        ...
-
-    @property
-    def attention_output(self) -> LinearWeights:
-        """What follows the attention (D, D)."""
-        ...
-
-    @property
-    def attention_norm(self) -> NormWeights:
-        """The norm after the attention's residual sum."""
-        ...
-
-    @property
-    def up(self) -> LinearWeights:
-        """The first product of the feed-forward part (hidden, D)."""
-        ...
-
-    @property
-    def down(self) -> LinearWeights:
-        """The second product of the feed-forward part (D, hidden)."""
-        ...
-
-    @property
-    def norm(self) -> NormWeights:
-        """The norm after the feed-forward part's residual sum."""
-        ...
-
-
 class LayerWeights(NamedTuple):
-    """A `Layer` of plain tensors, so that one compiled function serves all layers."""
+    """The weights of one encoder layer; plain tensors, so that one compiled function serves all layers."""
 
     qkv: LinearWeights
+    """Queries, keys and values as one product (3D, D)."""
     attention_output: LinearWeights
+    """What follows the attention (D, D)."""
     attention_norm: NormWeights
+    """The norm after the attention's residual sum."""
     up: LinearWeights
+    """The first product of the feed-forward part (hidden, D)."""
     down: LinearWeights
+    """The second product of the feed-forward part (D, hidden)."""
     norm: NormWeights
-
-
-class Encoder(Protocol):
-    """What the walk needs of an encoder."""
-
-    @property
-    def layers(self) -> Sequence[Layer]:
-        """In their order."""
-        ...
-
-    @property
-    def last_query(self) -> LinearWeights:
-        """The last layer's queries alone (D, D)."""
-        ...
-
-    @property
-    def last_key_value(self) -> LinearWeights:
-        """The last layer's keys and values alone (2D, D)."""
-        ...
-
-    def embed(self, texts: PackedTexts) -> torch.Tensor:
-        """The embeddings (T, D) of the tokens."""
-        ...
-
-    def finish_layer(self, layer: Layer, context: torch.Tensor, before: torch.Tensor) -> torch.Tensor:
-        """What a layer does after its attention; see the function `finish_layer`."""
-        ...
-
-
-def encode_first_tokens(encoder: Encoder, texts: PackedTexts) -> torch.Tensor:
-    """Walk the layers; returns the last vectors (B, D) of each text's first token, which the head reads."""
-    x_TD = encoder.embed(texts)
-    for layer in encoder.layers[:-1]:
-        context_TD = texts.attend(linear(x_TD, layer.qkv))
-        x_TD = encoder.finish_layer(layer, context_TD, x_TD)
-    # The last layer is short: of the tokens that the head does not read, it needs the keys and values only.
-    first_BD = x_TD.index_select(0, texts.first)
-    context_BD = texts.attend_first(linear(first_BD, encoder.last_query), linear(x_TD, encoder.last_key_value))
-    return encoder.finish_layer(encoder.layers[-1], context_BD, first_BD)
-
-
-def embed(
-    texts: PackedTexts,
-    word_embeddings: torch.Tensor,
-    position_embeddings: torch.Tensor,
-    type_embedding: torch.Tensor | None,
-    norm: NormWeights,
-) -> torch.Tensor:
-    """The sum of each token's embeddings, normalised (T, D)."""
-    x_TD = F.embedding(texts.ids, word_embeddings)
-    if type_embedding is not None:
-        x_TD += type_embedding
-    x_TD += F.embedding(texts.positions, position_embeddings)
-    return normalise(x_TD, norm)
+    """The norm after the feed-forward part's residual sum."""
+    drop: Activation | None = None
+    """The dropout of what `down` gives, in training; None at inference."""
 
 
 def finish_layer(
-    layer: Layer,
-    activation: Activation,
-    context: torch.Tensor,
-    before: torch.Tensor,
-    drop: Activation | None = None,
+    layer: LayerWeights, activation: Activation, context: torch.Tensor, before: torch.Tensor
 ) -> torch.Tensor:
     """What a layer does after its attention, for each row by itself.
+
+    At inference, sums are made in place. In training they get new memory, because their terms may have other dtypes and
+    the gradients need them.
 
     Args:
         layer: the weights.
         activation: between the two products of the feed-forward part.
         context: (rows, D) what the attention gave.
         before: (rows, D) what the layer was given.
-        drop: in training, the dropout of what `down` gives. Sums are then made in new memory, because their terms may
-            have other dtypes and the gradients need them. At inference None, and sums are made in place.
 
     Returns:
         (rows, D).
     """
-    x = normalise(_add(linear(context, layer.attention_output), before, drop is None), layer.attention_norm)
+    drop = layer.drop
+    x = linear(context, layer.attention_output)
+    x = normalise(x.add_(before) if drop is None else x + before, layer.attention_norm)
     y = linear(linear(x, layer.up, activation), layer.down)
-    return normalise(_add(y if drop is None else drop(y), x, drop is None), layer.norm)
+    return normalise(y.add_(x) if drop is None else drop(y) + x, layer.norm)
 
 
-def _add(x: torch.Tensor, residual: torch.Tensor, in_place: bool) -> torch.Tensor:
-    return x.add_(residual) if in_place else x + residual
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class Encoder:
+    """The weights of an encoder, as the walk through its layers needs them."""
+
+    word_embeddings: torch.Tensor
+    """(V, D)"""
+    position_embeddings: torch.Tensor
+    """(P, D)"""
+    type_embedding: torch.Tensor | None = None
+    """(D,) the embedding of the first token type, None for a family without types."""
+    norm: NormWeights
+    """The norm of the embeddings."""
+    layers: Sequence[LayerWeights]
+    last_query: LinearWeights
+    """The last layer's queries (D, D), which only the first tokens need."""
+    last_key_value: LinearWeights
+    """The last layer's keys and values (2D, D)."""
+    activation: Activation
+    """The function between `up` and `down` of each layer."""
+    drop: Activation | None = None
+    """The dropout of the embeddings, in training; None at inference."""
+    finish: Callable[..., torch.Tensor] = finish_layer
+    """The function `finish_layer`, or that compiled."""
+
+
+def encode_first_tokens(encoder: Encoder, texts: PackedTexts) -> torch.Tensor:
+    """Walk the layers; returns the last vectors (B, D) of each text's first token, which the head reads."""
+    x_TD = embed(encoder, texts)
+    for layer in encoder.layers[:-1]:
+        context_TD = texts.attend(linear(x_TD, layer.qkv))
+        x_TD = encoder.finish(layer, encoder.activation, context_TD, x_TD)
+    # The last layer is short: of the tokens that the head does not read, it needs the keys and values only.
+    first_BD = x_TD.index_select(0, texts.first)
+    context_BD = texts.attend_first(linear(first_BD, encoder.last_query), linear(x_TD, encoder.last_key_value))
+    return finish_layer(encoder.layers[-1], encoder.activation, context_BD, first_BD)
+
+
+def embed(encoder: Encoder, texts: PackedTexts) -> torch.Tensor:
+    """The sum of each token's embeddings, normalised (T, D)."""
+    x_TD = F.embedding(texts.ids, encoder.word_embeddings)
+    if encoder.type_embedding is not None:
+        x_TD += encoder.type_embedding
+    x_TD += F.embedding(texts.positions, encoder.position_embeddings)
+    x_TD = normalise(x_TD, encoder.norm)
+    return x_TD if encoder.drop is None else encoder.drop(x_TD)
+
+
+def gather_layer(
+    modules: LayerModules, join: Callable[..., LinearWeights], drop: Activation | None = None
+) -> LayerWeights:
+    """The weights of a layer's modules; `join` makes the weights of one or several linear layers of one input."""
+    return LayerWeights(
+        qkv=join(modules.query, modules.key, modules.value),
+        attention_output=join(modules.attention_output),
+        attention_norm=gather_norm(modules.attention_norm),
+        up=join(modules.up),
+        down=join(modules.down),
+        norm=gather_norm(modules.norm),
+        drop=drop,
+    )
+
+
+def gather_norm(module: nn.LayerNorm) -> NormWeights:
+    """The weights of a layer norm."""
+    return NormWeights(module.weight, module.bias, module.eps)
 
 
 def linear(x: torch.Tensor, weights: LinearWeights, activation: Activation | None = None) -> torch.Tensor:
@@ -205,7 +190,9 @@ def normalise(x: torch.Tensor, norm: NormWeights) -> torch.Tensor:
     return F.layer_norm(x, x.shape[-1:], *norm)
 
 
-def has_equal_row_bits(layer: Layer, products: Iterable[LinearWeights], activation: Activation, rows: int) -> bool:
+def has_equal_row_bits(
+    layer: LayerWeights, products: Iterable[LinearWeights], activation: Activation, rows: int
+) -> bool:
     """True if a row gets the same bits in each place of a matrix of `rows` rows.
 
     No library promises this: near an edge of the matrix it may sum in another order. So it is tried on this machine.

@@ -15,25 +15,25 @@ from torch import nn
 from torch.nn import functional as F
 
 from sentiment_batch.errors import first_line
-from sentiment_batch.model.families import FAMILIES, LayerModules, ModelFamily
+from sentiment_batch.model.families import FAMILIES, ModelFamily
 from sentiment_batch.model.forward.attention import CpuTexts, CudaTexts, PackedTexts, Workspace
 from sentiment_batch.model.forward.layers import (
     GELU,
     Activation,
-    Layer,
+    Encoder,
     LayerWeights,
     LinearWeights,
-    NormWeights,
-    embed,
     encode_first_tokens,
     finish_layer,
+    gather_layer,
+    gather_norm,
     has_equal_row_bits,
 )
 
 if TYPE_CHECKING:
     from sentiment_batch.tokenization.packing import Pack
 
-# V word ids, P positions, T tokens of a pack, B texts of it, D the encoder's width, K labels.
+# B texts of a pack, D the encoder's width, K labels.
 
 CUDA_HEAD_STEP = 8
 """CUDA's attention kernel takes heads whose width is a multiple of this."""
@@ -43,28 +43,13 @@ CUDA_HEAD_STEP = 8
 class PackedModel:
     """A stock classifier of one of the families in `model/families.py`, computed over packs."""
 
-    word_embeddings: torch.Tensor
-    """(V, D)"""
-    position_embeddings: torch.Tensor
-    """(P, D)"""
-    type_embedding: torch.Tensor | None
-    """(D,) the embedding of the first token type, None for a family without types."""
-    norm: NormWeights
-    """The norm of the embeddings."""
-    layers: tuple[LayerWeights, ...]
-    last_query: LinearWeights
-    """The last layer's queries (D, D), which only the first tokens need."""
-    last_key_value: LinearWeights
-    """The last layer's keys and values (2D, D)."""
-    activation: Activation
+    encoder: Encoder
     head: Activation
     """The last vectors of the first tokens (B, D) to logits (B, K)."""
     heads: int
     """Heads of the attention."""
     padding: int | None
     """The padding id if positions are counted from after it, else None; see `ModelFamily.counts_from_padding`."""
-    finish: Callable[..., torch.Tensor]
-    """The function `layers.finish_layer`, or that compiled."""
     workspaces: list[Workspace] = field(default_factory=list)
     """Scratch memory that no CPU thread uses at the moment."""
     equal_bits: dict[tuple[int, int, int], bool] = field(default_factory=dict)
@@ -72,30 +57,22 @@ class PackedModel:
 
     def logits(self, pack: Pack) -> torch.Tensor:
         """Logits (B, K) in float32 on the model's device."""
-        device = self.word_embeddings.device
+        device, dtype = self.encoder.word_embeddings.device, self.encoder.word_embeddings.dtype
         with torch.inference_mode():
             if device.type != "cpu":
                 return self.compute(CudaTexts(pack, self.heads, device, self.padding)).float()
-            workspace = self.workspaces.pop() if self.workspaces else Workspace(self.word_embeddings.dtype)
+            workspace = self.workspaces.pop() if self.workspaces else Workspace(dtype)
             logits_BK = self.compute(CpuTexts(pack, self.heads, workspace, self.padding)).float()
             self.workspaces.append(workspace)  # not after an error, which may leave it half grown
             return logits_BK
 
     def compute(self, texts: PackedTexts) -> torch.Tensor:
         """Logits (B, K) in the model's dtype."""
-        last_BD = encode_first_tokens(self, texts)
+        last_BD = encode_first_tokens(self.encoder, texts)
         if not texts.alone:
             return self.head(last_BD)
         # With few labels, MKL sums a row by its place among the others. A copy begins at the start of a cache line.
         return torch.cat([self.head(row.clone()) for row in torch.split(last_BD, 1)])
-
-    def embed(self, texts: PackedTexts) -> torch.Tensor:
-        """The embeddings (T, D) of the tokens."""
-        return embed(texts, self.word_embeddings, self.position_embeddings, self.type_embedding, self.norm)
-
-    def finish_layer(self, layer: Layer, context: torch.Tensor, before: torch.Tensor) -> torch.Tensor:
-        """What a layer does after its attention: (rows, D) to (rows, D)."""
-        return self.finish(layer, self.activation, context, before)
 
     def has_equal_bits(self, tokens: int, texts: int) -> bool:
         """True if, on this CPU, a row gets the same bits in each place of a pack of `tokens` and `texts`.
@@ -104,19 +81,21 @@ class PackedModel:
         """
         key = tokens, texts, torch.get_num_threads()
         if key not in self.equal_bits:
-            first, last = self.layers[0], self.layers[-1]
+            encoder = self.encoder
+            first, last, activation = encoder.layers[0], encoder.layers[-1], encoder.activation
             with torch.inference_mode():
-                whole = has_equal_row_bits(first, (first.qkv, self.last_key_value), self.activation, tokens)
-                self.equal_bits[key] = whole and has_equal_row_bits(last, (self.last_query,), self.activation, texts)
+                whole = has_equal_row_bits(first, (first.qkv, encoder.last_key_value), activation, tokens)
+                self.equal_bits[key] = whole and has_equal_row_bits(last, (encoder.last_query,), activation, texts)
         return self.equal_bits[key]
 
     @property
     def flops_per_token(self) -> int:
         """Floating-point operations of the linear layers for one token, as if the last layer were not short."""
-        products = (
-            product for layer in self.layers for product in (layer.qkv, layer.attention_output, layer.up, layer.down)
+        return sum(
+            2 * product.weight.numel()
+            for layer in self.encoder.layers
+            for product in (layer.qkv, layer.attention_output, layer.up, layer.down)
         )
-        return sum(2 * product.weight.numel() for product in products)
 
 
 def compile_packed(model: PackedModel, tokens: int) -> PackedModel:
@@ -126,11 +105,13 @@ def compile_packed(model: PackedModel, tokens: int) -> PackedModel:
     """
     fused = torch.compile(finish_layer, dynamic=False)
 
-    def finish(layer: Layer, activation: Activation, context: torch.Tensor, before: torch.Tensor) -> torch.Tensor:
+    def finish(
+        layer: LayerWeights, activation: Activation, context: torch.Tensor, before: torch.Tensor
+    ) -> torch.Tensor:
         function: Callable[..., torch.Tensor] = fused if len(context) == tokens else finish_layer
         return function(layer, activation, context, before)
 
-    return replace(model, finish=finish)
+    return replace(model, encoder=replace(model.encoder, finish=finish))
 
 
 def build_packed(model: Any, device: str, dtype: str) -> tuple[PackedModel | None, str]:
@@ -153,7 +134,7 @@ def build_packed(model: Any, device: str, dtype: str) -> tuple[PackedModel | Non
     except AttributeError as error:  # a later release may build its modules in another way; its own code still works
         return None, f"padded batches, because this release of transformers changed the model ({first_line(error)})"
     width = model.config.hidden_size
-    if any(layer.qkv.weight.shape != (3 * width, width) for layer in packed.layers):
+    if any(layer.qkv.weight.shape != (3 * width, width) for layer in packed.encoder.layers):
         return None, "padded batches, because some of its attention heads were removed"
     return packed, "packed without padding"
 
@@ -175,36 +156,33 @@ def _find_refusal(config: Any, device: str, dtype: str) -> str | None:
 
 
 def _build(model: Any, family: ModelFamily) -> PackedModel:
-    config, encoder = model.config, model.base_model
-    embeddings = encoder.embeddings
-    modules = family.layer_modules(encoder)
-    layers = tuple(map(_layer_weights, modules))
+    config, embeddings = model.config, model.base_model.embeddings
+    modules = family.layer_modules(model.base_model)
+    layers = tuple(gather_layer(one, _join) for one in modules)
     last, width = layers[-1].qkv, config.hidden_size
     return PackedModel(
-        word_embeddings=embeddings.word_embeddings.weight.detach(),
-        position_embeddings=embeddings.position_embeddings.weight.detach(),
-        type_embedding=embeddings.token_type_embeddings.weight[0].detach() if family.has_token_types else None,
-        norm=_norm_weights(embeddings.LayerNorm),
-        layers=layers,
-        last_query=LinearWeights.prepack(last.weight[:width], last.bias[:width]),
-        last_key_value=LinearWeights.prepack(last.weight[width:], last.bias[width:]),
-        activation=_replace_gelu(modules[0].activation),
-        head=lambda first_BD: family.head(model, first_BD),
+        encoder=Encoder(
+            word_embeddings=embeddings.word_embeddings.weight.detach(),
+            position_embeddings=embeddings.position_embeddings.weight.detach(),
+            type_embedding=embeddings.token_type_embeddings.weight[0].detach() if family.has_token_types else None,
+            norm=gather_norm(embeddings.LayerNorm),
+            layers=layers,
+            last_query=LinearWeights.prepack(last.weight[:width], last.bias[:width]),
+            last_key_value=LinearWeights.prepack(last.weight[width:], last.bias[width:]),
+            activation=_replace_gelu(modules[0].activation),
+        ),
+        head=_build_head(model, family),
         heads=config.num_attention_heads,
         padding=int(embeddings.padding_idx) if family.counts_from_padding else None,
-        finish=finish_layer,
     )
 
 
-def _layer_weights(modules: LayerModules) -> LayerWeights:
-    return LayerWeights(
-        qkv=_join(modules.query, modules.key, modules.value),
-        attention_output=_linear_weights(modules.attention_output),
-        attention_norm=_norm_weights(modules.attention_norm),
-        up=_linear_weights(modules.up),
-        down=_linear_weights(modules.down),
-        norm=_norm_weights(modules.norm),
-    )
+def _build_head(model: Any, family: ModelFamily) -> Activation:
+    if family.head == "relu":
+        return lambda first_BD: model.classifier(F.relu(model.pre_classifier(first_BD)))
+    if family.head == "pooler":
+        return lambda first_BD: model.classifier(model.base_model.pooler(first_BD[:, None]))
+    return lambda first_BD: model.classifier(first_BD[:, None])
 
 
 def _replace_gelu(module: Any) -> Activation:
@@ -217,17 +195,11 @@ def _replace_gelu(module: Any) -> Activation:
 
 
 def _join(*parts: nn.Linear) -> LinearWeights:
-    """Linear layers of one input as one product; their own weights become views of it."""
+    """Linear layers of one input as one product; the weights of several become views of it."""
+    if len(parts) == 1:
+        return LinearWeights.prepack(parts[0].weight.detach(), parts[0].bias.detach())
     weight = torch.cat([part.weight.detach() for part in parts])
     bias = torch.cat([part.bias.detach() for part in parts])
-    for part, rows, values in zip(parts, weight.chunk(3), bias.chunk(3), strict=True):
+    for part, rows, values in zip(parts, weight.chunk(len(parts)), bias.chunk(len(parts)), strict=True):
         part.weight.data, part.bias.data = rows, values
     return LinearWeights.prepack(weight, bias)
-
-
-def _linear_weights(module: nn.Linear) -> LinearWeights:
-    return LinearWeights.prepack(module.weight.detach(), module.bias.detach())
-
-
-def _norm_weights(module: nn.LayerNorm) -> NormWeights:
-    return NormWeights(module.weight.detach(), module.bias.detach(), module.eps)

@@ -12,16 +12,15 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from sentiment_batch.model.families import DISTILBERT, LayerModules
+from sentiment_batch.model.families import DISTILBERT
 from sentiment_batch.model.forward.attention import CudaTexts, PackedTexts, move_to_device
 from sentiment_batch.model.forward.attention_backward import TrainingTexts
 from sentiment_batch.model.forward.layers import (
-    Layer,
+    Encoder,
     LinearWeights,
-    NormWeights,
-    embed,
     encode_first_tokens,
-    finish_layer,
+    gather_layer,
+    gather_norm,
 )
 from sentiment_batch.model.forward.packed import CUDA_HEAD_STEP
 from sentiment_batch.tokenization.packing import fill_pack, pad_pack
@@ -64,7 +63,7 @@ def uses_cuda_kernel(classifier: SentimentClassifier, device: str, dtype: str) -
 
 def compute_training_logits(classifier: SentimentClassifier, texts: PackedTexts) -> torch.Tensor:
     """Logits (B, K) of the texts of a pack."""
-    first_BD = encode_first_tokens(_TrainingEncoder(classifier.encoder), texts)
+    first_BD = encode_first_tokens(_gather_encoder(classifier.encoder), texts)
     logits: torch.Tensor = classifier.linear(classifier.dropout(first_BD))
     return logits
 
@@ -76,67 +75,23 @@ def _compute_padded(classifier: SentimentClassifier, pack: Pack, device: str) ->
     return logits
 
 
-class _TrainingEncoder:
-    """The encoder as `layers.Encoder`: its parameters, joined where the walk needs them, and its dropout."""
-
-    def __init__(self, encoder: Any) -> None:
-        self._embeddings = encoder.embeddings
-        self._dropouts = [layer.ffn.dropout for layer in encoder.transformer.layer]
-        self.layers = [
-            _TrainingLayer(*pair) for pair in zip(DISTILBERT.layer_modules(encoder), self._dropouts, strict=True)
-        ]
-
-    @property
-    def last_query(self) -> LinearWeights:
-        return _join(self.layers[-1].modules.query)
-
-    @property
-    def last_key_value(self) -> LinearWeights:
-        modules = self.layers[-1].modules
-        return _join(modules.key, modules.value)
-
-    def embed(self, texts: PackedTexts) -> torch.Tensor:
-        own = self._embeddings
-        norm = _norm_weights(own.LayerNorm)
-        x_TD = embed(texts, own.word_embeddings.weight, own.position_embeddings.weight, None, norm)
-        return drop_elements(own.dropout, x_TD)
-
-    def finish_layer(self, layer: Layer, context: torch.Tensor, before: torch.Tensor) -> torch.Tensor:
-        assert isinstance(layer, _TrainingLayer)
-        drop = functools.partial(drop_elements, layer.dropout)
-        return finish_layer(layer, layer.modules.activation, context, before, drop)
-
-
-class _TrainingLayer:
-    """A `layers.Layer` of live parameters; queries, keys and values are joined anew in each pass."""
-
-    def __init__(self, modules: LayerModules, dropout: torch.nn.Dropout) -> None:
-        self.modules = modules
-        self.dropout = dropout
-
-    @property
-    def qkv(self) -> LinearWeights:
-        return _join(self.modules.query, self.modules.key, self.modules.value)
-
-    @property
-    def attention_output(self) -> LinearWeights:
-        return _join(self.modules.attention_output)
-
-    @property
-    def attention_norm(self) -> NormWeights:
-        return _norm_weights(self.modules.attention_norm)
-
-    @property
-    def up(self) -> LinearWeights:
-        return _join(self.modules.up)
-
-    @property
-    def down(self) -> LinearWeights:
-        return _join(self.modules.down)
-
-    @property
-    def norm(self) -> NormWeights:
-        return _norm_weights(self.modules.norm)
+def _gather_encoder(encoder: Any) -> Encoder:
+    """The encoder's parameters and dropout; queries, keys and values are joined anew in each pass."""
+    embeddings, modules = encoder.embeddings, DISTILBERT.layer_modules(encoder)
+    dropouts = [layer.ffn.dropout for layer in encoder.transformer.layer]
+    return Encoder(
+        word_embeddings=embeddings.word_embeddings.weight,
+        position_embeddings=embeddings.position_embeddings.weight,
+        norm=gather_norm(embeddings.LayerNorm),
+        layers=[
+            gather_layer(one, _join, functools.partial(drop_elements, dropout))
+            for one, dropout in zip(modules, dropouts, strict=True)
+        ],
+        last_query=_join(modules[-1].query),
+        last_key_value=_join(modules[-1].key, modules[-1].value),
+        activation=modules[0].activation,
+        drop=functools.partial(drop_elements, embeddings.dropout),
+    )
 
 
 def _join(*parts: torch.nn.Linear) -> LinearWeights:
@@ -144,10 +99,6 @@ def _join(*parts: torch.nn.Linear) -> LinearWeights:
     if len(parts) == 1:
         return LinearWeights(parts[0].weight, parts[0].bias)
     return LinearWeights(torch.cat([part.weight for part in parts]), torch.cat([part.bias for part in parts]))
-
-
-def _norm_weights(module: torch.nn.LayerNorm) -> NormWeights:
-    return NormWeights(module.weight, module.bias, module.eps)
 
 
 def drop_elements(dropout: torch.nn.Dropout, x: torch.Tensor) -> torch.Tensor:

@@ -35,7 +35,7 @@ CPU_TOKEN_STEP = 64
 CPU_TEXT_STEP = 8
 """The same for the number of texts of a pack."""
 MIN_FILLED_SHARE = 0.9
-"""A pack less full than this is not filled up for a compiled model, because the filling would cost more than it saves."""
+"""A pack less full than this is not filled up for a compiled model, because the filling costs more than it saves."""
 
 
 class Model(Protocol):
