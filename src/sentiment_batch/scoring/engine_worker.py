@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import hashlib
 import socket
 import tempfile
 import uuid
@@ -16,13 +15,12 @@ import torch
 
 from sentiment_batch.data import formats
 from sentiment_batch.errors import InputError, UsageError
-from sentiment_batch.files.checksums import file_sha256
 from sentiment_batch.scoring.annotate import Annotation
 from sentiment_batch.scoring.backends.row_blocks import RowBlock
 from sentiment_batch.scoring.backends.tasks import BlockResult, BlockTask, PartAttempt, PartTask, Task, TaskResult
 from sentiment_batch.scoring.output import fingerprint
 from sentiment_batch.scoring.output.bad_rows import BadRows
-from sentiment_batch.scoring.output.part_files import name_part, pack_scores
+from sentiment_batch.scoring.output.part_files import DATA, describe_part, name_part, name_scores_file, pack_scores
 from sentiment_batch.scoring.scorer import Scorer
 from sentiment_batch.settings import LOCAL
 
@@ -208,23 +206,21 @@ class _AttemptTarget:
                 f"{self._plan.job.source} gave {found:,} rows of the {rows:,} in part {self._index}; nothing was "
                 "published. Score it again when nobody writes to it."
             )
+        name, data = self._take_data(result)
         return PartAttempt(
-            index=self._index,
-            rows=rows,
-            **self._describe_data(result),
-            tally=result.counts,
+            part=describe_part(self._index, rows=rows, counts=result.counts, file=name, data=data),
+            data=data if isinstance(data, bytes) else data.name,
             problems=result.problems,
             counts=counts,
             host=socket.gethostname(),
         )
 
-    def _describe_data(self, result: PartResult) -> dict[str, Any]:
-        """The fields `data`, `size` and `sha256` of a `PartAttempt`."""
-        if self._writer is not None and self._plan.folder is not None:
-            size, digest = self._file.stat().st_size, file_sha256(self._file)
-            return {"data": self._file.name, "size": size, "sha256": digest}
-        data = pack_scores(result.scores) if self._writer is None else self._file.read_bytes()
-        return {"data": data, "size": len(data), "sha256": hashlib.sha256(data).hexdigest()}
+    def _take_data(self, result: PartResult) -> tuple[str, bytes | Path]:
+        """The name of the part's data in the work folder, and the data, or the file that holds them."""
+        if self._writer is None:
+            return name_scores_file(self._index), pack_scores(result.scores)
+        name = f"{DATA}/{name_part(self._index)}{self._plan.file_suffix}"
+        return name, self._file if self._plan.folder is not None else self._file.read_bytes()
 
     def abort(self) -> None:
         """Remove the file."""

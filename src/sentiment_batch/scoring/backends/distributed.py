@@ -17,7 +17,6 @@ from sentiment_batch.scoring.backends.base import Description, OnRows
 from sentiment_batch.scoring.backends.prefetch import Stages
 from sentiment_batch.scoring.backends.row_blocks import ScoredBlock, reuse_known_scores
 from sentiment_batch.scoring.backends.tasks import BlockTask, PartAttempt, PartTask
-from sentiment_batch.scoring.output.part_files import DATA, Part, name_part
 
 if TYPE_CHECKING:
     from sentiment_batch.scoring.backends.row_blocks import Counts, RowBlock
@@ -134,8 +133,10 @@ class DistributedBackend:
                     return
                 finished, under_way = concurrent.futures.wait(under_way, return_when=concurrent.futures.FIRST_COMPLETED)
                 for future in finished:
-                    _adopt(plan, journal, future.result())
-                    on_done(future.result().counts)
+                    attempt: PartAttempt = future.result()
+                    data = attempt.data if isinstance(attempt.data, bytes) else _await_file(plan, attempt)
+                    journal.adopt(attempt.part, data, attempt.problems)
+                    on_done(attempt.counts)
         finally:
             for future in under_way:
                 future.cancel()
@@ -172,21 +173,6 @@ def _list_missing_parts(plan: PartsPlan, rows: int, journal: Journal) -> Iterato
             yield PartTask(plan=plan, index=index, start=start, rows=min(plan.part_rows, rows - start))
 
 
-def _adopt(plan: PartsPlan, journal: Journal, attempt: PartAttempt) -> None:
-    """Make the attempt of a worker the part."""
-    name = name_part(attempt.index)
-    part = Part(
-        index=attempt.index,
-        rows=attempt.rows,
-        counts=attempt.tally,
-        file=f"{name}.scores" if plan.file_format is None else f"{DATA}/{name}{plan.file_suffix}",
-        bytes=attempt.size,
-        sha256=attempt.sha256,
-    )
-    data = attempt.data if isinstance(attempt.data, bytes) else _await_file(plan, attempt)
-    journal.adopt(part, data, attempt.problems)
-
-
 def _await_file(plan: PartsPlan, attempt: PartAttempt) -> Path:
     """The file that a worker wrote, once it is seen here.
 
@@ -195,7 +181,7 @@ def _await_file(plan: PartsPlan, attempt: PartAttempt) -> Path:
     """
     file = Path(str(plan.folder)) / str(attempt.data)
     limit = time.monotonic() + MAX_SECONDS_UNTIL_SEEN
-    while not file.exists() or file.stat().st_size != attempt.size:
+    while not file.exists() or file.stat().st_size != attempt.part.bytes:
         if time.monotonic() > limit:
             raise OutputError(
                 f"the worker on {attempt.host} wrote {file}, which is not seen here: an output folder must lie where "

@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from sentiment_batch.model.probabilities import Floats
     from sentiment_batch.scoring.backends.row_blocks import Counts, Failure
     from sentiment_batch.scoring.job import ScoreJob
+    from sentiment_batch.scoring.output.part_files import Part
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -70,15 +71,10 @@ class PartTask:
 class PartAttempt:
     """What a worker made of a part. It becomes the part when the journal adopts it."""
 
-    index: int
-    rows: int
+    part: Part
+    """The record of the part."""
     data: bytes | str
     """The scores or the file itself; or the name of a file in the plan's folder."""
-    size: int
-    """Bytes of the data."""
-    sha256: str
-    tally: dict[str, Any]
-    """The fields of `Tally`."""
     problems: bytes
     """The bad rows, as JSON lines."""
     counts: Counts

@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import os
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
@@ -26,7 +25,8 @@ from sentiment_batch.scoring.output.part_files import (
     SCRATCH,
     Part,
     PartFiles,
-    name_part,
+    describe_part,
+    name_scores_file,
     pack_scores,
 )
 
@@ -188,15 +188,8 @@ class Journal:
         Raises:
             OutputError: as for `add`.
         """
-        data = pack_scores(scores)
-        part = Part(
-            index=len(self.parts),
-            rows=len(scores),
-            counts=counts,
-            file=f"{name_part(len(self.parts))}.scores",
-            bytes=len(data),
-            sha256=hashlib.sha256(data).hexdigest(),
-        )
+        index, data = len(self.parts), pack_scores(scores)
+        part = describe_part(index, rows=len(scores), counts=counts, file=name_scores_file(index), data=data)
         self.adopt(part, data, problems)
 
     def find_scores(self, start: int, rows: int) -> Floats | None:

@@ -61,6 +61,24 @@ class Part:
     """The SHA-256 of its list of bad rows, None if it has none."""
 
 
+def describe_part(index: int, *, rows: int, counts: dict[str, Any], file: str, data: bytes | Path) -> Part:
+    """The record of a part with these data, or with the data in a file.
+
+    Raises:
+        OSError: the file cannot be read.
+    """
+    if isinstance(data, bytes):
+        size, sha256 = len(data), hashlib.sha256(data).hexdigest()
+    else:
+        size, sha256 = data.stat().st_size, file_sha256(data)
+    return Part(index=index, rows=rows, counts=counts, file=file, bytes=size, sha256=sha256)
+
+
+def name_scores_file(index: int) -> str:
+    """The path of the scores of a part below the work folder."""
+    return f"{name_part(index)}.scores"
+
+
 def name_part(index: int) -> str:
     """The name of the files of a part, without their endings."""
     return f"{_PREFIX}{index:05d}"

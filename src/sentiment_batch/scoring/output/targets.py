@@ -17,9 +17,8 @@ from sentiment_batch.data import formats
 from sentiment_batch.data.writers.write_errors import translate_write_errors
 from sentiment_batch.errors import OutputError
 from sentiment_batch.files import atomic
-from sentiment_batch.files.checksums import file_sha256
 from sentiment_batch.scoring.output.journal import MemoryJournal
-from sentiment_batch.scoring.output.part_files import DATA, Part, name_part
+from sentiment_batch.scoring.output.part_files import DATA, describe_part, name_part
 from sentiment_batch.scoring.output.paths import OutputPaths, part_file_suffix
 
 if TYPE_CHECKING:
@@ -166,14 +165,8 @@ class FolderTarget:
         self._writer = None
         file = self._name_file()
         with translate_write_errors(str(file)):
-            part = Part(
-                index=len(self.journal.parts),
-                rows=len(result.scores),
-                counts=result.counts,
-                file=f"{DATA}/{file.name}",
-                bytes=file.stat().st_size,
-                sha256=file_sha256(file),
-            )
+            name, rows = f"{DATA}/{file.name}", len(result.scores)
+            part = describe_part(len(self.journal.parts), rows=rows, counts=result.counts, file=name, data=file)
         self.journal.add(part, result.problems)
 
     def finish(self) -> list[dict[str, Any]] | None:
