@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from sentiment_batch.errors import first_line, listed
-from sentiment_batch.testing.samples import is_text
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -74,6 +73,8 @@ def _cast(column: pa.Array, kind: pa.DataType) -> pa.Array:
     """The column cast to its former type. The text of a date or time may have further digits that are zero."""
     import pyarrow as pa
 
+    from sentiment_batch.data.writers.value_text import is_text
+
     try:
         return column.cast(kind)
     except pa.ArrowInvalid:
@@ -86,6 +87,8 @@ def _without_empty(column: pa.Array) -> pa.Array:
     """The column with a null in place of each empty text."""
     import pyarrow as pa
     import pyarrow.compute as pc
+
+    from sentiment_batch.data.writers.value_text import is_text
 
     if not is_text(column.type):
         return column

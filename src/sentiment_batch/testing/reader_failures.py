@@ -22,7 +22,7 @@ from sentiment_batch.testing.checks import (
     shown_name,
 )
 from sentiment_batch.testing.reading import ReadingSuite
-from sentiment_batch.testing.suite import read_rows
+from sentiment_batch.testing.suite import read_splits
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -41,7 +41,7 @@ class ReaderFailures(ReadingSuite):
     def test_it_may_be_closed_twice(self) -> None:
         """`close()` releases files and connections. It may be called twice."""
         with check_no_warnings(), self.opened(self.place(NUM_ROWS)) as reader:
-            read_rows(reader, *reader.splits())
+            read_splits(reader, *reader.splits())
             reader.close()
 
     @check

@@ -10,7 +10,7 @@ from sentiment_batch.errors import InputError
 from sentiment_batch.testing.checks import Broken, check, check_one_line
 from sentiment_batch.testing.reading import ReadingSuite
 from sentiment_batch.testing.samples import ODD_NAMES
-from sentiment_batch.testing.suite import read_rows
+from sentiment_batch.testing.suite import read_splits
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -34,7 +34,7 @@ class ReaderRows(ReadingSuite):
         """`schema` is known when the reader is opened, before a row is read. Reading does not change it."""
         with self.opened(self.place(50)) as reader:
             before = reader.schema
-            read_rows(reader, *reader.splits())
+            read_splits(reader, *reader.splits())
             if not reader.schema.equals(before, check_metadata=True):
                 raise Broken(f"The schema was\n{before}\nbut after the rows were read it is\n{reader.schema}")
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from sentiment_batch.testing.checks import Broken, check, run_in_time
 from sentiment_batch.testing.reading import ReadingSuite
-from sentiment_batch.testing.suite import read_batches, read_rows
+from sentiment_batch.testing.suite import read_batches, read_splits
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -44,7 +44,7 @@ class ReaderSplits(ReadingSuite):
         with self.opened(location) as reader, self.opened(location) as other:
             first = list(reader.splits())
             _check_equal(first, reader.splits(), "in a second call")
-            read_rows(reader, *first)
+            read_splits(reader, *first)
             _check_equal(first, reader.splits(), "after all rows were read")
             _check_equal(first, other.splits(), "in another reader of the same input")
 
@@ -55,7 +55,7 @@ class ReaderSplits(ReadingSuite):
             with self.opened(self.place(rows)) as reader:
                 splits = list(reader.splits())
                 for split in splits:
-                    _check_number(split.num_rows, read_rows(reader, split).num_rows, f"num_rows of {split.label}")
+                    _check_number(split.num_rows, read_splits(reader, split).num_rows, f"num_rows of {split.label}")
                 _check_number(reader.num_rows, rows, "num_rows of the reader")
 
     @check
@@ -65,7 +65,7 @@ class ReaderSplits(ReadingSuite):
         for index, rows in enumerate(whole):
             if index in {0, len(whole) // 2, len(whole) - 1}:
                 with self.opened(location) as reader:
-                    _check_rows(rows, read_rows(reader, reader.splits()[index]), index, "read alone")
+                    _check_rows(rows, read_splits(reader, reader.splits()[index]), index, "read alone")
 
     @check
     def test_splits_can_be_read_in_any_order(self) -> None:
@@ -74,7 +74,7 @@ class ReaderSplits(ReadingSuite):
         with self.opened(location) as reader:
             for split in reversed(list(reader.splits())):
                 _check_rows(
-                    whole[split.index], read_rows(reader, split), split.index, "read from the last to the first"
+                    whole[split.index], read_splits(reader, split), split.index, "read from the last to the first"
                 )
 
     @check
@@ -84,7 +84,9 @@ class ReaderSplits(ReadingSuite):
         with self.opened(location) as reader:
             for split in _ends(reader):
                 for time in ("first", "second"):
-                    _check_rows(whole[split.index], read_rows(reader, split), split.index, f"read for the {time} time")
+                    _check_rows(
+                        whole[split.index], read_splits(reader, split), split.index, f"read for the {time} time"
+                    )
 
     @check
     def test_another_thread_can_read(self) -> None:
@@ -120,7 +122,7 @@ class ReaderSplits(ReadingSuite):
                     left.close()
                 _check_rows(
                     whole[split.index],
-                    read_rows(reader, split),
+                    read_splits(reader, split),
                     split.index,
                     "read after an iterator was dropped half-way",
                 )
@@ -129,7 +131,7 @@ class ReaderSplits(ReadingSuite):
         """The location of many rows, and the rows of each split."""
         location = self.place(self.many_rows)
         with self.opened(location) as reader:
-            return location, [read_rows(reader, split) for split in reader.splits()]
+            return location, [read_splits(reader, split) for split in reader.splits()]
 
     def _reads_empty(self) -> bool:
         """Whether a table without rows can be read. Another check covers the error if it cannot."""
@@ -150,7 +152,7 @@ def _ends(reader: Reader) -> tuple[Split, Split]:
 
 
 def _make_read(reader: Reader, split: Split) -> Callable[[], pa.Table]:
-    return lambda: read_rows(reader, split)
+    return lambda: read_splits(reader, split)
 
 
 def _read_in_turn(reader: Reader, one: Split, other: Split) -> tuple[pa.Table, pa.Table]:

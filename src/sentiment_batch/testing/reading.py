@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from sentiment_batch.testing.checks import MAX_SECONDS_PER_CALL
 from sentiment_batch.testing.samples import sample_types
-from sentiment_batch.testing.suite import FormatSuite, read_rows, show_type
+from sentiment_batch.testing.suite import FormatSuite, read_splits, show_type
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -99,4 +99,4 @@ class ReadingSuite(FormatSuite):
     def read(self, location: str, **options: Any) -> pa.Table:
         """Read all rows of a location."""
         with self.opened(location, **options) as reader:
-            return read_rows(reader, *reader.splits())
+            return read_splits(reader, *reader.splits())

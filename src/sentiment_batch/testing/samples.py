@@ -103,6 +103,8 @@ def make_values(kind: pa.DataType, holds: Holds) -> list[Any]:
     """
     import pyarrow as pa
 
+    from sentiment_batch.data.writers.value_text import is_text
+
     is_a = pa.types
     if is_a.is_null(kind):
         return [None, None]
@@ -162,13 +164,6 @@ def _make_nested_values(kind: pa.DataType, holds: Holds) -> list[Any]:
     raise TypeError(f"there are no sample values of the type {kind}; leave it out of `types`")
 
 
-def is_text(kind: pa.DataType) -> bool:
-    """Whether `kind` is one of the text types of Arrow."""
-    import pyarrow as pa
-
-    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind))
-
-
 def make_table(schema: pa.Schema, rows: int, holds: Holds, start: int = 0) -> pa.Table:
     """A table in which every text and every int64 names its row. Every seventh text is null.
 
@@ -179,6 +174,8 @@ def make_table(schema: pa.Schema, rows: int, holds: Holds, start: int = 0) -> pa
         start: the number of the first row.
     """
     import pyarrow as pa
+
+    from sentiment_batch.data.writers.value_text import is_text
 
     def make(field: pa.Field) -> Sequence[Any]:
         if field.type == pa.int64():

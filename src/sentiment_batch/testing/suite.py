@@ -76,8 +76,10 @@ class FormatSuite:
         Raises:
             Broken: there is none.
         """
+        from sentiment_batch.data.writers.value_text import is_text
+
         for field in self.columns():
-            if samples.is_text(field.type):
+            if is_text(field.type):
                 return str(field.name)
         raise Broken("The schema of this suite has no text column, so there is nothing to score. Add one to `schema`.")
 
@@ -151,7 +153,7 @@ def show_type(kind: Any) -> str:
     return str(kind).replace("\n", " ")
 
 
-def read_rows(reader: Reader, *splits: Any) -> pa.Table:
+def read_splits(reader: Reader, *splits: Any) -> pa.Table:
     """The rows of some splits, in the order given.
 
     Raises:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from sentiment_batch.testing.checks import Broken
 from sentiment_batch.testing.samples import sample_types
-from sentiment_batch.testing.suite import FormatSuite, read_rows, show_type
+from sentiment_batch.testing.suite import FormatSuite, read_splits, show_type
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -32,7 +32,7 @@ class WritingSuite(FormatSuite):
 
         reader = formats.open_reader(location, format=self.format, options=ReadOptions())
         try:
-            return read_rows(reader, *reader.splits())
+            return read_splits(reader, *reader.splits())
         finally:
             reader.close()
 
