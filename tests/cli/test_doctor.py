@@ -24,7 +24,7 @@ def broken(monkeypatch):
     monkeypatch.setattr(formats, "get_plugins", lambda: plugins)
 
 
-def test_everything_is_said_with_its_reason(cli, tmp_path, monkeypatch, broken):
+def test_every_choice_is_shown_with_its_reason(cli, tmp_path, monkeypatch, broken):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("SENTIMENT_BATCH_MODEL", "my/model")
     result = cli("doctor", "--json")
@@ -39,7 +39,7 @@ def test_everything_is_said_with_its_reason(cli, tmp_path, monkeypatch, broken):
     assert found["failed plugins"] == ["broken: ImportError: no module named heavy"]
 
 
-def test_the_table_says_the_same(cli, tmp_path, monkeypatch, broken):
+def test_the_table_shows_the_same(cli, tmp_path, monkeypatch, broken):
     monkeypatch.chdir(tmp_path)
     found = json.loads(cli("doctor", "--json").stdout)
     lines = cli("doctor").stdout.splitlines()
@@ -49,6 +49,6 @@ def test_the_table_says_the_same(cli, tmp_path, monkeypatch, broken):
         assert line.endswith(value[0] if isinstance(value, list) else value)
 
 
-def test_no_failed_plugin_is_said_too(cli, monkeypatch):
+def test_it_shows_that_no_plugin_failed(cli, monkeypatch):
     monkeypatch.setattr(formats, "get_plugins", lambda: Plugins((readers, writers), list))
     assert cli("doctor").stdout.splitlines()[-1].split() == ["failed", "plugins", "none"]

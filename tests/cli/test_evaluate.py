@@ -50,7 +50,7 @@ def test_json_is_one_object_of_the_same_numbers(evaluate, reviews_csv):
     assert f"{measured['accuracy']:.4f}" in evaluate(reviews_csv).stdout
 
 
-def test_rows_are_counted_as_in_the_table_and_no_text_steers_the_terminal(evaluate, tmp_path):
+def test_rows_are_counted_and_no_text_steers_the_terminal(evaluate, tmp_path):
     table = tmp_path / "odd.csv"
     table.write_text('text,label,shop\n,positive,a\n"a \x1b[31mgood film",negative,a\n"bad\nfilm",positive,\n')
     result = evaluate(table, "--by", "shop", "--json")
@@ -129,7 +129,7 @@ def test_a_model_without_gradients_is_reported_without_words(evaluate, reviews_c
     assert page.exists()
 
 
-def test_with_a_report_the_words_are_in_the_json_too_and_without_one_they_are_not(evaluate, reviews_csv, tmp_path):
+def test_the_json_has_words_only_with_a_report(evaluate, reviews_csv, tmp_path):
     for arguments, expected in ((["--report", tmp_path / "r.html"], True), ([], False)):
         errors = json.loads(evaluate(reviews_csv, "--json", *arguments).stdout)["errors"]
         assert errors
@@ -163,7 +163,7 @@ def test_a_column_of_any_type_divides_the_rows(evaluate, tmp_path):
         assert [group["rows"] for group in measured["by"]["groups"]] == rows
 
 
-def test_a_report_that_cannot_be_written_is_said_before_the_table_is_read(evaluate, tmp_path):
+def test_a_report_that_cannot_be_written_fails_before_reading(evaluate, tmp_path):
     failed(evaluate(tmp_path / "nowhere.csv", "--report", tmp_path / "no" / "r.html"), "no", code=1)
     failed(evaluate(tmp_path / "nowhere.csv", "--report", "-"), "standard output", code=2)
     failed(evaluate(tmp_path / "nowhere.csv", "--report", ""), "an empty name", code=2)
@@ -182,7 +182,7 @@ def test_figures_outlive_a_page_that_cannot_be_written(evaluate, reviews_csv, tm
     assert list(tmp_path.glob("*report*")) == []
 
 
-def test_a_folder_of_other_files_than_parquet_is_refused_with_a_cure_that_works(evaluate, tmp_path):
+def test_a_folder_without_parquet_is_refused_with_good_advice(evaluate, tmp_path):
     folder = tmp_path / "folder"
     folder.mkdir()
     (folder / "a.csv").write_text("text,label\ngood,positive\nbad,negative\n")
@@ -190,7 +190,7 @@ def test_a_folder_of_other_files_than_parquet_is_refused_with_a_cure_that_works(
     assert evaluate(folder / "a.csv").exit_code == 0
 
 
-def test_a_table_whose_labels_are_mostly_unknown_is_warned_of_even_when_quiet(evaluate, tmp_path):
+def test_mostly_unknown_labels_are_warned_of_even_when_quiet(evaluate, tmp_path):
     table = tmp_path / "odd.csv"
     table.write_text("text,label\na film,positive\n" + "a plot,bad\na scene,good\n" * 20)
     result = evaluate(table, "--quiet", "--json")
@@ -224,5 +224,5 @@ def test_a_mistake_is_one_line(evaluate, reviews_csv, tmp_path, arguments, code,
     failed(evaluate(*[word.format(**{"tmp": tmp_path, "in": reviews_csv}) for word in arguments]), part, code=code)
 
 
-def test_a_setting_out_of_range_is_found_before_the_data_are_read(evaluate, tmp_path):
+def test_a_setting_out_of_range_is_found_before_reading(evaluate, tmp_path):
     failed(evaluate(tmp_path / "nowhere.csv", "--max-length", "3"), "--max-length is 3", code=2)

@@ -96,7 +96,7 @@ def test_a_blank_text_has_no_label(explain, text):
     assert "".join(piece for piece, _ in one["words"]) == text
 
 
-def test_marks_tell_strength_and_sign_without_colours():
+def test_marks_show_strength_and_sign_without_colours():
     one = explanation(("great", 1.0), (" ", 0.0), ("fine", 0.2), (" \n", 0.0), ("dull", -0.5), (" rest", None))
     text = highlight_text(one, 5, colours=False)
     assert "+++great+++ +fine+ --dull-- [not seen: rest]" in text
@@ -113,7 +113,7 @@ def test_where_no_words_are_asked_for_none_are_named():
     assert "nothing" not in article
 
 
-def test_colours_come_with_lines_for_the_sign_and_bold_for_the_strength():
+def test_colours_come_with_underlines_for_the_sign_and_bold():
     one = explanation(("great", 1.0), (" ", 0.0), ("dull", -0.2), (" rest", None), label="\x1b[1mbad\n")
     text = highlight_text(one, 5, colours=True)
     assert "\x1b[1;30;46mgreat\x1b[0m \x1b[4;33mdull\x1b[0m \x1b[2m[rest]\x1b[0m" in text
@@ -211,7 +211,7 @@ def test_what_fails_in_the_middle_leaves_no_page(explain, tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_page_has_no_end_of_texts(explain, tmp_path, monkeypatch):
+def test_a_page_shows_only_so_many_texts(explain, tmp_path, monkeypatch):
     from sentiment_batch.cli import explain as door
 
     module = sys.modules["sentiment_batch.cli.explain"]
@@ -230,7 +230,7 @@ def test_no_text_on_a_terminal_is_wrong_usage(explain, monkeypatch):
     failed(explain(), "there is no text", code=2)
 
 
-def test_an_empty_standard_input_is_said_before_a_model_is_looked_for(cli, tmp_path):
+def test_empty_standard_input_fails_before_a_model_is_sought(cli, tmp_path):
     result = cli("explain", "--model", tmp_path / "none", input="")
     failed(result, "standard input holds no text. Pipe one text per line into it")
 

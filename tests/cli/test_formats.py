@@ -58,7 +58,7 @@ def test_a_plugin_that_fails_is_warned_of_beside_the_formats(cli, install):
     assert "\nsheet " in result.stdout
 
 
-def test_plugins_are_listed_with_their_version_hooks_and_failures(cli, install):
+def test_plugins_are_listed_with_version_hooks_and_failures(cli, install):
     install("sheets", "broken")
     lines = cli("plugins").stdout.splitlines()
     assert lines[0].split() == ["broken", "unknown", "FAILED:", "ImportError:", "no", "module", "named", "heavy"]

@@ -52,7 +52,7 @@ def endless(tmp_path, tiny_model):
 
 @pytest.mark.skipif(sys.platform == "win32", reason="signals of Unix")
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-def test_a_signal_in_the_middle_of_a_score_leaves_nothing(tmp_path, tiny_model, number, code):
+def test_a_signal_in_the_middle_of_scoring_leaves_nothing(tmp_path, tiny_model, number, code):
     run = endless(tmp_path, tiny_model)
     run.send_signal(number)
     out, err = run.communicate(timeout=30)
@@ -62,7 +62,7 @@ def test_a_signal_in_the_middle_of_a_score_leaves_nothing(tmp_path, tiny_model, 
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="signals of Unix")
-def test_an_interrupt_while_the_model_works_is_soon_over_and_leaves_nothing(tmp_path, tiny_model):
+def test_an_interrupt_of_the_model_ends_soon_and_leaves_nothing(tmp_path, tiny_model):
     source, out = tmp_path / "in.csv", tmp_path / "out"
     out.mkdir()
     rows = (f"{n},film {n} was {'great or not ' * 16}" for n in range(200_000))  # minutes of work
@@ -70,14 +70,14 @@ def test_an_interrupt_while_the_model_works_is_soon_over_and_leaves_nothing(tmp_
     run = command("score", source, out / "scored.csv", "-m", tiny_model, *CPU, "--quiet")
     try:
         for _ in range(1_200):
-            if any(path.stat().st_size > 0 for path in out.iterdir()):  # a window is done, the next is under way
+            if any(path.stat().st_size > 0 for path in out.iterdir()):  # a block is done, the next is under way
                 break
             time.sleep(0.05)
         assert run.poll() is None
         run.send_signal(signal.SIGINT)
-        told, err = run.communicate(timeout=10)  # two seconds, where a machine is not slow
+        shown, err = run.communicate(timeout=10)  # two seconds, where a machine is not slow
     finally:
         run.kill()
-    assert (run.returncode, told) == (130, b"")
+    assert (run.returncode, shown) == (130, b"")
     assert b"Traceback" not in err
     assert list(out.iterdir()) == []

@@ -163,7 +163,7 @@ def test_a_hostile_reader_stops_training_by_its_name(run, install, case, tiny_ba
     assert left == []
 
 
-def test_a_reader_that_fails_to_close_is_told_of_and_the_output_is_whole(run, install):
+def test_a_reader_that_fails_to_close_is_reported(run, install):
     for close in (crash, leave):
         install(opener({"close": close}))
         result, left = run("score", "in.sheet", "{tmp}/out.csv", "--overwrite")

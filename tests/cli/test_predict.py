@@ -55,7 +55,7 @@ def test_a_text_that_looks_like_an_option_comes_after_two_dashes(predict):
     assert objects(predict("--json", "--", "--great"))[0]["text"] == "--great"
 
 
-def test_standard_input_is_a_text_a_line_that_only_a_line_feed_ends(predict):
+def test_only_a_line_feed_ends_a_text_of_standard_input(predict):
     data = "great\r\nawful\x85still awful\u2028more\n\n\fslow\nno line feed at the end".encode()
     texts = [one["text"] for one in objects(predict("--json", input=data))]
     assert texts == ["great", "awful\x85still awful\u2028more", "", "\fslow", "no line feed at the end"]
@@ -81,7 +81,7 @@ def test_an_argument_that_is_not_utf8_is_named(predict):
     failed(predict("great", "film \udcff"), "text 2 is not UTF-8")
 
 
-def test_a_byte_order_mark_before_the_first_line_is_no_part_of_it(predict):
+def test_a_byte_order_mark_is_no_part_of_the_first_line(predict):
     found = objects(predict("--json", input=b"\xef\xbb\xbfgreat\n\xef\xbb\xbfgreat\n"))
     assert [one["text"] for one in found] == ["great", "\ufeffgreat"]
 

@@ -26,7 +26,7 @@ def score(cli, tiny_model):
     return lambda *arguments, **options: cli("score", "-m", tiny_model, *CPU, *arguments, **options)
 
 
-def test_a_table_is_annotated_and_the_summary_goes_to_standard_error(score, table, tmp_path, tiny_model):
+def test_a_table_is_annotated_and_summarized_on_standard_error(score, table, tmp_path, tiny_model):
     result = score(table, tmp_path / "out.csv")
     assert (result.exit_code, result.stdout) == (0, "")
     assert f"model: {tiny_model} (as named)" in result.stderr
@@ -40,7 +40,7 @@ def test_a_table_is_annotated_and_the_summary_goes_to_standard_error(score, tabl
     assert lines[1].startswith("007,the film was great,")
 
 
-def test_quiet_says_nothing(score, table, tmp_path):
+def test_quiet_prints_nothing(score, table, tmp_path):
     result = score(table, tmp_path / "out.csv", "--quiet")
     assert (result.exit_code, result.stdout, result.stderr) == (0, "", "")
 
@@ -111,8 +111,8 @@ def test_an_existing_out_is_replaced_only_if_asked(score, table, tmp_path):
         (["{in}", "{out}", "--delimiter", "ab"], 2, ["delimiter"]),
         (["{in}", "{out}", "--encoding", "klingon"], 2, ["klingon"]),
         (["{in}", "{out}", "--device", "tpu"], 2, ["--device is 'tpu'"]),
-        (["{in}", "{out}", "--device", "cuda:99"], 1, ["--device cuda:99", "--device auto or cpu"]),
-        (["{in}", "{out}", "--dtype", "float16"], 2, ["--dtype float16"]),
+        (["{in}", "{out}", "--device", "cuda:99"], 1, ["--device is 'cuda:99'", "Set --device to auto or cpu"]),
+        (["{in}", "{out}", "--dtype", "float16"], 2, ["--dtype is float16", "on a CPU"]),
         (["{in}", "{out}", "--labels", "a,b,c"], 1, ["needs 2 different ones"]),
         (["{in}", "{out}", "-m", "./nowhere"], 1, ["no model folder is at ./nowhere"]),
         (["{in}", "{out}", "-m", "{in}"], 1, ["is a file; a model is a folder"]),
@@ -134,7 +134,12 @@ def test_a_mistake_is_one_line_and_leaves_nothing(score, table, tmp_path, argume
 
 def test_a_clash_names_the_prefix(score, tmp_path):
     (tmp_path / "in.csv").write_text("text,sentiment\na,b\n")
-    failed(score(tmp_path / "in.csv", tmp_path / "out.csv"), "'sentiment' already", "--prefix predicted", code=2)
+    failed(
+        score(tmp_path / "in.csv", tmp_path / "out.csv"),
+        "already has the columns 'sentiment'",
+        "--prefix predicted",
+        code=2,
+    )
 
 
 def test_options_can_stand_in_the_environment(score, table, tmp_path, monkeypatch):
@@ -161,22 +166,22 @@ def test_every_option_of_every_command_has_its_own_variable():
                 assert option.envvar == f"SENTIMENT_BATCH_{name.upper()}_{expected}"
 
 
-def test_the_model_is_chosen_in_order_and_the_reason_is_said(cli, table, tmp_path, tiny_model, monkeypatch):
+def test_the_model_is_chosen_in_order_and_the_reason_is_shown(cli, table, tmp_path, tiny_model, monkeypatch):
     monkeypatch.chdir(tmp_path)
 
-    def said(*arguments):
+    def choice(*arguments):
         result = cli("score", table, tmp_path / "out.csv", "--overwrite", *CPU, *arguments)
         return next(line for line in result.stderr.splitlines() if line.startswith("model: "))
 
     hub = "distilbert/distilbert-base-uncased-finetuned-sst-2-english"
-    assert said() == f"model: {hub} (the Hub's default, for no model was named or trained here)"
+    assert choice() == f"model: {hub} (the default, because no model was named or trained here)"
     shutil.copytree(tiny_model, tmp_path / "sentiment-model")
-    assert said() == "model: sentiment-model (a folder of that name is here)"
+    assert choice() == "model: sentiment-model (a folder of that name is here)"
     monkeypatch.setenv("SENTIMENT_BATCH_MODEL", str(tiny_model))
-    assert said() == f"model: {tiny_model} ($SENTIMENT_BATCH_MODEL)"
+    assert choice() == f"model: {tiny_model} ($SENTIMENT_BATCH_MODEL)"
     monkeypatch.setenv("SENTIMENT_BATCH_SCORE_MODEL", "sentiment-model")
-    assert said().startswith("model: sentiment-model (")
-    assert said("-m", tiny_model) == f"model: {tiny_model} (as named)"
+    assert choice().startswith("model: sentiment-model (")
+    assert choice("-m", tiny_model) == f"model: {tiny_model} (as named)"
 
 
 def test_a_bug_keeps_its_traceback(score, table, tmp_path, monkeypatch):
@@ -195,14 +200,14 @@ def test_nothing_but_our_words_reaches_standard_error(table, tmp_path, tiny_mode
     assert out.decode().startswith("id,review,sentiment,sentiment_score\n007,")
 
 
-def test_a_column_named_twice_comes_out_once_and_no_name_at_all_is_refused(score, table, tmp_path):
+def test_a_column_named_twice_comes_out_once_and_none_is_refused(score, table, tmp_path):
     score(table, tmp_path / "out.csv", "--columns", "id,id")
     assert (tmp_path / "out.csv").read_text(encoding="utf-8").startswith("id,sentiment,sentiment_score\n")
     for nothing in ("", ","):
         failed(score(table, tmp_path / "other.csv", "--columns", nothing), "--columns names no column", code=2)
 
 
-def test_bad_rows_of_a_labelled_table_are_told_of_and_the_rest_is_used(cli, tiny_model, tmp_path):
+def test_bad_rows_of_a_labelled_table_are_reported(cli, tiny_model, tmp_path):
     rows = [b"text,label", *[b"great,positive"] * 3, b"caf\xe9,negative", b"dull,negative", b"short", *[b"x,y,z"] * 9]
     (tmp_path / "in.csv").write_bytes(b"\n".join(rows))
     arguments = ("evaluate", tmp_path / "in.csv", "--model", tiny_model, *CPU)

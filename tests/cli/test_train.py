@@ -37,7 +37,7 @@ def test_json_prints_what_was_learned_and_quiet_nothing_else(train, reviews_csv)
     learned = json.loads(result.stdout)
     assert learned["labels"] == ["negative", "positive"]
     assert set(learned) >= {"path", "best", "history", "validation", "test", "device", "dtype"}
-    assert result.stderr.startswith("warning: 6 rows validate")
+    assert result.stderr.startswith("warning: Only 6 rows validate")
     assert result.stderr.count("\n") == 2, "one warning, in two lines"
 
 
@@ -67,14 +67,14 @@ def test_an_interrupted_run_is_refused_resumed_and_restarted(train, reviews_csv,
         patch.setattr(run, "measure_all", interrupted)  # after the last step
         result = train(reviews_csv)
     assert result.exit_code == 130
-    assert "the same command with --resume goes on from step 7 of 7" in result.stderr
-    assert "the best state so far is kept in" in result.stderr
+    assert "Repeat it with --resume to continue from step 7 of 7" in result.stderr
+    assert "the best model so far is in" in result.stderr
     failed(train(reviews_csv), "was interrupted at step 7 of 7", "--resume", "--restart")
     failed(train(reviews_csv, "--resume", "--restart"), "--resume", "--restart", code=2)
     failed(train(reviews_csv, "--resume", "--seed", "1"), "--seed: 42 before, 1 now", "--restart")
     resumed = train(reviews_csv, "--resume", "--json")
     assert resumed.exit_code == 0, resumed.stderr
-    assert "going on from step 7 of 7" in resumed.stderr
+    assert "resuming from step 7 of 7" in resumed.stderr
     again = train(reviews_csv, "--resume", "--json")
     assert "finished already" in again.stderr
     assert json.loads(again.stdout) == json.loads(resumed.stdout)
@@ -83,7 +83,7 @@ def test_an_interrupted_run_is_refused_resumed_and_restarted(train, reviews_csv,
     assert not (tmp_path / "model.training").exists()
 
 
-def test_a_run_with_nothing_to_resume_says_so_and_starts(train, reviews_csv):
+def test_a_run_with_nothing_to_resume_starts_with_a_notice(train, reviews_csv):
     result = train(reviews_csv, "--resume")
     assert result.exit_code == 0
     assert "there is no state to resume from, so training starts from the beginning" in result.stderr
@@ -95,7 +95,7 @@ def test_a_run_with_nothing_to_resume_says_so_and_starts(train, reviews_csv):
         (["{tmp}/nowhere.csv"], 1, "nowhere.csv is not there"),
         (["{tmp}/folder.csv"], 1, "is a folder"),
         (["{in}", "--text-column", "revue"], 1, "reviews.csv: no column 'revue'"),
-        (["{tmp}/none.csv", "-o", "{in}/model"], 1, "reviews.csv is a file, in which"),
+        (["{tmp}/none.csv", "-o", "{in}/model"], 1, "reviews.csv is a file, so"),
         (["{in}", "--label-column", "stars"], 1, "no column 'stars'"),
         (["{in}", "--label-column", "review"], 1, "text and label at once"),
         (["{in}", "--group-column", "film"], 1, "no column 'film'"),
@@ -110,7 +110,7 @@ def test_a_run_with_nothing_to_resume_says_so_and_starts(train, reviews_csv):
         (["{in}", "--seed", "-1"], 2, "--seed is -1"),
         (["{in}", "--max-length", "65"], 2, "--max-length is 65, but the encoder has 64 positions"),
         (["{in}", "--long-text", "windows"], 2, "--long-text"),
-        (["{in}", "--dtype", "float16"], 2, "--dtype float16"),
+        (["{in}", "--dtype", "float16"], 2, "--dtype is float16"),
         (["{in}", "--limit", "1"], 2, "--limit is 1"),
         (["{in}", "--val-file", "{tmp}/nowhere.csv"], 1, "nowhere.csv is not there"),
         ([], 2, "Missing argument 'REVIEWS...'"),

@@ -15,7 +15,7 @@ def test_a_short_text_stays_whole_with_its_weights():
     assert split_into_pieces(words, "", 100) == [("great ", 1.0), ("film", -0.25), (" unseen", None)]
 
 
-def test_of_a_long_text_both_ends_are_shown_and_what_weighs_between_them_is_named():
+def test_a_long_text_shows_its_ends_and_names_weighty_words():
     words = [["a" * 50 + " ", 0.1], ["superb ", 0.9], ["dull ", -0.4], ["so ", 0.01], ["b" * 60, 0.2]]
     shown = whole(split_into_pieces(words, "", 40))
     assert shown.startswith("a" * 20 + " [… ")

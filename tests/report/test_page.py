@@ -228,7 +228,7 @@ def test_whatever_is_missing_is_left_out_with_grace(value):
             holder[path[-1]] = kept
 
 
-def test_every_chart_says_in_words_what_it_shows_and_has_its_numbers():
+def test_every_chart_has_a_finding_in_words_and_its_numbers():
     page = render_report_page(CASES["whole"])
     read = Page(page)
     charts = [one for one in read.of("svg") if "aria-hidden" not in one]
@@ -289,7 +289,7 @@ def test_every_figure_of_the_report_is_on_the_page():
         assert said in text
 
 
-def test_the_head_says_what_was_left_out_and_how_labels_were_read():
+def test_the_head_shows_left_out_rows_and_how_labels_were_read():
     lost = {"blank": 1, "label_missing": 0, "label_unknown_rows": 1_200, "label_unknown": {"<meh>": 40}}
     evaluation = random_reports.evaluation(["a", "b"], 800) | {"left_out": lost, "mapping": "0 -> a, 1 -> b"}
     page = render_report_page({"evaluations": [{"name": "x.csv", "evaluation": evaluation}]})
@@ -302,7 +302,7 @@ def test_the_head_says_what_was_left_out_and_how_labels_were_read():
     assert "left out of every" not in Page(render_report_page(CASES["evaluate"])).text()
 
 
-def test_a_figure_without_an_interval_has_a_dash_and_the_page_says_why():
+def test_a_figure_without_an_interval_has_a_dash_and_a_reason():
     evaluation = random_reports.evaluation(["a", "b"], 100)
     evaluation["intervals"] = dict.fromkeys(evaluation["intervals"]) | {"accuracy": [0.7, 0.9]}
     evaluation["classes"][1] |= {"rows": 0, "precision": None, "recall": None, "f1": None}
@@ -347,7 +347,7 @@ def test_what_a_page_of_evaluate_lacks_is_not_named():
     assert "before calibration" not in read.text()
 
 
-def test_an_answer_that_is_always_right_has_no_weak_group_and_no_error():
+def test_a_perfect_model_has_no_weak_slice_and_no_error():
     perfect = random_reports.evaluation(["a", "b"], 100) | {
         "accuracy": 1.0,
         "confusion": [[60, 0], [0, 40]],
@@ -371,7 +371,7 @@ def test_many_labels_are_listed_and_drawn_where_they_can_be_seen():
     assert "label 149" in page
 
 
-def test_more_errors_than_a_page_can_hold_are_shown_in_less_length():
+def test_more_errors_than_a_page_holds_are_shown_shorter():
     evaluation = random_reports.evaluation(["negative", "positive"], 300, errors=0)
     words = [["<&\"'>" * 3 + " ", (-1) ** place * (place % 97) / 97] for place in range(200)]
     evaluation["errors"] = [
@@ -388,7 +388,7 @@ def test_more_errors_than_a_page_can_hold_are_shown_in_less_length():
 
 
 @pytest.mark.parametrize("many", [2_000, 5_000])
-def test_of_more_errors_than_fit_in_any_length_the_surest_are_shown(many):
+def test_if_no_length_fits_the_surest_errors_are_shown(many):
     evaluation = random_reports.evaluation(["negative", "positive"], 300, errors=1)
     evaluation["errors"] = [evaluation["errors"][0] | {"row": row} for row in range(many)]
     page = render_report_page({"evaluations": [{"name": "x.csv", "evaluation": evaluation}]})
@@ -400,7 +400,7 @@ def test_of_more_errors_than_fit_in_any_length_the_surest_are_shown(many):
     assert text.count("output of --json") == 1
 
 
-def test_curves_of_many_labels_are_drawn_by_fewer_points_to_their_ends():
+def test_curves_of_many_labels_have_fewer_points():
     evaluation = random_reports.evaluation(EMOTIONS, 2_000)
     page = render_report_page({"evaluations": [{"name": "test", "evaluation": evaluation}]})
     figure = re.search(r'<figure id="rows-1-roc">.*?</figure>', page, re.S)[0]

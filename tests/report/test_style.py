@@ -68,7 +68,7 @@ def test_every_colour_that_is_used_has_a_name():
     assert len(re.findall(r"#[0-9a-fA-F]{3,8}\b", STYLE)) == 2 * len(LIGHT)
 
 
-def test_text_is_of_no_other_colour_than_those_that_were_looked_at():
+def test_text_has_only_colours_whose_contrast_is_tested():
     inks = {ink for ink, _ in TEXT} | {"inherit"}
     for rule in re.findall(r"(?<![\w-])color: ([^;}]+)", STYLE):
         assert rule.strip().removeprefix("var(--").removesuffix(")") in inks

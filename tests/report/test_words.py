@@ -101,7 +101,7 @@ def test_fifty_long_texts_stay_small():
     assert 50 * len(mark_words(words)) < 700_000
 
 
-def test_a_page_tells_of_each_text_and_fetches_nothing():
+def test_a_page_shows_each_text_and_fetches_nothing():
     page = render_explanation_page(
         [
             explanation(("good", 1.0), (" & ", 0.0), ("<b>dull</b>", -0.5)),
