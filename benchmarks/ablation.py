@@ -1,12 +1,12 @@
 """Switches off one technique of the scoring engine at a time and compares the gain with what was predicted.
 
-All variants score the same tokenised rows, with the same weights in the dtype that scoring takes, in turn, A B A B: as
-it is, and with the one technique switched off. The gain is the second's time by the first's, round by round; the
-prediction beside it is computed from the model's sizes and the rows' lengths before anything is timed. Every variant
-must give the same probabilities.
+All variants score the same tokenised rows, with the same weights in the dtype that scoring takes. They run in turn
+(A B A B): the engine as it is, then with one technique switched off. The gain is the second time divided by the first,
+round by round. The prediction beside it is computed from the model's sizes and the rows' lengths before anything is
+timed. Every variant must give the same probabilities.
 
-The command line sets OMP_WAIT_POLICY=PASSIVE, which has to be in the environment before torch is loaded: set it here
-too, for the like of what it runs.
+The command line sets OMP_WAIT_POLICY=PASSIVE, which must be in the environment before torch is loaded. Set it here too,
+to measure what the command line runs.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from benchmarks import common, models
-from benchmarks.common import tell
+from benchmarks.common import report_progress
 from benchmarks.techniques import Bench, Technique, techniques
 from sentiment_batch.model.forward.batches import open_thread_pool
 
@@ -34,7 +34,7 @@ TOLERANCE = {"float32": 1e-4, "bfloat16": 0.05, "float16": 0.02}
 
 
 def main(argv: list[str] | None = None) -> None:
-    """Measure each technique and print one table; write one JSON where asked.
+    """Measure each technique and print one table; write one JSON if asked.
 
     Raises:
         SystemExit: a variant fails, or gives other probabilities.
@@ -102,8 +102,8 @@ def _arguments(argv: list[str] | None) -> argparse.Namespace:
 
 
 def _measured(technique: Technique, runs: int) -> dict[str, Any]:
-    """Both ways once to warm up and to compare what they give, then in turn; or why one of them failed."""
-    tell(f"{technique.name}: predicted {technique.predicted:.2f}")
+    """Run both ways once to warm up and to compare their results, then in turn. If one fails, return the reason."""
+    report_progress(f"{technique.name}: predicted {technique.predicted:.2f}")
     found: dict[str, Any] = {
         "technique": technique.name,
         "instead_of": technique.instead,
@@ -124,7 +124,7 @@ def _measured(technique: Technique, runs: int) -> dict[str, Any]:
 
 
 def _plain(numbers: Numbers) -> dict[str, Any]:
-    """The numbers of the predictions as JSON takes them; the lengths in short."""
+    """The numbers of the predictions for JSON, with a summary of the lengths."""
     kept = dataclasses.asdict(numbers) | {"lengths": common.spread(numbers.lengths.tolist())}
     return kept | {"packs": len(numbers.packs), "runs": numbers.runs, "attention_share": numbers.attention_share}
 

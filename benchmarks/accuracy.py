@@ -1,17 +1,21 @@
 """Trains on well-known corpora by the public API, as a user would, and measures the models on the official test rows.
 
-imdb: its 25,000 train and 25,000 test reviews, those of one film on one side of the split for validation. sst2: the
-phrases of GLUE, measured on its dev sentences. airline: tweets in three classes; a seeded hash of the text holds back a
-fifth to test on. Train and test share no text. The folder of the data has imdb/, sst2_glue/ and airline_tweets/.
+- imdb: its 25,000 train and 25,000 test reviews. All reviews of one film are on one side of the validation split.
+- sst2: the phrases of GLUE, measured on its dev sentences.
+- airline: tweets in three classes. A seeded hash of the text holds back a fifth for the test.
 
---rows draws so many training rows anew for each seed. --vary tries settings against each other on the same rows and
-seeds, in turn; the differences are to the first of them. --floor adds a logistic regression on the TF-IDF of words and
-pairs of words, on the same rows.
+Train and test share no text. The folder of the data has imdb/, sst2_glue/ and airline_tweets/.
 
-Runs are long, so the figures are written after each, and a run that stands in --json is not run again; one that was
-interrupted goes on where it was. Calibration error: of the top probability, in 15 bins, on test; before: with the
-temperature undone. Minutes: of the whole call of train(); of a run that was interrupted, of its loop alone. Tokens per
-second: those of all epochs by the seconds of the loop, validation included.
+--rows draws that many training rows anew for each seed. --vary compares settings on the same rows and seeds, in turn;
+the differences are to the first setting. --floor adds a logistic regression on the TF-IDF of words and pairs of words,
+on the same rows.
+
+Runs are long, so the figures are written after each. A run whose figures are in the --json file is not run again. An
+interrupted run is resumed.
+
+The columns: the calibration error is that of the top probability, in 15 bins, on test, also with the temperature undone
+("before"). Minutes are those of the whole call of train(), for an interrupted run those of its loop alone. Tokens per
+second are the tokens of all epochs divided by the seconds of the loop, validation included.
 """
 
 from __future__ import annotations
@@ -32,7 +36,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from benchmarks import common, intervals, rows
-from benchmarks.common import tell
+from benchmarks.common import report_progress
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -49,7 +53,7 @@ MEASURES = ("accuracy", "macro_f1", "calibration_error", "calibration_error_befo
 
 
 def main(argv: list[str] | None = None) -> None:
-    """Run what is not yet done and print one table; write one JSON where asked."""
+    """Run what is missing and print one table; write one JSON if asked."""
     arguments = _arguments(argv)
     with common.quietly():
         training, test = _data(arguments)
@@ -63,7 +67,7 @@ def main(argv: list[str] | None = None) -> None:
 
         for seed, setting in itertools.product(arguments.seeds, arguments.grid):
             if _found(results, setting, seed) is None:
-                tell(f"seed {seed}: {_named(setting)}")
+                report_progress(f"seed {seed}: {_named(setting)}")
                 keep(_run(training.drawn(arguments.rows, seed), test, setting, seed, arguments))
         for seed in arguments.seeds if arguments.floor else []:
             if _found(results, FLOOR, seed) is None:
@@ -89,7 +93,7 @@ def _arguments(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--split-seed", type=int, default=0, help="of the airline tweets' fifth (default: 0)")
     parser.add_argument("--folder", default=str(FOLDER), help="for the models (default: %(default)s)")
     parser.add_argument("--keep", action="store_true", help="leave the models there; else they are deleted")
-    parser.add_argument("--json", help="write the figures here, and go on from those that are there")
+    parser.add_argument("--json", help="write the figures here; runs whose figures it has already are skipped")
     arguments = parser.parse_args(argv)
     arguments.data = arguments.data or os.environ.get("SENTIMENT_BATCH_DATA")
     if not arguments.data:
@@ -107,7 +111,7 @@ def _halves(text: str) -> tuple[str, str]:
     """The name and the text of NAME=VALUE.
 
     Raises:
-        ValueError: it is none, or names no setting of training that may be chosen here.
+        ValueError: it has another form, or names no setting of training that may be chosen here.
     """
     from sentiment_batch.settings import TrainSettings
 
@@ -136,7 +140,7 @@ def _value(text: str) -> Any:
 
 
 def _grid(fixed: Mapping[str, Any], varied: Sequence[tuple[str, list[Any]]]) -> list[dict[str, Any]]:
-    """All settings to run, each checked now; the last that varies changes fastest."""
+    """All settings to run, each checked now. The last one that varies changes fastest."""
     from sentiment_batch.errors import UsageError
     from sentiment_batch.settings import TrainSettings
 
@@ -151,7 +155,7 @@ def _grid(fixed: Mapping[str, Any], varied: Sequence[tuple[str, list[Any]]]) -> 
 
 
 def _data(arguments: argparse.Namespace) -> tuple[Rows, Rows]:
-    """All rows to train on and those to test on, which share no text."""
+    """The rows to train on and the rows to test on, which share no text."""
     folder = Path(arguments.data)
     columns = {"text_column": "text", "label_column": "label"}
 
@@ -171,7 +175,7 @@ def _data(arguments: argparse.Namespace) -> tuple[Rows, Rows]:
 
 
 def _identity(arguments: argparse.Namespace, training: Rows, test: Rows) -> dict[str, Any]:
-    """What figures of one file have in common."""
+    """What all figures of one file have in common."""
     return {
         "task": arguments.task,
         "rows": arguments.rows,
@@ -183,7 +187,7 @@ def _identity(arguments: argparse.Namespace, training: Rows, test: Rows) -> dict
 
 
 def _kept(path: str | None, identity: dict[str, Any]) -> list[dict[str, Any]]:
-    """The runs that were done before."""
+    """The runs whose figures are in the file already."""
     if path is None or not Path(path).exists():
         return []
     figures = json.loads(Path(path).read_text(encoding="utf-8"))
@@ -207,7 +211,7 @@ def _device(arguments: argparse.Namespace) -> str:
 def _run(
     training: Rows, test: Rows, setting: dict[str, Any], seed: int, arguments: argparse.Namespace
 ) -> dict[str, Any]:
-    """Train one model, measure it, and delete it unless it is to be kept."""
+    """Train one model, measure it, and delete it unless the user wants to keep it."""
     from sentiment_batch.evaluation.metrics import calibration_error
 
     name = f"{arguments.task}-{arguments.rows or 'all'}-{_named(setting).replace(' ', '-')}-{seed}"
@@ -237,7 +241,7 @@ def _run(
 def _trained(
     training: Rows, folder: Path, setting: dict[str, Any], seed: int, arguments: argparse.Namespace
 ) -> tuple[Trained, float]:
-    """What training says, and its seconds; it goes on where it was interrupted."""
+    """The result of training, and its seconds; an interrupted run is resumed."""
     from sentiment_batch import train
 
     begun = folder.exists() or folder.with_name(folder.name + ".training").exists()
@@ -260,7 +264,7 @@ def _trained(
 
 
 def _tokens(folder: Path, training: Rows) -> int:
-    """Of all rows, cut as the model cuts them."""
+    """The tokens of all rows, cut as the model cuts them."""
     from transformers import AutoTokenizer
 
     tokenizer = AutoTokenizer.from_pretrained(folder)
@@ -268,7 +272,7 @@ def _tokens(folder: Path, training: Rows) -> int:
 
 
 def _heated(scores: npt.NDArray[np.float32], temperature: float) -> npt.NDArray[np.float64]:
-    """Probabilities (n, K) as they were before their logits were divided by the temperature."""
+    """The probabilities (n, K) before their logits were divided by the temperature."""
     logits = np.log(np.maximum(scores, np.finfo(np.float32).tiny).astype(np.float64)) * temperature
     powers = np.exp(logits - logits.max(axis=1, keepdims=True))
     found: npt.NDArray[np.float64] = powers / powers.sum(axis=1, keepdims=True)
@@ -289,12 +293,12 @@ def _measured(scores: npt.NDArray[np.floating[Any]], truth: npt.NDArray[np.int64
 
 
 def _floor(training: Rows, test: Rows, seed: int) -> dict[str, Any]:
-    """What a bag of words reaches on the same rows."""
+    """The figures of a bag of words on the same rows."""
     from sklearn.feature_extraction.text import TfidfVectorizer
     from sklearn.linear_model import LogisticRegression
     from sklearn.pipeline import make_pipeline
 
-    tell(f"seed {seed}: {FLOOR}")
+    report_progress(f"seed {seed}: {FLOOR}")
     words = TfidfVectorizer(ngram_range=(1, 2), min_df=2, sublinear_tf=True)
     bag = make_pipeline(words, LogisticRegression(C=10.0, max_iter=1_000))
     started = time.perf_counter()
@@ -311,7 +315,7 @@ def _named(setting: dict[str, Any] | str) -> str:
 
 
 def _print(results: list[dict[str, Any]], training: Rows, test: Rows, arguments: argparse.Namespace) -> None:
-    """One line of each setting: means over its seeds, the accuracies, and the paired difference to the first."""
+    """Print a line for each setting: means over its seeds, the accuracies, and the paired difference to the first."""
     drawn = len(training) if arguments.rows is None else min(arguments.rows, len(training))
     print(
         f"{arguments.task}: {drawn:,} rows to train and validate on, {len(test):,} to test; {arguments.epochs} epochs"

@@ -1,4 +1,4 @@
-"""What the benchmarks share: the texts, runs taken in turn, silence, and the record of where and with what they ran."""
+"""What the benchmarks share: texts, runs in turn, quiet peers, and a record of the machine and the versions."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class Texts:
     texts: list[str]
 
     def record(self) -> dict[str, Any]:
-        """What tells these rows from others."""
+        """A record that identifies these rows."""
         digest = hashlib.sha256("\0".join(self.texts).encode("utf-8", "surrogatepass")).hexdigest()
         return {"table": self.table, "text_column": self.column, "rows": len(self.texts), "sha256": digest}
 
@@ -43,7 +43,7 @@ class Texts:
 def choose_texts(table: str, column: str | None, rows: int | None) -> Texts:
     """`rows` different texts of a table, in an order drawn with a fixed seed; all of them if None.
 
-    No text comes twice: sentiment-batch would score it once and its peers twice.
+    No text occurs twice, because sentiment-batch would score it once and its peers twice.
     """
     from sentiment_batch.data import formats
     from sentiment_batch.data.column_values import extract_texts
@@ -65,17 +65,17 @@ def choose_texts(table: str, column: str | None, rows: int | None) -> Texts:
 
 
 def in_turn(contestants: Mapping[str, Callable[[], object]], runs: int) -> dict[str, list[float]]:
-    """The seconds of `runs` rounds, in each of which every contestant runs once (A B A B); warm them up before."""
+    """The seconds of `runs` rounds. In each, every contestant runs once (A B A B). Warm them up before."""
     seconds: dict[str, list[float]] = {name: [] for name in contestants}
     for number in range(runs):
         for name, run in contestants.items():
-            tell(f"run {number + 1} of {runs}: {name}")
+            report_progress(f"run {number + 1} of {runs}: {name}")
             seconds[name].append(timed(run))
     return seconds
 
 
 def timed(run: Callable[[], object]) -> float:
-    """The seconds that `run` takes; it must give its result on the host, so that the device is done."""
+    """The seconds that `run` takes. Its result must be on the host, so that the device has finished."""
     started = time.perf_counter()
     run()
     return time.perf_counter() - started
@@ -86,14 +86,14 @@ def spread(values: list[float]) -> dict[str, float]:
     return {"median": statistics.median(values), "least": min(values), "greatest": max(values)}
 
 
-def tell(message: str) -> None:
-    """Say what is going on, beside the table on standard output."""
+def report_progress(message: str) -> None:
+    """Report progress on standard error, because the table is on standard output."""
     print(message, file=sys.stderr, flush=True)
 
 
 @contextlib.contextmanager
 def quietly() -> Iterator[None]:
-    """Keep what the peers say and warn of off the terminal."""
+    """Keep the messages and warnings of the peers off the terminal."""
     from sentiment_batch.model.folder import quiet_transformers
 
     before = logging.root.manager.disable
@@ -107,7 +107,7 @@ def quietly() -> Iterator[None]:
 
 
 def save(path: str | None, device: str, arguments: argparse.Namespace, figures: Mapping[str, Any]) -> None:
-    """Write the figures as JSON with everything that one needs to repeat them, if a path is given."""
+    """If a path is given, write the figures as JSON, with everything that is needed to repeat them."""
     if path is None:
         return
     record = {
@@ -124,7 +124,7 @@ def save(path: str | None, device: str, arguments: argparse.Namespace, figures: 
 
 
 def without_folders(value: Any) -> Any:
-    """The same with absolute paths cut to their names: where files lie says nothing to others."""
+    """The same with absolute paths cut to their names, because folders of this machine mean nothing to others."""
     if isinstance(value, Mapping):
         return {name: without_folders(one) for name, one in value.items()}
     if isinstance(value, (list, tuple)):

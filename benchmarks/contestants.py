@@ -1,4 +1,4 @@
-"""Who trains: sentiment-batch and the reference, each from one plan and the same rows to a model folder."""
+"""The two contestants in training, sentiment-batch and the reference, with one plan and the same rows."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ Steps = Callable[[int], tuple[float, int]]
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:
-    """What both train with."""
+    """The settings that both train with."""
 
     base: str
     """A folder."""
@@ -73,7 +73,7 @@ class Outcome:
 
 
 def run(contestant: str, plan: Plan, data: Data, folder: Path) -> Outcome:
-    """Train one model and let it predict the test rows; meant for a process of its own, so that the peak is its own."""
+    """Train one model and let it predict the test rows. Run it in a new process, so that its peak memory counts."""
     from benchmarks.stopwatch import Stopwatch
 
     per_epoch = -(-len(data.training) // plan.batch_size)
@@ -103,7 +103,7 @@ def run(contestant: str, plan: Plan, data: Data, folder: Path) -> Outcome:
 
 
 def validations_of(plan: Plan, per_epoch: int) -> list[int]:
-    """The steps of the whole run, counted from 1, after which both validate."""
+    """The steps after which both validate, counted from 1 over the whole run."""
     from sentiment_batch.training.loop import choose_validation_steps
 
     return [
@@ -144,9 +144,9 @@ def _reference(plan: Plan, data: Data, folder: Path, validations: list[int]) -> 
 
 
 def our_steps(plan: Plan, training: Rows, validation: Rows, in_all: int) -> Steps:
-    """Optimiser steps as the training loop takes them, at most so many in all calls.
+    """Optimiser steps as the training loop takes them, at most `in_all` of them.
 
-    All that knows how the loop is built stands here.
+    Only this function knows how the loop is built.
     """
     from sentiment_batch import api
     from sentiment_batch.model import device
@@ -187,7 +187,7 @@ def our_steps(plan: Plan, training: Rows, validation: Rows, in_all: int) -> Step
 
 
 def peak_bytes(device: str) -> int:
-    """The most memory that this process has had, on CUDA that of the device."""
+    """The peak memory of this process; on CUDA, that of the device."""
     if device != "cpu":
         import torch
 

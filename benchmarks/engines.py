@@ -1,7 +1,8 @@
 """Scores one table from Parquet to Parquet by this machine alone and by an engine on the same cores, in turn.
 
-Both are loaded before and warmed up on the same rows. Rows per second: of the whole run, reading, writing and
-publication included. Ratio: rows per second of the engine by those of this machine alone, round by round.
+Both are loaded and warmed up on the same rows before they are measured. Rows per second are those of the whole run,
+with reading, writing and publication. The ratio is the engine's rows per second divided by those of this machine alone,
+round by round.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from benchmarks import common
-from benchmarks.common import tell
+from benchmarks.common import report_progress
 
 if TYPE_CHECKING:
     from sentiment_batch import Scorer
@@ -23,7 +24,7 @@ LOCAL = "local"
 
 
 def main(argv: list[str] | None = None) -> None:
-    """Measure and print one table; write one JSON where asked."""
+    """Measure and print one table; write one JSON if asked."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -36,10 +37,10 @@ def main(argv: list[str] | None = None) -> None:
         pq.write_table(pa.table({"text": texts.texts}), source, row_group_size=arguments.part_rows)
         runs = {}
         for name in names:
-            tell(f"loading the model: {name}")
+            report_progress(f"loading the model: {name}")
             scorer = stack.enter_context(_scorer(name, arguments))
             runs[name] = partial(_run, scorer, source, folder / f"{name}.parquet", arguments.part_rows)
-            tell(f"warming up: {name}")
+            report_progress(f"warming up: {name}")
             runs[name]()
         seconds = common.in_turn(runs, arguments.runs)
         same = (folder / f"{LOCAL}.parquet").read_bytes() == (folder / f"{arguments.engine}.parquet").read_bytes()

@@ -1,6 +1,6 @@
-"""Runs steps in forked processes, each with a log, an exit code and a limit of its own, alone or side by side.
+"""Runs steps in forked processes, alone or side by side, each with its own log, exit code and time limit.
 
-So a step that crashes, hangs or breaks the device's context harms no other.
+So a step that crashes, hangs or breaks the device's context does not harm the others.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ TIMED_OUT = 124
 """The exit code of `timeout`."""
 NOT_STARTED = 125
 GRACE = 5.0
-"""Seconds to end after being told to."""
+"""Seconds that a process has to end after the signal."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,7 +41,7 @@ class Step:
 
 
 def outcomes(chosen: list[Step], folder: Path, until: float) -> Iterator[tuple[str, int, float]]:
-    """Name, exit code and seconds of each step, as they end; neighbours that may run side by side do."""
+    """Name, exit code and seconds of each step, in the order in which they end. Neighbours may run side by side."""
     for alone, group in itertools.groupby(chosen, lambda step: step.alone):
         some = list(group)
         for together in [[one] for one in some] if alone else [some]:
@@ -49,9 +49,9 @@ def outcomes(chosen: list[Step], folder: Path, until: float) -> Iterator[tuple[s
 
 
 def _run(together: list[Step], folder: Path, until: float) -> Iterator[tuple[str, int, float]]:
-    """The same of steps that run side by side, until `until` at the latest.
+    """The same for steps that run side by side, until `until` at the latest.
 
-    Each, and all that it started, is ended when its own time is over.
+    When the time of a step is over, it is ended with all processes that it started.
     """
     sys.stdout.flush()
     sys.stderr.flush()
@@ -117,7 +117,7 @@ def _child(step: Step, folder: Path) -> NoReturn:
 
 
 def _end(pid: int) -> None:
-    """End what is left of a step's processes."""
+    """End the processes of a step that are left."""
     for number in (signal.SIGTERM, signal.SIGKILL):
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(pid, number)
@@ -132,5 +132,5 @@ def _end(pid: int) -> None:
 
 
 def remark(status: int) -> str:
-    """What there is to say of an exit code."""
+    """An explanation of an exit code."""
     return {TIMED_OUT: "  took too long", NOT_STARTED: "  not started: no time was left"}.get(status, "")

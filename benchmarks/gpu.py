@@ -1,7 +1,7 @@
-"""The steps of gpu.sh, each with a limit, in processes forked from one that has imported what they need.
+"""The steps of gpu.sh, each with a time limit, in processes forked from one that has imported what they need.
 
-So nobody waits for the same imports ten times. What measures speed has the machine for itself; tests and accuracies run
-side by side. Each leaves NAME.log and, but for the tests, NAME.json.
+So the imports happen once, not ten times. Steps that measure speed run alone. Tests and steps that measure accuracy run
+side by side. Each step writes NAME.log and, except for the tests, NAME.json.
 """
 
 from __future__ import annotations
@@ -50,10 +50,10 @@ DATA = {"imdb": ("train", "test"), "sst2_glue": ("train", "dev")}
 
 
 def main(argv: list[str] | None = None) -> None:
-    """Run all steps and say how each ended.
+    """Run all steps and report how each ended.
 
     Raises:
-        SystemExit: with 1, not all passed.
+        SystemExit: with 1, if a step failed.
     """
     parser = argparse.ArgumentParser(prog="python -m benchmarks.gpu", description="See benchmarks/gpu.sh.")
     parser.add_argument("folder", type=Path, help="for logs and figures")
@@ -82,7 +82,7 @@ def main(argv: list[str] | None = None) -> None:
             lines.append(f"{name:20} {status:4} {seconds:8.1f}{forked.remark(status)}")
             print(lines[-1], flush=True)
             outcome = f"{failed} of {len(lines)} failed" if failed else "all passed so far"
-            _summarise(arguments.folder, lines, outcome)  # each time: whatever ends this, what was seen is kept
+            _summarise(arguments.folder, lines, outcome)  # each time, so that an interruption loses no figures
     outcome = f"{failed} of {len(lines)} steps failed" if failed else "all passed"
     _summarise(arguments.folder, lines, outcome)
     print(outcome)
@@ -90,7 +90,7 @@ def main(argv: list[str] | None = None) -> None:
 
 
 def steps(folder: Path, scratch: Path, *, smoke: bool, part: str | None = None) -> list[forked.Step]:
-    """What is run, in this order; where time may run out, what matters most comes first."""
+    """The steps in their order. The most important come first, because the time may run out."""
     size = SMOKE if smoke else FULL
     machine = forked.Step(name="machine", limit=30, run=functools.partial(_machine, folder / "machine.json"))
     run_tests = functools.partial(_tests, folder / "tests.xml", smoke=smoke)
@@ -112,7 +112,7 @@ def _table() -> str:
 
 
 def _scoring_steps(size: Sizes, folder: Path, scratch: Path, *, smoke: bool) -> list[forked.Step]:
-    """The model is made by the first and taken from its folder by the others."""
+    """The first step makes the model, and the others take it from its folder."""
     table = _table()
     model = str(models.FOLDER / f"benchmark-{size.width}-{Path(table).stem}")
     with_model = ["--model", model, "--device", size.device]
@@ -147,7 +147,7 @@ def _scoring_steps(size: Sizes, folder: Path, scratch: Path, *, smoke: bool) -> 
 def _training_steps(size: Sizes, folder: Path, scratch: Path, *, smoke: bool) -> list[forked.Step]:
     """Speed beside the reference, an epoch of 25,000 reviews, IMDb and SST-2 in full, accuracy beside the reference.
 
-    Where all is small, the first step makes tables of the data's names.
+    In a smoke run, the first step makes small tables under the names of the data.
     """
     data = scratch / "data" if smoke else Path(os.environ.get("SENTIMENT_BATCH_DATA") or "shared/data")
     benchmark = functools.partial(_benchmark, size, folder)
@@ -174,7 +174,7 @@ def _training_steps(size: Sizes, folder: Path, scratch: Path, *, smoke: bool) ->
 
 
 def _small_data(folder: Path, table: str, path: Path) -> None:
-    """Tables as the steps want them, of the rows of any labelled one."""
+    """Make the tables that the steps need from the rows of any labelled table."""
     found = rows.different(rows.read(table)).drawn(None)
     for name, (training, test) in DATA.items():
         (folder / name).mkdir(parents=True)
@@ -185,7 +185,7 @@ def _small_data(folder: Path, table: str, path: Path) -> None:
 
 
 def _machine(path: Path) -> None:
-    """What the machine says of itself, and the versions."""
+    """A description of the machine, and the versions."""
     import torch
 
     if shutil.which("nvidia-smi"):
@@ -227,7 +227,7 @@ def _command(argv: list[str]) -> None:
 
 
 def _take_base(folder: Path) -> None:
-    """Another encoder in the place of the one that a package brings."""
+    """Use another encoder instead of the one that comes in a package."""
     from sentiment_batch.model import hub
 
     hub.prepare_minilm = lambda: folder
@@ -235,7 +235,7 @@ def _take_base(folder: Path) -> None:
 
 def _import() -> None:
     for name in NEEDED:
-        with contextlib.suppress(ImportError):  # the step that needs it will say so
+        with contextlib.suppress(ImportError):  # the step that needs it will report it
             importlib.import_module(name)
 
 

@@ -1,4 +1,4 @@
-"""How sure a difference is: figures of the same seeds or rows under two ways in, its interval out."""
+"""Intervals of the difference between two ways, measured on the same seeds or rows."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ SHARE = 0.95
 
 
 def over_seeds(differences: Sequence[float]) -> dict[str, Any]:
-    """The mean of paired differences with Student's interval, which a single one has not."""
+    """The mean of paired differences with Student's interval; a single difference has no interval."""
     from scipy.stats import t
 
     values = np.asarray(differences, dtype=np.float64)
@@ -25,9 +25,9 @@ def over_seeds(differences: Sequence[float]) -> dict[str, Any]:
 
 
 def over_rows(differences: npt.NDArray[np.floating[Any]]) -> list[float]:
-    """The bootstrap interval of the mean of (n,) differences, one of each row.
+    """The bootstrap interval of the mean of (n,) differences, one for each row.
 
-    How often each value is drawn follows from how often it is there, so that nothing of the size of the rows is drawn.
+    The draws are counts of each different value, so that no draw is as large as the rows.
     """
     values, counts = np.unique(np.round(differences, 9), return_counts=True)
     drawn = np.random.default_rng(0).multinomial(counts.sum(), counts / counts.sum(), size=DRAWS)

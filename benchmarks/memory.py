@@ -1,9 +1,9 @@
-"""Scores tables of growing size and compares the peak memory: it must not grow with the rows.
+"""Scores tables of growing size and compares the peak memory, which must not grow with the rows.
 
-The rows are those of a table, again and again, each with a number in it, so that no text comes twice; they are written
-as Parquet and scored by the command line in a process of its own. The text that is scored is cut short, and stands
-beside one that is not, so that rows are as wide as in life while a million of them take minutes. For that the model is
-a small one too, made here unless `--model` names another: its size adds the same to each peak.
+The rows are those of one table, repeated, each with a number in its text, so that no text occurs twice. They are
+written as Parquet and scored by the command line in a new process. The scored text is cut short and stands beside the
+whole text. So rows are as wide as usual, and a million of them take only minutes. The model is small for the same
+reason. It is made here unless `--model` names another; its size adds the same to each peak.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from benchmarks import common, models, peak
-from benchmarks.common import tell
+from benchmarks.common import report_progress
 
 SCHEMA = pa.schema([("number", pa.int64()), ("text", pa.large_string()), ("whole", pa.large_string())])
 MIB = 2**20
@@ -31,7 +31,7 @@ MIB = 2**20
 
 @dataclass(frozen=True, kw_only=True)
 class Measured:
-    """What one size took."""
+    """The figures of one size."""
 
     rows: int
     bytes: int
@@ -49,7 +49,7 @@ class Measured:
 
 
 def main(argv: list[str] | None = None) -> None:
-    """Measure each size and print one table; write one JSON where asked."""
+    """Measure each size and print one table; write one JSON if asked."""
     arguments = _arguments(argv)
     with common.quietly():
         model = arguments.model or models.small()
@@ -60,9 +60,9 @@ def main(argv: list[str] | None = None) -> None:
     with tempfile.TemporaryDirectory(dir=arguments.folder) as scratch:
         for rows in arguments.sizes:
             source = Path(scratch) / f"{rows}.parquet"
-            tell(f"writing {rows:,} rows")
+            report_progress(f"writing {rows:,} rows")
             _write(source, texts.texts, rows, arguments)
-            tell(f"scoring {rows:,} rows")
+            report_progress(f"scoring {rows:,} rows")
             results.append(_measure(source, model, rows, results[-1] if results else None, arguments))
             source.unlink()
             _print(results[-1])
@@ -89,7 +89,7 @@ def _arguments(argv: list[str] | None) -> argparse.Namespace:
 
 
 def _write(path: Path, texts: list[str], rows: int, arguments: argparse.Namespace) -> None:
-    """A table of so many different texts, one row group at a time."""
+    """Write a table of `rows` different texts, one row group at a time."""
     numbered = zip(range(rows), itertools.cycle(texts), strict=False)
     with pq.ParquetWriter(path, SCHEMA, compression="zstd", use_dictionary=False) as writer:
         while group := list(itertools.islice(numbered, arguments.row_group)):

@@ -1,4 +1,4 @@
-"""Makes the models that the benchmarks score with, in folders under .demo/ that are made once and used again."""
+"""Makes the models that the benchmarks score with, once, in folders under .demo/."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.common import SEED, tell
+from benchmarks.common import SEED, report_progress
 
 FOLDER = Path(".demo")
 SAMPLE = "sample_data/reviews.csv"
 LABELS = ("negative", "positive")
 INITIALIZER_RANGE = 0.05
 """Of random encoders. With DistilBERT's own 0.02 all tokens get the same attention, and the [CLS] vectors of different
-texts are so alike that bfloat16 hardly tells them apart; a trained encoder does neither."""
+texts are so similar that bfloat16 hardly distinguishes them; a trained encoder does neither."""
 FIT_BATCH = 16
 FIT_POOL = 256
 """Texts that are sorted by length together while the head is fitted."""
@@ -53,7 +53,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 
 def chosen(arguments: argparse.Namespace) -> str:
-    """The model folder that the options name; made if it is not there."""
+    """The model folder that the options name; it is made if it is missing."""
     if arguments.model:
         return str(arguments.model)
     if arguments.geometry:
@@ -62,7 +62,10 @@ def chosen(arguments: argparse.Namespace) -> str:
 
 
 def small() -> str:
-    """One layer, 64 wide, vocabulary of minilm, untrained head: for what does not depend on the model."""
+    """A model of one layer, 64 wide, with the vocabulary of minilm and an untrained head.
+
+    It is for figures that do not depend on the model.
+    """
     from sentiment_batch.files.cache import new_folder
 
     folder = FOLDER / "benchmark-small"
@@ -89,7 +92,7 @@ def random_base(width: int) -> Path:
 def _trained() -> str:
     folder = FOLDER / "benchmark-model"
     if not folder.exists():
-        tell(f"training {folder}")
+        report_progress(f"training {folder}")
         command = [sys.executable, "-m", "sentiment_batch", "train", SAMPLE, "--base", "minilm", "--epochs", "1"]
         subprocess.run([*command, "--output", str(folder)], check=True)
     return str(folder)
@@ -98,14 +101,14 @@ def _trained() -> str:
 def _fitted(width: int, table: str, seconds: float, device: str) -> str:
     """A stock folder with a random encoder and a head that is fitted to it, so that the margins are real.
 
-    The encoder is frozen; the head is a logistic regression on the [CLS] vectors of the last hidden state.
+    The encoder is frozen. The head is a logistic regression on the [CLS] vectors of the last hidden state.
     """
     from sentiment_batch.files.cache import new_folder
     from sentiment_batch.model.device import choose_device
 
     folder = FOLDER / f"benchmark-{width}-{Path(table).stem}"
     if not folder.exists():
-        tell(f"making {folder}: reading {table} for {seconds:g} s")
+        report_progress(f"making {folder}: reading {table} for {seconds:g} s")
         encoder, tokenizer = _random_encoder(Shape(width=width, layers=6, heads=12))
         texts, codes = _labelled(table)
         vectors = _cls_vectors(encoder, tokenizer, texts, seconds, choose_device(device).value)
@@ -154,7 +157,7 @@ def _labelled(table: str) -> tuple[list[str], np.ndarray]:
 
 
 def _cls_vectors(encoder: Any, tokenizer: Any, texts: list[str], seconds: float, device: str) -> np.ndarray:
-    """The [CLS] vectors of as many texts, from the first on, as can be read in so many seconds, (n, width)."""
+    """The [CLS] vectors (n, width) of the first texts, as many as can be read in `seconds`."""
     import torch
 
     from sentiment_batch.model.device import check_bfloat16
@@ -194,7 +197,7 @@ def _logistic(vectors: np.ndarray, codes: np.ndarray) -> tuple[np.ndarray, float
     fitted = LogisticRegression(C=0.01, max_iter=1_000).fit((vectors[held:] - mean) / scale, codes[held:])
     if held:
         accuracy = fitted.score((vectors[:held] - mean) / scale, codes[:held])
-        tell(f"head fitted on {len(vectors) - held:,} rows; accuracy {accuracy:.3f} on {held:,} others")
+        report_progress(f"head fitted on {len(vectors) - held:,} rows; accuracy {accuracy:.3f} on {held:,} others")
     weight = fitted.coef_[0] / scale
     return weight, float(fitted.intercept_[0] - weight @ mean)
 

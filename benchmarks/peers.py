@@ -1,7 +1,7 @@
-"""The peers: other ways to score texts with a stock model folder; texts in, probabilities out, tokenising included.
+"""The peers: other ways to score texts with a stock model folder, from texts to probabilities, tokenising included.
 
-Each is loaded in one dtype and then called with the texts and a batch size. Nothing of a peer is imported before it is
-loaded, so that one that is not installed is only left out.
+Each is loaded in one dtype and then called with the texts and a batch size. A peer is imported when it is loaded, so
+that peers that are not installed are left out.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ OPSET = 17
 
 @dataclass(frozen=True, kw_only=True)
 class Place:
-    """The model that is scored with, and where."""
+    """The model to score with, and its device."""
 
     model: str
     device: str
@@ -37,7 +37,7 @@ class Place:
 
 @dataclass(frozen=True, kw_only=True)
 class Kind:
-    """A way to use a peer; the best dtype and order of those it may have is searched for, and the batch size."""
+    """A way to use a peer. Its best dtype, order and batch size are searched."""
 
     name: str
     load: Callable[[Place, str], Score]
@@ -51,7 +51,7 @@ class Kind:
         return f"{self.name}, {' or '.join(self.dtypes)}"
 
     def why_not(self, place: Place) -> str | None:
-        """Why it cannot run here, None if it can."""
+        """Why this peer cannot run here; None if it can."""
         missing = [package for package in self.needs if importlib.util.find_spec(package) is None]
         if missing:
             return f"not installed: {', '.join(missing)}"
@@ -60,7 +60,7 @@ class Kind:
         return None if self.dtypes_on(place) else "this device has no bfloat16"
 
     def dtypes_on(self, place: Place) -> tuple[str, ...]:
-        """Its dtypes without those that the device could only emulate."""
+        """The dtypes of this peer, without those that the device only emulates."""
         return tuple(dtype for dtype in self.dtypes if dtype != "bfloat16" or place.has_bfloat16)
 
 
@@ -70,7 +70,7 @@ def count_tokens(place: Place, texts: list[str]) -> int:
 
 
 def sorted_first(score: Score) -> Score:
-    """The same for texts given longest first, as people who know of padding do it."""
+    """The same with the longest texts first, as users do who know about padding."""
 
     def run(texts: list[str], size: int) -> Floats:
         order = sorted(range(len(texts)), key=lambda row: -len(texts[row]))
@@ -80,7 +80,7 @@ def sorted_first(score: Score) -> Score:
 
 
 def pipeline(place: Place, dtype: str) -> Score:
-    """The pipeline that the model cards of transformers show."""
+    """The pipeline that model cards of Transformers show."""
     import torch
     import transformers
 
@@ -127,7 +127,7 @@ def cross_encoder(place: Place, dtype: str) -> Score:
 
 
 def padded_loop(place: Place, dtype: str) -> Score:
-    """What one writes by hand in PyTorch: tokenise all, sort by tokens, pad each batch to its longest."""
+    """A loop written by hand in PyTorch: tokenise all, sort by tokens, pad each batch to its longest text."""
     import torch
 
     network = _network(place).to(device=place.device, dtype=getattr(torch, dtype))
@@ -167,7 +167,7 @@ def onnxruntime(place: Place, dtype: str) -> Score:
 
 
 def openvino(place: Place, dtype: str) -> Score:
-    """OpenVINO on all cores, with its queue of requests and the throughput hint, the fastest of its ways here."""
+    """OpenVINO on all cores, with its queue of requests and the throughput hint, its fastest mode here."""
     import openvino as runtime
 
     precision = {"float32": "f32", "bfloat16": "bf16"}[dtype]

@@ -1,4 +1,4 @@
-"""What a technique should gain, computed from the model's sizes and the rows' lengths before anything is timed."""
+"""Predicts the gain of each technique from the model's sizes and the rows' lengths, before anything is timed."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ TOKENISER = 1e6
 
 @dataclass(frozen=True, kw_only=True)
 class Numbers:
-    """What predictions are computed from."""
+    """The numbers that predictions are computed from."""
 
     layers: int
     width: int
@@ -59,7 +59,7 @@ class Numbers:
     """Of one of them."""
 
     def operations(self, lengths: Integers) -> float:
-        """Of whole layers over texts of these lengths."""
+        """The operations of whole layers over texts of these lengths."""
         return float(self.linear * lengths.sum() + 4 * self.width * self.layers * (lengths**2).sum())
 
     def padded(self, batches: list[Integers]) -> float:
@@ -69,7 +69,7 @@ class Numbers:
 
     @property
     def short(self) -> float:
-        """Of packs as they are: the last layer has all keys and values, and else the first tokens alone."""
+        """The operations of packs, whose last layer computes for the first tokens only, except for keys and values."""
         per_layer = self.linear // self.layers
         spared = (per_layer - self.last_kv) * (self.lengths - 1).sum()
         attention = 4 * self.width * (self.lengths**2 - self.lengths).sum()
@@ -82,7 +82,7 @@ class Numbers:
 
     @property
     def seconds(self) -> float:
-        """That products take, on one core."""
+        """The seconds that products take on one core."""
         return self.short / self.speed
 
     @property
@@ -91,7 +91,7 @@ class Numbers:
 
     @property
     def runs(self) -> int:
-        """Of texts of one length that the looped attention takes together, in all packs."""
+        """The runs of texts of one length that the attention on a CPU computes together, in all packs."""
         found = 0
         for rows in self.packs:
             for length, texts in zip(*np.unique(self.lengths[rows], return_counts=True), strict=True):
@@ -100,5 +100,5 @@ class Numbers:
 
     @property
     def calls_share(self) -> float:
-        """Operators' own time by that of the products."""
+        """The time of the calls of operators, divided by the time of the products."""
         return len(self.packs) * self.layers * CALLS * CALL / self.seconds

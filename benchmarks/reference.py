@@ -1,6 +1,7 @@
-"""The reference: a stock sequence classifier fine-tuned by the `Trainer` of transformers, as its scripts do it.
+"""The reference: a stock sequence classifier fine-tuned by the `Trainer` of Transformers, as its scripts do it.
 
-Its own defaults but for what is made equal: see benchmarks/train.py. `Trainer` needs the package accelerate.
+It uses its own defaults, except for what is made equal (see benchmarks/train.py). `Trainer` needs the package
+accelerate.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
 
 
 def why_not() -> str | None:
-    """Why the reference cannot run here, None if it can."""
+    """Why the reference cannot run here; None if it can."""
     if importlib.util.find_spec("accelerate") is None:
         return "not installed: accelerate, which Trainer needs; pip install accelerate"
     if torch.cuda.device_count() > 1:
@@ -56,7 +57,7 @@ def train(plan: Plan, training: Rows, validation: Rows, output: Path, validation
 
 
 class Steps:
-    """The same without validation and saving: a call takes so many steps, and gives their seconds and tokens."""
+    """The same without validation and saving. A call takes a number of steps and returns their seconds and tokens."""
 
     def __init__(self, plan: Plan, training: Rows, scratch: Path) -> None:
         self._device = plan.device
@@ -67,7 +68,7 @@ class Steps:
         self._trainer.add_callback(self._clock)
 
     def __call__(self, steps: int) -> tuple[float, int]:
-        """From the first batch that is fetched to the end of the last step; padding is no token."""
+        """The seconds from fetching the first batch to the end of the last step, and the tokens without padding."""
         self._collate.tokens.clear()
         self._trainer.args.max_steps = steps
         self._trainer.train()
@@ -129,7 +130,7 @@ def _head(rows: Rows, tokenizer: Any) -> Iterable[list[int]]:
 
 
 def _cut(rows: Rows, tokenizer: Any, plan: Plan) -> Iterable[list[int]]:
-    """The tokens that sentiment-batch keeps of each text."""
+    """The tokens of each text after sentiment-batch has cut it."""
     from sentiment_batch.tokenization.tokenizer import TextPolicy, Tokeniser
 
     policy = TextPolicy(max_length=plan.max_length, long_text=plan.reference_long_text)  # type: ignore[arg-type]
@@ -151,7 +152,7 @@ class _Counting:
 
 
 class _ValidateAt(TrainerCallback):  # type: ignore[misc]
-    """Validates, and saves, where an epoch is validated within."""
+    """Validates and saves at given steps within an epoch."""
 
     def __init__(self, steps: Collection[int]) -> None:
         self._steps = set(steps)
@@ -163,7 +164,7 @@ class _ValidateAt(TrainerCallback):  # type: ignore[misc]
 
 
 class _Clock(TrainerCallback):  # type: ignore[misc]
-    """From before the first batch to the end of the last step."""
+    """Measures from before the first batch to the end of the last step."""
 
     def __init__(self, device: str) -> None:
         self.seconds = 0.0

@@ -1,4 +1,4 @@
-"""The labelled rows that models are trained and measured on: tables in, different texts with named labels out."""
+"""The labelled rows that models are trained and measured on: different texts with named labels."""
 
 from __future__ import annotations
 
@@ -44,11 +44,11 @@ class Rows:
         return Rows(table=self.table, texts=texts, labels=labels, groups=groups)
 
     def drawn(self, rows: int | None, seed: int = SEED) -> Rows:
-        """`rows` of them in a random order; all of them if None or where there are no more."""
+        """`rows` of the rows in a random order; all of them if None or if there are no more."""
         return self.take(np.random.default_rng(seed).permutation(len(self))[:rows])
 
     def without(self, other: Rows) -> Rows:
-        """Those whose text is none of the other's."""
+        """The rows whose text is not among the texts of `other`."""
         known = set(other.texts)
         return self.take([place for place, text in enumerate(self.texts) if text not in known])
 
@@ -58,14 +58,14 @@ class Rows:
         return np.array([places[label] for label in self.labels], dtype=np.int64)
 
     def frame(self) -> pd.DataFrame:
-        """The columns text, label and, where there are groups, group."""
+        """The columns text and label, and group if there are groups."""
         import pandas as pd
 
         groups = {} if self.groups is None else {"group": self.groups}
         return pd.DataFrame({"text": self.texts, "label": self.labels} | groups)
 
     def record(self) -> dict[str, Any]:
-        """What tells these rows from others."""
+        """A record that identifies these rows."""
         joined = "\0".join([*self.texts, *self.labels]).encode("utf-8", "surrogatepass")
         counts = {name: self.labels.count(name) for name in self.names}
         return {"table": self.table, "rows": len(self), "labels": counts, "sha256": hashlib.sha256(joined).hexdigest()}
@@ -87,7 +87,7 @@ def read(
 
 
 def different(rows: Rows) -> Rows:
-    """Each text once, and none that stands there with two labels."""
+    """The rows with each text once, without texts that have two labels."""
     labels: dict[str, set[str]] = {}
     for text, label in zip(rows.texts, rows.labels, strict=True):
         labels.setdefault(text, set()).add(label)
@@ -96,7 +96,7 @@ def different(rows: Rows) -> Rows:
 
 
 def split_by_text(rows: Rows, share: float, seed: int) -> tuple[Rows, Rows]:
-    """The rows without a share of the texts, and those of that share: a hash of the text and the seed decides."""
+    """The rows without a share of the texts, and the rows of that share; a seeded hash of the text decides."""
     salt = seed.to_bytes(8, "big")
     digests = [
         hashlib.blake2b(" ".join(text.casefold().split()).encode("utf-8", "surrogatepass"), digest_size=8, salt=salt)
@@ -107,7 +107,7 @@ def split_by_text(rows: Rows, share: float, seed: int) -> tuple[Rows, Rows]:
 
 
 def predicted(model: str, rows: Rows, names: Sequence[str], **settings: Any) -> npt.NDArray[np.float32]:
-    """Probabilities (n, K) of the labels `names`, by a model folder that knows them; `settings` as of a `Scorer`."""
+    """Probabilities (n, K) of the labels `names` by a model folder that has them; for `settings` see `Scorer`."""
     import pyarrow as pa
 
     from sentiment_batch import Scorer

@@ -1,9 +1,9 @@
 """Scores the same rows of text with sentiment-batch and with its peers, in turn, and compares time and probabilities.
 
-sentiment-batch goes from Parquet to Parquet, reading and writing included; a peer from a list of str to an array of
-probabilities, its tokenising included. All have the same rows, model folder and tokens (the head of a long text). A
-peer's best settings are searched for on a sample, then all take turns, A B A B. The ratio is the result: an absolute
-figure holds only for the machine.
+sentiment-batch goes from Parquet to Parquet, reading and writing included. A peer goes from a list of str to an array
+of probabilities, its tokenising included. All have the same rows, model folder and tokens (the head of a long text). The
+best settings of each peer are searched on a sample. Then all take turns (A B A B). The ratio is the result, because an
+absolute figure holds only for one machine.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from benchmarks import common, models
-from benchmarks.common import tell
+from benchmarks.common import report_progress
 from benchmarks.peers import (
     BY_LENGTH,
     FLOAT32_LOOP,
@@ -53,7 +53,7 @@ class Setting:
 
 @dataclass(frozen=True, kw_only=True)
 class Contestant:
-    """Somebody who takes part: `run` is what the clock sees, `scores` gives the probabilities (n, K) of all rows."""
+    """One way to score: `run` is what is timed, and `scores` gives the probabilities (n, K) of all rows."""
 
     name: str
     dtype: str
@@ -63,7 +63,7 @@ class Contestant:
 
 
 def main(argv: list[str] | None = None) -> None:
-    """Run the comparison and print one table; write one JSON where asked."""
+    """Run the comparison and print one table; write one JSON if asked."""
     arguments = _arguments(argv)
     with common.quietly(), tempfile.TemporaryDirectory() as scratch:
         texts = common.choose_texts(arguments.table, arguments.text_column, arguments.rows)
@@ -122,7 +122,7 @@ def _arguments(argv: list[str] | None) -> argparse.Namespace:
 
 
 def _ours(model: str, source: Path, arguments: argparse.Namespace) -> tuple[list[Contestant], Place, int]:
-    """sentiment-batch in its default dtype and in float32; what the peers must know; and the tokens of the rows."""
+    """sentiment-batch in its default dtype and in float32; what the peers need; and the tokens of the rows."""
     from sentiment_batch.model.device import check_bfloat16
     from sentiment_batch.scoring.scorer import Scorer
 
@@ -134,7 +134,7 @@ def _ours(model: str, source: Path, arguments: argparse.Namespace) -> tuple[list
         if found and found[0].dtype == dtype:
             continue  # it is the default
         name = f"{OURS}, {scorer.dtype.value}"
-        tell(f"warming up {name}")
+        report_progress(f"warming up {name}")
         summary = _score_table(scorer, source)
         found.append(
             Contestant(
@@ -156,7 +156,7 @@ def _ours(model: str, source: Path, arguments: argparse.Namespace) -> tuple[list
 
 
 def _score_table(scorer: Any, source: Path) -> Any:
-    """The whole job of a user, but for loading the model."""
+    """The whole job of a user, except for loading the model."""
     from sentiment_batch.records import WriteOptions
     from sentiment_batch.scoring.pipeline import ScoreJob, score_table
 
@@ -178,7 +178,7 @@ def _our_scores(scorer: Any, source: Path) -> Floats:
 def _peers(
     place: Place, texts: list[str], arguments: argparse.Namespace, loaded: Callable[..., Score]
 ) -> tuple[list[Contestant], dict[str, dict[str, float | str]], dict[str, str]]:
-    """The peers with their best settings, what the search for these showed, and who is left out and why."""
+    """The peers with their best settings, the figures of that search, and why other peers are left out."""
     on_cpu = place.device == "cpu"
     sizes = arguments.batch_sizes or ([1, 4, 16] if on_cpu else [2**power for power in range(9)])
     sample = texts[: arguments.search_rows or (64 if on_cpu else 2_048)]
@@ -188,7 +188,7 @@ def _peers(
     for kind in (kind for name in arguments.peers.split(",") for kind in PEERS[name]):
         why = kind.why_not(place)
         if why is None:
-            tell(f"searching the best settings of {kind}")
+            report_progress(f"searching the best settings of {kind}")
             best, search[str(kind)] = _best(kind, place, sample, sizes, loaded)
             why = None if best else "; ".join(sorted({str(outcome) for outcome in search[str(kind)].values()}))
         if why is not None:
@@ -203,7 +203,7 @@ def _peers(
 def _best(
     kind: Kind, place: Place, sample: list[str], sizes: list[int], loaded: Callable[..., Score]
 ) -> tuple[Setting | None, dict[str, float | str]]:
-    """The fastest setting on the sample, and the seconds of each, or why it failed."""
+    """The fastest setting on the sample; and the seconds of each setting, or why it failed."""
     seconds: dict[Setting, float] = {}
     failed: dict[Setting, str] = {}
     for dtype in kind.dtypes_on(place):
@@ -226,15 +226,15 @@ def _ordered(score: Score, order: str) -> Score:
 
 def _reference(texts: list[str], place: Place, loaded: Callable[..., Score]) -> Floats:
     """The probabilities of the stock model in float32, in small batches."""
-    tell("scoring the reference")
+    report_progress("scoring the reference")
     return loaded(FLOAT32_LOOP.load, "float32")(texts, 8 if place.device == "cpu" else 32)
 
 
 def _compare(contestants: list[Contestant], reference: Floats, arguments: argparse.Namespace) -> dict[str, Any]:
-    """Seconds and probabilities of each; asking for the probabilities is the warm-up."""
+    """Seconds and probabilities of each contestant. The probabilities are computed first, as a warm-up."""
     agreements = {}
     for one in contestants:
-        tell(f"warming up {one.name}")
+        report_progress(f"warming up {one.name}")
         agreements[one.name] = _agreement(one.scores(), reference, arguments.tolerance)
     seconds = common.in_turn({one.name: one.run for one in contestants}, arguments.runs)
     first = seconds[contestants[0].name]
@@ -254,8 +254,8 @@ def _compare(contestants: list[Contestant], reference: Floats, arguments: argpar
 def _agreement(scores: Floats, reference: Floats, tolerance: float) -> dict[str, Any]:
     """How the probabilities compare with the reference.
 
-    A label can differ only where the two likeliest labels are within twice the largest difference of a probability, so
-    it says nothing to ask that of the difference seen. The tolerance is set beforehand.
+    A label can differ only if its two likeliest probabilities are within twice the largest difference of a probability.
+    So that check would always pass for the difference that was measured. The tolerance is set beforehand.
     """
     highest = np.sort(reference, axis=1)
     margins = highest[:, -1] - highest[:, -2]

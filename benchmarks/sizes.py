@@ -1,4 +1,4 @@
-"""How much gpu.sh does of everything: in full, and to try it on a CPU."""
+"""The sizes of the steps of gpu.sh: in full, and small ones to try it on a CPU."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, kw_only=True)
 class Sizes:
-    """How much each step does: enough for seconds of each contestant."""
+    """How much each step does, enough for seconds of each contestant."""
 
     device: str
     width: int

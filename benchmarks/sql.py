@@ -1,8 +1,8 @@
 """Copies a table of reviews into databases and out of them, without a model, beside the bare driver doing the same.
 
-PostgreSQL is a server of the script's own on this machine, on a socket, unless `--url` names another; SQLite and DuckDB
-are files. What the plugin adds to the driver: conversions, a transaction that makes the table appear whole, a look for
-values that Arrow has no place for and, by key, the sort that cuts the table into ranges.
+The script starts a PostgreSQL server on this machine, on a socket, unless `--url` names another. SQLite and DuckDB are
+files. The plugin adds to the driver: conversions, a transaction that makes the table appear whole, a check for values
+that Arrow cannot hold and, by key, the sort that cuts the table into ranges.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import numpy as np
 import pyarrow as pa
 
 from benchmarks import common
-from benchmarks.common import tell
+from benchmarks.common import report_progress
 
 if TYPE_CHECKING:
     from sentiment_batch_sql.connection import Connection
@@ -29,7 +29,7 @@ BATCH = 8_192
 
 
 def main(argv: list[str] | None = None) -> None:
-    """Measure each database and print one table; write one JSON where asked."""
+    """Measure each database and print one table; write one JSON if asked."""
     arguments = _arguments(argv)
     table = _reviews(arguments.rows, arguments.characters)
     print(
@@ -40,7 +40,7 @@ def main(argv: list[str] | None = None) -> None:
     figures: dict[str, Any] = {}
     with tempfile.TemporaryDirectory(dir=arguments.folder) as folder, common.quietly():
         for name, url in _databases(Path(folder), arguments):
-            tell(f"copying into and out of {name}")
+            report_progress(f"copying into and out of {name}")
             seconds = common.in_turn(_ways(url, table), arguments.runs)
             rates = {way: common.spread([arguments.rows / one for one in seconds[way]]) for way in WAYS}
             figures[name] = rates
@@ -119,7 +119,7 @@ def _ways(url: str, table: pa.Table) -> dict[str, Callable[[], object]]:
 def _bare(
     location: str, batches: list[pa.RecordBatch], table: pa.Table
 ) -> tuple[Callable[[], object], Callable[[], object]]:
-    """The driver alone: rows into a new table, and all rows of the written one; makes one with an index, too."""
+    """The driver alone: write rows into a new table, and read all rows of the written one. It makes an index, too."""
     from sentiment_batch_sql import duckdb, postgresql, sqlite
     from sentiment_batch_sql.url import parse_url
 

@@ -1,4 +1,4 @@
-"""The time of optimiser steps, whoever takes them: torch tells of each, so that one clock times any loop."""
+"""Measures the time of optimiser steps of any loop, by a hook that torch calls at each step."""
 
 from __future__ import annotations
 
@@ -14,12 +14,13 @@ from torch.optim.optimizer import register_optimizer_step_post_hook
 class Stopwatch:
     """Adds up the seconds of training alone while its block runs.
 
-    It stops at each step that a validation follows, and goes on at the end of the next one: that step stands for the
-    validation, saving and loading before it, and is not counted; nor is the first of all, before which things are made.
+    It stops at each step that a validation follows, and starts again at the end of the next step. So that next step is
+    not counted, because its time includes validation, saving and loading. The first step of all is not counted either,
+    because its time includes preparations.
 
     Args:
         pauses: the steps, counted from 1 over the whole run, that a validation follows.
-        device: waited for whenever the clock is read, and only then.
+        device: the clock waits for it when it is read, and only then.
     """
 
     def __init__(self, pauses: Collection[int], device: str) -> None:
@@ -52,7 +53,7 @@ class Stopwatch:
 
 
 def now(device: str) -> float:
-    """The clock, once the device has done what it was told."""
+    """The time, after the device has finished its work."""
     if device != "cpu":
         torch.cuda.synchronize(device)
     return time.perf_counter()

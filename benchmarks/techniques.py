@@ -1,4 +1,4 @@
-"""Each technique of the scoring engine: what it is compared with, what it should gain, and both ways to run."""
+"""The techniques of the scoring engine, each with its alternative, its predicted gain and functions that run both."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ Integers = np.ndarray[Any, np.dtype[np.int64]]
 
 @dataclass(frozen=True, kw_only=True)
 class Technique:
-    """One way in which scoring is fast, with what it is compared."""
+    """A technique that makes scoring fast, and the alternative that it is compared with."""
 
     name: str
     instead: str
@@ -121,7 +121,7 @@ class Bench:
         pool: ThreadPool | str | None = "as scored",
         inside: Callable[[], AbstractContextManager[object]] = contextlib.nullcontext,
     ) -> Callable[[], Floats]:
-        """The forward pass over all rows: by the strategy as it is, another, or another model on it."""
+        """The forward pass over all rows, by the strategy as it is, by another strategy, or with another model."""
         if strategy is None or isinstance(strategy, PackedModel):
             strategy = replace(self.strategy, model=strategy or self.strategy.model)
         crew: Any = self.pool if pool == "as scored" else pool
@@ -135,7 +135,7 @@ class Bench:
     def end_to_end(
         self, texts: list[str], window: int, inside: Callable[[], AbstractContextManager[object]]
     ) -> Callable[[], Floats]:
-        """From record batches to probabilities, so many rows at a time."""
+        """From record batches to probabilities, with blocks of a given number of rows."""
         rows = pa.record_batch({"text": pa.array(texts, pa.large_string())})
 
         def scores() -> Floats:
@@ -156,7 +156,7 @@ class Bench:
 
 
 def techniques(bench: Bench) -> Iterator[Technique]:
-    """All that can be switched off on this device; each is made when its turn comes, and may then be forgotten."""
+    """All techniques that can be switched off on this device. Each is made when its turn comes, to save memory."""
     yield from _layout(bench)
     yield from _products(bench)
     yield from _loops(bench) if bench.on_cpu else _cuda(bench)
@@ -231,7 +231,7 @@ def _products(bench: Bench) -> Iterator[Technique]:
 
 
 def _loops(bench: Bench) -> Iterator[Technique]:
-    """The looped attention and the worker threads."""
+    """The attention on a CPU and the threads."""
     numbers = bench.numbers
     scores = numbers.heads * (numbers.layers - 1) * float((numbers.lengths**2).sum())
 
@@ -348,7 +348,7 @@ def _half(bench: Bench) -> Technique:
 
 
 def _rows(bench: Bench) -> Iterator[Technique]:
-    """What goes on around the forward pass, from texts to probabilities."""
+    """The techniques around the forward pass, from texts to probabilities."""
     rows = len(bench.texts)
     different = max(1, round(rows * (1 - bench.repeats)))
     texts = [bench.texts[place] for place in np.random.default_rng(common.SEED).permutation(rows) % different]

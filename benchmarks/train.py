@@ -1,19 +1,19 @@
-"""Trains on the same rows with sentiment-batch and with the `Trainer` of transformers, in turn, and compares the two.
+"""Trains on the same rows with sentiment-batch and with the `Trainer` of Transformers, in turn, and compares the two.
 
-Equal: the encoder's weights, the rows to train, validate and test on, epochs, texts per step, peak learning rate with
-the same warm-up and a straight fall, weight decay of matrices alone, fused AdamW, the gradient's norm cut to 1, tokens
-per text, batches of texts of similar length, bfloat16 by autocast where the device has it, validation after the same
-steps, the state with the lowest validation loss kept, seeds.
+These are equal: the encoder's weights; the rows to train, validate and test on; epochs; texts per step; the peak
+learning rate with the same warm-up and linear fall; weight decay of matrices only; fused AdamW; the gradient's norm cut
+to 1; tokens per text; batches of texts of similar length; bfloat16 by autocast if the device has it; validation after
+the same steps; the choice of the weights with the lowest validation loss; seeds.
 
-Different, each as it comes: the reference is DistilBertForSequenceClassification with its own head (a layer and ReLU
-before the classes, dropout 0.2) and dropout inside attention, and pads its batches; sentiment-batch has one linear
-layer, no dropout inside attention, packs without padding, and calibrates. It keeps the head and tail of long texts, the
-reference their head, unless --reference-long-text says otherwise.
+These differ, because each is used as it comes. The reference is DistilBertForSequenceClassification with its own head
+(a layer and ReLU before the classes, dropout 0.2) and dropout inside attention. It pads its batches. sentiment-batch has
+one linear layer and no dropout inside attention. It packs without padding, and calibrates. It keeps the head and the
+tail of long texts. The reference keeps their head, unless --reference-long-text sets another end.
 
-By default both train in full, for each seed in a process of its own: ours, reference, ours, reference. Accuracy is that
-on the test rows, of the saved models, scored by the same code. Tokens per second are real ones, without padding, in
-training alone: the time from the end of one step to that of another, without the steps right after a validation. With
---steps nothing is validated or saved: each takes so many steps in turn, for machines on which full runs take too long.
+By default both train in full, for each seed in a new process: ours, reference, ours, reference. The accuracy is that of
+the saved models on the test rows, scored by the same code. Tokens per second count no padding and training only: the
+time from the end of one step to the end of another, without the steps right after a validation. With --steps nothing is
+validated or saved. Each takes that many steps in turn, for machines on which full runs take too long.
 
 The reference needs the package accelerate, which sentiment-batch does not: pip install accelerate.
 """
@@ -35,7 +35,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from benchmarks import common, intervals, models, rows
-from benchmarks.common import spread, tell
+from benchmarks.common import report_progress, spread
 from benchmarks.contestants import OURS, REFERENCE, Data, Outcome, Plan, Steps, our_steps, run
 
 if TYPE_CHECKING:
@@ -45,12 +45,12 @@ HOLDOUT = "sample_data/holdout.csv"
 RATE_TIMES_WIDTH = 0.0384
 """The default learning rate is this over the encoder's width, for both."""
 EPOCH = 25_000
-"""Texts of the epoch whose seconds are told."""
+"""Texts of the epoch whose seconds are reported."""
 MIB = 2**20
 
 
 def main(argv: list[str] | None = None) -> None:
-    """Run the comparison and print one table; write one JSON where asked."""
+    """Run the comparison and print one table; write one JSON if asked."""
     arguments = _arguments(argv)
     with common.quietly(), tempfile.TemporaryDirectory(dir=arguments.folder) as scratch:
         base = _base(arguments)
@@ -120,7 +120,7 @@ def _base(arguments: argparse.Namespace) -> Path:
 
 
 def _data(arguments: argparse.Namespace) -> Data:
-    """Rows of different texts, none of which is tested on; the same at each run."""
+    """Rows of different texts, none of them among the test rows; the same in each run."""
     columns = {"text_column": arguments.text_column, "label_column": arguments.label_column}
     test = rows.read(arguments.test, **columns).drawn(arguments.test_rows)
     drawn = rows.different(rows.read(arguments.table, **columns)).without(test).drawn(None)
@@ -158,7 +158,7 @@ def _plan(arguments: argparse.Namespace, base: Path, data: Data) -> Plan:
 
 
 def _lengths(plan: Plan, training: Rows) -> np.ndarray:
-    """(n,) tokens of each text after cutting, the same whichever end is kept."""
+    """(n,) tokens of each text after cutting, which do not depend on the end that is kept."""
     from transformers import AutoTokenizer
 
     tokenizer = AutoTokenizer.from_pretrained(plan.base, model_max_length=plan.max_length)
@@ -166,7 +166,7 @@ def _lengths(plan: Plan, training: Rows) -> np.ndarray:
 
 
 def _contestants(arguments: argparse.Namespace) -> tuple[list[str], dict[str, str]]:
-    """Who takes part, and who does not and why."""
+    """The contestants, and those that cannot take part with the reason."""
     if arguments.only == "ours":
         return [OURS], {}
     from benchmarks.reference import why_not
@@ -207,7 +207,7 @@ def _steps(
     rounds: dict[str, list[tuple[float, int]]] = {name: [] for name in names}
     for number in range(arguments.rounds + 1):
         for name in names:
-            tell(f"round {number} of {arguments.rounds}: {name}" if number else f"warming up {name}")
+            report_progress(f"round {number} of {arguments.rounds}: {name}" if number else f"warming up {name}")
             found = blocks[name](arguments.steps if number else warm_up)
             if number:
                 rounds[name].append(found)
@@ -231,7 +231,7 @@ def _paces(found: list[tuple[float, int]], lengths: np.ndarray) -> dict[str, Any
 
 
 def _add_ratios(results: dict[str, Any], names: list[str]) -> None:
-    """Ours by theirs, round by round: what slows the whole machine down for a while then slows both."""
+    """Our figure divided by theirs, round by round, because a slow moment of the machine then slows both."""
     ours, *others = (results[name]["rates"] for name in names)
     for theirs in others if ours else []:
         results[names[1]]["ratio"] = spread([mine / other for mine, other in zip(ours, theirs, strict=True)])
@@ -245,7 +245,7 @@ def _full(
     def of_seed(seed: int) -> list[Outcome]:
         found = []
         for name in names:
-            tell(f"seed {seed}: {name}")
+            report_progress(f"seed {seed}: {name}")
             found.append(_apart(name, dataclasses.replace(plan, seed=seed), data, scratch))
         return found
 
@@ -274,7 +274,7 @@ def _apart(name: str, plan: Plan, data: Data, scratch: Path) -> Outcome:
 
 
 def _summary(found: list[Outcome], right: np.ndarray, lengths: np.ndarray, plan: Plan) -> dict[str, Any]:
-    """Figures of a contestant over its seeds; right (S, n) says of each seed which test rows it got."""
+    """Figures of a contestant over its seeds; `right` (S, n) holds for each seed which test rows were right."""
     tokens_per_step = lengths.sum() * plan.epochs / found[0].steps
     rates = [tokens_per_step * one.counted_steps / one.training_seconds for one in found if one.counted_steps]
     accuracies = [float(row.mean()) for row in right]
@@ -292,7 +292,7 @@ def _summary(found: list[Outcome], right: np.ndarray, lengths: np.ndarray, plan:
 
 
 def _difference(ours: np.ndarray, theirs: np.ndarray) -> dict[str, Any]:
-    """Of the accuracy, ours less theirs; both (S, n) of the same seeds and rows."""
+    """Our accuracy less theirs; both are (S, n) of the same seeds and rows."""
     each = ours.astype(np.float64) - theirs
     return intervals.over_seeds(each.mean(axis=1)) | {"interval_over_rows": intervals.over_rows(each.mean(axis=0))}
 

@@ -24,7 +24,7 @@ Integers = np.ndarray[Any, np.dtype[np.int64]]
 
 
 class AsTheyCome(PaddedStrategy):
-    """Batches of neighbours, whatever their lengths."""
+    """Batches of neighbouring texts, whatever their lengths."""
 
     def plan(self, lengths: Integers, budget: int, threads: int = 1) -> list[Integers]:
         batches, start, longest = [], 0, 0
@@ -37,7 +37,7 @@ class AsTheyCome(PaddedStrategy):
 
 
 class WholeLast(PackedModel):
-    """Walks the last layer for all tokens, too, and then takes the first of each text."""
+    """Computes the last layer for all tokens, too, and then takes the first of each text."""
 
     def compute(self, texts: attention_module.PackedTexts) -> torch.Tensor:
         encoder = self.encoder
@@ -48,7 +48,7 @@ class WholeLast(PackedModel):
 
 
 class Apart:
-    """Queries, keys and values that were computed apart, for code that takes slices of one tensor."""
+    """Queries, keys and values that were computed separately, for code that takes slices of one tensor."""
 
     def __init__(self, parts: list[torch.Tensor]) -> None:
         self.parts = parts
@@ -68,14 +68,14 @@ class Apart:
 
 
 class FromApart(CpuTexts):
-    """Takes each of the three by itself."""
+    """Attention that gets queries, keys and values as separate tensors."""
 
     def _by_head(self, x: Any, parts: int, texts: int, length: int) -> Any:
         return [super(FromApart, self)._by_head(part, 1, texts, length)[0].clone() for part in x.parts]
 
 
 class Separate(PackedModel):
-    """A product each for queries, keys and values; `qkv` and `last_key_value` are tuples of them."""
+    """One product each for queries, keys and values; `qkv` and `last_key_value` are tuples of them."""
 
     def compute(self, texts: attention_module.PackedTexts) -> torch.Tensor:
         encoder = self.encoder
@@ -93,7 +93,7 @@ class Separate(PackedModel):
 
 
 class Softmax(CpuTexts):
-    """The usual softmax, in the same memory."""
+    """Attention with the usual softmax, in the same memory."""
 
     def _mix(
         self, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, length: int, mixed: torch.Tensor
@@ -114,7 +114,7 @@ class Softmax(CpuTexts):
 
 
 class Fused(CpuTexts):
-    """torch's own attention for each run of texts."""
+    """Attention by torch's own function, for each run of texts."""
 
     def _mix(
         self, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, length: int, mixed: torch.Tensor
@@ -125,7 +125,7 @@ class Fused(CpuTexts):
 
 
 class OneByOne(CpuTexts):
-    """Each text by itself, also where others of its length stand beside it."""
+    """Each text by itself, even beside others of its length."""
 
     def __init__(self, pack: Any, *others: Any) -> None:
         super().__init__(pack, *others)
@@ -140,7 +140,7 @@ class InLine(Stages):
 
 
 def every_row(window: Any, tokeniser: Any, check: Any) -> Any:
-    """What `engine._prepare` does, but each row with a text of its own."""
+    """Tokenise as `local._tokenise` does, but with a text of its own for each row."""
     texts = list(itertools.chain.from_iterable(part.to_pylist() for part in window.texts))
     tokens = tokeniser(texts, check)
     return engine_module._Tokenised(block=window, rows=np.arange(len(texts)), tokens=tokens, seconds=0.0)
@@ -184,7 +184,7 @@ def plainly_multiplied(model: PackedModel, kind: type[PackedModel] = PackedModel
 
 @contextlib.contextmanager
 def swapped(*places: tuple[Any, str, Any]) -> Iterator[None]:
-    """Other values for names in modules."""
+    """Put other values in the place of names in modules, and restore them afterwards."""
     before = [(module, name, getattr(module, name)) for module, name, _ in places]
     try:
         for module, name, value in places:
