@@ -105,7 +105,7 @@ def main(argv: list[str] | None = None) -> int:
 
     _import_libraries()
     with tempfile.TemporaryDirectory() as scratch:
-        results = Golden(Path(scratch), common.tell).run()
+        results = Golden(Path(scratch), common.report_progress).run()
     common.save(arguments.out, "cpu", arguments, {"results": results})
     print(f"{len(results):,} results in {arguments.out}")
     if arguments.against is None:
