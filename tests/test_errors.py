@@ -59,7 +59,7 @@ def test_settings_are_the_names_in_backquotes(message, settings):
     assert SentimentBatchError(message).settings == settings
 
 
-def test_long_lists_are_cut_and_say_how_many_more_there_are():
+def test_long_lists_are_cut_and_count_the_rest():
     assert listed(str(n) for n in range(1_014)).endswith("'10', '11' and 1,002 more")
     assert listed(["a", "b"], 1) == "'a' and 1 more"
     assert listed([]) == "none at all"
@@ -72,7 +72,7 @@ def test_errors_of_others_are_quoted_in_one_line():
     assert len(first_line(ValueError("x" * 1_000))) == 400
 
 
-def test_an_error_that_cannot_say_what_it_is_goes_by_its_type():
+def test_an_error_without_a_message_is_named_by_its_type():
     class Mute(Exception):
         def __str__(self):
             raise ZeroDivisionError

@@ -26,7 +26,7 @@ def test_a_file_that_cannot_be_written_stays_what_it_was(tmp_path, monkeypatch, 
     assert os.listdir(tmp_path) == ["part.json"]
 
 
-def test_a_file_is_synced_before_it_has_its_name_and_its_folder_after(tmp_path, monkeypatch):
+def test_a_file_is_synced_before_the_rename_its_folder_after(tmp_path, monkeypatch):
     order = []
     for call in ("fsync", "replace"):
         real = getattr(os, call)

@@ -87,12 +87,12 @@ BAD = [
 ]
 
 
-@pytest.mark.parametrize(("bad", "said"), BAD)
-def test_a_bad_plugin_is_named_and_its_good_neighbours_are_used(bad, said):
+@pytest.mark.parametrize(("bad", "message"), BAD)
+def test_a_bad_plugin_is_named_and_its_good_neighbours_are_used(bad, message):
     first = Entry("aaa", plugin("good", suffixes=(".first",), schemes=("good",)))
     last = Entry("zzz", plugin("last", suffixes=(".last",)))
     plugins, loaded = load(last, Entry("bad", bad), first, built_ins=(plugin("csv", suffixes=(".csv",)),))
-    assert said in loaded["bad"].error
+    assert message in loaded["bad"].error
     assert "\n" not in loaded["bad"].error
     assert loaded["bad"].distribution == "some-plugin 1.0"
     assert (loaded["aaa"].error, loaded["zzz"].error) == (None, None)
@@ -180,7 +180,7 @@ def test_a_registry_finds_by_scheme_before_ending():
     assert registry.named("word") is None
 
 
-def test_a_built_in_ending_is_answered_alike_before_and_after_plugins_are_loaded():
+def test_built_in_suffixes_come_before_those_of_plugins():
     table = Entry("pg", plugin("postgres", schemes=("postgresql",)))
     plugins = Plugins((plugin("csv", suffixes=(".csv",)),), lambda: [table])
     before = plugins.readers.claiming("postgresql://host/table.csv")

@@ -76,7 +76,7 @@ def test_a_header_alone_is_a_table_without_rows(tmp_path):
     assert (table.num_rows, table.schema.names) == (0, ["a", "7"])
 
 
-def test_errors_in_cells_are_null_and_text_that_looks_like_one_is_text(tmp_path):
+def test_errors_in_cells_are_null_but_text_like_them_is_text(tmp_path):
     path = save(tmp_path / "a.xlsx", ["n"], [1], ["#N/A"])
     assert read(path).column(0).to_pylist() == [1, None]
     write(tmp_path / "b.xlsx", pa.table({"t": ["#N/A"]}))
@@ -109,17 +109,17 @@ def test_standard_input_is_read(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("data", "said"),
+    ("data", "message"),
     [
         (b"", "cannot be read as a workbook"),
         (b"text,label\n", "save it again as .xlsx"),
         (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1rest", r"in the old \.xls format, or has a password\. Save it as"),
     ],
 )
-def test_what_is_no_workbook_is_named_with_a_cure(tmp_path, data, said):
+def test_a_file_that_is_no_workbook_is_reported(tmp_path, data, message):
     path = tmp_path / "a.xlsx"
     path.write_bytes(data)
-    with pytest.raises(InputError, match=said) as caught:
+    with pytest.raises(InputError, match=message) as caught:
         read(path)
     assert str(caught.value).startswith(str(path))
     assert "\n" not in str(caught.value)
@@ -140,7 +140,7 @@ def test_repeated_names_are_refused(tmp_path):
         read(save(tmp_path / "a.xlsx", ["a", "b", "a"], [1, 2, 3]))
 
 
-def test_every_truncation_and_many_flipped_bits_give_the_table_or_an_error(tmp_path):
+def test_a_damaged_file_gives_the_table_or_an_error(tmp_path):
     whole = Path(save(tmp_path / "a.xlsx", ["text", "n"], *(["good" * 9, n] for n in range(50)))).read_bytes()
     table = read(tmp_path / "a.xlsx")
     damaged = [whole[:size] for size in range(0, len(whole), 97)]

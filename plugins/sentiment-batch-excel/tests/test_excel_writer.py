@@ -152,7 +152,7 @@ def test_a_type_without_a_cell_is_refused_before_anything_is_written(tmp_path, k
     assert os.listdir(tmp_path) == []
 
 
-def test_an_existing_workbook_is_kept_unless_overwrite_is_said(tmp_path):
+def test_an_existing_workbook_stays_without_overwrite(tmp_path):
     path = save(tmp_path / "a.xlsx", ["old"])
     with pytest.raises(OutputError, match="exists already"):
         write(path, pa.table({"new": [1]}))
@@ -169,7 +169,7 @@ def test_whether_a_moment_is_a_date_is_its_own_matter(tmp_path):
     ]
 
 
-def test_writing_is_repeatable_also_at_another_time_and_in_other_batches(tmp_path, monkeypatch):
+def test_writing_later_in_other_batches_gives_the_same_bytes(tmp_path, monkeypatch):
     moments = pa.array([1_700_000_000_123_000_000 + row % 2 for row in range(50)], pa.int64()).cast(pa.timestamp("ns"))
     table = pa.table({"t": ["good", None] * 25, "m": moments, "d": pa.array(["a", "b"] * 25).dictionary_encode()})
     write(tmp_path / "a.xlsx", table)

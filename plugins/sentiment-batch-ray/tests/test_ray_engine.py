@@ -105,9 +105,7 @@ class TestRay(EngineSuite):
     options = ACTORS
 
 
-def test_an_actor_that_is_killed_is_replaced_and_nothing_is_lost_doubled_or_reordered(
-    source, model, expected, cluster, tmp_path
-):
+def test_a_killed_actor_is_replaced_and_every_row_scored_once(source, model, expected, cluster, tmp_path):
     out = tmp_path / "out"
     options = ("--engine", "ray", "--engine-option", f"address={cluster},actors=3")
     child = subprocess.Popen(command(source, out, model, *options), stderr=subprocess.PIPE, text=True)
@@ -115,10 +113,10 @@ def test_an_actor_that_is_killed_is_replaced_and_nothing_is_lost_doubled_or_reor
     killed = actors()[:2]
     for process in killed:
         process.send_signal(signal.SIGKILL)
-    _, said = child.communicate(timeout=200)
-    assert child.returncode == 0, said
+    _, message = child.communicate(timeout=200)
+    assert child.returncode == 0, message
     assert len(killed) == 2
-    assert "a Ray actor died" in said
+    assert "a Ray actor died" in message
     assert content(out) == expected
 
 
@@ -131,8 +129,8 @@ def test_a_run_that_is_killed_goes_on(source, model, expected, cluster, tmp_path
     first = out.parent / f".{out.name}.scoring" / "part-00000.json"  # actors end their parts in any order
     wait_for(lambda: parts(out) >= 3 and first.exists())
     child.send_signal(number)
-    _, said = child.communicate(timeout=100)
-    assert child.returncode == {signal.SIGKILL: -9, signal.SIGTERM: 143}[number], said
+    _, message = child.communicate(timeout=100)
+    assert child.returncode == {signal.SIGKILL: -9, signal.SIGTERM: 143}[number], message
     assert not out.exists()
     kept = parts(out)
     assert kept >= 3
@@ -155,7 +153,7 @@ class Poison:
         return os._exit, (1,)
 
 
-def test_a_task_that_kills_every_actor_ends_the_run_and_others_are_done(model):
+def test_a_task_that_kills_every_actor_ends_only_itself(model):
     with Scorer.load(str(model), engine="ray", engine_options=ACTORS) as scorer:
         engine = scorer.backend.engine
         poison = engine.submit(Poison())
@@ -189,7 +187,7 @@ def test_what_is_under_way_when_the_engine_is_closed_ends(model):
 
 def test_a_fault_in_the_engine_itself_comes_out(model, monkeypatch):
     with Scorer.load(str(model), engine="ray", engine_options={"actors": "1"}) as scorer:
-        monkeypatch.setattr(sentiment_batch_ray.engine.RayEngine, "_came", lambda self, *about: 1 / 0)
+        monkeypatch.setattr(sentiment_batch_ray.engine.RayEngine, "_on_done", lambda self, *about: 1 / 0)
         with pytest.raises(ZeroDivisionError):
             scorer.backend.engine.submit(Sleep()).result(timeout=60)
 
@@ -197,7 +195,7 @@ def test_a_fault_in_the_engine_itself_comes_out(model, monkeypatch):
 def test_a_task_whose_actor_was_killed_for_memory_is_done_by_another(model, monkeypatch):
     """Ray's monitor of memory kills with an error that is none of an actor's."""
     with Scorer.load(str(model), engine="ray", engine_options={"actors": "1"}) as scorer:
-        engine, real = scorer.backend.engine, sentiment_batch_ray.engine.RayEngine._came
+        engine, real = scorer.backend.engine, sentiment_batch_ray.engine.RayEngine._on_done
         told = []
 
         def came(self, actor, work, done):
@@ -208,7 +206,7 @@ def test_a_task_whose_actor_was_killed_for_memory_is_done_by_another(model, monk
                 done.set_exception(ray.exceptions.OutOfMemoryError("the node was low on memory"))
             real(self, actor, work, done)
 
-        monkeypatch.setattr(sentiment_batch_ray.engine.RayEngine, "_came", came)
+        monkeypatch.setattr(sentiment_batch_ray.engine.RayEngine, "_on_done", came)
         assert len(scorer(pa.table({"text": ["good", "bad"]}))) == 2
         assert told[0].deaths == 1
         assert engine._failure is None
@@ -245,7 +243,7 @@ class Sleep:
 
 
 @pytest.mark.parametrize(
-    ("settings", "options", "kind", "said"),
+    ("settings", "options", "kind", "message"),
     [
         ({}, {"actor": "2"}, UsageError, "`engine=\"ray\"` has no option 'actor'; its options are address, actors"),
         (
@@ -266,10 +264,10 @@ class Sleep:
         ({"device": "cuda"}, {}, DeviceError, "the Ray cluster has no GPU"),
     ],
 )
-def test_what_cannot_be_is_said_in_one_line(model, settings, options, kind, said):
+def test_impossible_settings_are_refused_in_one_line(model, settings, options, kind, message):
     with pytest.raises(kind) as caught:
         Scorer.load(str(model), engine="ray", engine_options=options, **settings)
-    assert said in str(caught.value)
+    assert message in str(caught.value)
     assert len(str(caught.value).splitlines()) == 1
 
 

@@ -77,10 +77,13 @@ def test_keys_of_postgresql_may_be_of_any_type_that_has_an_order(pg, monkeypatch
     assert read(pg.url("table=t"), key="k")["n"].to_pylist() == order
 
 
-@pytest.mark.parametrize(("values", "said"), [("(1), (1)", "more than one row"), ("(1), (NULL)", "is null in a row")])
-def test_a_key_that_is_none_is_refused(db, values, said):
+KEYS = [("(1), (1)", "more than one row"), ("(1), (NULL)", "is null in a row")]
+
+
+@pytest.mark.parametrize(("values", "message"), KEYS)
+def test_a_key_with_nulls_or_duplicates_is_refused(db, values, message):
     db.run("CREATE TABLE t (id int)", f"INSERT INTO t VALUES {values}")
-    with pytest.raises(InputError, match=f"key 'id' .*{said}.*leave out `key`"):
+    with pytest.raises(InputError, match=f"key 'id' .*{message}.*leave out `key`"):
         open_reader(db.url("table=t"), key="id")
     with pytest.raises(InputError, match=r"no column 'ID'; did you mean 'id'.*`key`"):
         open_reader(db.url("table=t"), key="ID")
@@ -182,22 +185,22 @@ def test_a_query_cannot_write_behind_a_functions_back(pg):
 
 
 @pytest.mark.parametrize(
-    ("rest", "said"),
+    ("rest", "message"),
     [
         ("table=nowhere", "nowhere.*Check the name"),
         ("query=SELECT nowhere FROM t", "nowhere.*Check"),
         ("query=SELECT * FROM nowhere", "nowhere.*Check the name"),
     ],
 )
-def test_what_is_not_there_is_named_with_a_cure(db, rest, said):
+def test_what_is_not_there_is_named_with_a_cure(db, rest, message):
     db.run("CREATE TABLE t (id int)")
-    with pytest.raises(InputError, match=said) as error:
+    with pytest.raises(InputError, match=message) as error:
         read(db.url(rest))
     assert "\n" not in str(error.value)
 
 
 @pytest.mark.parametrize("kind", ["sqlite", "duckdb"])
-def test_a_file_that_is_missing_or_something_else_is_named_and_not_made(kind, tmp_path):
+def test_a_missing_or_wrong_file_is_named_and_not_created(kind, tmp_path):
     with pytest.raises(InputError, match=r"there is no file .*a\.db\. Check the path"):
         read(f"{kind}:///{tmp_path}/a.db?table=t")
     assert not list(tmp_path.iterdir())
@@ -227,12 +230,12 @@ def test_a_failure_in_the_middle_of_a_query_is_told(pg, duck):
 
 def test_a_table_or_a_query_must_be_named(lite):
     lite.run("CREATE TABLE t (id int)")
-    for rest, options, said in (
+    for rest, options, message in (
         ("", {}, "names no table. Add .table=NAME"),
         ("table=t", {"query": "SELECT 1"}, "names a table, but there is also a query"),
         ("table=t&key=id", {"key": "x"}, "names another key than the setting `key`"),
     ):
-        with pytest.raises(UsageError, match=said):
+        with pytest.raises(UsageError, match=message):
             open_reader(lite.url(rest), **options)
 
 

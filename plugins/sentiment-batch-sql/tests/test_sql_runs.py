@@ -33,7 +33,7 @@ def runner():
 
 @pytest.fixture
 def score(cli, tiny_model):
-    """Scores in this process; gives what was said."""
+    """Scores in this process, and returns the printed text."""
 
     def run(*arguments, fails=False):
         silent = () if "--verbose" in arguments else ("--quiet",)
@@ -191,23 +191,25 @@ def test_nothing_secret_is_ever_shown(server, pg, score, tmp_path, monkeypatch):
     place = f"127.0.0.1:{server.port}/postgres?table="
     monkeypatch.setenv("SHOP_PASSWORD", PASSWORD)
     monkeypatch.setenv("SENTIMENT_BATCH_CACHE", str(tmp_path / "cache"))
-    said = []
+    messages = []
     for user in ("ann:$SHOP_PASSWORD", f"ann:{quote(PASSWORD, safe='')}"):
         url = f"postgresql://{user}@{place}"
-        out = tmp_path / f"out{len(said)}.parquet"
-        said += [score(url + "reviews", out, "--verbose")]
-        said += [score(out, url + f"scored{len(said)}", "--verbose", "--columns", "id,review")]
-        said += [score(url + "nowhere", out, "--overwrite", "--verbose", fails=True)]
-        said += [score(url + "reviews", "/nowhere/out.parquet", "--verbose", fails=True)]
-        said += [score(url + "reviews&sslmode=" + quote(PASSWORD, safe=""), out, "--verbose", fails=True)]
-        said += [score(out, url + "reviews", "--verbose", "--columns", "id,review", fails=True)]
+        out = tmp_path / f"out{len(messages)}.parquet"
+        messages += [score(url + "reviews", out, "--verbose")]
+        messages += [score(out, url + f"scored{len(messages)}", "--verbose", "--columns", "id,review")]
+        messages += [score(url + "nowhere", out, "--overwrite", "--verbose", fails=True)]
+        messages += [score(url + "reviews", "/nowhere/out.parquet", "--verbose", fails=True)]
+        messages += [score(url + "reviews&sslmode=" + quote(PASSWORD, safe=""), out, "--verbose", fails=True)]
+        messages += [score(out, url + "reviews", "--verbose", "--columns", "id,review", fails=True)]
     monkeypatch.setenv("SHOP_PASSWORD", wrong := PASSWORD + "wrong")
-    said += [score(f"postgresql://ann:$SHOP_PASSWORD@{place}reviews", tmp_path / "b.parquet", "--verbose", fails=True)]
-    assert "Check user and password" in said[-1]
+    messages += [
+        score(f"postgresql://ann:$SHOP_PASSWORD@{place}reviews", tmp_path / "b.parquet", "--verbose", fails=True)
+    ]
+    assert "Check user and password" in messages[-1]
     files = [path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()]
     assert any(b"ann:***@" in data or b"$SHOP_PASSWORD" in data for data in files)  # the manifest says where from
     for secret in (PASSWORD, quote(PASSWORD, safe=""), wrong, PASSWORD.partition("/")[0]):
-        assert not [text for text in said if secret in text]
+        assert not [text for text in messages if secret in text]
         assert not [data for data in files if secret.encode() in data]
 
 
@@ -227,11 +229,11 @@ def test_a_server_that_stops_ends_a_run_in_one_line(server, pg, score, tmp_path)
         patch.setattr(reader.SqlReader, "batches", batches)
         patch.setattr(key_ranges, "MAX_ROWS_PER_RANGE", 1_000)
         try:
-            said = score(pg.url("table=reviews"), tmp_path / "out.parquet", "--key", "id", fails=True)
+            message = score(pg.url("table=reviews"), tmp_path / "out.parquet", "--key", "id", fails=True)
         finally:
             server.start()
     assert opened.is_set()
-    assert "cannot be read" in said
-    assert "server" in said
-    assert "Traceback" not in said
+    assert "cannot be read" in message
+    assert "server" in message
+    assert "Traceback" not in message
     assert not Path(tmp_path / "out.parquet").exists()

@@ -121,7 +121,7 @@ def test_every_type_of_duckdb_has_its_value(duck):
     ],
 )
 @pytest.mark.parametrize("declared", ["", "BLOB"])
-def test_the_values_of_sqlite_decide_the_type_also_when_they_come_late(lite, values, expected, declared):
+def test_late_values_of_sqlite_decide_the_type_too(lite, values, expected, declared):
     lite.run(f"CREATE TABLE t (a {declared})", "INSERT INTO t " + NULLS)
     lite.run(*[f"INSERT INTO t VALUES ({value})" for value in values.split(", ")])
     found = read(lite.url("table=t"))["a"].to_pylist()

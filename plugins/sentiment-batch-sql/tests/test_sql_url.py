@@ -82,7 +82,7 @@ def test_a_variable_that_is_not_there_is_named(monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("url", "said"),
+    ("url", "message"),
     [
         ("postgresql://ann:tea/4two@db/shop?table=t", "has a / . # or a blank in its user or password.* Write %2F"),
         ("postgresql://ann:tea#4two@db/shop?table=t", "has a / . # or a blank"),
@@ -97,7 +97,7 @@ def test_a_variable_that_is_not_there_is_named(monkeypatch):
         ("sqlite:///a.db?table=t&query=SELECT 1", "names a table, but there is also a query"),
     ],
 )
-def test_what_is_wrong_with_a_url_is_said_with_a_cure(url, said):
-    with pytest.raises(UsageError, match=said) as error:
+def test_an_error_in_a_url_is_reported_with_advice(url, message):
+    with pytest.raises(UsageError, match=message) as error:
         parse_url(url)
     assert "tea" not in str(error.value)

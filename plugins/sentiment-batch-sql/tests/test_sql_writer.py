@@ -178,15 +178,15 @@ def test_a_schema_of_sqlite_is_refused(lite):
 
 
 @pytest.mark.parametrize(
-    ("kind", "said"),
+    ("kind", "message"),
     [
         (pa.month_day_nano_interval(), "month_day_nano_interval"),
         (pa.dense_union([pa.field("a", pa.int8())]), "union"),
         (pa.list_(pa.month_day_nano_interval()), "month_day_nano_interval"),
     ],
 )
-def test_a_type_without_a_form_is_refused_by_name(db, tmp_path, kind, said):
-    with pytest.raises(OutputError, match=f"a database cannot hold the column 'odd': .*{said}.*`columns`"):
+def test_a_type_without_a_form_is_refused_by_name(db, tmp_path, kind, message):
+    with pytest.raises(OutputError, match=f"a database cannot hold the column 'odd': .*{message}.*`columns`"):
         open_writer(db.url("table=t"), pa.schema([("odd", kind)]))
     assert not list(tmp_path.iterdir())
 
@@ -217,7 +217,7 @@ def test_columns_of_one_name_are_refused(db):
         (2**40, pa.timestamp("s")),
     ],
 )
-def test_a_value_that_postgresql_has_no_place_for_is_an_error_and_not_another(pg, value, kind):
+def test_a_value_that_postgresql_cannot_hold_is_an_error(pg, value, kind):
     table = pa.table({"odd": pa.array([value], kind)})
     if kind == pa.timestamp("s"):
         table = pa.table({"odd": pa.array([2**62], pa.int64()).cast(kind)})
@@ -267,7 +267,7 @@ def test_a_folder_that_is_missing_is_told(tmp_path):
             open_writer(f"{kind}:///{tmp_path}/nowhere/a.db?table=t", ROWS.schema)
 
 
-def test_a_file_that_another_program_has_locked_is_told(lite, monkeypatch):
+def test_a_file_that_another_program_locked_is_reported(lite, monkeypatch):
     from sentiment_batch_sql import sqlite
 
     monkeypatch.setattr(sqlite, "_LOCK_TIMEOUT", "PRAGMA busy_timeout = 10")
@@ -312,6 +312,6 @@ def test_durations_of_either_sign_are_intervals(pg):
 
 
 @pytest.mark.parametrize("names", [["rowid"], ["rowid", "OID", "_rowid_"]])
-def test_columns_that_are_called_as_the_number_of_a_row_do_not_sort_it(lite, names):
+def test_columns_named_like_a_row_number_do_not_sort_rows(lite, names):
     write(lite.url("table=t"), pa.table({name: [3, 1, 2] for name in names}))
     assert lite.rows(f'SELECT "{names[0]}" FROM t') == [(3,), (1,), (2,)]

@@ -111,14 +111,14 @@ def test_a_dictionary_that_begins_empty_grows_wherever_it_is(kind, value):
     assert back.column(0).to_pylist() == [None, value, None, value]
 
 
-def test_an_equal_dictionary_is_written_once_so_that_polars_reads_the_file():
+def test_an_equal_dictionary_is_written_once_for_polars():
     table = dictionaries(["a", "b"], ["a", "b"], ["a", "b"])
     data = encode(ArrowEncoder, table)
     assert pa.ipc.open_file(io.BytesIO(data)).stats.num_dictionary_deltas == 0
     assert pl.read_ipc(io.BytesIO(data))["d"].to_list() == ["a", "b"] * 3
 
 
-def test_a_dictionary_keeps_all_its_values_in_order_also_without_rows():
+def test_a_dictionary_keeps_its_values_even_without_rows():
     column = pa.DictionaryArray.from_arrays(pa.array([], pa.int8()), ["neg", "neutral", "pos"])
     batch = pa.record_batch({"sentiment": column})
     back = read_file(encode_batches(batch))

@@ -109,7 +109,7 @@ def test_names_are_quoted_and_may_repeat():
     assert data == b'"a,b",x,x\n1,2,3\n'
 
 
-def test_a_name_that_begins_like_a_byte_order_mark_is_not_taken_for_one():
+def test_a_name_may_begin_like_a_byte_order_mark():
     data = encode(CsvEncoder, pa.table([[1], [2]], names=["\ufeffa", "b"]))
     assert data.decode("utf-8-sig") == '"\ufeffa",b\n1,2\n'
 
@@ -169,7 +169,7 @@ def test_a_date_that_has_no_text_is_refused(kind):
         encode(CsvEncoder, pa.table({"when": number.cast(kind)}))
 
 
-def test_a_name_that_holds_what_others_take_for_a_delimiter_is_quoted():
+def test_a_name_with_another_delimiter_is_quoted():
     assert encode(CsvEncoder, pa.table({"a;b": ["c;d"]})) == b'"a;b"\nc;d\n'
 
 
@@ -230,7 +230,7 @@ def test_bytes_that_are_not_utf_8_come_out_as_they_went_in():
 
 
 @pytest.mark.parametrize(
-    ("kind", "said"),
+    ("kind", "message"),
     [
         (pa.binary(), "binary"),
         (pa.binary(4), "fixed_size_binary"),
@@ -241,9 +241,9 @@ def test_bytes_that_are_not_utf_8_come_out_as_they_went_in():
         (pa.sparse_union([pa.field("a", pa.int8())]), "sparse_union"),
     ],
 )
-def test_a_type_without_text_is_refused_before_anything_is_written(kind, said):
+def test_a_type_without_text_is_refused_before_anything_is_written(kind, message):
     stream = io.BytesIO()
-    with pytest.raises(OutputError, match=rf"CSV cannot hold the column 'raw': {said}.*`columns`, or write Parquet"):
+    with pytest.raises(OutputError, match=rf"CSV cannot hold the column 'raw': {message}.*`columns`, or write Parquet"):
         CsvEncoder(stream, pa.schema([("text", pa.string()), ("raw", kind)]), WriteOptions())
     assert stream.getvalue() == b""
 

@@ -197,15 +197,15 @@ def test_repeated_names_are_refused_before_anything_is_written():
 
 
 @pytest.mark.parametrize(
-    ("kind", "said"),
+    ("kind", "message"),
     [
         (pa.binary(), "binary has no exact form"),
         (pa.map_(pa.string(), pa.binary()), "binary within map"),
         (pa.list_(pa.struct([("x", pa.int8()), ("x", pa.int8())])), "two fields of .* are named 'x'"),
     ],
 )
-def test_a_type_without_json_is_refused(kind, said):
-    with pytest.raises(OutputError, match=rf"JSON lines cannot hold the column 'raw': {said}.*`columns`"):
+def test_a_type_without_json_is_refused(kind, message):
+    with pytest.raises(OutputError, match=rf"JSON lines cannot hold the column 'raw': {message}.*`columns`"):
         JsonLinesEncoder(io.BytesIO(), pa.schema([("raw", kind)]), WriteOptions())
 
 

@@ -137,7 +137,7 @@ def test_columns_of_nulls_and_tables_without_rows_are_fine():
 
 
 @pytest.mark.parametrize(
-    ("kind", "said"),
+    ("kind", "message"),
     [
         (pa.struct([]), "no child field"),
         (pa.list_(pa.struct([])), "no child field"),
@@ -147,10 +147,10 @@ def test_columns_of_nulls_and_tables_without_rows_are_fine():
         (pa.run_end_encoded(pa.int32(), pa.string()), "run_end_encoded"),
     ],
 )
-def test_a_type_that_parquet_lacks_is_refused_before_anything_is_written(kind, said):
+def test_a_type_that_parquet_lacks_is_refused_first(kind, message):
     stream = io.BytesIO()
     with pytest.raises(
-        OutputError, match=rf"Parquet cannot hold the column 'odd': .*{said}.*`columns`, or write Arrow"
+        OutputError, match=rf"Parquet cannot hold the column 'odd': .*{message}.*`columns`, or write Arrow"
     ):
         ParquetEncoder(stream, pa.schema([("text", pa.string()), ("odd", kind)]), WriteOptions())
     assert stream.getvalue() == b""
@@ -179,7 +179,7 @@ writer.commit()
     assert done.stderr == b""
 
 
-def test_text_in_views_within_structs_and_dictionaries_is_written_and_comes_back():
+def test_text_in_views_within_nested_types_comes_back():
     kind = pa.struct([("a", pa.string_view()), ("b", pa.list_(pa.binary_view()))])
     rows = 3000  # pyarrow fails on views in structs when there are more rows than it writes at once
     texts = pa.array(["pos", None, "neg"] * (rows // 3), pa.string_view())

@@ -248,14 +248,15 @@ class FailsAt(io.BytesIO):
 )
 def test_an_error_at_the_nth_write_leaves_nothing(tmp_path, monkeypatch, name, encoder, capfd):
     create = atomic.PartFile._create
-    said = f"{tmp_path / name} cannot be written: the disk is full. Free some space there, or name another destination."
+    message = f"{tmp_path / name} cannot be written: the disk is full. "
+    message += "Free some space there, or name another destination."
     n = 0
     while True:
         monkeypatch.setattr(atomic.PartFile, "_create", lambda self, n=n: FailsAt(create(self), n))
         error = outcome(tmp_path / name, encoder)
         if error is None:
             break
-        assert (str(error), os.listdir(tmp_path)) == (said, [])
+        assert (str(error), os.listdir(tmp_path)) == (message, [])
         n += 1
     assert n >= 1
     assert os.listdir(tmp_path) == [name]
@@ -273,7 +274,7 @@ def test_an_error_when_publishing_leaves_nothing(tmp_path, monkeypatch, call):
     assert os.listdir(tmp_path) == []
 
 
-def test_a_folder_that_cannot_be_synced_is_a_warning_since_the_file_is_whole(tmp_path, monkeypatch, caplog):
+def test_a_folder_that_cannot_be_synced_is_a_warning(tmp_path, monkeypatch, caplog):
     monkeypatch.setattr(os, "fsync", failing(errno.EIO, after=1, real=os.fsync))
     publish(tmp_path / "out.csv")
     assert (tmp_path / "out.csv").read_bytes() == b"rows"
@@ -373,7 +374,7 @@ def test_a_folder_without_permission_is_named(tmp_path):
     tmp_path.chmod(0o700)
 
 
-def test_permission_denied_has_its_cure(tmp_path, monkeypatch):
+def test_permission_denied_is_reported_with_advice(tmp_path, monkeypatch):
     monkeypatch.setattr(os, "open", failing(errno.EACCES))
     with pytest.raises(OutputError, match=r"out\.csv cannot be written: permission denied\. Change the permissions"):
         publish(tmp_path / "out.csv")
@@ -438,7 +439,7 @@ print("after")
     assert (done.stdout.count(b"x"), done.stdout[-6:], done.stderr) == (3_000_000, b"after\n", b"")
 
 
-def test_a_reader_that_leaves_an_unbuffered_standard_output_stays_a_broken_pipe():
+def test_a_broken_pipe_of_unbuffered_output_stays_one():
     code = """
 import sys
 from sentiment_batch.data.writers.publish import Publication
@@ -569,7 +570,7 @@ class FullFile(io.BytesIO):
         raise OSError(errno.ENOSPC, "full")
 
 
-def test_an_unknown_scheme_says_what_to_install():
+def test_an_unknown_scheme_is_reported_with_advice():
     with pytest.raises(
         OutputError,
         match=r"^nosuch://bucket/out\.csv cannot be opened: no file system serves nosuch://",

@@ -22,7 +22,7 @@ def groups(batches, **limits):
 
 @settings(max_examples=100, derandomize=True)
 @given(tables(types([*PLAIN, *BYTES, *EXTENSIONS], [pa.string(), pa.int64()])), st.data())
-def test_the_bytes_of_a_row_are_its_own_whatever_lies_around_it(table, data):
+def test_the_bytes_of_a_row_do_not_count_its_neighbours(table, data):
     for batch in table.to_batches():
         sizes = row_bytes(batch)
         assert len(sizes) == batch.num_rows
@@ -50,7 +50,7 @@ def test_long_texts_are_counted_wherever_they_are(kind):
 
 
 @given(st.lists(st.integers(0, 40)), st.integers(1, 7), st.integers(1, 200), st.lists(st.integers(0, 5), max_size=9))
-def test_where_a_row_group_ends_does_not_depend_on_the_batches(lengths, rows, size, cuts):
+def test_batches_do_not_decide_where_a_row_group_ends(lengths, rows, size, cuts):
     whole = pa.record_batch({"t": ["x" * length for length in lengths]})
     batches, start = [], 0
     for cut in [*cuts, len(lengths)]:
