@@ -173,7 +173,7 @@ def _layout(bench: Bench) -> Iterator[Technique]:
     ordered = numbers.padded(plan_rectangles(lengths, numbers.budget))
     yield Technique(
         name="batches by length",
-        instead="as rows come; both padded, stock model",
+        instead="batches in the order of rows; both padded, stock model",
         predicted=mixed / ordered,
         why="operations on padded texts, by those on sorted ones",
         with_it=bench.run(bench.stock),
@@ -198,7 +198,7 @@ def _layout(bench: Bench) -> Iterator[Technique]:
     )
     yield Technique(
         name="all that makes the forward pass",
-        instead="as rows come, padded, stock model",
+        instead="batches in the order of rows, padded, stock model",
         predicted=mixed / numbers.short,
         why="operations alone",
         with_it=bench.run(),
@@ -221,7 +221,7 @@ def _products(bench: Bench) -> Iterator[Technique]:
         return
     linear_share = 1 - numbers.attention_share
     yield Technique(
-        name="laid-out weights, GELU inside the product",
+        name="prepacked weights, GELU inside the product",
         instead="plain F.linear, GELU after it",
         predicted=1 / (1 - linear_share + linear_share * PLAIN_TIME[numbers.dtype]),
         why="what a product alone gained, on its share",
@@ -339,7 +339,7 @@ def _half(bench: Bench) -> Technique:
         why = "products by the device's figures; float32 is padded"
     return Technique(
         name=bench.dtype,
-        instead="float32, as it would be scored",
+        instead="float32, as scoring would compute it",
         predicted=predicted,
         why=why,
         with_it=bench.run(),
