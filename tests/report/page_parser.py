@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from html.parser import HTMLParser
 
 VOID = {"meta", "br", "hr", "img", "input", "link"}
@@ -59,3 +60,32 @@ class Page(HTMLParser):
     @property
     def ids(self) -> list[str]:
         return [attributes["id"] for _, attributes in self.elements if "id" in attributes]
+
+
+def sound(page: str) -> Page:
+    """The page, after everything is asserted that must be true of any."""
+    read = Page(page)
+    assert read.faults == []
+    assert len(read.ids) == len(set(read.ids))
+    assert all(name.isascii() and " " not in name for name in read.ids)
+    data = page.encode("utf-8")
+    assert len(data) < 1_000_000
+    assert not {"script", "link", "iframe", "object", "embed", "img", "form", "base", "foreignobject"} & {
+        tag for tag, _ in read.elements
+    }
+    targets = {"", *read.ids}
+    for _, attributes in read.elements:
+        assert not {"src", "xlink:href", "style", "action", "data", "srcset"} & set(attributes)
+        assert not [name for name in attributes if name.startswith("on")]
+        assert attributes.get("href", "#").startswith("#")
+        assert attributes.get("href", "#")[1:] in targets
+        for reference in attributes.get("aria-labelledby", "").split():
+            assert reference in targets
+    css = re.search(r"<style>(.*?)</style>", page, re.S)[1]
+    assert not re.search(r"url\(|@import|@font-face|expression", css)
+    assert not re.search(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]", page)
+    assert not re.search(r"\b(nan|inf|None|NaN|Infinity)\b", re.sub(r"<[^>]*>", " ", page.split("</style>")[1]))
+    for attribute in re.findall(r'\b(?:x|y|d|cx|cy|r|width|height|points|viewBox)="([^"]*)"', page):
+        assert not re.search(r"nan|inf|e[+-]\d", attribute)
+    assert not re.search(r'\b(?:width|height|r)="-', page)
+    return read

@@ -62,10 +62,10 @@ class CommandGroup(click.Group):
             click.echo(f"Error: {terminal_text(str(error), command)}", err=True)
             ctx.exit(error.exit_code)
         except (KeyboardInterrupt, SignalExit) as end:
-            click.echo("Interrupted; no half-written output was left behind.", err=True)
+            click.echo("Interrupted. No half-written output was left behind.", err=True)
             ctx.exit(end.code if isinstance(end, SignalExit) else 130)
         except BrokenPipeError:
-            # The reader of our output left, as `head` does: not an error, and nobody listens.
+            # The reader of our output left, as `head` does. That is no error.
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             ctx.exit(141)
         except OSError as error:
@@ -100,11 +100,11 @@ for command in (train, score, verify, predict, explain, evaluate, bench, formats
 
 def main() -> None:
     """Run the command line."""
-    # Threads that wait give their core away: on a machine that does other things too, spinning ones made training four
-    # to seven times slower; alone on it, they gain 5 %. Read by OpenMP when torch is loaded.
+    # Waiting threads give their core away. On a busy machine, spinning threads made training four to seven times
+    # slower; on an idle one, they gain 5 %. OpenMP reads this when torch is loaded.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):  # a code page may lack what a review holds
+        if isinstance(stream, io.TextIOWrapper):  # a code page may lack characters of a review
             stream.reconfigure(encoding=None if stream.isatty() else "utf-8", errors="replace")
     handle_signals()
     group(prog_name="sentiment-batch")
