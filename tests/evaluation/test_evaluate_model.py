@@ -94,7 +94,7 @@ def test_many_unknown_labels_are_a_warning_and_long_ones_are_not_shown(scorer, c
     labels = ["negative", "positive", "x" * 100, "\x1b[1m", None, "x" * 100]
     measured = evaluate_labelled(scorer, rows(labels))
     (warning,) = caplog.messages
-    assert warning.startswith("of 6 rows, figures leave out 1 without a label, 3 with an unknown label (")
+    assert warning.startswith("of 6 rows, the figures leave out 1 without a label, 3 with an unknown label (")
     assert measured.left_out.label_unknown == {"\x1b[1m": 1}
     assert "\x1b" not in str(measured)
 
@@ -145,10 +145,13 @@ def test_labels_that_the_model_does_not_have_are_an_error(scorer):
 @pytest.mark.parametrize(
     ("found", "said"),
     [
-        (rows([None] * 6), "holds no row to measure: 6 without a label. Check its --label-column."),
+        (rows([None] * 6), "holds no row to measure: 6 without a label. Check its `label_column`."),
         (rows([]), "holds no row to measure: it has no rows at all."),
-        (dataclasses.replace(rows([]), num_blank=2), "measure: 2 without a text. Check its --text-column."),
-        (dataclasses.replace(rows([None]), num_blank=2), "2 without a text, 1 without a label. Check its --label"),
+        (dataclasses.replace(rows([]), num_blank=2), "measure: 2 without a text. Check its `text_column`."),
+        (
+            dataclasses.replace(rows([None]), num_blank=2),
+            "2 without a text, 1 without a label. Check its `label_column`",
+        ),
     ],
 )
 def test_no_row_that_can_be_measured_is_an_error_that_says_why(scorer, found, said):
@@ -159,10 +162,10 @@ def test_no_row_that_can_be_measured_is_an_error_that_says_why(scorer, found, sa
 def test_numbers_for_some_of_the_model_s_labels_are_read_with_a_warning(make_model, caplog):
     with Scorer.load(str(make_model("negative", "neutral", "positive")), device="cpu", dtype="float32") as three:
         evaluate_labelled(three, rows([0, 1] * 3))
-        assert "0 -> negative, 1 -> positive, none for 'neutral'" in caplog.text
+        assert "0 -> negative, 1 -> positive, but none is 'neutral'" in caplog.text
         caplog.clear()
         evaluate_labelled(three, rows([0, 1, 2] * 2))
-        assert "none for" not in caplog.text
+        assert "but none is" not in caplog.text
 
 
 def test_a_model_of_ours_reads_labels_as_it_was_taught(make_model):
@@ -195,7 +198,7 @@ def test_from_python_a_frame_is_measured_by_a_column_of_its_own(make_model):
     assert len(measured.errors) <= 2
     assert len(measured.roc) == 3
     assert json.loads(json.dumps(measured.to_json(), allow_nan=False))["labels"] == ["negative", "neutral", "positive"]
-    with pytest.raises(InputError, match=r"no column 'shp'.*--by"):
+    with pytest.raises(InputError, match=r"no column 'shp'.*`by`"):
         evaluate(frame, folder, by="shp", device="cpu")
     with pytest.raises(UsageError, match="neutral_band"):
         evaluate(frame, folder, neutral_band=0.7)

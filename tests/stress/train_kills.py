@@ -35,7 +35,7 @@ EXPECTED = {
 CHILD = """
 import sys
 from sentiment_batch.cli import main
-from sentiment_batch.training import state
+from sentiment_batch.training.checkpoint import state
 state.MIN_SECONDS_BETWEEN_SAVES, state.MAX_SAVING_SHARE = 0.0, 1e9
 print("ready", flush=True)
 main()

@@ -2,8 +2,8 @@ import numpy as np
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from sentiment_batch.tokenization.ragged import Tokens
 
+from sentiment_batch.tokenization.packing import Tokens
 from sentiment_batch.training.batches import POOL_BATCHES, LengthGroupedBatches, TokenizedTexts, make_loader
 
 LENGTHS = st.lists(st.integers(2, 64), min_size=1, max_size=300).map(lambda lengths: np.array(lengths, dtype=np.int64))

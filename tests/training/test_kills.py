@@ -107,7 +107,7 @@ def test_a_resumed_run_may_be_killed_too(train, often, always_best, tmp_path):
 KILLED = """
 import os, signal, sys
 from sentiment_batch.cli import main
-from sentiment_batch.training import state
+from sentiment_batch.training.checkpoint import state
 
 state.MIN_SECONDS_BETWEEN_SAVES, state.MAX_SAVING_SHARE = 0.0, 1e9
 left, fsync = {count}, os.fsync

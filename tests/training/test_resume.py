@@ -60,10 +60,14 @@ def test_a_resumed_run_still_knows_which_best_model_its_state_has(interrupted, o
 
 
 @pytest.mark.parametrize("best", [0, 1])
-def test_early_stopping_and_the_best_state_survive_an_interruption(train, interrupted, often, monkeypatch, best):
+def test_early_stopping_and_the_best_state_survive_an_interruption(
+    train, interrupted, often, monkeypatch, caplog, best
+):
+    caplog.set_level(logging.INFO, "sentiment_batch")
     monkeypatch.setattr(loop, "is_best", lambda loss, history: len(history) <= best)
     expected = result(train("whole", patience=1))
     assert len(expected[1]) == best + 2
+    assert "stopped early: no better validation loss in the last 1 validations" in caplog.text
     for steps in range(1, 3 * len(expected[1])):
         interrupted(steps, f"model{steps}", patience=1)
         assert result(train(f"model{steps}", patience=1, resume=True)) == expected

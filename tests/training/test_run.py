@@ -21,6 +21,7 @@ from sentiment_batch.evaluation.metrics import measure
 from sentiment_batch.model.probabilities import softmax
 from sentiment_batch.scoring.scorer import Scorer
 from sentiment_batch.training import components, loop, run
+from sentiment_batch.training.checkpoint import work_folder
 from sentiment_batch.training.job import TrainJob
 from sentiment_batch.training.prepare import prepare
 from sentiment_batch.training.run import run_training
@@ -430,6 +431,16 @@ def test_a_validation_file_is_validated_on_and_its_overlap_counted(train, review
     assert "10 validation rows hold a text that is also trained on" in caplog.text
 
 
+# Once
+
+
+def test_the_work_folder_is_locked_once_in_a_run(train, reviews, monkeypatch):
+    locked, real = [], work_folder.FolderLock
+    monkeypatch.setattr(work_folder, "FolderLock", lambda *given: locked.append(given) or real(*given))
+    train(reviews(), epochs=1)
+    assert len(locked) == 1
+
+
 # What cannot be
 
 
@@ -474,8 +485,8 @@ def test_a_model_is_only_replaced_with_overwrite(train, reviews, tmp_path):
     ("chosen", "error", "words"),
     [
         ({"max_length": 65}, UsageError, "`max_length` is 65, but the encoder has 64"),
-        ({"dtype": "float16"}, UsageError, "--dtype float16"),
-        ({"device": "cuda:77"}, DeviceError, "--device"),
+        ({"dtype": "float16"}, UsageError, "`dtype` is float16"),
+        ({"device": "cuda:77"}, DeviceError, "`device`"),
         ({"base": "./nowhere"}, ModelError, "no model folder"),
     ],
 )

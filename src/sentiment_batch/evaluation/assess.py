@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from sentiment_batch.labels.mapping import EncodedLabels
     from sentiment_batch.model.probabilities import Floats
-    from sentiment_batch.tokenization.ragged import Tokens
+    from sentiment_batch.tokenization.packing import Tokens
 
 MAX_ERRORS = 20
 """Errors, and labels that are likely wrong, in an evaluation."""

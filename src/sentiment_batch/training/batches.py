@@ -13,7 +13,7 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 from sentiment_batch.tokenization.packing import Pack, build_pack
 
 if TYPE_CHECKING:
-    from sentiment_batch.tokenization.ragged import Tokens
+    from sentiment_batch.tokenization.packing import Tokens
 
 POOL_BATCHES = 32
 """Number of batches within which texts are sorted by length. A batch then needs little padding, and every epoch still

@@ -36,8 +36,7 @@ if TYPE_CHECKING:
 
     from sentiment_batch.model.classifier import SentimentClassifier
     from sentiment_batch.model.probabilities import Floats
-    from sentiment_batch.tokenization.packing import Rows
-    from sentiment_batch.tokenization.ragged import Tokens
+    from sentiment_batch.tokenization.packing import Rows, Tokens
 
 STEPS_PER_VALIDATION = 1_000
 """An epoch of more steps than this is validated within, too."""
@@ -201,8 +200,8 @@ class _TrainingStrategy:
         self._training_pass, _ = choose_training_pass(classifier, config.device, config.dtype)
         self._config = config
 
-    def plan(self, lengths: npt.NDArray[np.int64], budget: int, workers: int = 1) -> list[Rows]:
-        return plan_packs(lengths, budget, workers=workers)
+    def plan(self, lengths: npt.NDArray[np.int64], budget: int, threads: int = 1) -> list[Rows]:
+        return plan_packs(lengths, budget, threads=threads)
 
     def logits(self, tokens: Tokens, rows: Rows) -> torch.Tensor:
         with torch.inference_mode(), autocast(self._config):

@@ -231,7 +231,11 @@ def _drop_empty_classes(
 
 
 def _count_rows(
-    reviews: Sequence[LabelledRows], mapping: LabelMapping, encoded: EncodedLabels, splits: ReviewSplits, index: TextIndex
+    reviews: Sequence[LabelledRows],
+    mapping: LabelMapping,
+    encoded: EncodedLabels,
+    splits: ReviewSplits,
+    index: TextIndex,
 ) -> dict[str, Any]:
     """What is counted before the data check, as plain values."""
     training = splits.training

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from sentiment_batch.evaluation.metrics import Metrics
     from sentiment_batch.model.classifier import SentimentClassifier
     from sentiment_batch.model.probabilities import Floats
-    from sentiment_batch.tokenization.ragged import Tokens
+    from sentiment_batch.tokenization.packing import Tokens
     from sentiment_batch.training.components import Setup
     from sentiment_batch.training.prepare import LabelledTexts
 

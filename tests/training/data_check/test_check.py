@@ -7,11 +7,11 @@ import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from sentiment_batch.tokenization.ragged import Tokens
 
 from sentiment_batch.data.labelled_rows import LabelledRows
 from sentiment_batch.errors import InputError
 from sentiment_batch.settings import TrainSettings
+from sentiment_batch.tokenization.packing import Tokens
 from sentiment_batch.tokenization.tokenizer import TextPolicy
 from sentiment_batch.training import prepare as preparation
 from sentiment_batch.training.data_check.findings import format_share

@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from sentiment_batch.tokenization.ragged import Tokens
 
+from sentiment_batch.tokenization.packing import Tokens
 from sentiment_batch.tokenization.tokenizer import TextPolicy
 from sentiment_batch.training.data_check.lengths import check_lengths, measure_lengths
 

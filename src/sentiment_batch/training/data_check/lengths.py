@@ -12,7 +12,7 @@ import numpy.typing as npt
 from sentiment_batch.training.data_check.findings import Finding, format_share
 
 if TYPE_CHECKING:
-    from sentiment_batch.tokenization.ragged import Tokens
+    from sentiment_batch.tokenization.packing import Tokens
     from sentiment_batch.tokenization.tokenizer import TextPolicy
 
 MAX_HISTOGRAM_BINS = 25
