@@ -1,4 +1,4 @@
-"""`score`, `train` and `evaluate` from Python: frames and paths in, and a model that is kept between calls."""
+"""`score`, `train` and `evaluate` from Python: frames and paths, and the cached model."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ FRAME = pd.DataFrame({"text": ["the film was great", None, "boring"]})
 
 
 @pytest.fixture(autouse=True)
-def _nothing_kept(monkeypatch):
+def _empty_cache(monkeypatch):
     clear_cache()
     yield
     clear_cache()
@@ -52,7 +52,7 @@ FAST = {"epochs": 1, "batch_size": 8, "device": "cpu", "dtype": "float32", "max_
 
 @pytest.fixture(scope="module")
 def trained(tiny_base, tmp_path_factory):
-    """A model trained from a frame, and what `train` said of it."""
+    """The result of `train` on a frame, and the folder of the model."""
     output = tmp_path_factory.mktemp("trained") / "model"
     return train(reviews(), output, base=str(tiny_base), **FAST), output
 

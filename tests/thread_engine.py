@@ -1,4 +1,4 @@
-"""An engine of threads, as a plugin would bring it, for tests of what the program makes of engines."""
+"""An engine of threads, as a plugin would bring it, for tests of distributed scoring."""
 
 from __future__ import annotations
 

@@ -329,7 +329,7 @@ def test_a_pyarrow_array_becomes_a_table(scorer, expected, kind):
 
 
 class Foreign:
-    """A frame of a library that nobody here has heard of."""
+    """A frame of a library that the program does not know."""
 
     def __init__(self, rows):
         self.rows = rows

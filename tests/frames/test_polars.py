@@ -1,4 +1,4 @@
-"""Frames whose rows are not at hand come back as such, and score nothing before somebody asks for it: polars."""
+"""Lazy frames of polars stay lazy, and their rows are scored when they are collected."""
 
 from __future__ import annotations
 

@@ -152,10 +152,10 @@ def test_deterministic_scores_are_the_same_scores(load, own, family):
 
 def test_a_deterministic_run_takes_the_models_shape(tmp_path, make_model):
     folder = make_model("a", "b")
-    told = {"labels": {}, "text": {"max_length": 64, "long_text": "head"}}
+    reported = {"labels": {}, "text": {"max_length": 64, "long_text": "head"}}
     for batch, tokens, texts in ((None, 8_192, 256), ({"tokens": 100, "texts": 3}, 100, 3), (SMALL, 128, 6)):
         (folder / "sentiment_batch.json").write_text("{}")
-        edit(folder, "sentiment_batch.json", **told, batch=batch)
+        edit(folder, "sentiment_batch.json", **reported, batch=batch)
         with Scorer.load(folder, device="cpu", dtype="float32", deterministic=True, batch_tokens=77) as scorer:
             shape = scorer.backend.strategy.shape
             assert (shape.tokens, shape.texts, scorer.description.batch_tokens) == (tokens, texts, tokens)
@@ -182,11 +182,11 @@ def test_cut_repeated_and_empty_rows_are_counted_over_all_blocks(load):
 @pytest.mark.parametrize("texts", [[], [None] * 5, ["", " "], ["film"], ["film"] * 50])
 @pytest.mark.parametrize("block_rows", [1, 3])
 def test_progress_is_reported_in_rows_to_the_last(load, texts, block_rows):
-    told = []
+    reported = []
     with conditions(block_rows, 2):
         batch = pa.record_batch({"text": pa.array(texts, pa.string())})
-        list(load("distilbert").probabilities([batch], ["text"], told.append))
-    assert sum(told) == len(texts)
+        list(load("distilbert").probabilities([batch], ["text"], reported.append))
+    assert sum(reported) == len(texts)
 
 
 def test_a_token_without_an_embedding_is_an_error(load):

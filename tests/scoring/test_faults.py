@@ -1,4 +1,4 @@
-"""Whatever fails in a run ends it at once, comes out as it is, and leaves neither a table nor a thread behind."""
+"""Any failure in a run ends it at once, is raised unchanged, and leaves neither an output nor a thread."""
 
 from __future__ import annotations
 
@@ -166,7 +166,7 @@ def test_a_fault_in_any_stage_ends_the_run_and_leaves_nothing(slow, source, tmp_
     if stage is not finishing:  # by then all is done
         assert seconds < AT_ONCE
         assert slow.backend.strategy.batches < ROWS / 8
-    # What is done in whole parts stays, out of sight.
+    # Finished parts stay in the hidden work folder.
     assert [path.name for path in tmp_path.iterdir()] == ([".out.parquet.scoring"] if stage is finishing else [])
     assert {thread.name for thread in set(threading.enumerate()) - before} <= {"tqdm_monitor"}
 
@@ -195,7 +195,7 @@ def test_after_a_fault_the_same_scorer_scores(slow, source, tmp_path, monkeypatc
 
 
 def test_a_long_tokenisation_ends_when_the_run_is_over(slow, source, tmp_path, monkeypatch):
-    """The tokeniser asks, again and again, whether anybody still wants its tokens."""
+    """The tokeniser checks again and again whether the run is over."""
     busy, ended = threading.Event(), threading.Event()
     real = tokenizer.Tokeniser.__call__
     calls = []

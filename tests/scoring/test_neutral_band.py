@@ -162,7 +162,7 @@ def test_score_writes_it_counts_it_and_its_output_is_verified(cli, tiny_model, t
     labels = json.loads(done.stdout)["labels"]
     assert labels == {label: expected.count(label) for label in ("negative", "neutral", "positive")}
     assert verify_output(str(tmp_path / out)).rows == 90
-    assert read_manifest(f"{tmp_path / out}.manifest.json")["--neutral-band"] == BAND
+    assert read_manifest(f"{tmp_path / out}.manifest.json")["settings"]["neutral_band"] == BAND
 
 
 def test_predict_calls_rows_neutral_and_shows_all_probabilities(cli, tiny_model, expected):
@@ -177,11 +177,11 @@ def test_predict_calls_rows_neutral_and_shows_all_probabilities(cli, tiny_model,
 
 
 def test_a_model_is_not_evaluated_with_it(tiny_model):
-    with pytest.raises(UsageError, match="neutral_band is for scoring"):
+    with pytest.raises(UsageError, match="`neutral_band` is for scoring"):
         sentiment_batch.evaluate(pd.DataFrame({"text": ["a"], "label": ["positive"]}), tiny_model, neutral_band=0.7)
 
 
-# A run that was cut off
+# An interrupted run
 
 
 class CutOffError(Exception):

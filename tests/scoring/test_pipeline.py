@@ -1,4 +1,4 @@
-"""A table goes in and the same table with its sentiment comes out, whole or not at all."""
+"""`score_table` writes the input with its sentiment, complete or not at all."""
 
 from __future__ import annotations
 
@@ -175,7 +175,7 @@ def test_a_clash_with_a_column_of_the_input_names_the_prefix(score, tmp_path):
     with pytest.raises(UsageError, match=r"already has the columns 'sentiment'.*`prefix="):
         score(tmp_path / "in.csv", tmp_path / "out.csv")
     assert not (tmp_path / "out.csv").exists()
-    score(tmp_path / "in.csv", tmp_path / "out.csv", keep=("text",))  # what does not come out cannot clash
+    score(tmp_path / "in.csv", tmp_path / "out.csv", keep=("text",))  # a column that is left out cannot clash
     assert read(tmp_path / "out.csv").column_names == ["text", "sentiment", "sentiment_score"]
 
 

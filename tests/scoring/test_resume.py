@@ -1,4 +1,4 @@
-"""A run that was cut off goes on where it was, and what it writes is what an unbroken run writes, byte for byte."""
+"""An interrupted run is resumed, and writes what an uninterrupted run writes, byte for byte."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def source(tmp_path_factory):
 
 @pytest.fixture
 def run(scorer, source, tmp_path, monkeypatch):
-    """Scores the source into a file of the test's folder; `parts` is after how many parts the run is cut off."""
+    """Scores the source into a file of the test's folder; the run is interrupted after `parts` parts, if given."""
 
     def run(out, parts=None, by=scorer, **options):
         job = ScoreJob(source=str(source), destination=f"{tmp_path}/{out}", quiet=True, part_rows=PART)

@@ -29,7 +29,7 @@ STRINGS = [
 
 @pytest.fixture
 def loads(monkeypatch):
-    """The models that are loaded, in order; no scorer is kept before or after."""
+    """The models that are loaded, in order; no scorer is cached before or after."""
     names = []
     real = scorer_module._load_backend
     monkeypatch.setattr(scorer_module, "_load_backend", lambda model, *rest: names.append(model) or real(model, *rest))

@@ -1,4 +1,4 @@
-"""An engine of a plugin does blocks and parts in any order: what comes out is what this machine alone writes."""
+"""An engine of a plugin does blocks and parts in any order; the output is the one that this machine writes alone."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Several processes share the blocks of one stream: the scores, the order and the faults are those of one process."""
+"""Several processes share the blocks of one stream; scores, order and errors are those of a single process."""
 
 from __future__ import annotations
 

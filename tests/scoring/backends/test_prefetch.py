@@ -58,7 +58,7 @@ def same(item):
 
 
 def failing(at):
-    """A work that fails at the item `at`; what it has done is told by its event."""
+    """A function that fails at the item `at`, and returns every other item."""
 
     def work(item):
         if item == at:
@@ -119,7 +119,7 @@ def test_a_fault_of_any_stage_comes_out_past_full_queues(place):
     begun, failed, source = threading.Event(), threading.Event(), Source()
 
     def fault(item):
-        if item == 2:  # what is after this stage stands still soon: 1 is finished and nobody takes it
+        if item == 2:  # the stages after this one wait soon: item 1 is finished and not taken
             begun.wait(SOON)
             failed.set()
             raise FaultError("at 2")

@@ -1,4 +1,4 @@
-"""Windows hold every row once, in order, whatever batches the rows come in."""
+"""Blocks hold every row once, in order, whatever batches the rows come in."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def batches(texts, cuts):
 
 @pytest.fixture(scope="module", autouse=True)
 def _small_blocks():
-    """Of a few rows, so that short tables fill several; for all examples of a property, so no `monkeypatch`."""
+    """Blocks of a few rows, so that short tables fill several. `monkeypatch` would not suit properties."""
     patch = pytest.MonkeyPatch()
     patch.setattr(module, "MAX_ROWS_PER_BLOCK", 7)
     patch.setattr(module, "MAX_TEXT_BYTES_PER_BLOCK", 64)

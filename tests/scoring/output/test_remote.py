@@ -1,4 +1,4 @@
-"""Outputs behind URLs: parts are kept on this machine, and what is sent is whole, resumed or not."""
+"""Outputs behind URLs: finished parts stay on this machine, and only complete outputs are sent."""
 
 from __future__ import annotations
 
