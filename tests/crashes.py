@@ -1,7 +1,7 @@
-"""Runs the command line again and again and lets it die: at its n-th operation on files, at a time, or of an error.
+"""Runs the command line many times and kills it: at its n-th file operation, at a given time, or by an error.
 
-A server that has everything heavy imported forks a child for each run, so that a run costs what it does and not the
-start of a process. `python -m tests.crashes` reads requests as JSON lines and answers each with one.
+A server that has imported all packages forks a child for each run, so that a run does not include the start of Python.
+`python -m tests.crashes` reads requests as JSON lines and answers each with one.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ import traceback
 from pathlib import Path
 
 OPERATIONS = ("fsync", "replace", "rename", "link", "unlink", "mkdir", "rmdir", "open", "truncate")
-"""Of `os`; `write` of files opened for writing counts besides."""
-MOST_SECONDS = 120
+"""The functions of `os` that count. Each `write` to a file counts, too."""
+MAX_SECONDS = 120
 
 
 class Disk:
-    """Counts operations on files, and makes one of them the last, or fail."""
+    """Counts file operations, and kills the process at one of them or makes it fail."""
 
     def __init__(self, kill_at=None, error_at=None, code=errno.ENOSPC, only=None, forever=False):
         self.count = 0
@@ -91,7 +91,7 @@ class Stream:
 
 
 def _child(request, report):
-    """Run the command line in this process, which was forked for it."""
+    """Run the command line in this forked process."""
     out, err = (os.open(request[name], os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o666) for name in ("out", "err"))
     os.dup2(out, 1)
     os.dup2(err, 2)
@@ -109,7 +109,7 @@ def _child(request, report):
         main()
     except SystemExit as end:
         status = end.code if isinstance(end.code, int) else int(end.code is not None)
-    except KeyboardInterrupt:  # before the program could look after it
+    except KeyboardInterrupt:  # before the program has installed its handler
         status = 128 + signal.SIGINT
     except BaseException:
         traceback.print_exc()
@@ -146,13 +146,13 @@ def _answer(replies):
         os.close(report)
         status = _waited(child, request.get("signal"))
         with os.fdopen(incoming, "rb") as pipe:
-            told = pipe.read()
-        answer = json.loads(told) if told else {"operations": None, "names": []}
+            report = pipe.read()
+        answer = json.loads(report) if report else {"operations": None, "names": []}
         print(json.dumps(answer | {"status": os.waitstatus_to_exitcode(status)}), file=replies, flush=True)
 
 
 def _waited(child, planned):
-    """The status of the child, which gets the planned signal after so many seconds."""
+    """Wait for the status of the child, and send it the planned signal (number, seconds) in time."""
     started = time.monotonic()
     while True:
         done, status = os.waitpid(child, os.WNOHANG)
@@ -162,24 +162,26 @@ def _waited(child, planned):
         if planned and spent >= planned[1]:
             os.kill(child, planned[0])
             planned = None
-        if spent > MOST_SECONDS:
+        if spent > MAX_SECONDS:
             os.kill(child, signal.SIGKILL)
         time.sleep(0.001)
 
 
 class Runner:
-    """Sends commands to a server of its own; `run(...)` gives the exit status (negative: the signal) and the texts."""
+    """Runs commands in a server. `run` returns the exit status (negative: the signal) and the printed texts."""
 
     def __init__(self, **environment):
         self._folder = tempfile.TemporaryDirectory(prefix="crash-")
-        kept = {name: value for name, value in os.environ.items() if not name.startswith("SENTIMENT_BATCH_")}
+        inherited = {name: value for name, value in os.environ.items() if not name.startswith("SENTIMENT_BATCH_")}
         self._server = subprocess.Popen(
             [sys.executable, "-m", "tests.crashes"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
             cwd=Path(__file__).parents[1],
-            env=kept | {"OMP_NUM_THREADS": "1", "TOKENIZERS_PARALLELISM": "false", "HF_HUB_OFFLINE": "1"} | environment,
+            env=inherited
+            | {"OMP_NUM_THREADS": "1", "TOKENIZERS_PARALLELISM": "false", "HF_HUB_OFFLINE": "1"}
+            | environment,
         )
         self._lock = threading.Lock()
 

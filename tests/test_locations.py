@@ -1,4 +1,4 @@
-"""What a location's text tells, and what must not be told."""
+"""The parts of a location, and the secrets that nothing may show."""
 
 import pytest
 
@@ -37,7 +37,7 @@ def test_no_error_shows_a_password():
     assert str(error) == "postgresql://ann:***@db/shop is not there. Check the address."
 
 
-def test_no_password_is_kept_with_an_output_or_shown_with_it(cli, tiny_model, tmp_path):
+def test_no_password_is_stored_or_shown_with_an_output(cli, tiny_model, tmp_path):
     import fsspec
 
     files, url = fsspec.filesystem("memory"), "memory://ann:tea4two@host"
@@ -48,14 +48,14 @@ def test_no_password_is_kept_with_an_output_or_shown_with_it(cli, tiny_model, tm
     assert done.exit_code == 0, done.stderr
     verified = cli("verify", f"{url}/out.csv")
     assert verified.exit_code == 0, verified.stderr
-    kept = [files.cat(name) for name in files.find("/") if not name.endswith("in.csv")]
-    assert len(kept) == 3
-    said = done.stdout + done.stderr + verified.stdout + verified.stderr
-    assert "tea4two" not in said + b"".join(kept).decode(errors="replace")
-    assert "***" in said
+    stored = [files.cat(name) for name in files.find("/") if not name.endswith("in.csv")]
+    assert len(stored) == 3
+    printed = done.stdout + done.stderr + verified.stdout + verified.stderr
+    assert "tea4two" not in printed + b"".join(stored).decode(errors="replace")
+    assert "***" in printed
 
 
-def test_no_password_is_kept_with_a_model(tmp_path, tiny_base, reviews_csv):
+def test_no_password_is_stored_with_a_model(tmp_path, tiny_base, reviews_csv):
     import fsspec
 
     from sentiment_batch import train
