@@ -197,7 +197,7 @@ def _layout(bench: Bench) -> Iterator[Technique]:
         without=bench.run(as_kind(WholeLast, bench.strategy.model)),
     )
     yield Technique(
-        name="all that makes the forward pass",
+        name="the whole forward pass",
         instead="batches in the order of rows, padded, stock model",
         predicted=mixed / numbers.short,
         why="operations alone",

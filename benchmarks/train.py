@@ -7,8 +7,8 @@ the same steps; the choice of the weights with the lowest validation loss; seeds
 
 These differ, because each is used as it comes. The reference is DistilBertForSequenceClassification with its own head
 (a layer and ReLU before the classes, dropout 0.2) and dropout inside attention. It pads its batches. sentiment-batch
-has one linear layer and no dropout inside attention. It packs without padding, and calibrates. It keeps the head and the
-tail of long texts. The reference keeps their head, unless --reference-long-text sets another end.
+has one linear layer and no dropout inside attention. It packs without padding, and calibrates. It keeps the head and
+the tail of long texts. The reference keeps their head, unless --reference-long-text sets another end.
 
 By default both train in full, for each seed in a new process: ours, reference, ours, reference. The accuracy is that of
 the saved models on the test rows, scored by the same code. Tokens per second count no padding and training only: the

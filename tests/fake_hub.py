@@ -24,7 +24,7 @@ class Hub:
 
 
 @contextlib.contextmanager
-def hub(repository: str, folder: Path) -> Iterator[Hub]:
+def serve_hub(repository: str, folder: Path) -> Iterator[Hub]:
     """Serve the files of `folder` as the repository `repository`; every other one is not there."""
 
     class Handler(BaseHTTPRequestHandler):
@@ -63,7 +63,7 @@ def hub(repository: str, folder: Path) -> Iterator[Hub]:
 
 
 @contextlib.contextmanager
-def failing_hub(status: int) -> Iterator[Hub]:
+def serve_failing_hub(status: int) -> Iterator[Hub]:
     """Answer everything with `status`."""
 
     class Handler(BaseHTTPRequestHandler):
@@ -84,14 +84,14 @@ def failing_hub(status: int) -> Iterator[Hub]:
 
 
 @contextlib.contextmanager
-def silent_hub() -> Iterator[Hub]:
+def serve_silent_hub() -> Iterator[Hub]:
     """Accept connections and never answer."""
     with socket.create_server(("127.0.0.1", 0), backlog=50) as server:
         yield Hub(f"http://127.0.0.1:{server.getsockname()[1]}")
 
 
 @contextlib.contextmanager
-def closed_hub() -> Iterator[Hub]:
+def serve_closed_hub() -> Iterator[Hub]:
     """A port where nobody listens."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]

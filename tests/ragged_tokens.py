@@ -11,7 +11,7 @@ import torch
 
 from sentiment_batch.model.stock import LoadedModel, load_classifier
 from sentiment_batch.tokenization.packing import Tokens
-from tests.stock_models import LIMIT, stock
+from tests.stock_models import LIMIT, write_stock_model
 
 PACKED = ("distilbert", "bert", "roberta", "xlm-roberta")
 """The families of `tests.stock_models` that can be packed."""
@@ -28,25 +28,25 @@ def tokens(*texts: Sequence[int]) -> Tokens:
     )
 
 
-def drawn(lengths: Iterable[int], vocabulary: int, seed: int = 0) -> Tokens:
+def draw_tokens(lengths: Iterable[int], vocabulary: int, seed: int = 0) -> Tokens:
     """Texts of these lengths with random ids of the whole vocabulary, the padding id among them."""
     generator = np.random.default_rng(seed)
     return tokens(*(generator.integers(0, vocabulary, length).tolist() for length in lengths))
 
 
-def classifiers(folder: Path, families: Iterable[str] = PACKED) -> dict[str, LoadedModel]:
+def load_classifiers(folder: Path, families: Iterable[str] = PACKED) -> dict[str, LoadedModel]:
     """A random classifier of each family."""
-    return {family: load_classifier(stock(family, folder / family)) for family in families}
+    return {family: load_classifier(write_stock_model(family, folder / family)) for family in families}
 
 
-def alone(loaded: LoadedModel, segments: Tokens) -> np.ndarray[Any, Any]:
+def stock_probabilities(loaded: LoadedModel, segments: Tokens) -> np.ndarray[Any, Any]:
     """The probabilities (S, K) that the stock network gives, one text at a time."""
     parts = np.split(segments.ids, segments.offsets[1:-1])
     rows = [loaded.logits(torch.from_numpy(part.astype(np.int64))[None], None) for part in parts]
     return torch.cat(rows).softmax(-1).numpy()
 
 
-def every(segments: Tokens) -> np.ndarray[Any, Any]:
+def all_segments(segments: Tokens) -> np.ndarray[Any, Any]:
     """The numbers of all segments."""
     return np.arange(len(segments.lengths))
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from tests.stock_models import LIMIT, _tokenizer, edit
+from tests.stock_models import LIMIT, _tokenizer, edit_json
 
 COMMON = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 32}
 DECODER = {"n_embd": 16, "n_layer": 1, "n_head": 2, "n_positions": LIMIT}
@@ -37,7 +37,7 @@ KINDS: dict[str, tuple[str, dict[str, Any]]] = {
 }
 
 
-def rare(family: str, folder: Path, *, limit: int | None = None) -> Path:
+def write_rare_model(family: str, folder: Path, *, limit: int | None = None) -> Path:
     """Write a random classifier of `family` to `folder`, whose tokeniser knows a limit only where one is given."""
     import torch
     import transformers
@@ -55,5 +55,5 @@ def rare(family: str, folder: Path, *, limit: int | None = None) -> Path:
                 torch.nn.init.normal_(weight, std=0.4)
     network.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
-    edit(folder, "tokenizer_config.json", model_max_length=limit, model_input_names=["input_ids"])
+    edit_json(folder, "tokenizer_config.json", model_max_length=limit, model_input_names=["input_ids"])
     return folder

@@ -14,7 +14,7 @@ SENTENCES = [f"the {word} film was {other}, {word}!" for word, other in zip(WORD
 SENTENCES += ["Où est le café naïve?", "日本語の映画 - 0123456789", 'Über-schön <b>it\'s</b> (so-so); "ja"']
 
 
-def stock(family: str, folder: Path, labels: tuple[str, ...] = ("negative", "neutral", "positive")) -> Path:
+def write_stock_model(family: str, folder: Path, labels: tuple[str, ...] = ("negative", "neutral", "positive")) -> Path:
     """Write a random classifier of `family` with its tokeniser to `folder`."""
     import torch
     from transformers import AutoModelForSequenceClassification
@@ -34,7 +34,7 @@ def stock(family: str, folder: Path, labels: tuple[str, ...] = ("negative", "neu
     return folder
 
 
-def edit(folder: Path, name: str, **changes: object) -> None:
+def edit_json(folder: Path, name: str, **changes: object) -> None:
     """Change entries of a JSON file in a folder; None takes one away."""
     values = json.loads((folder / name).read_text(encoding="utf-8")) | changes
     kept = {key: value for key, value in values.items() if value is not None}

@@ -18,7 +18,7 @@ from sentiment_batch.settings import LONG_TEXT
 from sentiment_batch.tokenization import offsets
 from sentiment_batch.tokenization.tokenizer import Tokeniser
 from tests.conftest import BAD, GOOD, WORDS
-from tests.stock_models import FAMILIES, stock
+from tests.stock_models import FAMILIES, write_stock_model
 
 CPU = {"device": "cpu", "dtype": "float32"}
 TEXTS = [
@@ -77,10 +77,10 @@ def test_words_that_contradict_the_label_weigh_against_it(trained):
 
 @pytest.mark.parametrize("long_text", LONG_TEXT)
 @pytest.mark.parametrize("family", FAMILIES)
-def test_every_family_is_explained_and_joined_pieces_are_the_text(family, long_text, tmp_path):
+def test_every_family_is_explained_in_pieces_of_the_text(family, long_text, tmp_path):
     import pyarrow as pa
 
-    with Scorer.load(str(stock(family, tmp_path / family)), long_text=long_text, **CPU) as scorer:
+    with Scorer.load(str(write_stock_model(family, tmp_path / family)), long_text=long_text, **CPU) as scorer:
         found = explain_texts(scorer, TEXTS)
         clean = pa.record_batch({"text": pa.array([t.encode("utf-8", "replace").decode() for t in TEXTS])})
         (probabilities,) = (part for _, part in scorer.probabilities([clean], ["text"]))
@@ -99,13 +99,15 @@ def test_every_family_is_explained_and_joined_pieces_are_the_text(family, long_t
         assert sum(len(word.text) for word in unseen) < len(TEXTS[4]) - 40
 
 
-def test_of_windows_each_word_has_a_weight_and_the_sum_is_that_of_the_mean(tmp_path, monkeypatch):
+def test_words_in_all_windows_have_weights_of_the_mean(tmp_path, monkeypatch):
     from sentiment_batch.explanation import integrated_gradients
 
     monkeypatch.setattr(integrated_gradients, "STEPS", 64)
     monkeypatch.setattr(attribution, "scale_weights", tuple)  # the weights as they are
     text = "the film was great and so fine " * 9
-    with Scorer.load(str(stock("bert", tmp_path / "bert")), long_text="windows", max_length=16, **CPU) as scorer:
+    with Scorer.load(
+        str(write_stock_model("bert", tmp_path / "bert")), long_text="windows", max_length=16, **CPU
+    ) as scorer:
         (one,) = explain_texts(scorer, [text])
 
         def log_odds(some):
@@ -147,7 +149,7 @@ def test_any_texts_come_back_whole(scorer, texts):
     assert ["".join(word.text for word in one.words) for one in found] == texts
 
 
-def test_many_texts_come_out_in_order_and_each_as_if_it_were_alone(scorer, monkeypatch):
+def test_texts_come_out_in_order_and_each_as_if_alone(scorer, monkeypatch):
     texts = [f"the {WORDS[n % 40]} film was {WORDS[n % 7]} {WORDS[n % 11]} " * (1 + n % 4) for n in range(40)]
     alone = [explain_texts(scorer, [text])[0] for text in texts]
     monkeypatch.setattr(attribution, "TEXTS_AT_ONCE", 7)
@@ -158,7 +160,7 @@ def test_many_texts_come_out_in_order_and_each_as_if_it_were_alone(scorer, monke
         assert weights[0] == pytest.approx(weights[1], abs=2e-3)
 
 
-def test_of_a_text_of_megabytes_only_what_the_model_saw_is_looked_at(scorer, monkeypatch):
+def test_only_the_seen_part_of_a_huge_text_is_tokenised(scorer, monkeypatch):
     sizes, real = [], Tokeniser.encode_with_spans
     monkeypatch.setattr(Tokeniser, "encode_with_spans", lambda self, text: sizes.append(len(text)) or real(self, text))
     text = "the film was great " * 550_000
@@ -169,7 +171,7 @@ def test_of_a_text_of_megabytes_only_what_the_model_saw_is_looked_at(scorer, mon
     assert len(one.words) < 200
 
 
-def test_a_scorer_with_a_neutral_band_or_several_devices_is_explained_by_its_labels(scorer):
+def test_a_neutral_band_and_several_devices_are_explained_too(scorer):
     text = "the film was great"
     (plain,) = explain_texts(scorer, [text])
     with Scorer.load(scorer.model, neutral_band=1.0, **CPU) as banded:

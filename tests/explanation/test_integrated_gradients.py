@@ -17,8 +17,8 @@ from sentiment_batch.explanation.attribution import find_log_odds_directions
 from sentiment_batch.explanation.integrated_gradients import IntegratedGradients
 from sentiment_batch.model.stock import LoadedModel
 from sentiment_batch.tokenization.offsets import locate_tokens
-from tests.rare_models import rare
-from tests.stock_models import FAMILIES, stock
+from tests.rare_models import write_rare_model
+from tests.stock_models import FAMILIES, write_stock_model
 
 MASK = 4
 TEXTS = ["the film was great", "boring", "a wonderful story, never dull and so fine", "the the the", "so-so!"]
@@ -87,7 +87,7 @@ def sums(weights, tokens):
 
 
 @pytest.mark.parametrize("budget", [1, 20, 10_000])
-def test_of_a_linear_network_the_weights_are_exact_whatever_the_batches(make, texts, vocabulary, budget):
+def test_the_weights_of_a_linear_network_are_exact(make, texts, vocabulary, budget):
     tokens, own = texts
     loaded, wanted = make(Sum(len(vocabulary))), directions(len(TEXTS))
     weights = IntegratedGradients(loaded, "cpu").weigh_tokens(tokens, own, wanted, budget)
@@ -100,7 +100,7 @@ def test_of_a_linear_network_the_weights_are_exact_whatever_the_batches(make, te
     assert weights[own] == pytest.approx(by_hand[own], abs=1e-5)
 
 
-def test_a_model_without_a_mask_token_is_measured_from_the_mean_of_its_words(make, texts, vocabulary):
+def test_without_a_mask_token_the_mean_embedding_is_the_baseline(make, texts, vocabulary):
     from tokenizers import models
 
     tokens, own = texts
@@ -114,9 +114,9 @@ def test_a_model_without_a_mask_token_is_measured_from_the_mean_of_its_words(mak
 
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
 @pytest.mark.parametrize("family", FAMILIES)
-def test_with_many_steps_the_weights_add_up_to_what_masking_all_words_takes_away(family, dtype, tmp_path, monkeypatch):
+def test_with_many_steps_the_weights_add_up_to_the_difference(family, dtype, tmp_path, monkeypatch):
     monkeypatch.setattr(integrated_gradients, "STEPS", 128)
-    folder = stock(family, tmp_path / family)
+    folder = write_stock_model(family, tmp_path / family)
     with Scorer.load(str(folder), device="cpu", dtype=dtype) as scorer:
         engine = scorer.backend
         located = locate_tokens(engine.tokeniser, TEXTS)
@@ -142,7 +142,7 @@ def test_the_model_is_left_as_it_was(family, dtype, tmp_path):
     import pyarrow as pa
 
     batch = pa.record_batch({"text": pa.array(TEXTS * 3, pa.large_string())})
-    with Scorer.load(str(stock(family, tmp_path / family)), device="cpu", dtype=dtype) as scorer:
+    with Scorer.load(str(write_stock_model(family, tmp_path / family)), device="cpu", dtype=dtype) as scorer:
         network = scorer.backend.loaded.network
         before = [part.copy() for _, part in scorer.probabilities([batch], ["text"])]
         kept = {name: weight.clone() for name, weight in network.state_dict().items()}
@@ -187,7 +187,7 @@ def test_a_batch_that_does_not_fit_is_done_again_in_smaller_ones(make, texts, vo
 
 @pytest.mark.parametrize("family", ["bigbird", "convbert", "fnet", "gpt2"])
 def test_the_weights_of_a_text_do_not_feel_its_neighbours(family, tmp_path):
-    with Scorer.load(str(rare(family, tmp_path / family)), device="cpu", dtype="float32") as scorer:
+    with Scorer.load(str(write_rare_model(family, tmp_path / family)), device="cpu", dtype="float32") as scorer:
         engine, wanted = scorer.backend, directions(len(TEXTS))
 
         def weigh(*texts):
@@ -201,7 +201,7 @@ def test_the_weights_of_a_text_do_not_feel_its_neighbours(family, tmp_path):
 
 
 def test_embeddings_in_another_order_than_the_texts_are_refused(tmp_path):
-    with Scorer.load(str(rare("xlnet", tmp_path / "xlnet")), device="cpu", dtype="float32") as scorer:
+    with Scorer.load(str(write_rare_model("xlnet", tmp_path / "xlnet")), device="cpu", dtype="float32") as scorer:
         located = locate_tokens(scorer.backend.tokeniser, TEXTS)
         with pytest.raises(ModelError, match="its embeddings do not stand in the order of its texts"):
             IntegratedGradients(scorer.backend.loaded, "cpu").weigh_tokens(

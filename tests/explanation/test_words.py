@@ -82,14 +82,14 @@ def test_tokens_that_share_a_character_weigh_together():
         ((2, 9), [("ab", 1.0), ("c def g", None), ("hi", 2.0)]),
     ],
 )
-def test_what_the_model_did_not_see_is_one_piece_without_a_weight(unseen, expected):
+def test_the_unseen_part_is_one_piece_without_a_weight(unseen, expected):
     tokens = [((0, 2), 1.0)] * (unseen[0] > 0) + [((9, 10), 2.0)] * (unseen[1] < 11 or unseen[0] == 11)
     assert weigh_words("abc def ghi", [span for span, _ in tokens], [weight for _, weight in tokens], unseen) == [
         Word(*one) for one in expected
     ]
 
 
-def test_an_accent_behind_the_last_character_that_was_seen_stays_with_it():
+def test_an_accent_after_the_last_seen_character_stays_with_it():
     assert pieces("e\u0301e\u0301", [(0, 1)], (1, 4)) == ["e\u0301", "e\u0301"]
 
 
@@ -129,7 +129,7 @@ def explanation(*words):
     return Explanation(text=text, label="good", score=0.75, probabilities={"bad": 0.25, "good": 0.75}, words=words)
 
 
-def test_the_heaviest_words_of_each_side_are_named_without_white_space_and_trifles():
+def test_the_heaviest_words_are_named_without_white_space():
     one = explanation(("a ", 0.2), ("b", -0.004), (" ", 1.0), ("c", -0.5), ("d", 0.3), ("e", None), ("f", -0.6))
     assert one.strongest(5) == ([("d", 0.3), ("a", 0.2)], [("f", -0.6), ("c", -0.5)])
     assert one.strongest(1) == ([("d", 0.3)], [("f", -0.6)])

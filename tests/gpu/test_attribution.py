@@ -9,7 +9,7 @@ from sentiment_batch import Scorer
 from sentiment_batch.explanation import integrated_gradients
 from sentiment_batch.explanation.attribution import explain_texts
 from sentiment_batch.explanation.integrated_gradients import IntegratedGradients
-from tests.stock_models import FAMILIES, stock
+from tests.stock_models import FAMILIES, write_stock_model
 
 pytestmark = [
     pytest.mark.gpu,
@@ -21,7 +21,7 @@ TEXTS = ["the film was great, don't you think?", "", "boring", "a wonderful stor
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
 @pytest.mark.parametrize("family", FAMILIES)
 def test_the_weights_are_those_of_the_cpu_and_scores_stay(family, dtype, tmp_path):
-    folder = str(stock(family, tmp_path / family))
+    folder = str(write_stock_model(family, tmp_path / family))
     with Scorer.load(folder, device="cpu", dtype=dtype) as cpu, Scorer.load(folder, device="cuda", dtype=dtype) as cuda:
         first, again, reference = explain_texts(cuda, TEXTS), explain_texts(cuda, TEXTS), explain_texts(cpu, TEXTS)
     assert [one.score for one in first] == [one.score for one in again]
@@ -40,7 +40,7 @@ def test_a_device_whose_memory_is_short_takes_smaller_batches(tmp_path, monkeypa
             torch.empty(2**50, device=ids.device)  # the device's own error
         return real(self, ids, *rest)
 
-    with Scorer.load(str(stock("bert", tmp_path / "bert")), device="cuda", dtype="float32") as scorer:
+    with Scorer.load(str(write_stock_model("bert", tmp_path / "bert")), device="cuda", dtype="float32") as scorer:
         before = explain_texts(scorer, TEXTS)
         monkeypatch.setattr(integrated_gradients.IntegratedGradients, "_batch", small)
         after = explain_texts(scorer, TEXTS)

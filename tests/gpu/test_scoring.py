@@ -14,8 +14,8 @@ from sentiment_batch.model.forward.strategies import PackedStrategy, PaddedStrat
 from sentiment_batch.model.stock import load_classifier
 from sentiment_batch.tokenization.packing import build_pack
 from tests.conftest import WORDS
-from tests.ragged_tokens import LENGTHS, PACKED, alone, drawn, every
-from tests.stock_models import FAMILIES, stock
+from tests.ragged_tokens import LENGTHS, PACKED, all_segments, draw_tokens, stock_probabilities
+from tests.stock_models import FAMILIES, write_stock_model
 
 pytestmark = [
     pytest.mark.gpu,
@@ -29,7 +29,7 @@ TOLERANCE = 0.08
 @pytest.fixture(scope="module")
 def folders(tmp_path_factory):
     folder = tmp_path_factory.mktemp("gpu")
-    return {family: stock(family, folder / family) for family in FAMILIES}
+    return {family: write_stock_model(family, folder / family) for family in FAMILIES}
 
 
 def batch(rows=500, seed=0):
@@ -47,7 +47,7 @@ def scores(folder, *batches, device="cuda", **options):
 def test_the_kernel_gives_what_the_loop_gives(heads):
     width, device = 32 * heads, torch.device("cuda")
     for lengths in (*LENGTHS.values(), [512, 1, 511, 64, 65], [3] * 2_000):
-        one_pack = build_pack(drawn(lengths, 30), np.arange(len(lengths)))
+        one_pack = build_pack(draw_tokens(lengths, 30), np.arange(len(lengths)))
         qkv = torch.randn((sum(lengths), 3 * width), generator=torch.Generator().manual_seed(1)).bfloat16()
         ours = CudaTexts(one_pack, heads, device, None)
         loop = CpuTexts(one_pack, heads, Workspace(torch.float32), None)
@@ -64,14 +64,16 @@ def test_the_kernel_gives_what_the_loop_gives(heads):
 @pytest.mark.parametrize("family", PACKED)
 def test_packs_score_as_the_stock_network_does(folders, family, dtype, lengths):
     exact, half = load_classifier(folders[family]), load_classifier(folders[family]).to("cuda:0", dtype)
-    segments = drawn(lengths, exact.vocabulary)
-    padded = PaddedStrategy(model=half, device="cuda:0").logits(segments, every(segments)).softmax(-1).cpu().numpy()
+    segments = draw_tokens(lengths, exact.vocabulary)
+    padded = (
+        PaddedStrategy(model=half, device="cuda:0").logits(segments, all_segments(segments)).softmax(-1).cpu().numpy()
+    )
     model, reason = build_packed(half.network, "cuda:0", dtype)
     assert reason == "packed without padding"
     strategy = PackedStrategy(model=model, device="cuda:0", classes=3)
-    found = strategy.logits(segments, every(segments)).softmax(-1).cpu().numpy()
+    found = strategy.logits(segments, all_segments(segments)).softmax(-1).cpu().numpy()
     np.testing.assert_allclose(found, padded, atol=TOLERANCE)
-    np.testing.assert_allclose(found, alone(exact, segments), atol=TOLERANCE)
+    np.testing.assert_allclose(found, stock_probabilities(exact, segments), atol=TOLERANCE)
 
 
 @pytest.mark.parametrize(("dtype", "tolerance"), [("float32", 5e-5), ("bfloat16", TOLERANCE), ("float16", TOLERANCE)])
@@ -85,7 +87,7 @@ def test_every_family_scores_as_on_the_cpu(folders, family, dtype, tolerance):
 
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
 @pytest.mark.parametrize("family", FAMILIES)
-def test_a_deterministic_score_has_the_same_bits_whatever_it_is_scored_with_and_beside(folders, family, dtype):
+def test_deterministic_scores_have_the_same_bits_beside_any_text(folders, family, dtype):
     rows, options = batch(2_000), {"dtype": dtype, "deterministic": True}
     expected = scores(folders[family], rows, **options)
     assert np.isfinite(expected).all()

@@ -21,7 +21,7 @@ def weights(folder):
     return hashlib.sha256((folder / "model.safetensors").read_bytes()).hexdigest()
 
 
-def test_the_same_command_trains_the_same_weights_and_another_seed_others(cli, tmp_path, tiny_base, reviews_csv):
+def test_the_same_seed_trains_the_same_weights(cli, tmp_path, tiny_base, reviews_csv):
     for name, seed in (("a", 1), ("b", 1), ("c", 2)):
         result = cli(
             "train", reviews_csv, "--base", tiny_base, "-o", tmp_path / name, "--seed", seed, "--device", "cuda"
@@ -113,7 +113,7 @@ def hungry(monkeypatch):
 
 
 @pytest.mark.parametrize(("dtype", "tolerance"), [("float32", 1e-5), ("bfloat16", 3e-2)])
-def test_gradients_are_those_of_the_whole_batch_when_memory_runs_out(tiny_base, monkeypatch, caplog, dtype, tolerance):
+def test_gradients_are_the_same_when_memory_runs_out(tiny_base, monkeypatch, caplog, dtype, tolerance):
     from sentiment_batch.model.classifier import SentimentClassifier, load_base
     from sentiment_batch.settings import TrainSettings
     from sentiment_batch.tokenization.packing import Pack

@@ -160,7 +160,7 @@ def test_the_card_says_how_the_model_was_calibrated_and_on_what():
 
 
 @pytest.mark.parametrize("name", ["'q\" # - {y}", "two words", "a\nb", "<b>", "$HOME"])
-def test_the_commands_of_the_card_can_be_run_whatever_the_folder_is_called(name):
+def test_the_commands_of_the_card_work_for_any_folder_name(name):
     card = build_model_card(META, name)
     shell, python = (card.split(f"```{kind}\n")[1].split("```")[0] for kind in ("", "python"))
     assert shlex.split(shell)[-1] == name

@@ -126,7 +126,7 @@ def test_a_training_dtype_is_taken_as_asked_but_never_float16():
 
 
 @pytest.mark.usefixtures("cuda")
-def test_the_token_budget_depends_on_the_device_s_size_and_the_encoder_s_width_alone():
+def test_the_token_budget_depends_on_device_and_width_only():
     assert [choose_batch_tokens("cpu", width) for width in (64, 384, 768, 1_024, 4_096)] == [
         2_048,
         2_048,
@@ -154,7 +154,7 @@ def test_one_seed_gives_the_same_draws_and_another_seed_others():
     assert all(one != other for one, other in zip(seen[0], seen[2], strict=True))
 
 
-def test_the_device_that_trains_is_seeded_and_not_the_current_one(monkeypatch):
+def test_the_training_device_is_seeded_not_the_current_one(monkeypatch):
     current = [torch.device("cuda:0")]
     seeded = []
 
@@ -173,7 +173,7 @@ def test_the_device_that_trains_is_seeded_and_not_the_current_one(monkeypatch):
 
 
 @pytest.mark.parametrize("fails", [False, True])
-def test_the_caller_s_generators_and_settings_are_left_as_they_were(monkeypatch, fails):
+def test_the_caller_s_generators_and_settings_are_restored(monkeypatch, fails):
     monkeypatch.setenv("CUBLAS_WORKSPACE_CONFIG", ":16:8")
     states = random.getstate(), np.random.get_state()[1].tolist(), torch.get_rng_state().tolist()
     torch.use_deterministic_algorithms(True, warn_only=True)

@@ -16,7 +16,7 @@ from safetensors import SafetensorError
 
 from sentiment_batch.errors import ModelError
 from sentiment_batch.model import hub as hub_module
-from tests.fake_hub import closed_hub, failing_hub, hub, silent_hub
+from tests.fake_hub import serve_closed_hub, serve_failing_hub, serve_hub, serve_silent_hub
 
 REPOSITORY = "somebody/tiny-sentiment"
 needs_minilm = pytest.mark.skipif(
@@ -75,7 +75,7 @@ def test_weights_in_shards_are_weights(tmp_path):
 
 
 @pytest.mark.parametrize("index", ["", "[]", "{}", '{"weight_map": {"a": "model-00001-of-00001.safetensors"}}'])
-def test_shards_that_are_not_there_or_have_no_index_are_no_weights(tmp_path, index):
+def test_missing_shards_and_shards_without_index_are_refused(tmp_path, index):
     (tmp_path / "config.json").write_text("{}")
     (tmp_path / "model-00001-of-00002.safetensors").write_text("{}")
     (tmp_path / "model.safetensors.index.json").write_text(index)
@@ -83,7 +83,7 @@ def test_shards_that_are_not_there_or_have_no_index_are_no_weights(tmp_path, ind
         hub_module.resolve_model(str(tmp_path))
 
 
-def test_the_digest_changes_with_whatever_decides_the_scores_and_with_nothing_else(tiny_model, tmp_path):
+def test_the_digest_changes_with_what_decides_the_scores_only(tiny_model, tmp_path):
     folder = shutil.copytree(tiny_model, tmp_path / "model")
     before = hub_module.digest_model_folder(folder)
     (folder / "README.md").write_text("other words")
@@ -98,7 +98,7 @@ def test_the_digest_changes_with_whatever_decides_the_scores_and_with_nothing_el
     assert hub_module.digest_model_folder(folder) == before
 
 
-def test_a_missing_package_of_the_offline_encoder_is_named_with_its_cure(monkeypatch, tmp_path):
+def test_a_missing_offline_encoder_is_named_with_its_cure(monkeypatch, tmp_path):
     monkeypatch.setenv("SENTIMENT_BATCH_CACHE", str(tmp_path))  # where nobody has converted it yet
 
     def missing(name):
@@ -130,7 +130,7 @@ def test_an_incomplete_package_is_named(package):
         hub_module.resolve_model("minilm")
 
 
-def test_other_weights_than_the_published_ones_are_refused_and_nothing_is_cached(package):
+def test_weights_other_than_the_published_ones_are_refused(package):
     (package / "model.safetensors").write_bytes(b"something else")
     with pytest.raises(ModelError, match=r"not the published ones \(sha256 .*--force-reinstall"):
         hub_module.resolve_model("minilm")
@@ -155,7 +155,7 @@ def test_a_cache_that_cannot_be_written_is_named_with_its_cure(package, monkeypa
         hub_module.resolve_model("minilm")
 
 
-def test_the_offline_encoder_is_the_published_bert_to_the_last_digit(tmp_path, monkeypatch):
+def test_the_offline_encoder_equals_the_published_bert(tmp_path, monkeypatch):
     import torch
     from transformers import AutoTokenizer, BertModel
 
@@ -194,11 +194,11 @@ def predicted(tmp_path, url, model=REPOSITORY):
     )
 
 
-def test_a_model_is_fetched_from_the_hub_once_and_then_works_without_it(tmp_path, tiny_model, cli):
+def test_a_model_of_the_hub_is_fetched_once(tmp_path, tiny_model, cli):
     folder = shutil.copytree(tiny_model, tmp_path / "repository")
     (folder / "pytorch_model.bin").write_bytes(b"a pickle")
     (folder / "modeling_evil.py").write_text("raise SystemExit")
-    with hub(REPOSITORY, folder) as server:
+    with serve_hub(REPOSITORY, folder) as server:
         first = predicted(tmp_path, server.url)
     assert first.returncode == 0, first.stderr
     local = cli("predict", "a great film", "--json", "-m", tiny_model, "--dtype", "float32")
@@ -229,14 +229,14 @@ def resolving(tmp_path, url, name=REPOSITORY, **more):
 
 
 UNREACHABLE = {
-    "closed": (closed_hub, "Connection refused"),
-    "silent": (silent_hub, "no answer within 5 seconds"),
-    "failing": (lambda: failing_hub(503), "it answers with status 503"),
+    "closed": (serve_closed_hub, "Connection refused"),
+    "silent": (serve_silent_hub, "no answer within 5 seconds"),
+    "failing": (lambda: serve_failing_hub(503), "it answers with status 503"),
 }
 
 
 @pytest.mark.parametrize("kind", UNREACHABLE)
-def test_an_unreachable_hub_is_one_line_with_the_cures_and_no_storm_of_retries(tmp_path, kind):
+def test_an_unreachable_hub_is_one_line_without_many_retries(tmp_path, kind):
     make, why = UNREACHABLE[kind]
     with make() as server:
         run = resolving(tmp_path, server.url)
@@ -249,7 +249,7 @@ def test_an_unreachable_hub_is_one_line_with_the_cures_and_no_storm_of_retries(t
 
 
 def test_an_unreachable_hub_on_the_command_line_is_no_traceback(tmp_path):
-    with closed_hub() as server:
+    with serve_closed_hub() as server:
         run = predicted(tmp_path, server.url)
     assert (run.returncode, run.stdout) == (1, "")
     *_, last = run.stderr.splitlines()
@@ -257,8 +257,8 @@ def test_an_unreachable_hub_on_the_command_line_is_no_traceback(tmp_path):
     assert "Traceback" not in run.stderr
 
 
-def test_a_model_that_the_hub_does_not_have_is_said_so(tmp_path, tiny_model):
-    with hub("somebody/else", tiny_model) as server:
+def test_a_model_that_is_not_on_the_hub_is_reported(tmp_path, tiny_model):
+    with serve_hub("somebody/else", tiny_model) as server:
         run = resolving(tmp_path, server.url)
     assert (run.returncode, run.stderr) == (1, "")
     assert run.stdout.startswith("the Hub has no model 'somebody/tiny-sentiment' that you may see")
@@ -268,22 +268,22 @@ def test_a_model_that_the_hub_does_not_have_is_said_so(tmp_path, tiny_model):
 def test_a_repository_without_safe_weights_is_refused(tmp_path, tiny_model):
     folder = shutil.copytree(tiny_model, tmp_path / "repository")
     (folder / "model.safetensors").rename(folder / "pytorch_model.bin")
-    with hub(REPOSITORY, folder) as server:
+    with serve_hub(REPOSITORY, folder) as server:
         run = resolving(tmp_path, server.url)
     assert run.returncode == 1
     assert "holds no model.safetensors" in run.stdout
 
 
 def test_offline_mode_asks_nobody(tmp_path, tiny_model):
-    with hub(REPOSITORY, tiny_model) as server:
+    with serve_hub(REPOSITORY, tiny_model) as server:
         run = resolving(tmp_path, server.url, HF_HUB_OFFLINE="1")
     assert run.returncode == 1
     assert "(HF_HUB_OFFLINE is set)" in run.stdout
     assert server.requests == []
 
 
-def test_a_name_that_no_model_can_have_is_said_so(tmp_path):
-    with closed_hub() as server:
+def test_an_impossible_model_name_is_reported(tmp_path):
+    with serve_closed_hub() as server:
         run = resolving(tmp_path, server.url, name="not a name!")
     assert (run.returncode, run.stderr) == (1, "")
     assert run.stdout.startswith("'not a name!' is neither a folder nor a Hub id")
@@ -292,7 +292,7 @@ def test_a_name_that_no_model_can_have_is_said_so(tmp_path):
 
 def test_an_interrupted_download_is_completed_later(tmp_path, tiny_model):
     folder = shutil.copytree(tiny_model, tmp_path / "repository")
-    with hub(REPOSITORY, folder) as server:
+    with serve_hub(REPOSITORY, folder) as server:
         assert resolving(tmp_path, server.url).returncode == 0
         snapshots = list((tmp_path / "hf").rglob("snapshots/*"))
         for name in ("tokenizer.json", "model.safetensors"):

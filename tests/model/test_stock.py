@@ -16,8 +16,8 @@ from sentiment_batch.errors import ModelError, UsageError
 from sentiment_batch.model.folder import read_meta
 from sentiment_batch.model.stock import load_classifier
 from sentiment_batch.scoring.scorer import Scorer
-from tests.rare_models import rare
-from tests.stock_models import FAMILIES, LIMIT, edit, stock
+from tests.rare_models import write_rare_model
+from tests.stock_models import FAMILIES, LIMIT, edit_json, write_stock_model
 
 TEXTS = [
     "the film was great",
@@ -60,7 +60,7 @@ def piped(folder, labels, texts=TEXTS):
 
 @pytest.fixture(scope="module", params=FAMILIES)
 def family(request, tmp_path_factory):
-    return stock(request.param, tmp_path_factory.mktemp("stock") / request.param)
+    return write_stock_model(request.param, tmp_path_factory.mktemp("stock") / request.param)
 
 
 @pytest.fixture
@@ -90,8 +90,8 @@ def test_a_stock_model_scores_a_long_text_by_its_head(family):
     assert not np.allclose(one, short, atol=1e-4)
 
 
-def test_a_tokeniser_that_keeps_the_end_of_a_long_text_is_followed(family):
-    edit(family, "tokenizer_config.json", truncation_side="left")
+def test_a_tokeniser_that_keeps_the_end_is_followed(family):
+    edit_json(family, "tokenizer_config.json", truncation_side="left")
     texts = ["the film was great " * LIMIT + "but boring", "the film was great"]
     try:
         np.testing.assert_allclose(
@@ -99,14 +99,14 @@ def test_a_tokeniser_that_keeps_the_end_of_a_long_text_is_followed(family):
         )
         assert not np.allclose(*scores(family, texts), atol=1e-4)
     finally:
-        edit(family, "tokenizer_config.json", truncation_side="right")
+        edit_json(family, "tokenizer_config.json", truncation_side="right")
 
 
 def test_the_limit_of_a_family_is_its_positions(family):
     assert load_classifier(family).positions == LIMIT
-    edit(family, "tokenizer_config.json", model_max_length=None)
+    edit_json(family, "tokenizer_config.json", model_max_length=None)
     assert load_classifier(family).positions == LIMIT
-    edit(family, "tokenizer_config.json", model_max_length=LIMIT)
+    edit_json(family, "tokenizer_config.json", model_max_length=LIMIT)
 
 
 BEHIND_PADDING = ("data2vec", "esm", "ibert", "luke", "mpnet", "prelayernorm")
@@ -115,30 +115,30 @@ ENDLESS = ("bloom", "funnel", "t5", "xlnet")
 
 
 @pytest.mark.parametrize("family", [*BEHIND_PADDING, *FROM_0, *ENDLESS])
-def test_no_text_gets_more_tokens_than_a_model_without_a_limit_has_positions(family, tmp_path):
-    folder = rare(family, tmp_path / family)
+def test_no_text_gets_more_tokens_than_there_are_positions(family, tmp_path):
+    folder = write_rare_model(family, tmp_path / family)
     assert load_classifier(folder).positions == (512 if family in ENDLESS else LIMIT)
     short, *long = scores(folder, ["great film", "boring " * 600, "boring " * 700])
     assert np.isfinite(short).all()
     np.testing.assert_allclose(*long, atol=1e-5)
 
 
-def test_a_family_without_positions_keeps_the_limit_of_its_tokeniser(tmp_path):
-    assert load_classifier(rare("t5", tmp_path / "t5", limit=20)).positions == 20
+def test_a_family_without_positions_has_its_tokeniser_s_limit(tmp_path):
+    assert load_classifier(write_rare_model("t5", tmp_path / "t5", limit=20)).positions == 20
 
 
 @pytest.mark.parametrize("deterministic", [False, True])
 @pytest.mark.parametrize(
     "family", ["bigbird", "bloom", "convbert", "fnet", "gpt2", "ibert", "mobilebert", "openai-gpt", "t5", "xlnet"]
 )
-def test_rarer_families_score_as_the_pipeline_does_beside_longer_texts(family, deterministic, tmp_path):
-    folder = rare(family, tmp_path / family, limit=LIMIT)
+def test_rarer_families_score_as_the_pipeline_does(family, deterministic, tmp_path):
+    folder = write_rare_model(family, tmp_path / family, limit=LIMIT)
     ours = scores(folder, deterministic=deterministic)
     np.testing.assert_allclose(ours, piped(folder, ("negative", "neutral", "positive")), atol=1e-5)
 
 
 def test_block_sparse_attention_does_not_feel_the_texts_before(tmp_path):
-    folder = rare("bigbird", tmp_path / "bigbird")
+    folder = write_rare_model("bigbird", tmp_path / "bigbird")
     text = "the film was great " * 12
     np.testing.assert_allclose(scores(folder, [text])[0], scores(folder, ["a", text])[1], atol=1e-6)
 
@@ -155,20 +155,20 @@ def test_block_sparse_attention_does_not_feel_the_texts_before(tmp_path):
     ],
 )
 def test_stock_code_that_fails_is_named_with_its_folder(family, dtype, said, tmp_path):
-    folder = rare(family, tmp_path / "model")
+    folder = write_rare_model(family, tmp_path / "model")
     with pytest.raises(ModelError, match=said) as caught:
         Scorer.load(str(folder), device="cpu", dtype=dtype)
     assert "\n" not in str(caught.value)
     assert str(folder) in str(caught.value)
 
 
-def test_our_own_model_scores_as_the_pipeline_does_on_texts_that_fit(make_model):
+def test_our_own_model_scores_as_the_pipeline_does(make_model):
     folder = make_model("bad", "so so", "good")
     texts = ["the film was great", "boring, terrible plot!", "é", "a " * 62]
     np.testing.assert_allclose(scores(folder, texts), piped(folder, ("bad", "so so", "good"), texts), atol=5e-6)
 
 
-def test_a_literal_separator_is_text_to_our_models_and_a_token_to_stock_ones(folder):
+def test_a_literal_separator_is_a_token_to_stock_models_only(folder):
     (stock_way,) = scores(folder, ["the [SEP] film"])
     (folder / "sentiment_batch.json").write_text(
         json.dumps({"labels": {}, "text": {"max_length": 64, "long_text": "head", "special_tokens_as_text": True}})
@@ -178,7 +178,7 @@ def test_a_literal_separator_is_text_to_our_models_and_a_token_to_stock_ones(fol
     np.testing.assert_allclose(stock_way, piped(folder, ("negative", "positive"), ["the [SEP] film"])[0], atol=1e-5)
 
 
-def test_a_loaded_model_does_not_feel_that_its_file_is_written_anew(folder, make_model):
+def test_a_loaded_model_survives_an_overwritten_file(folder, make_model):
     loaded = load_classifier(folder)
     before = loaded.network.pre_classifier.weight.clone()
     shutil.copyfile(make_model("a", "b", seed=9) / "model.safetensors", folder / "model.safetensors")
@@ -216,12 +216,12 @@ def test_code_in_a_model_folder_never_runs(folder, tmp_path, known):
     (folder / "evil.py").write_text(f"open({str(marker)!r}, 'w').close()\nclass Evil: pass\n")
     before = scores(folder)
     classes = ("AutoConfig", "AutoModel", "AutoModelForSequenceClassification")
-    edit(folder, "config.json", auto_map={name: "evil.Evil" for name in classes})
-    edit(folder, "tokenizer_config.json", auto_map={"AutoTokenizer": ["evil.Evil", "evil.Evil"]})
+    edit_json(folder, "config.json", auto_map={name: "evil.Evil" for name in classes})
+    edit_json(folder, "tokenizer_config.json", auto_map={"AutoTokenizer": ["evil.Evil", "evil.Evil"]})
     if known:  # the library's own classes load it
         assert np.array_equal(scores(folder), before)
     else:
-        edit(folder, "config.json", model_type="evil")
+        edit_json(folder, "config.json", model_type="evil")
         refused(folder, "cannot be loaded")
     assert not marker.exists()
 
@@ -230,13 +230,13 @@ def test_code_in_a_model_folder_never_runs(folder, tmp_path, known):
     "asked", ["flash_attention_2", "kernels-community/flash-attn", "flex_attention", "eager", "no"]
 )
 @pytest.mark.parametrize("key", ["attn_implementation", "_attn_implementation", "_attn_implementation_internal"])
-def test_an_attention_implementation_in_the_configuration_is_ignored(folder, asked, key):
-    edit(folder, "config.json", **{key: asked})
+def test_an_attention_implementation_in_the_config_is_ignored(folder, asked, key):
+    edit_json(folder, "config.json", **{key: asked})
     assert load_classifier(folder).network.config._attn_implementation == "sdpa"
 
 
-def test_labels_that_no_text_file_can_hold_are_refused_until_they_are_named(folder):
-    edit(folder, "config.json", id2label={"0": "bad \ud83d", "1": "good"})
+def test_labels_outside_utf8_are_refused_until_they_are_named(folder):
+    edit_json(folder, "config.json", id2label={"0": "bad \ud83d", "1": "good"})
     said = refused(folder, r"UTF-8 cannot hold the labels 'bad \\ud83d' of .* with `labels`")
     said.encode("utf-8")
     refused(folder, "cannot hold the labels 'worse", labels=("worse \udc80", "good"))
@@ -252,7 +252,7 @@ def test_damaged_weights_are_named(folder):
 
 
 def test_weights_of_another_shape_are_named(folder):
-    edit(folder, "config.json", dim=64)
+    edit_json(folder, "config.json", dim=64)
     refused(folder, "cannot be loaded")
 
 
@@ -289,19 +289,19 @@ def test_a_folder_without_our_description_has_none(tiny_base):
 
 def test_labels_without_meaning_are_refused_until_they_are_named(folder):
     before = scores(folder)
-    edit(folder, "config.json", id2label={"0": "LABEL_0", "1": "LABEL_1"}, label2id=None)
+    edit_json(folder, "config.json", id2label={"0": "LABEL_0", "1": "LABEL_1"}, label2id=None)
     refused(folder, "calls its labels 'LABEL_0', 'LABEL_1'.*`labels`, such as negative and positive")
     with Scorer.load(str(folder), labels=["bad", "good"], device="cpu", dtype="float32") as scorer:
         assert scorer.labels == ("bad", "good")
     assert np.array_equal(scores(folder, labels=("bad", "good")), before)
 
 
-def test_other_names_for_labels_that_have_one_are_said(folder, caplog):
+def test_other_names_for_named_labels_are_logged(folder, caplog):
     assert load_classifier(folder, ("bad", "good")).labels == ("bad", "good")
     assert caplog.messages == ["the model calls its labels 'negative', 'positive'; they are renamed to 'bad', 'good'"]
     caplog.clear()
     assert load_classifier(folder, ("Negative", "Positive")).labels == ("Negative", "Positive")
-    edit(folder, "config.json", id2label={"0": "LABEL_0", "1": "LABEL_1"}, label2id=None)
+    edit_json(folder, "config.json", id2label={"0": "LABEL_0", "1": "LABEL_1"}, label2id=None)
     load_classifier(folder, ("bad", "good"))
     assert caplog.messages == []
 
@@ -318,23 +318,23 @@ def test_names_must_be_as_many_as_the_labels_and_different(folder, labels):
 
 
 def test_one_name_for_two_labels_is_refused_until_they_are_named(folder):
-    edit(folder, "config.json", id2label={"0": "good", "1": "good"}, label2id=None)
+    edit_json(folder, "config.json", id2label={"0": "good", "1": "good"}, label2id=None)
     refused(folder, "one name to several labels: 'good', 'good'.*`labels`")
     assert load_classifier(folder, ("bad", "good")).labels == ("bad", "good")
 
 
 def test_a_regression_head_is_refused(tmp_path):
-    folder = stock("distilbert", tmp_path / "regression", labels=("stars",))
+    folder = write_stock_model("distilbert", tmp_path / "regression", labels=("stars",))
     refused(folder, "gives a single number, not one of several labels")
-    edit(folder, "config.json", problem_type="regression")
+    edit_json(folder, "config.json", problem_type="regression")
     refused(folder, "gives regression, not one of several labels")
 
 
 def test_a_multi_label_head_is_refused(folder):
-    edit(folder, "config.json", problem_type="multi_label_classification")
+    edit_json(folder, "config.json", problem_type="multi_label_classification")
     refused(folder, "gives multi_label_classification, not one of several labels")
 
 
 def test_a_model_that_classifies_no_texts_is_refused(folder):
-    edit(folder, "config.json", model_type="vit")
+    edit_json(folder, "config.json", model_type="vit")
     refused(folder, "which has no sequence classifier|cannot be loaded")

@@ -13,7 +13,7 @@ from sentiment_batch.settings import LONG_TEXT
 from sentiment_batch.tokenization import offsets
 from sentiment_batch.tokenization.offsets import locate_tokens
 from sentiment_batch.tokenization.tokenizer import TextPolicy, Tokeniser
-from tests.stock_models import FAMILIES, stock
+from tests.stock_models import FAMILIES, write_stock_model
 
 TEXTS = [
     "the film was great",
@@ -28,7 +28,7 @@ TEXTS = [
 
 @pytest.fixture(scope="module", params=FAMILIES)
 def backend(request, tmp_path_factory):
-    folder = stock(request.param, tmp_path_factory.mktemp("stock") / request.param)
+    folder = write_stock_model(request.param, tmp_path_factory.mktemp("stock") / request.param)
     return load_classifier(hub.resolve_model(str(folder))).backend
 
 
@@ -38,7 +38,7 @@ def tokeniser(backend, long_text="head-tail", special_as_text=False, max_length=
 
 @pytest.mark.parametrize("special_as_text", [False, True])
 @pytest.mark.parametrize("long_text", LONG_TEXT)
-def test_the_tokens_are_those_of_scoring_and_each_own_one_has_a_place(backend, long_text, special_as_text):
+def test_located_tokens_are_those_of_scoring_with_their_spans(backend, long_text, special_as_text):
     made = tokeniser(backend, long_text, special_as_text)
     found, scored = locate_tokens(made, TEXTS), made(TEXTS)
     assert (found.tokens.ids == scored.ids).all()
@@ -70,9 +70,7 @@ def test_a_word_that_is_a_token_has_the_place_of_the_word(tiny_base):
 
 
 @pytest.mark.parametrize("long_text", ["head", "tail", "head-tail"])
-def test_of_a_very_long_text_only_the_ends_are_tokenised_and_their_places_are_those_in_the_whole(
-    backend, long_text, monkeypatch
-):
+def test_a_very_long_text_is_located_by_its_ends_only(backend, long_text, monkeypatch):
     made = tokeniser(backend, long_text)
     text = TEXTS[-1] + "a wonderful story" + TEXTS[-1]
     monkeypatch.setattr(offsets, "PIECE_CHARACTERS", len(text))
@@ -113,4 +111,6 @@ def test_any_texts_are_located(backend_once, texts, long_text):
 
 @pytest.fixture(scope="module")
 def backend_once(tmp_path_factory):
-    return load_classifier(hub.resolve_model(str(stock("xlm-roberta", tmp_path_factory.mktemp("one"))))).backend
+    return load_classifier(
+        hub.resolve_model(str(write_stock_model("xlm-roberta", tmp_path_factory.mktemp("one"))))
+    ).backend

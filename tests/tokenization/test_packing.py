@@ -31,13 +31,13 @@ def test_every_segment_is_in_one_batch(lengths, budget):
 
 
 @given(LENGTHS, BUDGETS)
-def test_no_batch_is_over_the_budget_but_a_segment_that_is_alone_so(lengths, budget):
+def test_only_a_single_segment_may_exceed_the_budget(lengths, budget):
     for batch in plan_rectangles(lengths, budget):
         assert len(batch) * lengths[batch].max() <= budget or len(batch) == 1
 
 
 @given(LENGTHS, BUDGETS)
-def test_batches_come_longest_first_and_no_batch_could_take_one_more(lengths, budget):
+def test_batches_come_longest_first_and_are_full(lengths, budget):
     batches = plan_rectangles(lengths, budget)
     ordered = [int(length) for batch in batches for length in lengths[batch]]
     assert ordered == sorted(ordered, reverse=True)
@@ -68,7 +68,7 @@ def test_shorter_segments_are_filled_up_at_the_right():
 
 
 @given(st.lists(st.lists(st.integers(1, 50), max_size=9), min_size=1, max_size=12), st.data())
-def test_under_the_mask_are_exactly_the_tokens_of_the_segments_asked_for(texts, data):
+def test_the_mask_covers_exactly_the_tokens_of_the_segments(texts, data):
     rows = data.draw(st.lists(st.integers(0, len(texts) - 1), max_size=12))
     ids, mask = pad_segments(tokens(*texts), np.array(rows, dtype=np.int64), pad_id=0)
     assert [ids[at][mask[at]].tolist() for at in range(len(rows))] == [texts[row] for row in rows]
@@ -85,14 +85,14 @@ TEXTS = st.lists(st.lists(st.integers(0, 9), min_size=1, max_size=9), min_size=1
 MOST = st.none() | st.integers(1, 20)
 
 
-def test_a_rectangle_of_a_given_size_has_one_token_in_its_further_rows():
+def test_further_rows_of_a_rectangle_have_one_token():
     ids, mask = pad_segments(tokens([1, 2], [3]), np.array([0, 1]), 9, (4, 3))
     assert ids.tolist() == [[1, 2, 9], [3, 9, 9], [9, 9, 9], [9, 9, 9]]
     assert mask.tolist() == [[True, True, False], *[[True, False, False]] * 3]
 
 
 @given(TEXTS, st.integers(0, 5), st.integers(0, 5))
-def test_a_rectangle_of_a_given_size_holds_the_same_and_no_row_is_empty(texts, more_rows, more_tokens):
+def test_a_rectangle_of_a_given_size_has_no_empty_row(texts, more_rows, more_tokens):
     rows = np.arange(len(texts))
     plain, under = pad_segments(tokens(*texts), rows, 0)
     size = (len(texts) + more_rows, plain.shape[1] + more_tokens)
@@ -105,7 +105,7 @@ def test_a_rectangle_of_a_given_size_holds_the_same_and_no_row_is_empty(texts, m
 
 
 @given(LENGTHS, BUDGETS, MOST)
-def test_every_segment_is_in_one_pack_within_the_budget_unless_alone(lengths, budget, most):
+def test_every_segment_is_in_one_pack_within_the_budget(lengths, budget, most):
     packs = plan_packs(lengths, budget, most)
     assert sorted(row for rows in packs for row in rows.tolist()) == list(range(len(lengths)))
     for rows in packs:
@@ -114,7 +114,7 @@ def test_every_segment_is_in_one_pack_within_the_budget_unless_alone(lengths, bu
 
 
 @given(LENGTHS, BUDGETS, MOST)
-def test_packs_come_longest_first_and_no_pack_could_take_the_next_segment(lengths, budget, most):
+def test_packs_come_longest_first_and_are_as_full_as_possible(lengths, budget, most):
     packs = plan_packs(lengths, budget, most)
     ordered = [int(length) for rows in packs for length in lengths[rows]]
     assert ordered == sorted(ordered, reverse=True)
@@ -137,7 +137,7 @@ def test_packs_of_equal_lengths_keep_the_order_of_the_input():
 
 
 @given(LENGTHS, BUDGETS, st.integers(2, 16))
-def test_packs_for_several_workers_hold_every_segment_once_and_shrink_towards_the_end(lengths, budget, threads):
+def test_packs_for_several_threads_shrink_towards_the_end(lengths, budget, threads):
     for plan_for in (plan_packs, plan_rectangles):
         batches = plan_for(lengths, budget, threads=threads)
         assert sorted(np.concatenate([*batches, np.empty(0, np.int64)]).tolist()) == list(range(len(lengths)))
@@ -166,7 +166,7 @@ def test_a_pack_is_its_segments_end_to_end(texts, data):
 
 
 @given(TEXTS, st.integers(0, 9), st.integers(0, 9), st.integers(0, 4))
-def test_a_pack_filled_up_is_the_same_pack_with_something_behind_it(texts, padding, more, empty):
+def test_a_filled_pack_is_the_same_pack_with_tokens_after_it(texts, padding, more, empty):
     segments, rows = tokens(*texts), np.arange(len(texts))
     plain = build_pack(segments, rows)
     shape = BatchShape(tokens=len(plain.ids) + more, texts=len(rows) + empty)
@@ -182,7 +182,7 @@ def test_a_pack_filled_up_is_the_same_pack_with_something_behind_it(texts, paddi
 
 
 @given(TEXTS, st.integers(0, 9))
-def test_positions_count_from_after_the_padding_id_and_such_a_token_has_none(texts, padding):
+def test_positions_count_from_after_the_padding_id(texts, padding):
     expected = []
     for text in texts:
         place = padding

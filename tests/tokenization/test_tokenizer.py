@@ -54,9 +54,7 @@ def library(backend: Tokenizer, text: str, *, special_as_text=True, **options) -
 
 @pytest.mark.parametrize("special_as_text", [True, False])
 @pytest.mark.parametrize("max_length", [8, 16, 64])
-def test_the_tokens_are_the_library_s_own_truncation_and_special_tokens_included(
-    make, backend, special_as_text, max_length
-):
+def test_the_tokens_are_those_of_the_library_s_own_truncation(make, backend, special_as_text, max_length):
     tokens = make(max_length, special_as_text=special_as_text)(TEXTS)
     expected = [library(backend, text, max_length=max_length, special_as_text=special_as_text) for text in TEXTS]
     assert segments(tokens) == expected
@@ -75,7 +73,7 @@ def test_no_texts_are_no_tokens(make):
     assert (len(tokens.ids), tokens.offsets.tolist(), len(tokens.owners), len(tokens.cut)) == (0, [0], 0, 0)
 
 
-def test_a_special_token_inside_a_text_is_text_for_our_models_and_special_for_stock_ones(make):
+def test_a_literal_special_token_is_text_to_our_models_only(make):
     inside = "good [SEP] bad"
     ours, stock = make()([inside]), make(special_as_text=False)([inside])
     assert (ours.ids == 3).sum() == 1
@@ -96,7 +94,7 @@ def test_the_tokeniser_that_was_given_is_left_as_it_was(backend):
     assert own.encode_special_tokens is False
 
 
-def test_head_tail_keeps_a_quarter_from_the_head_and_the_rest_from_the_tail(make, backend):
+def test_head_tail_takes_a_quarter_of_the_tokens_from_the_head(make, backend):
     text = " ".join(f"{n} good" for n in range(40))
     whole = library(backend, text, add_special_tokens=False)
     [kept] = segments(make(18, "head-tail")([text]))
@@ -114,7 +112,7 @@ def test_head_tail_fills_the_whole_length_with_no_token_twice(make, backend, max
     assert kept[1:-1] == whole[:head] + whole[len(whole) - (room - head) :]
 
 
-def test_windows_hold_every_token_once_in_order_and_are_of_nearly_equal_length(make, backend):
+def test_windows_hold_every_token_once_in_nearly_equal_lengths(make, backend):
     texts = ["good", "the film was good " * 30, "bad", "x y " * 11]
     tokens = make(16, "windows")(texts)
     parts = segments(tokens)
@@ -193,7 +191,7 @@ def test_a_tokeniser_without_special_tokens_adds_none(make, backend, long_text):
         ([99], [(0, 1)]),
     ],
 )
-def test_blocks_are_limited_by_texts_and_by_characters_but_for_one_long_text(monkeypatch, lengths, spans):
+def test_blocks_are_limited_by_texts_and_by_characters(monkeypatch, lengths, spans):
     monkeypatch.setattr(tokenizer, "TEXTS_AT_ONCE", 4)
     monkeypatch.setattr(tokenizer, "CHARACTERS_AT_ONCE", 10)
     assert list(tokenizer._blocks(["x" * length for length in lengths])) == spans
@@ -320,7 +318,7 @@ BLANKLESS = st.lists(
 @example("★" * 5_000 + "good", "windows", True, 8)  # nowhere to cut
 @example("a" * 5_000 + "good", "tail", True, 8)
 @example("a" * 500 + "[S\x01EP]" + "good", "windows", False, 8)  # not special, though it looks so once it is clean
-def test_stretches_without_a_blank_have_the_same_tokens_in_pieces(make, text, long_text, special_as_text, max_length):
+def test_stretches_without_a_blank_keep_their_tokens_in_pieces(make, text, long_text, special_as_text, max_length):
     options = {"max_length": max_length, "long_text": long_text, "special_as_text": special_as_text}
     whole = make(**options)([text])
     assert piecewise(make, text, **options) == (segments(whole), whole.cut.tolist())
@@ -328,7 +326,7 @@ def test_stretches_without_a_blank_have_the_same_tokens_in_pieces(make, text, lo
 
 @pytest.mark.parametrize("text", ["電" * 300_000, "a" * 300_000, "a\u0301" * 150_000, "!" * 300_000, "😀" * 300_000])
 @pytest.mark.parametrize("special_as_text", [True, False])
-def test_a_giant_stretch_without_a_blank_is_never_tokenised_at_once(make, monkeypatch, text, special_as_text):
+def test_a_giant_stretch_without_a_blank_is_tokenised_in_pieces(make, monkeypatch, text, special_as_text):
     tokeniser = make(64, "head-tail", special_as_text=special_as_text)
     seen: list[int] = []
     encode = tokeniser._encode_piece
@@ -374,7 +372,7 @@ def changed(backend: Tokenizer, change) -> Tokenizer:
     return Tokenizer.from_str(json.dumps(parts))
 
 
-def test_a_tokeniser_that_looks_across_blanks_is_never_given_pieces(make, backend):
+def test_a_tokeniser_that_looks_across_blanks_gets_no_pieces(make, backend):
     added = {"id": backend.get_vocab_size(), "content": "good film", "special": False}
     flags = dict.fromkeys(("single_word", "lstrip", "rstrip", "normalized"), False)
     across = changed(backend, lambda parts: parts["added_tokens"].append(added | flags))
@@ -403,7 +401,7 @@ def test_the_length_of_a_text_before_it_was_cut_is_known(make, long_text):
 
 
 @pytest.mark.parametrize("long_text", ["head", "tail", "head-tail"])
-def test_the_length_of_a_very_long_text_is_estimated_from_its_ends(make, long_text):
+def test_a_very_long_text_s_length_is_estimated_from_its_ends(make, long_text):
     even = make(64, long_text)(["short", "good film " * 100_000, "good"]).whole
     assert even[[0, 2]].tolist() == make(64, long_text)(["short", "good"]).whole.tolist()
     assert even[1] == pytest.approx(200_002, rel=0.001)
@@ -412,7 +410,7 @@ def test_the_length_of_a_very_long_text_is_estimated_from_its_ends(make, long_te
     assert make(64, long_text)([barely]).whole[0] == pytest.approx(3_402, rel=0.01)
 
 
-def test_the_length_of_a_very_long_text_that_is_cut_is_more_than_fits(make):
+def test_the_length_of_a_cut_very_long_text_is_more_than_fits(make):
     found = make(64, "head-tail")([" " * 50_000 + "good " * 70 + " " * 500_000])
     assert found.cut.tolist() == [True]
     assert found.whole[0] > 64

@@ -15,7 +15,7 @@ from sentiment_batch.model.forward import attention
 from sentiment_batch.model.forward.attention import CUDA_LENGTH_STEP, WORKSPACE_ROW_STEP, CpuTexts, CudaTexts, Workspace
 from sentiment_batch.model.forward.packed import build_packed
 from sentiment_batch.tokenization.packing import BatchShape, build_pack
-from tests.ragged_tokens import LENGTHS, PACKED, alone, classifiers, drawn, every
+from tests.ragged_tokens import LENGTHS, PACKED, all_segments, draw_tokens, load_classifiers, stock_probabilities
 
 HEADS = 2
 
@@ -61,7 +61,7 @@ def kernel(monkeypatch):
 
 @pytest.fixture(scope="module")
 def strategies(tmp_path_factory):
-    stocks = classifiers(tmp_path_factory.mktemp("attention"))
+    stocks = load_classifiers(tmp_path_factory.mktemp("attention"))
     return {family: (loaded, build_packed(loaded.network, "cpu", "float32")[0]) for family, loaded in stocks.items()}
 
 
@@ -74,11 +74,11 @@ def walked(model, one_pack):
 @pytest.mark.parametrize("family", PACKED)
 def test_the_one_kernel_and_the_loop_give_the_same(strategies, kernel, family, lengths):
     loaded, model = strategies[family]
-    segments = drawn(lengths, loaded.vocabulary)
-    whole = build_pack(segments, every(segments))
+    segments = draw_tokens(lengths, loaded.vocabulary)
+    whole = build_pack(segments, all_segments(segments))
     found = walked(model, whole)
     torch.testing.assert_close(found, model.logits(whole), atol=2e-5, rtol=1e-5)
-    np.testing.assert_allclose(found.softmax(-1), alone(loaded, segments), atol=5e-6)
+    np.testing.assert_allclose(found.softmax(-1), stock_probabilities(loaded, segments), atol=5e-6)
     total, longest = sum(lengths), CUDA_LENGTH_STEP
     assert kernel.calls == [
         ((total, HEADS, 16), (total, HEADS, 16), longest, longest),
@@ -87,25 +87,25 @@ def test_the_one_kernel_and_the_loop_give_the_same(strategies, kernel, family, l
 
 
 @pytest.mark.parametrize("family", PACKED)
-def test_the_one_kernel_leaves_what_fills_a_pack_up_and_it_reaches_no_text(strategies, kernel, family):
+def test_the_cuda_kernel_ignores_the_tokens_that_fill_a_pack(strategies, kernel, family):
     loaded, model = strategies[family]
-    segments = drawn([9, 4, 4], loaded.vocabulary)
-    found = walked(model, build_pack(segments, every(segments), BatchShape(tokens=64, texts=7)))[:3]
-    np.testing.assert_allclose(found.softmax(-1), alone(loaded, segments), atol=5e-6)
+    segments = draw_tokens([9, 4, 4], loaded.vocabulary)
+    found = walked(model, build_pack(segments, all_segments(segments), BatchShape(tokens=64, texts=7)))[:3]
+    np.testing.assert_allclose(found.softmax(-1), stock_probabilities(loaded, segments), atol=5e-6)
 
 
-def test_the_longest_length_is_told_in_steps(strategies, kernel):
+def test_the_kernel_gets_the_longest_length_in_steps(strategies, kernel):
     model = strategies["distilbert"][1]
     for longest, told in ((1, 64), (64, 64), (65, 128), (129, 192)):
-        segments = drawn([longest, 1], 30)
-        one_pack = build_pack(segments, every(segments))
+        segments = draw_tokens([longest, 1], 30)
+        one_pack = build_pack(segments, all_segments(segments))
         texts = CudaTexts(one_pack, HEADS, torch.device("cpu"), None)
         texts.attend(torch.zeros(longest + 1, 3 * 32))
         assert kernel.calls[-1][2:] == (told, told)
     assert model.padding is None
 
 
-def test_torch_s_kernel_is_called_with_seven_arguments_by_position(monkeypatch):
+def test_torch_s_kernel_gets_seven_positional_arguments(monkeypatch):
     from torch.nn.attention import varlen as module
 
     seen = []
@@ -123,8 +123,8 @@ def test_torch_s_kernel_is_called_with_seven_arguments_by_position(monkeypatch):
 def test_everything_about_a_pack_goes_to_the_device_in_one_copy(strategies, kernel, monkeypatch):
     copies = []
     monkeypatch.setattr(attention, "move_to_device", lambda tensor, device: copies.append(tensor.dtype) or tensor)
-    segments = drawn([9, 4, 4], 30)
-    texts = CudaTexts(build_pack(segments, every(segments)), HEADS, torch.device("cpu"), 1)
+    segments = draw_tokens([9, 4, 4], 30)
+    texts = CudaTexts(build_pack(segments, all_segments(segments)), HEADS, torch.device("cpu"), 1)
     assert copies == [torch.int32]
     assert texts.ids.tolist() == segments.ids.tolist()
     assert texts.first.tolist() == [0, 9, 13]
@@ -155,12 +155,12 @@ def plain(qkv):
 )
 def test_the_loop_is_plain_attention_of_each_text(lengths, same, held, dtype, size, seed):
     lengths = [length for length in lengths for _ in range(same)]
-    segments = drawn(lengths, 30)
+    segments = draw_tokens(lengths, 30)
     generator = torch.Generator().manual_seed(seed)
     qkv = torch.randn((sum(lengths), 3 * 32), generator=generator).to(dtype)
     sizes = torch.rand((len(qkv), 1), generator=generator).mul(size).to(dtype)  # of queries and keys, from none to huge
     qkv[:, :64] *= sizes
-    whole, first = looped(build_pack(segments, every(segments)), qkv, held)
+    whole, first = looped(build_pack(segments, all_segments(segments)), qkv, held)
     assert torch.isfinite(whole).all()
     if dtype == torch.bfloat16 and size > 1:
         return  # a softmax of rounded scores: nothing exact can be said of it
@@ -180,13 +180,13 @@ def test_the_loop_is_plain_attention_of_each_text(lengths, same, held, dtype, si
 def test_scores_beyond_the_range_of_an_exponential_are_no_matter(dtype, score):
     """All keys of the second text equal its queries' opposite or themselves: every score of it is the same."""
     length = 40
-    segments = drawn([length, length, 3], 30)
+    segments = draw_tokens([length, length, 3], 30)
     qkv = torch.randn((2 * length + 3, 96), generator=torch.Generator().manual_seed(1)).to(dtype)
     second = slice(length, 2 * length)
     qkv[second, :32] = abs(score) ** 0.5 / 2  # sixteen products, and the usual scale is a quarter
     qkv[second, 32:64] = qkv[second, :32] * (1 if score > 0 else -1)
     for held in (1, 2**19):
-        whole, first = looped(build_pack(segments, every(segments)), qkv, held)
+        whole, first = looped(build_pack(segments, all_segments(segments)), qkv, held)
         mean = qkv[second, 64:].double().mean(0)
         atol = 1e-5 if dtype == torch.float32 else 0.01
         torch.testing.assert_close(whole[second].double(), mean.expand(length, 32), atol=atol, rtol=0.01)
@@ -195,10 +195,10 @@ def test_scores_beyond_the_range_of_an_exponential_are_no_matter(dtype, score):
 
 
 def test_a_number_that_is_none_stays_in_its_text():
-    segments = drawn([5, 5, 5, 7], 30)
+    segments = draw_tokens([5, 5, 5, 7], 30)
     qkv = torch.randn((22, 96), generator=torch.Generator().manual_seed(1))
     qkv[6] = torch.nan
-    whole, first = looped(build_pack(segments, every(segments)), qkv)
+    whole, first = looped(build_pack(segments, all_segments(segments)), qkv)
     assert torch.isnan(whole[5:10]).all()
     assert torch.isnan(first[1]).all()
     for start, stop in ((0, 5), (10, 15), (15, 22)):

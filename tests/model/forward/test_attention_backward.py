@@ -93,7 +93,7 @@ def test_great_scores_overflow_nothing(largest):
     assert torch.isfinite(gradient).all()
 
 
-def test_in_bfloat16_it_stays_near_and_in_its_dtype_also_under_autocast():
+def test_bfloat16_attention_is_near_and_stays_in_its_dtype():
     exact = drawn(50, 3)
     qkv = exact.detach().bfloat16().requires_grad_()
     expected = texts_of([30, 20]).attend(exact)
@@ -135,7 +135,7 @@ def test_runs_are_neighbours_that_round_to_one_length(lengths):
 
 @settings(max_examples=30, deadline=None)
 @given(st.lists(st.integers(1, 3 * LENGTH_STEP), min_size=1, max_size=6), st.integers(1, 20))
-def test_what_fills_a_pack_up_reaches_no_text_and_gets_no_gradient(lengths, more):
+def test_filling_tokens_reach_no_text_and_get_no_gradient(lengths, more):
     qkv = drawn(sum(lengths) + more, 3)
     offsets = np.concatenate([[0], np.cumsum(lengths)])
     texts = TrainingTexts(Pack(ids=np.zeros(len(qkv), dtype=np.int32), offsets=offsets), HEADS)

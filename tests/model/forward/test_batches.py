@@ -68,7 +68,7 @@ def test_no_segments_give_no_logits():
 
 
 @pytest.mark.parametrize("room", [12, 20, 40, 50])
-def test_out_of_memory_halves_the_budget_for_good_and_changes_nothing_else(room, caplog):
+def test_out_of_memory_halves_the_budget_and_changes_no_score(room, caplog):
     stand, budget = Stand(room), Budget(96)
     assert np.array_equal(run(stand, SEGMENTS, budget), expected(SEGMENTS))
     assert all(rows * length <= room for rows, length in stand.shapes)
@@ -80,7 +80,7 @@ def test_out_of_memory_halves_the_budget_for_good_and_changes_nothing_else(room,
     assert caplog.text == ""  # the next window starts with what fits
 
 
-def test_one_text_that_does_not_fit_alone_is_an_error_with_its_cure():
+def test_one_text_that_does_not_fit_alone_is_an_error():
     with pytest.raises(DeviceError, match=r"of cpu does not hold one text of 12 tokens.*`max_length`, or `device="):
         run(Stand(11), SEGMENTS, 96)
 
@@ -108,14 +108,14 @@ def test_other_failures_of_the_model_pass():
         run(Broken(), SEGMENTS, 96)
 
 
-def test_out_of_memory_in_a_deterministic_run_is_an_error_with_its_cure():
+def test_out_of_memory_in_a_deterministic_run_is_an_error():
     strategy = PaddedStrategy(model=Stand(11), device="cpu", shape=BatchShape(tokens=64, texts=4))
     with pytest.raises(DeviceError, match=r"not hold the 64 tokens of a deterministic.*without `deterministic=True`"):
         compute_segment_logits(strategy, SEGMENTS, Budget(96))
 
 
 @pytest.mark.parametrize("budget", [5, 24, 1000])
-def test_workers_compute_the_same_and_every_token_is_told_of_once(budget):
+def test_threads_compute_the_same_and_report_each_token_once(budget):
     told = []
     with open_thread_pool("cpu", single=False) as pool:
         found = run(Stand(), SEGMENTS, budget, pool=pool, on_tokens=told.append)
@@ -126,7 +126,7 @@ def test_workers_compute_the_same_and_every_token_is_told_of_once(budget):
     assert sum(told) == len(SEGMENTS.ids)
 
 
-def test_who_is_told_of_the_tokens_may_end_the_work():
+def test_the_callback_for_tokens_may_end_the_work():
     class EnoughError(Exception):
         pass
 

@@ -198,7 +198,7 @@ def test_dropout_draws_anew_at_each_replay(micro):
     assert len(losses) > 1
 
 
-def test_packs_are_closed_by_a_text_that_has_positions_and_keeps_sizes_few():
+def test_closed_packs_have_few_sizes_and_valid_positions():
     for longest in (16, 64, 512):
         sizes = set()
         for tokens in range(1, 4_000, 7):
@@ -222,7 +222,7 @@ def test_cuda_in_half_precision_replays_and_nothing_else(learner, monkeypatch):
     classifier, _ = learner()
     monkeypatch.setattr(optimizer, "choose_step_tokens", lambda device, width: 1_000)
     run = functools.partial(
-        optimizer.Run,
+        optimizer.RunConfig,
         settings=TrainSettings(),
         learning_rate=1e-4,
         batch_size=4,
@@ -238,7 +238,7 @@ def test_cuda_in_half_precision_replays_and_nothing_else(learner, monkeypatch):
         assert bool(MicroBatches(classifier, run(device=device, dtype=dtype))._graphs) is replayed
 
 
-def test_graphs_are_recorded_on_the_device_that_trains_and_share_their_memory(monkeypatch):
+def test_graphs_share_the_memory_of_the_device_that_trains(monkeypatch):
     """Which may be another than the process's current one, where its launches would not be recorded but made."""
     seen = []
 

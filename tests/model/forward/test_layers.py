@@ -59,7 +59,7 @@ def test_where_the_library_refuses_a_dtype_torch_itself_computes(monkeypatch):
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 @pytest.mark.parametrize("outputs", [3 * WIDTH, WIDTH, 48])
-def test_a_library_that_sums_the_last_row_in_another_order_is_found_out(monkeypatch, outputs, dtype):
+def test_a_library_with_another_order_in_the_last_row_is_found(monkeypatch, outputs, dtype):
     whole, further = layer(dtype), product(2 * WIDTH, dtype=dtype)
     assert has_equal_row_bits(whole, (whole.qkv, further), GELU, 64)
 

@@ -14,8 +14,16 @@ from torch import nn
 from sentiment_batch.model.forward.packed import build_packed
 from sentiment_batch.model.stock import load_classifier
 from sentiment_batch.tokenization.packing import BatchShape, build_pack
-from tests.ragged_tokens import LENGTHS, PACKED, alone, classifiers, drawn, every, tokens
-from tests.stock_models import LIMIT, stock
+from tests.ragged_tokens import (
+    LENGTHS,
+    PACKED,
+    all_segments,
+    draw_tokens,
+    load_classifiers,
+    stock_probabilities,
+    tokens,
+)
+from tests.stock_models import LIMIT, write_stock_model
 
 SHAPE = BatchShape(tokens=200, texts=16)
 NEIGHBOURS = st.lists(st.integers(1, LIMIT), max_size=5)
@@ -30,7 +38,7 @@ def strategy(loaded, dtype="float32"):
 @pytest.fixture(scope="module")
 def stocks(tmp_path_factory):
     """The stock classifiers, and before anything was packed."""
-    return classifiers(tmp_path_factory.mktemp("packed"))
+    return load_classifiers(tmp_path_factory.mktemp("packed"))
 
 
 @pytest.fixture(scope="module")
@@ -42,22 +50,24 @@ def strategies(stocks):
 def halves(tmp_path_factory):
     """The same classifiers in bfloat16, and their strategies."""
     found = {}
-    for family, loaded in classifiers(tmp_path_factory.mktemp("halves")).items():
+    for family, loaded in load_classifiers(tmp_path_factory.mktemp("halves")).items():
         half = loaded.to("cpu", "bfloat16")
         found[family] = half, strategy(half, "bfloat16")
     return found
 
 
 def scores(model, segments, rows=None, shape=None):
-    rows = every(segments) if rows is None else np.array(rows)
+    rows = all_segments(segments) if rows is None else np.array(rows)
     return model.logits(build_pack(segments, rows, shape))[: len(rows)].softmax(-1).numpy()
 
 
 @pytest.mark.parametrize("lengths", LENGTHS.values(), ids=LENGTHS)
 @pytest.mark.parametrize("family", PACKED)
 def test_a_pack_scores_as_the_stock_network_one_text_at_a_time(stocks, strategies, family, lengths):
-    segments = drawn(lengths, stocks[family].vocabulary)
-    np.testing.assert_allclose(scores(strategies[family], segments), alone(stocks[family], segments), atol=5e-6)
+    segments = draw_tokens(lengths, stocks[family].vocabulary)
+    np.testing.assert_allclose(
+        scores(strategies[family], segments), stock_probabilities(stocks[family], segments), atol=5e-6
+    )
 
 
 @settings(max_examples=40)
@@ -67,28 +77,32 @@ def test_a_pack_scores_as_the_stock_network_one_text_at_a_time(stocks, strategie
     seed=st.integers(0, 2**31),
 )
 def test_any_lengths_and_ids_score_as_alone(stocks, strategies, family, lengths, seed):
-    segments = drawn(lengths, stocks[family].vocabulary, seed)
-    np.testing.assert_allclose(scores(strategies[family], segments), alone(stocks[family], segments), atol=5e-6)
+    segments = draw_tokens(lengths, stocks[family].vocabulary, seed)
+    np.testing.assert_allclose(
+        scores(strategies[family], segments), stock_probabilities(stocks[family], segments), atol=5e-6
+    )
 
 
 @pytest.mark.parametrize("family", PACKED)
-def test_the_padding_id_inside_a_text_counts_as_the_stock_network_counts_it(stocks, strategies, family):
+def test_the_padding_id_in_a_text_counts_as_in_the_stock_model(stocks, strategies, family):
     padding = stocks[family].pad_id
     segments = tokens([0, 5, padding, 6, 7], [padding, 5], [padding] * 4, [5, 6, 7, padding], [5])
-    np.testing.assert_allclose(scores(strategies[family], segments), alone(stocks[family], segments), atol=5e-6)
+    np.testing.assert_allclose(
+        scores(strategies[family], segments), stock_probabilities(stocks[family], segments), atol=5e-6
+    )
 
 
-def test_the_scores_of_the_texts_differ_or_these_tests_show_nothing(stocks):
+def test_the_scores_differ_so_that_these_tests_show_something(stocks):
     for loaded in stocks.values():
-        found = alone(loaded, drawn([9] * 30, loaded.vocabulary))
+        found = stock_probabilities(loaded, draw_tokens([9] * 30, loaded.vocabulary))
         assert found.std(axis=0).min() > 0.02
 
 
 @pytest.mark.parametrize("family", PACKED)
 def test_memory_that_was_used_before_changes_nothing(stocks, family):
     model = strategy(stocks[family])
-    large, small = (drawn(lengths, stocks[family].vocabulary) for lengths in ([LIMIT] * 20, [3, 2, 2]))
-    for segments in (large, small, large, drawn([31], 30), small):
+    large, small = (draw_tokens(lengths, stocks[family].vocabulary) for lengths in ([LIMIT] * 20, [3, 2, 2]))
+    for segments in (large, small, large, draw_tokens([31], 30), small):
         fresh = dataclasses.replace(model, workspaces=[])
         assert np.array_equal(scores(model, segments), scores(fresh, segments))
     assert len(model.workspaces) == 1  # lent and given back
@@ -96,7 +110,7 @@ def test_memory_that_was_used_before_changes_nothing(stocks, family):
 
 def test_memory_of_a_pack_that_failed_is_not_used_again(stocks):
     model = strategy(stocks["bert"])
-    segments = drawn([4, 4], 30)
+    segments = draw_tokens([4, 4], 30)
     expected = scores(model, segments)
 
     def broken(*arguments):
@@ -117,12 +131,12 @@ def test_memory_of_a_pack_that_failed_is_not_used_again(stocks):
     after=NEIGHBOURS,
     seed=st.integers(0, 2**31),
 )
-def test_in_a_shape_a_text_has_the_same_bits_whatever_stands_beside_it(
+def test_a_text_in_a_fixed_shape_has_the_same_bits_anywhere(
     stocks, strategies, halves, family, dtype, length, before, after, seed
 ):
     loaded, model = (stocks[family], strategies[family]) if dtype == "float32" else halves[family]
-    segments = drawn([length, *before, *after], loaded.vocabulary, seed)
-    left, right = np.split(every(segments)[1:], [len(before)])
+    segments = draw_tokens([length, *before, *after], loaded.vocabulary, seed)
+    left, right = np.split(all_segments(segments)[1:], [len(before)])
     shape = BatchShape(tokens=11 * LIMIT, texts=16)
     expected = scores(model, segments, [0], shape)[0]
     assert np.isfinite(expected).all()
@@ -132,7 +146,7 @@ def test_in_a_shape_a_text_has_the_same_bits_whatever_stands_beside_it(
 
 @pytest.mark.parametrize("family", PACKED)
 def test_a_pack_filled_up_to_a_shape_gives_the_same_scores(stocks, strategies, family):
-    segments = drawn([32, 9, 9, 9, 1], stocks[family].vocabulary)
+    segments = draw_tokens([32, 9, 9, 9, 1], stocks[family].vocabulary)
     for shape in (
         BatchShape(tokens=60, texts=5),
         BatchShape(tokens=61, texts=5),
@@ -140,28 +154,28 @@ def test_a_pack_filled_up_to_a_shape_gives_the_same_scores(stocks, strategies, f
         SHAPE,
     ):
         found = scores(strategies[family], segments, shape=shape)
-        np.testing.assert_allclose(found, alone(stocks[family], segments), atol=5e-6)
+        np.testing.assert_allclose(found, stock_probabilities(stocks[family], segments), atol=5e-6)
 
 
 @pytest.mark.parametrize("family", PACKED)
-def test_in_bfloat16_scores_are_near_and_do_not_depend_on_neighbours(stocks, halves, family):
+def test_bfloat16_scores_are_near_and_independent_of_neighbours(stocks, halves, family):
     loaded, model = halves[family]
-    segments = drawn([*range(1, LIMIT + 1)] * 2, loaded.vocabulary)
+    segments = draw_tokens([*range(1, LIMIT + 1)] * 2, loaded.vocabulary)
     found = scores(model, segments)
-    np.testing.assert_allclose(found, alone(loaded, segments), atol=0.04)
-    np.testing.assert_allclose(found, alone(stocks[family], segments), atol=0.08)
-    single = np.concatenate([scores(model, segments, [row]) for row in every(segments)])
+    np.testing.assert_allclose(found, stock_probabilities(loaded, segments), atol=0.04)
+    np.testing.assert_allclose(found, stock_probabilities(stocks[family], segments), atol=0.08)
+    single = np.concatenate([scores(model, segments, [row]) for row in all_segments(segments)])
     np.testing.assert_allclose(found, single, atol=0.02)
 
 
 @pytest.mark.parametrize("family", PACKED)
-def test_the_stock_network_keeps_its_scores_and_nothing_is_held_twice(tmp_path, family):
-    loaded = load_classifier(stock(family, tmp_path / family))
-    segments = drawn([12, 5, 1], loaded.vocabulary)
-    before, size = alone(loaded, segments), sum(p.numel() for p in loaded.network.parameters())
+def test_packing_keeps_the_stock_scores_and_copies_no_weight(tmp_path, family):
+    loaded = load_classifier(write_stock_model(family, tmp_path / family))
+    segments = draw_tokens([12, 5, 1], loaded.vocabulary)
+    before, size = stock_probabilities(loaded, segments), sum(p.numel() for p in loaded.network.parameters())
     for _ in range(2):  # the probe packs it once more
         model = strategy(loaded)
-        assert np.array_equal(alone(loaded, segments), before)
+        assert np.array_equal(stock_probabilities(loaded, segments), before)
         assert sum(p.numel() for p in loaded.network.parameters()) == size
     parameters = {p.untyped_storage().data_ptr() for p in loaded.network.parameters()}
     for layer in model.encoder.layers:
@@ -177,13 +191,13 @@ def inside(parameter, whole):
     return parameter.untyped_storage().data_ptr() == whole.untyped_storage().data_ptr()
 
 
-def test_a_packed_network_can_be_moved_to_another_dtype_and_packed_again(tmp_path):
-    loaded = load_classifier(stock("bert", tmp_path / "bert"))
-    segments = drawn([12, 5, 1], loaded.vocabulary)
+def test_a_packed_model_can_change_its_dtype_and_be_packed_again(tmp_path):
+    loaded = load_classifier(write_stock_model("bert", tmp_path / "bert"))
+    segments = draw_tokens([12, 5, 1], loaded.vocabulary)
     before = scores(strategy(loaded), segments)
     again = loaded.to("cpu", "bfloat16").to("cpu", "float32")
     np.testing.assert_allclose(scores(strategy(again), segments), before, atol=0.04)
-    np.testing.assert_allclose(scores(strategy(again), segments), alone(again, segments), atol=5e-6)
+    np.testing.assert_allclose(scores(strategy(again), segments), stock_probabilities(again, segments), atol=5e-6)
 
 
 @pytest.mark.parametrize(
@@ -200,8 +214,8 @@ def test_a_packed_network_can_be_moved_to_another_dtype_and_packed_again(tmp_pat
         ),
     ],
 )
-def test_what_cannot_be_packed_says_why_and_stays_untouched(tmp_path, changes, device, dtype, reason):
-    loaded = load_classifier(stock("bert", tmp_path / "bert"))
+def test_a_model_that_cannot_be_packed_stays_untouched(tmp_path, changes, device, dtype, reason):
+    loaded = load_classifier(write_stock_model("bert", tmp_path / "bert"))
     config = loaded.network.config
     for name, value in changes.items():
         setattr(config, name, value)
@@ -211,7 +225,7 @@ def test_what_cannot_be_packed_says_why_and_stays_untouched(tmp_path, changes, d
 
 
 def test_a_family_of_another_build_is_not_packed(tmp_path):
-    loaded = load_classifier(stock("modernbert", tmp_path / "modernbert"))
+    loaded = load_classifier(write_stock_model("modernbert", tmp_path / "modernbert"))
     assert build_packed(loaded.network, "cpu", "float32") == (
         None,
         "padded batches, because modernbert models cannot be packed",
@@ -219,10 +233,10 @@ def test_a_family_of_another_build_is_not_packed(tmp_path):
 
 
 def test_an_activation_other_than_the_usual_is_the_stock_module(tmp_path):
-    loaded = load_classifier(stock("bert", tmp_path / "bert"))
+    loaded = load_classifier(write_stock_model("bert", tmp_path / "bert"))
     for block in loaded.network.bert.encoder.layer:
         block.intermediate.intermediate_act_fn = nn.GELU(approximate="tanh")
-    segments = drawn([12, 5, 1], loaded.vocabulary)
+    segments = draw_tokens([12, 5, 1], loaded.vocabulary)
     model = strategy(loaded)
     assert model.encoder.activation is not torch.ops.aten.gelu_
-    np.testing.assert_allclose(scores(model, segments), alone(loaded, segments), atol=5e-6)
+    np.testing.assert_allclose(scores(model, segments), stock_probabilities(loaded, segments), atol=5e-6)

@@ -18,8 +18,8 @@ from sentiment_batch.model.forward import parity
 from sentiment_batch.model.forward.strategies import PackedStrategy, PaddedStrategy
 from sentiment_batch.model.stock import load_classifier
 from sentiment_batch.tokenization.tokenizer import TextPolicy, Tokeniser
-from tests.rare_models import rare
-from tests.stock_models import LIMIT, stock
+from tests.rare_models import write_rare_model
+from tests.stock_models import LIMIT, write_stock_model
 
 
 @pytest.fixture(autouse=True)
@@ -57,7 +57,7 @@ def remembered() -> list[Path]:
     return sorted(path for path in cache_folder().rglob("*") if path.is_file())
 
 
-def test_the_probe_texts_are_short_middling_and_long():
+def test_the_check_texts_are_short_medium_and_long():
     texts = parity.read_parity_texts()
     assert len(set(texts)) >= 40
     assert min(len(text.split()) for text in texts) < 10
@@ -128,7 +128,7 @@ def test_packs_that_give_other_scores_are_not_taken(tiny_model, monkeypatch, cap
     assert "this model is scored in padded batches" in caplog.text
 
 
-def test_a_network_whose_code_has_changed_is_seen_and_scored_in_rectangles(tiny_model, monkeypatch):
+def test_a_model_whose_code_changed_is_scored_in_rectangles(tiny_model, monkeypatch):
     real = parity.build_packed
 
     def changed(*arguments):
@@ -142,8 +142,8 @@ def test_a_network_whose_code_has_changed_is_seen_and_scored_in_rectangles(tiny_
     assert isinstance(chosen(tiny_model, "float32").strategy, PaddedStrategy)
 
 
-def test_a_family_that_cannot_be_packed_is_asked_for_its_padding_instead(tmp_path, caplog):
-    prepared = chosen(stock("modernbert", tmp_path / "model"), "float32", max_length=LIMIT)
+def test_padding_is_checked_for_a_family_that_cannot_be_packed(tmp_path, caplog):
+    prepared = chosen(write_stock_model("modernbert", tmp_path / "model"), "float32", max_length=LIMIT)
     assert isinstance(prepared.strategy, PaddedStrategy)
     assert not prepared.strategy.equal_lengths
     assert "modernbert models cannot be packed" in prepared.batching
@@ -152,8 +152,8 @@ def test_a_family_that_cannot_be_packed_is_asked_for_its_padding_instead(tmp_pat
 
 
 @pytest.mark.parametrize("family", ["convbert", "fnet", "gpt2", "mobilebert", "xlnet"])
-def test_a_family_that_feels_padding_is_scored_without_any(family, tmp_path, caplog, monkeypatch):
-    folder = rare(family, tmp_path / family)
+def test_a_family_that_padding_changes_is_scored_without_it(family, tmp_path, caplog, monkeypatch):
+    folder = write_rare_model(family, tmp_path / family)
     first = chosen(folder, "float32", max_length=LIMIT)
     assert first.strategy.equal_lengths
     assert first.loaded.padding_changes_scores
@@ -168,15 +168,15 @@ def test_a_family_that_feels_padding_is_scored_without_any(family, tmp_path, cap
 
 def test_a_model_that_fails_in_bfloat16_is_scored_in_float32(tmp_path, half):
     for _ in range(2):  # the second time it is read
-        prepared = chosen(rare("fnet", tmp_path / "fnet"), max_length=LIMIT)
+        prepared = chosen(write_rare_model("fnet", tmp_path / "fnet"), max_length=LIMIT)
         assert (str(prepared.dtype), weights(prepared.loaded)) == (
             "float32 (its code fails in bfloat16)",
             "torch.float32",
         )
 
 
-def test_memory_that_runs_out_and_errors_of_ours_stay_what_they_are(tmp_path, monkeypatch):
-    folder = rare("fnet", tmp_path / "fnet")
+def test_memory_errors_and_our_own_errors_are_not_translated(tmp_path, monkeypatch):
+    folder = write_rare_model("fnet", tmp_path / "fnet")
     for error in (torch.OutOfMemoryError("no"), MemoryError(), DeviceError("no"), KeyboardInterrupt()):
         monkeypatch.setattr(
             parity, "compute_segment_logits", lambda *arguments, error=error: (_ for _ in ()).throw(error)
@@ -214,7 +214,7 @@ def test_a_cache_that_cannot_be_written_stops_nothing(tiny_model, half, monkeypa
     assert chosen(tiny_model).dtype.value == "bfloat16"
 
 
-def test_hardware_without_bfloat16_takes_float32_and_probes_no_dtype(tiny_model, monkeypatch):
+def test_hardware_without_bfloat16_takes_float32_unchecked(tiny_model, monkeypatch):
     monkeypatch.setattr(parity, "check_bfloat16", lambda device: (False, "this CPU has no bfloat16"))
     prepared = chosen(tiny_model)
     assert (str(prepared.dtype), weights(prepared.loaded)) == ("float32 (this CPU has no bfloat16)", "torch.float32")
@@ -222,7 +222,7 @@ def test_hardware_without_bfloat16_takes_float32_and_probes_no_dtype(tiny_model,
 
 
 @pytest.mark.parametrize("name", ["float32", "bfloat16"])
-def test_a_dtype_that_was_asked_for_is_taken_without_a_probe_of_it(tiny_model, name):
+def test_a_named_dtype_is_taken_without_a_check(tiny_model, name):
     prepared = chosen(tiny_model, name)
     assert (str(prepared.dtype), weights(prepared.loaded)) == (f"{name} (as asked)", f"torch.{name}")
     assert [path.stem.split("-")[0] for path in remembered()] == ["strategies"]

@@ -12,7 +12,7 @@ from sentiment_batch.model.forward.batches import Budget, compute_segment_logits
 from sentiment_batch.model.forward.packed import build_packed
 from sentiment_batch.model.forward.strategies import RECTANGLE_LENGTH_STEP, PackedStrategy, PaddedStrategy
 from sentiment_batch.tokenization.packing import BatchShape
-from tests.ragged_tokens import PACKED, alone, classifiers, drawn, every
+from tests.ragged_tokens import PACKED, all_segments, draw_tokens, load_classifiers, stock_probabilities
 from tests.stock_models import FAMILIES, LIMIT
 
 LONG = st.lists(st.integers(1, LIMIT), min_size=1, max_size=20)
@@ -21,12 +21,12 @@ SHAPE = BatchShape(tokens=3 * LIMIT, texts=4)
 
 @pytest.fixture(scope="module")
 def stocks(tmp_path_factory):
-    return classifiers(tmp_path_factory.mktemp("roads"), FAMILIES)
+    return load_classifiers(tmp_path_factory.mktemp("roads"), FAMILIES)
 
 
 @pytest.fixture(scope="module")
 def halves(tmp_path_factory):
-    found = classifiers(tmp_path_factory.mktemp("halves"), FAMILIES)
+    found = load_classifiers(tmp_path_factory.mktemp("halves"), FAMILIES)
     return {family: loaded.to("cpu", "bfloat16") for family, loaded in found.items()}
 
 
@@ -53,9 +53,9 @@ def scores(strategy, segments, rows):
     budget=st.integers(1, 300),
     seed=st.integers(0, 2**31),
 )
-def test_every_road_scores_as_the_stock_network_one_text_at_a_time(stocks, family, shape, lengths, budget, seed):
-    segments = drawn(lengths, stocks[family].vocabulary, seed)
-    expected = alone(stocks[family], segments)
+def test_every_strategy_scores_as_the_stock_model(stocks, family, shape, lengths, budget, seed):
+    segments = draw_tokens(lengths, stocks[family].vocabulary, seed)
+    expected = stock_probabilities(stocks[family], segments)
     for strategy in strategies(stocks[family], "float32", shape):
         logits = compute_segment_logits(strategy, segments, Budget(budget))
         found = np.exp(logits) / np.exp(logits).sum(1, keepdims=True)
@@ -70,12 +70,10 @@ def test_every_road_scores_as_the_stock_network_one_text_at_a_time(stocks, famil
     others=st.lists(st.integers(1, LIMIT), max_size=3),
     data=st.data(),
 )
-def test_in_a_fixed_shape_a_text_has_the_same_bits_whatever_its_neighbours(
-    stocks, halves, family, dtype, length, others, data
-):
+def test_a_fixed_shape_gives_the_same_bits_beside_any_neighbour(stocks, halves, family, dtype, length, others, data):
     loaded = (stocks if dtype == "float32" else halves)[family]
-    segments = drawn([min(length, LIMIT), *others], loaded.vocabulary, data.draw(st.integers(0, 2**31)))
-    rows = data.draw(st.permutations(every(segments).tolist()))[: SHAPE.tokens // LIMIT]
+    segments = draw_tokens([min(length, LIMIT), *others], loaded.vocabulary, data.draw(st.integers(0, 2**31)))
+    rows = data.draw(st.permutations(all_segments(segments).tolist()))[: SHAPE.tokens // LIMIT]
     for strategy in strategies(loaded, dtype, SHAPE):
         found = scores(strategy, segments, rows)
         assert np.isfinite(found).all()
@@ -85,20 +83,20 @@ def test_in_a_fixed_shape_a_text_has_the_same_bits_whatever_its_neighbours(
 
 @settings(max_examples=30)
 @given(family=st.sampled_from(PACKED), lengths=LONG, data=st.data())
-def test_where_the_cpu_feels_a_row_s_place_each_text_is_computed_by_itself(stocks, family, lengths, data):
-    segments = drawn(lengths, stocks[family].vocabulary)
-    rows = np.array(data.draw(st.permutations(every(segments).tolist())))
+def test_texts_are_computed_alone_if_a_row_s_place_changes_bits(stocks, family, lengths, data):
+    segments = draw_tokens(lengths, stocks[family].vocabulary)
+    rows = np.array(data.draw(st.permutations(all_segments(segments).tolist())))
     model, _ = build_packed(stocks[family].network, "cpu", "float32")
     shape = BatchShape(tokens=LIMIT * len(rows), texts=len(rows))
     model.equal_bits[shape.tokens, shape.texts, torch.get_num_threads()] = False
     strategy = PackedStrategy(model=model, device="cpu", classes=3, shape=shape)
     found = scores(strategy, segments, rows)
     assert np.array_equal(found, np.concatenate([scores(strategy, segments, [row]) for row in rows]))
-    np.testing.assert_allclose(found, alone(stocks[family], segments)[rows], atol=5e-6)
+    np.testing.assert_allclose(found, stock_probabilities(stocks[family], segments)[rows], atol=5e-6)
 
 
 @given(lengths=st.lists(st.integers(1, 100), max_size=40), budget=st.integers(1, 500))
-def test_the_batches_of_a_fixed_shape_hold_every_text_once_and_do_not_feel_the_budget(lengths, budget):
+def test_batches_of_a_fixed_shape_ignore_the_budget(lengths, budget):
     lengths = np.array(lengths, dtype=np.int64)
     shape = BatchShape(tokens=256, texts=5)
     for strategy in (padded(None, shape), PackedStrategy(model=None, device="cpu", classes=3, shape=shape)):
@@ -115,7 +113,7 @@ def test_the_batches_of_a_fixed_shape_hold_every_text_once_and_do_not_feel_the_b
                 assert len(rows) <= shape.texts
 
 
-def test_a_rectangle_of_a_fixed_shape_is_that_of_its_length_alone():
+def test_a_fixed_rectangle_depends_on_its_length_only():
     shapes = []
 
     class Spy:
@@ -125,25 +123,25 @@ def test_a_rectangle_of_a_fixed_shape_is_that_of_its_length_alone():
             shapes.append((tuple(ids.shape), mask is None))
             return ids[:, :2].float()
 
-    segments = drawn([1, 20, 32, 33, 64, 65, 100], 30)
+    segments = draw_tokens([1, 20, 32, 33, 64, 65, 100], 30)
     one_each = [(1, 32)] * 3 + [(1, 64)] * 2 + [(1, 96), (1, 128)]
     whole = [(8, 32)] * 3 + [(4, 64)] * 2 + [(2, 96), (2, 128)]
     for device, expected in (("cpu", one_each), ("meta", whole)):
         strategy = PaddedStrategy(model=Spy(), device=device, shape=BatchShape(tokens=256, texts=9))
-        for row in every(segments):
+        for row in all_segments(segments):
             assert strategy.logits(segments, np.array([row])).shape == (1, 2)
         assert shapes == [(shape, False) for shape in expected]  # with a mask even where it is full
         shapes.clear()
-    assert padded(Spy(), BatchShape(tokens=256, texts=9)).logits(segments, every(segments)).shape == (7, 2)
+    assert padded(Spy(), BatchShape(tokens=256, texts=9)).logits(segments, all_segments(segments)).shape == (7, 2)
     assert [shape for shape, _ in shapes] == one_each
     shapes.clear()
     bare = PaddedStrategy(model=Spy(), device="cpu", shape=BatchShape(tokens=256, texts=9), equal_lengths=True)
-    assert bare.logits(drawn([5, 33], 30), np.arange(2)).shape == (2, 2)
+    assert bare.logits(draw_tokens([5, 33], 30), np.arange(2)).shape == (2, 2)
     assert shapes == [((1, 5), False), ((1, 33), False)]
 
 
 @given(lengths=st.lists(st.integers(1, 60), max_size=40), budget=st.integers(1, 500), threads=st.integers(1, 4))
-def test_for_a_model_that_feels_padding_texts_of_one_length_alone_go_together(lengths, budget, threads):
+def test_only_equal_lengths_share_a_batch_if_padding_matters(lengths, budget, threads):
     lengths = np.array(lengths, dtype=np.int64)
     for shape in (None, BatchShape(tokens=256, texts=5)):
         batches = PaddedStrategy(model=None, device="cpu", shape=shape, equal_lengths=True).plan(
@@ -167,15 +165,15 @@ def test_a_nearly_full_pack_is_filled_up_for_a_compiled_model(stocks):
             return self.model.logits(pack)
 
     loaded = stocks["bert"]
-    segments = drawn([LIMIT, LIMIT, LIMIT, 10], loaded.vocabulary)
+    segments = draw_tokens([LIMIT, LIMIT, LIMIT, 10], loaded.vocabulary)
     model = build_packed(loaded.network, "cpu", "float32")[0]
     strategy = PackedStrategy(model=Spy(model), device="cuda:0", classes=3, compiled_tokens=100)
     for rows, size in (([0, 1, 2], 100), ([0, 1], 64), ([0, 1, 2, 3], 106), ([3], 10)):
         found = scores(strategy, segments, rows)
-        np.testing.assert_allclose(found, alone(loaded, segments)[rows], atol=5e-6)
+        np.testing.assert_allclose(found, stock_probabilities(loaded, segments)[rows], atol=5e-6)
         assert sizes.pop() == (size, len(rows))
     strategy = PackedStrategy(model=Spy(model), device="cpu", classes=3)
     for rows, size in (([0, 1, 2], (128, 8)), ([0, 1], (64, 8)), ([3], (64, 8))):
         found = scores(strategy, segments, rows)
-        np.testing.assert_allclose(found, alone(loaded, segments)[rows], atol=5e-6)
+        np.testing.assert_allclose(found, stock_probabilities(loaded, segments)[rows], atol=5e-6)
         assert sizes.pop() == size

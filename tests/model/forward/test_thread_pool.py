@@ -48,9 +48,7 @@ def in_a_new_thread():
         (5, 2, False, 2, 2),
     ],
 )
-def test_a_worker_for_each_core_up_to_a_number_and_the_rest_inside_them(
-    monkeypatch, threads, most, single, count, each
-):
+def test_there_is_a_thread_for_each_core_up_to_a_limit(monkeypatch, threads, most, single, count, each):
     monkeypatch.setattr(module, "MAX_POOL_THREADS", most)
     torch.set_num_threads(threads)
     with open_thread_pool("cpu", single=single) as pool:
@@ -68,7 +66,7 @@ def test_cuda_has_none():
 
 
 @pytest.mark.parametrize("error", [RuntimeError("a bug"), KeyboardInterrupt(), GeneratorExit()])
-def test_an_error_ends_the_threads_and_the_work_that_waits_is_not_begun(error):
+def test_an_error_ends_the_threads_and_cancels_waiting_work(error):
     torch.set_num_threads(2)
     begun, release = threading.Barrier(3, timeout=30), threading.Event()
     done = []
