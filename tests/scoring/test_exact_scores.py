@@ -21,8 +21,8 @@ from sentiment_batch.scoring.backends import local, row_blocks
 from sentiment_batch.scoring.backends.row_blocks import Counts
 from sentiment_batch.scoring.scorer import Scorer
 from tests.conftest import WORDS
-from tests.ragged_tokens import alone
-from tests.stock_models import LIMIT, edit, stock
+from tests.ragged_tokens import stock_probabilities
+from tests.stock_models import LIMIT, edit_json, write_stock_model
 
 STRATEGIES = {"distilbert": PackedStrategy, "modernbert": PaddedStrategy}
 WORDY = st.lists(st.sampled_from(WORDS), min_size=1, max_size=40).map(" ".join)
@@ -47,7 +47,7 @@ def conditions(block_rows, threads):
 def load(tmp_path_factory):
     """Gives a scorer of a family; each set of settings is loaded once."""
     folder = tmp_path_factory.mktemp("exact")
-    folders = {family: str(stock(family, folder / family)) for family in STRATEGIES}
+    folders = {family: str(write_stock_model(family, folder / family)) for family in STRATEGIES}
     loaded = {}
 
     def load(family, **options):
@@ -74,7 +74,7 @@ def own(load):
             return np.full(3, np.nan)
         if (family, text) not in known:
             engine = load(family).backend
-            known[family, text] = alone(engine.loaded, engine.tokeniser([text]))[0]
+            known[family, text] = stock_probabilities(engine.loaded, engine.tokeniser([text]))[0]
         return known[family, text]
 
     return own
@@ -155,14 +155,14 @@ def test_a_deterministic_run_takes_the_models_shape(tmp_path, make_model):
     reported = {"labels": {}, "text": {"max_length": 64, "long_text": "head"}}
     for batch, tokens, texts in ((None, 8_192, 256), ({"tokens": 100, "texts": 3}, 100, 3), (SMALL, 128, 6)):
         (folder / "sentiment_batch.json").write_text("{}")
-        edit(folder, "sentiment_batch.json", **reported, batch=batch)
+        edit_json(folder, "sentiment_batch.json", **reported, batch=batch)
         with Scorer.load(folder, device="cpu", dtype="float32", deterministic=True, batch_tokens=77) as scorer:
             shape = scorer.backend.strategy.shape
             assert (shape.tokens, shape.texts, scorer.description.batch_tokens) == (tokens, texts, tokens)
-    edit(folder, "sentiment_batch.json", batch={"tokens": 8, "texts": 0})
+    edit_json(folder, "sentiment_batch.json", batch={"tokens": 8, "texts": 0})
     with Scorer.load(folder, device="cpu", dtype="float32", deterministic=True) as scorer:
         assert (scorer.backend.strategy.shape.tokens, scorer.backend.strategy.shape.texts) == (64, 1)
-    edit(folder, "sentiment_batch.json", batch={"tokens": "many"})
+    edit_json(folder, "sentiment_batch.json", batch={"tokens": "many"})
     with pytest.raises(ModelError, match=r"sentiment_batch.json is damaged: its batch is .*Restore it"):
         Scorer.load(folder, device="cpu", dtype="float32", deterministic=True)
 
@@ -198,7 +198,7 @@ def test_a_token_without_an_embedding_is_an_error(load):
 
 
 def test_a_tokeniser_of_another_model_is_an_error_of_one_line(tmp_path):
-    folder = stock("bert", tmp_path / "model")
+    folder = write_stock_model("bert", tmp_path / "model")
     described = json.loads((folder / "tokenizer.json").read_text())
     words = described["model"]["vocab"]
     words["the"] = len(words)

@@ -10,7 +10,7 @@ from sentiment_batch import Scorer, UsageError
 from sentiment_batch.errors import DeviceError
 from sentiment_batch.scoring.bench import measure as measure_module
 from sentiment_batch.scoring.bench.measure import BenchPlan, list_dtypes, measure_speed
-from tests.stock_models import stock
+from tests.stock_models import write_stock_model
 
 SETTINGS = {"device": "cpu", "dtype": "float32"}
 
@@ -106,7 +106,7 @@ def test_rows_that_were_asked_for_are_measured_once(tiny_model, reviews_csv, mon
 
 @pytest.mark.parametrize("deterministic", [False, True])
 def test_padded_and_deterministic_runs_are_measured_too(tmp_path, deterministic):
-    model = stock("modernbert", tmp_path)
+    model = write_stock_model("modernbert", tmp_path)
     settings = SETTINGS | {"deterministic": deterministic}
     measured = measure_speed(BenchPlan(tokens=12, rows=20, seconds=0.1), str(model), settings)
     consistent(measured)
