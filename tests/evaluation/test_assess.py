@@ -252,7 +252,7 @@ def test_values_that_look_alike_when_they_are_short_stay_apart():
     assert len(set(names)) == len(names) == 6
     assert {"(none)", "(none) (2)", "(empty)"} <= set(names)
     assert next(one["rows"] for one in found if one["group"] == "(empty)") == 2
-    assert all(len(name) <= slices.MAX_VALUE_LENGTH + 4 for name in names)
+    assert all(len(name) <= slices.MAX_VALUE_NAME_LENGTH + 4 for name in names)
 
 
 def test_values_of_rows_that_were_left_out_are_no_groups():

@@ -104,7 +104,7 @@ def test_of_very_many_classes_those_of_most_rows_are_shown():
     codes = np.concatenate([np.arange(200), np.full(9, 150)])
     one = measure(np.eye(200)[codes], codes, [f"l{k}" for k in range(200)])
     lines = terminal.format_classes(one).split("\n")
-    assert len(lines) == 1 + terminal.MAX_CLASSES + 1
+    assert len(lines) == 1 + terminal.MAX_TABLE_CLASSES + 1
     assert any(line.startswith("l150 ") for line in lines)
     assert lines[-1] == "and 150 classes of fewer rows"
 

@@ -65,8 +65,7 @@ def test_both_read_the_groups_a_file_has_and_other_columns(entry, cli, jobs, tab
         build_by_command(cli, tables, output)
     else:
         build_by_function(tables, output)
-    (reviews,) = jobs[0].read_training_tables()
-    val, test = jobs[0].read_other_tables()
+    (reviews,), val, test = jobs[0].read_tables()
     assert (reviews.group_column, reviews.groups[:2], list(reviews.others)) == ("film", ["f0", "f1"], ["user"])
     assert (val.groups, list(val.others)) == (None, ["user"])
     assert (test.group_column, len(test.groups)) == ("film", 6)
@@ -79,4 +78,4 @@ def test_a_flag_that_is_no_truth_value_is_refused():
 
 def test_no_table_to_train_on_is_refused():
     with pytest.raises(InputError, match="there are no reviews to train on"):
-        TrainJob(reviews=[]).read_training_tables()
+        TrainJob(reviews=[]).read_tables()

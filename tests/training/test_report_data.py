@@ -8,8 +8,10 @@ import logging
 import pytest
 
 from sentiment_batch.errors import DeviceError
+from sentiment_batch.evaluation.report_values import collect_report
+from sentiment_batch.scoring.scorer import Scorer
 from sentiment_batch.training import report_data
-from sentiment_batch.training.report_data import collect_report, make_page
+from sentiment_batch.training.report_data import make_page
 
 SAID = {
     "version": "1.0",
@@ -25,23 +27,28 @@ ENTRY = {"epoch": 1.0, "step": 7, "training_loss": 0.5, "validation_loss": 0.4, 
 ERROR = {"row": 3, "text": "a great film", "label": "0", "predicted": "positive", "score": 0.98, "words": None}
 
 
+def report_of(evaluations, history, meta=SAID):
+    about = {"title": "m", "model": "m", "labels": ["negative", "positive"], "version": "1.0"}
+    return collect_report(evaluations, meta, **about, device="cpu", dtype="float32", history=history)
+
+
 def evaluation(*errors):
     found = {"rows": 9, "accuracy": 0.5, "labels": ["negative", "positive"], "errors": list(errors)}
     return {"name": "validation", "evaluation": found, "before_calibration": None}
 
 
 def test_nothing_in_it_depends_on_the_time():
-    one, two = (collect_report("m", SAID, [evaluation()], [ENTRY | {"seconds": spent}]) for spent in (1.0, 2.0))
+    one, two = (report_of([evaluation()], [ENTRY | {"seconds": spent}]) for spent in (1.0, 2.0))
     assert one == two
     assert one["history"][0]["validation_loss"] == 0.4
     assert one["temperature"] is None
-    assert collect_report("m", SAID | {"calibration": {"temperature": 1.5}}, [], [])["temperature"] == 1.5
+    assert report_of([], [], SAID | {"calibration": {"temperature": 1.5}})["temperature"] == 1.5
 
 
 def test_the_words_of_errors_are_weighed_by_the_model_in_the_folder(tiny_model, monkeypatch):
     shown = []
     monkeypatch.setattr("sentiment_batch.report.page.render_report_page", lambda report: shown.append(report) or "page")
-    given = collect_report("m", SAID, [evaluation(ERROR, ERROR | {"text": "so dull"}), evaluation()], [ENTRY])
+    given = report_of([evaluation(ERROR, ERROR | {"text": "so dull"}), evaluation()], [ENTRY])
     assert make_page(given, tiny_model, "cpu") == "page"
     found = [error["words"] for one in shown[0]["evaluations"] for error in one["evaluation"]["errors"]]
     assert ["".join(text for text, _ in words) for words in found] == ["a great film", "so dull"]
@@ -51,11 +58,11 @@ def test_the_words_of_errors_are_weighed_by_the_model_in_the_folder(tiny_model, 
 
 
 def test_a_report_without_words_is_better_than_no_model(tiny_model, monkeypatch, caplog):
-    def full(*arguments):
+    def full(*arguments, **options):
         raise DeviceError("the memory of cuda does not hold one text of 512 tokens")
 
-    monkeypatch.setattr(report_data, "_weigh_words", full)
-    assert "a great film" in make_page(collect_report("m", SAID, [evaluation(ERROR)], [ENTRY]), tiny_model, "cpu")
+    monkeypatch.setattr(Scorer, "load", full)
+    assert "a great film" in make_page(report_of([evaluation(ERROR)], [ENTRY]), tiny_model, "cpu")
     assert "without the weights of their words: the memory of cuda" in caplog.text
 
 
@@ -63,9 +70,7 @@ def test_a_report_without_words_is_better_than_no_model(tiny_model, monkeypatch,
 def test_a_run_has_a_page_of_its_rows_before_and_after_calibration(train, reviews, tmp_path, monkeypatch, test, caplog):
     caplog.set_level(logging.INFO, "sentiment_batch")
     made = []
-    monkeypatch.setattr(
-        report_data, "_weigh_words", lambda folder, texts, device: made.append(folder.name) or [None] * len(texts)
-    )
+    monkeypatch.setattr(report_data, "_weigh_words", lambda report, folder, device: made.append(folder.name))
     rows = reviews(30, start=700) if test else None
     trained = train("model", val=reviews(60, start=200), test=rows, epochs=1)
     assert trained.calibration.temperature != 1.0
@@ -86,5 +91,5 @@ def test_sentiment_batch_json_holds_no_text(train, reviews, tmp_path):
 
 def test_a_page_with_texts_says_so_and_one_without_does_not(tiny_model):
     said = "shows texts of the rows"
-    assert said in make_page(collect_report("m", SAID, [evaluation(ERROR)], [ENTRY]), tiny_model, "cpu")
-    assert said not in make_page(collect_report("m", SAID, [evaluation()], [ENTRY]), tiny_model, "cpu")
+    assert said in make_page(report_of([evaluation(ERROR)], [ENTRY]), tiny_model, "cpu")
+    assert said not in make_page(report_of([evaluation()], [ENTRY]), tiny_model, "cpu")

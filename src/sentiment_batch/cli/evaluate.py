@@ -75,7 +75,7 @@ def evaluate(
         columns = {"text_columns": text_columns, "label_column": label_column, "by_column": by}
         rows = read_reviews(labelled, input_format=input_format, read_options=read, **columns)
         # Imported after the table was read, because it loads torch.
-        from sentiment_batch.evaluation.evaluate_model import collect_report, evaluate_labelled
+        from sentiment_batch.evaluation.evaluate_model import evaluate_labelled, make_report
         from sentiment_batch.scoring.scorer import Scorer
 
         chosen = choose_model(model)
@@ -83,7 +83,7 @@ def evaluate(
         with Scorer.load(chosen.value, **settings) as scorer:
             evaluation = evaluate_labelled(scorer, rows, stars=stars, max_errors=errors, quiet=quiet)
             values = evaluation.to_json()
-            report_data = None if publication is None else collect_report(values, rows, scorer)
+            report_data = None if publication is None else make_report(values, rows, scorer)
         # Printed before the page is written, because writing may fail.
         click.echo(json.dumps(values, ensure_ascii=False) if as_json else _format_evaluation(evaluation))
         if publication is not None and report_data is not None:

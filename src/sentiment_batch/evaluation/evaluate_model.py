@@ -5,14 +5,16 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
 
 from sentiment_batch.display import shortened
-from sentiment_batch.errors import InputError, SentimentBatchError, listed
+from sentiment_batch.errors import InputError, listed
 from sentiment_batch.evaluation.assess import MAX_ERRORS, Evaluation, LeftOut, assess, count_tokens
+from sentiment_batch.evaluation.report_values import add_word_weights, collect_report
 from sentiment_batch.labels.mapping import LabelMapping
 from sentiment_batch.labels.matching import match_mapping
 from sentiment_batch.progress import show_progress
@@ -89,45 +91,26 @@ class _TextStream:
             yield pa.record_batch({"text": pa.array(self._texts[rows], pa.large_string())})
 
 
-def collect_report(evaluation: dict[str, Any], rows: LabelledRows, scorer: Scorer) -> dict[str, Any]:
-    """The values of report.html.
+def make_report(evaluation: dict[str, Any], rows: LabelledRows, scorer: Scorer) -> dict[str, Any]:
+    """The values of the report of an evaluation.
 
     Args:
         evaluation: the evaluation as plain values; its errors get the weights of their words if the model gives any.
         rows: the rows that were measured.
         scorer: the model.
     """
-    from importlib.metadata import version
-
-    _add_word_weights(evaluation["errors"], scorer)
-    meta = scorer.description.meta or {}
-    calibration = meta.get("calibration")
-    return {
-        "title": f"{scorer.model} on {rows.name}",
-        "model": scorer.model,
-        "version": version("sentiment-batch"),
-        "labels": list(scorer.labels),
-        "evaluations": [{"name": rows.name, "evaluation": evaluation, "before_calibration": None}],
-        "history": None,
-        "data": None,
-        "settings": None,
-        "temperature": calibration["temperature"] if calibration else None,
-        "base": meta.get("base"),
-        "device": scorer.device.value,
-        "dtype": scorer.dtype.value,
-    }
-
-
-def _add_word_weights(errors: list[dict[str, Any]], scorer: Scorer) -> None:
-    """Give each of the errors its words with their weights."""
-    from sentiment_batch.explanation.attribution import explain_texts
-    from sentiment_batch.explanation.words import round_weights
-
-    try:
-        for error, one in zip(errors, explain_texts(scorer, [error["text"] for error in errors]), strict=True):
-            error["words"] = round_weights(one.words)
-    except SentimentBatchError as why:  # what was measured stays true
-        logger.warning("the report shows errors without the weights of their words: %s", why)
+    report = collect_report(
+        [{"name": rows.name, "evaluation": evaluation, "before_calibration": None}],
+        scorer.description.meta or {},
+        title=f"{scorer.model} on {rows.name}",
+        model=scorer.model,
+        labels=scorer.labels,
+        version=version("sentiment-batch"),
+        device=scorer.device.value,
+        dtype=scorer.dtype.value,
+    )
+    add_word_weights(report, scorer)
+    return report
 
 
 def _match_labels(scorer: Scorer, rows: LabelledRows, stars: str | None) -> LabelMapping:

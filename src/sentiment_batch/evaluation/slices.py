@@ -22,7 +22,7 @@ LENGTH_LIMITS = (16, 32, 64, 128, 256, 512)
 """The largest number of tokens of each part, special tokens included."""
 MAX_VALUES = 20
 """Values of a column that are measured apart, the most frequent ones. The rows of all others make one more part."""
-MAX_VALUE_LENGTH = 60
+MAX_VALUE_NAME_LENGTH = 60
 """Characters of the name of a value."""
 
 
@@ -101,8 +101,8 @@ def _name_value(dictionary: pa.LargeStringArray, number: int) -> str:
     if number == len(dictionary):
         return "(none)"
     name: str = dictionary[number].as_py() or "(empty)"
-    half = MAX_VALUE_LENGTH // 2
-    return name if len(name) <= MAX_VALUE_LENGTH else f"{name[: half - 1]}…{name[-half:]}"
+    half = MAX_VALUE_NAME_LENGTH // 2
+    return name if len(name) <= MAX_VALUE_NAME_LENGTH else f"{name[: half - 1]}…{name[-half:]}"
 
 
 def _make_unique(names: Sequence[str]) -> list[str]:

@@ -23,7 +23,7 @@ MIN_GROUP_WIDTH = 13
 """Columns of a name in the table of groups. Figures are left out until names have so many."""
 MIN_CELL_WIDTH = 6
 """Columns of a cell of the confusion matrix."""
-MAX_CLASSES = 50
+MAX_TABLE_CLASSES = 50
 """Classes in the table by class: those with the most rows."""
 MAX_CONFUSIONS = 10
 """Pairs of classes that are listed if the confusion matrix is too wide."""
@@ -129,7 +129,7 @@ def _format_row(row: Mapping[str, Any], sentence: str, first: str, second: str, 
 
 def format_classes(metrics: Metrics, width: int = DEFAULT_WIDTH) -> str:
     """Precision, recall and F1 of each class."""
-    largest = sorted(metrics.classes, key=lambda one: -one.rows)[:MAX_CLASSES]
+    largest = sorted(metrics.classes, key=lambda one: -one.rows)[:MAX_TABLE_CLASSES]
     shown = [one for one in metrics.classes if one in largest]
     names, name_width = _fit_names([one.label for one in shown], width - 37)
     lines = [f"{'':{name_width}}  precision  recall      F1      rows"]

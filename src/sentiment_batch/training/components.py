@@ -19,7 +19,8 @@ from sentiment_batch.training.optimizer import RunConfig
 if TYPE_CHECKING:
     from sentiment_batch.records import Choice
     from sentiment_batch.settings import TrainSettings
-    from sentiment_batch.training.prepare import LabelledTexts, PreparedData
+    from sentiment_batch.training.dataset import ReviewSet
+    from sentiment_batch.training.prepare import PreparedData
 
 MAX_SHORT_TOKENS = 64
 """Texts of at most this many tokens on average are short: a step of 16 is mostly the optimiser's own work."""
@@ -52,7 +53,7 @@ class Setup:
     notes: tuple[str, ...]
     """Sentences about what was chosen by default, to be reported."""
 
-    def tokenize(self, rows: LabelledTexts) -> TokenizedTexts:
+    def tokenize(self, rows: ReviewSet) -> TokenizedTexts:
         """The rows as the classifier takes them."""
         return _tokenize(rows, self.tokeniser, self.tokenizer)
 
@@ -153,5 +154,5 @@ def _choose_class_weights(data: PreparedData, choice: str, device: str, notes: l
     return torch.tensor(weights, dtype=torch.float32, device=device)
 
 
-def _tokenize(rows: LabelledTexts, tokeniser: Tokeniser, tokenizer: Any) -> TokenizedTexts:
+def _tokenize(rows: ReviewSet, tokeniser: Tokeniser, tokenizer: Any) -> TokenizedTexts:
     return TokenizedTexts(tokeniser(rows.texts), rows.codes, tokenizer.pad_token_id or 0)

@@ -15,7 +15,7 @@ import numpy as np
 
 from sentiment_batch.data.column_values import concatenate_dictionaries
 from sentiment_batch.data.texts import hash_content, normalize_text
-from sentiment_batch.training.split import Groups, Integers, name_groups
+from sentiment_batch.training.split import Groups, IntArray, name_groups
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -32,20 +32,20 @@ class ReviewSet:
     """Reviews with a class, of one or more tables; all sequences have the same length N."""
 
     texts: list[str]
-    codes: Integers
+    codes: IntArray
     """(N,) class numbers, none below 0."""
-    equal: Integers
+    equal: IntArray
     """(N,) text numbers: the same for texts that differ at most in case, blanks and Unicode form."""
-    near: Integers
+    near: IntArray
     """(N,) text numbers: the same for texts that differ at most in these, in punctuation and in HTML."""
-    files: Integers
+    files: IntArray
     """(N,) the number of the table that the row comes from."""
     groups: Groups | None
     """(N,) the group of each row, None for a row without one; None if no table has a group column."""
     others: Mapping[str, pa.DictionaryArray]
     """Further columns that all of the tables have, each (N,) words."""
 
-    def take(self, rows: Integers) -> ReviewSet:
+    def take(self, rows: IntArray) -> ReviewSet:
         """The rows with the numbers `rows`, in that order."""
         places = rows.tolist()
         return ReviewSet(
@@ -89,7 +89,7 @@ class ReviewSplits:
         if self.test is not None:
             yield self.test_file or "the test rows", self.test
 
-    def count_classes(self, rows: ReviewSet) -> Integers:
+    def count_classes(self, rows: ReviewSet) -> IntArray:
         """(K,) the number of `rows` of each class."""
         return np.bincount(rows.codes, minlength=len(self.labels))
 
@@ -107,7 +107,7 @@ class TextIndex:
         self._near: dict[bytes, int] = {}
         self._seeded: list[bytes] = []
 
-    def add_rows(self, tables: Sequence[LabelledRows], codes: Integers, rows: Sequence[int]) -> ReviewSet:
+    def add_rows(self, tables: Sequence[LabelledRows], codes: IntArray, rows: Sequence[int]) -> ReviewSet:
         """Number the texts of some rows of `tables`.
 
         Args:
@@ -147,7 +147,7 @@ class TextIndex:
         """(N,) the fingerprint of the text of each row under the seed."""
         return [self._seeded[number] for number in rows.equal.tolist()]
 
-    def _number(self, texts: Sequence[str]) -> tuple[Integers, Integers]:
+    def _number(self, texts: Sequence[str]) -> tuple[IntArray, IntArray]:
         equal, near = np.empty((2, len(texts)), dtype=np.int64)
         for row, text in enumerate(texts):
             content = normalize_text(text)

@@ -61,24 +61,17 @@ class TrainJob:
             if type(value).__name__ not in {"bool", "bool_"}:  # the text "false" would count as true
                 raise UsageError(f"`{name}` is {value!r}; it must be True or False.")
 
-    def read_training_tables(self) -> list[LabelledRows]:
-        """The labelled rows of each table to train on.
+    def read_tables(self) -> tuple[list[LabelledRows], LabelledRows | None, LabelledRows | None]:
+        """The labelled rows of the tables to train on, of the validation table and of the test table.
 
         Raises:
-            InputError: there is no table, or one cannot be read.
+            InputError: there is no table to train on, or a table cannot be read.
         """
         if not self.reviews:
             raise InputError("there are no reviews to train on. Give a frame, a path, or a list of paths.")
-        return [self._read(table, group_optional=False) for table in self.reviews]
-
-    def read_other_tables(self) -> tuple[LabelledRows | None, LabelledRows | None]:
-        """The labelled rows of the validation table and of the test table, None for a table that was not given.
-
-        Raises:
-            InputError: a table cannot be read.
-        """
+        reviews = [self._read(table, group_optional=False) for table in self.reviews]
         val, test = (None if one is None else self._read(one, group_optional=True) for one in (self.val, self.test))
-        return val, test
+        return reviews, val, test
 
     def _read(self, table: Any, *, group_optional: bool) -> LabelledRows:
         return read_reviews(

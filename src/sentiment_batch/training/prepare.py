@@ -19,7 +19,7 @@ from sentiment_batch.labels.matching import match_mapping
 from sentiment_batch.report.formatting import format_quantity
 from sentiment_batch.training.data_check.check import check_data
 from sentiment_batch.training.dataset import ReviewSet, ReviewSplits, TextIndex, join_groups
-from sentiment_batch.training.prepare_checks import check_classes, check_split, check_texts
+from sentiment_batch.training.refusals import refuse_equal_texts, refuse_single_class, refuse_small_split
 from sentiment_batch.training.split import Assignment, assign
 
 if TYPE_CHECKING:
@@ -33,22 +33,13 @@ MAX_EXAMPLE_LENGTH = 60
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class LabelledTexts:
-    """N texts with known classes."""
-
-    texts: list[str]
-    codes: npt.NDArray[np.int64]
-    """(N,) class numbers."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
 class PreparedData:
     """The data of a run after all checks."""
 
     mapping: LabelMapping
-    training: LabelledTexts
-    validation: LabelledTexts
-    test: LabelledTexts | None
+    training: ReviewSet
+    validation: ReviewSet
+    test: ReviewSet | None
     summary: dict[str, Any]
     """The data check as plain values, for sentiment_batch.json. It holds no text of the data."""
     notes: tuple[str, ...]
@@ -100,13 +91,13 @@ def prepare(
     notes += _describe_shared_texts(assignment, splits)
     conflicts = _show_conflicts(conflicting, mapping.labels)
     mapping, splits = _drop_empty_classes(mapping, splits, notes)
-    check_split(splits, len(conflicting))
+    refuse_small_split(splits, len(conflicting))
     counts = _count_rows(reviews, mapping, encoded, splits, index) | {"conflicting": len(conflicting)}
     return PreparedData(
         mapping=mapping,
-        training=_to_texts(splits.training),
-        validation=_to_texts(splits.validation),
-        test=None if splits.test is None else _to_texts(splits.test),
+        training=splits.training,
+        validation=splits.validation,
+        test=splits.test,
         summary=check_data(splits, counts, weighted=settings.class_weights != "none"),
         notes=tuple(notes),
         conflicts=tuple(conflicts),
@@ -137,9 +128,9 @@ def _select_rows(
         key=lambda row: (texts[row], encoded.codes[row], str(groups[row]) if groups else ""),
     )
     rows = _sample_rows(labelled, texts, settings)
-    check_classes(encoded.codes[rows], mapping, encoded, sampled=len(rows) < len(labelled))
+    refuse_single_class(encoded.codes[rows], mapping, encoded, sampled=len(rows) < len(labelled))
     pool = index.add_rows(reviews, encoded.codes, rows)
-    check_texts(pool)
+    refuse_equal_texts(pool)
     return pool
 
 
@@ -282,7 +273,3 @@ def _shorten(text: str) -> str:
     """A text in one line of at most `MAX_EXAMPLE_LENGTH` characters."""
     line = " ".join(text.split())
     return line if len(line) <= MAX_EXAMPLE_LENGTH else f"{line[: MAX_EXAMPLE_LENGTH - 3]}..."
-
-
-def _to_texts(rows: ReviewSet) -> LabelledTexts:
-    return LabelledTexts(texts=rows.texts, codes=rows.codes)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +15,7 @@ from sentiment_batch.errors import SentimentBatchError
 from sentiment_batch.evaluation.assess import assess, count_tokens
 from sentiment_batch.evaluation.calibration import measure_calibration
 from sentiment_batch.evaluation.metrics import measure
+from sentiment_batch.evaluation.report_values import add_word_weights
 from sentiment_batch.model.probabilities import softmax
 from sentiment_batch.training.loop import compute_logits
 
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
     from sentiment_batch.model.probabilities import Floats
     from sentiment_batch.tokenization.packing import Tokens
     from sentiment_batch.training.components import Setup
-    from sentiment_batch.training.prepare import LabelledTexts
+    from sentiment_batch.training.dataset import ReviewSet
 
 logger = logging.getLogger("sentiment_batch")
 
@@ -39,7 +40,7 @@ REPORT_FILE = "report.html"
 class MeasuredRows:
     """N labelled rows and what the published model predicts for them."""
 
-    rows: LabelledTexts
+    rows: ReviewSet
     tokens: Tokens
     logits_NK: Floats
     metrics: Metrics
@@ -74,34 +75,6 @@ def measure_all(classifier: SentimentClassifier, setup: Setup) -> dict[str, Meas
     return measured
 
 
-def collect_report(
-    name: str, meta: Mapping[str, Any], evaluations: Sequence[Mapping[str, Any]], history: Sequence[Mapping[str, Any]]
-) -> dict[str, Any]:
-    """The values of the report. None depends on the time, so that a resumed run makes the same page.
-
-    Args:
-        name: the name of the model.
-        meta: the content of sentiment_batch.json.
-        evaluations: each with its `name`, `evaluation` and `before_calibration`.
-        history: the rows of training_log.csv.
-    """
-    calibration = meta["calibration"]
-    return {
-        "title": name,
-        "model": name,
-        "version": meta["version"],
-        "labels": meta["labels"]["labels"],
-        "evaluations": list(evaluations),
-        "history": [{what: value for what, value in entry.items() if what != "seconds"} for entry in history],
-        "data": meta["data"],
-        "settings": meta["settings"],
-        "temperature": calibration["temperature"] if calibration else None,
-        "base": meta["base"],
-        "device": meta["device"]["value"],
-        "dtype": meta["dtype"]["value"],
-    }
-
-
 def make_page(report: Mapping[str, Any], folder: Path, device: str) -> str:
     """The report as HTML; its errors show the weights of their words.
 
@@ -113,22 +86,18 @@ def make_page(report: Mapping[str, Any], folder: Path, device: str) -> str:
     from sentiment_batch.report.page import render_report_page
 
     report = copy.deepcopy(dict(report))
-    errors = [error for one in report["evaluations"] for error in one["evaluation"]["errors"]]
-    try:
-        for error, words in zip(errors, _weigh_words(folder, [error["text"] for error in errors], device), strict=True):
-            error["words"] = words
-    except (SentimentBatchError, torch.OutOfMemoryError) as why:  # the model is published all the same
-        logger.warning("the report shows errors without the weights of their words: %s", why)
+    _weigh_words(report, folder, device)
     return render_report_page(report)
 
 
-def _weigh_words(folder: Path, texts: Sequence[str], device: str) -> list[list[list[Any]]]:
-    """The pieces of each text with their weights."""
-    from sentiment_batch.explanation.attribution import explain_texts
-    from sentiment_batch.explanation.words import round_weights
+def _weigh_words(report: Mapping[str, Any], folder: Path, device: str) -> None:
+    """Give the errors of the report the weights of their words."""
     from sentiment_batch.scoring.scorer import Scorer
 
-    if not texts:
-        return []
-    with Scorer.load(str(folder), device=device, dtype="float32") as scorer:
-        return [round_weights(one.words) for one in explain_texts(scorer, texts)]
+    if not any(one["evaluation"]["errors"] for one in report["evaluations"]):
+        return
+    try:
+        with Scorer.load(str(folder), device=device, dtype="float32") as scorer:
+            add_word_weights(report, scorer)
+    except (SentimentBatchError, torch.OutOfMemoryError) as why:  # the model is published all the same
+        logger.warning("the report shows errors without the weights of their words: %s", why)

@@ -14,6 +14,7 @@ import torch
 
 from sentiment_batch.errors import DeviceError, OutputError, UsageError, first_line
 from sentiment_batch.evaluation.calibration import Calibration, calibrate
+from sentiment_batch.evaluation.report_values import collect_report
 from sentiment_batch.evaluation.terminal import terminal_width
 from sentiment_batch.model import hub
 from sentiment_batch.model.device import choose_device, choose_training_dtype, make_repeatable
@@ -34,7 +35,7 @@ from sentiment_batch.training.components import Setup, set_up
 from sentiment_batch.training.loop import compute_logits, fit
 from sentiment_batch.training.messages import log_beginning, log_data_check, log_setup, log_validation
 from sentiment_batch.training.prepare import prepare
-from sentiment_batch.training.report_data import REPORT_FILE, MeasuredRows, collect_report, make_page, measure_all
+from sentiment_batch.training.report_data import REPORT_FILE, MeasuredRows, make_page, measure_all
 from sentiment_batch.training.result import Trained, describe_model
 
 if TYPE_CHECKING:
@@ -55,7 +56,7 @@ def run_training(job: TrainJob) -> Trained:
     """
     checkpoint = Checkpoint(job.output, overwrite=job.overwrite, resume=job.resume, restart=job.restart)
     try:
-        reviews, (val, test) = job.read_training_tables(), job.read_other_tables()
+        reviews, val, test = job.read_tables()
         device = choose_device(job.settings.device)
         dtype = choose_training_dtype(job.settings.dtype, device.value)
         base = hub.resolve_model(job.settings.base)
@@ -161,8 +162,12 @@ def _write_final_model(
         if not report:
             return {}
         evaluations = [rows.evaluate(name, calibration) for name, rows in measured.items()]
-        content = collect_report(checkpoint.output.name, meta, evaluations, to_rows(history))
-        return {REPORT_FILE: make_page(content, folder, setup.config.device)}
+        device, name = setup.config.device, checkpoint.output.name
+        about = {"title": name, "model": name, "labels": setup.config.labels, "version": meta["version"]}
+        content = collect_report(
+            evaluations, meta, **about, device=device, dtype=setup.config.dtype, history=to_rows(history)
+        )
+        return {REPORT_FILE: make_page(content, folder, device)}
 
     checkpoint.finish(setup.save, meta | {"run": hash_fingerprint(fingerprint)}, to_rows(history), make_pages)
 

@@ -14,7 +14,7 @@ import numpy.typing as npt
 MAX_JOINED_SHARE = 0.8
 """If texts in several groups would join more than this share of the rows into one unit, groups stay apart instead."""
 
-Integers = npt.NDArray[np.int64]
+IntArray = npt.NDArray[np.int64]
 Groups = list[str | None]
 """(N,) the name of the group of each row, None for a row without one."""
 
@@ -23,11 +23,11 @@ Groups = list[str | None]
 class Assignment:
     """Row numbers by side, each in an order that does not depend on the order of the input."""
 
-    training: Integers
-    validation: Integers
-    conflicting: Integers
+    training: IntArray
+    validation: IntArray
+    conflicting: IntArray
     """Rows whose text also occurs with another label. They never validate."""
-    between: Integers
+    between: IntArray
     """Rows whose text occurs in several groups that it does not join. They never validate."""
 
 
@@ -128,13 +128,13 @@ def _find_units(
     return list(members.values()), between
 
 
-def _to_numbers(names: Sequence[Hashable]) -> Integers:
+def _to_numbers(names: Sequence[Hashable]) -> IntArray:
     """(N,) a number for each name, from 0."""
     numbers: dict[Hashable, int] = {}
     return np.array([numbers.setdefault(name, len(numbers)) for name in names], dtype=np.int64)
 
 
-def _connect(texts: Integers, places: Integers) -> Integers:
+def _connect(texts: IntArray, places: IntArray) -> IntArray:
     """(N,) the number of the connected component of each row, where rows connect texts and places."""
     from scipy.sparse import coo_array
     from scipy.sparse.csgraph import connected_components
@@ -142,16 +142,16 @@ def _connect(texts: Integers, places: Integers) -> Integers:
     first = int(texts.max()) + 1
     size = first + int(places.max()) + 1
     graph = coo_array((np.ones(len(texts)), (texts, first + places)), shape=(size, size))
-    component: Integers = connected_components(graph, directed=False)[1][texts].astype(np.int64)
+    component: IntArray = connected_components(graph, directed=False)[1][texts].astype(np.int64)
     return component
 
 
-def _largest_count(numbers: Integers) -> int:
+def _largest_count(numbers: IntArray) -> int:
     return int(np.bincount(numbers).max())
 
 
 def _hold_back_missing_classes(
-    validation: set[int], units: list[list[int]], keys: Sequence[bytes], codes: Integers
+    validation: set[int], units: list[list[int]], keys: Sequence[bytes], codes: IntArray
 ) -> None:
     """Hold back the smallest unit of each class that is missing so far, if all of the unit's classes still train.
 
@@ -182,7 +182,7 @@ def _hold_back_missing_classes(
             held[smallest] = True
 
 
-def _hold_back(members: list[list[int]], keys: Sequence[bytes], codes: Integers, val_size: float) -> list[int]:
+def _hold_back(members: list[list[int]], keys: Sequence[bytes], codes: IntArray, val_size: float) -> list[int]:
     """The rows of one stratum that validate: its units in the order of their keys, as long as they fit."""
     ordered = sorted(members, key=lambda unit: _unit_key(unit, keys, codes))
     wanted = val_size * sum(map(len, ordered))
@@ -194,11 +194,11 @@ def _hold_back(members: list[list[int]], keys: Sequence[bytes], codes: Integers,
     return rows
 
 
-def _unit_key(unit: list[int], keys: Sequence[bytes], codes: Integers) -> list[tuple[bytes, int]]:
+def _unit_key(unit: list[int], keys: Sequence[bytes], codes: IntArray) -> list[tuple[bytes, int]]:
     """What orders units, independent of the order of rows. Two units may share a text that does not join them."""
     return sorted((keys[row], int(codes[row])) for row in unit)
 
 
-def _sort_rows(keys: Sequence[bytes], codes: npt.NDArray[np.int64]) -> Integers:
+def _sort_rows(keys: Sequence[bytes], codes: npt.NDArray[np.int64]) -> IntArray:
     """All rows by the hash of their text, then by label."""
     return np.array(sorted(range(len(keys)), key=lambda row: (keys[row], int(codes[row]))), dtype=np.int64)

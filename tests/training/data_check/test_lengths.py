@@ -66,5 +66,5 @@ def test_a_cut_of_many_texts_is_a_finding_with_its_cure_where_there_is_one():
         "Raise `max_length`, up to 512."
     )
     (said,) = check_lengths(found, 64)
-    assert said.text.endswith("the encoder takes no more.")
+    assert said.text.endswith("The encoder takes no more.")
     assert list(check_lengths(measure_lengths(tokens([10, 10, 10, 10, 100]), POLICY), 512)) == []

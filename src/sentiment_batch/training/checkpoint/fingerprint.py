@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from sentiment_batch.settings import TrainSettings
-    from sentiment_batch.training.prepare import LabelledTexts, PreparedData
+    from sentiment_batch.training.dataset import ReviewSet
+    from sentiment_batch.training.prepare import PreparedData
 
 Fingerprint = dict[str, Any]
 """Values by name. The name of a setting is stored as its option, because format 1 of state.json has it so."""
@@ -45,7 +46,7 @@ def compute_fingerprint(
     }
 
 
-def hash_rows(rows: LabelledTexts) -> str:
+def hash_rows(rows: ReviewSet) -> str:
     """The SHA-256 over texts and class numbers in their order."""
     total = hashlib.sha256()
     for text, code in zip(rows.texts, rows.codes.tolist(), strict=True):

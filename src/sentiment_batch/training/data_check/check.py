@@ -15,7 +15,7 @@ from sentiment_batch.training.data_check.group_leaks import check_groups, count_
 from sentiment_batch.training.data_check.overlaps import check_overlaps, count_equal_texts, find_overlaps
 from sentiment_batch.training.data_check.row_counts import (
     check_class_mixes,
-    check_classes,
+    check_class_sizes,
     check_repeats,
     check_validation,
 )
@@ -54,7 +54,7 @@ def check_data(splits: ReviewSplits, counts: dict[str, Any], *, weighted: bool) 
     if not splits.group_column:
         candidates = {name: find_group_columns(splits.training, rows) for name, rows in _held_out_rows(splits)}
     findings = [
-        *check_classes(splits, weighted=weighted),
+        *check_class_sizes(splits, weighted=weighted),
         *check_validation(splits),
         *check_text_quality(splits),
         *check_repeats(splits, summary),

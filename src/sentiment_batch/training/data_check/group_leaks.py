@@ -16,7 +16,7 @@ from sentiment_batch.training.data_check.findings import MIN_LEAK_SHARE, TOO_GOO
 
 if TYPE_CHECKING:
     from sentiment_batch.training.dataset import ReviewSet, ReviewSplits
-    from sentiment_batch.training.split import Integers
+    from sentiment_batch.training.split import IntArray
 
 MIN_VALUES = 20
 """A column with fewer values is a category, such as one of six airlines, and new texts will have the same values."""
@@ -126,7 +126,7 @@ def count_shared_groups(training: ReviewSet, other: ReviewSet) -> int | None:
     return sum(group in known for group in other.groups)
 
 
-def _measure_agreement(values: Integers, classes: Integers) -> tuple[int, float, float, float] | None:
+def _measure_agreement(values: IntArray, classes: IntArray) -> tuple[int, float, float, float] | None:
     """How well the labels of rows with the same value agree.
 
     Args:

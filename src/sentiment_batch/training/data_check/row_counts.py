@@ -29,7 +29,7 @@ MAX_MIX_DISTANCE = 0.15
 """Half the sum of differences between the shares of the classes, from which on two tables have different mixes."""
 
 
-def check_classes(splits: ReviewSplits, *, weighted: bool) -> Iterator[Finding]:
+def check_class_sizes(splits: ReviewSplits, *, weighted: bool) -> Iterator[Finding]:
     """Find rare classes, and classes without a validation row.
 
     Args:

@@ -13,7 +13,7 @@ from sentiment_batch.training.data_check.findings import Finding, format_share
 
 if TYPE_CHECKING:
     from sentiment_batch.training.dataset import ReviewSplits
-    from sentiment_batch.training.split import Integers
+    from sentiment_batch.training.split import IntArray
 
 _LETTER = re.compile(r"[^\W\d_]")
 _TAG = re.compile(r"</?[A-Za-z][^<>]{0,200}>")
@@ -102,7 +102,7 @@ def common_beginning(texts: Sequence[str]) -> str:
     return os.path.commonprefix([min(texts), max(texts)])  # noqa: RUF071  (of any strings)
 
 
-def do_beginnings_reveal_classes(texts: Sequence[str], codes: Integers) -> bool:
+def do_beginnings_reveal_classes(texts: Sequence[str], codes: IntArray) -> bool:
     """Whether the texts of each class share a beginning that no other class has, as in `__label__1 good film`."""
     by_class: dict[int, set[str]] = {}
     for text, code in zip(texts, codes.tolist(), strict=True):

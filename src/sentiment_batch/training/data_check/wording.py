@@ -10,7 +10,7 @@ from typing import Any
 from sentiment_batch.report.formatting import format_quantity
 from sentiment_batch.training.data_check.findings import format_share, join_names
 
-MAX_CLASSES = 12
+MAX_NAMED_CLASSES = 12
 """Classes that are named."""
 _UNBREAKABLE = re.compile(r"`[^`\n]*`|\d %")
 """Where a line must not break: within a setting in backquotes, and between a number and its `%`."""
@@ -30,7 +30,7 @@ def format_summary(summary: Mapping[str, Any], conflicts: Sequence[str], width: 
     items = {
         "rows": f"{summary['training_rows']:,} to train on, {summary['validation_rows']:,} to validate{test}",
         "labels": summary["mapping"],
-        "classes": join_names(classes, MAX_CLASSES),
+        "classes": join_names(classes, MAX_NAMED_CLASSES),
         "left out": "; ".join(_describe_left_out(summary)),
         "texts": "; ".join(_describe_texts(summary)),
         "such as": ", ".join(conflicts),

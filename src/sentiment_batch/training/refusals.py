@@ -15,10 +15,10 @@ from sentiment_batch.report.formatting import format_quantity
 if TYPE_CHECKING:
     from sentiment_batch.labels.mapping import EncodedLabels, LabelMapping
     from sentiment_batch.training.dataset import ReviewSet, ReviewSplits
-    from sentiment_batch.training.split import Integers
+    from sentiment_batch.training.split import IntArray
 
 
-def check_texts(pool: ReviewSet) -> None:
+def refuse_equal_texts(pool: ReviewSet) -> None:
     """Refuse rows whose texts cannot tell one class from another.
 
     Raises:
@@ -37,7 +37,7 @@ def check_texts(pool: ReviewSet) -> None:
         )
 
 
-def check_classes(codes: Integers, mapping: LabelMapping, encoded: EncodedLabels, *, sampled: bool) -> None:
+def refuse_single_class(codes: IntArray, mapping: LabelMapping, encoded: EncodedLabels, *, sampled: bool) -> None:
     """Refuse rows of a single class, and labels without a meaning.
 
     Args:
@@ -65,7 +65,7 @@ def check_classes(codes: Integers, mapping: LabelMapping, encoded: EncodedLabels
     raise InputError(f"the labels hold {what} (read as {mapping}){unknown}; a classifier needs two. {cure}")
 
 
-def check_split(splits: ReviewSplits, num_conflicting: int) -> None:
+def refuse_small_split(splits: ReviewSplits, num_conflicting: int) -> None:
     """Refuse rows of which none validates, or that leave a single class to train on.
 
     Args:

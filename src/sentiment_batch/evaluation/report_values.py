@@ -1,0 +1,74 @@
+"""The values of report.html, for a trained model and for an evaluation, and the weights of the words in its errors."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from sentiment_batch.errors import SentimentBatchError
+
+if TYPE_CHECKING:
+    from sentiment_batch.scoring.scorer import Scorer
+
+logger = logging.getLogger("sentiment_batch")
+
+
+def collect_report(
+    evaluations: Sequence[Mapping[str, Any]],
+    meta: Mapping[str, Any],
+    *,
+    title: str,
+    model: str,
+    labels: Sequence[str],
+    version: str,
+    device: str,
+    dtype: str,
+    history: Sequence[Mapping[str, Any]] | None = None,
+) -> dict[str, Any]:
+    """The values of a report. None depends on the time, so that a resumed run makes the same page.
+
+    Args:
+        evaluations: each with its `name`, its `evaluation`, and what was measured `before_calibration`.
+        meta: the content of the model's sentiment_batch.json; empty for a stock model.
+        title: the title of the page.
+        model: the name of the model.
+        labels: the K labels.
+        version: the version of sentiment-batch that measured.
+        device: where it was measured.
+        dtype: the dtype of the computation.
+        history: the rows of training_log.csv. With them the page shows the data and the settings of the run, too.
+    """
+    rows = None
+    if history is not None:
+        rows = [{name: value for name, value in row.items() if name != "seconds"} for row in history]
+    return {
+        "title": title,
+        "model": model,
+        "version": version,
+        "labels": list(labels),
+        "evaluations": list(evaluations),
+        "history": rows,
+        "data": None if rows is None else meta["data"],
+        "settings": None if rows is None else meta["settings"],
+        "temperature": (meta.get("calibration") or {}).get("temperature"),
+        "base": meta.get("base"),
+        "device": device,
+        "dtype": dtype,
+    }
+
+
+def add_word_weights(report: Mapping[str, Any], scorer: Scorer) -> None:
+    """Give the errors in all evaluations of a report the weights of their words.
+
+    A model that gives no weights is logged, because what was measured stays true.
+    """
+    from sentiment_batch.explanation.attribution import explain_texts
+    from sentiment_batch.explanation.words import round_weights
+
+    errors = [error for one in report["evaluations"] for error in one["evaluation"]["errors"]]
+    try:
+        for error, explanation in zip(errors, explain_texts(scorer, [error["text"] for error in errors]), strict=True):
+            error["words"] = round_weights(explanation.words)
+    except SentimentBatchError as why:
+        logger.warning("the report shows errors without the weights of their words: %s", why)
