@@ -1,4 +1,4 @@
-"""The whole road with the offline encoder on the sample data, as `make demo` goes it."""
+"""Training and scoring with the offline encoder on the sample data, as `make demo` goes it."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ SAMPLES = Path(__file__).parents[1] / "sample_data"
 
 
 @pytest.mark.slow
-def test_the_sample_data_train_a_model_that_is_right_on_the_holdout_and_scores_the_table(cli, tmp_path, offline_base):
+def test_the_sample_data_train_a_model_that_is_right_and_scores(cli, tmp_path, offline_base):
     model = tmp_path / "sentiment-model"
     trained = cli("train", SAMPLES / "reviews.csv", "--base", offline_base, "-o", model, "--quiet", "--json")
     assert trained.exit_code == 0, trained.output

@@ -69,7 +69,7 @@ def test_the_calibration_error_is_that_of_its_definition():
     assert sum(one["rows"] for one in reliability(probabilities, codes)) == 1_000
 
 
-def test_what_is_sure_and_right_has_no_calibration_error_and_what_is_sure_and_wrong_all_of_it():
+def test_certain_rows_have_a_calibration_error_of_0_or_1():
     sure = np.array([[1.0, 0.0]] * 4, dtype=np.float32)
     assert calibration_error(sure, np.zeros(4, dtype=np.int64)) == 0.0
     assert calibration_error(sure, np.ones(4, dtype=np.int64)) == 1.0
@@ -88,7 +88,7 @@ def test_intervals_hold_their_figure_and_repeat(classes):
     assert found == bootstrap(probabilities, codes) == one.intervals
 
 
-def test_the_interval_of_accuracy_is_as_wide_as_the_normal_distribution_says():
+def test_the_accuracy_interval_has_the_width_of_a_normal_one():
     probabilities, codes = drawn(2_000, 2)
     low, high = bootstrap(probabilities, codes)["accuracy"]
     share = measure(probabilities, codes, LABELS[:2]).accuracy
@@ -118,7 +118,7 @@ def true_error(generator, rows):
     return bootstrap(probabilities, codes)["calibration_error"], calibration_error(probabilities, codes)
 
 
-def test_the_calibration_error_of_a_model_without_any_has_an_interval_that_holds_it_and_begins_near_0():
+def test_a_calibrated_model_has_an_error_interval_from_near_0():
     """Plain percentiles would lie above the figure, for drawing rows adds noise, and noise only adds to the error."""
     drawn_ = [true_error(np.random.default_rng(seed), 400) for seed in range(12)]
     for (low, high), figure in drawn_:
@@ -140,7 +140,7 @@ def test_wilson_s_interval_of_a_share(hits, rows, low, high):
     assert share_interval(hits, rows) == pytest.approx([low, high], abs=1e-4)
 
 
-def test_where_there_is_no_error_accuracy_has_an_interval_and_what_does_not_vary_has_none():
+def test_without_an_error_accuracy_alone_has_an_interval():
     probabilities = np.stack([np.linspace(0.6, 0.9, 20), np.linspace(0.4, 0.1, 20)], axis=1)
     probabilities[10:] = probabilities[10:, ::-1]
     found = bootstrap(probabilities, np.repeat([0, 1], 10))
@@ -168,7 +168,7 @@ def test_of_few_rows_only_the_interval_of_accuracy_is_known(rows):
 
 @pytest.mark.parametrize("codes", [[0], [1, 1, 1], [0, 0, 1], [0, 1] * 8])
 @pytest.mark.parametrize("classes", [2, 3, 28])
-def test_any_rows_can_be_measured_and_give_plain_json_without_warnings(codes, classes):
+def test_any_rows_can_be_measured_as_plain_json_without_warnings(codes, classes):
     labels = [f"label {k}" for k in range(classes)]
     probabilities = np.full((len(codes), classes), 1 / classes, dtype=np.float32)
     with warnings.catch_warnings():
@@ -222,7 +222,7 @@ def names_of(values) -> pa.DictionaryArray:
     return name_values(pa.record_batch([pa.array(values)], ["a"]), "a")
 
 
-def test_by_value_the_most_frequent_stand_apart_and_the_others_together():
+def test_frequent_values_are_measured_apart_and_others_together():
     probabilities, codes = drawn(100, 2)
     values = [None, None, "b", "3"] * 10 + [f"one {n}" for n in range(60)]
     found = slices.measure_by_value(probabilities, codes, LABELS[:2], names_of(values))
@@ -289,7 +289,7 @@ def test_labels_that_were_exchanged_are_found(seed):
     assert (instead[hits] == codes[rows[hits]]).mean() > 0.95
 
 
-def test_likely_wrong_labels_are_in_the_order_of_the_probability_that_is_shown():
+def test_likely_wrong_labels_are_in_the_order_of_their_probability():
     probabilities, codes = drawn(2_000, 5)
     scores = [one["score"] for one in assessed(probabilities, codes, LABELS, max_errors=2_000).likely_wrong_labels]
     assert len(scores) > 100

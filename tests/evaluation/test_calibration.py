@@ -42,13 +42,13 @@ def loss(logits, codes, temperature=1.0) -> float:
 
 @pytest.mark.parametrize("classes", [2, 3, 5])
 @pytest.mark.parametrize("temperature", [0.4, 1.0, 1.7, 6.0])
-def test_the_temperature_that_the_logits_were_made_with_is_found_again(temperature, classes):
+def test_the_temperature_that_made_the_logits_is_found_again(temperature, classes):
     assert fit_temperature(*drawn(20_000, classes, temperature=temperature)) == pytest.approx(temperature, rel=0.05)
 
 
 @pytest.mark.parametrize("classes", [2, 3, 5])
 @pytest.mark.parametrize("temperature", [0.5, 1.3, 4.0])
-def test_it_has_the_lowest_loss_of_all_that_a_search_by_another_way_finds(monkeypatch, classes, temperature):
+def test_it_has_the_lowest_loss_that_another_search_finds(monkeypatch, classes, temperature):
     from scipy.optimize import minimize_scalar
 
     monkeypatch.setattr(calibration, "PRIOR_ROWS", 0.0)
@@ -89,7 +89,7 @@ LOGITS = hnp.arrays(np.float32, st.tuples(st.integers(1, 80), st.integers(2, 5))
 
 @settings(max_examples=200)
 @given(LOGITS, st.data())
-def test_whatever_the_rows_it_is_a_number_within_bounds_and_no_label_changes(logits, data):
+def test_any_rows_give_a_temperature_in_bounds_and_equal_labels(logits, data):
     codes = data.draw(hnp.arrays(np.int64, len(logits), elements=st.integers(0, logits.shape[1] - 1)))
     found = calibrate(logits, codes)
     assert MIN_TEMPERATURE <= found.temperature <= MAX_TEMPERATURE
@@ -178,7 +178,7 @@ def test_the_error_after_is_that_of_rows_that_took_no_part(monkeypatch):
     assert found.after != measure_calibration((logits / np.float32(found.temperature)).astype(np.float32), codes)
 
 
-def test_the_calibration_error_is_the_distance_of_each_bin_s_accuracy_from_its_confidence_by_its_rows():
+def test_the_calibration_error_is_the_mean_distance_by_bins():
     top = np.array([0.55, 0.58, 0.96, 0.99, 1.0, 0.5])
     codes = np.array([0, 1, 0, 0, 1, 1])
     with np.errstate(divide="ignore"):

@@ -90,7 +90,7 @@ def test_rows_that_are_left_out_are_counted_and_named(scorer, caplog):
     assert f"left out: {', '.join(reasons)}" in caplog.text
 
 
-def test_many_unknown_labels_are_a_warning_and_long_ones_are_not_shown(scorer, caplog):
+def test_many_unknown_labels_are_a_warning_without_long_ones(scorer, caplog):
     labels = ["negative", "positive", "x" * 100, "\x1b[1m", None, "x" * 100]
     measured = evaluate_labelled(scorer, rows(labels))
     (warning,) = caplog.messages
@@ -159,7 +159,7 @@ def test_no_row_that_can_be_measured_is_an_error_that_says_why(scorer, found, sa
         evaluate_labelled(scorer, found)
 
 
-def test_numbers_for_some_of_the_model_s_labels_are_read_with_a_warning(make_model, caplog):
+def test_numbers_for_some_of_the_labels_are_read_with_a_warning(make_model, caplog):
     with Scorer.load(str(make_model("negative", "neutral", "positive")), device="cpu", dtype="float32") as three:
         evaluate_labelled(three, rows([0, 1] * 3))
         assert "0 -> negative, 1 -> positive, but none is 'neutral'" in caplog.text

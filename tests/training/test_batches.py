@@ -66,7 +66,7 @@ def test_batches_hold_texts_of_similar_length_in_random_order():
     assert longest != sorted(longest, reverse=True)
 
 
-def test_a_batch_lays_its_texts_end_to_end_in_their_order_and_keeps_the_labels():
+def test_a_batch_holds_its_texts_end_to_end_with_their_labels():
     batch = texts_of([2, 3, 1], codes=[5, 6, 7]).collate([2, 1])
     assert batch.pack.ids.tolist() == [3, 2, 2, 2]
     assert batch.pack.offsets.tolist() == [0, 1, 4]
@@ -75,7 +75,7 @@ def test_a_batch_lays_its_texts_end_to_end_in_their_order_and_keeps_the_labels()
 
 @settings(max_examples=100)
 @given(LENGTHS, st.integers(1, 200))
-def test_the_parts_of_a_batch_make_up_the_whole_and_none_could_take_one_text_more(lengths, budget):
+def test_the_parts_of_a_batch_are_the_whole_and_as_large_as_allowed(lengths, budget):
     batch = texts_of(lengths, codes=range(len(lengths))).collate(list(range(len(lengths))))
     parts = list(batch.parts(budget))
     assert np.concatenate([part.pack.ids for part in parts]).tolist() == batch.pack.ids.tolist()

@@ -57,7 +57,7 @@ def run(cli, *arguments):
     ],
     ids=["stars into five", "words for three"],
 )
-def test_all_classes_are_trained_calibrated_measured_scored_and_predicted(
+def test_all_classes_are_trained_measured_scored_and_predicted(
     cli, tiny_base, table, tmp_path, words, column, more, labels
 ):
     counts = dict.fromkeys(words, 60)
@@ -93,7 +93,7 @@ UNEQUAL = {"negative": BAD, **{f"positive{' ' * n}": GOOD for n in range(7)}}
 """One review in eight is negative; the labels of the others are written in seven ways."""
 
 
-def test_class_weights_weigh_the_training_and_nothing_that_is_measured(train, reviews, monkeypatch):
+def test_class_weights_have_no_influence_on_what_is_measured(train, reviews, monkeypatch):
     seen = []
     cross_entropy = optimizer.functional.cross_entropy
 
@@ -122,7 +122,7 @@ def silent(rows: LabelledRows, seed: int) -> LabelledRows:
     return rows
 
 
-def test_of_texts_that_say_nothing_the_rare_class_is_as_likely_as_the_other_only_with_class_weights(train, reviews):
+def test_only_class_weights_make_a_rare_class_as_likely_as_others(train, reviews):
     rare = {}
     for choice in ("none", "auto"):
         chosen = {"class_weights": choice, "epochs": 1, "batch_size": 32, "learning_rate": 0.002, "calibrate": False}

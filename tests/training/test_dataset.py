@@ -68,7 +68,7 @@ def test_texts_that_differ_in_a_word_a_sign_or_all_they_have_are_not(one, other)
 
 
 @given(st.lists(TEXTS, max_size=8))
-def test_numbers_are_equal_where_fingerprints_are_and_near_ones_never_part_equal_ones(texts):
+def test_text_numbers_are_equal_exactly_where_fingerprints_are(texts):
     equal, near = numbers(*texts)
     for one in range(len(texts)):
         for other in range(len(texts)):

@@ -50,9 +50,7 @@ def always_best(monkeypatch):
     monkeypatch.setattr(os, "fsync", lambda descriptor: None)
 
 
-def test_a_run_killed_before_any_change_of_a_file_is_resumed_to_the_same_end(
-    train, often, always_best, tmp_path, reviews
-):
+def test_a_run_killed_at_any_file_change_resumes_to_the_same_end(train, often, always_best, tmp_path, reviews):
     chosen = {"val": reviews(60, start=200), "test": reviews(10, start=100)} | SHORT
     whole = train("whole", **chosen)
     expected = result(whole)
@@ -75,9 +73,7 @@ def test_a_run_killed_before_any_change_of_a_file_is_resumed_to_the_same_end(
     assert 3 < published < total / 2
 
 
-def test_a_model_to_be_replaced_is_there_until_the_new_one_is_and_not_lost_at_any_kill(
-    train, often, always_best, tmp_path
-):
+def test_a_model_to_be_replaced_is_not_lost_at_any_kill(train, often, always_best, tmp_path):
     old = result(train("model", seed=7, **SHORT))
     expected = result(train("whole", **SHORT))
     shutil.copytree(tmp_path / "model", tmp_path / "old")
@@ -144,9 +140,7 @@ def test_a_process_that_is_killed_is_resumed_by_the_command_line(cli, tiny_base,
 # A full disk
 
 
-def test_a_disk_that_is_full_at_any_change_is_one_line_and_the_run_goes_on_from_there(
-    train, often, always_best, tmp_path
-):
+def test_a_disk_full_at_any_change_is_one_line_and_resumable(train, often, always_best, tmp_path):
     expected = result(train("whole", **SHORT))
     with ending_at(None, error=True) as changes:
         train("counted", **SHORT)
@@ -165,9 +159,7 @@ def test_a_disk_that_is_full_at_any_change_is_one_line_and_the_run_goes_on_from_
     assert refused > changes.count * 0.7
 
 
-def test_a_state_that_does_not_fit_leaves_the_one_before_and_no_half_of_its_own(
-    train, often, always_best, tmp_path, monkeypatch
-):
+def test_a_state_that_does_not_fit_leaves_the_previous_one(train, often, always_best, tmp_path, monkeypatch):
     import safetensors.torch
 
     whole = result(train("whole", **SHORT))

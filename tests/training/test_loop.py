@@ -189,14 +189,14 @@ def test_a_part_that_fails_late_leaves_nothing_of_the_earlier_parts(batch_and, s
     assert_close(classifier, expected)
 
 
-def test_a_device_that_holds_not_even_one_text_is_an_error_with_the_cure(batch_and, settings, little_memory):
+def test_a_device_too_small_for_one_text_is_an_error(batch_and, settings, little_memory):
     classifier, batch = batch_and
     little_memory(0)
     with pytest.raises(DeviceError, match=r'`max_length`, or `device="cpu"`'):
         MicroBatches(classifier, run_of(settings())).backward(batch)
 
 
-def test_other_errors_of_the_forward_pass_are_not_taken_for_lack_of_memory(batch_and, settings, monkeypatch):
+def test_other_errors_are_not_taken_for_lack_of_memory(batch_and, settings, monkeypatch):
     def broken(pack):
         raise RuntimeError("a bug")
 
@@ -239,7 +239,7 @@ def test_each_layer_down_learns_at_a_smaller_rate(learner):
     assert {rates[id(one)] for one in encoder.embeddings.parameters()} == {1e-3 * 0.5 ** (layers + 1)}
 
 
-def test_the_rate_rises_to_its_peak_in_the_warm_up_and_falls_to_nothing_at_the_end():
+def test_the_rate_rises_in_the_warmup_and_falls_to_zero():
     factors = [make_rate_schedule(100, 0.1)(optimizer) for optimizer in range(101)]
     assert factors[:11] == pytest.approx([n / 11 for n in range(1, 12)])
     assert factors[10:] == pytest.approx([n / 90 for n in range(90, -1, -1)])
@@ -309,7 +309,7 @@ def test_a_state_that_is_right_more_often_but_too_sure_is_kept(fitted):
     assert [entry.calibrated_loss for entry in history] == [0.5, 0.4]
 
 
-def test_a_validation_tells_the_loss_after_calibration_where_it_is_wanted(learner, settings):
+def test_a_validation_has_the_loss_after_calibration_if_wanted(learner, settings):
     classifier, texts = learner()
     data = texts([f"{word} film {n}" for n in range(40) for word in ("good", "bad")], [1, 0] * 40)
     with torch.no_grad():
@@ -349,13 +349,13 @@ def test_training_stops_after_so_many_validations_without_gain(fitted):
     assert saved == [0.9, 0.5]
 
 
-def test_a_gain_renews_the_patience_and_without_patience_nothing_stops(fitted):
+def test_a_gain_renews_the_patience_and_none_never_stops(fitted):
     assert len(fitted([0.9, 1.0, 0.8, 1.0, 0.7, 1.0], patience=2)[0]) == 6
     assert len(fitted([0.1, 0.2, 0.3, 0.4, 0.5], patience=None)[0]) == 5
     assert len(fitted([0.1, 0.2, 0.3, 0.4, 0.5], patience=1)[0]) == 2
 
 
-def test_a_loss_that_is_no_number_is_never_saved_and_counts_as_no_gain(fitted):
+def test_a_loss_that_is_not_finite_is_never_saved_and_is_no_gain(fitted):
     history, saved = fitted([math.nan, math.nan, 0.1], patience=2)
     assert (len(history), saved) == (2, [])
     assert fitted([0.5, math.nan, 0.4], patience=2)[1] == [0.5, 0.4]
@@ -384,7 +384,7 @@ def test_the_loop_learns(learner, settings):
     assert history[-1].validation_loss < history[0].validation_loss / 2
 
 
-def test_validation_measures_every_text_as_one_by_one_with_dropout_off(learner, settings, monkeypatch):
+def test_validation_measures_each_text_without_dropout(learner, settings, monkeypatch):
     classifier, texts = learner(dropout=0.9)
     rows = ["the film was " + "very " * (n % 5) + "good" for n in range(23)]
     data = texts(rows, [n % 2 for n in range(23)])
@@ -410,7 +410,7 @@ def test_validation_that_runs_out_of_memory_goes_on_in_halves(learner, settings,
     assert "computed again, and from now on batches hold" in caplog.text
 
 
-def test_with_an_average_of_the_weights_that_is_what_is_validated_and_saved(learner, settings):
+def test_an_average_of_the_weights_is_validated_and_saved(learner, settings):
     classifier, texts = learner()
     data = texts(["a good film", "a bad film"] * 8, [1, 0] * 8)
     saved = []

@@ -142,7 +142,7 @@ def test_overlap_with_validation_and_test_files_is_said_with_counts(caplog):
     assert "3 test rows hold a text that is also trained on (75 %)" in said(caplog)
 
 
-def test_a_test_file_that_overlaps_only_with_held_back_texts_does_not_overlap():
+def test_a_test_file_may_share_texts_with_the_held_back_rows():
     prepared = prepare([many()], TrainSettings(), test=many())
     assert prepared.summary["overlap_with_test"] == 90
 
@@ -169,7 +169,7 @@ def test_a_class_that_no_row_has_is_not_learned(caplog):
 
 
 @pytest.mark.parametrize("what", ["val", "test"])
-def test_a_file_of_nothing_but_classes_that_no_row_has_is_refused_in_words(what):
+def test_a_file_with_only_untrained_classes_is_refused(what):
     rows = labelled([f"text {n}" for n in range(60)], [0, 4, 3] * 20)
     other = labelled(["b", "c"], [2, 2], name="other.csv")
     with pytest.raises(InputError, match=r"^other\.csv holds no row of a class to train on: 'very negative'"):
@@ -208,7 +208,7 @@ def test_rows_of_which_nothing_can_be_learned_are_refused_in_words(texts, labels
         prepare([labelled(texts, labels)], TrainSettings())
 
 
-def test_a_class_that_lies_in_one_group_alone_never_leaves_a_single_class_to_train_on():
+def test_a_class_in_a_single_group_never_leaves_one_class_to_train():
     refused = 0
     for seed in range(20):
         rows = labelled(
@@ -265,7 +265,7 @@ def test_labels_of_another_file_that_mean_nothing_here_name_the_file():
         prepare([many()], TrainSettings(), val=foreign)
 
 
-def test_texts_of_several_labels_are_shown_with_them_also_where_a_class_is_dropped(caplog):
+def test_conflicting_labels_are_named_after_a_class_is_dropped(caplog):
     """Nobody gave three stars, so `neutral` goes, and the classes after it have other numbers."""
     texts = [f"text {n}" for n in range(60)] + ["a text of both"] * 2
     rows = labelled(texts, [1, 5] * 31, column="stars")
@@ -291,7 +291,7 @@ def test_a_group_column_of_few_groups_is_named():
         prepare([many(groups=["one"] * 100)], TrainSettings())
 
 
-def test_how_labels_of_a_test_file_are_read_is_said_where_it_is_another_way(caplog):
+def test_test_labels_that_are_read_in_another_way_are_reported(caplog):
     stars = labelled([f"text {n}" for n in range(100)], [1, 2, 3, 4, 5] * 20)
     low = labelled([f"low {n}" for n in range(10)], [1, 2] * 5, name="low.csv")
     assert prepare([stars], TrainSettings(), test=low).test.codes.tolist() == [0] * 10

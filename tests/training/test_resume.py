@@ -36,7 +36,7 @@ def test_a_run_resumed_at_any_step_ends_as_if_nothing_had_been(train, interrupte
 
 
 @pytest.mark.parametrize("steps", [2, 4, 8])
-def test_a_run_interrupted_between_two_states_goes_on_from_the_earlier(train, interrupted, whole, caplog, steps):
+def test_a_run_interrupted_between_states_resumes_from_the_earlier(train, interrupted, whole, caplog, steps):
     caplog.set_level(logging.INFO, "sentiment_batch")
     interrupted(steps)
     caplog.clear()
@@ -74,7 +74,7 @@ def test_early_stopping_and_the_best_state_survive_an_interruption(
 
 
 @pytest.mark.parametrize("patience", [None, 1])
-def test_a_run_interrupted_after_its_last_step_has_only_to_be_published(train, monkeypatch, patience):
+def test_a_run_interrupted_after_its_last_step_is_only_published(train, monkeypatch, patience):
     def interrupted(*arguments):
         raise KeyboardInterrupt
 
@@ -90,7 +90,7 @@ def test_a_run_interrupted_after_its_last_step_has_only_to_be_published(train, m
     assert result(train(patience=patience, resume=True)) == expected
 
 
-def test_what_the_device_s_memory_holds_and_the_weights_of_classes_survive(train, interrupted, often, monkeypatch):
+def test_part_sizes_and_class_weights_survive_an_interruption(train, interrupted, often, monkeypatch):
     class Small(loop.MicroBatches):
         def __init__(self, *arguments):
             super().__init__(*arguments)
@@ -112,7 +112,7 @@ def test_the_average_of_the_weights_survives(train, interrupted, often, steps):
     assert result(train(resume=True, **chosen)) == expected != result(train("without"))
 
 
-def test_the_generators_of_the_process_are_as_they_were_after_a_resumed_run(train, interrupted, often):
+def test_a_resumed_run_restores_the_random_generators(train, interrupted, often):
     interrupted(4)
     torch.manual_seed(99)
     states = torch.get_rng_state(), np.random.get_state()[1].copy(), random.getstate()

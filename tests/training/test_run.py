@@ -92,7 +92,7 @@ def shuffled(reviews: LabelledRows, seed: int) -> LabelledRows:
 # The same again
 
 
-def test_the_same_command_twice_gives_the_same_weights_and_another_seed_others(train, reviews):
+def test_equal_commands_give_equal_weights_and_another_seed_others(train, reviews):
     one, two, other = (train(reviews(), seed=seed) for seed in (1, 1, 2))
     assert weights_of(one.path) == weights_of(two.path)
     assert weights_of(one.path) != weights_of(other.path)
@@ -108,7 +108,7 @@ def test_the_seed_decides_the_state_that_training_begins_with(train, reviews):
     assert (heads[0][:2] != heads[2][:2]).all()
 
 
-def test_the_state_of_the_process_has_no_part_in_the_weights_and_stays_as_it_was(train, reviews):
+def test_the_state_of_the_process_does_not_matter_and_stays(train, reviews):
     one = train(reviews())
     torch.manual_seed(99)
     np.random.seed(99)
@@ -120,7 +120,7 @@ def test_the_state_of_the_process_has_no_part_in_the_weights_and_stays_as_it_was
     assert not torch.are_deterministic_algorithms_enabled()
 
 
-def test_the_order_of_rows_and_their_division_into_files_do_not_matter_for_the_weights(train, reviews):
+def test_the_order_of_rows_and_files_does_not_change_the_weights(train, reviews):
     rows = reviews()
     rows.texts.extend([rows.texts[0].upper(), f" {rows.texts[0]}", rows.texts[1], rows.texts[1].replace("the", "ｔhe")])
     rows.labels.extend(["negative", "negative", "positive", "negative"])
@@ -164,7 +164,7 @@ def test_the_best_state_is_what_remains_measured_anew(train, reviews, settings, 
     assert kept.validation_loss != pytest.approx(trained.history[-1].validation_loss, rel=1e-4)
 
 
-def test_a_run_that_is_interrupted_leaves_its_best_state_ready_to_score(train, reviews, tmp_path, monkeypatch, caplog):
+def test_an_interrupted_run_leaves_its_best_model_ready_to_score(train, reviews, tmp_path, monkeypatch, caplog):
     saved = run.Checkpoint.save_best
 
     def interrupted(checkpoint, fill, meta, history):
@@ -201,7 +201,7 @@ def sharp(train, reviews):
     return sharp
 
 
-def test_the_published_model_is_the_calibrated_one_and_its_labels_are_those_of_the_other(sharp):
+def test_the_published_model_is_calibrated_and_predicts_the_same(sharp):
     (plain, val), (trained, _) = sharp(calibrate=False), sharp()
     temperature = trained.calibration.temperature
     assert temperature > 1.2
@@ -247,7 +247,7 @@ def test_the_test_file_has_no_part_in_the_temperature(train, reviews):
     assert found[0] == found[1] == found[2]
 
 
-def test_a_temperature_is_folded_once_however_often_a_finished_run_is_asked_for(train, reviews, tmp_path):
+def test_a_temperature_is_folded_in_only_once(train, reviews, tmp_path):
     chosen = {"val": reviews(80, start=300), "test": reviews(20, start=500), "output": tmp_path / "model"}
     first = train(reviews(), **chosen)
     assert first.calibration.temperature != 1.0
@@ -272,7 +272,7 @@ def test_to_calibrate_or_not_makes_another_run(train, reviews, tmp_path):
         train(reviews(), output=tmp_path / "model", resume=True, calibrate=False)
 
 
-def test_a_model_trained_from_a_calibrated_one_begins_with_the_encoder_alone(sharp, train, reviews):
+def test_a_calibrated_model_as_base_gives_its_encoder_alone(sharp, train, reviews):
     trained, _ = sharp()
     again = train(reviews(), base=trained.path, epochs=1)
     assert again.labels == trained.labels
@@ -282,7 +282,7 @@ def test_a_model_trained_from_a_calibrated_one_begins_with_the_encoder_alone(sha
 
 
 @pytest.mark.parametrize("classes", [{"negative": BAD, "positive": GOOD}, FIVE], ids=["two", "five"])
-def test_a_stock_pipeline_gives_the_same_probabilities_as_our_classifier(train, reviews, monkeypatch, classes):
+def test_a_stock_pipeline_gives_the_probabilities_of_our_classifier(train, reviews, monkeypatch, classes):
     from transformers import pipeline
 
     ours = []
@@ -490,9 +490,7 @@ def test_a_model_is_only_replaced_with_overwrite(train, reviews, tmp_path):
         ({"base": "./nowhere"}, ModelError, "no model folder"),
     ],
 )
-def test_what_cannot_be_is_said_before_training_and_leaves_nothing_behind(
-    train, reviews, tmp_path, chosen, error, words
-):
+def test_impossible_settings_are_refused_and_leave_nothing_behind(train, reviews, tmp_path, chosen, error, words):
     with pytest.raises(error, match=words):
         train(reviews(), output=tmp_path / "model", **chosen)
     assert list(tmp_path.iterdir()) == []
@@ -515,7 +513,7 @@ def test_the_progress_says_device_rate_and_lengths(train, reviews, caplog):
     assert "tokens per text: mean" in caplog.text
 
 
-def test_a_device_that_cannot_hold_the_optimiser_is_an_error_with_its_cure(train, reviews, monkeypatch, tmp_path):
+def test_a_device_too_small_for_the_optimiser_is_an_error(train, reviews, monkeypatch, tmp_path):
     def full(*arguments, **options):
         raise torch.OutOfMemoryError("CUDA out of memory")
 

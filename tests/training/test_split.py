@@ -31,7 +31,7 @@ def test_every_row_is_on_one_side_or_has_a_conflicting_text(rows, share, grouped
 
 
 @given(ROWS, SHARES, st.sampled_from([str.upper, "  {} ".format, str.title]))
-def test_equal_texts_are_never_on_both_sides_whatever_their_case_and_blanks(rows, share, spelled):
+def test_equal_texts_in_any_case_and_blanks_stay_on_one_side(rows, share, spelled):
     texts = [spelled(row[0]) if n % 2 else row[0] for n, row in enumerate(rows)]
     found = split(texts, [row[1] for row in rows], None, share)
     sides = [{rows[row][0] for row in side} for side in (found.training, found.validation)]
@@ -39,7 +39,7 @@ def test_equal_texts_are_never_on_both_sides_whatever_their_case_and_blanks(rows
 
 
 @given(ROWS, SHARES, st.booleans(), st.data())
-def test_nearly_equal_texts_are_never_on_both_sides_and_equal_ones_alone_conflict(rows, share, grouped, data):
+def test_nearly_equal_texts_stay_on_one_side_without_conflict(rows, share, grouped, data):
     texts, codes, groups = zip(*rows, strict=True) if rows else ((), (), ())
     near_of = {text: data.draw(st.integers(0, 4)) for text in sorted(set(texts))}
     near = [near_of[text] for text in texts]
@@ -139,14 +139,14 @@ def test_each_class_is_held_back_in_its_share(share):
     assert np.bincount(codes[found.validation]).tolist() == [400 * share, 200 * share, 40 * share]
 
 
-def test_a_class_of_two_texts_has_one_on_each_side_and_one_of_a_single_text_trains():
+def test_two_texts_of_a_class_are_split_and_a_single_one_trains():
     codes = [0] * 50 + [1, 1] + [2]
     found = split([f"text {n}" for n in range(53)], codes, None, 0.1)
     assert sorted(codes[row] for row in found.validation) == [0] * 5 + [1]
     assert 52 in found.training
 
 
-def test_a_group_that_would_be_too_much_is_passed_over_for_ones_that_fit():
+def test_a_group_that_is_too_large_is_skipped_for_smaller_ones():
     sizes = [60, *[4] * 10]
     groups = [number for number, size in enumerate(sizes) for _ in range(size)]
     for seed in range(40):  # in some of them the large one comes first
@@ -209,7 +209,7 @@ def test_texts_that_everybody_writes_do_not_join_all_groups():
     assert not {names[row] for row in found.validation} & {names[row] for row in found.training}
 
 
-def test_the_order_of_rows_does_not_matter_where_texts_do_not_join_groups():
+def test_row_order_does_not_matter_if_texts_do_not_join_groups():
     rows = [("film 0", 0, None)] * 6 + [("film 0", 0, "a"), ("film 0", 0, "c"), ("film 1", 1, "c"), ("film 2", 1, "a")]
     rows += [("film 3", 0, "a"), ("film 3", 0, "c")]
     random = np.random.default_rng(1)

@@ -34,7 +34,7 @@ def test_all_generators_go_on_where_they_were():
     assert draw() == expected
 
 
-def test_a_state_is_due_after_a_minute_and_less_often_where_saving_is_slow(monkeypatch):
+def test_a_state_is_due_each_minute_and_later_if_saving_is_slow(monkeypatch):
     now = 0.0
     monkeypatch.setattr(state.time, "perf_counter", lambda: now)
     seconds = 2.0
@@ -138,7 +138,7 @@ def test_another_version_is_refused_by_name(refused, monkeypatch, name):
         refused(f"the version of {name}: {version(name)} before, 99.9 now")
 
 
-def test_another_kind_of_device_is_refused_but_not_another_device_of_the_kind(settings, reviews):
+def test_another_kind_of_device_is_refused_but_not_another_number(settings, reviews):
     from sentiment_batch.training.checkpoint.fingerprint import check_unchanged, compute_fingerprint
     from sentiment_batch.training.prepare import prepare
 

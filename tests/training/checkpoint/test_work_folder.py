@@ -92,7 +92,7 @@ def test_a_model_is_never_replaced_without_overwrite(begun, model):
     assert list(model.parent.iterdir()) == [model]
 
 
-def test_with_overwrite_the_old_model_stays_until_the_new_one_is_published(begun, model):
+def test_overwrite_keeps_the_old_model_until_the_new_is_published(begun, model):
     checkpoint = begun(model, overwrite=True)
     (model / "vocab.txt").write_text("only in the old one")
     checkpoint.save_best(fill("new"), META, HISTORY)
@@ -103,7 +103,7 @@ def test_with_overwrite_the_old_model_stays_until_the_new_one_is_published(begun
 
 
 @pytest.mark.parametrize("files", [["thesis.tex"], ["config.json", "index.js"], ["model.safetensors"]])
-def test_a_folder_that_is_no_model_is_not_replaced_even_with_overwrite(begun, tmp_path, files):
+def test_a_folder_without_a_model_is_not_replaced_with_overwrite(begun, tmp_path, files):
     folder = tmp_path / "work"
     folder.mkdir()
     for name in files:
@@ -131,7 +131,7 @@ def test_the_current_folder_cannot_be_a_model(begun, tmp_path, monkeypatch, over
         begun(".", overwrite=overwrite)
 
 
-def test_what_came_to_the_output_while_training_is_not_replaced_and_the_new_model_is_kept(begun, tmp_path):
+def test_a_model_that_appeared_during_training_is_not_replaced(begun, tmp_path):
     checkpoint = begun(tmp_path / "model")
     checkpoint.save_best(fill("mine"), META, HISTORY)
     (tmp_path / "model").mkdir()
@@ -158,7 +158,7 @@ def test_what_a_killed_run_left_is_cleared_away_but_nothing_of_others(begun, tmp
     assert (again.work / "notes.txt").read_text() == "precious"
 
 
-def test_a_best_model_without_a_state_is_refused_and_with_resume_stays_until_there_is_another(begun, tmp_path):
+def test_a_best_model_without_a_state_stays_until_the_next_best(begun, tmp_path):
     killed = begun(tmp_path / "model")
     killed.save_best(fill("killed"), META, HISTORY)
     killed.close()
@@ -194,7 +194,7 @@ def test_the_state_decides_which_best_model_a_resumed_run_has(begun, tmp_path, r
 
 
 @pytest.mark.parametrize("renamed", [True, False], ids=["both renames done", "killed between them"])
-def test_a_run_killed_after_it_was_finished_goes_on_from_the_model_that_its_state_names(begun, tmp_path, renamed):
+def test_a_run_killed_after_finishing_resumes_with_its_states_model(begun, tmp_path, renamed):
     killed = begun(tmp_path / "model")
     killed.save_best(fill("best"), META, HISTORY)
     killed.save_state({"step": 3, "steps": 3, "fingerprint": {}}, {})
@@ -221,7 +221,7 @@ def test_leftovers_that_are_worth_nothing_are_cleared_away_unasked(begun, tmp_pa
     assert sorted(path.name for path in work.iterdir()) == ["lock", "lock.holder"]
 
 
-def test_a_model_that_was_put_aside_when_the_run_was_killed_comes_back(begun, tmp_path):
+def test_a_model_put_aside_when_the_run_was_killed_comes_back(begun, tmp_path):
     (tmp_path / "model.training" / "replaced").mkdir(parents=True)
     fill("old")(tmp_path / "model.training" / "replaced")
     with pytest.raises(OutputError, match="overwrite=True"):
@@ -294,7 +294,7 @@ def test_an_error_at_any_rename_leaves_a_whole_best_and_the_old_model(begun, tmp
     assert content(output)["model.safetensors"] == "second"
 
 
-def test_a_full_disk_is_an_output_error_that_names_the_folder_and_the_cure(begun, tmp_path):
+def test_a_full_disk_is_an_output_error_that_names_the_folder(begun, tmp_path):
     def full(folder: Path) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
@@ -320,7 +320,7 @@ def test_a_place_that_cannot_be_written_is_an_output_error(begun, tmp_path):
         begun(tmp_path / "file" / "model")
 
 
-def test_discarding_removes_the_work_folder_only_if_no_state_was_saved(begun, tmp_path):
+def test_closing_removes_a_work_folder_without_a_model(begun, tmp_path):
     checkpoint = begun(tmp_path / "model")
     checkpoint.close()
     assert not checkpoint.work.exists()
@@ -399,7 +399,7 @@ def test_an_interrupt_between_the_renames_leaves_the_old_model(begun, model, mon
     assert content(model)["model.safetensors"] == "old"
 
 
-def test_a_disk_that_a_library_of_another_language_finds_full_is_named(begun, tmp_path):
+def test_a_full_disk_is_known_in_the_wording_of_rust_libraries(begun, tmp_path):
     def full(folder):
         raise Exception("No space left on device (os error 28)")
 

@@ -77,7 +77,7 @@ def test_good_data_has_no_findings_and_a_summary_of_plain_values(caplog):
     assert not [record for record in caplog.records if record.levelno > logging.INFO]
 
 
-def test_the_block_fits_80_columns_and_ends_with_the_findings_by_weight(caplog):
+def test_the_log_fits_80_columns_and_ends_with_findings_by_weight(caplog):
     rows = mixed(300, share=0.1, name="a/rather/long/path/to/the/reviews.parquet", blank=30)
     prepare([rows], TrainSettings(), test=mixed(100, start=150, share=0.9, name="test.csv"))
     said = [record.getMessage() for record in caplog.records]
@@ -100,7 +100,7 @@ def test_imbalance_names_class_weights_unless_they_are_on():
     assert findings(mixed(4_000, share=0.3)) == []
 
 
-def test_classes_of_a_handful_of_rows_and_those_that_nothing_validates_are_warnings():
+def test_rare_and_unvalidated_classes_are_warnings():
     rows = mixed(4_000)
     rows.labels[:6] = ["odd"] * 4 + ["rare"] * 2
     found = findings(rows, settings={"class_weights": "auto"})
@@ -114,7 +114,7 @@ def test_classes_of_a_handful_of_rows_and_those_that_nothing_validates_are_warni
 @pytest.mark.parametrize(
     ("count", "level", "points"), [(40, "warning", 9), (60, "note", 8), (390, "note", 3), (400, None, None)]
 )
-def test_few_validation_rows_are_said_with_how_far_they_can_be_trusted(count, level, points):
+def test_few_validation_rows_are_reported_with_their_precision(count, level, points):
     found = findings(mixed(2_000), val=mixed(count, start=9_000))
     if level is None:
         assert found == []
@@ -142,7 +142,7 @@ def test_texts_with_several_labels_are_shown_but_not_stored(caplog):
     assert only(findings(rows), "also occurs with another label")[0] == "warning"
 
 
-def test_repeated_and_nearly_repeated_texts_are_counted_apart_and_stay_on_one_side():
+def test_repeated_and_nearly_repeated_texts_are_counted_separately():
     rows = mixed(400)
     again, nearly = [f"  {text.upper()}" for text in rows.texts[:30]], [f"<p>{text}!</p>" for text in rows.texts[:50]]
     rows.texts.extend(again + nearly)
@@ -166,7 +166,7 @@ def test_rows_that_are_left_out_are_a_finding_where_they_are_many():
     assert only(findings(rows, settings={"limit": 500}), "10 % of the rows hold no text"), "of all rows, not the sample"
 
 
-def test_overlaps_of_all_files_are_listed_with_other_labels_and_near_ones():
+def test_overlaps_are_listed_with_other_labels_and_near_texts():
     rows = mixed(2_000)
     val = mixed(500, start=9_000, name="val.csv")
     val.texts[:20] = [text.upper() for text in rows.texts[:20]]
@@ -187,7 +187,7 @@ def test_overlaps_of_all_files_are_listed_with_other_labels_and_near_ones():
     assert only(found, "100 test rows hold a text that is also validated on (17 %)")[0] == "note"
 
 
-def test_an_overlap_of_next_to_nothing_is_a_note_and_one_of_near_texts_too():
+def test_a_tiny_overlap_and_one_of_near_texts_are_notes():
     rows = mixed(2_000)
     test = mixed(1_000, start=9_000, name="test.csv")
     test.texts[0] = rows.texts[0]
@@ -199,7 +199,7 @@ def test_an_overlap_of_next_to_nothing_is_a_note_and_one_of_near_texts_too():
     assert found["overlap_with_test"] == 0
 
 
-def test_a_table_that_was_given_twice_is_said_and_one_that_shares_a_few_rows_is_only_listed():
+def test_a_table_given_twice_is_a_finding_and_a_small_overlap_is_not():
     first, again, other = mixed(1_000), mixed(1_000, name="again.csv"), mixed(1_000, start=950, name="other.csv")
     found = prepare([first, again, other], TrainSettings()).summary
     assert [(one["of"], one["with"], one["rows"]) for one in found["overlaps"]] == [
@@ -232,7 +232,7 @@ def test_a_column_that_looks_like_groups_is_a_note_that_names_it():
     assert findings(table(texts(1_200), labels, groups=films))[0][1].startswith("Only 120 rows validate")
 
 
-def test_a_group_that_is_also_in_another_file_is_a_warning_with_counts():
+def test_a_group_that_is_in_another_file_is_a_warning_with_counts():
     films, labels = grouped()
     rows = table(texts(1_200), labels, groups=films)
     test = table(texts(500, 9_000), labels[:500], groups=["f1"] * 100 + ["new"] * 400, name="test.csv")
@@ -245,7 +245,7 @@ def test_a_group_that_is_also_in_another_file_is_a_warning_with_counts():
     assert only(said, "100 rows of test.csv (20 %) have a 'film' that is also trained on")[0] == "warning"
 
 
-def test_groups_of_one_row_each_and_a_validation_of_few_groups_are_said():
+def test_groups_of_one_row_and_few_validation_groups_are_findings():
     ids = [f"id{n}" for n in range(1_000)]
     assert only(findings(mixed(1_000, groups=ids)), "No two rows have the same 'film', so `group_column` changes")
     few = findings(mixed(1_000, groups=[f"f{n // 60}" for n in range(1_000)]))
@@ -294,7 +294,7 @@ ODD = st.lists(
 
 @settings(max_examples=150, deadline=None)
 @given(ODD, ODD, ODD, st.booleans())
-def test_whatever_the_rows_they_are_refused_in_one_line_or_give_plain_values(first, second, test, grouped):
+def test_any_rows_are_refused_in_one_line_or_give_plain_values(first, second, test, grouped):
     def made(rows, name):
         texts, labels, films = zip(*rows, strict=True) if rows else ((), (), ())
         return table(texts, labels, name=name, **{"groups" if grouped else "film": list(films)})

@@ -96,7 +96,7 @@ def test_repeated_texts_are_no_proof_of_a_group():
     assert [one.column for one in find_group_columns(coded(codes, film=film), held)] == ["film"]
 
 
-def test_the_clearest_column_comes_first_and_one_that_a_side_lacks_is_left_out():
+def test_the_clearest_column_comes_first_and_needs_both_sides():
     codes, film = films()
     noisy = [value if n % 4 else 1_000 + n % 25 for n, value in enumerate(film)]
     training, held = sides(codes, noisy=noisy, film=film)

@@ -58,7 +58,7 @@ def test_the_histogram_holds_every_text_in_bins_of_one_width(whole):
         assert rows == sum(low <= length < high for length in whole)
 
 
-def test_a_cut_of_many_texts_is_a_finding_with_its_cure_where_there_is_one():
+def test_a_cut_of_many_texts_is_a_finding_that_says_what_to_do():
     found = measure_lengths(tokens([10, 10, 100, 100]), POLICY)
     (said,) = check_lengths(found, 512)
     assert said.text == (
