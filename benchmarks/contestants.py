@@ -148,7 +148,7 @@ def our_steps(plan: Plan, training: Rows, validation: Rows, in_all: int) -> Step
 
     Only this function knows how the loop is built.
     """
-    from sentiment_batch import api
+    from sentiment_batch.evaluation.reviews import read_reviews
     from sentiment_batch.model import device
     from sentiment_batch.settings import TrainSettings
     from sentiment_batch.training.batches import LengthGroupedBatches, make_loader
@@ -158,7 +158,7 @@ def our_steps(plan: Plan, training: Rows, validation: Rows, in_all: int) -> Step
     from sentiment_batch.training.prepare import prepare
 
     settings = TrainSettings(**_settings(plan))
-    tables = [api.labelled(one.frame(), "text", label_column="label") for one in (training, validation)]
+    tables = [read_reviews(one.frame(), text_columns=["text"], label_column="label") for one in (training, validation)]
     prepared = prepare(tables[:1], settings, val=tables[1])
     chosen = device.choose_device(plan.device), device.choose_training_dtype(plan.dtype, plan.device)
     setup = set_up(prepared, Path(plan.base), settings, *chosen, quiet=True)
@@ -178,7 +178,7 @@ def our_steps(plan: Plan, training: Rows, validation: Rows, in_all: int) -> Step
         with device.make_repeatable(plan.seed, plan.device):
             started = now(plan.device)
             for batch in itertools.islice(endless(), steps):  # from the beginning of an epoch, as the reference
-                state.micro.backward(batch)
+                state.micro_batches.backward(batch)
                 take_step(setup.classifier, state.optimizer, state.schedule)
                 tokens += int(batch.pack.lengths.sum())
             return now(plan.device) - started, tokens

@@ -75,10 +75,11 @@ def read(
     table: str, text_column: str | None = None, label_column: str | None = None, group_column: str | None = None
 ) -> Rows:
     """The rows of a labelled table in its order, with labels as sentiment-batch reads them."""
-    from sentiment_batch import api
+    from sentiment_batch.evaluation.reviews import read_reviews
     from sentiment_batch.labels import inference
 
-    found = api.labelled(table, text_column, label_column=label_column, group_column=group_column)
+    columns = {"label_column": label_column, "group_column": group_column}
+    found = read_reviews(table, text_columns=[text_column] if text_column else [], **columns)
     mapping = inference.infer_mapping(found.labels, found.label_column)
     codes = mapping.encode(found.labels).codes
     labels = [mapping.labels[code] if code >= 0 else "" for code in codes]
