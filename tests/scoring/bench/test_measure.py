@@ -24,6 +24,13 @@ def folder(tmp_path, monkeypatch):
     return place
 
 
+@pytest.fixture
+def enough_time(monkeypatch):
+    """The time is enough for 100 rows at least, however slow the machine is."""
+    count = measure_module.count_fitting_rows
+    monkeypatch.setattr(measure_module, "count_fitting_rows", lambda *arguments: max(100, count(*arguments)))
+
+
 def consistent(measured):
     """The figures of one measurement belong together."""
     assert measured.tokens_per_row == pytest.approx(measured.chosen.tokens / measured.chosen.rows)
@@ -36,7 +43,7 @@ def consistent(measured):
         assert 0 < speed.model_busy <= 1
 
 
-def test_all_figures_are_there_and_nothing_is_left(tiny_model, reviews_csv, folder):
+def test_all_figures_are_there_and_nothing_is_left(tiny_model, reviews_csv, folder, enough_time):
     before = reviews_csv.read_bytes()
     measured = measure_speed(BenchPlan(source=str(reviews_csv), seconds=0.2), str(tiny_model), SETTINGS)
     consistent(measured)
@@ -72,7 +79,7 @@ def test_the_dtypes_of_a_device_are_those_of_its_hardware(monkeypatch):
     assert list_dtypes("cuda:7") == ("float32", "float16")
 
 
-def test_blank_and_repeated_texts_are_counted_as_in_scoring(tiny_model, tmp_path):
+def test_blank_and_repeated_texts_are_counted_as_in_scoring(tiny_model, tmp_path, enough_time):
     path = tmp_path / "odd.jsonl"
     texts = ["good", "good", "", None, "bad " * 100]
     path.write_text("\n".join(json.dumps({"text": text}) for text in texts), encoding="utf-8")
@@ -80,7 +87,7 @@ def test_blank_and_repeated_texts_are_counted_as_in_scoring(tiny_model, tmp_path
     assert (measured.chosen.rows, measured.chosen.tokens, measured.cut_share) == (5, 3 + 64, 0.5)
 
 
-def test_a_table_that_was_scored_already_can_be_measured(tiny_model, tmp_path):
+def test_a_table_that_was_scored_already_can_be_measured(tiny_model, tmp_path, enough_time):
     path = tmp_path / "scored.csv"
     path.write_text("text,sentiment,sentiment_score\ngood,positive,1\nbad,negative,1\n", encoding="utf-8")
     measured = measure_speed(BenchPlan(source=str(path), seconds=0.1), str(tiny_model), SETTINGS)
