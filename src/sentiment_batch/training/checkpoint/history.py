@@ -106,17 +106,24 @@ def parse_training_log(text: str) -> list[HistoryEntry]:
 
 def format_history_table(rows: Sequence[Mapping[str, Any]], *, width: int = 80) -> str:
     """The history as a table for a terminal of `width` columns; a star marks the state that is saved."""
-    calibrated = any(row.get("calibrated_loss") is not None for row in rows) and width >= MIN_WIDTH_WITH_CALIBRATION
-    best = max((place for place, row in enumerate(rows) if row["best"]), default=0)
-    lines = [
-        f"{'':16}loss in  loss in{'    loss' if calibrated else ''}",
-        f"epoch     step training validation{'  calibrated' if calibrated else ''} accuracy macro F1",
+    columns: list[tuple[str, str, int, Callable[[Mapping[str, Any]], str]]] = [
+        ("", "epoch", 5, lambda row: f"{row['epoch']:g}"),
+        ("", "step", 7, lambda row: f"{row['step']:,}"),
+        ("training", "loss", 8, lambda row: f"{row['training_loss']:.4f}"),
+        ("validation", "loss", 10, lambda row: f"{row['validation_loss']:.4f}"),
+        ("calibrated", "loss", 10, lambda row: _format_loss(row.get("calibrated_loss"))),
+        ("", "accuracy", 8, lambda row: f"{row['accuracy']:.4f}"),
+        ("", "macro F1", 8, lambda row: f"{row['macro_f1']:.4f}"),
     ]
+    if width < MIN_WIDTH_WITH_CALIBRATION or all(row.get("calibrated_loss") is None for row in rows):
+        del columns[4]
+    best = max((place for place, row in enumerate(rows) if row["best"]), default=0)
+    lines = ["  ".join(f"{head[part]:>{size}}" for *head, size, _ in columns).rstrip() for part in (0, 1)]
     for place, row in enumerate(rows):
-        loss = row.get("calibrated_loss")
-        cell = f"  {'' if loss is None else f'{loss:.4f}':>10}" if calibrated else ""
-        lines.append(
-            f"{row['epoch']:5g} {row['step']:8,} {row['training_loss']:8.4f} {row['validation_loss']:10.4f}{cell}"
-            f" {row['accuracy']:8.4f} {row['macro_f1']:8.4f}{' *' if place == best else ''}"
-        )
-    return "\n".join(lines)
+        line = "  ".join(f"{cell(row):>{size}}" for _, _, size, cell in columns)
+        lines.append(f"{line} *" if place == best else line)
+    return "\n".join([*lines, "* the best state, which is saved"])
+
+
+def _format_loss(loss: float | None) -> str:
+    return "" if loss is None else f"{loss:.4f}"
