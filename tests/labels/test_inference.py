@@ -242,7 +242,7 @@ def test_every_row_has_a_class_or_is_missing_or_unknown(values):
 
 def test_a_rare_number_that_decides_the_scale_is_refused():
     for values in ([-1] * 9 + [0] * 500 + [1] * 491, [0] * 500 + [1] * 494 + [2] * 6):
-        with pytest.raises(InputError, match=r"fewer than 1% of its rows: without them it says 0 -> neg.*Leave those"):
+        with pytest.raises(InputError, match=r"fewer than 1 % of its rows: without them it says 0 -> neg.*Leave those"):
             infer_mapping(values, "label")
     assert labels([-1] * 11 + [0] * 500 + [1] * 489) == ("negative", "neutral", "positive")
 

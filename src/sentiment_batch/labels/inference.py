@@ -25,6 +25,7 @@ from sentiment_batch.labels.values import (
     normalize_word,
     parse_number,
 )
+from sentiment_batch.report.formatting import format_percent
 
 WORD_ORDER = ("very negative", "negative", "neutral", "mixed", "positive", "very positive")
 """Known label words from worst to best. Columns with other words have their classes in alphabetical order."""
@@ -166,8 +167,8 @@ def _check_rare_numbers(frequent: set[float], counts: Mapping[str, int], column:
         alone, beside = (str(_map_codes(numbers)) for numbers in readings)
         named = listed(f"{number:g}" for number in sorted(rare))
         raise InputError(
-            f"column {column!r} holds {named} in fewer than {RARE_SHARE:.0%} of its rows: without them it says "
-            f"{alone}, with them {beside}. Leave those rows out, or write words such as negative for all numbers."
+            f"column {column!r} holds {named} in fewer than {format_percent(RARE_SHARE, 0)} of its rows: without them it "
+            f"says {alone}, with them {beside}. Leave those rows out, or write words such as negative for all numbers."
         )
 
 

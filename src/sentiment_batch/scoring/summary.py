@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from sentiment_batch.locations import without_password
+from sentiment_batch.report.formatting import format_percent
 
 if TYPE_CHECKING:
     from sentiment_batch.scoring.annotate import Annotation, Tally
@@ -71,7 +72,7 @@ class Summary:
             f"{resumed}\n{bad}"
             f"{self.rows_per_second:,.0f} rows/s, {self.tokens_per_second:,.0f} tokens/s; {self.repeated:,} repeated "
             f"texts scored once; {self.cut:,} texts longer than {self.max_length} tokens ({self.long_text})\n"
-            f"device {self.device} ({self.device_reason}), at work {self.model_busy:.0%} of the time; "
+            f"device {self.device} ({self.device_reason}), at work {format_percent(self.model_busy, 0)} of the time; "
             f"dtype {self.dtype} ({self.dtype_reason}); {self.batching}"
         )
 
