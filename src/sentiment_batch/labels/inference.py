@@ -167,8 +167,8 @@ def _check_rare_numbers(frequent: set[float], counts: Mapping[str, int], column:
         alone, beside = (str(_map_codes(numbers)) for numbers in readings)
         named = listed(f"{number:g}" for number in sorted(rare))
         raise InputError(
-            f"column {column!r} holds {named} in fewer than {format_percent(RARE_SHARE, 0)} of its rows: without them it "
-            f"says {alone}, with them {beside}. Leave those rows out, or write words such as negative for all numbers."
+            f"column {column!r} holds {named} in fewer than {format_percent(RARE_SHARE, 0)} of its rows: without them "
+            f"it says {alone}, with them {beside}. Leave those rows out, or write words such as negative for all numbers."
         )
 
 
