@@ -6,9 +6,11 @@ import contextlib
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
-import torch
+from sentiment_batch.model.torch_operators import interpolate_in_place
 
 if TYPE_CHECKING:
+    import torch
+
     from sentiment_batch.model.classifier import SentimentClassifier
 
 GROWTH_POWER = 1
@@ -35,7 +37,7 @@ class WeightAverage:
         """Add the weights after optimiser step `step`, which counts from 1."""
         decay = min(self._decay, (step - 1) / (step + GROWTH_POWER))
         weights = [one.detach() for one in self._weights.values()]
-        torch._foreach_lerp_(list(self._average.values()), weights, 1.0 - decay)
+        interpolate_in_place(list(self._average.values()), weights, 1.0 - decay)
 
     @contextlib.contextmanager
     def in_place(self) -> Iterator[None]:
