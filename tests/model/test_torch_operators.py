@@ -19,7 +19,7 @@ def private_names(tree: ast.AST) -> Iterator[str]:
     for node in ast.walk(tree):
         if isinstance(node, ast.Attribute):
             name = ast.unparse(node)
-            if name.startswith(("torch._", "torch.ops.", "torch.cpu._")):
+            if name.startswith(("torch._", "torch.ops.", "torch.cpu._")) and not name.endswith("__"):
                 yield name
 
 

@@ -6,6 +6,7 @@
 | `linear_pointwise` | `torch.ops.mkldnn._linear_pointwise` | `layers` |
 | `gelu_in_place` | `torch.ops.aten.gelu_` | `layers`, `packed` |
 | `softmax_backward` | `torch._softmax_backward_data` | `attention_backward` |
+| `interpolate_in_place` | `torch._foreach_lerp_` | `training/weight_average` |
 | `variable_length_attention` | `torch.nn.attention.varlen.varlen_attn`, new in torch 2.10 | `attention`, on CUDA only |
 | `onednn_has_bfloat16` | `torch.ops.mkldnn._is_mkldnn_bf16_supported` | `device` |
 | `x86_has_bfloat16` | `torch.cpu._is_avx512_bf16_supported`, `._is_amx_tile_supported` | `device` |
@@ -27,6 +28,9 @@ linear_pointwise: Any = getattr(torch.ops.mkldnn, "_linear_pointwise", None)
 gelu_in_place: Any = torch.ops.aten.gelu_
 softmax_backward: Any = torch._softmax_backward_data
 """The gradient by the scores, from the gradient by the softmax, the softmax, its dimension and its dtype."""
+
+interpolate_in_place: Any = torch._foreach_lerp_
+"""Moves each tensor of a list towards its partner in a second list by a share of the way."""
 
 
 def has_onednn() -> bool:
