@@ -57,7 +57,7 @@ def _collect_findings() -> dict[str, Any]:
         "pyarrow": version("pyarrow"),
         "device": str(device),
         "training dtype": str(choose_training_dtype("auto", device.value)),
-        "scoring dtype": f"bfloat16 where no probe text changes its label ({why})" if half else f"float32 ({why})",
+        "scoring dtype": f"bfloat16 where no check text changes its label ({why})" if half else f"float32 ({why})",
         "hub": "reachable" if hub is None else f"not reachable ({hub})",
         "model": str(choose_model(None)),
         "cache": str(cache_folder()),

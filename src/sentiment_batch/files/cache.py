@@ -1,4 +1,4 @@
-"""The folder for files that can be made again: converted bases and the results of dtype probes."""
+"""The folder for files that can be made again: converted bases and the answers of parity checks."""
 
 from __future__ import annotations
 
