@@ -168,7 +168,8 @@ def _check_rare_numbers(frequent: set[float], counts: Mapping[str, int], column:
         named = listed(f"{number:g}" for number in sorted(rare))
         raise InputError(
             f"column {column!r} holds {named} in fewer than {format_percent(RARE_SHARE, 0)} of its rows: without them "
-            f"it says {alone}, with them {beside}. Leave those rows out, or write words such as negative for all numbers."
+            f"it says {alone}, with them {beside}. Leave those rows out, or write words such as negative for all "
+            "numbers."
         )
 
 
