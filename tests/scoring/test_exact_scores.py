@@ -17,7 +17,7 @@ from sentiment_batch.errors import ModelError
 from sentiment_batch.model import hub
 from sentiment_batch.model.classifier import SentimentClassifier, load_base, save_classifier
 from sentiment_batch.model.forward.strategies import PackedStrategy, PaddedStrategy
-from sentiment_batch.scoring.backends import local, row_blocks
+from sentiment_batch.scoring.backends import row_blocks, text_setup
 from sentiment_batch.scoring.backends.row_blocks import Counts
 from sentiment_batch.scoring.scorer import Scorer
 from tests.conftest import WORDS
@@ -54,7 +54,7 @@ def load(tmp_path_factory):
         key = repr((family, options))
         if key not in loaded:
             with pytest.MonkeyPatch.context() as patch:
-                patch.setattr(local, "DETERMINISTIC_BATCH", SMALL)
+                patch.setattr(text_setup, "DETERMINISTIC_BATCH", SMALL)
                 loaded[key] = Scorer.load(folders[family], **{"device": "cpu", "dtype": "float32"} | options)
             assert isinstance(loaded[key].backend.strategy, STRATEGIES[family])
         return loaded[key]
