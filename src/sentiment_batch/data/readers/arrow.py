@@ -7,7 +7,7 @@ import io
 import logging
 import threading
 import warnings
-from typing import TYPE_CHECKING
+from collections.abc import Generator, Iterator, Sequence
 
 import pyarrow as pa
 
@@ -17,12 +17,7 @@ from sentiment_batch.data.readers.sniff import refuse_other_formats, refuse_text
 from sentiment_batch.data.readers.source import Source
 from sentiment_batch.data.readers.validate import strings_are_valid, validate_batch
 from sentiment_batch.errors import InputError
-from sentiment_batch.records import Split
-
-if TYPE_CHECKING:
-    from collections.abc import Generator, Iterator, Sequence
-
-    from sentiment_batch.records import ReadOptions
+from sentiment_batch.records import ReadOptions, Split
 
 logger = logging.getLogger("sentiment_batch")
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import bz2
 import gzip
 import lzma
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
@@ -15,7 +16,6 @@ from sentiment_batch.errors import InputError
 
 if TYPE_CHECKING:
     import io
-    from collections.abc import Callable
 
 
 _OPENERS: dict[str, Callable[[io.BufferedReader], Any]] = {

@@ -5,27 +5,21 @@ from __future__ import annotations
 import csv
 import logging
 import re
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator, Sequence
+from typing import Any
 
 import pyarrow as pa
 
 from sentiment_batch.data.readers import byte_escapes
-from sentiment_batch.data.readers.csv_rows import CsvRows, explain_malformed, replace_bad_bytes
+from sentiment_batch.data.readers.csv_rows import CsvChunk, CsvRows, explain_malformed, replace_bad_bytes
 from sentiment_batch.data.readers.delimiters import NO_DELIMITER, detect_delimiter
 from sentiment_batch.data.readers.header_names import make_distinct
 from sentiment_batch.data.readers.sniff import refuse_json
 from sentiment_batch.data.readers.source import Source
-from sentiment_batch.data.readers.text import MAX_ROW_CHARACTERS, TextFile
+from sentiment_batch.data.readers.text import MAX_ROW_CHARACTERS, Lines, TextFile
 from sentiment_batch.errors import InputError, UsageError
 from sentiment_batch.locations import suffix_of
-from sentiment_batch.records import Problem, Split
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
-
-    from sentiment_batch.data.readers.csv_rows import CsvChunk
-    from sentiment_batch.data.readers.text import Lines
-    from sentiment_batch.records import ReadOptions
+from sentiment_batch.records import Problem, ReadOptions, Split
 
 logger = logging.getLogger("sentiment_batch")
 

@@ -4,18 +4,14 @@ from __future__ import annotations
 
 import csv
 from collections import defaultdict
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from sentiment_batch.data.readers import byte_escapes
 from sentiment_batch.data.readers.base import MAX_ROWS_PER_BATCH
-from sentiment_batch.data.readers.text import MAX_BATCH_CHARACTERS, MAX_ROW_CHARACTERS
+from sentiment_batch.data.readers.text import MAX_BATCH_CHARACTERS, MAX_ROW_CHARACTERS, Lines
 from sentiment_batch.errors import InputError
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
-
-    from sentiment_batch.data.readers.text import Lines
 
 MAX_CELLS_PER_BATCH = 1 << 22
 """Largest number of cells of a batch, so that a batch of very many columns has fewer rows."""

@@ -4,20 +4,15 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from sentiment_batch.data.readers.base import MAX_ROWS_PER_BATCH
 from sentiment_batch.data.readers.byte_escapes import are_decoded, find_first_bad_byte, has_escapes, replace_escapes
 from sentiment_batch.data.readers.json_types import NonFinite
-from sentiment_batch.data.readers.text import MAX_BATCH_CHARACTERS
+from sentiment_batch.data.readers.text import MAX_BATCH_CHARACTERS, Lines
 from sentiment_batch.errors import InputError
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from sentiment_batch.data.readers.text import Lines
 
 _BLANKS = " \t\r\n"
 _SKIP_BLANKS = re.compile(r"[ \t\r\n]*").match

@@ -5,12 +5,10 @@ from __future__ import annotations
 import itertools
 import math
 import re
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from typing import Any
 
 import pyarrow as pa
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 MAX_DEPTH = 16
 """Lists and objects that are nested deeper become JSON text. Arrow's file format allows at most 64 levels."""

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import logging
 from collections import Counter, defaultdict
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pyarrow as pa
 
@@ -16,12 +17,7 @@ from sentiment_batch.data.readers.sniff import refuse_csv
 from sentiment_batch.data.readers.source import Source
 from sentiment_batch.data.readers.text import TextFile
 from sentiment_batch.errors import InputError, reason
-from sentiment_batch.records import JSON_MARK, Problem, Split
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
-
-    from sentiment_batch.records import ReadOptions
+from sentiment_batch.records import JSON_MARK, Problem, ReadOptions, Split
 
 logger = logging.getLogger("sentiment_batch")
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -16,12 +17,7 @@ from sentiment_batch.data.readers.sniff import refuse_other_formats, refuse_text
 from sentiment_batch.data.readers.source import Source
 from sentiment_batch.data.readers.validate import validate_batch
 from sentiment_batch.errors import InputError
-from sentiment_batch.records import Split
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
-
-    from sentiment_batch.records import ReadOptions
+from sentiment_batch.records import ReadOptions, Split
 
 PARQUET_ENDINGS = (".parquet", ".pq")
 MAX_ROWS_PER_PARQUET_BATCH = 4096

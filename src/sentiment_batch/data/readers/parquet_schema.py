@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
-from typing import TYPE_CHECKING
+from collections.abc import Mapping, Sequence
 
 import pyarrow as pa
 
 from sentiment_batch.errors import InputError, reason
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
 
 Partitions = dict[str, str | None]
 

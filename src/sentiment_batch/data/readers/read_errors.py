@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import io
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator
+from typing import Any
 
 from sentiment_batch.errors import InputError, reason
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 _BUFFER_BYTES = 1 << 20
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import io
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, cast
 
 from sentiment_batch.data.readers import byte_escapes, encodings
@@ -13,8 +14,6 @@ from sentiment_batch.data.readers.sniff import HEAD_BYTES, refuse_other_formats
 from sentiment_batch.errors import InputError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from sentiment_batch.data.readers.source import Source
     from sentiment_batch.records import ReadOptions
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Callable
 
 import pyarrow as pa
 
@@ -10,9 +10,6 @@ from sentiment_batch.data.readers.read_errors import explain_damage, translate_r
 from sentiment_batch.data.readers.utf8_repair import INVALID_UTF8_MESSAGE, describe_bad_utf8, repair_utf8
 from sentiment_batch.errors import InputError, reason
 from sentiment_batch.records import Problem
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 
 def strings_are_valid(batch: pa.RecordBatch, where: str) -> bool:
