@@ -222,7 +222,7 @@ def test_one_text_is_one_explanation_and_the_model_is_kept(trained, monkeypatch)
         (pd.DataFrame({"text": ["x"]}), {}, "explain takes texts, not a table"),
         (["x", 3], {}, r"text 1 \(counted from 0\) is of the type int"),
         (["x", b"y"], {}, r"of the type bytes. Give strings"),
-        (["x"], {"neutral_band": 0.7}, "neutral_band is for scoring"),
+        (["x"], {"neutral_band": 0.7}, "neutral_band` is for scoring"),
         (["x"], {"colour": 1}, "The settings of scoring are"),
         (7, {}, "explain takes one text or several, not a int"),
     ],
@@ -239,7 +239,7 @@ def test_a_model_that_gives_no_gradients_says_so(scorer, monkeypatch):
         integrated_gradients._Path,
         "set",
         lambda self, *rest: (
-            setattr(self, "met", 7) or self.__dict__.update(_share=1.0, _baseline_D=rest[1], _own_BT=rest[2])
+            setattr(self, "calls", 7) or self.__dict__.update(_share=1.0, _baseline_D=rest[1], _own_BT=rest[2])
         ),
     )
     with pytest.raises(ModelError, match="does not allow to weigh words"):

@@ -181,7 +181,7 @@ def test_a_batch_that_does_not_fit_is_done_again_in_smaller_ones(make, texts, vo
     monkeypatch.setattr(
         IntegratedGradients, "_batch", lambda self, *rest: (_ for _ in ()).throw(torch.OutOfMemoryError("no"))
     )
-    with pytest.raises(DeviceError, match=r"does not hold one text of \d+ tokens with its gradients. Take a smaller"):
+    with pytest.raises(DeviceError, match=r"does not hold one text of \d+ tokens with its gradients. Set a smaller"):
         made.weigh_tokens(tokens, own, wanted, 10_000)
 
 
@@ -248,4 +248,4 @@ def test_a_model_without_gradients_is_one_clear_line(make, texts, vocabulary, ki
     with pytest.raises(
         ModelError, match=r"this model does not allow to weigh words: .*\. Explain with another model\."
     ):
-        IntegratedGradients(make(kind(len(vocabulary))), "cpu").weights(*texts, directions(len(TEXTS)), 100)
+        IntegratedGradients(make(kind(len(vocabulary))), "cpu").weigh_tokens(*texts, directions(len(TEXTS)), 100)

@@ -1,4 +1,4 @@
-"""The dtype of scoring is decided by what the probe texts say, once per model and device, and never by a clock."""
+"""The dtype of scoring is decided by the check texts, once per model and device, and never by a clock."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def weights(loaded):
 
 
 def answers(monkeypatch, *outcomes):
-    """What the probe texts score, call by call: the stock strategy, the packed one, float32, bfloat16.
+    """The probabilities of the check texts, call by call: the stock strategy, the packed one, float32, bfloat16.
 
     Where packs are not taken, after those two: padded, each alone, and one short text.
     """
