@@ -299,13 +299,13 @@ class Silent(GoodReader):
             raise InputError("The file is not there.") from error
 
 
-@breaks("an_input_that_is_cut_short", "it raised PluginError instead of InputError")
+@breaks("an_input_that_is_cut_short", "It raised PluginError instead of InputError")
 class Trusting(GoodReader):
     def check_digest(self):
         pass
 
 
-@breaks("an_input_that_is_cut_short", "its message does not name the file")
+@breaks("an_input_that_is_cut_short", "Its message does not name 'reviews.tables'")
 class Curt(GoodReader):
     def check_digest(self):
         try:

@@ -93,7 +93,7 @@ class NotForUsers(GoodWriter):
             raise NotImplementedError("duration")
 
 
-@breaks("values_of_a_type[duration[ms]]", "Its message does not name the column 'value'")
+@breaks("values_of_a_type[duration[ms]]", "Its message does not name 'value'")
 class Vague(GoodWriter):
     def check_types(self):
         if DURATION in self.schema.types:

@@ -42,18 +42,12 @@ def check(test: Test) -> Test:
         try:
             test(*arguments, **keywords)
         except Exception as error:
-            failure = f"{_describe(error)}\n\nThe protocol: {rule}{_trace(error)}"
-        else:
-            return
-        pytest.fail(failure, pytrace=False)
+            known = isinstance(error, Broken | PluginError)
+            problem = str(error) if known else f"It raised {type(error).__name__}: {first_line(error)}"
+            failure = f"{problem}\n\nThe protocol: {rule}{_trace(error)}"
+            raise pytest.fail.Exception(failure, pytrace=False) from None
 
     return run  # type: ignore[return-value]
-
-
-def _describe(error: Exception) -> str:
-    if isinstance(error, Broken | PluginError):
-        return str(error)
-    return f"It raised {type(error).__name__}: {first_line(error)}"
 
 
 def _trace(error: BaseException) -> str:
@@ -80,17 +74,33 @@ def check_refuses(kind: type[SentimentBatchError], call: Callable[[], object], n
     Raises:
         Broken: it raised nothing or another error, or its message is not one line or lacks `names`.
     """
+    if catch_refusal(kind, call, names) is None:
+        raise Broken(f"It raised no error. It must raise {kind.__name__}.")
+
+
+def catch_refusal(kind: type[SentimentBatchError], call: Callable[[], object], names: str = "") -> str | None:
+    """The message of the error for the user that `call` raises; None if it raises nothing.
+
+    Args:
+        kind: the type of the error.
+        call: what the plugin may refuse. A `Broken` that it raises passes.
+        names: the text that the message must contain.
+
+    Raises:
+        Broken: it raised another error, or its message is not one line or lacks `names`.
+    """
     try:
         call()
+    except Broken:
+        raise
     except kind as error:
-        message = str(error)
+        check_one_line(str(error))
+        if names not in str(error):
+            raise Broken(f"Its message does not name {names!r}: {error}") from error
+        return str(error)
     except Exception as error:
         raise Broken(f"It raised {type(error).__name__} instead of {kind.__name__}: {first_line(error)}") from error
-    else:
-        raise Broken(f"It raised no error. It must raise {kind.__name__}.")
-    check_one_line(message)
-    if names not in message:
-        raise Broken(f"Its message does not name {names!r}: {message}")
+    return None
 
 
 @contextlib.contextmanager

@@ -5,10 +5,13 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from sentiment_batch.errors import InputError, ModelError, UsageError
+from sentiment_batch.scoring.job import ScoreJob
 from sentiment_batch.testing.checks import Broken, InterruptedRun, check, check_refuses, run_in_time
 from sentiment_batch.testing.suite import install_plugin
 
@@ -17,6 +20,7 @@ if TYPE_CHECKING:
 
     from sentiment_batch.scoring.backends.distributed import Engine
     from sentiment_batch.scoring.scorer import Scorer
+    from sentiment_batch.scoring.summary import Summary
 
 NUM_ROWS, GROUP_ROWS, PART_ROWS = 250, 60, 40
 CSV, FOLDER, PARQUET = "out.csv", "out/", "out.parquet"
@@ -58,8 +62,13 @@ class EngineSuite:
     @classmethod
     def started(cls, engine_folder: Path) -> Iterator[tuple[Path, Scorer]]:
         """The folder, and a scorer with the engine."""
-        with _scorer(engine_folder, engine=cls.engine, engine_options=dict(cls.options)) as scorer:
+        with cls._load(engine_folder) as scorer:
             yield engine_folder, scorer
+
+    @classmethod
+    def _load(cls, folder: Path, model: str = "model", **options: str) -> Scorer:
+        """A scorer with the engine, and with further options of the engine."""
+        return _scorer(folder, model, engine=cls.engine, engine_options=dict(cls.options) | options)
 
     @check
     def test_workers_describe_the_model_as_this_machine_does(self, started: tuple[Path, Scorer]) -> None:
@@ -101,45 +110,33 @@ class EngineSuite:
         """After a failed run the engine still accepts tasks. The tasks of that run have ended or are dropped, and never
         return as results of new tasks."""
         folder, scorer = started
-        with _work_folder(folder) as place:
-            with pytest.MonkeyPatch.context() as patch:
+        with TemporaryDirectory(dir=folder) as place:
+            with pytest.MonkeyPatch.context() as patch, contextlib.suppress(InterruptedRun):
                 _interrupt_after(3, patch)
-                with contextlib.suppress(InterruptedRun):
-                    _run(scorer, folder / "in.parquet", place, out)
+                _run(scorer, folder / "in.parquet", place, out)
             if not _run(scorer, folder / "in.parquet", place, out).rows_resumed:
                 raise Broken("The resumed run started over: it kept no part of the interrupted run.")
-            _check_equal(_content(place, out), _expected(folder, "in.parquet", out))
+            _check_output(folder, "in.parquet", place, out)
 
     @check
     def test_an_error_of_a_worker_is_raised_unchanged(self, started: tuple[Path, Scorer]) -> None:
         """If a worker raises a `SentimentBatchError`, such as for an input that has changed, the future raises that
         error, not one of the engine."""
-        from sentiment_batch.errors import InputError
-
         folder, scorer = started
-        with _work_folder(folder) as place, pytest.MonkeyPatch.context() as patch:
+        with TemporaryDirectory(dir=folder) as place, pytest.MonkeyPatch.context() as patch:
             _claim_another_identity(patch)
             check_refuses(InputError, lambda: _run(scorer, folder / "in.parquet", place, CSV), "in.parquet")
 
     @check
     def test_a_missing_model_is_refused(self, engine_folder: Path) -> None:
         """If a worker cannot load the model, opening the engine raises the error of the worker."""
-        from sentiment_batch.errors import ModelError
-        from sentiment_batch.scoring.scorer import Scorer
-
         (engine_folder / "empty").mkdir(exist_ok=True)
-        options = {"engine": self.engine, "engine_options": dict(self.options)}
-        check_refuses(ModelError, lambda: Scorer.load(str(engine_folder / "empty"), **options), "empty")
+        check_refuses(ModelError, lambda: self._load(engine_folder, model="empty"), "empty")
 
     @check
     def test_an_unknown_option_is_refused(self, engine_folder: Path) -> None:
         """An unknown option raises a `UsageError` that names it."""
-        from sentiment_batch.errors import UsageError
-
-        options = dict(self.options) | {"no_such_option": "1"}
-        check_refuses(
-            UsageError, lambda: _scorer(engine_folder, engine=self.engine, engine_options=options), "no_such_option"
-        )
+        check_refuses(UsageError, lambda: self._load(engine_folder, no_such_option="1"), "no_such_option")
 
     @check
     def test_it_may_be_closed_twice_and_with_open_tasks(self, engine_folder: Path) -> None:
@@ -147,7 +144,7 @@ class EngineSuite:
         from sentiment_batch.scoring.backends.row_blocks import RowBlock
         from sentiment_batch.scoring.backends.tasks import BlockTask
 
-        scorer = _scorer(engine_folder, engine=self.engine, engine_options=dict(self.options))
+        scorer = self._load(engine_folder)
         engine: Engine = scorer.backend.engine  # type: ignore[attr-defined]
         block = RowBlock()
         block.add(_table().to_batches()[0], _table()["text"].chunk(0), 0)
@@ -157,10 +154,10 @@ class EngineSuite:
         run_in_time(scorer.close, "Closing the scorer afterwards")
 
 
-def _scorer(folder: Path, **settings: Any) -> Scorer:
+def _scorer(folder: Path, model: str = "model", **settings: Any) -> Scorer:
     from sentiment_batch.scoring.scorer import Scorer
 
-    return Scorer.load(str(folder / "model"), dtype="float32", device="cpu", deterministic=True, **settings)
+    return Scorer.load(str(folder / model), dtype="float32", device="cpu", deterministic=True, **settings)
 
 
 def _table() -> pa.Table:
@@ -180,38 +177,24 @@ def _write(table: pa.Table, folder: Path) -> None:
     pyarrow.csv.write_csv(table, folder / "in.csv")
 
 
-def _run(scorer: Scorer, source: Path, place: Path, out: str) -> Any:
-    from sentiment_batch.scoring.job import ScoreJob
+def _run(scorer: Scorer, source: Path, place: str, out: str) -> Summary:
     from sentiment_batch.scoring.pipeline import score_table
 
     job = ScoreJob(source=str(source), destination=f"{place}/{out}", part_rows=PART_ROWS, quiet=True)
     return run_in_time(lambda: score_table(job, lambda: scorer), "A run")
 
 
-def _content(place: Path, out: str) -> dict[str, bytes]:
-    """The bytes of a file, or of all files in a folder, by name."""
-    path = place / out.rstrip("/")
-    files = sorted(path.iterdir()) if path.is_dir() else [path]
-    return {file.name: file.read_bytes() for file in files}
-
-
-def _expected(folder: Path, source: str, out: str) -> dict[str, bytes]:
-    """The output of this machine."""
-    with _work_folder(folder) as place, _scorer(folder) as here:
-        _run(here, folder / source, place, out)
-        return _content(place, out)
-
-
 def _check_same(folder: Path, scorer: Scorer, source: str, out: str) -> None:
-    with _work_folder(folder) as place:
+    with TemporaryDirectory(dir=folder) as place:
         _run(scorer, folder / source, place, out)
-        _check_equal(_content(place, out), _expected(folder, source, out))
-        left = [path.name for path in place.iterdir() if path.name.startswith(".")]
-        if left:
-            raise Broken(f"The run left {left[0]} behind.")
+        _check_output(folder, source, place, out)
 
 
-def _check_equal(found: dict[str, bytes], expected: dict[str, bytes]) -> None:
+def _check_output(folder: Path, source: str, place: str, out: str) -> None:
+    """Check that the output in `place` is what this machine writes for `source`, and that nothing else is there."""
+    with TemporaryDirectory(dir=folder) as here, _scorer(folder) as scorer:
+        _run(scorer, folder / source, here, out)
+        found, expected = _content(Path(place, out)), _content(Path(here, out))
     if found.keys() != expected.keys():
         raise Broken(f"The run wrote the files {sorted(found)}, but this machine writes {sorted(expected)}.")
     for name in found:
@@ -219,15 +202,15 @@ def _check_equal(found: dict[str, bytes], expected: dict[str, bytes]) -> None:
             raise Broken(
                 f"{name} is not what this machine writes: a row has a wrong score, or the score of another row."
             )
+    left = [path.name for path in Path(place).iterdir() if path.name.startswith(".")]
+    if left:
+        raise Broken(f"The run left {left[0]} behind.")
 
 
-@contextlib.contextmanager
-def _work_folder(folder: Path) -> Iterator[Path]:
-    """A new folder for outputs, below a folder that all workers see."""
-    import tempfile
-
-    with tempfile.TemporaryDirectory(dir=folder) as place:
-        yield Path(place)
+def _content(path: Path) -> dict[str, bytes]:
+    """The bytes of a file, or of all files in a folder, by name."""
+    files = path.iterdir() if path.is_dir() else [path]
+    return {file.name: file.read_bytes() for file in files}
 
 
 def _interrupt_after(parts: int, patch: pytest.MonkeyPatch) -> None:

@@ -14,6 +14,7 @@ from sentiment_batch.errors import InputError
 from sentiment_batch.locations import without_password
 from sentiment_batch.testing.checks import (
     Broken,
+    catch_refusal,
     check,
     check_no_warnings,
     check_one_line,
@@ -25,8 +26,6 @@ from sentiment_batch.testing.reading import ReadingSuite
 from sentiment_batch.testing.suite import read_splits
 
 if TYPE_CHECKING:
-    import pyarrow as pa
-
     from sentiment_batch.records import Problem
 
 NUM_ROWS = 60
@@ -95,24 +94,23 @@ class ReaderFailures(ReadingSuite):
     def test_a_malformed_row_is_reported_and_stays(self) -> None:
         """If `options.on_bad_row` is set, each malformed row is reported to it once, with its number within its split
         and a reason of one line, before the batch with the row is returned. The row stays in its place."""
-        reported: list[tuple[int, Problem]] = []
-        start = rows = 0
-        with self.opened(
-            self._malformed(), on_bad_row=lambda problem: reported.append((start + problem.row, problem))
-        ) as reader:
+        reported: list[Problem] = []
+        places: list[int] = []
+        rows = 0
+        with self.opened(self._malformed(), on_bad_row=reported.append) as reader:
             for split in reader.splits():
                 start = rows
                 for batch in reader.batches(split):
                     rows += batch.num_rows
                     if rows > 1 and not reported:
                         raise Broken("It returned the batch with the malformed row before it reported the row.")
-        places = [row for row, _ in reported]
+                places += [start + problem.row for problem in reported[len(places) :]]
         if rows != 3 or places != [1]:
             raise Broken(
                 f"It returned {rows:,} of 3 rows, and reported the rows {places}. Only row 1, counted from 0, is bad."
             )
-        check_one_line(reported[0][1].reason)
-        check_one_line(reported[0][1].where)
+        check_one_line(reported[0].reason)
+        check_one_line(reported[0].where)
 
     def _malformed(self) -> str:
         location = self.malformed(self.folder())
@@ -128,34 +126,20 @@ class ReaderFailures(ReadingSuite):
         return Path(location)
 
     def _check_damaged(self, where: str, data: bytes) -> None:
-        whole = self._file()
-        path = self.folder() / whole.name
+        """Check that a damaged copy of the file is refused, or read."""
+        path = self.folder() / self._file().name
         path.write_bytes(data)
-        try:
-            found = run_in_time(lambda: self.read(str(path)), f"Reading a file {where}", self.seconds)
-        except InputError as error:
-            self._check_refusal(where, str(error), path.name)
-            return
-        except Broken:
-            raise
-        except Exception as error:
-            raise Broken(
-                f"For a file {where} it raised {type(error).__name__} instead of InputError: {error}"
-            ) from error
-        self._check_read(where, found)
 
-    def _check_refusal(self, where: str, message: str, name: str) -> None:
+        def read() -> None:
+            found = run_in_time(lambda: self.read(str(path)), "Reading it", self.seconds)
+            found.validate(full=True)
+            if self.checksums and not found.equals(self.read(self.place(NUM_ROWS))):
+                raise Broken("It returned other rows, although the suite sets `checksums`.")
+
         try:
-            check_one_line(message)
+            catch_refusal(InputError, read, path.name)
         except Broken as error:
-            raise Broken(f"For a file {where}: {error}") from error
-        if name not in message:
-            raise Broken(f"For a file {where} its message does not name the file: {message}")
-
-    def _check_read(self, where: str, found: pa.Table) -> None:
-        found.validate(full=True)
-        if self.checksums and not found.equals(self.read(self.place(NUM_ROWS))):
-            raise Broken(f"For a file {where} it returned other rows, although the suite sets `checksums`.")
+            raise Broken(f"A file {where}: {error}") from error
 
 
 def _cut(data: bytes) -> Iterator[tuple[str, bytes]]:

@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 
+from sentiment_batch.records import ReadOptions
+from sentiment_batch.scoring.job import ScoreJob
 from sentiment_batch.testing.checks import Broken, check
 from sentiment_batch.testing.compare import describe_difference
 from sentiment_batch.testing.reader_failures import ReaderFailures
 from sentiment_batch.testing.reader_rows import ReaderRows
 from sentiment_batch.testing.reader_splits import ReaderSplits
-
-if TYPE_CHECKING:
-    from sentiment_batch.scoring.job import ScoreJob
 
 
 class ReaderSuite(ReaderRows, ReaderSplits, ReaderFailures):
@@ -98,7 +97,6 @@ class ReaderSuite(ReaderRows, ReaderSplits, ReaderFailures):
             raise Broken(f"identity() still returns {first}, although the input has other rows now.")
 
     def _identity(self, location: str) -> Any:
-        from sentiment_batch.scoring.job import ScoreJob
         from sentiment_batch.scoring.output.fingerprint import describe_input
 
         with self.opened(location) as reader:
@@ -106,18 +104,14 @@ class ReaderSuite(ReaderRows, ReaderSplits, ReaderFailures):
 
     def _job(self, name: str) -> ScoreJob:
         """A run from the input to a Parquet file."""
-        from sentiment_batch.records import ReadOptions
-        from sentiment_batch.scoring.job import ScoreJob
         from sentiment_batch.testing import runs
 
-        return ScoreJob(
-            source=self.place(runs.NUM_ROWS),
-            destination=str(self.folder() / name),
-            text_columns=(self.text_column(),),
+        return runs.make_job(
+            self.place(runs.NUM_ROWS),
+            str(self.folder() / name),
+            self.text_column(),
             input_format=self.format,
             read=ReadOptions(**self.options),
-            part_rows=runs.PART_ROWS,
-            quiet=True,
         )
 
     def _check_scored(self, job: ScoreJob) -> None:

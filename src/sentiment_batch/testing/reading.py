@@ -8,9 +8,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from sentiment_batch.records import ReadOptions
 from sentiment_batch.testing.checks import MAX_SECONDS_PER_CALL
 from sentiment_batch.testing.samples import sample_types
-from sentiment_batch.testing.suite import FormatSuite, read_splits, show_type
+from sentiment_batch.testing.suite import FormatSuite, read_splits
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -70,7 +71,7 @@ class ReadingSuite(FormatSuite):
         """Make one test for each type that the format supports."""
         if "carried_type" in metafunc.fixturenames:
             every = sample_types() if self.types is None else self.types
-            metafunc.parametrize("carried_type", () if self.schema else every, ids=show_type)
+            metafunc.parametrize("carried_type", () if self.schema else every, ids=str)
 
     def store(self, table: pa.Table) -> str:
         """Store a table, and return its location."""
@@ -86,15 +87,10 @@ class ReadingSuite(FormatSuite):
     def opened(self, location: str, **options: Any) -> Iterator[Reader]:
         """The reader of a location. It is closed at the end of the block."""
         from sentiment_batch.data import formats
-        from sentiment_batch.records import ReadOptions
 
-        reader = formats.open_reader(
-            location, format=self.format, options=ReadOptions(**(dict(self.options) | options))
-        )
-        try:
+        wanted = ReadOptions(**(dict(self.options) | options))
+        with contextlib.closing(formats.open_reader(location, format=self.format, options=wanted)) as reader:
             yield reader
-        finally:
-            reader.close()
 
     def read(self, location: str, **options: Any) -> pa.Table:
         """Read all rows of a location."""

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Iterable, Iterator, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from sentiment_batch.data.texts import is_blank
 from sentiment_batch.records import Choice
 from sentiment_batch.scoring.backends.base import Description, OnRows
 from sentiment_batch.scoring.backends.row_blocks import Counts, ScoredBlock, reuse_known_scores
+from sentiment_batch.scoring.job import ScoreJob
 from sentiment_batch.scoring.pipeline import Summary, score_table
 from sentiment_batch.scoring.scorer import Scorer
 from sentiment_batch.settings import ScoreSettings
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
 
     from sentiment_batch.scoring.backends.base import Backend
     from sentiment_batch.scoring.backends.row_blocks import RowBlock
-    from sentiment_batch.scoring.job import ScoreJob
 
 NUM_ROWS = 250
 """Number of rows of the input of a run."""
@@ -86,6 +86,18 @@ class StandInScorer(Scorer):
 def probability(text: str | None) -> float:
     """The probability that `Checksums` gives a text, between 0 and 1; NaN if there is no text."""
     return float("nan") if text is None or is_blank(text) else zlib.crc32(text.encode()) / 2**32
+
+
+def make_job(source: str, destination: str, text_column: str, **settings: Any) -> ScoreJob:
+    """A scoring job for `run` and `interrupt`."""
+    return ScoreJob(
+        source=source,
+        destination=destination,
+        text_columns=(text_column,),
+        part_rows=PART_ROWS,
+        quiet=True,
+        **settings,
+    )
 
 
 def run(job: ScoreJob, blocks: int | None = None) -> Summary:

@@ -105,6 +105,16 @@ class FormatSuite:
         if difference is not None:
             raise Broken(difference)
 
+    def check_same_but_names(self, given: pa.Table, found: pa.Table) -> None:
+        """Check that the rows are those that were given. The columns may have other names.
+
+        Raises:
+            Broken: they differ, or a column is missing.
+        """
+        if found.num_columns != given.num_columns:
+            raise Broken(f"There are {found.num_columns} columns, but should be {given.num_columns}.")
+        self.check_same(given, found.rename_columns(given.schema.names))
+
     def odd_table(self) -> pa.Table:
         """A table with all odd texts that the format can store, and an empty text."""
         return self.table_with_texts([*(text for text in ("", *samples.ODD_TEXTS) if self.holds(text)), "the last"])
@@ -146,11 +156,6 @@ def install_plugin(plugin: Any, monkeypatch: pytest.MonkeyPatch) -> None:
         if loaded.error is not None:
             pytest.fail(f"The plugin cannot be used: {loaded.error}", pytrace=False)
     monkeypatch.setattr(formats, "get_plugins", lambda: made)
-
-
-def show_type(kind: Any) -> str:
-    """The name of a type in the name of a test."""
-    return str(kind).replace("\n", " ")
 
 
 def read_splits(reader: Reader, *splits: Any) -> pa.Table:

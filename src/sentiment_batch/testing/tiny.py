@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 LABELS = ("negative", "positive")
 LETTERS = "abcdefghijklmnopqrstuvwxyz0123456789"
 SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
-WIDTH, HIDDEN, LAYERS, HEADS, POSITIONS = 16, 32, 1, 2, 128
+WIDTH, HIDDEN, HEADS, POSITIONS = 16, 32, 2, 128
 SPREAD = 0.6
 """Standard deviation of the weights. It is high enough that texts get different labels."""
 
@@ -36,7 +35,7 @@ def write_tiny_model(folder: Path, seed: int = 2) -> Path:
         "max_position_embeddings": POSITIONS,
         "dim": WIDTH,
         "hidden_dim": HIDDEN,
-        "n_layers": LAYERS,
+        "n_layers": 1,
         "n_heads": HEADS,
         "activation": "gelu",
         "pad_token_id": 0,
@@ -65,35 +64,32 @@ def _write_tokenizer(folder: Path, vocabulary: list[str]) -> None:
 
 
 def _weights(pieces: int, seed: int) -> dict[str, Any]:
+    """Random matrices, layer norms of one, and biases of zero."""
     import numpy as np
 
     random = np.random.default_rng(seed)
     weights: dict[str, Any] = {}
-    for name, rows, columns in _matrices(pieces):
-        weights[f"{name}.weight"] = random.normal(0, SPREAD, (rows, columns)).astype(np.float32)
-        if "embeddings" not in name:
-            weights[f"{name}.bias"] = np.zeros(rows, np.float32)
-    for name in _norms():
-        weights[f"{name}.weight"] = np.ones(WIDTH, np.float32)
-        weights[f"{name}.bias"] = np.zeros(WIDTH, np.float32)
+    for name, shape in _shapes(pieces).items():
+        is_norm = len(shape) == 1
+        weight = np.ones(shape) if is_norm else random.normal(0, SPREAD, shape)
+        weights[f"{name}.weight"] = weight.astype(np.float32)
+        if not name.endswith("_embeddings"):
+            weights[f"{name}.bias"] = np.zeros(shape[0], np.float32)
     return weights
 
 
-def _matrices(pieces: int) -> Iterator[tuple[str, int, int]]:
-    """The name, rows and columns of each weight matrix."""
-    yield "distilbert.embeddings.word_embeddings", pieces, WIDTH
-    yield "distilbert.embeddings.position_embeddings", POSITIONS, WIDTH
-    for layer in range(LAYERS):
-        for name in ("q_lin", "k_lin", "v_lin", "out_lin"):
-            yield f"distilbert.transformer.layer.{layer}.attention.{name}", WIDTH, WIDTH
-        yield f"distilbert.transformer.layer.{layer}.ffn.lin1", HIDDEN, WIDTH
-        yield f"distilbert.transformer.layer.{layer}.ffn.lin2", WIDTH, HIDDEN
-    yield "pre_classifier", WIDTH, WIDTH
-    yield "classifier", len(LABELS), WIDTH
-
-
-def _norms() -> Iterator[str]:
-    yield "distilbert.embeddings.LayerNorm"
-    for layer in range(LAYERS):
-        yield f"distilbert.transformer.layer.{layer}.sa_layer_norm"
-        yield f"distilbert.transformer.layer.{layer}.output_layer_norm"
+def _shapes(pieces: int) -> dict[str, tuple[int, ...]]:
+    """The shape of the weight of each module."""
+    embeddings, layer = "distilbert.embeddings", "distilbert.transformer.layer.0"
+    return {
+        f"{embeddings}.word_embeddings": (pieces, WIDTH),
+        f"{embeddings}.position_embeddings": (POSITIONS, WIDTH),
+        f"{embeddings}.LayerNorm": (WIDTH,),
+        **{f"{layer}.attention.{name}": (WIDTH, WIDTH) for name in ("q_lin", "k_lin", "v_lin", "out_lin")},
+        f"{layer}.ffn.lin1": (HIDDEN, WIDTH),
+        f"{layer}.ffn.lin2": (WIDTH, HIDDEN),
+        f"{layer}.sa_layer_norm": (WIDTH,),
+        f"{layer}.output_layer_norm": (WIDTH,),
+        "pre_classifier": (WIDTH, WIDTH),
+        "classifier": (len(LABELS), WIDTH),
+    }

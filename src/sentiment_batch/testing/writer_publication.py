@@ -6,6 +6,7 @@ import contextlib
 import hashlib
 import os
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +17,8 @@ from sentiment_batch.testing.checks import Broken, check, check_no_warnings, che
 from sentiment_batch.testing.writing import WritingSuite
 
 if TYPE_CHECKING:
+    import pyarrow as pa
+
     from sentiment_batch.data.writers.base import Writer
 
 STAGES = ("it was opened", "rows were written", "a write failed", "it was finished")
@@ -30,16 +33,20 @@ class WriterPublication(WritingSuite):
         """Nothing is visible at the destination before `commit`: not after opening, while rows are written, or after
         `finish`. After `commit` all rows are there."""
         folder, location = self.place()
-        before = set(self.traces(folder))
-        with self._until(location, "it was finished") as (writer, reached):
-            for stage in reached:
+        before, table = set(self.traces(folder)), self.table(NUM_ROWS)
+        with self.opened(location, table.schema) as writer:
+            for stage in _reach("it was finished", writer, table):
                 if self.is_there(location):
                     raise Broken(f"There is an output at the destination when {stage}, before `commit`.")
             writer.commit()
         if not self.is_there(location):
             raise Broken("There is no output after `commit`.")
-        self.check_same(self.table(NUM_ROWS), self.read(location))
-        self._check_only_the_output(before, set(self.traces(folder)), location, folder)
+        self.check_same(table, self.read(location))
+        if "://" not in location:
+            output = Path(os.path.relpath(location, folder)).parts[0]
+            left = [name for name in set(self.traces(folder)) - before if Path(name).parts[0] != output]
+            if left:
+                raise Broken(f"`commit` left {sorted(left)} beside the output.")
 
     @pytest.mark.parametrize("stage", STAGES)
     @check
@@ -47,32 +54,31 @@ class WriterPublication(WritingSuite):
         """`abort` removes everything that the writer made, whether or not rows were written, even after an error. It
         may be called twice."""
         folder, location = self.place()
-        before = set(self.traces(folder))
-        with check_no_warnings(), self._until(location, stage) as (writer, reached):
-            list(reached)
-            writer.abort()
-            self._check_gone(folder, location, before, f"`abort` when {stage}")
-            writer.abort()
-            self._check_gone(folder, location, before, f"the second `abort` when {stage}")
+        before, table = set(self.traces(folder)), self.table(NUM_ROWS)
+        with check_no_warnings(), self.opened(location, table.schema) as writer:
+            list(_reach(stage, writer, table))
+            for what in ("`abort`", "the second `abort`"):
+                writer.abort()
+                if self.is_there(location):
+                    raise Broken(f"There is an output at the destination after {what} when {stage}.")
+                self.check_traces(folder, before, f"{what} when {stage}")
 
     @check
     def test_the_destination_is_free_after_abort(self) -> None:
         """After `abort` the same destination can be written again, as a resumed run does."""
         _, location = self.place()
-        with self._until(location, "rows were written") as (writer, reached):
-            list(reached)
-            writer.abort()
+        self._write_and_abort(location)
         self.write(location, self.table(3))
         self.check_same(self.table(3), self.read(location))
 
     @check
     def test_an_existing_output_is_not_replaced_unasked(self) -> None:
         """Opening a destination that exists raises an `OutputError` of one line, and the output stays unchanged."""
-        folder, location = self.place()
-        self.write(location, self.table(5))
+        (folder, location), table = self.place(), self.table(5)
+        self.write(location, table)
         before = set(self.traces(folder))
-        check_refuses(OutputError, lambda: self._open_and_abort(location), shown_name(location))
-        self.check_same(self.table(5), self.read(location))
+        check_refuses(OutputError, lambda: self.open(location, table.schema).abort(), shown_name(location))
+        self.check_same(table, self.read(location))
         self.check_traces(folder, before, "the refusal")
 
     @check
@@ -81,16 +87,12 @@ class WriterPublication(WritingSuite):
         _, location = self.place()
         self.write(location, self.table(5))
         new = self.table(7, start=100)
-        writer = self.open(location, new.schema, overwrite=True)
-        try:
+        with self.opened(location, new.schema, overwrite=True) as writer:
             for batch in new.to_batches():
                 writer.write(batch)
             if not self.is_there(location):
                 raise Broken("The old output was removed before `commit`.")
             writer.commit()
-        except BaseException:
-            writer.abort()
-            raise
         self.check_same(new, self.read(location))
 
     @check
@@ -99,9 +101,7 @@ class WriterPublication(WritingSuite):
         folder, location = self.place()
         self.write(location, self.table(5))
         before = set(self.traces(folder))
-        with self._until(location, "rows were written", overwrite=True) as (writer, reached):
-            list(reached)
-            writer.abort()
+        self._write_and_abort(location, overwrite=True)
         self.check_same(self.table(5), self.read(location))
         self.check_traces(folder, before, "`abort`")
 
@@ -138,9 +138,9 @@ class WriterPublication(WritingSuite):
     def test_finish_returns_the_size_and_digest(self) -> None:
         """A writer of files may have `finish()`. It returns a `FinishedFile` with the number of bytes that `commit`
         will publish, and their SHA-256. A second call returns an equal record."""
-        _, location = self.place()
-        with self._until(location, "rows were written") as (writer, reached):
-            list(reached)
+        (_, location), table = self.place(), self.table(NUM_ROWS)
+        with self.opened(location, table.schema) as writer:
+            list(_reach("rows were written", writer, table))
             first, again = _finish(writer), _finish(writer)
             if first is None:
                 pytest.skip("the writer has no finish()")
@@ -151,47 +151,28 @@ class WriterPublication(WritingSuite):
         if (first.bytes, first.sha256) != (len(data), hashlib.sha256(data).hexdigest()):
             raise Broken(f"finish() returned {first}, but {len(data):,} other bytes were published.")
 
-    @contextlib.contextmanager
-    def _until(self, location: str, stage: str, **options: Any) -> Any:
-        """A writer, and an iterator that brings it to a stage step by step. The writer is aborted if a check fails."""
+    def _write_and_abort(self, location: str, **options: Any) -> None:
         table = self.table(NUM_ROWS)
-        writer = self.open(location, table.schema, **options)
-
-        def reached() -> Any:
-            yield "it was opened"
-            if stage == "it was opened":
-                return
-            for batch in table.to_batches(max_chunksize=NUM_ROWS // 2):
-                writer.write(batch)
-                yield "rows were written"
-            if stage == "a write failed":
-                with contextlib.suppress(Exception):
-                    writer.write(None)
-                yield stage
-            if stage == "it was finished":
-                _finish(writer)
-                yield stage
-
-        try:
-            yield writer, reached()
-        except BaseException:
+        with self.opened(location, table.schema, **options) as writer:
+            list(_reach("rows were written", writer, table))
             writer.abort()
-            raise
 
-    def _open_and_abort(self, location: str) -> None:
-        self.open(location, self.table(5).schema).abort()
 
-    def _check_gone(self, folder: Path, location: str, before: set[str], what: str) -> None:
-        if self.is_there(location):
-            raise Broken(f"There is an output at the destination after {what}.")
-        self.check_traces(folder, before, what)
-
-    def _check_only_the_output(self, before: set[str], after: set[str], location: str, folder: Path) -> None:
-        """Check that the only new file is the output."""
-        own = os.path.relpath(location, folder) if "://" not in location else None
-        left = [name for name in after - before if own is not None and name.split(os.sep)[0] != own.split(os.sep)[0]]
-        if left:
-            raise Broken(f"`commit` left {sorted(left)} beside the output.")
+def _reach(stage: str, writer: Writer, table: pa.Table) -> Iterator[str]:
+    """Bring a writer to a stage step by step, and yield what has happened."""
+    yield "it was opened"
+    if stage == "it was opened":
+        return
+    for batch in table.to_batches(max_chunksize=NUM_ROWS // 2):
+        writer.write(batch)
+        yield "rows were written"
+    if stage == "a write failed":
+        with contextlib.suppress(Exception):
+            writer.write(None)
+        yield stage
+    if stage == "it was finished":
+        _finish(writer)
+        yield stage
 
 
 def _finish(writer: Writer) -> Any:

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from sentiment_batch.records import WriteOptions
 from sentiment_batch.testing.checks import Broken, check
 from sentiment_batch.testing.writer_publication import WriterPublication
 from sentiment_batch.testing.writer_rows import WriterRows
 
 if TYPE_CHECKING:
-    import pyarrow as pa
-
     from sentiment_batch.scoring.job import ScoreJob
 
 
@@ -68,35 +67,25 @@ class WriterSuite(WriterRows, WriterPublication):
             raise Broken(f"The resumed run kept {resumed:,} of {3 * runs.PART_ROWS:,} scored rows.")
         self._check_scored(job)
 
-    def _scored_table(self) -> pa.Table:
-        from sentiment_batch.testing import runs
-
-        return self.table(runs.NUM_ROWS)
-
     def _job(self) -> ScoreJob:
         """A run from a Parquet file to the writer."""
         import pyarrow.parquet as pq
 
-        from sentiment_batch.records import WriteOptions
-        from sentiment_batch.scoring.job import ScoreJob
         from sentiment_batch.testing import runs
 
-        _, destination = self.place()
-        source = self.folder() / "reviews.parquet"
-        pq.write_table(self._scored_table(), source)
-        return ScoreJob(
-            source=str(source),
-            destination=destination,
-            text_columns=(self.text_column(),),
+        source = str(self.folder() / "reviews.parquet")
+        pq.write_table(self.table(runs.NUM_ROWS), source)
+        return runs.make_job(
+            source,
+            self.place()[1],
+            self.text_column(),
             output_format=self.format,
             write=WriteOptions(**self.options),
-            part_rows=runs.PART_ROWS,
-            quiet=True,
         )
 
     def _check_scored(self, job: ScoreJob) -> None:
         from sentiment_batch.testing import runs
 
-        found, table = self.read(job.destination), self._scored_table()
+        found, table = self.read(job.destination), self.table(runs.NUM_ROWS)
         self.check_same(table, found.select(range(table.num_columns)), same_types=False)
         runs.check_scores(found, table[self.text_column()].to_pylist())

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from sentiment_batch.records import ReadOptions, WriteOptions
 from sentiment_batch.testing.checks import Broken
 from sentiment_batch.testing.samples import sample_types
-from sentiment_batch.testing.suite import FormatSuite, read_splits, show_type
+from sentiment_batch.testing.suite import FormatSuite, read_splits
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -28,13 +30,9 @@ class WritingSuite(FormatSuite):
     def read(self, location: str) -> pa.Table:
         """Read the table that was written. Default: the reader of the program for this format."""
         from sentiment_batch.data import formats
-        from sentiment_batch.records import ReadOptions
 
-        reader = formats.open_reader(location, format=self.format, options=ReadOptions())
-        try:
+        with closing(formats.open_reader(location, format=self.format, options=ReadOptions())) as reader:
             return read_splits(reader, *reader.splits())
-        finally:
-            reader.close()
 
     def is_there(self, location: str) -> bool:
         """Whether others see an output at the location. Default: whether there is a file or folder."""
@@ -54,7 +52,7 @@ class WritingSuite(FormatSuite):
         """Make one test for each type, whether the format supports it or refuses it."""
         if "written_type" in metafunc.fixturenames:
             every = () if self.schema else dict.fromkeys([*sample_types(), *(self.types or ())])
-            metafunc.parametrize("written_type", every, ids=show_type)
+            metafunc.parametrize("written_type", every, ids=str)
 
     def place(self) -> tuple[Path, str]:
         """A new folder, and the location in it."""
@@ -64,10 +62,9 @@ class WritingSuite(FormatSuite):
     def open(self, location: str, schema: pa.Schema, **options: Any) -> Writer:
         """Open the writer. The caller commits or aborts it."""
         from sentiment_batch.data import formats
-        from sentiment_batch.records import WriteOptions
 
-        options = dict(self.options) | options
-        return formats.open_writer(location, schema, format=self.format, options=WriteOptions(**options))
+        wanted = WriteOptions(**(dict(self.options) | options))
+        return formats.open_writer(location, schema, format=self.format, options=wanted)
 
     def write(self, location: str, table: pa.Table, rows: int | None = None, **options: Any) -> None:
         """Write a table in batches of at most `rows` rows, and publish it."""
@@ -76,12 +73,18 @@ class WritingSuite(FormatSuite):
     def write_batches(
         self, location: str, schema: pa.Schema, batches: Iterable[pa.RecordBatch], **options: Any
     ) -> None:
-        """Write batches and publish them. After an error, abort the writer, as a run does."""
-        writer = self.open(location, schema, **options)
-        try:
+        """Write batches and publish them."""
+        with self.opened(location, schema, **options) as writer:
             for batch in batches:
                 writer.write(batch)
             writer.commit()
+
+    @contextmanager
+    def opened(self, location: str, schema: pa.Schema, **options: Any) -> Iterator[Writer]:
+        """The writer of a location. After an error it is aborted, as a run does."""
+        writer = self.open(location, schema, **options)
+        try:
+            yield writer
         except BaseException:
             writer.abort()
             raise
