@@ -157,8 +157,8 @@ class ScoreSettings:
             _at_least(self.max_length, 8, "max_length")
         if self.deterministic and self.compile:
             raise UsageError(
-                "`deterministic=True` and `compile=True` exclude each other, because a compiled model gives other bits. "
-                "Leave one of them out."
+                "`deterministic=True` and `compile=True` exclude each other, because a compiled model gives other "
+                "bits. Leave one of them out."
             )
         if not 0 <= self.decimals <= 7:
             raise UsageError(f"`decimals` is {self.decimals}; it must lie between 0 and 7.")
