@@ -48,13 +48,13 @@ def test_a_file_system_that_cannot_sync_serves(tmp_path, monkeypatch, code):
 
 def test_removing_takes_files_folders_links_and_missing_paths(tmp_path):
     (tmp_path / "folder" / "deep").mkdir(parents=True)
-    (tmp_path / "kept").mkdir()
-    (tmp_path / "kept" / "file").write_bytes(b"")
-    (tmp_path / "link").symlink_to(tmp_path / "kept")
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "folder" / "file").write_bytes(b"")
+    (tmp_path / "link").symlink_to(tmp_path / "folder")
     for name in ("folder", "link", "missing"):
         atomic.remove(tmp_path / name)
-    assert os.listdir(tmp_path) == ["kept"]
-    assert os.listdir(tmp_path / "kept") == ["file"]
+    assert os.listdir(tmp_path) == ["folder"]
+    assert os.listdir(tmp_path / "folder") == ["file"]
 
 
 def test_a_block_that_fails_leaves_the_old_file_and_no_other(tmp_path):

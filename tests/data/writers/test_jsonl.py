@@ -1,4 +1,4 @@
-"""JSON lines say exactly what the table holds."""
+"""JSON lines hold exactly the values of the table."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def expected(value, kind):
 
 
 def records(data):
-    """The lines as Python values, with the digits of decimals kept."""
+    """The lines as Python values, with all digits of decimals."""
     assert data == b"" or data.endswith(b"\n")
     return [json.loads(line, parse_float=Number) for line in data.decode().split("\n")[:-1]]
 

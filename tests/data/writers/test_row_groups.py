@@ -1,4 +1,4 @@
-"""Row groups end where the rows say, however they come."""
+"""The rows alone decide where a row group ends, not their batches."""
 
 from __future__ import annotations
 

@@ -51,16 +51,11 @@ def marked(field: pa.Field) -> bool:
     return bool(field.metadata and field.metadata.get(JSON_MARK) == b"1")
 
 
-def name_text(name: str) -> str:
-    """A name as a JSON string."""
-    return json.dumps(name, ensure_ascii=False)
-
-
 def object_text(names: list[str], values: list[pa.Array], ending: str = "}") -> pa.Array:
     """JSON objects, one for each row, made of columns of JSON text."""
     parts: list[pa.Array | str] = []
     for position, (name, value) in enumerate(zip(names, values, strict=True)):
-        parts += [("{" if position == 0 else ", ") + name_text(name) + ": ", value]
+        parts += [("{" if position == 0 else ", ") + json.dumps(name, ensure_ascii=False) + ": ", value]
     return joined(*parts, ending)
 
 

@@ -137,19 +137,6 @@ class LocalFile:
         self._part.discard()
 
 
-def local_destination(location: str, overwrite: bool, scratch: str | None = None) -> Destination:
-    """The destination that a path names; `-` is standard output.
-
-    Raises:
-        OutputError: see `LocalFile`.
-    """
-    if location == "-":
-        return StandardOutput()
-    if is_special(location):
-        return SpecialFile(location)
-    return LocalFile(location, overwrite, scratch)
-
-
 def is_special(location: str) -> bool:
     """Whether a path names a device, a named pipe or an open file of this process: a rename must not replace these."""
     if location.startswith(_DIRECT):

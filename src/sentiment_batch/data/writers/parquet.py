@@ -76,13 +76,13 @@ class ParquetEncoder:
             self._writer.write_table(table.combine_chunks(), row_group_size=table.num_rows)
 
 
-def _open_writer(stream: BinaryIO, schema: pa.Schema, promised: pa.Schema) -> pq.ParquetWriter:
-    """A writer of columns of `schema`, which are read back with the types of `promised`."""
-    same = schema.equals(promised)
+def _open_writer(stream: BinaryIO, schema: pa.Schema, read_back: pa.Schema) -> pq.ParquetWriter:
+    """A writer of columns of `schema`, which are read back with the types of `read_back`."""
+    same = schema.equals(read_back)
     made = pq.ParquetWriter(stream, schema, compression="zstd", write_page_checksum=True, store_schema=same)
     if not same:  # as pyarrow does it for store_schema, but with the other schema
-        stored = base64.b64encode(promised.serialize())
-        made.add_key_value_metadata({**(promised.metadata or {}), b"ARROW:schema": stored})
+        stored = base64.b64encode(read_back.serialize())
+        made.add_key_value_metadata({**(read_back.metadata or {}), b"ARROW:schema": stored})
     return made
 
 

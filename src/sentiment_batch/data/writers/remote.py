@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import logging
 import os
 import tempfile
@@ -15,10 +16,10 @@ from sentiment_batch.files.filesystems import open_filesystem
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from contextlib import AbstractContextManager
     from pathlib import Path
 
 logger = logging.getLogger("sentiment_batch")
+_storage_errors = functools.partial(translate_write_errors, storage=True)
 
 SENDING = "_SENDING"
 """The empty file that marks a folder whose upload has begun and not yet ended."""
@@ -62,7 +63,7 @@ class RemoteFile:
         self._check_replaceable()
         descriptor, self._spool = tempfile.mkstemp(prefix="sentiment-batch-", dir=scratch)
         variable = "SENTIMENT_BATCH_CACHE" if scratch else "TMPDIR"
-        self.place = f"{self._spool}, where {location} is gathered ({variable} names another folder),"
+        self.place = f"{self._spool}, where {location} is gathered (set {variable} to use another folder),"
         self.file = open(descriptor, "wb", buffering=1 << 20)  # noqa: SIM115 - closed by `finish`
 
     def _check_replaceable(self) -> None:
@@ -144,7 +145,7 @@ def check_folder(location: str, last: str, *, overwrite: bool) -> None:
         return
     if last not in names or not all(name == last or name.startswith("part-") for name in names):
         raise OutputError(
-            f"{location} holds other things than a finished data set, so it is not replaced. Name another OUT."
+            f"{location} holds other things than a finished data set, so it is not replaced. Name another destination."
         )
     if not overwrite:
         raise OutputError.exists(location)
@@ -186,7 +187,3 @@ def _folder_at(location: str) -> tuple[Any, str, list[str]]:
         file_system.invalidate_cache()
         found = file_system.find(path) if file_system.exists(path) else []
     return file_system, path, [str(file).removeprefix(path).lstrip("/") for file in found]
-
-
-def _storage_errors(location: str) -> AbstractContextManager[None]:
-    return translate_write_errors(location, storage=True)
