@@ -215,7 +215,9 @@ def _products(bench: Bench) -> Iterator[Technique]:
         predicted=1 + extra / numbers.seconds,
         why="the same operations; two calls a layer go",
         with_it=bench.run(),
-        without=bench.run(separate(bench.strategy.model), inside=lambda: swapped((packed_module, "Looped", FromApart))),
+        without=bench.run(
+            separate(bench.strategy.model), inside=lambda: swapped((packed_module, "CpuTexts", FromApart))
+        ),
     )
     if bench.strategy.model.encoder.last_key_value.prepacked is None:
         return
@@ -236,7 +238,7 @@ def _loops(bench: Bench) -> Iterator[Technique]:
     scores = numbers.heads * (numbers.layers - 1) * float((numbers.lengths**2).sum())
 
     def attention(kind: type[CpuTexts]) -> Callable[[], AbstractContextManager[object]]:
-        return lambda: swapped((packed_module, "Looped", kind))
+        return lambda: swapped((packed_module, "CpuTexts", kind))
 
     saved = SOFTMAX_SAVED[numbers.dtype] * scores / numbers.short
     yield Technique(
@@ -263,7 +265,7 @@ def _loops(bench: Bench) -> Iterator[Technique]:
         predicted=1 + share / 2,
         why="attention over longer texts, half as slow again",
         with_it=bench.run(),
-        without=bench.run(inside=lambda: swapped((attention_module, "SCORES", 2**40))),
+        without=bench.run(inside=lambda: swapped((attention_module, "MAX_CACHED_SCORES", 2**40))),
     )
     spared = (len(numbers.lengths) - numbers.runs) * numbers.layers * MIX_CALLS * CALL
     yield Technique(
