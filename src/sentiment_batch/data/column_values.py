@@ -40,15 +40,13 @@ def extract_texts(
     """
     bad: BadValues = {}
     columns = [_read_text(batch.column(name), batch.schema.field(name), bad) for name in names]
-    if bad and on_bad_row is None:
-        row, values = min(bad.items())
-        raise InputError(
-            f"column {values[0][0]!r} holds bytes that are not UTF-8 in row {start + row:,} (rows counted from 0). "
-            'Repair the row, decode the column before scoring, or keep such rows with `on_bad_row="mark"`.'
-        )
     for row, values in sorted(bad.items()):
-        if on_bad_row is not None:
-            on_bad_row(_describe_problem(start + row, values))
+        if on_bad_row is None:
+            raise InputError(
+                f"column {values[0][0]!r} holds bytes that are not UTF-8 in row {start + row:,} (rows counted from 0). "
+                'Repair the row, decode the column before scoring, or keep such rows with `on_bad_row="mark"`.'
+            )
+        on_bad_row(_describe_problem(start + row, values))
     return columns[0] if len(columns) == 1 else _join_texts(columns)
 
 

@@ -44,14 +44,11 @@ def find_text_columns(schema: pa.Schema, chosen: Sequence[str] = (), sample: pa.
     unique = [field for field in schema if counts[field.name] == 1]
     # The type of a column of nulls says nothing, so only its name can make it a text column.
     texts = [field.name for field in unique if holds_text(field.type) or _is_named_null(field)]
-    for known in TEXT_NAMES:
-        for name in texts:
-            if _simplify_name(name) == known:
-                return [name]
-    strings = [name for name in texts if not is_binary(schema.field(name).type)]
-    long = [
-        name for name in strings if sample is not None and _measure_mean_length(sample, name) >= MIN_MEAN_TEXT_LENGTH
-    ]
+    usual = _find_usual_name(texts, TEXT_NAMES)
+    if usual is not None:
+        return [usual]
+    strings = [name for name in texts if sample is not None and not is_binary(schema.field(name).type)]
+    long = [name for name in strings if _measure_mean_length(sample, name) >= MIN_MEAN_TEXT_LENGTH]
     if len(long) == 1:
         return long
     if len(texts) == 1 and len(schema) == 1:
@@ -108,10 +105,9 @@ def find_label_column(schema: pa.Schema, chosen: str | None = None) -> str:
     """
     if chosen is not None:
         return check_column(schema, chosen, "label_column")
-    for known in LABEL_NAMES:
-        for name in schema.names:
-            if _simplify_name(name) == known and schema.names.count(name) == 1:
-                return str(name)
+    usual = _find_usual_name([name for name in schema.names if schema.names.count(name) == 1], LABEL_NAMES)
+    if usual is not None:
+        return usual
     raise InputError(
         "cannot tell which column holds the labels. Name it with `label_column`; "
         f"the columns are {listed(schema.names)}."
@@ -181,6 +177,12 @@ def _check_text(schema: pa.Schema, name: str) -> None:
 
 def _is_named_null(field: pa.Field) -> bool:
     return pa.types.is_null(field.type) and _simplify_name(field.name) in TEXT_NAMES
+
+
+def _find_usual_name(names: Sequence[str], usual: Sequence[str]) -> str | None:
+    """The first of `names` that is one of the `usual` names; the earlier of these have priority. None if none is."""
+    simplified = {_simplify_name(name): name for name in reversed(names)}
+    return next((simplified[known] for known in usual if known in simplified), None)
 
 
 def _simplify_name(name: str) -> str:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
-from sentiment_batch.data.readers.utf8_repair import INVALID_UTF8_MESSAGE
+from sentiment_batch.data.readers.utf8_repair import is_valid
 from sentiment_batch.errors import PluginError, SentimentBatchError, first_line
 from sentiment_batch.records import FinishedFile, Split
 
@@ -184,12 +184,9 @@ class GuardedReader:
         if batch.schema != self.schema:
             raise self._plugin.error(f"it gave a batch of other columns than it promised in {split.label}")
         try:
-            batch.validate(full=True)  # a wrong index or offset would crash the process later
-        except pa.ArrowInvalid as error:
-            if INVALID_UTF8_MESSAGE not in str(error):  # bad strings are bad rows, which `on_bad_row` handles
-                raise self._plugin.error(
-                    f"its record batch in {split.label} is not valid: {_describe(error)}"
-                ) from error
+            is_valid(batch)  # bad strings may pass: they are bad rows, which `on_bad_row` handles
+        except pa.ArrowInvalid as error:  # a wrong index or offset would crash the process later
+            raise self._plugin.error(f"its record batch in {split.label} is not valid: {_describe(error)}") from error
 
     def _check_rows(self, split: Split, rows: int) -> None:
         """Check the rows of a split that was read to its end, and of the table once all splits were read.

@@ -56,31 +56,25 @@ class LabelMapping:
 
     def encode(self, values: Iterable[object]) -> EncodedLabels:
         """The class numbers of `values` (n,), and the counts of the values that have none."""
-        numbers = {label: number for number, label in enumerate(self.labels)}
+        numbers: dict[str | None, int] = {label: number for number, label in enumerate(self.labels)}
         # Classes whose names look like missing labels, such as `none`.
         odd_names = {label.casefold(): label for label in self.labels if to_canonical(label) is None}
         missing: collections.Counter[str] = collections.Counter()
-        known: dict[str, int] = {}
-        unknown: collections.Counter[str] = collections.Counter()
-        codes: list[int] = []
+        texts: list[str | None] = []
         for value in values:
             text = to_canonical(value)
-            if text is None and odd_names and isinstance(value, str):
-                text = odd_names.get(value.strip().casefold())
-            if text is None:
-                codes.append(MISSING_CLASS)
-                if isinstance(value, str) and (word := value.strip()):
-                    missing[word] += 1
-                continue
-            if text not in known:
-                label = self.find_label(text)
-                known[text] = UNKNOWN_CLASS if label is None else numbers[label]
-            if known[text] == UNKNOWN_CLASS:
-                unknown[text] += 1
-            codes.append(known[text])
-        by_frequency = sorted(unknown.items(), key=lambda item: (-item[1], item[0]))
+            if text is None and isinstance(value, str):
+                word = value.strip()
+                text = odd_names.get(word.casefold())
+                missing.update([word] if word and text is None else [])
+            texts.append(text)
+        counts = collections.Counter(text for text in texts if text is not None)
+        codes: dict[str | None, int] = {text: numbers.get(self.find_label(text), UNKNOWN_CLASS) for text in counts}
+        unknown = [(text, count) for text, count in counts.items() if codes[text] == UNKNOWN_CLASS]
         return EncodedLabels(
-            codes=np.array(codes, dtype=np.int64), unknown=dict(by_frequency), missing=dict(missing.most_common())
+            codes=np.array([codes.get(text, MISSING_CLASS) for text in texts], dtype=np.int64),
+            unknown=dict(sorted(unknown, key=lambda item: (-item[1], item[0]))),
+            missing=dict(missing.most_common()),
         )
 
     def __str__(self) -> str:

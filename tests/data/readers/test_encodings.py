@@ -134,7 +134,7 @@ def test_errors_name_the_encoding_as_the_user_did(refusal):
 @pytest.mark.parametrize("encoding", ["cp1252", "latin-1", "koi8-r", "mac-roman", "cp437"])
 def test_utf_8_under_another_name_is_an_error_and_no_mojibake(refusal, encoding):
     message = refusal("id,text\n1,naïve\n".encode(), encoding=encoding)
-    assert f"is not {encoding}: its bytes outside ASCII, the first of them at offset 12, are all valid UTF-8" in message
+    assert f"is not {encoding}: its bytes, the first outside ASCII at offset 12, are all valid UTF-8" in message
     assert message.endswith("Leave `encoding` out.")
 
 
@@ -152,7 +152,7 @@ def test_two_characters_of_chinese_may_look_like_utf_8(tmp_path):
 def test_a_character_cut_by_the_end_of_the_sample_is_accepted(refusal):
     data = b"text\n" + b"x" * (SAMPLE_BYTES - 6) + "é\n".encode()
     assert data[SAMPLE_BYTES - 1 : SAMPLE_BYTES + 1] == "é".encode()
-    assert f"first of them at offset {SAMPLE_BYTES - 1:,}" in refusal(data, encoding="cp1252")
+    assert f"the first outside ASCII at offset {SAMPLE_BYTES - 1:,}" in refusal(data, encoding="cp1252")
 
 
 @pytest.mark.parametrize("name", ["reviews.csv", "reviews.jsonl"])

@@ -16,13 +16,12 @@ _SINGLE_BYTE = (
     *("mac-roman", "cp850", "cp437", "cp852", "cp866", "mac-cyrillic"),
 )
 _SEVERAL_BYTES = ("shift_jis", "cp932", "euc_jp", "gb18030", "big5", "euc_kr", "cp949")
+_JAPANESE = ("shift_jis", "cp932", "euc_jp")
 # These encodings have a block for everyday characters: the codec that has the block, and its range of first bytes.
 _EVERYDAY = {
     "gb18030": ("gb2312", range(0xB0, 0xD8)),
     "big5": ("big5", range(0xA4, 0xC7)),
-    "shift_jis": ("euc_jp", range(0xB0, 0xD0)),
-    "cp932": ("euc_jp", range(0xB0, 0xD0)),
-    "euc_jp": ("euc_jp", range(0xB0, 0xD0)),
+    **dict.fromkeys(_JAPANESE, ("euc_jp", range(0xB0, 0xD0))),
 }
 _LATIN = tuple(
     frozenset(letters)
@@ -94,18 +93,17 @@ def rank_encodings(data: bytes, *, most: int = 3) -> list[str]:
     """
     if b"\0" in data:
         return _rank_utf_16(data)
-    if _decodes_as_utf_8(data):
+    if _decode(data, "utf-8") is not None:
         return ["utf-8"]
     # Lines of ASCII only look the same in all of these encodings.
     telling = b"".join(line for line in data.splitlines(keepends=True) if not line.isascii())
     found: dict[str, tuple[float, str]] = {}
     for encoding in (*_SEVERAL_BYTES, *_SINGLE_BYTE):
-        try:
-            text = telling.decode(encoding)
-        except UnicodeDecodeError:
+        text = _decode(telling, encoding)
+        if text is None or text in found:
             continue
         score = _rate_plausibility(text, encoding)
-        if score >= _MIN_PLAUSIBILITY and text not in found:
+        if score >= _MIN_PLAUSIBILITY:
             found[text] = (score, encoding)
     ranked = sorted(found.values(), key=lambda pair: -pair[0])
     return [encoding for score, encoding in ranked if score >= ranked[0][0] * _MIN_SHARE_OF_BEST][:most] or [_FALLBACK]
@@ -119,12 +117,11 @@ def _rank_utf_16(data: bytes) -> list[str]:
     return ["utf-16-le" if data[1::2].count(0) >= data[::2].count(0) else "utf-16-be"]
 
 
-def _decodes_as_utf_8(data: bytes) -> bool:
+def _decode(data: bytes, encoding: str) -> str | None:
     try:
-        data.decode("utf-8")
+        return data.decode(encoding)
     except UnicodeDecodeError:
-        return False
-    return True
+        return None
 
 
 def _rate_plausibility(text: str, encoding: str) -> float:
@@ -134,11 +131,11 @@ def _rate_plausibility(text: str, encoding: str) -> float:
     marks = sum(character in _MARKS for character in beyond)
     if not beyond or any(unicodedata.category(character) in ("Cc", "Co", "Cn") for character in beyond):
         return 0.0
-    kana, script = scripts["kana"], scripts.most_common(1)[0][0] if scripts else ""
+    script = scripts.most_common(1)[0][0] if scripts else ""
     if script in ("kana", "han"):
-        of_script = scripts["han"] + (kana if encoding in ("shift_jis", "cp932", "euc_jp") else 0)
+        of_script = scripts["han"] + (scripts["kana"] if encoding in _JAPANESE else 0)
     else:
-        of_script = scripts[script] if script else 0
+        of_script = scripts[script]
     share = (of_script + marks) / len(beyond)
     letters = [character for character in beyond if _find_script(character) in (script, "kana", "han")]
     agreement = _rate_letters(letters, script, encoding) if letters else 0.8
@@ -152,8 +149,7 @@ def _rate_letters(letters: list[str], script: str, encoding: str) -> float:
     frequent = sum(letter in _FREQUENT for letter in letters) / len(letters)
     if script in ("han", "kana"):
         kana = sum(_find_script(letter) == "kana" for letter in letters) / len(letters)
-        japanese = encoding in ("shift_jis", "cp932", "euc_jp")
-        if japanese:
+        if encoding in _JAPANESE:
             return min(1.0, 0.5 * _share_of_everyday(letters, encoding) + 2 * kana)
         return _share_of_everyday(letters, encoding) * (0.5 + min(0.5, 2 * frequent)) * (1 - kana)
     if script in ("cyrillic", "greek"):

@@ -139,10 +139,8 @@ class Utf8Check:
 
 def explain_utf8(name: str, given: str, offset: int | None) -> InputError:
     """The error for a UTF-8 file for which the user gave another encoding; `offset` is its first byte outside ASCII."""
-    return InputError(
-        f"{name} is not {given}: its bytes outside ASCII, the first of them at offset {offset or 0:,}, are all valid "
-        "UTF-8. Leave `encoding` out."
-    )
+    first = "none outside ASCII" if offset is None else f"the first outside ASCII at offset {offset:,}"
+    return InputError(f"{name} is not {given}: its bytes, {first}, are all valid UTF-8. Leave `encoding` out.")
 
 
 def _refuse_unlike(sample: bytes, encoding: str, given: str, name: str) -> None:
@@ -155,8 +153,7 @@ def _refuse_unlike(sample: bytes, encoding: str, given: str, name: str) -> None:
         return
     # A line end of UTF-16 or UTF-32 holds zero bytes.
     if check.valid and b"\0" not in sample and (b"\n" in sample or b"\r" in sample):
-        first = "none outside ASCII" if check.offset is None else f"the first outside ASCII at offset {check.offset:,}"
-        raise InputError(f"{name} is not {given}: its bytes, {first}, are all valid UTF-8. Leave `encoding` out.")
+        raise explain_utf8(name, given, check.offset)
     other = _OTHER_ORDER.get(encoding)
     if other and not _count_line_ends(sample, encoding) and _count_line_ends(sample, other):
         raise InputError(f'{name} is not {given}: its bytes are in the other order. Give `encoding="{other}"`.')

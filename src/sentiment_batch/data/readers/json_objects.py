@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator
 from typing import Any
 
 from sentiment_batch.data.readers.base import MAX_ROWS_PER_BATCH
@@ -30,69 +29,62 @@ def _parse_integer(digits: str) -> int:
 _DECODER = json.JSONDecoder(parse_constant=NonFinite)
 _SLOW_DECODER = json.JSONDecoder(parse_constant=NonFinite, parse_int=_parse_integer)
 
-
-ReportLine = Callable[[int, int, str, str], None]
-"""Takes the row's number in its block from 0, the line's number in the file from 1, the reason, and the line."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class LineBlock:
-    """Consecutive lines of a file."""
-
-    first: int
-    """The number of the first line in the file, counted from 1."""
-    lines: list[str]
-    """The lines with their line ends, including blank ones."""
+BadLine = tuple[int, int, str, str]
+"""The row's number in its block from 0, the line's number in the file from 1, the reason, and the line."""
 
 
-def split_into_blocks(lines: Lines) -> Iterator[LineBlock]:
-    """Split `lines` into blocks of bounded rows and characters."""
+def split_into_blocks(lines: Lines) -> Iterator[tuple[int, list[str]]]:
+    """Split `lines` into blocks of bounded rows and characters.
+
+    Each block is the number of its first line in the file, counted from 1, and its lines with their line ends.
+    """
     first = 1
     held: list[str] = []
     for line in lines:
         held.append(line)
         if len(held) >= MAX_ROWS_PER_BATCH or lines.characters >= MAX_BATCH_CHARACTERS:
-            yield LineBlock(first=first, lines=held)
+            yield first, held
             first += len(held)
             held = []
             lines.start_batch()
     if held:
-        yield LineBlock(first=first, lines=held)
+        yield first, held
 
 
 def parse_objects(
-    block: LineBlock, name: str, encoding: str = "utf-8", on_bad_line: ReportLine | None = None
-) -> tuple[list[str], list[dict[str, Any]]]:
-    """The lines of a block that are not blank, and the object on each.
+    block: list[str], first: int, name: str, *, encoding: str, accept_bad: bool
+) -> tuple[list[str], list[dict[str, Any]], list[BadLine]]:
+    """The lines of a block that are not blank, the object on each, and the bad lines among them.
 
     Args:
         block: some lines.
+        first: the number of the first one in the file, counted from 1.
         name: what messages call the file.
         encoding: what messages call the file's encoding.
-        on_bad_line: called for each bad line. Its row becomes an empty object. If only bytes in its values did not
-            decode, the row stays, with U+FFFD for them. None makes a bad line an error.
+        accept_bad: make an empty object of a bad line. If only bytes in its values did not decode, the row stays, with
+            U+FFFD for them. False makes a bad line an error.
 
     Raises:
         InputError: a line does not hold one JSON object; the message names the line.
     """
     try:
-        if on_bad_line is None or are_decoded(block.lines):
-            rows = list(map(_DECODER.decode, block.lines))
+        if not accept_bad or are_decoded(block):
+            rows = list(map(_DECODER.decode, block))
             if set(map(type, rows)) == {dict}:
-                return block.lines, rows
+                return block, rows, []
     except (ValueError, RecursionError):
         pass  # a blank line, a very long integer or an error, which is found below, line by line
-    full = [pair for pair in enumerate(block.lines, block.first) if pair[1].strip(_BLANKS)]
-    if on_bad_line is None:
-        return [line for _, line in full], [_parse_line(line, f"{name}, line {number:,}") for number, line in full]
-    texts, rows = [], []
-    for at, (number, line) in enumerate(full):
-        text, row, problems = _repair_line(line, encoding)
-        if problems:
-            on_bad_line(at, number, "; ".join(problems), line.rstrip("\n").removesuffix("\r"))
+    full = [pair for pair in enumerate(block, first) if pair[1].strip(_BLANKS)]
+    if not accept_bad:
+        return [line for _, line in full], [_parse_line(line, f"{name}, line {number:,}") for number, line in full], []
+    texts, rows, bad = [], [], []
+    for number, line in full:
+        text, row, reasons = _repair_line(line, encoding)
+        if reasons:
+            bad.append((len(rows), number, "; ".join(reasons), line.rstrip("\n").removesuffix("\r")))
         texts.append(text)
         rows.append(row)
-    return texts, rows
+    return texts, rows, bad
 
 
 def _repair_line(line: str, encoding: str) -> tuple[str, dict[str, Any], list[str]]:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import logging
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import pyarrow as pa
 
 from sentiment_batch.data.readers.header_names import make_distinct
-from sentiment_batch.data.readers.json_objects import extract_member_texts, parse_objects, split_into_blocks
+from sentiment_batch.data.readers.json_objects import BadLine, extract_member_texts, parse_objects, split_into_blocks
 from sentiment_batch.data.readers.json_types import JsonShape, count_lone_surrogates, replace_surrogates
 from sentiment_batch.data.readers.sniff import refuse_csv
 from sentiment_batch.data.readers.source import Source
@@ -70,7 +70,13 @@ class JsonLinesReader:
     def batches(self, split: Split) -> Iterator[pa.RecordBatch]:
         """All rows from the beginning of the file. `on_bad_row` is called for bad ones."""
         needs_texts = any(column.type is None for column in self._columns)
-        for lines, rows in self._parse(self._on_bad_row):
+        seen = 0
+        for lines, rows, bad in self._parse():
+            for at, number, why, line in bad:
+                if self._on_bad_row is not None:
+                    where, original = f"{self._name}, line {number:,}", self._text.restore_bytes(line)
+                    self._on_bad_row(Problem(row=seen + at, where=where, reason=why, original=original))
+            seen += len(rows)
             texts = [extract_member_texts(line) for line in lines] if needs_texts else []
             arrays = [self._make_array(column, rows, texts) for column in self._columns]
             yield pa.RecordBatch.from_arrays(arrays, schema=self.schema)
@@ -79,28 +85,14 @@ class JsonLinesReader:
         """Close the file."""
         self._source.close()
 
-    def _parse(
-        self, on_bad_row: Callable[[Problem], None] | None = None
-    ) -> Iterator[tuple[list[str], list[dict[str, Any]]]]:
-        """The lines that are not blank and their objects, in blocks.
-
-        `on_bad_row` is called for the bad rows of a block before the block is returned. The first pass does not report
-        them, but accepts them too.
-        """
-        seen = 0
-
-        def report(at: int, number: int, reason: str, line: str) -> None:
-            if on_bad_row is not None:
-                where, original = f"{self._name}, line {number:,}", self._text.restore_bytes(line)
-                on_bad_row(Problem(row=seen + at, where=where, reason=reason, original=original))
-
-        on_bad_line = report if self._on_bad_row is not None else None
+    def _parse(self) -> Iterator[tuple[list[str], list[dict[str, Any]], list[BadLine]]]:
+        """The lines that are not blank, their objects and the bad lines among them, in blocks."""
+        encoding, accept_bad = self._text.encoding_name, self._on_bad_row is not None
         with self._text.lines() as opened:
-            for block in split_into_blocks(opened):
-                lines, rows = parse_objects(block, self._name, self._text.encoding_name, on_bad_line)
+            for first, block in split_into_blocks(opened):
+                lines, rows, bad = parse_objects(block, first, self._name, encoding=encoding, accept_bad=accept_bad)
                 if rows:
-                    yield lines, rows
-                seen += len(rows)
+                    yield lines, rows, bad
 
     def _refuse_other_layouts(self, sample: str) -> None:
         """Check by the beginning of the file that it is JSON lines, not CSV or another layout of JSON."""
@@ -124,7 +116,7 @@ class JsonLinesReader:
         shapes: dict[str, JsonShape] = {}
         surrogates: Counter[str] = Counter()
         num_rows = 0
-        for lines, rows in self._parse():
+        for lines, rows, _ in self._parse():
             num_rows += len(rows)
             for key, values in _group_by_key(rows).items():
                 shapes.setdefault(key, JsonShape()).add(values)

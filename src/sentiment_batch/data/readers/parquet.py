@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import pyarrow as pa
@@ -32,18 +31,6 @@ _BUFFER = 1 << 20
 """Number of bytes of each column that are read at once. Without a buffer pyarrow reads whole columns of a row group."""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class _Footer:
-    """What the footer of a file says."""
-
-    schema: pa.Schema
-    """The columns of the file."""
-    groups: list[tuple[int, int]]
-    """The number of rows and the batch size of each row group."""
-    dictionaries: list[str]
-    """The columns that are read with another index type than theirs, see `_find_dictionaries`."""
-
-
 class ParquetReader:
     """A `Reader` of Parquet, with one split for each row group.
 
@@ -66,15 +53,21 @@ class ParquetReader:
         self._metadata: dict[int, Any] = {}
         try:
             footers = [self._read_footer(index) for index in range(len(self._files))]
-            self._dictionaries = [footer.dictionaries for footer in footers]
+            schemas = [schema for schema, _ in footers]
+            self._dictionaries = list(map(_find_dictionaries, schemas))
             names = [source.name for source in self._sources]
             partitions = infer_partition_fields([file.partitions for file in self._files])
-            self.schema = unify_schemas([footer.schema for footer in footers], names, partitions)
+            self.schema = unify_schemas(schemas, names, partitions)
         except BaseException:
             self.close()
             raise
-        self._splits = _make_splits(footers, names)
-        self.num_rows: int | None = sum(rows for footer in footers for rows, _ in footer.groups)
+        splits: list[Split] = []
+        for index, (_, groups) in enumerate(footers):
+            for group, (rows, batch_rows) in enumerate(groups):
+                label, key = f"{names[index]}, row group {group}", (index, group, batch_rows)
+                splits.append(Split(index=len(splits), label=label, num_rows=rows, key=key))
+        self._splits = tuple(splits)
+        self.num_rows: int | None = sum(rows for _, groups in footers for rows, _ in groups)
 
     def splits(self) -> Sequence[Split]:
         """The row groups of all files, in the natural order of the files."""
@@ -86,10 +79,9 @@ class ParquetReader:
         rows = 0
         with self._open(index, self._dictionaries[index]) as file:
             with translate_read_errors(split.label):
-                fitting = (
-                    min(batch_rows, _measure_batch_rows(file, group)) if batch_rows > MAX_SAMPLED_ROWS else batch_rows
-                )
-                decoded = file.iter_batches(batch_size=fitting, row_groups=[group])
+                if batch_rows > MAX_SAMPLED_ROWS:
+                    batch_rows = min(batch_rows, _measure_batch_rows(file, group))
+                decoded = file.iter_batches(batch_size=batch_rows, row_groups=[group])
             while True:
                 with translate_read_errors(split.label):
                     batch = next(decoded, None)
@@ -114,10 +106,9 @@ class ParquetReader:
         stream = self._sources[index].open_random()
         try:
             with translate_read_errors(self._sources[index].name):
-                metadata = self._metadata.get(index)
                 file = pq.ParquetFile(
                     stream,
-                    metadata=metadata,
+                    metadata=self._metadata.get(index),
                     read_dictionary=list(dictionaries),
                     buffer_size=_BUFFER,
                     pre_buffer=False,
@@ -128,7 +119,8 @@ class ParquetReader:
         finally:
             stream.close()
 
-    def _read_footer(self, index: int) -> _Footer:
+    def _read_footer(self, index: int) -> tuple[pa.Schema, list[tuple[int, int]]]:
+        """The columns of a file, and the number of rows and the batch size of each of its row groups."""
         source = self._sources[index]
         head = source.head()
         refuse_other_formats(source.name, head, own="parquet", cure=self._cure)
@@ -137,11 +129,7 @@ class ParquetReader:
             raise InputError(f"{source.name} is {'empty' if not head else 'not a Parquet file'}. Check what it is.")
         with self._open(index) as file, translate_read_errors(source.name):
             groups = [file.metadata.row_group(group) for group in range(file.metadata.num_row_groups)]
-            return _Footer(
-                schema=file.schema_arrow,
-                groups=[(group.num_rows, _estimate_batch_rows(group, source.name)) for group in groups],
-                dictionaries=_find_dictionaries(file.schema_arrow),
-            )
+            return file.schema_arrow, [(group.num_rows, _estimate_batch_rows(group, source.name)) for group in groups]
 
 
 def _find_dictionaries(schema: pa.Schema) -> list[str]:
@@ -184,12 +172,3 @@ def _measure_batch_rows(file: pq.ParquetFile, group: int) -> int:
     if sample is None or not sample.num_rows:
         return MAX_ROWS_PER_PARQUET_BATCH
     return max(1, MAX_BATCH_BYTES * int(sample.num_rows) // max(int(sample.nbytes), 1))
-
-
-def _make_splits(footers: list[_Footer], names: list[str]) -> tuple[Split, ...]:
-    found: list[Split] = []
-    for index, (footer, name) in enumerate(zip(footers, names, strict=True)):
-        for group, (rows, batch_rows) in enumerate(footer.groups):
-            label, key = f"{name}, row group {group}", (index, group, batch_rows)
-            found.append(Split(index=len(found), label=label, num_rows=rows, key=key))
-    return tuple(found)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 
 import numpy as np
 import pyarrow as pa
@@ -10,8 +10,6 @@ import pyarrow as pa
 BadStrings = dict[int, bytes]
 """The bytes of the first bad string of each row that has one, by the row's number in the array."""
 
-INVALID_UTF8_MESSAGE = "Invalid UTF8"
-"""Part of pyarrow's message for a bad string. There is no exception class for it."""
 _BINARY_TYPES = {
     pa.string(): pa.binary(),
     pa.large_string(): pa.large_binary(),
@@ -31,7 +29,7 @@ def repair_utf8(column: pa.Array) -> tuple[pa.Array, BadStrings]:
         pa.ArrowInvalid: something else than UTF-8 is wrong.
         pa.ArrowNotImplementedError: bad strings are inside a nested type that cannot be repaired.
     """
-    if _is_valid(column):
+    if is_valid(column):
         return column, {}
     kind = column.type
     if kind in _BINARY_TYPES:
@@ -42,7 +40,7 @@ def repair_utf8(column: pa.Array) -> tuple[pa.Array, BadStrings]:
     for applies, repair in _NESTED:
         if applies(kind):
             array, found = repair(column)
-            return array, _keep_visible(column, found.items())
+            return array, {row: value for row, value in found.items() if column[row].is_valid}
     raise pa.ArrowNotImplementedError(f"strings inside {kind} that are not UTF-8 cannot be repaired")
 
 
@@ -55,18 +53,19 @@ def describe_bad_utf8(value: bytes) -> str:
     return "its bytes are not UTF-8"
 
 
-def _is_valid(column: pa.Array) -> bool:
+def is_valid(data: pa.Array | pa.RecordBatch) -> bool:
+    """True if everything in `data` is valid; False if strings are not UTF-8, which may hide other damage.
+
+    Raises:
+        pa.ArrowInvalid: something else is invalid.
+    """
     try:
-        column.validate(full=True)
+        data.validate(full=True)
     except pa.ArrowInvalid as error:
-        if INVALID_UTF8_MESSAGE not in str(error):
+        if "Invalid UTF8" not in str(error):  # pyarrow has no exception class for bad strings
             raise
         return False
     return True
-
-
-def _keep_visible(column: pa.Array, found: Iterable[tuple[int, bytes]]) -> BadStrings:
-    return {row: value for row, value in found if column[row].is_valid}
 
 
 def _repair_strings(column: pa.Array) -> tuple[pa.Array, BadStrings]:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pyarrow as pa
 
 from sentiment_batch.data.readers.read_errors import explain_damage, translate_read_errors
-from sentiment_batch.data.readers.utf8_repair import INVALID_UTF8_MESSAGE, describe_bad_utf8, repair_utf8
+from sentiment_batch.data.readers.utf8_repair import describe_bad_utf8, is_valid, repair_utf8
 from sentiment_batch.errors import InputError, reason
 from sentiment_batch.records import Problem
 
@@ -18,13 +18,8 @@ def strings_are_valid(batch: pa.RecordBatch, where: str) -> bool:
     Raises:
         InputError: something else is invalid.
     """
-    try:
-        batch.validate(full=True)
-    except Exception as error:
-        if INVALID_UTF8_MESSAGE not in str(error):
-            raise explain_damage(where, error) from error
-        return False
-    return True
+    with translate_read_errors(where):
+        return is_valid(batch)
 
 
 def validate_batch(
