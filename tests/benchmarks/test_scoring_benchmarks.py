@@ -146,7 +146,7 @@ def test_what_a_variant_swaps_is_as_before_when_it_fails():
     seen = []
 
     def fail():
-        with variants.swapped((techniques.attention_module, "SCORES", 1)):
+        with variants.swapped((techniques.attention_module, "MAX_CACHED_SCORES", 1)):
             seen.append(techniques.attention_module.SCORES)
             raise ZeroDivisionError
 
