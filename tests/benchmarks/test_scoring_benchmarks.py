@@ -142,18 +142,18 @@ def test_a_technique_that_changes_scores_is_named_after_all_were_measured(figure
 
 
 def test_what_a_variant_swaps_is_as_before_when_it_fails():
-    before = techniques.attention_module.SCORES
+    before = techniques.attention_module.MAX_CACHED_SCORES
     seen = []
 
     def fail():
         with variants.swapped((techniques.attention_module, "MAX_CACHED_SCORES", 1)):
-            seen.append(techniques.attention_module.SCORES)
+            seen.append(techniques.attention_module.MAX_CACHED_SCORES)
             raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError):
         fail()
     assert seen == [1]
-    assert before == techniques.attention_module.SCORES
+    assert before == techniques.attention_module.MAX_CACHED_SCORES
 
 
 @pytest.mark.parametrize(
