@@ -48,9 +48,9 @@ def test_no_two_reviews_share_a_run_of_eight_words(unlabelled):
     assert len(texts) >= 998
     seen: dict[tuple[str, ...], int] = {}
     for number, text in enumerate(texts):
-        spoken = words(text)
-        for start in range(len(spoken) - 7):
-            run = tuple(spoken[start : start + 8])
+        storable = words(text)
+        for start in range(len(storable) - 7):
+            run = tuple(storable[start : start + 8])
             assert seen.setdefault(run, number) == number, f"{texts[seen[run]]!r} and {text!r} share {run}"
 
 

@@ -131,10 +131,10 @@ def _fraction(digits: str | None, kind: pa.DataType) -> int:
     return int((digits or "").ljust(9, "0"))
 
 
-def spoken(value, *, json: bool):
-    """What `arrow_tables.exact` gives, less what the format cannot say: NaN has one form, or none in JSON."""
+def storable(value, *, json: bool):
+    """A value of `arrow_tables.exact` as a format can store it: NaN has one form, and is null in JSON."""
     if isinstance(value, list | tuple):
-        return type(value)(spoken(item, json=True) for item in value)
+        return type(value)(storable(item, json=True) for item in value)
     if isinstance(value, bytes):
         number = struct.unpack("<d", value)[0]
         if json and not math.isfinite(number):

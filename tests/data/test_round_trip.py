@@ -20,7 +20,7 @@ from tests.arrow_tables import BYTES, EXTENSIONS, PLAIN, TEXT, tables, types
 from tests.comparable_schemas import contents, described, exact, parquet_refuses, text_refuses
 from tests.data.writers.helpers import same
 from tests.round_trips import read, written
-from tests.value_parsers import in_csv, in_json, loads, spoken, unpacked
+from tests.value_parsers import in_csv, in_json, loads, storable, unpacked
 
 PACKED = [*TEXT, pa.int64(), pa.float32(), pa.int8(), pa.bool_(), pa.date32()]
 EVERY = types([*PLAIN, *BYTES, *EXTENSIONS], [*PACKED, pa.binary()])
@@ -75,7 +75,7 @@ def test_csv_gives_back_the_text_of_every_value(tmp_path, table, compressed):
     assert back.num_rows == table.num_rows
     for column, texts in zip(table.columns, back.columns, strict=True):
         for scalar, text in zip(column, texts.to_pylist(), strict=True):
-            value = spoken(exact(scalar), json=False)
+            value = storable(exact(scalar), json=False)
             assert text == "" if value is None else in_csv(text, column.type) == value
     again = read(written(tmp_path / "a.csv", back.to_batches(), back.schema))
     assert again.equals(back)
@@ -93,7 +93,7 @@ def test_json_lines_give_back_every_value_that_json_can_say(tmp_path, table, com
     assert all(list(row) == table.schema.names for row in rows)
     for field, column in zip(table.schema, contents(table), strict=True):
         message = [in_json(row[field.name], field.type) for row in rows]
-        assert message == [spoken(value, json=True) for value in column]
+        assert message == [storable(value, json=True) for value in column]
     path = written(tmp_path / f"a.jsonl{compressed}", table.to_batches(), table.schema)
     if not lines:
         with pytest.raises(InputError, match="holds no objects"):

@@ -5,7 +5,7 @@ import pytest
 from sentiment_batch.files.cache import cache_folder, new_folder, write_text
 
 
-def test_the_cache_is_where_the_environment_says(monkeypatch, tmp_path):
+def test_the_environment_chooses_the_folder_of_the_cache(monkeypatch, tmp_path):
     monkeypatch.setenv("SENTIMENT_BATCH_CACHE", "~/elsewhere")
     monkeypatch.setenv("HOME", str(tmp_path))
     assert cache_folder() == tmp_path / "elsewhere"

@@ -97,7 +97,7 @@ class GoodReader:
 
     def malformed(self, row):
         if self.report is None:
-            raise InputError(f"{self.location}, row {row}, is malformed. Mend it.")
+            raise InputError(f"{self.location}, row {row}, is malformed. Correct it.")
         self.report(Problem(row=row, where=f"{self.location}, row {row}", reason="it is malformed"))
 
     def identity(self):

@@ -1,4 +1,4 @@
-"""Our own formats keep the promises that a plugin's must: the suites of `sentiment_batch.testing` run on them."""
+"""The built-in formats follow the rules for plugins: the suites of `sentiment_batch.testing` run on them."""
 
 from __future__ import annotations
 

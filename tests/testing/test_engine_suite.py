@@ -1,4 +1,4 @@
-"""The suite for engines passes a good one, and fails on each that breaks a promise."""
+"""The suite for engines passes a good engine, and fails on each that breaks a rule."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ class Careless(Threads):
 
 
 class Rounding(Threads):
-    """Its workers use another dtype than they were told."""
+    """Its workers use another dtype than the one requested."""
 
     def __init__(self, model, settings, options):
         super().__init__(model, dataclasses.replace(settings, dtype="bfloat16"), options)

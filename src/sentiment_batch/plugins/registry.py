@@ -129,15 +129,10 @@ class Registry:
         return self._formats.get(name)
 
     def claiming(self, location: str) -> Format | None:
-        """The format that claims `location` by its scheme or suffix. The suffix of a compression is ignored."""
-        scheme = scheme_of(location)
-        suffix = suffix_of(location)
-        # Built-ins come first, so that the answer is the same before and after third-party plugins are loaded.
-        for ours in (True, False):
-            candidates = [candidate for candidate in self if (candidate.owner == BUILT_IN) == ours]
-            by_scheme = (candidate for candidate in candidates if scheme and scheme in candidate.schemes)
-            by_suffix = (candidate for candidate in candidates if suffix in candidate.suffixes)
-            found = next(by_scheme, None) or next(by_suffix, None)
-            if found:
-                return found
-        return None
+        """The format that claims `location` by its scheme, or else by its suffix. That of a compression is ignored.
+
+        Built-in formats come first, so that the answer is the same before and after third-party plugins are loaded.
+        """
+        scheme, suffix = scheme_of(location), suffix_of(location)
+        claims = [one for one in self if (scheme and scheme in one.schemes) or suffix in one.suffixes]
+        return min(claims, key=lambda one: (one.owner != BUILT_IN, scheme not in one.schemes), default=None)

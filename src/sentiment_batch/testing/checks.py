@@ -10,6 +10,7 @@ import os
 import threading
 import traceback
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future, wait
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -154,20 +155,16 @@ def run_in_time(call: Callable[[], Result], what: str, seconds: float = MAX_SECO
     Raises:
         Broken: it has not ended within `seconds`.
     """
-    found: list[Result] = []
-    raised: list[BaseException] = []
+    future: Future[Result] = Future()
 
     def run() -> None:
         try:
-            found.append(call())
+            future.set_result(call())
         except BaseException as error:
-            raised.append(error)
+            future.set_exception(error)
 
-    thread = threading.Thread(target=run, daemon=True)
-    thread.start()
-    thread.join(seconds)
-    if thread.is_alive():
+    threading.Thread(target=run, daemon=True).start()
+    wait([future], seconds)
+    if not future.done():
         raise Broken(f"{what} had not ended after {seconds:g} seconds.")
-    if raised:
-        raise raised[0]
-    return found[0]
+    return future.result()

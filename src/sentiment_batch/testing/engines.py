@@ -115,7 +115,7 @@ class EngineSuite:
                 _interrupt_after(3, patch)
                 _run(scorer, folder / "in.parquet", place, out)
             if not _run(scorer, folder / "in.parquet", place, out).rows_resumed:
-                raise Broken("The resumed run started over: it kept no part of the interrupted run.")
+                raise Broken("The resumed run started over: it used no part of the interrupted run.")
             _check_output(folder, "in.parquet", place, out)
 
     @check

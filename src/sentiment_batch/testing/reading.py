@@ -35,11 +35,8 @@ class ReadingSuite(FormatSuite):
     large_rows = 20_000
     """Number of rows, of some 400 bytes each, of the table whose memory use is measured. 0 skips that check. A format
     with very large batches needs more rows."""
-    _stored: ClassVar[dict[int, Any]] = {}
-
-    def __init_subclass__(cls) -> None:
-        super().__init_subclass__()
-        cls._stored = {}
+    _stored: ClassVar[dict[tuple[type, int], str]] = {}
+    """The locations that `place` returned for a class."""
 
     def location(self, table: pa.Table, folder: Path) -> str | Path:
         """Store the rows of `table` so that the reader can read them, without code of the reader or writer itself.
@@ -79,9 +76,10 @@ class ReadingSuite(FormatSuite):
 
     def place(self, rows: int) -> str:
         """The location of a table with that number of rows, which is stored once for the class."""
-        if rows not in self._stored:
-            self._stored[rows] = self.store(self.table(rows))
-        return str(self._stored[rows])
+        key = (type(self), rows)
+        if key not in self._stored:
+            self._stored[key] = self.store(self.table(rows))
+        return self._stored[key]
 
     @contextlib.contextmanager
     def opened(self, location: str, **options: Any) -> Iterator[Reader]:

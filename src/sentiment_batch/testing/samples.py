@@ -49,32 +49,18 @@ def sample_types() -> tuple[pa.DataType, ...]:
     import pyarrow as pa
 
     integers = (pa.int8(), pa.int16(), pa.int32(), pa.int64(), pa.uint8(), pa.uint16(), pa.uint32(), pa.uint64())
-    times = (
-        *(pa.timestamp(unit) for unit in _TICKS),
-        pa.timestamp("us", "UTC"),
-        pa.timestamp("ms", "America/St_Johns"),
-        pa.date32(),
-        pa.date64(),
-        pa.time32("s"),
-        pa.time32("ms"),
-        pa.time64("us"),
-        pa.time64("ns"),
-        pa.duration("ms"),
-    )
-    nested = (
-        pa.list_(pa.int64()),
-        pa.large_list(pa.string()),
-        pa.list_(pa.float64(), 2),
-        pa.struct([("city", pa.string()), ("visits", pa.int64())]),
-        pa.list_(pa.struct([("name", pa.string())])),
-        pa.map_(pa.string(), pa.int64()),
-    )
+    timestamps = (*map(pa.timestamp, _TICKS), pa.timestamp("us", "UTC"), pa.timestamp("ms", "America/St_Johns"))
     return (
         *(pa.null(), pa.bool_(), *integers, pa.float32(), pa.float64()),
         *(pa.decimal128(9, 2), pa.decimal128(38, 10), pa.decimal256(60, 4)),
         *(pa.string(), pa.large_string(), pa.string_view(), pa.binary(), pa.large_binary(), pa.binary(3)),
-        *times,
-        *nested,
+        *timestamps,
+        *(pa.date32(), pa.date64(), pa.duration("ms")),
+        *(pa.time32("s"), pa.time32("ms"), pa.time64("us"), pa.time64("ns")),
+        *(pa.list_(pa.int64()), pa.large_list(pa.string()), pa.list_(pa.float64(), 2)),
+        pa.struct([("city", pa.string()), ("visits", pa.int64())]),
+        pa.list_(pa.struct([("name", pa.string())])),
+        pa.map_(pa.string(), pa.int64()),
         *(pa.dictionary(pa.int8(), pa.string()), pa.dictionary(pa.int32(), pa.string(), ordered=True)),
         pa.run_end_encoded(pa.int32(), pa.string()),
     )

@@ -64,7 +64,7 @@ class WriterSuite(WriterRows, WriterPublication):
             raise Broken("There is an output at the destination, although the run was interrupted.")
         resumed = runs.run(job).rows_resumed
         if resumed != 3 * runs.PART_ROWS:
-            raise Broken(f"The resumed run kept {resumed:,} of {3 * runs.PART_ROWS:,} scored rows.")
+            raise Broken(f"The resumed run reused {resumed:,} of {3 * runs.PART_ROWS:,} scored rows.")
         self._check_scored(job)
 
     def _job(self) -> ScoreJob:

@@ -263,7 +263,7 @@ def test_a_delimiter_that_cannot_delimit_is_refused(delimiter):
     ("name", "delimiter", "line"),
     [("o.csv", None, "a,b"), ("o.tsv", None, "a\tb"), ("o.TAB", None, "a\tb"), ("o.tsv", ";", "a;b")],
 )
-def test_the_suffix_gives_the_delimiter_unless_one_is_said(tmp_path, name, delimiter, line):
+def test_the_suffix_gives_the_delimiter_unless_one_is_set(tmp_path, name, delimiter, line):
     registry = Registry()
     register_writers(registry)
     opened = registry.claiming(name).open

@@ -67,7 +67,7 @@ def test_writes_after_abort_go_nowhere(tmp_path):
     assert publication.stream.write(b"late") == 4
 
 
-def test_an_existing_file_is_kept_unless_overwrite_is_said(tmp_path):
+def test_an_existing_file_stays_unless_overwrite_is_set(tmp_path):
     path = tmp_path / "out.csv"
     path.write_bytes(b"old")
     with pytest.raises(OutputError, match=r"exists already\. Replace it with `overwrite=True`"):
@@ -169,7 +169,7 @@ def test_the_longest_name_that_the_file_system_takes_works(tmp_path):
     assert os.listdir(tmp_path) == [name]
 
 
-def test_a_name_that_is_too_long_is_said_so(tmp_path):
+def test_a_name_that_is_too_long_is_reported(tmp_path):
     with pytest.raises(OutputError, match="the name is too long"):
         publish(tmp_path / ("n" * 300 + ".csv"))
     assert os.listdir(tmp_path) == []
@@ -516,7 +516,7 @@ def test_an_aborted_upload_leaves_nothing(memory, spool):
     assert memory.find("/") == []
 
 
-def test_an_existing_object_is_kept_unless_overwrite_is_said(memory, spool):
+def test_an_existing_object_stays_unless_overwrite_is_set(memory, spool):
     memory.pipe("/bucket/out.csv", b"old")
     with pytest.raises(OutputError, match=r"memory://bucket/out\.csv exists already"):
         Publication("memory://bucket/out.csv")
@@ -524,7 +524,7 @@ def test_an_existing_object_is_kept_unless_overwrite_is_said(memory, spool):
     assert memory.cat("/bucket/out.csv") == b"rows"
 
 
-def test_an_object_that_appeared_meanwhile_is_kept(memory, spool):
+def test_an_object_that_appeared_meanwhile_stays(memory, spool):
     publication = Publication("memory://bucket/out.csv")
     memory.pipe("/bucket/out.csv", b"theirs")
     with pytest.raises(OutputError, match="exists already"):
