@@ -16,7 +16,7 @@ from sentiment_batch import OutputError
 FROM_ROOT = "run from the root of sentiment-batch's repository"
 arrow_tables = pytest.importorskip("tests.arrow_tables", reason=FROM_ROOT)
 forms = pytest.importorskip("tests.comparable_schemas", reason=FROM_ROOT)
-said = pytest.importorskip("tests.value_parsers", reason=FROM_ROOT)
+value_parsers = pytest.importorskip("tests.value_parsers", reason=FROM_ROOT)
 
 PACKED = [*arrow_tables.TEXT, pa.int64(), pa.float32(), pa.bool_(), pa.date32()]
 SAYABLE = arrow_tables.types([*arrow_tables.PLAIN, *arrow_tables.EXTENSIONS], PACKED)
@@ -60,17 +60,17 @@ def test_every_value_is_in_its_cell_or_there_as_text(tmp_path, table):
 
 
 def expected(value):
-    """What a workbook can say of a value: not NaN, and nothing of a text that is empty."""
-    return said.spoken(value, json=True) if value != "" else None
+    """A value as a workbook can hold it. NaN and an empty text are an empty cell."""
+    return value_parsers.storable(value, json=True) if value != "" else None
 
 
 def value_of(cell, kind):
-    """The value that a cell says, in the form that `expected` gives."""
-    kind = said.unpacked(kind)
+    """The value of a cell, in the form that `expected` returns."""
+    kind = value_parsers.unpacked(kind)
     if cell is None:
         return None
     if isinstance(cell, str):
-        return moment(cell) if is_moment(cell, kind) else said.in_csv(cell, kind)
+        return moment(cell) if is_moment(cell, kind) else value_parsers.in_csv(cell, kind)
     if isinstance(cell, datetime.datetime):
         return moment(cell.isoformat())
     if pa.types.is_decimal(kind):

@@ -49,9 +49,9 @@ def test_text_and_numbers_read_back(tmp_path_factory, rows):
 
 @given(st.text(max_size=20) | TEXTS)
 def test_escapes_are_undone(text):
-    kept = cells.escape(text)
-    assert cells.unescape(kept) == text
-    assert not set(kept) & {chr(code) for code in range(32) if chr(code) not in "\t\n"}
+    escaped = cells.escape(text)
+    assert cells.unescape(escaped) == text
+    assert not set(escaped) & {chr(code) for code in range(32) if chr(code) not in "\t\n"}
 
 
 @given(st.datetimes(datetime.datetime(1900, 3, 1), datetime.datetime(9999, 12, 31)))

@@ -132,8 +132,8 @@ def test_a_run_that_is_killed_goes_on(source, model, expected, cluster, tmp_path
     _, message = child.communicate(timeout=100)
     assert child.returncode == {signal.SIGKILL: -9, signal.SIGTERM: 143}[number], message
     assert not out.exists()
-    kept = parts(out)
-    assert kept >= 3
+    finished = parts(out)
+    assert finished >= 3
     done = subprocess.run(
         [*command(source, out, model, *(options if engine == "ray" else ())), "--json"],
         capture_output=True,
@@ -142,7 +142,7 @@ def test_a_run_that_is_killed_goes_on(source, model, expected, cluster, tmp_path
     )
     assert done.returncode == 0, done.stderr
     resumed = json.loads(done.stdout)["rows_resumed"]
-    assert resumed == kept * PART if engine == "ray" else PART <= resumed <= kept * PART  # up to the first gap
+    assert resumed == finished * PART if engine == "ray" else PART <= resumed <= finished * PART  # up to the first gap
     assert content(out) == expected
 
 
@@ -196,11 +196,11 @@ def test_a_task_whose_actor_was_killed_for_memory_is_done_by_another(model, monk
     """Ray's monitor of memory kills with an error that is none of an actor's."""
     with Scorer.load(str(model), engine="ray", engine_options={"actors": "1"}) as scorer:
         engine, real = scorer.backend.engine, sentiment_batch_ray.engine.RayEngine._on_done
-        told = []
+        first = []
 
         def came(self, actor, work, done):
-            if not told:
-                told.append(work)
+            if not first:
+                first.append(work)
                 ray.kill(actor)
                 done = Future()
                 done.set_exception(ray.exceptions.OutOfMemoryError("the node was low on memory"))
@@ -208,7 +208,7 @@ def test_a_task_whose_actor_was_killed_for_memory_is_done_by_another(model, monk
 
         monkeypatch.setattr(sentiment_batch_ray.engine.RayEngine, "_on_done", came)
         assert len(scorer(pa.table({"text": ["good", "bad"]}))) == 2
-        assert told[0].deaths == 1
+        assert first[0].deaths == 1
         assert engine._failure is None
 
 

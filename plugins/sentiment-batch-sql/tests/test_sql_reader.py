@@ -128,7 +128,7 @@ def test_all_ranges_show_the_same_moment(pg, monkeypatch):
     assert ages == ["old"] * 30
 
 
-def test_rows_that_changed_before_a_second_look_are_told(db):
+def test_rows_that_changed_before_a_second_look_are_reported(db):
     db.run("CREATE TABLE t (id int)", "INSERT INTO t VALUES (1), (2)")
     with contextlib.closing(open_reader(db.url("table=t"), key="id")) as reader:
         (split,) = reader.splits()
@@ -209,18 +209,18 @@ def test_a_missing_or_wrong_file_is_named_and_not_created(kind, tmp_path):
         read(f"{kind}:///{tmp_path}/b.db?table=t")
 
 
-def test_a_server_that_is_not_there_is_told():
+def test_a_server_that_is_not_there_is_reported():
     with pytest.raises(InputError, match=r"cannot be read: .*refused. Check that the server runs"):
         read("postgresql://ann@127.0.0.1:1/shop?table=t")
 
 
-def test_what_a_user_may_not_read_is_told(pg):
+def test_what_a_user_may_not_read_is_reported(pg):
     pg.run("DROP ROLE IF EXISTS bob", "CREATE ROLE bob LOGIN", "CREATE TABLE t (id int)")
     with pytest.raises(InputError, match=r"permission denied for table t\. Ask for the permission"):
         read(pg.url("table=t").replace("postgres@", "bob@"))
 
 
-def test_a_failure_in_the_middle_of_a_query_is_told(pg, duck):
+def test_a_failure_in_the_middle_of_a_query_is_reported(pg, duck):
     for db in (pg, duck):
         source = "generate_series(0, 200000) AS s(i)" if db is pg else "range(200001) AS s(i)"
         db.run("CREATE TABLE t (a int)")
@@ -239,7 +239,7 @@ def test_a_table_or_a_query_must_be_named(lite):
             open_reader(lite.url(rest), **options)
 
 
-def test_columns_of_one_name_are_told_apart_or_refused(pg, lite, duck):
+def test_columns_of_one_name_are_reported_apart_or_refused(pg, lite, duck):
     query = "SELECT 1 AS a, 2 AS a"
     with pytest.raises(InputError, match=r"two columns named 'a'\. Rename one"):
         read(pg.url(), query=query)

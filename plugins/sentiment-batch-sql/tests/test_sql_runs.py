@@ -111,7 +111,7 @@ def failing(monkeypatch, at):
 
 def test_a_run_that_was_cut_off_reads_no_range_twice(db, score, tmp_path, monkeypatch):
     fill(db, 3_000)
-    begun, mend = failing(monkeypatch, at=25)
+    begun, repair = failing(monkeypatch, at=25)
     out = f"{tmp_path}/out/"
     run = (db.url("table=reviews"), out, "--key", "id", "--part-rows", "100", "--text-column", "review")
     assert "the server fell over" in score(*run, fails=True)
@@ -119,18 +119,18 @@ def test_a_run_that_was_cut_off_reads_no_range_twice(db, score, tmp_path, monkey
     done = len(list(tmp_path.glob(".out.scoring/data/*")))
     assert 0 < done < 26
     begun.clear()
-    mend()
+    repair()
     score(*run)
     assert begun == list(range(done, 30))
     assert pq.read_table(out)["id"].to_pylist() == list(range(3_000))
 
 
-def test_a_run_over_other_rows_is_not_gone_on_with(pg, score, tmp_path, monkeypatch):
+def test_a_run_over_other_rows_is_not_resumed(pg, score, tmp_path, monkeypatch):
     fill(pg, 3_000)
-    _, mend = failing(monkeypatch, at=25)
+    _, repair = failing(monkeypatch, at=25)
     run = (pg.url("table=reviews"), f"{tmp_path}/out/", "--key", "id", "--part-rows", "100")
     score(*run, fails=True)
-    mend()
+    repair()
     pg.run("INSERT INTO reviews VALUES (10000, 'a late one', 3)")
     assert "--restart" in score(*run, fails=True)
     score(*run, "--restart")
@@ -140,7 +140,7 @@ def test_a_run_over_other_rows_is_not_gone_on_with(pg, score, tmp_path, monkeypa
 def test_a_row_that_was_changed_in_its_place_is_noticed(db, score, tmp_path, monkeypatch):
     """Else its score would be that of the text before."""
     fill(db, 3_000)
-    _, mend = failing(monkeypatch, at=25)
+    _, repair = failing(monkeypatch, at=25)
     run = (
         db.url("table=reviews"),
         f"{tmp_path}/out.csv",
@@ -152,7 +152,7 @@ def test_a_row_that_was_changed_in_its_place_is_noticed(db, score, tmp_path, mon
         "id,review",
     )
     score(*run, fails=True)
-    mend()
+    repair()
     db.run("UPDATE reviews SET review = 'another film, number 7' WHERE id = 7")
     assert "--restart" in score(*run, fails=True)
     score(*run, "--restart")
@@ -166,7 +166,7 @@ def test_an_empty_table_with_a_key_lets_go_of_its_place(db, score):
     assert db.rows("SELECT count(*), count(sentiment) FROM reviews") == [(0, 0)]
 
 
-def test_a_killed_run_leaves_nothing_and_is_gone_on_with(db, runner, tiny_model):
+def test_a_killed_run_leaves_nothing_and_can_be_resumed(db, runner, tiny_model):
     fill(db, 3_000)
     run = ("score", db.url("table=reviews"), db.url("table=scored"), "-m", tiny_model, *CPU, "--part-rows", "100")
     run += ("--key", "id")
@@ -207,7 +207,8 @@ def test_nothing_secret_is_ever_shown(server, pg, score, tmp_path, monkeypatch):
     ]
     assert "Check user and password" in messages[-1]
     files = [path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()]
-    assert any(b"ann:***@" in data or b"$SHOP_PASSWORD" in data for data in files)  # the manifest says where from
+    # The manifest holds the location of the input.
+    assert any(b"ann:***@" in data or b"$SHOP_PASSWORD" in data for data in files)
     for secret in (PASSWORD, quote(PASSWORD, safe=""), wrong, PASSWORD.partition("/")[0]):
         assert not [text for text in messages if secret in text]
         assert not [data for data in files if secret.encode() in data]

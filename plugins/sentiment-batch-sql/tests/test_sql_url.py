@@ -1,4 +1,4 @@
-"""What a URL says is taken apart, and its secrets stay where they are."""
+"""URLs of databases are parsed, and their secrets are never shown."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def test_what_is_no_table_is_refused(text):
 
 
 @given(st.text(min_size=1), st.text(min_size=1))
-def test_any_name_can_be_said(schema, table):
+def test_any_name_can_be_written(schema, table):
     assert parse_url(f"sqlite:///a.db?table={quote(quote_name(schema, table))}").table == (schema, table)
 
 

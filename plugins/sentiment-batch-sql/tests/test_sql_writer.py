@@ -73,8 +73,8 @@ def test_what_postgresql_alone_knows_comes_back_as_it_was(pg):
     types = pg.rows(COLUMNS["postgresql"])
     write(pg.url("table=t"), read(pg.url("table=t")), overwrite=True)
     assert pg.rows("SELECT t::text FROM t") == before
-    kept = [(name, type.replace("numeric(10,2)", "numeric").replace("bit(3)", '"bit"')) for name, type in types]
-    assert pg.rows(COLUMNS["postgresql"]) == kept
+    expected = [(name, type.replace("numeric(10,2)", "numeric").replace("bit(3)", '"bit"')) for name, type in types]
+    assert pg.rows(COLUMNS["postgresql"]) == expected
 
 
 def test_a_mark_that_names_no_type_is_no_sql(pg):
@@ -113,7 +113,7 @@ def test_a_table_that_is_given_up_leaves_no_trace(db, tmp_path):
     assert db.tables() == []
 
 
-def test_a_table_that_is_there_stays_unless_overwrite_is_said(db):
+def test_a_table_that_is_there_stays_unless_overwrite_is_set(db):
     write(db.url("table=t"), ROWS)
     with pytest.raises(OutputError, match=r"table=t exists already\. Replace it with `overwrite=True`"):
         open_writer(db.url("table=t"), ROWS.schema)
@@ -202,9 +202,16 @@ def test_names_that_postgresql_would_cut_are_refused(pg):
 def test_columns_of_one_name_are_refused(db):
     with pytest.raises(OutputError, match=r"cannot have two columns named 'a'\. Leave one out with `columns`"):
         open_writer(db.url("table=t"), pa.schema([("a", pa.int8()), ("a", pa.int8())]))
-    if db.kind != "postgresql":  # where capitals do not tell names apart
+    if db.kind != "postgresql":  # where names that differ in case only are equal
         with pytest.raises(OutputError, match=r"ignores the case of names, so '[aA]' is there twice"):
             open_writer(db.url("table=t"), pa.schema([("a", pa.int8()), ("A", pa.int8())]))
+
+
+def test_names_with_nul_characters_are_never_cut(db, duck):
+    with pytest.raises(OutputError, match=r"cannot hold the column 'a\\x00b': its name has a NUL character\. Leave it"):
+        open_writer(db.url("table=t"), pa.schema([("a\0b", pa.int8())]))
+    write(duck.url("table=t"), pa.table({"x": [{"a\0b": 1}]}))
+    assert read(duck.url("table=t"))["x"].to_pylist() == [r'{"a\u0000b": 1}']
 
 
 @pytest.mark.parametrize(
@@ -232,7 +239,7 @@ def test_a_location_takes_a_table_alone(lite):
             open_writer(lite.url(rest), ROWS.schema)
 
 
-def test_a_server_that_stops_is_told_and_nothing_is_left(server, pg):
+def test_a_server_that_stops_is_reported_and_nothing_is_left(server, pg):
     made = open_writer(pg.url("table=t"), ROWS.schema)
     made.write(ROWS.to_batches()[0])
     server.stop()
@@ -246,14 +253,14 @@ def test_a_server_that_stops_is_told_and_nothing_is_left(server, pg):
     assert pg.tables() == []
 
 
-def test_what_a_user_may_not_write_is_told(pg):
+def test_what_a_user_may_not_write_is_reported(pg):
     pg.run("DROP ROLE IF EXISTS bob", "CREATE ROLE bob LOGIN", "CREATE TABLE t (id int)", "GRANT SELECT ON t TO bob")
     with pytest.raises(OutputError, match=r"permission denied for schema public\. Ask for the permission"):
         open_writer(pg.url("table=u").replace("postgres@", "bob@"), ROWS.schema)
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write anything")
-def test_a_file_that_may_not_be_written_is_told(lite):
+def test_a_file_that_may_not_be_written_is_reported(lite):
     write(lite.url("table=t"), ROWS)
     path = lite.path
     path.chmod(stat.S_IREAD)
@@ -261,7 +268,7 @@ def test_a_file_that_may_not_be_written_is_told(lite):
         open_writer(lite.url("table=u"), ROWS.schema)
 
 
-def test_a_folder_that_is_missing_is_told(tmp_path):
+def test_a_folder_that_is_missing_is_reported(tmp_path):
     for kind in ("sqlite", "duckdb"):
         with pytest.raises(OutputError, match=r"there is no folder .*nowhere\. Create it"):
             open_writer(f"{kind}:///{tmp_path}/nowhere/a.db?table=t", ROWS.schema)
@@ -281,7 +288,7 @@ def test_a_file_that_another_program_locked_is_reported(lite, monkeypatch):
 
 
 @pytest.mark.parametrize("kind", ["sqlite", "duckdb"])
-def test_a_full_disk_is_told_and_nothing_is_left(make_db, kind, tmp_path):
+def test_a_full_disk_is_reported_and_nothing_is_left(make_db, kind, tmp_path):
     db = make_db(kind)
     write(db.url("table=small"), ROWS)
     texts = pa.table({"text": [os.urandom(500).hex() for _ in range(4_000)]})

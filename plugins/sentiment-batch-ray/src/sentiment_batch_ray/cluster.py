@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 OPTION_NAMES = ("address", "actors", "cpus", "gpus")
 MAX_CONNECT_SECONDS = 10.0
-"""Time in which a cluster must answer."""
+"""Seconds in which a cluster must answer."""
 OBJECT_STORE_BYTES = 512 * 2**20
 """Shared memory of a cluster that is started here. Only a few texts and scores are in it at the same time."""
 
@@ -128,9 +128,8 @@ def plan_actors(options: Options, settings: ScoreSettings) -> ActorPlan:
         )
     if options.actors and options.actors > room:
         raise DeviceError(
-            f"the option actors of `engine_option` is {options.actors}, but the Ray cluster has room for {room} ("
-            f"{cpus} cores and "
-            f"{gpus:g} GPUs each). Ask for fewer, or add machines."
+            f"the option actors of `engine_option` is {options.actors}, but the Ray cluster has room for {room} "
+            f"({cpus} cores and {gpus:g} GPUs each). Ask for fewer, or add machines."
         )
     device = "cuda" if on_cards else "cpu"
     free = ray.available_resources()

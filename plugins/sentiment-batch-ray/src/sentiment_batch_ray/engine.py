@@ -29,7 +29,7 @@ MAX_TASKS_PER_ACTOR = 2
 """Tasks that an actor has at the same time: one runs, and the next waits."""
 _COLOUR = re.compile("\x1b\\[[0-9;]*m")
 MAX_START_SECONDS = 60.0
-"""Time for the first actor to start before a warning, and for the others after it before the work begins."""
+"""Seconds to wait for the first actor before a warning, and then for the others before the tasks are assigned."""
 MAX_ATTEMPTS = 4
 """Number of actors that may die with a task before the task counts as the cause."""
 
@@ -54,7 +54,7 @@ class _Work:
     task: Any
     future: Future[Any] = field(default_factory=Future)
     deaths: int = 0
-    """Number of actors that died with it."""
+    """Number of actors that died while they had it."""
 
 
 class RayEngine:
@@ -208,9 +208,8 @@ class RayEngine:
     def _on_done(self, actor: Any, work: _Work, done: Future[Any]) -> None:
         """Handle the end of a task, or the death of its actor."""
         error = done.exception()
-        died = isinstance(error, RayError) and not isinstance(
-            error, RayTaskError
-        )  # such as an actor that was killed for memory
+        # The actor died, for example because it was killed for its memory. A RayTaskError is an error of the task.
+        died = isinstance(error, RayError) and not isinstance(error, RayTaskError)
         with self._lock:
             if self._failure is not None or work not in self._open:
                 return

@@ -130,13 +130,14 @@ def _is_list(kind: pa.DataType) -> bool:
 
 
 def _within(kind: pa.DataType) -> list[pa.DataType]:
-    """All types inside a nested type; or one that DuckDB lacks, if the fields have no distinct names."""
+    """All types inside a nested type; or one that DuckDB lacks, if it cannot hold the names of the fields."""
     if pa.types.is_union(kind):
         return [kind]
     fields = [kind.field(index) for index in range(kind.num_fields)]
     if pa.types.is_struct(kind):
         names = pa.schema([(field.name.lower(), pa.null()) for field in fields])
-        if not fields or "" in names.names or repeated_name(names) is not None:
+        strange = any(not name or "\0" in name for name in names.names)  # the driver would cut a name at a NUL
+        if not fields or strange or repeated_name(names) is not None:
             return [pa.null()]
     return [found for field in fields for found in (_within(field.type) if field.type.num_fields else [field.type])]
 

@@ -41,11 +41,13 @@ class Column:
     """A column of the table or query, which has the alias `q` in SQL."""
 
     name: str
+    """Its name in the table or query."""
     expression: str
     """The SQL expression to select, for whose values Arrow has a type."""
     type: str
-    """Its type in SQL, or a placeholder."""
+    """Its type in SQL. For a column without values it may be a placeholder."""
     metadata: tuple[tuple[bytes, bytes], ...] = ()
+    """The metadata of its field in Arrow."""
 
 
 class Target(Protocol):

@@ -81,9 +81,8 @@ class FileTarget:
         self._place, self._file, self._schema, self._overwrite = place, file, schema, options.overwrite
         self.columns = file.columns
         self._name = file.full_name(place.table)
-        folded = [
-            name.encode("utf-8", "surrogatepass").lower() for name in schema.names
-        ]  # these databases fold ASCII letters only
+        # These databases ignore the case of ASCII letters only.
+        folded = [name.encode("utf-8", "surrogatepass").lower() for name in schema.names]
         for name, known in zip(schema.names, folded, strict=True):
             if folded.count(known) > 1:
                 raise OutputError(f"{place.shown} ignores the case of names, so {name!r} is there twice. Rename one.")

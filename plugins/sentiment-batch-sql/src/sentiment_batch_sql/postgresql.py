@@ -42,12 +42,12 @@ _BEYOND_ARROW = {
 }
 """Conditions for values that the driver changes or cannot return."""
 _BEYOND_LIST = "(array_ndims({0}) > 1 OR array_lower({0}, 1) <> 1)"
-
-
 MAX_NAME_BYTES = 63
 """Bytes of a name. PostgreSQL cuts longer names."""
 _TABLES = ("r", "p")
+"""The codes of tables and partitioned tables in `pg_class.relkind`."""
 _KINDS = {"v": "view", "m": "materialized view", "f": "foreign table", "S": "sequence", "i": "index", "c": "type"}
+"""The other codes, and what messages call them."""
 _LOCK_TIMEOUT = "SET lock_timeout = '60s'"
 
 

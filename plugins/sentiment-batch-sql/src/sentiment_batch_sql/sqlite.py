@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 _LOCK_TIMEOUT = "PRAGMA busy_timeout = 60000"
 _INTEGER, _REAL, _TEXT, _BLOB, _LARGE = (1 << bit for bit in range(5))
+"""The kinds of values in a column, as bits. `_LARGE` is set if a double cannot represent one of the integers."""
 _KINDS = (("integer", _INTEGER), ("real", _REAL), ("text", _TEXT), ("blob", _BLOB))
 _EXACT = 2**53
 """A double can represent all integers up to this one."""

@@ -80,4 +80,6 @@ def _convert(name: str, conversion: Conversion, column: pa.Array) -> pa.Array:
 
 def _not_in_databases(field: pa.Field) -> str | None:
     """Why a column has no form in a database; None if it has one."""
+    if "\0" in field.name:
+        return "its name has a NUL character"
     return None if is_bytes(decoded_type(field.type)) else not_json(field)
