@@ -12,7 +12,7 @@ from collections.abc import Generator, Iterator, Sequence
 import pyarrow as pa
 
 from sentiment_batch.data.readers.base import MAX_ROWS_PER_BATCH
-from sentiment_batch.data.readers.read_errors import translate_read_errors
+from sentiment_batch.data.readers.read_errors import iterate_translated, translate_read_errors
 from sentiment_batch.data.readers.sniff import refuse_other_formats, refuse_text
 from sentiment_batch.data.readers.source import Source
 from sentiment_batch.data.readers.validate import strings_are_valid, validate_batch
@@ -63,11 +63,7 @@ class ArrowReader:
         """The rows of one split, at most `MAX_ROWS_PER_BATCH` in a batch. Cutting batches copies nothing."""
         rows = 0
         with contextlib.closing(self._layout.read(split.index)) as found:
-            while True:
-                with translate_read_errors(split.label):
-                    batch = next(found, None)
-                if batch is None:
-                    return
+            for batch in iterate_translated(found, split.label):
                 for piece in self._cut(batch, split.label, rows):
                     if not piece.schema.equals(self.schema, check_metadata=True):
                         piece = pa.RecordBatch.from_arrays(piece.columns, schema=self.schema)

@@ -75,11 +75,14 @@ def parse_objects(
     except (ValueError, RecursionError):
         pass  # a blank line, a very long integer or an error, which is found below, line by line
     full = [pair for pair in enumerate(block, first) if pair[1].strip(_BLANKS)]
-    if not accept_bad:
-        return [line for _, line in full], [_parse_line(line, f"{name}, line {number:,}") for number, line in full], []
     texts, rows, bad = [], [], []
     for number, line in full:
         text, row, reasons = _repair_line(line, encoding)
+        if reasons and not accept_bad:
+            raise InputError(
+                f"{name}, line {number:,}: {reasons[0]}. Each line must be one JSON object, such as "
+                '{"text": "Great!"}; jq -c . makes such lines. Or keep such rows with `on_bad_row="mark"`.'
+            )
         if reasons:
             bad.append((len(rows), number, "; ".join(reasons), line.rstrip("\n").removesuffix("\r")))
         texts.append(text)
@@ -89,19 +92,15 @@ def parse_objects(
 
 def _repair_line(line: str, encoding: str) -> tuple[str, dict[str, Any], list[str]]:
     """A line, its object and what is wrong with it. Line and object are empty if the line cannot be parsed."""
-    reasons = []
-    text = line
-    if has_escapes(line):
-        reasons.append(f"byte 0x{find_first_bad_byte(line):02x} is not {encoding}")
-        text = replace_escapes(line)
+    reasons = [f"byte 0x{find_first_bad_byte(line):02x} is not {encoding}"] if has_escapes(line) else []
+    text = replace_escapes(line)
     try:
         row = _parse(text)
-        if reasons and any(has_escapes(string[0]) for string in _STRING.finditer(line) if string[1]):
-            reasons[0] += " in the name of a value"  # such a name would make a column of its own
-            text, row = "{}", {}
     except ValueError as error:
-        reasons.append(str(error))
-        text, row = "{}", {}
+        return "{}", {}, [*reasons, str(error)]
+    if reasons and any(has_escapes(string[0]) for string in _STRING.finditer(line) if string[1]):
+        # Such a name would make a column of its own.
+        return "{}", {}, [f"{reasons[0]} in the name of a value"]
     return text, row, reasons
 
 
@@ -127,16 +126,6 @@ def extract_member_texts(line: str) -> dict[str, str | None]:
 def _skip_blanks(line: str, at: int) -> int:
     blanks = _SKIP_BLANKS(line, at)
     return blanks.end() if blanks else at
-
-
-def _parse_line(line: str, where: str) -> dict[str, Any]:
-    try:
-        return _parse(line)
-    except ValueError as error:
-        raise InputError(
-            f'{where}: {error}. Each line must be one JSON object, such as {{"text": "Great!"}}; jq -c . makes such '
-            'lines. Or keep such rows with `on_bad_row="mark"`.'
-        ) from error
 
 
 def _parse(line: str) -> dict[str, Any]:

@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 
 from sentiment_batch.data.readers.dataset_files import find_files
 from sentiment_batch.data.readers.parquet_schema import adapt_batch, infer_partition_fields, unify_schemas
-from sentiment_batch.data.readers.read_errors import translate_read_errors
+from sentiment_batch.data.readers.read_errors import iterate_translated, translate_read_errors
 from sentiment_batch.data.readers.sniff import refuse_other_formats, refuse_text
 from sentiment_batch.data.readers.source import Source
 from sentiment_batch.data.readers.validate import validate_batch
@@ -82,11 +82,7 @@ class ParquetReader:
                 if batch_rows > MAX_SAMPLED_ROWS:
                     batch_rows = min(batch_rows, _measure_batch_rows(file, group))
                 decoded = file.iter_batches(batch_size=batch_rows, row_groups=[group])
-            while True:
-                with translate_read_errors(split.label):
-                    batch = next(decoded, None)
-                if batch is None:
-                    break
+            for batch in iterate_translated(decoded, split.label):
                 batch = validate_batch(batch, split.label, first=rows, on_bad_row=self._on_bad_row)
                 rows += batch.num_rows
                 yield adapt_batch(batch, self.schema, self._files[index].partitions, split.label)

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import io
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Iterable, Iterator
+from typing import Any, TypeVar
 
 from sentiment_batch.errors import InputError, reason
+
+T = TypeVar("T")
 
 _BUFFER_BYTES = 1 << 20
 
@@ -27,6 +29,17 @@ def translate_read_errors(where: str) -> Iterator[None]:
     # KeyError, MemoryError and OverflowError.
     except Exception as error:
         raise explain_damage(where, error) from error
+
+
+def iterate_translated(items: Iterable[T], where: str) -> Iterator[T]:
+    """The `items` in order. An `InputError` is raised for whatever goes wrong while pyarrow makes one of them.
+
+    Args:
+        items: an iterable that calls only pyarrow.
+        where: the file and the place in it, for the message.
+    """
+    with translate_read_errors(where):
+        yield from items
 
 
 def explain_damage(where: str, error: BaseException) -> InputError:

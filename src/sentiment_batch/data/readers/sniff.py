@@ -38,7 +38,6 @@ class FileKind:
 _PARQUET = FileKind("parquet", "a Parquet file", _GIVE_FORMAT.format("parquet"))
 _ARROW = FileKind("arrow", "an Arrow or Feather file", _GIVE_FORMAT.format("arrow"))
 _OFFICE = FileKind("office", "an Excel workbook or another Office file", _SAVE_AS_CSV)
-_ZIP = FileKind("zip", "a ZIP archive", _UNPACK)
 _HTML = FileKind("html", "a web page, not the data", "download the file itself, perhaps after signing in")
 
 _SIGNATURES = (
@@ -81,16 +80,9 @@ _DUMPS = re.compile(
     rb"|(create|drop) (table|database) [^,;\t|]{1,200}[(;]"
 )
 """The first comment or statement of the SQL dumps of several databases, in lower case."""
-_PICKLES = tuple(b"\x80" + bytes([protocol]) for protocol in range(2, 6))
-_PICKLE = FileKind(
-    "pickle", "a Python pickle", "save the table as Parquet; pickles are never opened, they can run code"
-)
 _SQL = FileKind("sql", "an SQL dump", "load it into a database and export the table as CSV")
-_TAR = FileKind("tar", "a tar archive", _UNPACK)
-_ORC = FileKind("orc", "an ORC file", _SAVE_AS_PARQUET)
 _XML = FileKind("xml", "an XML document", "export its records as CSV or JSON lines")
 _DENIED = FileKind("xml", "a server's error message, not the data", "check the address and your permissions")
-_ZEROS = FileKind("zeros", "nothing but zero bytes, as an interrupted copy leaves them", "get the file again")
 
 _JSON_LINES = FileKind("jsonl", "JSON lines", _GIVE_FORMAT.format("jsonl"))
 _JSON_ARRAY = FileKind(
@@ -119,15 +111,15 @@ def detect_kind(head: bytes) -> FileKind | None:
         return _PARQUET
     if head.startswith(b"PK\x03\x04"):
         office = b"[Content_Types].xml" in head or b"application/vnd.oasis" in head or b"xl/" in head
-        return _OFFICE if office else _ZIP
-    if head.startswith(_PICKLES):
-        return _PICKLE
+        return _OFFICE if office else FileKind("zip", "a ZIP archive", _UNPACK)
+    if head[:1] == b"\x80" and head[1:2] in (b"\2", b"\3", b"\4", b"\5"):
+        return FileKind("pickle", "a Python pickle", f"{_SAVE_AS_PARQUET}; pickles are never opened, they can run code")
     if head[257:262] == b"ustar":
-        return _TAR
+        return FileKind("tar", "a tar archive", _UNPACK)
     if head.startswith(b"ORC") and any(byte < 9 for byte in head[:64]):
-        return _ORC
+        return FileKind("orc", "an ORC file", _SAVE_AS_PARQUET)
     if head and not head.strip(b"\0"):
-        return _ZEROS
+        return FileKind("zeros", "nothing but zero bytes, as an interrupted copy leaves them", "get the file again")
     signed = next((kind for signature, kind in _SIGNATURES if head.startswith(signature)), None)
     return signed or _detect_markup(head)
 
