@@ -1,4 +1,4 @@
-"""What survives a crash: complete new files, or the old ones."""
+"""After a crash a file is complete: the new one or the old one."""
 
 from __future__ import annotations
 

@@ -19,7 +19,7 @@ def test_the_environment_chooses_the_folder_of_the_cache(monkeypatch, tmp_path):
         ("win32", "local/sentiment-batch"),
     ],
 )
-def test_else_it_is_the_platform_s_own_place(monkeypatch, tmp_path, platform, expected):
+def test_the_default_is_the_folder_of_the_platform(monkeypatch, tmp_path, platform, expected):
     monkeypatch.delenv("SENTIMENT_BATCH_CACHE")
     monkeypatch.setattr(sys, "platform", platform)
     monkeypatch.setenv("HOME", str(tmp_path))

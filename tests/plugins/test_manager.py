@@ -168,7 +168,7 @@ def test_a_failing_built_in_is_a_bug_and_raises():
         Plugins((SimpleNamespace(register_readers=fails_in_the_hook),), list)
 
 
-def test_a_registry_finds_by_scheme_before_ending():
+def test_a_scheme_comes_before_a_suffix():
     registry = Registry("p")
     registry.add("excel", print, suffixes=(".XLSX",))
     registry.add("postgres", print, schemes=("PostgreSQL",))
@@ -212,7 +212,7 @@ def test_two_formats_of_one_plugin_may_not_share_a_name_either():
         ("x.tsv.xz", "", ".tsv", "xz"),
     ],
 )
-def test_a_location_tells_scheme_ending_and_compression(location, scheme, suffix, compression):
+def test_a_location_has_a_scheme_a_suffix_and_a_compression(location, scheme, suffix, compression):
     assert (scheme_of(location), suffix_of(location), compression_of(location)) == (scheme, suffix, compression)
 
 

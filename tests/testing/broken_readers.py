@@ -98,7 +98,7 @@ class WithMetadata(GoodReader):
         return (batch.replace_schema_metadata({"made by": "me"}) for batch in super().batches(split))
 
 
-@breaks(ORDER, "it gave a batch of other columns than it promised in batch 0")
+@breaks(ORDER, "it returned a batch with other columns than its schema in batch 0")
 class Narrow(GoodReader):
     def batches(self, split):
         return (batch.select(["id"]) for batch in super().batches(split))
@@ -192,7 +192,7 @@ class Nameless(GoodReader):
         return [Split(index=0, label="")]
 
 
-@breaks("splits_are_the_same_each_time", "its splits are not the same each time that it is asked for them")
+@breaks("splits_are_the_same_each_time", "its splits are not the same each time they are listed")
 class Counting(GoodReader):
     def splits(self):
         return [Split(index=0, label=f"asked {next(COUNTER)} times")]
@@ -214,7 +214,7 @@ class Boasting(Unknown):
 
 
 class Following(Unknown):
-    """Gives the next rows, whichever were asked for."""
+    """Returns the next rows, whichever split is read."""
 
     turn = -1
 
@@ -389,7 +389,7 @@ class Moody(GoodReader):
 
 @breaks("a_run_scores_every_row_in_its_place", "rows, but should be")
 class Tiring(Unknown):
-    """Gives less each time, as long as somebody looks at the sentiment."""
+    """Returns at most five rows of each batch in its first thirteen reads, and all rows afterwards."""
 
     opened = 0
 

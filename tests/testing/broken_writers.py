@@ -173,7 +173,7 @@ class FirstOfEach(Renaming):
 
 @breaks("labels_whose_dictionary_has_more_values_than_the_rows", ", but should be 'positive'")
 class OwnDictionary(GoodWriter):
-    """Takes the indices for those of the labels that it has seen."""
+    """Reverses the dictionary, but not the indices."""
 
     def table(self):
         table = super().table()

@@ -21,7 +21,7 @@ class TestThreads(EngineSuite):
 
 
 class Swapping(Threads):
-    """Gives each second task the result of the one before."""
+    """Returns the result of the task before for every second task."""
 
     last = None
 
@@ -32,7 +32,7 @@ class Swapping(Threads):
 
 
 class Hiding(Threads):
-    """Turns what its workers raise into errors of its own."""
+    """Replaces the errors of its workers by errors of its own."""
 
     def submit(self, task):
         hidden = Future()
@@ -49,7 +49,7 @@ class Hiding(Threads):
 
 
 class Careless(Threads):
-    """Takes any option, and any model."""
+    """Accepts any option and any model."""
 
     def __init__(self, model, settings, options):
         with contextlib.suppress(SentimentBatchError):

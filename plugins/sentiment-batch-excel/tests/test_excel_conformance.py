@@ -17,7 +17,7 @@ BINARY = {pa.binary(), pa.large_binary(), pa.binary(3)}
 
 
 class Workbooks:
-    """What Excel can hold, for both suites."""
+    """The attributes of Excel for both suites."""
 
     plugin = sentiment_batch_excel
     null_is_empty = True
@@ -25,7 +25,7 @@ class Workbooks:
 
     @pytest.fixture(autouse=True)
     def _small_batches(self, monkeypatch):
-        monkeypatch.setattr(reader, "ROWS_PER_BATCH", 200)  # cells take their time
+        monkeypatch.setattr(reader, "ROWS_PER_BATCH", 200)  # because cells are slow
 
     def holds(self, text):
         return len(text) <= MAX_CELL_CHARACTERS

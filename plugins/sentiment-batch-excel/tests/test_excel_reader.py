@@ -1,4 +1,4 @@
-"""Workbooks are read: types, rows and sheets as they stand there; what is no workbook is one line."""
+"""Workbooks are read with the right types, rows and sheet. Every error is one line."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Tables of every type through the writer and the reader; the strategies are those of sentiment-batch's own tests."""
+"""Tables of every type, written and read back. The strategies are those of the tests of sentiment-batch."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ EXAMPLES = settings(
 
 
 def written(path, table):
-    """Whether the table was written; where it was refused, in one line, nothing is left."""
+    """Whether the table was written. If not, the refusal is one line and leaves nothing behind."""
     path.unlink(missing_ok=True)
     try:
         write(path, table)
@@ -45,7 +45,7 @@ def written(path, table):
 @EXAMPLES
 @given(arrow_tables.tables(SAYABLE, calendar=True))
 def test_every_value_is_in_its_cell_or_there_as_text(tmp_path, table):
-    # A name that is empty, or that of a column without a cell, is nothing to a workbook.
+    # A workbook has no empty names, and no columns without cells.
     table = table.rename_columns([f"{number}{name}" for number, name in enumerate(table.schema.names)])
     refusals = [forms.text_refuses(kind) for kind in table.schema.types]
     if not written(tmp_path / "a.xlsx", table):
@@ -83,7 +83,7 @@ def value_of(cell, kind):
 
 
 def is_moment(text, kind):
-    """Whether it is a date in a column that also holds text, which the reader gives to the microsecond."""
+    """Whether the cell is a date in a column with text, too, which the reader returns to the microsecond."""
     naive = pa.types.is_date(kind) or (pa.types.is_timestamp(kind) and kind.tz is None)
     return naive and len(text) <= len("2024-02-29T13:14:15.678000")
 

@@ -1,4 +1,4 @@
-"""Workbooks are written: what a cell holds reads back, and what none can hold is refused."""
+"""Values that a cell can hold read back. Others are refused."""
 
 from __future__ import annotations
 
@@ -160,7 +160,7 @@ def test_an_existing_workbook_stays_without_overwrite(tmp_path):
     assert values_in(path) == [["new"], [1]]
 
 
-def test_whether_a_moment_is_a_date_is_its_own_matter(tmp_path):
+def test_each_timestamp_is_a_date_if_excel_can_store_it(tmp_path):
     ticks = pa.array([1_700_000_000_123_000_000, 1_700_000_000_123_000_001], pa.int64())
     write(tmp_path / "a.xlsx", pa.table({"t": ticks.cast(pa.timestamp("ns"))}))
     assert values_in(tmp_path / "a.xlsx")[1:] == [
@@ -183,7 +183,7 @@ def test_writing_later_in_other_batches_gives_the_same_bytes(tmp_path, monkeypat
         assert {member.date_time for member in archive.infolist()} == {(1980, 1, 1, 0, 0, 0)}
 
 
-def test_an_output_that_is_given_up_leaves_no_temporary_file(tmp_path, monkeypatch):
+def test_an_aborted_output_leaves_no_temporary_file(tmp_path, monkeypatch):
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     encoder = writer.ExcelEncoder(io.BytesIO(), pa.schema([("n", pa.int8())]), WriteOptions())
     encoder.write(pa.record_batch({"n": pa.array([1], pa.int8())}))

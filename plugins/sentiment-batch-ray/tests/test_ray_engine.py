@@ -1,4 +1,4 @@
-"""Actors of a real Ray cluster on this machine: nothing is lost, doubled or reordered, whatever dies."""
+"""A real Ray cluster on this machine: no row is lost, repeated or moved, even if actors die."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ pytestmark = pytest.mark.filterwarnings("default")  # Ray's own, some of which c
 
 @pytest.fixture(scope="session", autouse=True)
 def cluster(tmp_path_factory):
-    """One cluster for all tests, with room for four actors on however few cores; its address."""
+    """The address of a cluster for all tests, which has room for four actors on any number of cores."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("RAY_USAGE_STATS_ENABLED", "0")
         context = ray.init(num_cpus=4, include_dashboard=False, log_to_driver=False, object_store_memory=128 * 2**20)
@@ -55,7 +55,7 @@ def source(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def expected(source, model, tmp_path_factory):
-    """What this machine alone writes."""
+    """The files that this machine writes without Ray."""
     folder = tmp_path_factory.mktemp("alone")
     done = run(source, folder / "out", model)
     assert done.returncode == 0, done.stderr
@@ -77,7 +77,7 @@ def content(folder):
 
 
 def actors():
-    """The processes of the actors, which call themselves by what they run."""
+    """The processes of the actors. Ray puts the name of the class into their command lines."""
     found = [process for process in psutil.Process().children(recursive=True) if "ray::_Actor" in name_of(process)]
     return found
 
@@ -96,7 +96,7 @@ def parts(out):
 def wait_for(condition, seconds=90):
     limit = time.monotonic() + seconds
     while not condition():
-        assert time.monotonic() < limit, "it did not come about"
+        assert time.monotonic() < limit, f"the condition was not met in {seconds} seconds"
         time.sleep(0.005)
 
 
@@ -121,8 +121,8 @@ def test_a_killed_actor_is_replaced_and_every_row_scored_once(source, model, exp
 
 
 @pytest.mark.parametrize(("number", "engine"), [(signal.SIGKILL, "local"), (signal.SIGTERM, "ray")])
-def test_a_run_that_is_killed_goes_on(source, model, expected, cluster, tmp_path, number, engine):
-    """With this engine, or with another."""
+def test_a_killed_run_can_be_resumed(source, model, expected, cluster, tmp_path, number, engine):
+    """The resumed run may use this engine or another."""
     out = tmp_path / "out"
     options = ("--engine", "ray", "--engine-option", f"address={cluster},actors=2")
     child = subprocess.Popen(command(source, out, model, *options), stderr=subprocess.PIPE, text=True)
@@ -147,7 +147,7 @@ def test_a_run_that_is_killed_goes_on(source, model, expected, cluster, tmp_path
 
 
 class Poison:
-    """A task that kills whoever takes it."""
+    """A task that kills the actor that runs it."""
 
     def __reduce__(self):
         return os._exit, (1,)
@@ -162,7 +162,7 @@ def test_a_task_that_kills_every_actor_ends_only_itself(model):
         assert len(scorer(pa.table({"text": ["good", None, "bad"]}))) == 3  # by the actors that came instead
 
 
-def test_when_no_actor_can_come_up_any_more_nobody_waits_for_ever(model, tmp_path, caplog):
+def test_tasks_fail_if_no_actor_is_left_and_none_starts(model, tmp_path, caplog):
     moved = shutil.copytree(model, tmp_path / "model")
     with Scorer.load(str(moved), engine="ray", engine_options={"actors": "1"}) as scorer:
         shutil.rmtree(moved)
@@ -175,7 +175,7 @@ def test_when_no_actor_can_come_up_any_more_nobody_waits_for_ever(model, tmp_pat
             engine.submit(Poison()).result(timeout=10)
 
 
-def test_what_is_under_way_when_the_engine_is_closed_ends(model):
+def test_open_tasks_end_when_the_engine_is_closed(model):
     scorer = Scorer.load(str(model), engine="ray", engine_options={"actors": "1"})
     engine = scorer.backend.engine
     futures = [engine.submit(Sleep()) for _ in range(4)]
@@ -185,7 +185,7 @@ def test_what_is_under_way_when_the_engine_is_closed_ends(model):
             future.result(timeout=10)
 
 
-def test_a_fault_in_the_engine_itself_comes_out(model, monkeypatch):
+def test_an_error_in_the_engine_itself_is_raised(model, monkeypatch):
     with Scorer.load(str(model), engine="ray", engine_options={"actors": "1"}) as scorer:
         monkeypatch.setattr(sentiment_batch_ray.engine.RayEngine, "_on_done", lambda self, *about: 1 / 0)
         with pytest.raises(ZeroDivisionError):
@@ -193,7 +193,7 @@ def test_a_fault_in_the_engine_itself_comes_out(model, monkeypatch):
 
 
 def test_a_task_whose_actor_was_killed_for_memory_is_done_by_another(model, monkeypatch):
-    """Ray's monitor of memory kills with an error that is none of an actor's."""
+    """When the memory monitor of Ray kills an actor, the error is not of the type of a dead actor."""
     with Scorer.load(str(model), engine="ray", engine_options={"actors": "1"}) as scorer:
         engine, real = scorer.backend.engine, sentiment_batch_ray.engine.RayEngine._on_done
         first = []
@@ -227,7 +227,7 @@ def test_actors_without_room_join_when_there_is_some(model, monkeypatch, caplog)
         assert len(second(pa.table({"text": ["good", "bad"]}))) == 2
 
 
-def test_a_task_that_was_not_begun_can_be_given_up(model):
+def test_a_task_that_has_not_started_can_be_cancelled(model):
     with Scorer.load(str(model), engine="ray", engine_options={"actors": "1"}) as scorer:
         engine = scorer.backend.engine
         futures = [engine.submit(Sleep()) for _ in range(5)]
@@ -236,7 +236,7 @@ def test_a_task_that_was_not_begun_can_be_given_up(model):
 
 
 class Sleep:
-    """No task at all: a worker finds that out after a while."""
+    """A task that sleeps and then fails, because it is no task that a worker knows."""
 
     def __reduce__(self):
         return time.sleep, (0.5,)
@@ -291,7 +291,7 @@ def test_the_command_of_the_page_on_clusters_runs(cluster, source, model, tmp_pa
 
 
 def test_ray_data_maps_a_scorer(source, model):
-    """As the README has it."""
+    """The example in the README runs."""
     import ray.data
 
     ray.data.DataContext.get_current().enable_progress_bars = False
@@ -305,7 +305,7 @@ def test_ray_data_maps_a_scorer(source, model):
     assert (found["sentiment_score"] - here["sentiment_score"]).abs().max() <= 2e-4
 
 
-def test_the_handler_of_signals_is_the_programs_own_again(model):
+def test_the_signal_handler_of_the_program_is_restored(model):
     assert threading.current_thread() is threading.main_thread()
     code = (
         "import signal; before = signal.getsignal(signal.SIGTERM); from sentiment_batch import Scorer; "

@@ -18,7 +18,7 @@ from sentiment_batch_sql.url import parse_url
 from sentiment_batch import ReadOptions, Registry, WriteOptions
 
 PASSWORD = "tea4two/@?&"
-"""It holds characters with a meaning in URLs."""
+"""The password of `ann`. It has characters with a meaning in URLs."""
 
 
 class Server:

@@ -1,4 +1,4 @@
-"""Tables and queries are read in one view, in the order of a key; what is wrong is one line."""
+"""Tables and queries are read from one snapshot, in the order of a key. Every error is one line."""
 
 from __future__ import annotations
 
@@ -95,7 +95,7 @@ def test_a_table_without_rows_is_read(db):
         assert read(db.url("table=t"), key=key).num_rows == 0
 
 
-def test_the_identity_tells_tables_apart_and_names_no_user(db):
+def test_the_identity_differs_between_tables_and_has_no_user(db):
     db.run("CREATE TABLE t (id int)", "INSERT INTO t VALUES (3), (1)")
     with contextlib.closing(open_reader(db.url("table=t"), key="id")) as reader:
         before = reader.identity()
@@ -117,7 +117,7 @@ def test_a_query_keeps_its_own_order(db):
     )
 
 
-def test_all_ranges_show_the_same_moment(pg, monkeypatch):
+def test_all_ranges_come_from_one_snapshot(pg, monkeypatch):
     monkeypatch.setattr(key_ranges, "MAX_ROWS_PER_RANGE", 10)
     pg.run("CREATE TABLE t AS SELECT i AS id, 'old' AS age FROM generate_series(1, 30) AS s(i)")
     with contextlib.closing(open_reader(pg.url("table=t"), key="id")) as reader:
@@ -128,7 +128,7 @@ def test_all_ranges_show_the_same_moment(pg, monkeypatch):
     assert ages == ["old"] * 30
 
 
-def test_rows_that_changed_before_a_second_look_are_reported(db):
+def test_rows_that_changed_between_two_ranges_are_reported(db):
     db.run("CREATE TABLE t (id int)", "INSERT INTO t VALUES (1), (2)")
     with contextlib.closing(open_reader(db.url("table=t"), key="id")) as reader:
         (split,) = reader.splits()
@@ -192,7 +192,7 @@ def test_a_query_cannot_write_behind_a_functions_back(pg):
         ("query=SELECT * FROM nowhere", "nowhere.*Check the name"),
     ],
 )
-def test_what_is_not_there_is_named_with_a_cure(db, rest, message):
+def test_a_missing_table_or_column_is_reported_with_advice(db, rest, message):
     db.run("CREATE TABLE t (id int)")
     with pytest.raises(InputError, match=message) as error:
         read(db.url(rest))
@@ -214,7 +214,7 @@ def test_a_server_that_is_not_there_is_reported():
         read("postgresql://ann@127.0.0.1:1/shop?table=t")
 
 
-def test_what_a_user_may_not_read_is_reported(pg):
+def test_a_missing_permission_to_read_is_reported(pg):
     pg.run("DROP ROLE IF EXISTS bob", "CREATE ROLE bob LOGIN", "CREATE TABLE t (id int)")
     with pytest.raises(InputError, match=r"permission denied for table t\. Ask for the permission"):
         read(pg.url("table=t").replace("postgres@", "bob@"))

@@ -1,4 +1,4 @@
-"""Tables of every type through writer and reader; the strategies are those of sentiment-batch's own tests."""
+"""Tables of every type, written and read back. The strategies are those of the tests of sentiment-batch."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ INFINITE = {
         pa.date32(): (10_957 - 2**31,),
     },
 }
-"""The numbers, counted from 1970, that a database takes for infinity or cannot be sent."""
+"""The dates and times, counted from 1970, that a database would take for infinity or cannot receive."""
 
 
 @pytest.mark.parametrize("kind", INFINITE)
@@ -114,7 +114,7 @@ def in_a_map(column):
 
 
 def refused(db, table):
-    """Why the table cannot be written; None where it was."""
+    """The error of writing the table; None if it was written."""
     try:
         write(db.url("table=t"), table, overwrite=True)
     except OutputError as error:
@@ -123,13 +123,13 @@ def refused(db, table):
 
 
 def real(value):
-    """What SQLite makes of a float, given and returned as its bits: NaN is null, and there is one zero."""
+    """A float as SQLite stores it, given and returned as its bits: NaN is null, and there is one zero."""
     number = math.nan if value is None else struct.unpack("<d", value)[0]
     return None if math.isnan(number) else struct.pack("<d", number + 0.0)
 
 
 def value_of(scalar, kind):
-    """The value that was read, in the form that `exact` gives for what was written."""
+    """The value that was read, in the form that `exact` returns."""
     kind = value_parsers.unpacked(kind)
     text = scalar.as_py() if pa.types.is_string(scalar.type) else None
     if text is None or pa.types.is_string(kind):

@@ -1,4 +1,4 @@
-"""Whole runs of the command line with a database at one end or both: same rows, cut off, in secret."""
+"""Complete runs of the command line with a database as input, output or both: rows, resuming, secrets."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ def test_a_table_is_scored_into_itself(db, score):
     assert sorted(ids) == list(range(100))
 
 
-def test_a_limit_lets_go_of_the_input(db, score):
+def test_a_limit_releases_the_input(db, score):
     fill(db)
     score(db.url("table=reviews"), db.url("table=reviews"), "--overwrite", "--limit", "10")
     assert db.rows("SELECT count(*) FROM reviews") == [(10,)]
@@ -95,7 +95,7 @@ def test_a_query_is_scored_into_a_file(db, score, tmp_path):
 
 
 def failing(monkeypatch, at):
-    """Lets the reader fail in one of its ranges; gives the list of those that are read, and what makes it whole."""
+    """Let the reader fail in one range. Returns the list of the ranges begun, and a function that repairs it."""
     begun, real, broken = [], reader.SqlReader.batches, [True]
 
     def batches(self, split):
@@ -109,7 +109,7 @@ def failing(monkeypatch, at):
     return begun, broken.clear
 
 
-def test_a_run_that_was_cut_off_reads_no_range_twice(db, score, tmp_path, monkeypatch):
+def test_a_resumed_run_reads_no_range_twice(db, score, tmp_path, monkeypatch):
     fill(db, 3_000)
     begun, repair = failing(monkeypatch, at=25)
     out = f"{tmp_path}/out/"
@@ -138,7 +138,7 @@ def test_a_run_over_other_rows_is_not_resumed(pg, score, tmp_path, monkeypatch):
 
 
 def test_a_row_that_was_changed_in_its_place_is_noticed(db, score, tmp_path, monkeypatch):
-    """Else its score would be that of the text before."""
+    """Otherwise the row would have the score of its old text."""
     fill(db, 3_000)
     _, repair = failing(monkeypatch, at=25)
     run = (
@@ -159,7 +159,7 @@ def test_a_row_that_was_changed_in_its_place_is_noticed(db, score, tmp_path, mon
     assert '\n7,"another film, number 7",' in (tmp_path / "out.csv").read_text()
 
 
-def test_an_empty_table_with_a_key_lets_go_of_its_place(db, score):
+def test_an_empty_table_with_a_key_is_released(db, score):
     fill(db, 1, table="reviews")
     db.run("DELETE FROM reviews")
     score(db.url("table=reviews"), db.url("table=reviews"), "--overwrite", "--key", "id", "--text-column", "review")

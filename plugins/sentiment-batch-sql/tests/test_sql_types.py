@@ -1,4 +1,4 @@
-"""Every type of each database has its value."""
+"""Values of every type of each database are read."""
 
 from __future__ import annotations
 

@@ -54,7 +54,7 @@ def test_the_names_of_a_table(text, names):
 
 
 @pytest.mark.parametrize("text", ["a.b.c", ".a", "a.", '"a', 'a"b', '"a"b', "."])
-def test_what_is_no_table_is_refused(text):
+def test_an_invalid_name_of_a_table_is_refused(text):
     with pytest.raises(UsageError, match=r"is not a table's name\. Write table or schema\.table"):
         parse_url(f"sqlite:///a.db?table={text}")
 

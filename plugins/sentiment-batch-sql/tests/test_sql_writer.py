@@ -1,4 +1,4 @@
-"""Tables are written: whole or not at all, with the right types, and what cannot be is refused in one line."""
+"""Tables are written completely or not at all, with the right types. Every refusal is one line."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def test_every_type_has_its_column(db, rows):
     assert read(db.url("table=t")).num_rows == rows
 
 
-def test_what_postgresql_alone_knows_comes_back_as_it_was(pg):
+def test_types_of_postgresql_alone_come_back(pg):
     pg.run("CREATE TYPE mood AS ENUM ('sad', 'ok')", "CREATE TABLE t (a uuid, b mood, c numeric(10, 2), d jsonb)")
     pg.run("ALTER TABLE t ADD e bit(3), ADD f interval, ADD g inet[], ADD h int[]")
     pg.run(
@@ -83,7 +83,7 @@ def test_a_mark_that_names_no_type_is_no_sql(pg):
     assert pg.rows("SELECT a FROM t") == [("x",)]
 
 
-def test_what_duckdb_alone_knows_comes_back_as_it_was(duck):
+def test_types_of_duckdb_alone_come_back(duck):
     sql = "SELECT uuid '0e7a0861-aeac-4b63-921e-94f71ec7360d' AS a, '{\"a\": 1}'::json AS b, '101'::bit AS c,"
     duck.run(
         f"CREATE TABLE t AS {sql} interval '1 month' AS d, '170141183460469231731687303715884105727'::hugeint AS e"
@@ -104,7 +104,7 @@ def test_nobody_sees_a_table_before_it_is_whole(db):
     assert not db.leftovers()
 
 
-def test_a_table_that_is_given_up_leaves_no_trace(db, tmp_path):
+def test_an_aborted_table_leaves_no_trace(db, tmp_path):
     made = open_writer(db.url("table=t"), ROWS.schema)
     made.write(ROWS.to_batches()[0])
     made.abort()
@@ -253,7 +253,7 @@ def test_a_server_that_stops_is_reported_and_nothing_is_left(server, pg):
     assert pg.tables() == []
 
 
-def test_what_a_user_may_not_write_is_reported(pg):
+def test_a_missing_permission_to_write_is_reported(pg):
     pg.run("DROP ROLE IF EXISTS bob", "CREATE ROLE bob LOGIN", "CREATE TABLE t (id int)", "GRANT SELECT ON t TO bob")
     with pytest.raises(OutputError, match=r"permission denied for schema public\. Ask for the permission"):
         open_writer(pg.url("table=u").replace("postgres@", "bob@"), ROWS.schema)

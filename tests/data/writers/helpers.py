@@ -36,7 +36,7 @@ TEXTS = st.text(st.characters(codec="utf-8"), max_size=12) | st.sampled_from(
 TEXTS |= st.sampled_from(
     ["\u2028", "\ufeff", "null", "NaN", "=1+1", "#", "007", "1e5", "true", "//", "</script>", "N/A", "2024-01-01"]
 )
-"""Short texts, among them all that ever broke a CSV or JSON file."""
+"""Short texts, among them those that have broken CSV or JSON files before."""
 NAIVE = st.datetimes(datetime.datetime(1, 1, 1), datetime.datetime(9999, 12, 31, 23, 59, 59))
 DECIMALS = st.decimals(-(10**9), 10**9, places=4)
 
@@ -66,7 +66,7 @@ SCALARS = {
         lambda value: value - datetime.timedelta(microseconds=value.microseconds % 1000)
     ),
 }
-"""Each type with values of it."""
+"""A strategy for the values of each type."""
 
 
 def array(kind, values):

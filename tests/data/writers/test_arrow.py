@@ -1,4 +1,4 @@
-"""Arrow IPC gives back every batch, whatever its dictionaries."""
+"""Every batch reads back from Arrow IPC, with any dictionaries."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def test_every_value_reads_back_from_the_stream(table):
 
 
 def dictionaries(*chunks, kind=None):
-    """A table whose batches have each their own dictionary."""
+    """A table in which each batch has a dictionary of its own."""
     kind = kind or pa.dictionary(pa.int8(), pa.string())
     batches = [pa.record_batch({"d": pa.array(chunk, pa.string()).dictionary_encode().cast(kind)}) for chunk in chunks]
     return pa.Table.from_batches(batches)
@@ -134,7 +134,7 @@ def encode_batches(*batches):
     return stream.getvalue()
 
 
-def test_a_dictionary_that_outgrows_its_index_is_refused_with_a_cure():
+def test_a_dictionary_that_outgrows_its_index_is_refused():
     table = dictionaries([f"a{number}" for number in range(100)], [f"b{number}" for number in range(100)])
     with pytest.raises(OutputError, match=r"more values than its index type can count\. Write Parquet"):
         encode(ArrowEncoder, table)

@@ -1,4 +1,4 @@
-"""Every CSV reader finds in our CSV what was in the table."""
+"""Every CSV reader reads the values of the table from our CSV."""
 
 from __future__ import annotations
 
@@ -274,7 +274,7 @@ def test_the_suffix_gives_the_delimiter_unless_one_is_set(tmp_path, name, delimi
     assert (tmp_path / name).read_text() == line + "\n"
 
 
-def test_many_rows_are_written_in_stretches(monkeypatch):
+def test_many_rows_are_written_in_portions(monkeypatch):
     monkeypatch.setattr(our_csv, "MAX_ROWS_AT_ONCE", 3)
     assert lines(range(10)) == "".join(f"{number}\n" for number in range(10))
 

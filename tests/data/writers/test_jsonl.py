@@ -40,7 +40,7 @@ JSON_LIKE = {
 
 
 def expected(value, kind):
-    """What `value` of the type `kind` is in JSON."""
+    """A value of a type, as it is in JSON."""
     if value is None or (isinstance(value, float) and not math.isfinite(value)):
         return None
     if kind == pa.float32():
@@ -62,7 +62,7 @@ def records(data):
 
 
 class Number(float):
-    """A float that remembers its text."""
+    """A float that stores its text."""
 
     def __new__(cls, text):
         made = super().__new__(cls, text)

@@ -1,4 +1,4 @@
-"""Parquet gives back every value and the schema, in row groups of bounded size, with checksums."""
+"""Values and schema read back from Parquet, in row groups of bounded size, with checksums."""
 
 from __future__ import annotations
 
@@ -163,7 +163,7 @@ def test_fields_that_may_not_be_null_are_no_reason_to_refuse():
 
 
 @pytest.mark.skipif(os.name == "nt", reason="pipes differ there")
-def test_a_pipe_takes_it():
+def test_a_pipe_can_be_written():
     code = """
 import pyarrow as pa
 from sentiment_batch.records import WriteOptions

@@ -1,4 +1,4 @@
-"""Outputs appear whole or not at all, and every failure is one line with a cure."""
+"""Outputs appear completely or not at all. Every error is one line with advice."""
 
 from __future__ import annotations
 
