@@ -86,7 +86,7 @@ def test_all_classes_are_trained_measured_scored_and_predicted(
     (one,) = run(cli, "predict", "-m", model, *CPU, "--json", "it was superb").stdout.splitlines()
     assert json.loads(one)["sentiment"] == labels[-1]
     assert list(json.loads(one)["probabilities"]) == labels
-    failed(cli("predict", "-m", model, *CPU, "--neutral-band", 0.7, "fine"), "has the label neutral itself", code=2)
+    failed(cli("predict", "-m", model, *CPU, "--neutral-band", 0.7, "fine"), "has a label neutral itself", code=2)
 
 
 UNEQUAL = {"negative": BAD, **{f"positive{' ' * n}": GOOD for n in range(7)}}

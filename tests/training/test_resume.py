@@ -11,6 +11,7 @@ import pytest
 import torch
 
 from sentiment_batch.errors import OutputError, UsageError
+from sentiment_batch.files.lock import LOCK_FILES
 from sentiment_batch.training import loop, run
 from sentiment_batch.training.checkpoint import state_file
 from sentiment_batch.training.checkpoint.model_folders import hash_model
@@ -135,7 +136,8 @@ def test_an_interrupted_run_is_neither_deleted_nor_continued_unasked(train, inte
             train()
     kept = files(tmp_path / "model.training")
     for one in (before, kept):
-        one.pop(tmp_path / "model.training" / "lock")
+        for name in LOCK_FILES:
+            one.pop(tmp_path / "model.training" / name)
     assert kept == before
     assert result(train(seed=7, restart=True)) != whole
     assert names(tmp_path) == ["model", "whole"]

@@ -507,7 +507,7 @@ def test_the_progress_says_device_rate_and_lengths(train, reviews, caplog):
     for words in (
         "device: cpu (as asked); dtype: float32 (as asked)",
         "learning rate 0.001, for a 32-wide",
-        "best state",
+        "* the best state",
     ):
         assert words in caplog.text
     assert "tokens per text: mean" in caplog.text
