@@ -95,7 +95,7 @@ def test_an_existing_out_is_replaced_only_if_asked(score, table, tmp_path):
             ["no column 'reviw'; did you mean 'review'?", "--text-column"],
         ),
         (["{in}", "{out}", "--columns", "id,x"], 1, ["no column 'x'", "--columns"]),
-        (["{in}", "{tmp}/out.docx"], 2, ["does not tell the format", "--output-format"]),
+        (["{in}", "{tmp}/out.docx"], 2, ["does not show the format", "--output-format"]),
         (["{in}", "{out}", "--input-format", "cvs"], 2, ["no format is called 'cvs'", "--input-format"]),
         (["-", "{out}"], 2, ["--input-format"]),
         (["{in}", "-", "--json"], 2, ["--json", "standard output"]),

@@ -97,7 +97,7 @@ def test_a_run_with_nothing_to_resume_starts_with_a_notice(train, reviews_csv):
         (["{in}", "--text-column", "revue"], 1, "reviews.csv: no column 'revue'"),
         (["{tmp}/none.csv", "-o", "{in}/model"], 1, "reviews.csv is a file, so"),
         (["{in}", "--label-column", "stars"], 1, "no column 'stars'"),
-        (["{in}", "--label-column", "review"], 1, "text and label at once"),
+        (["{in}", "--label-column", "review"], 1, "both the text and the label"),
         (["{in}", "--group-column", "film"], 1, "no column 'film'"),
         (["{in}", "--label-column", "id", "--stars", "a,b"], 2, "--stars"),
         (["{in}", "--base", "./nowhere"], 1, "no model folder is at"),

@@ -123,7 +123,7 @@ def test_a_name_without_an_ending_needs_the_format(install, tmp_path):
     install()
     (tmp_path / "reviews").write_text("x")
     for location in ("-", str(tmp_path / "reviews"), "s3://bucket/reviews"):
-        with pytest.raises(UsageError, match="does not tell the format; give `input_format`"):
+        with pytest.raises(UsageError, match="does not show the format; give `input_format`"):
             formats.find_reader_format(location)
     with pytest.raises(UsageError, match="give `output_format`"):
         formats.find_writer_format("reviews")

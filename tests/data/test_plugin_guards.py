@@ -139,9 +139,9 @@ def test_an_invalid_number_of_rows_is_refused(rows):
     ("splits", "message"),
     [
         (None, "TypeError: 'NoneType' object is not iterable"),
-        ([None], "it gave a NoneType for a split"),
-        ("ab", "it gave a str for a split"),
-        ([{"index": 0}], "it gave a dict for a split"),
+        ([None], "it returned a NoneType as a split"),
+        ("ab", "it returned a str as a split"),
+        ([{"index": 0}], "it returned a dict as a split"),
         ([SPLIT, SPLIT], "the split at place 1 has the index 0"),
         ([Split(index="0", label="a")], "the split at place 0 has the index '0'"),
         ([Split(index=0, label=None)], "the label None"),
@@ -164,10 +164,10 @@ def test_splits_that_change_are_refused():
     ("batches", "message"),
     [
         (None, "TypeError: 'NoneType' object is not iterable"),
-        ([ROWS, None], "it gave a NoneType for a record batch in sheet 1"),
-        ([ROWS, {"n": [1]}], "it gave a dict for a record batch in sheet 1"),
-        ([pa.table({"n": [1]})], "it gave a Table for a record batch"),
-        ([pa.record_batch({"m": [1]})], "it gave a batch of other columns than it promised in sheet 1"),
+        ([ROWS, None], "it returned a NoneType as a record batch in sheet 1"),
+        ([ROWS, {"n": [1]}], "it returned a dict as a record batch in sheet 1"),
+        ([pa.table({"n": [1]})], "it returned a Table as a record batch"),
+        ([pa.record_batch({"m": [1]})], "it returned a batch with other columns than its schema in sheet 1"),
         ([pa.record_batch({"n": ["1"]})], "other columns"),
     ],
 )
@@ -177,9 +177,9 @@ def test_an_invalid_batch_is_refused(batches, message):
 
 
 @pytest.mark.parametrize(
-    ("given", "message"), [(0, "0 rows in sheet 1 where it promised 2"), (3, "more than the 2 rows of sheet 1")]
+    ("given", "message"), [(0, "0 rows in sheet 1 but announced 2"), (3, "more than the 2 rows of sheet 1")]
 )
-def test_a_split_has_as_many_rows_as_it_promised(given, message):
+def test_a_split_has_as_many_rows_as_announced(given, message):
     split = Split(index=0, label="sheet 1", num_rows=2)
     reader = guarded(splits=lambda: [split], batches=lambda split: [ROWS] * given)
     with pytest.raises(PluginError, match=message):
@@ -213,7 +213,7 @@ def test_a_split_has_as_many_rows_as_the_last_time():
     answers = iter([[ROWS], [ROWS, ROWS]])
     reader = guarded(batches=lambda split: next(answers))
     assert len(list(reader.batches(SPLIT))) == 1
-    with pytest.raises(PluginError, match="it gave 2 rows in sheet 1 where it promised 1"):
+    with pytest.raises(PluginError, match="it returned 2 rows in sheet 1 but announced 1"):
         list(reader.batches(SPLIT))
 
 
@@ -222,7 +222,7 @@ def test_all_splits_have_as_many_rows_as_the_table(total):
     splits = [SPLIT, Split(index=1, label="sheet 2")]
     reader = guarded(num_rows=total, splits=lambda: splits)
     assert len(list(reader.batches(reader.splits()[0]))) == 1
-    with pytest.raises(PluginError, match=f"it gave 2 rows in all where it promised {total}"):
+    with pytest.raises(PluginError, match=f"it returned 2 rows in all but announced {total}"):
         list(reader.batches(splits[1]))
 
 

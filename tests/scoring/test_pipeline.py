@@ -212,7 +212,7 @@ def test_a_missing_column_is_named_before_the_model_is_loaded(rich, tmp_path):
         score_table(ScoreJob(**job, text_columns=("price",)), load)
     with pytest.raises(InputError, match="is not there"):
         score_table(ScoreJob(**job | {"source": str(tmp_path / "nowhere.csv")}), load)
-    with pytest.raises(UsageError, match="does not tell the format"):
+    with pytest.raises(UsageError, match="does not show the format"):
         score_table(ScoreJob(**job | {"destination": str(tmp_path / "out.docx")}), load)
     (tmp_path / "out.csv").write_text("old")
     with pytest.raises(OutputError, match="exists already"):

@@ -67,7 +67,7 @@ def _explain_no_text(
         return f"{listed(long)} could all be it"
     for name in counts:
         if counts[name] > 1 and _simplify_name(name) in TEXT_NAMES:
-            return f"{name!r} is there {counts[name]} times"
+            return f"{name!r} occurs {counts[name]} times"
     for field in unique:
         if _simplify_name(field.name) in TEXT_NAMES and field.name not in texts:
             return f"{field.name!r} holds {field.type}, which is no text"

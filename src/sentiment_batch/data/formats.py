@@ -148,7 +148,7 @@ def _find_format(kind: str, location: str, name: str | None) -> Format:
         raise UsageError(f"no format is called {name!r}; `{setting}` takes one of {known}.")
     if kind == "readers" and not (location == "-" or "://" in location or os.path.exists(location)):
         raise InputError(f"{location} is not there. Check the path; the formats are {known}.")
-    raise UsageError(f"the name {location!r} does not tell the format; give `{setting}` with one of {known}.")
+    raise UsageError(f"the name {location!r} does not show the format; give `{setting}` with one of {known}.")
 
 
 def _load_third_parties() -> None:

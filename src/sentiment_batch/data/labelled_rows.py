@@ -55,7 +55,7 @@ class LabelledRows:
     by: pa.DictionaryArray | None = None
     """(n,) the names of the values of `by_column`, see `column_values.name_values`."""
     others: Mapping[str, pa.DictionaryArray] = field(default_factory=dict)
-    """Other columns of short values, if they were asked for; each is (n,). Some may turn out to be groups."""
+    """Other columns of short values by name, each (n,). Empty unless requested. Some may turn out to be groups."""
 
 
 def read_labelled_rows(
@@ -74,8 +74,8 @@ def read_labelled_rows(
     Args:
         reader: an open table.
         name: the table's location, for messages.
-        text_columns: the columns that the user named; none: found by name and values.
-        label_column: the column that the user named; None: found by name.
+        text_columns: the columns that the user named. If there are none, the text column is found by names and values.
+        label_column: the column that the user named. None: it is found by its name.
         group_column: a column whose equal values stay together.
         group_optional: accept a table without the group column.
         by_column: a column of any type whose values are measured separately.
@@ -137,7 +137,7 @@ def _find_columns(
         raise InputError(f"{name}: {error}") from error
     if label in found:
         raise InputError(
-            f"column {label!r} would be text and label at once. Name both with `text_column` and `label_column`."
+            f"column {label!r} would be both the text and the label. Name both with `text_column` and `label_column`."
         )
     return found, label
 

@@ -22,7 +22,7 @@ MIN_ROWS_TO_JUDGE = 100_000
 MIN_REPEATED_WORD_SHARE = 0.01
 """Share of those rows that must repeat another row's value."""
 MAX_MEAN_WORD_LENGTH = 80
-"""Mean number of bytes of a value; columns with longer values hold prose."""
+"""Mean number of bytes of a value. Columns with longer values hold prose and are dropped."""
 
 
 class OtherColumns:

@@ -126,7 +126,7 @@ class GuardedReader:
             for position, split in enumerate(splits):
                 self._check_split(split, position)
             if self._splits is not None and splits != self._splits:
-                raise self._plugin.error("its splits are not the same each time that it is asked for them")
+                raise self._plugin.error("its splits are not the same each time they are listed")
             self._splits = splits
         return splits
 
@@ -142,7 +142,7 @@ class GuardedReader:
                 self._check_batch(batch, split)
                 rows += batch.num_rows
                 if split.num_rows is not None and rows > split.num_rows:
-                    raise self._plugin.error(f"it gave more than the {split.num_rows:,} rows of {split.label}")
+                    raise self._plugin.error(f"it returned more than the {split.num_rows:,} rows of {split.label}")
                 yield batch
             self._check_rows(split, rows)
 
@@ -170,7 +170,7 @@ class GuardedReader:
 
     def _check_split(self, split: object, position: int) -> None:
         if not isinstance(split, Split):
-            raise self._plugin.error(f"it gave a {type(split).__name__} for a split")
+            raise self._plugin.error(f"it returned a {type(split).__name__} as a split")
         if split.index != position or not isinstance(split.label, str):
             raise self._plugin.error(
                 f"the split at place {position} has the index {split.index!r} and the label {split.label!r}; the index "
@@ -180,9 +180,9 @@ class GuardedReader:
 
     def _check_batch(self, batch: object, split: Split) -> None:
         if not isinstance(batch, pa.RecordBatch):
-            raise self._plugin.error(f"it gave a {type(batch).__name__} for a record batch in {split.label}")
+            raise self._plugin.error(f"it returned a {type(batch).__name__} as a record batch in {split.label}")
         if batch.schema != self.schema:
-            raise self._plugin.error(f"it gave a batch of other columns than it promised in {split.label}")
+            raise self._plugin.error(f"it returned a batch with other columns than its schema in {split.label}")
         try:
             is_valid(batch)  # bad strings may pass: they are bad rows, which `on_bad_row` handles
         except pa.ArrowInvalid as error:  # a wrong index or offset would crash the process later
@@ -193,13 +193,13 @@ class GuardedReader:
 
         A split without an announced number must have the same number of rows each time.
         """
-        promised = self._rows.setdefault(split.index, rows) if split.num_rows is None else split.num_rows
-        if rows != promised:
-            raise self._plugin.error(f"it gave {rows:,} rows in {split.label} where it promised {promised:,}")
+        announced = self._rows.setdefault(split.index, rows) if split.num_rows is None else split.num_rows
+        if rows != announced:
+            raise self._plugin.error(f"it returned {rows:,} rows in {split.label} but announced {announced:,}")
         self._rows[split.index] = rows
         total, whole = self.num_rows, sum(self._rows.values())
         if total is not None and len(self._rows) == len(self._splits or ()) and whole != total:
-            raise self._plugin.error(f"it gave {whole:,} rows in all where it promised {total:,}")
+            raise self._plugin.error(f"it returned {whole:,} rows in all but announced {total:,}")
 
 
 class GuardedWriter:

@@ -168,8 +168,8 @@ def _check_rare_numbers(frequent: set[float], counts: Mapping[str, int], column:
         named = listed(f"{number:g}" for number in sorted(rare))
         raise InputError(
             f"column {column!r} holds {named} in fewer than {format_percent(RARE_SHARE, 0)} of its rows: without them "
-            f"it says {alone}, with them {beside}. Leave those rows out, or write words such as negative for all "
-            "numbers."
+            f"the labels mean {alone}, with them {beside}. Leave those rows out, or write words such as negative for "
+            "all numbers."
         )
 
 
@@ -181,7 +181,7 @@ def _map_default_stars(numbers: set[float], column: str) -> LabelMapping:
     top = next((top for top in sorted(DEFAULT_STAR_RANGES) if max(numbers) <= top), None)
     if top is None:
         raise InputError(
-            f"column {column!r} holds numbers from {min(numbers):g} to {max(numbers):g}, no scale that is known. "
+            f"column {column!r} holds numbers from {min(numbers):g} to {max(numbers):g}, which is no known scale. "
             "Give the numbers up to which labels are negative and from which they are positive, such as "
             f"{word_setting(suggest_cuts(numbers))}."
         )
@@ -197,7 +197,7 @@ def _map_codes(numbers: set[float]) -> LabelMapping:
     scale = find_scale(numbers)
     if scale is None:
         raise InputError(
-            f"labels from {min(numbers):g} to {max(numbers):g} are no coding that is known (0/1, -1/0/1, 0/1/2, 0-4, "
+            f"labels from {min(numbers):g} to {max(numbers):g} are no known coding (0/1, -1/0/1, 0/1/2, 0-4, "
             "stars 1-5 or 1-10). Give the numbers up to which labels are negative and from which they are positive, "
             f"such as {word_setting(suggest_cuts(numbers))}."
         )

@@ -206,7 +206,7 @@ def test_text_with_some_zeros_is_not_taken_for_utf_16(tmp_path, data):
 @pytest.mark.parametrize("encoding", ["utf-7", "unicode_escape", "raw_unicode_escape", "punycode", "idna"])
 def test_encodings_of_no_file_are_wrong_usage(tmp_path, encoding):
     (tmp_path / "a.csv").write_bytes(b"a\n1\n")
-    with pytest.raises(UsageError, match=f"`encoding`: {encoding} is not read"):
+    with pytest.raises(UsageError, match=f"`encoding`: {encoding} is not supported"):
         read(CsvReader, tmp_path / "a.csv", encoding=encoding)
 
 

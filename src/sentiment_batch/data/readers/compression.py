@@ -48,7 +48,7 @@ def decompress(stream: io.BufferedReader, compression: str, name: str) -> io.Buf
     head = stream.peek(_PEEKED_BYTES)
     if head and not head.startswith(_SIGNATURES[compression]):
         kind = detect_kind(head)
-        what = kind.what if kind else f"not compressed with {compression}, whatever its ending says"
+        what = kind.what if kind else f"not compressed with {compression}, although its file ending says so"
         stream.close()
         raise InputError(f"{name} is {what}; {kind.cure if kind else 'give it its right ending'}.")
     return buffer_stream(_OPENERS[compression](stream), name, packed=stream)

@@ -89,7 +89,7 @@ def look_up_encoding(given: str) -> str:
     except (LookupError, ValueError) as error:
         raise UsageError(f"`encoding`: {reason(error)}; give one such as utf-8, cp1252 or utf-16.") from error
     if encoding.replace("_", "-") in {other.replace("_", "-") for other in _REFUSED}:
-        raise UsageError(f"`encoding`: {given} is not read; give one such as utf-8, cp1252 or utf-16.")
+        raise UsageError(f"`encoding`: {given} is not supported; give one such as utf-8, cp1252 or utf-16.")
     return encoding
 
 

@@ -102,12 +102,12 @@ class JsonLinesReader:
         # A list on the first line is a bad row if it ends there and more lines follow.
         if text.startswith("[") and not (self._on_bad_row and first.rstrip().endswith("]") and rest.strip()):
             raise InputError(
-                f"{self._name} begins a JSON array; needed is one JSON object per line. "
+                f"{self._name} begins a JSON array, but each line must be one JSON object. "
                 "Turn it into lines with: jq -c '.[]'"
             )
         if text.startswith("{") and not first.strip("{ \t\r") and "\n" in text:
             raise InputError(
-                f"{self._name} spreads an object over several lines; needed is one JSON object per line. "
+                f"{self._name} spreads an object over several lines, but each line must be one JSON object. "
                 "Turn it into lines with: jq -c ."
             )
 
@@ -132,7 +132,7 @@ class JsonLinesReader:
         columns = [_Column(key=key, type=shape.arrow_type()) for key, shape in shapes.items()]
         replaced = sum(surrogates[column.key] for column in columns if column.type is not None)
         if replaced:
-            logger.warning("%s: %d lone surrogates are no Unicode text; U+FFFD stands for each", self._name, replaced)
+            logger.warning("%s: U+FFFD replaced %d lone surrogates, which are not valid text", self._name, replaced)
         return columns, num_rows
 
     def _make_array(self, column: _Column, rows: list[dict[str, Any]], texts: list[dict[str, str | None]]) -> pa.Array:

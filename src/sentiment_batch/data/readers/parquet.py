@@ -150,7 +150,7 @@ def _find_dictionaries(schema: pa.Schema) -> list[str]:
 def _estimate_batch_rows(group: Any, name: str) -> int:
     """The batch size of a row group by the average size of its rows in the file."""
     if group.num_rows < 0 or group.total_byte_size < 0:
-        raise InputError(f"{name} is damaged: a row group has less than nothing in it. Get the file again.")
+        raise InputError(f"{name} is damaged: a row group has a negative size. Get the file again.")
     average = int(group.total_byte_size) // max(int(group.num_rows), 1)
     if average > MAX_MEAN_ROW_BYTES:
         raise InputError(

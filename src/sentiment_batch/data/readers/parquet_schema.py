@@ -55,7 +55,7 @@ def _merge(whole: pa.Schema, schema: pa.Schema, name: str) -> pa.Schema:
     except pa.ArrowException as error:
         difference = next(filter(None, (_describe_difference(whole, field) for field in schema)), reason(error))
         raise InputError(
-            f"{name} does not go with the files before it: {difference}. Give all the same types, or read it alone."
+            f"{name} does not match the files before it: {difference}. Give all the same types, or read it alone."
         ) from error
 
 

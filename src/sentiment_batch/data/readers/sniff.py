@@ -18,7 +18,7 @@ HEAD_BYTES = 4096
 _MAX_SNIFFED_LINES = 1000
 _SAVE_AS_CSV = "save the sheet as CSV"
 _SAVE_AS_PARQUET = "save the table as Parquet"
-_GIVE_TABLE = "give the table it was taken for"
+_GIVE_TABLE = "give the file with the table itself"
 _UNPACK = "unpack it first"
 _GIVE_FORMAT = 'give `input_format="{}"`'
 
@@ -72,7 +72,7 @@ _SIGNATURES = (
     (b"bplist00", FileKind("plist", "a property list of macOS", "give the file that it leads to")),
     (
         b"\0\x05\x16\x07",
-        FileKind("appledouble", "what macOS keeps beside a file", "give the one without ._ before its name"),
+        FileKind("appledouble", "a macOS metadata file, not the data", "give the one without ._ before its name"),
     ),
 )
 _DUMPS = re.compile(
@@ -220,7 +220,7 @@ def refuse_text(name: str, head: bytes, cure: str | None = None) -> None:
         cure: what the user can do, in place of naming the right format.
 
     Raises:
-        InputError: it is text; the message tells how to read it.
+        InputError: it is text; the message explains how to read it.
     """
     kind = detect_text_kind(head)
     if kind is not None:
