@@ -46,7 +46,7 @@ def test_the_head_names_the_base_and_the_results():
             "results": [
                 {
                     "task": {"type": "text-classification"},
-                    "dataset": {"name": "validation rows", "type": "custom"},
+                    "dataset": {"name": "validation rows", "type": "custom", "split": "validation"},
                     "metrics": [
                         {"type": "accuracy", "value": 0.9124},
                         {"type": "f1", "name": "macro F1", "value": 0.9},

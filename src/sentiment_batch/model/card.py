@@ -126,6 +126,7 @@ def _build_head(base: str, measured: Mapping[str, Any], name: str) -> str:
             task_type="text-classification",
             dataset_type="custom",
             dataset_name=f"{what} rows",
+            dataset_split=what,  # the Hub's library joins results of one type and split
             metric_type=kind,
             metric_name=metric,
             metric_value=round(one[key], 4),
