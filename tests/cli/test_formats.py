@@ -6,6 +6,7 @@ from types import SimpleNamespace
 
 import pytest
 
+from sentiment_batch.cli.tables import print_table
 from sentiment_batch.data import formats, readers, writers
 from sentiment_batch.plugins.hookspecs import hookimpl
 from sentiment_batch.plugins.manager import Plugins
@@ -67,4 +68,17 @@ def test_plugins_are_listed_with_version_hooks_and_failures(cli, install):
 
 def test_no_plugins_are_said_to_be_none(cli, install):
     install()
-    assert cli("plugins").stdout.startswith("no plugins are installed")
+    lines = cli("plugins").stdout.splitlines()
+    assert len(lines) == 1
+    assert lines[0].startswith("No plugins are installed")
+
+
+@pytest.mark.parametrize("width", [60, 80, 120])
+def test_a_table_on_a_terminal_fits_its_width(width, monkeypatch, capsys):
+    monkeypatch.setenv("COLUMNS", str(width))
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True, raising=False)
+    words = "postgresql:// postgres:// sqlite:// duckdb://"
+    print_table([("sql", "yes", "sentiment-batch", words, "a table or a query of PostgreSQL, SQLite or DuckDB")])
+    lines = capsys.readouterr().out.splitlines()
+    assert max(map(len, lines)) <= width
+    assert set(words.split()) <= set(" ".join(lines).split())

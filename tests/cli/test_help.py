@@ -65,6 +65,19 @@ def test_options_stand_under_headings(cli, name, headings):
     assert sorted(listed) == sorted([*flags, "--help"])
 
 
+@pytest.mark.parametrize("line", LINES)
+def test_an_example_fits_a_terminal_of_80_columns(line):
+    assert len(f"    {line}") <= 80
+
+
+@pytest.mark.parametrize("name", group.commands)
+def test_the_help_names_what_an_option_takes(name):
+    for option in group.commands[name].params:
+        if isinstance(option, click.Option) and not option.is_flag:
+            taken = option.make_metavar(click.Context(group.commands[name]))
+            assert taken not in {"TEXT", "INTEGER", "FLOAT", "INTEGER RANGE"}, option.opts
+
+
 def test_long_help_has_two_examples():
     for command in COMMANDS:
         assert isinstance(command, CommandWithExamples)

@@ -243,7 +243,7 @@ def test_an_unreachable_hub_is_one_line_without_many_retries(tmp_path, kind):
     assert (run.returncode, run.stderr) == (1, "")
     assert run.stdout.count("\n") == 1
     assert why in run.stdout
-    for part in (REPOSITORY, "cannot be reached", "Name a local folder", '`base="minilm"`'):
+    for part in (REPOSITORY, "cannot be reached", "Name a local folder", "take minilm as the base"):
         assert part in run.stdout
     assert len(server.requests) <= 1
 

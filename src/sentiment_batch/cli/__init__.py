@@ -19,7 +19,7 @@ from sentiment_batch.cli.evaluate import evaluate
 from sentiment_batch.cli.explain import explain
 from sentiment_batch.cli.formats import formats
 from sentiment_batch.cli.help import CONTEXT_SETTINGS, write_examples
-from sentiment_batch.cli.messages import terminal_text
+from sentiment_batch.cli.messages import fit_lines, terminal_text
 from sentiment_batch.cli.plugins import plugins
 from sentiment_batch.cli.predict import predict
 from sentiment_batch.cli.score import score
@@ -59,7 +59,7 @@ class CommandGroup(click.Group):
             raise click.UsageError(visible(error.format_message()), error.ctx) from error
         except SentimentBatchError as error:
             command = self.commands.get(ctx.invoked_subcommand or "")
-            click.echo(f"Error: {terminal_text(str(error), command)}", err=True)
+            click.echo(fit_lines(f"Error: {terminal_text(str(error), command)}", sys.stderr), err=True)
             ctx.exit(error.exit_code)
         except (KeyboardInterrupt, SignalExit) as end:
             click.echo("Interrupted. No half-written output was left behind.", err=True)

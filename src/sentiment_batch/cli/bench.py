@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import logging
+import sys
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from sentiment_batch.cli import options
 from sentiment_batch.cli.help import INPUT, command, option
-from sentiment_batch.cli.messages import configure_logging, running_command, terminal_text
+from sentiment_batch.cli.messages import configure_logging, fit_lines, running_command, terminal_text
 
 if TYPE_CHECKING:
     from sentiment_batch.records import ReadOptions
@@ -33,7 +34,7 @@ logger = logging.getLogger("sentiment_batch")
 @options.text_column
 @option(INPUT, "--tokens", "Measure on generated texts of about N tokens instead of a TABLE.", int, "N")
 @option(INPUT, "--rows", "Rows to measure on. By default, as many as --seconds allows.", int, "N")
-@option(INPUT, "--seconds", "About how long each measurement takes.", float, default=5.0)
+@option(INPUT, "--seconds", "About how long each measurement takes, in seconds.", float, "SECONDS", default=5.0)
 @option(INPUT, "--for-rows", "Rows of the job to estimate. The default is all rows of TABLE, else 1,000,000.", int, "N")
 @options.reading
 @options.messages
@@ -75,4 +76,4 @@ def bench(
     logger.info("model: %s", chosen)
     measured = measure_speed(plan, chosen.value, settings)
     as_text = json.dumps(measured.to_json(), ensure_ascii=False) if as_json else str(measured)
-    click.echo(as_text if as_json else terminal_text(as_text, running_command()))
+    click.echo(as_text if as_json else fit_lines(terminal_text(as_text, running_command()), sys.stdout))

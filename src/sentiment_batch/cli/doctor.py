@@ -17,7 +17,7 @@ from sentiment_batch.cli.tables import print_table
 @command(
     short_help="Show what this machine has and what would be chosen on it.",
     examples=(
-        ("Look before a long job:", "sentiment-batch doctor"),
+        ("Check the machine before a long job:", "sentiment-batch doctor"),
         ("Get the same as JSON:", "sentiment-batch doctor --json"),
     ),
 )

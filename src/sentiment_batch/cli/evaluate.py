@@ -11,7 +11,7 @@ import click
 
 from sentiment_batch.cli import options, pages
 from sentiment_batch.cli.help import AT_LEAST_ZERO, COLUMNS, OUTPUT, command, option
-from sentiment_batch.cli.messages import configure_logging
+from sentiment_batch.cli.messages import configure_logging, fit_lines
 from sentiment_batch.errors import UsageError
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ logger = logging.getLogger("sentiment_batch")
         ("Measure the model in ./sentiment-model:", "sentiment-batch evaluate test.csv"),
         (
             "Measure a model by product, and write a report for a browser:",
-            "sentiment-batch evaluate test.parquet -m my-model --by product --report report.html",
+            "sentiment-batch evaluate test.csv --by product --report report.html",
         ),
     ),
 )
@@ -38,7 +38,7 @@ logger = logging.getLogger("sentiment_batch")
 @options.stars
 @option(COLUMNS, "--by", "Also measure each value of this column by itself, such as product.", metavar="COLUMN")
 @options.reading
-@option(OUTPUT, "--errors", "How many errors, and how many likely wrong labels, to show.", AT_LEAST_ZERO, default=20)
+@option(OUTPUT, "--errors", "How many errors and likely wrong labels to show.", AT_LEAST_ZERO, "N", default=20)
 @option(OUTPUT, "--report", "Also write a page for a browser, such as report.html.", metavar="FILE")
 @option(OUTPUT, "--overwrite", "Replace FILE if it exists.", bool)
 @options.messages
@@ -59,7 +59,7 @@ def evaluate(
     verbose: bool,
     as_json: bool,
 ) -> None:
-    """Measure a model on the LABELLED reviews, which should be others than it was trained on.
+    """Measure a model on the LABELLED reviews, which should not be those that it was trained on.
 
     The command prints accuracy, macro F1, log loss, ROC AUC and the expected calibration error with 95 % intervals, a
     table by class, the confusion matrix and figures by length. It also shows the errors with the highest probability,
@@ -104,6 +104,6 @@ def _format_evaluation(evaluation: Evaluation) -> str:
         title = "The errors with the highest probability; rows count from 0:"
         parts.append(f"{title}\n{format_errors(evaluation.errors, width)}")
     if evaluation.likely_wrong_labels:
-        title = "Labels that are likely wrong; not found in rows that the model was trained on:"
+        title = fit_lines("Labels that are likely wrong. A model finds none in its own training rows:", sys.stdout)
         parts.append(f"{title}\n{format_likely_wrong_labels(evaluation.likely_wrong_labels, width)}")
     return "\n\n".join(parts)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import logging
+import sys
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +13,7 @@ import click
 
 from sentiment_batch.cli import options, pages, texts
 from sentiment_batch.cli.help import AT_LEAST_ZERO, OUTPUT, command, option
-from sentiment_batch.cli.messages import configure_logging
+from sentiment_batch.cli.messages import configure_logging, fit_lines
 from sentiment_batch.errors import UsageError
 
 if TYPE_CHECKING:
@@ -39,7 +40,7 @@ MAX_TEXTS_ON_PAGE = 1_000
 )
 @click.argument("arguments", nargs=-1, metavar="[TEXT]...")
 @options.scoring
-@option(OUTPUT, "--top", "How many words to name for the label, and how many against it.", AT_LEAST_ZERO, default=5)
+@option(OUTPUT, "--top", "How many words for the label, and against it, to name.", AT_LEAST_ZERO, "N", default=5)
 @option(OUTPUT, "--html page", "Also write a page for a browser, such as words.html.", metavar="FILE")
 @option(OUTPUT, "--overwrite", "Replace FILE if it exists.", bool)
 @options.messages
@@ -90,7 +91,11 @@ def _text_printer(top: int) -> Callable[[Explanation], None]:
     from sentiment_batch.cli.highlight import highlight_text, wants_colours
 
     colours = wants_colours()
-    return lambda one: click.echo(highlight_text(one, top, colours=colours), color=colours)
+
+    def show(one: Explanation) -> None:
+        click.echo(fit_lines(highlight_text(one, top, colours=colours), sys.stdout, indent=""), color=colours)
+
+    return show
 
 
 def _explain(model: str, settings: dict[str, Any], given: Iterator[str]) -> Iterator[Explanation]:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import sys
+
 import click
 
 from sentiment_batch.cli.help import command
-from sentiment_batch.cli.messages import configure_logging
+from sentiment_batch.cli.messages import configure_logging, fit_lines
 from sentiment_batch.cli.tables import print_table
 
 
@@ -27,5 +29,10 @@ def formats() -> None:
         rows.append((name, reads, writes, one.owner, endings, one.description))
     print_table(rows)
     click.echo(
-        "\n.gz, .bz2, .xz and .zst after an ending of CSV and JSON lines compress. - is standard input or output."
+        "\n"
+        + fit_lines(
+            "CSV and JSON lines may be compressed: .gz, .bz2, .xz or .zst follows the ending. "
+            "- stands for standard input or output.",
+            sys.stdout,
+        )
     )

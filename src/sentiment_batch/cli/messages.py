@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING
+import re
+import shutil
+import sys
+from typing import TYPE_CHECKING, TextIO
 
 import click
 
@@ -18,12 +21,42 @@ logger = logging.getLogger("sentiment_batch")
 
 MAX_BAD_ROW_WARNINGS = 5
 """How many bad rows are shown one by one."""
+_COLOUR = re.compile("\x1b\\[[0-9;]*m")
+"""A code that changes the colour on a terminal."""
 
 
 def terminal_text(message: str, command: click.Command | None) -> str:
     """`message` as the terminal shows it: no password, settings as options of `command`, control characters visible."""
     shown = without_password(message)
     return visible(shown if command is None else word_options(shown, command))
+
+
+def fit_lines(text: str, stream: TextIO, indent: str = "  ") -> str:
+    """`text` with its long lines wrapped between words, if `stream` is a terminal; elsewhere `text` as it is.
+
+    Long words, such as paths, are not broken, so that they can be copied. Colours take no room.
+
+    Args:
+        text: lines of plain text, or of text with colours.
+        stream: where `text` will be written.
+        indent: what a wrapped line begins with.
+    """
+    if not stream.isatty():
+        return text
+    width = shutil.get_terminal_size().columns
+    return "\n".join(_wrap_line(line, width, indent) for line in text.split("\n"))
+
+
+def _wrap_line(line: str, width: int, indent: str) -> str:
+    first, *words = line.split(" ")
+    lines = [first]
+    for word in words:
+        longer = f"{lines[-1]} {word}"
+        if len(_COLOUR.sub("", longer)) <= width or not lines[-1].strip():
+            lines[-1] = longer
+        else:
+            lines.append(indent + word)
+    return "\n".join(lines)
 
 
 def running_command() -> click.Command | None:
@@ -65,4 +98,5 @@ class _StandardErrorHandler(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         prefix = "warning: " if record.levelno >= logging.WARNING else ""
-        click.echo(prefix + terminal_text(record.getMessage(), self._command), err=True)
+        text = prefix + terminal_text(record.getMessage(), self._command)
+        click.echo(fit_lines(text, sys.stderr), err=True)

@@ -53,9 +53,13 @@ neutral_band = setting(
     "P",
 )
 dtype = setting(
-    SPEED, _SETTINGS, "dtype", "Number format of the computation. auto takes what suits the model.", choices=DTYPES
+    SPEED,
+    _SETTINGS,
+    "dtype",
+    "Number format of the computation. auto suits the device and the model.",
+    choices=DTYPES,
 )
-device = setting(SPEED, _SETTINGS, "device", "Where to compute: auto, cpu, cuda or cuda:N.")
+device = setting(SPEED, _SETTINGS, "device", "Where to compute: auto, cpu, cuda or cuda:N.", "DEVICE")
 output_format = option(OUTPUT, "--output-format", f"Output format, {_FORMATS}", metavar="FORMAT")
 _READING: tuple[Decorator, ...] = (
     option(INPUT, "--input-format", f"Input format, {_FORMATS}", metavar="FORMAT"),
@@ -90,14 +94,20 @@ _SCORING: tuple[Decorator, ...] = (
         "training.",
         choices=LONG_TEXT,
     ),
-    setting(SPEED, _SETTINGS, "device", "Where to compute: auto, cpu, cuda, cuda:N, or several, as in cuda:0,cuda:1."),
+    setting(
+        SPEED,
+        _SETTINGS,
+        "device",
+        "Where to compute: auto, cpu, cuda, cuda:N, or several: cuda:0,cuda:1.",
+        "DEVICE",
+    ),
     dtype,
     option(SPEED, "--batch-tokens", "Most tokens in a batch. auto suits the device.", metavar="N", default="auto"),
-    setting(SPEED, _SETTINGS, "deterministic", "Give the same bits whatever the batches and threads are, but slower."),
+    setting(SPEED, _SETTINGS, "deterministic", "Slower, but gives the same bits whatever the batches and threads are."),
     option(
         SPEED,
         "--compile/--no-compile compile_model",
-        "Compile the model first, on CUDA only. By default, it is compiled if a job is long enough.",
+        "Compile the model first, on CUDA only. By default, it is compiled if the job is long enough.",
         bool,
     ),
 )

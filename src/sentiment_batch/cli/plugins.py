@@ -19,10 +19,11 @@ def plugins() -> None:
     registry = get_plugins()
     found = registry.load_third_parties()
     if not found:
-        click.echo("no plugins are installed, or $SENTIMENT_BATCH_LOAD_PLUGINS names none of them")
+        click.echo("No plugins are installed, or $SENTIMENT_BATCH_LOAD_PLUGINS names none of them.")
     else:
         states = [f"FAILED: {plugin.error}" if plugin.error else ", ".join(plugin.hooks) for plugin in found]
         print_table([(one.name, one.distribution, state) for one, state in zip(found, states, strict=True)])
-    if registry.engines:
+    engines = [(f"--engine {one.name}", one.description or f"by {one.owner}") for one in registry.engines]
+    if engines:  # the registry itself is true even if it is empty
         click.echo()
-        print_table([(f"--engine {one.name}", one.description or f"by {one.owner}") for one in registry.engines])
+        print_table(engines)

@@ -27,8 +27,8 @@ _DEFAULTS = ScoreSettings()
     examples=(
         ("Score a CSV file with the model in ./sentiment-model:", "sentiment-batch score reviews.csv scored.parquet"),
         (
-            "Score two columns together, and keep only the id of each row:",
-            "sentiment-batch score in.jsonl out.csv --text-column title --text-column body --columns id",
+            "Score two columns together:",
+            "sentiment-batch score in.csv out.csv --text-column title --text-column body",
         ),
     ),
 )
@@ -39,8 +39,8 @@ _DEFAULTS = ScoreSettings()
 @options.text_column
 @option(COLUMNS, "--columns", "Columns of IN that OUT keeps, such as id,review, instead of all.", metavar="A,B,...")
 @setting(COLUMNS, _DEFAULTS, "probabilities", "Add a column for each label with its probability.")
-@setting(COLUMNS, _DEFAULTS, "prefix", "The first part of the name of every added column.")
-@setting(COLUMNS, _DEFAULTS, "decimals", "Decimals of the scores and probabilities, 0 to 7.")
+@setting(COLUMNS, _DEFAULTS, "prefix", "The first part of the name of every added column.", "NAME")
+@setting(COLUMNS, _DEFAULTS, "decimals", "Decimals of the scores and probabilities, 0 to 7.", "N")
 @option(INPUT, "--limit", "Score only the first N rows, to try something out.", int, "N")
 @options.reading
 @options.output_format
@@ -54,7 +54,13 @@ _DEFAULTS = ScoreSettings()
     "N",
 )
 @option(OUTPUT, "--escape-formulas", "In CSV, put an apostrophe before text that looks like a formula.", bool)
-@setting(SPEED, _DEFAULTS, "engine", "What scores: local is this machine. Plugins bring others, such as ray.", "NAME")
+@setting(
+    SPEED,
+    _DEFAULTS,
+    "engine",
+    "What scores the rows: local, which is this machine, or an engine of a plugin.",
+    "NAME",
+)
 @option(
     SPEED,
     "--engine-option engine_options",

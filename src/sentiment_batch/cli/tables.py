@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+import re
 import shutil
 import sys
 import textwrap
@@ -11,17 +13,38 @@ import click
 
 from sentiment_batch.cli.messages import running_command, terminal_text
 
-MIN_LAST_COLUMN_WIDTH = 24
-"""On a narrower terminal the lines become longer than the terminal."""
+GAP = 2
+"""Blanks between two columns."""
+MIN_WIDTH = 8
+"""Characters of a column on a very narrow terminal."""
+_BREAKS = re.compile(r"\s+|(?<=-)")
+"""Where a cell may be wrapped."""
 
 
 def print_table(rows: Sequence[Sequence[str]]) -> None:
-    """Print rows of cells in columns. On a terminal the last column is wrapped, elsewhere each row is one line."""
+    """Print rows of cells in columns. On a terminal, wide columns are wrapped; elsewhere, each row is one line."""
     shown = [[terminal_text(cell, running_command()) for cell in row] for row in rows]
-    widths = [max(map(len, column)) for column in list(zip(*shown, strict=True))[:-1]]
-    room = shutil.get_terminal_size((100, 24)).columns - sum(widths) - 2 * len(widths)
-    for *cells, last in shown:
-        lines = textwrap.wrap(last, max(room, MIN_LAST_COLUMN_WIDTH)) if sys.stdout.isatty() else [last]
-        front = "".join(f"{cell:{width}}  " for cell, width in zip(cells, widths, strict=True))
-        for number, line in enumerate(lines or [""]):
-            click.echo(f"{front if number == 0 else ' ' * len(front)}{line}".rstrip())
+    columns = list(zip(*shown, strict=True))
+    widths = [max(map(len, column)) for column in columns]
+    if sys.stdout.isatty():
+        _narrow(widths, columns, shutil.get_terminal_size((100, 24)).columns)
+    for row in shown:
+        wrapped = [_wrap(cell, width) for cell, width in zip(row, widths, strict=True)]
+        for line in itertools.zip_longest(*wrapped, fillvalue=""):
+            cells = (f"{cell:{width}}" for cell, width in zip(line, widths, strict=True))
+            click.echo((" " * GAP).join(cells).rstrip())
+
+
+def _wrap(cell: str, width: int) -> list[str]:
+    return [cell] if len(cell) <= width else textwrap.wrap(cell, width)
+
+
+def _narrow(widths: list[int], columns: Sequence[Sequence[str]], terminal_width: int) -> None:
+    """Make the widest columns narrower until the table fits. Words are broken only if it cannot fit otherwise."""
+    words = [[word for cell in column for word in _BREAKS.split(cell)] for column in columns]
+    for least in ([max(map(len, column)) for column in words], [MIN_WIDTH] * len(widths)):
+        while sum(widths) + GAP * (len(widths) - 1) > terminal_width:
+            wide = [number for number, width in enumerate(widths) if width > least[number]]
+            if not wide:
+                break
+            widths[max(wide, key=widths.__getitem__)] -= 1

@@ -26,19 +26,18 @@ _DEFAULTS = TrainSettings()
     examples=(
         ("Train on a table with columns such as review and label:", "sentiment-batch train reviews.csv"),
         (
-            "Train on stars, keep the reviews of a film together, and measure on other rows:",
-            "sentiment-batch train 2024.parquet 2025.parquet -o my-model --stars 2,4 --group-column film "
-            "--test-file test.csv",
+            "Train on the stars of two files, and keep the reviews of a film together in the split:",
+            "sentiment-batch train 2024.csv 2025.csv --stars 2,4 --group-column film",
         ),
     ),
 )
 @click.argument("reviews", nargs=-1, required=True, metavar="REVIEWS...")
-@option(OUTPUT, "-o --output", "The model folder to write.", default=DEFAULT_MODEL_FOLDER)
+@option(OUTPUT, "-o --output", "The model folder to write.", metavar="FOLDER", default=DEFAULT_MODEL_FOLDER)
 @option(OUTPUT, "--overwrite", "Replace the model at --output if it exists.", bool)
 @option(OUTPUT, "--resume", "Continue the interrupted run of this --output.", bool)
 @option(OUTPUT, "--restart", "Delete the interrupted run of this --output, and start over.", bool)
 @option(OUTPUT, "--report/--no-report", "Put report.html, which shows texts, into the folder.", bool, default=True)
-@setting(MODEL, _DEFAULTS, "base", "The encoder to start from: the Hub id or folder of a DistilBERT, or minilm.")
+@setting(MODEL, _DEFAULTS, "base", "The encoder to start from: Hub id or folder of a DistilBERT, or minilm.", "MODEL")
 @options.text_column
 @options.label_column
 @options.stars
@@ -46,24 +45,37 @@ _DEFAULTS = TrainSettings()
     COLUMNS, "--group-column", "Keep rows with the same value here together in the split, such as film.", metavar="NAME"
 )
 @option(INPUT, "--val-file", "Validate on this table instead of on a share of the reviews.", metavar="FILE")
-@setting(INPUT, _DEFAULTS, "val_size", "Share of the reviews that is held back for validation.")
+@setting(INPUT, _DEFAULTS, "val_size", "Share of the reviews that is held back for validation.", "SHARE")
 @option(INPUT, "--test-file", "Measure the final model on this table.", metavar="FILE")
 @setting(INPUT, _DEFAULTS, "limit", "Train on a random sample of N rows.", "N")
 @options.reading
-@setting(TRAINING, _DEFAULTS, "epochs", "How often training goes through the reviews.")
-@setting(TRAINING, _DEFAULTS, "patience", "Stop after this many validations without a lower loss. 0 never stops early.")
+@setting(TRAINING, _DEFAULTS, "epochs", "How often training goes through the reviews.", "N")
+@setting(TRAINING, _DEFAULTS, "patience", "Stop after N validations without a lower loss. 0 never stops early.", "N")
 @setting(TRAINING, _DEFAULTS, "batch_size", "Texts per step. The default is 32 if the texts are short, else 16.", "N")
 @setting(
     TRAINING,
     _DEFAULTS,
     "learning_rate",
     "Highest learning rate. The default depends on the encoder: 1e-4 for width 384, 5e-5 for 768.",
+    "RATE",
 )
-@setting(TRAINING, _DEFAULTS, "warmup", "Share of the steps in which the learning rate rises from 0.")
-@setting(TRAINING, _DEFAULTS, "weight_decay", "Weight decay of AdamW on the weight matrices.")
-@setting(TRAINING, _DEFAULTS, "layer_decay", "The learning rate of each layer is that of the layer above times this.")
-@setting(TRAINING, _DEFAULTS, "dropout", "Dropout before the linear layer of the head.")
-@setting(TRAINING, _DEFAULTS, "label_smoothing", "Share of each label that is spread over all classes.")
+@setting(TRAINING, _DEFAULTS, "warmup", "Share of the steps in which the learning rate rises from 0.", "SHARE")
+@setting(TRAINING, _DEFAULTS, "weight_decay", "Weight decay of AdamW on the weight matrices.", "DECAY")
+@setting(
+    TRAINING,
+    _DEFAULTS,
+    "layer_decay",
+    "Each layer learns at the rate of the layer above times this.",
+    "FACTOR",
+)
+@setting(
+    TRAINING,
+    _DEFAULTS,
+    "dropout",
+    "Share of the values that dropout clears before the last linear layer.",
+    "SHARE",
+)
+@setting(TRAINING, _DEFAULTS, "label_smoothing", "Share of each label that is spread over all classes.", "SHARE")
 @setting(
     TRAINING, _DEFAULTS, "class_weights", "With auto, a rare class counts as much as others.", choices=CLASS_WEIGHTS
 )
@@ -77,7 +89,7 @@ _DEFAULTS = TrainSettings()
 @setting(
     TRAINING, _DEFAULTS, "calibrate", "Fit a temperature on the validation rows, and fold it into the saved model."
 )
-@setting(TRAINING, _DEFAULTS, "seed", "Seed of all random choices. The same seed gives the same model.")
+@setting(TRAINING, _DEFAULTS, "seed", "Seed of all random choices. The same seed gives the same model.", "N")
 @setting(TEXTS, _DEFAULTS, "max_length", "Most tokens of a text to read. The default is all that the encoder can.", "N")
 @setting(
     TEXTS,
@@ -115,7 +127,7 @@ def train(
     Training saves the state with the lowest validation loss, measured as it will be after calibration. Labels may be
     words, 0/1, true/false or stars. The command prints how it read them, and stores that with the model.
 
-    An interrupted run is continued with --resume. Its final weights are bit-identical to those of an uninterrupted run.
+    Use --resume to continue an interrupted run. Its final weights are bit-identical to those of an uninterrupted run.
     """
     configure_logging(quiet, verbose)
     # Built first, so that a wrong setting is reported before torch is loaded. A patience of 0 means no early stopping.

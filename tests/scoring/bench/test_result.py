@@ -45,7 +45,7 @@ HALF = dataclasses.replace(SPEED, dtype="bfloat16", dtype_reason="as asked", row
 @pytest.mark.parametrize(
     ("speed", "changes", "part"),
     [
-        ({"seconds": 0.2}, {}, "0.20 s end to end are too short"),
+        ({"seconds": 0.2}, {}, "0.20 s end to end is too short"),
         ({}, {"tokenising_tokens_per_second": 1e3}, "the tokenizer is slower than the model"),
         ({}, {"dtypes": (SPEED, HALF)}, '`dtype="bfloat16"` is faster than float32, which scoring uses (two probe'),
         ({}, {}, None),

@@ -88,7 +88,7 @@ class Measurement:
             f"device   {self.device} ({self.device_reason})",
             f"batches  {self.chosen.batching}, {self.chosen.batch_tokens:,} tokens each",
             "",
-            f"{'':24}{'tokens/s':>12}{'rows/s':>12}{'model at work':>15}",
+            f"{'':22}{'tokens/s':>11}{'rows/s':>11}{'model at work':>15}",
             self._format_row("tokenizer alone", self.tokenising_tokens_per_second),
         ]
         for speed in self.dtypes:
@@ -101,7 +101,7 @@ class Measurement:
 
     def _format_row(self, name: str, tokens_per_second: float) -> str:
         rows_per_second = _format_rate(tokens_per_second / self.tokens_per_row)
-        return f"{name:24}{tokens_per_second:12,.0f}{rows_per_second:>12}"
+        return f"{name:22}{tokens_per_second:11,.0f}{rows_per_second:>11}"
 
     def _list_estimates(self) -> str:
         """The time of the job in each dtype."""
@@ -112,7 +112,7 @@ def choose_advice(found: Measurement) -> str | None:
     """The advice that is most worth knowing; None if the figures give no reason for any."""
     chosen = found.chosen
     if chosen.seconds < MIN_FIRM_SECONDS:
-        return f"{chosen.seconds:.2f} s end to end are too short. Take a larger table, more `rows` or more `seconds`."
+        return f"{chosen.seconds:.2f} s end to end is too short to measure. Take a larger table, more `rows` or more `seconds`."
     if found.tokenising_tokens_per_second < chosen.model_tokens_per_second:
         return "the tokenizer is slower than the model. More CPU cores would help, another GPU would not."
     faster = max(found.dtypes, key=lambda one: one.rows_per_second)
