@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from sentiment_batch.data.columns import decode_dictionary, holds_json, holds_text
-from sentiment_batch.data.readers.utf8_repair import repair_utf8
+from sentiment_batch.data.readers.utf8_repair import describe_bad_utf8, repair_utf8
 from sentiment_batch.errors import InputError
 from sentiment_batch.records import Problem
 
@@ -115,13 +115,7 @@ def _describe_problem(row: int, values: Sequence[tuple[str, bytes]]) -> Problem:
     """The record of a row with values that are not UTF-8."""
     names = ", ".join(repr(name) for name, _ in values)
     where = f"column{'s' * (len(values) > 1)} {names}, row {row:,}"
-    reasons = []
-    for name, value in values:
-        try:
-            value.decode("utf-8")
-        except UnicodeDecodeError as error:
-            byte = f"byte 0x{value[error.start]:02x} at offset {error.start:,}"
-            reasons.append(f"{byte} in column {name!r} is not UTF-8")
+    reasons = [describe_bad_utf8(value, f" in column {name!r}") for name, value in values]
     return Problem(row=row, where=where, reason="; ".join(reasons), original=b"\n\n".join(value for _, value in values))
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import collections
+import itertools
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -90,11 +91,8 @@ def detect_text_columns(reader: Reader, chosen: Sequence[str] = ()) -> list[str]
 
 def read_first_batch(reader: Reader) -> pa.RecordBatch | None:
     """The first rows of a table, or None if it has no rows. The splits can be read again afterwards."""
-    for split in reader.splits():
-        for batch in reader.batches(split):
-            if batch.num_rows:
-                return batch
-    return None
+    batches = itertools.chain.from_iterable(map(reader.batches, reader.splits()))
+    return next((batch for batch in batches if batch.num_rows), None)
 
 
 def find_label_column(schema: pa.Schema, chosen: str | None = None) -> str:

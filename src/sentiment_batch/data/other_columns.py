@@ -87,11 +87,9 @@ def _encode_words(column: pa.Array) -> pa.DictionaryArray | None:
         words.validate(full=True)
     except (pa.ArrowInvalid, UnicodeDecodeError):  # whoever needs the column's text reports the bad bytes
         return None
-    return (
-        pa.DictionaryArray.from_arrays(encoded.indices.cast(pa.int32()), words)
-        if mean <= MAX_MEAN_WORD_LENGTH
-        else None
-    )
+    if mean > MAX_MEAN_WORD_LENGTH:
+        return None
+    return pa.DictionaryArray.from_arrays(encoded.indices.cast(pa.int32()), words)
 
 
 def _hardly_repeats(parts: Sequence[pa.Array]) -> bool:

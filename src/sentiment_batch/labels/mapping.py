@@ -5,7 +5,7 @@ from __future__ import annotations
 import collections
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -152,13 +152,11 @@ def reconcile(mapping: LabelMapping, labels: Sequence[str]) -> LabelMapping:
                 f"the numbers with `stars`, such as {word_setting(number_labels(labels))}."
             )
         raise InputError(f"the labels {listed(lost)} are none of the model's, which are {listed(labels)}. {cure}")
-    return LabelMapping(
+    return replace(
+        mapping,
         labels=tuple(labels),
-        kind=mapping.kind,
         values={value: names[normalize_word(label)] for value, label in mapping.values.items()},
-        stars=tuple(
-            StarRange(label=names[normalize_word(span.label)], low=span.low, high=span.high) for span in mapping.stars
-        ),
+        stars=tuple(replace(span, label=names[normalize_word(span.label)]) for span in mapping.stars),
     )
 
 

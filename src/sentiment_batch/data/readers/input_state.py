@@ -31,11 +31,7 @@ def identify_input(location: str) -> dict[str, Any] | None:
         status = os.stat(path)
     except OSError as error:
         raise filesystems.unreachable(location, error) from error
-    found: dict[str, Any] = {
-        "path": os.path.realpath(path),
-        "bytes": status.st_size,
-        "modified": status.st_mtime_ns,
-    }
+    found = {"path": os.path.realpath(path), "bytes": status.st_size, "modified": status.st_mtime_ns}
     footer = _hash_footer(path, status.st_size)
     return found | ({"footer": footer} if footer else {})
 

@@ -44,12 +44,12 @@ def repair_utf8(column: pa.Array) -> tuple[pa.Array, BadStrings]:
     raise pa.ArrowNotImplementedError(f"strings inside {kind} that are not UTF-8 cannot be repaired")
 
 
-def describe_bad_utf8(value: bytes) -> str:
-    """What is wrong with `value`, as a sentence without full stop."""
+def describe_bad_utf8(value: bytes, place: str = "") -> str:
+    """What is wrong with `value`, as a sentence without full stop; `place` may be such as ` in column 'a'`."""
     try:
         value.decode()
     except UnicodeDecodeError as error:
-        return f"byte 0x{value[error.start]:02x} at offset {error.start:,} is not UTF-8"
+        return f"byte 0x{value[error.start]:02x} at offset {error.start:,}{place} is not UTF-8"
     return "its bytes are not UTF-8"
 
 
