@@ -9,11 +9,14 @@ import tomllib
 
 import pytest
 
+import sentiment_batch
 from scripts import prose
 from tests.docs import pages
 
 MAX_README_BYTES = 10_000
 MIN_PAGES = 12
+CONTRIBUTING = pages.DOCS / "contributing"
+PACKAGE = pages.ROOT / "src" / "sentiment_batch"
 OURS = [pages.README, pages.ROOT / "CONTRIBUTING.md", pages.ROOT / "CHANGELOG.md", *pages.PAGES]
 
 
@@ -96,3 +99,34 @@ def test_the_site_fetches_nothing_from_other_hosts(site):
     fetched = re.compile(r"""(?:src|(?<=<link )[^>]*href)=["'](?:https?:)?//[^"']*|url\(["']?https?:|@import""")
     for path in [*site.rglob("*.html"), *site.rglob("*.css")]:
         assert not fetched.findall(path.read_text(encoding="utf-8")), path.relative_to(site)
+
+
+@pytest.mark.parametrize("name", ["index.md", "architecture.md"])
+def test_a_page_for_contributors_names_files_that_exist(name):
+    named = re.findall(r"`([\w./]+\.(?:py|css))`", pages.text_of(pages.DOCS / "contributing" / name))
+    named += re.findall(
+        r"`((?:data|training|scoring|model|report)/\w+)`", pages.text_of(pages.DOCS / "contributing" / name)
+    )
+    assert len(named) >= 10
+    missing = [one for one in named if not (package / one.removeprefix("sentiment_batch/")).exists()]
+    assert missing == []
+
+
+def test_the_names_in_the_table_for_contributors_exist():
+    named = re.findall(
+        r"`(\w+(?:\.\w+)?)`[^|`]* in `([\w/]+\.py)`", pages.text_of(pages.DOCS / "contributing" / "index.md")
+    )
+    assert named
+    for name, file in named:
+        assert name.rpartition(".")[2] in (PACKAGE / file).read_text(encoding="utf-8"), (name, file)
+
+
+def test_the_layers_of_the_page_are_those_of_the_package():
+    rows = re.findall(
+        r"^\| (\d) \w+ \| ([^|]+) \|", pages.text_of(pages.DOCS / "contributing" / "architecture.md"), re.M
+    )
+    drawn = {int(layer): set(re.findall(r"`(\w+)`", names)) for layer, names in rows}
+    for line in (sentiment_batch.__doc__ or "").splitlines():
+        if found := re.match(r"    (\d) [a-z]+ +", line):
+            names = {name.rstrip("/") for name in re.split(r" {3,}", line[found.end() :])[0].split()}
+            assert drawn[int(found[1])] == {name for name in names if not name.startswith("__")}

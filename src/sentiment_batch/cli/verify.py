@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+import sys
 
 import click
 
 from sentiment_batch.cli import options
 from sentiment_batch.cli.help import command
-from sentiment_batch.cli.messages import configure_logging
+from sentiment_batch.cli.messages import configure_logging, fit_lines
 
 
 @command(
@@ -33,4 +34,4 @@ def verify(output: str, quiet: bool, verbose: bool, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps(verified.to_json(), ensure_ascii=False))
     elif not quiet:
-        click.echo(str(verified))
+        click.echo(fit_lines(str(verified), sys.stdout))
