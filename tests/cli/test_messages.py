@@ -30,6 +30,11 @@ def test_a_path_that_is_wider_than_the_terminal_is_not_broken(monkeypatch):
     assert LONG.split()[3] in fit_lines(LONG, Terminal()).split()
 
 
+def test_a_number_and_its_percent_sign_stay_together(monkeypatch):
+    monkeypatch.setenv("COLUMNS", "20")
+    assert "97.5 %" in fit_lines("the accuracy is 97.5 % of all rows", Terminal())
+
+
 def test_colours_take_no_room(monkeypatch):
     monkeypatch.setenv("COLUMNS", "20")
     coloured = "\x1b[1;36mgood\x1b[0m " * 4

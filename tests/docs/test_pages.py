@@ -108,7 +108,7 @@ def test_a_page_for_contributors_names_files_that_exist(name):
         r"`((?:data|training|scoring|model|report)/\w+)`", pages.text_of(pages.DOCS / "contributing" / name)
     )
     assert len(named) >= 10
-    missing = [one for one in named if not (package / one.removeprefix("sentiment_batch/")).exists()]
+    missing = [one for one in named if not (PACKAGE / one.removeprefix("sentiment_batch/")).exists()]
     assert missing == []
 
 

@@ -48,7 +48,7 @@ def fit_lines(text: str, stream: TextIO, indent: str = "  ") -> str:
 
 
 def _wrap_line(line: str, width: int, indent: str) -> str:
-    first, *words = line.split(" ")
+    first, *words = re.split(" (?!%)", line)  # 12 % stays together
     lines = [first]
     for word in words:
         longer = f"{lines[-1]} {word}"

@@ -120,8 +120,8 @@ def _fetch(name: str) -> Path:
                 return cached
         if problem := find_hub_problem(name):
             raise ModelError(
-                f"the Hugging Face Hub cannot be reached for {name!r} ({problem}). Name a local folder instead. "
-                f"{OFFLINE_TRAINING}"
+                f"the Hugging Face Hub cannot be reached for {name!r} ({problem}), and no folder here has that name. "
+                f"Name a local folder instead. {OFFLINE_TRAINING}"
             )
         return Path(snapshot_download(name, **patterns))
 
