@@ -5,7 +5,8 @@ from __future__ import annotations
 import importlib.metadata
 import logging
 import os
-from collections.abc import Callable, Iterator
+import time
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -24,8 +25,15 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 for name in [name for name in os.environ if name.startswith("SENTIMENT_BATCH_") and name != "SENTIMENT_BATCH_DATA"]:
     del os.environ[name]
 
-settings.register_profile("house", deadline=None)  # no test asserts a time
-settings.load_profile("house")
+settings.register_profile("tests", deadline=None)  # no test asserts a time
+settings.load_profile("tests")
+
+COLLECTED = pytest.StashKey[list[str]]()
+"""The names of all tests as they were collected, before any is deselected."""
+COLLECTED_AT = pytest.StashKey[float]()
+"""The time of day, in seconds, when they were collected."""
+LONG_FILES = ("tests/training/test_kills.py", "tests/scoring/test_resume.py", "tests/benchmarks/", "tests/docs/")
+"""Files whose tests take longest in all. They come first, so that no process is still busy with one at the end."""
 
 WORDS = (  # noqa: SIM905 - a list literal would be a screenful
     "the a an and or not no but it is was i film movie plot actor scene story ending music loved hated great good fine "
@@ -36,9 +44,36 @@ GOOD = ("loved", "great", "wonderful", "superb", "best", "fine", "warm", "funny"
 BAD = ("hated", "awful", "terrible", "boring", "worst", "dull", "poor", "weak")
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--all-points",
+        action="store_true",
+        help="end runs at each of their operations on files, not at a sample of them",
+    )
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Note what was collected, and put the files that take longest first."""
+    config.stash[COLLECTED] = [item.nodeid for item in items]
+    config.stash[COLLECTED_AT] = time.time()
+    items.sort(key=lambda item: not item.nodeid.startswith(LONG_FILES))
+
+
+@pytest.fixture
+def points(request: pytest.FixtureRequest) -> Callable[..., Sequence[int]]:
+    """Chooses the operations at which a run is ended: every fourth of 90 by `points(90, every=4)`, or all of them.
+
+    A file that is replaced takes five operations (open, write, fsync, replace, fsync), so that one of four lies between
+    any two files. All are chosen with `--all-points`, as in `make stress`.
+    """
+    everywhere = request.config.getoption("--all-points")
+    return lambda total, *, every: range(1, total + 1, 1 if everywhere else every)
+
+
 @pytest.fixture(autouse=True)
 def _own_places(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Each test has its own cache and leaves the library's logger and kept model as they were."""
+    """The tests of a process have their own cache, and each leaves the library's logger as it was."""
     monkeypatch.setenv("SENTIMENT_BATCH_CACHE", str(tmp_path_factory.getbasetemp() / "cache"))
     logger = logging.getLogger("sentiment_batch")
     before = logger.handlers, logger.propagate, logger.level

@@ -410,12 +410,12 @@ def command(tiny_model, source, tmp_path):
     return command
 
 
-def sweep(crash, command, tmp_path, out, check, step=1, **disk):
-    """Runs the command with a fault at each of its operations on files; `check` looks at each outcome."""
-    assert crash.run(*command("whole-" + out))["status"] == 0
+def sweep(crash, command, tmp_path, out, check, choose, **disk):
+    """Runs the command with a fault at operations on files that `choose` picks; `check` looks at each outcome."""
+    unbroken = crash.run(*command("whole-" + out))
+    assert unbroken["status"] == 0
     whole = content(tmp_path / ("whole-" + out))
-    number = 1
-    while True:
+    for number in choose(unbroken["operations"]):
         first = crash.run(
             *command(out), disk={name: number if value is None else value for name, value in disk.items()}
         )
@@ -433,21 +433,20 @@ def sweep(crash, command, tmp_path, out, check, step=1, **disk):
         for path in tmp_path.iterdir():
             if not path.name.startswith("whole-"):
                 subprocess.run(["rm", "-rf", path], check=True)
-        number += step
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("out", ["out.csv", "out/"])
-def test_a_run_killed_at_any_operation_on_files_loses_nothing(crash, command, tmp_path, out):
+def test_a_run_killed_at_any_operation_on_files_loses_nothing(crash, command, tmp_path, out, points):
     def check(first, number):
         assert first["status"] == -9
 
-    sweep(crash, command, tmp_path, out, check, step=3 if out == "out/" else 2, kill_at=None)
+    sweep(crash, command, tmp_path, out, check, lambda total: points(total, every=4), kill_at=None)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("out", ["out.parquet", "out/"])
-def test_an_error_at_any_operation_on_files_loses_nothing(crash, command, tmp_path, out):
+def test_an_error_at_any_operation_on_files_loses_nothing(crash, command, tmp_path, out, points):
     def check(first, number):
         assert first["status"] in (0, 1), (number, first["err"])
         assert "Traceback" not in first["err"], (number, first["err"])
@@ -456,7 +455,7 @@ def test_an_error_at_any_operation_on_files_loses_nothing(crash, command, tmp_pa
             assert len(lines) == 1, first["err"]
             assert "disk is full" in lines[0], lines
 
-    sweep(crash, command, tmp_path, out, check, step=4, error_at=None, code=28)
+    sweep(crash, command, tmp_path, out, check, lambda total: points(total, every=7), error_at=None, code=28)
 
 
 @pytest.mark.parametrize("out", ["out.parquet", "out/"])
