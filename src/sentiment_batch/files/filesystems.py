@@ -7,11 +7,31 @@ import stat
 import sys
 from typing import Any
 
-from sentiment_batch.errors import InputError, SentimentBatchError, reason
+from sentiment_batch.errors import InputError, OutputError, SentimentBatchError, reason
 from sentiment_batch.locations import scheme_of
 
 STDIN = "-"
 """The location of standard input."""
+PACKAGES_OF_SCHEMES = {
+    "s3": "s3fs",
+    "s3a": "s3fs",
+    "gs": "gcsfs",
+    "gcs": "gcsfs",
+    "az": "adlfs",
+    "abfs": "adlfs",
+    "abfss": "adlfs",
+    "http": "aiohttp",
+    "https": "aiohttp",
+    "sftp": "paramiko",
+    "ssh": "paramiko",
+    "smb": "smbprotocol",
+    "webdav": "webdav4",
+    "oci": "ocifs",
+    "oss": "ossfs",
+    "dropbox": "dropboxdrivefs",
+    "github": "requests",
+}
+"""The package of PyPI that serves each of these schemes; fsspec itself serves others, such as memory."""
 
 
 def local_path(location: str) -> str | None:
@@ -35,20 +55,21 @@ def open_filesystem(location: str, kind: type[SentimentBatchError] = InputError)
     """
     import fsspec
 
+    refusal = f"{location} cannot be {'written' if issubclass(kind, OutputError) else 'opened'}"
+    scheme = scheme_of(location).rpartition("::")[2]
     try:
         filesystem, path = fsspec.core.url_to_fs(location)
     except ImportError as error:
-        raise kind(f"{location} cannot be opened: {reason(error)}. Install what is missing with pip.") from error
+        package = PACKAGES_OF_SCHEMES.get(scheme)
+        cure = f"Install it with: pip install {package}" if package else f"fsspec reports: {reason(error)}"
+        raise kind(f"{refusal}, because the package for {scheme}:// is not installed. {cure}.") from error
     except Exception as error:  # each file system has errors of its own, such as for wrong credentials
-        scheme = scheme_of(location).rpartition("::")[2]
         if scheme not in fsspec.available_protocols():
             raise kind(
-                f"{location} cannot be opened: no file system serves {scheme}://. Install the fsspec package that "
-                "does, or name a local path."
+                f"{refusal}: no file system serves {scheme}://. Install the fsspec package that does, or name a "
+                "local path."
             ) from error
-        raise kind(
-            f"{location} cannot be opened: {reason(error)}. Check the address, your credentials and the connection."
-        ) from error
+        raise kind(f"{refusal}: {reason(error)}. Check the address, your credentials and the connection.") from error
     return filesystem, str(path)
 
 

@@ -573,7 +573,7 @@ class FullFile(io.BytesIO):
 def test_an_unknown_scheme_is_reported_with_advice():
     with pytest.raises(
         OutputError,
-        match=r"^nosuch://bucket/out\.csv cannot be opened: no file system serves nosuch://",
+        match=r"^nosuch://bucket/out\.csv cannot be written: no file system serves nosuch://",
     ):
         Publication("nosuch://bucket/out.csv")
 
@@ -581,7 +581,9 @@ def test_an_unknown_scheme_is_reported_with_advice():
 def test_a_missing_package_is_named(monkeypatch):
     monkeypatch.setitem(sys.modules, "paramiko", None)
     monkeypatch.delitem(sys.modules, "fsspec.implementations.sftp", raising=False)
-    with pytest.raises(OutputError, match=r"sftp://host/out\.csv cannot be opened: .*SFTP.*Install"):
+    with pytest.raises(
+        OutputError, match=r"sftp://host/out\.csv cannot be written, because the package for sftp:// .*SFTP"
+    ):
         Publication("sftp://host/out.csv")
 
 
