@@ -582,7 +582,7 @@ def test_a_missing_package_is_named(monkeypatch):
     monkeypatch.setitem(sys.modules, "paramiko", None)
     monkeypatch.delitem(sys.modules, "fsspec.implementations.sftp", raising=False)
     with pytest.raises(
-        OutputError, match=r"sftp://host/out\.csv cannot be written, because the package for sftp:// .*SFTP"
+        OutputError, match=r"sftp://host/out\.csv cannot be written, because .*: pip install paramiko\.$"
     ):
         Publication("sftp://host/out.csv")
 
