@@ -48,13 +48,13 @@ def test_a_file_system_that_cannot_sync_serves(tmp_path, monkeypatch, code):
 
 def test_removing_takes_files_folders_links_and_missing_paths(tmp_path):
     (tmp_path / "folder" / "deep").mkdir(parents=True)
-    (tmp_path / "folder").mkdir()
-    (tmp_path / "folder" / "file").write_bytes(b"")
-    (tmp_path / "link").symlink_to(tmp_path / "folder")
+    (tmp_path / "target").mkdir()
+    (tmp_path / "target" / "file").write_bytes(b"")
+    (tmp_path / "link").symlink_to(tmp_path / "target")
     for name in ("folder", "link", "missing"):
         atomic.remove(tmp_path / name)
-    assert os.listdir(tmp_path) == ["folder"]
-    assert os.listdir(tmp_path / "folder") == ["file"]
+    assert os.listdir(tmp_path) == ["target"]
+    assert os.listdir(tmp_path / "target") == ["file"]
 
 
 def test_a_block_that_fails_leaves_the_old_file_and_no_other(tmp_path):

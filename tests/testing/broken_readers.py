@@ -80,7 +80,7 @@ class Forgetful(Unknown):
         return (batch.slice(0, batch.num_rows - (batch.num_rows > 7)) for batch in super().batches(split))
 
 
-@breaks(ORDER, "it gave 7 rows in batch 0 where it promised 20")
+@breaks(ORDER, "it returned 7 rows in batch 0 but announced 20")
 class Short(GoodReader):
     def batches(self, split):
         return itertools.islice(super().batches(split), 1)
@@ -227,7 +227,7 @@ breaks("any_split_can_be_read_alone", "The split 2, read alone, returned 20 rows
 breaks("splits_can_be_read_in_any_order", "The split 4, read from the last to the first, returned 20 rows")(Following)
 
 
-@breaks("a_split_can_be_read_twice", "it gave 0 rows in batch 0 where it promised 20")
+@breaks("a_split_can_be_read_twice", "it returned 0 rows in batch 0 but announced 20")
 class Consumed(Unknown):
     def batches(self, split):
         size, self.sizes[split.index] = self.sizes[split.index], 0
