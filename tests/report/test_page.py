@@ -228,7 +228,14 @@ def test_every_figure_of_the_report_is_on_the_page():
         assert finding["text"] in text
     for name, value in report["settings"].items():
         assert value is None or name.replace("_", " ") in text
-    for said in ("temperature 1.3127", "1 warning of", "kept: step 540", "before calibration", "cut at 512", "2,310"):
+    for said in (
+        "temperature 1.3127",
+        "1 warning of",
+        "published: step 540",
+        "before calibration",
+        "cut at 512",
+        "2,310",
+    ):
         assert said in text
 
 

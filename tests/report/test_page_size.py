@@ -96,4 +96,4 @@ def test_a_long_history_is_thinned_but_keeps_its_best():
     assert (kept // 60 - 1) % 5  # it would not be among them by its place alone
     assert len(steps) <= 203
     assert {60, kept, 59_760} <= steps
-    assert f"kept: {kept:,}" in page
+    assert f"published: {kept:,}" in page

@@ -32,7 +32,7 @@ class Bin:
 def build_reliability_figure(
     name: str, evaluation: Mapping[str, Any], before: Mapping[str, Any] | None
 ) -> Figure | None:
-    """Accuracy over stated probability, after calibration and before; None without bins.
+    """Accuracy over predicted probability, after calibration and before; None without bins.
 
     Args:
         name: the id of the figure.
@@ -44,7 +44,7 @@ def build_reliability_figure(
         return None
     start = 0.5 if min(min(one.confidence, one.accuracy) for one in [*now, *then]) >= 0.5 else 0.0
     plane = Plane(
-        x=build_share_axis("stated probability", start), y=build_share_axis("of those, right", start), height=270
+        x=build_share_axis("predicted probability", start), y=build_share_axis("right rows", start), height=270
     )
     content = plane.draw_frame()
     content += f'<path class="chance" d="M{plane.to_point((start, start))}L{plane.to_point((1, 1))}"/>'
@@ -62,7 +62,7 @@ def build_reliability_figure(
         finding=_word_reliability(evaluation, now, before if then else None),
         picture=Picture(content=Markup(content), height=plane.height, width=CHART_WIDTH),
         legend=[*legend, LegendEntry(key=line_key("chance"), text="perfect")],
-        note="Below the diagonal the model claims more than it keeps, above it less. The larger a dot, the more rows.",
+        note="Below the diagonal, the probabilities are too high; above it, too low. Larger dots stand for more rows.",
         table=_build_reliability_table(now, then),
     )
 
@@ -105,15 +105,15 @@ def _read_bins(given: Any) -> list[Bin]:
 
 def _word_reliability(evaluation: Mapping[str, Any], bins: Sequence[Bin], before: Mapping[str, Any] | None) -> str:
     error = format_decimal(evaluation.get("calibration_error"))
-    was = f", before calibration {format_decimal(before.get('calibration_error'))}" if before else ""
+    was = f"; before calibration, it was {format_decimal(before.get('calibration_error'))}" if before else ""
     rows = sum(one.rows for one in bins) or 1.0
     excess = sum((one.confidence - one.accuracy) * one.rows for one in bins) / rows
     bias = "neither too high nor too low"
     if abs(excess) >= 0.005:
-        bias = f"too {'high' if excess > 0 else 'low'}, by {format_decimal(abs(excess) * 100, 1)} points"
+        bias = f"{format_decimal(abs(excess) * 100, 1)} points too {'high' if excess > 0 else 'low'}"
     return (
-        f"Expected calibration error {error}{was}: by so much the probabilities are off, on average. "
-        f"On the whole they are {bias}."
+        f"The expected calibration error is {error}{was}. It is the mean distance of the dots from the diagonal. "
+        f"On average, the probabilities are {bias}."
     )
 
 
@@ -156,8 +156,8 @@ def _build_reliability_table(now: Sequence[Bin], then: Sequence[Bin]) -> Table:
         for model, bins in (("calibrated" if then else "the model", now), ("before calibration", then))
         for one in bins
     ]
-    head = ("probabilities", "bin", "rows", "stated, on average", "of those right")
-    return Table(head=head, rows=rows, caption="Accuracy by stated probability", word_columns=2)
+    head = ("probabilities", "bin", "rows", "mean probability", "share right")
+    return Table(head=head, rows=rows, caption="Accuracy by predicted probability", word_columns=2)
 
 
 def _build_scores_table(edges: Sequence[float], right: Sequence[float], wrong: Sequence[float]) -> Table:
@@ -171,7 +171,7 @@ def _build_scores_table(edges: Sequence[float], right: Sequence[float], wrong: S
         for low, high, good, bad in zip(edges, edges[1:], right, wrong, strict=False)
     ]
     caption = "Rows by the probability of the predicted label"
-    return Table(head=("score", "right", "wrong", "of those right"), rows=rows, caption=caption)
+    return Table(head=("score", "right", "wrong", "share right"), rows=rows, caption=caption)
 
 
 def _word_scores(edges: Sequence[float], right: Sequence[float], wrong: Sequence[float]) -> str:

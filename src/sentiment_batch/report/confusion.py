@@ -144,14 +144,14 @@ def _choose_level(right: bool, rows: float, total: float) -> str:
 
 def _word_finding(matrix: Matrix) -> str:
     total, right = sum(map(sum, matrix.counts)), sum(row[index] for index, row in enumerate(matrix.counts))
-    finding = f"{format_count(right)} of {format_quantity(total, 'row')} are on the diagonal: predicted as labelled."
+    finding = f"{format_count(right)} of {format_quantity(total, 'row')} are predicted as labelled: the diagonal."
     errors = matrix.list_errors()
     if not errors:
         return f"{finding} There is no error."
     true, taken = errors[0]
     rows, label = matrix.counts[true][taken], quote_label(matrix.labels[true])
     return (
-        f"{finding} The most frequent error: {label} taken for {quote_label(matrix.labels[taken])}, "
+        f"{finding} The most frequent error is {label} taken for {quote_label(matrix.labels[taken])}, "
         f"{format_quantity(rows, 'row')} ({format_percent(rows / matrix.count_true(true))} of all {label})."
     )
 
@@ -212,6 +212,6 @@ def _word_weakest_label(evaluation: Mapping[str, Any]) -> str:
     lowest, worst = min(measured, key=lambda pair: pair[0])
     recall, precision = format_percent(worst.get("recall")), format_percent(worst.get("precision"))
     return (
-        f"Weakest is {quote_label(worst.get('label'))}: {recall} of its texts are found, and {precision} of the texts "
-        f"called so are right. F1 is {format_decimal(lowest)}."
+        f"The weakest label is {quote_label(worst.get('label'))}: {recall} of its texts are found, and {precision} of "
+        f"the texts called so are right. F1 is {format_decimal(lowest)}."
     )

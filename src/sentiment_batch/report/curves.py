@@ -42,14 +42,12 @@ def build_roc_figure(name: str, evaluation: Mapping[str, Any]) -> Figure | None:
     if not curves:
         return None
     area = format_decimal(evaluation.get("roc_auc"))
-    finding = f"Area under the curve {area}: 1 is a perfect ranking of the texts, 0.5 is chance."
+    finding = f"The area under the curve is {area}. 1 is a perfect ranking of the texts, 0.5 is chance."
     if len(curves) > 1:
         weakest = _sort_by_area(curves)[0]
-        finding = f"Mean area under the curves {area}, each of a label against the rest. "
+        finding = f"The mean area under the curves is {area}; each is of a label against the rest. "
         finding += f"The smallest is that of {quote_label(weakest.label)}, {format_decimal(weakest.area)}."
-    plane = Plane(
-        x=build_share_axis("false positives, of all negatives"), y=build_share_axis("true positives, of all positives")
-    )
+    plane = Plane(x=build_share_axis("false positive rate"), y=build_share_axis("true positive rate"))
     chance = f'<path class="chance" d="M{plane.to_point((0, 0))}L{plane.to_point((1, 1))}"/>'
     head = ["label", "area", *(f"at {format_percent(rate, 0)} false" for rate in FALSE_POSITIVE_RATES)]
     rows = [
@@ -66,13 +64,13 @@ def build_precision_figure(name: str, evaluation: Mapping[str, Any]) -> Figure |
         return None
     weakest = _sort_by_area(curves)[0]
     finding = (
-        f"{'Weakest for' if len(curves) > 1 else 'For'} {quote_label(weakest.label)}: average precision "
+        f"{'Weakest for' if len(curves) > 1 else 'For'} {quote_label(weakest.label)}, the average precision is "
         f"{format_decimal(weakest.area)}. Where 90 % of its texts are found, "
         f"{format_percent(_precision(weakest, 0.9))} of the texts that are called so are right."
     )
     low = min((precision for curve in curves for _, precision in curve.points), default=0.0)
     plane = Plane(
-        x=build_share_axis("recall: found, of all that are so"),
+        x=build_share_axis("recall"),
         y=build_share_axis("precision", 0.5 if low >= 0.5 else 0.0),
     )
     head = ["label", "area", *(f"at recall {format_percent(recall, 0)}" for recall in RECALLS)]

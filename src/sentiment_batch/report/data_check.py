@@ -81,7 +81,7 @@ def _build_counts(data: Mapping[str, Any]) -> Figure | None:
     if not rows:
         return None
     finding = f"{format_quantity(data.get('training_rows'), 'row')} are trained on. "
-    finding += f"{format_quantity(data.get('validation_rows'), 'row')} choose the state."
+    finding += f"{format_quantity(data.get('validation_rows'), 'row')} decide which state is published."
     table = Table(head=("what", "rows"), rows=rows, caption="Rows of the data check")
     return Figure(name="data-rows", title="Rows", finding=finding, table=table)
 
@@ -130,8 +130,8 @@ def _build_classes(classes: Mapping[str, Any]) -> Figure | None:
         for label, count in by_size[:MAX_CLASSES_DRAWN]
     ]
     (most, most_rows), (least, least_rows) = by_size[0], by_size[-1]
-    finding = f"Most frequent is {quote_label(most)}, {format_percent(most_rows / total)} of "
-    finding += f"{format_quantity(total, 'row')}. Least frequent is {quote_label(least)}, "
+    finding = f"The most frequent label is {quote_label(most)}, {format_percent(most_rows / total)} of "
+    finding += f"{format_quantity(total, 'row')}. The least frequent is {quote_label(least)}, "
     finding += f"{format_quantity(least_rows, 'row')}."
     height, content = draw_bars(groups)
     rows = [

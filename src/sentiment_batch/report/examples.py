@@ -31,6 +31,7 @@ class Example:
 
     facts: Sequence[tuple[str, str]]
     row: str
+    """The number of its row; empty if it is unknown."""
     text: Markup
 
 
@@ -58,7 +59,7 @@ def build_errors(cases: Sequence[Mapping[str, Any]], max_characters: int, max_ca
         max_cases: errors to show.
     """
     marked = any(case.get("words") for case in cases[:max_cases])
-    introduction = "Wrong predictions, the surest first. Rows are counted from 0."
+    introduction = "Wrong predictions, the most confident first. Rows are counted from 0."
     introduction += " In the legend, the label is the predicted one." if marked else ""
     names = ("predicted", "predicted")
     return _build_list("Most confident errors", introduction, cases, names, max_characters, max_cases, marked)
@@ -104,7 +105,8 @@ def _build_example(case: Mapping[str, Any], names: tuple[str, str], max_characte
         ("probability", format_percent(case.get("score"))),
     )
     pieces = split_into_pieces(case.get("words"), str(case.get("text") or ""), max_characters)
-    return Example(facts=facts, row=format_count(case.get("row")), text=mark_words(pieces))
+    row = "" if case.get("row") is None else format_count(case["row"])
+    return Example(facts=facts, row=row, text=mark_words(pieces))
 
 
 def split_into_pieces(words: Any, text: str, max_characters: int) -> Pieces:

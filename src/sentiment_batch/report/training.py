@@ -1,4 +1,4 @@
-"""How training went: curves of loss and accuracy over the steps of a run, with the kept state marked."""
+"""How training went: curves of loss and accuracy over the steps of a run, with the published state marked."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def _build_figure(
         legend.append(LegendEntry(key=line_key(f"s{number}"), text=words))
     if kept is not None:
         content += _draw_kept(plane, kept, curves[0][0])
-        legend.append(LegendEntry(key=line_key("kept"), text=f"kept: step {format_count(kept.get('step'))}"))
+        legend.append(LegendEntry(key=line_key("kept"), text=f"published: step {format_count(kept.get('step'))}"))
     picture = Picture(content=Markup(content), height=plane.height, width=CHART_WIDTH)
     table = _build_table(done, kept, title)
     return Figure(name=name, title=title, finding=finding, picture=picture, legend=legend, table=table)
@@ -82,14 +82,14 @@ def _draw_dots(plane: Plane, points: Sequence[tuple[float, float]], css_class: s
 
 
 def _draw_kept(plane: Plane, kept: Mapping[str, Any], points: Sequence[tuple[float, float]]) -> str:
-    """A line down at the step that is kept, its name, and a ring on the first curve."""
+    """A line down at the step whose state was published, its name, and a ring on the first curve."""
     step = to_number(kept.get("step")) or 0.0
     rings = "".join(
         f'<circle class="ring" cx="{coordinate(plane.to_x(x))}" cy="{coordinate(plane.to_y(y))}" r="6"/>'
         for x, y in points
         if x == step
     )
-    return rings + plane.draw_mark(step, f"kept: {format_count(step)}")
+    return rings + plane.draw_mark(step, f"published: {format_count(step)}")
 
 
 def _word_loss(done: Validations, kept: Mapping[str, Any] | None) -> str:
@@ -99,7 +99,7 @@ def _word_loss(done: Validations, kept: Mapping[str, Any] | None) -> str:
     key, once = ("calibrated_loss", " once calibrated") if _is_calibrated(done) else ("validation_loss", "")
     finding = (
         f"The loss on the validation rows{once} was lowest, {format_decimal(kept.get(key))}, at step "
-        f"{format_count(kept.get('step'))} (epoch {epoch}). This state is kept."
+        f"{format_count(kept.get('step'))} (epoch {epoch}). This state was published."
     )
     if done[-1] is kept:
         unfinished = " It is the last one, so longer training might lower the loss further."
@@ -113,13 +113,13 @@ def _word_loss(done: Validations, kept: Mapping[str, Any] | None) -> str:
 
 
 def _is_calibrated(done: Validations) -> bool:
-    """True if the kept state was chosen by its loss after calibration."""
+    """True if the published state was chosen by its loss after calibration."""
     return any(to_number(entry.get("calibrated_loss")) is not None for entry in done)
 
 
 def _word_accuracy(done: Validations, kept: Mapping[str, Any] | None) -> str:
     entry = done[-1] if kept is None else kept
-    when = "at the end" if kept is None else "in the state that is kept"
+    when = "at the end" if kept is None else "in the published state"
     return (
         f"{format_percent(entry.get('accuracy'))} of the validation rows are labelled correctly {when}. "
         f"Macro F1 is {format_decimal(entry.get('macro_f1'))}."
