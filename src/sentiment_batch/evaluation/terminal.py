@@ -170,8 +170,9 @@ def _list_confusions(metrics: Metrics, width: int) -> str:
     pairs.sort(key=lambda pair: -pair[0])
     if not pairs:
         return "no row is taken for another class"
-    names, name_width = _fit_names(metrics.labels, (width - 26) // 2)
-    title = fit_text("most often taken for", name_width)
+    title, max_width = "most often taken for", (width - 26) // 2
+    names, name_width = _fit_names(metrics.labels, max_width, max(MIN_NAME_WIDTH, min(len(title), max_width)))
+    title = fit_text(title, name_width)
     lines = [f"{'true':{name_width}}  {title:{name_width}}  {'rows':>8}  of its class"]
     for count, true, predicted in pairs[:MAX_CONFUSIONS]:
         share = format_percent(count / metrics.classes[true].rows)
