@@ -37,25 +37,26 @@ class TrainSettings:
     """The settings of one training run; the defaults are those of `sentiment-batch train`."""
 
     base: str = DEFAULT_BASE
-    """A Hub id, a folder, or `minilm`."""
+    """The encoder to start from: a Hub id, a folder, or `minilm`."""
     epochs: int = 3
+    """How often training goes through the rows."""
     batch_size: int | None = None
     """Texts per optimiser step; None takes the one that fits the lengths of the texts."""
     learning_rate: float | None = None
     """Peak of the schedule; None takes the one that fits the encoder's width."""
     weight_decay: float = 0.01
-    """AdamW's, on weight matrices only."""
+    """Weight decay of AdamW, on weight matrices only."""
     warmup: float = 0.1
     """Share of the steps in which the learning rate rises from 0."""
     layer_decay: float = 1.0
-    """The learning rate of each layer is that of the one above it times this."""
+    """Factor between the learning rates of a layer and the layer above it."""
     label_smoothing: float = 0.0
     """Share of each label that is spread over all classes."""
     weight_average: float | None = None
-    """Decay of the moving average of the weights that is validated and saved; 0 takes the weights as they are, None
-    what fits the lengths of the texts."""
+    """Decay of the moving average of the weights that is validated and saved; 0 keeps no average, None takes the decay
+    that fits the lengths of the texts."""
     dropout: float = 0.1
-    """Before the linear layer."""
+    """Share of the values that dropout clears before the last linear layer."""
     max_length: int | None = None
     """Tokens per text, special ones included; None takes what the encoder has positions for."""
     long_text: LongText = "head-tail"
@@ -65,14 +66,15 @@ class TrainSettings:
     """`auto` weighs each class by the inverse of its frequency, in the training loss alone: the validation loss, which
     decides what state is kept, and the calibration count each row the same."""
     calibrate: bool = True
-    """Divide the logits by the temperature that fits the validation rows best, so that scores are what they say."""
+    """True divides the logits by a temperature that is fitted on the validation rows, so that a score is the
+    probability that the label is right."""
     val_size: float = 0.1
     """Share of the texts held back for validation."""
     seed: int = 42
     device: str = "auto"
     dtype: str = "auto"
     limit: int | None = None
-    """Train on a sample of so many rows, drawn with the seed."""
+    """Rows of the random sample to train on, drawn with the seed; None takes all rows."""
 
     def __post_init__(self) -> None:
         _check_types(self)
