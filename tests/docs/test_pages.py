@@ -130,3 +130,9 @@ def test_the_layers_of_the_page_are_those_of_the_package():
         if found := re.match(r"    (\d) [a-z]+ +", line):
             names = {name.rstrip("/") for name in re.split(r" {3,}", line[found.end() :])[0].split()}
             assert drawn[int(found[1])] == {name for name in names if not name.startswith("__")}
+
+
+def test_the_page_about_the_tests_names_files_that_exist():
+    tests = pages.ROOT / "tests"
+    named = re.findall(r"`([\w/]+(?:\.py|/))`", pages.text_of(tests / "README.md"))
+    assert [one for one in named if not (tests / one).exists() and not (PACKAGE / one).exists()] == []
