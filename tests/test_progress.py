@@ -31,7 +31,7 @@ def test_a_terminal_has_a_bar_that_is_drawn_anew(monkeypatch):
     assert "scoring: 100%|" in text
 
 
-@pytest.mark.parametrize(("total", "last"), [(20, "scoring: 20.0 of 20.0 rows, "), (None, "scoring: 20.0 rows, ")])
+@pytest.mark.parametrize(("total", "last"), [(20, "scoring: 20 of 20 rows, "), (None, "scoring: 20 rows, ")])
 def test_a_log_file_has_lines_and_no_carriage_returns(monkeypatch, total, last):
     text = shown(monkeypatch, io.StringIO(), total)
     assert "\r" not in text
@@ -44,8 +44,8 @@ def test_a_log_file_has_lines_and_no_carriage_returns(monkeypatch, total, last):
 
 def test_steps_are_counted_whole_and_a_resumed_run_counts_on(monkeypatch):
     text = shown(monkeypatch, io.StringIO(), 2_020, done=2_000, task="training", unit="step")
-    assert text.splitlines()[-1].startswith("training: 2020 of 2020 steps, ")
-    assert re.search(r"training: 2000 of 2020", text)
+    assert text.splitlines()[-1].startswith("training: 2,020 of 2,020 steps, ")
+    assert re.search(r"training: 2,000 of 2,020", text)
 
 
 @pytest.mark.parametrize("stream", [Terminal(), io.StringIO()], ids=["terminal", "file"])

@@ -9,7 +9,7 @@ from tqdm import tqdm
 
 SECONDS_PER_UPDATE = 0.2
 SECONDS_PER_LOG_LINE = 10.0
-_LOG_LINE = "{desc}: {n_fmt} of {total_fmt} {unit}s, {elapsed} so far, {remaining} left, {rate_fmt}"
+_LOG_LINE = "{desc}: {n:,} of {total:,} {unit}s, {elapsed} so far, {remaining} left, {rate_fmt}"
 
 
 class _LogLines:
@@ -43,7 +43,7 @@ def show_progress(
     """
     options: dict[str, Any] = {"mininterval": SECONDS_PER_UPDATE}
     if not sys.stderr.isatty():
-        log_line = _LOG_LINE if total is not None else "{desc}: {n_fmt} {unit}s, {elapsed} so far, {rate_fmt}"
+        log_line = _LOG_LINE if total is not None else "{desc}: {n:,} {unit}s, {elapsed} so far, {rate_fmt}"
         options = {"mininterval": SECONDS_PER_LOG_LINE, "file": _LogLines(sys.stderr), "bar_format": log_line}
     thousands = unit == "row"  # 1.2k rows, but every single step
     return tqdm(total=total, initial=done, desc=task, unit=unit, unit_scale=thousands, disable=quiet, **options)
