@@ -238,7 +238,7 @@ class Journal:
 
     def _check_same_job(self, stored: dict[str, Any] | None, job: dict[str, Any] | None) -> None:
         """Refuse to resume the parts of another job."""
-        again = "Run the same command again to resume it, or start over with `restart=True`."
+        again = "Repeat the command of that run to resume it, or start over with `restart=True`."
         if stored is not None and stored.get("format") != FORMAT:
             raise OutputError(
                 f"{self.destination} was begun by another version of sentiment-batch, whose parts this version cannot "
