@@ -3,10 +3,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sentiment_batch.data.column_values import extract_texts, extract_values
 from sentiment_batch.data.columns import (
     check_column,
     detect_text_columns,
+    extract_texts,
+    extract_values,
     find_label_column,
     find_text_columns,
     holds_text,

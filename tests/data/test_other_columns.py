@@ -3,9 +3,9 @@ import pyarrow as pa
 import pytest
 
 from sentiment_batch.data import labelled_rows, other_columns
-from sentiment_batch.data.column_values import concatenate_dictionaries
 from sentiment_batch.data.other_columns import OtherColumns, to_codes
 from sentiment_batch.data.readers.table import TableReader
+from sentiment_batch.data.value_names import concatenate_dictionaries
 from sentiment_batch.errors import InputError
 
 

@@ -1,6 +1,7 @@
 import pytest
 
-from sentiment_batch.data.texts import fingerprint_text, is_blank
+from sentiment_batch.data.columns import is_blank
+from sentiment_batch.data.texts import fingerprint_text
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn import metrics as sk
 
-from sentiment_batch.data.column_values import name_values
+from sentiment_batch.data.value_names import name_values
 from sentiment_batch.evaluation import curves, intervals, label_issues, slices
 from sentiment_batch.evaluation.assess import assess
 from sentiment_batch.evaluation.intervals import bootstrap, share_interval

@@ -1,17 +1,19 @@
-"""Finds the text and label columns of a table by their names, types and first values."""
+"""Finds the text and label columns of a table by their names, types and first values, and reads their values."""
 
 from __future__ import annotations
 
 import collections
 import itertools
-from collections.abc import Sequence
+import json
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from sentiment_batch.data.readers.utf8_repair import describe_bad_utf8, repair_utf8
 from sentiment_batch.errors import InputError, listed
-from sentiment_batch.records import JSON_MARK
+from sentiment_batch.records import JSON_MARK, Problem
 
 if TYPE_CHECKING:
     from sentiment_batch.data.readers.base import Reader
@@ -24,6 +26,9 @@ MIN_MEAN_TEXT_LENGTH = 20
 """Mean number of characters from which a column without a usual name counts as a text column."""
 _MAX_SAMPLE_ROWS = 200
 """Rows whose texts are measured."""
+
+BadValues = dict[int, list[tuple[str, bytes]]]
+"""The values that are not UTF-8 by row of the batch: the column's name and the bytes."""
 
 
 def find_text_columns(schema: pa.Schema, chosen: Sequence[str] = (), sample: pa.RecordBatch | None = None) -> list[str]:
@@ -133,6 +138,47 @@ def to_column_names(text_column: object) -> tuple[str, ...]:
     return tuple(map(str, text_column)) if isinstance(text_column, (list, tuple)) else (str(text_column),)
 
 
+def extract_texts(
+    batch: pa.RecordBatch,
+    names: Sequence[str],
+    start: int = 0,
+    on_bad_row: Callable[[Problem], None] | None = None,
+) -> pa.LargeStringArray:
+    """The text of each row, null if there is none. Several columns are joined by a blank line.
+
+    Args:
+        batch: some rows.
+        names: the text columns, as `find_text_columns` returns them.
+        start: the number of the first row in the input, counted from 0; used in messages.
+        on_bad_row: called in row order for each row with a value that is not UTF-8. The row stays, with U+FFFD in
+            place of the bad bytes. None makes such a row an error.
+
+    Raises:
+        InputError: a value is not UTF-8; the message names the row.
+    """
+    bad: BadValues = {}
+    columns = [_read_text(batch.column(name), batch.schema.field(name), bad) for name in names]
+    for row, values in sorted(bad.items()):
+        if on_bad_row is None:
+            raise InputError(
+                f"column {values[0][0]!r} holds bytes that are not UTF-8 in row {start + row:,} (rows counted from 0). "
+                'Repair the row, decode the column before scoring, or keep such rows with `on_bad_row="mark"`.'
+            )
+        on_bad_row(_describe_problem(start + row, values))
+    return columns[0] if len(columns) == 1 else _join_texts(columns)
+
+
+def extract_values(batch: pa.RecordBatch, name: str) -> list[object]:
+    """The values of a column in Python types. Strings in a column of JSON text lose their quotes and escapes."""
+    values: list[object] = batch.column(name).to_pylist()
+    return list(map(_unquote_json, values)) if holds_json(batch.schema.field(name)) else values
+
+
+def is_blank(text: str) -> bool:
+    """True if a text holds nothing but white space."""
+    return not text or text.isspace()
+
+
 def holds_text(data_type: pa.DataType) -> bool:
     """True if a column of this type can hold texts: any type of string, bytes, or a dictionary of these."""
     if pa.types.is_dictionary(data_type):
@@ -163,6 +209,12 @@ def decode_dictionary(column: pa.Array) -> pa.Array:
     return values.take(column.indices)
 
 
+def to_single_array(column: pa.ChunkedArray) -> pa.Array:
+    """The column in one array."""
+    # `combine_chunks` would drop the dictionary of a single chunk without rows.
+    return column.chunk(0) if column.num_chunks == 1 else column.combine_chunks()
+
+
 def _check_text(schema: pa.Schema, name: str) -> None:
     check_column(schema, name, "text_column")
     data_type = schema.field(name).type
@@ -191,3 +243,51 @@ def _measure_mean_length(sample: pa.RecordBatch, name: str) -> float:
     # Measured in bytes, because bytes that are not UTF-8 must not raise here.
     column = decode_dictionary(sample.column(name).slice(0, _MAX_SAMPLE_ROWS)).cast(pa.large_binary())
     return pc.mean(pc.binary_length(column)).as_py() or 0.0
+
+
+def _read_text(column: pa.Array, field: pa.Field, bad: BadValues) -> pa.LargeStringArray:
+    """A column as text. Values that are not UTF-8 are repaired and added to `bad`."""
+    if pa.types.is_null(column.type):
+        return pa.nulls(len(column), pa.large_string())
+    column = decode_dictionary(column)
+    if isinstance(column, pa.ExtensionArray):
+        column = column.storage
+    try:
+        text = column.cast(pa.large_string())
+        text.validate(full=True)  # strings of Arrow and Parquet files may hold any bytes, and nothing has checked them
+    except (pa.ArrowInvalid, UnicodeDecodeError):
+        text, found = repair_utf8(column.cast(pa.large_binary()).view(pa.large_string()))
+        for row, value in found.items():
+            bad.setdefault(row, []).append((field.name, value))
+    return pa.array(map(_unquote_json, text.to_pylist()), pa.large_string()) if holds_json(field) else text
+
+
+def _join_texts(columns: Sequence[pa.LargeStringArray]) -> pa.LargeStringArray:
+    """The columns' texts of each row, joined by blank lines; null and blank parts are left out."""
+    parts = [pc.if_else(pc.equal(pc.utf8_trim_whitespace(column), ""), None, column) for column in columns]
+    joined = parts[0]
+    for part in parts[1:]:
+        # `null_handling="skip"` would drop rows whose parts are all null, and shift the rows below them.
+        both = pc.binary_join_element_wise(joined, part, pa.scalar("\n\n", pa.large_string()))
+        joined = pc.coalesce(both, joined, part)
+    return joined
+
+
+def _describe_problem(row: int, values: Sequence[tuple[str, bytes]]) -> Problem:
+    """The record of a row with values that are not UTF-8."""
+    names = ", ".join(repr(name) for name, _ in values)
+    where = f"column{'s' * (len(values) > 1)} {names}, row {row:,}"
+    reasons = [describe_bad_utf8(value, f" in column {name!r}") for name, value in values]
+    return Problem(row=row, where=where, reason="; ".join(reasons), original=b"\n\n".join(value for _, value in values))
+
+
+def _unquote_json(value: object) -> object:
+    """A JSON string without its quotes and escapes; any other value as it is."""
+    if not isinstance(value, str) or not value.startswith('"'):
+        return value
+    try:
+        text = str(json.loads(value))
+    except ValueError:  # another program changed the values and kept the column's metadata
+        return value
+    # JSON can escape half of a surrogate pair, but UTF-8 cannot hold it. It becomes U+FFFD.
+    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")

@@ -6,16 +6,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from sentiment_batch.data.column_values import (
-    CONVERSION_ERRORS,
-    concatenate_dictionaries,
+from sentiment_batch.data.columns import (
+    check_column,
+    detect_text_columns,
     extract_texts,
     extract_values,
-    name_values,
+    find_label_column,
+    is_blank,
 )
-from sentiment_batch.data.columns import check_column, detect_text_columns, find_label_column
 from sentiment_batch.data.other_columns import OtherColumns
-from sentiment_batch.data.texts import is_blank
+from sentiment_batch.data.value_names import CONVERSION_ERRORS, concatenate_dictionaries, name_values
 from sentiment_batch.errors import InputError
 from sentiment_batch.locations import without_password
 
@@ -53,7 +53,7 @@ class LabelledRows:
     by_column: str | None = None
     """The column whose values are measured separately."""
     by: pa.DictionaryArray | None = None
-    """(n,) the names of the values of `by_column`, see `column_values.name_values`."""
+    """(n,) the names of the values of `by_column`, see `value_names.name_values`."""
     others: Mapping[str, pa.DictionaryArray] = field(default_factory=dict)
     """Other columns of short values by name, each (n,). Empty unless requested. Some may turn out to be groups."""
 

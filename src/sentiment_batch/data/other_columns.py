@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from sentiment_batch.data.column_values import concatenate_dictionaries
+from sentiment_batch.data.value_names import concatenate_dictionaries
 
 if TYPE_CHECKING:
     import numpy as np

@@ -1,14 +1,9 @@
-"""Compares texts: which are blank, and which are the same apart from case, spacing and Unicode form."""
+"""Compares texts: which are the same apart from case, spacing and Unicode form."""
 
 from __future__ import annotations
 
 import hashlib
 import unicodedata
-
-
-def is_blank(text: str) -> bool:
-    """True if a text holds nothing but white space."""
-    return not text or text.isspace()
 
 
 def normalize_text(text: str) -> bytes:

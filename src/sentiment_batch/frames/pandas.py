@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pyarrow as pa
 
-from sentiment_batch.data.column_values import to_single_array
+from sentiment_batch.data.columns import to_single_array
 from sentiment_batch.errors import InputError
 
 if TYPE_CHECKING:

@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
-from sentiment_batch.data.column_values import to_single_array
-from sentiment_batch.data.columns import find_text_columns
+from sentiment_batch.data.columns import find_text_columns, to_single_array
 
 if TYPE_CHECKING:
     from sentiment_batch.frames.base import Added

@@ -12,8 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pyarrow as pa
 
-from sentiment_batch.data.column_values import to_single_array
-from sentiment_batch.data.columns import find_text_columns, to_column_names
+from sentiment_batch.data.columns import find_text_columns, to_column_names, to_single_array
 from sentiment_batch.errors import UsageError
 from sentiment_batch.model import hub
 from sentiment_batch.model.folder import load_rust_tokenizer

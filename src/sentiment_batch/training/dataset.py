@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from sentiment_batch.data.column_values import concatenate_dictionaries
 from sentiment_batch.data.texts import hash_content, normalize_text
+from sentiment_batch.data.value_names import concatenate_dictionaries
 from sentiment_batch.training.split import Groups, IntArray, name_groups
 
 if TYPE_CHECKING:

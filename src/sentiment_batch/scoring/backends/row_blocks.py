@@ -15,7 +15,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from sentiment_batch.data.column_values import extract_texts
+from sentiment_batch.data.columns import extract_texts
 
 if TYPE_CHECKING:
     from sentiment_batch.errors import SentimentBatchError

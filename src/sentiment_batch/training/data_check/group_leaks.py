@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from sentiment_batch.data.column_values import concatenate_dictionaries
 from sentiment_batch.data.other_columns import to_codes
+from sentiment_batch.data.value_names import concatenate_dictionaries
 from sentiment_batch.report.formatting import format_quantity
 from sentiment_batch.training.data_check.findings import MIN_LEAK_SHARE, TOO_GOOD, Finding, format_share
 

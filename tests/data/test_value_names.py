@@ -8,7 +8,7 @@ import uuid
 import pyarrow as pa
 import pytest
 
-from sentiment_batch.data.column_values import concatenate_dictionaries, name_values
+from sentiment_batch.data.value_names import concatenate_dictionaries, name_values
 from sentiment_batch.records import JSON_MARK
 
 FAR = 2**62
