@@ -123,12 +123,21 @@ def _child(request, report):
 
 def _serve():
     import click  # noqa: F401 - everything heavy, once
-    import transformers.models.distilbert.modeling_distilbert  # noqa: F401
+    import transformers.models.auto.tokenization_auto
+    import transformers.models.distilbert.modeling_distilbert
+    import transformers.models.distilbert.tokenization_distilbert  # noqa: F401
 
+    import sentiment_batch.cli.score
+    import sentiment_batch.cli.train
+    import sentiment_batch.data.readers.parquet
     import sentiment_batch.scoring.pipeline
     import sentiment_batch.scoring.scorer
     import sentiment_batch.training.run  # noqa: F401
 
+    with contextlib.suppress(ImportError):  # a table of regular expressions: compiling them takes half of a run
+        from transformers.conversion_mapping import get_checkpoint_conversion_mapping
+
+        get_checkpoint_conversion_mapping("distilbert")
     replies = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)
     with replies:

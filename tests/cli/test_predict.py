@@ -86,16 +86,35 @@ def test_a_byte_order_mark_is_no_part_of_the_first_line(predict):
     assert [one["text"] for one in found] == ["great", "\ufeffgreat"]
 
 
-@pytest.mark.parametrize("encoding", ["cp1252", "ascii", "utf-8"])
-@pytest.mark.parametrize("form", [[], ["--json"]])
-def test_what_goes_into_a_file_is_utf_8_whatever_the_code_page(tiny_model, encoding, form):
+MANY_RUNS = """
+import sys
+from sentiment_batch.cli import main
+
+for encoding in (None, "ascii", "utf-8"):
+    for form in ([], ["--json"]):
+        if encoding:
+            sys.stdout = open(encoding + "".join(form), "w", encoding=encoding)
+        sys.argv = ["sentiment-batch", *sys.argv[1:9], *form]
+        try:
+            main()
+        except SystemExit as end:
+            assert not end.code
+        sys.stdout.flush()
+"""
+
+
+def test_what_goes_into_a_file_is_utf_8_whatever_the_code_page(tiny_model, tmp_path):
+    assert len(CPU) == 4
     run = subprocess.run(
-        [sys.executable, "-m", "sentiment_batch", "predict", "great 😀 é", "-m", str(tiny_model), *CPU, *form],
-        env=os.environ | {"PYTHONIOENCODING": encoding},
+        [sys.executable, "-c", MANY_RUNS, "predict", "great 😀 é", "-m", str(tiny_model), *CPU],
+        env=os.environ | {"PYTHONIOENCODING": "cp1252"},
+        cwd=tmp_path,
         capture_output=True,
-        check=True,
     )
-    assert "great 😀 é" in run.stdout.decode("utf-8")
+    assert run.returncode == 0, run.stderr.decode("utf-8")
+    assert run.stdout.decode("utf-8").count("great 😀 é") == 2
+    for name in ("ascii", "ascii--json", "utf-8", "utf-8--json"):
+        assert "great 😀 é" in (tmp_path / name).read_text(encoding="utf-8"), name
 
 
 def test_wide_characters_take_two_columns(predict, monkeypatch):
