@@ -9,7 +9,7 @@ import click
 import pytest
 
 from sentiment_batch.cli import EXAMPLES, group
-from sentiment_batch.cli.help import CommandWithExamples, OptionWithHeading
+from sentiment_batch.cli.help import CommandWithExamples, HelpContext, OptionWithHeading
 from tests.cli.helpers import command as start
 
 COMMANDS = group.commands.values()
@@ -63,6 +63,16 @@ def test_options_stand_under_headings(cli, name, headings):
     listed = re.findall(r"^  (?:-\w, )?(--[\w-]+)", text, re.M)
     flags = [max(one.opts, key=len) for one in group.commands[name].params if isinstance(one, click.Option)]
     assert sorted(listed) == sorted([*flags, "--help"])
+
+
+@pytest.mark.parametrize("width", [60, 80, 100])
+@pytest.mark.parametrize("name", group.commands)
+def test_help_fits_the_terminal_and_breaks_no_word(name, width):
+    command = group.commands[name]
+    context = HelpContext(command, info_name=name, terminal_width=width)
+    examples = {f"    {example}" for _, example in command.examples}
+    lines = [line for line in command.get_help(context).splitlines() if line not in examples]
+    assert [line for line in lines if len(line) > width or line.endswith("-")] == []
 
 
 @pytest.mark.parametrize("line", LINES)

@@ -18,7 +18,7 @@ from sentiment_batch.cli.doctor import doctor
 from sentiment_batch.cli.evaluate import evaluate
 from sentiment_batch.cli.explain import explain
 from sentiment_batch.cli.formats import formats
-from sentiment_batch.cli.help import CONTEXT_SETTINGS, write_examples
+from sentiment_batch.cli.help import CONTEXT_SETTINGS, HelpContext, write_examples
 from sentiment_batch.cli.messages import fit_lines, terminal_text
 from sentiment_batch.cli.plugins import plugins
 from sentiment_batch.cli.predict import predict
@@ -38,6 +38,8 @@ EXAMPLES = (
 
 class CommandGroup(click.Group):
     """The group of commands, in the order in which people need them, and the one place that prints errors."""
+
+    context_class = HelpContext
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """The names of the commands, in the order of their definition."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
@@ -25,7 +25,27 @@ _HEADINGS = (MODEL, COLUMNS, INPUT, OUTPUT, TRAINING, TEXTS, SPEED, MESSAGES)
 
 AT_LEAST_ZERO = click.IntRange(min=0)
 MAX_HELP_WIDTH = 100
+_UNBROKEN_HYPHEN = "\u2011"
 CONTEXT_SETTINGS = {"help_option_names": ["-h", "--help"], "max_content_width": MAX_HELP_WIDTH}
+
+
+class _HelpFormatter(click.HelpFormatter):
+    """Wraps help texts, but breaks no word at a hyphen, so that `--neutral-band` can be found and copied."""
+
+    def write_text(self, text: str) -> None:
+        super().write_text(text.replace("-", _UNBROKEN_HYPHEN))
+
+    def write_dl(self, rows: Iterable[tuple[str, str]], col_max: int = 30, col_spacing: int = 2) -> None:
+        super().write_dl([(name, text.replace("-", _UNBROKEN_HYPHEN)) for name, text in rows], col_max, col_spacing)
+
+    def getvalue(self) -> str:
+        return super().getvalue().replace(_UNBROKEN_HYPHEN, "-")
+
+
+class HelpContext(click.Context):
+    """The context of all commands."""
+
+    formatter_class = _HelpFormatter
 
 
 class OptionWithHeading(click.Option):
@@ -38,6 +58,8 @@ class OptionWithHeading(click.Option):
 
 class CommandWithExamples(click.Command):
     """A command whose help has headings and ends with examples, each a description and the command itself."""
+
+    context_class = HelpContext
 
     def __init__(self, *arguments: Any, examples: Sequence[tuple[str, str]] = (), **settings: Any) -> None:
         super().__init__(*arguments, **settings)
