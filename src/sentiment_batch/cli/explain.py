@@ -23,9 +23,9 @@ if TYPE_CHECKING:
 logger = logging.getLogger("sentiment_batch")
 
 TEXTS_PER_BLOCK = 32
-"""Texts that are explained before the first is shown: few, because somebody waits for it."""
+"""Texts that are explained before the first one is shown. They are few, because the user waits for it."""
 MAX_TEXTS_ON_PAGE = 1_000
-"""Texts on a page, because a browser shows only so many."""
+"""Texts on a page, because a browser becomes slow with more."""
 
 
 @command(
