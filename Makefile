@@ -55,9 +55,10 @@ lint: $(VENV)/.development
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-# A file's tests stay in one process, which has one thread: what they share is made once.
+# A file's tests stay in one process, which has one thread: what they share is made once. The files that take longest
+# come first (tests/conftest.py puts them there).
 test: lint
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests plugins -n auto --maxprocesses 4 --dist loadfile
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests plugins -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
 docs: $(VENV)/.docs
 	$(BIN)/python -m scripts.command_line_reference --check
@@ -74,6 +75,7 @@ coverage: $(VENV)/.development
 	$(BIN)/python -m pytest tests plugins --cov=sentiment_batch --cov-report=term-missing:skip-covered --cov-fail-under=95
 
 stress: $(VENV)/.development
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests --stress
 	$(BIN)/python -m tests.stress.score_kills --kills 200 --log tests/stress/score_kills.log
 	$(BIN)/python -m tests.stress.train_kills --kills 50 --log tests/stress/train_kills.log
 	$(BIN)/python -m tests.stress.monsters --log tests/stress/monsters.log

@@ -29,7 +29,7 @@ settings.register_profile("tests", deadline=None)  # no test asserts a time
 settings.load_profile("tests")
 
 COLLECTED = pytest.StashKey[list[str]]()
-"""The names of all tests as they were collected, before any is deselected."""
+"""The names of the collected tests, before `-k` and its like leave some out."""
 COLLECTED_AT = pytest.StashKey[float]()
 """The time of day, in seconds, when they were collected."""
 LONG_FILES = ("tests/training/test_kills.py", "tests/scoring/test_resume.py", "tests/benchmarks/", "tests/docs/")
@@ -46,18 +46,32 @@ BAD = ("hated", "awful", "terrible", "boring", "worst", "dull", "poor", "weak")
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
-        "--all-points",
+        "--stress",
         action="store_true",
-        help="end runs at each of their operations on files, not at a sample of them",
+        help="run what takes too long for every day: tests marked `stress`, and runs ended at each of their operations",
     )
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Note what was collected, and put the files that take longest first."""
+    """Choose the tests of `make test` or those of the stress run, put the longest files first, and note the names."""
+    items.sort(key=lambda item: not item.nodeid.startswith(LONG_FILES))
+    if config.getoption("--stress"):
+        left_out = [
+            item for item in items if not _is_stress(item) and "points" not in getattr(item, "fixturenames", ())
+        ]
+    else:
+        left_out = [item for item in items if _is_stress(item)]
+    if left_out:
+        config.hook.pytest_deselected(items=left_out)
+        gone = set(left_out)
+        items[:] = [item for item in items if item not in gone]
     config.stash[COLLECTED] = [item.nodeid for item in items]
     config.stash[COLLECTED_AT] = time.time()
-    items.sort(key=lambda item: not item.nodeid.startswith(LONG_FILES))
+
+
+def _is_stress(item: pytest.Item) -> bool:
+    return item.get_closest_marker("stress") is not None
 
 
 @pytest.fixture
@@ -65,9 +79,9 @@ def points(request: pytest.FixtureRequest) -> Callable[..., Sequence[int]]:
     """Chooses the operations at which a run is ended: every fourth of 90 by `points(90, every=4)`, or all of them.
 
     A file that is replaced takes five operations (open, write, fsync, replace, fsync), so that one of four lies between
-    any two files. All are chosen with `--all-points`, as in `make stress`.
+    any two files. All are chosen with `--stress`, as `make stress` does.
     """
-    everywhere = request.config.getoption("--all-points")
+    everywhere = request.config.getoption("--stress")
     return lambda total, *, every: range(1, total + 1, 1 if everywhere else every)
 
 

@@ -190,29 +190,48 @@ def test_steps_that_measure_no_seconds_run_side_by_side_and_the_others_alone(tmp
     assert max(b[0], c[0]) < min(b[1], c[1])
 
 
-def test_single_steps_can_be_chosen_and_a_wrong_name_is_refused(tmp_path):
-    command = ["bash", Path(gpu.__file__).with_suffix(".sh"), tmp_path, "--smoke", "--only", "machine"]
-    environment = os.environ | {"PYTHON": sys.executable}
-    run = subprocess.run(command, env=environment, capture_output=True, text=True)
-    assert [line.split()[0] for line in run.stdout.splitlines()] == ["machine", "all"], run.stderr
-    assert (tmp_path / "machine.json").exists()
-    run = subprocess.run([*command, "--only", "train-all"], env=environment, capture_output=True, text=True)
-    assert run.returncode == 2
-    assert "no such step: train-all" in run.stderr
+@pytest.fixture
+def gpu_steps(tmp_path, tiny_base, reviews_csv):
+    """Runs steps of gpu.sh on the CPU with the tiny model; gives the folder of their results."""
+
+    def run(*only):
+        environment = os.environ | {
+            "PYTHON": sys.executable,
+            "SENTIMENT_BATCH_BASE": str(tiny_base),
+            "SENTIMENT_BATCH_IMDB": str(reviews_csv),
+        }
+        folder = tmp_path / "results"
+        chosen = [word for name in only for word in ("--only", name)]
+        command = ["bash", Path(gpu.__file__).with_suffix(".sh"), folder, "--smoke", *chosen]
+        done = subprocess.run(command, env=environment, capture_output=True, text=True)
+        logs = (path.read_text()[-2_000:] for path in folder.glob("*.log"))
+        assert done.returncode == 0, "\n".join([done.stdout, done.stderr, *logs])
+        return folder
+
+    return run
 
 
+def test_single_steps_of_the_gpu_script_can_be_chosen(gpu_steps):
+    chosen = ["machine", "model", "bench-long", "data", "train-speed"]
+    folder = gpu_steps(*chosen)
+    lines = (folder / "summary.txt").read_text().splitlines()
+    assert [line.split()[0] for line in lines] == ["step", *chosen, "all"]
+    assert all(json.loads((folder / f"{name}.json").read_text()) for name in chosen)
+
+
+def test_a_step_that_does_not_exist_is_refused(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(gpu.signal, "signal", lambda *given: None)
+    monkeypatch.setattr(models, "FOLDER", tmp_path)
+    with pytest.raises(SystemExit, match="2"):
+        gpu.main([str(tmp_path), "--smoke", "--only", "machine", "--only", "train-all"])
+    assert "no such step: train-all" in capsys.readouterr().err
+    assert not (tmp_path / "machine.json").exists()
+
+
+@pytest.mark.stress
 @pytest.mark.slow
-def test_one_command_runs_everything_that_wants_a_gpu(tmp_path, tiny_base, reviews_csv):
-    environment = os.environ | {
-        "PYTHON": sys.executable,
-        "SENTIMENT_BATCH_BASE": str(tiny_base),
-        "SENTIMENT_BATCH_IMDB": str(reviews_csv),
-    }
-    script = Path(gpu.__file__).with_suffix(".sh")
-    folder = tmp_path / "results"
-    run = subprocess.run(["bash", script, folder, "--smoke"], env=environment, capture_output=True, text=True)
-    said = "\n".join([run.stdout, run.stderr, *(path.read_text()[-2_000:] for path in folder.glob("*.log"))])
-    assert run.returncode == 0, said
+def test_one_command_runs_everything_that_wants_a_gpu(gpu_steps, tmp_path):
+    folder = gpu_steps()
     summary = (folder / "summary.txt").read_text().splitlines()
     assert summary[-1] == "all passed"
     names = [line.split()[0] for line in summary[1:-1]]

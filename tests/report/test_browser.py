@@ -1,6 +1,7 @@
 """The report in a real browser: it draws, the console is clean, nothing is wider than a phone, light and dark."""
 
 import collections
+import functools
 import re
 import struct
 import zlib
@@ -31,7 +32,13 @@ REPORTS = {
         "evaluations": [{"name": "x.csv", "evaluation": random_reports.evaluation(["a", "b"], 100)}],
     },
 }
-PAGES = {what: render_report_page(report) for what, report in REPORTS.items()}
+
+
+@functools.cache
+def page_of(what: str) -> str:
+    """The page of one of the reports; drawn when a test wants it, because each process collects this file."""
+    return render_report_page(REPORTS[what])
+
 
 pytestmark = pytest.mark.skipif(
     browser.CHROMIUM is None, reason="no chromium, chromium-browser or google-chrome on the PATH"
@@ -45,7 +52,7 @@ def rgb(colour: str) -> tuple[int, ...]:
 @pytest.mark.parametrize("dark", [False, True])
 @pytest.mark.parametrize(("width", "height"), [(1_200, 1_600), (390, 1_100)])
 def test_the_page_is_drawn_and_the_console_is_clean(tmp_path, width, height, dark):
-    picture, console = browser.screenshot(PAGES["two labels"], tmp_path, width, height, dark=dark)
+    picture, console = browser.screenshot(page_of("two labels"), tmp_path, width, height, dark=dark)
     assert console == []
     pixels = browser.pixels(picture)
     assert pixels.shape == (height, max(width, 500), 3)
@@ -60,10 +67,10 @@ def test_the_page_is_drawn_and_the_console_is_clean(tmp_path, width, height, dar
             assert counts[rgb(colours[name])] > 200
 
 
-@pytest.mark.parametrize("what", PAGES)
+@pytest.mark.parametrize("what", REPORTS)
 def test_nothing_is_wider_than_the_page_and_charts_are_legible(tmp_path, what):
     widths = [1_200, 390, 360]
-    seen, console = browser.look(PAGES[what], tmp_path, widths, dark=what == "markup")
+    seen, console = browser.look(page_of(what), tmp_path, widths, dark=what == "markup")
     assert console == []
     for place, facts in enumerate(seen):
         assert facts["width"] == widths[place // 2]
@@ -75,18 +82,18 @@ def test_nothing_is_wider_than_the_page_and_charts_are_legible(tmp_path, what):
         assert facts["hidden"] == []
         assert facts["spilt"] == []
         assert facts["crossed"] == []
-        assert facts["charts"] == PAGES[what].count('role="img"')
+        assert facts["charts"] == page_of(what).count('role="img"')
 
 
 def test_the_page_itself_runs_no_script_even_if_there_were_one(tmp_path):
-    page = PAGES["two labels"].replace("</body>", "<script>document.title = 'changed'</script></body>")
+    page = page_of("two labels").replace("</body>", "<script>document.title = 'changed'</script></body>")
     _, console = browser.screenshot(page, tmp_path, 500, 600)
     assert len(console) == 1
     assert "Content Security Policy" in console[0]
 
 
 def test_a_page_that_is_too_wide_is_seen_to_be(tmp_path):
-    page = PAGES["evaluate"].replace("<main>", '<main><p style="width: 500px">wide</p>')
+    page = page_of("evaluate").replace("<main>", '<main><p style="width: 500px">wide</p>')
     page = re.sub(r'<text class="end" x="[^"]*"', '<text class="end" x="0"', page, count=1)
     (seen, _), _ = browser.look(page, tmp_path, [390], dark=False)
     assert seen["content"] > seen["client"]
