@@ -50,8 +50,8 @@ from benchmarks.variants import (
     without_pinning,
 )
 from sentiment_batch.model.forward.batches import Budget, compute_segment_logits
-from sentiment_batch.model.forward.packed import PackedModel
-from sentiment_batch.model.forward.strategies import ForwardStrategy, PackedStrategy, PaddedStrategy
+from sentiment_batch.model.forward.packed import PackedModel, PackedStrategy
+from sentiment_batch.model.forward.strategies import ForwardStrategy, PaddedStrategy
 from sentiment_batch.model.probabilities import softmax
 from sentiment_batch.scoring.scorer import Scorer
 from sentiment_batch.tokenization.packing import plan_rectangles

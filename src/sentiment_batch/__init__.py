@@ -25,7 +25,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from sentiment_batch.api import clear_cache, evaluate, explain, score, train
     from sentiment_batch.data.readers.base import Reader
-    from sentiment_batch.data.writers.base import FileWriter, Writer
+    from sentiment_batch.data.writers.base import Writer
+    from sentiment_batch.data.writers.publish import FileWriter
     from sentiment_batch.errors import (
         DeviceError,
         InputError,
@@ -96,7 +97,8 @@ _HOMES = {
     "scoring.scorer": ("Scorer",),
     "scoring.engine_worker": ("Worker",),
     "settings": ("ScoreSettings",),
-    "data.writers.base": ("FileWriter", "Writer"),
+    "data.writers.base": ("Writer",),
+    "data.writers.publish": ("FileWriter",),
 }
 """The submodule that each exported name comes from."""
 

@@ -150,7 +150,7 @@ def test_a_plugins_own_error_for_its_user_passes(install):
 
 def test_a_crash_in_a_built_in_is_a_bug_and_keeps_its_kind(install, monkeypatch):
     install()
-    monkeypatch.setattr("sentiment_batch.data.writers.base.FileWriter.__init__", crash)
+    monkeypatch.setattr("sentiment_batch.data.writers.publish.FileWriter.__init__", crash)
     with pytest.raises(ZeroDivisionError):
         formats.open_writer("a.csv", SCHEMA)
 

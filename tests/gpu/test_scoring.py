@@ -9,8 +9,8 @@ import torch
 
 from sentiment_batch import Scorer
 from sentiment_batch.model.forward.attention import CpuTexts, CudaTexts, Workspace
-from sentiment_batch.model.forward.packed import build_packed
-from sentiment_batch.model.forward.strategies import PackedStrategy, PaddedStrategy
+from sentiment_batch.model.forward.packed import PackedStrategy, build_packed
+from sentiment_batch.model.forward.strategies import PaddedStrategy
 from sentiment_batch.model.stock import load_classifier
 from sentiment_batch.tokenization.packing import build_pack
 from tests.conftest import WORDS

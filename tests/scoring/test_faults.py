@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 
-from sentiment_batch.model.forward import strategies
+from sentiment_batch.model.forward import packed
 from sentiment_batch.model.probabilities import average_segments
 from sentiment_batch.records import WriteOptions
 from sentiment_batch.scoring import annotate, pipeline
@@ -98,7 +98,7 @@ def tokenising(patch, scorer, error):
 
 
 def packing(patch, scorer, error):
-    patch.setattr(strategies, "build_pack", at(7, strategies.build_pack, error))
+    patch.setattr(packed, "build_pack", at(7, packed.build_pack, error))
 
 
 def model(patch, scorer, error):

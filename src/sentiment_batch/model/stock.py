@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
     from sentiment_batch.settings import LongText
-    from sentiment_batch.tokenization.packing import Ids
 
 logger = logging.getLogger("sentiment_batch")
 
@@ -67,19 +66,6 @@ class LoadedModel:
         with torch.inference_mode():
             output: torch.Tensor = self.network(input_ids=ids_BT, attention_mask=mask_BT).logits
         return output.float()
-
-    def check_ids(self, ids: Ids) -> None:
-        """Check that there is an embedding for each of the token ids (T,).
-
-        Raises:
-            ModelError: there is none for one of them, so the tokeniser belongs to another model.
-        """
-        largest = ids.max(initial=0)
-        if largest >= self.vocabulary:
-            raise ModelError(
-                f"the model's tokeniser gives the token {largest}, but the model knows only {self.vocabulary}: "
-                "the two do not belong together. Fetch the model again."
-            )
 
     def to(self, device: str, dtype: str) -> LoadedModel:
         """The same model on another device and in another dtype; this one must not be used afterwards."""

@@ -12,6 +12,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
+from sentiment_batch.errors import ModelError
+
 # N texts, S segments, B segments of a batch, T tokens.
 
 Ids = npt.NDArray[np.int32]
@@ -41,6 +43,19 @@ class Tokens:
     def lengths(self) -> Integers:
         """(S,): tokens per segment."""
         return np.diff(self.offsets)
+
+    def check_vocabulary(self, size: int) -> None:
+        """Check that all ids are less than `size`, the number of ids that the model has an embedding for.
+
+        Raises:
+            ModelError: one of them is not, so the tokeniser belongs to another model.
+        """
+        largest = self.ids.max(initial=0)
+        if largest >= size:
+            raise ModelError(
+                f"the model's tokeniser gives the token {largest}, but the model knows only {size}: "
+                "the two do not belong together. Fetch the model again."
+            )
 
 
 def gather_runs(ids: Ids, starts: Integers, lengths: Integers) -> Ids:

@@ -245,7 +245,7 @@ def test_batches_are_bounded_in_rows(tmp_path):
 
 
 def test_batches_are_bounded_in_characters(tmp_path, monkeypatch):
-    monkeypatch.setattr("sentiment_batch.data.readers.csv_rows.MAX_BATCH_CHARACTERS", 10_000)
+    monkeypatch.setattr("sentiment_batch.data.readers.csv.MAX_BATCH_CHARACTERS", 10_000)
     (tmp_path / "a.csv").write_text("a,b\n" + f"1,{'x' * 998}\n" * 100)
     reader = CsvReader(str(tmp_path / "a.csv"), ReadOptions())
     sizes = [batch.num_rows for batch in reader.batches(reader.splits()[0])]

@@ -167,7 +167,7 @@ def test_a_pipe_can_be_written():
     code = """
 import pyarrow as pa
 from sentiment_batch.records import WriteOptions
-from sentiment_batch.data.writers.base import FileWriter
+from sentiment_batch.data.writers.publish import FileWriter
 from sentiment_batch.data.writers.parquet import ParquetEncoder
 batch = pa.record_batch({"n": list(range(1000))})
 writer = FileWriter("-", batch.schema, WriteOptions(), ParquetEncoder)

@@ -17,11 +17,10 @@ import fsspec
 import pyarrow as pa
 import pytest
 
-from sentiment_batch.data.writers.base import FileWriter
 from sentiment_batch.data.writers.csv import CsvEncoder
 from sentiment_batch.data.writers.jsonl import JsonLinesEncoder
 from sentiment_batch.data.writers.parquet import ParquetEncoder
-from sentiment_batch.data.writers.publish import Publication
+from sentiment_batch.data.writers.publish import FileWriter, Publication
 from sentiment_batch.errors import OutputError
 from sentiment_batch.files import atomic
 from sentiment_batch.records import WriteOptions

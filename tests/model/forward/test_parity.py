@@ -15,7 +15,8 @@ import torch
 from sentiment_batch.errors import DeviceError, UsageError
 from sentiment_batch.files.cache import cache_folder
 from sentiment_batch.model.forward import parity
-from sentiment_batch.model.forward.strategies import PackedStrategy, PaddedStrategy
+from sentiment_batch.model.forward.packed import PackedStrategy
+from sentiment_batch.model.forward.strategies import PaddedStrategy
 from sentiment_batch.model.stock import load_classifier
 from sentiment_batch.tokenization.tokenizer import TextPolicy, Tokeniser
 from tests.rare_models import write_rare_model

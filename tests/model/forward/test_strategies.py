@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sentiment_batch.model.forward.batches import Budget, compute_segment_logits
-from sentiment_batch.model.forward.packed import build_packed
-from sentiment_batch.model.forward.strategies import RECTANGLE_LENGTH_STEP, PackedStrategy, PaddedStrategy
+from sentiment_batch.model.forward.packed import PackedStrategy, build_packed
+from sentiment_batch.model.forward.strategies import RECTANGLE_LENGTH_STEP, PaddedStrategy
 from sentiment_batch.tokenization.packing import BatchShape
 from tests.ragged_tokens import PACKED, all_segments, draw_tokens, load_classifiers, stock_probabilities
 from tests.stock_models import FAMILIES, LIMIT

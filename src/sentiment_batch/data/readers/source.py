@@ -1,23 +1,42 @@
-"""Opens the decompressed bytes of any location: a path, an fsspec URL or standard input."""
+"""Opens the decompressed bytes of any location: a path, an fsspec URL or standard input.
+
+Streams of gzip, bzip2, xz and zstd are decompressed. All errors while reading name the source.
+"""
 
 from __future__ import annotations
 
+import bz2
+import gzip
 import io
+import lzma
 import os
-import tempfile
 import threading
-from typing import Any, BinaryIO, cast
+from collections.abc import Callable
+from typing import Any
 
 import pyarrow as pa
 
-from sentiment_batch.data.readers.compression import decompress
-from sentiment_batch.data.readers.read_errors import buffer_stream
-from sentiment_batch.data.readers.sniff import HEAD_BYTES
+from sentiment_batch.data.readers.sniff import HEAD_BYTES, detect_kind
+from sentiment_batch.data.readers.spool import Spool
 from sentiment_batch.errors import InputError, reason
 from sentiment_batch.files import filesystems
 from sentiment_batch.locations import compression_of
 
-_CHUNK_BYTES = 1 << 20
+_BUFFER_BYTES = 1 << 20
+_OPENERS: dict[str, Callable[[io.BufferedReader], Any]] = {
+    "gzip": lambda stream: gzip.GzipFile(fileobj=stream),
+    "bz2": bz2.BZ2File,
+    "xz": lzma.LZMAFile,
+    "zstd": lambda stream: pa.CompressedInputStream(pa.PythonFile(stream, mode="r"), "zstd"),
+}
+_SIGNATURES = {
+    "gzip": (b"\x1f\x8b",),
+    "bz2": (b"BZh",),
+    "xz": (b"\xfd7zXZ\0",),
+    # The files of pzstd begin with a skippable frame, whose first byte lies between 0x50 and 0x5f.
+    "zstd": (b"\x28\xb5\x2f\xfd", *(bytes([low]) + b"\x2a\x4d\x18" for low in range(0x50, 0x60))),
+}
+_PEEKED_BYTES = 1 << 20
 
 
 class Source:
@@ -33,9 +52,10 @@ class Source:
         self.location = location
         self.name = "standard input" if location == filesystems.STDIN else location
         """What messages call the source."""
+        self._path = filesystems.local_path(location)
         self._compression = compression_of(location)
         self._reads_once = filesystems.is_read_once(location)
-        self._spool: _Spool | None = None
+        self._spool: Spool | None = None
         self._opened: list[Any] = []
         self._lock = threading.Lock()
 
@@ -58,12 +78,11 @@ class Source:
         Raises:
             InputError: as for `open`.
         """
-        path = filesystems.local_path(self.location)
         if self._reads_once or self._compression:
             return self._remember(pa.PythonFile(self._open_spool(), mode="r"))
-        if path is not None:
-            filesystems.open_raw(self.location).close()  # its errors are clearer than pyarrow's
-            encoded = os.fsencode(path)
+        if self._path is not None:
+            self._open_raw().close()  # its errors are clearer than pyarrow's
+            encoded = os.fsencode(self._path)
             return self._remember(pa.memory_map(encoded) if memory_map else pa.OSFile(encoded))
         stream = self._open_stream()
         if not _can_seek(stream):  # such as a web server without byte ranges
@@ -86,14 +105,23 @@ class Source:
 
     def _open_stream(self) -> io.BufferedReader:
         if self.location == filesystems.STDIN:
-            return buffer_stream(filesystems.standard_input(), self.name, closes=False)
-        stream = buffer_stream(filesystems.open_raw(self.location), self.name)
-        return decompress(stream, self._compression, self.name) if self._compression else stream
+            return _buffer_stream(filesystems.standard_input(), self.name, closes=False)
+        stream = _buffer_stream(self._open_raw(), self.name)
+        return _decompress(stream, self._compression, self.name) if self._compression else stream
+
+    def _open_raw(self) -> Any:
+        """The bytes as they are stored; the path of a local file is known already."""
+        if self._path is None:
+            return filesystems.open_raw(self.location)
+        try:
+            return open(self._path, "rb", buffering=0)
+        except Exception as error:
+            raise filesystems.unreachable(self.location, error) from error
 
     def _open_spool(self) -> io.BufferedReader:
         with self._lock:
             if self._spool is None:
-                self._spool = _Spool(self._open_stream(), self.name)
+                self._spool = Spool(self._open_stream(), self.name)
         return self._spool.open()
 
     def _remember(self, stream: Any) -> Any:
@@ -112,85 +140,75 @@ def _can_seek(stream: io.BufferedReader) -> bool:
     return True
 
 
-class _Spool:
-    """A temporary copy of a stream that can be read only once; it grows as far as the stream was read.
-
-    Nothing waits for the end of the stream, so the rows of a pipe are available as soon as they were sent.
+def _decompress(stream: io.BufferedReader, compression: str, name: str) -> io.BufferedReader:
+    """The decompressed bytes of `stream`. Several compressed files one after the other are read as one.
 
     Args:
-        stream: read once, from its current position; it is closed with the spool.
-        name: what messages call it.
-    """
+        stream: the compressed bytes from the first one; it is closed with the result.
+        compression: one of the values of `sentiment_batch.locations.COMPRESSIONS`.
+        name: what messages call the file.
 
-    def __init__(self, stream: io.BufferedReader, name: str) -> None:
+    Raises:
+        InputError: the file is not compressed in this way. Reading the result raises it if the data is damaged.
+    """
+    head = stream.peek(_PEEKED_BYTES)
+    if head and not head.startswith(_SIGNATURES[compression]):
+        kind = detect_kind(head)
+        what = kind.what if kind else f"not compressed with {compression}, although its file ending says so"
+        stream.close()
+        raise InputError(f"{name} is {what}; {kind.cure if kind else 'give it its right ending'}.")
+    return _buffer_stream(_OPENERS[compression](stream), name, packed=stream)
+
+
+def _buffer_stream(stream: Any, name: str, *, packed: Any = None, closes: bool = True) -> io.BufferedReader:
+    """A buffered stream whose errors while reading become an `InputError` that names the file.
+
+    Args:
+        stream: any object with `read`.
+        name: what messages call the file.
+        packed: the compressed stream below `stream`, if there is one.
+        closes: close both streams with the result. False for standard input, which belongs to the process.
+    """
+    return io.BufferedReader(_InputStream(stream, name, packed, closes), _BUFFER_BYTES)
+
+
+class _InputStream(io.RawIOBase):
+    """A stream whose errors name its file."""
+
+    def __init__(self, stream: Any, name: str, packed: Any, closes: bool) -> None:
         self._stream = stream
         self._name = name
-        self._copy = cast(BinaryIO, tempfile.TemporaryFile(prefix="sentiment-batch-"))  # noqa: SIM115 - close() ends it
-        self._size = 0
-        self._complete = False
-        self._lock = threading.Lock()
-
-    def open(self) -> io.BufferedReader:
-        """All bytes from the first one, as an independent stream that can seek."""
-        return io.BufferedReader(_SpoolView(self), _CHUNK_BYTES)
-
-    def read_at(self, position: int, size: int) -> bytes:
-        """1 to `size` bytes from `position`; no bytes at the end of the stream."""
-        with self._lock:
-            while position >= self._size and not self._complete:
-                self._fetch()
-            self._copy.seek(position)
-            return self._copy.read(size)
-
-    def size(self) -> int:
-        """The number of bytes in total; this waits for the end of the stream."""
-        with self._lock:
-            while not self._complete:
-                self._fetch()
-            return self._size
-
-    def _fetch(self) -> None:
-        chunk = self._stream.read1(_CHUNK_BYTES)
-        self._complete = not chunk
-        try:
-            self._copy.seek(self._size)
-            self._copy.write(chunk)
-        except OSError as error:
-            raise InputError(
-                f"{self._name} cannot be copied to {tempfile.gettempdir()}: {reason(error)}. "
-                "Set TMPDIR to a folder with room for all of it."
-            ) from error
-        self._size += len(chunk)
-
-    def close(self) -> None:
-        """Remove the copy and close the stream."""
-        self._copy.close()
-        self._stream.close()
-
-
-class _SpoolView(io.RawIOBase):
-    """A position in a spool, as a stream."""
-
-    def __init__(self, spool: _Spool) -> None:
-        self._spool = spool
-        self._position = 0
+        self._packed = packed
+        self._closes = closes
+        # `read1` returns what a slow pipe has sent so far, and does not wait for a full buffer.
+        self._read = getattr(stream, "read1", stream.read)
 
     def readable(self) -> bool:
         return True
 
     def seekable(self) -> bool:
-        return True
+        return bool(self._stream.seekable())
 
     def tell(self) -> int:
-        return self._position
+        return int(self._stream.tell())
 
     def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        start = {io.SEEK_SET: 0, io.SEEK_CUR: self._position}.get(whence)
-        self._position = max(0, offset + (self._spool.size() if start is None else start))
-        return self._position
+        return int(self._stream.seek(offset, whence))
 
     def readinto(self, buffer: Any) -> int:
-        data = self._spool.read_at(self._position, len(buffer))
+        try:
+            data = self._read(len(buffer))
+        except InputError:
+            raise
+        except Exception as error:  # each network library and decompressor has its own errors
+            trouble = "cannot be read" if self._packed is None else "is damaged or incomplete"
+            raise InputError(f"{self._name} {trouble}: {reason(error)}. Get the file again.") from error
         buffer[: len(data)] = data
-        self._position += len(data)
         return len(data)
+
+    def close(self) -> None:
+        if self._closes and not self.closed:
+            self._stream.close()
+            if self._packed is not None:
+                self._packed.close()
+        super().close()

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 def _csv(location: str, schema: pa.Schema, options: WriteOptions) -> Writer:
     import dataclasses
 
-    from sentiment_batch.data.writers.base import FileWriter
     from sentiment_batch.data.writers.csv import CsvEncoder
+    from sentiment_batch.data.writers.publish import FileWriter
     from sentiment_batch.locations import suffix_of
 
     if options.delimiter is None and suffix_of(location) in (".tsv", ".tab"):
@@ -27,15 +27,15 @@ def _csv(location: str, schema: pa.Schema, options: WriteOptions) -> Writer:
 
 
 def _jsonl(location: str, schema: pa.Schema, options: WriteOptions) -> Writer:
-    from sentiment_batch.data.writers.base import FileWriter
     from sentiment_batch.data.writers.jsonl import JsonLinesEncoder
+    from sentiment_batch.data.writers.publish import FileWriter
 
     return FileWriter(location, schema, options, JsonLinesEncoder)
 
 
 def _parquet(location: str, schema: pa.Schema, options: WriteOptions) -> Writer:
-    from sentiment_batch.data.writers.base import FileWriter
     from sentiment_batch.data.writers.parquet import ParquetEncoder
+    from sentiment_batch.data.writers.publish import FileWriter
 
     return FileWriter(location, schema, options, ParquetEncoder)
 
@@ -44,7 +44,7 @@ def _arrow(location: str, schema: pa.Schema, options: WriteOptions) -> Writer:
     import functools
 
     from sentiment_batch.data.writers.arrow import ArrowEncoder
-    from sentiment_batch.data.writers.base import FileWriter
+    from sentiment_batch.data.writers.publish import FileWriter
     from sentiment_batch.locations import suffix_of
 
     # The reader of a pipe cannot seek to the footer of the file format.

@@ -7,8 +7,7 @@ from typing import BinaryIO, Protocol
 
 import pyarrow as pa
 
-from sentiment_batch.data.writers.publish import Publication
-from sentiment_batch.records import FinishedFile, WriteOptions
+from sentiment_batch.records import WriteOptions
 
 
 class Writer(Protocol):
@@ -46,49 +45,3 @@ class FormatEncoder(Protocol):
 
 EncoderFactory = Callable[[BinaryIO, pa.Schema, WriteOptions], FormatEncoder]
 """Called as `factory(stream, schema, options)`."""
-
-
-class FileWriter:
-    """A `Writer` for any format that is a stream of bytes: an encoder makes the bytes, a `Publication` publishes them.
-
-    Args:
-        location: a path, an fsspec URL, or `-` for standard output. A suffix such as `.gz` compresses.
-        schema: the columns of every batch.
-        options: the settings of the output.
-        encoder: makes the encoder of the format on an open binary stream.
-
-    Raises:
-        OutputError: the destination exists and `options.overwrite` is False, or it cannot be written.
-    """
-
-    def __init__(self, location: str, schema: pa.Schema, options: WriteOptions, encoder: EncoderFactory) -> None:
-        self._publication = Publication(location, overwrite=options.overwrite, scratch=options.scratch)
-        self._ended = False
-        try:
-            with self._publication.translate_errors():
-                self._encoder = encoder(self._publication.stream, schema, options)
-        except BaseException:
-            self._publication.abort()
-            raise
-
-    def write(self, batch: pa.RecordBatch) -> None:
-        """Encode the rows."""
-        with self._publication.translate_errors():
-            self._encoder.write(batch)
-
-    def finish(self) -> FinishedFile:
-        """Write the end of the file and sync it, without publishing it."""
-        if not self._ended:
-            with self._publication.translate_errors():
-                self._encoder.close()
-            self._ended = True
-        return self._publication.finish()
-
-    def commit(self) -> None:
-        """Finish the file and publish it."""
-        self.finish()
-        self._publication.commit()
-
-    def abort(self) -> None:
-        """Remove what was written."""
-        self._publication.abort()

@@ -1,6 +1,6 @@
-"""Publishes a stream of bytes at a destination, completely or not at all. It knows nothing of tables.
+"""Writes a file that appears at its destination completely or not at all.
 
-The bytes pass through streams that count, compress and hash them.
+The encoder of a format makes the bytes. They pass through streams that count, compress and hash them.
 """
 
 from __future__ import annotations
@@ -26,8 +26,57 @@ if TYPE_CHECKING:
 
     from _typeshed import ReadableBuffer
 
+    from sentiment_batch.data.writers.base import EncoderFactory
+    from sentiment_batch.records import WriteOptions
+
 GZIP_LEVEL = 6
 """The default of the gzip tool. Python's default of 9 takes three times as long for one per cent less space."""
+
+
+class FileWriter:
+    """A `Writer` for any format that is a stream of bytes: an encoder makes the bytes, a `Publication` publishes them.
+
+    Args:
+        location: a path, an fsspec URL, or `-` for standard output. A suffix such as `.gz` compresses.
+        schema: the columns of every batch.
+        options: the settings of the output.
+        encoder: makes the encoder of the format on an open binary stream.
+
+    Raises:
+        OutputError: the destination exists and `options.overwrite` is False, or it cannot be written.
+    """
+
+    def __init__(self, location: str, schema: pa.Schema, options: WriteOptions, encoder: EncoderFactory) -> None:
+        self._publication = Publication(location, overwrite=options.overwrite, scratch=options.scratch)
+        self._ended = False
+        try:
+            with self._publication.translate_errors():
+                self._encoder = encoder(self._publication.stream, schema, options)
+        except BaseException:
+            self._publication.abort()
+            raise
+
+    def write(self, batch: pa.RecordBatch) -> None:
+        """Encode the rows."""
+        with self._publication.translate_errors():
+            self._encoder.write(batch)
+
+    def finish(self) -> FinishedFile:
+        """Write the end of the file and sync it, without publishing it."""
+        if not self._ended:
+            with self._publication.translate_errors():
+                self._encoder.close()
+            self._ended = True
+        return self._publication.finish()
+
+    def commit(self) -> None:
+        """Finish the file and publish it."""
+        self.finish()
+        self._publication.commit()
+
+    def abort(self) -> None:
+        """Remove what was written."""
+        self._publication.abort()
 
 
 class Publication:

@@ -1,4 +1,4 @@
-"""Scores packs of texts with a stock encoder, whose layers are walked without computing any padding.
+"""The packed strategy: scores texts laid end to end with a stock encoder, without computing any padding.
 
 The weights are those of the stock modules. `LoadedModel.logits` (`model/stock.py`) is the reference that this equals.
 The walk needs no mask. It registers no attention function with Transformers that a padded call could use by mistake.
@@ -29,14 +29,24 @@ from sentiment_batch.model.forward.layers import (
     gather_norm,
     has_equal_row_bits,
 )
+from sentiment_batch.tokenization.packing import BatchShape, build_pack, plan_packs
 
 if TYPE_CHECKING:
-    from sentiment_batch.tokenization.packing import Pack
+    import numpy as np
+    import numpy.typing as npt
 
-# B texts of a pack, D the encoder's width, K labels.
+    from sentiment_batch.tokenization.packing import Pack, Rows, Tokens
+
+# S segments, B texts of a pack, D the encoder's width, K labels.
 
 CUDA_HEAD_STEP = 8
 """CUDA's attention kernel takes heads whose width is a multiple of this."""
+CPU_TOKEN_STEP = 64
+"""On a CPU, packs are filled up to a multiple of this, because oneDNN makes a kernel for each new size."""
+CPU_TEXT_STEP = 8
+"""The same for the number of texts of a pack."""
+MIN_FILLED_SHARE = 0.9
+"""A pack less full than this is not filled up for a compiled model, because the filling costs more than it saves."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -112,6 +122,60 @@ def compile_packed(model: PackedModel, tokens: int) -> PackedModel:
         return function(layer, activation, context, before)
 
     return replace(model, encoder=replace(model.encoder, finish=finish))
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PackedStrategy:
+    """Segments lie end to end, so that nothing is computed but their tokens."""
+
+    model: PackedModel
+    device: str
+    classes: int
+    shape: BatchShape | None = None
+    compiled_tokens: int | None = None
+    """The one size of pack that a compiled model is fast for; nearly full packs are filled up to it."""
+
+    def compile(self, tokens: int) -> PackedStrategy:
+        """The same strategy with a model compiled for packs of `tokens`."""
+        return replace(self, model=compile_packed(self.model, tokens), compiled_tokens=tokens)
+
+    def plan(self, lengths: npt.NDArray[np.int64], budget: int, threads: int = 1) -> list[Rows]:
+        """The segments of each pack; in a deterministic run, packs that fit its shape."""
+        if self.shape is None:
+            return plan_packs(lengths, budget, threads=threads)
+        return plan_packs(lengths, self.shape.tokens, self.shape.texts)
+
+    def logits(self, tokens: Tokens, rows: Rows) -> torch.Tensor:
+        """Logits (B, K) of one pack.
+
+        In a deterministic run on a CPU where a row's place changes its bits, each segment is a pack of its own.
+        """
+        if self._needs_single_packs():
+            sizes = [_round_up(int(length), CPU_TOKEN_STEP) for length in tokens.lengths[rows]]
+            shapes = [BatchShape(tokens=size, texts=1) for size in sizes]
+            packs = (build_pack(tokens, row, shape) for row, shape in zip(rows.reshape(-1, 1), shapes, strict=True))
+            return torch.cat([self.model.logits(pack) for pack in packs])
+        shape = self._choose_shape(int(tokens.lengths[rows].sum()), len(rows))
+        return self.model.logits(build_pack(tokens, rows, shape))[: len(rows)]
+
+    def _needs_single_packs(self) -> bool:
+        shape = self.shape
+        return shape is not None and self.device == "cpu" and not self.model.has_equal_bits(shape.tokens, shape.texts)
+
+    def _choose_shape(self, tokens: int, texts: int) -> BatchShape | None:
+        """What a pack of so many tokens and texts is filled up to, None if to nothing."""
+        if self.shape is not None:
+            return self.shape
+        if self.device == "cpu":
+            filled = _round_up(tokens, CPU_TOKEN_STEP)
+            return BatchShape(tokens=filled, texts=_round_up(texts, CPU_TEXT_STEP), alone=False)
+        if self.compiled_tokens and MIN_FILLED_SHARE * self.compiled_tokens <= tokens <= self.compiled_tokens:
+            return BatchShape(tokens=self.compiled_tokens, texts=texts, alone=False)
+        return None
+
+
+def _round_up(number: int, step: int) -> int:
+    return -(-number // step) * step
 
 
 def build_packed(model: Any, device: str, dtype: str) -> tuple[PackedModel | None, str]:

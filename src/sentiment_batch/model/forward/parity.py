@@ -27,8 +27,8 @@ from sentiment_batch.errors import ModelError, SentimentBatchError, UsageError, 
 from sentiment_batch.files.cache import cache_folder, write_text
 from sentiment_batch.model.device import check_bfloat16
 from sentiment_batch.model.forward.batches import Budget, compute_segment_logits
-from sentiment_batch.model.forward.packed import build_packed
-from sentiment_batch.model.forward.strategies import ForwardStrategy, PackedStrategy, PaddedStrategy
+from sentiment_batch.model.forward.packed import PackedStrategy, build_packed
+from sentiment_batch.model.forward.strategies import ForwardStrategy, PaddedStrategy
 from sentiment_batch.model.probabilities import average_segments, softmax
 from sentiment_batch.records import Choice
 
@@ -237,7 +237,7 @@ class _ParityChecks:
     ) -> Floats:
         """The probabilities (N, K) of `texts` (N,), by default of all check texts."""
         tokens = self._tokeniser(texts or read_parity_texts())
-        loaded.check_ids(tokens.ids)
+        tokens.check_vocabulary(loaded.vocabulary)
         try:
             logits = compute_segment_logits(strategy, tokens, Budget(budget))
         except (SentimentBatchError, torch.OutOfMemoryError, MemoryError):

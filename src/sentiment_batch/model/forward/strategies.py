@@ -1,41 +1,29 @@
-"""The two strategies for a forward pass: texts laid end to end without padding, or in padded rectangles.
+"""Strategies for the forward pass: what each of them does, and the one for all models, which pads rectangles.
 
-A text is one segment, unless long texts are scored in several windows. Then each window is a segment.
+`PackedStrategy` (`packed.py`) lays texts end to end instead. A text is one segment, unless long texts are scored in
+several windows. Then each window is a segment.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 import torch
 
 from sentiment_batch.model.forward.attention import move_to_device
-from sentiment_batch.model.forward.packed import PackedModel, compile_packed
-from sentiment_batch.tokenization.packing import (
-    BatchShape,
-    build_pack,
-    pad_segments,
-    plan_packs,
-    plan_rectangles,
-)
+from sentiment_batch.tokenization.packing import pad_segments, plan_rectangles
 
 if TYPE_CHECKING:
     import numpy.typing as npt
 
-    from sentiment_batch.tokenization.packing import Rows, Tokens
+    from sentiment_batch.tokenization.packing import BatchShape, Rows, Tokens
 
 # S segments, B of them in a batch, T tokens of the longest, K labels.
 
 RECTANGLE_LENGTH_STEP = 32
 """In a deterministic run, the lengths of rectangles are multiples of this."""
-CPU_TOKEN_STEP = 64
-"""On a CPU, packs are filled up to a multiple of this, because oneDNN makes a kernel for each new size."""
-CPU_TEXT_STEP = 8
-"""The same for the number of texts of a pack."""
-MIN_FILLED_SHARE = 0.9
-"""A pack less full than this is not filled up for a compiled model, because the filling costs more than it saves."""
 
 
 class Model(Protocol):
@@ -87,56 +75,6 @@ class ForwardStrategy(Protocol):
     def logits(self, tokens: Tokens, rows: Rows) -> torch.Tensor:
         """Logits (B, K) of the segments `rows` (B,), in float32 on the device."""
         ...
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class PackedStrategy:
-    """Segments lie end to end, so that nothing is computed but their tokens."""
-
-    model: PackedModel
-    device: str
-    classes: int
-    shape: BatchShape | None = None
-    compiled_tokens: int | None = None
-    """The one size of pack that a compiled model is fast for; nearly full packs are filled up to it."""
-
-    def compile(self, tokens: int) -> PackedStrategy:
-        """The same strategy with a model compiled for packs of `tokens`."""
-        return replace(self, model=compile_packed(self.model, tokens), compiled_tokens=tokens)
-
-    def plan(self, lengths: npt.NDArray[np.int64], budget: int, threads: int = 1) -> list[Rows]:
-        """The segments of each pack; in a deterministic run, packs that fit its shape."""
-        if self.shape is None:
-            return plan_packs(lengths, budget, threads=threads)
-        return plan_packs(lengths, self.shape.tokens, self.shape.texts)
-
-    def logits(self, tokens: Tokens, rows: Rows) -> torch.Tensor:
-        """Logits (B, K) of one pack.
-
-        In a deterministic run on a CPU where a row's place changes its bits, each segment is a pack of its own.
-        """
-        if self._needs_single_packs():
-            sizes = [_round_up(int(length), CPU_TOKEN_STEP) for length in tokens.lengths[rows]]
-            shapes = [BatchShape(tokens=size, texts=1) for size in sizes]
-            packs = (build_pack(tokens, row, shape) for row, shape in zip(rows.reshape(-1, 1), shapes, strict=True))
-            return torch.cat([self.model.logits(pack) for pack in packs])
-        shape = self._choose_shape(int(tokens.lengths[rows].sum()), len(rows))
-        return self.model.logits(build_pack(tokens, rows, shape))[: len(rows)]
-
-    def _needs_single_packs(self) -> bool:
-        shape = self.shape
-        return shape is not None and self.device == "cpu" and not self.model.has_equal_bits(shape.tokens, shape.texts)
-
-    def _choose_shape(self, tokens: int, texts: int) -> BatchShape | None:
-        """What a pack of so many tokens and texts is filled up to, None if to nothing."""
-        if self.shape is not None:
-            return self.shape
-        if self.device == "cpu":
-            filled = _round_up(tokens, CPU_TOKEN_STEP)
-            return BatchShape(tokens=filled, texts=_round_up(texts, CPU_TEXT_STEP), alone=False)
-        if self.compiled_tokens and MIN_FILLED_SHARE * self.compiled_tokens <= tokens <= self.compiled_tokens:
-            return BatchShape(tokens=self.compiled_tokens, texts=texts, alone=False)
-        return None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -195,7 +133,3 @@ class PaddedStrategy:
 
     def _round_lengths(self, lengths: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
         return lengths if self.equal_lengths else -(-lengths // RECTANGLE_LENGTH_STEP) * RECTANGLE_LENGTH_STEP
-
-
-def _round_up(number: int, step: int) -> int:
-    return -(-number // step) * step

@@ -18,8 +18,8 @@ from sentiment_batch.errors import DeviceError, ModelError, UsageError
 from sentiment_batch.model import hub
 from sentiment_batch.model.device import choose_batch_tokens, choose_device
 from sentiment_batch.model.forward.batches import Budget, LaunchedBatches, ThreadPool, launch_batches, open_thread_pool
+from sentiment_batch.model.forward.packed import PackedStrategy
 from sentiment_batch.model.forward.parity import prepare_model
-from sentiment_batch.model.forward.strategies import ForwardStrategy, PackedStrategy
 from sentiment_batch.model.probabilities import average_segments, softmax
 from sentiment_batch.model.stock import load_classifier
 from sentiment_batch.scoring.backends.base import Description, OnRows
@@ -30,6 +30,7 @@ from sentiment_batch.scoring.backends.text_setup import choose_fixed_shape, choo
 if TYPE_CHECKING:
     import numpy.typing as npt
 
+    from sentiment_batch.model.forward.strategies import ForwardStrategy
     from sentiment_batch.scoring.backends.row_blocks import RowBlock
     from sentiment_batch.settings import ScoreSettings
     from sentiment_batch.tokenization.packing import Tokens
@@ -160,7 +161,7 @@ class LocalBackend:
         """Start the model on a block; None for a block whose scores are known."""
         if tokenised.block.known is not None:
             return tokenised, None
-        self.loaded.check_ids(tokenised.tokens.ids)
+        tokenised.tokens.check_vocabulary(self.loaded.vocabulary)
         on_tokens = _count_rows_by_tokens(tokenised, on_rows, stages.check)
         return tokenised, launch_batches(self.strategy, tokenised.tokens, self._budget, pool, on_tokens)
 
