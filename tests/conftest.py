@@ -58,7 +58,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     items.sort(key=lambda item: not item.nodeid.startswith(LONG_FILES))
     if config.getoption("--stress"):
         left_out = [
-            item for item in items if not _is_stress(item) and "points" not in getattr(item, "fixturenames", ())
+            item for item in items if not _is_stress(item) and "end_points" not in getattr(item, "fixturenames", ())
         ]
     else:
         left_out = [item for item in items if _is_stress(item)]
@@ -75,8 +75,8 @@ def _is_stress(item: pytest.Item) -> bool:
 
 
 @pytest.fixture
-def points(request: pytest.FixtureRequest) -> Callable[..., Sequence[int]]:
-    """Chooses the operations at which a run is ended: every fourth of 90 by `points(90, every=4)`, or all of them.
+def end_points(request: pytest.FixtureRequest) -> Callable[..., Sequence[int]]:
+    """Chooses the operations at which a run is ended: every fourth of 90 by `end_points(90, every=4)`, or all of them.
 
     A file that is replaced takes five operations (open, write, fsync, replace, fsync), so that one of four lies between
     any two files. All are chosen with `--stress`, as `make stress` does.

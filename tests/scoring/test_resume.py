@@ -437,16 +437,16 @@ def sweep(crash, command, tmp_path, out, check, choose, **disk):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("out", ["out.csv", "out/"])
-def test_a_run_killed_at_any_operation_on_files_loses_nothing(crash, command, tmp_path, out, points):
+def test_a_run_killed_at_any_operation_on_files_loses_nothing(crash, command, tmp_path, out, end_points):
     def check(first, number):
         assert first["status"] == -9
 
-    sweep(crash, command, tmp_path, out, check, lambda total: points(total, every=4), kill_at=None)
+    sweep(crash, command, tmp_path, out, check, lambda total: end_points(total, every=4), kill_at=None)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("out", ["out.parquet", "out/"])
-def test_an_error_at_any_operation_on_files_loses_nothing(crash, command, tmp_path, out, points):
+def test_an_error_at_any_operation_on_files_loses_nothing(crash, command, tmp_path, out, end_points):
     def check(first, number):
         assert first["status"] in (0, 1), (number, first["err"])
         assert "Traceback" not in first["err"], (number, first["err"])
@@ -455,7 +455,7 @@ def test_an_error_at_any_operation_on_files_loses_nothing(crash, command, tmp_pa
             assert len(lines) == 1, first["err"]
             assert "disk is full" in lines[0], lines
 
-    sweep(crash, command, tmp_path, out, check, lambda total: points(total, every=7), error_at=None, code=28)
+    sweep(crash, command, tmp_path, out, check, lambda total: end_points(total, every=7), error_at=None, code=28)
 
 
 @pytest.mark.parametrize("out", ["out.parquet", "out/"])

@@ -53,7 +53,7 @@ def always_best(monkeypatch):
 
 
 def test_a_run_killed_at_any_file_change_resumes_to_the_same_end(
-    train, often, always_best, tmp_path, reviews, points
+    train, often, always_best, tmp_path, reviews, end_points
 ):
     chosen = {"val": reviews(60, start=200), "test": reviews(10, start=100)} | SHORT
     whole = train("whole", **chosen)
@@ -62,7 +62,7 @@ def test_a_run_killed_at_any_file_change_resumes_to_the_same_end(
     assert whole.calibration.temperature != 1.0
     total = changes_of(train, **chosen)
     assert total > 40
-    published, ends = 0, points(total, every=3)
+    published, ends = 0, end_points(total, every=3)
     for end in ends:
         output = tmp_path / f"model{end}"
         with contextlib.suppress(Killed), ending_at(end):
@@ -77,12 +77,12 @@ def test_a_run_killed_at_any_file_change_resumes_to_the_same_end(
     assert 1 < published < len(ends) / 2
 
 
-def test_a_model_to_be_replaced_is_not_lost_at_any_kill(train, often, always_best, tmp_path, points):
+def test_a_model_to_be_replaced_is_not_lost_at_any_kill(train, often, always_best, tmp_path, end_points):
     old = result(train("model", seed=7, **SHORT))
     expected = result(train("whole", **SHORT))
     shutil.copytree(tmp_path / "model", tmp_path / "old")
     total = changes_of(train, **SHORT)
-    for end in [total - 31 + place for place in points(32, every=2)]:
+    for end in [total - 31 + place for place in end_points(32, every=2)]:
         shutil.rmtree(tmp_path / "model")
         shutil.copytree(tmp_path / "old", tmp_path / "model")
         with contextlib.suppress(Killed), ending_at(end):
@@ -144,11 +144,11 @@ def test_a_process_that_is_killed_is_resumed_by_the_command_line(cli, tiny_base,
 # A full disk
 
 
-def test_a_disk_full_at_any_change_is_one_line_and_resumable(train, often, always_best, tmp_path, points):
+def test_a_disk_full_at_any_change_is_one_line_and_resumable(train, often, always_best, tmp_path, end_points):
     expected = result(train("whole", **SHORT))
     with ending_at(None, error=True) as changes:
         train("counted", **SHORT)
-    refused, ends = 0, points(changes.count, every=3)
+    refused, ends = 0, end_points(changes.count, every=3)
     for end in ends:
         output = f"model{end}"
         with ending_at(end, error=True):
