@@ -150,7 +150,7 @@ def test_training_tells_what_was_learned_and_where_it_lies(trained):
     assert list(score(FRAME, output, **CPU).columns) == ["text", "sentiment", "sentiment_score"]
 
 
-def test_frames_and_files_of_the_same_reviews_train_the_same_model(trained, tiny_base, tmp_path):
+def test_frames_and_files_of_equal_reviews_train_equal_models(trained, tiny_base, tmp_path):
     _, output = trained
     reviews().to_csv(tmp_path / "all.csv", index=False)
     reviews().iloc[:30].to_parquet(tmp_path / "first.parquet")

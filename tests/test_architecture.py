@@ -171,7 +171,7 @@ def test_only_the_model_package_knows_transformers():
     assert knowing == {"model"}
 
 
-def test_only_the_command_line_knows_click_and_only_frames_knows_pandas():
+def test_only_cli_knows_click_and_only_frames_knows_pandas():
     assert {name.partition(".")[0] for name in MODULES if "click" in foreign(name)} == {"cli"}
     assert {name.partition(".")[0] for name in MODULES if "pandas" in foreign(name)} == {"frames"}
 
@@ -242,7 +242,7 @@ def test_every_exported_name_says_what_it_is(name):
     assert len(inspect.getdoc(getattr(sentiment_batch, name)) or "") > 20
 
 
-def test_every_exported_name_has_one_home_that_type_checkers_see_too():
+def test_every_exported_name_has_one_home_for_type_checkers_too():
     homes = {name: home for home, names in sentiment_batch._HOMES.items() for name in names}
     assert sorted([*homes, "__version__"]) == sorted(sentiment_batch.__all__) == dir(sentiment_batch)
     tree = ast.parse((ROOT / "__init__.py").read_text(encoding="utf-8"))

@@ -38,7 +38,7 @@ def test_a_missing_column_like_no_other_only_lists_what_is_there():
     assert message == "no column 'sentiment'. The columns are 'a', 'b'. Name one with `label_column`."
 
 
-def test_an_existing_destination_names_the_setting_that_replaces_it():
+def test_an_existing_destination_names_the_replacing_setting():
     error = OutputError.exists("out.csv")
     assert str(error).startswith("out.csv exists already.")
     assert "`overwrite=True`" in str(error)

@@ -29,7 +29,7 @@ def words(text):
 
 
 @pytest.mark.parametrize(("name", "least"), [("reviews.csv", 600), ("holdout.csv", 200)])
-def test_labelled_files_are_balanced_and_hold_short_and_long_reviews(name, least):
+def test_labelled_files_are_balanced_and_mix_text_lengths(name, least):
     table = rows(name)
     assert len(table) >= least
     assert list(table[0]) == ["id", "title", "stars", "review", "label"]
@@ -60,7 +60,7 @@ def test_reviews_hold_what_reviews_hold():
         assert any(re.search(pattern, text) for text in texts), pattern
 
 
-def test_the_unlabelled_table_holds_what_a_careless_tool_would_lose(unlabelled):
+def test_the_unlabelled_table_holds_what_careless_tools_lose(unlabelled):
     texts = unlabelled["review"].to_pylist()
     assert len(texts) == 200
     assert None in texts

@@ -26,7 +26,7 @@ def figures(tmp_path, tiny_model, reviews_csv, capsys):
     return run
 
 
-def test_scoring_is_compared_with_peers_on_the_same_rows_and_labels(figures):
+def test_peers_are_compared_on_the_same_rows_and_labels(figures):
     found, printed = figures(score, "--quick", "--rows", "30", "--peers", "pipeline,loop", "--batch-sizes", "2", "8")
     results = found["results"]
     ours = [name for name in results if name.startswith("sentiment-batch, ")]
@@ -52,7 +52,7 @@ def test_the_record_says_where_and_with_what(figures):
     assert found["search"]["padded loop, float32"]
 
 
-def test_a_peer_that_is_not_installed_is_left_out_with_the_reason(figures, monkeypatch):
+def test_a_peer_not_installed_is_left_out_with_the_reason(figures, monkeypatch):
     absent = peers.Kind(name="absent", load=peers.padded_loop, dtypes=("float32",), needs=("no_such_package",))
     monkeypatch.setitem(peers.PEERS, "loop", (absent,))
     found, printed = figures(score, "--quick", "--rows", "8", "--peers", "loop")
@@ -75,7 +75,7 @@ def test_an_unknown_peer_is_named(capsys):
     assert "no nobody; there are pipeline, crossencoder" in capsys.readouterr().err
 
 
-def test_memory_is_measured_for_each_size_in_a_process_of_its_own(figures):
+def test_memory_is_measured_in_a_process_for_each_size(figures):
     found, printed = figures(memory, "--sizes", "20", "70", "--row-group", "16", "--max-length", "16")
     first, second = found["results"]
     assert (first["rows"], second["rows"]) == (20, 70)
@@ -116,7 +116,7 @@ def test_a_head_is_fitted_to_a_random_encoder(tmp_path, monkeypatch, reviews_csv
     assert (found == good).mean() > 0.6
 
 
-def test_each_technique_has_a_prediction_a_gain_and_the_same_scores(figures):
+def test_each_technique_has_a_prediction_gain_and_same_scores(figures):
     found, printed = figures(ablation, "--quick", "--dtype", "float32")
     names = [one["technique"] for one in found["results"]]
     assert len(names) >= 13
@@ -130,7 +130,7 @@ def test_each_technique_has_a_prediction_a_gain_and_the_same_scores(figures):
     assert found["data"]["rows"] == 24
 
 
-def test_a_technique_that_changes_scores_is_named_after_all_were_measured(figures, monkeypatch, tmp_path):
+def test_a_technique_that_changes_scores_is_named_at_the_end(figures, monkeypatch, tmp_path):
     def jumbled(self, query, key, value, length, mixed):
         mixed.fill_(1.0)
 
@@ -173,7 +173,7 @@ def test_a_step_ends_with_its_exit_code_whatever_it_does(tmp_path, work, status)
     assert ("ZeroDivisionError" in (tmp_path / "one.log").read_text()) == ("/" in work)
 
 
-def test_steps_that_measure_no_seconds_run_side_by_side_and_the_others_alone(tmp_path):
+def test_steps_that_measure_no_seconds_run_side_by_side(tmp_path):
     program = (
         "import sys, time; from pathlib import Path; from benchmarks import forked\n"
         "def work(name, seconds):\n"

@@ -75,7 +75,7 @@ def test_of_an_epoch_of_one_step_no_speed_is_told(compared):
     assert printed.count("too few steps") == 2
 
 
-def test_without_accelerate_the_reference_is_left_out_in_one_line(compared, monkeypatch):
+def test_without_accelerate_the_reference_is_left_out(compared, monkeypatch):
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     found, printed = compared("--steps", "1", "--rounds", "1", "--rows", "40")
     assert list(found["results"]) == [OURS]
@@ -261,7 +261,7 @@ def test_each_task_is_measured_on_its_test_rows(measured, tmp_path, task, classe
     assert not list((tmp_path / "models").glob("*"))
 
 
-def test_recipes_are_compared_in_turn_and_what_is_done_is_not_done_again(measured, monkeypatch):
+def test_recipes_are_compared_in_turn_and_never_repeated(measured, monkeypatch):
     trained = []
     real = sentiment_batch.train
 

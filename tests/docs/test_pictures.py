@@ -18,7 +18,7 @@ def test_a_picture_is_there_and_small(name):
     assert f"docs/pictures/{name}" in pages.text_of(pages.README)
 
 
-def test_the_picture_of_the_terminal_shows_the_commands_of_the_script():
+def test_the_picture_of_the_terminal_shows_the_scripts_commands():
     text = "".join(ElementTree.parse(draw_pictures.PICTURES / "terminal.svg").getroot().itertext())
     for command in draw_pictures.SHOWN:
         assert f"sentiment-batch {command}" in text

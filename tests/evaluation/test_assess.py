@@ -289,7 +289,7 @@ def test_labels_that_were_exchanged_are_found(seed):
     assert (instead[hits] == codes[rows[hits]]).mean() > 0.95
 
 
-def test_likely_wrong_labels_are_in_the_order_of_their_probability():
+def test_likely_wrong_labels_are_ordered_by_probability():
     probabilities, codes = drawn(2_000, 5)
     scores = [one["score"] for one in assessed(probabilities, codes, LABELS, max_errors=2_000).likely_wrong_labels]
     assert len(scores) > 100

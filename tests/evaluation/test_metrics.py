@@ -55,7 +55,7 @@ def test_a_certain_mistake_costs_much_but_not_infinitely():
     assert 80 < measure(np.array([[1.0, 0.0]]), np.array([1]), ("a", "b")).loss < 100
 
 
-def test_probabilities_that_are_no_numbers_give_a_loss_that_is_none():
+def test_probabilities_that_are_no_numbers_give_no_loss():
     assert math.isnan(measure(np.full((2, 2), np.nan), np.array([0, 1]), ("a", "b")).loss)
 
 

@@ -390,7 +390,7 @@ def test_no_library_is_imported_that_the_caller_has_not(tiny_model):
     assert (run.stdout, run.stderr) == ("set()\n", "")
 
 
-def test_an_empty_text_column_is_found_though_pandas_reads_floats(scorer):
+def test_an_empty_text_column_is_found_if_pandas_reads_floats(scorer):
     frame = pd.DataFrame({"id": [1, 2], "price": [np.nan, np.nan], "text": [np.nan, np.nan]})
     out = scorer(frame)
     assert out["sentiment"].isna().all()

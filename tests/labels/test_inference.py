@@ -170,7 +170,7 @@ def test_half_stars_lie_on_the_scale():
     assert codes([str(value) for value in values], "rating") == codes(values, "rating")
 
 
-def test_cut_points_set_the_end_of_negative_and_start_of_positive():
+def test_cut_points_end_negative_and_start_positive():
     assert codes([0, 2, 2.5, 3, 5], stars="2,3") == [0, 0, UNKNOWN_CLASS, 1, 1]
     assert codes([0, 39, 40, 41, 60, 100], stars="40,60") == [0, 0, 0, UNKNOWN_CLASS, 1, 1]
     assert codes([-1, -0.4, 0, 0.6], stars="-0.5,0.5") == [0, UNKNOWN_CLASS, UNKNOWN_CLASS, 1]

@@ -119,7 +119,7 @@ def test_the_hooks_of_a_good_plugin_are_listed():
     assert loaded["good"].hooks == ["register_readers"]
 
 
-def test_a_distribution_whose_metadata_are_broken_is_one_bad_plugin():
+def test_a_distribution_with_broken_metadata_is_one_bad_plugin():
     class Broken:
         @property
         def name(self):

@@ -126,7 +126,7 @@ def test_deterministic_scores_have_the_same_bits_beside_any_rows(
 
 @pytest.mark.slow
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
-def test_deterministic_scores_of_a_large_encoder_have_the_same_bits(offline_base, tmp_path, dtype):
+def test_deterministic_bits_of_a_large_encoder_are_the_same(offline_base, tmp_path, dtype):
     encoder, tokenizer = load_base(hub.resolve_model(offline_base))
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(1)

@@ -46,7 +46,7 @@ EDGES = st.floats(0.5, 1, exclude_min=True)
 
 
 @given(PROBABILITIES, EDGES)
-def test_labels_are_neutral_inside_the_band_and_unchanged_outside(probabilities, band):
+def test_labels_are_neutral_in_the_band_and_unchanged_outside(probabilities, band):
     plain, banded = called(probabilities), called(probabilities, band=band)
     for row, before, after in zip(probabilities, plain, banded, strict=True):
         inside = before is not None and row.max() < np.float32(band)

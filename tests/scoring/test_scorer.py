@@ -215,7 +215,7 @@ def test_the_budget_is_the_setting_or_fits_the_device(load):
     assert load().description.batch_tokens == 2_048
 
 
-def test_the_text_policy_is_the_users_the_trainings_or_the_models(load, make_model):
+def test_the_text_policy_is_the_users_trainings_or_models(load, make_model):
     assert (load().policy.max_length, load().policy.long_text) == (64, "head")
     assert (load(max_length=20, long_text="windows").policy.max_length, load(max_length=20).policy.long_text) == (
         20,

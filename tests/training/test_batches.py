@@ -30,7 +30,7 @@ def epoch(sampler: LengthGroupedBatches, number: int) -> list[list[int]]:
 
 @settings(max_examples=50)
 @given(LENGTHS, st.integers(1, 20), st.integers(0, 2**32 - 1), st.integers(0, 3))
-def test_every_epoch_has_every_row_once_in_as_many_batches_as_it_says(lengths, batch_size, seed, number):
+def test_every_epoch_has_every_row_once_in_its_batches(lengths, batch_size, seed, number):
     sampler = LengthGroupedBatches(lengths, batch_size, seed)
     batches = epoch(sampler, number)
     assert sorted(row for batch in batches for row in batch) == list(range(len(lengths)))
@@ -75,7 +75,7 @@ def test_a_batch_holds_its_texts_end_to_end_with_their_labels():
 
 @settings(max_examples=100)
 @given(LENGTHS, st.integers(1, 200))
-def test_the_parts_of_a_batch_are_the_whole_and_as_large_as_allowed(lengths, budget):
+def test_parts_of_a_batch_are_whole_and_as_large_as_allowed(lengths, budget):
     batch = texts_of(lengths, codes=range(len(lengths))).collate(list(range(len(lengths))))
     parts = list(batch.parts(budget))
     assert np.concatenate([part.pack.ids for part in parts]).tolist() == batch.pack.ids.tolist()

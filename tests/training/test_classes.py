@@ -122,7 +122,7 @@ def silent(rows: LabelledRows, seed: int) -> LabelledRows:
     return rows
 
 
-def test_only_class_weights_make_a_rare_class_as_likely_as_others(train, reviews):
+def test_only_class_weights_make_a_rare_class_equally_likely(train, reviews):
     rare = {}
     for choice in ("none", "auto"):
         chosen = {"class_weights": choice, "epochs": 1, "batch_size": 32, "learning_rate": 0.002, "calibrate": False}

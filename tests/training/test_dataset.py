@@ -42,7 +42,7 @@ def numbers(*texts):
         ("love ❤️", "love ❤"),
     ],
 )
-def test_texts_that_differ_in_html_and_punctuation_are_nearly_equal(one, other):
+def test_texts_differing_in_html_and_signs_are_nearly_equal(one, other):
     equal, near = numbers(one, other)
     assert equal[0] != equal[1]
     assert near[0] == near[1]
@@ -62,7 +62,7 @@ def test_texts_that_differ_in_html_and_punctuation_are_nearly_equal(one, other):
         ("very good", "not good"),
     ],
 )
-def test_texts_that_differ_in_a_word_a_sign_or_all_they_have_are_not(one, other):
+def test_texts_that_differ_in_a_word_or_their_only_sign_are_not(one, other):
     near = numbers(one, other)[1]
     assert near[0] != near[1]
 

@@ -124,7 +124,7 @@ def test_the_texts_of_these_tests_are_as_long_as_they_say(batch_and):
 @pytest.mark.parametrize("smoothing", [0.0, 0.2])
 @pytest.mark.parametrize("weights", [None, [0.5, 2.0, 3.5]], ids=["unweighted", "weighted"])
 @pytest.mark.parametrize("tokens", [1, 13, 30, 120, 8_192])
-def test_a_batch_in_parts_has_the_loss_and_gradients_of_the_whole(batch_and, settings, weights, tokens, smoothing):
+def test_a_batch_in_parts_has_loss_and_gradients_of_the_whole(batch_and, settings, weights, tokens, smoothing):
     classifier, batch = batch_and
     loss, expected = whole(classifier, batch, weights, smoothing)
     micro = MicroBatches(classifier, run_of(settings(label_smoothing=smoothing), weights=weights))
@@ -167,7 +167,7 @@ def test_out_of_memory_halves_the_parts_and_changes_no_gradient(
     assert max(tried) <= most, "the parts that fit are remembered"
 
 
-def test_a_part_that_fails_late_leaves_nothing_of_the_earlier_parts(batch_and, settings, monkeypatch):
+def test_a_part_that_fails_leaves_nothing_of_earlier_parts(batch_and, settings, monkeypatch):
     classifier, batch = batch_and
     _, expected = whole(classifier, batch, None)
     real, calls = optimizer.choose_training_pass, itertools.count(1)
@@ -264,7 +264,7 @@ def test_in_the_shortest_runs_no_step_is_without_a_rate(steps, warmup):
         (100_000, {25_000, 50_000, 75_000, 100_000}),
     ],
 )
-def test_long_epochs_are_validated_within_and_every_epoch_at_its_end(steps, expected):
+def test_long_epochs_are_validated_within_all_at_their_end(steps, expected):
     assert choose_validation_steps(steps) == expected
 
 
@@ -361,7 +361,7 @@ def test_a_loss_that_is_not_finite_is_never_saved_and_is_no_gain(fitted):
     assert fitted([0.5, math.nan, 0.4], patience=2)[1] == [0.5, 0.4]
 
 
-def test_the_history_counts_steps_and_epochs_and_marks_what_was_best(fitted):
+def test_the_history_counts_steps_and_epochs_and_marks_the_best(fitted):
     history, _ = fitted([0.5, 0.4, 0.6], patience=None)
     assert [(entry.step, entry.epoch, entry.best) for entry in history] == [(2, 1, True), (4, 2, True), (6, 3, False)]
     assert all(math.isfinite(entry.training_loss) and entry.training_loss > 0 for entry in history)

@@ -115,7 +115,7 @@ def test_groups_stay_on_one_side():
     assert not films[0] & films[1]
 
 
-def test_a_limit_takes_a_mixed_sample_that_stays_within_a_larger_one():
+def test_a_limit_takes_a_mixed_sample_within_any_larger_one():
     ordered = labelled([f"text {n}" for n in range(200)], ["neg"] * 100 + ["pos"] * 100)
     small, large = (
         {row for side in of(prepare([ordered], TrainSettings(limit=limit))) for row in side} for limit in (40, 80)
@@ -125,7 +125,7 @@ def test_a_limit_takes_a_mixed_sample_that_stays_within_a_larger_one():
     assert 10 < sum(code for _, code in small) < 30
 
 
-def test_a_validation_file_takes_the_place_of_the_held_back_share():
+def test_a_validation_file_replaces_the_held_back_share():
     val = labelled(["text 1", "TEXT 2 ", "new", "unlabelled"], [1, 0, 1, None], name="val.csv")
     prepared = prepare([many()], TrainSettings(), val=val)
     assert len(prepared.training.texts) == 100
@@ -133,7 +133,7 @@ def test_a_validation_file_takes_the_place_of_the_held_back_share():
     assert prepared.summary["overlap_with_validation"] == 2
 
 
-def test_overlap_with_validation_and_test_files_is_said_with_counts(caplog):
+def test_overlap_with_other_files_is_logged_with_counts(caplog):
     val = labelled(["text 1", "new"], ["pos", "neg"])
     test = labelled(["text 1", "text 2", "Text 3", "new"], ["pos", "neg"] * 2, name="test.csv")
     summary = prepare([many()], TrainSettings(), val=val, test=test).summary
@@ -153,7 +153,7 @@ def test_unknown_labels_of_another_file_are_named(caplog):
     assert "val.csv: 1 row without a known label left out; unknown: 'mixed'" in said(caplog)
 
 
-def test_a_validation_file_without_a_single_known_label_is_refused():
+def test_a_validation_file_without_a_known_label_is_refused():
     with pytest.raises(InputError, match=r"val\.csv holds no row"):
         prepare([many()], TrainSettings(), val=labelled(["a"], [None], name="val.csv"))
 
@@ -203,12 +203,12 @@ def test_stars_are_mapped_by_the_cut_points_given():
         ([f"text {n}" for n in range(40)], ["LABEL_0", "LABEL_1"] * 20, "'LABEL_0', 'LABEL_1' are placeholders"),
     ],
 )
-def test_rows_of_which_nothing_can_be_learned_are_refused_in_words(texts, labels, words):
+def test_rows_that_teach_nothing_are_refused_in_words(texts, labels, words):
     with pytest.raises(InputError, match=words):
         prepare([labelled(texts, labels)], TrainSettings())
 
 
-def test_a_class_in_a_single_group_never_leaves_one_class_to_train():
+def test_a_class_in_one_group_never_leaves_one_class_to_train():
     refused = 0
     for seed in range(20):
         rows = labelled(
@@ -259,7 +259,7 @@ def test_a_limit_that_leaves_one_class_names_itself_as_the_cure():
         prepare([rows], TrainSettings(limit=2))
 
 
-def test_labels_of_another_file_that_mean_nothing_here_name_the_file():
+def test_unknown_labels_of_another_file_name_the_file():
     foreign = labelled(["a", "b"], ["red", "blue"], name="held.csv")
     with pytest.raises(InputError, match=r"^held\.csv: .*`label_column`"):
         prepare([many()], TrainSettings(), val=foreign)

@@ -45,7 +45,7 @@ def test_nothing_in_it_depends_on_the_time():
     assert report_of([], [], SAID | {"calibration": {"temperature": 1.5}})["temperature"] == 1.5
 
 
-def test_the_words_of_errors_are_weighed_by_the_model_in_the_folder(tiny_model, monkeypatch):
+def test_words_of_errors_are_weighed_by_the_model_in_the_folder(tiny_model, monkeypatch):
     shown = []
     monkeypatch.setattr("sentiment_batch.report.page.render_report_page", lambda report: shown.append(report) or "page")
     given = report_of([evaluation(ERROR, ERROR | {"text": "so dull"}), evaluation()], [ENTRY])
@@ -67,7 +67,7 @@ def test_a_report_without_words_is_better_than_no_model(tiny_model, monkeypatch,
 
 
 @pytest.mark.parametrize("test", [False, True])
-def test_a_run_has_a_page_of_its_rows_before_and_after_calibration(train, reviews, tmp_path, monkeypatch, test, caplog):
+def test_a_run_has_a_page_before_and_after_calibration(train, reviews, tmp_path, monkeypatch, test, caplog):
     caplog.set_level(logging.INFO, "sentiment_batch")
     made = []
     monkeypatch.setattr(report_data, "_weigh_words", lambda report, folder, device: made.append(folder.name))

@@ -37,7 +37,7 @@ def test_a_run_resumed_at_any_step_ends_as_if_nothing_had_been(train, interrupte
 
 
 @pytest.mark.parametrize("steps", [2, 4, 8])
-def test_a_run_interrupted_between_states_resumes_from_the_earlier(train, interrupted, whole, caplog, steps):
+def test_a_run_cut_off_between_states_resumes_from_the_earlier(train, interrupted, whole, caplog, steps):
     caplog.set_level(logging.INFO, "sentiment_batch")
     interrupted(steps)
     caplog.clear()
@@ -52,7 +52,7 @@ def test_a_run_interrupted_again_and_again_still_arrives(train, interrupted, who
     assert result(train(resume=True)) == whole
 
 
-def test_a_resumed_run_still_knows_which_best_model_its_state_has(interrupted, often, tmp_path):
+def test_a_resumed_run_knows_which_best_model_its_state_has(interrupted, often, tmp_path):
     interrupted(4)
     interrupted(1, resume=True)
     work = tmp_path / "model.training"
@@ -61,9 +61,7 @@ def test_a_resumed_run_still_knows_which_best_model_its_state_has(interrupted, o
 
 
 @pytest.mark.parametrize("best", [0, 1])
-def test_early_stopping_and_the_best_state_survive_an_interruption(
-    train, interrupted, often, monkeypatch, caplog, best
-):
+def test_early_stopping_and_the_best_survive_an_interruption(train, interrupted, often, monkeypatch, caplog, best):
     caplog.set_level(logging.INFO, "sentiment_batch")
     monkeypatch.setattr(loop, "is_best", lambda loss, history: len(history) <= best)
     expected = result(train("whole", patience=1))
@@ -126,7 +124,7 @@ def test_a_resumed_run_restores_the_random_generators(train, interrupted, often)
 # What is said
 
 
-def test_an_interrupted_run_is_neither_deleted_nor_continued_unasked(train, interrupted, whole, often, tmp_path):
+def test_an_interrupted_run_is_not_deleted_or_resumed_unasked(train, interrupted, whole, often, tmp_path):
     interrupted(4)
     before = files(tmp_path / "model.training")
     for _ in range(2):
@@ -178,7 +176,7 @@ def test_a_finished_run_is_finished_and_stays_as_it_is(train, caplog, tmp_path, 
     assert files(tmp_path) == before
 
 
-def test_a_best_model_that_was_changed_or_removed_is_never_published(train, interrupted, often, tmp_path):
+def test_a_best_model_changed_or_removed_is_never_published(train, interrupted, often, tmp_path):
     interrupted(4)
     weights = tmp_path / "model.training" / "best" / "model.safetensors"
     data = bytearray(weights.read_bytes())

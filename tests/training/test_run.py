@@ -92,7 +92,7 @@ def shuffled(reviews: LabelledRows, seed: int) -> LabelledRows:
 # The same again
 
 
-def test_equal_commands_give_equal_weights_and_another_seed_others(train, reviews):
+def test_equal_commands_give_equal_weights_other_seeds_others(train, reviews):
     one, two, other = (train(reviews(), seed=seed) for seed in (1, 1, 2))
     assert weights_of(one.path) == weights_of(two.path)
     assert weights_of(one.path) != weights_of(other.path)
@@ -257,7 +257,7 @@ def test_a_temperature_is_folded_in_only_once(train, reviews, tmp_path):
     assert again.calibration == first.calibration
 
 
-def test_few_validation_rows_leave_the_scores_alone_and_that_is_said(train, reviews, caplog):
+def test_few_validation_rows_leave_scores_alone_which_is_logged(train, reviews, caplog):
     caplog.set_level(logging.INFO, "sentiment_batch")
     trained = train(reviews())
     assert trained.calibration.temperature == 1.0
@@ -282,7 +282,7 @@ def test_a_calibrated_model_as_base_gives_its_encoder_alone(sharp, train, review
 
 
 @pytest.mark.parametrize("classes", [{"negative": BAD, "positive": GOOD}, FIVE], ids=["two", "five"])
-def test_a_stock_pipeline_gives_the_probabilities_of_our_classifier(train, reviews, monkeypatch, classes):
+def test_a_stock_pipeline_gives_our_classifiers_probabilities(train, reviews, monkeypatch, classes):
     from transformers import pipeline
 
     ours = []
@@ -309,7 +309,7 @@ def test_a_stock_pipeline_gives_the_probabilities_of_our_classifier(train, revie
 
 
 @pytest.mark.parametrize("report", [True, False])
-def test_the_folder_holds_what_a_stock_model_holds_and_our_own_files(train, reviews, report):
+def test_the_folder_holds_a_stock_models_files_and_our_own(train, reviews, report):
     trained = train(reviews(), report=report)
     assert {path.name for path in Path(trained.path).iterdir()} == {
         "config.json",
@@ -367,7 +367,7 @@ def test_the_model_card_has_a_head_that_the_hub_can_read(train, reviews):
     assert f"| test | 10 | {trained.test.accuracy:.4f} |" in body
 
 
-def test_the_training_log_has_a_row_per_validation_and_marks_the_best(train, reviews):
+def test_the_log_has_a_row_per_validation_and_marks_the_best(train, reviews):
     trained = train(reviews(), epochs=3)
     with (Path(trained.path) / "training_log.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
@@ -409,7 +409,7 @@ def test_more_classes_than_the_encoder_can_carry_are_refused(train, reviews):
         train(reviews(170, classes))
 
 
-def test_class_weights_count_a_rare_class_as_much_as_a_frequent_one(train, reviews, caplog):
+def test_class_weights_count_rare_classes_as_much_as_others(train, reviews, caplog):
     caplog.set_level(logging.INFO, "sentiment_batch")
     rows = reviews(80, {"negative": BAD, **{f"positive{' ' * n}": GOOD for n in range(3)}})
     plain, weighted = (train(rows, class_weights=choice, epochs=1) for choice in ("none", "auto"))
@@ -421,7 +421,7 @@ def test_class_weights_count_a_rare_class_as_much_as_a_frequent_one(train, revie
 # Other files
 
 
-def test_a_validation_file_is_validated_on_and_its_overlap_counted(train, reviews, caplog):
+def test_a_validation_file_is_used_and_its_overlap_counted(train, reviews, caplog):
     caplog.set_level(logging.INFO, "sentiment_batch")
     val = reviews(20, start=50, name="val.csv")
     trained = train(reviews(), val=val)
@@ -490,7 +490,7 @@ def test_a_model_is_only_replaced_with_overwrite(train, reviews, tmp_path):
         ({"base": "./nowhere"}, ModelError, "no model folder"),
     ],
 )
-def test_impossible_settings_are_refused_and_leave_nothing_behind(train, reviews, tmp_path, chosen, error, words):
+def test_impossible_settings_are_refused_and_leave_nothing(train, reviews, tmp_path, chosen, error, words):
     with pytest.raises(error, match=words):
         train(reviews(), output=tmp_path / "model", **chosen)
     assert list(tmp_path.iterdir()) == []

@@ -62,7 +62,7 @@ def test_every_class_that_has_rows_without_conflict_trains(rows, share):
 
 @settings(max_examples=60)
 @given(st.integers(0, 60), st.integers(0, 60), SHARES, st.integers(0, 5))
-def test_of_single_texts_each_class_is_held_back_to_the_nearest_row(first, second, share, seed):
+def test_single_texts_of_a_class_are_held_back_to_the_row(first, second, share, seed):
     codes = [0] * first + [1] * second
     found = split([f"text {n}" for n in range(len(codes))], codes, None, share, seed)
     held = [codes[row] for row in found.validation]

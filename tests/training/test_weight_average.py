@@ -14,7 +14,7 @@ def move(classifier, by: float) -> None:
             one += by
 
 
-def test_it_follows_the_weights_and_is_in_place_only_within_the_block(learner):
+def test_it_follows_the_weights_and_is_used_within_its_block(learner):
     classifier, _ = learner()
     before = weights(classifier)
     average = WeightAverage(classifier, decay=0.5)

@@ -92,7 +92,7 @@ def test_a_wrong_size_in_the_file_loses_no_rows(tmp_path):
     assert read(changed).to_pydict() == {"a": [1, 3], "b": [2, 4]}
 
 
-def test_the_first_visible_sheet_is_read_and_the_others_are_named(tmp_path, caplog):
+def test_the_first_visible_sheet_is_read_and_others_are_named(tmp_path, caplog):
     path = save(tmp_path / "a.xlsx", ["hidden"], sheets=("Notes", "Reviews", "More"))
     book = openpyxl.load_workbook(path)
     book["Notes"].sheet_state = "hidden"

@@ -118,7 +118,7 @@ def test_every_type_has_its_cell(tmp_path):
 @pytest.mark.parametrize(
     "text", ["x" * 32_768, "😀" * 16_384, "\x01" * 5_000], ids=["characters", "utf-16 units", "escapes"]
 )
-def test_a_text_too_long_for_a_cell_is_refused_and_nothing_is_left(tmp_path, text):
+def test_a_text_too_long_for_a_cell_is_refused_and_nothing_left(tmp_path, text):
     with pytest.raises(
         OutputError, match=r"the column 't' holds a text of .* Excel can hold 32,767\. Write CSV or Parquet"
     ):
@@ -146,7 +146,7 @@ def test_too_many_columns_are_refused(tmp_path):
 
 
 @pytest.mark.parametrize("kind", [pa.binary(), pa.list_(pa.binary(3)), pa.month_day_nano_interval()])
-def test_a_type_without_a_cell_is_refused_before_anything_is_written(tmp_path, kind):
+def test_a_type_without_a_cell_is_refused_before_any_writing(tmp_path, kind):
     with pytest.raises(OutputError, match=r"Excel cannot hold the column 'raw': .*`columns`"):
         write(tmp_path / "a.xlsx", pa.schema([("raw", kind)]).empty_table())
     assert os.listdir(tmp_path) == []

@@ -194,7 +194,7 @@ def test_an_error_in_the_engine_itself_is_raised(model, monkeypatch):
             scorer.backend.engine.submit(Sleep()).result(timeout=MAX_SECONDS)
 
 
-def test_a_task_whose_actor_was_killed_for_memory_is_done_by_another(model, monkeypatch):
+def test_a_task_of_an_actor_killed_for_memory_is_done_by_another(model, monkeypatch):
     """When the memory monitor of Ray kills an actor, the error is not of the type of a dead actor."""
     with Scorer.load(str(model), engine="ray", engine_options={"actors": "1"}) as scorer:
         engine, real = scorer.backend.engine, sentiment_batch_ray.engine.RayEngine._on_done

@@ -156,7 +156,7 @@ def test_an_instant_before_whole_minute_offsets_is_exact():
     assert datetime.datetime.fromisoformat(text).timestamp() == -(2**31)
 
 
-def test_a_zone_that_this_machine_does_not_know_is_written_in_utc():
+def test_a_zone_unknown_to_this_machine_is_written_in_utc():
     assert lines(pa.array([0], pa.int64()).cast(pa.timestamp("s", "No/Where"))) == "1970-01-01T00:00:00Z\n"
 
 
@@ -241,7 +241,7 @@ def test_bytes_that_are_not_utf_8_come_out_as_they_went_in():
         (pa.sparse_union([pa.field("a", pa.int8())]), "sparse_union"),
     ],
 )
-def test_a_type_without_text_is_refused_before_anything_is_written(kind, message):
+def test_a_type_without_text_is_refused_before_any_writing(kind, message):
     stream = io.BytesIO()
     with pytest.raises(OutputError, match=rf"CSV cannot hold the column 'raw': {message}.*`columns`, or write Parquet"):
         CsvEncoder(stream, pa.schema([("text", pa.string()), ("raw", kind)]), WriteOptions())

@@ -105,21 +105,21 @@ def test_long_texts_close_a_row_group_early(monkeypatch):
     assert read(encode(ParquetEncoder, table)).metadata.num_row_groups == 4
 
 
-def test_a_dictionary_stays_one_and_keeps_the_order_of_its_values():
+def test_a_dictionary_stays_one_with_the_order_of_its_values():
     column = pa.DictionaryArray.from_arrays(pa.array([1, 1], pa.int8()), ["neg", "neutral", "pos"])
     back = read(encode(ParquetEncoder, pa.table({"sentiment": column}))).read().column(0)
     assert back.type == column.type
     assert back.chunk(0).dictionary.to_pylist() == ["neg", "neutral", "pos"]
 
 
-def test_dictionaries_that_differ_between_batches_are_put_together():
+def test_dictionaries_that_differ_between_batches_are_merged():
     batches = [pa.record_batch({"d": pa.array(texts).dictionary_encode()}) for texts in (["a", "b"], ["b", None, "c"])]
     back = read(encode(ParquetEncoder, pa.Table.from_batches(batches))).read()
     assert back.column(0).to_pylist() == ["a", "b", "b", None, "c"]
     assert back.column(0).type == batches[0].column(0).type
 
 
-def test_dictionaries_too_large_to_put_together_keep_their_values():
+def test_dictionaries_too_large_to_merge_keep_their_values():
     def batch(letter):
         words = [f"{letter}{number}" for number in range(100)]
         return pa.record_batch({"d": pa.DictionaryArray.from_arrays(pa.array(range(100), pa.int8()), words)})

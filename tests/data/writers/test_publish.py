@@ -457,7 +457,7 @@ except BrokenPipeError:
         assert (run.stderr.read(), run.wait()) == (b"", 7)
 
 
-def test_a_reader_that_leaves_standard_output_stays_a_broken_pipe(monkeypatch):
+def test_a_reader_leaving_standard_output_stays_a_broken_pipe(monkeypatch):
     class Pipe:
         def write(self, data):
             raise BrokenPipeError(errno.EPIPE, "gone")

@@ -98,7 +98,7 @@ def test_a_file_that_was_cut_or_taken_away_is_found(scored, out, tmp_path):
         verify_output(destination)
 
 
-def test_a_folder_without_its_mark_or_with_other_files_is_refused(scored, tmp_path):
+def test_a_folder_without_mark_or_with_other_files_is_refused(scored, tmp_path):
     destination = scored("out/")
     (tmp_path / "out" / "part-00003.parquet").write_bytes(b"")
     with pytest.raises(OutputError, match=r"'part-00003\.parquet', which is not part"):

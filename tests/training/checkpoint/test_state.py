@@ -138,7 +138,7 @@ def test_another_version_is_refused_by_name(refused, monkeypatch, name):
         refused(f"the version of {name}: {version(name)} before, 99.9 now")
 
 
-def test_another_kind_of_device_is_refused_but_not_another_number(settings, reviews):
+def test_another_kind_of_device_is_refused_not_another_number(settings, reviews):
     from sentiment_batch.training.checkpoint.fingerprint import check_unchanged, compute_fingerprint
     from sentiment_batch.training.prepare import prepare
 
@@ -203,7 +203,7 @@ def test_no_damaged_tensors_are_taken_for_a_state(work):
     "text",
     ["", "null", "[]", "{}", "3", '{"state": []}', '{"format": 1, "check": "", "state": {}}', "[" * 100_000, "\0"],
 )
-def test_a_file_that_is_no_state_is_one_line_for_every_way_to_begin(work, train, text):
+def test_a_file_that_is_no_state_is_one_line_however_it_begins(work, train, text):
     (work / "state.json").write_text(text)
     with pytest.raises(OutputError, match=r"is damaged .*`restart=True`\.$") as error:
         train(resume=True)

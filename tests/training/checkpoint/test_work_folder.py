@@ -60,7 +60,7 @@ def model(tmp_path) -> Path:
     return folder
 
 
-def test_the_best_state_becomes_the_model_and_nothing_else_remains(begun, tmp_path):
+def test_the_best_state_becomes_the_model_and_nothing_remains(begun, tmp_path):
     checkpoint = begun(tmp_path / "deep" / "model")
     checkpoint.save_best(fill("first"), META, HISTORY)
     checkpoint.save_best(fill("second"), META, HISTORY)
@@ -92,7 +92,7 @@ def test_a_model_is_never_replaced_without_overwrite(begun, model):
     assert list(model.parent.iterdir()) == [model]
 
 
-def test_overwrite_keeps_the_old_model_until_the_new_is_published(begun, model):
+def test_overwrite_keeps_the_old_model_until_the_new_is_there(begun, model):
     checkpoint = begun(model, overwrite=True)
     (model / "vocab.txt").write_text("only in the old one")
     checkpoint.save_best(fill("new"), META, HISTORY)
@@ -113,7 +113,7 @@ def test_a_folder_without_a_model_is_not_replaced_with_overwrite(begun, tmp_path
     assert content(folder) == dict.fromkeys(files, "precious")
 
 
-def test_a_file_is_not_replaced_and_an_empty_folder_may_be_filled(begun, tmp_path):
+def test_a_file_is_not_replaced_an_empty_folder_may_be_filled(begun, tmp_path):
     (tmp_path / "file").write_text("precious")
     for overwrite in (False, True):
         with pytest.raises(OutputError, match="is a file"):
@@ -142,7 +142,7 @@ def test_a_model_that_appeared_during_training_is_not_replaced(begun, tmp_path):
     assert content(checkpoint.best)["model.safetensors"] == "mine"
 
 
-def test_what_a_killed_run_left_is_cleared_away_but_nothing_of_others(begun, tmp_path):
+def test_what_a_killed_run_left_is_cleared_and_nothing_else(begun, tmp_path):
     killed = begun(tmp_path / "model")
     killed.save_best(fill("killed"), META, HISTORY)
     killed.close()
@@ -194,7 +194,7 @@ def test_the_state_decides_which_best_model_a_resumed_run_has(begun, tmp_path, r
 
 
 @pytest.mark.parametrize("renamed", [True, False], ids=["both renames done", "killed between them"])
-def test_a_run_killed_after_finishing_resumes_with_its_states_model(begun, tmp_path, renamed):
+def test_a_run_killed_after_finishing_has_its_states_model(begun, tmp_path, renamed):
     killed = begun(tmp_path / "model")
     killed.save_best(fill("best"), META, HISTORY)
     killed.save_state({"step": 3, "steps": 3, "fingerprint": {}}, {})
@@ -210,7 +210,7 @@ def test_a_run_killed_after_finishing_resumes_with_its_states_model(begun, tmp_p
     assert list(tmp_path.iterdir()) == [again.output]
 
 
-def test_leftovers_that_are_worth_nothing_are_cleared_away_unasked(begun, tmp_path):
+def test_worthless_leftovers_are_cleared_away_unasked(begun, tmp_path):
     work = tmp_path / "model.training"
     for name in ("new", "replaced"):
         (work / name).mkdir(parents=True)
@@ -260,7 +260,7 @@ def test_an_error_while_saving_leaves_the_earlier_best(begun, tmp_path, error):
 
 
 @pytest.mark.parametrize("overwrite", [False, True])
-def test_an_error_at_any_rename_leaves_a_whole_best_and_the_old_model(begun, tmp_path, monkeypatch, overwrite):
+def test_an_error_at_any_rename_leaves_best_and_old_model_whole(begun, tmp_path, monkeypatch, overwrite):
     output = tmp_path / "model"
     if overwrite:
         output.mkdir()
@@ -362,7 +362,7 @@ def test_what_is_no_part_of_a_model_is_not_lost_with_it(begun, model, name):
     assert (model / name).exists()
 
 
-def test_what_comes_to_a_model_while_another_is_trained_is_not_lost(begun, model):
+def test_what_reaches_a_model_during_training_is_not_lost(begun, model):
     checkpoint = begun(model, overwrite=True)
     checkpoint.save_best(fill("new"), META, HISTORY)
     (model / "notes.txt").write_text("precious")

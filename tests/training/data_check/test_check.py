@@ -77,7 +77,7 @@ def test_good_data_has_no_findings_and_a_summary_of_plain_values(caplog):
     assert not [record for record in caplog.records if record.levelno > logging.INFO]
 
 
-def test_the_log_fits_80_columns_and_ends_with_findings_by_weight(caplog):
+def test_the_log_fits_80_columns_and_ends_with_findings(caplog):
     rows = mixed(300, share=0.1, name="a/rather/long/path/to/the/reviews.parquet", blank=30)
     prepare([rows], TrainSettings(), test=mixed(100, start=150, share=0.9, name="test.csv"))
     said = [record.getMessage() for record in caplog.records]
@@ -142,7 +142,7 @@ def test_texts_with_several_labels_are_shown_but_not_stored(caplog):
     assert only(findings(rows), "also occurs with another label")[0] == "warning"
 
 
-def test_repeated_and_nearly_repeated_texts_are_counted_separately():
+def test_repeated_and_nearly_repeated_texts_count_separately():
     rows = mixed(400)
     again, nearly = [f"  {text.upper()}" for text in rows.texts[:30]], [f"<p>{text}!</p>" for text in rows.texts[:50]]
     rows.texts.extend(again + nearly)
@@ -157,7 +157,7 @@ def test_repeated_and_nearly_repeated_texts_are_counted_separately():
     assert only(findings(rows), "6.2 % of the rows repeat the text of another row.")
 
 
-def test_rows_that_are_left_out_are_a_finding_where_they_are_many():
+def test_rows_left_out_are_a_finding_where_they_are_many():
     rows = mixed(3_600, blank=400)
     rows.labels[:300] = [None] * 300
     found = findings(rows)
@@ -199,7 +199,7 @@ def test_a_tiny_overlap_and_one_of_near_texts_are_notes():
     assert found["overlap_with_test"] == 0
 
 
-def test_a_table_given_twice_is_a_finding_and_a_small_overlap_is_not():
+def test_a_table_given_twice_is_a_finding_a_small_overlap_not():
     first, again, other = mixed(1_000), mixed(1_000, name="again.csv"), mixed(1_000, start=950, name="other.csv")
     found = prepare([first, again, other], TrainSettings()).summary
     assert [(one["of"], one["with"], one["rows"]) for one in found["overlaps"]] == [
@@ -232,7 +232,7 @@ def test_a_column_that_looks_like_groups_is_a_note_that_names_it():
     assert findings(table(texts(1_200), labels, groups=films))[0][1].startswith("Only 120 rows validate")
 
 
-def test_a_group_that_is_in_another_file_is_a_warning_with_counts():
+def test_a_group_in_another_file_is_a_warning_with_counts():
     films, labels = grouped()
     rows = table(texts(1_200), labels, groups=films)
     test = table(texts(500, 9_000), labels[:500], groups=["f1"] * 100 + ["new"] * 400, name="test.csv")
@@ -245,7 +245,7 @@ def test_a_group_that_is_in_another_file_is_a_warning_with_counts():
     assert only(said, "100 rows of test.csv (20 %) have a 'film' that is also trained on")[0] == "warning"
 
 
-def test_groups_of_one_row_and_few_validation_groups_are_findings():
+def test_groups_of_one_row_or_few_to_validate_are_findings():
     ids = [f"id{n}" for n in range(1_000)]
     assert only(findings(mixed(1_000, groups=ids)), "No two rows have the same 'film', so `group_column` changes")
     few = findings(mixed(1_000, groups=[f"f{n // 60}" for n in range(1_000)]))
@@ -266,7 +266,7 @@ def test_texts_that_look_wrong_are_said():
     assert only(findings(same), "All texts begin with the same 17 characters")[0] == "note"
 
 
-def test_files_that_differ_in_html_or_in_the_mix_of_classes_are_said():
+def test_files_that_differ_in_html_or_classes_are_findings():
     test = mixed(1_000, start=9_000, share=0.2, name="test.csv")
     test.texts[:] = [f"{text}<br />" for text in test.texts]
     found = findings(mixed(4_000), test=test)

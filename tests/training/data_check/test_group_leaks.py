@@ -42,7 +42,7 @@ def sides(codes, held=0.1, **others):
     )
 
 
-def test_a_column_whose_values_go_with_labels_is_found_and_measured():
+def test_a_column_that_goes_with_labels_is_found_and_measured():
     codes, film = films()
     (found,) = find_group_columns(*sides(codes, film=film))
     assert (found.column, found.values) == ("film", 300)
