@@ -112,7 +112,7 @@ def list_changes(old: dict[str, Any], new: dict[str, Any]) -> list[str]:
     """
     old_settings, new_settings = old.get("settings", {}), new.get("settings", {})
     changes = [
-        f"`{name}` was {_to_words(old_settings.get(name))} and is {_to_words(new_settings.get(name))}"
+        _describe_setting_change(name, old_settings.get(name), new_settings.get(name))
         for name in dict.fromkeys([*old_settings, *new_settings])
         if old_settings.get(name) != new_settings.get(name)
     ]
@@ -126,8 +126,22 @@ def list_changes(old: dict[str, Any], new: dict[str, Any]) -> list[str]:
             words = ("one file", "a folder")
             changes.append(f"the output was {words[bool(before)]} and is {words[bool(after)]}")
         else:
-            changes.append(f"{name.replace('_', ' ')} was {_to_words(before)} and is {_to_words(after)}")
+            was, now = ("were", "are") if name in {"labels", "output_columns"} else ("was", "is")
+            changes.append(f"{name.replace('_', ' ')} {was} {_to_words(before)} and {now} {_to_words(after)}")
     return changes
+
+
+def _describe_setting_change(name: str, old: Any, new: Any) -> str:
+    """How a setting has changed; a switch by whether it is given, because --no-quotes turns `quotes` off.
+
+    >>> _describe_setting_change("quotes", True, False)
+    '`quotes=False` was not given and is given'
+    """
+    if not isinstance(old, bool) or not isinstance(new, bool):
+        return f"`{name}` was {_to_words(old)} and is {_to_words(new)}"
+    switch = name != "quotes"
+    words = ("given and is not given", "not given and is given")
+    return f"`{name}={switch}` was {words[new is switch]}"
 
 
 def _describe_input_change(old: Any, new: Any) -> str:
