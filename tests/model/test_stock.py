@@ -207,7 +207,7 @@ def test_a_pickle_beside_safe_weights_is_not_opened(folder):
 
 def test_a_bare_encoder_is_refused_for_it_would_score_at_random(tiny_base):
     said = refused(tiny_base, "has no trained weights for 'classifier.bias'")
-    assert "Train a classifier with it as the `base`" in said
+    assert "Train a classifier from it with sentiment-batch train." in said
 
 
 @pytest.mark.parametrize("known", [True, False])
@@ -290,7 +290,7 @@ def test_a_folder_without_our_description_has_none(tiny_base):
 def test_labels_without_meaning_are_refused_until_they_are_named(folder):
     before = scores(folder)
     edit_json(folder, "config.json", id2label={"0": "LABEL_0", "1": "LABEL_1"}, label2id=None)
-    refused(folder, "calls its labels 'LABEL_0', 'LABEL_1'.*`labels`, such as negative and positive")
+    refused(folder, r"calls its labels 'LABEL_0', 'LABEL_1'.*such as `labels=\[\"negative\", \"positive\"\]`\.")
     with Scorer.load(str(folder), labels=["bad", "good"], device="cpu", dtype="float32") as scorer:
         assert scorer.labels == ("bad", "good")
     assert np.array_equal(scores(folder, labels=("bad", "good")), before)

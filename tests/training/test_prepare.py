@@ -150,7 +150,7 @@ def test_a_test_file_may_share_texts_with_the_held_back_rows():
 def test_unknown_labels_of_another_file_are_named(caplog):
     val = labelled(["a", "b", "c"], ["pos", "mixed", "neg"], name="val.csv")
     assert len(prepare([many()], TrainSettings(), val=val).validation.texts) == 2
-    assert "val.csv: 1 row without a known label left out; unknown: 'mixed'" in said(caplog)
+    assert "val.csv: left out 1 row without a known label; unknown: 'mixed'" in said(caplog)
 
 
 def test_a_validation_file_without_a_known_label_is_refused():

@@ -116,7 +116,7 @@ def _load_network(folder: Path) -> Any:
     if info["missing_keys"]:
         raise ModelError(
             f"{folder} has no trained weights for {listed(sorted(info['missing_keys']), 3)}; it would score at random. "
-            "Train a classifier with it as the `base`."
+            "Train a classifier from it with sentiment-batch train."
         )
     for parameter in network.parameters():  # they lie in the mapped file, which another program may overwrite
         parameter.data = parameter.data.clone()
@@ -145,8 +145,8 @@ def _choose_labels(config: Any, chosen: tuple[str, ...] | None, folder: Path) ->
         return chosen
     if nameless:
         raise ModelError(
-            f"{folder} calls its labels {listed(names)}, which mean nothing. Name them in this order with `labels`, "
-            "such as negative and positive."
+            f"{folder} calls its labels {listed(names)}, which mean nothing. Name them in this order, such as "
+            '`labels=["negative", "positive"]`.'
         )
     if len(set(names)) < len(names):
         raise ModelError(f"{folder} gives one name to several labels: {listed(names)}. Name them with `labels`.")

@@ -170,7 +170,7 @@ def _read_other_file(
     num_left_out = int((encoded.codes < 0).sum())
     if num_left_out:
         unknown = f"; unknown: {listed(encoded.unknown, 5)}" if encoded.unknown else ""
-        notes.append(f"{file.name}: {format_quantity(num_left_out, 'row')} without a known label left out{unknown}")
+        notes.append(f"{file.name}: left out {format_quantity(num_left_out, 'row')} without a known label{unknown}")
     rows = np.flatnonzero(encoded.codes >= 0)
     if not len(rows):
         raise InputError(f"{file.name} holds no row with a text and a known label. Check its `label_column`.")

@@ -175,7 +175,7 @@ def _check_input(manifest: dict[str, Any], rows: int) -> str:
     try:
         with closing(formats.open_reader(source, format=job.input_format, options=read)) as reader:
             if fingerprint.describe_input(reader, job) != manifest["input"]:
-                return f"{source} was changed since, so its rows show nothing"
+                return f"{source} was changed since, so the number of its rows was not compared"
             found = _count_rows(reader)
     except InputError as error:
         return f"the rows of the input were not counted: {error}"
