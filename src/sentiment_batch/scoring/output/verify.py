@@ -21,7 +21,7 @@ from sentiment_batch.scoring.output.targets import SUCCESS
 if TYPE_CHECKING:
     from sentiment_batch.data.readers.base import Reader
 
-_CURE = "Score again with `overwrite=True`, or restore the file."
+_CURE = "Score the table again and replace the output, or restore the file."
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
