@@ -14,7 +14,7 @@ import pyarrow as pa
 from sentiment_batch.data.columns import detect_text_columns, to_column_names
 from sentiment_batch.data.readers.table import TableReader
 from sentiment_batch.errors import InputError
-from sentiment_batch.frames import arrow, dask, duckdb, narwhals, polars, spark
+from sentiment_batch.frames import arrow, distributed, duckdb, polars
 from sentiment_batch.frames.arrow import ArrowFrame
 from sentiment_batch.frames.base import SAMPLE_ROWS
 from sentiment_batch.frames.pandas import PandasFrame
@@ -24,15 +24,21 @@ if TYPE_CHECKING:
     from sentiment_batch.frames.base import Frame
     from sentiment_batch.scoring.scorer import Scorer
 
+
+def _annotate_narwhals(frame: Any, scorer: Scorer, chosen: Sequence[str]) -> Any:
+    """The frame of another library that narwhals wraps, with its scores and wrapped again."""
+    return sys.modules["narwhals"].from_native(scorer(frame.to_native(), text_column=chosen))
+
+
 _LAZY: dict[tuple[str, str], Callable[[Any, Scorer, Sequence[str]], Any]] = {
-    ("dask", "DataFrame"): dask.annotate_dask,
-    ("dask", "Series"): dask.annotate_dask,
+    ("dask", "DataFrame"): distributed.annotate_dask,
+    ("dask", "Series"): distributed.annotate_dask,
     ("duckdb", "DuckDBPyRelation"): duckdb.annotate_duckdb,
-    ("narwhals", "DataFrame"): narwhals.annotate_narwhals,
-    ("narwhals", "LazyFrame"): narwhals.annotate_narwhals,
+    ("narwhals", "DataFrame"): _annotate_narwhals,
+    ("narwhals", "LazyFrame"): _annotate_narwhals,
     ("polars", "LazyFrame"): polars.annotate_lazy_polars,
     ("pyarrow", "RecordBatchReader"): arrow.annotate_arrow_stream,
-    ("pyspark", "DataFrame"): spark.annotate_spark,
+    ("pyspark", "DataFrame"): distributed.annotate_spark,
 }
 """Frames whose rows are not in memory, by library and class; all other frames are tables in memory."""
 

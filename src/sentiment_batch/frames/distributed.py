@@ -1,10 +1,12 @@
-"""Frames and series of dask: each partition is scored in the process that holds it."""
+"""Frames of dask and Spark: each partition is scored in the process that holds it."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
 
 from sentiment_batch.data.columns import find_text_columns
 from sentiment_batch.frames.pandas import PandasFrame
@@ -22,3 +24,17 @@ def annotate_dask(frame: Any, scorer: Scorer, chosen: Sequence[str]) -> Any:
     texts = find_text_columns(PandasFrame(meta).table().schema, chosen)
     scored = partial(scorer, text_column=texts)
     return frame.map_partitions(scored, meta=scored(meta))
+
+
+def annotate_spark(frame: Any, scorer: Scorer, chosen: Sequence[str]) -> Any:
+    """The rows with their scores, which are computed when they are asked for.
+
+    Labels are strings, because Spark has no categories. Its Python workers score a stream of record batches for each
+    partition.
+    """
+    given = frame.limit(0).toArrow().schema
+    texts = find_text_columns(given, chosen)
+    schema = type(frame.schema)(list(frame.schema.fields))
+    for field in list(scorer.output_schema(given, text_column=texts))[len(given) :]:
+        schema.add(field.name, "float" if pa.types.is_floating(field.type) else "string")
+    return frame.mapInArrow(partial(scorer.annotate_batches, text_column=texts), schema)
