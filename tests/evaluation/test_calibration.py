@@ -144,7 +144,7 @@ def test_rows_that_are_all_wrong_end_at_the_upper_bound():
             "49 validation rows are too few to fit it on",
         ),
         (np.eye(2)[np.zeros(200, int)], np.zeros(200, int), "all of one class"),
-        (np.ones((200, 2)), np.arange(200) % 2, "no other lowers the loss"),
+        (np.ones((200, 2)), np.arange(200) % 2, "no other temperature lowers the loss"),
         (np.full((200, 2), np.nan), np.arange(200) % 2, "not finite"),
         (np.tile([np.inf, 0.0], (200, 1)), np.arange(200) % 2, "not finite"),
     ],

@@ -43,7 +43,7 @@ class Calibration:
     """The same with each row at the temperature of the other folds, as rows that took no part in the fit."""
 
     def to_json(self) -> dict[str, Any]:
-        """Plain values."""
+        """The fields as plain values, for JSON."""
         return asdict(self)
 
     def __str__(self) -> str:
@@ -52,7 +52,7 @@ class Calibration:
         return (
             f"temperature {self.temperature:g}, {self.reason}; "
             f"calibration error {self.before['calibration_error']:.4f} before, {self.after['calibration_error']:.4f} "
-            f"after, on rows that it was not fitted on; loss {self.before['loss']:.4f} and {self.after['loss']:.4f}"
+            f"after, on rows that it was not fitted on; loss {self.before['loss']:.4f} before, {self.after['loss']:.4f} after"
         )
 
 
@@ -73,7 +73,7 @@ def calibrate(logits_NK: Floats, codes_N: Codes) -> Calibration:
             temperature = fit_temperature(logits_NK, codes_N)
             reason = f"fitted on {len(codes_N):,} validation rows"
             return Calibration(temperature=temperature, reason=reason, rows=len(codes_N), before=before, after=after)
-        reason = "no other lowers the loss of rows that it was not fitted on"
+        reason = "no other temperature lowers the loss of rows that it was not fitted on"
     return Calibration(temperature=1.0, reason=reason, rows=len(codes_N), before=before, after=before)
 
 

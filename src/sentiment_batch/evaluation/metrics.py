@@ -47,7 +47,7 @@ class Metrics:
     labels: tuple[str, ...]
 
     def to_json(self) -> dict[str, Any]:
-        """Plain values."""
+        """The fields as plain values, for JSON."""
         return asdict(self)
 
     def __str__(self) -> str:

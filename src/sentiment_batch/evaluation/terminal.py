@@ -20,7 +20,7 @@ MIN_WIDTH = 60
 MIN_NAME_WIDTH = 16
 """Columns of a name, so that short names are as wide as their heads."""
 MIN_GROUP_WIDTH = 13
-"""Columns of a name in the table of groups. Figures are left out until names have so many."""
+"""Columns of a name in the table of groups. Figures are left out until names have this width."""
 MIN_CELL_WIDTH = 6
 """Columns of a cell of the confusion matrix."""
 MAX_TABLE_CLASSES = 50

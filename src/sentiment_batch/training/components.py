@@ -122,7 +122,7 @@ def _choose_policy(settings: TrainSettings, positions: int) -> TextPolicy:
 
 def _choose_learning_rate(settings: TrainSettings, width: int, notes: list[str]) -> float:
     rate = settings.learning_rate or min(MAX_DEFAULT_RATE, RATE_TIMES_WIDTH / width)
-    notes.append(f"learning rate {rate:.3g}" + ("" if settings.learning_rate else f", for a {width}-wide encoder"))
+    notes.append(f"learning rate {rate:.3g}" + ("" if settings.learning_rate else f", chosen by the width of the encoder ({width})"))
     return rate
 
 
@@ -131,7 +131,7 @@ def _choose_batch_size(settings: TrainSettings, training: TokenizedTexts, notes:
         return settings.batch_size
     mean = training.tokens.lengths.mean()
     size = BATCH_SIZE_SHORT if mean <= MAX_SHORT_TOKENS else BATCH_SIZE
-    notes.append(f"batch size {size}, for texts of {mean:.0f} tokens on average")
+    notes.append(f"batch size {size}, chosen by the mean length of the texts ({mean:.0f} tokens)")
     return size
 
 

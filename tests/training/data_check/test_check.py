@@ -120,7 +120,7 @@ def test_few_validation_rows_are_reported_with_their_precision(count, level, poi
         assert found == []
         return
     said = only(
-        found, f"Only {count} rows validate, so an accuracy of 90 % is only known to {points} points either way"
+        found, f"Only {count} rows validate, so an accuracy of 90 % is known only to within {points} percentage points"
     )
     assert said[0] == level
     assert said[1].endswith("Give a larger `val_file`.")

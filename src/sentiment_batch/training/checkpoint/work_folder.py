@@ -152,7 +152,7 @@ class Checkpoint:
             return []
         lines = []
         if self.best.exists():
-            lines.append(f"the best model so far is in {self.best}; it can score")
+            lines.append(f"the best model so far is in {self.best}. It can score texts already")
         with contextlib.suppress(OutputError):
             if state := state_file.read_state(self.work):
                 lines.append(

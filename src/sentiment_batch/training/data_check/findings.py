@@ -27,7 +27,7 @@ class Finding:
     level: Literal["note", "warning"] = "note"
 
     def to_json(self) -> dict[str, str]:
-        """Plain values."""
+        """The level and the text as plain values, for JSON."""
         return {"level": self.level, "text": self.text}
 
 

@@ -51,7 +51,7 @@ class GroupCandidate:
     """Share of the held-out rows whose value is trained on, too."""
 
     def to_json(self) -> dict[str, Any]:
-        """Plain values."""
+        """The fields as plain values, for JSON."""
         return dataclasses.asdict(self)
 
 

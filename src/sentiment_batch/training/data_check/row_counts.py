@@ -73,7 +73,7 @@ def check_validation(splits: ReviewSplits) -> Iterator[Finding]:
         cure = "Give a larger `val_file`." if splits.validation_file else "Hold back more rows with `val_size`."
         yield Finding(
             text=f"Only {format_quantity(count, 'row')} {'validates' if count == 1 else 'validate'}, so an accuracy of "
-            f"90 % is only known to {100 * half_width:.0f} points either way. {cure}",
+            f"90 % is known only to within {100 * half_width:.0f} percentage points. {cure}",
             weight=0.2,
             level="warning" if count < MIN_USABLE_VALIDATION else "note",
         )
