@@ -76,10 +76,11 @@ class LocalBackend:
         shape = choose_fixed_shape(loaded, policy) if settings.deterministic else None
         self._model = model
         self._settings = settings
-        self._tokeniser = make_tokeniser(loaded.backend, loaded.meta, policy)
+        self.tokeniser = make_tokeniser(loaded.backend, loaded.meta, policy)
+        """Turns texts into this model's tokens."""
         digest = hub.digest_model_folder(folder)
         try:
-            prepared = prepare_model(loaded, self._tokeniser, digest, device.value, settings.dtype, shape)
+            prepared = prepare_model(loaded, self.tokeniser, digest, device.value, settings.dtype, shape)
         except torch.OutOfMemoryError as error:
             raise DeviceError(
                 f'the memory of {device.value} does not hold {model}. Take a smaller model, or `device="cpu"`.'
@@ -101,11 +102,6 @@ class LocalBackend:
             hardware=torch.cuda.get_device_name(device.value) if device.value != "cpu" else "cpu",
         )
 
-    @property
-    def tokeniser(self) -> Tokeniser:
-        """Turns texts into this model's tokens."""
-        return self._tokeniser
-
     def score_blocks(
         self, blocks: Iterable[RowBlock], on_rows: OnRows | None = None, expected_rows: int | None = None
     ) -> Iterator[ScoredBlock]:
@@ -119,9 +115,7 @@ class LocalBackend:
         """
         with Stages() as stages, open_thread_pool(self.strategy.device, single=self.strategy.shape is not None) as pool:
             read = stages.run_ahead(blocks, "read")
-            tokenised = stages.run_ahead(
-                (_tokenise(block, self._tokeniser, stages.check) for block in read), "tokenise"
-            )
+            tokenised = stages.run_ahead((_tokenise(block, self.tokeniser, stages.check) for block in read), "tokenise")
             planned = self._compile_before_first(tokenised, expected_rows)
             launched = stages.run_ahead((self._launch(one, pool, stages, on_rows) for one in planned), "model")
             for one, batches in launched:
