@@ -176,7 +176,7 @@ def test_an_interrupted_run_leaves_its_best_model_ready_to_score(train, reviews,
         train(reviews(), output=tmp_path / "model")
     assert not (tmp_path / "model").exists()
     best = tmp_path / "model.training" / "best"
-    assert f"the best model so far is in {best}; It can score texts already" in caplog.text
+    assert f"the best model so far is in {best}. It can score texts already" in caplog.text
     assert probabilities(best, ["a good film"]).shape == (1, 2)
     assert meta_of(best)["best"]["step"] == 7
     monkeypatch.undo()

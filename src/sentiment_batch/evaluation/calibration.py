@@ -52,7 +52,8 @@ class Calibration:
         return (
             f"temperature {self.temperature:g}, {self.reason}; "
             f"calibration error {self.before['calibration_error']:.4f} before, {self.after['calibration_error']:.4f} "
-            f"after, on rows that it was not fitted on; loss {self.before['loss']:.4f} before, {self.after['loss']:.4f} after"
+            f"after, on rows that it was not fitted on; loss {self.before['loss']:.4f} before, "
+            f"{self.after['loss']:.4f} after"
         )
 
 

@@ -297,4 +297,4 @@ def _count_expected_rows(reader: Reader, job: ScoreJob) -> int | None:
 
 
 def _show_destination(run: _Run) -> str:
-    return without_password(run.job.destination)
+    return "standard output" if run.job.destination == "-" else without_password(run.job.destination)

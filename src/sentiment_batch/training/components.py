@@ -122,7 +122,8 @@ def _choose_policy(settings: TrainSettings, positions: int) -> TextPolicy:
 
 def _choose_learning_rate(settings: TrainSettings, width: int, notes: list[str]) -> float:
     rate = settings.learning_rate or min(MAX_DEFAULT_RATE, RATE_TIMES_WIDTH / width)
-    notes.append(f"learning rate {rate:.3g}" + ("" if settings.learning_rate else f", chosen by the width of the encoder ({width})"))
+    reason = "" if settings.learning_rate else f", chosen by the width of the encoder ({width})"
+    notes.append(f"learning rate {rate:.3g}{reason}")
     return rate
 
 

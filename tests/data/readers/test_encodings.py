@@ -134,7 +134,7 @@ def test_errors_name_the_encoding_as_the_user_did(refusal):
 @pytest.mark.parametrize("encoding", ["cp1252", "latin-1", "koi8-r", "mac-roman", "cp437"])
 def test_utf_8_under_another_name_is_an_error_and_no_mojibake(refusal, encoding):
     message = refusal("id,text\n1,naïve\n".encode(), encoding=encoding)
-    assert f"is not {encoding}: its bytes, the first outside ASCII at offset 12, are all valid UTF-8" in message
+    assert f"is not {encoding}: it is valid UTF-8, whose first byte outside ASCII is at offset 12" in message
     assert message.endswith("Leave `encoding` out.")
 
 
@@ -181,7 +181,7 @@ def test_a_byte_order_mark_of_another_encoding_is_an_error(refusal, named):
 
 
 def test_plain_text_is_no_utf_16(refusal):
-    assert "none outside ASCII, are all valid UTF-8" in refusal(b"text,n\nab,1\n\n", encoding="utf-16-le")
+    assert "it is plain ASCII, which is valid UTF-8" in refusal(b"text,n\nab,1\n\n", encoding="utf-16-le")
     assert "the first outside ASCII at offset 5" in refusal("text\né,1\n".encode(), encoding="utf-16-be")
 
 

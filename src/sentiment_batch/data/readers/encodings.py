@@ -139,8 +139,12 @@ class Utf8Check:
 
 def explain_utf8(name: str, given: str, offset: int | None) -> InputError:
     """The error for a UTF-8 file for which the user gave another encoding; `offset` is its first byte outside ASCII."""
-    first = "none outside ASCII" if offset is None else f"the first outside ASCII at offset {offset:,}"
-    return InputError(f"{name} is not {given}: its bytes, {first}, are all valid UTF-8. Leave `encoding` out.")
+    if offset is None:
+        return InputError(f"{name} is not {given}: it is plain ASCII, which is valid UTF-8. Leave `encoding` out.")
+    return InputError(
+        f"{name} is not {given}: it is valid UTF-8, whose first byte outside ASCII is at offset {offset:,}. "
+        "Leave `encoding` out."
+    )
 
 
 def _refuse_unlike(sample: bytes, encoding: str, given: str, name: str) -> None:

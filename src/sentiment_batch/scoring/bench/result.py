@@ -112,7 +112,10 @@ def choose_advice(found: Measurement) -> str | None:
     """The advice that is most worth knowing; None if the figures give no reason for any."""
     chosen = found.chosen
     if chosen.seconds < MIN_FIRM_SECONDS:
-        return f"{chosen.seconds:.2f} s end to end is too short to measure. Take a larger table, more `rows` or more `seconds`."
+        return (
+            f"{chosen.seconds:.2f} s end to end is too short to measure. Take a larger table, more `rows` or more "
+            "`seconds`."
+        )
     if found.tokenising_tokens_per_second < chosen.model_tokens_per_second:
         return "the tokenizer is slower than the model. More CPU cores would help, another GPU would not."
     faster = max(found.dtypes, key=lambda one: one.rows_per_second)
