@@ -152,7 +152,7 @@ def test_two_characters_of_chinese_may_look_like_utf_8(tmp_path):
 def test_a_character_cut_by_the_end_of_the_sample_is_accepted(refusal):
     data = b"text\n" + b"x" * (SAMPLE_BYTES - 6) + "é\n".encode()
     assert data[SAMPLE_BYTES - 1 : SAMPLE_BYTES + 1] == "é".encode()
-    assert f"the first outside ASCII at offset {SAMPLE_BYTES - 1:,}" in refusal(data, encoding="cp1252")
+    assert f"whose first byte outside ASCII is at offset {SAMPLE_BYTES - 1:,}" in refusal(data, encoding="cp1252")
 
 
 @pytest.mark.parametrize("name", ["reviews.csv", "reviews.jsonl"])
@@ -182,7 +182,7 @@ def test_a_byte_order_mark_of_another_encoding_is_an_error(refusal, named):
 
 def test_plain_text_is_no_utf_16(refusal):
     assert "it is plain ASCII, which is valid UTF-8" in refusal(b"text,n\nab,1\n\n", encoding="utf-16-le")
-    assert "the first outside ASCII at offset 5" in refusal("text\né,1\n".encode(), encoding="utf-16-be")
+    assert "whose first byte outside ASCII is at offset 5" in refusal("text\né,1\n".encode(), encoding="utf-16-be")
 
 
 def test_the_other_byte_order_is_named(refusal):
