@@ -5,13 +5,17 @@ from __future__ import annotations
 import importlib.metadata
 import logging
 import os
+import subprocess
 import time
+import types
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import settings
+
+from tests.warm_processes import Server
 
 if TYPE_CHECKING:
     from sentiment_batch import Scorer
@@ -181,6 +185,23 @@ def scorer(tiny_model: Path) -> Iterator[Scorer]:
 
     with Scorer.load(str(tiny_model), device="cpu", dtype="float32") as scorer:
         yield scorer
+
+
+@pytest.fixture(scope="session")
+def process_server() -> Iterator[Server]:
+    """A process that has imported everything and forks those of several devices."""
+    server = Server()
+    yield server
+    server.close()
+
+
+@pytest.fixture
+def warm_processes(process_server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The processes of several devices are forks of a warm one."""
+    from sentiment_batch.scoring.backends import multi_device
+
+    stand_in = types.SimpleNamespace(**vars(subprocess) | {"Popen": process_server.Popen})
+    monkeypatch.setattr(multi_device, "subprocess", stand_in)
 
 
 @pytest.fixture

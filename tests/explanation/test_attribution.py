@@ -171,13 +171,14 @@ def test_only_the_seen_part_of_a_huge_text_is_tokenised(scorer, monkeypatch):
     assert len(one.words) < 200
 
 
+@pytest.mark.usefixtures("warm_processes")
 def test_a_neutral_band_and_several_devices_are_explained_too(scorer):
     text = "the film was great"
     (plain,) = explain_texts(scorer, [text])
     with Scorer.load(scorer.model, neutral_band=1.0, **CPU) as banded:
         assert explain_texts(banded, [text])[0] == plain
-    with Scorer.load(scorer.model, device="cpu,cpu", dtype="float32") as fleet:
-        (one,) = explain_texts(fleet, [text])
+    with Scorer.load(scorer.model, device="cpu,cpu", dtype="float32") as pair:
+        (one,) = explain_texts(pair, [text])
     assert (one.label, one.score) == (plain.label, plain.score)
     assert [word.weight for word in one.words] == pytest.approx([word.weight for word in plain.words], abs=1e-3)
 

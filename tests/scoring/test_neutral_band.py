@@ -148,6 +148,7 @@ def test_a_scorer_out_of_a_pickle_has_its_band(banded, expected):
         assert again(pa.table({"text": TEXTS}))["sentiment"].to_pylist() == expected
 
 
+@pytest.mark.usefixtures("warm_processes")
 def test_several_devices_have_it_too(tiny_model, expected):
     with Scorer.load(str(tiny_model), device="cpu,cpu", dtype="float32", neutral_band=BAND) as pair:
         assert pair(pa.table({"text": TEXTS}))["sentiment"].to_pylist() == expected

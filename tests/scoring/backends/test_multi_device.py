@@ -16,6 +16,8 @@ from sentiment_batch.errors import DeviceError, ModelError, SentimentBatchError,
 from sentiment_batch.scoring.backends import multi_device, row_blocks
 from tests.conftest import WORDS
 
+pytestmark = pytest.mark.usefixtures("warm_processes")
+
 
 @pytest.fixture
 def small_blocks(monkeypatch):
@@ -24,7 +26,7 @@ def small_blocks(monkeypatch):
 
 @pytest.fixture(scope="module")
 def pair(tiny_model):
-    """A scorer with two processes."""
+    """A scorer with two processes, which are no forks: a fixture of the module comes before those of a test."""
     with Scorer.load(tiny_model, device="cpu,cpu", dtype="float32") as scorer:
         yield scorer
 
