@@ -308,7 +308,7 @@ def test_wrong_settings_are_named_before_anything_is_read(capsys):
     for wrong, said in (
         (["--set", "no_such=1"], "'no_such=1' sets nothing"),
         (["--vary", "warmup"], "'warmup' sets nothing"),
-        (["--vary", "warmup=0.1,7"], "--warmup is 7"),
+        (["--vary", "warmup=0.1,7"], "`warmup` is 7"),
         (["--set", "seed=3"], "'seed=3' sets nothing"),
     ):
         with pytest.raises(SystemExit) as caught:

@@ -93,7 +93,7 @@ def test_rows_that_are_left_out_are_counted_and_named(scorer, caplog):
 def test_many_unknown_labels_are_a_warning_without_long_ones(scorer, caplog):
     labels = ["negative", "positive", "x" * 100, "\x1b[1m", None, "x" * 100]
     measured = evaluate_labelled(scorer, rows(labels))
-    (warning,) = caplog.messages
+    (warning,) = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
     assert warning.startswith("of 6 rows, the figures leave out 1 without a label, 3 with an unknown label (")
     assert measured.left_out.label_unknown == {"\x1b[1m": 1}
     assert "\x1b" not in str(measured)
