@@ -91,13 +91,20 @@ def end_points(request: pytest.FixtureRequest) -> Callable[..., Sequence[int]]:
 
 @pytest.fixture(autouse=True)
 def _own_places(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """The tests of a process have their own cache, and each leaves the library's logger as it was."""
+    """Each process has a cache of its own, and each test begins and ends with the library's logger as it is at first.
+
+    A command line that ran in a fixture of a module or session would otherwise leave its handler to all later tests.
+    """
     monkeypatch.setenv("SENTIMENT_BATCH_CACHE", str(tmp_path_factory.getbasetemp() / "cache"))
-    logger = logging.getLogger("sentiment_batch")
-    before = logger.handlers, logger.propagate, logger.level
+    _reset_logger()
     yield
-    logger.handlers, logger.propagate = before[0], before[1]
-    logger.setLevel(before[2])
+    _reset_logger()
+
+
+def _reset_logger() -> None:
+    logger = logging.getLogger("sentiment_batch")
+    logger.handlers, logger.propagate = [], True
+    logger.setLevel(logging.NOTSET)
 
 
 @pytest.fixture(autouse=True)

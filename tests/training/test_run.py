@@ -506,7 +506,7 @@ def test_the_progress_says_device_rate_and_lengths(train, reviews, caplog):
     train(reviews(), epochs=1)
     for words in (
         "device: cpu (as asked); dtype: float32 (as asked)",
-        "learning rate 0.001, for a 32-wide",
+        "learning rate 0.001, chosen by the width of the encoder (32)",
         "* the best state",
     ):
         assert words in caplog.text

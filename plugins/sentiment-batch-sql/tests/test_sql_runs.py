@@ -176,7 +176,7 @@ def test_a_killed_run_leaves_nothing_and_can_be_resumed(db, runner, tiny_model):
     assert db.tables() == ["reviews"]
     done = runner.run(*run)
     assert done["status"] == 0, done["err"]
-    assert "going on after" in done["err"]
+    assert "resuming after" in done["err"]
     assert db.rows("SELECT count(*), count(DISTINCT id) FROM scored") == [(3_000, 3_000)]
     assert db.tables() == ["reviews", "scored"]
     assert not db.leftovers()

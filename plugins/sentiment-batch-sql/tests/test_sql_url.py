@@ -33,6 +33,7 @@ def test_the_parts_of_a_url():
         ("sqlite:///~/a.db?table=t", os.path.expanduser("~/a.db")),
         ("sqlite:////tmp/100%2524.db?table=t", "/tmp/100%24.db"),
     ],
+    ids=["relative", "blank", "home", "percent"],
 )
 def test_the_path_of_a_file(url, path):
     assert parse_url(url).database == path
