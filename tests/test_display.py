@@ -1,14 +1,16 @@
-"""Text that is safe to show on a terminal and in a page."""
+"""Text that is safe to show on a terminal and in a page, and fits its columns."""
 
 from __future__ import annotations
 
+import io
 import unicodedata
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sentiment_batch.display import one_line, shortened, visible
+from sentiment_batch.display import fit_text, one_line, shortened, terminal_width, visible
+from tests.terminal_lines import check_lines, width
 
 
 @pytest.mark.parametrize(
@@ -40,3 +42,31 @@ def test_a_long_text_is_shown_by_its_ends():
     assert shortened("abc", 3) == "abc"
     assert shortened("a" * 50 + "\x1b" * 1_000 + "b" * 50, 100) == f"{'a' * 50} [… 1,000 characters …] {'b' * 50}"
     assert len(shortened("x" * 10_000_000)) < 300
+
+
+@given(st.text(max_size=40), st.integers(1, 20))
+def test_a_text_is_fitted_to_its_columns(text, most):
+    found = fit_text(text, most)
+    check_lines(found, most)
+    if found.endswith("…") and not text.endswith("…"):
+        assert width(" ".join(text.split())) > most
+
+
+def test_a_long_text_is_cut_where_its_columns_end():
+    assert fit_text("good film", 9) == "good film"
+    assert fit_text("good films", 9) == "good fil…"
+    assert fit_text("映画映画", 6) == "映画…"
+
+
+class Terminal(io.StringIO):
+    """A stream that says that it is a"""
+
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.mark.parametrize(("columns", "expected"), [("40", 60), ("60", 60), ("100", 100), ("200", 200)])
+def test_the_width_is_the_terminals_but_at_least_60(monkeypatch, columns, expected):
+    monkeypatch.setenv("COLUMNS", columns)
+    assert terminal_width(Terminal()) == expected
+    assert terminal_width(io.StringIO()) == 80, "an output that is no terminal is the same everywhere"

@@ -1,11 +1,20 @@
-"""Makes any text safe to show: characters that control a terminal or the text direction become visible signs."""
+"""Makes any text safe to show, and fits it into the columns of a terminal.
+
+Characters that control a terminal or the text direction become visible signs.
+"""
 
 from __future__ import annotations
 
+import shutil
 import unicodedata
+from typing import TextIO
 
 MAX_SHOWN_CHARACTERS = 240
 """Characters of a text that are shown. Of a longer text both ends and the number of characters between are shown."""
+DEFAULT_TERMINAL_WIDTH = 80
+"""Columns of an output that is no terminal, so that it is the same everywhere."""
+MIN_TERMINAL_WIDTH = 60
+"""Columns that tables need. A narrower terminal wraps their lines."""
 
 
 class _Signs(dict[int, int]):
@@ -35,6 +44,45 @@ def shortened(text: str, most: int = MAX_SHOWN_CHARACTERS) -> str:
         return visible(text)
     half = most // 2
     return f"{visible(text[:half])} [… {len(text) - 2 * half:,} characters …] {visible(text[-half:])}"
+
+
+def terminal_width(stream: TextIO) -> int:
+    """The columns of the terminal that `stream` writes to; `DEFAULT_TERMINAL_WIDTH` if it is no terminal."""
+    if not stream.isatty():
+        return DEFAULT_TERMINAL_WIDTH
+    return max(MIN_TERMINAL_WIDTH, shutil.get_terminal_size((DEFAULT_TERMINAL_WIDTH, 24)).columns)
+
+
+def fit_text(text: str, max_columns: int) -> str:
+    """`text` in one line of at most `max_columns` columns, without control characters."""
+    line = one_line(text[: 10 * max_columns])
+    if len(text) <= 10 * max_columns and count_columns(line) <= max_columns:
+        return line
+    taken = 0
+    for place, character in enumerate(line):
+        taken += _character_columns(character)
+        if taken >= max_columns:
+            return line[:place] + "…"
+    return line + "…"
+
+
+def pad_text(text: str, columns: int) -> str:
+    """`text` in one line, with blanks after it up to `columns` columns."""
+    line = one_line(text)
+    return line + " " * (columns - count_columns(line))
+
+
+def count_columns(line: str) -> int:
+    """The columns that a line takes on a terminal: two for a wide character, none for a mark on another one."""
+    if line.isascii():
+        return len(line)
+    return sum(_character_columns(character) for character in line)
+
+
+def _character_columns(character: str) -> int:
+    if unicodedata.category(character) in {"Mn", "Me", "Cf"}:
+        return 0
+    return 2 if unicodedata.east_asian_width(character) in "WF" else 1
 
 
 def _sign(point: int) -> int:

@@ -2,32 +2,14 @@
 
 from __future__ import annotations
 
-import io
-import unicodedata
-
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from sentiment_batch.evaluation import terminal
 from sentiment_batch.evaluation.metrics import measure
+from tests.terminal_lines import check_lines, width
 
 ODD = ["\x1b[31mred", "line\nbreak", "<b>&", "\u202eevil", "評価が高い" * 10, "x" * 300, "e\u0301" * 60]
-
-
-def width(line: str) -> int:
-    return sum(
-        0 if unicodedata.category(sign) in {"Mn", "Me", "Cf"} else 1 + (unicodedata.east_asian_width(sign) in "WF")
-        for sign in line
-    )
-
-
-def check(text: str, most: int = 80) -> None:
-    for line in text.split("\n"):
-        assert width(line) <= most, line
-        assert not any(unicodedata.category(sign) in {"Cc", "Zl", "Zp"} for sign in line)
-        assert "\u202e" not in line
 
 
 def measured(labels, rows: int = 500, scale: int = 1):
@@ -38,39 +20,11 @@ def measured(labels, rows: int = 500, scale: int = 1):
     )
 
 
-@given(st.text(max_size=40), st.integers(1, 20))
-def test_a_text_is_fitted_to_its_columns(text, most):
-    found = terminal.fit_text(text, most)
-    check(found, most)
-    if found.endswith("…") and not text.endswith("…"):
-        assert width(" ".join(text.split())) > most
-
-
-def test_a_long_text_is_cut_where_its_columns_end():
-    assert terminal.fit_text("good film", 9) == "good film"
-    assert terminal.fit_text("good films", 9) == "good fil…"
-    assert terminal.fit_text("映画映画", 6) == "映画…"
-
-
-class Terminal(io.StringIO):
-    """A stream that says that it is a terminal."""
-
-    def isatty(self) -> bool:
-        return True
-
-
-@pytest.mark.parametrize(("columns", "expected"), [("40", 60), ("60", 60), ("100", 100), ("200", 200)])
-def test_the_width_is_the_terminals_but_at_least_60(monkeypatch, columns, expected):
-    monkeypatch.setenv("COLUMNS", columns)
-    assert terminal.terminal_width(Terminal()) == expected
-    assert terminal.terminal_width(io.StringIO()) == 80, "an output that is no terminal is the same everywhere"
-
-
 @pytest.mark.parametrize("columns", [60, 80, 130])
 @pytest.mark.parametrize("classes", [2, 3, 5, 8, 28, 120])
 def test_tables_of_any_number_of_classes_fit(classes, columns):
     table = terminal.format_metrics(measured([f"a class of the number {k}" for k in range(classes)], 2_000), columns)
-    check(table, columns)
+    check_lines(table, columns)
     assert ("true / predicted" in table) == (classes <= {60: 5, 80: 8, 130: 8}[columns])
 
 
@@ -84,7 +38,7 @@ def test_long_labels_are_numbered_above_the_matrix():
 
 def test_odd_labels_stand_in_their_columns():
     one = measured(ODD)
-    check(terminal.format_metrics(one))
+    check_lines(terminal.format_metrics(one))
     lines = terminal.format_classes(one).split("\n")
     assert len({width(line) for line in lines}) == 1
     assert len({width(line) for line in terminal.format_confusion(one).split("\n")}) == 1
@@ -114,7 +68,7 @@ def test_of_very_many_classes_those_of_most_rows_are_shown():
 
 def test_a_count_is_never_cut():
     table = terminal.format_confusion(measured(["a", "b", "c", "d", "e", "f"], 400, 5_000))
-    check(table)
+    check_lines(table)
     numbers = [int(word.replace(",", "")) for word in table.split() if word[0].isdigit()]
     assert sum(numbers) == 2_000_000
 
@@ -125,13 +79,13 @@ def test_groups_and_cases_fit(columns):
     for more in ({}, {"cut": 3}):
         groups = [group | {"group": name} | more for name in (*ODD, "over 512 tokens")]
         table = terminal.format_groups("a \x1bcolumn", groups, columns)
-        check(table, columns)
+        check_lines(table, columns)
         assert "95 % interval" in table
         assert ("ECE" in table) == (columns >= 80 - 9 * (not more))
     case = {"row": 1_234_567, "label": ODD[0], "predicted": ODD[4], "suggested": ODD[5], "score": 0.5}
     for text in (*ODD, "a\r\n\x07b" * 50, "\ud800"):
-        check(terminal.format_errors([case | {"text": text}], columns), columns)
-        check(terminal.format_likely_wrong_labels([case | {"text": text}], columns), columns)
+        check_lines(terminal.format_errors([case | {"text": text}], columns), columns)
+        check_lines(terminal.format_likely_wrong_labels([case | {"text": text}], columns), columns)
     assert "row" not in terminal.format_errors([case | {"text": "good", "row": None}])
 
 

@@ -12,6 +12,7 @@ import click
 from sentiment_batch.cli import options, pages
 from sentiment_batch.cli.help import AT_LEAST_ZERO, COLUMNS, OUTPUT, command, option
 from sentiment_batch.cli.messages import configure_logging, fit_lines
+from sentiment_batch.display import terminal_width
 from sentiment_batch.errors import UsageError
 
 if TYPE_CHECKING:
@@ -96,7 +97,7 @@ def evaluate(
 
 def _format_evaluation(evaluation: Evaluation) -> str:
     """Figures, tables, errors and likely wrong labels as text for a terminal."""
-    from sentiment_batch.evaluation.terminal import format_errors, format_likely_wrong_labels, terminal_width
+    from sentiment_batch.evaluation.terminal import format_errors, format_likely_wrong_labels
 
     width = terminal_width(sys.stdout)
     parts = [str(evaluation), evaluation.table()]

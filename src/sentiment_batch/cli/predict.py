@@ -15,7 +15,7 @@ from sentiment_batch.cli import options
 from sentiment_batch.cli.help import command
 from sentiment_batch.cli.messages import configure_logging
 from sentiment_batch.cli.texts import read_texts
-from sentiment_batch.evaluation.terminal import fit_text, pad_text
+from sentiment_batch.display import fit_text, pad_text
 from sentiment_batch.settings import ScoreSettings
 
 if TYPE_CHECKING:

@@ -15,7 +15,7 @@ from sentiment_batch.cli.messages import running_command, terminal_text
 
 GAP = 2
 """Blanks between two columns."""
-MIN_WIDTH = 8
+MIN_COLUMN_WIDTH = 8
 """Characters of a column on a very narrow terminal."""
 _BREAKS = re.compile(r"\s+|(?<=-)")
 """Where a cell may be wrapped."""
@@ -42,7 +42,7 @@ def _wrap(cell: str, width: int) -> list[str]:
 def _narrow(widths: list[int], columns: Sequence[Sequence[str]], terminal_width: int) -> None:
     """Make the widest columns narrower until the table fits. Words are broken only if it cannot fit otherwise."""
     words = [[word for cell in column for word in _BREAKS.split(cell)] for column in columns]
-    for least in ([max(map(len, column)) for column in words], [MIN_WIDTH] * len(widths)):
+    for least in ([max(map(len, column)) for column in words], [MIN_COLUMN_WIDTH] * len(widths)):
         while sum(widths) + GAP * (len(widths) - 1) > terminal_width:
             wide = [number for number, width in enumerate(widths) if width > least[number]]
             if not wide:

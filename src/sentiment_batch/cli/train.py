@@ -12,6 +12,7 @@ import click
 from sentiment_batch.cli import options
 from sentiment_batch.cli.help import COLUMNS, INPUT, MODEL, OUTPUT, TEXTS, TRAINING, command, option, setting
 from sentiment_batch.cli.messages import configure_logging
+from sentiment_batch.display import terminal_width
 from sentiment_batch.settings import CLASS_WEIGHTS, DEFAULT_MODEL_FOLDER, TrainSettings
 
 if TYPE_CHECKING:
@@ -162,7 +163,7 @@ def train(
 
 def _print_result(trained: Trained) -> None:
     """Print the metrics, and the command that scores with the model, to standard error."""
-    from sentiment_batch.evaluation.terminal import format_metrics, terminal_width
+    from sentiment_batch.evaluation.terminal import format_metrics
 
     width = terminal_width(sys.stderr)
     for name, metrics in (("validation", trained.validation), ("test", trained.test)):

@@ -10,9 +10,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from sentiment_batch.display import fit_text, terminal_width
 from sentiment_batch.evaluation import curves, label_issues, slices, terminal
 from sentiment_batch.evaluation.intervals import bootstrap
 from sentiment_batch.evaluation.metrics import Codes, Metrics, calibration_error, measure, reliability
+from sentiment_batch.report.formatting import format_quantity
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -133,13 +135,12 @@ class Evaluation:
         return metrics | values
 
     def __str__(self) -> str:
-        width = terminal.terminal_width(sys.stdout)
+        width = terminal_width(sys.stdout)
         values = {name: getattr(self, name) for name in terminal.FIGURES}
-        rows = "1 row" if self.rows == 1 else f"{self.rows:,} rows"
-        head = [f"{rows}; 95 % intervals in brackets, a dash where there is none"]
+        head = [f"{format_quantity(self.rows, 'row')}; 95 % intervals in brackets, a dash where there is none"]
         head += [f"labels: {self.mapping}"] if self.mapping else []
         head += [f"rows left out: {reason}" for reason in self.left_out.reasons] if self.left_out else []
-        lines = [terminal.fit_text(line, width) for line in head]
+        lines = [fit_text(line, width) for line in head]
         return "\n".join([*lines, "", terminal.format_figures(values, self.intervals)])
 
     __repr__ = __str__
@@ -147,7 +148,7 @@ class Evaluation:
 
     def table(self) -> str:
         """The table by class, the confusion matrix, and the tables by length and by the named column, as text."""
-        width = terminal.terminal_width(sys.stdout)
+        width = terminal_width(sys.stdout)
         parts = [terminal.format_metrics(self.metrics, width), terminal.format_groups("length", self.by_length, width)]
         if self.by:
             parts.append(terminal.format_groups(self.by["column"], self.by["groups"], width))

@@ -1,22 +1,16 @@
-"""Figures and texts for a terminal: tables and lines that fit its width."""
+"""The figures of an evaluation as tables and lines that fit the width of a terminal."""
 
 from __future__ import annotations
 
-import shutil
-import unicodedata
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import TYPE_CHECKING, Any
 
-from sentiment_batch.display import one_line
+from sentiment_batch.display import DEFAULT_TERMINAL_WIDTH, count_columns, fit_text, one_line
 from sentiment_batch.report.formatting import format_percent
 
 if TYPE_CHECKING:
     from sentiment_batch.evaluation.metrics import Metrics
 
-DEFAULT_WIDTH = 80
-"""Columns of an output that is no terminal, so that it is the same everywhere."""
-MIN_WIDTH = 60
-"""Columns that the tables need. A narrower terminal wraps their lines."""
 MIN_NAME_WIDTH = 16
 """Columns of a name, so that short names are as wide as their heads."""
 MIN_GROUP_WIDTH = 13
@@ -36,32 +30,6 @@ FIGURES = {
 }
 
 
-def terminal_width(stream: TextIO) -> int:
-    """The columns of the terminal that `stream` writes to; `DEFAULT_WIDTH` if it is no terminal."""
-    if not stream.isatty():
-        return DEFAULT_WIDTH
-    return max(MIN_WIDTH, shutil.get_terminal_size((DEFAULT_WIDTH, 24)).columns)
-
-
-def fit_text(text: str, max_columns: int) -> str:
-    """`text` in one line of at most `max_columns` columns, without control characters."""
-    line = one_line(text[: 10 * max_columns])
-    if len(text) <= 10 * max_columns and _count_columns(line) <= max_columns:
-        return line
-    taken = 0
-    for place, character in enumerate(line):
-        taken += _character_columns(character)
-        if taken >= max_columns:
-            return line[:place] + "…"
-    return line + "…"
-
-
-def pad_text(text: str, columns: int) -> str:
-    """`text` in one line, with blanks after it up to `columns` columns."""
-    line = one_line(text)
-    return line + " " * (columns - _count_columns(line))
-
-
 def format_figures(values: Mapping[str, float | None], intervals: Mapping[str, Sequence[float] | None]) -> str:
     """Each of `FIGURES` with its interval in one line; a dash where there is none."""
     lines = []
@@ -72,12 +40,12 @@ def format_figures(values: Mapping[str, float | None], intervals: Mapping[str, S
     return "\n".join(lines)
 
 
-def format_metrics(metrics: Metrics, width: int = DEFAULT_WIDTH) -> str:
+def format_metrics(metrics: Metrics, width: int = DEFAULT_TERMINAL_WIDTH) -> str:
     """The table by class and the confusion matrix."""
     return f"{format_classes(metrics, width)}\n\n{format_confusion(metrics, width)}"
 
 
-def format_groups(title: str, groups: Sequence[Mapping[str, Any]], width: int = DEFAULT_WIDTH) -> str:
+def format_groups(title: str, groups: Sequence[Mapping[str, Any]], width: int = DEFAULT_TERMINAL_WIDTH) -> str:
     """Figures of parts of the rows.
 
     Args:
@@ -106,12 +74,12 @@ def format_groups(title: str, groups: Sequence[Mapping[str, Any]], width: int = 
     return "\n".join(lines)
 
 
-def format_errors(errors: Sequence[Mapping[str, Any]], width: int = DEFAULT_WIDTH) -> str:
+def format_errors(errors: Sequence[Mapping[str, Any]], width: int = DEFAULT_TERMINAL_WIDTH) -> str:
     """The errors, each with its text."""
     return "\n".join(_format_row(one, "{}, labelled {}", one["predicted"], one["label"], width) for one in errors)
 
 
-def format_likely_wrong_labels(rows: Sequence[Mapping[str, Any]], width: int = DEFAULT_WIDTH) -> str:
+def format_likely_wrong_labels(rows: Sequence[Mapping[str, Any]], width: int = DEFAULT_TERMINAL_WIDTH) -> str:
     """The labels that are likely wrong, each with its text."""
     return "\n".join(_format_row(one, "labelled {}, likely {}", one["label"], one["suggested"], width) for one in rows)
 
@@ -127,7 +95,7 @@ def _format_row(row: Mapping[str, Any], sentence: str, first: str, second: str, 
     return f"  {row['score']:.4f}  {number}{sentence.format(*labels)}\n          {fit_text(row['text'], width - 10)}"
 
 
-def format_classes(metrics: Metrics, width: int = DEFAULT_WIDTH) -> str:
+def format_classes(metrics: Metrics, width: int = DEFAULT_TERMINAL_WIDTH) -> str:
     """Precision, recall and F1 of each class."""
     largest = sorted(metrics.classes, key=lambda one: -one.rows)[:MAX_TABLE_CLASSES]
     shown = [one for one in metrics.classes if one in largest]
@@ -141,14 +109,14 @@ def format_classes(metrics: Metrics, width: int = DEFAULT_WIDTH) -> str:
     return "\n".join(lines)
 
 
-def format_confusion(metrics: Metrics, width: int = DEFAULT_WIDTH) -> str:
+def format_confusion(metrics: Metrics, width: int = DEFAULT_TERMINAL_WIDTH) -> str:
     """The confusion matrix, or the most frequent confusions if it is too wide."""
     cell = max(MIN_CELL_WIDTH, *(len(f"{count:,}") for row in metrics.confusion for count in row))
     if width - len(metrics.labels) * (cell + 2) < MIN_NAME_WIDTH:
         return _list_confusions(metrics, width)
     labels, space = list(metrics.labels), (width - MIN_NAME_WIDTH) // len(metrics.labels) - 2
     heads = labels
-    if any(_count_columns(one_line(label)) > space for label in labels):
+    if any(count_columns(one_line(label)) > space for label in labels):
         heads = [str(number) for number in range(1, len(labels) + 1)]
         labels = [f"{head} {label}" for head, label in zip(heads, labels, strict=True)]
     heads, cell = _fit_names(heads, space, cell, right=True)
@@ -185,19 +153,6 @@ def _fit_names(
 ) -> tuple[list[str], int]:
     """Names that are cut and padded to one number of columns, and that number."""
     fitted = [fit_text(name, max_width) for name in names]
-    width = max(min_width, *map(_count_columns, fitted))
-    blanks = [" " * (width - _count_columns(name)) for name in fitted]
+    width = max(min_width, *map(count_columns, fitted))
+    blanks = [" " * (width - count_columns(name)) for name in fitted]
     return [blank + name if right else name + blank for name, blank in zip(fitted, blanks, strict=True)], width
-
-
-def _count_columns(text: str) -> int:
-    """How many columns of a terminal a line takes: two for a wide character, none for a mark on another one."""
-    if text.isascii():
-        return len(text)
-    return sum(_character_columns(character) for character in text)
-
-
-def _character_columns(character: str) -> int:
-    if unicodedata.category(character) in {"Mn", "Me", "Cf"}:
-        return 0
-    return 2 if unicodedata.east_asian_width(character) in "WF" else 1

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from tqdm import tqdm
 
-from sentiment_batch.evaluation.terminal import terminal_width
+from sentiment_batch.display import terminal_width
 from sentiment_batch.training.data_check.wording import format_finding, format_lengths, format_summary
 
 if TYPE_CHECKING:

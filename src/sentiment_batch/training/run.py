@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from sentiment_batch.display import terminal_width
 from sentiment_batch.errors import DeviceError, OutputError, UsageError, first_line
 from sentiment_batch.evaluation.calibration import Calibration, calibrate
 from sentiment_batch.evaluation.report_values import collect_report
-from sentiment_batch.evaluation.terminal import terminal_width
 from sentiment_batch.model import hub
 from sentiment_batch.model.device import choose_device, choose_training_dtype, make_repeatable
 from sentiment_batch.model.folder import read_meta
@@ -194,7 +194,7 @@ def _explain_lack_of_memory(device: str) -> Iterator[None]:
         yield
     except torch.OutOfMemoryError as error:
         raise DeviceError(
-            f"the memory of {device} does not hold the model and the optimiser's state. Use a smaller `base`, or "
+            f"the memory of {device} does not hold the model and the optimizer's state. Use a smaller `base`, or "
             '`device="cpu"`.'
         ) from error
 
