@@ -1,6 +1,6 @@
 """Switches off one technique of the scoring engine at a time and compares the gain with what was predicted.
 
-All variants score the same tokenised rows, with the same weights in the dtype that scoring takes. They run in turn
+All variants score the same tokenized rows, with the same weights in the dtype that scoring takes. They run in turn
 (A B A B): the engine as it is, then with one technique switched off. The gain is the second time divided by the first,
 round by round. The prediction beside it is computed from the model's sizes and the rows' lengths before anything is
 timed. Every variant must give the same probabilities.

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 OURS, REFERENCE = "sentiment-batch", "transformers Trainer"
 Steps = Callable[[int], tuple[float, int]]
-"""Takes so many optimiser steps; gives their seconds and real tokens."""
+"""Takes so many optimizer steps; gives their seconds and real tokens."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,7 +61,7 @@ class Outcome:
     contestant: str
     seed: int
     seconds: float
-    """From labelled rows to a model folder, loading the base, tokenising, validating and saving included."""
+    """From labelled rows to a model folder, loading the base, tokenizing, validating and saving included."""
     steps: int
     counted_steps: int
     training_seconds: float
@@ -144,7 +144,7 @@ def _reference(plan: Plan, data: Data, folder: Path, validations: list[int]) -> 
 
 
 def our_steps(plan: Plan, training: Rows, validation: Rows, in_all: int) -> Steps:
-    """Optimiser steps as the training loop takes them, at most `in_all` of them.
+    """Optimizer steps as the training loop takes them, at most `in_all` of them.
 
     Only this function knows how the loop is built.
     """

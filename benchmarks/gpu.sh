@@ -11,7 +11,7 @@
 #   PYTHON                  the interpreter; python3
 #   SENTIMENT_BATCH_IMDB    a labelled Parquet of long reviews; shared/data/imdb/test.parquet, else the sample reviews
 #   SENTIMENT_BATCH_DATA    the folder with imdb/ and sst2_glue/ to train on; shared/data
-#   SENTIMENT_BATCH_BASE    the folder of an encoder whose tokeniser is used; minilm of the extra `offline`
+#   SENTIMENT_BATCH_BASE    the folder of an encoder whose tokenizer is used; minilm of the extra `offline`
 #   SENTIMENT_BATCH_CACHE   where probes and converted encoders are kept
 set -uo pipefail
 

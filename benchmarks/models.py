@@ -77,7 +77,7 @@ def small() -> str:
 
 
 def random_base(width: int) -> Path:
-    """A DistilBERT encoder of 6 layers to fine-tune, with random weights and the tokeniser of minilm."""
+    """A DistilBERT encoder of 6 layers to fine-tune, with random weights and the tokenizer of minilm."""
     from sentiment_batch.files.cache import new_folder
 
     folder = FOLDER / f"benchmark-base-{width}"
@@ -119,7 +119,7 @@ def _fitted(width: int, table: str, seconds: float, device: str) -> str:
 
 
 def _random_encoder(shape: Shape) -> tuple[Any, Any]:
-    """A DistilBERT encoder with seeded random weights, and the tokeniser of minilm."""
+    """A DistilBERT encoder with seeded random weights, and the tokenizer of minilm."""
     import torch
     from transformers import DistilBertConfig, DistilBertModel
 
@@ -189,7 +189,7 @@ def _batches(texts: list[str], tokenizer: Any, device: str) -> Iterator[tuple[li
 
 
 def _logistic(vectors: np.ndarray, codes: np.ndarray) -> tuple[np.ndarray, float]:
-    """Weight (width,) and bias of a logistic regression on the standardised vectors, for the vectors as they are."""
+    """Weight (width,) and bias of a logistic regression on the standardized vectors, for the vectors as they are."""
     from sklearn.linear_model import LogisticRegression
 
     mean, scale = vectors.mean(axis=0), vectors.std(axis=0) + 1e-6

@@ -1,4 +1,4 @@
-"""The peers: other ways to score texts with a stock model folder, from texts to probabilities, tokenising included.
+"""The peers: other ways to score texts with a stock model folder, from texts to probabilities, tokenizing included.
 
 Each is loaded in one dtype and then called with the texts and a batch size. A peer is imported when it is loaded, so
 that peers that are not installed are left out.
@@ -21,7 +21,7 @@ Score = Callable[[list[str], int], Floats]
 
 AS_THEY_COME, BY_LENGTH, ITS_OWN = "as they come", "by length", "sorts by itself"
 OPSET = 17
-"""Of the ONNX export; has layer normalisation as one operator."""
+"""Of the ONNX export; has layer normalization as one operator."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -116,7 +116,7 @@ def cross_encoder(place: Place, dtype: str) -> Score:
         model_kwargs={"dtype": getattr(torch, dtype), "attn_implementation": "sdpa"},
     )
     # It is made for pairs, and takes a list of strings for one of them. Told that its input is never a single one, it
-    # gives each string to the tokeniser as it is: the tokens are those of the other peers.
+    # gives each string to the tokenizer as it is: the tokens are those of the other peers.
     model.is_singular_input = lambda inputs: False
 
     def score(texts: list[str], size: int) -> Floats:
@@ -127,7 +127,7 @@ def cross_encoder(place: Place, dtype: str) -> Score:
 
 
 def padded_loop(place: Place, dtype: str) -> Score:
-    """A loop written by hand in PyTorch: tokenise all, sort by tokens, pad each batch to its longest text."""
+    """A loop written by hand in PyTorch: tokenize all, sort by tokens, pad each batch to its longest text."""
     import torch
 
     network = _network(place).to(device=place.device, dtype=getattr(torch, dtype))
@@ -147,12 +147,12 @@ def padded_loop(place: Place, dtype: str) -> Score:
 
 
 def onnxruntime(place: Place, dtype: str) -> Score:
-    """ONNX Runtime on all cores; int8 is its dynamic quantisation."""
+    """ONNX Runtime on all cores; int8 is its dynamic quantization."""
     import onnxruntime as runtime
 
     path = _exported(place)
     if dtype == "int8":
-        path = _quantised(path)
+        path = _quantized(path)
     session = runtime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
     tokenizer = _tokenizer(place)
 
@@ -305,7 +305,7 @@ def _exported(place: Place) -> Path:
     return folder / "model.onnx"
 
 
-def _quantised(path: Path) -> Path:
+def _quantized(path: Path) -> Path:
     """The exported model with its weights as int8."""
     from onnxruntime.quantization import QuantType, quantize_dynamic
 

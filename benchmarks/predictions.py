@@ -34,7 +34,7 @@ PLAIN_TIME = {"float32": 0.55, "bfloat16": 0.9, "float16": 1.0}
 SOFTMAX_SAVED = {"float32": 25, "bfloat16": 50, "float16": 50}
 """For one score, the operations of products in the time that exp2 with a late division saves: two of four passes, and
 half of the exponential, some 0.4 cycles at 64 operations each (128 in bfloat16)."""
-TOKENISER = 1e6
+TOKENIZER = 1e6
 """Tokens a second of one core."""
 
 

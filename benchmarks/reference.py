@@ -131,10 +131,10 @@ def _head(rows: Rows, tokenizer: Any) -> Iterable[list[int]]:
 
 def _cut(rows: Rows, tokenizer: Any, plan: Plan) -> Iterable[list[int]]:
     """The tokens of each text after sentiment-batch has cut it."""
-    from sentiment_batch.tokenization.tokenizer import TextPolicy, Tokeniser
+    from sentiment_batch.tokenization.tokenizer import TextPolicy, TextTokenizer
 
     policy = TextPolicy(max_length=plan.max_length, long_text=plan.reference_long_text)  # type: ignore[arg-type]
-    tokens = Tokeniser(tokenizer.backend_tokenizer, policy, special_as_text=False)(rows.texts)
+    tokens = TextTokenizer(tokenizer.backend_tokenizer, policy, special_as_text=False)(rows.texts)
     bounds = zip(tokens.offsets[:-1], tokens.offsets[1:], strict=True)
     return [tokens.ids[start:stop].tolist() for start, stop in bounds]
 

@@ -1,7 +1,7 @@
 """Scores the same rows of text with sentiment-batch and with its peers, in turn, and compares time and probabilities.
 
 sentiment-batch goes from Parquet to Parquet, reading and writing included. A peer goes from a list of str to an array
-of probabilities, its tokenising included. All have the same rows, model folder and tokens (the head of a long text).
+of probabilities, its tokenizing included. All have the same rows, model folder and tokens (the head of a long text).
 The best settings of each peer are searched on a sample. Then all take turns (A B A B). The ratio is the result, because
 an absolute figure holds only for one machine.
 """

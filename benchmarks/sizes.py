@@ -22,7 +22,7 @@ class Sizes:
     bench_seconds: float
     runs: int
     speed_steps: int
-    """Optimiser steps of each trainer in a round."""
+    """Optimizer steps of each trainer in a round."""
     epoch_steps: int
     """Those of an epoch."""
     train_rows: int | None

@@ -1,4 +1,4 @@
-"""Measures the time of optimiser steps of any loop, by a hook that torch calls at each step."""
+"""Measures the time of optimizer steps of any loop, by a hook that torch calls at each step."""
 
 from __future__ import annotations
 

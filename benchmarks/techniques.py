@@ -30,7 +30,7 @@ from benchmarks.predictions import (
     MIX_CALLS,
     PLAIN_TIME,
     SOFTMAX_SAVED,
-    TOKENISER,
+    TOKENIZER,
     WAIT,
     Numbers,
 )
@@ -95,8 +95,8 @@ class Bench:
         self.repeats: float = arguments.repeats
         self.pool = pool
         self.budget: int = arguments.batch_tokens or self.scorer.description.batch_tokens
-        self.tokens = engine.tokeniser(texts)
-        self.tokeniser_cores = common.machine("cpu")["cores"]
+        self.tokens = engine.tokenizer(texts)
+        self.tokenizer_cores = common.machine("cpu")["cores"]
         lengths = self.tokens.lengths
         packed, cores = self.strategy.model, pool.count if pool else 1
         self.on_cpu = self.strategy.device == "cpu"
@@ -362,14 +362,14 @@ def _rows(bench: Bench) -> Iterator[Technique]:
         predicted=rows / different,
         why="rows by different texts; from texts to scores",
         with_it=everything(contextlib.nullcontext),
-        without=everything(lambda: swapped((engine_module, "_tokenise", every_row))),
+        without=everything(lambda: swapped((engine_module, "_tokenize", every_row))),
     )
-    tokenising = float(bench.numbers.lengths.sum()) / (TOKENISER * bench.tokeniser_cores)
+    tokenizing = float(bench.numbers.lengths.sum()) / (TOKENIZER * bench.tokenizer_cores)
     model = bench.numbers.seconds / bench.numbers.cores
-    apart = (tokenising + model) / max(tokenising, model)
+    apart = (tokenizing + model) / max(tokenizing, model)
     windows = functools.partial(bench.end_to_end, bench.texts, max(1, rows // 8))
     yield Technique(
-        name="tokenising ahead of the model",
+        name="tokenizing ahead of the model",
         instead="one after the other",
         predicted=1.0 if bench.on_cpu else apart,
         why="the same cores do both" if bench.on_cpu else "both, by the longer one, in 8 windows",

@@ -99,7 +99,7 @@ def _arguments(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--dtype", choices=["auto", "float32", "bfloat16"], default="auto")
     parser.add_argument("--device", default="auto")
     parser.add_argument("--only", choices=["ours", "reference"], help="leave the other out")
-    parser.add_argument("--steps", type=int, help="measure speed alone, over so many optimiser steps of each in turn")
+    parser.add_argument("--steps", type=int, help="measure speed alone, over so many optimizer steps of each in turn")
     parser.add_argument("--rounds", type=int, default=3, help="of --steps, after a warm-up (default: %(default)s)")
     parser.add_argument("--warm-up", type=int, help="steps of each before --steps; default: as many as of a round")
     parser.add_argument("--folder", help="for the models, which are deleted again; default: the system's")
@@ -213,7 +213,7 @@ def _steps(
                 rounds[name].append(found)
     results = {name: _paces(found, lengths) for name, found in rounds.items()}
     _add_ratios(results, names)
-    print(f"{arguments.steps} optimiser steps of each in turn, {arguments.rounds} rounds; median (least - greatest)")
+    print(f"{arguments.steps} optimizer steps of each in turn, {arguments.rounds} rounds; median (least - greatest)")
     print(f"{'':22} tokens/s                        seconds for {EPOCH:,} such texts   ratio")
     for name, one in results.items():
         print(f"{name:22} {_told(one['tokens_per_second']):30}  {one['epoch_seconds']:29,.1f}   {_ratio_told(one)}")

@@ -139,11 +139,11 @@ class InLine(Stages):
         yield from items
 
 
-def every_row(window: Any, tokeniser: Any, check: Any) -> Any:
-    """Tokenise as `local._tokenise` does, but with a text of its own for each row."""
+def every_row(window: Any, tokenizer: Any, check: Any) -> Any:
+    """Tokenize as `local._tokenize` does, but with a text of its own for each row."""
     texts = list(itertools.chain.from_iterable(part.to_pylist() for part in window.texts))
-    tokens = tokeniser(texts, check)
-    return engine_module._Tokenised(block=window, rows=np.arange(len(texts)), tokens=tokens, seconds=0.0)
+    tokens = tokenizer(texts, check)
+    return engine_module._Tokenized(block=window, rows=np.arange(len(texts)), tokens=tokens, seconds=0.0)
 
 
 def without_pinning(tensor: torch.Tensor, device: Any) -> torch.Tensor:

@@ -38,7 +38,7 @@ KINDS: dict[str, tuple[str, dict[str, Any]]] = {
 
 
 def write_rare_model(family: str, folder: Path, *, limit: int | None = None) -> Path:
-    """Write a random classifier of `family` to `folder`, whose tokeniser knows a limit only where one is given."""
+    """Write a random classifier of `family` to `folder`, whose tokenizer knows a limit only where one is given."""
     import torch
     import transformers
 

@@ -15,7 +15,7 @@ SENTENCES += ["Où est le café naïve?", "日本語の映画 - 0123456789", 'Ü
 
 
 def write_stock_model(family: str, folder: Path, labels: tuple[str, ...] = ("negative", "neutral", "positive")) -> Path:
-    """Write a random classifier of `family` with its tokeniser to `folder`."""
+    """Write a random classifier of `family` with its tokenizer to `folder`."""
     import torch
     from transformers import AutoModelForSequenceClassification
 

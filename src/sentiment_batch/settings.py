@@ -41,7 +41,7 @@ class TrainSettings:
     epochs: int = 3
     """How often training goes through the rows."""
     batch_size: int | None = None
-    """Texts per optimiser step; None takes the one that fits the lengths of the texts."""
+    """Texts per optimizer step; None takes the one that fits the lengths of the texts."""
     learning_rate: float | None = None
     """Peak of the schedule; None takes the one that fits the encoder's width."""
     weight_decay: float = 0.01

@@ -165,13 +165,13 @@ def test_the_reference_can_be_given_our_cut_of_long_texts(tiny_base):
 
 def test_the_stopwatch_leaves_out_what_follows_a_validation():
     weight = torch.nn.Parameter(torch.ones(2))
-    optimiser = torch.optim.AdamW([weight])
+    optimizer = torch.optim.AdamW([weight])
     with Stopwatch({3, 5, 6}, "cpu") as watch:
         for _ in range(6):
             weight.grad = torch.ones(2)
-            optimiser.step()
+            optimizer.step()
     seconds = watch.seconds
-    optimiser.step()
+    optimizer.step()
     assert (watch.steps, watch.counted) == (6, 3)  # 2 and 3; 5; none
     assert watch.seconds == seconds > 0
 

@@ -16,7 +16,7 @@ from sentiment_batch.explanation import attribution
 from sentiment_batch.explanation.attribution import explain_texts, find_log_odds_directions
 from sentiment_batch.settings import LONG_TEXT
 from sentiment_batch.tokenization import offsets
-from sentiment_batch.tokenization.tokenizer import Tokeniser
+from sentiment_batch.tokenization.tokenizer import TextTokenizer
 from tests.conftest import BAD, GOOD, WORDS
 from tests.stock_models import FAMILIES, write_stock_model
 
@@ -160,9 +160,11 @@ def test_texts_come_out_in_order_and_each_as_if_alone(scorer, monkeypatch):
         assert weights[0] == pytest.approx(weights[1], abs=2e-3)
 
 
-def test_only_the_seen_part_of_a_huge_text_is_tokenised(scorer, monkeypatch):
-    sizes, real = [], Tokeniser.encode_with_spans
-    monkeypatch.setattr(Tokeniser, "encode_with_spans", lambda self, text: sizes.append(len(text)) or real(self, text))
+def test_only_the_seen_part_of_a_huge_text_is_tokenized(scorer, monkeypatch):
+    sizes, real = [], TextTokenizer.encode_with_spans
+    monkeypatch.setattr(
+        TextTokenizer, "encode_with_spans", lambda self, text: sizes.append(len(text)) or real(self, text)
+    )
     text = "the film was great " * 550_000
     with Scorer.load(scorer.model, long_text="head-tail", **CPU) as own:
         (one,) = explain_texts(own, [text])

@@ -42,7 +42,7 @@ class Sum(nn.Module):
 
 @pytest.fixture
 def make(tiny_base, vocabulary):
-    """A model around a network, with the tokeniser of the tiny base."""
+    """A model around a network, with the tokenizer of the tiny base."""
 
     def make(network: nn.Module, backend: Tokenizer | None = None) -> LoadedModel:
         return LoadedModel(
@@ -63,7 +63,7 @@ def make(tiny_base, vocabulary):
 @pytest.fixture
 def texts(scorer):
     """Some texts' tokens, and which of them are the texts' own."""
-    located = locate_tokens(scorer.backend.tokeniser, TEXTS)
+    located = locate_tokens(scorer.backend.tokenizer, TEXTS)
     return located.tokens, located.spans[:, 0] >= 0
 
 
@@ -119,7 +119,7 @@ def test_with_many_steps_the_weights_add_up_to_the_difference(family, dtype, tmp
     folder = write_stock_model(family, tmp_path / family)
     with Scorer.load(str(folder), device="cpu", dtype=dtype) as scorer:
         engine = scorer.backend
-        located = locate_tokens(engine.tokeniser, TEXTS)
+        located = locate_tokens(engine.tokenizer, TEXTS)
         tokens, own = located.tokens, located.spans[:, 0] >= 0
         mask = engine.loaded.backend.token_to_id("[MASK]") or engine.loaded.backend.token_to_id("<mask>")
         made = IntegratedGradients(engine.loaded, "cpu")
@@ -147,7 +147,7 @@ def test_the_model_is_left_as_it_was(family, dtype, tmp_path):
         before = [part.copy() for _, part in scorer.probabilities([batch], ["text"])]
         kept = {name: weight.clone() for name, weight in network.state_dict().items()}
         places = [weight.data_ptr() for weight in network.parameters()]
-        located = locate_tokens(scorer.backend.tokeniser, TEXTS)
+        located = locate_tokens(scorer.backend.tokenizer, TEXTS)
         with torch.inference_mode():  # whatever the caller's program is in
             made = IntegratedGradients(scorer.backend.loaded, "cpu")
             made.weigh_tokens(located.tokens, located.spans[:, 0] >= 0, directions(len(TEXTS)), 64)
@@ -191,7 +191,7 @@ def test_the_weights_of_a_text_do_not_feel_its_neighbours(family, tmp_path):
         engine, wanted = scorer.backend, directions(len(TEXTS))
 
         def weigh(*texts):
-            located = locate_tokens(engine.tokeniser, texts)
+            located = locate_tokens(engine.tokenizer, texts)
             rows = [TEXTS.index(text) for text in texts]
             return IntegratedGradients(engine.loaded, "cpu").weigh_tokens(
                 located.tokens, located.spans[:, 0] >= 0, wanted[rows], 1_000
@@ -202,7 +202,7 @@ def test_the_weights_of_a_text_do_not_feel_its_neighbours(family, tmp_path):
 
 def test_embeddings_in_another_order_than_the_texts_are_refused(tmp_path):
     with Scorer.load(str(write_rare_model("xlnet", tmp_path / "xlnet")), device="cpu", dtype="float32") as scorer:
-        located = locate_tokens(scorer.backend.tokeniser, TEXTS)
+        located = locate_tokens(scorer.backend.tokenizer, TEXTS)
         with pytest.raises(ModelError, match="its embeddings do not stand in the order of its texts"):
             IntegratedGradients(scorer.backend.loaded, "cpu").weigh_tokens(
                 located.tokens, located.spans[:, 0] >= 0, directions(len(TEXTS)), 100

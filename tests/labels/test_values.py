@@ -23,7 +23,7 @@ def test_a_half_star_is_the_same_label_however_it_is_written(half):
     "nothing",
     [None, math.nan, np.float32("nan"), decimal.Decimal("NaN"), "", "  \t", "NaN", "null", "None", "<NA>", "NA", "n/a"],
 )
-def test_missing_labels_are_recognised_however_they_are_written(nothing):
+def test_missing_labels_are_recognized_however_they_are_written(nothing):
     assert to_canonical(nothing) is None
 
 

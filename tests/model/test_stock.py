@@ -90,7 +90,7 @@ def test_a_stock_model_scores_a_long_text_by_its_head(family):
     assert not np.allclose(one, short, atol=1e-4)
 
 
-def test_a_tokeniser_that_keeps_the_end_is_followed(family):
+def test_a_tokenizer_that_keeps_the_end_is_followed(family):
     edit_json(family, "tokenizer_config.json", truncation_side="left")
     texts = ["the film was great " * LIMIT + "but boring", "the film was great"]
     try:
@@ -123,7 +123,7 @@ def test_no_text_gets_more_tokens_than_there_are_positions(family, tmp_path):
     np.testing.assert_allclose(*long, atol=1e-5)
 
 
-def test_a_family_without_positions_has_its_tokeniser_s_limit(tmp_path):
+def test_a_family_without_positions_has_its_tokenizer_s_limit(tmp_path):
     assert load_classifier(write_rare_model("t5", tmp_path / "t5", limit=20)).positions == 20
 
 
@@ -263,7 +263,7 @@ def test_damaged_json_is_named(folder, name, content):
     assert str(folder) in refused(folder, "cannot be loaded")
 
 
-def test_a_missing_tokeniser_is_named(folder):
+def test_a_missing_tokenizer_is_named(folder):
     (folder / "tokenizer.json").unlink()
     refused(folder, "has no tokenizer.json")
     (folder / "tokenizer_config.json").unlink()

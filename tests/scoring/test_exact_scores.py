@@ -75,7 +75,7 @@ def own(load):
             return np.full(3, np.nan)
         if (family, text) not in known:
             engine = load(family).backend
-            known[family, text] = stock_probabilities(engine.loaded, engine.tokeniser([text]))[0]
+            known[family, text] = stock_probabilities(engine.loaded, engine.tokenizer([text]))[0]
         return known[family, text]
 
     return own
@@ -198,7 +198,7 @@ def test_a_token_without_an_embedding_is_an_error(load):
         scores(scorer, ["the film was great"])
 
 
-def test_a_tokeniser_of_another_model_is_an_error_of_one_line(tmp_path):
+def test_a_tokenizer_of_another_model_is_an_error_of_one_line(tmp_path):
     folder = write_stock_model("bert", tmp_path / "model")
     described = json.loads((folder / "tokenizer.json").read_text())
     words = described["model"]["vocab"]

@@ -93,8 +93,8 @@ def reading(patch, scorer, error):
     patch.setattr(annotate, "read_rows", rows)
 
 
-def tokenising(patch, scorer, error):
-    patch.setattr(tokenizer.Tokeniser, "__call__", at(2, tokenizer.Tokeniser.__call__, error))
+def tokenizing(patch, scorer, error):
+    patch.setattr(tokenizer.TextTokenizer, "__call__", at(2, tokenizer.TextTokenizer.__call__, error))
 
 
 def packing(patch, scorer, error):
@@ -148,7 +148,7 @@ def _with_writer(patch, scorer, error, method, number):
     patch.setattr(pipeline.formats, "open_writer", opened)
 
 
-STAGES = (reading, tokenising, packing, model, progress, combining, assembling, writing, finishing)
+STAGES = (reading, tokenizing, packing, model, progress, combining, assembling, writing, finishing)
 
 
 @pytest.mark.parametrize("error", [FaultError("a bug"), KeyboardInterrupt()], ids=["fault", "interrupt"])
@@ -194,10 +194,10 @@ def test_after_a_fault_the_same_scorer_scores(slow, source, tmp_path, monkeypatc
     assert pq.read_metadata(tmp_path / "out.parquet").num_rows == 1_000
 
 
-def test_a_long_tokenisation_ends_when_the_run_is_over(slow, source, tmp_path, monkeypatch):
-    """The tokeniser checks again and again whether the run is over."""
+def test_a_long_tokenization_ends_when_the_run_is_over(slow, source, tmp_path, monkeypatch):
+    """The tokenizer checks again and again whether the run is over."""
     busy, ended = threading.Event(), threading.Event()
-    real = tokenizer.Tokeniser.__call__
+    real = tokenizer.TextTokenizer.__call__
     calls = []
 
     def long(self, texts, check=None):
@@ -217,7 +217,7 @@ def test_a_long_tokenisation_ends_when_the_run_is_over(slow, source, tmp_path, m
         raise FaultError("of the writer")
 
     slow.backend.strategy.over.set()
-    monkeypatch.setattr(tokenizer.Tokeniser, "__call__", long)
+    monkeypatch.setattr(tokenizer.TextTokenizer, "__call__", long)
     monkeypatch.setattr(AddedColumns, "arrays", interrupted)
     with pytest.raises(FaultError, match="of the writer"):
         score_table(ScoreJob(source=str(source), destination=str(tmp_path / "out.csv"), quiet=True), lambda: slow)

@@ -143,10 +143,10 @@ def test_what_is_done_is_not_scored_again(run, scorer, tmp_path, monkeypatch, ou
     seen = []
     real = type(scorer.backend)._launch
 
-    def launch(self, tokenised, *arguments):
-        if tokenised.block.known is None:
-            seen.append((tokenised.block.start, tokenised.block.rows))
-        return real(self, tokenised, *arguments)
+    def launch(self, tokenized, *arguments):
+        if tokenized.block.known is None:
+            seen.append((tokenized.block.start, tokenized.block.rows))
+        return real(self, tokenized, *arguments)
 
     monkeypatch.setattr(type(scorer.backend), "_launch", launch)
     run(out)

@@ -118,7 +118,7 @@ def test_what_is_counted(load):
     assert counts.rows - before[0] == 9
     assert (counts.null, counts.repeated, counts.cut) == (3, 3, 1)
     assert counts.tokens - before[1] == 3 + 3 + 10
-    assert counts.tokenising_seconds > 0 < counts.model_seconds
+    assert counts.tokenizing_seconds > 0 < counts.model_seconds
 
 
 def test_no_rows_no_probabilities(load):
@@ -198,7 +198,7 @@ def test_a_reader_that_fails_fails_the_call_and_leaves_no_thread(load):
 
     with pytest.raises(OSError, match="the cable was pulled"):
         list(load().probabilities(rows(), ["text"]))
-    assert not [thread for thread in threading.enumerate() if thread.name.startswith(("read", "tokenise", "model"))]
+    assert not [thread for thread in threading.enumerate() if thread.name.startswith(("read", "tokenize", "model"))]
 
 
 def test_a_consumer_may_stop_early(load):
@@ -206,7 +206,7 @@ def test_a_consumer_may_stop_early(load):
     stream = load().probabilities(batches, ["text"])
     next(stream)
     stream.close()
-    assert not [thread for thread in threading.enumerate() if thread.name.startswith(("read", "tokenise", "model"))]
+    assert not [thread for thread in threading.enumerate() if thread.name.startswith(("read", "tokenize", "model"))]
     assert next(batches) is not None  # not all of the input was read
 
 

@@ -1,4 +1,4 @@
-"""Makes the model that the stress runs score with: a random DistilBERT, tiny, with a stock tokeniser."""
+"""Makes the model that the stress runs score with: a random DistilBERT, tiny, with a stock tokenizer."""
 
 from __future__ import annotations
 

@@ -12,7 +12,7 @@ from sentiment_batch.model.stock import load_classifier
 from sentiment_batch.settings import LONG_TEXT
 from sentiment_batch.tokenization import offsets
 from sentiment_batch.tokenization.offsets import locate_tokens
-from sentiment_batch.tokenization.tokenizer import TextPolicy, Tokeniser
+from sentiment_batch.tokenization.tokenizer import TextPolicy, TextTokenizer
 from tests.stock_models import FAMILIES, write_stock_model
 
 TEXTS = [
@@ -32,14 +32,16 @@ def backend(request, tmp_path_factory):
     return load_classifier(hub.resolve_model(str(folder))).backend
 
 
-def tokeniser(backend, long_text="head-tail", special_as_text=False, max_length=20):
-    return Tokeniser(backend, TextPolicy(max_length=max_length, long_text=long_text), special_as_text=special_as_text)
+def tokenizer(backend, long_text="head-tail", special_as_text=False, max_length=20):
+    return TextTokenizer(
+        backend, TextPolicy(max_length=max_length, long_text=long_text), special_as_text=special_as_text
+    )
 
 
 @pytest.mark.parametrize("special_as_text", [False, True])
 @pytest.mark.parametrize("long_text", LONG_TEXT)
 def test_located_tokens_are_those_of_scoring_with_their_spans(backend, long_text, special_as_text):
-    made = tokeniser(backend, long_text, special_as_text)
+    made = tokenizer(backend, long_text, special_as_text)
     found, scored = locate_tokens(made, TEXTS), made(TEXTS)
     assert (found.tokens.ids == scored.ids).all()
     assert (found.tokens.offsets == scored.offsets).all()
@@ -61,7 +63,7 @@ def test_located_tokens_are_those_of_scoring_with_their_spans(backend, long_text
 def test_a_word_that_is_a_token_has_the_place_of_the_word(tiny_base):
     from tokenizers import Tokenizer
 
-    made = tokeniser(Tokenizer.from_file(str(tiny_base / "tokenizer.json")), max_length=8)
+    made = tokenizer(Tokenizer.from_file(str(tiny_base / "tokenizer.json")), max_length=8)
     text = "the great film was so fine and the plot was never dull"
     found = locate_tokens(made, [text])
     own = found.spans[found.spans[:, 0] >= 0].tolist()
@@ -71,14 +73,16 @@ def test_a_word_that_is_a_token_has_the_place_of_the_word(tiny_base):
 
 @pytest.mark.parametrize("long_text", ["head", "tail", "head-tail"])
 def test_a_very_long_text_is_located_by_its_ends_only(backend, long_text, monkeypatch):
-    made = tokeniser(backend, long_text)
+    made = tokenizer(backend, long_text)
     text = TEXTS[-1] + "a wonderful story" + TEXTS[-1]
     monkeypatch.setattr(offsets, "PIECE_CHARACTERS", len(text))
     whole = locate_tokens(made, [text])
     monkeypatch.undo()
     sizes = []
-    real = Tokeniser.encode_with_spans
-    monkeypatch.setattr(Tokeniser, "encode_with_spans", lambda self, some: sizes.append(len(some)) or real(self, some))
+    real = TextTokenizer.encode_with_spans
+    monkeypatch.setattr(
+        TextTokenizer, "encode_with_spans", lambda self, some: sizes.append(len(some)) or real(self, some)
+    )
     monkeypatch.setattr(offsets, "PIECE_CHARACTERS", 64)
     ends = locate_tokens(made, [text])
     assert (ends.spans == whole.spans).all()
@@ -89,7 +93,7 @@ def test_a_very_long_text_is_located_by_its_ends_only(backend, long_text, monkey
 @pytest.mark.parametrize("filler", [" ", "\x00", "y", "\u0301", "好", "😀", "- ", "<br />"])
 def test_no_filling_between_the_ends_leads_astray(backend, filler, monkeypatch):
     text = "the film was great" + filler * 2_000 + "never dull and so fine"
-    made = tokeniser(backend)
+    made = tokenizer(backend)
     monkeypatch.setattr(offsets, "PIECE_CHARACTERS", 16)
     few = locate_tokens(made, [text])
     monkeypatch.setattr(offsets, "PIECE_CHARACTERS", 1_000_000)
@@ -103,7 +107,7 @@ def test_no_filling_between_the_ends_leads_astray(backend, filler, monkeypatch):
 @settings(max_examples=60)
 @given(st.lists(st.text(st.sampled_from("abc dé.好😀\u0301\x00<[")), max_size=4), st.sampled_from(LONG_TEXT))
 def test_any_texts_are_located(backend_once, texts, long_text):
-    made = tokeniser(backend_once, long_text, max_length=8)
+    made = tokenizer(backend_once, long_text, max_length=8)
     found = locate_tokens(made, texts)
     assert (found.tokens.ids == made(texts).ids).all()
     assert len(found.unseen) == len(texts)

@@ -10,7 +10,7 @@ from tokenizers import Tokenizer
 from sentiment_batch.tokenization import tokenizer
 from sentiment_batch.tokenization.long_texts import TextPieces
 from sentiment_batch.tokenization.packing import Tokens
-from sentiment_batch.tokenization.tokenizer import TextPolicy, Tokeniser
+from sentiment_batch.tokenization.tokenizer import TextPolicy, TextTokenizer
 
 TEXTS = [
     "",
@@ -32,9 +32,9 @@ def backend(tiny_base) -> Tokenizer:
 
 @pytest.fixture(scope="session")
 def make(backend):
-    def make(max_length=16, long_text="head", special_as_text=True, backend=backend) -> Tokeniser:
+    def make(max_length=16, long_text="head", special_as_text=True, backend=backend) -> TextTokenizer:
         policy = TextPolicy(max_length=max_length, long_text=long_text)
-        return Tokeniser(backend, policy, special_as_text=special_as_text)
+        return TextTokenizer(backend, policy, special_as_text=special_as_text)
 
     return make
 
@@ -81,12 +81,12 @@ def test_a_literal_special_token_is_text_to_our_models_only(make):
     assert len(ours.ids) == len(stock.ids) + 4  # "[", "s", "##e", "##p", "]" for one
 
 
-def test_the_tokeniser_that_was_given_is_left_as_it_was(backend):
+def test_the_tokenizer_that_was_given_is_left_as_it_was(backend):
     own = Tokenizer.from_str(backend.to_str())
     own.enable_truncation(5)
     own.enable_padding(length=7)
     before = own.to_str()
-    tokens = Tokeniser(own, TextPolicy(max_length=16, long_text="head"), special_as_text=True)(
+    tokens = TextTokenizer(own, TextPolicy(max_length=16, long_text="head"), special_as_text=True)(
         ["good film good film good"]
     )
     assert len(tokens.ids) == 7
@@ -172,7 +172,7 @@ def test_many_texts_have_the_same_tokens_as_one_after_the_other(
 
 
 @pytest.mark.parametrize("long_text", ["head", "tail", "head-tail", "windows"])
-def test_a_tokeniser_without_special_tokens_adds_none(make, backend, long_text):
+def test_a_tokenizer_without_special_tokens_adds_none(make, backend, long_text):
     bare = changed(backend, lambda parts: parts.update(post_processor=None))
     text = "the film was good and the ending was bad"
     whole = library(backend, text, add_special_tokens=False)
@@ -215,27 +215,27 @@ def stopping_at(call: int):
 
 def test_a_check_is_called_before_each_block_and_stops_the_work(make, monkeypatch):
     monkeypatch.setattr(tokenizer, "TEXTS_AT_ONCE", 2)
-    tokeniser = make()
+    made = make()
     check, calls = stopping_at(0)
-    assert segments(tokeniser(["good"] * 5, check)) == segments(tokeniser(["good"] * 5))
+    assert segments(made(["good"] * 5, check)) == segments(made(["good"] * 5))
     assert calls == [1, 2, 3]
     check, calls = stopping_at(2)
     with pytest.raises(Stopped):
-        tokeniser(["good"] * 5, check)
+        made(["good"] * 5, check)
     assert calls == [1, 2]
 
 
 @pytest.mark.parametrize(("long_text", "pieces"), [("head", 1), ("tail", 2), ("head-tail", 2), ("windows", 10)])
 def test_a_check_is_called_before_each_piece_of_a_very_long_text(make, monkeypatch, long_text, pieces):
     monkeypatch.setattr(tokenizer, "PIECE_CHARACTERS", 100)
-    tokeniser = make(long_text=long_text)
+    made = make(long_text=long_text)
     text = "good " * 200
     check, calls = stopping_at(0)
-    tokeniser([text], check)
+    made([text], check)
     assert len(calls) == 1 + pieces
     check, calls = stopping_at(1 + pieces)
     with pytest.raises(Stopped):
-        tokeniser([text], check)
+        made([text], check)
 
 
 # The piecewise path of very long texts
@@ -269,7 +269,7 @@ NASTY = st.sampled_from(
 
 
 def piecewise(make, text: str, **options) -> tuple[list[list[int]], list[bool]]:
-    """What comes out if texts of more than 40 characters are tokenised in pieces."""
+    """What comes out if texts of more than 40 characters are tokenized in pieces."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(tokenizer, "PIECE_CHARACTERS", 40)
         tokens = make(**options)([text])
@@ -326,12 +326,12 @@ def test_stretches_without_a_blank_keep_their_tokens_in_pieces(make, text, long_
 
 @pytest.mark.parametrize("text", ["電" * 300_000, "a" * 300_000, "a\u0301" * 150_000, "!" * 300_000, "😀" * 300_000])
 @pytest.mark.parametrize("special_as_text", [True, False])
-def test_a_giant_stretch_without_a_blank_is_tokenised_in_pieces(make, monkeypatch, text, special_as_text):
-    tokeniser = make(64, "head-tail", special_as_text=special_as_text)
+def test_a_giant_stretch_without_a_blank_is_tokenized_in_pieces(make, monkeypatch, text, special_as_text):
+    made = make(64, "head-tail", special_as_text=special_as_text)
     seen: list[int] = []
-    encode = tokeniser._encode_piece
-    monkeypatch.setattr(tokeniser, "_encode_piece", lambda piece: seen.append(len(piece)) or encode(piece))
-    tokeniser([text])
+    encode = made._encode_piece
+    monkeypatch.setattr(made, "_encode_piece", lambda piece: seen.append(len(piece)) or encode(piece))
+    made([text])
     assert max(seen) <= 4 * tokenizer.PIECE_CHARACTERS
 
 
@@ -356,12 +356,12 @@ def test_the_real_piece_length_changes_nothing_either(make, backend, long_text):
         assert parts[0] == whole[:head] + (whole[-(62 - head) :] if head < 62 else [])
 
 
-def test_of_a_very_long_text_only_its_ends_are_tokenised(make, monkeypatch):
-    tokeniser = make(64, "head-tail")
+def test_of_a_very_long_text_only_its_ends_are_tokenized(make, monkeypatch):
+    made = make(64, "head-tail")
     seen: list[int] = []
-    encode = tokeniser._encode_piece
-    monkeypatch.setattr(tokeniser, "_encode_piece", lambda text: seen.append(len(text)) or encode(text))
-    tokeniser(["good film " * 200_000])
+    encode = made._encode_piece
+    monkeypatch.setattr(made, "_encode_piece", lambda text: seen.append(len(text)) or encode(text))
+    made(["good film " * 200_000])
     assert 2 <= len(seen) <= 4
     assert max(seen) < 2 * tokenizer.PIECE_CHARACTERS
 
@@ -372,7 +372,7 @@ def changed(backend: Tokenizer, change) -> Tokenizer:
     return Tokenizer.from_str(json.dumps(parts))
 
 
-def test_a_tokeniser_that_looks_across_blanks_gets_no_pieces(make, backend):
+def test_a_tokenizer_that_looks_across_blanks_gets_no_pieces(make, backend):
     added = {"id": backend.get_vocab_size(), "content": "good film", "special": False}
     flags = dict.fromkeys(("single_word", "lstrip", "rstrip", "normalized"), False)
     across = changed(backend, lambda parts: parts["added_tokens"].append(added | flags))
@@ -384,7 +384,7 @@ def test_a_tokeniser_that_looks_across_blanks_gets_no_pieces(make, backend):
     assert [TextPieces(one, special_as_text=True).can_cut for one in (backend, across, other)] == [True, False, False]
 
 
-def test_texts_are_tokenised_block_by_block_with_the_same_result(make, monkeypatch):
+def test_texts_are_tokenized_block_by_block_with_the_same_result(make, monkeypatch):
     texts = [*TEXTS, "good " * 9_000, *TEXTS]
     whole = make(16, "head-tail")(texts)
     monkeypatch.setattr(tokenizer, "TEXTS_AT_ONCE", 4)

@@ -5,7 +5,7 @@ import pytest
 
 from sentiment_batch.data.labelled_rows import LabelledRows
 from sentiment_batch.settings import TrainSettings
-from sentiment_batch.tokenization.tokenizer import TextPolicy, Tokeniser
+from sentiment_batch.tokenization.tokenizer import TextPolicy, TextTokenizer
 from sentiment_batch.training import loop
 from sentiment_batch.training.batches import TokenizedTexts
 from sentiment_batch.training.checkpoint import state
@@ -64,19 +64,19 @@ def learner(tiny_base) -> Callable[..., tuple]:
 
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
-            encoder, tokenizer = load_base(tiny_base)
+            encoder, base_tokenizer = load_base(tiny_base)
             encoder.config.dropout = 0.0
             for module in encoder.modules():
                 if isinstance(module, torch.nn.Dropout):
                     module.p = 0.0
             classifier = SentimentClassifier(encoder, num_labels, dropout)
             torch.nn.init.normal_(classifier.linear.weight, std=0.5)
-        tokeniser = Tokeniser(
-            tokenizer.backend_tokenizer, TextPolicy(max_length=32, long_text="head"), special_as_text=True
+        tokenizer = TextTokenizer(
+            base_tokenizer.backend_tokenizer, TextPolicy(max_length=32, long_text="head"), special_as_text=True
         )
 
         def texts(rows, codes) -> TokenizedTexts:
-            return TokenizedTexts(tokeniser(rows), np.array(codes, dtype=np.int64), tokenizer.pad_token_id)
+            return TokenizedTexts(tokenizer(rows), np.array(codes, dtype=np.int64), base_tokenizer.pad_token_id)
 
         return classifier, texts
 

@@ -215,7 +215,7 @@ def test_in_bfloat16_the_loss_and_the_weights_stay_float32(batch_and, settings):
     assert {one.grad.dtype for one in classifier.parameters()} == {torch.float32}
 
 
-# The optimiser and its schedule
+# The optimizer and its schedule
 
 
 def test_biases_and_norms_do_not_decay(learner):

@@ -513,11 +513,11 @@ def test_the_progress_says_device_rate_and_lengths(train, reviews, caplog):
     assert "tokens per text: mean" in caplog.text
 
 
-def test_a_device_too_small_for_the_optimiser_is_an_error(train, reviews, monkeypatch, tmp_path):
+def test_a_device_too_small_for_the_optimizer_is_an_error(train, reviews, monkeypatch, tmp_path):
     def full(*arguments, **options):
         raise torch.OutOfMemoryError("CUDA out of memory")
 
     monkeypatch.setattr(torch.optim.AdamW, "step", full)
-    with pytest.raises(DeviceError, match=r"of cpu does not hold the model and the optimiser's.*smaller `base`, or"):
+    with pytest.raises(DeviceError, match=r"of cpu does not hold the model and the optimizer's.*smaller `base`, or"):
         train(reviews())
     assert not list(tmp_path.glob("*.training"))

@@ -22,7 +22,7 @@ from sentiment_batch.progress import show_progress
 if TYPE_CHECKING:
     from sentiment_batch.data.labelled_rows import LabelledRows
     from sentiment_batch.scoring.scorer import Scorer
-    from sentiment_batch.tokenization.tokenizer import Tokeniser
+    from sentiment_batch.tokenization.tokenizer import TextTokenizer
 
 logger = logging.getLogger("sentiment_batch")
 
@@ -55,7 +55,7 @@ def evaluate_labelled(
     if not len(known):
         raise InputError(f"{rows.name} holds no row to measure{_explain_no_rows(left_out)}")
     texts = [rows.texts[row] for row in known]
-    stream = _TextStream(texts, scorer.tokeniser)
+    stream = _TextStream(texts, scorer.tokenizer)
     with show_progress(len(texts), quiet=quiet) as bar:
         scored = [scores for _, scores in scorer.probabilities(stream.batches(), ["text"], bar.update, len(texts))]
     evaluation = assess(
@@ -75,9 +75,9 @@ def evaluate_labelled(
 class _TextStream:
     """Sends texts to a scorer in batches, and counts their tokens while the model works."""
 
-    def __init__(self, texts: Sequence[str], tokeniser: Tokeniser) -> None:
+    def __init__(self, texts: Sequence[str], tokenizer: TextTokenizer) -> None:
         self._texts = texts
-        self._tokeniser = tokeniser
+        self._tokenizer = tokenizer
         self.lengths_N = np.zeros(len(texts), dtype=np.int64)
         self.cut_N = np.zeros(len(texts), dtype=np.bool_)
 
@@ -85,9 +85,9 @@ class _TextStream:
         """All texts, in order."""
         for start in range(0, len(self._texts), TEXTS_PER_BATCH):
             rows = slice(start, start + TEXTS_PER_BATCH)
-            tokens = self._tokeniser(self._texts[rows])
+            tokens = self._tokenizer(self._texts[rows])
             self.lengths_N[rows] = count_tokens(tokens)
-            self.cut_N[rows] = tokens.cut & (self._tokeniser.policy.long_text != "windows")  # windows cut nothing
+            self.cut_N[rows] = tokens.cut & (self._tokenizer.policy.long_text != "windows")  # windows cut nothing
             yield pa.record_batch({"text": pa.array(self._texts[rows], pa.large_string())})
 
 

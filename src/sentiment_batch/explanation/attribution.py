@@ -87,7 +87,7 @@ def _explain_block(
     clean = [text.encode("utf-8", "replace").decode("utf-8") for text in texts]  # the length stays the same
     probabilities_NK = _probabilities(scorer, clean)
     full = [number for number, text in enumerate(clean) if not is_blank(text)]
-    located = locate_tokens(engine.tokeniser, [clean[number] for number in full])
+    located = locate_tokens(engine.tokenizer, [clean[number] for number in full])
     directions_NK = find_log_odds_directions(probabilities_NK[full])
     directions_SK = directions_NK[located.tokens.owners] * _segment_shares(located.tokens)[:, None]
     budget = min(engine.description.batch_tokens, choose_batch_tokens(engine.strategy.device, engine.loaded.width))

@@ -32,7 +32,7 @@ STEPS = 8
 ranks of words correlate with those of 64 points by 0.97 to 0.98, and with 4 points by 0.80 to 0.82 only. Gauss's points
 are no better."""
 MASKS = ("[MASK]", "<mask>")
-"""Names that tokenisers give to the token that stands for any word."""
+"""Names that tokenizers give to the token that stands for any word."""
 
 
 class IntegratedGradients:

@@ -1,6 +1,6 @@
 """Cuts a text into words and gives each word the weights of its tokens; it needs no model and no torch.
 
-A token may be a part of a word, as in most tokenisers, or several words. In scripts without blanks between words, such
+A token may be a part of a word, as in most tokenizers, or several words. In scripts without blanks between words, such
 as Chinese and Thai, the tokens are the words.
 """
 
@@ -117,7 +117,7 @@ def weigh_words(
     """Cut `text` into pieces, and add up the weights of their tokens.
 
     Args:
-        text: what was tokenised.
+        text: what was tokenized.
         spans: the characters of each token, from the first to the one after the last; tokens may share characters.
         weights: the weight of each token.
         unseen: the characters that the model did not see; they become one piece, without a weight.

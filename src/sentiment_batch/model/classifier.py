@@ -98,7 +98,7 @@ class SentimentClassifier(nn.Module):
 
 
 def load_base(folder: Path) -> tuple[Any, Any]:
-    """The encoder to fine-tune, in float32, and its tokeniser.
+    """The encoder to fine-tune, in float32, and its tokenizer.
 
     Attention dropout is set to 0, because fused attention kernels have none. Other dropout stays as in the base.
 
@@ -130,7 +130,7 @@ def load_base(folder: Path) -> tuple[Any, Any]:
 def save_classifier(
     folder: Path, classifier: SentimentClassifier, tokenizer: Any, labels: Sequence[str], max_length: int
 ) -> None:
-    """Write the classifier to `folder` as a stock Hugging Face model; `max_length` becomes its tokeniser's limit."""
+    """Write the classifier to `folder` as a stock Hugging Face model; `max_length` becomes its tokenizer's limit."""
     with quiet_transformers():
         classifier.to_stock(labels).save_pretrained(folder)
         tokenizer.model_max_length = max_length

@@ -68,7 +68,7 @@ def check_bfloat16(device: str) -> tuple[bool, str]:
 
 
 def choose_training_dtype(name: str, device: str) -> Choice:
-    """The dtype of the forward and backward pass in training; weights and optimiser stay in float32.
+    """The dtype of the forward and backward pass in training; weights and optimizer stay in float32.
 
     Raises:
         UsageError: the name is float16, which would need loss scaling.

@@ -1,4 +1,4 @@
-"""Model folders in the Hugging Face form: how their tokeniser, their metadata and their weights are read."""
+"""Model folders in the Hugging Face form: how their tokenizer, their metadata and their weights are read."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def pretrained_arguments() -> dict[str, Any]:
 
 
 def load_rust_tokenizer(folder: Path) -> Tokenizer:
-    """The tokeniser of a saved model, without the model.
+    """The tokenizer of a saved model, without the model.
 
     Raises:
         ModelError: it is missing or damaged.
@@ -46,17 +46,17 @@ def load_rust_tokenizer(folder: Path) -> Tokenizer:
 
 
 def load_tokenizer(folder: Path) -> Any:
-    """The tokeniser of a saved model as a Transformers object over one that is written in Rust.
+    """The tokenizer of a saved model as a Transformers object over one that is written in Rust.
 
     Raises:
-        ModelError: its files are missing, or do not suffice for a tokeniser in Rust.
+        ModelError: its files are missing, or do not suffice for a tokenizer in Rust.
     """
     from transformers import AutoTokenizer
 
     tokenizer = AutoTokenizer.from_pretrained(folder, **SAFE_ARGUMENTS)
-    # If all of its files are missing, Transformers silently makes an empty tokeniser that knows no word.
+    # If all of its files are missing, Transformers silently makes an empty tokenizer that knows no word.
     if not tokenizer.is_fast or not any((folder / name).exists() for name in tokenizer.vocab_files_names.values()):
-        raise ModelError(f"{folder} has no tokenizer.json. Save its tokeniser again with a current transformers.")
+        raise ModelError(f"{folder} has no tokenizer.json. Save its tokenizer again with a current transformers.")
     return tokenizer
 
 

@@ -29,9 +29,9 @@ if TYPE_CHECKING:
 logger = logging.getLogger("sentiment_batch")
 
 MAX_TOKENIZER_LIMIT = 2**31
-"""A tokeniser without a limit gives 1e30 as its limit."""
+"""A tokenizer without a limit gives 1e30 as its limit."""
 DEFAULT_POSITIONS = 512
-"""Most tokens of one text if neither the model nor its tokeniser has a limit."""
+"""Most tokens of one text if neither the model nor its tokenizer has a limit."""
 
 # B texts of a batch, T tokens of the longest, K labels.
 
@@ -48,7 +48,7 @@ class LoadedModel:
     meta: dict[str, Any] | None
     """The content of sentiment_batch.json, None for a model of other origin."""
     positions: int
-    """Most tokens of one text that the model and its tokeniser take."""
+    """Most tokens of one text that the model and its tokenizer take."""
     width: int
     """The width of the encoder."""
     vocabulary: int
@@ -56,7 +56,7 @@ class LoadedModel:
     pad_id: int
     """The token id that fills up a batch."""
     long_text: LongText
-    """The end of a long text that the tokeniser itself would keep."""
+    """The end of a long text that the tokenizer itself would keep."""
     padding_changes_scores: bool = False
     """True if a text scores otherwise beside longer ones; the parity check finds this out."""
 
@@ -175,7 +175,7 @@ def _is_utf8(name: str) -> bool:
 
 
 def _find_max_positions(network: Any, tokenizer_limit: int) -> int:
-    """Most tokens that fit: the least of the position embeddings, the configuration and the tokeniser."""
+    """Most tokens that fit: the least of the position embeddings, the configuration and the tokenizer."""
     modules = [module for name, module in network.named_modules() if name.rpartition(".")[2] in POSITION_EMBEDDINGS]
     configured = getattr(network.config, "max_position_embeddings", None) or 0
     limits = [*map(count_positions, modules), configured, tokenizer_limit]

@@ -21,7 +21,7 @@ from sentiment_batch.scoring.backends.distributed import DistributedBackend
 from sentiment_batch.scoring.backends.local import LocalBackend
 from sentiment_batch.scoring.backends.multi_device import MultiDeviceBackend
 from sentiment_batch.scoring.backends.row_blocks import Counts, RowBlock, ScoredBlock, split_into_row_blocks
-from sentiment_batch.scoring.backends.text_setup import make_tokeniser
+from sentiment_batch.scoring.backends.text_setup import make_tokenizer
 from sentiment_batch.settings import LOCAL, ScoreSettings
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from sentiment_batch.records import Choice
     from sentiment_batch.scoring.backends.base import Backend, Description, OnRows
     from sentiment_batch.tokenization.packing import Tokens
-    from sentiment_batch.tokenization.tokenizer import TextPolicy, Tokeniser
+    from sentiment_batch.tokenization.tokenizer import TextPolicy, TextTokenizer
 
 
 @dataclass(kw_only=True, slots=True, eq=False)
@@ -243,15 +243,15 @@ class Scorer:
         return LocalBackend(self.model, replace(self.settings, device=device, engine=LOCAL, engine_options=()))
 
     @property
-    def tokeniser(self) -> Tokeniser:
+    def tokenizer(self) -> TextTokenizer:
         """Turns texts into the tokens that the model sees; made anew if the model is in other processes."""
         if isinstance(self.backend, LocalBackend):
-            return self.backend.tokeniser
-        return make_tokeniser(load_rust_tokenizer(hub.resolve_model(self.model)), self.description.meta, self.policy)
+            return self.backend.tokenizer
+        return make_tokenizer(load_rust_tokenizer(hub.resolve_model(self.model)), self.description.meta, self.policy)
 
     def tokens(self, texts: Sequence[str]) -> Tokens:
         """The tokens of `texts` (N,) as the model sees them."""
-        return self.tokeniser(texts)
+        return self.tokenizer(texts)
 
     def close(self) -> None:
         """Free the device's memory; the next call loads the model again."""

@@ -16,7 +16,7 @@ GIANT_PIECES = 4
 MAX_HELD_PIECES = 64
 """While a place to cut is looked for, at most this number of pieces is held."""
 _BREAKS = " " + string.punctuation
-"""BERT's tokeniser makes each of these marks a word of its own, so a piece may begin with one."""
+"""BERT's tokenizer makes each of these marks a word of its own, so a piece may begin with one."""
 _WORDY = "(?:[^\\W_]|[\u2500-\u2767\U0001f000-\U0001faff])"
 """Letters, digits and signs such as emoji: they are part of a word, whatever their neighbours."""
 
@@ -25,8 +25,8 @@ class TextPieces:
     """Finds the places where a text can be cut without changing its tokens.
 
     Args:
-        backend: the tokeniser.
-        special_as_text: True if the tokeniser reads a literal "[SEP]" as text.
+        backend: the tokenizer.
+        special_as_text: True if the tokenizer reads a literal "[SEP]" as text.
     """
 
     def __init__(self, backend: Tokenizer, *, special_as_text: bool) -> None:
@@ -73,7 +73,7 @@ class TextPieces:
         long = self._anywhere and len(stretch) > GIANT_PIECES * size
         return long and not any(mark in stretch for mark in self._begin)
 
-    # A giant stretch is first cleaned as the tokeniser does it, one character at a time; cleaning it again changes
+    # A giant stretch is first cleaned as the tokenizer does it, one character at a time; cleaning it again changes
     # nothing. This puts blanks around each Chinese character, and drops accents and control characters. A word that is
     # still too long for the vocabulary is unknown, however long it is. So it is shortened.
 

@@ -12,7 +12,7 @@ from sentiment_batch.tokenization.tokenizer import PIECE_CHARACTERS
 
 if TYPE_CHECKING:
     from sentiment_batch.tokenization.packing import Ids, Integers, Tokens
-    from sentiment_batch.tokenization.tokenizer import Tokeniser
+    from sentiment_batch.tokenization.tokenizer import TextTokenizer
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -32,19 +32,19 @@ class LocatedTokens:
         return slice(int(self.tokens.offsets[first]), int(self.tokens.offsets[last]))
 
 
-def locate_tokens(tokeniser: Tokeniser, texts: Sequence[str]) -> LocatedTokens:
-    """The tokens of `texts` (N,) under the tokeniser's policy, and the characters of each."""
-    tokens = tokeniser(texts)
+def locate_tokens(tokenizer: TextTokenizer, texts: Sequence[str]) -> LocatedTokens:
+    """The tokens of `texts` (N,) under the tokenizer's policy, and the characters of each."""
+    tokens = tokenizer(texts)
     located = LocatedTokens(tokens=tokens, spans=np.full((len(tokens.ids), 2), -1, dtype=np.int64), unseen=[])
-    own = _is_text_token(tokens, *tokeniser.special_counts)
+    own = _is_text_token(tokens, *tokenizer.special_counts)
     for number, text in enumerate(texts):
         some = located.slice_of(number)
         places = some.start + np.flatnonzero(own[some])
-        clipped = bool(tokens.cut[number]) and tokeniser.policy.long_text != "windows"
-        head = min(tokeniser.head, len(places)) if clipped else len(places)
+        clipped = bool(tokens.cut[number]) and tokenizer.policy.long_text != "windows"
+        head = min(tokenizer.head, len(places)) if clipped else len(places)
         size = PIECE_CHARACTERS if clipped else len(text)
-        front = _spans_at_end(tokeniser.encode_with_spans, text, tokens.ids[places[:head]], size, back=False)
-        back = _spans_at_end(tokeniser.encode_with_spans, text, tokens.ids[places[head:]], size, back=True)
+        front = _spans_at_end(tokenizer.encode_with_spans, text, tokens.ids[places[:head]], size, back=False)
+        back = _spans_at_end(tokenizer.encode_with_spans, text, tokens.ids[places[head:]], size, back=True)
         located.spans[places] = np.concatenate([front, back])
         start = int(front[:, 1].max(initial=0)) if clipped else len(text)
         located.unseen.append((start, max(start, int(back[:, 0].min(initial=len(text))))))
@@ -62,8 +62,8 @@ def _spans_at_end(
 ) -> Integers:
     """The spans (T, 2) of the first tokens `ids` (T,) of a text, or of its last if `back`.
 
-    Only a part of a very long text is tokenised. No number of characters is known to suffice. So `size` characters are
-    tokenised, then four times as many, until the wanted tokens and one more are found.
+    Only a part of a very long text is tokenized. No number of characters is known to suffice. So `size` characters are
+    tokenized, then four times as many, until the wanted tokens and one more are found.
     """
     if not len(ids):
         return np.empty((0, 2), dtype=np.int64)

@@ -48,12 +48,12 @@ class Tokens:
         """Check that all ids are less than `size`, the number of ids that the model has an embedding for.
 
         Raises:
-            ModelError: one of them is not, so the tokeniser belongs to another model.
+            ModelError: one of them is not, so the tokenizer belongs to another model.
         """
         largest = self.ids.max(initial=0)
         if largest >= size:
             raise ModelError(
-                f"the model's tokeniser gives the token {largest}, but the model knows only {size}: "
+                f"the model's tokenizer gives the token {largest}, but the model knows only {size}: "
                 "the two do not belong together. Fetch the model again."
             )
 

@@ -26,11 +26,11 @@ HEAD_SHARE = 0.25
 """The share of a long text's tokens that come from its head; the others come from its tail. Sun et al. 2019, "How to
 Fine-Tune BERT for Text Classification?", section 5.3.1, keep 128 of 510 tokens from the head."""
 PIECE_CHARACTERS = 16_384
-"""A text longer than this is tokenised piece by piece, if that gives the same tokens."""
+"""A text longer than this is tokenized piece by piece, if that gives the same tokens."""
 TEXTS_AT_ONCE = 4_096
-"""Texts tokenised together, enough for every core. The tokeniser holds some 75 bytes for each token (measured)."""
+"""Texts tokenized together, enough for every core. The tokenizer holds some 75 bytes for each token (measured)."""
 CHARACTERS_AT_ONCE = 2_000_000
-"""Most characters tokenised together, except for one text that is longer. They take half a second on one core, after
+"""Most characters tokenized together, except for one text that is longer. They take half a second on one core, after
 which the work can be stopped."""
 
 
@@ -44,11 +44,11 @@ class TextPolicy:
     """What happens to a longer text."""
 
 
-class Tokeniser:
-    """Tokenises batches of texts under one policy, without holding the interpreter lock.
+class TextTokenizer:
+    """Tokenizes batches of texts under one policy, without holding the interpreter lock.
 
     Args:
-        backend: the tokeniser of a model folder. A copy is used, with its own truncation and padding switched off.
+        backend: the tokenizer of a model folder. A copy is used, with its own truncation and padding switched off.
         policy: how much of a text is kept.
         special_as_text: read a literal "[SEP]" in a review as text. Our own models do; stock models keep their way.
     """
@@ -70,7 +70,7 @@ class Tokeniser:
         """The tokens of `texts` (N,), cut by the policy, with the special tokens around each segment.
 
         Args:
-            texts: what to tokenise.
+            texts: what to tokenize.
             check: called before each block of texts and before each piece of a very long one, about once a second or
                 more often. If it raises an error, the work stops and this call raises it.
         """
@@ -84,7 +84,7 @@ class Tokeniser:
     def encode_with_spans(self, text: str) -> tuple[Ids, Integers]:
         """The tokens (T,) of a whole text, without special ones, and the characters of each (T, 2).
 
-        A span is from the first character to the one after the last. The whole text is tokenised in memory at once.
+        A span is from the first character to the one after the last. The whole text is tokenized in memory at once.
         """
         encoding = self._backend.encode_batch([text], add_special_tokens=False)[0]
         return np.array(encoding.ids, dtype=np.int32), np.array(encoding.offsets, dtype=np.int64).reshape(-1, 2)
@@ -151,11 +151,11 @@ class Tokeniser:
     def _encode_very_long(self, text: str, check: Check) -> tuple[Ids, int]:
         """The tokens of a very long text that matter, piece by piece, because the whole text would cost gigabytes.
 
-        They are exact, because the pieces are cut where this tokeniser does not look across. If the text is longer
+        They are exact, because the pieces are cut where this tokenizer does not look across. If the text is longer
         than the model takes, only its ends are returned. They are still longer than what fits, so it counts as cut.
 
         Returns:
-            The ids, and the number of tokens of the whole text, estimated from the pieces that were tokenised.
+            The ids, and the number of tokens of the whole text, estimated from the pieces that were tokenized.
         """
         enough = math.inf if self.policy.long_text == "windows" else self.room + 1
         head, read = self._encode_pieces(enough, self._pieces.cut_forwards(text, PIECE_CHARACTERS), check)
@@ -186,7 +186,7 @@ class Tokeniser:
 
 
 def _blocks(texts: Sequence[str]) -> Iterator[tuple[int, int]]:
-    """Spans of texts to tokenise together; for no texts, one empty span."""
+    """Spans of texts to tokenize together; for no texts, one empty span."""
     ends = np.cumsum(np.fromiter(map(len, texts), dtype=np.int64, count=len(texts)))
     start = 0
     while True:

@@ -11,7 +11,7 @@ import torch
 
 from sentiment_batch.errors import UsageError
 from sentiment_batch.model.classifier import SentimentClassifier, load_base, save_classifier
-from sentiment_batch.tokenization.tokenizer import TextPolicy, Tokeniser
+from sentiment_batch.tokenization.tokenizer import TextPolicy, TextTokenizer
 from sentiment_batch.training.batches import TokenizedTexts
 from sentiment_batch.training.data_check.lengths import add_lengths
 from sentiment_batch.training.optimizer import RunConfig
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from sentiment_batch.training.prepare import PreparedData
 
 MAX_SHORT_TOKENS = 64
-"""Texts of at most this many tokens on average are short: a step of 16 is mostly the optimiser's own work."""
+"""Texts of at most this many tokens on average are short: a step of 16 is mostly the optimizer's own work."""
 BATCH_SIZE = 16
 BATCH_SIZE_SHORT = 32
 WEIGHT_AVERAGE = 0.999
@@ -41,9 +41,9 @@ class Setup:
     config: RunConfig
     classifier: SentimentClassifier
     """The classifier, on the device."""
-    tokenizer: Any
-    """The tokenizer of the base, to be saved with the model."""
-    tokeniser: Tokeniser
+    base_tokenizer: Any
+    """The tokenizer of the base as a Transformers object, to be saved with the model."""
+    tokenizer: TextTokenizer
     """Turns texts into tokens, cut as `policy` says."""
     policy: TextPolicy
     training: TokenizedTexts
@@ -55,11 +55,11 @@ class Setup:
 
     def tokenize(self, rows: ReviewSet) -> TokenizedTexts:
         """The rows as the classifier takes them."""
-        return _tokenize(rows, self.tokeniser, self.tokenizer)
+        return _tokenize(rows, self.tokenizer, self.base_tokenizer)
 
     def save(self, folder: Path) -> None:
         """Write the classifier, as it is now, as a stock model."""
-        save_classifier(folder, self.classifier, self.tokenizer, self.config.labels, self.policy.max_length)
+        save_classifier(folder, self.classifier, self.base_tokenizer, self.config.labels, self.policy.max_length)
 
 
 def set_up(
@@ -79,12 +79,12 @@ def set_up(
         ModelError: the base cannot be used.
         UsageError: `max_length` is larger than the number of the encoder's positions.
     """
-    encoder, tokenizer = load_base(base)
+    encoder, base_tokenizer = load_base(base)
     positions, labels = encoder.config.max_position_embeddings, data.mapping.labels
     classifier = SentimentClassifier(encoder, len(labels), settings.dropout).to(device.value)
     policy = _choose_policy(settings, positions)
-    tokeniser = Tokeniser(tokenizer.backend_tokenizer, policy, special_as_text=True)
-    training, validation = (_tokenize(rows, tokeniser, tokenizer) for rows in (data.training, data.validation))
+    tokenizer = TextTokenizer(base_tokenizer.backend_tokenizer, policy, special_as_text=True)
+    training, validation = (_tokenize(rows, tokenizer, base_tokenizer) for rows in (data.training, data.validation))
     notes: list[str] = []
     config = RunConfig(
         settings=settings,
@@ -101,8 +101,8 @@ def set_up(
         data=replace(data, summary=add_lengths(data.summary, training.tokens, policy, positions)),
         config=config,
         classifier=classifier,
+        base_tokenizer=base_tokenizer,
         tokenizer=tokenizer,
-        tokeniser=tokeniser,
         policy=policy,
         training=training,
         validation=validation,
@@ -155,5 +155,5 @@ def _choose_class_weights(data: PreparedData, choice: str, device: str, notes: l
     return torch.tensor(weights, dtype=torch.float32, device=device)
 
 
-def _tokenize(rows: ReviewSet, tokeniser: Tokeniser, tokenizer: Any) -> TokenizedTexts:
-    return TokenizedTexts(tokeniser(rows.texts), rows.codes, tokenizer.pad_token_id or 0)
+def _tokenize(rows: ReviewSet, tokenizer: TextTokenizer, base_tokenizer: Any) -> TokenizedTexts:
+    return TokenizedTexts(tokenizer(rows.texts), rows.codes, base_tokenizer.pad_token_id or 0)

@@ -116,7 +116,7 @@ def _remaining_batches(
 
 
 def make_initial_state(classifier: SentimentClassifier, steps: int, config: RunConfig) -> TrainState:
-    """The state before the first of `steps` optimiser steps."""
+    """The state before the first of `steps` optimizer steps."""
     settings = config.settings
     optimizer = make_optimizer(classifier, config.learning_rate, settings.weight_decay, settings.layer_decay)
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, make_rate_schedule(steps, settings.warmup))

@@ -1,4 +1,4 @@
-"""The optimiser step: computes gradients in parts that fit the device's memory, and moves the weights."""
+"""The optimizer step: computes gradients in parts that fit the device's memory, and moves the weights."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class RunConfig:
     learning_rate: float
     """Peak of the schedule."""
     batch_size: int
-    """Texts per optimiser step."""
+    """Texts per optimizer step."""
     weight_average: float
     """Decay of the moving average of the weights; 0 for no average."""
     device: str
@@ -187,7 +187,7 @@ def make_rate_schedule(steps: int, warmup: float) -> Callable[[int], float]:
     """A function from step to factor on the learning rate: a linear rise to 1, then a linear fall to 0 at the end.
 
     Args:
-        steps: optimiser steps of the run.
+        steps: optimizer steps of the run.
         warmup: the share of the steps in which the rate rises.
     """
     rising = round(steps * warmup)

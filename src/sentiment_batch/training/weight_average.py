@@ -34,7 +34,7 @@ class WeightAverage:
         self._average = {name: one.detach().clone() for name, one in self._weights.items()}
 
     def update(self, step: int) -> None:
-        """Add the weights after optimiser step `step`, which counts from 1."""
+        """Add the weights after optimizer step `step`, which counts from 1."""
         decay = min(self._decay, (step - 1) / (step + GROWTH_POWER))
         weights = [one.detach() for one in self._weights.values()]
         interpolate_in_place(list(self._average.values()), weights, 1.0 - decay)

@@ -164,7 +164,7 @@ def test_a_character_cut_off_at_the_end_is_located(load):
     assert "line 2: byte 0xc3 at offset 8 is not utf-8" in refused(load, b"text\ncaf\xc3")
 
 
-def test_utf_16_without_a_mark_is_recognised(load):
+def test_utf_16_without_a_mark_is_recognized(load):
     assert 'give `encoding="utf-16-le"`' in refused(load, "text,label\nx,y\n".encode("utf-16-le"))
     assert 'give `encoding="utf-16-be"`' in refused(load, "text,label\nx,y\n".encode("utf-16-be"))
     assert "is not utf-16" in refused(load, "text,label\nx,y\n".encode("utf-16-be"), encoding="utf-16")

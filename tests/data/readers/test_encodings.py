@@ -193,7 +193,7 @@ def test_the_other_byte_order_is_named(refusal):
 
 @pytest.mark.parametrize("order", ["utf-16-le", "utf-16-be"])
 @pytest.mark.parametrize("key", ["ru", "zh", "ja", "fr"])
-def test_utf_16_without_a_mark_is_recognised_in_any_script(refusal, order, key):
+def test_utf_16_without_a_mark_is_recognized_in_any_script(refusal, order, key):
     assert f'give `encoding="{order}"`' in refusal(f"id,текст\n1,{TEXTS[key]}".encode(order))
 
 

@@ -187,7 +187,7 @@ def test_a_line_that_is_no_object_is_named(table, rows, line, reason):
     assert "Each line must be one JSON object" in message
 
 
-def test_a_json_array_is_recognised_with_its_cure(table):
+def test_a_json_array_is_recognized_with_its_cure(table):
     assert "jq -c '.[]'" in refused(table, data=b'\xef\xbb\xbf\n [{"a": 1},\n {"a": 2}]')
     assert "jq -c '.[]'" in refused(table, data='[{"a": 1}]'.encode("utf-16"))
 

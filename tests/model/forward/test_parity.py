@@ -18,7 +18,7 @@ from sentiment_batch.model.forward import parity
 from sentiment_batch.model.forward.packed import PackedStrategy
 from sentiment_batch.model.forward.strategies import PaddedStrategy
 from sentiment_batch.model.stock import load_classifier
-from sentiment_batch.tokenization.tokenizer import TextPolicy, Tokeniser
+from sentiment_batch.tokenization.tokenizer import TextPolicy, TextTokenizer
 from tests.rare_models import write_rare_model
 from tests.stock_models import LIMIT, write_stock_model
 
@@ -37,8 +37,8 @@ def half(monkeypatch):
 def chosen(folder, name="auto", digest="d" * 64, max_length=64):
     loaded = load_classifier(folder)
     policy = TextPolicy(max_length=max_length, long_text="head")
-    tokeniser = Tokeniser(loaded.backend, policy, special_as_text=False)
-    return parity.prepare_model(loaded, tokeniser, digest, "cpu", name)
+    tokenizer = TextTokenizer(loaded.backend, policy, special_as_text=False)
+    return parity.prepare_model(loaded, tokenizer, digest, "cpu", name)
 
 
 def weights(loaded):

@@ -37,7 +37,7 @@ def sampled(path, rows):
 
 @pytest.mark.parametrize("tokens", [16, 40, 400])
 def test_generated_texts_have_about_the_tokens_asked_for(scorer, tokens):
-    texts = generate_texts(scorer.backend.tokeniser, tokens, 2_000)
+    texts = generate_texts(scorer.backend.tokenizer, tokens, 2_000)
     assert len(set(texts)) == len(texts) == 2_000
     backend = scorer.backend.loaded.backend
     lengths = np.array([len(backend.encode(text).ids) for text in texts])
@@ -46,13 +46,13 @@ def test_generated_texts_have_about_the_tokens_asked_for(scorer, tokens):
 
 
 def test_generated_texts_are_the_same_each_time(scorer):
-    samples = [generate_sample(scorer.backend.tokeniser, 20, 50) for _ in range(2)]
+    samples = [generate_sample(scorer.backend.tokenizer, 20, 50) for _ in range(2)]
     assert samples[0].table == samples[1].table
     assert samples[0].total is None
 
 
 def test_more_generated_texts_than_words_differ_too(scorer):
-    texts = generate_texts(scorer.backend.tokeniser, 4, 3_000)
+    texts = generate_texts(scorer.backend.tokenizer, 4, 3_000)
     assert len(set(texts)) == 3_000
 
 

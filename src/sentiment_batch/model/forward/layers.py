@@ -103,9 +103,9 @@ def finish_layer(
     """
     drop = layer.drop
     x = linear(context, layer.attention_output)
-    x = normalise(x.add_(before) if drop is None else x + before, layer.attention_norm)
+    x = normalize(x.add_(before) if drop is None else x + before, layer.attention_norm)
     y = linear(linear(x, layer.up, activation), layer.down)
-    return normalise(y.add_(x) if drop is None else drop(y) + x, layer.norm)
+    return normalize(y.add_(x) if drop is None else drop(y) + x, layer.norm)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -146,12 +146,12 @@ def encode_first_tokens(encoder: Encoder, texts: PackedTexts) -> torch.Tensor:
 
 
 def embed(encoder: Encoder, texts: PackedTexts) -> torch.Tensor:
-    """The sum of each token's embeddings, normalised (T, D)."""
+    """The sum of each token's embeddings, normalized (T, D)."""
     x_TD = F.embedding(texts.ids, encoder.word_embeddings)
     if encoder.type_embedding is not None:
         x_TD += encoder.type_embedding
     x_TD += F.embedding(texts.positions, encoder.position_embeddings)
-    x_TD = normalise(x_TD, encoder.norm)
+    x_TD = normalize(x_TD, encoder.norm)
     return x_TD if encoder.drop is None else encoder.drop(x_TD)
 
 
@@ -185,7 +185,7 @@ def linear(x: torch.Tensor, weights: LinearWeights, activation: Activation | Non
     return result if activation is None or activation is GELU else activation(result)
 
 
-def normalise(x: torch.Tensor, norm: NormWeights) -> torch.Tensor:
+def normalize(x: torch.Tensor, norm: NormWeights) -> torch.Tensor:
     """The layer norm of each row (rows, D)."""
     return F.layer_norm(x, x.shape[-1:], *norm)
 

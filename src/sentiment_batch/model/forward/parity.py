@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from sentiment_batch.model.probabilities import Floats
     from sentiment_batch.model.stock import LoadedModel
     from sentiment_batch.tokenization.packing import BatchShape
-    from sentiment_batch.tokenization.tokenizer import Tokeniser
+    from sentiment_batch.tokenization.tokenizer import TextTokenizer
 
 logger = logging.getLogger("sentiment_batch")
 
@@ -78,13 +78,13 @@ class PreparedModel:
 
 
 def prepare_model(
-    loaded: LoadedModel, tokeniser: Tokeniser, digest: str, device: str, name: str, shape: BatchShape | None = None
+    loaded: LoadedModel, tokenizer: TextTokenizer, digest: str, device: str, name: str, shape: BatchShape | None = None
 ) -> PreparedModel:
     """Move a model to its device, and choose its dtype and the fastest strategy that gives its scores.
 
     Args:
         loaded: the model in float32 on the CPU; it must not be used afterwards.
-        tokeniser: the model's, for the check texts.
+        tokenizer: the model's, for the check texts.
         digest: of the model's folder; answers are cached under it.
         device: where to score.
         name: the dtype: `auto`, `float32`, `bfloat16` or `float16`.
@@ -98,7 +98,7 @@ def prepare_model(
         raise UsageError(
             "`dtype` is float16, which is many times slower than float32 on a CPU. Set it to auto, bfloat16 or float32."
         )
-    checks = _ParityChecks(tokeniser, digest)
+    checks = _ParityChecks(tokenizer, digest)
     can_pack = checks.packs_keep_scores(loaded)
     if not can_pack:  # packs that keep the scores of padded batches have shown that padding changes nothing
         loaded = dataclasses.replace(loaded, padding_changes_scores=checks.padding_changes_scores(loaded))
@@ -131,8 +131,8 @@ def _choose_strategy(
 class _ParityChecks:
     """Questions about a model that its probabilities of the check texts answer."""
 
-    def __init__(self, tokeniser: Tokeniser, digest: str) -> None:
-        self._tokeniser = tokeniser
+    def __init__(self, tokenizer: TextTokenizer, digest: str) -> None:
+        self._tokenizer = tokenizer
         self._digest = digest
 
     def packs_keep_scores(self, loaded: LoadedModel) -> bool | None:
@@ -213,7 +213,7 @@ class _ParityChecks:
         self, question: str, names: tuple[str, ...], compute: Callable[[], dict[str, float]]
     ) -> dict[str, float]:
         """The cached answer, or the answer that is computed now and cached."""
-        policy = self._tokeniser.policy
+        policy = self._tokenizer.policy
         key = re.sub(r"[^\w.+-]+", "-", f"{question}-torch{torch.__version__}-{policy.max_length}-{policy.long_text}")
         path = cache_folder() / CACHE_FOLDER / self._digest[:32] / f"{key}.json"
         try:
@@ -236,7 +236,7 @@ class _ParityChecks:
         budget: int = PARITY_BATCH_TOKENS,
     ) -> Floats:
         """The probabilities (N, K) of `texts` (N,), by default of all check texts."""
-        tokens = self._tokeniser(texts or read_parity_texts())
+        tokens = self._tokenizer(texts or read_parity_texts())
         tokens.check_vocabulary(loaded.vocabulary)
         try:
             logits = compute_segment_logits(strategy, tokens, Budget(budget))

@@ -25,7 +25,7 @@ from sentiment_batch.model.stock import load_classifier
 from sentiment_batch.scoring.backends.base import Description, OnRows
 from sentiment_batch.scoring.backends.prefetch import Stages
 from sentiment_batch.scoring.backends.row_blocks import Counts, Failure, ScoredBlock, reuse_known_scores
-from sentiment_batch.scoring.backends.text_setup import choose_fixed_shape, choose_text_policy, make_tokeniser
+from sentiment_batch.scoring.backends.text_setup import choose_fixed_shape, choose_text_policy, make_tokenizer
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from sentiment_batch.scoring.backends.row_blocks import RowBlock
     from sentiment_batch.settings import ScoreSettings
     from sentiment_batch.tokenization.packing import Tokens
-    from sentiment_batch.tokenization.tokenizer import Tokeniser
+    from sentiment_batch.tokenization.tokenizer import TextTokenizer
 
 logger = logging.getLogger("sentiment_batch")
 
@@ -43,7 +43,7 @@ MIN_OPERATIONS_TO_COMPILE = 5e16
 
 
 @dataclass(kw_only=True, slots=True)
-class _Tokenised:
+class _Tokenized:
     """A block and the tokens of its distinct texts."""
 
     block: RowBlock
@@ -76,11 +76,11 @@ class LocalBackend:
         shape = choose_fixed_shape(loaded, policy) if settings.deterministic else None
         self._model = model
         self._settings = settings
-        self.tokeniser = make_tokeniser(loaded.backend, loaded.meta, policy)
+        self.tokenizer = make_tokenizer(loaded.backend, loaded.meta, policy)
         """Turns texts into this model's tokens."""
         digest = hub.digest_model_folder(folder)
         try:
-            prepared = prepare_model(loaded, self.tokeniser, digest, device.value, settings.dtype, shape)
+            prepared = prepare_model(loaded, self.tokenizer, digest, device.value, settings.dtype, shape)
         except torch.OutOfMemoryError as error:
             raise DeviceError(
                 f'the memory of {device.value} does not hold {model}. Take a smaller model, or `device="cpu"`.'
@@ -111,12 +111,12 @@ class LocalBackend:
         holds for short and for long texts.
 
         Raises:
-            ModelError: the model gives no numbers, or has no embedding for a token of its own tokeniser.
+            ModelError: the model gives no numbers, or has no embedding for a token of its own tokenizer.
         """
         with Stages() as stages, open_thread_pool(self.strategy.device, single=self.strategy.shape is not None) as pool:
             read = stages.run_ahead(blocks, "read")
-            tokenised = stages.run_ahead((_tokenise(block, self.tokeniser, stages.check) for block in read), "tokenise")
-            planned = self._compile_before_first(tokenised, expected_rows)
+            tokenized = stages.run_ahead((_tokenize(block, self.tokenizer, stages.check) for block in read), "tokenize")
+            planned = self._compile_before_first(tokenized, expected_rows)
             launched = stages.run_ahead((self._launch(one, pool, stages, on_rows) for one in planned), "model")
             for one, batches in launched:
                 yield reuse_known_scores(one.block) if batches is None else self._finish(one, batches)
@@ -124,15 +124,15 @@ class LocalBackend:
     def close(self) -> None:
         """Do nothing: all memory is freed with this object."""
 
-    def _compile_before_first(self, stream: Iterator[_Tokenised], expected_rows: int | None) -> Iterator[_Tokenised]:
+    def _compile_before_first(self, stream: Iterator[_Tokenized], expected_rows: int | None) -> Iterator[_Tokenized]:
         """Compile the model before the first block to score if that gains time, judged by the tokens of that block."""
         looked = False
-        for tokenised in stream:
-            if not looked and tokenised.block.known is None:
+        for tokenized in stream:
+            if not looked and tokenized.block.known is None:
                 looked = True
-                tokens, rows = len(tokenised.tokens.ids), len(tokenised.rows)
+                tokens, rows = len(tokenized.tokens.ids), len(tokenized.rows)
                 self._compile((expected_rows or 0) * tokens // max(1, rows))
-            yield tokenised
+            yield tokenized
 
     def _compile(self, expected_tokens: int) -> None:
         """Use fixed shapes and fused kernels from here on if that gains time.
@@ -150,18 +150,18 @@ class LocalBackend:
             self.strategy = strategy.compile(self._budget.tokens)
 
     def _launch(
-        self, tokenised: _Tokenised, pool: ThreadPool | None, stages: Stages, on_rows: OnRows | None
-    ) -> tuple[_Tokenised, LaunchedBatches | None]:
+        self, tokenized: _Tokenized, pool: ThreadPool | None, stages: Stages, on_rows: OnRows | None
+    ) -> tuple[_Tokenized, LaunchedBatches | None]:
         """Start the model on a block; None for a block whose scores are known."""
-        if tokenised.block.known is not None:
-            return tokenised, None
-        tokenised.tokens.check_vocabulary(self.loaded.vocabulary)
-        on_tokens = _count_rows_by_tokens(tokenised, on_rows, stages.check)
-        return tokenised, launch_batches(self.strategy, tokenised.tokens, self._budget, pool, on_tokens)
+        if tokenized.block.known is not None:
+            return tokenized, None
+        tokenized.tokens.check_vocabulary(self.loaded.vocabulary)
+        on_tokens = _count_rows_by_tokens(tokenized, on_rows, stages.check)
+        return tokenized, launch_batches(self.strategy, tokenized.tokens, self._budget, pool, on_tokens)
 
-    def _finish(self, tokenised: _Tokenised, batches: LaunchedBatches) -> ScoredBlock:
+    def _finish(self, tokenized: _Tokenized, batches: LaunchedBatches) -> ScoredBlock:
         """Wait for the model, and give each row the probabilities of its text."""
-        rows, tokens = tokenised.rows, tokenised.tokens
+        rows, tokens = tokenized.rows, tokenized.tokens
         distinct = softmax(average_segments(batches.logits(), tokens.owners, tokens.lengths))
         numbers = np.isfinite(distinct.sum(axis=1))
         self._gave_numbers = self._gave_numbers or bool(numbers.any())
@@ -180,19 +180,19 @@ class LocalBackend:
             null=null,
             repeated=len(rows) - null - len(tokens.cut),
             cut=int(tokens.cut.sum()),
-            tokenising_seconds=tokenised.seconds,
+            tokenizing_seconds=tokenized.seconds,
             compiled=len(rows) * (isinstance(self.strategy, PackedStrategy) and bool(self.strategy.compiled_tokens)),
             model_seconds=batches.seconds(),
         )
-        failures = () if numbers.all() else tuple(self._find_failures(tokenised, batches, numbers))
-        return ScoredBlock(block=tokenised.block, probabilities=padded[rows], counts=counts, failures=failures)
+        failures = () if numbers.all() else tuple(self._find_failures(tokenized, batches, numbers))
+        return ScoredBlock(block=tokenized.block, probabilities=padded[rows], counts=counts, failures=failures)
 
     def _find_failures(
-        self, tokenised: _Tokenised, batches: LaunchedBatches, numbers: npt.NDArray[np.bool_]
+        self, tokenized: _Tokenized, batches: LaunchedBatches, numbers: npt.NDArray[np.bool_]
     ) -> Iterator[Failure]:
         """The rows whose text has no numbers, each with its reason."""
-        refused = {int(tokenised.tokens.owners[segment]): reason for segment, reason in batches.refused.items()}
-        for row, text in enumerate(tokenised.rows.tolist()):
+        refused = {int(tokenized.tokens.owners[segment]): reason for segment, reason in batches.refused.items()}
+        for row, text in enumerate(tokenized.rows.tolist()):
             if text < 0 or numbers[text]:
                 continue
             if text in refused:
@@ -203,26 +203,26 @@ class LocalBackend:
                 yield Failure(row=row, reason=reason, cure='Try `dtype="float32"`', kind=ModelError)
 
 
-def _tokenise(block: RowBlock, tokeniser: Tokeniser, check: Callable[[], object]) -> _Tokenised:
-    """Tokenise each distinct text of a block once."""
+def _tokenize(block: RowBlock, tokenizer: TextTokenizer, check: Callable[[], object]) -> _Tokenized:
+    """Tokenize each distinct text of a block once."""
     started = time.perf_counter()
     if block.known is not None:
-        return _Tokenised(block=block, rows=np.empty(0, dtype=np.int64), tokens=tokeniser([], check), seconds=0.0)
+        return _Tokenized(block=block, rows=np.empty(0, dtype=np.int64), tokens=tokenizer([], check), seconds=0.0)
     encoded = pa.chunked_array(block.texts, type=pa.large_string()).combine_chunks().dictionary_encode()
     texts: list[str] = encoded.dictionary.to_pylist()
     blank = np.array([is_blank(text) for text in texts], dtype=np.bool_)
     numbers = np.where(blank, -1, np.cumsum(~blank) - 1)  # of the distinct texts, counting only those to score
     indices = pc.fill_null(encoded.indices, len(texts)).to_numpy(zero_copy_only=False)
-    tokens = tokeniser([text for text, empty in zip(texts, blank, strict=True) if not empty], check)
+    tokens = tokenizer([text for text, empty in zip(texts, blank, strict=True) if not empty], check)
     seconds = time.perf_counter() - started
-    return _Tokenised(block=block, rows=np.append(numbers, -1)[indices], tokens=tokens, seconds=seconds)
+    return _Tokenized(block=block, rows=np.append(numbers, -1)[indices], tokens=tokens, seconds=seconds)
 
 
 def _count_rows_by_tokens(
-    tokenised: _Tokenised, on_rows: OnRows | None, check: Callable[[], object]
+    tokenized: _Tokenized, on_rows: OnRows | None, check: Callable[[], object]
 ) -> Callable[[int], object]:
     """A callback for the tokens that are done; it reports rows, and stops the model if the run is over."""
-    tokens, rows = len(tokenised.tokens.ids), len(tokenised.rows)
+    tokens, rows = len(tokenized.tokens.ids), len(tokenized.rows)
     if on_rows is not None and not tokens:
         on_rows(rows)
     done = 0

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 Item = TypeVar("Item")
 MAX_BLOCKS_PER_PROCESS = 3
-"""Blocks that a process has at a time: one in its model, one in its tokeniser, one on the way."""
+"""Blocks that a process has at a time: one in its model, one in its tokenizer, one on the way."""
 MAX_SECONDS_TO_END = 1.0
 """Seconds to wait for a process to end before it is killed."""
 
@@ -33,7 +33,7 @@ class MultiDeviceBackend:
     """A model in several processes, which get the blocks in turn.
 
     The blocks are those of a single process, and each is scored by one device alone. So the scores do not depend on the
-    number of devices. Each process tokenises its own texts; only texts and probabilities are sent.
+    number of devices. Each process tokenizes its own texts; only texts and probabilities are sent.
 
     Args:
         model: a folder or Hub id.

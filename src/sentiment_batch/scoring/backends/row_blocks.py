@@ -87,8 +87,8 @@ class Counts:
     """Rows whose score was taken from an equal text in the same block."""
     cut: int = 0
     """Different texts with more tokens than the model takes."""
-    tokenising_seconds: float = 0.0
-    """Seconds of tokenising, which runs beside the model."""
+    tokenizing_seconds: float = 0.0
+    """Seconds of tokenizing, which runs beside the model."""
     compiled: int = 0
     """Rows that a compiled model scored, whose last bits differ."""
     model_seconds: float = 0.0

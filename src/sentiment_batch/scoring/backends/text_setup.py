@@ -1,4 +1,4 @@
-"""How a model reads texts in scoring: its text policy, its tokeniser, and the batch shape of deterministic runs."""
+"""How a model reads texts in scoring: its text policy, its tokenizer, and the batch shape of deterministic runs."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from sentiment_batch.errors import ModelError, UsageError
 from sentiment_batch.settings import DETERMINISTIC_BATCH, META
 from sentiment_batch.tokenization.packing import BatchShape
-from sentiment_batch.tokenization.tokenizer import TextPolicy, Tokeniser
+from sentiment_batch.tokenization.tokenizer import TextPolicy, TextTokenizer
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def choose_text_policy(settings: ScoreSettings, loaded: LoadedModel) -> TextPolicy:
-    """The policy that the user set, else the one of the training, else the one of the model's own tokeniser.
+    """The policy that the user set, else the one of the training, else the one of the model's own tokenizer.
 
     Raises:
         UsageError: `max_length` is larger than the model's number of positions.
@@ -32,9 +32,9 @@ def choose_text_policy(settings: ScoreSettings, loaded: LoadedModel) -> TextPoli
     )
 
 
-def make_tokeniser(backend: Tokenizer, meta: dict[str, Any] | None, policy: TextPolicy) -> Tokeniser:
-    """The tokeniser of a model whose sentiment_batch.json holds `meta`."""
-    return Tokeniser(backend, policy, special_as_text=bool(meta and meta["text"].get("special_tokens_as_text")))
+def make_tokenizer(backend: Tokenizer, meta: dict[str, Any] | None, policy: TextPolicy) -> TextTokenizer:
+    """The tokenizer of a model whose sentiment_batch.json holds `meta`."""
+    return TextTokenizer(backend, policy, special_as_text=bool(meta and meta["text"].get("special_tokens_as_text")))
 
 
 def choose_fixed_shape(loaded: LoadedModel, policy: TextPolicy) -> BatchShape:

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from sentiment_batch.tokenization.packing import Tokens
-    from sentiment_batch.tokenization.tokenizer import Tokeniser
+    from sentiment_batch.tokenization.tokenizer import TextTokenizer
 
 logger = logging.getLogger("sentiment_batch")
 
@@ -106,7 +106,7 @@ def measure_speed(plan: BenchPlan, model: str, settings: dict[str, Any]) -> Meas
     sample = _read_sample(plan, max_rows) if plan.source is not None else None
     with _load_scorer(model, settings) as (scorer, loading_seconds):
         if sample is None:
-            sample = _generate_sample(plan, scorer.tokeniser, max_rows)
+            sample = _generate_sample(plan, scorer.tokenizer, max_rows)
         measurement = _measure_chosen(plan, scorer, sample, loading_seconds)
     speeds = [measurement.chosen, *_measure_other_dtypes(plan, model, settings, sample, measurement.chosen)]
     measurement = dataclasses.replace(measurement, dtypes=tuple(speeds))
@@ -127,10 +127,10 @@ def _read_sample(plan: BenchPlan, rows: int) -> Sample:
         return take_sample(reader, plan.source, plan.text_columns, rows)
 
 
-def _generate_sample(plan: BenchPlan, tokeniser: Tokeniser, max_rows: int) -> Sample:
+def _generate_sample(plan: BenchPlan, tokenizer: TextTokenizer, max_rows: int) -> Sample:
     assert plan.tokens is not None
     rows = plan.rows or max(1, min(max_rows, MAX_GENERATED_TOKENS // plan.tokens))
-    return generate_sample(tokeniser, plan.tokens, rows)
+    return generate_sample(tokenizer, plan.tokens, rows)
 
 
 def _measure_chosen(plan: BenchPlan, scorer: Scorer, sample: Sample, loading_seconds: float) -> Measurement:
@@ -139,13 +139,13 @@ def _measure_chosen(plan: BenchPlan, scorer: Scorer, sample: Sample, loading_sec
     description = scorer.description
     texts = list_texts(run.table, sample.text_columns)
     logger.info("measuring the tokenizer on %s rows", f"{run.table.num_rows:,}")
-    seconds = time_action(lambda: [scorer.tokeniser(some) for some in texts], "cpu", _min_seconds(plan))
-    tokens = sum(len(some.ids) for some in run.tokenised)
+    seconds = time_action(lambda: [scorer.tokenizer(some) for some in texts], "cpu", _min_seconds(plan))
+    tokens = sum(len(some.ids) for some in run.tokenized)
     return Measurement(
         source=sample.name,
         model=scorer.model,
         tokens_per_row=run.speed.tokens / run.speed.rows,
-        cut_share=sum(int(some.cut.sum()) for some in run.tokenised) / sum(map(len, texts)),
+        cut_share=sum(int(some.cut.sum()) for some in run.tokenized) / sum(map(len, texts)),
         tokenising_tokens_per_second=tokens / seconds,
         for_rows=run.for_rows,
         device=description.device.value,
@@ -188,7 +188,7 @@ class _Run:
     for_rows: int
     table: pa.Table
     """The rows that were measured on."""
-    tokenised: list[Tokens]
+    tokenized: list[Tokens]
     """The tokens of their texts, block by block."""
 
 
@@ -202,11 +202,11 @@ def _measure_dtype(plan: BenchPlan, scorer: Scorer, sample: Sample, loading_seco
     # A block scores equal texts once, so only a sample that fills whole blocks can be scored again in full.
     repeatable = plan.rows is None and table.num_rows >= MAX_ROWS_PER_BLOCK
     times = max(1, fitting // table.num_rows) if repeatable else 1
-    tokenised = [scorer.tokeniser(some) for some in list_texts(table, sample.text_columns)]
+    tokenized = [scorer.tokenizer(some) for some in list_texts(table, sample.text_columns)]
     alone, together = [], []
     for _ in range(ROUNDS):
         logger.info("measuring the model in %s on %s rows", dtype.value, f"{table.num_rows:,}")
-        alone.append(time_forward(scorer.local(), tokenised, _min_seconds(plan)))
+        alone.append(time_forward(scorer.local(), tokenized, _min_seconds(plan)))
         logger.info("measuring end to end in %s on %s rows", dtype.value, f"{times * table.num_rows:,}")
         together.append(time_end_to_end(scorer, table, times, sample.text_columns))
     summary, seconds = min(together, key=lambda one: one[1])
@@ -217,7 +217,7 @@ def _measure_dtype(plan: BenchPlan, scorer: Scorer, sample: Sample, loading_seco
         rows=summary.rows,
         tokens=summary.tokens,
         seconds=seconds,
-        model_tokens_per_second=sum(len(some.ids) for some in tokenised) / min(alone),
+        model_tokens_per_second=sum(len(some.ids) for some in tokenized) / min(alone),
         tokens_per_second=summary.tokens / seconds,
         rows_per_second=rows_per_second,
         model_busy=summary.model_busy,
@@ -226,7 +226,7 @@ def _measure_dtype(plan: BenchPlan, scorer: Scorer, sample: Sample, loading_seco
         batching=description.batching,
         batch_tokens=description.batch_tokens,
     )
-    return _Run(speed=speed, for_rows=for_rows, table=table, tokenised=tokenised)
+    return _Run(speed=speed, for_rows=for_rows, table=table, tokenized=tokenized)
 
 
 def _min_seconds(plan: BenchPlan) -> float:

@@ -17,7 +17,7 @@ from sentiment_batch.model.forward.parity import read_parity_texts
 if TYPE_CHECKING:
     from sentiment_batch.data.readers.base import Reader
     from sentiment_batch.records import Split
-    from sentiment_batch.tokenization.tokenizer import Tokeniser
+    from sentiment_batch.tokenization.tokenizer import TextTokenizer
 
 SAMPLE_PARTS = 16
 """Places of a large table from which rows are taken. There are more if these do not hold enough rows."""
@@ -115,25 +115,25 @@ def _read_head(reader: Reader, part: Split, rows: int, size: int) -> tuple[list[
     return taken, True
 
 
-def generate_sample(tokeniser: Tokeniser, tokens: int, rows: int) -> Sample:
+def generate_sample(tokenizer: TextTokenizer, tokens: int, rows: int) -> Sample:
     """Make a table of one column of generated texts, no two of which are equal.
 
     Args:
-        tokeniser: counts their tokens.
+        tokenizer: counts their tokens.
         tokens: mean tokens per text, special tokens included. The lengths are log-normal, like those of reviews, and
             the model cuts texts that are too long for it.
         rows: how many texts.
     """
-    texts = generate_texts(tokeniser, tokens, rows)
+    texts = generate_texts(tokenizer, tokens, rows)
     table = pa.table({"text": pa.array(texts, pa.large_string())})
     return Sample(name=f"generated texts of about {tokens:,} tokens", table=table, text_columns=("text",), total=None)
 
 
-def generate_texts(tokeniser: Tokeniser, tokens: int, rows: int) -> list[str]:
+def generate_texts(tokenizer: TextTokenizer, tokens: int, rows: int) -> list[str]:
     """The texts of `generate_sample`: words of the parity texts in random order."""
     words = np.array(sorted({word for text in read_parity_texts() for word in text.split()}), dtype=object)
-    special = tokeniser.policy.max_length - tokeniser.room
-    per_word = float(tokeniser(words.tolist()).lengths.mean()) - special
+    special = tokenizer.policy.max_length - tokenizer.room
+    per_word = float(tokenizer(words.tolist()).lengths.mean()) - special
     draw = np.random.default_rng(GENERATOR_SEED)
     lengths = draw.lognormal(np.log(tokens) - LENGTH_SPREAD**2 / 2, LENGTH_SPREAD, rows)  # whose mean is `tokens`
     counts = np.maximum(1, np.rint((lengths - special) / per_word)).astype(np.int64)

@@ -62,13 +62,13 @@ def list_texts(table: pa.Table, text_columns: tuple[str, ...]) -> list[list[str]
     return blocks
 
 
-def time_forward(backend: LocalBackend, tokenised: list[Tokens], min_seconds: float) -> float:
+def time_forward(backend: LocalBackend, tokenized: list[Tokens], min_seconds: float) -> float:
     """Seconds of one pass of all blocks through the model, as scoring does it."""
     strategy, budget = backend.strategy, Budget(backend.description.batch_tokens)
     with open_thread_pool(strategy.device, single=strategy.shape is not None) as pool:
 
         def forward() -> None:
-            for one in [launch_batches(strategy, tokens, budget, pool) for tokens in tokenised]:
+            for one in [launch_batches(strategy, tokens, budget, pool) for tokens in tokenized]:
                 one.logits()
 
         return time_action(forward, strategy.device, min_seconds)

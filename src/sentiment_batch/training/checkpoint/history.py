@@ -21,7 +21,7 @@ class HistoryEntry:
     epoch: float
     """Epochs done; a fraction if the validation was within an epoch."""
     step: int
-    """Optimiser steps done."""
+    """Optimizer steps done."""
     training_loss: float
     """Mean loss of the steps since the previous validation."""
     validation_loss: float

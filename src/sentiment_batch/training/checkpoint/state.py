@@ -51,14 +51,14 @@ class TrainState:
     """Moving average of the weights, if the run has one. The average is what is validated and saved."""
     device: str
     steps: int
-    """Optimiser steps of the whole run, unless it stops early."""
+    """Optimizer steps of the whole run, unless it stops early."""
     started: float = field(default_factory=time.perf_counter)
     """The time at which the run would have begun without interruptions, by `time.perf_counter`."""
     epoch: int = 0
     within: int = 0
     """Batches of this epoch that are done."""
     step: int = 0
-    """Optimiser steps that are done."""
+    """Optimizer steps that are done."""
     losses: list[torch.Tensor] = field(default_factory=list)
     """Losses of the steps since the last validation, each a scalar on the device."""
     history: list[HistoryEntry] = field(default_factory=list)
@@ -69,7 +69,7 @@ class TrainState:
         return time.perf_counter() - self.started
 
     def count_step(self) -> None:
-        """Count an optimiser step, and add its weights to the average."""
+        """Count an optimizer step, and add its weights to the average."""
         self.step += 1
         if self.average:
             self.average.update(self.step)
