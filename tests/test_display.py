@@ -59,7 +59,7 @@ def test_a_long_text_is_cut_where_its_columns_end():
 
 
 class Terminal(io.StringIO):
-    """A stream that says that it is a"""
+    """A stream that says that it is a terminal."""
 
     def isatty(self) -> bool:
         return True
