@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from sentiment_batch.evaluation.metrics import list_ranked_classes
+
 if TYPE_CHECKING:
     from sentiment_batch.evaluation.metrics import Codes
     from sentiment_batch.model.probabilities import Floats
@@ -23,7 +25,7 @@ def roc_curves(probabilities_NK: Floats, codes_N: Codes, labels: Sequence[str]) 
     Args:
         probabilities_NK: the predicted probabilities.
         codes_N: the true classes.
-        labels: the K labels; of two, only the second is drawn, because the first is its mirror image.
+        labels: the K labels; see `list_ranked_classes`.
 
     Returns:
         For each label its `label`, `x` (false positive rates), `y` (true positive rates) and `area`.
@@ -51,8 +53,9 @@ def precision_recall_curves(probabilities_NK: Floats, codes_N: Codes, labels: Se
 
 def roc_auc(curves: Sequence[dict[str, Any]], classes: int) -> float | None:
     """The area under the curves of `roc_curves`: their mean, None where a class has none."""
-    wanted = 1 if classes == 2 else classes
-    return float(np.mean([curve["area"] for curve in curves])) if len(curves) == wanted else None
+    if len(curves) < len(list_ranked_classes(classes)):
+        return None
+    return float(np.mean([curve["area"] for curve in curves]))
 
 
 def score_histogram(probabilities_NK: Floats, codes_N: Codes) -> dict[str, Any]:
@@ -66,7 +69,7 @@ def score_histogram(probabilities_NK: Floats, codes_N: Codes) -> dict[str, Any]:
 def _one_against_the_rest(
     probabilities_NK: Floats, codes_N: Codes, labels: Sequence[str]
 ) -> Iterator[tuple[str, npt.NDArray[np.bool_], Floats]]:
-    for k in range(1, 2) if len(labels) == 2 else range(len(labels)):
+    for k in list_ranked_classes(len(labels)):
         truth_N = codes_N == k
         if truth_N.any() and not truth_N.all():
             yield labels[k], truth_N, probabilities_NK[:, k].astype(np.float64)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from sentiment_batch.evaluation.metrics import CALIBRATION_BINS, Codes, assign_bins, row_losses
+from sentiment_batch.evaluation.metrics import CALIBRATION_BINS, Codes, assign_bins, list_ranked_classes, row_losses
 
 if TYPE_CHECKING:
     from sentiment_batch.model.probabilities import Floats
@@ -107,9 +107,7 @@ def _make_figures(probabilities_NK: Floats, codes_N: Codes) -> dict[str, Callabl
     loss_N = row_losses(probabilities_NK, codes_N)
     cell_N = codes_N * classes + best_N
     bin_N, gap_N = assign_bins(probabilities_NK), probabilities_NK.max(axis=1).astype(np.float64) - right_N
-    areas = [
-        _make_area(probabilities_NK[:, k], codes_N == k) for k in (range(1, 2) if classes == 2 else range(classes))
-    ]
+    areas = [_make_area(probabilities_NK[:, k], codes_N == k) for k in list_ranked_classes(classes)]
 
     def macro_f1(counts_N: RowCounts) -> float:
         confusion = np.bincount(cell_N, counts_N, classes * classes).reshape(classes, classes)

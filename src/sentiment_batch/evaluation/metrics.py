@@ -89,6 +89,14 @@ def measure(probabilities: Floats, codes: Codes, labels: Sequence[str]) -> Metri
     )
 
 
+def list_ranked_classes(num_classes: int) -> range:
+    """The classes that have a ROC, each against the rest: all of them, but only the second of two.
+
+    The ROC of the first would be its mirror image.
+    """
+    return range(1, 2) if num_classes == 2 else range(num_classes)
+
+
 def row_losses(probabilities_NK: Floats, codes_N: Codes) -> npt.NDArray[np.float64]:
     """(N,) the cross-entropy of each row in nats, which is finite for a probability of 0, too."""
     chosen_N = probabilities_NK[np.arange(len(codes_N)), codes_N].astype(np.float64)
