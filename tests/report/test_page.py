@@ -239,6 +239,15 @@ def test_every_figure_of_the_report_is_on_the_page():
         assert said in text
 
 
+def test_a_setting_in_a_finding_is_code_and_no_markup():
+    finding = {"level": "note", "text": 'Try `class_weights="auto"`, or `a<b`. A ` alone stays.'}
+    page = sound(
+        render_report_page(random_reports.report(data=random_reports.data(["a", "b"]) | {"findings": [finding]}))
+    )
+    assert [text for path, text in page.texts if path[-1] == "code"] == ['class_weights="auto"', "a<b"]
+    assert 'Try class_weights="auto", or a<b. A ` alone stays.' in page.text()
+
+
 def test_the_head_shows_left_out_rows_and_how_labels_were_read():
     lost = {"blank": 1, "label_missing": 0, "label_unknown_rows": 1_200, "label_unknown": {"<meh>": 40}}
     evaluation = random_reports.evaluation(["a", "b"], 800) | {"left_out": lost, "mapping": "0 -> a, 1 -> b"}

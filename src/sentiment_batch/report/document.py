@@ -1,23 +1,26 @@
 """What pages are made of: the records that templates draw, and the Jinja2 environment that draws them.
 
-Templates escape everything. Only the content of a `Picture`, which `charts` draws and escapes, is markup already.
+Templates escape everything. Markup already are the content of a `Picture`, which `charts` draws and escapes, and what
+the filter `code` returns.
 A page is one self-contained document, which fetches and runs nothing.
 """
 
 from __future__ import annotations
 
 import functools
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
 from typing import Any
 
 import jinja2
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from sentiment_batch.display import one_line
 
 MAX_TITLE_CHARACTERS = 200
+_BACKQUOTED = re.compile("`([^`]+)`")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -123,7 +126,7 @@ def _environment() -> jinja2.Environment:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    environment.filters["prose"] = _keep_percent_signs
+    environment.filters |= {"prose": _keep_percent_signs, "code": _mark_code}
     style = files("sentiment_batch.report").joinpath("style.css").read_text(encoding="utf-8")
     environment.globals["style"] = Markup(style)
     return environment
@@ -132,3 +135,8 @@ def _environment() -> jinja2.Environment:
 def _keep_percent_signs(sentence: str) -> str:
     """`sentence` with spaces before percent signs at which no line breaks."""
     return sentence.replace(" %", "\N{NO-BREAK SPACE}%")
+
+
+def _mark_code(sentence: str) -> Markup:
+    """`sentence` with what stands in backquotes, such as a setting, as code."""
+    return Markup(_BACKQUOTED.sub(r"<code>\1</code>", str(escape(sentence))))

@@ -32,8 +32,9 @@ def render_report_page(report: Mapping[str, Any]) -> str:
             `before_calibration`), `history`, `data`, `settings`, `temperature`, `base`, `device` and `dtype`. What is
             None or missing is left out; a number that is not finite becomes a dash.
     """
-    values = _collect_fixed_values(report)
-    evaluations = sort_evaluations(report.get("evaluations") or [])
+    # Test rows come first, because no choice was made on them.
+    evaluations = sorted(report.get("evaluations") or [], key=lambda one: one.get("name") != "test")
+    values = _collect_fixed_values(report, evaluations)
     max_cases = max((len(cases) for one in evaluations for cases in _list_cases(one)), default=0)
     for max_characters in _TEXT_LENGTHS:
         page = _render(values, evaluations, max_characters, max_cases)
@@ -44,11 +45,6 @@ def render_report_page(report: Mapping[str, Any]) -> str:
         page = _render(values, evaluations, max_characters, max_cases)
         size = len(page.encode("utf-8"))
     return page
-
-
-def sort_evaluations(evaluations: Evaluations) -> list[Mapping[str, Any]]:
-    """The evaluations in the order of the page: test rows first, because no choice was made on them."""
-    return sorted(evaluations, key=lambda one: one.get("name") != "test")
 
 
 def _list_cases(one: Mapping[str, Any]) -> list[Sequence[Mapping[str, Any]]]:
@@ -72,9 +68,8 @@ def _render(values: Mapping[str, Any], evaluations: Evaluations, max_characters:
     return render("report.html", evaluations=sections, **values)
 
 
-def _collect_fixed_values(report: Mapping[str, Any]) -> dict[str, Any]:
+def _collect_fixed_values(report: Mapping[str, Any], evaluations: Evaluations) -> dict[str, Any]:
     """What the template shows, but for the single texts."""
-    evaluations = sort_evaluations(report.get("evaluations") or [])
     names = {one.get("name") for one in evaluations}
     data = report.get("data") or {}
     findings = list_findings(data)
