@@ -208,8 +208,13 @@ def _number(value: Any) -> float:
     return float(value)
 
 
+def is_truth(value: object) -> bool:
+    """True if `value` is True or False, of Python or of numpy. The text "false" would count as true."""
+    return type(value).__name__ in {"bool", "bool_"}
+
+
 def _truth(value: Any) -> bool:
-    if type(value).__name__ not in {"bool", "bool_"}:
+    if not is_truth(value):
         raise TypeError
     return bool(value)
 

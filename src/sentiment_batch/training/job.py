@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from sentiment_batch.errors import InputError, UsageError
 from sentiment_batch.evaluation.reviews import read_reviews
-from sentiment_batch.settings import DEFAULT_MODEL_FOLDER, TrainSettings
+from sentiment_batch.settings import DEFAULT_MODEL_FOLDER, TrainSettings, is_truth
 
 if TYPE_CHECKING:
     from sentiment_batch.data.labelled_rows import LabelledRows
@@ -58,7 +58,7 @@ class TrainJob:
     def __post_init__(self) -> None:
         for name in ("overwrite", "resume", "restart", "report", "quiet"):
             value = getattr(self, name)
-            if type(value).__name__ not in {"bool", "bool_"}:  # the text "false" would count as true
+            if not is_truth(value):
                 raise UsageError(f"`{name}` is {value!r}; it must be True or False.")
 
     def read_tables(self) -> tuple[list[LabelledRows], LabelledRows | None, LabelledRows | None]:
