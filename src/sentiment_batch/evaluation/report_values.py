@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from sentiment_batch.errors import SentimentBatchError
@@ -58,17 +59,29 @@ def collect_report(
     }
 
 
-def add_word_weights(report: Mapping[str, Any], scorer: Scorer) -> None:
+def add_word_weights(
+    report: Mapping[str, Any], open_scorer: Callable[[], contextlib.AbstractContextManager[Scorer]]
+) -> None:
     """Give the errors in all evaluations of a report the weights of their words.
 
     A model that gives no weights is logged, because what was measured stays true.
+
+    Args:
+        report: the values of the report, which are changed.
+        open_scorer: gives the model for a `with` block. It is called only if there is an error.
     """
+    import torch
+
     from sentiment_batch.explanation.attribution import explain_texts
     from sentiment_batch.explanation.words import round_weights
 
     errors = [error for one in report["evaluations"] for error in one["evaluation"]["errors"]]
+    if not errors:
+        return
     try:
-        for error, explanation in zip(errors, explain_texts(scorer, [error["text"] for error in errors]), strict=True):
+        with open_scorer() as scorer:
+            explanations = explain_texts(scorer, [error["text"] for error in errors])
+        for error, explanation in zip(errors, explanations, strict=True):
             error["words"] = round_weights(explanation.words)
-    except SentimentBatchError as why:
+    except (SentimentBatchError, torch.OutOfMemoryError) as why:
         logger.warning("the report shows errors without the weights of their words: %s", why)

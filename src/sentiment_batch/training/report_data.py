@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import copy
-import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
 
-from sentiment_batch.errors import SentimentBatchError
 from sentiment_batch.evaluation.assess import assess, count_tokens
 from sentiment_batch.evaluation.calibration import measure_calibration
 from sentiment_batch.evaluation.metrics import measure
@@ -29,8 +26,6 @@ if TYPE_CHECKING:
     from sentiment_batch.tokenization.packing import Tokens
     from sentiment_batch.training.components import Setup
     from sentiment_batch.training.dataset import ReviewSet
-
-logger = logging.getLogger("sentiment_batch")
 
 REPORT_FILE = "report.html"
 """Name of the report in the model folder. It shows texts, unlike sentiment_batch.json."""
@@ -94,10 +89,4 @@ def _weigh_words(report: Mapping[str, Any], folder: Path, device: str) -> None:
     """Give the errors of the report the weights of their words."""
     from sentiment_batch.scoring.scorer import Scorer
 
-    if not any(one["evaluation"]["errors"] for one in report["evaluations"]):
-        return
-    try:
-        with Scorer.load(str(folder), device=device, dtype="float32") as scorer:
-            add_word_weights(report, scorer)
-    except (SentimentBatchError, torch.OutOfMemoryError) as why:  # the model is published all the same
-        logger.warning("the report shows errors without the weights of their words: %s", why)
+    add_word_weights(report, lambda: Scorer.load(str(folder), device=device, dtype="float32"))
