@@ -169,7 +169,7 @@ def _write_final_model(
         )
         return {REPORT_FILE: make_page(content, folder, device)}
 
-    checkpoint.finish(setup.save, meta | {"run": hash_fingerprint(fingerprint)}, to_rows(history), make_pages)
+    checkpoint.save_best(setup.save, meta | {"run": hash_fingerprint(fingerprint)}, to_rows(history), make_pages)
 
 
 def _read_history(folder: Path) -> list[HistoryEntry]:

@@ -74,7 +74,7 @@ def test_the_best_state_becomes_the_model_and_nothing_remains(begun, tmp_path):
 def test_a_model_is_described_beside_its_weights(begun, tmp_path):
     checkpoint = begun(tmp_path / "model")
     checkpoint.save_best(fill("x"), {**META, "metrics": {"validation": None}}, HISTORY)
-    checkpoint.finish(fill("y"), META, HISTORY, lambda folder: {"page": " ".join(sorted(content(folder)))})
+    checkpoint.save_best(fill("y"), META, HISTORY, lambda folder: {"page": " ".join(sorted(content(folder)))})
     assert content(checkpoint.best) == {
         "config.json": "{}",
         "model.safetensors": "y",
@@ -198,14 +198,14 @@ def test_a_run_killed_after_finishing_has_its_states_model(begun, tmp_path, rena
     killed = begun(tmp_path / "model")
     killed.save_best(fill("best"), META, HISTORY)
     killed.save_state({"step": 3, "steps": 3, "fingerprint": {}}, {})
-    killed.finish(fill("calibrated"), META, HISTORY)
+    killed.save_best(fill("calibrated"), META, HISTORY)
     assert content(killed.best)["model.safetensors"] == "calibrated"
     if not renamed:
         killed.best.rename(killed.work / "new")
     killed.close()
     again = begun(tmp_path / "model", resume=True)
     assert content(again.best)["model.safetensors"] == "best"
-    again.finish(fill("calibrated"), META, HISTORY)
+    again.save_best(fill("calibrated"), META, HISTORY)
     assert content(again.publish())["model.safetensors"] == "calibrated"
     assert list(tmp_path.iterdir()) == [again.output]
 

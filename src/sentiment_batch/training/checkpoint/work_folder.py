@@ -91,9 +91,30 @@ class Checkpoint:
             self._begun = True
         return None if self.finished else state
 
-    def save_best(self, write_weights: WriteWeights, meta: dict[str, Any], history: list[dict[str, Any]]) -> None:
-        """Replace `best/` by the present model and its description."""
-        self._best_digest = self._replace_best(write_weights, meta, history)
+    def save_best(
+        self,
+        write_weights: WriteWeights,
+        meta: dict[str, Any],
+        history: list[dict[str, Any]],
+        make_pages: Callable[[Path], Mapping[str, str]] = lambda folder: {},
+    ) -> None:
+        """Write a model beside `best/`, then put it in its place. The next state that is saved names it.
+
+        Args:
+            write_weights: writes the stock files into an empty folder.
+            meta: the content of sentiment_batch.json.
+            history: the rows of training_log.csv.
+            make_pages: gives further text files by name; it sees the folder with all the others.
+        """
+        with translate_write_errors(str(self.work)):
+            atomic.remove(self._new)
+            self._new.mkdir()
+        name = self.output.name
+        digest = write_model(self._new, write_weights, meta, history, name=name, make_pages=make_pages)
+        with translate_write_errors(str(self.work)):
+            replace_folder(self._new, self.best, aside=self.old)
+            atomic.sync_folder(self.work)
+        self._best_digest = digest
 
     def save_state(self, values: dict[str, Any], tensors: dict[str, torch.Tensor]) -> None:
         """Make this the state to resume from; it names the present best model."""
@@ -105,23 +126,6 @@ class Checkpoint:
         """The tensors of the state that `begin` gave."""
         with translate_write_errors(str(self.work)):
             return state_file.read_state_tensors(self.work, values)
-
-    def finish(
-        self,
-        write_weights: WriteWeights,
-        meta: dict[str, Any],
-        history: list[dict[str, Any]],
-        make_pages: Callable[[Path], Mapping[str, str]] = lambda folder: {},
-    ) -> None:
-        """Replace `best/` by the model to publish; the state still names the previous one.
-
-        Args:
-            write_weights: writes the stock files into an empty folder.
-            meta: the content of sentiment_batch.json.
-            history: the rows of training_log.csv.
-            make_pages: gives further text files by name; it sees the folder with all the others.
-        """
-        self._replace_best(write_weights, meta, history, make_pages)
 
     def publish(self) -> Path:
         """Move `best/` to the output in one rename, and remove the work folder.
@@ -252,20 +256,3 @@ class Checkpoint:
         (state_file.remove_waste if keep_state else state_file.remove_state)(self.work)
         if not keep_best:
             delete_folders(self.best, under=self._new)
-
-    def _replace_best(
-        self,
-        write_weights: WriteWeights,
-        meta: dict[str, Any],
-        history: list[dict[str, Any]],
-        make_pages: Callable[[Path], Mapping[str, str]] = lambda folder: {},
-    ) -> str | None:
-        """Write the new model beside `best/`, then put it in its place; gives its digest."""
-        with translate_write_errors(str(self.work)):
-            atomic.remove(self._new)
-            self._new.mkdir()
-        digest = write_model(self._new, write_weights, meta, history, name=self.output.name, make_pages=make_pages)
-        with translate_write_errors(str(self.work)):
-            replace_folder(self._new, self.best, aside=self.old)
-            atomic.sync_folder(self.work)
-        return digest
