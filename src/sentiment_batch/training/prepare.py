@@ -4,20 +4,18 @@ from __future__ import annotations
 
 import collections
 import dataclasses
-import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import numpy.typing as npt
 
 from sentiment_batch.data.texts import fingerprint_text
 from sentiment_batch.errors import InputError, listed
 from sentiment_batch.labels.inference import infer_shared_mapping
 from sentiment_batch.labels.matching import match_mapping
 from sentiment_batch.report.formatting import format_quantity
-from sentiment_batch.training.data_check.check import check_data
+from sentiment_batch.training.data_check.check import check_data, count_rows
 from sentiment_batch.training.dataset import ReviewSet, ReviewSplits, TextIndex, join_groups
 from sentiment_batch.training.refusals import refuse_equal_texts, refuse_single_class, refuse_small_split
 from sentiment_batch.training.split import Assignment, assign
@@ -92,7 +90,7 @@ def prepare(
     conflicts = _show_conflicts(conflicting, mapping.labels)
     mapping, splits = _drop_empty_classes(mapping, splits, notes)
     refuse_small_split(splits, len(conflicting))
-    counts = _count_rows(reviews, mapping, encoded, splits, index) | {"conflicting": len(conflicting)}
+    counts = count_rows(reviews, mapping, encoded, splits, index) | {"conflicting": len(conflicting)}
     return PreparedData(
         mapping=mapping,
         training=splits.training,
@@ -219,42 +217,6 @@ def _drop_empty_classes(
         if not len(rows):
             raise InputError(f"{name} holds no row of a class to train on: {listed(names)}. Check its `label_column`.")
     return fewer, renumbered
-
-
-def _count_rows(
-    reviews: Sequence[LabelledRows],
-    mapping: LabelMapping,
-    encoded: EncodedLabels,
-    splits: ReviewSplits,
-    index: TextIndex,
-) -> dict[str, Any]:
-    """What is counted before the data check, as plain values."""
-    training = splits.training
-    return {
-        "sources": [one.name for one in reviews],
-        "rows": sum(len(one.texts) + one.num_blank for one in reviews),
-        "mapping": str(mapping),
-        "blank": sum(one.num_blank for one in reviews),
-        "label_missing": encoded.num_missing,
-        "label_missing_written": encoded.named_missing,
-        "label_unknown": encoded.named_unknown,
-        "label_unknown_rows": encoded.num_unknown,
-        "training_rows": len(training),
-        "validation_rows": len(splits.validation),
-        "classes": dict(zip(splits.labels, splits.count_classes(training).tolist(), strict=True)),
-        "fingerprint": _hash_data(index.fingerprints(training), training.codes),
-    }
-
-
-def _hash_data(fingerprints: Sequence[bytes], codes: npt.NDArray[np.int64]) -> str:
-    """A digest of the training rows that does not depend on their order.
-
-    Args:
-        fingerprints: (N,) the fingerprints of the texts.
-        codes: (N,) class numbers.
-    """
-    parts = sorted(text + bytes([code % 256]) for text, code in zip(fingerprints, codes.tolist(), strict=True))
-    return hashlib.sha256(b"".join(parts)).hexdigest()
 
 
 def _show_conflicts(conflicting: ReviewSet, labels: Sequence[str]) -> list[str]:

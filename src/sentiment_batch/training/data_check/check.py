@@ -5,7 +5,8 @@ It stops nothing. What it stores holds no text of the data, because model folder
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import hashlib
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -22,7 +23,35 @@ from sentiment_batch.training.data_check.row_counts import (
 from sentiment_batch.training.data_check.text_quality import check_text_quality
 
 if TYPE_CHECKING:
-    from sentiment_batch.training.dataset import ReviewSet, ReviewSplits
+    from sentiment_batch.data.labelled_rows import LabelledRows
+    from sentiment_batch.labels.mapping import EncodedLabels, LabelMapping
+    from sentiment_batch.training.dataset import ReviewSet, ReviewSplits, TextIndex
+    from sentiment_batch.training.split import IntArray
+
+
+def count_rows(
+    reviews: Sequence[LabelledRows],
+    mapping: LabelMapping,
+    encoded: EncodedLabels,
+    splits: ReviewSplits,
+    index: TextIndex,
+) -> dict[str, Any]:
+    """What is counted before the data check, as plain values."""
+    training = splits.training
+    return {
+        "sources": [one.name for one in reviews],
+        "rows": sum(len(one.texts) + one.num_blank for one in reviews),
+        "mapping": str(mapping),
+        "blank": sum(one.num_blank for one in reviews),
+        "label_missing": encoded.num_missing,
+        "label_missing_written": encoded.named_missing,
+        "label_unknown": encoded.named_unknown,
+        "label_unknown_rows": encoded.num_unknown,
+        "training_rows": len(training),
+        "validation_rows": len(splits.validation),
+        "classes": dict(zip(splits.labels, splits.count_classes(training).tolist(), strict=True)),
+        "fingerprint": _hash_data(index.fingerprints(training), training.codes),
+    }
 
 
 def check_data(splits: ReviewSplits, counts: dict[str, Any], *, weighted: bool) -> dict[str, Any]:
@@ -82,3 +111,14 @@ def _count_groups(splits: ReviewSplits) -> dict[str, Any]:
         "rows_without": sum(group is None for group in groups),
         "shared": {name: count_shared_groups(splits.training, rows) for name, rows in splits.files()},
     }
+
+
+def _hash_data(fingerprints: Sequence[bytes], codes: IntArray) -> str:
+    """A digest of the training rows that does not depend on their order.
+
+    Args:
+        fingerprints: (N,) the fingerprints of the texts.
+        codes: (N,) class numbers.
+    """
+    parts = sorted(text + bytes([code % 256]) for text, code in zip(fingerprints, codes.tolist(), strict=True))
+    return hashlib.sha256(b"".join(parts)).hexdigest()
