@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from sentiment_batch.training.data_check.findings import Finding, format_share
 
 if TYPE_CHECKING:
-    from sentiment_batch.training.dataset import ReviewSplits
+    from sentiment_batch.training.dataset import ReviewSet, ReviewSplits
     from sentiment_batch.training.split import IntArray
 
 _LETTER = re.compile(r"[^\W\d_]")
@@ -45,9 +45,8 @@ class TextQuality:
 
 
 def check_text_quality(splits: ReviewSplits) -> Iterator[Finding]:
-    """Find texts that are no prose, were read with a wrong encoding, or contain their label."""
-    training = splits.training
-    quality = measure_text_quality(training.texts)
+    """Find texts that are no prose, were read with a wrong encoding, contain their label, or hold HTML."""
+    quality = measure_text_quality(splits.training.texts)
     if quality.letterless >= MIN_LETTERLESS_SHARE:
         yield Finding(
             text=f"{format_share(quality.letterless)} of the texts hold no letter. Check that `text_column` names the "
@@ -61,6 +60,19 @@ def check_text_quality(splits: ReviewSplits) -> Iterator[Finding]:
             "Ã© instead of é. Name the right one with `encoding` if they come from a CSV.",
             weight=quality.misread,
         )
+    yield from _check_beginnings(splits.training)
+    for name, rows in splits.files():
+        tagged = _share(_has_tag, rows.texts)
+        if abs(tagged - quality.tagged) >= MIN_HTML_DIFFERENCE:
+            yield Finding(
+                text=f"{format_share(tagged)} of the texts of {name} hold HTML tags, but "
+                f"{format_share(quality.tagged)} of the training texts. Remove the tags in both files, or in neither.",
+                weight=abs(tagged - quality.tagged) / 2,
+            )
+
+
+def _check_beginnings(training: ReviewSet) -> Iterator[Finding]:
+    """Find that the texts of each class, or all texts, begin in the same way."""
     if do_beginnings_reveal_classes(training.texts, training.codes):
         yield Finding(
             text="All texts of a class begin in the same way, each class in its own. If that is the label, the model "
@@ -74,27 +86,24 @@ def check_text_quality(splits: ReviewSplits) -> Iterator[Finding]:
             text=f"All texts begin with the same {len(beginning):,} characters. Remove them if they say nothing.",
             weight=0.05,
         )
-    for name, rows in splits.files():
-        tagged = measure_text_quality(rows.texts).tagged
-        if abs(tagged - quality.tagged) >= MIN_HTML_DIFFERENCE:
-            yield Finding(
-                text=f"{format_share(tagged)} of the texts of {name} hold HTML tags, but "
-                f"{format_share(quality.tagged)} of the training texts. Remove the tags in both files, or in neither.",
-                weight=abs(tagged - quality.tagged) / 2,
-            )
 
 
 def measure_text_quality(texts: Sequence[str]) -> TextQuality:
     """The quality of one or more texts. Texts in ASCII take almost no time."""
-
-    def share(has_sign: Callable[[str], bool]) -> float:
-        return sum(map(has_sign, texts)) / len(texts)
-
     return TextQuality(
-        letterless=share(lambda text: not _LETTER.search(text)),
-        misread=share(lambda text: not text.isascii() and bool(_MISREAD.search(text))),
-        tagged=share(lambda text: "<" in text and bool(_TAG.search(text))),
+        letterless=_share(lambda text: not _LETTER.search(text), texts),
+        misread=_share(lambda text: not text.isascii() and bool(_MISREAD.search(text)), texts),
+        tagged=_share(_has_tag, texts),
     )
+
+
+def _has_tag(text: str) -> bool:
+    return "<" in text and bool(_TAG.search(text))
+
+
+def _share(has_sign: Callable[[str], bool], texts: Sequence[str]) -> float:
+    """The share of one or more texts that have a sign."""
+    return sum(map(has_sign, texts)) / len(texts)
 
 
 def common_beginning(texts: Sequence[str]) -> str:
