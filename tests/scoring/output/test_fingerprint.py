@@ -25,5 +25,33 @@ def test_a_changed_setting_is_worded_as_its_option(name, old, new, message):
     assert word_options(change, score) == message
 
 
+def test_of_two_long_lists_the_difference_is_shown():
+    columns = [f"column_{number}: string" for number in range(30)]
+    [change] = list_changes(
+        {"output_columns": [*columns, "price: double"]}, {"output_columns": [*columns, "price: int64", "score: float"]}
+    )
+    assert change == (
+        "output columns were ...ng, column_29: string, price: double and are ...ng, column_29: string, price: int64, "
+        "score: float"
+    )
+
+
+def test_of_a_long_list_and_a_longer_one_the_difference_is_shown():
+    columns = [f"column_{number}: string" for number in range(30)]
+    [change] = list_changes({"output_columns": columns}, {"output_columns": [*columns, "score: float"]})
+    assert change == (
+        "output columns were ...umn_28: string, column_29: string and are ...umn_28: string, column_29: string, "
+        "score: float"
+    )
+
+
+def test_of_two_long_queries_the_difference_is_shown():
+    query = "SELECT id, review FROM reviews WHERE country = 'NL' AND year > 2020 AND language = 'en' AND stars "
+    [change] = list_changes({"settings": {"query": query + "< 3"}}, {"settings": {"query": f"{query}> 3{' ' * 90}"}})
+    assert change.startswith("`query` was ...AND language = 'en' AND stars < 3 and is ...")
+    assert change.endswith("...")
+    assert len(change) < 200
+
+
 def test_several_labels_are_plural():
     assert list_changes({"labels": ["a", "b"]}, {"labels": ["c", "d"]}) == ["labels were a, b and are c, d"]

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 MAX_VALUE_LENGTH = 100
 """Characters of a value in a message."""
+EQUAL_LENGTH = 30
+"""Characters before the difference of two long values, so that the message shows which column differs."""
 
 
 def describe_input(reader: Reader, job: ScoreJob) -> Any:
@@ -127,7 +129,8 @@ def list_changes(old: dict[str, Any], new: dict[str, Any]) -> list[str]:
             changes.append(f"the output was {words[bool(before)]} and is {words[bool(after)]}")
         else:
             was, now = ("were", "are") if name in {"labels", "output_columns"} else ("was", "is")
-            changes.append(f"{name.replace('_', ' ')} {was} {_to_words(before)} and {now} {_to_words(after)}")
+            before, after = _to_words(before, after)
+            changes.append(f"{name.replace('_', ' ')} {was} {before} and {now} {after}")
     return changes
 
 
@@ -138,7 +141,8 @@ def _describe_setting_change(name: str, old: Any, new: Any) -> str:
     '`quotes=False` was not given and is given'
     """
     if not isinstance(old, bool) or not isinstance(new, bool):
-        return f"`{name}` was {_to_words(old)} and is {_to_words(new)}"
+        before, after = _to_words(old, new)
+        return f"`{name}` was {before} and is {after}"
     switch = name != "quotes"
     words = ("given and is not given", "not given and is given")
     return f"`{name}={switch}` was {words[new is switch]}"
@@ -147,7 +151,8 @@ def _describe_setting_change(name: str, old: Any, new: Any) -> str:
 def _describe_input_change(old: Any, new: Any) -> str:
     """Which file of the input has changed, and how."""
     if not isinstance(old, list) or not isinstance(new, list) or len(old) != len(new):
-        return f"the input was {_to_words(old)} and is {_to_words(new)}"
+        was, now = _to_words(old, new)
+        return f"the input was {was} and is {now}"
     for before, after in zip(old, new, strict=True):
         if before != after and isinstance(before, dict) and isinstance(after, dict):
             if before.get("path") != after.get("path"):
@@ -157,9 +162,21 @@ def _describe_input_change(old: Any, new: Any) -> str:
     return f"the input {new[0].get('path') if isinstance(new[0], dict) else ''} has been changed since"
 
 
-def _to_words(value: Any) -> str:
-    """A value for a message, in at most a line."""
+def _to_words(old: Any, new: Any) -> tuple[str, str]:
+    """Two different values for a message, each in at most a line. A late difference is shown without the beginning."""
+    texts = [_to_text(value) for value in (old, new)]
+    pairs = enumerate(zip(*texts, strict=False))
+    same = next((place for place, (one, other) in pairs if one != other), min(map(len, texts)))
+    start = same - EQUAL_LENGTH if same > MAX_VALUE_LENGTH // 2 else 0
+    before, after = (f"...{text[start:]}" if start else text for text in texts)
+    return _shorten(before), _shorten(after)
+
+
+def _to_text(value: Any) -> str:
     if value is None or value == []:
         return "not given"
-    text = ", ".join(map(str, value)) if isinstance(value, list) else str(value)
+    return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
+
+
+def _shorten(text: str) -> str:
     return text if len(text) <= MAX_VALUE_LENGTH else f"{text[: MAX_VALUE_LENGTH - 3]}..."
