@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import collections
-import dataclasses
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -13,7 +12,7 @@ import pyarrow as pa
 
 from sentiment_batch.errors import InputError
 from sentiment_batch.records import Problem
-from sentiment_batch.scoring.backends.row_blocks import BlockRules, split_into_row_blocks
+from sentiment_batch.scoring.backends.row_blocks import BlockRules, Counts, split_into_row_blocks
 from sentiment_batch.scoring.output.bad_rows import BadRows, to_json_lines
 from sentiment_batch.scoring.output.targets import PartResult, PartTarget
 
@@ -22,12 +21,12 @@ if TYPE_CHECKING:
     from sentiment_batch.model.probabilities import Floats
     from sentiment_batch.scoring.added_columns import AddedColumns
     from sentiment_batch.scoring.backends.base import OnRows
-    from sentiment_batch.scoring.backends.row_blocks import Counts, Failure, RowBlock, ScoredBlock
+    from sentiment_batch.scoring.backends.row_blocks import Failure, RowBlock, ScoredBlock
     from sentiment_batch.scoring.job import ScoreJob
     from sentiment_batch.scoring.scorer import Scorer
 
-_COUNTED = ("tokens", "null", "repeated", "cut", "compiled")
-"""The fields of `Counts` that are stored with a part."""
+_STORED_COUNTS = ("tokens", "null", "repeated", "cut", "compiled")
+"""The fields of `Counts` that are stored with a part: those that a repeated run would count alike."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -101,11 +100,8 @@ class Annotation:
 class Tally:
     """What was counted in some rows of an output."""
 
-    tokens: int = 0
-    null: int = 0
-    repeated: int = 0
-    cut: int = 0
-    compiled: int = 0
+    counts: Counts = field(default_factory=Counts)
+    """What the backend counted in them."""
     bad: int = 0
     """Rows that are marked as bad."""
     labels: collections.Counter[str] = field(default_factory=collections.Counter)
@@ -117,24 +113,19 @@ class Tally:
             if entry["values"].is_valid:
                 self.labels[entry["values"].as_py()] += entry["counts"].as_py()
 
-    def add(self, counts: Counts) -> None:
-        """Add the fields of `Counts` that are stored with a part."""
-        for name in _COUNTED:
-            setattr(self, name, getattr(self, name) + getattr(counts, name))
-
     def to_json(self) -> dict[str, Any]:
-        """The counts as plain values."""
-        return dataclasses.asdict(self) | {"labels": dict(self.labels)}
+        """The counts as plain values, as they are stored with a part."""
+        counts = {name: getattr(self.counts, name) for name in _STORED_COUNTS}
+        return counts | {"bad": self.bad, "labels": dict(self.labels)}
 
     @classmethod
     def sum_up(cls, stored: Iterable[dict[str, Any]]) -> Tally:
         """The sum of tallies that `to_json` stored."""
         total = cls()
         for tally in stored:
-            for name in (*_COUNTED, "bad"):
-                setattr(total, name, getattr(total, name) + tally[name])
-            for label, count in tally["labels"].items():
-                total.labels[label] += count
+            total.counts.add(Counts(**{name: tally[name] for name in _STORED_COUNTS}))
+            total.bad += tally["bad"]
+            total.labels.update(tally["labels"])
         return total
 
 
@@ -180,7 +171,7 @@ class PartWriter:
             self.on_known_rows(block.rows)
             return
         self._scores.append(scored.probabilities)
-        self._tally.add(scored.counts)
+        self._tally.counts.add(scored.counts)
         if sum(map(len, self._scores)) == self.annotation.part_rows:
             self._end_part()
 

@@ -60,8 +60,8 @@ class Summary:
     text_columns: tuple[str, ...]
 
     def to_json(self) -> dict[str, Any]:
-        """Plain values. The key of version 0.1 for `batching` stands beside it for one more version."""
-        return dataclasses.asdict(self) | {"road": self.batching}
+        """Plain values."""
+        return add_old_key(dataclasses.asdict(self))
 
     def __str__(self) -> str:
         counts = ", ".join(f"{count:,} {label}" for label, count in self.labels.items())
@@ -75,6 +75,11 @@ class Summary:
             f"device {self.device} ({self.device_reason}), at work {format_percent(self.model_busy, 0)} of the time; "
             f"dtype {self.dtype} ({self.dtype_reason}); {self.batching}"
         )
+
+
+def add_old_key(values: dict[str, Any]) -> dict[str, Any]:
+    """The JSON values of a run, with the key that version 0.1 used for `batching`; version 0.3.0 drops it."""
+    return values | {"road": values["batching"]}
 
 
 def summarize_run(
@@ -106,10 +111,10 @@ def summarize_run(
         output=without_password(job.destination),
         rows=rows,
         rows_resumed=rows_resumed,
-        tokens=tally.tokens,
-        null=tally.null,
-        repeated=tally.repeated,
-        cut=tally.cut,
+        tokens=tally.counts.tokens,
+        null=tally.counts.null,
+        repeated=tally.counts.repeated,
+        cut=tally.counts.cut,
         bad_rows=tally.bad,
         problems=without_password(problems) if problems and tally.bad else None,
         labels={label: tally.labels.get(label, 0) for label in scorer.added.sentiments},

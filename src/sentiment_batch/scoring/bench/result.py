@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from sentiment_batch.report.formatting import format_percent
+from sentiment_batch.scoring.summary import add_old_key
 
 MIN_FIRM_SECONDS = 1.0
 """A measurement that takes less is called short."""
@@ -74,12 +75,8 @@ class Measurement:
         return self.dtypes[0]
 
     def to_json(self) -> dict[str, Any]:
-        """Plain values: the figures of the chosen dtype stand at the top, those of each dtype under `dtypes`.
-
-        The key `road` repeats `batching` until version 0.3.0.
-        """
-        chosen = dataclasses.asdict(self.chosen)
-        return dataclasses.asdict(self) | chosen | {"estimate": BASIS, "road": self.chosen.batching}
+        """Plain values: the figures of the chosen dtype stand at the top, those of each dtype under `dtypes`."""
+        return add_old_key(dataclasses.asdict(self) | dataclasses.asdict(self.chosen) | {"estimate": BASIS})
 
     def __str__(self) -> str:
         lines = [

@@ -182,7 +182,7 @@ class Journal:
 
         Args:
             scores: (rows, labels) the probabilities.
-            counts: the fields of `Tally`.
+            counts: what `Tally.to_json` gives.
             problems: its bad rows, as JSON lines.
 
         Raises:

@@ -50,7 +50,7 @@ class Part:
     index: int
     rows: int
     counts: dict[str, Any]
-    """The fields of `Tally`."""
+    """What `Tally.to_json` gives."""
     file: str
     """The path of its data below the work folder."""
     bytes: int

@@ -43,7 +43,7 @@ class PartResult:
     scores: Floats
     """(rows, labels) the probabilities, unrounded."""
     counts: dict[str, Any]
-    """The fields of `Tally`."""
+    """What `Tally.to_json` gives."""
     problems: bytes
     """The bad rows, as JSON lines."""
 
