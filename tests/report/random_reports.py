@@ -11,6 +11,8 @@ LONG = (
     "knows when to stop. Then the second half arrives and explains everything twice.<br /><br />By the end I was not "
     "angry, just tired & a little sad about what it could have been. "
 )
+LENGTHS = ["1-32 tokens", "33-64 tokens", "65-128 tokens", "129-256 tokens", "257-512 tokens"]
+PRODUCT_LINES = ["toys", "books", "films", "garden"]
 
 
 def predictions(rows: int, labels: int, seed: int = 0, skill: float = 2.2) -> tuple[np.ndarray, np.ndarray]:
@@ -27,72 +29,73 @@ def predictions(rows: int, labels: int, seed: int = 0, skill: float = 2.2) -> tu
 def evaluation(
     labels: list[str], rows: int = 2_000, seed: int = 0, errors: int = 12, by: bool = False
 ) -> dict[str, Any]:
-    """What an evaluation of such predictions has to say."""
+    """What an evaluation of such predictions holds."""
     probabilities, codes = predictions(rows, len(labels), seed)
     predicted, top = probabilities.argmax(axis=1), probabilities.max(axis=1)
     right = predicted == codes
     confusion = np.zeros((len(labels), len(labels)), int)
     np.add.at(confusion, (codes, predicted), 1)
-    true, taken, held = confusion.sum(axis=1), confusion.sum(axis=0), confusion.diagonal()
-    recall, precision = held / np.maximum(true, 1), held / np.maximum(taken, 1)
-    f1 = 2 * held / np.maximum(true + taken, 1)
-    drawn = list(range(len(labels))) if len(labels) > 2 else [1]
+    classes = class_figures(labels, confusion)
     bins = reliability(top, right)
-    edges = np.linspace(0, 1, 21)
+    drawn = range(len(labels)) if len(labels) > 2 else [1]
     curves = [curve(labels[k], probabilities[:, k], codes == k) for k in drawn]
     figures = {
         "accuracy": float(right.mean()),
-        "macro_f1": float(f1.mean()),
+        "macro_f1": float(np.mean([one["f1"] for one in classes])),
         "loss": float(-np.log(probabilities[np.arange(rows), codes]).mean()),
         "roc_auc": float(np.mean([one["area"] for one, _ in curves])),
         "calibration_error": error_of(bins),
     }
-    order = [row for row in np.argsort(-top).tolist() if not right[row]]
+    wrong = [
+        (row, labels[codes[row]], labels[predicted[row]], float(top[row]))
+        for row in np.argsort(-top).tolist()
+        if not right[row]
+    ]
     return {
         "rows": rows,
         **figures,
         "intervals": {name: [value - 0.012, value + 0.011] for name, value in figures.items()},
         "labels": labels,
-        "classes": [
-            {
-                "label": label,
-                "precision": float(precision[k]),
-                "recall": float(recall[k]),
-                "f1": float(f1[k]),
-                "rows": int(true[k]),
-            }
-            for k, label in enumerate(labels)
-        ],
+        "classes": classes,
         "confusion": confusion.tolist(),
         "reliability": bins,
         "roc": [one for one, _ in curves],
         "precision_recall": [one for _, one in curves],
-        "histogram": {
-            "edges": edges.tolist(),
-            "correct": np.histogram(top[right], edges)[0].tolist(),
-            "wrong": np.histogram(top[~right], edges)[0].tolist(),
-        },
-        "by_length": groups(
-            right, top, ["1-32 tokens", "33-64 tokens", "65-128 tokens", "129-256 tokens", "257-512 tokens"], 3
-        ),
-        "by": {"column": "product_line", "groups": groups(right, top, ["toys", "books", "films", "garden"], 0)}
-        if by
-        else None,
-        "errors": [
-            error(row, labels[codes[row]], labels[predicted[row]], float(top[row]), row % 7 + 1)
-            for row in order[:errors]
-        ],
-        "likely_wrong_labels": [
-            {
-                "row": row,
-                "text": LONG,
-                "label": labels[codes[row]],
-                "suggested": labels[predicted[row]],
-                "score": float(top[row]),
-            }
-            for row in order[:8]
-        ],
+        "histogram": histogram(top, right),
+        "by_length": groups(right, top, LENGTHS, 3),
+        "by": {"column": "product_line", "groups": groups(right, top, PRODUCT_LINES, 0)} if by else None,
+        "errors": [error(*case, length=case[0] % 7 + 1) for case in wrong[:errors]],
+        "likely_wrong_labels": [likely_wrong(*case) for case in wrong[:8]],
     }
+
+
+def class_figures(labels: list[str], confusion: np.ndarray) -> list[dict[str, Any]]:
+    """Precision, recall and F1 of each class, from the rows by true (down) and predicted class (across)."""
+    true, taken, held = confusion.sum(axis=1), confusion.sum(axis=0), confusion.diagonal()
+    recall, precision = held / np.maximum(true, 1), held / np.maximum(taken, 1)
+    f1 = 2 * held / np.maximum(true + taken, 1)
+    return [
+        {
+            "label": label,
+            "precision": float(precision[k]),
+            "recall": float(recall[k]),
+            "f1": float(f1[k]),
+            "rows": int(true[k]),
+        }
+        for k, label in enumerate(labels)
+    ]
+
+
+def histogram(top: np.ndarray, right: np.ndarray) -> dict[str, Any]:
+    """Right and wrong rows by their top probability."""
+    edges = np.linspace(0, 1, 21)
+    correct, wrong = (np.histogram(top[which], edges)[0].tolist() for which in (right, ~right))
+    return {"edges": edges.tolist(), "correct": correct, "wrong": wrong}
+
+
+def likely_wrong(row: int, label: str, suggested: str, score: float) -> dict[str, Any]:
+    """One label that is likely wrong."""
+    return {"row": row, "text": LONG, "label": label, "suggested": suggested, "score": score}
 
 
 def error(row: int, label: str, predicted: str, score: float, length: int) -> dict[str, Any]:
