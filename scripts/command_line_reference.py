@@ -15,6 +15,9 @@ from pathlib import Path
 
 import click
 
+from sentiment_batch.cli import group
+from sentiment_batch.cli.help import heading_of
+
 PAGE = Path(__file__).parents[1] / "docs" / "reference" / "command-line.md"
 COMMAND = "python -m scripts.command_line_reference"
 INTRODUCTION = f"""\
@@ -26,15 +29,11 @@ INTRODUCTION = f"""\
 variable is `SENTIMENT_BATCH_`, the command and the option, such as `SENTIMENT_BATCH_SCORE_BATCH_TOKENS`.
 
 """
-OTHER_OPTIONS = "Messages and help"
-"""The heading of options that have none of their own."""
 WIDTH = 120
 
 
 def page() -> str:
     """The whole page as Markdown."""
-    from sentiment_batch.cli import group
-
     context = click.Context(group, info_name="sentiment-batch")
     commands = [group.get_command(context, name) for name in group.list_commands(context)]
     known = [command for command in commands if command is not None]
@@ -50,7 +49,7 @@ def _section(command: click.Command, parent: click.Context) -> str:
     headings: dict[str, list[str]] = {}
     for option in command.get_params(context):
         if isinstance(option, click.Option) and not option.hidden:
-            headings.setdefault(_heading(option), []).append(_row(option, context))
+            headings.setdefault(heading_of(option), []).append(_row(option, context))
     for heading, rows in headings.items():
         title = [f"**{heading}**\n"] if len(headings) > 1 else []
         parts += [*title, "| option | meaning |\n|---|---|\n" + "\n".join(rows) + "\n"]
@@ -76,11 +75,6 @@ def _help(command: click.Command) -> list[str]:
     paragraphs = inspect.cleandoc(command.help or "").partition("\f")[0].split("\n\n")
     wrapper = textwrap.TextWrapper(WIDTH, break_long_words=False, break_on_hyphens=False)
     return [wrapper.fill(_text(paragraph)) + "\n" for paragraph in paragraphs]
-
-
-def _heading(option: click.Option) -> str:
-    """The heading under which `--help` shows an option."""
-    return str(getattr(option, "heading", None) or OTHER_OPTIONS)
 
 
 def _row(option: click.Option, context: click.Context) -> str:

@@ -56,6 +56,11 @@ class OptionWithHeading(click.Option):
         self.heading = heading
 
 
+def heading_of(option: click.Option) -> str:
+    """The heading of an option in the help. Click's own options, such as --help, stand under `MESSAGES`."""
+    return option.heading if isinstance(option, OptionWithHeading) else MESSAGES
+
+
 class CommandWithExamples(click.Command):
     """A command whose help has headings and ends with examples, each a description and the command itself."""
 
@@ -69,7 +74,7 @@ class CommandWithExamples(click.Command):
         """Write the options, heading by heading."""
         for heading in _HEADINGS:
             options = [one for one in self.get_params(ctx) if isinstance(one, click.Option)]
-            options = [one for one in options if getattr(one, "heading", MESSAGES) == heading]
+            options = [one for one in options if heading_of(one) == heading]
             records = [record for one in options if (record := one.get_help_record(ctx)) is not None]
             if records:
                 with formatter.section(heading):

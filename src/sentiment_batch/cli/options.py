@@ -61,7 +61,7 @@ dtype = setting(
 )
 device = setting(SPEED, _SETTINGS, "device", "Where to compute: auto, cpu, cuda or cuda:N.", "DEVICE")
 output_format = option(OUTPUT, "--output-format", f"Output format, {_FORMATS}", metavar="FORMAT")
-_READING: tuple[Decorator, ...] = (
+_READING_OPTIONS: tuple[Decorator, ...] = (
     option(INPUT, "--input-format", f"Input format, {_FORMATS}", metavar="FORMAT"),
     option(INPUT, "--encoding", "Encoding of text files that are not UTF-8, such as cp1252.", metavar="NAME"),
     option(INPUT, "--delimiter", "Character between the fields of a CSV file, if it is not found.", metavar="CHAR"),
@@ -76,7 +76,7 @@ _READING: tuple[Decorator, ...] = (
         default="fail",
     ),
 )
-_SCORING: tuple[Decorator, ...] = (
+_SCORING_OPTIONS: tuple[Decorator, ...] = (
     option(
         MODEL,
         "-m --model",
@@ -112,7 +112,7 @@ _SCORING: tuple[Decorator, ...] = (
     ),
 )
 as_json = option(MESSAGES, "--json as_json", "Print the result as JSON on standard output.", bool)
-_MESSAGES: tuple[Decorator, ...] = (
+_MESSAGE_OPTIONS: tuple[Decorator, ...] = (
     option(MESSAGES, "--quiet", "Print only warnings and errors.", bool),
     option(MESSAGES, "--verbose", "Print more details.", bool),
     as_json,
@@ -128,7 +128,7 @@ def reading(command: Command) -> Command:
         on_bad = BadRowWarnings() if on_bad_row == "mark" else None
         return command(read=ReadOptions(quotes=not no_quotes, on_bad_row=on_bad, **named), **given)
 
-    return cast("Command", _apply(with_read, _READING))
+    return cast("Command", _apply(with_read, _READING_OPTIONS))
 
 
 def scoring(command: Command) -> Command:
@@ -139,12 +139,12 @@ def scoring(command: Command) -> Command:
         named = {name: given.pop(name) for name in SCORING}
         return command(settings=_check_score_settings(**named), **given)
 
-    return cast("Command", _apply(with_settings, _SCORING))
+    return cast("Command", _apply(with_settings, _SCORING_OPTIONS))
 
 
 def messages(command: Command) -> Command:
     """How much is printed, and in which form: `quiet`, `verbose` and `as_json`."""
-    return cast("Command", _apply(command, _MESSAGES))
+    return cast("Command", _apply(command, _MESSAGE_OPTIONS))
 
 
 def _check_score_settings(
