@@ -191,16 +191,19 @@ def explain(texts: str | Iterable[str | None], model: str | Path | None = None, 
     return explain_texts(_scorer(model, settings), given)
 
 
+def clear_cache() -> None:
+    """Drop the cached model of `score`, `evaluate` and `explain`, and free its memory."""
+    from sentiment_batch.scoring.scorer_cache import clear_cached_scorer
+
+    clear_cached_scorer()
+
+
 def _train_settings(given: dict[str, Any]) -> TrainSettings:
-    from sentiment_batch.settings import TrainSettings
+    from sentiment_batch.settings import TrainSettings, make_settings
 
     if isinstance(given.get("base"), os.PathLike):
         given = given | {"base": os.fspath(given["base"])}
-    try:
-        return TrainSettings(**given)
-    except TypeError as error:
-        known = ", ".join(TrainSettings.__dataclass_fields__)
-        raise UsageError(f"{error}. The settings of training are {known}.") from error
+    return make_settings(TrainSettings, given, "training")
 
 
 def _column_name(name: object, setting: str) -> str | None:
@@ -216,13 +219,6 @@ def _check_stars(stars: object) -> str | None:
     if stars is not None and not isinstance(stars, str):
         raise UsageError(f"`stars` is {stars!r}; it must be text, such as '2,4'.")
     return stars
-
-
-def clear_cache() -> None:
-    """Drop the cached model of `score`, `evaluate` and `explain`, and free its memory."""
-    from sentiment_batch.scoring.scorer_cache import clear_cached_scorer
-
-    clear_cached_scorer()
 
 
 def _scorer(chosen: str | Path | None, settings: dict[str, Any]) -> Scorer:

@@ -6,7 +6,7 @@ import operator
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
 from numbers import Real
-from typing import Any, Literal, get_args
+from typing import Any, Literal, TypeVar, get_args
 
 from sentiment_batch.errors import UsageError
 
@@ -175,6 +175,27 @@ class ScoreSettings:
             raise UsageError(
                 f"`labels` is {self.labels!r}; it must be a list of names, such as ['negative', 'positive']."
             )
+
+
+Settings = TypeVar("Settings", TrainSettings, ScoreSettings)
+
+
+def make_settings(record: type[Settings], given: Mapping[str, Any], purpose: str) -> Settings:
+    """The record with these settings.
+
+    Args:
+        record: the class of the record.
+        given: the settings by name.
+        purpose: what they are for, such as `scoring`.
+
+    Raises:
+        UsageError: there is no such setting, or one is out of range.
+    """
+    try:
+        return record(**given)
+    except TypeError as error:
+        known = ", ".join(record.__dataclass_fields__)
+        raise UsageError(f"{error}. The settings of {purpose} are {known}.") from error
 
 
 def _check_types(settings: TrainSettings | ScoreSettings) -> None:

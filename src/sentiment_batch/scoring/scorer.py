@@ -13,7 +13,6 @@ import numpy as np
 import pyarrow as pa
 
 from sentiment_batch.data.columns import find_text_columns, to_column_names, to_single_array
-from sentiment_batch.errors import UsageError
 from sentiment_batch.model import hub
 from sentiment_batch.model.folder import load_rust_tokenizer
 from sentiment_batch.scoring.added_columns import AddedColumns
@@ -22,7 +21,7 @@ from sentiment_batch.scoring.backends.local import LocalBackend
 from sentiment_batch.scoring.backends.multi_device import MultiDeviceBackend
 from sentiment_batch.scoring.backends.row_blocks import Counts, RowBlock, ScoredBlock, split_into_row_blocks
 from sentiment_batch.scoring.backends.text_setup import make_tokenizer
-from sentiment_batch.settings import LOCAL, ScoreSettings
+from sentiment_batch.settings import LOCAL, ScoreSettings, make_settings
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -315,8 +314,4 @@ def build_settings(chosen: dict[str, Any]) -> ScoreSettings:
     """
     if isinstance(chosen.get("labels"), list):
         chosen = chosen | {"labels": tuple(chosen["labels"])}
-    try:
-        return ScoreSettings(**chosen)
-    except TypeError as error:
-        known = ", ".join(ScoreSettings.__dataclass_fields__)
-        raise UsageError(f"{error}. The settings of scoring are {known}.") from error
+    return make_settings(ScoreSettings, chosen, "scoring")
