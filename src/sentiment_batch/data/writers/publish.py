@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, cast
 import pyarrow as pa
 
 from sentiment_batch.data.writers.local import Destination, LocalFile, SpecialFile, StandardOutput, is_special
+from sentiment_batch.data.writers.remote import url_destination
 from sentiment_batch.data.writers.write_errors import translate_write_errors
 from sentiment_batch.locations import compression_of, scheme_of
 from sentiment_batch.records import FinishedFile
@@ -167,8 +168,6 @@ def _open_destination(location: str, overwrite: bool, scratch: str | None) -> De
     if location == "-":
         return StandardOutput()
     if scheme_of(location):
-        from sentiment_batch.data.writers.remote import url_destination  # fsspec is imported only for a URL
-
         return url_destination(location, overwrite, scratch)
     if is_special(location):
         return SpecialFile(location)

@@ -127,44 +127,18 @@ def names_in(location: str) -> list[str]:
     return _folder_at(location)[2]
 
 
-def check_folder(location: str, last: str, *, overwrite: bool) -> None:
-    """Check that a folder may be written at a URL.
-
-    It may be empty, an unfinished upload of ours, or a finished data set if `overwrite` is True.
-
-    Args:
-        location: the URL of the folder.
-        last: the name of the file that marks a finished data set.
-        overwrite: replace a finished data set.
-
-    Raises:
-        OutputError: the folder holds other files, or a data set that must not be replaced; or the storage refuses.
-    """
-    names = names_in(location)
-    if not names or SENDING in names:
-        return
-    if last not in names or not all(name == last or name.startswith("part-") for name in names):
-        raise OutputError(
-            f"{location} holds other things than a finished data set, so it is not replaced. Name another destination."
-        )
-    if not overwrite:
-        raise OutputError.exists(location)
-
-
-def send_folder(folder: Path, names: Sequence[str], last: str, location: str, *, overwrite: bool) -> None:
+def send_folder(folder: Path, names: Sequence[str], last: str, location: str) -> None:
     """Upload the files of a folder. The file `last` goes last and shows that all others have arrived.
 
     Args:
         folder: the folder on this machine.
         names: the names of its files.
         last: the name of the file that marks a finished data set.
-        location: the URL of the folder.
-        overwrite: replace a finished data set.
+        location: the URL of the folder. What an older output left there is replaced.
 
     Raises:
-        OutputError: as for `check_folder`.
+        OutputError: the storage refuses.
     """
-    check_folder(location, last, overwrite=overwrite)
     file_system, path, there = _folder_at(location)
     with _storage_errors(location):
         file_system.pipe_file(f"{path}/{SENDING}", b"")

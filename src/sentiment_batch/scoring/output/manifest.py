@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from sentiment_batch.data.writers.remote import SENDING, remove_file, send_file
 from sentiment_batch.data.writers.write_errors import translate_write_errors
 from sentiment_batch.errors import InputError, OutputError
 from sentiment_batch.files import atomic, filesystems
@@ -73,8 +74,6 @@ def finish_publishing(paths: OutputPaths, journal: Journal) -> bool:
         atomic.remove(journal.folder / PROBLEMS)
         return False
     if paths.is_folder and paths.path is None:
-        from sentiment_batch.data.writers.remote import SENDING, remove_file
-
         remove_file(f"{paths.destination.rstrip('/')}/{SENDING}")
     if manifest["problems"] is not None and (journal.folder / PROBLEMS).exists():
         _place(paths, journal.folder / PROBLEMS, str(paths.problems))
@@ -178,8 +177,6 @@ def _replace_neighbours(paths: OutputPaths, journal: Journal, *, has_problems: b
     """Remove what an earlier output of that name left beside it, and put the list of bad rows in its place."""
     for location in (paths.manifest, paths.problems):
         if paths.path is None:
-            from sentiment_batch.data.writers.remote import remove_file
-
             remove_file(str(location))
         else:
             with translate_write_errors(str(location)):
@@ -191,8 +188,6 @@ def _replace_neighbours(paths: OutputPaths, journal: Journal, *, has_problems: b
 def _place(paths: OutputPaths, file: Path, location: str) -> None:
     """Copy a file of the work folder beside the output. The original stays, so that a later run can do this again."""
     if paths.path is None:
-        from sentiment_batch.data.writers.remote import send_file
-
         send_file(file, location)
         return
     with (

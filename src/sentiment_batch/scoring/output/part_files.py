@@ -39,7 +39,8 @@ DATA = "data"
 """The folder for the files of an output that is a folder."""
 SCRATCH = "scratch"
 """The folder for files that are being written; a later run does not use what it holds."""
-_PREFIX = "part-"
+PART_PREFIX = "part-"
+"""How the names of the files of every part begin."""
 _ENDINGS = (".json", ".scores", ".problems.jsonl")
 
 
@@ -81,7 +82,7 @@ def name_scores_file(index: int) -> str:
 
 def name_part(index: int) -> str:
     """The name of the files of a part, without their endings."""
-    return f"{_PREFIX}{index:05d}"
+    return f"{PART_PREFIX}{index:05d}"
 
 
 def pack_scores(scores: Floats) -> bytes:
@@ -137,8 +138,8 @@ class PartFiles:
     def find_beyond(self, gap: int) -> dict[int, Part]:
         """The undamaged parts after the part `gap`, which is missing or damaged, by their index."""
         found: dict[int, Part] = {}
-        for record in self.folder.glob(f"{_PREFIX}[0-9]*.json"):
-            number = record.name.removeprefix(_PREFIX).removesuffix(".json")
+        for record in self.folder.glob(f"{PART_PREFIX}[0-9]*.json"):
+            number = record.name.removeprefix(PART_PREFIX).removesuffix(".json")
             part = self._read_undamaged(record, int(number)) if number.isdecimal() and int(number) > gap else None
             if part is not None:
                 found[part.index] = part

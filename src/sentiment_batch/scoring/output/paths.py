@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sentiment_batch.data.writers.local import is_special
+from sentiment_batch.data.writers.remote import names_in
 from sentiment_batch.data.writers.write_errors import translate_write_errors
 from sentiment_batch.errors import OutputError
 from sentiment_batch.files.cache import cache_folder
@@ -53,6 +54,16 @@ class OutputPaths:
         if self.path is None:
             return False
         return any(self.path.iterdir()) if self.is_folder and self.path.is_dir() else os.path.lexists(self.path)
+
+    def list_names(self) -> list[str]:
+        """The names of what lies in an output folder; none if there is no such folder.
+
+        Raises:
+            OutputError: the storage of a URL refuses.
+        """
+        if self.path is None:
+            return names_in(self.destination)
+        return [path.name for path in self.path.iterdir()] if self.exists() else []
 
     def check(self) -> None:
         """Check that the output can be made at its place on this machine's disk.

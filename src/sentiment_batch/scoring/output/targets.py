@@ -14,11 +14,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from sentiment_batch.data import formats
+from sentiment_batch.data.writers.remote import SENDING, send_folder
 from sentiment_batch.data.writers.write_errors import translate_write_errors
 from sentiment_batch.errors import OutputError
 from sentiment_batch.files import atomic
 from sentiment_batch.scoring.output.journal import MemoryJournal
-from sentiment_batch.scoring.output.part_files import DATA, describe_part, name_part
+from sentiment_batch.scoring.output.part_files import DATA, PART_PREFIX, describe_part, name_part
 from sentiment_batch.scoring.output.paths import OutputPaths, part_file_suffix
 
 if TYPE_CHECKING:
@@ -143,12 +144,7 @@ class FolderTarget:
     def __post_init__(self) -> None:
         self.start = self.journal.rows
         self._data = self.journal.folder / DATA
-        if self.paths.path is None:
-            from sentiment_batch.data.writers.remote import check_folder
-
-            check_folder(self.paths.destination, SUCCESS, overwrite=self.options.overwrite)
-        else:
-            _check_replaceable(self.paths, self.options)
+        _check_replaceable(self.paths, self.options)
         with translate_write_errors(str(self._data)):
             self._data.mkdir(exist_ok=True)
 
@@ -182,10 +178,9 @@ class FolderTarget:
         """Move the folder to its place in one rename; to a URL its files are sent one by one, the mark last."""
         path = self.paths.path
         if path is None:
-            from sentiment_batch.data.writers.remote import send_folder
-
+            _check_replaceable(self.paths, self.options)  # hours may lie between the two looks
             names = [Path(part.file).name for part in self.journal.parts]
-            send_folder(self._data, names, SUCCESS, self.paths.destination, overwrite=self.options.overwrite)
+            send_folder(self._data, names, SUCCESS, self.paths.destination)
             return
         with translate_write_errors(self.paths.destination):
             if self.paths.exists():
@@ -247,13 +242,15 @@ def restore_replaced_folder(paths: OutputPaths) -> None:
 def _check_replaceable(paths: OutputPaths, options: WriteOptions) -> None:
     """Check that a folder at the destination was written by a scoring run; no other is ever replaced.
 
+    It may be empty, an unfinished upload, or a finished data set if `options.overwrite` is True.
+
     Raises:
-        OutputError: the folder holds other files, or `options.overwrite` is False.
+        OutputError: the folder holds other files, or a data set that must not be replaced; or its storage refuses.
     """
-    if paths.path is None or not paths.exists():
+    names = paths.list_names()
+    if not names or (paths.path is None and SENDING in names):
         return
-    names = [path.name for path in paths.path.iterdir()]
-    if SUCCESS not in names or not all(name == SUCCESS or name.startswith("part-") for name in names):
+    if SUCCESS not in names or not all(name == SUCCESS or name.startswith(PART_PREFIX) for name in names):
         raise OutputError(
             f"{paths.destination} holds other things than a finished data set, so it is not replaced. Name another "
             "output."

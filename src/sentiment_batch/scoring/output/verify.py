@@ -132,12 +132,7 @@ def _check_rows(location: str, rows: int, format_name: str) -> None:
 
 def _check_folder(paths: OutputPaths, files: list[dict[str, Any]]) -> None:
     """Check that a folder holds the files of the manifest, the mark of success, and nothing else."""
-    if paths.path is not None:
-        names = [path.name for path in paths.path.iterdir()]
-    else:
-        from sentiment_batch.data.writers.remote import names_in
-
-        names = names_in(paths.destination)
+    names = paths.list_names()
     if SUCCESS not in names:
         raise OutputError(f"{paths.destination} has no {SUCCESS}, so it is not complete. {_CURE}")
     others = sorted(set(names) - {entry["name"] for entry in files} - {SUCCESS})
