@@ -42,6 +42,7 @@ def score(
         InputError: there is no such column, or it holds no text.
         UsageError: a column of the frame has the name of an added one, or a setting is out of range.
         ModelError: the model cannot be used.
+        DeviceError: the device does not exist, or its memory is too small.
     """
     return _scorer(model, settings)(frame, text_column=text_column)
 
@@ -87,6 +88,7 @@ def train(
     Raises:
         InputError: the reviews cannot be read, or a classifier cannot learn from them.
         ModelError: the base cannot be used.
+        DeviceError: the device does not exist, or its memory is too small.
         OutputError: something is at `output`, it cannot be written, or an interrupted run is in the way.
         UsageError: a setting is out of range.
     """
@@ -143,6 +145,7 @@ def evaluate(
     Raises:
         InputError: the rows cannot be read, or the model has none of their labels.
         ModelError: the model cannot be used.
+        DeviceError: the device does not exist, or its memory is too small.
         UsageError: a setting is out of range, or `neutral_band` is set, because neutral is no label of the model.
     """
     _check_stars(stars)
@@ -181,6 +184,7 @@ def explain(texts: str | Iterable[str | None], model: str | Path | None = None, 
 
     Raises:
         ModelError: the model cannot be used, or gives no gradient.
+        DeviceError: the device does not exist, or its memory is too small.
         UsageError: one of the texts is no text; or `neutral_band` is set, because neutral is no label of the model.
     """
     if settings.get("neutral_band") is not None:
