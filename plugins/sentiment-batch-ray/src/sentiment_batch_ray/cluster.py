@@ -171,7 +171,6 @@ def _number(given: dict[str, str], name: str, kind: type[int] | type[float]) -> 
         if not (value > 0 or (kind is float and value == 0)):
             raise ValueError
     except ValueError:
-        raise UsageError(
-            f"the option {name} of `engine_option` is {given[name]!r}; it must be a number above 0."
-        ) from None
+        wanted = "a number, 0 or more" if kind is float else "a number above 0"
+        raise UsageError(f"the option {name} of `engine_option` is {given[name]!r}; it must be {wanted}.") from None
     return value
