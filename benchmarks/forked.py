@@ -91,8 +91,7 @@ def _status(pid: int) -> int | None:
 
 
 def _child(step: Step, folder: Path) -> NoReturn:
-    status = 1
-    try:
+    def run() -> None:
         os.setpgid(0, 0)
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
         log = os.open(folder / f"{step.name}.log", os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644)
@@ -102,6 +101,15 @@ def _child(step: Step, folder: Path) -> NoReturn:
             path = folder / f"{step.name}.json"
             os.dup2(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644), 1)
         step.run()
+
+    exit_after(run)
+
+
+def exit_after(run: Callable[[], object]) -> NoReturn:
+    """Call `run`, then end this forked process with the exit code that a program of its own would have."""
+    status = 1
+    try:
+        run()
         status = 0
     except SystemExit as error:
         if isinstance(error.code, str):
