@@ -22,8 +22,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from benchmarks import common, models
+from benchmarks.ablation_bench import AblationBench
 from benchmarks.common import report_progress
-from benchmarks.techniques import Bench, Technique, techniques
+from benchmarks.techniques import Technique, techniques
 from sentiment_batch.model.forward.batches import open_thread_pool
 
 if TYPE_CHECKING:
@@ -47,7 +48,7 @@ def main(argv: list[str] | None = None) -> None:
 
         device = choose_device(arguments.device).value
         with open_thread_pool(device, single=False) as pool:
-            bench = Bench(model, chosen.texts, arguments, pool)
+            bench = AblationBench(model, chosen.texts, arguments, pool)
             tolerance = arguments.tolerance or TOLERANCE[bench.dtype]
             _print_head(bench, arguments.runs)
             results = []
@@ -132,7 +133,7 @@ def _plain(numbers: Numbers) -> dict[str, Any]:
 WIDTHS = (41, 42, 9)
 
 
-def _print_head(bench: Bench, runs: int) -> None:
+def _print_head(bench: AblationBench, runs: int) -> None:
     numbers = bench.numbers
     print(
         f"{len(numbers.lengths):,} texts of {numbers.lengths.mean():,.0f} tokens, {bench.dtype} on "

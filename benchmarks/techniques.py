@@ -2,29 +2,26 @@
 
 from __future__ import annotations
 
-import argparse
 import contextlib
 import functools
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
-import pyarrow as pa
 import torch
 
 import sentiment_batch.model.forward.attention as attention_module
 import sentiment_batch.model.forward.packed as packed_module
 import sentiment_batch.model.forward.strategies as strategies_module
-import sentiment_batch.scoring.backends.local as engine_module
-import sentiment_batch.scoring.backends.row_blocks as windows_module
+import sentiment_batch.scoring.backends.local as local_module
 from benchmarks import common
+from benchmarks.ablation_bench import AblationBench, Floats
 from benchmarks.predictions import (
     CALL,
     CALLS,
     COPY,
-    CORE_SPEED,
     CUDA_BYTES,
     CUDA_SPEED,
     MIX_CALLS,
@@ -32,7 +29,6 @@ from benchmarks.predictions import (
     SOFTMAX_SAVED,
     TOKENIZER,
     WAIT,
-    Numbers,
 )
 from benchmarks.variants import (
     AsTheyCome,
@@ -49,19 +45,10 @@ from benchmarks.variants import (
     swapped,
     without_pinning,
 )
-from sentiment_batch.model.forward.batches import Budget, compute_segment_logits
-from sentiment_batch.model.forward.packed import PackedModel, PackedStrategy
-from sentiment_batch.model.forward.strategies import ForwardStrategy, PaddedStrategy
-from sentiment_batch.model.probabilities import softmax
-from sentiment_batch.scoring.scorer import Scorer
 from sentiment_batch.tokenization.packing import plan_rectangles
 
 if TYPE_CHECKING:
     from sentiment_batch.model.forward.attention import CpuTexts
-    from sentiment_batch.model.forward.batches import ThreadPool
-
-Floats = np.ndarray[Any, np.dtype[np.float32]]
-Integers = np.ndarray[Any, np.dtype[np.int64]]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,96 +64,22 @@ class Technique:
     without: Callable[[], Floats]
 
 
-class Bench:
-    """The rows, the model by its strategies, and a way to run each."""
-
-    def __init__(self, model: str, texts: list[str], arguments: argparse.Namespace, pool: ThreadPool | None) -> None:
-        self._load = functools.partial(
-            Scorer.load, model, device=arguments.device, max_length=arguments.max_length, long_text="head"
-        )
-        self.scorer = self._load(dtype=arguments.dtype, compile=False)
-        engine: Any = self.scorer.backend
-        if not isinstance(engine.strategy, PackedStrategy):
-            raise SystemExit(f"nothing to switch off: this model is scored in {self.scorer.description.batching}")
-        self.strategy: PackedStrategy = engine.strategy
-        self.stock = PaddedStrategy(model=engine.loaded, device=self.strategy.device)
-        self.dtype: str = self.scorer.dtype.value
-        self.texts = texts
-        self.repeats: float = arguments.repeats
-        self.pool = pool
-        self.budget: int = arguments.batch_tokens or self.scorer.description.batch_tokens
-        self.tokens = engine.tokenizer(texts)
-        self.tokenizer_cores = common.machine("cpu")["cores"]
-        lengths = self.tokens.lengths
-        packed, cores = self.strategy.model, pool.count if pool else 1
-        self.on_cpu = self.strategy.device == "cpu"
-        self.numbers = Numbers(
-            layers=len(packed.encoder.layers),
-            width=packed.encoder.word_embeddings.shape[1],
-            heads=packed.heads,
-            linear=packed.flops_per_token,
-            last_kv=2 * packed.encoder.last_key_value.weight.numel(),
-            lengths=lengths,
-            budget=self.budget,
-            dtype=self.dtype,
-            cores=cores,
-            speed=(CORE_SPEED if self.on_cpu else CUDA_SPEED)[self.dtype],
-        )
-
-    def run(
-        self,
-        strategy: ForwardStrategy | PackedModel | None = None,
-        *,
-        budget: int | None = None,
-        pool: ThreadPool | str | None = "as scored",
-        inside: Callable[[], AbstractContextManager[object]] = contextlib.nullcontext,
-    ) -> Callable[[], Floats]:
-        """The forward pass over all rows, by the strategy as it is, by another strategy, or with another model."""
-        if strategy is None or isinstance(strategy, PackedModel):
-            strategy = replace(self.strategy, model=strategy or self.strategy.model)
-        crew: Any = self.pool if pool == "as scored" else pool
-
-        def scores() -> Floats:
-            with inside():
-                return softmax(compute_segment_logits(strategy, self.tokens, Budget(budget or self.budget), crew))
-
-        return scores
-
-    def end_to_end(
-        self, texts: list[str], window: int, inside: Callable[[], AbstractContextManager[object]]
-    ) -> Callable[[], Floats]:
-        """From record batches to probabilities, with blocks of a given number of rows."""
-        rows = pa.record_batch({"text": pa.array(texts, pa.large_string())})
-
-        def scores() -> Floats:
-            with swapped((windows_module, "MAX_ROWS_PER_BLOCK", window)), inside():
-                return np.concatenate([found for _, found in self.scorer.probabilities([rows], ["text"])])
-
-        return scores
-
-    def float32(self) -> Callable[[], Floats]:
-        """The same rows in float32, by the strategy that scoring takes then."""
-
-        @functools.cache  # loaded when it is first needed
-        def run() -> Callable[[], Floats]:
-            engine: Any = self._load(dtype="float32", compile=False).backend
-            return self.run(engine.strategy)
-
-        return lambda: run()()
-
-
-def techniques(bench: Bench) -> Iterator[Technique]:
+def techniques(bench: AblationBench) -> Iterator[Technique]:
     """All techniques that can be switched off on this device. Each is made when its turn comes, to save memory."""
     yield from _layout(bench)
     yield from _products(bench)
-    yield from _loops(bench) if bench.on_cpu else _cuda(bench)
+    if bench.on_cpu:
+        yield from _attention(bench)
+        yield _one_core_a_batch(bench)
+    else:
+        yield from _cuda(bench)
     yield from _sizes(bench)
     if bench.dtype != "float32":
         yield _half(bench)
     yield from _rows(bench)
 
 
-def _layout(bench: Bench) -> Iterator[Technique]:
+def _layout(bench: AblationBench) -> Iterator[Technique]:
     numbers, lengths = bench.numbers, bench.numbers.lengths
     jumbled = AsTheyCome(model=bench.stock.model, device=bench.stock.device)
     mixed = numbers.padded(jumbled.plan(lengths, numbers.budget))
@@ -206,7 +119,7 @@ def _layout(bench: Bench) -> Iterator[Technique]:
     )
 
 
-def _products(bench: Bench) -> Iterator[Technique]:
+def _products(bench: AblationBench) -> Iterator[Technique]:
     numbers = bench.numbers
     extra = len(numbers.packs) * (2 * numbers.layers - 1) * CALL
     yield Technique(
@@ -232,8 +145,8 @@ def _products(bench: Bench) -> Iterator[Technique]:
     )
 
 
-def _loops(bench: Bench) -> Iterator[Technique]:
-    """The attention on a CPU and the threads."""
+def _attention(bench: AblationBench) -> Iterator[Technique]:
+    """The attention on a CPU."""
     numbers = bench.numbers
     scores = numbers.heads * (numbers.layers - 1) * float((numbers.lengths**2).sum())
 
@@ -276,9 +189,13 @@ def _loops(bench: Bench) -> Iterator[Technique]:
         with_it=bench.run(),
         without=bench.run(inside=attention(OneByOne)),
     )
+
+
+def _one_core_a_batch(bench: AblationBench) -> Technique:
+    numbers = bench.numbers
     waits = len(numbers.packs) * CALLS * numbers.layers + numbers.runs * numbers.layers * MIX_CALLS
     cores = numbers.cores
-    yield Technique(
+    return Technique(
         name="one core for each batch",
         instead="all cores on one batch",
         predicted=1 + waits * (CALL + WAIT) * (cores - 1) / numbers.seconds if cores > 1 else 1.0,
@@ -288,7 +205,7 @@ def _loops(bench: Bench) -> Iterator[Technique]:
     )
 
 
-def _cuda(bench: Bench) -> Iterator[Technique]:
+def _cuda(bench: AblationBench) -> Iterator[Technique]:
     numbers = bench.numbers
     tokens = float(numbers.lengths.sum())
     spared = 2 * 2 * 2 * numbers.width * numbers.layers * tokens / CUDA_BYTES
@@ -315,7 +232,7 @@ def _cuda(bench: Bench) -> Iterator[Technique]:
     )
 
 
-def _sizes(bench: Bench) -> Iterator[Technique]:
+def _sizes(bench: AblationBench) -> Iterator[Technique]:
     share = bench.numbers.calls_share
     if not bench.on_cpu:
         share = max(0.0, share - 1)  # what calls take longer than the device
@@ -331,7 +248,7 @@ def _sizes(bench: Bench) -> Iterator[Technique]:
         )
 
 
-def _half(bench: Bench) -> Technique:
+def _half(bench: AblationBench) -> Technique:
     if bench.on_cpu:
         tiles = getattr(torch.cpu, "_is_amx_tile_supported", lambda: False)()
         factor = 8 if tiles else 2
@@ -349,12 +266,11 @@ def _half(bench: Bench) -> Technique:
     )
 
 
-def _rows(bench: Bench) -> Iterator[Technique]:
+def _rows(bench: AblationBench) -> Iterator[Technique]:
     """The techniques around the forward pass, from texts to probabilities."""
     rows = len(bench.texts)
     different = max(1, round(rows * (1 - bench.repeats)))
     texts = [bench.texts[place] for place in np.random.default_rng(common.SEED).permutation(rows) % different]
-    # Where the rows are few, several windows of them all the same, as in a long table.
     everything = functools.partial(bench.end_to_end, texts, rows)
     yield Technique(
         name="different texts once",
@@ -362,17 +278,18 @@ def _rows(bench: Bench) -> Iterator[Technique]:
         predicted=rows / different,
         why="rows by different texts; from texts to scores",
         with_it=everything(contextlib.nullcontext),
-        without=everything(lambda: swapped((engine_module, "_tokenize", every_row))),
+        without=everything(lambda: swapped((local_module, "_tokenize", every_row))),
     )
     tokenizing = float(bench.numbers.lengths.sum()) / (TOKENIZER * bench.tokenizer_cores)
     model = bench.numbers.seconds / bench.numbers.cores
     apart = (tokenizing + model) / max(tokenizing, model)
-    windows = functools.partial(bench.end_to_end, bench.texts, max(1, rows // 8))
+    # Few rows are divided into several blocks, too, as those of a long table are.
+    in_blocks = functools.partial(bench.end_to_end, bench.texts, max(1, rows // 8))
     yield Technique(
         name="tokenizing ahead of the model",
         instead="one after the other",
         predicted=1.0 if bench.on_cpu else apart,
-        why="the same cores do both" if bench.on_cpu else "both, by the longer one, in 8 windows",
-        with_it=windows(contextlib.nullcontext),
-        without=windows(lambda: swapped((engine_module, "Stages", InLine))),
+        why="the same cores do both" if bench.on_cpu else "both, by the longer one, in 8 blocks",
+        with_it=in_blocks(contextlib.nullcontext),
+        without=in_blocks(lambda: swapped((local_module, "Stages", InLine))),
     )

@@ -13,7 +13,7 @@ import torch
 from torch.nn import functional as F
 
 import sentiment_batch.model.forward.attention as attention_module
-import sentiment_batch.scoring.backends.local as engine_module
+import sentiment_batch.scoring.backends.local as local_module
 from sentiment_batch.model.forward.attention import CpuTexts
 from sentiment_batch.model.forward.layers import LayerWeights, LinearWeights, embed, finish_layer, linear
 from sentiment_batch.model.forward.packed import PackedModel
@@ -139,11 +139,11 @@ class InLine(Stages):
         yield from items
 
 
-def every_row(window: Any, tokenizer: Any, check: Any) -> Any:
+def every_row(block: Any, tokenizer: Any, check: Any) -> Any:
     """Tokenize as `local._tokenize` does, but with a text of its own for each row."""
-    texts = list(itertools.chain.from_iterable(part.to_pylist() for part in window.texts))
+    texts = list(itertools.chain.from_iterable(part.to_pylist() for part in block.texts))
     tokens = tokenizer(texts, check)
-    return engine_module._Tokenized(block=window, rows=np.arange(len(texts)), tokens=tokens, seconds=0.0)
+    return local_module._Tokenized(block=block, rows=np.arange(len(texts)), tokens=tokens, seconds=0.0)
 
 
 def without_pinning(tensor: torch.Tensor, device: Any) -> torch.Tensor:
