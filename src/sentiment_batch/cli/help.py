@@ -21,7 +21,7 @@ TEXTS = "Long texts"
 SPEED = "Device and speed"
 MESSAGES = "Messages and help"
 _HEADINGS = (MODEL, COLUMNS, INPUT, OUTPUT, TRAINING, TEXTS, SPEED, MESSAGES)
-"""In the order of the help."""
+"""All headings, in the order of the help."""
 
 AT_LEAST_ZERO = click.IntRange(min=0)
 MAX_HELP_WIDTH = 100

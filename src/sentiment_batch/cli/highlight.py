@@ -33,7 +33,7 @@ def highlight_text(explanation: Explanation, max_words: int, *, colours: bool) -
     Control characters are visible in it, so that it cannot steer the terminal.
 
     Args:
-        explanation: of the text.
+        explanation: the explanation of the text.
         max_words: how many words are named for the label, and how many against it.
         colours: mark words by colours and underlines. Without them, marks are `+great+`, `++great++`, `+++great+++`,
             and `-dull-` against the label.

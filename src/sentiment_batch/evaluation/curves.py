@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from sentiment_batch.model.probabilities import Floats
 
 MAX_CURVE_POINTS = 200
-"""More points than a page can show."""
+"""Points of a curve. More cannot be told apart on a page."""
 SCORE_BINS = 20
 
 

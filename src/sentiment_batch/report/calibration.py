@@ -14,7 +14,7 @@ from sentiment_batch.report.document import Figure, LegendEntry, Picture, Table,
 from sentiment_batch.report.formatting import MISSING, format_count, format_decimal, format_percent, to_number
 
 SURE_PROBABILITY = 0.9
-"""From which the finding of the histogram counts a prediction as sure."""
+"""Probability from which the finding of the histogram counts a prediction as sure."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -36,7 +36,7 @@ def build_reliability_figure(
 
     Args:
         name: the id of the figure.
-        evaluation: of the model as it is.
+        evaluation: the evaluation of the model as it is.
         before: `calibration_error` and `reliability` of the model without its temperature, if they are known.
     """
     now, then = _read_bins(evaluation.get("reliability")), _read_bins((before or {}).get("reliability"))

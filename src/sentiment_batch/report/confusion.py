@@ -30,7 +30,7 @@ MAX_CONFUSIONS_LISTED = 10
 """Pairs of labels in the list of the most frequent confusions."""
 CELL_SIZE = 18
 PIXELS_PER_UNIT = 1.2
-"""Of the drawn matrix: its letters are a little smaller than those around it."""
+"""Pixels of a unit of the drawn matrix. Its letters are a little smaller than those around it."""
 _RIGHT_LEVELS = (0.25, 0.5, 0.75)
 _WRONG_LEVELS = (0.03, 0.1, 0.25)
 """Shares of a row from which the colour of a cell is a level deeper. Errors are few, so theirs are lower."""

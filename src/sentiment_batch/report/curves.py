@@ -21,9 +21,9 @@ MAX_POINTS_UNNAMED = 50
 MAX_CURVES_LISTED = 100
 """Curves in the table; of more, those with the smallest area."""
 FALSE_POSITIVE_RATES = (0.01, 0.05, 0.1, 0.2, 0.5)
-"""At which the table reads the ROC curves."""
+"""False positive rates at which the table reads the ROC curves."""
 RECALLS = (0.5, 0.8, 0.9, 0.95, 0.99)
-"""At which the table reads the precision."""
+"""Recalls at which the table reads the precision."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -32,7 +32,7 @@ class Curve:
 
     label: str
     points: tuple[tuple[float, float], ...]
-    """In the order in which they were given."""
+    """The points in the order in which they were given."""
     area: float | None
 
 

@@ -22,7 +22,7 @@ from sentiment_batch.report.formatting import (
 
 MAX_CLASSES_DRAWN = 40
 MAX_NAMES_LISTED = 20
-"""Of files, unknown labels and pairs of tables."""
+"""Files, unknown labels and pairs of tables that are listed."""
 MAX_ITEMS_OF_VALUE = 40
 """Items of a nested setting that are shown."""
 _COUNTS = (

@@ -32,7 +32,7 @@ class Table:
     rows: Iterable[Sequence[str]]
     """The cells of each row; the first one names the row."""
     caption: str
-    """For readers who do not see what stands around the table."""
+    """What the table shows, for readers who do not see what stands around it."""
     word_columns: int = 1
     """How many columns at the front hold words; the others hold numbers, which are aligned at the right."""
 

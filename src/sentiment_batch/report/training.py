@@ -24,7 +24,7 @@ def build_training_figures(history: Validations) -> list[Figure]:
     done = [entry for entry in history if to_number(entry.get("step")) is not None]
     if not done:
         return []
-    kept = next((entry for entry in reversed(done) if entry.get("best")), None)
+    best = next((entry for entry in reversed(done) if entry.get("best")), None)
     calibrated = (("calibrated_loss", "validation, once calibrated"),) if _is_calibrated(done) else ()
     losses = (
         ("validation_loss", "validation"),
@@ -33,8 +33,8 @@ def build_training_figures(history: Validations) -> list[Figure]:
     )
     accuracies = (("accuracy", "accuracy on the validation rows"), ("macro_f1", "macro F1"))
     figures = (
-        _build_figure("training-loss", "Loss by step", _word_loss(done, kept), done, kept, losses),
-        _build_figure("training-accuracy", "Accuracy by step", _word_accuracy(done, kept), done, kept, accuracies),
+        _build_figure("training-loss", "Loss by step", _word_loss(done, best), done, best, losses),
+        _build_figure("training-accuracy", "Accuracy by step", _word_accuracy(done, best), done, best, accuracies),
     )
     return [figure for figure in figures if figure]
 
@@ -44,7 +44,7 @@ def _build_figure(
     title: str,
     finding: str,
     done: Validations,
-    kept: Mapping[str, Any] | None,
+    best: Mapping[str, Any] | None,
     series: Sequence[tuple[str, str]],
 ) -> Figure | None:
     curves = [(points, words) for key, words in series if (points := _read_points(done, key))]
@@ -61,11 +61,11 @@ def _build_figure(
     for number, (points, words) in enumerate(curves, 1):
         content += draw_line(plane, points, f"s{number}") + _draw_dots(plane, points, f"f{number}")
         legend.append(LegendEntry(key=line_key(f"s{number}"), text=words))
-    if kept is not None:
-        content += _draw_kept(plane, kept, curves[0][0])
-        legend.append(LegendEntry(key=line_key("kept"), text=f"published: step {format_count(kept.get('step'))}"))
+    if best is not None:
+        content += _draw_published(plane, best, curves[0][0])
+        legend.append(LegendEntry(key=line_key("kept"), text=f"published: step {format_count(best.get('step'))}"))
     picture = Picture(content=Markup(content), height=plane.height, width=CHART_WIDTH)
-    table = _build_table(done, kept, title)
+    table = _build_table(done, best, title)
     return Figure(name=name, title=title, finding=finding, picture=picture, legend=legend, table=table)
 
 
@@ -81,9 +81,9 @@ def _draw_dots(plane: Plane, points: Sequence[tuple[float, float]], css_class: s
     return "".join(f'<circle class="{css_class}" cx="{x}" cy="{y}" r="2.5"/>' for x, y in places)
 
 
-def _draw_kept(plane: Plane, kept: Mapping[str, Any], points: Sequence[tuple[float, float]]) -> str:
+def _draw_published(plane: Plane, best: Mapping[str, Any], points: Sequence[tuple[float, float]]) -> str:
     """A line down at the step whose state was published, its name, and a ring on the first curve."""
-    step = to_number(kept.get("step")) or 0.0
+    step = to_number(best.get("step")) or 0.0
     rings = "".join(
         f'<circle class="ring" cx="{coordinate(plane.to_x(x))}" cy="{coordinate(plane.to_y(y))}" r="6"/>'
         for x, y in points
@@ -92,19 +92,19 @@ def _draw_kept(plane: Plane, kept: Mapping[str, Any], points: Sequence[tuple[flo
     return rings + plane.draw_mark(step, f"published: {format_count(step)}")
 
 
-def _word_loss(done: Validations, kept: Mapping[str, Any] | None) -> str:
-    if kept is None:
+def _word_loss(done: Validations, best: Mapping[str, Any] | None) -> str:
+    if best is None:
         return "No validation gave a loss that is a number."
-    epoch = format_decimal(kept.get("epoch"), 2).rstrip("0").rstrip(".")
+    epoch = format_decimal(best.get("epoch"), 2).rstrip("0").rstrip(".")
     key, once = ("calibrated_loss", " once calibrated") if _is_calibrated(done) else ("validation_loss", "")
     finding = (
-        f"The loss on the validation rows{once} was lowest, {format_decimal(kept.get(key))}, at step "
-        f"{format_count(kept.get('step'))} (epoch {epoch}). This state was published."
+        f"The loss on the validation rows{once} was lowest, {format_decimal(best.get(key))}, at step "
+        f"{format_count(best.get('step'))} (epoch {epoch}). This state was published."
     )
-    if done[-1] is kept:
+    if done[-1] is best:
         unfinished = " It is the last one, so longer training might lower the loss further."
         return finding + (unfinished if len(done) > 1 else "")
-    last, lowest = to_number(done[-1].get(key)), to_number(kept.get(key))
+    last, lowest = to_number(done[-1].get(key)), to_number(best.get(key))
     if last is not None and lowest is not None and last > lowest:
         finding += (
             f" At the end it was {format_decimal(last)}: more training would have fitted the training rows alone."
@@ -117,16 +117,16 @@ def _is_calibrated(done: Validations) -> bool:
     return any(to_number(entry.get("calibrated_loss")) is not None for entry in done)
 
 
-def _word_accuracy(done: Validations, kept: Mapping[str, Any] | None) -> str:
-    entry = done[-1] if kept is None else kept
-    when = "at the end" if kept is None else "in the published state"
+def _word_accuracy(done: Validations, best: Mapping[str, Any] | None) -> str:
+    entry = done[-1] if best is None else best
+    when = "at the end" if best is None else "in the published state"
     return (
         f"{format_percent(entry.get('accuracy'))} of the validation rows are labelled correctly {when}. "
         f"Macro F1 is {format_decimal(entry.get('macro_f1'))}."
     )
 
 
-def _build_table(done: Validations, kept: Mapping[str, Any] | None, title: str) -> Table:
+def _build_table(done: Validations, best: Mapping[str, Any] | None, title: str) -> Table:
     every = -(-len(done) // MAX_VALIDATIONS_LISTED)
     head = (
         "step",
@@ -142,7 +142,7 @@ def _build_table(done: Validations, kept: Mapping[str, Any] | None, title: str) 
     rows = [
         _to_row(entry)
         for index, entry in enumerate(done)
-        if not index % every or entry is kept or index == len(done) - 1
+        if not index % every or entry is best or index == len(done) - 1
     ]
     thinned = f", one of {every}" if every > 1 else ""
     return Table(head=head, rows=rows, caption=f"{title}: the validations of the run{thinned}")

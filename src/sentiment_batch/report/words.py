@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 MARK_LEVELS = (0.1, 0.3, 0.55, 0.8)
 """Absolute weights from which a word is marked, and from which the mark is one level stronger."""
 MAX_PIECE_CHARACTERS = 1_000
-"""Of a piece, such as the part of a text that the model did not see; both ends of a longer one are shown."""
+"""Characters of a piece, such as the part of a text that the model did not see. A longer one is shown by its ends."""
 
 
 def mark_words(words: Sequence[tuple[str, float | None]]) -> Markup:

@@ -18,7 +18,7 @@ from sentiment_batch.report.formatting import shorten_label
 CHART_WIDTH = 340
 """Width of every chart. On a narrow phone a unit is a little less than a pixel."""
 _MEAN_CHARACTER_WIDTH = 7.6
-"""Of a wide font of 12 units."""
+"""Width of a character of a wide font of 12 units."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -174,7 +174,7 @@ def fit_label(text: Any, max_width: float) -> str:
 
 
 def _relative_width(character: str) -> float:
-    """The width of a character, in mean ones."""
+    """The width of a character, as a multiple of the mean width."""
     if unicodedata.east_asian_width(character) in "WF":
         return 1.7
     if unicodedata.combining(character) or unicodedata.category(character) == "Cf":

@@ -18,7 +18,7 @@ from sentiment_batch.report.charts.axes import (
 )
 
 ROW_HEIGHT = 36
-"""A line of words and one with its bar or interval."""
+"""Height of a line of words and of the bar or interval below it."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -62,7 +62,7 @@ class Group:
     """A row of a chart of groups."""
 
     name: str
-    """Of any length; the chart cuts it to the room there is."""
+    """A name of any length. The chart cuts it to the space that it has."""
     words: str
     """What stands at the right end of the row."""
     value: float | None
