@@ -17,7 +17,6 @@ import sentiment_batch.model.forward.packed as packed_module
 import sentiment_batch.model.forward.strategies as strategies_module
 import sentiment_batch.scoring.backends.local as local_module
 from benchmarks import common
-from benchmarks.ablation_bench import AblationBench, Floats
 from benchmarks.predictions import (
     CALL,
     CALLS,
@@ -48,6 +47,7 @@ from benchmarks.variants import (
 from sentiment_batch.tokenization.packing import plan_rectangles
 
 if TYPE_CHECKING:
+    from benchmarks.ablation_bench import AblationBench, Floats
     from sentiment_batch.model.forward.attention import CpuTexts
 
 
