@@ -9,7 +9,7 @@ from typing import Any
 from markupsafe import Markup
 
 from sentiment_batch.report.charts.axes import CHART_WIDTH, Plane, build_share_axis, coordinate, draw_line
-from sentiment_batch.report.charts.bars import Stack, draw_histogram
+from sentiment_batch.report.charts.bars import Stack, draw_histogram, read_histogram
 from sentiment_batch.report.document import Figure, LegendEntry, Picture, Table, line_key
 from sentiment_batch.report.formatting import MISSING, format_count, format_decimal, format_percent, to_number
 
@@ -69,13 +69,12 @@ def build_reliability_figure(
 
 def build_scores_figure(name: str, evaluation: Mapping[str, Any]) -> Figure | None:
     """How many rows have which top probability, right and wrong; None without rows."""
-    found = evaluation.get("histogram") or {}
-    edges = [edge for edge in map(to_number, found.get("edges") or []) if edge is not None]
-    right, wrong = ([to_number(rows) or 0.0 for rows in found.get(key) or []] for key in ("correct", "wrong"))
-    filled = [index for index, counts in enumerate(zip(right, wrong, strict=False)) if sum(counts)]
-    if not filled or len(edges) != len(right) + 1 or len(right) != len(wrong):
+    found = read_histogram(evaluation.get("histogram"), "correct", "wrong")
+    if found is None:
         return None
-    first = filled[0]  # the top probability of K classes is at least 1/K, so the bins below are always empty
+    edges, (right, wrong) = found
+    # The top probability of K classes is at least 1/K, so the bins below are always empty.
+    first = next(index for index, counts in enumerate(zip(right, wrong, strict=True)) if sum(counts))
     edges, right, wrong = edges[first:], right[first:], wrong[first:]
     axis = build_share_axis("probability of the predicted label", edges[0])
     stacks = [Stack(css_class="f2", counts=wrong), Stack(css_class="f1", counts=right)]

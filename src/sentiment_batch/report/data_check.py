@@ -8,7 +8,7 @@ from typing import Any
 from markupsafe import Markup
 
 from sentiment_batch.report.charts.axes import CHART_WIDTH, Plane, build_exact_axis
-from sentiment_batch.report.charts.bars import Group, Stack, draw_bars, draw_histogram
+from sentiment_batch.report.charts.bars import Group, Stack, draw_bars, draw_histogram, read_histogram
 from sentiment_batch.report.document import Figure, Picture, Table
 from sentiment_batch.report.formatting import (
     MISSING,
@@ -147,11 +147,10 @@ def _build_classes(classes: Mapping[str, Any]) -> Figure | None:
 
 
 def _build_lengths(lengths: Mapping[str, Any]) -> Figure | None:
-    found = lengths.get("histogram") or {}
-    edges = [edge for edge in map(to_number, found.get("edges") or []) if edge is not None]
-    counts = [to_number(count) or 0.0 for count in found.get("rows") or []]
-    if not counts or len(edges) != len(counts) + 1 or not sum(counts):
+    found = read_histogram(lengths.get("histogram"), "rows")
+    if found is None:
         return None
+    edges, (counts,) = found
     axis = build_exact_axis("tokens", edges[0], edges[-1])
     plane, content = draw_histogram(edges, [Stack(css_class="f1", counts=counts)], axis, "texts")
     content += _draw_limit(plane, to_number(lengths.get("max_length")))

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from markupsafe import escape
 
@@ -16,6 +17,7 @@ from sentiment_batch.report.charts.axes import (
     fit_label,
     measure_text,
 )
+from sentiment_batch.report.formatting import to_number
 
 ROW_HEIGHT = 36
 """Height of a line of words and of the bar or interval below it."""
@@ -28,6 +30,16 @@ class Stack:
     css_class: str
     counts: Sequence[float]
     """A count for each bin."""
+
+
+def read_histogram(found: Mapping[str, Any] | None, *keys: str) -> tuple[list[float], list[list[float]]] | None:
+    """The `edges` of a histogram, and its counts under each key; None if there are no rows or lengths do not fit."""
+    given = found or {}
+    edges = [edge for edge in map(to_number, given.get("edges") or []) if edge is not None]
+    counts = [[to_number(rows) or 0.0 for rows in given.get(key) or []] for key in keys]
+    if any(len(one) + 1 != len(edges) for one in counts) or not sum(map(sum, counts)):
+        return None
+    return edges, counts
 
 
 def draw_histogram(edges: Sequence[float], stacks: Sequence[Stack], x_axis: Axis, y_name: str) -> tuple[Plane, str]:
