@@ -9,14 +9,13 @@ import pytest
 from sentiment_batch.errors import InputError
 from sentiment_batch.testing.checks import Broken, catch_refusal, check
 from sentiment_batch.testing.reading import ReadingSuite
-from sentiment_batch.testing.samples import ODD_NAMES
+from sentiment_batch.testing.samples import ODD_NAMES, make_long_text
 from sentiment_batch.testing.suite import read_splits
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
 WIDE_TEXT_CHARACTERS = 400
-LONG_TEXT_CHARACTERS = 3_000_000
 
 
 class ReaderRows(ReadingSuite):
@@ -65,7 +64,7 @@ class ReaderRows(ReadingSuite):
     @check
     def test_a_very_long_text(self) -> None:
         """A text may be as long as the format allows. Exclude longer texts in `holds`."""
-        text = "so good! " * (LONG_TEXT_CHARACTERS // 9)
+        text = make_long_text()
         if not self.holds(text):
             pytest.skip("`holds` excludes a text of this length")
         self._check_read_back(self.table_with_text(text))

@@ -66,6 +66,11 @@ def sample_types() -> tuple[pa.DataType, ...]:
     )
 
 
+def make_long_text() -> str:
+    """A text of about three million characters."""
+    return "so good! " * 333_333
+
+
 def make_column(kind: pa.DataType, holds: Holds) -> pa.Array:
     """A few values of a type, including its extremes and a null between them.
 

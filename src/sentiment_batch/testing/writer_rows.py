@@ -8,7 +8,7 @@ import pytest
 
 from sentiment_batch.errors import InputError, OutputError
 from sentiment_batch.testing.checks import Broken, catch_refusal, check
-from sentiment_batch.testing.samples import ODD_NAMES, ODD_TEXTS
+from sentiment_batch.testing.samples import ODD_NAMES, ODD_TEXTS, make_long_text
 from sentiment_batch.testing.writing import WritingSuite
 
 if TYPE_CHECKING:
@@ -83,7 +83,7 @@ class WriterRows(WritingSuite):
     def test_a_very_long_text(self) -> None:
         """A text may be as long as the format allows, and reads back completely. A longer text is refused with an
         `OutputError` of one line, and leaves nothing behind."""
-        text = "so good! " * 333_333
+        text = make_long_text()
         if self.holds(text):
             self._check_round_trip(self.table_with_text(text))
         else:
