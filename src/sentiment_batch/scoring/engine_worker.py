@@ -162,7 +162,7 @@ class _Input:
         Raises:
             InputError: it is another one.
         """
-        if fingerprint.describe_input(self.reader, self._job) != identity:
+        if fingerprint.describe_input(self.reader, self._job.source, self._job.input_format) != identity:
             raise InputError(
                 f"{self._job.source} is not the same on {socket.gethostname()} as where the run began, or was changed "
                 "since; nothing was published. Name an input that all machines share and that nobody writes to."

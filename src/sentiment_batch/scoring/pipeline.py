@@ -101,7 +101,7 @@ def _prepare(
     load: Callable[[], Scorer],
 ) -> _Run:
     """Find the columns, load the model, and check that they go together."""
-    identity = fingerprint.describe_input(reader, job)
+    identity = fingerprint.describe_input(reader, job.source, job.input_format)
     text_columns = tuple(columns.detect_text_columns(reader, job.text_columns))
     for name in job.keep:
         columns.check_column(reader.schema, name, "columns")
@@ -224,9 +224,10 @@ def _count_rows_to_compile(journal: Journal | MemoryJournal, expected: int | Non
 
 
 def _check_input_unchanged(run: _Run) -> None:
-    if fingerprint.describe_input(run.annotation.reader, run.job) != run.identity:
+    job = run.job
+    if fingerprint.describe_input(run.annotation.reader, job.source, job.input_format) != run.identity:
         raise InputError(
-            f"{run.job.source} was changed while it was read; nothing was published. Score it again when nobody writes "
+            f"{job.source} was changed while it was read; nothing was published. Score it again when nobody writes "
             "to it."
         )
 

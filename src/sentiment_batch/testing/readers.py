@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from sentiment_batch.records import ReadOptions
-from sentiment_batch.scoring.job import ScoreJob
 from sentiment_batch.testing.checks import Broken, check
 from sentiment_batch.testing.compare import describe_difference
 from sentiment_batch.testing.reader_failures import ReaderFailures
 from sentiment_batch.testing.reader_rows import ReaderRows
 from sentiment_batch.testing.reader_splits import ReaderSplits
+
+if TYPE_CHECKING:
+    from sentiment_batch.scoring.job import ScoreJob
 
 
 class ReaderSuite(ReaderRows, ReaderSplits, ReaderFailures):
@@ -100,7 +102,7 @@ class ReaderSuite(ReaderRows, ReaderSplits, ReaderFailures):
         from sentiment_batch.scoring.output.fingerprint import describe_input
 
         with self.opened(location) as reader:
-            return describe_input(reader, ScoreJob(source=location, destination="-", input_format=self.format))
+            return describe_input(reader, location, self.format)
 
     def _job(self, name: str) -> ScoreJob:
         """A run from the input to a Parquet file."""

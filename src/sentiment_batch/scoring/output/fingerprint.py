@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 
     from sentiment_batch.data.readers.base import Reader
     from sentiment_batch.scoring.annotate import Annotation
-    from sentiment_batch.scoring.job import ScoreJob
     from sentiment_batch.scoring.scorer import Scorer
 
 MAX_VALUE_LENGTH = 100
@@ -28,10 +27,15 @@ EQUAL_LENGTH = 30
 """Characters before the difference of two long values, so that the message shows which column differs."""
 
 
-def describe_input(reader: Reader, job: ScoreJob) -> Any:
+def describe_input(reader: Reader, source: str, input_format: str | None) -> Any:
     """What the input is now, in plain values; None if it cannot be read twice, such as a pipe.
 
     The reader of a plugin may report its state with `identity()`. Else the size and the time of change of files decide.
+
+    Args:
+        reader: the open input.
+        source: its path or URL.
+        input_format: the name of its format, None if the source shows it.
 
     Raises:
         InputError: the input is gone.
@@ -39,10 +43,10 @@ def describe_input(reader: Reader, job: ScoreJob) -> Any:
     reported = read_reported_state(reader)
     if reported is not None:
         return reported
-    built_in = formats.find_reader_format(job.source, job.input_format).owner == BUILT_IN
-    if not built_in and not os.path.isfile(job.source):
+    built_in = formats.find_reader_format(source, input_format).owner == BUILT_IN
+    if not built_in and not os.path.isfile(source):
         return None
-    locations: Sequence[str] = getattr(reader, "locations", [job.source])
+    locations: Sequence[str] = getattr(reader, "locations", [source])
     found = [identify_input(location) for location in locations]
     return None if None in found else found
 

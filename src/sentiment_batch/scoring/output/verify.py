@@ -12,7 +12,6 @@ from sentiment_batch.data import formats
 from sentiment_batch.errors import InputError, OutputError, UsageError
 from sentiment_batch.locations import without_password
 from sentiment_batch.records import ReadOptions
-from sentiment_batch.scoring.job import ScoreJob
 from sentiment_batch.scoring.output import fingerprint
 from sentiment_batch.scoring.output.manifest import hash_file_at, locate_files, read_manifest
 from sentiment_batch.scoring.output.paths import OutputPaths, locate_output
@@ -166,10 +165,10 @@ def _check_input(manifest: dict[str, Any], rows: int) -> str:
         key=settings.get("key"),
         on_bad_row=(lambda problem: None) if marks else None,
     )
-    job = ScoreJob(source=source, destination="-", input_format=settings["input_format"], read=read)
+    input_format = settings["input_format"]
     try:
-        with closing(formats.open_reader(source, format=job.input_format, options=read)) as reader:
-            if fingerprint.describe_input(reader, job) != manifest["input"]:
+        with closing(formats.open_reader(source, format=input_format, options=read)) as reader:
+            if fingerprint.describe_input(reader, source, input_format) != manifest["input"]:
                 return f"{source} was changed since, so the number of its rows was not compared"
             found = _count_rows(reader)
     except InputError as error:
