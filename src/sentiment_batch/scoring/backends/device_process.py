@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import os
 import pickle
 import signal
@@ -30,7 +29,7 @@ def serve_model() -> None:
         while True:
             expected_rows = pickle.load(source)
             for scored in backend.score_blocks(_receive_blocks(source), expected_rows=expected_rows):
-                _send(target, (scored.probabilities, dataclasses.asdict(scored.counts), scored.failures))
+                _send(target, (scored.probabilities, scored.counts, scored.failures))
     except (EOFError, BrokenPipeError):
         pass  # the parent process has ended
     except BaseException as error:

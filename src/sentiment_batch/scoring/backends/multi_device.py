@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from sentiment_batch.errors import DeviceError, UsageError, listed
 from sentiment_batch.records import Choice
 from sentiment_batch.scoring.backends.prefetch import Stages
-from sentiment_batch.scoring.backends.row_blocks import Counts, ScoredBlock, reuse_known_scores
+from sentiment_batch.scoring.backends.row_blocks import ScoredBlock, reuse_known_scores
 
 if TYPE_CHECKING:
     from sentiment_batch.scoring.backends.base import Description, OnRows
@@ -161,7 +161,7 @@ class _DeviceProcess:
         if block.known is not None:
             return reuse_known_scores(block)
         probabilities, counts, failures = self._receive()
-        return ScoredBlock(block=block, probabilities=probabilities, counts=Counts(**counts), failures=failures)
+        return ScoredBlock(block=block, probabilities=probabilities, counts=counts, failures=failures)
 
     def _send(self, message: object) -> None:
         assert self._process.stdin is not None

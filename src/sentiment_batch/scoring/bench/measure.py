@@ -28,8 +28,6 @@ from sentiment_batch.scoring.bench.timing import (
 from sentiment_batch.scoring.scorer import Scorer
 
 if TYPE_CHECKING:
-    import pyarrow as pa
-
     from sentiment_batch.tokenization.packing import Tokens
     from sentiment_batch.tokenization.tokenizer import TextTokenizer
 
@@ -137,15 +135,15 @@ def _measure_chosen(plan: BenchPlan, scorer: Scorer, sample: Sample, loading_sec
     """The speed in the dtype that scoring would use, and what does not depend on the dtype."""
     run = _measure_dtype(plan, scorer, sample, loading_seconds)
     description = scorer.description
-    texts = list_texts(run.table, sample.text_columns)
-    logger.info("measuring the tokenizer on %s rows", f"{run.table.num_rows:,}")
-    seconds = time_action(lambda: [scorer.tokenizer(some) for some in texts], "cpu", _min_seconds(plan))
+    texts = sum(map(len, run.texts))
+    logger.info("measuring the tokenizer on %s texts", f"{texts:,}")
+    seconds = time_action(lambda: [scorer.tokenizer(some) for some in run.texts], "cpu", _min_seconds(plan))
     tokens = sum(len(some.ids) for some in run.tokenized)
     return Measurement(
         source=sample.name,
         model=scorer.model,
         tokens_per_row=run.speed.tokens / run.speed.rows,
-        cut_share=sum(int(some.cut.sum()) for some in run.tokenized) / sum(map(len, texts)),
+        cut_share=sum(int(some.cut.sum()) for some in run.tokenized) / texts,
         tokenising_tokens_per_second=tokens / seconds,
         for_rows=run.for_rows,
         device=description.device.value,
@@ -186,10 +184,10 @@ class _Run:
 
     speed: Speed
     for_rows: int
-    table: pa.Table
-    """The rows that were measured on."""
+    texts: list[list[str]]
+    """The texts that were measured on, block by block."""
     tokenized: list[Tokens]
-    """The tokens of their texts, block by block."""
+    """Their tokens, block by block."""
 
 
 def _measure_dtype(plan: BenchPlan, scorer: Scorer, sample: Sample, loading_seconds: float) -> _Run:
@@ -202,7 +200,8 @@ def _measure_dtype(plan: BenchPlan, scorer: Scorer, sample: Sample, loading_seco
     # A block scores equal texts once, so only a sample that fills whole blocks can be scored again in full.
     repeatable = plan.rows is None and table.num_rows >= MAX_ROWS_PER_BLOCK
     times = max(1, fitting // table.num_rows) if repeatable else 1
-    tokenized = [scorer.tokenizer(some) for some in list_texts(table, sample.text_columns)]
+    texts = list_texts(table, sample.text_columns)
+    tokenized = [scorer.tokenizer(some) for some in texts]
     alone, together = [], []
     for _ in range(ROUNDS):
         logger.info("measuring the model in %s on %s rows", dtype.value, f"{table.num_rows:,}")
@@ -226,7 +225,7 @@ def _measure_dtype(plan: BenchPlan, scorer: Scorer, sample: Sample, loading_seco
         batching=description.batching,
         batch_tokens=description.batch_tokens,
     )
-    return _Run(speed=speed, for_rows=for_rows, table=table, tokenized=tokenized)
+    return _Run(speed=speed, for_rows=for_rows, texts=texts, tokenized=tokenized)
 
 
 def _min_seconds(plan: BenchPlan) -> float:
