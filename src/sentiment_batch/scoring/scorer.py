@@ -197,10 +197,11 @@ class Scorer:
         source = iter(batches)
         first = next(source, None)
         if first is not None:
-            self.output_schema(first.schema, text_column=text_column)
             found = find_text_columns(first.schema, to_column_names(text_column))
+            added = self._plain_added
+            added.check_names(first.schema.names)
             for rows in self.probabilities(chain([first], source), found):
-                yield self._plain_added.append_to_batch(*rows)
+                yield added.append_to_batch(*rows)
 
     def annotations_of(self, texts: pa.Array | pa.ChunkedArray) -> pa.StructArray:
         """The added columns for each text, as structs with labels as strings, such as a function in SQL returns.
