@@ -21,7 +21,6 @@ second are the tokens of all epochs divided by the seconds of the loop, validati
 from __future__ import annotations
 
 import argparse
-import ast
 import dataclasses
 import itertools
 import json
@@ -29,7 +28,7 @@ import os
 import shutil
 import statistics
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -37,6 +36,7 @@ import numpy as np
 
 from benchmarks import common, intervals, rows
 from benchmarks.common import report_progress
+from benchmarks.settings_grid import name_setting, read_grid
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -67,7 +67,7 @@ def main(argv: list[str] | None = None) -> None:
 
         for seed, setting in itertools.product(arguments.seeds, arguments.grid):
             if _found(results, setting, seed) is None:
-                report_progress(f"seed {seed}: {_named(setting)}")
+                report_progress(f"seed {seed}: {name_setting(setting)}")
                 keep(_run(training.drawn(arguments.rows, seed), test, setting, seed, arguments))
         for seed in arguments.seeds if arguments.floor else []:
             if _found(results, FLOOR, seed) is None:
@@ -99,59 +99,10 @@ def _arguments(argv: list[str] | None) -> argparse.Namespace:
     if not arguments.data:
         parser.error("name the folder of the data with --data, or in SENTIMENT_BATCH_DATA")
     try:
-        fixed = dict(_assignment(one) for one in arguments.set)
-        varied = [(name, _values(text)) for name, text in map(_halves, arguments.vary)]
-        arguments.grid = _grid(fixed, varied)
+        arguments.grid = read_grid(arguments.set, arguments.vary)
     except ValueError as error:
         parser.error(str(error))
     return arguments
-
-
-def _halves(text: str) -> tuple[str, str]:
-    """The name and the text of NAME=VALUE.
-
-    Raises:
-        ValueError: it has another form, or names no setting of training that may be chosen here.
-    """
-    from sentiment_batch.settings import TrainSettings
-
-    own = {"base", "epochs", "device", "seed", "limit"}
-    known = [field.name for field in dataclasses.fields(TrainSettings) if field.name not in own]
-    name, equals, value = text.partition("=")
-    if not equals or name not in known:
-        raise ValueError(f"{text!r} sets nothing; it must be NAME=VALUE, with a name of {', '.join(known)}")
-    return name, value
-
-
-def _assignment(text: str) -> tuple[str, Any]:
-    name, value = _halves(text)
-    return name, _value(value)
-
-
-def _values(text: str) -> list[Any]:
-    return [_value(one) for one in text.split(",")]
-
-
-def _value(text: str) -> Any:
-    try:
-        return ast.literal_eval(text)
-    except (ValueError, SyntaxError):  # a word, such as head-tail
-        return text
-
-
-def _grid(fixed: Mapping[str, Any], varied: Sequence[tuple[str, list[Any]]]) -> list[dict[str, Any]]:
-    """All settings to run, each checked now. The last one that varies changes fastest."""
-    from sentiment_batch.errors import UsageError
-    from sentiment_batch.settings import TrainSettings
-
-    names = [name for name, _ in varied]
-    grid = [dict(fixed) | dict(zip(names, one, strict=True)) for one in itertools.product(*(v for _, v in varied))]
-    for setting in grid:
-        try:
-            TrainSettings(**setting)
-        except (UsageError, TypeError) as error:
-            raise ValueError(f"{_named(setting)}: {error}") from error
-    return grid
 
 
 def _data(arguments: argparse.Namespace) -> tuple[Rows, Rows]:
@@ -214,7 +165,7 @@ def _run(
     """Train one model, measure it, and delete it unless the user wants to keep it."""
     from sentiment_batch.evaluation.metrics import calibration_error
 
-    name = f"{arguments.task}-{arguments.rows or 'all'}-{_named(setting).replace(' ', '-')}-{seed}"
+    name = f"{arguments.task}-{arguments.rows or 'all'}-{name_setting(setting).replace(' ', '-')}-{seed}"
     folder = Path(arguments.folder) / name
     trained, seconds = _trained(training, folder, setting, seed, arguments)
     scores = rows.predicted(str(folder), test, trained.labels, device=arguments.device)
@@ -308,12 +259,6 @@ def _floor(training: Rows, test: Rows, seed: int) -> dict[str, Any]:
     return {"setting": FLOOR, "seed": seed, **measured, "minutes": minutes}
 
 
-def _named(setting: dict[str, Any] | str) -> str:
-    if isinstance(setting, str):
-        return setting
-    return " ".join(f"{name}={value}" for name, value in setting.items()) or "defaults"
-
-
 def _print(results: list[dict[str, Any]], training: Rows, test: Rows, arguments: argparse.Namespace) -> None:
     """Print a line for each setting: means over its seeds, the accuracies, and the paired difference to the first."""
     drawn = len(training) if arguments.rows is None else min(arguments.rows, len(training))
@@ -321,7 +266,7 @@ def _print(results: list[dict[str, Any]], training: Rows, test: Rows, arguments:
         f"{arguments.task}: {drawn:,} rows to train and validate on, {len(test):,} to test; {arguments.epochs} epochs"
     )
     settings = [*arguments.grid, *([FLOOR] if arguments.floor else [])]
-    width = max(len(_named(one)) for one in settings)
+    width = max(len(name_setting(one)) for one in settings)
     heads = ("accuracy", "macro F1", "cal. error", "before", "minutes", "tokens/s")
     print(f"{'':{width}}  {'  '.join(f'{head:>10}' for head in heads)}  accuracy by seed; difference to the first")
     for setting in settings:
@@ -329,7 +274,7 @@ def _print(results: list[dict[str, Any]], training: Rows, test: Rows, arguments:
         cells = [_cell(name, [one[name] for one in found if name in one]) for name in MEASURES]
         by_seed = " ".join(f"{one['accuracy']:.4f}" for one in found)
         compared = "" if setting is settings[0] else f"; {_difference(results, settings[0], setting, arguments.seeds)}"
-        print(f"{_named(setting):{width}}  {'  '.join(cells)}  {by_seed}{compared}")
+        print(f"{name_setting(setting):{width}}  {'  '.join(cells)}  {by_seed}{compared}")
 
 
 def _cell(name: str, values: list[float]) -> str:
