@@ -34,6 +34,8 @@ settings.load_profile("tests")
 
 COLLECTED = pytest.StashKey[list[str]]()
 """The names of the collected tests, before `-k` and its like leave some out."""
+IN_ORDER = pytest.StashKey[list[str]]()
+"""The names of the tests that run, in the order in which pytest runs them."""
 COLLECTED_AT = pytest.StashKey[float]()
 """The time of day, in seconds, when they were collected."""
 LONG_FILES = ("tests/training/test_kills.py", "tests/scoring/test_resume.py", "tests/benchmarks/", "tests/docs/")
@@ -56,8 +58,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+@pytest.hookimpl(tryfirst=True, wrapper=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> Iterator[None]:
     """Choose the tests of `make test` or those of the stress run, put the longest files first, and note the names."""
     items.sort(key=lambda item: not item.nodeid.startswith(LONG_FILES))
     if config.getoption("--stress"):
@@ -72,6 +74,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         items[:] = [item for item in items if item not in gone]
     config.stash[COLLECTED] = [item.nodeid for item in items]
     config.stash[COLLECTED_AT] = time.time()
+    yield  # pytest itself groups the tests that share a fixture
+    config.stash[IN_ORDER] = [item.nodeid for item in items]
 
 
 def _is_stress(item: pytest.Item) -> bool:

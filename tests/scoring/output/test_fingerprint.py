@@ -40,8 +40,7 @@ def test_of_a_long_list_and_a_longer_one_the_difference_is_shown():
     columns = [f"column_{number}: string" for number in range(30)]
     [change] = list_changes({"output_columns": columns}, {"output_columns": [*columns, "score: float"]})
     assert change == (
-        "output columns were ..._28: string, column_29: string and are ..._28: string, column_29: string, "
-        "score: float"
+        "output columns were ..._28: string, column_29: string and are ..._28: string, column_29: string, score: float"
     )
 
 
