@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from sentiment_batch.locations import without_password
     from sentiment_batch.plugins.hookspecs import hookimpl
     from sentiment_batch.plugins.registry import Registry
-    from sentiment_batch.records import FinishedFile, Problem, ReadOptions, Sealed, Split, WriteOptions
+    from sentiment_batch.records import Dialect, FinishedFile, Problem, ReadOptions, Sealed, Split, WriteOptions
     from sentiment_batch.scoring.backends.distributed import Engine
     from sentiment_batch.scoring.engine_worker import Worker
     from sentiment_batch.scoring.scorer import Scorer
@@ -47,6 +47,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "DeviceError",
+    "Dialect",
     "Engine",
     "FileWriter",
     "FinishedFile",
@@ -92,7 +93,7 @@ _HOMES = {
     "locations": ("without_password",),
     "plugins.registry": ("Registry",),
     "data.readers.base": ("Reader",),
-    "records": ("FinishedFile", "Problem", "ReadOptions", "Sealed", "Split", "WriteOptions"),
+    "records": ("Dialect", "FinishedFile", "Problem", "ReadOptions", "Sealed", "Split", "WriteOptions"),
     "scoring.backends.distributed": ("Engine",),
     "scoring.scorer": ("Scorer",),
     "scoring.engine_worker": ("Worker",),

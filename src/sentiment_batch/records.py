@@ -60,12 +60,41 @@ class ReadOptions:
     """The character between the fields of a CSV. None: it is found from the first lines."""
     quotes: bool = True
     """True: a double quote at the start of a CSV cell encloses the cell. False: a quote is an ordinary character."""
+    header: bool | None = None
+    """True: the first row names the columns. False: no row does, and they are called `column_1`, `column_2` and so on.
+    None: the first row does, unless it looks like data."""
+    skip_rows: int = 0
+    """Rows to skip before the header or, without one, before the first row: lines of a text file, rows of a sheet."""
+    comment: str | None = None
+    """The character with which comments begin. Such lines of a CSV, and such rows of a sheet, are left out."""
+    escape: str | None = None
+    """The character of a CSV after which a delimiter or a quote is part of a cell, such as a backslash."""
+    sheet: str | None = None
+    """The sheet of a workbook: its name, or its number from 1. None: the first visible sheet."""
     query: str | None = None
     """The SQL query whose result is the table. None: the table that the location names."""
     key: str | None = None
     """A unique, non-null column of a database table. It gives the rows an order, so that a run can be resumed."""
     on_bad_row: Callable[[Problem], None] | None = None
     """Called with each bad row before the batch with that row is returned. None: a bad row raises an `InputError`."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Dialect:
+    """How a reader reads its table. None stands for what the format does not have."""
+
+    delimiter: str | None = None
+    """The character between the fields of a CSV."""
+    encoding: str | None = None
+    """The encoding of a text file, as Python names it."""
+    header: bool | None = None
+    """True if the first row names the columns."""
+    skip_rows: int | None = None
+    """Rows that are skipped before the header."""
+    sheet: str | None = None
+    """The name of the sheet of a workbook."""
+    assumed: tuple[str, ...] = ()
+    """The names of those fields above that the reader found out by itself."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

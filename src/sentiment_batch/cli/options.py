@@ -8,7 +8,18 @@ from typing import Any, TypeVar, cast
 
 import click
 
-from sentiment_batch.cli.help import COLUMNS, INPUT, MESSAGES, MODEL, OUTPUT, SPEED, TEXTS, option, setting
+from sentiment_batch.cli.help import (
+    AT_LEAST_ZERO,
+    COLUMNS,
+    INPUT,
+    MESSAGES,
+    MODEL,
+    OUTPUT,
+    SPEED,
+    TEXTS,
+    option,
+    setting,
+)
 from sentiment_batch.cli.messages import BadRowWarnings
 from sentiment_batch.records import ReadOptions
 from sentiment_batch.settings import DTYPES, LONG_TEXT, ON_BAD_ROW, ScoreSettings
@@ -66,6 +77,24 @@ _READING_OPTIONS: tuple[Decorator, ...] = (
     option(INPUT, "--encoding", "Encoding of text files that are not UTF-8, such as cp1252.", metavar="NAME"),
     option(INPUT, "--delimiter", "Character between the fields of a CSV file, if it is not found.", metavar="CHAR"),
     option(INPUT, "--no-quotes", "Read quotes in a CSV file as plain text.", bool),
+    option(
+        INPUT,
+        "--header/--no-header",
+        "Whether the first row names the columns. By default it does, unless it looks like data. Without a header, the "
+        "columns are called column_1, column_2 and so on.",
+        bool,
+    ),
+    option(
+        INPUT,
+        "--skip-rows",
+        "Lines of a CSV file, or rows of a sheet, to skip before the header.",
+        AT_LEAST_ZERO,
+        "N",
+        default=0,
+    ),
+    option(INPUT, "--comment", "Skip lines of a CSV file, or rows of a sheet, that begin with this.", metavar="CHAR"),
+    option(INPUT, "--escape", "Character that escapes quotes and delimiters in a CSV file.", metavar="CHAR"),
+    option(INPUT, "--sheet", "Sheet of a workbook: its name, or its number from 1.", metavar="NAME"),
     option(INPUT, "--query", "For a database: read the rows of this query instead of a table.", metavar="SQL"),
     option(INPUT, "--key", "For a database: a unique column without nulls makes the run resumable.", metavar="COLUMN"),
     option(
@@ -76,6 +105,8 @@ _READING_OPTIONS: tuple[Decorator, ...] = (
         default="fail",
     ),
 )
+_READ_OPTIONS = ("encoding", "delimiter", "header", "skip_rows", "comment", "escape", "sheet", "query", "key")
+"""The options of `reading` that are fields of `ReadOptions` by the same name."""
 _SCORING_OPTIONS: tuple[Decorator, ...] = (
     option(
         MODEL,
@@ -124,7 +155,7 @@ def reading(command: Command) -> Command:
 
     @functools.wraps(command)
     def with_read(no_quotes: bool, on_bad_row: str, **given: Any) -> Any:
-        named = {name: given.pop(name) for name in ("encoding", "delimiter", "query", "key")}
+        named = {name: given.pop(name) for name in _READ_OPTIONS}
         on_bad = BadRowWarnings() if on_bad_row == "mark" else None
         return command(read=ReadOptions(quotes=not no_quotes, on_bad_row=on_bad, **named), **given)
 

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from sentiment_batch.data.writers.base import Writer
 
 logger = logging.getLogger("sentiment_batch")
+_DEFAULTS = ReadOptions()
 
 
 @functools.cache
@@ -45,9 +46,9 @@ def open_reader(location: str, *, format: str | None = None, options: ReadOption
         PluginError: the plugin that claims the location failed.
     """
     chosen, options = find_reader_format(location, format), options or ReadOptions()
-    for name in RARE_OPTIONS:
-        if getattr(options, name) is not None and name not in chosen.options:
-            raise UsageError(f"`{name}` is for databases, and {location} is read as {chosen.name}. Leave it out.")
+    for name, inputs in RARE_OPTIONS.items():
+        if getattr(options, name) != getattr(_DEFAULTS, name) and name not in chosen.options:
+            raise UsageError(f"`{name}` is for {inputs}, and {location} is read as {chosen.name}. Leave it out.")
     if chosen.owner == BUILT_IN:
         built_in: Reader = chosen.open(location, options)
         return built_in

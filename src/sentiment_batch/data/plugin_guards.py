@@ -14,7 +14,7 @@ import pyarrow as pa
 
 from sentiment_batch.data.readers.utf8_repair import is_valid
 from sentiment_batch.errors import PluginError, SentimentBatchError, first_line
-from sentiment_batch.records import FinishedFile, Split
+from sentiment_batch.records import Dialect, FinishedFile, Split
 
 if TYPE_CHECKING:
     from sentiment_batch.data.readers.base import Reader
@@ -155,6 +155,19 @@ class GuardedReader:
         own = getattr(self._reader, "identity", None)
         with self._plugin.translate_errors():
             return None if own is None else json.loads(json.dumps(own(), allow_nan=False))
+
+    @property
+    def dialect(self) -> Dialect | None:
+        """The plugin's `dialect`, or None if it has none.
+
+        Raises:
+            PluginError: it is no `Dialect`.
+        """
+        with self._plugin.translate_errors():
+            own: object = getattr(self._reader, "dialect", None)
+        if own is not None and not isinstance(own, Dialect):
+            raise self._plugin.error(f"its dialect is a {type(own).__name__}")
+        return own
 
     def close(self) -> None:
         """Close the plugin's reader. An error is only logged, because all rows were read by then."""

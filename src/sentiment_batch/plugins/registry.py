@@ -11,8 +11,16 @@ from sentiment_batch.locations import scheme_of, suffix_of
 
 BUILT_IN = "sentiment-batch"
 """The owner of the formats in this package."""
-RARE_OPTIONS = ("query", "key")
-"""Fields of `ReadOptions` that a format supports only if it registers them."""
+RARE_OPTIONS = {
+    "query": "databases",
+    "key": "databases",
+    "header": "CSV files and workbooks",
+    "skip_rows": "CSV files and workbooks",
+    "comment": "CSV files and workbooks",
+    "escape": "CSV files",
+    "sheet": "workbooks",
+}
+"""Fields of `ReadOptions` that a format supports only if it registers them, and the inputs that they are for."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -63,7 +71,7 @@ class Registry:
             suffixes: file suffixes that it claims, with the dot.
             schemes: URL schemes that it claims, without `://`. The suffix of a built-in format has priority.
             description: a description in one line.
-            options: which of `query` and `key` a reader supports.
+            options: which of the `RARE_OPTIONS` a reader supports.
 
         Raises:
             PluginError: an argument is invalid; or another plugin has the name, a suffix or a scheme.

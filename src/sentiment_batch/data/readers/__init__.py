@@ -39,7 +39,13 @@ def _open_arrow(location: str, options: ReadOptions) -> Reader:
 @hookimpl
 def register_readers(registry: Registry) -> None:
     """Add CSV, JSON lines, Parquet and Arrow IPC."""
-    registry.add("csv", _open_csv, suffixes=(".csv", ".tsv", ".tab"), description="CSV and TSV; every value stays text")
+    registry.add(
+        "csv",
+        _open_csv,
+        suffixes=(".csv", ".tsv", ".tab"),
+        description="CSV and TSV; every value stays text",
+        options=("header", "skip_rows", "comment", "escape"),
+    )
     registry.add("jsonl", _open_jsonl, suffixes=(".jsonl", ".ndjson", ".json"), description="JSON lines")
     registry.add(
         "parquet", _open_parquet, suffixes=(".parquet", ".pq"), description="Parquet: file, folder, glob, hive"
