@@ -38,7 +38,16 @@ IN_ORDER = pytest.StashKey[list[str]]()
 """The names of the tests that run, in the order in which pytest runs them."""
 COLLECTED_AT = pytest.StashKey[float]()
 """The time of day, in seconds, when they were collected."""
-LONG_FILES = ("tests/training/test_kills.py", "tests/scoring/test_resume.py", "tests/benchmarks/", "tests/docs/")
+LONG_FILES = (
+    "plugins/sentiment-batch-ray/",
+    "plugins/sentiment-batch-sql/tests/test_sql_conformance.py",
+    "tests/test_end_to_end.py",
+    "tests/test_collection.py",
+    "tests/training/test_kills.py",
+    "tests/scoring/test_resume.py",
+    "tests/benchmarks/",
+    "tests/docs/",
+)
 """Files whose tests take longest in all. They come first, so that no process is still busy with one at the end."""
 
 WORDS = (  # noqa: SIM905 - a list literal would be a screenful

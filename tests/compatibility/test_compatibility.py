@@ -18,6 +18,7 @@ import pickle
 import shutil
 import subprocess
 import sys
+import zipfile
 from importlib.metadata import version
 from pathlib import Path
 
@@ -259,8 +260,7 @@ def plugin(old, tmp_path):
     def install(name):
         (wheel,) = old.glob(f"sentiment_batch_{name}-*.whl")
         target = tmp_path / "installed"
-        pip = [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-deps"]
-        subprocess.run([*pip, "--no-index", "--target", target, wheel], check=True)
+        zipfile.ZipFile(wheel).extractall(target)  # as pip does, but in no time
         # Before all others, so that this version of the plugin counts; and sentiment_batch is the one under test.
         root = Path(sentiment_batch.__file__).parents[1]
         paths = os.pathsep.join([str(target), str(root), os.environ.get("PYTHONPATH", "")])

@@ -244,7 +244,7 @@ def test_a_setting_in_a_finding_is_code_and_no_markup():
     page = sound(
         render_report_page(random_reports.report(data=random_reports.data(["a", "b"]) | {"findings": [finding]}))
     )
-    assert [text for path, text in page.texts if path[-1] == "code"] == ['class_weights="auto"', "a<b"]
+    assert [text for path, text in page.texts if path[-1:] == ("code",)] == ['class_weights="auto"', "a<b"]
     assert 'Try class_weights="auto", or a<b. A ` alone stays.' in page.text()
 
 

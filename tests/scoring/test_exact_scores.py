@@ -134,12 +134,12 @@ def test_deterministic_bits_of_a_large_encoder_are_the_same(offline_base, tmp_pa
         torch.nn.init.normal_(classifier.linear.weight, std=0.5)
     save_classifier(tmp_path, classifier, tokenizer, ("a", "b"), 256)
     random = np.random.default_rng(1)
-    texts = [" ".join(random.choice(WORDS, size)) for size in [*random.integers(1, 40, 90), *[60, 200, 254, 400]]]
+    texts = [" ".join(random.choice(WORDS, size)) for size in [*random.integers(1, 40, 40), *[60, 254, 400]]]
     with Scorer.load(str(tmp_path), device="cpu", dtype=dtype, deterministic=True) as scorer:
         with conditions(8_192, 1):
             expected = scores(scorer, texts)
         order = random.permutation(len(texts))
-        for some in (order, order[:80], order[30:33], order[-1:]):
+        for some in (order, order[30:33], order[-1:]):
             with conditions(45, 2):
                 assert np.array_equal(scores(scorer, [texts[row] for row in some]), expected[some])
 

@@ -436,7 +436,7 @@ def sweep(crash, command, tmp_path, out, check, choose, **disk):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("out", ["out.csv", "out/"])
+@pytest.mark.parametrize("out", [pytest.param("out.csv", marks=pytest.mark.stress), "out/"])
 def test_a_run_killed_at_any_operation_on_files_loses_nothing(crash, command, tmp_path, out, end_points):
     def check(first, number):
         assert first["status"] == -9
@@ -445,7 +445,7 @@ def test_a_run_killed_at_any_operation_on_files_loses_nothing(crash, command, tm
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("out", ["out.parquet", "out/"])
+@pytest.mark.parametrize("out", ["out.parquet", pytest.param("out/", marks=pytest.mark.stress)])
 def test_an_error_at_any_operation_on_files_loses_nothing(crash, command, tmp_path, out, end_points):
     def check(first, number):
         assert first["status"] in (0, 1), (number, first["err"])

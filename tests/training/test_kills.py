@@ -62,7 +62,7 @@ def test_a_run_killed_at_any_file_change_resumes_to_the_same_end(
     assert whole.calibration.temperature != 1.0
     total = changes_of(train, **chosen)
     assert total > 40
-    published, ends = 0, end_points(total, every=3)
+    published, ends = 0, end_points(total, every=4)
     for end in ends:
         output = tmp_path / f"model{end}"
         with contextlib.suppress(Killed), ending_at(end):
@@ -148,7 +148,7 @@ def test_a_disk_full_at_any_change_is_one_line_and_resumable(train, often, alway
     expected = result(train("whole", **SHORT))
     with ending_at(None, error=True) as changes:
         train("counted", **SHORT)
-    refused, ends = 0, end_points(changes.count, every=3)
+    refused, ends = 0, end_points(changes.count, every=6)
     for end in ends:
         output = f"model{end}"
         with ending_at(end, error=True):

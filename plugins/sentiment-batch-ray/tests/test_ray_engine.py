@@ -122,7 +122,13 @@ def test_a_killed_actor_is_replaced_and_every_row_scored_once(source, model, exp
     assert content(out) == expected
 
 
-@pytest.mark.parametrize(("number", "engine"), [(signal.SIGKILL, "local"), (signal.SIGTERM, "ray")])
+@pytest.mark.parametrize(
+    ("number", "engine"),
+    [
+        pytest.param(signal.SIGKILL, "local", marks=pytest.mark.stress),
+        (signal.SIGTERM, "ray"),
+    ],
+)
 def test_a_killed_run_can_be_resumed(source, model, expected, cluster, tmp_path, number, engine):
     """The resumed run may use this engine or another."""
     out = tmp_path / "out"

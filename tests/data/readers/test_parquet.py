@@ -96,7 +96,7 @@ def test_batches_of_large_rows_have_fewer_of_them(write, monkeypatch):
 
 
 def test_batches_of_large_values_that_repeat_have_fewer_rows(write):
-    table = pa.table({"text": ["x" * 1_000_000] * 3_000})
+    table = pa.table({"text": ["x" * 1_000_000] * 500})
     path = write("a.parquet", table, dictionary_pagesize_limit=1 << 22)
     assert path.stat().st_size < 1_000_000
     reader = ParquetReader(str(path), ReadOptions())
