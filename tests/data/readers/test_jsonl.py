@@ -1,6 +1,5 @@
 import json
 import logging
-import math
 
 import pyarrow as pa
 import pytest
@@ -11,7 +10,7 @@ from sentiment_batch.data.readers import text
 from sentiment_batch.data.readers.base import MAX_ROWS_PER_BATCH
 from sentiment_batch.data.readers.jsonl import JSON_METADATA, JsonLinesReader
 from sentiment_batch.errors import InputError
-from sentiment_batch.records import ReadOptions
+from sentiment_batch.records import Dialect, ReadOptions
 from tests.data.readers.helpers import read, read_or_refuse, read_splits, real_data
 
 VALUES = st.recursive(
@@ -115,11 +114,27 @@ def test_values_of_mixed_types_stay_json_text(column, values):
     assert found == [None if value == "null" else value for value in values]
 
 
-def test_the_literals_nan_and_infinity_are_floats(column):
-    field, found = column("NaN", "Infinity", "-Infinity", "1.5", "2")
-    assert field.type == pa.float64()
-    assert math.isnan(found[0])
-    assert found[1:] == [math.inf, -math.inf, 1.5, 2.0]
+@pytest.mark.parametrize(
+    ("values", "arrow_type", "expected"),
+    [
+        (["NaN", "Infinity", "-Infinity", "1.5", "2"], pa.float64(), [None, None, None, 1.5, 2.0]),
+        (["NaN", "3"], pa.int64(), [None, 3]),
+        (['"good"', "NaN", '"NaN"'], pa.string(), ["good", None, "NaN"]),
+        (['{"x": "a"}', '{"x": NaN}'], pa.struct({"x": pa.string()}), [{"x": "a"}, {"x": None}]),
+        (["NaN", "Infinity"], pa.null(), [None, None]),
+    ],
+)
+def test_nan_and_infinity_are_null(column, values, arrow_type, expected):
+    field, found = column(*values)
+    assert field.type == arrow_type
+    assert found == expected
+
+
+def test_nan_in_json_text_is_null(column):
+    values = ["1", '["NaN \\" NaN", NaN, -Infinity, {"NaN": Infinity}]', "NaN"]
+    field, found = column(*values)
+    assert field.metadata == JSON_METADATA
+    assert found == ["1", '["NaN \\" NaN", null, null, {"NaN": null}]', None]
 
 
 def test_a_type_that_changes_late_is_seen_from_the_start(column):
@@ -138,6 +153,12 @@ def test_columns_come_in_the_order_of_their_first_appearance(table):
 def test_of_a_repeated_key_the_last_value_counts(table):
     assert table('{"a": 1, "a": "x"}').to_pydict() == {"a": ["x"]}
     assert table('{"a": "x", "b": 0, "a": 1}', '{"a": [2]}').to_pydict() == {"a": ["1", "[2]"], "b": [0, None]}
+
+
+def test_a_repeated_key_is_a_warning_with_line_and_key(table, caplog):
+    table('{"a": "x: y", "b": {"c": 1}}', '{"a": "x", "b": {"c": 1,"c" : 2}}', '{"a": 1, "a": 2}')
+    [record] = caplog.records
+    assert "reviews.jsonl, line 2, and so in 1 more: the key 'c' occurs twice" in record.getMessage()
 
 
 @pytest.mark.parametrize("character", ["\x85", "\u2028", "\u2029", "\x7f"])
@@ -187,13 +208,86 @@ def test_a_line_that_is_no_object_is_named(table, rows, line, reason):
     assert "Each line must be one JSON object" in message
 
 
-def test_a_json_array_is_recognized_with_its_cure(table):
-    assert "jq -c '.[]'" in refused(table, data=b'\xef\xbb\xbf\n [{"a": 1},\n {"a": 2}]')
-    assert "jq -c '.[]'" in refused(table, data='[{"a": 1}]'.encode("utf-16"))
+ROWS = [{"text": 'It holds [, {, } and \\ " ü', "n": 1}, {"text": "line\nbreak", "n": None}, {"text": "", "n": -25}]
 
 
-def test_an_object_over_several_lines_is_refused_with_a_cure(table):
-    assert "jq -c ." in refused(table, data=b'{\n  "a": 1\n}\n')
+@pytest.mark.parametrize("indent", [None, 1, 4])
+@pytest.mark.parametrize("chunk", [1, 7, 1 << 20])
+@pytest.mark.parametrize("options", [{}, {"on_bad_row": print}])
+def test_an_array_of_objects_is_read_as_rows(table, monkeypatch, indent, chunk, options):
+    monkeypatch.setattr(text, "CHUNK_CHARACTERS", chunk)
+    found = table(data=("\ufeff\n" + json.dumps(ROWS, indent=indent) + "\n").encode(), **options)
+    assert found.to_pylist() == ROWS
+
+
+@pytest.mark.parametrize("between", ["\n", "", "\n\n  "])
+@pytest.mark.parametrize("chunk", [3, 1 << 20])
+def test_objects_over_several_lines_are_read(table, monkeypatch, between, chunk):
+    monkeypatch.setattr(text, "CHUNK_CHARACTERS", chunk)
+    found = table(data=between.join(json.dumps(row, indent=2) for row in ROWS).encode())
+    assert found.to_pylist() == ROWS
+
+
+def test_an_array_larger_than_the_sample_is_read(table):
+    rows = [{"text": "x" * 1000, "n": number} for number in range(600)]
+    assert table(data=json.dumps(rows, indent=2).encode("utf-16")).to_pylist() == rows
+    assert table(data=json.dumps({"text": "x" * 300_000}, indent=2).encode()).num_rows == 1
+
+
+@pytest.mark.parametrize(
+    ("data", "expected"),
+    [
+        ('[{"a": 1},\n {"a": tru}]', "line 2: not JSON: Expecting value"),
+        ('[{"a": 1}\n {"a": 2}]', "line 2: not JSON: ',' is missing"),
+        ('[{"a": 1},\n\n {"a": "x', "line 3: not JSON: Unterminated string"),
+        ('[{"a": 1}]\n{"a": 2}', "line 2: not JSON: there is more after the end of the array"),
+        ('[{"a": 1},', "line 1: not JSON: Expecting value"),
+        ('[{"a": 1}', "line 1: not JSON: ',' is missing"),
+        ('[{"a": 1},\n3]', "line 2: a number where an object is needed"),
+        ('{"a":\n 1}\n{"a":\n 2', "line 4: not JSON: Expecting ',' delimiter"),
+        ("[" * 5000 + "]", "array of arrays"),
+        ('[{"a": ' + "[" * 200_000, "nested too deeply"),
+        ('[[1, "a"], [2, "b"]]', "array of arrays"),
+        ("[]", "holds no objects with keys"),
+    ],
+)
+def test_a_broken_array_is_refused_with_its_line(table, data, expected):
+    assert expected in refused(table, data=data.encode())
+
+
+@pytest.mark.parametrize("options", [{}, {"on_bad_row": print}])
+def test_a_file_without_one_good_line_is_refused_for_the_first(table, options):
+    assert "line 1: column 12: not JSON: Extra data" in refused(table, data=b'{"a": "x"}\r{"a": "y"}', **options)
+
+
+@pytest.mark.parametrize(
+    ("orient", "data"),
+    [
+        ("split", '{"columns":["text","n"],"index":[0,1],"data":[["good",1],["bad",2]]}'),
+        ("columns", '{"text":{"0":"good","1":"bad"},"n":{"0":1,"1":2}}'),
+        ("index", '{"0":{"text":"good","n":1},"1":{"text":"bad","n":2}}'),
+        ("table", '{"schema":{"fields":[]},"data":[{"index":0,"text":"good"}]}'),
+        ("values", '[["good",1],["bad",2]]'),
+    ],
+)
+def test_the_layouts_of_pandas_are_refused_by_name(table, orient, data):
+    message = refused(table, data=data.encode())
+    assert f"orient='{orient}'" in message
+    assert "orient='records', lines=True" in message
+
+
+@pytest.mark.parametrize(
+    "row", ['{"data": [1], "text": "x"}', '{"user": {"name": "x"}}', '{"a": {"x": 1}, "b": {"x": 2}}']
+)
+def test_a_single_row_is_no_layout_of_pandas(table, row):
+    assert table(row).to_pylist() == [json.loads(row)]
+
+
+def test_the_encoding_is_in_the_dialect(tmp_path):
+    path = tmp_path / "reviews.jsonl"
+    path.write_text('{"a": 1}\n')
+    assert JsonLinesReader(str(path), ReadOptions()).dialect == Dialect(encoding="utf-8", assumed=("encoding",))
+    assert JsonLinesReader(str(path), ReadOptions(encoding="utf-8")).dialect == Dialect(encoding="utf-8")
 
 
 @pytest.mark.parametrize("data", [b"", b"\n \n", b"{}\n{}\n"])

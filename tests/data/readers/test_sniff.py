@@ -186,13 +186,15 @@ def test_json_lines_under_the_name_csv_are_detected(refusal, encoding):
     assert refusal("a.csv", data) == 'a.csv is JSON lines, not CSV; give `input_format="jsonl"`.'
 
 
-def test_other_json_named_csv_is_refused_with_a_cure(refusal):
-    assert "a.csv is a JSON array, not CSV; turn it into one object per line with jq -c '.[]'" in refusal(
-        "a.csv", b'[\n  {"text": "Good, cheap"}\n]\n'
-    )
-    assert "an object over several lines, not CSV; turn it into one object per line with jq -c ., and give" in refusal(
-        "a.csv", b'{\n  "text": "Good, cheap"\n}\n'
-    )
+@pytest.mark.parametrize(
+    ("data", "what"),
+    [
+        (b'[\n  {"text": "Good, cheap"}\n]\n', "a JSON array"),
+        (b'{\n  "text": "Good, cheap"\n}\n', "JSON with an object over several lines"),
+    ],
+)
+def test_other_json_named_csv_is_refused_with_a_cure(refusal, data, what):
+    assert refusal("a.csv", data) == f'a.csv is {what}, not CSV; give `input_format="jsonl"`.'
 
 
 @pytest.mark.parametrize(

@@ -1,16 +1,20 @@
-"""Parses lines of text into JSON objects, and finds the text of each value in its line."""
+"""Parses texts into JSON objects, and finds the text of each value in its object.
+
+NaN, Infinity and -Infinity, which are no JSON, count as null.
+"""
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from sentiment_batch.data.readers.base import MAX_ROWS_PER_BATCH
 from sentiment_batch.data.readers.byte_escapes import are_decoded, find_first_bad_byte, has_escapes, replace_escapes
-from sentiment_batch.data.readers.json_types import NonFinite
-from sentiment_batch.data.readers.text import MAX_BATCH_CHARACTERS, Lines
+from sentiment_batch.data.readers.text import MAX_BATCH_CHARACTERS
 from sentiment_batch.errors import InputError
 
 _BLANKS = " \t\r\n"
@@ -26,68 +30,95 @@ def _parse_integer(digits: str) -> int:
     return int(digits) if len(digits) < 64 else 1 << 128
 
 
-_DECODER = json.JSONDecoder(parse_constant=NonFinite)
-_SLOW_DECODER = json.JSONDecoder(parse_constant=NonFinite, parse_int=_parse_integer)
+_DECODER = json.JSONDecoder(parse_constant=lambda constant: None)
+_SLOW_DECODER = json.JSONDecoder(parse_constant=lambda constant: None, parse_int=_parse_integer)
+_CONSTANTS = re.compile(_STRING.pattern + "|NaN|-?Infinity")
+
+NEEDS_OBJECTS = 'Each line must be one JSON object, such as {"text": "Great!"}; jq -c . makes such lines.'
+"""The cure for a text that is no JSON object."""
 
 BadLine = tuple[int, int, str, str]
 """The row's number in its block from 0, the line's number in the file from 1, the reason, and the line."""
 
 
-def split_into_blocks(lines: Lines) -> Iterator[tuple[int, list[str]]]:
-    """Split `lines` into blocks of bounded rows and characters.
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Objects:
+    """A block of objects."""
 
-    Each block is the number of its first line in the file, counted from 1, and its lines with their line ends.
-    """
-    first = 1
+    numbers: Sequence[int]
+    """(n,) the number of the line on which each one begins, from 1."""
+    texts: Sequence[str]
+    """(n,) their texts; `{}` for a text that cannot be parsed."""
+    rows: Sequence[dict[str, Any]]
+    """(n,) the objects."""
+    bad: Sequence[BadLine] = ()
+    """What is wrong with some of them."""
+
+
+def split_into_blocks(texts: Iterable[tuple[int, str]]) -> Iterator[tuple[list[int], list[str]]]:
+    """Split texts with the numbers of their lines into blocks of bounded rows and characters."""
+    numbers: list[int] = []
     held: list[str] = []
-    for line in lines:
-        held.append(line)
-        if len(held) >= MAX_ROWS_PER_BATCH or lines.characters >= MAX_BATCH_CHARACTERS:
-            yield first, held
-            first += len(held)
-            held = []
-            lines.start_batch()
+    characters = 0
+    for number, text in texts:
+        numbers.append(number)
+        held.append(text)
+        characters += len(text)
+        if len(held) >= MAX_ROWS_PER_BATCH or characters >= MAX_BATCH_CHARACTERS:
+            yield numbers, held
+            numbers, held, characters = [], [], 0
     if held:
-        yield first, held
+        yield numbers, held
 
 
 def parse_objects(
-    block: list[str], first: int, name: str, *, encoding: str, accept_bad: bool
-) -> tuple[list[str], list[dict[str, Any]], list[BadLine]]:
-    """The lines of a block that are not blank, the object on each, and the bad lines among them.
+    numbers: Sequence[int], block: Sequence[str], name: str, *, encoding: str, accept_bad: bool
+) -> Objects:
+    """The objects of a block; blank texts are left out.
 
     Args:
-        block: some lines.
-        first: the number of the first one in the file, counted from 1.
+        numbers: (n,) the number of the line of each text, counted from 1.
+        block: (n,) texts of one object each, such as lines.
         name: what messages call the file.
         encoding: what messages call the file's encoding.
-        accept_bad: make an empty object of a bad line. If only bytes in its values did not decode, the row stays, with
-            U+FFFD for them. False makes a bad line an error.
+        accept_bad: make an empty object of a bad text. If only bytes in its values did not decode, the row stays, with
+            U+FFFD for them. False makes a bad text an error.
 
     Raises:
-        InputError: a line does not hold one JSON object; the message names the line.
+        InputError: a text does not hold one JSON object; the message names the line.
     """
     try:
         if not accept_bad or are_decoded(block):
             rows = list(map(_DECODER.decode, block))
             if set(map(type, rows)) == {dict}:
-                return block, rows, []
+                return Objects(numbers=numbers, texts=block, rows=rows)
     except (ValueError, RecursionError):
         pass  # a blank line, a very long integer or an error, which is found below, line by line
-    full = [pair for pair in enumerate(block, first) if pair[1].strip(_BLANKS)]
+    full = [pair for pair in zip(numbers, block, strict=True) if pair[1].strip(_BLANKS)]
     texts, rows, bad = [], [], []
     for number, line in full:
         text, row, reasons = _repair_line(line, encoding)
         if reasons and not accept_bad:
-            raise InputError(
-                f"{name}, line {number:,}: {reasons[0]}. Each line must be one JSON object, such as "
-                '{"text": "Great!"}; jq -c . makes such lines. Or keep such rows with `on_bad_row="mark"`.'
-            )
+            keep = 'Or keep such rows with `on_bad_row="mark"`.'
+            raise InputError(f"{name}, line {number:,}: {reasons[0]}. {NEEDS_OBJECTS} {keep}")
         if reasons:
             bad.append((len(rows), number, "; ".join(reasons), line.rstrip("\n").removesuffix("\r")))
         texts.append(text)
         rows.append(row)
-    return texts, rows, bad
+    return Objects(numbers=[number for number, _ in full], texts=texts, rows=rows, bad=bad)
+
+
+def find_repeated_key(text: str, row: dict[str, Any]) -> str | None:
+    """The first key that occurs twice in one object of `text`, or None; `row` is the object that was parsed from it."""
+    if text.count(":") == len(row):
+        return None  # each colon stands after another key, so the slow way is not needed
+    found: list[str] = []
+
+    def build(pairs: list[tuple[str, Any]]) -> None:
+        found.extend(key for key, count in Counter(key for key, _ in pairs).items() if count > 1)
+
+    json.JSONDecoder(parse_int=_parse_integer, object_pairs_hook=build).decode(text)
+    return found[0] if found else None
 
 
 def _repair_line(line: str, encoding: str) -> tuple[str, dict[str, Any], list[str]]:
@@ -107,6 +138,8 @@ def _repair_line(line: str, encoding: str) -> tuple[str, dict[str, Any], list[st
 def extract_member_texts(line: str) -> dict[str, str | None]:
     """The text of each member of the object on `line`, as it stands there; None for null.
 
+    Non-finite numbers inside of lists and objects are replaced by null.
+
     >>> extract_member_texts('{"a": 1.50, "b": [1,  2], "c": null}')
     {'a': '1.50', 'b': '[1,  2]', 'c': None}
     """
@@ -116,11 +149,17 @@ def extract_member_texts(line: str) -> dict[str, str | None]:
         key, at = _SLOW_DECODER.raw_decode(line, at)
         begin = _skip_blanks(line, _skip_blanks(line, at) + 1)  # after the colon
         value, end = _SLOW_DECODER.raw_decode(line, begin)
-        found[key] = None if value is None else line[begin:end]
+        found[key] = None if value is None else _replace_non_finite(line[begin:end])
         at = _skip_blanks(line, end)
         if line[at] == ",":
             at = _skip_blanks(line, at + 1)
     return found
+
+
+def _replace_non_finite(text: str) -> str:
+    if "NaN" not in text and "Infinity" not in text:
+        return text
+    return _CONSTANTS.sub(lambda found: found[0] if found[0].startswith('"') else "null", text)
 
 
 def _skip_blanks(line: str, at: int) -> int:

@@ -17,10 +17,6 @@ _MAX_EXACT_INTEGER = 1 << 53
 """A float64 holds every integer up to this one exactly."""
 
 
-class NonFinite(float):
-    """A literal `NaN`, `Infinity` or `-Infinity`. A number such as 1e400 becomes a plain infinite float instead."""
-
-
 class JsonShape:
     """The types of the values of a column so far, or of one place in nested values.
 
@@ -42,7 +38,7 @@ class JsonShape:
         kinds = set(map(type, values))
         kinds.discard(type(None))
         self._kinds |= kinds
-        if len(self._kinds) > 1 and not self._kinds <= {int, float, NonFinite}:
+        if len(self._kinds) > 1 and self._kinds != {int, float}:
             self._uniform = False
         if not self._uniform:
             return
@@ -59,7 +55,7 @@ class JsonShape:
         """The type that holds all values exactly, or None if only their JSON text does."""
         if not self._uniform:
             return None
-        kinds = {float if kind is NonFinite else kind for kind in self._kinds}
+        kinds = set(self._kinds)
         if kinds == {int}:
             return self._integer_type()
         if kinds == {int, float}:
@@ -85,7 +81,7 @@ class JsonShape:
         self._highest = max(self._highest, max(values))
 
     def _add_floats(self, values: list[float]) -> None:
-        # Plain floats hold no NaN. One is infinite if its number was too large for a float64.
+        # None of them is NaN. One is infinite if its number was too large for a float64.
         self._uniform = max(values) < math.inf and min(values) > -math.inf
 
     def _add_lists(self, values: list[list[Any]]) -> None:

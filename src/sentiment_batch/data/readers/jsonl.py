@@ -1,4 +1,4 @@
-"""Reads JSON lines in two passes: the first infers the columns and their types, the second makes the batches."""
+"""Reads JSON objects in two passes: the first infers the columns and their types, the second makes the batches."""
 
 from __future__ import annotations
 
@@ -11,13 +11,21 @@ from typing import Any
 import pyarrow as pa
 
 from sentiment_batch.data.readers.header_names import make_distinct
-from sentiment_batch.data.readers.json_objects import BadLine, extract_member_texts, parse_objects, split_into_blocks
+from sentiment_batch.data.readers.json_layouts import choose_layout, iterate_values, refuse_pandas_layouts
+from sentiment_batch.data.readers.json_objects import (
+    NEEDS_OBJECTS,
+    Objects,
+    extract_member_texts,
+    find_repeated_key,
+    parse_objects,
+    split_into_blocks,
+)
 from sentiment_batch.data.readers.json_types import JsonShape, count_lone_surrogates, replace_surrogates
 from sentiment_batch.data.readers.sniff import refuse_csv
 from sentiment_batch.data.readers.source import Source
 from sentiment_batch.data.readers.text import TextFile
 from sentiment_batch.errors import InputError, reason
-from sentiment_batch.records import JSON_MARK, Problem, ReadOptions, Split
+from sentiment_batch.records import JSON_MARK, Dialect, Problem, ReadOptions, Split
 
 logger = logging.getLogger("sentiment_batch")
 
@@ -36,7 +44,7 @@ class _Column:
 
 
 class JsonLinesReader:
-    """A `Reader` of files with one JSON object per line.
+    """A `Reader` of files with one JSON object per line, one array of objects, or objects over several lines.
 
     A column whose values share no Arrow type becomes strings of JSON text, see `JSON_METADATA`.
 
@@ -45,7 +53,7 @@ class JsonLinesReader:
         options: the encoding, and the function that is called for bad rows.
 
     Raises:
-        InputError: the file is missing or empty, or a line is not a JSON object.
+        InputError: the file is missing or empty, or it does not hold one JSON object for each row.
         UsageError: the encoding is unknown.
     """
 
@@ -55,13 +63,18 @@ class JsonLinesReader:
         self._on_bad_row = options.on_bad_row
         try:
             self._text = TextFile(self._source, options, newline="\n")
-            self._refuse_other_layouts(self._text.sample)
+            refuse_csv(self._name, self._text.sample)
+            self._layout = choose_layout(
+                self._text.sample, self._name, is_whole=self._text.is_whole, accept_bad=self._on_bad_row is not None
+            )
             self._columns, num_rows = self._infer_columns()
         except BaseException:
             self.close()
             raise
         self.schema = _make_schema(self._columns)
         self.num_rows: int | None = num_rows
+        assumed = () if options.encoding else ("encoding",)
+        self.dialect = Dialect(encoding=self._text.encoding_name, assumed=assumed)
 
     def splits(self) -> Sequence[Split]:
         """One split, because where a line begins can only be found by reading from the start."""
@@ -71,71 +84,78 @@ class JsonLinesReader:
         """All rows from the beginning of the file. `on_bad_row` is called for bad ones."""
         needs_texts = any(column.type is None for column in self._columns)
         seen = 0
-        for lines, rows, bad in self._parse():
-            for at, number, why, line in bad:
+        for found in self._parse():
+            for at, number, why, line in found.bad:
                 if self._on_bad_row is not None:
                     where, original = f"{self._name}, line {number:,}", self._text.restore_bytes(line)
                     self._on_bad_row(Problem(row=seen + at, where=where, reason=why, original=original))
-            seen += len(rows)
-            texts = [extract_member_texts(line) for line in lines] if needs_texts else []
-            arrays = [self._make_array(column, rows, texts) for column in self._columns]
+            seen += len(found.rows)
+            texts = [extract_member_texts(text) for text in found.texts] if needs_texts else []
+            arrays = [self._make_array(column, found.rows, texts) for column in self._columns]
             yield pa.RecordBatch.from_arrays(arrays, schema=self.schema)
 
     def close(self) -> None:
         """Close the file."""
         self._source.close()
 
-    def _parse(self) -> Iterator[tuple[list[str], list[dict[str, Any]], list[BadLine]]]:
-        """The lines that are not blank, their objects and the bad lines among them, in blocks."""
+    def _parse(self) -> Iterator[Objects]:
+        """The objects in blocks that are not empty."""
         encoding, accept_bad = self._text.encoding_name, self._on_bad_row is not None
-        with self._text.lines() as opened:
-            for first, block in split_into_blocks(opened):
-                lines, rows, bad = parse_objects(block, first, self._name, encoding=encoding, accept_bad=accept_bad)
-                if rows:
-                    yield lines, rows, bad
-
-    def _refuse_other_layouts(self, sample: str) -> None:
-        """Check by the beginning of the file that it is JSON lines, not CSV or another layout of JSON."""
-        refuse_csv(self._name, sample)
-        text = sample.lstrip()
-        first, _, rest = text.partition("\n")
-        # A list on the first line is a bad row if it ends there and more lines follow.
-        if text.startswith("[") and not (self._on_bad_row and first.rstrip().endswith("]") and rest.strip()):
-            raise InputError(
-                f"{self._name} begins a JSON array, but each line must be one JSON object. "
-                "Turn it into lines with: jq -c '.[]'"
+        with self._text.lines() as lines:
+            texts = (
+                enumerate(lines, 1)
+                if self._layout == "lines"
+                else iterate_values(lines.chunks(), self._name, array=self._layout == "array")
             )
-        if text.startswith("{") and not first.strip("{ \t\r") and "\n" in text:
-            raise InputError(
-                f"{self._name} spreads an object over several lines, but each line must be one JSON object. "
-                "Turn it into lines with: jq -c ."
-            )
+            for numbers, block in split_into_blocks(texts):
+                found = parse_objects(numbers, block, self._name, encoding=encoding, accept_bad=accept_bad)
+                if found.rows:
+                    yield found
 
     def _infer_columns(self) -> tuple[list[_Column], int]:
         """The columns in the order of their first appearance, and the number of rows."""
         shapes: dict[str, JsonShape] = {}
         surrogates: Counter[str] = Counter()
+        repeated: list[tuple[int, str]] = []
+        problems: list[tuple[int, str]] = []
         num_rows = 0
-        for lines, rows, _ in self._parse():
-            num_rows += len(rows)
-            for key, values in _group_by_key(rows).items():
+        for found in self._parse():
+            if num_rows == 0 and len(found.rows) == 1:
+                refuse_pandas_layouts(found.rows[0], self._name)
+            num_rows += len(found.rows)
+            problems += [(number, why) for _, number, why, _ in found.bad[:1]]
+            for key, values in _group_by_key(found.rows).items():
                 shapes.setdefault(key, JsonShape()).add(values)
             if len(shapes) > MAX_COLUMNS:
                 raise InputError(f"{self._name} has over {MAX_COLUMNS:,} different keys. Give each row the same keys.")
-            for line, row in zip(lines, rows, strict=True):
-                if "\\ud" in line or "\\uD" in line:
+            for number, text, row in zip(found.numbers, found.texts, found.rows, strict=True):
+                if "\\ud" in text or "\\uD" in text:
                     surrogates.update({key: count_lone_surrogates(value) for key, value in row.items()})
+                if (twice := find_repeated_key(text, row)) is not None:
+                    repeated.append((number, twice))
+        if not shapes and problems:
+            raise InputError(f"{self._name}, line {problems[0][0]:,}: {problems[0][1]}. {NEEDS_OBJECTS}")
         if not shapes:
             raise InputError(
                 f"{self._name} holds no objects with keys, so it has no columns. Give one object per line."
             )
+        self._warn_of_repeated_keys(repeated)
         columns = [_Column(key=key, type=shape.arrow_type()) for key, shape in shapes.items()]
         replaced = sum(surrogates[column.key] for column in columns if column.type is not None)
         if replaced:
             logger.warning("%s: U+FFFD replaced %d lone surrogates, which are not valid text", self._name, replaced)
         return columns, num_rows
 
-    def _make_array(self, column: _Column, rows: list[dict[str, Any]], texts: list[dict[str, str | None]]) -> pa.Array:
+    def _warn_of_repeated_keys(self, repeated: list[tuple[int, str]]) -> None:
+        if repeated:
+            (number, key), more = repeated[0], len(repeated) - 1
+            also = f", and so in {more:,} more" if more else ""
+            place = f"{self._name}, line {number:,}{also}"
+            logger.warning("%s: the key %r occurs twice in an object; its last value counts", place, key)
+
+    def _make_array(
+        self, column: _Column, rows: Sequence[dict[str, Any]], texts: list[dict[str, str | None]]
+    ) -> pa.Array:
         if column.type is None:
             return pa.array([members.get(column.key) for members in texts], pa.string())
         values = [row.get(column.key) for row in rows]
@@ -151,7 +171,7 @@ class JsonLinesReader:
             ) from error
 
 
-def _group_by_key(rows: list[dict[str, Any]]) -> dict[str, list[Any]]:
+def _group_by_key(rows: Sequence[dict[str, Any]]) -> dict[str, list[Any]]:
     found: defaultdict[str, list[Any]] = defaultdict(list)
     for row in rows:
         for key, value in row.items():

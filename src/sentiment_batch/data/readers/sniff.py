@@ -85,16 +85,8 @@ _XML = FileKind("xml", "an XML document", "export its records as CSV or JSON lin
 _DENIED = FileKind("xml", "a server's error message, not the data", "check the address and your permissions")
 
 _JSON_LINES = FileKind("jsonl", "JSON lines", _GIVE_FORMAT.format("jsonl"))
-_JSON_ARRAY = FileKind(
-    "json array",
-    "a JSON array",
-    f"turn it into one object per line with jq -c '.[]', and {_GIVE_FORMAT.format('jsonl')}",
-)
-_JSON_SPREAD = FileKind(
-    "json",
-    "JSON with an object over several lines",
-    f"turn it into one object per line with jq -c ., and {_GIVE_FORMAT.format('jsonl')}",
-)
+_JSON_ARRAY = FileKind("json array", "a JSON array", _GIVE_FORMAT.format("jsonl"))
+_JSON_SPREAD = FileKind("json", "JSON with an object over several lines", _GIVE_FORMAT.format("jsonl"))
 _TEXT = FileKind("csv", "text, such as CSV", _GIVE_FORMAT.format("csv"))
 
 _OBJECT_START = re.compile(r'\{\s*"(?>[^"\\]+|\\.)*+"\s*:')
@@ -192,7 +184,7 @@ def refuse_csv(name: str, text: str) -> None:
         InputError: it is CSV.
     """
     lines = [line for line in text.lstrip(_BLANKS).splitlines(keepends=True) if line.strip(_BLANKS)]
-    if not lines or any(line.lstrip(_BLANKS).startswith(("{", "[")) for line in lines) or _is_json(lines[0]):
+    if not lines or any(line.lstrip(_BLANKS).startswith(("{", "[")) for line in lines) or is_json(lines[0]):
         return
     dialect = {"strict": True, "quoting": csv.QUOTE_MINIMAL}
     if detect_delimiter(lines[:_MAX_SNIFFED_LINES], dialect, whole=False) != NO_DELIMITER:
@@ -227,9 +219,10 @@ def refuse_text(name: str, head: bytes, cure: str | None = None) -> None:
         raise InputError(f"{name} is {kind.what}; {cure or kind.cure}.")
 
 
-def _is_json(line: str) -> bool:
+def is_json(text: str) -> bool:
+    """True if `text` is one JSON value."""
     try:
-        json.loads(line)
+        json.loads(text)
     except (ValueError, RecursionError):
         return False
     return True

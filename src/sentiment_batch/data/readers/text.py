@@ -25,6 +25,8 @@ MAX_ROW_CHARACTERS = (1 << 29) - MAX_BATCH_CHARACTERS - 1
 A character takes at most four bytes. So a batch stays below the 2^31 bytes that a column of `pyarrow.string()` can
 hold, even if the largest row is added to a nearly full batch.
 """
+CHUNK_CHARACTERS = 1 << 20
+"""Number of characters that are read at once where lines do not matter."""
 _MAX_SEPARATE_LINES = 1 << 16
 """Number of lines of one very long record that are held separately; then they are joined."""
 _MIN_LINES_TO_JUDGE = 20
@@ -65,6 +67,10 @@ class Lines:
                 if self.characters > MAX_BATCH_CHARACTERS:
                     self._join_held(held)
             yield line
+
+    def chunks(self) -> Iterator[str]:
+        """The text in pieces of `CHUNK_CHARACTERS` characters, in place of its lines."""
+        return iter(functools.partial(self._stream.read, CHUNK_CHARACTERS), "")
 
     def start_batch(self) -> None:
         """Reset the count of characters and the held lines."""
@@ -113,6 +119,8 @@ class TextFile:
         byte_escapes.register_handler()
         self.sample = sample.decode(self._encoding, byte_escapes.ESCAPE_HANDLER)
         """The text of the first bytes. A character that is cut at the end of them is an escape."""
+        self.is_whole = len(sample) < encodings.SAMPLE_BYTES
+        """True if `sample` is the whole text."""
         if self._escapes_errors:
             self._refuse_wrong_encoding(sample)
 

@@ -1,0 +1,168 @@
+"""Finds the objects of a JSON file: one a line, the items of an array, or objects over several lines."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import re
+from collections.abc import Iterator
+from typing import Any
+
+from sentiment_batch.data.readers.sniff import is_json
+from sentiment_batch.data.readers.text import CHUNK_CHARACTERS, MAX_ROW_CHARACTERS
+from sentiment_batch.errors import InputError, reason
+
+_MAX_TOKEN = 16
+"""No word, escape or mark of JSON is longer, so an error further from the end does not come from a cut text."""
+_SKIP_BLANKS = re.compile(r"[ \t\r\n]*").match
+_DECODER = json.JSONDecoder(parse_int=str, parse_float=str, object_pairs_hook=lambda pairs: None)
+"""Finds the end of a value, and keeps little of it."""
+_ORIENTS = "Give one object for each row: df.to_json(path, orient='records', lines=True) writes them."
+
+
+def choose_layout(sample: str, name: str, *, is_whole: bool, accept_bad: bool) -> str:
+    """How objects follow each other: `lines`, `array` or `values` (objects over several lines).
+
+    Args:
+        sample: the beginning of the file.
+        name: what messages call the file.
+        is_whole: True if the sample is the whole file.
+        accept_bad: True if a list on the first line may be a bad row.
+
+    Raises:
+        InputError: the file is an array of arrays.
+    """
+    text = sample.lstrip("\ufeff \t\r\n")
+    first, _, rest = text.partition("\n")
+    if text.startswith("["):
+        if accept_bad and rest.strip() and is_json(first):
+            return "lines"
+        if re.match(r"\[\s*\[", text):
+            raise InputError(
+                f"{name} is a JSON array of arrays, whose values have no names; pandas writes one with "
+                f'orient=\'values\'. Give an array of objects, such as [{{"text": "Great!"}}]. For a frame: {_ORIENTS}'
+            )
+        return "array"
+    if not text.startswith("{") or not rest or is_json(first):
+        return "lines"
+    try:
+        _, end = _DECODER.raw_decode(text)
+    except json.JSONDecodeError as error:
+        return "values" if not is_whole and _may_be_cut(error, text) and "\n" in text[: error.pos] else "lines"
+    except RecursionError:
+        return "lines"
+    return "values" if "\n" in text[:end] else "lines"
+
+
+def iterate_values(chunks: Iterator[str], name: str, *, array: bool) -> Iterator[tuple[int, str]]:
+    """The text of each value with the number of the line on which it begins. Memory is bounded by the largest value.
+
+    Args:
+        chunks: the text of the file.
+        name: what messages call the file.
+        array: True if the values are the items of one array; False if they follow each other.
+
+    Raises:
+        InputError: the text is not JSON; the message names the line.
+    """
+    text = _Text(chunks, name)
+    if not array:
+        while text.peek():
+            yield text.take_value()
+        return
+    text.take("[")
+    while text.peek() != "]":
+        yield text.take_value()
+        if text.peek() != "]":
+            text.take(",")
+    text.take("]")
+    if text.peek():
+        raise text.explain("there is more after the end of the array")
+
+
+def refuse_pandas_layouts(row: dict[str, Any], name: str) -> None:
+    """Check that the only object of a file is a row, and not a whole table as `DataFrame.to_json` writes it.
+
+    Raises:
+        InputError: it is a table; the message names its `orient`.
+    """
+    values = list(row.values())
+    orient = None
+    if row.keys() >= {"columns", "data"} and isinstance(row["columns"], list) and isinstance(row["data"], list):
+        orient = "split"
+    elif row.keys() >= {"schema", "data"} and isinstance(row["schema"], dict) and isinstance(row["data"], list):
+        orient = "table"
+    elif values and all(isinstance(value, dict) and value and value.keys() == values[0].keys() for value in values):
+        orient = "index" if all(map(str.isdecimal, row)) else "columns" if all(map(str.isdecimal, values[0])) else None
+    if orient is not None:
+        raise InputError(
+            f"{name} is a whole table in one object, as pandas writes it with orient={orient!r}. {_ORIENTS}"
+        )
+
+
+def _may_be_cut(error: json.JSONDecodeError, text: str) -> bool:
+    """True if a text that goes on after `text` may be valid."""
+    return error.msg.startswith("Unterminated string") or error.pos >= len(text) - _MAX_TOKEN
+
+
+class _Text:
+    """A text of which only the part around the current position is held."""
+
+    def __init__(self, chunks: Iterator[str], name: str) -> None:
+        self._chunks = chunks
+        self._name = name
+        self._text = ""
+        self._at = 0
+        self._line = 1
+
+    def peek(self) -> str:
+        """The next character that is not blank; an empty string at the end."""
+        while True:
+            blanks = _SKIP_BLANKS(self._text, self._at)
+            self._move(blanks.end() if blanks else self._at)
+            if self._at < len(self._text):
+                return self._text[self._at]
+            if not self._grow():
+                return ""
+
+    def take(self, mark: str) -> None:
+        """Step over `mark`, which must be next."""
+        if self.peek() != mark:
+            raise self.explain(f"{mark!r} is missing")
+        self._at += 1
+
+    def take_value(self) -> tuple[int, str]:
+        """Step over the next value; returns the number of its first line and its text."""
+        self.peek()
+        while True:
+            try:
+                _, end = _DECODER.raw_decode(self._text, self._at)
+            except json.JSONDecodeError as error:
+                if not _may_be_cut(error, self._text) or not self._grow():
+                    self._move(error.pos)
+                    raise self.explain(reason(error).partition(":")[0]) from error
+            except RecursionError as error:
+                raise self.explain("lists or objects are nested too deeply") from error
+            else:
+                if end < len(self._text) or not self._grow():  # a number may go on in the next chunk
+                    break
+        number, value = self._line, self._text[self._at : end]
+        self._move(end)
+        return number, value
+
+    def explain(self, what: str) -> InputError:
+        """The error for the current position."""
+        return InputError(f"{self._name}, line {self._line:,}: not JSON: {what}. Check that the file is complete.")
+
+    def _move(self, to: int) -> None:
+        self._line += self._text.count("\n", self._at, to)
+        self._at = to
+
+    def _grow(self) -> bool:
+        """Read as much again as is held, so that a long value is not tried too often. False at the end of the text."""
+        self._text, self._at = self._text[self._at :], 0
+        if len(self._text) > MAX_ROW_CHARACTERS:
+            raise self.explain(f"a value has over {MAX_ROW_CHARACTERS:,} characters")
+        more = "".join(itertools.islice(self._chunks, 1 + len(self._text) // CHUNK_CHARACTERS))
+        self._text += more
+        return bool(more)
