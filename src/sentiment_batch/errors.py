@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING
 from sentiment_batch.locations import without_password
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
 
 MAX_NAME_LENGTH = 80
@@ -69,9 +69,8 @@ class InputError(SentimentBatchError):
     def no_column(cls, name: str, columns: Iterable[str], setting: str) -> InputError:
         """The column `name` is not among `columns`; `setting` is the setting that names a column, in Python words."""
         known = list(columns)
-        close = [column for column in known if column.casefold() == name.casefold()]
-        close = close or difflib.get_close_matches(name, known, n=1, cutoff=0.6)
-        hint = f"; did you mean {close[0]!r}?" if close else "."
+        close = find_closest(name, known)
+        hint = "." if close is None else f"; did you mean {close!r}?"
         return cls(f"no column {name!r}{hint} The columns are {listed(known)}. Name one with `{setting}`.")
 
 
@@ -94,6 +93,12 @@ class DeviceError(SentimentBatchError):
 
 class PluginError(SentimentBatchError):
     """A plugin failed; the message names it."""
+
+
+def find_closest(name: str, known: Sequence[str]) -> str | None:
+    """The one of the `known` names that somebody who wrote `name` most likely meant; None if none is similar."""
+    same = [one for one in known if one.casefold() == name.casefold()]
+    return next(iter(same or difflib.get_close_matches(name, known, n=1, cutoff=0.6)), None)
 
 
 def listed(names: Iterable[str], most: int = 12) -> str:

@@ -243,7 +243,7 @@ def test_an_unreachable_hub_is_one_line_without_many_retries(tmp_path, kind):
     assert (run.returncode, run.stderr) == (1, "")
     assert run.stdout.count("\n") == 1
     assert why in run.stdout
-    for part in (REPOSITORY, "cannot be reached", "Name a local folder", "take minilm as the base"):
+    for part in (REPOSITORY, "cannot be reached", "Name the folder of a model with `model`"):
         assert part in run.stdout
     assert len(server.requests) <= 1
 
@@ -272,6 +272,27 @@ def test_a_repository_without_safe_weights_is_refused(tmp_path, tiny_model):
         run = resolving(tmp_path, server.url)
     assert run.returncode == 1
     assert "holds no model.safetensors" in run.stdout
+
+
+@pytest.mark.parametrize(
+    ("name", "setting", "said"),
+    [
+        ("sentimnet-model", "model", "no model folder is called 'sentimnet-model' here. Did you mean sentiment-model?"),
+        ("Sentiment-Model2", "model", "Did you mean sentiment-model?"),
+        ("minilmm", "base", "Did you mean minilm?"),
+        ("minilmm", "model", "no model folder is called 'minilmm' here. Check the spelling"),
+        ("./sentimnet-model", "model", "no model folder is at ./sentimnet-model. Did you mean sentiment-model?"),
+        ("somebody/else", "base", 'Name a folder, or take `base="minilm"`'),
+        ("~nosuchuser/x", "model", "no model folder is at ~nosuchuser/x"),
+    ],
+)
+def test_a_mistyped_name_is_called_that(tmp_path, monkeypatch, tiny_model, name, setting, said):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "sentiment-model").symlink_to(tiny_model)
+    with pytest.raises(ModelError) as caught:
+        hub_module.resolve_model(name, setting=setting)
+    assert said in str(caught.value)
+    assert setting == "base" or "minilm`" not in str(caught.value).replace("'minilmm'", "")
 
 
 def test_offline_mode_asks_nobody(tmp_path, tiny_model):

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import contextlib
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
 
+from sentiment_batch.display import shortened
 from sentiment_batch.errors import ModelError, first_line
 from sentiment_batch.model.load_errors import translate_load_errors
-from sentiment_batch.settings import META
+from sentiment_batch.settings import LONG_TEXT, META
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
@@ -24,6 +25,30 @@ SAFE_ARGUMENTS = {"local_files_only": True, "trust_remote_code": False}
 """Arguments of `from_pretrained`: nothing is fetched from the Hub, and no code of the folder runs."""
 
 
+def _is_object(value: Any) -> bool:
+    return isinstance(value, dict)
+
+
+def _is_length(value: Any) -> bool:
+    return type(value) is int and value >= MIN_LENGTH
+
+
+def _is_batch(value: Any) -> bool:
+    return isinstance(value, dict) and all(type(value.get(name)) is int for name in ("tokens", "texts"))
+
+
+MIN_LENGTH = 8
+"""The least `max_length` that the settings accept."""
+_META_VALUES: dict[str, Callable[[Any], bool]] = {
+    **dict.fromkeys(("labels", "text", "settings", "data", "best", "metrics", "calibration", "input"), _is_object),
+    "text.max_length": _is_length,
+    "text.long_text": LONG_TEXT.__contains__,
+    "text.special_tokens_as_text": lambda value: isinstance(value, bool),
+    "batch": _is_batch,
+}
+"""Whether a value of sentiment_batch.json can be used, by its name. All but `labels` and `text` may be missing."""
+
+
 def pretrained_arguments() -> dict[str, Any]:
     """Arguments of `from_pretrained` for a network: safe, in float32, with a report of missing weights."""
     return SAFE_ARGUMENTS | {
@@ -31,6 +56,7 @@ def pretrained_arguments() -> dict[str, Any]:
         "attn_implementation": ATTENTION,
         "dtype": torch.float32,
         "output_loading_info": True,
+        "ignore_mismatched_sizes": True,  # reported with the other weights that do not fit
     }
 
 
@@ -70,11 +96,24 @@ def read_meta(folder: Path) -> dict[str, Any] | None:
         meta = json.loads((folder / META).read_text(encoding="utf-8"))
     except FileNotFoundError:
         return None
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise ModelError(f"{folder / META} is damaged: {first_line(error)}. Restore it, or train again.") from error
+    if fault := _find_meta_fault(meta):
+        raise ModelError(f"{folder / META} is damaged: {fault}. Restore it, or train again.")
+    found: dict[str, Any] | None = meta
+    return found
+
+
+def _find_meta_fault(meta: Any) -> str | None:
+    """What is wrong with the content of sentiment_batch.json, in words; None if it can be used."""
     if not isinstance(meta, dict) or not {"labels", "text"} <= meta.keys():
-        raise ModelError(f"{folder / META} is damaged: it names no labels or text policy. Restore it, or train again.")
-    return meta
+        return "it names no labels or text policy"
+    text = meta["text"] if isinstance(meta["text"], dict) else {}
+    values = meta | {f"text.{name}": value for name, value in text.items()}
+    for name, is_right in _META_VALUES.items():
+        if (values.get(name) is not None or name in {"labels", "text"}) and not is_right(values[name]):
+            return f"its {name} is {shortened(repr(values[name]))}"
+    return None
 
 
 @contextlib.contextmanager

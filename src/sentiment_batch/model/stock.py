@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import re
 from dataclasses import dataclass, replace
@@ -18,6 +19,11 @@ from sentiment_batch.model.folder import (
     pretrained_arguments,
     quiet_transformers,
     read_meta,
+)
+from sentiment_batch.model.folder_faults import (
+    count_outputs,
+    find_tokens_without_embedding,
+    refuse_other_shapes,
 )
 from sentiment_batch.model.load_errors import translate_load_errors
 
@@ -87,15 +93,18 @@ def load_classifier(folder: Path, labels: tuple[str, ...] | None = None) -> Load
     with quiet_transformers(), translate_load_errors(folder):
         network = _load_network(folder)
         tokenizer = load_tokenizer(folder)
+        positions, vocabulary = _find_max_positions(network, tokenizer.model_max_length), _count_embeddings(network)
+        _check_tokenizer(folder, tokenizer, positions, vocabulary)
+        pad_id = tokenizer.pad_token_id
         return LoadedModel(
             network=network,
             backend=tokenizer.backend_tokenizer,
             labels=_choose_labels(network.config, labels, folder),
             meta=read_meta(folder),
-            positions=_find_max_positions(network, tokenizer.model_max_length),
+            positions=positions,
             width=network.config.hidden_size,
-            vocabulary=len(network.get_input_embeddings().weight),
-            pad_id=tokenizer.pad_token_id if tokenizer.pad_token_id is not None else 0,
+            vocabulary=vocabulary,
+            pad_id=pad_id if pad_id is not None and pad_id < vocabulary else 0,
             long_text="tail" if tokenizer.truncation_side == "left" else "head",
         )
 
@@ -113,6 +122,11 @@ def _load_network(folder: Path) -> Any:
     if getattr(config, "attention_type", None) == "block_sparse":
         config.attention_type = "original_full"  # BigBird would switch to it for good at the first short text
     network, info = AutoModelForSequenceClassification.from_pretrained(folder, config=config, **arguments)
+    outputs = count_outputs(info["mismatched_keys"], config.num_labels)
+    if outputs is not None and all(re.fullmatch(r"LABEL_\d+", name) for name in config.id2label.values()):
+        config.num_labels = outputs  # it names no label, so the weights tell how many there are
+        network, info = AutoModelForSequenceClassification.from_pretrained(folder, config=config, **arguments)
+    refuse_other_shapes(folder, info["mismatched_keys"], config.num_labels)
     if info["missing_keys"]:
         raise ModelError(
             f"{folder} has no trained weights for {listed(sorted(info['missing_keys']), 3)}; it would score at random. "
@@ -144,9 +158,11 @@ def _choose_labels(config: Any, chosen: tuple[str, ...] | None, folder: Path) ->
             _check_renaming(names, chosen, folder)
         return chosen
     if nameless:
+        usual = {2: ["negative", "positive"], 3: ["negative", "neutral", "positive"]}
+        example = json.dumps(usual.get(len(names), [f"name {number}" for number in range(1, len(names) + 1)]))
         raise ModelError(
             f"{folder} calls its labels {listed(names)}, which mean nothing. Name them in this order, such as "
-            '`labels=["negative", "positive"]`.'
+            f"`labels={example}`."
         )
     if len(set(names)) < len(names):
         raise ModelError(f"{folder} gives one name to several labels: {listed(names)}. Name them with `labels`.")
@@ -172,6 +188,37 @@ def _is_utf8(name: str) -> bool:
     except UnicodeEncodeError:
         return False
     return True
+
+
+def _check_tokenizer(folder: Path, tokenizer: Any, positions: int, vocabulary: int) -> None:
+    """Check that a tokenizer suits the model, and warn of tokens that the model does not know.
+
+    Raises:
+        ModelError: no text can be scored with it.
+    """
+    special = tokenizer.backend_tokenizer.encode("", add_special_tokens=True).ids
+    if positions <= len(special):
+        raise ModelError(
+            f"{folder} takes a text of at most {positions} tokens, of which its tokenizer needs {len(special)} for "
+            "itself. Correct model_max_length in tokenizer_config.json, or fetch the model again."
+        )
+    unknown = find_tokens_without_embedding(tokenizer.backend_tokenizer, vocabulary)
+    if max(special, default=0) >= vocabulary:
+        raise ModelError(
+            f"{folder}: the model knows {vocabulary:,} tokens, but not those that its tokenizer puts around each text. "
+            "The two do not belong together. Fetch the model again."
+        )
+    if unknown:
+        logger.warning(
+            "%s: the tokenizer has %s that the model has no embedding for: %s. Texts with them cannot be scored",
+            folder,
+            f"{len(unknown):,} token{'s' * (len(unknown) != 1)}",
+            listed(unknown, 5),
+        )
+
+
+def _count_embeddings(network: Any) -> int:
+    return len(network.get_input_embeddings().weight)
 
 
 def _find_max_positions(network: Any, tokenizer_limit: int) -> int:

@@ -12,8 +12,6 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
-from sentiment_batch.errors import ModelError
-
 # N texts, S segments, B segments of a batch, T tokens.
 
 Ids = npt.NDArray[np.int32]
@@ -44,18 +42,19 @@ class Tokens:
         """(S,): tokens per segment."""
         return np.diff(self.offsets)
 
-    def check_vocabulary(self, size: int) -> None:
-        """Check that all ids are less than `size`, the number of ids that the model has an embedding for.
+    def replace_unknown(self, size: int) -> tuple[Tokens, dict[int, int]]:
+        """The same tokens with 0 in place of all ids from `size` on, for which the model has no embedding.
 
-        Raises:
-            ModelError: one of them is not, so the tokenizer belongs to another model.
+        Returns:
+            The tokens, and the first such id of each text that has one, by the number of the text.
         """
-        largest = self.ids.max(initial=0)
-        if largest >= size:
-            raise ModelError(
-                f"the model's tokenizer gives the token {largest}, but the model knows only {size}: "
-                "the two do not belong together. Fetch the model again."
-            )
+        if self.ids.max(initial=0) < size:
+            return self, {}
+        places = np.flatnonzero(self.ids >= size)
+        owners = self.owners[np.searchsorted(self.offsets, places, side="right") - 1]
+        texts, first = np.unique(owners, return_index=True)
+        unknown = dict(zip(texts.tolist(), self.ids[places[first]].tolist(), strict=True))
+        return replace(self, ids=np.where(self.ids < size, self.ids, 0)), unknown
 
 
 def gather_runs(ids: Ids, starts: Integers, lengths: Integers) -> Ids:

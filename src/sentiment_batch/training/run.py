@@ -59,7 +59,7 @@ def run_training(job: TrainJob) -> Trained:
         reviews, val, test = job.read_tables()
         device = choose_device(job.settings.device)
         dtype = choose_training_dtype(job.settings.dtype, device.value)
-        base = hub.resolve_model(job.settings.base)
+        base = hub.resolve_model(job.settings.base, setting="base")
         data = prepare(reviews, job.settings, val=val, test=test, stars=job.stars)
         log_data_check(data)
         logger.info("device: %s; dtype: %s", device, dtype)

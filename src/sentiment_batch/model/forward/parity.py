@@ -236,8 +236,7 @@ class _ParityChecks:
         budget: int = PARITY_BATCH_TOKENS,
     ) -> Floats:
         """The probabilities (N, K) of `texts` (N,), by default of all check texts."""
-        tokens = self._tokenizer(texts or read_parity_texts())
-        tokens.check_vocabulary(loaded.vocabulary)
+        tokens, _ = self._tokenizer(texts or read_parity_texts()).replace_unknown(loaded.vocabulary)
         try:
             logits = compute_segment_logits(strategy, tokens, Budget(budget))
         except (SentimentBatchError, torch.OutOfMemoryError, MemoryError):

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -51,6 +51,8 @@ class _Tokenized:
     """(rows,) the number of each row's text among the distinct texts, -1 for a row without a text."""
     tokens: Tokens
     seconds: float
+    unknown: Mapping[int, int] = field(default_factory=dict)
+    """By the number of a text, the first of its tokens that the model has no embedding for."""
 
 
 class LocalBackend:
@@ -111,7 +113,7 @@ class LocalBackend:
         holds for short and for long texts.
 
         Raises:
-            ModelError: the model gives no numbers, or has no embedding for a token of its own tokenizer.
+            ModelError: the model gives no numbers.
         """
         with Stages() as stages, open_thread_pool(self.strategy.device, single=self.strategy.shape is not None) as pool:
             read = stages.run_ahead(blocks, "read")
@@ -155,7 +157,7 @@ class LocalBackend:
         """Start the model on a block; None for a block whose scores are known."""
         if tokenized.block.known is not None:
             return tokenized, None
-        tokenized.tokens.check_vocabulary(self.loaded.vocabulary)
+        tokenized.tokens, tokenized.unknown = tokenized.tokens.replace_unknown(self.loaded.vocabulary)
         on_tokens = _count_rows_by_tokens(tokenized, on_rows, stages.check)
         return tokenized, launch_batches(self.strategy, tokenized.tokens, self._budget, pool, on_tokens)
 
@@ -170,6 +172,7 @@ class LocalBackend:
                 f"{self._model} gives scores that are no numbers: its weights are damaged, or too large for "
                 f'{self.description.dtype.value}. Try `dtype="float32"`, or another model.'
             )
+        numbers[list(tokenized.unknown)] = False
         distinct[~numbers] = np.nan
         # One more row of NaN, which the rows without a text (-1) pick.
         padded = np.concatenate([distinct, np.full((1, distinct.shape[1]), np.nan, dtype=np.float32)])
@@ -195,7 +198,13 @@ class LocalBackend:
         for row, text in enumerate(tokenized.rows.tolist()):
             if text < 0 or numbers[text]:
                 continue
-            if text in refused:
+            if text in tokenized.unknown:
+                reason = (
+                    f"the model's tokenizer gives the token {tokenized.unknown[text]}, but the model knows only "
+                    f"{self.loaded.vocabulary}: the two do not belong together"
+                )
+                yield Failure(row=row, reason=reason, cure="Fetch the model again", kind=ModelError)
+            elif text in refused:
                 cure = 'Take a smaller `max_length`, or `device="cpu"`'
                 yield Failure(row=row, reason=refused[text], cure=cure, kind=DeviceError)
             else:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from sentiment_batch.errors import ModelError, UsageError
-from sentiment_batch.settings import DETERMINISTIC_BATCH, META
+from sentiment_batch.errors import UsageError
+from sentiment_batch.settings import DETERMINISTIC_BATCH
 from sentiment_batch.tokenization.packing import BatchShape
 from sentiment_batch.tokenization.tokenizer import TextPolicy, TextTokenizer
 
@@ -38,14 +38,7 @@ def make_tokenizer(backend: Tokenizer, meta: dict[str, Any] | None, policy: Text
 
 
 def choose_fixed_shape(loaded: LoadedModel, policy: TextPolicy) -> BatchShape:
-    """The shape of all batches of a deterministic run: the model's own if it has one. The longest text always fits.
-
-    Raises:
-        ModelError: the shape in sentiment_batch.json is damaged.
-    """
-    stored = (loaded.meta or {}).get("batch", DETERMINISTIC_BATCH)
-    try:
-        tokens, texts = int(stored["tokens"]), int(stored["texts"])
-    except (TypeError, ValueError, KeyError) as error:
-        raise ModelError(f"{META} is damaged: its batch is {stored!r}. Restore it, or train again.") from error
+    """The shape of all batches of a deterministic run: the model's own if it has one. The longest text always fits."""
+    stored = (loaded.meta or {}).get("batch") or DETERMINISTIC_BATCH
+    tokens, texts = stored["tokens"], stored["texts"]
     return BatchShape(tokens=max(tokens, policy.max_length), texts=max(texts, 1), longest=policy.max_length)
