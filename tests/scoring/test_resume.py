@@ -95,12 +95,12 @@ def test_a_resumed_run_writes_what_an_unbroken_one_writes(run, tmp_path, out, pa
     assert (whole.rows_resumed, resumed.rows_resumed) == (0, min(parts * PART, ROWS))
     for field in ("rows", "tokens", "null", "repeated", "cut", "labels"):
         assert getattr(resumed, field) == getattr(whole, field)
-    names = ["input", "rows", "files"]
+    names = ["input", "input_state", "rows", "files"]
     first, second = (
         json.loads((tmp_path / f"{name.rstrip('/')}.manifest.json").read_text())["content"]
         for name in (out, "whole-" + out)
     )
-    assert [first[name] for name in names[:2]] == [second[name] for name in names[:2]]
+    assert [first[name] for name in names[:3]] == [second[name] for name in names[:3]]
     assert [file["sha256"] for file in first["files"]] == [file["sha256"] for file in second["files"]]
 
 

@@ -5,13 +5,15 @@ Kinds are found by the names of their classes, so no library is imported that th
 
 from __future__ import annotations
 
+import logging
 import sys
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
-from sentiment_batch.data.columns import detect_text_columns, to_column_names
+from sentiment_batch.data.columns import to_column_names
+from sentiment_batch.data.input_description import describe_reading, format_description
 from sentiment_batch.data.readers.table import TableReader
 from sentiment_batch.errors import InputError
 from sentiment_batch.frames import arrow, distributed, duckdb, polars
@@ -23,6 +25,8 @@ from sentiment_batch.frames.polars import PolarsFrame
 if TYPE_CHECKING:
     from sentiment_batch.frames.base import Frame
     from sentiment_batch.scoring.scorer import Scorer
+
+logger = logging.getLogger("sentiment_batch")
 
 
 def _annotate_narwhals(frame: Any, scorer: Scorer, chosen: Sequence[str]) -> Any:
@@ -62,7 +66,12 @@ def annotate_frame(frame: Any, scorer: Scorer, text_column: str | Sequence[str] 
             return annotate(frame, scorer, chosen)
     wrapped = wrap_frame(frame)
     scorer.added.check_names(wrapped.names)
-    texts = detect_text_columns(TableReader(wrapped.table(rows=SAMPLE_ROWS)), chosen)
+    reader = TableReader(wrapped.table(rows=SAMPLE_ROWS))
+    found = scorer.choose_text_columns(reader, chosen)
+    if not chosen:
+        description = describe_reading(reader, text_columns=found.names, assumed=["text_columns"] * found.assumed)
+        logger.info("%s", format_description(f"the {type(frame).__name__}", description.to_json()))
+    texts = list(found.names)
     return wrapped.with_columns(scorer.columns_for(wrapped.table(texts).to_batches(), texts))
 
 

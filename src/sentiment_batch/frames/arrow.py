@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
-from sentiment_batch.data.columns import find_text_columns, to_single_array
+from sentiment_batch.data.columns import to_single_array
 
 if TYPE_CHECKING:
     from sentiment_batch.frames.base import Added
@@ -47,7 +47,7 @@ def annotate_arrow_stream(stream: pa.RecordBatchReader, scorer: Scorer, chosen: 
     """A stream with scores, which are computed as it is read."""
     added = scorer.added
     schema = added.append_to_schema(stream.schema)
-    scored = scorer.probabilities(stream, find_text_columns(stream.schema, chosen))
+    scored = scorer.probabilities(stream, scorer.choose_text_columns(stream.schema, chosen).names)
     return pa.RecordBatchReader.from_batches(schema, (added.append_to_batch(*rows) for rows in scored))
 
 

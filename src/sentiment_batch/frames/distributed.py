@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
-from sentiment_batch.data.columns import find_text_columns
 from sentiment_batch.frames.pandas import PandasFrame
 
 if TYPE_CHECKING:
@@ -21,7 +20,7 @@ def annotate_dask(frame: Any, scorer: Scorer, chosen: Sequence[str]) -> Any:
     The columns of the text are found here, because a partition alone might find others.
     """
     meta = frame._meta  # a pandas frame without rows: the types of the partitions
-    texts = find_text_columns(PandasFrame(meta).table().schema, chosen)
+    texts = scorer.choose_text_columns(PandasFrame(meta).table().schema, chosen).names
     scored = partial(scorer, text_column=texts)
     return frame.map_partitions(scored, meta=scored(meta))
 
@@ -33,7 +32,7 @@ def annotate_spark(frame: Any, scorer: Scorer, chosen: Sequence[str]) -> Any:
     partition.
     """
     given = frame.limit(0).toArrow().schema
-    texts = find_text_columns(given, chosen)
+    texts = scorer.choose_text_columns(given, chosen).names
     schema = type(frame.schema)(list(frame.schema.fields))
     for field in list(scorer.output_schema(given, text_column=texts))[len(given) :]:
         schema.add(field.name, "float" if pa.types.is_floating(field.type) else "string")

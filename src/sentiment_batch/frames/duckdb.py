@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
-from sentiment_batch.data.columns import detect_text_columns
 from sentiment_batch.data.readers.table import TableReader
 from sentiment_batch.errors import InputError
 from sentiment_batch.frames.base import SAMPLE_ROWS
@@ -31,7 +30,7 @@ def annotate_duckdb(relation: Any, scorer: Scorer, chosen: Sequence[str]) -> Any
     kinds = zip(empty.columns, relation.types, empty.types, strict=True)
     changed = {name: str(kind) for name, kind, other in kinds if kind != other}
     source = _cast(relation, dict.fromkeys(changed, "VARCHAR"))
-    texts = detect_text_columns(TableReader(pa.table(source.limit(SAMPLE_ROWS))), chosen)
+    texts = scorer.choose_text_columns(TableReader(pa.table(source.limit(SAMPLE_ROWS))), chosen).names
     rows = pa.RecordBatchReader.from_stream(source)
     schema = scorer.output_schema(rows.schema, text_column=texts)
     table = pa.Table.from_batches(scorer.annotate_batches(rows, text_column=texts), schema)

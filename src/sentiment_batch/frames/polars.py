@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
-from sentiment_batch.data.columns import find_text_columns, to_single_array
+from sentiment_batch.data.columns import to_single_array
 
 if TYPE_CHECKING:
     from sentiment_batch.frames.base import Added
@@ -56,7 +56,7 @@ def annotate_lazy_polars(frame: Any, scorer: Scorer, chosen: Sequence[str]) -> A
     """
     polars = sys.modules["polars"]
     empty = polars.DataFrame(schema=frame.collect_schema())
-    texts = find_text_columns(PolarsFrame(empty).table().schema, chosen)
+    texts = scorer.choose_text_columns(PolarsFrame(empty).table().schema, chosen).names
     added = scorer(empty, text_column=texts).select(scorer.added.names)
     scores = polars.struct(texts).map_batches(
         partial(_score_structs, scorer, texts), return_dtype=polars.Struct(added.schema), is_elementwise=True

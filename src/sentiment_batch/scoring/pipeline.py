@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import functools
 import logging
 import sys
 import time
@@ -16,6 +17,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from sentiment_batch.data import columns, formats
+from sentiment_batch.data.input_description import InputDescription, describe_reading, format_description
+from sentiment_batch.data.text_columns import choose_text_columns
 from sentiment_batch.errors import InputError, OutputError, PluginError, UsageError
 from sentiment_batch.locations import without_password
 from sentiment_batch.progress import show_progress
@@ -50,6 +53,8 @@ class _Run:
     paths: OutputPaths
     output_format: Format
     annotation: Annotation
+    input: InputDescription
+    """How the input is read."""
     identity: Any
     """What the input was when it was opened; None if it cannot be read twice."""
     expected_rows: int | None
@@ -65,8 +70,8 @@ def score_table(job: ScoreJob, load: Callable[[], Scorer] | None = None) -> Summ
 
     Args:
         job: what to annotate, with which model, and where to write it.
-        load: gives a loaded model; None loads the job's model. It is called after the input and the destination are
-            checked, because loading takes seconds.
+        load: gives a model; None takes the job's model. It is called after the input and the destination are checked,
+            because loading takes seconds.
 
     Raises:
         InputError: the input is missing, damaged, or holds no text column.
@@ -102,16 +107,19 @@ def _prepare(
 ) -> _Run:
     """Find the columns, load the model, and check that they go together."""
     identity = fingerprint.describe_input(reader, job.source, job.input_format)
-    text_columns = tuple(columns.detect_text_columns(reader, job.text_columns))
     for name in job.keep:
         columns.check_column(reader.schema, name, "columns")
-    scorer = load()
+    load = functools.cache(load)
+    text = choose_text_columns(reader, job.text_columns, lambda: load().trained_columns)
+    description = describe_reading(reader, text_columns=text.names, assumed=["text_columns"] * text.assumed)
+    logger.info("%s", format_description(job.source, description.to_json()))
+    scorer = load().open()
     loaded = time.perf_counter()
     scorer.added.check_names(job.keep or reader.schema.names)
     annotation = Annotation(
         job=job,
         reader=reader,
-        text_columns=text_columns,
+        text_columns=text.names,
         part_rows=job.choose_part_rows(scorer.device.value),
         scorer=scorer,
         bad_rows=bad_rows,
@@ -121,6 +129,7 @@ def _prepare(
         paths=paths,
         output_format=output_format,
         annotation=annotation,
+        input=description,
         identity=identity,
         expected_rows=_count_expected_rows(reader, job),
         loaded=loaded,
@@ -132,6 +141,7 @@ def _summarize(run: _Run, journal: Journal | MemoryJournal, rows_resumed: int, s
     ended = time.perf_counter()
     return summarize_run(
         run.annotation,
+        run.input,
         rows=journal.rows,
         rows_resumed=rows_resumed,
         tally=Tally.sum_up(part.counts for part in journal.parts),
@@ -172,7 +182,8 @@ def _score_resumably(run: _Run, journal: Journal) -> int:
         _write_rows(run, journal, target)
         _check_input_unchanged(run)
         extra = {"rows": journal.rows, "source": without_password(make_absolute(run.job.source))}
-        manifest.publish(run.paths, journal, target, description | extra)
+        reading = {"input": run.input.to_json(), "input_state": run.identity}
+        manifest.publish(run.paths, journal, target, description | extra | reading)
     return rows_resumed
 
 
@@ -260,7 +271,7 @@ def _open_input(job: ScoreJob, bad_rows: BadRows) -> AbstractContextManager[Read
 def _load_scorer(job: ScoreJob) -> Scorer:
     model = choose_model(job.model)
     logger.info("model: %s", model)
-    return Scorer(model=model.value, settings=job.settings).open()
+    return Scorer(model=model.value, settings=job.settings)
 
 
 def _choose_output_format(job: ScoreJob) -> Format:

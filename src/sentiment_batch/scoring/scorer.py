@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pyarrow as pa
 
-from sentiment_batch.data.columns import find_text_columns, to_column_names, to_single_array
+from sentiment_batch.data.columns import to_column_names, to_single_array
+from sentiment_batch.data.text_columns import TextColumns, choose_text_columns
 from sentiment_batch.model import hub
 from sentiment_batch.model.folder import load_rust_tokenizer
 from sentiment_batch.scoring.added_columns import AddedColumns
@@ -21,11 +22,13 @@ from sentiment_batch.scoring.backends.local import LocalBackend
 from sentiment_batch.scoring.backends.multi_device import MultiDeviceBackend
 from sentiment_batch.scoring.backends.row_blocks import Counts, RowBlock, ScoredBlock, split_into_row_blocks
 from sentiment_batch.scoring.backends.text_setup import make_tokenizer
+from sentiment_batch.scoring.trained_columns import get_trained_columns, read_trained_columns
 from sentiment_batch.settings import LOCAL, ScoreSettings, make_settings
 
 if TYPE_CHECKING:
     from types import TracebackType
 
+    from sentiment_batch.data.readers.base import Reader
     from sentiment_batch.model.probabilities import Floats
     from sentiment_batch.records import Choice
     from sentiment_batch.scoring.backends.base import Backend, Description, OnRows
@@ -173,13 +176,13 @@ class Scorer:
 
         Args:
             schema: the schema of a table with texts.
-            text_column: the column or columns of the text; found by name if None.
+            text_column: the column or columns of the text; None takes those of the training, else finds them by name.
 
         Raises:
             InputError: there is no such column, or it holds no text.
             UsageError: a column has the name of an added one.
         """
-        find_text_columns(schema, to_column_names(text_column))
+        self.choose_text_columns(schema, text_column)
         return self._plain_added.append_to_schema(schema)
 
     def annotate_batches(
@@ -197,7 +200,7 @@ class Scorer:
         source = iter(batches)
         first = next(source, None)
         if first is not None:
-            found = find_text_columns(first.schema, to_column_names(text_column))
+            found = self.choose_text_columns(first.schema, text_column).names
             added = self._plain_added
             added.check_names(first.schema.names)
             for rows in self.probabilities(chain([first], source), found):
@@ -225,7 +228,7 @@ class Scorer:
 
         Args:
             frame: a frame of any kind that `score` takes.
-            text_column: the column or columns of the text; found by name if None.
+            text_column: the column or columns of the text; None takes those of the training, else finds them by name.
 
         Raises:
             InputError: there is no such column, or it holds no text.
@@ -241,6 +244,21 @@ class Scorer:
             return self.backend
         device = self.settings.device.partition(",")[0].strip()
         return LocalBackend(self.model, replace(self.settings, device=device, engine=LOCAL, engine_options=()))
+
+    def choose_text_columns(self, table: Reader | pa.Schema, text_column: object = None) -> TextColumns:
+        """The text columns of an open table or a schema: as named, else those of the training, else found by name.
+
+        Raises:
+            InputError: there is no such column, or it holds no text.
+        """
+        return choose_text_columns(table, to_column_names(text_column), lambda: self.trained_columns)
+
+    @property
+    def trained_columns(self) -> tuple[str, ...]:
+        """The text columns that the model was trained with; none if they are unknown. It need not be loaded."""
+        if self._backend is None and self.settings.engine == LOCAL:
+            return read_trained_columns(self.model)
+        return get_trained_columns(self.description.meta)
 
     @property
     def tokenizer(self) -> TextTokenizer:

@@ -10,6 +10,7 @@ from sentiment_batch.locations import without_password
 from sentiment_batch.report.formatting import format_percent
 
 if TYPE_CHECKING:
+    from sentiment_batch.data.input_description import InputDescription
     from sentiment_batch.scoring.annotate import Annotation, Tally
     from sentiment_batch.scoring.backends.row_blocks import Counts
 
@@ -58,10 +59,12 @@ class Summary:
     """Tokens per text."""
     long_text: str
     text_columns: tuple[str, ...]
+    input: InputDescription
+    """How the input was read."""
 
     def to_json(self) -> dict[str, Any]:
         """Plain values."""
-        return add_old_key(dataclasses.asdict(self))
+        return add_old_key(dataclasses.asdict(self)) | {"input": self.input.to_json()}
 
     def __str__(self) -> str:
         counts = ", ".join(f"{count:,} {label}" for label, count in self.labels.items())
@@ -84,6 +87,7 @@ def add_old_key(values: dict[str, Any]) -> dict[str, Any]:
 
 def summarize_run(
     annotation: Annotation,
+    description: InputDescription,
     *,
     rows: int,
     rows_resumed: int,
@@ -97,6 +101,7 @@ def summarize_run(
 
     Args:
         annotation: the job, the input and the model.
+        description: how the input was read.
         rows: rows of the output.
         rows_resumed: rows of earlier runs among them.
         tally: what was counted in all rows.
@@ -106,7 +111,7 @@ def summarize_run(
         seconds_loaded: seconds since the model was loaded.
     """
     scorer, job = annotation.scorer, annotation.job
-    description = scorer.description
+    backend = scorer.description
     return Summary(
         output=without_password(job.destination),
         rows=rows,
@@ -122,14 +127,15 @@ def summarize_run(
         rows_per_second=round(counts.rows / seconds_loaded, 1),
         tokens_per_second=round(counts.tokens / seconds_loaded, 1),
         model=scorer.model,
-        device=description.device.value,
-        device_reason=description.device.reason,
-        dtype=description.dtype.value,
-        dtype_reason=description.dtype.reason,
-        batching=description.batching,
-        batch_tokens=description.batch_tokens,
-        model_busy=round(counts.model_seconds / seconds_loaded / description.devices, 3),
-        max_length=description.policy.max_length,
-        long_text=description.policy.long_text,
+        device=backend.device.value,
+        device_reason=backend.device.reason,
+        dtype=backend.dtype.value,
+        dtype_reason=backend.dtype.reason,
+        batching=backend.batching,
+        batch_tokens=backend.batch_tokens,
+        model_busy=round(counts.model_seconds / seconds_loaded / backend.devices, 3),
+        max_length=backend.policy.max_length,
+        long_text=backend.policy.long_text,
         text_columns=annotation.text_columns,
+        input=description,
     )

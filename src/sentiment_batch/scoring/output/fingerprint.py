@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 MAX_VALUE_LENGTH = 100
 """Characters of a value in a message."""
+READ_SETTINGS = ("encoding", "delimiter", "quotes", "header", "comment", "escape", "sheet", "query", "key")
+"""The fields of `ReadOptions` that decide the rows of an input, besides `skip_rows`."""
 EQUAL_LENGTH = 30
 """Characters before the difference of two long values, so that the message shows which column differs."""
 
@@ -72,11 +74,9 @@ def describe_job(annotation: Annotation, *, identity: Any, output_format: str, i
         "input_format": formats.find_reader_format(job.source, job.input_format).name,
         "text_column": list(annotation.text_columns),
         "columns": list(job.keep),
-        "encoding": job.read.encoding,
-        "delimiter": job.read.delimiter,
-        "quotes": job.read.quotes,
-        "query": job.read.query,
-        "key": job.read.key,
+        **{name: getattr(job.read, name) for name in READ_SETTINGS},
+        # Runs of version 0.2 stored no number of rows to skip, and can be resumed if there are none.
+        "skip_rows": job.read.skip_rows or None,
         "on_bad_row": job.on_bad_row,
         "limit": job.limit,
         "output_format": output_format,

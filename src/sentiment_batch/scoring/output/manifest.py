@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from sentiment_batch.scoring.output.paths import OutputPaths
     from sentiment_batch.scoring.output.targets import Target
 
-FORMAT = 2
+FORMAT = 3
 """The format of a manifest; it rises when an older reader would misunderstand a manifest."""
 CHUNK_BYTES = 2**20
 """Bytes of a file that are read at a time."""
@@ -102,18 +102,20 @@ def check_neighbours(paths: OutputPaths, *, overwrite: bool) -> None:
 
 
 def read_manifest(location: str) -> dict[str, Any]:
-    """The manifest at a location; one of format 1 is given with the keys of format 2.
+    """The manifest at a location; one of an older format is given with the keys of today's.
 
     Raises:
         InputError: it is not there, or not what was written.
     """
     with filesystems.open_raw(location) as file:
         found = parse_checked_json(file.read())
-    if found is not None and found.get("format") == 1:
-        return _convert_format_1(found)
-    if found is None or found.get("format") != FORMAT:
+    if found is None or found.get("format") not in {1, 2, FORMAT}:
         raise InputError(f"{location} is damaged, or of another version: it is not what was written. Score again.")
-    return found
+    if found["format"] == FORMAT:
+        return found
+    # Up to format 2, the state of the input stood under the key of its description.
+    older = found if found["format"] == 2 else _convert_format_1(found)
+    return older | {"input": None, "input_state": found["input"]}
 
 
 def hash_file_at(location: str) -> tuple[int, str]:

@@ -118,10 +118,12 @@ def _check_file(location: str, entry: dict[str, Any]) -> None:
 
 def _check_rows(location: str, rows: int, format_name: str) -> None:
     """Read a file, and count its rows."""
-    if format_name not in {format.name for format in formats.get_plugins().readers}:
+    if (one := formats.get_plugins().readers.named(format_name)) is None:
         return  # a plugin that can only write
+    # The first row of what we write names the columns, even if it looks like data.
+    read = ReadOptions(header=True if "header" in one.options else None)
     try:
-        with closing(formats.open_reader(location, format=format_name)) as reader:
+        with closing(formats.open_reader(location, format=format_name, options=read)) as reader:
             found = _count_rows(reader)
     except InputError as error:
         raise OutputError(f"{location} cannot be read: {error}") from error
@@ -154,21 +156,18 @@ def _check_input(manifest: dict[str, Any], rows: int) -> str:
         OutputError: the input is the same, and has another number of rows.
     """
     source, settings = manifest["source"], manifest["settings"]
-    if manifest["input"] is None:
+    if manifest["input_state"] is None:
         return f"the rows of {source} cannot be counted again"
     marks = settings["on_bad_row"] == "mark"
     read = ReadOptions(
-        encoding=settings["encoding"],
-        delimiter=settings["delimiter"],
-        quotes=settings["quotes"],
-        query=settings.get("query"),
-        key=settings.get("key"),
+        **{name: settings.get(name) for name in fingerprint.READ_SETTINGS},
+        skip_rows=settings.get("skip_rows") or 0,
         on_bad_row=(lambda problem: None) if marks else None,
     )
     input_format = settings["input_format"]
     try:
         with closing(formats.open_reader(source, format=input_format, options=read)) as reader:
-            if fingerprint.describe_input(reader, source, input_format) != manifest["input"]:
+            if fingerprint.describe_input(reader, source, input_format) != manifest["input_state"]:
                 return f"{source} was changed since, so the number of its rows was not compared"
             found = _count_rows(reader)
     except InputError as error:

@@ -1,0 +1,140 @@
+"""How a table is read: its columns, what its labels mean, and its dialect, with what was assumed about them."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from sentiment_batch.display import one_line, shortened
+from sentiment_batch.locations import without_password
+from sentiment_batch.records import Dialect
+
+if TYPE_CHECKING:
+    from sentiment_batch.data.readers.base import Reader
+
+_DELIMITERS = {"\t": "tab", " ": "blank"}
+"""Words for the delimiters that a terminal does not show."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class InputDescription:
+    """How a table is read. None stands for what the table does not have, or what was not needed."""
+
+    text_columns: tuple[str, ...]
+    """The columns of the text."""
+    label_column: str | None = None
+    """The column of the labels."""
+    label_mapping: Mapping[str, str] | None = None
+    """The class of each value or range of stars, such as `{"1-2": "negative"}`."""
+    group_column: str | None = None
+    """The column whose equal values stay on one side of the train/validation split."""
+    delimiter: str | None = None
+    """The character between the fields of a CSV."""
+    encoding: str | None = None
+    """The encoding of a text file, as Python names it."""
+    header: bool | None = None
+    """True if a row names the columns."""
+    skip_rows: int | None = None
+    """Lines of a text file, or rows of a sheet, that are skipped before the header."""
+    sheet: str | None = None
+    """The name of the sheet of a workbook."""
+    assumed: tuple[str, ...] = ()
+    """The names of those fields above that nobody named."""
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values, as they are stored under the key `input`."""
+        mapping = None if self.label_mapping is None else dict(self.label_mapping)
+        values = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
+        return values | {
+            "text_columns": list(self.text_columns),
+            "label_mapping": mapping,
+            "assumed": list(self.assumed),
+        }
+
+    def with_mapping(self, mapping: Mapping[str, str], *, assumed: bool) -> InputDescription:
+        """The description with the meaning of the labels; `assumed` is True if nobody named it."""
+        names = (*self.assumed, "label_mapping") if assumed else self.assumed
+        return dataclasses.replace(self, label_mapping=mapping, assumed=names)
+
+
+def describe_reading(
+    reader: Reader,
+    *,
+    text_columns: Sequence[str],
+    label_column: str | None = None,
+    group_column: str | None = None,
+    assumed: Sequence[str] = (),
+) -> InputDescription:
+    """How the table of an open reader is read.
+
+    Args:
+        reader: the table; its `dialect` is part of the description if it has one.
+        text_columns: the columns of the text.
+        label_column: the column of the labels.
+        group_column: the column of the groups.
+        assumed: the names of those settings above that nobody named.
+    """
+    dialect: Dialect = getattr(reader, "dialect", None) or Dialect()
+    values = {field.name: getattr(dialect, field.name) for field in dataclasses.fields(dialect)}
+    return InputDescription(
+        **values
+        | {
+            "text_columns": tuple(text_columns),
+            "label_column": label_column,
+            "group_column": group_column,
+            "assumed": (*assumed, *dialect.assumed),
+        }
+    )
+
+
+def format_description(name: str, description: Mapping[str, Any]) -> str:
+    """A block of lines for people: the name of the table, and how it is read.
+
+    Args:
+        name: the location of the table.
+        description: what `InputDescription.to_json` gave.
+    """
+    items = list_items(description)
+    return "\n".join([f"{without_password(name)} is read as", *(f"  {item:9}  {text}" for item, text in items)])
+
+
+def list_items(description: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """The names of what is known of a table, such as `delimiter`, and each in words; arguments as above."""
+
+    def mark(field: str) -> str:
+        return " (assumed)" if field in (description.get("assumed") or ()) else ""
+
+    items = [("text", " and ".join(description["text_columns"]) + mark("text_columns"))]
+    if description.get("label_column") is not None:
+        meaning = _word_mapping(description.get("label_mapping") or {})
+        meaning = f": {meaning}{mark('label_mapping')}" if meaning else ""
+        items.append(("label", f"{description['label_column']}{mark('label_column')}{meaning}"))
+    if description.get("group_column") is not None:
+        items.append(("group", description["group_column"]))
+    if (delimiter := description.get("delimiter")) is not None:
+        items.append(("delimiter", _DELIMITERS.get(delimiter, delimiter) + mark("delimiter")))
+    if description.get("encoding") is not None:
+        items.append(("encoding", description["encoding"] + mark("encoding")))
+    if description.get("header") is not None or description.get("skip_rows"):
+        items.append(("header", _word_header(description) + mark("header")))
+    if description.get("sheet") is not None:
+        items.append(("sheet", description["sheet"] + mark("sheet")))
+    return [(item, shortened(one_line(text))) for item, text in items]
+
+
+def _word_mapping(mapping: Mapping[str, str]) -> str:
+    """The class of each value; the classes alone if every value is the name of its class."""
+    same = all(value == label for value, label in mapping.items())
+    return ", ".join(mapping if same else [f"{value} -> {label}" for value, label in mapping.items()])
+
+
+def _word_header(description: Mapping[str, Any]) -> str:
+    """Where the names of the columns come from."""
+    skipped = description.get("skip_rows") or 0
+    unit = "line" if description.get("sheet") is None else "row"
+    after = f", after {skipped:,} skipped {unit}{'s' * (skipped > 1)}" if skipped else ""
+    if description.get("header") is False:
+        return f"none, so the columns are column_1, column_2 and so on{after}"
+    return f"the first row{after}"

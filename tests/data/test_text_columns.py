@@ -1,0 +1,68 @@
+"""The text columns are those that the user named, else those of the training, else those with usual names."""
+
+from __future__ import annotations
+
+import logging
+
+import pyarrow as pa
+import pytest
+
+from sentiment_batch.data.readers.table import TableReader
+from sentiment_batch.data.text_columns import choose_text_columns
+from sentiment_batch.errors import InputError
+
+BOTH = ("title", "body")
+
+
+def table(**columns):
+    return pa.table({name: pa.array(values) for name, values in columns.items()})
+
+
+WHOLE = table(title=["Fine"], body=["A good film."], review=["x"])
+
+
+@pytest.mark.parametrize("as_schema", [True, False])
+def test_the_columns_of_the_training_are_taken_again(as_schema, caplog):
+    found = choose_text_columns(WHOLE.schema if as_schema else TableReader(WHOLE), (), lambda: BOTH)
+    assert (found.names, found.assumed) == (BOTH, False)
+    assert caplog.records == []
+
+
+def test_columns_that_the_user_names_win():
+    def trained():
+        raise AssertionError("nobody needs the model to know")
+
+    found = choose_text_columns(TableReader(WHOLE), ("review",), trained)
+    assert (found.names, found.assumed) == (("review",), False)
+
+
+def test_without_a_model_that_knows_columns_are_found_by_name():
+    found = choose_text_columns(TableReader(WHOLE))
+    assert (found.names, found.assumed) == (("review",), True)
+
+
+@pytest.mark.parametrize(
+    ("trained", "level", "words"),
+    [
+        (BOTH, logging.WARNING, "trained on 'title' and 'body'. This table has no 'title', so its text is 'body'"),
+        (("review",), logging.INFO, "trained on 'review'. This table has no 'review', so its text is 'body'"),
+    ],
+)
+def test_a_table_without_these_columns_is_reported(caplog, trained, level, words):
+    caplog.set_level(logging.INFO, "sentiment_batch")
+    found = choose_text_columns(TableReader(table(body=["A good film."])), (), lambda: trained)
+    assert (found.names, found.assumed) == (("body",), True)
+    (record,) = caplog.records
+    assert record.levelno == level
+    assert words in record.getMessage()
+
+
+def test_a_column_of_numbers_by_that_name_is_reported(caplog):
+    found = choose_text_columns(TableReader(table(review=[5], text=["A good film."])), (), lambda: ("review",))
+    assert found.names == ("text",)
+    assert "column 'review' holds int64, not text" in caplog.text
+
+
+def test_a_table_without_any_text_column_is_refused():
+    with pytest.raises(InputError, match="cannot tell which column holds the text"):
+        choose_text_columns(TableReader(table(n=[1])), (), lambda: BOTH)
