@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 import re
 
-COMPRESSIONS = {".gz": "gzip", ".zst": "zstd", ".bz2": "bz2", ".xz": "xz"}
-"""Suffixes that follow the suffix of a format, and the names of their compressions."""
+COMPRESSIONS = {".gz": "gzip", ".zst": "zstd", ".bz2": "bz2", ".xz": "xz", ".zip": "zip"}
+"""Suffixes that follow the suffix of a format, and the names of their compressions. ZIP is only read."""
 # A password may hold characters that it must not. A port before a path is no password.
 _USER = re.compile(r"(?<=://)([^\s/?#:@]*):(?!\d+/)(?:[^/?]*@|[^\s?#]*@)")
 _SECRET = "password|passwd|pwd|secret|token|credential|signature|api_?key"

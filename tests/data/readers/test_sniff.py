@@ -1,7 +1,9 @@
 import gzip
 import io
 import pickle
+import random
 import sqlite3
+import struct
 import tarfile
 import zipfile
 
@@ -229,6 +231,9 @@ def test_zero_bytes_are_detected(refusal):
         (b"\xef\xbb\xbfid;text\n", "csv"),
         ("text\ncafé\n".encode("cp1252"), "csv"),
         ("текст\nхорошо\n".encode("utf-16"), "csv"),
+        ("id,text\n1,good\n".encode("utf-16-le"), "csv"),
+        ("id,text\n1,good\n".encode("utf-32-be"), "csv"),
+        ('{"text": "Good"}\n'.encode("utf-16"), "jsonl"),
         (b'{"text": "Good"}\n', "jsonl"),
         (b'[{"text": "Good"}]\n', "json array"),
     ],
@@ -239,6 +244,45 @@ def test_text_under_the_name_of_a_binary_format_is_detected(head, name):
     assert kind.name == name
     with pytest.raises(InputError, match=r'^a\.parquet is .*; .*`input_format="(csv|jsonl)"`\.$'):
         refuse_text("a.parquet", head)
+
+
+BINARY = {
+    "dBASE": b"\x03\x7c\x0b\x1c\x03\0\0\0\x41\0\x29\0".ljust(32, b"\0")
+    + b"TEXT\0\0\0\0\0\0\0C".ljust(33, b"\0")
+    + b"\r Great",
+    "counters": struct.pack("<200I", *range(200)),
+    "noise": random.Random(1).randbytes(4096),
+    "texts with lengths": b"".join(struct.pack("<I", 10) + b"Great film" for _ in range(20)),
+}
+
+
+@pytest.mark.parametrize("name", BINARY)
+@pytest.mark.parametrize("options", [{}, {"encoding": "cp1252"}, {"on_bad_row": print}])
+@pytest.mark.parametrize("reader", [CsvReader, JsonLinesReader])
+def test_binary_data_is_never_read_as_text(tmp_path, name, options, reader):
+    (tmp_path / "a.csv").write_bytes(BINARY[name])
+    with pytest.raises(InputError, match=r"a\.csv is (a dBASE table|binary data, not text)[.;]"):
+        read(reader, tmp_path / "a.csv", **options)
+
+
+@pytest.mark.parametrize(
+    ("encoding", "text"),
+    [
+        ("iso2022_kr", "id,text\n1,이 영화는 정말 재미있었어요\n"),
+        ("iso2022_jp", "id,text\n1,この映画はとても面白かった\n"),
+        ("utf-32-le", "id,text\n1,Great film\n"),
+        ("utf-32-be", "id,text\n1,이 영화는\n"),
+        ("utf-16-le", "id,text\n1,Great film\n"),
+    ],
+)
+def test_encodings_that_look_like_ascii_or_binary_are_named(tmp_path, refusal, encoding, text):
+    assert refusal("a.csv", text.encode(encoding)) == f'a.csv looks like {encoding}; give `encoding="{encoding}"`.'
+    assert read(CsvReader, tmp_path / "a.csv", encoding=encoding).num_rows == 1
+
+
+def test_colours_of_a_terminal_are_no_encoding(tmp_path):
+    (tmp_path / "a.csv").write_bytes(b"id,text\n1,\x1b[31mred\x1b[0m and $5\n2,\x01\x02\n")
+    assert read(CsvReader, tmp_path / "a.csv").num_rows == 2
 
 
 def test_binary_data_is_not_detected_as_text():

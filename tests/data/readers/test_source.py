@@ -3,8 +3,10 @@ import gzip
 import io
 import lzma
 import os
+import re
 import sys
 import threading
+import zipfile
 
 import fsspec
 import pyarrow as pa
@@ -20,6 +22,14 @@ def zstd(data: bytes) -> bytes:
     with pa.CompressedOutputStream(sink, "zstd") as stream:
         stream.write(data)
     return sink.getvalue().to_pybytes()
+
+
+def archive(data: bytes, *names: str) -> bytes:
+    sink = io.BytesIO()
+    with zipfile.ZipFile(sink, "w", zipfile.ZIP_DEFLATED) as file:
+        for name in names or ("reviews.csv",):
+            file.writestr(name, data)
+    return sink.getvalue()
 
 
 COMPRESSORS = {".gz": gzip.compress, ".bz2": bz2.compress, ".xz": lzma.compress, ".zst": zstd}
@@ -56,6 +66,42 @@ def test_compressed_files_are_unpacked_by_their_ending(tmp_path, memory, ending)
     (tmp_path / f"a.csv{ending}").write_bytes(packed)
     assert everything(tmp_path / f"a.csv{ending}") == DATA
     assert everything(memory.put(f"a.csv{ending.upper()}", packed)) == DATA
+
+
+def test_the_only_file_of_a_zip_archive_is_read(tmp_path, memory):
+    packed = archive(DATA, "folder/", "__MACOSX/._reviews.csv", "folder/reviews.csv")
+    (tmp_path / "a.csv.zip").write_bytes(packed)
+    for location in (f"{tmp_path}/a.csv.zip", memory.put("a.csv.ZIP", packed)):
+        assert everything(location) == DATA
+        source = Source(location)
+        assert source.member_name() == "folder/reviews.csv"
+        assert source.open_random().read(6) == DATA[:6]
+        source.close()
+
+
+@pytest.mark.parametrize(
+    ("packed", "expected"),
+    [
+        (archive(DATA, "a.csv", "b.csv"), "holds 2 files: 'a.csv', 'b.csv'. Unpack it first, and name one file."),
+        (archive(b"", "folder/"), "holds no file"),
+        (archive(b"")[:40], "is damaged or incomplete"),
+        (archive(DATA, "[Content_Types].xml", "xl/workbook.xml"), "is an Excel workbook"),
+        (b"text\ngood\n", "is not compressed with zip"),
+        (archive(DATA).replace(b"PK\1\2\x14\3\x14\0\0", b"PK\1\2\x14\3\x14\0\1"), "has a password"),
+    ],
+)
+def test_other_zip_archives_are_refused_with_their_files(tmp_path, packed, expected):
+    (tmp_path / "a.csv.zip").write_bytes(packed)
+    with pytest.raises(InputError, match=re.escape(f"a.csv.zip {expected}")):
+        everything(tmp_path / "a.csv.zip")
+
+
+def test_damage_inside_a_zip_archive_is_named(tmp_path):
+    packed = bytearray(archive(DATA))
+    packed[1000:1040] = bytes(40)
+    (tmp_path / "a.csv.zip").write_bytes(packed)
+    with pytest.raises(InputError, match="damaged or incomplete"):
+        everything(tmp_path / "a.csv.zip")
 
 
 @pytest.mark.parametrize("ending", COMPRESSORS)

@@ -182,7 +182,9 @@ def _open_layout(source: Source) -> _IpcFile | _IpcStream | _FeatherV1:
         return _IpcFile(source)
     if head.startswith(b"FEA1"):
         return _FeatherV1(source)
-    if head.startswith(_CONTINUATION) or 0 < int.from_bytes(head[:4], "little") < _MAX_LEGACY_SCHEMA_BYTES:
+    if head.startswith(_CONTINUATION):
         return _IpcStream(source)
     refuse_text(source.name, head)
+    if 0 < int.from_bytes(head[:4], "little") < _MAX_LEGACY_SCHEMA_BYTES:
+        return _IpcStream(source)
     raise InputError(f"{source.name} is {'not Arrow or Feather' if head else 'empty'}. Check what it is.")

@@ -13,9 +13,10 @@ import unicodedata
 _SINGLE_BYTE = (
     *("cp1252", "cp1250", "cp1251", "koi8-r", "koi8-u", "cp1253", "cp1254", "cp1255", "cp1256", "cp1257", "cp874"),
     *("iso-8859-1", "iso-8859-2", "iso-8859-15", "iso-8859-5", "iso-8859-7", "iso-8859-8", "iso-8859-6", "iso-8859-9"),
-    *("mac-roman", "cp850", "cp437", "cp852", "cp866", "mac-cyrillic"),
+    *("mac-roman", "cp850", "cp437", "cp852", "cp866", "mac-cyrillic", "cp855", "cp737", "cp869", "mac-greek", "cp862"),
+    *("cp857", "mac-turkish", "mac-latin2", "iso-8859-13", "cp775"),
 )
-_SEVERAL_BYTES = ("shift_jis", "cp932", "euc_jp", "gb18030", "big5", "euc_kr", "cp949")
+_SEVERAL_BYTES = ("shift_jis", "cp932", "euc_jp", "gb18030", "big5", "euc_kr", "cp949", "johab")
 _JAPANESE = ("shift_jis", "cp932", "euc_jp")
 # These encodings have a block for everyday characters: the codec that has the block, and its range of first bytes.
 _EVERYDAY = {

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import codecs
 import io
+import re
 
 from sentiment_batch.errors import InputError, UsageError, reason
 
@@ -27,6 +28,9 @@ _OTHER_ORDER = {"utf-16-le": "utf-16-be", "utf-16-be": "utf-16-le", "utf-32-le":
 _REFUSED = ("utf-7", "unicode_escape", "raw_unicode_escape", "punycode", "idna", "undefined")
 _SEVERAL_BYTES = ("gb", "big5", "euc", "shift_jis", "cp932", "cp949", "cp950", "johab", "iso2022", "hz")
 
+_UNMARKED = ("utf-32-le", "utf-32-be", "utf-16-le", "utf-16-be")
+_WITH_ESCAPES = ("iso2022_kr", "iso2022_jp", "iso2022_jp_3", "iso2022_jp_ext", "iso2022_jp_2")
+_CONTROL = re.compile("[\0-\x08\x0b\x0e-\x19\x1b-\x1f]").search
 _SEPARATORS = b'\n\r\t ,;"'
 _BEYOND_ASCII = bytes(range(0x80, 0x100))
 
@@ -56,13 +60,13 @@ def choose_encoding(sample: bytes, given: str | None, name: str) -> str:
 
     Raises:
         UsageError: there is no encoding of the given name.
-        InputError: the file is not in the given encoding, or it is UTF-16 without a byte order mark.
+        InputError: the file is not in the given encoding, or it is UTF-16, UTF-32 or ISO 2022 and nothing says so.
     """
     mark = find_marked_encoding(sample)
     by_mark = mark and mark.removesuffix("-le").removesuffix("-be")  # the decoders without a byte order remove the mark
     if given is None:
-        if mark is None and (order := _detect_unmarked_utf_16(sample)):
-            raise InputError(f'{name} looks like UTF-16 without a byte order mark; give `encoding="{order}"`.')
+        if mark is None and (found := detect_unmarked_encoding(sample)):
+            raise InputError(f'{name} looks like {found}; give `encoding="{found}"`.')
         return by_mark or "utf-8"
     encoding = look_up_encoding(given)
     if mark is None:
@@ -168,16 +172,30 @@ def _count_line_ends(sample: bytes, encoding: str) -> int:
     return text.count("\n") + text.count("\r")
 
 
-def _detect_unmarked_utf_16(sample: bytes) -> str | None:
-    """UTF-16 in the byte order that fits the zero bytes of `sample`, or None if none fits.
+def detect_unmarked_encoding(sample: bytes) -> str | None:
+    """UTF-32, UTF-16 or ISO 2022, if `sample` is text in it; None for the encodings that leave ASCII as it is.
 
-    In the right order, the separators between values (line ends, blanks, commas) are found as whole characters.
+    In the right byte order of UTF-16, the separators between values (line ends, blanks, commas) are whole characters.
     """
+    if b"\x1b$" in sample and sample.isascii():
+        lines = sample[: sample.rfind(b"\n") + 1] or sample
+        return next((encoding for encoding in _WITH_ESCAPES if _decodes(lines, encoding)), None)
     if len(sample) < 8 or b"\0" not in sample:
         return None
-    for order, high, low in (("utf-16-le", 1, 0), ("utf-16-be", 0, 1)):
+    for order in _UNMARKED:
         text = sample.decode(order, "replace")
+        if _CONTROL(text) or text.count("\ufffd") > 1:  # a cut character at the end becomes one
+            continue
+        high, low = (1, 0) if order.endswith("le") else (0, 1)
         whole = sum(text.count(chr(separator)) for separator in _SEPARATORS)
-        if 2 * whole > sum(map(sample.count, _SEPARATORS)) or (not any(sample[high::2]) and all(sample[low::2])):
+        ascii_only = not any(sample[high::2]) and all(sample[low::2])
+        if order.startswith("utf-32") or ascii_only or 2 * whole > sum(map(sample.count, _SEPARATORS)):
             return order
     return None
+
+
+def _decodes(sample: bytes, encoding: str) -> bool:
+    try:
+        return bool(sample.decode(encoding))
+    except UnicodeDecodeError:
+        return False

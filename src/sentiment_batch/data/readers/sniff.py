@@ -9,7 +9,7 @@ import re
 from dataclasses import dataclass
 
 from sentiment_batch.data.readers.delimiters import NO_DELIMITER, detect_delimiter
-from sentiment_batch.data.readers.encodings import find_marked_encoding
+from sentiment_batch.data.readers.encodings import detect_unmarked_encoding, find_marked_encoding
 from sentiment_batch.errors import InputError
 
 HEAD_BYTES = 4096
@@ -92,8 +92,12 @@ _TEXT = FileKind("csv", "text, such as CSV", _GIVE_FORMAT.format("csv"))
 _OBJECT_START = re.compile(r'\{\s*"(?>[^"\\]+|\\.)*+"\s*:')
 _ARRAY_START = re.compile(r"\[\s*\{")
 _BLANKS = " \t\r\n\ufeff"
-_CONTROLS = frozenset(range(0x20)) - frozenset(b"\t\n\f\r\x1a")
-"""Bytes that occur in no text. 0x1a may occur: it is the end-of-file mark of DOS."""
+_CONTROLS = bytes(set(range(0x20)) - set(b"\t\n\f\r\x0e\x0f\x1a\x1b"))
+"""Bytes that hardly occur in texts. 0x1a may occur: it is the end-of-file mark of DOS. ISO 2022 needs three others."""
+_MIN_CONTROLS = 8
+"""A text may hold a few control characters by mistake."""
+_MAX_CONTROL_SHARE = 0.03
+"""Texts hold a smaller share of control characters. Random bytes hold 0.09."""
 
 
 def detect_kind(head: bytes) -> FileKind | None:
@@ -103,17 +107,25 @@ def detect_kind(head: bytes) -> FileKind | None:
         return _PARQUET
     if head.startswith(b"PK\x03\x04"):
         office = b"[Content_Types].xml" in head or b"application/vnd.oasis" in head or b"xl/" in head
-        return _OFFICE if office else FileKind("zip", "a ZIP archive", _UNPACK)
+        return _OFFICE if office else FileKind("zip", "a ZIP archive", "give it the ending .zip, or unpack it first")
     if head[:1] == b"\x80" and head[1:2] in (b"\2", b"\3", b"\4", b"\5"):
         return FileKind("pickle", "a Python pickle", f"{_SAVE_AS_PARQUET}; pickles are never opened, they can run code")
     if head[257:262] == b"ustar":
         return FileKind("tar", "a tar archive", _UNPACK)
     if head.startswith(b"ORC") and any(byte < 9 for byte in head[:64]):
         return FileKind("orc", "an ORC file", _SAVE_AS_PARQUET)
+    if _is_dbase(head):
+        return FileKind("dbase", "a dBASE table", "export it as CSV")
     if head and not head.strip(b"\0"):
         return FileKind("zeros", "nothing but zero bytes, as an interrupted copy leaves them", "get the file again")
     signed = next((kind for signature, kind in _SIGNATURES if head.startswith(signature)), None)
     return signed or _detect_markup(head)
+
+
+def _is_dbase(head: bytes) -> bool:
+    """True for DBF files, which begin with a version, a date, the numbers of rows and of bytes, and zeros."""
+    is_date = len(head) > 32 and 1 <= head[2] <= 12 and 1 <= head[3] <= 31
+    return is_date and head[0] in b"\x02\x03\x04\x30\x31\x83\x8b\x8e\xf5" and not any(head[12:14])
 
 
 def _detect_markup(head: bytes) -> FileKind | None:
@@ -191,12 +203,35 @@ def refuse_csv(name: str, text: str) -> None:
         raise InputError(f"{name} is CSV, not JSON lines; {_GIVE_FORMAT.format('csv')}.")
 
 
+def is_binary_data(head: bytes) -> bool:
+    """True if a file that begins with `head` is no text: it holds many control characters, and is not in UTF-16."""
+    controls = len(head) - len(head.translate(None, _CONTROLS))
+    if controls < max(_MIN_CONTROLS, _MAX_CONTROL_SHARE * len(head)):
+        return False
+    encoding = find_marked_encoding(head) or detect_unmarked_encoding(head) or ""
+    return not encoding.startswith(("utf-16", "utf-32"))
+
+
+def refuse_binary(name: str, head: bytes) -> None:
+    """Check that a file that is going to be read as text is text.
+
+    Args:
+        name: what messages call the file.
+        head: its first bytes.
+
+    Raises:
+        InputError: it is binary data of a kind that is not known.
+    """
+    if is_binary_data(head):
+        raise InputError(f"{name} is binary data, not text. Check what it is; save its table as CSV or Parquet.")
+
+
 def detect_text_kind(head: bytes) -> FileKind | None:
     """The kind of a text file that begins with `head`, or None if it is not text."""
-    encoding = find_marked_encoding(head) or "utf-8"
-    if not head or (not encoding.startswith(("utf-16", "utf-32")) and not _CONTROLS.isdisjoint(head)):
-        return None
+    encoding = find_marked_encoding(head) or detect_unmarked_encoding(head) or "utf-8"
     text = head.decode(encoding, "replace")
+    if not head or any(chr(control) in text for control in _CONTROLS):
+        return None
     # In other encodings than UTF-8 the ASCII characters still decode. A file with few of them is not text.
     if text.count("\ufffd") * 2 > len(text):
         return None

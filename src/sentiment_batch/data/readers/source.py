@@ -1,6 +1,7 @@
 """Opens the decompressed bytes of any location: a path, an fsspec URL or standard input.
 
-Streams of gzip, bzip2, xz and zstd are decompressed. All errors while reading name the source.
+Streams of gzip, bzip2, xz and zstd, and the only file of a ZIP archive, are decompressed. All errors while reading name
+the source.
 """
 
 from __future__ import annotations
@@ -11,14 +12,15 @@ import io
 import lzma
 import os
 import threading
+import zipfile
 from collections.abc import Callable
 from typing import Any
 
 import pyarrow as pa
 
-from sentiment_batch.data.readers.sniff import HEAD_BYTES, detect_kind
+from sentiment_batch.data.readers.sniff import HEAD_BYTES, detect_kind, refuse_other_formats
 from sentiment_batch.data.readers.spool import Spool
-from sentiment_batch.errors import InputError, reason
+from sentiment_batch.errors import InputError, listed, reason
 from sentiment_batch.files import filesystems
 from sentiment_batch.locations import compression_of
 
@@ -33,6 +35,7 @@ _SIGNATURES = {
     "gzip": (b"\x1f\x8b",),
     "bz2": (b"BZh",),
     "xz": (b"\xfd7zXZ\0",),
+    "zip": (b"PK\x03\x04",),
     # The files of pzstd begin with a skippable frame, whose first byte lies between 0x50 and 0x5f.
     "zstd": (b"\x28\xb5\x2f\xfd", *(bytes([low]) + b"\x2a\x4d\x18" for low in range(0x50, 0x60))),
 }
@@ -94,6 +97,17 @@ class Source:
         """The first `size` bytes, or all if there are fewer."""
         with self.open() as stream:
             return stream.read(size)
+
+    def member_name(self) -> str:
+        """The name of the only file in a ZIP archive.
+
+        Raises:
+            InputError: it holds no file or several.
+        """
+        if self._compression != "zip":
+            return ""
+        stream = self._remember(_buffer_stream(self._open_raw(), self.name))
+        return _find_member(_open_archive(stream, self.name), self.name).filename
 
     def close(self) -> None:
         """Close all streams that are still open. It may be called twice."""
@@ -157,7 +171,33 @@ def _decompress(stream: io.BufferedReader, compression: str, name: str) -> io.Bu
         what = kind.what if kind else f"not compressed with {compression}, although its file ending says so"
         stream.close()
         raise InputError(f"{name} is {what}; {kind.cure if kind else 'give it its right ending'}.")
-    return _buffer_stream(_OPENERS[compression](stream), name, packed=stream)
+    if compression == "zip":
+        refuse_other_formats(name, head, own="zip")  # a workbook is a ZIP archive, too
+    if compression == "zip":
+        archive = _open_archive(stream, name)
+        opened: Any = archive.open(_find_member(archive, name))
+    else:
+        opened = _OPENERS[compression](stream)
+    return _buffer_stream(opened, name, packed=stream)
+
+
+def _open_archive(stream: io.BufferedReader, name: str) -> zipfile.ZipFile:
+    """A ZIP archive, which may be a stream that cannot seek."""
+    try:
+        return zipfile.ZipFile(stream if stream.seekable() else Spool(stream, name).open())
+    except Exception as error:  # such as BadZipFile, ValueError and NotImplementedError
+        raise InputError(f"{name} is damaged or incomplete: {reason(error)}. Get the file again.") from error
+
+
+def _find_member(archive: zipfile.ZipFile, name: str) -> zipfile.ZipInfo:
+    """The only file in a ZIP archive, apart from the metadata of macOS."""
+    found = [one for one in archive.infolist() if not one.is_dir() and not one.filename.startswith("__MACOSX/")]
+    if len(found) != 1:
+        what = f"{len(found):,} files: {listed(one.filename for one in found)}" if found else "no file"
+        raise InputError(f"{name} holds {what}. Unpack it first, and name one file.")
+    if found[0].flag_bits & 1:
+        raise InputError(f"{name} has a password. Unpack it first.")
+    return found[0]
 
 
 def _buffer_stream(stream: Any, name: str, *, packed: Any = None, closes: bool = True) -> io.BufferedReader:

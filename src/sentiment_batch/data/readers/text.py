@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from sentiment_batch.data.readers import byte_escapes, encodings
 from sentiment_batch.data.readers.decode_errors import explain_undecodable, explain_wrong_encoding
-from sentiment_batch.data.readers.sniff import HEAD_BYTES, refuse_other_formats
+from sentiment_batch.data.readers.sniff import HEAD_BYTES, refuse_binary, refuse_other_formats
 from sentiment_batch.errors import InputError
 
 if TYPE_CHECKING:
@@ -112,6 +112,8 @@ class TextFile:
         sample = source.head(encodings.SAMPLE_BYTES)
         refuse_other_formats(source.name, sample[:HEAD_BYTES])
         self._encoding = encodings.choose_encoding(sample, options.encoding, source.name)
+        if not self._encoding.startswith(("utf-16", "utf-32")):
+            refuse_binary(source.name, sample[:HEAD_BYTES])
         self._encoding_without_mark = encodings.drop_byte_order_mark(self._encoding, sample)
         self.encoding_name = (self._given or self._encoding).removesuffix("-sig")
         """What messages call the encoding."""
