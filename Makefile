@@ -56,9 +56,9 @@ lint: $(VENV)/.development
 	$(BIN)/mypy
 
 # A file's tests stay in one process, which has one thread: what they share is made once. The files that take longest
-# come first (tests/conftest.py puts them there).
+# come first (tests/conftest.py puts them there). Four processes suit two cores, too: many tests wait for other processes.
 test: lint
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests plugins -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests plugins -n 4 --dist loadfile --no-loadscope-reorder
 
 docs: $(VENV)/.docs
 	$(BIN)/python -m scripts.command_line_reference --check
