@@ -7,8 +7,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from sentiment_batch.data.readers import csv as csv_module
-from sentiment_batch.data.readers import text
+from sentiment_batch.data.readers import csv_rows, text
 from sentiment_batch.data.readers.csv import CsvReader
 from sentiment_batch.data.readers.jsonl import JSON_METADATA, JsonLinesReader
 from sentiment_batch.errors import InputError
@@ -185,7 +184,7 @@ def test_blank_rows_stay_left_out_and_do_not_count(load):
 
 @pytest.mark.parametrize("end", [b"\n", b"\r\n", b"\r"])
 def test_problems_are_numbered_across_batches(load, end, monkeypatch):
-    monkeypatch.setattr(csv_module, "MAX_ROWS_PER_BATCH", 7)
+    monkeypatch.setattr(csv_rows, "MAX_ROWS_PER_BATCH", 7)
     data = end.join([b"a,b", *[b"%d,x" % n if n % 5 else b"%d" % n for n in range(50)]])
     rows, reported = load(data)
     assert [row["a"] for row in rows] == [str(n) for n in range(50)]
@@ -195,7 +194,7 @@ def test_problems_are_numbered_across_batches(load, end, monkeypatch):
 
 
 def test_bad_quotes_in_a_row_do_not_make_a_batch_too_large(load, tmp_path, monkeypatch):
-    monkeypatch.setattr(csv_module, "MAX_ROWS_PER_BATCH", 7)
+    monkeypatch.setattr(csv_rows, "MAX_ROWS_PER_BATCH", 7)
     (tmp_path / "a.csv").write_bytes(b"a,b\n" + b'"x"y,1\n' * 50)
     reader = CsvReader(str(tmp_path / "a.csv"), ReadOptions(on_bad_row=lambda problem: None))
     sizes = [batch.num_rows for batch in reader.batches(reader.splits()[0])]
@@ -204,7 +203,7 @@ def test_bad_quotes_in_a_row_do_not_make_a_batch_too_large(load, tmp_path, monke
 
 
 def test_a_record_of_very_many_lines_is_kept_whole(load, monkeypatch):
-    for module in (text, csv_module):
+    for module in (text, csv_rows):
         monkeypatch.setattr(module, "MAX_BATCH_CHARACTERS", 40)
     monkeypatch.setattr(text, "_MAX_SEPARATE_LINES", 3)
     record = b'"' + b"x\r\n" * 50 + b'"'
@@ -214,7 +213,7 @@ def test_a_record_of_very_many_lines_is_kept_whole(load, monkeypatch):
 
 
 def test_very_many_blank_lines_make_no_empty_batch(tmp_path, monkeypatch):
-    monkeypatch.setattr(csv_module, "MAX_BATCH_CHARACTERS", 10)
+    monkeypatch.setattr(csv_rows, "MAX_BATCH_CHARACTERS", 10)
     (tmp_path / "a.csv").write_bytes(b"a,b\n" + b"\n" * 100 + b"1,2\n" + b"\n" * 100 + b"3\n")
     rows, [problem] = read_with_bad_rows(CsvReader, tmp_path / "a.csv")
     assert len(rows) == 2
@@ -222,7 +221,7 @@ def test_very_many_blank_lines_make_no_empty_batch(tmp_path, monkeypatch):
 
 
 def test_rows_of_very_many_columns_come_in_small_batches(tmp_path, monkeypatch):
-    monkeypatch.setattr(csv_module, "MAX_CELLS_PER_BATCH", 35)
+    monkeypatch.setattr(csv_rows, "MAX_CELLS_PER_BATCH", 35)
     (tmp_path / "a.csv").write_bytes(b",".join([b"x"] * 10) + b"\n" + b"1,2\n" * 20)
     reader = CsvReader(str(tmp_path / "a.csv"), ReadOptions(on_bad_row=lambda problem: None))
     assert {batch.num_rows for batch in reader.batches(reader.splits()[0])} == {3, 2}
@@ -271,7 +270,7 @@ def test_a_csv_with_bad_rows_equals_its_text_with_replacements(tmp_path_factory,
     except csv.Error:
         expected = None
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(csv_module, "MAX_ROWS_PER_BATCH", size)
+        patch.setattr(csv_rows, "MAX_ROWS_PER_BATCH", size)
         found, message = read_with_bad_rows_or_refuse(CsvReader, path, delimiter=",")
     if found is None:
         assert expected is None or "of its beginning do not decode" in message

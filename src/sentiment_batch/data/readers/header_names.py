@@ -2,7 +2,29 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
+
+logger = logging.getLogger("sentiment_batch")
+
+MAX_LISTED_RENAMES = 12
+"""Largest number of renamed columns that the log lists."""
+
+
+def name_columns(name: str, header: Sequence[str]) -> list[str]:
+    """Column names that are all different, as `make_distinct` gives them, with a warning that lists the renamed ones.
+
+    Args:
+        name: what messages call the table.
+        header: the names as they stand in the table; empty for a column without one.
+    """
+    names = make_distinct(header)
+    renamed = [f"{old!r} to {new!r}" for old, new in zip(header, names, strict=True) if old != new]
+    if renamed:
+        more = f" and {len(renamed) - MAX_LISTED_RENAMES:,} more" if len(renamed) > MAX_LISTED_RENAMES else ""
+        listed = ", ".join(renamed[:MAX_LISTED_RENAMES]) + more
+        logger.warning("%s: columns without a name of their own are renamed: %s", name, listed)
+    return names
 
 
 def make_distinct(header: Sequence[str]) -> list[str]:

@@ -1,0 +1,195 @@
+"""Finds out how a CSV is written from a sample of its lines: the delimiter, the blanks, the header."""
+
+from __future__ import annotations
+
+import csv
+import logging
+import re
+from collections import Counter
+from dataclasses import dataclass
+from typing import Any
+
+from sentiment_batch.data.readers.csv_records import COMMENT, read_records
+from sentiment_batch.data.readers.delimiters import DELIMITERS, NO_DELIMITER, detect_delimiter
+from sentiment_batch.data.readers.header import MAX_HEADER_ROWS, check_header, find_data_cell, find_header_row
+from sentiment_batch.errors import InputError
+
+logger = logging.getLogger("sentiment_batch")
+
+_MAX_RECORDS = 1000
+"""Largest number of records that are looked at."""
+_MIN_SHARE = 0.9
+"""Share of the records that have the same number of fields in a file that has a delimiter."""
+_MIN_SHARE_OF_FIRST = 0.7
+"""Share of the records with as many fields as the first one, if in that one a blank follows each delimiter."""
+_MIN_RECORDS = 3
+"""Number of records from which such a share means something."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class CsvSample:
+    """The first lines of a CSV, and what the user said about it."""
+
+    name: str
+    """What messages call the file."""
+    lines: list[str]
+    """The lines from the first one, with their line ends."""
+    whole: bool
+    """True if these are all lines; otherwise the last record may be cut."""
+    skip_rows: int
+    """Number of lines to skip."""
+    comment: str | None
+    """The first character of comments."""
+    header: bool | None
+    """True or False if the user said whether there is a header."""
+
+    def find_delimiter(self, dialect: dict[str, Any]) -> str:
+        """The delimiter, or `NO_DELIMITER` for a file of one column.
+
+        Args:
+            dialect: the other arguments of `csv.reader`.
+        """
+        if self.header is False:
+            rated = [(share, one) for one in DELIMITERS if (share := self._rate({**dialect, "delimiter": one}, 0))]
+            found = max(rated, key=lambda pair: pair[0])[1] if rated else NO_DELIMITER
+        else:
+            lines = [line for line in self.lines[self.skip_rows :] if not self._is_comment(line)]
+            found = detect_delimiter(lines, dialect, whole=self.whole)
+        if self._is_prose({**dialect, "delimiter": found}):
+            found = NO_DELIMITER
+        if found == NO_DELIMITER:
+            logger.info("%s: the first row holds no delimiter, so the file is read as one column", self.name)
+        elif found != ",":
+            logger.info("%s: the fields are separated by %r", self.name, found)
+        return found
+
+    def find_blanks(self, dialect: dict[str, Any]) -> bool:
+        """True if blanks stand between delimiters and quotes, so that they have to be skipped."""
+        if dialect["quoting"] == csv.QUOTE_NONE or dialect["delimiter"] in (NO_DELIMITER, " "):
+            return False
+        skipping = {**dialect, "skipinitialspace": True}
+        records, broken = self.read(skipping)
+        without = dict(records)
+        # A cell that is quoted as a whole may begin with a blank and a quote, too. It stays as it is.
+        changed = any(
+            cell not in without.get(line, ())
+            for line, row in self.read(dialect)[0]
+            for cell in row[1:]
+            if re.match(' +"', cell)
+        )
+        if not changed or broken or self._rate(skipping, 0) < self._rate(dialect, 0):
+            return False
+        logger.warning("%s: the blanks after the delimiters are left out, because quotes follow them", self.name)
+        return True
+
+    def check_escapes(self, dialect: dict[str, Any]) -> None:
+        """Check that no backslashes escape quotes and delimiters, unless the user named them.
+
+        Raises:
+            InputError: the records fit only if backslashes are escapes.
+        """
+        if dialect.get("escapechar") or not any("\\" in line for line in self.lines):
+            return
+        plain, broken = self.read(dialect)
+        escaped, still_broken = self.read({**dialect, "escapechar": "\\"})
+        widths = {len(row) for _, row in escaped if row}
+        if still_broken or len(widths) > 1 or not (broken or len({len(row) for _, row in plain if row}) > 1):
+            return
+        at = next(
+            (line for at, (line, row) in enumerate(escaped) if at >= len(plain) or plain[at][1] != row), escaped[0][0]
+        )
+        raise InputError(
+            f"{self.name}, line {at:,}: backslashes stand before quotes or delimiters that are part of a cell. Read "
+            'the file with `escape="\\\\"`.'
+        )
+
+    def check_header(self, dialect: dict[str, Any], *, others: bool) -> None:
+        """Check that the first record names the columns.
+
+        Args:
+            dialect: the arguments of `csv.reader`.
+            others: True if the file may have another delimiter than the first record shows.
+
+        Raises:
+            InputError: the first record looks like data, or like a title above the header.
+        """
+        rows = self._number_rows(dialect)
+        one_column = {**dialect, "delimiter": NO_DELIMITER}
+        if others and (dialect["delimiter"] == NO_DELIMITER or self._rate(dialect, 1, first=True) < 0.5):
+            for delimiter in DELIMITERS:
+                candidate = self._number_rows({**dialect, "delimiter": delimiter})
+                if find_header_row([row for _, row in candidate]):
+                    rows = candidate
+                    break
+            else:
+                self._refuse_collapse(dialect)
+                whole = self._number_rows(one_column)
+                rows = whole if find_data_cell([row for _, row in whole]) else rows
+        check_header(self.name, [row for _, row in rows], [line for line, _ in rows])
+
+    def read(self, dialect: dict[str, Any]) -> tuple[list[tuple[int, list[str]]], bool]:
+        """The records with the numbers of their first lines, and True if a quote is wrong.
+
+        Blank lines and comments are left out, and so is a last record that may be cut.
+        """
+        reader = read_records(self.lines, dialect, skip_rows=self.skip_rows, comment=self.comment)
+        records: list[tuple[int, list[str]]] = []
+        begin = reader.line_num + 1
+        try:
+            for row in reader:
+                if row and row is not COMMENT:
+                    records.append((begin, row))
+                if len(records) > _MAX_RECORDS:
+                    return records, False
+                begin = reader.line_num + 1
+        except csv.Error as error:
+            return records, self.whole or "unexpected end" not in str(error)
+        return (records if self.whole or len(records) < 2 else records[:-1]), False
+
+    def _is_comment(self, line: str) -> bool:
+        return self.comment is not None and line.startswith(self.comment)
+
+    def _number_rows(self, dialect: dict[str, Any]) -> list[tuple[int, list[str]]]:
+        return self.read(dialect)[0][: MAX_HEADER_ROWS + 1]
+
+    def _is_prose(self, dialect: dict[str, Any]) -> bool:
+        """True if the first record looks like a sentence with commas, and other records have other numbers of them."""
+        records, _ = self.read(dialect)
+        spaced = bool(records) and all(cell.startswith(" ") for cell in records[0][1][1:])
+        return spaced and self._rate({**dialect, "skipinitialspace": True}, 1, first=True) < _MIN_SHARE_OF_FIRST
+
+    def _rate(self, dialect: dict[str, Any], start: int, *, first: bool = False) -> float:
+        """The share of the records from number `start` on with the most frequent number of fields, if this is above 1.
+
+        Args:
+            dialect: the arguments of `csv.reader`.
+            start: number of records that are left out.
+            first: count the records with as many fields as the first one instead.
+        """
+        records = [row for _, row in self.read(dialect)[0]]
+        widths = Counter(map(len, records[start:]))
+        if not widths:
+            return 1.0
+        width, count = (len(records[0]), widths[len(records[0])]) if first else widths.most_common(1)[0]
+        share = count / widths.total()
+        if first or width < 2:
+            return share if width > 1 else 0.0
+        # The comma of a sentence is followed by a blank.
+        spaced = sum(any(cell.startswith(" ") for cell in row[1:]) for row in records)
+        if spaced * 2 <= len(records):
+            return share
+        return share / 2 if share == 1 and len(records) >= 5 else 0.0
+
+    def _refuse_collapse(self, dialect: dict[str, Any]) -> None:
+        """Refuse a file whose first record has one field, while all others agree on a delimiter."""
+        for delimiter in DELIMITERS:
+            candidate = {**dialect, "delimiter": delimiter}
+            rows = self._number_rows(candidate)
+            if len(rows) <= _MIN_RECORDS or len(rows[0][1]) > 1 or self._rate(candidate, 1) < _MIN_SHARE:
+                continue
+            width = Counter(len(row) for _, row in rows[1:]).most_common(1)[0][0]
+            raise InputError(
+                f"{self.name}: line {rows[0][0]} is one field, but most lines below have {width} fields separated by "
+                f"{delimiter!r}. Skip it with `skip_rows={rows[1][0] - 1}`, or say that it names the only column with "
+                "`header=True`."
+            )
