@@ -11,7 +11,7 @@ import polars as pl
 import pyarrow as pa
 import pytest
 
-from sentiment_batch import clear_cache, evaluate, score, train
+from sentiment_batch import Scorer, clear_cache, evaluate, score, train
 from sentiment_batch.errors import InputError, ModelError, OutputError, UsageError
 from sentiment_batch.scoring import scorer as scorer_module
 from sentiment_batch.scoring import scorer_cache
@@ -235,3 +235,14 @@ def test_columns_may_be_named_by_numbers_and_a_base_by_its_path(tiny_base, tmp_p
     frame = reviews().set_axis([0, 1], axis="columns")
     found = train(frame, tmp_path / "model", text_column=0, label_column=1, base=tiny_base, **FAST)
     assert found.labels == ("negative", "positive")
+
+
+def test_what_train_returns_stands_for_its_model(trained):
+    result, output = trained
+    assert os.fspath(result) == str(output)
+    expected = score(FRAME, str(output), **CPU)
+    pd.testing.assert_frame_equal(score(FRAME, result, **CPU), expected)
+    assert evaluate(reviews(), result, **CPU).rows == 60
+    with Scorer.load(result, **CPU) as scorer:
+        pd.testing.assert_frame_equal(scorer(FRAME), expected)
+    assert repr(result).startswith(f"Trained(path={str(output)!r}, labels=('negative', 'positive'), accuracy=")

@@ -16,9 +16,12 @@ if TYPE_CHECKING:
     from sentiment_batch.settings import TrainSettings
     from sentiment_batch.training.result import Trained
 
+Model = str | os.PathLike[str]
+"""A folder or Hub id, or what `train` returned, which stands for its folder."""
+
 
 def score(
-    frame: Any, model: str | Path | None = None, *, text_column: str | Sequence[str] | None = None, **settings: Any
+    frame: Any, model: Model | None = None, *, text_column: str | Sequence[str] | None = None, **settings: Any
 ) -> Any:
     """Annotate a frame with the sentiment of each row.
 
@@ -27,7 +30,7 @@ def score(
     Args:
         frame: a pandas, polars or pyarrow table or series, or anything with `__arrow_c_stream__`; a lazy frame of
             polars, a relation of DuckDB, a frame of dask or Spark.
-        model: a folder or Hub id; None looks where the command line looks.
+        model: a folder or Hub id, or what `train` returned; None looks where the command line looks.
         text_column: the column or columns of the text; found by name if None.
         settings: the fields of `ScoreSettings`, such as `probabilities=True` or `device="cpu"`.
 
@@ -118,7 +121,7 @@ def train(
 
 def evaluate(
     rows: Any,
-    model: str | Path | None = None,
+    model: Model | None = None,
     *,
     text_column: str | Sequence[str] | None = None,
     label_column: str | None = None,
@@ -131,7 +134,7 @@ def evaluate(
 
     Args:
         rows: a frame or a path.
-        model: a folder or Hub id; None looks where the command line looks.
+        model: a folder or Hub id, or what `train` returned; None looks where the command line looks.
         text_column: the column or columns of the text; found by name if None.
         label_column: the column of the label; found by name if None.
         stars: where negative ends and positive begins, such as `2,4`.
@@ -167,7 +170,7 @@ def evaluate(
     return evaluate_labelled(_scorer(model, settings), reviews, stars=stars, max_errors=errors)
 
 
-def explain(texts: str | Iterable[str | None], model: str | Path | None = None, **settings: Any) -> list[Explanation]:
+def explain(texts: str | Iterable[str | None], model: Model | None = None, **settings: Any) -> list[Explanation]:
     """Predict the labels of texts, and weigh the words that decide them.
 
     Each explanation has the label, its probability, and the text in pieces with their weights. A weight is gradient
@@ -176,7 +179,7 @@ def explain(texts: str | Iterable[str | None], model: str | Path | None = None, 
 
     Args:
         texts: one text, or several such as a column of a frame. A null or blank text has no label.
-        model: a folder or Hub id; None looks where the command line looks.
+        model: a folder or Hub id, or what `train` returned; None looks where the command line looks.
         settings: the fields of `ScoreSettings`.
 
     Returns:
@@ -225,11 +228,11 @@ def _check_stars(stars: object) -> str | None:
     return stars
 
 
-def _scorer(chosen: str | Path | None, settings: dict[str, Any]) -> Scorer:
+def _scorer(chosen: Model | None, settings: dict[str, Any]) -> Scorer:
     """The cached scorer if its files and the settings are those of the last call, else a new one; it is loaded."""
     from sentiment_batch.scoring.default_model import choose_model
     from sentiment_batch.scoring.scorer import build_settings
     from sentiment_batch.scoring.scorer_cache import get_cached_scorer
 
-    choice = choose_model(None if chosen is None else str(chosen))
+    choice = choose_model(None if chosen is None else os.fspath(chosen))
     return get_cached_scorer(choice.value, build_settings(settings)).open()

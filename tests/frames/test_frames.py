@@ -371,10 +371,50 @@ def test_a_narwhals_frame_comes_back_over_the_same_library(scorer, expected, nat
     assert lazy.collect()["sentiment"].to_list() == expected[0]
 
 
-@pytest.mark.parametrize("wrong", [["a"], "a text", ("a",), {"text": ["a"]}, None, 3, np.array(["a"])])
+@pytest.mark.parametrize("wrong", ["a text", {"text": ["a"]}, None, 3, np.array(["a"])])
 def test_an_object_that_is_no_frame_is_refused(scorer, wrong):
     with pytest.raises(InputError, match=f"a {type(wrong).__name__} is no frame. Give a pandas, polars or pyarrow"):
         scorer(wrong)
+
+
+@pytest.mark.parametrize("kind", [list, tuple])
+def test_a_list_of_texts_gives_a_frame_of_pandas(scorer, expected, kind):
+    out = scorer(kind(TEXTS))
+    assert list(out.columns) == ["text", "sentiment", "sentiment_score"]
+    check_pandas(out, expected)
+    assert len(scorer(kind())) == 0
+
+
+def test_an_item_of_a_list_that_is_no_text_is_named(scorer):
+    with pytest.raises(InputError, match="item 1 of the list is a float, and no text"):
+        scorer(["fine", float("nan")])
+
+
+def test_nested_names_of_pandas_are_joined_where_needed(scorer):
+    columns = pd.MultiIndex.from_tuples([("review", "title"), ("review", "body"), ("stars", "")])
+    frame = pd.DataFrame([["Fine", "A good film.", 4], ["Bad", "A dull story.", 1]], columns=columns)
+    out = scorer(frame, text_column=["review.title", "review.body"])
+    plain = pd.DataFrame({"title": ["Fine", "Bad"], "body": ["A good film.", "A dull story."]})
+    expected = scorer(plain, text_column=["title", "body"])
+    assert out["sentiment_score"].to_numpy().ravel().tolist() == expected["sentiment_score"].tolist()
+    with pytest.raises(InputError, match=r"'review.title', 'review.body', 'stars'"):
+        scorer(frame, text_column="review")
+
+
+def test_two_columns_of_one_name_are_no_harm_unless_needed(scorer):
+    frame = pd.DataFrame([["Fine", 1, 2], ["Bad", 3, 4]], columns=["text", "n", "n"])
+    assert scorer(frame)["sentiment_score"].tolist() == scorer(frame[["text"]])["sentiment_score"].tolist()
+    with pytest.raises(InputError, match=r"2 columns are called 'text'. Rename them so that `text_column` can name"):
+        scorer(pd.DataFrame([["Fine", "Bad"]], columns=["text", "text"]), text_column="text")
+
+
+def test_run_end_encoded_texts_are_read_like_others(scorer):
+    texts = pa.array(["fine", "fine", None, "dull"])
+    encoded = pa.table({"text": pa.compute.run_end_encode(texts)})
+    assert (
+        scorer(encoded)["sentiment_score"].to_pylist()
+        == scorer(pa.table({"text": texts}))["sentiment_score"].to_pylist()
+    )
 
 
 def test_no_library_is_imported_that_the_caller_has_not(tiny_model):

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from sentiment_batch.errors import DeviceError, ModelError, UsageError
 from sentiment_batch.scoring.backends import row_blocks
 from sentiment_batch.scoring.scorer import Scorer
+from sentiment_batch.settings import ScoreSettings
 from tests.conftest import WORDS
 
 TEXTS = st.none() | st.sampled_from(["", " ", "\t\n\u2003", "the film was great", "[SEP]", "é" * 200])
@@ -290,3 +291,9 @@ def test_a_model_too_large_for_the_device_is_an_error(load, monkeypatch):
     monkeypatch.setattr("sentiment_batch.scoring.backends.local.prepare_model", full)
     with pytest.raises(DeviceError, match=r"memory of cpu does not hold .*Take a smaller model, or `device=\"cpu\"`"):
         Scorer.load(load().model, device="cpu")
+
+
+def test_the_repr_names_the_model_and_what_was_set():
+    scorer = Scorer(model="my-model", settings=ScoreSettings(device="cpu", prefix="mood"))
+    assert repr(scorer) == "Scorer(model='my-model', device='cpu', prefix='mood')"
+    assert repr(Scorer(model="my-model", settings=ScoreSettings())) == "Scorer(model='my-model')"

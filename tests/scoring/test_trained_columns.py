@@ -77,7 +77,8 @@ def test_a_frame_logs_how_it_is_read_unless_it_was_said(scorer, caplog):
     caplog.set_level("INFO", "sentiment_batch")
     scorer(pd.DataFrame(COLUMNS))
     scorer(pd.DataFrame(COLUMNS), text_column="text")
-    assert [record.getMessage() for record in caplog.records] == ["the DataFrame is read as\n  text       title and body"]
+    (record,) = caplog.records
+    assert record.getMessage() == "the DataFrame is read as\n  text       title and body"
 
 
 def test_the_command_prints_and_stores_how_the_table_is_read(cli, trained, tmp_path, expected):
@@ -94,7 +95,7 @@ def test_the_command_prints_and_stores_how_the_table_is_read(cli, trained, tmp_p
     assert cli("verify", out).exit_code == 0
 
 
-def test_a_table_with_a_part_of_these_columns_is_scored_with_a_warning(cli, trained, tmp_path):
+def test_a_table_with_a_part_of_these_columns_is_a_warning(cli, trained, tmp_path):
     pd.DataFrame(COLUMNS)[["body"]].to_csv(tmp_path / "in.csv", index=False)
     result = cli("score", tmp_path / "in.csv", tmp_path / "out.csv", "-m", trained, *CPU, "--quiet")
     assert result.stderr == (
@@ -102,7 +103,7 @@ def test_a_table_with_a_part_of_these_columns_is_scored_with_a_warning(cli, trai
     )
 
 
-def test_the_settings_of_reading_are_part_of_what_decides_an_output(cli, trained, tmp_path):
+def test_the_settings_of_reading_are_in_the_manifest(cli, trained, tmp_path):
     (tmp_path / "in.csv").write_text("note\ntitle,body\nGood,film\n")
     arguments = [tmp_path / "in.csv", tmp_path / "out.csv", "-m", trained, *CPU]
     assert cli("score", *arguments, "--skip-rows", 1, "--header").exit_code == 0

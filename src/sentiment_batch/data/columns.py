@@ -5,15 +5,25 @@ from __future__ import annotations
 import collections
 import itertools
 import json
+import logging
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from sentiment_batch.data.column_paths import (
+    describe_type,
+    explain_rows_inside,
+    find_field,
+    holds_json,
+    list_paths,
+    read_column,
+)
+from sentiment_batch.data.readers.json_types import replace_surrogates
 from sentiment_batch.data.readers.utf8_repair import describe_bad_utf8, repair_utf8
 from sentiment_batch.errors import InputError, listed
-from sentiment_batch.records import JSON_MARK, Problem
+from sentiment_batch.records import Problem
 
 if TYPE_CHECKING:
     from sentiment_batch.data.readers.base import Reader
@@ -36,7 +46,7 @@ def find_text_columns(schema: pa.Schema, chosen: Sequence[str] = (), sample: pa.
 
     Args:
         schema: the table's columns.
-        chosen: the columns that the user named; several are later joined by a blank line.
+        chosen: the columns or paths that the user named; several are later joined by a blank line.
         sample: some rows. If no column has a usual name, a column of long texts is found by its values.
 
     Raises:
@@ -53,7 +63,7 @@ def find_text_columns(schema: pa.Schema, chosen: Sequence[str] = (), sample: pa.
     usual = _find_usual_name(texts, TEXT_NAMES)
     if usual is not None:
         return [usual]
-    strings = [name for name in texts if sample is not None and not is_binary(schema.field(name).type)]
+    strings = [name for name in texts if sample is not None and _may_be_text(sample, schema.field(name))]
     long = [name for name in strings if _measure_mean_length(sample, name) >= MIN_MEAN_TEXT_LENGTH]
     if len(long) == 1:
         return long
@@ -180,8 +190,8 @@ def is_blank(text: str) -> bool:
 
 
 def holds_text(data_type: pa.DataType) -> bool:
-    """True if a column of this type can hold texts: any type of string, bytes, or a dictionary of these."""
-    if pa.types.is_dictionary(data_type):
+    """True if a column of this type can hold texts: any type of string, bytes, or an encoding of these."""
+    if pa.types.is_dictionary(data_type) or pa.types.is_run_end_encoded(data_type):
         return holds_text(data_type.value_type)
     checks = (pa.types.is_string, pa.types.is_large_string, pa.types.is_string_view, is_binary)
     return any(check(data_type) for check in checks)
@@ -193,13 +203,10 @@ def is_binary(data_type: pa.DataType) -> bool:
     return any(check(data_type) for check in checks)
 
 
-def holds_json(field: pa.Field) -> bool:
-    """True for a string column of JSON text. The JSON lines reader makes one if the values share no Arrow type."""
-    return bool(field.metadata and JSON_MARK in field.metadata)
-
-
 def decode_dictionary(column: pa.Array) -> pa.Array:
-    """A dictionary column as its plain values; any other column as it is."""
+    """A column of a dictionary or of run ends as its plain values; any other column as it is."""
+    if pa.types.is_run_end_encoded(column.type):
+        return decode_dictionary(pc.run_end_decode(column))
     if not pa.types.is_dictionary(column.type):
         return column
     values = column.dictionary

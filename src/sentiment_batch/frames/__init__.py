@@ -51,7 +51,7 @@ def annotate_frame(frame: Any, scorer: Scorer, text_column: str | Sequence[str] 
     """A frame with its scores, of the same kind as the given one.
 
     Args:
-        frame: a frame of any kind.
+        frame: a frame of any kind, or a list of texts, which gives a frame of pandas.
         scorer: the model.
         text_column: the column or columns of the text; found by name if None.
 
@@ -64,7 +64,7 @@ def annotate_frame(frame: Any, scorer: Scorer, text_column: str | Sequence[str] 
         annotate = _LAZY.get((kind.__module__.partition(".")[0].lstrip("_"), kind.__name__))
         if annotate is not None:
             return annotate(frame, scorer, chosen)
-    wrapped = wrap_frame(frame)
+    wrapped = wrap_frame(_frame_texts(frame) if isinstance(frame, list | tuple) else frame)
     scorer.added.check_names(wrapped.names)
     reader = TableReader(wrapped.table(rows=SAMPLE_ROWS))
     found = scorer.choose_text_columns(reader, chosen)
@@ -73,6 +73,20 @@ def annotate_frame(frame: Any, scorer: Scorer, text_column: str | Sequence[str] 
         logger.info("%s", format_description(f"the {type(frame).__name__}", description.to_json()))
     texts = list(found.names)
     return wrapped.with_columns(scorer.columns_for(wrapped.table(texts).to_batches(), texts))
+
+
+def _frame_texts(texts: Sequence[Any]) -> Any:
+    """A pandas DataFrame with the column `text`.
+
+    Raises:
+        InputError: one of the texts is neither text nor None.
+    """
+    import pandas as pd
+
+    for place, text in enumerate(texts):
+        if text is not None and not isinstance(text, str):
+            raise InputError(f"item {place} of the {type(texts).__name__} is a {type(text).__name__}, and no text.")
+    return pd.DataFrame({"text": pd.Series(texts, dtype=object)})
 
 
 def wrap_frame(frame: Any) -> Frame:
@@ -94,5 +108,5 @@ def wrap_frame(frame: Any) -> Frame:
         raise InputError("a polars LazyFrame holds no rows yet. Call .collect() on it first.")
     raise InputError(
         f"a {type(frame).__name__} is no frame. Give a pandas, polars or pyarrow table or series, anything with "
-        "__arrow_c_stream__, or a pandas.Series of your texts."
+        "__arrow_c_stream__, or a list of texts."
     )

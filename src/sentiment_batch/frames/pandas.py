@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import collections
 import decimal
 import numbers
 import sys
@@ -23,7 +24,7 @@ class PandasFrame:
 
     def __init__(self, frame: Any) -> None:
         self._frame = frame if frame.ndim == 2 else frame.to_frame("text" if frame.name is None else frame.name)
-        self.names = [str(name[0]) if isinstance(name, tuple) else str(name) for name in self._frame.columns]
+        self.names = _name_columns(self._frame.columns)
 
     def table(self, columns: Sequence[str] | None = None, rows: int | None = None) -> pa.Table:
         """The first rows as Arrow; only the given columns are converted, because others may have no Arrow type."""
@@ -47,6 +48,14 @@ class PandasFrame:
             else:
                 annotated[name] = array.to_numpy(zero_copy_only=False)
         return annotated
+
+
+def _name_columns(columns: Any) -> list[str]:
+    """The names of the columns as text. A nested name is its first level if that is unique, else all joined by dots."""
+    nested = [name if isinstance(name, tuple) else (name,) for name in columns]
+    counts = collections.Counter(name[0] for name in nested)
+    whole = [".".join(str(level) for level in name if level != "") for name in nested]
+    return [str(name[0]) if counts[name[0]] == 1 else joined for name, joined in zip(nested, whole, strict=True)]
 
 
 def _to_arrow(series: Any, name: str, lenient: bool) -> pa.Array:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -36,7 +37,7 @@ if TYPE_CHECKING:
     from sentiment_batch.tokenization.tokenizer import TextPolicy, TextTokenizer
 
 
-@dataclass(kw_only=True, slots=True, eq=False)
+@dataclass(kw_only=True, slots=True, eq=False, repr=False)
 class Scorer:
     """A model that scores; open it with `Scorer.load`, close it with `with` or `close()`.
 
@@ -57,12 +58,18 @@ class Scorer:
     _turn: threading.RLock = field(default_factory=threading.RLock, init=False, repr=False)
     """Held while the model is loaded and while a table is scored, because one call takes all cores."""
 
+    def __repr__(self) -> str:
+        """The model and the settings that are not the defaults."""
+        values = ((field.name, getattr(self.settings, field.name), field.default) for field in fields(self.settings))
+        changed = [f", {name}={value!r}" for name, value, default in values if value != default]
+        return f"Scorer(model={self.model!r}{''.join(changed)})"
+
     @classmethod
-    def load(cls, model: str, **settings: Any) -> Scorer:
+    def load(cls, model: str | os.PathLike[str], **settings: Any) -> Scorer:
         """Load a model for scoring.
 
         Args:
-            model: a folder, or an id on the Hugging Face Hub.
+            model: a folder, or an id on the Hugging Face Hub, or what `train` returned.
             settings: the fields of `ScoreSettings`: device, dtype, batch_tokens, deterministic, compile, max_length,
                 long_text, labels, probabilities, prefix, decimals, neutral_band.
 
@@ -71,7 +78,7 @@ class Scorer:
             DeviceError: the device is not there.
             UsageError: a setting is out of range.
         """
-        return cls(model=str(model), settings=build_settings(settings)).open()
+        return cls(model=os.fspath(model), settings=build_settings(settings)).open()
 
     def open(self) -> Scorer:
         """Load the model now, and check that it suits the settings; returns this scorer.

@@ -22,9 +22,9 @@ if TYPE_CHECKING:
     from sentiment_batch.training.components import Setup
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@dataclass(frozen=True, kw_only=True, slots=True, repr=False)
 class Trained:
-    """What a training run learned, and where the model is."""
+    """What a training run learned, and where the model is. It stands for the path of the model where one is asked."""
 
     path: str
     """The model folder."""
@@ -42,6 +42,14 @@ class Trained:
     """How the model was calibrated; None with `calibrate=False`."""
     device: Choice
     dtype: Choice
+
+    def __fspath__(self) -> str:
+        """The model folder."""
+        return self.path
+
+    def __repr__(self) -> str:
+        """The model, its labels and its figures in a line; the generated one would fill screens."""
+        return f"Trained(path={self.path!r}, labels={self.labels!r}, accuracy={self.validation.accuracy:.4f})"
 
     def to_json(self) -> dict[str, Any]:
         """Plain values. A loss that is not finite becomes None, because JSON has no such number."""
