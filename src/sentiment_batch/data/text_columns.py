@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
+from sentiment_batch.data.column_paths import find_field
 from sentiment_batch.data.columns import detect_text_columns, find_text_columns
 from sentiment_batch.errors import InputError
 
@@ -50,7 +51,7 @@ def choose_text_columns(
         return TextColumns(names=find(chosen), assumed=False)
     wanted = tuple(trained())
     schema = table if isinstance(table, pa.Schema) else table.schema
-    missing = [name for name in wanted if name not in schema.names]
+    missing = [name for name in wanted if find_field(schema, name) is None]
     if wanted and not missing:
         try:
             return TextColumns(names=find(wanted), assumed=False)
