@@ -160,9 +160,9 @@ def _cls_vectors(encoder: Any, tokenizer: Any, texts: list[str], seconds: float,
     """The [CLS] vectors (n, width) of the first texts, as many as can be read in `seconds`."""
     import torch
 
-    from sentiment_batch.model.device import check_bfloat16
+    from sentiment_batch.model.device import prefer_bfloat16
 
-    dtype = torch.bfloat16 if check_bfloat16(device)[0] else torch.float32
+    dtype = torch.bfloat16 if prefer_bfloat16(device)[0] else torch.float32
     network = copy.deepcopy(encoder).to(device=device, dtype=dtype)
     vectors: list[np.ndarray] = []
     until = time.perf_counter() + seconds

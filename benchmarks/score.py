@@ -123,7 +123,7 @@ def _arguments(argv: list[str] | None) -> argparse.Namespace:
 
 def _ours(model: str, source: Path, arguments: argparse.Namespace) -> tuple[list[Contestant], Place, int]:
     """sentiment-batch in its default dtype and in float32; what the peers need; and the tokens of the rows."""
-    from sentiment_batch.model.device import check_bfloat16
+    from sentiment_batch.model.device import has_bfloat16
     from sentiment_batch.scoring.scorer import Scorer
 
     found: list[Contestant] = []
@@ -150,7 +150,7 @@ def _ours(model: str, source: Path, arguments: argparse.Namespace) -> tuple[list
         model=model,
         device=device,
         max_length=scorer.policy.max_length,
-        has_bfloat16=check_bfloat16(device)[0],
+        has_bfloat16=has_bfloat16(device),
     )
     return found, place, summary.tokens
 

@@ -10,11 +10,13 @@ import torch
 from sentiment_batch.errors import DeviceError, UsageError
 from sentiment_batch.model import device
 from sentiment_batch.model.device import (
-    check_bfloat16,
     choose_batch_tokens,
     choose_device,
     choose_training_dtype,
+    find_cpu_make,
+    has_bfloat16,
     make_repeatable,
+    prefer_bfloat16,
 )
 
 
@@ -87,35 +89,72 @@ def test_a_device_beyond_the_last_is_refused_and_the_range_named():
 
 @pytest.mark.usefixtures("cuda")
 def test_bfloat16_on_cuda_goes_by_the_compute_capability():
-    assert check_bfloat16("cuda:0") == (True, "compute capability 8.0")
-    assert check_bfloat16("cuda:1") == (False, "compute capability 6.1")
+    assert prefer_bfloat16("cuda:0") == (True, "compute capability 8.0")
+    assert prefer_bfloat16("cuda:1") == (False, "compute capability 6.1")
     assert choose_training_dtype("auto", "cuda:0").value == "bfloat16"
     assert choose_training_dtype("auto", "cuda:1").value == "float32"
 
 
+@pytest.fixture
+def processor(monkeypatch):
+    """Makes this machine's CPU one of another kind."""
+
+    def pretend(make, *, avx512=False, amx=False, machine="x86_64"):
+        monkeypatch.setattr(device.platform, "machine", lambda: machine)
+        monkeypatch.setattr(device, "find_cpu_make", lambda: make)
+        monkeypatch.setattr(torch.ops.mkldnn, "_is_mkldnn_bf16_supported", lambda: True)
+        monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: avx512, raising=False)
+        monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: amx, raising=False)
+
+    return pretend
+
+
 @pytest.mark.parametrize("machine", ["x86_64", "AMD64"])
 @pytest.mark.parametrize(
-    ("avx512", "amx", "expected"), [(True, False, True), (False, True, True), (False, False, False)]
+    ("make", "avx512", "amx", "dtype", "why"),
+    [
+        ("AMD", True, False, "bfloat16", "AMD with AVX-512 bfloat16"),
+        ("AMD", False, False, "float32", "this CPU has no bfloat16"),
+        ("Intel", True, True, "bfloat16", "Intel with AMX"),
+        ("Intel", True, False, "float32", "Intel CPU without AMX"),
+        ("Intel", False, False, "float32", "this CPU has no bfloat16"),
+        ("", True, True, "float32", "an unknown CPU"),
+    ],
 )
-def test_bfloat16_on_an_x86_cpu_needs_instructions_for_it(monkeypatch, machine, avx512, amx, expected):
-    monkeypatch.setattr(device.platform, "machine", lambda: machine)
-    monkeypatch.setattr(torch.ops.mkldnn, "_is_mkldnn_bf16_supported", lambda: True)
-    monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: avx512, raising=False)
-    monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: amx, raising=False)
-    assert check_bfloat16("cpu")[0] is expected
-    assert choose_training_dtype("auto", "cpu").value == ("bfloat16" if expected else "float32")
+def test_an_x86_cpu_takes_bfloat16_where_its_make_is_faster(processor, machine, make, avx512, amx, dtype, why):
+    processor(make, avx512=avx512, amx=amx, machine=machine)
+    assert str(choose_training_dtype("auto", "cpu")) == f"{dtype} ({why})"
+    assert has_bfloat16("cpu") is (avx512 or amx)
+
+
+@pytest.mark.parametrize(
+    ("text", "make"),
+    [
+        ("vendor_id\t: AuthenticAMD\nmodel name\t: EPYC", "AMD"),
+        ("vendor_id\t: GenuineIntel\n", "Intel"),
+        ("vendor_id\t: HygonGenuine\n", ""),
+        (None, "Intel"),
+    ],
+)
+def test_the_make_is_read_from_the_system(monkeypatch, tmp_path, text, make):
+    file = tmp_path / "cpuinfo"
+    if text is not None:
+        file.write_text(text)
+    monkeypatch.setattr(device, "Path", lambda name: file)
+    monkeypatch.setattr(device.platform, "processor", lambda: "Intel64 Family 6 Model 85 Stepping 7, GenuineIntel")
+    assert find_cpu_make.__wrapped__() == make
 
 
 def test_bfloat16_on_another_cpu_goes_by_onednn(monkeypatch):
     monkeypatch.setattr(device.platform, "machine", lambda: "aarch64")
     for answer in (True, False):
         monkeypatch.setattr(torch.ops.mkldnn, "_is_mkldnn_bf16_supported", lambda answer=answer: answer)
-        assert check_bfloat16("cpu")[0] is answer
+        assert prefer_bfloat16("cpu")[0] is has_bfloat16("cpu") is answer
 
 
 def test_a_cpu_whose_torch_has_no_onednn_computes_in_float32(monkeypatch):
     monkeypatch.setattr(torch.backends.mkldnn, "is_available", lambda: False)
-    assert check_bfloat16("cpu") == (False, "this CPU has no bfloat16")
+    assert prefer_bfloat16("cpu") == (False, "this CPU has no bfloat16")
 
 
 def test_a_training_dtype_is_taken_as_asked_but_never_float16():

@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
 import platform
 import random
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 
 from sentiment_batch.errors import DeviceError, UsageError
-from sentiment_batch.model.torch_operators import onednn_has_bfloat16, x86_has_bfloat16
+from sentiment_batch.model.torch_operators import find_bfloat16_instructions, onednn_has_bfloat16
 from sentiment_batch.records import Choice
 
+FAST_BFLOAT16 = {"AMD": "AVX-512 bfloat16", "Intel": "AMX"}
+"""The instructions that make bfloat16 faster than float32 on an x86 CPU, by its make. On an Intel CPU without AMX, a
+product of matrices takes twice as long in bfloat16 as in float32 (benchmarks/README.md)."""
 CPU_BATCH_TOKENS = 2_048
 """Tokens of a scoring batch for an encoder 384 wide on one core. Larger batches do not fit its caches, smaller ones
 cost more calls."""
@@ -54,17 +59,43 @@ def choose_device(name: str) -> Choice:
     return Choice(value=f"cuda:{number or 0}", reason=f"as asked, {torch.cuda.get_device_name(int(number or 0))}")
 
 
-def check_bfloat16(device: str) -> tuple[bool, str]:
-    """True if the device computes in bfloat16 by hardware, and why. The device is asked; nothing is timed."""
+def has_bfloat16(device: str) -> bool:
+    """True if the device computes in bfloat16 by hardware."""
+    if device.startswith("cuda"):
+        return torch.cuda.get_device_capability(device)[0] >= 8
+    # oneDNN also says yes if it would only emulate bfloat16 on an x86 CPU.
+    return onednn_has_bfloat16() and not (_is_x86() and not find_bfloat16_instructions())
+
+
+def prefer_bfloat16(device: str) -> tuple[bool, str]:
+    """True if bfloat16 is faster than float32 on the device, and why. Nothing is timed, so that runs repeat."""
     if device.startswith("cuda"):
         major, minor = torch.cuda.get_device_capability(device)
         return major >= 8, f"compute capability {major}.{minor}"
-    if not onednn_has_bfloat16():
+    if not has_bfloat16(device):
         return False, "this CPU has no bfloat16"
-    if platform.machine().lower() in {"x86_64", "amd64"}:
-        # oneDNN also says yes if it would only emulate bfloat16, which is slower than float32.
-        return x86_has_bfloat16(), "AVX-512 bfloat16 or AMX, as the CPU reports"
-    return True, "as oneDNN reports for this CPU"
+    if not _is_x86():
+        return True, "as oneDNN reports for this CPU"
+    make = find_cpu_make()
+    needed = FAST_BFLOAT16.get(make)
+    if needed in find_bfloat16_instructions():
+        return True, f"{make} with {needed}"
+    return False, f"{make or 'an unknown'} CPU" + (f" without {needed}" if needed else "")
+
+
+@functools.cache
+def find_cpu_make() -> str:
+    """`AMD` or `Intel`; empty for another make, or if the system does not tell."""
+    try:
+        text = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        text = platform.processor()  # on Windows, it ends with the name of the vendor
+    vendors = {"AuthenticAMD": "AMD", "GenuineIntel": "Intel"}
+    return next((make for vendor, make in vendors.items() if vendor in text), "")
+
+
+def _is_x86() -> bool:
+    return platform.machine().lower() in {"x86_64", "amd64"}
 
 
 def choose_training_dtype(name: str, device: str) -> Choice:
@@ -77,8 +108,8 @@ def choose_training_dtype(name: str, device: str) -> Choice:
         raise UsageError("`dtype` is float16, which is for scoring on CUDA. Train in bfloat16 or float32.")
     if name != "auto":
         return Choice(value=name, reason="as asked")
-    supported, reason = check_bfloat16(device)
-    return Choice(value="bfloat16" if supported else "float32", reason=reason)
+    preferred, reason = prefer_bfloat16(device)
+    return Choice(value="bfloat16" if preferred else "float32", reason=reason)
 
 
 def choose_batch_tokens(device: str, width: int) -> int:

@@ -9,7 +9,7 @@
 | `interpolate_in_place` | `torch._foreach_lerp_` | `training/weight_average` |
 | `variable_length_attention` | `torch.nn.attention.varlen.varlen_attn`, new in torch 2.10 | `attention`, on CUDA only |
 | `onednn_has_bfloat16` | `torch.ops.mkldnn._is_mkldnn_bf16_supported` | `device` |
-| `x86_has_bfloat16` | `torch.cpu._is_avx512_bf16_supported`, `._is_amx_tile_supported` | `device` |
+| `find_bfloat16_instructions` | `torch.cpu._is_avx512_bf16_supported`, `._is_amx_tile_supported` | `device` |
 
 A build of torch without oneDNN, such as one for a Mac, lacks the operators of `mkldnn`. Their names are None there.
 The parity check (`forward/parity.py`) compares the scores of these operators with those of the Transformers code.
@@ -45,10 +45,10 @@ def onednn_has_bfloat16() -> bool:
     return available and bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
 
 
-def x86_has_bfloat16() -> bool:
-    """True if this x86 CPU has instructions for bfloat16: AVX-512 bfloat16 or AMX."""
-    checks = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
-    return any(getattr(torch.cpu, check)() for check in checks if hasattr(torch.cpu, check))
+def find_bfloat16_instructions() -> list[str]:
+    """The instructions for bfloat16 that this x86 CPU has, among `AVX-512 bfloat16` and `AMX`."""
+    checks = {"AVX-512 bfloat16": "_is_avx512_bf16_supported", "AMX": "_is_amx_tile_supported"}
+    return [name for name, check in checks.items() if getattr(torch.cpu, check, bool)()]
 
 
 def variable_length_attention(

@@ -31,7 +31,7 @@ def own_cache(tmp_path, monkeypatch):
 @pytest.fixture
 def half(monkeypatch):
     """A CPU that has bfloat16, whatever this one has."""
-    monkeypatch.setattr(parity, "check_bfloat16", lambda device: (True, "as the test says"))
+    monkeypatch.setattr(parity, "prefer_bfloat16", lambda device: (True, "as the test says"))
 
 
 def chosen(folder, name="auto", digest="d" * 64, max_length=64):
@@ -216,7 +216,7 @@ def test_a_cache_that_cannot_be_written_stops_nothing(tiny_model, half, monkeypa
 
 
 def test_hardware_without_bfloat16_takes_float32_unchecked(tiny_model, monkeypatch):
-    monkeypatch.setattr(parity, "check_bfloat16", lambda device: (False, "this CPU has no bfloat16"))
+    monkeypatch.setattr(parity, "prefer_bfloat16", lambda device: (False, "this CPU has no bfloat16"))
     prepared = chosen(tiny_model)
     assert (str(prepared.dtype), weights(prepared.loaded)) == ("float32 (this CPU has no bfloat16)", "torch.float32")
     assert [path.stem.split("-")[0] for path in remembered()] == ["strategies"]

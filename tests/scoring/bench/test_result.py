@@ -47,9 +47,11 @@ HALF = dataclasses.replace(SPEED, dtype="bfloat16", dtype_reason="as asked", row
     [
         ({"seconds": 0.2}, {}, "0.20 s end to end is too short"),
         ({}, {"tokenising_tokens_per_second": 1e3}, "the tokenizer is slower than the model"),
-        ({}, {"dtypes": (SPEED, HALF)}, '`dtype="bfloat16"` is faster than float32, which scoring uses (two probe'),
+        ({}, {"dtypes": (SPEED, HALF)}, '`dtype="bfloat16"` is faster here than float32, which scoring uses (two'),
         ({}, {}, None),
         ({}, {"dtypes": (HALF, SPEED)}, None),
+        ({}, {"dtypes": (HALF, dataclasses.replace(SPEED, rows_per_second=48.0))}, '`dtype="float32"` is faster here'),
+        ({}, {"dtypes": (SPEED, dataclasses.replace(HALF, rows_per_second=12.5))}, None),
     ],
 )
 def test_advice_follows_from_the_figures(speed, changes, part):

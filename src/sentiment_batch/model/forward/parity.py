@@ -25,7 +25,7 @@ import torch
 
 from sentiment_batch.errors import ModelError, SentimentBatchError, UsageError, first_line
 from sentiment_batch.files.cache import cache_folder, write_text
-from sentiment_batch.model.device import check_bfloat16
+from sentiment_batch.model.device import prefer_bfloat16
 from sentiment_batch.model.forward.batches import Budget, compute_segment_logits
 from sentiment_batch.model.forward.packed import PackedStrategy, build_packed
 from sentiment_batch.model.forward.strategies import ForwardStrategy, PaddedStrategy
@@ -176,9 +176,9 @@ class _ParityChecks:
         self._probabilities(loaded, strategy, texts_of_doubling_length()[:1])
 
     def choose_dtype(self, reference: LoadedModel, device: str, can_pack: bool | None) -> Choice:
-        """bfloat16 if the device has it and no check text changes its label, else float32."""
-        supported, reason = check_bfloat16(device)
-        if not supported:
+        """bfloat16 if it is faster on the device and no check text changes its label, else float32."""
+        preferred, reason = prefer_bfloat16(device)
+        if not preferred:
             return Choice(value="float32", reason=reason)
 
         def compare() -> dict[str, float]:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from sentiment_batch.data import formats
 from sentiment_batch.errors import DeviceError, ModelError, UsageError
-from sentiment_batch.model.device import check_bfloat16, choose_device
+from sentiment_batch.model.device import choose_device, has_bfloat16
 from sentiment_batch.records import ReadOptions
 from sentiment_batch.scoring.backends.row_blocks import MAX_ROWS_PER_BLOCK
 from sentiment_batch.scoring.bench.result import MIN_FIRM_SECONDS, Measurement, Speed, choose_advice
@@ -174,8 +174,7 @@ def _measure_other_dtypes(
 
 def list_dtypes(device: str) -> tuple[str, ...]:
     """The dtypes that a device computes in by hardware."""
-    bfloat16, _ = check_bfloat16(device)
-    return ("float32", *(["bfloat16"] if bfloat16 else []), *(["float16"] if device != "cpu" else []))
+    return ("float32", *(["bfloat16"] if has_bfloat16(device) else []), *(["float16"] if device != "cpu" else []))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -11,6 +11,8 @@ from sentiment_batch.scoring.summary import add_old_key
 
 MIN_FIRM_SECONDS = 1.0
 """A measurement that takes less is called short."""
+MIN_GAIN = 1.1
+"""Another dtype is advised if it scores this many times as many rows per second. Less may be chance."""
 BASIS = "from one Parquet file to another, if all rows are like these; loading the model is not part of it"
 """What the estimate rests on."""
 
@@ -116,10 +118,10 @@ def choose_advice(found: Measurement) -> str | None:
     if found.tokenising_tokens_per_second < chosen.model_tokens_per_second:
         return "the tokenizer is slower than the model. More CPU cores would help, another GPU would not."
     faster = max(found.dtypes, key=lambda one: one.rows_per_second)
-    if chosen.dtype == "float32" and faster.dtype != "float32":
+    if faster.rows_per_second > MIN_GAIN * chosen.rows_per_second:
         return (
-            f'`dtype="{faster.dtype}"` is faster than float32, which scoring uses ({chosen.dtype_reason}). Compare '
-            "both with `sentiment-batch evaluate` on your own labels."
+            f'`dtype="{faster.dtype}"` is faster here than {chosen.dtype}, which scoring uses ({chosen.dtype_reason}). '
+            "Compare both with `sentiment-batch evaluate` on your own labels."
         )
     return None
 
