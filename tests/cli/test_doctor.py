@@ -36,6 +36,7 @@ def test_every_choice_is_shown_with_its_reason(cli, tmp_path, monkeypatch, broke
         assert found[what].endswith(")"), "a choice without a reason"
     assert found["hub"] == "not reachable (HF_HUB_OFFLINE is set)"
     assert found["model"] == "my/model ($SENTIMENT_BATCH_MODEL)"
+    assert found["offline base"] == "minilm is there" or "pip install" in found["offline base"]
     assert found["failed plugins"] == ["broken: ImportError: no module named heavy"]
 
 

@@ -182,12 +182,12 @@ def test_figures_outlive_a_page_that_cannot_be_written(evaluate, reviews_csv, tm
     assert list(tmp_path.glob("*report*")) == []
 
 
-def test_a_folder_without_parquet_is_refused_with_good_advice(evaluate, tmp_path):
+def test_a_folder_of_csv_is_read_if_its_format_is_named(evaluate, tmp_path):
     folder = tmp_path / "folder"
     folder.mkdir()
     (folder / "a.csv").write_text("text,label\ngood,positive\nbad,negative\n")
-    failed(evaluate(folder), "only Parquet is read from whole folders. Name one file.")
-    assert evaluate(folder / "a.csv").exit_code == 0
+    failed(evaluate(folder), "a.csv is text, such as CSV; give --input-format csv.")
+    assert evaluate(folder, "--input-format", "csv").exit_code == 0
 
 
 def test_mostly_unknown_labels_are_warned_of_even_when_quiet(evaluate, tmp_path):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import subprocess
 import sys
 from unicodedata import east_asian_width
@@ -68,6 +69,38 @@ def test_no_lines_give_no_output(predict):
 def test_more_lines_than_fit_at_once_come_out_in_order(predict):
     texts = [f"film {n}" for n in range(2_500)]
     assert [one["text"] for one in objects(predict("--json", "--quiet", input="\n".join(texts)))] == texts
+
+
+def test_a_dash_reads_standard_input(predict):
+    assert [one["text"] for one in objects(predict("--json", "-", input=b"great\nreviews.csv\n"))] == [
+        "great",
+        "reviews.csv",
+    ]
+
+
+@pytest.mark.parametrize("word", ["reviews.csv", "data/2024.PARQUET", "*.jsonl.gz", "shop.db", "notes.txt"])
+def test_a_word_that_ends_like_a_table_is_a_question(predict, word):
+    result = predict("great", word)
+    quoted = shlex.quote(word)
+    assert result.exit_code == 2
+    message = result.stderr.splitlines()[-1]
+    assert f"{word} looks like the name of a file, not a text" in message
+    for way in (
+        f"sentiment-batch score {quoted} OUT",
+        f"predict - < {quoted}",
+        f"echo {quoted} | sentiment-batch predict -",
+    ):
+        assert way in message
+    assert result.stdout == ""
+
+
+def test_a_file_is_a_question_and_a_sentence_is_not(predict, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name in ("notes.log", "great", "a.b c"):
+        (tmp_path / name).write_text("great\n")
+    assert predict("notes.log").stderr.startswith("Error: notes.log is a file, not a text")
+    texts = ["great", "I read reviews.csv", "so good...", "wow.cool", "3.5/5"]
+    assert [one["text"] for one in objects(predict(*texts, "--json"))] == texts
 
 
 def test_a_line_that_is_not_utf8_is_named(predict):

@@ -118,6 +118,7 @@ def test_an_existing_out_is_replaced_only_if_asked(score, table, tmp_path):
         (["{in}", "{out}", "-m", "{in}"], 1, ["is a file; a model is a folder"]),
         (["{in}", "{out}", "-m", "{tmp}"], 1, ["holds no config.json"]),
         (["{in}"], 2, ["Missing argument 'OUT'"]),
+        (["{in}", "{in}", "{out}"], 2, ["there are 3 arguments", "a pattern in quotes, such as '*.csv'"]),
         (["{in}", "{out}", "--colour"], 2, ["No such option"]),
     ],
 )

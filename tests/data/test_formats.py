@@ -195,3 +195,49 @@ def test_a_column_that_the_format_cannot_hold_leaves_nothing(install, tmp_path):
 def test_the_plugins_of_the_process_are_made_once():
     assert formats.get_plugins() is formats.get_plugins()
     assert {format.name for format in formats.get_plugins().writers} >= {"csv", "jsonl", "parquet", "arrow"}
+
+
+@pytest.mark.parametrize(
+    ("location", "said"),
+    [
+        ("reviews.xlsx", "Install it with pip install sentiment-batch-excel"),
+        ("reviews.xlsm", "Install it with pip install sentiment-batch-excel"),
+        ("reviews.xls", "Save it as .xlsx or as CSV"),
+        (
+            "shop.db",
+            "a URL such as sqlite:///shop.db?table=reviews. It needs the plugin for databases. Install it with pip",
+        ),
+        ("shop.SQLITE", "Install it with pip install sentiment-batch-sql"),
+        ("shop.duckdb", "a URL such as duckdb:///shop.duckdb?table=reviews"),
+        ("postgresql://ann@host/shop?table=reviews", "Install it with pip install sentiment-batch-sql"),
+        ("postgresql+psycopg2://ann@host/shop", "Install it with pip install sentiment-batch-sql"),
+        ("mysql://ann:secret@host/shop", "no plugin reads. Export the rows of a query to Parquet or CSV"),
+        ("snowflake://account/shop", "no plugin reads. Export the rows of a query to Parquet or CSV"),
+    ],
+)
+def test_what_needs_a_plugin_names_its_package(install, tmp_path, monkeypatch, location, said):
+    install()
+    monkeypatch.chdir(tmp_path)
+    if "://" not in location:
+        with pytest.raises(InputError, match="is not there"):
+            formats.find_reader_format(location)
+        (tmp_path / location).touch()
+    for find in (formats.find_reader_format, formats.find_writer_format):
+        with pytest.raises(UsageError) as caught:
+            find(location)
+        assert said in str(caught.value)
+        assert "secret" not in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["excel", "sql"])
+def test_a_format_of_a_missing_plugin_names_its_package(install, name):
+    install()
+    with pytest.raises(UsageError, match=f"pip install sentiment-batch-{name}"):
+        formats.find_reader_format("reviews.bin", name)
+
+
+def test_with_its_plugin_a_database_file_only_needs_a_url(install):
+    install(sql=plugin(crash, name="sql", suffix=".none"))
+    with pytest.raises(UsageError) as caught:
+        formats.find_writer_format("shop.db")
+    assert str(caught.value).endswith("sqlite:///shop.db?table=reviews.")

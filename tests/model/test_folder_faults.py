@@ -124,7 +124,7 @@ def test_a_missing_package_of_a_tokenizer_is_named(folder, monkeypatch, content,
     assert said in folder_faults.explain_load_error(folder, ValueError("`tiktoken` is required"))
 
 
-def test_labels_without_names_are_asked_for_by_the_number_of_outputs(tmp_path):
+def test_labels_without_names_are_as_many_as_the_outputs(tmp_path):
     folder = write_stock_model("distilbert", tmp_path / "model", labels=("bad", "so so", "good"))
     edit_json(folder, "config.json", id2label=None, label2id=None)
     refused(lambda: load_classifier(folder), "'LABEL_2'", '`labels=["negative", "neutral", "positive"]`')
@@ -199,7 +199,7 @@ def larger_tokenizer(folder):
     return folder
 
 
-def test_tokens_without_an_embedding_are_named_and_their_rows_marked(larger_tokenizer, caplog, tmp_path, cli):
+def test_rows_of_tokens_without_an_embedding_are_marked(larger_tokenizer, caplog, tmp_path, cli):
     reviews = tmp_path / "reviews.csv"
     reviews.write_text('text\nthe film was great\nhallo film\n"a great, bonjour hallo"\nboring\n')
     command = ("score", reviews, tmp_path / "out.csv", "-m", larger_tokenizer, "--device", "cpu", "--dtype", "float32")

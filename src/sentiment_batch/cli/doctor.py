@@ -41,12 +41,12 @@ def _collect_findings() -> dict[str, Any]:
 
     from sentiment_batch.data.formats import get_plugins
     from sentiment_batch.files.cache import cache_folder
-    from sentiment_batch.model.device import check_bfloat16, choose_device, choose_training_dtype
-    from sentiment_batch.model.hub import find_hub_problem
+    from sentiment_batch.model.device import choose_device, choose_training_dtype, prefer_bfloat16
+    from sentiment_batch.model.hub import MINILM, find_hub_problem, find_minilm_problem
     from sentiment_batch.scoring.default_model import choose_model
 
     device = choose_device("auto")
-    half, why = check_bfloat16(device.value)
+    half, why = prefer_bfloat16(device.value)
     hub = find_hub_problem()
     failed = [f"{one.name}: {one.error}" for one in get_plugins().load_third_parties() if one.error]
     return {
@@ -60,6 +60,7 @@ def _collect_findings() -> dict[str, Any]:
         "scoring dtype": f"bfloat16 where no check text changes its label ({why})" if half else f"float32 ({why})",
         "hub": "reachable" if hub is None else f"not reachable ({hub})",
         "model": str(choose_model(None)),
+        "offline base": find_minilm_problem() or f"{MINILM} is there",
         "cache": str(cache_folder()),
         "failed plugins": failed,
     }

@@ -30,7 +30,7 @@ MAX_TEXTS_AT_A_TIME = 1_024
     short_help="Show the sentiment of texts given here or on standard input.",
     examples=(
         ("Score a text:", 'sentiment-batch predict "What a wonderful film."'),
-        ("Score each line of a file, with all probabilities:", "sentiment-batch predict --json < lines.txt"),
+        ("Score each line of a file, with all probabilities:", "sentiment-batch predict --json - < lines.txt"),
     ),
 )
 @click.argument("arguments", nargs=-1, metavar="[TEXT]...")
@@ -46,7 +46,7 @@ def predict(
     verbose: bool,
     as_json: bool,
 ) -> None:
-    """Show the sentiment of each TEXT, or of each line of standard input.
+    """Show the sentiment of each TEXT. If there is none, or only -, each line of standard input is a text.
 
     The output is a table to read. With --json it is one object for each text, with the probability of every label.
     """

@@ -13,6 +13,7 @@ from sentiment_batch.cli import options
 from sentiment_batch.cli.help import COLUMNS, INPUT, OUTPUT, SPEED, command, option, setting
 from sentiment_batch.cli.messages import configure_logging
 from sentiment_batch.errors import UsageError
+from sentiment_batch.locations import suffix_of
 from sentiment_batch.settings import ScoreSettings
 
 if TYPE_CHECKING:
@@ -34,6 +35,7 @@ _DEFAULTS = ScoreSettings()
 )
 @click.argument("source", metavar="IN")
 @click.argument("destination", metavar="OUT")
+@click.argument("further", nargs=-1, metavar="")
 @options.scoring
 @options.neutral_band
 @options.text_column
@@ -72,6 +74,7 @@ _DEFAULTS = ScoreSettings()
 def score(
     source: str,
     destination: str,
+    further: tuple[str, ...],
     model: str | None,
     settings: dict[str, Any],
     text_columns: tuple[str, ...],
@@ -100,13 +103,19 @@ def score(
     get nulls. OUT appears whole or not at all.
 
     IN and OUT are files in any format that `sentiment-batch formats` lists, URLs, or - for standard input and output.
-    If OUT ends in /, it is a folder with a file for each part. With --neutral-band, the score of a neutral row is
+    A folder or a pattern in quotes, such as 'day-*.csv', is read as one table. If OUT ends in /, it is a folder with a
+    file for each part. With --neutral-band, the score of a neutral row is
     still the probability of the likelier label.
 
     If a run was interrupted, the same command resumes it. With --on-bad-row mark, malformed rows and texts that cannot
     be scored stay in their place, and OUT.problems.jsonl lists them.
     """
     configure_logging(quiet, verbose)
+    if further:
+        raise UsageError(
+            f"there are {len(further) + 2} arguments, but there is one IN and one OUT. To score several files "
+            f"together, put a pattern in quotes, such as '*{suffix_of(source)}', so that the shell does not expand it."
+        )
     if as_json and destination == "-":
         raise UsageError("--json and the table cannot both go to standard output. Name a file for OUT.")
     from sentiment_batch.records import WriteOptions

@@ -5,25 +5,50 @@ from __future__ import annotations
 import codecs
 import itertools
 import os
+import re
+import shlex
 import sys
 from collections.abc import Iterator, Sequence
 
+import click
+
 from sentiment_batch.errors import InputError, UsageError
+
+_TABLE = re.compile(
+    r"\S+\.(csv|tsv|tab|jsonl?|ndjson|parquet|pq|arrows?|feather|ipc|xlsx?|xlsm|txt|db|sqlite3?|duckdb)(\.(gz|bz2|xz|zst|zip))?",
+    re.IGNORECASE,
+)
+"""A word that ends like the name of a table."""
 
 
 def read_texts(arguments: Sequence[str]) -> Iterator[str]:
-    """The arguments, or the lines of standard input if there are none.
+    """The arguments, or the lines of standard input if there are none, or only `-`.
 
     Raises:
-        UsageError: there are no arguments, and standard input is a terminal. It is raised at once, not at the first
-            text.
+        UsageError: there are no arguments, and standard input is a terminal; or one is a file or looks like a table. It
+            is raised at once, not at the first text.
         InputError: an argument or a line is not UTF-8.
     """
     if not arguments and sys.stdin.isatty():
         raise UsageError("there is no text. Give some in quotes, or pipe lines into standard input.")
-    if not arguments:
+    if not arguments or tuple(arguments) == ("-",):
         return _lines()
+    for text in arguments:
+        _refuse_file(text)
     return iter([_decode(os.fsencode(text), f"text {number}") for number, text in enumerate(arguments, start=1)])
+
+
+def _refuse_file(text: str) -> None:
+    """Ask what is meant by a word that is a file, or that ends like a table; a text of several words is a text."""
+    is_table = _TABLE.fullmatch(text) is not None
+    if not is_table and not (os.path.splitext(text)[1] and os.path.isfile(text)):
+        return
+    word, running = shlex.quote(text), click.get_current_context().command_path
+    what = f"{text} is a file" if os.path.isfile(text) else f"{text} looks like the name of a file"
+    raise UsageError(
+        f"{what}, not a text. Score the rows of a table with: sentiment-batch score {word} OUT. Read each line as a "
+        f"text with: {running} - < {word}. If it is a text, pass it with: echo {word} | {running} -"
+    )
 
 
 def require_one(texts: Iterator[str]) -> Iterator[str]:

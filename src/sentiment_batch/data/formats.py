@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import logging
 import os
@@ -9,8 +10,9 @@ from typing import TYPE_CHECKING
 
 from sentiment_batch.data import readers, writers
 from sentiment_batch.data.plugin_guards import GuardedReader, GuardedWriter, PluginGuard
+from sentiment_batch.data.readers.dataset import DatasetReader, names_several_files
 from sentiment_batch.errors import InputError, UsageError, listed
-from sentiment_batch.locations import suffix_of
+from sentiment_batch.locations import compression_of, scheme_of, suffix_of
 from sentiment_batch.plugins.manager import Plugins
 from sentiment_batch.plugins.registry import BUILT_IN, RARE_OPTIONS, Format, Registry
 from sentiment_batch.records import ReadOptions, WriteOptions
@@ -26,6 +28,25 @@ logger = logging.getLogger("sentiment_batch")
 _DEFAULTS = ReadOptions()
 
 
+_EXCEL = "needs the plugin for Excel workbooks. Install it with pip install sentiment-batch-excel"
+_SQL = "needs the plugin for databases. Install it with pip install sentiment-batch-sql"
+_NAME_A_TABLE = "is a database. Name one of its tables with a URL such as {}?table=reviews"
+_DATABASE_FILES = {
+    **dict.fromkeys((".db", ".sqlite", ".sqlite3"), _NAME_A_TABLE.format("sqlite:///shop.db")),
+    ".duckdb": _NAME_A_TABLE.format("duckdb:///shop.duckdb"),
+}
+_EXPORT = "is a database that no plugin reads. Export the rows of a query to Parquet or CSV, and name that file"
+_ELSEWHERE = {
+    **dict.fromkeys((".xlsx", ".xlsm", "excel"), _EXCEL),
+    ".xls": "is a workbook of an old Excel. Save it as .xlsx or as CSV",
+    ".ods": "is a spreadsheet of LibreOffice. Save it as .xlsx or as CSV",
+    **dict.fromkeys(("postgresql", "postgres", "sqlite", "duckdb", "sql"), _SQL),
+    **_DATABASE_FILES,
+    **dict.fromkeys(("mysql", "mariadb", "snowflake", "mssql", "oracle", "redshift", "bigquery", "mongodb"), _EXPORT),
+}
+"""What to do with a file ending, URL scheme or format name that nothing installed reads or writes."""
+
+
 @functools.cache
 def get_plugins() -> Plugins:
     """The plugins of this process: the built-in formats, and those of other packages once they are loaded."""
@@ -36,7 +57,7 @@ def open_reader(location: str, *, format: str | None = None, options: ReadOption
     """Open `location` for reading.
 
     Args:
-        location: a path, a folder or glob of Parquet files, a URL, or `-` for standard input.
+        location: a path, a folder or glob of files of one format, a URL, or `-` for standard input.
         format: the format's name; None finds it by the location.
         options: encoding, delimiter and so on.
 
@@ -49,6 +70,18 @@ def open_reader(location: str, *, format: str | None = None, options: ReadOption
     for name, inputs in RARE_OPTIONS.items():
         if getattr(options, name) != getattr(_DEFAULTS, name) and name not in chosen.options:
             raise UsageError(f"`{name}` is for {inputs}, and {location} is read as {chosen.name}. Leave it out.")
+    if chosen.name == "parquet" or scheme_of(location) in chosen.schemes or not names_several_files(location):
+        return _open_one(location, chosen, options)
+    return DatasetReader(
+        location,
+        chosen.suffixes,
+        lambda file: _open_one(file, chosen, options),
+        optional_columns=chosen.name == "jsonl",  # a key without a value is often left out
+    )
+
+
+def _open_one(location: str, chosen: Format, options: ReadOptions) -> Reader:
+    """Open one file, database or stream; the reader of a plugin is checked while it reads."""
     if chosen.owner == BUILT_IN:
         built_in: Reader = chosen.open(location, options)
         return built_in
@@ -91,6 +124,11 @@ def find_reader_format(location: str, name: str | None = None) -> Format:
         UsageError: no format has that name, or none claims the location.
         InputError: none claims the location, and nothing is there.
     """
+    if name is None and suffix_of(location) == "" and compression_of(location) == "zip":
+        from sentiment_batch.data.readers.source import Source
+
+        with contextlib.closing(Source(location)) as source:
+            return _find_format("readers", source.member_name(), None)
     if name is None and suffix_of(location) == "" and (os.path.isdir(location) or location.endswith(("/", "*"))):
         name = "parquet"
     return _find_format("readers", location, name)
@@ -104,6 +142,8 @@ def find_writer_format(location: str, name: str | None = None) -> Format:
     Raises:
         UsageError: no format has that name, or none claims the location.
     """
+    if compression_of(location.rstrip("/")) == "zip":
+        raise UsageError(f"{location} cannot be written, because ZIP archives are only read. Use .gz in place of .zip.")
     if name is None and suffix_of(location) == "" and location.endswith("/"):
         name = "parquet"
     return _find_format("writers", location, name)
@@ -143,6 +183,10 @@ def _find_format(kind: str, location: str, name: str | None) -> Format:
         found = registry.named(name) if name is not None else registry.claiming(location)
         if found:
             return found
+    key = name or scheme_of(location).partition("+")[0] or suffix_of(location)
+    if key in _ELSEWHERE and (name or kind == "writers" or scheme_of(location) or os.path.exists(location)):
+        more = f" It {_SQL}." if key in _DATABASE_FILES and registry.named("sql") is None else ""
+        raise UsageError(f"{location} {_ELSEWHERE[key]}.{more}")
     known = listed(candidate.name for candidate in registry)
     setting = "input_format" if kind == "readers" else "output_format"
     if name is not None:

@@ -120,7 +120,7 @@ def unreachable(location: str, error: Exception) -> InputError:
     if isinstance(error, FileNotFoundError):
         return InputError(f"{location} is not there. Check the path.")
     if isinstance(error, IsADirectoryError):
-        return InputError(f"{location} is a folder. Name a file in it; only Parquet is read from whole folders.")
+        return InputError(f"{location} is a folder. Name a file in it, or a pattern such as *.csv in quotes.")
     if isinstance(error, PermissionError):
         return InputError(f"{location} may not be read. Check its permissions, and your credentials if it is remote.")
     cure = "Check the path." if local_path(location) is not None else "Check the address, credentials and connection."

@@ -74,7 +74,7 @@ def prepare_minilm() -> Path:
     Raises:
         ModelError: the package is not installed, or its weights are not the published ones.
     """
-    target = cache_folder() / "bases" / f"minilm-{MINILM_SHA256[:12]}-v1"
+    target = _minilm_folder()
     if (target / "model.safetensors").exists():
         return target
     source = _find_minilm_package()
@@ -93,6 +93,16 @@ def prepare_minilm() -> Path:
             "Free some space, or name another folder for it in SENTIMENT_BATCH_CACHE."
         ) from error
     return target
+
+
+def find_minilm_problem() -> str | None:
+    """Why the offline base cannot be used, in words; None if it can."""
+    try:
+        if not (_minilm_folder() / "model.safetensors").exists():
+            _find_minilm_package()
+    except ModelError as error:
+        return str(error)
+    return None
 
 
 def find_hub_problem(repository: str = "distilbert/distilbert-base-uncased") -> str | None:
@@ -164,6 +174,10 @@ def digest_model_folder(folder: Path) -> str:
 
 def _is_path(name: str) -> bool:
     return name.startswith((".", "/", "~")) or name.endswith(("/", "\\")) or name.count("/") > 1 or "\\" in name
+
+
+def _minilm_folder() -> Path:
+    return cache_folder() / "bases" / f"minilm-{MINILM_SHA256[:12]}-v1"
 
 
 def _find_minilm_package() -> Path:

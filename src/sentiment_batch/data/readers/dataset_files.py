@@ -17,7 +17,7 @@ from sentiment_batch.locations import suffix_of
 logger = logging.getLogger("sentiment_batch")
 
 _HIVE_NULL = "__HIVE_DEFAULT_PARTITION__"
-_GLOB_CHARACTERS = re.compile(r"[*?\[]")
+GLOB_CHARACTERS = re.compile(r"[*?\[]")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -51,7 +51,8 @@ def find_files(location: str, endings: tuple[str, ...]) -> list[DataFile]:
     except Exception as error:  # each file system has its own errors
         raise filesystems.unreachable(location, error) from error
     if not found:
-        raise InputError(f"{location} holds no {endings[0]} files. Check the path.")
+        what = "is a folder that holds" if tree.is_folder(tree.path) else "holds"
+        raise InputError(f"{location} {what} no {endings[0]} files. Check the path.")
     return [
         DataFile(location=tree.to_location(path), partitions=_parse_partitions(path.removeprefix(root)))
         for path in sorted(found, key=natural_sort_key)
@@ -67,7 +68,7 @@ def _find_root_and_paths(tree: _LocalTree | _RemoteTree, endings: tuple[str, ...
     """The folder below which folder names may be partitions, and the paths of all files."""
     if tree.is_folder(tree.path):
         return tree.path, set(_list_data_files(tree, tree.path, endings))
-    if tree.is_file(tree.path) or not _GLOB_CHARACTERS.search(tree.path):
+    if tree.is_file(tree.path) or not GLOB_CHARACTERS.search(tree.path):
         return tree.path, {tree.path}  # opening a missing file reports it
     found: set[str] = set()
     includes_hidden = _is_hidden(tree.path.rpartition("/")[2])
@@ -76,7 +77,7 @@ def _find_root_and_paths(tree: _LocalTree | _RemoteTree, endings: tuple[str, ...
             found.update(_list_data_files(tree, path, endings))
         elif includes_hidden or not _is_hidden(path.rpartition("/")[2]):
             found.add(path)
-    return _GLOB_CHARACTERS.split(tree.path)[0].rpartition("/")[0], found
+    return GLOB_CHARACTERS.split(tree.path)[0].rpartition("/")[0], found
 
 
 def _list_data_files(tree: _LocalTree | _RemoteTree, folder: str, endings: tuple[str, ...]) -> list[str]:

@@ -47,8 +47,6 @@ class ParquetReader:
         self._files = find_files(location, PARQUET_ENDINGS)
         self.locations = [file.location for file in self._files]
         """The files in the folder or glob."""
-        whole_folder = any(file.startswith(location.rstrip("/") + "/") for file in self.locations)
-        self._cure = "only Parquet is read from whole folders. Name one file" if whole_folder else None
         self._sources = [Source(file.location) for file in self._files]
         self._metadata: dict[int, Any] = {}
         try:
@@ -119,9 +117,9 @@ class ParquetReader:
         """The columns of a file, and the number of rows and the batch size of each of its row groups."""
         source = self._sources[index]
         head = source.head()
-        refuse_other_formats(source.name, head, own="parquet", cure=self._cure)
+        refuse_other_formats(source.name, head, own="parquet")
         if not head.startswith((b"PAR1", b"PARE")):
-            refuse_text(source.name, head, self._cure)
+            refuse_text(source.name, head)
             raise InputError(f"{source.name} is {'empty' if not head else 'not a Parquet file'}. Check what it is.")
         with self._open(index) as file, translate_read_errors(source.name):
             groups = [file.metadata.row_group(group) for group in range(file.metadata.num_row_groups)]

@@ -1,0 +1,131 @@
+"""Reads several files of one format as one table: the files of a folder or glob, in natural order."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING
+
+from sentiment_batch.data.readers.dataset_files import GLOB_CHARACTERS, find_files
+from sentiment_batch.data.readers.parquet_schema import adapt_batch, infer_partition_fields, unify_schemas
+from sentiment_batch.errors import InputError, listed
+from sentiment_batch.files.filesystems import local_path
+from sentiment_batch.locations import suffix_of
+from sentiment_batch.records import Dialect, Split
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from sentiment_batch.data.readers.base import Reader
+
+
+def names_several_files(location: str) -> bool:
+    """True if `location` is a folder or a glob. A file whose name looks like a glob is a file."""
+    path = local_path(location)
+    if path is None:  # a URL may hold a question mark or brackets that are no glob
+        return location.endswith("/") or "*" in location.partition("?")[0]
+    return os.path.isdir(path) or bool(GLOB_CHARACTERS.search(path) and not os.path.exists(path))
+
+
+class DatasetReader:
+    """A `Reader` of several files, with the splits of each file after those of the file before it.
+
+    Args:
+        location: a folder or a glob, local or behind a URL.
+        suffixes: the file endings of the format.
+        open_file: opens one file.
+        optional_columns: accept files that lack some of the columns, which are null in their rows.
+
+    Raises:
+        InputError: there are no files, the glob matches files of other formats too, a file is damaged, or the files
+            have different columns.
+    """
+
+    def __init__(
+        self,
+        location: str,
+        suffixes: tuple[str, ...],
+        open_file: Callable[[str], Reader],
+        *,
+        optional_columns: bool,
+    ) -> None:
+        files = find_files(location, suffixes)
+        self.locations = [file.location for file in files]
+        """The files, in the order in which they are read."""
+        self._partitions = [file.partitions for file in files]
+        _refuse_mixed(location, self.locations, suffixes)
+        self._readers: list[Reader] = []
+        try:
+            for one in self.locations:
+                self._readers.append(open_file(one))
+            schemas = [reader.schema for reader in self._readers]
+            if not optional_columns:
+                self._refuse_other_columns(schemas)
+            self.schema: pa.Schema = unify_schemas(schemas, self.locations, infer_partition_fields(self._partitions))
+            splits = [(number, split) for number, reader in enumerate(self._readers) for split in reader.splits()]
+        except BaseException:
+            self.close()
+            raise
+        self._splits = tuple(
+            dataclasses.replace(split, index=index, key=(number, split.index))
+            for index, (number, split) in enumerate(splits)
+        )
+
+    @property
+    def num_rows(self) -> int | None:
+        """The number of rows of all files, or None if that of one file is unknown."""
+        counts = [reader.num_rows for reader in self._readers]
+        return None if None in counts else sum(count for count in counts if count is not None)
+
+    @property
+    def dialect(self) -> Dialect | None:
+        """What all files have in common, and what was assumed for one of them; None if a file has no dialect."""
+        found = [getattr(reader, "dialect", None) for reader in self._readers]
+        dialects = [one for one in found if one is not None]
+        if len(dialects) < len(found):
+            return None
+        names = [field.name for field in dataclasses.fields(Dialect) if field.name != "assumed"]
+        common = {
+            name: getattr(dialects[0], name) for name in names if len({getattr(one, name) for one in dialects}) == 1
+        }
+        return Dialect(**common, assumed=tuple(dict.fromkeys(name for one in dialects for name in one.assumed)))
+
+    def splits(self) -> Sequence[Split]:
+        """The splits of all files."""
+        return self._splits
+
+    def batches(self, split: Split) -> Iterator[pa.RecordBatch]:
+        """The rows of one split of one file."""
+        number, index = map(int, split.key)
+        reader = self._readers[number]
+        for batch in reader.batches(reader.splits()[index]):
+            yield adapt_batch(batch, self.schema, self._partitions[number], split.label)
+
+    def close(self) -> None:
+        """Close all files."""
+        for reader in self._readers:
+            reader.close()
+
+    def _refuse_other_columns(self, schemas: Sequence[pa.Schema]) -> None:
+        first = schemas[0].names
+        for location, schema in zip(self.locations[1:], schemas[1:], strict=True):
+            missing = [name for name in first if name not in schema.names]
+            further = [name for name in schema.names if name not in first]
+            if missing or further:
+                what = f"lacks {listed(missing, 5)}" if missing else f"also has {listed(further, 5)}"
+                raise InputError(
+                    f"{location} has other columns than {self.locations[0]}: it {what}. Give all files the same "
+                    "columns, or read it alone."
+                )
+
+
+def _refuse_mixed(location: str, files: Sequence[str], suffixes: tuple[str, ...]) -> None:
+    """Check that the files have one format, as far as their names show it."""
+    own = [file for file in files if suffix_of(file) in suffixes]
+    others = [file for file in files if suffix_of(file) not in suffixes]
+    if own and others:
+        raise InputError(
+            f"{location} matches files of several formats, such as {own[0]} and {others[0]}. Give a narrower "
+            f"pattern, such as *{suffix_of(own[0])}."
+        )

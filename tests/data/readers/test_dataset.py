@@ -1,0 +1,156 @@
+"""Several files of one format are read as one table: folders and globs of CSV, JSON lines and Arrow."""
+
+from __future__ import annotations
+
+import json
+
+import pyarrow as pa
+import pytest
+
+from sentiment_batch.data.formats import open_reader
+from sentiment_batch.data.readers.dataset import names_several_files
+from sentiment_batch.errors import InputError
+from sentiment_batch.records import ReadOptions
+
+
+@pytest.fixture
+def days(tmp_path):
+    """Three files with the same columns, in another order in the last."""
+    (tmp_path / "day-2.csv").write_text("id,text\n3,so so\n")
+    (tmp_path / "day-1.csv").write_text("id,text\n1,good\n2,bad\n")
+    (tmp_path / "day-10.csv").write_text("text,id\nfine,4\n")
+    return tmp_path
+
+
+def rows(location, **settings):
+    reader = open_reader(str(location), **settings)
+    try:
+        return [row for split in reader.splits() for batch in reader.batches(split) for row in batch.to_pylist()]
+    finally:
+        reader.close()
+
+
+def test_a_glob_is_read_in_natural_order_in_splits(days):
+    assert [row["id"] for row in rows(days / "day-*.csv")] == ["1", "2", "3", "4"]
+    reader = open_reader(str(days / "day-*.csv"))
+    assert [split.index for split in reader.splits()] == [0, 1, 2]
+    assert [split.label.rpartition("/")[2] for split in reader.splits()] == ["day-1.csv", "day-2.csv", "day-10.csv"]
+    assert [location.rpartition("/")[2] for location in reader.locations] == ["day-1.csv", "day-2.csv", "day-10.csv"]
+    assert reader.num_rows is None
+    (batch,) = reader.batches(reader.splits()[2])  # in any order, each split by itself
+    assert batch.to_pylist() == [{"id": "4", "text": "fine"}]
+
+
+def test_a_folder_is_read_if_the_format_is_named(days):
+    assert len(rows(days, format="csv")) == 4
+    with pytest.raises(InputError, match=r"day-1\.csv is text, such as CSV; give `input_format=\"csv\"`"):
+        rows(days)
+
+
+def test_folders_give_partitions(days):
+    folder = days / "by" / "year=2024"
+    folder.mkdir(parents=True)
+    (days / "day-1.csv").rename(folder / "a.csv.gz").rename(folder / "a.csv")
+    assert [row["year"] for row in rows(days / "by", format="csv")] == [2024, 2024]
+
+
+def test_keys_that_a_file_of_json_lacks_are_null(tmp_path):
+    for number, row in enumerate([{"text": "good", "n": 1}, {"text": "bad", "n": 1.5, "more": "x"}]):
+        (tmp_path / f"{number}.jsonl").write_text(json.dumps(row) + "\n")
+    found = rows(tmp_path / "*.jsonl")
+    assert found == [{"text": "good", "n": 1.0, "more": None}, {"text": "bad", "n": 1.5, "more": "x"}]
+    assert open_reader(str(tmp_path / "*.jsonl")).num_rows == 2
+
+
+def test_arrow_files_are_read_together(tmp_path):
+    for number in range(2):
+        table = pa.table({"text": [f"film {number}"]})
+        with pa.OSFile(str(tmp_path / f"{number}.arrow"), "wb") as sink, pa.ipc.new_file(sink, table.schema) as writer:
+            writer.write_table(table)
+    assert [row["text"] for row in rows(tmp_path / "*.arrow")] == ["film 0", "film 1"]
+
+
+@pytest.mark.parametrize(
+    ("header", "said"),
+    [
+        ("id,review", r"day-2\.csv has other columns than .*day-1\.csv: it lacks 'text'\. Give all files the same"),
+        ("id,text,stars", r"day-2\.csv has other columns than .*day-1\.csv: it also has 'stars'"),
+    ],
+)
+def test_other_columns_are_refused_with_the_file(days, header, said):
+    (days / "day-2.csv").write_text(f"{header}\n{',x' * header.count(',')}\n")
+    with pytest.raises(InputError, match=said):
+        rows(days / "day-*.csv")
+
+
+def test_other_types_are_refused_with_the_file(tmp_path):
+    (tmp_path / "1.jsonl").write_text('{"text": "good", "n": 1}\n')
+    (tmp_path / "2.jsonl").write_text('{"text": "bad", "n": {"a": 1}}\n')
+    with pytest.raises(InputError, match=r"2\.jsonl does not match the files before it: column 'n'"):
+        rows(tmp_path / "*.jsonl")
+
+
+def test_files_of_several_formats_are_refused(days):
+    (days / "day-3.jsonl").write_text('{"text": "good"}\n')
+    with pytest.raises(InputError, match=r"matches files of several formats, such as .*day-1\.csv and .*day-3\.jsonl"):
+        rows(days / "day-*", format="csv")
+
+
+def test_a_damaged_file_is_named(days):
+    (days / "day-2.csv").write_text("id,text\n3,so,so\n")
+    with pytest.raises(InputError, match=r"day-2\.csv, line 2: 3 fields"):
+        rows(days / "day-*.csv")
+    problems = []
+    found = rows(days / "day-*.csv", options=ReadOptions(on_bad_row=problems.append))
+    assert [problem.row for problem in problems] == [0]
+    assert len(found) == 4
+
+
+def test_a_glob_without_files_is_refused(days):
+    with pytest.raises(InputError, match=r"night-\*\.csv holds no \.csv files\. Check the path"):
+        rows(days / "night-*.csv")
+
+
+@pytest.mark.parametrize(
+    ("location", "several"),
+    [
+        ("-", False),
+        ("reviews.csv", False),
+        ("day-*.csv", True),
+        ("day-[12].csv", True),
+        ("https://host/a.csv?x=[1]", False),
+        ("s3://bucket/day-*.csv", True),
+        ("s3://bucket/days/", True),
+        ("https://host/a.csv?x=*", False),
+    ],
+)
+def test_folders_and_globs_are_told_from_files(location, several):
+    assert names_several_files(location) is several
+
+
+def test_a_file_whose_name_looks_like_a_glob_is_a_file(tmp_path):
+    (tmp_path / "a[1].csv").write_text("text\ngood\n")
+    assert rows(tmp_path / "a[1].csv") == [{"text": "good"}]
+
+
+def test_an_interrupted_run_over_a_glob_is_resumed(days, cli, tiny_model, monkeypatch):
+    from sentiment_batch.scoring.output.journal import Journal
+
+    command = ("score", days / "day-*.csv", days / "out.jsonl", "-m", tiny_model, "--part-rows", "1", "--device", "cpu")
+    whole, real, seen = cli(*command, "--quiet"), Journal.add, []
+    expected = (days / "out.jsonl").read_bytes()
+    assert whole.exit_code == 0, whole.stderr
+
+    def fail(journal, *arguments, **settings):
+        if len(seen) == 2:
+            raise InputError("the disk is gone.")
+        seen.append(1)
+        return real(journal, *arguments, **settings)
+
+    monkeypatch.setattr(Journal, "add", fail)
+    assert cli(*command, "--overwrite").exit_code == 1
+    monkeypatch.undo()
+    resumed = cli(*command, "--overwrite")
+    assert resumed.exit_code == 0, resumed.stderr
+    assert "resuming after 2 rows" in resumed.stderr
+    assert (days / "out.jsonl").read_bytes() == expected
