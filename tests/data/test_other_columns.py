@@ -47,9 +47,9 @@ def test_repeated_names_and_bad_bytes_are_left_out():
 
 def test_a_column_that_hardly_repeats_is_dropped_after_many_rows(monkeypatch):
     monkeypatch.setattr(other_columns, "MIN_ROWS_TO_JUDGE", 50)
-    table = pa.table({"id": range(200), "film": [n // 2 for n in range(200)]})
+    table = pa.table({"time": range(200), "film": [n // 2 for n in range(200)]})
     assert list(seen(table, batch=20)) == ["film"]
-    assert list(seen(table.slice(0, 40), batch=20)) == ["id", "film"]
+    assert list(seen(table.slice(0, 40), batch=20)) == ["time", "film"]
 
 
 def test_unused_entries_of_a_large_dictionary_are_dropped():
@@ -99,3 +99,25 @@ def test_a_null_among_the_values_of_a_dictionary_is_none():
     more = pa.DictionaryArray.from_arrays([0, 1, 1], ["b", "a"])
     table = pa.table({"store": pa.chunked_array([some, more])})
     assert seen(table) == {"store": ["a", None, None, "b", "a", "a"]}
+
+
+@pytest.mark.parametrize(
+    ("table", "expected"),
+    [
+        ({"user_id": [1, 1, 2], "review_id": [7, 8, 9], "id": ["a", "b", "c"]}, "id"),
+        ({"tweet_id": [1, 2, 3], "reviewId": [7, 8, 9]}, "reviewId"),
+        ({"film_id": [1, 1, 2], "tweet-id": ["x", "y", "z"]}, "tweet-id"),
+        ({"id": [1, 2, None]}, None),
+        ({"id": [1, 2, 2], "paid": [1, 2, 3], "grid": [1, 2, 3], "n": [1, 2, 3]}, None),
+    ],
+)
+def test_the_column_that_names_each_row_is_found(table, expected):
+    columns = OtherColumns(pa.table(table).schema, (), ids_only=True)
+    for batch in pa.table(table).to_batches(max_chunksize=2):
+        columns.add(batch)
+    assert other_columns.find_id_column(columns.select_rows(range(3))) == expected
+
+
+def test_a_long_column_of_ids_stays_to_name_its_rows(monkeypatch):
+    monkeypatch.setattr(other_columns, "MIN_ROWS_TO_JUDGE", 4)
+    assert seen(pa.table({"id": range(9), "time": range(100, 109)})) == {"id": [str(n) for n in range(9)]}

@@ -1,9 +1,10 @@
-"""Collects the short values of the columns beside text and label, because any of them may keep rows together."""
+"""Collects the short values of the columns beside text and label: they may keep rows together, or name each row."""
 
 from __future__ import annotations
 
 import collections
-from collections.abc import Collection, Sequence
+import re
+from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
@@ -23,6 +24,10 @@ MIN_REPEATED_WORD_SHARE = 0.01
 """Share of those rows that must repeat another row's value."""
 MAX_MEAN_WORD_LENGTH = 80
 """Mean number of bytes of a value. Columns with longer values hold prose and are dropped."""
+_ID_NAME = re.compile(r"(?i:id|.*[_ -]id)|.*[a-z](Id|ID)")
+"""Usual names of columns that hold another value in each row."""
+_FIRST_IDS = ("id", "reviewid")
+"""The names among them that are looked at first: lower case, without underscores, hyphens and spaces."""
 
 
 class OtherColumns:
@@ -33,11 +38,13 @@ class OtherColumns:
     Args:
         schema: the schema of all batches.
         taken: the text and label columns, which are left out.
+        ids_only: collect no columns but those that may name each row.
     """
 
-    def __init__(self, schema: pa.Schema, taken: Collection[str]) -> None:
+    def __init__(self, schema: pa.Schema, taken: Collection[str], *, ids_only: bool = False) -> None:
         counts = collections.Counter(schema.names)
         fields = [field for field in schema if field.name not in taken and counts[field.name] == 1]
+        fields = [field for field in fields if _ID_NAME.fullmatch(field.name) or not ids_only]
         self._parts: dict[str, list[pa.Array]] = {field.name: [] for field in fields if _holds_words(field.type)}
         self._rows = 0
 
@@ -47,7 +54,8 @@ class OtherColumns:
         for name in list(self._parts):
             words = _encode_words(batch.column(name))
             is_time_to_judge = before < MIN_ROWS_TO_JUDGE <= self._rows
-            if words is None or (is_time_to_judge and _hardly_repeats([*self._parts[name], words])):
+            is_judged = is_time_to_judge and not _ID_NAME.fullmatch(name)
+            if words is None or (is_judged and _hardly_repeats([*self._parts[name], words])):
                 del self._parts[name]
             else:
                 self._parts[name].append(words)
@@ -56,6 +64,18 @@ class OtherColumns:
         """The values of `rows` (n,) by column; each array is (n,)."""
         picked = pa.array(rows, pa.int64())
         return {name: concatenate_dictionaries(parts).take(picked) for name, parts in self._parts.items() if parts}
+
+
+def find_id_column(columns: Mapping[str, pa.DictionaryArray]) -> str | None:
+    """The name of the column that names each row: it is called so, and holds another value in each. None if none is."""
+    ranks = {name: rank for rank, name in enumerate(_FIRST_IDS)}
+    named = [name for name in columns if _ID_NAME.fullmatch(name)]
+    named.sort(key=lambda name: ranks.get(re.sub("[_ -]", "", name.casefold()), len(ranks)))
+    return next((name for name in named if not _repeats(columns[name])), None)
+
+
+def _repeats(words: pa.DictionaryArray) -> bool:
+    return words.null_count > 0 or len(words.indices.unique()) < len(words)
 
 
 def to_codes(words: pa.DictionaryArray) -> Codes:

@@ -12,14 +12,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
+import pyarrow as pa
 
 from sentiment_batch.data.texts import hash_content, normalize_text
 from sentiment_batch.data.value_names import concatenate_dictionaries
 from sentiment_batch.training.split import Groups, IntArray, name_groups
 
 if TYPE_CHECKING:
-    import pyarrow as pa
-
     from sentiment_batch.data.labelled_rows import LabelledRows
 
 _HTML_TAG = re.compile(rb"</?[a-z][^<>]{0,200}>")
@@ -40,6 +39,10 @@ class ReviewSet:
     """(N,) text numbers: the same for texts that differ at most in these, in punctuation and in HTML."""
     files: IntArray
     """(N,) the number of the table that the row comes from."""
+    numbers: IntArray
+    """(N,) the number of the row in that table, from 0."""
+    ids: pa.StringArray
+    """(N,) the value that names the row in that table, such as a review's id; null if there is none."""
     groups: Groups | None
     """(N,) the group of each row, None for a row without one; None if no table has a group column."""
     others: Mapping[str, pa.DictionaryArray]
@@ -54,6 +57,8 @@ class ReviewSet:
             equal=self.equal[rows],
             near=self.near[rows],
             files=self.files[rows],
+            numbers=self.numbers[rows],
+            ids=self.ids.take(pa.array(rows)),
             groups=None if self.groups is None else [self.groups[row] for row in places],
             others={name: words.take(rows) for name, words in self.others.items()},
         )
@@ -124,6 +129,8 @@ class TextIndex:
         places = np.array(rows, dtype=np.int64)
         chosen = [texts[row] for row in rows]
         equal, near = self._number(chosen)
+        numbers = [np.arange(len(one.texts)) if one.numbers is None else np.array(one.numbers) for one in tables]
+        ids = [pa.nulls(len(one.texts)) if one.ids is None else one.ids for one in tables]
         shared = set.intersection(*(set(one.others) for one in tables))
         return ReviewSet(
             texts=chosen,
@@ -131,6 +138,8 @@ class TextIndex:
             equal=equal,
             near=near,
             files=files[places],
+            numbers=np.concatenate(numbers).astype(np.int64)[places],
+            ids=pa.concat_arrays([values.cast(pa.large_string()) for values in ids]).take(pa.array(places)),
             groups=None if groups is None else [groups[row] for row in rows],
             others={
                 name: concatenate_dictionaries([one.others[name] for one in tables]).take(places)
