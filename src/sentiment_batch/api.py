@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -60,6 +60,8 @@ def train(
     val: Any = None,
     test: Any = None,
     stars: str | None = None,
+    labels_map: Mapping[str, str] | str | None = None,
+    no_answer: Sequence[object] | str | None = None,
     overwrite: bool = False,
     resume: bool = False,
     restart: bool = False,
@@ -77,7 +79,10 @@ def train(
         group_column: a column whose equal values stay on one side of the train/validation split.
         val: a frame or path to validate on, instead of a share of the reviews.
         test: a frame or path to measure the final model on.
-        stars: where negative ends and positive begins, such as `2,4`.
+        stars: the meaning of numbers: where negative ends and positive begins, such as `2,4`, or
+            `negative=1-2,neutral=3,positive=4-5`.
+        labels_map: other words for labels, such as `{"negativ": "negative"}`.
+        no_answer: values of rows without a label, such as `[9, 99]`.
         overwrite: replace a model at `output`.
         resume: continue the interrupted run of this `output`. The weights are those of an uninterrupted run.
         restart: delete that run, and start over.
@@ -96,6 +101,7 @@ def train(
         UsageError: a setting is out of range.
     """
     from sentiment_batch.data.columns import to_column_names
+    from sentiment_batch.labels.settings import LabelSettings
     from sentiment_batch.training.job import TrainJob
 
     job = TrainJob(
@@ -107,7 +113,7 @@ def train(
         text_columns=to_column_names(text_column),
         label_column=_column_name(label_column, "label_column"),
         group_column=_column_name(group_column, "group_column"),
-        stars=_check_stars(stars),
+        label_settings=LabelSettings.parse(stars=stars, labels_map=labels_map, no_answer=no_answer),
         overwrite=overwrite,
         resume=resume,
         restart=restart,
@@ -126,6 +132,8 @@ def evaluate(
     text_column: str | Sequence[str] | None = None,
     label_column: str | None = None,
     stars: str | None = None,
+    labels_map: Mapping[str, str] | str | None = None,
+    no_answer: Sequence[object] | str | None = None,
     by: str | None = None,
     errors: int = 20,
     **settings: Any,
@@ -137,7 +145,10 @@ def evaluate(
         model: a folder or Hub id, or what `train` returned; None looks where the command line looks.
         text_column: the column or columns of the text; found by name if None.
         label_column: the column of the label; found by name if None.
-        stars: where negative ends and positive begins, such as `2,4`.
+        stars: the meaning of numbers: where negative ends and positive begins, such as `2,4`, or
+            `negative=1-2,neutral=3,positive=4-5`.
+        labels_map: other words for labels, such as `{"negativ": "negative"}`.
+        no_answer: values of rows without a label, such as `[9, 99]`.
         by: a column; the rows of each of its values are measured separately, too.
         errors: how many errors, and labels that are likely wrong, to list.
         settings: the fields of `ScoreSettings`.
@@ -151,7 +162,9 @@ def evaluate(
         DeviceError: the device does not exist, or its memory is too small.
         UsageError: a setting is out of range, or `neutral_band` is set, because neutral is no label of the model.
     """
-    _check_stars(stars)
+    from sentiment_batch.labels.settings import LabelSettings
+
+    label_settings = LabelSettings.parse(stars=stars, labels_map=labels_map, no_answer=no_answer)
     if isinstance(errors, bool) or not isinstance(errors, int) or errors < 0:
         raise UsageError(f"`errors` is {errors!r}; it must be a whole number, 0 or more.")
     if settings.get("neutral_band") is not None:
@@ -163,11 +176,12 @@ def evaluate(
         rows,
         text_columns=to_column_names(text_column),
         label_column=_column_name(label_column, "label_column"),
+        label_settings=label_settings,
         by_column=_column_name(by, "by"),
     )
     from sentiment_batch.evaluation.evaluate_model import evaluate_labelled
 
-    return evaluate_labelled(_scorer(model, settings), reviews, stars=stars, max_errors=errors)
+    return evaluate_labelled(_scorer(model, settings), reviews, label_settings=label_settings, max_errors=errors)
 
 
 def explain(texts: str | Iterable[str | None], model: Model | None = None, **settings: Any) -> list[Explanation]:
@@ -220,12 +234,6 @@ def _column_name(name: object, setting: str) -> str | None:
     if isinstance(name, int) and not isinstance(name, bool):
         return str(name)
     raise UsageError(f"`{setting}` is {name!r}; it must be the name of one column.")
-
-
-def _check_stars(stars: object) -> str | None:
-    if stars is not None and not isinstance(stars, str):
-        raise UsageError(f"`stars` is {stars!r}; it must be text, such as '2,4'.")
-    return stars
 
 
 def _scorer(chosen: Model | None, settings: dict[str, Any]) -> Scorer:

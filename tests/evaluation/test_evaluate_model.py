@@ -17,6 +17,7 @@ from sentiment_batch.errors import InputError, UsageError
 from sentiment_batch.evaluation import evaluate_model
 from sentiment_batch.evaluation.evaluate_model import evaluate_labelled
 from sentiment_batch.labels.mapping import LabelMapping
+from sentiment_batch.labels.settings import LabelSettings
 from sentiment_batch.scoring.scorer import Scorer
 
 TEXTS = ["the film was great", "boring", "awful plot", "loved it", "a warm story", "never again"]
@@ -71,7 +72,7 @@ def test_labels_are_understood_by_their_meaning(scorer, labels):
 
 
 def test_stars_are_read_with_their_cut_points(scorer):
-    by_stars = evaluate_labelled(scorer, rows([1, 5, 2, 4, 3, 1]), stars="2,4")
+    by_stars = evaluate_labelled(scorer, rows([1, 5, 2, 4, 3, 1]), label_settings=LabelSettings(stars="2,4"))
     words = rows(["negative", "positive", "negative", "positive", "negative"], [*TEXTS[:4], TEXTS[5]])
     assert by_stars.metrics == evaluate_labelled(scorer, words).metrics
     assert 4 not in {error["row"] for error in by_stars.errors}, "rows are counted as they came, left out or not"

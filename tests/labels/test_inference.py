@@ -8,14 +8,15 @@ from hypothesis import strategies as st
 from sentiment_batch.errors import InputError
 from sentiment_batch.labels.inference import INTEGER_SCALES, infer_mapping, infer_shared_mapping
 from sentiment_batch.labels.mapping import MISSING_CLASS, UNKNOWN_CLASS
+from sentiment_batch.labels.settings import LabelSettings
 
 
 def codes(values, column="label", stars=None) -> list[int]:
-    return infer_mapping(values, column, stars).encode(values).codes.tolist()
+    return infer_mapping(values, column, LabelSettings(stars=stars)).encode(values).codes.tolist()
 
 
 def labels(values, column="label", stars=None) -> tuple[str, ...]:
-    return infer_mapping(values, column, stars).labels
+    return infer_mapping(values, column, LabelSettings(stars=stars)).labels
 
 
 # Words
@@ -112,7 +113,7 @@ def test_a_coding_from_0_is_not_seen_in_numbers_without_a_0():
 def test_a_scale_of_four_is_not_taken_for_one_of_five(values, column):
     with pytest.raises(InputError, match=r'`stars="(negative=1-2,positive=3-4|1\.2,1\.8)"`\.$'):
         infer_mapping(values, column)
-    assert infer_mapping(values, column, "1,2").labels == ("negative", "positive")
+    assert infer_mapping(values, column, LabelSettings(stars="1,2")).labels == ("negative", "positive")
 
 
 @pytest.mark.parametrize("values", [[True, False], ["true", "False"], [np.True_, np.False_], ["TRUE", "FALSE"]])
@@ -293,7 +294,9 @@ def test_tables_with_parts_of_one_coding_are_combined(one, other, column):
 
 def test_stars_settle_the_scales_of_several_tables():
     tables = [("a.csv", [1, 2, 3, 4, 5], "stars"), ("b.csv", [1, 10], "stars")]
-    assert infer_shared_mapping(tables, "3,6") == infer_mapping([1, 10], "stars", "3,6")
+    assert infer_shared_mapping(tables, LabelSettings(stars="3,6")) == infer_mapping(
+        [1, 10], "stars", LabelSettings(stars="3,6")
+    )
 
 
 def test_labels_that_look_alike_are_one():

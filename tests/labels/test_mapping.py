@@ -5,6 +5,7 @@ import pytest
 
 from sentiment_batch.labels.inference import infer_mapping
 from sentiment_batch.labels.mapping import MISSING_CLASS, UNKNOWN_CLASS, LabelMapping, reconcile
+from sentiment_batch.labels.settings import LabelSettings
 
 COLUMNS = {
     "binary": [0, 1, 1, 0],
@@ -35,7 +36,7 @@ def test_missing_labels_are_counted_apart_from_unknown_ones():
     ],
 )
 def test_the_mapping_of_stars_is_shown_in_words(stars, message):
-    assert str(infer_mapping([1, 2], "stars", stars)) == message
+    assert str(infer_mapping([1, 2], "stars", LabelSettings(stars=stars))) == message
 
 
 def test_the_mapping_of_numbers_and_words_is_shown_in_words():
@@ -50,7 +51,7 @@ def test_a_mapping_survives_json(values):
 
 
 def test_open_ends_of_star_ranges_survive_json():
-    mapping = infer_mapping([1, 2], "stars", "2,4")
+    mapping = infer_mapping([1, 2], "stars", LabelSettings(stars="2,4"))
     text = json.dumps(mapping.to_json(), allow_nan=False)
     assert LabelMapping.from_json(json.loads(text)) == mapping
 

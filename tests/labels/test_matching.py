@@ -8,6 +8,7 @@ from sentiment_batch.errors import InputError
 from sentiment_batch.labels.inference import infer_mapping
 from sentiment_batch.labels.mapping import MISSING_CLASS, UNKNOWN_CLASS
 from sentiment_batch.labels.matching import match_mapping
+from sentiment_batch.labels.settings import LabelSettings
 from sentiment_batch.labels.stars import number_labels
 
 TWO = ("negative", "positive")
@@ -55,7 +56,7 @@ def test_a_model_of_ten_stars_reads_five_stars_as_five():
 
 
 def test_a_model_of_chosen_cut_points_keeps_them_for_other_files():
-    trained = infer_mapping([0, 50, 100], "points", "40,60")
+    trained = infer_mapping([0, 50, 100], "points", LabelSettings(stars="40,60"))
     points = [0, 5, 99.5]
     assert match_mapping(trained, TWO, points, "points").encode(points).codes.tolist() == [0, 0, 1]
     assert match_mapping(trained, TWO, list(range(0, 101)), "points") is trained
@@ -64,7 +65,10 @@ def test_a_model_of_chosen_cut_points_keeps_them_for_other_files():
 
 def test_cut_points_given_for_the_file_win_over_the_model_s():
     trained = infer_mapping([1, 2, 4, 5], "stars")
-    assert match_mapping(trained, TWO, [1, 3], "stars", "2,3").encode([1, 3]).codes.tolist() == [0, 1]
+    assert match_mapping(trained, TWO, [1, 3], "stars", LabelSettings(stars="2,3")).encode([1, 3]).codes.tolist() == [
+        0,
+        1,
+    ]
 
 
 def test_three_numbers_for_a_model_of_two_classes_are_refused():
@@ -140,7 +144,7 @@ def test_numbers_find_the_labels_that_have_them_in_their_names():
 def test_numbers_of_several_scales_are_not_guessed_about(written, names, column):
     with pytest.raises(InputError, match=r'does not show what they mean\. Give their meaning with `stars="neg.*=0,'):
         match_mapping(None, names, written, column)
-    read = match_mapping(None, THREE, written, column, number_labels(THREE)).encode(written)
+    read = match_mapping(None, THREE, written, column, LabelSettings(stars=number_labels(THREE))).encode(written)
     assert read.codes.tolist() == written
 
 

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from sentiment_batch.data.labelled_rows import LabelledRows
+from sentiment_batch.labels.settings import LabelSettings
 from sentiment_batch.settings import TrainSettings
 from sentiment_batch.tokenization.tokenizer import TextPolicy, TextTokenizer
 from sentiment_batch.training import loop
@@ -99,7 +100,14 @@ def train(tmp_path, settings, reviews):
         small = {"epochs": 3, "batch_size": 18, "patience": None} | chosen
         rows = rows or reviews()
         tables = {"reviews": [rows], "val": val, "test": test}
-        job = TrainJob(**tables, output=tmp_path / output, settings=settings(**small), stars=stars, quiet=True, **how)
+        job = TrainJob(
+            **tables,
+            output=tmp_path / output,
+            settings=settings(**small),
+            label_settings=LabelSettings(stars=stars),
+            quiet=True,
+            **how,
+        )
         return run_training(job)
 
     return train

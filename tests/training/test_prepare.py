@@ -6,6 +6,7 @@ import pytest
 
 from sentiment_batch.data.labelled_rows import LabelledRows
 from sentiment_batch.errors import InputError
+from sentiment_batch.labels.settings import LabelSettings
 from sentiment_batch.settings import TrainSettings
 from sentiment_batch.training import prepare as preparation
 from sentiment_batch.training.messages import log_data_check
@@ -180,7 +181,7 @@ def test_stars_are_mapped_by_the_cut_points_given():
     rows = labelled([f"text {n}" for n in range(100)], [1, 2, 3, 4, 5] * 20, column="stars")
     default = prepare([rows], TrainSettings())
     assert (default.mapping.labels, default.summary["label_unknown"]) == (("negative", "positive"), {"3": 20})
-    three = prepare([rows], TrainSettings(), stars="negative=1-2,neutral=3,positive=4-5")
+    three = prepare([rows], TrainSettings(), label_settings=LabelSettings(stars="negative=1-2,neutral=3,positive=4-5"))
     assert np.bincount(three.training.codes).tolist() == [36, 18, 36]
 
 
@@ -269,7 +270,9 @@ def test_conflicting_labels_are_named_after_a_class_is_dropped(caplog):
     """Nobody gave three stars, so `neutral` goes, and the classes after it have other numbers."""
     texts = [f"text {n}" for n in range(60)] + ["a text of both"] * 2
     rows = labelled(texts, [1, 5] * 31, column="stars")
-    prepared = prepare([rows], TrainSettings(), stars="negative=1-2,neutral=3,positive=4-5")
+    prepared = prepare(
+        [rows], TrainSettings(), label_settings=LabelSettings(stars="negative=1-2,neutral=3,positive=4-5")
+    )
     assert prepared.mapping.labels == ("negative", "positive")
     assert "'a text of both' (negative, positive)" in said(caplog)
 

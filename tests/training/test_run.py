@@ -18,6 +18,7 @@ from safetensors.torch import load_file, save_file
 from sentiment_batch.data.labelled_rows import LabelledRows
 from sentiment_batch.errors import DeviceError, InputError, ModelError, OutputError, UsageError
 from sentiment_batch.evaluation.metrics import measure
+from sentiment_batch.labels.settings import LabelSettings
 from sentiment_batch.model.probabilities import softmax
 from sentiment_batch.scoring.scorer import Scorer
 from sentiment_batch.training import components, loop, run
@@ -51,7 +52,7 @@ def train(tmp_path, settings):
             settings=settings(**chosen),
             val=val,
             test=test,
-            stars=stars,
+            label_settings=LabelSettings(stars=stars),
             quiet=True,
             **how,
         )

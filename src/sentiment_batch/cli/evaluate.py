@@ -17,6 +17,7 @@ from sentiment_batch.errors import UsageError
 
 if TYPE_CHECKING:
     from sentiment_batch.evaluation.assess import Evaluation
+    from sentiment_batch.labels.settings import LabelSettings
     from sentiment_batch.records import ReadOptions
 
 logger = logging.getLogger("sentiment_batch")
@@ -36,7 +37,7 @@ logger = logging.getLogger("sentiment_batch")
 @options.scoring
 @options.text_column
 @options.label_column
-@options.stars
+@options.labels
 @option(COLUMNS, "--by", "Also measure each value of this column by itself, such as product.", metavar="COLUMN")
 @options.reading
 @option(OUTPUT, "--errors", "How many errors and likely wrong labels to show.", AT_LEAST_ZERO, "N", default=20)
@@ -53,7 +54,7 @@ def evaluate(
     settings: dict[str, Any],
     text_columns: tuple[str, ...],
     label_column: str | None,
-    stars: str | None,
+    label_settings: LabelSettings,
     input_format: str | None,
     read: ReadOptions,
     quiet: bool,
@@ -74,7 +75,9 @@ def evaluate(
         from sentiment_batch.scoring.default_model import choose_model
 
         columns = {"text_columns": text_columns, "label_column": label_column, "by_column": by}
-        rows = read_reviews(labelled, input_format=input_format, read_options=read, **columns)
+        rows = read_reviews(
+            labelled, input_format=input_format, read_options=read, label_settings=label_settings, **columns
+        )
         # Imported after the table was read, because it loads torch.
         from sentiment_batch.evaluation.evaluate_model import evaluate_labelled, make_report
         from sentiment_batch.scoring.scorer import Scorer
@@ -82,7 +85,7 @@ def evaluate(
         chosen = choose_model(model)
         logger.info("model: %s", chosen)
         with Scorer.load(chosen.value, **settings) as scorer:
-            evaluation = evaluate_labelled(scorer, rows, stars=stars, max_errors=errors, quiet=quiet)
+            evaluation = evaluate_labelled(scorer, rows, label_settings=label_settings, max_errors=errors, quiet=quiet)
             values = evaluation.to_json()
             report_data = None if publication is None else make_report(values, rows, scorer)
         # Printed before the page is written, because writing may fail.

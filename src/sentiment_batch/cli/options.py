@@ -42,12 +42,21 @@ _FOUND = "if it has no usual name such as"
 _SETTINGS = ScoreSettings()
 
 label_column = option(COLUMNS, "--label-column", f"Column of the label, {_FOUND} label or stars.", metavar="NAME")
-stars = option(
-    COLUMNS,
-    "--stars",
-    "How stars become labels. 2,4 makes up to 2 stars negative, and 4 and more positive. "
-    "negative=1-2,neutral=3,positive=4-5 names every label.",
-    metavar="CUTS",
+_LABEL_OPTIONS: tuple[Decorator, ...] = (
+    option(
+        COLUMNS,
+        "--stars",
+        "How stars and other numbers become labels. 2,4 makes up to 2 stars negative, and 4 and more positive. "
+        "negative=1-2,neutral=3,positive=4-5 names every label.",
+        metavar="CUTS",
+    ),
+    option(
+        COLUMNS,
+        "--labels-map",
+        "Other words for labels, such as negativ=negative,positiv=positive.",
+        metavar="VALUE=LABEL,...",
+    ),
+    option(COLUMNS, "--no-answer", "Values of rows without a label, such as 9,99.", metavar="VALUE,..."),
 )
 text_column = option(
     COLUMNS,
@@ -160,6 +169,19 @@ def reading(command: Command) -> Command:
         return command(read=ReadOptions(quotes=not no_quotes, on_bad_row=on_bad, **named), **given)
 
     return cast("Command", _apply(with_read, _READING_OPTIONS))
+
+
+def labels(command: Command) -> Command:
+    """What the user says about the values of the label column: `label_settings`, a `LabelSettings`."""
+
+    @functools.wraps(command)
+    def with_labels(stars: str | None, labels_map: str | None, no_answer: str | None, **given: Any) -> Any:
+        from sentiment_batch.labels.settings import LabelSettings
+
+        settings = LabelSettings.parse(stars=stars, labels_map=labels_map, no_answer=no_answer)
+        return command(label_settings=settings, **given)
+
+    return cast("Command", _apply(with_labels, _LABEL_OPTIONS))
 
 
 def scoring(command: Command) -> Command:

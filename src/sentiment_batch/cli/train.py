@@ -16,6 +16,7 @@ from sentiment_batch.display import terminal_width
 from sentiment_batch.settings import CLASS_WEIGHTS, DEFAULT_MODEL_FOLDER, TrainSettings
 
 if TYPE_CHECKING:
+    from sentiment_batch.labels.settings import LabelSettings
     from sentiment_batch.records import ReadOptions
     from sentiment_batch.training.result import Trained
 
@@ -41,7 +42,7 @@ _DEFAULTS = TrainSettings()
 @setting(MODEL, _DEFAULTS, "base", "The encoder to start from: Hub id or folder of a DistilBERT, or minilm.", "MODEL")
 @options.text_column
 @options.label_column
-@options.stars
+@options.labels
 @option(
     COLUMNS, "--group-column", "Keep rows with the same value here together in the split, such as film.", metavar="NAME"
 )
@@ -108,7 +109,7 @@ def train(
     text_columns: tuple[str, ...],
     label_column: str | None,
     group_column: str | None,
-    stars: str | None,
+    label_settings: LabelSettings,
     val_file: str | None,
     test_file: str | None,
     patience: int,
@@ -145,7 +146,7 @@ def train(
         text_columns=text_columns,
         label_column=label_column,
         group_column=group_column,
-        stars=stars,
+        label_settings=label_settings,
         input_format=input_format,
         read_options=read,
         overwrite=overwrite,

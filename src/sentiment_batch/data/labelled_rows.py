@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from sentiment_batch.data.readers.base import Reader
+    from sentiment_batch.labels.settings import LabelSettings
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -64,6 +65,7 @@ def read_labelled_rows(
     *,
     text_columns: Sequence[str] = (),
     label_column: str | None = None,
+    label_settings: LabelSettings | None = None,
     group_column: str | None = None,
     group_optional: bool = False,
     by_column: str | None = None,
@@ -76,6 +78,7 @@ def read_labelled_rows(
         name: the table's location, for messages.
         text_columns: the columns that the user named. If there are none, the text column is found by names and values.
         label_column: the column that the user named. None: it is found by its name.
+        label_settings: what the user says about the values of the label column; None says nothing.
         group_column: a column whose equal values stay together.
         group_optional: accept a table without the group column.
         by_column: a column of any type whose values are measured separately.

@@ -18,6 +18,7 @@ from sentiment_batch.evaluation.assess import MAX_ERRORS, Evaluation, LeftOut, a
 from sentiment_batch.evaluation.report_values import add_word_weights, collect_report
 from sentiment_batch.labels.mapping import LabelMapping
 from sentiment_batch.labels.matching import match_mapping
+from sentiment_batch.labels.settings import LabelSettings
 from sentiment_batch.progress import show_progress
 
 if TYPE_CHECKING:
@@ -34,21 +35,26 @@ MAX_UNKNOWN_SHARE = 0.05
 
 
 def evaluate_labelled(
-    scorer: Scorer, rows: LabelledRows, *, stars: str | None = None, max_errors: int = MAX_ERRORS, quiet: bool = True
+    scorer: Scorer,
+    rows: LabelledRows,
+    *,
+    label_settings: LabelSettings | None = None,
+    max_errors: int = MAX_ERRORS,
+    quiet: bool = True,
 ) -> Evaluation:
     """Measure how well the model of `scorer` predicts the labels of `rows`.
 
     Args:
         scorer: the model.
         rows: texts, and labels as written. Labels are read as those of the training data were, else by their meaning.
-        stars: the cut points of star ratings, see `parse_stars`.
+        label_settings: what the user says about the labels; None says nothing.
         max_errors: how many errors, and labels that are likely wrong, to list.
         quiet: show no progress.
 
     Raises:
         InputError: the labels have no counterpart among those of the model, or no row has one.
     """
-    mapping = _match_labels(scorer, rows, stars)
+    mapping = _match_labels(scorer, rows, label_settings or LabelSettings())
     encoded = mapping.encode(rows.labels)
     left_out = LeftOut.count(encoded, rows.num_blank)
     _report_left_out(left_out, len(rows.labels) + rows.num_blank)
@@ -114,13 +120,13 @@ def make_report(evaluation: dict[str, Any], rows: LabelledRows, scorer: Scorer) 
     return report
 
 
-def _match_labels(scorer: Scorer, rows: LabelledRows, stars: str | None) -> LabelMapping:
+def _match_labels(scorer: Scorer, rows: LabelledRows, settings: LabelSettings) -> LabelMapping:
     """The mapping from the labels of the rows to the classes of the model; logs how the labels are read."""
     meta = scorer.description.meta
     trained = LabelMapping.from_json(meta["labels"]) if meta else None
     if trained is not None and trained.labels != scorer.labels:
         trained = None  # the setting `labels` has renamed them
-    mapping = match_mapping(trained, scorer.labels, rows.labels, rows.label_column, stars)
+    mapping = match_mapping(trained, scorer.labels, rows.labels, rows.label_column, settings)
     missing = [label for label in scorer.labels if label not in mapping.values.values()]
     if mapping.kind == "numbers" and missing:
         logger.warning(

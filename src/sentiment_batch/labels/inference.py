@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from sentiment_batch.errors import InputError, listed
 from sentiment_batch.labels.mapping import LabelKind, LabelMapping
+from sentiment_batch.labels.settings import UNSAID, LabelSettings
 from sentiment_batch.labels.stars import (
     DEFAULT_STAR_RANGES,
     StarRange,
@@ -49,23 +50,22 @@ MIN_ROWS_PER_WORD = 2
 """Number of rows that make a word a class, so that training and validation both have one."""
 
 
-def infer_mapping(values: Iterable[object], column: str, stars: str | None = None) -> LabelMapping:
+def infer_mapping(values: Iterable[object], column: str, settings: LabelSettings = UNSAID) -> LabelMapping:
     """The mapping that the values of a label column suggest.
 
     Args:
         values: the labels of all rows, of any type.
         column: the column's name. Integers may be stars or class numbers; a name such as `rating` makes them stars.
-        stars: the meaning of a numeric scale, see `parse_stars`.
+        settings: what the user says about the values.
 
     Raises:
         InputError: there are no labels or too many, or the scale is unknown.
-        UsageError: `stars` cannot be read.
     """
     counts = count_values(values)
     if not counts:
         raise InputError(f"column {column!r} holds no labels at all. Name the right one with `label_column`.")
-    if stars is not None:
-        return _map_stars(parse_stars(stars))
+    if settings.ranges:
+        return _map_stars(settings.ranges)
     kind = detect_label_kind(counts, column)
     if kind == "booleans":
         booleans = {"false": "negative", "true": "positive"}
@@ -79,18 +79,19 @@ def infer_mapping(values: Iterable[object], column: str, stars: str | None = Non
     return _map_codes(numbers)
 
 
-def infer_shared_mapping(tables: Sequence[tuple[str, Sequence[object], str]], stars: str | None = None) -> LabelMapping:
+def infer_shared_mapping(
+    tables: Sequence[tuple[str, Sequence[object], str]], settings: LabelSettings = UNSAID
+) -> LabelMapping:
     """The mapping that the label columns of several tables suggest. All tables must write their labels in one way.
 
     Args:
         tables: the name, the labels and the name of the label column of each table (one or more).
-        stars: as for `infer_mapping`.
+        settings: as for `infer_mapping`.
 
     Raises:
         InputError: as for `infer_mapping`, or two tables have different codings.
-        UsageError: `stars` cannot be read.
     """
-    if stars is None and len(tables) > 1:
+    if not settings.ranges and len(tables) > 1:
         found = [_infer_coding(*table) for table in tables]
         for one, other in itertools.combinations(filter(None, found), 2):
             if one.contradicts(other):
@@ -98,7 +99,7 @@ def infer_shared_mapping(tables: Sequence[tuple[str, Sequence[object], str]], st
                     f"{one.table} has the labels {one.mapping}, and {other.table} {other.mapping}. Write them in one "
                     "way, train on one of the tables, or give the meaning of stars with `stars`."
                 )
-    return infer_mapping([value for _, values, _ in tables for value in values], tables[0][2], stars)
+    return infer_mapping([value for _, values, _ in tables for value in values], tables[0][2], settings)
 
 
 @dataclass(frozen=True, slots=True)

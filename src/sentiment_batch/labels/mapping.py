@@ -39,6 +39,15 @@ class LabelMapping:
     """From a canonical value to its label; empty for stars."""
     stars: tuple[StarRange, ...] = ()
     """The ranges of stars; empty for the other kinds."""
+    no_answer: tuple[str, ...] = ()
+    """The values, as `normalize_word` gives them, that the user called no answer."""
+    assumed: bool = False
+    """True if only a usual order tells what the numbers mean, such as 0/1/2 from negative to positive."""
+
+    @property
+    def meanings(self) -> dict[str, str]:
+        """The label of each value or range of numbers, such as `{"1-2": "negative"}`, for people."""
+        return {span.words: span.label for span in self.stars} if self.stars else dict(self.values)
 
     def find_label(self, value: str) -> str | None:
         """The label of one canonical value, or None if it is unknown."""
@@ -87,7 +96,9 @@ class LabelMapping:
     def to_json(self) -> dict[str, Any]:
         """Plain values for sentiment_batch.json. Infinite ends of star ranges are null."""
         spans = [{"label": span.label, "low": _to_json(span.low), "high": _to_json(span.high)} for span in self.stars]
-        return {"labels": list(self.labels), "kind": self.kind, "values": dict(self.values), "stars": spans}
+        further = {"no_answer": list(self.no_answer), "assumed": self.assumed}
+        stored = {"labels": list(self.labels), "kind": self.kind, "values": dict(self.values), "stars": spans}
+        return stored | {name: value for name, value in further.items() if value}
 
     @classmethod
     def from_json(cls, stored: Mapping[str, Any]) -> LabelMapping:
@@ -100,7 +111,14 @@ class LabelMapping:
             )
             for span in stored["stars"]
         )
-        return cls(labels=tuple(stored["labels"]), kind=stored["kind"], values=dict(stored["values"]), stars=spans)
+        return cls(
+            labels=tuple(stored["labels"]),
+            kind=stored["kind"],
+            values=dict(stored["values"]),
+            stars=spans,
+            no_answer=tuple(stored.get("no_answer", ())),
+            assumed=stored.get("assumed", False),
+        )
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

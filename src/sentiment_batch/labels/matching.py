@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 import re
 from collections.abc import Mapping, Sequence
@@ -9,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from sentiment_batch.errors import InputError, listed
 from sentiment_batch.labels.inference import detect_label_kind, find_scale, infer_mapping
 from sentiment_batch.labels.mapping import LabelMapping, reconcile
+from sentiment_batch.labels.settings import UNSAID, LabelSettings
 from sentiment_batch.labels.stars import (
     DEFAULT_STAR_RANGES,
     STAR_RANGES,
@@ -33,7 +35,7 @@ def match_mapping(
     labels: Sequence[str],
     values: Sequence[object],
     column: str,
-    stars: str | None = None,
+    settings: LabelSettings = UNSAID,
     *,
     same_column: bool = False,
 ) -> LabelMapping:
@@ -44,19 +46,24 @@ def match_mapping(
         labels: the model's labels.
         values: the table's labels, of any type.
         column: the name of the label column.
-        stars: as for `infer_mapping`.
+        settings: as for `infer_mapping`.
         same_column: True if the model was trained on a column of this name. Then 1 and 2 alone are two of its stars.
 
     Raises:
         InputError: labels of the table have no counterpart in the model.
     """
     counts = count_values(values)
-    if trained is not None and stars is None and counts and _has_same_coding(trained, counts, column, same_column):
+    if (
+        trained is not None
+        and not settings.ranges
+        and counts
+        and _has_same_coding(trained, counts, column, same_column)
+    ):
         return trained
     by_name = LabelMapping(labels=tuple(labels), kind="words")
-    if not counts or (stars is None and _holds_names(by_name, counts)):
+    if not counts or (not settings.ranges and _holds_names(by_name, counts)):
         return by_name
-    if stars is None:
+    if not settings.ranges:
         numbers = find_numbers(counts)
         numbered = _find_numbers_in_labels(labels)
         if numbers and numbers <= set(numbered):
@@ -64,8 +71,8 @@ def match_mapping(
                 labels=by_name.labels, kind="numbers", values={f"{number:g}": numbered[number] for number in numbered}
             )
         _check_unambiguous(numbers, labels, column)
-        stars = _choose_star_ranges(labels, counts, column)
-    return reconcile(infer_mapping(values, column, stars), labels)
+        settings = dataclasses.replace(settings, stars=_choose_star_ranges(labels, counts, column))
+    return reconcile(infer_mapping(values, column, settings), labels)
 
 
 def _holds_names(mapping: LabelMapping, counts: Mapping[str, int]) -> bool:

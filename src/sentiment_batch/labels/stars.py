@@ -42,11 +42,16 @@ class StarRange:
     """The highest number of the range, which may be inf."""
 
     def __str__(self) -> str:
+        return f"{self.words} -> {self.label}"
+
+    @property
+    def words(self) -> str:
+        """The numbers of the range in words."""
         if math.isinf(self.low):
-            return f"up to {self.high:g} -> {self.label}"
+            return f"up to {self.high:g}"
         if math.isinf(self.high):
-            return f"{self.low:g} and more -> {self.label}"
-        return f"{self.low:g}{'' if self.low == self.high else f'-{self.high:g}'} -> {self.label}"
+            return f"{self.low:g} and more"
+        return f"{self.low:g}{'' if self.low == self.high else f'-{self.high:g}'}"
 
 
 def parse_stars(text: str) -> tuple[StarRange, ...]:

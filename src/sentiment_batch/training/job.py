@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from sentiment_batch.errors import InputError, UsageError
 from sentiment_batch.evaluation.reviews import read_reviews
+from sentiment_batch.labels.settings import LabelSettings
 from sentiment_batch.settings import DEFAULT_MODEL_FOLDER, TrainSettings, is_truth
 
 if TYPE_CHECKING:
@@ -38,8 +39,8 @@ class TrainJob:
     """The column of the label; None finds it by name."""
     group_column: str | None = None
     """A column whose equal values stay on one side of the train/validation split."""
-    stars: str | None = None
-    """The cut points of star ratings, such as `2,4`."""
+    label_settings: LabelSettings = field(default_factory=LabelSettings)
+    """What the user says about the values of the label column."""
     input_format: str | None = None
     """The format of the files; None derives it from each name."""
     read_options: ReadOptions | None = None
@@ -78,6 +79,7 @@ class TrainJob:
             table,
             text_columns=self.text_columns,
             label_column=self.label_column,
+            label_settings=self.label_settings,
             group_column=self.group_column,
             group_optional=group_optional,
             others=True,

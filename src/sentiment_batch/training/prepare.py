@@ -14,6 +14,7 @@ from sentiment_batch.data.texts import fingerprint_text
 from sentiment_batch.errors import InputError, listed
 from sentiment_batch.labels.inference import infer_shared_mapping
 from sentiment_batch.labels.matching import match_mapping
+from sentiment_batch.labels.settings import LabelSettings
 from sentiment_batch.report.formatting import format_quantity
 from sentiment_batch.training.data_check.check import check_data, count_rows
 from sentiment_batch.training.dataset import ReviewSet, ReviewSplits, TextIndex, join_groups
@@ -52,7 +53,7 @@ def prepare(
     *,
     val: LabelledRows | None = None,
     test: LabelledRows | None = None,
-    stars: str | None = None,
+    label_settings: LabelSettings | None = None,
 ) -> PreparedData:
     """Map labels, split the rows, and check them.
 
@@ -61,18 +62,19 @@ def prepare(
         settings: the settings of the run.
         val: the rows of a validation file, instead of rows that are held back.
         test: the rows of a test file.
-        stars: the cut points of star ratings, see `parse_stars`.
+        label_settings: what the user says about the labels; None says nothing.
 
     Raises:
         InputError: a classifier cannot learn from these rows.
     """
-    mapping, encoded = _map_labels(reviews, stars)
+    label_settings = label_settings or LabelSettings()
+    mapping, encoded = _map_labels(reviews, label_settings)
     index, notes = TextIndex(settings.seed), list[str]()
     pool = _select_rows(reviews, mapping, encoded, settings, index)
     fingerprints, val_size = index.seeded_fingerprints(pool), 0.0 if val else settings.val_size
     assignment = assign(fingerprints, pool.codes, pool.groups, val_size, pool.near.tolist())
     val_rows, test_rows = (
-        _read_other_file(file, reviews, mapping, stars, index, notes) if file else None for file in (val, test)
+        _read_other_file(file, reviews, mapping, label_settings, index, notes) if file else None for file in (val, test)
     )
     splits = ReviewSplits(
         labels=mapping.labels,
@@ -102,12 +104,12 @@ def prepare(
     )
 
 
-def _map_labels(reviews: Sequence[LabelledRows], stars: str | None) -> tuple[LabelMapping, EncodedLabels]:
+def _map_labels(reviews: Sequence[LabelledRows], settings: LabelSettings) -> tuple[LabelMapping, EncodedLabels]:
     """How the labels are read, and the class numbers of all rows."""
     labels = [label for one in reviews for label in one.labels]
     if not labels:
         raise InputError(f"{listed(one.name for one in reviews)}: no row holds a text. Check `text_column`.")
-    mapping = infer_shared_mapping([(one.name, one.labels, one.label_column) for one in reviews], stars)
+    mapping = infer_shared_mapping([(one.name, one.labels, one.label_column) for one in reviews], settings)
     return mapping, mapping.encode(labels)
 
 
@@ -152,14 +154,14 @@ def _read_other_file(
     file: LabelledRows,
     reviews: Sequence[LabelledRows],
     mapping: LabelMapping,
-    stars: str | None,
+    settings: LabelSettings,
     index: TextIndex,
     notes: list[str],
 ) -> ReviewSet:
     """The rows of a validation or test file with the classes of the training rows; adds to `notes`."""
     same_column = file.label_column in {one.label_column for one in reviews}
     try:
-        own = match_mapping(mapping, mapping.labels, file.labels, file.label_column, stars, same_column=same_column)
+        own = match_mapping(mapping, mapping.labels, file.labels, file.label_column, settings, same_column=same_column)
     except InputError as error:
         raise InputError(f"{file.name}: {error}") from error
     if str(own) != str(mapping):

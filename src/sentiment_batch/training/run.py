@@ -60,7 +60,7 @@ def run_training(job: TrainJob) -> Trained:
         device = choose_device(job.settings.device)
         dtype = choose_training_dtype(job.settings.dtype, device.value)
         base = hub.resolve_model(job.settings.base, setting="base")
-        data = prepare(reviews, job.settings, val=val, test=test, stars=job.stars)
+        data = prepare(reviews, job.settings, val=val, test=test, label_settings=job.label_settings)
         log_data_check(data)
         logger.info("device: %s; dtype: %s", device, dtype)
         fingerprint = compute_fingerprint(job.settings, data, hub.digest_model_folder(base), device.value, dtype.value)

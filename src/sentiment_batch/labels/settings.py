@@ -1,0 +1,84 @@
+"""What a user says about the values of a label column: scales, other words, and values that are no answer."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from sentiment_batch.errors import UsageError
+from sentiment_batch.labels.stars import StarRange, parse_stars
+from sentiment_batch.labels.values import normalize_word, to_canonical
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class LabelSettings:
+    """What a user says about the values of a label column. Nothing is said by default."""
+
+    stars: str | None = None
+    """The meaning of numbers, see `parse_stars`."""
+    labels_map: Mapping[str, str] = field(default_factory=dict)
+    """From a value, as `normalize_word` gives it, to its label."""
+    no_answer: tuple[str, ...] = ()
+    """The values, as `normalize_word` gives them, of rows without a label, such as 9 or 99."""
+
+    @classmethod
+    def parse(cls, *, stars: object = None, labels_map: object = None, no_answer: object = None) -> LabelSettings:
+        """The settings of a user.
+
+        Args:
+            stars: cut points such as `2,4`, or ranges such as `negative=1-2,neutral=3,positive=4-5`.
+            labels_map: a mapping from value to label, or a text such as `negativ=negative,positiv=positive`.
+            no_answer: values, or a text such as `9,99`.
+
+        Raises:
+            UsageError: one of them cannot be read.
+        """
+        if stars is not None and not isinstance(stars, str):
+            raise UsageError(f"`stars` is {stars!r}; it must be text, such as '2,4'.")
+        if stars is not None:
+            parse_stars(stars)
+        settings = cls(stars=stars, labels_map=_parse_map(labels_map), no_answer=_parse_values(no_answer))
+        if stars is not None and settings.labels_map:
+            raise UsageError("`stars` and `labels_map` exclude each other. Name all values in one of them.")
+        return settings
+
+    @property
+    def ranges(self) -> tuple[StarRange, ...]:
+        """The ranges of `stars`; empty if it is None."""
+        return () if self.stars is None else parse_stars(self.stars)
+
+
+UNSAID = LabelSettings()
+"""The settings of a user who says nothing about the labels."""
+
+
+def _parse_map(given: object) -> dict[str, str]:
+    pairs: list[tuple[object, object]] = []
+    if isinstance(given, Mapping):
+        pairs = list(given.items())
+    elif isinstance(given, str):
+        parts = [part.rpartition("=") for part in given.split(",")]
+        pairs = [(value, label) for value, _, label in parts]
+    elif given is not None:
+        pairs = [("", "")]
+    found = {normalize_word(to_canonical(value) or str(value)): str(label).strip() for value, label in pairs}
+    if not all(found) or not all(found.values()) or (pairs and len(found) < len(pairs)):
+        raise UsageError(
+            f"`labels_map` is {given!r}, which cannot be read. Give each value once with its label, such as "
+            "negativ=negative,positiv=positive."
+        )
+    return found
+
+
+def _parse_values(given: object) -> tuple[str, ...]:
+    if given is None:
+        return ()
+    values: Sequence[object] = [given]
+    if isinstance(given, str):
+        values = given.split(",")
+    elif isinstance(given, Sequence | set | frozenset):
+        values = list(given)
+    found = [normalize_word(to_canonical(value) or str(value)) for value in values]
+    if not all(found):
+        raise UsageError(f"`no_answer` is {given!r}, which cannot be read. Give values, such as 9,99.")
+    return tuple(dict.fromkeys(found))
