@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sentiment_batch.data import formats
 from sentiment_batch.errors import OutputError
-from sentiment_batch.records import WriteOptions
+from sentiment_batch.records import ReadOptions, WriteOptions
 from tests.data.readers.helpers import read_splits
 
 
@@ -36,7 +36,8 @@ def _written(path, batches, schema, options):
 
 def read(path):
     """All rows of `path`."""
-    reader = formats.open_reader(str(path))
+    options = formats.find_reader_format(str(path)).options
+    reader = formats.open_reader(str(path), options=ReadOptions(header=True if "header" in options else None))
     try:
         return read_splits(reader)
     finally:

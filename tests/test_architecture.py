@@ -273,6 +273,7 @@ def test_plugins_use_nothing_but_what_is_public():
             if isinstance(node, ast.ImportFrom) and (node.module or "").partition(".")[0] == "sentiment_batch":
                 used |= {f"{node.module}.{alias.name}" for alias in node.names}
     public = {f"sentiment_batch.{name}" for name in sentiment_batch.__all__}
-    public |= {f"sentiment_batch.writing.{name}" for name in importlib.import_module("sentiment_batch.writing").__all__}
+    for module in ("sentiment_batch.reading", "sentiment_batch.writing"):
+        public |= {f"{module}.{name}" for name in importlib.import_module(module).__all__}
     assert used
     assert used <= public

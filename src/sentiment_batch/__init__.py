@@ -6,9 +6,9 @@ import each other. `tests/test_architecture.py` reads this drawing and checks bo
     5 entry    cli/  api  testing/  __init__  __main__           Click; heavy imports only inside functions
     4 jobs     training/  evaluation/  explanation/  scoring/  frames/
     3 model    model/                                            torch and transformers
-    2 tables   data/  labels/  tokenization/  report/  writing  progress   numpy, pyarrow, tokenizers; no torch
+    2 tables   data/  labels/  tokenization/  report/  reading  writing  progress   numpy, pyarrow, tokenizers; no torch
     1 plugins  plugins/                                          pluggy
-    0 basics   errors  settings  records  locations  display  files/
+    0 basics   errors  settings  keywords  records  locations  display  files/
 
     score:  data/readers -> data/columns -> tokenization -> model/forward -> scoring/annotate -> data/writers
     train:  data/readers -> labels -> training/split -> training/batches -> model/classifier -> training/loop

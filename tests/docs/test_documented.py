@@ -78,7 +78,7 @@ def test_every_export_is_documented_once():
     assert len(names) == len(set(names)), sorted(name for name in names if names.count(name) > 1)
 
 
-@pytest.mark.parametrize("module", ["sentiment_batch.testing", "sentiment_batch.writing"])
+@pytest.mark.parametrize("module", ["sentiment_batch.testing", "sentiment_batch.reading", "sentiment_batch.writing"])
 def test_every_export_for_plugins_is_documented(module):
     assert pages.first_cells(pages.section(REFERENCE / "plugins.md", f"## {module}")) == exports(module)
 

@@ -15,7 +15,7 @@ import pytest
 from sentiment_batch_excel import reader
 from workbooks import read, save, write
 
-from sentiment_batch import InputError, ReadOptions
+from sentiment_batch import Dialect, InputError, ReadOptions, UsageError
 
 MOMENT = datetime.datetime(2024, 2, 29, 13, 14, 15, 678000)
 
@@ -112,7 +112,9 @@ def test_standard_input_is_read(tmp_path, monkeypatch):
     ("data", "message"),
     [
         (b"", "cannot be read as a workbook"),
-        (b"text,label\n", "save it again as .xlsx"),
+        (b"text,label\n", 'is text, such as CSV; give `input_format="csv"`'),
+        (b"PAR1\x15\x04\x15\x10", 'is a Parquet file; give `input_format="parquet"`'),
+        (b"PK\x03\x04text", r"save it again as \.xlsx"),
         (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1rest", r"in the old \.xls format, or has a password\. Save it as"),
     ],
 )
@@ -131,13 +133,102 @@ def test_a_missing_file_is_named():
 
 
 def test_an_empty_sheet_is_refused(tmp_path):
-    with pytest.raises(InputError, match="the sheet 'Sheet1' is empty"):
+    with pytest.raises(InputError, match="sheet 'Sheet1': the sheet is empty"):
         read(save(tmp_path / "a.xlsx"))
 
 
-def test_repeated_names_are_refused(tmp_path):
-    with pytest.raises(InputError, match=r"two columns named 'a' in its first row\. Rename one"):
-        read(save(tmp_path / "a.xlsx", ["a", "b", "a"], [1, 2, 3]))
+def test_repeated_names_are_numbered(tmp_path, caplog):
+    assert read(save(tmp_path / "a.xlsx", ["a", "b", "a"], [1, 2, 3])).schema.names == ["a", "b", "a_2"]
+    assert "renamed: 'a' to 'a_2'" in caplog.text
+
+
+def test_a_missing_header_is_a_question_with_two_answers(tmp_path):
+    path = save(tmp_path / "a.xlsx", [5, "A sturdy chair, easy to build."], [1, "The lamp broke, sadly."])
+    with pytest.raises(InputError, match=r"the first row looks like data.*`header=False`.*`header=True`"):
+        read(path)
+    assert read(path, header=False).to_pydict() == {
+        "column_1": [5, 1],
+        "column_2": ["A sturdy chair, easy to build.", "The lamp broke, sadly."],
+    }
+    assert read(path, header=True).schema.names == ["5", "A sturdy chair, easy to build."]
+
+
+@pytest.mark.parametrize("blank", [[], [None, None, None]])
+def test_a_title_is_a_question_with_two_answers(tmp_path, blank):
+    rows = [["id", "text", "stars"], [1, "good", 5], [2, "bad", 1]]
+    path = save(tmp_path / "a.xlsx", ["Customer reviews"], blank, *rows)
+    with pytest.raises(InputError, match=r"row 3 looks like the header .*`skip_rows=2`.*row 1 .*`header=True`"):
+        read(path)
+    assert read(path, skip_rows=2).to_pydict() == {"id": [1, 2], "text": ["good", "bad"], "stars": [5, 1]}
+    assert read(path, header=True).schema.names[0] == "Customer reviews"
+    assert read(save(tmp_path / "b.xlsx", blank, *rows)).schema.names == rows[0], "blank rows alone are no question"
+
+
+def test_comments_are_left_out(tmp_path):
+    path = save(tmp_path / "a.xlsx", ["# tool"], ["id", "text"], [None, "# note"], [1, "#fail"], ["#", 2], [3, "bad"])
+    assert read(path, comment="#").to_pydict() == {"id": [1, 3], "text": ["#fail", "bad"]}
+    with pytest.raises(UsageError, match="`comment` takes one character"):
+        read(path, comment="##")
+
+
+def test_a_header_that_repeats_is_never_a_row(tmp_path):
+    path = save(tmp_path / "a.xlsx", ["id", "text"], [1, "good"], ["id", "text"], [2, "bad"])
+    with pytest.raises(InputError, match="row 3: the row repeats the header"):
+        read(path)
+    reported = []
+    assert read(path, on_bad_row=reported.append).to_pydict() == {"id": [1, None, 2], "text": ["good", None, "bad"]}
+    assert [(problem.row, problem.where.rpartition(" ")[2], problem.original) for problem in reported] == [
+        (1, "3", b"id\ttext")
+    ]
+
+
+@pytest.fixture
+def cover(tmp_path):
+    """A workbook with a cover, a hidden sheet and two tables."""
+    book = openpyxl.Workbook()
+    for title, rows in {
+        "Cover": [["Customer reviews"], ["of November"]],
+        "Hidden": [["text"], ["hidden"]],
+        "Reviews": [["id", "text"], [1, "good"], [2, "bad"]],
+        "2": [["text"], ["fine"]],
+    }.items():
+        sheet = book.create_sheet(title)
+        for row in rows:
+            sheet.append(row)
+    book["Hidden"].sheet_state = "hidden"
+    book.remove(book.worksheets[0])
+    book.save(tmp_path / "cover.xlsx")
+    return str(tmp_path / "cover.xlsx")
+
+
+@pytest.mark.parametrize(
+    ("sheet", "texts"),
+    [("Reviews", ["good", "bad"]), ("Hidden", ["hidden"]), ("2", ["fine"]), ("3", ["fine"])],
+)
+def test_a_sheet_is_named_or_numbered(cover, sheet, texts):
+    assert read(cover, sheet=sheet).column("text").to_pylist() == texts
+
+
+def test_a_cover_before_tables_is_a_question(cover):
+    with pytest.raises(InputError, match=r"'Cover', looks like no table.*`sheet='Reviews'` or `sheet='Cover'`"):
+        read(cover)
+    assert read(cover, sheet="Cover").schema.names == ["Customer reviews"]
+
+
+@pytest.mark.parametrize("sheet", ["", "0", "4", "reviews"])
+def test_a_sheet_that_is_not_there_is_named_with_those_that_are(cover, sheet):
+    with pytest.raises(UsageError, match=r"has no sheet .*; .*The sheets are 'Cover', 'Reviews', '2'\."):
+        read(cover, sheet=sheet)
+
+
+def test_the_dialect_says_what_was_assumed(cover, tmp_path):
+    for options, assumed in (({"header": True}, ()), ({}, ("header",))):
+        found = reader.ExcelReader(cover, ReadOptions(sheet="Reviews", **options))
+        found.close()
+        assert found.dialect == Dialect(header=True, skip_rows=0, sheet="Reviews", assumed=assumed)
+    found = reader.ExcelReader(save(tmp_path / "a.xlsx", ["text"], ["good"]), ReadOptions())
+    found.close()
+    assert found.dialect.assumed == ("header", "sheet")
 
 
 def test_a_damaged_file_gives_the_table_or_an_error(tmp_path):

@@ -27,8 +27,8 @@ def save(path, *rows, sheets=("Sheet1",)):
     return str(path)
 
 
-def read(path):
-    found = find_format(sentiment_batch_excel.register_readers).open(str(path), ReadOptions())
+def read(path, **options):
+    found = find_format(sentiment_batch_excel.register_readers).open(str(path), ReadOptions(**options))
     try:
         (split,) = found.splits()
         table = pa.Table.from_batches(list(found.batches(split)), found.schema)

@@ -31,7 +31,9 @@ class WritingSuite(FormatSuite):
         """Read the table that was written. Default: the reader of the program for this format."""
         from sentiment_batch.data import formats
 
-        with closing(formats.open_reader(location, format=self.format, options=ReadOptions())) as reader:
+        names_columns = "header" in formats.find_reader_format(location, self.format).options
+        options = ReadOptions(header=True if names_columns else None)  # odd names must not look like data
+        with closing(formats.open_reader(location, format=self.format, options=options)) as reader:
             return read_splits(reader, *reader.splits())
 
     def is_there(self, location: str) -> bool:

@@ -30,7 +30,13 @@ def _open_writer(location: str, schema: pa.Schema, options: WriteOptions) -> Wri
 @hookimpl
 def register_readers(registry: Registry) -> None:
     """Add the reader of Excel workbooks."""
-    registry.add("excel", _open_reader, suffixes=SUFFIXES, description="Excel workbooks: the first visible sheet")
+    registry.add(
+        "excel",
+        _open_reader,
+        suffixes=SUFFIXES,
+        description="Excel workbooks: one sheet",
+        options=("header", "skip_rows", "comment", "sheet"),
+    )
 
 
 @hookimpl

@@ -69,6 +69,11 @@ def convert(values: list[Any], kind: pa.DataType) -> pa.Array:
     return pa.array(values, kind)
 
 
+def to_text(value: Any) -> str:
+    """The text of a value; empty for an empty cell and for an error."""
+    return "" if value is None or value is ERROR else _text(value)
+
+
 def _text(value: Any) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"

@@ -19,7 +19,7 @@ from sentiment_batch.data.readers.csv_records import read_records
 from sentiment_batch.data.readers.csv_rows import Chunk, CsvRows
 from sentiment_batch.data.readers.csv_sample import CsvSample
 from sentiment_batch.data.readers.delimiters import NO_DELIMITER
-from sentiment_batch.data.readers.header_names import make_distinct, name_columns
+from sentiment_batch.data.readers.header_names import make_distinct, warn_renamed
 from sentiment_batch.data.readers.sniff import refuse_json
 from sentiment_batch.data.readers.source import Source
 from sentiment_batch.data.readers.text import MAX_ROW_CHARACTERS, Lines, TextFile
@@ -183,7 +183,9 @@ class CsvReader:
         if any(map(byte_escapes.has_escapes, first)):
             raise self._text.undecodable()
         self._header = first
-        return name_columns(self._name, first)
+        names = make_distinct(first)
+        warn_renamed(self._name, first, names)
+        return names
 
     def _read_first(self, reader: Any) -> list[str]:
         """The first record that is not blank."""

@@ -74,6 +74,16 @@ def check_header(name: str, rows: Sequence[Sequence[str]], numbers: Sequence[int
         )
 
 
+def rate_table(rows: Sequence[Sequence[str]]) -> int:
+    """How much some rows look like a table of texts.
+
+    2 if one of them holds a usual name of a text column, 1 if at least two rows hold two cells or more, else 0.
+    """
+    if any(not set(_list_usual(row)).isdisjoint(TEXT_NAMES) for row in rows):
+        return 2
+    return int(sum(sum(map(bool, map(str.strip, row))) >= 2 for row in rows) >= 2)
+
+
 def find_header_row(rows: Sequence[Sequence[str]]) -> int:
     """The index of the row that looks like the header; 0 unless the rows above it look like a title or comments."""
     if not rows or len(_list_usual(rows[0])) >= 2:
@@ -160,7 +170,7 @@ def _weigh_columns(rows: Sequence[Sequence[str]]) -> list[int]:
 
 def _count_up(row: Sequence[str]) -> bool:
     """True for the names 0, 1, ... of a frame, and if at least three cells are numbers, each one more than the last."""
-    numbers = [int(cell) for cell in row if cell.strip().isdecimal() and len(cell) < 10]
+    numbers = [int(cell.strip()) for cell in row if cell.strip().isdecimal() and len(cell) < 10]
     names_all = numbers[:1] == [0] and len(numbers) == sum(map(bool, row)) > 1
     return (names_all or len(numbers) >= 3) and numbers == list(range(numbers[0], numbers[0] + len(numbers)))
 

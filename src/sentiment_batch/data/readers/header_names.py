@@ -11,20 +11,19 @@ MAX_LISTED_RENAMES = 12
 """Largest number of renamed columns that the log lists."""
 
 
-def name_columns(name: str, header: Sequence[str]) -> list[str]:
-    """Column names that are all different, as `make_distinct` gives them, with a warning that lists the renamed ones.
+def warn_renamed(name: str, header: Sequence[str], names: Sequence[str]) -> None:
+    """Log which columns of a table got another name than its header has.
 
     Args:
         name: what messages call the table.
-        header: the names as they stand in the table; empty for a column without one.
+        header: the names as they stand in the table.
+        names: the names of the same columns that `make_distinct` made.
     """
-    names = make_distinct(header)
     renamed = [f"{old!r} to {new!r}" for old, new in zip(header, names, strict=True) if old != new]
     if renamed:
         more = f" and {len(renamed) - MAX_LISTED_RENAMES:,} more" if len(renamed) > MAX_LISTED_RENAMES else ""
         listed = ", ".join(renamed[:MAX_LISTED_RENAMES]) + more
         logger.warning("%s: columns without a name of their own are renamed: %s", name, listed)
-    return names
 
 
 def make_distinct(header: Sequence[str]) -> list[str]:
