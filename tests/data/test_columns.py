@@ -1,3 +1,5 @@
+import collections
+
 import pyarrow as pa
 import pytest
 from hypothesis import given
@@ -282,3 +284,15 @@ def test_exactly_the_values_that_are_not_utf_8_are_reported(values):
     assert [problem.row for problem in reported] == [
         row for row, (value, text) in enumerate(zip(values, texts, strict=True)) if text and text.encode() != value
     ]
+
+
+def test_invisible_parts_are_left_out_of_joined_columns():
+    batch = pa.record_batch({"title": ["\u200b", "Good", "n/a"], "body": ["a", "\ufeff \u2060", "b"]})
+    assert extract_texts(batch, ["title", "body"]).to_pylist() == ["a", "Good", "b"]
+
+
+def test_words_for_a_missing_value_are_counted_in_each_column():
+    found = collections.Counter()
+    batch = pa.record_batch({"title": ["NULL", "Good"], "body": ["\\N", "NULL"]})
+    assert extract_texts(batch, ["title", "body"], null_words=found).to_pylist() == [None, "Good"]
+    assert found == {"NULL": 2, "\\N": 1}

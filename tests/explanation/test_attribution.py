@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sentiment_batch import Scorer, clear_cache, explain, score, train
+from sentiment_batch.data.readers.json_types import replace_surrogates
 from sentiment_batch.errors import ModelError, UsageError
 from sentiment_batch.explanation import attribution
 from sentiment_batch.explanation.attribution import explain_texts, find_log_odds_directions
@@ -82,7 +83,7 @@ def test_every_family_is_explained_in_pieces_of_the_text(family, long_text, tmp_
 
     with Scorer.load(str(write_stock_model(family, tmp_path / family)), long_text=long_text, **CPU) as scorer:
         found = explain_texts(scorer, TEXTS)
-        clean = pa.record_batch({"text": pa.array([t.encode("utf-8", "replace").decode() for t in TEXTS])})
+        clean = pa.record_batch({"text": pa.array(list(map(replace_surrogates, TEXTS)))})
         (probabilities,) = (part for _, part in scorer.probabilities([clean], ["text"]))
         for text, one, row in zip(TEXTS, found, probabilities, strict=True):
             assert (one.text, "".join(word.text for word in one.words)) == (text, text)

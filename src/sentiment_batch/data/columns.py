@@ -5,7 +5,6 @@ from __future__ import annotations
 import collections
 import itertools
 import json
-import logging
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
@@ -17,11 +16,13 @@ from sentiment_batch.data.column_paths import (
     explain_rows_inside,
     find_field,
     holds_json,
+    infer_json_types,
     list_paths,
     read_column,
 )
 from sentiment_batch.data.readers.json_types import replace_surrogates
 from sentiment_batch.data.readers.utf8_repair import describe_bad_utf8, repair_utf8
+from sentiment_batch.data.texts import BLANK_CHARACTERS, drop_null_words
 from sentiment_batch.errors import InputError, listed
 from sentiment_batch.records import Problem
 
@@ -56,6 +57,8 @@ def find_text_columns(schema: pa.Schema, chosen: Sequence[str] = (), sample: pa.
         for name in chosen:
             _check_text(schema, name)
         return list(chosen)
+    if sample is not None:
+        schema = infer_json_types(schema, sample)
     counts = collections.Counter(schema.names)
     unique = [field for field in schema if counts[field.name] == 1]
     # The type of a column of nulls says nothing, so only its name can make it a text column.
@@ -63,16 +66,33 @@ def find_text_columns(schema: pa.Schema, chosen: Sequence[str] = (), sample: pa.
     usual = _find_usual_name(texts, TEXT_NAMES)
     if usual is not None:
         return [usual]
-    strings = [name for name in texts if sample is not None and _may_be_text(sample, schema.field(name))]
+    strings = [name for name in texts if sample is not None and not is_binary(schema.field(name).type)]
     long = [name for name in strings if _measure_mean_length(sample, name) >= MIN_MEAN_TEXT_LENGTH]
     if len(long) == 1:
         return long
     if len(texts) == 1 and len(schema) == 1:
         return texts
+    if not long and (rows_inside := explain_rows_inside(schema)):
+        raise InputError(f"no column holds the text: {rows_inside}.")
+    inside = None if long else _find_text_inside(schema)
+    setting = "`text_column`" if inside is None else f'`text_column="{inside}"`'
     raise InputError(
         f"cannot tell which column holds the text: {_explain_no_text(counts, unique, texts, long)}. Name it with "
-        f"`text_column`; the columns are {listed(schema.names)}."
+        f"{setting}; the columns are {listed(schema.names)}."
     )
+
+
+def _find_text_inside(schema: pa.Schema) -> str | None:
+    """The path of the likeliest text inside the objects of a column, or None."""
+    texts = [path for path in _list_texts(schema) if path not in schema.names]
+    last = {path.rpartition(".")[2]: path for path in reversed(texts)}
+    usual = _find_usual_name(list(last), TEXT_NAMES)
+    return last[usual] if usual is not None else next(iter(texts), None)
+
+
+def _list_texts(schema: pa.Schema) -> list[str]:
+    """The names and paths of the columns and values that can hold text."""
+    return [path for path, field in list_paths(schema) if holds_text(field.type)]
 
 
 def _explain_no_text(
@@ -86,7 +106,7 @@ def _explain_no_text(
             return f"{name!r} occurs {counts[name]} times"
     for field in unique:
         if _simplify_name(field.name) in TEXT_NAMES and field.name not in texts:
-            return f"{field.name!r} holds {field.type}, which is no text"
+            return f"{field.name!r} holds {describe_type(field.type)}, which is no text"
     return "none has a usual name or holds long texts"
 
 
@@ -97,7 +117,8 @@ def detect_text_columns(reader: Reader, chosen: Sequence[str] = ()) -> list[str]
         InputError: a chosen column is missing or holds no text, or no text column was found.
     """
     try:
-        return find_text_columns(reader.schema, chosen)
+        # JSON text may hold objects, which only the rows show.
+        return find_text_columns(reader.schema, chosen, None if chosen else _read_json_sample(reader))
     except InputError:
         if chosen:
             raise
@@ -108,6 +129,11 @@ def read_first_batch(reader: Reader) -> pa.RecordBatch | None:
     """The first rows of a table, or None if it has no rows. The splits can be read again afterwards."""
     batches = itertools.chain.from_iterable(map(reader.batches, reader.splits()))
     return next((batch for batch in batches if batch.num_rows), None)
+
+
+def _read_json_sample(reader: Reader) -> pa.RecordBatch | None:
+    """The first rows of a table with a column of JSON text; None if there is no such column."""
+    return read_first_batch(reader) if any(map(holds_json, reader.schema)) else None
 
 
 def find_label_column(schema: pa.Schema, chosen: str | None = None) -> str:
@@ -127,15 +153,23 @@ def find_label_column(schema: pa.Schema, chosen: str | None = None) -> str:
     )
 
 
-def check_column(schema: pa.Schema, name: str, setting: str) -> str:
-    """`name`, if exactly one column has it; `setting` is the setting that gave the name, such as `group_column`.
+def check_column(schema: pa.Schema, name: str, setting: str, *, whole: bool = False) -> str:
+    """`name`, if it is a column or a path inside one.
+
+    Args:
+        schema: the table's columns.
+        name: the column's name or path.
+        setting: the setting that gave the name, such as `group_column`.
+        whole: refuse a path.
 
     Raises:
-        InputError: no column has the name, or several columns have it.
+        InputError: there is no such column, or several columns have the name.
     """
     count = schema.names.count(name)
-    if count == 0:
-        raise InputError.no_column(name, schema.names, setting)
+    if count == 0 and (whole or find_field(schema, name) is None):
+        if rows_inside := explain_rows_inside(schema, name):
+            raise InputError(f"`{setting}` cannot be {name!r}: {rows_inside}.")
+        raise InputError.no_column(name, [path for path, _ in list_paths(schema)], setting)
     if count > 1:
         raise InputError(f"{count} columns are called {name!r}. Rename them so that `{setting}` can name one.")
     return name
@@ -153,8 +187,11 @@ def extract_texts(
     names: Sequence[str],
     start: int = 0,
     on_bad_row: Callable[[Problem], None] | None = None,
+    null_words: collections.Counter[str] | None = None,
 ) -> pa.LargeStringArray:
     """The text of each row, null if there is none. Several columns are joined by a blank line.
+
+    Words that stand for a missing value, such as `NULL`, are no text; see `NULL_WORDS`.
 
     Args:
         batch: some rows.
@@ -162,12 +199,13 @@ def extract_texts(
         start: the number of the first row in the input, counted from 0; used in messages.
         on_bad_row: called in row order for each row with a value that is not UTF-8. The row stays, with U+FFFD in
             place of the bad bytes. None makes such a row an error.
+        null_words: counts the words that stand for a missing value.
 
     Raises:
         InputError: a value is not UTF-8; the message names the row.
     """
     bad: BadValues = {}
-    columns = [_read_text(batch.column(name), batch.schema.field(name), bad) for name in names]
+    columns = [drop_null_words(_read_text(batch, name, bad), null_words) for name in names]
     for row, values in sorted(bad.items()):
         if on_bad_row is None:
             raise InputError(
@@ -180,13 +218,9 @@ def extract_texts(
 
 def extract_values(batch: pa.RecordBatch, name: str) -> list[object]:
     """The values of a column in Python types. Strings in a column of JSON text lose their quotes and escapes."""
-    values: list[object] = batch.column(name).to_pylist()
-    return list(map(_unquote_json, values)) if holds_json(batch.schema.field(name)) else values
-
-
-def is_blank(text: str) -> bool:
-    """True if a text holds nothing but white space."""
-    return not text or text.isspace()
+    values: list[object] = read_column(batch, name).to_pylist()
+    field = find_field(batch.schema, name)
+    return list(map(_unquote_json, values)) if field is not None and holds_json(field) else values
 
 
 def holds_text(data_type: pa.DataType) -> bool:
@@ -224,11 +258,11 @@ def to_single_array(column: pa.ChunkedArray) -> pa.Array:
 
 def _check_text(schema: pa.Schema, name: str) -> None:
     check_column(schema, name, "text_column")
-    data_type = schema.field(name).type
-    if not holds_text(data_type) and not pa.types.is_null(data_type):
+    field = find_field(schema, name)
+    if field is not None and not holds_text(field.type) and not pa.types.is_null(field.type):
         raise InputError(
-            f"column {name!r} holds {data_type}, not text. Name another with `text_column`; "
-            f"the columns of text are {listed(field.name for field in schema if holds_text(field.type))}."
+            f"column {name!r} holds {describe_type(field.type)}, not text. Name another with `text_column`; "
+            f"the columns of text are {listed(_list_texts(schema))}."
         )
 
 
@@ -252,8 +286,9 @@ def _measure_mean_length(sample: pa.RecordBatch, name: str) -> float:
     return pc.mean(pc.binary_length(column)).as_py() or 0.0
 
 
-def _read_text(column: pa.Array, field: pa.Field, bad: BadValues) -> pa.LargeStringArray:
+def _read_text(batch: pa.RecordBatch, name: str, bad: BadValues) -> pa.LargeStringArray:
     """A column as text. Values that are not UTF-8 are repaired and added to `bad`."""
+    column, field = read_column(batch, name), find_field(batch.schema, name)
     if pa.types.is_null(column.type):
         return pa.nulls(len(column), pa.large_string())
     column = decode_dictionary(column)
@@ -265,13 +300,17 @@ def _read_text(column: pa.Array, field: pa.Field, bad: BadValues) -> pa.LargeStr
     except (pa.ArrowInvalid, UnicodeDecodeError):
         text, found = repair_utf8(column.cast(pa.large_binary()).view(pa.large_string()))
         for row, value in found.items():
-            bad.setdefault(row, []).append((field.name, value))
-    return pa.array(map(_unquote_json, text.to_pylist()), pa.large_string()) if holds_json(field) else text
+            bad.setdefault(row, []).append((name, value))
+    if field is not None and holds_json(field):
+        return pa.array(map(_unquote_json, text.to_pylist()), pa.large_string())
+    return text
 
 
 def _join_texts(columns: Sequence[pa.LargeStringArray]) -> pa.LargeStringArray:
     """The columns' texts of each row, joined by blank lines; null and blank parts are left out."""
-    parts = [pc.if_else(pc.equal(pc.utf8_trim_whitespace(column), ""), None, column) for column in columns]
+    parts = [
+        pc.if_else(pc.equal(pc.utf8_trim(column, characters=BLANK_CHARACTERS), ""), None, column) for column in columns
+    ]
     joined = parts[0]
     for part in parts[1:]:
         # `null_handling="skip"` would drop rows whose parts are all null, and shift the rows below them.
@@ -296,5 +335,4 @@ def _unquote_json(value: object) -> object:
         text = str(json.loads(value))
     except ValueError:  # another program changed the values and kept the column's metadata
         return value
-    # JSON can escape half of a surrogate pair, but UTF-8 cannot hold it. It becomes U+FFFD.
-    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    return replace_surrogates(text)  # JSON can escape half of a surrogate pair, but UTF-8 cannot hold it

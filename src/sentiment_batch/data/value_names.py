@@ -7,7 +7,8 @@ from collections.abc import Sequence
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from sentiment_batch.data.columns import extract_values, holds_json, holds_text
+from sentiment_batch.data.column_paths import find_field, holds_json, read_column
+from sentiment_batch.data.columns import extract_values, holds_text
 
 CONVERSION_ERRORS = (ValueError, TypeError, OverflowError, NotImplementedError)
 """What pyarrow raises for values that Python or a text cannot hold. Its own errors are subclasses of these."""
@@ -18,8 +19,8 @@ def name_values(batch: pa.RecordBatch, column: str) -> pa.DictionaryArray:
 
     Equal values have equal names, and different values different names. Only blank texts share one name, "".
     """
-    values = batch.column(column)
-    if holds_json(batch.schema.field(column)):
+    values, field = read_column(batch, column), find_field(batch.schema, column)
+    if field is not None and holds_json(field):
         return _encode_names([None if value is None else str(value) for value in extract_values(batch, column)])
     try:
         unique = _shrink_dictionary(values).dictionary_encode()

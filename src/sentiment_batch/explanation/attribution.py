@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pyarrow as pa
 
-from sentiment_batch.data.columns import is_blank
+from sentiment_batch.data.readers.json_types import replace_surrogates
+from sentiment_batch.data.texts import is_blank
 from sentiment_batch.errors import UsageError
 from sentiment_batch.explanation.integrated_gradients import IntegratedGradients
 from sentiment_batch.explanation.words import Explanation, Word, scale_weights, weigh_words
@@ -36,7 +37,7 @@ def explain_texts(scorer: Scorer, texts: Sequence[str]) -> list[Explanation]:
 
     Args:
         scorer: the model, which is not changed.
-        texts: (N,); a lone surrogate in a text counts as a question mark.
+        texts: (N,); a lone surrogate in a text counts as U+FFFD.
 
     Returns:
         (N,) in the order of the texts; labels and probabilities are those of scoring.
@@ -84,7 +85,7 @@ def _check_text(text: Any, number: int) -> str:
 def _explain_block(
     scorer: Scorer, engine: LocalBackend, gradients: IntegratedGradients, texts: Sequence[str]
 ) -> list[Explanation]:
-    clean = [text.encode("utf-8", "replace").decode("utf-8") for text in texts]  # the length stays the same
+    clean = [str(replace_surrogates(text)) for text in texts]  # the length stays the same
     probabilities_NK = _probabilities(scorer, clean)
     full = [number for number, text in enumerate(clean) if not is_blank(text)]
     located = locate_tokens(engine.tokenizer, [clean[number] for number in full])

@@ -13,6 +13,7 @@ import numpy as np
 import pyarrow as pa
 
 from sentiment_batch.data.columns import to_single_array
+from sentiment_batch.data.readers.json_types import replace_surrogates
 from sentiment_batch.errors import InputError
 
 if TYPE_CHECKING:
@@ -83,7 +84,7 @@ def _to_arrow(series: Any, name: str, lenient: bool) -> pa.Array:
     values: list[str | None] = []
     for row, value in enumerate(series):
         if isinstance(value, str):
-            values.append(value.encode("utf-8", "replace").decode("utf-8"))  # a lone surrogate becomes "?"
+            values.append(str(replace_surrogates(value)))
         elif isinstance(value, (numbers.Real, decimal.Decimal, np.bool_)):
             values.append(None if value != value else str(value))  # a NaN is not equal to itself
         elif lenient or _is_null(value):

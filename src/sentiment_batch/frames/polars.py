@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
+from sentiment_batch.data.column_paths import find_root
 from sentiment_batch.data.columns import to_single_array
 
 if TYPE_CHECKING:
@@ -56,9 +57,11 @@ def annotate_lazy_polars(frame: Any, scorer: Scorer, chosen: Sequence[str]) -> A
     """
     polars = sys.modules["polars"]
     empty = polars.DataFrame(schema=frame.collect_schema())
-    texts = scorer.choose_text_columns(PolarsFrame(empty).table().schema, chosen).names
+    schema = PolarsFrame(empty).table().schema
+    texts = scorer.choose_text_columns(schema, chosen).names
     added = scorer(empty, text_column=texts).select(scorer.added.names)
-    scores = polars.struct(texts).map_batches(
+    roots = dict.fromkeys(find_root(schema, name) for name in texts)
+    scores = polars.struct(list(roots)).map_batches(
         partial(_score_structs, scorer, texts), return_dtype=polars.Struct(added.schema), is_elementwise=True
     )
     first = added.columns[0]

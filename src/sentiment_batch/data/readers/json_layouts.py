@@ -93,7 +93,10 @@ def refuse_pandas_layouts(row: dict[str, Any], name: str) -> None:
     elif row.keys() >= {"schema", "data"} and isinstance(row["schema"], dict) and isinstance(row["data"], list):
         orient = "table"
     elif values and all(isinstance(value, dict) and value and value.keys() == values[0].keys() for value in values):
-        orient = "index" if all(map(str.isdecimal, row)) else "columns" if all(map(str.isdecimal, values[0])) else None
+        if all(map(str.isdecimal, row)):
+            orient = "index"
+        elif all(key.isdecimal() and not isinstance(value, dict) for key, value in values[0].items()):
+            orient = "columns"
     if orient is not None:
         raise InputError(
             f"{name} is a whole table in one object, as pandas writes it with orient={orient!r}. {_ORIENTS}"

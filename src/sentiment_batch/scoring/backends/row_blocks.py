@@ -6,7 +6,9 @@ wide rows (`MAX_HELD_BYTES_PER_BLOCK`) it depends on the reader's batches, too, 
 
 from __future__ import annotations
 
+import logging
 import threading
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING
@@ -16,11 +18,14 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from sentiment_batch.data.columns import extract_texts
+from sentiment_batch.data.texts import describe_null_words
 
 if TYPE_CHECKING:
     from sentiment_batch.errors import SentimentBatchError
     from sentiment_batch.model.probabilities import Floats
     from sentiment_batch.records import Problem
+
+logger = logging.getLogger("sentiment_batch")
 
 MAX_ROWS_PER_BLOCK = 8_192
 """Enough rows to fill batches with texts of nearly equal length."""
@@ -177,8 +182,9 @@ def split_into_row_blocks(
     rules = rules or BlockRules()
     block = RowBlock(start=rules.start)
     seen = rules.start
+    null_words: Counter[str] = Counter()
     for batch in batches:
-        texts = extract_texts(batch, text_columns, start=seen, on_bad_row=rules.on_bad_row)
+        texts = extract_texts(batch, text_columns, seen, rules.on_bad_row, null_words)
         lengths = pc.fill_null(pc.binary_length(texts), 0).to_numpy(zero_copy_only=False)
         ends = np.concatenate([[0], np.cumsum(lengths)])
         start = 0
@@ -196,6 +202,8 @@ def split_into_row_blocks(
             block = RowBlock(start=seen)
     if block.rows:
         yield _finish(block, rules)
+    if null_words:
+        logger.warning("%s", describe_null_words(null_words))
 
 
 def _finish(block: RowBlock, rules: BlockRules) -> RowBlock:

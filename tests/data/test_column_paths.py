@@ -1,0 +1,145 @@
+import json
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from sentiment_batch.data.column_paths import describe_type, find_field, find_root, list_paths, read_column
+from sentiment_batch.data.columns import check_column, detect_text_columns, extract_texts, extract_values
+from sentiment_batch.data.formats import open_reader
+from sentiment_batch.errors import InputError
+
+ROWS = [
+    {"id": 1, "a.b": "own", "a": {"b": "inner", "c.d": "dotted", "n": {"text": "deep", "x": 5}}},
+    {"id": 2, "a.b": None, "a": None},
+    {"id": 3, "a.b": "x", "a": {"b": None, "c.d": "y", "n": None}},
+]
+BATCH = pa.RecordBatch.from_pylist(ROWS)
+COMMENTS = [
+    {"id": number, "review": {"text": f"A text that is long enough {number}", "stars": number}} for number in range(3)
+]
+
+
+@pytest.mark.parametrize(
+    ("path", "root", "values"),
+    [
+        ("id", "id", [1, 2, 3]),
+        ("a.b", "a.b", ["own", None, "x"]),
+        ("a.c.d", "a", ["dotted", None, "y"]),
+        ("a.n.text", "a", ["deep", None, None]),
+        ("a.n.x", "a", [5, None, None]),
+    ],
+)
+def test_a_path_leads_to_the_values_inside_a_column(path, root, values):
+    field = find_field(BATCH.schema, path)
+    assert field is not None
+    assert (field.name, find_root(BATCH.schema, path)) == (path, root)
+    assert read_column(BATCH, path).to_pylist() == values
+    assert read_column(BATCH.slice(1), path).to_pylist() == values[1:]
+    assert extract_values(BATCH, path) == values
+
+
+@pytest.mark.parametrize("path", ["", "b", "a.", ".a", "a.x", "a.n.text.more", "id.x", "a..b"])
+def test_a_path_that_leads_nowhere_is_no_column(path):
+    assert find_field(BATCH.schema, path) is None
+    assert find_root(BATCH.schema, path) == path
+    with pytest.raises(InputError, match="no column"):
+        check_column(BATCH.schema, path, "text_column")
+
+
+def test_the_error_for_a_wrong_path_names_the_likely_one():
+    with pytest.raises(InputError, match=r"no column 'a\.n\.txt'; did you mean 'a\.n\.text'\?"):
+        check_column(BATCH.schema, "a.n.txt", "text_column")
+    with pytest.raises(InputError, match=r"no column 'a\.n\.text'"):
+        check_column(BATCH.schema, "a.n.text", "columns", whole=True)
+    assert [path for path, _ in list_paths(BATCH.schema)] == [
+        "id",
+        "a.b",
+        "a",
+        "a.b",
+        "a.c.d",
+        "a.n",
+        "a.n.text",
+        "a.n.x",
+    ]
+
+
+@pytest.fixture
+def reader(tmp_path):
+    """Opens rows that are written to a file with the given ending."""
+
+    def reader(rows: list, ending: str):
+        path = tmp_path / f"rows{ending}"
+        if ending == ".parquet":
+            pq.write_table(pa.Table.from_pylist(rows), path)
+        elif ending == ".arrow":
+            with pa.ipc.new_file(path, pa.Table.from_pylist(rows).schema) as writer:
+                writer.write_table(pa.Table.from_pylist(rows))
+        else:
+            path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+        return open_reader(str(path))
+
+    return reader
+
+
+@pytest.mark.parametrize("ending", [".parquet", ".arrow", ".jsonl"])
+def test_the_message_suggests_the_path_and_the_path_is_read(reader, ending):
+    table = reader(COMMENTS, ending)
+    with pytest.raises(InputError, match=r'Name it with `text_column="review\.text"`; the columns are'):
+        detect_text_columns(table)
+    assert detect_text_columns(table, ["review.text"]) == ["review.text"]
+    [batch] = table.batches(table.splits()[0])
+    assert extract_texts(batch, ["review.text"]).to_pylist() == [row["review"]["text"] for row in COMMENTS]
+
+
+def test_objects_with_different_keys_are_read_by_a_path(reader):
+    rows = [
+        *COMMENTS,
+        {"id": 4, "review": {"text": 'line\nü "quoted" \ud800', "more": {"x": 1}}},
+        {"review": {}},
+        {"id": 6},
+    ]
+    table = reader(rows, ".jsonl")
+    with pytest.raises(InputError, match=r'`text_column="review\.text"`'):
+        detect_text_columns(table)
+    assert detect_text_columns(table, ["review.text"]) == ["review.text"]
+    [batch] = table.batches(table.splits()[0])
+    texts = extract_texts(batch, ["review.text"]).to_pylist()
+    assert texts[3:] == ['line\nü "quoted" \ufffd', None, None]
+    assert extract_values(batch, "review.stars") == ["0", "1", "2", None, None, None]
+
+
+@pytest.mark.parametrize(
+    ("row", "expected"),
+    [
+        ({"n": 1, "results": [{"text": "good"}, {"text": "bad"}]}, "'results' holds a list of objects in each row"),
+        ({"n": 1, "results": [{"text": "good"}, {"body": "bad"}]}, "'results' holds a list of objects in each row"),
+        ({"page": {"results": [{"text": "good"}]}}, "'page.results' holds a list of objects in each row"),
+        ({"reviews": {str(n): {"text": "good"} for n in range(2000)}}, "holds an object under each of 2,000 keys"),
+    ],
+)
+def test_several_rows_inside_a_column_are_refused(reader, row, expected):
+    path = "results.text" if "results" in row else "page.results.text"
+    for rows in ([row], [row, row, {"n": 2}]):
+        table = reader(rows, ".jsonl")
+        with pytest.raises(InputError, match=expected) as caught:
+            detect_text_columns(table)
+        assert len(str(caught.value)) < 400
+    if "n" in row and "body" not in str(row):
+        with pytest.raises(InputError, match=f"`text_column` cannot be '{path}': {expected}"):
+            detect_text_columns(table, [path])
+
+
+def test_json_text_of_objects_is_never_scored(reader):
+    table = reader([{"text": {"body": "good"}}, {"text": {"title": "bad"}}], ".jsonl")
+    with pytest.raises(InputError, match=r'`text_column="text\.body"`'):
+        detect_text_columns(table)
+    assert detect_text_columns(reader([{"text": "good"}, {"text": 5}], ".jsonl")) == ["text"]
+
+
+def test_messages_cut_the_name_of_a_long_type(reader):
+    kind = pa.struct([(f"key{number}", pa.int64()) for number in range(2000)])
+    assert len(describe_type(kind)) == 81
+    with pytest.raises(InputError, match=r"holds struct<key0: int64, .*…, not text") as caught:
+        detect_text_columns(reader([{"text": dict.fromkeys(kind.names, 1)}], ".jsonl"), ["text"])
+    assert len(str(caught.value)) < 400
