@@ -147,6 +147,16 @@ class CsvReader:
         sample.check_escapes(self._dialect)
         if options.header is None:
             sample.check_header(self._dialect, others=delimiter is None)
+        self._log_dialect(was_found=delimiter is None)
+
+    def _log_dialect(self, *, was_found: bool) -> None:
+        delimiter = self._dialect["delimiter"]
+        if delimiter == NO_DELIMITER:
+            logger.info("%s: the first row holds no delimiter, so the file is read as one column", self._name)
+        elif was_found and delimiter != ",":
+            logger.info("%s: the fields are separated by %r", self._name, delimiter)
+        if self._dialect["skipinitialspace"]:
+            logger.warning("%s: the blanks after the delimiters are left out, because quotes follow them", self._name)
 
     def _read_sample(self) -> tuple[list[str], bool]:
         """The first lines, and True if these are all. Lines that will be skipped do not count as part of the sample."""

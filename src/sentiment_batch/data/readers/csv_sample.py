@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import logging
 import re
 from collections import Counter
 from dataclasses import dataclass
@@ -13,8 +12,6 @@ from sentiment_batch.data.readers.csv_records import COMMENT, read_records
 from sentiment_batch.data.readers.delimiters import DELIMITERS, NO_DELIMITER, detect_delimiter
 from sentiment_batch.data.readers.header import MAX_HEADER_ROWS, check_header, find_data_cell, find_header_row
 from sentiment_batch.errors import InputError
-
-logger = logging.getLogger("sentiment_batch")
 
 _MAX_RECORDS = 1000
 """Largest number of records that are looked at."""
@@ -57,10 +54,6 @@ class CsvSample:
             found = detect_delimiter(lines, dialect, whole=self.whole)
         if self._is_prose({**dialect, "delimiter": found}):
             found = NO_DELIMITER
-        if found == NO_DELIMITER:
-            logger.info("%s: the first row holds no delimiter, so the file is read as one column", self.name)
-        elif found != ",":
-            logger.info("%s: the fields are separated by %r", self.name, found)
         return found
 
     def find_blanks(self, dialect: dict[str, Any]) -> bool:
@@ -77,10 +70,7 @@ class CsvSample:
             for cell in row[1:]
             if re.match(' +"', cell)
         )
-        if not changed or broken or self._rate(skipping, 0) < self._rate(dialect, 0):
-            return False
-        logger.warning("%s: the blanks after the delimiters are left out, because quotes follow them", self.name)
-        return True
+        return changed and not broken and self._rate(skipping, 0) >= self._rate(dialect, 0)
 
     def check_escapes(self, dialect: dict[str, Any]) -> None:
         """Check that no backslashes escape quotes and delimiters, unless the user named them.
