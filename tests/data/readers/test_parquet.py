@@ -9,9 +9,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from sentiment_batch.data.formats import open_writer
 from sentiment_batch.data.readers import parquet
+from sentiment_batch.data.readers.arrow import ArrowReader
 from sentiment_batch.data.readers.parquet import ParquetReader
-from sentiment_batch.errors import InputError
+from sentiment_batch.errors import InputError, OutputError
 from sentiment_batch.records import ReadOptions
 from tests.data.readers.helpers import read, read_or_refuse, read_splits, real_data
 
@@ -280,6 +282,64 @@ def test_text_that_is_no_utf_8_is_refused(write):
     assert read(ParquetReader, write("binary.parquet", binary)) == binary
     with pytest.raises(InputError, match=r"lying\.parquet, row group 0, column 'text', row 0 .*UTF-8"):
         read(ParquetReader, write("lying.parquet", lying))
+
+
+LARGE = 10**10
+ODD = {
+    "decimal": pa.Array.from_buffers(pa.decimal128(3, 1), 1, [None, pa.py_buffer(LARGE.to_bytes(16, "little"))]),
+    "time": pa.array([-13_899_000], pa.int32()).view(pa.time32("ms")),
+    "date": pa.array([12_345], pa.int64()).view(pa.date64()),
+}
+
+
+def write_arrow(table: pa.Table, path) -> None:
+    with pa.ipc.new_file(path, table.schema) as writer:
+        writer.write_table(table)
+
+
+@pytest.mark.parametrize(
+    ("name", "reader", "write"),
+    [
+        ("decimal", ArrowReader, write_arrow),
+        ("date", ArrowReader, write_arrow),
+        ("time", ArrowReader, write_arrow),
+        ("time", ParquetReader, pq.write_table),
+    ],
+)
+@pytest.mark.parametrize("inside", [False, True])
+def test_values_out_of_the_range_of_their_type_are_read(tmp_path, name, reader, write, inside):
+    odd = pa.StructArray.from_arrays([ODD[name]], ["x"]) if inside else ODD[name]
+    write(pa.table({"text": ["good"], "odd": odd}), tmp_path / "a")
+    found = read(reader, tmp_path / "a")
+    assert found["text"].to_pylist() == ["good"]
+    assert found["odd"].combine_chunks().equals(odd)
+
+
+@pytest.mark.parametrize(
+    ("name", "ending", "expected"),
+    [
+        ("decimal", ".parquet", "Parquet cannot hold the column 'odd': .*does not fit"),
+        ("time", ".csv", "the column 'odd' holds a time outside of a day"),
+        ("time", ".jsonl", "the column 'odd' holds a time outside of a day"),
+    ],
+)
+@pytest.mark.parametrize("inside", [False, True])
+def test_only_a_written_column_of_such_values_is_refused(tmp_path, name, ending, expected, inside):
+    odd = pa.StructArray.from_arrays([ODD[name]], ["x"]) if inside else ODD[name]
+    batch = pa.record_batch({"text": ["good"], "odd": odd})
+    writer = open_writer(str(tmp_path / f"out{ending}"), batch.schema)
+    with pytest.raises(OutputError, match=expected if not inside else expected.replace("'odd'", "'(odd|x)'")):
+        writer.write(batch)
+    writer.abort()
+
+
+def test_decimals_beyond_their_precision_keep_their_digits_in_text(tmp_path):
+    batch = pa.record_batch({"odd": ODD["decimal"]})
+    for ending in (".csv", ".jsonl"):
+        writer = open_writer(str(tmp_path / f"out{ending}"), batch.schema)
+        writer.write(batch)
+        writer.commit()
+        assert "1000000000.0" in (tmp_path / f"out{ending}").read_text()
 
 
 def test_any_damage_is_read_or_refused_in_one_line(tmp_path):

@@ -211,7 +211,7 @@ def test_bad_offsets_next_to_a_bad_string_are_damage():
 
 def test_other_damage_is_refused_with_on_bad_row_too():
     indices = pa.DictionaryArray.from_arrays(pa.array([0, 7]), pa.array(["a"]), safe=False)
-    with pytest.raises(InputError, match=r"a\.arrow cannot be read: .*damaged"):
+    with pytest.raises(InputError, match=r"a\.arrow, column 'x', cannot be read: .*damaged"):
         validate_batch(pa.record_batch({"x": indices}), "a.arrow", on_bad_row=lambda problem: None)
 
 

@@ -61,9 +61,11 @@ def scalar_text(column: pa.Array, name: str) -> pa.Array:
         name: the name of the column, for messages.
 
     Raises:
-        OutputError: a date lies outside the years 1 to 9999.
+        OutputError: a date lies outside the years 1 to 9999, or a time outside of a day.
     """
     kind = column.type
+    if pa.types.is_time(kind):
+        _check_times(column, name)
     if pa.types.is_floating(kind):
         return _float_text(column)
     if pa.types.is_date(kind):
@@ -94,6 +96,17 @@ def _check_calendar(column: pa.Array, name: str, ticks_per_day: int) -> None:
             f"the column {name!r} holds a date outside the years 1 to 9999, which has no exact form as text. Leave it "
             "out with `columns`, or write Parquet or Arrow."
         )
+
+
+def _check_times(column: pa.Array, name: str) -> None:
+    """Refuse times before 0:00 or after 24:00, for which Arrow makes wrong text."""
+    try:
+        column.validate(full=True)
+    except pa.ArrowInvalid as error:
+        raise OutputError(
+            f"the column {name!r} holds a time outside of a day, which has no exact form as text. Leave it out with "
+            "`columns`, or write Parquet or Arrow."
+        ) from error
 
 
 def _ticks(column: pa.Array) -> pa.Array:
