@@ -232,7 +232,7 @@ def test_a_comment_or_an_escape_is_one_character(load, setting, value):
         load("id,text\n1,good\n", **{setting: value})
 
 
-@pytest.mark.parametrize("repeat", ["id,text", "\ufeffid,text", '"id","text"'])
+@pytest.mark.parametrize("repeat", ["id,text", "\ufeffid,text", '"id","text"', '\ufeff"id","text"'])
 def test_a_header_that_repeats_is_never_a_row(load, repeat):
     data = f"id,text\n1,good\n{repeat}\n2,bad\n"
     assert "line 3: the row repeats the header" in refused(load, data)

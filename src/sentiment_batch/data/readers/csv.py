@@ -12,6 +12,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from sentiment_batch.data.readers import byte_escapes
 from sentiment_batch.data.readers.csv_errors import explain_malformed
@@ -98,8 +99,9 @@ class CsvReader:
                 dialect=self._dialect,
             )
             for chunk in rows:
-                self._check_repeats(chunk)
                 batch = self._make_batch(chunk)
+                if self._may_repeat(batch) and self._empty_repeats(chunk):
+                    batch = self._make_batch(chunk)
                 self._report(chunk, lines, seen)
                 seen += batch.num_rows
                 yield batch
@@ -211,30 +213,34 @@ class CsvReader:
             raise InputError(f"{self._name} holds no row after the {self._skip_rows:,} lines that `skip_rows` skips.")
         raise InputError(f"{self._name} is empty, not even a header. Give a CSV whose first line names the columns.")
 
-    def _check_repeats(self, chunk: Chunk) -> None:
-        """Find rows that repeat the header, as in files that were joined. Such a row is a bad row, and is emptied."""
-        header = self._header
-        if not any(header):
-            return
-        marked = ["\ufeff" + header[0], *header[1:]]  # the byte order mark of a second file
-        if header not in chunk.rows and marked not in chunk.rows:
-            return
-        for at, row in enumerate(chunk.rows):
-            if row != header and row != marked:
-                continue
-            where = f"{self._name}, line {chunk.begin(at):,}"
-            if len(header) == 1:
-                if not self._has_repeats:
-                    logger.warning("%s: the value equals the header, %r; it is read as a row", where, header[0])
-                self._has_repeats = True
-            elif self._on_bad_row is None:
-                raise InputError(
-                    f"{where}: the row repeats the header, as if files had been joined. Delete the line, or keep it as "
-                    'a row without values with `on_bad_row="mark"`.'
-                )
-            else:
-                chunk.reasons[at].append("the row repeats the header")
-                chunk.rows[at] = [""] * len(header)
+    def _may_repeat(self, batch: pa.RecordBatch) -> bool:
+        """True if some row has the longest name of the header in its column; the first may follow a byte order mark."""
+        longest = max(self._header[1:], key=len, default="") or "".join(self._header[:1])
+        return bool(longest) and pc.any(pc.equal(batch.column(self._header.index(longest)), longest)).as_py() is True
+
+    def _empty_repeats(self, chunk: Chunk) -> bool:
+        """Make rows that repeat the header, as in joined files, bad rows without values. False if there are none."""
+        found = [at for at, row in enumerate(chunk.rows) if [_drop_mark(row[0]), *row[1:]] == self._header]
+        where = f"{self._name}, line {chunk.begin(found[0]):,}" if found else ""
+        if found and len(self._header) == 1:
+            if not self._has_repeats:
+                logger.warning("%s: the value equals the header, %r; it is read as a row", where, self._header[0])
+            self._has_repeats = True
+            return False
+        if found and self._on_bad_row is None:
+            raise InputError(
+                f"{where}: the row repeats the header, as if files had been joined. Delete the line, or keep it as a "
+                'row without values with `on_bad_row="mark"`.'
+            )
+        for at in found:
+            chunk.reasons[at].append("the row repeats the header")
+            chunk.rows[at] = [""] * len(self._header)
+        return bool(found)
+
+
+def _drop_mark(cell: str) -> str:
+    """A cell without the byte order mark of a second file, which hides the quotes of the cell."""
+    return cell[1:].strip('"') if cell.startswith("\ufeff") else cell
 
 
 def _check_character(setting: str, character: str | None) -> str | None:
