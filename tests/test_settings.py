@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from sentiment_batch.errors import UsageError
+from sentiment_batch.keywords import ScoreKeywords, TrainKeywords
 from sentiment_batch.settings import ScoreSettings, TrainSettings
 
 
@@ -119,3 +120,18 @@ def test_numbers_of_numpy_become_plain_ones():
     assert json.loads(json.dumps(dataclasses.asdict(chosen)))["epochs"] == 2
     assert (type(chosen.seed), type(chosen.learning_rate), chosen.calibrate) == (int, float, False)
     assert ScoreSettings(batch_tokens=np.int64(9)).batch_tokens == 9
+
+
+@pytest.mark.parametrize(
+    ("record", "keywords", "wider"),
+    [
+        (TrainSettings, TrainKeywords, {"base"}),
+        (ScoreSettings, ScoreKeywords, {"labels", "engine_options"}),
+    ],
+)
+def test_the_keywords_have_the_names_and_types_of_the_settings(record, keywords, wider):
+    """Names in `wider` take more types as keywords, which become the one type of the record."""
+    types = {field.name: field.type for field in dataclasses.fields(record)}
+    annotations = {name: kind.__forward_arg__ for name, kind in keywords.__annotations__.items()}
+    assert list(annotations) == list(types)
+    assert {name for name, kind in annotations.items() if kind != types[name]} == wider

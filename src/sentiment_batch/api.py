@@ -5,13 +5,14 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Unpack
 
 from sentiment_batch.errors import UsageError
 
 if TYPE_CHECKING:
     from sentiment_batch.evaluation.assess import Evaluation
     from sentiment_batch.explanation.words import Explanation
+    from sentiment_batch.keywords import ScoreKeywords, TrainKeywords
     from sentiment_batch.scoring.scorer import Scorer
     from sentiment_batch.settings import TrainSettings
     from sentiment_batch.training.result import Trained
@@ -21,7 +22,11 @@ Model = str | os.PathLike[str]
 
 
 def score(
-    frame: Any, model: Model | None = None, *, text_column: str | Sequence[str] | None = None, **settings: Any
+    frame: Any,
+    model: Model | None = None,
+    *,
+    text_column: str | Sequence[str] | None = None,
+    **settings: Unpack[ScoreKeywords],
 ) -> Any:
     """Annotate a frame with the sentiment of each row.
 
@@ -29,9 +34,9 @@ def score(
 
     Args:
         frame: a pandas, polars or pyarrow table or series, or anything with `__arrow_c_stream__`; a lazy frame of
-            polars, a relation of DuckDB, a frame of dask or Spark.
+            polars, a relation of DuckDB, a frame of dask or Spark; a list of texts, which gives a pandas frame.
         model: a folder or Hub id, or what `train` returned; None looks where the command line looks.
-        text_column: the column or columns of the text; found by name if None.
+        text_column: the column or columns of the text; None takes those of the training, else finds them by name.
         settings: the fields of `ScoreSettings`, such as `probabilities=True` or `device="cpu"`.
 
     Returns:
@@ -67,7 +72,7 @@ def train(
     restart: bool = False,
     report: bool = True,
     quiet: bool = False,
-    **settings: Any,
+    **settings: Unpack[TrainKeywords],
 ) -> Trained:
     """Train a classifier on labelled reviews.
 
@@ -136,14 +141,14 @@ def evaluate(
     no_answer: Sequence[object] | str | None = None,
     by: str | None = None,
     errors: int = 20,
-    **settings: Any,
+    **settings: Unpack[ScoreKeywords],
 ) -> Evaluation:
     """Measure a model on labelled reviews.
 
     Args:
         rows: a frame or a path.
         model: a folder or Hub id, or what `train` returned; None looks where the command line looks.
-        text_column: the column or columns of the text; found by name if None.
+        text_column: the column or columns of the text; None takes those of the training, else finds them by name.
         label_column: the column of the label; found by name if None.
         stars: the meaning of numbers: where negative ends and positive begins, such as `2,4`, or
             `negative=1-2,neutral=3,positive=4-5`.
@@ -171,6 +176,7 @@ def evaluate(
         raise UsageError("`neutral_band` is for scoring; a model is measured on its own labels. Leave it out.")
     from sentiment_batch.data.columns import to_column_names
     from sentiment_batch.evaluation.reviews import read_reviews
+    from sentiment_batch.scoring.trained_columns import read_trained_columns
 
     reviews = read_reviews(
         rows,
@@ -178,13 +184,16 @@ def evaluate(
         label_column=_column_name(label_column, "label_column"),
         label_settings=label_settings,
         by_column=_column_name(by, "by"),
+        trained=lambda: read_trained_columns(_choose_model(model)),
     )
     from sentiment_batch.evaluation.evaluate_model import evaluate_labelled
 
     return evaluate_labelled(_scorer(model, settings), reviews, label_settings=label_settings, max_errors=errors)
 
 
-def explain(texts: str | Iterable[str | None], model: Model | None = None, **settings: Any) -> list[Explanation]:
+def explain(
+    texts: str | Iterable[str | None], model: Model | None = None, **settings: Unpack[ScoreKeywords]
+) -> list[Explanation]:
     """Predict the labels of texts, and weigh the words that decide them.
 
     Each explanation has the label, its probability, and the text in pieces with their weights. A weight is gradient
@@ -219,7 +228,7 @@ def clear_cache() -> None:
     clear_cached_scorer()
 
 
-def _train_settings(given: dict[str, Any]) -> TrainSettings:
+def _train_settings(given: TrainKeywords) -> TrainSettings:
     from sentiment_batch.settings import TrainSettings, make_settings
 
     if isinstance(given.get("base"), os.PathLike):
@@ -236,11 +245,16 @@ def _column_name(name: object, setting: str) -> str | None:
     raise UsageError(f"`{setting}` is {name!r}; it must be the name of one column.")
 
 
-def _scorer(chosen: Model | None, settings: dict[str, Any]) -> Scorer:
+def _scorer(chosen: Model | None, settings: ScoreKeywords) -> Scorer:
     """The cached scorer if its files and the settings are those of the last call, else a new one; it is loaded."""
-    from sentiment_batch.scoring.default_model import choose_model
     from sentiment_batch.scoring.scorer import build_settings
     from sentiment_batch.scoring.scorer_cache import get_cached_scorer
 
-    choice = choose_model(None if chosen is None else os.fspath(chosen))
-    return get_cached_scorer(choice.value, build_settings(settings)).open()
+    return get_cached_scorer(_choose_model(chosen), build_settings(settings)).open()
+
+
+def _choose_model(chosen: Model | None) -> str:
+    """The named model, else the one that the command line would take."""
+    from sentiment_batch.scoring.default_model import choose_model
+
+    return choose_model(None if chosen is None else os.fspath(chosen)).value

@@ -50,6 +50,7 @@ def test_the_meaning_of_labels_is_added_to_what_is_known():
     assert assumed.to_json()["label_mapping"] == {"1-2": "negative"}
     assert assumed.assumed == ("label_column", "label_mapping")
     assert found.with_mapping({"1-2": "negative"}, assumed=False).assumed == ("label_column",)
+    assert found.with_mapping({"Negative": "negative"}, assumed=True).assumed == ("label_column",)
 
 
 def test_people_see_an_aligned_block():
@@ -64,7 +65,7 @@ def test_people_see_an_aligned_block():
         skip_rows=2,
         assumed=("text_columns", "label_mapping", "delimiter"),
     )
-    assert format_description("sql://ann:secret@host/reviews", description.to_json()) == "\n".join(
+    assert format_description(["sql://ann:secret@host/reviews"], description.to_json()) == "\n".join(
         [
             "sql://ann:***@host/reviews is read as",
             "  text       title and body (assumed)",
@@ -93,6 +94,10 @@ def test_words_that_name_their_class_are_listed_once():
     mapping = {"negative": "negative", "positive": "positive"}
     items = dict(list_items({"text_columns": ["a"], "label_column": "label", "label_mapping": mapping}))
     assert items["label"] == "label: negative, positive"
+
+
+def test_tables_that_are_read_alike_share_a_block():
+    assert format_description(["a.csv", "b.csv"], {"text_columns": ["x"]}).startswith("a.csv, b.csv are read as\n")
 
 
 def test_a_name_cannot_break_the_block():

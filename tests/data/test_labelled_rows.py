@@ -71,3 +71,24 @@ def test_text_and_label_may_be_the_column_to_measure_by(column):
 def test_the_error_for_a_missing_by_column_names_the_setting():
     with pytest.raises(InputError, match=r"did you mean.*`by`"):
         read_labelled_rows(reader(text=["good"], label=["p"], shop=["a"]), "t", by_column="shp")
+
+
+def test_rows_come_with_their_ids_and_how_they_were_read():
+    table = reader(tweet_id=[70, 80, 90], review=["good", None, "bad"], stars=[5, 3, 1], film=["a", "b", "a"])
+    rows = read_labelled_rows(table, "t", group_column="film")
+    assert (rows.id_column, rows.ids.to_pylist(), rows.numbers, rows.others) == ("tweet_id", ["70", "90"], [0, 2], {})
+    assert rows.input.to_json()["text_columns"] == ["review"]
+    assert (rows.input.label_column, rows.input.group_column) == ("stars", "film")
+    assert rows.input.assumed == ("text_columns", "label_column")
+
+
+def test_a_column_of_ids_is_none_that_keeps_rows_together():
+    table = reader(id=[1, 2], review=["good", "bad"], label=["p", "n"], film=["a", "a"])
+    assert read_labelled_rows(table, "t", others=True).others.keys() == {"film"}
+
+
+def test_the_text_columns_of_a_training_are_read_again():
+    table = reader(title=["A"], body=["good"], text=["x"], label=["p"])
+    rows = read_labelled_rows(table, "t", trained=lambda: ["title", "body"])
+    assert (rows.text_columns, rows.texts) == (("title", "body"), ["A\n\ngood"])
+    assert rows.input.assumed == ("label_column",)

@@ -269,7 +269,7 @@ def test_errors_are_the_surest_first():
     codes = np.array([1, 1, 0, 1])
     assert label_issues.find_errors(probabilities, codes, 10).tolist() == [3, 0, 2]
     assert label_issues.find_errors(probabilities, codes, 1).tolist() == [3]
-    found = assessed(probabilities, codes, LABELS[:2], rows=[10, 11, 12, 13])
+    found = assessed(probabilities, codes, LABELS[:2], name_row=lambda place: {"row": 10 + place})
     assert [(one["row"], one["label"], one["predicted"]) for one in found.errors] == [
         (13, "neutral", "negative"),
         (10, "neutral", "negative"),

@@ -213,10 +213,11 @@ def test_the_object_has_the_names_that_a_report_is_made_of(scorer):
     assert set(found) == {
         *("rows", "accuracy", "macro_f1", "loss", "roc_auc", "calibration_error", "intervals", "labels", "classes"),
         *("confusion", "reliability", "roc", "precision_recall", "histogram", "by_length", "by", "errors"),
-        *("likely_wrong_labels", "mapping", "left_out"),
+        *("likely_wrong_labels", "mapping", "left_out", "input"),
     }
     assert set(found["intervals"]) == {"accuracy", "macro_f1", "loss", "roc_auc", "calibration_error"}
     group = {"group", "rows", "accuracy", "interval", "macro_f1", "calibration_error", "cut"}
     assert all(set(one) == group for one in found["by_length"])
-    assert all(set(one) == {"row", "text", "label", "predicted", "score", "words"} for one in found["errors"])
+    error = {"file", "row", "id_column", "id", "text", "label", "predicted", "score", "words"}
+    assert all(set(one) == error for one in found["errors"])
     assert (len(found["histogram"]["edges"]), len(found["histogram"]["correct"])) == (21, 20)

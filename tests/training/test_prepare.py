@@ -1,9 +1,11 @@
 import logging
 import random
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
+from sentiment_batch.data.input_description import InputDescription
 from sentiment_batch.data.labelled_rows import LabelledRows
 from sentiment_batch.errors import InputError
 from sentiment_batch.labels.settings import LabelSettings
@@ -294,11 +296,16 @@ def test_a_group_column_of_few_groups_is_named():
         prepare([many(groups=["one"] * 100)], TrainSettings())
 
 
-def test_test_labels_that_are_read_in_another_way_are_reported(caplog):
+def test_test_labels_that_are_read_in_another_way_are_reported():
     stars = labelled([f"text {n}" for n in range(100)], [1, 2, 3, 4, 5] * 20)
     low = labelled([f"low {n}" for n in range(10)], [1, 2] * 5, name="low.csv")
     assert prepare([stars], TrainSettings(), test=low).test.codes.tolist() == [0] * 10
     words = labelled([f"word {n}" for n in range(10)], ["pos", "neg"] * 5, name="words.csv", column="said")
-    assert sorted(prepare([stars], TrainSettings(), test=words).test.codes.tolist()) == [0] * 5 + [1] * 5
-    assert "low.csv: labels:" not in said(caplog)
-    assert "words.csv: labels:" in said(caplog)
+    words = replace(words, input=InputDescription(text_columns=("text",), label_column="said"))
+    stars = replace(stars, input=InputDescription(text_columns=("text",), label_column="stars"))
+    found = prepare([stars], TrainSettings(), test=words)
+    assert sorted(found.test.codes.tolist()) == [0] * 5 + [1] * 5
+    (first, as_stars), (second, as_words) = found.inputs
+    assert (first, second) == (stars.name, "words.csv")
+    assert as_stars.label_mapping == {"1-2": "negative", "4-5": "positive"}
+    assert (as_stars.assumed, as_words.label_column) == (("label_mapping",), "said")

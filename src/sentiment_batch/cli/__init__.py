@@ -19,7 +19,7 @@ from sentiment_batch.cli.evaluate import evaluate
 from sentiment_batch.cli.explain import explain
 from sentiment_batch.cli.formats import formats
 from sentiment_batch.cli.help import CONTEXT_SETTINGS, HelpContext, write_examples
-from sentiment_batch.cli.messages import fit_lines, terminal_text
+from sentiment_batch.cli.messages import ARGUMENTS, fit_lines, terminal_text
 from sentiment_batch.cli.plugins import plugins
 from sentiment_batch.cli.predict import predict
 from sentiment_batch.cli.score import score
@@ -48,6 +48,11 @@ class CommandGroup(click.Group):
     def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the examples."""
         write_examples(EXAMPLES, formatter)
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Keep the arguments, because pages show the command line."""
+        ctx.meta[ARGUMENTS] = tuple(args)
+        return super().parse_args(ctx, args)
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command. Errors of this project and interrupts become one line and an exit code.

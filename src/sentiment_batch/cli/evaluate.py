@@ -11,7 +11,7 @@ import click
 
 from sentiment_batch.cli import options, pages
 from sentiment_batch.cli.help import AT_LEAST_ZERO, COLUMNS, OUTPUT, command, option
-from sentiment_batch.cli.messages import configure_logging, fit_lines
+from sentiment_batch.cli.messages import command_line, configure_logging, fit_lines
 from sentiment_batch.display import terminal_width
 from sentiment_batch.errors import UsageError
 
@@ -73,21 +73,28 @@ def evaluate(
     with pages.publish_page(report, overwrite) as publication:
         from sentiment_batch.evaluation.reviews import read_reviews
         from sentiment_batch.scoring.default_model import choose_model
+        from sentiment_batch.scoring.trained_columns import read_trained_columns
 
-        columns = {"text_columns": text_columns, "label_column": label_column, "by_column": by}
+        chosen = choose_model(model)
         rows = read_reviews(
-            labelled, input_format=input_format, read_options=read, label_settings=label_settings, **columns
+            labelled,
+            input_format=input_format,
+            read_options=read,
+            text_columns=text_columns,
+            label_column=label_column,
+            label_settings=label_settings,
+            by_column=by,
+            trained=lambda: read_trained_columns(chosen.value),
         )
         # Imported after the table was read, because it loads torch.
         from sentiment_batch.evaluation.evaluate_model import evaluate_labelled, make_report
         from sentiment_batch.scoring.scorer import Scorer
 
-        chosen = choose_model(model)
         logger.info("model: %s", chosen)
         with Scorer.load(chosen.value, **settings) as scorer:
             evaluation = evaluate_labelled(scorer, rows, label_settings=label_settings, max_errors=errors, quiet=quiet)
             values = evaluation.to_json()
-            report_data = None if publication is None else make_report(values, rows, scorer)
+            report_data = None if publication is None else make_report(values, rows, scorer, command=command_line())
         # Printed before the page is written, because writing may fail.
         click.echo(json.dumps(values, ensure_ascii=False) if as_json else _format_evaluation(evaluation))
         if publication is not None and report_data is not None:
@@ -101,11 +108,12 @@ def evaluate(
 def _format_evaluation(evaluation: Evaluation) -> str:
     """Figures, tables, errors and likely wrong labels as text for a terminal."""
     from sentiment_batch.evaluation.terminal import format_errors, format_likely_wrong_labels
+    from sentiment_batch.report.formatting import ROWS
 
     width = terminal_width(sys.stdout)
     parts = [str(evaluation), evaluation.table()]
     if evaluation.errors:
-        title = "The errors with the highest probability; rows count from 0:"
+        title = fit_lines(f"The errors with the highest probability. {ROWS}", sys.stdout)
         parts.append(f"{title}\n{format_errors(evaluation.errors, width)}")
     if evaluation.likely_wrong_labels:
         title = fit_lines("Labels that are likely wrong. A model finds none in its own training rows:", sys.stdout)

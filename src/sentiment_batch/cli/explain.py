@@ -13,7 +13,7 @@ import click
 
 from sentiment_batch.cli import options, pages, texts
 from sentiment_batch.cli.help import AT_LEAST_ZERO, OUTPUT, command, option
-from sentiment_batch.cli.messages import configure_logging, fit_lines
+from sentiment_batch.cli.messages import command_line, configure_logging, fit_lines
 from sentiment_batch.errors import UsageError
 
 if TYPE_CHECKING:
@@ -112,4 +112,4 @@ def _write_page(publication: Publication, explanations: list[Explanation], model
 
     if len(explanations) > MAX_TEXTS_ON_PAGE:
         logger.warning("the page shows the first %s texts", f"{MAX_TEXTS_ON_PAGE:,}")
-    pages.write_page(publication, render_explanation_page(explanations[:MAX_TEXTS_ON_PAGE], model, top))
+    pages.write_page(publication, render_explanation_page(explanations[:MAX_TEXTS_ON_PAGE], model, top, command_line()))

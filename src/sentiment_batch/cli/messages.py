@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import re
+import shlex
 import shutil
 import sys
 from typing import TYPE_CHECKING, TextIO
@@ -21,6 +22,8 @@ logger = logging.getLogger("sentiment_batch")
 
 MAX_BAD_ROW_WARNINGS = 5
 """How many bad rows are shown one by one."""
+ARGUMENTS = "sentiment_batch.arguments"
+"""The key of the arguments of the command line in `meta` of Click's context."""
 _COLOUR = re.compile("\x1b\\[[0-9;]*m")
 """A code that changes the colour on a terminal."""
 
@@ -63,6 +66,12 @@ def running_command() -> click.Command | None:
     """The command that is running in this thread, or None outside the command line."""
     context = click.get_current_context(silent=True)
     return None if context is None else context.command
+
+
+def command_line() -> str:
+    """The running command with its arguments, as one would type it."""
+    arguments = click.get_current_context().meta.get(ARGUMENTS, ())
+    return without_password(shlex.join(["sentiment-batch", *arguments]))
 
 
 def configure_logging(quiet: bool, verbose: bool) -> None:

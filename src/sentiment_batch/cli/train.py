@@ -11,7 +11,7 @@ import click
 
 from sentiment_batch.cli import options
 from sentiment_batch.cli.help import COLUMNS, INPUT, MODEL, OUTPUT, TEXTS, TRAINING, command, option, setting
-from sentiment_batch.cli.messages import configure_logging
+from sentiment_batch.cli.messages import command_line, configure_logging
 from sentiment_batch.display import terminal_width
 from sentiment_batch.settings import CLASS_WEIGHTS, DEFAULT_MODEL_FOLDER, TrainSettings
 
@@ -154,6 +154,7 @@ def train(
         restart=restart,
         report=report,
         quiet=quiet,
+        command=command_line(),
     )
     trained = run_training(job)
     if as_json:

@@ -54,8 +54,12 @@ class InputDescription:
         }
 
     def with_mapping(self, mapping: Mapping[str, str], *, assumed: bool) -> InputDescription:
-        """The description with the meaning of the labels; `assumed` is True if nobody named it."""
-        names = (*self.assumed, "label_mapping") if assumed else self.assumed
+        """The description with the meaning of the labels; `assumed` is True if nobody named it.
+
+        Words that are the names of their classes need no name.
+        """
+        said = not assumed or all(value.casefold() == label.casefold() for value, label in mapping.items())
+        names = self.assumed if said else (*self.assumed, "label_mapping")
         return dataclasses.replace(self, label_mapping=mapping, assumed=names)
 
 
@@ -89,15 +93,15 @@ def describe_reading(
     )
 
 
-def format_description(name: str, description: Mapping[str, Any]) -> str:
-    """A block of lines for people: the name of the table, and how it is read.
+def format_description(names: Sequence[str], description: Mapping[str, Any]) -> str:
+    """A block of lines for people: the names of one or more tables, and how they are read.
 
     Args:
-        name: the location of the table.
+        names: the locations of the tables.
         description: what `InputDescription.to_json` gave.
     """
-    items = list_items(description)
-    return "\n".join([f"{without_password(name)} is read as", *(f"  {item:9}  {text}" for item, text in items)])
+    head = f"{shortened(', '.join(map(without_password, names)))} {'is' if len(names) == 1 else 'are'} read as"
+    return "\n".join([head, *(f"  {item:9}  {text}" for item, text in list_items(description))])
 
 
 def list_items(description: Mapping[str, Any]) -> list[tuple[str, str]]:

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import logging
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from sentiment_batch.data.column_paths import find_field
 from sentiment_batch.data.columns import (
     check_column,
-    detect_text_columns,
     extract_texts,
     extract_values,
     find_label_column,
-    is_blank,
 )
-from sentiment_batch.data.other_columns import OtherColumns
+from sentiment_batch.data.input_description import InputDescription, describe_reading
+from sentiment_batch.data.other_columns import OtherColumns, find_id_column
+from sentiment_batch.data.text_columns import TextColumns, choose_text_columns
+from sentiment_batch.data.texts import describe_null_words, is_blank
 from sentiment_batch.data.value_names import CONVERSION_ERRORS, concatenate_dictionaries, name_values
 from sentiment_batch.errors import InputError
 from sentiment_batch.locations import without_password
@@ -24,6 +28,8 @@ if TYPE_CHECKING:
 
     from sentiment_batch.data.readers.base import Reader
     from sentiment_batch.labels.settings import LabelSettings
+
+logger = logging.getLogger("sentiment_batch")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -57,6 +63,21 @@ class LabelledRows:
     """(n,) the names of the values of `by_column`, see `value_names.name_values`."""
     others: Mapping[str, pa.DictionaryArray] = field(default_factory=dict)
     """Other columns of short values by name, each (n,). Empty unless requested. Some may turn out to be groups."""
+    id_column: str | None = None
+    """The column that holds another value in each row, such as `review_id`; None if there is none."""
+    ids: pa.StringArray | None = None
+    """(n,) the values of `id_column`."""
+    input: InputDescription | None = None
+    """How the table was read; None if it was not read here."""
+
+    def name_row(self, place: int) -> dict[str, Any]:
+        """The file, the number and the id of a row, for people who look for it there."""
+        return {
+            "file": self.name,
+            "row": place if self.numbers is None else self.numbers[place],
+            "id_column": self.id_column,
+            "id": None if self.ids is None else self.ids[place].as_py(),
+        }
 
 
 def read_labelled_rows(
@@ -70,6 +91,7 @@ def read_labelled_rows(
     group_optional: bool = False,
     by_column: str | None = None,
     others: bool = False,
+    trained: Callable[[], Sequence[str]] = tuple,
 ) -> LabelledRows:
     """Read all labelled rows of `reader`. Rows without text are left out and counted.
 
@@ -83,42 +105,55 @@ def read_labelled_rows(
         group_optional: accept a table without the group column.
         by_column: a column of any type whose values are measured separately.
         others: also collect the other columns of short values.
+        trained: gives the text columns that a model was trained with, see `choose_text_columns`.
 
     Raises:
         InputError: a column is missing or cannot be found, or the rows cannot be read.
     """
-    if group_optional and group_column not in reader.schema.names:
+    if group_optional and (group_column is None or find_field(reader.schema, group_column) is None):
         group_column = None
-    found, label = _find_columns(
-        reader, name, text_columns, label_column, {"group_column": group_column, "by": by_column}
+    text_found, label = _find_columns(
+        reader, name, text_columns, trained, label_column, {"group_column": group_column, "by": by_column}
     )
+    found = text_found.names
     texts: list[str | None] = []
+    null_words: Counter[str] = Counter()
     values: dict[str, list[object]] = {column: [] for column in (label, group_column) if column is not None}
     by: list[pa.DictionaryArray] = []
-    collected = OtherColumns(reader.schema, {*found, *values}) if others else None
+    collected = OtherColumns(reader.schema, {*found, *values}, ids_only=not others)
     for split in reader.splits():
         for batch in reader.batches(split):
-            texts += extract_texts(batch, found, start=len(texts)).to_pylist()
+            texts += extract_texts(batch, found, start=len(texts), null_words=null_words).to_pylist()
             for column in values:
                 values[column] += _extract_values(batch, column)
             if by_column is not None:
                 by.append(name_values(batch, by_column))
-            if collected:
-                collected.add(batch)
+            collected.add(batch)
+    if null_words:
+        logger.warning("%s: %s", without_password(name), describe_null_words(null_words))
     full = [row for row, text in enumerate(texts) if text is not None and not is_blank(text)]
+    other_values = collected.select_rows(full)
+    id_column = find_id_column(other_values)
+    ids = other_values.pop(id_column) if id_column is not None else None
+    assumed = ["text_columns"] * text_found.assumed + ["label_column"] * (label_column is None)
     return LabelledRows(
         name=without_password(name),
         texts=[text for row in full if (text := texts[row]) is not None],
         labels=[values[label][row] for row in full],
         groups=[values[group_column][row] for row in full] if group_column is not None else None,
-        text_columns=tuple(found),
+        text_columns=found,
         label_column=label,
         num_blank=len(texts) - len(full),
         group_column=group_column,
         numbers=full,
         by_column=by_column,
         by=concatenate_dictionaries(by).take(full) if by_column is not None else None,
-        others=collected.select_rows(full) if collected else {},
+        others=other_values if others else {},
+        id_column=id_column,
+        ids=None if ids is None else ids.dictionary_decode(),
+        input=describe_reading(
+            reader, text_columns=found, label_column=label, group_column=group_column, assumed=assumed
+        ),
     )
 
 
@@ -126,19 +161,20 @@ def _find_columns(
     reader: Reader,
     name: str,
     text_columns: Sequence[str],
+    trained: Callable[[], Sequence[str]],
     label_column: str | None,
     further: Mapping[str, str | None],
-) -> tuple[list[str], str]:
+) -> tuple[TextColumns, str]:
     """The text columns and the label column; checks that the `further` columns exist, which are given by setting."""
     try:
-        found = detect_text_columns(reader, text_columns)
+        found = choose_text_columns(reader, text_columns, trained)
         label = find_label_column(reader.schema, label_column)
         for setting, column in further.items():
             if column is not None:
                 check_column(reader.schema, column, setting)
     except InputError as error:  # there may be several tables, so the message names this one
         raise InputError(f"{name}: {error}") from error
-    if label in found:
+    if label in found.names:
         raise InputError(
             f"column {label!r} would be both the text and the label. Name both with `text_column` and `label_column`."
         )

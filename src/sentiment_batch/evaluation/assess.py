@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -102,6 +102,8 @@ class Evaluation:
     """How the labels of the table were read; None if there was no table."""
     left_out: LeftOut | None = None
     """Rows of the table that are in no figure; None if there was no table."""
+    input: dict[str, Any] | None = None
+    """How the table was read, see `InputDescription.to_json`; None if there was no table."""
 
     @property
     def rows(self) -> int:
@@ -164,7 +166,7 @@ def assess(
     texts: Sequence[str],
     lengths_N: Codes,
     cut_N: npt.NDArray[np.bool_],
-    rows: Sequence[int] | None = None,
+    name_row: Callable[[int], Mapping[str, Any]] | None = None,
     by: tuple[str, pa.DictionaryArray] | None = None,
     max_errors: int = MAX_ERRORS,
 ) -> Evaluation:
@@ -177,7 +179,7 @@ def assess(
         texts: (N,) the texts.
         lengths_N: the tokens of each text before it was cut.
         cut_N: whether the text was cut.
-        rows: (N,) the number of each row in its table, if there is one.
+        name_row: gives where one of the N rows stands in its table, if there is one: `file`, `row` and so on.
         by: the name of a column and its (N,) values, to measure the rows of each value.
         max_errors: how many errors, and labels that are likely wrong, to list.
     """
@@ -185,7 +187,7 @@ def assess(
 
     def describe(place: int) -> dict[str, Any]:
         return {
-            "row": None if rows is None else int(rows[place]),
+            **(dict.fromkeys(("file", "row", "id_column", "id")) if name_row is None else name_row(place)),
             "text": texts[place],
             "label": labels[codes_N[place]],
         }

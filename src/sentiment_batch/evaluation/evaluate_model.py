@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pyarrow as pa
 
+from sentiment_batch.data.input_description import InputDescription, format_description
 from sentiment_batch.display import shortened
 from sentiment_batch.errors import InputError, listed
 from sentiment_batch.evaluation.assess import MAX_ERRORS, Evaluation, LeftOut, assess, count_tokens
@@ -54,7 +55,7 @@ def evaluate_labelled(
     Raises:
         InputError: the labels have no counterpart among those of the model, or no row has one.
     """
-    mapping = _match_labels(scorer, rows, label_settings or LabelSettings())
+    mapping, description = _match_labels(scorer, rows, label_settings or LabelSettings())
     encoded = mapping.encode(rows.labels)
     left_out = LeftOut.count(encoded, rows.num_blank)
     _report_left_out(left_out, len(rows.labels) + rows.num_blank)
@@ -72,11 +73,12 @@ def evaluate_labelled(
         texts=texts,
         lengths_N=stream.lengths_N,
         cut_N=stream.cut_N,
-        rows=known.tolist() if rows.numbers is None else [rows.numbers[row] for row in known],
+        name_row=lambda place: rows.name_row(int(known[place])),
         by=(rows.by_column, rows.by.take(known)) if rows.by_column and rows.by is not None else None,
         max_errors=max_errors,
     )
-    return replace(evaluation, mapping=str(mapping), left_out=left_out)
+    reading = None if description is None else description.to_json()
+    return replace(evaluation, mapping=str(mapping), left_out=left_out, input=reading)
 
 
 class _TextStream:
@@ -98,13 +100,16 @@ class _TextStream:
             yield pa.record_batch({"text": pa.array(self._texts[rows], pa.large_string())})
 
 
-def make_report(evaluation: dict[str, Any], rows: LabelledRows, scorer: Scorer) -> dict[str, Any]:
+def make_report(
+    evaluation: dict[str, Any], rows: LabelledRows, scorer: Scorer, *, command: str | None = None
+) -> dict[str, Any]:
     """The values of the report of an evaluation.
 
     Args:
         evaluation: the evaluation as plain values; its errors get the weights of their words if the model gives any.
         rows: the rows that were measured.
         scorer: the model.
+        command: the command line; None in Python.
     """
     report = collect_report(
         [{"name": rows.name, "evaluation": evaluation, "before_calibration": None}],
@@ -115,18 +120,28 @@ def make_report(evaluation: dict[str, Any], rows: LabelledRows, scorer: Scorer) 
         version=version("sentiment-batch"),
         device=scorer.device.value,
         dtype=scorer.dtype.value,
+        description=evaluation["input"],
+        command=command,
     )
     add_word_weights(report, lambda: contextlib.nullcontext(scorer))
     return report
 
 
-def _match_labels(scorer: Scorer, rows: LabelledRows, settings: LabelSettings) -> LabelMapping:
-    """The mapping from the labels of the rows to the classes of the model; logs how the labels are read."""
+def _match_labels(
+    scorer: Scorer, rows: LabelledRows, settings: LabelSettings
+) -> tuple[LabelMapping, InputDescription | None]:
+    """The mapping from the labels of the rows to the classes of the model; and how the rows are read. Logs it."""
     meta = scorer.description.meta
     trained = LabelMapping.from_json(meta["labels"]) if meta else None
     if trained is not None and trained.labels != scorer.labels:
         trained = None  # the setting `labels` has renamed them
     mapping = match_mapping(trained, scorer.labels, rows.labels, rows.label_column, settings)
+    description = rows.input
+    if description is not None:
+        said = mapping is trained or bool(settings.ranges or settings.labels_map)
+        meanings = mapping.meanings or {label: label for label in mapping.labels}
+        description = description.with_mapping(meanings, assumed=not said)
+        logger.info("%s", format_description([rows.name], description.to_json()))
     missing = [label for label in scorer.labels if label not in mapping.values.values()]
     if mapping.kind == "numbers" and missing:
         logger.warning(
@@ -135,9 +150,7 @@ def _match_labels(scorer: Scorer, rows: LabelledRows, settings: LabelSettings) -
             shortened(str(mapping)),
             listed(missing),
         )
-    else:
-        logger.info("labels of %r: %s", rows.label_column, shortened(str(mapping)))
-    return mapping
+    return mapping, description
 
 
 def _explain_no_rows(left_out: LeftOut) -> str:

@@ -5,8 +5,10 @@ from __future__ import annotations
 import contextlib
 import logging
 from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
+from sentiment_batch.data.input_description import list_items
 from sentiment_batch.errors import SentimentBatchError
 
 if TYPE_CHECKING:
@@ -25,9 +27,11 @@ def collect_report(
     version: str,
     device: str,
     dtype: str,
+    description: Mapping[str, Any] | None = None,
+    command: str | None = None,
     history: Sequence[Mapping[str, Any]] | None = None,
 ) -> dict[str, Any]:
-    """The values of a report. None depends on the time, so that a resumed run makes the same page.
+    """The values of a report. Of the time, they hold no more than the day, so that a resumed run makes the same page.
 
     Args:
         evaluations: each with its `name`, its `evaluation`, and what was measured `before_calibration`.
@@ -38,6 +42,8 @@ def collect_report(
         version: the version of sentiment-batch that measured.
         device: where it was measured.
         dtype: the dtype of the computation.
+        description: how the table was read, as `InputDescription.to_json` gives it.
+        command: the command line; None in Python.
         history: the rows of training_log.csv. With them the page shows the data and the settings of the run, too.
     """
     rows = None
@@ -56,6 +62,10 @@ def collect_report(
         "base": meta.get("base"),
         "device": device,
         "dtype": dtype,
+        "date": datetime.now(UTC).date().isoformat(),
+        "command": command,
+        "input": description,
+        "reading": list_items(description) if description else [],
     }
 
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from sentiment_batch.display import DEFAULT_TERMINAL_WIDTH, count_columns, fit_text, one_line
-from sentiment_batch.report.formatting import format_percent
+from sentiment_batch.report.formatting import format_percent, name_row
 
 if TYPE_CHECKING:
     from sentiment_batch.evaluation.metrics import Metrics
@@ -90,9 +90,10 @@ def _format_figure(value: float | None) -> str:
 
 def _format_row(row: Mapping[str, Any], sentence: str, first: str, second: str, width: int) -> str:
     """A row with its score and two labels, and its text below."""
-    number = "" if row["row"] is None else f"row {row['row']:,}: "
+    place = name_row(row, with_file=False)
     labels = (fit_text(label, (width - 41) // 2) for label in (first, second))
-    return f"  {row['score']:.4f}  {number}{sentence.format(*labels)}\n          {fit_text(row['text'], width - 10)}"
+    head = f"{place + ': ' if place else ''}{sentence.format(*labels)}"
+    return f"  {row['score']:.4f}  {fit_text(head, width - 10)}\n          {fit_text(row['text'], width - 10)}"
 
 
 def format_classes(metrics: Metrics, width: int = DEFAULT_TERMINAL_WIDTH) -> str:

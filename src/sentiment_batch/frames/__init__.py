@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
+from sentiment_batch.data.column_paths import find_root
 from sentiment_batch.data.columns import to_column_names
 from sentiment_batch.data.input_description import describe_reading, format_description
 from sentiment_batch.data.readers.table import TableReader
@@ -70,9 +71,10 @@ def annotate_frame(frame: Any, scorer: Scorer, text_column: str | Sequence[str] 
     found = scorer.choose_text_columns(reader, chosen)
     if not chosen:
         description = describe_reading(reader, text_columns=found.names, assumed=["text_columns"] * found.assumed)
-        logger.info("%s", format_description(f"the {type(frame).__name__}", description.to_json()))
+        logger.info("%s", format_description([f"the {type(frame).__name__}"], description.to_json()))
     texts = list(found.names)
-    return wrapped.with_columns(scorer.columns_for(wrapped.table(texts).to_batches(), texts))
+    roots = [find_root(reader.schema, name) for name in texts]
+    return wrapped.with_columns(scorer.columns_for(wrapped.table(roots).to_batches(), texts))
 
 
 def _frame_texts(texts: Sequence[Any]) -> Any:

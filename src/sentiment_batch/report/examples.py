@@ -8,7 +8,7 @@ from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
 from sentiment_batch.display import one_line, shortened
-from sentiment_batch.report.formatting import format_count, format_percent, quote_label, to_number
+from sentiment_batch.report.formatting import ROWS, format_percent, name_row, quote_label, to_number
 from sentiment_batch.report.words import mark_words
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ class Example:
 
     facts: Sequence[tuple[str, str]]
     row: str
-    """The number of its row; empty if it is unknown."""
+    """Where it stands, such as `row 7 of reviews.csv, review_id 42`; empty if that is unknown."""
     text: Markup
 
 
@@ -59,7 +59,7 @@ def build_errors(cases: Sequence[Mapping[str, Any]], max_characters: int, max_ca
         max_cases: errors to show.
     """
     marked = any(case.get("words") for case in cases[:max_cases])
-    introduction = "Wrong predictions, the most confident first. Rows are counted from 0."
+    introduction = f"Wrong predictions, the most confident first. {ROWS}"
     introduction += " In the legend, the label is the predicted one." if marked else ""
     names = ("predicted", "predicted")
     return _build_list("Most confident errors", introduction, cases, names, max_characters, max_cases, marked)
@@ -69,7 +69,7 @@ def build_likely_wrong(cases: Sequence[Mapping[str, Any]], max_characters: int, 
     """The labels that are likely wrong; None if there are none. The arguments are those of `build_errors`."""
     introduction = (
         "The model gives another label with a high probability to these texts. The figures above count them as errors. "
-        "If you agree with the model, correct the label in the table."
+        f"If you agree with the model, correct the label in the table. {ROWS}"
     )
     names = ("the model says", "suggested")
     return _build_list("Likely wrong labels", introduction, cases, names, max_characters, max_cases, False)
@@ -105,8 +105,7 @@ def _build_example(case: Mapping[str, Any], names: tuple[str, str], max_characte
         ("probability", format_percent(case.get("score"))),
     )
     pieces = split_into_pieces(case.get("words"), str(case.get("text") or ""), max_characters)
-    row = "" if case.get("row") is None else format_count(case["row"])
-    return Example(facts=facts, row=row, text=mark_words(pieces))
+    return Example(facts=facts, row=name_row(case), text=mark_words(pieces))
 
 
 def split_into_pieces(words: Any, text: str, max_characters: int) -> Pieces:

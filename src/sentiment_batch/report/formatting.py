@@ -6,13 +6,15 @@ Values may be anything that JSON holds. What is no finite number becomes a dash.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from sentiment_batch.display import one_line
 
 MISSING = "–"
 """Stands for a number that could not be computed."""
+ROWS = "Rows count from 0, without the header."
+"""What the numbers in `name_row` mean."""
 
 
 def to_number(value: Any) -> float | None:
@@ -61,6 +63,16 @@ def shorten_label(text: Any, max_characters: int = 40) -> str:
 def quote_label(text: Any, max_characters: int = 40) -> str:
     """`shorten_label` in quotation marks, for the middle of a sentence."""
     return f"“{shorten_label(text, max_characters)}”"
+
+
+def name_row(case: Mapping[str, Any], *, with_file: bool = True) -> str:
+    """Where a listed row stands, such as `row 1,234 of reviews.csv (review_id 42)`; empty if that is unknown."""
+    if case.get("row") is None:
+        return ""
+    file = f" of {one_line(str(case['file']))}" if with_file and case.get("file") is not None else ""
+    known = case.get("id") is not None
+    name = f" ({one_line(str(case.get('id_column')))[:40]} {one_line(str(case['id']))[:60]})" if known else ""
+    return f"row {format_count(case['row'])}{file}{name}"
 
 
 def _round(value: float, decimals: int) -> str:

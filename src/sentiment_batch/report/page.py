@@ -9,7 +9,7 @@ from sentiment_batch.report.calibration import build_reliability_figure, build_s
 from sentiment_batch.report.confusion import build_label_figures
 from sentiment_batch.report.curves import build_precision_figure, build_roc_figure
 from sentiment_batch.report.data_check import build_data_figures, build_settings_table, list_findings
-from sentiment_batch.report.document import Figure, render
+from sentiment_batch.report.document import Figure, Table, render
 from sentiment_batch.report.examples import build_errors, build_likely_wrong
 from sentiment_batch.report.formatting import format_quantity, shorten_label, to_number
 from sentiment_batch.report.slices import build_column_figure, build_length_figure
@@ -29,8 +29,9 @@ def render_report_page(report: Mapping[str, Any]) -> str:
 
     Args:
         report: plain JSON values: `title`, `model`, `version`, `evaluations` (each with `name`, `evaluation` and
-            `before_calibration`), `history`, `data`, `settings`, `temperature`, `base`, `device` and `dtype`. What is
-            None or missing is left out; a number that is not finite becomes a dash.
+            `before_calibration`), `history`, `data`, `settings`, `temperature`, `base`, `device`, `dtype`, `date`,
+            `command` and `reading` (names and words of how the table was read). What is None or missing is left out; a
+            number that is not finite becomes a dash.
     """
     # Test rows come first, because no choice was made on them.
     evaluations = sorted(report.get("evaluations") or [], key=lambda one: one.get("name") != "test")
@@ -88,6 +89,7 @@ def _collect_fixed_values(report: Mapping[str, Any], evaluations: Evaluations) -
         "has_data": bool(data),
         "findings": findings,
         "data": build_data_figures(data),
+        "reading": _build_reading_table(report),
         "settings": build_settings_table(report),
         "shows_texts": any(any(_list_cases(one)) for one in evaluations),
     }
@@ -105,8 +107,18 @@ def _list_facts(report: Mapping[str, Any], evaluations: Evaluations) -> list[tup
         ("dtype", report.get("dtype")),
         ("labels read as", first.get("mapping")),
         ("sentiment-batch", report.get("version")),
+        ("date", report.get("date")),
+        ("command", report.get("command")),
     )
     return [(name, shorten_label(value, 120)) for name, value in facts if value is not None]
+
+
+def _build_reading_table(report: Mapping[str, Any]) -> Table | None:
+    """How the table was read; None if that is unknown."""
+    rows = [(str(name), str(value)) for name, value in report.get("reading") or []]
+    return (
+        Table(head=("what", "read as"), rows=rows, caption="How the table was read", word_columns=2) if rows else None
+    )
 
 
 def _build_figures(name: str, one: Mapping[str, Any]) -> list[Figure]:

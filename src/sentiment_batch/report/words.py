@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from sentiment_batch.display import one_line, shortened
@@ -29,19 +30,24 @@ def mark_words(words: Sequence[tuple[str, float | None]]) -> Markup:
     return render_words(_mark_piece(text, weight) for text, weight in words)
 
 
-def render_explanation_page(explanations: Sequence[Explanation], model: str, max_words: int) -> str:
+def render_explanation_page(
+    explanations: Sequence[Explanation], model: str, max_words: int, command: str | None = None
+) -> str:
     """A whole page about some predictions.
 
     Args:
         explanations: one for each text.
         model: the name of the model.
         max_words: how many words are named for the label, and how many against it.
+        command: the command line; None in Python.
     """
     return render(
         "explanation.html",
         f"Which words weighed: {model}",
         texts=format_quantity(len(explanations), "text"),
         model=one_line(model),
+        date=datetime.now(UTC).date().isoformat(),
+        command=one_line(command or ""),
         articles=[_build_article(one, max_words) for one in explanations],
     )
 

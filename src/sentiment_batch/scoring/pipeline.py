@@ -108,11 +108,11 @@ def _prepare(
     """Find the columns, load the model, and check that they go together."""
     identity = fingerprint.describe_input(reader, job.source, job.input_format)
     for name in job.keep:
-        columns.check_column(reader.schema, name, "columns")
+        columns.check_column(reader.schema, name, "columns", whole=True)
     load = functools.cache(load)
     text = choose_text_columns(reader, job.text_columns, lambda: load().trained_columns)
     description = describe_reading(reader, text_columns=text.names, assumed=["text_columns"] * text.assumed)
-    logger.info("%s", format_description(job.source, description.to_json()))
+    logger.info("%s", format_description([job.source], description.to_json()))
     scorer = load().open()
     loaded = time.perf_counter()
     scorer.added.check_names(job.keep or reader.schema.names)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Unpack
 
 import numpy as np
 import pyarrow as pa
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from sentiment_batch.data.readers.base import Reader
+    from sentiment_batch.keywords import ScoreKeywords
     from sentiment_batch.model.probabilities import Floats
     from sentiment_batch.records import Choice
     from sentiment_batch.scoring.backends.base import Backend, Description, OnRows
@@ -65,7 +66,7 @@ class Scorer:
         return f"Scorer(model={self.model!r}{''.join(changed)})"
 
     @classmethod
-    def load(cls, model: str | os.PathLike[str], **settings: Any) -> Scorer:
+    def load(cls, model: str | os.PathLike[str], **settings: Unpack[ScoreKeywords]) -> Scorer:
         """Load a model for scoring.
 
         Args:
@@ -332,12 +333,12 @@ def _load_backend(model: str, settings: ScoreSettings) -> Backend:
     return MultiDeviceBackend(model, settings) if "," in settings.device else LocalBackend(model, settings)
 
 
-def build_settings(chosen: dict[str, Any]) -> ScoreSettings:
+def build_settings(chosen: Mapping[str, Any]) -> ScoreSettings:
     """The settings with these names and values.
 
     Raises:
         UsageError: there is no such setting, or it is out of range.
     """
     if isinstance(chosen.get("labels"), list):
-        chosen = chosen | {"labels": tuple(chosen["labels"])}
+        chosen = {**chosen, "labels": tuple(chosen["labels"])}
     return make_settings(ScoreSettings, chosen, "scoring")

@@ -9,7 +9,7 @@ import string
 import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
@@ -43,6 +43,8 @@ class ReviewSet:
     """(N,) the number of the row in that table, from 0."""
     ids: pa.StringArray
     """(N,) the value that names the row in that table, such as a review's id; null if there is none."""
+    tables: Sequence[tuple[str, str | None]]
+    """The names of the tables, by the numbers in `files`, and of their columns of ids."""
     groups: Groups | None
     """(N,) the group of each row, None for a row without one; None if no table has a group column."""
     others: Mapping[str, pa.DictionaryArray]
@@ -59,9 +61,16 @@ class ReviewSet:
             files=self.files[rows],
             numbers=self.numbers[rows],
             ids=self.ids.take(pa.array(rows)),
+            tables=self.tables,
             groups=None if self.groups is None else [self.groups[row] for row in places],
             others={name: words.take(rows) for name, words in self.others.items()},
         )
+
+    def name_row(self, place: int) -> dict[str, Any]:
+        """The file, the number and the id of a row, for people who look for it there."""
+        file, id_column = self.tables[self.files[place]]
+        number, value = int(self.numbers[place]), self.ids[place].as_py()
+        return {"file": file, "row": number, "id_column": id_column, "id": value}
 
     def __len__(self) -> int:
         return len(self.codes)
@@ -138,6 +147,7 @@ class TextIndex:
             equal=equal,
             near=near,
             files=files[places],
+            tables=[(one.name, one.id_column) for one in tables],
             numbers=np.concatenate(numbers).astype(np.int64)[places],
             ids=pa.concat_arrays([values.cast(pa.large_string()) for values in ids]).take(pa.array(places)),
             groups=None if groups is None else [groups[row] for row in rows],

@@ -55,6 +55,8 @@ class TrainJob:
     """Write a report.html into the model folder."""
     quiet: bool = False
     """Show no progress bar."""
+    command: str | None = None
+    """The command line, for the report; None in Python."""
 
     def __post_init__(self) -> None:
         for name in ("overwrite", "resume", "restart", "report", "quiet"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import sys
 from collections.abc import Mapping, Sequence
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from tqdm import tqdm
 
+from sentiment_batch.data.input_description import format_description
 from sentiment_batch.display import terminal_width
 from sentiment_batch.training.data_check.wording import format_finding, format_lengths, format_summary
 
@@ -21,7 +23,12 @@ logger = logging.getLogger("sentiment_batch")
 
 
 def log_data_check(data: PreparedData) -> None:
-    """Log how the data were read, what they hold, and the findings."""
+    """Log how the tables were read, what they hold, and the findings."""
+    names: dict[str, list[str]] = {}
+    for name, description in data.inputs:  # tables that are read alike share a block
+        names.setdefault(json.dumps(description.to_json()), []).append(name)
+    for description_json, tables in names.items():
+        logger.info("%s", format_description(tables, json.loads(description_json)))
     for note in data.notes:
         logger.info("%s", note)
     lines = format_summary(data.summary, data.conflicts, terminal_width(sys.stderr))

@@ -22,6 +22,7 @@ from sentiment_batch.training.refusals import refuse_equal_texts, refuse_single_
 from sentiment_batch.training.split import Assignment, assign
 
 if TYPE_CHECKING:
+    from sentiment_batch.data.input_description import InputDescription
     from sentiment_batch.data.labelled_rows import LabelledRows
     from sentiment_batch.labels.mapping import EncodedLabels, LabelMapping
     from sentiment_batch.settings import TrainSettings
@@ -43,6 +44,8 @@ class PreparedData:
     """The data check as plain values, for sentiment_batch.json. It holds no text of the data."""
     notes: tuple[str, ...]
     """Sentences about labels and rows that were read in an unexpected way, to be reported."""
+    inputs: tuple[tuple[str, InputDescription], ...]
+    """The name of each table that was read, and how; first those to train on."""
     conflicts: tuple[str, ...]
     """Some texts with several labels, shortened and with their labels, to be reported and not stored."""
 
@@ -70,11 +73,13 @@ def prepare(
     label_settings = label_settings or LabelSettings()
     mapping, encoded = _map_labels(reviews, label_settings)
     index, notes = TextIndex(settings.seed), list[str]()
+    inputs: list[tuple[str, InputDescription]] = []
     pool = _select_rows(reviews, mapping, encoded, settings, index)
     fingerprints, val_size = index.seeded_fingerprints(pool), 0.0 if val else settings.val_size
     assignment = assign(fingerprints, pool.codes, pool.groups, val_size, pool.near.tolist())
     val_rows, test_rows = (
-        _read_other_file(file, reviews, mapping, label_settings, index, notes) if file else None for file in (val, test)
+        _read_other_file(file, reviews, mapping, label_settings, index, notes, inputs) if file else None
+        for file in (val, test)
     )
     splits = ReviewSplits(
         labels=mapping.labels,
@@ -100,6 +105,7 @@ def prepare(
         test=splits.test,
         summary=check_data(splits, counts, weighted=settings.class_weights != "none"),
         notes=tuple(notes),
+        inputs=(*_describe_inputs(reviews, mapping, label_settings), *inputs),
         conflicts=tuple(conflicts),
     )
 
@@ -157,15 +163,15 @@ def _read_other_file(
     settings: LabelSettings,
     index: TextIndex,
     notes: list[str],
+    inputs: list[tuple[str, InputDescription]],
 ) -> ReviewSet:
-    """The rows of a validation or test file with the classes of the training rows; adds to `notes`."""
+    """The rows of a validation or test file with the classes of the training rows; adds to `notes` and `inputs`."""
     same_column = file.label_column in {one.label_column for one in reviews}
     try:
         own = match_mapping(mapping, mapping.labels, file.labels, file.label_column, settings, same_column=same_column)
     except InputError as error:
         raise InputError(f"{file.name}: {error}") from error
-    if str(own) != str(mapping):
-        notes.append(f"{file.name}: labels: {own}")
+    inputs += _describe_inputs([file], own, settings)
     encoded = own.encode(file.labels)
     num_left_out = int((encoded.codes < 0).sum())
     if num_left_out:
@@ -175,6 +181,14 @@ def _read_other_file(
     if not len(rows):
         raise InputError(f"{file.name} holds no row with a text and a known label. Check its `label_column`.")
     return index.add_rows([file], encoded.codes, rows.tolist())
+
+
+def _describe_inputs(
+    tables: Sequence[LabelledRows], mapping: LabelMapping, settings: LabelSettings
+) -> list[tuple[str, InputDescription]]:
+    """The name of each table that was read, and how; rows that were read elsewhere have no description."""
+    assumed = not (settings.ranges or settings.labels_map)
+    return [(one.name, one.input.with_mapping(mapping.meanings, assumed=assumed)) for one in tables if one.input]
 
 
 def _describe_shared_texts(assignment: Assignment, splits: ReviewSplits) -> list[str]:

@@ -51,6 +51,7 @@ class MeasuredRows:
             self.rows.codes,
             self.metrics.labels,
             texts=self.rows.texts,
+            name_row=self.rows.name_row,
             lengths_N=count_tokens(self.tokens),
             cut_N=self.tokens.cut,
         )

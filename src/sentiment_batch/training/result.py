@@ -16,6 +16,7 @@ from sentiment_batch.settings import DETERMINISTIC_BATCH
 from sentiment_batch.training.checkpoint.history import HistoryEntry, find_best
 
 if TYPE_CHECKING:
+    from sentiment_batch.data.input_description import InputDescription
     from sentiment_batch.evaluation.calibration import Calibration
     from sentiment_batch.evaluation.metrics import Metrics
     from sentiment_batch.records import Choice
@@ -42,6 +43,8 @@ class Trained:
     """How the model was calibrated; None with `calibrate=False`."""
     device: Choice
     dtype: Choice
+    input: InputDescription | None = None
+    """How the first table was read; None if it was not read here."""
 
     def __fspath__(self) -> str:
         """The model folder."""
@@ -53,7 +56,7 @@ class Trained:
 
     def to_json(self) -> dict[str, Any]:
         """Plain values. A loss that is not finite becomes None, because JSON has no such number."""
-        values = dataclasses.asdict(self)
+        values = dataclasses.asdict(self) | {"input": None if self.input is None else self.input.to_json()}
         values["history"] = [
             {name: None if isinstance(one, float) and not math.isfinite(one) else one for name, one in entry.items()}
             for entry in values["history"]
@@ -83,6 +86,7 @@ def describe_model(
         "version": importlib.metadata.version("sentiment-batch"),
         "base": config.settings.base,
         "labels": setup.data.mapping.to_json(),
+        "input": next((one.to_json() for _, one in setup.data.inputs), None),
         "text": {"max_length": policy.max_length, "long_text": policy.long_text, "special_tokens_as_text": True},
         "batch": DETERMINISTIC_BATCH,
         "settings": dataclasses.asdict(config.settings)

@@ -67,7 +67,7 @@ def run_training(job: TrainJob) -> Trained:
         with make_repeatable(job.settings.seed, device.value), _explain_lack_of_memory(device.value):
             setup = set_up(data, base, job.settings, device, dtype, quiet=job.quiet)
             log_setup(setup, num_logged=len(data.summary["findings"]))
-            return _train_and_publish(setup, checkpoint, fingerprint, report=job.report)
+            return _train_and_publish(setup, checkpoint, fingerprint, job)
     except BaseException:
         for line in checkpoint.describe_remains():
             logger.warning("%s", line)
@@ -76,7 +76,7 @@ def run_training(job: TrainJob) -> Trained:
         checkpoint.close()
 
 
-def _train_and_publish(setup: Setup, checkpoint: Checkpoint, fingerprint: Fingerprint, *, report: bool) -> Trained:
+def _train_and_publish(setup: Setup, checkpoint: Checkpoint, fingerprint: Fingerprint, job: TrainJob) -> Trained:
     """Train the classifier, or find that this was done before; then measure, calibrate and publish it."""
     state = checkpoint.begin(fingerprint)
     if checkpoint.finished:
@@ -94,7 +94,7 @@ def _train_and_publish(setup: Setup, checkpoint: Checkpoint, fingerprint: Finger
     measured = measure_all(setup.classifier, setup)
     logger.info("%s", format_history_table(to_rows(history), width=terminal_width(sys.stderr)))
     if not checkpoint.finished:
-        _write_final_model(setup, checkpoint, fingerprint, history, measured, calibration, report=report)
+        _write_final_model(setup, checkpoint, fingerprint, history, measured, calibration, job)
     return Trained(
         path=str(checkpoint.publish()),
         labels=setup.config.labels,
@@ -105,6 +105,7 @@ def _train_and_publish(setup: Setup, checkpoint: Checkpoint, fingerprint: Finger
         calibration=calibration,
         device=setup.device,
         dtype=setup.dtype,
+        input=next((one for _, one in setup.data.inputs), None),
     )
 
 
@@ -151,22 +152,20 @@ def _write_final_model(
     history: Sequence[HistoryEntry],
     measured: Mapping[str, MeasuredRows],
     calibration: Calibration | None,
-    *,
-    report: bool,
+    job: TrainJob,
 ) -> None:
     """Replace the best model by the calibrated one with its description and its report."""
     metrics = {name: measured[name].metrics if name in measured else None for name in ("validation", "test")}
     meta = describe_model(setup, history, metrics, calibration)
 
     def make_pages(folder: Path) -> dict[str, str]:
-        if not report:
+        if not job.report:
             return {}
         evaluations = [rows.evaluate(name, calibration) for name, rows in measured.items()]
         device, name = setup.config.device, checkpoint.output.name
         about = {"title": name, "model": name, "labels": setup.config.labels, "version": meta["version"]}
-        content = collect_report(
-            evaluations, meta, **about, device=device, dtype=setup.config.dtype, history=to_rows(history)
-        )
+        run = {"device": device, "dtype": setup.config.dtype, "description": meta["input"], "command": job.command}
+        content = collect_report(evaluations, meta, **about, **run, history=to_rows(history))
         return {REPORT_FILE: make_page(content, folder, device)}
 
     checkpoint.save_best(setup.save, meta | {"run": hash_fingerprint(fingerprint)}, to_rows(history), make_pages)

@@ -18,6 +18,7 @@ def coded(codes, groups=None, near=None, **others) -> ReviewSet:
         near=np.arange(count) if near is None else np.array(near),
         files=np.zeros(count, dtype=np.int64),
         numbers=np.arange(count),
+        tables=[("reviews.csv", None)],
         ids=pa.nulls(count, pa.large_string()),
         groups=groups,
         others={name: values.cast(pa.large_string()).dictionary_encode() for name, values in words.items()},

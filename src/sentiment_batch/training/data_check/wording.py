@@ -29,7 +29,6 @@ def format_summary(summary: Mapping[str, Any], conflicts: Sequence[str], width: 
     classes = [f"{count:,} {label} ({format_share(count / total)})" for label, count in summary["classes"].items()]
     items = {
         "rows": f"{summary['training_rows']:,} to train on, {summary['validation_rows']:,} to validate{test}",
-        "labels": summary["mapping"],
         "classes": join_names(classes, MAX_NAMED_CLASSES),
         "left out": "; ".join(_describe_left_out(summary)),
         "texts": "; ".join(_describe_texts(summary)),
