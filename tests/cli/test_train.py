@@ -9,6 +9,7 @@ import pytest
 
 from tests.cli.helpers import CPU, failed
 
+WORDS = [("wunderbar", "positive"), ("furchtbar", "negative")]
 FAST = ("--epochs", "1", "--batch-size", "8", "--max-length", "16")
 
 
@@ -55,6 +56,30 @@ def test_an_existing_model_is_replaced_only_if_asked(train, reviews_csv, tmp_pat
         (tmp_path / "model" / name).touch()
     failed(train(reviews_csv), "model", "--overwrite")
     assert (tmp_path / "model" / "mine").read_text() == "precious"
+
+
+def test_an_early_interrupt_says_that_nothing_is_kept(train, reviews_csv, tmp_path, monkeypatch):
+    from sentiment_batch.training import run
+
+    def interrupted(*arguments):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(run, "fit", interrupted)
+    result = train(reviews_csv)
+    assert result.exit_code == 130
+    assert "nothing of this run was saved yet, so that it must begin again" in result.stderr
+    assert not list(tmp_path.glob("model*"))
+
+
+def test_a_language_that_the_base_does_not_know_is_a_warning(train, tmp_path):
+    rows = [f"Das Essen war {word} und die Bedienung auch {n},{label}" for n in range(30) for word, label in WORDS]
+    (tmp_path / "de.csv").write_text("\n".join(["review,label", *rows]), encoding="utf-8")
+    result = train(tmp_path / "de.csv")
+    assert result.exit_code == 0, result.stderr
+    advice = "--base distilbert/distilbert-base-multilingual-cased"
+    assert advice in " ".join(result.stderr.split())
+    description = json.loads((tmp_path / "model" / "sentiment_batch.json").read_text(encoding="utf-8"))
+    assert "multilingual" in description["data"]["findings"][-1]["text"]
 
 
 def test_an_interrupted_run_is_refused_resumed_and_restarted(train, reviews_csv, tmp_path, monkeypatch):

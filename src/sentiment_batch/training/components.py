@@ -14,6 +14,7 @@ from sentiment_batch.model.classifier import SentimentClassifier, load_base, sav
 from sentiment_batch.tokenization.tokenizer import TextPolicy, TextTokenizer
 from sentiment_batch.training.batches import TokenizedTexts
 from sentiment_batch.training.data_check.lengths import add_lengths
+from sentiment_batch.training.data_check.vocabulary import add_vocabulary_fit
 from sentiment_batch.training.optimizer import RunConfig
 
 if TYPE_CHECKING:
@@ -97,8 +98,9 @@ def set_up(
         class_weights=_choose_class_weights(data, settings.class_weights, device.value, notes),
         quiet=quiet,
     )
+    summary = add_lengths(data.summary, training.tokens, policy, positions)
     return Setup(
-        data=replace(data, summary=add_lengths(data.summary, training.tokens, policy, positions)),
+        data=replace(data, summary=add_vocabulary_fit(summary, base_tokenizer, data.training.texts)),
         config=config,
         classifier=classifier,
         base_tokenizer=base_tokenizer,

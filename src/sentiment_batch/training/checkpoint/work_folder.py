@@ -163,10 +163,11 @@ class Checkpoint:
                     f"the run is saved in {self.work}. Repeat it with `resume=True` to continue from step "
                     f"{state['step']:,} of {state['steps']:,}"
                 )
-        return lines
+        return lines or ["nothing of this run was saved yet, so that it must begin again"]
 
     def remove(self) -> None:
         """Delete the work folder, in an order that leaves no half of a run that looks like a whole one."""
+        self._begun = False
         if self._lock is None:
             return
         try:
