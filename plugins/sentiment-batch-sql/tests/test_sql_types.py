@@ -9,6 +9,10 @@ import pyarrow as pa
 import pytest
 from conftest import read
 
+from sentiment_batch import InputError, Problem
+from sentiment_batch.data.columns import extract_texts
+from sentiment_batch.data.formats import open_reader
+
 UTC = datetime.UTC
 NULLS = "WITH s(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM s WHERE i < 3000) SELECT NULL FROM s"
 POSTGRESQL = {
@@ -116,7 +120,8 @@ def test_every_type_of_duckdb_has_its_value(duck):
         ("'é', ''", ["é", ""]),
         ("'a' || char(0) || 'b', 'c'", ["a\0b", "c"]),
         ("x'00ff', NULL", [b"\0\xff", None]),
-        ("x'00ff', 'a'", ["00FF", "a"]),
+        ("x'00ff', 1", ["00FF", "1"]),
+        ("x'636166c3a9', 'a', 7", ["café", "a", "7"]),
         ("NULL", [None]),
     ],
 )
@@ -134,3 +139,15 @@ def test_sqlites_declared_types_decide_where_there_are_no_values(lite):
     table = read(lite.url("table=t"))
     assert table.schema.types == [pa.int64(), pa.string(), pa.float64(), pa.binary(), pa.string(), pa.string()]
     assert table.num_rows == 0
+
+
+def test_bytes_among_texts_of_sqlite_are_texts_or_bad_rows(lite):
+    lite.run("CREATE TABLE t (a)", "INSERT INTO t VALUES ('good'), (x'636166c3a9'), (x'636166e9')")
+    reader = open_reader(lite.url("table=t"))
+    [batch] = reader.batches(reader.splits()[0])
+    bad: list[Problem] = []
+    texts = extract_texts(batch, ["a"], on_bad_row=bad.append)
+    assert texts.to_pylist() == ["good", "café", "caf\ufffd"]
+    assert [(problem.row, problem.original) for problem in bad] == [(2, b"caf\xe9")]
+    with pytest.raises(InputError, match="column 'a' holds bytes that are not UTF-8 in row 2"):
+        extract_texts(batch, ["a"])

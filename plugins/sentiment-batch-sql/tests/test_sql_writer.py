@@ -5,10 +5,12 @@ from __future__ import annotations
 import contextlib
 import datetime
 import decimal
+import math
 import os
 import resource
 import stat
 
+import numpy as np
 import pyarrow as pa
 import pytest
 from conftest import open_writer, read, write
@@ -60,6 +62,17 @@ def test_every_type_has_its_column(db, rows):
     place = 2 + ["postgresql", "sqlite", "duckdb"].index(db.kind)
     assert dict(db.rows(COLUMNS[db.kind])) == {name: types[place] for name, types in TYPES.items()}
     assert read(db.url("table=t")).num_rows == rows
+
+
+@pytest.mark.parametrize("kind", [pa.float32(), pa.float16()])
+def test_sqlite_holds_the_digits_of_short_floats(make_db, kind):
+    db, values = make_db("sqlite"), np.array([0.6352, 1.0, -0.1, 1e-4, math.inf, 3.0e4], kind.to_pandas_dtype())
+    write(db.url("table=t"), pa.table({"score": pa.array([*values, None], kind)}))
+    found = [score for (score,) in db.rows("SELECT score FROM t")]
+    assert found[-1] is None
+    assert np.array(found[:-1], values.dtype).tolist() == values.tolist()
+    if kind == pa.float32():
+        assert found == [0.6352, 1.0, -0.1, 0.0001, math.inf, 30000.0, None]
 
 
 def test_types_of_postgresql_alone_come_back(pg):

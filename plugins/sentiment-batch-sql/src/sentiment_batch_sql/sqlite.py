@@ -30,11 +30,11 @@ _EXACT = 2**53
 """A double can represent all integers up to this one."""
 _SAMPLES = {"INTEGER": "0", "REAL": "0.5", "TEXT": "''", "BLOB": "x''"}
 _AS_TEXT = (
-    "CASE typeof({0}) WHEN 'blob' THEN hex({0}) WHEN 'real' THEN"
+    "CASE typeof({0}) WHEN 'blob' THEN {1} WHEN 'real' THEN"
     " CASE WHEN CAST(CAST({0} AS TEXT) AS REAL) = {0} THEN CAST({0} AS TEXT) ELSE printf('%!.17g', {0}) END"
     " ELSE CAST({0} AS TEXT) END"
 )
-"""The text of any value: a real with as many digits as needed, a blob as hexadecimal digits."""
+"""The text of any value: a real with as many digits as needed, and a blob as its second placeholder says."""
 
 
 def connect(path: str, mode: str, *statements: str) -> Connection:
@@ -125,7 +125,9 @@ def _column(name: str, kinds: int) -> Column:
         return Column(name=name, expression=f"CAST({plain} AS REAL)", type="REAL")
     if kinds == _BLOB:
         return Column(name=name, expression=plain, type="BLOB")
-    return Column(name=name, expression=plain if kinds == _TEXT else _AS_TEXT.format(plain), type="TEXT")
+    # Bytes among texts are texts, too, which some libraries write as bytes. They are checked where texts are used.
+    bytes_as_text = f"CAST({plain} AS TEXT)" if kinds & _TEXT else f"hex({plain})"
+    return Column(name=name, expression=plain if kinds == _TEXT else _AS_TEXT.format(plain, bytes_as_text), type="TEXT")
 
 
 class SQLiteFile:
