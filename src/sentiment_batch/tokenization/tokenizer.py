@@ -94,6 +94,10 @@ class TextTokenizer:
         """The numbers of special tokens before and after each segment."""
         return len(self._prefix), len(self._suffix)
 
+    def piece_text(self, number: int) -> str:
+        """A token as the vocabulary writes it, such as `##ly`; empty if there is no such token."""
+        return self._backend.id_to_token(number) or ""
+
     def _encode_block(self, block: Sequence[str], check: Check) -> tuple[Ids, Integers, Integers, Integers]:
         """The tokens of each text: all of them, or only both ends of a very long text that will be cut anyway.
 

@@ -1,0 +1,43 @@
+"""Estimates how many texts of a table are in another one, of which only a small sketch is left."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Iterable
+
+import numpy as np
+import numpy.typing as npt
+
+from sentiment_batch.data.texts import fingerprint_text
+
+SKETCH_SIZE = 1_024
+"""Digests in a sketch, of 4 bytes each. They suffice to judge 40 of 1,000 texts by a sketch of 25,000."""
+MIN_COMMON_TEXTS = 3
+"""Different texts that must be in both tables before a share is estimated; fewer may be there by chance."""
+
+
+def make_sketch(texts: Iterable[str]) -> str:
+    """The smallest digests of the different texts, in Base64; see Cohen and Kaplan 2007 on bottom-k sketches."""
+    return base64.b64encode(_digest(texts)[:SKETCH_SIZE].tobytes()).decode("ascii")
+
+
+def estimate_common_share(texts: Iterable[str], sketch: str) -> float | None:
+    """The share of the different texts that are among those of the sketch; None if too few can be judged.
+
+    Only texts whose digest is not larger than all of the sketch can be judged: a smaller one would be in the sketch.
+    None is also given for a damaged sketch.
+    """
+    try:
+        known = np.frombuffer(base64.b64decode(sketch, validate=True), dtype="<u4")
+    except (TypeError, ValueError):
+        return None
+    digests = _digest(texts)
+    if len(known) >= SKETCH_SIZE:
+        digests = digests[digests <= known[-1]]
+    common = int(np.isin(digests, known).sum())
+    return round(common / len(digests), 4) if common >= MIN_COMMON_TEXTS else None
+
+
+def _digest(texts: Iterable[str]) -> npt.NDArray[np.uint32]:
+    """The digests of the different texts, in rising order."""
+    return np.unique(np.frombuffer(b"".join(fingerprint_text(text)[:4] for text in texts), dtype="<u4"))

@@ -1,0 +1,174 @@
+"""Texts unlike those of the training are noticed, and texts like them never are."""
+
+import json
+import random
+from collections import Counter
+
+import numpy as np
+import pytest
+from tokenizers import Tokenizer
+
+from sentiment_batch.tokenization.text_fingerprint import (
+    MAX_TEXTS_PER_BLOCK,
+    TextComparer,
+    TextFingerprint,
+    judge,
+    make_fingerprint,
+    measure_distance,
+    pick_evenly,
+)
+from sentiment_batch.tokenization.tokenizer import TextPolicy, TextTokenizer
+from tests.conftest import WORDS
+
+GERMAN = "Das Produkt war leider sehr enttäuschend und der Kundendienst antwortete nicht auf meine Fragen dazu"
+CHINESE = "这部电影非常好看，值得推荐。酒店的服务很糟糕，下次不会再来。"
+
+
+@pytest.fixture(scope="module")
+def backend(tiny_base) -> Tokenizer:
+    return Tokenizer.from_file(str(tiny_base / "tokenizer.json"))
+
+
+@pytest.fixture(scope="module", params=["head-tail", "windows"])
+def tokenizer(backend, request) -> TextTokenizer:
+    return TextTokenizer(backend, TextPolicy(max_length=24, long_text=request.param), special_as_text=True)
+
+
+def reviews(count, seed, words=WORDS, length=(15, 60)):
+    draws = random.Random(seed)
+    weights = [1 / (1 + place) for place in range(len(words))]  # as in natural language
+    return [" ".join(draws.choices(words, weights, k=draws.randint(*length))) + " ." for _ in range(count)]
+
+
+@pytest.fixture(scope="module")
+def fingerprint(tokenizer):
+    texts = reviews(400, seed=1)
+    return make_fingerprint(texts, tokenizer(texts), tokenizer)
+
+
+def compare(texts, fingerprint, tokenizer):
+    parsed = TextFingerprint.parse({"texts": fingerprint})
+    return judge(TextComparer(parsed, tokenizer).count(texts, tokenizer(texts)), parsed)
+
+
+def test_a_fingerprint_is_small_and_plain(fingerprint):
+    text = json.dumps(fingerprint, indent=2)
+    assert len(text) < 5_000
+    assert json.loads(text) == fingerprint
+    assert fingerprint["texts"] == 400
+    assert fingerprint["scripts"] == {"latin": 1.0}
+    assert sum(fingerprint["shares"]) == pytest.approx(1, abs=1e-3)
+    assert 15 <= fingerprint["tokens"]["low"] <= fingerprint["tokens"]["median"] <= fingerprint["tokens"]["high"] <= 62
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 5, 20, 200, 2_000])
+def test_texts_like_those_of_the_training_never_warn(fingerprint, tokenizer, size):
+    for seed in range(100, 110):
+        likeness = compare(reviews(size, seed), fingerprint, tokenizer)
+        assert likeness.reasons == ()
+        assert likeness.unlike < 0.02
+
+
+@pytest.mark.parametrize(
+    ("texts", "reason"),
+    [
+        ([CHINESE] * 60, "other script"),
+        ([CHINESE], "other script"),
+        (["Отличный товар, всем рекомендую. Доставка быстрая."] * 5, "other script"),
+        ([GERMAN] * 60, "unknown or single-letter pieces"),
+        (["x q z j k v b n m p r t d f"] * 10, "unknown or single-letter pieces"),
+        (reviews(60, 2, length=(1, 3)), "shorter"),
+        (reviews(60, 2, length=(200, 300)), "longer"),
+        (reviews(60, 2, words=WORDS[30:]), "other words"),
+    ],
+)
+def test_texts_unlike_those_of_the_training_warn_with_reason(fingerprint, tokenizer, texts, reason):
+    likeness = compare(texts, fingerprint, tokenizer)
+    assert reason in likeness.reasons
+    assert len(likeness.reasons) <= 2
+    assert f"unlike those the model was trained on ({', '.join(likeness.reasons)}). Its labels" in str(likeness)
+
+
+def test_a_table_with_some_unlike_texts_warns_with_their_share(fingerprint, tokenizer):
+    likeness = compare([*reviews(39, 3), *[CHINESE] * 61], fingerprint, tokenizer)
+    assert likeness.unlike == 0.61
+    assert str(likeness).startswith("61 % of the texts look unlike those the model was trained on (other script")
+
+
+def test_a_few_unlike_texts_among_many_do_not_warn(fingerprint, tokenizer):
+    likeness = compare([*reviews(190, 3), *[CHINESE] * 10], fingerprint, tokenizer)
+    assert (likeness.unlike, likeness.reasons) == (0.05, ())
+
+
+def test_a_table_is_unlike_as_a_whole_by_its_common_pieces(fingerprint, tokenizer):
+    # Every text alone could be one of the training, but their words have other shares.
+    likeness = compare(reviews(300, 4, words=[*WORDS[8:24], *WORDS[:8], *WORDS[24:]]), fingerprint, tokenizer)
+    assert likeness.unlike < 0.1
+    assert likeness.reasons == ("other words",)
+    assert "look unlike" in str(likeness)
+
+
+def test_emoji_digits_and_blanks_have_no_script(fingerprint, tokenizer):
+    texts = [f"{review} 😀👍 12/10 — “ok” …" for review in reviews(50, 5)]
+    assert "other script" not in compare(texts, fingerprint, tokenizer).reasons
+
+
+def test_counts_of_blocks_add_up_to_those_of_all(fingerprint, tokenizer):
+    parsed = TextFingerprint.parse({"texts": fingerprint})
+    comparer, texts = TextComparer(parsed, tokenizer), reviews(90, 6)
+    blocks = [comparer.count(texts[start : start + 30], tokenizer(texts[start : start + 30])) for start in (0, 30, 60)]
+    assert sum(blocks, Counter()) == comparer.count(texts, tokenizer(texts))
+    assert comparer.count([], tokenizer([])) == Counter()
+    assert judge(Counter(), parsed) is None
+
+
+def test_a_sample_of_a_block_is_compared(fingerprint, tokenizer):
+    texts = [*reviews(1_500, 7), *[CHINESE] * 500]
+    counts = TextComparer(TextFingerprint.parse({"texts": fingerprint}), tokenizer).count(texts, tokenizer(texts))
+    assert counts["texts"] == MAX_TEXTS_PER_BLOCK
+    assert counts["unlike"] == MAX_TEXTS_PER_BLOCK // 4
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"format": 2},
+        {"texts": 0},
+        {"texts": "many"},
+        {"pieces": ["the"]},
+        {"pieces": [-1]},
+        {"shares": []},
+        {"shares": 5},
+        {"scripts": ["latin"]},
+        {"tokens": {}},
+        {"spread": None},
+    ],
+)
+def test_a_damaged_fingerprint_is_none(fingerprint, change):
+    assert TextFingerprint.parse({"texts": fingerprint}) is not None
+    assert TextFingerprint.parse({"texts": fingerprint | change}) is None
+
+
+@pytest.mark.parametrize("meta", [None, {}, {"texts": None}, {"texts": {}}, {"texts": 5}, {"texts": []}])
+def test_a_model_without_a_fingerprint_has_none(meta):
+    assert TextFingerprint.parse(meta) is None
+
+
+@pytest.mark.parametrize("texts", [["good"], ["", ""], ["a b", "c"]])
+def test_very_few_training_texts_have_a_fingerprint(tokenizer, texts):
+    fingerprint = make_fingerprint(texts, tokenizer(texts), tokenizer)
+    assert compare(texts, fingerprint, tokenizer).reasons == ()
+
+
+def test_numbers_are_picked_evenly():
+    assert pick_evenly(3, 5).tolist() == [0, 1, 2]
+    assert pick_evenly(10, 5).tolist() == [0, 2, 4, 6, 8]
+    assert len(set(pick_evenly(8_192, 256).tolist())) == 256
+    assert pick_evenly(0, 5).tolist() == []
+
+
+def test_the_distance_is_0_for_equal_and_large_for_other_shares():
+    first = np.arange(1.0, 41)
+    assert measure_distance(first, 3 * first) == pytest.approx(0)
+    assert measure_distance(first, first[::-1]) > 0.05
+    assert measure_distance(np.zeros(40), first) == 0
