@@ -195,6 +195,12 @@ def test_a_title_above_bare_rows_does_not_make_one_column(load):
     assert "`skip_rows=1`" in message
     assert load(data, skip_rows=1, header=False)["column_3"] == ["5", "1", "2"]
     assert load(data, header=True)["Customer reviews export"][0] == "1,Great film,5"
+    assert "line 2: 3 fields where the first row has 1" in refused(load, data, header=False)
+
+
+def test_sentences_with_one_comma_each_are_one_column(load):
+    reviews = ["Good, cheap", "Bad, dear", "Fine, ok", "No, never", "Yes, yes"]
+    assert load("\n".join(["review", *reviews])) == {"review": reviews}
 
 
 def test_comments_are_left_out_but_not_inside_a_cell(load):
@@ -283,6 +289,19 @@ def test_blanks_between_delimiters_and_quotes_are_skipped(load, caplog):
         "stars": ["5", "1"],
     }
     assert "the blanks after the delimiters are left out, because quotes follow them" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("data", "first"),
+    [
+        ("Sehr gut;0,5\nSchlecht;0,1\nNaja;0,3\n", ["Sehr gut", "Schlecht", "Naja"]),
+        ('1, "Great, really", 5\n2, "Bad", 1\n', ["1", "2"]),
+        ("Great, really\nBad\nWell, so, so\n", ["Great, really", "Bad", "Well, so, so"]),
+        ("a\tb, c\nd\te\n", ["a", "d"]),
+    ],
+)
+def test_the_delimiter_is_found_without_a_header(load, data, first):
+    assert load(data, header=False)["column_1"] == first
 
 
 @pytest.mark.parametrize("cell", ['" ""x"" y"', ' x "y"', ' "x" y'])

@@ -165,9 +165,10 @@ class CsvReader:
         sample: list[str] = []
         with self._text.lines() as lines:
             for line in lines:
-                sample.append(line[:SAMPLE_CHARACTERS])
-                if len(sample) <= self._skip_rows:
+                if len(sample) < self._skip_rows:
                     lines.start_batch()
+                    line = "\n"
+                sample.append(line[:SAMPLE_CHARACTERS])
                 if lines.characters >= SAMPLE_CHARACTERS:
                     return sample, False
         return sample, True

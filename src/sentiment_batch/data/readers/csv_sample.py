@@ -17,8 +17,8 @@ _MAX_RECORDS = 1000
 """Largest number of records that are looked at."""
 _MIN_SHARE = 0.9
 """Share of the records that have the same number of fields in a file that has a delimiter."""
-_MIN_SHARE_OF_FIRST = 0.7
-"""Share of the records with as many fields as the first one, if in that one a blank follows each delimiter."""
+_MIN_SHARE_OF_FIRST = 0.6
+"""Share of the records with as many fields as the first one, if it is data or if a blank follows each delimiter."""
 _MIN_RECORDS = 3
 """Number of records from which such a share means something."""
 
@@ -47,10 +47,12 @@ class CsvSample:
             dialect: the other arguments of `csv.reader`.
         """
         if self.header is False:
-            rated = [(share, one) for one in DELIMITERS if (share := self._rate({**dialect, "delimiter": one}, 0))]
-            found = max(rated, key=lambda pair: pair[0])[1] if rated else NO_DELIMITER
+            # Where two fit, the comma is the decimal comma or one of a text.
+            rated = [(self._rate_delimiter(one, dialect), one) for one in reversed(DELIMITERS)]
+            share, found = max(rated, key=lambda pair: pair[0])
+            found = found if share >= _MIN_SHARE_OF_FIRST else NO_DELIMITER
         else:
-            lines = [line for line in self.lines[self.skip_rows :] if not self._is_comment(line)]
+            lines = [line for line in self.lines[self.skip_rows :] if not line.startswith(self.comment or "\0")]
             found = detect_delimiter(lines, dialect, whole=self.whole)
         if self._is_prose({**dialect, "delimiter": found}):
             found = NO_DELIMITER
@@ -136,8 +138,9 @@ class CsvSample:
             return records, self.whole or "unexpected end" not in str(error)
         return (records if self.whole or len(records) < 2 else records[:-1]), False
 
-    def _is_comment(self, line: str) -> bool:
-        return self.comment is not None and line.startswith(self.comment)
+    def _rate_delimiter(self, delimiter: str, dialect: dict[str, Any]) -> float:
+        candidate = {**dialect, "delimiter": delimiter}
+        return self._rate({**candidate, "skipinitialspace": self.find_blanks(candidate)}, 0)
 
     def _number_rows(self, dialect: dict[str, Any]) -> list[tuple[int, list[str]]]:
         return self.read(dialect)[0][: MAX_HEADER_ROWS + 1]
@@ -145,7 +148,8 @@ class CsvSample:
     def _is_prose(self, dialect: dict[str, Any]) -> bool:
         """True if the first record looks like a sentence with commas, and other records have other numbers of them."""
         records, _ = self.read(dialect)
-        spaced = bool(records) and all(cell.startswith(" ") for cell in records[0][1][1:])
+        first = records[0][1] if records else []
+        spaced = len(first) > 1 and all(cell.startswith(" ") for cell in first[1:])
         return spaced and self._rate({**dialect, "skipinitialspace": True}, 1, first=True) < _MIN_SHARE_OF_FIRST
 
     def _rate(self, dialect: dict[str, Any], start: int, *, first: bool = False) -> float:
@@ -156,10 +160,11 @@ class CsvSample:
             start: number of records that are left out.
             first: count the records with as many fields as the first one instead.
         """
-        records = [row for _, row in self.read(dialect)[0]]
+        numbered, broken = self.read(dialect)
+        records = [row for _, row in numbered]
         widths = Counter(map(len, records[start:]))
         if not widths:
-            return 1.0
+            return 0.0 if broken else 1.0
         width, count = (len(records[0]), widths[len(records[0])]) if first else widths.most_common(1)[0]
         share = count / widths.total()
         if first or width < 2:
@@ -168,7 +173,7 @@ class CsvSample:
         spaced = sum(any(cell.startswith(" ") for cell in row[1:]) for row in records)
         if spaced * 2 <= len(records):
             return share
-        return share / 2 if share == 1 and len(records) >= 5 else 0.0
+        return 0.8 if share == 1 and len(records) >= 5 else 0.0
 
     def _refuse_collapse(self, dialect: dict[str, Any]) -> None:
         """Refuse a file whose first record has one field, while all others agree on a delimiter."""
