@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from sentiment_batch.errors import InputError
+from sentiment_batch.errors import InputError, UsageError
 from sentiment_batch.labels.inference import infer_mapping
 from sentiment_batch.labels.mapping import MISSING_CLASS, UNKNOWN_CLASS
 from sentiment_batch.labels.matching import match_mapping
@@ -18,14 +18,25 @@ FIVE = ("Very Negative", "Negative", "Neutral", "Positive", "Very Positive")
 
 def test_a_file_of_the_same_coding_takes_the_model_s_own_mapping():
     trained = infer_mapping([0, 1, 2], "label")
-    assert match_mapping(trained, trained.labels, [0, 1, 1], "label") is trained
+    assert match_mapping(trained, trained.labels, [0, 1, 2, 1], "label") is trained
     assert match_mapping(trained, trained.labels, ["2", "0"], "target") is trained
 
 
-@pytest.mark.parametrize("coding", [[-1, 0, 1], [0, 1, 2], [0, 2, 4], [0, 1, 2, 3, 4]])
+@pytest.mark.parametrize("coding", [[0, 2, 4], [0, 1, 2, 3, 4]])
 def test_a_file_without_the_lowest_number_keeps_the_coding(coding):
     trained = infer_mapping(coding, "label")
     assert match_mapping(trained, trained.labels, coding[1:], "label") is trained
+
+
+@pytest.mark.parametrize(("coding", "written"), [([0, 1, 2], [0, 1]), ([0, 1, 2], [1, 2]), ([-1, 0, 1], [0, 1])])
+def test_a_part_of_a_coding_that_alone_is_another_one_is_a_question(coding, written):
+    trained = infer_mapping(coding, "label")
+    with pytest.raises(UsageError, match=r"which alone mean . -> negative, . -> positive, but .* in the training data"):
+        match_mapping(trained, THREE, written, "label")
+    answer = LabelSettings(stars=",".join(f"{label}={value}" for value, label in trained.values.items()))
+    assert match_mapping(trained, THREE, written, "label", answer).encode(written).codes.tolist() == [
+        trained.encode([value]).codes[0] for value in written
+    ]
 
 
 @pytest.mark.parametrize(
@@ -142,7 +153,7 @@ def test_numbers_find_the_labels_that_have_them_in_their_names():
     [([2, 2], THREE, "label"), ([1, 2], THREE, "label"), ([1], THREE, "target"), ([2], TWO, "label")],
 )
 def test_numbers_of_several_scales_are_not_guessed_about(written, names, column):
-    with pytest.raises(InputError, match=r'does not show what they mean\. Give their meaning with `stars="neg.*=0,'):
+    with pytest.raises(UsageError, match=r'does not show what they mean\. Give their meaning with `stars="neg.*=0,'):
         match_mapping(None, names, written, column)
     read = match_mapping(None, THREE, written, column, LabelSettings(stars=number_labels(THREE))).encode(written)
     assert read.codes.tolist() == written

@@ -64,7 +64,7 @@ def test_a_tenth_of_each_class_is_held_back_and_said(caplog):
 def test_everything_odd_is_counted_and_said(caplog):
     rows = many(blank=3)
     rows.texts.extend(["Text 0", "odd", "odder", "nothing", "text  1"])
-    rows.labels.extend(["neg", "???", "???", None, "neg"])
+    rows.labels.extend(["neg", "!!!", "!!!", None, "neg"])
     summary = prepare([rows], TrainSettings()).summary
     assert (summary["label_unknown"], summary["label_unknown_rows"]) == ({}, 0)  # two of a kind are a class
     rows.labels[-3] = "!"
@@ -72,12 +72,12 @@ def test_everything_odd_is_counted_and_said(caplog):
     assert {key: summary[key] for key in ("blank", "label_missing", "label_unknown", "repeated", "conflicting")} == {
         "blank": 3,
         "label_missing": 1,
-        "label_unknown": {"!": 1, "???": 1},
+        "label_unknown": {"!": 1, "!!!": 1},
         "repeated": 2,
         "conflicting": 2,
     }
     for words in (
-        "left out  2 rows with an unknown label: '!' (1), '???' (1); 1 row without a label; 3 rows without a text",
+        "left out  2 rows with an unknown label: '!' (1), '!!!' (1); 1 row without a label; 3 rows without a text",
         "2 rows repeat another's text",
         "2 rows hold a text that also occurs with another label",
     ):
@@ -258,7 +258,7 @@ def test_a_limit_takes_its_share_of_a_text_that_repeats():
 
 def test_a_limit_that_leaves_one_class_names_itself_as_the_cure():
     rows = labelled([f"text {n}" for n in range(200)], ["pos"] * 198 + ["neg"] * 2)
-    with pytest.raises(InputError, match=r"only 'pos'.*Raise `limit`\.$"):
+    with pytest.raises(InputError, match=r"only rows of 'pos'.*Raise `limit`\.$"):
         prepare([rows], TrainSettings(limit=2))
 
 

@@ -13,7 +13,8 @@ import numpy.typing as npt
 
 from sentiment_batch.errors import InputError, listed
 from sentiment_batch.labels.stars import StarRange, number_labels, word_setting
-from sentiment_batch.labels.values import normalize_word, parse_number, to_canonical
+from sentiment_batch.labels.values import normalize_word, parse_number, rescale_rating, to_canonical
+from sentiment_batch.labels.words import find_meaning
 
 LabelKind = Literal["words", "numbers", "booleans", "stars"]
 """How the labels of a column are written."""
@@ -53,29 +54,32 @@ class LabelMapping:
         """The label of one canonical value, or None if it is unknown."""
         if value in self.values:
             return self.values[value]
-        number = parse_number(value)
+        top = max((span.high for span in self.stars), default=0)
+        number = parse_number(rescale_rating(value, None if math.isinf(top) else top))
         if self.stars and number is not None:
             return next((span.label for span in self.stars if span.low <= number <= span.high), None)
+        names = dict(self.values) | {label: label for label in self.labels}
         for normalize in (str, to_canonical, normalize_word):  # exact first, because labels may differ only in case
             written = normalize(value)
-            found = next((label for label in self.labels if written is not None and normalize(label) == written), None)
-            if found is not None:
-                return found
+            found = (label for name, label in names.items() if written is not None and normalize(name) == written)
+            if (label := next(found, None)) is not None:
+                return label
         return None
 
     def encode(self, values: Iterable[object]) -> EncodedLabels:
         """The class numbers of `values` (n,), and the counts of the values that have none."""
         numbers: dict[str | None, int] = {label: number for number, label in enumerate(self.labels)}
-        # Classes whose names look like missing labels, such as `none`.
-        odd_names = {label.casefold(): label for label in self.labels if to_canonical(label) is None}
+        # Labels that look like missing ones, such as `none`.
+        known = {normalize_word(name) for name in (*self.labels, *self.values) if to_canonical(name) is None}
         missing: collections.Counter[str] = collections.Counter()
         texts: list[str | None] = []
         for value in values:
-            text = to_canonical(value)
-            if text is None and isinstance(value, str):
-                word = value.strip()
-                text = odd_names.get(word.casefold())
-                missing.update([word] if word and text is None else [])
+            text = to_canonical(value, known)
+            if text is not None and self.no_answer and normalize_word(text) in self.no_answer:
+                missing[text] += 1
+                text = None
+            elif text is None and isinstance(value, str) and value.strip():
+                missing[value.strip()] += 1
             texts.append(text)
         counts = collections.Counter(text for text in texts if text is not None)
         codes: dict[str | None, int] = {text: numbers.get(self.find_label(text), UNKNOWN_CLASS) for text in counts}
@@ -163,7 +167,9 @@ def reconcile(mapping: LabelMapping, labels: Sequence[str]) -> LabelMapping:
     names = {normalize_word(label): label for label in labels}
     lost = [label for label in mapping.labels if normalize_word(label) not in names]
     if lost:
-        cure = "Name another label column with `label_column`, or write the model's labels."
+        cure = (
+            f"Name another label column with `label_column`, or give their meaning with {_suggest_map(lost, labels)}."
+        )
         if mapping.kind in {"numbers", "stars"}:
             cure = (
                 "Name another label column with `label_column`, write the model's labels, or give the meaning of "
@@ -176,6 +182,13 @@ def reconcile(mapping: LabelMapping, labels: Sequence[str]) -> LabelMapping:
         values={value: names[normalize_word(label)] for value, label in mapping.values.items()},
         stars=tuple(replace(span, label=names[normalize_word(span.label)]) for span in mapping.stars),
     )
+
+
+def _suggest_map(words: Sequence[str], labels: Sequence[str]) -> str:
+    """The setting `labels_map`, with its value if all `words` mean one of the `labels` in another language."""
+    meanings = {find_meaning(label): label for label in labels}
+    known = [f"{word}={meanings[meaning]}" for word in words if (meaning := find_meaning(word)) in meanings and meaning]
+    return word_setting(",".join(known), "labels_map") if len(known) == len(words) else "`labels_map`"
 
 
 def _to_json(value: float) -> float | None:

@@ -2,29 +2,32 @@
 
 from __future__ import annotations
 
-import dataclasses
 import math
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
-from sentiment_batch.errors import InputError, listed
-from sentiment_batch.labels.inference import detect_label_kind, find_scale, infer_mapping
+from sentiment_batch.errors import UsageError, listed
+from sentiment_batch.labels.inference import detect_label_kind, infer_mapping
 from sentiment_batch.labels.mapping import LabelMapping, reconcile
+from sentiment_batch.labels.scales import map_ranges, read_scale
 from sentiment_batch.labels.settings import UNSAID, LabelSettings
 from sentiment_batch.labels.stars import (
     DEFAULT_STAR_RANGES,
     STAR_RANGES,
     is_star_column,
     number_labels,
+    parse_stars,
     word_setting,
 )
 from sentiment_batch.labels.values import (
-    count_values,
     find_frequent_numbers,
     find_numbers,
     normalize_word,
     parse_number,
+    split_ratings,
 )
+from sentiment_batch.labels.words import find_side
 
 MAX_NUMBER_SHARE = 0.1
 """In a column of words, a smaller share of the rows than this may hold numbers."""
@@ -51,28 +54,41 @@ def match_mapping(
 
     Raises:
         InputError: labels of the table have no counterpart in the model.
+        UsageError: the numbers are on no known scale, or they have several meanings.
     """
-    counts = count_values(values)
-    if (
-        trained is not None
-        and not settings.ranges
-        and counts
-        and _has_same_coding(trained, counts, column, same_column)
-    ):
-        return trained
-    by_name = LabelMapping(labels=tuple(labels), kind="words")
-    if not counts or (not settings.ranges and _holds_names(by_name, counts)):
+    if trained is not None and not settings.no_answer:
+        settings = replace(settings, no_answer=trained.no_answer)
+    counts = settings.count(values)
+    by_name = LabelMapping(labels=tuple(labels), kind="words", no_answer=settings.no_answer)
+    if settings.labels_map:
+        return _match_renamed(trained or by_name, counts, settings)
+    if settings.ranges and counts:
+        return reconcile(infer_mapping(values, column, settings), labels)
+    if counts and trained and _has_same_coding(trained, counts, column, same_column):
+        return trained if trained.no_answer == settings.no_answer else replace(trained, no_answer=settings.no_answer)
+    if not counts or _holds_names(by_name, counts):
         return by_name
-    if not settings.ranges:
-        numbers = find_numbers(counts)
-        numbered = _find_numbers_in_labels(labels)
-        if numbers and numbers <= set(numbered):
-            return LabelMapping(
-                labels=by_name.labels, kind="numbers", values={f"{number:g}": numbered[number] for number in numbered}
-            )
-        _check_unambiguous(numbers, labels, column)
-        settings = dataclasses.replace(settings, stars=_choose_star_ranges(labels, counts, column))
-    return reconcile(infer_mapping(values, column, settings), labels)
+    numbers = find_numbers(counts)
+    numbered = _find_numbers_in_labels(labels)
+    if numbers and numbers <= set(numbered):
+        return replace(by_name, kind="numbers", values={f"{number:g}": numbered[number] for number in numbered})
+    _check_unambiguous(numbers, labels, column)
+    found = _choose_star_ranges(labels, counts, column) or infer_mapping(values, column, settings)
+    return reconcile(replace(found, no_answer=settings.no_answer), labels)
+
+
+def _match_renamed(mapping: LabelMapping, counts: Mapping[str, int], settings: LabelSettings) -> LabelMapping:
+    """`mapping` with the values of a user's `labels_map`."""
+    names = {
+        value: settings.labels_map[word] for value in counts if (word := normalize_word(value)) in settings.labels_map
+    }
+    by_name = LabelMapping(labels=mapping.labels, kind="words")
+    found = {value: label for value, name in names.items() if (label := by_name.find_label(name)) is not None}
+    if lost := sorted(set(names.values()) - {names[value] for value in found}):
+        raise UsageError(
+            f"`labels_map` gives the labels {listed(lost)}, which are none of the model's: {listed(mapping.labels)}."
+        )
+    return replace(mapping, values={**mapping.values, **found}, no_answer=settings.no_answer)
 
 
 def _holds_names(mapping: LabelMapping, counts: Mapping[str, int]) -> bool:
@@ -85,13 +101,18 @@ def _holds_names(mapping: LabelMapping, counts: Mapping[str, int]) -> bool:
     return len(others) < len(counts) and numbers < MAX_NUMBER_SHARE * sum(counts.values())
 
 
-def _choose_star_ranges(labels: Sequence[str], counts: Mapping[str, int], column: str) -> str | None:
+def _choose_star_ranges(labels: Sequence[str], counts: Mapping[str, int], column: str) -> LabelMapping | None:
     """The star ranges for a model with these labels; None if the values are not stars, or the labels are others."""
-    if detect_label_kind(counts, column) != "stars":
-        return None
+    counts, top = split_ratings(counts)
     words = {normalize_word(label) for label in labels}
     ranges = next((known for names, known in STAR_RANGES.items() if set(names) == words), {})
-    return next((ranges[top] for top in sorted(ranges) if max(find_frequent_numbers(counts)) <= top), None)
+    if not ranges or detect_label_kind(counts) != "numbers":
+        return None
+    numbers = find_frequent_numbers(counts)
+    found = read_scale(numbers, stars=is_star_column(column), top=top)
+    if found is None or found.kind != "stars":
+        return None
+    return map_ranges(parse_stars(ranges[5 if max(span.high for span in found.stars) <= 5 else 10]), min(numbers))
 
 
 def _find_numbers_in_labels(labels: Sequence[str]) -> dict[float, str]:
@@ -105,24 +126,52 @@ def _check_unambiguous(numbers: set[float], labels: Sequence[str], column: str) 
     """Refuse numbers that occur on several scales if neither the model nor the column's name shows which it is."""
     is_ambiguous = numbers == {2} or (len(labels) > 2 and numbers and numbers <= {1, 2})
     if is_ambiguous and not is_star_column(column):
-        raise InputError(
+        raise UsageError(
             f"column {column!r} holds {listed(f'{one:g}' for one in sorted(numbers))} and no other number, which does "
             f"not show what they mean. Give their meaning with {word_setting(number_labels(labels))}, for example."
         )
 
 
 def _has_same_coding(trained: LabelMapping, counts: Mapping[str, int], column: str, same_column: bool) -> bool:
-    """True if the table writes its labels as the training data did, with numbers on the same scale."""
-    kind = detect_label_kind(counts, column)
+    """True if the table writes its labels as the training data did, with numbers on the same scale.
+
+    Raises:
+        UsageError: the numbers are some of the training data's, but alone they are another known coding.
+    """
+    kind = detect_label_kind(counts)
     if kind in {"words", "booleans"}:
         return kind == trained.kind and _holds_names(trained, counts)
+    counts, file_top = split_ratings(counts)
     numbers = find_frequent_numbers(counts)
-    if trained.kind == "numbers":
-        return {f"{number:g}" for number in numbers} <= set(trained.values)
+    alone = read_scale(numbers, stars=is_star_column(column), top=file_top)
+    is_code = alone is not None and alone.kind == "numbers"
     if trained.kind != "stars":
-        return False
+        if not {f"{number:g}" for number in numbers} <= set(trained.values):
+            return False
+        if alone is not None and is_code and len(numbers) > 1:
+            _check_contradiction(alone, trained, column)
+        return True
     top, highest = max(span.high for span in trained.stars), max(numbers)
-    if kind == "numbers" and find_scale(numbers) and not (same_column and min(numbers) >= 1):
+    if is_code and not (same_column and min(numbers) >= 1):
+        return False
+    if math.isinf(top):
+        return True
+    if min(numbers) < min(span.low for span in trained.stars) or file_top not in {None, top}:
         return False
     # A table that ends exactly at the top of another known scale is on that one: 1-5 for a model of 1-10.
-    return math.isinf(top) or (highest <= top and (highest == top or highest not in DEFAULT_STAR_RANGES))
+    return highest <= top and (highest == top or highest not in DEFAULT_STAR_RANGES)
+
+
+def _check_contradiction(alone: LabelMapping, trained: LabelMapping, column: str) -> None:
+    """Refuse numbers that mean something else in the training data than a table with these numbers alone means."""
+    meanings = [(trained.values.get(value, label), label) for value, label in alone.values.items()]
+    if all(find_side(as_trained) == find_side(label) for as_trained, label in meanings):
+        return
+    as_trained, as_alone = (
+        word_setting(",".join(f"{label}={value}" for value, label in mapping.values.items()))
+        for mapping in (trained, alone)
+    )
+    raise UsageError(
+        f"column {column!r} holds {listed(alone.values)}, which alone mean {alone}, but {trained} in the training "
+        f"data. Give their meaning with {as_trained} or {as_alone}, or write both in one way."
+    )

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import collections
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from sentiment_batch.errors import UsageError
@@ -46,6 +47,13 @@ class LabelSettings:
     def ranges(self) -> tuple[StarRange, ...]:
         """The ranges of `stars`; empty if it is None."""
         return () if self.stars is None else parse_stars(self.stars)
+
+    def count(self, values: Iterable[object]) -> collections.Counter[str]:
+        """The number of rows of each canonical value. Rows without a label do not count."""
+        counts = collections.Counter(to_canonical(value, self.labels_map) for value in values)
+        return collections.Counter(
+            {text: count for text, count in counts.items() if text and normalize_word(text) not in self.no_answer}
+        )
 
 
 UNSAID = LabelSettings()

@@ -27,7 +27,10 @@ STAR_RANGES = {
 """The meaning of stars for models with these labels, by the top of the scale. Stars in no range are left out."""
 DEFAULT_STAR_RANGES = STAR_RANGES["negative", "positive"]
 """The meaning of stars in training."""
-_STAR_COLUMNS = ("star", "rating", "score")
+_STAR_COLUMNS = ("star", "rating", "score", "rate", "overall", "grade", "bewertung", "puan", "voto", "puntu", "рейтинг")
+"""Parts of the names of columns whose integers are stars."""
+MAX_STEPS = 10
+"""Largest length of a scale that is cut between two of its integers."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -58,7 +61,7 @@ def parse_stars(text: str) -> tuple[StarRange, ...]:
     """The star ranges of a user's `stars`, in ascending order.
 
     `2,4` means at most 2 is negative, and at least 4 is positive. Ranges are written as
-    `negative=1-2,neutral=3,positive=4-5`.
+    `negative=1-2,neutral=3,positive=4-5`. Codes may have any order, as in `negative=2,neutral=0,positive=1`.
 
     Raises:
         UsageError: `text` has neither form.
@@ -96,11 +99,20 @@ def is_star_column(column: str) -> bool:
     return any(name in column.casefold() for name in _STAR_COLUMNS)
 
 
-def suggest_cuts(numbers: Iterable[float]) -> str:
-    """A suggestion for `stars`: the lower two fifths of a scale are negative, the upper two fifths positive."""
+def suggest_meaning(numbers: Iterable[float]) -> str:
+    """A suggestion for `stars` that keeps the middle of the scale apart.
+
+    Two or three numbers have one label each. A longer scale is cut around its middle, which is left out.
+    """
     ordered = sorted(numbers)
+    labels = {2: ("negative", "positive"), 3: ("negative", "neutral", "positive")}.get(len(ordered))
+    if labels:
+        return ",".join(f"{label}={number:g}" for label, number in zip(labels, ordered, strict=True))
     low, span = ordered[0], ordered[-1] - ordered[0]
-    return f"{low + 0.4 * span:g},{low + 0.6 * span:g}"
+    apart = 0.1 * span  # half of what is left out
+    if all(number.is_integer() for number in ordered) and span <= MAX_STEPS:
+        apart = 1 if span % 2 == 0 else 0.5 if span == 3 else 1.5
+    return f"{low + span / 2 - apart:g},{low + span / 2 + apart:g}"
 
 
 def number_labels(labels: Sequence[str]) -> str:
@@ -108,6 +120,6 @@ def number_labels(labels: Sequence[str]) -> str:
     return visible(",".join(f"{label}={number}" for number, label in enumerate(labels)))
 
 
-def word_setting(stars: str) -> str:
-    """The setting `stars` as messages show it."""
-    return f"`stars={json.dumps(stars, ensure_ascii=False)}`"
+def word_setting(value: str, setting: str = "stars") -> str:
+    """A setting with its value as messages show it."""
+    return f"`{setting}={json.dumps(value, ensure_ascii=False)}`"

@@ -3,30 +3,60 @@
 from __future__ import annotations
 
 import collections
+import functools
 import math
 import re
 import string
 import unicodedata
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
 
 import numpy as np
 
 RARE_SHARE = 0.01
 """Numbers in a smaller share of the rows do not decide on which scale a column is; they are then unknown labels."""
 _SYNONYMS = {"neg": "negative", "neu": "neutral", "pos": "positive"}
-_MISSING_WORDS = {"nan", "null", "none", "<na>", "na", "n/a"}
+_MISSING_WORDS = {"nan", "null", "none", "<na>", "na", "n/a", "#n/a", "(null)", "\\n"}
 """The words that programs write for a missing label, in lower case."""
+_MISSING_SIGNS = re.compile(r"[-–—−?._]+")
+"""The signs that people write for a missing label."""
+_FASTTEXT_MARK = "__label__"
+"""What fastText writes before each label."""
 _INVISIBLE = string.whitespace + "\u200b\u200c\u200d\u200e\u200f\u2060\ufeff"
 """Invisible characters around a label: white space, zero-width characters, direction marks and byte order marks."""
+_IGNORED = dict.fromkeys(map(ord, "\u0307\u200b\u200c\u200d\u200e\u200f\u2060\ufe0e\ufe0f\ufeff"))
+"""Characters that make no other word of a label: the dot of a folded Turkish capital, and invisible characters."""
+_NUMBER = r"(\d+(?:[.,]\d+)?)"
+_UNIT = (
+    r"(?:[★⭐]\ufe0f?|星|(?:stars?|sterne?n?|étoiles?|estrellas?|estrelas?|stelle|sterren|gwiazdki?|yıldız|bintang|"
+    r"зв[её]зд\w*|bubbles?)\b)"
+)
+_RATINGS = tuple(
+    re.compile(pattern, re.IGNORECASE)
+    for pattern in (
+        rf"(?:\w+:? )?{_NUMBER} ?{_UNIT}? ?(?:/|out of|of|von|sur|de|su|van|из) ?(10|20|100|[3-9]) ?{_UNIT}?",
+        rf"(?:\w+:? )?{_NUMBER} ?{_UNIT}(?: rating)?",
+        r".*bubble_(\d\d)",
+    )
+)
+"""Ratings in words: the number and the top of the scale; the top is 5 if there is none. Bubbles count in tenths."""
+_GLYPHS = re.compile("([★⭐🌟✭✮*]*)(½?)([☆✩✰]*)")
+"""A rating in glyphs: full stars, a half one, and empty ones."""
+_TOPS = frozenset({*range(3, 11), 20, 100})
+"""The tops of the scales that ratings name."""
 
 
-def to_canonical(value: object) -> str | None:
+def to_canonical(value: object, known: Container[str] = ()) -> str | None:
     """The canonical form of a label, so that a CSV and a Parquet file of the same labels give the same mapping.
 
-    It is trimmed; numbers have no needless zeros, and booleans are in lower case. None if the label is missing.
+    It is trimmed; numbers have no needless zeros, booleans are in lower case, and ratings are written as NUMBER/TOP.
+    None if the label is missing.
 
-    >>> [to_canonical(value) for value in (1, 1.0, "1", " 1 ", True, "NaN")]
-    ['1', '1', '1', '1', 'true', None]
+    Args:
+        value: a label of any type.
+        known: words, as `normalize_word` gives them, that are labels even if they look like missing ones.
+
+    >>> [to_canonical(value) for value in (1, 1.0, "1", " 1 ", True, "NaN", "4.0 out of 5 stars", "★★★☆☆")]
+    ['1', '1', '1', '1', 'true', None, '4/5', '3/5']
     """
     if value is None or (isinstance(value, float) and math.isnan(value)):
         return None
@@ -34,18 +64,57 @@ def to_canonical(value: object) -> str | None:
         return str(bool(value)).lower()
     if isinstance(value, bytes):
         value = value.decode("utf-8", "replace")
-    text = " ".join(unicodedata.normalize("NFC", str(value)).strip(_INVISIBLE).split())
-    if not text or text.casefold() in _MISSING_WORDS:
+    text = str(value)
+    canonical = _canonize(text)
+    return text.strip() if canonical is None and known and normalize_word(text) in known else canonical
+
+
+@functools.lru_cache(maxsize=10_000)  # a column of labels holds few different ones
+def _canonize(text: str) -> str | None:
+    text = " ".join(unicodedata.normalize("NFC", text).strip(_INVISIBLE).split()).strip(_INVISIBLE)
+    text = text.removeprefix(_FASTTEXT_MARK)
+    if not text or text.casefold() in _MISSING_WORDS or _MISSING_SIGNS.fullmatch(text):
         return None
     number = parse_number(text)
     if number is not None and abs(number) < 2**53:
         return str(int(number) if number.is_integer() else number)
+    if (rating := _read_rating(text)) is not None:
+        return f"{rating[0]:g}/{rating[1]:g}"
     return text.lower() if text.casefold() in {"true", "false"} else text
 
 
+def _read_rating(text: str) -> tuple[float, float] | None:
+    """The number and the top of the scale of a rating in words or glyphs; None if `text` is none."""
+    found = next(filter(None, (pattern.fullmatch(text) for pattern in _RATINGS)), None)
+    if found is not None:
+        tenths = found.re is _RATINGS[-1]
+        number = float(found[1].replace(",", ".")) / (10 if tenths else 1)
+        top = float(found[2]) if found.re.groups > 1 else 5.0
+        return (number, top) if number <= top else None
+    glyphs = _GLYPHS.fullmatch(text.replace("\ufe0f", "").replace(" ", ""))
+    if glyphs is None:
+        return None
+    number = len(glyphs[1]) + 0.5 * len(glyphs[2])
+    top = math.ceil(number) + len(glyphs[3])
+    return (number, 5.0 if top <= 5 else 10.0) if top <= 10 else None
+
+
+def parse_rating(text: str) -> tuple[float, float | None] | None:
+    """The number in a canonical value, and the top of its scale if the value tells it; None if it holds no number."""
+    number, _, top = text.partition("/")
+    value, highest = parse_number(number), parse_number(top)
+    if not top or value is None:
+        return None if value is None else (value, None)
+    return (value, highest) if highest in _TOPS and highest is not None and value <= highest else None
+
+
 def normalize_word(text: str) -> str:
-    """The form that all spellings of a label word share: without case, `_` and `-`, and `positive` for `pos`."""
-    word = re.sub(r"[\s_-]+", " ", unicodedata.normalize("NFKC", text)).strip().casefold()
+    """The form that all spellings of a label word share: without case, `_` and `-`, and `positive` for `pos`.
+
+    The four letters i of Turkish are one, because capitals are written by both rules.
+    """
+    word = re.sub(r"[\s_-]+", " ", unicodedata.normalize("NFKC", text)).strip().casefold() or text.strip()
+    word = unicodedata.normalize("NFC", word.translate(_IGNORED)).replace("ı", "i")
     return _SYNONYMS.get(word, word)
 
 
@@ -75,3 +144,27 @@ def find_frequent_numbers(counts: Mapping[str, int]) -> set[float]:
     frequent = {number for number, count in numbers.items() if count >= RARE_SHARE * sum(counts.values())}
     covered = sum(numbers[number] for number in frequent)
     return frequent if 2 * covered >= sum(numbers.values()) else set(numbers)
+
+
+def split_ratings(counts: Mapping[str, int]) -> tuple[collections.Counter[str], float | None]:
+    """The counts with the numbers of ratings such as `8/10`, and the top of their scale, if most rows name one.
+
+    Ratings on other scales are brought to that one.
+    """
+    tops: collections.Counter[float | None] = collections.Counter()
+    for value, count in counts.items():
+        if (rating := parse_rating(value)) is not None:
+            tops[rating[1]] += count
+    top = max(tops, key=lambda one: (tops[one], one or 0), default=None)
+    plain: collections.Counter[str] = collections.Counter()
+    for value, count in counts.items():
+        plain[rescale_rating(value, top)] += count
+    return plain, top
+
+
+def rescale_rating(value: str, top: float | None) -> str:
+    """A canonical value that is a rating as its number on the scale up to `top`; other values as they are."""
+    rating = parse_rating(value)
+    if rating is None or rating[1] is None:
+        return value
+    return f"{rating[0] * (top or rating[1]) / rating[1]:g}"

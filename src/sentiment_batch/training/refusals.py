@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from sentiment_batch.errors import InputError, listed
-from sentiment_batch.labels.stars import suggest_cuts
+from sentiment_batch.labels.stars import suggest_meaning, word_setting
 from sentiment_batch.labels.values import find_numbers
 from sentiment_batch.report.formatting import format_quantity
 
@@ -56,13 +56,18 @@ def refuse_single_class(codes: IntArray, mapping: LabelMapping, encoded: Encoded
     present = [mapping.labels[code] for code in np.unique(codes)]
     if len(present) >= 2:
         return
-    what = f"only {present[0]!r}" if present else "no known label"
+    readable = np.unique(encoded.codes[encoded.codes >= 0])
+    if sampled and len(readable) > 1:
+        raise InputError(f"`limit` leaves only rows of {present[0]!r}; a classifier needs two classes. Raise `limit`.")
+    rows = f" ({format_quantity(int((encoded.codes >= 0).sum()), 'row')})"
+    what = f"only {present[0]!r}{rows}" if present else "no known label"
     unknown = f"; {listed(encoded.unknown, 5)} is unknown or too rare" if encoded.unknown else ""
-    cure = "Raise `limit`." if sampled else "Check `label_column` and `stars`, or give more rows."
-    if mapping.kind == "stars" and not sampled and (numbers := find_numbers(encoded.unknown)):
-        cuts = suggest_cuts(numbers | {1.0})
-        cure = f'Check `label_column`, or say what the numbers mean, such as with `stars="{cuts}"`.'
-    raise InputError(f"the labels hold {what} (read as {mapping}){unknown}; a classifier needs two. {cure}")
+    cure = "Give rows of another class too, or name another column with `label_column`."
+    numbers = find_numbers(encoded.unknown) | {1.0}
+    if mapping.kind in {"numbers", "stars"} and len(numbers) > 1:
+        meaning = word_setting(suggest_meaning(numbers))
+        cure = f"Check `label_column`, or say what the numbers mean, such as {meaning}."
+    raise InputError(f"the labels hold {what} (read as {mapping}){unknown}; a classifier needs two classes. {cure}")
 
 
 def refuse_small_split(splits: ReviewSplits, num_conflicting: int) -> None:
