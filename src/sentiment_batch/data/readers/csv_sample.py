@@ -109,9 +109,11 @@ class CsvSample:
         one_column = {**dialect, "delimiter": NO_DELIMITER}
         if others and (dialect["delimiter"] == NO_DELIMITER or self._rate(dialect, 1, first=True) < 0.5):
             for delimiter in DELIMITERS:
-                candidate = self._number_rows({**dialect, "delimiter": delimiter})
-                if find_header_row([row for _, row in candidate]):
-                    rows = candidate
+                candidate = {**dialect, "delimiter": delimiter}
+                numbered = self._number_rows(candidate)
+                found = find_header_row([row for _, row in numbered])
+                if found and self._rate(candidate, found) >= _MIN_SHARE:
+                    rows = numbered
                     break
             else:
                 self._refuse_collapse(dialect)
