@@ -50,7 +50,7 @@ def test_words_for_a_missing_value_are_no_text(word):
     texts = pa.array(["a long text, not null", word, None, "", word, "ok"], pa.large_string())
     assert drop_null_words(texts, found).to_pylist() == ["a long text, not null", None, None, "", None, "ok"]
     assert found == {word: 2}
-    assert describe_null_words(found) == f"no text is in 2 cells with a word for a missing value: {word!r} (2)"
+    assert describe_null_words(found) == f"words for a missing value count as no text: {word!r} (2)"
 
 
 @pytest.mark.parametrize("text", ["none", "Null and void", "\\n", " NULL", "n / a", "No", "nah", "👍", "NONE", "-"])

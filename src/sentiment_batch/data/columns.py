@@ -75,7 +75,7 @@ def find_text_columns(schema: pa.Schema, chosen: Sequence[str] = (), sample: pa.
     if not long and (rows_inside := explain_rows_inside(schema)):
         raise InputError(f"no column holds the text: {rows_inside}.")
     inside = None if long else _find_text_inside(schema)
-    setting = "`text_column`" if inside is None else f'`text_column="{inside}"`'
+    setting = "`text_column`" if inside is None else f"`text_column={json.dumps(inside, ensure_ascii=False)}`"
     raise InputError(
         f"cannot tell which column holds the text: {_explain_no_text(counts, unique, texts, long)}. Name it with "
         f"{setting}; the columns are {listed(schema.names)}."

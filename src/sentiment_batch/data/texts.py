@@ -45,13 +45,13 @@ def drop_null_words(texts: pa.LargeStringArray, found: Counter[str] | None = Non
 
 
 def describe_null_words(found: Counter[str]) -> str:
-    """A sentence about the `NULL_WORDS` that were found.
+    """A sentence about the `NULL_WORDS` that were found, with their numbers of cells.
 
     >>> describe_null_words(Counter({"NULL": 12, "n/a": 1}))
-    "no text is in 13 cells with a word for a missing value: 'NULL' (12), 'n/a' (1)"
+    "words for a missing value count as no text: 'NULL' (12), 'n/a' (1)"
     """
     words = ", ".join(f"{word!r} ({count:,})" for word, count in found.most_common())
-    return f"no text is in {found.total():,} cells with a word for a missing value: {words}"
+    return f"words for a missing value count as no text: {words}"
 
 
 def normalize_text(text: str) -> bytes:

@@ -333,7 +333,7 @@ def test_only_a_written_column_of_such_values_is_refused(tmp_path, name, ending,
     writer.abort()
 
 
-def test_decimals_beyond_their_precision_keep_their_digits_in_text(tmp_path):
+def test_decimals_beyond_their_precision_keep_their_digits(tmp_path):
     batch = pa.record_batch({"odd": ODD["decimal"]})
     for ending in (".csv", ".jsonl"):
         writer = open_writer(str(tmp_path / f"out{ending}"), batch.schema)
