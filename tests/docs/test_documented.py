@@ -17,7 +17,7 @@ from tests.docs import pages
 
 REFERENCE = pages.DOCS / "reference"
 JSON_PAGE = REFERENCE / "json-output.md"
-FREE = {"label_mapping", "labels", "probabilities", "label_unknown", "intervals"}
+FREE = {"classes", "label_mapping", "labels", "probabilities", "label_unknown", "intervals"}
 """Keys below which the names are those of labels or of other keys."""
 
 
@@ -146,6 +146,7 @@ def results(tmp_path_factory, tiny_model, tiny_base):
     training = ("--base", tiny_base, "--limit", 520, "--epochs", 1, "--max-length", 16, "--test-file", holdout)
     scored = folder / "scored.csv"
     given = {
+        "inspect": (holdout,),
         "train": (reviews, *training, "--output", folder / "model", "--device", "cpu", "--no-report"),
         "score": (holdout, scored, *model, *cpu),
         "verify": (scored,),
@@ -173,7 +174,9 @@ def results(tmp_path_factory, tiny_model, tiny_base):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("command", ["train", "score", "verify", "predict", "explain", "evaluate", "bench", "doctor"])
+@pytest.mark.parametrize(
+    "command", ["inspect", "train", "score", "verify", "predict", "explain", "evaluate", "bench", "doctor"]
+)
 def test_every_json_key_is_documented_and_no_other(results, command):
     own = pages.section(JSON_PAGE, f"## {command}")
     top = pages.first_cells(own.partition("\n### ")[0])

@@ -19,6 +19,7 @@ from sentiment_batch.cli.evaluate import evaluate
 from sentiment_batch.cli.explain import explain
 from sentiment_batch.cli.formats import formats
 from sentiment_batch.cli.help import CONTEXT_SETTINGS, HelpContext, write_examples
+from sentiment_batch.cli.inspect import inspect
 from sentiment_batch.cli.messages import ARGUMENTS, fit_lines, terminal_text
 from sentiment_batch.cli.plugins import plugins
 from sentiment_batch.cli.predict import predict
@@ -101,7 +102,7 @@ def _add(command: click.Command) -> None:
     group.add_command(command)
 
 
-for command in (train, score, verify, predict, explain, evaluate, bench, formats, plugins, doctor):
+for command in (inspect, train, score, verify, predict, explain, evaluate, bench, formats, plugins, doctor):
     _add(command)
 
 

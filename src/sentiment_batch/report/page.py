@@ -110,7 +110,7 @@ def _list_facts(report: Mapping[str, Any], evaluations: Evaluations) -> list[tup
         ("date", report.get("date")),
         ("command", report.get("command")),
     )
-    return [(name, shorten_label(value, 120)) for name, value in facts if value is not None]
+    return [(name, shorten_label(value, 240)) for name, value in facts if value is not None]
 
 
 def _build_reading_table(report: Mapping[str, Any]) -> Table | None:

@@ -83,10 +83,10 @@ def check_data(splits: ReviewSplits, counts: dict[str, Any], *, weighted: bool) 
     if not splits.group_column:
         candidates = {name: find_group_columns(splits.training, rows) for name, rows in _held_out_rows(splits)}
     findings = [
-        *check_class_sizes(splits, weighted=weighted),
+        *check_class_sizes(splits.labels, splits.count_classes(splits.training), weighted=weighted),
         *check_validation(splits),
         *check_text_quality(splits),
-        *check_repeats(splits, summary),
+        *check_repeats(len(pool), summary),
         *check_overlaps(summary["overlaps"]),
         *check_class_mixes(splits),
         *check_groups(splits, candidates),

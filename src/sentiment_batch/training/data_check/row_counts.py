@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,6 +13,7 @@ from sentiment_batch.training.data_check.findings import Finding, format_share, 
 
 if TYPE_CHECKING:
     from sentiment_batch.training.dataset import ReviewSplits
+    from sentiment_batch.training.split import IntArray
 
 MIN_ROWS_PER_CLASS = 10
 """A class with fewer rows is hardly learned."""
@@ -29,15 +30,14 @@ MAX_MIX_DISTANCE = 0.15
 """Half the sum of differences between the shares of the classes, from which on two tables have different mixes."""
 
 
-def check_class_sizes(splits: ReviewSplits, *, weighted: bool) -> Iterator[Finding]:
-    """Find rare classes, and classes without a validation row.
+def check_class_sizes(labels: Sequence[str], counts: IntArray, *, weighted: bool = False) -> Iterator[Finding]:
+    """Find rare classes.
 
     Args:
-        splits: the rows of the run.
+        labels: the K classes.
+        counts: (K,) their rows.
         weighted: whether the run uses class weights.
     """
-    counts = splits.count_classes(splits.training)
-    labels = splits.labels
     rare = [f"{label!r} ({n})" for label, n in zip(labels, counts, strict=True) if n < MIN_ROWS_PER_CLASS]
     if rare:
         yield Finding(
@@ -54,8 +54,12 @@ def check_class_sizes(splits: ReviewSplits, *, weighted: bool) -> Iterator[Findi
             '`class_weights="auto"`.',
             weight=0.3,
         )
+
+
+def check_validation(splits: ReviewSplits) -> Iterator[Finding]:
+    """Find classes without a validation row, and too few validation rows, or rows of too few groups."""
     validated = splits.count_classes(splits.validation)
-    missing = [repr(label) for label, n in zip(labels, validated, strict=True) if not n]
+    missing = [repr(label) for label, n in zip(splits.labels, validated, strict=True) if not n]
     if missing:
         yield Finding(
             text=f"No validation row is {join_names(missing)}, so nothing measures the model there. Validate on rows "
@@ -63,10 +67,6 @@ def check_class_sizes(splits: ReviewSplits, *, weighted: bool) -> Iterator[Findi
             weight=0.5,
             level="warning",
         )
-
-
-def check_validation(splits: ReviewSplits) -> Iterator[Finding]:
-    """Find too few validation rows, or rows of too few groups."""
     count = len(splits.validation)
     if count < MIN_RELIABLE_VALIDATION:
         half_width = 1.96 * math.sqrt(0.9 * 0.1 / count)
@@ -86,14 +86,13 @@ def check_validation(splits: ReviewSplits) -> Iterator[Finding]:
         )
 
 
-def check_repeats(splits: ReviewSplits, counts: dict[str, Any]) -> Iterator[Finding]:
+def check_repeats(rows: int, counts: Mapping[str, Any]) -> Iterator[Finding]:
     """Find many repeated and conflicting texts, and many rows that are left out.
 
     Args:
-        splits: the rows of the run.
+        rows: the number of rows with a text.
         counts: the counts of the summary.
     """
-    rows = len(splits.pool)
     repeated, conflicting = counts["repeated"] / rows, counts["conflicting"] / rows
     if repeated >= MIN_REPEATED_SHARE:
         yield Finding(

@@ -46,7 +46,20 @@ class TextQuality:
 
 def check_text_quality(splits: ReviewSplits) -> Iterator[Finding]:
     """Find texts that are no prose, were read with a wrong encoding, contain their label, or hold HTML."""
-    quality = measure_text_quality(splits.training.texts)
+    yield from describe_text_quality(quality := measure_text_quality(splits.training.texts))
+    yield from _check_beginnings(splits.training)
+    for name, rows in splits.files():
+        tagged = _share(_has_tag, rows.texts)
+        if abs(tagged - quality.tagged) >= MIN_HTML_DIFFERENCE:
+            yield Finding(
+                text=f"{format_share(tagged)} of the texts of {name} hold HTML tags, but "
+                f"{format_share(quality.tagged)} of the training texts. Remove the tags in both files, or in neither.",
+                weight=abs(tagged - quality.tagged) / 2,
+            )
+
+
+def describe_text_quality(quality: TextQuality) -> Iterator[Finding]:
+    """Find texts that are no prose, or were read with a wrong encoding."""
     if quality.letterless >= MIN_LETTERLESS_SHARE:
         yield Finding(
             text=f"{format_share(quality.letterless)} of the texts hold no letter. Check that `text_column` names the "
@@ -60,15 +73,6 @@ def check_text_quality(splits: ReviewSplits) -> Iterator[Finding]:
             "Ã© instead of é. Name the right one with `encoding` if they come from a CSV.",
             weight=quality.misread,
         )
-    yield from _check_beginnings(splits.training)
-    for name, rows in splits.files():
-        tagged = _share(_has_tag, rows.texts)
-        if abs(tagged - quality.tagged) >= MIN_HTML_DIFFERENCE:
-            yield Finding(
-                text=f"{format_share(tagged)} of the texts of {name} hold HTML tags, but "
-                f"{format_share(quality.tagged)} of the training texts. Remove the tags in both files, or in neither.",
-                weight=abs(tagged - quality.tagged) / 2,
-            )
 
 
 def _check_beginnings(training: ReviewSet) -> Iterator[Finding]:

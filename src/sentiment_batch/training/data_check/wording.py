@@ -41,6 +41,37 @@ def format_summary(summary: Mapping[str, Any], conflicts: Sequence[str], width: 
     return [line for name, text in items.items() for line in _format_item(name, text, width)]
 
 
+def format_inspection(counts: Mapping[str, Any], all_compared: bool, width: int) -> list[str]:
+    """The counts of a table that was only looked at: one item for each kind.
+
+    Args:
+        counts: the counts of an `Inspection`.
+        all_compared: False if only a part of the texts was compared.
+        width: columns of the terminal.
+    """
+    rows = counts["classes"] or counts["labels"]
+    total = max(1, sum(rows.values()))
+    left_out = _describe_left_out({"label_unknown": {}, "label_missing_written": {}, **counts})
+    least = "" if all_compared else "at least "
+    conflicting = f", {counts['conflicting']:,} with another label" if counts["conflicting"] else ""
+    repeated = f"{least}{format_quantity(counts['repeated'], 'row')} repeat another's text{conflicting}"
+    lengths = ""
+    if counts["mean_characters"] is not None:
+        lengths = (
+            f"{counts['mean_characters']:,.0f} characters in the mean, the longest {counts['longest_characters']:,}"
+        )
+    items = {
+        "rows": f"{counts['rows']:,}",
+        "classes": join_names(
+            [f"{n:,} {name} ({format_share(n / total)})" for name, n in rows.items()], MAX_NAMED_CLASSES
+        ),
+        "left out": "; ".join(left_out),
+        "texts": repeated if counts["repeated"] else "",
+        "lengths": lengths,
+    }
+    return [line for name, text in items.items() for line in _format_item(name, text, width)]
+
+
 def format_lengths(lengths: Mapping[str, Any], long_text: str, width: int) -> list[str]:
     """The lengths of the texts, and how many are cut.
 

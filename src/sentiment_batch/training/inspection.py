@@ -1,0 +1,231 @@
+"""Looks at a table without training: how it is read, its first rows, and what the data check finds. It loads no torch.
+
+The table is read once, as a stream. Memory is bounded by `MAX_TEXTS` and `MAX_LABELS`.
+"""
+
+from __future__ import annotations
+
+import collections
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, fields
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from sentiment_batch.data.columns import extract_texts, extract_values, find_label_column
+from sentiment_batch.data.input_description import InputDescription, describe_reading
+from sentiment_batch.data.text_columns import TextColumns, choose_text_columns
+from sentiment_batch.data.texts import fingerprint_text, is_blank
+from sentiment_batch.data.value_names import CONVERSION_ERRORS, name_values
+from sentiment_batch.errors import InputError, SentimentBatchError
+from sentiment_batch.labels.inference import infer_mapping
+from sentiment_batch.labels.mapping import MISSING_CLASS, UNKNOWN_CLASS, LabelMapping
+from sentiment_batch.labels.settings import UNSAID, LabelSettings
+from sentiment_batch.training.data_check.findings import Finding, sort_findings
+from sentiment_batch.training.data_check.row_counts import check_class_sizes, check_repeats
+from sentiment_batch.training.data_check.text_quality import TextQuality, describe_text_quality, measure_text_quality
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from sentiment_batch.data.readers.base import Reader
+
+MAX_TEXTS = 1_000_000
+"""Different texts that are remembered, to count those that repeat."""
+MAX_LABELS = 10_000
+"""Different labels that are counted."""
+MAX_FIRST_ROWS = 5
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Inspection:
+    """What a table holds."""
+
+    input: InputDescription
+    """How it is read."""
+    columns: tuple[tuple[str, str], ...]
+    """The name and the type of each column."""
+    first_rows: tuple[tuple[str | None, ...], ...]
+    """The values of the first rows as text, in the order of the columns."""
+    counts: dict[str, Any]
+    """`rows`, `blank`, `mean_characters`, `longest_characters`, `repeated`, `conflicting`, `label_missing`,
+    `label_unknown_rows`, `labels` (rows by value) and `classes` (rows by class)."""
+    all_compared: bool
+    """False if there were more different texts than `MAX_TEXTS`. Then at least `repeated` texts repeat."""
+    findings: tuple[Finding, ...]
+    """What the data check finds."""
+    question: SentimentBatchError | None
+    """What must be answered before the table can be trained on; None if nothing must be."""
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values."""
+        return {
+            "input": self.input.to_json(),
+            "columns": [{"name": name, "type": kind} for name, kind in self.columns],
+            "first_rows": [list(row) for row in self.first_rows],
+            **self.counts,
+            "all_compared": self.all_compared,
+            "findings": [one.to_json() for one in self.findings],
+            "question": None if self.question is None else str(self.question),
+        }
+
+
+@dataclass(kw_only=True, slots=True)
+class _Counter:
+    """Counts the rows of a stream."""
+
+    totals: dict[str, float] = field(default_factory=lambda: collections.defaultdict(float))
+    """`rows`, `full` (those with a text), `characters`, `repeated`, `conflicting` and the fields of `TextQuality`."""
+    longest: int = 0
+    labels: collections.Counter[str] = field(default_factory=collections.Counter)
+    """Rows with a text by label, as it is written; "" if there is none."""
+    _seen: dict[bytes, str] = field(default_factory=dict)
+    """The label of the first row with each text, by the text's fingerprint."""
+
+    def add(self, texts: Sequence[str | None], labels: Sequence[str]) -> None:
+        """Count rows; a table without labels has "" for each."""
+        full = [(text, label) for text, label in zip(texts, labels, strict=True) if text and not is_blank(text)]
+        lengths = [len(text) for text, _ in full]
+        counts = {"rows": len(texts), "full": len(full), "characters": sum(lengths)}
+        if full:
+            quality = asdict(measure_text_quality([text for text, _ in full]))
+            counts |= {name: share * len(full) for name, share in quality.items()}
+        for name, count in counts.items():
+            self.totals[name] += count
+        self.longest = max(self.longest, *lengths, 0)
+        for text, label in full:
+            if label in self.labels or len(self.labels) < MAX_LABELS:
+                self.labels[label] += 1
+            self._compare(fingerprint_text(text)[:8], label)
+
+    def _compare(self, key: bytes, label: str) -> None:
+        if key in self._seen:
+            self.totals["repeated"] += 1
+            self.totals["conflicting"] += self._seen[key] != label
+        elif not self.is_full:
+            self._seen[key] = label
+
+    @property
+    def is_full(self) -> bool:
+        """True if no further text is remembered."""
+        return len(self._seen) >= MAX_TEXTS
+
+    def sum_up(self, mapping: LabelMapping | None) -> dict[str, Any]:
+        """The counts as plain values, as the data check of a training names them."""
+        rows, full, repeated, conflicting = (
+            int(self.totals[name]) for name in ("rows", "full", "repeated", "conflicting")
+        )
+        by_code: collections.Counter[int] = collections.Counter()
+        if mapping is not None:
+            for code, count in zip(mapping.encode(self.labels).codes.tolist(), self.labels.values(), strict=True):
+                by_code[code] += count
+        return {
+            "rows": rows,
+            "blank": rows - full,
+            "mean_characters": round(self.totals["characters"] / full, 1) if full else None,
+            "longest_characters": self.longest,
+            "repeated": repeated,
+            "conflicting": conflicting,
+            "label_missing": by_code[MISSING_CLASS],
+            "label_unknown_rows": by_code[UNKNOWN_CLASS],
+            "labels": {value: count for value, count in self.labels.most_common() if value},
+            "classes": mapping and {label: by_code[code] for code, label in enumerate(mapping.labels)},
+        }
+
+    def find(self, counts: Mapping[str, Any]) -> Iterator[Finding]:
+        """What the data check finds in the rows with a text."""
+        if full := int(self.totals["full"]):
+            yield from describe_text_quality(
+                TextQuality(**{one.name: self.totals[one.name] / full for one in fields(TextQuality)})
+            )
+            yield from check_repeats(full, counts)
+        if counts["classes"]:
+            yield from check_class_sizes(list(counts["classes"]), np.array(list(counts["classes"].values())))
+
+
+def inspect_table(
+    reader: Reader,
+    *,
+    text_columns: Sequence[str] = (),
+    label_column: str | None = None,
+    label_settings: LabelSettings = UNSAID,
+) -> Inspection:
+    """Read a whole table, and tell what it holds.
+
+    Args:
+        reader: an open table.
+        text_columns: the columns that the user named; found by names and values if there are none.
+        label_column: the column that the user named; found by its name if None. A table may have no labels.
+        label_settings: what the user says about the values of the label column.
+
+    Raises:
+        InputError: a column that the user named is missing, or the rows cannot be read.
+    """
+    text, question = _find_text(reader, text_columns)
+    label = _find_label(reader.schema, label_column)
+    counter, first = _Counter(), list[tuple[str | None, ...]]()
+    for split in reader.splits():
+        for batch in reader.batches(split):
+            first += _show_rows(batch.slice(0, MAX_FIRST_ROWS - len(first)))
+            nothing: list[str | None] = [None] * batch.num_rows
+            texts = extract_texts(batch, text.names).to_pylist() if text.names else nothing
+            labels = nothing if label is None else _extract_labels(batch, label)
+            counter.add(texts, [value or "" for value in labels])
+    assumed = ["text_columns"] * text.assumed + ["label_column"] * (label is not None and label_column is None)
+    description = describe_reading(reader, text_columns=text.names, label_column=label, assumed=assumed)
+    mapping = None
+    if label is not None:
+        try:
+            mapping = infer_mapping(counter.labels.elements(), label, label_settings)
+            said = bool(label_settings.ranges or label_settings.labels_map)
+            description = description.with_mapping(mapping.meanings, assumed=not said)
+        except SentimentBatchError as error:
+            question = question or error
+    counts = counter.sum_up(mapping)
+    return Inspection(
+        input=description,
+        columns=tuple((one.name, str(one.type)) for one in reader.schema),
+        first_rows=tuple(first),
+        counts=counts,
+        all_compared=not counter.is_full,
+        findings=tuple(sort_findings(counter.find(counts))),
+        question=question,
+    )
+
+
+def _find_text(reader: Reader, chosen: Sequence[str]) -> tuple[TextColumns, SentimentBatchError | None]:
+    try:
+        return choose_text_columns(reader, chosen), None
+    except InputError as error:
+        if chosen:
+            raise
+        return TextColumns(names=(), assumed=False), error
+
+
+def _find_label(schema: pa.Schema, chosen: str | None) -> str | None:
+    try:
+        return find_label_column(schema, chosen)
+    except SentimentBatchError:
+        if chosen is not None:
+            raise
+        return None
+
+
+def _extract_labels(batch: pa.RecordBatch, column: str) -> list[str | None]:
+    """The labels as text, so that any of them can be counted."""
+    try:
+        values = extract_values(batch, column)
+    except CONVERSION_ERRORS:
+        return list(name_values(batch, column).to_pylist())
+    return [None if value is None else str(value) for value in values]
+
+
+def _show_rows(batch: pa.RecordBatch) -> list[tuple[str | None, ...]]:
+    """The rows as text."""
+    columns = []
+    for column in batch.columns:
+        try:
+            columns.append([None if value is None else str(value) for value in column.to_pylist()])
+        except CONVERSION_ERRORS:
+            columns.append([f"a value of {column.type}"] * batch.num_rows)
+    return list(zip(*columns, strict=True))
