@@ -112,13 +112,20 @@ def find_repeated_key(text: str, row: dict[str, Any]) -> str | None:
     """The first key that occurs twice in one object of `text`, or None; `row` is the object that was parsed from it."""
     if text.count(":") == len(row):
         return None  # each colon stands after another key, so the slow way is not needed
-    found: list[str] = []
+    try:
+        _KEY_CHECKER.decode(text)
+    except KeyError as error:
+        return str(error.args[0])
+    return None
 
-    def build(pairs: list[tuple[str, Any]]) -> None:
-        found.extend(key for key, count in Counter(key for key, _ in pairs).items() if count > 1)
 
-    json.JSONDecoder(parse_int=_parse_integer, object_pairs_hook=build).decode(text)
-    return found[0] if found else None
+def _check_keys(pairs: list[tuple[str, Any]]) -> None:
+    """Raise a `KeyError` with the first repeated key of an object."""
+    if len(dict(pairs)) < len(pairs):
+        raise KeyError(next(key for key, count in Counter(key for key, _ in pairs).items() if count > 1))
+
+
+_KEY_CHECKER = json.JSONDecoder(parse_int=str, parse_float=str, object_pairs_hook=_check_keys)
 
 
 def _repair_line(line: str, encoding: str) -> tuple[str, dict[str, Any], list[str]]:
