@@ -91,9 +91,9 @@ def test_the_header_is_put_into_words(known, words):
 
 
 def test_words_that_name_their_class_are_listed_once():
-    mapping = {"negative": "negative", "positive": "positive"}
-    items = dict(list_items({"text_columns": ["a"], "label_column": "label", "label_mapping": mapping}))
-    assert items["label"] == "label: negative, positive"
+    mapping = {"negative": "negative", "Negative": "negative", "pos": "positive"}
+    items = dict(list_items({"text_columns": [], "label_column": "label", "label_mapping": mapping}))
+    assert items == {"text": "not found", "label": "label: negative, pos -> positive"}
 
 
 def test_tables_that_are_read_alike_share_a_block():

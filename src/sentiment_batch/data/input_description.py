@@ -110,7 +110,7 @@ def list_items(description: Mapping[str, Any]) -> list[tuple[str, str]]:
     def mark(field: str) -> str:
         return " (assumed)" if field in (description.get("assumed") or ()) else ""
 
-    items = [("text", " and ".join(description["text_columns"]) + mark("text_columns"))]
+    items = [("text", (" and ".join(description["text_columns"]) or "not found") + mark("text_columns"))]
     if description.get("label_column") is not None:
         meaning = _word_mapping(description.get("label_mapping") or {})
         meaning = f": {meaning}{mark('label_mapping')}" if meaning else ""
@@ -129,9 +129,11 @@ def list_items(description: Mapping[str, Any]) -> list[tuple[str, str]]:
 
 
 def _word_mapping(mapping: Mapping[str, str]) -> str:
-    """The class of each value; the classes alone if every value is the name of its class."""
-    same = all(value == label for value, label in mapping.items())
-    return ", ".join(mapping if same else [f"{value} -> {label}" for value, label in mapping.items()])
+    """The class of each value; the class alone if the value is its name."""
+    words = (
+        label if value.casefold() == label.casefold() else f"{value} -> {label}" for value, label in mapping.items()
+    )
+    return ", ".join(dict.fromkeys(words))
 
 
 def _word_header(description: Mapping[str, Any]) -> str:

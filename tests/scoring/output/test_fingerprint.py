@@ -54,3 +54,10 @@ def test_of_two_long_queries_the_difference_is_shown():
 
 def test_several_labels_are_plural():
     assert list_changes({"labels": ["a", "b"]}, {"labels": ["c", "d"]}) == ["labels were a, b and are c, d"]
+
+
+def test_settings_that_an_older_run_did_not_store_are_defaults():
+    new = dict.fromkeys(["header", "skip_rows", "comment", "escape", "sheet"])
+    assert list_changes({"settings": {"encoding": None}}, {"settings": {"encoding": None} | new}) == []
+    [change] = list_changes({"settings": {}}, {"settings": new | {"skip_rows": 2}})
+    assert word_options(change, score) == "--skip-rows was not given and is 2"

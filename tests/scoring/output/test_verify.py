@@ -11,7 +11,10 @@ import pyarrow.parquet as pq
 import pytest
 
 from sentiment_batch.errors import InputError, OutputError
+from sentiment_batch.files.checksums import checked_json
+from sentiment_batch.records import ReadOptions
 from sentiment_batch.scoring.job import ScoreJob
+from sentiment_batch.scoring.output.manifest import read_manifest
 from sentiment_batch.scoring.output.verify import verify_output
 from sentiment_batch.scoring.pipeline import score_table
 
@@ -38,6 +41,31 @@ def test_a_sound_output_is_counted_against_its_input(scored, out, tmp_path):
     found = verify_output(scored(out))
     assert (found.rows, found.files) == (50, 3 if out == "out/" else 1)
     assert found.input == f"{tmp_path}/in.parquet has the same number of rows"
+
+
+def test_tables_whose_first_row_looks_like_data_are_counted(scorer, tmp_path):
+    source, out = tmp_path / "in.csv", tmp_path / "out.csv"
+    source.write_text("The film was a joy from beginning to end.,5\nA dull and slow film without any point.,1\n")
+    job = ScoreJob(
+        source=str(source),
+        destination=str(out),
+        text_columns=("column_1",),
+        read=ReadOptions(header=False),
+        quiet=True,
+    )
+    score_table(job, lambda: scorer)
+    out_lines = out.read_text().splitlines()
+    assert out_lines[0] == "column_1,column_2,sentiment,sentiment_score"
+    found = verify_output(str(out))
+    assert (found.rows, found.input) == (2, f"{source} has the same number of rows")
+
+
+@pytest.mark.parametrize("older", [1, 2])
+def test_a_manifest_of_an_older_format_is_read(older, tmp_path):
+    stored = {"format": older, "IN": "in.csv", "--no-quotes": False, "files": [], "input": ["as it was"]}
+    (tmp_path / "manifest").write_bytes(checked_json(stored))
+    found = read_manifest(str(tmp_path / "manifest"))
+    assert (found["input"], found["input_state"]) == (None, ["as it was"])
 
 
 def test_the_manifest_says_what_sha256sum_says(scored, tmp_path):
