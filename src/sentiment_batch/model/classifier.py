@@ -17,7 +17,7 @@ from sentiment_batch.model.folder import (
     pretrained_arguments,
     quiet_transformers,
 )
-from sentiment_batch.model.folder_faults import find_tokens_without_embedding, refuse_other_shapes
+from sentiment_batch.model.folder_faults import check_tokens, refuse_other_shapes
 from sentiment_batch.model.load_errors import translate_load_errors
 
 # B texts, T tokens of the longest, D the encoder's width, K labels.
@@ -119,11 +119,8 @@ def load_base(folder: Path) -> tuple[Any, Any]:
         encoder, info = DistilBertModel.from_pretrained(folder, config=config, **pretrained_arguments())
         tokenizer = load_tokenizer(folder)
     refuse_other_shapes(folder, info["mismatched_keys"])
-    if unknown := find_tokens_without_embedding(tokenizer.backend_tokenizer, config.vocab_size):
-        raise ModelError(
-            f"{folder}: the tokenizer has tokens that the encoder has no embedding for: {listed(unknown, 5)}. Fetch "
-            "the base again, or take another one."
-        )
+    if problem := check_tokens(folder, tokenizer.backend_tokenizer, config.vocab_size):
+        raise ModelError(f"{problem}. Fetch the base again, or take another one.")
     if info["missing_keys"]:
         raise ModelError(
             f"{folder} lacks weights of the encoder: {listed(sorted(info['missing_keys']), 3)}. Fetch it again."

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import importlib.metadata
-import importlib.util
 import json
 import os
 from pathlib import Path
@@ -53,7 +52,7 @@ def check_folder(folder: Path) -> Path:
         raise ModelError(
             f"{folder} holds no model.safetensors{why}. Save it again with save_pretrained(), which writes safetensors."
         )
-    for file in (folder / "config.json", *weights):
+    for file in (*folder.glob("*.json"), *weights):
         if not os.access(file, os.R_OK):
             raise ModelError(f"{file} may not be read. Check its permissions.")
         with file.open("rb") as stream:
@@ -83,16 +82,31 @@ def describe_file(file: Path) -> str:
 
 
 def explain_load_error(folder: Path, error: Exception) -> str:
-    """The reason why `folder` cannot be loaded, with its cure, in one or two sentences."""
-    for find in (_find_damaged_json, _find_missing_package, _find_own_code, _find_odd_configuration):
-        if found := find(folder):
-            return found
+    """The reason why `folder` cannot be loaded, with its cure: what its files show, else the error of the library."""
+    from transformers import CONFIG_MAPPING
+
+    objects = {name: _read_object(folder / name) for name in _JSON_FILES if (folder / name).exists()}
+    damaged = [name for name, content in objects.items() if content is None]
+    config, tokenizer = (objects.get(name) or {} for name in _JSON_FILES[:2])
+    labels, limit = config.get("id2label"), tokenizer.get("model_max_length", 0)
+    packages = _list_missing_packages(folder)
+    if damaged:
+        return f"its {damaged[0]} is damaged, because it holds no JSON object. Fetch it again."
+    if packages:
+        named = f"the package {' and '.join(packages)}. Install it with pip install {' '.join(packages)}"
+        return f"its tokenizer needs {named}."
+    if "auto_map" in config or "auto_map" in tokenizer:
+        return "it needs Python code of its own (auto_map), which is never run. Name a model that needs none."
+    if config.get("model_type") not in CONFIG_MAPPING:
+        release = importlib.metadata.version("transformers")
+        family = f"Transformers {release} does not know its family (model_type {config.get('model_type')!r})"
+        return f"{family}. Upgrade Transformers, or name another model."
+    if labels is not None and not (isinstance(labels, dict) and all(map(str.isdecimal, labels))):
+        return 'id2label in its config.json must be an object such as {"0": "negative", "1": "positive"}. Correct it.'
+    if not isinstance(limit, int | float):
+        return f"model_max_length in its tokenizer_config.json is {limit!r}, not a number. Correct it."
     if type(error).__name__ == "SafetensorError":
         return f"its weights are damaged or incomplete ({reason(error)}). Fetch it again."
-    if isinstance(error, PermissionError):
-        return "one of its files may not be read. Check its permissions."
-    if isinstance(error, ImportError) and error.name:
-        return f"it needs the package {error.name}. Install it with pip install {error.name}."
     return f"{type(error).__name__}: {reason(error)}. Fetch it again, or name another model."
 
 
@@ -107,38 +121,45 @@ def refuse_other_shapes(folder: Path, mismatched: Any, num_labels: int | None = 
     Raises:
         ModelError: one has not.
     """
-    if not mismatched:
-        return
-    outputs = count_outputs(mismatched, num_labels)
-    if outputs is not None:
+    for name, stored, asked in sorted(mismatched):
+        outputs = count_outputs(mismatched, num_labels)
+        difference = f"asks for {name!r} in the shape {tuple(asked)}, but its weights have {tuple(stored)}"
+        if outputs is not None:
+            difference = f"names {num_labels} labels, but the weights have {outputs} outputs"
         raise ModelError(
-            f"{folder} cannot be loaded: config.json names {num_labels} labels, but the weights have {outputs} "
-            "outputs. Name as many in id2label of config.json, or fetch the model again."
+            f"{folder} cannot be loaded: config.json {difference}. Correct config.json, or fetch the model again."
         )
-    name, stored, asked = min(mismatched)
-    raise ModelError(
-        f"{folder} cannot be loaded: its weights {name!r} have the shape {tuple(stored)}, but config.json asks for "
-        f"{tuple(asked)}. The two do not belong together. Fetch the model again."
-    )
 
 
 def count_outputs(mismatched: Any, num_labels: int | None) -> int | None:
     """The outputs that the weights of a classifier have, if only the head has another shape than asked; else None."""
-    shapes = {(stored[0], asked[0]) for _, stored, asked in mismatched if stored and asked and stored[1:] == asked[1:]}
-    fits = len(shapes) == 1 and all(stored[1:] == asked[1:] for _, stored, asked in mismatched)
-    ((outputs, asked),) = shapes if fits else [(None, None)]
-    return outputs if asked == num_labels else None
+    shapes = {(stored[0], asked[0], stored[1:] == asked[1:]) for _, stored, asked in mismatched}
+    outputs, asked, same = next(iter(shapes), (None, None, False))
+    return outputs if same and asked == num_labels and len(shapes) == 1 else None
 
 
-def find_tokens_without_embedding(backend: Any, vocabulary: int) -> list[str]:
-    """The tokens of a tokenizer with an id for which the model has no embedding, in the order of their ids.
+def check_tokens(folder: Path, backend: Any, vocabulary: int) -> str | None:
+    """What is wrong with a tokenizer that gives tokens for which the model has no embedding; None if it gives none.
 
     Args:
+        folder: the model folder.
         backend: the tokenizer, written in Rust.
         vocabulary: the number of ids that have an embedding.
+
+    Raises:
+        ModelError: they are in every text.
     """
     ids = backend.get_vocab(with_added_tokens=True)
-    return sorted((token for token, number in ids.items() if number >= vocabulary), key=ids.__getitem__)
+    unknown = sorted((token for token, number in ids.items() if number >= vocabulary), key=ids.__getitem__)
+    if max(backend.encode("", add_special_tokens=True).ids, default=0) >= vocabulary:
+        raise ModelError(
+            f"{folder}: the tokenizer puts tokens around each text that the model has no embedding for. The two do not "
+            "belong together. Fetch the model again."
+        )
+    tokens = f"{len(unknown):,} token{'s' * (len(unknown) != 1)}"
+    return (
+        f"{folder}: the model has no embedding for {tokens} of its tokenizer: {listed(unknown, 5)}" if unknown else None
+    )
 
 
 def _name_models_below(folder: Path) -> str:
@@ -159,62 +180,17 @@ def _read_object(file: Path) -> dict[str, Any] | None:
     return None
 
 
-def _find_damaged_json(folder: Path) -> str | None:
-    damaged = [name for name in _JSON_FILES if (folder / name).exists() and _read_object(folder / name) is None]
-    return f"its {damaged[0]} is damaged, because it holds no JSON object. Fetch it again." if damaged else None
-
-
-def _find_missing_package(folder: Path) -> str | None:
-    """Names the packages that convert a vocabulary file, if there is no tokenizer.json and one is missing."""
+def _list_missing_packages(folder: Path) -> list[str]:
+    """The packages that convert a vocabulary file, if there is no tokenizer.json, and that are not installed."""
     if (folder / "tokenizer.json").exists():
-        return None
-    modules: dict[str, str] = {}
-    for file in folder.iterdir():
-        if file.suffix in {".model", ".spm"} and file.read_bytes()[:1] == b"\n":  # a message of protobuf
-            modules |= {"sentencepiece": "sentencepiece", "google.protobuf": "protobuf"}
-        elif file.suffix in {".model", ".tiktoken"}:
-            modules |= {"tiktoken": "tiktoken"}
-    missing = [package for module, package in modules.items() if not _is_installed(module)]
-    if not missing:
-        return None
-    named = " and ".join(missing)
-    return f"its tokenizer needs the package {named}. Install it with pip install {' '.join(missing)}."
+        return []
+    files = [file for file in folder.iterdir() if file.suffix in {".model", ".spm", ".tiktoken"}]
+    is_protobuf = any(file.read_bytes()[:1] == b"\n" for file in files)  # a message of protobuf
+    needed = ["sentencepiece", "protobuf"] if is_protobuf else ["tiktoken"] if files else []
+    return [package for package in needed if not _is_installed(package)]
 
 
-def _is_installed(module: str) -> bool:
-    with contextlib.suppress(ImportError):
-        return importlib.util.find_spec(module) is not None
+def _is_installed(package: str) -> bool:
+    with contextlib.suppress(importlib.metadata.PackageNotFoundError):
+        return bool(importlib.metadata.version(package))
     return False
-
-
-def _find_own_code(folder: Path) -> str | None:
-    named = [name for name in _JSON_FILES[:2] if "auto_map" in (_read_object(folder / name) or {})]
-    if not named:
-        return None
-    return (
-        f"it needs Python code of its own (auto_map in {named[0]}), which is never run. Name a model of a family that "
-        "Transformers knows."
-    )
-
-
-def _find_odd_configuration(folder: Path) -> str | None:
-    """Finds a family that Transformers does not know, and values of another kind than it expects."""
-    from transformers import CONFIG_MAPPING
-
-    config = _read_object(folder / "config.json") or {}
-    tokenizer = _read_object(folder / "tokenizer_config.json") or {}
-    family, names = config.get("model_type"), config.get("id2label")
-    if not isinstance(family, str):
-        return "its config.json names no model_type, so its family is unknown. Fetch it again, or name another model."
-    if family not in CONFIG_MAPPING:
-        release = importlib.metadata.version("transformers")
-        return (
-            f"it is a {family} model, which Transformers {release} does not know. Upgrade Transformers, or name "
-            "another model."
-        )
-    if names is not None and not (isinstance(names, dict) and all(str(key).isdecimal() for key in names)):
-        return 'id2label in its config.json must be an object such as {"0": "negative", "1": "positive"}. Correct it.'
-    limit = tokenizer.get("model_max_length")
-    if limit is not None and (isinstance(limit, bool) or not isinstance(limit, int | float)):
-        return f"model_max_length in its tokenizer_config.json is {limit!r}, not a number. Correct it."
-    return None

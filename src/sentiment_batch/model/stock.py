@@ -20,11 +20,7 @@ from sentiment_batch.model.folder import (
     quiet_transformers,
     read_meta,
 )
-from sentiment_batch.model.folder_faults import (
-    count_outputs,
-    find_tokens_without_embedding,
-    refuse_other_shapes,
-)
+from sentiment_batch.model.folder_faults import check_tokens, count_outputs, refuse_other_shapes
 from sentiment_batch.model.load_errors import translate_load_errors
 
 if TYPE_CHECKING:
@@ -93,9 +89,9 @@ def load_classifier(folder: Path, labels: tuple[str, ...] | None = None) -> Load
     with quiet_transformers(), translate_load_errors(folder):
         network = _load_network(folder)
         tokenizer = load_tokenizer(folder)
-        positions, vocabulary = _find_max_positions(network, tokenizer.model_max_length), _count_embeddings(network)
-        _check_tokenizer(folder, tokenizer, positions, vocabulary)
-        pad_id = tokenizer.pad_token_id
+        positions = _find_max_positions(network, tokenizer.model_max_length)
+        vocabulary, pad_id = len(network.get_input_embeddings().weight), tokenizer.pad_token_id
+        _check_tokenizer(folder, tokenizer.backend_tokenizer, positions, vocabulary)
         return LoadedModel(
             network=network,
             backend=tokenizer.backend_tokenizer,
@@ -190,35 +186,20 @@ def _is_utf8(name: str) -> bool:
     return True
 
 
-def _check_tokenizer(folder: Path, tokenizer: Any, positions: int, vocabulary: int) -> None:
+def _check_tokenizer(folder: Path, backend: Tokenizer, positions: int, vocabulary: int) -> None:
     """Check that a tokenizer suits the model, and warn of tokens that the model does not know.
 
     Raises:
         ModelError: no text can be scored with it.
     """
-    special = tokenizer.backend_tokenizer.encode("", add_special_tokens=True).ids
-    if positions <= len(special):
+    special = backend.num_special_tokens_to_add(is_pair=False)
+    if positions <= special:
         raise ModelError(
-            f"{folder} takes a text of at most {positions} tokens, of which its tokenizer needs {len(special)} for "
-            "itself. Correct model_max_length in tokenizer_config.json, or fetch the model again."
+            f"{folder} takes at most {positions} tokens, of which its tokenizer needs {special} for itself. Correct "
+            "model_max_length in tokenizer_config.json, or fetch the model again."
         )
-    unknown = find_tokens_without_embedding(tokenizer.backend_tokenizer, vocabulary)
-    if max(special, default=0) >= vocabulary:
-        raise ModelError(
-            f"{folder}: the model knows {vocabulary:,} tokens, but not those that its tokenizer puts around each text. "
-            "The two do not belong together. Fetch the model again."
-        )
-    if unknown:
-        logger.warning(
-            "%s: the tokenizer has %s that the model has no embedding for: %s. Texts with them cannot be scored",
-            folder,
-            f"{len(unknown):,} token{'s' * (len(unknown) != 1)}",
-            listed(unknown, 5),
-        )
-
-
-def _count_embeddings(network: Any) -> int:
-    return len(network.get_input_embeddings().weight)
+    if problem := check_tokens(folder, backend, vocabulary):
+        logger.warning("%s. Texts with them cannot be scored", problem)
 
 
 def _find_max_positions(network: Any, tokenizer_limit: int) -> int:
