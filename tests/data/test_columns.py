@@ -10,7 +10,6 @@ from sentiment_batch.data.columns import (
     detect_text_columns,
     extract_texts,
     extract_values,
-    find_label_column,
     find_text_columns,
     holds_text,
     read_first_batch,
@@ -108,24 +107,6 @@ def test_a_chosen_column_of_numbers_is_refused():
 def test_a_chosen_name_that_two_columns_have_is_refused():
     with pytest.raises(InputError, match="2 columns are called 'text'"):
         find_text_columns(pa.schema([("text", pa.string()), ("text", pa.string())]), ["text"])
-
-
-# Finding the labels
-
-
-@pytest.mark.parametrize("name", ["label", "Sentiment", "TARGET", "class", "stars", "rating", "score"])
-def test_a_column_of_labels_is_found_by_its_name(name):
-    assert find_label_column(schema("id", "text", name)) == name
-
-
-def test_a_label_column_comes_before_one_of_stars():
-    assert find_label_column(schema("stars", "label")) == "label"
-
-
-def test_the_user_must_name_a_label_column_of_unknown_name():
-    with pytest.raises(InputError, match=r"`label_column`; the columns are 'id', 'mood'"):
-        find_label_column(schema("id", "mood"))
-    assert find_label_column(schema("id", "mood"), "mood") == "mood"
 
 
 def test_a_column_is_checked_under_the_setting_that_named_it():

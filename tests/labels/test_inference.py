@@ -112,7 +112,9 @@ def test_a_coding_from_0_is_not_seen_in_numbers_without_a_0():
 @pytest.mark.parametrize("values", [[0, 1, 2, 3], [1, 2, 3, 4]])
 @pytest.mark.parametrize("column", ["label", "rating"])
 def test_a_scale_of_four_is_not_taken_for_one_of_five(values, column):
-    with pytest.raises(UsageError, match=r'such as `stars="(1,2|2,3)"`, or'):
+    with pytest.raises(
+        UsageError, match=r'such as `stars="(1,2|2,3)"` \(up to . is negative, from . on positive\)'
+    ):
         infer_mapping(values, column)
     assert infer_mapping(values, column, LabelSettings(stars="1,2")).labels == ("negative", "positive")
 
@@ -139,7 +141,7 @@ def test_a_few_words_among_numbers_are_unknown():
 def test_numbers_of_no_known_coding_are_refused_with_the_cure():
     with pytest.raises(UsageError, match=r'`stars="negative=-5,neutral=0,positive=5"`'):
         infer_mapping([-5, 0, 5] * 2, "label")
-    with pytest.raises(UsageError, match=r"1 \(1 rows\), 50 \(1\), 100 \(1\), which is no known scale"):
+    with pytest.raises(UsageError, match=r"1 \(1 row\), 50 \(1\), 100 \(1\), which is no known scale"):
         infer_mapping([1, 50, 100], "rating")
 
 

@@ -29,7 +29,7 @@ def test_a_file_without_the_lowest_number_keeps_the_coding(coding):
 
 
 @pytest.mark.parametrize(("coding", "written"), [([0, 1, 2], [0, 1]), ([0, 1, 2], [1, 2]), ([-1, 0, 1], [0, 1])])
-def test_a_part_of_a_coding_that_alone_is_another_one_is_a_question(coding, written):
+def test_a_part_of_a_coding_that_is_another_one_is_a_question(coding, written):
     trained = infer_mapping(coding, "label")
     with pytest.raises(UsageError, match=r"which alone mean . -> negative, . -> positive, but .* in the training data"):
         match_mapping(trained, THREE, written, "label")

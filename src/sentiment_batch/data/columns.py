@@ -1,4 +1,4 @@
-"""Finds the text and label columns of a table by their names, types and first values, and reads their values."""
+"""Finds the text columns of a table by their names, types and first values, and reads values."""
 
 from __future__ import annotations
 
@@ -23,16 +23,13 @@ from sentiment_batch.data.column_paths import (
 from sentiment_batch.data.readers.json_types import replace_surrogates
 from sentiment_batch.data.readers.utf8_repair import describe_bad_utf8, repair_utf8
 from sentiment_batch.data.texts import BLANK_CHARACTERS, drop_null_words
+from sentiment_batch.data.usual_names import LONG_TEXT_NAMES, TEXT_NAMES, find_usual_name, simplify_name
 from sentiment_batch.errors import InputError, listed
 from sentiment_batch.records import Problem
 
 if TYPE_CHECKING:
     from sentiment_batch.data.readers.base import Reader
 
-TEXT_NAMES = ("text", "review", "reviewtext", "content", "body", "comment", "sentence")
-"""Usual names of text columns, the most likely first: lower case, without underscores, hyphens and spaces."""
-LABEL_NAMES = ("label", "sentiment", "target", "class", "stars", "rating", "score")
-"""Usual names of label columns, the most likely first."""
 MIN_MEAN_TEXT_LENGTH = 20
 """Mean number of characters from which a column without a usual name counts as a text column."""
 _MAX_SAMPLE_ROWS = 200
@@ -63,13 +60,14 @@ def find_text_columns(schema: pa.Schema, chosen: Sequence[str] = (), sample: pa.
     unique = [field for field in schema if counts[field.name] == 1]
     # The type of a column of nulls says nothing, so only its name can make it a text column.
     texts = [field.name for field in unique if holds_text(field.type) or _is_named_null(field)]
-    usual = _find_usual_name(texts, TEXT_NAMES)
+    usual = find_usual_name(texts, TEXT_NAMES)
     if usual is not None:
         return [usual]
     strings = [name for name in texts if sample is not None and not is_binary(schema.field(name).type)]
     long = [name for name in strings if _measure_mean_length(sample, name) >= MIN_MEAN_TEXT_LENGTH]
-    if len(long) == 1:
-        return long
+    usual = long[0] if len(long) == 1 else find_usual_name(long, LONG_TEXT_NAMES)
+    if usual is not None:
+        return [usual]
     if len(texts) == 1 and len(schema) == 1:
         return texts
     if not long and (rows_inside := explain_rows_inside(schema)):
@@ -86,7 +84,7 @@ def _find_text_inside(schema: pa.Schema) -> str | None:
     """The path of the likeliest text inside the objects of a column, or None."""
     texts = [path for path in _list_texts(schema) if path not in schema.names]
     last = {path.rpartition(".")[2]: path for path in reversed(texts)}
-    usual = _find_usual_name(list(last), TEXT_NAMES)
+    usual = find_usual_name(list(last), TEXT_NAMES)
     return last[usual] if usual is not None else next(iter(texts), None)
 
 
@@ -102,10 +100,10 @@ def _explain_no_text(
     if long:
         return f"{listed(long)} could all be it"
     for name in counts:
-        if counts[name] > 1 and _simplify_name(name) in TEXT_NAMES:
+        if counts[name] > 1 and simplify_name(name) in TEXT_NAMES:
             return f"{name!r} occurs {counts[name]} times"
     for field in unique:
-        if _simplify_name(field.name) in TEXT_NAMES and field.name not in texts:
+        if simplify_name(field.name) in TEXT_NAMES and field.name not in texts:
             return f"{field.name!r} holds {describe_type(field.type)}, which is no text"
     return "none has a usual name or holds long texts"
 
@@ -134,23 +132,6 @@ def read_first_batch(reader: Reader) -> pa.RecordBatch | None:
 def _read_json_sample(reader: Reader) -> pa.RecordBatch | None:
     """The first rows of a table with a column of JSON text; None if there is no such column."""
     return read_first_batch(reader) if any(map(holds_json, reader.schema)) else None
-
-
-def find_label_column(schema: pa.Schema, chosen: str | None = None) -> str:
-    """The name of the column that holds the labels.
-
-    Raises:
-        InputError: the chosen column is missing, or no label column was found.
-    """
-    if chosen is not None:
-        return check_column(schema, chosen, "label_column")
-    usual = _find_usual_name([name for name in schema.names if schema.names.count(name) == 1], LABEL_NAMES)
-    if usual is not None:
-        return usual
-    raise InputError(
-        "cannot tell which column holds the labels. Name it with `label_column`; "
-        f"the columns are {listed(schema.names)}."
-    )
 
 
 def check_column(schema: pa.Schema, name: str, setting: str, *, whole: bool = False) -> str:
@@ -267,17 +248,7 @@ def _check_text(schema: pa.Schema, name: str) -> None:
 
 
 def _is_named_null(field: pa.Field) -> bool:
-    return pa.types.is_null(field.type) and _simplify_name(field.name) in TEXT_NAMES
-
-
-def _find_usual_name(names: Sequence[str], usual: Sequence[str]) -> str | None:
-    """The first of `names` that is one of the `usual` names; the earlier of these have priority. None if none is."""
-    simplified = {_simplify_name(name): name for name in reversed(names)}
-    return next((simplified[known] for known in usual if known in simplified), None)
-
-
-def _simplify_name(name: str) -> str:
-    return "".join(character for character in name.casefold() if character not in "_- ")
+    return pa.types.is_null(field.type) and simplify_name(field.name) in TEXT_NAMES
 
 
 def _measure_mean_length(sample: pa.RecordBatch, name: str) -> float:

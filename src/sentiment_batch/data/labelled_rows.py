@@ -12,22 +12,22 @@ from sentiment_batch.data.column_paths import find_field
 from sentiment_batch.data.columns import (
     check_column,
     extract_texts,
-    extract_values,
-    find_label_column,
+    read_first_batch,
 )
 from sentiment_batch.data.input_description import InputDescription, describe_reading
+from sentiment_batch.data.label_columns import LabelColumns, extract_any_values
 from sentiment_batch.data.other_columns import OtherColumns, find_id_column
 from sentiment_batch.data.text_columns import TextColumns, choose_text_columns
 from sentiment_batch.data.texts import describe_null_words, is_blank
-from sentiment_batch.data.value_names import CONVERSION_ERRORS, concatenate_dictionaries, name_values
-from sentiment_batch.errors import InputError
+from sentiment_batch.data.value_names import concatenate_dictionaries, name_values
+from sentiment_batch.errors import InputError, UsageError, listed
+from sentiment_batch.labels.settings import UNSAID, LabelSettings
 from sentiment_batch.locations import without_password
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
     from sentiment_batch.data.readers.base import Reader
-    from sentiment_batch.labels.settings import LabelSettings
 
 logger = logging.getLogger("sentiment_batch")
 
@@ -112,35 +112,38 @@ def read_labelled_rows(
     """
     if group_optional and (group_column is None or find_field(reader.schema, group_column) is None):
         group_column = None
-    text_found, label = _find_columns(
+    text_found, label_columns = _find_columns(
         reader, name, text_columns, trained, label_column, {"group_column": group_column, "by": by_column}
     )
     found = text_found.names
     texts: list[str | None] = []
     null_words: Counter[str] = Counter()
-    values: dict[str, list[object]] = {column: [] for column in (label, group_column) if column is not None}
+    groups: list[object] = []
     by: list[pa.DictionaryArray] = []
-    collected = OtherColumns(reader.schema, {*found, *values}, ids_only=not others)
+    collected = OtherColumns(reader.schema, {*found, group_column or ""}, ids_only=not others)
     for split in reader.splits():
         for batch in reader.batches(split):
             texts += extract_texts(batch, found, start=len(texts), null_words=null_words).to_pylist()
-            for column in values:
-                values[column] += _extract_values(batch, column)
+            label_columns.add(batch)
+            if group_column is not None:
+                groups += extract_any_values(batch, group_column)
             if by_column is not None:
                 by.append(name_values(batch, by_column))
             collected.add(batch)
     if null_words:
         logger.warning("%s: %s", without_password(name), describe_null_words(null_words))
     full = [row for row, text in enumerate(texts) if text is not None and not is_blank(text)]
+    label, values = _choose_label(label_columns, name, label_settings)
     other_values = collected.select_rows(full)
+    other_values.pop(label, None)
     id_column = find_id_column(other_values)
     ids = other_values.pop(id_column) if id_column is not None else None
     assumed = ["text_columns"] * text_found.assumed + ["label_column"] * (label_column is None)
     return LabelledRows(
         name=without_password(name),
         texts=[text for row in full if (text := texts[row]) is not None],
-        labels=[values[label][row] for row in full],
-        groups=[values[group_column][row] for row in full] if group_column is not None else None,
+        labels=[values[row] for row in full],
+        groups=[groups[row] for row in full] if group_column is not None else None,
         text_columns=found,
         label_column=label,
         num_blank=len(texts) - len(full),
@@ -164,26 +167,30 @@ def _find_columns(
     trained: Callable[[], Sequence[str]],
     label_column: str | None,
     further: Mapping[str, str | None],
-) -> tuple[TextColumns, str]:
-    """The text columns and the label column; checks that the `further` columns exist, which are given by setting."""
+) -> tuple[TextColumns, LabelColumns]:
+    """The text columns, and those that may hold the labels; checks that the `further` ones exist, given by setting."""
     try:
         found = choose_text_columns(reader, text_columns, trained)
-        label = find_label_column(reader.schema, label_column)
+        labels = LabelColumns(reader.schema, label_column, found.names, lambda: read_first_batch(reader))
         for setting, column in further.items():
             if column is not None:
                 check_column(reader.schema, column, setting)
     except InputError as error:  # there may be several tables, so the message names this one
         raise InputError(f"{name}: {error}") from error
-    if label in found.names:
+    if labels.names[0] in found.names:
         raise InputError(
-            f"column {label!r} would be both the text and the label. Name both with `text_column` and `label_column`."
+            f"column {labels.names[0]!r} would be both the text and the label. Name both with `text_column` and "
+            "`label_column`."
         )
-    return found, label
+    return found, labels
 
 
-def _extract_values(batch: pa.RecordBatch, column: str) -> list[object]:
-    """The values of a column, or their names if Python cannot hold the values."""
+def _choose_label(columns: LabelColumns, name: str, settings: LabelSettings | None) -> tuple[str, list[object]]:
+    """The label column and its values; logs which other columns could be it."""
     try:
-        return extract_values(batch, column)
-    except CONVERSION_ERRORS:
-        return list(name_values(batch, column).to_pylist())
+        choice, values = columns.choose(settings or UNSAID)
+    except (InputError, UsageError) as error:
+        raise type(error)(f"{without_password(name)}: {error}") from error
+    if choice.agreeing:
+        logger.info("%s: %s could be the label, too, and agrees with it", choice.column, listed(choice.agreeing))
+    return choice.column, values

@@ -73,8 +73,8 @@ def _map_renamed(counts: Mapping[str, int], column: str, settings: LabelSettings
             "another column with `label_column`."
         )
     mapping = _map_words(renamed, column)
-    labels = {value: mapping.find_label(name) for value, name in names.items() if name is not None}
-    return replace(mapping, values={**mapping.values, **{value: label for value, label in labels.items() if label}})
+    labels = {value: mapping.find_label(names[value] or value) for value in sorted(counts)}
+    return replace(mapping, values={value: label for value, label in labels.items() if label is not None})
 
 
 def _map_ranges(ranges: Sequence[StarRange]) -> LabelMapping:

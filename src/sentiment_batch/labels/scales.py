@@ -10,6 +10,7 @@ from sentiment_batch.errors import UsageError
 from sentiment_batch.labels.mapping import LabelMapping
 from sentiment_batch.labels.stars import DEFAULT_STAR_RANGES, StarRange, parse_stars, suggest_meaning, word_setting
 from sentiment_batch.labels.values import find_frequent_numbers, find_numbers
+from sentiment_batch.report.formatting import format_quantity
 
 INTEGER_SCALES: dict[frozenset[int], tuple[str, ...]] = {
     frozenset({0, 1}): ("negative", "positive"),
@@ -105,7 +106,9 @@ def ask_meaning(counts: Mapping[str, int], column: str, *, stars: bool) -> Usage
         words = ",".join(f"{code:g}" for code in codes)
         noun = "means" if len(codes) == 1 else "mean"
         answers.append(f"If {words} {noun} no answer, use {word_setting(words, 'no_answer')}.")
-    answers.append(f"Say what the numbers mean, such as {word_setting(suggest_meaning(frequent - set(codes)))}")
+    meaning = suggest_meaning(frequent - set(codes))
+    words = "" if "=" in meaning else " (up to {} is negative, from {} on positive)".format(*meaning.split(","))
+    answers.append(f"Say what the numbers mean, such as {word_setting(meaning)}{words}")
     return UsageError(
         f"column {column!r} holds {show_counts(counts)}, which is no known scale. {' '.join(answers)}, or name another "
         "column with `label_column`."
@@ -119,8 +122,10 @@ def show_counts(counts: Mapping[str, int]) -> str:
     if len(ordered) > MAX_SHOWN_VALUES:
         ends = [*ordered[: MAX_SHOWN_VALUES - 2], *ordered[-2:]]
         return f"{len(ordered):,} values such as {', '.join(ends)}"
-    shown = [f"{value} ({counts[value]:,}{' rows' * (place == 0)})" for place, value in enumerate(ordered)]
-    return ", ".join(shown)
+    first, *others = ordered
+    return ", ".join(
+        [f"{first} ({format_quantity(counts[first], 'row')})", *(f"{one} ({counts[one]:,})" for one in others)]
+    )
 
 
 def _find_no_answers(numbers: set[float], *, stars: bool) -> tuple[float, ...]:

@@ -12,12 +12,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from sentiment_batch.data.columns import extract_texts, extract_values, find_label_column
+from sentiment_batch.data.columns import extract_texts, extract_values
 from sentiment_batch.data.input_description import InputDescription, describe_reading
+from sentiment_batch.data.label_columns import find_label_column
 from sentiment_batch.data.text_columns import TextColumns, choose_text_columns
 from sentiment_batch.data.texts import fingerprint_text, is_blank
 from sentiment_batch.data.value_names import CONVERSION_ERRORS, name_values
-from sentiment_batch.errors import InputError, SentimentBatchError
+from sentiment_batch.errors import InputError, SentimentBatchError, UsageError
 from sentiment_batch.labels.inference import infer_mapping
 from sentiment_batch.labels.mapping import MISSING_CLASS, UNKNOWN_CLASS, LabelMapping
 from sentiment_batch.labels.settings import UNSAID, LabelSettings
@@ -162,7 +163,8 @@ def inspect_table(
         InputError: a column that the user named is missing, or the rows cannot be read.
     """
     text, question = _find_text(reader, text_columns)
-    label = _find_label(reader.schema, label_column)
+    label, label_question = _find_label(reader, label_column, text.names, label_settings)
+    question = question or label_question
     counter, first = _Counter(), list[tuple[str | None, ...]]()
     for split in reader.splits():
         for batch in reader.batches(split):
@@ -202,13 +204,16 @@ def _find_text(reader: Reader, chosen: Sequence[str]) -> tuple[TextColumns, Sent
         return TextColumns(names=(), assumed=False), error
 
 
-def _find_label(schema: pa.Schema, chosen: str | None) -> str | None:
+def _find_label(
+    reader: Reader, chosen: str | None, texts: Sequence[str], settings: LabelSettings
+) -> tuple[str | None, SentimentBatchError | None]:
+    """The label column, if any, and the question if several fit."""
     try:
-        return find_label_column(schema, chosen)
-    except SentimentBatchError:
+        return find_label_column(reader, chosen, texts, settings), None
+    except SentimentBatchError as error:
         if chosen is not None:
             raise
-        return None
+        return None, error if isinstance(error, UsageError) else None
 
 
 def _extract_labels(batch: pa.RecordBatch, column: str) -> list[str | None]:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from sentiment_batch.data.texts import fingerprint_text
-from sentiment_batch.errors import InputError, listed
+from sentiment_batch.errors import InputError, UsageError, listed
 from sentiment_batch.labels.inference import infer_shared_mapping
 from sentiment_batch.labels.matching import match_mapping
 from sentiment_batch.labels.settings import LabelSettings
@@ -169,8 +169,8 @@ def _read_other_file(
     same_column = file.label_column in {one.label_column for one in reviews}
     try:
         own = match_mapping(mapping, mapping.labels, file.labels, file.label_column, settings, same_column=same_column)
-    except InputError as error:
-        raise InputError(f"{file.name}: {error}") from error
+    except (InputError, UsageError) as error:
+        raise type(error)(f"{file.name}: {error}") from error
     inputs += _describe_inputs([file], own, settings)
     encoded = own.encode(file.labels)
     num_left_out = int((encoded.codes < 0).sum())

@@ -1,0 +1,139 @@
+"""Finds the label column of a table: by its name, by its values where several fit, and never among predictions."""
+
+from __future__ import annotations
+
+import collections
+import json
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from sentiment_batch.data.columns import check_column, extract_values, read_first_batch
+from sentiment_batch.data.usual_names import LABEL_NAMES, list_label_names, simplify_name
+from sentiment_batch.data.value_names import CONVERSION_ERRORS, name_values
+from sentiment_batch.errors import InputError, listed
+from sentiment_batch.labels.candidates import LabelChoice, choose_label_column
+from sentiment_batch.labels.settings import UNSAID, LabelSettings
+from sentiment_batch.labels.values import parse_number, to_canonical
+
+if TYPE_CHECKING:
+    from sentiment_batch.data.readers.base import Reader
+
+MAX_LIKELY_VALUES = 12
+"""Largest number of different values of a column that is named as a likely label column."""
+MAX_CANDIDATES = 8
+"""Largest number of columns that are compared."""
+
+
+class LabelColumns:
+    """Collects the columns of a table that may hold the labels while it is read, and chooses one.
+
+    Args:
+        schema: the schema of all batches.
+        chosen: the column that the user named; None finds one.
+        texts: the text columns, which hold no labels.
+        sample: gives some rows, to name likely columns if none is found.
+
+    Raises:
+        InputError: the chosen column is missing, or no column has a usual name.
+    """
+
+    def __init__(
+        self,
+        schema: pa.Schema,
+        chosen: str | None = None,
+        texts: Sequence[str] = (),
+        sample: Callable[[], pa.RecordBatch | None] = lambda: None,
+    ) -> None:
+        self._chosen = chosen
+        counts = collections.Counter(schema.names)
+        found = [name for name in list_label_names(schema.names) if counts[name] == 1]
+        if chosen is not None:
+            found = list(dict.fromkeys([check_column(schema, chosen, "label_column"), *found]))
+        # A text column is a candidate only if nothing else is, so that the message can name it.
+        found = [name for name in found if name == chosen or name not in texts] or found
+        if not found:
+            raise _ask_for_label(schema, sample())
+        self.names = found[:MAX_CANDIDATES]
+        self._values: dict[str, list[object]] = {name: [] for name in self.names}
+        scores = [f"{name}_score" for name in self.names if name != chosen and counts[f"{name}_score"] == 1]
+        self._scores: dict[str, list[object]] = {name: [] for name in scores}
+
+    def add(self, batch: pa.RecordBatch) -> None:
+        """Collect the next rows."""
+        for values in (self._values, self._scores):
+            for name in values:
+                values[name] += extract_any_values(batch, name)
+
+    def choose(self, settings: LabelSettings = UNSAID) -> tuple[LabelChoice, list[object]]:
+        """The label column, and the label of each row that was collected.
+
+        Raises:
+            InputError: the only columns that fit hold predictions of an earlier scoring.
+            UsageError: several columns fit, and they differ.
+        """
+        predicted = list(filter(self._is_predicted, self.names))
+        added = {f"{name}_{what}" for name in predicted for what in ("score", *set(map(str, self._values[name])))}
+        columns = {name: self._values[name] for name in self.names if name not in added.union(predicted)}
+        if not columns:
+            raise InputError(
+                f"{predicted[0]!r} beside '{predicted[0]}_score' holds predictions of an earlier scoring, and no other "
+                "column has a usual name of labels. Name the labels with `label_column`; if they are these, use "
+                f"`label_column={_quote(predicted[0])}`."
+            )
+        usual = sum(name == self._chosen or simplify_name(name) in LABEL_NAMES for name in columns)
+        choice = choose_label_column(columns, settings, usual=usual, chosen=self._chosen is not None)
+        return choice, columns[choice.column]
+
+    def _is_predicted(self, name: str) -> bool:
+        """True if the column beside this one holds a probability in each row that has a value."""
+        scores = [text for value in self._scores.get(f"{name}_score", ()) if (text := to_canonical(value)) is not None]
+        numbers = [parse_number(score) for score in scores]
+        return bool(numbers) and all(number is not None and 0 < number <= 1 for number in numbers)
+
+
+def find_label_column(
+    reader: Reader, chosen: str | None = None, texts: Sequence[str] = (), settings: LabelSettings = UNSAID
+) -> str:
+    """The label column of an open table, by its names and its first rows; arguments and errors as `LabelColumns`."""
+    sample = read_first_batch(reader)
+    columns = LabelColumns(reader.schema, chosen, texts, lambda: sample)
+    if sample is not None:
+        columns.add(sample)
+    return columns.choose(settings)[0].column
+
+
+def _ask_for_label(schema: pa.Schema, sample: pa.RecordBatch | None) -> InputError:
+    """The question for the label column, with the columns first that repeat few values."""
+    likely = {} if sample is None else {name: values for name in schema.names if (values := _list_few(sample, name))}
+    names = [*likely, *(name for name in schema.names if name not in likely)]
+    such_as = "".join(f", such as with `label_column={_quote(name)}`" for name in list(likely)[:1])
+    return InputError(
+        f"cannot tell which column holds the labels. Name it with `label_column`{such_as}; the columns are "
+        f"{listed(names)}."
+    )
+
+
+def _list_few(sample: pa.RecordBatch, name: str) -> list[str]:
+    """The different values of a column if they are few and most of them repeat, else none."""
+    if sample.schema.names.count(name) > 1:
+        return []
+    try:
+        words = pc.drop_null(pc.unique(name_values(sample, name).dictionary_decode())).to_pylist()
+    except CONVERSION_ERRORS:
+        return []
+    return sorted(words) if 1 < len(words) <= min(MAX_LIKELY_VALUES, sample.num_rows // 2) else []
+
+
+def extract_any_values(batch: pa.RecordBatch, column: str) -> list[object]:
+    """The values of a column, or their names if Python cannot hold the values."""
+    try:
+        return extract_values(batch, column)
+    except CONVERSION_ERRORS:
+        return list(name_values(batch, column).to_pylist())
+
+
+def _quote(text: str) -> str:
+    return json.dumps(text, ensure_ascii=False)

@@ -1,0 +1,142 @@
+"""Chooses the label column among several that fit: they must agree, or the run stops with a question."""
+
+from __future__ import annotations
+
+import collections
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from sentiment_batch.errors import InputError, UsageError
+from sentiment_batch.labels.inference import infer_mapping
+from sentiment_batch.labels.stars import word_setting
+from sentiment_batch.labels.values import to_canonical
+from sentiment_batch.labels.words import find_meaning, find_side, order_words
+
+if TYPE_CHECKING:
+    from sentiment_batch.labels.mapping import LabelMapping
+    from sentiment_batch.labels.settings import LabelSettings
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class LabelChoice:
+    """The column that holds the labels, and how it stands to others."""
+
+    column: str
+    """The name of the column."""
+    agreeing: tuple[str, ...] = ()
+    """Other columns that could be the label, too, and give no row another class."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Candidate:
+    column: str
+    values: Sequence[object]
+    mapping: LabelMapping
+
+    @property
+    def sides(self) -> set[str]:
+        return set(map(find_side, self.mapping.labels))
+
+    @property
+    def holds_known_words(self) -> bool:
+        return self.mapping.kind == "words" and all(map(find_meaning, self.mapping.labels))
+
+
+def choose_label_column(
+    columns: Mapping[str, Sequence[object]], settings: LabelSettings, *, usual: int, chosen: bool = False
+) -> LabelChoice:
+    """The column that holds the labels.
+
+    Args:
+        columns: the values (n,) of the columns that may hold them by name, the most likely first.
+        settings: what the user says about the labels.
+        usual: the number of columns with a usual name. The others must hold known words or scales.
+        chosen: True if the user named the first column.
+
+    Raises:
+        UsageError: two columns fit, and some rows have different classes by them.
+    """
+    found = [_read_candidate(column, values, settings) for column, values in columns.items()]
+    fits = [one for place, one in enumerate(found) if one and (place < usual or _has_known_labels(one))]
+    if not fits or (chosen and found[0] is None):
+        return LabelChoice(column=next(iter(columns)))
+    first, *others = fits
+    for other in others:
+        if first.mapping.assumed and other.holds_known_words and (order := _match_words(first, other)):
+            if not chosen:
+                return LabelChoice(column=other.column, agreeing=(first.column,))
+            _check_order(first, other, order)
+        elif not chosen:
+            _check_agreement(first, other)
+    return LabelChoice(column=first.column, agreeing=() if chosen else tuple(other.column for other in others))
+
+
+def _read_candidate(column: str, values: Sequence[object], settings: LabelSettings) -> _Candidate | None:
+    """A column with its mapping; None if its values are no labels, or all are of one class."""
+    try:
+        mapping = infer_mapping(values, column, settings)
+    except (InputError, UsageError):
+        return None
+    present = {mapping.find_label(value) for value in settings.count(values)} - {None}
+    return _Candidate(column, values, mapping) if len(present) > 1 else None
+
+
+def _has_known_labels(candidate: _Candidate) -> bool:
+    return candidate.mapping.kind != "words" or candidate.holds_known_words
+
+
+def _count_pairs(first: _Candidate, other: _Candidate) -> collections.Counter[tuple[str, str]]:
+    """The number of rows of each pair of values that have labels in both columns."""
+    pairs = zip(map(to_canonical, first.values), map(to_canonical, other.values), strict=True)
+    counts = collections.Counter((one, two) for one, two in pairs if one is not None and two is not None)
+    return collections.Counter(
+        {
+            pair: count
+            for pair, count in counts.items()
+            if first.mapping.find_label(pair[0]) is not None and other.mapping.find_label(pair[1]) is not None
+        }
+    )
+
+
+def _check_agreement(first: _Candidate, other: _Candidate) -> None:
+    """Refuse two columns by which rows have different classes. A middle that only one of them has is no difference."""
+    pairs = _count_pairs(first, other)
+    both = first.sides & other.sides
+    different = {}
+    for (one, two), count in pairs.items():
+        sides = {find_side(str(first.mapping.find_label(one))), find_side(str(other.mapping.find_label(two)))}
+        if len(sides) > 1 and ("neutral" not in sides or "neutral" in both):
+            different[one, two] = count
+    if not different:
+        return
+    one, two = max(different, key=lambda pair: (different[pair], pair))
+    raise UsageError(
+        f"{first.column!r} and {other.column!r} could both hold the labels, and they differ in "
+        f"{sum(different.values()):,} of {pairs.total():,} rows, such as {one} beside {two}. Name the right one: "
+        f"`label_column={_quote(first.column)}` or `label_column={_quote(other.column)}`."
+    )
+
+
+def _match_words(codes: _Candidate, words: _Candidate) -> dict[str, str]:
+    """The label beside each code; empty if a code stands beside several words, or a word beside several codes."""
+    pairs = {(code, str(words.mapping.find_label(word))) for code, word in _count_pairs(codes, words)}
+    found = dict(pairs)
+    return found if len(pairs) == len(found) == len(set(found.values())) else {}
+
+
+def _check_order(codes: _Candidate, words: _Candidate, order: Mapping[str, str]) -> None:
+    """Refuse codes whose usual order is not that of the words beside them."""
+    if all(find_side(label) == find_side(str(codes.mapping.find_label(code))) for code, label in order.items()):
+        return
+    beside = {label: code for code, label in order.items()}
+    meaning = ",".join(f"{find_meaning(label)}={beside[label]}" for label in order_words(beside))
+    raise UsageError(
+        f"the numbers of {codes.column!r} would be read as {codes.mapping}, but {words.column!r} beside it says "
+        f"otherwise. Use {word_setting(meaning)}, or `label_column={_quote(words.column)}`."
+    )
+
+
+def _quote(text: str) -> str:
+    return json.dumps(text, ensure_ascii=False)

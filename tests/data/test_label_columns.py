@@ -1,0 +1,95 @@
+import re
+
+import pyarrow as pa
+import pytest
+
+from sentiment_batch.data.label_columns import LabelColumns, find_label_column
+from sentiment_batch.data.readers.table import TableReader
+from sentiment_batch.errors import InputError, UsageError
+from sentiment_batch.labels.settings import UNSAID, LabelSettings
+
+
+def find(chosen=None, texts=("text",), settings=UNSAID, **columns) -> str:
+    return find_label_column(TableReader(pa.table(columns)), chosen, texts, settings)
+
+
+WORDS = ["negative", "positive"] * 5
+TEXTS = [f"a text of row {n}" for n in range(10)]
+
+
+@pytest.mark.parametrize("name", ["label", "Sentiment", "TARGET", "class", "stars", "rating", "score", "Labels"])
+def test_a_column_of_labels_is_found_by_its_name(name):
+    assert find(text=TEXTS, **{name: WORDS}) == name
+
+
+def test_a_label_column_comes_before_one_of_stars():
+    assert find(stars=[1, 5] * 5, label=WORDS) == "label"
+    assert find(stars=[1, 5] * 5, my_label=WORDS) == "stars"
+
+
+def test_the_user_must_name_a_label_column_of_unknown_name():
+    with pytest.raises(InputError, match=r"`label_column`; the columns are 'id', 'mood'"):
+        LabelColumns(pa.schema([("id", pa.string()), ("mood", pa.string())]))
+    assert find("mood", id=TEXTS, mood=WORDS) == "mood"
+
+
+def test_likely_columns_are_named_first():
+    others = {f"q{n}": ["x"] * 10 for n in range(15)}
+    with pytest.raises(InputError, match=r'`label_column="liked"`; the columns are \'liked\', \'q0\''):
+        find(texts=(), **others, content=TEXTS, liked=["yes", "no"] * 5)
+
+
+def test_columns_by_which_rows_differ_are_a_question():
+    stars = [1, 5] * 4 + [1, 1]
+    question = r"'label' and 'rating' could both hold the labels, and they differ in 1 of 10 rows, such as positive "
+    question += r'beside 1\. Name the right one: `label_column="label"` or `label_column="rating"`\.'
+    with pytest.raises(UsageError, match=question):
+        find(label=WORDS, rating=stars)
+    assert find("rating", label=WORDS, rating=stars) == "rating"
+
+
+def test_a_middle_that_one_column_lacks_is_no_difference():
+    assert find(label=["negative", "neutral", "positive"] * 2, stars=[2, 3, 5] * 2) == "label"
+    assert find(label=["negative", "neutral", "positive"] * 2, stars=[2, 4, 5] * 2) == "label"
+    with pytest.raises(UsageError, match="differ"):
+        find(label=["negative", "neutral", "positive"] * 2, sentiment=[-1, 0, 0, -1, 0, 1])
+
+
+def test_a_column_that_holds_no_labels_is_no_rival():
+    assert find(label=WORDS, score=[3, 17, 200, 1, 0, 5, 7, 8, 9, 11]) == "label"
+    assert find(target=WORDS, label_source=["person", "program"] * 5) == "target"
+    assert find(score=[3, 17, 200, 1, 0, 5, 7, 8, 9, 11], overall=[1, 5] * 5) == "overall"
+
+
+def test_topics_beside_sentiments_are_a_question():
+    with pytest.raises(UsageError, match="'target' and 'opinion' could both"):
+        find(target=["screen", "price", "screen", "price", "price"] * 2, opinion=WORDS)
+
+
+def test_words_decide_what_codes_beside_them_mean():
+    codes, words = [2, 0, 1] * 3, ["Negativo", "Neutro", "Positivo"] * 3
+    assert find(sentiment=codes, sentiment_label=words) == "sentiment_label"
+    with pytest.raises(UsageError, match=re.escape('`stars="negative=2,neutral=0,positive=1"`')):
+        find("sentiment", sentiment=codes, sentiment_label=words)
+    answer = LabelSettings(stars="negative=2,neutral=0,positive=1")
+    assert find("sentiment", sentiment=codes, sentiment_label=words, settings=answer) == "sentiment"
+    assert find("sentiment", sentiment=[0, 1, 2] * 3, sentiment_label=words) == "sentiment"
+
+
+# Predictions
+
+
+@pytest.mark.parametrize("prefix", ["sentiment", "label"])
+@pytest.mark.parametrize("score", [0.98, "0.9812", 1.0])
+def test_predictions_of_a_scoring_are_no_labels(prefix, score):
+    predicted = {prefix: WORDS, f"{prefix}_score": [score] * 10}
+    with pytest.raises(InputError, match=rf'predictions of an earlier scoring.*`label_column="{prefix}"`\.$'):
+        find(text=TEXTS, **predicted)
+    assert find(prefix, text=TEXTS, **predicted) == prefix
+    assert find(text=TEXTS, **predicted, rating=[1, 1, 5, 5, 1] * 2) == "rating"
+
+
+@pytest.mark.parametrize("scores", [[-0.9, 0.9] * 5, [1, 5] * 5, ["low", "high"] * 5, [None] * 10])
+def test_other_columns_called_score_make_no_predictions(scores):
+    assert find("label", label=WORDS, label_score=scores) == "label"
+    assert find(text=TEXTS, sentiment=WORDS, sentiment_score=scores) == "sentiment"
