@@ -6,7 +6,7 @@ import re
 from collections import Counter
 from collections.abc import Sequence
 
-from sentiment_batch.data.columns import LABEL_NAMES, TEXT_NAMES
+from sentiment_batch.data.usual_names import LABEL_NAMES, TEXT_NAMES
 from sentiment_batch.errors import InputError
 
 MAX_HEADER_ROWS = 200
