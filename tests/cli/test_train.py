@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
 import shlex
+from datetime import UTC, datetime
 
 import pytest
 
@@ -22,7 +24,7 @@ def train(cli, tiny_base, tmp_path):
 def test_training_ends_with_the_command_to_run_next_and_it_works(train, cli, reviews_csv, tmp_path):
     result = train(reviews_csv)
     assert (result.exit_code, result.stdout) == (0, ""), result.stderr
-    for part in ("labels    negative, positive", "validation: accuracy", "macro F1", "precision"):
+    for part in ("  label      label (assumed): negative, positive", "validation: accuracy", "macro F1", "precision"):
         assert part in result.stderr
     command = result.stderr.rstrip().splitlines()[-1].strip()
     words = shlex.split(command)
@@ -158,3 +160,41 @@ def test_files_that_are_not_split_need_no_group_column(train, reviews_csv, tmp_p
     held.write_text("review,label\nfine,positive\npoor,negative\n", encoding="utf-8")
     result = train(reviews_csv, "--group-column", "id", "--val-file", held, "--test-file", held)
     assert result.exit_code == 0, result.stderr
+
+
+def test_how_the_tables_were_read_is_printed_stored_and_used_again(train, cli, tmp_path):
+    words = ("loved", "hated")
+    lines = [f"{n},Film {n},I {words[n % 2]} it all {n},{5 - 4 * (n % 2)}" for n in range(60)]
+    for name, separator in (("reviews.csv", ";"), ("test.csv", ",")):
+        rows = [line.replace(",", separator) for line in ("review_id,title,body,stars", *lines)]
+        (tmp_path / name).write_text("\n".join(rows) + "\n")
+    columns = ("--text-column", "title", "--text-column", "body")
+    result = train(tmp_path / "reviews.csv", "--test-file", tmp_path / "test.csv", *columns, "--json")
+    assert result.exit_code == 0, result.stderr
+    assert (
+        f"{tmp_path / 'reviews.csv'} is read as\n"
+        "  text       title and body\n"
+        "  label      stars (assumed): 1-2 -> negative, 4-5 -> positive (assumed)\n"
+        "  delimiter  ; (assumed)\n"
+    ) in result.stderr
+    assert f"{tmp_path / 'test.csv'} is read as\n" in result.stderr
+    found = json.loads(result.stdout)["input"]
+    meta = json.loads((tmp_path / "model" / "sentiment_batch.json").read_text())
+    assert meta["input"] == found
+    assert (found["text_columns"], found["delimiter"]) == (["title", "body"], ";")
+    assert {"label_column", "label_mapping", "delimiter"} <= set(found["assumed"])
+
+    page = (tmp_path / "model" / "report.html").read_text()
+    assert "What was read" in page
+    assert "sentiment-batch train --base" in page
+    assert datetime.now(UTC).date().isoformat() in page
+    rows = re.findall(rf"row (\d+) of {tmp_path}/\w+\.csv \(review_id (\d+)\)", page)
+    assert all(row == number for row, number in rows)
+    assert "row –" not in page
+
+    test = (tmp_path / "test.csv", "-m", tmp_path / "model", *CPU)
+    measured = cli("evaluate", *test, "--json")
+    assert json.loads(measured.stdout)["input"]["text_columns"] == ["title", "body"]
+    assert "  label      stars (assumed): 1-2 -> negative, 4-5 -> positive\n" in measured.stderr
+    scored = cli("score", test[0], tmp_path / "out.csv", *test[1:])
+    assert "  text       title and body\n" in scored.stderr

@@ -55,6 +55,8 @@ def test_command_and_function_build_the_same_job(cli, jobs, tables, tmp_path):
     assert tuple(by_command.pop("text_columns")) == tuple(by_function.pop("text_columns")) == ()
     assert by_command.pop("read_options") is not None
     assert by_function.pop("read_options") is None
+    assert by_command.pop("command").startswith(f"sentiment-batch train {tables['train']} --val-file ")
+    assert by_function.pop("command") is None
     assert by_command == by_function
 
 
