@@ -6,6 +6,8 @@ import csv
 import json
 import zipfile
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from tests.cli.helpers import CPU, failed
@@ -79,3 +81,11 @@ def test_an_archive_is_never_written(score, tmp_path):
     (tmp_path / "a.csv").write_text("id,text\n1,good\n")
     message = failed(score(tmp_path / "a.csv", tmp_path / "out.csv.zip"), code=2)
     assert "ZIP archives are only read. Use .gz in place of .zip." in message
+
+
+def test_bad_values_in_columns_that_are_not_needed_stop_no_run(score, tmp_path):
+    bad = pa.array([b"caf\xe9", b"x"]).view(pa.string())
+    pq.write_table(pa.table({"id": [1, 2], "text": TEXTS, "other": bad}), tmp_path / "a.parquet")
+    assert "column 'other', row 0" in failed(score(tmp_path / "a.parquet", tmp_path / "out.csv"))
+    assert score(tmp_path / "a.parquet", tmp_path / "out.csv", "--columns", "id").exit_code == 0
+    assert (tmp_path / "out.csv").read_text().startswith("id,sentiment,sentiment_score\n1,")

@@ -284,17 +284,47 @@ def test_text_that_is_no_utf_8_is_refused(write):
         read(ParquetReader, write("lying.parquet", lying))
 
 
+@pytest.mark.parametrize("reader", [ParquetReader, ArrowReader])
+def test_damage_in_a_column_that_is_not_selected_does_no_harm(tmp_path, reader):
+    table = pa.table({"id": [1, 2], "part": [{"x": 1}, None], "text": ["good", "bad"], "other": ["a" * 50, "b" * 50]})
+    if reader is ParquetReader:
+        pq.write_table(table, tmp_path / "a", write_page_checksum=True, compression="none", use_dictionary=False)
+    else:
+        write_arrow(table, tmp_path / "a")
+    (tmp_path / "a").write_bytes((tmp_path / "a").read_bytes().replace(b"a" * 50, b"\xff" * 50))
+    with pytest.raises(InputError):
+        read(reader, tmp_path / "a")
+    opened = reader(str(tmp_path / "a"), ReadOptions())
+    opened.select_columns(["id", "text"])
+    assert read_splits(opened).to_pylist() == [
+        {"id": 1, "part": None, "text": "good", "other": None},
+        {"id": 2, "part": None, "text": "bad", "other": None},
+    ]
+    opened.close()
+
+
+def test_repeated_names_and_names_with_dots_can_be_selected(tmp_path):
+    table = pa.table([["a"], ["b"], [{"c": "d"}]], names=["x", "x.c", "x.c.d"])
+    for names, expected in ((["x", "x.c", "y"], [{"x": "a", "x.c": None, "y": {"c": "d"}}]), (["x", "x", "y"], None)):
+        pq.write_table(table.rename_columns(names), tmp_path / "a.parquet")
+        opened = ParquetReader(str(tmp_path / "a.parquet"), ReadOptions())
+        opened.select_columns(["x", "y"])
+        found = read_splits(opened)
+        assert found == table.rename_columns(names) if expected is None else found.to_pylist() == expected
+        opened.close()
+
+
+def write_arrow(table: pa.Table, path) -> None:
+    with pa.ipc.new_file(path, table.schema) as writer:
+        writer.write_table(table)
+
+
 LARGE = 10**10
 ODD = {
     "decimal": pa.Array.from_buffers(pa.decimal128(3, 1), 1, [None, pa.py_buffer(LARGE.to_bytes(16, "little"))]),
     "time": pa.array([-13_899_000], pa.int32()).view(pa.time32("ms")),
     "date": pa.array([12_345], pa.int64()).view(pa.date64()),
 }
-
-
-def write_arrow(table: pa.Table, path) -> None:
-    with pa.ipc.new_file(path, table.schema) as writer:
-        writer.write_table(table)
 
 
 @pytest.mark.parametrize(

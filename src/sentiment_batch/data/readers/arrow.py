@@ -7,7 +7,7 @@ import io
 import logging
 import threading
 import warnings
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
 
 import pyarrow as pa
 
@@ -42,6 +42,7 @@ class ArrowReader:
         self._source = Source(location)
         self._name = self._source.name
         self._on_bad_row = options.on_bad_row
+        self._selected: frozenset[str] | None = None
         try:
             with translate_read_errors(self._name):
                 self._layout = _open_layout(self._source)
@@ -59,6 +60,10 @@ class ArrowReader:
         """The record batches of a file, or the whole stream."""
         return self._splits
 
+    def select_columns(self, names: Iterable[str]) -> None:
+        """Take only these columns from now on; the others are null. Damage in the others does no harm."""
+        self._selected = frozenset(names)
+
     def batches(self, split: Split) -> Iterator[pa.RecordBatch]:
         """The rows of one split, at most `MAX_ROWS_PER_BATCH` in a batch. Cutting batches copies nothing."""
         rows = 0
@@ -72,6 +77,12 @@ class ArrowReader:
 
     def _cut(self, batch: pa.RecordBatch, where: str, first: int) -> Iterator[pa.RecordBatch]:
         """The validated rows of a batch, in pieces; `first` is the number of its first row in the split."""
+        if self._selected is not None:
+            columns = [
+                column if name in self._selected else pa.nulls(len(column), column.type)
+                for name, column in zip(batch.schema.names, batch.columns, strict=True)
+            ]
+            batch = pa.RecordBatch.from_arrays(columns, schema=batch.schema)
         pieces = (batch.slice(start, MAX_ROWS_PER_BATCH) for start in range(0, batch.num_rows, MAX_ROWS_PER_BATCH))
         # The whole batch is validated first, because each slice holds the whole dictionary.
         if strings_are_valid(batch, where):

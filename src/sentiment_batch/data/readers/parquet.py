@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import pyarrow as pa
@@ -66,10 +66,18 @@ class ParquetReader:
                 splits.append(Split(index=len(splits), label=label, num_rows=rows, key=key))
         self._splits = tuple(splits)
         self.num_rows: int | None = sum(rows for _, groups in footers for rows, _ in groups)
+        self._selected: frozenset[str] | None = None
 
     def splits(self) -> Sequence[Split]:
         """The row groups of all files, in the natural order of the files."""
         return self._splits
+
+    def select_columns(self, names: Iterable[str]) -> None:
+        """Read only these columns from now on; the others are null. Damage in columns that are not read does no harm.
+
+        Repeated names cannot be told apart, so a table with such names is read as a whole.
+        """
+        self._selected = frozenset(names) if len(set(self.schema.names)) == len(self.schema) else None
 
     def batches(self, split: Split) -> Iterator[pa.RecordBatch]:
         """The rows of one row group."""
@@ -77,9 +85,10 @@ class ParquetReader:
         rows = 0
         with self._open(index, self._dictionaries[index]) as file:
             with translate_read_errors(split.label):
+                columns = [name for name in file.schema_arrow.names if name in (self._selected or ())] or None
                 if batch_rows > MAX_SAMPLED_ROWS:
-                    batch_rows = min(batch_rows, _measure_batch_rows(file, group))
-                decoded = file.iter_batches(batch_size=batch_rows, row_groups=[group])
+                    batch_rows = min(batch_rows, _measure_batch_rows(file, group, columns))
+                decoded = file.iter_batches(batch_size=batch_rows, row_groups=[group], columns=columns)
             for batch in iterate_translated(decoded, split.label):
                 batch = validate_batch(batch, split.label, first=rows, on_bad_row=self._on_bad_row)
                 rows += batch.num_rows
@@ -157,12 +166,12 @@ def _estimate_batch_rows(group: Any, name: str) -> int:
     return max(1, min(MAX_ROWS_PER_PARQUET_BATCH, int(group.num_rows), MAX_BATCH_BYTES // max(average, 1)))
 
 
-def _measure_batch_rows(file: pq.ParquetFile, group: int) -> int:
+def _measure_batch_rows(file: pq.ParquetFile, group: int, columns: list[str] | None) -> int:
     """The batch size of a row group by the decoded size of its first rows.
 
     The footer is not enough, because it counts a long value in a dictionary once, however many rows have it.
     """
-    sample = next(file.iter_batches(batch_size=MAX_SAMPLED_ROWS, row_groups=[group]), None)
+    sample = next(file.iter_batches(batch_size=MAX_SAMPLED_ROWS, row_groups=[group], columns=columns), None)
     if sample is None or not sample.num_rows:
         return MAX_ROWS_PER_PARQUET_BATCH
     return max(1, MAX_BATCH_BYTES * int(sample.num_rows) // max(int(sample.nbytes), 1))

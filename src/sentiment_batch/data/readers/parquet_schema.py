@@ -114,6 +114,8 @@ def _adapt_column(batch: pa.RecordBatch, field: pa.Field, partitions: Mapping[st
     index = batch.schema.get_field_index(field.name)
     if index < 0:
         value = partitions.get(field.name)
+        if value is None:
+            return pa.nulls(batch.num_rows, field.type)
         return pa.repeat(pa.scalar(value).cast(field.type), batch.num_rows)
     try:
         column = batch.column(index)
