@@ -6,6 +6,7 @@ import re
 
 import pytest
 
+from sentiment_batch.data.input_description import list_items
 from sentiment_batch.report.page import render_report_page
 from tests.report import random_reports
 from tests.report.page_parser import Page, sound
@@ -88,7 +89,10 @@ def test_the_page_loads_and_runs_nothing():
 def test_texts_of_any_content_are_shown_as_text(what):
     given = HOSTILE[what]
     case = {
+        "file": given,
         "row": 5,
+        "id_column": given,
+        "id": given,
         "text": given,
         "label": given,
         "predicted": given,
@@ -111,6 +115,10 @@ def test_texts_of_any_content_are_shown_as_text(what):
             "groups": {given: given},
             "overlaps": [{"of": given, "with": given, "rows": 1, "other_label": None, "nearly": 0}],
         },
+    }
+    changes |= {
+        "command": given,
+        "reading": list_items({"text_columns": [given], "delimiter": given, "label_column": given}),
     }
     named = [{"name": given, "evaluation": evaluation, "before_calibration": None}]
     page = sound(
@@ -319,3 +327,20 @@ def test_a_perfect_model_has_no_weak_slice_and_no_error():
     assert "There is no error." in text
     assert "No slice is clearly below the whole" in text
     assert "Most confident errors" not in text
+
+
+def test_the_page_says_where_rows_stand_and_what_was_read():
+    case = {"file": "reviews.csv", "row": 1_234, "id_column": "review_id", "id": "a7", "text": "x", "label": "a"}
+    evaluation = random_reports.evaluation(["a", "b"], 300) | {
+        "errors": [case | {"predicted": "b", "score": 0.9, "words": None}],
+        "likely_wrong_labels": [{"row": None, "text": "y", "label": "a", "suggested": "b", "score": 0.99}],
+    }
+    named = [{"name": "reviews.csv", "evaluation": evaluation, "before_calibration": None}]
+    reading = [("delimiter", "; (assumed)")]
+    report = random_reports.report(evaluations=named, reading=reading, date="2026-11-28", command="sentiment-batch x")
+    text = sound(render_report_page(report)).text()
+    for part in ("row 1,234 of reviews.csv (review_id a7)", "; (assumed)", "2026-11-28", "sentiment-batch x"):
+        assert part in text
+    assert "Rows count from 0, without the header." in text
+    assert "row –" not in text
+    assert "What was read" not in sound(render_report_page(random_reports.report())).text()

@@ -71,6 +71,11 @@ def test_what_must_be_answered_comes_with_the_counts():
     assert (unnamed.counts["rows"], unnamed.first_rows) == (1, (("x", "y"),))
 
 
+def test_a_single_class_is_a_warning():
+    (found,) = inspect_table(reader(text=["good", "fine"], label=["pos", "pos"])).findings
+    assert (found.level, found.text[:20]) == ("warning", "All labels are 'pos'")
+
+
 @pytest.mark.parametrize("named", [{"text_columns": ["txt"]}, {"label_column": "lable"}])
 def test_a_column_that_is_named_and_missing_is_an_error(named):
     with pytest.raises(InputError, match="did you mean"):

@@ -140,7 +140,11 @@ class _Counter:
                 TextQuality(**{one.name: self.totals[one.name] / full for one in fields(TextQuality)})
             )
             yield from check_repeats(full, counts)
-        if counts["classes"]:
+        present = [label for label, rows in (counts["classes"] or {}).items() if rows]
+        if len(present) == 1:
+            text = f"All labels are {present[0]!r}, and a classifier needs two classes. Check `label_column`."
+            yield Finding(text=text, weight=1.0, level="warning")
+        elif present:
             yield from check_class_sizes(list(counts["classes"]), np.array(list(counts["classes"].values())))
 
 
