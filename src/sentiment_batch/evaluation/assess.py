@@ -104,6 +104,12 @@ class Evaluation:
     """Rows of the table that are in no figure; None if there was no table."""
     input: dict[str, Any] | None = None
     """How the table was read, see `InputDescription.to_json`; None if there was no table."""
+    unlike: float | None = None
+    """The share of texts that look unlike those of the training; None if the model has no fingerprint of them."""
+    unlike_reasons: tuple[str, ...] = ()
+    """In which ways; empty if there is nothing to warn of."""
+    trained_on: float | None = None
+    """The share of the texts that the model was trained on, an estimate; None if none or too few were seen."""
 
     @property
     def rows(self) -> int:

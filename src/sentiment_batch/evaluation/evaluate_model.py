@@ -13,6 +13,7 @@ import numpy as np
 import pyarrow as pa
 
 from sentiment_batch.data.input_description import InputDescription, format_description
+from sentiment_batch.data.text_sketch import estimate_common_share
 from sentiment_batch.display import shortened
 from sentiment_batch.errors import InputError, listed
 from sentiment_batch.evaluation.assess import MAX_ERRORS, Evaluation, LeftOut, assess, count_tokens
@@ -21,6 +22,8 @@ from sentiment_batch.labels.mapping import LabelMapping
 from sentiment_batch.labels.matching import match_mapping
 from sentiment_batch.labels.settings import LabelSettings
 from sentiment_batch.progress import show_progress
+from sentiment_batch.report.formatting import format_percent
+from sentiment_batch.scoring.likeness import TextCheck, judge_texts
 
 if TYPE_CHECKING:
     from sentiment_batch.data.labelled_rows import LabelledRows
@@ -31,6 +34,8 @@ logger = logging.getLogger("sentiment_batch")
 
 TEXTS_PER_BATCH = 4_096
 """Texts that are sent to the model at once."""
+MIN_TRAINED_SHARE = 0.1
+"""Share of texts that the model was trained on from which on there is a warning."""
 MAX_UNKNOWN_SHARE = 0.05
 """Share of rows with an unknown label from which on there is a warning."""
 
@@ -63,7 +68,7 @@ def evaluate_labelled(
     if not len(known):
         raise InputError(f"{rows.name} holds no row to measure{_explain_no_rows(left_out)}")
     texts = [rows.texts[row] for row in known]
-    stream = _TextStream(texts, scorer.tokenizer)
+    stream, before = _TextStream(texts, scorer.tokenizer), replace(scorer.counts)
     with show_progress(len(texts), quiet=quiet) as bar:
         scored = [scores for _, scores in scorer.probabilities(stream.batches(), ["text"], bar.update, len(texts))]
     evaluation = assess(
@@ -78,7 +83,18 @@ def evaluate_labelled(
         max_errors=max_errors,
     )
     reading = None if description is None else description.to_json()
-    return replace(evaluation, mapping=str(mapping), left_out=left_out, input=reading)
+    check = judge_texts(scorer.description.meta, scorer.settings, scorer.counts.subtract(before))
+    trained_on = _estimate_trained_share(scorer, texts)
+    _report_texts(check, trained_on)
+    return replace(
+        evaluation,
+        mapping=str(mapping),
+        left_out=left_out,
+        input=reading,
+        unlike=check.unlike,
+        unlike_reasons=check.unlike_reasons,
+        trained_on=trained_on,
+    )
 
 
 class _TextStream:
@@ -151,6 +167,20 @@ def _match_labels(
             listed(missing),
         )
     return mapping, description
+
+
+def _estimate_trained_share(scorer: Scorer, texts: Sequence[str]) -> float | None:
+    """The share of the texts that the model was trained on, None if it is unknown or about 0."""
+    sketch = ((scorer.description.meta or {}).get("texts") or {}).get("sketch")
+    return None if sketch is None else estimate_common_share(texts, sketch)
+
+
+def _report_texts(check: TextCheck, trained_on: float | None) -> None:
+    if check.warning:
+        logger.warning("%s", check.warning)
+    if trained_on is not None and trained_on >= MIN_TRAINED_SHARE:
+        share = format_percent(trained_on, 0)
+        logger.warning("about %s of these texts were trained on, so the figures are too good", share)
 
 
 def _explain_no_rows(left_out: LeftOut) -> str:

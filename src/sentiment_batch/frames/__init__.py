@@ -19,7 +19,7 @@ from sentiment_batch.data.readers.table import TableReader
 from sentiment_batch.errors import InputError
 from sentiment_batch.frames import arrow, distributed, duckdb, polars
 from sentiment_batch.frames.arrow import ArrowFrame
-from sentiment_batch.frames.base import SAMPLE_ROWS
+from sentiment_batch.frames.base import SAMPLE_ROWS, warn_of_unlike_texts
 from sentiment_batch.frames.pandas import PandasFrame
 from sentiment_batch.frames.polars import PolarsFrame
 
@@ -74,7 +74,9 @@ def annotate_frame(frame: Any, scorer: Scorer, text_column: str | Sequence[str] 
         logger.info("%s", format_description([f"the {type(frame).__name__}"], description.to_json()))
     texts = list(found.names)
     roots = [find_root(reader.schema, name) for name in texts]
-    return wrapped.with_columns(scorer.columns_for(wrapped.table(roots).to_batches(), texts))
+    with warn_of_unlike_texts(scorer):
+        added = scorer.columns_for(wrapped.table(roots).to_batches(), texts)
+    return wrapped.with_columns(added)
 
 
 def _frame_texts(texts: Sequence[Any]) -> Any:

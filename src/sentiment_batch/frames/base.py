@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any, Protocol
+import contextlib
+import dataclasses
+import logging
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any, Protocol
 
 import pyarrow as pa
+
+if TYPE_CHECKING:
+    from sentiment_batch.scoring.scorer import Scorer
+
+logger = logging.getLogger("sentiment_batch")
 
 Added = dict[str, pa.ChunkedArray]
 """New columns by name, in their order."""
@@ -31,3 +39,12 @@ class Frame(Protocol):
     def with_columns(self, added: Added) -> Any:
         """A new frame of the same kind with further columns; this one is not changed."""
         ...
+
+
+@contextlib.contextmanager
+def warn_of_unlike_texts(scorer: Scorer) -> Iterator[None]:
+    """Log a warning if the texts that `scorer` scores in this context are unlike those of the training."""
+    before = dataclasses.replace(scorer.counts)
+    yield
+    if warning := scorer.judge_texts(before).warning:
+        logger.warning("%s", warning)

@@ -10,7 +10,7 @@ import pyarrow as pa
 
 from sentiment_batch.data.readers.table import TableReader
 from sentiment_batch.errors import InputError
-from sentiment_batch.frames.base import SAMPLE_ROWS
+from sentiment_batch.frames.base import SAMPLE_ROWS, warn_of_unlike_texts
 
 if TYPE_CHECKING:
     from sentiment_batch.scoring.scorer import Scorer
@@ -33,7 +33,8 @@ def annotate_duckdb(relation: Any, scorer: Scorer, chosen: Sequence[str]) -> Any
     texts = scorer.choose_text_columns(TableReader(pa.table(source.limit(SAMPLE_ROWS))), chosen).names
     rows = pa.RecordBatchReader.from_stream(source)
     schema = scorer.output_schema(rows.schema, text_column=texts)
-    table = pa.Table.from_batches(scorer.annotate_batches(rows, text_column=texts), schema)
+    with warn_of_unlike_texts(scorer):
+        table = pa.Table.from_batches(scorer.annotate_batches(rows, text_column=texts), schema)
     named = table.rename_columns([*empty.columns, *scorer.added.names])  # DuckDB numbers repeated names
     return _cast(_same_connection(relation, named), changed)
 

@@ -40,7 +40,9 @@ def _is_batch(value: Any) -> bool:
 MIN_LENGTH = 8
 """The least `max_length` that the settings accept."""
 _META_VALUES: dict[str, Callable[[Any], bool]] = {
-    **dict.fromkeys(("labels", "text", "settings", "data", "best", "metrics", "calibration", "input"), _is_object),
+    **dict.fromkeys(
+        ("labels", "text", "settings", "data", "best", "metrics", "calibration", "input", "texts"), _is_object
+    ),
     "text.max_length": _is_length,
     "text.long_text": LONG_TEXT.__contains__,
     "text.special_tokens_as_text": lambda value: isinstance(value, bool),

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pyarrow as pa
 
+from sentiment_batch.data.column_paths import find_root
 from sentiment_batch.errors import InputError
 from sentiment_batch.records import Problem
 from sentiment_batch.scoring.backends.row_blocks import BlockRules, Counts, split_into_row_blocks
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from sentiment_batch.scoring.job import ScoreJob
     from sentiment_batch.scoring.scorer import Scorer
 
-_STORED_COUNTS = ("tokens", "null", "repeated", "cut", "compiled")
+_STORED_COUNTS = ("tokens", "null", "repeated", "cut", "compiled", "scored", "confidence", "sample")
 """The fields of `Counts` that are stored with a part: those that a repeated run would count alike."""
 
 
@@ -88,12 +89,19 @@ class Annotation:
         rules = BlockRules(
             start=start, part_rows=self.part_rows, known=known, on_bad_row=self.bad_rows.add if marks else None
         )
+        self._select_columns()
         rows = _take_rows(read_rows(self.reader, start, self.bad_rows), None if stop is None else stop - start)
         blocks = split_into_row_blocks(rows, self.text_columns, rules)
         for scored in self.scorer.score_blocks(blocks, on_rows, expected_rows):
             writer.write(scored)
         writer.finish(empty=empty)
         return writer.written
+
+    def _select_columns(self) -> None:
+        """Read only the columns that are written or hold the text, if some are chosen and the reader can do so."""
+        select = getattr(self.reader, "select_columns", None)
+        if select is not None and self.job.keep:
+            select([*self.job.keep, *(find_root(self.reader.schema, name) for name in self.text_columns)])
 
 
 @dataclass(kw_only=True, slots=True)
@@ -115,7 +123,7 @@ class Tally:
 
     def to_json(self) -> dict[str, Any]:
         """The counts as plain values, as they are stored with a part."""
-        counts = {name: getattr(self.counts, name) for name in _STORED_COUNTS}
+        counts = {name: getattr(self.counts, name) for name in _STORED_COUNTS} | {"sample": dict(self.counts.sample)}
         return counts | {"bad": self.bad, "labels": dict(self.labels)}
 
     @classmethod
@@ -123,7 +131,9 @@ class Tally:
         """The sum of tallies that `to_json` stored."""
         total = cls()
         for tally in stored:
-            total.counts.add(Counts(**{name: tally[name] for name in _STORED_COUNTS}))
+            # Parts of an older version lack the last three.
+            counts = {name: tally[name] for name in _STORED_COUNTS if name in tally}
+            total.counts.add(Counts(**counts | {"sample": collections.Counter(tally.get("sample"))}))
             total.bad += tally["bad"]
             total.labels.update(tally["labels"])
         return total

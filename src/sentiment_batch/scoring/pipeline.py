@@ -25,6 +25,7 @@ from sentiment_batch.progress import show_progress
 from sentiment_batch.scoring.annotate import Annotation, Tally
 from sentiment_batch.scoring.default_model import choose_model
 from sentiment_batch.scoring.job import ScoreJob
+from sentiment_batch.scoring.likeness import TextCheck, judge_texts
 from sentiment_batch.scoring.output import fingerprint, manifest
 from sentiment_batch.scoring.output.bad_rows import BadRows
 from sentiment_batch.scoring.output.journal import Journal, MemoryJournal, remove_leftovers
@@ -139,9 +140,13 @@ def _prepare(
 
 def _summarize(run: _Run, journal: Journal | MemoryJournal, rows_resumed: int, started: float) -> Summary:
     ended = time.perf_counter()
+    texts = _judge_texts(run, journal)
+    if texts.warning:
+        logger.warning("%s", texts.warning)
     return summarize_run(
         run.annotation,
         run.input,
+        texts,
         rows=journal.rows,
         rows_resumed=rows_resumed,
         tally=Tally.sum_up(part.counts for part in journal.parts),
@@ -150,6 +155,12 @@ def _summarize(run: _Run, journal: Journal | MemoryJournal, rows_resumed: int, s
         seconds=ended - started,
         seconds_loaded=ended - run.loaded,
     )
+
+
+def _judge_texts(run: _Run, journal: Journal | MemoryJournal) -> TextCheck:
+    """Judge the texts of all finished parts, with those of earlier runs."""
+    scorer, tally = run.annotation.scorer, Tally.sum_up(part.counts for part in journal.parts)
+    return judge_texts(scorer.description.meta, scorer.settings, tally.counts)
 
 
 def _score_resumably(run: _Run, journal: Journal) -> int:
@@ -183,7 +194,9 @@ def _score_resumably(run: _Run, journal: Journal) -> int:
         _check_input_unchanged(run)
         extra = {"rows": journal.rows, "source": without_password(make_absolute(run.job.source))}
         reading = {"input": run.input.to_json(), "input_state": run.identity}
-        manifest.publish(run.paths, journal, target, description | extra | reading)
+        manifest.publish(
+            run.paths, journal, target, description | extra | reading | _judge_texts(run, journal).to_json()
+        )
     return rows_resumed
 
 

@@ -23,6 +23,7 @@ from sentiment_batch.scoring.backends.local import LocalBackend
 from sentiment_batch.scoring.backends.multi_device import MultiDeviceBackend
 from sentiment_batch.scoring.backends.row_blocks import Counts, RowBlock, ScoredBlock, split_into_row_blocks
 from sentiment_batch.scoring.backends.text_setup import make_tokenizer
+from sentiment_batch.scoring.likeness import TextCheck, judge_texts
 from sentiment_batch.scoring.trained_columns import get_trained_columns, read_trained_columns
 from sentiment_batch.settings import LOCAL, ScoreSettings, make_settings
 
@@ -267,6 +268,10 @@ class Scorer:
         if self._backend is None and self.settings.engine == LOCAL:
             return read_trained_columns(self.model)
         return get_trained_columns(self.description.meta)
+
+    def judge_texts(self, before: Counts) -> TextCheck:
+        """What is known of the texts that were scored since the counts of this scorer were those of `before`."""
+        return judge_texts(self.description.meta, self.settings, self.counts.subtract(before))
 
     @property
     def tokenizer(self) -> TextTokenizer:

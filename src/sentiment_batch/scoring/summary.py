@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from sentiment_batch.data.input_description import InputDescription
     from sentiment_batch.scoring.annotate import Annotation, Tally
     from sentiment_batch.scoring.backends.row_blocks import Counts
+    from sentiment_batch.scoring.likeness import TextCheck
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -61,6 +62,12 @@ class Summary:
     text_columns: tuple[str, ...]
     input: InputDescription
     """How the input was read."""
+    unlike: float | None
+    """The share of texts that look unlike those of the training; None if the model has no fingerprint of them."""
+    unlike_reasons: tuple[str, ...]
+    """In which ways; empty if there is nothing to warn of."""
+    expected_accuracy: float | None
+    """The accuracy by the calibrated probabilities, see `TextCheck`."""
 
     def to_json(self) -> dict[str, Any]:
         """Plain values."""
@@ -69,10 +76,14 @@ class Summary:
     def __str__(self) -> str:
         counts = ", ".join(f"{count:,} {label}" for label, count in self.labels.items())
         resumed = f"; {self.rows_resumed:,} of them were done by an earlier run" if self.rows_resumed else ""
+        expected = ""
+        if self.expected_accuracy is not None:
+            accuracy = format_percent(self.expected_accuracy, 0)
+            expected = f"expected accuracy about {accuracy} (an estimate from calibrated probabilities)\n"
         bad = f"{self.bad_rows:,} bad rows are marked and listed in {self.problems}\n" if self.bad_rows else ""
         return (
             f"{self.output}: {self.rows:,} rows ({counts}; {self.null:,} without a text) in {self.seconds:.1f} s"
-            f"{resumed}\n{bad}"
+            f"{resumed}\n{bad}{expected}"
             f"{self.rows_per_second:,.0f} rows/s, {self.tokens_per_second:,.0f} tokens/s; {self.repeated:,} repeated "
             f"texts scored once; {self.cut:,} texts longer than {self.max_length} tokens ({self.long_text})\n"
             f"device {self.device} ({self.device_reason}), at work {format_percent(self.model_busy, 0)} of the time; "
@@ -88,6 +99,7 @@ def add_old_key(values: dict[str, Any]) -> dict[str, Any]:
 def summarize_run(
     annotation: Annotation,
     description: InputDescription,
+    texts: TextCheck,
     *,
     rows: int,
     rows_resumed: int,
@@ -102,6 +114,7 @@ def summarize_run(
     Args:
         annotation: the job, the input and the model.
         description: how the input was read.
+        texts: what is known of the texts.
         rows: rows of the output.
         rows_resumed: rows of earlier runs among them.
         tally: what was counted in all rows.
@@ -138,4 +151,5 @@ def summarize_run(
         long_text=backend.policy.long_text,
         text_columns=annotation.text_columns,
         input=description,
+        **texts.to_json(),
     )

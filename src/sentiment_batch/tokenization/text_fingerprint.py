@@ -25,7 +25,7 @@ FORMAT = 1
 MAX_TRAINING_TEXTS = 4_096
 """Training texts that the fingerprint is made from, evenly spaced."""
 MAX_TEXTS_PER_BLOCK = 256
-"""Texts of a block that are compared, evenly spaced, so that comparing takes under 2 % of the time."""
+"""Rows of a block whose texts are compared, evenly spaced, so that comparing takes under 2 % of the time."""
 COMMON_PIECES = 128
 """The commonest pieces, whose shares are compared."""
 QUANTILES = {"low": 0.005, "median": 0.5, "high": 0.995}
@@ -157,17 +157,24 @@ class TextComparer:
         self._fingerprint = fingerprint
         self._meter = TextMeter(tokenizer)
 
-    def count(self, texts: Sequence[str], tokens: Tokens) -> Counter[str]:
-        """Compare some of the texts (N,) of a block; `judge` takes the counts."""
-        rows = pick_evenly(len(texts), MAX_TEXTS_PER_BLOCK)
-        if not len(rows):
+    def count(self, texts: Sequence[str], tokens: Tokens, rows: Integers) -> Counter[str]:
+        """Compare some of the texts of a block; `judge` takes the counts.
+
+        Args:
+            texts: (D,) the different texts.
+            tokens: their tokens.
+            rows: (N,) the number of the text of each row.
+        """
+        chosen, repeats = np.unique(rows[pick_evenly(len(rows), MAX_TEXTS_PER_BLOCK)], return_counts=True)
+        if not len(chosen):
             return Counter()
-        measures = self._meter.measure(texts, tokens, rows)
+        measures = self._meter.measure(texts, tokens, chosen)
         pieces = _count_pieces(measures, self._fingerprint.pieces)
         signs = self._find_signs(measures, pieces)
-        unlike = np.any(list(signs.values()), axis=0)
-        counts = {"texts": len(rows), "unlike": int(unlike.sum())}
-        counts |= {name: int(sign.sum()) for name, sign in signs.items()}
+        counts = {"texts": int(repeats.sum()), "different": len(chosen)}
+        counts["unlike"] = int(repeats @ np.any(list(signs.values()), axis=0))
+        counts |= {name: int(repeats @ sign) for name, sign in signs.items()}
+        # Each different text counts once here, because repeats would look like a shift of the commonest pieces.
         counts |= {f"piece {number}": count for number, count in enumerate(pieces.sum(axis=0).tolist())}
         return Counter({name: count for name, count in counts.items() if count})
 
@@ -197,7 +204,7 @@ def judge(counts: Mapping[str, int], fingerprint: TextFingerprint) -> Likeness |
         named = [name for name in (SCRIPT, *_REASONS) if counts.get(name, 0) >= MIN_REASON_SHARE * unlike]
         reasons = sorted(named, key=lambda name: -counts[name])[:MAX_REASONS]
     pieces = [counts.get(f"piece {number}", 0) for number in range(len(fingerprint.shares))]
-    bound = MIN_DISTANCE + MAX_SPREAD_FACTOR * fingerprint.spread * (1 / texts + 1 / fingerprint.texts)
+    bound = MIN_DISTANCE + MAX_SPREAD_FACTOR * fingerprint.spread * (1 / counts["different"] + 1 / fingerprint.texts)
     if not reasons and measure_distance(pieces, fingerprint.shares) > bound:
         reasons = [WORDS]
     return Likeness(unlike=round(unlike / texts, 4), reasons=tuple(reasons))

@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
+from sentiment_batch.data.text_sketch import make_sketch
 from sentiment_batch.errors import UsageError
 from sentiment_batch.model.classifier import SentimentClassifier, load_base, save_classifier
+from sentiment_batch.tokenization.text_fingerprint import make_fingerprint
 from sentiment_batch.tokenization.tokenizer import TextPolicy, TextTokenizer
 from sentiment_batch.training.batches import TokenizedTexts
 from sentiment_batch.training.data_check.lengths import add_lengths
@@ -49,6 +51,8 @@ class Setup:
     policy: TextPolicy
     training: TokenizedTexts
     validation: TokenizedTexts
+    texts: dict[str, Any]
+    """The fingerprint of the training texts, for sentiment_batch.json."""
     device: Choice
     dtype: Choice
     notes: tuple[str, ...]
@@ -108,10 +112,21 @@ def set_up(
         policy=policy,
         training=training,
         validation=validation,
+        texts=_describe_texts(data, training, tokenizer),
         device=device,
         dtype=dtype,
         notes=tuple(notes),
     )
+
+
+def _describe_texts(data: PreparedData, training: TokenizedTexts, tokenizer: TextTokenizer) -> dict[str, Any]:
+    """The fingerprint of the training texts, with the shares of the labels and a sketch of the texts."""
+    texts, labels = data.training.texts, data.mapping.labels
+    shares = np.bincount(data.training.codes, minlength=len(labels)) / len(texts)
+    return make_fingerprint(texts, training.tokens, tokenizer) | {
+        "labels": dict(zip(labels, shares.round(4).tolist(), strict=True)),
+        "sketch": make_sketch(texts),
+    }
 
 
 def _choose_policy(settings: TrainSettings, positions: int) -> TextPolicy:

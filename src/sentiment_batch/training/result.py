@@ -69,6 +69,7 @@ def describe_model(
     history: Sequence[HistoryEntry],
     metrics: Mapping[str, Metrics | None],
     calibration: Calibration | None = None,
+    confidence: float | None = None,
 ) -> dict[str, Any]:
     """The content of sentiment_batch.json.
 
@@ -77,6 +78,7 @@ def describe_model(
         history: the validations so far; one of them is best.
         metrics: metrics of the published model by what was measured, `validation` and `test`.
         calibration: how the model was calibrated.
+        confidence: the mean probability of the likeliest label on the validation rows.
     """
     best = find_best(history)
     assert best is not None
@@ -93,6 +95,7 @@ def describe_model(
         | {name: getattr(config, name) for name in ("learning_rate", "batch_size", "weight_average")}
         | {"max_length": policy.max_length},
         "data": setup.data.summary,
+        "texts": setup.texts | {"confidence": confidence},
         "best": dataclasses.asdict(best),
         "calibration": calibration.to_json() if calibration else None,
         "metrics": {name: one.to_json() if one else None for name, one in metrics.items()},

@@ -19,6 +19,7 @@ from sentiment_batch.evaluation.report_values import collect_report
 from sentiment_batch.model import hub
 from sentiment_batch.model.device import choose_device, choose_training_dtype, make_repeatable
 from sentiment_batch.model.folder import read_meta
+from sentiment_batch.model.probabilities import softmax
 from sentiment_batch.model.stock import load_classifier
 from sentiment_batch.training.checkpoint.fingerprint import Fingerprint, compute_fingerprint, hash_fingerprint
 from sentiment_batch.training.checkpoint.history import (
@@ -156,7 +157,8 @@ def _write_final_model(
 ) -> None:
     """Replace the best model by the calibrated one with its description and its report."""
     metrics = {name: measured[name].metrics if name in measured else None for name in ("validation", "test")}
-    meta = describe_model(setup, history, metrics, calibration)
+    confidence = round(float(softmax(measured["validation"].logits_NK).max(axis=1).mean()), 4)
+    meta = describe_model(setup, history, metrics, calibration, confidence)
 
     def make_pages(folder: Path) -> dict[str, str]:
         if not job.report:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -26,6 +27,7 @@ from sentiment_batch.scoring.backends.base import Description, OnRows
 from sentiment_batch.scoring.backends.prefetch import Stages
 from sentiment_batch.scoring.backends.row_blocks import Counts, Failure, ScoredBlock, reuse_known_scores
 from sentiment_batch.scoring.backends.text_setup import choose_fixed_shape, choose_text_policy, make_tokenizer
+from sentiment_batch.tokenization.text_fingerprint import TextComparer, TextFingerprint
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -34,7 +36,6 @@ if TYPE_CHECKING:
     from sentiment_batch.scoring.backends.row_blocks import RowBlock
     from sentiment_batch.settings import ScoreSettings
     from sentiment_batch.tokenization.packing import Tokens
-    from sentiment_batch.tokenization.tokenizer import TextTokenizer
 
 logger = logging.getLogger("sentiment_batch")
 
@@ -51,6 +52,8 @@ class _Tokenized:
     """(rows,) the number of each row's text among the distinct texts, -1 for a row without a text."""
     tokens: Tokens
     seconds: float
+    sample: Counter[str]
+    """What `TextComparer.count` counted in some of the texts."""
     unknown: Mapping[int, int] = field(default_factory=dict)
     """By the number of a text, the first of its tokens that the model has no embedding for."""
 
@@ -80,6 +83,8 @@ class LocalBackend:
         self._settings = settings
         self.tokenizer = make_tokenizer(loaded.backend, loaded.meta, policy)
         """Turns texts into this model's tokens."""
+        fingerprint = TextFingerprint.parse(loaded.meta)
+        self._comparer = TextComparer(fingerprint, self.tokenizer) if fingerprint else None
         digest = hub.digest_model_folder(folder)
         try:
             prepared = prepare_model(loaded, self.tokenizer, digest, device.value, settings.dtype, shape)
@@ -117,7 +122,7 @@ class LocalBackend:
         """
         with Stages() as stages, open_thread_pool(self.strategy.device, single=self.strategy.shape is not None) as pool:
             read = stages.run_ahead(blocks, "read")
-            tokenized = stages.run_ahead((_tokenize(block, self.tokenizer, stages.check) for block in read), "tokenize")
+            tokenized = stages.run_ahead((self._tokenize(block, stages.check) for block in read), "tokenize")
             planned = self._compile_before_first(tokenized, expected_rows)
             launched = stages.run_ahead((self._launch(one, pool, stages, on_rows) for one in planned), "model")
             for one, batches in launched:
@@ -125,6 +130,23 @@ class LocalBackend:
 
     def close(self) -> None:
         """Do nothing: all memory is freed with this object."""
+
+    def _tokenize(self, block: RowBlock, check: Callable[[], object]) -> _Tokenized:
+        """Tokenize each distinct text of a block once, and compare some of the texts with those of the training."""
+        started = time.perf_counter()
+        if block.known is not None:
+            nothing = self.tokenizer([], check)
+            return _Tokenized(block=block, rows=np.empty(0, np.int64), tokens=nothing, seconds=0.0, sample=Counter())
+        encoded = pa.chunked_array(block.texts, type=pa.large_string()).combine_chunks().dictionary_encode()
+        texts: list[str] = encoded.dictionary.to_pylist()
+        blank = np.array([is_blank(text) for text in texts], dtype=np.bool_)
+        numbers = np.where(blank, -1, np.cumsum(~blank) - 1)  # of the distinct texts, counting only those to score
+        indices = pc.fill_null(encoded.indices, len(texts)).to_numpy(zero_copy_only=False)
+        distinct = [text for text, empty in zip(texts, blank, strict=True) if not empty]
+        tokens = self.tokenizer(distinct, check)
+        rows, seconds = np.append(numbers, -1)[indices], time.perf_counter() - started
+        sample = self._comparer.count(distinct, tokens, rows[rows >= 0]) if self._comparer else Counter()
+        return _Tokenized(block=block, rows=rows, tokens=tokens, seconds=seconds, sample=sample)
 
     def _compile_before_first(self, stream: Iterator[_Tokenized], expected_rows: int | None) -> Iterator[_Tokenized]:
         """Compile the model before the first block to score if that gains time, judged by the tokens of that block."""
@@ -177,6 +199,7 @@ class LocalBackend:
         # One more row of NaN, which the rows without a text (-1) pick.
         padded = np.concatenate([distinct, np.full((1, distinct.shape[1]), np.nan, dtype=np.float32)])
         null = int((rows < 0).sum())
+        best = padded.max(axis=1)[rows].astype(np.float64)
         counts = Counts(
             rows=len(rows),
             tokens=len(tokens.ids),
@@ -186,6 +209,9 @@ class LocalBackend:
             tokenizing_seconds=tokenized.seconds,
             compiled=len(rows) * (isinstance(self.strategy, PackedStrategy) and bool(self.strategy.compiled_tokens)),
             model_seconds=batches.seconds(),
+            scored=int(np.isfinite(best).sum()),
+            confidence=float(np.nansum(best)),
+            sample=tokenized.sample,
         )
         failures = () if numbers.all() else tuple(self._find_failures(tokenized, batches, numbers))
         return ScoredBlock(block=tokenized.block, probabilities=padded[rows], counts=counts, failures=failures)
@@ -210,21 +236,6 @@ class LocalBackend:
             else:
                 reason = f"the model gives no numbers for its text in {self.description.dtype.value}"
                 yield Failure(row=row, reason=reason, cure='Try `dtype="float32"`', kind=ModelError)
-
-
-def _tokenize(block: RowBlock, tokenizer: TextTokenizer, check: Callable[[], object]) -> _Tokenized:
-    """Tokenize each distinct text of a block once."""
-    started = time.perf_counter()
-    if block.known is not None:
-        return _Tokenized(block=block, rows=np.empty(0, dtype=np.int64), tokens=tokenizer([], check), seconds=0.0)
-    encoded = pa.chunked_array(block.texts, type=pa.large_string()).combine_chunks().dictionary_encode()
-    texts: list[str] = encoded.dictionary.to_pylist()
-    blank = np.array([is_blank(text) for text in texts], dtype=np.bool_)
-    numbers = np.where(blank, -1, np.cumsum(~blank) - 1)  # of the distinct texts, counting only those to score
-    indices = pc.fill_null(encoded.indices, len(texts)).to_numpy(zero_copy_only=False)
-    tokens = tokenizer([text for text, empty in zip(texts, blank, strict=True) if not empty], check)
-    seconds = time.perf_counter() - started
-    return _Tokenized(block=block, rows=np.append(numbers, -1)[indices], tokens=tokens, seconds=seconds)
 
 
 def _count_rows_by_tokens(

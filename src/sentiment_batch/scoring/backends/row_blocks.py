@@ -98,6 +98,12 @@ class Counts:
     """Rows that a compiled model scored, whose last bits differ."""
     model_seconds: float = 0.0
     """Seconds in which the model was computing."""
+    scored: int = 0
+    """Rows with a score."""
+    confidence: float = 0.0
+    """The sum of the probabilities of the likeliest label of these rows."""
+    sample: Counter[str] = field(default_factory=Counter)
+    """What `TextComparer.count` counted in a sample of the texts; empty if the model has no fingerprint."""
 
     def add(self, other: Counts) -> None:
         """Add other counts to these; several threads may do so."""
