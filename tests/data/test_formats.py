@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zipfile
 from types import SimpleNamespace
 
 import pyarrow as pa
@@ -241,3 +242,24 @@ def test_with_its_plugin_a_database_file_only_needs_a_url(install):
     with pytest.raises(UsageError) as caught:
         formats.find_writer_format("shop.db")
     assert str(caught.value).endswith("sqlite:///shop.db?table=reviews.")
+
+
+@pytest.mark.parametrize(("member", "expected"), [("folder/rows.csv", "csv"), ("rows.jsonl", "jsonl")])
+def test_the_file_in_an_archive_shows_the_format(tmp_path, member, expected):
+    with zipfile.ZipFile(tmp_path / "rows.zip", "w") as archive:
+        archive.writestr(member, "")
+    assert formats.find_reader_format(str(tmp_path / "rows.zip")).name == expected
+    assert formats.find_reader_format(str(tmp_path / "rows.parquet.zip")).name == "parquet"
+
+
+def test_an_archive_whose_file_shows_no_format_is_named(tmp_path):
+    with zipfile.ZipFile(tmp_path / "rows.zip", "w") as archive:
+        archive.writestr("rows", "text\n")
+    with pytest.raises(UsageError, match=r"the name '.*rows\.zip' does not show the format; give `input_format`"):
+        formats.find_reader_format(str(tmp_path / "rows.zip"))
+    assert formats.find_reader_format(str(tmp_path / "rows.zip"), "csv").name == "csv"
+
+
+def test_archives_are_never_written():
+    with pytest.raises(UsageError, match=r"ZIP archives are only read"):
+        formats.find_writer_format("out.csv.zip")

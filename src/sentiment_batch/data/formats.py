@@ -128,7 +128,8 @@ def find_reader_format(location: str, name: str | None = None) -> Format:
         from sentiment_batch.data.readers.source import Source
 
         with contextlib.closing(Source(location)) as source:
-            return _find_format("readers", source.member_name(), None)
+            member = source.member_name()
+        return _find_format("readers", member if suffix_of(member) else location, None)
     if name is None and suffix_of(location) == "" and (os.path.isdir(location) or location.endswith(("/", "*"))):
         name = "parquet"
     return _find_format("readers", location, name)

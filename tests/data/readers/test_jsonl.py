@@ -18,7 +18,7 @@ VALUES = st.recursive(
     | st.booleans()
     | st.integers()
     | st.integers(-3, 3)
-    | st.floats(allow_nan=False)
+    | st.floats(allow_nan=False, allow_infinity=False)
     | st.text(st.characters(exclude_categories=["Cs"]), max_size=5),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(["a", "b"]), inner, max_size=2),
     max_leaves=8,
@@ -265,6 +265,8 @@ def test_a_file_without_one_good_line_is_refused_for_the_first(table, options):
     [
         ("split", '{"columns":["text","n"],"index":[0,1],"data":[["good",1],["bad",2]]}'),
         ("columns", '{"text":{"0":"good","1":"bad"},"n":{"0":1,"1":2}}'),
+        ("columns", '{"text":{"a1":"good","b2":"bad"},"n":{"a1":1,"b2":2}}'),
+        ("index", '{"a1":{"text":"good","n":1},"b2":{"text":"bad","n":2}}'),
         ("index", '{"0":{"text":"good","n":1},"1":{"text":"bad","n":2}}'),
         ("table", '{"schema":{"fields":[]},"data":[{"index":0,"text":"good"}]}'),
         ("values", '[["good",1],["bad",2]]'),

@@ -270,6 +270,7 @@ def test_binary_data_is_never_read_as_text(tmp_path, name, options, reader):
     [
         ("iso2022_kr", "id,text\n1,이 영화는 정말 재미있었어요\n"),
         ("iso2022_jp", "id,text\n1,この映画はとても面白かった\n"),
+        ("hz", "id,text\n1,这部电影非常好看\n"),
         ("utf-32-le", "id,text\n1,Great film\n"),
         ("utf-32-be", "id,text\n1,이 영화는\n"),
         ("utf-16-le", "id,text\n1,Great film\n"),
@@ -281,7 +282,7 @@ def test_encodings_that_look_like_ascii_or_binary_are_named(tmp_path, refusal, e
 
 
 def test_colours_of_a_terminal_are_no_encoding(tmp_path):
-    (tmp_path / "a.csv").write_bytes(b"id,text\n1,\x1b[31mred\x1b[0m and $5\n2,\x01\x02\n")
+    (tmp_path / "a.csv").write_bytes(b"id,text\n1,\x1b[31mred\x1b[0m and $5 ~{x}\n2,\x01\x02\n")
     assert read(CsvReader, tmp_path / "a.csv").num_rows == 2
 
 

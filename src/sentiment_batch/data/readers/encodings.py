@@ -29,7 +29,10 @@ _REFUSED = ("utf-7", "unicode_escape", "raw_unicode_escape", "punycode", "idna",
 _SEVERAL_BYTES = ("gb", "big5", "euc", "shift_jis", "cp932", "cp949", "cp950", "johab", "iso2022", "hz")
 
 _UNMARKED = ("utf-32-le", "utf-32-be", "utf-16-le", "utf-16-be")
-_WITH_ESCAPES = ("iso2022_kr", "iso2022_jp", "iso2022_jp_3", "iso2022_jp_ext", "iso2022_jp_2")
+_WITH_ESCAPES = {
+    b"\x1b$": ("iso2022_kr", "iso2022_jp", "iso2022_jp_3", "iso2022_jp_ext", "iso2022_jp_2"),
+    b"~{": ("hz",),
+}
 _CONTROL = re.compile("[\0-\x08\x0b\x0e-\x19\x1b-\x1f]").search
 _SEPARATORS = b'\n\r\t ,;"'
 _BEYOND_ASCII = bytes(range(0x80, 0x100))
@@ -173,13 +176,15 @@ def _count_line_ends(sample: bytes, encoding: str) -> int:
 
 
 def detect_unmarked_encoding(sample: bytes) -> str | None:
-    """UTF-32, UTF-16 or ISO 2022, if `sample` is text in it; None for the encodings that leave ASCII as it is.
+    """UTF-32, UTF-16, ISO 2022 or HZ, if `sample` is text in it; None for the encodings that leave ASCII as it is.
 
     In the right byte order of UTF-16, the separators between values (line ends, blanks, commas) are whole characters.
     """
-    if b"\x1b$" in sample and sample.isascii():
+    if sample.isascii():
         lines = sample[: sample.rfind(b"\n") + 1] or sample
-        return next((encoding for encoding in _WITH_ESCAPES if _decodes(lines, encoding)), None)
+        found = (encoding for escape, several in _WITH_ESCAPES.items() if escape in sample for encoding in several)
+        if (encoding := next((one for one in found if _decodes(lines, one)), None)) is not None:
+            return encoding
     if len(sample) < 8 or b"\0" not in sample:
         return None
     for order in _UNMARKED:
@@ -195,7 +200,8 @@ def detect_unmarked_encoding(sample: bytes) -> str | None:
 
 
 def _decodes(sample: bytes, encoding: str) -> bool:
+    """True if `sample` is valid in `encoding` and holds characters outside ASCII."""
     try:
-        return bool(sample.decode(encoding))
+        return not sample.decode(encoding).isascii()
     except UnicodeDecodeError:
         return False

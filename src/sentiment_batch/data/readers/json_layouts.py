@@ -39,8 +39,8 @@ def choose_layout(sample: str, name: str, *, is_whole: bool, accept_bad: bool) -
             return "lines"
         if re.match(r"\[\s*\[", text):
             raise InputError(
-                f"{name} is a JSON array of arrays, whose values have no names; pandas writes one with "
-                f'orient=\'values\'. Give an array of objects, such as [{{"text": "Great!"}}]. For a frame: {_ORIENTS}'
+                f"{name} is a JSON array of arrays, whose values have no names, as pandas writes it with "
+                f"orient='values'. {_ORIENTS}"
             )
         return "array"
     if not text.startswith("{") or not rest or is_json(first):
@@ -93,9 +93,10 @@ def refuse_pandas_layouts(row: dict[str, Any], name: str) -> None:
     elif row.keys() >= {"schema", "data"} and isinstance(row["schema"], dict) and isinstance(row["data"], list):
         orient = "table"
     elif values and all(isinstance(value, dict) and value and value.keys() == values[0].keys() for value in values):
-        if all(map(str.isdecimal, row)):
+        kinds = set(map(type, values[0].values()))
+        if all(map(str.isdecimal, row)) or (len(row) > 1 and len(kinds) > 1):
             orient = "index"
-        elif all(key.isdecimal() and not isinstance(value, dict) for key, value in values[0].items()):
+        elif dict not in kinds and (all(map(str.isdecimal, values[0])) or (len(row) > 1 and len(values[0]) > 1)):
             orient = "columns"
     if orient is not None:
         raise InputError(

@@ -203,26 +203,18 @@ def refuse_csv(name: str, text: str) -> None:
         raise InputError(f"{name} is CSV, not JSON lines; {_GIVE_FORMAT.format('csv')}.")
 
 
-def is_binary_data(head: bytes) -> bool:
-    """True if a file that begins with `head` is no text: it holds many control characters, and is not in UTF-16."""
-    controls = len(head) - len(head.translate(None, _CONTROLS))
-    if controls < max(_MIN_CONTROLS, _MAX_CONTROL_SHARE * len(head)):
-        return False
-    encoding = find_marked_encoding(head) or detect_unmarked_encoding(head) or ""
-    return not encoding.startswith(("utf-16", "utf-32"))
-
-
 def refuse_binary(name: str, head: bytes) -> None:
-    """Check that a file that is going to be read as text is text.
+    """Check that a file that is going to be read as text is text: that it holds few control characters.
 
     Args:
         name: what messages call the file.
-        head: its first bytes.
+        head: its first bytes, in another encoding than UTF-16 and UTF-32.
 
     Raises:
         InputError: it is binary data of a kind that is not known.
     """
-    if is_binary_data(head):
+    controls = len(head) - len(head.translate(None, _CONTROLS))
+    if controls >= max(_MIN_CONTROLS, _MAX_CONTROL_SHARE * len(head)):
         raise InputError(f"{name} is binary data, not text. Check what it is; save its table as CSV or Parquet.")
 
 

@@ -11,8 +11,8 @@ import pyarrow.parquet as pq
 
 from sentiment_batch.data.writers.parquet_types import restored, spoiled, writable
 from sentiment_batch.data.writers.row_groups import RowGroups
-from sentiment_batch.data.writers.unsupported_types import refuse
-from sentiment_batch.errors import OutputError, reason
+from sentiment_batch.data.writers.unsupported_types import refuse, refuse_out_of_range
+from sentiment_batch.errors import reason
 
 if TYPE_CHECKING:
     from sentiment_batch.records import WriteOptions
@@ -65,7 +65,9 @@ class ParquetEncoder:
         self._writer.close()
 
     def _writable(self, batch: pa.RecordBatch) -> pa.RecordBatch:
-        _check_decimals(batch)
+        for column, field in zip(batch.columns, batch.schema, strict=True):
+            if "decimal" in str(field.type):  # pyarrow would write other numbers
+                refuse_out_of_range(column, field.name, "Parquet", "CSV or Arrow")
         columns = [
             column if column.type == kind else column.cast(kind)  # a cast to the same type damages lists of nulls
             for column, kind in zip(batch.columns, self._schema.types, strict=True)
@@ -75,19 +77,6 @@ class ParquetEncoder:
     def _write_group(self, batches: list[pa.RecordBatch]) -> None:
         for table in _tables(batches, self._schema):
             self._writer.write_table(table.combine_chunks(), row_group_size=table.num_rows)
-
-
-def _check_decimals(batch: pa.RecordBatch) -> None:
-    """Refuse decimals with more digits than their type has, because pyarrow would write other numbers."""
-    for column, field in zip(batch.columns, batch.schema, strict=True):
-        if "decimal" in str(field.type):
-            try:
-                column.validate(full=True)
-            except pa.ArrowInvalid as error:
-                raise OutputError(
-                    f"Parquet cannot hold the column {field.name!r}: {reason(error)}. Leave it out with `columns`, or "
-                    "write CSV or Arrow."
-                ) from error
 
 
 def _open_writer(stream: BinaryIO, schema: pa.Schema, read_back: pa.Schema) -> pq.ParquetWriter:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
-from sentiment_batch.errors import OutputError
+from sentiment_batch.errors import OutputError, reason
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -32,6 +32,17 @@ def refuse(schema: pa.Schema, cannot: Callable[[pa.Field], str | None], format: 
                 f"{format} cannot hold the column {field.name!r}: {reason}. Leave it out with `columns`, or write "
                 f"{instead}."
             )
+
+
+def refuse_out_of_range(column: pa.Array, name: str, format: str, instead: str) -> None:
+    """Raise an `OutputError` if a value lies out of the range of its type; the arguments are those of `refuse`."""
+    try:
+        column.validate(full=True)
+    except pa.ArrowInvalid as error:
+        raise OutputError(
+            f"{format} cannot hold the column {name!r}: {reason(error)}. Leave it out with `columns`, or write "
+            f"{instead}."
+        ) from error
 
 
 def not_json(field: pa.Field) -> str | None:

@@ -9,6 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from sentiment_batch.data.writers.unsupported_types import refuse_out_of_range
 from sentiment_batch.errors import OutputError
 
 TEXT = pa.large_string()
@@ -65,7 +66,7 @@ def scalar_text(column: pa.Array, name: str) -> pa.Array:
     """
     kind = column.type
     if pa.types.is_time(kind):
-        _check_times(column, name)
+        refuse_out_of_range(column, name, "text", "Parquet or Arrow")
     if pa.types.is_floating(kind):
         return _float_text(column)
     if pa.types.is_date(kind):
@@ -96,17 +97,6 @@ def _check_calendar(column: pa.Array, name: str, ticks_per_day: int) -> None:
             f"the column {name!r} holds a date outside the years 1 to 9999, which has no exact form as text. Leave it "
             "out with `columns`, or write Parquet or Arrow."
         )
-
-
-def _check_times(column: pa.Array, name: str) -> None:
-    """Refuse times before 0:00 or after 24:00, for which Arrow makes wrong text."""
-    try:
-        column.validate(full=True)
-    except pa.ArrowInvalid as error:
-        raise OutputError(
-            f"the column {name!r} holds a time outside of a day, which has no exact form as text. Leave it out with "
-            "`columns`, or write Parquet or Arrow."
-        ) from error
 
 
 def _ticks(column: pa.Array) -> pa.Array:
