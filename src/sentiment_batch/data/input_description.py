@@ -80,17 +80,9 @@ def describe_reading(
         group_column: the column of the groups.
         assumed: the names of those settings above that nobody named.
     """
-    dialect: Dialect = getattr(reader, "dialect", None) or Dialect()
-    values = {field.name: getattr(dialect, field.name) for field in dataclasses.fields(dialect)}
-    return InputDescription(
-        **values
-        | {
-            "text_columns": tuple(text_columns),
-            "label_column": label_column,
-            "group_column": group_column,
-            "assumed": (*assumed, *dialect.assumed),
-        }
-    )
+    dialect = dataclasses.asdict(getattr(reader, "dialect", None) or Dialect())
+    columns = {"text_columns": tuple(text_columns), "label_column": label_column, "group_column": group_column}
+    return InputDescription(**dialect | columns | {"assumed": (*assumed, *dialect["assumed"])})
 
 
 def format_description(names: Sequence[str], description: Mapping[str, Any]) -> str:
@@ -107,25 +99,24 @@ def format_description(names: Sequence[str], description: Mapping[str, Any]) -> 
 def list_items(description: Mapping[str, Any]) -> list[tuple[str, str]]:
     """The names of what is known of a table, such as `delimiter`, and each in words; arguments as above."""
 
-    def mark(field: str) -> str:
-        return " (assumed)" if field in (description.get("assumed") or ()) else ""
+    get = description.get
 
-    items = [("text", (" and ".join(description["text_columns"]) or "not found") + mark("text_columns"))]
-    if description.get("label_column") is not None:
-        meaning = _word_mapping(description.get("label_mapping") or {})
-        meaning = f": {meaning}{mark('label_mapping')}" if meaning else ""
-        items.append(("label", f"{description['label_column']}{mark('label_column')}{meaning}"))
-    if description.get("group_column") is not None:
-        items.append(("group", description["group_column"]))
-    if (delimiter := description.get("delimiter")) is not None:
-        items.append(("delimiter", _DELIMITERS.get(delimiter, delimiter) + mark("delimiter")))
-    if description.get("encoding") is not None:
-        items.append(("encoding", description["encoding"] + mark("encoding")))
-    if description.get("header") is not None or description.get("skip_rows"):
-        items.append(("header", _word_header(description) + mark("header")))
-    if description.get("sheet") is not None:
-        items.append(("sheet", description["sheet"] + mark("sheet")))
-    return [(item, shortened(one_line(text))) for item, text in items]
+    def mark(field: str) -> str:
+        return " (assumed)" if field in (get("assumed") or ()) else ""
+
+    label, delimiter = get("label_column"), get("delimiter")
+    if label is not None and (meaning := _word_mapping(get("label_mapping") or {})):
+        label = f"{label}{mark('label_column')}: {meaning}"
+    items = (
+        ("text", " and ".join(description["text_columns"]) or "not found", "text_columns"),
+        ("label", label, "label_mapping" if get("label_mapping") else "label_column"),
+        ("group", get("group_column"), "group_column"),
+        ("delimiter", _DELIMITERS.get(str(delimiter), delimiter), "delimiter"),
+        ("encoding", get("encoding"), "encoding"),
+        ("header", _word_header(description), "header"),
+        ("sheet", get("sheet"), "sheet"),
+    )
+    return [(item, shortened(one_line(text + mark(field)))) for item, text, field in items if text is not None]
 
 
 def _word_mapping(mapping: Mapping[str, str]) -> str:
@@ -136,11 +127,11 @@ def _word_mapping(mapping: Mapping[str, str]) -> str:
     return ", ".join(dict.fromkeys(words))
 
 
-def _word_header(description: Mapping[str, Any]) -> str:
-    """Where the names of the columns come from."""
-    skipped = description.get("skip_rows") or 0
+def _word_header(description: Mapping[str, Any]) -> str | None:
+    """Where the names of the columns come from; None if the format has no header."""
+    header, skipped = description.get("header"), description.get("skip_rows") or 0
+    if header is None and not skipped:
+        return None
     unit = "line" if description.get("sheet") is None else "row"
     after = f", after {skipped:,} skipped {unit}{'s' * (skipped > 1)}" if skipped else ""
-    if description.get("header") is False:
-        return f"none, so the columns are column_1, column_2 and so on{after}"
-    return f"the first row{after}"
+    return ("none, so the columns are column_1, column_2 and so on" if header is False else "the first row") + after

@@ -6,19 +6,19 @@ The table is read once, as a stream. Memory is bounded by `MAX_TEXTS` and `MAX_L
 from __future__ import annotations
 
 import collections
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
-from sentiment_batch.data.columns import extract_texts, extract_values
+from sentiment_batch.data.columns import extract_texts
 from sentiment_batch.data.input_description import InputDescription, describe_reading
-from sentiment_batch.data.label_columns import find_label_column
+from sentiment_batch.data.label_columns import extract_any_values, find_label_column
 from sentiment_batch.data.text_columns import TextColumns, choose_text_columns
 from sentiment_batch.data.texts import fingerprint_text, is_blank
-from sentiment_batch.data.value_names import CONVERSION_ERRORS, name_values
-from sentiment_batch.errors import InputError, SentimentBatchError, UsageError
+from sentiment_batch.data.value_names import CONVERSION_ERRORS
+from sentiment_batch.errors import SentimentBatchError, UsageError
 from sentiment_batch.labels.inference import infer_mapping
 from sentiment_batch.labels.mapping import MISSING_CLASS, UNKNOWN_CLASS, LabelMapping
 from sentiment_batch.labels.settings import UNSAID, LabelSettings
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
     from sentiment_batch.data.readers.base import Reader
 
+Found = TypeVar("Found")
 MAX_TEXTS = 1_000_000
 """Different texts that are remembered, to count those that repeat."""
 MAX_LABELS = 10_000
@@ -166,17 +167,21 @@ def inspect_table(
     Raises:
         InputError: a column that the user named is missing, or the rows cannot be read.
     """
-    text, question = _find_text(reader, text_columns)
-    label, label_question = _find_label(reader, label_column, text.names, label_settings)
-    question = question or label_question
+    found, question = _try(lambda: choose_text_columns(reader, text_columns), named=bool(text_columns))
+    text = found or TextColumns(names=(), assumed=False)
+    label, error = _try(
+        lambda: find_label_column(reader, label_column, text.names, label_settings), named=label_column is not None
+    )
+    if isinstance(error, UsageError):  # several columns fit; other errors say that there is none, which is fine
+        question = question or error
     counter, first = _Counter(), list[tuple[str | None, ...]]()
     for split in reader.splits():
         for batch in reader.batches(split):
             first += _show_rows(batch.slice(0, MAX_FIRST_ROWS - len(first)))
-            nothing: list[str | None] = [None] * batch.num_rows
+            nothing: list[Any] = [None] * batch.num_rows
             texts = extract_texts(batch, text.names).to_pylist() if text.names else nothing
-            labels = nothing if label is None else _extract_labels(batch, label)
-            counter.add(texts, [value or "" for value in labels])
+            labels = nothing if label is None else extract_any_values(batch, label)
+            counter.add(texts, ["" if value is None else str(value) for value in labels])
     assumed = ["text_columns"] * text.assumed + ["label_column"] * (label is not None and label_column is None)
     description = describe_reading(reader, text_columns=text.names, label_column=label, assumed=assumed)
     mapping = None
@@ -199,34 +204,14 @@ def inspect_table(
     )
 
 
-def _find_text(reader: Reader, chosen: Sequence[str]) -> tuple[TextColumns, SentimentBatchError | None]:
+def _try(find: Callable[[], Found], *, named: bool) -> tuple[Found | None, SentimentBatchError | None]:
+    """What `find` gives, or its error. The error is raised if the user named the column."""
     try:
-        return choose_text_columns(reader, chosen), None
-    except InputError as error:
-        if chosen:
-            raise
-        return TextColumns(names=(), assumed=False), error
-
-
-def _find_label(
-    reader: Reader, chosen: str | None, texts: Sequence[str], settings: LabelSettings
-) -> tuple[str | None, SentimentBatchError | None]:
-    """The label column, if any, and the question if several fit."""
-    try:
-        return find_label_column(reader, chosen, texts, settings), None
+        return find(), None
     except SentimentBatchError as error:
-        if chosen is not None:
+        if named:
             raise
-        return None, error if isinstance(error, UsageError) else None
-
-
-def _extract_labels(batch: pa.RecordBatch, column: str) -> list[str | None]:
-    """The labels as text, so that any of them can be counted."""
-    try:
-        values = extract_values(batch, column)
-    except CONVERSION_ERRORS:
-        return list(name_values(batch, column).to_pylist())
-    return [None if value is None else str(value) for value in values]
+        return None, error
 
 
 def _show_rows(batch: pa.RecordBatch) -> list[tuple[str | None, ...]]:
