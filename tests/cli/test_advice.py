@@ -41,7 +41,7 @@ def spoil(folder, fault):
     "fault",
     [
         *("nameless labels", "labels of one name", "an adapter", "an encoder", "a wrong length"),
-        *("sentimnet-model", "somebody/else", "./nowhere", "minilmm", "not a name!"),
+        *("sentimnet-model", "somebody/else", "./nowhere", "~nosuch/x", "minilmm", "not a name!"),
     ],
 )
 @pytest.mark.parametrize("name", COMMANDS)

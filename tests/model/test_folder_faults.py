@@ -54,6 +54,8 @@ def refused(load, *parts):
         ({"text": None}, "its text is None"),
         ({"labels": 5}, "its labels is 5"),
         ({"labels": []}, "its labels is []"),
+        ({"labels": {"labels": ["a", "b"]}}, "its labels is {"),
+        ({"labels": {"labels": 3, "kind": "words", "values": {}, "stars": []}}, "its labels is {"),
         ({"batch": {"tokens": None, "texts": 3}}, "its batch is {"),
         ({"calibration": 5}, "its calibration is 5"),
         ({"data": []}, "its data is []"),
@@ -206,7 +208,7 @@ def test_rows_of_tokens_without_an_embedding_are_marked(larger_tokenizer, caplog
     failed = cli(*command)
     assert failed.exit_code == 1
     assert "row 1 (counted from 0)" in failed.stderr
-    assert "the model has no embedding for 2 tokens of its tokenizer: 'hallo', 'bonjour'" in failed.stderr
+    assert "the model has no embedding for tokens that its tokenizer gives: 'hallo', 'bonjour'" in failed.stderr
     marked = cli(*command, "--on-bad-row", "mark")
     assert marked.exit_code == 0, marked.stderr
     rows = (tmp_path / "out.csv").read_text().splitlines()[1:]
@@ -221,7 +223,7 @@ def test_rows_of_tokens_without_an_embedding_are_marked(larger_tokenizer, caplog
 def test_a_base_with_tokens_without_an_embedding_is_refused(larger_tokenizer):
     refused(
         lambda: load_base(larger_tokenizer),
-        "no embedding for 2 tokens of its tokenizer: 'hallo', 'bonjour'",
+        "no embedding for tokens that its tokenizer gives: 'hallo', 'bonjour'",
         "Fetch the base again",
     )
 

@@ -12,6 +12,7 @@ import torch
 
 from sentiment_batch.display import shortened
 from sentiment_batch.errors import ModelError, first_line
+from sentiment_batch.labels.mapping import LabelMapping
 from sentiment_batch.model.load_errors import translate_load_errors
 from sentiment_batch.settings import LONG_TEXT, META
 
@@ -29,6 +30,13 @@ def _is_object(value: Any) -> bool:
     return isinstance(value, dict)
 
 
+def _is_label_mapping(value: Any) -> bool:
+    try:
+        return value == {} or bool(LabelMapping.from_json(value))
+    except (KeyError, TypeError, ValueError, AttributeError):
+        return False
+
+
 def _is_length(value: Any) -> bool:
     return type(value) is int and value >= MIN_LENGTH
 
@@ -40,9 +48,8 @@ def _is_batch(value: Any) -> bool:
 MIN_LENGTH = 8
 """The least `max_length` that the settings accept."""
 _META_VALUES: dict[str, Callable[[Any], bool]] = {
-    **dict.fromkeys(
-        ("labels", "text", "settings", "data", "best", "metrics", "calibration", "input", "texts"), _is_object
-    ),
+    "labels": _is_label_mapping,
+    **dict.fromkeys(("text", "settings", "data", "best", "metrics", "calibration", "input", "texts"), _is_object),
     "text.max_length": _is_length,
     "text.long_text": LONG_TEXT.__contains__,
     "text.special_tokens_as_text": lambda value: isinstance(value, bool),

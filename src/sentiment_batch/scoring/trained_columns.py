@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,7 @@ def read_trained_columns(model: str) -> tuple[str, ...]:
     Raises:
         ModelError: the model cannot be found.
     """
-    folder = Path(model).expanduser()
+    folder = Path(os.path.expanduser(model))
     if not folder.is_dir():
         from sentiment_batch.model import hub
 
