@@ -148,7 +148,7 @@ def _match_labels(
 ) -> tuple[LabelMapping, InputDescription | None]:
     """The mapping from the labels of the rows to the classes of the model; and how the rows are read. Logs it."""
     meta = scorer.description.meta
-    trained = LabelMapping.from_json(meta["labels"]) if meta else None
+    trained = LabelMapping.from_json(meta["labels"]) if meta and meta["labels"] else None
     if trained is not None and trained.labels != scorer.labels:
         trained = None  # the setting `labels` has renamed them
     mapping = match_mapping(trained, scorer.labels, rows.labels, rows.label_column, settings)
