@@ -7,6 +7,7 @@ import pytest
 from sentiment_batch.data.column_paths import describe_type, find_field, find_root, list_paths, read_column
 from sentiment_batch.data.columns import check_column, detect_text_columns, extract_texts, extract_values
 from sentiment_batch.data.formats import open_reader
+from sentiment_batch.data.labelled_rows import read_labelled_rows
 from sentiment_batch.errors import InputError
 
 ROWS = [
@@ -143,3 +144,18 @@ def test_messages_cut_the_name_of_a_long_type(reader):
     with pytest.raises(InputError, match=r"holds struct<key0: int64, .*…, not text") as caught:
         detect_text_columns(reader([{"text": dict.fromkeys(kind.names, 1)}], ".jsonl"), ["text"])
     assert len(str(caught.value)) < 400
+
+
+@pytest.mark.parametrize("further", [[], [{"review": {"text": "Other keys"}}]])
+def test_labels_and_groups_inside_of_objects_are_named_by_a_path(reader, further):
+    rows = read_labelled_rows(
+        reader([*COMMENTS, *further], ".jsonl"),
+        "rows.jsonl",
+        text_columns=["review.text"],
+        label_column="review.stars",
+        group_column="id",
+        by_column="review.stars",
+    )
+    assert [None if label is None else int(label) for label in rows.labels] == [0, 1, 2, *(None for _ in further)]
+    assert (rows.text_columns, rows.groups[:3]) == (("review.text",), [0, 1, 2])
+    assert rows.by.to_pylist()[:3] == ["0", "1", "2"]
