@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import shutil
 
 import pyarrow as pa
 import pytest
@@ -217,7 +218,7 @@ def test_standard_input_is_a_dash(evaluate, reviews_csv):
         (["{in}", "-m", "./nowhere"], 1, "no model folder"),
         (["{in}", "--max-length", "3"], 2, "--max-length is 3"),
         (["{in}", "--input-format", "xml"], 2, "no format is called 'xml'"),
-        (["{in}", "--label-column", "id"], 1, "label"),
+        (["{in}", "--label-column", "id"], 2, "--label-column"),
     ],
 )
 def test_a_mistake_is_one_line(evaluate, reviews_csv, tmp_path, arguments, code, part):
@@ -226,3 +227,11 @@ def test_a_mistake_is_one_line(evaluate, reviews_csv, tmp_path, arguments, code,
 
 def test_a_setting_out_of_range_is_found_before_reading(evaluate, tmp_path):
     failed(evaluate(tmp_path / "nowhere.csv", "--max-length", "3"), "--max-length is 3", code=2)
+
+
+def test_a_model_without_a_label_mapping_is_measured(cli, tiny_model, tmp_path, reviews_csv):
+    folder = shutil.copytree(tiny_model, tmp_path / "model")
+    (folder / "sentiment_batch.json").write_text('{"labels": {}, "text": {"max_length": 32, "long_text": "head"}}')
+    result = cli("evaluate", reviews_csv, "-m", folder, *CPU, "--json")
+    assert result.exit_code == 0, result.stderr
+    assert json.loads(result.stdout)["rows"] == 60

@@ -109,6 +109,27 @@ def test_a_chosen_name_that_two_columns_have_is_refused():
         find_text_columns(pa.schema([("text", pa.string()), ("text", pa.string())]), ["text"])
 
 
+@pytest.mark.parametrize(
+    "value",
+    [
+        "Mon Apr 06 22:19:45 PDT 2009",
+        "2024-01-05T10:11:12.000Z",
+        "https://example.com/review/42",
+        "0f8fad5b-d9cb-469f-a165",
+    ],
+)
+def test_times_and_addresses_are_no_texts(value):
+    columns = batch(created=[value] * 3, remark=["a remark of more than twenty letters"] * 3)
+    assert find_text_columns(columns.schema, sample=columns) == ["remark"]
+
+
+def test_long_texts_called_reviews_are_the_text():
+    columns = batch(summary=["a summary of more than twenty letters"], reviews=["a review of more than twenty letters"])
+    assert find_text_columns(columns.schema, sample=columns) == ["reviews"]
+    counts = batch(reviews=["12"], remark=["a remark of more than twenty letters"])
+    assert find_text_columns(counts.schema, sample=counts) == ["remark"]
+
+
 def test_a_column_is_checked_under_the_setting_that_named_it():
     assert check_column(schema("film"), "film", "group_column") == "film"
     with pytest.raises(InputError, match="group_column"):

@@ -99,8 +99,8 @@ def test_minus_1_0_and_1_are_negative_neutral_and_positive():
 
 def test_1_and_2_are_classes_unless_the_column_is_one_of_stars():
     assert codes([1, 2, 2], "label") == [0, 1, 1]
-    assert infer_mapping([1, 2, 2], "stars").kind == "stars"
-    assert codes([1, 2, 2], "stars") == [0, 0, 0]
+    with pytest.raises(UsageError, match=r'`stars="negative=1,positive=2"`'):
+        infer_mapping([1, 2, 2], "stars")
 
 
 def test_a_coding_from_0_is_not_seen_in_numbers_without_a_0():
@@ -112,9 +112,7 @@ def test_a_coding_from_0_is_not_seen_in_numbers_without_a_0():
 @pytest.mark.parametrize("values", [[0, 1, 2, 3], [1, 2, 3, 4]])
 @pytest.mark.parametrize("column", ["label", "rating"])
 def test_a_scale_of_four_is_not_taken_for_one_of_five(values, column):
-    with pytest.raises(
-        UsageError, match=r'such as `stars="(1,2|2,3)"` \(up to . is negative, from . on positive\)'
-    ):
+    with pytest.raises(UsageError, match=r'such as `stars="(1,2|2,3)"` \(up to . is negative, from . on positive\)'):
         infer_mapping(values, column)
     assert infer_mapping(values, column, LabelSettings(stars="1,2")).labels == ("negative", "positive")
 
@@ -269,6 +267,7 @@ def test_numbers_and_words_in_one_column_are_no_labels():
         ([1, 2, 3, 4, 5], [1, 5, 8, 10]),
         ([0, 1], [0, 1, 2]),
         ([0, 1], [-1, 1]),
+        (["negative", "positive"], ["negativ", "positiv"]),
     ],
 )
 def test_tables_with_different_codings_are_refused(one, other):
@@ -302,6 +301,19 @@ def test_stars_settle_the_scales_of_several_tables():
     assert infer_shared_mapping(tables, LabelSettings(stars="3,6")) == infer_mapping(
         [1, 10], "stars", LabelSettings(stars="3,6")
     )
+
+
+def test_capitals_of_turkish_and_german_are_one_class():
+    assert labels(["NEGATİF", "negatif", "NEGATIF", "POZİTİF", "pozitif", "Pozitif"]) == ("NEGATIF", "POZİTİF")
+    assert labels(["GROSS", "groß", "klein", "klein"]) == ("GROSS", "klein")
+    assert labels(["\u00a0good", "good\u3000", "bad", "bad\u2028"]) == ("bad", "good")
+
+
+@pytest.mark.parametrize("nothing", ["-", "--", "–", "?", "n/a", "#N/A", "\\N", "(null)", "."])
+def test_signs_of_no_answer_are_no_labels(nothing):
+    values = ["negative", "positive", nothing] * 5
+    encoded = infer_mapping(values, "label").encode(values)
+    assert (encoded.num_missing, encoded.unknown, encoded.missing) == (5, {}, {nothing: 5})
 
 
 def test_labels_that_look_alike_are_one():

@@ -5,6 +5,7 @@ from __future__ import annotations
 import collections
 import itertools
 import json
+import re
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
@@ -34,6 +35,8 @@ MIN_MEAN_TEXT_LENGTH = 20
 """Mean number of characters from which a column without a usual name counts as a text column."""
 _MAX_SAMPLE_ROWS = 200
 """Rows whose texts are measured."""
+_NO_TEXT = re.compile(rb"\s*(?:.{,30}\d\d:\d\d(?::\d\d)?.{,30}|https?://\S+|[0-9a-fA-F-]{20,})\s*")
+"""A time, an address or an identifier, which may be as long as a text."""
 
 BadValues = dict[int, list[tuple[str, bytes]]]
 """The values that are not UTF-8 by row of the batch: the column's name and the bytes."""
@@ -64,7 +67,7 @@ def find_text_columns(schema: pa.Schema, chosen: Sequence[str] = (), sample: pa.
     if usual is not None:
         return [usual]
     strings = [name for name in texts if sample is not None and not is_binary(schema.field(name).type)]
-    long = [name for name in strings if _measure_mean_length(sample, name) >= MIN_MEAN_TEXT_LENGTH]
+    long = [name for name in strings if _holds_long_texts(sample, name)]
     usual = long[0] if len(long) == 1 else find_usual_name(long, LONG_TEXT_NAMES)
     if usual is not None:
         return [usual]
@@ -251,10 +254,12 @@ def _is_named_null(field: pa.Field) -> bool:
     return pa.types.is_null(field.type) and simplify_name(field.name) in TEXT_NAMES
 
 
-def _measure_mean_length(sample: pa.RecordBatch, name: str) -> float:
+def _holds_long_texts(sample: pa.RecordBatch, name: str) -> bool:
+    """True if the values of a column are long, and they are no times, addresses or identifiers."""
     # Measured in bytes, because bytes that are not UTF-8 must not raise here.
     column = decode_dictionary(sample.column(name).slice(0, _MAX_SAMPLE_ROWS)).cast(pa.large_binary())
-    return pc.mean(pc.binary_length(column)).as_py() or 0.0
+    long: bool = (pc.mean(pc.binary_length(column)).as_py() or 0) >= MIN_MEAN_TEXT_LENGTH
+    return long and not all(_NO_TEXT.fullmatch(value) for value in column.to_pylist() if value)
 
 
 def _read_text(batch: pa.RecordBatch, name: str, bad: BadValues) -> pa.LargeStringArray:

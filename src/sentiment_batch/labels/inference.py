@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from sentiment_batch.errors import InputError, UsageError, listed
-from sentiment_batch.labels.mapping import LabelKind, LabelMapping
+from sentiment_batch.labels.mapping import LabelKind, LabelMapping, suggest_map
 from sentiment_batch.labels.scales import ask_meaning, map_ranges, read_scale, show_counts
 from sentiment_batch.labels.settings import UNSAID, LabelSettings
 from sentiment_batch.labels.stars import DEFAULT_STAR_RANGES, StarRange, is_star_column, suggest_meaning, word_setting
@@ -20,7 +20,7 @@ from sentiment_batch.labels.values import (
     parse_rating,
     split_ratings,
 )
-from sentiment_batch.labels.words import find_meaning, order_words
+from sentiment_batch.labels.words import find_meaning, find_side, order_words
 from sentiment_batch.report.formatting import format_percent
 
 MIN_SHARE_OF_KIND = 0.9
@@ -127,6 +127,9 @@ class _Coding:
         kinds = {self.mapping.kind, other.mapping.kind}
         if len(kinds) > 1 and kinds != {"numbers", "stars"}:
             return True
+        words = [set(map(normalize_word, one.mapping.labels)) for one in (self, other)]
+        if kinds == {"words"} and words[0].isdisjoint(words[1]):  # other words, perhaps for the same labels
+            return not {*map(find_side, words[0])}.isdisjoint(map(find_side, words[1]))
         together = read_scale(self.numbers | other.numbers, stars=False)
         if kinds == {"numbers"} and min(len(self.numbers), len(other.numbers)) > 1 and together:
             return self._differs(together) or other._differs(together)
@@ -141,6 +144,8 @@ class _Coding:
 
 def _suggest_meaning(one: _Coding, other: _Coding) -> str:
     """A setting that gives the labels of both tables a meaning."""
+    if one.mapping.kind == other.mapping.kind == "words":
+        return suggest_map(other.mapping.labels, one.mapping.labels)
     if one.mapping.kind != other.mapping.kind and not one.mapping.stars and not other.mapping.stars:
         values = {**one.mapping.values, **other.mapping.values}
         renamed = [f"{value}={label}" for value, label in values.items() if normalize_word(value) != label]

@@ -14,7 +14,7 @@ import numpy.typing as npt
 from sentiment_batch.errors import InputError, listed
 from sentiment_batch.labels.stars import StarRange, number_labels, word_setting
 from sentiment_batch.labels.values import normalize_word, parse_number, rescale_rating, to_canonical
-from sentiment_batch.labels.words import find_meaning
+from sentiment_batch.labels.words import find_side
 
 LabelKind = Literal["words", "numbers", "booleans", "stars"]
 """How the labels of a column are written."""
@@ -167,9 +167,7 @@ def reconcile(mapping: LabelMapping, labels: Sequence[str]) -> LabelMapping:
     names = {normalize_word(label): label for label in labels}
     lost = [label for label in mapping.labels if normalize_word(label) not in names]
     if lost:
-        cure = (
-            f"Name another label column with `label_column`, or give their meaning with {_suggest_map(lost, labels)}."
-        )
+        cure = f"Name another label column with `label_column`, or give their meaning with {suggest_map(lost, labels)}."
         if mapping.kind in {"numbers", "stars"}:
             cure = (
                 "Name another label column with `label_column`, write the model's labels, or give the meaning of "
@@ -184,10 +182,10 @@ def reconcile(mapping: LabelMapping, labels: Sequence[str]) -> LabelMapping:
     )
 
 
-def _suggest_map(words: Sequence[str], labels: Sequence[str]) -> str:
+def suggest_map(words: Sequence[str], labels: Sequence[str]) -> str:
     """The setting `labels_map`, with its value if all `words` mean one of the `labels` in another language."""
-    meanings = {find_meaning(label): label for label in labels}
-    known = [f"{word}={meanings[meaning]}" for word in words if (meaning := find_meaning(word)) in meanings and meaning]
+    sides = {find_side(label): label for label in reversed(labels)}
+    known = [f"{word}={sides[side]}" for word in words if (side := find_side(word)) in sides]
     return word_setting(",".join(known), "labels_map") if len(known) == len(words) else "`labels_map`"
 
 

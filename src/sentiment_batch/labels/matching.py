@@ -109,10 +109,13 @@ def _choose_star_ranges(labels: Sequence[str], counts: Mapping[str, int], column
     if not ranges or detect_label_kind(counts) != "numbers":
         return None
     numbers = find_frequent_numbers(counts)
-    found = read_scale(numbers, stars=is_star_column(column), top=top)
-    if found is None or found.kind != "stars":
+    low, high = min(numbers), max(numbers)
+    stars = is_star_column(column)
+    found = read_scale(numbers, stars=stars, top=top)
+    # A few ratings need not reach the top of the scale.
+    if found.kind != "stars" if found else not stars or low < 1 or high > 5:
         return None
-    return map_ranges(parse_stars(ranges[5 if max(span.high for span in found.stars) <= 5 else 10]), min(numbers))
+    return map_ranges(parse_stars(ranges[5 if (top or high) <= 5 else 10]), low)
 
 
 def _find_numbers_in_labels(labels: Sequence[str]) -> dict[float, str]:

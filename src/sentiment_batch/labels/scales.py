@@ -88,7 +88,7 @@ def _is_star_scale(numbers: set[float], top: int, *, stars: bool) -> bool:
         return False
     if math.ceil(high) == top:
         return True
-    return top == 5 and halves and ((max(numbers) == 4 and 3 not in numbers) or (stars and high <= 3))
+    return high == 4 and 3 not in numbers and halves
 
 
 def ask_meaning(counts: Mapping[str, int], column: str, *, stars: bool) -> UsageError:
@@ -100,9 +100,9 @@ def ask_meaning(counts: Mapping[str, int], column: str, *, stars: bool) -> Usage
         stars: as for `read_scale`.
     """
     frequent = find_frequent_numbers(counts)
-    codes = _find_no_answers(frequent, stars=stars)
+    codes = _find_no_answers(frequent)
     answers = []
-    if codes:
+    if codes and read_scale(frequent - set(codes), stars=stars):
         words = ",".join(f"{code:g}" for code in codes)
         noun = "means" if len(codes) == 1 else "mean"
         answers.append(f"If {words} {noun} no answer, use {word_setting(words, 'no_answer')}.")
@@ -128,13 +128,13 @@ def show_counts(counts: Mapping[str, int]) -> str:
     )
 
 
-def _find_no_answers(numbers: set[float], *, stars: bool) -> tuple[float, ...]:
+def _find_no_answers(numbers: set[float]) -> tuple[float, ...]:
     """The fewest codes without which the other numbers are on a known scale; none if that is not so."""
     codes = sorted(numbers & NO_ANSWER_CODES, reverse=True)
     for size in range(1, len(codes) + 1):
         for chosen in itertools.combinations(codes, size):
             rest = numbers - set(chosen)
             # 0 is an answer on most scales, but not beside stars from 1.
-            if len(rest) > 1 and (0 not in chosen or max(rest) in {5, 10}) and read_scale(rest, stars=stars):
+            if len(rest) > 1 and (0 not in chosen or max(rest) in {5, 10}) and read_scale(rest, stars=False):
                 return chosen
     return ()

@@ -15,6 +15,7 @@ from sentiment_batch.errors import InputError, UsageError, listed
 from sentiment_batch.labels.inference import infer_shared_mapping
 from sentiment_batch.labels.matching import match_mapping
 from sentiment_batch.labels.settings import LabelSettings
+from sentiment_batch.labels.stars import word_setting
 from sentiment_batch.report.formatting import format_quantity
 from sentiment_batch.training.data_check.check import check_data, count_rows
 from sentiment_batch.training.dataset import ReviewSet, ReviewSplits, TextIndex, join_groups
@@ -72,7 +73,7 @@ def prepare(
     """
     label_settings = label_settings or LabelSettings()
     mapping, encoded = _map_labels(reviews, label_settings)
-    index, notes = TextIndex(settings.seed), list[str]()
+    index, notes = TextIndex(settings.seed), _describe_assumed_order(mapping)
     inputs: list[tuple[str, InputDescription]] = []
     pool = _select_rows(reviews, mapping, encoded, settings, index)
     fingerprints, val_size = index.seeded_fingerprints(pool), 0.0 if val else settings.val_size
@@ -117,6 +118,14 @@ def _map_labels(reviews: Sequence[LabelledRows], settings: LabelSettings) -> tup
         raise InputError(f"{listed(one.name for one in reviews)}: no row holds a text. Check `text_column`.")
     mapping = infer_shared_mapping([(one.name, one.labels, one.label_column) for one in reviews], settings)
     return mapping, mapping.encode(labels)
+
+
+def _describe_assumed_order(mapping: LabelMapping) -> list[str]:
+    """A note about numbers that other people write in another order, if the labels are such numbers."""
+    if not mapping.assumed:
+        return []
+    order = word_setting(",".join(f"{label}={value}" for value, label in mapping.values.items()))
+    return [f"the order of the labels is assumed ({mapping}). If it is another, change it: {order}"]
 
 
 def _select_rows(
