@@ -104,7 +104,7 @@ def _explain_no_text(
         return f"{listed(long)} could all be it"
     for name in counts:
         if counts[name] > 1 and simplify_name(name) in TEXT_NAMES:
-            return f"{name!r} occurs {counts[name]} times"
+            return f"{name!r} occurs {counts[name]} times, so all but one of these need another name"
     for field in unique:
         if simplify_name(field.name) in TEXT_NAMES and field.name not in texts:
             return f"{field.name!r} holds {describe_type(field.type)}, which is no text"
