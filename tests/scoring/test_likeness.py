@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import logging
+import pickle
 import shutil
 
 import pyarrow as pa
@@ -13,7 +14,7 @@ import pytest
 
 from sentiment_batch import Scorer, score
 from sentiment_batch.scoring.backends.row_blocks import Counts
-from sentiment_batch.scoring.likeness import judge_texts
+from sentiment_batch.scoring.likeness import TextCheck, judge_texts
 from sentiment_batch.scoring.pipeline import ScoreJob, score_table
 from sentiment_batch.settings import ScoreSettings
 from sentiment_batch.training.job import TrainJob
@@ -116,7 +117,7 @@ def test_a_model_without_a_fingerprint_says_nothing(run, tiny_model):
     assert manifest["unlike"] is manifest["expected_accuracy"] is None
 
 
-@pytest.mark.parametrize("texts", [{}, {"format": 1}, {"format": 9}])
+@pytest.mark.parametrize("texts", [{}, {"format": 9}])
 def test_a_fingerprint_that_cannot_be_used_is_none(trained, tmp_path, texts):
     folder = tmp_path / "model"
     shutil.copytree(trained, folder)
@@ -174,3 +175,61 @@ def test_a_frame_of_unlike_texts_is_a_warning_in_the_log(trained, caplog):
         score(pandas.DataFrame({"review": CHINESE}), trained, **CPU)
     (record,) = caplog.records
     assert "100 % of the texts look unlike those the model was trained on (other script" in record.getMessage()
+
+
+@pytest.mark.parametrize(
+    ("unlike", "reasons", "sentence"),
+    [
+        (0.61, ("other script",), "61 % of the texts look unlike those the model was trained on (other script). Its"),
+        (0.02, ("other words",), "the texts look unlike those the model was trained on (other words). Its labels may"),
+        (1.0, ("shorter", "other words"), "100 % of the texts look unlike those the model was trained on (shorter, ot"),
+    ],
+)
+def test_the_warning_is_one_sentence_with_share_and_reasons(unlike, reasons, sentence):
+    assert str(TextCheck(unlike=unlike, unlike_reasons=reasons)).startswith(sentence)
+
+
+def evaluate_through_the_cli(cli, folder, table, model, *options):
+    pq.write_table(table, folder / "holdout.parquet")
+    return cli("evaluate", folder / "holdout.parquet", "--model", model, "--device", "cpu", "--quiet", *options)
+
+
+def test_evaluating_on_rows_of_the_training_is_said(cli, trained, tmp_path):
+    ran = evaluate_through_the_cli(cli, tmp_path, reviews(200), trained, "--json")
+    assert 0.75 <= json.loads(ran.stdout)["trained_on"] <= 1
+    assert ran.stderr.count("of these texts were trained on, so the figures are too good") == 1
+
+
+def test_evaluating_on_other_rows_says_nothing(cli, trained, tmp_path):
+    others = reviews(60, first=500)
+    held_out = pa.table(
+        {"review": [f"{text} again" for text in others["review"].to_pylist()], "label": others["label"]}
+    )
+    ran = evaluate_through_the_cli(cli, tmp_path, held_out, trained, "--json")
+    values = json.loads(ran.stdout)
+    assert (values["trained_on"], values["unlike"], values["unlike_reasons"]) == (None, 0.0, [])
+    assert "trained on" not in ran.stderr
+
+
+def test_evaluating_on_unlike_rows_warns(cli, trained, tmp_path):
+    rows = pa.table({"review": CHINESE * 4, "label": ["positive", "negative", "negative"] * 4})
+    ran = evaluate_through_the_cli(cli, tmp_path, rows, trained)
+    assert "100 % of the texts look unlike those the model was trained on (other script" in ran.stderr
+
+
+def test_scoring_unlike_rows_through_the_cli_warns_at_the_end(cli, trained, tmp_path):
+    (tmp_path / "in.csv").write_text("review\n" + "\n".join(CHINESE * 4) + "\n", encoding="utf-8")
+    arguments = ("score", tmp_path / "in.csv", tmp_path / "out.csv", "--model", trained, "--device", "cpu", "--json")
+    ran = cli(*arguments)
+    assert ran.exit_code == 0
+    values = json.loads(ran.stdout)
+    assert (values["unlike"], values["unlike_reasons"][0], values["expected_accuracy"]) == (1.0, "other script", None)
+    assert ran.stderr.count("look unlike those the model was trained on") == 1
+
+
+def test_counts_travel_between_processes(scorer):
+    before = dataclasses.replace(scorer.counts)
+    scorer.labels_of(pa.array(CHINESE))
+    counts = scorer.counts.subtract(before)
+    assert counts.sample["unlike"] == counts.scored == 3
+    assert pickle.loads(pickle.dumps(counts)) == counts

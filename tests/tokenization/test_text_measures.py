@@ -42,7 +42,7 @@ def test_pieces_are_measured_without_special_tokens(tiny_base, long_text):
     tokenizer = TextTokenizer(backend, TextPolicy(max_length=8, long_text=long_text), special_as_text=True)
     texts = ["the good film", "skipped", "a 电", "", "the film " * 10]
     measures = TextMeter(tokenizer).measure(texts, tokenizer(texts), np.array([0, 2, 3, 4]))
-    assert measures.tokens.tolist() == [3, 2, 0, 20]
-    assert measures.characters_per_token.tolist() == [pytest.approx(13 / 3), 1.5, 0, 4.5]
-    assert measures.odd_pieces.tolist() == [0, 1, 0, 0]  # "a" is a single letter, the sign is unknown
+    assert measures.values["tokens"].tolist() == [3, 2, 0, 20]
+    assert measures.values["characters_per_token"].tolist() == [pytest.approx(13 / 3), 1.5, 0, 4.5]
+    assert measures.values["odd_pieces"].tolist() == [0, 1, 0, 0]  # "a" is a single letter, the sign is unknown
     assert np.bincount(measures.owners, minlength=4).tolist() == [3, 2, 0, 20 if long_text == "windows" else 6]

@@ -23,10 +23,10 @@ from sentiment_batch.labels.matching import match_mapping
 from sentiment_batch.labels.settings import LabelSettings
 from sentiment_batch.progress import show_progress
 from sentiment_batch.report.formatting import format_percent
-from sentiment_batch.scoring.likeness import TextCheck, judge_texts
 
 if TYPE_CHECKING:
     from sentiment_batch.data.labelled_rows import LabelledRows
+    from sentiment_batch.scoring.backends.row_blocks import Counts
     from sentiment_batch.scoring.scorer import Scorer
     from sentiment_batch.tokenization.tokenizer import TextTokenizer
 
@@ -83,18 +83,8 @@ def evaluate_labelled(
         max_errors=max_errors,
     )
     reading = None if description is None else description.to_json()
-    check = judge_texts(scorer.description.meta, scorer.settings, scorer.counts.subtract(before))
-    trained_on = _estimate_trained_share(scorer, texts)
-    _report_texts(check, trained_on)
-    return replace(
-        evaluation,
-        mapping=str(mapping),
-        left_out=left_out,
-        input=reading,
-        unlike=check.unlike,
-        unlike_reasons=check.unlike_reasons,
-        trained_on=trained_on,
-    )
+    known_texts = _describe_texts(scorer, texts, before)
+    return replace(evaluation, mapping=str(mapping), left_out=left_out, input=reading, **known_texts)
 
 
 class _TextStream:
@@ -169,18 +159,23 @@ def _match_labels(
     return mapping, description
 
 
-def _estimate_trained_share(scorer: Scorer, texts: Sequence[str]) -> float | None:
-    """The share of the texts that the model was trained on, None if it is unknown or about 0."""
+def _describe_texts(scorer: Scorer, texts: Sequence[str], before: Counts) -> dict[str, Any]:
+    """What is known of the texts that were measured, as fields of an `Evaluation`; logs what speaks against them.
+
+    Args:
+        scorer: the model.
+        texts: the texts.
+        before: what the scorer had counted before it scored them.
+    """
+    check = scorer.judge_texts(before)
+    if check.unlike_reasons:
+        logger.warning("%s", check)
     sketch = ((scorer.description.meta or {}).get("texts") or {}).get("sketch")
-    return None if sketch is None else estimate_common_share(texts, sketch)
-
-
-def _report_texts(check: TextCheck, trained_on: float | None) -> None:
-    if check.warning:
-        logger.warning("%s", check.warning)
-    if trained_on is not None and trained_on >= MIN_TRAINED_SHARE:
-        share = format_percent(trained_on, 0)
-        logger.warning("about %s of these texts were trained on, so the figures are too good", share)
+    share = None if sketch is None else estimate_common_share(texts, sketch)
+    if share is not None and share >= MIN_TRAINED_SHARE:
+        percent = format_percent(share, 0)
+        logger.warning("about %s of these texts were trained on, so the figures are too good", percent)
+    return {"unlike": check.unlike, "unlike_reasons": check.unlike_reasons, "trained_on": share}
 
 
 def _explain_no_rows(left_out: LeftOut) -> str:

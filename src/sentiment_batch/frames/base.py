@@ -46,5 +46,5 @@ def warn_of_unlike_texts(scorer: Scorer) -> Iterator[None]:
     """Log a warning if the texts that `scorer` scores in this context are unlike those of the training."""
     before = dataclasses.replace(scorer.counts)
     yield
-    if warning := scorer.judge_texts(before).warning:
-        logger.warning("%s", warning)
+    if (check := scorer.judge_texts(before)).unlike_reasons:
+        logger.warning("%s", check)

@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
-from sentiment_batch.tokenization.text_fingerprint import TextFingerprint, judge
+from sentiment_batch.report.formatting import format_percent
+from sentiment_batch.tokenization.text_fingerprint import MIN_UNLIKE_SHARE, find_fingerprint, judge
 
 if TYPE_CHECKING:
     from sentiment_batch.scoring.backends.row_blocks import Counts
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TextCheck:
-    """What is known of scored texts without their true labels."""
+    """What is known of scored texts without their true labels; `str` gives the warning."""
 
     unlike: float | None = None
     """The share of texts that look unlike those of the training; None if the model has no fingerprint of them."""
@@ -24,12 +25,17 @@ class TextCheck:
     expected_accuracy: float | None = None
     """The mean of the calibrated probability of each row's label. None if the model is not calibrated, if the texts
     are unlike, or if a `neutral_band` gives other labels."""
-    warning: str | None = None
-    """A sentence about texts that are unlike."""
 
     def to_json(self) -> dict[str, Any]:
-        """Plain values, without the warning."""
-        return {name: value for name, value in asdict(self).items() if name != "warning"}
+        """Plain values."""
+        return asdict(self)
+
+    def __str__(self) -> str:
+        # With few of them, the texts are unlike as a whole.
+        share = f"{format_percent(self.unlike, 0)} of " if (self.unlike or 0) >= MIN_UNLIKE_SHARE else ""
+        reasons = ", ".join(self.unlike_reasons)
+        unlike = f"{share}the texts look unlike those the model was trained on ({reasons})"
+        return f"{unlike}. Its labels may be wrong more often."
 
 
 def judge_texts(meta: Mapping[str, Any] | None, settings: ScoreSettings, counts: Counts) -> TextCheck:
@@ -40,14 +46,10 @@ def judge_texts(meta: Mapping[str, Any] | None, settings: ScoreSettings, counts:
         settings: the settings of the scoring.
         counts: what was counted.
     """
-    fingerprint = TextFingerprint.parse(meta)
-    likeness = judge(counts.sample, fingerprint) if fingerprint else None
-    if meta is None or likeness is None:
+    fingerprint = find_fingerprint(meta)
+    if meta is None or fingerprint is None or not counts.sample:
         return TextCheck()
-    is_expected = meta.get("calibration") and not likeness.reasons and settings.neutral_band is None
-    return TextCheck(
-        unlike=likeness.unlike,
-        unlike_reasons=likeness.reasons,
-        expected_accuracy=round(counts.confidence / counts.scored, 4) if is_expected and counts.scored else None,
-        warning=str(likeness) if likeness.reasons else None,
-    )
+    unlike, reasons = judge(counts.sample, fingerprint)
+    is_expected = meta.get("calibration") and not reasons and settings.neutral_band is None
+    accuracy = round(counts.confidence / counts.scored, 4) if is_expected and counts.scored else None
+    return TextCheck(unlike=unlike, unlike_reasons=reasons, expected_accuracy=accuracy)

@@ -141,8 +141,8 @@ def _prepare(
 def _summarize(run: _Run, journal: Journal | MemoryJournal, rows_resumed: int, started: float) -> Summary:
     ended = time.perf_counter()
     texts = _judge_texts(run, journal)
-    if texts.warning:
-        logger.warning("%s", texts.warning)
+    if texts.unlike_reasons:
+        logger.warning("%s", texts)
     return summarize_run(
         run.annotation,
         run.input,

@@ -8,13 +8,12 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
-from sentiment_batch.tokenization.text_measures import SCRIPTS, Shares, TextMeasures, TextMeter
+from sentiment_batch.tokenization.text_measures import SCRIPTS, TextMeasures, TextMeter, count_pairs
 
 if TYPE_CHECKING:
     from sentiment_batch.tokenization.packing import Integers, Tokens
@@ -62,99 +61,46 @@ _REASONS = {
 """By each reason: the measure, the quantile of the training texts, and the factor and the step that give its bound."""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Likeness:
-    """How like the texts of a table are to those that the model was trained on; `str` gives the warning."""
-
-    unlike: float
-    """The share of the compared texts that are unlike."""
-    reasons: tuple[str, ...]
-    """In which ways; empty if there is nothing to warn of."""
-
-    def __str__(self) -> str:
-        share = f"{100 * self.unlike:.0f} %"
-        subject = "the texts look" if share == "0 %" else f"{share} of the texts look"
-        return (
-            f"{subject} unlike those the model was trained on ({', '.join(self.reasons)}). Its labels may be wrong "
-            "more often."
-        )
-
-
 def make_fingerprint(texts: Sequence[str], tokens: Tokens, tokenizer: TextTokenizer) -> dict[str, Any]:
     """The fingerprint of training texts (N,) with their tokens, as plain values for sentiment_batch.json."""
     rows = pick_evenly(len(texts), MAX_TRAINING_TEXTS)
     measures = TextMeter(tokenizer).measure(texts, tokens, rows)
     counts = np.bincount(measures.ids)
     common = np.argsort(-counts, kind="stable")[:COMMON_PIECES]
-    common = common[counts[common] > 0]
-    pieces = _count_pieces(measures, common)
-    letters = measures.letters.sum(axis=0) / max(1, measures.letters.sum())
-    return {
+    pieces, letters = _count_pieces(measures, common), measures.letters.sum(axis=0)
+    scripts = (letters / max(1, letters.sum())).round(4).tolist()
+    values = {
+        name: {quantile: round(float(np.quantile(value, at)), 4) for quantile, at in QUANTILES.items()}
+        for name, value in measures.values.items()
+    }
+    return values | {
         "format": FORMAT,
         "texts": len(rows),
-        **{name: _summarize(values) for name, values in _list_values(measures, pieces).items()},
-        "scripts": {name: round(share, 4) for name, share in zip(SCRIPTS, letters.tolist(), strict=True) if share > 0},
+        "scripts": {name: share for name, share in zip(SCRIPTS, scripts, strict=True) if share},
         "pieces": common.tolist(),
         "shares": (pieces.sum(axis=0) / max(1, pieces.sum())).round(5).tolist(),
         "spread": _measure_spread(pieces),
     }
 
 
-@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
-class TextFingerprint:
-    """What a model's fingerprint says of its training texts."""
-
-    texts: int
-    """Training texts that it was made from."""
-    bounds: dict[str, float]
-    """By each reason, the measure beyond which a text is unlike."""
-    known_scripts: npt.NDArray[np.bool_]
-    """(S,) whether the training texts are in each of `SCRIPTS`."""
-    pieces: Integers
-    """(C,) the ids of the commonest pieces."""
-    shares: Shares
-    """(C + 1,) their shares among all pieces, and the share of all others."""
-    spread: float
-    """What `_measure_spread` gave."""
-
-    @classmethod
-    def parse(cls, meta: Mapping[str, Any] | None) -> TextFingerprint | None:
-        """The fingerprint in the content of a sentiment_batch.json.
-
-        Returns:
-            The fingerprint; None if there is none, or none that this version can use.
-        """
-        stored = (meta or {}).get("texts")
-        try:
-            if stored is None or stored["format"] != FORMAT:
-                return None
-            fingerprint = cls(
-                texts=int(stored["texts"]),
-                bounds={
-                    reason: factor * float(stored[name][quantile]) + step
-                    for reason, (name, quantile, factor, step) in _REASONS.items()
-                },
-                known_scripts=np.array([stored["scripts"].get(name, 0.0) >= MIN_SCRIPT_SHARE for name in SCRIPTS]),
-                pieces=np.array(stored["pieces"], dtype=np.int64),
-                shares=np.array(stored["shares"], dtype=np.float64),
-                spread=float(stored["spread"]),
-            )
-        except (KeyError, TypeError, ValueError, AttributeError, OverflowError):
-            return None
-        is_sound = fingerprint.texts > 0 and fingerprint.shares.shape == (fingerprint.pieces.size + 1,)
-        return fingerprint if is_sound and fingerprint.pieces.min(initial=0) >= 0 else None
+def find_fingerprint(meta: Mapping[str, Any] | None) -> Mapping[str, Any] | None:
+    """The fingerprint in the content of a sentiment_batch.json; None if there is none of this format."""
+    found: Mapping[str, Any] = (meta or {}).get("texts") or {}
+    return found if found.get("format") == FORMAT else None
 
 
 class TextComparer:
     """Compares texts with a fingerprint; the counts of several blocks can be added.
 
     Args:
-        fingerprint: the fingerprint of a model.
+        fingerprint: what `make_fingerprint` gave.
         tokenizer: the tokenizer of the model.
     """
 
-    def __init__(self, fingerprint: TextFingerprint, tokenizer: TextTokenizer) -> None:
-        self._fingerprint = fingerprint
+    def __init__(self, fingerprint: Mapping[str, Any], tokenizer: TextTokenizer) -> None:
+        self._stored = fingerprint
+        self._common = np.array(fingerprint["pieces"], dtype=np.int64)
+        self._is_known = np.array([fingerprint["scripts"].get(name, 0) >= MIN_SCRIPT_SHARE for name in SCRIPTS])
         self._meter = TextMeter(tokenizer)
 
     def count(self, texts: Sequence[str], tokens: Tokens, rows: Integers) -> Counter[str]:
@@ -169,7 +115,7 @@ class TextComparer:
         if not len(chosen):
             return Counter()
         measures = self._meter.measure(texts, tokens, chosen)
-        pieces = _count_pieces(measures, self._fingerprint.pieces)
+        pieces = _count_pieces(measures, self._common)
         signs = self._find_signs(measures, pieces)
         counts = {"texts": int(repeats.sum()), "different": len(chosen)}
         counts["unlike"] = int(repeats @ np.any(list(signs.values()), axis=0))
@@ -180,34 +126,31 @@ class TextComparer:
 
     def _find_signs(self, measures: TextMeasures, pieces: Integers) -> dict[str, npt.NDArray[np.bool_]]:
         """By each reason, (N,) whether it holds for a text."""
-        values, letters = _list_values(measures, pieces), measures.letters.sum(axis=1)
-        foreign = 2 * measures.letters @ self._fingerprint.known_scripts < letters
-        signs = {SCRIPT: foreign & (letters >= MIN_LETTERS)}
-        for reason, bound in self._fingerprint.bounds.items():
-            name, quantile, *_ = _REASONS[reason]
-            signs[reason] = values[name] < bound if quantile == "low" else values[name] > bound
+        letters = measures.letters.sum(axis=1)
+        signs = {SCRIPT: (2 * measures.letters @ self._is_known < letters) & (letters >= MIN_LETTERS)}
+        for reason, (name, quantile, factor, step) in _REASONS.items():
+            bound, values = factor * self._stored[name][quantile] + step, measures.values[name]
+            signs[reason] = values < bound if quantile == "low" else values > bound
         return signs
 
 
-def judge(counts: Mapping[str, int], fingerprint: TextFingerprint) -> Likeness | None:
-    """How like the compared texts are, None if there are none.
+def judge(counts: Mapping[str, int], fingerprint: Mapping[str, Any]) -> tuple[float, tuple[str, ...]]:
+    """The share of the compared texts that are unlike, and the reasons, which are empty if there is nothing to warn of.
 
     Args:
-        counts: the sum of what `TextComparer.count` gave.
-        fingerprint: the fingerprint that the texts were compared with.
+        counts: the sum of what `TextComparer.count` gave for one or more texts.
+        fingerprint: what `make_fingerprint` gave.
     """
-    texts, unlike = counts.get("texts", 0), counts.get("unlike", 0)
-    if not texts:
-        return None
+    texts, unlike = counts["texts"], counts.get("unlike", 0)
     reasons: list[str] = []
     if unlike >= max(MIN_UNLIKE_SHARE * texts, min(MIN_UNLIKE_TEXTS, texts)):
         named = [name for name in (SCRIPT, *_REASONS) if counts.get(name, 0) >= MIN_REASON_SHARE * unlike]
         reasons = sorted(named, key=lambda name: -counts[name])[:MAX_REASONS]
-    pieces = [counts.get(f"piece {number}", 0) for number in range(len(fingerprint.shares))]
-    bound = MIN_DISTANCE + MAX_SPREAD_FACTOR * fingerprint.spread * (1 / counts["different"] + 1 / fingerprint.texts)
-    if not reasons and measure_distance(pieces, fingerprint.shares) > bound:
+    pieces = [counts.get(f"piece {number}", 0) for number in range(len(fingerprint["shares"]))]
+    noise = fingerprint["spread"] * (1 / counts["different"] + 1 / fingerprint["texts"])
+    if not reasons and measure_distance(pieces, fingerprint["shares"]) > MIN_DISTANCE + MAX_SPREAD_FACTOR * noise:
         reasons = [WORDS]
-    return Likeness(unlike=round(unlike / texts, 4), reasons=tuple(reasons))
+    return round(unlike / texts, 4), tuple(reasons)
 
 
 def pick_evenly(count: int, most: int) -> Integers:
@@ -227,28 +170,17 @@ def measure_distance(first: npt.ArrayLike, second: npt.ArrayLike) -> float:
     return float(parts[:-NAMED_PIECES].sum() / 2)
 
 
-def _list_values(measures: TextMeasures, pieces: Integers) -> dict[str, Shares]:
-    """The measures of each text (N,) by name."""
-    return {
-        "tokens": measures.tokens.astype(np.float64),
-        "characters_per_token": measures.characters_per_token,
-        "odd_pieces": measures.odd_pieces,
-        "common_pieces": pieces[:, :-1].sum(axis=1) / np.maximum(1, pieces.sum(axis=1)),
-    }
-
-
-def _summarize(values: Shares) -> dict[str, float]:
-    return {name: round(float(np.quantile(values, quantile)), 4) for name, quantile in QUANTILES.items()}
-
-
 def _count_pieces(measures: TextMeasures, common: Integers) -> Integers:
-    """(N, C + 1) how often each of C common pieces occurs in each text, and all other pieces."""
+    """(N, C + 1) how often each of C common pieces occurs in each text, and all other pieces.
+
+    The share of the common ones is added to the measures.
+    """
     numbers = np.full(int(common.max(initial=0)) + 2, len(common))
     numbers[common] = np.arange(len(common))
     columns = numbers[np.minimum(measures.ids, len(numbers) - 1)]
-    width = len(common) + 1
-    counts = np.bincount(measures.owners * width + columns, minlength=len(measures.tokens) * width)
-    return counts.reshape(len(measures.tokens), width)
+    pieces = count_pairs(measures.owners, columns, (len(measures.letters), len(common) + 1))
+    measures.values["common_pieces"] = pieces[:, :-1].sum(axis=1) / np.maximum(1, pieces.sum(axis=1))
+    return pieces
 
 
 def _measure_spread(pieces: Integers) -> float:

@@ -16,41 +16,36 @@ from sentiment_batch.tokenization.packing import Ids, Integers, Tokens, gather_r
 if TYPE_CHECKING:
     from sentiment_batch.tokenization.tokenizer import TextTokenizer
 
-Shares = npt.NDArray[np.float64]
-
+Values = npt.NDArray[np.float64]
 MAX_CHARACTERS_PER_TEXT = 256
 """Characters of a text whose scripts are looked at; the first ones show the language."""
 _ODD_PIECE = re.compile(r"(##|[▁Ġ]+)?([^\W\d_]|\[UNK\]|<unk>|<0x[0-9A-F]{2}>)")
 """An unknown piece, a byte that stands for one, or a single letter, with the marks of several kinds of tokenizers."""
-_SCRIPT_STARTS = {
-    **{0x0000: "", 0x0040: "latin", 0x0080: "", 0x00C0: "latin", 0x02B0: "", 0x0370: "greek", 0x0400: "cyrillic"},
-    **{0x0530: "armenian", 0x0590: "hebrew", 0x0600: "arabic", 0x0900: "devanagari", 0x0980: "bengali"},
-    **{0x0A00: "gurmukhi", 0x0A80: "gujarati", 0x0B00: "oriya", 0x0B80: "tamil", 0x0C00: "telugu", 0x0C80: "kannada"},
-    **{0x0D00: "malayalam", 0x0D80: "sinhala", 0x0E00: "thai", 0x0E80: "lao", 0x0F00: "tibetan", 0x1000: "myanmar"},
-    **{0x10A0: "georgian", 0x1100: "hangul", 0x1200: "ethiopic", 0x13A0: "other", 0x1780: "khmer", 0x1800: "mongolian"},
-    **{0x18B0: "other", 0x1E00: "latin", 0x1F00: "greek", 0x2000: "", 0x2C00: "other", 0x2E80: "han", 0x3000: ""},
-    **{0x3040: "kana", 0x3100: "han", 0x3130: "hangul", 0x3190: "", 0x31F0: "kana", 0x3200: "", 0x3400: "han"},
-    **{0xA000: "other", 0xAC00: "hangul", 0xD800: "", 0xF900: "han", 0xFB00: "", 0xFB50: "arabic", 0xFE00: ""},
-    **{0xFE70: "arabic", 0xFF00: "", 0x10000: "other", 0x1F000: "", 0x20000: "han", 0x40000: ""},
-}
-"""The scripts by the first character of each range, in steps of 16 characters; an empty name for what is no letter of a
-script, such as digits, punctuation and emoji. Coarse: a few signs among the letters count as letters."""
-SCRIPTS = tuple(dict.fromkeys(_SCRIPT_STARTS.values()))
-"""The names of all scripts; the first is the empty one."""
+_SCRIPT_STARTS = (
+    "0 -, 40 latin, 80 -, C0 latin, 2B0 -, 370 greek, 400 cyrillic, 530 armenian, 590 hebrew, 600 arabic, "
+    "900 devanagari, 980 bengali, A00 gurmukhi, A80 gujarati, B00 oriya, B80 tamil, C00 telugu, C80 kannada, "
+    "D00 malayalam, D80 sinhala, E00 thai, E80 lao, F00 tibetan, 1000 myanmar, 10A0 georgian, 1100 hangul, "
+    "1200 ethiopic, 13A0 other, 1780 khmer, 1800 mongolian, 18B0 other, 1E00 latin, 1F00 greek, 2000 -, 2C00 other, "
+    "2E80 han, 3000 -, 3040 kana, 3100 han, 3130 hangul, 3190 -, 31F0 kana, 3200 -, 3400 han, A000 other, "
+    "AC00 hangul, D800 -, F900 han, FB00 -, FB50 arabic, FE00 -, FE70 arabic, FF00 -, 10000 other, 1F000 -, 20000 han, "
+    "40000 -"
+)
+"""The scripts by the first character of each range in Unicode, in steps of 16 characters; a dash for what is no letter,
+such as digits, punctuation and emoji. It is coarse: a few signs among the letters count as letters."""
+_STARTS, _NAMES = zip(*(one.split() for one in _SCRIPT_STARTS.split(", ")), strict=True)
+SCRIPTS: tuple[str, ...] = tuple(dict.fromkeys(_NAMES))
+"""The names of all scripts; the first is the dash."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TextMeasures:
     """Measures of N texts with T pieces, the special ones of the tokenizer left out."""
 
-    tokens: Integers
-    """(N,) pieces of each whole text, before it was cut."""
-    characters_per_token: Shares
-    """(N,); 0 for a text without a piece."""
-    odd_pieces: Shares
-    """(N,) the share of unknown pieces and of single letters."""
+    values: dict[str, Values]
+    """Each (N,): `tokens`, the pieces of the whole text before it was cut; `characters_per_token`; and `odd_pieces`,
+    the share of unknown pieces and single letters."""
     letters: Integers
-    """(N, S) the letters of each of `SCRIPTS` among the first characters; nothing is counted for the empty name."""
+    """(N, S) the letters of each of `SCRIPTS` among the first characters; none for the dash."""
     ids: Ids
     """(T,) the pieces of all texts that the model sees."""
     owners: Integers
@@ -58,53 +53,34 @@ class TextMeasures:
 
 
 class TextMeter:
-    """Measures texts that one tokenizer has tokenized.
-
-    Args:
-        tokenizer: the tokenizer; it is asked for the text of each piece that occurs, once.
-    """
+    """Measures texts that `tokenizer` has tokenized."""
 
     def __init__(self, tokenizer: TextTokenizer) -> None:
-        self._tokenizer = tokenizer
-        self._odd = np.empty(0, dtype=np.int8)
-        """By id: 1 if the piece is odd, 0 if it is not, -1 if it has not been looked at."""
+        self._special_counts = tokenizer.special_counts
+        self._is_odd = np.array([_ODD_PIECE.fullmatch(piece) is not None for piece in tokenizer.list_pieces()])
 
     def measure(self, texts: Sequence[str], tokens: Tokens, rows: Integers) -> TextMeasures:
-        """Measure some texts.
-
-        Args:
-            texts: (M,) all texts.
-            tokens: their tokens.
-            rows: (N,) the numbers of the texts to measure, in rising order.
-        """
-        before, after = self._tokenizer.special_counts
-        places = np.searchsorted(rows, tokens.owners)
-        segments = np.flatnonzero(rows[np.minimum(places, len(rows) - 1)] == tokens.owners)
+        """Measure some of the texts (M,) with their tokens: those with the numbers `rows` (N,), in rising order."""
+        before, after = self._special_counts
+        places = np.minimum(np.searchsorted(rows, tokens.owners), len(rows) - 1)
+        segments = np.flatnonzero(rows[places] == tokens.owners)
         lengths = tokens.lengths[segments] - before - after
         ids = gather_runs(tokens.ids, tokens.offsets[segments] + before, lengths)
         owners = np.repeat(places[segments], lengths)
-        chosen = [texts[row] for row in rows.tolist()]
         used = np.bincount(owners, minlength=len(rows))
         whole = used if tokens.whole is None else np.maximum(tokens.whole[rows] - before - after, used)
-        characters = np.fromiter(map(len, chosen), dtype=np.int64, count=len(chosen))
+        chosen = [texts[row] for row in rows.tolist()]
+        odd = np.bincount(owners, self._is_odd[ids], minlength=len(rows))
         return TextMeasures(
-            tokens=whole,
-            characters_per_token=characters / np.maximum(whole, 1) * (whole > 0),
-            odd_pieces=np.bincount(owners, self._find_odd(ids), minlength=len(rows)) / np.maximum(used, 1),
+            values={
+                "tokens": whole.astype(np.float64),
+                "characters_per_token": np.array([len(text) for text in chosen]) / np.maximum(whole, 1),
+                "odd_pieces": odd / np.maximum(used, 1),
+            },
             letters=count_letters(chosen),
             ids=ids,
             owners=owners,
         )
-
-    def _find_odd(self, ids: Ids) -> npt.NDArray[np.int8]:
-        """(T,) 1 for each piece that is odd, else 0."""
-        more = int(ids.max(initial=0)) + 1 - len(self._odd)
-        odd = np.pad(self._odd, (0, max(0, more)), constant_values=-1)
-        for piece in np.flatnonzero((np.bincount(ids, minlength=len(odd)) > 0) & (odd < 0)).tolist():
-            odd[piece] = _ODD_PIECE.fullmatch(self._tokenizer.piece_text(piece)) is not None
-        self._odd = odd
-        found: npt.NDArray[np.int8] = odd[ids]
-        return found
 
 
 def count_letters(texts: Sequence[str]) -> Integers:
@@ -112,15 +88,18 @@ def count_letters(texts: Sequence[str]) -> Integers:
     beginnings = [text[:MAX_CHARACTERS_PER_TEXT] for text in texts]
     characters = np.frombuffer("".join(beginnings).encode("utf-32-le", "surrogatepass"), dtype=np.uint32)
     owners = np.repeat(np.arange(len(texts)), [len(text) for text in beginnings])
-    scripts = _script_table()[characters >> 4]
-    counts = np.bincount(owners * len(SCRIPTS) + scripts, minlength=len(texts) * len(SCRIPTS))
-    letters: Integers = counts.reshape(len(texts), len(SCRIPTS))
+    letters = count_pairs(owners, _list_scripts()[characters >> 4], (len(texts), len(SCRIPTS)))
     letters[:, 0] = 0
     return letters
 
 
+def count_pairs(rows: Integers, columns: Integers, shape: tuple[int, int]) -> Integers:
+    """A table of that shape with the number of times that each pair of row and column occurs."""
+    return np.bincount(rows * shape[1] + columns, minlength=shape[0] * shape[1]).reshape(shape)
+
+
 @functools.cache
-def _script_table() -> Integers:
+def _list_scripts() -> Integers:
     """The number of the script of every 16 characters."""
-    starts = np.array([*_SCRIPT_STARTS, 0x110000]) >> 4
-    return np.repeat([SCRIPTS.index(name) for name in _SCRIPT_STARTS.values()], np.diff(starts))
+    starts = np.array([*(int(start, 16) for start in _STARTS), 0x110000]) >> 4
+    return np.repeat([SCRIPTS.index(name) for name in _NAMES], np.diff(starts))

@@ -94,9 +94,11 @@ class TextTokenizer:
         """The numbers of special tokens before and after each segment."""
         return len(self._prefix), len(self._suffix)
 
-    def piece_text(self, number: int) -> str:
-        """A token as the vocabulary writes it, such as `##ly`; empty if there is no such token."""
-        return self._backend.id_to_token(number) or ""
+    def list_pieces(self) -> list[str]:
+        """All tokens by id as the vocabulary writes them, such as `##ly`; an empty text where an id has none."""
+        pieces = self._backend.get_vocab()
+        by_id = dict(zip(pieces.values(), pieces, strict=True))
+        return [by_id.get(number, "") for number in range(max(by_id, default=-1) + 1)]
 
     def _encode_block(self, block: Sequence[str], check: Check) -> tuple[Ids, Integers, Integers, Integers]:
         """The tokens of each text: all of them, or only both ends of a very long text that will be cut anyway.

@@ -27,7 +27,7 @@ from sentiment_batch.scoring.backends.base import Description, OnRows
 from sentiment_batch.scoring.backends.prefetch import Stages
 from sentiment_batch.scoring.backends.row_blocks import Counts, Failure, ScoredBlock, reuse_known_scores
 from sentiment_batch.scoring.backends.text_setup import choose_fixed_shape, choose_text_policy, make_tokenizer
-from sentiment_batch.tokenization.text_fingerprint import TextComparer, TextFingerprint
+from sentiment_batch.tokenization.text_fingerprint import TextComparer, find_fingerprint
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -83,7 +83,7 @@ class LocalBackend:
         self._settings = settings
         self.tokenizer = make_tokenizer(loaded.backend, loaded.meta, policy)
         """Turns texts into this model's tokens."""
-        fingerprint = TextFingerprint.parse(loaded.meta)
+        fingerprint = find_fingerprint(loaded.meta)
         self._comparer = TextComparer(fingerprint, self.tokenizer) if fingerprint else None
         digest = hub.digest_model_folder(folder)
         try:
