@@ -98,6 +98,7 @@ def test_words_that_name_their_class_are_listed_once():
 
 def test_tables_that_are_read_alike_share_a_block():
     assert format_description(["a.csv", "b.csv"], {"text_columns": ["x"]}).startswith("a.csv, b.csv are read as\n")
+    assert format_description(["-"], {"text_columns": ["x"]}).startswith("standard input is read as\n")
 
 
 def test_a_name_cannot_break_the_block():

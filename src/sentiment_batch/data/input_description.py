@@ -92,7 +92,8 @@ def format_description(names: Sequence[str], description: Mapping[str, Any]) -> 
         names: the locations of the tables.
         description: what `InputDescription.to_json` gave.
     """
-    head = f"{shortened(', '.join(map(without_password, names)))} {'is' if len(names) == 1 else 'are'} read as"
+    named = ", ".join("standard input" if name == "-" else without_password(name) for name in names)
+    head = f"{shortened(named)} {'is' if len(names) == 1 else 'are'} read as"
     return "\n".join([head, *(f"  {item:9}  {text}" for item, text in list_items(description))])
 
 
