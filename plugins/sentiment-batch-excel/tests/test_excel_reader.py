@@ -72,7 +72,7 @@ def test_a_column_without_a_name_is_not_lost(tmp_path):
 
 
 def test_a_header_alone_is_a_table_without_rows(tmp_path):
-    table = read(save(tmp_path / "a.xlsx", ["a", 7]))
+    table = read(save(tmp_path / "a.xlsx", ["a", 7]), header=True)
     assert (table.num_rows, table.schema.names) == (0, ["a", "7"])
 
 

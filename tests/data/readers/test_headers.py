@@ -84,7 +84,7 @@ HEADERS = [
     "review\nGood, cheap\nBad, dear",
     "Comments, if any\nGood\nBad, dear",
     "text|label\ntext|label\ngood|pos",
-    "a|7",
+    "item|2019",
 ]
 DATA = [
     ("0|1001|Mon Apr 06|user_a|The second season is a let-down.\n4|1002|Tue Apr 07|user_b|Finally it fits!", 4),
@@ -98,6 +98,7 @@ DATA = [
     ("__label__2 Sturdy chair: my mother loves it.\n__label__1 The lamp broke within a week, sadly.", 0),
     ("A sturdy chair, works well\nFine lamp\nOdd kettle", 0),
     ("A sturdy chair, works well.", 0),
+    ("A sturdy chair|1", 1),
 ]
 
 

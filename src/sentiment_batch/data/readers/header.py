@@ -184,7 +184,7 @@ def _weigh(cell: str, below: Sequence[str]) -> int:
         return 0 if years * 2 <= len(below) else -2
     if kind in _TYPED:
         is_percentile = cell.endswith("%") and not any("%" in value for value in below)
-        return 2 * (common == "prose") if common != kind or is_percentile else -2
+        return 2 * (common == "prose") if common not in (kind, None) or is_percentile else -2
     if kind and common in _TYPED:
         return 2
     if kind and cell in below:
