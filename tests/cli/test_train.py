@@ -162,7 +162,7 @@ def test_files_that_are_not_split_need_no_group_column(train, reviews_csv, tmp_p
     assert result.exit_code == 0, result.stderr
 
 
-def test_how_the_tables_were_read_is_printed_stored_and_used_again(train, cli, tmp_path):
+def test_how_tables_are_read_is_printed_stored_and_used_again(train, cli, tmp_path):
     words = ("loved", "hated")
     lines = [f"{n},Film {n},I {words[n % 2]} it all {n},{5 - 4 * (n % 2)}" for n in range(60)]
     for name, separator in (("reviews.csv", ";"), ("test.csv", ",")):
