@@ -61,6 +61,10 @@ def test_a_column_that_holds_no_labels_is_no_rival():
     assert find(score=[3, 17, 200, 1, 0, 5, 7, 8, 9, 11], overall=[1, 5] * 5) == "overall"
 
 
+def test_topics_are_no_rival_of_a_plainer_name():
+    assert find(sentiment=WORDS, target=["screen", "price"] * 5, label_source=["person", "program"] * 5) == "sentiment"
+
+
 def test_topics_beside_sentiments_are_a_question():
     with pytest.raises(UsageError, match="'target' and 'opinion' could both"):
         find(target=["screen", "price", "screen", "price", "price"] * 2, opinion=WORDS)

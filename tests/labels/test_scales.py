@@ -65,6 +65,9 @@ def test_other_scales_are_a_question_and_every_answer_works(numbers, column):
         ([0, 1, -1, 999], {"stars": "negative=-1,neutral=0,positive=1", "no_answer": "999"}),
         ([0, 2], {"stars": "negative=0,positive=2"}),
         (list(range(101)), {"stars": "40,60"}),
+        (["20%", "80%", "90%", "35%"], {"stars": "48,62"}),
+        ([-0.9, 0.1, 0.5], {"stars": "negative=-0.9,neutral=0.1,positive=0.5"}),
+        ([-0.9, -0.2, 0.1, 0.5], {"stars": "-0.18,0.18"}),
     ],
 )
 def test_answers_keep_the_middle_of_the_scale_and_name_codes(numbers, answers):
@@ -106,6 +109,7 @@ def test_an_order_that_others_write_otherwise_is_assumed(values, assumed):
         (["2 von 5 Sternen", "4,5 von 5 Sternen", "5 étoiles sur 5"], ["neg", "pos", "pos"]),
         (["__label__1", "__label__2"], ["neg", "pos"]),
         (["1/5", "4/5", "9/10"], ["neg", "pos", "pos"]),
+        (["4.0/5.0", "Rated 1 out of 5", "Rating: 2/5"], ["pos", "neg", "neg"]),
     ],
 )
 def test_ratings_in_words_and_glyphs_are_numbers(written, expected):

@@ -8,7 +8,13 @@ from sentiment_batch.labels.words import WORD_ORDER, find_meaning, find_side, or
     [
         *(("neg", "negative"), ("POSITIVE", "positive"), ("Very_Negative", "very negative"), ("pozitif", "positive")),
         *(("NEGATİF", "negative"), ("Neutro", "neutral"), ("积极", "positive"), ("👍🏽"[:1], "positive")),
-        *(("☹\ufe0f", "negative"), ("thumbs-down", "negative"), ("praise", None)),
+        *(
+            ("☹\ufe0f", "negative"),
+            ("thumbs-down", "negative"),
+            ("praise", None),
+            ("strongly disagree", "very negative"),
+            ("Very Satisfied", "very positive"),
+        ),
     ],
 )
 def test_known_words_have_a_meaning(word, meaning):

@@ -7,7 +7,7 @@ import pytest
 
 from sentiment_batch.data.input_description import InputDescription
 from sentiment_batch.data.labelled_rows import LabelledRows
-from sentiment_batch.errors import InputError
+from sentiment_batch.errors import InputError, UsageError
 from sentiment_batch.labels.settings import LabelSettings
 from sentiment_batch.settings import TrainSettings
 from sentiment_batch.training import prepare as preparation
@@ -254,6 +254,31 @@ def test_a_limit_takes_its_share_of_a_text_that_repeats():
         rows = labelled(texts, ["pos"] * 300 + ["neg", "pos"] * 350)
         summary = prepare([rows], TrainSettings(limit=100, seed=seed)).summary
         assert 15 < summary["repeated"] + 1 < 45
+
+
+def test_one_class_is_named_with_its_rows_and_a_cure():
+    with pytest.raises(InputError, match=r"only 'pos' \(20 rows\).*another class.*`label_column`\.$"):
+        prepare([labelled([f"text {n}" for n in range(20)], ["pos"] * 20)], TrainSettings(limit=50))
+    with pytest.raises(InputError, match=r"only '\+' \(10 rows\).*'-' counts as no label, unless `labels_map`"):
+        prepare([labelled([f"text {n}" for n in range(20)], ["+", "-"] * 10)], TrainSettings())
+
+
+def test_an_assumed_order_is_noted_with_the_setting_that_changes_it():
+    rows = labelled([f"text {n}" for n in range(60)], [0, 1, 2] * 20)
+    (note, *_) = prepare([rows], TrainSettings()).notes
+    assert note.startswith("the order of the labels is assumed (0 -> negative, 1 -> neutral, 2 -> positive)")
+    assert note.endswith('`stars="negative=0,neutral=1,positive=2"`')
+    assert not prepare([labelled([f"text {n}" for n in range(60)], [0, 1] * 30)], TrainSettings()).notes
+
+
+def test_another_coding_in_a_validation_or_test_file_is_a_question():
+    rows = labelled([f"text {n}" for n in range(60)], [0, 1, 2] * 20)
+    other = labelled([f"other {n}" for n in range(20)], [0, 1] * 10, name="other.csv")
+    for files in ({"val": other}, {"test": other}):
+        with pytest.raises(UsageError, match=r"other\.csv: column 'label' holds '0', '1', which alone mean 0 -> neg"):
+            prepare([rows], TrainSettings(), **files)
+    with pytest.raises(UsageError, match=r"other\.csv has|other\.csv 0 -> negative"):
+        prepare([rows, other], TrainSettings())
 
 
 def test_a_limit_that_leaves_one_class_names_itself_as_the_cure():

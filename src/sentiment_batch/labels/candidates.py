@@ -52,7 +52,7 @@ def choose_label_column(
     Args:
         columns: the values (n,) of the columns that may hold them by name, the most likely first.
         settings: what the user says about the labels.
-        usual: the number of columns with a usual name. The others must hold known words or scales.
+        usual: the number of columns with a usual name. Only these may hold words of any kind.
         chosen: True if the user named the first column.
 
     Raises:
@@ -62,7 +62,7 @@ def choose_label_column(
     fits = [one for place, one in enumerate(found) if one and (place < usual or _has_known_labels(one))]
     if not fits or (chosen and found[0] is None):
         return LabelChoice(column=next(iter(columns)))
-    first, *others = fits
+    first, others = fits[0], list(filter(_has_known_labels, fits[1:]))
     for other in others:
         if first.mapping.assumed and other.holds_known_words and (order := _match_words(first, other)):
             if not chosen:

@@ -108,7 +108,11 @@ def suggest_meaning(numbers: Iterable[float]) -> str:
     labels = {2: ("negative", "positive"), 3: ("negative", "neutral", "positive")}.get(len(ordered))
     if labels:
         return ",".join(f"{label}={number:g}" for label, number in zip(labels, ordered, strict=True))
-    low, span = ordered[0], ordered[-1] - ordered[0]
+    low, high = ordered[0], ordered[-1]
+    if low < 0 < high:  # 0 is the middle
+        high = max(high, -low)
+        low = -high
+    span = high - low
     apart = 0.1 * span  # half of what is left out
     if all(number.is_integer() for number in ordered) and span <= MAX_STEPS:
         apart = 1 if span % 2 == 0 else 0.5 if span == 3 else 1.5

@@ -26,19 +26,21 @@ _INVISIBLE = string.whitespace + "\u200b\u200c\u200d\u200e\u200f\u2060\ufeff"
 _IGNORED = dict.fromkeys(map(ord, "\u0307\u200b\u200c\u200d\u200e\u200f\u2060\ufe0e\ufe0f\ufeff"))
 """Characters that make no other word of a label: the dot of a folded Turkish capital, and invisible characters."""
 _NUMBER = r"(\d+(?:[.,]\d+)?)"
+_TOP = "10|20|100|[3-9]"
 _UNIT = (
     r"(?:[★⭐]\ufe0f?|星|(?:stars?|sterne?n?|étoiles?|estrellas?|estrelas?|stelle|sterren|gwiazdki?|yıldız|bintang|"
     r"зв[её]зд\w*|bubbles?)\b)"
 )
 _RATINGS = tuple(
-    re.compile(pattern, re.IGNORECASE)
-    for pattern in (
-        rf"(?:\w+:? )?{_NUMBER} ?{_UNIT}? ?(?:/|out of|of|von|sur|de|su|van|из) ?(10|20|100|[3-9]) ?{_UNIT}?",
-        rf"(?:\w+:? )?{_NUMBER} ?{_UNIT}(?: rating)?",
-        r".*bubble_(\d\d)",
+    (re.compile(pattern, re.IGNORECASE), unit, top)
+    for pattern, unit, top in (
+        (rf"(?:\w+:? )?{_NUMBER} ?{_UNIT}? ?(?:/|out of|of|von|sur|su|de|van|из) ?({_TOP})(?:\.0)? ?{_UNIT}?", 1, 0),
+        (rf"(?:\w+:? )?{_NUMBER} ?{_UNIT}(?: rating)?", 1, 5),
+        (r".*bubble_(\d\d)", 0.1, 5),
+        (rf"{_NUMBER} ?%", 1, 100),
     )
 )
-"""Ratings in words: the number and the top of the scale; the top is 5 if there is none. Bubbles count in tenths."""
+"""Ratings in words: the pattern, the unit of its number, and the top of the scale. 0: the second group holds the top."""
 _GLYPHS = re.compile("([★⭐🌟✭✮*]*)(½?)([☆✩✰]*)")
 """A rating in glyphs: full stars, a half one, and empty ones."""
 _TOPS = frozenset({*range(3, 11), 20, 100})
@@ -85,12 +87,10 @@ def _canonize(text: str) -> str | None:
 
 def _read_rating(text: str) -> tuple[float, float] | None:
     """The number and the top of the scale of a rating in words or glyphs; None if `text` is none."""
-    found = next(filter(None, (pattern.fullmatch(text) for pattern in _RATINGS)), None)
-    if found is not None:
-        tenths = found.re is _RATINGS[-1]
-        number = float(found[1].replace(",", ".")) / (10 if tenths else 1)
-        top = float(found[2]) if found.re.groups > 1 else 5.0
-        return (number, top) if number <= top else None
+    for pattern, unit, highest in _RATINGS:
+        if (found := pattern.fullmatch(text)) is not None:
+            number, top = float(found[1].replace(",", ".")) * unit, float(highest or found[2])
+            return (number, top) if number <= top else None
     glyphs = _GLYPHS.fullmatch(text.replace("\ufe0f", "").replace(" ", ""))
     if glyphs is None:
         return None

@@ -63,6 +63,8 @@ def refuse_single_class(codes: IntArray, mapping: LabelMapping, encoded: Encoded
     what = f"only {present[0]!r}{rows}" if present else "no known label"
     unknown = f"; {listed(encoded.unknown, 5)} is unknown or too rare" if encoded.unknown else ""
     cure = "Give rows of another class too, or name another column with `label_column`."
+    if encoded.missing:
+        unknown += f"; {listed(encoded.missing, 5)} counts as no label, unless `labels_map` gives it one"
     numbers = find_numbers(encoded.unknown) | {1.0}
     if mapping.kind in {"numbers", "stars"} and len(numbers) > 1:
         meaning = word_setting(suggest_meaning(numbers))
