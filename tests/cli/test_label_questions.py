@@ -70,7 +70,7 @@ def test_other_words_are_mapped_for_training_and_measuring(train, cli, tmp_path)
     assert json.loads(mapped.stdout)["rows"] == 40, mapped.stderr
 
 
-def test_settings_of_labels_that_cannot_be_read_are_refused_first(cli):
+def test_settings_that_cannot_be_read_are_refused_first(cli):
     failed(cli("train", "nothing.csv", "--labels-map", "negativ"), "--labels-map is 'negativ'", code=2)
     failed(cli("evaluate", "nothing.csv", "--no-answer", ","), "--no-answer is ','", code=2)
     failed(cli("train", "nothing.csv", "--stars", "2"), "--stars is '2'", code=2)

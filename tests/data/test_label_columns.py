@@ -6,6 +6,7 @@ import pytest
 from sentiment_batch.data.label_columns import LabelColumns, find_label_column
 from sentiment_batch.data.readers.table import TableReader
 from sentiment_batch.errors import InputError, UsageError
+from sentiment_batch.files.checksums import checked_json
 from sentiment_batch.labels.settings import UNSAID, LabelSettings
 
 
@@ -91,6 +92,19 @@ def test_predictions_of_a_scoring_are_no_labels(prefix, score):
         find(text=TEXTS, **predicted)
     assert find(prefix, text=TEXTS, **predicted) == prefix
     assert find(text=TEXTS, **predicted, rating=[1, 1, 5, 5, 1] * 2) == "rating"
+
+
+def test_the_manifest_of_a_scoring_names_predictions(tmp_path):
+    manifest = {
+        "output_columns": ["label: string", "label_score: int8", "mood: string", "mood_score: float", "x: int8"]
+    }
+    columns = pa.record_batch({"label": WORDS, "rating": [1, 5] * 5})
+    for name, found in (("mood", "label"), ("label", "rating")):
+        manifest["output_columns"][2:4] = [f"{name}: string", f"{name}_score: float"]
+        (tmp_path / "out.csv.manifest.json").write_bytes(checked_json(manifest))
+        candidates = LabelColumns(columns.schema, location=str(tmp_path / "out.csv"))
+        candidates.add(columns)
+        assert candidates.choose()[0].column == found
 
 
 @pytest.mark.parametrize("scores", [[-0.9, 0.9] * 5, [1, 5] * 5, ["low", "high"] * 5, [None] * 10])

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import collections
+import itertools
 import json
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
@@ -14,6 +16,7 @@ from sentiment_batch.data.columns import check_column, extract_values, read_firs
 from sentiment_batch.data.usual_names import LABEL_NAMES, list_label_names, simplify_name
 from sentiment_batch.data.value_names import CONVERSION_ERRORS, name_values
 from sentiment_batch.errors import InputError, listed
+from sentiment_batch.files.checksums import read_checked_json
 from sentiment_batch.labels.candidates import LabelChoice, choose_label_column
 from sentiment_batch.labels.settings import UNSAID, LabelSettings
 from sentiment_batch.labels.values import parse_number, to_canonical
@@ -35,6 +38,7 @@ class LabelColumns:
         chosen: the column that the user named; None finds one.
         texts: the text columns, which hold no labels.
         sample: gives some rows, to name likely columns if none is found.
+        location: where the table stands. The manifest of a scoring beside it names the column of the predictions.
 
     Raises:
         InputError: the chosen column is missing, or no column has a usual name.
@@ -46,8 +50,10 @@ class LabelColumns:
         chosen: str | None = None,
         texts: Sequence[str] = (),
         sample: Callable[[], pa.RecordBatch | None] = lambda: None,
+        location: str = "",
     ) -> None:
         self._chosen = chosen
+        self._scored = _find_scored_column(location)
         counts = collections.Counter(schema.names)
         found = [name for name in list_label_names(schema.names) if counts[name] == 1]
         if chosen is not None:
@@ -79,8 +85,8 @@ class LabelColumns:
         columns = {name: self._values[name] for name in self.names if name not in added.union(predicted)}
         if not columns:
             raise InputError(
-                f"{predicted[0]!r} beside '{predicted[0]}_score' holds predictions of an earlier scoring, and no other "
-                "column has a usual name of labels. Name the labels with `label_column`; if they are these, use "
+                f"{predicted[0]!r} holds predictions of an earlier scoring, and no other column has a usual name of "
+                "labels. Name the labels with `label_column`; if they are these, use "
                 f"`label_column={_quote(predicted[0])}`."
             )
         usual = sum(name == self._chosen or simplify_name(name) in LABEL_NAMES for name in columns)
@@ -88,10 +94,19 @@ class LabelColumns:
         return choice, columns[choice.column]
 
     def _is_predicted(self, name: str) -> bool:
-        """True if the column beside this one holds a probability in each row that has a value."""
+        """True if the manifest says so, or the column beside this one holds a probability in each row with a value."""
+        if name == self._scored and name != self._chosen:
+            return True
         scores = [text for value in self._scores.get(f"{name}_score", ()) if (text := to_canonical(value)) is not None]
         numbers = [parse_number(score) for score in scores]
         return bool(numbers) and all(number is not None and 0 < number <= 1 for number in numbers)
+
+
+def _find_scored_column(location: str) -> str | None:
+    """The column of the predictions, if a scoring wrote the table and its manifest stands beside it."""
+    manifest = read_checked_json(Path(f"{location.rstrip('/')}.manifest.json")) if location else None
+    names = [str(column).partition(":")[0] for column in (manifest or {}).get("output_columns", ())]
+    return next((name for name, score in reversed([*itertools.pairwise(names)]) if score == f"{name}_score"), None)
 
 
 def find_label_column(

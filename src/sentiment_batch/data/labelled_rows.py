@@ -171,7 +171,7 @@ def _find_columns(
     """The text columns, and those that may hold the labels; checks that the `further` ones exist, given by setting."""
     try:
         found = choose_text_columns(reader, text_columns, trained)
-        labels = LabelColumns(reader.schema, label_column, found.names, lambda: read_first_batch(reader))
+        labels = LabelColumns(reader.schema, label_column, found.names, lambda: read_first_batch(reader), name)
         for setting, column in further.items():
             if column is not None:
                 check_column(reader.schema, column, setting)
@@ -192,5 +192,5 @@ def _choose_label(columns: LabelColumns, name: str, settings: LabelSettings | No
     except (InputError, UsageError) as error:
         raise type(error)(f"{without_password(name)}: {error}") from error
     if choice.agreeing:
-        logger.info("%s: %s could be the label, too, and agrees with it", choice.column, listed(choice.agreeing))
+        logger.info("%s: %s could be the label, too, and fits it row by row", choice.column, listed(choice.agreeing))
     return choice.column, values

@@ -40,7 +40,7 @@ _RATINGS = tuple(
         (rf"{_NUMBER} ?%", 1, 100),
     )
 )
-"""Ratings in words: the pattern, the unit of its number, and the top of the scale. 0: the second group holds the top."""
+"""Ratings in words: the pattern, the unit of its number, and the top of the scale. 0: a group holds it."""
 _GLYPHS = re.compile("([★⭐🌟✭✮*]*)(½?)([☆✩✰]*)")
 """A rating in glyphs: full stars, a half one, and empty ones."""
 _TOPS = frozenset({*range(3, 11), 20, 100})
