@@ -263,7 +263,7 @@ def test_one_class_is_named_with_its_rows_and_a_cure():
         prepare([labelled([f"text {n}" for n in range(20)], ["+", "-"] * 10)], TrainSettings())
 
 
-def test_an_assumed_order_is_noted_with_the_setting_that_changes_it():
+def test_an_assumed_order_is_noted_with_its_setting():
     rows = labelled([f"text {n}" for n in range(60)], [0, 1, 2] * 20)
     (note, *_) = prepare([rows], TrainSettings()).notes
     assert note.startswith("the order of the labels is assumed (0 -> negative, 1 -> neutral, 2 -> positive)")
@@ -271,7 +271,7 @@ def test_an_assumed_order_is_noted_with_the_setting_that_changes_it():
     assert not prepare([labelled([f"text {n}" for n in range(60)], [0, 1] * 30)], TrainSettings()).notes
 
 
-def test_another_coding_in_a_validation_or_test_file_is_a_question():
+def test_another_coding_in_a_validation_file_is_a_question():
     rows = labelled([f"text {n}" for n in range(60)], [0, 1, 2] * 20)
     other = labelled([f"other {n}" for n in range(20)], [0, 1] * 10, name="other.csv")
     for files in ({"val": other}, {"test": other}):
