@@ -176,7 +176,7 @@ def evaluate(
         raise UsageError("`neutral_band` is for scoring; a model is measured on its own labels. Leave it out.")
     from sentiment_batch.data.columns import to_column_names
     from sentiment_batch.evaluation.reviews import read_reviews
-    from sentiment_batch.scoring.trained_columns import read_trained_columns
+    from sentiment_batch.scoring.trained_columns import read_trained_columns, read_trained_label
 
     reviews = read_reviews(
         rows,
@@ -185,6 +185,7 @@ def evaluate(
         label_settings=label_settings,
         by_column=_column_name(by, "by"),
         trained=lambda: read_trained_columns(_choose_model(model)),
+        trained_label=lambda: read_trained_label(_choose_model(model)),
     )
     from sentiment_batch.evaluation.evaluate_model import evaluate_labelled
 

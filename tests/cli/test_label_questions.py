@@ -70,6 +70,14 @@ def test_other_words_are_mapped_for_training_and_measuring(train, cli, tmp_path)
     assert json.loads(mapped.stdout)["rows"] == 40, mapped.stderr
 
 
+def test_the_answered_column_is_measured_without_asking_again(train, cli, tmp_path):
+    columns = {"rating": [1, 5, 5, 5], "human_label": ["negative", "positive"]}
+    assert train("--label-column", "human_label", **columns).exit_code == 0
+    measured = cli("evaluate", tmp_path / "reviews.csv", "--model", tmp_path / "model", *CPU)
+    assert measured.exit_code == 0, measured.stderr
+    assert "label      human_label: negative, positive" in measured.stderr
+
+
 def test_settings_that_cannot_be_read_are_refused_first(cli):
     failed(cli("train", "nothing.csv", "--labels-map", "negativ"), "--labels-map is 'negativ'", code=2)
     failed(cli("evaluate", "nothing.csv", "--no-answer", ","), "--no-answer is ','", code=2)

@@ -81,6 +81,19 @@ def test_words_decide_what_codes_beside_them_mean():
     assert find("sentiment", sentiment=[0, 1, 2] * 3, sentiment_label=words) == "sentiment"
 
 
+def test_the_label_column_of_the_training_comes_first():
+    columns = {"label": WORDS, "my stars": [1, 5, 5, 5, 1] * 2, "rating": [1, 2, 5, 4, 4] * 2}
+    for trained, found in (("rating", "rating"), ("my stars", "my stars"), ("absent", None)):
+        batch = pa.record_batch(columns)
+        candidates = LabelColumns(batch.schema, trained=trained)
+        candidates.add(batch)
+        if found is None:
+            with pytest.raises(UsageError, match="could both hold the labels"):
+                candidates.choose()
+        else:
+            assert candidates.choose()[0].column == found
+
+
 # Predictions
 
 

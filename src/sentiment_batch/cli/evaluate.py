@@ -73,7 +73,7 @@ def evaluate(
     with pages.publish_page(report, overwrite) as publication:
         from sentiment_batch.evaluation.reviews import read_reviews
         from sentiment_batch.scoring.default_model import choose_model
-        from sentiment_batch.scoring.trained_columns import read_trained_columns
+        from sentiment_batch.scoring.trained_columns import read_trained_columns, read_trained_label
 
         chosen = choose_model(model)
         rows = read_reviews(
@@ -85,6 +85,7 @@ def evaluate(
             label_settings=label_settings,
             by_column=by,
             trained=lambda: read_trained_columns(chosen.value),
+            trained_label=lambda: read_trained_label(chosen.value),
         )
         # Imported after the table was read, because it loads torch.
         from sentiment_batch.evaluation.evaluate_model import evaluate_labelled, make_report

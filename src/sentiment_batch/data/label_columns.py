@@ -39,6 +39,7 @@ class LabelColumns:
         texts: the text columns, which hold no labels.
         sample: gives some rows, to name likely columns if none is found.
         location: where the table stands. The manifest of a scoring beside it names the column of the predictions.
+        trained: the label column that a model was trained with. It is taken if the table has it and nobody names one.
 
     Raises:
         InputError: the chosen column is missing, or no column has a usual name.
@@ -51,12 +52,16 @@ class LabelColumns:
         texts: Sequence[str] = (),
         sample: Callable[[], pa.RecordBatch | None] = lambda: None,
         location: str = "",
+        trained: str | None = None,
     ) -> None:
         self._chosen = chosen
+        self._trained = trained
         self._scored = _find_scored_column(location)
         counts = collections.Counter(schema.names)
         found = [name for name in list_label_names(schema.names) if counts[name] == 1]
-        if chosen is not None:
+        if chosen is None and counts[trained or ""] == 1:
+            found = list(dict.fromkeys([str(trained), *found]))
+        elif chosen is not None:
             found = list(dict.fromkeys([check_column(schema, chosen, "label_column"), *found]))
         # A text column is a candidate only if nothing else is, so that the message can name it.
         found = [name for name in found if name == chosen or name not in texts] or found
@@ -89,8 +94,10 @@ class LabelColumns:
                 "labels. Name the labels with `label_column`; if they are these, use "
                 f"`label_column={_quote(predicted[0])}`."
             )
+        if (first := next(iter(columns))) == self._trained:
+            return LabelChoice(column=first), columns[first]
         usual = sum(name == self._chosen or simplify_name(name) in LABEL_NAMES for name in columns)
-        choice = choose_label_column(columns, settings, usual=usual, chosen=self._chosen is not None)
+        choice = choose_label_column(columns, settings, usual=usual, chosen=first == self._chosen)
         return choice, columns[choice.column]
 
     def _is_predicted(self, name: str) -> bool:

@@ -92,6 +92,7 @@ def read_labelled_rows(
     by_column: str | None = None,
     others: bool = False,
     trained: Callable[[], Sequence[str]] = tuple,
+    trained_label: Callable[[], str | None] = lambda: None,
 ) -> LabelledRows:
     """Read all labelled rows of `reader`. Rows without text are left out and counted.
 
@@ -106,14 +107,21 @@ def read_labelled_rows(
         by_column: a column of any type whose values are measured separately.
         others: also collect the other columns of short values.
         trained: gives the text columns that a model was trained with, see `choose_text_columns`.
+        trained_label: gives the label column that it was trained with. It is taken if the table has it.
 
     Raises:
         InputError: a column is missing or cannot be found, or the rows cannot be read.
     """
     if group_optional and (group_column is None or find_field(reader.schema, group_column) is None):
         group_column = None
+    known_label = trained_label() if label_column is None else None
     text_found, label_columns = _find_columns(
-        reader, name, text_columns, trained, label_column, {"group_column": group_column, "by": by_column}
+        reader,
+        name,
+        text_columns,
+        trained,
+        (label_column, known_label),
+        {"group_column": group_column, "by": by_column},
     )
     found = text_found.names
     texts: list[str | None] = []
@@ -138,7 +146,7 @@ def read_labelled_rows(
     other_values.pop(label, None)
     id_column = find_id_column(other_values)
     ids = other_values.pop(id_column) if id_column is not None else None
-    assumed = ["text_columns"] * text_found.assumed + ["label_column"] * (label_column is None)
+    assumed = ["text_columns"] * text_found.assumed + ["label_column"] * (label not in {label_column, known_label})
     return LabelledRows(
         name=without_password(name),
         texts=[text for row in full if (text := texts[row]) is not None],
@@ -165,13 +173,14 @@ def _find_columns(
     name: str,
     text_columns: Sequence[str],
     trained: Callable[[], Sequence[str]],
-    label_column: str | None,
+    label_columns: tuple[str | None, str | None],
     further: Mapping[str, str | None],
 ) -> tuple[TextColumns, LabelColumns]:
     """The text columns, and those that may hold the labels; checks that the `further` ones exist, given by setting."""
     try:
         found = choose_text_columns(reader, text_columns, trained)
-        labels = LabelColumns(reader.schema, label_column, found.names, lambda: read_first_batch(reader), name)
+        chosen, known = label_columns
+        labels = LabelColumns(reader.schema, chosen, found.names, lambda: read_first_batch(reader), name, known)
         for setting, column in further.items():
             if column is not None:
                 check_column(reader.schema, column, setting)

@@ -1,4 +1,4 @@
-"""Finds the text columns that a model was trained with. Loads no torch for a model in a folder."""
+"""Finds the columns that a model was trained with. Loads no torch for a model in a folder."""
 
 from __future__ import annotations
 
@@ -20,15 +20,28 @@ def read_trained_columns(model: str) -> tuple[str, ...]:
     Raises:
         ModelError: the model cannot be found.
     """
+    return get_trained_columns(_read_meta(model))
+
+
+def read_trained_label(model: str) -> str | None:
+    """The label column of the training of a model that is not loaded; arguments and errors as for the text columns."""
+    meta = _read_meta(model)
+    stored = meta.get("input") if isinstance(meta, Mapping) else None
+    name = stored.get("label_column") if isinstance(stored, Mapping) else None
+    return name if isinstance(name, str) else None
+
+
+def _read_meta(model: str) -> Any:
+    """The content of sentiment_batch.json; None if there is none."""
     folder = Path(os.path.expanduser(model))
     if not folder.is_dir():
         from sentiment_batch.model import hub
 
         folder = hub.resolve_model(model)
     try:
-        return get_trained_columns(json.loads((folder / META).read_text(encoding="utf-8")))
+        return json.loads((folder / META).read_text(encoding="utf-8"))
     except (OSError, ValueError):  # a damaged file is reported when the model is loaded
-        return ()
+        return None
 
 
 def get_trained_columns(meta: Any) -> tuple[str, ...]:
