@@ -148,7 +148,9 @@ def _suggest_meaning(one: _Coding, other: _Coding) -> str:
         return suggest_map(other.mapping.labels, one.mapping.labels)
     if one.mapping.kind != other.mapping.kind and not one.mapping.stars and not other.mapping.stars:
         values = {**one.mapping.values, **other.mapping.values}
-        renamed = [f"{value}={label}" for value, label in values.items() if normalize_word(value) != label]
+        renamed = [
+            f"{value}={label}" for value, label in values.items() if normalize_word(value) != normalize_word(label)
+        ]
         return word_setting(",".join(renamed), "labels_map")
     return word_setting(suggest_meaning(one.numbers | other.numbers))
 

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sentiment_batch.data.labelled_rows import LabelledRows
-from sentiment_batch.errors import InputError
+from sentiment_batch.errors import InputError, UsageError
 from sentiment_batch.settings import TrainSettings
 from sentiment_batch.tokenization.packing import Tokens
 from sentiment_batch.tokenization.tokenizer import TextPolicy
@@ -303,7 +303,7 @@ def test_any_rows_are_refused_in_one_line_or_give_plain_values(first, second, te
         prepared = prepare(
             [made(first, "a"), made(second, "b")], TrainSettings(val_size=0.3), test=made(test, "c") if test else None
         )
-    except InputError as error:
+    except (InputError, UsageError) as error:
         said = str(error)
     else:
         said = ""
