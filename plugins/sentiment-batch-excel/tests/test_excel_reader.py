@@ -135,6 +135,8 @@ def test_a_missing_file_is_named():
 def test_an_empty_sheet_is_refused(tmp_path):
     with pytest.raises(InputError, match="sheet 'Sheet1': the sheet is empty"):
         read(save(tmp_path / "a.xlsx"))
+    with pytest.raises(InputError, match="no row is left after the 9 that `skip_rows` skips"):
+        read(save(tmp_path / "a.xlsx", ["text"], ["good"]), skip_rows=9)
 
 
 def test_repeated_names_are_numbered(tmp_path, caplog):

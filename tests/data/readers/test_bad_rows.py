@@ -271,7 +271,7 @@ def test_a_csv_with_bad_rows_equals_its_text_with_replacements(tmp_path_factory,
         expected = None
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(csv_rows, "MAX_ROWS_PER_BATCH", size)
-        found, message = read_with_bad_rows_or_refuse(CsvReader, path, delimiter=",")
+        found, message = read_with_bad_rows_or_refuse(CsvReader, path, delimiter=",", header=True)
     if found is None:
         assert expected is None or "of its beginning do not decode" in message
         return

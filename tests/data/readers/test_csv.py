@@ -170,13 +170,12 @@ def test_utf_16_without_a_mark_is_recognized(load):
     assert "is not utf-16" in refused(load, "text,label\nx,y\n".encode("utf-16-be"), encoding="utf-16")
 
 
-@pytest.mark.parametrize("delimiter", [",", ";", "\t", "|"])
+@pytest.mark.parametrize("delimiter", [",", ";", "\t", "|", "^", "~"])
 def test_the_delimiter_is_found_in_the_header(load, logged, delimiter):
     rows = f'id{delimiter}text\n1{delimiter}"a,b;c\td|e"\n2{delimiter}Well, I; said | so'.replace(f" {delimiter}", " ")
     data = rows.replace(f"Well{delimiter}", "Well").replace(f"I{delimiter}", "I")
     assert load(data)["text"][0] == "a,b;c\td|e"
-    assert logged() == ([] if delimiter == "," else [m for m in logged() if f"separated by {delimiter!r}" in m])
-    assert len(logged()) == (delimiter != ",")
+    assert logged() == []
 
 
 def test_prose_in_one_column_is_not_cut_at_its_commas(load):
@@ -202,7 +201,8 @@ def test_a_bad_record_in_the_sample_does_not_hide_the_delimiter(load):
 
 def test_the_ending_tsv_means_tabs(load, logged):
     assert load("text, long\tn\na,b\t1\n", "reviews.tsv") == {"text, long": ["a,b"], "n": ["1"]}
-    assert load(gzip.compress(b"a,b\n1,2\n"), "reviews.TSV.gz") == {"a,b": ["1,2"]}
+    assert load(gzip.compress(b"a,b\n1,2\t\n"), "reviews.TSV.gz", on_bad_row=print) == {"a,b": ["1,2"]}
+    assert load("text;n\na,b;1\n", "reviews.tsv") == {"text": ["a,b"], "n": ["1"]}  # no tab anywhere
     assert logged() == []
 
 

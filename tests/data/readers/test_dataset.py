@@ -106,6 +106,12 @@ def test_a_damaged_file_is_named(days):
     assert len(found) == 4
 
 
+def test_files_of_no_bytes_are_left_out(days, caplog):
+    (days / "day-3.csv").write_bytes(b"")
+    assert len(rows(days / "day-*.csv")) == 4
+    assert "empty files are left out: 1 of 4" in caplog.text
+
+
 def test_a_glob_without_files_is_refused(days):
     with pytest.raises(InputError, match=r"night-\*\.csv holds no \.csv files\. Check the path"):
         rows(days / "night-*.csv")

@@ -311,6 +311,61 @@ def test_other_blanks_stay(load, cell, caplog):
     assert caplog.text == ""
 
 
+R_ROWS = [["text", "label"], ["1", "Great, really", "pos"], ["2", "Bad", "neg"], ["17", "Fine", "pos"]]
+
+
+@pytest.mark.parametrize("delimiter", [",", ";", "\t", " "])
+def test_the_numbers_of_rows_need_no_name(load, caplog, delimiter):
+    data = "".join(delimiter.join(f'"{cell}"' for cell in row) + "\n" for row in R_ROWS)
+    with pytest.raises(InputError, match="3 fields where the header has 2"):
+        load(data, header=True)
+    assert load(data) == {
+        "column_1": ["1", "2", "17"],
+        "text": ["Great, really", "Bad", "Fine"],
+        "label": ["pos", "neg", "pos"],
+    }
+    assert "'' to 'column_1'" in caplog.text
+
+
+def test_rows_may_end_with_a_delimiter(load):
+    assert load("text,label\nGreat,pos,\nBad,neg,\nFine,pos,\n") == {
+        "text": ["Great", "Bad", "Fine"],
+        "label": ["pos", "neg", "pos"],
+        "column_3": ["", "", ""],
+    }
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        "text,label\nGreat, really,pos\nBad, sad,neg\nFine, so,pos\n",
+        "id,text\n1,good,so\n2,bad,sad\n3,fine,too\n",
+        "text,label\n1,good, so\n2,bad, sad\n3,fine, too\n",
+    ],
+)
+def test_other_rows_of_one_more_field_are_refused(load, data):
+    assert "3 fields where the header has 2" in refused(load, data)
+
+
+SURVEY = "Respondent ID,Start Date,How was it?\n,,Open-Ended Response\n" + "".join(
+    f"11{at},2024-05-0{at},{text}\n" for at, text in enumerate(("Great", "So so", "Bad service", "Fine"), 1)
+)
+EXPLAINED = SURVEY.replace(",,Open-Ended Response", 'ID,Start date,"How was it, in a word?"\n{id},{start},{Q1}')
+
+
+@pytest.mark.parametrize("data", [SURVEY, EXPLAINED, EXPLAINED.replace('ID,Start date,"How was it, in a word?"\n', "")])
+def test_a_second_header_asks(load, data):
+    message = refused(load, data)
+    assert "line 2 looks like a second header (" in message
+    assert message.endswith("Delete it, or say that it is data with `header=True`.")
+    assert len(load(data, header=True)["How was it?"]) == data.count("\n") - 1
+
+
+@pytest.mark.parametrize("row", ["1,,Open-Ended Response", ",,It was fine.", "1,2024-05-09,Response", ",,"])
+def test_a_first_row_with_gaps_is_no_second_header(load, row):
+    assert load(SURVEY.replace(",,Open-Ended Response", row))["How was it?"]
+
+
 def test_the_dialect_says_what_was_assumed(tmp_path):
     (tmp_path / "a.csv").write_text("Title\nid;text\n1;good\n", encoding="utf-8")
     for options, assumed in (

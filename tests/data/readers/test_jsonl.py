@@ -205,7 +205,7 @@ def test_a_line_that_is_no_object_is_named(table, rows, line, reason):
     message = refused(table, *['{"a": 1}', ""] * rows, '{"a": 1}', line, '{"a": 2}')
     assert f"line {2 * rows + 2:,}" in message
     assert reason in message
-    assert "Each line must be one JSON object" in message
+    assert "Each line, or each item of an array, must be one JSON object" in message
 
 
 ROWS = [{"text": 'It holds [, {, } and \\ " ü', "n": 1}, {"text": "line\nbreak", "n": None}, {"text": "", "n": -25}]
@@ -248,6 +248,7 @@ def test_an_array_larger_than_the_sample_is_read(table):
         ("[" * 5000 + "]", "array of arrays"),
         ('[{"a": ' + "[" * 200_000, "nested too deeply"),
         ('[[1, "a"], [2, "b"]]', "array of arrays"),
+        ('["good", "bad"]', "array of texts without names. Make an object of each one first, with jq"),
         ("[]", "holds no objects with keys"),
     ],
 )

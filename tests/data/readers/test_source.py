@@ -69,7 +69,7 @@ def test_compressed_files_are_unpacked_by_their_ending(tmp_path, memory, ending)
 
 
 def test_the_only_file_of_a_zip_archive_is_read(tmp_path, memory):
-    packed = archive(DATA, "folder/", "__MACOSX/._reviews.csv", "folder/reviews.csv")
+    packed = archive(DATA, "folder/", "folder/.DS_Store", "__MACOSX/._reviews.csv", "folder/reviews.csv")
     (tmp_path / "a.csv.zip").write_bytes(packed)
     for location in (f"{tmp_path}/a.csv.zip", memory.put("a.csv.ZIP", packed)):
         assert everything(location) == DATA
@@ -94,6 +94,13 @@ def test_other_zip_archives_are_refused_with_their_files(tmp_path, packed, expec
     (tmp_path / "a.csv.zip").write_bytes(packed)
     with pytest.raises(InputError, match=re.escape(f"a.csv.zip {expected}")):
         everything(tmp_path / "a.csv.zip")
+
+
+@pytest.mark.parametrize("inner", [gzip.compress(DATA), archive(DATA, "reviews.csv")], ids=["gzip", "zip"])
+def test_a_file_that_is_packed_twice_is_refused(tmp_path, inner):
+    (tmp_path / "a.csv.gz").write_bytes(gzip.compress(inner))
+    with pytest.raises(InputError, match=r"a\.csv\.gz holds a file that is .* again\. Unpack it first\."):
+        everything(tmp_path / "a.csv.gz")
 
 
 def test_damage_inside_a_zip_archive_is_named(tmp_path):

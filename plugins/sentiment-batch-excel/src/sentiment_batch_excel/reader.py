@@ -164,7 +164,9 @@ class ExcelReader:
         for blanks, (number, row) in enumerate(rows):
             if any(value is not None for value in row):
                 return blanks, (number, row)
-        raise InputError(f"{self._name}: the sheet is empty. Name another one with `sheet`.")
+        skipped = self._options.skip_rows
+        what = f"no row is left after the {skipped:,} that `skip_rows` skips" if skipped else "the sheet is empty"
+        raise InputError(f"{self._name}: {what}. Name another one with `sheet`.")
 
     def _name_columns(self, kinds: list[set[str]]) -> None:
         """Make the schema from the header and the kinds of the cells of each column."""

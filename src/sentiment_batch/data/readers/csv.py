@@ -62,6 +62,7 @@ class CsvReader:
         self._comment = _check_character("comment", options.comment)
         self._has_header = options.header is not False
         self._header: list[str] = []
+        self._unnamed = (0, 0)
         self._has_repeats = False
         self._dialect: dict[str, Any] = {
             "strict": True,
@@ -71,12 +72,14 @@ class CsvReader:
         try:
             self._text = TextFile(self._source, options, newline="")
             refuse_json(self._name, self._text.sample)
-            self._find_dialect(options, delimiter or ("\t" if suffix_of(location) in (".tsv", ".tab") else None))
+            self._find_dialect(options, delimiter)
             self.schema = pa.schema([(name, pa.string()) for name in self._read_names()])
         except BaseException:
             self.close()
             raise
         self.dialect = self._describe_dialect(options)
+        if self.dialect.delimiter is None:
+            logger.info("%s: the first row holds no delimiter, so the file is read as one column", self._name)
 
     def splits(self) -> Sequence[Split]:
         """One split, because where a record begins can only be found by reading from the start."""
@@ -131,6 +134,8 @@ class CsvReader:
     def _find_dialect(self, options: ReadOptions, delimiter: str | None) -> None:
         """Complete the dialect from the first lines, and check the header. The file may name its delimiter itself."""
         lines, whole = self._read_sample()
+        if suffix_of(self._source.location) in (".tsv", ".tab") and any("\t" in line for line in lines):
+            delimiter = delimiter or "\t"
         head = [*lines[self._skip_rows : self._skip_rows + 2], "", ""]
         named = _NAMED_DELIMITER.fullmatch(head[0])
         if named:
@@ -148,15 +153,7 @@ class CsvReader:
         self._dialect["skipinitialspace"] = sample.find_blanks(self._dialect)
         sample.check_escapes(self._dialect)
         if options.header is None:
-            sample.check_header(self._dialect, others=delimiter is None)
-        self._log_dialect(was_found=delimiter is None)
-
-    def _log_dialect(self, *, was_found: bool) -> None:
-        delimiter = self._dialect["delimiter"]
-        if delimiter == NO_DELIMITER:
-            logger.info("%s: the first row holds no delimiter, so the file is read as one column", self._name)
-        elif was_found and delimiter != ",":
-            logger.info("%s: the fields are separated by %r", self._name, delimiter)
+            self._unnamed = sample.check_header(self._dialect, others=delimiter is None)
         if self._dialect["skipinitialspace"]:
             logger.warning("%s: the blanks after the delimiters are left out, because quotes follow them", self._name)
 
@@ -195,7 +192,8 @@ class CsvReader:
             return make_distinct([""] * len(first))
         if any(map(byte_escapes.has_escapes, first)):
             raise self._text.undecodable()
-        self._header = first
+        before, after = self._unnamed
+        self._header = first = [""] * before + first + [""] * after
         names = make_distinct(first)
         warn_renamed(self._name, first, names)
         return names

@@ -19,6 +19,8 @@ _MIN_SHARE = 0.9
 """Share of the records that have the same number of fields in a file that has a delimiter."""
 _MIN_SHARE_OF_FIRST = 0.6
 """Share of the records with as many fields as the first one, if it is data or if a blank follows each delimiter."""
+_QUOTED_NAMES = re.compile(r'"[^"]*"( "[^"]*")+\s*$')
+"""A header whose names are quoted and separated by blanks, as R writes it."""
 _MIN_RECORDS = 3
 """Number of records from which such a share means something."""
 
@@ -54,6 +56,8 @@ class CsvSample:
         else:
             lines = [line for line in self.lines[self.skip_rows :] if not line.startswith(self.comment or "\0")]
             found = detect_delimiter(lines, dialect, whole=self.whole)
+            if found == NO_DELIMITER and _QUOTED_NAMES.match(next(filter(str.strip, lines), "")):
+                found = " "
         if self._is_prose({**dialect, "delimiter": found}):
             found = NO_DELIMITER
         return found
@@ -95,8 +99,10 @@ class CsvSample:
             'the file with `escape="\\\\"`.'
         )
 
-    def check_header(self, dialect: dict[str, Any], *, others: bool) -> None:
+    def check_header(self, dialect: dict[str, Any], *, others: bool) -> tuple[int, int]:
         """Check that the first record names the columns.
+
+        Returns the numbers of names that it lacks before the first one and after the last one: one in all, or none.
 
         Args:
             dialect: the arguments of `csv.reader`.
@@ -106,8 +112,11 @@ class CsvSample:
             InputError: the first record looks like data, or like a title above the header.
         """
         rows = self._number_rows(dialect)
+        before, after = self._count_unnamed(dialect)
+        rows = [(line, [""] * before + row + [""] * after) for line, row in rows[:1]] + rows[1:]
         one_column = {**dialect, "delimiter": NO_DELIMITER}
-        if others and (dialect["delimiter"] == NO_DELIMITER or self._rate(dialect, 1, first=True) < 0.5):
+        unlike = dialect["delimiter"] == NO_DELIMITER or self._rate(dialect, 1, first=True) < 0.5
+        if others and unlike and not before + after:
             for delimiter in DELIMITERS:
                 candidate = {**dialect, "delimiter": delimiter}
                 numbered = self._number_rows(candidate)
@@ -120,6 +129,7 @@ class CsvSample:
                 whole = self._number_rows(one_column)
                 rows = whole if find_data_cell([row for _, row in whole]) else rows
         check_header(self.name, [row for _, row in rows], [line for line, _ in rows])
+        return before, after
 
     def read(self, dialect: dict[str, Any]) -> tuple[list[tuple[int, list[str]]], bool]:
         """The records with the numbers of their first lines, and True if a quote is wrong.
@@ -139,6 +149,18 @@ class CsvSample:
         except csv.Error as error:
             return records, self.whole or "unexpected end" not in str(error)
         return (records if self.whole or len(records) < 2 else records[:-1]), False
+
+    def _count_unnamed(self, dialect: dict[str, Any]) -> tuple[int, int]:
+        """What `check_header` returns: R does not name the numbers of rows, and others end rows with a delimiter."""
+        header, *rows = [row for _, row in self.read(dialect)[0]] or [[]]
+        if len(rows) < _MIN_RECORDS or any(len(row) != len(header) + 1 for row in rows):
+            return 0, 0
+        if not any(row[-1].strip() for row in rows):
+            return 0, 1
+        # A comma of a sentence makes one more field, too. Most have a blank behind them, or the numbers have a name.
+        prose = header[0].casefold() in ("", "id", "index") or any(cell.startswith(" ") for row in rows for cell in row)
+        numbers = {row[0] for row in rows if row[0].isdecimal()}
+        return int(len(numbers) == len(rows) and not prose), 0
 
     def _rate_delimiter(self, delimiter: str, dialect: dict[str, Any]) -> float:
         candidate = {**dialect, "delimiter": delimiter}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 from typing import Any
 
-DELIMITERS = (",", ";", "\t", "|")
+DELIMITERS = (",", ";", "\t", "|", "^", "~")
 """The characters that may separate fields, the most likely first."""
 NO_DELIMITER = "\udfff"
 """Stands for no delimiter: half a surrogate pair, which occurs in no decoded text."""

@@ -36,6 +36,8 @@ _UNSPACED = re.compile("[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3
 """A character of a script that is written without blanks between words, or of Hangul."""
 _MIN_SHARE = 0.8
 """Share of the values of a column from which their most frequent kind is the kind of the column."""
+_MIN_SURVEY_ROWS = 4
+"""Number of rows below the header that show whether the first one of them is a second header."""
 _MIN_PROSE_WORDS = 6
 """Number of words from which a value is prose, and not a name."""
 
@@ -71,6 +73,11 @@ def check_header(name: str, rows: Sequence[Sequence[str]], numbers: Sequence[int
             f"{name}: the first row looks like data, not like names of columns ({_quote([cell])}). Say that it is data "
             f"with `header=False`, which calls the columns {columns}{more}, or that it names the columns with "
             "`header=True`."
+        )
+    if _is_second_header(rows):
+        raise InputError(
+            f"{name}: {unit} {numbers[1]} looks like a second header ({_quote(list(filter(None, rows[1])))}). Delete "
+            "it, or say that it is data with `header=True`."
         )
 
 
@@ -118,6 +125,25 @@ def find_data_cell(rows: Sequence[Sequence[str]]) -> str | None:
         return None
     worst = [cell for cell, weight in zip(rows[0], weights, strict=True) if weight < 0]
     return max(worst, key=lambda cell: (find_kind(cell) == "prose", find_kind(cell) in _TYPED))
+
+
+def _is_second_header(rows: Sequence[Sequence[str]]) -> bool:
+    """True if the second row names the columns again, or explains their names, as the exports of surveys do.
+
+    Then it holds words or nothing in the columns of numbers and dates.
+    """
+    below = [row for row in rows[1:MAX_HEADER_ROWS] if len(row) == len(rows[0])]
+    if len(below) < _MIN_SURVEY_ROWS or below[0] != rows[1]:
+        return False
+    # The third row of some exports holds the identifiers of the questions.
+    typed = [
+        column[0]
+        for column in zip(*below, strict=True)
+        if all(find_kind(cell) in (*_TYPED, "year") for cell in column[2:])
+    ]
+    kinds = set(map(find_kind, typed))
+    is_worded = "word" in kinds or not any(find_kind(cell) == "prose" for cell in rows[1])
+    return len(typed) >= 2 and kinds <= {"word", ""} and is_worded and any(rows[1])
 
 
 def find_kind(cell: str) -> str:

@@ -30,7 +30,7 @@ def choose_layout(sample: str, name: str, *, is_whole: bool, accept_bad: bool) -
         accept_bad: True if a list on the first line may be a bad row.
 
     Raises:
-        InputError: the file is an array of arrays.
+        InputError: the file is an array of arrays or of texts.
     """
     text = sample.lstrip("\ufeff \t\r\n")
     first, _, rest = text.partition("\n")
@@ -41,6 +41,11 @@ def choose_layout(sample: str, name: str, *, is_whole: bool, accept_bad: bool) -
             raise InputError(
                 f"{name} is a JSON array of arrays, whose values have no names, as pandas writes it with "
                 f"orient='values'. {_ORIENTS}"
+            )
+        if re.match(r'\[\s*"', text):
+            raise InputError(
+                f"{name} is a JSON array of texts without names. Make an object of each one first, with "
+                "jq -c '.[] | {text: .}'."
             )
         return "array"
     if not text.startswith("{") or not rest or is_json(first):

@@ -34,7 +34,7 @@ _DECODER = json.JSONDecoder(parse_constant=lambda constant: None)
 _SLOW_DECODER = json.JSONDecoder(parse_constant=lambda constant: None, parse_int=_parse_integer)
 _CONSTANTS = re.compile(_STRING.pattern + "|NaN|-?Infinity")
 
-NEEDS_OBJECTS = 'Each line must be one JSON object, such as {"text": "Great!"}; jq -c . makes such lines.'
+NEEDS_OBJECTS = 'Each line, or each item of an array, must be one JSON object, such as {"text": "Great!"}.'
 """The cure for a text that is no JSON object."""
 
 BadLine = tuple[int, int, str, str]

@@ -178,7 +178,12 @@ def _decompress(stream: io.BufferedReader, compression: str, name: str) -> io.Bu
         opened: Any = archive.open(_find_member(archive, name))
     else:
         opened = _OPENERS[compression](stream)
-    return _buffer_stream(opened, name, packed=stream)
+    unpacked = _buffer_stream(opened, name, packed=stream)
+    inside = detect_kind(unpacked.peek(_PEEKED_BYTES))
+    if inside is not None and inside.name in _SIGNATURES:
+        unpacked.close()
+        raise InputError(f"{name} holds a file that is {inside.what} again. Unpack it first.")
+    return unpacked
 
 
 def _open_archive(stream: io.BufferedReader, name: str) -> zipfile.ZipFile:
@@ -190,8 +195,12 @@ def _open_archive(stream: io.BufferedReader, name: str) -> zipfile.ZipFile:
 
 
 def _find_member(archive: zipfile.ZipFile, name: str) -> zipfile.ZipInfo:
-    """The only file in a ZIP archive, apart from the metadata of macOS."""
-    found = [one for one in archive.infolist() if not one.is_dir() and not one.filename.startswith("__MACOSX/")]
+    """The only file in a ZIP archive, apart from hidden files and the metadata of macOS."""
+    found = [
+        one
+        for one in archive.infolist()
+        if not one.is_dir() and not one.filename.startswith("__MACOSX/") and "/." not in f"/{one.filename}"
+    ]
     if len(found) != 1:
         what = f"{len(found):,} files: {listed(one.filename for one in found)}" if found else "no file"
         raise InputError(f"{name} holds {what}. Unpack it first, and name one file.")
