@@ -1,7 +1,7 @@
 """Counts the source files that run while one batch goes from its CSV read, through a model, to its CSV write.
 
 A reader who wants to follow one batch has to open each of these files. Opening, publishing and loading are left out:
-the model is loaded, the input is opened and the output is created before the count begins.
+the model is loaded, the input is opened, its text column is named and the output is created before the count begins.
 
     python -m benchmarks.path
 """
@@ -63,7 +63,7 @@ def score_file(scorer: Scorer, source: Path, destination: Path) -> set[str]:
     writer = open_writer(str(destination), scorer.output_schema(reader.schema))
     (split,) = reader.splits()
     with recorded_files() as names:
-        for batch in scorer.annotate_batches(reader.batches(split)):
+        for batch in scorer.annotate_batches(reader.batches(split), text_column="text"):
             writer.write(batch)
     writer.commit()
     reader.close()

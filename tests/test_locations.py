@@ -41,6 +41,7 @@ def test_no_password_is_stored_or_shown_with_an_output(cli, tiny_model, tmp_path
     import fsspec
 
     files, url = fsspec.filesystem("memory"), "memory://ann:tea4two@host"
+    files.store.clear()
     with fsspec.open(f"{url}/in.csv", "wb") as file:
         file.write(b"id,review\n1,good\n2,\xff\n")
     options = ("--model", tiny_model, "--on-bad-row", "mark", "--json")

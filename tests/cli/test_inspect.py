@@ -14,12 +14,13 @@ def table(tmp_path):
     return path
 
 
-def test_the_reading_the_rows_and_the_check_are_shown(cli, table):
-    result = cli("inspect", table)
+def test_the_reading_the_rows_and_the_check_are_shown(cli, table, monkeypatch):
+    monkeypatch.chdir(table.parent)
+    result = cli("inspect", table.name)
     assert result.exit_code == 0, result.output
     lines = result.stdout.splitlines()
     assert lines[:3] == [
-        f"{table} is read as",
+        "in.csv is read as",
         "  text       review (assumed)",
         "  label      stars (assumed): 1-2 -> negative, 4-5 -> positive (assumed)",
     ]
