@@ -278,7 +278,7 @@ def _rows(bench: AblationBench) -> Iterator[Technique]:
         predicted=rows / different,
         why="rows by different texts; from texts to scores",
         with_it=everything(contextlib.nullcontext),
-        without=everything(lambda: swapped((local_module, "_tokenize", every_row))),
+        without=everything(lambda: swapped((local_module.LocalBackend, "_tokenize", every_row))),
     )
     tokenizing = float(bench.numbers.lengths.sum()) / (TOKENIZER * bench.tokenizer_cores)
     model = bench.numbers.seconds / bench.numbers.cores

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import itertools
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from typing import Any
 
@@ -139,11 +140,13 @@ class InLine(Stages):
         yield from items
 
 
-def every_row(block: Any, tokenizer: Any, check: Any) -> Any:
-    """Tokenize as `local._tokenize` does, but with a text of its own for each row."""
+def every_row(self: Any, block: Any, check: Any) -> Any:
+    """Tokenize as `LocalBackend._tokenize` does, but with a text of its own for each row."""
     texts = list(itertools.chain.from_iterable(part.to_pylist() for part in block.texts))
-    tokens = tokenizer(texts, check)
-    return local_module._Tokenized(block=block, rows=np.arange(len(texts)), tokens=tokens, seconds=0.0)
+    tokens = self.tokenizer(texts, check)
+    return local_module._Tokenized(
+        block=block, rows=np.arange(len(texts)), tokens=tokens, seconds=0.0, sample=Counter()
+    )
 
 
 def without_pinning(tensor: torch.Tensor, device: Any) -> torch.Tensor:

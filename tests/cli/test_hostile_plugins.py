@@ -76,6 +76,8 @@ class Raising:
     def __getattr__(self, name):
         if name == self._part:
             raise RuntimeError(f"no {name} today")
+        if name not in GOOD_READER:
+            raise AttributeError(name)
         return GOOD_READER[name]
 
 
