@@ -138,6 +138,21 @@ def test_a_model_without_a_fingerprint_of_this_format_has_none(meta):
     assert find_fingerprint(meta) is None
 
 
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        *[(name, "x") for name in ("texts", "spread", "shares", "pieces", "scripts", "tokens")],
+        *[("shares", [0.5]), ("pieces", [-1, 2]), ("pieces", 5), ("scripts", ["latin"]), ("scripts", {"latin": "all"})],
+        *[("texts", 0), ("spread", float("nan")), ("spread", -1), ("odd_pieces", {"low": 0}), ("tokens", [])],
+    ],
+)
+def test_a_damaged_fingerprint_is_none(fingerprint, name, value):
+    assert find_fingerprint({"texts": fingerprint | {name: value}}) is None
+    shares = [0.5] * (len(fingerprint["pieces"]) + 1)
+    for changed in ({"pieces": [2**40] * (len(shares) - 1)}, {"shares": ["0.5", *shares[1:]]}):
+        assert find_fingerprint({"texts": fingerprint | changed}) is None
+
+
 def test_the_fingerprint_of_a_model_is_found(fingerprint):
     assert find_fingerprint({"texts": fingerprint}) is fingerprint
 

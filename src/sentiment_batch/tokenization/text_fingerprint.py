@@ -6,6 +6,7 @@ its commonest pieces have other shares than in random samples of the training te
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -27,6 +28,8 @@ MAX_TEXTS_PER_BLOCK = 256
 """Rows of a block whose texts are compared, evenly spaced, so that comparing takes under 2 % of the time."""
 COMMON_PIECES = 128
 """The commonest pieces, whose shares are compared."""
+MAX_PIECES = 2**24
+"""Pieces of the largest vocabulary."""
 QUANTILES = {"low": 0.005, "median": 0.5, "high": 0.995}
 """The quantiles of the training texts that are stored for each measure."""
 MIN_UNLIKE_SHARE = 0.1
@@ -84,9 +87,21 @@ def make_fingerprint(texts: Sequence[str], tokens: Tokens, tokenizer: TextTokeni
 
 
 def find_fingerprint(meta: Mapping[str, Any] | None) -> Mapping[str, Any] | None:
-    """The fingerprint in the content of a sentiment_batch.json; None if there is none of this format."""
+    """The fingerprint in the content of a sentiment_batch.json; None if it holds none of this format, or a bad one."""
     found: Mapping[str, Any] = (meta or {}).get("texts") or {}
-    return found if found.get("format") == FORMAT else None
+    try:
+        bounds = [found[name][quantile] for name, quantile, *_ in _REASONS.values()]
+        numbers = [found["spread"], *bounds, *found["shares"], *found["scripts"].values()]
+        is_right = (
+            found["format"] == FORMAT
+            and found["texts"] >= 1
+            and len(found["shares"]) == len(found["pieces"]) + 1
+            and all(type(piece) is int and 0 <= piece < MAX_PIECES for piece in found["pieces"])
+            and all(0 <= number < math.inf for number in numbers)
+        )
+    except (KeyError, TypeError, AttributeError):
+        return None
+    return found if is_right else None
 
 
 class TextComparer:
