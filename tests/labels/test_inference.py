@@ -1,4 +1,5 @@
 import math
+import re
 
 import numpy as np
 import pytest
@@ -257,6 +258,37 @@ def test_numbers_and_words_in_one_column_are_no_labels():
         infer_mapping([1, 2, 4, 5] * 20 + ["unrated"] * 20, "stars")
     with pytest.raises(InputError, match=r"numbers such as '0', '1' and words such as 'a', 'b'"):
         infer_mapping([0, 1] * 20 + list("abcdefghij"), "label")  # words that are too few each to be a class
+
+
+@pytest.mark.parametrize(
+    ("values", "answers"),
+    [
+        (
+            ["0", "1", "negative", "positive"],
+            [("labels_map", "0=negative,1=positive"), ("no_answer", "0,1")],
+        ),
+        (["1", "2", "4", "5", "bad", "good"], [("labels_map", "1=bad,2=bad,4=good,5=good"), ("no_answer", "bad,good")]),
+        (["2", "3", "1 - bad", "4 - good"], [("no_answer", "2,3")]),
+    ],
+)
+def test_the_answers_to_a_mix_of_numbers_and_words_work(values, answers):
+    with pytest.raises(InputError, match="hardly labels of one kind") as caught:
+        infer_mapping(values * 5, "label")
+    assert re.findall(r'`(\w+)="([^"]+)"`', str(caught.value)) == answers
+    for setting, value in answers:
+        assert len(infer_mapping(values * 5, "label", LabelSettings.parse(**{setting: value})).labels) == 2
+
+
+@pytest.mark.parametrize(
+    ("values", "names"),
+    [
+        (["A", "A+", "A-", "B"], ("A", "A+", "A-", "B")),
+        (["👍🏽", "👍", "👍", "👎🏿"], ("👎🏿", "👍")),
+        (["Yes", "Yes", "yes", "Y", "NO", "N", "N"], ("N", "Yes")),
+    ],
+)
+def test_signs_that_tell_labels_apart_count_and_others_do_not(values, names):
+    assert infer_mapping(values * 3, "label").labels == names
 
 
 @pytest.mark.parametrize(

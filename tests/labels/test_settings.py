@@ -1,3 +1,4 @@
+import numpy as np
 import pytest
 
 from sentiment_batch.errors import UsageError
@@ -14,6 +15,7 @@ from sentiment_batch.labels.settings import LabelSettings
         ({"stars": "4,2"}, "`stars` is '4,2'"),
         ({"labels_map": "negativ"}, "`labels_map` is 'negativ', which cannot be read"),
         ({"labels_map": {"negativ": ""}}, "`labels_map`"),
+        ({"labels_map": {"negativ": None}}, "`labels_map`"),
         ({"labels_map": "a=b,A=c"}, "Give each value once"),
         ({"labels_map": ["a=b"]}, "`labels_map`"),
         ({"no_answer": "9,,99"}, "`no_answer` is '9,,99'"),
@@ -27,7 +29,8 @@ def test_settings_that_cannot_be_read_are_refused(given, fault):
 
 def test_values_may_be_texts_or_of_python():
     assert LabelSettings.parse(no_answer=[9, "99", -1.0]) == LabelSettings.parse(no_answer="9, 99,-1")
-    assert LabelSettings.parse(no_answer=9).no_answer == ("9",)
+    for given in (9, b"9", {9}, np.array([9]), iter(["9"])):
+        assert LabelSettings.parse(no_answer=given).no_answer == ("9",)
     as_text = LabelSettings.parse(labels_map="1=negative, Positiv = positive")
     assert as_text == LabelSettings.parse(labels_map={1: "negative", "positiv": "positive"})
 
@@ -49,6 +52,18 @@ def test_signs_of_no_answer_may_be_labels_if_they_are_mapped():
 def test_numbers_may_be_mapped_and_others_have_no_label():
     mapping = infer_mapping([1, 2, 9] * 3, "label", LabelSettings.parse(labels_map="1=good,2=bad"))
     assert (mapping.labels, mapping.encode([1, 2, 9]).unknown) == (("bad", "good"), {"9": 1})
+
+
+def test_a_minus_sign_makes_another_number():
+    mapping = infer_mapping([-1, 1] * 3, "label", LabelSettings.parse(labels_map={-1: "negative", 1: "positive"}))
+    assert mapping.encode([-1, 1]).codes.tolist() == [0, 1]
+    mapping = infer_mapping([-1, 0, 1] * 3, "label", LabelSettings.parse(no_answer="-1"))
+    assert mapping.encode([-1, 0, 1]).codes.tolist() == [-1, 0, 1]
+    assert infer_mapping([0, 1] * 3, "label").find_label("-1") is None
+
+
+def test_labels_of_a_map_may_be_numbers():
+    assert infer_mapping([1, 2, 3] * 3, "label", LabelSettings.parse(labels_map="1=0,2=1,3=1")).labels == ("0", "1")
 
 
 def test_a_map_without_a_value_of_the_column_is_refused():

@@ -267,7 +267,7 @@ def test_an_assumed_order_is_noted_with_its_setting():
     rows = labelled([f"text {n}" for n in range(60)], [0, 1, 2] * 20)
     (note, *_) = prepare([rows], TrainSettings()).notes
     assert note.startswith("the order of the labels is assumed (0 -> negative, 1 -> neutral, 2 -> positive)")
-    assert note.endswith('`stars="negative=0,neutral=1,positive=2"`')
+    assert note.endswith('If it is another, name it, as in `stars="negative=2,neutral=1,positive=0"`')
     assert not prepare([labelled([f"text {n}" for n in range(60)], [0, 1] * 30)], TrainSettings()).notes
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 
 from sentiment_batch.errors import InputError, UsageError, listed
 from sentiment_batch.labels.mapping import LabelKind, LabelMapping, suggest_map
-from sentiment_batch.labels.scales import ask_meaning, map_ranges, read_scale, show_counts
+from sentiment_batch.labels.scales import MAX_SHOWN_VALUES, ask_meaning, map_ranges, read_scale, show_counts
 from sentiment_batch.labels.settings import UNSAID, LabelSettings
 from sentiment_batch.labels.stars import DEFAULT_STAR_RANGES, StarRange, is_star_column, suggest_meaning, word_setting
 from sentiment_batch.labels.values import (
@@ -219,13 +219,15 @@ def _check_words(
     counts: Mapping[str, int], spellings: Iterable[str], classes: Mapping[str, collections.Counter[str]], column: str
 ) -> None:
     """Refuse a column that mixes numbers with words, or whose words are too many or too rare to be labels."""
-    numbers = [word for word in classes if parse_rating(word) is not None]
+    numbers = sorted(word for word in classes if parse_rating(word) is not None)
     words = set(spellings)
-    if numbers:
+    if numbers and (others := sorted(words.difference(numbers))):
+        fewer = min(numbers, others, key=len)
+        leave = word_setting(",".join(fewer), "no_answer") if len(fewer) <= MAX_SHOWN_VALUES else "`no_answer`"
         raise InputError(
-            f"column {column!r} holds numbers such as {listed(sorted(numbers), 3)} and words such as "
-            f"{listed(sorted(words - set(numbers)), 3)}, which are hardly labels of one "
-            "kind. Leave the label of one kind empty, or name another column with `label_column`."
+            f"column {column!r} holds numbers such as {listed(numbers, 3)} and words such as {listed(others, 3)}, "
+            f"which are hardly labels of one kind. {_suggest_one_kind(numbers, others, column)}Leave those of one kind "
+            f"out, such as with {leave}, or name another column with `label_column`."
         )
     rows, labelled = sum(counts.values()), sum(found.total() for found in classes.values())
     if len(classes) > MAX_WORD_CLASSES or 2 * labelled < rows or not classes:
@@ -233,3 +235,15 @@ def _check_words(
             f"column {column!r} holds {len(words):,} different values in {rows:,} rows, which are hardly labels: each "
             f"needs {MIN_ROWS_PER_WORD} rows. Name their column with `label_column`, or give more rows."
         )
+
+
+def _suggest_one_kind(numbers: Sequence[str], words: Sequence[str], column: str) -> str:
+    """A sentence with the words that the numbers stand for, if they are on a scale that has these words, else none."""
+    counts, top = split_ratings(dict.fromkeys(numbers, 1))
+    scale = read_scale(find_numbers(counts), stars=is_star_column(column), top=top)
+    sides = {find_side(word): word for word in words}
+    found = {number: scale.find_label(number) for number in numbers} if scale else {}
+    named = [f"{number}={sides.get(find_side(label))}" for number, label in found.items() if label]
+    if not named or any(label and find_side(label) not in sides for label in found.values()):
+        return ""
+    return f"If both mean the same, use {word_setting(','.join(named), 'labels_map')}. "

@@ -129,8 +129,12 @@ def show_counts(counts: Mapping[str, int]) -> str:
 
 
 def _find_no_answers(numbers: set[float]) -> tuple[float, ...]:
-    """The fewest codes without which the other numbers are on a known scale; none if that is not so."""
-    codes = sorted(numbers & NO_ANSWER_CODES, reverse=True)
+    """The fewest codes without which the other numbers are on a known scale; none if that is not so.
+
+    The highest number may be one of them if it lies beyond every known scale, such as a mistyped 55.
+    """
+    beyond = {number for number in [max(numbers, default=0)] if number > max(DEFAULT_STAR_RANGES)}
+    codes = sorted((numbers & NO_ANSWER_CODES) | beyond, reverse=True)
     for size in range(1, len(codes) + 1):
         for chosen in itertools.combinations(codes, size):
             rest = numbers - set(chosen)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import collections
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from sentiment_batch.errors import UsageError
@@ -69,7 +69,10 @@ def _parse_map(given: object) -> dict[str, str]:
         pairs = [(value, label) for value, _, label in parts]
     elif given is not None:
         pairs = [("", "")]
-    found = {normalize_word(to_canonical(value) or str(value)): str(label).strip() for value, label in pairs}
+    found = {
+        normalize_word(to_canonical(value) or str(value)): "" if label is None else str(label).strip()
+        for value, label in pairs
+    }
     if not all(found) or not all(found.values()) or (pairs and len(found) < len(pairs)):
         raise UsageError(
             f"`labels_map` is {given!r}, which cannot be read. Give each value once with its label, such as "
@@ -81,11 +84,11 @@ def _parse_map(given: object) -> dict[str, str]:
 def _parse_values(given: object) -> tuple[str, ...]:
     if given is None:
         return ()
-    values: Sequence[object] = [given]
+    values: Iterable[object] = [given]
     if isinstance(given, str):
         values = given.split(",")
-    elif isinstance(given, Sequence | set | frozenset):
-        values = list(given)
+    elif isinstance(given, Iterable) and not isinstance(given, bytes):
+        values = given
     found = [normalize_word(to_canonical(value) or str(value)) for value in values]
     if not all(found):
         raise UsageError(f"`no_answer` is {given!r}, which cannot be read. Give values, such as 9,99.")

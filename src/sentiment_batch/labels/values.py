@@ -14,7 +14,9 @@ import numpy as np
 
 RARE_SHARE = 0.01
 """Numbers in a smaller share of the rows do not decide on which scale a column is; they are then unknown labels."""
-_SYNONYMS = {"neg": "negative", "neu": "neutral", "pos": "positive"}
+_SYNONYMS = {"neg": "negative", "neu": "neutral", "pos": "positive", "y": "yes", "n": "no"}
+_JOINTS = re.compile(r"(?<=\w)[\s_-]+(?=\w)|[\s_]+")
+"""What joins the words of a label. A hyphen joins only between two of them, and is a minus sign in `-1` and `A-`."""
 _MISSING_WORDS = {"nan", "null", "none", "<na>", "na", "n/a", "#n/a", "(null)", "\\n"}
 """The words that programs write for a missing label, in lower case."""
 _MISSING_SIGNS = re.compile(r"[-–—−?._]+")
@@ -23,8 +25,14 @@ _FASTTEXT_MARK = "__label__"
 """What fastText writes before each label."""
 _INVISIBLE = string.whitespace + "\u200b\u200c\u200d\u200e\u200f\u2060\ufeff"
 """Invisible characters around a label: white space, zero-width characters, direction marks and byte order marks."""
-_IGNORED = dict.fromkeys(map(ord, "\u0307\u200b\u200c\u200d\u200e\u200f\u2060\ufe0e\ufe0f\ufeff"))
-"""Characters that make no other word of a label: the dot of a folded Turkish capital, and invisible characters."""
+_IGNORED = dict.fromkeys(
+    map(
+        ord,
+        "\u0307\u200b\u200c\u200d\u200e\u200f\u2060\ufe0e\ufe0f\ufeff\U0001f3fb\U0001f3fc\U0001f3fd\U0001f3fe\U0001f3ff",
+    )
+)
+"""Characters that make no other word of a label: the dot of a folded Turkish capital, invisible characters, and the
+skin colours of emoji."""
 _NUMBER = r"(\d+(?:[.,]\d+)?)"
 _TOP = "10|20|100|[3-9]"
 _UNIT = (
@@ -41,6 +49,7 @@ _RATINGS = tuple(
     )
 )
 """Ratings in words: the pattern, the unit of its number, and the top of the scale. 0: a group holds it."""
+_NUMBER_WORDS = {"one": "1", "two": "2", "three": "3", "four": "4", "five": "5"}
 _GLYPHS = re.compile("([★⭐🌟✭✮*]*)(½?)([☆✩✰]*)")
 """A rating in glyphs: full stars, a half one, and empty ones."""
 _TOPS = frozenset({*range(3, 11), 20, 100})
@@ -87,9 +96,11 @@ def _canonize(text: str) -> str | None:
 
 def _read_rating(text: str) -> tuple[float, float] | None:
     """The number and the top of the scale of a rating in words or glyphs; None if `text` is none."""
-    for pattern, unit, highest in _RATINGS:
+    word, blank, unit = text.partition(" ")
+    text = _NUMBER_WORDS.get(word.casefold(), word) + blank + unit
+    for pattern, step, highest in _RATINGS:
         if (found := pattern.fullmatch(text)) is not None:
-            number, top = float(found[1].replace(",", ".")) * unit, float(highest or found[2])
+            number, top = float(found[1].replace(",", ".")) * step, float(highest or found[2])
             return (number, top) if number <= top else None
     glyphs = _GLYPHS.fullmatch(text.replace("\ufe0f", "").replace(" ", ""))
     if glyphs is None:
@@ -109,11 +120,11 @@ def parse_rating(text: str) -> tuple[float, float | None] | None:
 
 
 def normalize_word(text: str) -> str:
-    """The form that all spellings of a label word share: without case, `_` and `-`, and `positive` for `pos`.
+    """The form that all spellings of a label word share: without case and joints, and `positive` for `pos`.
 
     The four letters i of Turkish are one, because capitals are written by both rules.
     """
-    word = re.sub(r"[\s_-]+", " ", unicodedata.normalize("NFKC", text)).strip().casefold() or text.strip()
+    word = _JOINTS.sub(" ", unicodedata.normalize("NFKC", text)).strip().casefold() or text.strip()
     word = unicodedata.normalize("NFC", word.translate(_IGNORED)).replace("ı", "i")
     return _SYNONYMS.get(word, word)
 

@@ -124,8 +124,9 @@ def _describe_assumed_order(mapping: LabelMapping) -> list[str]:
     """A note about numbers that other people write in another order, if the labels are such numbers."""
     if not mapping.assumed:
         return []
-    order = word_setting(",".join(f"{label}={value}" for value, label in mapping.values.items()))
-    return [f"the order of the labels is assumed ({mapping}). If it is another, change it: {order}"]
+    reverse = zip(mapping.values.values(), [*mapping.values][::-1], strict=True)
+    example = word_setting(",".join(f"{label}={value}" for label, value in reverse))
+    return [f"the order of the labels is assumed ({mapping}). If it is another, name it, as in {example}"]
 
 
 def _select_rows(
