@@ -50,6 +50,12 @@ def test_a_question_comes_last_in_the_words_of_the_command(cli, tmp_path):
     assert cli("inspect", path, "--json").exit_code == 2
 
 
+def test_what_the_check_advises_is_an_option_of_train(cli, tmp_path):
+    path = tmp_path / "rare.csv"
+    path.write_text("review,label\n" + "fine,good\n" * 40 + "poor,bad\n" * 2)
+    assert "try --class-weights auto" in " ".join(cli("inspect", path).stdout.split())
+
+
 def test_columns_of_a_wide_table_are_cut(cli, tmp_path):
     path = tmp_path / "wide.csv"
     path.write_text(",".join(["text", *(f"c{n}" for n in range(60))]) + "\n" + ",".join(["fine", *["1"] * 60]) + "\n")

@@ -91,7 +91,7 @@ def test_the_header_is_put_into_words(known, words):
 
 
 def test_words_that_name_their_class_are_listed_once():
-    mapping = {"negative": "negative", "Negative": "negative", "pos": "positive"}
+    mapping = {"negative": "negative", "NEGATİVE": "negative", "pos": "positive"}
     items = dict(list_items({"text_columns": [], "label_column": "label", "label_mapping": mapping}))
     assert items == {"text": "not found", "label": "label: negative, pos -> positive"}
 

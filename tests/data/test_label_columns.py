@@ -34,6 +34,12 @@ def test_the_user_must_name_a_label_column_of_unknown_name():
     assert find("mood", id=TEXTS, mood=WORDS) == "mood"
 
 
+def test_labels_of_one_name_are_told_apart_by_the_user():
+    schema = pa.schema([("text", pa.string()), ("label", pa.string()), ("label", pa.int64())])
+    with pytest.raises(InputError, match=r"holds the labels: 'label' occurs 2 times, so rename all but one\. Name it"):
+        LabelColumns(schema)
+
+
 def test_likely_columns_are_named_first():
     others = {f"q{n}": ["x"] * 10 for n in range(15)}
     with pytest.raises(InputError, match=r'`label_column="liked"`; the columns are \'liked\', \'q0\''):

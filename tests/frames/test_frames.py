@@ -386,7 +386,7 @@ def test_a_list_of_texts_gives_a_frame_of_pandas(scorer, expected, kind):
 
 
 def test_an_item_of_a_list_that_is_no_text_is_named(scorer):
-    with pytest.raises(InputError, match="item 1 of the list is a float, and no text"):
+    with pytest.raises(InputError, match="item 1 of the list is no text but of the type float"):
         scorer(["fine", float("nan")])
 
 

@@ -106,6 +106,19 @@ def test_a_stock_model_s_labels_are_found_by_meaning():
     assert mapping.labels == ("NEGATIVE", "POSITIVE")
 
 
+@pytest.mark.parametrize(
+    ("values", "stars", "answer"),
+    [
+        ([1, 5], "bad=1,good=5", "negative=1,positive=5"),
+        ([1, 2, 4, 5], "bad=1-2,good=4-5", "negative=1-2,positive=4-5"),
+        ([0, 1, 2], "bad=0,fair=1,good=2", "negative=0,positive=1"),
+    ],
+)
+def test_the_answer_for_labels_of_another_model_names_its_labels(values, stars, answer):
+    with pytest.raises(InputError, match=f'none of the model\'s.*such as `stars="{answer}"`'):
+        match_mapping(None, TWO, values, "label", LabelSettings(stars=stars))
+
+
 def test_the_class_numbers_follow_the_order_of_the_model():
     assert match_mapping(None, ("POS", "NEU", "NEG"), [-1, 0, 1], "label").encode([-1, 0, 1]).codes.tolist() == [
         2,

@@ -11,7 +11,7 @@ import click
 
 from sentiment_batch.cli import options
 from sentiment_batch.cli.help import command
-from sentiment_batch.cli.messages import configure_logging, running_command, terminal_text
+from sentiment_batch.cli.messages import configure_logging, terminal_text
 from sentiment_batch.display import fit_text, pad_text, terminal_width
 
 if TYPE_CHECKING:
@@ -72,6 +72,7 @@ def inspect(
 
 
 def _format(name: str, found: Inspection, width: int) -> list[str]:
+    from sentiment_batch.cli.train import train
     from sentiment_batch.data.input_description import format_description
     from sentiment_batch.training.data_check.wording import format_finding, format_inspection
 
@@ -81,7 +82,7 @@ def _format(name: str, found: Inspection, width: int) -> list[str]:
         format_description([name], found.input.to_json()),
         *_format_rows(found, width),
         "data check",
-        *(terminal_text(line, running_command()) for line in checked),
+        *(terminal_text(line, train) for line in checked),  # what it advises are settings of a training
     ]
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from sentiment_batch.display import one_line, shortened
+from sentiment_batch.labels.values import fold_word
 from sentiment_batch.locations import without_password
 from sentiment_batch.records import Dialect
 
@@ -58,7 +59,7 @@ class InputDescription:
 
         Words that are the names of their classes need no name.
         """
-        said = not assumed or all(value.casefold() == label.casefold() for value, label in mapping.items())
+        said = not assumed or all(_is_name(value, label) for value, label in mapping.items())
         names = self.assumed if said else (*self.assumed, "label_mapping")
         return dataclasses.replace(self, label_mapping=mapping, assumed=names)
 
@@ -120,11 +121,14 @@ def list_items(description: Mapping[str, Any]) -> list[tuple[str, str]]:
     return [(item, shortened(one_line(text + mark(field)))) for item, text, field in items if text is not None]
 
 
+def _is_name(value: str, label: str) -> bool:
+    """True if a value of the label column is the name of its class, in another spelling perhaps."""
+    return fold_word(value) == fold_word(label)
+
+
 def _word_mapping(mapping: Mapping[str, str]) -> str:
     """The class of each value; the class alone if the value is its name."""
-    words = (
-        label if value.casefold() == label.casefold() else f"{value} -> {label}" for value, label in mapping.items()
-    )
+    words = (label if _is_name(value, label) else f"{value} -> {label}" for value, label in mapping.items())
     return ", ".join(dict.fromkeys(words))
 
 

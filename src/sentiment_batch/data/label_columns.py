@@ -132,8 +132,10 @@ def _ask_for_label(schema: pa.Schema, sample: pa.RecordBatch | None) -> InputErr
     likely = {} if sample is None else {name: values for name in schema.names if (values := _list_few(sample, name))}
     names = [*likely, *(name for name in schema.names if name not in likely)]
     such_as = "".join(f", such as with `label_column={_quote(name)}`" for name in list(likely)[:1])
+    repeated = [name for name in list_label_names(dict.fromkeys(schema.names)) if schema.names.count(name) > 1]
+    why = f": {repeated[0]!r} occurs {schema.names.count(repeated[0])} times, so rename all but one" if repeated else ""
     return InputError(
-        f"cannot tell which column holds the labels. Name it with `label_column`{such_as}; the columns are "
+        f"cannot tell which column holds the labels{why}. Name it with `label_column`{such_as}; the columns are "
         f"{listed(names)}."
     )
 

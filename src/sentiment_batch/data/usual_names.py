@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 _TEXTS = (
     "text review reviewtext reviewbody reviewcontent content body comment sentence tweet tweettext commenttext "
@@ -45,13 +45,13 @@ def find_usual_name(names: Sequence[str], usual: Sequence[str]) -> str | None:
     return next((simplified[known] for known in usual if known in simplified), None)
 
 
-def list_label_names(names: Sequence[str]) -> list[str]:
+def list_label_names(names: Iterable[str]) -> list[str]:
     """Those of `names` that may be label columns, the most likely first."""
     ranks = {known: rank for rank, known in enumerate(LABEL_NAMES)}
-    words = {name: set(re.findall("[A-Z]?[a-z]+|[A-Z]+", name)) for name in names}
     likely = [
         name
         for name in names
-        if simplify_name(name) in ranks or not {word.casefold() for word in words[name]}.isdisjoint(_LABEL_WORDS)
+        if simplify_name(name) in ranks
+        or not _LABEL_WORDS.isdisjoint(word.casefold() for word in re.findall("[A-Z]?[a-z]+|[A-Z]+", name))
     ]
     return sorted(likely, key=lambda name: ranks.get(simplify_name(name), len(ranks)))

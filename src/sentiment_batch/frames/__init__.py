@@ -89,7 +89,9 @@ def _frame_texts(texts: Sequence[Any]) -> Any:
 
     for place, text in enumerate(texts):
         if text is not None and not isinstance(text, str):
-            raise InputError(f"item {place} of the {type(texts).__name__} is a {type(text).__name__}, and no text.")
+            raise InputError(
+                f"item {place} of the {type(texts).__name__} is no text but of the type {type(text).__name__}."
+            )
     return pd.DataFrame({"text": pd.Series(texts, dtype=object)})
 
 

@@ -169,9 +169,10 @@ def reconcile(mapping: LabelMapping, labels: Sequence[str]) -> LabelMapping:
     if lost:
         cure = f"Name another label column with `label_column`, or give their meaning with {suggest_map(lost, labels)}."
         if mapping.kind in {"numbers", "stars"}:
+            meaning = number_labels(labels, [*mapping.meanings])
             cure = (
                 "Name another label column with `label_column`, write the model's labels, or give the meaning of "
-                f"the numbers with `stars`, such as {word_setting(number_labels(labels))}."
+                f"the numbers with `stars`, such as {word_setting(meaning)}."
             )
         raise InputError(f"the labels {listed(lost)} are none of the model's, which are {listed(labels)}. {cure}")
     return replace(

@@ -119,9 +119,14 @@ def suggest_meaning(numbers: Iterable[float]) -> str:
     return f"{low + span / 2 - apart:g},{low + span / 2 + apart:g}"
 
 
-def number_labels(labels: Sequence[str]) -> str:
-    """A suggestion for `stars` that numbers `labels` from 0."""
-    return visible(",".join(f"{label}={number}" for number, label in enumerate(labels)))
+def number_labels(labels: Sequence[str], numbers: Sequence[str] = ()) -> str:
+    """A suggestion for `stars` that gives each of `labels` one of the `numbers` or ranges, if there are as many.
+
+    Else they are numbered from 0.
+    """
+    fit = len(numbers) == len(labels) and not any(" " in number for number in numbers)  # in words: "up to 2"
+    places = numbers if fit else range(len(labels))
+    return visible(",".join(f"{label}={place}" for label, place in zip(labels, places, strict=True)))
 
 
 def word_setting(value: str, setting: str = "stars") -> str:

@@ -120,13 +120,18 @@ def parse_rating(text: str) -> tuple[float, float | None] | None:
 
 
 def normalize_word(text: str) -> str:
-    """The form that all spellings of a label word share: without case and joints, and `positive` for `pos`.
+    """The form that all spellings of a label word share: without case and joints, and `positive` for `pos`."""
+    word = fold_word(text)
+    return _SYNONYMS.get(word, word)
+
+
+def fold_word(text: str) -> str:
+    """A label word without case and joints.
 
     The four letters i of Turkish are one, because capitals are written by both rules.
     """
     word = _JOINTS.sub(" ", unicodedata.normalize("NFKC", text)).strip().casefold() or text.strip()
-    word = unicodedata.normalize("NFC", word.translate(_IGNORED)).replace("ı", "i")
-    return _SYNONYMS.get(word, word)
+    return unicodedata.normalize("NFC", word.translate(_IGNORED)).replace("ı", "i")
 
 
 def parse_number(text: str) -> float | None:
