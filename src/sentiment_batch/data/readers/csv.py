@@ -18,8 +18,7 @@ from sentiment_batch.data.readers import byte_escapes
 from sentiment_batch.data.readers.csv_errors import explain_malformed
 from sentiment_batch.data.readers.csv_records import read_records
 from sentiment_batch.data.readers.csv_rows import Chunk, CsvRows
-from sentiment_batch.data.readers.csv_sample import CsvSample
-from sentiment_batch.data.readers.delimiters import NO_DELIMITER
+from sentiment_batch.data.readers.csv_sample import NO_DELIMITER, CsvSample
 from sentiment_batch.data.readers.header_names import make_distinct, warn_renamed
 from sentiment_batch.data.readers.sniff import refuse_json
 from sentiment_batch.data.readers.source import Source
@@ -172,14 +171,15 @@ class CsvReader:
 
     def _describe_dialect(self, options: ReadOptions) -> Dialect:
         delimiter = self._dialect["delimiter"]
-        chosen = {name: getattr(options, name) is None for name in ("delimiter", "encoding", "header")}
-        chosen["skip_rows"] = self._skip_rows != options.skip_rows
+        assumed = [name for name in ("delimiter", "encoding", "header") if getattr(options, name) is None]
+        if self._skip_rows != options.skip_rows:
+            assumed.append("skip_rows")
         return Dialect(
             delimiter=None if delimiter == NO_DELIMITER else delimiter,
             encoding=self._text.encoding_name,
             header=self._has_header,
             skip_rows=self._skip_rows,
-            assumed=tuple(name for name, by_reader in chosen.items() if by_reader),
+            assumed=tuple(assumed),
         )
 
     def _read_records(self, lines: Lines) -> Any:

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import csv
 import re
+import sys
 from collections import Counter
 from dataclasses import dataclass
 from typing import Any
 
 from sentiment_batch.data.readers.csv_records import COMMENT, read_records
-from sentiment_batch.data.readers.delimiters import DELIMITERS, NO_DELIMITER, detect_delimiter
 from sentiment_batch.data.readers.header import MAX_HEADER_ROWS, check_header, find_data_cell, find_header_row
 from sentiment_batch.errors import InputError
 
+DELIMITERS = (",", ";", "\t", "|", "^", "~")
+"""The characters that may separate fields, the most likely first."""
+NO_DELIMITER = "\udfff"
+"""Stands for no delimiter: half a surrogate pair, which occurs in no decoded text."""
 _MAX_RECORDS = 1000
 """Largest number of records that are looked at."""
 _MIN_SHARE = 0.9
@@ -35,11 +39,11 @@ class CsvSample:
     """The lines from the first one, with their line ends."""
     whole: bool
     """True if these are all lines; otherwise the last record may be cut."""
-    skip_rows: int
+    skip_rows: int = 0
     """Number of lines to skip."""
-    comment: str | None
+    comment: str | None = None
     """The first character of comments."""
-    header: bool | None
+    header: bool | None = None
     """True or False if the user said whether there is a header."""
 
     def find_delimiter(self, dialect: dict[str, Any]) -> str:
@@ -48,19 +52,13 @@ class CsvSample:
         Args:
             dialect: the other arguments of `csv.reader`.
         """
+        rate, candidates, least = self._rate_below_header, [*DELIMITERS, " "], sys.float_info.min
         if self.header is False:
             # Where two fit, the comma is the decimal comma or one of a text.
-            rated = [(self._rate_delimiter(one, dialect), one) for one in reversed(DELIMITERS)]
-            share, found = max(rated, key=lambda pair: pair[0])
-            found = found if share >= _MIN_SHARE_OF_FIRST else NO_DELIMITER
-        else:
-            lines = [line for line in self.lines[self.skip_rows :] if not line.startswith(self.comment or "\0")]
-            found = detect_delimiter(lines, dialect, whole=self.whole)
-            if found == NO_DELIMITER and _QUOTED_NAMES.match(next(filter(str.strip, lines), "")):
-                found = " "
-        if self._is_prose({**dialect, "delimiter": found}):
-            found = NO_DELIMITER
-        return found
+            rate, candidates, least = self._rate_without_header, list(reversed(DELIMITERS)), _MIN_SHARE_OF_FIRST
+        dialects = [{**dialect, "delimiter": one} for one in candidates]
+        found = max(dialects, key=rate)
+        return NO_DELIMITER if rate(found) < least or self._is_prose(found) else str(found["delimiter"])
 
     def find_blanks(self, dialect: dict[str, Any]) -> bool:
         """True if blanks stand between delimiters and quotes, so that they have to be skipped."""
@@ -162,9 +160,24 @@ class CsvSample:
         numbers = {row[0] for row in rows if row[0].isdecimal()}
         return int(len(numbers) == len(rows) and not prose), 0
 
-    def _rate_delimiter(self, delimiter: str, dialect: dict[str, Any]) -> float:
-        candidate = {**dialect, "delimiter": delimiter}
-        return self._rate({**candidate, "skipinitialspace": self.find_blanks(candidate)}, 0)
+    def _rate_without_header(self, dialect: dict[str, Any]) -> float:
+        return self._rate({**dialect, "skipinitialspace": self.find_blanks(dialect)}, 0)
+
+    def _rate_below_header(self, dialect: dict[str, Any]) -> float:
+        """The share of records that have the header's number of fields; 0 if this cannot be the delimiter."""
+        records, broken = self.read(dialect)
+        if broken and not records:
+            return float(dialect["delimiter"] in "".join(self.lines[self.skip_rows : self.skip_rows + 1]).strip())
+        widths = [len(row) for _, row in records] + [0] * broken
+        if not records or widths[0] < 2:
+            return 0.0
+        header = self.lines[records[0][0] - 1]
+        if dialect["delimiter"] == " " and not _QUOTED_NAMES.match(header):
+            return 0.0
+        # The comma in the header of a single column, such as "Comments, if any", is not a delimiter.
+        if f"{dialect['delimiter']} " in header and widths[1:].count(1) * 2 > len(widths) - 1:
+            return 0.0
+        return widths.count(widths[0]) / len(widths)
 
     def _number_rows(self, dialect: dict[str, Any]) -> list[tuple[int, list[str]]]:
         return self.read(dialect)[0][: MAX_HEADER_ROWS + 1]

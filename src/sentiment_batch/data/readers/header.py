@@ -6,7 +6,7 @@ import re
 from collections import Counter
 from collections.abc import Sequence
 
-from sentiment_batch.data.usual_names import LABEL_NAMES, TEXT_NAMES
+from sentiment_batch.data.usual_names import LABEL_NAMES, TEXT_NAMES, simplify_name
 from sentiment_batch.errors import InputError
 
 MAX_HEADER_ROWS = 200
@@ -20,7 +20,7 @@ _OTHER_NAMES = (
     *("name", "title", "url", "product", "category", "country", "language", "source", "topic", "subject", "summary"),
 )
 USUAL_NAMES = frozenset((*TEXT_NAMES, *LABEL_NAMES, *_OTHER_NAMES))
-"""Usual names of columns, simplified: lower case, without underscores, hyphens and blanks."""
+"""Usual names of columns, as `simplify_name` gives them."""
 _NUMBER = re.compile(r"[-+(]?\s*[$€£¥]?\s*\d[\d.,'\s\u00a0]*(e[-+]?\d+)?\s*[%$€£¥)]?", re.IGNORECASE)
 _YEAR = re.compile(r"(19|20)\d\d")
 _MONTHS = "jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec"
@@ -180,8 +180,7 @@ def _holds_names(row: Sequence[str], width: int) -> bool:
 
 
 def _list_usual(row: Sequence[str]) -> list[str]:
-    simplified = ("".join(character for character in cell.casefold() if character not in "_- ") for cell in row)
-    return [cell for cell in simplified if cell in USUAL_NAMES]
+    return [name for name in map(simplify_name, row) if name in USUAL_NAMES]
 
 
 def _weigh_columns(rows: Sequence[Sequence[str]]) -> list[int]:

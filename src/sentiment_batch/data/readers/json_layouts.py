@@ -8,13 +8,13 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
+from sentiment_batch.data.readers.json_objects import skip_blanks
 from sentiment_batch.data.readers.sniff import is_json
 from sentiment_batch.data.readers.text import CHUNK_CHARACTERS, MAX_ROW_CHARACTERS
 from sentiment_batch.errors import InputError, reason
 
 _MAX_TOKEN = 16
 """No word, escape or mark of JSON is longer, so an error further from the end does not come from a cut text."""
-_SKIP_BLANKS = re.compile(r"[ \t\r\n]*").match
 _DECODER = json.JSONDecoder(parse_int=str, parse_float=str, object_pairs_hook=lambda pairs: None)
 """Finds the end of a value, and keeps little of it."""
 _ORIENTS = "Give one object for each row: df.to_json(path, orient='records', lines=True) writes them."
@@ -127,8 +127,7 @@ class _Text:
     def peek(self) -> str:
         """The next character that is not blank; an empty string at the end."""
         while True:
-            blanks = _SKIP_BLANKS(self._text, self._at)
-            self._move(blanks.end() if blanks else self._at)
+            self._move(skip_blanks(self._text, self._at))
             if self._at < len(self._text):
                 return self._text[self._at]
             if not self._grow():

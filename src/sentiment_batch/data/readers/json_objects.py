@@ -151,15 +151,15 @@ def extract_member_texts(line: str) -> dict[str, str | None]:
     {'a': '1.50', 'b': '[1,  2]', 'c': None}
     """
     found: dict[str, str | None] = {}
-    at = _skip_blanks(line, line.index("{") + 1)
+    at = skip_blanks(line, line.index("{") + 1)
     while line[at] != "}":
         key, at = _SLOW_DECODER.raw_decode(line, at)
-        begin = _skip_blanks(line, _skip_blanks(line, at) + 1)  # after the colon
+        begin = skip_blanks(line, skip_blanks(line, at) + 1)  # after the colon
         value, end = _SLOW_DECODER.raw_decode(line, begin)
         found[key] = None if value is None else _replace_non_finite(line[begin:end])
-        at = _skip_blanks(line, end)
+        at = skip_blanks(line, end)
         if line[at] == ",":
-            at = _skip_blanks(line, at + 1)
+            at = skip_blanks(line, at + 1)
     return found
 
 
@@ -169,8 +169,9 @@ def _replace_non_finite(text: str) -> str:
     return _CONSTANTS.sub(lambda found: found[0] if found[0].startswith('"') else "null", text)
 
 
-def _skip_blanks(line: str, at: int) -> int:
-    blanks = _SKIP_BLANKS(line, at)
+def skip_blanks(text: str, at: int) -> int:
+    """The index of the next character from `at` on that is not blank."""
+    blanks = _SKIP_BLANKS(text, at)
     return blanks.end() if blanks else at
 
 

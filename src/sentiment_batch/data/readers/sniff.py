@@ -8,7 +8,7 @@ import json
 import re
 from dataclasses import dataclass
 
-from sentiment_batch.data.readers.delimiters import NO_DELIMITER, detect_delimiter
+from sentiment_batch.data.readers.csv_sample import NO_DELIMITER, CsvSample
 from sentiment_batch.data.readers.encodings import detect_unmarked_encoding, find_marked_encoding
 from sentiment_batch.errors import InputError
 
@@ -198,8 +198,8 @@ def refuse_csv(name: str, text: str) -> None:
     lines = [line for line in text.lstrip(_BLANKS).splitlines(keepends=True) if line.strip(_BLANKS)]
     if not lines or any(line.lstrip(_BLANKS).startswith(("{", "[")) for line in lines) or is_json(lines[0]):
         return
-    dialect = {"strict": True, "quoting": csv.QUOTE_MINIMAL}
-    if detect_delimiter(lines[:_MAX_SNIFFED_LINES], dialect, whole=False) != NO_DELIMITER:
+    sample = CsvSample(name=name, lines=lines[:_MAX_SNIFFED_LINES], whole=False)
+    if sample.find_delimiter({"strict": True, "quoting": csv.QUOTE_MINIMAL}) != NO_DELIMITER:
         raise InputError(f"{name} is CSV, not JSON lines; {_GIVE_FORMAT.format('csv')}.")
 
 

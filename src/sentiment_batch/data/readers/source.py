@@ -11,6 +11,7 @@ import gzip
 import io
 import lzma
 import os
+import re
 import threading
 import zipfile
 from collections.abc import Callable
@@ -40,6 +41,8 @@ _SIGNATURES = {
     "zstd": (b"\x28\xb5\x2f\xfd", *(bytes([low]) + b"\x2a\x4d\x18" for low in range(0x50, 0x60))),
 }
 _PEEKED_BYTES = 1 << 20
+_NO_MEMBER = re.compile(r"/$|(^|/)\.|^__MACOSX/")
+"""The names of folders, of hidden files and of the metadata of macOS in a ZIP archive."""
 
 
 class Source:
@@ -173,7 +176,6 @@ def _decompress(stream: io.BufferedReader, compression: str, name: str) -> io.Bu
         raise InputError(f"{name} is {what}; {kind.cure if kind else 'give it its right ending'}.")
     if compression == "zip":
         refuse_other_formats(name, head, own="zip")  # a workbook is a ZIP archive, too
-    if compression == "zip":
         archive = _open_archive(stream, name)
         opened: Any = archive.open(_find_member(archive, name))
     else:
@@ -196,11 +198,7 @@ def _open_archive(stream: io.BufferedReader, name: str) -> zipfile.ZipFile:
 
 def _find_member(archive: zipfile.ZipFile, name: str) -> zipfile.ZipInfo:
     """The only file in a ZIP archive, apart from hidden files and the metadata of macOS."""
-    found = [
-        one
-        for one in archive.infolist()
-        if not one.is_dir() and not one.filename.startswith("__MACOSX/") and "/." not in f"/{one.filename}"
-    ]
+    found = [one for one in archive.infolist() if not _NO_MEMBER.search(one.filename)]
     if len(found) != 1:
         what = f"{len(found):,} files: {listed(one.filename for one in found)}" if found else "no file"
         raise InputError(f"{name} holds {what}. Unpack it first, and name one file.")
