@@ -35,8 +35,8 @@ def test_a_path_leads_to_the_values_inside_a_column(path, root, values):
     field = find_field(BATCH.schema, path)
     assert field is not None
     assert (field.name, find_root(BATCH.schema, path)) == (path, root)
-    assert read_column(BATCH, path).to_pylist() == values
-    assert read_column(BATCH.slice(1), path).to_pylist() == values[1:]
+    assert read_column(BATCH, path)[0].to_pylist() == values
+    assert read_column(BATCH.slice(1), path)[0].to_pylist() == values[1:]
     assert extract_values(BATCH, path) == values
 
 

@@ -33,8 +33,10 @@ def find_field(schema: pa.Schema, name: str) -> pa.Field | None:
     return path[-1].with_name(name) if path else None
 
 
-def read_column(batch: pa.RecordBatch, name: str) -> pa.Array:
+def read_column(batch: pa.RecordBatch, name: str) -> tuple[pa.Array, bool]:
     """The values under a name or path that `find_field` finds: (n,), null where there is none.
+
+    The second item is True if they are JSON text.
 
     Raises:
         KeyError: there is no such column.
@@ -49,7 +51,7 @@ def read_column(batch: pa.RecordBatch, name: str) -> pa.Array:
             column = pa.array([None if value is None else json.dumps(value) for value in values], pa.string())
         else:
             column = pc.struct_field(column, [above.type.get_field_index(field.name)])
-    return column
+    return column, holds_json(path[-1])
 
 
 def find_root(schema: pa.Schema, name: str) -> str:

@@ -117,9 +117,10 @@ def detect_text_columns(reader: Reader, chosen: Sequence[str] = ()) -> list[str]
     Raises:
         InputError: a chosen column is missing or holds no text, or no text column was found.
     """
+    # JSON text may hold objects, which only the rows show.
+    needs_rows = not chosen and any(map(holds_json, reader.schema))
     try:
-        # JSON text may hold objects, which only the rows show.
-        return find_text_columns(reader.schema, chosen, None if chosen else _read_json_sample(reader))
+        return find_text_columns(reader.schema, chosen, read_first_batch(reader) if needs_rows else None)
     except InputError:
         if chosen:
             raise
@@ -130,11 +131,6 @@ def read_first_batch(reader: Reader) -> pa.RecordBatch | None:
     """The first rows of a table, or None if it has no rows. The splits can be read again afterwards."""
     batches = itertools.chain.from_iterable(map(reader.batches, reader.splits()))
     return next((batch for batch in batches if batch.num_rows), None)
-
-
-def _read_json_sample(reader: Reader) -> pa.RecordBatch | None:
-    """The first rows of a table with a column of JSON text; None if there is no such column."""
-    return read_first_batch(reader) if any(map(holds_json, reader.schema)) else None
 
 
 def check_column(schema: pa.Schema, name: str, setting: str, *, whole: bool = False) -> str:
@@ -202,9 +198,9 @@ def extract_texts(
 
 def extract_values(batch: pa.RecordBatch, name: str) -> list[object]:
     """The values of a column in Python types. Strings in a column of JSON text lose their quotes and escapes."""
-    values: list[object] = read_column(batch, name).to_pylist()
-    field = find_field(batch.schema, name)
-    return list(map(_unquote_json, values)) if field is not None and holds_json(field) else values
+    column, is_json = read_column(batch, name)
+    values: list[object] = column.to_pylist()
+    return list(map(_unquote_json, values)) if is_json else values
 
 
 def holds_text(data_type: pa.DataType) -> bool:
@@ -264,7 +260,7 @@ def _holds_long_texts(sample: pa.RecordBatch, name: str) -> bool:
 
 def _read_text(batch: pa.RecordBatch, name: str, bad: BadValues) -> pa.LargeStringArray:
     """A column as text. Values that are not UTF-8 are repaired and added to `bad`."""
-    column, field = read_column(batch, name), find_field(batch.schema, name)
+    column, is_json = read_column(batch, name)
     if pa.types.is_null(column.type):
         return pa.nulls(len(column), pa.large_string())
     column = decode_dictionary(column)
@@ -277,9 +273,7 @@ def _read_text(batch: pa.RecordBatch, name: str, bad: BadValues) -> pa.LargeStri
         text, found = repair_utf8(column.cast(pa.large_binary()).view(pa.large_string()))
         for row, value in found.items():
             bad.setdefault(row, []).append((name, value))
-    if field is not None and holds_json(field):
-        return pa.array(map(_unquote_json, text.to_pylist()), pa.large_string())
-    return text
+    return pa.array(map(_unquote_json, text.to_pylist()), pa.large_string()) if is_json else text
 
 
 def _join_texts(columns: Sequence[pa.LargeStringArray]) -> pa.LargeStringArray:

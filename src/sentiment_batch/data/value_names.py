@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from sentiment_batch.data.column_paths import find_field, holds_json, read_column
+from sentiment_batch.data.column_paths import read_column
 from sentiment_batch.data.columns import extract_values, holds_text
 
 CONVERSION_ERRORS = (ValueError, TypeError, OverflowError, NotImplementedError)
@@ -19,8 +19,8 @@ def name_values(batch: pa.RecordBatch, column: str) -> pa.DictionaryArray:
 
     Equal values have equal names, and different values different names. Only blank texts share one name, "".
     """
-    values, field = read_column(batch, column), find_field(batch.schema, column)
-    if field is not None and holds_json(field):
+    values, is_json = read_column(batch, column)
+    if is_json:
         return _encode_names([None if value is None else str(value) for value in extract_values(batch, column)])
     try:
         unique = _shrink_dictionary(values).dictionary_encode()

@@ -26,7 +26,7 @@ from sentiment_batch_excel.cells import choose_type, convert, find_kinds, read_c
 from sentiment_batch_excel.sheets import choose_sheet
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from sentiment_batch import ReadOptions
 
@@ -191,7 +191,7 @@ class ExcelReader:
         """True if a row has the names of at least two columns in all its cells."""
         if not row or not self._header or to_text(row[0]) != self._header[0] or sum(map(bool, self._header)) < 2:
             return False
-        return _strip(list(map(to_text, row))) == _strip(self._header)
+        return _join(map(to_text, row)) == _join(self._header)
 
     def _refuse_repeat(self, number: int) -> None:
         if self._options.on_bad_row is None:
@@ -205,11 +205,9 @@ class ExcelReader:
         if not self._repeats_header(row):
             return row
         if self._options.on_bad_row is not None:
-            original = "\t".join(_strip(self._header)).encode()
-            where = f"{self._name}, row {number:,}"
-            self._options.on_bad_row(
-                Problem(row=at, where=where, reason="the row repeats the header", original=original)
-            )
+            where, original = f"{self._name}, row {number:,}", _join(self._header).encode()
+            problem = Problem(row=at, where=where, reason="the row repeats the header", original=original)
+            self._options.on_bad_row(problem)
         return []
 
     @contextlib.contextmanager
@@ -226,9 +224,9 @@ class ExcelReader:
             ) from error
 
 
-def _strip(row: list[str]) -> list[str]:
-    """A row without the empty cells at its end."""
-    return row[: max((at for at, cell in enumerate(row, start=1) if cell), default=0)]
+def _join(row: Iterable[str]) -> str:
+    """The cells of a row with tabs between them, without the empty ones at its end."""
+    return "\t".join(row).rstrip("\t")
 
 
 def _open_file(location: str) -> BinaryIO:

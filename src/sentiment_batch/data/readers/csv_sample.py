@@ -112,7 +112,6 @@ class CsvSample:
         rows = self._number_rows(dialect)
         before, after = self._count_unnamed(dialect)
         rows = [(line, [""] * before + row + [""] * after) for line, row in rows[:1]] + rows[1:]
-        one_column = {**dialect, "delimiter": NO_DELIMITER}
         unlike = dialect["delimiter"] == NO_DELIMITER or self._rate(dialect, 1, first=True) < 0.5
         if others and unlike and not before + after:
             for delimiter in DELIMITERS:
@@ -124,7 +123,7 @@ class CsvSample:
                     break
             else:
                 self._refuse_collapse(dialect)
-                whole = self._number_rows(one_column)
+                whole = self._number_rows({**dialect, "delimiter": NO_DELIMITER})
                 rows = whole if find_data_cell([row for _, row in whole]) else rows
         check_header(self.name, [row for _, row in rows], [line for line, _ in rows])
         return before, after
