@@ -311,6 +311,23 @@ def test_other_blanks_stay(load, cell, caplog):
     assert caplog.text == ""
 
 
+@pytest.mark.parametrize(
+    ("lines", "cure"),
+    [
+        (["text:label", "Great:pos", "Bad:neg"], "Name the character between them with `delimiter=':'`"),
+        (
+            ['"label,""text"""', '"pos,""Great"""', '"neg,""Bad"""'],
+            "Remove the quotes around each whole line, and halve those inside",
+        ),
+    ],
+)
+def test_several_names_in_one_field_ask(load, lines, cure):
+    data = "\n".join(lines) + "\n"
+    assert f"looks like the names of several columns. {cure}, or say that it" in refused(load, data)
+    assert len(load(data, header=True)) == 1
+    assert load("Review: title\nGreat\n") == {"Review: title": ["Great"]}
+
+
 R_ROWS = [["text", "label"], ["1", "Great, really", "pos"], ["2", "Bad", "neg"], ["17", "Fine", "pos"]]
 
 

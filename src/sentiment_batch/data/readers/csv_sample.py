@@ -10,7 +10,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from sentiment_batch.data.readers.csv_records import COMMENT, read_records
-from sentiment_batch.data.readers.header import MAX_HEADER_ROWS, check_header, find_data_cell, find_header_row
+from sentiment_batch.data.readers.header import (
+    MAX_HEADER_ROWS,
+    check_header,
+    find_data_cell,
+    find_header_row,
+    list_usual,
+)
 from sentiment_batch.errors import InputError
 
 DELIMITERS = (",", ";", "\t", "|", "^", "~")
@@ -25,6 +31,8 @@ _MIN_SHARE_OF_FIRST = 0.6
 """Share of the records with as many fields as the first one, if it is data or if a blank follows each delimiter."""
 _QUOTED_NAMES = re.compile(r'"[^"]*"( "[^"]*")+\s*$')
 """A header whose names are quoted and separated by blanks, as R writes it."""
+_JOINT = re.compile('"*([,;:|\t\x01\x1f])"*(?! )')
+"""What may stand between names of columns, but hardly in one name."""
 _MIN_RECORDS = 3
 """Number of records from which such a share means something."""
 
@@ -123,6 +131,8 @@ class CsvSample:
                     break
             else:
                 self._refuse_collapse(dialect)
+                if [len(row) for _, row in rows[:1]] == [1]:
+                    self._refuse_joined(rows[0][0], rows[0][1][0])
                 whole = self._number_rows({**dialect, "delimiter": NO_DELIMITER})
                 rows = whole if find_data_cell([row for _, row in whole]) else rows
         check_header(self.name, [row for _, row in rows], [line for line, _ in rows])
@@ -210,6 +220,19 @@ class CsvSample:
         if spaced * 2 <= len(records):
             return share
         return 0.8 if share == 1 and len(records) >= 5 else 0.0
+
+    def _refuse_joined(self, line: int, cell: str) -> None:
+        """Refuse a file whose only name looks like several names with a character between them."""
+        found = _JOINT.findall(cell)
+        if not found or len(list_usual(_JOINT.split(cell.strip('"')))) < 2:
+            return
+        cure = f"Name the character between them with `delimiter{f'={found[0]!r}' if found[0].isprintable() else ''}`"
+        if found[0] in DELIMITERS:
+            cure = "Remove the quotes around each whole line, and halve those inside"
+        raise InputError(
+            f"{self.name}: line {line} is one field, but {cell!r} looks like the names of several columns. {cure}, or "
+            "say that it names the only column with `header=True`."
+        )
 
     def _refuse_collapse(self, dialect: dict[str, Any]) -> None:
         """Refuse a file whose first record has one field, while all others agree on a delimiter."""

@@ -86,19 +86,19 @@ def rate_table(rows: Sequence[Sequence[str]]) -> int:
 
     2 if one of them holds a usual name of a text column, 1 if at least two rows hold two cells or more, else 0.
     """
-    if any(not set(_list_usual(row)).isdisjoint(TEXT_NAMES) for row in rows):
+    if any(not set(list_usual(row)).isdisjoint(TEXT_NAMES) for row in rows):
         return 2
     return int(sum(sum(map(bool, map(str.strip, row))) >= 2 for row in rows) >= 2)
 
 
 def find_header_row(rows: Sequence[Sequence[str]]) -> int:
     """The index of the row that looks like the header; 0 unless the rows above it look like a title or comments."""
-    if not rows or len(_list_usual(rows[0])) >= 2:
+    if not rows or len(list_usual(rows[0])) >= 2:
         return 0
     width = Counter(len(row) for row in rows[1:] or rows).most_common(1)[0][0]
     if width == 1:
         titled = [
-            at for at, row in enumerate(rows[:_MAX_TITLE_ROWS]) if not set(_list_usual(row)).isdisjoint(TEXT_NAMES)
+            at for at, row in enumerate(rows[:_MAX_TITLE_ROWS]) if not set(list_usual(row)).isdisjoint(TEXT_NAMES)
         ]
         return titled[0] if titled else 0
     is_full = all(map(str.strip, rows[0])) and len(rows[0]) == width
@@ -106,7 +106,7 @@ def find_header_row(rows: Sequence[Sequence[str]]) -> int:
         return 0
     min_usual = 2 if is_full or _holds_names(rows[0], width) else 0
     for at, row in enumerate(rows[1 : MAX_ROWS_ABOVE_HEADER + 1], 1):
-        is_header = _holds_names(row, width) and len(_list_usual(row)) >= min_usual
+        is_header = _holds_names(row, width) and len(list_usual(row)) >= min_usual
         if is_header and sum(_weigh_columns(rows[at : at + MAX_HEADER_ROWS])) >= 2:
             return at
     return 0
@@ -146,6 +146,11 @@ def _is_second_header(rows: Sequence[Sequence[str]]) -> bool:
     return len(typed) >= 2 and kinds <= {"word", ""} and is_worded and any(rows[1])
 
 
+def list_usual(row: Sequence[str]) -> list[str]:
+    """Those of some names that are usual names of columns, simplified."""
+    return [name for name in map(simplify_name, row) if name in USUAL_NAMES]
+
+
 def find_kind(cell: str) -> str:
     """The kind of a value: empty, "number", "year", "date", "url", "prose" or "word"."""
     cell = cell.strip()
@@ -179,10 +184,6 @@ def _holds_names(row: Sequence[str], width: int) -> bool:
     return len(row) == width and len(kinds) * 2 >= max(width, 2 * min(width, 2)) and set(kinds) == {"word"}
 
 
-def _list_usual(row: Sequence[str]) -> list[str]:
-    return [name for name in map(simplify_name, row) if name in USUAL_NAMES]
-
-
 def _weigh_columns(rows: Sequence[Sequence[str]]) -> list[int]:
     """The weight of each column: positive if its first cell looks like a name, negative if it looks like data."""
     below = [row for row in rows[1:MAX_HEADER_ROWS] if len(row) == len(rows[0])]
@@ -202,7 +203,7 @@ def _count_up(row: Sequence[str]) -> bool:
 
 def _weigh(cell: str, below: Sequence[str]) -> int:
     kind, common = find_kind(cell), _find_common_kind(below)
-    if _list_usual([cell]):
+    if list_usual([cell]):
         return 2
     if kind == "year":  # the names of a pivot table, unless there are years below
         years = sum(find_kind(value) == "year" for value in below)
