@@ -56,6 +56,19 @@ def refused(load, *parts):
         ({"labels": []}, "its labels is []"),
         ({"labels": {"labels": ["a", "b"]}}, "its labels is {"),
         ({"labels": {"labels": 3, "kind": "words", "values": {}, "stars": []}}, "its labels is {"),
+        ({"labels": {"labels": ["a", "b"], "kind": "words", "values": {"a": 5}, "stars": []}}, "its labels is {"),
+        ({"labels": {"labels": ["a", 5], "kind": "words", "values": {}, "stars": []}}, "its labels is {"),
+        (
+            {
+                "labels": {
+                    "labels": ["a"],
+                    "kind": "stars",
+                    "values": {},
+                    "stars": [{"label": "a", "low": "1", "high": 2}],
+                }
+            },
+            "its labels is {",
+        ),
         ({"batch": {"tokens": None, "texts": 3}}, "its batch is {"),
         ({"calibration": 5}, "its calibration is 5"),
         ({"data": []}, "its data is []"),

@@ -50,8 +50,9 @@ def expected(trained):
 
 def test_a_model_without_the_key_names_no_columns(tiny_model, tmp_path):
     assert read_trained_columns(str(tiny_model)) == ()
-    (tmp_path / "sentiment_batch.json").write_text("{")
-    assert read_trained_columns(str(tmp_path)) == ()
+    for damaged in ("{", "[1]", "[" * 100_000):
+        (tmp_path / "sentiment_batch.json").write_text(damaged)
+        assert read_trained_columns(str(tmp_path)) == ()
     for meta in (None, [], {}, {"input": None}, {"input": {"text_columns": "text"}}, {"input": {"text_columns": [1]}}):
         assert get_trained_columns(meta) == ()
 

@@ -32,9 +32,12 @@ def _is_object(value: Any) -> bool:
 
 def _is_label_mapping(value: Any) -> bool:
     try:
-        return value == {} or bool(LabelMapping.from_json(value))
+        mapping = LabelMapping.from_json(value) if value else LabelMapping(labels=(), kind="words")
+        words = (*mapping.labels, *mapping.values.values(), *mapping.no_answer, *(span.label for span in mapping.stars))
+        is_ordered = all(span.low <= span.high for span in mapping.stars)
     except (KeyError, TypeError, ValueError, AttributeError):
         return False
+    return isinstance(value, dict) and is_ordered and all(isinstance(word, str) for word in words)
 
 
 def _is_length(value: Any) -> bool:

@@ -41,7 +41,7 @@ def check_folder(folder: Path) -> Path:
         raise ModelError(f"{folder} may not be read. Check its permissions.")
     weights = find_weights(folder)
     if (folder / "adapter_config.json").exists() and not weights:
-        base = (_read_object(folder / "adapter_config.json") or {}).get("base_model_name_or_path")
+        base = (read_object(folder / "adapter_config.json") or {}).get("base_model_name_or_path")
         raise ModelError(
             f"{folder} holds a LoRA or other adapter{f' of {base!r}' if base else ''}, not a whole model. Merge the "
             "two with merge_and_unload() of the package peft, and save the result with save_pretrained()."
@@ -69,11 +69,8 @@ def find_weights(folder: Path) -> list[Path]:
     single = folder / "model.safetensors"
     if single.exists():
         return [single]
-    try:
-        named = json.loads(index.read_text(encoding="utf-8"))["weight_map"].values()
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
-        return []
-    shards = sorted({folder / name for name in named})
+    named = (read_object(index) or {}).get("weight_map")
+    shards = sorted({folder / str(name) for name in named.values()}) if isinstance(named, dict) else []
     return shards if all(shard.exists() for shard in shards) else []
 
 
@@ -87,7 +84,7 @@ def explain_load_error(folder: Path, error: Exception) -> str:
     """The reason why `folder` cannot be loaded, with its cure: what its files show, else the error of the library."""
     from transformers import CONFIG_MAPPING
 
-    objects = {name: _read_object(folder / name) for name in _JSON_FILES if (folder / name).exists()}
+    objects = {name: read_object(folder / name) for name in _JSON_FILES if (folder / name).exists()}
     damaged = [name for name, content in objects.items() if content is None]
     config, tokenizer = (objects.get(name) or {} for name in _JSON_FILES[:2])
     labels, limit = config.get("id2label"), tokenizer.get("model_max_length", 0)
@@ -163,6 +160,14 @@ def check_tokens(folder: Path, backend: Any, vocabulary: int) -> str | None:
     return f"{folder}: the model has no embedding for tokens that its tokenizer gives: {listed(unknown, 5)}"
 
 
+def read_object(file: Path) -> dict[str, Any] | None:
+    """The object in a JSON file; None if there is no such file, or it holds none."""
+    with contextlib.suppress(OSError, ValueError, RecursionError):
+        found = json.loads(file.read_text(encoding="utf-8"))
+        return found if isinstance(found, dict) else None
+    return None
+
+
 def _name_models_below(folder: Path) -> str:
     """What to name instead of a folder that is no model: the models in the folders below it."""
     configs = [*folder.glob("*/config.json")] or [*folder.glob("*/*/config.json")]
@@ -171,14 +176,6 @@ def _name_models_below(folder: Path) -> str:
     if len(below) == 1:
         return f"Name the model in it, {folder / below[0]}."
     return f"Name one of the models in it: {listed(below)}." if below else "Name a folder that was saved as one."
-
-
-def _read_object(file: Path) -> dict[str, Any] | None:
-    """The object in a JSON file; None if there is no such file, or it holds none."""
-    with contextlib.suppress(OSError, ValueError, RecursionError):
-        found = json.loads(file.read_text(encoding="utf-8"))
-        return found if isinstance(found, dict) else None
-    return None
 
 
 def _list_missing_packages(folder: Path) -> list[str]:

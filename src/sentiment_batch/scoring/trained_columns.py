@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from sentiment_batch.model.folder_faults import read_object
 from sentiment_batch.settings import META
 
 
@@ -25,27 +25,26 @@ def read_trained_columns(model: str) -> tuple[str, ...]:
 
 def read_trained_label(model: str) -> str | None:
     """The label column of the training of a model that is not loaded; arguments and errors as for the text columns."""
-    meta = _read_meta(model)
-    stored = meta.get("input") if isinstance(meta, Mapping) else None
-    name = stored.get("label_column") if isinstance(stored, Mapping) else None
+    name = _get_input(_read_meta(model)).get("label_column")
     return name if isinstance(name, str) else None
 
 
-def _read_meta(model: str) -> Any:
-    """The content of sentiment_batch.json; None if there is none."""
+def get_trained_columns(meta: Mapping[str, Any] | None) -> tuple[str, ...]:
+    """The text columns in the content of sentiment_batch.json; none if it holds none, as that of version 0.2."""
+    names = _get_input(meta).get("text_columns")
+    return tuple(names) if isinstance(names, list) and all(isinstance(name, str) for name in names) else ()
+
+
+def _read_meta(model: str) -> Mapping[str, Any] | None:
+    """The content of sentiment_batch.json; None if it is missing, or damaged: then loading reports it."""
     folder = Path(os.path.expanduser(model))
     if not folder.is_dir():
         from sentiment_batch.model import hub
 
         folder = hub.resolve_model(model)
-    try:
-        return json.loads((folder / META).read_text(encoding="utf-8"))
-    except (OSError, ValueError):  # a damaged file is reported when the model is loaded
-        return None
+    return read_object(folder / META)
 
 
-def get_trained_columns(meta: Any) -> tuple[str, ...]:
-    """The text columns in the content of sentiment_batch.json; none if it holds none, as that of version 0.2."""
-    stored = meta.get("input") if isinstance(meta, Mapping) else None
-    names = stored.get("text_columns") if isinstance(stored, Mapping) else None
-    return tuple(names) if isinstance(names, list) and all(isinstance(name, str) for name in names) else ()
+def _get_input(meta: Mapping[str, Any] | None) -> Mapping[str, Any]:
+    stored = (meta or {}).get("input")
+    return stored if isinstance(stored, Mapping) else {}
