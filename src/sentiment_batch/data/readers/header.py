@@ -86,7 +86,7 @@ def rate_table(rows: Sequence[Sequence[str]]) -> int:
 
     2 if one of them holds a usual name of a text column, 1 if at least two rows hold two cells or more, else 0.
     """
-    if any(not set(list_usual(row)).isdisjoint(TEXT_NAMES) for row in rows):
+    if any(map(_names_text, rows)):
         return 2
     return int(sum(sum(map(bool, map(str.strip, row))) >= 2 for row in rows) >= 2)
 
@@ -97,10 +97,7 @@ def find_header_row(rows: Sequence[Sequence[str]]) -> int:
         return 0
     width = Counter(len(row) for row in rows[1:] or rows).most_common(1)[0][0]
     if width == 1:
-        titled = [
-            at for at, row in enumerate(rows[:_MAX_TITLE_ROWS]) if not set(list_usual(row)).isdisjoint(TEXT_NAMES)
-        ]
-        return titled[0] if titled else 0
+        return next((at for at, row in enumerate(rows[:_MAX_TITLE_ROWS]) if _names_text(row)), 0)
     is_full = all(map(str.strip, rows[0])) and len(rows[0]) == width
     if is_full and _holds_names(rows[0], width):
         return 0
@@ -182,6 +179,10 @@ def _holds_names(row: Sequence[str], width: int) -> bool:
     """True if a row as wide as most rows names at least half of the columns, and holds nothing else."""
     kinds = [kind for kind in map(find_kind, row) if kind]
     return len(row) == width and len(kinds) * 2 >= max(width, 2 * min(width, 2)) and set(kinds) == {"word"}
+
+
+def _names_text(row: Sequence[str]) -> bool:
+    return any(simplify_name(cell) in TEXT_NAMES for cell in row)
 
 
 def _weigh_columns(rows: Sequence[Sequence[str]]) -> list[int]:
