@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import collections
 import itertools
-import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,13 +11,15 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from sentiment_batch.data.columns import check_column, extract_values, read_first_batch
+from sentiment_batch.data.columns import extract_values
+from sentiment_batch.data.text_columns import check_column, read_first_batch
 from sentiment_batch.data.usual_names import LABEL_NAMES, list_label_names, simplify_name
 from sentiment_batch.data.value_names import CONVERSION_ERRORS, name_values
 from sentiment_batch.errors import InputError, listed
 from sentiment_batch.files.checksums import read_checked_json
 from sentiment_batch.labels.candidates import LabelChoice, choose_label_column
 from sentiment_batch.labels.settings import UNSAID, LabelSettings
+from sentiment_batch.labels.stars import word_setting
 from sentiment_batch.labels.values import parse_number, to_canonical
 
 if TYPE_CHECKING:
@@ -92,7 +93,7 @@ class LabelColumns:
             raise InputError(
                 f"{predicted[0]!r} holds predictions of an earlier scoring, and no other column has a usual name of "
                 "labels. Name the labels with `label_column`; if they are these, use "
-                f"`label_column={_quote(predicted[0])}`."
+                f"{word_setting(predicted[0], 'label_column')}."
             )
         if (first := next(iter(columns))) == self._trained:
             return LabelChoice(column=first), columns[first]
@@ -131,7 +132,7 @@ def _ask_for_label(schema: pa.Schema, sample: pa.RecordBatch | None) -> InputErr
     """The question for the label column, with the columns first that repeat few values."""
     likely = {} if sample is None else {name: values for name in schema.names if (values := _list_few(sample, name))}
     names = [*likely, *(name for name in schema.names if name not in likely)]
-    such_as = "".join(f", such as with `label_column={_quote(name)}`" for name in list(likely)[:1])
+    such_as = "".join(f", such as with {word_setting(name, 'label_column')}" for name in list(likely)[:1])
     repeated = [name for name in list_label_names(dict.fromkeys(schema.names)) if schema.names.count(name) > 1]
     why = f": {repeated[0]!r} occurs {schema.names.count(repeated[0])} times, so rename all but one" if repeated else ""
     return InputError(
@@ -157,7 +158,3 @@ def extract_any_values(batch: pa.RecordBatch, column: str) -> list[object]:
         return extract_values(batch, column)
     except CONVERSION_ERRORS:
         return list(name_values(batch, column).to_pylist())
-
-
-def _quote(text: str) -> str:
-    return json.dumps(text, ensure_ascii=False)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import collections
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -34,14 +33,16 @@ class _Candidate:
     column: str
     values: Sequence[object]
     mapping: LabelMapping
-
-    @property
-    def sides(self) -> set[str]:
-        return set(map(find_side, self.mapping.labels))
+    labels: Mapping[str, str]
+    """The label of each canonical value that has one."""
 
     @property
     def holds_known_words(self) -> bool:
         return self.mapping.kind == "words" and all(map(find_meaning, self.mapping.labels))
+
+    @property
+    def has_known_labels(self) -> bool:
+        return self.mapping.kind != "words" or self.holds_known_words
 
 
 def choose_label_column(
@@ -59,10 +60,10 @@ def choose_label_column(
         UsageError: two columns fit, and some rows have different classes by them.
     """
     found = [_read_candidate(column, values, settings) for column, values in columns.items()]
-    fits = [one for place, one in enumerate(found) if one and (place < usual or _has_known_labels(one))]
+    fits = [one for place, one in enumerate(found) if one and (place < usual or one.has_known_labels)]
     if not fits or (chosen and found[0] is None):
         return LabelChoice(column=next(iter(columns)))
-    first, others = fits[0], list(filter(_has_known_labels, fits[1:]))
+    first, others = fits[0], [one for one in fits[1:] if one.has_known_labels]
     for other in others:
         if first.mapping.assumed and other.holds_known_words and (order := _match_words(first, other)):
             if not chosen:
@@ -79,34 +80,26 @@ def _read_candidate(column: str, values: Sequence[object], settings: LabelSettin
         mapping = infer_mapping(values, column, settings)
     except (InputError, UsageError):
         return None
-    present = {mapping.find_label(value) for value in settings.count(values)} - {None}
-    return _Candidate(column, values, mapping) if len(present) > 1 else None
-
-
-def _has_known_labels(candidate: _Candidate) -> bool:
-    return candidate.mapping.kind != "words" or candidate.holds_known_words
+    labels = {value: label for value in settings.count(values) if (label := mapping.find_label(value)) is not None}
+    return _Candidate(column, values, mapping, labels) if len(set(labels.values())) > 1 else None
 
 
 def _count_pairs(first: _Candidate, other: _Candidate) -> collections.Counter[tuple[str, str]]:
     """The number of rows of each pair of values that have labels in both columns."""
-    pairs = zip(map(to_canonical, first.values), map(to_canonical, other.values), strict=True)
-    counts = collections.Counter((one, two) for one, two in pairs if one is not None and two is not None)
+    columns = ([to_canonical(value) or "" for value in one.values] for one in (first, other))
+    pairs = collections.Counter(zip(*columns, strict=True))
     return collections.Counter(
-        {
-            pair: count
-            for pair, count in counts.items()
-            if first.mapping.find_label(pair[0]) is not None and other.mapping.find_label(pair[1]) is not None
-        }
+        {(one, two): count for (one, two), count in pairs.items() if one in first.labels and two in other.labels}
     )
 
 
 def _check_agreement(first: _Candidate, other: _Candidate) -> None:
     """Refuse two columns by which rows have different classes. A middle that only one of them has is no difference."""
     pairs = _count_pairs(first, other)
-    both = first.sides & other.sides
+    both = set(map(find_side, first.mapping.labels)).intersection(map(find_side, other.mapping.labels))
     different = {}
     for (one, two), count in pairs.items():
-        sides = {find_side(str(first.mapping.find_label(one))), find_side(str(other.mapping.find_label(two)))}
+        sides = {find_side(first.labels[one]), find_side(other.labels[two])}
         if len(sides) > 1 and ("neutral" not in sides or "neutral" in both):
             different[one, two] = count
     if not different:
@@ -115,28 +108,24 @@ def _check_agreement(first: _Candidate, other: _Candidate) -> None:
     raise UsageError(
         f"{first.column!r} and {other.column!r} could both hold the labels, and they differ in "
         f"{sum(different.values()):,} of {pairs.total():,} rows, such as {one} beside {two}. Name the right one: "
-        f"`label_column={_quote(first.column)}` or `label_column={_quote(other.column)}`."
+        f"{word_setting(first.column, 'label_column')} or {word_setting(other.column, 'label_column')}."
     )
 
 
 def _match_words(codes: _Candidate, words: _Candidate) -> dict[str, str]:
     """The label beside each code; empty if a code stands beside several words, or a word beside several codes."""
-    pairs = {(code, str(words.mapping.find_label(word))) for code, word in _count_pairs(codes, words)}
+    pairs = {(code, words.labels[word]) for code, word in _count_pairs(codes, words)}
     found = dict(pairs)
     return found if len(pairs) == len(found) == len(set(found.values())) else {}
 
 
 def _check_order(codes: _Candidate, words: _Candidate, order: Mapping[str, str]) -> None:
     """Refuse codes whose usual order is not that of the words beside them."""
-    if all(find_side(label) == find_side(str(codes.mapping.find_label(code))) for code, label in order.items()):
+    if all(find_side(label) == find_side(codes.labels[code]) for code, label in order.items()):
         return
     beside = {label: code for code, label in order.items()}
     meaning = ",".join(f"{find_meaning(label)}={beside[label]}" for label in order_words(beside))
     raise UsageError(
         f"the numbers of {codes.column!r} would be read as {codes.mapping}, but {words.column!r} beside it says "
-        f"otherwise. Use {word_setting(meaning)}, or `label_column={_quote(words.column)}`."
+        f"otherwise. Use {word_setting(meaning)}, or {word_setting(words.column, 'label_column')}."
     )
-
-
-def _quote(text: str) -> str:
-    return json.dumps(text, ensure_ascii=False)

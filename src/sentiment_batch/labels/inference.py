@@ -11,7 +11,14 @@ from sentiment_batch.errors import InputError, UsageError, listed
 from sentiment_batch.labels.mapping import LabelKind, LabelMapping, suggest_map
 from sentiment_batch.labels.scales import MAX_SHOWN_VALUES, ask_meaning, map_ranges, read_scale, show_counts
 from sentiment_batch.labels.settings import UNSAID, LabelSettings
-from sentiment_batch.labels.stars import DEFAULT_STAR_RANGES, StarRange, is_star_column, suggest_meaning, word_setting
+from sentiment_batch.labels.stars import (
+    DEFAULT_STAR_RANGES,
+    StarRange,
+    is_star_column,
+    number_labels,
+    suggest_meaning,
+    word_setting,
+)
 from sentiment_batch.labels.values import (
     RARE_SHARE,
     find_frequent_numbers,
@@ -194,11 +201,11 @@ def _map_numbers(counts: Mapping[str, int], column: str) -> LabelMapping:
 def _ask_about_rare(rare: set[float], alone: LabelMapping, whole: LabelMapping, column: str) -> UsageError:
     """The question about numbers in a few rows, such as 0, which has another meaning beside -1 than alone."""
     numbers = [f"{number:g}" for number in sorted(rare)]
-    ranges = ",".join(f"{label}={value}" for value, label in whole.meanings.items())
+    ranges = number_labels([*whole.meanings.values()], [*whole.meanings])
     return UsageError(
         f"column {column!r} holds {listed(numbers)} in fewer than {format_percent(RARE_SHARE, 0)} of its rows: without "
         f"them the labels mean {alone}, with them {whole}. Leave those rows out with "
-        f'`no_answer="{",".join(numbers)}"`, or keep them with {word_setting(ranges)}.'
+        f"{word_setting(','.join(numbers), 'no_answer')}, or keep them with {word_setting(ranges)}."
     )
 
 

@@ -171,8 +171,7 @@ def _check_contradiction(alone: LabelMapping, trained: LabelMapping, column: str
     if all(find_side(as_trained) == find_side(label) for as_trained, label in meanings):
         return
     as_trained, as_alone = (
-        word_setting(",".join(f"{label}={value}" for value, label in mapping.values.items()))
-        for mapping in (trained, alone)
+        word_setting(number_labels([*mapping.values.values()], [*mapping.values])) for mapping in (trained, alone)
     )
     raise UsageError(
         f"column {column!r} holds {listed(alone.values)}, which alone mean {alone}, but {trained} in the training "

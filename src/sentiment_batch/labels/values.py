@@ -144,11 +144,6 @@ def parse_number(text: str) -> float | None:
     return value if math.isfinite(value) else None
 
 
-def count_values(values: Iterable[object]) -> collections.Counter[str]:
-    """The number of rows of each canonical value. Rows without a label do not count."""
-    return collections.Counter(text for text in map(to_canonical, values) if text is not None)
-
-
 def find_numbers(values: Iterable[str]) -> set[float]:
     """The numbers among canonical values."""
     return {number for value in values if (number := parse_number(value)) is not None}

@@ -15,7 +15,7 @@ from sentiment_batch.errors import InputError, UsageError, listed
 from sentiment_batch.labels.inference import infer_shared_mapping
 from sentiment_batch.labels.matching import match_mapping
 from sentiment_batch.labels.settings import LabelSettings
-from sentiment_batch.labels.stars import word_setting
+from sentiment_batch.labels.stars import number_labels, word_setting
 from sentiment_batch.report.formatting import format_quantity
 from sentiment_batch.training.data_check.check import check_data, count_rows
 from sentiment_batch.training.dataset import ReviewSet, ReviewSplits, TextIndex, join_groups
@@ -124,8 +124,7 @@ def _describe_assumed_order(mapping: LabelMapping) -> list[str]:
     """A note about numbers that other people write in another order, if the labels are such numbers."""
     if not mapping.assumed:
         return []
-    reverse = zip(mapping.values.values(), [*mapping.values][::-1], strict=True)
-    example = word_setting(",".join(f"{label}={value}" for label, value in reverse))
+    example = word_setting(number_labels([*mapping.values.values()], [*mapping.values][::-1]))
     return [f"the order of the labels is assumed ({mapping}). If it is another, name it, as in {example}"]
 
 
