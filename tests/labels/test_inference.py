@@ -279,6 +279,25 @@ def test_the_answers_to_a_mix_of_numbers_and_words_work(values, answers):
         assert len(infer_mapping(values * 5, "label", LabelSettings.parse(**{setting: value})).labels) == 2
 
 
+@pytest.mark.parametrize("other", ["positiv", "Positivo", "positivos", "pozitif"])
+def test_two_spellings_of_one_meaning_are_a_question(other):
+    values = ["positive", "negative"] * 9 + [other] * 3
+    if other in {"positivos", "pozitif"}:  # unknown, or too different
+        assert len(infer_mapping(values, "label").labels) == 3
+        return
+    with pytest.raises(UsageError, match=f"holds both '{other}' and 'positive', which mean the same") as caught:
+        infer_mapping(values, "label")
+    answers = re.findall(r'`labels_map="([^"]+)"`', str(caught.value))
+    read = [infer_mapping(values, "label", LabelSettings.parse(labels_map=answer)).labels for answer in answers]
+    assert [len(names) for names in read] == [2, 3]
+
+
+def test_accents_make_no_other_spelling():
+    with pytest.raises(UsageError, match=r'labels_map="negatif=négatif,positiv=positif"'):
+        infer_mapping(["négatif"] * 5 + ["negatif", "positif"] * 3 + ["positiv"] * 2, "label")
+    assert len(infer_mapping(["good", "great", "bad", "poor", "ok", "average"] * 3, "label").labels) == 6
+
+
 @pytest.mark.parametrize(
     ("values", "names"),
     [

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 
 from sentiment_batch.errors import InputError, UsageError, listed
 from sentiment_batch.labels.mapping import LabelKind, LabelMapping, suggest_map
-from sentiment_batch.labels.scales import MAX_SHOWN_VALUES, ask_meaning, map_ranges, read_scale, show_counts
+from sentiment_batch.labels.scales import ask_meaning, map_ranges, read_scale, show_counts
 from sentiment_batch.labels.settings import UNSAID, LabelSettings
 from sentiment_batch.labels.stars import (
     DEFAULT_STAR_RANGES,
@@ -27,15 +27,12 @@ from sentiment_batch.labels.values import (
     parse_rating,
     split_ratings,
 )
+from sentiment_batch.labels.word_classes import map_words
 from sentiment_batch.labels.words import find_meaning, find_side, order_words
 from sentiment_batch.report.formatting import format_percent
 
 MIN_SHARE_OF_KIND = 0.9
 """A column is numeric, or boolean, if at least this share of its rows is."""
-MAX_WORD_CLASSES = 100
-"""Largest number of classes of a column of words."""
-MIN_ROWS_PER_WORD = 2
-"""Number of rows that make a word a class, so that training and validation both have one."""
 
 
 def infer_mapping(values: Iterable[object], column: str, settings: LabelSettings = UNSAID) -> LabelMapping:
@@ -64,7 +61,7 @@ def _map_counts(counts: Mapping[str, int], column: str, settings: LabelSettings)
     if kind == "booleans":
         booleans = {"false": "negative", "true": "positive"}
         return LabelMapping(labels=("negative", "positive"), kind=kind, values=booleans)
-    return _map_words(counts, column) if kind == "words" else _map_numbers(counts, column)
+    return map_words(counts, column) if kind == "words" else _map_numbers(counts, column)
 
 
 def _map_renamed(counts: Mapping[str, int], column: str, settings: LabelSettings) -> LabelMapping:
@@ -79,7 +76,7 @@ def _map_renamed(counts: Mapping[str, int], column: str, settings: LabelSettings
             f"`labels_map` names no value of column {column!r}, which holds {show_counts(counts)}. Name these, or "
             "another column with `label_column`."
         )
-    mapping = _map_words(renamed, column)
+    mapping = map_words(renamed, column, chosen=True)
     labels = {value: mapping.find_label(names[value] or value) for value in sorted(counts)}
     return replace(mapping, values={value: label for value, label in labels.items() if label is not None})
 
@@ -207,50 +204,3 @@ def _ask_about_rare(rare: set[float], alone: LabelMapping, whole: LabelMapping, 
         f"them the labels mean {alone}, with them {whole}. Leave those rows out with "
         f"{word_setting(','.join(numbers), 'no_answer')}, or keep them with {word_setting(ranges)}."
     )
-
-
-def _map_words(counts: Mapping[str, int], column: str) -> LabelMapping:
-    spellings: dict[str, collections.Counter[str]] = collections.defaultdict(collections.Counter)
-    for value, count in counts.items():
-        spellings[normalize_word(value)][value] += count
-    classes = {word: found for word, found in spellings.items() if found.total() >= MIN_ROWS_PER_WORD}
-    _check_words(counts, spellings, classes, column)
-    ordered = order_words(classes)
-    # The most frequent spelling names the class. Ties are broken by the alphabet, not by the order of the rows.
-    names = {word: min(classes[word], key=lambda value: (-classes[word][value], value)) for word in ordered}
-    values = {value: names[word] for word in ordered for value in sorted(classes[word])}
-    return LabelMapping(labels=tuple(names[word] for word in ordered), kind="words", values=values)
-
-
-def _check_words(
-    counts: Mapping[str, int], spellings: Iterable[str], classes: Mapping[str, collections.Counter[str]], column: str
-) -> None:
-    """Refuse a column that mixes numbers with words, or whose words are too many or too rare to be labels."""
-    numbers = sorted(word for word in classes if parse_rating(word) is not None)
-    words = set(spellings)
-    if numbers and (others := sorted(words.difference(numbers))):
-        fewer = min(numbers, others, key=len)
-        leave = word_setting(",".join(fewer), "no_answer") if len(fewer) <= MAX_SHOWN_VALUES else "`no_answer`"
-        raise InputError(
-            f"column {column!r} holds numbers such as {listed(numbers, 3)} and words such as {listed(others, 3)}, "
-            f"which are hardly labels of one kind. {_suggest_one_kind(numbers, others, column)}Leave those of one kind "
-            f"out, such as with {leave}, or name another column with `label_column`."
-        )
-    rows, labelled = sum(counts.values()), sum(found.total() for found in classes.values())
-    if len(classes) > MAX_WORD_CLASSES or 2 * labelled < rows or not classes:
-        raise InputError(
-            f"column {column!r} holds {len(words):,} different values in {rows:,} rows, which are hardly labels: each "
-            f"needs {MIN_ROWS_PER_WORD} rows. Name their column with `label_column`, or give more rows."
-        )
-
-
-def _suggest_one_kind(numbers: Sequence[str], words: Sequence[str], column: str) -> str:
-    """A sentence with the words that the numbers stand for, if they are on a scale that has these words, else none."""
-    counts, top = split_ratings(dict.fromkeys(numbers, 1))
-    scale = read_scale(find_numbers(counts), stars=is_star_column(column), top=top)
-    sides = {find_side(word): word for word in words}
-    found = {number: scale.find_label(number) for number in numbers} if scale else {}
-    named = [f"{number}={sides.get(find_side(label))}" for number, label in found.items() if label]
-    if not named or any(label and find_side(label) not in sides for label in found.values()):
-        return ""
-    return f"If both mean the same, use {word_setting(','.join(named), 'labels_map')}. "

@@ -134,6 +134,11 @@ def fold_word(text: str) -> str:
     return unicodedata.normalize("NFC", word.translate(_IGNORED)).replace("ı", "i")
 
 
+def strip_accents(word: str) -> str:
+    """A word without its accents."""
+    return "".join(letter for letter in unicodedata.normalize("NFKD", word) if not unicodedata.combining(letter))
+
+
 def parse_number(text: str) -> float | None:
     """The finite number in `text`, also with a decimal comma or a Unicode minus sign; None if it is not a number."""
     text = text.replace("\u2212", "-")

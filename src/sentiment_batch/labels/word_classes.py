@@ -1,0 +1,98 @@
+"""Makes the words of a label column classes, and refuses columns that mix words with numbers or with other words."""
+
+from __future__ import annotations
+
+import collections
+from collections.abc import Iterable, Mapping, Sequence
+
+from sentiment_batch.errors import InputError, UsageError, listed
+from sentiment_batch.labels.mapping import LabelMapping
+from sentiment_batch.labels.scales import MAX_SHOWN_VALUES, read_scale
+from sentiment_batch.labels.stars import is_star_column, word_setting
+from sentiment_batch.labels.values import find_numbers, normalize_word, parse_rating, split_ratings, strip_accents
+from sentiment_batch.labels.words import find_meaning, find_side, order_words
+
+MAX_WORD_CLASSES = 100
+"""Largest number of classes of a column of words."""
+LETTERS_OF_SPELLING = 4
+"""Words of one meaning that begin with the same letters are spellings of one word in several languages or forms."""
+MIN_ROWS_PER_WORD = 2
+"""Number of rows that make a word a class, so that training and validation both have one."""
+
+
+def map_words(counts: Mapping[str, int], column: str, *, chosen: bool = False) -> LabelMapping:
+    """The mapping of a column of words; classes of one row are left out.
+
+    Args:
+        counts: the number of rows of each canonical value.
+        column: the column's name.
+        chosen: True if the user named the labels. Then words that mean the same may be different classes.
+
+    Raises:
+        InputError: the column holds numbers, too, or too many different words.
+        UsageError: two words are likely the same.
+    """
+    spellings: dict[str, collections.Counter[str]] = collections.defaultdict(collections.Counter)
+    for value, count in counts.items():
+        spellings[normalize_word(value)][value] += count
+    classes = {word: found for word, found in spellings.items() if found.total() >= MIN_ROWS_PER_WORD}
+    _check_words(counts, spellings, classes, column)
+    ordered = order_words(classes)
+    # The most frequent spelling names the class. Ties are broken by the alphabet, not by the order of the rows.
+    names = {word: min(classes[word], key=lambda value: (-classes[word][value], value)) for word in ordered}
+    if not chosen:
+        _check_spellings(sorted(names.values(), key=lambda label: -counts[label]), column)
+    values = {value: names[word] for word in ordered for value in sorted(classes[word])}
+    return LabelMapping(labels=tuple(names[word] for word in ordered), kind="words", values=values)
+
+
+def _check_words(
+    counts: Mapping[str, int], spellings: Iterable[str], classes: Mapping[str, collections.Counter[str]], column: str
+) -> None:
+    """Refuse a column that mixes numbers with words, or whose words are too many or too rare to be labels."""
+    numbers = sorted(word for word in classes if parse_rating(word) is not None)
+    words = set(spellings)
+    if numbers and (others := sorted(words.difference(numbers))):
+        fewer = min(numbers, others, key=len)
+        leave = word_setting(",".join(fewer), "no_answer") if len(fewer) <= MAX_SHOWN_VALUES else "`no_answer`"
+        raise InputError(
+            f"column {column!r} holds numbers such as {listed(numbers, 3)} and words such as {listed(others, 3)}, "
+            f"which are hardly labels of one kind. {_suggest_one_kind(numbers, others, column)}Leave those of one kind "
+            f"out, such as with {leave}, or name another column with `label_column`."
+        )
+    rows, labelled = sum(counts.values()), sum(found.total() for found in classes.values())
+    if len(classes) > MAX_WORD_CLASSES or 2 * labelled < rows or not classes:
+        raise InputError(
+            f"column {column!r} holds {len(words):,} different values in {rows:,} rows, which are hardly labels: each "
+            f"needs {MIN_ROWS_PER_WORD} rows. Name their column with `label_column`, or give more rows."
+        )
+
+
+def _check_spellings(labels: Sequence[str], column: str) -> None:
+    """Refuse classes, the largest first, of one meaning and almost one spelling, such as `positiv` and `positive`."""
+    first: dict[tuple[str, str], str] = {}
+    same: dict[str, str] = {}
+    for label in labels:
+        if meaning := find_meaning(label):
+            other = first.setdefault((meaning, strip_accents(normalize_word(label))[:LETTERS_OF_SPELLING]), label)
+            same |= {} if other == label else {label: other}
+    if same:
+        pairs = [f"{label!r} and {other!r}" for label, other in same.items()]
+        one = word_setting(",".join(f"{label}={other}" for label, other in same.items()), "labels_map")
+        two = word_setting(",".join(f"{label}={label}" for label in same), "labels_map")
+        raise UsageError(
+            f"column {column!r} holds both {', '.join(pairs)}, which mean the same. Make them one label with "
+            f"{one}, or keep both with {two}."
+        )
+
+
+def _suggest_one_kind(numbers: Sequence[str], words: Sequence[str], column: str) -> str:
+    """A sentence with the words that the numbers stand for, if they are on a scale that has these words, else none."""
+    counts, top = split_ratings(dict.fromkeys(numbers, 1))
+    scale = read_scale(find_numbers(counts), stars=is_star_column(column), top=top)
+    sides = {find_side(word): word for word in words}
+    found = {number: scale.find_label(number) for number in numbers} if scale else {}
+    named = [f"{number}={sides.get(find_side(label))}" for number, label in found.items() if label]
+    if not named or any(label and find_side(label) not in sides for label in found.values()):
+        return ""
+    return f"If both mean the same, use {word_setting(','.join(named), 'labels_map')}. "
