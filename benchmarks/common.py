@@ -46,8 +46,8 @@ def choose_texts(table: str, column: str | None, rows: int | None) -> Texts:
     No text occurs twice, because sentiment-batch would score it once and its peers twice.
     """
     from sentiment_batch.data import formats
-    from sentiment_batch.data.columns import detect_text_columns, extract_texts
-    from sentiment_batch.data.texts import is_blank
+    from sentiment_batch.data.columns import extract_texts, is_blank
+    from sentiment_batch.data.text_columns import detect_text_columns
 
     reader = formats.open_reader(table)
     try:

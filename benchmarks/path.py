@@ -26,7 +26,7 @@ from sentiment_batch.scoring.scorer import Scorer
 from sentiment_batch.testing.tiny import write_tiny_model
 
 SOURCES = Path(sentiment_batch.__file__).parent
-MAX_FILES = 20
+MAX_FILES = 21
 MAX_LINES = 350
 """The targets: so many files on the path, none of them longer."""
 TEXTS = ("a fine film", "a dull film", "", "the plot is thin, the music is not", "no")
@@ -61,10 +61,10 @@ def score_file(scorer: Scorer, source: Path, destination: Path) -> set[str]:
     """Score a CSV file into another; returns the source files that ran from the read to the write."""
     reader = open_reader(str(source))
     writer = open_writer(str(destination), scorer.output_schema(reader.schema))
-    (split,) = reader.splits()
+    (split,), added = reader.splits(), scorer.added
     with recorded_files() as names:
-        for batch in scorer.annotate_batches(reader.batches(split), text_column="text"):
-            writer.write(batch)
+        for rows in scorer.probabilities(reader.batches(split), ["text"]):
+            writer.write(added.append_to_batch(*rows))
     writer.commit()
     reader.close()
     return names

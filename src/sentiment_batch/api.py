@@ -105,7 +105,7 @@ def train(
         OutputError: something is at `output`, it cannot be written, or an interrupted run is in the way.
         UsageError: a setting is out of range.
     """
-    from sentiment_batch.data.columns import to_column_names
+    from sentiment_batch.data.text_columns import to_column_names
     from sentiment_batch.labels.settings import LabelSettings
     from sentiment_batch.training.job import TrainJob
 
@@ -174,7 +174,7 @@ def evaluate(
         raise UsageError(f"`errors` is {errors!r}; it must be a whole number, 0 or more.")
     if settings.get("neutral_band") is not None:
         raise UsageError("`neutral_band` is for scoring; a model is measured on its own labels. Leave it out.")
-    from sentiment_batch.data.columns import to_column_names
+    from sentiment_batch.data.text_columns import to_column_names
     from sentiment_batch.evaluation.reviews import read_reviews
     from sentiment_batch.scoring.trained_columns import read_trained_columns, read_trained_label
 

@@ -4,10 +4,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from sentiment_batch.data.column_paths import describe_type, find_field, find_root, list_paths, read_column
-from sentiment_batch.data.columns import check_column, detect_text_columns, extract_texts, extract_values
+from sentiment_batch.data.column_paths import describe_type, find_field, find_root, list_paths
+from sentiment_batch.data.columns import extract_texts, extract_values, read_column
 from sentiment_batch.data.formats import open_reader
 from sentiment_batch.data.labelled_rows import read_labelled_rows
+from sentiment_batch.data.text_columns import check_column, detect_text_columns
 from sentiment_batch.errors import InputError
 
 ROWS = [

@@ -5,17 +5,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sentiment_batch.data.columns import (
-    check_column,
-    detect_text_columns,
-    extract_texts,
-    extract_values,
-    find_text_columns,
-    holds_text,
-    read_first_batch,
-)
+from sentiment_batch.data.columns import extract_texts, extract_values, holds_text
 from sentiment_batch.data.readers.jsonl import JsonLinesReader
 from sentiment_batch.data.readers.table import TableReader
+from sentiment_batch.data.text_columns import check_column, detect_text_columns, find_text_columns, read_first_batch
 from sentiment_batch.errors import InputError
 from sentiment_batch.records import Problem, ReadOptions
 

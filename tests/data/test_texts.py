@@ -3,7 +3,8 @@ from collections import Counter
 import pyarrow as pa
 import pytest
 
-from sentiment_batch.data.texts import NULL_WORDS, describe_null_words, drop_null_words, fingerprint_text, is_blank
+from sentiment_batch.data.columns import NULL_WORDS, describe_null_words, drop_null_words, is_blank
+from sentiment_batch.data.texts import fingerprint_text
 
 
 @pytest.mark.parametrize(

@@ -1,20 +1,14 @@
-"""Finds columns by name or path: `reviews.text` is the value `text` of the objects in the column `reviews`.
-
-A column whose own name holds the dots comes first.
-"""
+"""Finds columns by name or path, and explains what is inside of columns that hold objects."""
 
 from __future__ import annotations
 
-import itertools
 import json
 from collections.abc import Iterable, Iterator
-from typing import Any
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
+from sentiment_batch.data.columns import find_path, holds_json
 from sentiment_batch.data.readers.json_types import replace_surrogates
-from sentiment_batch.records import JSON_MARK
 
 MAX_TYPE_LENGTH = 80
 """Number of characters that messages show of a type."""
@@ -29,34 +23,13 @@ def find_field(schema: pa.Schema, name: str) -> pa.Field | None:
 
     The field has the value's own type, and `name` for its name. A value inside of JSON text is JSON text, too.
     """
-    path = _find_path(schema, name)
+    path = find_path(schema, name)
     return path[-1].with_name(name) if path else None
-
-
-def read_column(batch: pa.RecordBatch, name: str) -> tuple[pa.Array, bool]:
-    """The values under a name or path that `find_field` finds: (n,), null where there is none.
-
-    The second item is True if they are JSON text.
-
-    Raises:
-        KeyError: there is no such column.
-    """
-    path = _find_path(batch.schema, name)
-    if not path:
-        raise KeyError(name)
-    column = batch.column(path[0].name)
-    for above, field in itertools.pairwise(path):
-        if holds_json(above):
-            values = (_get_member(json.loads(text), field.name) for text in column.fill_null("null").to_pylist())
-            column = pa.array([None if value is None else json.dumps(value) for value in values], pa.string())
-        else:
-            column = pc.struct_field(column, [above.type.get_field_index(field.name)])
-    return column, holds_json(path[-1])
 
 
 def find_root(schema: pa.Schema, name: str) -> str:
     """The name of the column in which the value with this name or path is; `name` if there is none."""
-    path = _find_path(schema, name)
+    path = find_path(schema, name)
     return str(path[0].name) if path else name
 
 
@@ -112,36 +85,3 @@ def describe_type(data_type: pa.DataType) -> str:
     """The name of a type, cut to `MAX_TYPE_LENGTH` characters."""
     name = str(data_type)
     return name if len(name) <= MAX_TYPE_LENGTH else f"{name[:MAX_TYPE_LENGTH]}…"
-
-
-def holds_json(field: pa.Field) -> bool:
-    """True for a string column of JSON text. The JSON lines reader makes one if the values share no Arrow type."""
-    return bool(field.metadata and JSON_MARK in field.metadata)
-
-
-def _find_path(fields: Iterable[pa.Field], name: str) -> tuple[pa.Field, ...]:
-    """The column that `name` begins with, and the fields inside it down to the one at its end; empty if none fits."""
-    known = list(fields)
-    found = next((field for field in known if field.name == name), None)
-    if found is not None:
-        return (found,)
-    for field in known:
-        rest = name.removeprefix(f"{field.name}.")
-        if rest == name:
-            continue
-        if holds_json(field):
-            return (field, pa.field(rest, pa.string(), metadata={JSON_MARK: b"1"}))
-        below = _find_path(field.type, rest) if pa.types.is_struct(field.type) else ()
-        if below:
-            return (field, *below)
-    return ()
-
-
-def _get_member(value: Any, path: str) -> Any:
-    """The value under a path in nested objects, or None."""
-    if not isinstance(value, dict):
-        return None
-    if path in value:
-        return value[path]
-    keys = (key for key in value if path.startswith(f"{key}."))
-    return next((found for key in keys if (found := _get_member(value[key], path[len(key) + 1 :])) is not None), None)

@@ -9,16 +9,11 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from sentiment_batch.data.column_paths import find_field
-from sentiment_batch.data.columns import (
-    check_column,
-    extract_texts,
-    read_first_batch,
-)
+from sentiment_batch.data.columns import describe_null_words, extract_texts, is_blank
 from sentiment_batch.data.input_description import InputDescription, describe_reading
 from sentiment_batch.data.label_columns import LabelColumns, extract_any_values
 from sentiment_batch.data.other_columns import OtherColumns, find_id_column
-from sentiment_batch.data.text_columns import TextColumns, choose_text_columns
-from sentiment_batch.data.texts import describe_null_words, is_blank
+from sentiment_batch.data.text_columns import TextColumns, check_column, choose_text_columns, read_first_batch
 from sentiment_batch.data.value_names import concatenate_dictionaries, name_values
 from sentiment_batch.errors import InputError, UsageError, listed
 from sentiment_batch.labels.settings import UNSAID, LabelSettings

@@ -1,22 +1,42 @@
-"""Chooses the text columns of a table: those that the user names, else those of the training, else by their names."""
+"""Finds the text columns of a table: those that the user names, else those of the training, else by names, types and
+first values."""
 
 from __future__ import annotations
 
+import collections
+import itertools
+import json
 import logging
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
-from sentiment_batch.data.column_paths import find_field
-from sentiment_batch.data.columns import detect_text_columns, find_text_columns
-from sentiment_batch.errors import InputError
+from sentiment_batch.data.column_paths import (
+    describe_type,
+    explain_rows_inside,
+    find_field,
+    infer_json_types,
+    list_paths,
+)
+from sentiment_batch.data.columns import decode_dictionary, holds_json, holds_text, is_binary
+from sentiment_batch.data.usual_names import LONG_TEXT_NAMES, TEXT_NAMES, find_usual_name, simplify_name
+from sentiment_batch.errors import InputError, listed
 
 if TYPE_CHECKING:
     from sentiment_batch.data.readers.base import Reader
 
 logger = logging.getLogger("sentiment_batch")
+
+MIN_MEAN_TEXT_LENGTH = 20
+"""Mean number of characters from which a column without a usual name counts as a text column."""
+_MAX_SAMPLE_ROWS = 200
+"""Rows whose texts are measured."""
+_NO_TEXT = re.compile(rb"\s*(?:.{,30}\d\d:\d\d(?::\d\d)?.{,30}|https?://\S+|[0-9a-fA-F-]{20,})\s*")
+"""A time, an address or an identifier, which may be as long as a text."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -64,6 +84,148 @@ def choose_text_columns(
         message = "the model was trained on %s. This table has no %s, so its text is %s"
         logger.log(level, message, _join(wanted), _join(missing), _join(found.names))
     return found
+
+
+def find_text_columns(schema: pa.Schema, chosen: Sequence[str] = (), sample: pa.RecordBatch | None = None) -> list[str]:
+    """The names of the columns that hold the text.
+
+    Args:
+        schema: the table's columns.
+        chosen: the columns or paths that the user named; several are later joined by a blank line.
+        sample: some rows. If no column has a usual name, a column of long texts is found by its values.
+
+    Raises:
+        InputError: a chosen column is missing or holds no text, or no text column was found.
+    """
+    if chosen:
+        for name in chosen:
+            _check_text(schema, name)
+        return list(chosen)
+    if sample is not None:
+        schema = infer_json_types(schema, sample)
+    counts = collections.Counter(schema.names)
+    unique = [field for field in schema if counts[field.name] == 1]
+    # The type of a column of nulls says nothing, so only its name can make it a text column.
+    texts = [field.name for field in unique if holds_text(field.type) or _is_named_null(field)]
+    usual = find_usual_name(texts, TEXT_NAMES)
+    if usual is not None:
+        return [usual]
+    strings = [name for name in texts if sample is not None and not is_binary(schema.field(name).type)]
+    long = [name for name in strings if _holds_long_texts(sample, name)]
+    usual = long[0] if len(long) == 1 else find_usual_name(long, LONG_TEXT_NAMES)
+    if usual is not None:
+        return [usual]
+    if len(texts) == 1 and len(schema) == 1:
+        return texts
+    if not long and (rows_inside := explain_rows_inside(schema)):
+        raise InputError(f"no column holds the text: {rows_inside}.")
+    inside = None if long else _find_text_inside(schema)
+    setting = "`text_column`" if inside is None else f"`text_column={json.dumps(inside, ensure_ascii=False)}`"
+    raise InputError(
+        f"cannot tell which column holds the text: {_explain_no_text(counts, unique, texts, long)}. Name it with "
+        f"{setting}; the columns are {listed(schema.names)}."
+    )
+
+
+def detect_text_columns(reader: Reader, chosen: Sequence[str] = ()) -> list[str]:
+    """The text columns of an open table. Its first rows are read only if no column has a usual name.
+
+    Raises:
+        InputError: a chosen column is missing or holds no text, or no text column was found.
+    """
+    # JSON text may hold objects, which only the rows show.
+    needs_rows = not chosen and any(map(holds_json, reader.schema))
+    try:
+        return find_text_columns(reader.schema, chosen, read_first_batch(reader) if needs_rows else None)
+    except InputError:
+        if chosen:
+            raise
+        return find_text_columns(reader.schema, chosen, read_first_batch(reader))
+
+
+def read_first_batch(reader: Reader) -> pa.RecordBatch | None:
+    """The first rows of a table, or None if it has no rows. The splits can be read again afterwards."""
+    batches = itertools.chain.from_iterable(map(reader.batches, reader.splits()))
+    return next((batch for batch in batches if batch.num_rows), None)
+
+
+def check_column(schema: pa.Schema, name: str, setting: str, *, whole: bool = False) -> str:
+    """`name`, if it is a column or a path inside one.
+
+    Args:
+        schema: the table's columns.
+        name: the column's name or path.
+        setting: the setting that gave the name, such as `group_column`.
+        whole: refuse a path.
+
+    Raises:
+        InputError: there is no such column, or several columns have the name.
+    """
+    count = schema.names.count(name)
+    if count == 0 and (whole or find_field(schema, name) is None):
+        if rows_inside := explain_rows_inside(schema, name):
+            raise InputError(f"`{setting}` cannot be {name!r}: {rows_inside}.")
+        raise InputError.no_column(name, [path for path, _ in list_paths(schema)], setting)
+    if count > 1:
+        raise InputError(f"{count} columns are called {name!r}. Rename them so that `{setting}` can name one.")
+    return name
+
+
+def to_column_names(text_column: object) -> tuple[str, ...]:
+    """The column names in a user's `text_column`: None, one name or several. A pandas column name may be a number."""
+    if text_column is None:
+        return ()
+    return tuple(map(str, text_column)) if isinstance(text_column, (list, tuple)) else (str(text_column),)
+
+
+def _find_text_inside(schema: pa.Schema) -> str | None:
+    """The path of the likeliest text inside the objects of a column, or None."""
+    texts = [path for path in _list_texts(schema) if path not in schema.names]
+    last = {path.rpartition(".")[2]: path for path in reversed(texts)}
+    usual = find_usual_name(list(last), TEXT_NAMES)
+    return last[usual] if usual is not None else next(iter(texts), None)
+
+
+def _list_texts(schema: pa.Schema) -> list[str]:
+    """The names and paths of the columns and values that can hold text."""
+    return [path for path, field in list_paths(schema) if holds_text(field.type)]
+
+
+def _explain_no_text(
+    counts: collections.Counter[str], unique: Sequence[pa.Field], texts: Sequence[str], long: Sequence[str]
+) -> str:
+    """Why no text column was found, as part of a sentence."""
+    if long:
+        return f"{listed(long)} could all be it"
+    for name in counts:
+        if counts[name] > 1 and simplify_name(name) in TEXT_NAMES:
+            return f"{name!r} occurs {counts[name]} times, so all but one of these need another name"
+    for field in unique:
+        if simplify_name(field.name) in TEXT_NAMES and field.name not in texts:
+            return f"{field.name!r} holds {describe_type(field.type)}, which is no text"
+    return "none has a usual name or holds long texts"
+
+
+def _check_text(schema: pa.Schema, name: str) -> None:
+    check_column(schema, name, "text_column")
+    field = find_field(schema, name)
+    if field is not None and not holds_text(field.type) and not pa.types.is_null(field.type):
+        raise InputError(
+            f"column {name!r} holds {describe_type(field.type)}, not text. Name another with `text_column`; "
+            f"the columns of text are {listed(_list_texts(schema))}."
+        )
+
+
+def _is_named_null(field: pa.Field) -> bool:
+    return pa.types.is_null(field.type) and simplify_name(field.name) in TEXT_NAMES
+
+
+def _holds_long_texts(sample: pa.RecordBatch, name: str) -> bool:
+    """True if the values of a column are long, and they are no times, addresses or identifiers."""
+    # Measured in bytes, because bytes that are not UTF-8 must not raise here.
+    column = decode_dictionary(sample.column(name).slice(0, _MAX_SAMPLE_ROWS)).cast(pa.large_binary())
+    long: bool = (pc.mean(pc.binary_length(column)).as_py() or 0) >= MIN_MEAN_TEXT_LENGTH
+    return long and not all(_NO_TEXT.fullmatch(value) for value in column.to_pylist() if value)
 
 
 def _join(names: Sequence[str]) -> str:

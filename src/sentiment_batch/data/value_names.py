@@ -7,8 +7,7 @@ from collections.abc import Sequence
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from sentiment_batch.data.column_paths import read_column
-from sentiment_batch.data.columns import extract_values, holds_text
+from sentiment_batch.data.columns import extract_values, holds_text, read_column
 
 CONVERSION_ERRORS = (ValueError, TypeError, OverflowError, NotImplementedError)
 """What pyarrow raises for values that Python or a text cannot hold. Its own errors are subclasses of these."""

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pyarrow as pa
 
+from sentiment_batch.data.columns import is_blank
 from sentiment_batch.data.readers.json_types import replace_surrogates
-from sentiment_batch.data.texts import is_blank
 from sentiment_batch.errors import UsageError
 from sentiment_batch.explanation.integrated_gradients import IntegratedGradients
 from sentiment_batch.explanation.words import Explanation, Word, scale_weights, weigh_words

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 
 from sentiment_batch.data.column_paths import find_root
-from sentiment_batch.data.columns import to_column_names
 from sentiment_batch.data.input_description import describe_reading, format_description
 from sentiment_batch.data.readers.table import TableReader
+from sentiment_batch.data.text_columns import to_column_names
 from sentiment_batch.errors import InputError
 from sentiment_batch.frames import arrow, distributed, duckdb, polars
 from sentiment_batch.frames.arrow import ArrowFrame

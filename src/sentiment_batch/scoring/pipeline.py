@@ -16,9 +16,9 @@ from contextlib import AbstractContextManager, ExitStack, closing
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from sentiment_batch.data import columns, formats
+from sentiment_batch.data import formats
 from sentiment_batch.data.input_description import InputDescription, describe_reading, format_description
-from sentiment_batch.data.text_columns import choose_text_columns
+from sentiment_batch.data.text_columns import check_column, choose_text_columns
 from sentiment_batch.errors import InputError, OutputError, PluginError, UsageError
 from sentiment_batch.locations import without_password
 from sentiment_batch.progress import show_progress
@@ -109,7 +109,7 @@ def _prepare(
     """Find the columns, load the model, and check that they go together."""
     identity = fingerprint.describe_input(reader, job.source, job.input_format)
     for name in job.keep:
-        columns.check_column(reader.schema, name, "columns", whole=True)
+        check_column(reader.schema, name, "columns", whole=True)
     load = functools.cache(load)
     text = choose_text_columns(reader, job.text_columns, lambda: load().trained_columns)
     description = describe_reading(reader, text_columns=text.names, assumed=["text_columns"] * text.assumed)

@@ -6,7 +6,7 @@ import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
-from sentiment_batch.data.texts import is_blank
+from sentiment_batch.data.columns import is_blank
 from sentiment_batch.records import Choice
 from sentiment_batch.scoring.backends.base import Description, OnRows
 from sentiment_batch.scoring.backends.row_blocks import Counts, ScoredBlock, reuse_known_scores

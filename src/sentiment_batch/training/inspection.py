@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
-from sentiment_batch.data.columns import extract_texts
+from sentiment_batch.data.columns import extract_texts, is_blank
 from sentiment_batch.data.input_description import InputDescription, describe_reading
 from sentiment_batch.data.label_columns import extract_any_values, find_label_column
 from sentiment_batch.data.text_columns import TextColumns, choose_text_columns
-from sentiment_batch.data.texts import fingerprint_text, is_blank
+from sentiment_batch.data.texts import fingerprint_text
 from sentiment_batch.data.value_names import CONVERSION_ERRORS
 from sentiment_batch.errors import SentimentBatchError, UsageError
 from sentiment_batch.labels.inference import infer_mapping

@@ -16,8 +16,7 @@ import pyarrow.compute as pc
 
 from sentiment_batch.data.readers import byte_escapes
 from sentiment_batch.data.readers.csv_errors import explain_malformed
-from sentiment_batch.data.readers.csv_records import read_records
-from sentiment_batch.data.readers.csv_rows import Chunk, CsvRows
+from sentiment_batch.data.readers.csv_rows import Chunk, CsvRows, read_records
 from sentiment_batch.data.readers.csv_sample import NO_DELIMITER, CsvSample
 from sentiment_batch.data.readers.header_names import make_distinct, warn_renamed
 from sentiment_batch.data.readers.sniff import refuse_json

@@ -9,7 +9,7 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import Any
 
-from sentiment_batch.data.readers.csv_records import COMMENT, read_records
+from sentiment_batch.data.readers.csv_rows import COMMENT, read_records
 from sentiment_batch.data.readers.header import (
     MAX_HEADER_ROWS,
     check_header,

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import csv
 import itertools
 import json
 import re
 from collections.abc import Iterator
 from typing import Any
 
+from sentiment_batch.data.readers.csv_sample import NO_DELIMITER, CsvSample
 from sentiment_batch.data.readers.json_objects import skip_blanks
 from sentiment_batch.data.readers.sniff import is_json
 from sentiment_batch.data.readers.text import CHUNK_CHARACTERS, MAX_ROW_CHARACTERS
@@ -17,7 +19,28 @@ _MAX_TOKEN = 16
 """No word, escape or mark of JSON is longer, so an error further from the end does not come from a cut text."""
 _DECODER = json.JSONDecoder(parse_int=str, parse_float=str, object_pairs_hook=lambda pairs: None)
 """Finds the end of a value, and keeps little of it."""
+_MAX_SNIFFED_LINES = 1000
+"""Lines that are looked at to find out if a file is CSV."""
+_BLANKS_AND_MARK = " \t\r\n\ufeff"
 _ORIENTS = "Give one object for each row: df.to_json(path, orient='records', lines=True) writes them."
+
+
+def refuse_csv(name: str, text: str) -> None:
+    """Check that a file that is going to be read as JSON lines is not CSV. One line with an object is enough.
+
+    Args:
+        name: what messages call the file.
+        text: its beginning.
+
+    Raises:
+        InputError: it is CSV.
+    """
+    lines = [line for line in text.lstrip(_BLANKS_AND_MARK).splitlines(keepends=True) if line.strip(_BLANKS_AND_MARK)]
+    if not lines or any(line.lstrip(_BLANKS_AND_MARK).startswith(("{", "[")) for line in lines) or is_json(lines[0]):
+        return
+    sample = CsvSample(name=name, lines=lines[:_MAX_SNIFFED_LINES], whole=False)
+    if sample.find_delimiter({"strict": True, "quoting": csv.QUOTE_MINIMAL}) != NO_DELIMITER:
+        raise InputError(f'{name} is CSV, not JSON lines; give `input_format="csv"`.')
 
 
 def choose_layout(sample: str, name: str, *, is_whole: bool, accept_bad: bool) -> str:

@@ -11,7 +11,7 @@ from typing import Any
 import pyarrow as pa
 
 from sentiment_batch.data.readers.header_names import make_distinct
-from sentiment_batch.data.readers.json_layouts import choose_layout, iterate_values, refuse_pandas_layouts
+from sentiment_batch.data.readers.json_layouts import choose_layout, iterate_values, refuse_csv, refuse_pandas_layouts
 from sentiment_batch.data.readers.json_objects import (
     NEEDS_OBJECTS,
     Objects,
@@ -21,7 +21,6 @@ from sentiment_batch.data.readers.json_objects import (
     split_into_blocks,
 )
 from sentiment_batch.data.readers.json_types import JsonShape, count_lone_surrogates, replace_surrogates
-from sentiment_batch.data.readers.sniff import refuse_csv
 from sentiment_batch.data.readers.source import Source
 from sentiment_batch.data.readers.text import TextFile
 from sentiment_batch.errors import InputError, reason

@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import codecs
-import csv
 import json
 import re
 from dataclasses import dataclass
 
-from sentiment_batch.data.readers.csv_sample import NO_DELIMITER, CsvSample
 from sentiment_batch.data.readers.encodings import detect_unmarked_encoding, find_marked_encoding
 from sentiment_batch.errors import InputError
 
 HEAD_BYTES = 4096
 """Number of bytes at the beginning of a file that are looked at."""
 
-_MAX_SNIFFED_LINES = 1000
 _SAVE_AS_CSV = "save the sheet as CSV"
 _SAVE_AS_PARQUET = "save the table as Parquet"
 _GIVE_TABLE = "give the file with the table itself"
@@ -183,24 +180,6 @@ def refuse_json(name: str, text: str) -> None:
     kind = detect_json_kind(text)
     if kind is not None:
         raise InputError(f"{name} is {kind.what}, not CSV; {kind.cure}.")
-
-
-def refuse_csv(name: str, text: str) -> None:
-    """Check that a file that is going to be read as JSON lines is not CSV. One line with an object is enough.
-
-    Args:
-        name: what messages call the file.
-        text: its beginning.
-
-    Raises:
-        InputError: it is CSV.
-    """
-    lines = [line for line in text.lstrip(_BLANKS).splitlines(keepends=True) if line.strip(_BLANKS)]
-    if not lines or any(line.lstrip(_BLANKS).startswith(("{", "[")) for line in lines) or is_json(lines[0]):
-        return
-    sample = CsvSample(name=name, lines=lines[:_MAX_SNIFFED_LINES], whole=False)
-    if sample.find_delimiter({"strict": True, "quoting": csv.QUOTE_MINIMAL}) != NO_DELIMITER:
-        raise InputError(f"{name} is CSV, not JSON lines; {_GIVE_FORMAT.format('csv')}.")
 
 
 def refuse_binary(name: str, head: bytes) -> None:

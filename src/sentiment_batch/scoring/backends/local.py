@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import torch
 
-from sentiment_batch.data.texts import is_blank
+from sentiment_batch.data.columns import is_blank
 from sentiment_batch.errors import DeviceError, ModelError, UsageError
 from sentiment_batch.model import hub
 from sentiment_batch.model.device import choose_batch_tokens, choose_device

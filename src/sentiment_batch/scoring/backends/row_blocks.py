@@ -17,8 +17,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from sentiment_batch.data.columns import extract_texts
-from sentiment_batch.data.texts import describe_null_words
+from sentiment_batch.data.columns import describe_null_words, extract_texts
 
 if TYPE_CHECKING:
     from sentiment_batch.errors import SentimentBatchError

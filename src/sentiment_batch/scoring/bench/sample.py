@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pyarrow as pa
 
-from sentiment_batch.data.columns import detect_text_columns
+from sentiment_batch.data.text_columns import detect_text_columns
 from sentiment_batch.errors import InputError
 from sentiment_batch.model.forward.parity import read_parity_texts
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from sentiment_batch.data import formats
-from sentiment_batch.data.texts import is_blank
+from sentiment_batch.data.columns import is_blank
 from sentiment_batch.errors import InputError
 from sentiment_batch.model.forward.batches import Budget, launch_batches, open_thread_pool
 from sentiment_batch.scoring.backends.row_blocks import split_into_row_blocks
