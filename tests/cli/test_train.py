@@ -195,6 +195,6 @@ def test_how_tables_are_read_is_printed_stored_and_used_again(train, cli, tmp_pa
     test = (tmp_path / "test.csv", "-m", tmp_path / "model", *CPU)
     measured = cli("evaluate", *test, "--json")
     assert json.loads(measured.stdout)["input"]["text_columns"] == ["title", "body"]
-    assert "  label      stars (assumed): 1-2 -> negative, 4-5 -> positive\n" in measured.stderr
+    assert "  label      stars: 1-2 -> negative, 4-5 -> positive\n" in measured.stderr
     scored = cli("score", test[0], tmp_path / "out.csv", *test[1:])
     assert "  text       title and body\n" in scored.stderr
