@@ -75,7 +75,8 @@ def _check_spellings(labels: Sequence[str], column: str) -> None:
     for label in labels:
         if meaning := find_meaning(label):
             other = first.setdefault((meaning, strip_accents(normalize_word(label))[:LETTERS_OF_SPELLING]), label)
-            same |= {} if other == label else {label: other}
+            if other != label:
+                same[label] = other
     if same:
         pairs = [f"{label!r} and {other!r}" for label, other in same.items()]
         one = word_setting(",".join(f"{label}={other}" for label, other in same.items()), "labels_map")
