@@ -76,6 +76,7 @@ coverage: $(VENV)/.development
 
 stress: $(VENV)/.development
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests --stress
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests plugins -n 4 -m hypothesis --hypothesis-profile=stress
 	$(BIN)/python -m tests.stress.score_kills --kills 200 --log tests/stress/score_kills.log
 	$(BIN)/python -m tests.stress.train_kills --kills 50 --log tests/stress/train_kills.log
 	$(BIN)/python -m tests.stress.monsters --log tests/stress/monsters.log

@@ -29,7 +29,8 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 for name in [name for name in os.environ if name.startswith("SENTIMENT_BATCH_") and name != "SENTIMENT_BATCH_DATA"]:
     del os.environ[name]
 
-settings.register_profile("tests", deadline=None)  # no test asserts a time
+settings.register_profile("tests", deadline=None, max_examples=50)  # no test asserts a time
+settings.register_profile("stress", deadline=None, max_examples=500)  # for `make stress`
 settings.load_profile("tests")
 
 COLLECTED = pytest.StashKey[list[str]]()
@@ -98,10 +99,10 @@ def _is_stress(item: pytest.Item) -> bool:
 
 @pytest.fixture
 def end_points(request: pytest.FixtureRequest) -> Callable[..., Sequence[int]]:
-    """Chooses the operations at which a run is ended: every fourth of 90 by `end_points(90, every=4)`, or all of them.
+    """Chooses the operations at which a run is ended: every fifth of 90 by `end_points(90, every=5)`, or all of them.
 
-    A file that is replaced takes five operations (open, write, fsync, replace, fsync), so that one of four lies between
-    any two files. All are chosen with `--stress`, as `make stress` does.
+    A file that is replaced takes five operations (open, write, fsync, replace, fsync), so that one of five falls on
+    each such file. All are chosen with `--stress`, as `make stress` does.
     """
     everywhere = request.config.getoption("--stress")
     return lambda total, *, every: range(1, total + 1, 1 if everywhere else every)

@@ -441,7 +441,7 @@ def test_a_run_killed_at_any_operation_on_files_loses_nothing(crash, command, tm
     def check(first, number):
         assert first["status"] == -9
 
-    sweep(crash, command, tmp_path, out, check, lambda total: end_points(total, every=4), kill_at=None)
+    sweep(crash, command, tmp_path, out, check, lambda total: end_points(total, every=5), kill_at=None)
 
 
 @pytest.mark.slow

@@ -30,6 +30,7 @@ def test_foreign_files_are_scored_whole_or_refused_for_a_reason(tmp_path):
     assert os.environ["SENTIMENT_BATCH_DATA"] not in log
 
 
+@pytest.mark.stress
 @pytest.mark.skipif(sys.platform == "win32", reason="there is no fork")
 def test_small_monsters_end_as_documented(tmp_path):
     log = stressed("monsters", tmp_path, "--only", "one column", "row groups", "twice", "a column", "nested", "a word")

@@ -125,7 +125,7 @@ main()
 """
 
 
-@pytest.mark.parametrize("count", [30, 62])
+@pytest.mark.parametrize("count", [pytest.param(30, marks=pytest.mark.stress), 62])
 def test_a_process_that_is_killed_is_resumed_by_the_command_line(cli, tiny_base, reviews_csv, tmp_path, count):
     def arguments(name, *more):
         words = ["train", reviews_csv, "-o", tmp_path / name, "--base", tiny_base, "--batch-size", 18, "--quiet"]

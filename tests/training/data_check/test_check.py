@@ -5,7 +5,7 @@ import random
 import numpy as np
 import pyarrow as pa
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from sentiment_batch.data.labelled_rows import LabelledRows
@@ -292,7 +292,6 @@ ODD = st.lists(
 )
 
 
-@settings(max_examples=150, deadline=None)
 @given(ODD, ODD, ODD, st.booleans())
 def test_any_rows_are_refused_in_one_line_or_give_plain_values(first, second, test, grouped):
     def made(rows, name):
