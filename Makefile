@@ -56,9 +56,9 @@ lint: $(VENV)/.development
 	$(BIN)/mypy
 
 # A file's tests stay in one process, which has one thread: what they share is made once. The files that take longest
-# come first (tests/conftest.py puts them there). Four processes suit two cores, too: many tests wait for other processes.
+# come first (tests/conftest.py puts them there). More processes than cores gain nothing.
 test: lint
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests plugins -n 4 --dist loadfile --no-loadscope-reorder
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests plugins -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
 docs: $(VENV)/.docs
 	$(BIN)/python -m scripts.command_line_reference --check
@@ -76,7 +76,7 @@ coverage: $(VENV)/.development
 
 stress: $(VENV)/.development
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests --stress
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests plugins -n 4 -m hypothesis --hypothesis-profile=stress
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests plugins -n auto -m hypothesis --hypothesis-profile=stress
 	$(BIN)/python -m tests.stress.score_kills --kills 200 --log tests/stress/score_kills.log
 	$(BIN)/python -m tests.stress.train_kills --kills 50 --log tests/stress/train_kills.log
 	$(BIN)/python -m tests.stress.monsters --log tests/stress/monsters.log

@@ -67,7 +67,8 @@ def test_an_interrupt_of_the_model_ends_soon_and_leaves_nothing(tmp_path, tiny_m
     out.mkdir()
     rows = (f"{n},film {n} was {'great or not ' * 16}" for n in range(200_000))  # minutes of work
     source.write_text("id,text\n" + "\n".join(rows) + "\n")
-    run = command("score", source, out / "scored.csv", "-m", tiny_model, *CPU, "--quiet")
+    whole = ("--part-rows", 200_000)  # no part is finished, however late the signal comes
+    run = command("score", source, out / "scored.csv", "-m", tiny_model, *CPU, *whole, "--quiet")
     try:
         for _ in range(1_200):
             if any(path.stat().st_size > 0 for path in out.iterdir()):  # a block is done, the next is under way
