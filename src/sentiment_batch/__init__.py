@@ -4,11 +4,11 @@ Tables flow through the packages as Arrow record batches. Imports only go down t
 import each other. `tests/test_architecture.py` reads this drawing and checks both.
 
     5 entry    cli/  api  testing/  __init__  __main__           Click; heavy imports only inside functions
-    4 jobs     training/  evaluation/  explanation/  scoring/  frames/
+    4 jobs     training/  evaluation/  explanation/  selection/  scoring/  shares/  sklearn/  frames/
     3 model    model/                                            torch and transformers
     2 tables   data/  labels/  tokenization/  report/  reading  writing  progress   numpy, pyarrow, tokenizers; no torch
     1 plugins  plugins/                                          pluggy
-    0 basics   errors  settings  keywords  records  locations  display  files/
+    0 basics   errors  settings  keywords  records  locations  display  memory  files/  gates/
 
     score:  data/readers -> data/columns -> tokenization -> model/forward -> scoring/annotate -> data/writers
     train:  data/readers -> labels -> training/split -> training/batches -> model/classifier -> training/loop
@@ -23,12 +23,13 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from sentiment_batch.api import clear_cache, evaluate, explain, score, train
+    from sentiment_batch.api import clear_cache, evaluate, explain, score, summarize, train
     from sentiment_batch.data.readers.base import Reader
     from sentiment_batch.data.writers.base import Writer
     from sentiment_batch.data.writers.publish import FileWriter
     from sentiment_batch.errors import (
         DeviceError,
+        GateError,
         InputError,
         ModelError,
         OutputError,
@@ -36,13 +37,14 @@ if TYPE_CHECKING:
         SentimentBatchError,
         UsageError,
     )
-    from sentiment_batch.locations import without_password
+    from sentiment_batch.locations import SplitUrl, hide_secrets, split_url, without_password
     from sentiment_batch.plugins.hookspecs import hookimpl
     from sentiment_batch.plugins.registry import Registry
     from sentiment_batch.records import Dialect, FinishedFile, Problem, ReadOptions, Sealed, Split, WriteOptions
     from sentiment_batch.scoring.backends.distributed import Engine
     from sentiment_batch.scoring.engine_worker import Worker
     from sentiment_batch.scoring.scorer import Scorer
+    from sentiment_batch.selection.entry import select
     from sentiment_batch.settings import ScoreSettings
 
 __all__ = [
@@ -51,6 +53,7 @@ __all__ = [
     "Engine",
     "FileWriter",
     "FinishedFile",
+    "GateError",
     "InputError",
     "ModelError",
     "OutputError",
@@ -64,6 +67,7 @@ __all__ = [
     "Sealed",
     "SentimentBatchError",
     "Split",
+    "SplitUrl",
     "UsageError",
     "Worker",
     "WriteOptions",
@@ -72,8 +76,12 @@ __all__ = [
     "clear_cache",
     "evaluate",
     "explain",
+    "hide_secrets",
     "hookimpl",
     "score",
+    "select",
+    "split_url",
+    "summarize",
     "train",
     "without_password",
 ]
@@ -81,6 +89,7 @@ __all__ = [
 _HOMES = {
     "errors": (
         "DeviceError",
+        "GateError",
         "InputError",
         "ModelError",
         "OutputError",
@@ -88,15 +97,16 @@ _HOMES = {
         "SentimentBatchError",
         "UsageError",
     ),
-    "api": ("clear_cache", "evaluate", "explain", "score", "train"),
+    "api": ("clear_cache", "evaluate", "explain", "score", "summarize", "train"),
     "plugins.hookspecs": ("hookimpl",),
-    "locations": ("without_password",),
+    "locations": ("SplitUrl", "hide_secrets", "split_url", "without_password"),
     "plugins.registry": ("Registry",),
     "data.readers.base": ("Reader",),
     "records": ("Dialect", "FinishedFile", "Problem", "ReadOptions", "Sealed", "Split", "WriteOptions"),
     "scoring.backends.distributed": ("Engine",),
     "scoring.scorer": ("Scorer",),
     "scoring.engine_worker": ("Worker",),
+    "selection.entry": ("select",),
     "settings": ("ScoreSettings",),
     "data.writers.base": ("Writer",),
     "data.writers.publish": ("FileWriter",),
@@ -112,7 +122,8 @@ def __getattr__(name: str) -> Any:
         return version("sentiment-batch")
     for home, names in _HOMES.items():
         if name in names:
-            value = getattr(importlib.import_module(f"sentiment_batch.{home}"), name)
+            with importlib.import_module("sentiment_batch.model.openmp").wait_passively():
+                value = getattr(importlib.import_module(f"sentiment_batch.{home}"), name)
             globals()[name] = value
             return value
     raise AttributeError(f"module 'sentiment_batch' has no attribute {name!r}")

@@ -1,4 +1,4 @@
-"""The functions that people call from Python: `score`, `train`, `evaluate` and `explain`, on frames and on paths."""
+"""The functions that people call from Python: `score`, `train` and others, on frames and on paths."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Unpack
 
 from sentiment_batch.errors import UsageError
+from sentiment_batch.model.openmp import wait_passively
 
 if TYPE_CHECKING:
     from sentiment_batch.evaluation.assess import Evaluation
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from sentiment_batch.keywords import ScoreKeywords, TrainKeywords
     from sentiment_batch.scoring.scorer import Scorer
     from sentiment_batch.settings import TrainSettings
+    from sentiment_batch.shares.result import ShareSummary
     from sentiment_batch.training.result import Trained
 
 Model = str | os.PathLike[str]
@@ -71,6 +73,7 @@ def train(
     resume: bool = False,
     restart: bool = False,
     report: bool = True,
+    baseline: bool = True,
     quiet: bool = False,
     **settings: Unpack[TrainKeywords],
 ) -> Trained:
@@ -92,6 +95,7 @@ def train(
         resume: continue the interrupted run of this `output`. The weights are those of an uninterrupted run.
         restart: delete that run, and start over.
         report: write a report.html into the model folder. It shows texts with wrong predictions.
+        baseline: compare the model with a bag of words, which takes seconds.
         quiet: show no progress bar.
         settings: the fields of `TrainSettings`, such as `base="minilm"` or `epochs=2`.
 
@@ -123,9 +127,11 @@ def train(
         resume=resume,
         restart=restart,
         report=report,
+        baseline=baseline,
         quiet=quiet,
     )
-    from sentiment_batch.training.run import run_training
+    with wait_passively():
+        from sentiment_batch.training.run import run_training
 
     return run_training(job)
 
@@ -192,6 +198,61 @@ def evaluate(
     return evaluate_labelled(_scorer(model, settings), reviews, label_settings=label_settings, max_errors=errors)
 
 
+def summarize(
+    table: Any,
+    model: Model | None = None,
+    *,
+    by: str | Sequence[str] = (),
+    over: str | None = None,
+    every: str = "month",
+    date_format: str | None = None,
+    prefix: str | None = None,
+    text_column: str | Sequence[str] | None = None,
+    unsure_below: float = 0.7,
+    words: int = 8,
+) -> ShareSummary:
+    """Compute the share of each label in a scored table.
+
+    Args:
+        table: a frame that `score` returned, or the path or URL of an output of `sentiment-batch score`.
+        model: the folder or Hub id that scored the table, or what `train` returned. Its errors on test or
+            validation rows correct the shares. None reads them from the manifest beside the file.
+        by: a column, or two; the rows of each value, or pair of values, are counted separately, too.
+        over: a column of dates; the rows of each period are counted separately, too.
+        every: the length of a period: `day`, `week`, `month`, `quarter` or `year`.
+        date_format: how the dates are written, such as `%d.%m.%Y`; None finds it from the first rows.
+        prefix: the column of the labels; None takes `sentiment`, else finds it.
+        text_column: the column or columns of the text, for the words; found if None.
+        unsure_below: the model is unsure of a row if its score is below this.
+        words: how many words to list that mark the texts of a label; 0 compares no words.
+
+    Returns:
+        The shares with their intervals. Use `print`, or its method `to_json()`.
+
+    Raises:
+        InputError: the table cannot be read, a column is missing, or it is not clear how the dates are written.
+        ModelError: the model cannot be found.
+        UsageError: a setting is out of range.
+    """
+    from sentiment_batch.data.text_columns import to_column_names
+    from sentiment_batch.shares.known_model import read_known_model
+    from sentiment_batch.shares.open_table import find_location, summarize_table
+    from sentiment_batch.shares.run import SummaryRequest
+
+    request = SummaryRequest(
+        by=to_column_names(by),
+        over=_column_name(over, "over"),
+        every=every,
+        date_format=date_format,
+        prefix=_column_name(prefix, "prefix"),
+        text_columns=to_column_names(text_column),
+        unsure_below=unsure_below,
+        words=words,
+    )
+    known = read_known_model(find_location(table), None if model is None else os.fspath(model))
+    return summarize_table(table, request, known)
+
+
 def explain(
     texts: str | Iterable[str | None], model: Model | None = None, **settings: Unpack[ScoreKeywords]
 ) -> list[Explanation]:
@@ -216,7 +277,8 @@ def explain(
     """
     if settings.get("neutral_band") is not None:
         raise UsageError("`neutral_band` is for scoring; a model explains its own labels. Leave it out.")
-    from sentiment_batch.explanation.attribution import check_texts, explain_texts
+    with wait_passively():
+        from sentiment_batch.explanation.attribution import check_texts, explain_texts
 
     given = check_texts(texts)
     return explain_texts(_scorer(model, settings), given)
@@ -248,10 +310,11 @@ def _column_name(name: object, setting: str) -> str | None:
 
 def _scorer(chosen: Model | None, settings: ScoreKeywords) -> Scorer:
     """The cached scorer if its files and the settings are those of the last call, else a new one; it is loaded."""
-    from sentiment_batch.scoring.scorer import build_settings
-    from sentiment_batch.scoring.scorer_cache import get_cached_scorer
+    with wait_passively():
+        from sentiment_batch.scoring.scorer_cache import get_cached_scorer
+        from sentiment_batch.settings import ScoreSettings, make_settings
 
-    return get_cached_scorer(_choose_model(chosen), build_settings(settings)).open()
+    return get_cached_scorer(_choose_model(chosen), make_settings(ScoreSettings, settings, "scoring")).open()
 
 
 def _choose_model(chosen: Model | None) -> str:

@@ -1,6 +1,6 @@
 """Makes any text safe to show, and fits it into the columns of a terminal.
 
-Characters that control a terminal or the text direction become visible signs.
+Characters that control a terminal or the text direction become escapes, such as `\\x1b`.
 """
 
 from __future__ import annotations
@@ -9,6 +9,8 @@ import shutil
 import unicodedata
 from typing import TextIO
 
+BLOCK = {"block": True}
+"""The `extra` of a log record of several lines, whose parts were made one line each. Others are shown in one line."""
 MAX_SHOWN_CHARACTERS = 240
 """Characters of a text that are shown. Of a longer text both ends and the number of characters between are shown."""
 DEFAULT_TERMINAL_WIDTH = 80
@@ -17,20 +19,25 @@ MIN_TERMINAL_WIDTH = 60
 """Columns that tables need. A narrower terminal wraps their lines."""
 
 
-class _Signs(dict[int, int]):
-    """A table for `str.translate` that finds the sign of a code point when it is first used."""
+class _Escapes(dict[int, int | str]):
+    """A table for `str.translate` that finds what shows a code point when it is first used."""
 
-    def __missing__(self, point: int) -> int:
-        self[point] = sign = _sign(point)
-        return sign
+    def __missing__(self, point: int) -> int | str:
+        self[point] = shown = _escape(point)
+        return shown
 
 
 def visible(text: str) -> str:
-    """`text` with a sign for each control character, surrogate and change of text direction. Its length stays the same.
+    """`text` with an escape for each control character, surrogate and change of text direction.
 
     Tabs and line feeds stay.
     """
-    return text.translate(_Signs())
+    return text.translate(_Escapes())
+
+
+def unbroken(text: str) -> str:
+    """`text` in one line, as `visible` shows it, with escapes for tabs and line feeds, too."""
+    return visible(text).replace("\t", "\\t").replace("\n", "\\n")
 
 
 def one_line(text: str) -> str:
@@ -85,14 +92,13 @@ def _character_columns(character: str) -> int:
     return 2 if unicodedata.east_asian_width(character) in "WF" else 1
 
 
-def _sign(point: int) -> int:
+def _escape(point: int) -> int | str:
+    """The code point, or the escape that shows it."""
     if point in {0x09, 0x0A}:
         return point
-    if point < 0x20:
-        return 0x2400 + point  # the Unicode pictures of control characters
-    if point == 0x7F:
-        return 0x2421
-    if point & 0xFFFE == 0xFFFE or 0xFDD0 <= point <= 0xFDEF:
-        return 0xFFFD  # no characters, which HTML does not allow
     turns = 0x202A <= point <= 0x202E or 0x2066 <= point <= 0x2069
-    return 0xFFFD if turns or unicodedata.category(chr(point)) in {"Cc", "Cs", "Zl", "Zp"} else point
+    # HTML does not allow code points that will never be characters.
+    is_no_character = point & 0xFFFE == 0xFFFE or 0xFDD0 <= point <= 0xFDEF
+    if turns or is_no_character or unicodedata.category(chr(point)) in {"Cc", "Cs", "Zl", "Zp"}:
+        return chr(point).encode("ascii", "backslashreplace").decode() if point > 0x7F else f"\\x{point:02x}"
+    return point

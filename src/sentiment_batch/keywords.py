@@ -14,7 +14,7 @@ class TrainKeywords(TypedDict, total=False):
     """The settings of training as keyword arguments. `TrainSettings` says what each means."""
 
     base: str | os.PathLike[str]
-    epochs: int
+    epochs: int | None
     batch_size: int | None
     learning_rate: float | None
     weight_decay: float
@@ -28,7 +28,8 @@ class TrainKeywords(TypedDict, total=False):
     patience: int | None
     class_weights: str
     calibrate: bool
-    val_size: float
+    val_size: float | None
+    folds: int | None
     seed: int
     device: str
     dtype: str

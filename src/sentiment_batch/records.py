@@ -110,6 +110,9 @@ class WriteOptions:
     scratch: str | None = None
     """The folder for files that are not published yet, on the same file system. None: a hidden file beside the
     destination."""
+    run_id: str | None = None
+    """An ID that no other run has, of letters and digits. A writer that registers `find_run_id` stores it with the
+    output."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -13,7 +13,7 @@ from sentiment_batch.errors import UsageError
 LongText = Literal["head", "tail", "head-tail", "windows"]
 LONG_TEXT: tuple[str, ...] = get_args(LongText)
 """What happens to a text of more tokens than fit: keep its head, its tail, both, or score it in windows."""
-DTYPES = ("auto", "float32", "bfloat16", "float16")
+DTYPES = ("auto", "float32", "bfloat16", "float16", "int8")
 CLASS_WEIGHTS = ("none", "auto")
 ON_BAD_ROW = ("fail", "mark")
 """What happens to a bad row, which cannot be read or scored as it stands.
@@ -24,6 +24,8 @@ ON_BAD_ROW = ("fail", "mark")
 DEFAULT_BASE = "distilbert/distilbert-base-uncased"
 DEFAULT_HUB_MODEL = "distilbert/distilbert-base-uncased-finetuned-sst-2-english"
 DEFAULT_MODEL_FOLDER = "sentiment-model"
+DEFAULT_VAL_SIZE = 0.1
+"""Share of the texts held back for validation, where rows are plenty."""
 LOCAL = "local"
 """The engine that scores on this machine."""
 META = "sentiment_batch.json"
@@ -38,8 +40,8 @@ class TrainSettings:
 
     base: str = DEFAULT_BASE
     """The encoder to start from: a Hub id, a folder, or `minilm`."""
-    epochs: int = 3
-    """How often training goes through the rows."""
+    epochs: int | None = None
+    """How often training goes through the rows; None takes the number that fits their number."""
     batch_size: int | None = None
     """Texts per optimizer step; None takes the one that fits the lengths of the texts."""
     learning_rate: float | None = None
@@ -68,8 +70,11 @@ class TrainSettings:
     calibrate: bool = True
     """True divides the logits by a temperature that is fitted on the validation rows, so that a score is the
     probability that the label is right."""
-    val_size: float = 0.1
-    """Share of the texts held back for validation."""
+    val_size: float | None = None
+    """Share of the texts held back for validation; None takes `DEFAULT_VAL_SIZE`, or folds if the rows are few."""
+    folds: int | None = None
+    """Parts of the rows that validate in turn, each a model that is trained on the others; the published model is
+    trained on all rows. 0 holds back a share instead, None takes what fits the number of rows."""
     seed: int = 42
     device: str = "auto"
     dtype: str = "auto"
@@ -78,7 +83,8 @@ class TrainSettings:
 
     def __post_init__(self) -> None:
         _check_types(self)
-        _at_least(self.epochs, 1, "epochs")
+        if self.epochs is not None:
+            _at_least(self.epochs, 1, "epochs")
         if self.batch_size is not None:
             _at_least(self.batch_size, 1, "batch_size")
         _between(self.weight_decay, 0.0, 1.0, "weight_decay")
@@ -101,7 +107,11 @@ class TrainSettings:
             _at_least(self.patience, 1, "patience")
         if self.limit is not None:
             _at_least(self.limit, 2, "limit")
-        if not 0.0 < self.val_size < 1.0:
+        if self.folds is not None and (self.folds == 1 or self.folds < 0):
+            raise UsageError(f"`folds` is {self.folds}; it must be 0 for none, or at least 2.")
+        if self.folds and self.val_size is not None:
+            raise UsageError("`folds` and `val_size` exclude each other. Leave one of them out.")
+        if self.val_size is not None and not 0.0 < self.val_size < 1.0:
             raise UsageError(f"`val_size` is {self.val_size}; it must lie between 0 and 1, such as 0.1.")
         if not 0 <= self.seed < 2**32:
             raise UsageError(f"`seed` is {self.seed}; it must lie between 0 and {2**32 - 1}.")
@@ -144,6 +154,8 @@ class ScoreSettings:
         given: Any = self.engine_options
         pairs = given.items() if isinstance(given, Mapping) else given
         object.__setattr__(self, "engine_options", tuple((name, value) for name, value in pairs))
+        named: Any = self.labels
+        object.__setattr__(self, "labels", tuple(named) if isinstance(named, list) else named)
         _check_types(self)
         if self.engine == LOCAL and self.engine_options:
             raise UsageError(

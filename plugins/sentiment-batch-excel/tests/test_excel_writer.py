@@ -66,9 +66,10 @@ def test_timestamps_read_back_to_the_microsecond(tmp_path_factory, moment):
 
 
 def test_text_is_never_a_formula(tmp_path):
-    write(tmp_path / "a.xlsx", pa.table({"=name": ["=1+1", "+1", "@x"]}))
+    texts = ["=1+1", "+1", "@x", "\tx", "\uff1d1", "\uff20x"]
+    write(tmp_path / "a.xlsx", pa.table({"=name": texts}))
     cells = [row[0] for row in openpyxl.load_workbook(tmp_path / "a.xlsx").active.iter_rows()]
-    assert [(cell.value, cell.data_type) for cell in cells] == [(text, "s") for text in ("=name", "=1+1", "+1", "@x")]
+    assert [(cell.value, cell.data_type) for cell in cells] == [(text, "s") for text in ("=name", *texts)]
 
 
 def test_every_type_has_its_cell(tmp_path):

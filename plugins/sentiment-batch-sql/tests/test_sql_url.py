@@ -85,10 +85,12 @@ def test_a_variable_that_is_not_there_is_named(monkeypatch):
 @pytest.mark.parametrize(
     ("url", "message"),
     [
-        ("postgresql://ann:tea/4two@db/shop?table=t", "has a / . # or a blank in its user or password.* Write %2F"),
+        ("postgresql://ann:tea/4two@db/shop?table=t", "has a / . # or a blank before its last @.* Write %2F"),
         ("postgresql://ann:tea#4two@db/shop?table=t", "has a / . # or a blank"),
         ("postgresql://ann:tea 4two@db/shop?table=t", "has a / . # or a blank"),
         ("postgresql://db/shop?table=t&sslpassword=tea 4two", "has a / . # or a blank"),
+        ("postgresql://ann:tea?4two@db/shop?table=t", "has a / . # or a blank"),
+        ("postgresql://db:1/shop?query=SELECT 'a@b'", "%40 for an @ that does not follow the password"),
         ("postgresql://db/shop?table=t&%70assword=4two", "a parameter whose name has a %"),
         ("sqlite://a.db?table=t", "names no file. Write sqlite:///file"),
         ("sqlite:///?table=t", "names no file"),

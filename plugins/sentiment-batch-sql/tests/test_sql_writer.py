@@ -14,6 +14,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 from conftest import open_writer, read, write
+from sentiment_batch_sql.sqlite import SQLiteFile
 
 from sentiment_batch import OutputError, UsageError
 
@@ -285,6 +286,12 @@ def test_a_folder_that_is_missing_is_reported(tmp_path):
     for kind in ("sqlite", "duckdb"):
         with pytest.raises(OutputError, match=r"there is no folder .*nowhere\. Create it"):
             open_writer(f"{kind}:///{tmp_path}/nowhere/a.db?table=t", ROWS.schema)
+
+
+def test_a_committed_table_of_sqlite_outlives_a_power_cut(lite):
+    opened = SQLiteFile(ROWS.schema).open(str(lite.path), write=True)
+    with contextlib.closing(opened):
+        assert opened.rows("PRAGMA synchronous") == [(3,)]  # EXTRA: the journal's name is gone from the disk, too
 
 
 def test_a_file_that_another_program_locked_is_reported(lite, monkeypatch):

@@ -5,30 +5,35 @@ Nothing heavy is imported at the top of these files, so that help and errors of 
 
 from __future__ import annotations
 
-import errno
-import io
+import contextlib
 import os
 import sys
-from typing import Any
+from collections.abc import Iterator
+from typing import Any, NoReturn
 
 import click
 
 from sentiment_batch.cli.bench import bench
+from sentiment_batch.cli.compare import compare
 from sentiment_batch.cli.doctor import doctor
 from sentiment_batch.cli.evaluate import evaluate
 from sentiment_batch.cli.explain import explain
 from sentiment_batch.cli.formats import formats
 from sentiment_batch.cli.help import CONTEXT_SETTINGS, HelpContext, write_examples
 from sentiment_batch.cli.inspect import inspect
-from sentiment_batch.cli.messages import ARGUMENTS, fit_lines, terminal_text
+from sentiment_batch.cli.messages import ARGUMENTS, fit_lines, guard_terminal, terminal_text
 from sentiment_batch.cli.plugins import plugins
 from sentiment_batch.cli.predict import predict
 from sentiment_batch.cli.score import score
+from sentiment_batch.cli.select import select
 from sentiment_batch.cli.signals import SignalExit, handle_signals
+from sentiment_batch.cli.streams import end_output, guard_streams
+from sentiment_batch.cli.summary import summary
 from sentiment_batch.cli.train import train
 from sentiment_batch.cli.verify import verify
-from sentiment_batch.display import visible
-from sentiment_batch.errors import SentimentBatchError
+from sentiment_batch.errors import DeviceError, InputError, OutputError, SentimentBatchError
+from sentiment_batch.memory import OUT_OF_MEMORY, lacks_memory
+from sentiment_batch.model.openmp import wait_passively
 
 EXAMPLES = (
     ("Train a model on your own reviews, and annotate a table with it:", "sentiment-batch train reviews.csv"),
@@ -53,7 +58,15 @@ class CommandGroup(click.Group):
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Keep the arguments, because pages show the command line."""
         ctx.meta[ARGUMENTS] = tuple(args)
-        return super().parse_args(ctx, args)
+        with _shown_safely():
+            return super().parse_args(ctx, args)
+
+    def main(self, *arguments: Any, **options: Any) -> Any:
+        """Run a command line. Help that standard output cannot take ends it with one line."""
+        try:
+            return super().main(*arguments, **options)
+        except OutputError as error:
+            _fail(error)
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command. Errors of this project and interrupts become one line and an exit code.
@@ -61,27 +74,56 @@ class CommandGroup(click.Group):
         Other exceptions are bugs and keep their traceback.
         """
         try:
-            return super().invoke(ctx)
-        except click.UsageError as error:
-            # Click quotes what the user typed, which may hold control characters.
-            raise click.UsageError(visible(error.format_message()), error.ctx) from error
+            with _shown_safely():
+                return super().invoke(ctx)
         except SentimentBatchError as error:
-            command = self.commands.get(ctx.invoked_subcommand or "")
-            click.echo(fit_lines(f"Error: {terminal_text(str(error), command)}", sys.stderr), err=True)
-            ctx.exit(error.exit_code)
+            _fail(error, self.commands.get(ctx.invoked_subcommand or ""))
         except (KeyboardInterrupt, SignalExit) as end:
             click.echo("Interrupted. No half-written output was left behind.", err=True)
             ctx.exit(end.code if isinstance(end, SignalExit) else 130)
         except BrokenPipeError:
             # The reader of our output left, as `head` does. That is no error.
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             ctx.exit(141)
-        except OSError as error:
-            if error.errno != errno.ENOSPC or error.filename is not None:
+        except Exception as error:
+            found = _explain_environment(error)
+            if found is None:
                 raise
-            click.echo("Error: standard output is full. Free some space, or send it elsewhere.", err=True)
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-            ctx.exit(1)
+            _fail(found, self.commands.get(ctx.invoked_subcommand or ""))
+
+
+@contextlib.contextmanager
+def _shown_safely() -> Iterator[None]:
+    """Show errors of usage as we show our messages, because Click quotes what the user typed."""
+    try:
+        yield
+    except click.UsageError as error:
+        raise click.UsageError(terminal_text(error.format_message(), None), error.ctx) from error
+
+
+def _explain_environment(error: Exception) -> SentimentBatchError | None:
+    """The error to print if the machine, not a bug, caused `error`; else None."""
+    if lacks_memory(error):
+        return DeviceError(OUT_OF_MEMORY)
+    if isinstance(error, FileNotFoundError) and error.filename is None:
+        if not _has_current_folder():
+            return InputError("the current folder does not exist any more. Change to another one, and run again.")
+        if "temporary directory" in str(error):
+            return InputError("there is no folder for temporary files. Set TMPDIR to one that you can write.")
+    return None
+
+
+def _fail(error: SentimentBatchError, command: click.Command | None = None) -> NoReturn:
+    """Print the error in one line and exit, with the settings worded as options of `command`."""
+    click.echo(fit_lines(f"Error: {terminal_text(str(error), command)}", sys.stderr), err=True)
+    sys.exit(error.exit_code)
+
+
+def _has_current_folder() -> bool:
+    try:
+        os.getcwd()
+    except FileNotFoundError:
+        return False
+    return True
 
 
 @click.group(cls=CommandGroup, context_settings=CONTEXT_SETTINGS)
@@ -102,17 +144,32 @@ def _add(command: click.Command) -> None:
     group.add_command(command)
 
 
-for command in (inspect, train, score, verify, predict, explain, evaluate, bench, formats, plugins, doctor):
+for command in (
+    inspect,
+    train,
+    score,
+    verify,
+    summary,
+    select,
+    predict,
+    explain,
+    evaluate,
+    compare,
+    bench,
+    formats,
+    plugins,
+    doctor,
+):
     _add(command)
 
 
 def main() -> None:
     """Run the command line."""
-    # Waiting threads give their core away. On a busy machine, spinning threads made training four to seven times
-    # slower; on an idle one, they gain 5 %. OpenMP reads this when torch is loaded.
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):  # a code page may lack characters of a review
-            stream.reconfigure(encoding=None if stream.isatty() else "utf-8", errors="replace")
+    guard_streams()
+    guard_terminal()
     handle_signals()
-    group(prog_name="sentiment-batch")
+    try:
+        with wait_passively():
+            group(prog_name="sentiment-batch")
+    finally:
+        end_output()

@@ -11,7 +11,7 @@ import click
 
 from sentiment_batch.cli import options
 from sentiment_batch.cli.help import INPUT, command, option
-from sentiment_batch.cli.messages import configure_logging, fit_lines, running_command, terminal_text
+from sentiment_batch.cli.messages import configure_logging, fit_lines, print_block, running_command, terminal_text
 
 if TYPE_CHECKING:
     from sentiment_batch.records import ReadOptions
@@ -75,5 +75,7 @@ def bench(
     chosen = choose_model(model)
     logger.info("model: %s", chosen)
     measured = measure_speed(plan, chosen.value, settings)
-    as_text = json.dumps(measured.to_json(), ensure_ascii=False) if as_json else str(measured)
-    click.echo(as_text if as_json else fit_lines(terminal_text(as_text, running_command()), sys.stdout))
+    if as_json:
+        click.echo(json.dumps(measured.to_json(), ensure_ascii=False))
+    else:
+        print_block(fit_lines(terminal_text(str(measured), running_command(), is_block=True), sys.stdout))

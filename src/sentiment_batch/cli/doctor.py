@@ -41,9 +41,18 @@ def _collect_findings() -> dict[str, Any]:
 
     from sentiment_batch.data.formats import get_plugins
     from sentiment_batch.files.cache import cache_folder
-    from sentiment_batch.model.device import choose_device, choose_training_dtype, prefer_bfloat16
-    from sentiment_batch.model.hub import MINILM, find_hub_problem, find_minilm_problem
+    from sentiment_batch.model.device import (
+        choose_device,
+        choose_training_dtype,
+        describe_hardware,
+        prefer_bfloat16,
+        prefers_int8,
+    )
+    from sentiment_batch.model.hub import find_hub_problem
+    from sentiment_batch.model.offline_base import MINILM, find_minilm_problem
+    from sentiment_batch.model.torch_operators import has_fast_int8
     from sentiment_batch.scoring.default_model import choose_model
+    from sentiment_batch.tokenization.fast_library import choose_library
 
     device = choose_device("auto")
     half, why = prefer_bfloat16(device.value)
@@ -55,12 +64,21 @@ def _collect_findings() -> dict[str, Any]:
         "torch": version("torch"),
         "transformers": version("transformers"),
         "pyarrow": version("pyarrow"),
+        "cpu": describe_hardware("cpu"),
         "device": str(device),
         "training dtype": str(choose_training_dtype("auto", device.value)),
-        "scoring dtype": f"bfloat16 where no check text changes its label ({why})" if half else f"float32 ({why})",
+        "scoring dtype": f"{_describe_scoring_dtype(half, int8=prefers_int8(device.value))} ({why})",
+        "int8": "fast products (VNNI)" if has_fast_int8() else "no fast products (VNNI)",
+        "tokenizer": str(choose_library()),
         "hub": "reachable" if hub is None else f"not reachable ({hub})",
         "model": str(choose_model(None)),
         "offline base": find_minilm_problem() or f"{MINILM} is there",
         "cache": str(cache_folder()),
         "failed plugins": failed,
     }
+
+
+def _describe_scoring_dtype(half: bool, *, int8: bool) -> str:
+    if half:
+        return "bfloat16 where no check text changes its label"
+    return "int8 where it gains time and keeps float32's labels, else float32" if int8 else "float32"

@@ -5,13 +5,15 @@ from __future__ import annotations
 import json
 import logging
 import sys
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from sentiment_batch.cli import options, pages
 from sentiment_batch.cli.help import AT_LEAST_ZERO, COLUMNS, OUTPUT, command, option
-from sentiment_batch.cli.messages import command_line, configure_logging, fit_lines
+from sentiment_batch.cli.label_issues import publish_label_issues, write_label_issues
+from sentiment_batch.cli.messages import command_line, configure_logging, fit_lines, print_block
 from sentiment_batch.display import terminal_width
 from sentiment_batch.errors import UsageError
 
@@ -21,6 +23,9 @@ if TYPE_CHECKING:
     from sentiment_batch.records import ReadOptions
 
 logger = logging.getLogger("sentiment_batch")
+
+FIGURES = ("accuracy", "macro_f1", "loss", "roc_auc", "calibration_error", "unlike", "rows")
+"""What conditions may name: keys of the JSON output with a number."""
 
 
 @command(
@@ -42,14 +47,20 @@ logger = logging.getLogger("sentiment_batch")
 @options.reading
 @option(OUTPUT, "--errors", "How many errors and likely wrong labels to show.", AT_LEAST_ZERO, "N", default=20)
 @option(OUTPUT, "--report", "Also write a page for a browser, such as report.html.", metavar="FILE")
+@option(
+    OUTPUT, "--label-issues", "Also write all rows whose labels are likely wrong, such as issues.csv.", metavar="FILE"
+)
 @option(OUTPUT, "--overwrite", "Replace FILE if it exists.", bool)
+@options.fail_if("'accuracy < 0.9'")
 @options.messages
 def evaluate(
     labelled: str,
     by: str | None,
     errors: int,
     report: str | None,
+    label_issues: str | None,
     overwrite: bool,
+    fail_if: tuple[str, ...],
     model: str | None,
     settings: dict[str, Any],
     text_columns: tuple[str, ...],
@@ -66,11 +77,19 @@ def evaluate(
     The command prints accuracy, macro F1, log loss, ROC AUC and the expected calibration error with 95 % intervals, a
     table by class, the confusion matrix and figures by length. It also shows the errors with the highest probability,
     and labels that are likely wrong. Any stock model can be measured.
+
+    The conditions of --fail-if take rows, accuracy, macro_f1, loss, roc_auc, calibration_error and unlike.
     """
     configure_logging(quiet, verbose)
+    from sentiment_batch.gates.conditions import apply_gates, parse_gates, raise_failed
+
+    gates = parse_gates(fail_if, FIGURES)
     if report == "-":
         raise UsageError("the figures go to standard output, so the report cannot. Name a file with --report.")
-    with pages.publish_page(report, overwrite) as publication:
+    with (
+        pages.publish_page(report, overwrite) as publication,
+        publish_label_issues(label_issues, [labelled], overwrite=overwrite) as issue_writer,
+    ):
         from sentiment_batch.evaluation.reviews import read_reviews
         from sentiment_batch.scoring.default_model import choose_model
         from sentiment_batch.scoring.trained_columns import read_trained_columns, read_trained_label
@@ -89,21 +108,41 @@ def evaluate(
         )
         # Imported after the table was read, because it loads torch.
         from sentiment_batch.evaluation.evaluate_model import evaluate_labelled, make_report
+        from sentiment_batch.scoring.figures import refuse_unknown_score_figures
         from sentiment_batch.scoring.scorer import Scorer
 
         logger.info("model: %s", chosen)
         with Scorer.load(chosen.value, **settings) as scorer:
-            evaluation = evaluate_labelled(scorer, rows, label_settings=label_settings, max_errors=errors, quiet=quiet)
+            refuse_unknown_score_figures(gates, scorer)
+            evaluation = evaluate_labelled(
+                scorer,
+                rows,
+                label_settings=label_settings,
+                max_errors=errors,
+                max_label_issues=None if issue_writer is None else len(rows.texts),
+                quiet=quiet,
+            )
+            if issue_writer is not None:
+                write_label_issues(issue_writer, evaluation.likely_wrong_labels)
+                evaluation = replace(evaluation, likely_wrong_labels=evaluation.likely_wrong_labels[:errors])
             values = evaluation.to_json()
+            results = apply_gates(gates, {name: values[name] for name in FIGURES})
+            values |= {"gates": [one.to_json() for one in results]}
             report_data = None if publication is None else make_report(values, rows, scorer, command=command_line())
         # Printed before the page is written, because writing may fail.
-        click.echo(json.dumps(values, ensure_ascii=False) if as_json else _format_evaluation(evaluation))
+        if as_json:
+            click.echo(json.dumps(values, ensure_ascii=False))
+        else:
+            print_block(_format_evaluation(evaluation))
         if publication is not None and report_data is not None:
             from sentiment_batch.report.page import render_report_page
 
             pages.write_page(publication, render_report_page(report_data))
     if report is not None:
         logger.info("report: %s", report)
+    if label_issues is not None:
+        logger.info("label issues: %s", label_issues)
+    raise_failed(results)
 
 
 def _format_evaluation(evaluation: Evaluation) -> str:

@@ -11,7 +11,7 @@ import click
 
 from sentiment_batch.cli import options
 from sentiment_batch.cli.help import command
-from sentiment_batch.cli.messages import configure_logging, terminal_text
+from sentiment_batch.cli.messages import configure_logging, print_block, terminal_text
 from sentiment_batch.display import fit_text, pad_text, terminal_width
 
 if TYPE_CHECKING:
@@ -66,7 +66,7 @@ def inspect(
     if as_json:
         click.echo(json.dumps(found.to_json(), ensure_ascii=False))
     else:
-        click.echo("\n".join(_format(table, found, terminal_width(sys.stdout))))
+        print_block("\n".join(_format(table, found, terminal_width(sys.stdout))))
     if found.question is not None:
         raise found.question
 
@@ -82,7 +82,7 @@ def _format(name: str, found: Inspection, width: int) -> list[str]:
         format_description([name], found.input.to_json()),
         *_format_rows(found, width),
         "data check",
-        *(terminal_text(line, train) for line in checked),  # what it advises are settings of a training
+        *(terminal_text(line, train, is_block=True) for line in checked),  # what it advises are settings of a training
     ]
 
 

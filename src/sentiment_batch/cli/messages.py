@@ -7,15 +7,19 @@ import re
 import shlex
 import shutil
 import sys
-from typing import TYPE_CHECKING, TextIO
+import traceback
+import warnings
+from typing import TYPE_CHECKING, Any, TextIO
 
 import click
 
 from sentiment_batch.cli.option_words import word_options
-from sentiment_batch.display import visible
+from sentiment_batch.display import BLOCK, unbroken, visible
 from sentiment_batch.locations import without_password
 
 if TYPE_CHECKING:
+    from types import TracebackType
+
     from sentiment_batch.records import Problem
 
 logger = logging.getLogger("sentiment_batch")
@@ -28,10 +32,38 @@ _COLOUR = re.compile("\x1b\\[[0-9;]*m")
 """A code that changes the colour on a terminal."""
 
 
-def terminal_text(message: str, command: click.Command | None) -> str:
-    """`message` as the terminal shows it: no password, settings as options of `command`, control characters visible."""
+def terminal_text(message: str, command: click.Command | None, *, is_block: bool = False) -> str:
+    """`message` as the terminal shows it: no password, settings as options of `command`, control characters as escapes.
+
+    Args:
+        message: a line; or a block of lines, whose parts were made one line each before they were joined.
+        command: the command whose options are meant, if there is one.
+        is_block: keep line feeds and tabs. In a line they come from data, which must not forge another line.
+    """
     shown = without_password(message)
-    return visible(shown if command is None else word_options(shown, command))
+    shown = shown if command is None else word_options(shown, command)
+    return visible(shown) if is_block else unbroken(shown)
+
+
+def print_block(text: str, *, to_stderr: bool = False) -> None:
+    """Print lines that hold data, such as tables: control characters as escapes, and nothing else changed."""
+    click.echo(visible(text), err=to_stderr)
+
+
+def guard_terminal() -> None:
+    """Show what Python and libraries print, such as warnings and the traceback of a bug, as we show our messages."""
+    original = warnings.formatwarning
+
+    def format_warning(*arguments: Any, **named: Any) -> str:
+        return terminal_text(original(*arguments, **named), None, is_block=True)
+
+    def print_traceback(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+        lines = traceback.format_exception(kind, error, trace)
+        click.echo(terminal_text("".join(lines), None, is_block=True), err=True, nl=False)
+
+    warnings.formatwarning = format_warning
+    sys.excepthook = print_traceback
+    logging.lastResort = _StandardErrorHandler(None, logging.WARNING)
 
 
 def fit_lines(text: str, stream: TextIO, indent: str = "  ") -> str:
@@ -71,7 +103,7 @@ def running_command() -> click.Command | None:
 def command_line() -> str:
     """The running command with its arguments, as one would type it."""
     arguments = click.get_current_context().meta.get(ARGUMENTS, ())
-    return without_password(shlex.join(["sentiment-batch", *arguments]))
+    return shlex.join(["sentiment-batch", *map(without_password, arguments)])
 
 
 def configure_logging(quiet: bool, verbose: bool) -> None:
@@ -101,11 +133,11 @@ class BadRowWarnings:
 class _StandardErrorHandler(logging.Handler):
     """Prints log records. It holds the command because other threads, which log too, have no Click context."""
 
-    def __init__(self, command: click.Command | None) -> None:
-        super().__init__()
+    def __init__(self, command: click.Command | None, level: int = logging.NOTSET) -> None:
+        super().__init__(level)
         self._command = command
 
     def emit(self, record: logging.LogRecord) -> None:
         prefix = "warning: " if record.levelno >= logging.WARNING else ""
-        text = prefix + terminal_text(record.getMessage(), self._command)
+        text = prefix + terminal_text(record.getMessage(), self._command, is_block=hasattr(record, *BLOCK))
         click.echo(fit_lines(text, sys.stderr), err=True)

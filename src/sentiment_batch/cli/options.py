@@ -27,7 +27,7 @@ from sentiment_batch.settings import DTYPES, LONG_TEXT, ON_BAD_ROW, ScoreSetting
 Command = TypeVar("Command", bound=Callable[..., Any])
 Decorator = Callable[[Any], Any]
 SCORING = ("batch_tokens", "max_length", "long_text", "labels", "device", "dtype", "deterministic", "compile_model")
-"""The options of `scoring` that become `ScoreSettings`."""
+"""The options of `loading` that become `ScoreSettings`."""
 
 
 def _apply(command: Any, options: Sequence[Decorator]) -> Any:
@@ -116,14 +116,14 @@ _READING_OPTIONS: tuple[Decorator, ...] = (
 )
 _READ_OPTIONS = ("encoding", "delimiter", "header", "skip_rows", "comment", "escape", "sheet", "query", "key")
 """The options of `reading` that are fields of `ReadOptions` by the same name."""
-_SCORING_OPTIONS: tuple[Decorator, ...] = (
-    option(
-        MODEL,
-        "-m --model",
-        "Model folder or Hub id. The default is $SENTIMENT_BATCH_MODEL, else ./sentiment-model, else the SST-2 model "
-        "of the Hub.",
-        metavar="MODEL",
-    ),
+_model = option(
+    MODEL,
+    "-m --model",
+    "Model folder or Hub id. The default is $SENTIMENT_BATCH_MODEL, else ./sentiment-model, else the SST-2 model of "
+    "the Hub.",
+    metavar="MODEL",
+)
+_LOADING_OPTIONS: tuple[Decorator, ...] = (
     option(MODEL, "--labels", "Names of the labels, if the model only knows LABEL_0 and LABEL_1.", metavar="A,B,..."),
     setting(TEXTS, _SETTINGS, "max_length", "Most tokens of a text to read. The default is that of the training.", "N"),
     setting(
@@ -151,6 +151,20 @@ _SCORING_OPTIONS: tuple[Decorator, ...] = (
         bool,
     ),
 )
+
+
+def fail_if(example: str) -> Decorator:
+    """The conditions under which a command ends with exit code 3; `example` is one of them."""
+    return option(
+        OUTPUT,
+        "--fail-if",
+        f"End with exit code 3 if this holds, such as {example}. It may be given several times. Everything is written "
+        "before that.",
+        metavar="CONDITION",
+        several=True,
+    )
+
+
 as_json = option(MESSAGES, "--json as_json", "Print the result as JSON on standard output.", bool)
 _MESSAGE_OPTIONS: tuple[Decorator, ...] = (
     option(MESSAGES, "--quiet", "Print only warnings and errors.", bool),
@@ -185,14 +199,19 @@ def labels(command: Command) -> Command:
 
 
 def scoring(command: Command) -> Command:
-    """Which model scores, where, and what it reads of a text: `model`, and the rest as the dictionary `settings`."""
+    """Which model scores, where, and what it reads of a text: `model`, and what `loading` gives."""
+    return cast("Command", _model(loading(command)))
+
+
+def loading(command: Command) -> Command:
+    """Where a model scores, and what it reads of a text, as the dictionary `settings`."""
 
     @functools.wraps(command)
     def with_settings(**given: Any) -> Any:
         named = {name: given.pop(name) for name in SCORING}
         return command(settings=_check_score_settings(**named), **given)
 
-    return cast("Command", _apply(with_settings, _SCORING_OPTIONS))
+    return cast("Command", _apply(with_settings, _LOADING_OPTIONS))
 
 
 def messages(command: Command) -> Command:
@@ -203,7 +222,7 @@ def messages(command: Command) -> Command:
 def _check_score_settings(
     batch_tokens: str, labels: str | None, compile_model: bool | None, **others: Any
 ) -> dict[str, Any]:
-    """The fields of `ScoreSettings` that the options of `scoring` give.
+    """The fields of `ScoreSettings` that the options of `loading` give.
 
     Raises:
         click.BadParameter: --batch-tokens is neither `auto` nor a number.

@@ -13,7 +13,7 @@ import click
 
 from sentiment_batch.cli import options
 from sentiment_batch.cli.help import command
-from sentiment_batch.cli.messages import configure_logging
+from sentiment_batch.cli.messages import configure_logging, print_block
 from sentiment_batch.cli.texts import read_texts
 from sentiment_batch.display import fit_text, pad_text
 from sentiment_batch.settings import ScoreSettings
@@ -60,7 +60,10 @@ def predict(
     logger.info("model: %s", choice)
     with Scorer(model=choice.value, settings=chosen).open() as scorer:
         for result in _predict_texts(scorer, texts):
-            click.echo(json.dumps(result, ensure_ascii=False) if as_json else _format_result(result))
+            if as_json:
+                click.echo(json.dumps(result, ensure_ascii=False))
+            else:
+                print_block(_format_result(result))
 
 
 def _predict_texts(scorer: Scorer, texts: Iterator[str]) -> Iterator[dict[str, Any]]:

@@ -12,6 +12,7 @@ import click
 from sentiment_batch.cli import options
 from sentiment_batch.cli.help import COLUMNS, INPUT, OUTPUT, SPEED, command, option, setting
 from sentiment_batch.cli.messages import configure_logging
+from sentiment_batch.display import BLOCK
 from sentiment_batch.errors import UsageError
 from sentiment_batch.locations import suffix_of
 from sentiment_batch.settings import ScoreSettings
@@ -70,6 +71,7 @@ _DEFAULTS = ScoreSettings()
     metavar="NAME=VALUE,...",
     several=True,
 )
+@options.fail_if("'share(negative) > 0.3' or 'unlike > 20%'")
 @options.messages
 def score(
     source: str,
@@ -93,6 +95,7 @@ def score(
     engine: str,
     engine_options: tuple[str, ...],
     escape_formulas: bool,
+    fail_if: tuple[str, ...],
     quiet: bool,
     verbose: bool,
     as_json: bool,
@@ -109,6 +112,8 @@ def score(
 
     If a run was interrupted, the same command resumes it. With --on-bad-row mark, malformed rows and texts that cannot
     be scored stay in their place, and OUT.problems.jsonl lists them.
+
+    The conditions of --fail-if take rows, share(LABEL), no_text, bad_rows, unlike and expected_accuracy.
     """
     configure_logging(quiet, verbose)
     if further:
@@ -118,7 +123,9 @@ def score(
         )
     if as_json and destination == "-":
         raise UsageError("--json and the table cannot both go to standard output. Name a file for OUT.")
+    from sentiment_batch.gates.conditions import apply_gates, parse_gates, raise_failed
     from sentiment_batch.records import WriteOptions
+    from sentiment_batch.scoring.figures import SCORE_FIGURES, list_score_figures
     from sentiment_batch.scoring.job import ScoreJob
 
     job = ScoreJob(
@@ -145,14 +152,17 @@ def score(
         part_rows=part_rows,
         restart=restart,
         quiet=quiet,
+        gates=parse_gates(fail_if, SCORE_FIGURES),
     )
 
     from sentiment_batch.scoring.pipeline import score_table  # after the checks, because it imports torch
 
     summary = score_table(job)
-    logger.info("%s", summary)
+    logger.info("%s", summary, extra=BLOCK)
+    results = apply_gates(job.gates, list_score_figures(summary))
     if as_json:
-        click.echo(json.dumps(summary.to_json(), ensure_ascii=False))
+        click.echo(json.dumps(summary.to_json() | {"gates": [one.to_json() for one in results]}, ensure_ascii=False))
+    raise_failed(results)
 
 
 def _split_engine_options(options: tuple[str, ...]) -> tuple[tuple[str, str], ...]:

@@ -11,6 +11,8 @@ class SignalExit(SystemExit):
     """Raised by a signal. The exit code is 130 after Ctrl-C and 143 after SIGTERM, as a shell reports them."""
 
     code: int
+    is_signal = True
+    """Tells it from the `sys.exit()` of a plugin, for packages that do not import the command line."""
 
 
 def handle_signals() -> None:

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 
 import click
 
-from sentiment_batch.errors import InputError, UsageError
+from sentiment_batch.errors import InputError, UsageError, reason
 
 _TABLE = re.compile(
     r"\S+\.(csv|tsv|tab|jsonl?|ndjson|parquet|pq|arrows?|feather|ipc|xlsx?|xlsm|txt|db|sqlite3?|duckdb)(\.(gz|bz2|xz|zst|zip))?",
@@ -29,9 +29,11 @@ def read_texts(arguments: Sequence[str]) -> Iterator[str]:
             is raised at once, not at the first text.
         InputError: an argument or a line is not UTF-8.
     """
-    if not arguments and sys.stdin.isatty():
+    if not arguments and sys.stdin is not None and sys.stdin.isatty():
         raise UsageError("there is no text. Give some in quotes, or pipe lines into standard input.")
     if not arguments or tuple(arguments) == ("-",):
+        if sys.stdin is None:
+            raise InputError("standard input is closed. Give texts in quotes, or pipe lines into it.")
         return _lines()
     for text in arguments:
         _refuse_file(text)
@@ -65,7 +67,14 @@ def require_one(texts: Iterator[str]) -> Iterator[str]:
 
 def _lines() -> Iterator[str]:
     """The lines of standard input. Only a line feed ends a line."""
-    for number, line in enumerate(sys.stdin.buffer, start=1):
+    lines = iter(sys.stdin.buffer)
+    for number in itertools.count(1):
+        try:
+            line = next(lines, b"")
+        except OSError as error:  # it is a folder, or open for writing only
+            raise InputError(f"standard input cannot be read: {reason(error)}. Pipe lines into it.") from error
+        if not line:
+            return
         marked = line.removeprefix(codecs.BOM_UTF8) if number == 1 else line
         yield _decode(marked.rstrip(b"\r\n"), f"line {number} of standard input")
 

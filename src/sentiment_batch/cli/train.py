@@ -11,8 +11,10 @@ import click
 
 from sentiment_batch.cli import options
 from sentiment_batch.cli.help import COLUMNS, INPUT, MODEL, OUTPUT, TEXTS, TRAINING, command, option, setting
-from sentiment_batch.cli.messages import command_line, configure_logging
-from sentiment_batch.display import terminal_width
+from sentiment_batch.cli.label_issues import publish_label_issues, write_label_issues
+from sentiment_batch.cli.messages import command_line, configure_logging, print_block
+from sentiment_batch.display import terminal_width, unbroken
+from sentiment_batch.errors import UsageError
 from sentiment_batch.settings import CLASS_WEIGHTS, DEFAULT_MODEL_FOLDER, TrainSettings
 
 if TYPE_CHECKING:
@@ -39,7 +41,22 @@ _DEFAULTS = TrainSettings()
 @option(OUTPUT, "--resume", "Continue the interrupted run of this --output.", bool)
 @option(OUTPUT, "--restart", "Delete the interrupted run of this --output, and start over.", bool)
 @option(OUTPUT, "--report/--no-report", "Put report.html, which shows texts, into the folder.", bool, default=True)
-@setting(MODEL, _DEFAULTS, "base", "The encoder to start from: Hub id or folder of a DistilBERT, or minilm.", "MODEL")
+@option(
+    OUTPUT,
+    "--baseline/--no-baseline",
+    "Compare the model with a bag of words, which takes seconds.",
+    bool,
+    default=True,
+)
+@option(
+    OUTPUT,
+    "--label-issues",
+    "Also write the validated rows whose labels are likely wrong, such as issues.csv.",
+    metavar="FILE",
+)
+@setting(
+    MODEL, _DEFAULTS, "base", "The encoder to start from: Hub id or folder of a DistilBERT or BERT, or minilm.", "MODEL"
+)
 @options.text_column
 @options.label_column
 @options.labels
@@ -47,18 +64,37 @@ _DEFAULTS = TrainSettings()
     COLUMNS, "--group-column", "Keep rows with the same value here together in the split, such as film.", metavar="NAME"
 )
 @option(INPUT, "--val-file", "Validate on this table instead of on a share of the reviews.", metavar="FILE")
-@setting(INPUT, _DEFAULTS, "val_size", "Share of the reviews that is held back for validation.", "SHARE")
+@setting(
+    INPUT,
+    _DEFAULTS,
+    "val_size",
+    "Share of the reviews to hold back for validation. The default is 0.1, and folds for fewer than 500 reviews.",
+    "SHARE",
+)
+@setting(
+    INPUT,
+    _DEFAULTS,
+    "folds",
+    "Validate on N parts in turn, each by a model of the others; the result is trained on all reviews. 0 never does.",
+    "N",
+)
 @option(INPUT, "--test-file", "Measure the final model on this table.", metavar="FILE")
 @setting(INPUT, _DEFAULTS, "limit", "Train on a random sample of N rows.", "N")
 @options.reading
-@setting(TRAINING, _DEFAULTS, "epochs", "How often training goes through the reviews.", "N")
+@setting(
+    TRAINING,
+    _DEFAULTS,
+    "epochs",
+    "How often training goes through the reviews. The default is 3, and more for few.",
+    "N",
+)
 @setting(TRAINING, _DEFAULTS, "patience", "Stop after N validations without a lower loss. 0 never stops early.", "N")
-@setting(TRAINING, _DEFAULTS, "batch_size", "Texts per step. The default is 32 if the texts are short, else 16.", "N")
+@setting(TRAINING, _DEFAULTS, "batch_size", "Texts per step. The default is 32 for many short texts, else 16.", "N")
 @setting(
     TRAINING,
     _DEFAULTS,
     "learning_rate",
-    "Highest learning rate. The default depends on the encoder: 1e-4 for width 384, 5e-5 for 768.",
+    "Highest learning rate. The default depends on the encoder: with 6 layers, 1e-4 for width 384, 5e-5 for 768.",
     "RATE",
 )
 @setting(TRAINING, _DEFAULTS, "warmup", "Share of the steps in which the learning rate rises from 0.", "SHARE")
@@ -119,6 +155,8 @@ def train(
     resume: bool,
     restart: bool,
     report: bool,
+    baseline: bool,
+    label_issues: str | None,
     quiet: bool,
     verbose: bool,
     as_json: bool,
@@ -153,10 +191,20 @@ def train(
         resume=resume,
         restart=restart,
         report=report,
+        baseline=baseline,
         quiet=quiet,
         command=command_line(),
     )
-    trained = run_training(job)
+    tables = [name for name in (*reviews, val_file, test_file) if name is not None]
+    with publish_label_issues(label_issues, tables, overwrite=overwrite or resume) as issue_writer:
+        trained = run_training(job)
+        if issue_writer is not None:
+            if trained.likely_wrong_labels is None:
+                raise UsageError(
+                    f"{output} was finished by an earlier run, which keeps no texts, so its `label_issues` are not "
+                    "known. Train again with `overwrite=True`."
+                )
+            write_label_issues(issue_writer, trained.likely_wrong_labels)
     if as_json:
         click.echo(json.dumps(trained.to_json(), ensure_ascii=False))
     if not quiet:
@@ -166,10 +214,16 @@ def train(
 def _print_result(trained: Trained) -> None:
     """Print the metrics, and the command that scores with the model, to standard error."""
     from sentiment_batch.evaluation.terminal import format_metrics
+    from sentiment_batch.training.baseline import format_floor
 
     width = terminal_width(sys.stderr)
+    floors = trained.baseline.comparisons if trained.baseline else {}
     for name, metrics in (("validation", trained.validation), ("test", trained.test)):
         if metrics is not None:
-            click.echo(f"\n{name}: {metrics}\n\n{format_metrics(metrics, width)}", err=True)
+            floor = f"\n{format_floor(floors[name])}" if name in floors else ""
+            name += f" in {trained.folds} folds" if name == "validation" and trained.folds else ""
+            print_block(f"\n{name}: {metrics}{floor}\n\n{format_metrics(metrics, width)}", to_stderr=True)
     command = shlex.join(["sentiment-batch", "score", "IN", "OUT", "--model", trained.path])
-    click.echo(f"\nThe model is in {trained.path}. Score a table with it:\n\n    {command}\n", err=True)
+    doubtful = trained.baseline is not None and trained.baseline.verdict is not None
+    advice = "Mind the warning above before you score a table with it:" if doubtful else "Score a table with it:"
+    print_block(f"\nThe model is in {unbroken(trained.path)}. {advice}\n\n    {unbroken(command)}\n", to_stderr=True)

@@ -9,7 +9,8 @@ import click
 
 from sentiment_batch.cli import options
 from sentiment_batch.cli.help import command
-from sentiment_batch.cli.messages import configure_logging, fit_lines
+from sentiment_batch.cli.messages import configure_logging, fit_lines, print_block
+from sentiment_batch.display import unbroken
 
 
 @command(
@@ -34,4 +35,4 @@ def verify(output: str, quiet: bool, verbose: bool, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps(verified.to_json(), ensure_ascii=False))
     elif not quiet:
-        click.echo(fit_lines(str(verified), sys.stdout))
+        print_block(fit_lines(unbroken(str(verified)), sys.stdout))

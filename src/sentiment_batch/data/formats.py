@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from sentiment_batch.data import readers, writers
 from sentiment_batch.data.plugin_guards import GuardedReader, GuardedWriter, PluginGuard
 from sentiment_batch.data.readers.dataset import DatasetReader, names_several_files
-from sentiment_batch.errors import InputError, UsageError, listed
+from sentiment_batch.errors import InputError, UsageError, listed, refuse_ambiguous_url
 from sentiment_batch.locations import compression_of, scheme_of, suffix_of
 from sentiment_batch.plugins.manager import Plugins
 from sentiment_batch.plugins.registry import BUILT_IN, RARE_OPTIONS, Format, Registry
@@ -115,15 +115,40 @@ def open_writer(
         return GuardedWriter(chosen.open(location, schema, options), plugin)
 
 
+def find_run_id(location: str, format: Format) -> str | None:
+    """The ID of the run that has written the output at a location.
+
+    Args:
+        location: the output.
+        format: the format that writes it.
+
+    Returns:
+        The ID; None if there is no output or no ID with it, or the format stores none.
+
+    Raises:
+        OutputError: the output cannot be looked at.
+        PluginError: the plugin of the format failed.
+    """
+    if format.find_run_id is None:
+        return None
+    plugin = PluginGuard(name=format.owner, location=location)
+    with plugin.translate_errors():
+        found: object = format.find_run_id(location)
+        if found is None or isinstance(found, str):
+            return found
+        raise plugin.error(f"its find_run_id() returned a {type(found).__name__}")
+
+
 def find_reader_format(location: str, name: str | None = None) -> Format:
     """The format that reads `location`, or the format called `name`.
 
     A folder or glob without a file ending is read as Parquet.
 
     Raises:
-        UsageError: no format has that name, or none claims the location.
+        UsageError: no format has that name, none claims the location, or the URL is ambiguous.
         InputError: none claims the location, and nothing is there.
     """
+    refuse_ambiguous_url(location)
     if name is None and suffix_of(location) == "" and compression_of(location) == "zip":
         from sentiment_batch.data.readers.source import Source
 
@@ -141,8 +166,9 @@ def find_writer_format(location: str, name: str | None = None) -> Format:
     A folder (a location that ends in `/`) without a file ending is written as Parquet.
 
     Raises:
-        UsageError: no format has that name, or none claims the location.
+        UsageError: no format has that name, none claims the location, or the URL is ambiguous.
     """
+    refuse_ambiguous_url(location)
     if compression_of(location.rstrip("/")) == "zip":
         raise UsageError(f"{location} cannot be written, because ZIP archives are only read. Use .gz in place of .zip.")
     if name is None and suffix_of(location) == "" and location.endswith("/"):

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from sentiment_batch.display import one_line, shortened
+from sentiment_batch.display import one_line, shortened, unbroken
 from sentiment_batch.labels.values import fold_word
 from sentiment_batch.locations import without_password
 from sentiment_batch.records import Dialect
@@ -54,6 +54,11 @@ class InputDescription:
             "assumed": list(self.assumed),
         }
 
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> InputDescription:
+        """The description with these plain values."""
+        return cls(**{**values, **{name: tuple(values[name]) for name in ("text_columns", "assumed")}})
+
     def with_mapping(self, mapping: Mapping[str, str], *, assumed: bool) -> InputDescription:
         """The description with the meaning of the labels; `assumed` is True if nobody named it.
 
@@ -94,7 +99,7 @@ def format_description(names: Sequence[str], description: Mapping[str, Any]) -> 
         description: what `InputDescription.to_json` gave.
     """
     named = ", ".join("standard input" if name == "-" else without_password(name) for name in names)
-    head = f"{shortened(named)} {'is' if len(names) == 1 else 'are'} read as"
+    head = f"{shortened(unbroken(named))} {'is' if len(names) == 1 else 'are'} read as"
     return "\n".join([head, *(f"  {item:9}  {text}" for item, text in list_items(description))])
 
 

@@ -14,6 +14,7 @@ import pyarrow as pa
 
 from sentiment_batch.data.readers.utf8_repair import is_valid
 from sentiment_batch.errors import PluginError, SentimentBatchError, first_line
+from sentiment_batch.plugins.manager import is_interrupt
 from sentiment_batch.records import Dialect, FinishedFile, Split
 
 if TYPE_CHECKING:
@@ -41,7 +42,8 @@ class PluginGuard:
     def translate_errors(self) -> Iterator[None]:
         """Turn what the plugin raises into `PluginError`. Our own errors and interrupts pass.
 
-        `sys.exit()` is an error too, because it would end the run silently, perhaps with the exit code 0.
+        `sys.exit()` and the like are errors too, because they would end the run silently, perhaps with the exit code 0.
+        Nothing may be yielded inside: the caller's `GeneratorExit` would be taken for the plugin's.
         """
         try:
             yield
@@ -53,13 +55,11 @@ class PluginGuard:
 
     def _passes(self, error: BaseException) -> bool:
         """True for errors that are not the plugin's fault, or that it raised for the user."""
-        if isinstance(error, SystemExit):
-            return type(error) is not SystemExit  # raised by a signal handler, which may run inside the plugin's code
+        if is_interrupt(error):  # a signal's handler may run inside the plugin's code
+            return True
         if isinstance(error, BrokenPipeError):
             return self.location == "-"  # the program that reads our standard output has ended
-        if isinstance(error, SentimentBatchError):
-            return len(str(error).splitlines()) == 1
-        return isinstance(error, (KeyboardInterrupt, GeneratorExit))
+        return isinstance(error, SentimentBatchError) and len(str(error).splitlines()) == 1
 
     def error(self, why: str) -> PluginError:
         """The error that names the plugin, with the reason `why`."""
@@ -138,13 +138,25 @@ class GuardedReader:
         """
         rows = 0
         with self._plugin.translate_errors():
-            for batch in self._reader.batches(split):
-                self._check_batch(batch, split)
+            batches = iter(self._reader.batches(split))
+        try:
+            while (batch := self._next_batch(batches, split)) is not None:
                 rows += batch.num_rows
                 if split.num_rows is not None and rows > split.num_rows:
                     raise self._plugin.error(f"it returned more than the {split.num_rows:,} rows of {split.label}")
                 yield batch
             self._check_rows(split, rows)
+        finally:
+            with self._plugin.log_errors():
+                getattr(batches, "close", lambda: None)()
+
+    def _next_batch(self, batches: Iterator[pa.RecordBatch], split: Split) -> pa.RecordBatch | None:
+        """The next batch, checked; None after the last one."""
+        with self._plugin.translate_errors():
+            for batch in batches:
+                self._check_batch(batch, split)
+                return batch
+        return None
 
     def identity(self) -> Any:
         """The plugin's `identity()`, or None if it has none.

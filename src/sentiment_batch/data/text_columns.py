@@ -180,7 +180,8 @@ def to_column_names(text_column: object) -> tuple[str, ...]:
 
 def _find_text_inside(schema: pa.Schema) -> str | None:
     """The path of the likeliest text inside the objects of a column, or None."""
-    texts = [path for path in _list_texts(schema) if path not in schema.names]
+    columns = set(schema.names)
+    texts = [path for path in _list_texts(schema) if path not in columns]
     last = {path.rpartition(".")[2]: path for path in reversed(texts)}
     usual = find_usual_name(list(last), TEXT_NAMES)
     return last[usual] if usual is not None else next(iter(texts), None)

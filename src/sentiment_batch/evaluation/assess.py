@@ -175,6 +175,7 @@ def assess(
     name_row: Callable[[int], Mapping[str, Any]] | None = None,
     by: tuple[str, pa.DictionaryArray] | None = None,
     max_errors: int = MAX_ERRORS,
+    max_label_issues: int | None = None,
 ) -> Evaluation:
     """Measure predictions in every way.
 
@@ -187,7 +188,8 @@ def assess(
         cut_N: whether the text was cut.
         name_row: gives where one of the N rows stands in its table, if there is one: `file`, `row` and so on.
         by: the name of a column and its (N,) values, to measure the rows of each value.
-        max_errors: how many errors, and labels that are likely wrong, to list.
+        max_errors: how many errors to list.
+        max_label_issues: how many labels that are likely wrong to list; None lists up to `max_errors`.
     """
     roc = curves.roc_curves(probabilities_NK, codes_N, labels)
 
@@ -200,7 +202,7 @@ def assess(
 
     best_N = probabilities_NK.argmax(axis=1)
     errors = label_issues.find_errors(probabilities_NK, codes_N, max_errors)
-    suspects, instead = label_issues.find_likely_wrong_labels(probabilities_NK, codes_N, max_errors)
+    max_label_issues = max_errors if max_label_issues is None else max_label_issues
     return Evaluation(
         metrics=measure(probabilities_NK, codes_N, labels),
         roc_auc=curves.roc_auc(roc, len(labels)),
@@ -219,10 +221,9 @@ def assess(
             | {"predicted": labels[best_N[place]], "score": float(probabilities_NK[place].max()), "words": None}
             for place in errors.tolist()
         ],
-        likely_wrong_labels=[
-            describe(place) | {"suggested": labels[other], "score": float(probabilities_NK[place, other])}
-            for place, other in zip(suspects.tolist(), instead.tolist(), strict=True)
-        ],
+        likely_wrong_labels=label_issues.list_likely_wrong_labels(
+            probabilities_NK, codes_N, labels, describe, max_label_issues
+        ),
     )
 
 

@@ -14,7 +14,7 @@ import pyarrow as pa
 
 from sentiment_batch.data.input_description import InputDescription, format_description
 from sentiment_batch.data.text_sketch import estimate_common_share
-from sentiment_batch.display import shortened
+from sentiment_batch.display import BLOCK, shortened
 from sentiment_batch.errors import InputError, listed
 from sentiment_batch.evaluation.assess import MAX_ERRORS, Evaluation, LeftOut, assess, count_tokens
 from sentiment_batch.evaluation.report_values import add_word_weights, collect_report
@@ -46,6 +46,7 @@ def evaluate_labelled(
     *,
     label_settings: LabelSettings | None = None,
     max_errors: int = MAX_ERRORS,
+    max_label_issues: int | None = None,
     quiet: bool = True,
 ) -> Evaluation:
     """Measure how well the model of `scorer` predicts the labels of `rows`.
@@ -54,13 +55,14 @@ def evaluate_labelled(
         scorer: the model.
         rows: texts, and labels as written. Labels are read as those of the training data were, else by their meaning.
         label_settings: what the user says about the labels; None says nothing.
-        max_errors: how many errors, and labels that are likely wrong, to list.
+        max_errors: how many errors to list.
+        max_label_issues: how many labels that are likely wrong to list; None lists up to `max_errors`.
         quiet: show no progress.
 
     Raises:
         InputError: the labels have no counterpart among those of the model, or no row has one.
     """
-    mapping, description = _match_labels(scorer, rows, label_settings or LabelSettings())
+    mapping, description = match_labels(scorer, rows, label_settings or LabelSettings())
     encoded = mapping.encode(rows.labels)
     left_out = LeftOut.count(encoded, rows.num_blank)
     _report_left_out(left_out, len(rows.labels) + rows.num_blank)
@@ -81,6 +83,7 @@ def evaluate_labelled(
         name_row=lambda place: rows.name_row(int(known[place])),
         by=(rows.by_column, rows.by.take(known)) if rows.by_column and rows.by is not None else None,
         max_errors=max_errors,
+        max_label_issues=max_label_issues,
     )
     reading = None if description is None else description.to_json()
     known_texts = _describe_texts(scorer, texts, before)
@@ -133,10 +136,19 @@ def make_report(
     return report
 
 
-def _match_labels(
+def match_labels(
     scorer: Scorer, rows: LabelledRows, settings: LabelSettings
 ) -> tuple[LabelMapping, InputDescription | None]:
-    """The mapping from the labels of the rows to the classes of the model; and how the rows are read. Logs it."""
+    """The mapping from the labels of the rows to the classes of the model; and how the rows are read. Logs it.
+
+    Args:
+        scorer: the model.
+        rows: texts, and labels as written.
+        settings: what the user says about the labels.
+
+    Raises:
+        InputError: the labels have no counterpart among those of the model.
+    """
     meta = scorer.description.meta
     trained = LabelMapping.from_json(meta["labels"]) if meta and meta["labels"] else None
     if trained is not None and trained.labels != scorer.labels:
@@ -147,7 +159,7 @@ def _match_labels(
         said = mapping is trained or bool(settings.ranges or settings.labels_map)
         meanings = mapping.meanings or {label: label for label in mapping.labels}
         description = description.with_mapping(meanings, assumed=not said)
-        logger.info("%s", format_description([rows.name], description.to_json()))
+        logger.info("%s", format_description([rows.name], description.to_json()), extra=BLOCK)
     missing = [label for label in scorer.labels if label not in mapping.values.values()]
     if mapping.kind == "numbers" and missing:
         logger.warning(

@@ -76,6 +76,24 @@ def share_interval(hits: int, rows: int) -> list[float]:
     return [max(0.0, middle - half), min(1.0, middle + half)]
 
 
+def difference_interval(right_N: npt.NDArray[np.bool_], other_right_N: npt.NDArray[np.bool_]) -> tuple[float, float]:
+    """The 95 % interval of the difference in accuracy of two classifiers on the same N rows.
+
+    Source: Agresti and Min 2005, "Simple improved confidence intervals for comparing matched proportions". It adds half
+    a row to each of the four cells of the table of both, so that it is good for few rows, too.
+
+    Args:
+        right_N: the rows that the first classifier gets right.
+        other_right_N: the rows that the second one gets right.
+    """
+    rows = len(right_N) + 2
+    only_first = float((right_N & ~other_right_N).sum()) + 0.5
+    only_second = float((~right_N & other_right_N).sum()) + 0.5
+    difference = (only_first - only_second) / rows
+    half = DEVIATIONS_95 * math.sqrt((only_first + only_second) / rows - difference * difference) / math.sqrt(rows)
+    return max(-1.0, difference - half), min(1.0, difference + half)
+
+
 def _find_ends(values: npt.NDArray[np.float64]) -> list[float] | None:
     known = values[np.isfinite(values)]  # a resample may lack a class
     if len(known) < len(values) / 2 or np.ptp(known) < MIN_SPREAD:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -36,3 +37,26 @@ def find_likely_wrong_labels(probabilities_NK: Floats, codes_N: Codes, max_rows:
     suspects = np.flatnonzero(sure_N > own_N)
     suspects = suspects[np.argsort(-sure_N[suspects], kind="stable")][:max_rows]
     return suspects, other_N[suspects]
+
+
+def list_likely_wrong_labels(
+    probabilities_NK: Floats,
+    codes_N: Codes,
+    labels: Sequence[str],
+    describe: Callable[[int], dict[str, Any]],
+    max_rows: int,
+) -> list[dict[str, Any]]:
+    """The rows that `find_likely_wrong_labels` finds, as plain values.
+
+    Args:
+        probabilities_NK: the predicted probabilities of a model that was not trained on the rows.
+        codes_N: the classes as they are labelled.
+        labels: the K labels.
+        describe: gives what names one of the N rows; `suggested` and `score` are added.
+        max_rows: how many to list.
+    """
+    suspects, instead = find_likely_wrong_labels(probabilities_NK, codes_N, max_rows)
+    return [
+        describe(place) | {"suggested": labels[other], "score": float(probabilities_NK[place, other])}
+        for place, other in zip(suspects.tolist(), instead.tolist(), strict=True)
+    ]

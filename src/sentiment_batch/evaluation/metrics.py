@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -49,6 +49,17 @@ class Metrics:
     def to_json(self) -> dict[str, Any]:
         """The fields as plain values, for JSON."""
         return asdict(self)
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> Metrics:
+        """The figures out of what `to_json` gave.
+
+        Raises:
+            KeyError, TypeError: the values are no such figures.
+        """
+        classes = tuple(ClassMetrics(**one) for one in values["classes"])
+        confusion = tuple(tuple(row) for row in values["confusion"])
+        return cls(**{**values, "classes": classes, "confusion": confusion, "labels": tuple(values["labels"])})
 
     def __str__(self) -> str:
         return f"accuracy {self.accuracy:.4f}, macro F1 {self.macro_f1:.4f}, loss {self.loss:.4f} on {self.rows:,} rows"

@@ -58,6 +58,7 @@ def collect_report(
         "history": rows,
         "data": None if rows is None else meta["data"],
         "settings": None if rows is None else meta["settings"],
+        "baseline": None if rows is None else meta.get("baseline"),
         "temperature": (meta.get("calibration") or {}).get("temperature"),
         "base": meta.get("base"),
         "device": device,
@@ -93,5 +94,5 @@ def add_word_weights(
             explanations = explain_texts(scorer, [error["text"] for error in errors])
         for error, explanation in zip(errors, explanations, strict=True):
             error["words"] = round_weights(explanation.words)
-    except (SentimentBatchError, torch.OutOfMemoryError) as why:
+    except (SentimentBatchError, torch.OutOfMemoryError, MemoryError) as why:
         logger.warning("the report shows errors without the weights of their words: %s", why)

@@ -15,6 +15,7 @@ from sentiment_batch.errors import UsageError
 from sentiment_batch.explanation.integrated_gradients import IntegratedGradients
 from sentiment_batch.explanation.words import Explanation, Word, scale_weights, weigh_words
 from sentiment_batch.model.device import choose_batch_tokens
+from sentiment_batch.model.openmp import wait_briefly
 from sentiment_batch.tokenization.offsets import locate_tokens
 
 if TYPE_CHECKING:
@@ -51,8 +52,9 @@ def explain_texts(scorer: Scorer, texts: Sequence[str]) -> list[Explanation]:
     engine = scorer.local()
     gradients = IntegratedGradients(engine.loaded, engine.strategy.device)
     found: list[Explanation] = []
-    for start in range(0, len(texts), TEXTS_AT_ONCE):
-        found += _explain_block(scorer, engine, gradients, texts[start : start + TEXTS_AT_ONCE])
+    with wait_briefly(engine.strategy.device):
+        for start in range(0, len(texts), TEXTS_AT_ONCE):
+            found += _explain_block(scorer, engine, gradients, texts[start : start + TEXTS_AT_ONCE])
     return found
 
 

@@ -14,6 +14,8 @@ import torch
 from torch import nn
 
 from sentiment_batch.errors import DeviceError, ModelError, first_line
+from sentiment_batch.memory import advise
+from sentiment_batch.model.memory import unify_memory_errors
 from sentiment_batch.tokenization.packing import pad_segments, plan_rectangles
 
 if TYPE_CHECKING:
@@ -56,7 +58,8 @@ class IntegratedGradients:
         self._device = device
         self._one_by_one = loaded.padding_changes_scores
         try:
-            self._network = _make_twin(loaded.network, torch.float32)
+            with unify_memory_errors():
+                self._network = _make_twin(loaded.network, torch.float32)
         except torch.OutOfMemoryError:
             logger.warning(
                 "the memory of %s does not hold the model in float32: the weights of words are less exact", device
@@ -121,14 +124,15 @@ class IntegratedGradients:
         own_BT[mask] = np.concatenate([own[tokens.offsets[row] : tokens.offsets[row + 1]] for row in rows])
         arrays = (ids, mask, own_BT, directions_SK[rows])
         try:
-            with torch.inference_mode(False), torch.enable_grad():  # whatever mode the caller is in
+            # Whatever mode the caller is in.
+            with unify_memory_errors(), torch.inference_mode(False), torch.enable_grad():
                 return self._batch(*(torch.from_numpy(array).to(self._device) for array in arrays))
         except torch.OutOfMemoryError as error:
             if len(rows) > 1:
                 return None
             raise DeviceError(
                 f"the memory of {self._device} does not hold one text of {ids.shape[1]:,} tokens with its gradients. "
-                'Set a smaller `max_length`, or `device="cpu"`.'
+                + advise("a smaller `max_length`", self._device)
             ) from error
 
     def _batch(

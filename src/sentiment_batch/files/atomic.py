@@ -15,6 +15,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
+from sentiment_batch.files.windows import replace_patiently
+
 _CANNOT_SYNC = {errno.EINVAL, errno.ENOTSUP, errno.ENOSYS, errno.EBADF, errno.EROFS}
 _MAX_NAME_CHARACTERS = 60
 """Of the final name within the hidden one: at most 240 bytes of the 255 that file systems allow."""
@@ -61,7 +63,7 @@ class PartFile:
             FileExistsError: `overwrite` is False, and a file of that name exists by now.
         """
         if overwrite:
-            os.replace(self._part, self._path)
+            replace_patiently(self._part, self._path)
             return
         try:
             os.link(self._part, self._path)  # unlike a rename, this never replaces a file that has just appeared
@@ -70,7 +72,7 @@ class PartFile:
         except OSError:  # a file system without hard links
             if os.path.lexists(self._path):
                 raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(self._path)) from None
-            os.replace(self._part, self._path)
+            replace_patiently(self._part, self._path)
         else:
             with contextlib.suppress(OSError):
                 os.unlink(self._part)
@@ -152,6 +154,18 @@ def sync_folder(folder: str | Path) -> None:
         sync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def make_folder(folder: Path) -> None:
+    """Create a folder and the missing ones above it, and wait until their names are on disk. It may exist already.
+
+    Raises:
+        OSError: it cannot be created.
+    """
+    missing = [one for one in (folder, *folder.parents) if not one.exists()]
+    folder.mkdir(parents=True, exist_ok=True)
+    for one in reversed(missing):
+        sync_folder(one.parent)
 
 
 def remove(path: Path) -> None:

@@ -2,10 +2,43 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
+import os
+import stat
+from io import BufferedReader
 from pathlib import Path
 from typing import Any
+
+MAX_JSON_BYTES = 128 * 2**20
+"""Bytes of the largest file that is read as JSON: the manifest of about 700,000 files."""
+
+
+def open_regular(path: Path) -> BufferedReader:
+    """A regular file, open for reading; opening a named pipe could wait for ever.
+
+    Raises:
+        OSError: the file cannot be opened, or is no regular file.
+    """
+    descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
+    if stat.S_ISREG(os.fstat(descriptor).st_mode):
+        return open(descriptor, "rb")
+    os.close(descriptor)
+    raise OSError(errno.EINVAL, "it is no regular file", str(path))
+
+
+def read_regular(path: Path) -> bytes:
+    """The content of a regular file.
+
+    Raises:
+        OSError: as for `open_regular`; or it has more than `MAX_JSON_BYTES`.
+    """
+    with open_regular(path) as file:
+        data = file.read(MAX_JSON_BYTES + 1)
+    if len(data) > MAX_JSON_BYTES:
+        raise OSError(errno.EFBIG, os.strerror(errno.EFBIG), str(path))
+    return data
 
 
 def file_sha256(path: Path) -> str:
@@ -14,20 +47,20 @@ def file_sha256(path: Path) -> str:
     Raises:
         OSError: the file cannot be read.
     """
-    with path.open("rb") as file:
+    with open_regular(path) as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def checked_json(content: dict[str, Any]) -> bytes:
     """JSON text with the plain values of `content` and their digest."""
-    text = json.dumps({"content": content, "sha256": _digest(content)}, indent=1)
+    text = json.dumps({"content": content, "sha256": json_sha256(content)}, indent=1)
     return f"{text}\n".encode()
 
 
 def read_checked_json(path: Path) -> dict[str, Any] | None:
     """The content of a file that `checked_json` made; None if the file is missing or damaged."""
     try:
-        return parse_checked_json(path.read_bytes())
+        return parse_checked_json(read_regular(path))
     except OSError:
         return None
 
@@ -37,11 +70,12 @@ def parse_checked_json(data: bytes) -> dict[str, Any] | None:
     try:
         read = json.loads(data)
         content: dict[str, Any] = read["content"]
-        return content if _digest(content) == read["sha256"] else None
+        return content if isinstance(content, dict) and json_sha256(content) == read["sha256"] else None
     except (ValueError, KeyError, TypeError, RecursionError):
         return None
 
 
-def _digest(content: dict[str, Any]) -> str:
+def json_sha256(content: dict[str, Any]) -> str:
+    """The SHA-256 of plain values, in hexadecimal. The order of keys does not matter."""
     canonical = json.dumps(content, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(canonical.encode()).hexdigest()

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+import re
 import stat
 import sys
 from typing import Any
 
-from sentiment_batch.errors import InputError, OutputError, SentimentBatchError, reason
+from sentiment_batch.errors import InputError, OutputError, SentimentBatchError, reason, refuse_ambiguous_url
+from sentiment_batch.files import windows
 from sentiment_batch.locations import scheme_of
 
 STDIN = "-"
@@ -39,7 +41,10 @@ def local_path(location: str) -> str | None:
     scheme = scheme_of(location)
     if not scheme:
         return location
-    return location.partition("://")[2] if scheme in ("file", "local") else None
+    if scheme not in ("file", "local"):
+        return None
+    path = location.partition("://")[2]
+    return path[1:] if windows.IS_WINDOWS and re.match("/[A-Za-z]:", path) else path  # file:///C:/reviews.csv
 
 
 def open_filesystem(location: str, kind: type[SentimentBatchError] = InputError) -> tuple[Any, str]:
@@ -52,8 +57,11 @@ def open_filesystem(location: str, kind: type[SentimentBatchError] = InputError)
     Raises:
         SentimentBatchError: of that kind: the scheme is unknown, its package is not installed, or the file system
             cannot be opened.
+        UsageError: the URL is ambiguous.
     """
     import fsspec
+
+    refuse_ambiguous_url(location)
 
     refusal = f"{location} cannot be {'written' if issubclass(kind, OutputError) else 'opened'}"
     scheme = scheme_of(location).rpartition("::")[2]

@@ -15,6 +15,8 @@ from pathlib import Path
 import filelock
 
 from sentiment_batch.errors import OutputError
+from sentiment_batch.files.atomic import make_folder
+from sentiment_batch.files.checksums import read_regular
 
 logger = logging.getLogger("sentiment_batch")
 
@@ -47,8 +49,10 @@ class FolderLock:
     def __init__(self, folder: Path, destination: str) -> None:
         self._descriptor = _locked_file(folder, destination)
         holder = {"process": os.getpid(), "machine": platform.node(), "since": time.strftime("%Y-%m-%d %H:%M:%S")}
-        with contextlib.suppress(OSError):  # it serves messages only: the lock holds on a full disk, too
-            (folder / HOLDER).write_bytes(json.dumps(holder).encode())
+        # The holder serves messages only: the lock holds on a full disk, too.
+        with contextlib.suppress(OSError, OutputError), open(_open_lock_file(folder / HOLDER), "wb") as file:
+            file.truncate()
+            file.write(json.dumps(holder).encode())
 
     def release(self) -> None:
         """Release the lock. It may be called twice."""
@@ -61,7 +65,7 @@ def _locked_file(folder: Path, destination: str) -> int:
     """The descriptor of the folder's lock file, locked."""
     path = folder / LOCK
     for attempt in range(1, _MAX_ATTEMPTS + 1):
-        folder.mkdir(parents=True, exist_ok=True)
+        make_folder(folder)  # what is finished in it is to survive a power cut
         try:
             descriptor = _open_lock_file(path)
         except FileNotFoundError:  # a run that ended has just removed the folder
@@ -121,7 +125,7 @@ def _is_at(descriptor: int, path: Path) -> bool:
 
 def _holder(folder: Path) -> str:
     try:
-        holder = json.loads((folder / HOLDER).read_bytes())
+        holder = json.loads(read_regular(folder / HOLDER))
         return f"process {holder['process']} on {holder['machine']} since {holder['since']}"
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return "another process"

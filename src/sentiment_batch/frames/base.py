@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
 import pyarrow as pa
@@ -38,6 +38,15 @@ class Frame(Protocol):
 
     def with_columns(self, added: Added) -> Any:
         """A new frame of the same kind with further columns; this one is not changed."""
+        ...
+
+    def take_rows(self, rows: Sequence[int], *, without: Collection[str]) -> Frame:
+        """Some rows as a new frame.
+
+        Args:
+            rows: their places, in the order to take them in.
+            without: the names of the columns to leave out.
+        """
         ...
 
 

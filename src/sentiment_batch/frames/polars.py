@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -46,6 +46,10 @@ class PolarsFrame:
             else:
                 series.append(polars.Series(name, polars.from_arrow(column)))
         return self._frame.with_columns(series)
+
+    def take_rows(self, rows: Sequence[int], *, without: Collection[str]) -> PolarsFrame:
+        """Some rows."""
+        return PolarsFrame(self._frame.select([name for name in self.names if name not in without])[list(rows)])
 
 
 def annotate_lazy_polars(frame: Any, scorer: Scorer, chosen: Sequence[str]) -> Any:

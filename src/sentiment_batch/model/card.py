@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from sentiment_batch.display import one_line
-from sentiment_batch.model.hub import MINILM
+from sentiment_batch.model.offline_base import MINILM
 
 CARD = """---
 {head}
@@ -49,7 +49,7 @@ beginning. sentiment-batch reads names of special tokens inside a text, such as 
 ## Training
 
 - Data: {rows} texts, {classes}. Labels were read as: {mapping}.
-- These are the weights with the lowest validation loss{once}: step {step}, epoch {epoch}.
+- {weights}
 - {calibration}
 - Settings: {settings}.
 - Attention dropout was off. Other dropout in the encoder was that of the base.
@@ -88,9 +88,7 @@ def build_model_card(meta: Mapping[str, Any], name: str) -> str:
         rows=f"{meta['data']['training_rows']:,}",
         classes=", ".join(f"{count:,} {escape_markdown(label)}" for label, count in meta["data"]["classes"].items()),
         mapping=escape_markdown(meta["data"]["mapping"]),
-        once="" if meta["best"].get("calibrated_loss") is None else " after calibration",
-        step=meta["best"]["step"],
-        epoch=f"{meta['best']['epoch']:g}",
+        weights=_describe_weights(meta),
         calibration=_describe_calibration(meta.get("calibration")),
         settings=escape_markdown(", ".join(f"{key.replace('_', ' ')} {value}" for key, value in shown.items())),
     )
@@ -99,6 +97,17 @@ def build_model_card(meta: Mapping[str, Any], name: str) -> str:
 def escape_markdown(text: str) -> str:
     """`text` in one line, in which Markdown and HTML see no mark-up."""
     return _MARKDOWN.sub(r"\\\1", one_line(text))
+
+
+def _describe_weights(meta: Mapping[str, Any]) -> str:
+    best, folds = meta["best"], meta["data"].get("folds")
+    if folds:
+        return (
+            f"Each of {folds} folds was validated by a model that was not trained on it. In the median, these models "
+            f"were best after {best['step']:,} steps. These are the weights after as many steps on all rows."
+        )
+    once = "" if best.get("calibrated_loss") is None else " after calibration"
+    return f"These are the weights with the lowest validation loss{once}: step {best['step']}, epoch {best['epoch']:g}."
 
 
 def _describe_calibration(found: Mapping[str, Any] | None) -> str:

@@ -10,6 +10,7 @@ import torch
 from torch import nn
 
 from sentiment_batch.errors import ModelError, listed
+from sentiment_batch.model.bert_base import convert_encoder
 from sentiment_batch.model.folder import (
     ATTENTION,
     SAFE_ARGUMENTS,
@@ -99,25 +100,32 @@ class SentimentClassifier(nn.Module):
 
 
 def load_base(folder: Path) -> tuple[Any, Any]:
-    """The encoder to fine-tune, in float32, and its tokenizer.
+    """The encoder to fine-tune, a `DistilBertModel` in float32, and its tokenizer. BERT encoders are converted.
 
     Attention dropout is set to 0, because fused attention kernels have none. Other dropout stays as in the base.
 
     Raises:
-        ModelError: the base is no DistilBERT, or weights are missing or no finite numbers.
+        ModelError: the base is neither DistilBERT nor BERT, or weights are missing or no finite numbers.
     """
-    from transformers import AutoConfig, DistilBertModel
+    from transformers import AutoConfig, BertModel, DistilBertModel
 
     with quiet_transformers(), translate_load_errors(folder):
         config = AutoConfig.from_pretrained(folder, **SAFE_ARGUMENTS)
-        if config.model_type != "distilbert":
+        if config.model_type not in {"distilbert", "bert"}:
             raise ModelError(
-                f"{folder} is a {config.model_type} model; the classifier is built on DistilBERT. Take a DistilBERT "
-                "base such as distilbert/distilbert-base-uncased, or minilm."
+                f"{folder} is a {config.model_type} model, which cannot be a base. Take a DistilBERT or BERT encoder "
+                "such as distilbert/distilbert-base-uncased, google-bert/bert-base-multilingual-cased or minilm."
             )
-        config.attention_dropout = 0.0
-        encoder, info = DistilBertModel.from_pretrained(folder, config=config, **pretrained_arguments())
-        tokenizer = load_tokenizer(folder)
+        is_bert = config.model_type == "bert"
+        if is_bert:
+            encoder, info = BertModel.from_pretrained(
+                folder, config=config, add_pooling_layer=False, **pretrained_arguments()
+            )
+        else:
+            config.attention_dropout = 0.0
+            encoder, info = DistilBertModel.from_pretrained(folder, config=config, **pretrained_arguments())
+        # DistilBERT takes no token types.
+        tokenizer = load_tokenizer(folder, model_input_names=["input_ids", "attention_mask"])
     refuse_other_shapes(folder, info["mismatched_keys"])
     if problem := check_tokens(folder, tokenizer.backend_tokenizer, config.vocab_size):
         raise ModelError(f"{problem}. Fetch the base again, or take another one.")
@@ -128,6 +136,10 @@ def load_base(folder: Path) -> tuple[Any, Any]:
     odd = [name for name, weight in encoder.named_parameters() if not weight.isfinite().all()]
     if odd:
         raise ModelError(f"{folder} has weights that are no finite numbers: {listed(odd, 3)}. Take another base.")
+    tokenizer.backend_tokenizer.no_truncation()  # saved with the model, where it would cut texts in silence
+    tokenizer.backend_tokenizer.no_padding()
+    if is_bert:
+        encoder = convert_encoder(encoder, folder, tokenizer)
     return encoder, tokenizer
 
 

@@ -83,15 +83,19 @@ def load_rust_tokenizer(folder: Path) -> Tokenizer:
     return backend
 
 
-def load_tokenizer(folder: Path) -> Any:
+def load_tokenizer(folder: Path, **settings: Any) -> Any:
     """The tokenizer of a saved model as a Transformers object over one that is written in Rust.
+
+    Args:
+        folder: the folder of the model.
+        settings: settings of the tokenizer that replace the saved ones, and are saved with it.
 
     Raises:
         ModelError: its files are missing, or do not suffice for a tokenizer in Rust.
     """
     from transformers import AutoTokenizer
 
-    tokenizer = AutoTokenizer.from_pretrained(folder, **SAFE_ARGUMENTS)
+    tokenizer = AutoTokenizer.from_pretrained(folder, **SAFE_ARGUMENTS, **settings)
     # If all of its files are missing, Transformers silently makes an empty tokenizer that knows no word.
     if not tokenizer.is_fast or not any((folder / name).exists() for name in tokenizer.vocab_files_names.values()):
         raise ModelError(f"{folder} has no tokenizer.json. Save its tokenizer again with a current transformers.")
@@ -135,7 +139,7 @@ def quiet_transformers() -> Iterator[None]:
 
     verbosity = transformers_logging.get_verbosity()
     progress = transformers_logging.is_progress_bar_enabled()
-    transformers_logging.set_verbosity_error()
+    transformers_logging.set_verbosity(transformers_logging.CRITICAL)
     transformers_logging.disable_progress_bar()
     try:
         yield

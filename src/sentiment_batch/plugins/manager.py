@@ -69,9 +69,9 @@ class Plugins:
             if entry_point.dist:
                 loaded.distribution = f"{entry_point.dist.name} {entry_point.dist.version}"
             loaded.hooks = self._register(entry_point.load(), loaded.name)
-        except (KeyboardInterrupt, GeneratorExit):
-            raise
         except BaseException as error:  # a plugin may even call sys.exit() at import
+            if is_interrupt(error):
+                raise
             loaded.error = f"{type(error).__name__}: {first_line(error)}"
         return loaded
 
@@ -89,6 +89,11 @@ class Plugins:
         pairs = ((self.readers, readers), (self.writers, writers), (self.engines, engines))
         self.readers, self.writers, self.engines = (known.with_all(new) for known, new in pairs)
         return hooks
+
+
+def is_interrupt(error: BaseException) -> bool:
+    """True if the user ended the program. All else that is raised in a plugin's code is the plugin's fault."""
+    return type(error) is KeyboardInterrupt or getattr(error, "is_signal", False)
 
 
 def _chosen() -> set[str] | None:

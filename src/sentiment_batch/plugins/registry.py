@@ -42,6 +42,8 @@ class Format:
     """The fields of `ReadOptions` among `RARE_OPTIONS` that it supports."""
     owner: str
     """The name of the plugin that registered it."""
+    find_run_id: Callable[[str], str | None] | None = None
+    """Of a writer: `find_run_id(location)` returns the `WriteOptions.run_id` that is stored with the output."""
 
 
 class Registry:
@@ -61,6 +63,7 @@ class Registry:
         schemes: tuple[str, ...] = (),
         description: str = "",
         options: tuple[str, ...] = (),
+        find_run_id: Callable[[str], str | None] | None = None,
     ) -> None:
         """Add a format or an engine.
 
@@ -72,6 +75,9 @@ class Registry:
             schemes: URL schemes that it claims, without `://`. The suffix of a built-in format has priority.
             description: a description in one line.
             options: which of the `RARE_OPTIONS` a reader supports.
+            find_run_id: for a writer of `schemes` that stores `WriteOptions.run_id` with the output, in the same
+                transaction: `find_run_id(location)` returns it, or None if there is none. A run that was killed just
+                after `commit` is then recognized.
 
         Raises:
             PluginError: an argument is invalid; or another plugin has the name, a suffix or a scheme.
@@ -102,6 +108,7 @@ class Registry:
                 description=description,
                 options=tuple(options),
                 owner=self._owner,
+                find_run_id=find_run_id,
             )
         )
 

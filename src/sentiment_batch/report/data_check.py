@@ -81,7 +81,14 @@ def _build_counts(data: Mapping[str, Any]) -> Figure | None:
     if not rows:
         return None
     finding = f"{format_quantity(data.get('training_rows'), 'row')} are trained on. "
-    finding += f"{format_quantity(data.get('validation_rows'), 'row')} decide which state is published."
+    validating = format_quantity(data.get("validation_rows"), "row")
+    if data.get("folds"):
+        finding += (
+            f"{validating} of them validate in turn, in {format_count(data['folds'])} folds: each is predicted by a "
+        )
+        finding += "model that was not trained on it."
+    else:
+        finding += f"{validating} decide which state is published."
     table = Table(head=("what", "rows"), rows=rows, caption="Rows of the data check")
     return Figure(name="data-rows", title="Rows", finding=finding, table=table)
 

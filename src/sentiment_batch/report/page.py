@@ -29,9 +29,9 @@ def render_report_page(report: Mapping[str, Any]) -> str:
 
     Args:
         report: plain JSON values: `title`, `model`, `version`, `evaluations` (each with `name`, `evaluation` and
-            `before_calibration`), `history`, `data`, `settings`, `temperature`, `base`, `device`, `dtype`, `date`,
-            `command` and `reading` (names and words of how the table was read). What is None or missing is left out; a
-            number that is not finite becomes a dash.
+            `before_calibration`), `history`, `data`, `settings`, `baseline`, `temperature`, `base`, `device`, `dtype`,
+            `date`, `command` and `reading` (names and words of how the table was read). What is None or missing is left
+            out; a number that is not finite becomes a dash.
     """
     # Test rows come first, because no choice was made on them.
     evaluations = sorted(report.get("evaluations") or [], key=lambda one: one.get("name") != "test")
@@ -73,19 +73,20 @@ def _collect_fixed_values(report: Mapping[str, Any], evaluations: Evaluations) -
     """What the template shows, but for the single texts."""
     names = {one.get("name") for one in evaluations}
     data = report.get("data") or {}
+    folds = bool(data.get("folds"))
     findings = list_findings(data)
     warnings = sum(level == "warning" for level, _ in findings)
     return {
         "title": str(report.get("title") or "Report"),
         "heading": shorten_label(report.get("title") or "Report", 200),
-        "lead": build_lead(evaluations),
+        "lead": build_lead(evaluations, report.get("baseline") or {}),
         "left_out": word_left_out_rows(evaluations),
         "warnings": format_quantity(warnings, "warning") if warnings else "",
         "facts": _list_facts(report, evaluations),
         "tiles": [build_tiles(one) for one in evaluations],
-        "states_were_chosen": names >= {"validation", "test"} and bool(report.get("history")),
+        "states_were_chosen": names >= {"validation", "test"} and bool(report.get("history")) and not folds,
         "figures": [_build_figures(f"rows-{number}", one) for number, one in enumerate(evaluations, 1)],
-        "training": build_training_figures(report.get("history") or []),
+        "training": build_training_figures(report.get("history") or [], folds=folds),
         "has_data": bool(data),
         "findings": findings,
         "data": build_data_figures(data),

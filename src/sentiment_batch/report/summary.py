@@ -46,15 +46,23 @@ class Lead:
     rest: str
 
 
-def build_lead(evaluations: Sequence[Mapping[str, Any]]) -> Lead | None:
-    """The sentence about the first evaluation; None if there is no evaluation with an accuracy."""
+def build_lead(evaluations: Sequence[Mapping[str, Any]], baseline: Mapping[str, Any]) -> Lead | None:
+    """The sentence about the first evaluation; None if there is no evaluation with an accuracy.
+
+    Args:
+        evaluations: what was measured.
+        baseline: how a bag of words does on the same rows, see `Baseline.to_json`; may be empty.
+    """
     name, found = (evaluations[0].get("name"), evaluations[0].get("evaluation") or {}) if evaluations else (None, {})
     if to_number(found.get("accuracy")) is None:
         return None
     interval = format_interval((found.get("intervals") or {}).get("accuracy"), format_percent)
     rest = f"of the {_name_rows(name, format_quantity(found.get('rows'), 'row'))} right"
     rest += f" (95 % interval {interval})." if interval else "."
-    return Lead(accuracy=format_percent(found.get("accuracy")), rest=rest + _word_baseline(found))
+    return Lead(
+        accuracy=format_percent(found.get("accuracy")),
+        rest=rest + _word_floor(found, baseline.get(str(name))) + _word_verdict(baseline),
+    )
 
 
 def word_left_out_rows(evaluations: Sequence[Mapping[str, Any]]) -> str:
@@ -102,11 +110,20 @@ def _name_rows(name: Any, rows: str) -> str:
     return f"{rows} of {shorten_label(name, 60)}"
 
 
-def _word_baseline(found: Mapping[str, Any]) -> str:
-    """How often a model would be right that always gives the most frequent label."""
+def _word_floor(found: Mapping[str, Any], bag_of_words: Mapping[str, Any] | None) -> str:
+    """How often the most frequent label would be right, and how often a bag of words is."""
     classes = [(to_number(one.get("rows")) or 0.0, one.get("label")) for one in found.get("classes") or []]
     total = sum(rows for rows, _ in classes)
     if not total:
         return ""
     most, label = max(classes, key=lambda one: one[0])
-    return f" Always answering {quote_label(label)} would get {format_percent(most / total)}."
+    floor = f" Always answering {quote_label(label)} would get {format_percent(most / total)}"
+    if bag_of_words is None or to_number(bag_of_words.get("accuracy")) is None:
+        return f"{floor}."
+    return f"{floor}, and a bag of words {format_percent(bag_of_words['accuracy'])}."
+
+
+def _word_verdict(baseline: Mapping[str, Any]) -> str:
+    """The verdict on a model that is not clearly better than its floor; empty if it is."""
+    verdict = str(baseline.get("verdict") or "")
+    return f" {verdict[0].upper()}{verdict[1:]}." if verdict else ""

@@ -19,8 +19,8 @@ MAX_VALIDATIONS_WITH_DOTS = 25
 Validations = Sequence[Mapping[str, Any]]
 
 
-def build_training_figures(history: Validations) -> list[Figure]:
-    """The figures of loss and accuracy; empty without a validation."""
+def build_training_figures(history: Validations, *, folds: bool = False) -> list[Figure]:
+    """The figures of loss and accuracy; empty without a validation. With `folds` they are means over the folds."""
     done = [entry for entry in history if to_number(entry.get("step")) is not None]
     if not done:
         return []
@@ -33,7 +33,7 @@ def build_training_figures(history: Validations) -> list[Figure]:
     )
     accuracies = (("accuracy", "accuracy on the validation rows"), ("macro_f1", "macro F1"))
     figures = (
-        _build_figure("training-loss", "Loss by step", _word_loss(done, best), done, best, losses),
+        _build_figure("training-loss", "Loss by step", _word_loss(done, best, folds), done, best, losses),
         _build_figure("training-accuracy", "Accuracy by step", _word_accuracy(done, best), done, best, accuracies),
     )
     return [figure for figure in figures if figure]
@@ -92,9 +92,14 @@ def _draw_published(plane: Plane, best: Mapping[str, Any], points: Sequence[tupl
     return rings + plane.draw_mark(step, f"published: {format_count(step)}")
 
 
-def _word_loss(done: Validations, best: Mapping[str, Any] | None) -> str:
+def _word_loss(done: Validations, best: Mapping[str, Any] | None, folds: bool) -> str:
     if best is None:
         return "No validation gave a loss that is a number."
+    if folds:
+        return (
+            "These are means over the folds. In the median their models were best after "
+            f"{format_count(best.get('step'))} steps. The published model was trained on all rows for as many steps."
+        )
     epoch = format_decimal(best.get("epoch"), 2).rstrip("0").rstrip(".")
     key, once = ("calibrated_loss", " once calibrated") if _is_calibrated(done) else ("validation_loss", "")
     finding = (

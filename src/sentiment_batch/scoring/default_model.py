@@ -1,4 +1,4 @@
-"""Chooses the model when the user names none."""
+"""Chooses the model when the user names none, and names a chosen one for other processes."""
 
 from __future__ import annotations
 
@@ -21,3 +21,9 @@ def choose_model(named: str | None) -> Choice:
     if Path(DEFAULT_MODEL_FOLDER).is_dir():
         return Choice(value=DEFAULT_MODEL_FOLDER, reason="a folder of that name is here")
     return Choice(value=DEFAULT_HUB_MODEL, reason="the default, because no model was named or trained here")
+
+
+def locate_model(model: str) -> str:
+    """The folder of a model by its absolute path, by which other processes find it; a Hub id as it is."""
+    folder = Path(os.path.expanduser(model))
+    return str(folder.absolute()) if folder.is_dir() else model

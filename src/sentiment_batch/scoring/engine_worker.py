@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from sentiment_batch.data import formats
+from sentiment_batch.data.readers.input_state import drop_machine_bound
 from sentiment_batch.errors import InputError, UsageError
 from sentiment_batch.scoring.annotate import Annotation
 from sentiment_batch.scoring.backends.row_blocks import RowBlock
@@ -83,6 +84,7 @@ class Worker:
         self._input = None
 
     def _score_block(self, task: BlockTask) -> BlockResult:
+        _refuse_changes(fingerprint.list_changes({"device": task.hardware}, {"device": self.description.hardware}))
         block = RowBlock.unpack_texts(task.texts)
         (scored,) = self._scorer.score_blocks([block], expected_rows=task.expected_rows)
         return BlockResult(probabilities=scored.probabilities, counts=scored.counts, failures=scored.failures)
@@ -99,7 +101,7 @@ class Worker:
             scorer=scorer,
             bad_rows=source.bad_rows,
         )
-        self._check_scoring(plan, annotation.schema)
+        _refuse_changes(fingerprint.list_changes(plan.scoring, fingerprint.describe_scoring(scorer, annotation.schema)))
         before = dataclasses.replace(scorer.counts)
         with _open_folder(plan) as folder:
             attempt = _AttemptTarget(plan, task.index, annotation.schema, folder)
@@ -128,14 +130,14 @@ class Worker:
             self._input.check_unchanged(plan.identity)
         return self._input
 
-    def _check_scoring(self, plan: PartsPlan, schema: pa.Schema) -> None:
-        """Refuse to work with other versions, another model or other hardware than the run began with."""
-        changes = fingerprint.list_changes(plan.scoring, fingerprint.describe_scoring(self._scorer, schema))
-        if changes:
-            raise UsageError(
-                f"the worker on {socket.gethostname()} would give other scores: {'; '.join(changes)}. Use the same "
-                "versions, model and devices on all machines."
-            )
+
+def _refuse_changes(changes: list[str]) -> None:
+    """Refuse to work with other versions, another model or other hardware than the run began with."""
+    if changes:
+        raise UsageError(
+            f"the worker on {socket.gethostname()} would give other scores: {'; '.join(changes)}. Use the same "
+            "versions, model, devices and kind of CPU on all machines."
+        )
 
 
 class _Input:
@@ -162,7 +164,8 @@ class _Input:
         Raises:
             InputError: it is another one.
         """
-        if fingerprint.describe_input(self.reader, self._job.source, self._job.input_format) != identity:
+        found = fingerprint.describe_input(self.reader, self._job.source, self._job.input_format)
+        if drop_machine_bound(found) != drop_machine_bound(identity):
             raise InputError(
                 f"{self._job.source} is not the same on {socket.gethostname()} as where the run began, or was changed "
                 "since; nothing was published. Name an input that all machines share and that nobody writes to."

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from sentiment_batch.errors import UsageError, listed
 from sentiment_batch.records import ReadOptions, WriteOptions
 from sentiment_batch.settings import ON_BAD_ROW, ScoreSettings
+
+if TYPE_CHECKING:
+    from sentiment_batch.gates.conditions import Gate
 
 PART_ROWS = {"cpu": 16_384, "cuda": 262_144}
 """Rows of a part by device: the work that a crash costs at most, seconds on a GPU and minutes on a CPU."""
@@ -48,6 +52,8 @@ class ScoreJob:
     """Start over, even if an earlier run left parts."""
     quiet: bool = False
     """Show no progress bar."""
+    gates: tuple[Gate, ...] = ()
+    """Conditions on the figures of the run. A gate that cannot be computed is refused before anything is scored."""
 
     def __post_init__(self) -> None:
         if self.limit is not None and self.limit < 0:

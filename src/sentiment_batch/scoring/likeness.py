@@ -30,6 +30,15 @@ class TextCheck:
         """Plain values."""
         return asdict(self)
 
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> TextCheck:
+        """The check whose plain values are among these."""
+        return cls(
+            unlike=values["unlike"],
+            unlike_reasons=tuple(values["unlike_reasons"]),
+            expected_accuracy=values["expected_accuracy"],
+        )
+
     def __str__(self) -> str:
         # With few of them, the texts are unlike as a whole.
         share = f"{format_percent(self.unlike, 0)} of " if (self.unlike or 0) >= MIN_UNLIKE_SHARE else ""
@@ -53,3 +62,26 @@ def judge_texts(meta: Mapping[str, Any] | None, settings: ScoreSettings, counts:
     is_expected = meta.get("calibration") and not reasons and settings.neutral_band is None
     accuracy = round(counts.confidence / counts.scored, 4) if is_expected and counts.scored else None
     return TextCheck(unlike=unlike, unlike_reasons=reasons, expected_accuracy=accuracy)
+
+
+def find_confusion(meta: Mapping[str, Any] | None) -> tuple[tuple[int, ...], ...] | None:
+    """The confusion of a model in the content of sentiment_batch.json; None if there is none.
+
+    That of the test rows comes first, because no choice was made on them; else it is that of the validation rows. Rows
+    that lack a label are passed over.
+    """
+    metrics = (meta or {}).get("metrics")
+    measured = [metrics.get(name) for name in ("test", "validation")] if isinstance(metrics, Mapping) else []
+    found = [check_confusion(one.get("confusion")) for one in measured if isinstance(one, Mapping)]
+    known = [one for one in found if one is not None]
+    return next((one for one in known if all(map(sum, one))), next(iter(known), None))
+
+
+def check_confusion(value: Any) -> tuple[tuple[int, ...], ...] | None:
+    """`value` if it is a square of counts, else None."""
+    try:
+        rows = tuple(tuple(row) for row in value)
+    except TypeError:
+        return None
+    is_square = len(rows) > 1 and all(len(row) == len(rows) for row in rows)
+    return rows if is_square and all(type(count) is int and count >= 0 for row in rows for count in row) else None

@@ -19,19 +19,25 @@ from typing import TYPE_CHECKING, Any
 from sentiment_batch.data import formats
 from sentiment_batch.data.input_description import InputDescription, describe_reading, format_description
 from sentiment_batch.data.text_columns import check_column, choose_text_columns
-from sentiment_batch.errors import InputError, OutputError, PluginError, UsageError
+from sentiment_batch.display import BLOCK
+from sentiment_batch.errors import InputError, OutputError, PluginError
 from sentiment_batch.locations import without_password
+from sentiment_batch.model.device import choose_device, prefers_int8
+from sentiment_batch.model.forward.int8_labels import Int8LabelError
 from sentiment_batch.progress import show_progress
 from sentiment_batch.scoring.annotate import Annotation, Tally
-from sentiment_batch.scoring.default_model import choose_model
+from sentiment_batch.scoring.default_model import choose_model, locate_model
+from sentiment_batch.scoring.destination import check_destination, choose_output_format, refuse_existing
+from sentiment_batch.scoring.figures import refuse_unknown_score_figures
 from sentiment_batch.scoring.job import ScoreJob
-from sentiment_batch.scoring.likeness import TextCheck, judge_texts
+from sentiment_batch.scoring.likeness import TextCheck, find_confusion, judge_texts
 from sentiment_batch.scoring.output import fingerprint, manifest
 from sentiment_batch.scoring.output.bad_rows import BadRows
-from sentiment_batch.scoring.output.journal import Journal, MemoryJournal, remove_leftovers
-from sentiment_batch.scoring.output.part_files import MANIFEST
+from sentiment_batch.scoring.output.journal import Journal, MemoryJournal
+from sentiment_batch.scoring.output.own_files import check_neighbours
 from sentiment_batch.scoring.output.paths import OutputPaths, locate_output
 from sentiment_batch.scoring.output.targets import Target, open_target, restore_replaced_folder
+from sentiment_batch.scoring.published import find_published
 from sentiment_batch.scoring.scorer import Scorer
 from sentiment_batch.scoring.summary import Summary, summarize_run
 from sentiment_batch.scoring.worker_parts import make_absolute, plan_parts, score_parts_on_workers
@@ -81,20 +87,48 @@ def score_table(job: ScoreJob, load: Callable[[], Scorer] | None = None) -> Summ
         ModelError, DeviceError: the model cannot be used.
         PluginError: a plugin failed.
     """
+    try:
+        return _score_table(job, load)
+    except Int8LabelError as error:
+        if "-" in (job.source, job.destination):
+            raise  # what was read or written already cannot be had again
+        logger.warning("%s Nothing was published; the run starts over in float32", error)
+    return _score_in_float32(job, load)
+
+
+def _score_in_float32(job: ScoreJob, load: Callable[[], Scorer] | None) -> Summary:
+    """Score all rows anew; for the arguments see `score_table`."""
+    job = dataclasses.replace(job, settings=dataclasses.replace(job.settings, dtype="float32"), restart=True)
+    if load is None:
+        return _score_table(job, None)
+    given = load()
+    with Scorer(model=given.model, settings=dataclasses.replace(given.settings, dtype="float32")) as scorer:
+        return _score_table(job, lambda: scorer)
+
+
+def _score_table(job: ScoreJob, load: Callable[[], Scorer] | None) -> Summary:
     started = time.perf_counter()
-    output_format = _choose_output_format(job)
+    output_format = choose_output_format(job)
     paths = locate_output(job.destination, output_format)
-    remove_leftovers(paths.work_folder)
-    _check_destination(job, paths)
+    check_destination(job, paths)
     bad_rows = BadRows()
     with ExitStack() as models:
-        load = load or (lambda: models.enter_context(_load_scorer(job)))
-        with _open_journal(paths) as journal, _open_input(job, bad_rows) as reader:
-            run = _prepare(job, paths, output_format, reader, bad_rows, load)
-            if isinstance(journal, Journal):
-                rows_resumed = _score_resumably(run, journal)
-            else:
-                rows_resumed = _score_at_once(run, journal)
+        load = functools.cache(load or (lambda: models.enter_context(_load_scorer(job))))
+        with _open_journal(paths) as journal:
+            published = find_published(paths, journal, output_format)
+            if published is not None and not job.restart and published.replaces_input(job):
+                published.check_same_command(job, output_format, load().open())
+                return published.summarize(job, load(), started)
+            with _open_input(job, bad_rows) as reader:
+                run = _prepare(job, paths, output_format, reader, bad_rows, load)
+                if published is not None and not job.restart and published.is_made_by(_describe(run)):
+                    return published.summarize(job, load(), started)
+                if published is not None and not job.write.overwrite:
+                    raise OutputError.exists(job.destination)
+                if isinstance(journal, Journal):
+                    rows_resumed = _score_resumably(run, journal, restart=job.restart or published is not None)
+                else:
+                    rows_resumed = _score_at_once(run, journal)
         return _summarize(run, journal, rows_resumed, started)
 
 
@@ -107,16 +141,17 @@ def _prepare(
     load: Callable[[], Scorer],
 ) -> _Run:
     """Find the columns, load the model, and check that they go together."""
+    check_neighbours(paths, getattr(reader, "locations", [job.source]))
     identity = fingerprint.describe_input(reader, job.source, job.input_format)
     for name in job.keep:
         check_column(reader.schema, name, "columns", whole=True)
-    load = functools.cache(load)
     text = choose_text_columns(reader, job.text_columns, lambda: load().trained_columns)
     description = describe_reading(reader, text_columns=text.names, assumed=["text_columns"] * text.assumed)
-    logger.info("%s", format_description([job.source], description.to_json()))
+    logger.info("%s", format_description([job.source], description.to_json()), extra=BLOCK)
     scorer = load().open()
     loaded = time.perf_counter()
     scorer.added.check_names(job.keep or reader.schema.names)
+    refuse_unknown_score_figures(job.gates, scorer)
     annotation = Annotation(
         job=job,
         reader=reader,
@@ -144,7 +179,8 @@ def _summarize(run: _Run, journal: Journal | MemoryJournal, rows_resumed: int, s
     if texts.unlike_reasons:
         logger.warning("%s", texts)
     return summarize_run(
-        run.annotation,
+        run.job,
+        run.annotation.scorer,
         run.input,
         texts,
         rows=journal.rows,
@@ -163,28 +199,32 @@ def _judge_texts(run: _Run, journal: Journal | MemoryJournal) -> TextCheck:
     return judge_texts(scorer.description.meta, scorer.settings, tally.counts)
 
 
-def _score_resumably(run: _Run, journal: Journal) -> int:
-    """Do what an earlier run left to do, and publish; returns the rows that the earlier run did."""
-    if run.job.restart:
-        _refuse_existing(run)
-    description = fingerprint.describe_job(
+def _describe(run: _Run) -> dict[str, Any]:
+    """Everything that decides the output."""
+    return fingerprint.describe_job(
         run.annotation,
         identity=run.identity,
         output_format=run.output_format.name,
         is_folder=run.paths.is_folder,
     )
+
+
+def _score_resumably(run: _Run, journal: Journal, *, restart: bool) -> int:
+    """Do what an earlier run left to do unless `restart`, and publish; returns the rows that the earlier run did."""
+    if restart:
+        refuse_existing(run.job, run.paths)
+    description = _describe(run)
     plan = plan_parts(run.annotation, run.paths, run.output_format, run.identity, journal, run.expected_rows)
     if run.identity is None:
         source = without_password(run.job.source)
         logger.info("this run cannot be resumed, because nothing shows whether %s stays the same", source)
-    journal.begin(description if run.identity is not None else None, restart=run.job.restart, gaps=plan is not None)
+    journal.begin(description if run.identity is not None else None, restart=restart, gaps=plan is not None)
     rows_resumed = journal.finished_rows
     if journal.damaged is not None:
-        logger.warning("%s is damaged: this part and the parts after it are scored again", journal.damaged)
-    if manifest.finish_publishing(run.paths, journal):
-        logger.info("%s was complete already; an earlier run ended just after it", _show_destination(run))
-        return rows_resumed
-    _refuse_existing(run)
+        logger.warning(
+            "%s is damaged or of another job: this part and the parts after it are scored again", journal.damaged
+        )
+    refuse_existing(run.job, run.paths)
     if rows_resumed:
         logger.info("resuming after %s rows that an earlier run did", f"{rows_resumed:,}")
     if plan is not None:
@@ -192,11 +232,14 @@ def _score_resumably(run: _Run, journal: Journal) -> int:
     with open_target(run.paths, run.annotation.schema, run.output_format, run.job.write, journal) as target:
         _write_rows(run, journal, target)
         _check_input_unchanged(run)
+        scorer = run.annotation.scorer
         extra = {"rows": journal.rows, "source": without_password(make_absolute(run.job.source))}
+        extra |= {"model_location": without_password(locate_model(scorer.model))}
+        extra |= {"sentiment_column": scorer.settings.prefix, "confusion": find_confusion(scorer.description.meta)}
         reading = {"input": run.input.to_json(), "input_state": run.identity}
-        manifest.publish(
-            run.paths, journal, target, description | extra | reading | _judge_texts(run, journal).to_json()
-        )
+        counts = Tally.sum_up(part.counts for part in journal.parts).to_json() | {"sample": {}}
+        texts = _judge_texts(run, journal).to_json()
+        manifest.publish(run.paths, journal, target, description | extra | reading | {"counts": counts} | texts)
     return rows_resumed
 
 
@@ -284,34 +327,10 @@ def _open_input(job: ScoreJob, bad_rows: BadRows) -> AbstractContextManager[Read
 def _load_scorer(job: ScoreJob) -> Scorer:
     model = choose_model(job.model)
     logger.info("model: %s", model)
-    return Scorer(model=model.value, settings=job.settings)
-
-
-def _choose_output_format(job: ScoreJob) -> Format:
-    """The format to write; standard output takes the format of the input."""
-    if job.destination == "-" and job.output_format is None:
-        return formats.find_writer_format("-", formats.find_reader_format(job.source, job.input_format).name)
-    return formats.find_writer_format(job.destination, job.output_format)
-
-
-def _check_destination(job: ScoreJob, paths: OutputPaths) -> None:
-    """Check the destination before the model is loaded; the writer checks it again."""
-    paths.check()
-    is_published = paths.work_folder is not None and (paths.work_folder / MANIFEST).exists()
-    if not is_published:
-        if paths.exists() and not job.write.overwrite:
-            raise OutputError.exists(job.destination)
-        manifest.check_neighbours(paths, overwrite=job.write.overwrite)
-    if job.on_bad_row == "mark" and paths.problems is None:
-        raise UsageError(
-            f'`on_bad_row="mark"` lists the bad rows in a file beside the output, but {job.destination} has no place '
-            "for it. Name a file as the output."
-        )
-
-
-def _refuse_existing(run: _Run) -> None:
-    if not run.job.write.overwrite and run.paths.exists():
-        raise OutputError.exists(run.job.destination)
+    settings, devices = job.settings, job.settings.device.split(",")
+    if job.destination == "-" and settings.dtype == "auto" and prefers_int8(choose_device(devices[0].strip()).value):
+        settings = dataclasses.replace(settings, dtype="float32")  # int8 could not take back what is printed
+    return Scorer(model=model.value, settings=settings)
 
 
 def _count_expected_rows(reader: Reader, job: ScoreJob) -> int | None:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import threading
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, fields, replace
 from itertools import chain
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Unpack
 
 import numpy as np
@@ -17,12 +17,14 @@ from sentiment_batch.data.columns import to_single_array
 from sentiment_batch.data.text_columns import TextColumns, choose_text_columns, to_column_names
 from sentiment_batch.model import hub
 from sentiment_batch.model.folder import load_rust_tokenizer
+from sentiment_batch.model.forward.int8_labels import Int8LabelError
 from sentiment_batch.scoring.added_columns import AddedColumns
 from sentiment_batch.scoring.backends.distributed import DistributedBackend
 from sentiment_batch.scoring.backends.local import LocalBackend
 from sentiment_batch.scoring.backends.multi_device import MultiDeviceBackend
 from sentiment_batch.scoring.backends.row_blocks import Counts, RowBlock, ScoredBlock, split_into_row_blocks
 from sentiment_batch.scoring.backends.text_setup import make_tokenizer
+from sentiment_batch.scoring.default_model import locate_model
 from sentiment_batch.scoring.likeness import TextCheck, judge_texts
 from sentiment_batch.scoring.trained_columns import get_trained_columns, read_trained_columns
 from sentiment_batch.settings import LOCAL, ScoreSettings, make_settings
@@ -37,6 +39,8 @@ if TYPE_CHECKING:
     from sentiment_batch.scoring.backends.base import Backend, Description, OnRows
     from sentiment_batch.tokenization.packing import Tokens
     from sentiment_batch.tokenization.tokenizer import TextPolicy, TextTokenizer
+
+logger = logging.getLogger("sentiment_batch")
 
 
 @dataclass(kw_only=True, slots=True, eq=False, repr=False)
@@ -80,7 +84,7 @@ class Scorer:
             DeviceError: the device is not there.
             UsageError: a setting is out of range.
         """
-        return cls(model=os.fspath(model), settings=build_settings(settings)).open()
+        return cls(model=os.fspath(model), settings=make_settings(ScoreSettings, settings, "scoring")).open()
 
     def open(self) -> Scorer:
         """Load the model now, and check that it suits the settings; returns this scorer.
@@ -307,8 +311,7 @@ class Scorer:
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickle the place and the settings; a folder by its absolute path, because other processes work elsewhere."""
-        folder = Path(self.model).expanduser()
-        return Scorer.cached, (str(folder.absolute()) if folder.is_dir() else self.model, self.settings)
+        return Scorer.cached, (locate_model(self.model), self.settings)
 
     def __dask_tokenize__(self) -> object:
         """What identifies the scorer in the names of dask's tasks: the content of its pickle."""
@@ -322,7 +325,14 @@ class Scorer:
         self, added: AddedColumns, batches: Iterable[pa.RecordBatch], text_columns: Sequence[str]
     ) -> dict[str, pa.ChunkedArray]:
         with self._turn:
-            parts = [added.arrays(probabilities) for _, probabilities in self.probabilities(batches, text_columns)]
+            batches = list(batches) if self.settings.dtype == "int8" else batches
+            try:
+                parts = [added.arrays(scores) for _, scores in self.probabilities(batches, text_columns)]
+            except Int8LabelError as error:
+                logger.warning("%s All rows are scored anew in float32", error)
+                self.close()
+                self.settings = replace(self.settings, dtype="float32")
+                parts = [added.arrays(scores) for _, scores in self.probabilities(batches, text_columns)]
         # Without rows there are still the right types: the list of labels is part of them.
         parts = parts or [added.arrays(np.empty((0, len(self.labels)), dtype=np.float32))]
         columns = zip(added.fields(), zip(*parts, strict=True), strict=True)
@@ -336,14 +346,3 @@ def _load_backend(model: str, settings: ScoreSettings) -> Backend:
     if settings.engine != LOCAL:
         return DistributedBackend(model, settings)
     return MultiDeviceBackend(model, settings) if "," in settings.device else LocalBackend(model, settings)
-
-
-def build_settings(chosen: Mapping[str, Any]) -> ScoreSettings:
-    """The settings with these names and values.
-
-    Raises:
-        UsageError: there is no such setting, or it is out of range.
-    """
-    if isinstance(chosen.get("labels"), list):
-        chosen = {**chosen, "labels": tuple(chosen["labels"])}
-    return make_settings(ScoreSettings, chosen, "scoring")

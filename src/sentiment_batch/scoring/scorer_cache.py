@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,7 +21,7 @@ _lock = threading.Lock()
 
 def get_cached_scorer(model: str, settings: ScoreSettings) -> Scorer:
     """The cached scorer if model, files and settings are those of the last call; else a new one, not loaded yet."""
-    key = (model, _describe_files(Path(model).expanduser()), repr(settings))
+    key = (model, _describe_files(Path(os.path.expanduser(model))), repr(settings))
     with _lock:
         if key not in _cached:
             clear_cached_scorer()

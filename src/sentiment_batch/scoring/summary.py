@@ -6,14 +6,17 @@ import dataclasses
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from sentiment_batch.display import unbroken
 from sentiment_batch.locations import without_password
 from sentiment_batch.report.formatting import format_percent
 
 if TYPE_CHECKING:
     from sentiment_batch.data.input_description import InputDescription
-    from sentiment_batch.scoring.annotate import Annotation, Tally
+    from sentiment_batch.scoring.annotate import Tally
     from sentiment_batch.scoring.backends.row_blocks import Counts
+    from sentiment_batch.scoring.job import ScoreJob
     from sentiment_batch.scoring.likeness import TextCheck
+    from sentiment_batch.scoring.scorer import Scorer
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -33,6 +36,8 @@ class Summary:
     """Rows that took the score of an equal text."""
     cut: int
     """Different texts with more tokens than `max_length`."""
+    scored_twice: int
+    """Different texts near the border between two labels, or audited, that int8 scored again in float32."""
     bad_rows: int
     """Rows that are marked as bad, and listed in `problems`."""
     problems: str | None
@@ -74,18 +79,20 @@ class Summary:
         return add_old_key(dataclasses.asdict(self)) | {"input": self.input.to_json()}
 
     def __str__(self) -> str:
-        counts = ", ".join(f"{count:,} {label}" for label, count in self.labels.items())
+        counts = ", ".join(f"{count:,} {unbroken(label)}" for label, count in self.labels.items())
         resumed = f"; {self.rows_resumed:,} of them were done by an earlier run" if self.rows_resumed else ""
         expected = ""
         if self.expected_accuracy is not None:
             accuracy = format_percent(self.expected_accuracy, 0)
             expected = f"expected accuracy about {accuracy} (an estimate from calibrated probabilities)\n"
-        bad = f"{self.bad_rows:,} bad rows are marked and listed in {self.problems}\n" if self.bad_rows else ""
+        twice = f"; {self.scored_twice:,} texts scored again in float32" if self.scored_twice else ""
+        output, problems = unbroken(self.output), unbroken(str(self.problems))
+        bad = f"{self.bad_rows:,} bad rows are marked and listed in {problems}\n" if self.bad_rows else ""
         return (
-            f"{self.output}: {self.rows:,} rows ({counts}; {self.null:,} without a text) in {self.seconds:.1f} s"
+            f"{output}: {self.rows:,} rows ({counts}; {self.null:,} without a text) in {self.seconds:.1f} s"
             f"{resumed}\n{bad}{expected}"
             f"{self.rows_per_second:,.0f} rows/s, {self.tokens_per_second:,.0f} tokens/s; {self.repeated:,} repeated "
-            f"texts scored once; {self.cut:,} texts longer than {self.max_length} tokens ({self.long_text})\n"
+            f"texts scored once; {self.cut:,} texts longer than {self.max_length} tokens ({self.long_text}){twice}\n"
             f"device {self.device} ({self.device_reason}), at work {format_percent(self.model_busy, 0)} of the time; "
             f"dtype {self.dtype} ({self.dtype_reason}); {self.batching}"
         )
@@ -97,7 +104,8 @@ def add_old_key(values: dict[str, Any]) -> dict[str, Any]:
 
 
 def summarize_run(
-    annotation: Annotation,
+    job: ScoreJob,
+    scorer: Scorer,
     description: InputDescription,
     texts: TextCheck,
     *,
@@ -112,7 +120,8 @@ def summarize_run(
     """Summarize a finished run.
 
     Args:
-        annotation: the job, the input and the model.
+        job: the job.
+        scorer: the model.
         description: how the input was read.
         texts: what is known of the texts.
         rows: rows of the output.
@@ -123,7 +132,6 @@ def summarize_run(
         seconds: seconds of the run.
         seconds_loaded: seconds since the model was loaded.
     """
-    scorer, job = annotation.scorer, annotation.job
     backend = scorer.description
     return Summary(
         output=without_password(job.destination),
@@ -133,6 +141,7 @@ def summarize_run(
         null=tally.counts.null,
         repeated=tally.counts.repeated,
         cut=tally.counts.cut,
+        scored_twice=tally.counts.scored_twice,
         bad_rows=tally.bad,
         problems=without_password(problems) if problems and tally.bad else None,
         labels={label: tally.labels.get(label, 0) for label in scorer.added.sentiments},
@@ -149,7 +158,7 @@ def summarize_run(
         model_busy=round(counts.model_seconds / seconds_loaded / backend.devices, 3),
         max_length=backend.policy.max_length,
         long_text=backend.policy.long_text,
-        text_columns=annotation.text_columns,
+        text_columns=description.text_columns,
         input=description,
         **texts.to_json(),
     )

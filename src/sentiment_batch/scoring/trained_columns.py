@@ -20,12 +20,12 @@ def read_trained_columns(model: str) -> tuple[str, ...]:
     Raises:
         ModelError: the model cannot be found.
     """
-    return get_trained_columns(_read_meta(model))
+    return get_trained_columns(read_model_meta(model))
 
 
 def read_trained_label(model: str) -> str | None:
     """The label column of the training of a model that is not loaded; arguments and errors as for the text columns."""
-    name = _get_input(_read_meta(model)).get("label_column")
+    name = _get_input(read_model_meta(model)).get("label_column")
     return name if isinstance(name, str) else None
 
 
@@ -35,8 +35,11 @@ def get_trained_columns(meta: Mapping[str, Any] | None) -> tuple[str, ...]:
     return tuple(names) if isinstance(names, list) and all(isinstance(name, str) for name in names) else ()
 
 
-def _read_meta(model: str) -> Mapping[str, Any] | None:
-    """The content of sentiment_batch.json; None if it is missing, or damaged: then loading reports it."""
+def read_model_meta(model: str) -> Mapping[str, Any] | None:
+    """The content of sentiment_batch.json; None if it is missing, or damaged: then loading reports it.
+
+    Arguments and errors are those of `read_trained_columns`.
+    """
     folder = Path(os.path.expanduser(model))
     if not folder.is_dir():
         from sentiment_batch.model import hub

@@ -149,7 +149,7 @@ class EngineSuite:
         block = RowBlock()
         block.add(_table().to_batches()[0], _table()["text"].chunk(0), 0)
         for _ in range(3 * engine.workers):
-            engine.submit(BlockTask(texts=block.pack_texts(), expected_rows=None))
+            engine.submit(BlockTask(texts=block.pack_texts(), expected_rows=None, hardware=engine.description.hardware))
         run_in_time(engine.close, "Closing the engine")
         run_in_time(scorer.close, "Closing the scorer afterwards")
 

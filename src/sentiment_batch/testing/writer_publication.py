@@ -151,6 +151,27 @@ class WriterPublication(WritingSuite):
         if (first.bytes, first.sha256) != (len(data), hashlib.sha256(data).hexdigest()):
             raise Broken(f"finish() returned {first}, but {len(data):,} other bytes were published.")
 
+    @check
+    def test_the_run_id_is_that_of_the_published_output(self) -> None:
+        """A writer may register `find_run_id`. It returns the `options.run_id` of the run that published the output. So
+        it is None before the first `commit`, the old ID until the next `commit`, and None if that run has no ID."""
+        from sentiment_batch.data import formats
+
+        (_, location), table = self.place(), self.table(NUM_ROWS)
+        format = formats.find_writer_format(location, self.format)
+        if format.find_run_id is None:
+            pytest.skip("the writer registers no find_run_id")
+        published: str | None = None
+        for run_id in ("0a1b2c3d", "4e5f6a7b", None):
+            for ends in ("abort", "commit"):
+                with self.opened(location, table.schema, overwrite=True, run_id=run_id) as writer:
+                    list(_reach("it was finished", writer, table))
+                    _check_run_id(formats.find_run_id(location, format), published, f"before `{ends}`")
+                    getattr(writer, ends)()
+                published = run_id if ends == "commit" else published
+                _check_run_id(formats.find_run_id(location, format), published, f"after `{ends}`")
+        self.check_same(table, self.read(location))
+
     def _write_and_abort(self, location: str, **options: Any) -> None:
         table = self.table(NUM_ROWS)
         with self.opened(location, table.schema, **options) as writer:
@@ -173,6 +194,11 @@ def _reach(stage: str, writer: Writer, table: pa.Table) -> Iterator[str]:
     if stage == "it was finished":
         _finish(writer)
         yield stage
+
+
+def _check_run_id(found: str | None, published: str | None, when: str) -> None:
+    if found != published:
+        raise Broken(f"find_run_id() returned {found!r} {when}, but the ID of the published output is {published!r}.")
 
 
 def _finish(writer: Writer) -> Any:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import chain
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -13,10 +12,12 @@ import numpy.typing as npt
 
 from sentiment_batch.tokenization.long_texts import TextPieces
 from sentiment_batch.tokenization.packing import Ids, Integers, Tokens, gather_runs
+from sentiment_batch.tokenization.text_encoder import TextEncoder
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
+    from sentiment_batch.records import Choice
     from sentiment_batch.settings import LongText
 
 Check = Callable[[], object]
@@ -63,6 +64,7 @@ class TextTokenizer:
         self._backend.encode_special_tokens = special_as_text
         self._prefix, self._suffix = _special_ids(self._backend)
         self._pieces = TextPieces(self._backend, special_as_text=special_as_text)
+        self._encode = TextEncoder(self._backend, special_as_text=special_as_text, word_pieces=self._pieces.can_cut)
         self.room = policy.max_length - len(self._prefix) - len(self._suffix)
         """Tokens of the text itself that fit."""
 
@@ -90,6 +92,11 @@ class TextTokenizer:
         return np.array(encoding.ids, dtype=np.int32), np.array(encoding.offsets, dtype=np.int64).reshape(-1, 2)
 
     @property
+    def library(self) -> Choice:
+        """The library that encodes the next texts, and why. The tokens are the same with each."""
+        return self._encode.library
+
+    @property
     def special_counts(self) -> tuple[int, int]:
         """The numbers of special tokens before and after each segment."""
         return len(self._prefix), len(self._suffix)
@@ -112,7 +119,7 @@ class TextTokenizer:
         very_long = [n for n, text in enumerate(block) if self._pieces.can_cut and len(text) > PIECE_CHARACTERS]
         apart = set(very_long)
         whole = [n for n in range(len(block)) if n not in apart]
-        flat, lengths = self._encode_whole([block[n] for n in whole])
+        flat, lengths = self._encode([block[n] for n in whole])
         ends = [self._encode_very_long(block[n], check) for n in very_long]
         long = [ids for ids, _ in ends]
         sizes = np.concatenate([lengths, np.array([size for _, size in ends], dtype=np.int64)])
@@ -121,15 +128,6 @@ class TextTokenizer:
         order = np.argsort(np.array(whole + very_long, dtype=np.int64))
         ids = np.concatenate([self._prefix, self._suffix, flat, *long])
         return ids, starts[order], lengths[order], sizes[order]
-
-    def _encode_whole(self, texts: list[str]) -> tuple[Ids, Integers]:
-        """All ids of `texts` (N,), one text after the other, and the number of each text's ids (N,)."""
-        encoded = self._backend.encode_batch_fast(texts, add_special_tokens=False)
-        lengths = np.fromiter(map(len, encoded), dtype=np.int64, count=len(encoded))
-        # Each list of ids is freed before the next is made. This holds the interpreter lock for 25 ns per token, which
-        # the library's lists cost. With short texts, an array for each text would double that (measured).
-        every = chain.from_iterable(encoding.ids for encoding in encoded)
-        return np.fromiter(every, dtype=np.int32, count=int(lengths.sum())), lengths
 
     def _cut(self, ids: Ids, starts: Integers, lengths: Integers, whole: Integers) -> Tokens:
         """The tokens that the policy keeps of each text, with the special tokens around each segment."""
@@ -179,16 +177,12 @@ class TextTokenizer:
         count = read = 0
         for piece in pieces:
             check()
-            parts.append(self._encode_piece(piece))
+            parts.append(self._encode([piece])[0])
             count += len(parts[-1])
             read += len(piece)
             if count >= enough:
                 break
         return parts, read
-
-    def _encode_piece(self, text: str) -> Ids:
-        # encode_batch_fast, because it keeps no offsets, which take more memory than the text
-        return np.array(self._backend.encode_batch_fast([text], add_special_tokens=False)[0].ids, dtype=np.int32)
 
 
 def _blocks(texts: Sequence[str]) -> Iterator[tuple[int, int]]:

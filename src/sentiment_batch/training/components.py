@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,12 +13,14 @@ import torch
 from sentiment_batch.data.text_sketch import make_sketch
 from sentiment_batch.errors import UsageError
 from sentiment_batch.model.classifier import SentimentClassifier, load_base, save_classifier
+from sentiment_batch.model.device import seed_generators
 from sentiment_batch.tokenization.text_fingerprint import make_fingerprint
 from sentiment_batch.tokenization.tokenizer import TextPolicy, TextTokenizer
 from sentiment_batch.training.batches import TokenizedTexts
 from sentiment_batch.training.data_check.lengths import add_lengths
 from sentiment_batch.training.data_check.vocabulary import add_vocabulary_fit
 from sentiment_batch.training.optimizer import RunConfig
+from sentiment_batch.training.schedule import MIN_STEPS, USUAL_EPOCHS, Schedule, plan_schedule
 
 if TYPE_CHECKING:
     from sentiment_batch.records import Choice
@@ -29,10 +32,13 @@ MAX_SHORT_TOKENS = 64
 """Texts of at most this many tokens on average are short: a step of 16 is mostly the optimizer's own work."""
 BATCH_SIZE = 16
 BATCH_SIZE_SHORT = 32
+"""For short texts, if the rows are enough for `MIN_STEPS` of so many texts in `USUAL_EPOCHS`."""
 WEIGHT_AVERAGE = 0.999
 """The decay for long texts: on IMDb reviews the average had a lower loss and a higher accuracy; see benchmarks/."""
 RATE_TIMES_WIDTH = 0.0384
 """The default learning rate is this over the encoder's width: 1e-4 for 384, 5e-5 for 768, which both train well."""
+USUAL_LAYERS = 6
+"""Deeper encoders get a rate that is lower by the root of their depth over this: 3.5e-5 for 12 layers of width 768."""
 MAX_DEFAULT_RATE = 1e-3
 
 
@@ -41,7 +47,11 @@ class Setup:
     """A run that is ready to begin."""
 
     data: PreparedData
+    base: Path
+    """The folder of the base."""
     config: RunConfig
+    schedule: Schedule
+    """The steps of a training that validates."""
     classifier: SentimentClassifier
     """The classifier, on the device."""
     base_tokenizer: Any
@@ -51,6 +61,7 @@ class Setup:
     policy: TextPolicy
     training: TokenizedTexts
     validation: TokenizedTexts
+    """The texts that validate. With folds, each of them is among the training texts, too."""
     texts: dict[str, Any]
     """The fingerprint of the training texts, for sentiment_batch.json."""
     device: Choice
@@ -61,6 +72,24 @@ class Setup:
     def tokenize(self, rows: ReviewSet) -> TokenizedTexts:
         """The rows as the classifier takes them."""
         return _tokenize(rows, self.tokenizer, self.base_tokenizer)
+
+    def begin_again(self) -> Setup:
+        """The same run with the base's weights, and with all random generators as at its beginning."""
+        seed_generators(self.config.settings.seed, self.config.device)
+        classifier = SentimentClassifier(
+            load_base(self.base)[0], len(self.config.labels), self.config.settings.dropout
+        ).to(self.config.device)
+        return replace(self, classifier=classifier)
+
+    def take_fold(self, fold: int) -> Setup:
+        """The run that trains on the rows outside of a fold, and is validated by those in it."""
+        folds = self.data.folds
+        assert folds is not None
+        return replace(
+            self,
+            training=self.tokenize(self.data.training.take(np.flatnonzero(folds.training_N != fold))),
+            validation=self.tokenize(self.data.validation.take(np.flatnonzero(folds.validation_M == fold))),
+        )
 
     def save(self, folder: Path) -> None:
         """Write the classifier, as it is now, as a stock model."""
@@ -91,10 +120,13 @@ def set_up(
     tokenizer = TextTokenizer(base_tokenizer.backend_tokenizer, policy, special_as_text=True)
     training, validation = (_tokenize(rows, tokenizer, base_tokenizer) for rows in (data.training, data.validation))
     notes: list[str] = []
+    learning_rate = _choose_learning_rate(settings, encoder.config, notes)
+    batch_size = _choose_batch_size(settings, training, notes)
+    schedule = _plan(data, settings, batch_size, notes)
     config = RunConfig(
         settings=settings,
-        learning_rate=_choose_learning_rate(settings, encoder.config.dim, notes),
-        batch_size=_choose_batch_size(settings, training, notes),
+        learning_rate=learning_rate,
+        batch_size=batch_size,
         weight_average=_choose_weight_average(settings, training, notes),
         device=device.value,
         dtype=dtype.value,
@@ -105,7 +137,9 @@ def set_up(
     summary = add_lengths(data.summary, training.tokens, policy, positions)
     return Setup(
         data=replace(data, summary=add_vocabulary_fit(summary, base_tokenizer, data.training.texts)),
+        base=base,
         config=config,
+        schedule=schedule,
         classifier=classifier,
         base_tokenizer=base_tokenizer,
         tokenizer=tokenizer,
@@ -137,9 +171,13 @@ def _choose_policy(settings: TrainSettings, positions: int) -> TextPolicy:
     return TextPolicy(max_length=settings.max_length or positions, long_text=settings.long_text)
 
 
-def _choose_learning_rate(settings: TrainSettings, width: int, notes: list[str]) -> float:
+def _choose_learning_rate(settings: TrainSettings, encoder: Any, notes: list[str]) -> float:
+    width, layers = encoder.dim, encoder.n_layers
     rate = settings.learning_rate or min(MAX_DEFAULT_RATE, RATE_TIMES_WIDTH / width)
     reason = "" if settings.learning_rate else f", chosen by the width of the encoder ({width})"
+    if not settings.learning_rate and layers > USUAL_LAYERS:
+        rate *= math.sqrt(USUAL_LAYERS / layers)
+        reason = f", chosen by the width and the depth of the encoder ({width}, {layers} layers)"
     notes.append(f"learning rate {rate:.3g}{reason}")
     return rate
 
@@ -148,9 +186,28 @@ def _choose_batch_size(settings: TrainSettings, training: TokenizedTexts, notes:
     if settings.batch_size is not None:
         return settings.batch_size
     mean = training.tokens.lengths.mean()
-    size = BATCH_SIZE_SHORT if mean <= MAX_SHORT_TOKENS else BATCH_SIZE
-    notes.append(f"batch size {size}, chosen by the mean length of the texts ({mean:.0f} tokens)")
+    is_short, is_few = mean <= MAX_SHORT_TOKENS, len(training) < BATCH_SIZE_SHORT * MIN_STEPS / USUAL_EPOCHS
+    size = BATCH_SIZE_SHORT if is_short and not is_few else BATCH_SIZE
+    few = " and by the number of rows" if is_short and is_few else ""
+    notes.append(f"batch size {size}, chosen by the mean length of the texts ({mean:.0f} tokens){few}")
     return size
+
+
+def _plan(data: PreparedData, settings: TrainSettings, batch_size: int, notes: list[str]) -> Schedule:
+    """The steps of a training that validates."""
+    rows = len(data.training)
+    if data.folds:
+        rows -= int(np.bincount(data.folds.validation_M).max())  # one schedule for all folds
+    schedule = plan_schedule(math.ceil(rows / batch_size), settings.epochs)
+    if settings.epochs is None:
+        steps = f"{schedule.steps:,} steps of {batch_size} texts"
+        notes.append(f"{schedule.epochs} epochs, chosen by the number of rows: {steps}")
+    if data.folds:
+        notes.append(
+            f"each of {data.folds.number} folds validates a training on the others, and a last training takes all "
+            f"rows: {data.folds.number + 1} trainings. `folds=0` holds back a share of the rows instead"
+        )
+    return schedule
 
 
 def _choose_weight_average(settings: TrainSettings, training: TokenizedTexts, notes: list[str]) -> float:

@@ -16,7 +16,7 @@ import pyarrow as pa
 
 from sentiment_batch.data.texts import hash_content, normalize_text
 from sentiment_batch.data.value_names import concatenate_dictionaries
-from sentiment_batch.training.split import Groups, IntArray, name_groups
+from sentiment_batch.training.split import Folds, Groups, IntArray, name_groups
 
 if TYPE_CHECKING:
     from sentiment_batch.data.labelled_rows import LabelledRows
@@ -88,6 +88,9 @@ class ReviewSplits:
     """All rows of these tables."""
     training: ReviewSet
     validation: ReviewSet
+    """The rows that validate. With folds, each of them is among the training rows, too."""
+    folds: Folds | None
+    """The folds; None if no validation row is trained on."""
     test: ReviewSet | None
     validation_file: str | None
     """Name of the validation file; None if the validation rows were held back from the pool."""
@@ -102,6 +105,15 @@ class ReviewSplits:
             yield self.validation_file, self.validation
         if self.test is not None:
             yield self.test_file or "the test rows", self.test
+
+    def first_split(self) -> tuple[ReviewSet, ReviewSet]:
+        """The rows of one training and the rows that validate it: of all folds, those of the first."""
+        if self.folds is None:
+            return self.training, self.validation
+        return (
+            self.training.take(np.flatnonzero(self.folds.training_N != 0)),
+            self.validation.take(np.flatnonzero(self.folds.validation_M == 0)),
+        )
 
     def count_classes(self, rows: ReviewSet) -> IntArray:
         """(K,) the number of `rows` of each class."""

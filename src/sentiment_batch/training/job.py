@@ -53,16 +53,21 @@ class TrainJob:
     """Delete the interrupted run of the same `output`, and start over."""
     report: bool = True
     """Write a report.html into the model folder."""
+    baseline: bool = True
+    """Compare the model with a bag of words."""
     quiet: bool = False
     """Show no progress bar."""
     command: str | None = None
     """The command line, for the report; None in Python."""
 
     def __post_init__(self) -> None:
-        for name in ("overwrite", "resume", "restart", "report", "quiet"):
+        for name in ("overwrite", "resume", "restart", "report", "baseline", "quiet"):
             value = getattr(self, name)
             if not is_truth(value):
                 raise UsageError(f"`{name}` is {value!r}; it must be True or False.")
+
+        if self.settings.folds and self.val is not None:
+            raise UsageError("`folds` and a validation table exclude each other. Leave one of them out.")
 
     def read_tables(self) -> tuple[list[LabelledRows], LabelledRows | None, LabelledRows | None]:
         """The labelled rows of the tables to train on, of the validation table and of the test table.

@@ -37,59 +37,62 @@ if TYPE_CHECKING:
     from sentiment_batch.model.classifier import SentimentClassifier
     from sentiment_batch.model.probabilities import Floats
     from sentiment_batch.tokenization.packing import Rows, Tokens
-
-STEPS_PER_VALIDATION = 1_000
-"""An epoch of more steps than this is validated within, too."""
-MAX_VALIDATIONS_PER_EPOCH = 4
+    from sentiment_batch.training.schedule import Schedule
 
 
 def fit(
     classifier: SentimentClassifier,
     training: TokenizedTexts,
-    validation: TokenizedTexts,
+    validation: TokenizedTexts | None,
     config: RunConfig,
-    on_validation: Callable[[HistoryEntry], None],
+    schedule: Schedule,
+    on_candidate: Callable[[HistoryEntry | None], None],
     saver: StateSaver | None = None,
+    task: str = "training",
 ) -> list[HistoryEntry]:
     """Train `classifier` in place.
 
     Args:
         classifier: the classifier in float32, on the device of the run.
         training: the texts to learn from.
-        validation: the texts that decide which state is best.
+        validation: the texts that decide which state is best; None if nothing decides, so that the last one is.
         config: the settings and the device of the run.
-        on_validation: called after each validation, while the classifier has the weights that were validated.
+        schedule: the steps of the run.
+        on_candidate: called while the classifier has weights to keep: after each validation, with its entry; without
+            validation, after the last step.
         saver: loads the state to resume from, if there is one, and saves states on the way.
+        task: the name of the progress bar.
 
     Returns:
         One entry for each validation, in order.
     """
     patience = config.settings.patience
     sampler = LengthGroupedBatches(training.tokens.lengths, config.batch_size, config.settings.seed)
-    steps = config.settings.epochs * len(sampler)
-    validation_steps = choose_validation_steps(len(sampler))
-    state = make_initial_state(classifier, steps, config)
+    state = make_initial_state(classifier, schedule, config)
     snapshot = saver.load() if saver else None
     if snapshot:
         state.restore(snapshot)
         if should_stop(state.history, patience):
             return state.history
-    with show_progress(steps, done=state.step, quiet=config.quiet, task="training", unit="step") as bar:
+    with show_progress(schedule.stop, done=state.step, quiet=config.quiet, task=task, unit="step") as bar:
         for batch in _remaining_batches(state, sampler, make_loader(training, sampler), config, snapshot):
             state.losses.append(state.micro_batches.backward(batch))
             rate = take_step(classifier, state.optimizer, state.schedule)
             state.count_step()
             bar.update()
-            is_validated = state.within in validation_steps
-            if is_validated:
+            is_validated = validation is not None and state.step in schedule.validations
+            is_last = state.step == schedule.stop
+            if is_validated or (is_last and validation is None):
                 bar.set_postfix_str("validating")
                 with state.averaged():
-                    entry = _add_entry(state, validate(classifier, validation, config), len(sampler), rate)
-                    bar.set_postfix_str(_describe_losses(entry), refresh=False)
-                    on_validation(entry)
-            if saver and (is_validated or saver.is_due()):
+                    entry = None
+                    if validation is not None:
+                        entry = _add_entry(state, validate(classifier, validation, config), len(sampler), rate)
+                        bar.set_postfix_str(_describe_losses(entry), refresh=False)
+                    on_candidate(entry)
+            if saver and (is_validated or is_last or saver.is_due()):
                 saver.save(state)
-            if is_validated and should_stop(state.history, patience):
+            if is_last or (is_validated and should_stop(state.history, patience)):
                 break
     return state.history
 
@@ -101,8 +104,8 @@ def _remaining_batches(
     config: RunConfig,
     snapshot: Snapshot | None,
 ) -> Iterator[Batch]:
-    """The batches of all epochs that `state` has not seen; counts them in `state`."""
-    while state.epoch < config.settings.epochs:
+    """The batches that `state` has not seen; counts them in `state`."""
+    while state.step < state.steps:
         sampler.epoch, sampler.done = state.epoch, state.within
         # This draws a seed from the process's generator, so the generators are restored after it.
         batches = iter(loader)
@@ -115,19 +118,19 @@ def _remaining_batches(
         state.epoch, state.within = state.epoch + 1, 0
 
 
-def make_initial_state(classifier: SentimentClassifier, steps: int, config: RunConfig) -> TrainState:
-    """The state before the first of `steps` optimizer steps."""
+def make_initial_state(classifier: SentimentClassifier, schedule: Schedule, config: RunConfig) -> TrainState:
+    """The state before the first optimizer step."""
     settings = config.settings
     optimizer = make_optimizer(classifier, config.learning_rate, settings.weight_decay, settings.layer_decay)
-    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, make_rate_schedule(steps, settings.warmup))
+    rates = torch.optim.lr_scheduler.LambdaLR(optimizer, make_rate_schedule(schedule.steps, settings.warmup))
     return TrainState(
         classifier=classifier,
         optimizer=optimizer,
-        schedule=schedule,
+        schedule=rates,
         micro_batches=MicroBatches(classifier, config),
         average=WeightAverage(classifier, config.weight_average) if config.weight_average else None,
         device=config.device,
-        steps=steps,
+        steps=schedule.stop,
     )
 
 
@@ -149,12 +152,6 @@ def _add_entry(state: TrainState, validation: Validation, steps_per_epoch: int, 
     state.losses.clear()
     state.history.append(entry)
     return entry
-
-
-def choose_validation_steps(steps_per_epoch: int) -> set[int]:
-    """The steps of an epoch, counted from 1, after which to validate: the last one, and some within a long epoch."""
-    times = min(MAX_VALIDATIONS_PER_EPOCH, max(1, steps_per_epoch // STEPS_PER_VALIDATION))
-    return {round(steps_per_epoch * part / times) for part in range(1, times + 1)}
 
 
 class Validation(NamedTuple):

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 from tqdm import tqdm
 
 from sentiment_batch.data.input_description import format_description
-from sentiment_batch.display import terminal_width
+from sentiment_batch.display import BLOCK, terminal_width
+from sentiment_batch.training.checkpoint.state import describe_progress
 from sentiment_batch.training.data_check.wording import format_finding, format_lengths, format_summary
 
 if TYPE_CHECKING:
@@ -28,18 +29,18 @@ def log_data_check(data: PreparedData) -> None:
     for name, description in data.inputs:  # tables that are read alike share a block
         names.setdefault(json.dumps(description.to_json()), []).append(name)
     for description_json, tables in names.items():
-        logger.info("%s", format_description(tables, json.loads(description_json)))
+        logger.info("%s", format_description(tables, json.loads(description_json)), extra=BLOCK)
     for note in data.notes:
         logger.info("%s", note)
     lines = format_summary(data.summary, data.conflicts, terminal_width(sys.stderr))
-    logger.info("%s", "\n".join(["data check", *lines]))
+    logger.info("%s", "\n".join(["data check", *lines]), extra=BLOCK)
     _log_findings(data.summary["findings"])
 
 
 def log_setup(setup: Setup, *, num_logged: int) -> None:
     """Log the lengths of the texts, the findings after the first `num_logged`, and what was chosen by default."""
     summary, width = setup.data.summary, terminal_width(sys.stderr)
-    logger.info("%s", "\n".join(format_lengths(summary["lengths"], setup.policy.long_text, width)))
+    logger.info("%s", "\n".join(format_lengths(summary["lengths"], setup.policy.long_text, width)), extra=BLOCK)
     _log_findings(summary["findings"][num_logged:])
     for note in setup.notes:
         logger.info("%s", note)
@@ -49,9 +50,9 @@ def _log_findings(findings: Sequence[Mapping[str, str]]) -> None:
     width = terminal_width(sys.stderr)
     for finding in findings:
         if finding["level"] == "warning":
-            logger.warning("%s", format_finding(finding, width))
+            logger.warning("%s", format_finding(finding, width), extra=BLOCK)
         else:
-            logger.info("note: %s", format_finding(finding, width))
+            logger.info("note: %s", format_finding(finding, width), extra=BLOCK)
 
 
 def log_beginning(state: Mapping[str, Any] | None, machine: str, *, resume: bool) -> None:
@@ -60,7 +61,7 @@ def log_beginning(state: Mapping[str, Any] | None, machine: str, *, resume: bool
         if resume:
             logger.info("there is no state to resume from, so training starts from the beginning")
         return
-    logger.info("resuming from step %s of %s", f"{state['step']:,}", f"{state['steps']:,}")
+    logger.info("resuming from %s", describe_progress(state))
     if state["machine"] != machine:
         logger.warning(
             "the run began on another machine (%s) than this one (%s). Its weights may differ in their last bits from "

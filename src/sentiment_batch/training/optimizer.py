@@ -13,6 +13,7 @@ import torch
 from torch.nn import functional
 
 from sentiment_batch.errors import DeviceError
+from sentiment_batch.memory import advise
 from sentiment_batch.model.device import choose_step_tokens
 from sentiment_batch.model.forward.attention import CudaTexts, move_to_device
 from sentiment_batch.model.forward.cuda_graphs import CudaGraphs
@@ -21,6 +22,7 @@ from sentiment_batch.model.forward.packed_training import (
     compute_training_logits,
     uses_cuda_kernel,
 )
+from sentiment_batch.model.memory import unify_memory_errors
 
 if TYPE_CHECKING:
     from sentiment_batch.model.classifier import SentimentClassifier
@@ -86,12 +88,13 @@ class MicroBatches:
         while True:
             parts = list(batch.parts(self.max_tokens))
             try:
-                return self._compute_parts(parts, batch.labels_B)
+                with unify_memory_errors():
+                    return self._compute_parts(parts, batch.labels_B)
             except torch.OutOfMemoryError as error:
                 if len(parts) == len(batch.labels_B):
                     raise DeviceError(
-                        "the device's memory does not hold a single text. Use a smaller `max_length`, or "
-                        '`device="cpu"`.'
+                        "the device's memory does not hold a single text. "
+                        + advise("a smaller `max_length`", self._config.device)
                     ) from error
             # Outside the handler, because its traceback would keep the tensors of the failed pass alive.
             self.max_tokens = max(1, max(len(part.pack.ids) for part in parts) // 2)

@@ -11,6 +11,7 @@ import numpy as np
 
 from sentiment_batch.evaluation.assess import assess, count_tokens
 from sentiment_batch.evaluation.calibration import measure_calibration
+from sentiment_batch.evaluation.label_issues import list_likely_wrong_labels
 from sentiment_batch.evaluation.metrics import measure
 from sentiment_batch.evaluation.report_values import add_word_weights
 from sentiment_batch.model.probabilities import softmax
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
 
     from sentiment_batch.evaluation.calibration import Calibration
     from sentiment_batch.evaluation.metrics import Metrics
-    from sentiment_batch.model.classifier import SentimentClassifier
     from sentiment_batch.model.probabilities import Floats
     from sentiment_batch.tokenization.packing import Tokens
     from sentiment_batch.training.components import Setup
@@ -57,15 +57,30 @@ class MeasuredRows:
         )
         return {"name": name, "evaluation": evaluation.to_json(), "before_calibration": before}
 
+    def list_likely_wrong_labels(self) -> list[dict[str, Any]]:
+        """All rows whose label is likely wrong, the likeliest first. The model must not have been trained on them."""
+        labels = self.metrics.labels
 
-def measure_all(classifier: SentimentClassifier, setup: Setup) -> dict[str, MeasuredRows]:
-    """Measure the classifier on the `validation` rows, and on the `test` rows if there are any."""
-    tables = {"validation": (setup.data.validation, setup.validation)}
+        def describe(place: int) -> dict[str, Any]:
+            rows = self.rows
+            return rows.name_row(place) | {"text": rows.texts[place], "label": labels[rows.codes[place]]}
+
+        return list_likely_wrong_labels(softmax(self.logits_NK), self.rows.codes, labels, describe, len(self.rows))
+
+
+def measure_all(setup: Setup, validation_NK: Floats) -> dict[str, MeasuredRows]:
+    """Measure the classifier on the `validation` rows, and on the `test` rows if there are any.
+
+    Args:
+        setup: the run with its classifier.
+        validation_NK: the calibrated logits of the validation rows.
+    """
+    tables = {"validation": (setup.data.validation, setup.validation, validation_NK)}
     if setup.data.test is not None:
-        tables["test"] = (setup.data.test, setup.tokenize(setup.data.test))
+        texts = setup.tokenize(setup.data.test)
+        tables["test"] = setup.data.test, texts, compute_logits(setup.classifier, texts, setup.config)
     measured = {}
-    for name, (rows, texts) in tables.items():
-        logits_NK = compute_logits(classifier, texts, setup.config)
+    for name, (rows, texts, logits_NK) in tables.items():
         metrics = measure(softmax(logits_NK), rows.codes, setup.config.labels)
         measured[name] = MeasuredRows(rows=rows, tokens=texts.tokens, logits_NK=logits_NK, metrics=metrics)
     return measured

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from sentiment_batch.evaluation.calibration import Calibration
     from sentiment_batch.evaluation.metrics import Metrics
     from sentiment_batch.records import Choice
+    from sentiment_batch.training.baseline import Baseline
     from sentiment_batch.training.components import Setup
 
 
@@ -43,8 +44,15 @@ class Trained:
     """How the model was calibrated; None with `calibrate=False`."""
     device: Choice
     dtype: Choice
+    folds: int | None = None
+    """The number of folds that validated in turn; None if other rows than those of the training did."""
+    baseline: Baseline | None = None
+    """How a bag of words does on the same rows; None with `baseline=False`."""
     input: InputDescription | None = None
     """How the first table was read; None if it was not read here."""
+    likely_wrong_labels: Sequence[Mapping[str, Any]] | None = None
+    """The validation rows whose label is likely wrong, as `Evaluation` lists them. With folds nearly all rows validate.
+    They are in no JSON, because they hold texts. None if the run was finished before."""
 
     def __fspath__(self) -> str:
         """The model folder."""
@@ -56,7 +64,11 @@ class Trained:
 
     def to_json(self) -> dict[str, Any]:
         """Plain values. A loss that is not finite becomes None, because JSON has no such number."""
-        values = dataclasses.asdict(self) | {"input": None if self.input is None else self.input.to_json()}
+        values = dataclasses.asdict(dataclasses.replace(self, likely_wrong_labels=None))
+        del values["likely_wrong_labels"]
+        for name in ("input", "baseline"):
+            one = getattr(self, name)
+            values[name] = None if one is None else one.to_json()
         values["history"] = [
             {name: None if isinstance(one, float) and not math.isfinite(one) else one for name, one in entry.items()}
             for entry in values["history"]
@@ -70,6 +82,7 @@ def describe_model(
     metrics: Mapping[str, Metrics | None],
     calibration: Calibration | None = None,
     confidence: float | None = None,
+    baseline: Baseline | None = None,
 ) -> dict[str, Any]:
     """The content of sentiment_batch.json.
 
@@ -79,6 +92,7 @@ def describe_model(
         metrics: metrics of the published model by what was measured, `validation` and `test`.
         calibration: how the model was calibrated.
         confidence: the mean probability of the likeliest label on the validation rows.
+        baseline: how a bag of words does on the same rows.
     """
     best = find_best(history)
     assert best is not None
@@ -93,14 +107,24 @@ def describe_model(
         "batch": DETERMINISTIC_BATCH,
         "settings": dataclasses.asdict(config.settings)
         | {name: getattr(config, name) for name in ("learning_rate", "batch_size", "weight_average")}
-        | {"max_length": policy.max_length},
+        | {"epochs": setup.schedule.epochs, "max_length": policy.max_length},
         "data": setup.data.summary,
         "texts": setup.texts | {"confidence": confidence},
+        "validation": _describe_validation(setup),
         "best": dataclasses.asdict(best),
         "calibration": calibration.to_json() if calibration else None,
         "metrics": {name: one.to_json() if one else None for name, one in metrics.items()},
+        "baseline": baseline.to_json() if baseline else None,
         "device": dataclasses.asdict(setup.device),
         "dtype": dataclasses.asdict(setup.dtype),
         "versions": {"python": platform.python_version(), "torch": torch.__version__}
         | {name: importlib.metadata.version(name) for name in ("transformers", "tokenizers")},
     }
+
+
+def _describe_validation(setup: Setup) -> dict[str, Any]:
+    """How the run is validated: by `folds`, by a `file`, or by a `split` of the rows."""
+    folds, rows = setup.data.folds, len(setup.data.validation)
+    if folds is not None:
+        return {"kind": "folds", "folds": folds.number, "rows": rows}
+    return {"kind": "file" if setup.data.validation_file else "split", "rows": rows}

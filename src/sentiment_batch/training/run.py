@@ -4,42 +4,47 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import platform
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
+import numpy as np
 import torch
 
-from sentiment_batch.display import terminal_width
+from sentiment_batch.display import BLOCK, terminal_width
 from sentiment_batch.errors import DeviceError, OutputError, UsageError, first_line
 from sentiment_batch.evaluation.calibration import Calibration, calibrate
+from sentiment_batch.evaluation.metrics import Metrics
 from sentiment_batch.evaluation.report_values import collect_report
+from sentiment_batch.memory import advise
 from sentiment_batch.model import hub
-from sentiment_batch.model.device import choose_device, choose_training_dtype, make_repeatable
+from sentiment_batch.model.device import choose_device, choose_training_dtype, describe_hardware, make_repeatable
 from sentiment_batch.model.folder import read_meta
+from sentiment_batch.model.memory import unify_memory_errors
+from sentiment_batch.model.openmp import wait_briefly
 from sentiment_batch.model.probabilities import softmax
 from sentiment_batch.model.stock import load_classifier
+from sentiment_batch.training.baseline import CURES, Baseline, measure_baseline
 from sentiment_batch.training.checkpoint.fingerprint import Fingerprint, compute_fingerprint, hash_fingerprint
 from sentiment_batch.training.checkpoint.history import (
     HistoryEntry,
     find_best,
     format_history_table,
     parse_training_log,
-    should_stop,
     to_rows,
 )
-from sentiment_batch.training.checkpoint.state import Snapshot, StateSaver
 from sentiment_batch.training.checkpoint.work_folder import Checkpoint
 from sentiment_batch.training.components import Setup, set_up
-from sentiment_batch.training.loop import compute_logits, fit
-from sentiment_batch.training.messages import log_beginning, log_data_check, log_setup, log_validation
+from sentiment_batch.training.loop import compute_logits
+from sentiment_batch.training.messages import log_beginning, log_data_check, log_setup
 from sentiment_batch.training.prepare import prepare
 from sentiment_batch.training.report_data import REPORT_FILE, MeasuredRows, make_page, measure_all
 from sentiment_batch.training.result import Trained, describe_model
+from sentiment_batch.training.trainings import Trainings
 
 if TYPE_CHECKING:
+    from sentiment_batch.model.probabilities import Floats
     from sentiment_batch.training.job import TrainJob
 
 logger = logging.getLogger("sentiment_batch")
@@ -65,7 +70,8 @@ def run_training(job: TrainJob) -> Trained:
         log_data_check(data)
         logger.info("device: %s; dtype: %s", device, dtype)
         fingerprint = compute_fingerprint(job.settings, data, hub.digest_model_folder(base), device.value, dtype.value)
-        with make_repeatable(job.settings.seed, device.value), _explain_lack_of_memory(device.value):
+        repeatable = make_repeatable(job.settings.seed, device.value)
+        with repeatable, wait_briefly(device.value), _explain_lack_of_memory(device.value):
             setup = set_up(data, base, job.settings, device, dtype, quiet=job.quiet)
             log_setup(setup, num_logged=len(data.summary["findings"]))
             return _train_and_publish(setup, checkpoint, fingerprint, job)
@@ -82,68 +88,93 @@ def _train_and_publish(setup: Setup, checkpoint: Checkpoint, fingerprint: Finger
     state = checkpoint.begin(fingerprint)
     if checkpoint.finished:
         logger.info("%s is finished already, so there was nothing left to do", checkpoint.output)
-        history, model_folder = _read_history(checkpoint.output), checkpoint.output
+        result = _read_result(checkpoint.output)
     else:
-        history, model_folder = _train(setup, checkpoint, state, fingerprint), checkpoint.best
-    best = find_best(history)
-    if best is None:
-        checkpoint.remove()
-        raise UsageError("the training diverged: its loss is not a number. Use a smaller `learning_rate`.")
-    # From disk, so that what is measured is what users will load.
-    setup.classifier.take_stock(load_classifier(model_folder).network)
-    calibration = _read_calibration(model_folder) if checkpoint.finished else _calibrate(setup)
-    measured = measure_all(setup.classifier, setup)
-    logger.info("%s", format_history_table(to_rows(history), width=terminal_width(sys.stderr)))
-    if not checkpoint.finished:
-        _write_final_model(setup, checkpoint, fingerprint, history, measured, calibration, job)
+        result = _train_and_measure(setup, checkpoint, state, fingerprint, job)
+    best = find_best(result.history)
+    assert best is not None
     return Trained(
         path=str(checkpoint.publish()),
         labels=setup.config.labels,
         best=best,
-        history=tuple(history),
-        validation=measured["validation"].metrics,
-        test=measured["test"].metrics if "test" in measured else None,
-        calibration=calibration,
+        history=tuple(result.history),
+        validation=result.metrics["validation"],
+        test=result.metrics.get("test"),
+        calibration=result.calibration,
         device=setup.device,
         dtype=setup.dtype,
+        folds=setup.data.folds.number if setup.data.folds else None,
+        baseline=result.baseline,
         input=next((one for _, one in setup.data.inputs), None),
+        likely_wrong_labels=result.likely_wrong_labels,
     )
 
 
-def _train(
-    setup: Setup, checkpoint: Checkpoint, state: dict[str, Any] | None, fingerprint: Fingerprint
-) -> list[HistoryEntry]:
-    """Train from the beginning or from `state` to the end; the best model is then in the checkpoint."""
-    machine = _describe_machine(setup.config.device)
-    log_beginning(state, machine, resume=checkpoint.resume)
+class _Result(NamedTuple):
+    """What a finished training is known by."""
 
-    def on_validation(entry: HistoryEntry) -> None:
-        log_validation(entry)
-        if entry.best:
-            checkpoint.save_best(setup.save, describe_model(setup, [entry], {}), to_rows([entry]))
-
-    def write(snapshot: Snapshot) -> None:
-        checkpoint.save_state(snapshot.values | {"fingerprint": fingerprint, "machine": machine}, snapshot.tensors)
-
-    def load() -> Snapshot | None:
-        return Snapshot(state, checkpoint.read_tensors(state)) if state else None
-
-    saver = StateSaver(write, load)
-    history = fit(setup.classifier, setup.training, setup.validation, setup.config, on_validation, saver)
-    if should_stop(history, patience := setup.config.settings.patience):
-        logger.info("stopped early: no better validation loss in the last %s validations", patience)
-    return history
+    history: Sequence[HistoryEntry]
+    metrics: Mapping[str, Metrics]
+    """By what was measured: `validation`, and `test` if there is a test file."""
+    calibration: Calibration | None
+    baseline: Baseline | None
+    likely_wrong_labels: Sequence[Mapping[str, Any]] | None = None
 
 
-def _calibrate(setup: Setup) -> Calibration | None:
-    """Fit a temperature on the validation rows, and fold it into the classifier."""
+def _train_and_measure(
+    setup: Setup, checkpoint: Checkpoint, state: dict[str, Any] | None, fingerprint: Fingerprint, job: TrainJob
+) -> _Result:
+    """Train from the beginning or from `state`, and put the measured and calibrated model into the checkpoint."""
+    log_beginning(state, machine := _describe_machine(setup.config.device), resume=checkpoint.resume)
+    trainings = Trainings(setup, checkpoint, state, {"fingerprint": fingerprint, "machine": machine})
+    history, setup, out_of_fold_NK = trainings.run()
+    if find_best(history) is None:
+        checkpoint.remove()
+        raise UsageError("the training diverged: its loss is not a number. Use a smaller `learning_rate`.")
+    # From disk, so that what is measured is what users will load.
+    setup.classifier.take_stock(load_classifier(checkpoint.best).network)
+    calibration, validation_NK = _calibrate(setup, out_of_fold_NK)
+    measured = measure_all(setup, validation_NK)
+    with_folds, width = setup.data.folds is not None, terminal_width(sys.stderr)
+    logger.info("%s", format_history_table(to_rows(history), width=width, folds=with_folds), extra=BLOCK)
+    baseline = _compare_with_baseline(setup, measured) if job.baseline else None
+    _write_final_model(setup, checkpoint, fingerprint, history, measured, calibration, baseline, job)
+    metrics = {name: one.metrics for name, one in measured.items()}
+    likely_wrong_labels = measured["validation"].list_likely_wrong_labels()
+    return _Result(history, metrics, calibration, baseline, likely_wrong_labels)
+
+
+def _calibrate(setup: Setup, out_of_fold_NK: Floats | None) -> tuple[Calibration | None, Floats]:
+    """Fit a temperature on the validation rows, and fold it into the classifier.
+
+    Returns:
+        The calibration, None if none is wanted; and the calibrated logits of the validation rows.
+    """
+
+    def compute() -> Floats:
+        return compute_logits(setup.classifier, setup.validation, setup.config)
+
+    logits_NK = compute() if out_of_fold_NK is None else out_of_fold_NK
     if not setup.config.settings.calibrate:
-        return None
-    logits_NK = compute_logits(setup.classifier, setup.validation, setup.config)
+        return None, logits_NK
     calibration = calibrate(logits_NK, setup.validation.codes)
     setup.classifier.divide_logits(calibration.temperature)
     logger.info("calibration: %s", calibration)
-    return calibration
+    if out_of_fold_NK is None:
+        return calibration, compute()
+    return calibration, out_of_fold_NK / np.float32(calibration.temperature)
+
+
+def _compare_with_baseline(setup: Setup, measured: Mapping[str, MeasuredRows]) -> Baseline:
+    """Compare the model with a bag of words, and warn of a model that is not clearly better."""
+    settings, labels = setup.config.settings, setup.config.labels
+    balanced = setup.config.class_weights is not None
+    baseline = measure_baseline(
+        setup.data.training, measured, labels, balanced=balanced, seed=settings.seed, folds=setup.data.folds
+    )
+    if baseline.verdict:
+        logger.warning("%s. %s", baseline.verdict, CURES)
+    return baseline
 
 
 def _write_final_model(
@@ -153,12 +184,13 @@ def _write_final_model(
     history: Sequence[HistoryEntry],
     measured: Mapping[str, MeasuredRows],
     calibration: Calibration | None,
+    baseline: Baseline | None,
     job: TrainJob,
 ) -> None:
     """Replace the best model by the calibrated one with its description and its report."""
     metrics = {name: measured[name].metrics if name in measured else None for name in ("validation", "test")}
     confidence = round(float(softmax(measured["validation"].logits_NK).max(axis=1).mean()), 4)
-    meta = describe_model(setup, history, metrics, calibration, confidence)
+    meta = describe_model(setup, history, metrics, calibration, confidence, baseline)
 
     def make_pages(folder: Path) -> dict[str, str]:
         if not job.report:
@@ -173,35 +205,41 @@ def _write_final_model(
     checkpoint.save_best(setup.save, meta | {"run": hash_fingerprint(fingerprint)}, to_rows(history), make_pages)
 
 
-def _read_history(folder: Path) -> list[HistoryEntry]:
-    """The history of a finished model."""
-    path = folder / "training_log.csv"
+def _read_result(folder: Path) -> _Result:
+    """What a finished model says about its training.
+
+    Raises:
+        OutputError: its files are damaged.
+    """
+    log = folder / "training_log.csv"
     try:
-        return parse_training_log(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise OutputError(f"{path} cannot be read: {first_line(error)}. Train again with `overwrite=True`.") from error
-
-
-def _read_calibration(folder: Path) -> Calibration | None:
-    """The calibration of a finished model, which is part of its weights already."""
-    found = (read_meta(folder) or {}).get("calibration")
-    return Calibration(**found) if found else None
+        meta = read_meta(folder) or {}
+        return _Result(
+            history=parse_training_log(log.read_text(encoding="utf-8")),
+            metrics={name: Metrics.from_json(one) for name, one in meta["metrics"].items() if one},
+            calibration=Calibration(**meta["calibration"]) if meta["calibration"] else None,
+            baseline=Baseline.from_json(meta["baseline"]) if meta["baseline"] else None,
+        )
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise OutputError(
+            f"{folder} cannot be read: {first_line(error)}. Train again with `overwrite=True`."
+        ) from error
 
 
 @contextlib.contextmanager
 def _explain_lack_of_memory(device: str) -> Iterator[None]:
     """Turn a lack of memory that smaller batches cannot help into an error with its cure."""
     try:
-        yield
+        with unify_memory_errors():
+            yield
     except torch.OutOfMemoryError as error:
         raise DeviceError(
-            f"the memory of {device} does not hold the model and the optimizer's state. Use a smaller `base`, or "
-            '`device="cpu"`.'
+            f"the memory of {device} does not hold the model and the optimizer's state. "
+            + advise("a smaller `base`", device)
         ) from error
 
 
 def _describe_machine(device: str) -> str:
     """What the last bits of a sum depend on, besides the versions of the libraries."""
-    if device.startswith("cuda"):
-        return torch.cuda.get_device_name(device)
-    return f"{platform.machine()} CPU, {torch.get_num_threads()} threads"
+    threads = "" if device.startswith("cuda") else f", {torch.get_num_threads()} threads"
+    return describe_hardware(device) + threads

@@ -1,4 +1,7 @@
-"""The train/validation split: holds rows back so that no text and no group is on both sides."""
+"""The train/validation split: holds rows back so that no text and no group is on both sides.
+
+Where rows are few, they are divided into folds instead, which validate in turn.
+"""
 
 from __future__ import annotations
 
@@ -20,6 +23,18 @@ Groups = list[str | None]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Folds:
+    """Which rows the training of each fold leaves out, and which validate it."""
+
+    number: int
+    """Number of folds."""
+    training_N: IntArray
+    """(N,) the fold whose training leaves the row out; -1 if it is in every training."""
+    validation_M: IntArray
+    """(M,) the fold in which each row that validates does so."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Assignment:
     """Row numbers by side, each in an order that does not depend on the order of the input."""
 
@@ -29,6 +44,8 @@ class Assignment:
     """Rows whose text also occurs with another label. They never validate."""
     between: IntArray
     """Rows whose text occurs in several groups that it does not join. They never validate."""
+    folds: Folds | None = None
+    """The folds; None if a share of the rows is held back instead."""
 
 
 def name_groups(groups: Sequence[object]) -> Groups:
@@ -64,29 +81,95 @@ def assign(
         val_size: the share of each class's rows to hold back; 0 holds back none.
         near: (N,) the same value for texts that nearly equal one another, and so for equal ones; None takes `keys`.
     """
-    conflicting = _find_conflicting(keys, codes)
-    units, between = _find_units(keys if near is None else near, groups)
-    left_out = conflicting | between
-    strata: dict[int, list[list[int]]] = collections.defaultdict(list)
-    for unit in units:
-        usable = [row for row in unit if not left_out[row]]
-        if usable:
-            votes = collections.Counter(int(codes[row]) for row in usable)
-            majority = min(votes, key=lambda code: (-votes[code], code))
-            strata[majority].append(unit)
+    units = _Units(keys, codes, groups, near)
     validation: set[int] = set()
-    for members in strata.values():
+    for members in units.strata.values():
         validation.update(_hold_back(members, keys, codes, val_size))
     if val_size:
-        _hold_back_missing_classes(validation, units, keys, np.where(left_out, -1, codes))
+        _hold_back_missing_classes(validation, units.all, keys, np.where(units.left_out, -1, codes))
     order = _sort_rows(keys, codes)
     held = np.array([row in validation for row in order], dtype=np.bool_)
     return Assignment(
         training=order[~held],
-        validation=order[held & ~left_out[order]],
-        conflicting=order[conflicting[order]],
-        between=order[between[order]],
+        validation=order[held & ~units.left_out[order]],
+        conflicting=order[units.conflicting[order]],
+        between=order[units.between[order]],
     )
+
+
+def assign_folds(
+    keys: Sequence[bytes],
+    codes: npt.NDArray[np.int64],
+    groups: Sequence[object] | None,
+    folds: int,
+    near: Sequence[Hashable] | None = None,
+) -> Assignment:
+    """Divide rows into folds that validate in turn, stratified by label. All rows train.
+
+    What stays on one side of the split stays in one fold. Each class is in the training rows of every fold: one that
+    would be in a single fold never validates.
+
+    Args:
+        keys: as for `assign`.
+        codes: as for `assign`.
+        groups: as for `assign`.
+        folds: the number of folds; fewer are made if there are not as many texts or groups.
+        near: as for `assign`.
+    """
+    units = _Units(keys, codes, groups, near)
+    fold_N = np.full(len(codes), -1, dtype=np.int64)
+    sizes = np.zeros(folds, dtype=np.int64)
+    for _, members in sorted(units.strata.items()):
+        own_sizes = np.zeros(folds, dtype=np.int64)
+        for unit in sorted(members, key=lambda unit: (-len(unit), _unit_key(unit, keys, codes))):
+            fold = min(range(folds), key=lambda one: (own_sizes[one], sizes[one], one))
+            own_sizes[fold] += len(unit)
+            sizes[fold] += len(unit)
+            fold_N[unit] = fold
+    for code in np.unique(codes):
+        found = np.unique(fold_N[codes == code])
+        if len(found) == 1:
+            fold_N[np.isin(units.number_N, units.number_N[codes == code])] = -1
+    validates_N = (fold_N >= 0) & ~units.left_out
+    used = np.unique(fold_N[validates_N])
+    fold_N = np.where(np.isin(fold_N, used), np.searchsorted(used, fold_N), -1)
+    order = _sort_rows(keys, codes)
+    validation = order[validates_N[order]]
+    return Assignment(
+        training=order,
+        validation=validation,
+        conflicting=order[units.conflicting[order]],
+        between=order[units.between[order]],
+        folds=Folds(number=len(used), training_N=fold_N[order], validation_M=fold_N[validation]),
+    )
+
+
+class _Units:
+    """The units of rows that stay together, by class; arguments as for `assign`."""
+
+    def __init__(
+        self,
+        keys: Sequence[bytes],
+        codes: npt.NDArray[np.int64],
+        groups: Sequence[object] | None,
+        near: Sequence[Hashable] | None,
+    ) -> None:
+        self.conflicting = _find_conflicting(keys, codes)
+        """(N,) whether the row's text has more than one label."""
+        self.all, self.between = _find_units(keys if near is None else near, groups)
+        self.left_out = self.conflicting | self.between
+        """(N,) whether the row never validates."""
+        self.strata: dict[int, list[list[int]]] = collections.defaultdict(list)
+        """The units with a row that may validate, by the class of most of these rows."""
+        self.number_N = np.empty(len(codes), dtype=np.int64)
+        """(N,) the number of each row's unit."""
+        for number, unit in enumerate(self.all):
+            self.number_N[unit] = number
+            usable = [row for row in unit if not self.left_out[row]]
+            if usable:
+                votes = collections.Counter(int(codes[row]) for row in usable)
+                majority = min(votes, key=lambda code: (-votes[code], code))
+                self.strata[majority].append(unit)
 
 
 def _find_conflicting(keys: Sequence[bytes], codes: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:

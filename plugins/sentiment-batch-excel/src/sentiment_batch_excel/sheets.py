@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from typing import Any
 
-from sentiment_batch import InputError, UsageError
+from sentiment_batch import InputError, UsageError, without_password
 from sentiment_batch.reading import rate_table
 from sentiment_batch_excel.cells import read_cell, to_text
 
@@ -41,7 +41,7 @@ def choose_sheet(book: Any, location: str, chosen: str | None) -> Any:
         )
     if len(visible) > 1:
         others = ", ".join(repr(sheet.title) for sheet in visible[1:])
-        logger.warning("%s: reading the sheet %r and not %s", location, visible[0].title, others)
+        logger.warning("%s: reading the sheet %r and not %s", without_password(location), visible[0].title, others)
     return visible[0]
 
 

@@ -159,8 +159,8 @@ class RayEngine:
             if not _scores_alike(one, first):
                 raise DeviceError(
                     "the machines of the Ray cluster would not score alike: "
-                    f"{_describe_actor(first)}, and {_describe_actor(one)}. Set `dtype` and `device`, or use equal "
-                    "machines."
+                    f"{_describe_actor(first)}, and {_describe_actor(one)}. Set `dtype` and `device`, or use "
+                    "machines with the same kind of CPU or GPU."
                 )
         self._busy = {loading[ref]: 0 for ref in (*done, *more)}
         self._first = first

@@ -5,6 +5,7 @@ databases                       chooses the module of a database
 postgresql  sqlite  duckdb      one database each: how to open it, its columns, how to write a table
 file_target                     writes a table to a database that is a file
 database                        the base class of databases, and what they have in common
+run_comments                    the comment of a table that names the run
 key_ranges                      splits a table into ranges of a key
 conversions  date_ranges        convert Arrow columns for a database
 connection  driver_errors       statements over ADBC, and the errors of drivers
@@ -37,6 +38,12 @@ def _open_writer(location: str, schema: pa.Schema, options: WriteOptions) -> Wri
     return SqlWriter(location, schema, options)
 
 
+def _find_run_id(location: str) -> str | None:
+    from sentiment_batch_sql.writer import find_run_id
+
+    return find_run_id(location)
+
+
 @hookimpl
 def register_readers(registry: Registry) -> None:
     """Add the reader of databases."""
@@ -52,4 +59,10 @@ def register_readers(registry: Registry) -> None:
 @hookimpl
 def register_writers(registry: Registry) -> None:
     """Add the writer of databases."""
-    registry.add("sql", _open_writer, schemes=SCHEMES, description="a table of PostgreSQL, SQLite or DuckDB")
+    registry.add(
+        "sql",
+        _open_writer,
+        schemes=SCHEMES,
+        description="a table of PostgreSQL, SQLite or DuckDB",
+        find_run_id=_find_run_id,
+    )

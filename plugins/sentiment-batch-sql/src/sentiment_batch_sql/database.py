@@ -104,6 +104,10 @@ class Database(ABC):
     def target(self, schema: pa.Schema, options: WriteOptions) -> Target:
         """Begin to write a table."""
 
+    @abstractmethod
+    def find_comment(self) -> str | None:
+        """The comment of the table, or for SQLite the statement that has made it; None if there is none."""
+
     def select(self, columns: Sequence[Column], rest: str = "") -> str:
         """SQL for the rows; `rest` follows the source."""
         chosen = ", ".join(f"{column.expression} AS {quote_name(column.name)}" for column in columns)

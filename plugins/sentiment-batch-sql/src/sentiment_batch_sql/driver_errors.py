@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
     from sentiment_batch_sql.url import Place
 
+MAX_QUOTED_LENGTH = 400
+"""Characters that are quoted of a driver's message."""
 _PREFIX = re.compile(r"^(?:[A-Z_]+: )?(?:\[\w+\] )?(?:Failed to [\w ]+: )?(?:PGRES_FATAL_ERROR )?(?:ERROR: +)?")
 _VALUES = r"out of range|invalid (byte|input)|encoding|convert|would lose|would result|duplicate key|too long|mismatch"
 _OTHER_VALUES = {
@@ -52,7 +54,7 @@ def describe_error(error: BaseException) -> str:
     line = next(filter(None, lines), "") or type(error).__name__
     with contextlib.suppress(ValueError, TypeError, KeyError):
         line = json.loads(line)["exception_message"]  # DuckDB reports some errors as JSON
-    return " ".join(line.split())[:400].rstrip(" .!")
+    return " ".join(line.split())
 
 
 @contextlib.contextmanager
@@ -65,7 +67,8 @@ def translate_errors(place: Place, kind: type[InputError] | type[OutputError]) -
     try:
         yield
     except (adbc_driver_manager.Error, pa.ArrowException, OSError) as error:
-        why = place.without_secrets(describe_error(error))
+        # The text is cut last, because no search finds a part of a secret.
+        why = place.without_secrets(describe_error(error))[:MAX_QUOTED_LENGTH].rstrip(" .!")
         advice = ((_VALUES, _OTHER_VALUES[kind]), *_ADVICE, ("", "Check the URL."))
         step = next(step for pattern, step in advice if re.search(pattern, why, re.IGNORECASE))
         doing = "read" if kind is InputError else "written"

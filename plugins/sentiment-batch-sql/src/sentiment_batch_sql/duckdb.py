@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 from typing import TYPE_CHECKING
@@ -76,6 +77,13 @@ class DuckDB(Database):
         """The sum of a hash of each row."""
         return f"coalesce(sum(hash({', '.join(quote_name('q', column.name) for column in columns)})), 0)::VARCHAR"
 
+    def find_comment(self) -> str | None:
+        """The comment of the table."""
+        if not os.path.isfile(self.place.address):
+            return None
+        with contextlib.closing(self.open()) as connection:
+            return _find_table(connection, self.place.table)[1]
+
     def target(self, schema: pa.Schema, options: WriteOptions) -> Target:
         """Begin to write a table, in a file of its own until it is complete."""
         return FileTarget(self.place, DuckDBFile(schema), schema, options)
@@ -105,6 +113,18 @@ def _column(name: str, type: str, *, exact: bool) -> Column:
     return Column(name=name, expression=f"CAST({plain} AS VARCHAR)", type=type, metadata=metadata)
 
 
+def _find_table(connection: Connection, name: tuple[str, ...]) -> tuple[str | None, str | None]:
+    """What has that name, such as `table` or `view`, and its comment; None for what is not there."""
+    *schema, table = name
+    condition = f"lower(table_name) = lower({quote_text(table)}) AND table_catalog = current_database()"
+    condition += f" AND lower(table_schema) = lower({quote_text(schema[0] if schema else 'main')})"
+    found = connection.rows(f"SELECT table_type, table_comment FROM information_schema.tables WHERE {condition}")
+    if not found:
+        return None, None
+    kind, comment = found[0]
+    return {"BASE TABLE": "table"}.get(kind, kind.lower()), comment
+
+
 class DuckDBFile:
     """Writes a table to a DuckDB file."""
 
@@ -127,11 +147,7 @@ class DuckDBFile:
 
     def kind_of(self, connection: Connection, name: tuple[str, ...]) -> str | None:
         """What has that name, such as `table` or `view`; None if nothing has."""
-        *schema, table = name
-        condition = f"lower(table_name) = lower({quote_text(table)}) AND table_catalog = current_database()"
-        condition += f" AND lower(table_schema) = lower({quote_text(schema[0] if schema else 'main')})"
-        found = connection.rows(f"SELECT table_type FROM information_schema.tables WHERE {condition}")
-        return {"BASE TABLE": "table"}.get(found[0][0], found[0][0].lower()) if found else None
+        return _find_table(connection, name)[0]
 
     def full_name(self, table: tuple[str, ...]) -> tuple[str, ...]:
         """The name with its schema."""
@@ -145,10 +161,13 @@ class DuckDBFile:
         """The statement that begins a transaction. Others cannot open the file anyway."""
         return "BEGIN"
 
-    def create(self, schema: pa.Schema, name: tuple[str, ...], staged: str) -> list[str]:
-        """The statements that create the table from the staged one."""
+    def create(self, schema: pa.Schema, name: tuple[str, ...], staged: str, comment: str | None) -> list[str]:
+        """The statements that create the table from the staged one, with a comment."""
         chosen = ", ".join(
             quote_name(column) if type is None else f"CAST({quote_name(column)} AS {type}) AS {quote_name(column)}"
             for column, type in zip(schema.names, self._types, strict=True)
         )
-        return [f"CREATE TABLE {quote_name(*name)} AS SELECT {chosen} FROM staged.{quote_name(staged)}"]
+        created = f"CREATE TABLE {quote_name(*name)} AS SELECT {chosen} FROM staged.{quote_name(staged)}"
+        return [created] + (
+            [] if comment is None else [f"COMMENT ON TABLE {quote_name(*name)} IS {quote_text(comment)}"]
+        )

@@ -7,11 +7,13 @@ So the database can be read meanwhile, even by this run, and it stays unchanged 
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import os
 import secrets
 from typing import TYPE_CHECKING, Protocol
 
 from sentiment_batch import OutputError
+from sentiment_batch_sql.run_comments import write_comment
 from sentiment_batch_sql.url import quote_name
 
 if TYPE_CHECKING:
@@ -59,8 +61,8 @@ class DatabaseFile(Protocol):
         """The statement that begins a transaction."""
         ...
 
-    def create(self, schema: pa.Schema, name: tuple[str, ...], staged: str) -> list[str]:
-        """The statements that create the table."""
+    def create(self, schema: pa.Schema, name: tuple[str, ...], staged: str, comment: str | None) -> list[str]:
+        """The statements that create the table with a comment."""
         ...
 
 
@@ -79,6 +81,7 @@ class FileTarget:
 
     def __init__(self, place: Place, file: DatabaseFile, schema: pa.Schema, options: WriteOptions) -> None:
         self._place, self._file, self._schema, self._overwrite = place, file, schema, options.overwrite
+        self._comment = None if options.run_id is None else write_comment(options.run_id)
         self.columns = file.columns
         self._name = file.full_name(place.table)
         # These databases ignore the case of ASCII letters only.
@@ -104,23 +107,55 @@ class FileTarget:
         self._connection.ingest(batch, _STAGED)
 
     def publish(self) -> None:
-        """Copy the table into the file, in one transaction."""
+        """Copy the table into the file, in one transaction. A new file appears with its table."""
         assert self._connection is not None
         self._connection.run("COMMIT")
         self._close()
-        new = not os.path.exists(self._place.database)
         try:
-            with contextlib.closing(self._file.open(self._place.database, write=True)) as connection:
-                connection.run(self._file.attach(self._path), self._file.begin())
-                if self._must_replace(connection):
-                    connection.run(f"DROP TABLE {quote_name(*self._name)}")
-                connection.run(*self._file.create(self._schema, self._name, _STAGED), "COMMIT")
-        except BaseException:
-            if new:
-                _remove(self._place.database)
-            raise
+            if os.path.exists(self._place.database) or not self._publish_new_file(self._place.database):
+                self._copy_into(self._place.database)
         finally:
             self.discard()
+
+    def _publish_new_file(self, path: str) -> bool:
+        """Make a file with the table under a hidden name, and link it to `path` when it is on disk.
+
+        Databases write the first pages of a new file in several steps. After a power cut between them, nobody can open
+        the file.
+
+        Returns:
+            False if another program has made a file at `path` meanwhile.
+        """
+        folder, name = os.path.split(path)
+        gathered = os.path.dirname(self._path)  # where the caller removes what a killed run has left
+        place = gathered if os.stat(gathered).st_dev == os.stat(folder).st_dev else folder
+        # The same name each time, so that a later run replaces what a killed one has left.
+        table = hashlib.sha256(quote_name(*self._name).encode("utf-8", "surrogatepass")).hexdigest()[:8]
+        hidden = os.path.join(place, f".{name[:60]}.{table}.part")
+        _remove(hidden)
+        try:
+            self._copy_into(hidden)
+            _sync(hidden)
+            try:
+                os.link(hidden, path)
+            except FileExistsError:
+                return False
+            except OSError:  # a file system without links
+                if os.path.exists(path):
+                    return False
+                os.rename(hidden, path)
+            _sync(folder)
+            return True
+        finally:
+            _remove(hidden)
+
+    def _copy_into(self, path: str) -> None:
+        """Copy the table into a file, in one transaction."""
+        with contextlib.closing(self._file.open(path, write=True)) as connection:
+            connection.run(self._file.attach(self._path), self._file.begin())
+            if self._must_replace(connection):
+                connection.run(f"DROP TABLE {quote_name(*self._name)}")
+            connection.run(*self._file.create(self._schema, self._name, _STAGED, self._comment), "COMMIT")
 
     def discard(self) -> None:
         """Remove the gathered rows."""
@@ -165,6 +200,17 @@ class FileTarget:
         if kind and not self._overwrite:
             raise OutputError.exists(self._place.shown)
         return kind is not None
+
+
+def _sync(path: str) -> None:
+    """Wait until a file, or the names in a folder, are on disk. Windows syncs no folders."""
+    is_folder = os.path.isdir(path)
+    with contextlib.suppress(OSError) if is_folder else contextlib.nullcontext():
+        descriptor = os.open(path, os.O_RDONLY if is_folder else os.O_RDWR)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
 
 
 def _remove(path: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import secrets
 from typing import TYPE_CHECKING
 
@@ -11,6 +12,7 @@ from sentiment_batch import OutputError
 from sentiment_batch_sql.connection import Connection
 from sentiment_batch_sql.conversions import convert_for_postgresql
 from sentiment_batch_sql.database import JSON, Column, Database, Target, find_columns, mark_type, read_mark
+from sentiment_batch_sql.run_comments import write_comment
 from sentiment_batch_sql.url import quote_name, quote_text
 
 if TYPE_CHECKING:
@@ -85,6 +87,13 @@ class PostgreSQL(Database):
         """Begin to write a table, in a transaction."""
         return PostgreSQLTarget(self.place, schema, options)
 
+    def find_comment(self) -> str | None:
+        """The comment of the table."""
+        table = quote_text(quote_name(*self.place.table))
+        with contextlib.closing(self.open()) as connection:
+            ((comment,),) = connection.rows(f"SELECT obj_description(to_regclass({table}), 'pg_class')")
+        return None if comment is None else str(comment)
+
     def _types(self, connection: Connection, names: list[str]) -> list[tuple[str, str, str]]:
         """For each column its type, its full SQL type with the schema, and the type of its elements or an empty text.
 
@@ -135,6 +144,7 @@ class PostgreSQLTarget:
 
     def __init__(self, place: Place, schema: pa.Schema, options: WriteOptions) -> None:
         self._place, self._overwrite = place, options.overwrite
+        self._comment = None if options.run_id is None else write_comment(options.run_id)
         for name in (*place.table, *schema.names):
             if not 0 < len(name.encode("utf-8", "surrogatepass")) <= MAX_NAME_BYTES:
                 raise OutputError(f"the name {name!r} must have 1 to {MAX_NAME_BYTES} bytes for PostgreSQL. Rename it.")
@@ -172,6 +182,8 @@ class PostgreSQLTarget:
             self._connection.run(f"ALTER TABLE {staged} {', '.join(changes)}")
         if self._must_replace():
             self._connection.run(f"DROP TABLE {quote_name(self._schema, table)}")
+        if self._comment is not None:
+            self._connection.run(f"COMMENT ON TABLE {staged} IS {quote_text(self._comment)}")
         self._connection.run(f"ALTER TABLE {staged} RENAME TO {quote_name(table)}", "COMMIT")
         self._connection.close()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from typing import TYPE_CHECKING
 from urllib.parse import quote
@@ -80,6 +81,13 @@ class SQLite(Database):
         states = [state for state in map(os.stat, paths) if state.st_size]  # an empty log file counts as a missing one
         return quote_text(" ".join(f"{state.st_size}:{state.st_mtime_ns}" for state in states))
 
+    def find_comment(self) -> str | None:
+        """The statement that has made the table, with its comments."""
+        if not os.path.isfile(self.place.address):
+            return None
+        with contextlib.closing(self.open()) as connection:
+            return _find_table(connection, self.place.table)[1]
+
     def target(self, schema: pa.Schema, options: WriteOptions) -> Target:
         """Begin to write a table, in a file of its own until it is complete."""
         return FileTarget(self.place, SQLiteFile(schema), schema, options)
@@ -130,6 +138,13 @@ def _column(name: str, kinds: int) -> Column:
     return Column(name=name, expression=plain if kinds == _TEXT else _AS_TEXT.format(plain, bytes_as_text), type="TEXT")
 
 
+def _find_table(connection: Connection, name: tuple[str, ...]) -> tuple[str | None, str | None]:
+    """What has that name, such as `table` or `view`, and the statement that has made it; None for what is not there."""
+    condition = f"lower(name) = lower({quote_text(name[-1])})"
+    found = connection.rows(f"SELECT type, sql FROM main.sqlite_schema WHERE {condition}")
+    return found[0] if found else (None, None)
+
+
 class SQLiteFile:
     """Writes a table to a SQLite file."""
 
@@ -138,7 +153,9 @@ class SQLiteFile:
 
     def open(self, path: str, *, write: bool) -> Connection:
         """Open a file. If `write` is True, it is created if it does not exist."""
-        return connect(path, "rwc" if write else "ro")
+        # FULL, the default, does not wait until the name of the journal is gone: after a power cut, a journal that is
+        # there again takes the transaction back.
+        return connect(path, "rwc", "PRAGMA synchronous = EXTRA") if write else connect(path, "ro")
 
     def stage(self, connection: Connection, schema: pa.Schema, table: str) -> None:
         """Create the table in a file that only this process uses. It need not survive a crash."""
@@ -147,10 +164,7 @@ class SQLiteFile:
 
     def kind_of(self, connection: Connection, name: tuple[str, ...]) -> str | None:
         """What has that name, such as `table` or `view`; None if nothing has."""
-        found = connection.rows(
-            f"SELECT type FROM main.sqlite_schema WHERE lower(name) = lower({quote_text(name[-1])})"
-        )
-        return found[0][0] if found else None
+        return _find_table(connection, name)[0]
 
     def full_name(self, table: tuple[str, ...]) -> tuple[str, ...]:
         """The name with the only schema of SQLite.
@@ -170,13 +184,17 @@ class SQLiteFile:
         """The statement that begins a transaction, in which nobody else can write."""
         return "BEGIN IMMEDIATE"
 
-    def create(self, schema: pa.Schema, name: tuple[str, ...], staged: str) -> list[str]:
-        """The statements that create the table from the staged one."""
+    def create(self, schema: pa.Schema, name: tuple[str, ...], staged: str, comment: str | None) -> list[str]:
+        """The statements that create the table from the staged one, with a comment.
+
+        SQLite keeps a comment only inside of the parentheses.
+        """
         taken = {column.lower() for column in schema.names}
         number = next((word for word in ("rowid", "oid", "_rowid_") if word not in taken), None)
+        inside = "" if comment is None else f" /* {comment} */"
         order = f" ORDER BY {number}" if number else ""  # if all its names are taken, rows come in this order anyway
         return [
-            f"CREATE TABLE {quote_name(*name)} ({self._definitions(schema)})",
+            f"CREATE TABLE {quote_name(*name)} ({self._definitions(schema)}{inside})",
             f"INSERT INTO {quote_name(*name)} SELECT * FROM staged.{quote_name(staged)}{order}",
         ]
 

@@ -5,17 +5,22 @@ from __future__ import annotations
 import os
 import re
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 from urllib.parse import quote, unquote
 
-from sentiment_batch import UsageError, without_password
+from sentiment_batch import UsageError, hide_secrets, split_url, without_password
+
+if TYPE_CHECKING:
+    from sentiment_batch import SplitUrl
 
 _VARIABLE = re.compile(r"\$(?:\{(\w+)\}|([A-Za-z_]\w*))")
 _NAME = re.compile(r'"((?:[^"]|"")+)"|([^".]+)')
 _KINDS = {"postgresql": "postgresql", "postgres": "postgresql", "sqlite": "sqlite", "duckdb": "duckdb"}
 _NOT_IN_URLS = re.compile(r"[\s#]")
 _AMBIGUOUS_URL = (
-    "the URL of the database has a / ? # or a blank in its user or password, or in a parameter, or a parameter whose "
-    "name has a %. It is not shown, because it may be secret. Write %2F, %3F, %23 or %20, or set PGPASSWORD."
+    "the URL of the database has a / ? # or a blank before its last @, a # or a blank in a parameter, or a parameter "
+    "whose name has a %. It is not shown, because it may be secret. Write %2F, %3F, %23 or %20, and %40 for an @ that "
+    "does not follow the password; or set PGPASSWORD."
 )
 _OWN = ("table", "query", "key")
 """Parameters of this plugin. Their values are SQL, in which `$` names no environment variable."""
@@ -44,9 +49,7 @@ class Place:
 
     def without_secrets(self, text: str) -> str:
         """`text` with `***` in place of each secret."""
-        for secret in self.secrets:
-            text = text.replace(secret, "***")
-        return text
+        return hide_secrets(text, self.secrets)
 
     @property
     def source(self) -> str:
@@ -66,22 +69,26 @@ def parse_url(location: str, query: str | None = None, key: str | None = None) -
     Raises:
         UsageError: the URL is ambiguous, contradicts the settings, or names a missing environment variable.
     """
-    scheme, _, rest = location.partition("://")
-    body, _, tail = rest.partition("?")
+    try:
+        url = split_url(location)
+    except ValueError:
+        raise UsageError(_AMBIGUOUS_URL) from None
+    if re.search(r"[\s#/?]", f"{url.user}{url.password}"):
+        raise UsageError(_AMBIGUOUS_URL)
     parts = _Parts(shown=without_password(location))
-    own, others = parts.parameters(tail)
+    own, others = parts.parameters(url)
     for name, given in (("query", query), ("key", key)):
         if given is not None and own.setdefault(name, given) != given:
             raise UsageError(f"{parts.shown} names another {name} than the setting `{name}`. Leave one of them out.")
     if own.get("table") and own.get("query"):
         raise UsageError(f"{parts.shown} names a table, but there is also a query. Leave one of them out.")
-    if scheme.lower() not in _KINDS:
+    if url.scheme not in _KINDS:
         raise UsageError(f"{parts.shown} is no database. Write a URL that begins with postgresql, sqlite or duckdb.")
-    kind = _KINDS[scheme.lower()]
+    kind = _KINDS[url.scheme]
     if kind == "postgresql":
-        address, database = parts.server(body, others)
+        address, database = parts.server(url, others)
     else:
-        address = parts.path(scheme, body, others)
+        address = parts.path(url, others)
         database = os.path.abspath(address)
     return Place(
         kind=kind,
@@ -91,7 +98,7 @@ def parse_url(location: str, query: str | None = None, key: str | None = None) -
         query=(own.get("query") or "").strip().rstrip(";") or None,
         key=own.get("key"),
         shown=parts.shown,
-        secrets=tuple(sorted(parts.secrets - {""}, key=len, reverse=True)),
+        secrets=tuple(parts.secrets),
     )
 
 
@@ -116,43 +123,42 @@ class _Parts:
         self.shown = shown
         self.secrets: set[str] = set()
 
-    def parameters(self, tail: str) -> tuple[dict[str, str], dict[str, str]]:
+    def parameters(self, url: SplitUrl) -> tuple[dict[str, str], dict[str, str]]:
         """The parameters of this plugin, and those of the database."""
         own, others = {}, {}
-        for pair in filter(None, tail.split("&")):
-            name, _, value = pair.partition("=")
+        for name, value in url.parameters:
             if name in _OWN:
                 own[name] = unquote(value)
             elif "%" in name or _NOT_IN_URLS.search(value):
                 raise UsageError(_AMBIGUOUS_URL)
             else:
-                others[name] = self._plain(value, secret="pass" in name)
+                others[name] = self._plain(value, secret=url.hides(name))
         return own, others
 
-    def server(self, body: str, parameters: dict[str, str]) -> tuple[str, str]:
+    def server(self, url: SplitUrl, parameters: dict[str, str]) -> tuple[str, str]:
         """An unambiguous URI for libpq, and the server with its database."""
-        authority, _, path = body.partition("/")
-        if "@" in path or _NOT_IN_URLS.search(authority):
+        hosts, _, path = url.place.partition("/")
+        if _NOT_IN_URLS.search(hosts):
             raise UsageError(_AMBIGUOUS_URL)
-        who, at, hosts = authority.rpartition("@")
-        user, colon, password = who.partition(":")
-        userinfo = quote(self._plain(user), safe="") + colon + quote(self._plain(password, secret=True), safe="") + at
+        userinfo = "" if url.user is None else quote(self._plain(url.user), safe="") + "@"
+        if url.password is not None:
+            userinfo = f"{userinfo[:-1]}:{quote(self._plain(url.password, secret=True), safe='')}@"
         where = f"{quote(self._plain(hosts), safe=':,[]')}/{quote(self._plain(path), safe='')}"
         tail = "&".join(f"{name}={quote(value, safe='')}" for name, value in parameters.items())
         return f"postgresql://{userinfo}{where}?{tail}", unquote(where)
 
-    def path(self, scheme: str, body: str, parameters: dict[str, str]) -> str:
+    def path(self, url: SplitUrl, parameters: dict[str, str]) -> str:
         """The path of a database file."""
         if parameters:
             raise UsageError(
                 f"{self.shown} has the parameter {next(iter(parameters))!r}. The parameters are table, query and key."
             )
-        if not body.startswith("/") or len(body) == 1:
+        if url.user is not None or not url.place.startswith("/") or len(url.place) == 1:
             raise UsageError(
-                f"{self.shown} names no file. Write {scheme}:///file for a file in this folder, and "
-                f"{scheme}:////folder/file for a path from the root."
+                f"{self.shown} names no file. Write {url.scheme}:///file for a file in this folder, and "
+                f"{url.scheme}:////folder/file for a path from the root."
             )
-        return os.path.expanduser(self._plain(body[1:]))
+        return os.path.expanduser(self._plain(url.place[1:]))
 
     def _plain(self, text: str, *, secret: bool = False) -> str:
         """A part of the URL with environment variables and percent codes replaced; `%24` is a dollar sign."""

@@ -12,6 +12,7 @@ from sentiment_batch.writing import not_json, refuse, repeated_name
 from sentiment_batch_sql.conversions import decoded_type, is_bytes
 from sentiment_batch_sql.databases import find_database
 from sentiment_batch_sql.driver_errors import translate_errors
+from sentiment_batch_sql.run_comments import read_comment
 from sentiment_batch_sql.url import parse_url
 
 if TYPE_CHECKING:
@@ -68,6 +69,21 @@ class SqlWriter:
         if not self._done:
             self._done = True
             self._target.discard()
+
+
+def find_run_id(location: str) -> str | None:
+    """The ID of the run that has written a table; None if there is no table, or its comment names no run.
+
+    Args:
+        location: a URL with `?table=`.
+
+    Raises:
+        UsageError: the URL is ambiguous.
+        OutputError: the database cannot be read.
+    """
+    place = parse_url(location)
+    with translate_errors(place, OutputError):
+        return read_comment(find_database(place).find_comment()) if place.table else None
 
 
 def _convert(name: str, conversion: Conversion, column: pa.Array) -> pa.Array:

@@ -17,6 +17,7 @@ from sentiment_batch.data.readers.sniff import refuse_other_formats, refuse_text
 from sentiment_batch.data.readers.source import Source
 from sentiment_batch.data.readers.validate import strings_are_valid, validate_batch
 from sentiment_batch.errors import InputError
+from sentiment_batch.locations import without_password
 from sentiment_batch.records import ReadOptions, Split
 
 logger = logging.getLogger("sentiment_batch")
@@ -138,7 +139,7 @@ class _IpcStream:
             if not tracking.is_complete():
                 logger.warning(
                     "%s ends without the end mark of Arrow streams; if its writer was interrupted, rows are missing",
-                    self._source.name,
+                    without_password(self._source.name),
                 )
 
 

@@ -23,13 +23,15 @@ from sentiment_batch.data.readers.sniff import refuse_json
 from sentiment_batch.data.readers.source import Source
 from sentiment_batch.data.readers.text import MAX_ROW_CHARACTERS, Lines, TextFile
 from sentiment_batch.errors import InputError, UsageError
-from sentiment_batch.locations import suffix_of
+from sentiment_batch.locations import suffix_of, without_password
 from sentiment_batch.records import Dialect, Problem, ReadOptions, Split
 
 logger = logging.getLogger("sentiment_batch")
 
 SAMPLE_CHARACTERS = 1 << 18
 """Number of characters at the beginning that are looked at to find the delimiter."""
+MAX_COLUMNS = 100_000
+"""Files with more columns are refused: their delimiter is probably another one, and opening them takes minutes."""
 _NAMED_DELIMITER = re.compile(r'"?sep=([^"\r\n])?"?[,;]*\s*', re.IGNORECASE)
 """A line above the header that names the delimiter for Excel."""
 
@@ -77,7 +79,9 @@ class CsvReader:
             raise
         self.dialect = self._describe_dialect(options)
         if self.dialect.delimiter is None:
-            logger.info("%s: the first row holds no delimiter, so the file is read as one column", self._name)
+            logger.info(
+                "%s: the first row holds no delimiter, so the file is read as one column", without_password(self._name)
+            )
 
     def splits(self) -> Sequence[Split]:
         """One split, because where a record begins can only be found by reading from the start."""
@@ -153,7 +157,10 @@ class CsvReader:
         if options.header is None:
             self._unnamed = sample.check_header(self._dialect, others=delimiter is None)
         if self._dialect["skipinitialspace"]:
-            logger.warning("%s: the blanks after the delimiters are left out, because quotes follow them", self._name)
+            logger.warning(
+                "%s: the blanks after the delimiters are left out, because quotes follow them",
+                without_password(self._name),
+            )
 
     def _read_sample(self) -> tuple[list[str], bool]:
         """The first lines, and True if these are all. Lines that will be skipped do not count as part of the sample."""
@@ -187,6 +194,11 @@ class CsvReader:
     def _read_names(self) -> list[str]:
         with self._text.lines() as lines:
             first = self._read_first(self._read_records(lines))
+        if len(first) > MAX_COLUMNS:
+            raise InputError(
+                f"{self._name} has {len(first):,} columns, more than {MAX_COLUMNS:,}. Name the right `delimiter`, or "
+                "leave out columns."
+            )
         if not self._has_header:
             return make_distinct([""] * len(first))
         if any(map(byte_escapes.has_escapes, first)):
@@ -222,7 +234,9 @@ class CsvReader:
         where = f"{self._name}, line {chunk.begin(found[0]):,}" if found else ""
         if found and len(self._header) == 1:
             if not self._has_repeats:
-                logger.warning("%s: the value equals the header, %r; it is read as a row", where, self._header[0])
+                logger.warning(
+                    "%s: the value equals the header, %r; it is read as a row", without_password(where), self._header[0]
+                )
             self._has_repeats = True
             return False
         if found and self._on_bad_row is None:

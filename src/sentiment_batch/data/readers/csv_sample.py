@@ -17,7 +17,7 @@ from sentiment_batch.data.readers.header import (
     find_header_row,
     list_usual,
 )
-from sentiment_batch.errors import InputError
+from sentiment_batch.errors import InputError, listed
 
 DELIMITERS = (",", ";", "\t", "|", "^", "~")
 """The characters that may separate fields, the most likely first."""
@@ -31,7 +31,7 @@ _MIN_SHARE_OF_FIRST = 0.6
 """Share of the records with as many fields as the first one, if it is data or if a blank follows each delimiter."""
 _QUOTED_NAMES = re.compile(r'"[^"]*"( "[^"]*")+\s*$')
 """A header whose names are quoted and separated by blanks, as R writes it."""
-_JOINT = re.compile('"*([,;:|\t\x01\x1f])"*(?! )')
+_JOINT = re.compile('(?:(?<!")"+)?([,;:|\t\x01\x1f])"*(?! )')  # a long run of quotes is looked at once
 """What may stand between names of columns, but hardly in one name."""
 _MIN_RECORDS = 3
 """Number of records from which such a share means something."""
@@ -230,8 +230,8 @@ class CsvSample:
         if found[0] in DELIMITERS:
             cure = "Remove the quotes around each whole line, and halve those inside"
         raise InputError(
-            f"{self.name}: line {line} is one field, but {cell!r} looks like the names of several columns. {cure}, or "
-            "say that it names the only column with `header=True`."
+            f"{self.name}: line {line} is one field, but {listed([cell])} looks like the names of several columns. "
+            f"{cure}, or say that it names the only column with `header=True`."
         )
 
     def _refuse_collapse(self, dialect: dict[str, Any]) -> None:

@@ -12,7 +12,7 @@ from sentiment_batch.data.readers.dataset_files import GLOB_CHARACTERS, DataFile
 from sentiment_batch.data.readers.parquet_schema import adapt_batch, infer_partition_fields, unify_schemas
 from sentiment_batch.errors import InputError, listed
 from sentiment_batch.files.filesystems import local_path
-from sentiment_batch.locations import suffix_of
+from sentiment_batch.locations import path_of, suffix_of
 from sentiment_batch.records import Dialect, Split
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ def names_several_files(location: str) -> bool:
     """True if `location` is a folder or a glob. A file whose name looks like a glob is a file."""
     path = local_path(location)
     if path is None:  # a URL may hold a question mark or brackets that are no glob
-        return location.endswith("/") or "*" in location.partition("?")[0]
+        return location.endswith("/") or "*" in path_of(location)
     return os.path.isdir(path) or bool(GLOB_CHARACTERS.search(path) and not os.path.exists(path))
 
 

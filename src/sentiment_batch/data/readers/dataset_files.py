@@ -12,7 +12,7 @@ from urllib.parse import unquote
 
 from sentiment_batch.errors import InputError
 from sentiment_batch.files import filesystems
-from sentiment_batch.locations import suffix_of
+from sentiment_batch.locations import suffix_of, without_password
 
 logger = logging.getLogger("sentiment_batch")
 
@@ -85,7 +85,8 @@ def _list_data_files(tree: _LocalTree | _RemoteTree, folder: str, endings: tuple
     matching = [path for path in below if suffix_of(path) in endings]
     left_out = len(below) - len(matching)
     if matching and left_out:
-        logger.warning("%s: %d files do not end in %s and are left out", folder, left_out, " or ".join(endings))
+        shown, wanted = without_password(folder), " or ".join(endings)
+        logger.warning("%s: %d files do not end in %s and are left out", shown, left_out, wanted)
     return matching or below
 
 

@@ -6,6 +6,7 @@ The candidates are named in the error for a file that does not decode. Nothing i
 from __future__ import annotations
 
 import collections
+import functools
 import itertools
 import unicodedata
 
@@ -183,6 +184,7 @@ def _count_broken_words(text: str) -> int:
     return broken
 
 
+@functools.lru_cache(maxsize=10_000)  # a text has few different letters, and is rated in many encodings
 def _find_script(character: str) -> str | None:
     """The script of a letter outside ASCII, or None for signs and letters of other scripts."""
     code = ord(character)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 
+from sentiment_batch.locations import without_password
+
 logger = logging.getLogger("sentiment_batch")
 
 MAX_LISTED_RENAMES = 12
@@ -23,7 +25,7 @@ def warn_renamed(name: str, header: Sequence[str], names: Sequence[str]) -> None
     if renamed:
         more = f" and {len(renamed) - MAX_LISTED_RENAMES:,} more" if len(renamed) > MAX_LISTED_RENAMES else ""
         listed = ", ".join(renamed[:MAX_LISTED_RENAMES]) + more
-        logger.warning("%s: columns without a name of their own are renamed: %s", name, listed)
+        logger.warning("%s: columns without a name of their own are renamed: %s", without_password(name), listed)
 
 
 def make_distinct(header: Sequence[str]) -> list[str]:

@@ -1,9 +1,10 @@
-"""Identifies the state of an input without reading it: by sizes, modification times and Parquet footers."""
+"""Identifies the state of an input without reading it: by sizes, times, inode numbers and Parquet footers."""
 
 from __future__ import annotations
 
 import hashlib
 import os
+import sys
 from typing import Any
 
 from sentiment_batch.files import filesystems
@@ -11,6 +12,10 @@ from sentiment_batch.locations import without_password
 
 _FOOTER_END_BYTES = 8
 """Bytes at the end of a Parquet file: the length of the footer and the magic number."""
+
+
+MACHINE_BOUND = ("changed", "inode")
+"""What a file has on one machine only. A copy has other values."""
 
 
 def identify_input(location: str) -> dict[str, Any] | None:
@@ -33,14 +38,40 @@ def identify_input(location: str) -> dict[str, Any] | None:
         raise filesystems.unreachable(location, error) from error
     found = {"path": os.path.realpath(path), "bytes": status.st_size, "modified": status.st_mtime_ns}
     footer = _hash_footer(path, status.st_size)
-    return found | ({"footer": footer} if footer else {})
+    return found | ({"footer": footer} if footer else {}) | _identify_on_machine(path, status)
+
+
+def drop_machine_bound(state: Any) -> Any:
+    """The state of an input, as a list of what `identify_input` gives, without what only one machine can compare.
+
+    What the reader of a plugin reports stays as it is.
+    """
+    if not isinstance(state, list):
+        return state
+    return [
+        {name: value for name, value in file.items() if name not in MACHINE_BOUND} if isinstance(file, dict) else file
+        for file in state
+    ]
+
+
+def _identify_on_machine(path: str, status: os.stat_result) -> dict[str, int]:
+    """What shows that a file was replaced even if its size and modification time are those of before.
+
+    Unlike the modification time, nobody can set the change time. On Windows it is the time of creation, which a new
+    file may inherit. An inode number counts only where the disk stores it: FAT, and file systems in user space or over
+    a network, may give a file another number each time it is opened.
+    """
+    found = {"changed": status.st_ctime_ns}
+    is_stored = sys.platform == "win32" or (os.major(status.st_dev) != 0 and os.statvfs(path).f_files > 0)
+    return found | ({"inode": status.st_ino} if is_stored else {})
 
 
 def _identify_remote(location: str) -> dict[str, Any]:
     filesystem, path = filesystems.open_filesystem(location)
     try:
         filesystem.invalidate_cache()
-        return {"path": without_password(location), "bytes": filesystem.size(path), "state": str(filesystem.ukey(path))}
+        state = without_password(str(filesystem.ukey(path)), location)
+        return {"path": without_password(location), "bytes": filesystem.size(path), "state": state}
     except Exception as error:  # each file system has its own errors
         raise filesystems.unreachable(location, error) from error
 

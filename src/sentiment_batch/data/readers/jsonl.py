@@ -24,6 +24,7 @@ from sentiment_batch.data.readers.json_types import JsonShape, count_lone_surrog
 from sentiment_batch.data.readers.source import Source
 from sentiment_batch.data.readers.text import TextFile
 from sentiment_batch.errors import InputError, reason
+from sentiment_batch.locations import without_password
 from sentiment_batch.records import JSON_MARK, Dialect, Problem, ReadOptions, Split
 
 logger = logging.getLogger("sentiment_batch")
@@ -142,14 +143,15 @@ class JsonLinesReader:
         columns = [_Column(key=key, type=shape.arrow_type()) for key, shape in shapes.items()]
         replaced = sum(surrogates[column.key] for column in columns if column.type is not None)
         if replaced:
-            logger.warning("%s: U+FFFD replaced %d lone surrogates, which are not valid text", self._name, replaced)
+            shown = without_password(self._name)
+            logger.warning("%s: U+FFFD replaced %d lone surrogates, which are not valid text", shown, replaced)
         return columns, num_rows
 
     def _warn_of_repeated_keys(self, repeated: list[tuple[int, str]]) -> None:
         if repeated:
             (number, key), more = repeated[0], len(repeated) - 1
             also = f", and so in {more:,} more" if more else ""
-            place = f"{self._name}, line {number:,}{also}"
+            place = f"{without_password(self._name)}, line {number:,}{also}"
             logger.warning("%s: the key %r occurs twice in an object; its last value counts", place, key)
 
     def _make_array(

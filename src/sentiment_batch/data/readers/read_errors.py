@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator
 from typing import TypeVar
 
 from sentiment_batch.errors import InputError, reason
+from sentiment_batch.memory import lacks_memory
 
 T = TypeVar("T")
 
@@ -41,6 +42,11 @@ def iterate_translated(items: Iterable[T], where: str) -> Iterator[T]:
 
 def explain_damage(where: str, error: BaseException) -> InputError:
     """The error for a binary file that pyarrow cannot read."""
+    if lacks_memory(error):  # a damaged file may announce a size that no memory holds
+        return InputError(
+            f"{where} cannot be read: {reason(error)}. Give this process more memory (ulimit -v, or the limit of the "
+            "container). If it has enough, the file is damaged; get or write it again."
+        )
     if "decrypt" in str(error):
         return InputError(f"{where} cannot be read: it is encrypted, and no key can be given. Decrypt it first.")
     return InputError(

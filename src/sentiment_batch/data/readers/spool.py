@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import tempfile
 import threading
+from collections.abc import Iterator
 from typing import Any, BinaryIO, cast
 
 from sentiment_batch.errors import InputError, reason
@@ -25,7 +27,8 @@ class Spool:
     def __init__(self, stream: io.BufferedReader, name: str) -> None:
         self._stream = stream
         self._name = name
-        self._copy = cast(BinaryIO, tempfile.TemporaryFile(prefix="sentiment-batch-"))  # noqa: SIM115 - close() ends it
+        with self._translate_errors():
+            self._copy = cast(BinaryIO, tempfile.TemporaryFile(prefix="sentiment-batch-"))  # noqa: SIM115 - see close()
         self._size = 0
         self._complete = False
         self._lock = threading.Lock()
@@ -52,19 +55,26 @@ class Spool:
     def _fetch(self) -> None:
         chunk = self._stream.read1(_CHUNK_BYTES)
         self._complete = not chunk
-        try:
+        with self._translate_errors():
             self._copy.seek(self._size)
             self._copy.write(chunk)
+            self._copy.flush()
+        self._size += len(chunk)
+
+    @contextlib.contextmanager
+    def _translate_errors(self) -> Iterator[None]:
+        try:
+            yield
         except OSError as error:
             raise InputError(
-                f"{self._name} cannot be copied to {tempfile.gettempdir()}: {reason(error)}. "
-                "Set TMPDIR to a folder with room for all of it."
+                f"{self._name} cannot be copied to a temporary file: {reason(error)}. Set TMPDIR to a folder with room "
+                "for all of it."
             ) from error
-        self._size += len(chunk)
 
     def close(self) -> None:
         """Remove the copy and close the stream."""
-        self._copy.close()
+        with contextlib.suppress(OSError):  # bytes that could not be written
+            self._copy.close()
         self._stream.close()
 
 

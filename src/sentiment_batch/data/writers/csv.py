@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, BinaryIO
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from sentiment_batch.data.writers.formulas import escape_formulas
 from sentiment_batch.data.writers.json_text import json_text, marked
 from sentiment_batch.data.writers.unsupported_types import not_json, refuse
 from sentiment_batch.data.writers.value_text import (
@@ -64,7 +65,7 @@ class CsvEncoder:
         # Readers take U+FEFF at the start for a byte order mark, and may take another delimiter in a name for theirs.
         quoted = rf"{self._needs_quotes}|^\x{{FEFF}}|[,;\t|]"
         columns = [pa.array([name], TEXT) for name in names]
-        self._write_lines([self._field(_escaped(one) if self._escape else one, quoted) for one in columns])
+        self._write_lines([self._field(escape_formulas(one) if self._escape else one, quoted) for one in columns])
 
     def write(self, batch: pa.RecordBatch) -> None:
         """Write the rows."""
@@ -82,7 +83,7 @@ class CsvEncoder:
             return pc.if_else(plain.is_valid(), json_text(plain, field), pa.scalar(None, TEXT))
         text = scalar_text(plain, field.name)
         # JSON text begins with a quote, a bracket, a letter or a number, so it is never a formula.
-        return _escaped(text) if self._escape and is_text(plain.type) and not marked(field) else text
+        return escape_formulas(text) if self._escape and is_text(plain.type) and not marked(field) else text
 
     def _field(self, column: pa.Array, needs_quotes: str) -> pa.Array:
         """The text in quotes where it needs them, and empty for null."""
@@ -96,9 +97,3 @@ class CsvEncoder:
         *first, last = fields
         lines = pc.binary_join_element_wise(*first, joined(last, "\n"), constant(self._delimiter))
         write_lines(self._stream, lines)
-
-
-def _escaped(text: pa.Array) -> pa.Array:
-    """The text with an apostrophe where a spreadsheet would see a formula; see OWASP, "CSV Injection"."""
-    formula = pc.match_substring_regex(text, r"\A[=+\-@\t\r]")
-    return pc.if_else(formula, joined("'", text), text) if pc.any(formula).as_py() else text

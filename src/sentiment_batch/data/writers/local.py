@@ -13,6 +13,7 @@ from typing import BinaryIO, Protocol
 
 from sentiment_batch.errors import OutputError
 from sentiment_batch.files.atomic import PartFile, sync, sync_folder
+from sentiment_batch.files.windows import find_name_problem
 
 logger = logging.getLogger("sentiment_batch")
 
@@ -105,6 +106,8 @@ class LocalFile:
         self._folder = path.parent
         if location.endswith((os.sep, "/")) or path.is_dir():
             raise OutputError(f"{location} is a folder. Name a file in it.")
+        if problem := find_name_problem(path.name):
+            raise OutputError(f"{location} cannot be written: {problem} on Windows. Choose another name.")
         if not self._folder.is_dir():
             raise OutputError(
                 f"{location} cannot be written: there is no folder {self._folder}. Create it, or name another "

@@ -6,13 +6,16 @@ import contextlib
 import functools
 import logging
 import os
+import re
 import tempfile
 from typing import TYPE_CHECKING, Any
 
 from sentiment_batch.data.writers.local import Destination, LocalFile
+from sentiment_batch.data.writers.object_store import create_object, replace_object
 from sentiment_batch.data.writers.write_errors import translate_write_errors
 from sentiment_batch.errors import OutputError
 from sentiment_batch.files.filesystems import open_filesystem
+from sentiment_batch.locations import without_password
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -21,8 +24,8 @@ if TYPE_CHECKING:
 logger = logging.getLogger("sentiment_batch")
 _storage_errors = functools.partial(translate_write_errors, storage=True)
 
-SENDING = "_SENDING"
-"""The empty file that marks a folder whose upload has begun and not yet ended."""
+_PART = re.compile(r"part-\d{5,}\.[^/]+")
+"""The files of the parts of a data set."""
 
 
 def url_destination(location: str, overwrite: bool, scratch: str | None = None) -> Destination:
@@ -82,10 +85,21 @@ class RemoteFile:
     def publish(self) -> None:
         """Upload the local file, and remove it."""
         self._check_replaceable()
-        logger.info("sending %s bytes to %s", f"{os.path.getsize(self._spool):,}", self._location)
+        size = os.path.getsize(self._spool)
+        logger.info("sending %s bytes to %s", f"{size:,}", without_password(self._location))
         with _storage_errors(self._location):
-            self._file_system.put_file(self._spool, self._path)
+            if self._overwrite:
+                replace_object(self._file_system, self._spool, self._path)
+            else:
+                self._create()
         self.discard()
+
+    def _create(self) -> None:
+        """Upload the local file, unless another run was faster."""
+        try:
+            create_object(self._file_system, self._spool, self._path)
+        except FileExistsError:
+            raise OutputError.exists(self._location) from None
 
     def discard(self) -> None:
         """Remove the local file."""
@@ -103,7 +117,7 @@ def send_file(file: Path, location: str) -> None:
     """
     file_system, path = open_filesystem(location, OutputError)
     with _storage_errors(location):
-        file_system.put_file(str(file), path)
+        replace_object(file_system, str(file), path)
 
 
 def remove_file(location: str) -> None:
@@ -128,7 +142,7 @@ def names_in(location: str) -> list[str]:
 
 
 def send_folder(folder: Path, names: Sequence[str], last: str, location: str) -> None:
-    """Upload the files of a folder. The file `last` goes last and shows that all others have arrived.
+    """Upload the files of a folder that is claimed. The file `last` goes last and shows that all others have arrived.
 
     Args:
         folder: the folder on this machine.
@@ -141,16 +155,14 @@ def send_folder(folder: Path, names: Sequence[str], last: str, location: str) ->
     """
     file_system, path, there = _folder_at(location)
     with _storage_errors(location):
-        file_system.pipe_file(f"{path}/{SENDING}", b"")
         if last in there:
             file_system.rm_file(f"{path}/{last}")  # from here on the old data set is unfinished
         for name in names:
-            file_system.put_file(str(folder / name), f"{path}/{name}")
+            replace_object(file_system, str(folder / name), f"{path}/{name}")
         for name in there:  # parts of an older output that had more of them
-            if name.startswith("part-") and "/" not in name and name not in names:
+            if _PART.fullmatch(name) and name not in names:
                 file_system.rm_file(f"{path}/{name}")
-        file_system.put_file(str(folder / last), f"{path}/{last}")
-        file_system.rm_file(f"{path}/{SENDING}")
+        replace_object(file_system, str(folder / last), f"{path}/{last}")
 
 
 def _folder_at(location: str) -> tuple[Any, str, list[str]]:

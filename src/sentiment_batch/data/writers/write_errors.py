@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 
 from sentiment_batch.errors import OutputError, first_line, reason
+from sentiment_batch.files import windows
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -25,6 +26,8 @@ _REASONS = {
     errno.EIO: f"the disk reports an input/output error. Check the disk, {_ELSEWHERE}.",
     errno.EPIPE: "the program that reads it has ended. Start it again.",
     errno.ENAMETOOLONG: "the name is too long. Choose a shorter one.",
+    errno.EBADF: f"it is closed, or open for reading only. Open it, {_ELSEWHERE}.",
+    errno.EAGAIN: f"its reader is slower, and the pipe does not wait for it. Read it with cat, {_ELSEWHERE}.",
     errno.ENOENT: f"its folder no longer exists. Create the folder again, {_ELSEWHERE}.",
 }
 _RUST_CODE = re.compile(r"\(os error (\d+)\)")
@@ -59,7 +62,7 @@ def translate_write_errors(place: str, *, storage: bool = False, keep_broken_pip
 def _local_error(place: str, error: Exception) -> OutputError | None:
     """The error to raise instead of `error`, or None if `error` is no failure to write."""
     if isinstance(error, OSError):
-        return _system_error(place, error, error.errno)
+        return explain_write_error(place, error, error.errno)
     if isinstance(error, pa.ArrowInvalid | pa.ArrowNotImplementedError | pa.ArrowTypeError):
         return OutputError(
             f"{place} cannot hold a value: {first_line(error)}. Leave that column out with `columns`, or write another "
@@ -67,11 +70,22 @@ def _local_error(place: str, error: Exception) -> OutputError | None:
         )
     code = _RUST_CODE.search(str(error))
     if code or type(error).__name__ == "SafetensorError":
-        return _system_error(place, error, int(code[1]) if code else None)
+        return explain_write_error(place, error, int(code[1]) if code else None)
     return None
 
 
-def _system_error(place: str, error: Exception, code: int | None) -> OutputError:
+def explain_write_error(place: str, error: Exception, code: int | None) -> OutputError:
+    """The error to raise if the system refused to write.
+
+    Args:
+        place: the destination, as a person knows it.
+        error: what was raised.
+        code: the number of the system's error, one of `errno`; None if it is not known.
+    """
+    if code == errno.EACCES and windows.IS_WINDOWS:  # the usual reason there
+        return OutputError(
+            f"{place} cannot be written: permission denied. Close the program that has it open, {_ELSEWHERE}."
+        )
     # pyarrow's own errors have no code if Python code did not raise them.
     unknown = f"{getattr(error, 'strerror', None) or reason(error)}. Check the destination, {_ELSEWHERE}."
     return OutputError(f"{place} cannot be written: {_REASONS.get(code or 0, unknown)}")

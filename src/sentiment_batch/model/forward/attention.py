@@ -137,7 +137,7 @@ class CpuTexts:
         outcome = torch.empty_like(query)
         sums = query.new_empty((*query.shape[:2], 1))
         queries, keys = query.shape[1], key.shape[1]
-        step = _largest_divisor(len(query), MAX_CACHED_SCORES // (queries * keys))
+        step = largest_divisor(len(query), MAX_CACHED_SCORES // (queries * keys))
         for start in range(0, len(query), step):
             some = slice(start, start + step)
             scores = self._workspace.take("scores", step * queries, keys).view(step, queries, keys)
@@ -155,7 +155,7 @@ class CpuTexts:
         torch.div(outcome, sums, out=mixed)
 
 
-def _largest_divisor(number: int, limit: int) -> int:
+def largest_divisor(number: int, limit: int) -> int:
     """The largest divisor of `number` that is at most `limit`, and at least 1."""
     return next(one for one in range(max(1, min(number, limit)), 0, -1) if number % one == 0)
 

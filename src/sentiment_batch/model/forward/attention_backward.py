@@ -6,17 +6,22 @@ torch's own attention for a CPU takes 1.5 to 4 times as long in its backward pas
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import torch
 
-from sentiment_batch.model.forward.attention import LENGTH_STEP, MAX_CACHED_SCORES
+from sentiment_batch.model.forward.attention import LENGTH_STEP, MAX_CACHED_SCORES, largest_divisor
 from sentiment_batch.model.torch_operators import softmax_backward
 
 if TYPE_CHECKING:
     from sentiment_batch.tokenization.packing import Pack
+
+FIRST_LENGTH_STEP = 64
+"""`LENGTH_STEP` for the attention of the first tokens, whose products are small. Fewer shapes matter more than fewer
+keys."""
 
 # T tokens of a pack, B texts of it, D the encoder's width, H heads, E = D / H the width of one.
 # In one run: N = texts * H, Q queries of each text, K the common length of its texts, rounded up.
@@ -31,7 +36,7 @@ class TextRun:
     lengths: tuple[int, ...]
     """Tokens of each text."""
     rounded: int
-    """K: the lengths rounded up to a multiple of `attention.LENGTH_STEP`. Few shapes, because each costs a kernel."""
+    """K: the lengths rounded up to a multiple of a step. Few shapes, because each costs kernels."""
 
     @property
     def spans(self) -> Iterator[tuple[int, int, int]]:
@@ -42,22 +47,21 @@ class TextRun:
             start += length
 
 
-def group_runs(lengths: Sequence[int]) -> list[TextRun]:
-    """The texts of a pack in runs.
+def group_runs(lengths: Sequence[int], step: int = LENGTH_STEP) -> list[TextRun]:
+    """The texts of a pack in runs, each of as many texts as a power of two, so that few shapes occur.
 
     Args:
         lengths: (B,) tokens of each text in their order, each at least 1.
+        step: lengths are rounded up to a multiple of this.
     """
     runs: list[TextRun] = []
     start = 0
-    for length in lengths:
-        rounded = -(-length // LENGTH_STEP) * LENGTH_STEP
-        if runs and runs[-1].rounded == rounded:
-            last = runs.pop()
-            runs.append(TextRun(last.start, (*last.lengths, length), rounded))
-        else:
-            runs.append(TextRun(start, (length,), rounded))
-        start += length
+    for rounded, group in itertools.groupby(lengths, lambda length: -(-length // step) * step):
+        left = tuple(group)
+        while left:
+            count = 1 << (len(left).bit_length() - 1)
+            runs.append(TextRun(start, left[:count], rounded))
+            start, left = start + sum(left[:count]), left[count:]
     return runs
 
 
@@ -70,6 +74,7 @@ class TrainingTexts:
         self.first = torch.from_numpy(pack.first)
         self.alone = False
         self._runs = group_runs(pack.lengths.tolist())
+        self._first_runs = group_runs(pack.lengths.tolist(), FIRST_LENGTH_STEP)
         self._heads = heads
 
     def attend(self, qkv: torch.Tensor) -> torch.Tensor:
@@ -79,7 +84,7 @@ class TrainingTexts:
 
     def attend_first(self, query: torch.Tensor, kv: torch.Tensor) -> torch.Tensor:
         """Attention (B, D) of the first tokens' queries (B, D) to keys and values (T, 2D)."""
-        mixed: torch.Tensor = _Attention.apply(query, kv, self._runs, self._heads)  # type: ignore[no-untyped-call]
+        mixed: torch.Tensor = _Attention.apply(query, kv, self._first_runs, self._heads)  # type: ignore[no-untyped-call]
         return mixed
 
 
@@ -191,10 +196,10 @@ def _attention_weights(
 ) -> Iterator[tuple[slice, torch.Tensor]]:
     """The softmax of queries (N, Q, E) times keys (N, K, E), for as many of the N at a time as the cache holds."""
     queries, keys = q.shape[1], k.shape[1]
-    step = max(1, MAX_CACHED_SCORES // (queries * keys))
+    step = largest_divisor(len(q), MAX_CACHED_SCORES // (queries * keys))
     for start in range(0, len(q), step):
-        some = slice(start, min(start + step, len(q)))
-        scores = q.new_empty(some.stop - start, queries, keys)
+        some = slice(start, start + step)
+        scores = q.new_empty(step, queries, keys)
         _scaled_bmm(q[some], k[some].transpose(1, 2), q.shape[-1] ** -0.5, scores)
         for number, length in enumerate(run.lengths):
             of_text = slice(max(0, number * heads - start), max(0, (number + 1) * heads - start))

@@ -18,6 +18,8 @@ import numpy as np
 import torch
 
 from sentiment_batch.errors import DeviceError
+from sentiment_batch.memory import advise
+from sentiment_batch.model.memory import unify_memory_errors
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -64,7 +66,7 @@ def compute_segment_logits(
     """
     launched = launch_batches(strategy, tokens, budget, pool, on_tokens)
     for why in launched.refused.values():
-        raise DeviceError(f'{why}. Set a smaller `max_length`, or `device="cpu"`.')
+        raise DeviceError(f"{why}. {advise('a smaller `max_length`', strategy.device)}")
     return launched.logits()
 
 
@@ -74,22 +76,22 @@ class LaunchedBatches:
 
     order: list[Rows]
     """The segments of each batch."""
-    results: list[torch.Tensor]
-    """The logits (B, K) of each batch."""
+    result: torch.Tensor
+    """The logits (S, K) in that order, on the host. The device copies them after the last batch; `seconds` waits."""
     refused: dict[int, str]
     """Segments that do not fit into the device's memory even alone, each with the reason; their logits are NaN."""
-    classes: int
-    """K."""
     seconds: Callable[[], float]
     """Waits, and returns how long the device computed."""
+    scored_twice: int = 0
+    """Texts that were scored in int8 and again in float32."""
 
     def logits(self) -> Floats:
-        """Wait, then return the logits (S, K), which are copied from the device all at once."""
-        if not self.order:
-            return np.empty((0, self.classes), dtype=np.float32)
-        together: Floats = torch.cat(self.results).cpu().numpy()
+        """Wait, then return the logits (S, K) in the order of the segments."""
+        self.seconds()
+        together: Floats = self.result.numpy()
         logits_SK = np.empty_like(together)
-        logits_SK[np.concatenate(self.order)] = together
+        if self.order:
+            logits_SK[np.concatenate(self.order)] = together
         return logits_SK
 
 
@@ -120,9 +122,9 @@ def launch_batches(
         results.append(logits_BK)
         if on_tokens is not None:
             on_tokens(int(tokens.lengths[rows].sum()))
-    return LaunchedBatches(
-        order=order, results=results, refused=refused, classes=strategy.classes, seconds=stop_clock()
-    )
+    # Behind the last batch, so that nobody who wants these logits waits for what is launched next.
+    result = torch.cat(results).to("cpu", non_blocking=True) if results else torch.empty(0, strategy.classes)
+    return LaunchedBatches(order=order, result=result, refused=refused, seconds=stop_clock())
 
 
 def _compute_batches(
@@ -130,14 +132,25 @@ def _compute_batches(
 ) -> Iterator[tuple[Rows, torch.Tensor]]:
     lengths = tokens.lengths
     if pool is not None:
+        done = 0
         batches = strategy.plan(lengths, budget.tokens, pool.count)
-        yield from zip(batches, pool.executor.map(lambda rows: strategy.logits(tokens, rows), batches), strict=True)
-        return
-    batches = strategy.plan(lengths, budget.tokens)
+        try:
+            for logits_BK in pool.executor.map(lambda rows: _compute(strategy, tokens, rows), batches):
+                yield batches[done], logits_BK
+                done += 1
+            return
+        except torch.OutOfMemoryError as error:
+            rows = batches[done]
+            _halve(budget, strategy, lengths[rows], error)
+        # One batch at a time takes less memory, too.
+        left = np.concatenate(batches[done:])
+        batches = [left[some] for some in strategy.plan(lengths[left], budget.tokens)]
+    else:
+        batches = strategy.plan(lengths, budget.tokens)
     while batches:
         rows = batches.pop(0)
         try:
-            logits_BK = strategy.logits(tokens, rows)
+            logits_BK = _compute(strategy, tokens, rows)
         except torch.OutOfMemoryError as error:
             alone = len(rows) == 1 and strategy.shape is None
             if not alone:
@@ -155,6 +168,12 @@ def _compute_batches(
         torch.cuda.empty_cache()
         left = np.concatenate([rows, *batches])
         batches = [left[some] for some in strategy.plan(lengths[left], budget.tokens)]
+
+
+def _compute(strategy: ForwardStrategy, tokens: Tokens, rows: Rows) -> torch.Tensor:
+    """Logits (B, K) of one batch; a lack of memory is a `torch.OutOfMemoryError` on every device."""
+    with unify_memory_errors():
+        return strategy.logits(tokens, rows)
 
 
 def _halve(

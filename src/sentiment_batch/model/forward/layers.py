@@ -190,25 +190,20 @@ def normalize(x: torch.Tensor, norm: NormWeights) -> torch.Tensor:
     return F.layer_norm(x, x.shape[-1:], *norm)
 
 
-def has_equal_row_bits(
-    layer: LayerWeights, products: Iterable[LinearWeights], activation: Activation, rows: int
-) -> bool:
+def has_equal_row_bits(functions: Iterable[Activation], like: torch.Tensor, rows: int) -> bool:
     """True if a row gets the same bits in each place of a matrix of `rows` rows.
 
     No library promises this: near an edge of the matrix it may sum in another order. So it is tried on this machine.
 
     Args:
-        layer: its `finish_layer` is tried.
-        products: further products (out, D) to try.
-        activation: the layer's.
+        functions: what to try, each of a matrix (rows, D).
+        like: a tensor (..., D) of the dtype of the matrix.
         rows: rows of each matrix.
     """
-    weight = layer.attention_output.weight
-    generator = torch.Generator().manual_seed(0)
+    functions, generator = tuple(functions), torch.Generator().manual_seed(0)
     for _ in range(MAX_DRAWN_ROWS):
-        row = torch.randn((1, weight.shape[0]), generator=generator).to(weight)
+        row = torch.randn((1, like.shape[-1]), generator=generator).to(like)
         x = row.expand(rows, -1).contiguous()
-        found = [*(linear(x, product) for product in products), finish_layer(layer, activation, x, x)]
-        if not all(torch.equal(y, y[:1].expand_as(y)) for y in found):
+        if not all(torch.equal(y, y[:1].expand_as(y)) for y in (function(x) for function in functions)):
             return False
     return True

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -28,6 +29,7 @@ from sentiment_batch.model.forward.layers import (
     gather_layer,
     gather_norm,
     has_equal_row_bits,
+    linear,
 )
 from sentiment_batch.tokenization.packing import BatchShape, build_pack, plan_packs
 
@@ -35,6 +37,7 @@ if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
+    from sentiment_batch.model.forward.int8 import Int8Encoder
     from sentiment_batch.tokenization.packing import Pack, Rows, Tokens
 
 # S segments, B texts of a pack, D the encoder's width, K labels.
@@ -60,6 +63,8 @@ class PackedModel:
     """Heads of the attention."""
     padding: int | None
     """The padding id if positions are counted from after it, else None; see `ModelFamily.counts_from_padding`."""
+    int8: Int8Encoder | None = None
+    """The encoder's layers in 8-bit integers; None computes in the dtype of the weights."""
     workspaces: list[Workspace] = field(default_factory=list)
     """Scratch memory that no CPU thread uses at the moment."""
     equal_bits: dict[tuple[int, int, int], bool] = field(default_factory=dict)
@@ -67,7 +72,8 @@ class PackedModel:
 
     def logits(self, pack: Pack) -> torch.Tensor:
         """Logits (B, K) in float32 on the model's device."""
-        device, dtype = self.encoder.word_embeddings.device, self.encoder.word_embeddings.dtype
+        device = self.encoder.word_embeddings.device
+        dtype = self.int8.attention_dtype if self.int8 else self.encoder.word_embeddings.dtype
         with torch.inference_mode():
             if device.type != "cpu":
                 return self.compute(CudaTexts(pack, self.heads, device, self.padding)).float()
@@ -78,7 +84,8 @@ class PackedModel:
 
     def compute(self, texts: PackedTexts) -> torch.Tensor:
         """Logits (B, K) in the model's dtype."""
-        last_BD = encode_first_tokens(self.encoder, texts)
+        encode = self.int8.encode_first_tokens if self.int8 else encode_first_tokens
+        last_BD = encode(self.encoder, texts)
         if not texts.alone:
             return self.head(last_BD)
         # With few labels, MKL sums a row by its place among the others. A copy begins at the start of a cache line.
@@ -91,12 +98,22 @@ class PackedModel:
         """
         key = tokens, texts, torch.get_num_threads()
         if key not in self.equal_bits:
-            encoder = self.encoder
-            first, last, activation = encoder.layers[0], encoder.layers[-1], encoder.activation
             with torch.inference_mode():
-                whole = has_equal_row_bits(first, (first.qkv, encoder.last_key_value), activation, tokens)
-                self.equal_bits[key] = whole and has_equal_row_bits(last, (encoder.last_query,), activation, texts)
+                self.equal_bits[key] = all(
+                    has_equal_row_bits(functions, self.encoder.word_embeddings, rows)
+                    for functions, rows in zip(self._list_functions(), (tokens, texts), strict=True)
+                )
         return self.equal_bits[key]
+
+    def _list_functions(self) -> tuple[list[Activation], list[Activation]]:
+        """What is computed for each token, and what for each first token, apart from attention and head."""
+        encoder = self.encoder
+        first, last, activation = encoder.layers[0], encoder.layers[-1], encoder.activation
+        for_firsts: list[Activation] = [partial(linear, weights=encoder.last_query), _finish_alone(last, activation)]
+        if self.int8 is not None:
+            return self.int8.list_functions(), for_firsts
+        products = [first.qkv, encoder.last_key_value]
+        return [*(partial(linear, weights=one) for one in products), _finish_alone(first, activation)], for_firsts
 
     @property
     def flops_per_token(self) -> int:
@@ -106,6 +123,10 @@ class PackedModel:
             for layer in self.encoder.layers
             for product in (layer.qkv, layer.attention_output, layer.up, layer.down)
         )
+
+
+def _finish_alone(layer: LayerWeights, activation: Activation) -> Activation:
+    return lambda x: finish_layer(layer, activation, x, x)
 
 
 def compile_packed(model: PackedModel, tokens: int) -> PackedModel:

@@ -35,9 +35,10 @@ TrainingPass = Callable[["Pack"], torch.Tensor]
 """A pack to its logits (B, K), with gradients."""
 
 PACKED = "packed without padding"
-SIZES_PER_DOUBLING = 16
-"""On a CPU, the sizes of packs between a power of 2 and the next. They are few, because for each size oneDNN keeps
-kernels and the allocator keeps memory."""
+SIZES_PER_DOUBLING = 8
+"""On a CPU, the sizes of packs between a power of 2 and the next. They are few, because oneDNN makes 17 kernels for
+each, and keeps 1,024 in all. With more in an epoch, it would drop and make some at each step, and memory would be cut
+into pieces that are too small for the tensors."""
 
 
 def choose_training_pass(classifier: SentimentClassifier, device: str, dtype: str) -> tuple[TrainingPass, str]:

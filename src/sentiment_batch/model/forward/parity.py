@@ -11,8 +11,6 @@ from __future__ import annotations
 
 import copy
 import dataclasses
-import importlib.resources
-import json
 import logging
 import math
 import re
@@ -24,13 +22,15 @@ import numpy as np
 import torch
 
 from sentiment_batch.errors import ModelError, SentimentBatchError, UsageError, first_line
-from sentiment_batch.files.cache import cache_folder, write_text
-from sentiment_batch.model.device import prefer_bfloat16
+from sentiment_batch.files.cache import cache_folder, read_record, write_record
+from sentiment_batch.model.device import describe_hardware, prefer_bfloat16
 from sentiment_batch.model.forward.batches import Budget, compute_segment_logits
 from sentiment_batch.model.forward.packed import PackedStrategy, build_packed
 from sentiment_batch.model.forward.strategies import ForwardStrategy, PaddedStrategy
+from sentiment_batch.model.memory import unify_memory_errors
 from sentiment_batch.model.probabilities import average_segments, softmax
 from sentiment_batch.records import Choice
+from sentiment_batch.tokenization.parity_texts import read_parity_texts
 
 if TYPE_CHECKING:
     from sentiment_batch.model.probabilities import Floats
@@ -44,20 +44,8 @@ PARITY_BATCH_TOKENS = 4_096
 """Tokens per batch of a check, the same on every device."""
 MAX_DIFFERENCE = 1e-4
 """The largest difference of two probabilities in float32 that counts as equal. Differences of 1e-6 are usual."""
-CACHE_FOLDER = "parity-checks-3"
-"""Its number rises when the keys of the cached answers change."""
-
-
-def read_parity_texts() -> list[str]:
-    """The package's own texts: short reviews, and longer texts that are some of them joined."""
-    lines = (
-        importlib.resources.files("sentiment_batch.model.forward")
-        .joinpath("parity_texts.txt")
-        .read_text(encoding="utf-8")
-        .splitlines()
-    )
-    fives = [" ".join(lines[start : start + 5]) for start in range(0, len(lines), 5)]
-    return [*lines, *fives, " ".join(lines)]
+CACHE_FOLDER = "parity-checks-4"
+"""Its number rises when the cached answers or their keys change."""
 
 
 def texts_of_doubling_length() -> list[str]:
@@ -193,8 +181,7 @@ class _ParityChecks:
             flips = int((before.argmax(axis=1) != after.argmax(axis=1)).sum())
             return {"flips": flips, "largest": float(np.abs(before - after).max())}
 
-        hardware = torch.cuda.get_device_name(device) if device != "cpu" else torch.backends.cpu.get_cpu_capability()
-        answer = self._cached_answer(hardware, ("flips", "largest"), compare)
+        answer = self._cached_answer(describe_hardware(device), ("flips", "largest"), compare)
         flips, largest = answer["flips"], answer["largest"]
         if math.isnan(flips):
             return Choice(value="float32", reason="its code fails in bfloat16")
@@ -216,14 +203,13 @@ class _ParityChecks:
         policy = self._tokenizer.policy
         key = re.sub(r"[^\w.+-]+", "-", f"{question}-torch{torch.__version__}-{policy.max_length}-{policy.long_text}")
         path = cache_folder() / CACHE_FOLDER / self._digest[:32] / f"{key}.json"
-        try:
-            known = json.loads(path.read_text(encoding="utf-8"))
+        holds_for = [self._digest, key]
+        known = read_record(path, holds_for)
+        if known is not None:
             return {name: float(known[name]) for name in names}
-        except (OSError, ValueError, TypeError, KeyError):
-            pass  # not computed yet, or the file is damaged
-        answer = compute()
+        answer = compute()  # not computed yet, or the file is damaged
         try:
-            write_text(path, json.dumps(answer) + "\n")
+            write_record(path, holds_for, answer)
         except OSError as error:
             logger.debug("the answer of a parity check is not cached: %s", error)  # next time it is computed again
         return answer
@@ -238,8 +224,9 @@ class _ParityChecks:
         """The probabilities (N, K) of `texts` (N,), by default of all check texts."""
         tokens, _ = self._tokenizer(texts or read_parity_texts()).replace_unknown(loaded.vocabulary)
         try:
-            logits = compute_segment_logits(strategy, tokens, Budget(budget))
-        except (SentimentBatchError, torch.OutOfMemoryError, MemoryError):
+            with unify_memory_errors():
+                logits = compute_segment_logits(strategy, tokens, Budget(budget))
+        except (SentimentBatchError, torch.OutOfMemoryError):
             raise
         except Exception as error:  # the code of model families has no common error
             dtype = str(loaded.network.dtype).removeprefix("torch.")

@@ -17,6 +17,8 @@ from sentiment_batch.report.formatting import shorten_label
 
 CHART_WIDTH = 340
 """Width of every chart. On a narrow phone a unit is a little less than a pixel."""
+MAX_NAMED_TICKS = 3
+"""Steps between the names that an axis shows."""
 _MEAN_CHARACTER_WIDTH = 7.6
 """Width of a character of a wide font of 12 units."""
 
@@ -31,9 +33,13 @@ class Axis:
     ticks: tuple[float, ...]
     percent: bool = False
     """True if the values are shares of 1, which are shown in percent."""
+    names: tuple[str, ...] = ()
+    """The labels of the whole numbers from 0 on; empty if the numbers themselves are shown."""
 
     def format_tick(self, tick: float) -> str:
         """The label of a tick."""
+        if self.names:
+            return self.names[round(tick)]
         return f"{tick * 100:g} %" if self.percent else f"{tick:,.6g}"
 
 
@@ -60,6 +66,14 @@ def build_exact_axis(name: str, low: float, high: float) -> Axis:
     """An axis that ends exactly at `low` and `high`, for steps and bins."""
     high = high if high > low else low + 1.0
     return _build_axis(name, low, high, _choose_step(high - low, 4), percent=False)
+
+
+def build_named_axis(name: str, names: Sequence[str]) -> Axis:
+    """An axis with a place for each name, of which as many are shown as have room."""
+    last = len(names) - 1
+    step = max(1, -(-last // MAX_NAMED_TICKS))
+    ticks = tuple(float(place) for place in range(0, last + 1, step))
+    return Axis(name=name, low=0.0, high=max(1.0, last), ticks=ticks, names=tuple(names))
 
 
 def _build_axis(name: str, low: float, high: float, step: float, *, percent: bool) -> Axis:

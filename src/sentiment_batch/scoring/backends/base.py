@@ -60,6 +60,8 @@ class Description:
     digest: str
     """The SHA-256 of all files of the model that decide its scores."""
     hardware: str
-    """The name of the GPU, or `cpu`; other hardware may give other last bits."""
+    """The name of the GPU, or the kind of CPU, as by `describe_hardware`. Other hardware may give other last bits."""
+    int8: str | None = None
+    """Stands for the ranges and the error band of int8, which are fixed before the first text; None in other dtypes."""
     devices: int = 1
     """The number of devices that compute at the same time."""

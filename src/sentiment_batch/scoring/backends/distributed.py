@@ -85,6 +85,7 @@ class DistributedBackend:
             if not isinstance(self.engine.workers, int) or self.engine.workers < 1:
                 raise plugin.error(f"its engine has {self.engine.workers!r} workers")
         self.description = self.engine.description
+        self._plugin = plugin
 
     def score_blocks(
         self, blocks: Iterable[RowBlock], on_rows: OnRows | None = None, expected_rows: int | None = None
@@ -128,7 +129,8 @@ class DistributedBackend:
                     task = next(tasks, None)
                     if task is None:
                         break
-                    under_way.add(self.engine.submit(task))
+                    with self._plugin.translate_errors():
+                        under_way.add(self.engine.submit(task))
                 if not under_way:
                     return
                 finished, under_way = concurrent.futures.wait(under_way, return_when=concurrent.futures.FIRST_COMPLETED)
@@ -149,7 +151,11 @@ class DistributedBackend:
         """Send a block to a worker; None if its scores are known."""
         if block.known is not None:
             return None
-        return self.engine.submit(BlockTask(texts=block.pack_texts(), expected_rows=expected_rows))
+        task = BlockTask(
+            texts=block.pack_texts(), expected_rows=expected_rows, hardware=self.engine.description.hardware
+        )
+        with self._plugin.translate_errors():
+            return self.engine.submit(task)
 
 
 def _await_scores(block: RowBlock, future: Future[Any] | None, on_rows: OnRows | None) -> ScoredBlock:

@@ -12,30 +12,32 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import torch
 
 from sentiment_batch.data.columns import is_blank
 from sentiment_batch.errors import DeviceError, ModelError, UsageError
-from sentiment_batch.model import hub
-from sentiment_batch.model.device import choose_batch_tokens, choose_device
-from sentiment_batch.model.forward.batches import Budget, LaunchedBatches, ThreadPool, launch_batches, open_thread_pool
+from sentiment_batch.memory import advise
+from sentiment_batch.model.device import choose_batch_tokens, choose_device, describe_hardware
+from sentiment_batch.model.forward.batches import Budget, LaunchedBatches, ThreadPool, open_thread_pool
+from sentiment_batch.model.forward.int8_labels import Int8LabelError, launch_with_exact_labels
+from sentiment_batch.model.forward.int8_setup import refute_int8
 from sentiment_batch.model.forward.packed import PackedStrategy
-from sentiment_batch.model.forward.parity import prepare_model
+from sentiment_batch.model.openmp import wait_briefly
 from sentiment_batch.model.probabilities import average_segments, softmax
-from sentiment_batch.model.stock import load_classifier
 from sentiment_batch.scoring.backends.base import Description, OnRows
+from sentiment_batch.scoring.backends.model_start import start_model
 from sentiment_batch.scoring.backends.prefetch import Stages
 from sentiment_batch.scoring.backends.row_blocks import Counts, Failure, ScoredBlock, reuse_known_scores
-from sentiment_batch.scoring.backends.text_setup import choose_fixed_shape, choose_text_policy, make_tokenizer
 from sentiment_batch.tokenization.text_fingerprint import TextComparer, find_fingerprint
 
 if TYPE_CHECKING:
     import numpy.typing as npt
 
     from sentiment_batch.model.forward.strategies import ForwardStrategy
+    from sentiment_batch.model.stock import LoadedModel, ModelFacts
     from sentiment_batch.scoring.backends.row_blocks import RowBlock
     from sentiment_batch.settings import ScoreSettings
     from sentiment_batch.tokenization.packing import Tokens
+    from sentiment_batch.tokenization.tokenizer import TextTokenizer
 
 logger = logging.getLogger("sentiment_batch")
 
@@ -75,39 +77,54 @@ class LocalBackend:
         device = choose_device(settings.device)
         if settings.compile and device.value == "cpu":
             raise UsageError("`compile=True` is for CUDA; on a CPU it gains nothing. Leave it out.")
-        folder = hub.resolve_model(model)
-        loaded = load_classifier(folder, settings.labels)
-        policy = choose_text_policy(settings, loaded)
-        shape = choose_fixed_shape(loaded, policy) if settings.deterministic else None
         self._model = model
         self._settings = settings
-        self.tokenizer = make_tokenizer(loaded.backend, loaded.meta, policy)
-        """Turns texts into this model's tokens."""
-        fingerprint = find_fingerprint(loaded.meta)
+        with wait_briefly(device.value):  # the checks at the first use of a model compute on all cores at a time
+            started = self._started = start_model(model, device.value, settings)
+        facts, shape = started.facts, started.texts.shape
+        self.strategy: ForwardStrategy = started.strategy
+        fingerprint = find_fingerprint(facts.meta)
         self._comparer = TextComparer(fingerprint, self.tokenizer) if fingerprint else None
-        digest = hub.digest_model_folder(folder)
-        try:
-            prepared = prepare_model(loaded, self.tokenizer, digest, device.value, settings.dtype, shape)
-        except torch.OutOfMemoryError as error:
-            raise DeviceError(
-                f'the memory of {device.value} does not hold {model}. Take a smaller model, or `device="cpu"`.'
-            ) from error
-        self.loaded = prepared.loaded
-        self.strategy: ForwardStrategy = prepared.strategy
-        tokens = shape.tokens if shape else settings.batch_tokens or choose_batch_tokens(device.value, loaded.width)
+        tokens = shape.tokens if shape else settings.batch_tokens or choose_batch_tokens(device.value, facts.width)
         self._budget = Budget(tokens)
         self._gave_numbers = False
         self.description = Description(
-            labels=loaded.labels,
-            meta=loaded.meta,
+            labels=facts.labels,
+            meta=facts.meta,
             device=device,
-            dtype=prepared.dtype,
-            policy=policy,
-            batching=prepared.batching,
+            dtype=started.dtype,
+            policy=started.texts.policy,
+            batching=started.batching,
             batch_tokens=tokens,
-            digest=digest,
-            hardware=torch.cuda.get_device_name(device.value) if device.value != "cpu" else "cpu",
+            digest=started.digest,
+            hardware=describe_hardware(device.value),
+            int8=started.int8,
         )
+
+    @property
+    def facts(self) -> ModelFacts:
+        """What the model's folder says about it."""
+        return self._started.facts
+
+    @property
+    def tokenizer(self) -> TextTokenizer:
+        """Turns texts into this model's tokens."""
+        return self._started.texts.tokenizer
+
+    @property
+    def loaded(self) -> LoadedModel:
+        """The model as Transformers loaded it; after a fast start, it is loaded at the first call.
+
+        Raises:
+            ModelError: the model was changed since it began to score.
+        """
+        if self._started.loaded is None:
+            started = start_model(self._model, self.description.device.value, self._settings, in_full=True)
+            if started.digest != self._started.digest:
+                raise ModelError(f"{self._model} was changed while it was in use. Load it again.")
+            self._started, self.strategy = started, started.strategy  # the weights are then held once again
+        assert self._started.loaded is not None
+        return self._started.loaded
 
     def score_blocks(
         self, blocks: Iterable[RowBlock], on_rows: OnRows | None = None, expected_rows: int | None = None
@@ -179,9 +196,13 @@ class LocalBackend:
         """Start the model on a block; None for a block whose scores are known."""
         if tokenized.block.known is not None:
             return tokenized, None
-        tokenized.tokens, tokenized.unknown = tokenized.tokens.replace_unknown(self.loaded.vocabulary)
+        tokenized.tokens, tokenized.unknown = tokenized.tokens.replace_unknown(self.facts.vocabulary)
         on_tokens = _count_rows_by_tokens(tokenized, on_rows, stages.check)
-        return tokenized, launch_batches(self.strategy, tokenized.tokens, self._budget, pool, on_tokens)
+        try:
+            return tokenized, launch_with_exact_labels(self.strategy, tokenized.tokens, self._budget, pool, on_tokens)
+        except Int8LabelError:
+            refute_int8(self.tokenizer, self.description.digest)
+            raise
 
     def _finish(self, tokenized: _Tokenized, batches: LaunchedBatches) -> ScoredBlock:
         """Wait for the model, and give each row the probabilities of its text."""
@@ -209,6 +230,7 @@ class LocalBackend:
             tokenizing_seconds=tokenized.seconds,
             compiled=len(rows) * (isinstance(self.strategy, PackedStrategy) and bool(self.strategy.compiled_tokens)),
             model_seconds=batches.seconds(),
+            scored_twice=batches.scored_twice,
             scored=int(np.isfinite(best).sum()),
             confidence=float(np.nansum(best)),
             sample=tokenized.sample,
@@ -227,11 +249,11 @@ class LocalBackend:
             if text in tokenized.unknown:
                 reason = (
                     f"the model's tokenizer gives the token {tokenized.unknown[text]}, but the model knows only "
-                    f"{self.loaded.vocabulary}: the two do not belong together"
+                    f"{self.facts.vocabulary}: the two do not belong together"
                 )
                 yield Failure(row=row, reason=reason, cure="Fetch the model again", kind=ModelError)
             elif text in refused:
-                cure = 'Take a smaller `max_length`, or `device="cpu"`'
+                cure = advise("a smaller `max_length`", self.description.device.value).rstrip(".")
                 yield Failure(row=row, reason=refused[text], cure=cure, kind=DeviceError)
             else:
                 reason = f"the model gives no numbers for its text in {self.description.dtype.value}"

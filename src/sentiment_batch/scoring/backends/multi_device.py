@@ -13,6 +13,7 @@ from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from sentiment_batch.errors import DeviceError, UsageError, listed
+from sentiment_batch.model.openmp import wait_passively
 from sentiment_batch.records import Choice
 from sentiment_batch.scoring.backends.prefetch import Stages
 from sentiment_batch.scoring.backends.row_blocks import ScoredBlock, reuse_known_scores
@@ -118,11 +119,12 @@ class _DeviceProcess:
 
     def __init__(self, model: str, settings: ScoreSettings, sharing: int) -> None:
         self.device = settings.device
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", "sentiment_batch.scoring.backends.device_process"],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-        )
+        with wait_passively():
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "sentiment_batch.scoring.backends.device_process"],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+            )
         self._send((model, settings, sharing))
 
     def receive_description(self) -> Description:

@@ -101,6 +101,8 @@ class Counts:
     """Rows with a score."""
     confidence: float = 0.0
     """The sum of the probabilities of the likeliest label of these rows."""
+    scored_twice: int = 0
+    """Different texts that were scored in int8 and again in float32."""
     sample: Counter[str] = field(default_factory=Counter)
     """What `TextComparer.count` counted in a sample of the texts; empty if the model has no fingerprint."""
 

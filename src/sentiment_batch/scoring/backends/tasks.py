@@ -20,6 +20,8 @@ class BlockTask:
     """The texts as `RowBlock.pack_texts` packs them."""
     expected_rows: int | None
     """Rows of the whole stream, None if the number is unknown."""
+    hardware: str
+    """What the engine's description names; a worker with another kind of CPU or GPU is refused."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

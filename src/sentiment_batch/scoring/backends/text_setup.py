@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from sentiment_batch.errors import UsageError
 from sentiment_batch.settings import DETERMINISTIC_BATCH
@@ -12,11 +12,31 @@ from sentiment_batch.tokenization.tokenizer import TextPolicy, TextTokenizer
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
-    from sentiment_batch.model.stock import LoadedModel
+    from sentiment_batch.model.stock import ModelFacts
     from sentiment_batch.settings import ScoreSettings
 
 
-def choose_text_policy(settings: ScoreSettings, loaded: LoadedModel) -> TextPolicy:
+class TextSetup(NamedTuple):
+    """How a model reads texts under some settings."""
+
+    policy: TextPolicy
+    shape: BatchShape | None
+    """The shape of every batch of a deterministic run, None in other runs."""
+    tokenizer: TextTokenizer
+
+
+def set_up_texts(settings: ScoreSettings, loaded: ModelFacts) -> TextSetup:
+    """How a loaded model reads texts.
+
+    Raises:
+        UsageError: as `choose_text_policy` does.
+    """
+    policy = choose_text_policy(settings, loaded)
+    shape = choose_fixed_shape(loaded, policy) if settings.deterministic else None
+    return TextSetup(policy, shape, make_tokenizer(loaded.backend, loaded.meta, policy))
+
+
+def choose_text_policy(settings: ScoreSettings, loaded: ModelFacts) -> TextPolicy:
     """The policy that the user set, else the one of the training, else the one of the model's own tokenizer.
 
     Raises:
@@ -37,7 +57,7 @@ def make_tokenizer(backend: Tokenizer, meta: dict[str, Any] | None, policy: Text
     return TextTokenizer(backend, policy, special_as_text=bool(meta and meta["text"].get("special_tokens_as_text")))
 
 
-def choose_fixed_shape(loaded: LoadedModel, policy: TextPolicy) -> BatchShape:
+def choose_fixed_shape(loaded: ModelFacts, policy: TextPolicy) -> BatchShape:
     """The shape of all batches of a deterministic run: the model's own if it has one. The longest text always fits."""
     stored = (loaded.meta or {}).get("batch") or DETERMINISTIC_BATCH
     tokens, texts = stored["tokens"], stored["texts"]

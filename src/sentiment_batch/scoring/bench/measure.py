@@ -13,7 +13,9 @@ from typing import TYPE_CHECKING, Any
 
 from sentiment_batch.data import formats
 from sentiment_batch.errors import DeviceError, ModelError, UsageError
+from sentiment_batch.locations import without_password
 from sentiment_batch.model.device import choose_device, has_bfloat16
+from sentiment_batch.model.torch_operators import has_fast_int8
 from sentiment_batch.records import ReadOptions
 from sentiment_batch.scoring.backends.row_blocks import MAX_ROWS_PER_BLOCK
 from sentiment_batch.scoring.bench.result import MIN_FIRM_SECONDS, Measurement, Speed, choose_advice
@@ -122,7 +124,7 @@ def _load_scorer(model: str, settings: dict[str, Any]) -> Iterator[tuple[Scorer,
 def _read_sample(plan: BenchPlan, rows: int) -> Sample:
     assert plan.source is not None
     with closing(formats.open_reader(plan.source, format=plan.input_format, options=plan.read)) as reader:
-        return take_sample(reader, plan.source, plan.text_columns, rows)
+        return take_sample(reader, without_password(plan.source), plan.text_columns, rows)
 
 
 def _generate_sample(plan: BenchPlan, tokenizer: TextTokenizer, max_rows: int) -> Sample:
@@ -145,6 +147,7 @@ def _measure_chosen(plan: BenchPlan, scorer: Scorer, sample: Sample, loading_sec
         tokens_per_row=run.speed.tokens / run.speed.rows,
         cut_share=sum(int(some.cut.sum()) for some in run.tokenized) / texts,
         tokenising_tokens_per_second=tokens / seconds,
+        tokenizer=str(scorer.tokenizer.library),
         for_rows=run.for_rows,
         device=description.device.value,
         device_reason=description.device.reason,
@@ -174,7 +177,8 @@ def _measure_other_dtypes(
 
 def list_dtypes(device: str) -> tuple[str, ...]:
     """The dtypes that a device computes in by hardware."""
-    return ("float32", *(["bfloat16"] if has_bfloat16(device) else []), *(["float16"] if device != "cpu" else []))
+    half = ["bfloat16"] if has_bfloat16(device) else []
+    return ("float32", *half, *(["float16"] if device != "cpu" else ["int8"] if has_fast_int8() else []))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -6,6 +6,7 @@ import dataclasses
 from dataclasses import dataclass
 from typing import Any
 
+from sentiment_batch.display import unbroken
 from sentiment_batch.report.formatting import format_percent
 from sentiment_batch.scoring.summary import add_old_key
 
@@ -59,7 +60,9 @@ class Measurement:
     cut_share: float
     """The share of the texts that are longer than the model reads, 0 to 1."""
     tokenising_tokens_per_second: float
-    """Tokens per second of the tokenizer alone, on all cores."""
+    """Tokens per second of the tokenizer alone."""
+    tokenizer: str
+    """The library that tokenizes, with its version, and why."""
     for_rows: int
     """Rows of the job to estimate."""
     device: str
@@ -82,9 +85,10 @@ class Measurement:
 
     def __str__(self) -> str:
         lines = [
-            f"rows     {self.chosen.rows:,} of {self.source}, {self.tokens_per_row:,.0f} tokens each; "
+            f"rows     {self.chosen.rows:,} of {unbroken(self.source)}, {self.tokens_per_row:,.0f} tokens each; "
             f"{format_percent(self.cut_share)} of the texts are longer than {self.max_length} ({self.long_text})",
             f"device   {self.device} ({self.device_reason})",
+            f"tokens   {self.tokenizer}",
             f"batches  {self.chosen.batching}, {self.chosen.batch_tokens:,} tokens each",
             "",
             f"{'':22}{'tokens/s':>11}{'rows/s':>11}{'model at work':>15}",

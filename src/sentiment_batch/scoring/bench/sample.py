@@ -12,7 +12,7 @@ import pyarrow as pa
 
 from sentiment_batch.data.text_columns import detect_text_columns
 from sentiment_batch.errors import InputError
-from sentiment_batch.model.forward.parity import read_parity_texts
+from sentiment_batch.tokenization.parity_texts import read_parity_texts
 
 if TYPE_CHECKING:
     from sentiment_batch.data.readers.base import Reader

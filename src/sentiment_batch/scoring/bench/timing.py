@@ -13,7 +13,8 @@ import torch
 from sentiment_batch.data import formats
 from sentiment_batch.data.columns import is_blank
 from sentiment_batch.errors import InputError
-from sentiment_batch.model.forward.batches import Budget, launch_batches, open_thread_pool
+from sentiment_batch.model.forward.batches import Budget, open_thread_pool
+from sentiment_batch.model.forward.int8_labels import launch_with_exact_labels
 from sentiment_batch.scoring.backends.row_blocks import split_into_row_blocks
 from sentiment_batch.scoring.job import ScoreJob
 from sentiment_batch.scoring.pipeline import score_table
@@ -68,7 +69,7 @@ def time_forward(backend: LocalBackend, tokenized: list[Tokens], min_seconds: fl
     with open_thread_pool(strategy.device, single=strategy.shape is not None) as pool:
 
         def forward() -> None:
-            for one in [launch_batches(strategy, tokens, budget, pool) for tokens in tokenized]:
+            for one in [launch_with_exact_labels(strategy, tokens, budget, pool) for tokens in tokenized]:
                 one.logits()
 
         return time_action(forward, strategy.device, min_seconds)

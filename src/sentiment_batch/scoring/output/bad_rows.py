@@ -11,7 +11,13 @@ from typing import TYPE_CHECKING
 from sentiment_batch.locations import without_password
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from sentiment_batch.records import Problem
+
+
+KEYS = frozenset({"row", "where", "reason", "original_base64"})
+"""The keys of each line of OUT.problems.jsonl."""
 
 
 class BadRows:
@@ -51,6 +57,19 @@ class BadRows:
             both = problem if known is None else replace(known, reason=f"{known.reason}; {problem.reason}")
             merged[problem.row] = both
         return [merged[row] for row in sorted(merged)]
+
+
+def is_problem_list(lines: Iterable[bytes]) -> bool:
+    """True if there are lines, and all have the keys that `to_json_lines` writes."""
+    found = False
+    try:
+        for line in lines:
+            found = set(json.loads(line)) == KEYS
+            if not found:
+                break
+    except (ValueError, TypeError, RecursionError):
+        return False
+    return found
 
 
 def to_json_lines(problems: list[Problem]) -> bytes:

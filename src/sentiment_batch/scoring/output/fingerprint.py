@@ -9,16 +9,17 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from sentiment_batch.data import formats
-from sentiment_batch.data.readers.input_state import identify_input
+from sentiment_batch.data.readers.input_state import drop_machine_bound, identify_input
 from sentiment_batch.plugins.registry import BUILT_IN
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     import pyarrow as pa
 
     from sentiment_batch.data.readers.base import Reader
     from sentiment_batch.scoring.annotate import Annotation
+    from sentiment_batch.scoring.job import ScoreJob
     from sentiment_batch.scoring.scorer import Scorer
 
 MAX_VALUE_LENGTH = 100
@@ -68,11 +69,42 @@ def describe_job(annotation: Annotation, *, identity: Any, output_format: str, i
         output_format: the name of the format of the output.
         is_folder: True if the output is a folder with a file for each part.
     """
-    job = annotation.job
+    settings = _describe_settings(annotation.job, annotation.text_columns, output_format, annotation.part_rows)
     scoring = describe_scoring(annotation.scorer, annotation.schema)
-    settings = {
+    return {"input": identity, "output_is_folder": is_folder} | scoring | {"settings": settings | scoring["settings"]}
+
+
+def list_command_changes(
+    manifest: dict[str, Any], job: ScoreJob, scorer: Scorer, *, output_format: str, is_folder: bool
+) -> list[str]:
+    """The differences between a run that has replaced its input and a job, as far as they show without that input.
+
+    Args:
+        manifest: the manifest of the run.
+        job: the job that names the same input and output.
+        scorer: the model of the job.
+        output_format: the name of the format of the output.
+        is_folder: True if the output is a folder with a file for each part.
+    """
+    old, part_rows = manifest["settings"], job.choose_part_rows(scorer.device.value)
+    scoring = describe_scoring(scorer, scorer.added.fields())
+    settings = _describe_settings(job, job.text_columns or old["text_column"], output_format, part_rows)
+    added = scoring["output_columns"]
+    new = scoring | {
+        "output_is_folder": is_folder,
+        "output_columns": manifest["output_columns"][: -len(added)] + added,
+        "settings": settings | scoring["settings"],
+    }
+    return list_changes({name: manifest.get(name) for name in new}, new)
+
+
+def _describe_settings(
+    job: ScoreJob, text_columns: Sequence[str], output_format: str, part_rows: int
+) -> dict[str, Any]:
+    """The settings of a job that decide the output, besides those of the scores."""
+    return {
         "input_format": formats.find_reader_format(job.source, job.input_format).name,
-        "text_column": list(annotation.text_columns),
+        "text_column": list(text_columns),
         "columns": list(job.keep),
         **{name: getattr(job.read, name) for name in READ_SETTINGS},
         # Runs of version 0.2 stored no number of rows to skip, and can be resumed if there are none.
@@ -80,14 +112,13 @@ def describe_job(annotation: Annotation, *, identity: Any, output_format: str, i
         "on_bad_row": job.on_bad_row,
         "limit": job.limit,
         "output_format": output_format,
-        "part_rows": annotation.part_rows,
+        "part_rows": part_rows,
         "escape_formulas": job.write.escape_formulas,
     }
-    return {"input": identity, "output_is_folder": is_folder} | scoring | {"settings": settings | scoring["settings"]}
 
 
-def describe_scoring(scorer: Scorer, schema: pa.Schema) -> dict[str, Any]:
-    """What decides the scores and the columns, besides the input."""
+def describe_scoring(scorer: Scorer, fields: Iterable[pa.Field]) -> dict[str, Any]:
+    """What decides the scores and the columns, besides the input; `fields` are the columns of the output."""
     description, settings = scorer.description, scorer.settings
     return {
         "sentiment-batch": importlib.metadata.version("sentiment-batch"),
@@ -97,7 +128,8 @@ def describe_scoring(scorer: Scorer, schema: pa.Schema) -> dict[str, Any]:
         "labels": list(description.labels),
         "device": description.hardware,
         "dtype": description.dtype.value,
-        "output_columns": [f"{field.name}: {field.type}" for field in schema],
+        "int8_calibration": description.int8,
+        "output_columns": [f"{field.name}: {field.type}" for field in fields],
         "settings": {
             "batch_tokens": description.batch_tokens,
             "max_length": description.policy.max_length,
@@ -124,7 +156,7 @@ def list_changes(old: dict[str, Any], new: dict[str, Any]) -> list[str]:
     ]
     for name in dict.fromkeys([*old, *new]):
         before, after = old.get(name), new.get(name)
-        if before == after or name == "settings":
+        if before == after or name == "settings" or (name == "device" and _is_any_cpu(before, after)):
             continue
         if name == "input":
             changes.append(_describe_input_change(before, after))
@@ -136,6 +168,11 @@ def list_changes(old: dict[str, Any], new: dict[str, Any]) -> list[str]:
             before, after = _to_words(before, after)
             changes.append(f"{name.replace('_', ' ')} {was} {before} and {now} {after}")
     return changes
+
+
+def _is_any_cpu(before: Any, after: Any) -> bool:
+    """True for a CPU of today beside the `cpu` of a run of version 0.2 or earlier, which stored no kind of CPU."""
+    return before == "cpu" and " CPU, " in str(after)
 
 
 def _describe_setting_change(name: str, old: Any, new: Any) -> str:
@@ -163,6 +200,12 @@ def _describe_input_change(old: Any, new: Any) -> str:
                 return f"the input was {before.get('path')} and is {after.get('path')}"
             if before.get("bytes") != after.get("bytes"):
                 return f"the input {after['path']} had {before.get('bytes'):,} bytes and has {after.get('bytes'):,}"
+            if drop_machine_bound([before]) == drop_machine_bound([after]):
+                return (
+                    f"the input {after['path']} has its size and modification time of before, but was replaced, copied "
+                    "or changed since"
+                )
+            return f"the input {after.get('path')} has been changed since"
     return f"the input {new[0].get('path') if isinstance(new[0], dict) else ''} has been changed since"
 
 

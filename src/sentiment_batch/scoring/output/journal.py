@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
@@ -15,9 +14,10 @@ from typing import TYPE_CHECKING, Any
 from sentiment_batch.data.writers.write_errors import translate_write_errors
 from sentiment_batch.errors import OutputError
 from sentiment_batch.files import atomic
-from sentiment_batch.files.checksums import checked_json, read_checked_json
+from sentiment_batch.files.checksums import checked_json, json_sha256, read_checked_json
 from sentiment_batch.files.lock import LOCK_FILES, FolderLock
 from sentiment_batch.scoring.output.fingerprint import list_changes
+from sentiment_batch.scoring.output.own_files import refuse_foreign_files, remove_own_file, remove_work_folder
 from sentiment_batch.scoring.output.part_files import (
     DATA,
     JOB,
@@ -29,14 +29,16 @@ from sentiment_batch.scoring.output.part_files import (
     name_scores_file,
     pack_scores,
 )
+from sentiment_batch.scoring.output.run_record import remove_run_record
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from sentiment_batch.model.probabilities import Floats
 
-FORMAT = 2
+FORMAT = 3
 """The format of job.json; a work folder of another format cannot be resumed."""
+_CURE = "Repeat the command of that run to resume it, or start over with `restart=True`."
 
 
 @dataclass(slots=True, eq=False)
@@ -96,6 +98,8 @@ class Journal:
         with self._translating_errors():
             if self.folder.is_symlink() or (self.folder / DATA).is_symlink():
                 raise OutputError(f"the work folder {self.folder} is or holds a link. Remove the link.")
+            for folder in (self.folder, name_leftovers(self.folder)):
+                refuse_foreign_files(folder)
             self._lock = FolderLock(self.folder, self.destination)
 
     @property
@@ -131,6 +135,7 @@ class Journal:
         """
         with self._translating_errors():
             stored = read_checked_json(self.folder / JOB)
+            self._files = PartFiles(self.folder, None if stored is None else json_sha256(stored))
             parts: list[Part] = []
             ahead: dict[int, Part] = {}
             published = False
@@ -140,12 +145,18 @@ class Journal:
                 published = (self.folder / MANIFEST).exists()
             if parts or ahead or published:
                 self._check_same_job(stored, job)
+            if restart:
+                remove_run_record(self.folder)
             ahead = ahead if gaps else {}
-            self._files.remove_others([*parts, *ahead.values()], published=published)
+            remove_work_folder(name_leftovers(self.folder))
+            for path in self._files.list_others([*parts, *ahead.values()], published=published):
+                remove_own_file(path)
             self._begun, self._resumable, self.parts, self.ahead = True, job is not None, parts, ahead
             (self.folder / SCRATCH).mkdir(exist_ok=True)
             if not parts and not ahead:
-                atomic.write_whole(self.folder / JOB, checked_json({"format": FORMAT, "job": job}))
+                description = {"format": FORMAT, "job": job}
+                self._files = PartFiles(self.folder, json_sha256(description))
+                atomic.write_whole(self.folder / JOB, checked_json(description))
 
     def add(self, part: Part, problems: bytes = b"") -> None:
         """Record a part whose data are safe on disk.
@@ -218,17 +229,26 @@ class Journal:
             return
         if resumable and self.can_resume:
             atomic.remove(self.folder / SCRATCH)
-        elif self._begun or set(os.listdir(self.folder)) <= LOCK_FILES:
+        elif self._begun or not resumable:
             self._remove()
+        elif set(os.listdir(self.folder)) <= LOCK_FILES:
+            remove_work_folder(self.folder)
         self._lock.release()
         self._lock = None
 
     def _remove(self) -> None:
-        """Remove the folder; it is renamed first, so that no later run resumes from a half of it."""
-        leftovers = _name_leftovers(self.folder)
-        with contextlib.suppress(OSError):
+        """Remove the folder; it is renamed first, so that no later run resumes from a half of it.
+
+        If an earlier run died in this, its leftovers are removed last: they show that the output was complete. For an
+        output without a manifest, the record of the run shows it.
+        """
+        leftovers = name_leftovers(self.folder)
+        try:
             os.rename(self.folder, leftovers)
-        atomic.remove(leftovers)
+        except OSError:
+            remove_work_folder(self.folder)
+        remove_work_folder(leftovers)
+        remove_run_record(self.folder)
 
     def _read_scores(self, part: Part) -> Floats:
         if self._last_scores is None or self._last_scores[0] != part.index:
@@ -238,7 +258,6 @@ class Journal:
 
     def _check_same_job(self, stored: dict[str, Any] | None, job: dict[str, Any] | None) -> None:
         """Refuse to resume the parts of another job."""
-        again = "Repeat the command of that run to resume it, or start over with `restart=True`."
         if stored is not None and stored.get("format") != FORMAT:
             raise OutputError(
                 f"{self.destination} was begun by another version of sentiment-batch, whose parts this version cannot "
@@ -246,22 +265,28 @@ class Journal:
             )
         if job is None:
             raise OutputError(
-                f"{self.destination} was begun by another run, which can be resumed; this one cannot. {again}"
+                f"{self.destination} was begun by another run, which can be resumed; this one cannot. {_CURE}"
             )
-        changes = ["its description is damaged"] if stored is None else list_changes(stored["job"], job)
-        if changes:
-            raise OutputError(f"{self.destination} was begun by another run: {'; '.join(changes)}. {again}")
+        try:
+            changes = list_changes((stored or {})["job"], job)
+        except (KeyError, TypeError, ValueError, AttributeError):
+            changes = ["its description is damaged"]
+        refuse_changes(self.destination, changes)
 
     def _translating_errors(self) -> AbstractContextManager[None]:
         return translate_write_errors(str(self.folder))
 
 
-def remove_leftovers(folder: Path | None) -> None:
-    """Remove what a run left that died while it removed its work folder."""
-    if folder is not None:
-        atomic.remove(_name_leftovers(folder))
+def refuse_changes(destination: str, changes: list[str]) -> None:
+    """Refuse to resume a run from which this one differs.
+
+    Raises:
+        OutputError: there are changes, each in a few words.
+    """
+    if changes:
+        raise OutputError(f"{destination} was begun by another run: {'; '.join(changes)}. {_CURE}")
 
 
-def _name_leftovers(folder: Path) -> Path:
+def name_leftovers(folder: Path) -> Path:
     """The name of a work folder while it is removed."""
     return folder.with_name(f"{folder.name}.done")

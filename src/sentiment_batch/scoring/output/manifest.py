@@ -7,33 +7,36 @@ a later run can see whether an interrupted run had published its output.
 from __future__ import annotations
 
 import hashlib
-import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sentiment_batch.data.writers.remote import SENDING, remove_file, send_file
+from sentiment_batch.data import formats
+from sentiment_batch.data.writers.remote import remove_file, send_file
 from sentiment_batch.data.writers.write_errors import translate_write_errors
 from sentiment_batch.errors import InputError, OutputError
-from sentiment_batch.files import atomic, filesystems
-from sentiment_batch.files.checksums import checked_json, parse_checked_json, read_checked_json
-from sentiment_batch.scoring.output.part_files import MANIFEST, PROBLEMS
-from sentiment_batch.scoring.output.targets import SUCCESS
+from sentiment_batch.files import atomic
+from sentiment_batch.files.checksums import MAX_JSON_BYTES, checked_json, parse_checked_json, read_checked_json
+from sentiment_batch.scoring.output.journal import MemoryJournal, name_leftovers
+from sentiment_batch.scoring.output.manifest_values import has_source, is_manifest
+from sentiment_batch.scoring.output.own_files import CHUNK_BYTES, check_neighbours, open_stored
+from sentiment_batch.scoring.output.part_files import MANIFEST, PART_PREFIX, PROBLEMS
+from sentiment_batch.scoring.output.run_record import read_run_record, write_run_record
+from sentiment_batch.scoring.output.targets import SUCCESS, open_claim
 
 if TYPE_CHECKING:
+    from sentiment_batch.plugins.registry import Format
     from sentiment_batch.scoring.output.journal import Journal
     from sentiment_batch.scoring.output.paths import OutputPaths
     from sentiment_batch.scoring.output.targets import Target
 
 FORMAT = 3
 """The format of a manifest; it rises when an older reader would misunderstand a manifest."""
-CHUNK_BYTES = 2**20
-"""Bytes of a file that are read at a time."""
 
 
 def publish(paths: OutputPaths, journal: Journal, target: Target, description: dict[str, Any]) -> None:
-    """Publish an output whose rows are all written: the list of bad rows, then the output, then its manifest.
+    """Publish an output whose rows are all written, then the list of bad rows, then the manifest.
 
     Args:
         paths: where to.
@@ -42,63 +45,71 @@ def publish(paths: OutputPaths, journal: Journal, target: Target, description: d
         description: what the manifest holds besides the files.
 
     Raises:
-        OutputError: something could not be written, or appeared at the destination; nothing is published.
+        OutputError: something could not be written, or appeared at the destination. The output is not published, or a
+            later run completes it.
     """
     problems = _gather_problems(journal)
     files = target.finish()
+    manifest = {"format": FORMAT, "files": files, "problems": problems} | description
     if paths.beside is None:
+        if target.run_id is not None:
+            write_run_record(journal.folder, target.run_id, manifest)
         target.publish()
         return
-    if files is not None:
-        manifest = {"format": FORMAT, "files": files, "problems": problems} | description
-        with translate_write_errors(str(journal.folder)):
-            atomic.write_whole(journal.folder / MANIFEST, checked_json(manifest))
-    _replace_neighbours(paths, journal, has_problems=problems is not None)
+    check_neighbours(paths)  # hours may lie between the two looks
+    if files is None:
+        _replace_neighbours(paths, journal.folder, has_problems=problems is not None, has_manifest=False)
+        target.publish()
+        return
+    with translate_write_errors(str(journal.folder)):
+        atomic.write_whole(journal.folder / MANIFEST, checked_json(manifest))
     target.publish()
-    if files is not None:
-        _place(paths, journal.folder / MANIFEST, str(paths.manifest))
+    _replace_neighbours(paths, journal.folder, has_problems=problems is not None)
+    target.release()
 
 
-def finish_publishing(paths: OutputPaths, journal: Journal) -> bool:
-    """Complete the work of a run that ended right after it had published its output.
+def complete_publication(paths: OutputPaths, journal: Journal | MemoryJournal, format: Format) -> dict[str, Any] | None:
+    """Complete the work of a run that ended after it had published its output.
+
+    It may have ended before its manifest lay beside the output, or while it removed its work folder. It changes
+    nothing if the output is not what the manifest says.
+
+    Args:
+        paths: where the output is.
+        journal: its journal.
+        format: its format.
 
     Returns:
-        True if the output is published and complete, so that nothing is left to do.
+        The manifest; None if there was no such run.
 
     Raises:
-        OutputError: the manifest cannot be put in its place.
+        OutputError: the manifest cannot be put in its place, or the output cannot be looked at.
+        PluginError: the plugin of the format failed.
     """
-    manifest = read_checked_json(journal.folder / MANIFEST)
-    if manifest is None or not _is_published(paths, manifest["files"]):
-        atomic.remove(journal.folder / MANIFEST)
-        atomic.remove(journal.folder / PROBLEMS)
-        return False
-    if paths.is_folder and paths.path is None:
-        remove_file(f"{paths.destination.rstrip('/')}/{SENDING}")
-    if manifest["problems"] is not None and (journal.folder / PROBLEMS).exists():
-        _place(paths, journal.folder / PROBLEMS, str(paths.problems))
-    _place(paths, journal.folder / MANIFEST, str(paths.manifest))
-    return True
-
-
-def check_neighbours(paths: OutputPaths, *, overwrite: bool) -> None:
-    """Check that no file of the user is where the manifest and the list of bad rows are to be.
-
-    Files of an earlier run are replaced; its manifest shows that they are. Only this machine's disk is looked at.
-
-    Raises:
-        OutputError: another file or folder is there.
-    """
-    if paths.path is None or paths.manifest is None or paths.problems is None:
-        return
-    is_ours = read_checked_json(Path(paths.manifest)) is not None
-    for location in (paths.manifest, paths.problems):
-        file = Path(location)
-        if os.path.lexists(file) and (file.is_dir() or not (is_ours or overwrite)):
-            raise OutputError(
-                f"{location} exists where a file beside {paths.destination} is to be, and was not written by a scoring "
-                "run. Move it, or name another output."
-            )
+    if isinstance(journal, MemoryJournal):
+        return None
+    if paths.beside is None:
+        record = read_run_record(journal.folder)
+        is_published = record is not None and record["run_id"] == formats.find_run_id(paths.destination, format)
+        return record if is_published else None
+    found = read_checked_json(journal.folder / MANIFEST)
+    if found is not None and is_manifest(found) and _is_published(paths, found["files"]):
+        if claim := open_claim(paths):
+            claim.take()
+        check_neighbours(paths)
+        _replace_neighbours(paths, journal.folder, has_problems=found["problems"] is not None)
+        if claim:
+            claim.release()
+        return found
+    atomic.remove(journal.folder / MANIFEST)
+    atomic.remove(journal.folder / PROBLEMS)
+    if not name_leftovers(journal.folder).exists():
+        return None
+    try:
+        found = read_manifest(str(paths.manifest))
+    except InputError:
+        return None
+    return found if _is_published(paths, found["files"]) else None
 
 
 def read_manifest(location: str) -> dict[str, Any]:
@@ -107,15 +118,12 @@ def read_manifest(location: str) -> dict[str, Any]:
     Raises:
         InputError: it is not there, or not what was written.
     """
-    with filesystems.open_raw(location) as file:
-        found = parse_checked_json(file.read())
-    if found is None or found.get("format") not in {1, 2, FORMAT}:
+    with open_stored(location) as file:
+        found = parse_checked_json(file.read(MAX_JSON_BYTES))
+    whole = None if found is None or not is_manifest(found) else _convert(found)
+    if whole is None or not has_source(whole):
         raise InputError(f"{location} is damaged, or of another version: it is not what was written. Score again.")
-    if found["format"] == FORMAT:
-        return found
-    # Up to format 2, the state of the input stood under the key of its description.
-    older = found if found["format"] == 2 else _convert_format_1(found)
-    return older | {"input": None, "input_state": found["input"]}
+    return whole
 
 
 def hash_file_at(location: str) -> tuple[int, str]:
@@ -126,7 +134,7 @@ def hash_file_at(location: str) -> tuple[int, str]:
         OSError: it cannot be read.
     """
     digest, size = hashlib.sha256(), 0
-    with filesystems.open_raw(location) as file:
+    with open_stored(location) as file:
         while chunk := file.read(CHUNK_BYTES):
             digest.update(chunk)
             size += len(chunk)
@@ -141,11 +149,20 @@ def locate_files(
         yield (f"{destination.rstrip('/')}/{entry['name']}" if is_folder else destination), entry
 
 
+def _convert(manifest: dict[str, Any]) -> dict[str, Any] | None:
+    """A manifest with the keys of today's format; None if its format is not known."""
+    if manifest.get("format") not in (1, 2):
+        return manifest if manifest.get("format") == FORMAT else None
+    # Up to format 2, the state of the input stood under the key of its description.
+    older = manifest if manifest["format"] == 2 else _convert_format_1(manifest)
+    return older | {"input": None, "input_state": manifest.get("input")}
+
+
 def _convert_format_1(manifest: dict[str, Any]) -> dict[str, Any]:
     """A manifest of version 0.1, whose settings stood as options of the command line among the other keys."""
     settings = {name[2:].replace("-", "_"): value for name, value in manifest.items() if name.startswith("--")}
-    settings["quotes"] = not settings.pop("no_quotes")
-    return manifest | {"source": manifest["IN"], "settings": settings}
+    settings["quotes"] = not settings.pop("no_quotes", False)
+    return manifest | {"source": manifest.get("IN"), "settings": settings}
 
 
 def _is_published(paths: OutputPaths, files: list[dict[str, Any]]) -> bool:
@@ -153,11 +170,14 @@ def _is_published(paths: OutputPaths, files: list[dict[str, Any]]) -> bool:
     try:
         if paths.is_folder:
             hash_file_at(f"{paths.destination.rstrip('/')}/{SUCCESS}")
+            parts = {name for name in paths.list_names() if name.startswith(PART_PREFIX)}
+            if not parts <= {entry["name"] for entry in files}:
+                return False  # an older data set that begins with the same parts
         return all(
             hash_file_at(location) == (entry["bytes"], entry["sha256"])
             for location, entry in locate_files(paths.destination, files, is_folder=paths.is_folder)
         )
-    except (InputError, OSError):
+    except (InputError, OutputError, OSError):
         return False
 
 
@@ -175,16 +195,22 @@ def _gather_problems(journal: Journal) -> dict[str, Any] | None:
     return {"rows": rows, "bytes": size, "sha256": digest.hexdigest()}
 
 
-def _replace_neighbours(paths: OutputPaths, journal: Journal, *, has_problems: bool) -> None:
-    """Remove what an earlier output of that name left beside it, and put the list of bad rows in its place."""
-    for location in (paths.manifest, paths.problems):
-        if paths.path is None:
-            remove_file(str(location))
+def _replace_neighbours(paths: OutputPaths, folder: Path, *, has_problems: bool, has_manifest: bool = True) -> None:
+    """Put the list of bad rows and the manifest of a work folder beside the output, and remove those of an older one.
+
+    The manifest comes last, because it shows that all is complete.
+    """
+    for name, location, wanted in (
+        (PROBLEMS, str(paths.problems), has_problems),
+        (MANIFEST, str(paths.manifest), has_manifest),
+    ):
+        if wanted:
+            _place(paths, folder / name, location)
+        elif paths.path is None:
+            remove_file(location)
         else:
-            with translate_write_errors(str(location)):
-                Path(str(location)).unlink(missing_ok=True)
-    if has_problems:
-        _place(paths, journal.folder / PROBLEMS, str(paths.problems))
+            with translate_write_errors(location):
+                Path(location).unlink(missing_ok=True)
 
 
 def _place(paths: OutputPaths, file: Path, location: str) -> None:

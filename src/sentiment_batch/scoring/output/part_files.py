@@ -24,10 +24,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from sentiment_batch.files import atomic
-from sentiment_batch.files.checksums import checked_json, file_sha256, read_checked_json
+from sentiment_batch.files.checksums import checked_json, file_sha256, open_regular, read_checked_json
 from sentiment_batch.files.lock import LOCK_FILES
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from sentiment_batch.model.probabilities import Floats
 
 JOB = "job.json"
@@ -37,11 +39,16 @@ PROBLEMS = "problems.jsonl"
 """The bad rows of all parts of an output that is about to be published."""
 DATA = "data"
 """The folder for the files of an output that is a folder."""
+OLD = "old"
+"""Where a folder that is replaced lies until the new one is in its place."""
 SCRATCH = "scratch"
 """The folder for files that are being written; a later run does not use what it holds."""
+MAX_COUNT = 2**53
+"""The largest number in a record of a part."""
 PART_PREFIX = "part-"
 """How the names of the files of every part begin."""
-_ENDINGS = (".json", ".scores", ".problems.jsonl")
+SCORES_ENDING = ".scores"
+_ENDINGS = (".json", SCORES_ENDING, ".problems.jsonl")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -60,6 +67,22 @@ class Part:
     """The SHA-256 of its data."""
     problems: str | None = None
     """The SHA-256 of its list of bad rows, None if it has none."""
+    job: str | None = None
+    """The SHA-256 of the description of its job; None until the part is recorded."""
+
+    @classmethod
+    def from_json(cls, values: dict[str, Any]) -> Part | None:
+        """The record with these plain values; None if a run cannot have written them."""
+        try:
+            part = cls(**values)
+            counts = dict(part.counts)
+            groups = [counts.pop("labels"), counts.pop("sample", {})]
+            numbers = [counts["bad"], counts["compiled"], *counts.values(), *groups[0].values(), *groups[1].values()]
+        except (TypeError, ValueError, KeyError, AttributeError):
+            return None
+        whole = [part.index, part.rows, part.bytes]
+        is_sound = all(type(number) is int for number in whole) and type(part.file) is str
+        return part if is_sound and all(map(is_count, [*whole, *numbers])) else None
 
 
 def describe_part(index: int, *, rows: int, counts: dict[str, Any], file: str, data: bytes | Path) -> Part:
@@ -77,12 +100,17 @@ def describe_part(index: int, *, rows: int, counts: dict[str, Any], file: str, d
 
 def name_scores_file(index: int) -> str:
     """The path of the scores of a part below the work folder."""
-    return f"{name_part(index)}.scores"
+    return f"{name_part(index)}{SCORES_ENDING}"
 
 
 def name_part(index: int) -> str:
     """The name of the files of a part, without their endings."""
     return f"{PART_PREFIX}{index:05d}"
+
+
+def is_count(value: Any) -> bool:
+    """True for a number that rows, or what is in them, can be counted by."""
+    return type(value) in (int, float) and 0 <= value <= MAX_COUNT
 
 
 def pack_scores(scores: Floats) -> bytes:
@@ -92,17 +120,32 @@ def pack_scores(scores: Floats) -> bytes:
     return stream.getvalue()
 
 
+def _count_packed_rows(path: Path) -> int:
+    """The rows of a file that holds what `pack_scores` gave.
+
+    Raises:
+        OSError, ValueError: it cannot be read, or is another file.
+    """
+    with open_regular(path) as file:
+        np.lib.format.read_magic(file)
+        (rows, _), _, _ = np.lib.format.read_array_header_1_0(file)
+    return rows
+
+
 @dataclass(frozen=True, slots=True)
 class PartFiles:
     """The files of the parts in one work folder; each method raises OSError if the disk fails."""
 
     folder: Path
+    job: str | None = None
+    """The SHA-256 of the description of the job, which each record names; None if it is not known."""
 
     def write(self, part: Part, problems: bytes) -> Part:
         """Record a part whose data are safe on disk, with its bad rows as JSON lines; returns the record."""
         if problems:
             part = replace(part, problems=hashlib.sha256(problems).hexdigest())
             atomic.write_whole(self._problems_file(part), problems)
+        part = replace(part, job=self.job)
         atomic.write_whole(self.folder / f"{name_part(part.index)}.json", checked_json(asdict(part)))
         return part
 
@@ -118,12 +161,14 @@ class PartFiles:
 
     def read_scores(self, part: Part) -> Floats:
         """The probabilities (rows, labels) of a part."""
-        scores: Floats = np.load(io.BytesIO((self.folder / part.file).read_bytes()), allow_pickle=False)
+        with open_regular(self.folder / part.file) as file:
+            scores: Floats = np.load(io.BytesIO(file.read()), allow_pickle=False)
         return scores
 
     def read_problems(self, part: Part) -> bytes:
         """The bad rows of a part that has some, as JSON lines."""
-        return self._problems_file(part).read_bytes()
+        with open_regular(self._problems_file(part)) as file:
+            return file.read()
 
     def find_first(self) -> tuple[list[Part], Path | None]:
         """The parts from the first on, up to one that is missing or damaged; and the record of a damaged one."""
@@ -145,8 +190,8 @@ class PartFiles:
                 found[part.index] = part
         return found
 
-    def remove_others(self, parts: list[Part], *, published: bool) -> None:
-        """Remove everything except the lock, the job, these parts and, if `published`, what publishing left."""
+    def list_others(self, parts: list[Part], *, published: bool) -> Iterator[Path]:
+        """Everything except the lock, the job, these parts and, if `published`, what publishing left."""
         names = (
             LOCK_FILES | ({JOB, DATA} if parts or published else set()) | ({MANIFEST, PROBLEMS} if published else set())
         )
@@ -154,26 +199,29 @@ class PartFiles:
         files = {part.file for part in parts}
         for path in [*self.folder.iterdir(), *(self.folder / DATA).glob("*")]:
             if path.name not in names and str(path.relative_to(self.folder)) not in files:
-                atomic.remove(path)
+                yield path
 
     def _read_undamaged(self, record: Path, index: int) -> Part | None:
         """The part of a record; None if the record, the data or the bad rows are not what was written."""
-        content = read_checked_json(record)
-        try:
-            part = None if content is None else Part(**content)
-        except TypeError:
+        part = Part.from_json(read_checked_json(record) or {})
+        if part is None or part.index != index or (self.job is not None and part.job != self.job):
             return None
-        return part if part is not None and part.index == index and self._is_undamaged(part) else None
+        return part if self._is_undamaged(part) else None
 
     def _is_undamaged(self, part: Part) -> bool:
+        """True if the data and the bad rows of a part are what was written."""
         path = self.folder / part.file
+        if part.file != name_scores_file(part.index) and not part.file.startswith(f"{DATA}/{name_part(part.index)}."):
+            return False
         if part.file.startswith(DATA) and (self.folder / MANIFEST).exists() and not (self.folder / DATA).exists():
             return True  # the folder is published already; its manifest shows whether it is complete
         try:
             if path.stat().st_size != part.bytes or file_sha256(path) != part.sha256:
                 return False
+            if path.suffix == SCORES_ENDING and _count_packed_rows(path) != part.rows:
+                return False
             return part.problems is None or file_sha256(self._problems_file(part)) == part.problems
-        except OSError:
+        except (OSError, ValueError):  # the path of the data may be no path
             return False
 
     def _problems_file(self, part: Part) -> Path:

@@ -15,7 +15,7 @@ from sentiment_batch.data.writers.write_errors import translate_write_errors
 from sentiment_batch.errors import OutputError
 from sentiment_batch.files.cache import cache_folder
 from sentiment_batch.files.filesystems import local_path
-from sentiment_batch.locations import COMPRESSIONS, scheme_of, suffix_of
+from sentiment_batch.locations import COMPRESSIONS, scheme_of, suffix_of, without_query
 from sentiment_batch.plugins.registry import BUILT_IN, Format
 
 MANIFEST_ENDING = ".manifest.json"
@@ -108,12 +108,15 @@ def locate_output(destination: str, format: Format) -> OutputPaths:
     if destination == "-" or (local is not None and is_special(local)):
         return OutputPaths(destination=destination, path=None, is_folder=False, work_folder=None, beside=None)
     if local is None:
+        beside = without_query(destination).rstrip("/")
+        if beside.endswith(":"):
+            raise OutputError(f"{destination} is no place for an output. Name a file or folder in it.")
         return OutputPaths(
             destination=destination,
             path=None,
             is_folder=is_folder,
             work_folder=_locate_remote_work(destination, may_be_relative=by_scheme),
-            beside=None if by_scheme else destination.partition("?")[0].rstrip("/"),
+            beside=None if by_scheme else beside,
         )
     path = Path(os.path.realpath(os.path.expanduser(local)))
     if not path.name:

@@ -8,18 +8,22 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import os
+import secrets
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from sentiment_batch.data import formats
-from sentiment_batch.data.writers.remote import SENDING, send_folder
+from sentiment_batch.data.writers.object_store import SENDING, FolderClaim
+from sentiment_batch.data.writers.remote import send_folder
 from sentiment_batch.data.writers.write_errors import translate_write_errors
-from sentiment_batch.errors import OutputError
+from sentiment_batch.errors import OutputError, listed
 from sentiment_batch.files import atomic
+from sentiment_batch.locations import path_of
 from sentiment_batch.scoring.output.journal import MemoryJournal
-from sentiment_batch.scoring.output.part_files import DATA, PART_PREFIX, describe_part, name_part
+from sentiment_batch.scoring.output.own_files import list_published_names
+from sentiment_batch.scoring.output.part_files import DATA, OLD, describe_part, name_part
 from sentiment_batch.scoring.output.paths import OutputPaths, part_file_suffix
 
 if TYPE_CHECKING:
@@ -33,8 +37,6 @@ if TYPE_CHECKING:
 
 SUCCESS = "_SUCCESS"
 """The empty file that marks a complete folder, as Hadoop and Spark write it."""
-OLD = "old"
-"""Where a folder that is replaced lies until the new one is in its place."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -66,6 +68,8 @@ class Target(PartTarget, Protocol):
 
     start: int
     """The number of the first row that it still needs."""
+    run_id: str | None
+    """The ID of this run that is stored with the output; None for an output that has a manifest, or stores no ID."""
 
     def finish(self) -> list[dict[str, Any]] | None:
         """Make everything safe on disk, but not visible yet; its files for the manifest, None if they are unknown."""
@@ -73,6 +77,10 @@ class Target(PartTarget, Protocol):
 
     def publish(self) -> None:
         """Make the output visible."""
+        ...
+
+    def release(self) -> None:
+        """Let other machines write to the destination, because the manifest is beside it."""
         ...
 
     def abort(self) -> None:
@@ -93,10 +101,13 @@ class FileTarget:
     options: WriteOptions
     journal: Journal | MemoryJournal
     start: int = 0
+    run_id: str | None = field(init=False)
     _writer: Writer = field(init=False)
 
     def __post_init__(self) -> None:
-        options = dataclasses.replace(self.options, scratch=self.journal.scratch)
+        stores_id = self.paths.beside is None and self.format.find_run_id is not None
+        self.run_id = secrets.token_hex(16) if stores_id else None
+        options = dataclasses.replace(self.options, scratch=self.journal.scratch, run_id=self.run_id)
         self._writer = formats.open_writer(
             self.paths.destination, self.schema, format=self.format.name, options=options
         )
@@ -115,12 +126,15 @@ class FileTarget:
         finished: FinishedFile | None = None if finish is None else finish()
         if finished is None or self.paths.beside is None:
             return None
-        name = os.path.basename(self.paths.destination.partition("?")[0])
+        name = os.path.basename(path_of(self.paths.destination))
         return [{"name": name, "rows": self.journal.rows, "bytes": finished.bytes, "sha256": finished.sha256}]
 
     def publish(self) -> None:
         """Let the writer publish."""
         self._writer.commit()
+
+    def release(self) -> None:
+        """Do nothing: one file needs no claim."""
 
     def abort(self) -> None:
         """Let the writer remove everything."""
@@ -137,14 +151,19 @@ class FolderTarget:
     options: WriteOptions
     journal: Journal
     start: int = field(init=False)
+    run_id: str | None = field(default=None, init=False)
     _data: Path = field(init=False)
     """The folder in the work folder that is published in the end."""
+    _claim: FolderClaim | None = field(init=False)
+    """Keeps other machines from a folder in a storage; None for a folder on this machine, which has a lock."""
     _writer: Writer | None = field(default=None, init=False)
 
     def __post_init__(self) -> None:
         self.start = self.journal.rows
         self._data = self.journal.folder / DATA
-        _check_replaceable(self.paths, self.options)
+        self._claim = open_claim(self.paths)
+        if self._claim is None or not self._claim.is_held():
+            _check_replaceable(self.paths, self.options)
         with translate_write_errors(str(self._data)):
             self._data.mkdir(exist_ok=True)
 
@@ -178,9 +197,7 @@ class FolderTarget:
         """Move the folder to its place in one rename; to a URL its files are sent one by one, the mark last."""
         path = self.paths.path
         if path is None:
-            _check_replaceable(self.paths, self.options)  # hours may lie between the two looks
-            names = [Path(part.file).name for part in self.journal.parts]
-            send_folder(self._data, names, SUCCESS, self.paths.destination)
+            self._send()
             return
         with translate_write_errors(self.paths.destination):
             if self.paths.exists():
@@ -191,6 +208,22 @@ class FolderTarget:
             finally:
                 restore_replaced_folder(self.paths)  # if the new folder did not take its place
             atomic.sync_folder(path.parent)
+
+    def _send(self) -> None:
+        """Send the files while no other machine does; if this fails, a later run of this machine sends them again."""
+        if self._claim is not None and not self._claim.take():
+            try:
+                _check_replaceable(self.paths, self.options)  # hours may lie between the two looks
+            except OutputError:
+                self._claim.release()
+                raise
+        names = [Path(part.file).name for part in self.journal.parts]
+        send_folder(self._data, names, SUCCESS, self.paths.destination)
+
+    def release(self) -> None:
+        """Give up the claim on a folder in a storage."""
+        if self._claim is not None:
+            self._claim.release()
 
     def abort(self) -> None:
         """Remove the file of the unfinished part."""
@@ -230,6 +263,11 @@ def open_target(
         raise
 
 
+def open_claim(paths: OutputPaths) -> FolderClaim | None:
+    """The claim on an output that is a folder in a storage; None for other outputs."""
+    return FolderClaim(paths.destination, str(paths.work_folder)) if paths.is_folder and paths.path is None else None
+
+
 def restore_replaced_folder(paths: OutputPaths) -> None:
     """Put an old folder back that an earlier run had moved away before it ended without replacing it."""
     if paths.is_folder and paths.path is not None and paths.work_folder is not None:
@@ -242,18 +280,20 @@ def restore_replaced_folder(paths: OutputPaths) -> None:
 def _check_replaceable(paths: OutputPaths, options: WriteOptions) -> None:
     """Check that a folder at the destination was written by a scoring run; no other is ever replaced.
 
-    It may be empty, an unfinished upload, or a finished data set if `options.overwrite` is True.
+    It may be empty, or a finished data set if `options.overwrite` is True. The manifest beside it shows which files
+    belong to the data set.
 
     Raises:
         OutputError: the folder holds other files, or a data set that must not be replaced; or its storage refuses.
     """
-    names = paths.list_names()
-    if not names or (paths.path is None and SENDING in names):
+    names = set(paths.list_names()) - {SENDING}
+    if not names:
         return
-    if SUCCESS not in names or not all(name == SUCCESS or name.startswith(PART_PREFIX) for name in names):
+    others = sorted(names - list_published_names(paths) - {SUCCESS})
+    if SUCCESS not in names or others:
         raise OutputError(
-            f"{paths.destination} holds other things than a finished data set, so it is not replaced. Name another "
-            "output."
+            f"{paths.destination} holds other things than a finished data set with its manifest ({listed(others, 3)}), "
+            "so it is not replaced. Move them, or name another output."
         )
     if not options.overwrite:
         raise OutputError.exists(paths.destination)

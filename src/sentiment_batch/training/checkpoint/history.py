@@ -104,8 +104,8 @@ def parse_training_log(text: str) -> list[HistoryEntry]:
         raise ValueError(str(error)) from error
 
 
-def format_history_table(rows: Sequence[Mapping[str, Any]], *, width: int = 80) -> str:
-    """The history as a table for a terminal of `width` columns; a star marks the state that is saved."""
+def format_history_table(rows: Sequence[Mapping[str, Any]], *, width: int = 80, folds: bool = False) -> str:
+    """The history as a table for a terminal of `width` columns; a star marks the best step. `folds`: it is of folds."""
     columns: list[tuple[str, str, int, Callable[[Mapping[str, Any]], str]]] = [
         ("", "epoch", 5, lambda row: f"{row['epoch']:g}"),
         ("", "step", 7, lambda row: f"{row['step']:,}"),
@@ -122,7 +122,10 @@ def format_history_table(rows: Sequence[Mapping[str, Any]], *, width: int = 80) 
     for place, row in enumerate(rows):
         line = "  ".join(f"{cell(row):>{size}}" for _, _, size, cell in columns)
         lines.append(f"{line} *" if place == best else line)
-    return "\n".join([*lines, "* the best state, which is saved"])
+    legend = "* the best state, which is saved"
+    if folds:
+        legend = "means over the folds; * the median of their best steps"
+    return "\n".join([*lines, legend])
 
 
 def _format_loss(loss: float | None) -> str:

@@ -11,8 +11,9 @@ from typing import Any
 from sentiment_batch.data.writers.write_errors import translate_write_errors
 from sentiment_batch.files import atomic
 from sentiment_batch.files.cache import write_text
-from sentiment_batch.files.checksums import file_sha256
+from sentiment_batch.files.checksums import file_sha256, read_regular
 from sentiment_batch.model.card import build_model_card
+from sentiment_batch.model.file_digests import add_digests
 from sentiment_batch.settings import META
 from sentiment_batch.training.checkpoint.history import format_training_log
 
@@ -43,13 +44,13 @@ def write_model(
         The digest of the model, see `hash_model`.
     """
     described = {
-        META: json.dumps(meta, indent=2, ensure_ascii=False) + "\n",
         "README.md": build_model_card(meta, name),
         "training_log.csv": format_training_log(history),
     }
     with translate_write_errors(str(folder.parent)):
         write_weights(folder)
         digest = hash_model(folder)
+        described[META] = json.dumps(add_digests(meta, folder), indent=2, ensure_ascii=False) + "\n"
         for file, text in described.items():
             write_text(folder / file, text)
     pages = make_pages(folder)
@@ -106,7 +107,7 @@ def hash_model(folder: Path) -> str | None:
 def read_run_digest(folder: Path) -> str | None:
     """The digest of the run that made the model in `folder` (see `hash_fingerprint`); None if it names no run."""
     try:
-        run = json.loads((folder / META).read_bytes())["run"]
+        run = json.loads(read_regular(folder / META))["run"]
     except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return None
     return run if isinstance(run, str) else None

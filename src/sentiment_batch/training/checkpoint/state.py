@@ -8,7 +8,7 @@ from __future__ import annotations
 import contextlib
 import random
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -151,6 +151,12 @@ class StateSaver:
         self._write(state.capture())
         self._last_save = time.perf_counter()
         self._save_seconds = self._last_save - begun
+
+
+def describe_progress(values: Mapping[str, Any]) -> str:
+    """How far a state is, such as `step 40 of 200` or `step 40 of 200 of the training for fold 2 of 5`."""
+    training = values.get("training")
+    return f"step {values['step']:,} of {values['steps']:,}" + (f" of the training for {training}" if training else "")
 
 
 def capture_random(device: str) -> tuple[dict[str, Any], Tensors]:

@@ -15,15 +15,17 @@ from typing import TYPE_CHECKING, Any
 
 from sentiment_batch.errors import OutputError, first_line
 from sentiment_batch.files import atomic
-from sentiment_batch.files.checksums import checked_json, file_sha256, parse_checked_json
+from sentiment_batch.files.checksums import checked_json, file_sha256, parse_checked_json, read_regular
 
 if TYPE_CHECKING:
     import torch
 
 STATE_NAME = "state.json"
-STATE_FORMAT = 1
-STATE_FILES = re.compile(r"state\.json|state-\d+\.safetensors|\.state\.json\.[0-9a-f]+\.part")
-"""Names of the files that this module makes. Only a killed process leaves the last one."""
+STATE_FORMAT = 2
+"""It rises when the state holds something else, or when the steps after it would come out otherwise."""
+STATE_FILES = re.compile(r"state\.json|state-\d+\.safetensors|\.state\.json\.[0-9a-f]+\.part|\.tmp[0-9A-Za-z]{6}")
+"""Names of the files that this module makes. Only a killed process leaves the last two: safetensors writes a file under
+the name of the fourth first."""
 
 
 def write_state(folder: Path, values: dict[str, Any], tensors: dict[str, torch.Tensor]) -> None:
@@ -61,13 +63,18 @@ def read_state(folder: Path) -> dict[str, Any] | None:
     """
     path = folder / STATE_NAME
     try:
-        state = parse_checked_json(path.read_bytes())
+        state = parse_checked_json(read_regular(path))
     except FileNotFoundError:
         return None
     except OSError as error:
         raise OutputError(
             f"{path} cannot be read: {error.strerror}. Make it readable, or start over with `restart=True`."
         ) from error
+    if state is not None and state.get("format") == 1:
+        raise OutputError(
+            f"{path} was written by version 0.2.0 or an older one, whose steps drew other numbers. Finish it with that "
+            "version, or start over with `restart=True`."
+        )
     if state is None or state.get("format") != STATE_FORMAT or not isinstance(state.get("step"), int):
         raise damage_error(path, "it does not hold what was written")
     return state

@@ -22,6 +22,7 @@ from sentiment_batch.training.checkpoint.model_folders import (
     write_model,
 )
 from sentiment_batch.training.checkpoint.output_checks import check_replaceable, check_work_folder, resolve_output
+from sentiment_batch.training.checkpoint.state import describe_progress
 
 if TYPE_CHECKING:
     import torch
@@ -160,8 +161,8 @@ class Checkpoint:
         with contextlib.suppress(OutputError):
             if state := state_file.read_state(self.work):
                 lines.append(
-                    f"the run is saved in {self.work}. Repeat it with `resume=True` to continue from step "
-                    f"{state['step']:,} of {state['steps']:,}"
+                    f"the run is saved in {self.work}. Repeat it with `resume=True` to continue from "
+                    f"{describe_progress(state)}"
                 )
         return lines or ["nothing of this run was saved yet, so that it must begin again"]
 
@@ -226,7 +227,7 @@ class Checkpoint:
             state = state_file.read_state(self.work)
             condition = "was interrupted before its first state was saved"
             if state:
-                condition = f"was interrupted at step {state['step']:,} of {state['steps']:,}"
+                condition = f"was interrupted at {describe_progress(state)}"
         raise OutputError(
             f"{self.work} holds a run that {condition}. Continue it with `resume=True`, or delete it and start over "
             "with `restart=True`."

@@ -6,7 +6,7 @@ It stops nothing. What it stores holds no text of the data, because model folder
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -25,7 +25,7 @@ from sentiment_batch.training.data_check.text_quality import check_text_quality
 if TYPE_CHECKING:
     from sentiment_batch.data.labelled_rows import LabelledRows
     from sentiment_batch.labels.mapping import EncodedLabels, LabelMapping
-    from sentiment_batch.training.dataset import ReviewSet, ReviewSplits, TextIndex
+    from sentiment_batch.training.dataset import ReviewSplits, TextIndex
     from sentiment_batch.training.split import IntArray
 
 
@@ -37,7 +37,7 @@ def count_rows(
     index: TextIndex,
 ) -> dict[str, Any]:
     """What is counted before the data check, as plain values."""
-    training = splits.training
+    training, folds = splits.training, splits.folds
     return {
         "sources": [one.name for one in reviews],
         "rows": sum(len(one.texts) + one.num_blank for one in reviews),
@@ -49,6 +49,7 @@ def count_rows(
         "label_unknown_rows": encoded.num_unknown,
         "training_rows": len(training),
         "validation_rows": len(splits.validation),
+        "folds": folds.number if folds else None,
         "classes": dict(zip(splits.labels, splits.count_classes(training).tolist(), strict=True)),
         "fingerprint": _hash_data(index.fingerprints(training), training.codes),
     }
@@ -81,7 +82,9 @@ def check_data(splits: ReviewSplits, counts: dict[str, Any], *, weighted: bool) 
     }
     candidates = {}
     if not splits.group_column:
-        candidates = {name: find_group_columns(splits.training, rows) for name, rows in _held_out_rows(splits)}
+        pairs = [("", *splits.first_split())] if not splits.validation_file else []
+        pairs += [(name, splits.training, rows) for name, rows in splits.files()]
+        candidates = {name: find_group_columns(training, rows) for name, training, rows in pairs}
     findings = [
         *check_class_sizes(splits.labels, splits.count_classes(splits.training), weighted=weighted),
         *check_validation(splits),
@@ -94,13 +97,6 @@ def check_data(splits: ReviewSplits, counts: dict[str, Any], *, weighted: bool) 
     likely = {name or "held back": [one.to_json() for one in found] for name, found in candidates.items() if found}
     groups = _count_groups(splits) if splits.group_column else {"column": None, "likely": likely} if likely else None
     return summary | {"groups": groups, "lengths": None, "findings": [one.to_json() for one in sort_findings(findings)]}
-
-
-def _held_out_rows(splits: ReviewSplits) -> Iterator[tuple[str, ReviewSet]]:
-    """The rows that measure, by the name of their file, which is "" for held-back rows."""
-    if not splits.validation_file:
-        yield "", splits.validation
-    yield from splits.files()
 
 
 def _count_groups(splits: ReviewSplits) -> dict[str, Any]:

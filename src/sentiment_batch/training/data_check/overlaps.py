@@ -35,7 +35,7 @@ def find_overlaps(splits: ReviewSplits) -> list[dict[str, Any]]:
     for name, rows in splits.files():
         kind = "test" if rows is splits.test else "validation"
         overlaps.append(_compare(name, rows, "the training rows", splits.training, classes) | {"kind": kind})
-    if splits.test is not None:
+    if splits.test is not None and splits.folds is None:
         names = splits.test_file or "the test rows", splits.validation_file or "the validation rows"
         overlap = _compare(names[0], splits.test, names[1], splits.validation, classes)
         overlaps.append(overlap | {"kind": "validation and test"})

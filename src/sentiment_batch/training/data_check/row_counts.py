@@ -70,7 +70,9 @@ def check_validation(splits: ReviewSplits) -> Iterator[Finding]:
     count = len(splits.validation)
     if count < MIN_RELIABLE_VALIDATION:
         half_width = 1.96 * math.sqrt(0.9 * 0.1 / count)
-        cure = "Give a larger `val_file`." if splits.validation_file else "Hold back more rows with `val_size`."
+        cure = "Hold back more with `val_size`, or set `folds=5`."
+        if splits.validation_file or splits.folds:
+            cure = "Give a larger `val_file`." if splits.validation_file else "More labelled rows help."
         yield Finding(
             text=f"Only {format_quantity(count, 'row')} {'validates' if count == 1 else 'validate'}, so an accuracy of "
             f"90 % is known only to within {100 * half_width:.0f} percentage points. {cure}",
@@ -78,7 +80,7 @@ def check_validation(splits: ReviewSplits) -> Iterator[Finding]:
             level="warning" if count < MIN_USABLE_VALIDATION else "note",
         )
     groups = {group for group in splits.validation.groups or () if group is not None}
-    if splits.group_column and not splits.validation_file and len(groups) < MIN_VALIDATION_GROUPS:
+    if splits.group_column and not splits.validation_file and not splits.folds and len(groups) < MIN_VALIDATION_GROUPS:
         yield Finding(
             text=f"The validation rows come from {format_quantity(len(groups), 'group')} of {splits.group_column!r} "
             "alone, so they say little about other groups. Hold back more rows with `val_size`.",

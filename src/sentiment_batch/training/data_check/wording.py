@@ -27,8 +27,11 @@ def format_summary(summary: Mapping[str, Any], conflicts: Sequence[str], width: 
     total = max(1, summary["training_rows"])
     test = f", {summary['test_rows']:,} to test" if summary["test_rows"] else ""
     classes = [f"{count:,} {label} ({format_share(count / total)})" for label, count in summary["classes"].items()]
+    validating = f"{summary['validation_rows']:,} to validate"
+    if summary["folds"]:
+        validating = f"{summary['validation_rows']:,} of them validate in turn, in {summary['folds']} folds"
     items = {
-        "rows": f"{summary['training_rows']:,} to train on, {summary['validation_rows']:,} to validate{test}",
+        "rows": f"{summary['training_rows']:,} to train on, {validating}{test}",
         "classes": join_names(classes, MAX_NAMED_CLASSES),
         "left out": "; ".join(_describe_left_out(summary)),
         "texts": "; ".join(_describe_texts(summary)),

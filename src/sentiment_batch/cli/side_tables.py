@@ -1,0 +1,56 @@
+"""Writes a table beside what a command prints. The table appears complete or not at all."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from sentiment_batch.errors import UsageError
+
+if TYPE_CHECKING:
+    from sentiment_batch.data.writers.base import Writer
+
+
+@contextmanager
+def publish_table(
+    location: str | None, sources: Sequence[str], make_schema: Callable[[], Any], what: str, *, overwrite: bool
+) -> Iterator[Writer | None]:
+    """The writer of the table for a `with` block; None if no table is wanted.
+
+    The place is checked at once, before any work is done. The table appears at the end of the block.
+
+    Args:
+        location: the file to write; None writes none.
+        sources: the tables that are read, which are never replaced.
+        make_schema: gives the columns of the table.
+        what: what needs the file, with its verb, as the beginning of a message.
+        overwrite: replace the file if it exists.
+
+    Raises:
+        UsageError: the file is one of the sources, standard output, or no format writes it.
+        OutputError: the file cannot be written, or exists and `overwrite` is False.
+    """
+    if location is None:
+        yield None
+        return
+    if location in {"", "-"} or any(_is_same_file(location, source) for source in sources):
+        raise UsageError(f"{what} a file of their own. Name another one.")
+    from sentiment_batch.data.formats import find_writer_format
+    from sentiment_batch.records import WriteOptions
+
+    writer: Writer = find_writer_format(location).open(location, make_schema(), WriteOptions(overwrite=overwrite))
+    try:
+        yield writer
+        writer.commit()
+    finally:
+        writer.abort()
+
+
+def _is_same_file(location: str, source: str) -> bool:
+    """True if both exist and are one file, also through links, or where case does not matter."""
+    try:
+        return os.path.samefile(location, source)
+    except (OSError, ValueError):  # one does not exist, or is a URL
+        return False

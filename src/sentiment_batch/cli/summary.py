@@ -1,0 +1,155 @@
+"""`sentiment-batch summary`: a scored table in, the shares of its labels out."""
+
+from __future__ import annotations
+
+import json
+import logging
+from importlib.metadata import version
+from typing import TYPE_CHECKING
+
+import click
+
+from sentiment_batch.cli import options, pages
+from sentiment_batch.cli.help import AT_LEAST_ZERO, COLUMNS, MODEL, OUTPUT, command, option
+from sentiment_batch.cli.messages import command_line, configure_logging, print_block, running_command, terminal_text
+from sentiment_batch.cli.side_tables import publish_table
+from sentiment_batch.errors import UsageError
+
+if TYPE_CHECKING:
+    from sentiment_batch.records import ReadOptions
+
+logger = logging.getLogger("sentiment_batch")
+PERIODS = ("day", "week", "month", "quarter", "year")
+
+
+@command(
+    short_help="Show the shares of the labels in a scored table.",
+    examples=(
+        (
+            "Show the shares of the labels, by product and by month:",
+            "sentiment-batch summary scored.csv --by product --over date",
+        ),
+        (
+            "Let a scheduler stop if many reviews are negative:",
+            "sentiment-batch summary scored.csv --fail-if 'share(negative)>0.3'",
+        ),
+    ),
+)
+@click.argument("scored", metavar="SCORED")
+@option(
+    MODEL,
+    "-m --model",
+    "Model folder or Hub id that scored the table. Its known errors correct the shares. By default, they are read from "
+    "SCORED.manifest.json.",
+    metavar="MODEL",
+)
+@option(COLUMNS, "--prefix", "Column of the labels. The default is sentiment.", metavar="NAME")
+@option(
+    COLUMNS,
+    "--by",
+    "Also show each value of this column, such as product. If given twice, each pair of values.",
+    metavar="COLUMN",
+    several=True,
+)
+@option(COLUMNS, "--over", "Also show the shares over time, by this column of dates.", metavar="COLUMN")
+@option(COLUMNS, "--every", "The length of a period. A week begins on Monday.", click.Choice(PERIODS), default="month")
+@option(
+    COLUMNS,
+    "--date-format",
+    "How the dates are written, such as %d.%m.%Y, if the first rows do not show it.",
+    metavar="FORMAT",
+)
+@options.text_column
+@option(
+    COLUMNS,
+    "--words",
+    "How many words to show that mark the texts of a label, in all rows and in each group.",
+    AT_LEAST_ZERO,
+    "N",
+    default=8,
+)
+@option(MODEL, "--unsure-below", "The model is unsure of a row if its score is below this.", float, "P", default=0.7)
+@options.reading
+@option(OUTPUT, "--output", "Also write the shares as a table, such as shares.csv.", metavar="FILE")
+@option(OUTPUT, "--report", "Also write a page with charts for a browser, such as shares.html.", metavar="FILE")
+@option(OUTPUT, "--overwrite", "Replace FILE if it exists.", bool)
+@options.fail_if("'share(negative) > 0.3' or 'no_text > 5%'")
+@options.messages
+def summary(
+    scored: str,
+    model: str | None,
+    prefix: str | None,
+    by: tuple[str, ...],
+    over: str | None,
+    every: str,
+    date_format: str | None,
+    text_columns: tuple[str, ...],
+    words: int,
+    unsure_below: float,
+    input_format: str | None,
+    read: ReadOptions,
+    output: str | None,
+    report: str | None,
+    overwrite: bool,
+    fail_if: tuple[str, ...],
+    quiet: bool,
+    verbose: bool,
+    as_json: bool,
+) -> None:
+    """Show what the scored table SCORED says: the share of each label, its mean score, and rows to be unsure of.
+
+    SCORED is an output of `score` in any format that `sentiment-batch formats` lists, or a URL. It is read once, in
+    little memory. Each share has a 95 % interval. The corrected share takes back the known errors of the model.
+
+    The conditions of --fail-if take rows, share(LABEL), corrected(LABEL), mean_score, no_text, unsure, unlike and
+    expected_accuracy. no_text, unsure and unlike are shares of the rows.
+    """
+    configure_logging(quiet, verbose)
+    from sentiment_batch.gates.conditions import apply_gates, parse_gates, raise_failed
+    from sentiment_batch.shares.figures import FIGURES, list_figures, refuse_unknown_figures, refuse_unknown_labels
+    from sentiment_batch.shares.known_model import read_known_model
+    from sentiment_batch.shares.open_table import summarize_table
+    from sentiment_batch.shares.run import SummaryRequest
+    from sentiment_batch.shares.table import make_share_schema
+
+    request = SummaryRequest(
+        by=by,
+        over=over,
+        every=every,
+        date_format=date_format,
+        prefix=prefix,
+        text_columns=text_columns,
+        unsure_below=unsure_below,
+        words=words,
+    )
+    gates = parse_gates(fail_if, FIGURES)
+    if report == "-":
+        raise UsageError("the shares go to standard output, so the report cannot. Name a file with --report.")
+    with (
+        pages.publish_page(report, overwrite) as publication,
+        publish_table(
+            output, [scored], lambda: make_share_schema(by), "the shares need", overwrite=overwrite
+        ) as writer,
+    ):
+        known = read_known_model(scored, model)
+        refuse_unknown_figures(gates, known)
+        found = summarize_table(scored, request, known, input_format=input_format, read_options=read, quiet=quiet)
+        refuse_unknown_labels(gates, found)
+        results = apply_gates(gates, list_figures(found))
+        if as_json:
+            click.echo(json.dumps(found.to_json() | {"gates": [one.to_json() for one in results]}, ensure_ascii=False))
+        elif not quiet:
+            print_block(terminal_text(str(found), running_command(), is_block=True))
+        if writer is not None:
+            from sentiment_batch.shares.table import make_share_table
+
+            writer.write(make_share_table(found))
+        if publication is not None:
+            from sentiment_batch.report.shares import render_share_page
+
+            page = render_share_page(found.to_json(), version=version("sentiment-batch"), command=command_line())
+            pages.write_page(publication, page)
+    for name, location in (("shares", output), ("report", report)):
+        if location is not None:
+            logger.info("%s: %s", name, location)
+    raise_failed(results)

@@ -1,0 +1,185 @@
+"""Compares two models on the same labelled rows: the difference in accuracy, its interval, and rows that changed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from sentiment_batch.display import unbroken
+from sentiment_batch.errors import InputError
+from sentiment_batch.evaluation.evaluate_model import TEXTS_PER_BATCH, match_labels
+from sentiment_batch.evaluation.intervals import difference_interval, share_interval
+from sentiment_batch.evaluation.metrics import measure
+from sentiment_batch.progress import show_progress
+from sentiment_batch.report.formatting import format_interval, format_percent, format_quantity
+
+if TYPE_CHECKING:
+    from sentiment_batch.data.labelled_rows import LabelledRows
+    from sentiment_batch.evaluation.metrics import Codes
+    from sentiment_batch.labels.settings import LabelSettings
+    from sentiment_batch.model.probabilities import Floats
+    from sentiment_batch.scoring.scorer import Scorer
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ModelFigures:
+    """The figures of one of the models."""
+
+    model: str
+    accuracy: float
+    interval: Sequence[float]
+    """The 95 % interval of the accuracy."""
+    macro_f1: float
+    loss: float
+    """Mean cross-entropy, in nats."""
+
+    def __str__(self) -> str:
+        interval = format_interval(self.interval, format_percent)
+        return (
+            f"accuracy {format_percent(self.accuracy)} (95 % interval {interval}), macro F1 {self.macro_f1:.4f}, "
+            f"log loss {self.loss:.4f}: {unbroken(self.model)}"
+        )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ModelComparison:
+    """Two models on the same rows; `str` gives text for a terminal."""
+
+    rows: int
+    """Rows whose label both models have."""
+    a: ModelFigures
+    b: ModelFigures
+    difference: float
+    """The accuracy of B less that of A."""
+    difference_interval: Sequence[float]
+    """The 95 % interval of the difference, for models that were measured on the same rows."""
+    only_a: int
+    """Rows that only A gets right."""
+    only_b: int
+    """Rows that only B gets right."""
+    changed: Sequence[dict[str, Any]]
+    """Rows to which the models give different labels, those first on which they are most certain."""
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values."""
+        return asdict(self)
+
+    def __str__(self) -> str:
+        lines = [f"{name}  {one}" for name, one in (("A", self.a), ("B", self.b))]
+        low, high = (f"{100 * end:+.1f}" for end in self.difference_interval)
+        verdict = "no clear difference"
+        if self.difference_interval[0] > 0 or self.difference_interval[1] < 0:
+            verdict = f"{'B' if self.difference > 0 else 'A'} is better"
+        return "\n".join(
+            [
+                f"{format_quantity(self.rows, 'row')}, measured with both models",
+                *lines,
+                f"B less A: {100 * self.difference:+.1f} points (95 % interval {low} to {high}): {verdict}",
+                f"only A is right in {format_quantity(self.only_a, 'row')}, only B in "
+                f"{format_quantity(self.only_b, 'row')}; {format_quantity(len(self.changed), 'label')} changed",
+            ]
+        )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class _Measured:
+    """What one model made of the rows (N,)."""
+
+    model: str
+    labels: tuple[str, ...]
+    probabilities_NK: Floats
+    codes_N: Codes
+    """The true classes, -1 where the model has not the label."""
+
+    @property
+    def best_N(self) -> Codes:
+        """The predicted classes."""
+        best: Codes = self.probabilities_NK.argmax(axis=1)
+        return best
+
+    def describe(self, place: int) -> tuple[str, float]:
+        """The predicted label of a row, and its score."""
+        scores = self.probabilities_NK[place]
+        return self.labels[int(scores.argmax())], round(float(scores.max()), 4)
+
+    def figures(self, known: npt.NDArray[np.int64]) -> ModelFigures:
+        """The figures on some rows."""
+        found = measure(self.probabilities_NK[known], self.codes_N[known], self.labels)
+        hits = int((self.best_N[known] == self.codes_N[known]).sum())
+        return ModelFigures(
+            model=self.model,
+            accuracy=found.accuracy,
+            interval=share_interval(hits, len(known)),
+            macro_f1=found.macro_f1,
+            loss=found.loss,
+        )
+
+
+def compare_models(
+    loads: Sequence[Callable[[], AbstractContextManager[Scorer]]],
+    rows: LabelledRows,
+    label_settings: LabelSettings,
+    *,
+    quiet: bool = True,
+) -> ModelComparison:
+    """Measure two models on the same rows, one after the other, so that only one takes memory.
+
+    Args:
+        loads: each loads one of the two models.
+        rows: texts, and labels as written.
+        label_settings: what the user says about the labels.
+        quiet: show no progress.
+
+    Raises:
+        InputError: the labels have no counterpart among those of a model, or no row has one that both know.
+        ModelError, DeviceError: a model cannot be used.
+    """
+    measured = []
+    for load in loads:
+        with load() as scorer:
+            measured.append(_measure(scorer, rows, label_settings, quiet=quiet))
+    a, b = measured
+    known = np.flatnonzero((a.codes_N >= 0) & (b.codes_N >= 0))
+    if not len(known):
+        raise InputError(f"{rows.name} holds no row with a label that both models have. Check its `label_column`.")
+    right_a, right_b = (one.best_N[known] == one.codes_N[known] for one in measured)
+    figures = [one.figures(known) for one in measured]
+    return ModelComparison(
+        rows=len(known),
+        a=figures[0],
+        b=figures[1],
+        difference=figures[1].accuracy - figures[0].accuracy,
+        difference_interval=difference_interval(right_b, right_a),
+        only_a=int((right_a & ~right_b).sum()),
+        only_b=int((right_b & ~right_a).sum()),
+        changed=sorted(_list_changed(a, b, rows, known.tolist()), key=lambda one: -one["score_a"] - one["score_b"]),
+    )
+
+
+def _measure(scorer: Scorer, rows: LabelledRows, settings: LabelSettings, *, quiet: bool) -> _Measured:
+    mapping, _ = match_labels(scorer, rows, settings)
+    starts = range(0, len(rows.texts), TEXTS_PER_BATCH)
+    batches = (pa.record_batch({"text": pa.array(rows.texts[start : start + TEXTS_PER_BATCH])}) for start in starts)
+    with show_progress(len(rows.texts), quiet=quiet) as bar:
+        scored = [scores for _, scores in scorer.probabilities(batches, ["text"], bar.update, len(rows.texts))]
+    return _Measured(
+        model=scorer.model,
+        labels=scorer.labels,
+        probabilities_NK=np.concatenate([np.zeros((0, len(scorer.labels)), np.float32), *scored]),
+        codes_N=mapping.encode(rows.labels).codes,
+    )
+
+
+def _list_changed(a: _Measured, b: _Measured, rows: LabelledRows, known: Sequence[int]) -> Iterator[dict[str, Any]]:
+    """The rows to which two models give different labels."""
+    for place in known:
+        (label_a, score_a), (label_b, score_b) = a.describe(place), b.describe(place)
+        if label_a != label_b:
+            values = {"label_a": label_a, "score_a": score_a, "label_b": label_b, "score_b": score_b}
+            yield rows.name_row(place) | {"text": rows.texts[place], "label": a.labels[a.codes_N[place]], **values}

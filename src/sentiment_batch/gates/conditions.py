@@ -1,0 +1,140 @@
+"""Conditions such as `share(negative) > 0.3`: read, checked before the work, and applied to the figures after it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from sentiment_batch.errors import GateError, UsageError, find_closest, listed
+
+_CONDITION = re.compile(r"\s*(\w+)\s*(?:\((.*)\))?\s*(<=|>=|<|>)\s*([-+.\deE]+)\s*(%?)\s*", re.DOTALL)
+"""A figure, a label in brackets, a sign, a number, and a percent sign."""
+OF_A_LABEL = ("share", "corrected")
+"""The figures that need a label in brackets."""
+
+Figures = Mapping[str, float | Mapping[str, float | None] | None]
+"""The value of each figure, or of each label; None if it does not exist."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Gate:
+    """A condition that fails a run."""
+
+    condition: str
+    """As the user wrote it."""
+    figure: str
+    label: str | None
+    """The label in brackets; None if there is none."""
+    sign: str
+    """One of `<`, `<=`, `>` and `>=`."""
+    limit: float
+
+    def holds(self, value: float) -> bool:
+        """True if the condition holds for a value, which fails the run."""
+        is_equal = value == self.limit
+        is_beyond = value < self.limit if self.sign[0] == "<" else value > self.limit
+        return is_beyond or (is_equal and self.sign.endswith("="))
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class GateResult:
+    """What became of a gate."""
+
+    condition: str
+    value: float | None
+    """The figure; None if it does not exist, such as a share of no rows."""
+    failed: bool
+    """True if the condition holds, or if the figure does not exist."""
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values."""
+        return asdict(self)
+
+
+def parse_gates(conditions: Sequence[str], figures: Collection[str]) -> tuple[Gate, ...]:
+    """Read conditions.
+
+    Args:
+        conditions: as the user wrote them.
+        figures: the figures that the command has.
+
+    Raises:
+        UsageError: one is no condition, or names another figure.
+    """
+    return tuple(_parse(condition, figures) for condition in conditions)
+
+
+def refuse_unknown(gates: Sequence[Gate], *, labels: Collection[str] | None, missing: Mapping[str, str]) -> None:
+    """Refuse gates whose figures will not exist, before any work is done.
+
+    Args:
+        gates: the gates.
+        labels: all labels that rows can have; None if they are not known yet.
+        missing: why a figure will not exist, by its name.
+
+    Raises:
+        UsageError: a figure will not exist, or there is no such label.
+    """
+    for gate in gates:
+        if gate.figure in missing:
+            raise UsageError(f"`fail_if` is {gate.condition!r}, which cannot be computed: {missing[gate.figure]}.")
+        if labels is not None and gate.label is not None and gate.label not in labels:
+            raise UsageError(
+                f"`fail_if` is {gate.condition!r}, but no label is called {gate.label!r}; the labels are "
+                f"{listed(labels)}."
+            )
+
+
+def apply_gates(gates: Sequence[Gate], figures: Figures) -> list[GateResult]:
+    """Apply gates to the figures of a run. A figure that does not exist fails its gate."""
+    results = []
+    for gate in gates:
+        found = figures[gate.figure]
+        value = found.get(gate.label or "") if isinstance(found, Mapping) else found
+        results.append(GateResult(condition=gate.condition, value=value, failed=value is None or gate.holds(value)))
+    return results
+
+
+def raise_failed(results: Sequence[GateResult]) -> None:
+    """Raise a GateError if a gate has failed.
+
+    Raises:
+        GateError: the message names each gate that failed, with its value.
+    """
+    failed = [one for one in results if one.failed]
+    if failed:
+        named = "; ".join(f"{one.condition!r} holds: {_word_value(one.value)}" for one in failed)
+        raise GateError(f"{len(failed)} of {len(results)} gates failed, and the results were published. {named}.")
+
+
+def _word_value(value: float | None) -> str:
+    return "there is no such figure in this run" if value is None else f"it is {value:.6g}"
+
+
+def _parse(condition: str, figures: Collection[str]) -> Gate:
+    match = _CONDITION.fullmatch(condition)
+    try:
+        limit = float(match[4]) / (100 if match[5] else 1) if match else None
+    except ValueError:
+        limit = None
+    if match is None or limit is None:
+        raise UsageError(
+            f"`fail_if` is {condition!r}; it takes a figure, <, <=, > or >=, and a number, such as "
+            f"'{_example(figures)}'."
+        )
+    figure, label = match[1], match[2]
+    if figure not in figures:
+        close = find_closest(figure, list(figures))
+        hint = f"Did you mean {close!r}? " if close else ""
+        raise UsageError(f"`fail_if` names {figure!r}. {hint}The figures are {', '.join(figures)}.")
+    if (figure in OF_A_LABEL) != bool(label and label.strip()):
+        cure = f"needs a label, such as {figure}(negative)" if figure in OF_A_LABEL else "takes no label in brackets"
+        raise UsageError(f"`fail_if` is {condition!r}, but {figure!r} {cure}.")
+    name = None if label is None else label.strip()
+    return Gate(condition=condition.strip(), figure=figure, label=name, sign=match[3], limit=limit)
+
+
+def _example(figures: Collection[str]) -> str:
+    return "share(negative) > 0.3" if "share" in figures else f"{next(iter(figures))} < 0.9"

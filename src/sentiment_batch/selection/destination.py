@@ -1,0 +1,68 @@
+"""The output of a selection: its place is checked before any work, and it appears complete or not at all."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Any
+
+from sentiment_batch.data import formats
+from sentiment_batch.errors import OutputError, UsageError
+from sentiment_batch.scoring.output.paths import locate_output
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from sentiment_batch.selection.job import SelectJob
+
+
+def check_output(job: SelectJob) -> None:
+    """Check that the output can be written; the writer checks it again.
+
+    Raises:
+        UsageError: no format writes it, or it is a table that is read.
+        OutputError: it exists and may not be replaced, or it cannot be made there.
+    """
+    if job.destination is None:
+        return
+    if any(_is_same_file(job.destination, table) for table in (job.source, *job.labelled)):
+        raise UsageError(f"{job.destination} is read, so the selected rows need a file of their own. Name another one.")
+    paths = locate_output(job.destination, formats.find_writer_format(job.destination, _name_format(job)))
+    paths.check()
+    if paths.is_folder:
+        raise OutputError(f"{job.destination} is a folder, but the selected rows are one file. Name a file in it.")
+    if paths.exists() and not job.write.overwrite:
+        raise OutputError.exists(job.destination)
+
+
+def write_output(job: SelectJob, table: pa.Table) -> None:
+    """Write the table, if the job has a destination.
+
+    Raises:
+        OutputError: it cannot be written. Nothing is left of it.
+    """
+    if job.destination is None:
+        return
+    writer = formats.open_writer(job.destination, table.schema, format=_name_format(job), options=job.write)
+    try:
+        for batch in table.to_batches():
+            writer.write(batch)
+        writer.commit()
+    finally:
+        writer.abort()
+
+
+def _name_format(job: SelectJob) -> str | None:
+    """The format of the output, None if the destination shows it; standard output takes that of the table."""
+    if job.destination != "-" or job.output_format is not None or not isinstance(job.source, str):
+        return job.output_format
+    return formats.find_reader_format(job.source, job.input_format).name
+
+
+def _is_same_file(location: str, table: Any) -> bool:
+    """True if both are one file, also through links. Frames are no files."""
+    if not isinstance(table, str | os.PathLike):
+        return False
+    try:
+        return os.path.samefile(location, table)
+    except (OSError, ValueError):  # one does not exist, or is a URL
+        return False

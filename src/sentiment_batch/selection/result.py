@@ -1,0 +1,72 @@
+"""The result of a selection: the selected rows, and how they were found."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from typing import TYPE_CHECKING, Any
+
+from sentiment_batch.display import unbroken
+from sentiment_batch.report.formatting import format_quantity
+
+if TYPE_CHECKING:
+    from sentiment_batch.data.input_description import InputDescription
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Selection:
+    """The selected rows, in the order in which they were chosen, and how they were found."""
+
+    frame: Any = field(repr=False)
+    """The selected rows without the columns of the scoring, and with an empty column for the label."""
+    output: str | None
+    """Where they were written; None if nowhere."""
+    rows: int
+    """Rows of the table."""
+    without_score: int
+    """Rows of the table that have no score, because they have no text."""
+    labelled_texts: int
+    """Different texts of the labelled tables, which are left out."""
+    candidates: int
+    """The most uncertain rows with different texts, among which the selected ones were chosen."""
+    selected: int
+    """Selected rows; fewer than asked for if the table has no more."""
+    label_column: str
+    """The empty column."""
+    labels: tuple[str, ...]
+    """The labels of the model."""
+    label_values: Mapping[str, str]
+    """What to write for each label, as in the training, such as `{"0": "negative"}`; the labels if this is unknown."""
+    left_out: tuple[str, ...]
+    """Columns that the scoring added, which the selected rows lack."""
+    prefix: str
+    """The column of the labels among them."""
+    model: str
+    """The model whose vectors tell texts apart."""
+    seed: int
+    """Seed of the random choices."""
+    seconds: float
+    """Seconds in all."""
+    input: InputDescription
+    """How the table was read."""
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values, without the rows."""
+        values = {one.name: getattr(self, one.name) for one in fields(self) if one.name != "frame"}
+        return values | {
+            "labels": list(self.labels),
+            "label_values": dict(self.label_values),
+            "left_out": list(self.left_out),
+            "input": self.input.to_json(),
+        }
+
+    def __str__(self) -> str:
+        place = "" if self.output is None else f"{unbroken(self.output)}: "
+        without = f" ({self.without_score:,} without a score)" if self.without_score else ""
+        meanings = (value if value == label else f"{value} ({label})" for value, label in self.label_values.items())
+        return (
+            f"{place}{format_quantity(self.selected, 'row')} of {self.rows:,}{without}, chosen among the "
+            f"{self.candidates:,} most uncertain ones\n"
+            f"Fill in its column {unbroken(self.label_column)}, such as with {unbroken(', '.join(meanings))}. "
+            "Training leaves out rows without a label"
+        )

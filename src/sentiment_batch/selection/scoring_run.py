@@ -1,0 +1,93 @@
+"""What is known of the run that scored a table: by the manifest beside the table, or by the names of its columns."""
+
+from __future__ import annotations
+
+import itertools
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sentiment_batch.data import formats
+from sentiment_batch.errors import InputError
+from sentiment_batch.records import Choice
+from sentiment_batch.scoring.default_model import choose_model
+from sentiment_batch.scoring.output.manifest import read_manifest
+from sentiment_batch.scoring.output.paths import locate_output
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ScoringRun:
+    """The run that scored a table. Fields are empty or None where nothing is known."""
+
+    added: tuple[str, ...] = ()
+    """The columns that it added, first that of the labels."""
+    text_columns: tuple[str, ...] = ()
+    """The columns of the text."""
+    model: str | None = None
+    """The folder or Hub id of the model."""
+    digest: str | None = None
+    """The digest of the model."""
+
+    @property
+    def prefix(self) -> str | None:
+        """The column of the labels."""
+        return self.added[0] if self.added else None
+
+    def choose_model(self, named: str | None) -> Choice:
+        """The named model, else the one of this run, else the one that every command takes."""
+        if not named and self.model and (not os.path.isabs(self.model) or os.path.isdir(self.model)):
+            return Choice(value=self.model, reason="it scored the table, by the manifest")
+        return choose_model(named)
+
+    def list_added(self, names: Sequence[str], label: str, labels: Sequence[str]) -> list[str]:
+        """The columns of a table that scoring added.
+
+        Args:
+            names: the columns of the table.
+            label: the column of the labels.
+            labels: the labels of the model, after which columns of probabilities are named.
+        """
+        by_name = [label, f"{label}_score", *(f"{label}_{one}" for one in labels)]
+        wanted = set(self.added if label == self.prefix else by_name)
+        return [name for name in names if name in wanted]
+
+
+UNKNOWN = ScoringRun()
+
+
+def read_scoring_run(location: str, input_format: str | None) -> ScoringRun:
+    """Read the manifest beside a table.
+
+    Args:
+        location: the path or URL of the table.
+        input_format: the name of its format, None if the location shows it.
+    """
+    place = location.rstrip("/") + "/" if os.path.isdir(location) else location
+    paths = locate_output(place, formats.find_reader_format(location, input_format))
+    try:
+        manifest = read_manifest(str(paths.manifest)) if paths.manifest else {}
+    except InputError:  # there is none, or it cannot be read: the names of the columns tell
+        manifest = {}
+    reading = manifest.get("input")
+    texts = reading.get("text_columns") if isinstance(reading, Mapping) else None
+    return ScoringRun(
+        added=_find_added(manifest.get("output_columns")),
+        text_columns=tuple(map(str, texts)) if isinstance(texts, list) else (),
+        model=_text_or_none(manifest.get("model_location")),
+        digest=_text_or_none(manifest.get("model")),
+    )
+
+
+def _text_or_none(value: Any) -> str | None:
+    return value if isinstance(value, str) else None
+
+
+def _find_added(columns: Any) -> tuple[str, ...]:
+    """The names of the columns that scoring added: the last ones of `columns`, each a name and a type."""
+    if not isinstance(columns, list) or not columns:
+        return ()
+    names, types = zip(*(str(column).rpartition(": ")[::2] for column in columns), strict=True)
+    pairs = enumerate(itertools.pairwise(names))
+    places = [place for place, (name, score) in pairs if score == f"{name}_score" and "dictionary" in types[place]]
+    return names[places[-1] :] if places else ()

@@ -1,0 +1,102 @@
+"""Corrects shares of predicted labels for the known errors of a model (adjusted counts), with intervals.
+
+If a model calls 10 % of the negative texts positive, a table without one positive text still has 10 % positive labels.
+The confusion on labelled rows shows how much of this to take back. This assumes that texts of each true label are
+mistaken as often as in those rows, however frequent the label is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from sentiment_batch.evaluation.intervals import TAIL_PERCENTILES
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+    from sentiment_batch.shares.known_model import KnownModel
+
+    Floats = npt.NDArray[np.float64]
+
+ASSUMPTION = "if texts of each true label are mistaken as often as in the rows that the model was measured on"
+DRAWS = 1_000
+"""Draws from which the intervals are computed."""
+MAX_CLASSES = 40
+"""Classes of a model whose shares are corrected. More have too few labelled rows for each pair of labels."""
+PRIOR = 0.5
+"""What is added to each count before a draw, so that a count of 0 does not mean never (Jeffreys' prior)."""
+SEED = 0
+MIN_PIVOT = 1e-6
+"""Smaller singular values of a confusion matrix are noise."""
+
+
+class ShareCorrector:
+    """Corrects shares by the confusion of a model.
+
+    Source of the method: Forman 2008, "Quantifying counts and costs via classification" (adjusted count); for several
+    labels Vaz, Izbicki and Stern 2019, "Quantification under prior probability shift". The draws are made once, so that
+    many groups take no longer than one.
+
+    Args:
+        confusion: (K, K) labelled rows of class i that were taken for class j; each class has rows.
+    """
+
+    def __init__(self, confusion: Sequence[Sequence[int]]) -> None:
+        counts = np.array(confusion, dtype=np.float64)
+        generator = np.random.default_rng(SEED)
+        rates = counts / counts.sum(axis=1, keepdims=True)
+        drawn = np.stack([generator.dirichlet(row + PRIOR, DRAWS) for row in counts], axis=1)
+        self._inverse = np.linalg.pinv(rates.T, rcond=MIN_PIVOT)
+        self._drawn_inverses = np.linalg.pinv(np.swapaxes(drawn, 1, 2), rcond=MIN_PIVOT)
+
+    def correct(self, rows: Floats) -> tuple[Floats, Floats]:
+        """The corrected shares (K,), and their 95 % intervals (K, 2).
+
+        The intervals hold the chance in the labelled rows and in the rows of the table.
+
+        Args:
+            rows: (K,) the rows with each label; at least one in all.
+        """
+        generator = np.random.default_rng(SEED + 1)  # the same rows have the same interval in every group
+        shares = _to_shares(self._inverse @ (rows / rows.sum()))
+        drawn = generator.dirichlet(rows + PRIOR, DRAWS)
+        corrected = _to_shares(np.einsum("dij,dj->di", self._drawn_inverses, drawn))
+        low, high = np.percentile(corrected, TAIL_PERCENTILES, axis=0)
+        return shares, np.stack([np.minimum(low, shares), np.maximum(high, shares)], axis=1)
+
+
+def explain_no_correction(known: KnownModel | None, found: Sequence[str]) -> str | None:
+    """Why shares cannot be corrected, in words; None if they can.
+
+    Args:
+        known: what is known of the model; None if nothing is.
+        found: the labels of the table.
+    """
+    if known is None:
+        return "the errors of the model are not known. Name the model with `model`"
+    if known.confusion is None:
+        return f"{known.source} holds no errors of the model on labelled rows"
+    if known.has_neutral_band:
+        return "a neutral band gave the label neutral, which the model has not"
+    foreign = [label for label in found if label not in known.labels]
+    if foreign:
+        return f"the table has the label {foreign[0]!r}, which the model has not"
+    if len(known.labels) != len(known.confusion) or len(known.labels) > MAX_CLASSES:
+        return f"the model has not between 2 and {MAX_CLASSES} labels"
+    empty = [label for label, row in zip(known.labels, known.confusion, strict=True) if not sum(row)]
+    return f"the model was measured on no row with the label {empty[0]!r}" if empty else None
+
+
+def _to_shares(values: Floats) -> Floats:
+    """The nearest shares that are not negative and add up to 1 on the last axis (Euclidean projection).
+
+    Source: Duchi et al. 2008, "Efficient projections onto the l1-ball for learning in high dimensions", figure 1.
+    """
+    ordered = -np.sort(-values, axis=-1)
+    excess = (np.cumsum(ordered, axis=-1) - 1) / np.arange(1, values.shape[-1] + 1)
+    last = (ordered > excess).sum(axis=-1, keepdims=True) - 1
+    shares: Floats = np.maximum(values - np.take_along_axis(excess, last, axis=-1), 0.0)
+    return shares

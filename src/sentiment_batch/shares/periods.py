@@ -1,0 +1,190 @@
+"""Turns the dates of a column into the names of periods, such as `2026-04`.
+
+How the dates of a text column are written is found from the first rows, and asked for if it is ambiguous.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from sentiment_batch.data.columns import decode_dictionary, holds_text, read_column
+from sentiment_batch.errors import InputError, UsageError, listed
+
+PERIODS = ("day", "week", "month", "quarter", "year")
+"""The periods; a week begins on Monday."""
+FIRST_YEAR = 1000
+"""The first year that is a date. `%Y` would also read 26 as a year."""
+_ISO = {"2026-04-03 or 2026-04-03T12:30": pa.timestamp("us"), "2026-04-03T12:30Z": pa.timestamp("us", "UTC")}
+"""The forms of ISO 8601, without and with a zone."""
+_ORDERS = ("%d{0}%m{0}%Y", "%m{0}%d{0}%Y", "%Y{0}%m{0}%d", "%d{0}%m{0}%y", "%m{0}%d{0}%y")
+_DAYS = [order.format(mark) for order in _ORDERS for mark in "/.-"]
+_DAYS += ["%Y%m%d", "%d %b %Y", "%b %d, %Y", "%d. %b %Y", "%d-%b-%Y", "%d-%b-%y"]
+_TIMES = ("", " %H:%M", " %H:%M:%S", ", %H:%M", " %I:%M %p")
+FORMATS = [*(day + time for day in _DAYS for time in _TIMES), "%a %b %d %H:%M:%S +0000 %Y"]
+"""The other forms that are tried, as `strptime` takes them."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PeriodColumn:
+    """A column of dates, and how they become periods."""
+
+    column: str
+    every: str
+    """One of `PERIODS`."""
+    written: str | None
+    """How the dates are written: a key of `_ISO` or a format of `strptime`; None if the column holds dates."""
+    zone: str
+    """The time zone of the periods, in words."""
+    assumed: bool
+    """True if the first rows showed how the dates are written."""
+
+    def __str__(self) -> str:
+        form = "" if self.written in (None, *_ISO) else f", written as {self.written}"
+        return f"{self.every}s of {self.column}{form}{' (assumed)' if self.assumed else ''}, {self.zone}"
+
+    def name_periods(self, batch: pa.RecordBatch, start: int) -> pa.DictionaryArray:
+        """The period of each row: (n,), null for a row without a date.
+
+        Args:
+            batch: some rows.
+            start: the number of the first row, for messages.
+
+        Raises:
+            InputError: a value is no date in the form of the others.
+        """
+        values = decode_dictionary(read_column(batch, self.column)[0])
+        times = values if self.written is None else _parse(values, self.written)
+        bad = pc.and_(pc.is_null(times), pc.is_valid(_drop_blanks(values)))
+        if self.written is not None and pc.any(bad).as_py():
+            row = pc.index(bad, True).as_py()
+            raise InputError(
+                f"column {self.column!r} holds {values[row].as_py()!r} in row {start + row:,} (rows counted from 0), "
+                f"which is no date like {self.written}. Repair the row, or name the form with `date_format`."
+            )
+        return _name_times(times.cast(pa.timestamp("us", getattr(times.type, "tz", None))), self.every)
+
+
+def find_period_column(
+    schema: pa.Schema, column: str, first: pa.RecordBatch | None, *, every: str, date_format: str | None
+) -> PeriodColumn:
+    """Find how the dates of a column are written.
+
+    Args:
+        schema: the columns of the table.
+        column: the column of the dates.
+        first: the first rows; None if there are none.
+        every: one of `PERIODS`.
+        date_format: the form of the dates as `strptime` takes it; None finds it from the first rows.
+
+    Raises:
+        UsageError: there is no such period, or no date fits the format.
+        InputError: the column holds no dates, or their day and month could be meant in either order.
+    """
+    if every not in PERIODS:
+        raise UsageError(f"`every` is {every!r}; it must be one of {', '.join(PERIODS)}.")
+    kind = pa.string() if first is None else decode_dictionary(read_column(first, column)[0]).type
+    as_written = "by the time as it is written"
+    if pa.types.is_temporal(kind) and not pa.types.is_time(kind) and not pa.types.is_duration(kind):
+        zone = getattr(kind, "tz", None)
+        in_zone = as_written if zone is None else f"in the time zone {zone}"
+        return PeriodColumn(column=column, every=every, written=None, zone=in_zone, assumed=False)
+    if not holds_text(kind) and not pa.types.is_null(kind):
+        raise InputError(
+            f"column {column!r} holds {kind}, not dates. Convert it to dates such as 2026-04-03 first, or name another "
+            "column with `over`."
+        )
+    if date_format is not None:
+        _check_format(date_format)
+        return PeriodColumn(column=column, every=every, written=date_format, zone=as_written, assumed=False)
+    values = pa.nulls(0, pa.string()) if first is None else decode_dictionary(read_column(first, column)[0])
+    written = _find_form(column, values)
+    zone = "in the time zone UTC" if getattr(_ISO.get(written), "tz", None) else as_written
+    return PeriodColumn(column=column, every=every, written=written, zone=zone, assumed=written not in _ISO)
+
+
+def _check_format(date_format: str) -> None:
+    """Raise UsageError for a format without a year, a month and a day."""
+    missing = [
+        name
+        for name, codes in (("year", "Yy"), ("month", "mbB"), ("day", "d"))
+        if not any(f"%{code}" in date_format for code in codes)
+    ]
+    if missing and "%F" not in date_format:
+        raise UsageError(
+            f"`date_format` is {date_format!r}, which names no {missing[0]}. Write it as in '%d.%m.%Y' or "
+            "'%m/%d/%Y %H:%M'."
+        )
+
+
+def _find_form(column: str, values: pa.Array) -> str:
+    """The one form in which all values can be read."""
+    known = _drop_blanks(values).drop_null()
+    if not len(known):
+        return next(iter(_ISO))
+    fitting = list(itertools.islice(_list_fitting(known), 3))
+    example = known[0].as_py()
+    if not fitting:
+        raise InputError(
+            f"column {column!r} holds {example!r}, which is no date in a known form. Name the form with `date_format`, "
+            "such as '%d.%m.%Y', or name another column with `over`."
+        )
+    if len(fitting) == 1 or fitting[0] in _ISO:
+        return fitting[0]
+    raise InputError(
+        f"the dates of column {column!r}, such as {example!r}, could be {listed(fitting)}. Name the right one with "
+        "`date_format`."
+    )
+
+
+def _list_fitting(known: pa.Array) -> Iterator[str]:
+    for form in (*_ISO, *FORMATS):
+        if not _parse(known, form).null_count:
+            yield form
+
+
+def _drop_blanks(values: pa.Array) -> pa.Array:
+    """The values of a column of texts, with null for blank ones; other values as they are."""
+    if not holds_text(values.type):
+        return values
+    texts = pc.utf8_trim_whitespace(values.cast(pa.large_string()))
+    return pc.if_else(pc.equal(texts, ""), None, texts)
+
+
+def _parse(values: pa.Array, form: str) -> pa.Array:
+    """The times that texts (n,) write in a form; null where there is none."""
+    texts = _drop_blanks(values)
+    if not holds_text(texts.type):
+        return pa.nulls(len(texts), pa.timestamp("us"))
+    if form not in _ISO:
+        times = pc.strptime(texts, format=form, unit="us", error_is_null=True)
+        return pc.if_else(pc.less(pc.year(times), FIRST_YEAR), None, times)
+    try:
+        return texts.cast(_ISO[form])
+    except pa.ArrowInvalid:
+        return _parse_each(texts, _ISO[form])
+
+
+def _parse_each(texts: pa.Array, kind: pa.DataType) -> pa.Array:
+    """The times of texts of which some are none."""
+    times = []
+    for text in texts:
+        try:
+            times.append(text.cast(kind).as_py())
+        except pa.ArrowInvalid:
+            times.append(None)
+    return pa.array(times, kind)
+
+
+def _name_times(times: pa.Array, every: str) -> pa.DictionaryArray:
+    """The names of the periods of times (n,), each once in the dictionary."""
+    floors = pc.floor_temporal(times, unit=every).dictionary_encode()
+    dates = floors.dictionary
+    names = pc.strftime(dates, format={"month": "%Y-%m", "quarter": "%Y", "year": "%Y"}.get(every, "%Y-%m-%d"))
+    if every == "quarter":
+        names = pc.binary_join_element_wise(names, pc.quarter(dates).cast(pa.string()), "-Q")
+    return pa.DictionaryArray.from_arrays(floors.indices, names.cast(pa.large_string()))

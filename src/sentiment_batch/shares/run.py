@@ -1,0 +1,187 @@
+"""Summarizes a scored table: reads it once, counts, and computes the shares."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from sentiment_batch.data.column_paths import find_root
+from sentiment_batch.data.columns import extract_texts
+from sentiment_batch.data.text_columns import check_column, choose_text_columns, read_first_batch
+from sentiment_batch.data.value_names import name_values
+from sentiment_batch.errors import InputError, UsageError
+from sentiment_batch.progress import show_progress
+from sentiment_batch.shares.groups import build_summary
+from sentiment_batch.shares.periods import PERIODS, PeriodColumn, find_period_column
+from sentiment_batch.shares.scored_columns import DEFAULT_PREFIX, ScoredColumns, find_scored_columns
+from sentiment_batch.shares.tally import MAX_LABELS, CellCounts, ValueNumbers
+from sentiment_batch.shares.words import TextSample
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from sentiment_batch.data.readers.base import Reader
+    from sentiment_batch.shares.known_model import KnownModel
+    from sentiment_batch.shares.result import ShareSummary
+
+MAX_COLUMNS = 2
+"""Columns that make groups."""
+UNSURE_BELOW = 0.7
+"""The score below which the model is unsure of a row. A calibrated model is wrong in 3 of 10 such rows or more."""
+MAX_WORDS = 8
+"""Words that are listed for each label."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SummaryRequest:
+    """What to summarize.
+
+    Raises:
+        UsageError: a value is out of range, or settings exclude each other.
+    """
+
+    by: tuple[str, ...] = ()
+    """The columns whose values make groups, at most two."""
+    over: str | None = None
+    """The column of dates that makes periods."""
+    every: str = "month"
+    """One of `PERIODS`."""
+    date_format: str | None = None
+    """How the dates are written, as `strptime` takes it; None finds it."""
+    prefix: str | None = None
+    """The column of the labels; None finds it."""
+    text_columns: tuple[str, ...] = ()
+    """The columns of the text, for the words; found if empty."""
+    unsure_below: float = UNSURE_BELOW
+    """The score below which the model is unsure of a row."""
+    words: int = MAX_WORDS
+    """Words to list for each label and group; 0 compares no words."""
+
+    def __post_init__(self) -> None:
+        if len(self.by) > MAX_COLUMNS or len(set(self.by)) < len(self.by):
+            raise UsageError(f"`by` names {len(self.by)} columns; it takes one column, or two different ones.")
+        if self.every not in PERIODS:
+            raise UsageError(f"`every` is {self.every!r}; it must be one of {', '.join(PERIODS)}.")
+        if self.date_format is not None and self.over is None:
+            raise UsageError("`date_format` is for the column of dates. Name that with `over`.")
+        if not 0.0 < self.unsure_below <= 1.0:
+            raise UsageError(
+                f"`unsure_below` is {self.unsure_below}; it must lie above 0 and be at most 1, such as 0.7."
+            )
+        if self.words < 0:
+            raise UsageError(f"`words` is {self.words}; it must be at least 0.")
+
+
+@dataclass(kw_only=True, slots=True, eq=False)
+class Counted:
+    """What was counted in a table."""
+
+    request: SummaryRequest
+    columns: ScoredColumns
+    period: PeriodColumn | None
+    text_columns: tuple[str, ...]
+    """The columns of the text; empty if no words are compared."""
+    values: list[ValueNumbers]
+    """The labels, then the values of each column, then the periods."""
+    cells: CellCounts
+    sample: TextSample = field(default_factory=TextSample)
+    rows: int = 0
+
+    def add(self, batch: pa.RecordBatch) -> None:
+        """Count some rows."""
+        names = [name_values(batch, name) for name in (self.columns.label, *self.request.by)]
+        if self.period is not None:
+            names.append(self.period.name_periods(batch, self.rows))
+        codes = [numbers.encode(one) for numbers, one in zip(self.values, names, strict=True)]
+        self.cells.add(codes, self.columns.read_scores(batch, self.rows))
+        if self.text_columns:
+            self._sample_texts(batch, np.stack(codes, axis=1))
+        self.rows += batch.num_rows
+
+    def _sample_texts(self, batch: pa.RecordBatch, codes: Any) -> None:
+        places, draws = self.sample.choose(batch.num_rows)
+        if len(places):
+            roots = list(dict.fromkeys(find_root(batch.schema, name) for name in self.text_columns))
+            texts = extract_texts(batch.select(roots).take(places), self.text_columns, on_bad_row=lambda problem: None)
+            self.sample.add(texts.to_pylist(), codes[places], draws)
+
+
+def summarize_shares(
+    reader: Reader, name: str, request: SummaryRequest, known: KnownModel | None, *, quiet: bool = True
+) -> ShareSummary:
+    """Summarize a scored table. Memory does not grow with the number of its rows.
+
+    Args:
+        reader: the open table.
+        name: its name without a password.
+        request: what to summarize.
+        known: what is known of the model; None if nothing is.
+        quiet: show no progress.
+
+    Raises:
+        InputError: a column is missing, holds no dates or too many different values, or the table is damaged.
+        UsageError: the form of the dates is no form.
+    """
+    counted = _prepare(reader, request, known)
+    _select_columns(reader, counted)
+    with show_progress(reader.num_rows, quiet=quiet, task="reading") as bar:
+        for batch in itertools.chain.from_iterable(map(reader.batches, reader.splits())):
+            counted.add(batch)
+            bar.update(batch.num_rows)
+    counted.sample.trim()
+    return build_summary(counted, name, known)
+
+
+def _prepare(reader: Reader, request: SummaryRequest, known: KnownModel | None) -> Counted:
+    """Find the columns."""
+    schema = reader.schema
+    default = (known and known.prefix) or DEFAULT_PREFIX
+    columns = find_scored_columns(schema, request.prefix, default)
+    for one in request.by:
+        check_column(schema, one, "by")
+    period = None
+    if request.over is not None:
+        check_column(schema, request.over, "over")
+        first = read_first_batch(reader)
+        period = find_period_column(schema, request.over, first, every=request.every, date_format=request.date_format)
+    labels = ValueNumbers(columns.label, "prefix", MAX_LABELS, blank_is_missing=True)
+    groups = [ValueNumbers(one, "by", blank_is_missing=True) for one in request.by]
+    periods = [] if request.over is None else [ValueNumbers(request.over, "over")]
+    return Counted(
+        request=request,
+        columns=columns,
+        period=period,
+        text_columns=_find_texts(reader, request, known),
+        values=[labels, *groups, *periods],
+        cells=CellCounts(unsure_below=request.unsure_below),
+    )
+
+
+def _find_texts(reader: Reader, request: SummaryRequest, known: KnownModel | None) -> tuple[str, ...]:
+    """The columns of the text; none if no words are wanted, or if nobody named a column and none is found."""
+    if not request.words:
+        return ()
+    if request.text_columns:
+        return choose_text_columns(reader, request.text_columns).names
+    stored: Sequence[str] = known.text_columns if known is not None else ()
+    if stored and set(stored) <= set(reader.schema.names):
+        return tuple(stored)
+    try:
+        return choose_text_columns(reader).names
+    except InputError:  # the words are an extra, which a table without texts has not
+        return ()
+
+
+def _select_columns(reader: Reader, counted: Counted) -> None:
+    """Read only the columns that are needed, if the reader can do so."""
+    select = getattr(reader, "select_columns", None)
+    if select is None:
+        return
+    over = () if counted.request.over is None else (counted.request.over,)
+    score = () if counted.columns.score is None else (counted.columns.score,)
+    names = (counted.columns.label, *score, *counted.request.by, *over, *counted.text_columns)
+    select(list(dict.fromkeys(find_root(reader.schema, name) for name in names)))

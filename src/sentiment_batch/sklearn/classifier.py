@@ -1,0 +1,225 @@
+"""`SentimentClassifier`: training and scoring behind the methods of scikit-learn's classifiers."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+import weakref
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.utils.multiclass import check_classification_targets
+from sklearn.utils.validation import check_is_fitted, column_or_1d
+
+from sentiment_batch.labels.settings import LabelSettings
+from sentiment_batch.model.openmp import wait_passively
+from sentiment_batch.settings import DEFAULT_BASE, TrainSettings
+from sentiment_batch.training.job import TrainJob
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+    from sentiment_batch.scoring.scorer import Scorer
+    from sentiment_batch.settings import LongText
+
+
+class SentimentClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
+    """A text classifier for `cross_val_score`, `GridSearchCV`, pipelines and plots of scikit-learn.
+
+    X is a sequence of N texts, such as a list, an array or a column of a frame; y holds a label for each, of text or of
+    whole numbers.
+
+    Args:
+        folder: where `fit` writes the model, in place of an older one. None keeps it in a temporary folder, which is
+            deleted with the estimator; such an estimator cannot be pickled after `fit`.
+        base: as for `train`; so are the other settings but `folds`.
+        epochs: see `base`.
+        batch_size: see `base`.
+        learning_rate: see `base`.
+        weight_decay: see `base`.
+        layer_decay: see `base`.
+        label_smoothing: see `base`.
+        weight_average: see `base`.
+        dropout: see `base`.
+        max_length: see `base`.
+        long_text: see `base`.
+        patience: see `base`.
+        class_weights: see `base`.
+        calibrate: see `base`.
+        val_size: see `base`.
+        folds: as for `train`, but 0 by default, because `cross_val_score` makes folds of its own.
+        seed: see `base`.
+        device: see `base`; also where texts are scored.
+        dtype: see `base`.
+        quiet: show no progress bar.
+
+    Attributes:
+        classes_: (K,) the labels, sorted.
+        folder_: the model folder. `score`, `evaluate` and the command line take it, too.
+    """
+
+    def __init__(
+        self,
+        *,
+        folder: str | Path | None = None,
+        base: str = DEFAULT_BASE,
+        epochs: int | None = None,
+        batch_size: int | None = None,
+        learning_rate: float | None = None,
+        weight_decay: float = 0.01,
+        layer_decay: float = 1.0,
+        label_smoothing: float = 0.0,
+        weight_average: float | None = None,
+        dropout: float = 0.1,
+        max_length: int | None = None,
+        long_text: LongText = "head-tail",
+        patience: int | None = 2,
+        class_weights: str = "none",
+        calibrate: bool = True,
+        val_size: float | None = None,
+        folds: int | None = 0,
+        seed: int = 42,
+        device: str = "auto",
+        dtype: str = "auto",
+        quiet: bool = True,
+    ) -> None:
+        self.folder = folder
+        self.base = base
+        self.epochs = epochs
+        self.batch_size = batch_size
+        self.learning_rate = learning_rate
+        self.weight_decay = weight_decay
+        self.layer_decay = layer_decay
+        self.label_smoothing = label_smoothing
+        self.weight_average = weight_average
+        self.dropout = dropout
+        self.max_length = max_length
+        self.long_text = long_text
+        self.patience = patience
+        self.class_weights = class_weights
+        self.calibrate = calibrate
+        self.val_size = val_size
+        self.folds = folds
+        self.seed = seed
+        self.device = device
+        self.dtype = dtype
+        self.quiet = quiet
+
+    def fit(self, X: Iterable[str], y: Iterable[Any]) -> SentimentClassifier:
+        """Train on N texts and their labels. Rows with an empty text are left out.
+
+        Raises:
+            ValueError: X holds something else than texts, y is not as long, or two labels differ in case alone.
+            SentimentBatchError: see `sentiment_batch.train`.
+        """
+        import pyarrow as pa
+
+        texts = _to_texts(X)
+        labels_N = column_or_1d(np.asarray(y), warn=True)
+        check_classification_targets(labels_N)
+        if len(texts) != len(labels_N):
+            raise ValueError(f"X has {len(texts):,} texts and y {len(labels_N):,} labels; they must be as many.")
+        classes_K, codes_N = np.unique(labels_N, return_inverse=True)
+        names = [str(label) for label in classes_K.tolist()]
+        if len({name.casefold() for name in names}) < len(names):
+            raise ValueError(f"the labels {', '.join(names)} differ in case alone. Write each in one way.")
+        labels = pa.array([names[code] for code in codes_N.tolist()])
+        job = TrainJob(
+            reviews=[pa.table({"text": pa.array(texts), "label": labels})],
+            output=self._choose_folder(),
+            settings=TrainSettings(**{name: value for name, value in vars(self).items() if name in _SETTINGS}),
+            text_columns=("text",),
+            label_column="label",
+            label_settings=LabelSettings.parse(labels_map={name: name for name in names}),
+            overwrite=True,
+            restart=True,
+            report=False,
+            baseline=False,
+            quiet=self.quiet,
+        )
+        with wait_passively():
+            from sentiment_batch.training.run import run_training
+        trained = run_training(job)
+        self.folder_ = trained.path
+        self.classes_ = classes_K
+        self._order = [trained.labels.index(name) for name in names]
+        self._scorer: Scorer | None = None
+        return self
+
+    def predict_proba(self, X: Iterable[str]) -> npt.NDArray[np.float32]:
+        """(N, K) the probability of each class, in the order of `classes_`.
+
+        Raises:
+            ValueError: X holds something else than texts, or an empty text, which has no class.
+            NotFittedError: `fit` was not called.
+        """
+        check_is_fitted(self)
+        texts = _to_texts(X)
+        empty = next((row for row, text in enumerate(texts) if text is None or not text.strip()), None)
+        if empty is not None:
+            raise ValueError(f"row {empty} of X has no text, so it has no class. Leave it out.")
+        if not texts:
+            return np.empty((0, len(self.classes_)), dtype=np.float32)
+        import pyarrow as pa
+
+        batches = pa.table({"text": pa.array(texts, pa.large_string())}).to_batches()
+        found = [one for _, one in self._open_scorer().probabilities(batches, ["text"])]
+        return np.concatenate(found)[:, self._order]
+
+    def predict(self, X: Iterable[str]) -> npt.NDArray[Any]:
+        """(N,) the likeliest class of each text; errors as for `predict_proba`."""
+        best_N = self.predict_proba(X).argmax(axis=1)
+        found: npt.NDArray[Any] = self.classes_[best_N]
+        return found
+
+    def __getstate__(self) -> dict[str, Any]:
+        """What a pickle holds: the path of the model instead of the loaded model."""
+        if "folder_" in vars(self) and self.folder is None:
+            raise TypeError("the model is in a temporary folder, which no pickle can hold. Set `folder` before `fit`.")
+        state: dict[str, Any] = super().__getstate__()
+        return state | {"_scorer": None} if "_scorer" in state else state
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.string, tags.input_tags.two_d_array, tags.no_validation = True, False, True
+        return tags
+
+    def _choose_folder(self) -> str:
+        if self.folder is not None:
+            return str(self.folder)
+        folder = tempfile.mkdtemp(prefix="sentiment-model-")
+        weakref.finalize(self, shutil.rmtree, folder, ignore_errors=True)
+        return str(Path(folder) / "model")
+
+    def _open_scorer(self) -> Scorer:
+        from sentiment_batch.scoring.scorer import Scorer
+
+        if self._scorer is None:
+            self._scorer = Scorer.load(self.folder_, device=self.device).open()
+        return self._scorer
+
+
+_SETTINGS = set(TrainSettings.__dataclass_fields__)
+
+
+def _to_texts(X: Iterable[str]) -> Sequence[str | None]:
+    """The texts of X, with None for missing ones.
+
+    Raises:
+        ValueError: X is one text, has several columns, or holds something else.
+    """
+    if isinstance(X, str):
+        raise ValueError("X is one text; it must be a sequence of texts. Write [text].")
+    values = np.asarray(X if hasattr(X, "__array__") or isinstance(X, list | tuple) else list(X), dtype=object)
+    if values.ndim == 2 and values.shape[1] == 1:
+        values = values[:, 0]
+    if values.ndim != 1:
+        raise ValueError(f"X has the shape {values.shape}; it must be a sequence of texts.")
+    texts = [None if value is None or value != value else value for value in values.tolist()]
+    odd = next((value for value in texts if value is not None and not isinstance(value, str)), None)
+    if odd is not None:
+        raise ValueError(f"X holds {odd!r}, which is no text. Give the column of the texts.")
+    return texts

@@ -1,0 +1,106 @@
+"""Cross-validation: trains a model for each fold, then one on all rows for the median number of steps.
+
+The predictions for the rows of a fold are those of the model that was not trained on them. They measure and calibrate
+the last model, which no row is left for.
+"""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from sentiment_batch.training.checkpoint.history import HistoryEntry, find_best, from_rows, to_rows
+
+if TYPE_CHECKING:
+    from sentiment_batch.model.probabilities import Floats
+    from sentiment_batch.training.checkpoint.state import Tensors
+    from sentiment_batch.training.schedule import Schedule
+    from sentiment_batch.training.split import Folds
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class FinishedFold:
+    """What the training of a fold leaves."""
+
+    history: Sequence[HistoryEntry]
+    """Its validations, in order."""
+    logits_NK: Floats
+    """What its best state gives for the rows that validate in the fold."""
+
+    @property
+    def best_step(self) -> int:
+        """The optimizer steps of its best state."""
+        best = find_best(self.history)
+        assert best is not None
+        return best.step
+
+
+def find_median_step(finished: Sequence[FinishedFold]) -> int:
+    """The optimizer steps of the training on all rows: those after which a model of a fold is best, in the median."""
+    return statistics.median_low(one.best_step for one in finished)
+
+
+def plan_last_training(schedule: Schedule, finished: Sequence[FinishedFold]) -> Schedule:
+    """The schedule of the training on all rows. `schedule` is that of the folds."""
+    return schedule.until(find_median_step(finished))
+
+
+def average_histories(finished: Sequence[FinishedFold]) -> list[HistoryEntry]:
+    """The mean of the folds' figures at each step; the best entry is that of the median step.
+
+    Folds that stopped early are not in the later entries. `seconds` are the sum of all folds.
+    """
+    median = find_median_step(finished)
+    entries: dict[int, list[HistoryEntry]] = {}
+    for one in finished:
+        for entry in one.history:
+            entries.setdefault(entry.step, []).append(entry)
+    return [_average(entries[step], best=step == median) for step in sorted(entries)]
+
+
+def join_logits(finished: Sequence[FinishedFold], folds: Folds) -> Floats:
+    """(M, K) the logits of all rows that validate, in their order."""
+    logits_MK = np.empty((len(folds.validation_M), finished[0].logits_NK.shape[1]), dtype=np.float32)
+    for fold, one in enumerate(finished):
+        logits_MK[folds.validation_M == fold] = one.logits_NK
+    return logits_MK
+
+
+def store_folds(finished: Sequence[FinishedFold]) -> tuple[list[dict[str, Any]], Tensors]:
+    """Finished folds as plain values and tensors, for the state of the run."""
+    import torch
+
+    values = [{"history": to_rows(one.history)} for one in finished]
+    return values, {f"folds.{fold}": torch.from_numpy(one.logits_NK) for fold, one in enumerate(finished)}
+
+
+def restore_folds(values: Sequence[dict[str, Any]], tensors: Tensors) -> list[FinishedFold]:
+    """The finished folds out of what `store_folds` gave."""
+    return [
+        FinishedFold(history=from_rows(one["history"]), logits_NK=tensors[f"folds.{fold}"].numpy())
+        for fold, one in enumerate(values)
+    ]
+
+
+def _average(entries: Sequence[HistoryEntry], *, best: bool) -> HistoryEntry:
+    calibrated = [entry.calibrated_loss for entry in entries if entry.calibrated_loss is not None]
+
+    def mean(name: str) -> float:
+        return statistics.fmean(getattr(entry, name) for entry in entries)
+
+    return HistoryEntry(
+        epoch=round(mean("epoch"), 3),
+        step=entries[0].step,
+        training_loss=mean("training_loss"),
+        validation_loss=mean("validation_loss"),
+        accuracy=mean("accuracy"),
+        macro_f1=mean("macro_f1"),
+        learning_rate=mean("learning_rate"),
+        seconds=round(sum(entry.seconds for entry in entries), 1),
+        best=best,
+        calibrated_loss=statistics.fmean(calibrated) if calibrated else None,
+    )

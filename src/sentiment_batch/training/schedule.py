@@ -1,0 +1,58 @@
+"""How long a run trains, and when it validates."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+
+USUAL_EPOCHS = 3
+MIN_STEPS = 200
+"""Optimizer steps of a run by default. Fewer rows than these steps need are gone through more often."""
+STEPS_PER_VALIDATION = 1_000
+"""An epoch of more steps than this is validated within, too."""
+MAX_VALIDATIONS_PER_EPOCH = 4
+VALIDATIONS_OF_FEW_ROWS = 5
+"""Validations of a run whose epochs are many by default. After each epoch of a few steps, they would take longer than
+the training."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Schedule:
+    """The steps of one training."""
+
+    epochs: int
+    """How often the rows are gone through in `steps`."""
+    steps: int
+    """Optimizer steps after which the learning rate is 0."""
+    stop: int
+    """The step after which training ends, at most `steps`."""
+    validations: frozenset[int]
+    """The steps, counted from 1, after which to validate."""
+
+    def until(self, stop: int) -> Schedule:
+        """The first `stop` steps, without a validation."""
+        return replace(self, stop=stop, validations=frozenset())
+
+
+def plan_schedule(steps_per_epoch: int, epochs: int | None) -> Schedule:
+    """The schedule of a run that validates.
+
+    Args:
+        steps_per_epoch: optimizer steps of an epoch.
+        epochs: the epochs that the user asks for; None chooses them.
+    """
+    chosen = epochs or max(USUAL_EPOCHS, math.ceil(MIN_STEPS / steps_per_epoch))
+    steps = chosen * steps_per_epoch
+    if epochs is None and chosen > USUAL_EPOCHS:
+        parts = range(1, VALIDATIONS_OF_FEW_ROWS + 1)
+        validations = frozenset(round(steps * part / VALIDATIONS_OF_FEW_ROWS) for part in parts)
+    else:
+        within = choose_validation_steps(steps_per_epoch)
+        validations = frozenset(epoch * steps_per_epoch + step for epoch in range(chosen) for step in within)
+    return Schedule(epochs=chosen, steps=steps, stop=steps, validations=validations)
+
+
+def choose_validation_steps(steps_per_epoch: int) -> set[int]:
+    """The steps of an epoch, counted from 1, after which to validate: the last one, and some within a long epoch."""
+    times = min(MAX_VALIDATIONS_PER_EPOCH, max(1, steps_per_epoch // STEPS_PER_VALIDATION))
+    return {round(steps_per_epoch * part / times) for part in range(1, times + 1)}
