@@ -47,7 +47,7 @@ def reviews(rows=60):
     )
 
 
-FAST = {"epochs": 1, "batch_size": 8, "device": "cpu", "dtype": "float32", "max_length": 16, "quiet": True}
+FAST = {"epochs": 1, "folds": 0, "batch_size": 8, "device": "cpu", "dtype": "float32", "max_length": 16, "quiet": True}
 
 
 @pytest.fixture(scope="module")
@@ -131,6 +131,11 @@ def test_the_model_is_looked_for_where_the_command_line_looks(tiny_model, tmp_pa
 def test_what_is_no_frame_is_refused(tiny_model, wrong):
     with pytest.raises(InputError, match="is no frame"):
         score(wrong, tiny_model, **CPU)
+
+
+def test_a_model_in_the_home_of_nobody_is_one_line():
+    with pytest.raises(ModelError, match="no model folder is at ~nosuchuser/model"):
+        score(pd.DataFrame({"text": ["a film"]}), "~nosuchuser/model", device="cpu")
 
 
 def test_training_tells_what_was_learned_and_where_it_lies(trained):

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sentiment_batch.display import fit_text, one_line, shortened, terminal_width, visible
+from sentiment_batch.display import fit_text, one_line, shortened, terminal_width, unbroken, visible
 from tests.terminal_lines import check_lines, width
 
 
@@ -17,25 +17,28 @@ from tests.terminal_lines import check_lines, width
     ("text", "expected"),
     [
         ("plain, naïve, 电影, 👨\u200d👩\u200d👧, हिन्दी\t\n", "plain, naïve, 电影, 👨\u200d👩\u200d👧, हिन्दी\t\n"),
-        ("\x1b[31mred\x07\x00\r\x7f", "␛[31mred␇␀␍␡"),
-        ("\x9b31m\x85", "\ufffd31m\ufffd"),
-        ("\u202edlrow\u202c \u2066x\u2069\u2028\u2029", "\ufffddlrow\ufffd \ufffdx\ufffd\ufffd\ufffd"),
-        ("\ud800", "\ufffd"),
-        ("\ufffe\U0010ffff\ufdd0", "\ufffd" * 3),
+        ("\x1b[31mred\x07\x00\r\x7f", r"\x1b[31mred\x07\x00\x0d\x7f"),
+        ("\x9b31m\x85", r"\x9b31m\x85"),
+        ("\u202edlrow\u202c \u2066x\u2069\u2028\u2029", r"\u202edlrow\u202c \u2066x\u2069\u2028\u2029"),
+        ("\ud800", r"\ud800"),
+        ("\ufffe\U0010ffff\ufdd0", r"\ufffe\U0010ffff\ufdd0"),
         ("", ""),
     ],
 )
-def test_what_would_steer_becomes_a_sign(text, expected):
+def test_what_would_steer_becomes_an_escape(text, expected):
     assert visible(text) == expected
 
 
 @given(st.text(st.characters(exclude_categories=[])))
 def test_no_control_character_and_no_surrogate_is_left(text):
     shown = visible(text)
-    assert len(shown) == len(text)
     assert {unicodedata.category(character) for character in set(shown) - {"\t", "\n"}} & {"Cc", "Cs"} == set()
     assert shown.encode("utf-8").decode("utf-8") == shown
-    assert "\n" not in one_line(text)
+    assert "\n" not in one_line(text) + unbroken(text)
+
+
+def test_a_line_keeps_its_white_space_as_escapes():
+    assert unbroken("a\tb\r\n  c") == r"a\tb\x0d\n  c"
 
 
 def test_a_long_text_is_shown_by_its_ends():
@@ -49,7 +52,7 @@ def test_a_text_is_fitted_to_its_columns(text, most):
     found = fit_text(text, most)
     check_lines(found, most)
     if found.endswith("…") and not text.endswith("…"):
-        assert width(" ".join(text.split())) > most
+        assert width(one_line(text)) > most
 
 
 def test_a_long_text_is_cut_where_its_columns_end():

@@ -42,7 +42,7 @@ def test_a_training_setting_out_of_range_is_named(field, wrong, setting):
 @pytest.mark.parametrize(
     ("field", "wrong", "setting"),
     [
-        ("dtype", "int8", "dtype"),
+        ("dtype", "int4", "dtype"),
         ("long_text", "middle", "long_text"),
         ("batch_tokens", 0, "batch_tokens"),
         ("max_length", 7, "max_length"),

@@ -38,7 +38,9 @@ SHARED_NAMES = {
     "evaluate": "a function of the library, and the command that calls it",
     "explain": "the same",
     "score": "the same",
+    "select": "the same",
     "train": "the same",
+    "SentimentClassifier": "the torch module, and the estimator of scikit-learn that trains it",
     "main": "the command line, and the entry point that reports a missing package before it loads the command line",
 }
 """Public names that several modules define, and why."""

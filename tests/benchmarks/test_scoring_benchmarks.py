@@ -10,7 +10,20 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import ablation, common, gpu, memory, models, peers, score, techniques, variants
+from benchmarks import (
+    ablation,
+    common,
+    gpu,
+    memory,
+    models,
+    peers,
+    python_calls,
+    score,
+    techniques,
+    tokenizing,
+    variants,
+)
+from sentiment_batch.tokenization import odd_texts
 
 
 @pytest.fixture
@@ -102,7 +115,7 @@ def test_all_take_turns():
 
 
 def test_a_head_is_fitted_to_a_random_encoder(tmp_path, monkeypatch, reviews_csv, tiny_base):
-    monkeypatch.setattr("sentiment_batch.model.hub.prepare_minilm", lambda: tiny_base)
+    monkeypatch.setattr("sentiment_batch.model.hub.find_minilm", lambda: tiny_base)
     monkeypatch.setattr(models, "FOLDER", tmp_path)
     folder = models._fitted(48, str(reviews_csv), 5.0, "cpu")
     assert json.loads((tmp_path / "benchmark-48-reviews" / "config.json").read_text())["dim"] == 48
@@ -212,11 +225,15 @@ def gpu_steps(tmp_path, tiny_base, reviews_csv):
 
 
 def test_single_steps_of_the_gpu_script_can_be_chosen(gpu_steps):
-    chosen = ["machine", "model", "bench-long", "data", "train-speed"]
+    chosen = ["machine", "models", "score-short-distilbert", "data", "train-speed"]
     folder = gpu_steps(*chosen)
-    lines = (folder / "summary.txt").read_text().splitlines()
-    assert [line.split()[0] for line in lines] == ["step", *chosen, "all"]
+    steps, table = (folder / "summary.txt").read_text().split("\n\n")
+    assert [line.split()[0] for line in steps.splitlines()] == ["step", *chosen, "all"]
+    assert [line.split()[0] for line in table.splitlines()[1:]] == ["score-short-distilbert", "train-speed,"]
     assert all(json.loads((folder / f"{name}.json").read_text()) for name in chosen)
+    (run,) = json.loads((folder / "score-short-distilbert.json").read_text())["runs"]
+    assert list(run["stages"]) == ["read", "tokenize", "launch", "wait for the device", "write"]
+    assert 0 < sum(run["stages"].values()) <= 3 * run["seconds"]
 
 
 def test_a_step_that_does_not_exist_is_refused(tmp_path, monkeypatch, capsys):
@@ -232,16 +249,16 @@ def test_a_step_that_does_not_exist_is_refused(tmp_path, monkeypatch, capsys):
 @pytest.mark.slow
 def test_one_command_runs_everything_that_wants_a_gpu(gpu_steps, tmp_path):
     folder = gpu_steps()
-    summary = (folder / "summary.txt").read_text().splitlines()
+    summary = (folder / "summary.txt").read_text().split("\n\n")[0].splitlines()
     assert summary[-1] == "all passed"
     names = [line.split()[0] for line in summary[1:-1]]
-    assert sorted(names) == sorted(step.name for step in gpu.steps(folder, tmp_path, smoke=True))
-    assert {"train-speed", "train-epoch", "train-imdb", "train-sst2", "train-compare"} <= set(names)
+    parts = ["tests", "scoring", "training"]
+    assert sorted(names) == sorted(step.name for step in gpu.list_steps(folder, tmp_path, parts, smoke=True))
     for name in names:
         assert (folder / f"{name}.log").exists()
-        if name != "tests":
-            assert json.loads((folder / f"{name}.json").read_text())
-    assert (folder / "tests.xml").exists()
+        assert (
+            (folder / f"{name}.xml").exists() if "tests" in name else json.loads((folder / f"{name}.json").read_text())
+        )
 
 
 def test_the_script_says_how_to_call_it():
@@ -253,12 +270,24 @@ def test_the_script_says_how_to_call_it():
 
 
 def test_each_part_of_the_steps_can_be_run_by_itself(tmp_path):
-    both, scoring, training = (
-        [step.name for step in gpu.steps(tmp_path, tmp_path, smoke=False, part=part)] for part in (None, *gpu.PARTS)
-    )
-    assert both == [*scoring[:-1], *training[1:]]
-    assert set(scoring) & set(training) == {"machine", "tests"}
-    assert "data" not in training  # the real one
+    by_part = {
+        part: [step.name for step in gpu.list_steps(tmp_path, tmp_path, [part], smoke=False)]
+        for part in gpu.PART_SECONDS
+    }
+    assert by_part["tests"] == ["machine", "tests-first", "tests-rest"]
+    assert by_part["scoring"][:4] == ["machine", "models", "score-imdb-distilbert", "score-short-distilbert"]
+    assert by_part["training"] == ["machine", "train-epoch", "train-speed", "train-imdb"]  # of the real data
+    together = [step.name for step in gpu.list_steps(tmp_path, tmp_path, ["tests", "scoring"], smoke=False)]
+    assert together == [*by_part["tests"], *by_part["scoring"][1:]]
+
+
+def test_the_parts_of_the_gpu_script_fit_a_quarter_of_an_hour():
+    script = Path(gpu.__file__).with_suffix(".sh").read_text()
+    for part, seconds in gpu.PART_SECONDS.items():
+        assert f'"--part {part}") seconds={seconds} ' in script
+    three = sum(gpu.PART_SECONDS[part] for part in ("tests", "scoring", "training"))
+    assert f"\nseconds={three} " in script
+    assert three <= 15 * 60
 
 
 def test_an_engine_is_compared_with_this_machine(tmp_path, tiny_model, reviews_csv, capsys, monkeypatch):
@@ -277,3 +306,33 @@ def test_an_engine_is_compared_with_this_machine(tmp_path, tiny_model, reviews_c
     assert found["data"]["rows"] == 60
     assert found["ratio"]["least"] > 0
     assert "the outputs are the same bytes" in capsys.readouterr().out
+
+
+def test_tokens_of_both_libraries_are_compared(tmp_path, tiny_model, reviews_csv, capsys, monkeypatch):
+    pytest.importorskip("nanotoken")
+    monkeypatch.setattr(odd_texts, "PLANES", 0x400)
+    for variable in ("TOKENIZERS_PARALLELISM", "SENTIMENT_BATCH_TOKENIZER"):  # the benchmark sets them
+        monkeypatch.setenv(variable, "")
+    path = tmp_path / "figures.json"
+    given = ["--model", tiny_model, "--table", reviews_csv, "--rows", "30", "--odd", "20", "--step", "500"]
+    tokenizing.main([str(argument) for argument in (*given, "--runs", "1", "--json", path)])
+    found = json.loads(path.read_text(encoding="utf-8"))
+    [table] = found["tables"].values()
+    assert table["data"]["rows"] == table["compared"]["texts"] == 30
+    assert {one["differing"] for one in (table["compared"], *found["made"].values())} == {0}
+    assert "0 of 30 texts differ" in capsys.readouterr().out
+
+
+def test_calls_from_python_are_compared_with_the_commands(tmp_path, monkeypatch, capsys):
+    ran = []
+    monkeypatch.setattr(python_calls, "_run", lambda given, folder: ran.append(given))
+    path = tmp_path / "figures.json"
+    python_calls.main(["--model", "my-model", "--runs", "2", "--busy", "0", "--json", str(path)])
+    jobs = json.loads(path.read_text(encoding="utf-8"))["jobs"]
+    names = ["command", "Python, package first", "Python, torch first"]
+    assert {job: list(rows) for job, rows in jobs.items()} == {"train": names, "score": names}
+    assert jobs["train"]["command"]["ratio"] == {"median": 1.0, "least": 1.0, "greatest": 1.0}
+    assert capsys.readouterr().out.count(" s (") == 6
+    assert [given[0] for given in ran] == ["-m", "-c", "-c"] * 4
+    for given in ran:
+        assert given[0] == "-m" or compile(given[1], "call", "exec")

@@ -240,6 +240,8 @@ def measured(tmp_path, tiny_base, reviews_csv, holdout_csv, capsys):
             "1",
             "--set",
             "dtype=float32",
+            "--set",
+            "folds=0",
         ]
         given += ["--folder", tmp_path / "models", "--json", path, *arguments]
         accuracy.main([str(argument) for argument in given])

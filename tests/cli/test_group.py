@@ -8,6 +8,7 @@ import time
 
 import pytest
 
+from sentiment_batch.scoring.output.part_files import SCRATCH
 from tests.cli.helpers import CPU, command
 
 
@@ -71,7 +72,7 @@ def test_an_interrupt_of_the_model_ends_soon_and_leaves_nothing(tmp_path, tiny_m
     run = command("score", source, out / "scored.csv", "-m", tiny_model, *CPU, *whole, "--quiet")
     try:
         for _ in range(1_200):
-            if any(path.stat().st_size > 0 for path in out.iterdir()):  # a block is done, the next is under way
+            if any(path.is_file() and path.stat().st_size for path in out.glob(f"*/{SCRATCH}/*")):  # a block is done
                 break
             time.sleep(0.05)
         assert run.poll() is None

@@ -9,6 +9,7 @@ from types import SimpleNamespace
 import pyarrow as pa
 import pytest
 
+from sentiment_batch.cli.signals import SignalExit
 from sentiment_batch.data import formats, readers, writers
 from sentiment_batch.plugins.hookspecs import hookimpl
 from sentiment_batch.plugins.manager import Plugins
@@ -231,3 +232,70 @@ def test_a_hostile_plugin_that_is_named_is_no_different(run, install, option):
     result, left = run("score", "{tmp}/reviews.csv", "{tmp}/out.csv", option, "sheets")
     failed(result, "plugin 'sheets' failed on ", "it called sys.exit(0)")
     assert beside_work(left) == []
+
+
+class OwnInterrupt(KeyboardInterrupt):
+    """A subclass of an interrupt that no user can cause."""
+
+
+class OwnExit(SystemExit):
+    """A subclass of the exit that no signal raises."""
+
+
+OWN_ENDS = (GeneratorExit, OwnInterrupt, OwnExit, BaseException)
+"""What ends a program without a traceback, or passes handlers of `Exception`."""
+
+
+@pytest.mark.parametrize("kind", OWN_ENDS)
+@pytest.mark.parametrize("part", ["open", "splits", "batches", "next batch", "close"])
+def test_whatever_a_reader_raises_is_named_as_its_fault(run, install, kind, part):
+    def fail(*arguments):
+        raise kind("oh no")
+
+    def fail_late(split):
+        yield ROWS
+        fail()
+
+    hostile = {"splits": {"splits": fail}, "batches": {"batches": fail}, "close": {"close": fail}}
+    parts = hostile.get(part, {"batches": fail_late})
+    install(fail if part == "open" else opener(parts))
+    result, _ = run("score", "in.sheet", "{tmp}/out.csv")
+    if part == "close":  # all rows were read by then
+        assert result.exit_code == 0
+        assert "plugin 'sheets' failed on in.sheet: " in result.stderr
+    else:
+        failed(result, "plugin 'sheets' failed on in.sheet: ")
+
+
+@pytest.mark.parametrize("kind", OWN_ENDS)
+@pytest.mark.parametrize("part", ["open", "write", "commit", "abort"])
+def test_whatever_a_writer_raises_is_named_as_its_fault(run, install, tmp_path, kind, part):
+    def fail(*arguments):
+        raise kind("oh no")
+
+    parts = {part: fail} | ({"write": crash} if part == "abort" else {})
+    install(fail if part == "open" else lambda location, *more: Draft(location, **parts))
+    result, left = run("score", "{tmp}/reviews.csv", "{tmp}/out.sheet")
+    failed(result, f"plugin 'sheets' failed on {tmp_path}/out.sheet: ")
+    assert beside_work(left) == []
+
+
+@pytest.mark.parametrize("kind", OWN_ENDS)
+def test_whatever_a_plugin_raises_at_import_is_recorded(kind):
+    def fail():
+        raise kind("oh no")
+
+    entry = SimpleNamespace(name="sheets", dist=None, load=fail)
+    plugin, *_ = Plugins((readers, writers), lambda: [entry]).load_third_parties()
+    assert plugin.error == f"{kind.__name__}: oh no"
+
+
+@pytest.mark.parametrize("end", [KeyboardInterrupt(), SignalExit(143)])
+def test_interrupts_by_the_user_pass_a_plugin(run, install, end):
+    def stop(*arguments):
+        raise end
+
+    install(opener({"splits": stop}))
+    result, left = run("score", "in.sheet", "{tmp}/out.csv")
+    assert (result.exit_code, left) == (130 if isinstance(end, KeyboardInterrupt) else 143, [])
+    assert "Interrupted" in result.stderr

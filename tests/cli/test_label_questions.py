@@ -25,7 +25,7 @@ def train(cli, tiny_base, tmp_path):
         table = tmp_path / "reviews.csv"
         text = "\n".join(",".join(f'"{cell}"' for cell in line) for line in [names, *lines])
         table.write_text(text, encoding="utf-8")
-        fast = ("--epochs", "1", "--batch-size", "8", "--max-length", "8", "--no-report")
+        fast = ("--epochs", "1", "--folds", "0", "--batch-size", "8", "--max-length", "8", "--no-report")
         return cli("train", table, "--base", tiny_base, "-o", tmp_path / "model", *CPU, *fast, *options)
 
     return run

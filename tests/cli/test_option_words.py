@@ -121,7 +121,7 @@ def test_every_option_of_every_command_is_worded_by_its_name():
 
 def test_the_terminal_shows_no_password_and_no_control_character():
     message = "\x1b[2J `source` is s3://ann:tea4two@host/x?token=y - `overwrite=True`"
-    assert terminal_text(message, SCORE) == "␛[2J IN is s3://ann:***@host/x?token=*** - --overwrite"
+    assert terminal_text(message, SCORE) == "\\x1b[2J IN is s3://ann:***@host/x?token=*** - --overwrite"
     assert terminal_text("`overwrite=True`", None) == "`overwrite=True`"
 
 
@@ -137,7 +137,7 @@ def test_errors_and_log_records_name_options(cli, reviews_csv, tmp_path, monkeyp
     monkeypatch.setattr("sentiment_batch.scoring.pipeline.score_table", fail)
     result = cli("score", reviews_csv, tmp_path / "out.csv")
     assert result.exit_code == 1
-    assert result.stderr.splitlines() == ["warning: --decimals is 9␇", "Error: Replace it with --overwrite."]
+    assert result.stderr.splitlines() == ["warning: --decimals is 9\\x07", "Error: Replace it with --overwrite."]
 
 
 def test_what_the_user_typed_cannot_steer_the_terminal(cli):

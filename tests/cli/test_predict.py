@@ -178,7 +178,7 @@ def test_labels_can_be_named(predict):
         (["--batch-tokens", "x"], 2, "--batch-tokens"),
         (["--max-length", "1"], 2, "--max-length is 1"),
         (["--labels", "a"], 1, "needs 2 different ones"),
-        (["--dtype", "int8"], 2, "--dtype"),
+        (["--dtype", "int4"], 2, "--dtype"),
     ],
 )
 def test_a_mistake_is_one_line(predict, arguments, code, part):
@@ -212,5 +212,5 @@ def test_a_full_standard_output_is_one_line(tiny_model, command_name):
             check=False,
         )
     assert run.returncode == 1
-    assert run.stderr.splitlines()[-1].startswith("Error: standard output is full")
+    assert run.stderr.splitlines()[-1].startswith("Error: standard output cannot be written: the disk is full")
     assert "Traceback" not in run.stderr

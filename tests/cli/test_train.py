@@ -12,7 +12,7 @@ import pytest
 from tests.cli.helpers import CPU, failed
 
 WORDS = [("wunderbar", "positive"), ("furchtbar", "negative")]
-FAST = ("--epochs", "1", "--batch-size", "8", "--max-length", "16")
+FAST = ("--epochs", "1", "--folds", "0", "--batch-size", "8", "--max-length", "16")
 
 
 @pytest.fixture
@@ -36,7 +36,7 @@ def test_training_ends_with_the_command_to_run_next_and_it_works(train, cli, rev
 
 
 def test_json_prints_what_was_learned_and_quiet_nothing_else(train, reviews_csv):
-    result = train(reviews_csv, "--json", "--quiet")
+    result = train(reviews_csv, "--json", "--quiet", "--no-baseline")
     learned = json.loads(result.stdout)
     assert learned["labels"] == ["negative", "positive"]
     assert set(learned) >= {"path", "best", "history", "validation", "test", "device", "dtype"}
@@ -61,12 +61,12 @@ def test_an_existing_model_is_replaced_only_if_asked(train, reviews_csv, tmp_pat
 
 
 def test_an_early_interrupt_says_that_nothing_is_kept(train, reviews_csv, tmp_path, monkeypatch):
-    from sentiment_batch.training import run
+    from sentiment_batch.training import trainings
 
     def interrupted(*arguments):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(run, "fit", interrupted)
+    monkeypatch.setattr(trainings, "fit", interrupted)
     result = train(reviews_csv)
     assert result.exit_code == 130
     assert "nothing of this run was saved yet, so that it must begin again" in result.stderr

@@ -115,7 +115,7 @@ def main():
         run_python(folder, PICKLE)  # before there is a folder `model`, whose absolute path it would hold
         make_model_and_output(folder)
         make_unfinished(folder)
-        make_cache(folder, Path(scratch) / "real-cache")
+        make_cache(folder)
         make_wheels(folder, Path(scratch))
         expected = json.loads(run_python(folder, PROBABILITIES, given=json.dumps(TEXTS)))
         about = {name: version(name) for name in ("sentiment-batch", "torch", "transformers", "tokenizers", "pyarrow")}
@@ -196,15 +196,10 @@ def make_unfinished(folder):
         shutil.rmtree(path) if path.is_dir() else path.unlink()
 
 
-def make_cache(folder, real):
-    """Keep the outcome of the model's probes; put `base` where the program looks for the converted base."""
-    real.mkdir()
+def make_cache(folder):
+    """Keep the outcome of the model's probes."""
     given = ("predict", "a great film", "--model", "model", *CPU)
     run(folder, *given, SENTIMENT_BATCH_CACHE=str(folder / "cache"))
-    few = ("train", "reviews.csv", "--base", "minilm", "--epochs", "1", "--max-length", "16", "--limit", "40", *CPU)
-    run(folder, *few, "--output", real / "model", SENTIMENT_BATCH_CACHE=str(real))
-    (converted,) = (real / "bases").iterdir()
-    shutil.copytree(folder / "base", folder / "cache" / "bases" / converted.name)
 
 
 def make_wheels(folder, scratch):

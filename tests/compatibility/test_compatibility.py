@@ -195,38 +195,27 @@ def test_unfinished_scoring_is_finished_or_refused(old, cli, same_bits, output, 
 
 
 @UNFINISHED
-def test_unfinished_training_is_finished_or_refused(old, cli, expected, same_bits, edit):
+def test_unfinished_training_is_finished_or_refused(old, cli, expected, edit):
     shutil.move(old / "unfinished" / "resumed.training", old)
     put_into(old / "resumed.training" / "state.json", old, edit)
     result = cli(*TRAIN, "--output", "resumed", "--quiet", "--resume")
-    if result.exit_code:
+    finished = result.exit_code == 0
+    if not finished:
         assert "--restart" in one_line_error(result)
         assert not (old / "resumed").exists()
         result = cli(*TRAIN, "--output", "resumed", "--quiet", "--restart")
     assert result.exit_code == 0, result.output
     assert not (old / "resumed.training").exists()
-    weights = [(old / folder / "model.safetensors").read_bytes() for folder in ("resumed", "model")]
-    assert weights[0] == weights[1] or not same_bits
-    # Probabilities, not weights: where a gradient is nothing but rounding, AdamW makes whole steps of it.
-    np.testing.assert_allclose(probabilities("resumed", expected), recorded(expected), rtol=0, atol=SAME)
+    found, wanted = probabilities("resumed", expected), recorded(expected)
+    assert found.shape == wanted.shape
+    if finished:  # a new training may draw other numbers
+        # Probabilities, not weights: where a gradient is nothing but rounding, AdamW makes whole steps of it.
+        np.testing.assert_allclose(found, wanted, rtol=0, atol=SAME)
 
 
 def test_an_unfinished_training_can_be_scored_with(old, expected):
     found = probabilities(old / "unfinished" / "resumed.training" / "best", expected)
     assert found.shape == recorded(expected).shape
-
-
-def test_a_converted_base_is_used_or_made_again(old, cli, monkeypatch, offline_base):
-    monkeypatch.setenv("SENTIMENT_BATCH_CACHE", str(old / "cache"))
-    (converted,) = (old / "cache" / "bases").iterdir()
-    before = bytes_of(converted)
-    options = ("--epochs", "1", "--limit", "20", "--max-length", "16", "--no-report", *CPU, "--quiet")
-    result = cli("train", "reviews.csv", "--base", offline_base, "--output", "trained", *options)
-    assert result.exit_code == 0, result.output
-    assert bytes_of(converted) == before
-    width = json.loads((old / "trained" / "config.json").read_text(encoding="utf-8"))["dim"]
-    made_again = len(list((old / "cache" / "bases").iterdir())) > 1
-    assert width == (384 if made_again else 16)
 
 
 def test_the_outcome_of_probes_is_used_or_made_again(old, expected, monkeypatch):

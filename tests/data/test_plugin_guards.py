@@ -9,6 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from sentiment_batch.cli.signals import SignalExit
 from sentiment_batch.data.plugin_guards import GuardedReader, GuardedWriter, PluginGuard
 from sentiment_batch.errors import InputError, OutputError, PluginError
 from sentiment_batch.records import FinishedFile, Split
@@ -245,12 +246,8 @@ def test_a_finish_that_returns_no_finished_file_is_refused(finished):
         writer(finish=lambda: finished).finish()
 
 
-class Ended(SystemExit):
-    """What a signal raises in a run."""
-
-
 @pytest.mark.parametrize(
-    "error", [InputError("the sheet is empty. Fill it."), OutputError("no."), KeyboardInterrupt(), Ended(143)]
+    "error", [InputError("the sheet is empty. Fill it."), OutputError("no."), KeyboardInterrupt(), SignalExit(143)]
 )
 def test_errors_for_the_user_and_interrupts_pass(error):
     with pytest.raises(type(error)) as caught:

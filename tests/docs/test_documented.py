@@ -17,7 +17,8 @@ from tests.docs import pages
 
 REFERENCE = pages.DOCS / "reference"
 JSON_PAGE = REFERENCE / "json-output.md"
-FREE = {"classes", "label_mapping", "labels", "probabilities", "label_unknown", "intervals"}
+FREE = {"shares", "words", "group", "classes", "label_mapping", "labels", "label_values"}
+FREE |= {"probabilities", "label_unknown", "intervals"}
 """Keys below which the names are those of labels or of other keys."""
 
 
@@ -134,7 +135,7 @@ def json_keys(value, free=False):
 
 
 @pytest.fixture(scope="module")
-def results(tmp_path_factory, tiny_model, tiny_base):
+def results(tmp_path_factory, tiny_model, tiny_base, make_model):
     """What each command that has --json prints, by the command's name."""
     from click.testing import CliRunner
 
@@ -142,6 +143,7 @@ def results(tmp_path_factory, tiny_model, tiny_base):
 
     folder = tmp_path_factory.mktemp("json")
     reviews, holdout = (pages.ROOT / "sample_data" / name for name in ("reviews.csv", "holdout.csv"))
+    other_model = make_model("negative", "positive", seed=8)
     model, cpu = ("--model", tiny_model), ("--device", "cpu", "--dtype", "float32")
     training = ("--base", tiny_base, "--limit", 520, "--epochs", 1, "--max-length", 16, "--test-file", holdout)
     scored = folder / "scored.csv"
@@ -150,9 +152,12 @@ def results(tmp_path_factory, tiny_model, tiny_base):
         "train": (reviews, *training, "--output", folder / "model", "--device", "cpu", "--no-report"),
         "score": (holdout, scored, *model, *cpu),
         "verify": (scored,),
+        "summary": (scored, "--by", "stars"),
+        "select": (scored, *cpu, "--label-column", "answer", "--output", folder / "to_label.csv"),
         "predict": ("loved it", *model, *cpu),
         "explain": ("loved it", *model, *cpu),
         "evaluate": (holdout, *model, *cpu, "--by", "stars", "--max-length", 16),
+        "compare": (tiny_model, other_model, holdout, *cpu, "--max-length", 16),
         "bench": (*model, *cpu, "--tokens", 20, "--seconds", 0.05),
         "doctor": (),
     }
@@ -175,7 +180,11 @@ def results(tmp_path_factory, tiny_model, tiny_base):
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    "command", ["inspect", "train", "score", "verify", "predict", "explain", "evaluate", "bench", "doctor"]
+    "command",
+    [
+        *("inspect", "train", "score", "verify", "summary", "select"),
+        *("predict", "explain", "evaluate", "compare", "bench", "doctor"),
+    ],
 )
 def test_every_json_key_is_documented_and_no_other(results, command):
     own = pages.section(JSON_PAGE, f"## {command}")

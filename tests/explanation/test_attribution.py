@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import pandas as pd
 import polars as pl
@@ -51,7 +53,7 @@ def trained(tiny_base, tmp_path_factory):
     """A model that learned to tell reviews by one word each."""
     rows = pd.DataFrame(reviews(600, 1), columns=["review", "label", "word"])[["review", "label"]]
     output = tmp_path_factory.mktemp("trained") / "model"
-    settings = {"epochs": 6, "batch_size": 16, "learning_rate": 2e-3, "patience": None, "max_length": 32}
+    settings = {"epochs": 6, "folds": 0, "batch_size": 16, "learning_rate": 2e-3, "patience": None, "max_length": 32}
     train(rows, output, base=str(tiny_base), quiet=True, **settings, **CPU)
     return str(output)
 
@@ -69,11 +71,18 @@ def test_the_words_that_a_decision_rests_on_weigh_most(trained):
 
 
 def test_words_that_contradict_the_label_weigh_against_it(trained):
-    (one,) = explain("the film was great and superb and wonderful but the plot was boring", trained, **CPU)
-    weights = dict(one.words)
-    assert one.label == "positive"
-    assert min(weights["great"], weights["superb"], weights["wonderful"]) > 0
-    assert weights["boring"] == min(weights.values()) < 0
+    good = [f"{first} and {second} and {third}" for first, second, third in itertools.combinations(GOOD, 3)]
+    texts = [f"the film was {praise} but the plot was {bad}" for praise in good for bad in BAD]
+    found = [one for one in explain(texts, trained, **CPU) if one.label == "positive"]
+    assert len(found) > len(texts) / 2
+    weights = [dict(one.words) for one in found]
+    against = np.array([weight for words in weights for word, weight in words.items() if word in BAD])
+    supporting = np.array([weight for words in weights for word, weight in words.items() if word in GOOD])
+    others = np.array([weight for words in weights for word, weight in words.items() if word not in {*GOOD, *BAD}])
+    assert (against < 0).mean() > 0.9
+    assert (supporting > 0).mean() > 0.9
+    assert against.mean() < others.mean() - 0.1
+    assert others.mean() + 0.1 < supporting.mean()
 
 
 @pytest.mark.parametrize("long_text", LONG_TEXT)

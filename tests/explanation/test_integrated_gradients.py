@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
 from types import SimpleNamespace
 
 import numpy as np
@@ -124,7 +125,7 @@ def test_with_many_steps_the_weights_add_up_to_the_difference(family, dtype, tmp
         mask = engine.loaded.backend.token_to_id("[MASK]") or engine.loaded.backend.token_to_id("<mask>")
         made = IntegratedGradients(engine.loaded, "cpu")
         reference = LoadedModel(
-            **{name: getattr(engine.loaded, name) for name in LoadedModel.__slots__} | {"network": None}
+            **{field.name: getattr(engine.loaded, field.name) for field in fields(LoadedModel)} | {"network": None}
         )
         object.__setattr__(
             reference, "network", Scorer.load(str(folder), device="cpu", dtype="float32").backend.loaded.network
@@ -181,7 +182,7 @@ def test_a_batch_that_does_not_fit_is_done_again_in_smaller_ones(make, texts, vo
     monkeypatch.setattr(
         IntegratedGradients, "_batch", lambda self, *rest: (_ for _ in ()).throw(torch.OutOfMemoryError("no"))
     )
-    with pytest.raises(DeviceError, match=r"does not hold one text of \d+ tokens with its gradients. Set a smaller"):
+    with pytest.raises(DeviceError, match=r"does not hold one text of \d+ tokens with its gradients. Use a smaller"):
         made.weigh_tokens(tokens, own, wanted, 10_000)
 
 

@@ -95,3 +95,12 @@ def test_a_file_that_appears_meanwhile_is_not_replaced(tmp_path, monkeypatch, li
     part.discard()
     assert (tmp_path / "a").read_bytes() == b"theirs"
     assert os.listdir(tmp_path) == ["a"]
+
+
+def test_the_names_of_new_folders_are_synced_once(tmp_path, monkeypatch):
+    synced = []
+    monkeypatch.setattr(atomic, "sync_folder", synced.append)
+    atomic.make_folder(tmp_path / "cache" / "work")
+    atomic.make_folder(tmp_path / "cache" / "work")
+    assert (tmp_path / "cache" / "work").is_dir()
+    assert synced == [tmp_path, tmp_path / "cache"]

@@ -2,7 +2,7 @@ import sys
 
 import pytest
 
-from sentiment_batch.files.cache import cache_folder, new_folder, write_text
+from sentiment_batch.files.cache import cache_folder, write_text
 
 
 def test_the_environment_chooses_the_folder_of_the_cache(monkeypatch, tmp_path):
@@ -34,35 +34,6 @@ def test_an_empty_xdg_variable_counts_as_none(monkeypatch, tmp_path):
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setenv("XDG_CACHE_HOME", "")
     assert cache_folder() == tmp_path / ".cache/sentiment-batch"
-
-
-def test_a_new_folder_appears_only_when_it_is_full(tmp_path):
-    target = tmp_path / "deep" / "folder"
-    with new_folder(target) as filling:
-        (filling / "a").write_text("1")
-        assert not target.exists()
-    assert (target / "a").read_text() == "1"
-    assert list(target.parent.iterdir()) == [target]
-
-
-def test_a_failure_leaves_nothing_behind(tmp_path):
-    def fail(folder):
-        (folder / "half").write_text("1")
-        raise RuntimeError("no")
-
-    with pytest.raises(RuntimeError), new_folder(tmp_path / "folder") as filling:
-        fail(filling)
-    assert list(tmp_path.iterdir()) == []
-
-
-def test_a_folder_that_somebody_else_made_meanwhile_stays(tmp_path):
-    target = tmp_path / "folder"
-    with new_folder(target) as filling:
-        (filling / "a").write_text("mine")
-        target.mkdir()
-        (target / "a").write_text("theirs")
-    assert (target / "a").read_text() == "theirs"
-    assert list(tmp_path.iterdir()) == [target]
 
 
 def test_a_small_file_is_replaced_whole(tmp_path):

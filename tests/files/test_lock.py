@@ -134,3 +134,25 @@ def test_a_file_system_without_locks_is_no_error(tmp_path, monkeypatch, code):
 
     monkeypatch.setattr(filelock, "lock_descriptor", fails)
     FolderLock(tmp_path, "out.csv").release()
+
+
+@pytest.mark.parametrize("content", [b"[" * 200_000, b"[7]", b'{"process": 1}', None])
+def test_an_odd_holder_is_another_process(tmp_path, content):
+    first = FolderLock(tmp_path, "out.csv")
+    (tmp_path / HOLDER).unlink()
+    if content is None:
+        os.mkfifo(tmp_path / HOLDER)
+    else:
+        (tmp_path / HOLDER).write_bytes(content)
+    with pytest.raises(OutputError, match="by another process"):
+        FolderLock(tmp_path, "out.csv")
+    first.release()
+
+
+@pytest.mark.parametrize("link", [os.symlink, os.link])
+def test_the_holder_is_not_written_through_a_link(tmp_path, link):
+    (tmp_path / "thesis").write_text("mine")
+    (tmp_path / "work").mkdir()
+    link(tmp_path / "thesis", tmp_path / "work" / HOLDER)
+    FolderLock(tmp_path / "work", "out.csv").release()
+    assert (tmp_path / "thesis").read_text() == "mine"

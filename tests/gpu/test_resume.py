@@ -11,8 +11,8 @@ import torch
 
 from sentiment_batch import Scorer
 from sentiment_batch.scoring.job import ScoreJob
-from sentiment_batch.scoring.output.journal import Journal
 from sentiment_batch.scoring.pipeline import score_table
+from tests.scoring.cut_off import cut_off_after
 
 pytestmark = [
     pytest.mark.gpu,
@@ -20,29 +20,8 @@ pytestmark = [
 ]
 
 
-class CutOffError(Exception):
-    """What ends a run in the middle."""
-
-
-@pytest.fixture
-def cut_off(monkeypatch):
-    """Ends a scoring run after so many parts."""
-
-    def cut_off(patch, parts):
-        real = Journal.add
-
-        def add(self, part, problems=b""):
-            real(self, part, problems)
-            if len(self.parts) == parts:
-                raise CutOffError
-
-        patch.setattr(Journal, "add", add)
-
-    return cut_off
-
-
 @pytest.mark.parametrize("settings", [{}, {"dtype": "float32"}, {"deterministic": True}, {"compile": True}])
-def test_scoring_goes_on_to_the_same_bytes(tiny_model, tmp_path, monkeypatch, cut_off, settings):
+def test_scoring_goes_on_to_the_same_bytes(tiny_model, tmp_path, settings):
     texts = [f"the film {n} was {'great ' * (n % 40)}" for n in range(20_000)]
     pq.write_table(pa.table({"text": texts}), tmp_path / "in.parquet")
 
@@ -55,15 +34,13 @@ def test_scoring_goes_on_to_the_same_bytes(tiny_model, tmp_path, monkeypatch, cu
 
     run("whole.parquet")
     for parts in (1, 4):
-        with monkeypatch.context() as patch:
-            cut_off(patch, parts)
-            with pytest.raises(CutOffError):
-                run(f"out-{parts}.parquet")
+        with cut_off_after(parts):
+            run(f"out-{parts}.parquet")
         assert run(f"out-{parts}.parquet").rows_resumed == 3_000 * parts
         assert (tmp_path / f"out-{parts}.parquet").read_bytes() == (tmp_path / "whole.parquet").read_bytes()
 
 
-def test_a_compiled_run_is_gone_on_with_compiled(tiny_model, tmp_path, monkeypatch, cut_off):
+def test_a_compiled_run_is_gone_on_with_compiled(tiny_model, tmp_path, monkeypatch):
     """The choice to compile goes by the length of the job; what is left of it must not choose otherwise."""
     from sentiment_batch.scoring.backends import local
 
@@ -72,10 +49,8 @@ def test_a_compiled_run_is_gone_on_with_compiled(tiny_model, tmp_path, monkeypat
     job = ScoreJob(
         source=str(tmp_path / "in.parquet"), destination=str(tmp_path / "out.csv"), quiet=True, part_rows=3_000
     )
-    with Scorer.load(tiny_model, device="cuda") as scorer, monkeypatch.context() as patch:
-        cut_off(patch, 1)
-        with pytest.raises(CutOffError):
-            score_table(job, lambda: scorer)
+    with Scorer.load(tiny_model, device="cuda") as scorer, cut_off_after(1):
+        score_table(job, lambda: scorer)
     monkeypatch.setattr(local, "MIN_OPERATIONS_TO_COMPILE", 1e9)
     with Scorer.load(tiny_model, device="cuda") as scorer:
         score_table(job, lambda: scorer)
@@ -118,6 +93,8 @@ def test_training_goes_on_to_the_same_weights(cli, tmp_path, tiny_base, reviews_
             "cuda",
             "--epochs",
             2,
+            "--folds",
+            0,
             "--batch-size",
             4,
             "--quiet",

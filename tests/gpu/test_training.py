@@ -24,7 +24,18 @@ def weights(folder):
 def test_the_same_seed_trains_the_same_weights(cli, tmp_path, tiny_base, reviews_csv):
     for name, seed in (("a", 1), ("b", 1), ("c", 2)):
         result = cli(
-            "train", reviews_csv, "--base", tiny_base, "-o", tmp_path / name, "--seed", seed, "--device", "cuda"
+            "train",
+            reviews_csv,
+            "--base",
+            tiny_base,
+            "-o",
+            tmp_path / name,
+            "--seed",
+            seed,
+            "--device",
+            "cuda",
+            "--folds",
+            0,
         )
         assert result.exit_code == 0, result.output
     assert weights(tmp_path / "a") == weights(tmp_path / "b") != weights(tmp_path / "c")

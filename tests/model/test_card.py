@@ -134,3 +134,11 @@ def test_the_commands_of_the_card_work_for_any_folder_name(name):
     call = ast.parse(python).body[-1].value
     assert ast.literal_eval(call.keywords[0].value) == name
     assert f"\n# {escape_markdown(name)}\n" in card
+
+
+def test_the_card_of_a_run_with_folds_says_what_the_weights_are():
+    meta = META | {"data": META["data"] | {"folds": 5}}
+    card = build_model_card(meta, "reviews-model")
+    assert "Each of 5 folds was validated by a model that was not trained on it." in card
+    assert f"best after {META['best']['step']:,} steps" in card
+    assert "lowest validation loss" not in card

@@ -11,7 +11,6 @@ from safetensors.torch import load_file, save_file
 
 from sentiment_batch.errors import ModelError
 from sentiment_batch.model.classifier import SentimentClassifier, load_base, save_classifier
-from tests.stock_models import write_stock_model
 
 
 def test_the_stock_head_computes_the_linear_layer_exactly(tiny_base):
@@ -68,8 +67,3 @@ def test_a_base_with_weights_that_are_no_numbers_is_refused(tiny_base, tmp_path)
         ModelError, match=r"are no finite numbers: 'embeddings\.word_embeddings\.weight'\. Take another"
     ):
         load_base(base)
-
-
-def test_another_family_is_no_base(tmp_path):
-    with pytest.raises(ModelError, match="is a bert model; the classifier is built on DistilBERT"):
-        load_base(write_stock_model("bert", tmp_path / "bert"))

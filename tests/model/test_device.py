@@ -13,6 +13,7 @@ from sentiment_batch.model.device import (
     choose_batch_tokens,
     choose_device,
     choose_training_dtype,
+    describe_hardware,
     find_cpu_make,
     has_bfloat16,
     make_repeatable,
@@ -125,6 +126,21 @@ def test_an_x86_cpu_takes_bfloat16_where_its_make_is_faster(processor, machine, 
     processor(make, avx512=avx512, amx=amx, machine=machine)
     assert str(choose_training_dtype("auto", "cpu")) == f"{dtype} ({why})"
     assert has_bfloat16("cpu") is (avx512 or amx)
+
+
+def test_the_kind_of_a_cpu_is_its_make_and_its_instructions(processor, monkeypatch):
+    monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: "AVX512")
+    processor("AMD", avx512=True)
+    assert describe_hardware("cpu") == "AMD CPU, AVX512, AVX-512 bfloat16"
+    processor("Intel", avx512=True, amx=True)
+    assert describe_hardware("cpu") == "Intel CPU, AVX512, AVX-512 bfloat16, AMX"
+    processor("", machine="aarch64")
+    assert describe_hardware("cpu") == "aarch64 CPU, AVX512"
+
+
+@pytest.mark.usefixtures("cuda")
+def test_the_kind_of_a_gpu_is_its_name():
+    assert describe_hardware("cuda:1") == "GTX 1080 Ti"
 
 
 @pytest.mark.parametrize(

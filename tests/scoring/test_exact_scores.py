@@ -193,7 +193,7 @@ def test_progress_is_reported_in_rows_to_the_last(load, texts, block_rows):
 def test_a_token_without_an_embedding_is_an_error(load):
     scorer = Scorer.load(load("distilbert").model, device="cpu", dtype="float32")
     engine = scorer.backend
-    engine.loaded = dataclasses.replace(engine.loaded, vocabulary=20)
+    engine._started = dataclasses.replace(engine._started, facts=dataclasses.replace(engine.facts, vocabulary=20))
     with pytest.raises(ModelError, match=r"gives the token \d+, but the model knows only 20: .*Fetch the model again"):
         scores(scorer, ["the film was great"])
 

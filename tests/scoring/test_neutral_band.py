@@ -17,13 +17,13 @@ import sentiment_batch
 from sentiment_batch.errors import OutputError, UsageError
 from sentiment_batch.scoring.added_columns import AddedColumns
 from sentiment_batch.scoring.job import ScoreJob
-from sentiment_batch.scoring.output.journal import Journal
 from sentiment_batch.scoring.output.manifest import read_manifest
 from sentiment_batch.scoring.output.verify import verify_output
 from sentiment_batch.scoring.pipeline import score_table
 from sentiment_batch.scoring.scorer import Scorer
 from tests.cli.helpers import CPU, failed
 from tests.conftest import WORDS
+from tests.scoring.cut_off import cut_off_after
 
 BAND = 0.65
 TEXTS = [None if n % 9 == 4 else f"the {WORDS[n % 40]} film {n} was {WORDS[n % 47]}" for n in range(90)]
@@ -185,30 +185,17 @@ def test_a_model_is_not_evaluated_with_it(tiny_model):
 # An interrupted run
 
 
-class CutOffError(Exception):
-    """What ends a run in the middle."""
-
-
 @pytest.mark.parametrize("out", ["out.parquet", "out.csv", "out/"])
-def test_an_interrupted_run_resumes_with_the_same_band_only(banded, scorer, tmp_path, monkeypatch, expected, out):
+def test_an_interrupted_run_resumes_with_the_same_band_only(banded, scorer, tmp_path, expected, out):
     pq.write_table(pa.table({"text": TEXTS}), tmp_path / "in.parquet")
 
     def run(name, by=banded):
         job = ScoreJob(source=f"{tmp_path}/in.parquet", destination=f"{tmp_path}/{name}", quiet=True, part_rows=20)
         return score_table(job, lambda: by)
 
-    add = Journal.add
-
-    def cut_off(journal, part, problems=b""):
-        add(journal, part, problems)
-        if len(journal.parts) == 2:
-            raise CutOffError
-
     run(out.replace("out", "whole"))
-    with monkeypatch.context() as patch:
-        patch.setattr(Journal, "add", cut_off)
-        with pytest.raises(CutOffError):
-            run(out)
+    with cut_off_after(2):
+        run(out)
     with pytest.raises(OutputError, match=r"`neutral_band` was 0\.65 and is not given"):
         run(out, by=scorer)
     again = run(out)

@@ -247,7 +247,7 @@ def test_an_unknown_setting_lists_those_there_are(load):
         {"batch_tokens": 0},
         {"max_length": 3},
         {"long_text": "middle"},
-        {"dtype": "int8"},
+        {"dtype": "int4"},
         {"decimals": 9},
         {"prefix": ""},
         {"device": "gpu"},
@@ -288,8 +288,9 @@ def test_a_model_too_large_for_the_device_is_an_error(load, monkeypatch):
     def full(*arguments):
         raise torch.OutOfMemoryError("CUDA out of memory")
 
-    monkeypatch.setattr("sentiment_batch.scoring.backends.local.prepare_model", full)
-    with pytest.raises(DeviceError, match=r"memory of cpu does not hold .*Take a smaller model, or `device=\"cpu\"`"):
+    monkeypatch.setattr("sentiment_batch.scoring.backends.model_start.load_fast", lambda *arguments: None)
+    monkeypatch.setattr("sentiment_batch.scoring.backends.model_start.prepare_model", full)
+    with pytest.raises(DeviceError, match=r"memory of cpu does not hold .*Use a smaller model, or give this process"):
         Scorer.load(load().model, device="cpu")
 
 

@@ -74,7 +74,8 @@ def make_reviews(path: Path, count: int = 400) -> None:
 
 def start(work: Path, output: Path, *more: str) -> subprocess.Popen[str]:
     """A training run as a process; it has said that all is imported when this comes back."""
-    settings = ["--epochs", "4", "--batch-size", "16", "--patience", "0", "--device", "cpu", "--dtype", "float32"]
+    settings = ["--epochs", "4", "--folds", "0", "--batch-size", "16", "--patience", "0"]
+    settings += ["--device", "cpu", "--dtype", "float32"]
     data = ["train", str(work / "reviews.csv"), "--base", str(work / "base"), "-o", str(output), "--quiet"]
     process = subprocess.Popen(
         [sys.executable, "-c", CHILD, *data, *settings, *more],

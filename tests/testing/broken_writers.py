@@ -349,3 +349,29 @@ class WithoutSentiment(GoodWriter):
                 place, self.schema.field(place), pa.nulls(batch.num_rows, self.schema.field(place).type)
             )
         )
+
+
+@breaks("the_run_id_is_that_of_the_published_output", "find_run_id() returned None after `commit`, but the ID")
+class WithoutRunId(GoodWriter):
+    def __init__(self, location, schema, options):
+        super().__init__(location, schema, dataclasses.replace(options, run_id=None))
+
+
+@breaks("the_run_id_is_that_of_the_published_output", "find_run_id() returned '0a1b2c3d' before `abort`, but the ID")
+class EarlyRunId(GoodWriter):
+    early = None
+
+    def __init__(self, location, schema, options):
+        super().__init__(location, schema, options)
+        EarlyRunId.early = options.run_id
+
+    @staticmethod
+    def find_run_id(location):
+        return EarlyRunId.early
+
+
+@breaks("the_run_id_is_that_of_the_published_output", "its find_run_id() returned a bytes")
+class BytesAsRunId(GoodWriter):
+    @staticmethod
+    def find_run_id(location):
+        return b"0a1b2c3d"

@@ -26,7 +26,8 @@ def plugin(reader, writer):
 
     @hookimpl
     def register_writers(registry):
-        registry.add("tables", writer, suffixes=(".tables",), schemes=("tables",))
+        find_run_id = writer.find_run_id
+        registry.add("tables", writer, suffixes=(".tables",), schemes=("tables",), find_run_id=find_run_id)
 
     return SimpleNamespace(register_readers=register_readers, register_writers=register_writers)
 
@@ -52,8 +53,10 @@ def breaker(suite, plugin_of):
     return breaks, cases
 
 
-def content(table):
+def content(table, run_id=None):
     """The bytes of a file."""
+    if run_id is not None:
+        table = table.replace_schema_metadata({"run_id": run_id})
     sink = pa.BufferOutputStream()
     with pa.ipc.new_file(sink, table.schema) as file:
         file.write_table(table, ROWS_PER_SPLIT)
@@ -113,6 +116,7 @@ class GoodWriter:
 
     def __init__(self, location, schema, options):
         self.location, self.schema, self.overwrite = location, schema, options.overwrite
+        self.run_id = options.run_id
         self.part = f"{location}.part"
         self.rows, self.finished = [], None
         if os.path.exists(location) and not self.overwrite:
@@ -140,7 +144,7 @@ class GoodWriter:
 
     def finish(self):
         if self.finished is None:
-            data = content(self.table().unify_dictionaries().combine_chunks())
+            data = content(self.table().unify_dictionaries().combine_chunks(), self.run_id)
             with open(self.part, "wb") as file:
                 file.write(data)
             self.finished = FinishedFile(bytes=len(data), sha256=hashlib.sha256(data).hexdigest())
@@ -156,3 +160,11 @@ class GoodWriter:
     def abort(self):
         if os.path.exists(self.part):
             os.remove(self.part)
+
+    @staticmethod
+    def find_run_id(location):
+        if not os.path.exists(location):
+            return None
+        with open(location, "rb") as file:
+            schema = pa.ipc.open_file(file.read()[DIGEST:]).schema
+        return (schema.metadata or {}).get(b"run_id", b"").decode() or None

@@ -329,8 +329,8 @@ def test_stretches_without_a_blank_keep_their_tokens_in_pieces(make, text, long_
 def test_a_giant_stretch_without_a_blank_is_tokenized_in_pieces(make, monkeypatch, text, special_as_text):
     made = make(64, "head-tail", special_as_text=special_as_text)
     seen: list[int] = []
-    encode = made._encode_piece
-    monkeypatch.setattr(made, "_encode_piece", lambda piece: seen.append(len(piece)) or encode(piece))
+    encode = made._encode
+    monkeypatch.setattr(made, "_encode", lambda texts: seen.extend(map(len, texts)) or encode(texts))
     made([text])
     assert max(seen) <= 4 * tokenizer.PIECE_CHARACTERS
 
@@ -359,8 +359,8 @@ def test_the_real_piece_length_changes_nothing_either(make, backend, long_text):
 def test_of_a_very_long_text_only_its_ends_are_tokenized(make, monkeypatch):
     made = make(64, "head-tail")
     seen: list[int] = []
-    encode = made._encode_piece
-    monkeypatch.setattr(made, "_encode_piece", lambda text: seen.append(len(text)) or encode(text))
+    encode = made._encode
+    monkeypatch.setattr(made, "_encode", lambda texts: seen.extend(map(len, texts)) or encode(texts))
     made(["good film " * 200_000])
     assert 2 <= len(seen) <= 4
     assert max(seen) < 2 * tokenizer.PIECE_CHARACTERS

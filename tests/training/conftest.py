@@ -48,7 +48,7 @@ def settings(tiny_base) -> Callable[..., TrainSettings]:
     """Settings of a quick run on the CPU in float32."""
 
     def make(**chosen) -> TrainSettings:
-        quick = {"base": str(tiny_base), "device": "cpu", "dtype": "float32", "epochs": 2, "batch_size": 8}
+        quick = {"base": str(tiny_base), "device": "cpu", "dtype": "float32", "epochs": 2, "batch_size": 8, "folds": 0}
         return TrainSettings(**quick | chosen)
 
     return make
@@ -96,7 +96,11 @@ def train(tmp_path, settings, reviews):
     """Trains into the test's folder."""
 
     def train(output="model", rows=None, *, val=None, test=None, stars=None, **chosen):
-        how = {name: chosen.pop(name) for name in ("overwrite", "resume", "restart", "report") if name in chosen}
+        how = {
+            name: chosen.pop(name)
+            for name in ("overwrite", "resume", "restart", "report", "baseline")
+            if name in chosen
+        }
         small = {"epochs": 3, "batch_size": 18, "patience": None} | chosen
         rows = rows or reviews()
         tables = {"reviews": [rows], "val": val, "test": test}

@@ -98,7 +98,7 @@ def test_values_that_python_cannot_hold_are_shown_by_their_type():
 
 def test_no_torch_is_loaded(tmp_path):
     path = tmp_path / "in.csv"
-    path.write_text("review,label\nA good film,pos\nA dull film,neg\n")
+    path.write_text("review,label\nA good film,pos\nA dull film,neg\nA fine film,pos\nA poor film,neg\n")
     code = (
         "import sys\nfrom sentiment_batch.cli import group\n"
         f"group(['inspect', {str(path)!r}, '--json'], standalone_mode=False)\n"

@@ -53,7 +53,7 @@ def _listening(caplog):
 
 
 def test_a_tenth_of_each_class_is_held_back_and_said(caplog):
-    prepared = prepare([many()], TrainSettings())
+    prepared = prepare([many()], TrainSettings(folds=0))
     assert prepared.mapping.labels == ("neg", "pos")
     assert np.bincount(prepared.training.codes).tolist() == [45, 45]
     assert np.bincount(prepared.validation.codes).tolist() == [5, 5]
@@ -65,10 +65,10 @@ def test_everything_odd_is_counted_and_said(caplog):
     rows = many(blank=3)
     rows.texts.extend(["Text 0", "odd", "odder", "nothing", "text  1"])
     rows.labels.extend(["neg", "!!!", "!!!", None, "neg"])
-    summary = prepare([rows], TrainSettings()).summary
+    summary = prepare([rows], TrainSettings(folds=0)).summary
     assert (summary["label_unknown"], summary["label_unknown_rows"]) == ({}, 0)  # two of a kind are a class
     rows.labels[-3] = "!"
-    summary = prepare([rows], TrainSettings()).summary
+    summary = prepare([rows], TrainSettings(folds=0)).summary
     assert {key: summary[key] for key in ("blank", "label_missing", "label_unknown", "repeated", "conflicting")} == {
         "blank": 3,
         "label_missing": 1,
@@ -89,7 +89,7 @@ def test_the_order_of_rows_and_files_does_not_matter():
     rows.texts.extend(["TEXT 0", "Text  0", "text 1", "ｔext 1"])
     rows.labels.extend(["neg", "neg", "neg", "pos"])
     groups = [str(n % 20) for n in range(64)]
-    settings = TrainSettings(limit=50)
+    settings = TrainSettings(limit=50, folds=0)
     expected = None
     for attempt in range(6):
         order = list(range(64))
@@ -106,13 +106,13 @@ def test_the_order_of_rows_and_files_does_not_matter():
 
 
 def test_another_seed_holds_back_other_rows():
-    held = [of(prepare([many()], TrainSettings(seed=seed)))[1] for seed in (1, 1, 2)]
+    held = [of(prepare([many()], TrainSettings(seed=seed, folds=0)))[1] for seed in (1, 1, 2)]
     assert held[0] == held[1] != held[2]
 
 
 def test_groups_stay_on_one_side():
     rows = many(groups=[n // 10 for n in range(100)])
-    training, validation = of(prepare([rows], TrainSettings()))
+    training, validation = of(prepare([rows], TrainSettings(folds=0)))
     assert 10 <= len(validation) <= 20
     films = [{int(text.split()[1]) // 10 for text, _ in side} for side in (training, validation)]
     assert not films[0] & films[1]
@@ -121,7 +121,8 @@ def test_groups_stay_on_one_side():
 def test_a_limit_takes_a_mixed_sample_within_any_larger_one():
     ordered = labelled([f"text {n}" for n in range(200)], ["neg"] * 100 + ["pos"] * 100)
     small, large = (
-        {row for side in of(prepare([ordered], TrainSettings(limit=limit))) for row in side} for limit in (40, 80)
+        {row for side in of(prepare([ordered], TrainSettings(limit=limit, folds=0))) for row in side}
+        for limit in (40, 80)
     )
     assert (len(small), len(large)) == (40, 80)
     assert small < large
@@ -130,7 +131,7 @@ def test_a_limit_takes_a_mixed_sample_within_any_larger_one():
 
 def test_a_validation_file_replaces_the_held_back_share():
     val = labelled(["text 1", "TEXT 2 ", "new", "unlabelled"], [1, 0, 1, None], name="val.csv")
-    prepared = prepare([many()], TrainSettings(), val=val)
+    prepared = prepare([many()], TrainSettings(folds=0), val=val)
     assert len(prepared.training.texts) == 100
     assert of(prepared)[1] == [("text 1", 1), ("TEXT 2 ", 0), ("new", 1)]
     assert prepared.summary["overlap_with_validation"] == 2
@@ -139,31 +140,31 @@ def test_a_validation_file_replaces_the_held_back_share():
 def test_overlap_with_other_files_is_logged_with_counts(caplog):
     val = labelled(["text 1", "new"], ["pos", "neg"])
     test = labelled(["text 1", "text 2", "Text 3", "new"], ["pos", "neg"] * 2, name="test.csv")
-    summary = prepare([many()], TrainSettings(), val=val, test=test).summary
+    summary = prepare([many()], TrainSettings(folds=0), val=val, test=test).summary
     assert summary["overlap_with_test"] == 3
     assert "1 validation row holds a text that is also trained on (50 %)" in said(caplog)
     assert "3 test rows hold a text that is also trained on (75 %)" in said(caplog)
 
 
 def test_a_test_file_may_share_texts_with_the_held_back_rows():
-    prepared = prepare([many()], TrainSettings(), test=many())
+    prepared = prepare([many()], TrainSettings(folds=0), test=many())
     assert prepared.summary["overlap_with_test"] == 90
 
 
 def test_unknown_labels_of_another_file_are_named(caplog):
     val = labelled(["a", "b", "c"], ["pos", "mixed", "neg"], name="val.csv")
-    assert len(prepare([many()], TrainSettings(), val=val).validation.texts) == 2
+    assert len(prepare([many()], TrainSettings(folds=0), val=val).validation.texts) == 2
     assert "val.csv: left out 1 row without a known label; unknown: 'mixed'" in said(caplog)
 
 
 def test_a_validation_file_without_a_known_label_is_refused():
     with pytest.raises(InputError, match=r"val\.csv holds no row"):
-        prepare([many()], TrainSettings(), val=labelled(["a"], [None], name="val.csv"))
+        prepare([many()], TrainSettings(folds=0), val=labelled(["a"], [None], name="val.csv"))
 
 
 def test_a_class_that_no_row_has_is_not_learned(caplog):
     rows = labelled([f"text {n}" for n in range(60)], [0, 4, 3] * 20)
-    prepared = prepare([rows], TrainSettings(), test=labelled(["a", "b", "c"], [4, 2, 0]))
+    prepared = prepare([rows], TrainSettings(folds=0), test=labelled(["a", "b", "c"], [4, 2, 0]))
     assert prepared.mapping.labels == ("very negative", "positive", "very positive")
     assert prepared.mapping.encode([0, 1, 3, 4]).codes.tolist() == [0, -2, 1, 2]
     assert set(prepared.training.codes.tolist()) == {0, 1, 2}
@@ -176,14 +177,16 @@ def test_a_file_with_only_untrained_classes_is_refused(what):
     rows = labelled([f"text {n}" for n in range(60)], [0, 4, 3] * 20)
     other = labelled(["b", "c"], [2, 2], name="other.csv")
     with pytest.raises(InputError, match=r"^other\.csv holds no row of a class to train on: 'very negative'"):
-        prepare([rows], TrainSettings(), **{what: other})
+        prepare([rows], TrainSettings(folds=0), **{what: other})
 
 
 def test_stars_are_mapped_by_the_cut_points_given():
     rows = labelled([f"text {n}" for n in range(100)], [1, 2, 3, 4, 5] * 20, column="stars")
-    default = prepare([rows], TrainSettings())
+    default = prepare([rows], TrainSettings(folds=0))
     assert (default.mapping.labels, default.summary["label_unknown"]) == (("negative", "positive"), {"3": 20})
-    three = prepare([rows], TrainSettings(), label_settings=LabelSettings(stars="negative=1-2,neutral=3,positive=4-5"))
+    three = prepare(
+        [rows], TrainSettings(folds=0), label_settings=LabelSettings(stars="negative=1-2,neutral=3,positive=4-5")
+    )
     assert np.bincount(three.training.codes).tolist() == [36, 18, 36]
 
 
@@ -208,7 +211,7 @@ def test_stars_are_mapped_by_the_cut_points_given():
 )
 def test_rows_that_teach_nothing_are_refused_in_words(texts, labels, words):
     with pytest.raises(InputError, match=words):
-        prepare([labelled(texts, labels)], TrainSettings())
+        prepare([labelled(texts, labels)], TrainSettings(folds=0))
 
 
 def test_a_class_in_one_group_never_leaves_one_class_to_train():
@@ -231,19 +234,19 @@ def test_a_class_in_one_group_never_leaves_one_class_to_train():
 
 def test_a_single_group_of_everything_is_refused_in_words():
     with pytest.raises(InputError, match=r"too few different groups.*`val_file`"):
-        prepare([many(groups=["one"] * 100)], TrainSettings())
+        prepare([many(groups=["one"] * 100)], TrainSettings(folds=0))
 
 
 def test_a_group_column_in_some_of_the_files_is_enough():
     files = [many(40, groups=["film"] * 40), labelled([f"more {n}" for n in range(40)], ["neg", "pos"] * 20)]
-    training, validation = of(prepare(files, TrainSettings()))
+    training, validation = of(prepare(files, TrainSettings(folds=0)))
     assert {text.split()[0] for text, _ in validation} == {"more"}
     assert len(training) + len(validation) == 80
 
 
 def test_words_that_say_that_there_is_no_label_are_named(caplog):
     texts = [f"text {n}" for n in range(90)]
-    summary = prepare([labelled(texts, ["pos", "neg", "None"] * 30)], TrainSettings()).summary
+    summary = prepare([labelled(texts, ["pos", "neg", "None"] * 30)], TrainSettings(folds=0)).summary
     assert (summary["label_missing"], summary["label_missing_written"]) == (30, {"None": 30})
     assert "30 rows without a label, 'None' (30) among them" in " ".join(said(caplog).split())
 
@@ -252,23 +255,23 @@ def test_a_limit_takes_its_share_of_a_text_that_repeats():
     texts = ["good"] * 300 + [f"text {n}" for n in range(700)]
     for seed in range(6):
         rows = labelled(texts, ["pos"] * 300 + ["neg", "pos"] * 350)
-        summary = prepare([rows], TrainSettings(limit=100, seed=seed)).summary
+        summary = prepare([rows], TrainSettings(limit=100, seed=seed, folds=0)).summary
         assert 15 < summary["repeated"] + 1 < 45
 
 
 def test_one_class_is_named_with_its_rows_and_a_cure():
     with pytest.raises(InputError, match=r"only 'pos' \(20 rows\).*another class.*`label_column`\.$"):
-        prepare([labelled([f"text {n}" for n in range(20)], ["pos"] * 20)], TrainSettings(limit=50))
+        prepare([labelled([f"text {n}" for n in range(20)], ["pos"] * 20)], TrainSettings(limit=50, folds=0))
     with pytest.raises(InputError, match=r"only '\+' \(10 rows\).*'-' counts as no label, unless `labels_map`"):
-        prepare([labelled([f"text {n}" for n in range(20)], ["+", "-"] * 10)], TrainSettings())
+        prepare([labelled([f"text {n}" for n in range(20)], ["+", "-"] * 10)], TrainSettings(folds=0))
 
 
 def test_an_assumed_order_is_noted_with_its_setting():
     rows = labelled([f"text {n}" for n in range(60)], [0, 1, 2] * 20)
-    (note, *_) = prepare([rows], TrainSettings()).notes
+    (note, *_) = prepare([rows], TrainSettings(folds=0)).notes
     assert note.startswith("the order of the labels is assumed (0 -> negative, 1 -> neutral, 2 -> positive)")
     assert note.endswith('If it is another, name it, as in `stars="negative=2,neutral=1,positive=0"`')
-    assert not prepare([labelled([f"text {n}" for n in range(60)], [0, 1] * 30)], TrainSettings()).notes
+    assert not prepare([labelled([f"text {n}" for n in range(60)], [0, 1] * 30)], TrainSettings(folds=0)).notes
 
 
 def test_another_coding_in_a_validation_file_is_a_question():
@@ -276,9 +279,9 @@ def test_another_coding_in_a_validation_file_is_a_question():
     other = labelled([f"other {n}" for n in range(20)], [0, 1] * 10, name="other.csv")
     for files in ({"val": other}, {"test": other}):
         with pytest.raises(UsageError, match=r"other\.csv: column 'label' holds '0', '1', which alone mean 0 -> neg"):
-            prepare([rows], TrainSettings(), **files)
+            prepare([rows], TrainSettings(folds=0), **files)
     with pytest.raises(UsageError, match=r"other\.csv has|other\.csv 0 -> negative"):
-        prepare([rows, other], TrainSettings())
+        prepare([rows, other], TrainSettings(folds=0))
 
 
 def test_a_limit_that_leaves_one_class_names_itself_as_the_cure():
@@ -290,7 +293,7 @@ def test_a_limit_that_leaves_one_class_names_itself_as_the_cure():
 def test_unknown_labels_of_another_file_name_the_file():
     foreign = labelled(["a", "b"], ["red", "blue"], name="held.csv")
     with pytest.raises(InputError, match=r"^held\.csv: .*`label_column`"):
-        prepare([many()], TrainSettings(), val=foreign)
+        prepare([many()], TrainSettings(folds=0), val=foreign)
 
 
 def test_conflicting_labels_are_named_after_a_class_is_dropped(caplog):
@@ -298,7 +301,7 @@ def test_conflicting_labels_are_named_after_a_class_is_dropped(caplog):
     texts = [f"text {n}" for n in range(60)] + ["a text of both"] * 2
     rows = labelled(texts, [1, 5] * 31, column="stars")
     prepared = prepare(
-        [rows], TrainSettings(), label_settings=LabelSettings(stars="negative=1-2,neutral=3,positive=4-5")
+        [rows], TrainSettings(folds=0), label_settings=LabelSettings(stars="negative=1-2,neutral=3,positive=4-5")
     )
     assert prepared.mapping.labels == ("negative", "positive")
     assert "'a text of both' (negative, positive)" in said(caplog)
@@ -308,27 +311,27 @@ def test_texts_in_the_label_column_are_counted_and_not_kept(caplog):
     rows = many()
     rows.texts.extend(f"more {n}" for n in range(60))
     rows.labels.extend(f"patient {n} said that the nurse was rude" for n in range(60))
-    summary = prepare([rows], TrainSettings()).summary
+    summary = prepare([rows], TrainSettings(folds=0)).summary
     assert (summary["label_unknown"], summary["label_unknown_rows"]) == ({}, 60)
     assert "60 rows with an unknown label\n" in said(caplog) + "\n"
     rows.labels[-60:] = [f"odd {n}" for n in range(60)]
-    summary = prepare([rows], TrainSettings()).summary
+    summary = prepare([rows], TrainSettings(folds=0)).summary
     assert (len(summary["label_unknown"]), summary["label_unknown_rows"]) == (20, 60)
 
 
 def test_a_group_column_of_few_groups_is_named():
     with pytest.raises(InputError, match=r"the 100 rows form 1 group by 'group'\. Leave `group_column` out, name"):
-        prepare([many(groups=["one"] * 100)], TrainSettings())
+        prepare([many(groups=["one"] * 100)], TrainSettings(folds=0))
 
 
 def test_test_labels_that_are_read_in_another_way_are_reported():
     stars = labelled([f"text {n}" for n in range(100)], [1, 2, 3, 4, 5] * 20)
     low = labelled([f"low {n}" for n in range(10)], [1, 2] * 5, name="low.csv")
-    assert prepare([stars], TrainSettings(), test=low).test.codes.tolist() == [0] * 10
+    assert prepare([stars], TrainSettings(folds=0), test=low).test.codes.tolist() == [0] * 10
     words = labelled([f"word {n}" for n in range(10)], ["pos", "neg"] * 5, name="words.csv", column="said")
     words = replace(words, input=InputDescription(text_columns=("text",), label_column="said"))
     stars = replace(stars, input=InputDescription(text_columns=("text",), label_column="stars"))
-    found = prepare([stars], TrainSettings(), test=words)
+    found = prepare([stars], TrainSettings(folds=0), test=words)
     assert sorted(found.test.codes.tolist()) == [0] * 5 + [1] * 5
     (first, as_stars), (second, as_words) = found.inputs
     assert (first, second) == (stars.name, "words.csv")

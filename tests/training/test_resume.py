@@ -199,7 +199,7 @@ def test_a_machine_that_may_compute_other_last_bits_is_named(train, interrupted,
 def test_from_python(reviews_csv, tiny_base, tmp_path, monkeypatch):
     import sentiment_batch
 
-    chosen = {"base": str(tiny_base), "device": "cpu", "dtype": "float32", "epochs": 2, "quiet": True}
+    chosen = {"base": str(tiny_base), "device": "cpu", "dtype": "float32", "epochs": 2, "folds": 0, "quiet": True}
     whole = result(sentiment_batch.train(reviews_csv, tmp_path / "whole", **chosen))
     validate, calls = loop.validate, itertools.count(1)
 
@@ -212,6 +212,6 @@ def test_from_python(reviews_csv, tiny_base, tmp_path, monkeypatch):
         patch.setattr(loop, "validate", interrupted)
         with pytest.raises(KeyboardInterrupt):
             sentiment_batch.train(reviews_csv, tmp_path / "model", **chosen)
-    with pytest.raises(OutputError, match="at step 2 of 4"):
+    with pytest.raises(OutputError, match="at step 4 of 8"):
         sentiment_batch.train(reviews_csv, tmp_path / "model", **chosen)
     assert result(sentiment_batch.train(reviews_csv, tmp_path / "model", resume=True, **chosen)) == whole

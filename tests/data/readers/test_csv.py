@@ -3,6 +3,7 @@ import gzip
 import io
 import json
 import logging
+import time
 
 import pyarrow as pa
 import pytest
@@ -378,3 +379,15 @@ def test_a_line_for_excel_names_the_delimiter(tmp_path, line):
     path = tmp_path / "export.csv"
     path.write_text(f"{line}\r\nid;review\r\n1;good, really\r\n", encoding="utf-8")
     assert read(CsvReader, path).to_pydict() == {"id": ["1"], "review": ["good, really"]}
+
+
+@pytest.mark.parametrize("header", [None, True, False])
+def test_more_columns_than_a_table_has_are_refused(load, header):
+    message = refused(load, b" " * 100_000 + b"\nmore words\n", delimiter=" ", header=header)
+    assert "has 100,001 columns, more than 100,000. Name the right `delimiter`" in message
+
+
+def test_a_header_of_a_million_quotes_is_read_in_seconds(load):
+    started = time.process_time()
+    refused(load, b"s" + b'"' * 1_000_000 + b",b;c\n1\n", quotes=False)
+    assert time.process_time() - started < 10

@@ -179,21 +179,26 @@ def test_a_struct_whose_names_repeat_is_refused():
         CsvEncoder(io.BytesIO(), pa.schema([("a", kind)]), WriteOptions())
 
 
-FORMULAS = ["=1+1", "+1", "-1", "@x", "\t=1", "\r=1"]
-PLAIN_TEXTS = ["'=1", " =1", "a=1", "1-1", "", None, "\n=1", "é=1", "a\n=1"]
+FORMULAS = [
+    *("=1+1", "+1+1", "-1-1", "@x", "\t=1", "\r=1", "\n=1", "\uff1d1+1", "\uff0b1", "\uff0d1", "\uff20x"),
+    *("-", "-5x", "+5 ", "-.", "-5\n", "--5", "-1,5", "+e5", "-٣", "-5\n=1"),
+]
+PLAIN_TEXTS = ["'=1", " =1", "a=1", "1-1", "", None, "é=1", "a\n=1"]
+NUMBER_TEXTS = ["-5", "+3.5e2", "-1.50", "+491234", "-.5", "-5.", "-1E-7"]
 
 
 @pytest.mark.parametrize(
     "kind", [pa.string(), pa.large_string(), pa.string_view(), pa.dictionary(pa.int8(), pa.string()), pa.json_()]
 )
 def test_formulas_in_text_get_an_apostrophe_if_asked(kind):
-    texts = [*FORMULAS, *PLAIN_TEXTS]
+    plain = [*PLAIN_TEXTS, *NUMBER_TEXTS]
+    texts = [*FORMULAS, *plain]
     column = pa.ExtensionArray.from_storage(kind, pa.array(texts)) if kind == pa.json_() else array(kind, texts)
     table = pa.table({"=t": column, "n": range(len(texts))})
     escaped = [row[0] for row in rows_of(encode(CsvEncoder, table, escape_formulas=True))]
-    assert escaped == ["'=t", *(f"'{text}" for text in FORMULAS), *(text or "" for text in PLAIN_TEXTS)]
+    assert escaped == ["'=t", *(f"'{text}" for text in FORMULAS), *(text or "" for text in plain)]
     as_it_is = [row[0] for row in rows_of(encode(CsvEncoder, table))]
-    assert as_it_is == ["=t", *FORMULAS, *(text or "" for text in PLAIN_TEXTS)]
+    assert as_it_is == ["=t", *FORMULAS, *(text or "" for text in plain)]
 
 
 def test_numbers_are_never_escaped():

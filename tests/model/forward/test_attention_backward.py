@@ -13,7 +13,7 @@ from torch.nn import functional as F
 
 from sentiment_batch.model.forward import attention_backward
 from sentiment_batch.model.forward.attention import LENGTH_STEP
-from sentiment_batch.model.forward.attention_backward import TrainingTexts, group_runs
+from sentiment_batch.model.forward.attention_backward import FIRST_LENGTH_STEP, TrainingTexts, group_runs
 from sentiment_batch.tokenization.packing import Pack
 
 HEADS, WIDTH = 3, 12
@@ -123,14 +123,22 @@ def test_the_same_bits_each_time():
     assert all(one.equal(other) for one, other in zip(*outcomes, strict=True))
 
 
-@given(st.lists(st.integers(1, 100), max_size=30))
-def test_runs_are_neighbours_that_round_to_one_length(lengths):
-    found = group_runs(lengths)
+@given(st.lists(st.integers(1, 100), max_size=30), st.sampled_from([LENGTH_STEP, FIRST_LENGTH_STEP]))
+def test_runs_are_neighbours_that_round_to_one_length(lengths, step):
+    found = group_runs(lengths, step)
     assert [length for run in found for length in run.lengths] == lengths
-    assert all(run.rounded - LENGTH_STEP < length <= run.rounded for run in found for length in run.lengths)
-    assert all(before.rounded != after.rounded for before, after in itertools.pairwise(found))
+    assert all(run.rounded % step == 0 for run in found)
+    assert all(run.rounded - step < length <= run.rounded for run in found for length in run.lengths)
+    assert all(
+        before.rounded != after.rounded or len(before.lengths) > len(after.lengths)
+        for before, after in itertools.pairwise(found)
+    )
     starts = np.concatenate([[0], np.cumsum(lengths)])
     assert [start for run in found for _, start, _ in run.spans] == starts[:-1].tolist()
+
+
+def test_a_run_holds_as_many_texts_as_a_power_of_two():
+    assert [len(run.lengths) for run in group_runs([5] * 31)] == [16, 8, 4, 2, 1]
 
 
 @settings(max_examples=30, deadline=None)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 
 import numpy as np
 import pytest
@@ -20,13 +21,14 @@ class Stand:
     labels = ("a", "b")
     pad_id = 9
 
-    def __init__(self, room=10**9):
+    def __init__(self, room=10**9, error=None):
+        self._error = error or torch.OutOfMemoryError("CUDA out of memory")
         self.room = room
         self.shapes = []
 
     def logits(self, ids, mask):
         if ids.numel() > self.room:
-            raise torch.OutOfMemoryError("CUDA out of memory")
+            raise self._error
         self.shapes.append(tuple(ids.shape))
         real = torch.ones_like(ids) if mask is None else mask
         return torch.stack([(ids * real).sum(1), real.sum(1)], dim=1).float()
@@ -81,7 +83,7 @@ def test_out_of_memory_halves_the_budget_and_changes_no_score(room, caplog):
 
 
 def test_one_text_that_does_not_fit_alone_is_an_error():
-    with pytest.raises(DeviceError, match=r"of cpu does not hold one text of 12 tokens.*`max_length`, or `device="):
+    with pytest.raises(DeviceError, match=r"of cpu does not hold one text of 12 tokens.*`max_length`, or give this"):
         run(Stand(11), SEGMENTS, 96)
 
 
@@ -143,3 +145,40 @@ def test_the_callback_for_tokens_may_end_the_work():
 def test_the_time_of_the_device_is_measured_until_the_last_batch():
     launched = launch_batches(PaddedStrategy(model=Stand(), device="cpu"), SEGMENTS, Budget(5))
     assert launched.seconds() == launched.seconds() > 0
+
+
+def test_logits_are_copied_behind_their_own_batches(monkeypatch):
+    """So a block that is done does not wait for the batches of the next block."""
+    stand, events = Stand(), []
+    to, cat = torch.Tensor.to, torch.cat
+
+    def copied(tensor, *place, **options):
+        if options.get("non_blocking"):
+            events.append(f"copy {len(tensor)}")
+        return to(tensor, *place, **options)
+
+    monkeypatch.setattr(torch.Tensor, "to", copied)
+    monkeypatch.setattr(torch, "cat", lambda some: events.append(f"join {len(some)}") or cat(some))
+    launched = [launch_batches(PaddedStrategy(model=stand, device="cpu"), SEGMENTS, Budget(5)) for _ in range(2)]
+    assert events == [f"join {len(launched[0].order)}", f"copy {len(SEGMENTS.lengths)}"] * 2
+    np.testing.assert_array_equal(launched[0].logits(), launched[1].logits())
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        MemoryError("out of memory"),
+        RuntimeError("[enforce fail at alloc_cpu.cpp] DefaultCPUAllocator: can't allocate memory"),
+        RuntimeError("could not create a primitive"),
+        OSError(errno.ENOMEM, "Cannot allocate memory"),
+    ],
+)
+def test_a_lack_of_main_memory_halves_the_budget_too(error, caplog):
+    stand = Stand(20, error)
+    assert np.array_equal(run(stand, SEGMENTS, 96), expected(SEGMENTS))
+    assert "is computed again" in caplog.text
+
+
+def test_other_errors_of_a_batch_are_no_lack_of_memory():
+    with pytest.raises(RuntimeError, match="shapes"):
+        run(Stand(20, RuntimeError("mat1 and mat2 shapes cannot be multiplied")), SEGMENTS, 96)

@@ -13,6 +13,7 @@ from sentiment_batch.model.forward.layers import (
     LayerWeights,
     LinearWeights,
     NormWeights,
+    finish_layer,
     has_equal_row_bits,
     linear,
 )
@@ -61,13 +62,15 @@ def test_where_the_library_refuses_a_dtype_torch_itself_computes(monkeypatch):
 @pytest.mark.parametrize("outputs", [3 * WIDTH, WIDTH, 48])
 def test_a_library_with_another_order_in_the_last_row_is_found(monkeypatch, outputs, dtype):
     whole, further = layer(dtype), product(2 * WIDTH, dtype=dtype)
-    assert has_equal_row_bits(whole, (whole.qkv, further), GELU, 64)
+    functions = [lambda x, one=one: layers_module.linear(x, one) for one in (whole.qkv, further)]
+    functions.append(lambda x: finish_layer(whole, GELU, x, x))
+    assert has_equal_row_bits(functions, whole.qkv.weight, 64)
 
-    def edged(x, product, activation=None):
-        result = linear(x, product, activation)
-        if product.weight.shape[0] == outputs:
+    def edged(x, weights, activation=None):
+        result = linear(x, weights, activation)
+        if weights.weight.shape[0] == outputs:
             result[-1, 0] = torch.nextafter(result[-1, 0], result.new_tensor(torch.inf))
         return result
 
     monkeypatch.setattr(layers_module, "linear", edged)
-    assert not has_equal_row_bits(whole, (whole.qkv, further), GELU, 64)
+    assert not has_equal_row_bits(functions, whole.qkv.weight, 64)

@@ -162,7 +162,7 @@ def test_bfloat16_scores_are_near_and_independent_of_neighbours(stocks, halves, 
     loaded, model = halves[family]
     segments = draw_tokens([*range(1, LIMIT + 1)] * 2, loaded.vocabulary)
     found = scores(model, segments)
-    np.testing.assert_allclose(found, stock_probabilities(loaded, segments), atol=0.04)
+    np.testing.assert_allclose(found, stock_probabilities(loaded, segments), atol=0.06)
     np.testing.assert_allclose(found, stock_probabilities(stocks[family], segments), atol=0.08)
     single = np.concatenate([scores(model, segments, [row]) for row in all_segments(segments)])
     np.testing.assert_allclose(found, single, atol=0.02)
@@ -196,7 +196,7 @@ def test_a_packed_model_can_change_its_dtype_and_be_packed_again(tmp_path):
     segments = draw_tokens([12, 5, 1], loaded.vocabulary)
     before = scores(strategy(loaded), segments)
     again = loaded.to("cpu", "bfloat16").to("cpu", "float32")
-    np.testing.assert_allclose(scores(strategy(again), segments), before, atol=0.04)
+    np.testing.assert_allclose(scores(strategy(again), segments), before, atol=0.06)
     np.testing.assert_allclose(scores(strategy(again), segments), stock_probabilities(again, segments), atol=5e-6)
 
 

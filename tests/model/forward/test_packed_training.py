@@ -8,10 +8,15 @@ import torch
 from torch.nn import functional as F
 
 from sentiment_batch.model.forward import attention
-from sentiment_batch.model.forward.packed_training import choose_training_pass, drop_elements
-from sentiment_batch.tokenization.packing import pad_pack
+from sentiment_batch.model.forward.attention import MAX_CACHED_SCORES, largest_divisor
+from sentiment_batch.model.forward.attention_backward import FIRST_LENGTH_STEP, group_runs
+from sentiment_batch.model.forward.packed_training import SIZES_PER_DOUBLING, choose_training_pass, drop_elements
+from sentiment_batch.tokenization.packing import Pack, fill_pack, pad_pack
+from sentiment_batch.training.batches import LengthGroupedBatches
 from tests.model.forward.test_attention import Kernel
 
+ONEDNN_KERNELS = 1_024
+"""Kernels that oneDNN keeps by default; from then on, a new one takes the place of the one not used for longest."""
 ROWS = ["the film was " + "very " * (3 * n % 11) + "good" for n in range(9)]
 
 
@@ -140,3 +145,20 @@ def test_a_pack_of_one_token_texts(learner):
     pack = data.collate([0, 1]).pack
     way, _ = choose_training_pass(classifier, "cpu", "float32")
     assert np.isfinite(way(pack).detach().numpy()).all()
+
+
+@pytest.mark.parametrize(("batch_size", "median", "longest"), [(32, 10, 64), (16, 230, 512)])
+def test_an_epoch_has_fewer_shapes_than_onednn_keeps_kernels(batch_size, median, longest):
+    """With more, it drops and makes kernels at each step, and they cut the memory into ever smaller pieces."""
+    drawn = np.random.default_rng(0).lognormal(np.log(median), 0.6, 400 * batch_size)
+    lengths = np.clip(drawn.astype(np.int64), 3, longest)
+    sizes, runs, first_runs = set(), set(), set()
+    for rows in LengthGroupedBatches(lengths, batch_size, seed=0):
+        offsets = np.concatenate([[0], np.cumsum(lengths[rows])])
+        pack = Pack(ids=np.zeros(offsets[-1], dtype=np.int32), offsets=offsets)
+        sizes.add(len(fill_pack(pack, SIZES_PER_DOUBLING).ids))
+        runs |= {(len(run.lengths), run.rounded) for run in group_runs(pack.lengths.tolist())}
+        first_runs |= {(len(run.lengths), run.rounded) for run in group_runs(pack.lengths.tolist(), FIRST_LENGTH_STEP)}
+    # five linear products and one GELU, and five products of attention, forward and backward
+    scores = {(largest_divisor(12 * texts, MAX_CACHED_SCORES // keys**2), keys) for texts, keys in runs}
+    assert 17 * len(sizes) + 5 * len(scores) + 5 * len(first_runs) < ONEDNN_KERNELS

@@ -106,8 +106,8 @@ def test_the_outcomes_are_computed_once_and_then_read(tiny_model, half, monkeypa
     assert len(calls) == 12
     assert len(remembered()) == 6
     assert {path.relative_to(cache_folder()).parts[:2] for path in remembered()} == {
-        ("parity-checks-3", "d" * 32),
-        ("parity-checks-3", "e" * 32),
+        ("parity-checks-4", "d" * 32),
+        ("parity-checks-4", "e" * 32),
     }
 
 
@@ -115,7 +115,24 @@ def test_packs_that_give_the_stock_scores_are_taken(tiny_model):
     prepared = chosen(tiny_model, "float32")
     assert isinstance(prepared.strategy, PackedStrategy)
     assert prepared.batching == "packed without padding"
-    assert json.loads(remembered()[0].read_text())["difference"] < 1e-5
+    assert json.loads(remembered()[0].read_text())["content"]["difference"] < 1e-5
+
+
+def test_a_changed_answer_or_one_of_another_model_is_not_used(tiny_model, monkeypatch):
+    same, other = [[0.6, 0.4]], [[0.7, 0.3]]
+
+    def check(digest, *outcomes):
+        answers(monkeypatch, *outcomes)
+        strategy = chosen(tiny_model, "float32", digest=digest).strategy
+        (answer,) = (path for path in remembered() if digest[:32] in path.parts and "strategies" in path.name)
+        return type(strategy), answer
+
+    _, of_another = check("e" * 64, same, other, same, same, same)
+    _, answer = check("d" * 64, same, same)
+    for damaged in (of_another.read_bytes(), answer.read_bytes().replace(b"0.0", b"9.0")):
+        answer.write_bytes(damaged)
+        assert check("d" * 64, same, same) == (PackedStrategy, answer)
+        assert answer.read_bytes() != damaged
 
 
 @pytest.mark.parametrize("value", [0.601, float("nan")])
@@ -178,11 +195,13 @@ def test_a_model_that_fails_in_bfloat16_is_scored_in_float32(tmp_path, half):
 
 def test_memory_errors_and_our_own_errors_are_not_translated(tmp_path, monkeypatch):
     folder = write_rare_model("fnet", tmp_path / "fnet")
-    for error in (torch.OutOfMemoryError("no"), MemoryError(), DeviceError("no"), KeyboardInterrupt()):
+    errors = [(torch.OutOfMemoryError("no"), torch.OutOfMemoryError), (MemoryError(), torch.OutOfMemoryError)]
+    errors += [(DeviceError("no"), DeviceError), (KeyboardInterrupt(), KeyboardInterrupt)]
+    for error, kind in errors:
         monkeypatch.setattr(
             parity, "compute_segment_logits", lambda *arguments, error=error: (_ for _ in ()).throw(error)
         )
-        with pytest.raises(type(error)):
+        with pytest.raises(kind):
             chosen(folder, "float32", max_length=LIMIT)
 
 
@@ -201,7 +220,8 @@ def test_nonsense_in_the_cache_is_probed_again(tiny_model, half, nonsense, monke
     for path in remembered():
         path.write_text(nonsense)
     assert chosen(tiny_model).dtype == first
-    assert {name for path in remembered() for name in json.loads(path.read_text())} == {
+    assert {name for path in remembered() for name in json.loads(path.read_text())["content"]} == {
+        "holds_for",
         "flips",
         "largest",
         "difference",

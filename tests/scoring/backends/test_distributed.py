@@ -187,6 +187,26 @@ def test_a_worker_that_would_score_otherwise_is_refused(run, engine, monkeypatch
         run("out.csv", by=engine)
 
 
+@pytest.fixture
+def on_another_cpu(engine):
+    """The worker of the engine, as if its machine had another CPU than the one that the engine described."""
+    backend = made[-1].worker._scorer.backend
+    backend.description = dataclasses.replace(backend.description, hardware="Intel CPU, AVX2")
+    return engine
+
+
+def test_a_worker_on_another_kind_of_cpu_is_refused_a_block(on_another_cpu, source):
+    with pytest.raises(UsageError, match=r"device was .* CPU, .* and is Intel CPU, AVX2\. .* kind of CPU"):
+        on_another_cpu(pd.read_parquet(source))
+
+
+@pytest.mark.parametrize("out", ["out.csv", "out/"])
+def test_a_worker_on_another_kind_of_cpu_is_refused_a_part(run, on_another_cpu, tmp_path, out):
+    with pytest.raises(UsageError, match=r"device was .* CPU, .* and is Intel CPU, AVX2\."):
+        run(out, by=on_another_cpu)
+    assert content(tmp_path / out) is None
+
+
 def test_an_input_that_changes_under_way_ends_the_run(run, engine, source, tmp_path, monkeypatch):
     copy = tmp_path / "copy.parquet"
     copy.write_bytes(source.read_bytes())

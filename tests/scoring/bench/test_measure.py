@@ -74,7 +74,10 @@ def test_each_dtype_that_works_is_measured_in_turn(tiny_model, reviews_csv, monk
 
 def test_the_dtypes_of_a_device_are_those_of_its_hardware(monkeypatch):
     monkeypatch.setattr(measure_module, "has_bfloat16", lambda device: device != "cuda:7")
+    monkeypatch.setattr(measure_module, "has_fast_int8", lambda: False)
     assert list_dtypes("cpu") == ("float32", "bfloat16")
+    monkeypatch.setattr(measure_module, "has_fast_int8", lambda: True)
+    assert list_dtypes("cpu") == ("float32", "bfloat16", "int8")
     assert list_dtypes("cuda:0") == ("float32", "bfloat16", "float16")
     assert list_dtypes("cuda:7") == ("float32", "float16")
 

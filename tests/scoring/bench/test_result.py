@@ -31,6 +31,7 @@ MEASUREMENT = Measurement(
     tokens_per_row=100.0,
     cut_share=0.125,
     tokenising_tokens_per_second=1e6,
+    tokenizer="tokenizers 0.23 (so)",
     for_rows=5_000_000,
     device="cpu",
     device_reason="as asked",

@@ -6,6 +6,7 @@ import pytest
 
 from sentiment_batch.cli.option_words import word_options
 from sentiment_batch.cli.score import score
+from sentiment_batch.model.device import describe_hardware
 from sentiment_batch.scoring.output.fingerprint import list_changes
 
 
@@ -54,6 +55,16 @@ def test_of_two_long_queries_the_difference_is_shown():
 
 def test_several_labels_are_plural():
     assert list_changes({"labels": ["a", "b"]}, {"labels": ["c", "d"]}) == ["labels were a, b and are c, d"]
+
+
+def test_another_kind_of_cpu_is_named():
+    [change] = list_changes({"device": "AMD CPU, AVX512, AVX-512 bfloat16"}, {"device": "Intel CPU, AVX512"})
+    assert change == "device was AMD CPU, AVX512, AVX-512 bfloat16 and is Intel CPU, AVX512"
+
+
+def test_the_cpu_of_an_older_run_is_any_cpu_but_no_gpu():
+    assert list_changes({"device": "cpu"}, {"device": describe_hardware("cpu")}) == []
+    assert list_changes({"device": "cpu"}, {"device": "NVIDIA H200"}) == ["device was cpu and is NVIDIA H200"]
 
 
 def test_settings_that_an_older_run_did_not_store_are_defaults():

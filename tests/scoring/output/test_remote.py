@@ -10,6 +10,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from sentiment_batch.data.formats import find_writer_format
+from sentiment_batch.data.readers.dataset import names_several_files
 from sentiment_batch.errors import OutputError
 from sentiment_batch.records import WriteOptions
 from sentiment_batch.scoring.job import ScoreJob
@@ -17,6 +19,12 @@ from sentiment_batch.scoring.output.journal import Journal
 from sentiment_batch.scoring.output.paths import locate_output
 from sentiment_batch.scoring.output.verify import verify_output
 from sentiment_batch.scoring.pipeline import score_table
+
+
+def test_a_password_does_not_move_what_lies_beside_an_output():
+    paths = locate_output("sftp://ann:te?a*@host/out.csv?versionId=1", find_writer_format("out.csv"))
+    assert paths.manifest == "sftp://ann:te?a*@host/out.csv.manifest.json"
+    assert not names_several_files("sftp://ann:te?a*@host/in.csv?versionId=1")
 
 
 @pytest.fixture
@@ -130,3 +138,11 @@ def test_a_folder_whose_upload_was_interrupted_is_sent_again(score, store, monke
     assert score("out/", limit=30, write=WriteOptions(overwrite=True)).rows_resumed == 30
     assert sorted(contents(store, "out/")) == ["/_SUCCESS", "/part-00000.parquet", "/part-00001.parquet"]
     assert verify_output("memory://store/out/").rows == 30
+
+
+@pytest.mark.parametrize("url", ["memory://", "memory:///", "memory://?token=secret", "memory:////?x"])
+def test_a_storage_without_a_place_in_it_is_no_output(url):
+    from sentiment_batch.data.formats import find_writer_format
+
+    with pytest.raises(OutputError, match="is no place for an output"):
+        locate_output(url, find_writer_format("out.csv"))

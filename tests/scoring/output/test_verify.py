@@ -62,7 +62,11 @@ def test_tables_whose_first_row_looks_like_data_are_counted(scorer, tmp_path):
 
 @pytest.mark.parametrize("older", [1, 2])
 def test_a_manifest_of_an_older_format_is_read(older, tmp_path):
-    stored = {"format": older, "IN": "in.csv", "--no-quotes": False, "files": [], "input": ["as it was"]}
+    stored = {"format": older, "rows": 0, "files": [], "problems": None, "input": ["as it was"]}
+    if older == 1:
+        stored |= {"IN": "in.csv", "--no-quotes": False, "--input-format": "csv", "--output-format": "csv"}
+    else:
+        stored |= {"source": "in.csv", "settings": {"quotes": True, "input_format": "csv", "output_format": "csv"}}
     (tmp_path / "manifest").write_bytes(checked_json(stored))
     found = read_manifest(str(tmp_path / "manifest"))
     assert (found["input"], found["input_state"]) == (None, ["as it was"])

@@ -82,7 +82,8 @@ CHANGES = {
     "calibrate": (False, "`calibrate`: True before, False now"),
     "dtype": ("bfloat16", "`dtype`: float32 before, bfloat16 now"),
     "seed": (7, "`seed`: 42 before, 7 now"),
-    "val_size": (0.2, "`val_size`: 0.1 before, 0.2 now"),
+    "val_size": (0.2, "`val_size`: not set before, 0.2 now"),
+    "folds": (3, "`folds`: 0 before, 3 now"),
     "limit": (50, "`limit`: not set before, 50 now"),
 }
 
@@ -110,7 +111,7 @@ def test_a_changed_setting_is_refused_by_name(refused, settings):
     assert {*CHANGES, "base", "device"} == {field.name for field in dataclasses.fields(settings())}
     for name, (value, part) in CHANGES.items():
         text = refused(part, **{name: value})
-        if name not in {"val_size", "limit", "seed"}:  # which change the rows, too
+        if name not in {"val_size", "folds", "limit", "seed"}:  # which change the rows, too
             assert text.count(" before, ") == 1
 
 

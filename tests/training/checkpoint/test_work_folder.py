@@ -80,7 +80,9 @@ def test_a_model_is_described_beside_its_weights(begun, tmp_path):
         "model.safetensors": "y",
         "page": "config.json model.safetensors",
     }
-    assert json.loads((checkpoint.best / "sentiment_batch.json").read_text()) == META
+    meta = json.loads((checkpoint.best / "sentiment_batch.json").read_text())
+    assert {name: value for name, value in meta.items() if name not in {"files", "sha256"}} == META
+    assert sorted(meta["files"]) == ["config.json", "model.safetensors"]
     assert (checkpoint.best / "README.md").read_text().startswith("---\n")
     assert (checkpoint.best / "training_log.csv").read_text() == "epoch,best\n1,True\n"
 
@@ -328,6 +330,16 @@ def test_closing_removes_a_work_folder_without_a_model(begun, tmp_path):
     checkpoint.save_best(fill("x"), META, HISTORY)
     checkpoint.close()
     assert checkpoint.best.exists()
+
+
+def test_a_file_that_safetensors_was_writing_is_removed(begun, tmp_path):
+    checkpoint = begun(tmp_path / "model")
+    checkpoint.save_state({"step": 1, "steps": 3, "fingerprint": {}}, {})
+    begun_file = checkpoint.work / ".tmpa1B2c3"  # the name under which safetensors writes
+    begun_file.write_text("half")
+    checkpoint.close()
+    assert begun(tmp_path / "model", resume=True).work.exists()
+    assert not begun_file.exists()
 
 
 @pytest.mark.parametrize("there", ["nothing", "an empty folder", "a model"])

@@ -47,7 +47,7 @@ def mixed(count, start=0, share=0.5, **options) -> LabelledRows:
 
 
 def findings(*tables, **options) -> list[tuple[str, str]]:
-    chosen = TrainSettings(**options.pop("settings", {}))
+    chosen = TrainSettings(**{"folds": 0} | options.pop("settings", {}))
     return [(one["level"], one["text"]) for one in prepare(tables, chosen, **options).summary["findings"]]
 
 
@@ -70,7 +70,7 @@ def _listening(caplog):
 
 
 def test_good_data_has_no_findings_and_a_summary_of_plain_values(caplog):
-    summary = prepare([mixed(4_000)], TrainSettings()).summary
+    summary = prepare([mixed(4_000)], TrainSettings(folds=0)).summary
     assert summary["findings"] == []
     assert (summary["overlaps"], summary["groups"], summary["lengths"], summary["test_rows"]) == ([], None, None, 0)
     assert json.loads(json.dumps(summary)) == summary
@@ -79,7 +79,7 @@ def test_good_data_has_no_findings_and_a_summary_of_plain_values(caplog):
 
 def test_the_log_fits_80_columns_and_ends_with_findings(caplog):
     rows = mixed(300, share=0.1, name="a/rather/long/path/to/the/reviews.parquet", blank=30)
-    prepare([rows], TrainSettings(), test=mixed(100, start=150, share=0.9, name="test.csv"))
+    prepare([rows], TrainSettings(folds=0), test=mixed(100, start=150, share=0.9, name="test.csv"))
     said = [record.getMessage() for record in caplog.records]
     assert said[0].startswith("data check\n  rows      270 to train on, 30 to validate, 100 to test\n")
     assert "\n  classes   243 neg (90 %), 27 pos (10 %)" in said[0]
@@ -124,14 +124,15 @@ def test_few_validation_rows_are_reported_with_their_precision(count, level, poi
     )
     assert said[0] == level
     assert said[1].endswith("Give a larger `val_file`.")
-    assert only(findings(mixed(1_000)), "Only 100 rows validate")[1].endswith("Hold back more rows with `val_size`.")
+    said = only(findings(mixed(1_000)), "Only 100 rows validate")
+    assert said[1].endswith("Hold back more with `val_size`, or set `folds=5`.")
 
 
 def test_texts_with_several_labels_are_shown_but_not_stored(caplog):
     rows = mixed(4_000)
     rows.texts.extend(["Secret review!", "secret  REVIEW!"] * 2)
     rows.labels.extend(["pos", "neg"] * 2)
-    summary = prepare([rows], TrainSettings()).summary
+    summary = prepare([rows], TrainSettings(folds=0)).summary
     assert "such as   'SECRET review!'".casefold() in caplog.text.casefold()
     assert "(neg, pos)" in caplog.text
     assert "secret" not in json.dumps(summary).casefold()
@@ -147,7 +148,7 @@ def test_repeated_and_nearly_repeated_texts_count_separately():
     again, nearly = [f"  {text.upper()}" for text in rows.texts[:30]], [f"<p>{text}!</p>" for text in rows.texts[:50]]
     rows.texts.extend(again + nearly)
     rows.labels.extend(rows.labels[:30] + rows.labels[:50])
-    prepared = prepare([rows], TrainSettings())
+    prepared = prepare([rows], TrainSettings(folds=0))
     assert (prepared.summary["repeated"], prepared.summary["nearly_repeated"]) == (30, 50)
     sides = [
         {" ".join(text.casefold().replace("<p>", "").replace("!</p>", "").split()) for text in side.texts}
@@ -173,7 +174,7 @@ def test_overlaps_are_listed_with_other_labels_and_near_texts():
     val.labels[:20] = rows.labels[:15] + ["neg" if label == "pos" else "pos" for label in rows.labels[15:20]]
     val.texts[20:23] = [f"{text}..." for text in rows.texts[100:103]]
     test = mixed(600, start=9_400, name="test.csv")
-    summary = prepare([rows], TrainSettings(), val=val, test=test).summary
+    summary = prepare([rows], TrainSettings(folds=0), val=val, test=test).summary
     shared = {"other_label": 0, "nearly": 0}
     assert summary["overlaps"] == [
         {"of": "val.csv", "with": "the training rows", "rows": 20, "share": 0.04, "other_label": 5, "nearly": 3}
@@ -193,7 +194,7 @@ def test_a_tiny_overlap_and_one_of_near_texts_are_notes():
     test.texts[0] = rows.texts[0]
     assert only(findings(rows, test=test), "1 test row holds a text that is ")[0] == "note"
     test.texts[:2] = [f"{rows.texts[0]}!", f"{rows.texts[1]}?"]
-    found = prepare([rows], TrainSettings(), test=test).summary
+    found = prepare([rows], TrainSettings(folds=0), test=test).summary
     said = {one["text"] for one in found["findings"]}
     assert any("nearly a text that is also" in text for text in said)
     assert found["overlap_with_test"] == 0
@@ -201,7 +202,7 @@ def test_a_tiny_overlap_and_one_of_near_texts_are_notes():
 
 def test_a_table_given_twice_is_a_finding_a_small_overlap_not():
     first, again, other = mixed(1_000), mixed(1_000, name="again.csv"), mixed(1_000, start=950, name="other.csv")
-    found = prepare([first, again, other], TrainSettings()).summary
+    found = prepare([first, again, other], TrainSettings(folds=0)).summary
     assert [(one["of"], one["with"], one["rows"]) for one in found["overlaps"]] == [
         ("again.csv", "reviews.csv", 1_000),
         ("other.csv", "reviews.csv", 50),
@@ -223,7 +224,7 @@ def grouped(count=1_200, seed=0) -> tuple[list[str], list[str]]:
 
 def test_a_column_that_looks_like_groups_is_a_note_that_names_it():
     films, labels = grouped()
-    summary = prepare([table(texts(1_200), labels, film=films)], TrainSettings()).summary
+    summary = prepare([table(texts(1_200), labels, film=films)], TrainSettings(folds=0)).summary
     said = only([(one["level"], one["text"]) for one in summary["findings"]], "`group_column='film'`")
     assert said[0] == "note"
     (likely,) = summary["groups"]["likely"]["held back"]
@@ -236,7 +237,7 @@ def test_a_group_in_another_file_is_a_warning_with_counts():
     films, labels = grouped()
     rows = table(texts(1_200), labels, groups=films)
     test = table(texts(500, 9_000), labels[:500], groups=["f1"] * 100 + ["new"] * 400, name="test.csv")
-    prepared = prepare([rows], TrainSettings(), test=test)
+    prepared = prepare([rows], TrainSettings(folds=0), test=test)
     summary, trained = prepared.summary, set(prepared.training.texts)
     assert any(text in trained for text, film in zip(rows.texts, films, strict=True) if film == "f1"), "by the seed"
     expected = {"column": "film", "groups": 200, "rows_without": 0, "shared": {"test.csv": 100}}
@@ -279,7 +280,7 @@ def test_findings_hold_no_text_of_the_data():
     rows.texts[:] = [f"confidential {text} <b>cafÃ©</b>" for text in rows.texts]
     test = mixed(60, share=0.9, name="test.csv")
     test.texts[:] = rows.texts[:60]
-    assert "confidential" not in json.dumps(prepare([rows, rows], TrainSettings(), test=test).summary)
+    assert "confidential" not in json.dumps(prepare([rows, rows], TrainSettings(folds=0), test=test).summary)
 
 
 ODD = st.lists(
@@ -316,7 +317,7 @@ def test_any_rows_are_refused_in_one_line_or_give_plain_values(first, second, te
 
 
 def test_lengths_are_added_and_worded():
-    summary = prepare([mixed(4_000)], TrainSettings()).summary
+    summary = prepare([mixed(4_000)], TrainSettings(folds=0)).summary
     whole = np.array([10, 30, 100, 200])
     kept = np.minimum(whole, 64)
     tokens = Tokens(

@@ -32,9 +32,12 @@ ENGLISH = {
 @pytest.fixture(scope="module")
 def minilm():
     try:
-        return load_tokenizer(hub.resolve_model("minilm"))
+        tokenizer = load_tokenizer(hub.resolve_model("minilm"))
     except hub.ModelError:
         pytest.skip("the extra `offline` is not installed")
+    tokenizer.backend_tokenizer.no_truncation()  # as of a base
+    tokenizer.backend_tokenizer.no_padding()
+    return tokenizer
 
 
 @pytest.mark.parametrize("language", FOREIGN)

@@ -7,6 +7,7 @@ from sentiment_batch.training.data_check.wording import format_finding, format_l
 SUMMARY = {
     "training_rows": 9_000,
     "validation_rows": 1_000,
+    "folds": None,
     "test_rows": 500,
     "mapping": "stars up to 2 -> negative, 4 and more -> positive",
     "classes": {f"a class of the number {n}": 300 for n in range(30)},

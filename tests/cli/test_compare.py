@@ -1,0 +1,100 @@
+"""`sentiment-batch compare`: two models on the same rows, the paired difference, and the rows whose label changes."""
+
+from __future__ import annotations
+
+import json
+
+import pandas as pd
+import pytest
+
+from sentiment_batch.evaluation.intervals import difference_interval, share_interval
+from tests.cli.helpers import CPU, failed
+
+
+@pytest.fixture(scope="module")
+def models(make_model):
+    return make_model("negative", "positive"), make_model("negative", "positive", seed=8)
+
+
+@pytest.fixture
+def compare(cli, models, reviews_csv):
+    return lambda *arguments: cli("compare", *models, reviews_csv, *CPU, "--quiet", *arguments)
+
+
+@pytest.fixture
+def predicted(cli, models, reviews_csv, tmp_path):
+    """The labels that `score` gives with each of the two models, and the true ones."""
+    frames = []
+    for number, model in enumerate(models):
+        out = tmp_path / f"{number}.csv"
+        assert cli("score", reviews_csv, out, "-m", model, *CPU, "--quiet").exit_code == 0
+        frames.append(pd.read_csv(out))
+    return frames[0].sentiment, frames[1].sentiment, frames[0].label
+
+
+def test_the_figures_are_those_of_the_scored_tables(compare, predicted):
+    a, b, label = predicted
+    result = compare("--json")
+    assert result.exit_code == 0, result.stderr
+    found = json.loads(result.stdout)
+    right_a, right_b = (a == label).to_numpy(), (b == label).to_numpy()
+    assert found["rows"] == 60
+    assert (found["a"]["accuracy"], found["b"]["accuracy"]) == (right_a.mean(), right_b.mean())
+    assert found["a"]["interval"] == share_interval(int(right_a.sum()), 60)
+    assert found["difference"] == pytest.approx(right_b.mean() - right_a.mean())
+    assert found["difference_interval"] == pytest.approx(difference_interval(right_b, right_a))
+    assert (found["only_a"], found["only_b"]) == ((right_a & ~right_b).sum(), (right_b & ~right_a).sum())
+    assert sorted(one["row"] for one in found["changed"]) == [row for row in range(60) if a[row] != b[row]]
+    assert found["changed"]
+    for one in found["changed"]:
+        row = one["row"]
+        assert (one["label_a"], one["label_b"], one["label"]) == (a[row], b[row], label[row])
+
+
+def test_text_names_both_models_and_the_rows(compare, models):
+    text = compare("--changes", 2).stdout
+    for part in (
+        *map(str, models),
+        "60 rows, measured with both models",
+        "B less A: ",
+        "95 % interval",
+        ": A ",
+        "labelled",
+    ):
+        assert part in text
+    assert text.count("\n  row ") == 2
+    assert "whose label changes" not in compare("--changes", 0).stdout.partition("labelled")[2]
+
+
+def test_all_changes_are_written_as_a_table(compare, tmp_path, predicted):
+    a, b, _ = predicted
+    assert compare("--output", tmp_path / "changes.csv", "--changes", 1).exit_code == 0
+    table = pd.read_csv(tmp_path / "changes.csv")
+    assert set(table.row) == {row for row in range(60) if a[row] != b[row]}
+    assert list(table.columns[-4:]) == ["label_a", "score_a", "label_b", "score_b"]
+
+
+def test_a_model_compared_with_itself_does_not_differ(cli, models, reviews_csv):
+    result = cli("compare", models[0], models[0], reviews_csv, *CPU, "--quiet")
+    assert "B less A: +0.0 points" in result.stdout
+    assert "no clear difference" in result.stdout
+    assert "0 labels changed" in result.stdout
+
+
+@pytest.mark.parametrize(
+    "figure", ["difference", "difference_low", "difference_high", "accuracy_a", "accuracy_b", "rows"]
+)
+def test_each_figure_can_be_a_gate(compare, figure):
+    assert compare("--fail-if", f"{figure} >= -1").exit_code == 3
+    assert compare("--fail-if", f"{figure} < -1").exit_code == 0
+
+
+def test_models_of_other_labels_are_compared_on_what_both_know(cli, models, make_model, reviews_csv):
+    three = make_model("negative", "neutral", "positive")
+    assert json.loads(cli("compare", models[0], three, reviews_csv, *CPU, "--json", "--quiet").stdout)["rows"] == 60
+    other = make_model("cat", "dog")
+    failed(cli("compare", models[0], other, reviews_csv, *CPU, "--quiet"), "'cat', 'dog'")
+
+
+def test_a_missing_model_is_one_line(cli, models, reviews_csv, tmp_path):
+    failed(cli("compare", models[0], tmp_path / "none", reviews_csv, *CPU, "--quiet"), "none")

@@ -1,0 +1,91 @@
+"""Dates become periods; how they are written is found, or asked for."""
+
+from __future__ import annotations
+
+from datetime import date, datetime
+
+import pyarrow as pa
+import pytest
+
+from sentiment_batch import InputError, UsageError
+from sentiment_batch.shares.periods import find_period_column
+
+
+def periods(values, every="month", date_format=None, more=()):
+    """The period of each value, and how they are read; the form is found by `values`, `more` are later rows."""
+    array = values if isinstance(values, pa.Array) else pa.array(values)
+    batch = pa.record_batch({"date": array})
+    column = find_period_column(batch.schema, "date", batch, every=every, date_format=date_format)
+    read = pa.record_batch({"date": pa.array(more, array.type)}) if more else batch
+    return column.name_periods(read, 100).to_pylist(), str(column)
+
+
+@pytest.mark.parametrize(
+    ("every", "named"),
+    [
+        ("day", ["2026-01-04", "2026-12-31"]),
+        ("week", ["2025-12-29", "2026-12-28"]),
+        ("month", ["2026-01", "2026-12"]),
+        ("quarter", ["2026-Q1", "2026-Q4"]),
+        ("year", ["2026", "2026"]),
+    ],
+)
+def test_each_period_has_a_name_that_sorts_in_time(every, named):
+    assert periods([date(2026, 1, 4), date(2026, 12, 31)], every)[0] == named
+    assert periods(["2026-01-04", "2026-12-31T23:59"], every)[0] == named
+
+
+@pytest.mark.parametrize(
+    ("values", "written"),
+    [
+        (["2026-04-03"], "months of date, by the time as it is written"),
+        (["2026-04-03T01:30:00+02:00"], "months of date, in the time zone UTC"),
+        (["31/04/2026", "30/04/2026", "13/04/2026"][1:], "%d/%m/%Y (assumed)"),
+        (["04/30/2026"], "%m/%d/%Y (assumed)"),
+        (["30.4.2026 12:30"], "%d.%m.%Y %H:%M (assumed)"),
+        (["2026/04/03"], "%Y/%m/%d (assumed)"),
+        (["20260403"], "%Y%m%d (assumed)"),
+        (["Apr 3, 2026"], "%b %d, %Y (assumed)"),
+        (["Fri Apr 03 09:15:00 +0000 2026"], "%a %b %d %H:%M:%S +0000 %Y (assumed)"),
+    ],
+)
+def test_the_form_of_texts_is_found_and_shown(values, written):
+    named, shown = periods([*values, "", None])
+    assert named == ["2026-04"] * len(values) + [None, None]
+    assert written in shown
+
+
+def test_day_and_month_in_either_order_are_asked_for():
+    with pytest.raises(InputError, match=r"'03/04/2026', could be '%d/%m/%Y', '%m/%d/%Y'. Name .* `date_format`"):
+        periods(["03/04/2026"])
+    assert periods(["03/04/2026"], date_format="%m/%d/%Y")[0] == ["2026-03"]
+
+
+def test_a_later_value_of_another_form_is_named():
+    with pytest.raises(InputError, match=r"'12/31/2026' in row 101 .* no date like %d/%m/%Y"):
+        periods(["31/12/2026"], more=["30/12/2026", "12/31/2026"])
+    with pytest.raises(InputError, match="'soon' in row 100"):
+        periods(["2026-04-03"], more=["soon"])
+
+
+def test_times_with_a_zone_are_in_their_own_months():
+    late = pa.array([datetime(2026, 1, 31, 23, 30)], pa.timestamp("us", "UTC"))
+    assert periods(late) == (["2026-01"], "months of date, in the time zone UTC")
+    berlin = late.cast(pa.timestamp("us", "Europe/Berlin"))
+    assert periods(berlin) == (["2026-02"], "months of date, in the time zone Europe/Berlin")
+
+
+@pytest.mark.parametrize("values", [[1.5], [1_700_000_000], [True], ["soon", "later"]])
+def test_what_is_no_date_is_refused_by_name(values):
+    with pytest.raises(InputError, match="column 'date' holds"):
+        periods(values)
+
+
+def test_a_format_without_a_month_is_refused():
+    with pytest.raises(UsageError, match="names no month"):
+        periods(["2026"], date_format="%Y %d")
+
+
+def test_a_column_without_dates_has_no_periods():
+    assert periods(pa.array([None, None], pa.string()))[0] == [None, None]
+    assert periods(pa.nulls(2))[0] == [None, None]

@@ -1,0 +1,153 @@
+"""The estimator of scikit-learn: its methods, its checks that make sense for texts, and the tools that take it."""
+
+from __future__ import annotations
+
+import pickle
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.base import clone
+from sklearn.calibration import CalibrationDisplay
+from sklearn.exceptions import NotFittedError
+from sklearn.model_selection import GridSearchCV, cross_val_score
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import FunctionTransformer
+from sklearn.utils import estimator_checks
+
+from sentiment_batch import Scorer
+from sentiment_batch.sklearn import SentimentClassifier
+from tests.conftest import BAD, GOOD, WORDS
+
+TEXTS = [f"the {WORDS[n % 40]} film {n} was {(GOOD if n % 2 else BAD)[n % 8]}" for n in range(120)]
+LABELS = ["pos" if n % 2 else "neg" for n in range(120)]
+
+
+@pytest.fixture(scope="module")
+def make(tiny_base):
+    """Makes an estimator that learns quickly."""
+
+    def make(**chosen):
+        quick = {"epochs": 6, "batch_size": 16, "learning_rate": 5e-3, "max_length": 16, "patience": None}
+        return SentimentClassifier(base=str(tiny_base), device="cpu", dtype="float32", **quick | chosen)
+
+    return make
+
+
+@pytest.fixture(scope="module")
+def fitted(make):
+    return make().fit(TEXTS, LABELS)
+
+
+def test_it_learns_the_classes_and_predicts_them(fitted):
+    assert fitted.classes_.tolist() == ["neg", "pos"]
+    probabilities_NK = fitted.predict_proba(TEXTS)
+    assert probabilities_NK.shape == (120, 2)
+    assert probabilities_NK.sum(axis=1) == pytest.approx(1, abs=1e-5)
+    assert fitted.predict(TEXTS).tolist() == fitted.classes_[probabilities_NK.argmax(axis=1)].tolist()
+    assert fitted.score(TEXTS, LABELS) > 0.9
+    assert fitted.predict_proba([]).shape == (0, 2)
+
+
+def test_its_model_is_one_of_ours(fitted):
+    with Scorer.load(fitted.folder_, device="cpu") as scorer:
+        assert scorer.labels == ("neg", "pos")
+
+
+@pytest.mark.parametrize(
+    "labels",
+    [[5 if n % 2 else 1 for n in range(120)], [bool(n % 2) for n in range(120)], np.array(LABELS, dtype=object)],
+    ids=["numbers", "truth values", "objects"],
+)
+def test_labels_keep_their_values_and_types(make, labels):
+    found = make(epochs=4).fit(pd.Series(TEXTS), labels)
+    assert found.classes_.tolist() == sorted(set(np.asarray(labels).tolist()))
+    assert found.classes_.dtype == np.asarray(labels).dtype
+    assert found.score(pd.DataFrame({"text": TEXTS}), labels) > 0.8
+
+
+def test_a_copy_has_its_settings_and_no_model(fitted):
+    other = clone(fitted)
+    assert other.get_params() == fitted.get_params()
+    with pytest.raises(NotFittedError):
+        other.predict(TEXTS)
+
+
+def test_a_pickle_holds_the_folder_of_the_model(make, fitted, tmp_path):
+    lasting = make(folder=tmp_path / "model").fit(TEXTS, LABELS)
+    again = pickle.loads(pickle.dumps(lasting))
+    assert (again.predict_proba(TEXTS) == lasting.predict_proba(TEXTS)).all()
+    assert lasting.fit(TEXTS[:100], LABELS[:100]).folder_ == str(tmp_path / "model"), "an older model is replaced"
+    with pytest.raises(TypeError, match="Set `folder` before `fit`"):
+        pickle.dumps(fitted)
+
+
+def test_a_temporary_model_is_deleted_with_its_estimator(make):
+    found = make(epochs=1).fit(TEXTS, LABELS)
+    folder = Path(found.folder_)
+    assert folder.is_dir()
+    del found
+    assert not folder.exists()
+
+
+def test_the_tools_of_scikit_learn_take_it(make):
+    assert cross_val_score(make(), TEXTS, LABELS, cv=2).mean() > 0.7
+    search = GridSearchCV(make(), {"learning_rate": [1e-6, 5e-3]}, cv=2).fit(TEXTS, LABELS)
+    assert search.best_params_ == {"learning_rate": 5e-3}
+    upper = FunctionTransformer(lambda texts: [text.upper() for text in texts])
+    assert make_pipeline(upper, make()).fit(TEXTS, LABELS).score(TEXTS, LABELS) > 0.8
+
+
+def test_its_calibration_can_be_drawn(fitted):
+    pytest.importorskip("matplotlib")
+    display = CalibrationDisplay.from_estimator(fitted, TEXTS, LABELS, pos_label="pos")
+    assert len(display.prob_pred)
+
+
+@pytest.mark.parametrize(
+    "check",
+    [
+        "check_estimator_cloneable",
+        "check_do_not_raise_errors_in_init_or_set_params",
+        "check_no_attributes_set_in_init",
+        "check_parameters_default_constructible",
+        "check_get_params_invariance",
+        "check_set_params",
+        "check_estimator_repr",
+        "check_estimator_tags_renamed",
+        "check_valid_tag_types",
+        "check_mixin_order",
+    ],
+)
+def test_checks_of_scikit_learn_that_need_no_numbers(check):
+    getattr(estimator_checks, check)("SentimentClassifier", SentimentClassifier())
+
+
+@pytest.mark.parametrize(
+    ("texts", "labels", "part"),
+    [
+        ("one text", ["pos"], "Write \\[text\\]"),
+        ([1, 2], ["pos", "neg"], "1, which is no text"),
+        (pd.DataFrame({"a": ["x", "y"], "b": ["x", "y"]}), ["pos", "neg"], "shape"),
+        (TEXTS, LABELS[:-1], "120 texts and y 119 labels"),
+        (TEXTS, ["Pos" if n % 3 else "pos" for n in range(120)], "case alone"),
+        (TEXTS, np.linspace(0, 1, 120), "continuous"),
+    ],
+)
+def test_what_cannot_be_learned_is_refused(make, texts, labels, part):
+    with pytest.raises(ValueError, match=part):
+        make().fit(texts, labels)
+
+
+@pytest.mark.parametrize("text", ["", "  ", None, float("nan")])
+def test_a_row_without_a_text_has_no_class(fitted, text):
+    with pytest.raises(ValueError, match="row 1 of X has no text"):
+        fitted.predict(["a fine film", text])
+
+
+def test_every_setting_of_training_can_be_chosen():
+    from sentiment_batch.settings import TrainSettings
+
+    left_out = {"warmup", "limit"}
+    assert set(TrainSettings.__dataclass_fields__) - left_out <= set(SentimentClassifier().get_params())
