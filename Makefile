@@ -6,6 +6,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 PLUGINS := $(wildcard plugins/*)
 PLUGIN_SOURCES := $(shell find plugins -name '*.py' -path '*/src/*' -o -name pyproject.toml -path 'plugins/*')
+# Clients and servers of S3 need an older python-dateutil than constraints.txt has, so they lie apart from the rest.
+S3_PACKAGES := s3fs==2026.9.0 moto[s3,server]==5.2.5
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --constraint constraints.txt
 
 .PHONY: help demo test lint coverage docs pictures dist stress gpu bench clean
@@ -79,7 +81,17 @@ stress: $(VENV)/.development
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests plugins -n auto -m hypothesis --hypothesis-profile=stress
 	$(BIN)/python -m tests.stress.score_kills --kills 200 --log tests/stress/score_kills.log
 	$(BIN)/python -m tests.stress.train_kills --kills 50 --log tests/stress/train_kills.log
+	$(BIN)/python -m tests.stress.crash_points --log tests/stress/crash_points.log
+	$(BIN)/python -m tests.stress.power_loss --log tests/stress/power_loss.log
 	$(BIN)/python -m tests.stress.monsters --log tests/stress/monsters.log
+	$(BIN)/python -m tests.stress.sequences --runs 500 --log tests/stress/sequences.log
+	$(BIN)/python -m tests.stress.corruption --mutations 5000 --log tests/stress/corruption.log
+	$(BIN)/python -m tests.stress.schedules --seeds 1000 --log tests/stress/schedules.log
+	$(BIN)/python -m tests.stress.reader_fuzz --minutes 60 --state .stress/readers --log tests/stress/reader_fuzz.log
+	$(BIN)/python -m tests.stress.long_run --log tests/stress/long_run.log
+	$(BIN)/python -m pip --disable-pip-version-check install --quiet --upgrade --target .stress/s3 $(S3_PACKAGES)
+	PYTHONPATH=.stress/s3 $(BIN)/python -m tests.stress.object_stores --log tests/stress/object_stores.log
+	PYTHONPATH=.stress/s3 $(BIN)/python -m tests.stress.object_stores --moto --rounds 5 --log tests/stress/object_stores.log
 	$(if $(DATA),$(BIN)/python -m tests.stress.corpora --data $(DATA) --log tests/stress/corpora.log,@echo "the foreign corpora are left out: name their folder with DATA=")
 
 gpu: $(VENV)/.development
@@ -90,5 +102,5 @@ bench: $(VENV)/.development
 	OMP_WAIT_POLICY=PASSIVE $(BIN)/python -m benchmarks.ablation
 
 clean:
-	rm -rf $(VENV) .demo .gpu-results .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage site dist build plugins/*/build
+	rm -rf $(VENV) .demo .stress .gpu-results .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage site dist build plugins/*/build
 	find . -name __pycache__ -prune -exec rm -rf {} + ; find . -name '*.egg-info' -prune -exec rm -rf {} +

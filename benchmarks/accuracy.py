@@ -85,7 +85,7 @@ def _arguments(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--test-rows", type=int, help="drawn; default: all")
     parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3])
     parser.add_argument("--base", default="minilm")
-    parser.add_argument("--epochs", type=int, default=3)
+    parser.add_argument("--epochs", type=int, help="default: what train() chooses")
     parser.add_argument("--device", default="auto")
     parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="a setting of all runs")
     parser.add_argument("--vary", action="append", default=[], metavar="NAME=A,B", help="a setting to try values of")
@@ -262,9 +262,8 @@ def _floor(training: Rows, test: Rows, seed: int) -> dict[str, Any]:
 def _print(results: list[dict[str, Any]], training: Rows, test: Rows, arguments: argparse.Namespace) -> None:
     """Print a line for each setting: means over its seeds, the accuracies, and the paired difference to the first."""
     drawn = len(training) if arguments.rows is None else min(arguments.rows, len(training))
-    print(
-        f"{arguments.task}: {drawn:,} rows to train and validate on, {len(test):,} to test; {arguments.epochs} epochs"
-    )
+    epochs = "epochs as chosen by default" if arguments.epochs is None else f"{arguments.epochs} epochs"
+    print(f"{arguments.task}: {drawn:,} rows to train and validate on, {len(test):,} to test; {epochs}")
     settings = [*arguments.grid, *([FLOOR] if arguments.floor else [])]
     width = max(len(name_setting(one)) for one in settings)
     heads = ("accuracy", "macro F1", "cal. error", "before", "minutes", "tokens/s")

@@ -13,6 +13,7 @@ import platform
 import statistics
 import subprocess
 import sys
+import tempfile
 import time
 import warnings
 from collections.abc import Callable, Iterator, Mapping
@@ -85,6 +86,17 @@ def spread(values: list[float]) -> dict[str, float]:
     return {"median": statistics.median(values), "least": min(values), "greatest": max(values)}
 
 
+@contextlib.contextmanager
+def new_folder(target: Path) -> Iterator[Path]:
+    """A folder to fill. It becomes `target` when the block ends without an error, and is removed otherwise."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=target.parent) as scratch:
+        filling = Path(scratch) / target.name
+        filling.mkdir()
+        yield filling
+        filling.rename(target)
+
+
 def report_progress(message: str) -> None:
     """Report progress on standard error, because the table is on standard output."""
     print(message, file=sys.stderr, flush=True)
@@ -132,10 +144,13 @@ def without_folders(value: Any) -> Any:
 
 
 def machine(device: str) -> dict[str, Any]:
-    """The processor, its cores and the device."""
+    """The processor, its instructions and cores, and the device."""
+    from sentiment_batch.model.device import describe_hardware
+
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     return {
         "processor": _processor(),
+        "instructions": describe_hardware("cpu"),
         "cores": cores,
         "device": _device_name(device),
         "system": platform.platform(),

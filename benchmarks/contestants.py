@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 import sys
 import time
@@ -104,11 +105,9 @@ def run(contestant: str, plan: Plan, data: Data, folder: Path) -> Outcome:
 
 def validations_of(plan: Plan, per_epoch: int) -> list[int]:
     """The steps after which both validate, counted from 1 over the whole run."""
-    from sentiment_batch.training.loop import choose_validation_steps
+    from sentiment_batch.training.schedule import plan_schedule
 
-    return [
-        epoch * per_epoch + step for epoch in range(plan.epochs) for step in sorted(choose_validation_steps(per_epoch))
-    ]
+    return sorted(plan_schedule(per_epoch, plan.epochs).validations)
 
 
 def _ours(plan: Plan, data: Data, folder: Path, validations: list[int]) -> None:
@@ -162,7 +161,8 @@ def our_steps(plan: Plan, training: Rows, validation: Rows, in_all: int) -> Step
     prepared = prepare(tables[:1], settings, val=tables[1])
     chosen = device.choose_device(plan.device), device.choose_training_dtype(plan.dtype, plan.device)
     setup = set_up(prepared, Path(plan.base), settings, *chosen, quiet=True)
-    state = make_initial_state(setup.classifier, in_all, setup.config)
+    schedule = dataclasses.replace(setup.schedule, steps=in_all, stop=in_all)
+    state = make_initial_state(setup.classifier, schedule, setup.config)
 
     sampler = LengthGroupedBatches(setup.training.tokens.lengths, plan.batch_size, plan.seed)
     epochs = itertools.count()

@@ -1,11 +1,16 @@
 #!/usr/bin/env bash
-# Runs every test and benchmark that wants a GPU and leaves all results in one folder, within nine minutes for each of
-# its two parts.
+# Runs the tests and benchmarks that want a GPU and leaves all results in one folder. The parts take at most:
 #
-#   bash benchmarks/gpu.sh FOLDER [--part scoring|training] [--only STEP] [--seconds N] [--smoke]
+#   tests     3 minutes   out of memory, determinism and resume first
+#   scoring   5 minutes   Parquet to Parquet with the seconds of each stage; peers; then compiled
+#   training  4 minutes   an epoch, the Trainer of transformers beside it, all of IMDb
+#   more      9 minutes   single techniques, memory, accuracy by several seeds; only if it is named
 #
-# FOLDER gets a log of each step, its figures as JSON, and summary.txt with exit codes and seconds. No step stops the
-# others; the exit code is 0 only if all passed. --smoke runs the same steps on the CPU with a tiny model and few rows.
+#   bash benchmarks/gpu.sh FOLDER [--part tests|scoring|training|more] [--only STEP] [--seconds N] [--smoke]
+#
+# In each part the most important steps come first. FOLDER gets a log of each step with its table, its figures as JSON,
+# and summary.txt with exit codes, seconds and all tables. No step stops the others; the exit code is 0 only if all
+# passed. --smoke runs the same steps on the CPU with a tiny model and few rows.
 #
 # Environment, all of it optional:
 #   PYTHON                  the interpreter; python3
@@ -15,20 +20,22 @@
 #   SENTIMENT_BATCH_CACHE   where probes and converted encoders are kept
 set -uo pipefail
 
-SECONDS_OF_A_PART=530
+seconds=720 # of the first three parts
 
 usage() {
-    echo "usage: bash benchmarks/gpu.sh FOLDER [--part scoring|training] [--only STEP] [--seconds N] [--smoke]" >&2
+    echo "usage: bash benchmarks/gpu.sh FOLDER [--part tests|scoring|training|more] [--only STEP] [--seconds N] [--smoke]" >&2
     exit 2
 }
 
 [ $# -ge 1 ] || usage
 case $1 in -*) usage ;; esac
 options=("${@:2}")
-seconds=$((2 * SECONDS_OF_A_PART))
 while [ $# -gt 1 ]; do
     case "$2 ${3:-}" in
-    "--part scoring" | "--part training") seconds=$SECONDS_OF_A_PART && set -- "$1" "${@:4}" ;;
+    "--part tests") seconds=180 && set -- "$1" "${@:4}" ;;
+    "--part scoring") seconds=300 && set -- "$1" "${@:4}" ;;
+    "--part training") seconds=240 && set -- "$1" "${@:4}" ;;
+    "--part more") seconds=560 && set -- "$1" "${@:4}" ;;
     "--only "?*) set -- "$1" "${@:4}" ;;
     "--seconds "?*) seconds=$3 && set -- "$1" "${@:4}" ;;
     "--smoke "*) set -- "$1" "${@:3}" ;;

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.common import SEED, report_progress
+from benchmarks.common import SEED, new_folder, report_progress
 
 FOLDER = Path(".demo")
 SAMPLE = "sample_data/reviews.csv"
@@ -66,8 +66,6 @@ def small() -> str:
 
     It is for figures that do not depend on the model.
     """
-    from sentiment_batch.files.cache import new_folder
-
     folder = FOLDER / "benchmark-small"
     if not folder.exists():
         encoder, tokenizer = _random_encoder(Shape(width=64, layers=1, heads=4))
@@ -78,8 +76,6 @@ def small() -> str:
 
 def random_base(width: int) -> Path:
     """A DistilBERT encoder of 6 layers to fine-tune, with random weights and the tokenizer of minilm."""
-    from sentiment_batch.files.cache import new_folder
-
     folder = FOLDER / f"benchmark-base-{width}"
     if not folder.exists():
         encoder, tokenizer = _random_encoder(Shape(width=width, layers=6, heads=12))
@@ -98,18 +94,19 @@ def _trained() -> str:
     return str(folder)
 
 
-def _fitted(width: int, table: str, seconds: float, device: str) -> str:
+def _fitted(width: int | None, table: str, seconds: float, device: str) -> str:
     """A stock folder with a random encoder and a head that is fitted to it, so that the margins are real.
+
+    Without a width, the encoder is the offline one with its weights.
 
     The encoder is frozen. The head is a logistic regression on the [CLS] vectors of the last hidden state.
     """
-    from sentiment_batch.files.cache import new_folder
     from sentiment_batch.model.device import choose_device
 
-    folder = FOLDER / f"benchmark-{width}-{Path(table).stem}"
+    folder = FOLDER / f"benchmark-{width or 'offline'}-{Path(table).stem}"
     if not folder.exists():
         report_progress(f"making {folder}: reading {table} for {seconds:g} s")
-        encoder, tokenizer = _random_encoder(Shape(width=width, layers=6, heads=12))
+        encoder, tokenizer = _random_encoder(Shape(width=width, layers=6, heads=12)) if width else _offline_encoder()
         texts, codes = _labelled(table)
         vectors = _cls_vectors(encoder, tokenizer, texts, seconds, choose_device(device).value)
         weight, bias = _logistic(vectors, codes[: len(vectors)])
@@ -123,11 +120,9 @@ def _random_encoder(shape: Shape) -> tuple[Any, Any]:
     import torch
     from transformers import DistilBertConfig, DistilBertModel
 
-    from sentiment_batch.model.classifier import load_base
     from sentiment_batch.model.folder import ATTENTION
-    from sentiment_batch.model.hub import prepare_minilm
 
-    base, tokenizer = load_base(prepare_minilm())
+    base, tokenizer = _offline_encoder()
     config = DistilBertConfig(
         vocab_size=base.config.vocab_size,
         max_position_embeddings=512,
@@ -140,6 +135,15 @@ def _random_encoder(shape: Shape) -> tuple[Any, Any]:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(SEED)
         return DistilBertModel._from_config(config, attn_implementation=ATTENTION).eval(), tokenizer
+
+
+def _offline_encoder() -> tuple[Any, Any]:
+    """The encoder minilm and its tokenizer."""
+    from sentiment_batch.model.classifier import load_base
+    from sentiment_batch.model.hub import find_minilm
+
+    encoder, tokenizer = load_base(find_minilm())
+    return encoder.eval(), tokenizer
 
 
 def _labelled(table: str) -> tuple[list[str], np.ndarray]:

@@ -15,6 +15,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from benchmarks.common import new_folder
+
 Floats = npt.NDArray[np.float32]
 Score = Callable[[list[str], int], Floats]
 """Texts (n,) and a batch size in, probabilities (n, K) in the order of the texts out."""
@@ -274,7 +276,6 @@ def _exported(place: Place) -> Path:
     import torch
 
     from benchmarks.models import FOLDER
-    from sentiment_batch.files.cache import new_folder
     from sentiment_batch.model import hub
 
     class Logits(torch.nn.Module):

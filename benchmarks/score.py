@@ -12,6 +12,7 @@ import argparse
 import dataclasses
 import functools
 import tempfile
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -122,12 +123,14 @@ def _arguments(argv: list[str] | None) -> argparse.Namespace:
 
 
 def _ours(model: str, source: Path, arguments: argparse.Namespace) -> tuple[list[Contestant], Place, int]:
-    """sentiment-batch in its default dtype and in float32; what the peers need; and the tokens of the rows."""
-    from sentiment_batch.model.device import has_bfloat16
+    """sentiment-batch by default, in float32 and in int8; what the peers need; and the tokens of the rows."""
+    from sentiment_batch.model.device import choose_device, has_bfloat16
+    from sentiment_batch.scoring.bench.measure import list_dtypes
     from sentiment_batch.scoring.scorer import Scorer
 
     found: list[Contestant] = []
-    for dtype in ("auto", "float32"):
+    dtypes = list_dtypes(choose_device(arguments.device).value)
+    for dtype in ("auto", *(one for one in ("float32", "int8") if one in dtypes)):
         scorer = Scorer.load(
             model, device=arguments.device, dtype=dtype, max_length=arguments.max_length, long_text="head"
         )
@@ -236,19 +239,37 @@ def _compare(contestants: list[Contestant], reference: Floats, arguments: argpar
     for one in contestants:
         report_progress(f"warming up {one.name}")
         agreements[one.name] = _agreement(one.scores(), reference, arguments.tolerance)
-    seconds = common.in_turn({one.name: one.run for one in contestants}, arguments.runs)
-    first = seconds[contestants[0].name]
+    used: dict[str, list[float]] = {one.name: [] for one in contestants}
+    seconds = common.in_turn({one.name: _clock(one.run, used[one.name]) for one in contestants}, arguments.runs)
+    first = contestants[0].name
     return {
         one.name: {
             "dtype": one.dtype,
             "setting": one.setting,
             "seconds": common.spread(seconds[one.name]),
             # Round by round: what slows the whole machine down for a while then slows both.
-            "ratio": common.spread([theirs / mine for theirs, mine in zip(seconds[one.name], first, strict=True)]),
+            "ratio": _ratio(seconds[one.name], seconds[first]),
+            "processor_seconds": common.spread(used[one.name]),
+            "processor_ratio": _ratio(used[one.name], used[first]),
             **agreements[one.name],
         }
         for one in contestants
     }
+
+
+def _clock(run: Callable[[], object], used: list[float]) -> Callable[[], object]:
+    """The same, which also notes for how long the threads of this process used the cores, whatever runs beside it."""
+
+    def clocked() -> None:
+        started = time.process_time()
+        run()
+        used.append(time.process_time() - started)
+
+    return clocked
+
+
+def _ratio(theirs: list[float], ours: list[float]) -> dict[str, float]:
+    return common.spread([one / other for one, other in zip(theirs, ours, strict=True)])
 
 
 def _agreement(scores: Floats, reference: Floats, tolerance: float) -> dict[str, Any]:
@@ -273,16 +294,20 @@ def _print(results: dict[str, Any], left_out: dict[str, str], rows: int, tokens:
     print(
         f"{rows:,} texts of {tokens / rows:,.0f} tokens; median (fastest - slowest) seconds; ratio: their time by ours"
     )
+    print("cores: the same ratio of the time for which the threads used the cores, whatever ran beside them")
     print(f"against the stock model in float32; outside: labels that differ where it is surer than {2 * tolerance:g}")
     width = max(len(f"{name} ({one['setting']})") for name, one in results.items())
-    print(f"{'':{width}}  seconds                     rows/s   tokens/s  ratio  difference  labels differ  outside")
+    print(
+        f"{'':{width}}  seconds                     rows/s   tokens/s  ratio  cores  difference  labels differ  outside"
+    )
     for name, one in results.items():
         seconds = one["seconds"]
         times = f"{seconds['median']:8.2f} ({seconds['least']:8.2f} -{seconds['greatest']:8.2f})"
         speed = f"{rows / seconds['median']:9,.1f} {tokens / seconds['median']:10,.0f} {one['ratio']['median']:6.2f}"
+        cores = f"{one['processor_ratio']['median']:6.2f}"
         labels = f"{one['labels_that_differ']:14} {one['labels_outside_tolerance']:8}"
         setting = f"{name} ({one['setting']})"
-        print(f"{setting:{width}} {times} {speed} {one['largest_difference']:11.1e} {labels}")
+        print(f"{setting:{width}} {times} {speed} {cores} {one['largest_difference']:11.1e} {labels}")
     for name, why in left_out.items():
         print(f"left out: {name} ({why})")
 

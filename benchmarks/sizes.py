@@ -13,8 +13,9 @@ class Sizes:
     width: int
     fit_seconds: float
     long_rows: int
-    """Scored by the stock pipeline as well, which takes a thousand a second."""
     short_rows: int
+    peer_rows: int
+    """The rows of these that the stock pipeline scores as well, which takes a thousand a second."""
     search_rows: int
     batch_sizes: tuple[int, ...]
     ablation_rows: int
@@ -40,11 +41,12 @@ class Sizes:
 FULL = Sizes(
     device="cuda",
     width=768,
-    fit_seconds=30.0,
-    long_rows=4_000,
-    short_rows=4_000,
+    fit_seconds=3.0,
+    long_rows=25_000,
+    short_rows=200_000,
+    peer_rows=2_048,
     search_rows=256,
-    batch_sizes=(16, 64, 256),
+    batch_sizes=(32, 128),
     ablation_rows=8_192,
     memory_rows=(10_000, 100_000),
     bench_seconds=2.0,
@@ -64,6 +66,7 @@ SMOKE = Sizes(
     fit_seconds=0.1,
     long_rows=16,
     short_rows=16,
+    peer_rows=8,
     search_rows=4,
     batch_sizes=(8,),
     ablation_rows=16,

@@ -28,13 +28,14 @@ import multiprocessing
 import shutil
 import statistics
 import tempfile
+import time
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from benchmarks import common, intervals, models, rows
+from benchmarks import common, flops, intervals, models, rows
 from benchmarks.common import report_progress, spread
 from benchmarks.contestants import OURS, REFERENCE, Data, Outcome, Plan, Steps, our_steps, run
 
@@ -204,27 +205,38 @@ def _steps(
         from benchmarks import reference
 
         blocks[REFERENCE] = reference.Steps(plan, data.training, scratch / "reference")
-    rounds: dict[str, list[tuple[float, int]]] = {name: [] for name in names}
+    rounds: dict[str, list[tuple[float, int, float]]] = {name: [] for name in names}
     for number in range(arguments.rounds + 1):
         for name in names:
             report_progress(f"round {number} of {arguments.rounds}: {name}" if number else f"warming up {name}")
+            before = time.process_time()
             found = blocks[name](arguments.steps if number else warm_up)
             if number:
-                rounds[name].append(found)
-    results = {name: _paces(found, lengths) for name, found in rounds.items()}
+                rounds[name].append((*found, time.process_time() - before))
+    peak = flops.measure_peak(plan.device, plan.dtype)
+    per_token = 3 * flops.count_operations(plan.base, lengths) / lengths.sum()  # forward, and twice as many backward
+    results = {name: _paces(found, lengths, float(per_token / peak)) for name, found in rounds.items()}
     _add_ratios(results, names)
     print(f"{arguments.steps} optimizer steps of each in turn, {arguments.rounds} rounds; median (least - greatest)")
-    print(f"{'':22} tokens/s                        seconds for {EPOCH:,} such texts   ratio")
+    print(f"{'':22} tokens/s                        seconds for {EPOCH:,} such texts   of the peak   ratio")
     for name, one in results.items():
-        print(f"{name:22} {_told(one['tokens_per_second']):30}  {one['epoch_seconds']:29,.1f}   {_ratio_told(one)}")
+        shares = f"{one['epoch_seconds']:29,.1f}   {one['share_of_peak']['median']:11.1%}   {_ratio_told(one)}"
+        print(f"{name:22} {_told(one['tokens_per_second']):30}  {shares}")
+    if "processor_ratio" in results[names[-1]]:
+        print(f"ratio of the time that the cores were used: {_told(results[names[-1]]['processor_ratio'], 2)}")
+    print(f"peak: {peak / 1e12:,.1f} TFLOP/s, measured by one large product in {plan.dtype}")
     return results
 
 
-def _paces(found: list[tuple[float, int]], lengths: np.ndarray) -> dict[str, Any]:
-    rates = [tokens / seconds for seconds, tokens in found]
+def _paces(found: list[tuple[float, int, float]], lengths: np.ndarray, share_per_rate: float) -> dict[str, Any]:
+    rates = [tokens / seconds for seconds, tokens, _ in found]
     return {
-        "rounds": [{"seconds": seconds, "tokens": tokens} for seconds, tokens in found],
+        "rounds": [
+            {"seconds": seconds, "tokens": tokens, "processor_seconds": used} for seconds, tokens, used in found
+        ],
+        "tokens_per_processor_second": [tokens / used for _, tokens, used in found],
         "tokens_per_second": spread(rates),
+        "share_of_peak": spread([rate * share_per_rate for rate in rates]),
         "rates": rates,
         "epoch_seconds": EPOCH * float(lengths.mean()) / statistics.median(rates),
     }
@@ -235,6 +247,9 @@ def _add_ratios(results: dict[str, Any], names: list[str]) -> None:
     ours, *others = (results[name]["rates"] for name in names)
     for theirs in others if ours else []:
         results[names[1]]["ratio"] = spread([mine / other for mine, other in zip(ours, theirs, strict=True)])
+    used = [one["tokens_per_processor_second"] for one in results.values() if "tokens_per_processor_second" in one]
+    if len(used) > 1:  # of steps alone; other programs on the same cores do not count
+        results[names[1]]["processor_ratio"] = spread([mine / other for mine, other in zip(*used, strict=True)])
 
 
 def _full(
@@ -316,13 +331,12 @@ def _print(results: dict[str, Any], names: list[str]) -> None:
         )
 
 
-def _told(one: dict[str, float]) -> str:
-    return f"{one['median']:,.0f} ({one['least']:,.0f} - {one['greatest']:,.0f})"
+def _told(one: dict[str, float], digits: int = 0) -> str:
+    return f"{one['median']:,.{digits}f} ({one['least']:,.{digits}f} - {one['greatest']:,.{digits}f})"
 
 
 def _ratio_told(one: dict[str, Any]) -> str:
-    ratio = one.get("ratio")
-    return f"{ratio['median']:.2f} ({ratio['least']:.2f} - {ratio['greatest']:.2f})" if ratio else ""
+    return _told(one["ratio"], 2) if "ratio" in one else ""
 
 
 def _between(interval: list[float]) -> str:
