@@ -17,9 +17,9 @@ HIDDEN = "***"
 """What stands in place of a secret."""
 MIN_REPEATED_SECRET = 4
 """Characters of a secret that is hidden wherever a text repeats it. A shorter one is hidden in its URL only."""
-_PATHS = ("file", "local", "sqlite", "duckdb")
+_PATHS = ("file", "local", "sqlite", "duckdb", "delta")
 """Schemes whose URL holds a path, and no user, if it has a third slash."""
-_FILES = ("file", "local")
+_FILES = ("file", "local", "delta")
 """Schemes whose URL names a path and nothing else. What stands before an `@` would be a part of the path."""
 _DATABASES = ("postgresql", "postgres", "sqlite", "duckdb")
 """Schemes whose parameter `key` names a column. Elsewhere it may be a key to a service."""
@@ -28,9 +28,9 @@ _WEB = ("http", "https")
 _HARMLESS = re.compile(
     "table|query|user|host|hostaddr|port|sslmode|connect_timeout|client_encoding|application_name|gssencmode|"
     "target_session_attrs|channel_binding|gssdelegation|keepalives(_idle|_interval|_count)?|load_balance_hosts|"
-    "versionid|raw|download|format|x-amz-(algorithm|date|expires|signedheaders)"
+    "version|mode|versionid|raw|download|format|x-amz-(algorithm|date|expires|signedheaders)"
 )
-"""Parameters that hold no secret: those of databases, and those of object stores and web servers."""
+"""Parameters that hold no secret: those of databases, tables, object stores and web servers."""
 _OF_DATABASES = re.compile(
     r"password|passfile|options|service(file)?|dbname|replication|require\w+|krbsrvname|gsslib|tcp_user_timeout|"
     r"fallback_application_name|(max|min)_protocol_version|(ssl|scram_|oauth_)\w*"
@@ -162,7 +162,12 @@ def path_of(location: str) -> str:
     >>> path_of("s3://ann:te?a@bucket/reviews.csv?versionId=3")
     'bucket/reviews.csv'
     """
-    return _split_place(location)[1].partition("?")[0]
+    return _split_place(location)[1]
+
+
+def make_absolute(location: str) -> str:
+    """A location, named so that it is found from any folder; standard input and URLs stay as they are."""
+    return location if location == "-" or scheme_of(location) else os.path.abspath(location)
 
 
 def without_query(location: str) -> str:
@@ -171,8 +176,7 @@ def without_query(location: str) -> str:
     >>> without_query("s3://ann:te?a@bucket/reviews.csv?versionId=3")
     's3://ann:te?a@bucket/reviews.csv'
     """
-    head, place = _split_place(location)
-    return head + place.partition("?")[0]
+    return "".join(_split_place(location))
 
 
 def suffix_of(location: str) -> str:
@@ -220,7 +224,7 @@ def _split_user(scheme: str, rest: str) -> tuple[str | None, str | None, str]:
 
 
 def _split_place(location: str) -> tuple[str, str]:
-    """What stands before the place of a URL, and the place with its query. A path is all place.
+    """What stands before the place of a URL, and the place without its query. A path is all place, also with a `?`.
 
     An `@` that follows something like `?name=` is taken for a part of the query, because what follows it may be secret.
     """
@@ -230,7 +234,7 @@ def _split_place(location: str) -> tuple[str, str]:
     user, password, place = _split_user(scheme, rest)
     if "?" in (user or "") or re.search(r"/.*\?|\?.*=", password or ""):
         place = rest
-    return f"{head}{separator}{rest.removesuffix(place)}", place
+    return f"{head}{separator}{rest.removesuffix(place)}", place.partition("?")[0]
 
 
 def _split_parameters(scheme: str, tail: str) -> list[tuple[str, str]]:
