@@ -21,8 +21,8 @@ import sentiment_batch
 ROOT = Path(sentiment_batch.__file__).parent
 HEAVY = {"torch", "transformers", "pandas", "pyarrow", "numpy", "sklearn", "tokenizers", "polars"}
 PLUGINS = {
-    *("sentiment_batch_excel", "sentiment_batch_ray", "sentiment_batch_sql"),
-    *("openpyxl", "ray", "duckdb", "adbc_driver_manager"),
+    *("sentiment_batch_delta", "sentiment_batch_excel", "sentiment_batch_ray", "sentiment_batch_sql"),
+    *("openpyxl", "ray", "duckdb", "adbc_driver_manager", "deltalake"),
 }
 """And what they bring."""
 

@@ -16,7 +16,7 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 VERSION = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["version"]
-PLUGINS = ("excel", "ray", "sql")
+PLUGINS = ("delta", "excel", "ray", "sql")
 OURS = ("sentiment_batch", "__editable__.sentiment_batch", "__editable___sentiment_batch")
 """Beginnings of the names under which our own packages lie in an environment."""
 NOT_COPIED = shutil.ignore_patterns(
@@ -77,6 +77,7 @@ def test_the_extras_install_from_our_wheels_without_an_index(dist, python, tmp_p
         assert f"sentiment-batch-{name} {VERSION}" in listed
     assert "excel " in formats
     assert "sql " in formats
+    assert "delta " in formats
 
 
 @pytest.mark.slow

@@ -1,13 +1,15 @@
-"""Functions that judge the header of a table and the kind of a file, with stable names for the readers of plugins."""
+"""What readers of plugins share with the built-in ones, with stable names: headers, kinds of files, and Parquet."""
 
 from __future__ import annotations
 
 from sentiment_batch.data.readers.header import MAX_HEADER_ROWS, check_header, rate_table
 from sentiment_batch.data.readers.header_names import make_distinct, warn_renamed
+from sentiment_batch.data.readers.parquet import ParquetReader
 from sentiment_batch.data.readers.sniff import refuse_other_formats, refuse_text
 
 __all__ = [
     "MAX_HEADER_ROWS",
+    "ParquetReader",
     "check_header",
     "make_distinct",
     "rate_table",

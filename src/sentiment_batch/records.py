@@ -111,8 +111,8 @@ class WriteOptions:
     """The folder for files that are not published yet, on the same file system. None: a hidden file beside the
     destination."""
     run_id: str | None = None
-    """An ID that no other run has, of letters and digits. A writer that registers `find_run_id` stores it with the
-    output."""
+    """An ID that no other run has, of letters and digits. A writer that registers `find_run_id` or `has_run_id` stores
+    it with the output."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -1,13 +1,15 @@
-"""Functions that turn columns into text, with stable names for the writers of plugins."""
+"""What writers of plugins share with the built-in ones, with stable names: text of values, types, and Parquet."""
 
 from __future__ import annotations
 
 from sentiment_batch.data.writers.json_text import entries, json_text, marked
+from sentiment_batch.data.writers.parquet import ParquetEncoder
 from sentiment_batch.data.writers.unsupported_types import not_json, refuse, repeated_name
 from sentiment_batch.data.writers.value_text import TEXT, decoded, is_text, scalar_text
 
 __all__ = [
     "TEXT",
+    "ParquetEncoder",
     "decoded",
     "entries",
     "is_text",

@@ -212,6 +212,7 @@ def test_the_plugins_of_the_process_are_made_once():
         ("shop.duckdb", "a URL such as duckdb:///shop.duckdb?table=reviews"),
         ("postgresql://ann@host/shop?table=reviews", "Install it with pip install sentiment-batch-sql"),
         ("postgresql+psycopg2://ann@host/shop", "Install it with pip install sentiment-batch-sql"),
+        ("delta:///data/reviews/", "Install it with pip install sentiment-batch-delta"),
         ("mysql://ann:secret@host/shop", "no plugin reads. Export the rows of a query to Parquet or CSV"),
         ("snowflake://account/shop", "no plugin reads. Export the rows of a query to Parquet or CSV"),
     ],
@@ -230,7 +231,7 @@ def test_what_needs_a_plugin_names_its_package(install, tmp_path, monkeypatch, l
         assert "secret" not in str(caught.value)
 
 
-@pytest.mark.parametrize("name", ["excel", "sql"])
+@pytest.mark.parametrize("name", ["delta", "excel", "sql"])
 def test_a_format_of_a_missing_plugin_names_its_package(install, name):
     install()
     with pytest.raises(UsageError, match=f"pip install sentiment-batch-{name}"):

@@ -375,3 +375,17 @@ class BytesAsRunId(GoodWriter):
     @staticmethod
     def find_run_id(location):
         return b"0a1b2c3d"
+
+
+@breaks("the_run_id_is_that_of_the_published_output", "has_run_id() returned True for '4e5f6a7b' after `commit`, but")
+class EveryRunId(GoodWriter):
+    @staticmethod
+    def has_run_id(location, run_id):
+        return os.path.exists(location)
+
+
+@breaks("the_run_id_is_that_of_the_published_output", "its has_run_id() returned a str")
+class TextForHasRunId(GoodWriter):
+    @staticmethod
+    def has_run_id(location, run_id):
+        return run_id

@@ -26,8 +26,8 @@ def plugin(reader, writer):
 
     @hookimpl
     def register_writers(registry):
-        find_run_id = writer.find_run_id
-        registry.add("tables", writer, suffixes=(".tables",), schemes=("tables",), find_run_id=find_run_id)
+        finders = {name: getattr(writer, name, None) for name in ("find_run_id", "has_run_id")}
+        registry.add("tables", writer, suffixes=(".tables",), schemes=("tables",), **finders)
 
     return SimpleNamespace(register_readers=register_readers, register_writers=register_writers)
 

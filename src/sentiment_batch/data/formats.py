@@ -30,6 +30,7 @@ _DEFAULTS = ReadOptions()
 
 _EXCEL = "needs the plugin for Excel workbooks. Install it with pip install sentiment-batch-excel"
 _SQL = "needs the plugin for databases. Install it with pip install sentiment-batch-sql"
+_DELTA = "needs the plugin for Delta Lake tables. Install it with pip install sentiment-batch-delta"
 _NAME_A_TABLE = "is a database. Name one of its tables with a URL such as {}?table=reviews"
 _DATABASE_FILES = {
     **dict.fromkeys((".db", ".sqlite", ".sqlite3"), _NAME_A_TABLE.format("sqlite:///shop.db")),
@@ -41,6 +42,7 @@ _ELSEWHERE = {
     ".xls": "is a workbook of an old Excel. Save it as .xlsx or as CSV",
     ".ods": "is a spreadsheet of LibreOffice. Save it as .xlsx or as CSV",
     **dict.fromkeys(("postgresql", "postgres", "sqlite", "duckdb", "sql"), _SQL),
+    "delta": _DELTA,
     **_DATABASE_FILES,
     **dict.fromkeys(("mysql", "mariadb", "snowflake", "mssql", "oracle", "redshift", "bigquery", "mongodb"), _EXPORT),
 }
@@ -123,7 +125,7 @@ def find_run_id(location: str, format: Format) -> str | None:
         format: the format that writes it.
 
     Returns:
-        The ID; None if there is no output or no ID with it, or the format stores none.
+        The ID; None if there is no output or no ID with it, or the format registers no `find_run_id`.
 
     Raises:
         OutputError: the output cannot be looked at.
@@ -137,6 +139,18 @@ def find_run_id(location: str, format: Format) -> str | None:
         if found is None or isinstance(found, str):
             return found
         raise plugin.error(f"its find_run_id() returned a {type(found).__name__}")
+
+
+def has_run_id(location: str, format: Format, run_id: str) -> bool:
+    """Whether the output at a location holds the rows of a run; for the arguments and errors see `find_run_id`."""
+    if format.has_run_id is None:
+        return find_run_id(location, format) == run_id
+    plugin = PluginGuard(name=format.owner, location=location)
+    with plugin.translate_errors():
+        answer: object = format.has_run_id(location, run_id)
+        if isinstance(answer, bool):
+            return answer
+        raise plugin.error(f"its has_run_id() returned a {type(answer).__name__}")
 
 
 def find_reader_format(location: str, name: str | None = None) -> Format:
@@ -155,7 +169,7 @@ def find_reader_format(location: str, name: str | None = None) -> Format:
         with contextlib.closing(Source(location)) as source:
             member = source.member_name()
         return _find_format("readers", member if suffix_of(member) else location, None)
-    if name is None and suffix_of(location) == "" and (os.path.isdir(location) or location.endswith(("/", "*"))):
+    if name is None and suffix_of(location) == "" and (os.path.isdir(location) or _names_folder(location, "*")):
         name = "parquet"
     return _find_format("readers", location, name)
 
@@ -171,9 +185,14 @@ def find_writer_format(location: str, name: str | None = None) -> Format:
     refuse_ambiguous_url(location)
     if compression_of(location.rstrip("/")) == "zip":
         raise UsageError(f"{location} cannot be written, because ZIP archives are only read. Use .gz in place of .zip.")
-    if name is None and suffix_of(location) == "" and location.endswith("/"):
+    if name is None and suffix_of(location) == "" and _names_folder(location):
         name = "parquet"
     return _find_format("writers", location, name)
+
+
+def _names_folder(location: str, *endings: str) -> bool:
+    """True if the end of a location shows that it is a folder of files, and no plugin is known to claim its scheme."""
+    return location.endswith(("/", *endings)) and scheme_of(location) not in _ELSEWHERE
 
 
 def find_engine(name: str) -> Format:

@@ -44,6 +44,14 @@ class Format:
     """The name of the plugin that registered it."""
     find_run_id: Callable[[str], str | None] | None = None
     """Of a writer: `find_run_id(location)` returns the `WriteOptions.run_id` that is stored with the output."""
+    has_run_id: Callable[[str, str], bool] | None = None
+    """Of a writer of outputs to which several runs may add rows: `has_run_id(location, run_id)` returns whether the
+    output holds those of a run."""
+
+    @property
+    def stores_run_id(self) -> bool:
+        """True if a later run can find out which run has written an output."""
+        return self.find_run_id is not None or self.has_run_id is not None
 
 
 class Registry:
@@ -64,6 +72,7 @@ class Registry:
         description: str = "",
         options: tuple[str, ...] = (),
         find_run_id: Callable[[str], str | None] | None = None,
+        has_run_id: Callable[[str, str], bool] | None = None,
     ) -> None:
         """Add a format or an engine.
 
@@ -78,6 +87,8 @@ class Registry:
             find_run_id: for a writer of `schemes` that stores `WriteOptions.run_id` with the output, in the same
                 transaction: `find_run_id(location)` returns it, or None if there is none. A run that was killed just
                 after `commit` is then recognized.
+            has_run_id: in place of `find_run_id` for outputs to which several runs may add rows:
+                `has_run_id(location, run_id)` returns whether the output holds the rows of that run.
 
         Raises:
             PluginError: an argument is invalid; or another plugin has the name, a suffix or a scheme.
@@ -109,6 +120,7 @@ class Registry:
                 options=tuple(options),
                 owner=self._owner,
                 find_run_id=find_run_id,
+                has_run_id=has_run_id,
             )
         )
 

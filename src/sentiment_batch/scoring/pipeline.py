@@ -124,7 +124,7 @@ def _score_table(job: ScoreJob, load: Callable[[], Scorer] | None) -> Summary:
                 if published is not None and not job.restart and published.is_made_by(_describe(run)):
                     return published.summarize(job, load(), started)
                 if published is not None and not job.write.overwrite:
-                    raise OutputError.exists(job.destination)
+                    _refuse_published(run)
                 if isinstance(journal, Journal):
                     rows_resumed = _score_resumably(run, journal, restart=job.restart or published is not None)
                 else:
@@ -136,6 +136,22 @@ def _prepare(
     job: ScoreJob,
     paths: OutputPaths,
     output_format: Format,
+def _refuse_published(run: _Run) -> None:
+    """Refuse the output of an interrupted run of another command, before anything of that run is forgotten.
+
+    Raises:
+        OutputError: the output exists. If several runs may add rows to it, the user decides whether the other run is
+            forgotten, because its command would add its rows a second time then.
+    """
+    if run.output_format.has_run_id is None:
+        raise OutputError.exists(run.job.destination)
+    if not run.job.restart:
+        raise OutputError(
+            f"{run.job.destination} holds the rows of a run of another command, which was ended before it could "
+            "report this. Run that command again first, or forget it with `restart=True`."
+        )
+
+
     reader: Reader,
     bad_rows: BadRows,
     load: Callable[[], Scorer],

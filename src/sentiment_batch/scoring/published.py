@@ -130,9 +130,9 @@ def _may_change_input(job: ScoreJob) -> bool:
 
 
 def _split_table(location: str) -> dict[str, Any]:
-    """The database and the table that a location names; the table is None for a query."""
+    """The database and the table that a location names; the table is None for a query or a Delta Lake table."""
     url = split_url(location)
     parameters = dict(url.parameters)
     table = parameters.pop("table", None)
-    others = {name: value for name, value in parameters.items() if name not in ("query", "key")}
+    others = {name: value for name, value in parameters.items() if name not in ("query", "key", "mode")}
     return {"database": (url.scheme, url.user, url.password, url.place, others), "table": table}

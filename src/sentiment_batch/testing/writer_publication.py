@@ -20,8 +20,10 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from sentiment_batch.data.writers.base import Writer
+    from sentiment_batch.plugins.registry import Format
 
 STAGES = ("it was opened", "rows were written", "a write failed", "it was finished")
+RUN_IDS = ("0a1b2c3d", "4e5f6a7b")
 NUM_ROWS = 100
 
 
@@ -154,22 +156,23 @@ class WriterPublication(WritingSuite):
     @check
     def test_the_run_id_is_that_of_the_published_output(self) -> None:
         """A writer may register `find_run_id`. It returns the `options.run_id` of the run that published the output. So
-        it is None before the first `commit`, the old ID until the next `commit`, and None if that run has no ID."""
+        it is None before the first `commit`, the old ID until the next `commit`, and None if that run has no ID. The
+        same holds for `has_run_id`, which is True for this ID and False for all others."""
         from sentiment_batch.data import formats
 
         (_, location), table = self.place(), self.table(NUM_ROWS)
         format = formats.find_writer_format(location, self.format)
-        if format.find_run_id is None:
-            pytest.skip("the writer registers no find_run_id")
+        if not format.stores_run_id:
+            pytest.skip("the writer registers no find_run_id and no has_run_id")
         published: str | None = None
-        for run_id in ("0a1b2c3d", "4e5f6a7b", None):
+        for run_id in (*RUN_IDS, None):
             for ends in ("abort", "commit"):
                 with self.opened(location, table.schema, overwrite=True, run_id=run_id) as writer:
                     list(_reach("it was finished", writer, table))
-                    _check_run_id(formats.find_run_id(location, format), published, f"before `{ends}`")
+                    _check_run_id(location, format, published, f"before `{ends}`")
                     getattr(writer, ends)()
                 published = run_id if ends == "commit" else published
-                _check_run_id(formats.find_run_id(location, format), published, f"after `{ends}`")
+                _check_run_id(location, format, published, f"after `{ends}`")
         self.check_same(table, self.read(location))
 
     def _write_and_abort(self, location: str, **options: Any) -> None:
@@ -196,9 +199,17 @@ def _reach(stage: str, writer: Writer, table: pa.Table) -> Iterator[str]:
         yield stage
 
 
-def _check_run_id(found: str | None, published: str | None, when: str) -> None:
-    if found != published:
-        raise Broken(f"find_run_id() returned {found!r} {when}, but the ID of the published output is {published!r}.")
+def _check_run_id(location: str, format: Format, published: str | None, when: str) -> None:
+    from sentiment_batch.data import formats
+
+    truth = f"but the ID of the published output is {published!r}."
+    if format.has_run_id is None:
+        if (found := formats.find_run_id(location, format)) != published:
+            raise Broken(f"find_run_id() returned {found!r} {when}, {truth}")
+        return
+    for run_id in RUN_IDS:
+        if (answer := formats.has_run_id(location, format, run_id)) != (run_id == published):
+            raise Broken(f"has_run_id() returned {answer} for {run_id!r} {when}, {truth}")
 
 
 def _finish(writer: Writer) -> Any:

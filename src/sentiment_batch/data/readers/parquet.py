@@ -37,13 +37,16 @@ class ParquetReader:
     Args:
         location: a file, a folder, a glob, their URL, or `-` for standard input.
         options: the function that is called for rows with strings that are not UTF-8.
+        int96_unit: the unit of timestamps that are stored in 96 bits, as old programs do it. In nanoseconds, only the
+            years 1677 to 2262 are right.
 
     Raises:
         InputError: there are no files, a file is damaged, or the columns of the files are incompatible.
     """
 
-    def __init__(self, location: str, options: ReadOptions) -> None:
+    def __init__(self, location: str, options: ReadOptions, *, int96_unit: str = "ns") -> None:
         self._on_bad_row = options.on_bad_row
+        self._int96_unit = int96_unit
         self._files = find_files(location, PARQUET_ENDINGS)
         self.locations = [file.location for file in self._files]
         """The files in the folder or glob."""
@@ -116,6 +119,7 @@ class ParquetReader:
                     buffer_size=_BUFFER,
                     pre_buffer=False,
                     page_checksum_verification=True,
+                    coerce_int96_timestamp_unit=self._int96_unit,
                 )
                 self._metadata = {index: file.metadata}
             yield file

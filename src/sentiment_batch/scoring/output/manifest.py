@@ -90,7 +90,7 @@ def complete_publication(paths: OutputPaths, journal: Journal | MemoryJournal, f
         return None
     if paths.beside is None:
         record = read_run_record(journal.folder)
-        is_published = record is not None and record["run_id"] == formats.find_run_id(paths.destination, format)
+        is_published = record is not None and formats.has_run_id(paths.destination, format, record["run_id"])
         return record if is_published else None
     found = read_checked_json(journal.folder / MANIFEST)
     if found is not None and is_manifest(found) and _is_published(paths, found["files"]):

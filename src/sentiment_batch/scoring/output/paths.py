@@ -144,9 +144,10 @@ def _locate_remote_work(destination: str, *, may_be_relative: bool) -> Path:
 
     Args:
         destination: the output.
-        may_be_relative: True if it may name a file relative to the current folder, as `sqlite:///shop.db` does.
+        may_be_relative: True if it may name a file relative to the current folder, as `sqlite:///shop.db` and
+            `delta://shop` do.
     """
-    if may_be_relative and re.match(r"\w+:///[^/]", destination):
+    if may_be_relative and re.match(r"(?!delta:)\w+:///[^/]|delta://[^/]", destination):
         destination = f"{os.getcwd()}\n{destination}"
     return cache_folder() / "scoring" / hashlib.sha256(destination.encode("utf-8", "surrogateescape")).hexdigest()[:24]
 

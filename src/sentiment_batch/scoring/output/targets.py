@@ -105,7 +105,7 @@ class FileTarget:
     _writer: Writer = field(init=False)
 
     def __post_init__(self) -> None:
-        stores_id = self.paths.beside is None and self.format.find_run_id is not None
+        stores_id = self.paths.beside is None and self.format.stores_run_id
         self.run_id = secrets.token_hex(16) if stores_id else None
         options = dataclasses.replace(self.options, scratch=self.journal.scratch, run_id=self.run_id)
         self._writer = formats.open_writer(

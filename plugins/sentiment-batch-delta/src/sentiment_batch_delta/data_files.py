@@ -1,0 +1,106 @@
+"""Writes data files that belong to no table yet, in a folder of their own."""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import shutil
+import uuid
+from typing import TYPE_CHECKING
+
+from deltalake.transaction import AddAction
+
+from sentiment_batch import FileWriter, WriteOptions
+from sentiment_batch.writing import ParquetEncoder
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import pyarrow as pa
+
+MAX_ROWS_PER_FILE = 1 << 20
+"""A data file ends when it has this many rows."""
+MAX_BYTES_PER_FILE = 1 << 29
+"""A data file ends after the batch with which its values have this many bytes in memory."""
+
+
+class DataFiles:
+    """The data files of one run, in a hidden folder.
+
+    Args:
+        home: the folder in which the files will appear. They must be on the same disk.
+        scratch: the folder for files that are not published yet; None if there is none.
+        schema: the storage types of the columns.
+
+    Raises:
+        OSError: the folder cannot be made.
+    """
+
+    def __init__(self, home: str, scratch: str | None, schema: pa.Schema) -> None:
+        self._schema = schema
+        is_near = scratch is not None and os.stat(scratch).st_dev == os.stat(home).st_dev
+        self.folder = os.path.join(scratch if scratch and is_near else home, f".{secrets.token_hex(8)}.part")
+        """Holds the files."""
+        self.names: list[str] = []
+        """The names of the finished files, in the order of their rows."""
+        self._run = uuid.uuid4()
+        self._writer: FileWriter | None = None
+        self._rows = self._bytes = 0
+        self._counts: list[int] = []
+        os.mkdir(self.folder)
+
+    def write(self, batch: pa.RecordBatch) -> None:
+        """Take rows in their storage types."""
+        while batch.num_rows:
+            rows = batch.slice(0, MAX_ROWS_PER_FILE - self._rows)
+            batch = batch.slice(rows.num_rows)
+            self._writer = self._writer or self._open()
+            self._writer.write(rows)
+            self._rows += rows.num_rows
+            self._bytes += rows.nbytes
+            if self._rows >= MAX_ROWS_PER_FILE or self._bytes >= MAX_BYTES_PER_FILE:
+                self.end_file()
+
+    def end_file(self) -> None:
+        """Put the file that is being written on disk."""
+        if self._writer is not None:
+            self._writer.commit()
+            self._writer = None
+            self.names.append(self._name())
+            self._counts.append(self._rows)
+            self._rows = self._bytes = 0
+
+    def describe(self, *, after: int = 0) -> Sequence[AddAction]:
+        """What a commit says about the finished files.
+
+        Args:
+            after: the time of change of the newest file in the table, in milliseconds since 1970.
+        """
+        states = [os.stat(os.path.join(self.folder, name)) for name in self.names]
+        newest = max([after + 1, *(state.st_mtime_ns // 10**6 for state in states)])
+        return [
+            AddAction(
+                path=name,
+                size=state.st_size,
+                partition_values={},
+                modification_time=newest,  # one for all, because readers sort files by it
+                data_change=True,
+                stats=json.dumps({"numRecords": rows}),
+            )
+            for name, state, rows in zip(self.names, states, self._counts, strict=True)
+        ]
+
+    def discard(self) -> None:
+        """Remove the folder with everything that was not moved away. It may be called twice."""
+        if self._writer is not None:
+            self._writer.abort()
+            self._writer = None
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def _name(self) -> str:
+        return f"part-{len(self.names):05}-{self._run}-c000.zstd.parquet"
+
+    def _open(self) -> FileWriter:
+        path = os.path.join(self.folder, self._name())
+        return FileWriter(path, self._schema, WriteOptions(), ParquetEncoder)
