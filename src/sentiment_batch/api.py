@@ -75,6 +75,7 @@ def train(
     report: bool = True,
     baseline: bool = True,
     quiet: bool = False,
+    unlabelled: Any = None,
     **settings: Unpack[TrainKeywords],
 ) -> Trained:
     """Train a classifier on labelled reviews.
@@ -96,6 +97,8 @@ def train(
         restart: delete that run, and start over.
         report: write a report.html into the model folder. It shows texts with wrong predictions.
         baseline: compare the model with a bag of words, which takes seconds.
+        unlabelled: a frame or path with texts without labels. The model learns from what other models are sure of, if
+            that makes it better on the rows that validate.
         quiet: show no progress bar.
         settings: the fields of `TrainSettings`, such as `base="minilm"` or `epochs=2`.
 
@@ -128,6 +131,7 @@ def train(
         restart=restart,
         report=report,
         baseline=baseline,
+        unlabelled=unlabelled,
         quiet=quiet,
     )
     with wait_passively():

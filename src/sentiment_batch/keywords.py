@@ -34,6 +34,10 @@ class TrainKeywords(TypedDict, total=False):
     device: str
     dtype: str
     limit: int | None
+    ensemble: int | None
+    unlabelled_limit: int | None
+    unlabelled_confidence: float | None
+    unlabelled_weight: float | None
 
 
 class ScoreKeywords(TypedDict, total=False):

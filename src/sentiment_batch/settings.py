@@ -80,6 +80,15 @@ class TrainSettings:
     dtype: str = "auto"
     limit: int | None = None
     """Rows of the random sample to train on, drawn with the seed; None takes all rows."""
+    ensemble: int | None = None
+    """Models with different seeds that teach the published one; None trains no ensemble."""
+    unlabelled_limit: int | None = None
+    """Unlabelled texts to keep in memory; None takes a number that fits that of the labelled rows."""
+    unlabelled_confidence: float | None = None
+    """Lowest calibrated probability of the likeliest label from which an unlabelled text is learned from; None takes
+    the usual one."""
+    unlabelled_weight: float | None = None
+    """Weight of an unlabelled text in the training loss, where a labelled row has 1; None takes the usual one."""
 
     def __post_init__(self) -> None:
         _check_types(self)
@@ -107,6 +116,14 @@ class TrainSettings:
             _at_least(self.patience, 1, "patience")
         if self.limit is not None:
             _at_least(self.limit, 2, "limit")
+        if self.ensemble is not None:
+            _at_least(self.ensemble, 2, "ensemble")
+        if self.unlabelled_limit is not None:
+            _at_least(self.unlabelled_limit, 1, "unlabelled_limit")
+        if self.unlabelled_confidence is not None:
+            _between(self.unlabelled_confidence, 0.0, 1.0, "unlabelled_confidence")
+        if self.unlabelled_weight is not None:
+            _between(self.unlabelled_weight, 0.001, 10.0, "unlabelled_weight")
         if self.folds is not None and (self.folds == 1 or self.folds < 0):
             raise UsageError(f"`folds` is {self.folds}; it must be 0 for none, or at least 2.")
         if self.folds and self.val_size is not None:

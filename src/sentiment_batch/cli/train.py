@@ -79,6 +79,19 @@ _DEFAULTS = TrainSettings()
     "N",
 )
 @option(INPUT, "--test-file", "Measure the final model on this table.", metavar="FILE")
+@option(
+    INPUT,
+    "--unlabelled",
+    "Also learn from the texts of this table, which need no labels, if that makes the model better.",
+    metavar="FILE",
+)
+@setting(
+    INPUT,
+    _DEFAULTS,
+    "unlabelled_limit",
+    "Unlabelled texts to use at most. The default is 20 for each labelled review, and at most 100,000.",
+    "N",
+)
 @setting(INPUT, _DEFAULTS, "limit", "Train on a random sample of N rows.", "N")
 @options.reading
 @setting(
@@ -127,6 +140,27 @@ _DEFAULTS = TrainSettings()
 @setting(
     TRAINING, _DEFAULTS, "calibrate", "Fit a temperature on the validation rows, and fold it into the saved model."
 )
+@setting(
+    TRAINING,
+    _DEFAULTS,
+    "ensemble",
+    "Train N models with different seeds, and one that learns from them, if that makes it better.",
+    "N",
+)
+@setting(
+    TRAINING,
+    _DEFAULTS,
+    "unlabelled_confidence",
+    "Learn from unlabelled texts with at least this probability of a label. The default is 0.8.",
+    "PROBABILITY",
+)
+@setting(
+    TRAINING,
+    _DEFAULTS,
+    "unlabelled_weight",
+    "How much an unlabelled text counts, where a labelled review counts 1. The default is 0.5.",
+    "WEIGHT",
+)
 @setting(TRAINING, _DEFAULTS, "seed", "Seed of all random choices. The same seed gives the same model.", "N")
 @setting(TEXTS, _DEFAULTS, "max_length", "Most tokens of a text to read. The default is all that the encoder can.", "N")
 @setting(
@@ -148,6 +182,7 @@ def train(
     label_settings: LabelSettings,
     val_file: str | None,
     test_file: str | None,
+    unlabelled: str | None,
     patience: int,
     input_format: str | None,
     read: ReadOptions,
@@ -181,6 +216,7 @@ def train(
         settings=chosen,
         val=val_file,
         test=test_file,
+        unlabelled=unlabelled,
         text_columns=text_columns,
         label_column=label_column,
         group_column=group_column,
@@ -195,7 +231,7 @@ def train(
         quiet=quiet,
         command=command_line(),
     )
-    tables = [name for name in (*reviews, val_file, test_file) if name is not None]
+    tables = [name for name in (*reviews, val_file, test_file, unlabelled) if name is not None]
     with publish_label_issues(label_issues, tables, overwrite=overwrite or resume) as issue_writer:
         trained = run_training(job)
         if issue_writer is not None:
@@ -223,6 +259,8 @@ def _print_result(trained: Trained) -> None:
             floor = f"\n{format_floor(floors[name])}" if name in floors else ""
             name += f" in {trained.folds} folds" if name == "validation" and trained.folds else ""
             print_block(f"\n{name}: {metrics}{floor}\n\n{format_metrics(metrics, width)}", to_stderr=True)
+    if trained.self_training:
+        print_block(f"\n{trained.self_training.verdict}", to_stderr=True)
     command = shlex.join(["sentiment-batch", "score", "IN", "OUT", "--model", trained.path])
     doubtful = trained.baseline is not None and trained.baseline.verdict is not None
     advice = "Mind the warning above before you score a table with it:" if doubtful else "Score a table with it:"

@@ -59,6 +59,7 @@ def collect_report(
         "data": None if rows is None else meta["data"],
         "settings": None if rows is None else meta["settings"],
         "baseline": None if rows is None else meta.get("baseline"),
+        "self_training": None if rows is None else meta.get("self_training"),
         "temperature": (meta.get("calibration") or {}).get("temperature"),
         "base": meta.get("base"),
         "device": device,

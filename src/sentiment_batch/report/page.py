@@ -14,7 +14,7 @@ from sentiment_batch.report.examples import build_errors, build_likely_wrong
 from sentiment_batch.report.formatting import format_quantity, shorten_label, to_number
 from sentiment_batch.report.slices import build_column_figure, build_length_figure
 from sentiment_batch.report.summary import build_lead, build_tiles, word_heading, word_left_out_rows
-from sentiment_batch.report.training import build_training_figures
+from sentiment_batch.report.training import build_training_figures, word_self_training
 
 MAX_PAGE_BYTES = 1_000_000
 """The page shows less of each text until it is smaller than this, and then fewer texts."""
@@ -29,9 +29,9 @@ def render_report_page(report: Mapping[str, Any]) -> str:
 
     Args:
         report: plain JSON values: `title`, `model`, `version`, `evaluations` (each with `name`, `evaluation` and
-            `before_calibration`), `history`, `data`, `settings`, `baseline`, `temperature`, `base`, `device`, `dtype`,
-            `date`, `command` and `reading` (names and words of how the table was read). What is None or missing is left
-            out; a number that is not finite becomes a dash.
+            `before_calibration`), `history`, `data`, `settings`, `baseline`, `self_training`, `temperature`, `base`,
+            `device`, `dtype`, `date`, `command` and `reading` (names and words of how the table was read). What is
+            None or missing is left out; a number that is not finite becomes a dash.
     """
     # Test rows come first, because no choice was made on them.
     evaluations = sorted(report.get("evaluations") or [], key=lambda one: one.get("name") != "test")
@@ -86,6 +86,7 @@ def _collect_fixed_values(report: Mapping[str, Any], evaluations: Evaluations) -
         "tiles": [build_tiles(one) for one in evaluations],
         "states_were_chosen": names >= {"validation", "test"} and bool(report.get("history")) and not folds,
         "figures": [_build_figures(f"rows-{number}", one) for number, one in enumerate(evaluations, 1)],
+        "self_training": word_self_training(report.get("self_training") or {}),
         "training": build_training_figures(report.get("history") or [], folds=folds),
         "has_data": bool(data),
         "findings": findings,

@@ -1,4 +1,4 @@
-"""How training went: curves of loss and accuracy over the steps of a run, with the published state marked."""
+"""How training went: curves of loss and accuracy over the steps of a run, and what unlabelled texts gained."""
 
 from __future__ import annotations
 
@@ -37,6 +37,17 @@ def build_training_figures(history: Validations, *, folds: bool = False) -> list
         _build_figure("training-accuracy", "Accuracy by step", _word_accuracy(done, best), done, best, accuracies),
     )
     return [figure for figure in figures if figure]
+
+
+def word_self_training(found: Mapping[str, Any]) -> str:
+    """What unlabelled texts or an ensemble gained, see `SelfTraining.to_json`; empty without them."""
+    verdict = str(found.get("verdict") or "")
+    if not verdict:
+        return ""
+    sure = sum(int(to_number(count) or 0) for count in (found.get("sure") or {}).values())
+    kept = to_number((found.get("unlabelled") or {}).get("texts"))
+    used = "" if kept is None else f" The teachers were sure of {format_count(sure)} of {format_count(kept)} texts."
+    return f"{verdict[0].upper()}{verdict[1:]}.{used}"
 
 
 def _build_figure(

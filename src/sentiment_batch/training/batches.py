@@ -26,7 +26,7 @@ class Batch(NamedTuple):
     pack: Pack
     """The token ids of the texts, end to end."""
     labels_B: torch.Tensor
-    """(B,) class numbers."""
+    """(B,) class numbers; or (B, K) soft labels, see `TokenizedTexts`."""
 
     def parts(self, budget: int) -> Iterator[Batch]:
         """The texts in their order, in as few parts as possible of at most `budget` tokens; no text is divided."""
@@ -46,12 +46,21 @@ class TokenizedTexts(Dataset[int]):
         tokens: the tokens of N texts.
         codes: (N,) class numbers.
         pad_id: the id of the padding token.
+        soft_labels: (N, K) what to learn in place of the classes: the probability of each class times the weight of
+            the text. None learns the classes.
     """
 
-    def __init__(self, tokens: Tokens, codes: npt.NDArray[np.int64], pad_id: int) -> None:
+    def __init__(
+        self,
+        tokens: Tokens,
+        codes: npt.NDArray[np.int64],
+        pad_id: int,
+        soft_labels: npt.NDArray[np.float32] | None = None,
+    ) -> None:
         self.tokens = tokens
         self.codes = codes
         self.pad_id = pad_id
+        self.soft_labels = soft_labels
 
     def __len__(self) -> int:
         return len(self.codes)
@@ -62,7 +71,8 @@ class TokenizedTexts(Dataset[int]):
     def collate(self, rows: list[int]) -> Batch:
         """The texts `rows` as one batch, cut out of the flat arrays in one step."""
         places = np.array(rows, dtype=np.int64)
-        return Batch(build_pack(self.tokens, places), torch.from_numpy(self.codes[places]))
+        labels = self.codes if self.soft_labels is None else self.soft_labels
+        return Batch(build_pack(self.tokens, places), torch.from_numpy(labels[places]))
 
 
 class LengthGroupedBatches(Sampler[list[int]]):

@@ -29,7 +29,11 @@ class FinishedFold:
     history: Sequence[HistoryEntry]
     """Its validations, in order."""
     logits_NK: Floats
-    """What its best state gives for the rows that validate in the fold."""
+    """What its best state gives for the rows that validate in the fold; NaN if its loss was never a number."""
+    pool_MK: Floats | None = None
+    """What it gives for the unlabelled texts, if a student is to learn that."""
+    training_NK: Floats | None = None
+    """What it gives for all labelled rows to train on, if a student is to learn that."""
 
     @property
     def best_step(self) -> int:
@@ -62,27 +66,45 @@ def average_histories(finished: Sequence[FinishedFold]) -> list[HistoryEntry]:
     return [_average(entries[step], best=step == median) for step in sorted(entries)]
 
 
-def join_logits(finished: Sequence[FinishedFold], folds: Folds) -> Floats:
-    """(M, K) the logits of all rows that validate, in their order."""
-    logits_MK = np.empty((len(folds.validation_M), finished[0].logits_NK.shape[1]), dtype=np.float32)
-    for fold, one in enumerate(finished):
-        logits_MK[folds.validation_M == fold] = one.logits_NK
+def join_logits(logits: Sequence[Floats], folds: Folds) -> Floats:
+    """(M, K) the logits of all rows that validate, in their order, out of those of each fold."""
+    logits_MK = np.empty((len(folds.validation_M), logits[0].shape[1]), dtype=np.float32)
+    for fold, some in enumerate(logits):
+        logits_MK[folds.validation_M == fold] = some
     return logits_MK
 
 
-def store_folds(finished: Sequence[FinishedFold]) -> tuple[list[dict[str, Any]], Tensors]:
-    """Finished folds as plain values and tensors, for the state of the run."""
+def store_folds(finished: Sequence[FinishedFold], name: str = "folds") -> tuple[list[dict[str, Any]], Tensors]:
+    """Finished trainings as plain values and tensors, for the state of the run.
+
+    Args:
+        finished: the trainings.
+        name: the first part of the names of the tensors.
+    """
     import torch
 
-    values = [{"history": to_rows(one.history)} for one in finished]
-    return values, {f"folds.{fold}": torch.from_numpy(one.logits_NK) for fold, one in enumerate(finished)}
+    tensors: Tensors = {}
+    for number, one in enumerate(finished):
+        for suffix, logits in (("", one.logits_NK), (".pool", one.pool_MK), (".training", one.training_NK)):
+            if logits is not None:
+                tensors[f"{name}.{number}{suffix}"] = torch.from_numpy(logits)
+    return [{"history": to_rows(one.history)} for one in finished], tensors
 
 
-def restore_folds(values: Sequence[dict[str, Any]], tensors: Tensors) -> list[FinishedFold]:
-    """The finished folds out of what `store_folds` gave."""
+def restore_folds(values: Sequence[dict[str, Any]], tensors: Tensors, name: str = "folds") -> list[FinishedFold]:
+    """The finished trainings out of what `store_folds` gave."""
+
+    def find(key: str) -> Floats | None:
+        return tensors[key].numpy() if key in tensors else None
+
     return [
-        FinishedFold(history=from_rows(one["history"]), logits_NK=tensors[f"folds.{fold}"].numpy())
-        for fold, one in enumerate(values)
+        FinishedFold(
+            history=from_rows(one["history"]),
+            logits_NK=tensors[f"{name}.{number}"].numpy(),
+            pool_MK=find(f"{name}.{number}.pool"),
+            training_NK=find(f"{name}.{number}.training"),
+        )
+        for number, one in enumerate(values)
     ]
 
 

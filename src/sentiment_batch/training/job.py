@@ -33,6 +33,8 @@ class TrainJob:
     """The table to validate on; None holds back a share of the reviews."""
     test: Any = None
     """The table to measure the final model on, if any."""
+    unlabelled: Any = None
+    """The table whose texts, which have no labels, are learned from, too."""
     text_columns: Sequence[str] = ()
     """The columns of the text; they are found by name if there are none."""
     label_column: str | None = None
@@ -68,6 +70,9 @@ class TrainJob:
 
         if self.settings.folds and self.val is not None:
             raise UsageError("`folds` and a validation table exclude each other. Leave one of them out.")
+        for name in ("unlabelled_limit", "unlabelled_confidence", "unlabelled_weight"):
+            if self.unlabelled is None and getattr(self.settings, name) is not None:
+                raise UsageError(f"`{name}` is about unlabelled texts. Name their table with `unlabelled`.")
 
     def read_tables(self) -> tuple[list[LabelledRows], LabelledRows | None, LabelledRows | None]:
         """The labelled rows of the tables to train on, of the validation table and of the test table.

@@ -110,7 +110,7 @@ class MicroBatches:
     def _compute_parts(self, parts: list[Batch], labels_B: torch.Tensor) -> torch.Tensor:
         self._classifier.train()
         weights, device = self._config.class_weights, self._config.device
-        if weights is None:
+        if weights is None or labels_B.ndim > 1:  # soft labels hold all weights, which are 1 in the mean over the rows
             total = torch.full((), float(len(labels_B)), device=device)
         else:
             total = weights[move_to_device(labels_B, device)].sum()
@@ -133,13 +133,16 @@ class MicroBatches:
     ) -> torch.Tensor:
         with autocast(self._config):
             logits_BK = compute_logits()
-        summed = functional.cross_entropy(
-            logits_BK.float(),
-            labels_B,
-            weight=self._config.class_weights,
-            reduction="sum",
-            label_smoothing=self._config.settings.label_smoothing,
-        )
+        if labels_B.ndim > 1:  # class weights and smoothing are in the soft labels already
+            summed = functional.cross_entropy(logits_BK.float(), labels_B, reduction="sum")
+        else:
+            summed = functional.cross_entropy(
+                logits_BK.float(),
+                labels_B,
+                weight=self._config.class_weights,
+                reduction="sum",
+                label_smoothing=self._config.settings.label_smoothing,
+            )
         loss = summed / total
         loss.backward()  # type: ignore[no-untyped-call]
         return loss.detach()

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from sentiment_batch.records import Choice
     from sentiment_batch.training.baseline import Baseline
     from sentiment_batch.training.components import Setup
+    from sentiment_batch.training.self_training.gain import SelfTraining
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, repr=False)
@@ -53,6 +54,8 @@ class Trained:
     likely_wrong_labels: Sequence[Mapping[str, Any]] | None = None
     """The validation rows whose label is likely wrong, as `Evaluation` lists them. With folds nearly all rows validate.
     They are in no JSON, because they hold texts. None if the run was finished before."""
+    self_training: SelfTraining | None = None
+    """What unlabelled texts or an ensemble brought; None if the run has neither."""
 
     def __fspath__(self) -> str:
         """The model folder."""
@@ -66,7 +69,7 @@ class Trained:
         """Plain values. A loss that is not finite becomes None, because JSON has no such number."""
         values = dataclasses.asdict(dataclasses.replace(self, likely_wrong_labels=None))
         del values["likely_wrong_labels"]
-        for name in ("input", "baseline"):
+        for name in ("input", "baseline", "self_training"):
             one = getattr(self, name)
             values[name] = None if one is None else one.to_json()
         values["history"] = [
@@ -83,6 +86,7 @@ def describe_model(
     calibration: Calibration | None = None,
     confidence: float | None = None,
     baseline: Baseline | None = None,
+    self_training: SelfTraining | None = None,
 ) -> dict[str, Any]:
     """The content of sentiment_batch.json.
 
@@ -93,6 +97,7 @@ def describe_model(
         calibration: how the model was calibrated.
         confidence: the mean probability of the likeliest label on the validation rows.
         baseline: how a bag of words does on the same rows.
+        self_training: what unlabelled texts or an ensemble brought.
     """
     best = find_best(history)
     assert best is not None
@@ -115,6 +120,7 @@ def describe_model(
         "calibration": calibration.to_json() if calibration else None,
         "metrics": {name: one.to_json() if one else None for name, one in metrics.items()},
         "baseline": baseline.to_json() if baseline else None,
+        "self_training": self_training.to_json() if self_training else None,
         "device": dataclasses.asdict(setup.device),
         "dtype": dataclasses.asdict(setup.dtype),
         "versions": {"python": platform.python_version(), "torch": torch.__version__}

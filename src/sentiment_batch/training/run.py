@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 import torch
 
+from sentiment_batch.data.writers.write_errors import translate_write_errors
 from sentiment_batch.display import BLOCK, terminal_width
 from sentiment_batch.errors import DeviceError, OutputError, UsageError, first_line
 from sentiment_batch.evaluation.calibration import Calibration, calibrate
@@ -41,11 +42,17 @@ from sentiment_batch.training.messages import log_beginning, log_data_check, log
 from sentiment_batch.training.prepare import prepare
 from sentiment_batch.training.report_data import REPORT_FILE, MeasuredRows, make_page, measure_all
 from sentiment_batch.training.result import Trained, describe_model
+from sentiment_batch.training.self_training.gain import SelfTraining
+from sentiment_batch.training.self_training.pool_file import write_pool
+from sentiment_batch.training.self_training.teaching import describe_cost, plan_teaching
+from sentiment_batch.training.self_training.unlabelled import read_unlabelled
 from sentiment_batch.training.trainings import Trainings
 
 if TYPE_CHECKING:
     from sentiment_batch.model.probabilities import Floats
     from sentiment_batch.training.job import TrainJob
+    from sentiment_batch.training.self_training.pool_file import UnlabelledTexts
+    from sentiment_batch.training.self_training.teaching import Teaching
 
 logger = logging.getLogger("sentiment_batch")
 
@@ -69,12 +76,16 @@ def run_training(job: TrainJob) -> Trained:
         data = prepare(reviews, job.settings, val=val, test=test, label_settings=job.label_settings)
         log_data_check(data)
         logger.info("device: %s; dtype: %s", device, dtype)
+        stored = checkpoint.pool if checkpoint.resume else None
+        unlabelled = read_unlabelled(job, data, reviews[0], stored)
         fingerprint = compute_fingerprint(job.settings, data, hub.digest_model_folder(base), device.value, dtype.value)
+        if unlabelled is not None:
+            fingerprint["the unlabelled texts"] = unlabelled.digest
         repeatable = make_repeatable(job.settings.seed, device.value)
         with repeatable, wait_briefly(device.value), _explain_lack_of_memory(device.value):
             setup = set_up(data, base, job.settings, device, dtype, quiet=job.quiet)
             log_setup(setup, num_logged=len(data.summary["findings"]))
-            return _train_and_publish(setup, checkpoint, fingerprint, job)
+            return _train_and_publish(setup, checkpoint, fingerprint, job, unlabelled)
     except BaseException:
         for line in checkpoint.describe_remains():
             logger.warning("%s", line)
@@ -83,14 +94,22 @@ def run_training(job: TrainJob) -> Trained:
         checkpoint.close()
 
 
-def _train_and_publish(setup: Setup, checkpoint: Checkpoint, fingerprint: Fingerprint, job: TrainJob) -> Trained:
+def _train_and_publish(
+    setup: Setup, checkpoint: Checkpoint, fingerprint: Fingerprint, job: TrainJob, unlabelled: UnlabelledTexts | None
+) -> Trained:
     """Train the classifier, or find that this was done before; then measure, calibrate and publish it."""
     state = checkpoint.begin(fingerprint)
     if checkpoint.finished:
         logger.info("%s is finished already, so there was nothing left to do", checkpoint.output)
         result = _read_result(checkpoint.output)
     else:
-        result = _train_and_measure(setup, checkpoint, state, fingerprint, job)
+        if unlabelled is not None and unlabelled.source is not None:
+            with translate_write_errors(str(checkpoint.work)):
+                write_pool(checkpoint.pool, unlabelled)
+        teaching = plan_teaching(setup.config.settings, unlabelled)
+        for note in describe_cost(setup, teaching) if teaching else ():
+            logger.info("%s", note)
+        result = _train_and_measure(setup, checkpoint, state, fingerprint, job, teaching)
     best = find_best(result.history)
     assert best is not None
     return Trained(
@@ -107,6 +126,7 @@ def _train_and_publish(setup: Setup, checkpoint: Checkpoint, fingerprint: Finger
         baseline=result.baseline,
         input=next((one for _, one in setup.data.inputs), None),
         likely_wrong_labels=result.likely_wrong_labels,
+        self_training=result.self_training,
     )
 
 
@@ -119,29 +139,37 @@ class _Result(NamedTuple):
     calibration: Calibration | None
     baseline: Baseline | None
     likely_wrong_labels: Sequence[Mapping[str, Any]] | None = None
+    self_training: SelfTraining | None = None
 
 
 def _train_and_measure(
-    setup: Setup, checkpoint: Checkpoint, state: dict[str, Any] | None, fingerprint: Fingerprint, job: TrainJob
+    setup: Setup,
+    checkpoint: Checkpoint,
+    state: dict[str, Any] | None,
+    fingerprint: Fingerprint,
+    job: TrainJob,
+    teaching: Teaching | None,
 ) -> _Result:
     """Train from the beginning or from `state`, and put the measured and calibrated model into the checkpoint."""
     log_beginning(state, machine := _describe_machine(setup.config.device), resume=checkpoint.resume)
-    trainings = Trainings(setup, checkpoint, state, {"fingerprint": fingerprint, "machine": machine})
-    history, setup, out_of_fold_NK = trainings.run()
+    kept = {"fingerprint": fingerprint, "machine": machine}
+    model = Trainings(setup, checkpoint, state, kept, teaching).run()
+    history, setup = model.history, model.setup
     if find_best(history) is None:
         checkpoint.remove()
         raise UsageError("the training diverged: its loss is not a number. Use a smaller `learning_rate`.")
     # From disk, so that what is measured is what users will load.
-    setup.classifier.take_stock(load_classifier(checkpoint.best).network)
-    calibration, validation_NK = _calibrate(setup, out_of_fold_NK)
+    setup.classifier.take_stock(load_classifier(model.folder).network)
+    calibration, validation_NK = _calibrate(setup, model.out_of_fold_NK)
     measured = measure_all(setup, validation_NK)
     with_folds, width = setup.data.folds is not None, terminal_width(sys.stderr)
     logger.info("%s", format_history_table(to_rows(history), width=width, folds=with_folds), extra=BLOCK)
     baseline = _compare_with_baseline(setup, measured) if job.baseline else None
-    _write_final_model(setup, checkpoint, fingerprint, history, measured, calibration, baseline, job)
+    extras = {"baseline": baseline, "self_training": model.self_training}
+    _write_final_model(setup, checkpoint, fingerprint, history, measured, calibration, extras, job)
     metrics = {name: one.metrics for name, one in measured.items()}
     likely_wrong_labels = measured["validation"].list_likely_wrong_labels()
-    return _Result(history, metrics, calibration, baseline, likely_wrong_labels)
+    return _Result(history, metrics, calibration, baseline, likely_wrong_labels, model.self_training)
 
 
 def _calibrate(setup: Setup, out_of_fold_NK: Floats | None) -> tuple[Calibration | None, Floats]:
@@ -184,13 +212,13 @@ def _write_final_model(
     history: Sequence[HistoryEntry],
     measured: Mapping[str, MeasuredRows],
     calibration: Calibration | None,
-    baseline: Baseline | None,
+    extras: Mapping[str, Any],
     job: TrainJob,
 ) -> None:
     """Replace the best model by the calibrated one with its description and its report."""
     metrics = {name: measured[name].metrics if name in measured else None for name in ("validation", "test")}
     confidence = round(float(softmax(measured["validation"].logits_NK).max(axis=1).mean()), 4)
-    meta = describe_model(setup, history, metrics, calibration, confidence, baseline)
+    meta = describe_model(setup, history, metrics, calibration, confidence, **extras)
 
     def make_pages(folder: Path) -> dict[str, str]:
         if not job.report:
@@ -219,6 +247,7 @@ def _read_result(folder: Path) -> _Result:
             metrics={name: Metrics.from_json(one) for name, one in meta["metrics"].items() if one},
             calibration=Calibration(**meta["calibration"]) if meta["calibration"] else None,
             baseline=Baseline.from_json(meta["baseline"]) if meta["baseline"] else None,
+            self_training=SelfTraining.from_json(taught) if (taught := meta.get("self_training")) else None,
         )
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise OutputError(

@@ -98,7 +98,7 @@ class CudaGraphs:
             That loss, detached, on the device. The next call may overwrite it.
         """
         pack = close_pack(batch.pack, SIZES_PER_DOUBLING, self._max_text_tokens)
-        labels_B = F.pad(batch.labels_B, (0, 1), value=NO_LABEL)
+        labels_B = _pad_labels(batch.labels_B)
         size = len(pack.ids), len(labels_B)
         graph = self._graphs.get(size)
         if graph is None:
@@ -130,6 +130,13 @@ class CudaGraphs:
             self._record = None
         else:
             self._graphs[size] = _Graph(inputs=inputs, replay=replay, loss=loss)
+
+
+def _pad_labels(labels_B: torch.Tensor) -> torch.Tensor:
+    """Labels (B + 1,), or soft labels (B + 1, K), of which the last adds nothing to the loss."""
+    if labels_B.ndim > 1:
+        return F.pad(labels_B, (0, 0, 0, 1))
+    return F.pad(labels_B, (0, 1), value=NO_LABEL)
 
 
 class _Recorder:

@@ -12,8 +12,12 @@ from sentiment_batch.files.lock import LOCK_FILES
 from sentiment_batch.settings import META
 from sentiment_batch.training.checkpoint import state_file
 
-WORK_FOLDERS = {"best", "new", "old", "replaced"}
+WORK_FOLDERS = {"best", "new", "old", "replaced", "teacher"}
 """Names of the folders in a work folder."""
+POOL_NAME = "unlabelled.parquet"
+"""The file of a work folder with the unlabelled texts of the run."""
+POOL_FILES = re.compile(rf"{re.escape(POOL_NAME)}|\.{re.escape(POOL_NAME)}\.[0-9a-f]+\.part")
+"""Names of that file, and of what a killed process leaves of it."""
 MODEL_FILES = re.compile(
     r"config\.json|generation_config\.json|.*\.safetensors|model\.safetensors\.index\.json|tokenizer\.json"
     r"|tokenizer_config\.json|special_tokens_map\.json|added_tokens\.json|vocab\.(txt|json)|merges\.txt"
@@ -77,6 +81,6 @@ def check_work_folder(work: Path) -> None:
         return
     if work.is_dir():
         names = {path.name for path in work.iterdir()} - WORK_FOLDERS - LOCK_FILES
-        if all(state_file.STATE_FILES.fullmatch(name) for name in names):
+        if all(state_file.STATE_FILES.fullmatch(name) or POOL_FILES.fullmatch(name) for name in names):
             return
     raise OutputError(f"{work} is needed as work folder, but holds other things. Move it, or change `output`.")

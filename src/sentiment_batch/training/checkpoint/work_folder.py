@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import shutil
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,9 +20,16 @@ from sentiment_batch.training.checkpoint.model_folders import (
     hash_model,
     read_run_digest,
     replace_folder,
+    sync_files,
     write_model,
 )
-from sentiment_batch.training.checkpoint.output_checks import check_replaceable, check_work_folder, resolve_output
+from sentiment_batch.training.checkpoint.output_checks import (
+    POOL_FILES,
+    POOL_NAME,
+    check_replaceable,
+    check_work_folder,
+    resolve_output,
+)
 from sentiment_batch.training.checkpoint.state import describe_progress
 
 if TYPE_CHECKING:
@@ -34,7 +42,8 @@ class Checkpoint:
     `best/` in it is a complete model folder that can score. A new best model replaces it by renames, and the previous
     one stays as `old/` until a state is saved that names the new one. So the state decides which of the two a resumed
     run has. No state names the finished model that replaces `best/` at the end, so a resumed run finishes the previous
-    one again. `replaced/` is the earlier model at the output, between the two renames that publish.
+    one again. `replaced/` is the earlier model at the output, between the two renames that publish. `teacher/` is a
+    copy of a best model that a later training of the run may turn out not to be better than.
 
     Args:
         output: the model folder to publish.
@@ -55,7 +64,9 @@ class Checkpoint:
             raise UsageError("`resume=True` continues a run and `restart=True` deletes it. Use one of them.")
         self.output = resolve_output(output)
         self.work = self.output.with_name(self.output.name + ".training")
-        self.best, self.old = self.work / "best", self.work / "old"
+        self.best, self.old, self.teacher = self.work / "best", self.work / "old", self.work / "teacher"
+        self.pool = self.work / POOL_NAME
+        """Where the unlabelled texts of the run are kept."""
         self._new, self._replaced = self.work / "new", self.work / "replaced"
         self.finished = False
         """True if `begin` found that the run was published before."""
@@ -64,6 +75,7 @@ class Checkpoint:
         self._overwrite, self._restart = overwrite, restart
         self._lock: FolderLock | None = None
         self._best_digest: str | None = None
+        self._teacher_digest: str | None = None
         self._begun = False
         check_work_folder(self.work)
         self._check_output()
@@ -88,6 +100,7 @@ class Checkpoint:
             if not self.finished:
                 check_replaceable(self.output, self._overwrite)
                 self._restore_best(state)
+                self._check_teacher(state)
                 self._clear(keep_best=self.resume, keep_state=state is not None)
             self._begun = True
         return None if self.finished else state
@@ -117,10 +130,24 @@ class Checkpoint:
             atomic.sync_folder(self.work)
         self._best_digest = digest
 
+    def copy_best_to_teacher(self) -> None:
+        """Keep a copy of the present best model as `teacher/`. The next state that is saved names it."""
+        with translate_write_errors(str(self.work)):
+            for folder in (self._new, self.teacher):  # no state names what may be in them
+                atomic.remove(folder)
+            shutil.copytree(self.best, self._new)
+            sync_files(self._new)
+            self._new.rename(self.teacher)
+            atomic.sync_folder(self.work)
+        self._teacher_digest = hash_model(self.teacher)
+
     def save_state(self, values: dict[str, Any], tensors: dict[str, torch.Tensor]) -> None:
         """Make this the state to resume from; it names the present best model."""
         with translate_write_errors(str(self.work)):
-            state_file.write_state(self.work, values | {"best": self._best_digest}, tensors)
+            models = {"best": self._best_digest}
+            if self._teacher_digest is not None:
+                models["teacher"] = self._teacher_digest
+            state_file.write_state(self.work, values | models, tensors)
             delete_folders(self.old, under=self._new)
 
     def read_tensors(self, values: dict[str, Any]) -> dict[str, torch.Tensor]:
@@ -176,6 +203,7 @@ class Checkpoint:
                 delete_folders(self.old, self._replaced, under=self._new)
                 state_file.remove_state(self.work)
                 delete_folders(self.best, under=self._new)
+                self._remove_teaching()
                 for name in sorted(LOCK_FILES, reverse=True):  # the lock itself last
                     atomic.remove(self.work / name)
                 self.work.rmdir()  # fails if the next run has put its lock there already, as it should
@@ -250,6 +278,20 @@ class Checkpoint:
             delete_folders(self.best, under=self._new)
             self.old.rename(self.best)
 
+    def _check_teacher(self, state: Mapping[str, Any] | None) -> None:
+        """Make sure that `teacher/` is the model that the state names, if it names one."""
+        self._teacher_digest = state.get("teacher") if state is not None else None
+        if self._teacher_digest is not None and hash_model(self.teacher) != self._teacher_digest:
+            raise state_file.damage_error(self.teacher, "it is not the teacher of the run's state")
+
+    def _remove_teaching(self) -> None:
+        """Delete the copy of a teacher and the unlabelled texts."""
+        if self.teacher.exists():
+            delete_folders(self.teacher, under=self._new)
+        for path in self.work.iterdir():
+            if POOL_FILES.fullmatch(path.name):
+                atomic.remove(path)
+
     def _clear(self, *, keep_best: bool, keep_state: bool) -> None:
         """Delete what does not belong to the run that begins."""
         if keep_best and self.old.exists() and not self.best.exists():
@@ -258,3 +300,4 @@ class Checkpoint:
         (state_file.remove_waste if keep_state else state_file.remove_state)(self.work)
         if not keep_best:
             delete_folders(self.best, under=self._new)
+            self._remove_teaching()

@@ -1,0 +1,1 @@
+"""Learning from soft labels of other models: of unlabelled texts, and of an ensemble."""

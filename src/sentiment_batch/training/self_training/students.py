@@ -1,0 +1,176 @@
+"""Students: what each learns from its labelled rows and from what its teachers are sure of.
+
+With folds, the teachers of a student have never seen the rows that validate it. So what the students gain on these rows
+is what unlabelled texts, or an ensemble, gain on new rows.
+"""
+
+from __future__ import annotations
+
+import collections
+import math
+import statistics
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from sentiment_batch.model.probabilities import softmax
+from sentiment_batch.training.batches import TokenizedTexts
+from sentiment_batch.training.folds import FinishedFold, join_logits
+from sentiment_batch.training.schedule import Schedule, plan_schedule
+from sentiment_batch.training.self_training.gain import SelfTraining, find_right, measure_loss, measure_student
+from sentiment_batch.training.self_training.soft_labels import (
+    SureTexts,
+    average_logits,
+    choose_sure,
+    find_temperature,
+    finish_soft_labels,
+    soften_labels,
+)
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+    from sentiment_batch.model.probabilities import Floats
+    from sentiment_batch.training.components import Setup
+    from sentiment_batch.training.self_training.teaching import Teaching
+
+ALL_ROWS = -1
+"""The number of the part that leaves no row out."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Lesson:
+    """What the teachers of a part say."""
+
+    sure: SureTexts
+    taught_NK: Floats | None
+    """The calibrated probabilities of an ensemble for all labelled rows; None without an ensemble."""
+
+
+class Students:
+    """The students of a run whose teachers are trained.
+
+    A part of the run is a fold; without folds there is one, 0. The part `ALL_ROWS` has the teachers of all parts.
+
+    Args:
+        setup: the run.
+        teaching: who teaches, and what.
+        teachers: the finished teachers, those of the first part first.
+    """
+
+    def __init__(self, setup: Setup, teaching: Teaching, teachers: Sequence[FinishedFold]) -> None:
+        self._setup, self._teaching, self._teachers = setup, teaching, teachers
+        self._num_parts = len(teachers) // teaching.members
+        self._validated_NK = self._join([average_logits([one.logits_NK for one in some]) for some in self._by_part()])
+        self._lessons = [self._prepare(part) for part in range(self._num_parts)]
+        self.schedule = self._plan()
+        """The steps of each student."""
+
+    @property
+    def has_lessons(self) -> bool:
+        """True if there is anything to learn from the teachers."""
+        return self._teaching.members > 1 or any(len(one.sure.places) for one in self._lessons)
+
+    def make(self, setup: Setup, part: int) -> Setup:
+        """The run that trains a student.
+
+        Args:
+            setup: the run on the labelled rows of the part, with a new classifier.
+            part: the part.
+        """
+        lesson = self._prepare(ALL_ROWS) if part == ALL_ROWS else self._lessons[part]
+        rows_N, data = self._find_rows(part), self._setup.data.training
+        sure, taught = lesson.sure, lesson.taught_NK
+        codes_N, unlabelled = data.codes[rows_N], self._teaching.unlabelled
+        soft_NK = soften_labels(codes_N, len(setup.config.labels), None if taught is None else taught[rows_N])
+        texts = [data.texts[row] for row in rows_N.tolist()]
+        if unlabelled is not None:
+            texts += [unlabelled.texts[place] for place in sure.places.tolist()]
+        weights = setup.config.class_weights
+        soft_labels = finish_soft_labels(
+            np.concatenate([soft_NK, sure.soft_SK]),
+            None if weights is None else weights.tolist(),
+            setup.config.settings.label_smoothing,
+        )
+        codes = np.concatenate([codes_N, sure.soft_SK.argmax(axis=1)])
+        training = TokenizedTexts(setup.tokenizer(texts), codes, setup.training.pad_id, soft_labels)
+        return replace(setup, training=training, schedule=self.schedule)
+
+    def measure(self, students: Sequence[FinishedFold]) -> SelfTraining:
+        """What the students gain over the first teacher of each part; `students` is empty if there was no lesson."""
+        codes_N = self._setup.data.validation.codes
+        without_NK = self._join([some[0].logits_NK for some in self._by_part()])
+        record = SelfTraining(
+            unlabelled=self._teaching.unlabelled.count() if self._teaching.unlabelled else None,
+            ensemble=self._teaching.ensemble,
+            confidence=self._teaching.confidence,
+            weight=self._teaching.weight,
+            sure=self._count_sure(),
+            rows=len(codes_N),
+            accuracy_without=float(find_right(without_NK, codes_N).mean()),
+            loss_without=measure_loss(without_NK, codes_N),
+            accuracy_of_teachers=float(find_right(self._validated_NK, codes_N).mean()),
+        )
+        student_NK = self._join([one.logits_NK for one in students]) if students else None
+        return measure_student(record, student_NK, without_NK, codes_N)
+
+    def _by_part(self) -> list[Sequence[FinishedFold]]:
+        """The teachers of each part."""
+        members = self._teaching.members
+        return [self._teachers[start : start + members] for start in range(0, len(self._teachers), members)]
+
+    def _join(self, logits: Sequence[Floats]) -> Floats:
+        """(N, K) the logits of the rows that validate, out of those of each part."""
+        folds = self._setup.data.folds
+        return logits[0] if folds is None else join_logits(logits, folds)
+
+    def _find_rows(self, part: int) -> npt.NDArray[np.int64]:
+        """The places of the labelled rows that a student of the part learns from."""
+        data = self._setup.data
+        if data.folds is None or part == ALL_ROWS:
+            return np.arange(len(data.training))
+        return np.flatnonzero(data.folds.training_N != part)
+
+    def _prepare(self, part: int) -> _Lesson:
+        teaching = self._teaching
+        teachers = self._teachers if part == ALL_ROWS else self._by_part()[part]
+        temperature = self._fit_temperature(part)
+        labels = len(self._setup.config.labels)
+        pool_MK = np.empty((0, labels), dtype=np.float32)
+        if pools := [one.pool_MK for one in teachers if one.pool_MK is not None]:
+            pool_MK = average_logits(pools)
+        codes_N = self._setup.data.training.codes[self._find_rows(part)]
+        shares_K = np.bincount(codes_N, minlength=labels) / len(codes_N)
+        sure = choose_sure(
+            pool_MK, shares_K, temperature=temperature, confidence=teaching.confidence, weight=teaching.weight
+        )
+        taught = [one.training_NK for one in teachers if one.training_NK is not None]
+        taught_NK = softmax(average_logits(taught) / np.float32(temperature)) if taught else None
+        return _Lesson(sure=sure, taught_NK=taught_NK)
+
+    def _fit_temperature(self, part: int) -> float:
+        """The temperature of the teachers of a part: with folds, that of the other parts on their own rows."""
+        folds, codes_N = self._setup.data.folds, self._setup.data.validation.codes
+        others_N = np.ones(len(codes_N), dtype=np.bool_)
+        if folds is not None and part != ALL_ROWS:
+            others_N = folds.validation_M != part
+        if not others_N.any():
+            return 1.0
+        wanted = self._setup.config.settings.calibrate
+        return find_temperature(self._validated_NK[others_N], codes_N[others_N], wanted=wanted)
+
+    def _plan(self) -> Schedule:
+        """One schedule for all students, because the last one stops at the median of the others' best steps."""
+        sizes = [len(self._find_rows(part)) + len(one.sure.places) for part, one in enumerate(self._lessons)]
+        config = self._setup.config
+        return plan_schedule(math.ceil(statistics.median_low(sizes) / config.batch_size), config.settings.epochs)
+
+    def _count_sure(self) -> dict[str, int]:
+        """The unlabelled texts to learn from by their likeliest label, in the mean over the parts."""
+        total: collections.Counter[str] = collections.Counter()
+        labels = self._setup.config.labels
+        for lesson in self._lessons:
+            total.update(labels[code] for code in lesson.sure.soft_SK.argmax(axis=1).tolist())
+        return {label: round(total[label] / self._num_parts) for label in labels}

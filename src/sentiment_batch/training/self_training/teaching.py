@@ -1,0 +1,129 @@
+"""Plans self-training and distillation: how many teachers there are, what they label, and what all that costs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from sentiment_batch.progress import show_progress
+from sentiment_batch.training.batches import TokenizedTexts
+from sentiment_batch.training.loop import compute_logits
+from sentiment_batch.training.self_training.soft_labels import DEFAULT_CONFIDENCE, DEFAULT_WEIGHT
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from sentiment_batch.model.probabilities import Floats
+    from sentiment_batch.settings import TrainSettings
+    from sentiment_batch.training.components import Setup
+    from sentiment_batch.training.self_training.pool_file import UnlabelledTexts
+
+TEXTS_AT_ONCE = 1_024
+"""Texts that are tokenized and labelled together; memory holds the tokens of no more."""
+FORWARD_SHARE = 1 / 3
+"""The work of labelling a text, in parts of that of learning from it once: a forward pass without a backward one."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Teaching:
+    """Who teaches the published model, and what."""
+
+    unlabelled: UnlabelledTexts | None
+    """The unlabelled texts; None if the teachers label the rows to train on alone."""
+    members: int
+    """Teachers with different seeds; with folds, of each fold."""
+    confidence: float
+    """Lowest calibrated probability of an unlabelled text to learn from."""
+    weight: float
+    """Weight of an unlabelled text, where a labelled row has 1."""
+
+    @property
+    def ensemble(self) -> int | None:
+        """The number of teachers with different seeds; None if there is one."""
+        return self.members if self.members > 1 else None
+
+    @property
+    def num_texts(self) -> int:
+        """The number of unlabelled texts."""
+        return len(self.unlabelled.texts) if self.unlabelled else 0
+
+
+def plan_teaching(settings: TrainSettings, unlabelled: UnlabelledTexts | None) -> Teaching | None:
+    """Who teaches, and what; None if nobody does."""
+    if unlabelled is None and settings.ensemble is None:
+        return None
+    confidence, weight = settings.unlabelled_confidence, settings.unlabelled_weight
+    return Teaching(
+        unlabelled=unlabelled,
+        members=settings.ensemble or 1,
+        confidence=DEFAULT_CONFIDENCE if confidence is None else confidence,
+        weight=DEFAULT_WEIGHT if weight is None else weight,
+    )
+
+
+def describe_cost(setup: Setup, teaching: Teaching) -> list[str]:
+    """Sentences about what will be done, how the gain is measured, and how long it takes."""
+    folds = setup.data.folds.number if setup.data.folds else None
+    teachers, students = teaching.members * (folds or 1), (folds or 0) + 1
+    trainings = teachers + students
+    notes = []
+    if teaching.unlabelled:
+        notes.append(
+            f"unlabelled texts count if a calibrated model gives a label at least {teaching.confidence:g}, and then "
+            f"{teaching.weight:g} times as much as a labelled row. See `unlabelled_confidence` and `unlabelled_weight`"
+        )
+    measured = "on the validation rows, by which its best state is chosen, too"
+    if folds:
+        measured = "on all rows that validate, each by a student whose teachers were not trained on it"
+    notes.append(f"the student is published only if it is better than a model without it, measured {measured}")
+    labelled = f", and {teaching.num_texts:,} texts to label {_word_times(teachers)}" if teaching.unlabelled else ""
+    notes.append(
+        f"{trainings} trainings{labelled}. This takes up to {_estimate_times(setup, teaching):.1f} times as long as "
+        "without, if all texts are sure and as long as the labelled ones"
+    )
+    return notes
+
+
+def _word_times(times: int) -> str:
+    return "once" if times == 1 else f"{times} times"
+
+
+def _estimate_times(setup: Setup, teaching: Teaching) -> float:
+    """How many times as long the run takes as one without teaching, by the number of texts that are gone through."""
+    folds = setup.data.folds.number if setup.data.folds else 0
+    rows, epochs, texts = len(setup.training), setup.schedule.epochs, teaching.num_texts
+    parts = folds or 1
+    last = 1 if folds else 0
+    without = (parts + last) * rows * epochs
+    teachers = parts * teaching.members * (rows * epochs + texts * FORWARD_SHARE)
+    students = (parts + last) * (rows + texts) * epochs
+    return (teachers + students) / without
+
+
+def take_member(setup: Setup, member: int) -> Setup:
+    """The run with the seed of a teacher: the first has that of the settings."""
+    if member == 0:
+        return setup
+    settings = replace(setup.config.settings, seed=(setup.config.settings.seed + member) % 2**32)
+    return replace(setup, config=replace(setup.config, settings=settings))
+
+
+def label_texts(setup: Setup, texts: Sequence[str], task: str) -> Floats:
+    """(M, K) the logits of the classifier for many texts, in bounded memory.
+
+    Args:
+        setup: the run with the classifier.
+        texts: (M,) texts.
+        task: the name of the progress bar.
+    """
+    parts = [np.empty((0, len(setup.config.labels)), dtype=np.float32)]
+    with show_progress(len(texts), quiet=setup.config.quiet, task=task, unit="text") as bar:
+        for start in range(0, len(texts), TEXTS_AT_ONCE):
+            tokens = setup.tokenizer(texts[start : start + TEXTS_AT_ONCE])
+            codes = np.zeros(len(tokens.cut), dtype=np.int64)
+            chunk = TokenizedTexts(tokens, codes, setup.training.pad_id)
+            parts.append(compute_logits(setup.classifier, chunk, setup.config))
+            bar.update(len(codes))
+    return np.concatenate(parts)

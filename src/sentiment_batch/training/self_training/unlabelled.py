@@ -1,0 +1,174 @@
+"""Reads the table of unlabelled texts: streams its rows, and keeps a sample without the labelled texts."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import logging
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from sentiment_batch import frames
+from sentiment_batch.data import formats
+from sentiment_batch.data.column_paths import find_field, find_root
+from sentiment_batch.data.columns import describe_null_words, extract_texts
+from sentiment_batch.data.input_description import describe_reading, format_description
+from sentiment_batch.data.readers.table import TableReader
+from sentiment_batch.data.text_columns import choose_text_columns
+from sentiment_batch.display import BLOCK
+from sentiment_batch.errors import InputError
+from sentiment_batch.files.checksums import json_sha256
+from sentiment_batch.locations import without_password
+from sentiment_batch.progress import show_progress
+from sentiment_batch.report.formatting import format_quantity
+from sentiment_batch.scoring.output.fingerprint import describe_input
+from sentiment_batch.training.self_training.pool_file import UnlabelledTexts, read_pool
+from sentiment_batch.training.self_training.text_pool import TextPool, digest_text
+
+if TYPE_CHECKING:
+    from sentiment_batch.data.labelled_rows import LabelledRows
+    from sentiment_batch.data.readers.base import Reader
+    from sentiment_batch.data.text_columns import TextColumns
+    from sentiment_batch.training.job import TrainJob
+    from sentiment_batch.training.prepare import PreparedData
+
+logger = logging.getLogger("sentiment_batch")
+
+TEXTS_PER_LABELLED_ROW = 20
+"""Unlabelled texts to keep for each labelled row by default: more would hide what the labelled rows teach."""
+MAX_TEXTS = 100_000
+"""Unlabelled texts to keep by default, at most: the student goes through all of them several times."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Table:
+    """An open table of texts."""
+
+    reader: Reader
+    name: str
+    location: str | None
+    """The path or URL; None for a frame, whose state nobody knows without reading it."""
+
+
+def read_unlabelled(
+    job: TrainJob, data: PreparedData, trained: LabelledRows, stored: Path | None
+) -> UnlabelledTexts | None:
+    """The unlabelled texts of a job; None if it has none.
+
+    Args:
+        job: the training job.
+        data: its labelled rows. Texts that equal one of them are dropped.
+        trained: the first labelled table, whose text columns are looked for first.
+        stored: where the run to resume may have stored the texts. They are taken from there if the table is the same
+            file in the same state; None reads the table.
+
+    Raises:
+        InputError: the table cannot be read, or holds no text that is not labelled.
+    """
+    if job.unlabelled is None:
+        return None
+    seed = job.settings.seed
+    left_out = {digest_text(text, seed) for text in _list_labelled(data)}
+    limit = job.settings.unlabelled_limit or min(TEXTS_PER_LABELLED_ROW * len(data.training), MAX_TEXTS)
+    with _open_table(job) as table:
+        columns = _find_texts(job, table, trained)
+        source = _describe_source(job, table, columns, left_out, limit)
+        found = None if stored is None or source is None else read_pool(stored, source)
+        if found is None:
+            pool = TextPool(limit, left_out, seed)
+            _fill(pool, table, columns, quiet=job.quiet)
+            found = UnlabelledTexts(
+                name=table.name,
+                texts=pool.finish(),
+                rows=pool.rows,
+                blank=pool.blank,
+                labelled=pool.labelled,
+                limit=limit,
+                source=source,
+            )
+    logger.info("unlabelled texts: %s", _word_counts(found))
+    if not found.texts:
+        raise InputError(
+            f"{table.name} holds no text that is not labelled: {_word_counts(found)}. Name another table with "
+            "`unlabelled`, or leave it out."
+        )
+    return found
+
+
+@contextlib.contextmanager
+def _open_table(job: TrainJob) -> Iterator[_Table]:
+    given = job.unlabelled
+    if not isinstance(given, str | Path):
+        frame = frames.wrap_frame(given).table()
+        yield _Table(reader=TableReader(frame), name=f"the {type(given).__name__} of unlabelled texts", location=None)
+        return
+    location = str(given)
+    with contextlib.closing(formats.open_reader(location, format=job.input_format, options=job.read_options)) as reader:
+        yield _Table(reader=reader, name=without_password(location), location=location)
+
+
+def _find_texts(job: TrainJob, table: _Table, trained: LabelledRows) -> TextColumns:
+    """The text columns: those that the user named if the table has them, else those of the labelled rows, else found.
+
+    Logs how the table is read.
+    """
+    schema = table.reader.schema
+    has_all = all(find_field(schema, name) is not None for name in job.text_columns)
+    try:
+        named = job.text_columns if has_all else ()
+        found = choose_text_columns(table.reader, named, lambda: trained.text_columns)
+    except InputError as error:
+        raise InputError(f"{table.name}: {error}") from error
+    description = describe_reading(table.reader, text_columns=found.names, assumed=["text_columns"] * found.assumed)
+    logger.info("%s", format_description([table.name], description.to_json()), extra=BLOCK)
+    return found
+
+
+def _fill(pool: TextPool, table: _Table, columns: TextColumns, *, quiet: bool) -> None:
+    """Stream all rows of the table into the pool."""
+    reader = table.reader
+    if select := getattr(reader, "select_columns", None):
+        select([find_root(reader.schema, name) for name in columns.names])
+    null_words: Counter[str] = Counter()
+    with show_progress(reader.num_rows, quiet=quiet, task="reading unlabelled texts") as bar:
+        for split in reader.splits():
+            for batch in reader.batches(split):
+                texts = extract_texts(batch, columns.names, start=pool.rows, null_words=null_words)
+                pool.add(texts.to_pylist())
+                bar.update(batch.num_rows)
+    if null_words:
+        logger.warning("%s: %s", table.name, describe_null_words(null_words))
+
+
+def _list_labelled(data: PreparedData) -> Iterator[str]:
+    """The texts of all rows that train, validate or test."""
+    for rows in (data.training, data.validation, data.test):
+        if rows is not None:
+            yield from rows.texts
+
+
+def _describe_source(
+    job: TrainJob, table: _Table, columns: TextColumns, left_out: Iterable[bytes], limit: int
+) -> str | None:
+    """The SHA-256 of everything that decides which texts are kept; None if the state of the table is not known."""
+    if table.location is None:
+        return None
+    state = describe_input(table.reader, table.location, job.input_format)
+    if state is None:
+        return None
+    labelled = hashlib.sha256(b"".join(sorted(left_out))).hexdigest()
+    decides = {"state": state, "columns": list(columns.names), "labelled": labelled, "limit": limit}
+    return json_sha256(decides | {"seed": job.settings.seed, "read": repr(job.read_options)})
+
+
+def _word_counts(found: UnlabelledTexts) -> str:
+    """How many rows were read, and what became of them."""
+    parts = [f"{format_quantity(found.rows, 'row')} of {found.name}"]
+    if found.blank:
+        parts.append(f"{found.blank:,} without a text")
+    if found.labelled:
+        parts.append(f"{found.labelled:,} with a labelled text, which are dropped")
+    return f"{', '.join(parts)}; {format_quantity(len(found.texts), 'different text')} kept, of at most {found.limit:,}"
