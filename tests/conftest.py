@@ -46,6 +46,8 @@ LONG_FILES = (
     "tests/test_collection.py",
     "tests/training/test_kills.py",
     "tests/scoring/test_resume.py",
+    "tests/scoring/test_exact_scores.py",
+    "tests/test_secrets.py",
     "tests/benchmarks/",
     "tests/docs/",
 )
