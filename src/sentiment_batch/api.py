@@ -28,6 +28,7 @@ def score(
     model: Model | None = None,
     *,
     text_column: str | Sequence[str] | None = None,
+    reuse: Any = None,
     **settings: Unpack[ScoreKeywords],
 ) -> Any:
     """Annotate a frame with the sentiment of each row.
@@ -39,6 +40,8 @@ def score(
             polars, a relation of DuckDB, a frame of dask or Spark; a list of texts, which gives a pandas frame.
         model: a folder or Hub id, or what `train` returned; None looks where the command line looks.
         text_column: the column or columns of the text; None takes those of the training, else finds them by name.
+        reuse: an earlier result whose texts take over their scores: the path of an output that has a manifest, or a
+            frame that this function gave. Some rows of a frame are scored again to check the model.
         settings: the fields of `ScoreSettings`, such as `probabilities=True` or `device="cpu"`.
 
     Returns:
@@ -50,11 +53,17 @@ def score(
 
     Raises:
         InputError: there is no such column, or it holds no text.
-        UsageError: a column of the frame has the name of an added one, or a setting is out of range.
+        UsageError: a column of the frame has the name of an added one, or a setting is out of range. Or another model
+            or other settings made the earlier result.
         ModelError: the model cannot be used.
         DeviceError: the device does not exist, or its memory is too small.
     """
-    return _scorer(model, settings)(frame, text_column=text_column)
+    scorer = _scorer(model, settings)
+    if reuse is None:
+        return scorer(frame, text_column=text_column)
+    from sentiment_batch.scoring.reuse.take_over import score_with_previous
+
+    return score_with_previous(frame, scorer, text_column, reuse)
 
 
 def train(
@@ -66,6 +75,7 @@ def train(
     group_column: str | None = None,
     val: Any = None,
     test: Any = None,
+    unlabelled: Any = None,
     stars: str | None = None,
     labels_map: Mapping[str, str] | str | None = None,
     no_answer: Sequence[object] | str | None = None,
@@ -75,7 +85,6 @@ def train(
     report: bool = True,
     baseline: bool = True,
     quiet: bool = False,
-    unlabelled: Any = None,
     **settings: Unpack[TrainKeywords],
 ) -> Trained:
     """Train a classifier on labelled reviews.
@@ -88,6 +97,8 @@ def train(
         group_column: a column whose equal values stay on one side of the train/validation split.
         val: a frame or path to validate on, instead of a share of the reviews.
         test: a frame or path to measure the final model on.
+        unlabelled: a frame or path with texts without labels. The model learns from what other models are sure of, if
+            that makes it better on the rows that validate.
         stars: the meaning of numbers: where negative ends and positive begins, such as `2,4`, or
             `negative=1-2,neutral=3,positive=4-5`.
         labels_map: other words for labels, such as `{"negativ": "negative"}`.
@@ -97,8 +108,6 @@ def train(
         restart: delete that run, and start over.
         report: write a report.html into the model folder. It shows texts with wrong predictions.
         baseline: compare the model with a bag of words, which takes seconds.
-        unlabelled: a frame or path with texts without labels. The model learns from what other models are sure of, if
-            that makes it better on the rows that validate.
         quiet: show no progress bar.
         settings: the fields of `TrainSettings`, such as `base="minilm"` or `epochs=2`.
 
@@ -122,6 +131,7 @@ def train(
         settings=_train_settings(settings),
         val=val,
         test=test,
+        unlabelled=unlabelled,
         text_columns=to_column_names(text_column),
         label_column=_column_name(label_column, "label_column"),
         group_column=_column_name(group_column, "group_column"),
@@ -131,7 +141,6 @@ def train(
         restart=restart,
         report=report,
         baseline=baseline,
-        unlabelled=unlabelled,
         quiet=quiet,
     )
     with wait_passively():

@@ -29,8 +29,8 @@ _DEFAULTS = ScoreSettings()
     examples=(
         ("Score a CSV file with the model in ./sentiment-model:", "sentiment-batch score reviews.csv scored.parquet"),
         (
-            "Score two columns together:",
-            "sentiment-batch score in.csv out.csv --text-column title --text-column body",
+            "Score only the texts that yesterday's output does not hold:",
+            "sentiment-batch score reviews.csv today.parquet --reuse yesterday.parquet",
         ),
     ),
 )
@@ -48,6 +48,12 @@ _DEFAULTS = ScoreSettings()
 @options.reading
 @options.output_format
 @option(OUTPUT, "--overwrite", "Replace OUT if it exists.", bool)
+@option(
+    OUTPUT,
+    "--reuse",
+    "An earlier output with its manifest. Texts that the same model scored there take over their scores.",
+    metavar="OLD",
+)
 @option(OUTPUT, "--restart", "Delete what an interrupted run left of OUT, and start over.", bool)
 @option(
     OUTPUT,
@@ -90,6 +96,7 @@ def score(
     read: ReadOptions,
     output_format: str | None,
     overwrite: bool,
+    reuse: str | None,
     part_rows: int | None,
     restart: bool,
     engine: str,
@@ -112,6 +119,8 @@ def score(
 
     If a run was interrupted, the same command resumes it. With --on-bad-row mark, malformed rows and texts that cannot
     be scored stay in their place, and OUT.problems.jsonl lists them.
+
+    With --reuse OLD, texts that OLD holds are not scored again. OLD may be OUT itself, with --overwrite.
 
     The conditions of --fail-if take rows, share(LABEL), no_text, bad_rows, unlike and expected_accuracy.
     """
@@ -150,6 +159,7 @@ def score(
         write=WriteOptions(overwrite=overwrite, escape_formulas=escape_formulas),
         on_bad_row="fail" if read.on_bad_row is None else "mark",
         part_rows=part_rows,
+        reuse=reuse,
         restart=restart,
         quiet=quiet,
         gates=parse_gates(fail_if, SCORE_FIGURES),

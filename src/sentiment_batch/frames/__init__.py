@@ -49,6 +49,16 @@ _LAZY: dict[tuple[str, str], Callable[[Any, Scorer, Sequence[str]], Any]] = {
 """Frames whose rows are not in memory, by library and class; all other frames are tables in memory."""
 
 
+_SCORED_AT_ONCE = {("duckdb", "DuckDBPyRelation"), ("narwhals", "DataFrame")}
+"""Those of them that are scored in the call, not when their rows are asked for."""
+
+
+def is_deferred(frame: Any) -> bool:
+    """True if the rows of a frame are scored after the call that annotates it."""
+    kinds = {(kind.__module__.partition(".")[0].lstrip("_"), kind.__name__) for kind in type(frame).__mro__}
+    return bool(kinds & (_LAZY.keys() - _SCORED_AT_ONCE))
+
+
 def annotate_frame(frame: Any, scorer: Scorer, text_column: str | Sequence[str] | None) -> Any:
     """A frame with its scores, of the same kind as the given one.
 

@@ -26,7 +26,9 @@ if TYPE_CHECKING:
     from sentiment_batch.scoring.job import ScoreJob
     from sentiment_batch.scoring.scorer import Scorer
 
-_STORED_COUNTS = ("tokens", "null", "repeated", "cut", "compiled", "scored", "confidence", "scored_twice", "sample")
+_STORED_COUNTS = (
+    *("tokens", "null", "repeated", "cut", "compiled", "scored", "confidence", "scored_twice", "reused", "sample"),
+)
 """The fields of `Counts` that are stored with a part: those that a repeated run would count alike."""
 
 
@@ -131,7 +133,7 @@ class Tally:
         """The sum of tallies that `to_json` stored."""
         total = cls()
         for tally in stored:
-            # Parts of an older version lack some of the last four.
+            # Parts of an older version lack some of the last five.
             counts = {name: tally[name] for name in _STORED_COUNTS if name in tally}
             total.counts.add(Counts(**counts | {"sample": collections.Counter(tally.get("sample"))}))
             total.bad += tally["bad"]

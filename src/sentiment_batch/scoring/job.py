@@ -48,6 +48,8 @@ class ScoreJob:
     """`fail` ends the run at a bad row; `mark` leaves it in its place and lists it beside the output."""
     part_rows: int | None = None
     """Rows of a part, the unit of work that a resumed run need not repeat; None takes what suits the device."""
+    reuse: str | None = None
+    """An earlier output with its manifest. Texts that it holds take over its scores; None scores all texts."""
     restart: bool = False
     """Start over, even if an earlier run left parts."""
     quiet: bool = False
@@ -62,6 +64,10 @@ class ScoreJob:
             raise UsageError(f"`part_rows` is {self.part_rows}; it must be at least 1.")
         if self.on_bad_row not in ON_BAD_ROW:
             raise UsageError(f"`on_bad_row` is {self.on_bad_row!r}; it must be one of {listed(ON_BAD_ROW)}.")
+
+    def count_rows(self, available: int | None) -> int | None:
+        """Rows of the output of an input with `available` rows; None if that number is unknown."""
+        return available if available is None or self.limit is None else min(available, self.limit)
 
     def choose_part_rows(self, device: str) -> int:
         """Rows of a part on a device such as `cpu` or `cuda:0`."""

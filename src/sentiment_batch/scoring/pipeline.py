@@ -20,8 +20,8 @@ from sentiment_batch.data import formats
 from sentiment_batch.data.input_description import InputDescription, describe_reading, format_description
 from sentiment_batch.data.text_columns import check_column, choose_text_columns
 from sentiment_batch.display import BLOCK
-from sentiment_batch.errors import InputError, OutputError, PluginError
-from sentiment_batch.locations import without_password
+from sentiment_batch.errors import InputError, PluginError
+from sentiment_batch.locations import make_absolute, without_password
 from sentiment_batch.model.device import choose_device, prefers_int8
 from sentiment_batch.model.forward.int8_labels import Int8LabelError
 from sentiment_batch.progress import show_progress
@@ -38,9 +38,11 @@ from sentiment_batch.scoring.output.own_files import check_neighbours
 from sentiment_batch.scoring.output.paths import OutputPaths, locate_output
 from sentiment_batch.scoring.output.targets import Target, open_target, restore_replaced_folder
 from sentiment_batch.scoring.published import find_published
+from sentiment_batch.scoring.reuse.previous import PreviousOutput, describe_reuse, find_previous
+from sentiment_batch.scoring.reuse.take_over import take_over
 from sentiment_batch.scoring.scorer import Scorer
 from sentiment_batch.scoring.summary import Summary, summarize_run
-from sentiment_batch.scoring.worker_parts import make_absolute, plan_parts, score_parts_on_workers
+from sentiment_batch.scoring.worker_parts import plan_parts, score_parts_on_workers
 
 if TYPE_CHECKING:
     from sentiment_batch.data.readers.base import Reader
@@ -70,6 +72,8 @@ class _Run:
     """The time when the model was loaded, in seconds of `time.perf_counter`."""
     counts_before: Counts
     """What the scorer had counted before the run."""
+    previous: PreviousOutput | None
+    """The earlier output whose scores are reused."""
 
 
 def score_table(job: ScoreJob, load: Callable[[], Scorer] | None = None) -> Summary:
@@ -124,7 +128,7 @@ def _score_table(job: ScoreJob, load: Callable[[], Scorer] | None) -> Summary:
                 if published is not None and not job.restart and published.is_made_by(_describe(run)):
                     return published.summarize(job, load(), started)
                 if published is not None and not job.write.overwrite:
-                    _refuse_published(run)
+                    published.refuse_another_command(job, output_format)
                 if isinstance(journal, Journal):
                     rows_resumed = _score_resumably(run, journal, restart=job.restart or published is not None)
                 else:
@@ -136,22 +140,6 @@ def _prepare(
     job: ScoreJob,
     paths: OutputPaths,
     output_format: Format,
-def _refuse_published(run: _Run) -> None:
-    """Refuse the output of an interrupted run of another command, before anything of that run is forgotten.
-
-    Raises:
-        OutputError: the output exists. If several runs may add rows to it, the user decides whether the other run is
-            forgotten, because its command would add its rows a second time then.
-    """
-    if run.output_format.has_run_id is None:
-        raise OutputError.exists(run.job.destination)
-    if not run.job.restart:
-        raise OutputError(
-            f"{run.job.destination} holds the rows of a run of another command, which was ended before it could "
-            "report this. Run that command again first, or forget it with `restart=True`."
-        )
-
-
     reader: Reader,
     bad_rows: BadRows,
     load: Callable[[], Scorer],
@@ -183,9 +171,10 @@ def _refuse_published(run: _Run) -> None:
         annotation=annotation,
         input=description,
         identity=identity,
-        expected_rows=_count_expected_rows(reader, job),
+        expected_rows=job.count_rows(reader.num_rows),
         loaded=loaded,
         counts_before=dataclasses.replace(scorer.counts),
+        previous=None if job.reuse is None else find_previous(job.reuse, scorer),
     )
 
 
@@ -222,6 +211,7 @@ def _describe(run: _Run) -> dict[str, Any]:
         identity=run.identity,
         output_format=run.output_format.name,
         is_folder=run.paths.is_folder,
+        previous=None if run.previous is None else run.previous.digest,
     )
 
 
@@ -255,7 +245,8 @@ def _score_resumably(run: _Run, journal: Journal, *, restart: bool) -> int:
         reading = {"input": run.input.to_json(), "input_state": run.identity}
         counts = Tally.sum_up(part.counts for part in journal.parts).to_json() | {"sample": {}}
         texts = _judge_texts(run, journal).to_json()
-        manifest.publish(run.paths, journal, target, description | extra | reading | {"counts": counts} | texts)
+        extra |= describe_reuse(run.previous) | {"counts": counts}
+        manifest.publish(run.paths, journal, target, description | extra | reading | texts)
     return rows_resumed
 
 
@@ -278,8 +269,12 @@ def _write_rows(run: _Run, journal: Journal | MemoryJournal, target: Target) -> 
         PluginError: the reader gave another number of rows than it promised.
     """
     job, expected = run.job, run.expected_rows
-    with show_progress(job.limit if expected is None else expected, done=target.start, quiet=job.quiet) as bar:
-        written = run.annotation.write(
+    total = job.limit if expected is None else expected
+    with (
+        take_over(run.previous, run.annotation, journal.scratch) as annotation,
+        show_progress(total, done=target.start, quiet=job.quiet) as bar,
+    ):
+        written = annotation.write(
             target,
             start=target.start,
             first=journal.rows,
@@ -347,13 +342,6 @@ def _load_scorer(job: ScoreJob) -> Scorer:
     if job.destination == "-" and settings.dtype == "auto" and prefers_int8(choose_device(devices[0].strip()).value):
         settings = dataclasses.replace(settings, dtype="float32")  # int8 could not take back what is printed
     return Scorer(model=model.value, settings=settings)
-
-
-def _count_expected_rows(reader: Reader, job: ScoreJob) -> int | None:
-    """Rows of the output, None if the reader cannot know the number."""
-    if reader.num_rows is None or job.limit is None:
-        return reader.num_rows
-    return min(reader.num_rows, job.limit)
 
 
 def _show_destination(run: _Run) -> str:

@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sentiment_batch.data.input_description import InputDescription
-from sentiment_batch.locations import split_url, without_password
+from sentiment_batch.errors import OutputError
+from sentiment_batch.locations import make_absolute, split_url, without_password
 from sentiment_batch.scoring.annotate import Tally
 from sentiment_batch.scoring.backends.row_blocks import Counts
 from sentiment_batch.scoring.likeness import TextCheck
@@ -20,7 +21,6 @@ from sentiment_batch.scoring.output import fingerprint
 from sentiment_batch.scoring.output.journal import refuse_changes
 from sentiment_batch.scoring.output.manifest import complete_publication
 from sentiment_batch.scoring.summary import Summary, summarize_run
-from sentiment_batch.scoring.worker_parts import make_absolute
 
 if TYPE_CHECKING:
     from sentiment_batch.plugins.registry import Format
@@ -64,11 +64,29 @@ class Published:
         )
         refuse_changes(job.destination, changes)
 
+    def refuse_another_command(self, job: ScoreJob, output_format: Format) -> None:
+        """Refuse the output of another command, before anything of its run is forgotten.
+
+        Raises:
+            OutputError: the output exists. If several runs may add rows to it, the user decides whether the other run
+                is forgotten, because its command would add its rows a second time then.
+        """
+        if output_format.has_run_id is None:
+            raise OutputError.exists(job.destination)
+        if not job.restart:
+            raise OutputError(
+                f"{job.destination} holds the rows of a run of another command, which was ended before it could report "
+                "this. Run that command again first, or forget it with `restart=True`."
+            )
+
     def is_made_by(self, description: dict[str, Any]) -> bool:
         """True if a run with this description, which `fingerprint.describe_job` gives, has made the output."""
         if description["input"] is None:  # nothing shows whether the input is the same, as for standard input
             return False
         stored = self.manifest | {"input": self.manifest["input_state"]}
+        if description["settings"]["reuse"] == without_password(make_absolute(self.paths.destination)):
+            # The output has replaced the one that it was made from, so the manifest of that is gone.
+            stored["reused_manifest"] = description["reused_manifest"]
         return not fingerprint.list_changes({name: stored.get(name) for name in description}, description)
 
     def summarize(self, job: ScoreJob, scorer: Scorer, started: float) -> Summary:

@@ -28,6 +28,8 @@ class Summary:
     """Rows of the output, with those of earlier runs."""
     rows_resumed: int
     """Rows whose scores an earlier run left."""
+    rows_reused: int
+    """Rows that took over the scores of an equal text in an earlier output."""
     tokens: int
     """Tokens that the model computed for these rows, without padding."""
     null: int
@@ -81,6 +83,7 @@ class Summary:
     def __str__(self) -> str:
         counts = ", ".join(f"{count:,} {unbroken(label)}" for label, count in self.labels.items())
         resumed = f"; {self.rows_resumed:,} of them were done by an earlier run" if self.rows_resumed else ""
+        resumed += f"; {self.rows_reused:,} took over the scores of an earlier output" if self.rows_reused else ""
         expected = ""
         if self.expected_accuracy is not None:
             accuracy = format_percent(self.expected_accuracy, 0)
@@ -137,6 +140,7 @@ def summarize_run(
         output=without_password(job.destination),
         rows=rows,
         rows_resumed=rows_resumed,
+        rows_reused=tally.counts.reused,
         tokens=tally.counts.tokens,
         null=tally.counts.null,
         repeated=tally.counts.repeated,

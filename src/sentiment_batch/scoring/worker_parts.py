@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 import logging
-import os
 import uuid
 from typing import TYPE_CHECKING, Any
 
-from sentiment_batch.locations import scheme_of, without_password
+from sentiment_batch.locations import make_absolute, without_password
 from sentiment_batch.progress import show_progress
 from sentiment_batch.scoring.backends.distributed import DistributedBackend
 from sentiment_batch.scoring.backends.tasks import PartsPlan
@@ -35,10 +34,13 @@ def plan_parts(
     journal: Journal,
     expected_rows: int | None,
 ) -> PartsPlan | None:
-    """What workers need to read and score parts by themselves; None if this process must read the input."""
+    """What workers need to read and score parts by themselves; None if this process reads the input."""
     if not isinstance(annotation.scorer.backend, DistributedBackend) or identity is None:
         return None
     job, reader = annotation.job, annotation.reader
+    if job.reuse is not None:
+        logger.info("this process reads the input alone, because it holds the index of the texts to reuse")
+        return None
     max_rows = MAX_PARTS_PER_SPLIT * annotation.part_rows
     if fingerprint.read_reported_state(reader) is not None:  # each worker would see a database in another state
         logger.info("%s is read by this process alone, so that all rows are of one state", without_password(job.source))
@@ -74,8 +76,3 @@ def score_parts_on_workers(plan: PartsPlan, annotation: Annotation, journal: Jou
 
     with show_progress(rows, done=journal.finished_rows, quiet=job.quiet) as bar:
         backend.do_parts(plan, rows, journal, on_done)
-
-
-def make_absolute(source: str) -> str:
-    """The input, named so that it is found from any folder."""
-    return source if source == "-" or scheme_of(source) else os.path.abspath(source)

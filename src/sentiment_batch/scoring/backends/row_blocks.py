@@ -103,6 +103,8 @@ class Counts:
     """The sum of the probabilities of the likeliest label of these rows."""
     scored_twice: int = 0
     """Different texts that were scored in int8 and again in float32."""
+    reused: int = 0
+    """Rows that took over the scores of an equal text in an earlier output."""
     sample: Counter[str] = field(default_factory=Counter)
     """What `TextComparer.count` counted in a sample of the texts; empty if the model has no fingerprint."""
 

@@ -10,6 +10,7 @@ import torch
 
 from sentiment_batch.data import formats
 from sentiment_batch.data.readers.input_state import drop_machine_bound, identify_input
+from sentiment_batch.locations import make_absolute, without_password
 from sentiment_batch.plugins.registry import BUILT_IN
 
 if TYPE_CHECKING:
@@ -60,7 +61,9 @@ def read_reported_state(reader: Reader) -> Any:
     return None if identity is None else identity()
 
 
-def describe_job(annotation: Annotation, *, identity: Any, output_format: str, is_folder: bool) -> dict[str, Any]:
+def describe_job(
+    annotation: Annotation, *, identity: Any, output_format: str, is_folder: bool, previous: str | None = None
+) -> dict[str, Any]:
     """Everything that decides the output.
 
     Args:
@@ -68,10 +71,12 @@ def describe_job(annotation: Annotation, *, identity: Any, output_format: str, i
         identity: the input as `describe_input` describes it.
         output_format: the name of the format of the output.
         is_folder: True if the output is a folder with a file for each part.
+        previous: the SHA-256 of the manifest of the earlier output whose scores are reused, if there is one.
     """
     settings = _describe_settings(annotation.job, annotation.text_columns, output_format, annotation.part_rows)
     scoring = describe_scoring(annotation.scorer, annotation.schema)
-    return {"input": identity, "output_is_folder": is_folder} | scoring | {"settings": settings | scoring["settings"]}
+    own = {"input": identity, "output_is_folder": is_folder, "reused_manifest": previous}
+    return own | scoring | {"settings": settings | scoring["settings"]}
 
 
 def list_command_changes(
@@ -114,6 +119,7 @@ def _describe_settings(
         "output_format": output_format,
         "part_rows": part_rows,
         "escape_formulas": job.write.escape_formulas,
+        "reuse": None if job.reuse is None else without_password(make_absolute(job.reuse)),
     }
 
 

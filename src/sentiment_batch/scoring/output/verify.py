@@ -61,20 +61,13 @@ def verify_output(destination: str) -> VerifiedOutput:
         InputError: there is no manifest, or it is damaged.
         OutputError: a file is missing or was changed, or rows are missing; the message names the first of them.
     """
-    if os.path.isdir(destination):
-        destination = destination.rstrip("/") + "/"
-    paths = locate_output(destination, formats.find_writer_format(destination, _name_any_format(destination)))
-    manifest = _read_manifest_of(paths)
-    files: list[dict[str, Any]] = manifest["files"]
+    paths, manifest = find_output(destination)
+    check_files(paths, manifest)
+    destination, files = paths.destination, manifest["files"]
     for location, entry in locate_files(destination, files, is_folder=paths.is_folder):
-        _check_file(location, entry)
         if entry["rows"]:  # JSON lines without rows have no columns to read
             _check_rows(location, entry["rows"], manifest["settings"]["output_format"])
-    if paths.is_folder:
-        _check_folder(paths, files)
     rows = sum(entry["rows"] for entry in files)
-    if rows != manifest["rows"]:
-        raise OutputError(f"{destination} has {rows:,} rows in its files, but {manifest['rows']:,} were scored.")
     return VerifiedOutput(
         output=without_password(destination),
         files=len(files),
@@ -83,6 +76,50 @@ def verify_output(destination: str) -> VerifiedOutput:
         bad_rows=_check_problems(paths, manifest["problems"]),
         input=_check_input(manifest, rows),
     )
+
+
+def find_output(destination: str) -> tuple[OutputPaths, dict[str, Any]]:
+    """The paths and the manifest of an output.
+
+    Args:
+        destination: the output, as it was named to `score`; a folder with or without its slash.
+
+    Raises:
+        InputError: there is no manifest, or it is damaged.
+    """
+    if os.path.isdir(destination):
+        destination = destination.rstrip("/") + "/"
+    paths = locate_output(destination, formats.find_writer_format(destination, _name_any_format(destination)))
+    return paths, _read_manifest_of(paths)
+
+
+def check_files(paths: OutputPaths, manifest: dict[str, Any]) -> None:
+    """Compare the files of an output with its manifest: names, sizes, digests, and the sum of their rows.
+
+    Raises:
+        OutputError: a file is missing, was changed, or does not belong to the output.
+    """
+    files: list[dict[str, Any]] = manifest["files"]
+    for location, entry in locate_files(paths.destination, files, is_folder=paths.is_folder):
+        _check_file(location, entry)
+    if paths.is_folder:
+        _check_folder(paths, files)
+    rows = sum(entry["rows"] for entry in files)
+    if rows != manifest["rows"]:
+        raise OutputError(f"{paths.destination} has {rows:,} rows in its files, but {manifest['rows']:,} were scored.")
+
+
+def open_written_file(location: str, format_name: str) -> Reader | None:
+    """A reader of a file that a scoring run wrote; None if the plugin of its format can only write.
+
+    Raises:
+        InputError: the file cannot be read.
+    """
+    if (one := formats.get_plugins().readers.named(format_name)) is None:
+        return None
+    # The first row of what we write names the columns, even if it looks like data.
+    read = ReadOptions(header=True if "header" in one.options else None)
+    return formats.open_reader(location, format=format_name, options=read)
 
 
 def _name_any_format(destination: str) -> str | None:
@@ -119,12 +156,10 @@ def _check_file(location: str, entry: dict[str, Any]) -> None:
 
 def _check_rows(location: str, rows: int, format_name: str) -> None:
     """Read a file, and count its rows."""
-    if (one := formats.get_plugins().readers.named(format_name)) is None:
-        return  # a plugin that can only write
-    # The first row of what we write names the columns, even if it looks like data.
-    read = ReadOptions(header=True if "header" in one.options else None)
     try:
-        with closing(formats.open_reader(location, format=format_name, options=read)) as reader:
+        if (reader := open_written_file(location, format_name)) is None:
+            return
+        with closing(reader):
             found = _count_rows(reader)
     except InputError as error:
         raise OutputError(f"{location} cannot be read: {error}") from error

@@ -1,0 +1,164 @@
+"""An index of scored texts on disk: the digest of a text leads to its probabilities. It takes the same memory for any
+number of texts.
+
+Texts are first divided into buckets by their digests. Each bucket is then sorted in memory and appended to a database,
+which so grows in the order of its keys and is never searched while it grows.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import sqlite3
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from sentiment_batch.data.writers.write_errors import translate_write_errors
+from sentiment_batch.errors import OutputError
+
+if TYPE_CHECKING:
+    from sentiment_batch.model.probabilities import Floats
+
+DIGEST_BYTES = 16
+"""Bytes of a digest: among 100 million texts, two have the same digest with a probability of about 1e-23."""
+BUCKETS = 256
+"""The first byte of a digest is the number of its bucket. Of 100 million texts, a bucket takes some 10 MB."""
+MAX_WAITING_TEXTS = 65_536
+"""Texts that wait in memory for their bucket, so that each file is opened rarely."""
+MAX_KEYS_PER_QUERY = 500
+"""Digests that are looked up at a time; SQLite takes 999 values in a query or more."""
+_FIND = f"SELECT digest, scores FROM texts WHERE digest IN ({','.join('?' * MAX_KEYS_PER_QUERY)})"
+
+
+def digest_texts(texts: pa.LargeStringArray) -> list[bytes]:
+    """The digest of each text (n,), none of which is null."""
+    values = texts.cast(pa.large_binary()).to_pylist()
+    return [hashlib.blake2b(value, digest_size=DIGEST_BYTES).digest() for value in values]
+
+
+class ScoredTextIndex:
+    """An index of scored texts. Add all texts, then call `finish`, then `find` any number of texts.
+
+    Args:
+        folder: a folder for its files, which is made; `close` leaves them to the owner of the folder.
+        labels: the number of probabilities of a text.
+
+    Raises:
+        OutputError: the folder cannot be written; `add` and `finish` raise it, too.
+    """
+
+    def __init__(self, folder: Path, labels: int) -> None:
+        self.folder = folder
+        self.labels = labels
+        self._record = np.dtype([("high", ">u8"), ("low", ">u8"), ("scores", "<f4", (labels,))])
+        self._waiting: list[npt.NDArray[np.void]] = []
+        with self._translate_errors():
+            folder.mkdir(parents=True)
+            # The index is made anew by each run, so it needs no journal and no sync; nobody else opens it.
+            place = f"{(folder / 'texts.sqlite').resolve().as_uri()}?nolock=1"
+            self._database = sqlite3.connect(place, uri=True, check_same_thread=False, isolation_level=None)
+            for statement in ("PRAGMA journal_mode = OFF", "PRAGMA synchronous = OFF"):
+                self._database.execute(statement)
+            self._database.execute("CREATE TABLE texts (digest BLOB PRIMARY KEY, scores BLOB) WITHOUT ROWID")
+
+    def add(self, digests: Sequence[bytes], probabilities: Floats) -> None:
+        """Add texts. Of equal texts, the one that was added first counts.
+
+        Args:
+            digests: (n,) as `digest_texts` gives them.
+            probabilities: (n, labels) without NaN.
+        """
+        records = np.empty(len(digests), self._record)
+        keys = np.frombuffer(b"".join(digests), ">u8").reshape(-1, 2)
+        records["high"], records["low"], records["scores"] = keys[:, 0], keys[:, 1], probabilities
+        self._waiting.append(records)
+        if sum(map(len, self._waiting)) >= MAX_WAITING_TEXTS:
+            self._write_buckets()
+
+    def finish(self) -> int:
+        """Sort what was added, so that it can be found; returns the number of different texts."""
+        self._write_buckets()
+        count = 0
+        with self._translate_errors():
+            self._database.execute("BEGIN")
+            for number in range(BUCKETS):
+                file = self._name_bucket(number)
+                if file.exists():
+                    records = self._sort(np.fromfile(file, self._record))
+                    self._database.executemany("INSERT INTO texts VALUES (?, ?)", self._split(records))
+                    count += len(records)
+                    file.unlink()
+            self._database.execute("COMMIT")
+        return count
+
+    def find(self, digests: Sequence[bytes]) -> Floats:
+        """The probabilities of texts.
+
+        Args:
+            digests: (n,) as `digest_texts` gives them.
+
+        Returns:
+            (n, labels), NaN for a text that was not added.
+        """
+        found: dict[bytes, bytes] = {}
+        with self._translate_errors():
+            for start in range(0, len(digests), MAX_KEYS_PER_QUERY):
+                keys = list(digests[start : start + MAX_KEYS_PER_QUERY])
+                keys += [b""] * (MAX_KEYS_PER_QUERY - len(keys))
+                found.update(self._database.execute(_FIND, keys))
+        unknown = np.full(self.labels, np.nan, "<f4").tobytes()
+        joined = b"".join(found.get(digest, unknown) for digest in digests)
+        return np.frombuffer(joined, "<f4").astype(np.float32).reshape(-1, self.labels)
+
+    def close(self) -> None:
+        """Close the database."""
+        self._database.close()
+
+    def _write_buckets(self) -> None:
+        """Append the texts that wait to the files of their buckets."""
+        if not self._waiting:
+            return
+        # Joined as bytes, because numpy joins records in the byte order of the machine.
+        records = np.frombuffer(b"".join(one.tobytes() for one in self._waiting), self._record)
+        self._waiting = []
+        buckets = (records["high"] >> np.uint64(56)).astype(np.int64)
+        records = records[np.argsort(buckets, kind="stable")]
+        ends = np.cumsum(np.bincount(buckets, minlength=BUCKETS))
+        with self._translate_errors():
+            for number, some in enumerate(np.split(records, ends[:-1])):
+                if len(some):
+                    with self._name_bucket(number).open("ab") as file:
+                        file.write(some.tobytes())
+
+    def _sort(self, records: npt.NDArray[np.void]) -> npt.NDArray[np.void]:
+        """The records in the order of their digests, the first of each digest alone."""
+        records = records[np.lexsort((records["low"], records["high"]))]  # stable, so that the first one stays first
+        high, low = records["high"], records["low"]
+        is_first = np.ones(len(records), np.bool_)
+        is_first[1:] = (high[1:] != high[:-1]) | (low[1:] != low[:-1])
+        return records[is_first]
+
+    def _split(self, records: npt.NDArray[np.void]) -> Iterator[tuple[bytes, bytes]]:
+        """The digest and the packed probabilities of each record."""
+        packed, size = records.tobytes(), self._record.itemsize
+        for start in range(0, len(packed), size):
+            yield packed[start : start + DIGEST_BYTES], packed[start + DIGEST_BYTES : start + size]
+
+    def _name_bucket(self, number: int) -> Path:
+        return self.folder / f"bucket-{number:03d}"
+
+    @contextlib.contextmanager
+    def _translate_errors(self) -> Iterator[None]:
+        with translate_write_errors(str(self.folder)):
+            try:
+                yield
+            except sqlite3.OperationalError as error:  # such as a full disk
+                raise OutputError(
+                    f"the index of texts in {self.folder} cannot be used: {error}. Free some space there, or score "
+                    "without `reuse`."
+                ) from error

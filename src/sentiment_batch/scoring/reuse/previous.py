@@ -1,0 +1,205 @@
+"""An earlier output whose scores are taken over: its manifest says how it was scored, and if it is whole."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from contextlib import closing
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pyarrow as pa
+
+from sentiment_batch.data.columns import extract_texts, find_path
+from sentiment_batch.data.readers.input_state import identify_input
+from sentiment_batch.errors import InputError, UsageError, listed
+from sentiment_batch.locations import without_password
+from sentiment_batch.scoring.output import fingerprint
+from sentiment_batch.scoring.output.manifest import hash_file_at, locate_files
+from sentiment_batch.scoring.output.verify import check_files, find_output, open_written_file
+from sentiment_batch.scoring.reuse.index import digest_texts
+from sentiment_batch.scoring.reuse.taken_columns import restore_probabilities
+
+if TYPE_CHECKING:
+    from sentiment_batch.data.readers.base import Reader
+    from sentiment_batch.model.probabilities import Floats
+    from sentiment_batch.scoring.added_columns import AddedColumns
+    from sentiment_batch.scoring.output.paths import OutputPaths
+    from sentiment_batch.scoring.reuse.index import ScoredTextIndex
+    from sentiment_batch.scoring.scorer import Scorer
+
+_SAME = ("model", "labels")
+"""What must be the same in every case, beside the added columns and some settings."""
+_SAME_SETTINGS = ("max_length", "long_text", "decimals", "neutral_band")
+_ROUNDING = ("sentiment-batch", "torch", "tokenizers", "device", "dtype", "int8_calibration")
+"""What may change the last digits of a score."""
+_ROUNDING_SETTINGS = ("deterministic", "compile", "batch_tokens")
+FLOAT32_TOLERANCE = 5e-6
+"""How far float32 probabilities of other batches were from each other; see the page on determinism."""
+REDUCED_TOLERANCE = 0.012
+"""How far probabilities of bfloat16 and other short dtypes were from float32; see the page on determinism."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PreviousOutput:
+    """An earlier output that a scorer may reuse."""
+
+    paths: OutputPaths
+    manifest: dict[str, Any]
+    digest: str
+    """The SHA-256 of the file of the manifest."""
+    differences: tuple[str, ...]
+    """How its run differs in what may change the last digits of a score, each in a few words."""
+    tolerance: float | None
+    """How far its probabilities may be from those of this run; None if there are no differences."""
+
+    @property
+    def name(self) -> str:
+        """The output, for messages."""
+        return without_password(self.paths.destination)
+
+    def fill(self, index: ScoredTextIndex, added: AddedColumns) -> int:
+        """Check that the output is whole, and add its texts with a score to an index; returns its rows.
+
+        Raises:
+            OutputError: a file is missing or was changed.
+            InputError: a file cannot be read, or holds other rows than the manifest says.
+            UsageError: the output lacks the column of the text.
+        """
+        is_folder = self.paths.is_folder
+        files = list(locate_files(self.paths.destination, self.manifest["files"], is_folder=is_folder))
+        before = [identify_input(location) for location, _ in files]
+        check_files(self.paths, self.manifest)
+        # JSON lines without rows have no columns to read.
+        rows = sum(self._add_file(location, index, added) for location, entry in files if entry["rows"])
+        if rows != self.manifest["rows"]:
+            raise InputError(f"{self.name} has {rows:,} rows, but {self.manifest['rows']:,} were written. Score again.")
+        if before != [identify_input(location) for location, _ in files]:
+            raise InputError(f"{self.name} was changed while it was read. Try again when nobody writes to it.")
+        return rows
+
+    def _add_file(self, location: str, index: ScoredTextIndex, added: AddedColumns) -> int:
+        """Add the texts of a file; returns its rows."""
+        output_format = self.manifest["settings"]["output_format"]
+        if (reader := open_written_file(location, output_format)) is None:
+            raise UsageError(
+                f"`reuse` names {self.name}, but nothing reads the format {output_format!r}. Leave it out."
+            )
+        rows = 0
+        with closing(reader):
+            texts = self._find_texts(reader, added)
+            for batch in _read_batches(reader, [*texts, *added.names]):
+                try:
+                    add_rows(index, added, batch, texts)
+                except InputError as error:
+                    place = f"{without_password(location)}, from row {rows:,} on (rows counted from 0)"
+                    raise InputError(f"{place}: {error}. Leave `reuse` out, or name another output.") from error
+                rows += batch.num_rows
+        return rows
+
+    def _find_texts(self, reader: Reader, added: AddedColumns) -> list[str]:
+        """The columns of the text in a file of the output.
+
+        Raises:
+            InputError: the file has other columns than were written.
+            UsageError: the columns of the text were left out.
+        """
+        names = reader.schema.names
+        if len(names) != len(self.manifest["output_columns"]) or names[-len(added.names) :] != added.names:
+            raise InputError(f"{self.name} is read with the columns {listed(names)}, which are not those written.")
+        texts = list(self.manifest["settings"]["text_column"])
+        fields = list(reader.schema)[: -len(added.names)]
+        missing = [name for name in texts if not find_path(fields, name)]
+        if missing:
+            raise UsageError(
+                f"`reuse` names {self.name}, which does not hold its column of the text {missing[0]!r}. Name an output "
+                "that keeps the text."
+            )
+        return texts
+
+
+def find_previous(location: str, scorer: Scorer) -> PreviousOutput:
+    """The earlier output at a location, if a scorer may reuse it. Its files are not read yet.
+
+    Raises:
+        InputError: it has no manifest, or a damaged one.
+        UsageError: it was scored in a way that gives other columns; the message names each difference.
+    """
+    paths, manifest = find_output(location)
+    added = scorer.added.fields()
+    old = _describe(manifest, manifest.get("output_columns", [])[-len(added) :])
+    new = _describe(fingerprint.describe_scoring(scorer, added), [f"{field.name}: {field.type}" for field in added])
+    changes = _compare(old, new, (*_SAME, "output_columns"), _SAME_SETTINGS)
+    if manifest["settings"].get("escape_formulas") and manifest["settings"]["output_format"] == "csv":
+        changes.append("its texts were changed by `escape_formulas=True`")
+    is_exact = scorer.settings.deterministic
+    # Deterministic runs give the same bits for any number of tokens in a batch, and are never compiled.
+    differences = _compare(old, new, _ROUNDING, ("deterministic",) if is_exact else _ROUNDING_SETTINGS)
+    if changes or (is_exact and differences):
+        why = "; ".join(changes + differences * is_exact)
+        raise UsageError(
+            f"`reuse` names {without_password(location)}, which was scored in another way: {why}. "
+            "Score as that run did, or leave it out."
+        )
+    dtypes = {old.get("dtype"), new.get("dtype")}
+    tolerance = FLOAT32_TOLERANCE if dtypes == {"float32"} else REDUCED_TOLERANCE
+    return PreviousOutput(
+        paths=paths,
+        manifest=manifest,
+        digest=hash_file_at(str(paths.manifest))[1],
+        differences=tuple(differences),
+        tolerance=tolerance if differences else None,
+    )
+
+
+def describe_reuse(previous: PreviousOutput | None) -> dict[str, Any]:
+    """What a manifest holds of an earlier output, beside its digest; None stands for a run without one."""
+    differences, tolerance = (None, None) if previous is None else (list(previous.differences), previous.tolerance)
+    return {"reuse_differences": differences, "reuse_tolerance": tolerance}
+
+
+def add_rows(index: ScoredTextIndex, added: AddedColumns, batch: pa.RecordBatch, texts: list[str]) -> Floats:
+    """Add the rows of an earlier table that have a score to an index.
+
+    Args:
+        index: the index.
+        added: the added columns, which are the last columns of the table.
+        batch: rows of the table.
+        texts: the columns of the text.
+
+    Returns:
+        The restored probabilities (rows, labels), NaN for a row that was not added.
+
+    Raises:
+        InputError: a label or a number is none; the message has no full stop.
+    """
+    first = batch.num_columns - len(added.names)
+    probabilities = restore_probabilities(added, batch.columns[first:])
+    values = extract_texts(batch, texts, on_bad_row=lambda problem: None)
+    has_score = ~np.isnan(probabilities[:, 0]) & values.is_valid().to_numpy(zero_copy_only=False)
+    index.add(digest_texts(values.filter(pa.array(has_score))), probabilities[has_score])
+    probabilities[~has_score] = np.nan
+    return probabilities
+
+
+def _describe(scoring: dict[str, Any], columns: list[str]) -> dict[str, Any]:
+    return scoring | {"output_columns": columns}
+
+
+def _compare(old: dict[str, Any], new: dict[str, Any], names: Iterable[str], settings: Iterable[str]) -> list[str]:
+    """The differences between two descriptions of a scoring, as far as these names and settings go."""
+    pairs = [
+        {name: one.get(name) for name in names} | {"settings": {name: one["settings"].get(name) for name in settings}}
+        for one in (old, new)
+    ]
+    return fingerprint.list_changes(*pairs)
+
+
+def _read_batches(reader: Reader, names: list[str]) -> Iterator[pa.RecordBatch]:
+    """All rows of a file; other columns may be null, if the reader can leave them out."""
+    select = getattr(reader, "select_columns", None)
+    if select is not None:
+        schema = reader.schema
+        select([field.name for name in names for field in find_path(schema, name)[:1]])
+    for split in reader.splits():
+        yield from reader.batches(split)

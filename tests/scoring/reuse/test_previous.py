@@ -1,0 +1,117 @@
+"""An earlier output of another model or of other settings is refused, and the message names what differs."""
+
+from __future__ import annotations
+
+import json
+import logging
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from sentiment_batch.errors import InputError, UsageError
+from sentiment_batch.files.checksums import checked_json
+from sentiment_batch.scoring.output import manifest
+from sentiment_batch.scoring.reuse.previous import FLOAT32_TOLERANCE, find_previous
+from tests.scoring.reuse.conftest import ROWS, read_bytes
+
+
+def change_manifest(path, **changes):
+    """Write a manifest with other values, as a run of another machine or version would."""
+    content = json.loads(path.read_text())["content"]
+    settings = content["settings"] | changes.pop("settings", {})
+    path.write_bytes(checked_json(content | changes | {"settings": settings}))
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ({"max_length": 16}, "`max_length` was 64 and is 16"),
+        ({"long_text": "tail"}, "`long_text` was head and is tail"),
+        ({"decimals": 3}, "`decimals` was 4 and is 3"),
+        ({"neutral_band": 0.8}, "`neutral_band` was not given and is 0.8"),
+        ({"prefix": "mood"}, "output columns were sentiment: .* and are mood: "),
+        ({"probabilities": True}, "output columns were "),
+        ({"deterministic": True, "labels": None}, None),
+    ],
+    ids=str,
+)
+def test_other_settings_are_refused_by_their_names(score, other_settings, tmp_path, settings, words):
+    score("old.parquet", "old.csv")
+    scorer = other_settings(**settings)
+    if words is None:
+        assert find_previous(f"{tmp_path}/old.csv", scorer).differences == ()
+        return
+    with pytest.raises(UsageError, match=f"`reuse` names .*old.csv, which was scored in another way: .*{words}"):
+        score("new.parquet", "new.csv", by=scorer, reuse="old.csv")
+    assert not (tmp_path / "new.csv").exists()
+
+
+def test_another_model_or_other_labels_are_refused(score, other_settings, make_model):
+    score("old.parquet", "old.csv")
+    with pytest.raises(UsageError, match=r"model was [0-9a-f]{64} and is [0-9a-f]{64}"):
+        score("new.parquet", "a.csv", by=other_settings(make_model("negative", "positive", seed=8)), reuse="old.csv")
+    with pytest.raises(UsageError, match="labels were negative, positive and are bad, good"):
+        score("new.parquet", "b.csv", by=other_settings(make_model("bad", "good")), reuse="old.csv")
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"dtype": "bfloat16"}, "dtype was bfloat16 and is float32"),
+        ({"device": "Acorn CPU, NEON"}, "device was Acorn CPU, NEON and is "),
+        ({"torch": "1.0"}, "torch was 1.0 and is "),
+        ({"settings": {"deterministic": False}}, "`deterministic=True` was not given and is given"),
+    ],
+    ids=str,
+)
+def test_a_deterministic_run_refuses_what_changes_last_digits(score, scorer, tmp_path, caplog, change, words):
+    score("old.parquet", "old.csv")
+    change_manifest(tmp_path / "old.csv.manifest.json", **change)
+    with pytest.raises(UsageError, match=words):
+        score("new.parquet", "new.csv", reuse="old.csv")
+    with caplog.at_level(logging.WARNING):
+        assert score("new.parquet", "new.csv", by=scorer, reuse="old.csv").rows_reused > ROWS / 2
+    said = next(line for line in caplog.messages if "slightly different way" in line)
+    kept = json.loads((tmp_path / "new.csv.manifest.json").read_text())["content"]
+    assert kept["reuse_differences"]
+    assert all(one in said for one in kept["reuse_differences"])
+    assert f"up to {kept['reuse_tolerance']:g} away" in said
+    assert (kept["reuse_tolerance"] == FLOAT32_TOLERANCE) == ("dtype" not in change)
+
+
+def test_equal_runs_have_no_differences(score, scorer, tmp_path):
+    score("old.parquet", "old.csv", by=scorer)
+    score("new.parquet", "new.csv", by=scorer, reuse="old.csv")
+    kept = json.loads((tmp_path / "new.csv.manifest.json").read_text())["content"]
+    assert (kept["reuse_differences"], kept["reuse_tolerance"]) == ([], None)
+    assert kept["settings"]["reuse"] == f"{tmp_path}/old.csv"
+    assert kept["reused_manifest"] == manifest.hash_file_at(f"{tmp_path}/old.csv.manifest.json")[1]
+
+
+def test_an_output_without_its_text_cannot_be_reused(score):
+    score("old.parquet", "old.csv", keep=("id",))
+    with pytest.raises(UsageError, match="does not hold its column of the text 'text'"):
+        score("new.parquet", "new.csv", reuse="old.csv")
+
+
+def test_a_place_without_a_manifest_is_refused_by_its_name(score, exact):
+    with pytest.raises(InputError, match=r"new\.parquet\.manifest\.json"):
+        score("new.parquet", "new.csv", reuse="new.parquet")
+    with pytest.raises(InputError, match=r"missing\.csv\.manifest\.json"):
+        score("new.parquet", "new.csv", reuse="missing.csv")
+    with pytest.raises(InputError, match="has no manifest, because only files and folders have one"):
+        find_previous("sqlite:///shop.db?table=scored", exact)
+
+
+def test_values_that_no_run_writes_are_scored_anew(score, tmp_path):
+    score("new.parquet", "whole.csv")
+    score("old.parquet", "scored.parquet")
+    table = pq.read_table(tmp_path / "scored.parquet")
+    scores = pa.array([float("nan"), 7.0, *table["sentiment_score"].to_pylist()[2:]], pa.float32())
+    pq.write_table(table.set_column(4, "sentiment_score", scores), tmp_path / "scored.parquet")
+    size, digest = manifest.hash_file_at(f"{tmp_path}/scored.parquet")
+    files = [{"name": "scored.parquet", "rows": ROWS, "bytes": size, "sha256": digest}]
+    change_manifest(tmp_path / "scored.parquet.manifest.json", files=files)
+    score("new.parquet", "new.csv", reuse="scored.parquet")
+    assert read_bytes(tmp_path / "new.csv") == read_bytes(tmp_path / "whole.csv")
