@@ -60,6 +60,16 @@ class Table:
         return DeltaTable(self.path, version=version).file_uris()
 
 
+def with_protocol(reader, writer, *features):
+    """A function that changes the protocol of a table."""
+    protocol = {"minReaderVersion": reader, "minWriterVersion": writer}
+    if features and reader == 3:
+        protocol["readerFeatures"] = list(features)
+    if features:
+        protocol["writerFeatures"] = list(features)
+    return lambda action: {"protocol": protocol} if "protocol" in action else None
+
+
 @pytest.fixture
 def table(tmp_path):
     """A place where no table is yet."""

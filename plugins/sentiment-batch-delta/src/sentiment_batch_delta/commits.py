@@ -9,11 +9,13 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import json
 import logging
 import os
 import shutil
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+from urllib.parse import quote
 
 import pyarrow as pa
 from deltalake import CommitProperties, DeltaTable, Schema, Transaction
@@ -51,15 +53,15 @@ def create_table(place: Place, files: DataFiles, schema: pa.Schema, run_id: str 
     """
     table = os.path.join(files.folder, "table")
     os.mkdir(table)
-    details = {"mode": "ErrorIfExists", "location": place.path}
     create_table_with_add_actions(
         table,
         Schema.from_arrow(schema),
         list(files.describe()),
         mode="error",
-        commit_properties=_describe_run(run_id, 0, operationParameters=details),
+        commit_properties=_describe_run(run_id, 0),
         post_commithook_properties=_BY_HAND,
     )
+    _name_place(_name_commit(table, 0), place)
     DeltaTable(table)  # fails if deltalake has made something that it cannot read
     with _moving(files, table):
         _sync(_name_commit(table, 0))
@@ -162,12 +164,23 @@ def _moving(files: DataFiles, folder: str) -> Iterator[None]:
         raise
 
 
-def _describe_run(run_id: str | None, version: int, **more: Any) -> CommitProperties:
+def _name_place(commit: str, place: Place) -> None:
+    """Name the table's own place in its first commit, in which deltalake has named the folder for unfinished work."""
+    with open(commit, encoding="utf-8") as file:
+        actions = [json.loads(line) for line in file]
+    for action in actions:
+        if "commitInfo" in action:
+            action["commitInfo"]["operationParameters"]["location"] = f"file://{quote(place.path)}/"
+    with open(commit, "w", encoding="utf-8") as file:
+        file.writelines(f"{json.dumps(action)}\n" for action in actions)
+
+
+def _describe_run(run_id: str | None, version: int) -> CommitProperties:
     """What a commit says about the run. Its transaction holds the version, see `run_ids`."""
     words = "written by sentiment-batch" if run_id is None else f"written by sentiment-batch, run {run_id}"
     transactions = [] if run_id is None else [Transaction(run_id, version)]
     return CommitProperties(
-        custom_metadata={"userMetadata": words, **more}, max_commit_retries=0, app_transactions=transactions
+        custom_metadata={"userMetadata": words}, max_commit_retries=0, app_transactions=transactions
     )
 
 
@@ -175,15 +188,15 @@ def _copy_log(table: str, copy: str) -> None:
     """Make a folder whose log has the same files as that of a table. Links cost no space."""
     shutil.rmtree(copy, ignore_errors=True)
     os.makedirs(os.path.join(copy, LOG))
-    for entry in os.scandir(os.path.join(table, LOG)):
-        target = os.path.join(copy, LOG, entry.name)
-        if not entry.is_file():
+    for name in os.listdir(os.path.join(table, LOG)):
+        original, target = os.path.join(table, LOG, name), os.path.join(copy, LOG, name)
+        if not os.path.isfile(original):
             continue
         with contextlib.suppress(FileNotFoundError):  # another program has just removed it
             try:
-                os.link(entry.path, target)
+                os.link(original, target)
             except PermissionError:  # systems protect files of other users from links
-                shutil.copyfile(entry.path, target)
+                shutil.copyfile(original, target)
 
 
 def _name_commit(table: str, version: int) -> str:

@@ -21,10 +21,13 @@ MAX_QUOTED_LENGTH = 400
 _PREFIX = re.compile(r"^(?:(?:Generic delta kernel|Kernel|External|Json|Generic|Arrow|Schema) error: |Unsupported: )+")
 _ADVICE = (
     (r"feature|reader version|writer version|unsupported", "Use a program that supports it to export the rows."),
-    (r"json|log segment|metadata or protocol|checkpoint", "Its log is damaged. Restore the table, or name another."),
+    (
+        r"json|log segment|metadata or protocol|checkpoint|whilst|parsing|deserial",
+        "Its log is damaged. Restore the table, or name another.",
+    ),
     (r"no space|disk quota", "Free some space there."),
     (r"permission|not permitted|read-only", "Ask for the permission, or name another table."),
-    (r"would lose|out of range|overflow|invalid|too large|precision", "Leave the column out with `columns`."),
+    (r"would lose|out of (range|bounds)|overflow|invalid|too large|precision", "Leave the column out with `columns`."),
 )
 
 
