@@ -98,7 +98,7 @@ def train(tmp_path, settings, reviews):
     def train(output="model", rows=None, *, val=None, test=None, stars=None, **chosen):
         how = {
             name: chosen.pop(name)
-            for name in ("overwrite", "resume", "restart", "report", "baseline")
+            for name in ("overwrite", "resume", "restart", "report", "baseline", "unlabelled")
             if name in chosen
         }
         small = {"epochs": 3, "batch_size": 18, "patience": None} | chosen

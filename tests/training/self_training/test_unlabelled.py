@@ -1,0 +1,111 @@
+"""The table of unlabelled texts: any format, the usual questions, labelled texts dropped, and read once."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import logging
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from sentiment_batch.errors import InputError
+from sentiment_batch.settings import TrainSettings
+from sentiment_batch.training.job import TrainJob
+from sentiment_batch.training.prepare import prepare
+from sentiment_batch.training.self_training import unlabelled as reading
+from sentiment_batch.training.self_training.pool_file import write_pool
+from sentiment_batch.training.self_training.unlabelled import read_unlabelled
+
+NEW = ["film number one", "film number two", "film number three"]
+
+
+@pytest.fixture
+def read(reviews):
+    """Reads the unlabelled texts of a job on 60 reviews, of which 6 validate; `test` has 10 more."""
+    rows, test = reviews(60), reviews(10, start=100)
+
+    def read(table, stored=None, **chosen):
+        settings = {name: chosen.pop(name) for name in list(chosen) if name in TrainSettings.__dataclass_fields__}
+        job = TrainJob(
+            reviews=[rows], unlabelled=table, settings=TrainSettings(folds=0, **settings), quiet=True, **chosen
+        )
+        return read_unlabelled(job, prepare([rows], job.settings, test=test), rows, stored)
+
+    return read
+
+
+WRITE = {
+    "pool.csv": lambda path: path.write_text("\n".join(["id,text", *(f"{n},{text}" for n, text in enumerate(NEW))])),
+    "pool.jsonl": lambda path: path.write_text("\n".join(json.dumps({"id": 1, "text": text}) for text in NEW)),
+    "pool.csv.gz": lambda path: path.write_bytes(gzip.compress("\n".join(["text", *NEW]).encode())),
+    "pool.parquet": lambda path: pq.write_table(pa.table({"text": NEW, "label": ["x"] * 3}), path),
+}
+
+
+@pytest.mark.parametrize("name", WRITE)
+def test_files_of_any_format_are_read(read, tmp_path, name):
+    WRITE[name](tmp_path / name)
+    assert sorted(read(str(tmp_path / name)).texts) == sorted(NEW)
+
+
+def test_texts_that_train_validate_or_test_are_dropped(read, reviews, caplog):
+    caplog.set_level(logging.INFO)
+    labelled = [*reviews(60).texts, *reviews(10, start=100).texts]
+    found = read(pa.table({"text": [*NEW, None, " ", *labelled, labelled[0].upper() + "!!"]}))
+    assert sorted(found.texts) == sorted(NEW)
+    assert found.count() | {"name": ""} == {
+        "name": "",
+        "rows": 76,
+        "blank": 2,
+        "labelled": 71,
+        "limit": 54 * 20,
+        "texts": 3,
+    }
+    assert "76 rows of the Table of unlabelled texts, 2 without a text, 71 with a labelled text" in caplog.text
+
+
+def test_a_table_without_a_new_text_is_refused(read, reviews):
+    with pytest.raises(InputError, match=r"holds no text that is not labelled: 60 rows.*`unlabelled`"):
+        read(pa.table({"text": reviews(60).texts}))
+
+
+def test_a_limit_is_kept(read):
+    many = [f"film number {number}" for number in range(100)]
+    assert len(read(pa.table({"text": many}), unlabelled_limit=7).texts) == 7
+
+
+def test_the_text_column_of_the_reviews_is_taken_first(read, caplog):
+    caplog.set_level(logging.INFO)
+    table = pa.table({"review": ["no"] * 3, "text": NEW})
+    assert sorted(read(table).texts) == sorted(NEW)
+    assert sorted(read(pa.table({"content": NEW, "n": [1, 2, 3]})).texts) == sorted(NEW)
+    assert "content" in caplog.text
+    assert "(assumed)" in caplog.text
+
+
+def test_a_column_that_is_not_clear_is_a_question(read):
+    table = pa.table({"a": ["a long text of many words"] * 3, "b": ["a long text of many words"] * 3})
+    with pytest.raises(InputError, match=r"cannot tell which column holds the text.*`text_column"):
+        read(table)
+    assert read(table, text_columns=("b",)).texts == ["a long text of many words"]
+
+
+def test_bytes_that_are_no_text_are_named_with_their_row(read):
+    table = pa.table({"text": pa.array([b"fine", b"\xff\xfe"], pa.binary())})
+    with pytest.raises(InputError, match=r"not UTF-8 in row 1"):
+        read(table)
+
+
+def test_stored_texts_are_taken_until_the_table_changes(read, tmp_path, monkeypatch):
+    path, stored = tmp_path / "pool.parquet", tmp_path / "unlabelled.parquet"
+    pq.write_table(pa.table({"text": NEW}), path)
+    found = read(str(path))
+    write_pool(stored, found)
+    with monkeypatch.context() as patch:
+        patch.setattr(reading, "_fill", lambda *arguments, **options: pytest.fail("the table was read again"))
+        assert read(str(path), stored) == found
+    assert read(str(path), stored, unlabelled_limit=2).limit == 2
+    pq.write_table(pa.table({"text": NEW[:2]}), path)
+    assert sorted(read(str(path), stored).texts) == sorted(NEW[:2])
