@@ -179,6 +179,10 @@ def list_cases(*, with_server: bool) -> list[Case]:
         _score("to a folder with --overwrite", "{here}/short.parquet", "out/", "--overwrite", old="{here}/in.parquet"),
         _score("a CSV file in place", "{work}/table.csv", "table.csv", "--overwrite", own="short.csv"),
         _score("a Parquet file in place", "{work}/table.parquet", "table.parquet", "--overwrite", own="short.parquet"),
+        _score(
+            *("new rows in place with --reuse", "{here}/in.csv", "out.csv", "--overwrite", "--reuse", "{work}/out.csv"),
+            old="{here}/short.csv",
+        ),
         _score("bad rows to a file", "{here}/bad.csv", "out.jsonl", "--on-bad-row", "mark"),
         _score("bad rows to a folder", "{here}/bad.csv", "out.csv/", "--on-bad-row", "mark"),
         _train("train"),

@@ -29,8 +29,13 @@ def list_score_figures(summary: Summary) -> Figures:
     }
 
 
-def refuse_unknown_score_figures(gates: Sequence[Gate], scorer: Scorer) -> None:
+def refuse_unknown_score_figures(gates: Sequence[Gate], scorer: Scorer, *, reuses: bool = False) -> None:
     """Refuse gates whose figures a run of a scorer will not have, before anything is scored.
+
+    Args:
+        gates: the gates.
+        scorer: the model.
+        reuses: True if only the texts that an earlier output lacks are scored. There may be none.
 
     Raises:
         UsageError: there is such a gate.
@@ -39,6 +44,9 @@ def refuse_unknown_score_figures(gates: Sequence[Gate], scorer: Scorer) -> None:
     missing: dict[str, str] = {}
     if find_fingerprint(meta) is None:
         missing |= dict.fromkeys(("unlike", "expected_accuracy"), "the model has no fingerprint of its training texts")
+    elif reuses:
+        why = "with `reuse` only new texts are compared with those of the training, and there may be none"
+        missing |= dict.fromkeys(("unlike", "expected_accuracy"), why)
     elif not (meta or {}).get("calibration"):
         missing["expected_accuracy"] = "the model is not calibrated"
     elif scorer.settings.neutral_band is not None:

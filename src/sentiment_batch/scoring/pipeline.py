@@ -155,7 +155,7 @@ def _prepare(
     scorer = load().open()
     loaded = time.perf_counter()
     scorer.added.check_names(job.keep or reader.schema.names)
-    refuse_unknown_score_figures(job.gates, scorer)
+    refuse_unknown_score_figures(job.gates, scorer, reuses=job.reuse is not None)
     annotation = Annotation(
         job=job,
         reader=reader,

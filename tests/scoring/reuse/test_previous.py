@@ -89,6 +89,17 @@ def test_equal_runs_have_no_differences(score, scorer, tmp_path):
     assert kept["reused_manifest"] == manifest.hash_file_at(f"{tmp_path}/old.csv.manifest.json")[1]
 
 
+def test_differences_of_earlier_runs_are_handed_on(score, scorer, tmp_path):
+    score("old.parquet", "old.csv")
+    change_manifest(tmp_path / "old.csv.manifest.json", dtype="bfloat16")
+    score("new.parquet", "new.csv", by=scorer, reuse="old.csv")
+    score("new.parquet", "newest.csv", by=scorer, reuse="new.csv")
+    first, second = (json.loads((tmp_path / f"{name}.csv.manifest.json").read_text()) for name in ("new", "newest"))
+    for key in ("reuse_differences", "reuse_tolerance"):
+        assert first["content"][key] == second["content"][key]
+    assert "dtype was bfloat16 and is float32" in second["content"]["reuse_differences"]
+
+
 def test_an_output_without_its_text_cannot_be_reused(score):
     score("old.parquet", "old.csv", keep=("id",))
     with pytest.raises(UsageError, match="does not hold its column of the text 'text'"):
