@@ -106,9 +106,10 @@ class ScoredTextIndex:
             (n, labels), NaN for a text that was not added.
         """
         found: dict[bytes, bytes] = {}
+        in_order = sorted(digests)  # so that neighbours in the database are read together
         with self._translate_errors():
-            for start in range(0, len(digests), MAX_KEYS_PER_QUERY):
-                keys = list(digests[start : start + MAX_KEYS_PER_QUERY])
+            for start in range(0, len(in_order), MAX_KEYS_PER_QUERY):
+                keys = in_order[start : start + MAX_KEYS_PER_QUERY]
                 keys += [b""] * (MAX_KEYS_PER_QUERY - len(keys))
                 found.update(self._database.execute(_FIND, keys))
         unknown = np.full(self.labels, np.nan, "<f4").tobytes()
