@@ -172,7 +172,8 @@ def _name_place(commit: str, place: Place) -> None:
         if "commitInfo" in action:
             action["commitInfo"]["operationParameters"]["location"] = f"file://{quote(place.path)}/"
     with open(commit, "w", encoding="utf-8") as file:
-        file.writelines(f"{json.dumps(action)}\n" for action in actions)
+        # deltalake reads an escaped character beyond 16 bits as another one.
+        file.writelines(f"{json.dumps(action, ensure_ascii=False)}\n" for action in actions)
 
 
 def _describe_run(run_id: str | None, version: int) -> CommitProperties:

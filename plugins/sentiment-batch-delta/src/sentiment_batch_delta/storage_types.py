@@ -81,6 +81,12 @@ def find_shared_name(fields: pa.Schema | pa.StructType) -> str | None:
     return repeated_name(pa.schema([pa.field(field.name.casefold(), pa.null()) for field in fields]))
 
 
+def holds_local_timestamps(kind: pa.DataType) -> bool:
+    """True if values of a type are or hold timestamps without a zone."""
+    inside = any(map(holds_local_timestamps, _list_inner(kind)))
+    return inside or bool(pa.types.is_timestamp(kind) and kind.tz is None)
+
+
 def _find_nested_type(kind: pa.DataType) -> pa.DataType:
     for inner in _list_inner(kind):
         if pa.types.is_run_end_encoded(inner):
@@ -92,6 +98,8 @@ def _find_nested_type(kind: pa.DataType) -> pa.DataType:
             raise NoTypeError(f"two fields of {kind} are named {name!r}, if case is ignored")
         return pa.struct([pa.field(one.name, find_storage_type(one.type)) for one in kind])
     if pa.types.is_map(kind):
+        if holds_local_timestamps(kind):  # deltalake forgets the feature that such a table needs
+            raise NoTypeError(f"deltalake cannot make tables with timestamps without a zone in {kind}")
         return pa.map_(find_storage_type(kind.key_type), find_storage_type(kind.item_type))
     if pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind):
         return pa.list_(pa.field("element", find_storage_type(kind.value_type)))

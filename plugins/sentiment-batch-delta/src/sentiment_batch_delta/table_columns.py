@@ -5,18 +5,21 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-import pyarrow as pa
 from deltalake import Schema
 
 from sentiment_batch import OutputError
+from sentiment_batch_delta.storage_types import holds_local_timestamps
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator
+    from collections.abc import Collection
 
+    import pyarrow as pa
     from deltalake import DeltaTable
 
     from sentiment_batch_delta.url import Place
 
+LOCAL_TIMESTAMPS = "timestampNtz"
+"""The feature of tables that have timestamps without a zone."""
 _MAX_NAMES = 5
 """Number of columns that a message names."""
 
@@ -62,13 +65,13 @@ def check_timestamps(table: DeltaTable, schema: pa.Schema, place: Place) -> None
     Raises:
         OutputError: it may not.
     """
-    if "timestampNtz" in (table.protocol().reader_features or ()):
+    if LOCAL_TIMESTAMPS in (table.protocol().reader_features or ()):
         return
     for field in schema:
-        if any(pa.types.is_timestamp(kind) and kind.tz is None for kind in _list_types(field.type)):
+        if holds_local_timestamps(field.type):
             raise OutputError(
-                f"{place.shown} lacks the feature timestampNtz, which the column {field.name!r} needs for timestamps "
-                "without a zone. Add the feature to the table, or name another table."
+                f"{place.shown} lacks the feature {LOCAL_TIMESTAMPS}, which the column {field.name!r} needs for "
+                "timestamps without a zone. Add the feature to the table, or name another table."
             )
 
 
@@ -87,10 +90,3 @@ def _without_metadata(kind: Any) -> Any:
 
 def _show(kind: Any) -> str:
     return kind if isinstance(kind, str) else json.dumps(kind)
-
-
-def _list_types(kind: pa.DataType) -> Iterator[pa.DataType]:
-    """A type, and all types inside it."""
-    yield kind
-    for index in range(kind.num_fields):
-        yield from _list_types(kind.field(index).type)
