@@ -51,3 +51,14 @@ def test_steps_are_counted_whole_and_a_resumed_run_counts_on(monkeypatch):
 @pytest.mark.parametrize("stream", [Terminal(), io.StringIO()], ids=["terminal", "file"])
 def test_quiet_shows_nothing(monkeypatch, stream):
     assert shown(monkeypatch, stream, 20, quiet=True) == ""
+
+
+class Shell:
+    config = ("IPKernelApp",)
+
+
+def test_a_notebook_has_a_bar_without_a_terminal(monkeypatch):
+    pytest.importorskip("IPython", reason="IPython is not installed")
+    monkeypatch.setattr("IPython.get_ipython", Shell)
+    text = shown(monkeypatch, io.StringIO(), 20)
+    assert "scoring: 100%|" in text

@@ -1,4 +1,4 @@
-"""Shows the progress of a long task on standard error: a bar on a terminal, a line every ten seconds in a log file."""
+"""Shows the progress of a long task: a bar on a terminal or in a notebook, a line every ten seconds in a log file."""
 
 from __future__ import annotations
 
@@ -42,8 +42,18 @@ def show_progress(
         unit: what is counted, in the singular.
     """
     options: dict[str, Any] = {"mininterval": SECONDS_PER_UPDATE}
-    if not sys.stderr.isatty():
+    kind = tqdm
+    if _is_notebook():
+        from tqdm.auto import tqdm as kind  # a bar of the notebook, if ipywidgets is installed
+    elif not sys.stderr.isatty():
         log_line = _LOG_LINE if total is not None else "{desc}: {n:,} {unit}s, {elapsed} so far, {rate_fmt}"
         options = {"mininterval": SECONDS_PER_LOG_LINE, "file": _LogLines(sys.stderr), "bar_format": log_line}
     thousands = unit == "row"  # 1.2k rows, but every single step
-    return tqdm(total=total, initial=done, desc=task, unit=unit, unit_scale=thousands, disable=quiet, **options)
+    return kind(total=total, initial=done, desc=task, unit=unit, unit_scale=thousands, disable=quiet, **options)
+
+
+def _is_notebook() -> bool:
+    """True if a kernel of a notebook runs this program. The shell of IPython is a terminal instead."""
+    ipython = sys.modules.get("IPython")
+    shell = None if ipython is None else ipython.get_ipython()
+    return shell is not None and "IPKernelApp" in shell.config

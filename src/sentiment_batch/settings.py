@@ -220,11 +220,10 @@ def make_settings(record: type[Settings], given: Mapping[str, Any], purpose: str
     Raises:
         UsageError: there is no such setting, or one is out of range.
     """
-    try:
-        return record(**given)
-    except TypeError as error:
-        known = ", ".join(record.__dataclass_fields__)
-        raise UsageError(f"{error}. The settings of {purpose} are {known}.") from error
+    known = record.__dataclass_fields__
+    if unknown := [name for name in given if name not in known]:
+        raise UsageError(f"there is no setting `{unknown[0]}`. The settings of {purpose} are {', '.join(known)}.")
+    return record(**given)
 
 
 def _check_types(settings: TrainSettings | ScoreSettings) -> None:

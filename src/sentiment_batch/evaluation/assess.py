@@ -155,6 +155,14 @@ class Evaluation:
         """The main figures in a line; the generated one would fill screens."""
         return f"Evaluation(rows={self.rows}, accuracy={self.accuracy:.4f}, macro_f1={self.macro_f1:.4f})"
 
+    def _repr_html_(self) -> str:
+        """The figures and charts of the report, for notebooks."""
+        from sentiment_batch.report.notebook import frame_page
+        from sentiment_batch.report.page import render_report_page
+
+        evaluations = [{"name": "the table", "evaluation": self.to_json()}]
+        return frame_page(render_report_page({"title": "Evaluation", "evaluations": evaluations}), "Evaluation")
+
     def table(self) -> str:
         """The table by class, the confusion matrix, and the tables by length and by the named column, as text."""
         width = terminal_width(sys.stdout)

@@ -101,6 +101,15 @@ class Explanation:
             "words": round_weights(self.words),
         }
 
+    def _repr_html_(self) -> str:
+        """The text with its marked words, for notebooks."""
+        from sentiment_batch.report.notebook import EXPLANATION_HEIGHT, frame_page
+        from sentiment_batch.report.words import MAX_NAMED_WORDS, render_explanation_page
+
+        return frame_page(
+            render_explanation_page([self], None, MAX_NAMED_WORDS), "Which words weighed", height=EXPLANATION_HEIGHT
+        )
+
 
 def _is_weighty(word: Word) -> bool:
     return abs(word.weight or 0.0) >= MIN_NAMED_WEIGHT and not word.text.isspace()

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 MARK_LEVELS = (0.1, 0.3, 0.55, 0.8)
 """Absolute weights from which a word is marked, and from which the mark is one level stronger."""
+MAX_NAMED_WORDS = 5
+"""Words that a notebook names for a label, and against it."""
 MAX_PIECE_CHARACTERS = 1_000
 """Characters of a piece, such as the part of a text that the model did not see. A longer one is shown by its ends."""
 
@@ -31,21 +33,21 @@ def mark_words(words: Sequence[tuple[str, float | None]]) -> Markup:
 
 
 def render_explanation_page(
-    explanations: Sequence[Explanation], model: str, max_words: int, command: str | None = None
+    explanations: Sequence[Explanation], model: str | None, max_words: int, command: str | None = None
 ) -> str:
     """A whole page about some predictions.
 
     Args:
         explanations: one for each text.
-        model: the name of the model.
+        model: the name of the model; None if it is not known.
         max_words: how many words are named for the label, and how many against it.
         command: the command line; None in Python.
     """
     return render(
         "explanation.html",
-        f"Which words weighed: {model}",
+        f"Which words weighed: {model}" if model else "Which words weighed",
         texts=format_quantity(len(explanations), "text"),
-        model=one_line(model),
+        model=one_line(model or ""),
         date=datetime.now(UTC).date().isoformat(),
         command=one_line(command or ""),
         articles=[_build_article(one, max_words) for one in explanations],

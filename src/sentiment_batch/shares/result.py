@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 from sentiment_batch.display import terminal_width
@@ -143,3 +144,10 @@ class ShareSummary:
         """The main figures in a line; the generated one would fill screens."""
         shares = ", ".join(f"{label}={one.share:.4f}" for label, one in self.shares.items() if one.share is not None)
         return f"ShareSummary(rows={self.rows}, {shares})"
+
+    def _repr_html_(self) -> str:
+        """The page of the summary, for notebooks."""
+        from sentiment_batch.report.notebook import frame_page
+        from sentiment_batch.report.shares import render_share_page
+
+        return frame_page(render_share_page(self.to_json(), version=version("sentiment-batch")), "Summary")

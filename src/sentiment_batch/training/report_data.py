@@ -27,9 +27,6 @@ if TYPE_CHECKING:
     from sentiment_batch.training.components import Setup
     from sentiment_batch.training.dataset import ReviewSet
 
-REPORT_FILE = "report.html"
-"""Name of the report in the model folder. It shows texts, unlike sentiment_batch.json."""
-
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class MeasuredRows:

@@ -8,6 +8,7 @@ import math
 import platform
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -23,6 +24,9 @@ if TYPE_CHECKING:
     from sentiment_batch.training.baseline import Baseline
     from sentiment_batch.training.components import Setup
     from sentiment_batch.training.self_training.gain import SelfTraining
+
+REPORT_FILE = "report.html"
+"""Name of the report in the model folder. It shows texts, unlike sentiment_batch.json."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, repr=False)
@@ -64,6 +68,13 @@ class Trained:
     def __repr__(self) -> str:
         """The model, its labels and its figures in a line; the generated one would fill screens."""
         return f"Trained(path={self.path!r}, labels={self.labels!r}, accuracy={self.validation.accuracy:.4f})"
+
+    def _repr_html_(self) -> str | None:
+        """The report, for notebooks; None without one, so that they show the line of `repr`."""
+        from sentiment_batch.report.notebook import frame_page
+
+        report = Path(self.path) / REPORT_FILE
+        return frame_page(report.read_text(encoding="utf-8"), "Report") if report.is_file() else None
 
     def to_json(self) -> dict[str, Any]:
         """Plain values. A loss that is not finite becomes None, because JSON has no such number."""

@@ -40,8 +40,8 @@ from sentiment_batch.training.components import Setup, set_up
 from sentiment_batch.training.loop import compute_logits
 from sentiment_batch.training.messages import log_beginning, log_data_check, log_setup
 from sentiment_batch.training.prepare import prepare
-from sentiment_batch.training.report_data import REPORT_FILE, MeasuredRows, make_page, measure_all
-from sentiment_batch.training.result import Trained, describe_model
+from sentiment_batch.training.report_data import MeasuredRows, make_page, measure_all
+from sentiment_batch.training.result import REPORT_FILE, Trained, describe_model
 from sentiment_batch.training.self_training.gain import SelfTraining
 from sentiment_batch.training.self_training.pool_file import write_pool
 from sentiment_batch.training.self_training.teaching import describe_cost, plan_teaching
