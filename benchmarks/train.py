@@ -54,7 +54,7 @@ def main(argv: list[str] | None = None) -> None:
     """Run the comparison and print one table; write one JSON if asked."""
     arguments = _arguments(argv)
     with common.quietly(), tempfile.TemporaryDirectory(dir=arguments.folder) as scratch:
-        base = _base(arguments)
+        base = _base(arguments, Path(scratch) / "base")
         data = _data(arguments)
         plan = _plan(arguments, base, data)
         lengths = _lengths(plan, data.training)
@@ -112,12 +112,17 @@ def _arguments(argv: list[str] | None) -> argparse.Namespace:
     return arguments
 
 
-def _base(arguments: argparse.Namespace) -> Path:
+def _base(arguments: argparse.Namespace, folder: Path) -> Path:
+    """The encoder of all contestants. It is stored in `folder` as a DistilBERT, which the reference can load, too."""
     if arguments.geometry:
         return models.random_base(arguments.geometry)
     from sentiment_batch.model import hub
+    from sentiment_batch.model.classifier import load_base
 
-    return hub.resolve_model(arguments.base)
+    encoder, tokenizer = load_base(hub.resolve_model(arguments.base))
+    encoder.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return folder
 
 
 def _data(arguments: argparse.Namespace) -> Data:
