@@ -18,9 +18,10 @@ from sentiment_batch.data.readers.table import TableReader
 from sentiment_batch.data.text_columns import to_column_names
 from sentiment_batch.display import BLOCK
 from sentiment_batch.errors import InputError
-from sentiment_batch.frames import arrow, distributed, duckdb, polars
+from sentiment_batch.frames import arrow, distributed, duckdb, huggingface, polars
 from sentiment_batch.frames.arrow import ArrowFrame
 from sentiment_batch.frames.base import SAMPLE_ROWS, warn_of_unlike_texts
+from sentiment_batch.frames.huggingface import HuggingFaceDataset
 from sentiment_batch.frames.pandas import PandasFrame
 from sentiment_batch.frames.polars import PolarsFrame
 
@@ -39,6 +40,9 @@ def _annotate_narwhals(frame: Any, scorer: Scorer, chosen: Sequence[str]) -> Any
 _LAZY: dict[tuple[str, str], Callable[[Any, Scorer, Sequence[str]], Any]] = {
     ("dask", "DataFrame"): distributed.annotate_dask,
     ("dask", "Series"): distributed.annotate_dask,
+    ("datasets", "DatasetDict"): huggingface.annotate_splits,
+    ("datasets", "IterableDataset"): huggingface.annotate_streamed,
+    ("datasets", "IterableDatasetDict"): huggingface.annotate_splits,
     ("duckdb", "DuckDBPyRelation"): duckdb.annotate_duckdb,
     ("narwhals", "DataFrame"): _annotate_narwhals,
     ("narwhals", "LazyFrame"): _annotate_narwhals,
@@ -49,7 +53,7 @@ _LAZY: dict[tuple[str, str], Callable[[Any, Scorer, Sequence[str]], Any]] = {
 """Frames whose rows are not in memory, by library and class; all other frames are tables in memory."""
 
 
-_SCORED_AT_ONCE = {("duckdb", "DuckDBPyRelation"), ("narwhals", "DataFrame")}
+_SCORED_AT_ONCE = {("datasets", "DatasetDict"), ("duckdb", "DuckDBPyRelation"), ("narwhals", "DataFrame")}
 """Those of them that are scored in the call, not when their rows are asked for."""
 
 
@@ -112,17 +116,23 @@ def wrap_frame(frame: Any) -> Frame:
     Raises:
         InputError: it is no known frame, or its rows are not in memory yet.
     """
-    pandas, polars = sys.modules.get("pandas"), sys.modules.get("polars")
+    pandas, polars, datasets = (sys.modules.get(name) for name in ("pandas", "polars", "datasets"))
     if pandas is not None and isinstance(frame, (pandas.DataFrame, pandas.Series)):
         return PandasFrame(frame)
     if polars is not None and isinstance(frame, (polars.DataFrame, polars.Series)):
         return PolarsFrame(frame)
+    if datasets is not None and isinstance(frame, datasets.Dataset):
+        return HuggingFaceDataset(frame)
     if isinstance(frame, (pa.Array, pa.ChunkedArray)):
         return ArrowFrame(pa.table({"text": frame}))
     if isinstance(frame, (pa.Table, pa.RecordBatch)) or hasattr(frame, "__arrow_c_stream__"):
         return ArrowFrame(frame)
     if polars is not None and isinstance(frame, polars.LazyFrame):
         raise InputError("a polars LazyFrame holds no rows yet. Call .collect() on it first.")
+    if datasets is not None and isinstance(frame, dict | datasets.IterableDataset):
+        raise InputError(
+            f'a {type(frame).__name__} is no single table in memory. Give a data set of it, such as data["train"].'
+        )
     raise InputError(
         f"a {type(frame).__name__} is no frame. Give a pandas, polars or pyarrow table or series, anything with "
         "__arrow_c_stream__, or a list of texts."

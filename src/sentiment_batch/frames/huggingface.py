@@ -1,0 +1,100 @@
+"""Data sets of the library `datasets` of Hugging Face: in memory or on disk, streamed, and dictionaries of them."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+
+from sentiment_batch.data.column_paths import find_root
+from sentiment_batch.data.columns import to_single_array
+from sentiment_batch.errors import InputError
+
+if TYPE_CHECKING:
+    from sentiment_batch.frames.base import Added
+    from sentiment_batch.scoring.scorer import Scorer
+
+
+class HuggingFaceDataset:
+    """A `datasets.Dataset`. Its class labels are read as their names, and a class of -1 as no label."""
+
+    def __init__(self, frame: Any) -> None:
+        self._frame = frame
+        self.names: list[str] = list(frame.column_names)
+
+    def table(self, columns: Sequence[str] | None = None, rows: int | None = None) -> pa.Table:
+        """The first rows as Arrow, in the order of the data set, which may be shuffled."""
+        chosen = self._frame if columns is None else self._frame.select_columns(list(columns))
+        table = chosen.with_format("arrow")[: len(chosen) if rows is None else rows]
+        for place, name in enumerate(table.column_names):
+            names = getattr(self._frame.features[name], "names", None)
+            if names and pa.types.is_integer(table.schema.field(place).type):
+                table = table.set_column(place, name, _name_classes(table.column(place), names))
+        return table.replace_schema_metadata()  # which describes the types of before
+
+    def with_columns(self, added: Added) -> Any:
+        """A new data set; labels become strings, because a class label shows as a number."""
+        dataset = self._frame
+        for name, column in added.items():
+            dataset = dataset.add_column(name, _decode(to_single_array(column)))
+        return dataset
+
+    def take_rows(self, rows: Sequence[int], *, without: Collection[str]) -> HuggingFaceDataset:
+        """Some rows."""
+        kept = [name for name in self.names if name not in without]
+        return HuggingFaceDataset(self._frame.select_columns(kept).select(list(rows)))
+
+
+def annotate_streamed(frame: Any, scorer: Scorer, chosen: Sequence[str]) -> Any:
+    """An `IterableDataset` with its scores, which are computed as it is read.
+
+    Raises:
+        InputError: its columns are not known before it is read, and no text column is named.
+    """
+    if frame.features is None:
+        if not chosen:
+            raise InputError("the columns of this IterableDataset are not known. Name the column with `text_column`.")
+        return frame.map(partial(_add_scores, scorer, chosen, [(name, pa.string()) for name in chosen]), batched=True)
+    schema = frame.features.arrow_schema
+    scorer.added.check_names(schema.names)
+    texts = scorer.choose_text_columns(schema, chosen).names
+    roots = [(name, schema.field(name).type) for name in dict.fromkeys(find_root(schema, name) for name in texts)]
+    added = scorer.added.append_to_schema(pa.schema([]))
+    strings = pa.schema([pa.field(one.name, _decode(pa.nulls(0, one.type)).type) for one in added])
+    kind = type(frame.features)
+    features = kind({**frame.features, **kind.from_arrow_schema(strings)})
+    return frame.map(partial(_add_scores, scorer, texts, roots), batched=True, features=features)
+
+
+def annotate_splits(frame: Any, scorer: Scorer, chosen: Sequence[str]) -> Any:
+    """A dictionary of data sets, such as `train` and `test`, each with its scores."""
+    return type(frame)({name: scorer(one, text_column=chosen or None) for name, one in frame.items()})
+
+
+def _add_scores(
+    scorer: Scorer, texts: Sequence[str], roots: Sequence[tuple[str, pa.DataType]], rows: dict[str, list[Any]]
+) -> dict[str, list[Any]]:
+    """The added columns of a batch of rows, which are lists by the names of their columns.
+
+    Args:
+        scorer: the model.
+        texts: the text columns.
+        roots: the names and types of the columns that hold them.
+        rows: the batch.
+    """
+    table = pa.table({name: pa.array(rows[name], kind) for name, kind in roots})
+    scored = scorer(table, text_column=texts)
+    return {name: scored[name].to_pylist() for name in scorer.added.names}
+
+
+def _decode(array: pa.Array) -> pa.Array:
+    """An array without a dictionary, which `datasets` has no type for."""
+    return array.dictionary_decode() if pa.types.is_dictionary(array.type) else array
+
+
+def _name_classes(classes: pa.ChunkedArray, names: Sequence[str]) -> pa.Array:
+    """The names of class numbers; null where there is none."""
+    numbers = to_single_array(classes).to_pylist()
+    return pa.array([names[one] if one is not None and 0 <= one < len(names) else None for one in numbers], pa.string())

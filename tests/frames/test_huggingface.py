@@ -1,0 +1,113 @@
+"""Data sets of `datasets` come back as they were, with their scores: in memory, shuffled, streamed and by split."""
+
+from __future__ import annotations
+
+import pyarrow as pa
+import pytest
+
+from sentiment_batch import evaluate, score, train
+from sentiment_batch.errors import InputError, UsageError
+
+datasets = pytest.importorskip("datasets", reason="datasets is not installed")
+
+TEXTS = ["the film was great", None, "boring and dull", " ", "a great film"]
+ADDED = ["sentiment", "sentiment_score"]
+
+
+@pytest.fixture(autouse=True)
+def own_cache(tmp_path, monkeypatch):
+    monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path / "datasets")
+    datasets.disable_progress_bars()
+
+
+def dataset(rows=5):
+    kinds = datasets.ClassLabel(names=["bad", "good"])
+    columns = {"n": list(range(rows)), "text": [TEXTS[n % 5] for n in range(rows)], "tags": [["a", "b"]] * rows}
+    return datasets.Dataset.from_dict(columns | {"label": [n % 2 for n in range(rows)]}).cast_column("label", kinds)
+
+
+@pytest.fixture
+def expected(scorer):
+    """The scores of `TEXTS` from a table of pyarrow."""
+    return scorer(pa.table({"text": TEXTS})).select(ADDED).to_pydict()
+
+
+def test_a_data_set_keeps_its_columns_and_types(scorer, expected):
+    given = dataset()
+    scored = scorer(given)
+    assert type(scored) is datasets.Dataset
+    assert {name: scored[name][:] for name in ADDED} == expected
+    assert {name: scored.features[name] for name in given.features} == dict(given.features)
+    assert scored.features["sentiment"] == datasets.Value("string")
+    assert scored.remove_columns(ADDED)[:] == given[:]
+    assert given.column_names == ["n", "text", "tags", "label"]
+
+
+def test_rows_of_a_shuffled_data_set_keep_their_scores(scorer, expected):
+    scored = scorer(dataset().select([4, 0, 2]))
+    assert scored["n"][:] == [4, 0, 2]
+    assert scored["sentiment"][:] == [expected["sentiment"][n] for n in (4, 0, 2)]
+
+
+@pytest.mark.parametrize("named", [None, "text"])
+def test_a_streamed_data_set_is_scored_as_it_is_read(scorer, expected, named):
+    before = scorer.counts.rows
+    scored = scorer(dataset().to_iterable_dataset(), text_column=named)
+    assert type(scored) is datasets.IterableDataset
+    assert list(scored.features) == ["n", "text", "tags", "label", *ADDED]
+    assert scorer.counts.rows == before
+    rows = list(scored)
+    assert {name: [row[name] for row in rows] for name in ADDED} == expected
+    assert [row["label"] for row in rows] == [0, 1, 0, 1, 0]
+
+
+def test_a_stream_of_unknown_columns_needs_their_name(scorer, expected):
+    def rows():
+        yield from ({"text": text} for text in TEXTS)
+
+    stream = datasets.IterableDataset.from_generator(rows)
+    with pytest.raises(InputError, match="Name the column with `text_column`"):
+        scorer(stream)
+    assert [row["sentiment"] for row in scorer(stream, text_column="text")] == expected["sentiment"]
+
+
+def test_each_split_of_a_dictionary_is_scored(tiny_model):
+    splits = datasets.DatasetDict({"train": dataset(), "test": dataset(3)})
+    scored = score(splits, tiny_model)
+    assert type(scored) is datasets.DatasetDict
+    assert {name: (len(one), one.column_names[-2:]) for name, one in scored.items()} == {
+        "train": (5, ADDED),
+        "test": (3, ADDED),
+    }
+
+
+def test_a_column_of_a_text_in_a_struct_is_found(scorer, expected):
+    nested = datasets.Dataset.from_dict({"review": [{"body": text, "stars": 3} for text in TEXTS]})
+    for given in (nested, nested.to_iterable_dataset()):
+        scored = scorer(given, text_column="review.body")
+        assert [row["sentiment"] for row in scored] == expected["sentiment"]
+
+
+def test_a_taken_name_is_refused(scorer):
+    for given in (scorer(dataset()), scorer(dataset()).to_iterable_dataset()):
+        with pytest.raises(UsageError, match="sentiment"):
+            scorer(given)
+
+
+def test_class_labels_are_read_by_their_names(tiny_base, tmp_path):
+    texts = [("a great film", 1), ("a dull film", 0), ("no label here", -1)] * 20
+    names = ["negative", "positive"]
+    rows = datasets.Dataset.from_dict({"text": [f"{text} {n}" for n, (text, _) in enumerate(texts)]})
+    rows = rows.add_column("label", [label for _, label in texts]).cast_column(
+        "label", datasets.ClassLabel(names=names)
+    )
+    settings = {"epochs": 1, "folds": 0, "max_length": 16, "quiet": True, "device": "cpu", "dtype": "float32"}
+    model = train(rows, tmp_path / "model", base=str(tiny_base), **settings)
+    assert model.labels == ("negative", "positive")
+    found = evaluate(rows, model)
+    assert (found.rows, found.left_out.label_missing) == (40, 20)
+
+
+def test_a_dictionary_is_no_table_to_train_on(tmp_path):
+    with pytest.raises(InputError, match=r'such as data\["train"\]'):
+        train(datasets.DatasetDict({"train": dataset()}), tmp_path / "model")
