@@ -100,6 +100,13 @@ def test_differences_of_earlier_runs_are_handed_on(score, scorer, tmp_path):
     assert "dtype was bfloat16 and is float32" in second["content"]["reuse_differences"]
 
 
+def test_a_manifest_without_a_text_column_is_refused(score, tmp_path):
+    score("old.parquet", "old.csv")
+    change_manifest(tmp_path / "old.csv.manifest.json", settings={"text_column": []})
+    with pytest.raises(UsageError, match="its manifest names no column of the text"):
+        score("new.parquet", "new.csv", reuse="old.csv")
+
+
 def test_an_output_without_its_text_cannot_be_reused(score):
     score("old.parquet", "old.csv", keep=("id",))
     with pytest.raises(UsageError, match="does not hold its column of the text 'text'"):

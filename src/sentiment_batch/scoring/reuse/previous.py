@@ -14,6 +14,7 @@ from sentiment_batch.data.columns import extract_texts, find_path
 from sentiment_batch.data.readers.input_state import identify_input
 from sentiment_batch.errors import InputError, UsageError, listed
 from sentiment_batch.locations import without_password
+from sentiment_batch.progress import show_progress
 from sentiment_batch.scoring.output import fingerprint
 from sentiment_batch.scoring.output.manifest import hash_file_at, locate_files
 from sentiment_batch.scoring.output.verify import check_files, find_output, open_written_file
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from sentiment_batch.data.readers.base import Reader
     from sentiment_batch.model.probabilities import Floats
     from sentiment_batch.scoring.added_columns import AddedColumns
+    from sentiment_batch.scoring.backends.base import OnRows
     from sentiment_batch.scoring.output.paths import OutputPaths
     from sentiment_batch.scoring.reuse.index import ScoredTextIndex
     from sentiment_batch.scoring.scorer import Scorer
@@ -58,8 +60,13 @@ class PreviousOutput:
         """The output, for messages."""
         return without_password(self.paths.destination)
 
-    def fill(self, index: ScoredTextIndex, added: AddedColumns) -> int:
-        """Check that the output is whole, and add its texts with a score to an index; returns its rows.
+    def fill(self, index: ScoredTextIndex, added: AddedColumns, *, quiet: bool) -> None:
+        """Check that the output is whole, and add its texts with a score to an index.
+
+        Args:
+            index: the index.
+            added: the columns that the scorer adds.
+            quiet: show no progress.
 
         Raises:
             OutputError: a file is missing or was changed.
@@ -71,14 +78,14 @@ class PreviousOutput:
         before = [identify_input(location) for location, _ in files]
         check_files(self.paths, self.manifest)
         # JSON lines without rows have no columns to read.
-        rows = sum(self._add_file(location, index, added) for location, entry in files if entry["rows"])
+        with show_progress(self.manifest["rows"], quiet=quiet, task="reading scored texts") as bar:
+            rows = sum(self._add_file(location, index, added, bar.update) for location, entry in files if entry["rows"])
         if rows != self.manifest["rows"]:
             raise InputError(f"{self.name} has {rows:,} rows, but {self.manifest['rows']:,} were written. Score again.")
         if before != [identify_input(location) for location, _ in files]:
             raise InputError(f"{self.name} was changed while it was read. Try again when nobody writes to it.")
-        return rows
 
-    def _add_file(self, location: str, index: ScoredTextIndex, added: AddedColumns) -> int:
+    def _add_file(self, location: str, index: ScoredTextIndex, added: AddedColumns, on_rows: OnRows) -> int:
         """Add the texts of a file; returns its rows."""
         output_format = self.manifest["settings"]["output_format"]
         if (reader := open_written_file(location, output_format)) is None:
@@ -95,6 +102,7 @@ class PreviousOutput:
                     place = f"{without_password(location)}, from row {rows:,} on (rows counted from 0)"
                     raise InputError(f"{place}: {error}. Leave `reuse` out, or name another output.") from error
                 rows += batch.num_rows
+                on_rows(batch.num_rows)
         return rows
 
     def _find_texts(self, reader: Reader, added: AddedColumns) -> list[str]:
@@ -132,6 +140,8 @@ def find_previous(location: str, scorer: Scorer) -> PreviousOutput:
     changes = _compare(old, new, (*_SAME, "output_columns"), _SAME_SETTINGS)
     if manifest["settings"].get("escape_formulas") and manifest["settings"]["output_format"] == "csv":
         changes.append("its texts were changed by `escape_formulas=True`")
+    if not manifest["settings"].get("text_column"):
+        changes.append("its manifest names no column of the text")
     is_exact = scorer.settings.deterministic
     # Deterministic runs give the same bits for any number of tokens in a batch, and are never compiled.
     differences = _compare(old, new, _ROUNDING, ("deterministic",) if is_exact else _ROUNDING_SETTINGS)

@@ -55,7 +55,7 @@ def take_over(previous: PreviousOutput | None, annotation: Annotation, scratch: 
         yield annotation
         return
     with _open_index(annotation.scorer, scratch) as index:
-        _fill(index, previous, annotation.scorer)
+        _fill(index, previous, annotation.scorer, quiet=annotation.job.quiet)
         yield dataclasses.replace(annotation, scorer=ReusingScorer.share(annotation.scorer, index))
 
 
@@ -76,7 +76,7 @@ def score_with_previous(frame: Any, scorer: Scorer, text_column: str | Sequence[
         raise UsageError(f"`reuse` is for frames in memory, and a {type(frame).__name__} has no rows yet. Collect it.")
     with _open_index(scorer, None) as index:
         if isinstance(previous, str | os.PathLike):
-            _fill(index, find_previous(os.fspath(previous), scorer), scorer)
+            _fill(index, find_previous(os.fspath(previous), scorer), scorer, quiet=True)
         else:
             _fill_from_frame(index, previous, scorer, text_column)
         before = dataclasses.replace(scorer.counts)
@@ -97,7 +97,7 @@ def _open_index(scorer: Scorer, scratch: str | None) -> Iterator[ScoredTextIndex
         yield index
 
 
-def _fill(index: ScoredTextIndex, previous: PreviousOutput, scorer: Scorer) -> None:
+def _fill(index: ScoredTextIndex, previous: PreviousOutput, scorer: Scorer, *, quiet: bool) -> None:
     """Add the texts of an earlier output to an index, and log what is known of it."""
     if previous.differences:
         logger.warning(
@@ -107,8 +107,8 @@ def _fill(index: ScoredTextIndex, previous: PreviousOutput, scorer: Scorer) -> N
             "; ".join(previous.differences),
             previous.tolerance,
         )
-    rows = previous.fill(index, scorer.added)
-    _log_size(previous.name, rows, index.finish())
+    previous.fill(index, scorer.added, quiet=quiet)
+    _log_size(previous.name, previous.manifest["rows"], index.finish())
 
 
 def _fill_from_frame(
