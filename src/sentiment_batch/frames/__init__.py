@@ -129,7 +129,7 @@ def wrap_frame(frame: Any) -> Frame:
         return ArrowFrame(frame)
     if polars is not None and isinstance(frame, polars.LazyFrame):
         raise InputError("a polars LazyFrame holds no rows yet. Call .collect() on it first.")
-    if datasets is not None and isinstance(frame, dict | datasets.IterableDataset):
+    if type(frame).__module__.startswith("datasets."):  # its streams and dictionaries of splits
         raise InputError(
             f'a {type(frame).__name__} is no single table in memory. Give a data set of it, such as data["train"].'
         )
