@@ -24,6 +24,8 @@ SETUP = ("python3 -m venv ", ". .venv/", "pip install ", "make ")
 """Beginnings of commands that prepare a machine; `test_install.py` and `tests/test_packaging.py` look at them."""
 PLUGINS = {"docs/how-to/databases.md": "sql"}
 """The pages whose commands need a plugin."""
+PACKAGES = {"share-a-model.md": ("onnxruntime", "onnxscript"), "dataframes.md": ("datasets",)}
+"""The pages whose examples need packages that only these tests install."""
 CLUSTER_PAGE = pages.DOCS / "how-to" / "cluster.md"
 """The tests of the plugin for Ray follow this page, because they have a cluster."""
 
@@ -114,10 +116,14 @@ def small_frames(monkeypatch):
 
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:The inplace keyword in DataFrame.reset_index:DeprecationWarning")  # dask's own
+@pytest.mark.filterwarnings("ignore:.*LeafSpec.*is deprecated:FutureWarning")  # torch's own, in an export
+@pytest.mark.filterwarnings("ignore:# The axis name. .*will not be used:UserWarning")
 @pytest.mark.parametrize("page", STORIES, ids=pages.name_of)
 def test_every_command_and_example_of_a_page_runs(page, desk, follow, tiny_base, monkeypatch):
     if plugin := PLUGINS.get(pages.name_of(page)):
         pytest.importorskip(f"sentiment_batch_{plugin}", reason=f"the plugin {plugin} is not installed")
+    for package in PACKAGES.get(page.name, ()):
+        pytest.importorskip(package, reason=f"{package} is not installed")
     if page.name == "shell-completion.md" and sys.platform == "win32":
         pytest.skip("the command is for a shell")
     small_frames(monkeypatch)
