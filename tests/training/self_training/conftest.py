@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 KNOWN, NEW = range(3), range(3, 8)
 """The places of the telling words of labelled rows, and of those that only unlabelled texts and new rows have."""
-LEARNS = {"learning_rate": 0.01, "batch_size": 8, "epochs": 8, "report": False, "baseline": False}
+LEARNS = {"learning_rate": 0.01, "batch_size": 8, "epochs": 6, "report": False, "baseline": False}
 """Settings with which the tiny model learns in a second or two."""
 
 
@@ -49,13 +49,13 @@ def planted(reviews) -> Planted:
     def label(texts: list[str], labels: list[str], name: str) -> LabelledRows:
         return dataclasses.replace(reviews(2, name=name), texts=texts, labels=labels)
 
-    known, new = write_reviews(30, KNOWN, KNOWN, 2), write_reviews(30, NEW, NEW, 3)
+    known, new = write_reviews(40, KNOWN, KNOWN, 2), write_reviews(40, NEW, NEW, 3)
     draw = np.random.default_rng(5)
     mixed = [f"film {n} was {GOOD[draw.integers(8)]} and {BAD[draw.integers(8)]}" for n in range(120)]
     return Planted(
-        rows=label(*write_reviews(60, KNOWN, KNOWN, 1), "reviews.csv"),
+        rows=label(*write_reviews(80, KNOWN, KNOWN, 1), "reviews.csv"),
         val=label(known[0] + new[0], known[1] + new[1], "val.csv"),
-        linked=pa.table({"text": write_reviews(240, KNOWN, NEW, 4)[0]}),
+        linked=pa.table({"text": write_reviews(400, KNOWN, NEW, 4)[0]}),
         misleading=pa.table({"text": mixed}),
     )
 

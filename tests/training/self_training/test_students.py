@@ -1,0 +1,118 @@
+"""What each student learns from: the rows and the teachers of its own fold; the last one from all."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from sentiment_batch.records import Choice
+from sentiment_batch.training.components import set_up
+from sentiment_batch.training.folds import FinishedFold
+from sentiment_batch.training.prepare import prepare
+from sentiment_batch.training.self_training.pool_file import UnlabelledTexts
+from sentiment_batch.training.self_training.students import ALL_ROWS, Students
+from sentiment_batch.training.self_training.teaching import Teaching
+
+POOL = UnlabelledTexts(
+    name="pool.csv", texts=["one film", "two films"], rows=2, blank=0, labelled=0, limit=9, source=None
+)
+SURE = 4.0
+"""A logit of which both of its signs are far above the confidence."""
+
+
+@pytest.fixture
+def setup(settings, reviews, tiny_base):
+    """A run of 120 rows in three folds, or in a split with `folds=0`."""
+
+    def make(**chosen):
+        how = settings(**{"folds": 3} | chosen)
+        cpu, float32 = Choice(value="cpu", reason="a test"), Choice(value="float32", reason="a test")
+        return set_up(prepare([reviews(120)], how), tiny_base, how, cpu, float32, quiet=True)
+
+    return make
+
+
+def teacher(setup, part, pool, *, strength=1.0, taught=None):
+    """A teacher that is right about its rows, with this logit for positive about each unlabelled text."""
+    folds, codes = setup.data.folds, setup.data.validation.codes
+    codes = codes if folds is None else codes[folds.validation_M == part]
+    signs = np.where(codes == 1, strength, -strength)
+    return FinishedFold(
+        history=(),
+        logits_NK=np.stack([-signs, signs], axis=1).astype(np.float32),
+        pool_MK=np.array([[-one, one] for one in pool], dtype=np.float32),
+        training_NK=taught,
+    )
+
+
+def students_of(setup, teachers, members=1):
+    return Students(setup, Teaching(unlabelled=POOL, members=members, confidence=0.8, weight=0.5), teachers)
+
+
+def learn(students, setup, part):
+    """The training texts of a student, and how many of them are unlabelled."""
+    training = students.make(setup if part == ALL_ROWS else setup.take_fold(part), part).training
+    rows = len(students._find_rows(part))
+    return training, rows
+
+
+def test_a_student_learns_from_the_teacher_of_its_fold_alone(setup):
+    run = setup()
+    students = students_of(run, [teacher(run, part, [sign, sign]) for part, sign in enumerate((SURE, -SURE, 0.0))])
+    for part, label in enumerate((1, 0)):
+        training, rows = learn(students, run, part)
+        assert training.codes[rows:].tolist() == [label, label]
+    training, rows = learn(students, run, 2)
+    assert len(training) == rows, "its teacher is not sure"
+
+
+def test_a_student_learns_no_row_of_its_fold(setup):
+    run = setup()
+    students = students_of(run, [teacher(run, part, [SURE, SURE]) for part in range(3)])
+    for part in range(3):
+        training, rows = learn(students, run, part)
+        kept = np.flatnonzero(run.data.folds.training_N != part)
+        assert rows == len(kept) < 120
+        assert training.codes[:rows].tolist() == run.data.training.codes[kept].tolist()
+
+
+def test_the_last_student_learns_from_all_teachers_and_rows(setup):
+    run = setup(calibrate=False)
+    students = students_of(run, [teacher(run, part, [SURE, sign]) for part, sign in enumerate((SURE, -SURE, SURE))])
+    training, rows = learn(students, run, ALL_ROWS)
+    assert rows == 120
+    assert training.codes[rows:].tolist() == [1], "two of three are no sure majority"
+
+
+def test_the_rows_of_a_fold_do_not_calibrate_its_teacher(setup):
+    run, pool = setup(), [SURE / 2, SURE / 2]
+
+    def soft_labels(strength):
+        teachers = [teacher(run, 0, pool, strength=strength), *(teacher(run, part, pool) for part in (1, 2))]
+        students = students_of(run, teachers)
+        return [learn(students, run, part)[0].soft_labels for part in range(3)]
+
+    before, after = soft_labels(1.0), soft_labels(-3.0)
+    assert (before[0] == after[0]).all()
+    assert before[1].shape != after[1].shape or (before[1] != after[1]).any()
+
+
+def test_all_students_have_one_schedule(setup):
+    run = setup()
+    students = students_of(run, [teacher(run, part, [sign, sign]) for part, sign in enumerate((SURE, 0.0, 0.0))])
+    steps = {students.make(run.take_fold(part), part).schedule.steps for part in range(3)}
+    assert len(steps) == 1
+
+
+def test_labelled_rows_learn_from_an_ensemble_as_well(setup):
+    run = setup(folds=0)
+    taught = np.zeros((len(run.data.training), 2), dtype=np.float32)
+    students = students_of(run, [teacher(run, 0, [0.0, 0.0], taught=taught) for _ in range(2)], members=2)
+    training = students.make(run, 0).training
+    assert sorted(set(training.soft_labels.ravel().tolist())) == [0.25, 0.75], "half of the label, half of 0.5"
+
+
+def test_without_anything_to_learn_there_are_no_lessons(setup):
+    run = setup(folds=0)
+    assert not students_of(run, [teacher(run, 0, [0.0, 0.0])]).has_lessons
+    assert students_of(run, [teacher(run, 0, [SURE, 0.0])]).has_lessons
