@@ -99,6 +99,8 @@ class Place:
         if watched:
             watched["folder"] = str(self.work)
         named = [self.fill(word) for word in arguments or case.command]
+        if case.needs_fork and not watched:  # a watch that kills nothing
+            watched["folder"] = str(self.work)
         return self.warm.run(named, environment={"SENTIMENT_BATCH_CACHE": str(cache / "cache")}, **watched)
 
     def fill(self, word: str) -> str:
@@ -134,7 +136,7 @@ class Place:
 
     def describe_end(self) -> dict[str, Any]:
         """The watched folder without what is compared otherwise or holds a time: all names, and most bytes."""
-        return {name: _describe_file(name, data) for name, data in read_tree(self.work).items()}
+        return {name: _describe_file(name, data) for name, data in read_tree(self.work).items() if not _is_random(name)}
 
 
 @dataclass(eq=False)
@@ -154,6 +156,8 @@ class Case:
     is_database: bool = False
     server_statements: list[str] = field(default_factory=list)
     """SQL that makes the database of a server as it is before the command."""
+    needs_fork: bool = False
+    """True if the warm process must not run the command itself, because its library cannot be forked after use."""
     sends: bool = False
     """True if what is sent to a server counts as operations, too."""
     start: Tree = field(default_factory=dict)
@@ -191,6 +195,8 @@ def list_cases(*, with_server: bool) -> list[Case]:
     ]
     for kind, connect in (("sqlite", sqlite3.connect), ("duckdb", _connect_duckdb)):
         cases += [_score_into(kind, connect, old=False), _score_into(kind, connect, old=True)]
+    cases += [_score_into_delta("a new"), _score_into_delta("a replaced", "--overwrite")]
+    cases += [_score_into_delta("more rows of a", mode="?mode=append")]
     if with_server:
         cases += [_score_into_postgresql(old=False), _score_into_postgresql(old=True)]
     return cases
@@ -275,6 +281,27 @@ def _score_into(kind: str, connect: Callable[[str], Any], *, old: bool) -> Case:
     return Case(name, command + ["--overwrite"] * old, read, prepare=prepare, is_database=True)
 
 
+def _score_into_delta(what: str, *more: str, mode: str = "") -> Case:
+    """A case whose output is a Delta Lake table, in which other rows lie before if they are replaced or added to."""
+
+    def read(place: Place) -> Any:
+        from sentiment_batch.data.formats import open_reader
+
+        if not (place.work / "lake").exists():
+            return None
+        with contextlib.closing(open_reader(f"delta://{place.work}/lake")) as reader:
+            return [row for split in reader.splits() for batch in reader.batches(split) for row in batch.to_pylist()]
+
+    def prepare(place: Place, case: Case) -> None:
+        (place.work / "cache" / "scoring").mkdir(parents=True)
+        if more or mode:
+            done = place.run(case, _score_command("{here}/in.csv", "delta://{work}/lake"))
+            assert done.status == 0, done
+
+    command = [*_score_command("{here}/short.csv", f"delta://{{work}}/lake{mode}"), *more]
+    return Case(f"score to {what} Delta Lake table", command, read, prepare=prepare, is_database=True, needs_fork=True)
+
+
 def _score_into_postgresql(*, old: bool) -> Case:
     def read(place: Place) -> Any:
         with contextlib.closing(connect_postgresql(place.server.url())) as connection:
@@ -313,10 +340,15 @@ def _connect_duckdb(path: str) -> Any:
     return duckdb.connect(path)
 
 
+def _is_random(name: str) -> bool:
+    """True for a data file of a Delta Lake table. Its name is another one each time, and a kill may leave it behind."""
+    return os.path.dirname(name) == "lake" and name.endswith(".zstd.parquet")
+
+
 def _describe_file(name: str, data: bytes | None) -> Any:
     """What is compared of a file: its bytes, but for times and what depends on the history of a database."""
     base = os.path.basename(name)
-    if data is None or base.endswith((".sqlite", ".duckdb")):
+    if data is None or base.endswith((".sqlite", ".duckdb")) or "_delta_log" in name:
         return None
     if base.endswith("manifest.json"):
         return {key: value for key, value in json.loads(data)["content"].items() if key != "input_state"}

@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from conftest import ROWS, open_writer, read, with_protocol, write
-from sentiment_batch_delta import commits, data_files
+from sentiment_batch_delta import commits, data_files, writer
 
 from sentiment_batch import OutputError, UsageError
 
@@ -288,6 +288,26 @@ def test_a_scratch_folder_on_the_same_disk_is_used(table, tmp_path):
     made.commit()
     assert os.listdir(scratch) == []
     assert read(table.url()).equals(ROWS)
+
+
+@pytest.mark.parametrize("mode", ["", "?mode=append"])
+def test_a_scratch_folder_on_another_disk_is_not_used(table, mode):
+    memory = "/dev/shm"
+    if not os.path.isdir(memory) or os.stat(memory).st_dev == os.stat(table.folder).st_dev:
+        pytest.skip("there is no other disk")
+    write(table.url(mode), ROWS, scratch=memory)
+    made = open_writer(table.url(), ROWS.schema, scratch=memory, overwrite=True)
+    made.write(ROWS.to_batches()[0])
+    assert read(table.url()).equals(ROWS)
+    made.commit()
+    assert (table.version(), table.list_orphans()) == (1, [])
+    assert [path.name for path in table.path.iterdir() if path.name.startswith(".")] == []
+
+
+def test_a_folder_that_must_not_be_written_is_refused_at_once(table, monkeypatch):
+    monkeypatch.setattr(writer.os, "access", lambda path, mode: not path.endswith("_delta_log"))
+    with pytest.raises(OutputError, match=r"you must not write to .*_delta_log"):
+        open_writer(table.make().url("?mode=append"), ROWS.schema)
 
 
 def test_the_log_of_other_users_is_copied(table, monkeypatch):

@@ -47,6 +47,14 @@ def test_a_folder_is_read_if_the_format_is_named(days):
         rows(days)
 
 
+@pytest.mark.parametrize("format", ["csv", None])
+def test_a_folder_with_the_log_of_a_delta_table_is_refused(days, format):
+    (days / "_delta_log").mkdir()
+    with pytest.raises(InputError, match=f"may hold rows that were replaced. Read it as delta://{days}"):
+        rows(days, format=format)
+    assert len(rows(days / "*.csv")) == 4
+
+
 def test_folders_give_partitions(days):
     folder = days / "by" / "year=2024"
     folder.mkdir(parents=True)

@@ -20,6 +20,10 @@ MAX_QUOTED_LENGTH = 400
 """Characters that are quoted of a library's message."""
 _PREFIX = re.compile(r"^(?:(?:Generic delta kernel|Kernel|External|Json|Generic|Arrow|Schema) error: |Unsupported: )+")
 _ADVICE = (
+    (
+        r"would lose|out of (range|bounds)|unsupported cast|no kernel|the column ",
+        "Leave the column out with `columns`.",
+    ),
     (r"feature|reader version|writer version|unsupported", "Use a program that supports it to export the rows."),
     (
         r"json|log segment|metadata or protocol|checkpoint|whilst|parsing|deserial",
@@ -27,7 +31,6 @@ _ADVICE = (
     ),
     (r"no space|disk quota", "Free some space there."),
     (r"permission|not permitted|read-only", "Ask for the permission, or name another table."),
-    (r"would lose|out of (range|bounds)|overflow|invalid|too large|precision", "Leave the column out with `columns`."),
 )
 
 

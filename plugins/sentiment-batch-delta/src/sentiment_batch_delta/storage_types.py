@@ -2,14 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import pyarrow as pa
 
 from sentiment_batch.writing import decoded, is_text, repeated_name
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 MAX_DIGITS = 38
 """Digits of a decimal."""
@@ -23,6 +18,7 @@ _WIDER = {
     pa.null(): pa.string(),
 }
 _SAME = {pa.bool_(), pa.int8(), pa.int16(), pa.int32(), pa.int64(), pa.float32(), pa.float64(), pa.date32()}
+_VIEWS = (pa.string_view(), pa.binary_view())
 _BYTES = (pa.types.is_binary, pa.types.is_large_binary, pa.types.is_fixed_size_binary, pa.types.is_binary_view)
 
 
@@ -88,9 +84,10 @@ def holds_local_timestamps(kind: pa.DataType) -> bool:
 
 
 def _find_nested_type(kind: pa.DataType) -> pa.DataType:
-    for inner in _list_inner(kind):
-        if pa.types.is_run_end_encoded(inner):
-            raise NoTypeError(f"pyarrow cannot decode the run-ends within {kind}")
+    if any(map(pa.types.is_run_end_encoded, _list_inner(kind))):
+        raise NoTypeError(f"pyarrow cannot decode the run-ends within {kind}")
+    if any(pa.types.is_dictionary(inner) and inner.value_type in _VIEWS for inner in _list_inner(kind)):
+        raise NoTypeError(f"pyarrow cannot decode the dictionary of views within {kind}")
     if pa.types.is_struct(kind):
         if not kind.num_fields:
             raise NoTypeError("a struct must have a field")
@@ -106,6 +103,8 @@ def _find_nested_type(kind: pa.DataType) -> pa.DataType:
     raise NoTypeError(f"it has no type for {kind}")
 
 
-def _list_inner(kind: pa.DataType) -> Iterator[pa.DataType]:
-    for index in range(0 if pa.types.is_union(kind) else kind.num_fields):
-        yield kind.field(index).type
+def _list_inner(kind: pa.DataType) -> list[pa.DataType]:
+    """The types directly inside a nested type."""
+    if pa.types.is_map(kind):
+        return [kind.key_type, kind.item_type]
+    return [kind.field(index).type for index in range(0 if pa.types.is_union(kind) else kind.num_fields)]

@@ -15,7 +15,7 @@ from sentiment_batch_delta.data_files import DataFiles
 from sentiment_batch_delta.delta_errors import translate_errors
 from sentiment_batch_delta.storage_types import convert, explain_no_type, find_shared_name, find_storage_type
 from sentiment_batch_delta.table_columns import check_same_columns, check_timestamps
-from sentiment_batch_delta.tables import check_writable, find_table
+from sentiment_batch_delta.tables import LOG, check_writable, find_table
 from sentiment_batch_delta.url import parse_url
 
 if TYPE_CHECKING:
@@ -114,6 +114,11 @@ class DeltaWriter:
         """Check that the table may be changed; returns its folder."""
         if not self._overwrite and not self._place.appends:
             raise self._make_exists_error()
+        for folder in (self._place.path, os.path.join(self._place.path, LOG)):
+            if not os.access(folder, os.W_OK):  # else the run would learn this at its end
+                raise OutputError(
+                    f"{self._place.shown} cannot be written: you must not write to {folder}. Name another."
+                )
         self._check_fits(table)
         return self._place.path
 

@@ -16,6 +16,8 @@ from sentiment_batch.locations import suffix_of, without_password
 
 logger = logging.getLogger("sentiment_batch")
 
+_DELTA_LOG = "_delta_log"
+"""The folder in a Delta Lake table that tells which of its files belong to it."""
 _HIVE_NULL = "__HIVE_DEFAULT_PARTITION__"
 GLOB_CHARACTERS = re.compile(r"[*?\[]")
 
@@ -38,7 +40,8 @@ def find_files(location: str, endings: tuple[str, ...]) -> list[DataFile]:
         endings: the file endings that are looked for in folders. If no file has one, all files are taken.
 
     Raises:
-        InputError: nothing is there, or the folder holds no files.
+        InputError: nothing is there, the folder holds no files, or it is a Delta Lake table, in which files of older
+            versions lie, too.
     """
     if location == filesystems.STDIN:
         return [DataFile(location=location)]
@@ -67,6 +70,7 @@ def natural_sort_key(path: str) -> tuple[list[str | int], str]:
 def _find_root_and_paths(tree: _LocalTree | _RemoteTree, endings: tuple[str, ...]) -> tuple[str, set[str]]:
     """The folder below which folder names may be partitions, and the paths of all files."""
     if tree.is_folder(tree.path):
+        _refuse_delta_table(tree)
         return tree.path, set(_list_data_files(tree, tree.path, endings))
     if tree.is_file(tree.path) or not GLOB_CHARACTERS.search(tree.path):
         return tree.path, {tree.path}  # opening a missing file reports it
@@ -78,6 +82,17 @@ def _find_root_and_paths(tree: _LocalTree | _RemoteTree, endings: tuple[str, ...
         elif includes_hidden or not _is_hidden(path.rpartition("/")[2]):
             found.add(path)
     return GLOB_CHARACTERS.split(tree.path)[0].rpartition("/")[0], found
+
+
+def _refuse_delta_table(tree: _LocalTree | _RemoteTree) -> None:
+    """Raise an error for the folder of a Delta Lake table, because its log tells which files count."""
+    if tree.is_folder(f"{tree.path}/{_DELTA_LOG}"):
+        shown = without_password(tree.path)
+        place = shown if isinstance(tree, _LocalTree) else "PATH on this machine"
+        raise InputError(
+            f"{shown} is a Delta Lake table, so its folder may hold rows that were replaced. Read it as "
+            f"delta://{place}, or name its files with a pattern such as *.parquet."
+        )
 
 
 def _list_data_files(tree: _LocalTree | _RemoteTree, folder: str, endings: tuple[str, ...]) -> list[str]:
