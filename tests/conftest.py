@@ -41,6 +41,7 @@ COLLECTED_AT = pytest.StashKey[float]()
 """The time of day, in seconds, when they were collected."""
 LONG_FILES = (
     "plugins/sentiment-batch-ray/",
+    "plugins/sentiment-batch-delta/tests/test_delta_killed_writers.py",
     "plugins/sentiment-batch-sql/tests/test_sql_conformance.py",
     "tests/test_end_to_end.py",
     "tests/test_collection.py",
