@@ -12,6 +12,7 @@ DOCS = ROOT / "docs"
 README = ROOT / "README.md"
 PAGES = sorted(DOCS.rglob("*.md"))
 PLUGIN_PAGE = DOCS / "how-to" / "write-a-plugin.md"
+DEFAULTS_PAGE = DOCS / "reference" / "environment.md"
 
 _BLOCK = re.compile(
     r"^(?:`(?P<file>[\w./]+)` (?:[^\n]+\n)+\n)?```(?P<language>\w*)\n(?P<body>.*?)^```", re.MULTILINE | re.DOTALL

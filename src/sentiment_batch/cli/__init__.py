@@ -15,6 +15,7 @@ import click
 
 from sentiment_batch.cli.bench import bench
 from sentiment_batch.cli.compare import compare
+from sentiment_batch.cli.defaults import PREFIX, use_defaults
 from sentiment_batch.cli.doctor import doctor
 from sentiment_batch.cli.evaluate import evaluate
 from sentiment_batch.cli.explain import explain
@@ -58,6 +59,11 @@ class CommandGroup(click.Group):
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Keep the arguments, because pages show the command line."""
         ctx.meta[ARGUMENTS] = tuple(args)
+        if not {"--help", "-h"} & set(args):
+            try:
+                use_defaults(ctx, self.commands, next((one for one in args if not one.startswith("-")), None))
+            except SentimentBatchError as error:
+                _fail(error)
         with _shown_safely():
             return super().parse_args(ctx, args)
 
@@ -131,7 +137,8 @@ def _has_current_folder() -> bool:
 def group() -> None:
     """Train a sentiment classifier on your own reviews and annotate tables of any size with it.
 
-    Every option can also be set in the environment, as SENTIMENT_BATCH_<COMMAND>_<OPTION>.
+    Every option can also be set in the environment, as SENTIMENT_BATCH_<COMMAND>_<OPTION>, and in a file
+    sentiment-batch.toml in the current folder, as option = value below [command].
     """
 
 
@@ -140,7 +147,7 @@ def _add(command: click.Command) -> None:
     for option in command.params:
         if isinstance(option, click.Option):  # Click's automatic names are those of the function's arguments: AS_JSON
             name = max(option.opts, key=len).lstrip("-")
-            option.envvar = f"SENTIMENT_BATCH_{command.name}_{name}".replace("-", "_").upper()
+            option.envvar = f"{PREFIX}{command.name}_{name}".replace("-", "_").upper()
     group.add_command(command)
 
 

@@ -10,6 +10,7 @@ from typing import Any
 import click
 
 from sentiment_batch.cli import options
+from sentiment_batch.cli.defaults import DEFAULTS_FILE, find_defaults_file, find_unknown_variables, list_commands
 from sentiment_batch.cli.help import command
 from sentiment_batch.cli.tables import print_table
 
@@ -55,6 +56,7 @@ def _collect_findings() -> dict[str, Any]:
     from sentiment_batch.tokenization.fast_library import choose_library
 
     device = choose_device("auto")
+    commands = list_commands(click.get_current_context())
     half, why = prefer_bfloat16(device.value)
     hub = find_hub_problem()
     failed = [f"{one.name}: {one.error}" for one in get_plugins().load_third_parties() if one.error]
@@ -74,6 +76,8 @@ def _collect_findings() -> dict[str, Any]:
         "model": str(choose_model(None)),
         "offline base": find_minilm_problem() or f"{MINILM} is there",
         "cache": str(cache_folder()),
+        "defaults": _describe_defaults(),
+        "variables without effect": [f"{name}.{close}" for name, close in find_unknown_variables(commands)],
         "failed plugins": failed,
     }
 
@@ -82,3 +86,12 @@ def _describe_scoring_dtype(half: bool, *, int8: bool) -> str:
     if half:
         return "bfloat16 where no check text changes its label"
     return "int8 where it gains time and keeps float32's labels, else float32" if int8 else "float32"
+
+
+def _describe_defaults() -> str:
+    """The file with defaults of options, and the commands that it is for."""
+    found = find_defaults_file()
+    if found is None:
+        return f"none (there is no {DEFAULTS_FILE} in this folder)"
+    name, tables = found
+    return f"{name} ({', '.join(tables) or 'empty'})"

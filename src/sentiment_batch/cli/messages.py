@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 import click
 
+from sentiment_batch.cli.defaults import list_notices
 from sentiment_batch.cli.option_words import word_options
 from sentiment_batch.display import BLOCK, unbroken, visible
 from sentiment_batch.locations import without_password
@@ -107,10 +108,12 @@ def command_line() -> str:
 
 
 def configure_logging(quiet: bool, verbose: bool) -> None:
-    """Send the log records of the library to standard error, without time and level."""
+    """Send the log records of the library to standard error, without time and level; begin with the defaults in use."""
     logger.handlers = [_StandardErrorHandler(running_command())]
     logger.propagate = False
     logger.setLevel(logging.WARNING if quiet else logging.DEBUG if verbose else logging.INFO)
+    for is_warning, notice in list_notices():
+        logger.log(logging.WARNING if is_warning else logging.INFO, "%s", notice)
 
 
 class BadRowWarnings:

@@ -1,0 +1,176 @@
+"""Defaults of options from a file in the current folder, and variables of the environment that have no effect.
+
+`sentiment-batch.toml` has a table for each command. Without this file the tables may stand in `pyproject.toml`, under
+`[tool.sentiment-batch]`. An option on the command line wins, and so does a variable of the environment.
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+import shlex
+import tomllib
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import click
+from click.core import ParameterSource
+
+from sentiment_batch.errors import UsageError
+
+DEFAULTS_FILE = "sentiment-batch.toml"
+PROJECT_FILE = "pyproject.toml"
+PROJECT_TABLE = "sentiment-batch"
+"""The table below `[tool]` in `pyproject.toml`."""
+PREFIX = "SENTIMENT_BATCH_"
+OTHER_VARIABLES = ("MODEL", "CACHE", "LOAD_PLUGINS", "TOKENIZER")
+"""Names of variables after the prefix that belong to no option."""
+CLOSE = 0.75
+"""How like two names must be, from 0 to 1, so that one may be a misspelling of the other."""
+_USED_FILE = "sentiment_batch.defaults"
+"""The key of the name of the file in `meta` of Click's context."""
+
+
+def find_defaults_file() -> tuple[str, Mapping[str, Any]] | None:
+    """The name of the file with defaults in the current folder, and its tables; None if there is none.
+
+    Raises:
+        UsageError: the file cannot be read.
+    """
+    for name in (DEFAULTS_FILE, PROJECT_FILE):
+        if not Path(name).is_file():
+            continue
+        try:
+            tables: Any = tomllib.loads(Path(name).read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            if name == PROJECT_FILE:  # it belongs to other tools, too, and may have no table of ours
+                continue
+            raise UsageError(f"{name} cannot be read: {error}. Mend it, or move it away.") from error
+        if name == PROJECT_FILE:
+            tool = tables.get("tool")
+            tables = tool.get(PROJECT_TABLE) if isinstance(tool, dict) else None
+        if isinstance(tables, dict):
+            return name, tables
+    return None
+
+
+def use_defaults(context: click.Context, commands: Mapping[str, click.Command], name: str | None) -> None:
+    """Make the values of the file the defaults of the command that is called.
+
+    Args:
+        context: the context of the group.
+        commands: all commands by name.
+        name: the command that is called; None if the arguments name none.
+
+    Raises:
+        UsageError: the file cannot be read, names no command or option, or a value does not fit its option.
+    """
+    found = find_defaults_file()
+    if found is None or name is None or name not in commands:
+        return
+    file, tables = found
+    for table in tables:
+        if table not in commands:
+            raise UsageError(f"{file} has a table {_quote(table)}, which is no command.{_suggest(table, commands)}")
+    values = tables.get(name, {})
+    if not isinstance(values, dict):
+        raise UsageError(f"{file}: {_quote(name)} must be a table, such as [{name}].")
+    context.default_map = {name: dict(_convert_all(f"{file}, [{name}]", values, commands[name], context))}
+    context.meta[_USED_FILE] = file
+
+
+def _convert_all(
+    place: str, values: Mapping[str, Any], command: click.Command, context: click.Context
+) -> Iterator[tuple[str, Any]]:
+    """The value of each option, by the name that Click gives to it."""
+    options = {_long_name(one): one for one in command.params if isinstance(one, click.Option) and not one.is_eager}
+    for name, value in values.items():
+        option = options.get(name)
+        if option is None or option.name is None:
+            raise UsageError(f"{place}: there is no option --{name}.{_suggest(name, options)}")
+        try:
+            yield option.name, option.type_cast_value(context, _as_typed(value, option))
+        except click.BadParameter as error:
+            raise UsageError(f"{place}: {name} is {value!r}. {error.message}") from error
+
+
+def _as_typed(value: Any, option: click.Option) -> Any:
+    """A value as the command line would give it: text, or a list of texts for an option that may be repeated."""
+    if option.is_flag:
+        if isinstance(value, bool):
+            return value
+        raise click.BadParameter("It must be true or false.")
+    if option.multiple:
+        return [_as_text(one) for one in (value if isinstance(value, list) else [value])]
+    return _as_text(value)
+
+
+def _as_text(value: Any) -> str:
+    if isinstance(value, bool | list | dict):
+        raise click.BadParameter("It must be a text or a number.")
+    return str(value)
+
+
+def _long_name(option: click.Option) -> str:
+    """The name of an option as the file has it: the longest, without its dashes."""
+    return max(option.opts, key=len).lstrip("-")
+
+
+def list_notices() -> Iterator[tuple[bool, str]]:
+    """What the user should know about the defaults of the running command, and whether it is a warning."""
+    context = click.get_current_context(silent=True)
+    if context is None:
+        return
+    used = [
+        one
+        for one in context.command.params
+        if one.name and context.get_parameter_source(one.name) is ParameterSource.DEFAULT_MAP
+    ]
+    if used:
+        words = " ".join(_word_option(one, context.params.get(one.name or "")) for one in used)
+        yield False, f"defaults from {context.meta.get(_USED_FILE, DEFAULTS_FILE)}: {words}"
+    for variable, close in find_unknown_variables(list_commands(context)):
+        yield True, f"the environment variable {variable} has no effect.{close}"
+
+
+def list_commands(context: click.Context) -> Mapping[str, click.Command]:
+    """All commands by name."""
+    group = context.find_root().command
+    return group.commands if isinstance(group, click.Group) else {}
+
+
+def find_unknown_variables(commands: Mapping[str, click.Command]) -> Iterator[tuple[str, str]]:
+    """Variables of the environment that look like ours and have no effect, and what may be meant.
+
+    A variable looks like ours if it names a command, or nearly one that has an effect.
+    """
+    known = [*OTHER_VARIABLES]
+    for command in commands.values():
+        options = (one for one in command.params if isinstance(one, click.Option))
+        known += [one.envvar.removeprefix(PREFIX) for one in options if isinstance(one.envvar, str)]
+    beginnings = tuple(f"{name.upper()}_" for name in commands)
+    for variable in sorted(os.environ):
+        name = variable.removeprefix(PREFIX)
+        if name == variable or name in known:
+            continue
+        close = difflib.get_close_matches(name, known, n=1, cutoff=CLOSE)
+        if close or name.startswith(beginnings):
+            yield variable, f" Do you mean {PREFIX}{close[0]}?" if close else ""
+
+
+def _word_option(option: click.Parameter, value: Any) -> str:
+    """An option with its value as one would type it; a list of values is joined by blanks."""
+    name = max(option.opts, key=len)
+    if isinstance(value, bool):
+        return name if value else next(iter(option.secondary_opts), f"{name}=false")
+    return f"{name} {shlex.join(map(str, value if isinstance(value, tuple | list) else [value]))}"
+
+
+def _suggest(name: str, known: Mapping[str, Any]) -> str:
+    close = difflib.get_close_matches(name, list(known), n=1)
+    return f" Do you mean {close[0]}?" if close else ""
+
+
+def _quote(name: str) -> str:
+    return f"[{name}]"

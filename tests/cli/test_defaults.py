@@ -1,0 +1,127 @@
+"""Defaults of options from a file, and variables of the environment that set nothing."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from tests.cli.helpers import CPU
+from tests.docs import pages
+
+
+@pytest.fixture
+def desk(tmp_path, monkeypatch):
+    """The current folder, with a table to score."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "a.csv").write_text("id,review\n1,a great film\n", encoding="utf-8")
+    return tmp_path
+
+
+def write(desk, text, name="sentiment-batch.toml"):
+    (desk / name).write_text(text, encoding="utf-8")
+
+
+def test_values_of_the_file_are_defaults(desk, cli, tiny_model):
+    write(desk, f"[score]\nmodel = {str(tiny_model)!r}\ndecimals = 1\ncolumns = 'review'\n[train]\nepochs = 9\n")
+    run = cli("score", "a.csv", "b.csv", *CPU)
+    assert run.exit_code == 0, run.stderr
+    assert run.stderr.startswith(f"defaults from sentiment-batch.toml: --model {tiny_model} ")
+    assert {"--columns review", "--decimals 1"} <= {
+        f"--{one.strip()}" for one in run.stderr.splitlines()[0].split("--")
+    }
+    head, row = (desk / "b.csv").read_text(encoding="utf-8").splitlines()
+    assert head == "review,sentiment,sentiment_score"
+    assert len(row.rpartition(",")[2]) == 3
+
+
+def test_the_command_line_and_variables_win(desk, cli, tiny_model, monkeypatch):
+    write(desk, "[score]\nmodel = 'nowhere'\ndecimals = 1\n")
+    monkeypatch.setenv("SENTIMENT_BATCH_SCORE_DECIMALS", "3")
+    run = cli("score", "a.csv", "b.csv", "--model", tiny_model, *CPU)
+    assert run.exit_code == 0, run.stderr
+    assert "defaults from" not in run.stderr
+    assert len((desk / "b.csv").read_text(encoding="utf-8").splitlines()[1].rpartition(",")[2]) == 5
+
+
+def test_switches_are_true_or_false(desk, cli, tiny_model):
+    write(desk, "[score]\noverwrite = true\nquiet = true\n")
+    (desk / "b.csv").write_text("old", encoding="utf-8")
+    for _ in range(2):
+        run = cli("score", "a.csv", "b.csv", "--model", tiny_model, *CPU)
+        assert (run.exit_code, run.stdout) == (0, "")
+    assert "defaults" not in run.stderr
+
+
+def test_a_project_file_is_read_where_there_is_no_other(desk, cli, tiny_model):
+    write(desk, "[tool.sentiment-batch.score]\ndecimals = 2\n", "pyproject.toml")
+    assert "defaults from pyproject.toml: --decimals 2" in cli("score", "a.csv", "b.csv", "-m", tiny_model, *CPU).stderr
+    write(desk, "[score]\ndecimals = 1\n")
+    run = cli("score", "a.csv", "c.csv", "-m", tiny_model, *CPU)
+    assert "defaults from sentiment-batch.toml: --decimals 1" in run.stderr
+
+
+@pytest.mark.parametrize("text", ["[tool", "[tool]\n", "[project]\nname = 'x'\n", "tool = 1"])
+def test_the_project_file_of_others_is_left_alone(desk, cli, tiny_model, text):
+    write(desk, text, "pyproject.toml")
+    run = cli("score", "a.csv", "b.csv", "-m", tiny_model, *CPU)
+    assert run.exit_code == 0
+    assert "defaults" not in run.stderr
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("[scor]", "has a table [scor], which is no command. Do you mean score?"),
+        ("[score]\nbatchtokens = 3", "there is no option --batchtokens. Do you mean batch-tokens?"),
+        ("[score]\nhelp = true", "there is no option --help."),
+        ("[score]\ndecimals = 1.5", "decimals is 1.5. '1.5' is not a valid integer"),
+        ("[score]\ndecimals = [1]", "decimals is [1]. It must be a text or a number."),
+        ("[score]\noverwrite = 'yes'", "overwrite is 'yes'. It must be true or false."),
+        ("[score]\ndtype = 'float8'", "dtype is 'float8'."),
+        ("score = 1", "[score] must be a table"),
+        ("[score", "cannot be read: "),
+        ("[score]\nmodel = '\x1b[31m'", "cannot be read: "),
+    ],
+)
+def test_a_wrong_file_is_one_line(desk, cli, text, words):
+    write(desk, text)
+    run = cli("score", "a.csv", "b.csv")
+    assert (run.exit_code, run.stdout) == (2, "")
+    assert run.stderr.startswith("Error: sentiment-batch.toml")
+    assert words in run.stderr
+    assert run.stderr.count("\n") == 1
+    assert not (desk / "b.csv").exists()
+    assert cli("score", "--help").exit_code == 0
+
+
+def test_a_misspelt_variable_is_named(desk, cli, tiny_model, monkeypatch):
+    for name in ("SCORE_DECIMAL", "SCORE_COLOUR", "MODLE", "DATA", "MODEL", "SCORE_DECIMALS"):
+        monkeypatch.setenv(f"SENTIMENT_BATCH_{name}", "1")
+    run = cli("score", "a.csv", "b.csv", "--model", tiny_model, *CPU, "--quiet")
+    warnings = [line for line in run.stderr.splitlines() if "environment variable" in line]
+    assert warnings == [
+        "warning: the environment variable SENTIMENT_BATCH_MODLE has no effect. Do you mean SENTIMENT_BATCH_MODEL?",
+        "warning: the environment variable SENTIMENT_BATCH_SCORE_COLOUR has no effect."
+        " Do you mean SENTIMENT_BATCH_SCORE_COLUMNS?",
+        "warning: the environment variable SENTIMENT_BATCH_SCORE_DECIMAL has no effect."
+        " Do you mean SENTIMENT_BATCH_SCORE_DECIMALS?",
+    ]
+
+
+def test_doctor_shows_the_file_and_lost_variables(desk, cli, monkeypatch):
+    assert json.loads(cli("doctor", "--json").stdout)["defaults"].startswith("none (")
+    write(desk, "[score]\ndecimals = 1\n[train]\n")
+    monkeypatch.setenv("SENTIMENT_BATCH_MODLE", "x")
+    found = json.loads(cli("doctor", "--json").stdout)
+    assert found["defaults"] == "sentiment-batch.toml (score, train)"
+    assert found["variables without effect"] == ["SENTIMENT_BATCH_MODLE. Do you mean SENTIMENT_BATCH_MODEL?"]
+
+
+def test_the_file_of_the_page_is_a_valid_one(desk, cli):
+    (block,) = [one for one in pages.blocks(pages.DEFAULTS_PAGE) if one.language == "toml"]
+    write(desk, block.body)
+    for name in ("score", "train"):
+        run = cli(name, "nowhere.csv", *(["b.csv"] if name == "score" else []))
+        assert "sentiment-batch.toml" not in run.stderr.splitlines()[-1]
+        assert run.exit_code == 1, run.stderr
