@@ -140,6 +140,10 @@ def test_a_run_with_nothing_to_resume_starts_with_a_notice(train, reviews_csv):
         (["{in}", "--dtype", "float16"], 2, "--dtype is float16"),
         (["{in}", "--limit", "1"], 2, "--limit is 1"),
         (["{in}", "--val-file", "{tmp}/nowhere.csv"], 1, "nowhere.csv is not there"),
+        (["{in}", "--unlabelled", "{tmp}/nowhere.csv"], 1, "nowhere.csv is not there"),
+        (["{in}", "--unlabelled", "{in}"], 1, "holds no text that is not labelled: 60 rows"),
+        (["{in}", "--unlabelled-weight", "0.3"], 2, "--unlabelled-weight is about unlabelled texts. Name their table"),
+        (["{in}", "--ensemble", "1"], 2, "--ensemble is 1"),
         ([], 2, "Missing argument 'REVIEWS...'"),
     ],
 )
@@ -148,6 +152,18 @@ def test_a_mistake_is_one_line_and_leaves_nothing(train, reviews_csv, tmp_path, 
     before = sorted(tmp_path.rglob("*"))
     failed(train(*[word.format(**{"tmp": tmp_path, "in": reviews_csv}) for word in arguments]), part, code=code)
     assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_unlabelled_texts_are_read_and_what_they_gain_is_printed(train, reviews_csv, tmp_path):
+    (tmp_path / "more.jsonl").write_text("".join(f'{{"content": "a fine film {n}"}}\n' for n in range(9)), "utf-8")
+    sure = ("--unlabelled-confidence", "0.5", "--no-report", "--no-baseline")
+    result = train(reviews_csv, "--unlabelled", tmp_path / "more.jsonl", *sure, "--json")
+    assert result.exit_code == 0, result.stderr
+    found = json.loads(result.stdout)["self_training"]
+    assert (found["unlabelled"]["rows"], sum(found["sure"].values())) == (9, 9)
+    assert "more.jsonl is read as\n  text       content (assumed)" in result.stderr
+    assert result.stderr.count(found["verdict"]) == 2, "when it is decided, and with the figures"
+    assert "See --unlabelled-confidence and --unlabelled-weight" in result.stderr
 
 
 def test_options_can_stand_in_the_environment(train, reviews_csv, monkeypatch):

@@ -37,13 +37,15 @@ def tables(tmp_path) -> dict[str, str]:
 
 def build_by_command(cli, tables, output):
     given = ["--val-file", tables["val"], "--test-file", tables["test"], "--group-column", "film", "-o", output]
+    given += ["--unlabelled", tables["test"], "--ensemble", "3", "--unlabelled-weight", "0.25"]
     assert "enough" in cli("train", tables["train"], *given).output
 
 
 def build_by_function(tables, output):
     train, val, test = tables.values()
+    taught = {"unlabelled": test, "ensemble": 3, "unlabelled_weight": 0.25}
     with pytest.raises(InputError, match="enough"):
-        sentiment_batch.train(train, output, val=val, test=test, group_column="film")
+        sentiment_batch.train(train, output, val=val, test=test, group_column="film", **taught)
 
 
 def test_command_and_function_build_the_same_job(cli, jobs, tables, tmp_path):

@@ -139,6 +139,8 @@ class Trainings:
         """Train the students, and then the model to publish: taught if that gained anything, else as without."""
         students, folds = Students(self._setup, teaching, self._finished), self._setup.data.folds
         setup, self._has_students = self._setup, students.has_lessons
+        if sure := students.describe():
+            logger.info("%s", sure)
         for part in range(len(self._students), self._num_parts) if self._has_students else ():
             setup = self._train_student(students, part)
         found = students.measure(self._students)

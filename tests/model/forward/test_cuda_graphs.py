@@ -105,6 +105,19 @@ def test_losses_and_gradients_are_those_of_ordinary_passes(micro, weights, smoot
     assert tape.recorded + tape.replayed == 8
 
 
+def test_soft_labels_are_replayed_like_classes(micro):
+    recorded, plain, tape, classifier, data = micro()
+    without_dropout(classifier)
+    data.soft_labels = np.random.default_rng(0).random((12, 2), dtype=np.float32)
+    for rows in ([0, 1, 2, 3], [0, 1, 2, 3], [5, 6, 7, 8]):
+        batch = data.collate(rows)
+        expected, found = passed(plain, classifier, batch), passed(recorded, classifier, batch)
+        assert found[0] == pytest.approx(expected[0], rel=1e-5)
+        for name, one in expected[1].items():
+            torch.testing.assert_close(found[1][name], one, atol=2e-6, rtol=1e-3, msg=name)
+    assert tape.replayed == 2
+
+
 def test_a_loss_is_not_overwritten_by_the_next_replay(micro):
     recorded, _, tape, classifier, data = micro()
     first, second = (recorded.backward(data.collate(rows)) for rows in ([0, 1], [0, 1]))

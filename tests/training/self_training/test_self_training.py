@@ -45,6 +45,7 @@ def test_texts_that_tell_of_new_words_are_kept(train, planted, caplog):
     assert 200 < sum(found.sure.values()) <= found.unlabelled["texts"] == 400
     assert read_meta(trained)["self_training"] == json.loads(json.dumps(found.to_json()))
     assert "2 trainings, and 400 texts to label once. This takes up to 7.3 times" in caplog.text
+    assert f"of 400 unlabelled texts {sum(found.sure.values())} are sure: " in caplog.text
     assert f"unlabelled texts: gained {found.gain:.3f} accuracy, kept" in caplog.text
     page = (Path(trained.path) / "report.html").read_text(encoding="utf-8")
     assert f"Unlabelled texts: gained {found.gain:.3f} accuracy, kept" in page

@@ -73,6 +73,15 @@ class Students:
         """True if there is anything to learn from the teachers."""
         return self._teaching.members > 1 or any(len(one.sure.places) for one in self._lessons)
 
+    def describe(self) -> str | None:
+        """A sentence about the unlabelled texts that are learned from; None without unlabelled texts."""
+        if self._teaching.unlabelled is None:
+            return None
+        counts = self._count_sure()
+        words = ", ".join(f"{count:,} {label}" for label, count in counts.items())
+        mean = " in the mean over the folds" if self._setup.data.folds else ""
+        return f"of {self._teaching.num_texts:,} unlabelled texts {sum(counts.values()):,} are sure{mean}: {words}"
+
     def make(self, setup: Setup, part: int) -> Setup:
         """The run that trains a student.
 
