@@ -62,3 +62,36 @@ def test_a_notebook_has_a_bar_without_a_terminal(monkeypatch):
     monkeypatch.setattr("IPython.get_ipython", Shell)
     text = shown(monkeypatch, io.StringIO(), 20)
     assert "scoring: 100%|" in text
+
+
+class Reader:
+    """A reader that knows nothing before the first rows, then estimates too few, and then enough."""
+
+    estimates = iter([None, 3, 12, 12])
+
+    def estimate_rows(self):
+        return next(self.estimates)
+
+
+def test_an_estimate_is_called_one_until_the_end(monkeypatch):
+    stream = io.StringIO()
+    monkeypatch.setattr(sys, "stderr", stream)
+    monkeypatch.setattr(progress, "SECONDS_PER_LOG_LINE", 0.0)
+    with progress.show_progress(None, quiet=False) as bar:
+        update = progress.update_estimated(bar, Reader())
+        for _ in range(4):
+            update(4)
+        progress.end_estimate(bar)
+    lines = [re.sub(r", \d\d:.*", "", line) for line in stream.getvalue().splitlines()]
+    assert lines[:5] == [
+        *("scoring: 0 rows", "scoring: 4 rows", "scoring: 8 of about 8 rows", "scoring: 12 of about 12 rows"),
+        "scoring: 16 of about 16 rows",
+    ]
+    assert lines[-1] == "scoring: 16 of 16 rows"
+
+
+def test_a_reader_without_an_estimate_changes_nothing(monkeypatch):
+    monkeypatch.setattr(sys, "stderr", io.StringIO())
+    with progress.show_progress(None, quiet=True) as bar:
+        progress.update_estimated(bar, object())(5)
+        assert bar.total is None

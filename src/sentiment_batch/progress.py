@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from typing import Any, TextIO
 
 from tqdm import tqdm
@@ -10,6 +11,7 @@ from tqdm import tqdm
 SECONDS_PER_UPDATE = 0.2
 SECONDS_PER_LOG_LINE = 10.0
 _LOG_LINE = "{desc}: {n:,} of {total:,} {unit}s, {elapsed} so far, {remaining} left, {rate_fmt}"
+_ESTIMATED_LOG_LINE = "{desc}: {n:,} of about {total:,} {unit}s, {elapsed} so far, about {remaining} left, {rate_fmt}"
 
 
 class _LogLines:
@@ -50,6 +52,29 @@ def show_progress(
         options = {"mininterval": SECONDS_PER_LOG_LINE, "file": _LogLines(sys.stderr), "bar_format": log_line}
     thousands = unit == "row"  # 1.2k rows, but every single step
     return kind(total=total, initial=done, desc=task, unit=unit, unit_scale=thousands, disable=quiet, **options)
+
+
+def update_estimated(bar: tqdm[Any], reader: object) -> Callable[[int], object]:
+    """The `update` of a bar of rows whose number is not known. The reader may have `estimate_rows`, see `Reader`."""
+    estimate: Callable[[], int | None] = getattr(reader, "estimate_rows", lambda: None)
+
+    def update(rows: int) -> object:
+        if not bar.disable and (total := estimate()) is not None:
+            bar.total = max(total, int(bar.n) + rows)
+            if bar.bar_format is not None:
+                bar.bar_format = _ESTIMATED_LOG_LINE
+        return bar.update(rows)
+
+    return update
+
+
+def end_estimate(bar: tqdm[Any]) -> None:
+    """Show that all units are done, whatever was estimated."""
+    if bar.disable:
+        return
+    bar.total = bar.n
+    if bar.bar_format is not None:
+        bar.bar_format = _LOG_LINE
 
 
 def _is_notebook() -> bool:

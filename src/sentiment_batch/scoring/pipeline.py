@@ -24,7 +24,7 @@ from sentiment_batch.errors import InputError, PluginError
 from sentiment_batch.locations import make_absolute, without_password
 from sentiment_batch.model.device import choose_device, prefers_int8
 from sentiment_batch.model.forward.int8_labels import Int8LabelError
-from sentiment_batch.progress import show_progress
+from sentiment_batch.progress import end_estimate, show_progress, update_estimated
 from sentiment_batch.scoring.annotate import Annotation, Tally
 from sentiment_batch.scoring.default_model import choose_model, locate_model
 from sentiment_batch.scoring.destination import check_destination, choose_output_format, refuse_existing
@@ -281,9 +281,11 @@ def _write_rows(run: _Run, journal: Journal | MemoryJournal, target: Target) -> 
             stop=job.limit,
             known=journal.find_scores,
             empty=not journal.parts,
-            on_rows=bar.update,
+            on_rows=bar.update if total is not None else update_estimated(bar, run.annotation.reader),
             expected_rows=_count_rows_to_compile(journal, expected),
         )
+        if total is None:
+            end_estimate(bar)
     if target.start + written != journal.rows:
         raise InputError(
             f"the input gave {target.start + written:,} rows, but an earlier run read {journal.rows:,} rows of it. "

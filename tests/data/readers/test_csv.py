@@ -3,13 +3,18 @@ import gzip
 import io
 import json
 import logging
+import os
+import sys
+import threading
 import time
 
+import fsspec
 import pyarrow as pa
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from sentiment_batch.data.formats import open_reader
 from sentiment_batch.data.readers import text
 from sentiment_batch.data.readers.base import MAX_ROWS_PER_BATCH
 from sentiment_batch.data.readers.csv import CsvReader
@@ -391,3 +396,33 @@ def test_a_header_of_a_million_quotes_is_read_in_seconds(load):
     started = time.process_time()
     refused(load, b"s" + b'"' * 1_000_000 + b",b;c\n1\n", quotes=False)
     assert time.process_time() - started < 10
+
+
+@pytest.mark.parametrize("name", ["many.csv", "many.csv.gz", "many.csv.bz2", "memory://many.csv"])
+def test_the_number_of_rows_is_estimated_while_they_are_read(tmp_path, name):
+    location = name if "://" in name else str(tmp_path / name)
+    with fsspec.open(location, "wt", compression="infer") as file:
+        file.write("id,review\n")
+        file.writelines(f"{n},film {n * n % 9_973} was {'very ' * (n % 7)}good\n" for n in range(100_000))
+    reader = open_reader(location)
+    assert reader.num_rows is reader.estimate_rows() is None
+    estimates = []
+    (split,) = reader.splits()
+    for _ in reader.batches(split):
+        estimates.append(reader.estimate_rows())
+    reader.close()
+    assert estimates[-1] == 100_000
+    assert all(50_000 < one < 110_000 for one in estimates[len(estimates) // 2 :])
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="named pipes of Unix")
+def test_a_stream_has_no_estimate(tmp_path):
+    path = tmp_path / "pipe"
+    os.mkfifo(path)
+    writer = threading.Thread(target=path.write_text, args=("id,review\n1,good\n",))
+    writer.start()
+    reader = open_reader(str(path), format="csv")
+    assert sum(batch.num_rows for batch in reader.batches(reader.splits()[0])) == 1
+    assert reader.estimate_rows() is None
+    reader.close()
+    writer.join()

@@ -17,11 +17,13 @@ MAX_ROWS_PER_BATCH = 8192
 class Reader(Protocol):
     """A table that is read in splits. Damaged input raises an `InputError` that names the file and the place in it.
 
-    A reader may have four more members:
+    A reader may have five more members:
 
     - `identity()` returns plain JSON values that change whenever the rows may have changed, such as a version, a
       snapshot or a modification time. It makes an interrupted run resumable. Readers of files need none.
     - `dialect` is a `Dialect`: the delimiter, the header and so on, and which of them the reader assumed.
+    - `estimate_rows()` estimates the number of rows while they are read; None if nothing is known yet. It is for the
+      progress of a table whose `num_rows` is None.
     - `locations` lists the paths and URLs of the files, if there are several.
     - `select_columns(names)` makes all later batches null in the other columns, which need not be read.
     """

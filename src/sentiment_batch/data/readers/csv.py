@@ -64,6 +64,7 @@ class CsvReader:
         self._header: list[str] = []
         self._unnamed = (0, 0)
         self._has_repeats = False
+        self._estimated_rows: int | None = None
         self._dialect: dict[str, Any] = {
             "strict": True,
             "quoting": csv.QUOTE_MINIMAL if options.quotes else csv.QUOTE_NONE,
@@ -109,7 +110,13 @@ class CsvReader:
                     batch = self._make_batch(chunk)
                 self._report(chunk, lines, seen)
                 seen += batch.num_rows
+                share = self._source.share_read()
+                self._estimated_rows = round(seen / share) if share else None
                 yield batch
+
+    def estimate_rows(self) -> int | None:
+        """The number of rows, from the share of the file that the rows so far take; None before the first ones."""
+        return self._estimated_rows
 
     def close(self) -> None:
         """Close the file."""

@@ -61,6 +61,7 @@ class Source:
         self._path = filesystems.local_path(location)
         self._compression = compression_of(location)
         self._reads_once = filesystems.is_read_once(location)
+        self._raw: Any = None
         self._spool: Spool | None = None
         self._opened: list[Any] = []
         self._lock = threading.Lock()
@@ -112,6 +113,14 @@ class Source:
         stream = self._remember(_buffer_stream(self._open_raw(), self.name))
         return _find_member(_open_archive(stream, self.name), self.name).filename
 
+    def share_read(self) -> float | None:
+        """The share of the stored bytes that the latest stream has read, from 0 to 1; None if that is unknown."""
+        try:
+            size = getattr(self._raw, "size", None) or os.fstat(self._raw.fileno()).st_size
+            return min(1.0, float(self._raw.tell()) / size)
+        except Exception:  # each file system has its own errors; an estimate is worth none of them
+            return None
+
     def close(self) -> None:
         """Close all streams that are still open. It may be called twice."""
         for stream in self._opened:
@@ -123,7 +132,8 @@ class Source:
     def _open_stream(self) -> io.BufferedReader:
         if self.location == filesystems.STDIN:
             return _buffer_stream(filesystems.standard_input(), self.name, closes=False)
-        stream = _buffer_stream(self._open_raw(), self.name)
+        self._raw = self._open_raw()
+        stream = _buffer_stream(self._raw, self.name)
         return _decompress(stream, self._compression, self.name) if self._compression else stream
 
     def _open_raw(self) -> Any:
