@@ -22,7 +22,7 @@ TRAINING_ROWS = 48
 HOLDOUT_ROWS = 40
 SETUP = ("python3 -m venv ", ". .venv/", "pip install ", "make ")
 """Beginnings of commands that prepare a machine; `test_install.py` and `tests/test_packaging.py` look at them."""
-PLUGINS = {"docs/how-to/databases.md": "sql"}
+PLUGINS = {"docs/how-to/databases.md": "sql", "docs/how-to/delta-lake.md": "delta"}
 """The pages whose commands need a plugin."""
 PACKAGES = {"share-a-model.md": ("onnxruntime", "onnxscript"), "dataframes.md": ("datasets",)}
 """The pages whose examples need packages that only these tests install."""

@@ -95,10 +95,12 @@ def test_a_table_that_changed_meanwhile_is_not_replaced(table):
 
 
 def test_a_table_that_appeared_meanwhile_is_kept(table):
-    made = begin(table.url(), number(1))
+    made, replacing = begin(table.url(), number(1)), begin(table.url(), number(1), overwrite=True)
     table.make(number(2))
     with pytest.raises(OutputError, match="exists already"):
         made.commit()
+    with pytest.raises(OutputError, match="made by another program meanwhile, so it is not replaced"):
+        replacing.commit()
     adding = begin(table.url("?mode=append"), number(1))
     adding.commit()
     assert read(table.url())["writer"].to_pylist() == [2, 2, 2, 1, 1, 1]

@@ -17,6 +17,7 @@ from sentiment_batch import UsageError
         ("delta://tables/reviews/", "tables/reviews"),
         ("delta:///data/reviews?version=3", "/data/reviews"),
         ("delta:///data/100%25/a%3Fb", "/data/100%/a?b"),
+        ("delta:///data/100%/a", "/data/100%/a"),
         ("delta:///data/10:00/ann@home", "/data/10:00/ann@home"),
         ("delta://~/reviews", "~/reviews"),
     ],

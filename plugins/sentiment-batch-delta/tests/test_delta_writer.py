@@ -6,6 +6,7 @@ import contextlib
 import decimal
 import json
 import os
+from urllib.parse import quote
 
 import duckdb
 import polars as pl
@@ -276,6 +277,43 @@ def test_a_disk_that_is_full_publishes_nothing(table, monkeypatch):
             patch.setattr(commits.os, name, fail)
             assert "No space left on device. Free some space there." in refuse(table.url("?mode=append"), ROWS)
     assert (table.version(), table.list_orphans()) == (0, [])
+
+
+@pytest.mark.parametrize("name", ["a#b", "100%", "a%zz", "a b", "a?b", "größer", "[x]*"])
+def test_a_path_may_have_odd_characters(table, name):
+    location = f"delta://{table.folder / quote(name)}"
+    write(location, ROWS)
+    write(f"{location}?mode=append", ROWS)
+    write(location, ROWS.slice(1), overwrite=True)
+    assert read(location).equals(ROWS.slice(1))
+    assert read(f"{location}?version=1").num_rows == 6
+    assert os.listdir(table.folder) == [name]
+
+
+def test_no_rows_are_a_commit_too(table):
+    for mode, options in (("", {}), ("?mode=append", {}), ("", {"overwrite": True})):
+        write(table.url(mode), ROWS.slice(0, 0), **options)
+    assert (table.version(), read(table.url()).num_rows) == (2, 0)
+    write(table.make(ROWS, mode="append").url(), ROWS.slice(0, 0), overwrite=True)
+    assert read(table.url()).equals(ROWS.slice(0, 0))
+
+
+def test_a_feature_that_a_table_does_not_use_does_no_harm(table):
+    table.make(configuration={"delta.enableDeletionVectors": "true", "delta.enableChangeDataFeed": "true"})
+    write(table.url("?mode=append"), ROWS)
+    write(table.url(), ROWS.slice(1), overwrite=True)
+    assert read(table.url()).equals(ROWS.slice(1))
+    assert pl.read_delta(str(table.path)).height == 2
+
+
+def test_no_path_is_given_to_deltalake_that_it_misreads(table):
+    with pytest.raises(UsageError, match="which deltalake misreads"):
+        write(f"delta://{table.folder}/a%2541", ROWS)
+    scratch = table.folder / "a%41"
+    scratch.mkdir()
+    write(table.url(), ROWS, scratch=str(scratch))
+    assert read(table.url()).equals(ROWS)
+    assert sorted(os.listdir(table.folder)) == ["a%41", "table"]
 
 
 def test_a_scratch_folder_on_the_same_disk_is_used(table, tmp_path):

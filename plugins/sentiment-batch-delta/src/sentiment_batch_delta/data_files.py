@@ -13,6 +13,7 @@ from deltalake.transaction import AddAction
 
 from sentiment_batch import FileWriter, WriteOptions
 from sentiment_batch.writing import ParquetEncoder
+from sentiment_batch_delta.url import is_misread
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -29,8 +30,9 @@ class DataFiles:
     """The data files of one run, in a hidden folder.
 
     Args:
-        home: the folder in which the files will appear. They must be on the same disk.
-        scratch: the folder for files that are not published yet; None if there is none.
+        home: the folder in which the files will appear.
+        scratch: the folder for files that are not published yet; None if there is none. It is used if it is on the same
+            disk.
         schema: the storage types of the columns.
 
     Raises:
@@ -39,8 +41,9 @@ class DataFiles:
 
     def __init__(self, home: str, scratch: str | None, schema: pa.Schema) -> None:
         self._schema = schema
-        is_near = scratch is not None and os.stat(scratch).st_dev == os.stat(home).st_dev
-        self.folder = os.path.join(scratch if scratch and is_near else home, f".{secrets.token_hex(8)}.part")
+        if scratch is None or is_misread(scratch) or os.stat(scratch).st_dev != os.stat(home).st_dev:
+            scratch = home
+        self.folder = os.path.join(scratch, f".{secrets.token_hex(8)}.part")
         """Holds the files."""
         self.names: list[str] = []
         """The names of the finished files, in the order of their rows."""

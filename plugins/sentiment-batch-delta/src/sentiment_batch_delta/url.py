@@ -12,6 +12,8 @@ from sentiment_batch import UsageError, split_url, without_password
 _OTHER_PLACES = re.compile(r"[\w+.-]+:/")
 """The beginning of a URL within the URL, such as `s3://`."""
 
+_PERCENT_CODE = re.compile("%[0-9A-Fa-f]{2}")
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Place:
@@ -25,6 +27,15 @@ class Place:
     """True if rows are added to the table."""
     shown: str
     """The location for messages."""
+
+
+def is_misread(path: str) -> bool:
+    """True if deltalake would open another path, because it decodes percent codes in paths.
+
+    >>> [is_misread(path) for path in ("/data/100%", "/data/a%41")]
+    [False, True]
+    """
+    return _PERCENT_CODE.search(path) is not None
 
 
 def parse_url(location: str) -> Place:
@@ -50,6 +61,9 @@ def parse_url(location: str) -> Place:
         )
     if _OTHER_PLACES.match(path):
         raise UsageError(f"{shown} is not on this machine. Copy the table, or export its rows to Parquet.")
+    path = os.path.realpath(path)
+    if is_misread(path):
+        raise UsageError(f"{shown} has a folder with a percent code in its name, which deltalake misreads. Rename it.")
     parameters = {name: unquote(value) for name, value in url.parameters}
     version, mode = parameters.pop("version", None), parameters.pop("mode", None)
     if parameters:
@@ -59,7 +73,7 @@ def parse_url(location: str) -> Place:
     if mode not in (None, "append"):
         raise UsageError(f"{shown} has the mode {mode!r}. The only mode is ?mode=append, which adds rows to a table.")
     return Place(
-        path=os.path.realpath(path),
+        path=path,
         version=None if version is None else int(version),
         appends=mode == "append",
         shown=shown,

@@ -92,7 +92,7 @@ class DeltaWriter:
             else:
                 replace_files(*arguments, self._check_unchanged)
         except TakenError:
-            if self._version is not None:
+            if self._version is not None or self._overwrite:
                 raise self._make_changed_error() from None
             if find_table(self._place, OutputError) is None or not self._place.appends:
                 raise self._make_exists_error() from None
@@ -140,9 +140,12 @@ class DeltaWriter:
         )
 
     def _make_changed_error(self) -> OutputError:
+        change = "made by another program meanwhile"
+        if self._version is not None:
+            change = f"changed by another program since version {self._version}"
         return OutputError(
-            f"{self._place.shown} was changed by another program since version {self._version}, so it is not replaced. "
-            "Run the same command again, if it is to be replaced all the same."
+            f"{self._place.shown} was {change}, so it is not replaced. Run the same command again, if it is to be "
+            "replaced all the same."
         )
 
 
