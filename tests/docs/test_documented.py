@@ -20,6 +20,7 @@ JSON_PAGE = REFERENCE / "json-output.md"
 FREE = {"shares", "words", "group", "classes", "label_mapping", "labels", "label_values"}
 FREE |= {"probabilities", "label_unknown", "intervals"}
 """Keys below which the names are those of labels or of other keys."""
+NUMBERS = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve")
 
 
 def exports(module):
@@ -58,6 +59,14 @@ def test_every_example_of_the_help_can_be_parsed():
             first = next(part for part in re.split(r" (?:\||&&) ", line) if f"sentiment-batch {name}" in part)
             words = shlex.split(first.partition(f"sentiment-batch {name}")[2].partition(" > ")[0])
             assert command.make_context(name, words).command is command, line
+
+
+def test_the_readme_names_every_command():
+    from sentiment_batch.cli import group
+
+    text = pages.section(pages.README, "## Five commands")
+    assert [name for name in group.commands if f"`{name}`" not in text] == []
+    assert f"There are {NUMBERS[len(group.commands) - 5]} more commands" in text
 
 
 def test_every_option_in_the_pages_is_one_of_some_command():

@@ -182,7 +182,7 @@ def test_every_chart_has_a_finding_in_words_and_its_numbers():
     page = render_report_page(CASES["whole"])
     read = Page(page)
     charts = [one for one in read.of("svg") if "aria-hidden" not in one]
-    assert len(charts) == 5 + 6 + 2 + 2  # without a column for the validation rows; the matrix is a table
+    assert len(charts) == 6 + 7 + 2 + 2  # without a column for the validation rows; the matrix is a table
     figures = re.findall(r'<figure id="[^"]+">.*?</figure>', page, re.S)
     for figure in figures:
         inside = Page(figure)

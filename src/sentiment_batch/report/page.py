@@ -7,6 +7,7 @@ from typing import Any
 
 from sentiment_batch.report.calibration import build_reliability_figure, build_scores_figure
 from sentiment_batch.report.confusion import build_label_figures
+from sentiment_batch.report.coverage import build_coverage_figure
 from sentiment_batch.report.curves import build_precision_figure, build_roc_figure
 from sentiment_batch.report.data_check import build_data_figures, build_settings_table, list_findings
 from sentiment_batch.report.document import Figure, Table, render
@@ -130,6 +131,7 @@ def _build_figures(name: str, one: Mapping[str, Any]) -> list[Figure]:
         *build_label_figures(f"{name}-labels", found),
         build_reliability_figure(f"{name}-reliability", found, one.get("before_calibration")),
         build_scores_figure(f"{name}-scores", found),
+        build_coverage_figure(f"{name}-coverage", found),
         build_roc_figure(f"{name}-roc", found),
         build_precision_figure(f"{name}-precision", found),
         build_length_figure(f"{name}-length", found),
