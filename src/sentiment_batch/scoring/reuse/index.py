@@ -57,6 +57,7 @@ class ScoredTextIndex:
         self.labels = labels
         self._record = np.dtype([("high", ">u8"), ("low", ">u8"), ("scores", "<f4", (labels,))])
         self._waiting: list[npt.NDArray[np.void]] = []
+        self._has_buckets = False
         with self._translate_errors():
             folder.mkdir(parents=True)
             # The index is made anew by each run, so it needs no journal and no sync; nobody else opens it.
@@ -82,17 +83,13 @@ class ScoredTextIndex:
 
     def finish(self) -> int:
         """Sort what was added, so that it can be found; returns the number of different texts."""
-        self._write_buckets()
         count = 0
         with self._translate_errors():
             self._database.execute("BEGIN")
-            for number in range(BUCKETS):
-                file = self._name_bucket(number)
-                if file.exists():
-                    records = self._sort(np.fromfile(file, self._record))
-                    self._database.executemany("INSERT INTO texts VALUES (?, ?)", self._split(records))
-                    count += len(records)
-                    file.unlink()
+            for records in self._read_buckets():
+                in_order = self._sort(records)
+                self._database.executemany("INSERT INTO texts VALUES (?, ?)", self._split(in_order))
+                count += len(in_order)
             self._database.execute("COMMIT")
         return count
 
@@ -120,13 +117,27 @@ class ScoredTextIndex:
         """Close the database."""
         self._database.close()
 
+    def _take_waiting(self) -> npt.NDArray[np.void]:
+        """The texts that wait, which then wait no more."""
+        # Joined as bytes, because numpy joins records in the byte order of the machine.
+        packed, self._waiting = b"".join(one.tobytes() for one in self._waiting), []
+        return np.frombuffer(packed, self._record)
+
+    def _read_buckets(self) -> Iterator[npt.NDArray[np.void]]:
+        """The texts of each bucket, in the order of the buckets; few texts are one bucket, and need no files."""
+        if not self._has_buckets:
+            yield self._take_waiting()
+            return
+        self._write_buckets()
+        for number in range(BUCKETS):
+            if (file := self._name_bucket(number)).exists():
+                yield np.fromfile(file, self._record)
+                file.unlink()
+
     def _write_buckets(self) -> None:
         """Append the texts that wait to the files of their buckets."""
-        if not self._waiting:
-            return
-        # Joined as bytes, because numpy joins records in the byte order of the machine.
-        records = np.frombuffer(b"".join(one.tobytes() for one in self._waiting), self._record)
-        self._waiting = []
+        self._has_buckets = True
+        records = self._take_waiting()
         buckets = (records["high"] >> np.uint64(56)).astype(np.int64)
         records = records[np.argsort(buckets, kind="stable")]
         ends = np.cumsum(np.bincount(buckets, minlength=BUCKETS))
