@@ -1,4 +1,5 @@
 import bz2
+import contextlib
 import gzip
 import io
 import lzma
@@ -94,6 +95,16 @@ def test_other_zip_archives_are_refused_with_their_files(tmp_path, packed, expec
     (tmp_path / "a.csv.zip").write_bytes(packed)
     with pytest.raises(InputError, match=re.escape(f"a.csv.zip {expected}")):
         everything(tmp_path / "a.csv.zip")
+
+
+def test_no_flipped_bit_of_a_zip_archive_is_a_bug(tmp_path):
+    packed = archive(DATA[:400])
+    for place in range(8 * len(packed)):
+        damaged = bytearray(packed)
+        damaged[place // 8] ^= 1 << place % 8
+        (tmp_path / "a.csv.zip").write_bytes(damaged)
+        with contextlib.suppress(InputError):  # any other error fails the test
+            everything(tmp_path / "a.csv.zip")
 
 
 @pytest.mark.parametrize("inner", [gzip.compress(DATA), archive(DATA, "reviews.csv")], ids=["gzip", "zip"])

@@ -327,7 +327,7 @@ def test_verify_refuses_what_is_no_manifest(run, tmp_path, kind):
         verify_output(f"{tmp_path}/out.csv")
 
 
-@pytest.mark.parametrize("name", ["source", "settings", "rows", "input_state", "files", "problems"])
+@pytest.mark.parametrize("name", ["source", "settings", "rows", "input_state", "files", "problems", "counts"])
 @pytest.mark.parametrize("value", [None, [], {}, 7, "x", -1, {"input_format": 1}, [[]]])
 def test_verify_takes_no_wrong_types_of_a_manifest(run, tmp_path, name, value):
     run("out.csv")
@@ -336,6 +336,16 @@ def test_verify_takes_no_wrong_types_of_a_manifest(run, tmp_path, name, value):
     path.write_bytes(checked_json(content | {name: value}))
     with contextlib.suppress(InputError, OutputError):  # any other error fails the test
         verify_output(f"{tmp_path}/out.csv")
+
+
+def test_a_manifest_without_one_of_its_keys_is_no_bug(run, tmp_path):
+    run("out.csv")
+    path = tmp_path / "out.csv.manifest.json"
+    whole = json.loads(path.read_text())["content"]
+    for name in whole:
+        path.write_bytes(checked_json({key: value for key, value in whole.items() if key != name}))
+        with contextlib.suppress(InputError, OutputError):  # any other error fails the test
+            verify_output(f"{tmp_path}/out.csv")
 
 
 @pytest.mark.parametrize("kind", ["pipe", "folder"])

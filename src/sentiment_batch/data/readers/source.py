@@ -186,8 +186,7 @@ def _decompress(stream: io.BufferedReader, compression: str, name: str) -> io.Bu
         raise InputError(f"{name} is {what}; {kind.cure if kind else 'give it its right ending'}.")
     if compression == "zip":
         refuse_other_formats(name, head, own="zip")  # a workbook is a ZIP archive, too
-        archive = _open_archive(stream, name)
-        opened: Any = archive.open(_find_member(archive, name))
+        opened: Any = _open_member(_open_archive(stream, name), name)
     else:
         opened = _OPENERS[compression](stream)
     unpacked = _buffer_stream(opened, name, packed=stream)
@@ -203,7 +202,22 @@ def _open_archive(stream: io.BufferedReader, name: str) -> zipfile.ZipFile:
     try:
         return zipfile.ZipFile(stream if stream.seekable() else Spool(stream, name).open())
     except Exception as error:  # such as BadZipFile, ValueError and NotImplementedError
-        raise InputError(f"{name} is damaged or incomplete: {reason(error)}. Get the file again.") from error
+        raise _damaged(name, error) from error
+
+
+def _open_member(archive: zipfile.ZipFile, name: str) -> Any:
+    """The bytes of the only file in a ZIP archive."""
+    member = _find_member(archive, name)
+    try:
+        return archive.open(member)
+    except NotImplementedError as error:  # a way of compression that Python lacks, such as Deflate64
+        raise InputError(f"{name} cannot be unpacked here: {reason(error)}. Unpack it first.") from error
+    except Exception as error:  # such as BadZipFile, and OSError where a damaged number leads before the beginning
+        raise _damaged(name, error) from error
+
+
+def _damaged(name: str, error: Exception) -> InputError:
+    return InputError(f"{name} is damaged or incomplete: {reason(error)}. Get the file again.")
 
 
 def _find_member(archive: zipfile.ZipFile, name: str) -> zipfile.ZipInfo:

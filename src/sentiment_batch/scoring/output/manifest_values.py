@@ -27,6 +27,7 @@ def is_manifest(content: dict[str, Any] | None) -> bool:
     files, problems = content.get("files"), content.get("problems")
     return (
         isinstance(files, list)
+        and "problems" in content
         and all(isinstance(file, dict) and type(file.get("name")) is str and _is_counted(file) for file in files)
         and (problems is None or (isinstance(problems, dict) and _is_counted(problems)))
     )
@@ -41,7 +42,15 @@ def has_source(manifest: dict[str, Any]) -> bool:
         and "input_state" in manifest
         and isinstance(settings, dict)
         and all(type(settings.get(name)) in types for name, types in _TYPES_OF_SETTINGS.items())
+        and _is_list_of_names(settings.get("text_column"))
+        and all(_is_list_of_names(manifest.get(name)) for name in ("output_columns", "reuse_differences"))
+        and type(manifest.get("reuse_tolerance")) in (float, type(None))
     )
+
+
+def _is_list_of_names(value: Any) -> bool:
+    """True for a list of strings, and for None, because older versions stored fewer values."""
+    return value is None or (isinstance(value, list) and all(type(one) is str for one in value))
 
 
 def _is_counted(file: dict[str, Any]) -> bool:
