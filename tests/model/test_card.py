@@ -142,3 +142,12 @@ def test_the_card_of_a_run_with_folds_says_what_the_weights_are():
     assert "Each of 5 folds was validated by a model that was not trained on it." in card
     assert f"best after {META['best']['step']:,} steps" in card
     assert "lowest validation loss" not in card
+
+
+def test_the_card_says_that_the_model_learned_from_other_texts():
+    found = {"kept": True, "sure": {"negative": 900, "positive": 1_100}, "unlabelled": {}, "ensemble": 3}
+    card = build_model_card(META | {"self_training": found | {"unlabelled": {"texts": 5_000}}}, "m")
+    assert "also learned from 2,000 unlabelled texts, by the predictions of an ensemble of 3." in card
+    card = build_model_card(META | {"self_training": found}, "m")
+    assert "also learned from the same texts, by the predictions of an ensemble of 3." in card
+    assert "also learned" not in build_model_card(META | {"self_training": found | {"kept": False}}, "m")

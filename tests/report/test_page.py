@@ -68,6 +68,19 @@ def test_the_same_report_gives_the_same_bytes(what):
     assert render_report_page(json.loads(json.dumps(CASES[what]))) == first
 
 
+def test_the_page_says_what_unlabelled_texts_gained():
+    found = {
+        "verdict": "unlabelled texts: gained 0.012 accuracy, kept",
+        "sure": {"negative": 1_900, "positive": 2_012},
+        "unlabelled": {"texts": 5_000},
+    }
+    page = render_report_page(random_reports.report() | {"self_training": found})
+    assert "Unlabelled texts: gained 0.012 accuracy, kept. The teachers were sure of 3,912 of 5,000 texts." in page
+    assert "teachers" not in render_report_page(
+        random_reports.report() | {"self_training": found | {"unlabelled": None}}
+    )
+
+
 def test_the_report_is_left_as_it_was():
     given = random_reports.report()
     kept = copy.deepcopy(given)

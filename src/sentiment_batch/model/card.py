@@ -88,7 +88,7 @@ def build_model_card(meta: Mapping[str, Any], name: str) -> str:
         rows=f"{meta['data']['training_rows']:,}",
         classes=", ".join(f"{count:,} {escape_markdown(label)}" for label, count in meta["data"]["classes"].items()),
         mapping=escape_markdown(meta["data"]["mapping"]),
-        weights=_describe_weights(meta),
+        weights=_describe_weights(meta) + _describe_teaching(meta.get("self_training") or {}),
         calibration=_describe_calibration(meta.get("calibration")),
         settings=escape_markdown(", ".join(f"{key.replace('_', ' ')} {value}" for key, value in shown.items())),
     )
@@ -108,6 +108,15 @@ def _describe_weights(meta: Mapping[str, Any]) -> str:
         )
     once = "" if best.get("calibrated_loss") is None else " after calibration"
     return f"These are the weights with the lowest validation loss{once}: step {best['step']}, epoch {best['epoch']:g}."
+
+
+def _describe_teaching(found: Mapping[str, Any]) -> str:
+    """What else the model learned from, as further sentences; empty if it learned from labelled texts alone."""
+    if not found.get("kept"):
+        return ""
+    texts = f" {sum(found['sure'].values()):,} unlabelled texts" if found["unlabelled"] else " the same texts"
+    teachers = f"an ensemble of {found['ensemble']}" if found["ensemble"] else "a model of the labelled texts"
+    return f" The model also learned from{texts}, by the predictions of {teachers}."
 
 
 def _describe_calibration(found: Mapping[str, Any] | None) -> str:

@@ -10,6 +10,7 @@ import re
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pytest
 import torch
 
@@ -85,7 +86,14 @@ CHANGES = {
     "val_size": (0.2, "`val_size`: not set before, 0.2 now"),
     "folds": (3, "`folds`: 0 before, 3 now"),
     "limit": (50, "`limit`: not set before, 50 now"),
+    "ensemble": (2, "`ensemble`: not set before, 2 now"),
 }
+OF_UNLABELLED = {
+    "unlabelled_limit": (1, "`unlabelled_limit`: not set before, 1 now"),
+    "unlabelled_confidence": (0.9, "`unlabelled_confidence`: not set before, 0.9 now"),
+    "unlabelled_weight": (0.3, "`unlabelled_weight`: not set before, 0.3 now"),
+}
+"""Settings that need a table of unlabelled texts."""
 
 
 @pytest.fixture
@@ -108,11 +116,14 @@ def refused(train, interrupted, whole, often):
 
 
 def test_a_changed_setting_is_refused_by_name(refused, settings):
-    assert {*CHANGES, "base", "device"} == {field.name for field in dataclasses.fields(settings())}
+    assert {*CHANGES, *OF_UNLABELLED, "base", "device"} == {field.name for field in dataclasses.fields(settings())}
     for name, (value, part) in CHANGES.items():
         text = refused(part, **{name: value})
         if name not in {"val_size", "folds", "limit", "seed"}:  # which change the rows, too
             assert text.count(" before, ") == 1
+    texts = pa.table({"text": ["one film", "two films"]})
+    for name, (value, part) in OF_UNLABELLED.items():
+        refused(part, "the unlabelled texts: not set before", unlabelled=texts, **{name: value})
 
 
 def test_changed_rows_labels_and_base_are_refused_by_name(refused, reviews, tiny_base, tmp_path, monkeypatch):
