@@ -12,6 +12,7 @@ DOCS = ROOT / "docs"
 README = ROOT / "README.md"
 PAGES = sorted(DOCS.rglob("*.md"))
 PLUGIN_PAGE = DOCS / "how-to" / "write-a-plugin.md"
+SCHEDULE_PAGE = DOCS / "how-to" / "schedule.md"
 DEFAULTS_PAGE = DOCS / "reference" / "environment.md"
 
 _BLOCK = re.compile(

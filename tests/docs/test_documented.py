@@ -76,7 +76,15 @@ def test_every_option_in_the_pages_is_one_of_some_command():
     for command in group.commands.values():
         known |= {name for option in command.params for name in (*option.opts, *option.secondary_opts)}
     others = {"--constraint", "--editable", "--find-links", "--index-url", "--strict", "--quiet"}  # of pip and mypy
-    others |= {"--exclude"}  # of hf
+    others |= {
+        "--exclude",
+        "--no-cache-dir",
+        "--extra-index-url",
+        "--tag",
+        "--rm",
+        "--volume",
+        "--user",
+    }  # of hf, docker
     for page in [pages.README, *pages.PAGES]:
         named = set(re.findall(r"(?<![\w-])--[a-z][a-z-]+", pages.text_of(page)))
         named -= {word for word in re.findall(r"--\w+--", pages.text_of(page))}  # the marks of explain

@@ -37,7 +37,9 @@ def has_commands(page):
     )
 
 
-STORIES = [page for page in pages.PAGES if page not in {pages.PLUGIN_PAGE, CLUSTER_PAGE} and has_commands(page)]
+OTHERS = {pages.PLUGIN_PAGE, CLUSTER_PAGE, pages.SCHEDULE_PAGE}
+"""Pages that have tests of their own."""
+STORIES = [page for page in pages.PAGES if page not in OTHERS and has_commands(page)]
 
 
 def first_rows(path, rows):
@@ -160,5 +162,7 @@ def test_the_example_of_spark_runs(desk, monkeypatch):
 def test_every_block_says_in_which_language_it_is():
     for page in [pages.README, pages.ROOT / "CONTRIBUTING.md", *pages.PAGES]:
         for block in pages.blocks(page):
-            assert block.language in {"console", "python", "text", "toml"}, f"{pages.name_of(page)}: {block.body}"
+            languages = {"console", "python", "text", "toml"}
+            languages |= {"yaml", "dockerfile"} if page == pages.SCHEDULE_PAGE else set()
+            assert block.language in languages, f"{pages.name_of(page)}: {block.body}"
             assert block.language != "toml" or page in {pages.PLUGIN_PAGE, pages.DEFAULTS_PAGE}
