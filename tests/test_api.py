@@ -11,7 +11,7 @@ import polars as pl
 import pyarrow as pa
 import pytest
 
-from sentiment_batch import Scorer, clear_cache, evaluate, score, train
+from sentiment_batch import Scorer, clear_cache, compare, evaluate, score, train
 from sentiment_batch.errors import InputError, ModelError, OutputError, UsageError
 from sentiment_batch.scoring import scorer as scorer_module
 from sentiment_batch.scoring import scorer_cache
@@ -259,3 +259,17 @@ def test_what_train_returns_stands_for_its_model(trained):
     with Scorer.load(result, **CPU) as scorer:
         pd.testing.assert_frame_equal(scorer(FRAME), expected)
     assert repr(result).startswith(f"Trained(path={str(output)!r}, labels=('negative', 'positive'), accuracy=")
+
+
+def test_two_models_are_compared_as_on_the_command_line(make_model, reviews_csv, cli):
+    models = make_model("negative", "positive"), make_model("negative", "positive", seed=8)
+    found = compare(pd.read_csv(reviews_csv), *models, device="cpu", dtype="float32")
+    run = cli("compare", *models, reviews_csv, "--device", "cpu", "--dtype", "float32", "--quiet", "--json")
+    expected = json.loads(run.stdout)
+    values = found.to_json()
+    assert values["changed"]
+    for name in ("rows", "a", "b", "difference", "only_a", "only_b"):
+        assert values[name] == expected[name]
+    assert list(values["difference_interval"]) == expected["difference_interval"]
+    with pytest.raises(UsageError, match="`neutral_band` is for scoring"):
+        compare(pd.read_csv(reviews_csv), *models, neutral_band=0.7)

@@ -35,7 +35,8 @@ OTHER_PROGRAMS = re.compile(r"pip install --[a-z-]+|^--model$")
 SHARED_NAMES = {
     "register_readers": "the hook's specification, and the built-in formats that implement it",
     "register_writers": "the same",
-    "evaluate": "a function of the library, and the command that calls it",
+    "compare": "a function of the library, and the command that calls it",
+    "evaluate": "the same",
     "explain": "the same",
     "score": "the same",
     "select": "the same",

@@ -37,6 +37,7 @@ if TYPE_CHECKING:
         SentimentBatchError,
         UsageError,
     )
+    from sentiment_batch.evaluation.entry import compare
     from sentiment_batch.locations import SplitUrl, hide_secrets, split_url, without_password
     from sentiment_batch.plugins.hookspecs import hookimpl
     from sentiment_batch.plugins.registry import Registry
@@ -74,6 +75,7 @@ __all__ = [
     "Writer",
     "__version__",
     "clear_cache",
+    "compare",
     "evaluate",
     "explain",
     "hide_secrets",
@@ -98,6 +100,7 @@ _HOMES = {
         "UsageError",
     ),
     "api": ("clear_cache", "evaluate", "explain", "score", "summarize", "train"),
+    "evaluation.entry": ("compare",),
     "plugins.hookspecs": ("hookimpl",),
     "locations": ("SplitUrl", "hide_secrets", "split_url", "without_password"),
     "plugins.registry": ("Registry",),

@@ -121,7 +121,7 @@ def train(
         OutputError: something is at `output`, it cannot be written, or an interrupted run is in the way.
         UsageError: a setting is out of range.
     """
-    from sentiment_batch.data.text_columns import to_column_names
+    from sentiment_batch.data.text_columns import to_column_name, to_column_names
     from sentiment_batch.labels.settings import LabelSettings
     from sentiment_batch.training.job import TrainJob
 
@@ -133,8 +133,8 @@ def train(
         test=test,
         unlabelled=unlabelled,
         text_columns=to_column_names(text_column),
-        label_column=_column_name(label_column, "label_column"),
-        group_column=_column_name(group_column, "group_column"),
+        label_column=to_column_name(label_column, "label_column"),
+        group_column=to_column_name(group_column, "group_column"),
         label_settings=LabelSettings.parse(stars=stars, labels_map=labels_map, no_answer=no_answer),
         overwrite=overwrite,
         resume=resume,
@@ -191,21 +191,10 @@ def evaluate(
     label_settings = LabelSettings.parse(stars=stars, labels_map=labels_map, no_answer=no_answer)
     if isinstance(errors, bool) or not isinstance(errors, int) or errors < 0:
         raise UsageError(f"`errors` is {errors!r}; it must be a whole number, 0 or more.")
-    if settings.get("neutral_band") is not None:
-        raise UsageError("`neutral_band` is for scoring; a model is measured on its own labels. Leave it out.")
-    from sentiment_batch.data.text_columns import to_column_names
-    from sentiment_batch.evaluation.reviews import read_reviews
-    from sentiment_batch.scoring.trained_columns import read_trained_columns, read_trained_label
+    from sentiment_batch.evaluation.entry import read_measured_rows, refuse_neutral_band
 
-    reviews = read_reviews(
-        rows,
-        text_columns=to_column_names(text_column),
-        label_column=_column_name(label_column, "label_column"),
-        label_settings=label_settings,
-        by_column=_column_name(by, "by"),
-        trained=lambda: read_trained_columns(_choose_model(model)),
-        trained_label=lambda: read_trained_label(_choose_model(model)),
-    )
+    refuse_neutral_band(settings)
+    reviews = read_measured_rows(rows, lambda: _choose_model(model), text_column, label_column, label_settings, by)
     from sentiment_batch.evaluation.evaluate_model import evaluate_labelled
 
     return evaluate_labelled(_scorer(model, settings), reviews, label_settings=label_settings, max_errors=errors)
@@ -247,17 +236,17 @@ def summarize(
         ModelError: the model cannot be found.
         UsageError: a setting is out of range.
     """
-    from sentiment_batch.data.text_columns import to_column_names
+    from sentiment_batch.data.text_columns import to_column_name, to_column_names
     from sentiment_batch.shares.known_model import read_known_model
     from sentiment_batch.shares.open_table import find_location, summarize_table
     from sentiment_batch.shares.run import SummaryRequest
 
     request = SummaryRequest(
         by=to_column_names(by),
-        over=_column_name(over, "over"),
+        over=to_column_name(over, "over"),
         every=every,
         date_format=date_format,
-        prefix=_column_name(prefix, "prefix"),
+        prefix=to_column_name(prefix, "prefix"),
         text_columns=to_column_names(text_column),
         unsure_below=unsure_below,
         words=words,
@@ -310,15 +299,6 @@ def _train_settings(given: TrainKeywords) -> TrainSettings:
     if isinstance(given.get("base"), os.PathLike):
         given = given | {"base": os.fspath(given["base"])}
     return make_settings(TrainSettings, given, "training")
-
-
-def _column_name(name: object, setting: str) -> str | None:
-    """The name of a column as text, because a frame of pandas may have numbers as names."""
-    if name is None or isinstance(name, str):
-        return name
-    if isinstance(name, int) and not isinstance(name, bool):
-        return str(name)
-    raise UsageError(f"`{setting}` is {name!r}; it must be the name of one column.")
 
 
 def _scorer(chosen: Model | None, settings: ScoreKeywords) -> Scorer:

@@ -102,9 +102,7 @@ def test_a_gate_that_holds_ends_with_3_after_all_is_written(summary, tmp_path):
         "--json", "--quiet", "--output", tmp_path / "s.csv", "--fail-if", "rows > 100", "--fail-if", "rows>1e6"
     )
     assert result.exit_code == 3
-    assert (
-        result.stderr == "Error: 1 of 2 gates failed, and the results were published. 'rows > 100' holds: it is 120.\n"
-    )
+    assert result.stderr == "Error: 'rows > 100' holds: it is 120. All results were written.\n"
     gates = json.loads(result.stdout)["gates"]
     assert gates == [
         {"condition": "rows > 100", "value": 120, "failed": True},

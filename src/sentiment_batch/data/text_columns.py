@@ -24,7 +24,7 @@ from sentiment_batch.data.column_paths import (
 )
 from sentiment_batch.data.columns import decode_dictionary, holds_json, holds_text, is_binary
 from sentiment_batch.data.usual_names import LONG_TEXT_NAMES, TEXT_NAMES, find_usual_name, simplify_name
-from sentiment_batch.errors import InputError, listed
+from sentiment_batch.errors import InputError, UsageError, listed
 
 if TYPE_CHECKING:
     from sentiment_batch.data.readers.base import Reader
@@ -176,6 +176,19 @@ def to_column_names(text_column: object) -> tuple[str, ...]:
     if text_column is None:
         return ()
     return tuple(map(str, text_column)) if isinstance(text_column, (list, tuple)) else (str(text_column),)
+
+
+def to_column_name(name: object, setting: str) -> str | None:
+    """The name of a column as text, because a frame of pandas may have numbers as names.
+
+    Raises:
+        UsageError: it is no name of a column.
+    """
+    if name is None or isinstance(name, str):
+        return name
+    if isinstance(name, int) and not isinstance(name, bool):
+        return str(name)
+    raise UsageError(f"`{setting}` is {name!r}; it must be the name of one column.")
 
 
 def _find_text_inside(schema: pa.Schema) -> str | None:

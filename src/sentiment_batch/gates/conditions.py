@@ -106,7 +106,7 @@ def raise_failed(results: Sequence[GateResult]) -> None:
     failed = [one for one in results if one.failed]
     if failed:
         named = "; ".join(f"{one.condition!r} holds: {_word_value(one.value)}" for one in failed)
-        raise GateError(f"{len(failed)} of {len(results)} gates failed, and the results were published. {named}.")
+        raise GateError(f"{named}. All results were written.")
 
 
 def _word_value(value: float | None) -> str:

@@ -1,0 +1,107 @@
+"""The function `sentiment_batch.compare`, and how it and `evaluate` read the rows that they measure models on."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from typing import TYPE_CHECKING, Any, Unpack
+
+from sentiment_batch.errors import UsageError
+from sentiment_batch.labels.settings import LabelSettings
+from sentiment_batch.model.openmp import wait_passively
+
+if TYPE_CHECKING:
+    from sentiment_batch.data.labelled_rows import LabelledRows
+    from sentiment_batch.evaluation.compare_models import ModelComparison
+    from sentiment_batch.keywords import ScoreKeywords
+
+
+def compare(
+    rows: Any,
+    model_a: str | os.PathLike[str],
+    model_b: str | os.PathLike[str],
+    *,
+    text_column: str | Sequence[str] | None = None,
+    label_column: str | None = None,
+    stars: str | None = None,
+    labels_map: Mapping[str, str] | str | None = None,
+    no_answer: Sequence[object] | str | None = None,
+    **settings: Unpack[ScoreKeywords],
+) -> ModelComparison:
+    """Measure two models on the same labelled reviews, which neither should have been trained on.
+
+    Args:
+        rows: a frame or a path.
+        model_a: a folder or Hub id, or what `train` returned.
+        model_b: the same for the other model. The difference is its accuracy less that of the first.
+        text_column: the column or columns of the text; None takes those of `model_a`, else finds them by name.
+        label_column: the column of the label; found by name if None.
+        stars: as for `evaluate`.
+        labels_map: as for `evaluate`.
+        no_answer: as for `evaluate`.
+        settings: the fields of `ScoreSettings`, for both models.
+
+    Returns:
+        The accuracy of both, the difference with its 95 % interval, and the rows whose label changes. Use `print`, or
+        its method `to_json()`.
+
+    Raises:
+        InputError: the rows cannot be read, or no row has a label that both models have.
+        ModelError: a model cannot be used.
+        DeviceError: the device does not exist, or its memory is too small.
+        UsageError: a setting is out of range, or `neutral_band` is set.
+    """
+    label_settings = LabelSettings.parse(stars=stars, labels_map=labels_map, no_answer=no_answer)
+    refuse_neutral_band(settings)
+    models = os.fspath(model_a), os.fspath(model_b)
+    reviews = read_measured_rows(rows, lambda: models[0], text_column, label_column, label_settings)
+    with wait_passively():
+        from sentiment_batch.evaluation.compare_models import compare_models
+        from sentiment_batch.scoring.scorer import Scorer
+
+        loads = [partial(Scorer.load, model, **settings) for model in models]
+        return compare_models(loads, reviews, label_settings)
+
+
+def refuse_neutral_band(settings: ScoreKeywords) -> None:
+    """Refuse a neutral band, which is no label of a model.
+
+    Raises:
+        UsageError: `neutral_band` is set.
+    """
+    if settings.get("neutral_band") is not None:
+        raise UsageError("`neutral_band` is for scoring; a model is measured on its own labels. Leave it out.")
+
+
+def read_measured_rows(
+    rows: Any,
+    choose_model: Callable[[], str],
+    text_column: str | Sequence[str] | None,
+    label_column: str | None,
+    label_settings: LabelSettings,
+    by: str | None = None,
+) -> LabelledRows:
+    """The rows to measure a model on, read with the columns of its training where none is named.
+
+    Args:
+        rows: a frame or a path.
+        choose_model: gives the model; it is called if a column is not named.
+        text_column: the column or columns of the text.
+        label_column: the column of the label.
+        label_settings: what the user says about the labels.
+        by: a column whose values divide the rows.
+    """
+    from sentiment_batch.data.text_columns import to_column_name, to_column_names
+    from sentiment_batch.evaluation.reviews import read_reviews
+    from sentiment_batch.scoring.trained_columns import read_trained_columns, read_trained_label
+
+    return read_reviews(
+        rows,
+        text_columns=to_column_names(text_column),
+        label_column=to_column_name(label_column, "label_column"),
+        label_settings=label_settings,
+        by_column=to_column_name(by, "by"),
+        trained=lambda: read_trained_columns(choose_model()),
+        trained_label=lambda: read_trained_label(choose_model()),
+    )
