@@ -24,7 +24,7 @@ SETUP = ("python3 -m venv ", ". .venv/", "pip install ", "make ")
 """Beginnings of commands that prepare a machine; `test_install.py` and `tests/test_packaging.py` look at them."""
 PLUGINS = {"docs/how-to/databases.md": "sql", "docs/how-to/delta-lake.md": "delta"}
 """The pages whose commands need a plugin."""
-PACKAGES = {"share-a-model.md": ("onnxruntime", "onnxscript"), "dataframes.md": ("datasets",)}
+PACKAGES = {"share-a-model.md": ("onnxruntime", "onnxscript", "openvino"), "dataframes.md": ("datasets",)}
 """The pages whose examples need packages that only these tests install."""
 CLUSTER_PAGE = pages.DOCS / "how-to" / "cluster.md"
 """The tests of the plugin for Ray follow this page, because they have a cluster."""
