@@ -342,6 +342,21 @@ def test_a_scratch_folder_on_another_disk_is_not_used(table, mode):
     assert [path.name for path in table.path.iterdir() if path.name.startswith(".")] == []
 
 
+@pytest.mark.parametrize("mode", ["", "?mode=append"])
+def test_what_a_killed_run_left_beside_the_table_is_removed(table, mode, monkeypatch, tmp_path):
+    monkeypatch.setattr(data_files, "is_misread", lambda path: True)  # so that the scratch folder is not used
+    if mode:
+        table.make()
+    killed = open_writer(table.url(mode), ROWS.schema, scratch=str(tmp_path))
+    killed.write(ROWS.to_batches()[0])
+    killed._files.end_file()
+    left = table.list_orphans() if mode else [path.name for path in table.folder.iterdir()]
+    assert len(left) == 1
+    write(table.url(mode), ROWS, scratch=str(tmp_path))
+    assert read(table.url()).num_rows == (6 if mode else 3)
+    assert table.list_orphans() == []
+
+
 def test_a_folder_that_must_not_be_written_is_refused_at_once(table, monkeypatch):
     monkeypatch.setattr(writer.os, "access", lambda path, mode: not path.endswith("_delta_log"))
     with pytest.raises(OutputError, match=r"you must not write to .*_delta_log"):

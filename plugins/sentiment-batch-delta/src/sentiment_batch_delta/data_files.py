@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
+import platform
 import secrets
 import shutil
 import uuid
@@ -32,7 +34,7 @@ class DataFiles:
     Args:
         home: the folder in which the files will appear.
         scratch: the folder for files that are not published yet; None if there is none. It is used if it is on the same
-            disk.
+            disk. Else a hidden folder in `home` is used.
         schema: the storage types of the columns.
 
     Raises:
@@ -41,9 +43,7 @@ class DataFiles:
 
     def __init__(self, home: str, scratch: str | None, schema: pa.Schema) -> None:
         self._schema = schema
-        if scratch is None or is_misread(scratch) or os.stat(scratch).st_dev != os.stat(home).st_dev:
-            scratch = home
-        self.folder = os.path.join(scratch, f".{secrets.token_hex(8)}.part")
+        self.folder = _name_folder(home, scratch)
         """Holds the files."""
         self.names: list[str] = []
         """The names of the finished files, in the order of their rows."""
@@ -51,6 +51,7 @@ class DataFiles:
         self._writer: FileWriter | None = None
         self._rows = self._bytes = 0
         self._counts: list[int] = []
+        shutil.rmtree(self.folder, ignore_errors=True)
         os.mkdir(self.folder)
 
     def write(self, batch: pa.RecordBatch) -> None:
@@ -107,3 +108,17 @@ class DataFiles:
     def _open(self) -> FileWriter:
         path = os.path.join(self.folder, self._name())
         return FileWriter(path, self._schema, WriteOptions(), ParquetEncoder)
+
+
+def _name_folder(home: str, scratch: str | None) -> str:
+    """The name of the hidden folder. For one that lies in `home`, it is the same for each run with this scratch folder.
+
+    So the next run removes what a killed one has left there. Other machines must not choose this name.
+    """
+    token = secrets.token_hex(16)
+    if scratch is None:
+        return os.path.join(home, f".{token}.part")
+    if os.stat(scratch).st_dev == os.stat(home).st_dev and not is_misread(scratch):
+        return os.path.join(scratch, f".{token}.part")
+    key = f"{platform.node()}\n{uuid.getnode()}\n{os.path.abspath(scratch)}"
+    return os.path.join(home, f".{hashlib.sha256(key.encode('utf-8', 'surrogateescape')).hexdigest()[:32]}.part")
