@@ -43,6 +43,8 @@ CURRENT = "current.json"
 """The file with the case that a process is at."""
 TRACED_BYTES = 4_000
 """Larger cases are not traced, because tracing is slow."""
+MAX_TRACED_LINES = 200_000
+"""No more lines that run are traced in a case, because a small compressed file may hold much."""
 MAX_COMPARED_ROWS = 20_000
 
 
@@ -327,16 +329,22 @@ def _traced(lines: set[tuple[str, int]] | None) -> Iterator[None]:
         yield
         return
 
+    left = MAX_TRACED_LINES
+
     def trace_line(frame, event, argument):
+        nonlocal left
+        left -= 1
         lines.add((frame.f_code.co_filename.rpartition("/")[2], frame.f_lineno))
-        return trace_line
+        if left > 0:
+            return trace_line
+        sys.settrace(None)  # for all calls to come, and below for those that are running
+        while frame is not None:
+            frame.f_trace, frame = None, frame.f_back
+        return None
 
     def trace_call(frame, event, argument):
-        return (
-            trace_line
-            if "/data/" in frame.f_code.co_filename and "sentiment_batch" in frame.f_code.co_filename
-            else None
-        )
+        name = frame.f_code.co_filename
+        return trace_line if "/data/" in name and "sentiment_batch" in name else None
 
     sys.settrace(trace_call)
     try:
