@@ -156,6 +156,11 @@ def test_a_damaged_log_is_one_line(table, damage):
     assert "Restore the table" in refuse(table.url())
 
 
+def test_an_empty_commit_is_damage_and_no_commit_without_rows(table):
+    table.make().make(ROWS, mode="append").commit(1).write_text("")
+    assert "the commit 00000000000000000001.json is empty" in refuse(table.url())
+
+
 @pytest.mark.parametrize("protocol", [(4, 8), (3, 7, "aNewThing"), (3, 7, "typeWidening")])
 def test_newer_features_are_refused_by_name(table, protocol):
     table.make().change_commit(0, with_protocol(*protocol))

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import re
 from typing import TYPE_CHECKING
 
 from deltalake import DeltaTable
@@ -36,6 +38,7 @@ WRITABLE = {
 """Features of tables that can be written, unless a table uses one that must be refused."""
 _RULES_OF_COLUMNS = ("delta.invariants", "delta.generationExpression", "delta.identity.start")
 _CONSTRAINT = "delta.constraints."
+_COMMIT = re.compile(r"[0-9]{20}\.json")
 
 
 def find_table(place: Place, kind: type[InputError] | type[OutputError]) -> DeltaTable | None:
@@ -52,6 +55,7 @@ def find_table(place: Place, kind: type[InputError] | type[OutputError]) -> Delt
     if not os.path.isdir(os.path.join(place.path, LOG)):
         return None
     with translate_errors(place, kind):
+        _refuse_empty_commits(place, kind)
         try:
             newest = DeltaTable(place.path)
         except TableNotFoundError:
@@ -100,6 +104,15 @@ def check_writable(table: DeltaTable, place: Place, *, overwrite: bool) -> None:
     for field in table.schema().fields:
         if not overwrite and (rule := next((name for name in _RULES_OF_COLUMNS if name in field.metadata), None)):
             _refuse(place, OutputError, f"the rule {rule} of the column {field.name!r}")
+
+
+def _refuse_empty_commits(place: Place, kind: type[InputError] | type[OutputError]) -> None:
+    """Refuse a table with an empty commit, as a power cut may leave it. deltalake reads it without its rows."""
+    log = os.path.join(place.path, LOG)
+    for name in filter(_COMMIT.fullmatch, os.listdir(log)):
+        with contextlib.suppress(FileNotFoundError):  # another program has just removed it
+            if os.path.getsize(os.path.join(log, name)) == 0:
+                raise kind(f"{place.shown} is damaged: the commit {name} is empty. Restore that file or the table.")
 
 
 def _refuse_rare_features(table: DeltaTable, place: Place, kind: type[InputError] | type[OutputError]) -> None:
