@@ -1,3 +1,4 @@
+import datetime
 import decimal
 import gzip
 import io
@@ -401,3 +402,30 @@ def test_the_parquet_test_files_are_read_or_refused_in_one_line():
     assert outcomes["alltypes_plain.parquet"] == 8
     assert "ARROW-GH-41321.parquet" not in outcomes
     assert "large_string_map.brotli.parquet" not in outcomes
+
+
+@pytest.mark.parametrize(
+    ("year", "unit", "words"), [(2024, "ns", None), (9999, "us", "are read in microseconds"), (1, "us", "microseconds")]
+)
+def test_old_timestamps_keep_dates_that_nanoseconds_do_not_hold(tmp_path, caplog, year, unit, words):
+    times = [datetime.datetime(2024, 1, 1, 12, 30, 15, 123456), None, datetime.datetime(year, 12, 31)]
+    nested = [[times[2], None], None, []]
+    table = pa.table(
+        {
+            "text": ["a", "b", "c"],
+            "seen": pa.array(times, pa.timestamp("us")),
+            "all": pa.array(nested, pa.list_(pa.timestamp("us"))),
+        }
+    )
+    for name, some in (("a", table.slice(0, 2)), ("b", table)):
+        pq.write_table(some, tmp_path / f"{name}.parquet", use_deprecated_int96_timestamps=True, store_schema=False)
+    with caplog.at_level(logging.INFO, "sentiment_batch"):
+        logging.getLogger("sentiment_batch").propagate = True
+        reader = ParquetReader(str(tmp_path), ReadOptions())
+    read = pa.concat_tables([pa.Table.from_batches(reader.batches(split)) for split in reader.splits()])
+    reader.close()
+    assert reader.schema.field("seen").type == pa.timestamp(unit)
+    assert read["seen"].cast(pa.timestamp("us")).to_pylist() == [*times[:2], *times]
+    assert [one for row in read["all"].to_pylist() for one in row or []] == [times[2], None] * 2
+    assert (words or "") in caplog.text
+    assert bool(caplog.records) == bool(words)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
@@ -10,6 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from sentiment_batch.data.readers.dataset_files import find_files
+from sentiment_batch.data.readers.int96 import INT96_UNITS, choose_int96_unit
 from sentiment_batch.data.readers.parquet_schema import adapt_batch, infer_partition_fields, unify_schemas
 from sentiment_batch.data.readers.read_errors import iterate_translated, translate_read_errors
 from sentiment_batch.data.readers.sniff import refuse_other_formats, refuse_text
@@ -37,16 +39,16 @@ class ParquetReader:
     Args:
         location: a file, a folder, a glob, their URL, or `-` for standard input.
         options: the function that is called for rows with strings that are not UTF-8.
-        int96_unit: the unit of timestamps that are stored in 96 bits, as old programs do it. In nanoseconds, only the
-            years 1677 to 2262 are right.
+        int96_unit: the unit of timestamps that are stored in 96 bits, as old programs do it; None takes the finest one
+            that holds all of them.
 
     Raises:
         InputError: there are no files, a file is damaged, or the columns of the files are incompatible.
     """
 
-    def __init__(self, location: str, options: ReadOptions, *, int96_unit: str = "ns") -> None:
+    def __init__(self, location: str, options: ReadOptions, *, int96_unit: str | None = None) -> None:
         self._on_bad_row = options.on_bad_row
-        self._int96_unit = int96_unit
+        self._int96_unit = int96_unit or "ns"
         self._files = find_files(location, PARQUET_ENDINGS)
         self.locations = [file.location for file in self._files]
         """The files in the folder or glob."""
@@ -54,6 +56,9 @@ class ParquetReader:
         self._metadata: dict[int, Any] = {}
         try:
             footers = [self._read_footer(index) for index in range(len(self._files))]
+            if int96_unit is None and (coarser := self._find_coarser_unit([schema for schema, _ in footers])):
+                self._int96_unit = coarser
+                footers = [self._read_footer(index) for index in range(len(self._files))]
             schemas = [schema for schema, _ in footers]
             self._dictionaries = list(map(_find_dictionaries, schemas))
             names = [source.name for source in self._sources]
@@ -106,8 +111,20 @@ class ParquetReader:
         for source in self._sources:
             source.close()
 
+    def _find_coarser_unit(self, schemas: Sequence[pa.Schema]) -> str | None:
+        """The unit of timestamps in 96 bits, if nanoseconds do not hold all of them."""
+        units = {
+            choose_int96_unit(functools.partial(self._open, index), self._sources[index].name)
+            for index, schema in enumerate(schemas)
+            if any("timestamp[ns" in str(field.type) for field in schema)  # else nothing has to be opened again
+        }
+        unit = max(units, key=list(INT96_UNITS).index, default="ns")
+        return None if unit == "ns" else unit
+
     @contextlib.contextmanager
-    def _open(self, index: int, dictionaries: Sequence[str] = ()) -> Iterator[pq.ParquetFile]:
+    def _open(
+        self, index: int, dictionaries: Sequence[str] = (), *, int96_unit: str | None = None
+    ) -> Iterator[pq.ParquetFile]:
         """Open one file. Its footer is not parsed again if it is the file that was opened last."""
         stream = self._sources[index].open_random()
         try:
@@ -119,7 +136,7 @@ class ParquetReader:
                     buffer_size=_BUFFER,
                     pre_buffer=False,
                     page_checksum_verification=True,
-                    coerce_int96_timestamp_unit=self._int96_unit,
+                    coerce_int96_timestamp_unit=int96_unit or self._int96_unit,
                 )
                 self._metadata = {index: file.metadata}
             yield file
