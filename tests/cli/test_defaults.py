@@ -82,6 +82,10 @@ def test_the_project_file_of_others_is_left_alone(desk, cli, tiny_model, text):
         ("score = 1", "[score] must be a table"),
         ("[score", "cannot be read: "),
         ("[score]\nmodel = '\x1b[31m'", "cannot be read: "),
+        ("[score]\ndecimals = true", "decimals is true. It must be a text or a number."),
+        ("[score]\ndecimals = 1979-05-27", "decimals is 1979-05-27. '1979-05-27' is not a valid integer"),
+        ("x = " + "[" * 5_000, "cannot be read: "),
+        ("#" * 1_000_001, "cannot be read: it is longer than 1,000,000 bytes"),
     ],
 )
 def test_a_wrong_file_is_one_line(desk, cli, text, words):
@@ -93,6 +97,20 @@ def test_a_wrong_file_is_one_line(desk, cli, text, words):
     assert run.stderr.count("\n") == 1
     assert not (desk / "b.csv").exists()
     assert cli("score", "--help").exit_code == 0
+
+
+def test_a_file_that_begins_with_a_byte_order_mark_is_read(desk, cli, tiny_model):
+    write(desk, "\ufeff[score]\ndecimals = 1\n")
+    assert "--decimals 1" in cli("score", "a.csv", "b.csv", "-m", tiny_model, *CPU).stderr.splitlines()[0]
+
+
+@pytest.mark.parametrize("make", [lambda path: path.mkdir(), lambda path: path.symlink_to("nowhere.toml")])
+def test_what_is_no_file_is_not_passed_over(desk, cli, make):
+    write(desk, "[tool.sentiment-batch.score]\ndecimals = 2\n", "pyproject.toml")
+    make(desk / "sentiment-batch.toml")
+    run = cli("score", "a.csv", "b.csv")
+    assert (run.exit_code, run.stderr.count("\n")) == (2, 1)
+    assert "sentiment-batch.toml cannot be read: it is no file, or a link that leads nowhere" in run.stderr
 
 
 def test_a_misspelt_variable_is_named(desk, cli, tiny_model, monkeypatch):

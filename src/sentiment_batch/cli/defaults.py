@@ -23,6 +23,8 @@ DEFAULTS_FILE = "sentiment-batch.toml"
 PROJECT_FILE = "pyproject.toml"
 PROJECT_TABLE = "sentiment-batch"
 """The table below `[tool]` in `pyproject.toml`."""
+MAX_BYTES = 1_000_000
+"""Bytes of a file with defaults. A longer file is something else, and might fill the memory."""
 PREFIX = "SENTIMENT_BATCH_"
 OTHER_VARIABLES = ("MODEL", "CACHE", "LOAD_PLUGINS", "TOKENIZER")
 """Names of variables after the prefix that belong to no option."""
@@ -39,11 +41,11 @@ def find_defaults_file() -> tuple[str, Mapping[str, Any]] | None:
         UsageError: the file cannot be read.
     """
     for name in (DEFAULTS_FILE, PROJECT_FILE):
-        if not Path(name).is_file():
+        if not os.path.lexists(name):
             continue
         try:
-            tables: Any = tomllib.loads(Path(name).read_text(encoding="utf-8"))
-        except (OSError, ValueError) as error:
+            tables: Any = _read_tables(name)
+        except (OSError, ValueError, RecursionError) as error:  # tables in thousands of tables
             if name == PROJECT_FILE:  # it belongs to other tools, too, and may have no table of ours
                 continue
             raise UsageError(f"{name} cannot be read: {error}. Mend it, or move it away.") from error
@@ -53,6 +55,19 @@ def find_defaults_file() -> tuple[str, Mapping[str, Any]] | None:
         if isinstance(tables, dict):
             return name, tables
     return None
+
+
+def _read_tables(name: str) -> dict[str, Any]:
+    """The tables of a file, which may begin with a byte order mark, as editors on Windows write it.
+
+    Raises:
+        OSError, ValueError, RecursionError: it is no file of tables.
+    """
+    if not Path(name).is_file():
+        raise ValueError("it is no file, or a link that leads nowhere")
+    if Path(name).stat().st_size > MAX_BYTES:
+        raise ValueError(f"it is longer than {MAX_BYTES:,} bytes")
+    return tomllib.loads(Path(name).read_text(encoding="utf-8-sig"))
 
 
 def use_defaults(context: click.Context, commands: Mapping[str, click.Command], name: str | None) -> None:
@@ -92,7 +107,7 @@ def _convert_all(
         try:
             yield option.name, option.type_cast_value(context, _as_typed(value, option))
         except click.BadParameter as error:
-            raise UsageError(f"{place}: {name} is {value!r}. {error.message}") from error
+            raise UsageError(f"{place}: {name} is {_word_value(value)}. {error.message}") from error
 
 
 def _as_typed(value: Any, option: click.Option) -> Any:
@@ -110,6 +125,13 @@ def _as_text(value: Any) -> str:
     if isinstance(value, bool | list | dict):
         raise click.BadParameter("It must be a text or a number.")
     return str(value)
+
+
+def _word_value(value: Any) -> str:
+    """A value for a message, in the words of the file."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    return repr(value) if isinstance(value, str | list | dict) else str(value)
 
 
 def _long_name(option: click.Option) -> str:
