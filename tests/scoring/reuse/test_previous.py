@@ -9,10 +9,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from sentiment_batch.errors import InputError, UsageError
+from sentiment_batch.errors import InputError, OutputError, UsageError
 from sentiment_batch.files.checksums import checked_json
 from sentiment_batch.scoring.output import manifest
-from sentiment_batch.scoring.reuse.previous import FLOAT32_TOLERANCE, find_previous
+from sentiment_batch.scoring.reuse.previous import FLOAT32_TOLERANCE, REDUCED_TOLERANCE, find_previous
 from tests.scoring.reuse.conftest import ROWS, read_bytes
 
 
@@ -98,6 +98,27 @@ def test_differences_of_earlier_runs_are_handed_on(score, scorer, tmp_path):
     for key in ("reuse_differences", "reuse_tolerance"):
         assert first["content"][key] == second["content"][key]
     assert "dtype was bfloat16 and is float32" in second["content"]["reuse_differences"]
+
+
+@pytest.mark.parametrize("dtype", [[], {}, None, ["float32"]])
+def test_a_dtype_that_no_run_stores_is_a_difference(score, scorer, tmp_path, dtype):
+    score("old.parquet", "old.csv", by=scorer)
+    change_manifest(tmp_path / "old.csv.manifest.json", dtype=dtype)
+    found = find_previous(f"{tmp_path}/old.csv", scorer)
+    assert found.tolerance == REDUCED_TOLERANCE
+    assert any(one.startswith("dtype was ") for one in found.differences)
+
+
+def test_a_manifest_that_names_no_columns_is_refused(score, tmp_path):
+    score("old.parquet", "old.csv")
+    change_manifest(tmp_path / "old.csv.manifest.json", output_columns=None)
+    with pytest.raises(UsageError, match="output columns were not given and are sentiment"):
+        score("new.parquet", "new.csv", reuse="old.csv")
+
+
+def test_a_name_that_no_file_can_have_is_no_bug(exact):
+    with pytest.raises(OutputError, match="because it holds a NUL"):
+        find_previous("old\0.csv", exact)
 
 
 def test_a_manifest_without_a_text_column_is_refused(score, tmp_path):

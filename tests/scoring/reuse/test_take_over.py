@@ -72,6 +72,9 @@ def test_a_frame_without_scores_or_for_exact_runs_is_refused(frames, tiny_model)
     new, old = frames
     with pytest.raises(InputError, match=r"no column 'sentiment'"):
         score_frame(new, tiny_model, reuse=old, **FAST)
+    twice = pd.concat([score_frame(old, tiny_model, **FAST)] * 2, axis=1)
+    with pytest.raises(InputError, match="`reuse` is a frame with several columns 'sentiment'"):
+        score_frame(new, tiny_model, reuse=twice, **FAST)
     with pytest.raises(UsageError, match="A deterministic run reuses only files with a manifest"):
         score_frame(new, tiny_model, reuse=old, deterministic=True, **FAST)
     with pytest.raises(UsageError, match="a LazyFrame has no rows yet"):

@@ -93,11 +93,11 @@ def list_command_changes(
     """
     old, part_rows = manifest["settings"], job.choose_part_rows(scorer.device.value)
     scoring = describe_scoring(scorer, scorer.added.fields())
-    settings = _describe_settings(job, job.text_columns or old["text_column"], output_format, part_rows)
+    settings = _describe_settings(job, job.text_columns or old.get("text_column") or [], output_format, part_rows)
     added = scoring["output_columns"]
     new = scoring | {
         "output_is_folder": is_folder,
-        "output_columns": manifest["output_columns"][: -len(added)] + added,
+        "output_columns": (manifest.get("output_columns") or [])[: -len(added)] + added,
         "settings": settings | scoring["settings"],
     }
     return list_changes({name: manifest.get(name) for name in new}, new)
@@ -205,11 +205,12 @@ def _describe_input_change(old: Any, new: Any) -> str:
             if before.get("path") != after.get("path"):
                 return f"the input was {before.get('path')} and is {after.get('path')}"
             if before.get("bytes") != after.get("bytes"):
-                return f"the input {after['path']} had {before.get('bytes'):,} bytes and has {after.get('bytes'):,}"
+                sizes = [_to_text(one.get("bytes")) for one in (before, after)]
+                return f"the input {after.get('path')} had {sizes[0]} bytes and has {sizes[1]}"
             if drop_machine_bound([before]) == drop_machine_bound([after]):
                 return (
-                    f"the input {after['path']} has its size and modification time of before, but was replaced, copied "
-                    "or changed since"
+                    f"the input {after.get('path')} has its size and modification time of before, but was replaced, "
+                    "copied or changed since"
                 )
             return f"the input {after.get('path')} has been changed since"
     return f"the input {new[0].get('path') if isinstance(new[0], dict) else ''} has been changed since"

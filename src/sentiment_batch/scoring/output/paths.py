@@ -100,8 +100,10 @@ def locate_output(destination: str, format: Format) -> OutputPaths:
         format: the format of the output.
 
     Raises:
-        OutputError: the destination is a place without a name, such as `/`.
+        OutputError: the destination is a place without a name, such as `/`, or a name that no file can have.
     """
+    if "\0" in destination:
+        raise OutputError(f"{destination!r} is no place for an output, because it holds a NUL. Name a file or folder.")
     by_scheme = format.owner != BUILT_IN and scheme_of(destination) in format.schemes
     is_folder = destination.endswith("/") and not by_scheme
     local = None if by_scheme else local_path(destination)

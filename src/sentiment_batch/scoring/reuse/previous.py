@@ -135,7 +135,7 @@ def find_previous(location: str, scorer: Scorer) -> PreviousOutput:
     """
     paths, manifest = find_output(location)
     added = scorer.added.fields()
-    old = _describe(manifest, manifest.get("output_columns", [])[-len(added) :])
+    old = _describe(manifest, (manifest.get("output_columns") or [])[-len(added) :])
     new = _describe(fingerprint.describe_scoring(scorer, added), [f"{field.name}: {field.type}" for field in added])
     changes = _compare(old, new, (*_SAME, "output_columns"), _SAME_SETTINGS)
     if manifest["settings"].get("escape_formulas") and manifest["settings"]["output_format"] == "csv":
@@ -153,7 +153,8 @@ def find_previous(location: str, scorer: Scorer) -> PreviousOutput:
             f"`reuse` names {without_password(location)}, which was scored in another way: {why}. "
             "Score as that run did, or leave it out."
         )
-    tolerance = FLOAT32_TOLERANCE if {old.get("dtype"), new.get("dtype")} == {"float32"} else REDUCED_TOLERANCE
+    is_precise = old.get("dtype") == new.get("dtype") == "float32"
+    tolerance = FLOAT32_TOLERANCE if is_precise else REDUCED_TOLERANCE
     return PreviousOutput(
         paths=paths,
         manifest=manifest,

@@ -126,9 +126,11 @@ def _fill_from_frame(
             "a manifest. Name the path of one."
         )
     wrapped, added = frames.wrap_frame(previous), scorer.added
-    missing = [name for name in added.names if wrapped.names.count(name) != 1]
-    if missing:
-        raise InputError.no_column(missing[0], wrapped.names, "reuse")
+    for name in added.names:
+        if name not in wrapped.names:
+            raise InputError.no_column(name, wrapped.names, "reuse")
+        if wrapped.names.count(name) > 1:
+            raise InputError(f"`reuse` is a frame with several columns {name!r}. Give one with each column once.")
     rest = TableReader(wrapped.table(rows=SAMPLE_ROWS).drop_columns(added.names))
     texts = list(scorer.choose_text_columns(rest, text_column).names)
     names = [*dict.fromkeys(find_root(rest.schema, name) for name in texts), *added.names]
