@@ -71,6 +71,43 @@ def test_a_stream_of_unknown_columns_needs_their_name(scorer, expected):
     assert [row["sentiment"] for row in scorer(stream, text_column="text")] == expected["sentiment"]
 
 
+def stream(*rows):
+    """A streamed data set whose columns are not known before it is read."""
+    return datasets.IterableDataset.from_generator(lambda: iter(rows))
+
+
+@pytest.mark.parametrize(
+    ("row", "column", "words"),
+    [
+        ({"text": "a"}, "txt", "no column 'txt'; did you mean 'text'"),
+        ({"text": 1}, "text", "column 'text' holds int64, not text"),
+        ({"text": ["a"]}, "text", "not text"),
+        ({"text": "a", "sentiment": "mine"}, "text", "already has the columns 'sentiment'"),
+    ],
+)
+def test_rows_of_unknown_columns_are_checked_as_they_come(scorer, row, column, words):
+    with pytest.raises((InputError, UsageError), match=words):
+        list(scorer(stream(row), text_column=column))
+
+
+def test_texts_in_structs_of_unknown_columns_are_found(scorer, expected):
+    rows = [{"review": None} if text is None else {"review": {"body": text}} for text in TEXTS]
+    for given in (rows, rows[1:2], [{"review": {"body": None}}]):
+        scored = list(scorer(stream(*given), text_column="review.body"))
+        assert len(scored) == len(given)
+    assert [row["sentiment"] for row in scorer(stream(*rows), text_column="review.body")] == expected["sentiment"]
+
+
+@pytest.mark.parametrize("kind", ["arrow", "pandas", "polars", "numpy"])
+def test_a_stream_keeps_the_format_of_its_rows(scorer, expected, kind):
+    pytest.importorskip(kind.replace("arrow", "pyarrow"))
+    given = dataset().to_iterable_dataset().with_format(kind)
+    first, scored = next(iter(given)), next(iter(scorer(given)))
+    assert type(scored) is type(first)
+    label = scored["sentiment"]
+    assert str(label if kind == "numpy" else label[0]) == expected["sentiment"][0]
+
+
 def test_each_split_of_a_dictionary_is_scored(tiny_model):
     splits = datasets.DatasetDict({"train": dataset(), "test": dataset(3)})
     scored = score(splits, tiny_model)

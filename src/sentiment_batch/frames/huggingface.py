@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -56,7 +56,7 @@ def annotate_streamed(frame: Any, scorer: Scorer, chosen: Sequence[str]) -> Any:
     if frame.features is None:
         if not chosen:
             raise InputError("the columns of this IterableDataset are not known. Name the column with `text_column`.")
-        return frame.map(partial(_add_scores, scorer, chosen, [(name, pa.string()) for name in chosen]), batched=True)
+        return _map_rows(frame, partial(_add_scores, scorer, chosen, None))
     schema = frame.features.arrow_schema
     scorer.added.check_names(schema.names)
     texts = scorer.choose_text_columns(schema, chosen).names
@@ -65,7 +65,7 @@ def annotate_streamed(frame: Any, scorer: Scorer, chosen: Sequence[str]) -> Any:
     strings = pa.schema([pa.field(one.name, _decode(pa.nulls(0, one.type)).type) for one in added])
     kind = type(frame.features)
     features = kind({**frame.features, **kind.from_arrow_schema(strings)})
-    return frame.map(partial(_add_scores, scorer, texts, roots), batched=True, features=features)
+    return _map_rows(frame, partial(_add_scores, scorer, texts, roots), features=features)
 
 
 def annotate_splits(frame: Any, scorer: Scorer, chosen: Sequence[str]) -> Any:
@@ -73,20 +73,59 @@ def annotate_splits(frame: Any, scorer: Scorer, chosen: Sequence[str]) -> Any:
     return type(frame)({name: scorer(one, text_column=chosen or None) for name, one in frame.items()})
 
 
+def _map_rows(frame: Any, add: Callable[[dict[str, list[Any]]], dict[str, list[Any]]], **options: Any) -> Any:
+    """A streamed data set with the columns of a function of plain rows, in the format of before, such as pandas."""
+    # `datasets` tells the format of a stream by no public name.
+    kind = getattr(getattr(frame, "_formatting", None), "format_type", None)
+    return frame.with_format(None).map(add, batched=True, **options).with_format(kind)
+
+
 def _add_scores(
-    scorer: Scorer, texts: Sequence[str], roots: Sequence[tuple[str, pa.DataType]], rows: dict[str, list[Any]]
+    scorer: Scorer,
+    texts: Sequence[str],
+    roots: Sequence[tuple[str, pa.DataType]] | None,
+    rows: dict[str, list[Any]],
 ) -> dict[str, list[Any]]:
     """The added columns of a batch of rows, which are lists by the names of their columns.
 
     Args:
         scorer: the model.
         texts: the text columns.
-        roots: the names and types of the columns that hold them.
+        roots: the names and types of the columns that hold them; None if the rows alone show them.
         rows: the batch.
+
+    Raises:
+        InputError: there is no such column, or it holds no text.
+        UsageError: a column has the name of an added one.
     """
-    table = pa.table({name: pa.array(rows[name], kind) for name, kind in roots})
+    if roots is None:
+        scorer.added.check_names(list(rows))
+        table = pa.table(dict(_infer_column(name, rows) for name in texts))
+    else:
+        table = pa.table({name: pa.array(rows[name], kind) for name, kind in roots})
     scored = scorer(table, text_column=texts)
     return {name: scored[name].to_pylist() for name in scorer.added.names}
+
+
+def _infer_column(text: str, rows: dict[str, list[Any]]) -> tuple[str, pa.Array]:
+    """The name of the column that holds a text, and its values with a type that they have.
+
+    Raises:
+        InputError: there is no such column, or its values share no type.
+    """
+    root = text if text in rows else next((name for name in rows if text.startswith(f"{name}.")), None)
+    if root is None:
+        raise InputError.no_column(text, rows, "text_column")
+    try:
+        values = pa.array(rows[root])
+    except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
+        raise InputError(f"column {root!r} holds values of several types, not text: {error}") from error
+    if values.null_count < len(values):
+        return root, values
+    kind = pa.string()  # a batch without a text does not show the type
+    for part in reversed(text.removeprefix(root).split(".")[1:]):
+        kind = pa.struct([(part, kind)])
+    return root, pa.array(rows[root], kind)
 
 
 def _decode(array: pa.Array) -> pa.Array:
