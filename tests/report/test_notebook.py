@@ -57,5 +57,9 @@ def test_a_model_shows_its_report_if_it_has_one(reviews_csv, tiny_base, tmp_path
     settings = {"base": tiny_base, "epochs": 1, "folds": 0, "limit": 48, "max_length": 48, "quiet": True}
     model = train(str(reviews_csv), tmp_path / "model", **settings)
     assert "Validation rows" in framed(model._repr_html_())["srcdoc"]
+    (tmp_path / "model" / "report.html").write_bytes(b"\xff\xfe<p>")
+    assert model._repr_html_() is None
     (tmp_path / "model" / "report.html").unlink()
+    assert model._repr_html_() is None
+    (tmp_path / "model").rename(tmp_path / "moved")
     assert model._repr_html_() is None

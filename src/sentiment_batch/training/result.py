@@ -70,11 +70,14 @@ class Trained:
         return f"Trained(path={self.path!r}, labels={self.labels!r}, accuracy={self.validation.accuracy:.4f})"
 
     def _repr_html_(self) -> str | None:
-        """The report, for notebooks; None without one, so that they show the line of `repr`."""
+        """The report, for notebooks; None without one that can be read, so that they show the line of `repr`."""
         from sentiment_batch.report.notebook import frame_page
 
-        report = Path(self.path) / REPORT_FILE
-        return frame_page(report.read_text(encoding="utf-8"), "Report") if report.is_file() else None
+        try:
+            page = (Path(self.path) / REPORT_FILE).read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError):  # such as a deleted folder, or a file that something else has damaged
+            return None
+        return frame_page(page, "Report")
 
     def to_json(self) -> dict[str, Any]:
         """Plain values. A loss that is not finite becomes None, because JSON has no such number."""
