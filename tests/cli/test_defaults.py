@@ -113,6 +113,27 @@ def test_what_is_no_file_is_not_passed_over(desk, cli, make):
     assert "sentiment-batch.toml cannot be read: it is no file, or a link that leads nowhere" in run.stderr
 
 
+@pytest.mark.parametrize(
+    ("text", "given", "end"),
+    [
+        (
+            "deterministic = true\nquiet = true",
+            ["--compile"],
+            " Leave one of them out. sentiment-batch.toml gives --deterministic.",
+        ),
+        ("deterministic = true", ["--compile", "--deterministic"], " Leave one of them out."),
+        ("compile = true\ndeterministic = true", [], " sentiment-batch.toml gives --deterministic, --compile."),
+        ("overwrite = false", [], "name another destination."),
+    ],
+)
+def test_an_error_names_the_options_that_nobody_typed(desk, cli, tiny_model, text, given, end):
+    write(desk, f"[score]\n{text}\n")
+    (desk / "b.csv").write_text("old", encoding="utf-8")
+    run = cli("score", "a.csv", "b.csv", "-m", tiny_model, *CPU, *given)
+    assert run.exit_code in (1, 2)
+    assert run.stderr.endswith(f"{end}\n")
+
+
 def test_a_misspelt_variable_is_named(desk, cli, tiny_model, monkeypatch):
     for name in ("SCORE_DECIMAL", "SCORE_COLOUR", "MODLE", "DATA", "MODEL", "SCORE_DECIMALS"):
         monkeypatch.setenv(f"SENTIMENT_BATCH_{name}", "1")

@@ -148,3 +148,10 @@ def test_class_labels_are_read_by_their_names(tiny_base, tmp_path):
 def test_a_dictionary_is_no_table_to_train_on(tmp_path):
     with pytest.raises(InputError, match=r'such as data\["train"\]'):
         train(datasets.DatasetDict({"train": dataset()}), tmp_path / "model")
+
+
+def test_a_stream_is_no_table_to_train_on_and_the_cure_works(scorer, tmp_path):
+    given = scorer(dataset().to_iterable_dataset())
+    with pytest.raises(InputError, match=r"such as datasets\.Dataset\.from_list\(list\(data\)\)"):
+        train(given, tmp_path / "model")
+    assert datasets.Dataset.from_list(list(given))["text"][:] == TEXTS

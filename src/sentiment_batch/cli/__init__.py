@@ -15,7 +15,7 @@ import click
 
 from sentiment_batch.cli.bench import bench
 from sentiment_batch.cli.compare import compare
-from sentiment_batch.cli.defaults import PREFIX, use_defaults
+from sentiment_batch.cli.defaults import PREFIX, list_commands, name_source, use_defaults
 from sentiment_batch.cli.doctor import doctor
 from sentiment_batch.cli.evaluate import evaluate
 from sentiment_batch.cli.explain import explain
@@ -83,7 +83,7 @@ class CommandGroup(click.Group):
             with _shown_safely():
                 return super().invoke(ctx)
         except SentimentBatchError as error:
-            _fail(error, self.commands.get(ctx.invoked_subcommand or ""))
+            _fail(error, ctx)
         except (KeyboardInterrupt, SignalExit) as end:
             click.echo("Interrupted. No half-written output was left behind.", err=True)
             ctx.exit(end.code if isinstance(end, SignalExit) else 130)
@@ -94,7 +94,7 @@ class CommandGroup(click.Group):
             found = _explain_environment(error)
             if found is None:
                 raise
-            _fail(found, self.commands.get(ctx.invoked_subcommand or ""))
+            _fail(found, ctx)
 
 
 @contextlib.contextmanager
@@ -118,9 +118,13 @@ def _explain_environment(error: Exception) -> SentimentBatchError | None:
     return None
 
 
-def _fail(error: SentimentBatchError, command: click.Command | None = None) -> NoReturn:
-    """Print the error in one line and exit, with the settings worded as options of `command`."""
-    click.echo(fit_lines(f"Error: {terminal_text(str(error), command)}", sys.stderr), err=True)
+def _fail(error: SentimentBatchError, context: click.Context | None = None) -> NoReturn:
+    """Print the error in one line and exit, with the settings worded as options of the command that a group runs."""
+    command = None if context is None else list_commands(context).get(context.invoked_subcommand or "")
+    shown = terminal_text(str(error), command)
+    if context is not None and command is not None:
+        shown += name_source(context, command, shown, context.meta.get(ARGUMENTS, ()))
+    click.echo(fit_lines(f"Error: {shown}", sys.stderr), err=True)
     sys.exit(error.exit_code)
 
 

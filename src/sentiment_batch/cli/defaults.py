@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import difflib
 import os
+import re
 import shlex
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -154,6 +155,25 @@ def list_notices() -> Iterator[tuple[bool, str]]:
         yield False, f"defaults from {context.meta.get(_USED_FILE, DEFAULTS_FILE)}: {words}"
     for variable, close in find_unknown_variables(list_commands(context)):
         yield True, f"the environment variable {variable} has no effect.{close}"
+
+
+def name_source(context: click.Context, command: click.Command, message: str, typed: Sequence[str]) -> str:
+    """A sentence on the options in a message that the file gives and nobody typed; empty if there are none.
+
+    Args:
+        context: the context of the group.
+        command: the command that failed.
+        message: what is printed, with the options as one would type them.
+        typed: the arguments of the command line.
+    """
+    given = (context.default_map or {}).get(command.name or "", {})
+    words = set(re.findall(r"--[\w-]*\w", message)) - {one.partition("=")[0] for one in typed}
+    named = [
+        max(one.opts, key=len)
+        for one in command.params
+        if given.get(one.name) not in (None, False) and words & set(one.opts) and not set(typed) & set(one.opts)
+    ]
+    return f" {context.meta[_USED_FILE]} gives {', '.join(named)}." if named else ""
 
 
 def list_commands(context: click.Context) -> Mapping[str, click.Command]:

@@ -130,9 +130,10 @@ def wrap_frame(frame: Any) -> Frame:
     if polars is not None and isinstance(frame, polars.LazyFrame):
         raise InputError("a polars LazyFrame holds no rows yet. Call .collect() on it first.")
     if type(frame).__module__.startswith("datasets."):  # its streams and dictionaries of splits
-        raise InputError(
-            f'a {type(frame).__name__} is no single table in memory. Give a data set of it, such as data["train"].'
-        )
+        cure = 'Give a data set of it, such as data["train"].'
+        if not isinstance(frame, dict):
+            cure = "Make a data set of its rows first, such as datasets.Dataset.from_list(list(data))."
+        raise InputError(f"a {type(frame).__name__} is no single table in memory. {cure}")
     raise InputError(
         f"a {type(frame).__name__} is no frame. Give a pandas, polars or pyarrow table or series, anything with "
         "__arrow_c_stream__, or a list of texts."
