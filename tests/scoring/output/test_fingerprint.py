@@ -72,3 +72,17 @@ def test_settings_that_an_older_run_did_not_store_are_defaults():
     assert list_changes({"settings": {"encoding": None}}, {"settings": {"encoding": None} | new}) == []
     [change] = list_changes({"settings": {}}, {"settings": new | {"skip_rows": 2}})
     assert word_options(change, score) == "--skip-rows was not given and is 2"
+
+
+@pytest.mark.parametrize("value", [None, True, "x", -1, [], [[]], [{"a": 1}], {}])
+def test_values_of_wrong_types_are_differences(value):
+    now = {"input": [{"path": "a.csv", "bytes": 7}], "settings": {"limit": 5}}
+    assert list_changes(now | {"settings": value}, now) == ["`limit` was not given and is 5"]
+    for state in ([{"path": "a.csv", "bytes": value}], [{"bytes": value}], [value], value):
+        [change] = list_changes(now | {"input": state}, now)
+        assert change.startswith("the input ")
+
+
+def test_sizes_of_a_changed_input_have_separators():
+    old, new = ({"input": [{"path": "a.csv", "bytes": size}]} for size in (1_234, 56_789))
+    assert list_changes(old, new) == ["the input a.csv had 1,234 bytes and has 56,789"]

@@ -154,7 +154,9 @@ def list_changes(old: dict[str, Any], new: dict[str, Any]) -> list[str]:
     >>> list_changes({"dtype": "float32", "settings": {"limit": None}}, {"dtype": "bfloat16", "settings": {"limit": 9}})
     ['`limit` was not given and is 9', 'dtype was float32 and is bfloat16']
     """
-    old_settings, new_settings = old.get("settings", {}), new.get("settings", {})
+    # What another program wrote may hold anything; then each setting of today is a difference.
+    found = (one.get("settings") for one in (old, new))
+    old_settings, new_settings = (one if isinstance(one, dict) else {} for one in found)
     changes = [
         _describe_setting_change(name, old_settings.get(name), new_settings.get(name))
         for name in dict.fromkeys([*old_settings, *new_settings])
@@ -205,7 +207,8 @@ def _describe_input_change(old: Any, new: Any) -> str:
             if before.get("path") != after.get("path"):
                 return f"the input was {before.get('path')} and is {after.get('path')}"
             if before.get("bytes") != after.get("bytes"):
-                sizes = [_to_text(one.get("bytes")) for one in (before, after)]
+                found = [one.get("bytes") for one in (before, after)]
+                sizes = [f"{size:,}" if isinstance(size, int) else _to_text(size) for size in found]
                 return f"the input {after.get('path')} had {sizes[0]} bytes and has {sizes[1]}"
             if drop_machine_bound([before]) == drop_machine_bound([after]):
                 return (
