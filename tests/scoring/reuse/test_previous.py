@@ -143,14 +143,35 @@ def test_a_place_without_a_manifest_is_refused_by_its_name(score, exact):
         find_previous("sqlite:///shop.db?table=scored", exact)
 
 
+def forge(folder, table):
+    """Put another table in the place of an output, with a manifest that fits it."""
+    pq.write_table(table, folder / "scored.parquet")
+    size, digest = manifest.hash_file_at(f"{folder}/scored.parquet")
+    files = [{"name": "scored.parquet", "rows": ROWS, "bytes": size, "sha256": digest}]
+    change_manifest(folder / "scored.parquet.manifest.json", files=files)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda table: table.set_column(1, "text", pa.array([["a"]] * ROWS)),
+        lambda table: table.set_column(1, "text", pa.array([{"a": "b"}] * ROWS)),
+        lambda table: table.set_column(0, "text", pa.array(["a"] * ROWS)),
+    ],
+    ids=["lists", "objects", "twice"],
+)
+def test_an_output_with_no_single_text_is_refused(score, tmp_path, change):
+    score("old.parquet", "scored.parquet")
+    forge(tmp_path, change(pq.read_table(tmp_path / "scored.parquet")))
+    with pytest.raises(InputError, match=r"scored\.parquet holds no text, or several columns, under the name 'text'"):
+        score("new.parquet", "new.csv", reuse="scored.parquet")
+
+
 def test_values_that_no_run_writes_are_scored_anew(score, tmp_path):
     score("new.parquet", "whole.csv")
     score("old.parquet", "scored.parquet")
     table = pq.read_table(tmp_path / "scored.parquet")
     scores = pa.array([float("nan"), 7.0, *table["sentiment_score"].to_pylist()[2:]], pa.float32())
-    pq.write_table(table.set_column(4, "sentiment_score", scores), tmp_path / "scored.parquet")
-    size, digest = manifest.hash_file_at(f"{tmp_path}/scored.parquet")
-    files = [{"name": "scored.parquet", "rows": ROWS, "bytes": size, "sha256": digest}]
-    change_manifest(tmp_path / "scored.parquet.manifest.json", files=files)
+    forge(tmp_path, table.set_column(4, "sentiment_score", scores))
     score("new.parquet", "new.csv", reuse="scored.parquet")
     assert read_bytes(tmp_path / "new.csv") == read_bytes(tmp_path / "whole.csv")

@@ -77,6 +77,12 @@ def test_a_foreign_label_is_refused_by_its_name():
         restore_probabilities(columns_of(), [pa.array(["good", "gut"]), pa.array([0.9, 0.9])])
 
 
+@pytest.mark.parametrize("label", [["good"], {"a": "good"}, b"\xff"])
+def test_what_is_no_label_is_refused_by_its_column(label):
+    with pytest.raises(InputError, match="column 's' holds something that is no label"):
+        restore_probabilities(columns_of(), [pa.array([label]), pa.array([0.9])])
+
+
 def test_a_word_for_a_number_is_refused_by_its_column():
     with pytest.raises(InputError, match="column 's_score' holds something that is no number"):
         restore_probabilities(columns_of(), [pa.array(["good"]), pa.array(["high"])])

@@ -123,6 +123,12 @@ class PreviousOutput:
                 f"`reuse` names {self.name}, which does not hold its column of the text {missing[0]!r}. Name an output "
                 "that keeps the text."
             )
+        for name in texts:
+            path = find_path(fields, name)
+            if names.count(path[0].name) > 1 or pa.types.is_nested(path[-1].type):
+                raise InputError(
+                    f"{self.name} holds no text, or several columns, under the name {name!r}. Score again."
+                )
         return texts
 
 

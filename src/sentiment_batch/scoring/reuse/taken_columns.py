@@ -61,9 +61,12 @@ def find_sentiments(added: AddedColumns, column: pa.Array) -> Places:
     """The place of each row's label in `added.sentiments`, (rows,); -1 for a row without a label.
 
     Raises:
-        InputError: there is another label.
+        InputError: there is another label, or something that is no text.
     """
-    labels = decode_dictionary(column).cast(pa.large_string())
+    try:
+        labels = decode_dictionary(column).cast(pa.large_string())
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
+        raise InputError(f"column {added.prefix!r} holds something that is no label: {error}") from error
     places = pc.index_in(labels, pa.array(added.sentiments, pa.large_string()))
     # CSV has an empty field for null.
     unknown = labels.filter(pc.and_kleene(places.is_null(), pc.not_equal(labels, "")))
