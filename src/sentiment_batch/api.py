@@ -97,8 +97,8 @@ def train(
         group_column: a column whose equal values stay on one side of the train/validation split.
         val: a frame or path to validate on, instead of a share of the reviews.
         test: a frame or path to measure the final model on.
-        unlabelled: a frame or path with texts without labels. The model learns from what other models are sure of, if
-            that makes it better on the rows that validate.
+        unlabelled: a frame, a path or a list, with texts without labels. The model learns from what other models are
+            sure of, if that makes it better on the rows that validate.
         stars: the meaning of numbers: where negative ends and positive begins, such as `2,4`, or
             `negative=1-2,neutral=3,positive=4-5`.
         labels_map: other words for labels, such as `{"negativ": "negative"}`.

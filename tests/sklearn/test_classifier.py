@@ -16,7 +16,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer
 from sklearn.utils import estimator_checks
 
-from sentiment_batch import Scorer
+from sentiment_batch import InputError, Scorer, UsageError
 from sentiment_batch.sklearn import SentimentClassifier
 from tests.conftest import BAD, GOOD, WORDS
 
@@ -144,6 +144,16 @@ def test_what_cannot_be_learned_is_refused(make, texts, labels, part):
 def test_a_row_without_a_text_has_no_class(fitted, text):
     with pytest.raises(ValueError, match="row 1 of X has no text"):
         fitted.predict(["a fine film", text])
+
+
+def test_it_learns_from_unlabelled_texts_of_a_list(make):
+    texts = [f"{text} indeed" for text in TEXTS[:60]]
+    found = make(epochs=2, unlabelled=texts, unlabelled_confidence=0.0).fit(TEXTS, LABELS)
+    assert found.predict(TEXTS[:3]).shape == (3,)
+    with pytest.raises(InputError, match="item 1 of the list is no text"):
+        make(unlabelled=["fine", 7]).fit(TEXTS, LABELS)
+    with pytest.raises(UsageError, match="`unlabelled_weight` is about unlabelled texts"):
+        make(unlabelled_weight=1.0).fit(TEXTS, LABELS)
 
 
 def test_every_setting_of_training_can_be_chosen():

@@ -80,7 +80,7 @@ def annotate_frame(frame: Any, scorer: Scorer, text_column: str | Sequence[str] 
         annotate = _LAZY.get((kind.__module__.partition(".")[0].lstrip("_"), kind.__name__))
         if annotate is not None:
             return annotate(frame, scorer, chosen)
-    wrapped = wrap_frame(_frame_texts(frame) if isinstance(frame, list | tuple) else frame)
+    wrapped = wrap_frame(frame_texts(frame) if isinstance(frame, list | tuple) else frame)
     scorer.added.check_names(wrapped.names)
     reader = TableReader(wrapped.table(rows=SAMPLE_ROWS))
     found = scorer.choose_text_columns(reader, chosen)
@@ -94,7 +94,7 @@ def annotate_frame(frame: Any, scorer: Scorer, text_column: str | Sequence[str] 
     return wrapped.with_columns(added)
 
 
-def _frame_texts(texts: Sequence[Any]) -> Any:
+def frame_texts(texts: Sequence[Any]) -> Any:
     """A pandas DataFrame with the column `text`.
 
     Raises:

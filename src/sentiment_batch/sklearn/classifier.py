@@ -51,6 +51,11 @@ class SentimentClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         calibrate: see `base`.
         val_size: see `base`.
         folds: as for `train`, but 0 by default, because `cross_val_score` makes folds of its own.
+        unlabelled: texts without labels to learn from, too, as for `train`. They should not hold texts of other folds.
+        ensemble: see `base`.
+        unlabelled_limit: see `base`.
+        unlabelled_confidence: see `base`.
+        unlabelled_weight: see `base`.
         seed: see `base`.
         device: see `base`; also where texts are scored.
         dtype: see `base`.
@@ -81,6 +86,11 @@ class SentimentClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         calibrate: bool = True,
         val_size: float | None = None,
         folds: int | None = 0,
+        unlabelled: Any = None,
+        ensemble: int | None = None,
+        unlabelled_limit: int | None = None,
+        unlabelled_confidence: float | None = None,
+        unlabelled_weight: float | None = None,
         seed: int = 42,
         device: str = "auto",
         dtype: str = "auto",
@@ -103,6 +113,11 @@ class SentimentClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         self.calibrate = calibrate
         self.val_size = val_size
         self.folds = folds
+        self.unlabelled = unlabelled
+        self.ensemble = ensemble
+        self.unlabelled_limit = unlabelled_limit
+        self.unlabelled_confidence = unlabelled_confidence
+        self.unlabelled_weight = unlabelled_weight
         self.seed = seed
         self.device = device
         self.dtype = dtype
@@ -129,6 +144,7 @@ class SentimentClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         labels = pa.array([names[code] for code in codes_N.tolist()])
         job = TrainJob(
             reviews=[pa.table({"text": pa.array(texts), "label": labels})],
+            unlabelled=self.unlabelled,
             output=self._choose_folder(),
             settings=TrainSettings(**{name: value for name, value in vars(self).items() if name in _SETTINGS}),
             text_columns=("text",),

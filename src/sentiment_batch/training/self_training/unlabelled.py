@@ -102,7 +102,8 @@ def read_unlabelled(
 def _open_table(job: TrainJob) -> Iterator[_Table]:
     given = job.unlabelled
     if not isinstance(given, str | Path):
-        frame = frames.wrap_frame(given).table()
+        listed = isinstance(given, list | tuple)
+        frame = frames.wrap_frame(frames.frame_texts(given) if listed else given).table()
         yield _Table(reader=TableReader(frame), name=f"the {type(given).__name__} of unlabelled texts", location=None)
         return
     location = str(given)
