@@ -342,8 +342,13 @@ def test_a_manifest_without_one_of_its_keys_is_no_bug(run, tmp_path):
     run("out.csv")
     path = tmp_path / "out.csv.manifest.json"
     whole = json.loads(path.read_text())["content"]
-    for name in whole:
-        path.write_bytes(checked_json({key: value for key, value in whole.items() if key != name}))
+    lacking = [{key: value for key, value in whole.items() if key != name} for name in whole]
+    settings = whole["settings"]
+    lacking += [
+        whole | {"settings": {key: value for key, value in settings.items() if key != name}} for name in settings
+    ]
+    for content in lacking:
+        path.write_bytes(checked_json(content))
         with contextlib.suppress(InputError, OutputError):  # any other error fails the test
             verify_output(f"{tmp_path}/out.csv")
 

@@ -194,7 +194,7 @@ def _check_input(manifest: dict[str, Any], rows: int) -> str:
     source, settings = manifest["source"], manifest["settings"]
     if manifest["input_state"] is None:
         return f"the rows of {source} cannot be counted again"
-    marks = settings["on_bad_row"] == "mark"
+    marks = settings.get("on_bad_row") == "mark"
     read = ReadOptions(
         **{name: settings.get(name) for name in fingerprint.READ_SETTINGS},
         skip_rows=settings.get("skip_rows") or 0,
@@ -209,7 +209,8 @@ def _check_input(manifest: dict[str, Any], rows: int) -> str:
             found = _count_rows(reader)
     except InputError as error:
         return f"the rows of the input were not counted: {error}"
-    expected = found if settings["limit"] is None else min(found, settings["limit"])
+    limit = settings.get("limit")
+    expected = found if limit is None else min(found, limit)
     if expected != rows:
         raise OutputError(f"the output has {rows:,} rows, but {source} has {expected:,}. {_CURE}")
     return f"{source} has the same number of rows"
