@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import sys
 from typing import TYPE_CHECKING, Any
@@ -11,7 +10,7 @@ import click
 
 from sentiment_batch.cli import options
 from sentiment_batch.cli.help import INPUT, command, option
-from sentiment_batch.cli.messages import configure_logging, fit_lines, print_block, running_command, terminal_text
+from sentiment_batch.cli.messages import fit_lines, print_block, print_json, running_command, terminal_text
 
 if TYPE_CHECKING:
     from sentiment_batch.records import ReadOptions
@@ -50,7 +49,6 @@ def bench(
     input_format: str | None,
     read: ReadOptions,
     quiet: bool,
-    verbose: bool,
     as_json: bool,
 ) -> None:
     """Measure how fast a model runs on this machine, on rows of your TABLE or on generated texts.
@@ -58,7 +56,6 @@ def bench(
     The command measures the tokenizer alone, the model alone, and both together, in each dtype that works here. Then it
     estimates how long the whole job would take. TABLE is only read, and nothing is left behind.
     """
-    configure_logging(quiet, verbose)
     from sentiment_batch.scoring.bench.measure import BenchPlan, measure_speed
     from sentiment_batch.scoring.default_model import choose_model
 
@@ -76,6 +73,6 @@ def bench(
     logger.info("model: %s", chosen)
     measured = measure_speed(plan, chosen.value, settings)
     if as_json:
-        click.echo(json.dumps(measured.to_json(), ensure_ascii=False))
+        print_json(measured.to_json())
     else:
         print_block(fit_lines(terminal_text(str(measured), running_command(), is_block=True), sys.stdout))

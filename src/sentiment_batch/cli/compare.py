@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import json
 import logging
 import sys
 from collections.abc import Mapping, Sequence
@@ -13,12 +12,11 @@ import click
 
 from sentiment_batch.cli import options
 from sentiment_batch.cli.help import AT_LEAST_ZERO, OUTPUT, command, option
-from sentiment_batch.cli.messages import configure_logging, print_block
+from sentiment_batch.cli.messages import print_block, print_json
 from sentiment_batch.cli.side_tables import publish_table
 from sentiment_batch.display import fit_text, terminal_width
 
 if TYPE_CHECKING:
-    from sentiment_batch.labels.settings import LabelSettings
     from sentiment_batch.records import ReadOptions
 
 logger = logging.getLogger("sentiment_batch")
@@ -41,9 +39,7 @@ FIGURES = ("difference", "difference_low", "difference_high", "accuracy_a", "acc
 @click.argument("model_b", metavar="MODEL_B")
 @click.argument("labelled", metavar="LABELLED")
 @options.loading
-@options.text_column
-@options.label_column
-@options.labels
+@options.labelled_columns
 @options.reading
 @option(OUTPUT, "--changes", "How many rows to show whose label changes.", AT_LEAST_ZERO, "N", default=20)
 @option(OUTPUT, "--output", "Also write all rows whose label changes, such as changes.csv.", metavar="FILE")
@@ -59,13 +55,10 @@ def compare(
     overwrite: bool,
     fail_if: tuple[str, ...],
     settings: dict[str, Any],
-    text_columns: tuple[str, ...],
-    label_column: str | None,
-    label_settings: LabelSettings,
+    columns: dict[str, Any],
     input_format: str | None,
     read: ReadOptions,
     quiet: bool,
-    verbose: bool,
     as_json: bool,
 ) -> None:
     """Measure MODEL_A and MODEL_B on the same LABELLED reviews, which neither should have been trained on.
@@ -76,7 +69,6 @@ def compare(
     The conditions of --fail-if take rows, accuracy_a, accuracy_b, difference, difference_low and difference_high. The
     difference is the accuracy of B less that of A. Its low and high end are those of the interval.
     """
-    configure_logging(quiet, verbose)
     from sentiment_batch.gates.conditions import apply_gates, parse_gates, raise_failed
 
     gates = parse_gates(fail_if, FIGURES)
@@ -88,9 +80,7 @@ def compare(
             labelled,
             input_format=input_format,
             read_options=read,
-            text_columns=text_columns,
-            label_column=label_column,
-            label_settings=label_settings,
+            **columns,
             trained=lambda: read_trained_columns(model_a),
             trained_label=lambda: read_trained_label(model_a),
         )
@@ -99,12 +89,12 @@ def compare(
         from sentiment_batch.scoring.scorer import Scorer
 
         loads = [functools.partial(Scorer.load, model, **settings) for model in (model_a, model_b)]
-        found = compare_models(loads, rows, label_settings, quiet=quiet)
+        found = compare_models(loads, rows, columns["label_settings"], quiet=quiet)
         low, high = found.difference_interval
         values = (found.difference, low, high, found.a.accuracy, found.b.accuracy, found.rows)
         results = apply_gates(gates, dict(zip(FIGURES, values, strict=True)))
         if as_json:
-            click.echo(json.dumps(found.to_json() | {"gates": [one.to_json() for one in results]}, ensure_ascii=False))
+            print_json(found.to_json() | {"gates": [one.to_json() for one in results]})
         else:
             print_block("\n\n".join([str(found), *_format_changes(found.changed[:changes])]))
         if writer is not None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import platform
 import sys
 from typing import Any
@@ -12,6 +11,7 @@ import click
 from sentiment_batch.cli import options
 from sentiment_batch.cli.defaults import DEFAULTS_FILE, find_defaults_file, find_unknown_variables, list_commands
 from sentiment_batch.cli.help import command
+from sentiment_batch.cli.messages import print_json
 from sentiment_batch.cli.tables import print_table
 
 
@@ -27,7 +27,7 @@ def doctor(as_json: bool) -> None:
     """Show what this machine has, which device, dtype and model would be chosen on it, and why."""
     findings = _collect_findings()
     if as_json:
-        click.echo(json.dumps(findings, ensure_ascii=False))
+        print_json(findings)
         return
     rows = []
     for name, finding in findings.items():

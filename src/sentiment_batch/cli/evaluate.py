@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import sys
 from dataclasses import replace
@@ -13,13 +12,12 @@ import click
 from sentiment_batch.cli import options, pages
 from sentiment_batch.cli.help import AT_LEAST_ZERO, COLUMNS, OUTPUT, command, option
 from sentiment_batch.cli.label_issues import publish_label_issues, write_label_issues
-from sentiment_batch.cli.messages import command_line, configure_logging, fit_lines, print_block
+from sentiment_batch.cli.messages import command_line, fit_lines, print_block, print_json
 from sentiment_batch.display import terminal_width
 from sentiment_batch.errors import UsageError
 
 if TYPE_CHECKING:
     from sentiment_batch.evaluation.assess import Evaluation
-    from sentiment_batch.labels.settings import LabelSettings
     from sentiment_batch.records import ReadOptions
 
 logger = logging.getLogger("sentiment_batch")
@@ -40,9 +38,7 @@ FIGURES = ("accuracy", "macro_f1", "loss", "roc_auc", "calibration_error", "unli
 )
 @click.argument("labelled", metavar="LABELLED")
 @options.scoring
-@options.text_column
-@options.label_column
-@options.labels
+@options.labelled_columns
 @option(COLUMNS, "--by", "Also measure each value of this column by itself, such as product.", metavar="COLUMN")
 @options.reading
 @option(OUTPUT, "--errors", "How many errors and likely wrong labels to show.", AT_LEAST_ZERO, "N", default=20)
@@ -63,13 +59,10 @@ def evaluate(
     fail_if: tuple[str, ...],
     model: str | None,
     settings: dict[str, Any],
-    text_columns: tuple[str, ...],
-    label_column: str | None,
-    label_settings: LabelSettings,
+    columns: dict[str, Any],
     input_format: str | None,
     read: ReadOptions,
     quiet: bool,
-    verbose: bool,
     as_json: bool,
 ) -> None:
     """Measure a model on the LABELLED reviews, which should not be those that it was trained on.
@@ -80,7 +73,6 @@ def evaluate(
 
     The conditions of --fail-if take rows, accuracy, macro_f1, loss, roc_auc, calibration_error and unlike.
     """
-    configure_logging(quiet, verbose)
     from sentiment_batch.gates.conditions import apply_gates, parse_gates, raise_failed
 
     gates = parse_gates(fail_if, FIGURES)
@@ -99,9 +91,7 @@ def evaluate(
             labelled,
             input_format=input_format,
             read_options=read,
-            text_columns=text_columns,
-            label_column=label_column,
-            label_settings=label_settings,
+            **columns,
             by_column=by,
             trained=lambda: read_trained_columns(chosen.value),
             trained_label=lambda: read_trained_label(chosen.value),
@@ -117,7 +107,7 @@ def evaluate(
             evaluation = evaluate_labelled(
                 scorer,
                 rows,
-                label_settings=label_settings,
+                label_settings=columns["label_settings"],
                 max_errors=errors,
                 max_label_issues=None if issue_writer is None else len(rows.texts),
                 quiet=quiet,
@@ -131,7 +121,7 @@ def evaluate(
             report_data = None if publication is None else make_report(values, rows, scorer, command=command_line())
         # Printed before the page is written, because writing may fail.
         if as_json:
-            click.echo(json.dumps(values, ensure_ascii=False))
+            print_json(values)
         else:
             print_block(_format_evaluation(evaluation))
         if publication is not None and report_data is not None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import json
 import logging
 import sys
 from collections.abc import Callable, Iterator
@@ -13,7 +12,7 @@ import click
 
 from sentiment_batch.cli import options, pages, texts
 from sentiment_batch.cli.help import AT_LEAST_ZERO, OUTPUT, command, option
-from sentiment_batch.cli.messages import command_line, configure_logging, fit_lines
+from sentiment_batch.cli.messages import command_line, fit_lines, print_json
 from sentiment_batch.errors import UsageError
 
 if TYPE_CHECKING:
@@ -52,7 +51,6 @@ def explain(
     model: str | None,
     settings: dict[str, Any],
     quiet: bool,
-    verbose: bool,
     as_json: bool,
 ) -> None:
     """Show the sentiment of each TEXT, or of each line of standard input, and the words with the largest weights in it.
@@ -61,7 +59,6 @@ def explain(
     weight of a text is 1. --json prints one object for each text. Its words joined are the text, and the weight of a
     word that was cut is null.
     """
-    configure_logging(quiet, verbose)
     if page == "-" and as_json:
         raise UsageError("--json and --html - would both go to standard output. Name a file for the page.")
     given = texts.require_one(texts.read_texts(arguments))
@@ -84,7 +81,7 @@ def explain(
 
 
 def _json_printer(top: int) -> Callable[[Explanation], None]:
-    return lambda one: click.echo(json.dumps(one.to_json(top), ensure_ascii=False))
+    return lambda one: print_json(one.to_json(top))
 
 
 def _text_printer(top: int) -> Callable[[Explanation], None]:

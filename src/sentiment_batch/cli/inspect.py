@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from sentiment_batch.cli import options
 from sentiment_batch.cli.help import command
-from sentiment_batch.cli.messages import configure_logging, print_block, terminal_text
+from sentiment_batch.cli.messages import print_block, print_json, terminal_text
 from sentiment_batch.display import fit_text, pad_text, terminal_width
 
 if TYPE_CHECKING:
-    from sentiment_batch.labels.settings import LabelSettings
     from sentiment_batch.records import ReadOptions
     from sentiment_batch.training.inspection import Inspection
 
@@ -34,20 +32,15 @@ _ESCAPES = str.maketrans({"\n": "\\n", "\r": "\\r", "\t": "\\t"})
     ),
 )
 @click.argument("table", metavar="FILE")
-@options.text_column
-@options.label_column
-@options.labels
+@options.labelled_columns
 @options.reading
 @options.messages
 def inspect(
     table: str,
-    text_columns: tuple[str, ...],
-    label_column: str | None,
-    label_settings: LabelSettings,
+    columns: dict[str, Any],
     input_format: str | None,
     read: ReadOptions,
     quiet: bool,
-    verbose: bool,
     as_json: bool,
 ) -> None:
     """Show how FILE is read: its columns, the meaning of its labels, its first rows, and what the data check finds.
@@ -55,16 +48,13 @@ def inspect(
     Nothing is trained or scored, and no model is needed. FILE may be of any size, and need not have labels. A
     question that must be answered before `train` can read FILE comes last, and the exit code is that of `train`.
     """
-    configure_logging(quiet, verbose)
     from sentiment_batch.data.formats import open_reader
     from sentiment_batch.training.inspection import inspect_table
 
     with contextlib.closing(open_reader(table, format=input_format, options=read)) as reader:
-        found = inspect_table(
-            reader, text_columns=text_columns, label_column=label_column, label_settings=label_settings
-        )
+        found = inspect_table(reader, **columns)
     if as_json:
-        click.echo(json.dumps(found.to_json(), ensure_ascii=False))
+        print_json(found.to_json())
     else:
         print_block("\n".join(_format(table, found, terminal_width(sys.stdout))))
     if found.question is not None:

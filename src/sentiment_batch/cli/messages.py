@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import re
 import shlex
@@ -49,6 +50,11 @@ def terminal_text(message: str, command: click.Command | None, *, is_block: bool
 def print_block(text: str, *, to_stderr: bool = False) -> None:
     """Print lines that hold data, such as tables: control characters as escapes, and nothing else changed."""
     click.echo(visible(text), err=to_stderr)
+
+
+def print_json(values: object) -> None:
+    """Print a result on standard output, as one line of JSON."""
+    click.echo(json.dumps(values, ensure_ascii=False))
 
 
 def guard_terminal() -> None:

@@ -20,7 +20,7 @@ from sentiment_batch.cli.help import (
     option,
     setting,
 )
-from sentiment_batch.cli.messages import BadRowWarnings
+from sentiment_batch.cli.messages import BadRowWarnings, configure_logging
 from sentiment_batch.records import ReadOptions
 from sentiment_batch.settings import DTYPES, LONG_TEXT, ON_BAD_ROW, ScoreSettings
 
@@ -41,8 +41,8 @@ _FORMATS = "if the file name does not show it. `sentiment-batch formats` lists t
 _FOUND = "if it has no usual name such as"
 _SETTINGS = ScoreSettings()
 
-label_column = option(COLUMNS, "--label-column", f"Column of the label, {_FOUND} label or stars.", metavar="NAME")
 _LABEL_OPTIONS: tuple[Decorator, ...] = (
+    option(COLUMNS, "--label-column", f"Column of the label, {_FOUND} label or stars.", metavar="NAME"),
     option(
         COLUMNS,
         "--stars",
@@ -185,17 +185,21 @@ def reading(command: Command) -> Command:
     return cast("Command", _apply(with_read, _READING_OPTIONS))
 
 
-def labels(command: Command) -> Command:
-    """What the user says about the values of the label column: `label_settings`, a `LabelSettings`."""
+def labelled_columns(command: Command) -> Command:
+    """Where the texts and labels are, and what the labels mean, as the dictionary `columns`.
+
+    Its keys are the arguments `text_columns`, `label_column` and `label_settings` of `read_labelled_rows`.
+    """
 
     @functools.wraps(command)
-    def with_labels(stars: str | None, labels_map: str | None, no_answer: str | None, **given: Any) -> Any:
+    def with_columns(text_columns: tuple[str, ...], label_column: str | None, **given: Any) -> Any:
         from sentiment_batch.labels.settings import LabelSettings
 
-        settings = LabelSettings.parse(stars=stars, labels_map=labels_map, no_answer=no_answer)
-        return command(label_settings=settings, **given)
+        settings = LabelSettings.parse(**{name: given.pop(name) for name in ("stars", "labels_map", "no_answer")})
+        columns = {"text_columns": text_columns, "label_column": label_column, "label_settings": settings}
+        return command(columns=columns, **given)
 
-    return cast("Command", _apply(with_labels, _LABEL_OPTIONS))
+    return cast("Command", _apply(with_columns, (text_column, *_LABEL_OPTIONS)))
 
 
 def scoring(command: Command) -> Command:
@@ -215,8 +219,14 @@ def loading(command: Command) -> Command:
 
 
 def messages(command: Command) -> Command:
-    """How much is printed, and in which form: `quiet`, `verbose` and `as_json`."""
-    return cast("Command", _apply(command, _MESSAGE_OPTIONS))
+    """How much is printed, and in which form: `quiet` and `as_json`. Configures the log before the command begins."""
+
+    @functools.wraps(command)
+    def with_log(quiet: bool, verbose: bool, **given: Any) -> Any:
+        configure_logging(quiet, verbose)
+        return command(quiet=quiet, **given)
+
+    return cast("Command", _apply(with_log, _MESSAGE_OPTIONS))
 
 
 def _check_score_settings(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import json
 import logging
 import shutil
 from collections.abc import Iterator
@@ -13,7 +12,7 @@ import click
 
 from sentiment_batch.cli import options
 from sentiment_batch.cli.help import command
-from sentiment_batch.cli.messages import configure_logging, print_block
+from sentiment_batch.cli.messages import print_block, print_json
 from sentiment_batch.cli.texts import read_texts
 from sentiment_batch.display import fit_text, pad_text
 from sentiment_batch.settings import ScoreSettings
@@ -43,14 +42,12 @@ def predict(
     settings: dict[str, Any],
     neutral_band: float | None,
     quiet: bool,
-    verbose: bool,
     as_json: bool,
 ) -> None:
     """Show the sentiment of each TEXT. If there is none, or only -, each line of standard input is a text.
 
     The output is a table to read. With --json it is one object for each text, with the probability of every label.
     """
-    configure_logging(quiet, verbose)
     texts = read_texts(arguments)
     chosen = ScoreSettings(**settings, neutral_band=neutral_band)  # checked before anything heavy is imported
     from sentiment_batch.scoring.default_model import choose_model
@@ -61,7 +58,7 @@ def predict(
     with Scorer(model=choice.value, settings=chosen).open() as scorer:
         for result in _predict_texts(scorer, texts):
             if as_json:
-                click.echo(json.dumps(result, ensure_ascii=False))
+                print_json(result)
             else:
                 print_block(_format_result(result))
 

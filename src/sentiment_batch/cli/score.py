@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import re
 from typing import TYPE_CHECKING, Any
@@ -11,7 +10,7 @@ import click
 
 from sentiment_batch.cli import options
 from sentiment_batch.cli.help import COLUMNS, INPUT, OUTPUT, SPEED, command, option, setting
-from sentiment_batch.cli.messages import configure_logging
+from sentiment_batch.cli.messages import print_json
 from sentiment_batch.display import BLOCK
 from sentiment_batch.errors import UsageError
 from sentiment_batch.locations import suffix_of
@@ -104,7 +103,6 @@ def score(
     escape_formulas: bool,
     fail_if: tuple[str, ...],
     quiet: bool,
-    verbose: bool,
     as_json: bool,
 ) -> None:
     """Annotate the table IN with the sentiment of each row and write it to OUT.
@@ -124,7 +122,6 @@ def score(
 
     The conditions of --fail-if take rows, share(LABEL), no_text, bad_rows, unlike and expected_accuracy.
     """
-    configure_logging(quiet, verbose)
     if further:
         raise UsageError(
             f"there are {len(further) + 2} arguments, but there is one IN and one OUT. To score several files "
@@ -171,7 +168,7 @@ def score(
     logger.info("%s", summary, extra=BLOCK)
     results = apply_gates(job.gates, list_score_figures(summary))
     if as_json:
-        click.echo(json.dumps(summary.to_json() | {"gates": [one.to_json() for one in results]}, ensure_ascii=False))
+        print_json(summary.to_json() | {"gates": [one.to_json() for one in results]})
     raise_failed(results)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 from typing import TYPE_CHECKING, Any
 
@@ -10,7 +9,7 @@ import click
 
 from sentiment_batch.cli import options
 from sentiment_batch.cli.help import COLUMNS, INPUT, OUTPUT, command, option
-from sentiment_batch.cli.messages import configure_logging
+from sentiment_batch.cli.messages import print_json
 from sentiment_batch.display import BLOCK
 from sentiment_batch.errors import UsageError
 from sentiment_batch.settings import ScoreSettings
@@ -79,7 +78,6 @@ def select(
     overwrite: bool,
     escape_formulas: bool,
     quiet: bool,
-    verbose: bool,
     as_json: bool,
 ) -> None:
     """Select the rows of the table SCORED that are worth most to label, and write them to OUT with an empty label.
@@ -91,7 +89,6 @@ def select(
     By default, -m is the model that scored the table, if SCORED.manifest.json names one. Fill in the labels, and train
     on OUT together with the reviews that you have.
     """
-    configure_logging(quiet, verbose)
     if as_json and output == "-":
         raise UsageError("--json and the table cannot both go to standard output. Name a file with --output.")
     from sentiment_batch.records import WriteOptions
@@ -121,4 +118,4 @@ def select(
     selection = select_rows(job)
     logger.info("%s", selection, extra=BLOCK)
     if as_json:
-        click.echo(json.dumps(selection.to_json(), ensure_ascii=False))
+        print_json(selection.to_json())

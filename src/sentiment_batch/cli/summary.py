@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 from importlib.metadata import version
 from typing import TYPE_CHECKING
@@ -11,7 +10,7 @@ import click
 
 from sentiment_batch.cli import options, pages
 from sentiment_batch.cli.help import AT_LEAST_ZERO, COLUMNS, MODEL, OUTPUT, command, option
-from sentiment_batch.cli.messages import command_line, configure_logging, print_block, running_command, terminal_text
+from sentiment_batch.cli.messages import command_line, print_block, print_json, running_command, terminal_text
 from sentiment_batch.cli.side_tables import publish_table
 from sentiment_batch.errors import UsageError
 
@@ -93,7 +92,6 @@ def summary(
     overwrite: bool,
     fail_if: tuple[str, ...],
     quiet: bool,
-    verbose: bool,
     as_json: bool,
 ) -> None:
     """Show what the scored table SCORED says: the share of each label, its mean score, and rows to be unsure of.
@@ -104,7 +102,6 @@ def summary(
     The conditions of --fail-if take rows, share(LABEL), corrected(LABEL), mean_score, no_text, unsure, unlike and
     expected_accuracy. no_text, unsure and unlike are shares of the rows.
     """
-    configure_logging(quiet, verbose)
     from sentiment_batch.gates.conditions import apply_gates, parse_gates, raise_failed
     from sentiment_batch.shares.figures import FIGURES, list_figures, refuse_unknown_figures, refuse_unknown_labels
     from sentiment_batch.shares.known_model import read_known_model
@@ -137,7 +134,7 @@ def summary(
         refuse_unknown_labels(gates, found)
         results = apply_gates(gates, list_figures(found))
         if as_json:
-            click.echo(json.dumps(found.to_json() | {"gates": [one.to_json() for one in results]}, ensure_ascii=False))
+            print_json(found.to_json() | {"gates": [one.to_json() for one in results]})
         elif not quiet:
             print_block(terminal_text(str(found), running_command(), is_block=True))
         if writer is not None:

@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-import json
 import shlex
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from sentiment_batch.cli import options
 from sentiment_batch.cli.help import COLUMNS, INPUT, MODEL, OUTPUT, TEXTS, TRAINING, command, option, setting
 from sentiment_batch.cli.label_issues import publish_label_issues, write_label_issues
-from sentiment_batch.cli.messages import command_line, configure_logging, print_block
+from sentiment_batch.cli.messages import command_line, print_block, print_json
 from sentiment_batch.display import terminal_width, unbroken
 from sentiment_batch.errors import UsageError
 from sentiment_batch.settings import CLASS_WEIGHTS, DEFAULT_MODEL_FOLDER, TrainSettings
 
 if TYPE_CHECKING:
-    from sentiment_batch.labels.settings import LabelSettings
     from sentiment_batch.records import ReadOptions
     from sentiment_batch.training.result import Trained
 
@@ -57,9 +55,7 @@ _DEFAULTS = TrainSettings()
 @setting(
     MODEL, _DEFAULTS, "base", "The encoder to start from: Hub id or folder of a DistilBERT or BERT, or minilm.", "MODEL"
 )
-@options.text_column
-@options.label_column
-@options.labels
+@options.labelled_columns
 @option(
     COLUMNS, "--group-column", "Keep rows with the same value here together in the split, such as film.", metavar="NAME"
 )
@@ -176,10 +172,8 @@ _DEFAULTS = TrainSettings()
 def train(
     reviews: tuple[str, ...],
     output: str,
-    text_columns: tuple[str, ...],
-    label_column: str | None,
+    columns: dict[str, Any],
     group_column: str | None,
-    label_settings: LabelSettings,
     val_file: str | None,
     test_file: str | None,
     unlabelled: str | None,
@@ -193,7 +187,6 @@ def train(
     baseline: bool,
     label_issues: str | None,
     quiet: bool,
-    verbose: bool,
     as_json: bool,
     **settings: object,
 ) -> None:
@@ -204,7 +197,6 @@ def train(
 
     Use --resume to continue an interrupted run. Its final weights are bit-identical to those of an uninterrupted run.
     """
-    configure_logging(quiet, verbose)
     # Built first, so that a wrong setting is reported before torch is loaded. A patience of 0 means no early stopping.
     chosen = TrainSettings(**settings, patience=patience or None)  # type: ignore[arg-type]
     from sentiment_batch.training.job import TrainJob
@@ -217,10 +209,8 @@ def train(
         val=val_file,
         test=test_file,
         unlabelled=unlabelled,
-        text_columns=text_columns,
-        label_column=label_column,
+        **columns,
         group_column=group_column,
-        label_settings=label_settings,
         input_format=input_format,
         read_options=read,
         overwrite=overwrite,
@@ -242,7 +232,7 @@ def train(
                 )
             write_label_issues(issue_writer, trained.likely_wrong_labels)
     if as_json:
-        click.echo(json.dumps(trained.to_json(), ensure_ascii=False))
+        print_json(trained.to_json())
     if not quiet:
         _print_result(trained)
 

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import sys
 
 import click
 
 from sentiment_batch.cli import options
 from sentiment_batch.cli.help import command
-from sentiment_batch.cli.messages import configure_logging, fit_lines, print_block
+from sentiment_batch.cli.messages import fit_lines, print_block, print_json
 from sentiment_batch.display import unbroken
 
 
@@ -22,17 +21,16 @@ from sentiment_batch.display import unbroken
 )
 @click.argument("output", metavar="OUT")
 @options.messages
-def verify(output: str, quiet: bool, verbose: bool, as_json: bool) -> None:
+def verify(output: str, quiet: bool, as_json: bool) -> None:
     """Read OUT again, which `score` wrote, and compare it with OUT.manifest.json.
 
     The command checks the SHA-256 of every file, the number of rows, the list of bad rows, and the number of rows of
     the input if that still exists. The exit code is 0 if everything agrees, else 1.
     """
-    configure_logging(quiet, verbose)
     from sentiment_batch.scoring.output.verify import verify_output
 
     verified = verify_output(output)
     if as_json:
-        click.echo(json.dumps(verified.to_json(), ensure_ascii=False))
+        print_json(verified.to_json())
     elif not quiet:
         print_block(fit_lines(unbroken(str(verified)), sys.stdout))
