@@ -191,10 +191,19 @@ def evaluate(
     label_settings = LabelSettings.parse(stars=stars, labels_map=labels_map, no_answer=no_answer)
     if isinstance(errors, bool) or not isinstance(errors, int) or errors < 0:
         raise UsageError(f"`errors` is {errors!r}; it must be a whole number, 0 or more.")
-    from sentiment_batch.evaluation.entry import read_measured_rows, refuse_neutral_band
+    from sentiment_batch.data.text_columns import to_column_name, to_column_names
+    from sentiment_batch.evaluation.entry import refuse_neutral_band
+    from sentiment_batch.evaluation.reviews import read_measured_rows
 
     refuse_neutral_band(settings)
-    reviews = read_measured_rows(rows, lambda: _choose_model(model), text_column, label_column, label_settings, by)
+    reviews = read_measured_rows(
+        rows,
+        lambda: _choose_model(model),
+        text_columns=to_column_names(text_column),
+        label_column=to_column_name(label_column, "label_column"),
+        label_settings=label_settings,
+        by_column=to_column_name(by, "by"),
+    )
     from sentiment_batch.evaluation.evaluate_model import evaluate_labelled
 
     return evaluate_labelled(_scorer(model, settings), reviews, label_settings=label_settings, max_errors=errors)

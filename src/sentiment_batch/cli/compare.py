@@ -73,17 +73,9 @@ def compare(
 
     gates = parse_gates(fail_if, FIGURES)
     with publish_table(output, [labelled], _make_schema, "the rows that change need", overwrite=overwrite) as writer:
-        from sentiment_batch.evaluation.reviews import read_reviews
-        from sentiment_batch.scoring.trained_columns import read_trained_columns, read_trained_label
+        from sentiment_batch.evaluation.reviews import read_measured_rows
 
-        rows = read_reviews(
-            labelled,
-            input_format=input_format,
-            read_options=read,
-            **columns,
-            trained=lambda: read_trained_columns(model_a),
-            trained_label=lambda: read_trained_label(model_a),
-        )
+        rows = read_measured_rows(labelled, lambda: model_a, input_format=input_format, read_options=read, **columns)
         # Imported after the table was read, because it loads torch.
         from sentiment_batch.evaluation.compare_models import compare_models
         from sentiment_batch.scoring.scorer import Scorer

@@ -82,19 +82,12 @@ def evaluate(
         pages.publish_page(report, overwrite) as publication,
         publish_label_issues(label_issues, [labelled], overwrite=overwrite) as issue_writer,
     ):
-        from sentiment_batch.evaluation.reviews import read_reviews
+        from sentiment_batch.evaluation.reviews import read_measured_rows
         from sentiment_batch.scoring.default_model import choose_model
-        from sentiment_batch.scoring.trained_columns import read_trained_columns, read_trained_label
 
         chosen = choose_model(model)
-        rows = read_reviews(
-            labelled,
-            input_format=input_format,
-            read_options=read,
-            **columns,
-            by_column=by,
-            trained=lambda: read_trained_columns(chosen.value),
-            trained_label=lambda: read_trained_label(chosen.value),
+        rows = read_measured_rows(
+            labelled, lambda: chosen.value, by_column=by, input_format=input_format, read_options=read, **columns
         )
         # Imported after the table was read, because it loads torch.
         from sentiment_batch.evaluation.evaluate_model import evaluate_labelled, make_report

@@ -119,25 +119,11 @@ def read_labelled_rows(
         {"group_column": group_column, "by": by_column},
     )
     found = text_found.names
-    texts: list[str | None] = []
-    null_words: Counter[str] = Counter()
-    groups: list[object] = []
-    by: list[pa.DictionaryArray] = []
-    collected = OtherColumns(reader.schema, {*found, group_column or ""}, ids_only=not others)
-    for split in reader.splits():
-        for batch in reader.batches(split):
-            texts += extract_texts(batch, found, start=len(texts), null_words=null_words).to_pylist()
-            label_columns.add(batch)
-            if group_column is not None:
-                groups += extract_any_values(batch, group_column)
-            if by_column is not None:
-                by.append(name_values(batch, by_column))
-            collected.add(batch)
-    if null_words:
-        logger.warning("%s: %s", without_password(name), describe_null_words(null_words))
+    other_columns = OtherColumns(reader.schema, {*found, group_column or ""}, ids_only=not others)
+    texts, groups, by = _read_columns(reader, name, found, group_column, by_column, (label_columns, other_columns))
     full = [row for row, text in enumerate(texts) if text is not None and not is_blank(text)]
     label, values = _choose_label(label_columns, name, label_settings)
-    other_values = collected.select_rows(full)
+    other_values = other_columns.select_rows(full)
     other_values.pop(label, None)
     id_column = find_id_column(other_values)
     ids = other_values.pop(id_column) if id_column is not None else None
@@ -187,6 +173,42 @@ def _find_columns(
             "`label_column`."
         )
     return found, labels
+
+
+def _read_columns(
+    reader: Reader,
+    name: str,
+    text_columns: Sequence[str],
+    group_column: str | None,
+    by_column: str | None,
+    collectors: Sequence[LabelColumns | OtherColumns],
+) -> tuple[list[str | None], list[object], list[pa.DictionaryArray]]:
+    """The text and the group of each row, and the names of the values of `by_column`, batch by batch.
+
+    Args:
+        reader: an open table, which is read once.
+        name: the table's location, for messages.
+        text_columns: the columns of the text.
+        group_column: the column of the groups; None gives none.
+        by_column: the column whose values are named; None gives none.
+        collectors: what else looks at each batch.
+    """
+    texts: list[str | None] = []
+    null_words: Counter[str] = Counter()
+    groups: list[object] = []
+    by: list[pa.DictionaryArray] = []
+    for split in reader.splits():
+        for batch in reader.batches(split):
+            texts += extract_texts(batch, text_columns, start=len(texts), null_words=null_words).to_pylist()
+            if group_column is not None:
+                groups += extract_any_values(batch, group_column)
+            if by_column is not None:
+                by.append(name_values(batch, by_column))
+            for collector in collectors:
+                collector.add(batch)
+    if null_words:
+        logger.warning("%s: %s", without_password(name), describe_null_words(null_words))
+    return texts, groups, by
 
 
 def _choose_label(columns: LabelColumns, name: str, settings: LabelSettings | None) -> tuple[str, list[object]]:

@@ -1,9 +1,9 @@
-"""The function `sentiment_batch.compare`, and how it and `evaluate` read the rows that they measure models on."""
+"""The function `sentiment_batch.compare`, and a check of settings that it shares with `evaluate`."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any, Unpack
 
@@ -12,7 +12,6 @@ from sentiment_batch.labels.settings import LabelSettings
 from sentiment_batch.model.openmp import wait_passively
 
 if TYPE_CHECKING:
-    from sentiment_batch.data.labelled_rows import LabelledRows
     from sentiment_batch.evaluation.compare_models import ModelComparison
     from sentiment_batch.keywords import ScoreKeywords
 
@@ -52,10 +51,19 @@ def compare(
         DeviceError: the device does not exist, or its memory is too small.
         UsageError: a setting is out of range, or `neutral_band` is set.
     """
+    from sentiment_batch.data.text_columns import to_column_name, to_column_names
+    from sentiment_batch.evaluation.reviews import read_measured_rows
+
     label_settings = LabelSettings.parse(stars=stars, labels_map=labels_map, no_answer=no_answer)
     refuse_neutral_band(settings)
     models = os.fspath(model_a), os.fspath(model_b)
-    reviews = read_measured_rows(rows, lambda: models[0], text_column, label_column, label_settings)
+    reviews = read_measured_rows(
+        rows,
+        lambda: models[0],
+        text_columns=to_column_names(text_column),
+        label_column=to_column_name(label_column, "label_column"),
+        label_settings=label_settings,
+    )
     with wait_passively():
         from sentiment_batch.evaluation.compare_models import compare_models
         from sentiment_batch.scoring.scorer import Scorer
@@ -72,36 +80,3 @@ def refuse_neutral_band(settings: ScoreKeywords) -> None:
     """
     if settings.get("neutral_band") is not None:
         raise UsageError("`neutral_band` is for scoring; a model is measured on its own labels. Leave it out.")
-
-
-def read_measured_rows(
-    rows: Any,
-    choose_model: Callable[[], str],
-    text_column: str | Sequence[str] | None,
-    label_column: str | None,
-    label_settings: LabelSettings,
-    by: str | None = None,
-) -> LabelledRows:
-    """The rows to measure a model on, read with the columns of its training where none is named.
-
-    Args:
-        rows: a frame or a path.
-        choose_model: gives the model; it is called if a column is not named.
-        text_column: the column or columns of the text.
-        label_column: the column of the label.
-        label_settings: what the user says about the labels.
-        by: a column whose values divide the rows.
-    """
-    from sentiment_batch.data.text_columns import to_column_name, to_column_names
-    from sentiment_batch.evaluation.reviews import read_reviews
-    from sentiment_batch.scoring.trained_columns import read_trained_columns, read_trained_label
-
-    return read_reviews(
-        rows,
-        text_columns=to_column_names(text_column),
-        label_column=to_column_name(label_column, "label_column"),
-        label_settings=label_settings,
-        by_column=to_column_name(by, "by"),
-        trained=lambda: read_trained_columns(choose_model()),
-        trained_label=lambda: read_trained_label(choose_model()),
-    )

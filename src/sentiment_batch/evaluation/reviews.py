@@ -1,8 +1,9 @@
-"""Reads labelled reviews from whatever holds them: a path, a frame, or rows that were read before."""
+"""Reads labelled reviews from a path, from a frame, or from rows that were read before."""
 
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -41,3 +42,25 @@ def read_reviews(
         reader = TableReader(frames.wrap_frame(table).table())
     with contextlib.closing(reader):
         return read_labelled_rows(reader, name, **columns)
+
+
+def read_measured_rows(table: Any, choose_model: Callable[[], str], **options: Any) -> LabelledRows:
+    """The labelled rows to measure a model on. Columns that nobody named are those of its training.
+
+    Args:
+        table: a path or a frame.
+        choose_model: gives the folder or Hub id of the model. It is called only if a column is not named.
+        options: the columns and the format, as `read_reviews` takes them.
+
+    Raises:
+        InputError: the table cannot be read, or a column is missing.
+        ModelError: the model cannot be found.
+    """
+    from sentiment_batch.scoring.trained_columns import read_trained_columns, read_trained_label
+
+    return read_reviews(
+        table,
+        trained=lambda: read_trained_columns(choose_model()),
+        trained_label=lambda: read_trained_label(choose_model()),
+        **options,
+    )

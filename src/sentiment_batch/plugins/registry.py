@@ -93,23 +93,7 @@ class Registry:
         Raises:
             PluginError: an argument is invalid; or another plugin has the name, a suffix or a scheme.
         """
-        given: object = name  # the code of a plugin may not be type-checked
-        if not isinstance(given, str) or not given:
-            raise PluginError(
-                f"plugin {self._owner!r} registers a {self._kind} named {given!r}; a name must be a short text."
-            )
-        claims: tuple[object, ...] = (suffixes, schemes)
-        if any(isinstance(claim, str) for claim in claims) or not all(end.startswith(".") for end in suffixes):
-            raise PluginError(
-                f"plugin {self._owner!r} registers the format {name!r} with suffixes={suffixes!r} and "
-                f"schemes={schemes!r}; both must be tuples, and a suffix must begin with a dot."
-            )
-        taken: object = options
-        if not isinstance(taken, tuple) or not set(taken) <= set(RARE_OPTIONS):
-            raise PluginError(
-                f"plugin {self._owner!r} registers the format {name!r} with options={options!r}; it must be a tuple "
-                f"with some of {listed(RARE_OPTIONS)}."
-            )
+        self._check_arguments(name, suffixes, schemes, options)
         self._merge(
             Format(
                 name=name,
@@ -123,6 +107,21 @@ class Registry:
                 has_run_id=has_run_id,
             )
         )
+
+    def _check_arguments(self, name: Any, suffixes: Any, schemes: Any, options: Any) -> None:
+        """Raise PluginError if an argument has a wrong type, because nobody may have checked the types of a plugin."""
+        if not isinstance(name, str) or not name:
+            raise PluginError(
+                f"plugin {self._owner!r} registers a {self._kind} named {name!r}; a name must be a short text."
+            )
+        start = f"plugin {self._owner!r} registers the format {name!r} with"
+        if isinstance(suffixes, str) or isinstance(schemes, str) or not all(end.startswith(".") for end in suffixes):
+            raise PluginError(
+                f"{start} suffixes={suffixes!r} and schemes={schemes!r}; both must be tuples, and a suffix must begin "
+                "with a dot."
+            )
+        if not isinstance(options, tuple) or not set(options) <= set(RARE_OPTIONS):
+            raise PluginError(f"{start} options={options!r}; it must be a tuple with some of {listed(RARE_OPTIONS)}.")
 
     def _merge(self, new: Format) -> None:
         for old in self._formats.values():
