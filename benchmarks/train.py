@@ -22,32 +22,22 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
-import functools
 import json
-import multiprocessing
-import shutil
-import statistics
 import tempfile
-import time
-from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from benchmarks import common, flops, intervals, models, rows
-from benchmarks.common import report_progress, spread
-from benchmarks.contestants import OURS, REFERENCE, Data, Outcome, Plan, Steps, our_steps, run
+from benchmarks import common, models, rows
+from benchmarks.contestants import OURS, REFERENCE, Data, Plan
+from benchmarks.train_runs import measure_runs
+from benchmarks.train_steps import measure_steps
 
 if TYPE_CHECKING:
     from benchmarks.rows import Rows
 
 HOLDOUT = "sample_data/holdout.csv"
-RATE_TIMES_WIDTH = 0.0384
-"""The default learning rate is this over the encoder's width, for both."""
-EPOCH = 25_000
-"""Texts of the epoch whose seconds are reported."""
-MIB = 2**20
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -60,7 +50,7 @@ def main(argv: list[str] | None = None) -> None:
         lengths = _lengths(plan, data.training)
         names, left_out = _contestants(arguments)
         _tell_plan(plan, data, lengths, arguments)
-        measured = _steps if arguments.steps else _full
+        measured = measure_steps if arguments.steps else measure_runs
         results = measured(names, plan, data, lengths, Path(scratch), arguments)
     for name, why in left_out.items():
         print(f"left out: {name} ({why})")
@@ -91,7 +81,9 @@ def _arguments(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--at-once", type=int, default=1, help="seeds that run side by side, for accuracy alone")
     parser.add_argument("--epochs", type=int, default=3)
     parser.add_argument("--batch-size", type=int, default=16, help="texts per step (default: %(default)s)")
-    parser.add_argument("--learning-rate", type=float, help=f"peak; default: {RATE_TIMES_WIDTH} / encoder width")
+    parser.add_argument(
+        "--learning-rate", type=float, help="peak; default: that of `train` for the width of the encoder"
+    )
     parser.add_argument("--weight-decay", type=float, default=0.01)
     parser.add_argument("--warmup", type=float, default=0.1, help="share of the steps (default: %(default)s)")
     parser.add_argument("--max-length", type=int, default=512, help="tokens per text, the base's positions at most")
@@ -143,6 +135,7 @@ def _data(arguments: argparse.Namespace) -> Data:
 
 def _plan(arguments: argparse.Namespace, base: Path, data: Data) -> Plan:
     from sentiment_batch.model.device import choose_device, choose_training_dtype
+    from sentiment_batch.training.components import RATE_TIMES_WIDTH
 
     config = json.loads((base / "config.json").read_text(encoding="utf-8"))
     device = choose_device(arguments.device).value
@@ -196,156 +189,6 @@ def _tell_plan(plan: Plan, data: Data, lengths: np.ndarray, arguments: argparse.
             f"{plan.epochs} epochs, learning rate {plan.learning_rate:.3g}; {len(data.validation):,} rows to validate, "
             f"{len(data.test):,} to test"
         )
-
-
-def _steps(
-    names: list[str], plan: Plan, data: Data, lengths: np.ndarray, scratch: Path, arguments: argparse.Namespace
-) -> dict[str, Any]:
-    """The tokens per second of each in each round."""
-    warm_up = arguments.warm_up or arguments.steps
-    blocks: dict[str, Steps] = {}
-    if OURS in names:
-        blocks[OURS] = our_steps(plan, data.training, data.validation, warm_up + arguments.rounds * arguments.steps)
-    if REFERENCE in names:
-        from benchmarks import reference
-
-        blocks[REFERENCE] = reference.Steps(plan, data.training, scratch / "reference")
-    rounds: dict[str, list[tuple[float, int, float]]] = {name: [] for name in names}
-    for number in range(arguments.rounds + 1):
-        for name in names:
-            report_progress(f"round {number} of {arguments.rounds}: {name}" if number else f"warming up {name}")
-            before = time.process_time()
-            found = blocks[name](arguments.steps if number else warm_up)
-            if number:
-                rounds[name].append((*found, time.process_time() - before))
-    peak = flops.measure_peak(plan.device, plan.dtype)
-    per_token = 3 * flops.count_operations(plan.base, lengths) / lengths.sum()  # forward, and twice as many backward
-    results = {name: _paces(found, lengths, float(per_token / peak)) for name, found in rounds.items()}
-    _add_ratios(results, names)
-    print(f"{arguments.steps} optimizer steps of each in turn, {arguments.rounds} rounds; median (least - greatest)")
-    print(f"{'':22} tokens/s                        seconds for {EPOCH:,} such texts   of the peak   ratio")
-    for name, one in results.items():
-        shares = f"{one['epoch_seconds']:29,.1f}   {one['share_of_peak']['median']:11.1%}   {_ratio_told(one)}"
-        print(f"{name:22} {_told(one['tokens_per_second']):30}  {shares}")
-    if "processor_ratio" in results[names[-1]]:
-        print(f"ratio of the time that the cores were used: {_told(results[names[-1]]['processor_ratio'], 2)}")
-    print(f"peak: {peak / 1e12:,.1f} TFLOP/s, measured by one large product in {plan.dtype}")
-    return results
-
-
-def _paces(found: list[tuple[float, int, float]], lengths: np.ndarray, share_per_rate: float) -> dict[str, Any]:
-    rates = [tokens / seconds for seconds, tokens, _ in found]
-    return {
-        "rounds": [
-            {"seconds": seconds, "tokens": tokens, "processor_seconds": used} for seconds, tokens, used in found
-        ],
-        "tokens_per_processor_second": [tokens / used for _, tokens, used in found],
-        "tokens_per_second": spread(rates),
-        "share_of_peak": spread([rate * share_per_rate for rate in rates]),
-        "rates": rates,
-        "epoch_seconds": EPOCH * float(lengths.mean()) / statistics.median(rates),
-    }
-
-
-def _add_ratios(results: dict[str, Any], names: list[str]) -> None:
-    """Our figure divided by theirs, round by round, because a slow moment of the machine then slows both."""
-    ours, *others = (results[name]["rates"] for name in names)
-    for theirs in others if ours else []:
-        results[names[1]]["ratio"] = spread([mine / other for mine, other in zip(ours, theirs, strict=True)])
-    used = [one["tokens_per_processor_second"] for one in results.values() if "tokens_per_processor_second" in one]
-    if len(used) > 1:  # of steps alone; other programs on the same cores do not count
-        results[names[1]]["processor_ratio"] = spread([mine / other for mine, other in zip(*used, strict=True)])
-
-
-def _full(
-    names: list[str], plan: Plan, data: Data, lengths: np.ndarray, scratch: Path, arguments: argparse.Namespace
-) -> dict[str, Any]:
-    """Accuracy, speed and memory of each contestant, and how the two differ."""
-
-    def of_seed(seed: int) -> list[Outcome]:
-        found = []
-        for name in names:
-            report_progress(f"seed {seed}: {name}")
-            found.append(_apart(name, dataclasses.replace(plan, seed=seed), data, scratch))
-        return found
-
-    with ThreadPoolExecutor(arguments.at_once) as threads:
-        by_seed = list(threads.map(of_seed, arguments.seeds))
-    outcomes = {name: [found[place] for found in by_seed] for place, name in enumerate(names)}
-    truth = data.test.codes(plan.names)
-    right = {name: np.array([one.predicted == truth for one in found]) for name, found in outcomes.items()}
-    results = {name: _summary(found, right[name], lengths, plan) for name, found in outcomes.items()}
-    _add_ratios(results, names)
-    if len(names) > 1:
-        results["difference"] = _difference(*(right[name] for name in names))
-    _print(results, names)
-    return results
-
-
-def _apart(name: str, plan: Plan, data: Data, scratch: Path) -> Outcome:
-    """One run in a fresh process; its models are deleted."""
-    folder = scratch / f"models-{plan.seed}"
-    folder.mkdir()
-    try:
-        with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
-            return pool.submit(functools.partial(run, name, plan, data, folder / "model")).result()
-    finally:
-        shutil.rmtree(folder)
-
-
-def _summary(found: list[Outcome], right: np.ndarray, lengths: np.ndarray, plan: Plan) -> dict[str, Any]:
-    """Figures of a contestant over its seeds; `right` (S, n) holds for each seed which test rows were right."""
-    tokens_per_step = lengths.sum() * plan.epochs / found[0].steps
-    rates = [tokens_per_step * one.counted_steps / one.training_seconds for one in found if one.counted_steps]
-    accuracies = [float(row.mean()) for row in right]
-    per_seed = [dataclasses.asdict(one) | {"accuracy": accuracies[place]} for place, one in enumerate(found)]
-    for one in per_seed:
-        one["predicted"] = "".join(map(str, one["predicted"]))  # a digit for each test row
-    return {
-        "seeds": per_seed,
-        "accuracy": statistics.mean(accuracies),
-        "rates": rates,
-        "tokens_per_second": spread(rates) if rates else None,
-        "seconds": spread([one.seconds for one in found]),
-        "peak_bytes": max(one.peak_bytes for one in found),
-    }
-
-
-def _difference(ours: np.ndarray, theirs: np.ndarray) -> dict[str, Any]:
-    """Our accuracy less theirs; both are (S, n) of the same seeds and rows."""
-    each = ours.astype(np.float64) - theirs
-    return intervals.over_seeds(each.mean(axis=1)) | {"interval_over_rows": intervals.over_rows(each.mean(axis=0))}
-
-
-def _print(results: dict[str, Any], names: list[str]) -> None:
-    print(f"{'':22} accuracy  tokens/s in training            ratio                 seconds in all  peak MiB  by seed")
-    for name in names:
-        one = results[name]
-        rate = _told(one["tokens_per_second"]) if one["tokens_per_second"] else "too few steps"
-        by_seed = " ".join(f"{seed['accuracy']:.4f}" for seed in one["seeds"])
-        print(
-            f"{name:22} {one['accuracy']:8.4f}  {rate:30}  {_ratio_told(one):20}  {one['seconds']['median']:14,.1f}  "
-            f"{one['peak_bytes'] / MIB:8,.0f}  {by_seed}"
-        )
-    if "difference" in results:
-        one = results["difference"]
-        seeds = "none of one seed" if one["interval"] is None else _between(one["interval"])
-        print(
-            f"accuracy, ours less theirs: {one['mean']:+.4f}; 95 % over seeds: {seeds}; over test rows: "
-            f"{_between(one['interval_over_rows'])}"
-        )
-
-
-def _told(one: dict[str, float], digits: int = 0) -> str:
-    return f"{one['median']:,.{digits}f} ({one['least']:,.{digits}f} - {one['greatest']:,.{digits}f})"
-
-
-def _ratio_told(one: dict[str, Any]) -> str:
-    return _told(one["ratio"], 2) if "ratio" in one else ""
-
-
-def _between(interval: list[float]) -> str:
-    return f"{interval[0]:+.4f} to {interval[1]:+.4f}"
 
 
 if __name__ == "__main__":

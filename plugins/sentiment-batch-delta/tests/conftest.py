@@ -12,7 +12,7 @@ import pytest
 import sentiment_batch_delta
 from deltalake import DeltaTable, write_deltalake
 
-from sentiment_batch import ReadOptions, Registry, WriteOptions
+from sentiment_batch import OutputError, ReadOptions, Registry, WriteOptions
 
 ROWS = pa.table({"id": [1, 2, 3], "review": ["good", None, "bad"]})
 
@@ -120,3 +120,11 @@ def write(location, table, **options):
         made.commit()
     finally:
         made.abort()
+
+
+def refuse(location, rows, **options):
+    """The message with which rows are refused."""
+    with pytest.raises(OutputError) as caught:
+        write(location, rows, **options)
+    assert len(str(caught.value).splitlines()) == 1
+    return str(caught.value)

@@ -2,91 +2,22 @@
 
 from __future__ import annotations
 
-import contextlib
-import os
 import sys
-from pathlib import Path
 
 import pyarrow as pa
 import pytest
 from conftest import read
 
-FROM_ROOT = "run from the root of sentiment-batch's repository"
-shared = pytest.importorskip("tests.conftest", reason=FROM_ROOT)
-journal = pytest.importorskip("sentiment_batch.scoring.output.journal")
+runs = pytest.importorskip("tests.plugin_runs", reason="run from the root of sentiment-batch's repository")
 targets = pytest.importorskip("sentiment_batch.scoring.output.targets")
-vocabulary, tiny_base, make_model, tiny_model = (
-    getattr(shared, name) for name in ("vocabulary", "tiny_base", "make_model", "tiny_model")
+vocabulary, tiny_base, make_model, tiny_model = runs.vocabulary, runs.tiny_base, runs.make_model, runs.tiny_model
+cli, score, reviews_file, _own_places, _own_cache = (
+    getattr(runs, name) for name in ("cli", "score", "reviews_file", "_own_places", "_own_cache")
 )
-cli, _own_places = shared.cli, shared._own_places
-CPU = ("--device", "cpu", "--dtype", "float32")
-DONE = "was complete already; an earlier run ended just after it"
+DONE, kill_after_commit, kill_before_commit = runs.DONE, runs.kill_after_commit, runs.kill_before_commit
+killed, list_unfinished = runs.killed, runs.list_unfinished
+pytestmark = pytest.mark.usefixtures("_own_cache")
 REVIEWS = pa.table({"id": range(20), "review": [f"a good film, number {number}" for number in range(20)]})
-
-
-class KilledError(Exception):
-    """What ends a run."""
-
-
-def killed(*arguments, **options):
-    raise KilledError
-
-
-def ends_by_kill():
-    return pytest.raises(KilledError)
-
-
-@contextlib.contextmanager
-def kill_before_commit(monkeypatch):
-    """End the run in this block just before its commit."""
-    with monkeypatch.context() as patch, ends_by_kill():
-        patch.setattr(targets.FileTarget, "publish", killed)
-        yield
-
-
-@contextlib.contextmanager
-def kill_after_commit(monkeypatch):
-    """End the run in this block when it has made its commit, before it clears up."""
-
-    def die(journal):
-        journal._lock.release()  # as the end of a process does
-        raise KilledError
-
-    with monkeypatch.context() as patch, ends_by_kill():
-        patch.setattr(journal.Journal, "_remove", die)
-        yield
-
-
-def list_unfinished():
-    return os.listdir(Path(os.environ["SENTIMENT_BATCH_CACHE"]) / "scoring")
-
-
-@pytest.fixture(autouse=True)
-def _own_cache(_own_places, monkeypatch, tmp_path):
-    monkeypatch.setenv("SENTIMENT_BATCH_CACHE", str(tmp_path / "cache"))
-
-
-@pytest.fixture
-def score(cli, tiny_model):
-    """Scores in this process, and returns the printed text."""
-
-    def run(*arguments, fails=False):
-        silent = () if "--verbose" in arguments else ("--quiet",)
-        result = cli("score", *arguments, "-m", tiny_model, *CPU, *silent)
-        if result.exception is not None and not isinstance(result.exception, SystemExit):
-            raise result.exception
-        assert (result.exit_code != 0) == fails, result.stderr
-        return result.stderr
-
-    return run
-
-
-@pytest.fixture
-def file(tmp_path):
-    """A CSV file of 20 rows."""
-    path = tmp_path / "in.csv"
-    path.write_text("id,review\n" + "".join(f"{n},a good film\n" for n in range(20)))
-    return path
 
 
 def test_a_table_is_scored_into_another(table, score, tmp_path):
@@ -111,53 +42,55 @@ def test_a_table_is_scored_into_itself(table, score):
     assert read(table.url("?version=0")).equals(REVIEWS)
 
 
-def test_rows_are_added_run_by_run(table, score, file):
+def test_rows_are_added_run_by_run(table, score, reviews_file):
     for times in (1, 2):
-        score(file, table.url("?mode=append"))
+        score(reviews_file, table.url("?mode=append"))
         assert read(table.url()).num_rows == 20 * times
     assert table.version() == 1
 
 
-def test_a_relative_path_is_below_the_current_folder(table, score, file, monkeypatch):
+def test_a_relative_path_is_below_the_current_folder(table, score, reviews_file, monkeypatch):
     monkeypatch.chdir(table.folder)
-    score(file, "delta://table/")
+    score(reviews_file, "delta://table/")
     assert read(table.url()).num_rows == 20
     assert list_unfinished() == []
 
 
-def test_relative_paths_in_two_folders_are_two_outputs(table, score, file, monkeypatch, tmp_path):
+def test_relative_paths_in_two_folders_are_two_outputs(table, score, reviews_file, monkeypatch, tmp_path):
     monkeypatch.chdir(table.folder)
     with kill_after_commit(monkeypatch):
-        score(file, "delta://table")
+        score(reviews_file, "delta://table")
     monkeypatch.chdir(tmp_path)
-    assert DONE not in score(file, "delta://table", "--verbose")
+    assert DONE not in score(reviews_file, "delta://table", "--verbose")
     assert read(f"delta://{tmp_path}/table").num_rows == 20
 
 
 @pytest.mark.parametrize("mode", ["", "?mode=append"])
-def test_the_same_command_finishes_a_killed_run(table, score, file, monkeypatch, mode):
-    command = (file, table.url(mode), "--verbose", *(() if mode else ("--overwrite",)))
-    table.make(read_scored(table, score, file))
+def test_the_same_command_finishes_a_killed_run(table, score, reviews_file, monkeypatch, mode):
+    command = (reviews_file, table.url(mode), "--verbose", *(() if mode else ("--overwrite",)))
+    table.make(read_scored(table, score, reviews_file))
     with kill_after_commit(monkeypatch):
         score(*command)
     table.make(read(table.url()).slice(0, 1), mode="append")  # another program adds rows meanwhile
     rows = read(table.url())
-    monkeypatch.setattr(sys.modules["sentiment_batch_delta.writer"], "DeltaWriter", killed)  # nothing is written again
+    monkeypatch.setattr(
+        sys.modules["sentiment_batch_delta.writer"], "DeltaWriter", runs.killed
+    )  # nothing is written again
     assert DONE in score(*command)
     assert read(table.url()).equals(rows)
     assert list_unfinished() == []
 
 
-def read_scored(table, score, file):
-    """The rows of a file, scored."""
+def read_scored(table, score, reviews_file):
+    """The rows of a reviews_file, scored."""
     out = f"delta://{table.folder / 'other'}"
-    score(file, out)
+    score(reviews_file, out)
     return read(out)
 
 
 @pytest.mark.parametrize("mode", ["", "?mode=append"])
-def test_a_run_killed_before_its_commit_is_resumed(table, score, file, monkeypatch, mode):
-    command = (file, table.url(mode), "--verbose")
+def test_a_run_killed_before_its_commit_is_resumed(table, score, reviews_file, monkeypatch, mode):
+    command = (reviews_file, table.url(mode), "--verbose")
     with kill_before_commit(monkeypatch):
         score(*command)
     again = score(*command)
@@ -176,24 +109,24 @@ def test_a_killed_run_in_place_is_finished(table, score, monkeypatch):
     assert table.version() == 1
 
 
-def test_a_table_that_others_replaced_is_not_taken_for_it(table, score, file, monkeypatch):
+def test_a_table_that_others_replaced_is_not_taken_for_it(table, score, reviews_file, monkeypatch):
     with kill_after_commit(monkeypatch):
-        score(file, table.url())
+        score(reviews_file, table.url())
     table.make(REVIEWS, mode="overwrite", schema_mode="overwrite")
-    assert "exists already" in score(file, table.url(), fails=True)
+    assert "exists already" in score(reviews_file, table.url(), fails=True)
     assert read(table.url()).equals(REVIEWS)
 
 
-def test_another_command_adds_no_rows_before_the_killed_one(table, score, file, monkeypatch):
+def test_another_command_adds_no_rows_before_the_killed_one(table, score, reviews_file, monkeypatch):
     out = table.url("?mode=append")
     with kill_after_commit(monkeypatch):
-        score(file, out)
-    message = score(file, out, "--limit", "7", fails=True)
+        score(reviews_file, out)
+    message = score(reviews_file, out, "--limit", "7", fails=True)
     assert "Run that command again first, or forget it with --restart." in message
-    assert DONE in score(file, out, "--verbose"), "the refusal has changed nothing"
+    assert DONE in score(reviews_file, out, "--verbose"), "the refusal has changed nothing"
     with kill_after_commit(monkeypatch):
-        score(file, out)
-    score(file, out, "--limit", "7", "--restart")
+        score(reviews_file, out)
+    score(reviews_file, out, "--limit", "7", "--restart")
     assert read(table.url()).num_rows == 47
     assert list_unfinished() == []
 

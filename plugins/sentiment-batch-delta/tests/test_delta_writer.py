@@ -1,22 +1,20 @@
-"""Writes tables, and reads them back with other programs: what is kept, what is refused, and what is left behind."""
+"""Writes tables, and reads them back with other programs: the values and types that are kept or refused."""
 
 from __future__ import annotations
 
 import contextlib
 import decimal
-import json
 import os
-from urllib.parse import quote
 
 import duckdb
 import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from conftest import ROWS, open_writer, read, with_protocol, write
-from sentiment_batch_delta import commits, data_files, writer
+from conftest import ROWS, open_writer, read, refuse, write
+from sentiment_batch_delta import data_files
 
-from sentiment_batch import OutputError, UsageError
+from sentiment_batch import UsageError
 
 LABELS = pa.DictionaryArray.from_arrays(pa.array([2, None, 0], pa.int8()), ["negative", "neutral", "positive"])
 TYPES = pa.table(
@@ -35,14 +33,6 @@ TYPES = pa.table(
         "raw": pa.array([b"\xff\x00", None, b""], pa.large_binary()),
     }
 )
-
-
-def refuse(location, rows, **options):
-    """The message with which rows are refused."""
-    with pytest.raises(OutputError) as caught:
-        write(location, rows, **options)
-    assert len(str(caught.value).splitlines()) == 1
-    return str(caught.value)
 
 
 def test_other_programs_read_every_value(table):
@@ -171,92 +161,11 @@ def test_a_table_that_exists_is_refused_with_the_choices(table):
     assert "exists already. Replace it with `overwrite=True`, add rows with ?mode=append" in message
 
 
-def test_other_folders_and_files_are_never_touched(table):
-    table.path.mkdir()
-    write(table.url(), ROWS)
-    other = table.folder / "other"
-    other.mkdir()
-    (other / "mine.txt").write_text("mine")
-    for options in ({}, {"overwrite": True}):
-        assert "holds other things than a Delta Lake table" in refuse(f"delta://{other}", ROWS, **options)
-        assert "holds other things" in refuse(f"delta://{other}/mine.txt", ROWS, **options)
-    assert os.listdir(other) == ["mine.txt"]
-
-
 def test_settings_that_exclude_each_other_are_refused(table):
     with pytest.raises(UsageError, match="adds rows, but `overwrite=True` replaces them"):
         write(table.url("?mode=append"), ROWS, overwrite=True)
     with pytest.raises(UsageError, match="names a version, which can only be read"):
         write(table.url("?version=0"), ROWS)
-
-
-@pytest.mark.parametrize(
-    ("rows", "message"),
-    [
-        (ROWS.drop(["id"]), "also has the columns 'id'"),
-        (ROWS.append_column("more", ROWS["id"]), "lacks the columns 'more'"),
-        (ROWS.set_column(0, "id", ROWS["review"]), "has the type long in the column 'id', but the rows have string"),
-    ],
-)
-def test_rows_with_other_columns_are_not_added(table, rows, message):
-    assert message in refuse(table.make().url("?mode=append"), rows)
-    assert table.version() == 0
-
-
-def test_a_null_is_not_added_where_none_may_be(table):
-    fields = [pa.field("id", pa.int64(), nullable=False), pa.field("review", pa.string(), nullable=False)]
-    table.make(ROWS.slice(0, 1).cast(pa.schema(fields)))
-    assert "takes no null in the column 'review'" in refuse(table.url("?mode=append"), ROWS)
-    write(table.url("?mode=append"), ROWS.slice(2))
-    assert read(table.url())["review"].to_pylist() == ["good", "bad"]
-    assert table.list_orphans() == []
-
-
-def partition(table):
-    table.make(partition_by=["id"])
-
-
-def constrain(table):
-    table.make().open().alter.add_constraint({"positive": "id > 0"})
-
-
-def generate(table):
-    def add(action):
-        if "metaData" in action:
-            schema = json.loads(action["metaData"]["schemaString"])
-            schema["fields"][0]["metadata"] = {"delta.generationExpression": "1"}
-            action["metaData"]["schemaString"] = json.dumps(schema)
-
-    table.make().change_commit(0, add)
-
-
-def track_rows(table):
-    table.make().change_commit(0, with_protocol(1, 7, "rowTracking", "domainMetadata"))
-
-
-@pytest.mark.parametrize(
-    ("make", "message"),
-    [
-        (partition, "partitions by 'id'"),
-        (constrain, "the constraint 'positive'"),
-        (generate, "the rule delta.generationExpression of the column 'id'"),
-        (track_rows, "the feature domainMetadata"),
-    ],
-)
-def test_rows_are_not_added_to_tables_with_rules(table, make, message):
-    make(table)
-    version = table.version()
-    assert message in refuse(table.url("?mode=append"), ROWS)
-    if make is not generate:  # whose rule goes with its column
-        assert message in refuse(table.url(), ROWS, overwrite=True)
-    assert (table.version(), table.list_orphans()) == (version, [])
-
-
-def test_a_table_that_only_grows_is_not_replaced(table):
-    table.make(configuration={"delta.appendOnly": "true"})
-    assert "only takes more rows" in refuse(table.url(), ROWS, overwrite=True)
-    write(table.url("?mode=append"), ROWS)
-    assert read(table.url()).num_rows == 6
 
 
 def test_columns_that_need_a_feature_are_refused_by_name(table):
@@ -266,111 +175,9 @@ def test_columns_that_need_a_feature_are_refused_by_name(table):
     assert read(table.url()).equals(ROWS), "deltalake itself makes a table that nobody can open"
 
 
-def test_a_disk_that_is_full_publishes_nothing(table, monkeypatch):
-    table.make()
-
-    def fail(*arguments):
-        raise OSError(28, "No space left on device")
-
-    for name in ("link", "rename"):
-        with monkeypatch.context() as patch:
-            patch.setattr(commits.os, name, fail)
-            assert "No space left on device. Free some space there." in refuse(table.url("?mode=append"), ROWS)
-    assert (table.version(), table.list_orphans()) == (0, [])
-
-
-@pytest.mark.parametrize("name", ["a#b", "100%", "a%zz", "a b", "a?b", "größer", "[x]*"])
-def test_a_path_may_have_odd_characters(table, name):
-    location = f"delta://{table.folder / quote(name)}"
-    write(location, ROWS)
-    write(f"{location}?mode=append", ROWS)
-    write(location, ROWS.slice(1), overwrite=True)
-    assert read(location).equals(ROWS.slice(1))
-    assert read(f"{location}?version=1").num_rows == 6
-    assert os.listdir(table.folder) == [name]
-
-
 def test_no_rows_are_a_commit_too(table):
     for mode, options in (("", {}), ("?mode=append", {}), ("", {"overwrite": True})):
         write(table.url(mode), ROWS.slice(0, 0), **options)
     assert (table.version(), read(table.url()).num_rows) == (2, 0)
     write(table.make(ROWS, mode="append").url(), ROWS.slice(0, 0), overwrite=True)
     assert read(table.url()).equals(ROWS.slice(0, 0))
-
-
-def test_a_feature_that_a_table_does_not_use_does_no_harm(table):
-    table.make(configuration={"delta.enableDeletionVectors": "true", "delta.enableChangeDataFeed": "true"})
-    write(table.url("?mode=append"), ROWS)
-    write(table.url(), ROWS.slice(1), overwrite=True)
-    assert read(table.url()).equals(ROWS.slice(1))
-    assert pl.read_delta(str(table.path)).height == 2
-
-
-def test_no_path_is_given_to_deltalake_that_it_misreads(table):
-    with pytest.raises(UsageError, match="which deltalake misreads"):
-        write(f"delta://{table.folder}/a%2541", ROWS)
-    scratch = table.folder / "a%41"
-    scratch.mkdir()
-    write(table.url(), ROWS, scratch=str(scratch))
-    assert read(table.url()).equals(ROWS)
-    assert sorted(os.listdir(table.folder)) == ["a%41", "table"]
-
-
-def test_a_scratch_folder_on_the_same_disk_is_used(table, tmp_path):
-    scratch = tmp_path / "scratch"
-    scratch.mkdir()
-    made = open_writer(table.url(), ROWS.schema, scratch=str(scratch))
-    made.write(ROWS.to_batches()[0])
-    assert len(os.listdir(scratch)) == 1
-    assert os.listdir(table.folder) == []
-    made.commit()
-    assert os.listdir(scratch) == []
-    assert read(table.url()).equals(ROWS)
-
-
-@pytest.mark.parametrize("mode", ["", "?mode=append"])
-def test_a_scratch_folder_on_another_disk_is_not_used(table, mode):
-    memory = "/dev/shm"
-    if not os.path.isdir(memory) or os.stat(memory).st_dev == os.stat(table.folder).st_dev:
-        pytest.skip("there is no other disk")
-    write(table.url(mode), ROWS, scratch=memory)
-    made = open_writer(table.url(), ROWS.schema, scratch=memory, overwrite=True)
-    made.write(ROWS.to_batches()[0])
-    assert read(table.url()).equals(ROWS)
-    made.commit()
-    assert (table.version(), table.list_orphans()) == (1, [])
-    assert [path.name for path in table.path.iterdir() if path.name.startswith(".")] == []
-
-
-@pytest.mark.parametrize("mode", ["", "?mode=append"])
-def test_what_a_killed_run_left_beside_the_table_is_removed(table, mode, monkeypatch, tmp_path):
-    monkeypatch.setattr(data_files, "is_misread", lambda path: True)  # so that the scratch folder is not used
-    if mode:
-        table.make()
-    killed = open_writer(table.url(mode), ROWS.schema, scratch=str(tmp_path))
-    killed.write(ROWS.to_batches()[0])
-    killed._files.end_file()
-    left = table.list_orphans() if mode else [path.name for path in table.folder.iterdir()]
-    assert len(left) == 1
-    write(table.url(mode), ROWS, scratch=str(tmp_path))
-    assert read(table.url()).num_rows == (6 if mode else 3)
-    assert table.list_orphans() == []
-
-
-def test_a_folder_that_must_not_be_written_is_refused_at_once(table, monkeypatch):
-    monkeypatch.setattr(writer.os, "access", lambda path, mode: not path.endswith("_delta_log"))
-    with pytest.raises(OutputError, match=r"you must not write to .*_delta_log"):
-        open_writer(table.make().url("?mode=append"), ROWS.schema)
-
-
-def test_the_log_of_other_users_is_copied(table, monkeypatch):
-    real = os.link
-
-    def refuse_links(source, target):
-        if os.path.dirname(source) == str(table.path / "_delta_log"):
-            raise PermissionError(1, "Operation not permitted")
-        real(source, target)
-
-    monkeypatch.setattr(commits.os, "link", refuse_links)
-    write(table.make().url("?mode=append"), ROWS)
-    assert read(table.url()).num_rows == 6

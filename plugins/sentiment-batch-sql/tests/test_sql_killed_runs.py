@@ -6,52 +6,19 @@ import contextlib
 import errno
 import os
 import sys
-from pathlib import Path
 
 import pytest
 from conftest import read
-from test_sql_runs import cli, fill, make_model, score, shared, tiny_base, tiny_model, vocabulary
+from test_sql_runs import cli, fill, make_model, runs, score, tiny_base, tiny_model, vocabulary
 
-from sentiment_batch.scoring.output import journal, run_record, targets
+from sentiment_batch.scoring.output import journal, run_record
 from sentiment_batch.scoring.output.journal import Journal
 
 __all__ = ["cli", "make_model", "score", "tiny_base", "tiny_model", "vocabulary"]
-_own_places = shared._own_places
-DONE = "was complete already; an earlier run ended just after it"
-
-
-class KilledError(Exception):
-    """What ends a run."""
-
-
-def killed(*arguments, **options):
-    raise KilledError
-
-
-def ends_by_kill():
-    return pytest.raises(KilledError)
-
-
-@contextlib.contextmanager
-def kill_before_commit(monkeypatch):
-    """End the run in this block just before its transaction ends."""
-    with monkeypatch.context() as patch, ends_by_kill():
-        patch.setattr(targets.FileTarget, "publish", killed)
-        yield
-
-
-@contextlib.contextmanager
-def kill_after_commit(monkeypatch, remove=lambda journal: None):
-    """End the run in this block when it has published its table, before it clears up."""
-
-    def die(journal):
-        remove(journal)
-        journal._lock.release()  # as the end of a process does
-        raise KilledError
-
-    with monkeypatch.context() as patch, ends_by_kill():
-        patch.setattr(Journal, "_remove", die)
-        yield
+_own_places, _own_cache, reviews_file = runs._own_places, runs._own_cache, runs.reviews_file
+DONE, kill_after_commit, kill_before_commit = runs.DONE, runs.kill_after_commit, runs.kill_before_commit
+killed, list_unfinished = runs.killed, runs.list_unfinished
+pytestmark = pytest.mark.usefixtures("_own_cache")
 
 
 @contextlib.contextmanager
@@ -63,27 +30,10 @@ def kill_while_clearing(monkeypatch):
             yield
 
 
-def list_unfinished():
-    return os.listdir(Path(os.environ["SENTIMENT_BATCH_CACHE"]) / "scoring")
-
-
-@pytest.fixture(autouse=True)
-def _own_cache(_own_places, monkeypatch, tmp_path):
-    monkeypatch.setenv("SENTIMENT_BATCH_CACHE", str(tmp_path / "cache"))
-
-
-@pytest.fixture
-def table(tmp_path):
-    """A CSV file."""
-    path = tmp_path / "in.csv"
-    path.write_text("id,review\n" + "".join(f"{n},a good film\n" for n in range(20)))
-    return path
-
-
 @pytest.mark.parametrize("end", [kill_after_commit, kill_while_clearing])
 @pytest.mark.parametrize("options", [(), ("--overwrite",)])
-def test_the_same_command_finishes_a_killed_run(db, score, table, monkeypatch, end, options):
-    command = (table, db.url("table=scored"), "--verbose", *options)
+def test_the_same_command_finishes_a_killed_run(db, score, reviews_file, monkeypatch, end, options):
+    command = (reviews_file, db.url("table=scored"), "--verbose", *options)
     if options:
         db.run("CREATE TABLE scored (n int)")
     with end(monkeypatch):
@@ -98,14 +48,14 @@ def test_the_same_command_finishes_a_killed_run(db, score, table, monkeypatch, e
     monkeypatch.undo()
 
 
-def test_a_finished_run_leaves_nothing_and_is_refused_again(db, score, table):
-    score(table, db.url("table=scored"))
-    assert "exists already" in score(table, db.url("table=scored"), fails=True)
+def test_a_finished_run_leaves_nothing_and_is_refused_again(db, score, reviews_file):
+    score(reviews_file, db.url("table=scored"))
+    assert "exists already" in score(reviews_file, db.url("table=scored"), fails=True)
 
 
 @pytest.mark.parametrize("options", [(), ("--overwrite",)])
-def test_a_run_killed_before_its_commit_is_resumed(db, score, table, monkeypatch, options):
-    command = (table, db.url("table=scored"), "--verbose", *options)
+def test_a_run_killed_before_its_commit_is_resumed(db, score, reviews_file, monkeypatch, options):
+    command = (reviews_file, db.url("table=scored"), "--verbose", *options)
     if options:
         with kill_after_commit(monkeypatch):
             score(*command)
@@ -119,27 +69,27 @@ def test_a_run_killed_before_its_commit_is_resumed(db, score, table, monkeypatch
     assert list_unfinished() == []
 
 
-def test_another_command_is_not_taken_for_the_killed_one(db, score, table, monkeypatch):
+def test_another_command_is_not_taken_for_the_killed_one(db, score, reviews_file, monkeypatch):
     out = db.url("table=scored")
     with kill_after_commit(monkeypatch):
-        score(table, out)
-    assert "exists already" in score(table, out, "--limit", "7", fails=True)
-    assert DONE in score(table, out, "--verbose"), "the refusal has changed nothing"
+        score(reviews_file, out)
+    assert "exists already" in score(reviews_file, out, "--limit", "7", fails=True)
+    assert DONE in score(reviews_file, out, "--verbose"), "the refusal has changed nothing"
     with kill_after_commit(monkeypatch):
-        score(table, out, "--overwrite")
-    assert DONE not in score(table, out, "--limit", "7", "--overwrite", "--verbose")
+        score(reviews_file, out, "--overwrite")
+    assert DONE not in score(reviews_file, out, "--limit", "7", "--overwrite", "--verbose")
     assert read(out).num_rows == 7
 
 
-def test_a_table_of_others_is_not_taken_for_that_of_the_run(db, score, table, monkeypatch):
+def test_a_table_of_others_is_not_taken_for_that_of_the_run(db, score, reviews_file, monkeypatch):
     out = db.url("table=scored")
     with kill_after_commit(monkeypatch):
-        score(table, out)
+        score(reviews_file, out)
     db.run("DROP TABLE scored", "CREATE TABLE scored (n int)")
-    assert "exists already" in score(table, out, fails=True)
+    assert "exists already" in score(reviews_file, out, fails=True)
     assert read(out).num_rows == 0
     db.run("DROP TABLE scored")
-    assert DONE not in score(table, out, "--verbose")
+    assert DONE not in score(reviews_file, out, "--verbose")
     assert read(out).num_rows == 20
 
 
@@ -183,10 +133,10 @@ def test_new_rows_are_scored_after_a_killed_run(db, score, monkeypatch):
     assert list_unfinished() == []
 
 
-def test_a_record_that_cannot_be_written_publishes_nothing(db, score, table, monkeypatch):
+def test_a_record_that_cannot_be_written_publishes_nothing(db, score, reviews_file, monkeypatch):
     with monkeypatch.context() as patch:
         patch.setattr(run_record.atomic, "replace_file", fail)
-        message = score(table, db.url("table=scored"), fails=True)
+        message = score(reviews_file, db.url("table=scored"), fails=True)
     assert "the disk is full" in message
     assert len(message.splitlines()) == 1
     assert db.tables() == []

@@ -15,13 +15,10 @@ from sentiment_batch_sql import key_ranges, reader
 from sentiment_batch import InputError
 
 FROM_ROOT = "run from the root of sentiment-batch's repository"
-shared = pytest.importorskip("tests.conftest", reason=FROM_ROOT)
+runs = pytest.importorskip("tests.plugin_runs", reason=FROM_ROOT)
 crash = pytest.importorskip("tests.crashes", reason=FROM_ROOT)
-vocabulary, tiny_base, make_model, tiny_model = (
-    getattr(shared, name) for name in ("vocabulary", "tiny_base", "make_model", "tiny_model")
-)
-cli, _own_places = shared.cli, shared._own_places
-CPU = ("--device", "cpu", "--dtype", "float32")
+vocabulary, tiny_base, make_model, tiny_model = runs.vocabulary, runs.tiny_base, runs.make_model, runs.tiny_model
+cli, score, _own_places, CPU = runs.cli, runs.score, runs._own_places, runs.CPU
 
 
 @pytest.fixture(scope="module")
@@ -29,21 +26,6 @@ def runner():
     made = crash.Runner()
     yield made
     made.close()
-
-
-@pytest.fixture
-def score(cli, tiny_model):
-    """Scores in this process, and returns the printed text."""
-
-    def run(*arguments, fails=False):
-        silent = () if "--verbose" in arguments else ("--quiet",)
-        result = cli("score", *arguments, "-m", tiny_model, *CPU, *silent)
-        if result.exception is not None and not isinstance(result.exception, SystemExit):
-            raise result.exception
-        assert (result.exit_code != 0) == fails, result.stderr
-        return result.stderr
-
-    return run
 
 
 def fill(db, rows=100, *, table="reviews"):
