@@ -119,7 +119,7 @@ def test_what_is_counted(load):
     assert counts.rows - before[0] == 9
     assert (counts.null, counts.repeated, counts.cut) == (3, 3, 1)
     assert counts.tokens - before[1] == 3 + 3 + 10
-    assert counts.tokenizing_seconds > 0 < counts.model_seconds
+    assert counts.model_seconds > 0
 
 
 def test_no_rows_no_probabilities(load):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -53,7 +52,6 @@ class _Tokenized:
     rows: npt.NDArray[np.int64]
     """(rows,) the number of each row's text among the distinct texts, -1 for a row without a text."""
     tokens: Tokens
-    seconds: float
     sample: Counter[str]
     """What `TextComparer.count` counted in some of the texts."""
     unknown: Mapping[int, int] = field(default_factory=dict)
@@ -150,10 +148,9 @@ class LocalBackend:
 
     def _tokenize(self, block: RowBlock, check: Callable[[], object]) -> _Tokenized:
         """Tokenize each distinct text of a block once, and compare some of the texts with those of the training."""
-        started = time.perf_counter()
         if block.known is not None:
             nothing = self.tokenizer([], check)
-            return _Tokenized(block=block, rows=np.empty(0, np.int64), tokens=nothing, seconds=0.0, sample=Counter())
+            return _Tokenized(block=block, rows=np.empty(0, np.int64), tokens=nothing, sample=Counter())
         encoded = pa.chunked_array(block.texts, type=pa.large_string()).combine_chunks().dictionary_encode()
         texts: list[str] = encoded.dictionary.to_pylist()
         blank = np.array([is_blank(text) for text in texts], dtype=np.bool_)
@@ -161,9 +158,9 @@ class LocalBackend:
         indices = pc.fill_null(encoded.indices, len(texts)).to_numpy(zero_copy_only=False)
         distinct = [text for text, empty in zip(texts, blank, strict=True) if not empty]
         tokens = self.tokenizer(distinct, check)
-        rows, seconds = np.append(numbers, -1)[indices], time.perf_counter() - started
+        rows = np.append(numbers, -1)[indices]
         sample = self._comparer.count(distinct, tokens, rows[rows >= 0]) if self._comparer else Counter()
-        return _Tokenized(block=block, rows=rows, tokens=tokens, seconds=seconds, sample=sample)
+        return _Tokenized(block=block, rows=rows, tokens=tokens, sample=sample)
 
     def _compile_before_first(self, stream: Iterator[_Tokenized], expected_rows: int | None) -> Iterator[_Tokenized]:
         """Compile the model before the first block to score if that gains time, judged by the tokens of that block."""
@@ -227,7 +224,6 @@ class LocalBackend:
             null=null,
             repeated=len(rows) - null - len(tokens.cut),
             cut=int(tokens.cut.sum()),
-            tokenizing_seconds=tokenized.seconds,
             compiled=len(rows) * (isinstance(self.strategy, PackedStrategy) and bool(self.strategy.compiled_tokens)),
             model_seconds=batches.seconds(),
             scored_twice=batches.scored_twice,

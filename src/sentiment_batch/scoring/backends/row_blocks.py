@@ -91,8 +91,6 @@ class Counts:
     """Rows whose score was taken from an equal text in the same block."""
     cut: int = 0
     """Different texts with more tokens than the model takes."""
-    tokenizing_seconds: float = 0.0
-    """Seconds of tokenizing, which runs beside the model."""
     compiled: int = 0
     """Rows that a compiled model scored, whose last bits differ."""
     model_seconds: float = 0.0
