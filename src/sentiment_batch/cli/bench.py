@@ -1,4 +1,4 @@
-"""`sentiment-batch bench`: how fast a model runs on this machine, and how long a job would take."""
+"""`sentiment-batch bench`: measures how fast a model runs on this machine, and estimates the time of a job."""
 
 from __future__ import annotations
 

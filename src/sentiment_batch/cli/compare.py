@@ -1,4 +1,4 @@
-"""`sentiment-batch compare`: two models and labelled reviews in, which model is better out."""
+"""`sentiment-batch compare`: measures two models on the same labelled reviews."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger("sentiment_batch")
 
 FIGURES = ("difference", "difference_low", "difference_high", "accuracy_a", "accuracy_b", "rows")
-"""What conditions may name; the difference is the accuracy of B less that of A."""
+"""The figures that conditions may name. `difference` is the accuracy of B minus the accuracy of A."""
 
 
 @command(
@@ -99,7 +99,7 @@ def compare(
 
 
 def _format_changes(rows: Sequence[Mapping[str, Any]]) -> list[str]:
-    """The rows as text for a terminal; none if there are none."""
+    """The rows as text for a terminal; an empty list if there are no rows."""
     from sentiment_batch.report.formatting import ROWS, name_row
 
     width = terminal_width(sys.stdout)

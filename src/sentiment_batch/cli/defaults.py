@@ -1,4 +1,4 @@
-"""Defaults of options from a file in the current folder, and variables of the environment that have no effect.
+"""Reads defaults of options from a file, and finds variables of the environment that have no effect.
 
 `sentiment-batch.toml` has a table for each command. Without this file the tables may stand in `pyproject.toml`, under
 `[tool.sentiment-batch]`. An option on the command line wins, and so does a variable of the environment.
@@ -30,7 +30,7 @@ PREFIX = "SENTIMENT_BATCH_"
 OTHER_VARIABLES = ("MODEL", "CACHE", "LOAD_PLUGINS", "TOKENIZER")
 """Names of variables after the prefix that belong to no option."""
 CLOSE = 0.75
-"""How like two names must be, from 0 to 1, so that one may be a misspelling of the other."""
+"""Similarity from which on a name may be a misspelling of another, from 0 to 1 as `difflib` measures it."""
 _USED_FILE = "sentiment_batch.defaults"
 """The key of the name of the file in `meta` of Click's context."""
 
@@ -99,7 +99,7 @@ def use_defaults(context: click.Context, commands: Mapping[str, click.Command], 
 def _convert_all(
     place: str, values: Mapping[str, Any], command: click.Command, context: click.Context
 ) -> Iterator[tuple[str, Any]]:
-    """The value of each option, by the name that Click gives to it."""
+    """The name that Click gives to each option, and its value."""
     options = {_long_name(one): one for one in command.params if isinstance(one, click.Option) and not one.is_eager}
     for name, value in values.items():
         option = options.get(name)
@@ -158,7 +158,7 @@ def list_notices() -> Iterator[tuple[bool, str]]:
 
 
 def name_source(context: click.Context, command: click.Command, message: str, typed: Sequence[str]) -> str:
-    """A sentence on the options in a message that the file gives and nobody typed; empty if there are none.
+    """A sentence that names the options in a message whose values come from the file; empty if there are none.
 
     Args:
         context: the context of the group.

@@ -1,4 +1,4 @@
-"""`sentiment-batch doctor`: what this machine has, what would be chosen on it, and why."""
+"""`sentiment-batch doctor`: shows what this machine has, what would be chosen on it, and why."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def doctor(as_json: bool) -> None:
 
 
 def _collect_findings() -> dict[str, Any]:
-    """What is printed: each finding, or list of findings, by its name."""
+    """What the command prints: each finding, or list of findings, by name."""
     from importlib.metadata import version
 
     from sentiment_batch.data.formats import get_plugins
@@ -89,7 +89,7 @@ def _describe_scoring_dtype(half: bool, *, int8: bool) -> str:
 
 
 def _describe_defaults() -> str:
-    """The file with defaults of options, and the commands that it is for."""
+    """The name of the file with defaults of options, and the commands that it has a table for."""
     found = find_defaults_file()
     if found is None:
         return f"none (there is no {DEFAULTS_FILE} in this folder)"

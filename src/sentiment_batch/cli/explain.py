@@ -1,4 +1,4 @@
-"""`sentiment-batch explain`: texts in, the words of each by how much they weigh in its label out."""
+"""`sentiment-batch explain`: shows the words of a text that weigh in its label."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`sentiment-batch formats`: what can be read and written here."""
+"""`sentiment-batch formats`: lists the formats that can be read and written here."""
 
 from __future__ import annotations
 

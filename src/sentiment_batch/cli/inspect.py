@@ -1,4 +1,4 @@
-"""`sentiment-batch inspect`: how a table is read, its first rows, and what the data check finds."""
+"""`sentiment-batch inspect`: shows how a table is read, its first rows, and what the data check finds."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 MAX_COLUMNS_SHOWN = 40
 MAX_ROWS_SHOWN = 3
 NAME_WIDTH = 20
-"""Columns of the terminal for the name of a column of the table."""
+"""Width of the name of a column, in characters of the terminal."""
 _ESCAPES = str.maketrans({"\n": "\\n", "\r": "\\r", "\t": "\\t"})
 
 
@@ -72,7 +72,7 @@ def _format(name: str, found: Inspection, width: int) -> list[str]:
         format_description([name], found.input.to_json()),
         *_format_rows(found, width),
         "data check",
-        *(terminal_text(line, train, is_block=True) for line in checked),  # what it advises are settings of a training
+        *(terminal_text(line, train, is_block=True) for line in checked),  # its advice names settings of `train`
     ]
 
 

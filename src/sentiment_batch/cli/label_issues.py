@@ -1,4 +1,4 @@
-"""Writes the rows whose labels are likely wrong as a table. The table appears complete or not at all."""
+"""Writes a table of the rows whose labels are likely wrong. The table appears complete or not at all."""
 
 from __future__ import annotations
 

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger("sentiment_batch")
 
 MAX_BAD_ROW_WARNINGS = 5
-"""How many bad rows are shown one by one."""
+"""Number of bad rows that are shown one by one."""
 ARGUMENTS = "sentiment_batch.arguments"
 """The key of the arguments of the command line in `meta` of Click's context."""
 _COLOUR = re.compile("\x1b\\[[0-9;]*m")

@@ -1,4 +1,4 @@
-"""`sentiment-batch plugins`: what is installed, what it adds, and why one failed."""
+"""`sentiment-batch plugins`: lists the installed plugins with their hooks, and why a plugin failed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`sentiment-batch predict`: texts from the command line or standard input, their sentiment on standard output."""
+"""`sentiment-batch predict`: prints the sentiment of texts from the command line or from standard input."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`sentiment-batch score`: a table in, the same table with its sentiment out."""
+"""`sentiment-batch score`: annotates a table with the sentiment of each row."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`sentiment-batch select`: a scored table in, the rows to label next out."""
+"""`sentiment-batch select`: selects the rows of a scored table to label next."""
 
 from __future__ import annotations
 

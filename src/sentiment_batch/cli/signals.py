@@ -1,4 +1,4 @@
-"""Ends the command line in order after Ctrl-C and SIGTERM, wherever the program is."""
+"""Ends the command line cleanly after Ctrl-C and SIGTERM, at any point of the program."""
 
 from __future__ import annotations
 

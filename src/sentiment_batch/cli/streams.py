@@ -1,4 +1,4 @@
-"""Standard input, output and error that may be closed, full, or read by a program that has ended.
+"""Guards standard input, output and error, which may be closed or full, or whose reader may have ended.
 
 Nothing heavy is imported, because this runs before everything else.
 """

@@ -1,4 +1,4 @@
-"""`sentiment-batch summary`: a scored table in, the shares of its labels out."""
+"""`sentiment-batch summary`: shows the shares of the labels in a scored table."""
 
 from __future__ import annotations
 

@@ -41,7 +41,7 @@ def read_texts(arguments: Sequence[str]) -> Iterator[str]:
 
 
 def _refuse_file(text: str) -> None:
-    """Ask what is meant by a word that is a file, or that ends like a table; a text of several words is a text."""
+    """Raise UsageError if an argument is the name of a file, or ends like the name of a table."""
     is_table = _TABLE.fullmatch(text) is not None
     if not is_table and not (os.path.splitext(text)[1] and os.path.isfile(text)):
         return

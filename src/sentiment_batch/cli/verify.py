@@ -1,4 +1,4 @@
-"""`sentiment-batch verify`: an output of `score` in, whether it is whole and unchanged out."""
+"""`sentiment-batch verify`: checks that an output of `score` is complete and unchanged."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Annotates frames of any library: each kind says how it becomes Arrow, and how it takes new columns.
+"""Annotates frames of any library. Each kind of frame has a class that converts it to Arrow and adds columns to it.
 
 Kinds are found by the names of their classes, so no library is imported that the caller does not use.
 """
@@ -54,7 +54,7 @@ _LAZY: dict[tuple[str, str], Callable[[Any, Scorer, Sequence[str]], Any]] = {
 
 
 _SCORED_AT_ONCE = {("datasets", "DatasetDict"), ("duckdb", "DuckDBPyRelation"), ("narwhals", "DataFrame")}
-"""Those of them that are scored in the call, not when their rows are asked for."""
+"""The kinds among them that are scored at once, and not when their rows are requested."""
 
 
 def is_deferred(frame: Any) -> bool:
@@ -129,7 +129,7 @@ def wrap_frame(frame: Any) -> Frame:
         return ArrowFrame(frame)
     if polars is not None and isinstance(frame, polars.LazyFrame):
         raise InputError("a polars LazyFrame holds no rows yet. Call .collect() on it first.")
-    if type(frame).__module__.startswith("datasets."):  # its streams and dictionaries of splits
+    if type(frame).__module__.startswith("datasets."):  # these are streams and dictionaries of splits
         cure = 'Give a data set of it, such as data["train"].'
         if not isinstance(frame, dict):
             cure = "Make a data set of its rows first, such as datasets.Dataset.from_list(list(data))."

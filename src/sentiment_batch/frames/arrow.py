@@ -54,7 +54,7 @@ class ArrowFrame:
 
 
 def annotate_arrow_stream(stream: pa.RecordBatchReader, scorer: Scorer, chosen: Sequence[str]) -> pa.RecordBatchReader:
-    """A stream with scores, which are computed as it is read."""
+    """A stream with scores. They are computed while the stream is read."""
     added = scorer.added
     schema = added.append_to_schema(stream.schema)
     scored = scorer.probabilities(stream, scorer.choose_text_columns(stream.schema, chosen).names)

@@ -15,18 +15,18 @@ if TYPE_CHECKING:
 
 
 def annotate_dask(frame: Any, scorer: Scorer, chosen: Sequence[str]) -> Any:
-    """The same partitions with their scores, which are computed when they are asked for.
+    """The same partitions with their scores. A score is computed when its partition is requested.
 
     The columns of the text are found here, because a partition alone might find others.
     """
-    meta = frame._meta  # a pandas frame without rows: the types of the partitions
+    meta = frame._meta  # a pandas frame without rows, which shows the types of the partitions
     texts = scorer.choose_text_columns(PandasFrame(meta).table().schema, chosen).names
     scored = partial(scorer, text_column=texts)
     return frame.map_partitions(scored, meta=scored(meta))
 
 
 def annotate_spark(frame: Any, scorer: Scorer, chosen: Sequence[str]) -> Any:
-    """The rows with their scores, which are computed when they are asked for.
+    """The rows with their scores. The scores are computed when the rows are requested.
 
     Labels are strings, because Spark has no categories. Its Python workers score a stream of record batches for each
     partition.

@@ -1,4 +1,4 @@
-"""Relations of DuckDB: they are read as a stream, and come back as a relation of the same connection."""
+"""Reads relations of DuckDB as a stream, and returns the scored rows as a relation of the same connection."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Data sets of the library `datasets` of Hugging Face: in memory or on disk, streamed, and dictionaries of them."""
+"""Annotates data sets of the Hugging Face library `datasets`: stored ones, streams, and dictionaries of them."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class HuggingFaceDataset:
             names = getattr(self._frame.features[name], "names", None)
             if names and pa.types.is_integer(table.schema.field(place).type):
                 table = table.set_column(place, name, _name_classes(table.column(place), names))
-        return table.replace_schema_metadata()  # which describes the types of before
+        return table.replace_schema_metadata()  # they describe the types of the old columns
 
     def with_columns(self, added: Added) -> Any:
         """A new data set; labels become strings, because a class label shows as a number."""
@@ -48,7 +48,7 @@ class HuggingFaceDataset:
 
 
 def annotate_streamed(frame: Any, scorer: Scorer, chosen: Sequence[str]) -> Any:
-    """An `IterableDataset` with its scores, which are computed as it is read.
+    """An `IterableDataset` with its scores. They are computed while it is read.
 
     Raises:
         InputError: its columns are not known before it is read, and no text column is named.
@@ -74,8 +74,8 @@ def annotate_splits(frame: Any, scorer: Scorer, chosen: Sequence[str]) -> Any:
 
 
 def _map_rows(frame: Any, add: Callable[[dict[str, list[Any]]], dict[str, list[Any]]], **options: Any) -> Any:
-    """A streamed data set with the columns of a function of plain rows, in the format of before, such as pandas."""
-    # `datasets` tells the format of a stream by no public name.
+    """A streamed data set with the columns that a function adds to plain rows. It keeps its format, such as pandas."""
+    # `datasets` has no public name for the format of a stream.
     kind = getattr(getattr(frame, "_formatting", None), "format_type", None)
     return frame.with_format(None).map(add, batched=True, **options).with_format(kind)
 
@@ -129,11 +129,11 @@ def _infer_column(text: str, rows: dict[str, list[Any]]) -> tuple[str, pa.Array]
 
 
 def _decode(array: pa.Array) -> pa.Array:
-    """An array without a dictionary, which `datasets` has no type for."""
+    """The array without a dictionary, because `datasets` has no type for dictionaries."""
     return array.dictionary_decode() if pa.types.is_dictionary(array.type) else array
 
 
 def _name_classes(classes: pa.ChunkedArray, names: Sequence[str]) -> pa.Array:
-    """The names of class numbers; null where there is none."""
+    """The names of class numbers; null for a number without a name."""
     numbers = to_single_array(classes).to_pylist()
     return pa.array([names[one] if one is not None and 0 <= one < len(names) else None for one in numbers], pa.string())

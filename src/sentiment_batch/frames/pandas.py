@@ -1,4 +1,4 @@
-"""Frames and series of pandas."""
+"""Converts frames and series of pandas to Arrow, and adds columns to them."""
 
 from __future__ import annotations
 

@@ -73,12 +73,12 @@ def annotate_lazy_polars(frame: Any, scorer: Scorer, chosen: Sequence[str]) -> A
 
 
 def _score_structs(scorer: Scorer, texts: Sequence[str], rows: Any) -> Any:
-    """The added columns, as a series of structs, for a series of structs of the text columns."""
+    """Take a series of structs with the text columns, and return a series of structs with the added columns."""
     return scorer(rows.struct.unnest(), text_column=texts).select(scorer.added.names).to_struct(rows.name)
 
 
 def _to_arrow(series: Any) -> pa.Array | pa.ChunkedArray:
-    """One polars column as Arrow; nulls where Arrow has no such type."""
+    """One polars column as Arrow. If Arrow has no such type, all values are null."""
     try:
         return series.to_frame().to_arrow().column(0)
     except pa.ArrowInvalid:

@@ -1,4 +1,4 @@
-"""Conditions such as `share(negative) > 0.3`: read, checked before the work, and applied to the figures after it."""
+"""Parses conditions such as `share(negative) > 0.3`, checks them before the work, and applies them after it."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from typing import Any
 from sentiment_batch.errors import GateError, UsageError, find_closest, listed
 
 _CONDITION = re.compile(r"\s*(\w+)\s*(?:\((.*)\))?\s*(<=|>=|<|>)\s*([-+.\deE]+)\s*(%?)\s*", re.DOTALL)
-"""A figure, a label in brackets, a sign, a number, and a percent sign."""
+"""A figure, an optional label in brackets, a sign, a number, and an optional percent sign."""
 OF_A_LABEL = ("share", "corrected")
 """The figures that need a label in brackets."""
 
 Figures = Mapping[str, float | Mapping[str, float | None] | None]
-"""The value of each figure, or of each label; None if it does not exist."""
+"""The value of each figure, or its values by label. A value is None if the figure does not exist in this run."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -23,16 +23,18 @@ class Gate:
     """A condition that fails a run."""
 
     condition: str
-    """As the user wrote it."""
+    """The condition as the user wrote it."""
     figure: str
+    """The name of the figure, such as `share`."""
     label: str | None
     """The label in brackets; None if there is none."""
     sign: str
     """One of `<`, `<=`, `>` and `>=`."""
     limit: float
+    """The number after the sign. 30% is 0.3."""
 
     def holds(self, value: float) -> bool:
-        """True if the condition holds for a value, which fails the run."""
+        """True if the condition holds for a value. The run then fails."""
         is_equal = value == self.limit
         is_beyond = value < self.limit if self.sign[0] == "<" else value > self.limit
         return is_beyond or (is_equal and self.sign.endswith("="))
@@ -40,28 +42,28 @@ class Gate:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class GateResult:
-    """What became of a gate."""
+    """The result of a gate after a run."""
 
     condition: str
     value: float | None
-    """The figure; None if it does not exist, such as a share of no rows."""
+    """The value of the figure; None if there is none, such as a share of no rows."""
     failed: bool
     """True if the condition holds, or if the figure does not exist."""
 
     def to_json(self) -> dict[str, Any]:
-        """Plain values."""
+        """The fields as plain values, for JSON."""
         return asdict(self)
 
 
 def parse_gates(conditions: Sequence[str], figures: Collection[str]) -> tuple[Gate, ...]:
-    """Read conditions.
+    """Parse conditions.
 
     Args:
         conditions: as the user wrote them.
         figures: the figures that the command has.
 
     Raises:
-        UsageError: one is no condition, or names another figure.
+        UsageError: a condition cannot be parsed, or names a figure that the command does not have.
     """
     return tuple(_parse(condition, figures) for condition in conditions)
 

@@ -1,4 +1,4 @@
-"""How far probabilities can be believed: the reliability diagram and the histogram of scores as figures."""
+"""Shows how reliable the probabilities are: the reliability diagram and the histogram of scores."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def build_reliability_figure(
 
 
 def build_scores_figure(name: str, evaluation: Mapping[str, Any]) -> Figure | None:
-    """How many rows have which top probability, right and wrong; None without rows."""
+    """The number of right and of wrong rows by top probability; None if there are no rows."""
     found = read_histogram(evaluation.get("histogram"), "correct", "wrong")
     if found is None:
         return None

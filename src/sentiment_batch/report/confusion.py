@@ -1,4 +1,4 @@
-"""What becomes of each label: the confusion matrix, the most frequent confusions, and precision, recall and F1."""
+"""Shows how each label is predicted: the confusion matrix, the frequent confusions, precision, recall and F1."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from sentiment_batch.report.formatting import (
 MAX_LABELS_AS_TABLE = 8
 """Up to this many labels the matrix is a table of counts, and the table by label stands under it."""
 MAX_LABELS_DRAWN = 40
-"""Up to this many labels the matrix is drawn; of more, the most frequent confusions are listed."""
+"""Up to this many labels the matrix is drawn. With more labels, the most frequent confusions are listed."""
 MAX_LABELS_LISTED = 500
 """Labels in the table of precision, recall and F1."""
 MAX_CONFUSIONS_LISTED = 10

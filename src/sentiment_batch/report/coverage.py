@@ -1,4 +1,4 @@
-"""What it brings to label only the rows that the model is sure of: the share of labelled rows and their accuracy."""
+"""Shows the share and the accuracy of the rows that keep a label if rows with a low score get none."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ class Limit(NamedTuple):
     rows: float
     right: float
     coverage: float
-    """The share of all rows that are labelled."""
+    """The share of all rows that keep a label."""
 
     @property
     def accuracy(self) -> float:
-        """The share of the labelled rows whose label is right."""
+        """The accuracy of these rows."""
         return self.right / self.rows
 
 

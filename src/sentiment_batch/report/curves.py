@@ -13,13 +13,13 @@ from sentiment_batch.report.document import Figure, LegendEntry, Picture, Table,
 from sentiment_batch.report.formatting import format_decimal, format_percent, quote_label, shorten_label, to_number
 
 MAX_CURVES_NAMED = 5
-"""Curves with a colour and a dash of their own; of more labels, those with the smallest area."""
+"""Maximum number of curves with a colour and a dash of their own: the curves with the smallest area."""
 MAX_CURVES_UNNAMED = 40
 """Further curves, thin and grey, so that a page about 150 labels stays small."""
 MAX_POINTS_UNNAMED = 50
-"""Points of each of these curves, about."""
+"""Approximate number of points of each of these curves."""
 MAX_CURVES_LISTED = 100
-"""Curves in the table; of more, those with the smallest area."""
+"""Maximum number of curves in the table: the curves with the smallest area."""
 FALSE_POSITIVE_RATES = (0.01, 0.05, 0.1, 0.2, 0.5)
 """False positive rates at which the table reads the ROC curves."""
 RECALLS = (0.5, 0.8, 0.9, 0.95, 0.99)

@@ -1,4 +1,4 @@
-"""What a model was trained on and how: the findings and figures of the data check, and the settings of the run."""
+"""Shows the training data and the settings of the run: findings and figures of the data check, and a table."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What pages are made of: the records that templates draw, and the Jinja2 environment that draws them.
+"""The records that templates draw as a page, and the Jinja2 environment that draws them.
 
 Templates escape everything. Markup already are the content of a `Picture`, which `charts` draws and escapes, and what
 the filter `code` returns.
@@ -32,7 +32,7 @@ class Table:
     rows: Iterable[Sequence[str]]
     """The cells of each row; the first one names the row."""
     caption: str
-    """What the table shows, for readers who do not see what stands around it."""
+    """A description of the table for screen readers, which do not read the text around it."""
     word_columns: int = 1
     """How many columns at the front hold words; the others hold numbers, which are aligned at the right."""
 
@@ -45,7 +45,7 @@ class Picture:
     """The elements in the picture. All text in it is escaped."""
     height: float
     width: float
-    """Both in the units of the picture."""
+    """Width and height in the units of the picture."""
     pixels: int | None = None
     """The width on the page if the picture has one size and scrolls; None if it takes the width of its figure."""
 
@@ -76,7 +76,7 @@ class Figure:
     """The id of the figure, unique in the page."""
     title: str
     finding: str
-    """What is to be seen. It stands above the picture and describes it to those who do not see it."""
+    """A sentence with the main result. It stands above the picture, and describes it for screen readers."""
     picture: Picture | None = None
     legend: Sequence[LegendEntry] = ()
     matrix: MatrixTable | None = None

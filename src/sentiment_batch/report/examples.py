@@ -1,4 +1,4 @@
-"""Single texts to look at: the most confident errors with their weighty words, and labels that are likely wrong."""
+"""Shows single texts: the most confident errors with their heaviest words, and labels that are likely wrong."""
 
 from __future__ import annotations
 
@@ -43,9 +43,9 @@ class ExampleList:
     introduction: str
     open: Sequence[Example]
     folded: Sequence[Example]
-    """Shown on demand."""
+    """The examples that the page shows after a click."""
     not_shown: int
-    """How many more the evaluation found."""
+    """The number of further cases, which the page does not show."""
     legend: bool
     """True if words are marked, so that the marks must be explained."""
 

@@ -1,4 +1,4 @@
-"""Numbers and labels as people read them: the one formatter of the terminal and of the report page.
+"""Formats numbers and labels for people, for the terminal and for the report page.
 
 Values may be anything that JSON holds. What is no finite number becomes a dash.
 """

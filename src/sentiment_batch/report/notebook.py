@@ -7,7 +7,7 @@ from markupsafe import escape
 HEIGHT = 560
 """The height of a frame in CSS pixels; a longer page scrolls in it."""
 EXPLANATION_HEIGHT = 420
-"""The same for the words of one text."""
+"""The height of a frame with the words of one text, in CSS pixels."""
 
 
 def frame_page(page: str, title: str, *, height: int = HEIGHT) -> str:

@@ -1,4 +1,4 @@
-"""Figures by slice: the accuracy of texts of similar length, or of each value of a column, with intervals."""
+"""Shows figures by slice: the accuracy by length of the text, or by value of a column, with intervals."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ from sentiment_batch.report.formatting import (
 )
 
 MAX_SLICES_DRAWN = 21
-"""Slices in a chart; of more, those with most rows."""
+"""Maximum number of slices in a chart: the slices with the most rows."""
 MAX_SLICES_LISTED = 200
-"""Slices in the table."""
+"""Maximum number of slices in the table."""
 
 
 def build_length_figure(name: str, evaluation: Mapping[str, Any]) -> Figure | None:
@@ -78,7 +78,7 @@ def _to_group(one: Mapping[str, Any]) -> Group:
 
 
 def _word_finding(slices: Sequence[Mapping[str, Any]], overall: float | None) -> str:
-    """Names the weakest of the slices that are worse than chance alone explains."""
+    """A sentence that names the weakest of the slices that are worse than chance alone explains."""
     weak = []
     for one in slices:
         value, ends = to_number(one.get("accuracy")), one.get("interval") or (None, None)

@@ -1,4 +1,4 @@
-"""The head of a report: the figures of every evaluation with their intervals, and what they mean in a sentence."""
+"""Draws the head of a report: the figures of every evaluation with their intervals, and a sentence about them."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Tiles:
 
     heading: str
     rows: str
-    """How many rows were measured on."""
+    """The number of rows that were measured."""
     tiles: Sequence[tuple[str, str, str]]
     """Name, value and 95 % interval of each figure."""
 
@@ -111,7 +111,7 @@ def _name_rows(name: Any, rows: str) -> str:
 
 
 def _word_floor(found: Mapping[str, Any], bag_of_words: Mapping[str, Any] | None) -> str:
-    """How often the most frequent label would be right, and how often a bag of words is."""
+    """The accuracy of always predicting the most frequent label, and the accuracy of a bag of words."""
     classes = [(to_number(one.get("rows")) or 0.0, one.get("label")) for one in found.get("classes") or []]
     total = sum(rows for rows, _ in classes)
     if not total:

@@ -1,4 +1,4 @@
-"""How training went: curves of loss and accuracy over the steps of a run, and what unlabelled texts gained."""
+"""Shows the training: curves of loss and accuracy over the steps, and the gain from unlabelled texts."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from sentiment_batch.report.document import Figure, LegendEntry, Picture, Table,
 from sentiment_batch.report.formatting import MISSING, format_count, format_decimal, format_percent, to_number
 
 MAX_VALIDATIONS_LISTED = 200
-"""Validations in the table; of more, every second or third and so on."""
+"""Maximum number of validations in the table. If there are more, every second or third is listed, and so on."""
 MAX_VALIDATIONS_WITH_DOTS = 25
 """Up to this many validations, each has a dot on its curve."""
 
@@ -40,7 +40,7 @@ def build_training_figures(history: Validations, *, folds: bool = False) -> list
 
 
 def word_self_training(found: Mapping[str, Any]) -> str:
-    """What unlabelled texts or an ensemble gained, see `SelfTraining.to_json`; empty without them."""
+    """The gain from unlabelled texts or an ensemble, see `SelfTraining.to_json`; empty if the run had neither."""
     verdict = str(found.get("verdict") or "")
     if not verdict:
         return ""

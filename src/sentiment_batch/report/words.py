@@ -1,4 +1,4 @@
-"""Shows the words of a text by how much they weigh: marked text, and the page that `explain` writes."""
+"""Marks the words of a text by their weights, and draws the page that `explain` writes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Keeps the most uncertain rows of a stream: different texts, in bounded memory, whatever the order of the rows."""
+"""Keeps the most uncertain rows of a stream, each with another text. Memory is bounded. The order does not matter."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ class CandidatePool:
     """
 
     size: int
-    """The most rows to keep."""
+    """The maximum number of rows to keep."""
     schema: pa.Schema
     """The columns of the table."""
     columns: Sequence[int]
@@ -70,9 +70,9 @@ class CandidatePool:
     left_out: Collection[bytes] = frozenset()
     """Fingerprints of texts that are never taken, see `fingerprint_text`."""
     rows_read: int = 0
-    """Rows that were seen."""
+    """Number of rows that were seen."""
     without_score: int = 0
-    """Rows among them that have no score, because they have no text."""
+    """Number of rows without a score, because they have no text."""
     _rows: list[_Row] = field(default_factory=list)
     _batches: list[pa.RecordBatch] = field(init=False)
     """The kept columns of `_rows`, in the same order."""

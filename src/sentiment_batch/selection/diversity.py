@@ -20,10 +20,10 @@ def choose_diverse(vectors: Floats, weights: Floats, count: int, seed: int) -> n
     https://arxiv.org/abs/1906.03671).
 
     Args:
-        vectors: (N, D) of the rows.
+        vectors: (N, D) the vectors of the rows.
         weights: (N,) how uncertain each row is, at least 0.
         count: the rows to choose, at least 1.
-        seed: of the draws.
+        seed: the seed of the draws.
 
     Returns:
         (min(count, N),) the numbers of different rows, in the order in which they were chosen.

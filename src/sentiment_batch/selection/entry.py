@@ -84,5 +84,5 @@ def select(
 
 
 def _plain_path(given: Any) -> Any:
-    """A path as text; anything else as it is."""
+    """The path as a string; a frame is returned as it is."""
     return os.fspath(given) if isinstance(given, os.PathLike) else given

@@ -13,7 +13,7 @@ from sentiment_batch.settings import ScoreSettings, is_truth
 DEFAULT_ROWS = 200
 """Rows to select."""
 CANDIDATES_PER_ROW = 20
-"""Candidates for each row to select. Zhdanov 2019 found 10 to 50 to work alike (https://arxiv.org/abs/1901.05954)."""
+"""Candidates for each row to select. Zhdanov 2019 found that 10 to 50 work alike (https://arxiv.org/abs/1901.05954)."""
 DEFAULT_LABEL_COLUMN = "label"
 
 
@@ -43,7 +43,7 @@ class SelectJob:
     labelled: Sequence[Any] = ()
     """Paths or frames with texts to leave out."""
     candidates: int | None = None
-    """The most uncertain rows, among which those to select differ most; None takes `CANDIDATES_PER_ROW` for each."""
+    """How many of the most uncertain rows to choose from; None takes `CANDIDATES_PER_ROW` for each row to select."""
     seed: int = 0
     """Seed of the random choices."""
     input_format: str | None = None
@@ -73,5 +73,5 @@ class SelectJob:
 
     @property
     def num_candidates(self) -> int:
-        """The number of rows among which those to select are chosen."""
+        """The number of the most uncertain rows to choose from."""
         return self.candidates or CANDIDATES_PER_ROW * self.rows

@@ -20,19 +20,19 @@ class Selection:
     frame: Any = field(repr=False)
     """The selected rows without the columns of the scoring, and with an empty column for the label."""
     output: str | None
-    """Where they were written; None if nowhere."""
+    """The path or URL that the rows were written to; None if they were not written."""
     rows: int
-    """Rows of the table."""
+    """Number of rows of the table."""
     without_score: int
-    """Rows of the table that have no score, because they have no text."""
+    """Number of rows of the table without a score, because they have no text."""
     labelled_texts: int
-    """Different texts of the labelled tables, which are left out."""
+    """Number of different texts in the labelled tables. Rows with these texts are not selected."""
     candidates: int
-    """The most uncertain rows with different texts, among which the selected ones were chosen."""
+    """Number of the most uncertain rows with different texts that the selected rows were chosen from."""
     selected: int
-    """Selected rows; fewer than asked for if the table has no more."""
+    """Number of selected rows. It is smaller than requested if the table has fewer candidates."""
     label_column: str
-    """The empty column."""
+    """The name of the empty column for the labels."""
     labels: tuple[str, ...]
     """The labels of the model."""
     label_values: Mapping[str, str]
@@ -46,12 +46,12 @@ class Selection:
     seed: int
     """Seed of the random choices."""
     seconds: float
-    """Seconds in all."""
+    """Duration of the selection in seconds."""
     input: InputDescription
     """How the table was read."""
 
     def to_json(self) -> dict[str, Any]:
-        """Plain values, without the rows."""
+        """The fields as plain values for JSON, without the rows."""
         values = {one.name: getattr(self, one.name) for one in fields(self) if one.name != "frame"}
         return values | {
             "labels": list(self.labels),

@@ -1,4 +1,4 @@
-"""What is known of the run that scored a table: by the manifest beside the table, or by the names of its columns."""
+"""Finds out how a table was scored, from the manifest beside it or from the names of its columns."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class ScoringRun:
     """The run that scored a table. Fields are empty or None where nothing is known."""
 
     added: tuple[str, ...] = ()
-    """The columns that it added, first that of the labels."""
+    """The columns that the run added. The column of the labels is the first."""
     text_columns: tuple[str, ...] = ()
     """The columns of the text."""
     model: str | None = None
@@ -67,7 +67,7 @@ def read_scoring_run(location: str, input_format: str | None) -> ScoringRun:
     paths = locate_output(place, formats.find_reader_format(location, input_format))
     try:
         manifest = read_manifest(str(paths.manifest)) if paths.manifest else {}
-    except InputError:  # there is none, or it cannot be read: the names of the columns tell
+    except InputError:  # There is no manifest, or it cannot be read. The names of the columns show what was added.
         manifest = {}
     reading = manifest.get("input")
     texts = reading.get("text_columns") if isinstance(reading, Mapping) else None

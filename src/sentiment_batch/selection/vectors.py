@@ -1,4 +1,4 @@
-"""The vectors of texts, by which a model tells texts apart."""
+"""Computes a vector for each text. Texts that the model finds alike have vectors that are near each other."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ TEXTS_AT_ONCE = 2_048
 def compute_vectors(
     scorer: Scorer, texts: Sequence[str], on_texts: Callable[[int], object] = lambda count: None
 ) -> Floats:
-    """The vector of each text, see `make_vector_strategy`; the mean over the windows of a long text.
+    """Compute the vector of each text, see `make_vector_strategy`. For a long text it is the mean over its windows.
 
     Args:
         scorer: the model, which is not changed.

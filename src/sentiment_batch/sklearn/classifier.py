@@ -1,4 +1,4 @@
-"""`SentimentClassifier`: training and scoring behind the methods of scikit-learn's classifiers."""
+"""`SentimentClassifier`: an estimator that trains and scores through the methods of scikit-learn."""
 
 from __future__ import annotations
 
@@ -192,7 +192,7 @@ class SentimentClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         return found
 
     def __getstate__(self) -> dict[str, Any]:
-        """What a pickle holds: the path of the model instead of the loaded model."""
+        """The state to pickle. It holds the path of the model instead of the loaded model."""
         if "folder_" in vars(self) and self.folder is None:
             raise TypeError("the model is in a temporary folder, which no pickle can hold. Set `folder` before `fit`.")
         state: dict[str, Any] = super().__getstate__()

@@ -1,4 +1,4 @@
-"""Writes data files that belong to no table yet, in a folder of their own."""
+"""Writes data files into a hidden folder, before they belong to a table."""
 
 from __future__ import annotations
 
@@ -88,7 +88,7 @@ class DataFiles:
                 path=name,
                 size=state.st_size,
                 partition_values={},
-                modification_time=newest,  # one for all, because readers sort files by it
+                modification_time=newest,  # All files get the same time, because readers sort files by it.
                 data_change=True,
                 stats=json.dumps({"numRecords": rows}),
             )

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from sentiment_batch_delta.url import Place
 
 MAX_QUOTED_LENGTH = 400
-"""Characters that are quoted of a library's message."""
+"""Maximum number of characters to quote from a message of a library."""
 _PREFIX = re.compile(r"^(?:(?:Generic delta kernel|Kernel|External|Json|Generic|Arrow|Schema) error: |Unsupported: )+")
 _ADVICE = (
     (

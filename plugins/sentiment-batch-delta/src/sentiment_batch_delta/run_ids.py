@@ -42,7 +42,7 @@ def has_run_id(location: str, run_id: str) -> bool:
 
 
 def _removes_rows(place: Place, version: int) -> bool:
-    """True if a commit has removed rows, or if nobody can tell because its file was cleaned up."""
+    """True if a commit has removed rows, or if this is unknown because the file of the commit was deleted."""
     path = os.path.join(place.path, LOG, f"{version:020}.json")
     with translate_errors(place, OutputError):
         try:

@@ -1,4 +1,4 @@
-"""The types in which columns are stored. Every value arrives exactly, or is refused."""
+"""Chooses the types in which columns are stored. A value that would change is refused."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import pyarrow as pa
 from sentiment_batch.writing import decoded, is_text, repeated_name
 
 MAX_DIGITS = 38
-"""Digits of a decimal."""
+"""Maximum number of digits of a decimal."""
 _WIDER = {
     pa.uint8(): pa.int16(),
     pa.uint16(): pa.int32(),

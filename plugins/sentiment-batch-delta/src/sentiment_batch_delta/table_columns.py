@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 LOCAL_TIMESTAMPS = "timestampNtz"
 """The feature of tables that have timestamps without a zone."""
 _MAX_NAMES = 5
-"""Number of columns that a message names."""
+"""Maximum number of columns that a message names."""
 
 
 def check_same_columns(table: DeltaTable, schema: pa.Schema, place: Place, *, with_nulls: Collection[str]) -> None:

@@ -110,7 +110,7 @@ def _refuse_empty_commits(place: Place, kind: type[InputError] | type[OutputErro
     """Refuse a table with an empty commit, as a power cut may leave it. deltalake reads it without its rows."""
     log = os.path.join(place.path, LOG)
     for name in filter(_COMMIT.fullmatch, os.listdir(log)):
-        with contextlib.suppress(FileNotFoundError):  # another program has just removed it
+        with contextlib.suppress(FileNotFoundError):  # Another program has just removed the file.
             if os.path.getsize(os.path.join(log, name)) == 0:
                 raise kind(f"{place.shown} is damaged: the commit {name} is empty. Restore that file or the table.")
 

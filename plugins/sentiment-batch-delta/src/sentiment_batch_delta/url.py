@@ -10,7 +10,7 @@ from urllib.parse import unquote
 from sentiment_batch import UsageError, split_url, without_password
 
 _OTHER_PLACES = re.compile(r"[\w+.-]+:/")
-"""The beginning of a URL within the URL, such as `s3://`."""
+"""The start of another URL after `delta://`, such as `s3://`."""
 
 _PERCENT_CODE = re.compile("%[0-9A-Fa-f]{2}")
 

@@ -1,4 +1,4 @@
-"""Writes a table: a new one, the next version of one, or more rows of one; always in one commit."""
+"""Writes a new table, replaces the rows of a table, or adds rows to it. The rows appear in one commit."""
 
 from __future__ import annotations
 
@@ -115,7 +115,7 @@ class DeltaWriter:
         if not self._overwrite and not self._place.appends:
             raise self._make_exists_error()
         for folder in (self._place.path, os.path.join(self._place.path, LOG)):
-            if not os.access(folder, os.W_OK):  # else the run would learn this at its end
+            if not os.access(folder, os.W_OK):  # Otherwise the run would fail only at its end.
                 raise OutputError(
                     f"{self._place.shown} cannot be written: you must not write to {folder}. Name another."
                 )

@@ -1,1 +1,1 @@
-"""Learning from soft labels of other models: of unlabelled texts, and of an ensemble."""
+"""Trains a model on the soft labels that other models give to unlabelled texts, or an ensemble to the labelled rows."""

@@ -1,4 +1,4 @@
-"""What a student gains over its teacher on the rows that validate, and whether it is published."""
+"""Measures what a student gains over its teacher on the validation rows, and decides whether to publish it."""
 
 from __future__ import annotations
 
@@ -19,36 +19,36 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SelfTraining:
-    """What the unlabelled texts, or an ensemble, brought on the rows that validate."""
+    """What the unlabelled texts, or an ensemble, gained on the validation rows."""
 
     unlabelled: Mapping[str, Any] | None
-    """The numbers of rows and texts, see `UnlabelledTexts.count`; None without unlabelled texts."""
+    """The numbers of rows and texts, see `UnlabelledTexts.count`; None if there are no unlabelled texts."""
     ensemble: int | None
-    """Models of the ensemble; None without one."""
+    """Number of models in the ensemble; None if there is no ensemble."""
     confidence: float
-    """Lowest calibrated probability of a text to learn from."""
+    """The student learns from texts whose likeliest label has at least this calibrated probability."""
     weight: float
     """Weight of an unlabelled text, where a labelled row has 1."""
     sure: Mapping[str, int]
-    """Unlabelled texts to learn from by their likeliest label; with folds, the mean over the folds."""
+    """Number of unlabelled texts to learn from, by likeliest label; with folds, the mean over the folds."""
     rows: int
-    """Rows that validate."""
+    """Number of validation rows."""
     accuracy_without: float
-    """Accuracy of the model without all this."""
+    """Accuracy of the model that is trained on the labelled rows alone."""
     loss_without: float
-    """Its log loss once calibrated."""
+    """Log loss of that model after calibration, in nats."""
     accuracy_of_teachers: float
-    """Accuracy of the mean of the models that label the texts."""
+    """Accuracy of the teachers, which label the texts by their mean probabilities."""
     accuracy: float | None = None
     """Accuracy of the student; None if it was not trained, or its training diverged."""
     loss: float | None = None
-    """Its log loss once calibrated."""
+    """Log loss of the student after calibration, in nats; None as for `accuracy`."""
     gain_interval: tuple[float, float] | None = None
-    """The 95 % interval of `gain`."""
+    """The low and the high end of the 95 % interval of `gain`; None if there is no gain."""
 
     @property
     def gain(self) -> float | None:
-        """Accuracy of the student less that of the model without."""
+        """The accuracy of the student minus `accuracy_without`; None if there is no student."""
         return None if self.accuracy is None else self.accuracy - self.accuracy_without
 
     @property
@@ -60,7 +60,7 @@ class SelfTraining:
 
     @property
     def verdict(self) -> str:
-        """What was gained and what was decided, in a sentence."""
+        """A sentence that says what was gained, and whether the student is kept."""
         sources = ["unlabelled texts"] if self.unlabelled else []
         sources += [f"the ensemble of {self.ensemble}"] if self.ensemble else []
         what = " and ".join(sources)
@@ -78,15 +78,15 @@ class SelfTraining:
         return f"{what}: {gained}, kept ({figures})"
 
     def to_json(self) -> dict[str, Any]:
-        """Plain values."""
+        """The fields and properties as plain values, for JSON."""
         return dataclasses.asdict(self) | {"gain": self.gain, "kept": self.kept, "verdict": self.verdict}
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> SelfTraining:
-        """The record out of what `to_json` gave.
+        """Make a record of the values that `to_json` returned.
 
         Raises:
-            KeyError, TypeError: the values are no such record.
+            KeyError, TypeError: a value is missing or has a wrong type.
         """
         given = {field.name: values[field.name] for field in dataclasses.fields(cls)}
         interval = given["gain_interval"]
@@ -94,7 +94,7 @@ class SelfTraining:
 
 
 def measure_loss(logits_NK: Floats, codes_N: Codes) -> float:
-    """The log loss that a model has once calibrated, where the other rows calibrate each row."""
+    """The log loss after calibration, in nats. The temperature of each row is fitted on other rows."""
     return float(calibrate(logits_NK, codes_N).after["loss"])
 
 
@@ -111,9 +111,9 @@ def measure_student(
 
     Args:
         record: the record without the student.
-        student_NK: the logits of the student for the rows that validate; None if there is none.
+        student_NK: the logits of the student for the validation rows; None if there is no student.
         without_NK: the logits of the model without unlabelled texts and ensemble.
-        codes_N: the classes of the rows.
+        codes_N: the true classes of the rows.
     """
     if student_NK is None or not np.isfinite(student_NK).all():
         return record

@@ -1,4 +1,4 @@
-"""The unlabelled texts of a run, and the file that keeps them in the work folder for a run to resume."""
+"""The unlabelled texts of a run, and the file that stores them in the work folder, so that the run can be resumed."""
 
 from __future__ import annotations
 
@@ -27,15 +27,15 @@ class UnlabelledTexts:
     name: str
     """The name of the table."""
     texts: list[str]
-    """(M,) in an order that does not depend on that of the table."""
+    """(M,) the texts, in an order that does not depend on the order of the table."""
     rows: int
-    """Rows of the table."""
+    """Number of rows of the table."""
     blank: int
-    """Rows among them without a text."""
+    """Number of rows without a text."""
     labelled: int
-    """Rows among them whose text is labelled, too."""
+    """Number of rows whose text is also the text of a labelled row."""
     limit: int
-    """The most texts to keep."""
+    """The maximum number of texts to keep."""
     source: str | None
     """A digest of the state of the table and of all settings that decide the texts; None if the state is not known."""
 

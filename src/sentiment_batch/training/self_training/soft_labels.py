@@ -1,4 +1,4 @@
-"""Soft labels: what teachers predict for a text, calibrated, balanced between the classes and weighted."""
+"""Makes soft labels: the predictions of teachers, calibrated, balanced between the classes and weighted."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from sentiment_batch.model.probabilities import Floats
 
 DEFAULT_CONFIDENCE = 0.8
-"""Of texts with a lower calibrated probability, more than a fifth would teach the wrong class."""
+"""Default. Of the texts with a lower calibrated probability, more than a fifth would teach the wrong class."""
 DEFAULT_WEIGHT = 0.5
 """Of labels of which one in nine is wrong, each tells half as much as a right one: that is the capacity of a binary
 symmetric channel."""
@@ -29,12 +29,12 @@ MIN_PROBABILITY = 1e-7
 
 
 class SureTexts(NamedTuple):
-    """Unlabelled texts to learn from."""
+    """The unlabelled texts to learn from, with their soft labels."""
 
     places: npt.NDArray[np.int64]
-    """(S,) their places among the unlabelled texts, rising."""
+    """(S,) the places of these texts among all unlabelled texts, in rising order."""
     soft_SK: Floats
-    """The probability of each class times the weight of the text."""
+    """(S, K) the probability of each class times the weight of the text."""
 
 
 def average_logits(logits: Sequence[Floats]) -> Floats:
@@ -47,7 +47,7 @@ def average_logits(logits: Sequence[Floats]) -> Floats:
 
 
 def find_temperature(logits_NK: Floats, codes_N: Codes, *, wanted: bool) -> float:
-    """The temperature of teachers, fitted on labelled rows; 1 if calibration is not `wanted`."""
+    """The temperature of the teachers, fitted on labelled rows; 1 if calibration is not `wanted`."""
     return calibrate(logits_NK, codes_N).temperature if wanted else 1.0
 
 

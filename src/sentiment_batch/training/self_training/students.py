@@ -1,4 +1,4 @@
-"""Students: what each learns from its labelled rows and from what its teachers are sure of.
+"""Trains students. A student learns from its labelled rows, and from texts of which its teachers are sure.
 
 With folds, the teachers of a student have never seen the rows that validate it. So what the students gain on these rows
 is what unlabelled texts, or an ensemble, gain on new rows.
@@ -37,12 +37,12 @@ if TYPE_CHECKING:
     from sentiment_batch.training.self_training.teaching import Teaching
 
 ALL_ROWS = -1
-"""The number of the part that leaves no row out."""
+"""The number of the part that leaves out no row."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class _Lesson:
-    """What the teachers of a part say."""
+    """The predictions of the teachers of a part."""
 
     sure: SureTexts
     taught_NK: Floats | None
@@ -66,7 +66,7 @@ class Students:
         self._validated_NK = self._join([average_logits([one.logits_NK for one in some]) for some in self._by_part()])
         self._lessons = [self._prepare(part) for part in range(self._num_parts)]
         self.schedule = self._plan()
-        """The steps of each student."""
+        """The number of optimizer steps of each student."""
 
     @property
     def has_lessons(self) -> bool:
@@ -74,7 +74,7 @@ class Students:
         return self._teaching.members > 1 or any(len(one.sure.places) for one in self._lessons)
 
     def describe(self) -> str | None:
-        """A sentence about the unlabelled texts that are learned from; None without unlabelled texts."""
+        """A sentence about the unlabelled texts to learn from; None if there are no unlabelled texts."""
         if self._teaching.unlabelled is None:
             return None
         counts = self._count_sure()
@@ -108,7 +108,7 @@ class Students:
         return replace(setup, training=training, schedule=self.schedule)
 
     def measure(self, students: Sequence[FinishedFold]) -> SelfTraining:
-        """What the students gain over the first teacher of each part; `students` is empty if there was no lesson."""
+        """Measure the gain over the first teacher of each part; `students` is empty if there was nothing to learn."""
         codes_N = self._setup.data.validation.codes
         without_NK = self._join([some[0].logits_NK for some in self._by_part()])
         record = SelfTraining(
@@ -131,7 +131,7 @@ class Students:
         return [self._teachers[start : start + members] for start in range(0, len(self._teachers), members)]
 
     def _join(self, logits: Sequence[Floats]) -> Floats:
-        """(N, K) the logits of the rows that validate, out of those of each part."""
+        """(N, K) the logits of all validation rows, collected from the parts."""
         folds = self._setup.data.folds
         return logits[0] if folds is None else join_logits(logits, folds)
 
@@ -160,7 +160,7 @@ class Students:
         return _Lesson(sure=sure, taught_NK=taught_NK)
 
     def _fit_temperature(self, part: int) -> float:
-        """The temperature of the teachers of a part: with folds, that of the other parts on their own rows."""
+        """The temperature of the teachers of a part. With folds, it is fitted on the rows of the other parts."""
         folds, codes_N = self._setup.data.folds, self._setup.data.validation.codes
         others_N = np.ones(len(codes_N), dtype=np.bool_)
         if folds is not None and part != ALL_ROWS:
@@ -171,7 +171,7 @@ class Students:
         return find_temperature(self._validated_NK[others_N], codes_N[others_N], wanted=wanted)
 
     def _plan(self) -> Schedule:
-        """One schedule for all students, because the last one stops at the median of the others' best steps."""
+        """The schedule of all students. The last student stops at the median of the others' best steps."""
         sizes = [len(self._find_rows(part)) + len(one.sure.places) for part, one in enumerate(self._lessons)]
         config = self._setup.config
         return plan_schedule(math.ceil(statistics.median_low(sizes) / config.batch_size), config.settings.epochs)

@@ -21,27 +21,27 @@ if TYPE_CHECKING:
     from sentiment_batch.training.self_training.pool_file import UnlabelledTexts
 
 TEXTS_AT_ONCE = 1_024
-"""Texts that are tokenized and labelled together; memory holds the tokens of no more."""
+"""Texts that are tokenized and labelled together. This limits the memory for tokens."""
 FORWARD_SHARE = 1 / 3
-"""The work of labelling a text, in parts of that of learning from it once: a forward pass without a backward one."""
+"""The work of labelling a text, as a share of the work of learning from it once: a forward pass without a backward."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Teaching:
-    """Who teaches the published model, and what."""
+    """The plan of the teaching: the number of teachers, and the texts that they label."""
 
     unlabelled: UnlabelledTexts | None
-    """The unlabelled texts; None if the teachers label the rows to train on alone."""
+    """The unlabelled texts; None if the teachers only label the rows to train on."""
     members: int
-    """Teachers with different seeds; with folds, of each fold."""
+    """Number of teachers with different seeds. With folds, each fold has this number."""
     confidence: float
-    """Lowest calibrated probability of an unlabelled text to learn from."""
+    """Lowest calibrated probability of the likeliest label of an unlabelled text to learn from."""
     weight: float
     """Weight of an unlabelled text, where a labelled row has 1."""
 
     @property
     def ensemble(self) -> int | None:
-        """The number of teachers with different seeds; None if there is one."""
+        """The number of teachers with different seeds; None if there is only one."""
         return self.members if self.members > 1 else None
 
     @property
@@ -51,7 +51,7 @@ class Teaching:
 
 
 def plan_teaching(settings: TrainSettings, unlabelled: UnlabelledTexts | None) -> Teaching | None:
-    """Who teaches, and what; None if nobody does."""
+    """Plan the teaching of a run; None if the settings ask for none."""
     if unlabelled is None and settings.ensemble is None:
         return None
     confidence, weight = settings.unlabelled_confidence, settings.unlabelled_weight
@@ -64,7 +64,7 @@ def plan_teaching(settings: TrainSettings, unlabelled: UnlabelledTexts | None) -
 
 
 def describe_cost(setup: Setup, teaching: Teaching) -> list[str]:
-    """Sentences about what will be done, how the gain is measured, and how long it takes."""
+    """Sentences that say what will be done, how the gain is measured, and how long the training takes."""
     folds = setup.data.folds.number if setup.data.folds else None
     teachers, students = teaching.members * (folds or 1), (folds or 0) + 1
     trainings = teachers + students
@@ -91,7 +91,7 @@ def _word_times(times: int) -> str:
 
 
 def _estimate_times(setup: Setup, teaching: Teaching) -> float:
-    """How many times as long the run takes as one without teaching, by the number of texts that are gone through."""
+    """The work of the run as a multiple of the work without teaching, counted in texts that the model computes."""
     folds = setup.data.folds.number if setup.data.folds else 0
     rows, epochs, texts = len(setup.training), setup.schedule.epochs, teaching.num_texts
     parts = folds or 1

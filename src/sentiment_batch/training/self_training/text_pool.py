@@ -10,7 +10,7 @@ from sentiment_batch.data.texts import hash_content, normalize_text
 from sentiment_batch.training.dataset import strip_marks
 
 MAX_TEXT_CHARACTERS = 50_000
-"""Characters to keep of a text. A longer one keeps both ends, which hold more tokens than any encoder reads."""
+"""Characters to keep of a text. Of a longer text both ends are kept. They hold more tokens than any encoder reads."""
 
 
 class TextPool:
@@ -31,11 +31,11 @@ class TextPool:
         self._limit: bytes | None = None
         """A text with a higher digest is not among the `size` lowest."""
         self.rows = 0
-        """Rows that were seen."""
+        """Number of rows that were seen."""
         self.blank = 0
-        """Rows among them without a text."""
+        """Number of rows without a text."""
         self.labelled = 0
-        """Rows among them whose text is left out."""
+        """Number of rows whose text is left out."""
 
     def add(self, texts: Iterable[str | None]) -> None:
         """Take the texts of the next rows."""
@@ -49,7 +49,7 @@ class TextPool:
             if digest in self._left_out:
                 self.labelled += 1
             elif self._limit is None or digest <= self._limit:
-                # Of nearly equal texts the first in the alphabet is kept, whatever the order of the rows.
+                # Of nearly equal texts the first in the alphabet is kept, so the order of the rows does not matter.
                 self._texts[digest] = min(text, self._texts.get(digest, text))
                 if len(self._texts) >= 2 * self._size:
                     self._prune()
