@@ -57,6 +57,29 @@ def test_what_is_no_condition_is_refused_with_its_cure(condition, part):
     assert part in str(error.value)
 
 
+@pytest.mark.parametrize(
+    ("condition", "part"),
+    [
+        ("share(negative) > 30", "'share' lies between 0 and 1. Give such a number, or 30% if you mean percent."),
+        ("accuracy < 90", "or 90% if you mean percent"),
+        ("no_text > 101%", "'no_text' lies between 0 and 1. Give such a number."),
+        ("no_text < -0.1", "lies between 0 and 1"),
+        ("difference_low < -5", "lies between -1 and 1"),
+        ("rows < -1", "'rows' is at least 0"),
+        ("rows < 10%", "'rows' is no share. Give a number without %"),
+    ],
+)
+def test_a_limit_that_the_figure_never_reaches_is_refused(condition, part):
+    with pytest.raises(UsageError, match="`fail_if`") as error:
+        parse_gates([condition], (*FIGURES, "rows", "difference_low"))
+    assert part in str(error.value)
+
+
+@pytest.mark.parametrize("condition", ["rows < 1e6", "loss > 30", "difference < -1", "share(negative) >= 1"])
+def test_a_limit_within_the_range_of_its_figure_is_taken(condition):
+    assert parse_gates([condition], (*FIGURES, "rows", "loss", "difference"))[0].condition == condition
+
+
 def test_gates_that_cannot_be_computed_are_refused_at_once():
     gates = parse_gates(["share(negativ) > 0.3", "accuracy < 0.9"], FIGURES)
     with pytest.raises(UsageError, match="no label is called 'negativ'; the labels are 'negative'"):

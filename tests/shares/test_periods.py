@@ -40,12 +40,14 @@ def test_each_period_has_a_name_that_sorts_in_time(every, named):
     [
         (["2026-04-03"], "months of date, by the time as it is written"),
         (["2026-04-03T01:30:00+02:00"], "months of date, in the time zone UTC"),
-        (["31/04/2026", "30/04/2026", "13/04/2026"][1:], "%d/%m/%Y (assumed)"),
+        (["30/04/2026", "01/04/2026", "13/04/2026"], "%d/%m/%Y (assumed)"),
         (["04/30/2026"], "%m/%d/%Y (assumed)"),
         (["30.4.2026 12:30"], "%d.%m.%Y %H:%M (assumed)"),
         (["2026/04/03"], "%Y/%m/%d (assumed)"),
         (["20260403"], "%Y%m%d (assumed)"),
         (["Apr 3, 2026"], "%b %d, %Y (assumed)"),
+        (["1. April 2026, 09:05", "30. Apr 2026, 00:00"], "%d. %b %Y, %H:%M (assumed)"),
+        (["4/3/26 01:05 PM", "04/30/26 12:00 AM"], "%m/%d/%y %I:%M %p (assumed)"),
         (["Fri Apr 03 09:15:00 +0000 2026"], "%a %b %d %H:%M:%S +0000 %Y (assumed)"),
     ],
 )
@@ -66,6 +68,35 @@ def test_a_later_value_of_another_form_is_named():
         periods(["31/12/2026"], more=["30/12/2026", "12/31/2026"])
     with pytest.raises(InputError, match="'soon' in row 100"):
         periods(["2026-04-03"], more=["soon"])
+
+
+@pytest.mark.parametrize("day", ["2026-02-30", "31/04/2026", "20260230", "29. February 2026", "Apr 31, 2026"])
+def test_a_day_that_its_month_lacks_is_no_date(day):
+    with pytest.raises(InputError, match="which is no date in a known form"):
+        periods([day])
+
+
+def test_a_later_day_that_its_month_lacks_is_named():
+    with pytest.raises(InputError, match=r"'30/02/2026' in row 101 .*no date like %d/%m/%Y"):
+        periods(["13/04/2026"], more=["13/04/2026", "30/02/2026"])
+
+
+def test_times_of_a_format_with_an_offset_are_in_utc():
+    named, shown = periods(["01/03/2026 +02:00"], date_format="%d/%m/%Y %z")
+    assert named == ["2026-02"]
+    assert shown.endswith("written as %d/%m/%Y %z, in the time zone UTC")
+
+
+@pytest.mark.parametrize(
+    ("values", "words"),
+    [
+        (["2026-04-03", "yesterday"], "'2026-04-03', which is a date like 2026-04-03 or .*, but also 'yesterday'"),
+        (["13/04/2026", "14/04/2026", "04/13/2026"], "'13/04/2026', .* like %d/%m/%Y, but also '04/13/2026'"),
+    ],
+)
+def test_the_value_that_is_no_date_like_the_others_is_named(values, words):
+    with pytest.raises(InputError, match=words):
+        periods(values)
 
 
 def test_times_with_a_zone_are_in_their_own_months():

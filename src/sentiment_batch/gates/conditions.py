@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -13,6 +14,10 @@ _CONDITION = re.compile(r"\s*(\w+)\s*(?:\((.*)\))?\s*(<=|>=|<|>)\s*([-+.\deE]+)\
 """A figure, an optional label in brackets, a sign, a number, and an optional percent sign."""
 OF_A_LABEL = ("share", "corrected")
 """The figures that need a label in brackets."""
+_RANGES = {"rows": (0, math.inf), "loss": (0, math.inf)}
+"""The values that these figures can have. A condition with a limit outside of them would never hold, or always."""
+_DIFFERENCES = ("difference", "difference_low", "difference_high")
+"""The figures from -1 to 1. All others lie between 0 and 1."""
 
 Figures = Mapping[str, float | Mapping[str, float | None] | None]
 """The value of each figure, or its values by label. A value is None if the figure does not exist in this run."""
@@ -134,8 +139,20 @@ def _parse(condition: str, figures: Collection[str]) -> Gate:
     if (figure in OF_A_LABEL) != bool(label and label.strip()):
         cure = f"needs a label, such as {figure}(negative)" if figure in OF_A_LABEL else "takes no label in brackets"
         raise UsageError(f"`fail_if` is {condition!r}, but {figure!r} {cure}.")
+    _check_limit(condition, figure, limit, is_percent=bool(match[5]))
     name = None if label is None else label.strip()
     return Gate(condition=condition.strip(), figure=figure, label=name, sign=match[3], limit=limit)
+
+
+def _check_limit(condition: str, figure: str, limit: float, *, is_percent: bool) -> None:
+    """Raise UsageError for a limit that the figure can never reach, such as `share(negative) > 30`."""
+    low, high = _RANGES.get(figure, (-1 if figure in _DIFFERENCES else 0, 1))
+    if is_percent and high == math.inf:
+        raise UsageError(f"`fail_if` is {condition!r}, but {figure!r} is no share. Give a number without %.")
+    if not low <= limit <= high:
+        ends = f"is at least {low}" if high == math.inf else f"lies between {low} and {high}"
+        hint = f", or {limit:g}% if you mean percent" if 1 < limit <= 100 and not is_percent else ""
+        raise UsageError(f"`fail_if` is {condition!r}, but {figure!r} {ends}. Give such a number{hint}.")
 
 
 def _example(figures: Collection[str]) -> str:

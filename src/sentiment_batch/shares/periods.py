@@ -100,7 +100,8 @@ def find_period_column(
         )
     if date_format is not None:
         _check_format(date_format)
-        return PeriodColumn(column=column, every=every, written=date_format, zone=as_written, assumed=False)
+        zone = "in the time zone UTC" if "%z" in date_format else as_written
+        return PeriodColumn(column=column, every=every, written=date_format, zone=zone, assumed=False)
     values = pa.nulls(0, pa.string()) if first is None else decode_dictionary(read_column(first, column)[0])
     written = _find_form(column, values)
     zone = "in the time zone UTC" if getattr(_ISO.get(written), "tz", None) else as_written
@@ -129,15 +130,27 @@ def _find_form(column: str, values: pa.Array) -> str:
     fitting = list(itertools.islice(_list_fitting(known), 3))
     example = known[0].as_py()
     if not fitting:
-        raise InputError(
-            f"column {column!r} holds {example!r}, which is no date in a known form. Name the form with `date_format`, "
-            "such as '%d.%m.%Y', or name another column with `over`."
-        )
+        raise _no_form(column, known)
     if len(fitting) == 1 or fitting[0] in _ISO:
         return fitting[0]
     raise InputError(
         f"the dates of column {column!r}, such as {example!r}, could be {listed(fitting)}. Name the right one with "
         "`date_format`."
+    )
+
+
+def _no_form(column: str, known: pa.Array) -> InputError:
+    """The error for values that no one form fits, with a value that shows why."""
+    form, times = max(((form, _parse(known, form)) for form in (*_ISO, *FORMATS)), key=lambda one: -one[1].null_count)
+    if times.null_count == len(known):
+        return InputError(
+            f"column {column!r} holds {known[0].as_py()!r}, which is no date in a known form. Name the form with "
+            "`date_format`, such as '%d.%m.%Y', or name another column with `over`."
+        )
+    date, other = (known[pc.index(pc.is_valid(times), value).as_py()].as_py() for value in (True, False))
+    return InputError(
+        f"column {column!r} holds {date!r}, which is a date like {form}, but also {other!r}. Write all dates in one "
+        "form, leave the cells without a date empty, or name another column with `over`."
     )
 
 
@@ -162,11 +175,26 @@ def _parse(values: pa.Array, form: str) -> pa.Array:
         return pa.nulls(len(texts), pa.timestamp("us"))
     if form not in _ISO:
         times = pc.strptime(texts, format=form, unit="us", error_is_null=True)
-        return pc.if_else(pc.less(pc.year(times), FIRST_YEAR), None, times)
+        return _drop_overflows(texts, pc.if_else(pc.less(pc.year(times), FIRST_YEAR), None, times), form)
     try:
         return texts.cast(_ISO[form])
     except pa.ArrowInvalid:
         return _parse_each(texts, _ISO[form])
+
+
+def _drop_overflows(texts: pa.Array, times: pa.Array, form: str) -> pa.Array:
+    """`times` with null for days that their month lacks, because Arrow reads 30 February as 2 March."""
+    if "%z" in form:  # such times are in UTC, so their numbers are not those of the text
+        return times
+    written = pc.strftime(times.cast(pa.timestamp("s"), safe=False), format=form)
+    same = pc.equal(_read_numbers(texts), _read_numbers(written))
+    return pc.if_else(pc.or_(pc.greater(pc.day(times), 3), same), times, None)
+
+
+def _read_numbers(texts: pa.Array) -> pa.Array:
+    """The numbers in texts (n,), without leading zeros and divided by blanks."""
+    numbers = pc.replace_substring_regex(texts.cast(pa.large_string()), pattern=r"\D+", replacement=" ")
+    return pc.utf8_trim_whitespace(pc.replace_substring_regex(numbers, pattern=r"\b0+(\d)", replacement=r"\1"))
 
 
 def _parse_each(texts: pa.Array, kind: pa.DataType) -> pa.Array:
