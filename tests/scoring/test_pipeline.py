@@ -18,7 +18,7 @@ from sentiment_batch.data import formats, readers, writers
 from sentiment_batch.errors import InputError, ModelError, OutputError, PluginError, UsageError
 from sentiment_batch.plugins.hookspecs import hookimpl
 from sentiment_batch.plugins.manager import Plugins
-from sentiment_batch.records import Split, WriteOptions
+from sentiment_batch.records import ReadOptions, Split, WriteOptions
 from sentiment_batch.scoring import pipeline
 from sentiment_batch.scoring.pipeline import ScoreJob, score_table
 from sentiment_batch.scoring.scorer import Scorer
@@ -240,6 +240,37 @@ def test_an_input_may_be_replaced_by_its_annotated_self(score, tmp_path):
     score(path, path, write=WriteOptions(overwrite=True))
     assert read(path).column_names == ["text", "sentiment", "sentiment_score"]
     assert sorted(entry.name for entry in tmp_path.iterdir()) == ["reviews.csv", "reviews.csv.manifest.json"]
+
+
+@pytest.mark.parametrize(
+    ("options", "name"),
+    [
+        ({"limit": 1}, "limit"),
+        ({"limit": 0}, "limit"),
+        ({"keep": ("n",)}, "columns"),
+        ({"read": ReadOptions(skip_rows=1, header=True)}, "skip_rows"),
+        ({"read": ReadOptions(comment="#")}, "comment"),
+    ],
+)
+@pytest.mark.parametrize("link", [False, True])
+def test_an_input_is_not_replaced_by_a_part_of_itself(score, tmp_path, options, name, link):
+    path = tmp_path / "reviews.csv"
+    path.write_text("text,n\n#great,1\nawful,2\n")
+    out = tmp_path / "link.csv" if link else path
+    if link:
+        out.symlink_to(path)
+    before = path.read_bytes()
+    with pytest.raises(UsageError, match=f"is the input, and `{name}` leaves out a part of it"):
+        score(path, out, write=WriteOptions(overwrite=True), **options)
+    assert path.read_bytes() == before
+
+
+def test_one_of_several_input_files_is_not_replaced(score, tmp_path):
+    for name in ("a.csv", "b.csv"):
+        write(tmp_path / name, pa.table({"text": ["great", "awful"]}))
+    with pytest.raises(UsageError, match=r"b\.csv is one of the 2 files that are read"):
+        score(tmp_path / "*.csv", tmp_path / "b.csv", write=WriteOptions(overwrite=True))
+    assert read(tmp_path / "b.csv").column_names == ["text"]
 
 
 def test_the_summary_tells_what_was_done_and_how(score, tmp_path):

@@ -6,10 +6,14 @@ from typing import TYPE_CHECKING
 
 from sentiment_batch.data import formats
 from sentiment_batch.errors import OutputError, UsageError
+from sentiment_batch.files.filesystems import is_same_file, local_path
+from sentiment_batch.locations import make_absolute
 from sentiment_batch.scoring.output.journal import name_leftovers
 from sentiment_batch.scoring.output.part_files import MANIFEST
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from sentiment_batch.plugins.registry import Format
     from sentiment_batch.scoring.job import ScoreJob
     from sentiment_batch.scoring.output.paths import OutputPaths
@@ -51,3 +55,36 @@ def refuse_existing(job: ScoreJob, paths: OutputPaths) -> None:
     """
     if not job.write.overwrite and paths.exists():
         raise OutputError.exists(job.destination)
+
+
+def refuse_loss(job: ScoreJob, paths: OutputPaths, locations: Sequence[str]) -> None:
+    """Refuse an output that replaces its input, if it would not hold all of that.
+
+    Args:
+        job: the job.
+        paths: the place of its output.
+        locations: the files that are read.
+
+    Raises:
+        UsageError: rows or columns that only the input has would be lost.
+    """
+    if len(locations) > 1 and any(_is_output(place, paths) for place in locations):
+        raise UsageError(
+            f"{job.destination} is one of the {len(locations)} files that are read, and would take the rows of all. "
+            "Name another output."
+        )
+    read = job.read
+    chosen: dict[str, object] = {"limit": job.limit, "columns": job.keep or None, "skip_rows": read.skip_rows or None}
+    chosen |= {"comment": read.comment, "sheet": read.sheet, "query": read.query}
+    parts = [name for name, value in chosen.items() if value is not None]
+    if parts and (_is_output(job.source, paths) or make_absolute(job.source) == make_absolute(job.destination)):
+        raise UsageError(
+            f"{job.destination} is the input, and `{parts[0]}` leaves out a part of it, which would be lost. Name "
+            "another output."
+        )
+
+
+def _is_output(location: str, paths: OutputPaths) -> bool:
+    """True if an input lies where the output will be."""
+    place = local_path(location)
+    return place is not None and paths.path is not None and is_same_file(place, paths.path)

@@ -27,7 +27,7 @@ from sentiment_batch.model.forward.int8_labels import Int8LabelError
 from sentiment_batch.progress import end_estimate, show_progress, update_estimated
 from sentiment_batch.scoring.annotate import Annotation, Tally
 from sentiment_batch.scoring.default_model import choose_model, locate_model
-from sentiment_batch.scoring.destination import check_destination, choose_output_format, refuse_existing
+from sentiment_batch.scoring.destination import check_destination, choose_output_format, refuse_existing, refuse_loss
 from sentiment_batch.scoring.figures import refuse_unknown_score_figures
 from sentiment_batch.scoring.job import ScoreJob
 from sentiment_batch.scoring.likeness import TextCheck, find_confusion, judge_texts
@@ -101,7 +101,7 @@ def score_table(job: ScoreJob, load: Callable[[], Scorer] | None = None) -> Summ
 
 
 def _score_in_float32(job: ScoreJob, load: Callable[[], Scorer] | None) -> Summary:
-    """Score all rows anew; for the arguments see `score_table`."""
+    """Score all rows again, in float32; for the arguments see `score_table`."""
     job = dataclasses.replace(job, settings=dataclasses.replace(job.settings, dtype="float32"), restart=True)
     if load is None:
         return _score_table(job, None)
@@ -145,7 +145,9 @@ def _prepare(
     load: Callable[[], Scorer],
 ) -> _Run:
     """Find the columns, load the model, and check that they go together."""
-    check_neighbours(paths, getattr(reader, "locations", [job.source]))
+    locations = getattr(reader, "locations", [job.source])
+    check_neighbours(paths, locations)
+    refuse_loss(job, paths, locations)
     identity = fingerprint.describe_input(reader, job.source, job.input_format)
     for name in job.keep:
         check_column(reader.schema, name, "columns", whole=True)
@@ -238,16 +240,24 @@ def _score_resumably(run: _Run, journal: Journal, *, restart: bool) -> int:
     with open_target(run.paths, run.annotation.schema, run.output_format, run.job.write, journal) as target:
         _write_rows(run, journal, target)
         _check_input_unchanged(run)
-        scorer = run.annotation.scorer
-        extra = {"rows": journal.rows, "source": without_password(make_absolute(run.job.source))}
-        extra |= {"model_location": without_password(locate_model(scorer.model))}
-        extra |= {"sentiment_column": scorer.settings.prefix, "confusion": find_confusion(scorer.description.meta)}
-        reading = {"input": run.input.to_json(), "input_state": run.identity}
-        counts = Tally.sum_up(part.counts for part in journal.parts).to_json() | {"sample": {}}
-        texts = _judge_texts(run, journal).to_json()
-        extra |= describe_reuse(run.previous) | {"counts": counts}
-        manifest.publish(run.paths, journal, target, description | extra | reading | texts)
+        manifest.publish(run.paths, journal, target, description | _describe_result(run, journal))
     return rows_resumed
+
+
+def _describe_result(run: _Run, journal: Journal) -> dict[str, Any]:
+    """What the manifest holds in addition to the description of the job: the rows, the model, and what was counted."""
+    scorer = run.annotation.scorer
+    values = {
+        "rows": journal.rows,
+        "source": without_password(make_absolute(run.job.source)),
+        "model_location": without_password(locate_model(scorer.model)),
+        "sentiment_column": scorer.settings.prefix,
+        "confusion": find_confusion(scorer.description.meta),
+    }
+    values |= describe_reuse(run.previous)
+    values["counts"] = Tally.sum_up(part.counts for part in journal.parts).to_json() | {"sample": {}}
+    values |= {"input": run.input.to_json(), "input_state": run.identity}
+    return values | _judge_texts(run, journal).to_json()
 
 
 def _score_at_once(run: _Run, journal: MemoryJournal) -> int:
