@@ -163,7 +163,13 @@ def test_numbers_find_the_labels_that_have_them_in_their_names():
 
 @pytest.mark.parametrize(
     ("written", "names", "column"),
-    [([2, 2], THREE, "label"), ([1, 2], THREE, "label"), ([1], THREE, "target"), ([2], TWO, "label")],
+    [
+        ([2, 2], THREE, "label"),
+        ([1, 2], THREE, "label"),
+        ([1], THREE, "target"),
+        ([1], TWO, "label"),
+        ([2], TWO, "label"),
+    ],
 )
 def test_numbers_of_several_scales_are_not_guessed_about(written, names, column):
     with pytest.raises(UsageError, match=r'does not show what they mean\. Give their meaning with `stars="neg.*=0,'):

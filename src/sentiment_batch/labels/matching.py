@@ -127,7 +127,8 @@ def _find_numbers_in_labels(labels: Sequence[str]) -> dict[float, str]:
 
 def _check_unambiguous(numbers: set[float], labels: Sequence[str], column: str) -> None:
     """Refuse numbers that occur on several scales if neither the model nor the column's name shows which it is."""
-    is_ambiguous = numbers == {2} or (len(labels) > 2 and numbers and numbers <= {1, 2})
+    # 1 alone is positive beside 0, and negative on a scale of stars.
+    is_ambiguous = numbers in ({1}, {2}) or (len(labels) > 2 and numbers == {1, 2})
     if is_ambiguous and not is_star_column(column):
         raise UsageError(
             f"column {column!r} holds {listed(f'{one:g}' for one in sorted(numbers))} and no other number, which does "
