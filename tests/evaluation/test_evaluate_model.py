@@ -213,7 +213,7 @@ def test_the_object_has_the_names_that_a_report_is_made_of(scorer):
     assert set(found) == {
         *("rows", "accuracy", "macro_f1", "loss", "roc_auc", "calibration_error", "intervals", "labels", "classes"),
         *("confusion", "reliability", "roc", "precision_recall", "histogram", "by_length", "by", "errors"),
-        *("likely_wrong_labels", "mapping", "left_out", "input", "unlike", "unlike_reasons", "trained_on"),
+        *("likely_wrong_labels", "mapping", "left_out", "input", "unlike", "unlike_reasons", "trained_on", "words"),
     }
     assert set(found["intervals"]) == {"accuracy", "macro_f1", "loss", "roc_auc", "calibration_error"}
     group = {"group", "rows", "accuracy", "interval", "macro_f1", "calibration_error", "cut"}

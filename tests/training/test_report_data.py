@@ -49,7 +49,7 @@ def test_words_of_errors_are_weighed_by_the_model_in_the_folder(tiny_model, monk
     shown = []
     monkeypatch.setattr("sentiment_batch.report.page.render_report_page", lambda report: shown.append(report) or "page")
     given = report_of([evaluation(ERROR, ERROR | {"text": "so dull"}), evaluation()], [ENTRY])
-    assert make_page(given, tiny_model, "cpu") == "page"
+    assert make_page(given, tiny_model, "cpu", {}) == "page"
     found = [error["words"] for one in shown[0]["evaluations"] for error in one["evaluation"]["errors"]]
     assert ["".join(text for text, _ in words) for words in found] == ["a great film", "so dull"]
     assert all(max(abs(weight or 0.0) for _, weight in words) == 1.0 for words in found)
@@ -62,7 +62,7 @@ def test_a_report_without_words_is_better_than_no_model(tiny_model, monkeypatch,
         raise DeviceError("the memory of cuda does not hold one text of 512 tokens")
 
     monkeypatch.setattr(Scorer, "load", full)
-    assert "a great film" in make_page(report_of([evaluation(ERROR)], [ENTRY]), tiny_model, "cpu")
+    assert "a great film" in make_page(report_of([evaluation(ERROR)], [ENTRY]), tiny_model, "cpu", {})
     assert "without the weights of their words: the memory of cuda" in caplog.text
 
 
@@ -70,7 +70,7 @@ def test_a_report_without_words_is_better_than_no_model(tiny_model, monkeypatch,
 def test_a_run_has_a_page_before_and_after_calibration(train, reviews, tmp_path, monkeypatch, test, caplog):
     caplog.set_level(logging.INFO, "sentiment_batch")
     made = []
-    monkeypatch.setattr(report_data, "_weigh_words", lambda report, folder, device: made.append(folder.name))
+    monkeypatch.setattr(report_data, "_weigh_words", lambda report, folder, *rest: made.append(folder.name))
     rows = reviews(30, start=700) if test else None
     trained = train("model", val=reviews(60, start=200), test=rows, epochs=1)
     assert trained.calibration.temperature != 1.0
@@ -91,5 +91,5 @@ def test_sentiment_batch_json_holds_no_text(train, reviews, tmp_path):
 
 def test_a_page_with_texts_says_so_and_one_without_does_not(tiny_model):
     said = "shows texts of the rows"
-    assert said in make_page(report_of([evaluation(ERROR)], [ENTRY]), tiny_model, "cpu")
-    assert said not in make_page(report_of([evaluation()], [ENTRY]), tiny_model, "cpu")
+    assert said in make_page(report_of([evaluation(ERROR)], [ENTRY]), tiny_model, "cpu", {})
+    assert said not in make_page(report_of([evaluation()], [ENTRY]), tiny_model, "cpu", {})

@@ -1,4 +1,4 @@
-"""`sentiment-batch evaluate`: labelled reviews in, how well a model predicts them out."""
+"""`sentiment-batch evaluate`: measures how well a model predicts the labels of reviews."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger("sentiment_batch")
 
 FIGURES = ("accuracy", "macro_f1", "loss", "roc_auc", "calibration_error", "unlike", "rows")
-"""What conditions may name: keys of the JSON output with a number."""
+"""The figures that conditions may name. Each is a key of the JSON output with a number."""
 
 
 @command(
@@ -103,6 +103,7 @@ def evaluate(
                 label_settings=columns["label_settings"],
                 max_errors=errors,
                 max_label_issues=None if issue_writer is None else len(rows.texts),
+                with_words=publication is not None,
                 quiet=quiet,
             )
             if issue_writer is not None:

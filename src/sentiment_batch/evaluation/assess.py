@@ -108,6 +108,9 @@ class Evaluation:
     """The share of texts that look unlike those of the training; None if the model has no fingerprint of them."""
     unlike_reasons: tuple[str, ...] = ()
     """In which ways; empty if there is nothing to warn of."""
+    words: dict[str, Any] | None = None
+    """The words that mark the texts of each predicted label and their weights, see `weigh_marking_words`; None if they
+    were not computed."""
     trained_on: float | None = None
     """The share of the texts that the model was trained on, an estimate; None if none or too few were seen."""
 

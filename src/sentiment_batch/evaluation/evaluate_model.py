@@ -18,6 +18,7 @@ from sentiment_batch.display import BLOCK, shortened
 from sentiment_batch.errors import InputError, listed
 from sentiment_batch.evaluation.assess import MAX_ERRORS, Evaluation, LeftOut, assess, count_tokens
 from sentiment_batch.evaluation.report_values import add_word_weights, collect_report
+from sentiment_batch.evaluation.word_weights import weigh_marking_words
 from sentiment_batch.labels.mapping import LabelMapping
 from sentiment_batch.labels.matching import match_mapping
 from sentiment_batch.labels.settings import LabelSettings
@@ -47,6 +48,7 @@ def evaluate_labelled(
     label_settings: LabelSettings | None = None,
     max_errors: int = MAX_ERRORS,
     max_label_issues: int | None = None,
+    with_words: bool = False,
     quiet: bool = True,
 ) -> Evaluation:
     """Measure how well the model of `scorer` predicts the labels of `rows`.
@@ -57,6 +59,7 @@ def evaluate_labelled(
         label_settings: what the user says about the labels; None says nothing.
         max_errors: how many errors to list.
         max_label_issues: how many labels that are likely wrong to list; None lists up to `max_errors`.
+        with_words: also find the words that weigh most, see `weigh_marking_words`.
         quiet: show no progress.
 
     Raises:
@@ -73,8 +76,9 @@ def evaluate_labelled(
     stream, before = _TextStream(texts, scorer.tokenizer), replace(scorer.counts)
     with show_progress(len(texts), quiet=quiet) as bar:
         scored = [scores for _, scores in scorer.probabilities(stream.batches(), ["text"], bar.update, len(texts))]
+    probabilities_NK = np.concatenate(scored)
     evaluation = assess(
-        np.concatenate(scored),
+        probabilities_NK,
         encoded.codes[known],
         scorer.labels,
         texts=texts,
@@ -87,7 +91,8 @@ def evaluate_labelled(
     )
     reading = None if description is None else description.to_json()
     known_texts = _describe_texts(scorer, texts, before)
-    return replace(evaluation, mapping=str(mapping), left_out=left_out, input=reading, **known_texts)
+    words = weigh_marking_words(scorer, texts, probabilities_NK.argmax(axis=1)) if with_words else None
+    return replace(evaluation, mapping=str(mapping), left_out=left_out, input=reading, words=words, **known_texts)
 
 
 class _TextStream:

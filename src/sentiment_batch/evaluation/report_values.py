@@ -1,4 +1,4 @@
-"""The values of report.html, for a trained model and for an evaluation, and the weights of the words in its errors."""
+"""The values of report.html, for a trained model and for an evaluation, and the weights of words for it."""
 
 from __future__ import annotations
 
@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 from sentiment_batch.data.input_description import list_items
 from sentiment_batch.errors import SentimentBatchError
+from sentiment_batch.evaluation.word_weights import weigh_marking_words
 
 if TYPE_CHECKING:
+    from sentiment_batch.evaluation.metrics import Codes
     from sentiment_batch.scoring.scorer import Scorer
 
 logger = logging.getLogger("sentiment_batch")
@@ -72,15 +74,18 @@ def collect_report(
 
 
 def add_word_weights(
-    report: Mapping[str, Any], open_scorer: Callable[[], contextlib.AbstractContextManager[Scorer]]
+    report: Mapping[str, Any],
+    open_scorer: Callable[[], contextlib.AbstractContextManager[Scorer]],
+    measured: Mapping[str, tuple[Sequence[str], Codes]] | None = None,
 ) -> None:
-    """Give the errors in all evaluations of a report the weights of their words.
+    """Give the errors in all evaluations of a report the weights of their words, and some evaluations their `words`.
 
     A model that gives no weights is logged, because what was measured stays true.
 
     Args:
         report: the values of the report, which are changed.
-        open_scorer: gives the model for a `with` block. It is called only if there is an error.
+        open_scorer: gives the model for a `with` block. It is called only if there are texts to weigh words in.
+        measured: by the name of an evaluation all its texts and their predicted classes; see `weigh_marking_words`.
     """
     import torch
 
@@ -88,10 +93,13 @@ def add_word_weights(
     from sentiment_batch.explanation.words import round_weights
 
     errors = [error for one in report["evaluations"] for error in one["evaluation"]["errors"]]
-    if not errors:
+    if not errors and not measured:
         return
     try:
         with open_scorer() as scorer:
+            for name, (texts, predicted_N) in (measured or {}).items():
+                found = next(one for one in report["evaluations"] if one["name"] == name)
+                found["evaluation"]["words"] = weigh_marking_words(scorer, texts, predicted_N)
             explanations = explain_texts(scorer, [error["text"] for error in errors])
         for error, explanation in zip(errors, explanations, strict=True):
             error["words"] = round_weights(explanation.words)

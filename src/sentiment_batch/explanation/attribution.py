@@ -88,7 +88,7 @@ def _explain_block(
     scorer: Scorer, engine: LocalBackend, gradients: IntegratedGradients, texts: Sequence[str]
 ) -> list[Explanation]:
     clean = [str(replace_surrogates(text)) for text in texts]  # the length stays the same
-    probabilities_NK = _probabilities(scorer, clean)
+    probabilities_NK = predict_probabilities(scorer, clean)
     full = [number for number, text in enumerate(clean) if not is_blank(text)]
     located = locate_tokens(engine.tokenizer, [clean[number] for number in full])
     directions_NK = find_log_odds_directions(probabilities_NK[full])
@@ -107,7 +107,7 @@ def _explain_block(
     ]
 
 
-def _probabilities(scorer: Scorer, texts: list[str]) -> Floats:
+def predict_probabilities(scorer: Scorer, texts: Sequence[str]) -> Floats:
     """(N, K), NaN where a text is blank."""
     batch = pa.record_batch({"text": pa.array(texts, pa.large_string())})
     found: Floats = np.concatenate([part for _, part in scorer.probabilities([batch], ["text"])])

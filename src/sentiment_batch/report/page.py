@@ -1,4 +1,4 @@
-"""The report page: what was measured of a model goes in, one page for people comes out."""
+"""Draws the report page from the plain values that an evaluation or a training gives."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from sentiment_batch.report.formatting import format_quantity, shorten_label, to
 from sentiment_batch.report.slices import build_column_figure, build_length_figure
 from sentiment_batch.report.summary import build_lead, build_tiles, word_heading, word_left_out_rows
 from sentiment_batch.report.training import build_training_figures, word_self_training
+from sentiment_batch.report.word_weights import build_word_figures
 
 MAX_PAGE_BYTES = 1_000_000
 """The page shows less of each text until it is smaller than this, and then fewer texts."""
@@ -71,7 +72,7 @@ def _render(values: Mapping[str, Any], evaluations: Evaluations, max_characters:
 
 
 def _collect_fixed_values(report: Mapping[str, Any], evaluations: Evaluations) -> dict[str, Any]:
-    """What the template shows, but for the single texts."""
+    """The values of the template, without the single texts."""
     names = {one.get("name") for one in evaluations}
     data = report.get("data") or {}
     folds = bool(data.get("folds"))
@@ -94,12 +95,14 @@ def _collect_fixed_values(report: Mapping[str, Any], evaluations: Evaluations) -
         "data": build_data_figures(data),
         "reading": _build_reading_table(report),
         "settings": build_settings_table(report),
-        "shows_texts": any(any(_list_cases(one)) for one in evaluations),
+        "shows_texts": any(
+            any(_list_cases(one)) or build_word_figures("", one.get("evaluation") or {}) for one in evaluations
+        ),
     }
 
 
 def _list_facts(report: Mapping[str, Any], evaluations: Evaluations) -> list[tuple[str, str]]:
-    """The names and values of what is known about the model."""
+    """The known facts about the model, each a name and a value."""
     first = (evaluations[0].get("evaluation") or {}) if evaluations else {}
     temperature = to_number(report.get("temperature"))
     facts = (
@@ -136,5 +139,6 @@ def _build_figures(name: str, one: Mapping[str, Any]) -> list[Figure]:
         build_precision_figure(f"{name}-precision", found),
         build_length_figure(f"{name}-length", found),
         build_column_figure(f"{name}-column", found),
+        *build_word_figures(f"{name}-words", found),
     )
     return [figure for figure in figures if figure]

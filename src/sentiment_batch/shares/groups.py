@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from sentiment_batch.evaluation.intervals import share_interval
+from sentiment_batch.evaluation.marking_words import MarkingWord, WordComparer
 from sentiment_batch.shares.correction import ASSUMPTION, ShareCorrector, explain_no_correction
 from sentiment_batch.shares.result import LabelShare, ShareGroup, ShareSummary
 from sentiment_batch.shares.tally import LabelCounts
-from sentiment_batch.shares.words import MarkingWord, WordComparer
 
 if TYPE_CHECKING:
     from sentiment_batch.shares.known_model import KnownModel

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from sentiment_batch.display import terminal_width
 
 if TYPE_CHECKING:
-    from sentiment_batch.shares.words import MarkingWord
+    from sentiment_batch.evaluation.marking_words import MarkingWord
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

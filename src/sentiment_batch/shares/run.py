@@ -19,7 +19,7 @@ from sentiment_batch.shares.groups import build_summary
 from sentiment_batch.shares.periods import PERIODS, PeriodColumn, find_period_column
 from sentiment_batch.shares.scored_columns import DEFAULT_PREFIX, ScoredColumns, find_scored_columns
 from sentiment_batch.shares.tally import MAX_LABELS, CellCounts, ValueNumbers
-from sentiment_batch.shares.words import TextSample
+from sentiment_batch.shares.text_sample import TextSample
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -83,23 +83,27 @@ def measure_all(setup: Setup, validation_NK: Floats) -> dict[str, MeasuredRows]:
     return measured
 
 
-def make_page(report: Mapping[str, Any], folder: Path, device: str) -> str:
-    """The report as HTML; its errors show the weights of their words.
+def make_page(report: Mapping[str, Any], folder: Path, device: str, measured: Mapping[str, MeasuredRows]) -> str:
+    """The report as HTML. Its errors show the weights of their words, and the test rows those that weigh most.
+
+    Without test rows, the validation rows do.
 
     Args:
         report: the values that `collect_report` gave.
         folder: the model to publish.
         device: where the weights of words are computed.
+        measured: the rows by the name of their evaluation, as `measure_all` gave them.
     """
     from sentiment_batch.report.page import render_report_page
 
     report = copy.deepcopy(dict(report))
-    _weigh_words(report, folder, device)
+    _weigh_words(report, folder, device, dict(list(measured.items())[-1:]))
     return render_report_page(report)
 
 
-def _weigh_words(report: Mapping[str, Any], folder: Path, device: str) -> None:
-    """Give the errors of the report the weights of their words."""
+def _weigh_words(report: Mapping[str, Any], folder: Path, device: str, measured: Mapping[str, MeasuredRows]) -> None:
+    """Give the errors of the report the weights of their words, and find the words of the measured rows."""
     from sentiment_batch.scoring.scorer import Scorer
 
-    add_word_weights(report, lambda: Scorer.load(str(folder), device=device, dtype="float32"))
+    texts = {name: (one.rows.texts, one.logits_NK.argmax(axis=1)) for name, one in measured.items()}
+    add_word_weights(report, lambda: Scorer.load(str(folder), device=device, dtype="float32"), texts)

@@ -228,7 +228,7 @@ def _write_final_model(
         about = {"title": name, "model": name, "labels": setup.config.labels, "version": meta["version"]}
         run = {"device": device, "dtype": setup.config.dtype, "description": meta["input"], "command": job.command}
         content = collect_report(evaluations, meta, **about, **run, history=to_rows(history))
-        return {REPORT_FILE: make_page(content, folder, device)}
+        return {REPORT_FILE: make_page(content, folder, device, measured)}
 
     checkpoint.save_best(setup.save, meta | {"run": hash_fingerprint(fingerprint)}, to_rows(history), make_pages)
 

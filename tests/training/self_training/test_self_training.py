@@ -200,7 +200,7 @@ def test_a_finished_run_reports_its_gain_again(train, pool):
 
 
 def test_a_run_killed_at_any_file_change_ends_the_same(train, often, pool, tmp_path, monkeypatch, end_points):
-    monkeypatch.setattr(report_data, "_weigh_words", lambda report, folder, device: None)
+    monkeypatch.setattr(report_data, "_weigh_words", lambda *arguments: None)
     monkeypatch.setattr(TrainState, "seconds", 0.0)
     monkeypatch.setattr(SelfTraining, "kept", False)
     monkeypatch.setattr(os, "fsync", lambda descriptor: None)

@@ -1,4 +1,4 @@
-"""Finds the words that mark the texts of a label, or those of a group, in a sample of the texts.
+"""Finds the words that mark some texts, such as those of a label, against others.
 
 A word marks some texts if more of them hold it than others do, beyond chance: by log odds with a prior. Source: Monroe,
 Colaresi and Quinn 2008, "Fightin' Words", section 3.5. A word counts once in a text.
@@ -7,21 +7,16 @@ Colaresi and Quinn 2008, "Fightin' Words", section 3.5. A word counts once in a 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
 if TYPE_CHECKING:
-    Codes = npt.NDArray[np.int64]
     Floats = npt.NDArray[np.float64]
     Flags = npt.NDArray[np.bool_]
 
-MAX_TEXTS = 20_000
-"""Texts of the sample."""
-MAX_CHARACTERS = 2_000
-"""Characters of a text that count."""
 MIN_TEXTS = 30
 """Texts that each side of a comparison needs."""
 MIN_TEXTS_WITH_WORD = 3
@@ -32,8 +27,8 @@ PRIOR_TEXTS = 50.0
 """Texts that the prior is worth, in which each word is as frequent as in both parts together."""
 SMALLEST_COUNT = 0.5
 """What is added to each count, so that no log odds are infinite."""
-SEED = 0
-_WORD = r"(?u)\b\w[\w'’]*\w\b"
+WORD = r"(?u)\b\w[\w'’]*\w\b"
+"""The pattern of a word. Words are compared in lower case."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -47,53 +42,6 @@ class MarkingWord:
     """The share of these texts that hold the word."""
     other_share: float
     """The share of the other texts that hold it."""
-
-
-@dataclass(kw_only=True, slots=True, eq=False)
-class TextSample:
-    """A uniform random sample of rows with their texts. The same rows in the same order give the same sample."""
-
-    texts: list[str] = field(default_factory=list)
-    _codes: list[Codes] = field(default_factory=list)
-    """The number of the label of each row, then those of its values."""
-    _draws: list[float] = field(default_factory=list)
-    _limit: float = 1.0
-    _generator: np.random.Generator = field(default_factory=lambda: np.random.default_rng(SEED))
-
-    def choose(self, rows: int) -> tuple[Codes, Floats]:
-        """Which of the next rows may be in the sample, as their places, and the draws that decide."""
-        draws = self._generator.random(rows)
-        places = np.flatnonzero(draws < self._limit)
-        return places, draws[places]
-
-    def add(self, texts: Sequence[str | None], codes: Codes, draws: Floats) -> None:
-        """Add chosen rows.
-
-        Args:
-            texts: (n,) their texts; rows without one are left out.
-            codes: (n, D) the numbers of their labels and values.
-            draws: (n,) as `choose` gave them.
-        """
-        for text, row, draw in zip(texts, codes, draws.tolist(), strict=True):
-            if text is not None and row[0]:
-                self.texts.append(text[:MAX_CHARACTERS])
-                self._codes.append(row)
-                self._draws.append(draw)
-        if len(self.texts) > 2 * MAX_TEXTS:
-            self.trim()
-
-    def trim(self) -> None:
-        """Keep the rows with the smallest draws."""
-        if len(self.texts) <= MAX_TEXTS:
-            return
-        kept = np.sort(np.argsort(self._draws)[:MAX_TEXTS]).tolist()
-        self._limit = max(self._draws[place] for place in kept)
-        for rows in (self.texts, self._codes, self._draws):
-            rows[:] = [rows[place] for place in kept]
-
-    def codes(self) -> Codes:
-        """(N, D) the numbers of the labels and values."""
-        return np.stack(self._codes)
 
 
 class WordComparer:
@@ -148,7 +96,7 @@ def _count_words(texts: Sequence[str]) -> tuple[list[str], Any]:
     """The V words of N texts, and a sparse matrix (N, V) that tells which text holds which."""
     from sklearn.feature_extraction.text import CountVectorizer
 
-    vectorizer = CountVectorizer(token_pattern=_WORD, binary=True, min_df=MIN_TEXTS_WITH_WORD, dtype=np.float32)
+    vectorizer = CountVectorizer(token_pattern=WORD, binary=True, min_df=MIN_TEXTS_WITH_WORD, dtype=np.float32)
     try:
         holds = vectorizer.fit_transform(texts)
     except ValueError:  # there is no word in so many texts

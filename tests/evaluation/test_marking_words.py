@@ -1,0 +1,26 @@
+"""Words that mark some texts: those that differ beyond chance."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from sentiment_batch.evaluation.marking_words import WordComparer
+
+
+def test_the_words_of_each_side_are_found_and_no_others():
+    generator = np.random.default_rng(0)
+    noise = [" ".join(generator.choice([f"word{n}" for n in range(300)], 12)) for _ in range(800)]
+    texts = [f"The film was {'dull' if n % 2 else 'great'} {text}" for n, text in enumerate(noise)]
+    odd = np.arange(800) % 2 == 1
+    comparer = WordComparer(texts, 5)
+    (dull,), (great,) = comparer.compare(odd, ~odd), comparer.compare(~odd, odd)
+    assert (dull.word, dull.share, dull.other_share) == ("dull", 1.0, 0.0)
+    assert great.word == "great"
+    assert comparer.compare(np.arange(800) < 400, np.arange(800) >= 400) == []
+
+
+def test_few_texts_mark_nothing():
+    texts = ["dull"] * 29 + ["great"] * 500
+    inside = np.arange(len(texts)) < 29
+    assert WordComparer(texts, 5).compare(inside, ~inside) == []
+    assert WordComparer(["!", "?"] * 50, 5).compare(np.arange(100) < 50, np.arange(100) >= 50) == []
