@@ -191,7 +191,7 @@ def test_training_refuses_what_it_cannot_do_in_one_line(trained, tiny_base, tmp_
         train(reviews(), tmp_path / "m", base=str(tiny_base), epoch=3)
     with pytest.raises(InputError, match="there are no reviews to train on"):
         train([], tmp_path / "m")
-    with pytest.raises(InputError, match="a dict is no frame"):
+    with pytest.raises(InputError, match="an object of the type dict is no frame"):
         train({"text": ["a"]}, tmp_path / "m")
     with pytest.raises(InputError, match="is not there"):
         train(["nowhere.csv"], tmp_path / "m", base=str(tiny_base))

@@ -107,7 +107,7 @@ class GateError(SentimentBatchError):
 
 
 def refuse_ambiguous_url(location: str) -> None:
-    """Raise a UsageError for a URL whose secrets cannot be told from the rest, before a message quotes it."""
+    """Raise a UsageError for a URL whose secrets cannot be separated from the rest, before a message quotes it."""
     try:
         split_url(location)
     except ValueError as error:

@@ -46,11 +46,11 @@ def show_progress(
     options: dict[str, Any] = {"mininterval": SECONDS_PER_UPDATE}
     kind = tqdm
     if _is_notebook():
-        from tqdm.auto import tqdm as kind  # a bar of the notebook, if ipywidgets is installed
+        from tqdm.auto import tqdm as kind  # shows a bar of the notebook if ipywidgets is installed
     elif not sys.stderr.isatty():
         log_line = _LOG_LINE if total is not None else "{desc}: {n:,} {unit}s, {elapsed} so far, {rate_fmt}"
         options = {"mininterval": SECONDS_PER_LOG_LINE, "file": _LogLines(sys.stderr), "bar_format": log_line}
-    thousands = unit == "row"  # 1.2k rows, but every single step
+    thousands = unit == "row"  # large numbers of rows as 1.2k, but each single step
     return kind(total=total, initial=done, desc=task, unit=unit, unit_scale=thousands, disable=quiet, **options)
 
 

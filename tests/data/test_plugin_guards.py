@@ -112,7 +112,7 @@ def test_an_error_while_closing_is_only_logged(caplog, error, message):
     [(None, "NoneType"), ({"n": "int"}, "dict"), (ROWS, "RecordBatch")],
 )
 def test_an_invalid_schema_is_refused(schema, message):
-    with pytest.raises(PluginError, match=rf"its schema is a {message}, not a pyarrow\.Schema"):
+    with pytest.raises(PluginError, match=rf"its schema has the type {message}, not pyarrow\.Schema"):
         guarded(schema=schema)
 
 
@@ -140,9 +140,9 @@ def test_an_invalid_number_of_rows_is_refused(rows):
     ("splits", "message"),
     [
         (None, "TypeError: 'NoneType' object is not iterable"),
-        ([None], "it returned a NoneType as a split"),
-        ("ab", "it returned a str as a split"),
-        ([{"index": 0}], "it returned a dict as a split"),
+        ([None], "it returned an object of the type NoneType as a split"),
+        ("ab", "it returned an object of the type str as a split"),
+        ([{"index": 0}], "it returned an object of the type dict as a split"),
         ([SPLIT, SPLIT], "the split at place 1 has the index 0"),
         ([Split(index="0", label="a")], "the split at place 0 has the index '0'"),
         ([Split(index=0, label=None)], "the label None"),
@@ -165,9 +165,9 @@ def test_splits_that_change_are_refused():
     ("batches", "message"),
     [
         (None, "TypeError: 'NoneType' object is not iterable"),
-        ([ROWS, None], "it returned a NoneType as a record batch in sheet 1"),
-        ([ROWS, {"n": [1]}], "it returned a dict as a record batch in sheet 1"),
-        ([pa.table({"n": [1]})], "it returned a Table as a record batch"),
+        ([ROWS, None], "it returned an object of the type NoneType as a record batch in sheet 1"),
+        ([ROWS, {"n": [1]}], "it returned an object of the type dict as a record batch in sheet 1"),
+        ([pa.table({"n": [1]})], "it returned an object of the type Table as a record batch"),
         ([pa.record_batch({"m": [1]})], "it returned a batch with other columns than its schema in sheet 1"),
         ([pa.record_batch({"n": ["1"]})], "other columns"),
     ],
@@ -242,7 +242,7 @@ def test_an_identity_of_other_than_json_values_is_refused(identity):
 
 @pytest.mark.parametrize("finished", ["safe", True, {"bytes": 1}])
 def test_a_finish_that_returns_no_finished_file_is_refused(finished):
-    with pytest.raises(PluginError, match=r"its finish\(\) returned a "):
+    with pytest.raises(PluginError, match=r"its finish\(\) returned an object"):
         writer(finish=lambda: finished).finish()
 
 

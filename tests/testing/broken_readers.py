@@ -116,7 +116,7 @@ class Failing(GoodReader):
         return {}["no such key"]
 
 
-@breaks("the_schema_is_known_at_once_and_stays", "its schema is a NoneType, not a pyarrow.Schema")
+@breaks("the_schema_is_known_at_once_and_stays", "its schema has the type NoneType, not pyarrow.Schema")
 class Late(GoodReader):
     def __init__(self, location, options):
         super().__init__(location, options)

@@ -370,7 +370,7 @@ class EarlyRunId(GoodWriter):
         return EarlyRunId.early
 
 
-@breaks("the_run_id_is_that_of_the_published_output", "its find_run_id() returned a bytes")
+@breaks("the_run_id_is_that_of_the_published_output", "its find_run_id() returned an object of the type bytes")
 class BytesAsRunId(GoodWriter):
     @staticmethod
     def find_run_id(location):
@@ -384,7 +384,7 @@ class EveryRunId(GoodWriter):
         return os.path.exists(location)
 
 
-@breaks("the_run_id_is_that_of_the_published_output", "its has_run_id() returned a str")
+@breaks("the_run_id_is_that_of_the_published_output", "its has_run_id() returned an object of the type str")
 class TextForHasRunId(GoodWriter):
     @staticmethod
     def has_run_id(location, run_id):

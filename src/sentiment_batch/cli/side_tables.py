@@ -1,13 +1,13 @@
-"""Writes a table beside what a command prints. The table appears complete or not at all."""
+"""Writes a table in addition to what a command prints. The table appears complete or not at all."""
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from sentiment_batch.errors import UsageError
+from sentiment_batch.files.filesystems import is_same_file
 
 if TYPE_CHECKING:
     from sentiment_batch.data.writers.base import Writer
@@ -25,7 +25,7 @@ def publish_table(
         location: the file to write; None writes none.
         sources: the tables that are read, which are never replaced.
         make_schema: gives the columns of the table.
-        what: what needs the file, with its verb, as the beginning of a message.
+        what: the start of a message, such as "the shares need".
         overwrite: replace the file if it exists.
 
     Raises:
@@ -35,7 +35,7 @@ def publish_table(
     if location is None:
         yield None
         return
-    if location in {"", "-"} or any(_is_same_file(location, source) for source in sources):
+    if location in {"", "-"} or any(is_same_file(location, source) for source in sources):
         raise UsageError(f"{what} a file of their own. Name another one.")
     from sentiment_batch.data.formats import find_writer_format
     from sentiment_batch.records import WriteOptions
@@ -46,11 +46,3 @@ def publish_table(
         writer.commit()
     finally:
         writer.abort()
-
-
-def _is_same_file(location: str, source: str) -> bool:
-    """True if both exist and are one file, also through links, or where case does not matter."""
-    try:
-        return os.path.samefile(location, source)
-    except (OSError, ValueError):  # one does not exist, or is a URL
-        return False

@@ -13,7 +13,7 @@ from sentiment_batch.data.readers.json_types import replace_surrogates
 MAX_TYPE_LENGTH = 80
 """Number of characters that messages show of a type."""
 _MIN_KEYS = 3
-"""An object with so many equal objects inside is taken for a list of rows, each under a key of its own."""
+"""An object with this many equal objects inside counts as a list of rows, each under a key of its own."""
 _MAX_SAMPLE_ROWS = 20
 """Rows whose JSON text is parsed to see what it holds."""
 

@@ -138,7 +138,7 @@ def find_run_id(location: str, format: Format) -> str | None:
         found: object = format.find_run_id(location)
         if found is None or isinstance(found, str):
             return found
-        raise plugin.error(f"its find_run_id() returned a {type(found).__name__}")
+        raise plugin.error(f"its find_run_id() returned an object of the type {type(found).__name__}")
 
 
 def has_run_id(location: str, format: Format, run_id: str) -> bool:
@@ -150,7 +150,7 @@ def has_run_id(location: str, format: Format, run_id: str) -> bool:
         answer: object = format.has_run_id(location, run_id)
         if isinstance(answer, bool):
             return answer
-        raise plugin.error(f"its has_run_id() returned a {type(answer).__name__}")
+        raise plugin.error(f"its has_run_id() returned an object of the type {type(answer).__name__}")
 
 
 def find_reader_format(location: str, name: str | None = None) -> Format:

@@ -42,7 +42,7 @@ class InputDescription:
     sheet: str | None = None
     """The name of the sheet of a workbook."""
     assumed: tuple[str, ...] = ()
-    """The names of those fields above that nobody named."""
+    """The names of the fields above that the user did not name."""
 
     def to_json(self) -> dict[str, Any]:
         """Plain values, as they are stored under the key `input`."""
@@ -60,7 +60,7 @@ class InputDescription:
         return cls(**{**values, **{name: tuple(values[name]) for name in ("text_columns", "assumed")}})
 
     def with_mapping(self, mapping: Mapping[str, str], *, assumed: bool) -> InputDescription:
-        """The description with the meaning of the labels; `assumed` is True if nobody named it.
+        """The description with the meaning of the labels; `assumed` is True if the user did not give it.
 
         Words that are the names of their classes need no name.
         """
@@ -84,7 +84,7 @@ def describe_reading(
         text_columns: the columns of the text.
         label_column: the column of the labels.
         group_column: the column of the groups.
-        assumed: the names of those settings above that nobody named.
+        assumed: the names of the settings above that the user did not name.
     """
     dialect = dataclasses.asdict(getattr(reader, "dialect", None) or Dialect())
     columns = {"text_columns": tuple(text_columns), "label_column": label_column, "group_column": group_column}

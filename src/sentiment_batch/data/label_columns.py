@@ -40,7 +40,7 @@ class LabelColumns:
         texts: the text columns, which hold no labels.
         sample: gives some rows, to name likely columns if none is found.
         location: where the table stands. The manifest of a scoring beside it names the column of the predictions.
-        trained: the label column that a model was trained with. It is taken if the table has it and nobody names one.
+        trained: the label column that a model was trained with. It is taken if the table has it and no column is named.
 
     Raises:
         InputError: the chosen column is missing, or no column has a usual name.

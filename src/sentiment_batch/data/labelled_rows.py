@@ -13,6 +13,7 @@ from sentiment_batch.data.columns import describe_null_words, extract_texts, is_
 from sentiment_batch.data.input_description import InputDescription, describe_reading
 from sentiment_batch.data.label_columns import LabelColumns, extract_any_values
 from sentiment_batch.data.other_columns import OtherColumns, find_id_column
+from sentiment_batch.data.readers.base import stream_batches
 from sentiment_batch.data.text_columns import TextColumns, check_column, choose_text_columns, read_first_batch
 from sentiment_batch.data.value_names import concatenate_dictionaries, name_values
 from sentiment_batch.errors import InputError, UsageError, listed
@@ -197,15 +198,14 @@ def _read_columns(
     null_words: Counter[str] = Counter()
     groups: list[object] = []
     by: list[pa.DictionaryArray] = []
-    for split in reader.splits():
-        for batch in reader.batches(split):
-            texts += extract_texts(batch, text_columns, start=len(texts), null_words=null_words).to_pylist()
-            if group_column is not None:
-                groups += extract_any_values(batch, group_column)
-            if by_column is not None:
-                by.append(name_values(batch, by_column))
-            for collector in collectors:
-                collector.add(batch)
+    for batch in stream_batches(reader):
+        texts += extract_texts(batch, text_columns, start=len(texts), null_words=null_words).to_pylist()
+        if group_column is not None:
+            groups += extract_any_values(batch, group_column)
+        if by_column is not None:
+            by.append(name_values(batch, by_column))
+        for collector in collectors:
+            collector.add(batch)
     if null_words:
         logger.warning("%s: %s", without_password(name), describe_null_words(null_words))
     return texts, groups, by

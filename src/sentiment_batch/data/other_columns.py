@@ -105,7 +105,7 @@ def _encode_words(column: pa.Array) -> pa.DictionaryArray | None:
         mean = pc.mean(pc.binary_length(words)).as_py() or 0.0
         pc.utf8_length(words)
         words.validate(full=True)
-    except (pa.ArrowInvalid, UnicodeDecodeError):  # whoever needs the column's text reports the bad bytes
+    except (pa.ArrowInvalid, UnicodeDecodeError):  # the reader of the text reports the bad bytes
         return None
     if mean > MAX_MEAN_WORD_LENGTH:
         return None

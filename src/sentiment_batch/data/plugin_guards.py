@@ -42,7 +42,7 @@ class PluginGuard:
     def translate_errors(self) -> Iterator[None]:
         """Turn what the plugin raises into `PluginError`. Our own errors and interrupts pass.
 
-        `sys.exit()` and the like are errors too, because they would end the run silently, perhaps with the exit code 0.
+        `sys.exit()` and similar calls are errors, too, because they would end the run silently, maybe with exit code 0.
         Nothing may be yielded inside: the caller's `GeneratorExit` would be taken for the plugin's.
         """
         try:
@@ -105,7 +105,7 @@ class GuardedReader:
         with plugin.translate_errors():
             schema: object = reader.schema
             if not isinstance(schema, pa.Schema):
-                raise plugin.error(f"its schema is a {type(schema).__name__}, not a pyarrow.Schema")
+                raise plugin.error(f"its schema has the type {type(schema).__name__}, not pyarrow.Schema")
             plugin.check_methods(reader, "splits", "batches", "close")
         self.schema: pa.Schema = schema
 
@@ -178,7 +178,7 @@ class GuardedReader:
         with self._plugin.translate_errors():
             own: object = getattr(self._reader, "dialect", None)
         if own is not None and not isinstance(own, Dialect):
-            raise self._plugin.error(f"its dialect is a {type(own).__name__}")
+            raise self._plugin.error(f"its dialect has the type {type(own).__name__}, not Dialect")
         return own
 
     def close(self) -> None:
@@ -195,7 +195,7 @@ class GuardedReader:
 
     def _check_split(self, split: object, position: int) -> None:
         if not isinstance(split, Split):
-            raise self._plugin.error(f"it returned a {type(split).__name__} as a split")
+            raise self._plugin.error(f"it returned an object of the type {type(split).__name__} as a split")
         if split.index != position or not isinstance(split.label, str):
             raise self._plugin.error(
                 f"the split at place {position} has the index {split.index!r} and the label {split.label!r}; the index "
@@ -205,7 +205,8 @@ class GuardedReader:
 
     def _check_batch(self, batch: object, split: Split) -> None:
         if not isinstance(batch, pa.RecordBatch):
-            raise self._plugin.error(f"it returned a {type(batch).__name__} as a record batch in {split.label}")
+            kind = type(batch).__name__
+            raise self._plugin.error(f"it returned an object of the type {kind} as a record batch in {split.label}")
         if batch.schema != self.schema:
             raise self._plugin.error(f"it returned a batch with other columns than its schema in {split.label}")
         try:
@@ -261,7 +262,7 @@ class GuardedWriter:
             finished: object = None if own is None else own()
             if finished is None or isinstance(finished, FinishedFile):
                 return finished
-            raise self._plugin.error(f"its finish() returned a {type(finished).__name__}")
+            raise self._plugin.error(f"its finish() returned an object of the type {type(finished).__name__}")
 
     def commit(self) -> None:
         """Let the plugin publish."""

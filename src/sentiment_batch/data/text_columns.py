@@ -4,7 +4,6 @@ first values."""
 from __future__ import annotations
 
 import collections
-import itertools
 import json
 import logging
 import re
@@ -23,6 +22,7 @@ from sentiment_batch.data.column_paths import (
     list_paths,
 )
 from sentiment_batch.data.columns import decode_dictionary, holds_json, holds_text, is_binary
+from sentiment_batch.data.readers.base import stream_batches
 from sentiment_batch.data.usual_names import LONG_TEXT_NAMES, TEXT_NAMES, find_usual_name, simplify_name
 from sentiment_batch.errors import InputError, UsageError, listed
 
@@ -107,14 +107,14 @@ def find_text_columns(schema: pa.Schema, chosen: Sequence[str] = (), sample: pa.
     unique = [field for field in schema if counts[field.name] == 1]
     # The type of a column of nulls says nothing, so only its name can make it a text column.
     texts = [field.name for field in unique if holds_text(field.type) or _is_named_null(field)]
-    usual = find_usual_name(texts, TEXT_NAMES)
-    if usual is not None:
-        return [usual]
+    usual = [name for name in texts if simplify_name(name) in TEXT_NAMES]
+    if usual:
+        return [_choose_usual(usual, sample)]
     strings = [name for name in texts if sample is not None and not is_binary(schema.field(name).type)]
     long = [name for name in strings if _holds_long_texts(sample, name)]
-    usual = long[0] if len(long) == 1 else find_usual_name(long, LONG_TEXT_NAMES)
-    if usual is not None:
-        return [usual]
+    found = long[0] if len(long) == 1 else find_usual_name(long, LONG_TEXT_NAMES)
+    if found is not None:
+        return [found]
     if len(texts) == 1 and len(schema) == 1:
         return texts
     if not long and (rows_inside := explain_rows_inside(schema)):
@@ -133,8 +133,9 @@ def detect_text_columns(reader: Reader, chosen: Sequence[str] = ()) -> list[str]
     Raises:
         InputError: a chosen column is missing or holds no text, or no text column was found.
     """
-    # JSON text may hold objects, which only the rows show.
-    needs_rows = not chosen and any(map(holds_json, reader.schema))
+    # JSON text may hold objects, and several columns may have usual names. Only the rows show which one holds the text.
+    names = [name for name in reader.schema.names if simplify_name(name) in TEXT_NAMES]
+    needs_rows = not chosen and (len(names) > 1 or any(map(holds_json, reader.schema)))
     try:
         return find_text_columns(reader.schema, chosen, read_first_batch(reader) if needs_rows else None)
     except InputError:
@@ -145,8 +146,7 @@ def detect_text_columns(reader: Reader, chosen: Sequence[str] = ()) -> list[str]
 
 def read_first_batch(reader: Reader) -> pa.RecordBatch | None:
     """The first rows of a table, or None if it has no rows. The splits can be read again afterwards."""
-    batches = itertools.chain.from_iterable(map(reader.batches, reader.splits()))
-    return next((batch for batch in batches if batch.num_rows), None)
+    return next((batch for batch in stream_batches(reader) if batch.num_rows), None)
 
 
 def check_column(schema: pa.Schema, name: str, setting: str, *, whole: bool = False) -> str:
@@ -189,6 +189,28 @@ def to_column_name(name: object, setting: str) -> str | None:
     if isinstance(name, int) and not isinstance(name, bool):
         return str(name)
     raise UsageError(f"`{setting}` is {name!r}; it must be the name of one column.")
+
+
+def _choose_usual(names: Sequence[str], sample: pa.RecordBatch | None) -> str:
+    """The one of the columns with usual names that holds the text.
+
+    Raises:
+        InputError: another column is as likely by its values.
+    """
+    first = find_usual_name(names, TEXT_NAMES) or names[0]
+    if len(names) == 1:
+        return first
+    rivals = list(names) if sample is None else [name for name in names if _holds_long_texts(sample, name)]
+    if sample is not None and (not rivals or rivals == [first]):
+        return first
+    if first in rivals and sample is not None and all(_are_equal(sample, first, name) for name in rivals):
+        return first
+    shown = sorted({first, *rivals}, key=names.index)
+    others = "" if first in rivals else f", and {first!r} holds none in the first rows"
+    raise InputError(
+        f"{listed(shown)} could all hold the text by their names{others}. Name the right one with `text_column`, such "
+        f"as `text_column={json.dumps(rivals[0], ensure_ascii=False)}`."
+    )
 
 
 def _find_text_inside(schema: pa.Schema) -> str | None:
@@ -240,6 +262,12 @@ def _holds_long_texts(sample: pa.RecordBatch, name: str) -> bool:
     column = decode_dictionary(sample.column(name).slice(0, _MAX_SAMPLE_ROWS)).cast(pa.large_binary())
     long: bool = (pc.mean(pc.binary_length(column)).as_py() or 0) >= MIN_MEAN_TEXT_LENGTH
     return long and not all(_NO_TEXT.fullmatch(value) for value in column.to_pylist() if value)
+
+
+def _are_equal(sample: pa.RecordBatch, one: str, other: str) -> bool:
+    """True if two columns hold the same values."""
+    first, second = (decode_dictionary(sample.column(name)).cast(pa.large_binary()) for name in (one, other))
+    return bool(first.equals(second))
 
 
 def _join(names: Sequence[str]) -> str:

@@ -1,4 +1,4 @@
-"""Compares texts apart from case, spacing and Unicode form."""
+"""Compares texts without regard to case, spacing and Unicode form."""
 
 from __future__ import annotations
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from sentiment_batch.model.probabilities import Floats
 
 MAX_CURVE_POINTS = 200
-"""Points of a curve. More cannot be told apart on a page."""
+"""Points of a curve. More cannot be seen on a page."""
 SCORE_BINS = 20
 
 

@@ -45,7 +45,7 @@ def read_reviews(
 
 
 def read_measured_rows(table: Any, choose_model: Callable[[], str], **options: Any) -> LabelledRows:
-    """The labelled rows to measure a model on. Columns that nobody named are those of its training.
+    """The labelled rows to measure a model on. Columns that are not named are those of its training.
 
     Args:
         table: a path or a frame.

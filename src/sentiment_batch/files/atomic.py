@@ -80,7 +80,7 @@ class PartFile:
     def discard(self) -> None:
         """Close and remove the hidden file. It may be called twice, and never raises an `OSError`."""
         with contextlib.suppress(OSError):
-            self.file.close()  # the flush may fail; the file is closed all the same
+            self.file.close()  # The flush may fail. The file is closed in any case.
         with contextlib.suppress(OSError):
             os.unlink(self._part)
 

@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+import functools
+import logging
 import os
+import stat
 import sys
+import tempfile
 from pathlib import Path
 from typing import Any
 
 from sentiment_batch.errors import UsageError
 from sentiment_batch.files.atomic import write_whole
 from sentiment_batch.files.checksums import checked_json, read_checked_json
-from sentiment_batch.files.home import CACHE_VARIABLE, find_home, make_temporary_cache
+
+logger = logging.getLogger("sentiment_batch")
+
+CACHE_VARIABLE = "SENTIMENT_BATCH_CACHE"
+"""The environment variable that names the folder."""
 
 
 def cache_folder() -> Path:
@@ -27,7 +35,7 @@ def cache_folder() -> Path:
         if expanded.startswith("~"):
             raise UsageError(f"{CACHE_VARIABLE} is {chosen!r}, but that user has no home folder. Name a full path.")
         return Path(expanded)
-    home = find_home()
+    home = _find_home()
     if sys.platform == "win32":
         local = os.environ.get("LOCALAPPDATA")
         place = Path(local) if local else home
@@ -36,7 +44,35 @@ def cache_folder() -> Path:
     else:
         named = os.environ.get("XDG_CACHE_HOME", "")
         place = Path(named) if os.path.isabs(named) else home and home / ".cache"
-    return make_temporary_cache() if place is None else place / "sentiment-batch"
+    return _make_temporary_cache() if place is None else place / "sentiment-batch"
+
+
+def _find_home() -> Path | None:
+    """The home folder of this user; None if the system knows none, or if it is no full path."""
+    home = os.path.expanduser("~")
+    return Path(home) if os.path.isabs(home) else None
+
+
+def _make_temporary_cache() -> Path:
+    """A folder that only this user can write, or a path where nothing can be written."""
+    owner = getattr(os, "getuid", lambda: None)()
+    cure = f"Name a folder in {CACHE_VARIABLE}"
+    try:
+        folder = Path(tempfile.gettempdir()) / f"sentiment-batch-{owner}"
+        folder.mkdir(mode=0o700, exist_ok=True)
+        found = folder.lstat()
+        if not stat.S_ISDIR(found.st_mode) or found.st_mode & 0o022 or owner not in (None, found.st_uid):
+            raise PermissionError(f"{folder} belongs to somebody else")
+    except OSError as error:
+        _log_once(f"this user has no home folder, so nothing is cached ({error.strerror or error}). {cure}")
+        return Path(os.devnull) / "sentiment-batch"  # below a device, every attempt to write fails at once
+    _log_once(f"this user has no home folder, so the cache is {folder}. {cure} to choose another")
+    return folder
+
+
+@functools.cache
+def _log_once(message: str) -> None:
+    logger.info("%s", message)
 
 
 def read_record(path: Path, holds_for: Any) -> dict[str, Any] | None:

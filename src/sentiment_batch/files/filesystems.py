@@ -47,6 +47,14 @@ def local_path(location: str) -> str | None:
     return path[1:] if windows.IS_WINDOWS and re.match("/[A-Za-z]:", path) else path  # file:///C:/reviews.csv
 
 
+def is_same_file(one: str | os.PathLike[str], other: str | os.PathLike[str]) -> bool:
+    """True if both exist and are one file, also through links, or where case does not matter."""
+    try:
+        return os.path.samefile(one, other)
+    except (OSError, ValueError):  # one does not exist, or is a URL
+        return False
+
+
 def open_filesystem(location: str, kind: type[SentimentBatchError] = InputError) -> tuple[Any, str]:
     """The fsspec file system of a URL, and the path in it.
 

@@ -133,8 +133,8 @@ def wrap_frame(frame: Any) -> Frame:
         cure = 'Give a data set of it, such as data["train"].'
         if not isinstance(frame, dict):
             cure = "Make a data set of its rows first, such as datasets.Dataset.from_list(list(data))."
-        raise InputError(f"a {type(frame).__name__} is no single table in memory. {cure}")
+        raise InputError(f"an object of the type {type(frame).__name__} is no single table in memory. {cure}")
     raise InputError(
-        f"a {type(frame).__name__} is no frame. Give a pandas, polars or pyarrow table or series, anything with "
-        "__arrow_c_stream__, or a list of texts."
+        f"an object of the type {type(frame).__name__} is no frame. Give a pandas, polars or pyarrow table or series, "
+        "anything with __arrow_c_stream__, or a list of texts."
     )

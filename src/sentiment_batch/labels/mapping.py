@@ -43,7 +43,7 @@ class LabelMapping:
     no_answer: tuple[str, ...] = ()
     """The values, as `normalize_word` gives them, that the user called no answer."""
     assumed: bool = False
-    """True if only a usual order tells what the numbers mean, such as 0/1/2 from negative to positive."""
+    """True if only a usual order shows what the numbers mean, such as 0/1/2 from negative to positive."""
 
     @property
     def meanings(self) -> dict[str, str]:

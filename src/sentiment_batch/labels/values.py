@@ -111,7 +111,7 @@ def _read_rating(text: str) -> tuple[float, float] | None:
 
 
 def parse_rating(text: str) -> tuple[float, float | None] | None:
-    """The number in a canonical value, and the top of its scale if the value tells it; None if it holds no number."""
+    """The number in a canonical value, and the top of its scale if it contains one; None if it holds no number."""
     number, _, top = text.partition("/")
     value, highest = parse_number(number), parse_number(top)
     if not top or value is None:

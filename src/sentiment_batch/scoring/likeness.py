@@ -1,4 +1,4 @@
-"""Tells whether the texts that were scored are like those of the training, and how many labels are likely right."""
+"""Judges whether scored texts are like those of the training, and estimates how many labels are right."""
 
 from __future__ import annotations
 
@@ -21,18 +21,18 @@ class TextCheck:
     unlike: float | None = None
     """The share of texts that look unlike those of the training; None if the model has no fingerprint of them."""
     unlike_reasons: tuple[str, ...] = ()
-    """In which ways; empty if there is nothing to warn of."""
+    """How the texts differ, in words; empty if there is nothing to warn of."""
     expected_accuracy: float | None = None
     """The mean of the calibrated probability of each row's label. None if the model is not calibrated, if the texts
     are unlike, or if a `neutral_band` gives other labels."""
 
     def to_json(self) -> dict[str, Any]:
-        """Plain values."""
+        """The fields as plain values, for JSON."""
         return asdict(self)
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> TextCheck:
-        """The check whose plain values are among these."""
+        """Restore a check from values that hold its fields."""
         return cls(
             unlike=values["unlike"],
             unlike_reasons=tuple(values["unlike_reasons"]),
@@ -78,7 +78,7 @@ def find_confusion(meta: Mapping[str, Any] | None) -> tuple[tuple[int, ...], ...
 
 
 def check_confusion(value: Any) -> tuple[tuple[int, ...], ...] | None:
-    """`value` if it is a square of counts, else None."""
+    """`value` if it is a square matrix of counts, else None."""
     try:
         rows = tuple(tuple(row) for row in value)
     except TypeError:

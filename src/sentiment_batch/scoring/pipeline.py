@@ -49,6 +49,8 @@ if TYPE_CHECKING:
     from sentiment_batch.plugins.registry import Format
     from sentiment_batch.scoring.backends.row_blocks import Counts
 
+    Load = Callable[[], Scorer]
+
 logger = logging.getLogger("sentiment_batch")
 
 __all__ = ["ScoreJob", "Summary", "score_table"]
@@ -76,7 +78,7 @@ class _Run:
     """The earlier output whose scores are reused."""
 
 
-def score_table(job: ScoreJob, load: Callable[[], Scorer] | None = None) -> Summary:
+def score_table(job: ScoreJob, load: Load | None = None) -> Summary:
     """Annotate the input of a job and publish the output, complete or not at all.
 
     Args:
@@ -100,7 +102,7 @@ def score_table(job: ScoreJob, load: Callable[[], Scorer] | None = None) -> Summ
     return _score_in_float32(job, load)
 
 
-def _score_in_float32(job: ScoreJob, load: Callable[[], Scorer] | None) -> Summary:
+def _score_in_float32(job: ScoreJob, load: Load | None) -> Summary:
     """Score all rows again, in float32; for the arguments see `score_table`."""
     job = dataclasses.replace(job, settings=dataclasses.replace(job.settings, dtype="float32"), restart=True)
     if load is None:
@@ -110,7 +112,7 @@ def _score_in_float32(job: ScoreJob, load: Callable[[], Scorer] | None) -> Summa
         return _score_table(job, lambda: scorer)
 
 
-def _score_table(job: ScoreJob, load: Callable[[], Scorer] | None) -> Summary:
+def _score_table(job: ScoreJob, load: Load | None) -> Summary:
     started = time.perf_counter()
     output_format = choose_output_format(job)
     paths = locate_output(job.destination, output_format)
@@ -137,12 +139,7 @@ def _score_table(job: ScoreJob, load: Callable[[], Scorer] | None) -> Summary:
 
 
 def _prepare(
-    job: ScoreJob,
-    paths: OutputPaths,
-    output_format: Format,
-    reader: Reader,
-    bad_rows: BadRows,
-    load: Callable[[], Scorer],
+    job: ScoreJob, paths: OutputPaths, output_format: Format, reader: Reader, bad_rows: BadRows, load: Load
 ) -> _Run:
     """Find the columns, load the model, and check that they go together."""
     locations = getattr(reader, "locations", [job.source])
@@ -254,15 +251,15 @@ def _describe_result(run: _Run, journal: Journal) -> dict[str, Any]:
         "sentiment_column": scorer.settings.prefix,
         "confusion": find_confusion(scorer.description.meta),
     }
-    values |= describe_reuse(run.previous)
-    values["counts"] = Tally.sum_up(part.counts for part in journal.parts).to_json() | {"sample": {}}
-    values |= {"input": run.input.to_json(), "input_state": run.identity}
-    return values | _judge_texts(run, journal).to_json()
+    counts = Tally.sum_up(part.counts for part in journal.parts).to_json() | {"sample": {}}
+    reading = {"counts": counts, "input": run.input.to_json(), "input_state": run.identity}
+    return values | describe_reuse(run.previous) | reading | _judge_texts(run, journal).to_json()
 
 
 def _score_at_once(run: _Run, journal: MemoryJournal) -> int:
     """Write an output that cannot be resumed, such as standard output; returns 0, because no earlier run did rows."""
-    logger.info("this run cannot be resumed, because %s cannot be written twice", _show_destination(run))
+    shown = "standard output" if run.job.destination == "-" else without_password(run.job.destination)
+    logger.info("this run cannot be resumed, because %s cannot be written twice", shown)
     with open_target(run.paths, run.annotation.schema, run.output_format, run.job.write, journal) as target:
         _write_rows(run, journal, target)
         _check_input_unchanged(run)
@@ -316,10 +313,8 @@ def _count_rows_to_compile(journal: Journal | MemoryJournal, expected: int | Non
 def _check_input_unchanged(run: _Run) -> None:
     job = run.job
     if fingerprint.describe_input(run.annotation.reader, job.source, job.input_format) != run.identity:
-        raise InputError(
-            f"{job.source} was changed while it was read; nothing was published. Score it again when nobody writes "
-            "to it."
-        )
+        cure = "Score it again when nobody writes to it."
+        raise InputError(f"{job.source} was changed while it was read; nothing was published. {cure}")
 
 
 @contextlib.contextmanager
@@ -335,8 +330,7 @@ def _open_journal(paths: OutputPaths) -> Iterator[Journal | MemoryJournal]:
     except BaseException:
         journal.close(resumable=True)
         if journal.can_resume:
-            rows = f"{journal.finished_rows:,}"
-            logger.info("%s rows are finished. Run the same command again to resume after them", rows)
+            logger.info("%s rows are finished. The same command resumes after them", f"{journal.finished_rows:,}")
         raise
     journal.close(resumable=False)
 
@@ -354,7 +348,3 @@ def _load_scorer(job: ScoreJob) -> Scorer:
     if job.destination == "-" and settings.dtype == "auto" and prefers_int8(choose_device(devices[0].strip()).value):
         settings = dataclasses.replace(settings, dtype="float32")  # int8 could not take back what is printed
     return Scorer(model=model.value, settings=settings)
-
-
-def _show_destination(run: _Run) -> str:
-    return "standard output" if run.job.destination == "-" else without_password(run.job.destination)

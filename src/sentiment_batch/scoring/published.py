@@ -44,7 +44,7 @@ class Published:
     tally: Tally
 
     def replaces_input(self, job: ScoreJob) -> bool:
-        """True if it has replaced a part of the input of a job, so that nobody can read what it was made from."""
+        """True if it has replaced a part of the input of a job, so that its input cannot be read any more."""
         if self.manifest["source"] != without_password(make_absolute(job.source)):
             return False
         if self.paths.path is None:

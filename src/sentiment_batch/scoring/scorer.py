@@ -279,7 +279,7 @@ class Scorer:
 
     @property
     def tokenizer(self) -> TextTokenizer:
-        """Turns texts into the tokens that the model sees; made anew if the model is in other processes."""
+        """Turns texts into the tokens that the model sees; made here if the model is in other processes."""
         if isinstance(self.backend, LocalBackend):
             return self.backend.tokenizer
         return make_tokenizer(load_rust_tokenizer(hub.resolve_model(self.model)), self.description.meta, self.policy)

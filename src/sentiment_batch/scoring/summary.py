@@ -1,4 +1,4 @@
-"""The summary of a scoring run, as JSON and in words."""
+"""Summarizes a scoring run, as JSON and as text."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Summary:
-    """What a scoring run did."""
+    """The figures of a scoring run. `str` gives them as text."""
 
     output: str
     rows: int
-    """Rows of the output, with those of earlier runs."""
+    """Rows of the output, including those of earlier runs."""
     rows_resumed: int
-    """Rows whose scores an earlier run left."""
+    """Rows that an earlier, interrupted run had scored."""
     rows_reused: int
     """Rows that took over the scores of an equal text in an earlier output."""
     tokens: int
@@ -72,12 +72,12 @@ class Summary:
     unlike: float | None
     """The share of texts that look unlike those of the training; None if the model has no fingerprint of them."""
     unlike_reasons: tuple[str, ...]
-    """In which ways; empty if there is nothing to warn of."""
+    """How the texts differ, in words; empty if there is nothing to warn of."""
     expected_accuracy: float | None
     """The accuracy by the calibrated probabilities, see `TextCheck`."""
 
     def to_json(self) -> dict[str, Any]:
-        """Plain values."""
+        """The fields as plain values, for JSON."""
         return add_old_key(dataclasses.asdict(self)) | {"input": self.input.to_json()}
 
     def __str__(self) -> str:

@@ -1,12 +1,13 @@
-"""The output of a selection: its place is checked before any work, and it appears complete or not at all."""
+"""Checks the place of the output before any work, and writes the output. It appears complete or not at all."""
 
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from sentiment_batch.data import formats
 from sentiment_batch.errors import OutputError, UsageError
+from sentiment_batch.files.filesystems import is_same_file
 from sentiment_batch.scoring.output.paths import locate_output
 
 if TYPE_CHECKING:
@@ -24,7 +25,8 @@ def check_output(job: SelectJob) -> None:
     """
     if job.destination is None:
         return
-    if any(_is_same_file(job.destination, table) for table in (job.source, *job.labelled)):
+    tables = [one for one in (job.source, *job.labelled) if isinstance(one, str | os.PathLike)]
+    if any(is_same_file(job.destination, one) for one in tables):
         raise UsageError(f"{job.destination} is read, so the selected rows need a file of their own. Name another one.")
     paths = locate_output(job.destination, formats.find_writer_format(job.destination, _name_format(job)))
     paths.check()
@@ -52,17 +54,7 @@ def write_output(job: SelectJob, table: pa.Table) -> None:
 
 
 def _name_format(job: SelectJob) -> str | None:
-    """The format of the output, None if the destination shows it; standard output takes that of the table."""
+    """The format of the output; None if the destination shows it. Standard output has the format of the table."""
     if job.destination != "-" or job.output_format is not None or not isinstance(job.source, str):
         return job.output_format
     return formats.find_reader_format(job.source, job.input_format).name
-
-
-def _is_same_file(location: str, table: Any) -> bool:
-    """True if both are one file, also through links. Frames are no files."""
-    if not isinstance(table, str | os.PathLike):
-        return False
-    try:
-        return os.path.samefile(location, table)
-    except (OSError, ValueError):  # one does not exist, or is a URL
-        return False

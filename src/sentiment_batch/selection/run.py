@@ -1,9 +1,8 @@
-"""Selects the rows of a scored table to label next, from the table in to the selected rows out."""
+"""Selects the rows of a scored table to label next: reads the table, chooses rows, and writes them."""
 
 from __future__ import annotations
 
 import contextlib
-import itertools
 import logging
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -20,6 +19,7 @@ from sentiment_batch.data import formats
 from sentiment_batch.data.column_paths import find_field, find_root
 from sentiment_batch.data.columns import extract_texts, is_blank
 from sentiment_batch.data.input_description import InputDescription, describe_reading, format_description
+from sentiment_batch.data.readers.base import stream_batches
 from sentiment_batch.data.readers.table import TableReader
 from sentiment_batch.data.text_columns import TextColumns, choose_text_columns
 from sentiment_batch.data.texts import fingerprint_text
@@ -58,24 +58,24 @@ class _Table:
 
     name: str
     reader: Reader
-    """Reads a file; or the first rows of a frame, to find its columns."""
+    """The reader of a file. For a frame, it reads only the first rows, to find the columns."""
     frame: Frame | None
     """The frame in memory, None for a file."""
     run: ScoringRun
-    """The run that scored it."""
+    """What is known of the run that scored the table."""
 
     def read(self, columns: Sequence[str]) -> Reader:
-        """The reader of all rows; of a frame, only the named columns, because others may have no Arrow type."""
+        """The reader of all rows. Of a frame it reads only the named columns, because others may have no Arrow type."""
         return self.reader if self.frame is None else TableReader(self.frame.table(columns))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class _Columns:
-    """The columns of the table by what they are for."""
+    """The names of the columns of the table, by purpose."""
 
     scored: ScoredColumns
     added: list[str]
-    """Those that scoring added."""
+    """The columns that scoring added."""
     text: TextColumns
 
     def list_kept(self, names: Sequence[str]) -> list[int]:
@@ -163,7 +163,7 @@ def _find_columns(job: SelectJob, table: _Table, scored: ScoredColumns, scorer: 
     """Find the other columns, and check that the name of the label column is free."""
     schema, run = table.reader.schema, table.run
     if run.digest not in {None, scorer.description.digest}:
-        logger.warning("%s did not score %s. Its vectors are used all the same", scorer.model, table.name)
+        logger.warning("%s did not score %s. Its vectors are used in spite of that", scorer.model, table.name)
     columns = _Columns(
         scored=scored,
         added=run.list_added(schema.names, scored.label, scorer.labels),
@@ -209,7 +209,7 @@ def _read_labelled(job: SelectJob, text_columns: Sequence[str]) -> set[bytes]:
             except InputError as error:
                 raise InputError(f"{name}: {error}") from error
             start = 0
-            for batch in _read_batches(reader):
+            for batch in stream_batches(reader):
                 texts = extract_texts(batch, names, start).to_pylist()
                 found.update(fingerprint_text(text) for text in texts if text is not None and not is_blank(text))
                 start += batch.num_rows
@@ -224,7 +224,7 @@ def _read_candidates(job: SelectJob, table: _Table, columns: _Columns, labelled:
     kept = columns.list_kept(reader.schema.names) if table.frame is None else []
     pool = CandidatePool(size=job.num_candidates, schema=reader.schema, columns=kept, left_out=labelled)
     with show_progress(reader.num_rows, quiet=job.quiet, task="reading") as bar:
-        for batch in _read_batches(reader):
+        for batch in stream_batches(reader):
             start = pool.rows_read
             scores = columns.scored.read_scores(batch, start)
             wrong = np.flatnonzero((scores < 0) | (scores > 1))
@@ -236,10 +236,6 @@ def _read_candidates(job: SelectJob, table: _Table, columns: _Columns, labelled:
             pool.add(batch, scores, partial(extract_texts, batch, texts, start))
             bar.update(batch.num_rows)
     return pool
-
-
-def _read_batches(reader: Reader) -> Iterator[pa.RecordBatch]:
-    return itertools.chain.from_iterable(map(reader.batches, reader.splits()))
 
 
 def _report_number(job: SelectJob, table: _Table, pool: CandidatePool, candidates: Candidates) -> None:

@@ -28,7 +28,7 @@ class ReaderSplits(ReadingSuite):
         with self.opened(self.place(self.many_rows)) as reader:
             for place, split in enumerate(reader.splits()):
                 if not isinstance(split, Split):
-                    raise Broken(f"It returned a {type(split).__name__} instead of a Split.")
+                    raise Broken(f"It returned an object of the type {type(split).__name__} instead of a Split.")
                 if split.index != place or not split.label:
                     raise Broken(
                         f"The split at position {place} has the index {split.index} and the label {split.label!r}."

@@ -44,7 +44,7 @@ def make_odd_texts(backend: Tokenizer, number: int, seed: int) -> list[str]:
 
 
 def _make_parts(backend: Tokenizer, random: Random) -> Callable[[], str]:
-    """A function that makes a word, a piece of one, a special token or the like."""
+    """A function that makes a word, a piece of a word, a special token or something similar."""
     pieces = [piece.removeprefix("##") for piece in sorted(backend.get_vocab())]
     special = sorted({token.content for token in backend.get_added_tokens_decoder().values()}) or pieces[:1]
     piece, token, word = (partial(random.choice, some) for some in (pieces, special, WORDS))

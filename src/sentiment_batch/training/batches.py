@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 POOL_BATCHES = 32
 """Number of batches within which texts are sorted by length. A batch then needs little padding, and every epoch still
-mixes the texts anew."""
+mixes the texts in another way."""
 
 
 class Batch(NamedTuple):

@@ -236,7 +236,7 @@ def _describe_shared_texts(assignment: Assignment, splits: ReviewSplits) -> list
 def _drop_empty_classes(
     mapping: LabelMapping, splits: ReviewSplits, notes: list[str]
 ) -> tuple[LabelMapping, ReviewSplits]:
-    """Drop classes without a training row, such as the neutral of a scale that nobody used; adds to `notes`."""
+    """Drop classes without a training row, such as the neutral one of a scale without neutral rows; adds to `notes`."""
     present = np.unique(splits.training.codes)
     if len(present) == len(mapping.labels):
         return mapping, splits

@@ -77,7 +77,7 @@ def test_a_frame_without_scores_or_for_exact_runs_is_refused(frames, tiny_model)
         score_frame(new, tiny_model, reuse=twice, **FAST)
     with pytest.raises(UsageError, match="A deterministic run reuses only files with a manifest"):
         score_frame(new, tiny_model, reuse=old, deterministic=True, **FAST)
-    with pytest.raises(UsageError, match="a LazyFrame has no rows yet"):
+    with pytest.raises(UsageError, match="this LazyFrame has no rows yet"):
         score_frame(pl.from_pandas(new).lazy(), tiny_model, reuse=old, **FAST)
 
 

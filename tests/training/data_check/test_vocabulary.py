@@ -6,8 +6,12 @@ import pytest
 
 from sentiment_batch.model import hub
 from sentiment_batch.model.folder import load_tokenizer
-from sentiment_batch.tokenization.vocabulary_fit import VocabularyFit, measure_vocabulary_fit
-from sentiment_batch.training.data_check.vocabulary import add_vocabulary_fit, check_vocabulary_fit
+from sentiment_batch.training.data_check.vocabulary import (
+    VocabularyFit,
+    add_vocabulary_fit,
+    check_vocabulary_fit,
+    measure_vocabulary_fit,
+)
 
 FOREIGN = {
     "German": "Leider war das Essen kalt und die Bedienung unfreundlich, die Lieferung hat viel zu lange gedauert.",

@@ -145,7 +145,7 @@ class DeltaWriter:
             change = f"changed by another program since version {self._version}"
         return OutputError(
             f"{self._place.shown} was {change}, so it is not replaced. Run the same command again, if it is to be "
-            "replaced all the same."
+            "replaced in spite of that."
         )
 
 

@@ -54,3 +54,9 @@ class Reader(Protocol):
     def close(self) -> None:
         """Close files and connections. It may be called twice."""
         ...
+
+
+def stream_batches(reader: Reader) -> Iterator[pa.RecordBatch]:
+    """All rows of a table in order. May be called again, because splits can be read several times."""
+    for split in reader.splits():
+        yield from reader.batches(split)

@@ -17,7 +17,7 @@ from sentiment_batch.locations import suffix_of, without_password
 logger = logging.getLogger("sentiment_batch")
 
 _DELTA_LOG = "_delta_log"
-"""The folder in a Delta Lake table that tells which of its files belong to it."""
+"""The folder in a Delta Lake table with the log that lists the files of the table."""
 _HIVE_NULL = "__HIVE_DEFAULT_PARTITION__"
 GLOB_CHARACTERS = re.compile(r"[*?\[]")
 
@@ -85,7 +85,7 @@ def _find_root_and_paths(tree: _LocalTree | _RemoteTree, endings: tuple[str, ...
 
 
 def _refuse_delta_table(tree: _LocalTree | _RemoteTree) -> None:
-    """Raise an error for the folder of a Delta Lake table, because its log tells which files count."""
+    """Raise an error for the folder of a Delta Lake table, because only its log shows which files belong to it."""
     if tree.is_folder(f"{tree.path}/{_DELTA_LOG}"):
         shown = without_password(tree.path)
         place = shown if isinstance(tree, _LocalTree) else "PATH on this machine"

@@ -55,7 +55,7 @@ def drop_machine_bound(state: Any) -> Any:
 
 
 def _identify_on_machine(path: str, status: os.stat_result) -> dict[str, int]:
-    """What shows that a file was replaced even if its size and modification time are those of before.
+    """Values that show that a file was replaced, even if its size and modification time are the same.
 
     Unlike the modification time, nobody can set the change time. On Windows it is the time of creation, which a new
     file may inherit. An inode number counts only where the disk stores it: FAT, and file systems in user space or over

@@ -133,7 +133,7 @@ def refuse_pandas_layouts(row: dict[str, Any], name: str) -> None:
 
 
 def _may_be_cut(error: json.JSONDecodeError, text: str) -> bool:
-    """True if a text that goes on after `text` may be valid."""
+    """True if `text` may be the start of a valid text."""
     return error.msg.startswith("Unterminated string") or error.pos >= len(text) - _MAX_TOKEN
 
 
@@ -175,7 +175,7 @@ class _Text:
             except RecursionError as error:
                 raise self.explain("lists or objects are nested too deeply") from error
             else:
-                if end < len(self._text) or not self._grow():  # a number may go on in the next chunk
+                if end < len(self._text) or not self._grow():  # a number may continue in the next chunk
                     break
         number, value = self._line, self._text[self._at : end]
         self._move(end)

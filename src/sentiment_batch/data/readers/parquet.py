@@ -83,7 +83,7 @@ class ParquetReader:
     def select_columns(self, names: Iterable[str]) -> None:
         """Read only these columns from now on; the others are null. Damage in columns that are not read does no harm.
 
-        Repeated names cannot be told apart, so a table with such names is read as a whole.
+        Columns with equal names cannot be distinguished, so a table with such names is read as a whole.
         """
         self._selected = frozenset(names) if len(set(self.schema.names)) == len(self.schema) else None
 

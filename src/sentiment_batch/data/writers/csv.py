@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, BinaryIO
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from sentiment_batch.data.writers.formulas import escape_formulas
 from sentiment_batch.data.writers.json_text import json_text, marked
 from sentiment_batch.data.writers.unsupported_types import not_json, refuse
 from sentiment_batch.data.writers.value_text import (
@@ -30,6 +29,11 @@ from sentiment_batch.errors import OutputError, UsageError
 
 if TYPE_CHECKING:
     from sentiment_batch.records import WriteOptions
+
+# What a spreadsheet takes for the start of a formula; see OWASP, "CSV Injection". The last four are the full-width
+# forms of the first four, which some spreadsheets take for them.
+_FORMULA = r"\A[=+\-@\t\r\n\x{FF1D}\x{FF0B}\x{FF0D}\x{FF20}]"
+_NUMBER = r"\A[+-](\d+\.?\d*|\.\d+)([eE][+-]?\d+)?\z"
 
 
 class CsvEncoder:
@@ -65,7 +69,7 @@ class CsvEncoder:
         # Readers take U+FEFF at the start for a byte order mark, and may take another delimiter in a name for theirs.
         quoted = rf"{self._needs_quotes}|^\x{{FEFF}}|[,;\t|]"
         columns = [pa.array([name], TEXT) for name in names]
-        self._write_lines([self._field(escape_formulas(one) if self._escape else one, quoted) for one in columns])
+        self._write_lines([self._field(_escape_formulas(one) if self._escape else one, quoted) for one in columns])
 
     def write(self, batch: pa.RecordBatch) -> None:
         """Write the rows."""
@@ -83,7 +87,7 @@ class CsvEncoder:
             return pc.if_else(plain.is_valid(), json_text(plain, field), pa.scalar(None, TEXT))
         text = scalar_text(plain, field.name)
         # JSON text begins with a quote, a bracket, a letter or a number, so it is never a formula.
-        return escape_formulas(text) if self._escape and is_text(plain.type) and not marked(field) else text
+        return _escape_formulas(text) if self._escape and is_text(plain.type) and not marked(field) else text
 
     def _field(self, column: pa.Array, needs_quotes: str) -> pa.Array:
         """The text in quotes where it needs them, and empty for null."""
@@ -97,3 +101,16 @@ class CsvEncoder:
         *first, last = fields
         lines = pc.binary_join_element_wise(*first, joined(last, "\n"), constant(self._delimiter))
         write_lines(self._stream, lines)
+
+
+def _escape_formulas(text: pa.Array) -> pa.Array:
+    """`text` with an apostrophe before each value that a spreadsheet would take for a formula.
+
+    A plain number, such as -5 or +3.5e2, is none, and stays a number. Cells of workbooks need no apostrophe, because
+    they have a type.
+    """
+    begins = pc.match_substring_regex(text, _FORMULA)
+    if not pc.any(begins).as_py():
+        return text
+    formula = pc.and_not(begins, pc.match_substring_regex(text, _NUMBER))
+    return pc.if_else(formula, joined("'", text), text)

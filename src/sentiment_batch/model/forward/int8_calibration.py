@@ -39,9 +39,9 @@ MAX_MIXED_SENTENCES = 6
 PACK_TOKENS = 2_048
 """Tokens of a batch of the calibration."""
 BAND_DEVIATIONS = 6.0
-"""The band is so many times the standard deviation of the errors of a margin,"""
+"""The band is at least this many standard deviations of the error of a margin."""
 BAND_MAXIMA = 2.0
-"""and at least so many times the largest of them."""
+"""The band is also at least this many times the largest error of a margin."""
 MAX_SOFTMAX_SLOPE = 0.25
 """A probability changes by at most this times the change of the difference of two logits."""
 DIGITS = 4

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 # N texts, S segments, B of them in a batch, K labels.
 
 AUDITED_SHARE = 256
-"""One text of so many is scored in both ways."""
+"""One text in this many is scored in both ways."""
 
 
 class Int8LabelError(ModelError):

@@ -184,7 +184,7 @@ class PackedStrategy:
         return shape is not None and self.device == "cpu" and not self.model.has_equal_bits(shape.tokens, shape.texts)
 
     def _choose_shape(self, tokens: int, texts: int) -> BatchShape | None:
-        """What a pack of so many tokens and texts is filled up to, None if to nothing."""
+        """The size that a pack with this number of tokens and texts is filled up to; None if it is not filled up."""
         if self.shape is not None:
             return self.shape
         if self.device == "cpu":

@@ -77,7 +77,7 @@ def _compute_padded(classifier: SentimentClassifier, pack: Pack, device: str) ->
 
 
 def _gather_encoder(encoder: Any) -> Encoder:
-    """The encoder's parameters and dropout; queries, keys and values are joined anew in each pass."""
+    """The encoder's parameters and dropout; the weights of queries, keys and values are joined in each pass."""
     embeddings, modules = encoder.embeddings, DISTILBERT.layer_modules(encoder)
     dropouts = [layer.ffn.dropout for layer in encoder.transformer.layer]
     return Encoder(

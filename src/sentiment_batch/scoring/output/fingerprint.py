@@ -154,7 +154,7 @@ def list_changes(old: dict[str, Any], new: dict[str, Any]) -> list[str]:
     >>> list_changes({"dtype": "float32", "settings": {"limit": None}}, {"dtype": "bfloat16", "settings": {"limit": 9}})
     ['`limit` was not given and is 9', 'dtype was float32 and is bfloat16']
     """
-    # What another program wrote may hold anything; then each setting of today is a difference.
+    # Another program may have written anything. Then each current setting is a difference.
     found = (one.get("settings") for one in (old, new))
     old_settings, new_settings = (one if isinstance(one, dict) else {} for one in found)
     changes = [
@@ -179,7 +179,7 @@ def list_changes(old: dict[str, Any], new: dict[str, Any]) -> list[str]:
 
 
 def _is_any_cpu(before: Any, after: Any) -> bool:
-    """True for a CPU of today beside the `cpu` of a run of version 0.2 or earlier, which stored no kind of CPU."""
+    """True if a kind of CPU is compared with the `cpu` of version 0.2 or earlier, which stored no kind of CPU."""
     return before == "cpu" and " CPU, " in str(after)
 
 

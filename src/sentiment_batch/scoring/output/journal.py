@@ -123,11 +123,11 @@ class Journal:
         return self._resumable and bool(self.parts or self.ahead)
 
     def begin(self, job: dict[str, Any] | None, *, restart: bool, gaps: bool = False) -> None:
-        """Take over the parts that an earlier run of the same job left, or start anew.
+        """Take over the parts that an earlier run of the same job left, or start over.
 
         Args:
             job: what decides the bytes of the output; None if no later run can resume this one.
-            restart: start anew, whatever an earlier run left.
+            restart: start over, even if an earlier run left parts.
             gaps: take over the parts after a missing one, too, because this run can do the missing one alone.
 
         Raises:

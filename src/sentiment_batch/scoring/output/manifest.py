@@ -113,7 +113,7 @@ def complete_publication(paths: OutputPaths, journal: Journal | MemoryJournal, f
 
 
 def read_manifest(location: str) -> dict[str, Any]:
-    """The manifest at a location; one of an older format is given with the keys of today's.
+    """The manifest at a location; one of an older format is returned with the current keys.
 
     Raises:
         InputError: it is not there, or not what was written.
@@ -150,7 +150,7 @@ def locate_files(
 
 
 def _convert(manifest: dict[str, Any]) -> dict[str, Any] | None:
-    """A manifest with the keys of today's format; None if its format is not known."""
+    """A manifest with the keys of the current format; None if its format is not known."""
     if manifest.get("format") not in (1, 2):
         return manifest if manifest.get("format") == FORMAT else None
     # Up to format 2, the state of the input stood under the key of its description.

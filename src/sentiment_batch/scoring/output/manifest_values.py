@@ -1,4 +1,4 @@
-"""Tells whether plain values are those of a manifest, whoever wrote them, so that nothing fails over them later."""
+"""Checks that plain values are those of a manifest, because another program may have written them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Tells the files that scoring runs write from those of others, which no run deletes or replaces.
+"""Recognizes the files that scoring runs write. No run deletes or replaces other files.
 
 A work folder holds known names, and JSON that holds its own digest. So does a manifest, which lists the files of a data
 set and the digest of the list of bad rows.

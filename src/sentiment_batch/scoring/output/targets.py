@@ -92,7 +92,7 @@ class Target(PartTarget, Protocol):
 class FileTarget:
     """An output of one file, or whatever the writer of a plugin makes of it.
 
-    The file is written anew by every run, so it needs all rows; the scores of finished parts come from the journal.
+    Every run writes the whole file, so it needs all rows; the scores of finished parts come from the journal.
     """
 
     paths: OutputPaths

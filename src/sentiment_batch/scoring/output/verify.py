@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from sentiment_batch.data import formats
+from sentiment_batch.data.readers.base import stream_batches
 from sentiment_batch.data.readers.input_state import drop_machine_bound
 from sentiment_batch.errors import InputError, OutputError, UsageError
 from sentiment_batch.locations import without_password
@@ -218,4 +219,4 @@ def _check_input(manifest: dict[str, Any], rows: int) -> str:
 
 def _count_rows(reader: Reader) -> int:
     """Read all rows of a table, and count them."""
-    return sum(batch.num_rows for split in reader.splits() for batch in reader.batches(split))
+    return sum(batch.num_rows for batch in stream_batches(reader))

@@ -1,8 +1,8 @@
-"""An index of scored texts on disk: the digest of a text leads to its probabilities. It takes the same memory for any
-number of texts.
+"""Stores the probabilities of scored texts in an index on disk, by the digest of the text.
 
-Texts are first divided into buckets by their digests. Each bucket is then sorted in memory and appended to a database,
-which so grows in the order of its keys and is never searched while it grows.
+The memory does not grow with the number of texts. Texts are first divided into buckets by their digests. Each bucket is
+then sorted in memory and appended to a database. So the database grows in the order of its keys, and is never searched
+while it grows.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ class ScoredTextIndex:
         self._has_buckets = False
         with self._translate_errors():
             folder.mkdir(parents=True)
-            # The index is made anew by each run, so it needs no journal and no sync; nobody else opens it.
+            # Each run makes its own index, and only this process opens it. So it needs no journal, sync or lock.
             place = f"{(folder / 'texts.sqlite').resolve().as_uri()}?nolock=1"
             self._database = sqlite3.connect(place, uri=True, check_same_thread=False, isolation_level=None)
             for statement in ("PRAGMA journal_mode = OFF", "PRAGMA synchronous = OFF"):
@@ -103,7 +103,7 @@ class ScoredTextIndex:
             (n, labels), NaN for a text that was not added.
         """
         found: dict[bytes, bytes] = {}
-        in_order = sorted(digests)  # so that neighbours in the database are read together
+        in_order = sorted(digests)  # sorted, so that neighbours in the database are read together
         with self._translate_errors():
             for start in range(0, len(in_order), MAX_KEYS_PER_QUERY):
                 keys = in_order[start : start + MAX_KEYS_PER_QUERY]
@@ -118,7 +118,7 @@ class ScoredTextIndex:
         self._database.close()
 
     def _take_waiting(self) -> npt.NDArray[np.void]:
-        """The texts that wait, which then wait no more."""
+        """Take all waiting texts out of memory, and return them."""
         # Joined as bytes, because numpy joins records in the byte order of the machine.
         packed, self._waiting = b"".join(one.tobytes() for one in self._waiting), []
         return np.frombuffer(packed, self._record)
@@ -148,8 +148,9 @@ class ScoredTextIndex:
                         file.write(some.tobytes())
 
     def _sort(self, records: npt.NDArray[np.void]) -> npt.NDArray[np.void]:
-        """The records in the order of their digests, the first of each digest alone."""
-        records = records[np.lexsort((records["low"], records["high"]))]  # stable, so that the first one stays first
+        """Sort the records by digest, and keep only the first record of each digest."""
+        # A stable sort, so that the first record of equal digests stays first.
+        records = records[np.lexsort((records["low"], records["high"]))]
         high, low = records["high"], records["low"]
         is_first = np.ones(len(records), np.bool_)
         is_first[1:] = (high[1:] != high[:-1]) | (low[1:] != low[:-1])

@@ -1,4 +1,4 @@
-"""An earlier output whose scores are taken over: its manifest says how it was scored, and if it is whole."""
+"""Checks an earlier output whose scores are taken over. Its manifest says how it was scored, and if it is whole."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import numpy as np
 import pyarrow as pa
 
 from sentiment_batch.data.columns import extract_texts, find_path
+from sentiment_batch.data.readers.base import stream_batches
 from sentiment_batch.data.readers.input_state import identify_input
 from sentiment_batch.errors import InputError, UsageError, listed
 from sentiment_batch.locations import without_password
@@ -31,15 +32,15 @@ if TYPE_CHECKING:
     from sentiment_batch.scoring.scorer import Scorer
 
 _SAME = ("model", "labels")
-"""What must be the same in every case, beside the added columns and some settings."""
+"""The values that must be equal in both runs, in addition to the added columns and some settings."""
 _SAME_SETTINGS = ("max_length", "long_text", "decimals", "neutral_band")
 _ROUNDING = ("sentiment-batch", "torch", "tokenizers", "device", "dtype", "int8_calibration")
-"""What may change the last digits of a score."""
+"""The values that may change the last digits of a score."""
 _ROUNDING_SETTINGS = ("deterministic", "compile", "batch_tokens")
 FLOAT32_TOLERANCE = 5e-6
-"""How far float32 probabilities of other batches were from each other; see the page on determinism."""
+"""The largest measured difference between float32 probabilities of different batches; see the page on determinism."""
 REDUCED_TOLERANCE = 0.012
-"""How far probabilities of bfloat16 and other short dtypes were from float32; see the page on determinism."""
+"""The largest measured difference of bfloat16 and other short dtypes from float32; see the page on determinism."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -51,9 +52,9 @@ class PreviousOutput:
     digest: str
     """The SHA-256 of the file of the manifest."""
     differences: tuple[str, ...]
-    """How its run differs in what may change the last digits of a score, each in a few words."""
+    """The differences between both runs that may change the last digits of a score, each in a few words."""
     tolerance: float | None
-    """How far its probabilities may be from those of this run; None if there are no differences."""
+    """The largest difference of its probabilities to those of this run; None if the runs do not differ."""
 
     @property
     def name(self) -> str:
@@ -86,7 +87,7 @@ class PreviousOutput:
             raise InputError(f"{self.name} was changed while it was read. Try again when nobody writes to it.")
 
     def _add_file(self, location: str, index: ScoredTextIndex, added: AddedColumns, on_rows: OnRows) -> int:
-        """Add the texts of a file; returns its rows."""
+        """Add the texts of a file, and return the number of its rows."""
         output_format = self.manifest["settings"]["output_format"]
         if (reader := open_written_file(location, output_format)) is None:
             raise UsageError(
@@ -219,5 +220,4 @@ def _read_batches(reader: Reader, names: list[str]) -> Iterator[pa.RecordBatch]:
     if select is not None:
         schema = reader.schema
         select([field.name for name in names for field in find_path(schema, name)[:1]])
-    for split in reader.splits():
-        yield from reader.batches(split)
+    return stream_batches(reader)

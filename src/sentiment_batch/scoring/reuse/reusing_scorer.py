@@ -1,4 +1,4 @@
-"""A scorer that asks an index of scored texts first, so that only other texts go through the model."""
+"""A scorer that looks up each text in an index first. Only texts that the index lacks go through the model."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class ReusingScorer(Scorer):
 
         How many rows the model gets is not known, so the model is only compiled for them if the settings demand it.
         """
-        waiting: deque[_DividedBlock] = deque()  # appended in the thread that reads
+        waiting: deque[_DividedBlock] = deque()  # this runs in the thread that reads
 
         def divide() -> Iterator[RowBlock]:
             for block in blocks:
@@ -61,7 +61,7 @@ class ReusingScorer(Scorer):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class _DividedBlock:
-    """A block, and what the model gets of it."""
+    """A block of rows, and the part of it that the model scores."""
 
     block: RowBlock
     rest: RowBlock
@@ -73,11 +73,11 @@ class _DividedBlock:
 
     @property
     def known_rows(self) -> int:
-        """Rows whose scores the index knows."""
+        """The number of rows whose scores the index knows."""
         return 0 if self.is_new is None else int((~self.is_new).sum())
 
     def merge(self, scored: ScoredBlock) -> ScoredBlock:
-        """The whole block with the scores of its rest."""
+        """Combine the known scores of the block with the scores of the rest."""
         if self.known is None or self.is_new is None:
             return scored
         places = np.flatnonzero(self.is_new)

@@ -1,4 +1,4 @@
-"""Scores with the help of an earlier output or frame: the index is made, used, and removed."""
+"""Scores a table with the scores of an earlier output or frame: makes an index, uses it, and removes it."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ FOLDER = "reuse"
 SAMPLE_ROWS = 32
 """Rows of an earlier frame that are scored again, because nothing else shows which model scored the frame."""
 MAX_DIFFERENCE = 0.02
-"""How far a score of that sample may be from the earlier one. Two dtypes differ by less, two models by more."""
+"""Largest allowed difference between both scores of such a row. Two dtypes differ by less, two models by more."""
 
 
 @contextlib.contextmanager
@@ -73,7 +73,9 @@ def score_with_previous(frame: Any, scorer: Scorer, text_column: str | Sequence[
         InputError: the earlier output is not whole, or the earlier frame lacks a column.
     """
     if frames.is_deferred(frame):
-        raise UsageError(f"`reuse` is for frames in memory, and a {type(frame).__name__} has no rows yet. Collect it.")
+        raise UsageError(
+            f"`reuse` is for frames in memory, and this {type(frame).__name__} has no rows yet. Collect it."
+        )
     with _open_index(scorer, None) as index:
         if isinstance(previous, str | os.PathLike):
             _fill(index, find_previous(os.fspath(previous), scorer), scorer, quiet=True)

@@ -1,4 +1,4 @@
-"""Turns the columns that an earlier run added back into probabilities, from which the same columns come again.
+"""Restores probabilities from the columns that an earlier run added. They give the same columns again.
 
 The output holds rounded probabilities, and often only that of the label. What is missing is filled in so that
 `AddedColumns.arrays` gives the same labels and numbers. Rows for which it does not are left to the model.
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from sentiment_batch.scoring.added_columns import AddedColumns
 
 _SUM_TOLERANCE = 1e-5
-"""How far the sum of unrounded probabilities may be from 1, because they are float32."""
+"""Largest difference of the sum of unrounded probabilities from 1, which comes from float32."""
 
 Places = npt.NDArray[np.int64]
 
@@ -133,7 +133,7 @@ def _lift(best: Places, probabilities: Floats) -> None:
 def _give_same(
     added: AddedColumns, probabilities: Floats, sentiments: Places, numbers: Sequence[Floats]
 ) -> npt.NDArray[np.bool_]:
-    """True for each row whose added columns come again from these probabilities."""
+    """(rows,) True for each row whose added columns equal those that these probabilities give."""
     labels, *again = added.arrays(probabilities)
     is_same: npt.NDArray[np.bool_] = find_sentiments(added, labels) == sentiments
     for column, name, number in zip(again, added.names[1:], numbers, strict=True):

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from sentiment_batch.tokenization.vocabulary_fit import VocabularyFit, measure_vocabulary_fit
 from sentiment_batch.training.data_check.findings import Finding, format_share
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from tokenizers import Tokenizer
 
+MAX_SAMPLED_TEXTS = 256
+MAX_SAMPLED_CHARACTERS = 400
+"""Characters at the beginning of a text that are looked at. The whole sample takes a few hundredths of a second."""
 MULTILINGUAL_BASE = "distilbert/distilbert-base-multilingual-cased"
 MIN_TOKENS = 50
 """Tokens from which on a share of them is no accident."""
@@ -24,6 +27,18 @@ MIN_MULTILINGUAL_VOCABULARY = 80_000
 """Ids of a vocabulary for many languages, which cuts words of most of them; it is only checked for unknown words."""
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class VocabularyFit:
+    """How the words of some texts are cut into tokens. Emoji, digits and punctuation are not counted."""
+
+    tokens: int
+    """The number of tokens with a letter."""
+    unknown: float
+    """Share of these tokens that stand for a word or character that the vocabulary lacks."""
+    continued: float
+    """Share of these tokens that do not begin a word. It is 0 if each word is one token."""
+
+
 def add_vocabulary_fit(summary: dict[str, Any], tokenizer: Any, texts: Sequence[str]) -> dict[str, Any]:
     """The summary of a data check with a finding if the texts do not fit the base.
 
@@ -35,6 +50,29 @@ def add_vocabulary_fit(summary: dict[str, Any], tokenizer: Any, texts: Sequence[
     fit = measure_vocabulary_fit(tokenizer.backend_tokenizer, texts, tokenizer.unk_token_id)
     findings = [finding.to_json() for finding in check_vocabulary_fit(fit, len(tokenizer))]
     return summary | {"findings": summary["findings"] + findings}
+
+
+def measure_vocabulary_fit(backend: Tokenizer, texts: Sequence[str], unknown_id: int | None) -> VocabularyFit:
+    """The fit of a tokenizer to a sample of `texts`.
+
+    Args:
+        backend: the tokenizer, written in Rust.
+        texts: one or more texts; those of the sample are spread evenly over them.
+        unknown_id: the id of the token for what the vocabulary lacks; None if there is no such token.
+    """
+    step = -(-len(texts) // MAX_SAMPLED_TEXTS)
+    sample = [text[:MAX_SAMPLED_CHARACTERS] for text in texts[::step]]
+    tokens = unknown = continued = 0
+    for text, encoding in zip(sample, backend.encode_batch(sample, add_special_tokens=False), strict=True):
+        before = None
+        for token, word, (start, stop) in zip(encoding.ids, encoding.word_ids, encoding.offsets, strict=True):
+            if any(map(str.isalpha, text[start:stop])):
+                tokens += 1
+                unknown += token == unknown_id
+                continued += word == before
+            before = word
+    whole = max(tokens, 1)
+    return VocabularyFit(tokens=tokens, unknown=unknown / whole, continued=continued / whole)
 
 
 def check_vocabulary_fit(fit: VocabularyFit, vocabulary: int) -> Iterator[Finding]:

@@ -16,6 +16,7 @@ from sentiment_batch.data import formats
 from sentiment_batch.data.column_paths import find_field, find_root
 from sentiment_batch.data.columns import describe_null_words, extract_texts
 from sentiment_batch.data.input_description import describe_reading, format_description
+from sentiment_batch.data.readers.base import stream_batches
 from sentiment_batch.data.readers.table import TableReader
 from sentiment_batch.data.text_columns import choose_text_columns
 from sentiment_batch.display import BLOCK
@@ -38,9 +39,9 @@ if TYPE_CHECKING:
 logger = logging.getLogger("sentiment_batch")
 
 TEXTS_PER_LABELLED_ROW = 20
-"""Unlabelled texts to keep for each labelled row by default: more would hide what the labelled rows teach."""
+"""Default number of unlabelled texts to keep for each labelled row. More would hide what the labelled rows teach."""
 MAX_TEXTS = 100_000
-"""Unlabelled texts to keep by default, at most: the student goes through all of them several times."""
+"""Default limit of unlabelled texts to keep, because the student goes through all of them several times."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -50,7 +51,7 @@ class _Table:
     reader: Reader
     name: str
     location: str | None
-    """The path or URL; None for a frame, whose state nobody knows without reading it."""
+    """The path or URL; None for a frame, because only reading shows whether a frame was changed."""
 
 
 def read_unlabelled(
@@ -112,7 +113,7 @@ def _open_table(job: TrainJob) -> Iterator[_Table]:
 
 
 def _find_texts(job: TrainJob, table: _Table, trained: LabelledRows) -> TextColumns:
-    """The text columns: those that the user named if the table has them, else those of the labelled rows, else found.
+    """Choose the text columns: the named ones if the table has them, else those of the labelled rows, else by name.
 
     Logs how the table is read.
     """
@@ -135,11 +136,10 @@ def _fill(pool: TextPool, table: _Table, columns: TextColumns, *, quiet: bool) -
         select([find_root(reader.schema, name) for name in columns.names])
     null_words: Counter[str] = Counter()
     with show_progress(reader.num_rows, quiet=quiet, task="reading unlabelled texts") as bar:
-        for split in reader.splits():
-            for batch in reader.batches(split):
-                texts = extract_texts(batch, columns.names, start=pool.rows, null_words=null_words)
-                pool.add(texts.to_pylist())
-                bar.update(batch.num_rows)
+        for batch in stream_batches(reader):
+            texts = extract_texts(batch, columns.names, start=pool.rows, null_words=null_words)
+            pool.add(texts.to_pylist())
+            bar.update(batch.num_rows)
     if null_words:
         logger.warning("%s: %s", table.name, describe_null_words(null_words))
 
@@ -166,7 +166,7 @@ def _describe_source(
 
 
 def _word_counts(found: UnlabelledTexts) -> str:
-    """How many rows were read, and what became of them."""
+    """A sentence that says how many rows were read, and how many of them are used."""
     parts = [f"{format_quantity(found.rows, 'row')} of {found.name}"]
     if found.blank:
         parts.append(f"{found.blank:,} without a text")
