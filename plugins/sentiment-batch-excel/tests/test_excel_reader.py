@@ -217,6 +217,20 @@ def test_a_cover_before_tables_is_a_question(cover):
     assert read(cover, sheet="Cover").schema.names == ["Customer reviews"]
 
 
+def test_several_tables_of_texts_are_a_question(tmp_path):
+    book = openpyxl.Workbook()
+    for title in ("2025", "2026"):
+        sheet = book.create_sheet(title)
+        sheet.append(["review"])
+        sheet.append([f"the film of {title}"])
+    book.remove(book.worksheets[0])
+    book.create_sheet("Notes").append(["made by hand"])
+    book.save(tmp_path / "years.xlsx")
+    with pytest.raises(InputError, match=r"sheets '2025', '2026' all look .* such as `sheet='2025'` or `sheet='2026'`"):
+        read(str(tmp_path / "years.xlsx"))
+    assert read(str(tmp_path / "years.xlsx"), sheet="2026").column("review").to_pylist() == ["the film of 2026"]
+
+
 @pytest.mark.parametrize("sheet", ["", "0", "4", "reviews"])
 def test_a_sheet_that_is_not_there_is_named_with_those_that_are(cover, sheet):
     with pytest.raises(UsageError, match=r"has no sheet .*; .*The sheets are 'Cover', 'Reviews', '2'\."):

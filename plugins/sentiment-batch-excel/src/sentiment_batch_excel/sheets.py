@@ -14,6 +14,9 @@ logger = logging.getLogger("sentiment_batch.excel")
 MAX_RATED_ROWS = 20
 """Number of rows at the beginning of a sheet that show whether it holds a table."""
 
+NAMES_A_TEXT_COLUMN = 2
+"""What `rate_table` gives for a table in which a cell is a usual name of a text column."""
+
 
 def choose_sheet(book: Any, location: str, chosen: str | None) -> Any:
     """The sheet of a workbook that is read.
@@ -24,7 +27,8 @@ def choose_sheet(book: Any, location: str, chosen: str | None) -> Any:
         chosen: the name of a sheet, or its number among the visible ones from 1. None: the first visible sheet.
 
     Raises:
-        InputError: no sheet is visible, or the first one is a cover and another holds the table.
+        InputError: no sheet is visible, several hold tables of texts, or the first one is a cover and another holds
+            the table.
         UsageError: there is no such sheet.
     """
     visible = [sheet for sheet in book.worksheets if sheet.sheet_state == "visible"]
@@ -38,6 +42,13 @@ def choose_sheet(book: Any, location: str, chosen: str | None) -> Any:
         raise InputError(
             f"{location}: the first sheet, {visible[0].title!r}, looks like no table of texts, but {better!r} does. "
             f"Name the one to read: `sheet={better!r}` or `sheet={visible[0].title!r}`. {_list_sheets(visible)}"
+        )
+    tables = [sheet.title for sheet, rate in zip(visible, rates, strict=True) if rate == NAMES_A_TEXT_COLUMN]
+    if len(tables) > 1:
+        cures = " or ".join(f"`sheet={title!r}`" for title in tables[:2])
+        raise InputError(
+            f"{location}: the sheets {', '.join(map(repr, tables))} all look like tables of texts. Name the one to "
+            f"read, such as {cures}."
         )
     if len(visible) > 1:
         others = ", ".join(repr(sheet.title) for sheet in visible[1:])
