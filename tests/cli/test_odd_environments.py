@@ -18,6 +18,7 @@ import traceback
 import cloudpickle
 import pytest
 
+from sentiment_batch.memory import MIN_ADDRESS_SPACE
 from tests.cli.helpers import CPU
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
@@ -268,6 +269,13 @@ def test_a_limit_of_memory_is_one_line_with_its_cure(run):
 
     ended = run(prepare, *BUSY)
     ended.check_line("memory", "ulimit -v")
+
+
+@pytest.mark.parametrize("arguments", [BUSY, ("train", "{tmp}/in.csv", "-o", "{tmp}/model")], ids=["score", "train"])
+def test_too_few_addresses_for_torch_are_one_line(run, arguments):
+    """Under such a limit the libraries of torch end the process by SIGABRT while it is imported."""
+    ended = run(limit(resource.RLIMIT_AS, MIN_ADDRESS_SPACE - 1), *arguments)
+    ended.check_line("1,024 MiB of addresses (ulimit -v)", "Give this process more memory")
 
 
 def plain_environment():

@@ -21,6 +21,7 @@ from sentiment_batch.cli.help import (
     setting,
 )
 from sentiment_batch.cli.messages import BadRowWarnings, configure_logging
+from sentiment_batch.memory import respect_address_limit
 from sentiment_batch.records import ReadOptions
 from sentiment_batch.settings import DTYPES, LONG_TEXT, ON_BAD_ROW, ScoreSettings
 
@@ -39,7 +40,8 @@ def _apply(command: Any, options: Sequence[Decorator]) -> Any:
 
 _FORMATS = "if the file name does not show it. `sentiment-batch formats` lists the formats."
 _FOUND = "if it has no usual name such as"
-_SETTINGS = ScoreSettings()
+score_setting = functools.partial(setting, ScoreSettings())
+"""The option for a field of `ScoreSettings`; see `help.setting`."""
 
 _LABEL_OPTIONS: tuple[Decorator, ...] = (
     option(COLUMNS, "--label-column", f"Column of the label, {_FOUND} label or stars.", metavar="NAME"),
@@ -65,21 +67,13 @@ text_column = option(
     metavar="NAME",
     several=True,
 )
-neutral_band = setting(
-    MODEL,
-    _SETTINGS,
-    "neutral_band",
-    "Call a row neutral if neither label has this probability, such as 0.65.",
-    "P",
+neutral_band = score_setting(
+    MODEL, "neutral_band", "Call a row neutral if neither label has this probability, such as 0.65.", "P"
 )
-dtype = setting(
-    SPEED,
-    _SETTINGS,
-    "dtype",
-    "Number format of the computation. auto suits the device and the model.",
-    choices=DTYPES,
+dtype = score_setting(
+    SPEED, "dtype", "Number format of the computation. auto suits the device and the model.", choices=DTYPES
 )
-device = setting(SPEED, _SETTINGS, "device", "Where to compute: auto, cpu, cuda or cuda:N.", "DEVICE")
+device = score_setting(SPEED, "device", "Where to compute: auto, cpu, cuda or cuda:N.", "DEVICE")
 output_format = option(OUTPUT, "--output-format", f"Output format, {_FORMATS}", metavar="FORMAT")
 _READING_OPTIONS: tuple[Decorator, ...] = (
     option(INPUT, "--input-format", f"Input format, {_FORMATS}", metavar="FORMAT"),
@@ -125,25 +119,18 @@ _model = option(
 )
 _LOADING_OPTIONS: tuple[Decorator, ...] = (
     option(MODEL, "--labels", "Names of the labels, if the model only knows LABEL_0 and LABEL_1.", metavar="A,B,..."),
-    setting(TEXTS, _SETTINGS, "max_length", "Most tokens of a text to read. The default is that of the training.", "N"),
-    setting(
+    score_setting(TEXTS, "max_length", "Most tokens of a text to read. The default is that of the training.", "N"),
+    score_setting(
         TEXTS,
-        _SETTINGS,
         "long_text",
         "What to read of a longer text: its head, its tail, both, or all of it in windows. The default is that of the "
         "training.",
         choices=LONG_TEXT,
     ),
-    setting(
-        SPEED,
-        _SETTINGS,
-        "device",
-        "Where to compute: auto, cpu, cuda, cuda:N, or several: cuda:0,cuda:1.",
-        "DEVICE",
-    ),
+    score_setting(SPEED, "device", "Where to compute: auto, cpu, cuda, cuda:N, or several: cuda:0,cuda:1.", "DEVICE"),
     dtype,
     option(SPEED, "--batch-tokens", "Most tokens in a batch. auto suits the device.", metavar="N", default="auto"),
-    setting(SPEED, _SETTINGS, "deterministic", "Slower, but gives the same bits whatever the batches and threads are."),
+    score_setting(SPEED, "deterministic", "Slower, but gives the same bits whatever the batches and threads are."),
     option(
         SPEED,
         "--compile/--no-compile compile_model",
@@ -212,6 +199,7 @@ def loading(command: Command) -> Command:
 
     @functools.wraps(command)
     def with_settings(**given: Any) -> Any:
+        respect_address_limit()
         named = {name: given.pop(name) for name in SCORING}
         return command(settings=_check_score_settings(**named), **given)
 

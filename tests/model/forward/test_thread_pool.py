@@ -90,3 +90,21 @@ def test_an_error_ends_the_threads_and_cancels_waiting_work(error):
     assert [future.cancelled() for future in use.futures] == [False] * 2 + [True] * 48
     assert not [thread for thread in threading.enumerate() if thread.name.startswith("model")]
     assert torch.get_num_threads() == 2
+
+
+def test_a_thread_that_cannot_start_leaves_none_waiting(monkeypatch):
+    start = threading.Thread.start
+
+    def refuse_second(thread):
+        if thread.name == "model_1":
+            raise RuntimeError("can't start new thread")
+        start(thread)
+
+    monkeypatch.setattr(threading.Thread, "start", refuse_second)
+    torch.set_num_threads(2)
+    with pytest.raises(RuntimeError, match="can't start new thread"), open_thread_pool("cpu", single=False):
+        pytest.fail("a pool lacks a thread")
+    assert torch.get_num_threads() == 2
+    for thread in [thread for thread in threading.enumerate() if thread.name == "model_0"]:
+        thread.join(30)  # Python does the same at its end, without a limit
+        assert not thread.is_alive()

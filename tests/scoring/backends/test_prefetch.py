@@ -297,3 +297,12 @@ def test_a_stage_is_stopped_after_the_end():
         assert next(stream) == 0
     with pytest.raises(Stopped):
         next(stream)
+
+
+def test_a_stage_that_cannot_start_says_so(monkeypatch):
+    def refuse(thread):
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(threading.Thread, "start", refuse)
+    with pytest.raises(RuntimeError, match="can't start new thread"), Stages() as stages:
+        next(stages.run_ahead(iter([1]), "read"))

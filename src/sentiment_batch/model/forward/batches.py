@@ -122,7 +122,7 @@ def launch_batches(
         results.append(logits_BK)
         if on_tokens is not None:
             on_tokens(int(tokens.lengths[rows].sum()))
-    # Behind the last batch, so that nobody who wants these logits waits for what is launched next.
+    # Copied right after the last batch, so that a caller of `logits` does not wait for later launches.
     result = torch.cat(results).to("cpu", non_blocking=True) if results else torch.empty(0, strategy.classes)
     return LaunchedBatches(order=order, result=result, refused=refused, seconds=stop_clock())
 
@@ -240,8 +240,10 @@ def open_thread_pool(device: str, *, single: bool) -> Iterator[ThreadPool | None
         threads = torch.get_num_threads()
         count = min(threads, MAX_POOL_THREADS)
         executor = ThreadPoolExecutor(count, "model", _set_threads, (1 if single else threads // count,))
-        _start_threads(executor, count)
-        torch.set_num_threads(threads)  # what a thread sets for itself becomes the default of later threads
+        try:
+            _start_threads(executor, count)
+        finally:
+            torch.set_num_threads(threads)  # what a thread sets for itself becomes the default of later threads
     try:
         yield ThreadPool(executor=executor, count=count)
     finally:
@@ -254,7 +256,15 @@ def _set_threads(threads: int) -> None:
 
 
 def _start_threads(executor: Executor, count: int) -> None:
-    """Start all threads now. Each waits for the others, so that no thread takes two of the tasks."""
+    """Start all threads now. Each waits for the others, so that no thread takes two of the tasks.
+
+    Raises:
+        RuntimeError: the system gives no more threads, such as under a limit of memory.
+    """
     barrier = threading.Barrier(count)
-    for future in [executor.submit(barrier.wait) for _ in range(count)]:
-        future.result()
+    try:
+        for future in [executor.submit(barrier.wait) for _ in range(count)]:
+            future.result()
+    except RuntimeError:
+        barrier.abort()  # else the threads that did start would wait for ever, and Python for them at its end
+        raise

@@ -47,8 +47,8 @@ class Stages:
         """
         queue: deque[Any] = deque()
         thread = threading.Thread(target=self._fill, args=(items, queue, depth), name=name, daemon=True)
+        thread.start()  # raises if the system gives no thread; then there is none to wait for
         self._threads.append(thread)
-        thread.start()
         while (item := self._take(queue)) is not _END:
             yield item
 
