@@ -138,8 +138,8 @@ def option(
 
 
 def setting(
-    heading: str,
     settings: TrainSettings | ScoreSettings,
+    heading: str,
     name: str,
     help_text: str,
     metavar: str | None = None,
@@ -149,8 +149,8 @@ def setting(
     """The option for a field of `settings`, which gives its type and its default.
 
     Args:
-        heading: where it stands in the help.
         settings: the default settings.
+        heading: where it stands in the help.
         name: the name of the field.
         help_text: full sentences.
         metavar: the word for the value in the help; None takes the name of the type.

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from sentiment_batch.cli import options
-from sentiment_batch.cli.help import COLUMNS, INPUT, OUTPUT, SPEED, command, option, setting
+from sentiment_batch.cli.help import COLUMNS, INPUT, OUTPUT, SPEED, command, option
 from sentiment_batch.cli.messages import print_json
+from sentiment_batch.cli.options import score_setting
 from sentiment_batch.display import BLOCK
 from sentiment_batch.errors import UsageError
 from sentiment_batch.locations import suffix_of
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
     from sentiment_batch.records import ReadOptions
 
 logger = logging.getLogger("sentiment_batch")
-_DEFAULTS = ScoreSettings()
 
 
 @command(
@@ -40,9 +40,9 @@ _DEFAULTS = ScoreSettings()
 @options.neutral_band
 @options.text_column
 @option(COLUMNS, "--columns", "Columns of IN that OUT keeps, such as id,review, instead of all.", metavar="A,B,...")
-@setting(COLUMNS, _DEFAULTS, "probabilities", "Add a column for each label with its probability.")
-@setting(COLUMNS, _DEFAULTS, "prefix", "The first part of the name of every added column.", "NAME")
-@setting(COLUMNS, _DEFAULTS, "decimals", "Decimals of the scores and probabilities, 0 to 7.", "N")
+@score_setting(COLUMNS, "probabilities", "Add a column for each label with its probability.")
+@score_setting(COLUMNS, "prefix", "The first part of the name of every added column.", "NAME")
+@score_setting(COLUMNS, "decimals", "Decimals of the scores and probabilities, 0 to 7.", "N")
 @option(INPUT, "--limit", "Score only the first N rows, to try something out.", int, "N")
 @options.reading
 @options.output_format
@@ -62,13 +62,7 @@ _DEFAULTS = ScoreSettings()
     "N",
 )
 @option(OUTPUT, "--escape-formulas", "In CSV, put an apostrophe before text that looks like a formula.", bool)
-@setting(
-    SPEED,
-    _DEFAULTS,
-    "engine",
-    "What scores the rows: local, which is this machine, or an engine of a plugin.",
-    "NAME",
-)
+@score_setting(SPEED, "engine", "What scores the rows: local, which is this machine, or an engine of a plugin.", "NAME")
 @option(
     SPEED,
     "--engine-option engine_options",
