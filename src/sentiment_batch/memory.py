@@ -13,7 +13,7 @@ _MORE = "give this process more memory (ulimit -v, the limit of the container, o
 OUT_OF_MEMORY = f"this process gets no more memory. Use a smaller model, `batch_tokens` or `max_length`, or {_MORE}."
 """The message where smaller batches cannot help."""
 MIN_ADDRESS_SPACE = 2**30
-"""Bytes of addresses without which torch cannot be loaded: importing it takes some 650 MB, and this package 200 more."""
+"""Bytes of addresses without which torch cannot be loaded: its import takes some 650 MB, and this package 200 more."""
 _WORDS = re.compile(
     r"DefaultCPUAllocator|not enough memory|can't allocate memory|Cannot allocate memory|std::bad_alloc|"
     r"could not create a (?:memory|primitive)|failed to map segment|os error 12\b|"
@@ -31,10 +31,11 @@ def lacks_memory(error: BaseException) -> bool:
 
 
 def respect_address_limit() -> None:
-    """Prepare for a limit of the addresses of this process (`ulimit -v`), if there is one. Called before torch is loaded.
+    """Prepare for a limit of the addresses of this process (`ulimit -v`), if there is one.
 
-    Below some size, the libraries of torch end the process without an error of Python while they are imported. And the
-    threads of `tokenizers` hang if they cannot all be started, so under any limit it uses the calling thread.
+    Called before torch is loaded. Below some size, the libraries of torch end the process without an error of Python
+    while they are imported. The threads of `tokenizers` hang if they cannot all be started. So under any limit,
+    `tokenizers` uses the calling thread alone.
 
     Raises:
         DeviceError: the limit is smaller than `MIN_ADDRESS_SPACE`.
