@@ -69,6 +69,35 @@ def test_a_table_without_any_text_column_is_refused():
         choose_text_columns(TableReader(table(n=[1])), (), lambda: BOTH)
 
 
+LONG = ["A film that I liked a lot.", "A room that I left at once."]
+
+
+@pytest.mark.parametrize(
+    ("columns", "words"),
+    [
+        ({"text": ["https://a.example/1", "https://a.example/22"], "content": LONG}, "first rows of 'text' hold no"),
+        ({"text": pa.nulls(2, pa.string()), "review": LONG}, "first rows of 'text' hold no long texts"),
+        ({"comment": ["1", "2"], "review": ["3", "4"], "body": LONG}, "'review', 'body' all have usual names"),
+        ({"comment": LONG, "review": LONG[::-1]}, "'comment', 'review' all have usual names of text columns. Name"),
+    ],
+)
+def test_columns_that_could_both_hold_the_text_are_a_question(columns, words):
+    with pytest.raises(InputError, match=words) as error:
+        choose_text_columns(TableReader(table(**columns)))
+    assert "`text_column=" in str(error.value)
+    with pytest.raises(InputError, match="all have usual names of text columns"):
+        choose_text_columns(table(**columns).schema)  # without rows, the names alone decide
+    for name in columns:
+        assert choose_text_columns(TableReader(table(**columns)), (name,)).names == (name,)
+
+
+@pytest.mark.parametrize(
+    "other", [["1", "2"], pa.nulls(2), ["https://a.example/1", "https://a.example/22"], [None, ""], LONG]
+)
+def test_the_first_rows_show_which_of_two_usual_names_holds_texts(other):
+    assert choose_text_columns(TableReader(table(content=other, review=LONG))).names == ("review",)
+
+
 def test_many_thousand_columns_take_no_quadratic_time():
     schema = pa.schema([(f"c{n}", pa.string()) for n in range(20_000)])
     started = time.process_time()

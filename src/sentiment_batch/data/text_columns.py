@@ -206,10 +206,10 @@ def _choose_usual(names: Sequence[str], sample: pa.RecordBatch | None) -> str:
     if first in rivals and sample is not None and all(_are_equal(sample, first, name) for name in rivals):
         return first
     shown = sorted({first, *rivals}, key=names.index)
-    others = "" if first in rivals else f", and {first!r} holds none in the first rows"
+    but = "" if first in rivals else f", but the first rows of {first!r} hold no long texts"
     raise InputError(
-        f"{listed(shown)} could all hold the text by their names{others}. Name the right one with `text_column`, such "
-        f"as `text_column={json.dumps(rivals[0], ensure_ascii=False)}`."
+        f"{listed(shown)} all have usual names of text columns{but}. Name the one to read with `text_column`, such as "
+        f"`text_column={json.dumps(rivals[0], ensure_ascii=False)}`."
     )
 
 
