@@ -237,7 +237,8 @@ def _find_format(kind: str, location: str, name: str | None) -> Format:
     setting = "input_format" if kind == "readers" else "output_format"
     if name is not None:
         raise UsageError(f"no format is called {name!r}; `{setting}` takes one of {known}.")
-    if kind == "readers" and not (location == "-" or "://" in location or os.path.exists(location)):
+    is_there = location == "-" or "://" in location or names_several_files(location) or os.path.exists(location)
+    if kind == "readers" and not is_there:
         raise InputError(f"{location} is not there. Check the path; the formats are {known}.")
     raise UsageError(f"the name {location!r} does not show the format; give `{setting}` with one of {known}.")
 

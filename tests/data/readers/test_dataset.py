@@ -9,7 +9,8 @@ import pytest
 
 from sentiment_batch.data.formats import open_reader
 from sentiment_batch.data.readers.dataset import names_several_files
-from sentiment_batch.errors import InputError
+from sentiment_batch.data.readers.dataset_files import find_files
+from sentiment_batch.errors import InputError, UsageError
 from sentiment_batch.records import ReadOptions
 
 
@@ -168,3 +169,30 @@ def test_an_interrupted_run_over_a_glob_is_resumed(days, cli, tiny_model, monkey
     assert resumed.exit_code == 0, resumed.stderr
     assert "resuming after 2 rows" in resumed.stderr
     assert (days / "out.jsonl").read_bytes() == expected
+
+
+@pytest.mark.parametrize("pattern", ["", "/*.csv"])
+def test_files_with_hidden_names_are_left_out_with_a_warning(tmp_path, caplog, pattern):
+    for name in ("a.csv", "_b.csv", "_SUCCESS", ".a.csv.crc"):
+        (tmp_path / name).write_text("text\nfine\n")
+    (tmp_path / "_temporary").mkdir()
+    (tmp_path / "_temporary" / "c.csv").write_text("text\nfine\n")
+    found = find_files(f"{tmp_path}{pattern}", (".csv",))
+    assert [file.location for file in found] == [str(tmp_path / "a.csv")]
+    warnings = [record.getMessage() for record in caplog.records if "begin with . or _" in record.getMessage()]
+    assert [warning.partition(": ")[2] for warning in warnings] == [
+        "files whose names begin with . or _ are left out, such as '_b.csv'"
+    ]
+
+
+def test_hidden_files_that_a_pattern_names_are_read(tmp_path, caplog):
+    (tmp_path / "_b.csv").write_text("text\nfine\n")
+    assert [file.location for file in find_files(f"{tmp_path}/_*.csv", (".csv",))] == [str(tmp_path / "_b.csv")]
+    assert not caplog.records
+
+
+def test_a_pattern_of_files_of_no_known_format_asks_for_it(tmp_path):
+    (tmp_path / "a.txt").write_text("text\nfine\n")
+    with pytest.raises(UsageError, match="does not show the format; give `input_format`"):
+        open_reader(f"{tmp_path}/*.txt")
+    assert rows(f"{tmp_path}/*.txt", format="csv") == [{"text": "fine"}]

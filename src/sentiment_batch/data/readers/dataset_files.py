@@ -75,12 +75,15 @@ def _find_root_and_paths(tree: _LocalTree | _RemoteTree, endings: tuple[str, ...
     if tree.is_file(tree.path) or not GLOB_CHARACTERS.search(tree.path):
         return tree.path, {tree.path}  # opening a missing file reports it
     found: set[str] = set()
-    includes_hidden = _is_hidden(tree.path.rpartition("/")[2])
+    files: set[str] = set()
     for path in tree.glob(tree.path):
         if tree.is_folder(path):
             found.update(_list_data_files(tree, path, endings))
-        elif includes_hidden or not _is_hidden(path.rpartition("/")[2]):
-            found.add(path)
+        else:
+            files.add(path)
+    hidden = set() if _is_hidden(_name(tree.path)) else {path for path in files if _is_hidden(_name(path))}
+    _report_hidden(tree.path, hidden, endings)
+    found |= files - hidden
     return GLOB_CHARACTERS.split(tree.path)[0].rpartition("/")[0], found
 
 
@@ -96,13 +99,31 @@ def _refuse_delta_table(tree: _LocalTree | _RemoteTree) -> None:
 
 
 def _list_data_files(tree: _LocalTree | _RemoteTree, folder: str, endings: tuple[str, ...]) -> list[str]:
-    below = [path for path in tree.walk(folder) if not _is_hidden(path.removeprefix(folder))]
+    every = tree.walk(folder)
+    below = [path for path in every if not _is_hidden(path.removeprefix(folder))]
     matching = [path for path in below if suffix_of(path) in endings]
     left_out = len(below) - len(matching)
+    _report_hidden(
+        folder,
+        {path for path in every if not _is_hidden(path.removeprefix(folder).rpartition("/")[0])} - {*below},
+        endings,
+    )
     if matching and left_out:
         shown, wanted = without_password(folder), " or ".join(endings)
         logger.warning("%s: %d files do not end in %s and are left out", shown, left_out, wanted)
     return matching or below
+
+
+def _report_hidden(place: str, paths: set[str], endings: tuple[str, ...]) -> None:
+    """Warn of files that look like data but for the first character of their names. Markers have other endings."""
+    names = sorted(_name(path) for path in paths if suffix_of(path) in endings)
+    if names:
+        shown = without_password(place)
+        logger.warning("%s: files whose names begin with . or _ are left out, such as %r", shown, names[0])
+
+
+def _name(path: str) -> str:
+    return path.rpartition("/")[2]
 
 
 def _is_hidden(path: str) -> bool:
