@@ -196,3 +196,12 @@ def test_a_pattern_of_files_of_no_known_format_asks_for_it(tmp_path):
     with pytest.raises(UsageError, match="does not show the format; give `input_format`"):
         open_reader(f"{tmp_path}/*.txt")
     assert rows(f"{tmp_path}/*.txt", format="csv") == [{"text": "fine"}]
+
+
+def test_files_that_are_written_differently_are_reported(days, caplog):
+    assert len(rows(days / "day-*.csv")) == 4
+    assert not caplog.records
+    (days / "day-3.csv").write_text("id;text\n9;great, really\n")
+    assert rows(days / "day-*.csv")[3] == {"id": "9", "text": "great, really"}
+    (record,) = caplog.records
+    assert record.getMessage() == f"{days}/day-*.csv: the files differ in the delimiter: ',' (3), ';' (1)"

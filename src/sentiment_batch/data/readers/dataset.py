@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import collections
 import dataclasses
 import logging
 import os
@@ -12,7 +13,7 @@ from sentiment_batch.data.readers.dataset_files import GLOB_CHARACTERS, DataFile
 from sentiment_batch.data.readers.parquet_schema import adapt_batch, infer_partition_fields, unify_schemas
 from sentiment_batch.errors import InputError, listed
 from sentiment_batch.files.filesystems import local_path
-from sentiment_batch.locations import path_of, suffix_of
+from sentiment_batch.locations import path_of, suffix_of, without_password
 from sentiment_batch.records import Dialect, Split
 
 if TYPE_CHECKING:
@@ -74,6 +75,7 @@ class DatasetReader:
             dataclasses.replace(split, index=index, key=(number, split.index))
             for index, (number, split) in enumerate(splits)
         )
+        self._report_differences(location)
 
     @property
     def num_rows(self) -> int | None:
@@ -84,9 +86,8 @@ class DatasetReader:
     @property
     def dialect(self) -> Dialect | None:
         """What all files have in common, and what was assumed for one of them; None if a file has no dialect."""
-        found = [getattr(reader, "dialect", None) for reader in self._readers]
-        dialects = [one for one in found if one is not None]
-        if len(dialects) < len(found):
+        dialects = self._list_dialects()
+        if len(dialects) < len(self._readers):
             return None
         names = [field.name for field in dataclasses.fields(Dialect) if field.name != "assumed"]
         common = {
@@ -109,6 +110,19 @@ class DatasetReader:
         """Close all files."""
         for reader in self._readers:
             reader.close()
+
+    def _list_dialects(self) -> list[Dialect]:
+        found: list[Dialect | None] = [getattr(reader, "dialect", None) for reader in self._readers]
+        return [one for one in found if one is not None]
+
+    def _report_differences(self, location: str) -> None:
+        """Log what was found out by itself, and differs from file to file."""
+        dialects = self._list_dialects()
+        for name in dict.fromkeys(name for one in dialects for name in one.assumed):
+            values = collections.Counter(getattr(one, name) for one in dialects)
+            if len(values) > 1:
+                shown = ", ".join(f"{value!r} ({count:,})" for value, count in values.most_common())
+                logger.warning("%s: the files differ in the %s: %s", without_password(location), name, shown)
 
     def _refuse_other_columns(self, schemas: Sequence[pa.Schema]) -> None:
         first = schemas[0].names
