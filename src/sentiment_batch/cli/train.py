@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from sentiment_batch.cli import options
-from sentiment_batch.cli.help import COLUMNS, INPUT, MODEL, OUTPUT, TEXTS, TRAINING, command, option
-from sentiment_batch.cli.help import setting as train_or_score_setting
+from sentiment_batch.cli.help import COLUMNS, INPUT, MODEL, OUTPUT, TEXTS, TRAINING, command, option, setting
 from sentiment_batch.cli.label_issues import publish_label_issues, write_label_issues
 from sentiment_batch.cli.messages import command_line, print_block, print_json
 from sentiment_batch.display import terminal_width, unbroken
@@ -23,7 +22,8 @@ if TYPE_CHECKING:
     from sentiment_batch.records import ReadOptions
     from sentiment_batch.training.result import Trained
 
-setting = functools.partial(train_or_score_setting, TrainSettings())
+train_setting = functools.partial(setting, TrainSettings())
+"""The option for a field of `TrainSettings`; see `help.setting`."""
 
 
 @command(
@@ -55,19 +55,21 @@ setting = functools.partial(train_or_score_setting, TrainSettings())
     "Also write the validated rows whose labels are likely wrong, such as issues.csv.",
     metavar="FILE",
 )
-@setting(MODEL, "base", "The encoder to start from: Hub id or folder of a DistilBERT or BERT, or minilm.", "MODEL")
+@train_setting(
+    MODEL, "base", "The encoder to start from: Hub id or folder of a DistilBERT or BERT, or minilm.", "MODEL"
+)
 @options.labelled_columns
 @option(
     COLUMNS, "--group-column", "Keep rows with the same value here together in the split, such as film.", metavar="NAME"
 )
 @option(INPUT, "--val-file", "Validate on this table instead of on a share of the reviews.", metavar="FILE")
-@setting(
+@train_setting(
     INPUT,
     "val_size",
     "Share of the reviews to hold back for validation. The default is 0.1, and folds for fewer than 500 reviews.",
     "SHARE",
 )
-@setting(
+@train_setting(
     INPUT,
     "folds",
     "Validate on N parts in turn, each by a model of the others; the result is trained on all reviews. 0 never does.",
@@ -80,57 +82,59 @@ setting = functools.partial(train_or_score_setting, TrainSettings())
     "Also learn from the texts of this table, which need no labels, if that makes the model better.",
     metavar="FILE",
 )
-@setting(
+@train_setting(
     INPUT,
     "unlabelled_limit",
     "Unlabelled texts to use at most. The default is 20 for each labelled review, and at most 100,000.",
     "N",
 )
-@setting(INPUT, "limit", "Train on a random sample of N rows.", "N")
+@train_setting(INPUT, "limit", "Train on a random sample of N rows.", "N")
 @options.reading
-@setting(TRAINING, "epochs", "How often training goes through the reviews. The default is 3, and more for few.", "N")
-@setting(TRAINING, "patience", "Stop after N validations without a lower loss. 0 never stops early.", "N")
-@setting(TRAINING, "batch_size", "Texts per step. The default is 32 for many short texts, else 16.", "N")
-@setting(
+@train_setting(
+    TRAINING, "epochs", "How often training goes through the reviews. The default is 3, and more for few.", "N"
+)
+@train_setting(TRAINING, "patience", "Stop after N validations without a lower loss. 0 never stops early.", "N")
+@train_setting(TRAINING, "batch_size", "Texts per step. The default is 32 for many short texts, else 16.", "N")
+@train_setting(
     TRAINING,
     "learning_rate",
     "Highest learning rate. The default depends on the encoder: with 6 layers, 1e-4 for width 384, 5e-5 for 768.",
     "RATE",
 )
-@setting(TRAINING, "warmup", "Share of the steps in which the learning rate rises from 0.", "SHARE")
-@setting(TRAINING, "weight_decay", "Weight decay of AdamW on the weight matrices.", "DECAY")
-@setting(TRAINING, "layer_decay", "Each layer learns at the rate of the layer above times this.", "FACTOR")
-@setting(TRAINING, "dropout", "Share of the values that dropout clears before the last linear layer.", "SHARE")
-@setting(TRAINING, "label_smoothing", "Share of each label that is spread over all classes.", "SHARE")
-@setting(TRAINING, "class_weights", "With auto, a rare class counts as much as others.", choices=CLASS_WEIGHTS)
-@setting(
+@train_setting(TRAINING, "warmup", "Share of the steps in which the learning rate rises from 0.", "SHARE")
+@train_setting(TRAINING, "weight_decay", "Weight decay of AdamW on the weight matrices.", "DECAY")
+@train_setting(TRAINING, "layer_decay", "Each layer learns at the rate of the layer above times this.", "FACTOR")
+@train_setting(TRAINING, "dropout", "Share of the values that dropout clears before the last linear layer.", "SHARE")
+@train_setting(TRAINING, "label_smoothing", "Share of each label that is spread over all classes.", "SHARE")
+@train_setting(TRAINING, "class_weights", "With auto, a rare class counts as much as others.", choices=CLASS_WEIGHTS)
+@train_setting(
     TRAINING,
     "weight_average",
     "Save a moving average of the weights. 0 saves the last weights. The default is 0.999, and 0 if texts are short.",
     "DECAY",
 )
-@setting(TRAINING, "calibrate", "Fit a temperature on the validation rows, and fold it into the saved model.")
-@setting(
+@train_setting(TRAINING, "calibrate", "Fit a temperature on the validation rows, and fold it into the saved model.")
+@train_setting(
     TRAINING,
     "ensemble",
     "Train N models with different seeds, and one that learns from them, if that makes it better.",
     "N",
 )
-@setting(
+@train_setting(
     TRAINING,
     "unlabelled_confidence",
     "Learn from unlabelled texts with at least this probability of a label. The default is 0.8.",
     "PROBABILITY",
 )
-@setting(
+@train_setting(
     TRAINING,
     "unlabelled_weight",
     "How much an unlabelled text counts, where a labelled review counts 1. The default is 0.5.",
     "WEIGHT",
 )
-@setting(TRAINING, "seed", "Seed of all random choices. The same seed gives the same model.", "N")
-@setting(TEXTS, "max_length", "Most tokens of a text to read. The default is all that the encoder can.", "N")
-@setting(
+@train_setting(TRAINING, "seed", "Seed of all random choices. The same seed gives the same model.", "N")
+@train_setting(TEXTS, "max_length", "Most tokens of a text to read. The default is all that the encoder can.", "N")
+@train_setting(
     TEXTS,
     "long_text",
     "What to read of a longer text: its head, its tail, or both.",

@@ -96,8 +96,8 @@ def _to_arrow(series: Any, name: str, lenient: bool) -> pa.Array:
             values.append(None)
         else:
             raise InputError(
-                f"column {name!r} holds a value of the type {type(value).__name__} in row {row} (counted from 0). "
-                "Convert the column to text, or name another with `text_column`."
+                f"column {name!r} holds a value of the type {type(value).__name__} in row {row} (counted from 0), not "
+                "a text. Convert the column to text, or name another with `text_column`."
             )
     texts = not lenient or any(isinstance(value, str) for value in series)
     return pa.array(values, pa.large_string()) if texts else pa.nulls(len(series))

@@ -76,7 +76,7 @@ def test_a_deterministic_run_refuses_what_changes_last_digits(score, scorer, tmp
     kept = json.loads((tmp_path / "new.csv.manifest.json").read_text())["content"]
     assert kept["reuse_differences"]
     assert all(one in said for one in kept["reuse_differences"])
-    assert f"up to {kept['reuse_tolerance']:g} away" in said
+    assert f"up to {kept['reuse_tolerance']:g} from new ones" in said
     assert (kept["reuse_tolerance"] == FLOAT32_TOLERANCE) == ("dtype" not in change)
 
 

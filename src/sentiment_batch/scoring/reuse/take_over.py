@@ -103,8 +103,8 @@ def _fill(index: ScoredTextIndex, previous: PreviousOutput, scorer: Scorer, *, q
     """Add the texts of an earlier output to an index, and log what is known of it."""
     if previous.differences:
         logger.warning(
-            "%s was scored in a slightly different way: %s. Probabilities that are taken over may be up to %g away "
-            "from new ones. A deterministic run refuses this",
+            "%s was scored in a slightly different way: %s. Probabilities that are taken over may differ by up to "
+            "%g from new ones. A deterministic run refuses this",
             previous.name,
             "; ".join(previous.differences),
             previous.tolerance,

@@ -66,7 +66,7 @@ class Students:
         self._validated_NK = self._join([average_logits([one.logits_NK for one in some]) for some in self._by_part()])
         self._lessons = [self._prepare(part) for part in range(self._num_parts)]
         self.schedule = self._plan()
-        """The number of optimizer steps of each student."""
+        """The schedule of each student."""
 
     @property
     def has_lessons(self) -> bool:
