@@ -15,12 +15,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from sentiment_batch.model.torch_operators import (
-    gelu_in_place,
-    has_onednn,
-    linear_pointwise,
-    reorder_linear_weight,
-)
+from sentiment_batch.model.torch_operators import gelu_in_place, has_onednn, linear_pointwise, reorder_linear_weight
 
 if TYPE_CHECKING:
     from sentiment_batch.model.families import LayerModules

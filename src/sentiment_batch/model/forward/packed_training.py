@@ -15,13 +15,7 @@ import torch
 from sentiment_batch.model.families import DISTILBERT
 from sentiment_batch.model.forward.attention import CudaTexts, PackedTexts, move_to_device
 from sentiment_batch.model.forward.attention_backward import TrainingTexts
-from sentiment_batch.model.forward.layers import (
-    Encoder,
-    LinearWeights,
-    encode_first_tokens,
-    gather_layer,
-    gather_norm,
-)
+from sentiment_batch.model.forward.layers import Encoder, LinearWeights, encode_first_tokens, gather_layer, gather_norm
 from sentiment_batch.model.forward.packed import CUDA_HEAD_STEP
 from sentiment_batch.tokenization.packing import fill_pack, pad_pack
 

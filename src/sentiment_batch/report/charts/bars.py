@@ -8,15 +8,7 @@ from typing import Any
 
 from markupsafe import escape
 
-from sentiment_batch.report.charts.axes import (
-    CHART_WIDTH,
-    Axis,
-    Plane,
-    build_axis,
-    coordinate,
-    fit_label,
-    measure_text,
-)
+from sentiment_batch.report.charts.axes import CHART_WIDTH, Axis, Plane, build_axis, coordinate, fit_label, measure_text
 from sentiment_batch.report.formatting import to_number
 
 ROW_HEIGHT = 36
