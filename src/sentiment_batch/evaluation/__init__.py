@@ -1,1 +1,1 @@
-"""How good a model is: metrics, intervals, calibration, and where it errs."""
+"""Measures how good a model is: metrics, intervals, calibration, and errors."""

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from sentiment_batch.tokenization.packing import Tokens
 
 MAX_ERRORS = 20
-"""Errors, and labels that are likely wrong, in an evaluation."""
+"""Default number of errors, and of labels that are likely wrong, in an evaluation."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -74,7 +74,7 @@ class LeftOut:
 
 @dataclass(frozen=True, kw_only=True, slots=True, repr=False)
 class Evaluation:
-    """How good a model is on some rows. `str` and `table` give text for a terminal, `to_json` plain values."""
+    """The figures of a model on some rows. `str` and `table` return text for a terminal, `to_json` plain values."""
 
     metrics: Metrics
     roc_auc: float | None
@@ -107,12 +107,12 @@ class Evaluation:
     unlike: float | None = None
     """The share of texts that look unlike those of the training; None if the model has no fingerprint of them."""
     unlike_reasons: tuple[str, ...] = ()
-    """In which ways; empty if there is nothing to warn of."""
+    """How the texts differ, in words; empty if there is nothing to warn of."""
     words: dict[str, Any] | None = None
     """The words that mark the texts of each predicted label and their weights, see `weigh_marking_words`; None if they
     were not computed."""
     trained_on: float | None = None
-    """The share of the texts that the model was trained on, an estimate; None if none or too few were seen."""
+    """Estimated share of the texts that the model was trained on; None if no text or too few were found."""
 
     @property
     def rows(self) -> int:
@@ -155,7 +155,7 @@ class Evaluation:
         return "\n".join([*lines, "", terminal.format_figures(values, self.intervals)])
 
     def __repr__(self) -> str:
-        """The main figures in a line; the generated one would fill screens."""
+        """The main figures in a line, because the generated text would fill screens."""
         return f"Evaluation(rows={self.rows}, accuracy={self.accuracy:.4f}, macro_f1={self.macro_f1:.4f})"
 
     def _repr_html_(self) -> str:

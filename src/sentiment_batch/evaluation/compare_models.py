@@ -52,22 +52,22 @@ class ModelComparison:
     """Two models on the same rows; `str` gives text for a terminal."""
 
     rows: int
-    """Rows whose label both models have."""
+    """Number of rows whose label both models have."""
     a: ModelFigures
     b: ModelFigures
     difference: float
-    """The accuracy of B less that of A."""
+    """The accuracy of B minus the accuracy of A."""
     difference_interval: Sequence[float]
     """The 95 % interval of the difference, for models that were measured on the same rows."""
     only_a: int
-    """Rows that only A gets right."""
+    """Number of rows that only A gets right."""
     only_b: int
-    """Rows that only B gets right."""
+    """Number of rows that only B gets right."""
     changed: Sequence[dict[str, Any]]
     """Rows to which the models give different labels, those first on which they are most certain."""
 
     def to_json(self) -> dict[str, Any]:
-        """Plain values."""
+        """The fields as plain values, for JSON."""
         return asdict(self)
 
     def __str__(self) -> str:
@@ -89,17 +89,17 @@ class ModelComparison:
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class _Measured:
-    """What one model made of the rows (N,)."""
+    """The predictions of one model for N rows."""
 
     model: str
     labels: tuple[str, ...]
     probabilities_NK: Floats
     codes_N: Codes
-    """The true classes, -1 where the model has not the label."""
+    """(N,) the true classes; -1 if the model lacks the label."""
 
     @property
     def best_N(self) -> Codes:
-        """The predicted classes."""
+        """(N,) the predicted classes."""
         best: Codes = self.probabilities_NK.argmax(axis=1)
         return best
 

@@ -34,11 +34,11 @@ if TYPE_CHECKING:
 logger = logging.getLogger("sentiment_batch")
 
 TEXTS_PER_BATCH = 4_096
-"""Texts that are sent to the model at once."""
+"""Number of texts that are sent to the model at once."""
 MIN_TRAINED_SHARE = 0.1
-"""Share of texts that the model was trained on from which on there is a warning."""
+"""If at least this share of the texts was trained on, there is a warning."""
 MAX_UNKNOWN_SHARE = 0.05
-"""Share of rows with an unknown label from which on there is a warning."""
+"""If more than this share of the rows has an unknown label, there is a warning."""
 
 
 def evaluate_labelled(
@@ -177,7 +177,7 @@ def match_labels(
 
 
 def _describe_texts(scorer: Scorer, texts: Sequence[str], before: Counts) -> dict[str, Any]:
-    """What is known of the texts that were measured, as fields of an `Evaluation`; logs what speaks against them.
+    """What is known of the measured texts, as fields of an `Evaluation`. Logs warnings about them.
 
     Args:
         scorer: the model.

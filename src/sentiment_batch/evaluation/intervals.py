@@ -20,16 +20,16 @@ RowCounts = npt.NDArray[np.float64]
 MAX_RESAMPLES = 1_000
 MIN_RESAMPLES = 200
 MIN_ROWS = 10
-"""Resamples of fewer rows say little about other rows."""
+"""Minimum number of rows. Resamples of fewer rows say little about other rows."""
 MAX_DRAWS = 200_000_000
 """Rows drawn in all, times the classes. More rows get fewer resamples, because chance moves their figures less."""
 MIN_SPREAD = 1e-9
 """Resamples with a smaller spread differ by rounding alone."""
 BOOTSTRAP_SEED = 0
 TAIL_PERCENTILES = (2.5, 97.5)
-"""Between them are 95 % of the resamples."""
+"""The percentiles between which 95 % of the resamples lie."""
 DEVIATIONS_95 = 1.959964
-"""Standard deviations to each side that hold 95 % of a normal distribution."""
+"""A normal distribution has 95 % of its values within this many standard deviations of its mean."""
 
 
 def bootstrap(probabilities_NK: Floats, codes_N: Codes) -> dict[str, list[float] | None]:

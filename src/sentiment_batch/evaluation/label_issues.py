@@ -1,4 +1,4 @@
-"""Finds the rows to look at: the errors with the highest probability, and labels that are likely wrong."""
+"""Finds the errors with the highest probability, and labels that are likely wrong."""
 
 from __future__ import annotations
 

@@ -52,7 +52,7 @@ class Metrics:
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> Metrics:
-        """The figures out of what `to_json` gave.
+        """Restore the figures from what `to_json` returned.
 
         Raises:
             KeyError, TypeError: the values are no such figures.

@@ -76,13 +76,13 @@ class Baseline:
         return _judge(self.comparisons[name], name)
 
     def to_json(self) -> dict[str, Any]:
-        """Plain values."""
+        """The fields as plain values, for JSON."""
         comparisons = {name: asdict(one) for name, one in self.comparisons.items()}
         return {"training_rows": self.training_rows, **comparisons, "verdict": self.verdict}
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> Baseline:
-        """The baseline out of what `to_json` gave.
+        """Restore the baseline from what `to_json` returned.
 
         Raises:
             KeyError, TypeError: the values are no baseline.

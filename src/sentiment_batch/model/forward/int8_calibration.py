@@ -66,7 +66,7 @@ class Int8Calibration:
     """True if an audit once found a text outside the band with another label."""
 
     def to_json(self) -> dict[str, Any]:
-        """Plain values."""
+        """The fields as plain values, for JSON."""
         ranges = [[[_to_list(values) for values in one] for one in layer] for layer in self.layers]
         figures = {"band": self.band, "largest": self.largest, "near": self.near, "refuted": self.refuted}
         return {"layers": ranges, "last": [_to_list(values) for values in self.last]} | figures

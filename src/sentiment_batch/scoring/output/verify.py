@@ -40,7 +40,7 @@ class VerifiedOutput:
     """What the input shows: the same number of rows, or why they were not counted."""
 
     def to_json(self) -> dict[str, Any]:
-        """Plain values."""
+        """The fields as plain values, for JSON."""
         return dataclasses.asdict(self)
 
     def __str__(self) -> str:
