@@ -1,1 +1,1 @@
-"""Which words of a text weighed in its label."""
+"""Explains which words of a text decided its label."""

@@ -1,4 +1,4 @@
-"""Explains predictions: which words of a text weigh how much in its label."""
+"""Explains predictions: computes the weight of each word of a text in its label."""
 
 from __future__ import annotations
 

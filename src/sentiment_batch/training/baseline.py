@@ -1,4 +1,4 @@
-"""A floor for the classifier: how a bag of words, and always the same answer, do on the same rows.
+"""Measures a floor for the classifier: a bag of words, and always the same answer, on the same rows.
 
 The bag of words is a logistic regression on the TF-IDF of words and pairs of words. It takes seconds and knows nothing
 of language, so a model that is not better than it has not paid for its training.
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 MAX_CHARACTERS = 20_000_000
 """Characters to learn from, in all. More texts are sampled, so that the baseline stays a matter of seconds."""
 MAX_TEXT_CHARACTERS = 20_000
-"""Characters of one text that count."""
+"""Maximum number of characters of a text. The rest of a longer text is not read."""
 MAX_UNDIVIDED_SHARE = 0.3
 """If more of the characters are of scripts without blanks between words, runs of characters count instead of words."""
 MAX_FEATURES = 200_000
@@ -41,13 +41,13 @@ class Comparison:
     """The baseline and the model on the same N rows."""
 
     rows: int
-    """N."""
+    """The number of rows, N."""
     accuracy: float
     """Accuracy of the bag of words."""
     macro_f1: float
     """Macro F1 of the bag of words."""
     gain: float
-    """Accuracy of the model less that of the bag of words."""
+    """Accuracy of the model minus that of the bag of words."""
     gain_interval: tuple[float, float]
     """The 95 % interval of `gain`."""
     most_frequent: str
@@ -55,19 +55,19 @@ class Comparison:
     most_frequent_accuracy: float
     """Share of the N rows with that label: the accuracy of always answering it."""
     most_frequent_gain_interval: tuple[float, float]
-    """The 95 % interval of the model's accuracy less `most_frequent_accuracy`."""
+    """The 95 % interval of the model's accuracy minus `most_frequent_accuracy`."""
     only_answer: str | None
     """The label that the model gives to each of the N rows; None if it gives several."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Baseline:
-    """What a bag of words learned from the training rows."""
+    """The results of a bag of words that was trained on the training rows."""
 
     training_rows: int
     """Number of rows that it learned from; fewer than the run had if their texts are long or many."""
     comparisons: Mapping[str, Comparison]
-    """By what was measured: `validation`, and `test` if there is a test file."""
+    """The comparisons by name of the rows: `validation`, and `test` if there is a test file."""
 
     @property
     def verdict(self) -> str | None:
@@ -160,7 +160,7 @@ def measure_baseline(
 
 
 def _predict_folds(training: ReviewSet, validation: ReviewSet, folds: Folds, balanced: bool, seed: int) -> Codes:
-    """(M,) the predictions for the rows that validate, each by the bag of words of its fold."""
+    """(M,) the predictions for the validation rows, each by the bag of words of its fold."""
     predicted_M = np.empty(len(validation), dtype=np.int64)
     for fold in range(folds.number):
         inside_M = folds.validation_M == fold

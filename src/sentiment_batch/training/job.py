@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TrainJob:
-    """All that one training run is asked to do.
+    """The tables and settings of one training run.
 
     A table is a path, a frame, or rows that were read before (`LabelledRows`).
     """
@@ -34,7 +34,7 @@ class TrainJob:
     test: Any = None
     """The table to measure the final model on, if any."""
     unlabelled: Any = None
-    """The table whose texts, which have no labels, are learned from, too."""
+    """A table of texts without labels to learn from, too."""
     text_columns: Sequence[str] = ()
     """The columns of the text; they are found by name if there are none."""
     label_column: str | None = None

@@ -32,8 +32,8 @@ if TYPE_CHECKING:
 
 FOLDS = 5
 MIN_SPLIT_ROWS = 500
-"""From so many rows on, a tenth of them validates: enough to calibrate, and to know an accuracy of 90 % to within eight
-points. Fewer rows are divided into `FOLDS` folds, so that all of them validate."""
+"""With at least this many rows, a tenth validates. It suffices to calibrate, and to know an accuracy of 90 % to within
+eight points. Fewer rows are divided into `FOLDS` folds, so that all of them validate."""
 MAX_CONFLICT_EXAMPLES = 3
 MAX_EXAMPLE_LENGTH = 60
 """Characters of an example."""
@@ -46,7 +46,7 @@ class PreparedData:
     mapping: LabelMapping
     training: ReviewSet
     validation: ReviewSet
-    """The rows that validate. With folds, each of them is among the training rows, too."""
+    """The validation rows. With folds, each of them is among the training rows, too."""
     folds: Folds | None
     """The folds; None if no validation row is trained on."""
     validation_file: str | None

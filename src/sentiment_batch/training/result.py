@@ -31,7 +31,7 @@ REPORT_FILE = "report.html"
 
 @dataclass(frozen=True, kw_only=True, slots=True, repr=False)
 class Trained:
-    """What a training run learned, and where the model is. It stands for the path of the model where one is asked."""
+    """The result of a training run. It can be given wherever the path of a model is asked for."""
 
     path: str
     """The model folder."""
@@ -59,14 +59,14 @@ class Trained:
     """The validation rows whose label is likely wrong, as `Evaluation` lists them. With folds nearly all rows validate.
     They are in no JSON, because they hold texts. None if the run was finished before."""
     self_training: SelfTraining | None = None
-    """What unlabelled texts or an ensemble brought; None if the run has neither."""
+    """What unlabelled texts or an ensemble gained; None if the run has neither."""
 
     def __fspath__(self) -> str:
         """The model folder."""
         return self.path
 
     def __repr__(self) -> str:
-        """The model, its labels and its figures in a line; the generated one would fill screens."""
+        """The model, its labels and its figures in a line, because the generated text would fill screens."""
         return f"Trained(path={self.path!r}, labels={self.labels!r}, accuracy={self.validation.accuracy:.4f})"
 
     def _repr_html_(self) -> str | None:

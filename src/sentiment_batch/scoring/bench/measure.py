@@ -42,7 +42,7 @@ ROUNDS = 2
 DEFAULT_FOR_ROWS = 1_000_000
 """Rows of the job to estimate if neither the user nor the table says how many."""
 BENCH_PREFIX = "sentiment_batch_bench"
-"""Of the added columns. No table has such columns, so a table that was scored before can be measured too."""
+"""Prefix of the added columns. No table has it, so a table that was scored before can be measured, too."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -1,4 +1,4 @@
-"""The figures of a measurement, as JSON and in words."""
+"""The figures of a measurement, as JSON and as text."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from sentiment_batch.report.formatting import format_percent
 from sentiment_batch.scoring.summary import add_old_key
 
 MIN_FIRM_SECONDS = 1.0
-"""A measurement that takes less is called short."""
+"""Seconds. A shorter measurement is called short."""
 MIN_GAIN = 1.1
 """Another dtype is advised if it scores this many times as many rows per second. Less may be chance."""
 BASIS = "from one Parquet file to another, if all rows are like these; loading the model is not part of it"

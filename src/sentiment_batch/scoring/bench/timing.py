@@ -76,7 +76,7 @@ def time_forward(backend: LocalBackend, tokenized: list[Tokens], min_seconds: fl
 
 
 def time_action(action: Callable[[], object], device: str, min_seconds: float) -> float:
-    """The mean seconds of an action, which is repeated until `min_seconds` are over."""
+    """The mean duration of an action in seconds. The action is repeated until `min_seconds` are over."""
     runs = 0
     _wait_for(device)
     started = time.perf_counter()
