@@ -15,7 +15,6 @@ from tests.docs import pages
 
 MAX_README_BYTES = 10_000
 MIN_PAGES = 12
-CONTRIBUTING = pages.DOCS / "contributing"
 PACKAGE = pages.ROOT / "src" / "sentiment_batch"
 OURS = [pages.README, pages.ROOT / "CONTRIBUTING.md", pages.ROOT / "CHANGELOG.md", *pages.PAGES]
 

@@ -25,7 +25,6 @@ from sentiment_batch.errors import OutputError
 from sentiment_batch.files import atomic
 from sentiment_batch.records import WriteOptions
 
-ZSTD = pa.Codec("zstd")
 
 
 def publish(location, data=b"rows", **options):
