@@ -38,6 +38,7 @@ def test_rows_labels_and_texts_are_counted():
         "repeated": 2,
         "conflicting": 2,
         "label_missing": 0,
+        "label_unknown": {},
         "label_unknown_rows": 0,
         "labels": {"5": 1, "4": 1, "1": 1, "2": 1},
         "classes": {"negative": 2, "positive": 2},
@@ -46,6 +47,13 @@ def test_rows_labels_and_texts_are_counted():
     assert found.columns == (("id", "int64"), ("review", "string"), ("stars", "int64"))
     assert any("hold no text" in one.text for one in found.findings)
     assert json.loads(json.dumps(found.to_json()))["question"] is None
+
+
+def test_labels_without_a_class_are_named():
+    found = inspect_table(reader(review=[f"text {n}" for n in range(9)], stars=[1, 2, 3, 3, 3, 4, 5, 5, 3]))
+    assert (found.counts["label_unknown"], found.counts["label_unknown_rows"]) == ({"3": 4}, 4)
+    (text,) = [one.text for one in found.findings if "none of the classes" in one.text]
+    assert "such as '3', and are left out. Check `label_column`, or give them a class with `stars`" in text
 
 
 def test_a_table_without_labels_or_rows_is_fine():

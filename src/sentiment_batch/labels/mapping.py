@@ -149,13 +149,18 @@ class EncodedLabels:
     @property
     def named_unknown(self) -> dict[str, int]:
         """The entries of `unknown` that may be stored and shown."""
-        short = [(value, rows) for value, rows in self.unknown.items() if len(value) <= MAX_NAMED_LENGTH]
-        return dict(short[:MAX_NAMED_VALUES])
+        return name_unknown(self.unknown)
 
     @property
     def named_missing(self) -> dict[str, int]:
         """The entries of `missing` that may be stored and shown."""
         return dict(list(self.missing.items())[:MAX_NAMED_VALUES])
+
+
+def name_unknown(unknown: Mapping[str, int]) -> dict[str, int]:
+    """The unknown labels that may be stored and shown, with their numbers of rows, the most frequent first."""
+    short = [(value, rows) for value, rows in unknown.items() if len(value) <= MAX_NAMED_LENGTH]
+    return dict(sorted(short, key=lambda item: (-item[1], item[0]))[:MAX_NAMED_VALUES])
 
 
 def reconcile(mapping: LabelMapping, labels: Sequence[str]) -> LabelMapping:

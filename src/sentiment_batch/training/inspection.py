@@ -21,7 +21,7 @@ from sentiment_batch.data.texts import fingerprint_text
 from sentiment_batch.data.value_names import CONVERSION_ERRORS
 from sentiment_batch.errors import SentimentBatchError, UsageError
 from sentiment_batch.labels.inference import infer_mapping
-from sentiment_batch.labels.mapping import MISSING_CLASS, UNKNOWN_CLASS, LabelMapping
+from sentiment_batch.labels.mapping import MISSING_CLASS, UNKNOWN_CLASS, LabelMapping, name_unknown
 from sentiment_batch.labels.settings import UNSAID, LabelSettings
 from sentiment_batch.training.data_check.findings import Finding, sort_findings
 from sentiment_batch.training.data_check.row_counts import check_class_sizes, check_repeats
@@ -119,9 +119,14 @@ class _Counter:
             int(self.totals[name]) for name in ("rows", "full", "repeated", "conflicting")
         )
         by_code: collections.Counter[int] = collections.Counter()
+        unknown: collections.Counter[str] = collections.Counter()
         if mapping is not None:
-            for code, count in zip(mapping.encode(self.labels).codes.tolist(), self.labels.values(), strict=True):
+            for code, (value, count) in zip(
+                mapping.encode(self.labels).codes.tolist(), self.labels.items(), strict=True
+            ):
                 by_code[code] += count
+                if code == UNKNOWN_CLASS:
+                    unknown[value] += count
         return {
             "rows": rows,
             "blank": rows - full,
@@ -130,6 +135,7 @@ class _Counter:
             "repeated": repeated,
             "conflicting": conflicting,
             "label_missing": by_code[MISSING_CLASS],
+            "label_unknown": name_unknown(unknown),
             "label_unknown_rows": by_code[UNKNOWN_CLASS],
             "labels": {value: count for value, count in self.labels.most_common() if value},
             "classes": mapping and {label: by_code[code] for code, label in enumerate(mapping.labels)},

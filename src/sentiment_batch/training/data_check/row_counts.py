@@ -109,16 +109,20 @@ def check_repeats(rows: int, counts: Mapping[str, Any]) -> Iterator[Finding]:
             weight=conflicting,
             level="warning" if conflicting >= MIN_REPEATED_SHARE else "note",
         )
-    for count, condition, setting in (
-        (counts["blank"], "hold no text", "text_column"),
-        (counts["label_missing"], "have no label", "label_column"),
-        (counts["label_unknown_rows"], "have a label that is none of the classes", "label_column"),
+    unknown = next(iter(counts["label_unknown"]), None)
+    example = "" if unknown is None else f", such as {unknown!r},"
+    for count, condition, cure in (
+        (counts["blank"], "hold no text", "Check `text_column`"),
+        (counts["label_missing"], "have no label", "Check `label_column`"),
+        (
+            counts["label_unknown_rows"],
+            f"have a label that is none of the classes{example}",
+            "Check `label_column`, or give them a class with `stars` or `labels_map`",
+        ),
     ):
         share = count / counts["rows"]
         if share >= MIN_REPEATED_SHARE:
-            yield Finding(
-                text=f"{format_share(share)} of the rows {condition} and are left out. Check `{setting}`.", weight=share
-            )
+            yield Finding(text=f"{format_share(share)} of the rows {condition} and are left out. {cure}.", weight=share)
 
 
 def check_class_mixes(splits: ReviewSplits) -> Iterator[Finding]:

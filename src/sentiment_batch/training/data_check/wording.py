@@ -54,7 +54,7 @@ def format_inspection(counts: Mapping[str, Any], all_compared: bool, width: int)
     """
     rows = counts["classes"] or counts["labels"]
     total = max(1, sum(rows.values()))
-    left_out = _describe_left_out({"label_unknown": {}, "label_missing_written": {}, **counts})
+    left_out = _describe_left_out({"label_missing_written": {}, **counts})
     least = "" if all_compared else "at least "
     conflicting = f", {counts['conflicting']:,} with another label" if counts["conflicting"] else ""
     repeated = f"{least}{format_quantity(counts['repeated'], 'row')} repeat another's text{conflicting}"
