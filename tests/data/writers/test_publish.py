@@ -26,7 +26,6 @@ from sentiment_batch.files import atomic
 from sentiment_batch.records import WriteOptions
 
 
-
 def publish(location, data=b"rows", **options):
     publication = Publication(str(location), **options)
     publication.stream.write(data)
