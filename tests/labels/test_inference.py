@@ -370,3 +370,21 @@ def test_signs_of_no_answer_are_no_labels(nothing):
 def test_labels_that_look_alike_are_one():
     assert labels(["n\u00e9g", "ne\u0301g", "pos", "pos\u200b", "\ufeffpos", "\u200epos "]) == ("n\u00e9g", "pos")
     assert labels(["\uff30\uff2f\uff33", "pos", "neg", "neg"]) == ("neg", "pos")
+
+
+def test_decimal_commas_are_read_as_numbers():
+    mapping = infer_mapping(["1,25", "2,00", "3,75", "4,25", "5,00"] * 9, "stars")
+    assert mapping.kind == "stars"
+    assert mapping.find_label("4,25") == "positive"
+
+
+@pytest.mark.parametrize("values", [["1,000", "3,000", "5,000"], ["4,500", "good"], ["1,000,000", "5"]])
+def test_a_comma_that_may_divide_thousands_is_a_question(values):
+    with pytest.raises(UsageError, match=r"holds '\d,\d{3}.* may divide thousands or be a decimal comma"):
+        infer_mapping(values * 9, "label")
+
+
+def test_an_abbreviation_with_a_point_is_the_same_word():
+    mapping = infer_mapping(["neg.", "negative", "NEG", "Pos.", "positive:"] * 9, "label")
+    assert len(mapping.labels) == 2
+    assert mapping.find_label("neg.") == mapping.find_label("NEGATIVE")

@@ -14,7 +14,9 @@ def test_a_number_is_the_same_label_however_it_is_written(one):
     assert to_canonical(one) == "1"
 
 
-@pytest.mark.parametrize("half", [4.5, "4.5", "4,5", "4.50", " 4.5", decimal.Decimal("4.500"), np.float32(4.5)])
+@pytest.mark.parametrize(
+    "half", [4.5, "4.5", "4,5", "4,50", "4,5000", "4.50", " 4.5", decimal.Decimal("4.500"), np.float32(4.5)]
+)
 def test_a_half_star_is_the_same_label_however_it_is_written(half):
     assert to_canonical(half) == "4.5"
 

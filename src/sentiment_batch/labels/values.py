@@ -50,6 +50,10 @@ _RATINGS = tuple(
 )
 """Ratings in words: the pattern, the unit of its number, and the top of the scale. 0: a group holds it."""
 _NUMBER_WORDS = {"one": "1", "two": "2", "three": "3", "four": "4", "five": "5"}
+_DECIMAL_COMMA = re.compile(r"[+-]?(?:\d+,(?:\d{1,2}|\d{4,})|0+,\d+)")
+"""A number with a comma that cannot divide thousands."""
+THOUSANDS = re.compile(r"[+-]?\d{1,3}(?:,\d{3})+(?:\.\d+)?")
+"""A number whose comma may divide thousands, or be a decimal comma."""
 _GLYPHS = re.compile("([★⭐🌟✭✮*]*)(½?)([☆✩✰]*)")
 """A rating in glyphs: full stars, a half one, and empty ones."""
 _TOPS = frozenset({*range(3, 11), 20, 100})
@@ -126,12 +130,13 @@ def normalize_word(text: str) -> str:
 
 
 def fold_word(text: str) -> str:
-    """A label word without case and joints.
+    """A label word without case, joints and the point of an abbreviation.
 
     The four letters i of Turkish are one, because capitals are written by both rules.
     """
     word = _JOINTS.sub(" ", unicodedata.normalize("NFKC", text)).strip().casefold() or text.strip()
-    return unicodedata.normalize("NFC", word.translate(_IGNORED)).replace("ı", "i")
+    word = unicodedata.normalize("NFC", word.translate(_IGNORED)).replace("ı", "i")
+    return word.rstrip(".:") or word
 
 
 def strip_accents(word: str) -> str:
@@ -140,9 +145,12 @@ def strip_accents(word: str) -> str:
 
 
 def parse_number(text: str) -> float | None:
-    """The finite number in `text`, also with a decimal comma or a Unicode minus sign; None if it is not a number."""
+    """The finite number in `text`, also with a decimal comma or a Unicode minus sign; None if it is not a number.
+
+    A comma before three digits may divide thousands, so `1,250` is no number.
+    """
     text = text.replace("\u2212", "-")
-    text = text.replace(",", ".") if re.fullmatch(r"[+-]?\d+,\d", text) else text
+    text = text.replace(",", ".") if _DECIMAL_COMMA.fullmatch(text) else text
     if not re.fullmatch(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", text):
         return None
     value = float(text)

@@ -9,7 +9,14 @@ from sentiment_batch.errors import InputError, UsageError, listed
 from sentiment_batch.labels.mapping import LabelMapping
 from sentiment_batch.labels.scales import MAX_SHOWN_VALUES, read_scale
 from sentiment_batch.labels.stars import is_star_column, word_setting
-from sentiment_batch.labels.values import find_numbers, normalize_word, parse_rating, split_ratings, strip_accents
+from sentiment_batch.labels.values import (
+    THOUSANDS,
+    find_numbers,
+    normalize_word,
+    parse_rating,
+    split_ratings,
+    strip_accents,
+)
 from sentiment_batch.labels.words import find_meaning, find_side, order_words
 
 MAX_WORD_CLASSES = 100
@@ -30,7 +37,7 @@ def map_words(counts: Mapping[str, int], column: str, *, chosen: bool = False) -
 
     Raises:
         InputError: the column holds numbers, too, or too many different words.
-        UsageError: two words are likely the same.
+        UsageError: two words are likely the same, or numbers have commas that may divide thousands.
     """
     spellings: dict[str, collections.Counter[str]] = collections.defaultdict(collections.Counter)
     for value, count in counts.items():
@@ -52,6 +59,11 @@ def _check_words(
     """Refuse a column that mixes numbers with words, or whose words are too many or too rare to be labels."""
     numbers = sorted(word for word in classes if parse_rating(word) is not None)
     words = set(spellings)
+    if commas := sorted(filter(THOUSANDS.fullmatch, classes)):
+        raise UsageError(
+            f"column {column!r} holds {listed(commas, 3)}, whose comma may divide thousands or be a decimal comma. "
+            "Write these numbers with a point or without a comma, or name another column with `label_column`."
+        )
     if numbers and (others := sorted(words.difference(numbers))):
         fewer = min(numbers, others, key=len)
         leave = word_setting(",".join(fewer), "no_answer") if len(fewer) <= MAX_SHOWN_VALUES else "`no_answer`"
