@@ -23,7 +23,18 @@ _WORDS = re.compile(
 
 
 def lacks_memory(error: BaseException) -> bool:
-    """True if `error` is a lack of main memory."""
+    """True if `error`, or one of its causes, is a lack of main memory."""
+    found: list[BaseException] = []
+    cause: BaseException | None = error
+    while cause is not None and cause not in found:  # a foreign error may be its own cause
+        if _is_lack_of_memory(cause):
+            return True
+        found.append(cause)
+        cause = cause.__cause__
+    return False
+
+
+def _is_lack_of_memory(error: BaseException) -> bool:
     if isinstance(error, MemoryError) or (isinstance(error, OSError) and error.errno == errno.ENOMEM):
         return True
     known = isinstance(error, RuntimeError | ImportError | OSError) or type(error).__name__ == "SafetensorError"
