@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import logging
+from types import SimpleNamespace
 
+import numpy as np
 import pytest
 
 from sentiment_batch.errors import DeviceError
@@ -55,6 +57,19 @@ def test_words_of_errors_are_weighed_by_the_model_in_the_folder(tiny_model, monk
     assert all(max(abs(weight or 0.0) for _, weight in words) == 1.0 for words in found)
     assert ERROR["words"] is None, "what was given stays as it was"
     json.dumps(shown[0])
+
+
+def test_words_over_all_texts_are_those_of_the_last_rows(tiny_model, monkeypatch):
+    shown = []
+    monkeypatch.setattr("sentiment_batch.report.page.render_report_page", lambda report: shown.append(report) or "page")
+    texts = [f"the film was {'great' if row % 2 else 'dull'} number{row}" for row in range(200)]
+    rows = SimpleNamespace(rows=SimpleNamespace(texts=texts), logits_NK=np.eye(2, dtype=np.float32)[[0, 1] * 100])
+    given = report_of([evaluation(), evaluation() | {"name": "test"}], [ENTRY])
+    make_page(given, tiny_model, "cpu", {"validation": None, "test": rows})
+    validation, test = (one["evaluation"] for one in shown[0]["evaluations"])
+    assert "words" not in validation
+    words = {label: [one["word"] for one in found] for label, found in test["words"]["labels"].items()}
+    assert words == {"negative": ["dull"], "positive": ["great"]}
 
 
 def test_a_report_without_words_is_better_than_no_model(tiny_model, monkeypatch, caplog):
