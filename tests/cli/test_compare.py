@@ -82,11 +82,19 @@ def test_a_model_compared_with_itself_does_not_differ(cli, models, reviews_csv):
 
 
 @pytest.mark.parametrize(
-    "figure", ["difference", "difference_low", "difference_high", "accuracy_a", "accuracy_b", "rows"]
+    ("figure", "least"),
+    [
+        ("difference", -1),
+        ("difference_low", -1),
+        ("difference_high", -1),
+        ("accuracy_a", 0),
+        ("accuracy_b", 0),
+        ("rows", 0),
+    ],
 )
-def test_each_figure_can_be_a_gate(compare, figure):
-    assert compare("--fail-if", f"{figure} >= -1").exit_code == 3
-    assert compare("--fail-if", f"{figure} < -1").exit_code == 0
+def test_each_figure_can_be_a_gate(compare, figure, least):
+    assert compare("--fail-if", f"{figure} >= {least}").exit_code == 3
+    assert compare("--fail-if", f"{figure} < {least}").exit_code == 0
 
 
 def test_models_of_other_labels_are_compared_on_what_both_know(cli, models, make_model, reviews_csv):
