@@ -6,6 +6,7 @@ import copy
 import datetime
 import decimal
 import sys
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -372,10 +373,18 @@ def test_a_narwhals_frame_comes_back_over_the_same_library(scorer, expected, nat
     assert lazy.collect()["sentiment"].to_list() == expected[0]
 
 
-@pytest.mark.parametrize("wrong", ["a text", {"text": ["a"]}, None, 3, np.array(["a"])])
+@pytest.mark.parametrize("wrong", [{"text": ["a"]}, None, 3, np.array(["a"])])
 def test_an_object_that_is_no_frame_is_refused(scorer, wrong):
     with pytest.raises(
         InputError, match=f"the type {type(wrong).__name__} is no frame. Give a pandas, polars or pyarrow"
+    ):
+        scorer(wrong)
+
+
+@pytest.mark.parametrize("wrong", ["reviews.csv", Path("reviews.csv")])
+def test_a_text_or_a_path_is_refused_with_its_cure(scorer, wrong):
+    with pytest.raises(
+        InputError, match=r"'reviews\.csv' is no frame. Give a text in a list.*Read a file into a frame"
     ):
         scorer(wrong)
 

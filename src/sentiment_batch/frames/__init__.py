@@ -6,6 +6,7 @@ Kinds are found by the names of their classes, so no library is imported that th
 from __future__ import annotations
 
 import logging
+import os
 import sys
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
@@ -134,6 +135,11 @@ def wrap_frame(frame: Any) -> Frame:
         if not isinstance(frame, dict):
             cure = "Make a data set of its rows first, such as datasets.Dataset.from_list(list(data))."
         raise InputError(f"an object of the type {type(frame).__name__} is no single table in memory. {cure}")
+    if isinstance(frame, str | os.PathLike):
+        raise InputError(
+            f"{str(frame)[:80]!r} is no frame. Give a text in a list, as in [text]. Read a file into a frame first, or "
+            "annotate it with the command sentiment-batch score."
+        )
     raise InputError(
         f"an object of the type {type(frame).__name__} is no frame. Give a pandas, polars or pyarrow table or series, "
         "anything with __arrow_c_stream__, or a list of texts."

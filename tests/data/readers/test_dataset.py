@@ -205,3 +205,11 @@ def test_files_that_are_written_differently_are_reported(days, caplog):
     assert rows(days / "day-*.csv")[3] == {"id": "9", "text": "great, really"}
     (record,) = caplog.records
     assert record.getMessage() == f"{days}/day-*.csv: the files differ in the delimiter: ',' (3), ';' (1)"
+
+
+def test_a_model_folder_is_no_table(tmp_path):
+    for name in ("config.json", "model.safetensors", "README.md"):
+        (tmp_path / name).touch()
+    for format in (None, "csv"):
+        with pytest.raises(InputError, match=f"{tmp_path} is the folder of a model, not a table"):
+            open_reader(str(tmp_path), format=format)

@@ -18,6 +18,7 @@ logger = logging.getLogger("sentiment_batch")
 
 _DELTA_LOG = "_delta_log"
 """The folder in a Delta Lake table with the log that lists the files of the table."""
+_MODEL_FILES = ("config.json", "model.safetensors")
 _HIVE_NULL = "__HIVE_DEFAULT_PARTITION__"
 GLOB_CHARACTERS = re.compile(r"[*?\[]")
 
@@ -71,6 +72,7 @@ def _find_root_and_paths(tree: _LocalTree | _RemoteTree, endings: tuple[str, ...
     """The folder below which folder names may be partitions, and the paths of all files."""
     if tree.is_folder(tree.path):
         _refuse_delta_table(tree)
+        _refuse_model(tree)
         return tree.path, set(_list_data_files(tree, tree.path, endings))
     if tree.is_file(tree.path) or not GLOB_CHARACTERS.search(tree.path):
         return tree.path, {tree.path}  # opening a missing file reports it
@@ -96,6 +98,12 @@ def _refuse_delta_table(tree: _LocalTree | _RemoteTree) -> None:
             f"{shown} is a Delta Lake table, so its folder may hold rows that were replaced. Read it as "
             f"delta://{place}, or name its files with a pattern such as *.parquet."
         )
+
+
+def _refuse_model(tree: _LocalTree | _RemoteTree) -> None:
+    """Raise an error for a model folder, which somebody who mixes up the arguments gives as a table."""
+    if isinstance(tree, _LocalTree) and all(tree.is_file(f"{tree.path}/{name}") for name in _MODEL_FILES):
+        raise InputError(f"{tree.path} is the folder of a model, not a table. Name the file of the table in its place.")
 
 
 def _list_data_files(tree: _LocalTree | _RemoteTree, folder: str, endings: tuple[str, ...]) -> list[str]:
