@@ -94,7 +94,7 @@ def test_columns_that_could_both_hold_the_text_are_a_question(columns, words):
 @pytest.mark.parametrize(
     "other", [["1", "2"], pa.nulls(2), ["https://a.example/1", "https://a.example/22"], [None, ""], LONG]
 )
-def test_the_first_rows_show_which_of_two_usual_names_holds_texts(other):
+def test_the_first_rows_show_which_of_two_names_holds_texts(other):
     assert choose_text_columns(TableReader(table(content=other, review=LONG))).names == ("review",)
 
 
