@@ -144,9 +144,7 @@ def every_row(self: Any, block: Any, check: Any) -> Any:
     """Tokenize as `LocalBackend._tokenize` does, but with a text of its own for each row."""
     texts = list(itertools.chain.from_iterable(part.to_pylist() for part in block.texts))
     tokens = self.tokenizer(texts, check)
-    return local_module._Tokenized(
-        block=block, rows=np.arange(len(texts)), tokens=tokens, seconds=0.0, sample=Counter()
-    )
+    return local_module._Tokenized(block=block, rows=np.arange(len(texts)), tokens=tokens, sample=Counter())
 
 
 def without_pinning(tensor: torch.Tensor, device: Any) -> torch.Tensor:
