@@ -74,7 +74,8 @@ dist: $(VENV)/.build
 	for folder in . $(PLUGINS); do $(BIN)/python -m build --outdir dist "$$folder" || exit 1; done
 
 coverage: $(VENV)/.development
-	$(BIN)/python -m pytest tests plugins --cov=sentiment_batch --cov-report=term-missing:skip-covered --cov-fail-under=95
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests plugins -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder \
+		--cov=sentiment_batch --cov-report=term-missing:skip-covered --cov-fail-under=95
 
 stress: $(VENV)/.development
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests --stress
