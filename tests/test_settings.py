@@ -1,12 +1,14 @@
 import dataclasses
 import json
+from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from sentiment_batch.errors import UsageError
 from sentiment_batch.keywords import ScoreKeywords, TrainKeywords
-from sentiment_batch.settings import ScoreSettings, TrainSettings
+from sentiment_batch.settings import ScoreSettings, TrainSettings, to_model_name
 
 
 @pytest.mark.parametrize(
@@ -135,3 +137,10 @@ def test_the_keywords_have_the_names_and_types_of_the_settings(record, keywords,
     annotations = {name: kind.__forward_arg__ for name, kind in keywords.__annotations__.items()}
     assert list(annotations) == list(types)
     assert {name for name, kind in annotations.items() if kind != types[name]} == wider
+
+
+def test_a_model_is_a_folder_or_a_hub_id():
+    assert to_model_name("my-model") == to_model_name(Path("my-model")) == "my-model"
+    for wrong in (pd.DataFrame(), None, b"my-model", 3):
+        with pytest.raises(UsageError, match=f"`model_b` is an object of the type {type(wrong).__name__}; it must be"):
+            to_model_name(wrong, "model_b")

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Unpack
 
 from sentiment_batch.errors import UsageError
 from sentiment_batch.model.openmp import wait_passively
+from sentiment_batch.settings import to_model_name
 
 if TYPE_CHECKING:
     from sentiment_batch.evaluation.assess import Evaluation
@@ -260,7 +261,7 @@ def summarize(
         unsure_below=unsure_below,
         words=words,
     )
-    known = read_known_model(find_location(table), None if model is None else os.fspath(model))
+    known = read_known_model(find_location(table), None if model is None else to_model_name(model))
     return summarize_table(table, request, known)
 
 
@@ -323,4 +324,4 @@ def _choose_model(chosen: Model | None) -> str:
     """The named model, else the one that the command line would take."""
     from sentiment_batch.scoring.default_model import choose_model
 
-    return choose_model(None if chosen is None else os.fspath(chosen)).value
+    return choose_model(None if chosen is None else to_model_name(chosen)).value

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import operator
+import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
 from numbers import Real
@@ -207,6 +208,23 @@ class ScoreSettings:
 
 
 Settings = TypeVar("Settings", TrainSettings, ScoreSettings)
+
+
+def to_model_name(model: object, setting: str = "model") -> str:
+    """The folder or Hub id that a caller from Python gives as a text, a path, or what `train` returned.
+
+    Args:
+        model: what the caller gave.
+        setting: the name of the setting, for the message.
+
+    Raises:
+        UsageError: it is something else, such as a frame.
+    """
+    if isinstance(model, str | os.PathLike) and isinstance(name := os.fspath(model), str):
+        return name
+    raise UsageError(
+        f"`{setting}` is an object of the type {type(model).__name__}; it must be the folder of a model or its Hub id."
+    )
 
 
 def make_settings(record: type[Settings], given: Mapping[str, Any], purpose: str) -> Settings:

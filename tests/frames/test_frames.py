@@ -15,6 +15,7 @@ import pyarrow as pa
 import pytest
 
 from sentiment_batch.errors import InputError, UsageError
+from sentiment_batch.frames import wrap_frame
 
 TEXTS = ["the film was great", None, "boring and dull", " ", "the film was great"]
 ADDED = ["sentiment", "sentiment_score"]
@@ -379,6 +380,20 @@ def test_an_object_that_is_no_frame_is_refused(scorer, wrong):
         InputError, match=f"the type {type(wrong).__name__} is no frame. Give a pandas, polars or pyarrow"
     ):
         scorer(wrong)
+
+
+@pytest.mark.parametrize(
+    ("column", "texts"),
+    [
+        (pd.period_range("2026-04", periods=3, freq="M"), ["2026-04", "2026-05", "2026-06"]),
+        (pd.cut([1, 7, np.nan], [0, 5, 10]), ["(0, 5]", "(5, 10]", None]),
+        (pd.arrays.IntervalArray.from_breaks([0, 5, 10, 15]), ["(0, 5]", "(5, 10]", "(10, 15]"]),
+        (pd.arrays.SparseArray([0, 1, 0]), [0, 1, 0]),
+    ],
+)
+def test_columns_that_arrow_cannot_hold_are_read_as_they_are_shown(column, texts):
+    frame = pd.DataFrame({"text": TEXTS[:3], "column": column})
+    assert wrap_frame(frame).table().column("column").to_pylist() == texts
 
 
 @pytest.mark.parametrize("wrong", ["reviews.csv", Path("reviews.csv")])

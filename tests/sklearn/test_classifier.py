@@ -67,6 +67,19 @@ def test_labels_keep_their_values_and_types(make, labels):
     assert found.score(pd.DataFrame({"text": TEXTS}), labels) > 0.8
 
 
+@pytest.mark.parametrize("missing", [None, np.nan, pd.NA])
+@pytest.mark.parametrize("kind", [list, pd.Series])
+def test_a_missing_label_is_refused_before_training(make, missing, kind):
+    with pytest.raises(ValueError, match="row 2 of y has no label"):
+        make().fit(TEXTS, kind([*LABELS[:2], missing, *LABELS[3:]]))
+
+
+@pytest.mark.parametrize("other", ["rare", "NEG.", "negative"])
+def test_a_label_that_is_no_class_is_refused_before_training(make, other):
+    with pytest.raises(ValueError, match=r"are no classes of their own|spellings of one word"):
+        make().fit(TEXTS, [other, *LABELS[1:]])
+
+
 def test_a_copy_has_its_settings_and_no_model(fitted):
     other = clone(fitted)
     assert other.get_params() == fitted.get_params()
@@ -131,7 +144,7 @@ def test_checks_of_scikit_learn_that_need_no_numbers(check):
         ([1, 2], ["pos", "neg"], "1, which is no text"),
         (pd.DataFrame({"a": ["x", "y"], "b": ["x", "y"]}), ["pos", "neg"], "shape"),
         (TEXTS, LABELS[:-1], "120 texts and y 119 labels"),
-        (TEXTS, ["Pos" if n % 3 else "pos" for n in range(120)], "case alone"),
+        (TEXTS, ["Pos" if n % 3 else "pos" for n in range(120)], "spellings of one word"),
         (TEXTS, np.linspace(0, 1, 120), "continuous"),
     ],
 )

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Unpack
 from sentiment_batch.errors import UsageError
 from sentiment_batch.labels.settings import LabelSettings
 from sentiment_batch.model.openmp import wait_passively
+from sentiment_batch.settings import to_model_name
 
 if TYPE_CHECKING:
     from sentiment_batch.evaluation.compare_models import ModelComparison
@@ -56,7 +57,7 @@ def compare(
 
     label_settings = LabelSettings.parse(stars=stars, labels_map=labels_map, no_answer=no_answer)
     refuse_neutral_band(settings)
-    models = os.fspath(model_a), os.fspath(model_b)
+    models = to_model_name(model_a, "model_a"), to_model_name(model_b, "model_b")
     reviews = read_measured_rows(
         rows,
         lambda: models[0],

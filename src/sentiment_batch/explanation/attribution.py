@@ -67,7 +67,7 @@ def check_texts(texts: Any) -> list[str]:
     if isinstance(texts, str):
         return [texts]
     if not hasattr(texts, "__iter__"):
-        raise UsageError(f"explain takes one text or several, not a {type(texts).__name__}. Give strings.")
+        raise UsageError(f"explain takes one text or several, not a value of the type {type(texts).__name__}.")
     if hasattr(texts, "columns") or isinstance(texts, Mapping):
         raise UsageError("explain takes texts, not a table. Give it a column of the table, such as table['text'].")
     return [_check_text(text, number) for number, text in enumerate(texts)]

@@ -75,6 +75,7 @@ def _to_arrow(series: Any, name: str, lenient: bool) -> pa.Array:
     Raises:
         InputError: `lenient` is False, and a value is neither text nor a number.
     """
+    series = _to_plain(series)
     try:
         array = pa.array(series, from_pandas=True)
         # A column of objects without a value, or without rows, may hold text. pandas makes floats that are all NaN of
@@ -101,6 +102,21 @@ def _to_arrow(series: Any, name: str, lenient: bool) -> pa.Array:
             )
     texts = not lenient or any(isinstance(value, str) for value in series)
     return pa.array(values, pa.large_string()) if texts else pa.nulls(len(series))
+
+
+def _to_plain(series: Any) -> Any:
+    """The column without the types that Arrow cannot hold, or holds as numbers and objects that nobody would recognize.
+
+    Periods and intervals, also as categories, become texts such as `2026-04` and `(0, 10]`.
+    """
+    pandas = sys.modules["pandas"]
+    if isinstance(series.dtype, pandas.SparseDtype):
+        return series.sparse.to_dense()
+    categories = getattr(series.dtype, "categories", None)
+    kind = series.dtype if categories is None else categories.dtype
+    if isinstance(kind, (pandas.PeriodDtype, pandas.IntervalDtype)):
+        return series.astype(object).map(str, na_action="ignore")
+    return series
 
 
 def _is_null(value: object) -> bool:

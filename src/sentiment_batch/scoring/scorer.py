@@ -27,7 +27,7 @@ from sentiment_batch.scoring.backends.text_setup import make_tokenizer
 from sentiment_batch.scoring.default_model import locate_model
 from sentiment_batch.scoring.likeness import TextCheck, judge_texts
 from sentiment_batch.scoring.trained_columns import get_trained_columns, read_trained_columns
-from sentiment_batch.settings import LOCAL, ScoreSettings, make_settings
+from sentiment_batch.settings import LOCAL, ScoreSettings, make_settings, to_model_name
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -84,7 +84,7 @@ class Scorer:
             DeviceError: the device is not there.
             UsageError: a setting is out of range.
         """
-        return cls(model=os.fspath(model), settings=make_settings(ScoreSettings, settings, "scoring")).open()
+        return cls(model=to_model_name(model), settings=make_settings(ScoreSettings, settings, "scoring")).open()
 
     def open(self) -> Scorer:
         """Load the model now, and check that it suits the settings; returns this scorer.

@@ -10,7 +10,7 @@ from sentiment_batch.data.text_columns import to_column_names
 from sentiment_batch.model.openmp import wait_passively
 from sentiment_batch.records import WriteOptions
 from sentiment_batch.selection.job import DEFAULT_LABEL_COLUMN, DEFAULT_ROWS, SelectJob
-from sentiment_batch.settings import ScoreSettings, make_settings
+from sentiment_batch.settings import ScoreSettings, make_settings, to_model_name
 
 if TYPE_CHECKING:
     from sentiment_batch.keywords import ScoreKeywords
@@ -65,7 +65,7 @@ def select(
         source=_plain_path(scored),
         destination=_plain_path(output),
         rows=rows,
-        model=None if model is None else os.fspath(model),
+        model=None if model is None else to_model_name(model),
         settings=make_settings(ScoreSettings, settings, "scoring"),
         text_columns=to_column_names(text_column),
         label_column=label_column,

@@ -15,6 +15,7 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, column_or_1d
 
 from sentiment_batch.labels.settings import LabelSettings
+from sentiment_batch.labels.values import normalize_word
 from sentiment_batch.model.openmp import wait_passively
 from sentiment_batch.settings import DEFAULT_BASE, TrainSettings
 from sentiment_batch.training.job import TrainJob
@@ -127,29 +128,33 @@ class SentimentClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         """Train on N texts and their labels. Rows with an empty text are left out.
 
         Raises:
-            ValueError: X holds something else than texts, y is not as long, or two labels differ in case alone.
+            ValueError: X holds something else than texts, y is not as long or lacks a label, or a label is no class of
+                its own: it has one row, or is a spelling of another one, such as `neg` and `NEGATIVE`.
             SentimentBatchError: see `sentiment_batch.train`.
         """
         import pyarrow as pa
 
-        texts = _to_texts(X)
+        texts, y = _to_texts(X), y if hasattr(y, "__array__") else list(y)
+        _refuse_missing(y)
         labels_N = column_or_1d(np.asarray(y), warn=True)
         check_classification_targets(labels_N)
         if len(texts) != len(labels_N):
             raise ValueError(f"X has {len(texts):,} texts and y {len(labels_N):,} labels; they must be as many.")
         classes_K, codes_N = np.unique(labels_N, return_inverse=True)
         names = [str(label) for label in classes_K.tolist()]
-        if len({name.casefold() for name in names}) < len(names):
-            raise ValueError(f"the labels {', '.join(names)} differ in case alone. Write each in one way.")
-        labels = pa.array([names[code] for code in codes_N.tolist()])
+        if len(set(map(normalize_word, names))) < len(names):
+            raise ValueError(f"some of the labels {', '.join(names)} are spellings of one word. Write each in one way.")
+        labels = [names[code] for code in codes_N.tolist()]
+        label_settings = LabelSettings.parse(labels_map={name: name for name in names})
+        _refuse_lost(names, labels, label_settings)
         job = TrainJob(
-            reviews=[pa.table({"text": pa.array(texts), "label": labels})],
+            reviews=[pa.table({"text": pa.array(texts), "label": pa.array(labels)})],
             unlabelled=self.unlabelled,
             output=self._choose_folder(),
             settings=TrainSettings(**{name: value for name, value in vars(self).items() if name in _SETTINGS}),
             text_columns=("text",),
             label_column="label",
-            label_settings=LabelSettings.parse(labels_map={name: name for name in names}),
+            label_settings=label_settings,
             overwrite=True,
             restart=True,
             report=False,
@@ -219,6 +224,25 @@ class SentimentClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
 
 
 _SETTINGS = set(TrainSettings.__dataclass_fields__)
+
+
+def _refuse_missing(y: Iterable[Any]) -> None:
+    """Raise ValueError for a label that is missing. NumPy would make the word nan of one beside words."""
+    for row, label in enumerate(y):
+        if label is None or type(label).__name__ == "NAType" or (isinstance(label, float) and label != label):
+            raise ValueError(f"row {row} of y has no label, but {label}. Leave such rows out of X and y.")
+
+
+def _refuse_lost(names: Sequence[str], labels: Sequence[str], label_settings: LabelSettings) -> None:
+    """Raise ValueError for labels that training would leave out, or make one class of."""
+    from sentiment_batch.labels.inference import infer_mapping
+
+    lost = sorted(set(names) - set(infer_mapping(labels, "label", label_settings).labels))
+    if lost:
+        raise ValueError(
+            f"the labels {', '.join(map(repr, lost))} are no classes of their own. Each needs two rows, and a word "
+            "of its own."
+        )
 
 
 def _to_texts(X: Iterable[str]) -> Sequence[str | None]:
