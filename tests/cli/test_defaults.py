@@ -73,6 +73,7 @@ def test_the_project_file_of_others_is_left_alone(desk, cli, tiny_model, text):
     ("text", "words"),
     [
         ("[scor]", "has a table [scor], which is no command. Do you mean score?"),
+        ("limit = 3", "limit stands in no table. Write it below that of a command, such as [score]."),
         ("[score]\nbatchtokens = 3", "there is no option --batchtokens. Do you mean batch-tokens?"),
         ("[score]\nhelp = true", "there is no option --help."),
         ("[score]\ndecimals = 1.5", "decimals is 1.5. '1.5' is not a valid integer"),

@@ -391,7 +391,7 @@ def test_an_object_that_is_no_frame_is_refused(scorer, wrong):
         (pd.arrays.SparseArray([0, 1, 0]), [0, 1, 0]),
     ],
 )
-def test_columns_that_arrow_cannot_hold_are_read_as_they_are_shown(column, texts):
+def test_columns_without_an_arrow_type_are_read_as_shown(column, texts):
     frame = pd.DataFrame({"text": TEXTS[:3], "column": column})
     assert wrap_frame(frame).table().column("column").to_pylist() == texts
 

@@ -104,9 +104,10 @@ def test_folds_that_make_no_sense_are_refused(chosen):
         TrainSettings(**chosen)
 
 
-def test_folds_and_a_validation_table_exclude_each_other():
-    with pytest.raises(UsageError, match="exclude each other"):
-        TrainJob(reviews=["a.csv"], val="b.csv", settings=TrainSettings(folds=3))
+@pytest.mark.parametrize("chosen", [{"folds": 3}, {"val_size": 0.2}])
+def test_held_back_rows_and_a_table_exclude_each_other(chosen):
+    with pytest.raises(UsageError, match=f"`{next(iter(chosen))}` and a validation table exclude each other"):
+        TrainJob(reviews=["a.csv"], val="b.csv", settings=TrainSettings(**chosen))
 
 
 # What the folds decide

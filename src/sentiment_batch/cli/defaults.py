@@ -86,7 +86,9 @@ def use_defaults(context: click.Context, commands: Mapping[str, click.Command], 
     if found is None or name is None or name not in commands:
         return
     file, tables = found
-    for table in tables:
+    for table, content in tables.items():
+        if table not in commands and not isinstance(content, dict):
+            raise UsageError(f"{file}: {table} stands in no table. Write it below that of a command, such as [{name}].")
         if table not in commands:
             raise UsageError(f"{file} has a table {_quote(table)}, which is no command.{_suggest(table, commands)}")
     values = tables.get(name, {})

@@ -68,8 +68,9 @@ class TrainJob:
             if not is_truth(value):
                 raise UsageError(f"`{name}` is {value!r}; it must be True or False.")
 
-        if self.settings.folds and self.val is not None:
-            raise UsageError("`folds` and a validation table exclude each other. Leave one of them out.")
+        for name in ("folds", "val_size"):
+            if self.val is not None and getattr(self.settings, name):
+                raise UsageError(f"`{name}` and a validation table exclude each other. Leave one of them out.")
         for name in ("unlabelled_limit", "unlabelled_confidence", "unlabelled_weight"):
             if self.unlabelled is None and getattr(self.settings, name) is not None:
                 raise UsageError(f"`{name}` is about unlabelled texts. Name their table with `unlabelled`.")
