@@ -97,6 +97,12 @@ def test_the_table_never_replaces_the_scored_one(summary, scored):
     assert (scored / "out.csv").read_bytes() == before
 
 
+def test_a_table_of_no_known_format_is_refused_with_its_cure(summary, tmp_path):
+    result = summary("--output", tmp_path / "s.xyz")
+    failed(result, "does not show the format of the table. Let it end as `sentiment-batch formats` shows", code=2)
+    assert "output_format" not in result.stderr
+
+
 def test_a_gate_that_holds_ends_with_3_after_all_is_written(summary, tmp_path):
     result = summary(
         "--json", "--quiet", "--output", tmp_path / "s.csv", "--fail-if", "rows > 100", "--fail-if", "rows>1e6"

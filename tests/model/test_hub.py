@@ -154,7 +154,7 @@ def test_an_unreachable_hub_is_one_line_without_many_retries(tmp_path, kind):
     assert (run.returncode, run.stderr) == (1, "")
     assert run.stdout.count("\n") == 1
     assert why in run.stdout
-    for part in (REPOSITORY, "cannot be reached", "Name the folder of a model with `model`"):
+    for part in (REPOSITORY, "cannot be reached", "Name the folder of a model, or train one"):
         assert part in run.stdout
     assert len(server.requests) <= 1
 

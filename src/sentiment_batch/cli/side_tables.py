@@ -40,7 +40,14 @@ def publish_table(
     from sentiment_batch.data.formats import find_writer_format
     from sentiment_batch.records import WriteOptions
 
-    writer: Writer = find_writer_format(location).open(location, make_schema(), WriteOptions(overwrite=overwrite))
+    try:
+        chosen = find_writer_format(location)
+    except UsageError as error:
+        if "`output_format`" not in str(error):
+            raise
+        cure = "Let it end as `sentiment-batch formats` shows, such as in .csv"
+        raise UsageError(f"the name {location!r} does not show the format of the table. {cure}.") from error
+    writer: Writer = chosen.open(location, make_schema(), WriteOptions(overwrite=overwrite))
     try:
         yield writer
         writer.commit()

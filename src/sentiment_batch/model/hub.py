@@ -19,7 +19,7 @@ from sentiment_batch.model.offline_base import MINILM, MINILM_PACKAGE, find_mini
 logger = logging.getLogger("sentiment_batch")
 
 REMEDIES = {
-    "model": "Name the folder of a model with `model`, or train one with sentiment-batch train.",
+    "model": "Name the folder of a model, or train one with sentiment-batch train.",
     "base": f'Name a folder, or take `base="{MINILM}"`, which needs the package {MINILM_PACKAGE} but no network.',
 }
 """What helps if a model cannot be fetched, by the setting that named it."""
