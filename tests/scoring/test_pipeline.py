@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import datetime
 import decimal
+import io
 import json
 from types import SimpleNamespace
 
@@ -263,6 +264,13 @@ def test_an_input_is_not_replaced_by_a_part_of_itself(score, tmp_path, options, 
     with pytest.raises(UsageError, match=f"is the input, and `{name}` leaves out a part of it"):
         score(path, out, write=WriteOptions(overwrite=True), **options)
     assert path.read_bytes() == before
+
+
+@pytest.mark.parametrize("options", [{"limit": 1}, {"keep": ("n",)}, {"read": ReadOptions(comment="#")}])
+def test_standard_input_and_output_are_not_one_file(score, monkeypatch, capfdbinary, options):
+    monkeypatch.setattr("sys.stdin", SimpleNamespace(buffer=io.BytesIO(b"text,n\n#great,1\nawful,2\n")))
+    score("-", "-", input_format="csv", output_format="csv", **options)
+    assert b"sentiment" in capfdbinary.readouterr().out
 
 
 def test_one_of_several_input_files_is_not_replaced(score, tmp_path):

@@ -77,7 +77,11 @@ def refuse_loss(job: ScoreJob, paths: OutputPaths, locations: Sequence[str]) -> 
     chosen: dict[str, object] = {"limit": job.limit, "columns": job.keep or None, "skip_rows": read.skip_rows or None}
     chosen |= {"comment": read.comment, "sheet": read.sheet, "query": read.query}
     parts = [name for name, value in chosen.items() if value is not None]
-    if parts and (_is_output(job.source, paths) or make_absolute(job.source) == make_absolute(job.destination)):
+    if (
+        parts
+        and job.source != "-"
+        and (_is_output(job.source, paths) or make_absolute(job.source) == make_absolute(job.destination))
+    ):
         raise UsageError(
             f"{job.destination} is the input, and `{parts[0]}` leaves out a part of it, which would be lost. Name "
             "another output."
