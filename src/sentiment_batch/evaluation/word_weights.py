@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from sentiment_batch.data.columns import is_blank
+from sentiment_batch.data.columns import NULL_WORDS, is_blank
 from sentiment_batch.evaluation.marking_words import WORD, MarkingWord, WordComparer
 
 if TYPE_CHECKING:
@@ -96,7 +96,7 @@ def _leave_out(word: str, texts: Sequence[str]) -> Pairs:
     left = MAX_CHARACTERS_PER_WORD
     for text in texts:
         without = _WORD.sub(lambda found: "" if found[0].lower() == word else found[0], text)
-        if without == text or is_blank(without):
+        if without == text or is_blank(without) or without in NULL_WORDS:  # the model gives no score to these
             continue
         pairs.append((text, without))
         left -= len(text)
