@@ -385,6 +385,6 @@ def test_a_comma_that_may_divide_thousands_is_a_question(values):
 
 
 def test_an_abbreviation_with_a_point_is_the_same_word():
-    mapping = infer_mapping(["neg.", "negative", "NEG", "Pos.", "positive:"] * 9, "label")
+    mapping = infer_mapping(["neg.", "negative", "NEG .", "Pos.", "positive :"] * 9, "label")
     assert len(mapping.labels) == 2
     assert mapping.find_label("neg.") == mapping.find_label("NEGATIVE")

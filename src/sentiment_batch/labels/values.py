@@ -136,7 +136,7 @@ def fold_word(text: str) -> str:
     """
     word = _JOINTS.sub(" ", unicodedata.normalize("NFKC", text)).strip().casefold() or text.strip()
     word = unicodedata.normalize("NFC", word.translate(_IGNORED)).replace("ı", "i")
-    return word.rstrip(".:") or word
+    return word.rstrip(".: ") or word
 
 
 def strip_accents(word: str) -> str:
