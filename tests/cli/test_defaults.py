@@ -100,6 +100,27 @@ def test_a_wrong_file_is_one_line(desk, cli, text, words):
     assert cli("score", "--help").exit_code == 0
 
 
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        (
+            "limit = 3",
+            "limit stands in no table. Write it below that of a command, such as [tool.sentiment-batch.score].",
+        ),
+        ("score = 1", "[score] must be a table, such as [tool.sentiment-batch.score]."),
+        (
+            "[tool.sentiment-batch.score]\nlimt = 3",
+            "pyproject.toml, [tool.sentiment-batch.score]: there is no option --limt.",
+        ),
+    ],
+)
+def test_a_table_of_the_project_file_has_its_full_name(desk, cli, text, words):
+    write(desk, text if text.startswith("[") else f"[tool.sentiment-batch]\n{text}", "pyproject.toml")
+    run = cli("score", "a.csv", "b.csv")
+    assert (run.exit_code, run.stdout) == (2, "")
+    assert words in run.stderr.replace("\n", " ")
+
+
 def test_a_file_that_begins_with_a_byte_order_mark_is_read(desk, cli, tiny_model):
     write(desk, "\ufeff[score]\ndecimals = 1\n")
     assert "--decimals 1" in cli("score", "a.csv", "b.csv", "-m", tiny_model, *CPU).stderr.splitlines()[0]

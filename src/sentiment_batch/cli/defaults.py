@@ -86,15 +86,16 @@ def use_defaults(context: click.Context, commands: Mapping[str, click.Command], 
     if found is None or name is None or name not in commands:
         return
     file, tables = found
+    header = f"[{name}]" if file == DEFAULTS_FILE else f"[tool.{PROJECT_TABLE}.{name}]"
     for table, content in tables.items():
         if table not in commands and not isinstance(content, dict):
-            raise UsageError(f"{file}: {table} stands in no table. Write it below that of a command, such as [{name}].")
+            raise UsageError(f"{file}: {table} stands in no table. Write it below that of a command, such as {header}.")
         if table not in commands:
             raise UsageError(f"{file} has a table {_quote(table)}, which is no command.{_suggest(table, commands)}")
     values = tables.get(name, {})
     if not isinstance(values, dict):
-        raise UsageError(f"{file}: {_quote(name)} must be a table, such as [{name}].")
-    context.default_map = {name: dict(_convert_all(f"{file}, [{name}]", values, commands[name], context))}
+        raise UsageError(f"{file}: {_quote(name)} must be a table, such as {header}.")
+    context.default_map = {name: dict(_convert_all(f"{file}, {header}", values, commands[name], context))}
     context.meta[_USED_FILE] = file
 
 
