@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-import numpy as np
+import re
 
-from sentiment_batch.evaluation.marking_words import WordComparer
+import numpy as np
+import pytest
+
+from sentiment_batch.evaluation.marking_words import WordComparer, word_pattern
 
 
 def test_the_words_of_each_side_are_found_and_no_others():
@@ -24,3 +27,16 @@ def test_few_texts_mark_nothing():
     inside = np.arange(len(texts)) < 29
     assert WordComparer(texts, 5).compare(inside, ~inside) == []
     assert WordComparer(["!", "?"] * 50, 5).compare(np.arange(100) < 50, np.arange(100) >= 50) == []
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("Don't a b_c 12, 'x' it's'", ["don't", "b_c", "12", "it's"]),
+        ("अच्छा फ़िल्म।", ["अच्छा", "फ़िल्म"]),
+        ("שָׁלוֹם־טוֹב", ["שָׁלוֹם", "טוֹב"]),
+        ("cafe\u0301 İyi", ["cafe\u0301", "i\u0307yi"]),
+    ],
+)
+def test_words_keep_the_marks_of_their_letters(text, words):
+    assert re.findall(word_pattern(), text.lower()) == words

@@ -112,6 +112,7 @@ def test_a_text_of_the_word_alone_is_not_weighed():
         ("Great!", "!"),
         ("GREAT film", " film"),
     ]
+    assert word_weights._leave_out("i\u0307yi", ["İyi film", "iyi film"]) == [("İyi film", " film")]
 
 
 def test_words_are_only_sought_for_a_page(planted):

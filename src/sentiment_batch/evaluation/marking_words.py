@@ -6,6 +6,8 @@ Colaresi and Quinn 2008, "Fightin' Words", section 3.5. A word counts once in a 
 
 from __future__ import annotations
 
+import functools
+import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -27,8 +29,8 @@ PRIOR_TEXTS = 50.0
 """Texts that the prior is worth, in which each word is as frequent as in both parts together."""
 SMALLEST_COUNT = 0.5
 """What is added to each count, so that no log odds are infinite."""
-WORD = r"(?u)\b\w[\w'’]*\w\b"
-"""The pattern of a word. Words are compared in lower case."""
+LAST_MARK = 0x3100
+"""The code point above the marks of letters: accents, and the vowel signs of Indic, Arabic and other scripts."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -76,6 +78,16 @@ class WordComparer:
         ]
 
 
+@functools.cache
+def word_pattern() -> str:
+    """The pattern of a word. Words are compared in lower case.
+
+    `\\w` alone would cut words at these marks, such as most words in Hindi.
+    """
+    marks = "".join(one for one in map(chr, range(LAST_MARK)) if unicodedata.category(one).startswith("M"))
+    return rf"(?<![\w{marks}])\w[\w{marks}'’]*[\w{marks}](?![\w{marks}])"
+
+
 def _count_deviations(counts: Sequence[Floats], texts: Sequence[int]) -> Floats:
     """By how many standard deviations the log odds of each word (V,) differ in two parts.
 
@@ -96,7 +108,9 @@ def _count_words(texts: Sequence[str]) -> tuple[list[str], Any]:
     """The V words of N texts, and a sparse matrix (N, V) that tells which text holds which."""
     from sklearn.feature_extraction.text import CountVectorizer
 
-    vectorizer = CountVectorizer(token_pattern=WORD, binary=True, min_df=MIN_TEXTS_WITH_WORD, dtype=np.float32)
+    vectorizer = CountVectorizer(
+        token_pattern=word_pattern(), binary=True, min_df=MIN_TEXTS_WITH_WORD, dtype=np.float32
+    )
     try:
         holds = vectorizer.fit_transform(texts)
     except ValueError:  # there is no word in so many texts

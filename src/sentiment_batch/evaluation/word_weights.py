@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from sentiment_batch.data.columns import NULL_WORDS, is_blank
-from sentiment_batch.evaluation.marking_words import WORD, MarkingWord, WordComparer
+from sentiment_batch.evaluation.marking_words import MarkingWord, WordComparer, word_pattern
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -36,14 +36,13 @@ MIN_WORDS = 4
 MAX_TEXTS_PER_WORD = 30
 """Texts from which a word is left out."""
 MAX_CHARACTERS_PER_WORD = 10_000
-"""Characters of these texts, so that words cost no more than to score 36 times 20,000 characters: 720 short reviews."""
+"""Characters of these texts. So 36 words cost about what 720,000 characters or 720 short reviews cost."""
 MIN_TEXTS_PER_WORD = 4
 """Fewer weights say little about their mean."""
 PRIOR_TEXTS = 5
 """Words are ordered as if they weighed nothing in this many more texts, so that no word of few texts comes first."""
 SMALLEST_PROBABILITY = 1e-7
 """Smaller ones count as this, so that no log odds are infinite."""
-_WORD = re.compile(WORD)
 
 Pairs = list[tuple[str, str]]
 """Texts with a word and without it."""
@@ -93,9 +92,9 @@ def _choose_texts(texts: Sequence[str]) -> list[tuple[str, int]]:
 def _leave_out(word: str, texts: Sequence[str]) -> Pairs:
     """The first texts that hold the word and something else, and what they are without it."""
     pairs: Pairs = []
-    left = MAX_CHARACTERS_PER_WORD
+    left, pattern = MAX_CHARACTERS_PER_WORD, re.compile(word_pattern())
     for text in texts:
-        without = _WORD.sub(lambda found: "" if found[0].lower() == word else found[0], text)
+        without = pattern.sub(lambda found: "" if found[0].lower() == word else found[0], text)
         if without == text or is_blank(without) or without in NULL_WORDS:  # the model gives no score to these
             continue
         pairs.append((text, without))
