@@ -63,6 +63,28 @@ def test_day_and_month_in_either_order_are_asked_for():
     assert periods(["03/04/2026"], date_format="%m/%d/%Y")[0] == ["2026-03"]
 
 
+@pytest.mark.parametrize("value", ["2026-04", "2026/04", "04/2026", "4/2026", "04-2026", "Apr 2026", "April 2026"])
+def test_months_need_no_day(value):
+    assert [periods([value, ""], every)[0][0] for every in ("month", "quarter", "year")] == [
+        "2026-04",
+        "2026-Q2",
+        "2026",
+    ]
+    with pytest.raises(InputError, match=r"which names no day, but `every` is 'week'. Take `every=\"month\"`"):
+        periods([value], "week")
+
+
+def test_years_need_no_month():
+    assert periods(["2026", "1999"], "year")[0] == ["2026", "1999"]
+    assert periods(["2026"], "year", date_format="%Y")[0] == ["2026"]
+    with pytest.raises(
+        InputError, match=r"'2026', which names no month, but `every` is 'quarter'. Take `every=\"year\"`"
+    ):
+        periods(["2026"], "quarter")
+    with pytest.raises(InputError, match="'26' in row"):
+        periods(["2026"], "year", more=["26"])
+
+
 def test_a_later_value_of_another_form_is_named():
     with pytest.raises(InputError, match=r"'12/31/2026' in row 101 .* no date like %d/%m/%Y"):
         periods(["31/12/2026"], more=["30/12/2026", "12/31/2026"])
@@ -112,9 +134,12 @@ def test_what_is_no_date_is_refused_by_name(values):
         periods(values)
 
 
-def test_a_format_without_a_month_is_refused():
+def test_a_format_without_what_the_period_needs_is_refused():
     with pytest.raises(UsageError, match="names no month"):
         periods(["2026"], date_format="%Y %d")
+    with pytest.raises(UsageError, match="names no day, but `every` is 'day'"):
+        periods(["2026-04"], "day", date_format="%Y-%m")
+    assert periods(["2026-04"], "quarter", date_format="%Y-%m")[0] == ["2026-Q2"]
 
 
 def test_a_column_without_dates_has_no_periods():

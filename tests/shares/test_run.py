@@ -87,6 +87,15 @@ def test_words_mark_labels_and_groups():
     assert summarize(frame.drop(columns="review")).total.words == {}
 
 
+def test_two_likely_columns_of_texts_are_said_to_have_no_words(caplog):
+    texts = ["a dull film that I left", "a fine film that I liked"] * 40
+    frame = pd.DataFrame({"text": texts, "content": texts[::-1], "sentiment": ["negative", "positive"] * 40})
+    with caplog.at_level("INFO", "sentiment_batch"):
+        assert summarize(frame).total.words == {}
+        assert "no words are shown: 'text', 'content'" in caplog.text
+        assert summarize(frame, text_column="content").total.words
+
+
 def test_a_table_without_scores_or_labels_is_summarized():
     frame = make_frame(50)
     found = summarize(frame.drop(columns="sentiment_score"))

@@ -6,7 +6,6 @@ How the dates of a text column are written is found from the first rows, and ask
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import pyarrow as pa
@@ -27,6 +26,11 @@ _DAYS += ["%Y%m%d", "%d %b %Y", "%b %d, %Y", "%d. %b %Y", "%d-%b-%Y", "%d-%b-%y"
 _TIMES = ("", " %H:%M", " %H:%M:%S", ", %H:%M", " %I:%M %p")
 FORMATS = [*(day + time for day in _DAYS for time in _TIMES), "%a %b %d %H:%M:%S +0000 %Y"]
 """The other forms that are tried, as `strptime` takes them."""
+_MONTHS = ("%Y-%m", "%Y/%m", "%m/%Y", "%m-%Y", "%b %Y")
+_COARSE_FORMATS = {"month": _MONTHS, "quarter": _MONTHS, "year": (*_MONTHS, "%Y")}
+"""The forms without a day that are tried for periods that need none. Arrow reads the names of months short and long."""
+_NEEDED = {"day": 3, "week": 3, "month": 2, "quarter": 2, "year": 1}
+"""How many of year, month and day a form must have for each period."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -95,42 +99,40 @@ def find_period_column(
         return PeriodColumn(column=column, every=every, written=None, zone=in_zone, assumed=False)
     if not holds_text(kind) and not pa.types.is_null(kind):
         raise InputError(
-            f"column {column!r} holds {kind}, not dates. Convert it to dates such as 2026-04-03 first, or name another "
-            "column with `over`."
+            f"column {column!r} holds {kind}, not dates. Convert it to dates such as 2026-04-03 first, name another "
+            "column with `over`, or take its values as they are with `by`."
         )
     if date_format is not None:
-        _check_format(date_format)
+        _check_format(date_format, every)
         zone = "in the time zone UTC" if "%z" in date_format else as_written
         return PeriodColumn(column=column, every=every, written=date_format, zone=zone, assumed=False)
     values = pa.nulls(0, pa.string()) if first is None else decode_dictionary(read_column(first, column)[0])
-    written = _find_form(column, values)
+    written = _find_form(column, values, every)
     zone = "in the time zone UTC" if getattr(_ISO.get(written), "tz", None) else as_written
     return PeriodColumn(column=column, every=every, written=written, zone=zone, assumed=written not in _ISO)
 
 
-def _check_format(date_format: str) -> None:
-    """Raise UsageError for a format without a year, a month and a day."""
-    missing = [
-        name
-        for name, codes in (("year", "Yy"), ("month", "mbB"), ("day", "d"))
-        if not any(f"%{code}" in date_format for code in codes)
-    ]
+def _check_format(date_format: str, every: str) -> None:
+    """Raise UsageError for a format without what a period needs: a year, for some a month, and for days a day."""
+    parts = (("year", "Yy"), ("month", "mbB"), ("day", "d"))
+    missing = [name for name, codes in parts[: _NEEDED[every]] if not any(f"%{code}" in date_format for code in codes)]
     if missing and "%F" not in date_format:
         raise UsageError(
-            f"`date_format` is {date_format!r}, which names no {missing[0]}. Write it as in '%d.%m.%Y' or "
-            "'%m/%d/%Y %H:%M'."
+            f"`date_format` is {date_format!r}, which names no {missing[0]}, but `every` is {every!r}. Write it as in "
+            "'%d.%m.%Y' or '%m/%d/%Y %H:%M'."
         )
 
 
-def _find_form(column: str, values: pa.Array) -> str:
+def _find_form(column: str, values: pa.Array, every: str) -> str:
     """The one form in which all values can be read."""
     known = _drop_blanks(values).drop_null()
     if not len(known):
         return next(iter(_ISO))
-    fitting = list(itertools.islice(_list_fitting(known), 3))
+    forms = (*_ISO, *FORMATS, *_COARSE_FORMATS.get(every, ()))
+    fitting = list(itertools.islice((form for form in forms if not _parse(known, form).null_count), 3))
     example = known[0].as_py()
     if not fitting:
-        raise _no_form(column, known)
+        raise _no_form(column, known, every)
     if len(fitting) == 1 or fitting[0] in _ISO:
         return fitting[0]
     raise InputError(
@@ -139,8 +141,15 @@ def _find_form(column: str, values: pa.Array) -> str:
     )
 
 
-def _no_form(column: str, known: pa.Array) -> InputError:
+def _no_form(column: str, known: pa.Array, every: str) -> InputError:
     """The error for values that no one form fits, with a value that shows why."""
+    coarse = [form for form in _COARSE_FORMATS["year"] if not _parse(known, form).null_count]
+    if coarse:
+        fine, longer = ("month", "year") if coarse == ["%Y"] else ("day", "month")
+        return InputError(
+            f"column {column!r} holds {known[0].as_py()!r}, which names no {fine}, but `every` is {every!r}. Take "
+            f'`every="{longer}"`, or name another column with `over`.'
+        )
     form, times = max(((form, _parse(known, form)) for form in (*_ISO, *FORMATS)), key=lambda one: -one[1].null_count)
     if times.null_count == len(known):
         return InputError(
@@ -152,12 +161,6 @@ def _no_form(column: str, known: pa.Array) -> InputError:
         f"column {column!r} holds {date!r}, which is a date like {form}, but also {other!r}. Write all dates in one "
         "form, leave the cells without a date empty, or name another column with `over`."
     )
-
-
-def _list_fitting(known: pa.Array) -> Iterator[str]:
-    for form in (*_ISO, *FORMATS):
-        if not _parse(known, form).null_count:
-            yield form
 
 
 def _drop_blanks(values: pa.Array) -> pa.Array:

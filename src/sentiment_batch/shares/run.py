@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
     from sentiment_batch.data.readers.base import Reader
     from sentiment_batch.shares.known_model import KnownModel
     from sentiment_batch.shares.result import ShareSummary
+
+logger = logging.getLogger("sentiment_batch")
 
 MAX_COLUMNS = 2
 """Columns that make groups."""
@@ -162,7 +165,7 @@ def _prepare(reader: Reader, request: SummaryRequest, known: KnownModel | None) 
 
 
 def _find_texts(reader: Reader, request: SummaryRequest, known: KnownModel | None) -> tuple[str, ...]:
-    """The columns of the text; none if no words are wanted, or if nobody named a column and none is found."""
+    """The columns of the text. There are none if no words are wanted, or if no column was named and none is found."""
     if not request.words:
         return ()
     if request.text_columns:
@@ -172,7 +175,8 @@ def _find_texts(reader: Reader, request: SummaryRequest, known: KnownModel | Non
         return tuple(stored)
     try:
         return choose_text_columns(reader).names
-    except InputError:  # the words are an extra, which a table without texts has not
+    except InputError as error:  # a table of scores alone may hold no texts
+        logger.info("no words are shown: %s", error)
         return ()
 
 
