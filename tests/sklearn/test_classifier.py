@@ -68,7 +68,7 @@ def test_labels_keep_their_values_and_types(make, labels):
 
 
 @pytest.mark.parametrize("missing", [None, np.nan, pd.NA])
-@pytest.mark.parametrize("kind", [list, pd.Series])
+@pytest.mark.parametrize("kind", [list, iter, pd.Series, pd.DataFrame])
 def test_a_missing_label_is_refused_before_training(make, missing, kind):
     with pytest.raises(ValueError, match="row 2 of y has no label"):
         make().fit(TEXTS, kind([*LABELS[:2], missing, *LABELS[3:]]))

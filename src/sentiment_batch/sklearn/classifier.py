@@ -226,9 +226,12 @@ class SentimentClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
 _SETTINGS = set(TrainSettings.__dataclass_fields__)
 
 
-def _refuse_missing(y: Iterable[Any]) -> None:
-    """Raise ValueError for a label that is missing. NumPy would make the word nan of one beside words."""
-    for row, label in enumerate(y):
+def _refuse_missing(y: Any) -> None:
+    """Raise ValueError for a label that is missing. NumPy would make the word nan of one beside words.
+
+    `y` may also be a column, such as a frame with the labels alone.
+    """
+    for row, label in enumerate(np.asarray(y, dtype=object).ravel()):
         if label is None or type(label).__name__ == "NAType" or (isinstance(label, float) and label != label):
             raise ValueError(f"row {row} of y has no label, but {label}. Leave such rows out of X and y.")
 
