@@ -119,7 +119,7 @@ def test_a_band_that_proves_too_narrow_ends_int8_for_all_rows(tiny_model, flippe
     with load(tiny_model) as fast, caplog.at_level(logging.WARNING, logger="sentiment_batch"):
         found, labels = scores(fast, some)
         assert fast.dtype.value == "float32"
-    assert "All rows are scored anew in float32" in caplog.text
+    assert "All rows are scored again in float32" in caplog.text
     with load(tiny_model, "float32") as exact:
         expected, right = scores(exact, some)
     assert labels == right

@@ -67,7 +67,7 @@ def compare(
     The interval is that of paired rows, which is narrower than that of two separate measurements.
 
     The conditions of --fail-if take rows, accuracy_a, accuracy_b, difference, difference_low and difference_high. The
-    difference is the accuracy of B less that of A. Its low and high end are those of the interval.
+    difference is the accuracy of B minus that of A. Its low and high end are those of the interval.
     """
     from sentiment_batch.gates.conditions import apply_gates, parse_gates, raise_failed
 

@@ -34,7 +34,7 @@ def compare(
     Args:
         rows: a frame or a path.
         model_a: a folder or Hub id, or what `train` returned.
-        model_b: the same for the other model. The difference is its accuracy less that of the first.
+        model_b: the same for the other model. The difference is its accuracy minus that of the first.
         text_column: the column or columns of the text; None takes those of `model_a`, else finds them by name.
         label_column: the column of the label; found by name if None.
         stars: as for `evaluate`.

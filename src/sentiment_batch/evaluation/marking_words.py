@@ -105,7 +105,7 @@ def _count_deviations(counts: Sequence[Floats], texts: Sequence[int]) -> Floats:
 
 
 def _count_words(texts: Sequence[str]) -> tuple[list[str], Any]:
-    """The V words of N texts, and a sparse matrix (N, V) that tells which text holds which."""
+    """The V words of N texts, and a sparse matrix (N, V) that shows which texts hold which words."""
     from sklearn.feature_extraction.text import CountVectorizer
 
     vectorizer = CountVectorizer(
@@ -113,6 +113,6 @@ def _count_words(texts: Sequence[str]) -> tuple[list[str], Any]:
     )
     try:
         holds = vectorizer.fit_transform(texts)
-    except ValueError:  # there is no word in so many texts
+    except ValueError:  # no word is in `min_df` texts
         return [], None
     return vectorizer.get_feature_names_out().tolist(), holds.tocsr()

@@ -105,7 +105,7 @@ def _leave_out(word: str, texts: Sequence[str]) -> Pairs:
 
 
 def _weigh_pairs(scorer: Scorer, codes: Sequence[int], pairs: Sequence[Pairs]) -> list[Weights]:
-    """For each word the weights in its texts: the log odds of its label with it, less those without it."""
+    """For each word the weights in its texts: the log odds of its label with it minus those without it."""
     from sentiment_batch.explanation.attribution import predict_probabilities
 
     if not pairs:
@@ -121,7 +121,7 @@ def _weigh_pairs(scorer: Scorer, codes: Sequence[int], pairs: Sequence[Pairs]) -
 
 
 def _compute_log_odds(probabilities_NK: Weights, code: int) -> Weights:
-    """(N,) the log odds of one class. The others are added up, because 1 less a probability near 1 is not exact."""
+    """(N,) the log odds of one class. The others are added up, because 1 minus a probability near 1 is not exact."""
     parts = probabilities_NK[:, code], np.delete(probabilities_NK, code, axis=1).sum(axis=1)
     own_N, others_N = (np.log(np.maximum(part, SMALLEST_PROBABILITY)) for part in parts)
     log_odds_N: Weights = own_N - others_N

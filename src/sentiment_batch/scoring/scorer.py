@@ -329,7 +329,7 @@ class Scorer:
             try:
                 parts = [added.arrays(scores) for _, scores in self.probabilities(batches, text_columns)]
             except Int8LabelError as error:
-                logger.warning("%s All rows are scored anew in float32", error)
+                logger.warning("%s All rows are scored again in float32", error)
                 self.close()
                 self.settings = replace(self.settings, dtype="float32")
                 parts = [added.arrays(scores) for _, scores in self.probabilities(batches, text_columns)]
