@@ -98,6 +98,12 @@ def test_the_first_rows_show_which_of_two_names_holds_texts(other):
     assert choose_text_columns(TableReader(table(content=other, review=LONG))).names == ("review",)
 
 
+@pytest.mark.parametrize("kind", [pa.string(), pa.null(), pa.json_()])
+def test_two_names_of_a_table_without_rows_are_no_question(kind):
+    empty = pa.table({"content": pa.nulls(0, kind), "review": pa.nulls(0, pa.string())})
+    assert choose_text_columns(TableReader(empty)).names == ("review",)
+
+
 def test_many_thousand_columns_take_no_quadratic_time():
     schema = pa.schema([(f"c{n}", pa.string()) for n in range(20_000)])
     started = time.process_time()

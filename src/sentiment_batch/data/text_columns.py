@@ -128,7 +128,9 @@ def find_text_columns(schema: pa.Schema, chosen: Sequence[str] = (), sample: pa.
 
 
 def detect_text_columns(reader: Reader, chosen: Sequence[str] = ()) -> list[str]:
-    """The text columns of an open table. Its first rows are read only if no column has a usual name.
+    """The text columns of an open table. Its first rows are read only if the names do not show them.
+
+    If the table has no rows, the plainest of several usual names is taken, because there is nothing to mistake.
 
     Raises:
         InputError: a chosen column is missing or holds no text, or no text column was found.
@@ -137,7 +139,7 @@ def detect_text_columns(reader: Reader, chosen: Sequence[str] = ()) -> list[str]
     names = [name for name in reader.schema.names if simplify_name(name) in TEXT_NAMES]
     needs_rows = not chosen and (len(names) > 1 or any(map(holds_json, reader.schema)))
     try:
-        return find_text_columns(reader.schema, chosen, read_first_batch(reader) if needs_rows else None)
+        return find_text_columns(reader.schema, chosen, _read_sample(reader) if needs_rows else None)
     except InputError:
         if chosen:
             raise
@@ -147,6 +149,12 @@ def detect_text_columns(reader: Reader, chosen: Sequence[str] = ()) -> list[str]
 def read_first_batch(reader: Reader) -> pa.RecordBatch | None:
     """The first rows of a table, or None if it has no rows. The splits can be read again afterwards."""
     return next((batch for batch in stream_batches(reader) if batch.num_rows), None)
+
+
+def _read_sample(reader: Reader) -> pa.RecordBatch:
+    """The first rows of a table; a batch without rows if it has none."""
+    nothing = [pa.nulls(0, kind) for kind in reader.schema.types]
+    return read_first_batch(reader) or pa.RecordBatch.from_arrays(nothing, schema=reader.schema)
 
 
 def check_column(schema: pa.Schema, name: str, setting: str, *, whole: bool = False) -> str:
