@@ -237,7 +237,7 @@ def test_one_text_is_one_explanation_and_the_model_is_kept(trained, monkeypatch)
         (["x", b"y"], {}, r"of the type bytes. Give strings"),
         (["x"], {"neutral_band": 0.7}, "neutral_band` is for scoring"),
         (["x"], {"colour": 1}, "The settings of scoring are"),
-        (7, {}, "explain takes one text or several, not a int"),
+        (7, {}, "explain takes one text or several, not a value of the type int"),
     ],
 )
 def test_a_wrong_call_is_one_clear_line(trained, texts, settings, part):

@@ -60,10 +60,19 @@ def test_a_table_is_scored_into_itself(db, score):
     assert sorted(ids) == list(range(100))
 
 
+def test_a_limit_in_place_is_refused_and_loses_no_row(db, score):
+    fill(db)
+    said = score(db.url("table=reviews"), db.url("table=reviews"), "--overwrite", "--limit", "10", fails=True)
+    assert "--limit leaves out a part of it, which would be lost" in said
+    assert db.rows("SELECT count(*) FROM reviews") == [(100,)]
+
+
 def test_a_limit_releases_the_input(db, score):
     fill(db)
-    score(db.url("table=reviews"), db.url("table=reviews"), "--overwrite", "--limit", "10")
-    assert db.rows("SELECT count(*) FROM reviews") == [(10,)]
+    score(db.url("table=reviews"), db.url("table=scored"), "--limit", "10")
+    assert db.rows("SELECT count(*) FROM scored") == [(10,)]
+    score(db.url("table=reviews"), db.url("table=reviews"), "--overwrite")
+    assert db.rows("SELECT count(*) FROM reviews") == [(100,)]
 
 
 def test_a_query_is_scored_into_a_file(db, score, tmp_path):
