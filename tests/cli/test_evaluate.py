@@ -125,7 +125,7 @@ def test_a_model_without_gradients_is_reported_without_words(evaluate, reviews_c
     page = tmp_path / "report.html"
     result = evaluate(reviews_csv, "--report", page, "--json")
     assert result.exit_code == 0, result.stderr
-    assert "without the weights of their words: it has no embeddings" in result.stderr
+    assert "no weights of words, or not all of them: it has no embeddings" in result.stderr
     assert all(error["words"] is None for error in json.loads(result.stdout)["errors"])
     assert page.exists()
 

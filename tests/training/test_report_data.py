@@ -78,7 +78,7 @@ def test_a_report_without_words_is_better_than_no_model(tiny_model, monkeypatch,
 
     monkeypatch.setattr(Scorer, "load", full)
     assert "a great film" in make_page(report_of([evaluation(ERROR)], [ENTRY]), tiny_model, "cpu", {})
-    assert "without the weights of their words: the memory of cuda" in caplog.text
+    assert "no weights of words, or not all of them: the memory of cuda" in caplog.text
 
 
 @pytest.mark.parametrize("test", [False, True])

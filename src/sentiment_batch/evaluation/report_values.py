@@ -104,4 +104,4 @@ def add_word_weights(
         for error, explanation in zip(errors, explanations, strict=True):
             error["words"] = round_weights(explanation.words)
     except (SentimentBatchError, torch.OutOfMemoryError, MemoryError) as why:
-        logger.warning("the report shows errors without the weights of their words: %s", why)
+        logger.warning("the report shows no weights of words, or not all of them: %s", why)
