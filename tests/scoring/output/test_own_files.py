@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import errno
 import json
 import os
 import shutil
+from pathlib import Path
 
 import pytest
 
@@ -360,3 +362,24 @@ def test_verify_refuses_a_pipe_among_the_files(run, tmp_path, kind):
     make(tmp_path / "out" / "part-00001.parquet", kind)
     with pytest.raises(OutputError, match=r"part-00001\.parquet belongs to the output and cannot be read"):
         verify_output(f"{tmp_path}/out/")
+
+
+def test_a_work_folder_that_stays_shows_whose_it_is(run, tmp_path, monkeypatch):
+    """Else a later run would take it for a folder of the user's, and refuse to start."""
+    unlink = Path.unlink
+
+    def unlink_all_but_parts(path, missing_ok=False):
+        if path.name.endswith(".scores"):
+            raise OSError(errno.EIO, "the disk fails")
+        unlink(path, missing_ok)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "unlink", unlink_all_but_parts)
+        run("out.csv")
+    whole = (tmp_path / "out.csv").read_bytes()
+    left = tmp_path / ".out.csv.scoring.done"
+    assert (left / "job.json").exists()
+    (tmp_path / "out.csv").unlink()
+    run("out.csv", overwrite=True)
+    assert (tmp_path / "out.csv").read_bytes() == whole
+    assert not left.exists()

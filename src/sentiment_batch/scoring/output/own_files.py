@@ -73,12 +73,15 @@ def refuse_foreign_files(folder: Path) -> None:
 def remove_work_folder(folder: Path) -> None:
     """Remove what runs have left in a work folder, then the folder if it is empty. What cannot be removed stays.
 
-    The description of the job goes last, because it shows that a run made the folder.
+    The description of the job goes last, and only if all else is gone, because it shows that a run made the folder.
     """
     with contextlib.suppress(OSError):
-        for path in sorted(folder.iterdir(), key=lambda path: path.name == JOB):
-            remove_own_file(path)
-        folder.rmdir()
+        for path in folder.iterdir():
+            if path.name != JOB:
+                remove_own_file(path)
+        if {path.name for path in folder.iterdir()} <= {JOB}:
+            remove_own_file(folder / JOB)
+            folder.rmdir()
 
 
 def remove_own_file(path: Path) -> None:
