@@ -12,7 +12,7 @@ META = {
     "base": "distilbert/distilbert-base-uncased",
     "labels": {"labels": ["negative", "positive"]},
     "text": {"max_length": 256, "long_text": "head-tail"},
-    "settings": {"base": "x", "seed": 7, "batch_size": 16, "limit": None},
+    "settings": {"base": "x", "epochs": 4, "seed": 7, "batch_size": 16, "limit": None},
     "data": {"training_rows": 5_000, "classes": {"negative": 2_400, "positive": 2_600}, "mapping": "0 -> negative"},
     "best": {"step": 312, "epoch": 1.5},
     "metrics": {"validation": RESULT, "test": None},
@@ -140,7 +140,7 @@ def test_the_card_of_a_run_with_folds_says_what_the_weights_are():
     meta = META | {"data": META["data"] | {"folds": 5}}
     card = build_model_card(meta, "reviews-model")
     assert "Each of 5 folds was validated by a model that was not trained on it." in card
-    assert f"best after {META['best']['step']:,} steps" in card
+    assert "trained on all rows, for as many epochs: 4." in card
     assert "lowest validation loss" not in card
 
 

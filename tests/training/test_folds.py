@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import math
 from pathlib import Path
 
 import numpy as np
@@ -14,8 +15,9 @@ from hypothesis import strategies as st
 from sentiment_batch.errors import UsageError
 from sentiment_batch.settings import TrainSettings
 from sentiment_batch.training import prepare as preparing
+from sentiment_batch.training import trainings
 from sentiment_batch.training.checkpoint.history import HistoryEntry
-from sentiment_batch.training.folds import FinishedFold, average_histories, find_median_step
+from sentiment_batch.training.folds import FinishedFold, average_histories
 from sentiment_batch.training.job import TrainJob
 from sentiment_batch.training.prepare import prepare
 from sentiment_batch.training.split import assign_folds
@@ -112,18 +114,32 @@ def test_held_back_rows_and_a_table_exclude_each_other(chosen):
 # What the folds decide
 
 
-def test_the_last_training_takes_the_median_of_the_best_steps():
-    folds = [finished(0.5, 0.4, 0.6), finished(0.3, 0.5), finished(0.9, 0.8, 0.7)]
-    assert [one.best_step for one in folds] == [20, 10, 30]
-    assert find_median_step(folds) == 20
-    assert find_median_step(folds[:2]) == 10
-
-
 def test_the_history_is_the_mean_of_the_folds_at_each_step():
-    history = average_histories([finished(0.5, 0.3, 0.6), finished(0.7, 0.5)])
-    assert [(one.step, one.best) for one in history] == [(10, False), (20, True), (30, False)]
-    assert [one.validation_loss for one in history] == pytest.approx([0.6, 0.4, 0.6])
-    assert [one.seconds for one in history] == [2.0, 2.0, 1.0]
+    history = average_histories([finished(0.5, 0.3, 0.6), finished(0.7, 0.5, 0.4)])
+    assert [(one.step, one.best) for one in history] == [(10, False), (20, False), (30, True)]
+    assert [one.validation_loss for one in history] == pytest.approx([0.6, 0.4, 0.5])
+    assert [one.seconds for one in history] == [2.0, 2.0, 2.0]
+
+
+def test_each_training_ends_after_the_same_epochs_whatever_its_best_state(train, reviews, monkeypatch):
+    """Else one temperature would have to fit states of different certainty, and a last model that is none of them."""
+    taken, fit = [], trainings.fit
+
+    def record(classifier, training, validation, config, schedule, *rest):
+        history = fit(classifier, training, validation, config, schedule, *rest)
+        saved = [one.step for one in history if one.best]
+        taken.append((len(training), len(history), saved, schedule.epochs, schedule.steps))
+        return history
+
+    monkeypatch.setattr(trainings, "fit", record)
+    # At this rate a state of the middle has the lowest loss, and a patience of 1 would end the training there.
+    trained = train("model", reviews(60), learning_rate=0.05, folds=3, epochs=6, patience=1)
+    *folds, last = taken
+    steps = 6 * math.ceil(40 / 18)
+    assert folds == [(40, 6, [steps], 6, steps)] * 3
+    assert last == (60, 0, [], 6, 6 * math.ceil(60 / 18))
+    assert trained.best == trained.history[-1]
+    assert any(one.validation_loss < trained.best.validation_loss for one in trained.history)
 
 
 # The run
@@ -141,10 +157,10 @@ def test_a_run_with_folds_is_measured_on_all_rows_and_says_so(train, reviews, ca
     assert trained.best in trained.history
     assert trained.baseline.comparisons["validation"].rows == 60
     assert trained.folds == 3
-    assert "means over the folds; * the median of their best steps" in caplog.text
+    assert "means over the folds; * the last step" in caplog.text
     assert "60 of them validate in turn, in 3 folds" in caplog.text
     assert "4 trainings" in caplog.text
-    assert f"training on all rows for {trained.best.step} steps" in caplog.text
+    assert "training on all rows for 40 steps, as many epochs as the folds" in caplog.text
     assert not Path(f"{trained.path}.training").exists()
 
 

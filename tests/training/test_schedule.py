@@ -24,7 +24,7 @@ def test_long_epochs_are_validated_within_all_at_their_end(steps, expected):
 
 def test_a_run_has_three_epochs_by_default_where_rows_are_plenty():
     found = plan_schedule(1_000, None)
-    assert (found.epochs, found.steps, found.stop) == (3, 3_000, 3_000)
+    assert (found.epochs, found.steps) == (3, 3_000)
     assert found.validations == {1_000, 2_000, 3_000}
 
 
@@ -34,7 +34,7 @@ def test_few_rows_are_gone_through_until_there_are_enough_steps(steps_per_epoch)
     assert MIN_STEPS <= found.steps < MIN_STEPS + steps_per_epoch
     assert found.steps == found.epochs * steps_per_epoch
     assert len(found.validations) == VALIDATIONS_OF_FEW_ROWS
-    assert max(found.validations) == found.stop == found.steps
+    assert max(found.validations) == found.steps
 
 
 def test_epochs_of_the_user_are_taken_and_each_is_validated():
@@ -43,6 +43,6 @@ def test_epochs_of_the_user_are_taken_and_each_is_validated():
     assert found.validations == set(range(4, 201, 4))
 
 
-def test_the_last_training_has_the_rates_of_the_folds():
-    found = plan_schedule(5, None).until(120)
-    assert (found.steps, found.stop, found.validations) == (200, 120, frozenset())
+def test_the_training_on_all_rows_has_as_many_epochs_as_the_folds():
+    found = plan_schedule(4, 30, keeps_last=True).without_validation(5)
+    assert (found.epochs, found.steps, found.validations) == (30, 150, frozenset())

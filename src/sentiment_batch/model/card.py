@@ -103,8 +103,8 @@ def _describe_weights(meta: Mapping[str, Any]) -> str:
     best, folds = meta["best"], meta["data"].get("folds")
     if folds:
         return (
-            f"Each of {folds} folds was validated by a model that was not trained on it. In the median, these models "
-            f"were best after {best['step']:,} steps. These are the weights after as many steps on all rows."
+            f"Each of {folds} folds was validated by a model that was not trained on it. These are the weights of a "
+            f"model that was trained on all rows, for as many epochs: {meta['settings']['epochs']}."
         )
     once = "" if best.get("calibrated_loss") is None else " after calibration"
     return f"These are the weights with the lowest validation loss{once}: step {best['step']}, epoch {best['epoch']:g}."

@@ -108,8 +108,8 @@ def _word_loss(done: Validations, best: Mapping[str, Any] | None, folds: bool) -
         return "No validation gave a loss that is a number."
     if folds:
         return (
-            "These are means over the folds. In the median their models were best after "
-            f"{format_count(best.get('step'))} steps. The published model was trained on all rows for as many steps."
+            "These are means over the folds, each of which was trained for "
+            f"{format_count(best.get('step'))} steps. The published model learned from all rows, for as many epochs."
         )
     epoch = format_decimal(best.get("epoch"), 2).rstrip("0").rstrip(".")
     key, once = ("calibrated_loss", " once calibrated") if _is_calibrated(done) else ("validation_loss", "")

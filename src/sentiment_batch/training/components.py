@@ -20,7 +20,7 @@ from sentiment_batch.training.batches import TokenizedTexts
 from sentiment_batch.training.data_check.lengths import add_lengths
 from sentiment_batch.training.data_check.vocabulary import add_vocabulary_fit
 from sentiment_batch.training.optimizer import RunConfig
-from sentiment_batch.training.schedule import MIN_STEPS, USUAL_EPOCHS, Schedule, plan_schedule
+from sentiment_batch.training.schedule import USUAL_EPOCHS, Schedule, plan_schedule
 
 if TYPE_CHECKING:
     from sentiment_batch.records import Choice
@@ -32,7 +32,8 @@ MAX_SHORT_TOKENS = 64
 """Texts of at most this many tokens on average are short: a step of 16 is mostly the optimizer's own work."""
 BATCH_SIZE = 16
 BATCH_SIZE_SHORT = 32
-"""For short texts, if the rows are enough for `MIN_STEPS` of so many texts in `USUAL_EPOCHS`."""
+"""For short texts, if the rows are enough for `MIN_STEPS_SHORT` of so many texts in `USUAL_EPOCHS`."""
+MIN_STEPS_SHORT = 200
 WEIGHT_AVERAGE = 0.999
 """The decay for long texts: on IMDb reviews the average had a lower loss and a higher accuracy; see benchmarks/."""
 RATE_TIMES_WIDTH = 0.0384
@@ -186,7 +187,7 @@ def _choose_batch_size(settings: TrainSettings, training: TokenizedTexts, notes:
     if settings.batch_size is not None:
         return settings.batch_size
     mean = training.tokens.lengths.mean()
-    is_short, is_few = mean <= MAX_SHORT_TOKENS, len(training) < BATCH_SIZE_SHORT * MIN_STEPS / USUAL_EPOCHS
+    is_short, is_few = mean <= MAX_SHORT_TOKENS, len(training) < BATCH_SIZE_SHORT * MIN_STEPS_SHORT / USUAL_EPOCHS
     size = BATCH_SIZE_SHORT if is_short and not is_few else BATCH_SIZE
     few = " and by the number of rows" if is_short and is_few else ""
     notes.append(f"batch size {size}, chosen by the mean length of the texts ({mean:.0f} tokens){few}")
@@ -198,7 +199,7 @@ def _plan(data: PreparedData, settings: TrainSettings, batch_size: int, notes: l
     rows = len(data.training)
     if data.folds:
         rows -= int(np.bincount(data.folds.validation_M).max())  # one schedule for all folds
-    schedule = plan_schedule(math.ceil(rows / batch_size), settings.epochs)
+    schedule = plan_schedule(math.ceil(rows / batch_size), settings.epochs, keeps_last=data.folds is not None)
     if settings.epochs is None:
         steps = f"{schedule.steps:,} steps of {batch_size} texts"
         notes.append(f"{schedule.epochs} epochs, chosen by the number of rows: {steps}")

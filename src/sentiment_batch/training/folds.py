@@ -1,7 +1,9 @@
-"""Cross-validation: trains a model for each fold, then one on all rows for the median number of steps.
+"""Cross-validation: trains a model for each fold, then one on all rows for as many epochs.
 
 The predictions for the rows of a fold are those of the model that was not trained on them. They measure and calibrate
-the last model, which no row is left for.
+the last model, which no row is left for. So all these models have to be alike: each is the last state of its training,
+after the same epochs. The best states of the folds come from different epochs. Those of early ones are less certain, so
+no temperature would fit them all, nor the last model.
 """
 
 from __future__ import annotations
@@ -13,12 +15,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from sentiment_batch.training.checkpoint.history import HistoryEntry, find_best, from_rows, to_rows
+from sentiment_batch.training.checkpoint.history import HistoryEntry, from_rows, to_rows
 
 if TYPE_CHECKING:
     from sentiment_batch.model.probabilities import Floats
     from sentiment_batch.training.checkpoint.state import Tensors
-    from sentiment_batch.training.schedule import Schedule
     from sentiment_batch.training.split import Folds
 
 
@@ -29,41 +30,20 @@ class FinishedFold:
     history: Sequence[HistoryEntry]
     """Its validations, in order."""
     logits_NK: Floats
-    """What its best state gives for the rows that validate in the fold; NaN if its loss was never a number."""
+    """What its kept state gives for the rows that validate in the fold; NaN if its loss was no number."""
     pool_MK: Floats | None = None
     """What it gives for the unlabelled texts, if a student is to learn that."""
     training_NK: Floats | None = None
     """What it gives for all labelled rows to train on, if a student is to learn that."""
 
-    @property
-    def best_step(self) -> int:
-        """The optimizer steps of its best state."""
-        best = find_best(self.history)
-        assert best is not None
-        return best.step
-
-
-def find_median_step(finished: Sequence[FinishedFold]) -> int:
-    """The optimizer steps of the training on all rows: those after which a model of a fold is best, in the median."""
-    return statistics.median_low(one.best_step for one in finished)
-
-
-def plan_last_training(schedule: Schedule, finished: Sequence[FinishedFold]) -> Schedule:
-    """The schedule of the training on all rows. `schedule` is that of the folds."""
-    return schedule.until(find_median_step(finished))
-
 
 def average_histories(finished: Sequence[FinishedFold]) -> list[HistoryEntry]:
-    """The mean of the folds' figures at each step; the best entry is that of the median step.
+    """The mean of the folds' figures at each step. The last entry is the best one, because its state is kept.
 
-    Folds that stopped early are not in the later entries. `seconds` are the sum of all folds.
+    `seconds` are the sum of all folds.
     """
-    median = find_median_step(finished)
-    entries: dict[int, list[HistoryEntry]] = {}
-    for one in finished:
-        for entry in one.history:
-            entries.setdefault(entry.step, []).append(entry)
-    return [_average(entries[step], best=step == median) for step in sorted(entries)]
+    entries = list(zip(*(one.history for one in finished), strict=True))
+    return [_average(some, best=some is entries[-1]) for some in entries]
 
 
 def join_logits(logits: Sequence[Floats], folds: Folds) -> Floats:

@@ -66,7 +66,7 @@ def fit(
     Returns:
         One entry for each validation, in order.
     """
-    patience = config.settings.patience
+    patience = None if schedule.keeps_last else config.settings.patience
     sampler = LengthGroupedBatches(training.tokens.lengths, config.batch_size, config.settings.seed)
     state = make_initial_state(classifier, schedule, config)
     snapshot = saver.load() if saver else None
@@ -74,20 +74,22 @@ def fit(
         state.restore(snapshot)
         if should_stop(state.history, patience):
             return state.history
-    with show_progress(schedule.stop, done=state.step, quiet=config.quiet, task=task, unit="step") as bar:
+    with show_progress(schedule.steps, done=state.step, quiet=config.quiet, task=task, unit="step") as bar:
         for batch in _remaining_batches(state, sampler, make_loader(training, sampler), config, snapshot):
             state.losses.append(state.micro_batches.backward(batch))
             rate = take_step(classifier, state.optimizer, state.schedule)
             state.count_step()
             bar.update()
             is_validated = validation is not None and state.step in schedule.validations
-            is_last = state.step == schedule.stop
+            is_last = state.step == schedule.steps
             if is_validated or (is_last and validation is None):
                 bar.set_postfix_str("validating")
                 with state.averaged():
                     entry = None
                     if validation is not None:
-                        entry = _add_entry(state, validate(classifier, validation, config), len(sampler), rate)
+                        entry = _add_entry(
+                            state, validate(classifier, validation, config), schedule, len(sampler), rate
+                        )
                         bar.set_postfix_str(_describe_losses(entry), refresh=False)
                     on_candidate(entry)
             if saver and (is_validated or is_last or saver.is_due()):
@@ -130,13 +132,18 @@ def make_initial_state(classifier: SentimentClassifier, schedule: Schedule, conf
         micro_batches=MicroBatches(classifier, config),
         average=WeightAverage(classifier, config.weight_average) if config.weight_average else None,
         device=config.device,
-        steps=schedule.stop,
+        steps=schedule.steps,
     )
 
 
-def _add_entry(state: TrainState, validation: Validation, steps_per_epoch: int, rate: float) -> HistoryEntry:
+def _add_entry(
+    state: TrainState, validation: Validation, schedule: Schedule, steps_per_epoch: int, rate: float
+) -> HistoryEntry:
     """Add a validation to the history of `state`."""
     metrics, calibrated_loss = validation
+    loss = metrics.loss if calibrated_loss is None else calibrated_loss
+    is_last = state.step == schedule.steps
+    is_kept = is_last and math.isfinite(loss) if schedule.keeps_last else is_best(loss, state.history)
     entry = HistoryEntry(
         epoch=round(state.epoch + state.within / steps_per_epoch, 3),
         step=state.step,
@@ -146,7 +153,7 @@ def _add_entry(state: TrainState, validation: Validation, steps_per_epoch: int, 
         macro_f1=metrics.macro_f1,
         learning_rate=rate,
         seconds=round(state.seconds, 1),
-        best=is_best(metrics.loss if calibrated_loss is None else calibrated_loss, state.history),
+        best=is_kept,
         calibrated_loss=calibrated_loss,
     )
     state.losses.clear()

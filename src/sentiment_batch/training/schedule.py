@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass, replace
 
 USUAL_EPOCHS = 3
-MIN_STEPS = 200
+MIN_STEPS = 100
 """Optimizer steps of a run by default. Fewer rows than these steps need are gone through more often."""
 STEPS_PER_VALIDATION = 1_000
 """An epoch of more steps than this is validated within, too."""
@@ -23,23 +23,28 @@ class Schedule:
     epochs: int
     """How often the rows are gone through in `steps`."""
     steps: int
-    """Optimizer steps after which the learning rate is 0."""
-    stop: int
-    """The step after which training ends, at most `steps`."""
+    """Optimizer steps. After the last one the learning rate is 0."""
     validations: frozenset[int]
     """The steps, counted from 1, after which to validate."""
+    keeps_last: bool = False
+    """True keeps the last state. False keeps that with the lowest validation loss, and training may stop early."""
 
-    def until(self, stop: int) -> Schedule:
-        """The first `stop` steps, without a validation."""
-        return replace(self, stop=stop, validations=frozenset())
+    def without_validation(self, steps_per_epoch: int) -> Schedule:
+        """As many epochs of other rows, which nothing validates.
+
+        Args:
+            steps_per_epoch: optimizer steps of an epoch of these rows.
+        """
+        return replace(self, steps=self.epochs * steps_per_epoch, validations=frozenset())
 
 
-def plan_schedule(steps_per_epoch: int, epochs: int | None) -> Schedule:
-    """The schedule of a run that validates.
+def plan_schedule(steps_per_epoch: int, epochs: int | None, *, keeps_last: bool = False) -> Schedule:
+    """The schedule of a training that validates.
 
     Args:
         steps_per_epoch: optimizer steps of an epoch.
         epochs: the epochs that the user asks for; None chooses them.
+        keeps_last: whether the last state is kept, instead of the best one.
     """
     chosen = epochs or max(USUAL_EPOCHS, math.ceil(MIN_STEPS / steps_per_epoch))
     steps = chosen * steps_per_epoch
@@ -49,7 +54,7 @@ def plan_schedule(steps_per_epoch: int, epochs: int | None) -> Schedule:
     else:
         within = choose_validation_steps(steps_per_epoch)
         validations = frozenset(epoch * steps_per_epoch + step for epoch in range(chosen) for step in within)
-    return Schedule(epochs=chosen, steps=steps, stop=steps, validations=validations)
+    return Schedule(epochs=chosen, steps=steps, validations=validations, keeps_last=keeps_last)
 
 
 def choose_validation_steps(steps_per_epoch: int) -> set[int]:

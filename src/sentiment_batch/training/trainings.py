@@ -10,6 +10,7 @@ the weights of an uninterrupted one, wherever it was interrupted.
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -24,7 +25,6 @@ from sentiment_batch.training.folds import (
     FinishedFold,
     average_histories,
     join_logits,
-    plan_last_training,
     restore_folds,
     store_folds,
 )
@@ -107,7 +107,7 @@ class Trainings:
         return self._train_last(self._finished) if self._teaching is None else self._teach(self._teaching)
 
     def _train_fold(self, place: int) -> list[HistoryEntry]:
-        """Train without the rows of a fold, and keep what the best state gives for them and for what it teaches."""
+        """Train without the rows of a fold, and keep what the saved state gives for them and for what it teaches."""
         part, member = divmod(place, self._members)
         logger.info("%s", self._name_training())
         setup = take_member(self._take_part(part), member)
@@ -154,7 +154,7 @@ class Trainings:
         return last._replace(self_training=found)
 
     def _train_student(self, students: Students, part: int) -> Setup:
-        """Train the student of a part, and keep what its best state gives for the rows that validate."""
+        """Train the student of a part, and keep what its saved state gives for the rows that validate."""
         logger.info("%s", self._name_training())
         setup = students.make(self._take_part(part).begin_again(), part)
         history = self._train(setup, setup.schedule)
@@ -171,7 +171,7 @@ class Trainings:
         return setup
 
     def _train_last(self, finished: Sequence[FinishedFold], students: Students | None = None) -> TrainedModel:
-        """Train on all rows for as many steps as the models of the folds took in the median.
+        """Train on all rows for as many epochs as the models of the folds.
 
         Args:
             finished: these models.
@@ -181,8 +181,8 @@ class Trainings:
         assert folds is not None
         if students is not None:
             setup = students.make(setup, ALL_ROWS)
-        schedule = plan_last_training(setup.schedule, finished)
-        logger.info("training on all rows for %s steps, the median of the folds' best", f"{schedule.stop:,}")
+        schedule = setup.schedule.without_validation(math.ceil(len(setup.training) / setup.config.batch_size))
+        logger.info("training on all rows for %s steps, as many epochs as the folds", f"{schedule.steps:,}")
         history = average_histories(finished)
         self._train(setup, schedule, history)
         joined_NK = join_logits([one.logits_NK for one in finished], folds)
@@ -236,7 +236,7 @@ class Trainings:
     def _finish(self, finished: list[FinishedFold], one: FinishedFold, schedule: Schedule) -> None:
         """Add a finished training, and save what it leaves."""
         finished.append(one)
-        self._write(Snapshot({"step": 0, "steps": schedule.stop}, {}))
+        self._write(Snapshot({"step": 0, "steps": schedule.steps}, {}))
 
     def _write(self, snapshot: Snapshot) -> None:
         values, tensors = store_folds(self._finished)

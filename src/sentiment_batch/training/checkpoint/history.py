@@ -33,7 +33,8 @@ class HistoryEntry:
     seconds: float
     """Seconds of training so far, without the time between an interruption and the resumed run."""
     best: bool
-    """True if no earlier validation had a `selection_loss` as low as this one."""
+    """True if the state is to be kept: no earlier validation had a `selection_loss` as low. In a training for
+    cross-validation, it is the last one whose loss is a number."""
     calibrated_loss: float | None = None
     """Validation loss that the model would have after calibration; None if the run does not calibrate."""
 
@@ -124,7 +125,7 @@ def format_history_table(rows: Sequence[Mapping[str, Any]], *, width: int = 80, 
         lines.append(f"{line} *" if place == best else line)
     legend = "* the best state, which is saved"
     if folds:
-        legend = "means over the folds; * the median of their best steps"
+        legend = "means over the folds; * the last step. The saved model learned from all rows for as many epochs"
     return "\n".join([*lines, legend])
 
 

@@ -171,10 +171,11 @@ class Students:
         return find_temperature(self._validated_NK[others_N], codes_N[others_N], wanted=wanted)
 
     def _plan(self) -> Schedule:
-        """The schedule of all students. The last student stops at the median of the others' best steps."""
+        """The schedule of all students that validate. With folds, the last student learns for as many epochs."""
         sizes = [len(self._find_rows(part)) + len(one.sure.places) for part, one in enumerate(self._lessons)]
-        config = self._setup.config
-        return plan_schedule(math.ceil(statistics.median_low(sizes) / config.batch_size), config.settings.epochs)
+        config, folds = self._setup.config, self._setup.data.folds
+        steps_per_epoch = math.ceil(statistics.median_low(sizes) / config.batch_size)
+        return plan_schedule(steps_per_epoch, config.settings.epochs, keeps_last=folds is not None)
 
     def _count_sure(self) -> dict[str, int]:
         """The unlabelled texts to learn from by their likeliest label, in the mean over the parts."""
