@@ -93,7 +93,7 @@ def test_the_card_says_in_words_what_was_done():
         "| validation | 1,234 | 0.9124 | 0.9000 | 0.2500 |",
         "Data: 5,000 texts, 2,400 negative, 2,600 positive. Labels were read as: 0 -> negative.",
         "step 312, epoch 1.5",
-        "Settings: seed 7, batch size 16.",
+        "Settings: epochs 4, seed 7, batch size 16.",
         "cuts texts of more than 256 tokens as in training (`head-tail`)",
         'pipeline("text-classification", model="reviews-model", truncation=True)',
     ):

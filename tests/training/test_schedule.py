@@ -28,7 +28,7 @@ def test_a_run_has_three_epochs_by_default_where_rows_are_plenty():
     assert found.validations == {1_000, 2_000, 3_000}
 
 
-@pytest.mark.parametrize("steps_per_epoch", [1, 5, 40, 66])
+@pytest.mark.parametrize("steps_per_epoch", [1, 5, 20, 33])
 def test_few_rows_are_gone_through_until_there_are_enough_steps(steps_per_epoch):
     found = plan_schedule(steps_per_epoch, None)
     assert MIN_STEPS <= found.steps < MIN_STEPS + steps_per_epoch
