@@ -294,8 +294,8 @@ def test_the_summary_tells_what_was_done_and_how(score, tmp_path):
         "1 without a text",
         "rows/s",
         "tokens/s",
-        "1 repeated",
-        "1 texts longer than 64",
+        "1 repeated text scored once",
+        "1 text longer than 64",
         "device cpu",
     ):
         assert part in str(summary)

@@ -121,7 +121,7 @@ def test_the_history_is_the_mean_of_the_folds_at_each_step():
     assert [one.seconds for one in history] == [2.0, 2.0, 2.0]
 
 
-def test_each_training_ends_after_the_same_epochs_whatever_its_best_state(train, reviews, monkeypatch):
+def test_all_trainings_of_a_run_have_as_many_epochs(train, reviews, monkeypatch):
     """Else one temperature would have to fit states of different certainty, and a last model that is none of them."""
     taken, fit = [], trainings.fit
 

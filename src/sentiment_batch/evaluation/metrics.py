@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from sentiment_batch.report.formatting import format_quantity
+
 if TYPE_CHECKING:
     from sentiment_batch.model.probabilities import Floats
 
@@ -62,7 +64,8 @@ class Metrics:
         return cls(**{**values, "classes": classes, "confusion": confusion, "labels": tuple(values["labels"])})
 
     def __str__(self) -> str:
-        return f"accuracy {self.accuracy:.4f}, macro F1 {self.macro_f1:.4f}, loss {self.loss:.4f} on {self.rows:,} rows"
+        figures = f"accuracy {self.accuracy:.4f}, macro F1 {self.macro_f1:.4f}, loss {self.loss:.4f}"
+        return f"{figures} on {format_quantity(self.rows, 'row')}"
 
 
 def measure(probabilities: Floats, codes: Codes, labels: Sequence[str]) -> Metrics:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from sentiment_batch.display import unbroken
 from sentiment_batch.locations import without_password
-from sentiment_batch.report.formatting import format_percent
+from sentiment_batch.report.formatting import format_percent, format_quantity
 
 if TYPE_CHECKING:
     from sentiment_batch.data.input_description import InputDescription
@@ -88,14 +88,15 @@ class Summary:
         if self.expected_accuracy is not None:
             accuracy = format_percent(self.expected_accuracy, 0)
             expected = f"expected accuracy about {accuracy} (an estimate from calibrated probabilities)\n"
-        twice = f"; {self.scored_twice:,} texts scored again in float32" if self.scored_twice else ""
+        twice = f"; {format_quantity(self.scored_twice, 'text')} scored again in float32" if self.scored_twice else ""
         output, problems = unbroken(self.output), unbroken(str(self.problems))
-        bad = f"{self.bad_rows:,} bad rows are marked and listed in {problems}\n" if self.bad_rows else ""
+        bad = f"marked and listed in {problems}: {format_quantity(self.bad_rows, 'bad row')}\n" if self.bad_rows else ""
         return (
-            f"{output}: {self.rows:,} rows ({counts}; {self.null:,} without a text) in {self.seconds:.1f} s"
-            f"{resumed}\n{bad}{expected}"
-            f"{self.rows_per_second:,.0f} rows/s, {self.tokens_per_second:,.0f} tokens/s; {self.repeated:,} repeated "
-            f"texts scored once; {self.cut:,} texts longer than {self.max_length} tokens ({self.long_text}){twice}\n"
+            f"{output}: {format_quantity(self.rows, 'row')} ({counts}; {self.null:,} without a text) in "
+            f"{self.seconds:.1f} s{resumed}\n{bad}{expected}"
+            f"{self.rows_per_second:,.0f} rows/s, {self.tokens_per_second:,.0f} tokens/s; "
+            f"{format_quantity(self.repeated, 'repeated text')} scored once; {format_quantity(self.cut, 'text')} "
+            f"longer than {self.max_length} tokens ({self.long_text}){twice}\n"
             f"device {self.device} ({self.device_reason}), at work {format_percent(self.model_busy, 0)} of the time; "
             f"dtype {self.dtype} ({self.dtype_reason}); {self.batching}"
         )

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from sentiment_batch.display import fit_text, pad_text, unbroken
-from sentiment_batch.report.formatting import MISSING, format_decimal, format_interval, format_percent
+from sentiment_batch.report.formatting import MISSING, format_decimal, format_interval, format_percent, format_quantity
 
 if TYPE_CHECKING:
     from sentiment_batch.shares.result import LabelShare, ShareGroup, ShareSummary
@@ -49,14 +49,18 @@ def name_group(one: ShareGroup) -> str:
 
 def _format_head(summary: ShareSummary) -> str:
     total = summary.total
-    lines = [f"{unbroken(summary.table)}: {total.rows:,} rows, {total.no_text:,} of them without a text"]
+    lines = [
+        f"{unbroken(summary.table)}: {format_quantity(total.rows, 'row')}, {total.no_text:,} of them without a text"
+    ]
     if total.unsure is not None:
         lines.append(
-            f"mean score {format_decimal(total.mean_score)}; the model is unsure of {total.unsure:,} rows, whose score "
-            f"is below {summary.unsure_below:g}"
+            f"mean score {format_decimal(total.mean_score)}; the model is unsure of "
+            f"{format_quantity(total.unsure, 'row')}, whose score is below {summary.unsure_below:g}"
         )
     if summary.is_changed:
-        lines.append(f"the manifest is about {summary.manifest_rows:,} rows, so the table was changed since")
+        lines.append(
+            f"the manifest is about {format_quantity(summary.manifest_rows, 'row')}, so the table was changed since"
+        )
     if summary.expected_accuracy is not None:
         lines.append(
             f"expected accuracy about {format_percent(summary.expected_accuracy, 0)} (as `score` estimated it)"

@@ -14,6 +14,7 @@ from sentiment_batch.data.readers.input_state import drop_machine_bound
 from sentiment_batch.errors import InputError, OutputError, UsageError
 from sentiment_batch.locations import without_password
 from sentiment_batch.records import ReadOptions
+from sentiment_batch.report.formatting import format_quantity
 from sentiment_batch.scoring.output import fingerprint
 from sentiment_batch.scoring.output.manifest import hash_file_at, locate_files, read_manifest
 from sentiment_batch.scoring.output.paths import OutputPaths, locate_output
@@ -44,11 +45,10 @@ class VerifiedOutput:
         return dataclasses.asdict(self)
 
     def __str__(self) -> str:
-        plural = "s" if self.files != 1 else ""
         bad = f", {self.bad_rows:,} of them listed as bad" if self.bad_rows else ""
         return (
-            f"{self.output} is complete: {self.files:,} file{plural} of {self.bytes:,} bytes with the digests of the "
-            f"manifest, {self.rows:,} rows{bad}; {self.input}"
+            f"{self.output} is complete: {format_quantity(self.files, 'file')} of {self.bytes:,} bytes with the "
+            f"digests of the manifest, {format_quantity(self.rows, 'row')}{bad}; {self.input}"
         )
 
 
@@ -107,7 +107,10 @@ def check_files(paths: OutputPaths, manifest: dict[str, Any]) -> None:
         _check_folder(paths, files)
     rows = sum(entry["rows"] for entry in files)
     if rows != manifest["rows"]:
-        raise OutputError(f"{paths.destination} has {rows:,} rows in its files, but {manifest['rows']:,} were scored.")
+        raise OutputError(
+            f"{paths.destination} has {format_quantity(rows, 'row')} in its files, but {manifest['rows']:,} were "
+            "scored."
+        )
 
 
 def open_written_file(location: str, format_name: str) -> Reader | None:
@@ -165,7 +168,7 @@ def _check_rows(location: str, rows: int, format_name: str) -> None:
     except InputError as error:
         raise OutputError(f"{location} cannot be read: {error}") from error
     if found != rows:
-        raise OutputError(f"{location} has {found:,} rows, but {rows:,} were written. {_CURE}")
+        raise OutputError(f"{location} has {format_quantity(found, 'row')}, but {rows:,} were written. {_CURE}")
 
 
 def _check_folder(paths: OutputPaths, files: list[dict[str, Any]]) -> None:
@@ -213,7 +216,7 @@ def _check_input(manifest: dict[str, Any], rows: int) -> str:
     limit = settings.get("limit")
     expected = found if limit is None else min(found, limit)
     if expected != rows:
-        raise OutputError(f"the output has {rows:,} rows, but {source} has {expected:,}. {_CURE}")
+        raise OutputError(f"the output has {format_quantity(rows, 'row')}, but {source} has {expected:,}. {_CURE}")
     return f"{source} has the same number of rows"
 
 

@@ -16,6 +16,7 @@ from sentiment_batch.data.readers.input_state import identify_input
 from sentiment_batch.errors import InputError, UsageError, listed
 from sentiment_batch.locations import without_password
 from sentiment_batch.progress import show_progress
+from sentiment_batch.report.formatting import format_quantity
 from sentiment_batch.scoring.output import fingerprint
 from sentiment_batch.scoring.output.manifest import hash_file_at, locate_files
 from sentiment_batch.scoring.output.verify import check_files, find_output, open_written_file
@@ -82,7 +83,10 @@ class PreviousOutput:
         with show_progress(self.manifest["rows"], quiet=quiet, task="reading scored texts") as bar:
             rows = sum(self._add_file(location, index, added, bar.update) for location, entry in files if entry["rows"])
         if rows != self.manifest["rows"]:
-            raise InputError(f"{self.name} has {rows:,} rows, but {self.manifest['rows']:,} were written. Score again.")
+            raise InputError(
+                f"{self.name} has {format_quantity(rows, 'row')}, but {self.manifest['rows']:,} were written. "
+                "Score again."
+            )
         if before != [identify_input(location) for location, _ in files]:
             raise InputError(f"{self.name} was changed while it was read. Try again when nobody writes to it.")
 
