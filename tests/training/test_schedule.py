@@ -43,6 +43,6 @@ def test_epochs_of_the_user_are_taken_and_each_is_validated():
     assert found.validations == set(range(4, 201, 4))
 
 
-def test_the_training_on_all_rows_has_as_many_epochs_as_the_folds():
+def test_the_last_training_has_the_epochs_of_the_folds():
     found = plan_schedule(4, 30, keeps_last=True).without_validation(5)
     assert (found.epochs, found.steps, found.validations) == (30, 150, frozenset())
