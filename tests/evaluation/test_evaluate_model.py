@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import logging
 import re
 
 import numpy as np
@@ -69,6 +70,12 @@ def test_labels_are_understood_by_their_meaning(scorer, labels):
     measured = evaluate_labelled(scorer, rows(labels))
     words = evaluate_labelled(scorer, rows(["negative", "positive"] * 3))
     assert dataclasses.replace(measured, mapping=words.mapping) == words
+
+
+def test_a_value_of_no_answer_that_never_occurs_is_logged(scorer, caplog):
+    with caplog.at_level(logging.INFO):
+        evaluate_labelled(scorer, rows(["positive", "negative"] * 3), label_settings=LabelSettings(no_answer=("9",)))
+    assert "no label is '9', which `no_answer` names" in caplog.text
 
 
 def test_stars_are_read_with_their_cut_points(scorer):

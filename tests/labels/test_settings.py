@@ -81,6 +81,13 @@ def test_codes_of_no_answer_are_missing_labels():
     assert match_mapping(mapping, mapping.labels, [0, 1, 9], "label") is mapping
 
 
+def test_values_of_no_answer_that_no_label_has_are_named():
+    chosen = LabelSettings.parse(no_answer="9,unknown,-1,nan")
+    assert chosen.describe_unused([0, 1, 9.0, "Unknown", None]) == ["no label is '-1', 'nan', which `no_answer` names"]
+    assert chosen.describe_unused(["UNKNOWN", "-1.0", "9", float("nan")]) == []
+    assert LabelSettings().describe_unused([1]) == []
+
+
 def test_other_words_find_the_classes_of_a_model():
     names, values = ("negative", "positive"), ["negativ", "positiv", "gemischt"] * 2
     with pytest.raises(Exception, match=r"'negativ', 'gemischt', 'positiv' are none .*`labels_map`"):

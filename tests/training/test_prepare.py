@@ -274,6 +274,13 @@ def test_an_assumed_order_is_noted_with_its_setting():
     assert not prepare([labelled([f"text {n}" for n in range(60)], [0, 1] * 30)], TrainSettings(folds=0)).notes
 
 
+def test_a_value_of_no_answer_that_never_occurs_is_noted():
+    rows = labelled([f"text {n}" for n in range(60)], [0, 1, 9] * 20)
+    said = LabelSettings.parse(no_answer="9,99")
+    notes = prepare([rows], TrainSettings(folds=0), label_settings=said).notes
+    assert notes == ("no label is '99', which `no_answer` names",)
+
+
 def test_another_coding_in_a_validation_file_is_a_question():
     rows = labelled([f"text {n}" for n in range(60)], [0, 1, 2] * 20)
     other = labelled([f"other {n}" for n in range(20)], [0, 1] * 10, name="other.csv")

@@ -165,6 +165,8 @@ def match_labels(
         meanings = mapping.meanings or {label: label for label in mapping.labels}
         description = description.with_mapping(meanings, assumed=not said)
         logger.info("%s", format_description([rows.name], description.to_json()), extra=BLOCK)
+    for note in settings.describe_unused(rows.labels):
+        logger.info("%s", note)
     missing = [label for label in scorer.labels if label not in mapping.values.values()]
     if mapping.kind == "numbers" and missing:
         logger.warning(

@@ -6,7 +6,7 @@ import collections
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
-from sentiment_batch.errors import UsageError
+from sentiment_batch.errors import UsageError, listed
 from sentiment_batch.labels.stars import StarRange, parse_stars
 from sentiment_batch.labels.values import normalize_word, to_canonical
 
@@ -54,6 +54,14 @@ class LabelSettings:
         return collections.Counter(
             {text: count for text, count in counts.items() if text and normalize_word(text) not in self.no_answer}
         )
+
+    def describe_unused(self, values: Iterable[object]) -> list[str]:
+        """A sentence about values of `no_answer` that no label has, if there are any: they may be misspelt."""
+        if not self.no_answer:
+            return []
+        found = {normalize_word(to_canonical(value, self.labels_map) or str(value)) for value in values}
+        unused = [value for value in self.no_answer if value not in found]
+        return [f"no label is {listed(unused)}, which `no_answer` names"] if unused else []
 
 
 UNSAID = LabelSettings()

@@ -85,6 +85,7 @@ def prepare(
     label_settings = label_settings or LabelSettings()
     mapping, encoded = _map_labels(reviews, label_settings)
     index, notes = TextIndex(settings.seed), _describe_assumed_order(mapping)
+    notes += label_settings.describe_unused(label for one in reviews for label in one.labels)
     inputs: list[tuple[str, InputDescription]] = []
     pool = _select_rows(reviews, mapping, encoded, settings, index)
     assignment = _assign_rows(pool, index, settings, has_val=val is not None)
