@@ -269,6 +269,7 @@ def test_numbers_and_words_in_one_column_are_no_labels():
         ),
         (["1", "2", "4", "5", "bad", "good"], [("labels_map", "1=bad,2=bad,4=good,5=good"), ("no_answer", "bad,good")]),
         (["2", "3", "1 - bad", "4 - good"], [("no_answer", "2,3")]),
+        (["neg", "0", "pos"], [("labels_map", "0=neutral"), ("no_answer", "0")]),
     ],
 )
 def test_the_answers_to_a_mix_of_numbers_and_words_work(values, answers):
@@ -276,7 +277,18 @@ def test_the_answers_to_a_mix_of_numbers_and_words_work(values, answers):
         infer_mapping(values * 5, "label")
     assert re.findall(r'`(\w+)="([^"]+)"`', str(caught.value)) == answers
     for setting, value in answers:
-        assert len(infer_mapping(values * 5, "label", LabelSettings.parse(**{setting: value})).labels) == 2
+        found = infer_mapping(values * 5, "label", LabelSettings.parse(**{setting: value}))
+        assert len(found.labels) == (3 if value == "0=neutral" else 2)
+
+
+def test_signs_around_a_zero_are_a_question_with_its_answer():
+    values = ["-", "0", "+"] * 5
+    with pytest.raises(InputError, match=r'If 0 is neutral, use `labels_map="([^"]+)"`') as caught:
+        infer_mapping(values, "label")
+    answer = re.search(r'labels_map="([^"]+)"', str(caught.value))[1]
+    mapping = infer_mapping(values, "label", LabelSettings.parse(labels_map=answer))
+    assert mapping.labels == ("negative", "neutral", "positive")
+    assert mapping.encode(["-", "0", "+"]).codes.tolist() == [0, 1, 2]
 
 
 @pytest.mark.parametrize("other", ["positiv", "Positivo", "positivos", "pozitif"])
