@@ -219,6 +219,16 @@ def test_a_delimiter_that_is_named_is_used(load, delimiter, data):
     assert load(data, delimiter=delimiter) == {"a": ["1,"], "b": ["2"]}
 
 
+def test_a_named_delimiter_that_the_first_row_lacks_is_warned_of(load, logged):
+    said = "the first row does not hold the delimiter ';', so the file is read as one column"
+    assert load("a,b\n1,2\n", delimiter=";") == {"a,b": ["1,2"]}
+    assert load("a\n1\n", delimiter=";") == {"a": ["1"]}
+    assert load("a;b\n1;2\n", delimiter=";") == {"a": ["1"], "b": ["2"]}
+    first, second = logged()
+    assert first.endswith(f"{said}. Its delimiter may be ','")
+    assert second.endswith(said)
+
+
 @pytest.mark.parametrize("delimiter", ["", ",,", '"', "\n", "\\n"])
 def test_a_delimiter_is_one_character(load, delimiter):
     with pytest.raises(UsageError, match="`delimiter` takes one character"):

@@ -159,6 +159,14 @@ class CsvReader:
             header=options.header,
         )
         self._dialect["delimiter"] = delimiter or sample.find_delimiter(self._dialect)
+        if options.delimiter is not None and delimiter not in "".join(lines[self._skip_rows : self._skip_rows + 1]):
+            other = sample.find_delimiter(self._dialect)
+            logger.warning(
+                "%s: the first row does not hold the delimiter %r, so the file is read as one column%s",
+                without_password(self._name),
+                delimiter,
+                "" if other == NO_DELIMITER else f". Its delimiter may be {other!r}",
+            )
         self._dialect["skipinitialspace"] = sample.find_blanks(self._dialect)
         sample.check_escapes(self._dialect)
         if options.header is None:

@@ -157,7 +157,8 @@ class CsvRows:
             reason += f", in a record that goes on to line {last:,}"
         if self._lines.held is None:
             cure = (
-                "Put quotes around cells that hold the delimiter or a line break, name the delimiter with `delimiter`"
+                "Put quotes around cells that hold the delimiter or a line break, name the right delimiter with "
+                "`delimiter`"
             )
             if any(cell.endswith("\\") for cell in row[:-1]) and not self._dialect["escapechar"]:
                 cure = f"If a backslash before a delimiter makes it part of the cell, {READ_ESCAPED}"
