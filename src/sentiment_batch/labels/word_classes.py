@@ -105,10 +105,10 @@ def _suggest_one_kind(numbers: Sequence[str], words: Sequence[str], column: str)
     A lone 0 is the middle of a scale whose ends are words or signs.
     """
     if list(numbers) == ["0"]:
-        signs, sides = {"+"}.issuperset(words), {find_side(word) for word in words}
-        if signs or sides == {"negative", "positive"}:
-            named = "-=negative,0=neutral,+=positive" if signs else "0=neutral"
-            return f"If 0 is neutral, use {word_setting(named, 'labels_map')}. "
+        if {"+"}.issuperset(words):
+            return f"If 0 is neutral, use {word_setting('-=negative,0=neutral,+=positive', 'labels_map')}. "
+        if set(map(find_side, words)) == {"negative", "positive"}:
+            return f"If 0 is neutral, use {word_setting('0=neutral', 'labels_map')}. "
     counts, top = split_ratings(dict.fromkeys(numbers, 1))
     scale = read_scale(find_numbers(counts), stars=is_star_column(column), top=top)
     sides = {find_side(word): word for word in words}

@@ -159,7 +159,7 @@ class CsvReader:
             header=options.header,
         )
         self._dialect["delimiter"] = delimiter or sample.find_delimiter(self._dialect)
-        if options.delimiter is not None and delimiter not in "".join(lines[self._skip_rows : self._skip_rows + 1]):
+        if options.delimiter and delimiter and delimiter not in "".join(lines[self._skip_rows : self._skip_rows + 1]):
             other = sample.find_delimiter(self._dialect)
             logger.warning(
                 "%s: the first row does not hold the delimiter %r, so the file is read as one column%s",
