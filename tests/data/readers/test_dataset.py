@@ -204,7 +204,10 @@ def test_files_that_are_written_differently_are_reported(days, caplog):
     (days / "day-3.csv").write_text("id;text\n9;great, really\n")
     assert rows(days / "day-*.csv")[3] == {"id": "9", "text": "great, really"}
     (record,) = caplog.records
-    assert record.getMessage() == f"{days}/day-*.csv: the files differ in the delimiter: ',' (3), ';' (1)"
+    assert record.getMessage() == (
+        f"{days}/day-*.csv: the files differ in the delimiter: ',' (3), ';' (1). "
+        "Each is read with its own, unless `delimiter` names one for all"
+    )
 
 
 def test_a_model_folder_is_no_table(tmp_path):

@@ -122,7 +122,13 @@ class DatasetReader:
             values = collections.Counter(getattr(one, name) for one in dialects)
             if len(values) > 1:
                 shown = ", ".join(f"{value!r} ({count:,})" for value, count in values.most_common())
-                logger.warning("%s: the files differ in the %s: %s", without_password(location), name, shown)
+                logger.warning(
+                    "%s: the files differ in the %s: %s. Each is read with its own, unless `%s` names one for all",
+                    without_password(location),
+                    name,
+                    shown,
+                    name,
+                )
 
     def _refuse_other_columns(self, schemas: Sequence[pa.Schema]) -> None:
         first = schemas[0].names
