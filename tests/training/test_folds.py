@@ -89,9 +89,10 @@ def test_folds_do_not_depend_on_the_order_of_the_rows():
 
 
 def test_few_rows_have_folds_and_many_have_none(reviews, monkeypatch):
-    monkeypatch.setattr(preparing, "MIN_SPLIT_ROWS", 100)
+    monkeypatch.setattr(preparing, "FOLDS", ((50, 5), (100, 3)))
     few, many, val = reviews(99), reviews(100), reviews(20, start=500)
-    assert prepare([few], TrainSettings()).folds.number == preparing.FOLDS
+    assert prepare([reviews(49)], TrainSettings()).folds.number == 5
+    assert prepare([few], TrainSettings()).folds.number == 3
     assert prepare([many], TrainSettings()).folds is None
     assert prepare([many], TrainSettings(folds=4)).folds.number == 4
     assert prepare([few], TrainSettings(), val=val).folds is None

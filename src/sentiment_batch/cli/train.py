@@ -66,7 +66,7 @@ train_setting = functools.partial(setting, TrainSettings())
 @train_setting(
     INPUT,
     "val_size",
-    "Share of the reviews to hold back for validation. The default is 0.1, and folds for fewer than 500 reviews.",
+    "Share of the reviews to hold back for validation. The default is 0.1, and folds for fewer than 1,000 reviews.",
     "SHARE",
 )
 @train_setting(

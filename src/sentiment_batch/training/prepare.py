@@ -30,10 +30,11 @@ if TYPE_CHECKING:
     from sentiment_batch.settings import TrainSettings
     from sentiment_batch.training.split import Folds
 
-FOLDS = 5
-MIN_SPLIT_ROWS = 500
-"""With at least this many rows, a tenth validates. It suffices to calibrate, and to know an accuracy of 90 % to within
-eight points. Fewer rows are divided into `FOLDS` folds, so that all of them validate."""
+FOLDS = ((500, 5), (1_000, 3))
+"""Pairs (limit, folds). The first pair whose limit is above the number of rows gives the number of folds.
+
+With at least 1,000 rows there are no folds: a tenth validates, which suffices to calibrate, and to know an accuracy of
+90 % to within six points. With fewer rows, all validate. Each fold costs a training, so larger tables have fewer."""
 MAX_CONFLICT_EXAMPLES = 3
 MAX_EXAMPLE_LENGTH = 60
 """Characters of an example."""
@@ -168,7 +169,8 @@ def _assign_rows(pool: ReviewSet, index: TextIndex, settings: TrainSettings, *, 
     fingerprints, near = index.seeded_fingerprints(pool), pool.near.tolist()
     folds = settings.folds
     if folds is None:
-        folds = FOLDS if len(pool) < MIN_SPLIT_ROWS and not has_val and settings.val_size is None else 0
+        may_fold = not has_val and settings.val_size is None
+        folds = next((number for limit, number in FOLDS if len(pool) < limit), 0) if may_fold else 0
     if folds:
         return assign_folds(fingerprints, pool.codes, pool.groups, folds, near)
     val_size = 0.0 if has_val else settings.val_size or DEFAULT_VAL_SIZE
