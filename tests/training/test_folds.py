@@ -159,6 +159,8 @@ def test_a_run_with_folds_is_measured_on_all_rows_and_says_so(train, reviews, ca
     assert trained.baseline.comparisons["validation"].rows == 60
     assert trained.folds == 3
     assert "means over the folds; * the last step" in caplog.text
+    assert caplog.text.count(" (saved)") == 3
+    assert "best so far" not in caplog.text
     assert "60 of them validate in turn, in 3 folds" in caplog.text
     assert "4 trainings" in caplog.text
     assert "training on all rows for 40 steps, as many epochs as the folds" in caplog.text

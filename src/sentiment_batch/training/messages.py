@@ -71,8 +71,9 @@ def log_beginning(state: Mapping[str, Any] | None, machine: str, *, resume: bool
         )
 
 
-def log_validation(entry: HistoryEntry) -> None:
-    """Log the figures of a validation."""
+def log_validation(entry: HistoryEntry, *, keeps_last: bool) -> None:
+    """Log the figures of a validation, and whether its state is saved. `keeps_last`: that is the case for the last."""
+    saved = "saved" if keeps_last else "best so far, saved"
     with tqdm.external_write_mode(file=sys.stderr):  # so that the progress bar does not end up within the line
         logger.info(
             "epoch %g: training loss %.4f, validation loss %.4f, accuracy %.4f, macro F1 %.4f%s",
@@ -81,5 +82,5 @@ def log_validation(entry: HistoryEntry) -> None:
             entry.validation_loss,
             entry.accuracy,
             entry.macro_f1,
-            " (best so far, saved)" if entry.best else "",
+            f" ({saved})" if entry.best else "",
         )

@@ -200,7 +200,7 @@ class Trainings:
         def on_candidate(entry: HistoryEntry | None) -> None:
             stored = [entry] if entry else history
             if entry:
-                log_validation(entry)
+                log_validation(entry, keeps_last=schedule.keeps_last)
             if entry is None or entry.best:
                 self._checkpoint.save_best(setup.save, describe_model(setup, stored, {}), to_rows(stored))
 
