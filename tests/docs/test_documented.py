@@ -163,7 +163,8 @@ def results(tmp_path_factory, tiny_model, tiny_base, make_model):
     reviews, holdout = (pages.ROOT / "sample_data" / name for name in ("reviews.csv", "holdout.csv"))
     other_model = make_model("negative", "positive", seed=8)
     model, cpu = ("--model", tiny_model), ("--device", "cpu", "--dtype", "float32")
-    training = ("--base", tiny_base, "--limit", 520, "--folds", 0, "--epochs", 1, "--max-length", 16, "--test-file", holdout)
+    few = ("--limit", 520, "--folds", 0, "--epochs", 1, "--max-length", 16)
+    training = ("--base", tiny_base, *few, "--test-file", holdout)
     scored = folder / "scored.csv"
     given = {
         "inspect": (holdout,),
