@@ -166,8 +166,9 @@ def train(
 ) -> None:
     """Train a sentiment classifier on the labelled REVIEWS: CSV, Parquet, or any other format that can be read.
 
-    Training saves the state with the lowest validation loss, measured as it will be after calibration. Labels may be
-    words, 0/1, true/false or stars. The command prints how it read them, and stores that with the model.
+    Training saves the state with the lowest validation loss, measured as it will be after calibration. Fewer than 1,000
+    reviews validate in folds, and the last state of a training on all of them is saved. Labels may be words, 0/1,
+    true/false or stars. The command prints how it read them, and stores that with the model.
 
     Use --resume to continue an interrupted run. Its final weights are bit-identical to those of an uninterrupted run.
     """
