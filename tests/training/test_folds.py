@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import logging
 import math
@@ -14,8 +15,8 @@ from hypothesis import strategies as st
 
 from sentiment_batch.errors import UsageError
 from sentiment_batch.settings import TrainSettings
+from sentiment_batch.training import loop, trainings
 from sentiment_batch.training import prepare as preparing
-from sentiment_batch.training import trainings
 from sentiment_batch.training.checkpoint.history import HistoryEntry
 from sentiment_batch.training.folds import FinishedFold, average_histories
 from sentiment_batch.training.job import TrainJob
@@ -141,6 +142,19 @@ def test_all_trainings_of_a_run_have_as_many_epochs(train, reviews, monkeypatch)
     assert last == (60, 0, [], 6, 6 * math.ceil(60 / 18))
     assert trained.best == trained.history[-1]
     assert any(one.validation_loss < trained.best.validation_loss for one in trained.history)
+
+
+def test_a_fold_that_ends_without_a_loss_ends_the_run(train, reviews, monkeypatch):
+    validations, validate = itertools.count(1), loop.validate
+
+    def diverge(classifier, texts, config):
+        found = validate(classifier, texts, config)
+        last_of_second = next(validations) == 4
+        return found._replace(calibrated_loss=math.nan) if last_of_second else found
+
+    monkeypatch.setattr(loop, "validate", diverge)
+    with pytest.raises(UsageError, match="diverged: its loss is not a number"):
+        train("model", reviews(60), folds=3, epochs=2)
 
 
 # The run
