@@ -29,6 +29,15 @@ def test_a_student_with_fewer_errors_is_kept():
     assert found.gain == pytest.approx(0.1)
     assert found.gain_interval[0] > 0
     assert found.verdict.startswith("unlabelled texts: gained 0.100 accuracy, kept (accuracy 0.9000 with, 0.8000 ")
+    low, high = found.gain_interval
+    assert found.verdict.endswith(f"95 % interval of the gain in accuracy {low:+.3f} to {high:+.3f})")
+
+
+def test_a_gain_that_may_be_chance_is_said_to_be_so():
+    found = measure_student(record(), logits(18), logits(20), CODES)
+    assert found.kept
+    assert found.gain_interval[0] <= 0
+    assert "so the gain may be chance)" in found.verdict
 
 
 def test_a_student_with_more_errors_is_left_out():

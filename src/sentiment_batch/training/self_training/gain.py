@@ -75,6 +75,10 @@ class SelfTraining:
         if not self.kept:
             return f"{what}: gained nothing, left out ({figures})"
         gained = f"gained {self.gain:.3f} accuracy" if self.gain >= 0.0005 else "gained a lower loss"
+        if self.gain_interval is not None:
+            low, high = self.gain_interval
+            chance = ", so the gain may be chance" if low <= 0 else ""
+            figures += f"; 95 % interval of the gain in accuracy {low:+.3f} to {high:+.3f}{chance}"
         return f"{what}: {gained}, kept ({figures})"
 
     def to_json(self) -> dict[str, Any]:
