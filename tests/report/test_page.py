@@ -9,6 +9,7 @@ import pytest
 from sentiment_batch.data.input_description import list_items
 from sentiment_batch.display import visible
 from sentiment_batch.report.page import render_report_page
+from sentiment_batch.report.training import build_training_figures
 from tests.report import random_reports
 from tests.report.page_parser import Page, sound
 
@@ -257,6 +258,17 @@ def test_every_figure_of_the_report_is_on_the_page():
         "2,310",
     ):
         assert said in text
+
+
+def test_no_step_of_the_folds_is_said_to_be_published():
+    figures = {"training_loss": 0.5, "validation_loss": 0.4, "accuracy": 0.8, "macro_f1": 0.8, "learning_rate": 1e-5}
+    history = [figures | {"step": step, "epoch": step / 10, "best": step == 20} for step in (10, 20)]
+    for folds in (False, True):
+        loss, accuracy = build_training_figures(history, folds=folds)
+        for figure in (loss, accuracy):
+            assert any("published: step 20" in entry.text for entry in figure.legend) is not folds
+        assert ("each of which was trained for 20 steps" in loss.finding) is folds
+        assert ("at the end" in accuracy.finding) is folds
 
 
 def test_a_setting_in_a_finding_is_code_and_no_markup():

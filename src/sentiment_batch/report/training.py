@@ -32,9 +32,10 @@ def build_training_figures(history: Validations, *, folds: bool = False) -> list
         ("training_loss", "training, mean since the validation before"),
     )
     accuracies = (("accuracy", "accuracy on the validation rows"), ("macro_f1", "macro F1"))
+    marked = None if folds else best  # no fold is published
     figures = (
-        _build_figure("training-loss", "Loss by step", _word_loss(done, best, folds), done, best, losses),
-        _build_figure("training-accuracy", "Accuracy by step", _word_accuracy(done, best), done, best, accuracies),
+        _build_figure("training-loss", "Loss by step", _word_loss(done, best, folds), done, marked, losses),
+        _build_figure("training-accuracy", "Accuracy by step", _word_accuracy(done, marked), done, marked, accuracies),
     )
     return [figure for figure in figures if figure]
 
@@ -153,7 +154,7 @@ def _build_table(done: Validations, best: Mapping[str, Any] | None, title: str) 
         "accuracy",
         "macro F1",
         "learning rate",
-        "best so far",
+        "saved",
     )
     rows = [
         _to_row(entry)
