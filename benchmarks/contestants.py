@@ -161,7 +161,7 @@ def our_steps(plan: Plan, training: Rows, validation: Rows, in_all: int) -> Step
     prepared = prepare(tables[:1], settings, val=tables[1])
     chosen = device.choose_device(plan.device), device.choose_training_dtype(plan.dtype, plan.device)
     setup = set_up(prepared, Path(plan.base), settings, *chosen, quiet=True)
-    schedule = dataclasses.replace(setup.schedule, steps=in_all, stop=in_all)
+    schedule = dataclasses.replace(setup.schedule, steps=in_all)
     state = make_initial_state(setup.classifier, schedule, setup.config)
 
     sampler = LengthGroupedBatches(setup.training.tokens.lengths, plan.batch_size, plan.seed)
