@@ -54,6 +54,8 @@ from sentiment_batch.locations import (
         ("hf://datasets/ann/reviews@main/a.parquet", "hf://datasets/ann/reviews@main/a.parquet"),
         ("mail ann:tea@example.org", "mail ann:tea@example.org"),
         ("C:\\reviews.csv?password=no url", "C:\\reviews.csv?password=no url"),
+        ("s3://&:tea4two@/?pass=tea4three", "s3://&:***@/?pass=***"),
+        ("s3://a&b:tea4two@host/key#token=tea4three", "s3://a&b:***@host/key#token=***"),
     ],
 )
 def test_secrets_of_urls_are_hidden(text, shown):

@@ -297,6 +297,8 @@ def _hide_parameters(scheme: str, word: str, secrets: set[str], *, is_url: bool)
             secrets.add(secret)
             return HIDDEN
         last, secret = name or "", value or ""
+        if name is None and (start := re.search("[?;#]", match[0])):  # the & was in a user, and a query follows
+            return match[0][: start.start()] + _PARAMETER.sub(hide, match[0][start.start() :])
         if not secret or not _is_hidden(scheme, last):
             return match[0]
         secrets.add(secret)
