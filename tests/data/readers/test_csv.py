@@ -224,6 +224,8 @@ def test_a_named_delimiter_that_the_first_row_lacks_is_warned_of(load, logged):
     assert load("a,b\n1,2\n", delimiter=";") == {"a,b": ["1,2"]}
     assert load("a\n1\n", delimiter=";") == {"a": ["1"]}
     assert load("a;b\n1;2\n", delimiter=";") == {"a": ["1"], "b": ["2"]}
+    assert load("#\na;b\n1;2\n", delimiter=";", comment="#") == {"a": ["1"], "b": ["2"]}
+    assert load('"a\n";b\n1;2\n', delimiter=";", header=True) == {"a\n": ["1"], "b": ["2"]}
     first, second = logged()
     assert first.endswith(f"{said}. Its delimiter may be ','")
     assert second.endswith(said)

@@ -17,7 +17,7 @@ import pyarrow.compute as pc
 from sentiment_batch.data.readers import byte_escapes
 from sentiment_batch.data.readers.csv_errors import explain_malformed
 from sentiment_batch.data.readers.csv_rows import Chunk, CsvRows, read_records
-from sentiment_batch.data.readers.csv_sample import NO_DELIMITER, CsvSample
+from sentiment_batch.data.readers.csv_sample import DELIMITERS, NO_DELIMITER, CsvSample
 from sentiment_batch.data.readers.header_names import make_distinct, warn_renamed
 from sentiment_batch.data.readers.sniff import refuse_json
 from sentiment_batch.data.readers.source import Source
@@ -82,6 +82,14 @@ class CsvReader:
         if self.dialect.delimiter is None:
             logger.info(
                 "%s: the first row holds no delimiter, so the file is read as one column", without_password(self._name)
+            )
+        elif options.delimiter is not None and len(self.schema) == 1:
+            others = [one for one in DELIMITERS if one in self.schema.names[0] and one != delimiter]
+            logger.warning(
+                "%s: the first row does not hold the delimiter %r, so the file is read as one column%s",
+                without_password(self._name),
+                delimiter,
+                f". Its delimiter may be {others[0]!r}" if others else "",
             )
 
     def splits(self) -> Sequence[Split]:
@@ -159,14 +167,6 @@ class CsvReader:
             header=options.header,
         )
         self._dialect["delimiter"] = delimiter or sample.find_delimiter(self._dialect)
-        if options.delimiter and delimiter and delimiter not in "".join(lines[self._skip_rows : self._skip_rows + 1]):
-            other = sample.find_delimiter(self._dialect)
-            logger.warning(
-                "%s: the first row does not hold the delimiter %r, so the file is read as one column%s",
-                without_password(self._name),
-                delimiter,
-                "" if other == NO_DELIMITER else f". Its delimiter may be {other!r}",
-            )
         self._dialect["skipinitialspace"] = sample.find_blanks(self._dialect)
         sample.check_escapes(self._dialect)
         if options.header is None:
