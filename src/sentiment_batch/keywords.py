@@ -34,6 +34,7 @@ class TrainKeywords(TypedDict, total=False):
     device: str
     dtype: str
     limit: int | None
+    learning_curve: bool
     ensemble: int | None
     unlabelled_limit: int | None
     unlabelled_confidence: float | None

@@ -81,6 +81,8 @@ class TrainSettings:
     dtype: str = "auto"
     limit: int | None = None
     """Rows of the random sample to train on, drawn with the seed; None takes all rows."""
+    learning_curve: bool = False
+    """True also trains on a quarter and on half of the training rows, to see what more rows bring."""
     ensemble: int | None = None
     """Models with different seeds that teach the published one; None trains no ensemble."""
     unlabelled_limit: int | None = None

@@ -166,6 +166,15 @@ def test_unlabelled_texts_are_read_and_what_they_gain_is_printed(train, reviews_
     assert "See --unlabelled-confidence and --unlabelled-weight" in result.stderr
 
 
+def test_the_learning_curve_is_printed(train, reviews_csv):
+    result = train(reviews_csv, "--learning-curve", "--no-report", "--no-baseline", "--json")
+    assert result.exit_code == 0, result.stderr
+    found = json.loads(result.stdout)["learning_curve"]
+    assert len(found["points"]) == 3
+    assert f"learning curve, on {found['validation_rows']} validation rows:\ntrained on  accuracy" in result.stderr
+    assert " ".join(result.stderr.split()).count(found["verdict"]) == 1
+
+
 def test_options_can_stand_in_the_environment(train, reviews_csv, monkeypatch):
     monkeypatch.setenv("SENTIMENT_BATCH_TRAIN_SEED", "-3")
     failed(train(reviews_csv), "--seed is -3", code=2)

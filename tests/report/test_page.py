@@ -82,6 +82,35 @@ def test_the_page_says_what_unlabelled_texts_gained():
     )
 
 
+def test_the_page_shows_the_learning_curve():
+    report = random_reports.report()
+    points = [
+        {
+            "rows": rows,
+            "accuracy": accuracy,
+            "accuracy_interval": [accuracy - 0.05, accuracy + 0.04],
+            "macro_f1": accuracy - 0.01,
+            "baseline_accuracy": floor,
+        }
+        for rows, accuracy, floor in ((60, 0.7, 0.0), (120, 0.75, 0.61), (240, 0.81, 0.66))
+    ]
+    found = {"points": points, "validation_rows": 300, "verdict": "from 120 to 240 labelled rows, more"}
+    page = render_report_page(report | {"learning_curve": found})
+    sound(page)
+    assert "From 120 to 240 labelled rows, more." in page
+    assert "All points are measured on the same 300 rows." in page
+    figure = page.partition('<figure id="learning-curve">')[2].partition("</figure>")[0]
+    assert figure.count("<circle") == 6, "a bag of words that gets nothing right has its dots, too"
+    assert [cells for cells in ("60", "120", "240") if f">{cells}<" in figure] == ["60", "120", "240"]
+    assert "a bag of words" in figure
+    alone = [one | {"baseline_accuracy": None} for one in points]
+    assert "a bag of words" not in render_report_page(report | {"learning_curve": found | {"points": alone}}).partition(
+        '<figure id="learning-curve">'
+    )[2].partition("</figure>")[0]
+    broken = [{"rows": None}, {"rows": 5, "accuracy": float("nan"), "accuracy_interval": None}]
+    sound(render_report_page(report | {"learning_curve": {"points": broken}}))
+
+
 def test_the_report_is_left_as_it_was():
     given = random_reports.report()
     kept = copy.deepcopy(given)

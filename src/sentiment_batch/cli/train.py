@@ -116,6 +116,11 @@ train_setting = functools.partial(setting, TrainSettings())
 @train_setting(TRAINING, "calibrate", "Fit a temperature on the validation rows, and fold it into the saved model.")
 @train_setting(
     TRAINING,
+    "learning_curve",
+    "Also train on a quarter and on half of the reviews, to see what more of them would bring.",
+)
+@train_setting(
+    TRAINING,
     "ensemble",
     "Train N models with different seeds, and one that learns from them, if that makes it better.",
     "N",
@@ -217,6 +222,7 @@ def _print_result(trained: Trained) -> None:
     """Print the metrics, and the command that scores with the model, to standard error."""
     from sentiment_batch.evaluation.terminal import format_metrics
     from sentiment_batch.training.baseline import format_floor
+    from sentiment_batch.training.learning_curve.curve import format_learning_curve
 
     width = terminal_width(sys.stderr)
     floors = trained.baseline.comparisons if trained.baseline else {}
@@ -227,6 +233,8 @@ def _print_result(trained: Trained) -> None:
             print_block(f"\n{name}: {metrics}{floor}\n\n{format_metrics(metrics, width)}", to_stderr=True)
     if trained.self_training:
         print_block(f"\n{trained.self_training.verdict}", to_stderr=True)
+    if trained.learning_curve:
+        print_block(f"\n{format_learning_curve(trained.learning_curve)}", to_stderr=True)
     command = shlex.join(["sentiment-batch", "score", "IN", "OUT", "--model", trained.path])
     doubtful = trained.baseline is not None and trained.baseline.verdict is not None
     advice = "Mind the warning above before you score a table with it:" if doubtful else "Score a table with it:"

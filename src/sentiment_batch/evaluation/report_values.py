@@ -62,6 +62,7 @@ def collect_report(
         "settings": None if rows is None else meta["settings"],
         "baseline": None if rows is None else meta.get("baseline"),
         "self_training": None if rows is None else meta.get("self_training"),
+        "learning_curve": None if rows is None else meta.get("learning_curve"),
         "temperature": (meta.get("calibration") or {}).get("temperature"),
         "base": meta.get("base"),
         "device": device,

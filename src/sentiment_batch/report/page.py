@@ -13,6 +13,7 @@ from sentiment_batch.report.data_check import build_data_figures, build_settings
 from sentiment_batch.report.document import Figure, Table, render
 from sentiment_batch.report.examples import build_errors, build_likely_wrong
 from sentiment_batch.report.formatting import format_quantity, shorten_label, to_number
+from sentiment_batch.report.learning_curve import build_learning_curve
 from sentiment_batch.report.slices import build_column_figure, build_length_figure
 from sentiment_batch.report.summary import build_lead, build_tiles, word_heading, word_left_out_rows
 from sentiment_batch.report.training import build_training_figures, word_self_training
@@ -31,9 +32,10 @@ def render_report_page(report: Mapping[str, Any]) -> str:
 
     Args:
         report: plain JSON values: `title`, `model`, `version`, `evaluations` (each with `name`, `evaluation` and
-            `before_calibration`), `history`, `data`, `settings`, `baseline`, `self_training`, `temperature`, `base`,
-            `device`, `dtype`, `date`, `command` and `reading` (names and words of how the table was read). What is
-            None or missing is left out; a number that is not finite becomes a dash.
+            `before_calibration`), `history`, `data`, `settings`, `baseline`, `self_training`, `learning_curve`,
+            `temperature`, `base`, `device`, `dtype`, `date`, `command` and `reading` (names and
+            words of how the table was read). What is None or missing is left out; a number that is not finite becomes a
+            dash.
     """
     # Test rows come first, because no choice was made on them.
     evaluations = sorted(report.get("evaluations") or [], key=lambda one: one.get("name") != "test")
@@ -89,7 +91,7 @@ def _collect_fixed_values(report: Mapping[str, Any], evaluations: Evaluations) -
         "states_were_chosen": names >= {"validation", "test"} and bool(report.get("history")) and not folds,
         "figures": [_build_figures(f"rows-{number}", one) for number, one in enumerate(evaluations, 1)],
         "self_training": word_self_training(report.get("self_training") or {}),
-        "training": build_training_figures(report.get("history") or [], folds=folds),
+        "training": _build_training_figures(report, folds=folds),
         "has_data": bool(data),
         "findings": findings,
         "data": build_data_figures(data),
@@ -99,6 +101,13 @@ def _collect_fixed_values(report: Mapping[str, Any], evaluations: Evaluations) -
             any(_list_cases(one)) or build_word_figures("", one.get("evaluation") or {}) for one in evaluations
         ),
     }
+
+
+def _build_training_figures(report: Mapping[str, Any], *, folds: bool) -> list[Figure]:
+    """The figures of the training; first what more labelled rows would bring."""
+    curve = build_learning_curve(report.get("learning_curve") or {})
+    figures = build_training_figures(report.get("history") or [], folds=folds)
+    return [curve, *figures] if curve else figures
 
 
 def _list_facts(report: Mapping[str, Any], evaluations: Evaluations) -> list[tuple[str, str]]:

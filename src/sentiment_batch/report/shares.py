@@ -8,7 +8,14 @@ from typing import Any
 
 from markupsafe import Markup
 
-from sentiment_batch.report.charts.axes import CHART_WIDTH, Plane, build_axis, build_named_axis, coordinate, draw_line
+from sentiment_batch.report.charts.axes import (
+    CHART_WIDTH,
+    Plane,
+    build_axis,
+    build_named_axis,
+    draw_line,
+    draw_uprights,
+)
 from sentiment_batch.report.charts.bars import Group, draw_intervals
 from sentiment_batch.report.document import Figure, LegendEntry, Picture, Table, line_key, render
 from sentiment_batch.report.formatting import (
@@ -212,8 +219,8 @@ def _draw_lines(
     for number, (_, points) in enumerate(known, 1):
         content += draw_line(plane, [(place, one["share"]) for place, one in points], f"s{number}")
         if with_intervals:
-            ends = [(plane.to_point((place, one["low"])), coordinate(plane.to_y(one["high"]))) for place, one in points]
-            content += f'<path class="s{number}" d="{"".join(f"M{low}V{high}" for low, high in ends)}"/>'
+            ends = [(place, one["low"], one["high"]) for place, one in points]
+            content += draw_uprights(plane, ends, f"s{number}")
     legend = [
         LegendEntry(key=line_key(f"s{number}"), text=shorten_label(line)) for number, (line, _) in enumerate(known, 1)
     ]

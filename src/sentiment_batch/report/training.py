@@ -7,7 +7,15 @@ from typing import Any
 
 from markupsafe import Markup
 
-from sentiment_batch.report.charts.axes import CHART_WIDTH, Plane, build_axis, build_exact_axis, coordinate, draw_line
+from sentiment_batch.report.charts.axes import (
+    CHART_WIDTH,
+    Plane,
+    build_axis,
+    build_exact_axis,
+    coordinate,
+    draw_dots,
+    draw_line,
+)
 from sentiment_batch.report.document import Figure, LegendEntry, Picture, Table, line_key
 from sentiment_batch.report.formatting import MISSING, format_count, format_decimal, format_percent, to_number
 
@@ -71,7 +79,9 @@ def _build_figure(
     )
     content, legend = plane.draw_frame(), []
     for number, (points, words) in enumerate(curves, 1):
-        content += draw_line(plane, points, f"s{number}") + _draw_dots(plane, points, f"f{number}")
+        content += draw_line(plane, points, f"s{number}")
+        if len(points) <= MAX_VALIDATIONS_WITH_DOTS:
+            content += draw_dots(plane, points, f"f{number}")
         legend.append(LegendEntry(key=line_key(f"s{number}"), text=words))
     if best is not None:
         content += _draw_published(plane, best, curves[0][0])
@@ -84,13 +94,6 @@ def _build_figure(
 def _read_points(done: Validations, key: str) -> list[tuple[float, float]]:
     pairs = [(to_number(entry.get("step")), to_number(entry.get(key))) for entry in done]
     return [(step, value) for step, value in pairs if step is not None and value is not None]
-
-
-def _draw_dots(plane: Plane, points: Sequence[tuple[float, float]], css_class: str) -> str:
-    if len(points) > MAX_VALIDATIONS_WITH_DOTS:
-        return ""
-    places = [(coordinate(plane.to_x(x)), coordinate(plane.to_y(y))) for x, y in points]
-    return "".join(f'<circle class="{css_class}" cx="{x}" cy="{y}" r="2.5"/>' for x, y in places)
 
 
 def _draw_published(plane: Plane, best: Mapping[str, Any], points: Sequence[tuple[float, float]]) -> str:

@@ -148,7 +148,9 @@ def measure_baseline(
     chosen = _sample(training, seed)
     predicted: dict[str, Codes] = {}
     if folds is not None:
-        predicted["validation"] = _predict_folds(training, measured["validation"].rows, folds, balanced, seed)
+        parts = [training.take(folds.find_training_rows(fold)) for fold in range(folds.number)]
+        rows = measured["validation"].rows
+        predicted["validation"] = predict_validation(parts, rows, folds, balanced=balanced, seed=seed)
     if others := measured.keys() - predicted.keys():
         classifier = _fit(chosen, balanced=balanced)
         predicted |= {name: classifier.predict(_cut(measured[name].rows.texts)) for name in others}
@@ -159,14 +161,23 @@ def measure_baseline(
     )
 
 
-def _predict_folds(training: ReviewSet, validation: ReviewSet, folds: Folds, balanced: bool, seed: int) -> Codes:
-    """(M,) the predictions for the validation rows, each by the bag of words of its fold."""
+def predict_validation(
+    parts: Sequence[ReviewSet], validation: ReviewSet, folds: Folds | None, *, balanced: bool, seed: int
+) -> Codes:
+    """(M,) the predictions for the validation rows, each by the bag of words of its fold.
+
+    Args:
+        parts: the rows to learn from in each fold; without folds, in one part.
+        validation: the M rows to predict.
+        folds: the folds; None if one bag of words predicts all rows.
+        balanced: see `measure_baseline`.
+        seed: see `measure_baseline`.
+    """
     predicted_M = np.empty(len(validation), dtype=np.int64)
-    for fold in range(folds.number):
-        inside_M = folds.validation_M == fold
-        classifier = _fit(_sample(training.take(np.flatnonzero(folds.training_N != fold)), seed), balanced=balanced)
-        rows = validation.take(np.flatnonzero(inside_M))
-        predicted_M[inside_M] = classifier.predict(_cut(rows.texts))
+    for fold, training in enumerate(parts):
+        places = np.arange(len(validation)) if folds is None else np.flatnonzero(folds.validation_M == fold)
+        classifier = _fit(_sample(training, seed), balanced=balanced)
+        predicted_M[places] = classifier.predict(_cut(validation.take(places).texts))
     return predicted_M
 
 

@@ -88,7 +88,7 @@ class Setup:
         assert folds is not None
         return replace(
             self,
-            training=self.tokenize(self.data.training.take(np.flatnonzero(folds.training_N != fold))),
+            training=self.tokenize(self.data.training.take(folds.find_training_rows(fold))),
             validation=self.tokenize(self.data.validation.take(np.flatnonzero(folds.validation_M == fold))),
         )
 

@@ -111,7 +111,7 @@ class ReviewSplits:
         if self.folds is None:
             return self.training, self.validation
         return (
-            self.training.take(np.flatnonzero(self.folds.training_N != 0)),
+            self.training.take(self.folds.find_training_rows(0)),
             self.validation.take(np.flatnonzero(self.folds.validation_M == 0)),
         )
 

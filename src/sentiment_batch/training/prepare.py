@@ -24,6 +24,8 @@ from sentiment_batch.training.refusals import refuse_equal_texts, refuse_single_
 from sentiment_batch.training.split import Assignment, assign, assign_folds
 
 if TYPE_CHECKING:
+    import numpy.typing as npt
+
     from sentiment_batch.data.input_description import InputDescription
     from sentiment_batch.data.labelled_rows import LabelledRows
     from sentiment_batch.labels.mapping import EncodedLabels, LabelMapping
@@ -61,6 +63,12 @@ class PreparedData:
     """The name of each table that was read, and how; first those to train on."""
     conflicts: tuple[str, ...]
     """Some texts with several labels, shortened and with their labels, to be reported and not stored."""
+
+    def list_training_rows(self) -> list[npt.NDArray[np.int64]]:
+        """The places of the training rows of each fold; without folds, those of all rows as the only part."""
+        if self.folds is None:
+            return [np.arange(len(self.training))]
+        return [self.folds.find_training_rows(fold) for fold in range(self.folds.number)]
 
 
 def prepare(

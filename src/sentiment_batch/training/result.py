@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from sentiment_batch.records import Choice
     from sentiment_batch.training.baseline import Baseline
     from sentiment_batch.training.components import Setup
+    from sentiment_batch.training.learning_curve.curve import LearningCurve
     from sentiment_batch.training.self_training.gain import SelfTraining
 
 REPORT_FILE = "report.html"
@@ -60,6 +61,8 @@ class Trained:
     They are in no JSON, because they hold texts. None if the run was finished before."""
     self_training: SelfTraining | None = None
     """What unlabelled texts or an ensemble gained; None if the run has neither."""
+    learning_curve: LearningCurve | None = None
+    """Accuracy by number of labelled rows; None without `learning_curve=True`, or if the rows are too few."""
 
     def __fspath__(self) -> str:
         """The model folder."""
@@ -83,7 +86,7 @@ class Trained:
         """Plain values. A loss that is not finite becomes None, because JSON has no such number."""
         values = dataclasses.asdict(dataclasses.replace(self, likely_wrong_labels=None))
         del values["likely_wrong_labels"]
-        for name in ("input", "baseline", "self_training"):
+        for name in ("input", "baseline", "self_training", "learning_curve"):
             one = getattr(self, name)
             values[name] = None if one is None else one.to_json()
         values["history"] = [
@@ -101,6 +104,7 @@ def describe_model(
     confidence: float | None = None,
     baseline: Baseline | None = None,
     self_training: SelfTraining | None = None,
+    learning_curve: LearningCurve | None = None,
 ) -> dict[str, Any]:
     """The content of sentiment_batch.json.
 
@@ -112,6 +116,7 @@ def describe_model(
         confidence: the mean probability of the likeliest label on the validation rows.
         baseline: how a bag of words does on the same rows.
         self_training: what unlabelled texts or an ensemble brought.
+        learning_curve: accuracy by number of labelled rows.
     """
     best = find_best(history)
     assert best is not None
@@ -135,6 +140,7 @@ def describe_model(
         "metrics": {name: one.to_json() if one else None for name, one in metrics.items()},
         "baseline": baseline.to_json() if baseline else None,
         "self_training": self_training.to_json() if self_training else None,
+        "learning_curve": learning_curve.to_json() if learning_curve else None,
         "device": dataclasses.asdict(setup.device),
         "dtype": dataclasses.asdict(setup.dtype),
         "versions": {"python": platform.python_version(), "torch": torch.__version__}

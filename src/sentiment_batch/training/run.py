@@ -37,6 +37,8 @@ from sentiment_batch.training.checkpoint.history import (
 )
 from sentiment_batch.training.checkpoint.work_folder import Checkpoint
 from sentiment_batch.training.components import Setup, set_up
+from sentiment_batch.training.learning_curve.curve import LearningCurve, measure_curve
+from sentiment_batch.training.learning_curve.sizes import describe_curve_cost
 from sentiment_batch.training.loop import compute_logits
 from sentiment_batch.training.messages import log_beginning, log_data_check, log_setup
 from sentiment_batch.training.prepare import prepare
@@ -109,6 +111,8 @@ def _train_and_publish(
         teaching = plan_teaching(setup.config.settings, unlabelled)
         for note in describe_cost(setup, teaching) if teaching else ():
             logger.info("%s", note)
+        if job.settings.learning_curve:
+            logger.info("%s", describe_curve_cost(setup))
         result = _train_and_measure(setup, checkpoint, state, fingerprint, job, teaching)
     best = find_best(result.history)
     assert best is not None
@@ -127,6 +131,7 @@ def _train_and_publish(
         input=next((one for _, one in setup.data.inputs), None),
         likely_wrong_labels=result.likely_wrong_labels,
         self_training=result.self_training,
+        learning_curve=result.learning_curve,
     )
 
 
@@ -140,6 +145,7 @@ class _Result(NamedTuple):
     baseline: Baseline | None
     likely_wrong_labels: Sequence[Mapping[str, Any]] | None = None
     self_training: SelfTraining | None = None
+    learning_curve: LearningCurve | None = None
 
 
 def _train_and_measure(
@@ -164,12 +170,17 @@ def _train_and_measure(
     measured = measure_all(setup, validation_NK)
     with_folds, width = setup.data.folds is not None, terminal_width(sys.stderr)
     logger.info("%s", format_history_table(to_rows(history), width=width, folds=with_folds), extra=BLOCK)
-    baseline = _compare_with_baseline(setup, measured) if job.baseline else None
-    extras = {"baseline": baseline, "self_training": model.self_training}
-    _write_final_model(setup, checkpoint, fingerprint, history, measured, calibration, extras, job)
-    metrics = {name: one.metrics for name, one in measured.items()}
-    likely_wrong_labels = measured["validation"].list_likely_wrong_labels()
-    return _Result(history, metrics, calibration, baseline, likely_wrong_labels, model.self_training)
+    result = _Result(
+        history=history,
+        metrics={name: one.metrics for name, one in measured.items()},
+        calibration=calibration,
+        baseline=_compare_with_baseline(setup, measured) if job.baseline else None,
+        likely_wrong_labels=measured["validation"].list_likely_wrong_labels(),
+        self_training=model.self_training,
+        learning_curve=measure_curve(setup, model.curve, validation_NK, baseline=job.baseline) if model.curve else None,
+    )
+    _write_final_model(setup, checkpoint, fingerprint, measured, result, job)
+    return result
 
 
 def _calibrate(setup: Setup, out_of_fold_NK: Floats | None) -> tuple[Calibration | None, Floats]:
@@ -209,28 +220,34 @@ def _write_final_model(
     setup: Setup,
     checkpoint: Checkpoint,
     fingerprint: Fingerprint,
-    history: Sequence[HistoryEntry],
     measured: Mapping[str, MeasuredRows],
-    calibration: Calibration | None,
-    extras: Mapping[str, Any],
+    result: _Result,
     job: TrainJob,
 ) -> None:
     """Replace the best model by the calibrated one with its description and its report."""
-    metrics = {name: measured[name].metrics if name in measured else None for name in ("validation", "test")}
-    confidence = round(float(softmax(measured["validation"].logits_NK).max(axis=1).mean()), 4)
-    meta = describe_model(setup, history, metrics, calibration, confidence, **extras)
+    meta = describe_model(
+        setup,
+        result.history,
+        {name: result.metrics.get(name) for name in ("validation", "test")},
+        result.calibration,
+        confidence=round(float(softmax(measured["validation"].logits_NK).max(axis=1).mean()), 4),
+        baseline=result.baseline,
+        self_training=result.self_training,
+        learning_curve=result.learning_curve,
+    )
+    history = to_rows(result.history)
 
     def make_pages(folder: Path) -> dict[str, str]:
         if not job.report:
             return {}
-        evaluations = [rows.evaluate(name, calibration) for name, rows in measured.items()]
+        evaluations = [rows.evaluate(name, result.calibration) for name, rows in measured.items()]
         device, name = setup.config.device, checkpoint.output.name
         about = {"title": name, "model": name, "labels": setup.config.labels, "version": meta["version"]}
         run = {"device": device, "dtype": setup.config.dtype, "description": meta["input"], "command": job.command}
-        content = collect_report(evaluations, meta, **about, **run, history=to_rows(history))
+        content = collect_report(evaluations, meta, **about, **run, history=history)
         return {REPORT_FILE: make_page(content, folder, device, measured)}
 
-    checkpoint.save_best(setup.save, meta | {"run": hash_fingerprint(fingerprint)}, to_rows(history), make_pages)
+    checkpoint.save_best(setup.save, meta | {"run": hash_fingerprint(fingerprint)}, history, make_pages)
 
 
 def _read_result(folder: Path) -> _Result:
@@ -248,6 +265,7 @@ def _read_result(folder: Path) -> _Result:
             calibration=Calibration(**meta["calibration"]) if meta["calibration"] else None,
             baseline=Baseline.from_json(meta["baseline"]) if meta["baseline"] else None,
             self_training=SelfTraining.from_json(taught) if (taught := meta.get("self_training")) else None,
+            learning_curve=LearningCurve.from_json(curve) if (curve := meta.get("learning_curve")) else None,
         )
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise OutputError(

@@ -33,6 +33,10 @@ class Folds:
     validation_M: IntArray
     """(M,) the fold in which each row that validates does so."""
 
+    def find_training_rows(self, fold: int) -> IntArray:
+        """The places of the rows that the training of a fold takes, in their order."""
+        return np.flatnonzero(self.training_N != fold)
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Assignment:

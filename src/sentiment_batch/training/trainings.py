@@ -1,5 +1,7 @@
 """The trainings of a run: one that rows held back validate; or one for each fold, and a last one on all rows.
 
+With a learning curve, models of fewer rows are trained before all these, and only their predictions are kept.
+
 If the run learns from unlabelled texts or an ensemble, these models are teachers. For each fold, or for the split,
 there are then one or more of them, and a student after them. The students show whether the last training is taught.
 
@@ -28,6 +30,7 @@ from sentiment_batch.training.folds import (
     restore_folds,
     store_folds,
 )
+from sentiment_batch.training.learning_curve.sizes import count_rows, plan_shares, take_share
 from sentiment_batch.training.loop import compute_logits, fit
 from sentiment_batch.training.messages import log_validation
 from sentiment_batch.training.result import describe_model
@@ -58,6 +61,9 @@ class TrainedModel(NamedTuple):
     """With folds, the logits of the validation rows by models that were not trained on them."""
     self_training: SelfTraining | None = None
     """What unlabelled texts or an ensemble brought; None if the run has neither."""
+    curve: Sequence[tuple[float, Floats]] = ()
+    """With a learning curve, shares of the training rows, and the logits of the validation rows by models that learned
+    from that share. The share 1 is missing if the published model is its only one."""
 
 
 class Trainings:
@@ -87,14 +93,24 @@ class Trainings:
         """The finished trainings of the folds, which are the teachers if there are students."""
         self._students: list[FinishedFold] = []
         self._has_students = teaching is not None
+        self._shares = plan_shares(setup)
+        self._of_fewer_rows: list[FinishedFold] = []
+        """The finished trainings of the learning curve: those of the first share in all parts, then the next share."""
         if self._snapshot is not None:
             values, tensors = self._snapshot
             self._finished = restore_folds(values.get("folds", []), tensors)
             self._students = restore_folds(values.get("students", []), tensors, "students")
+            self._of_fewer_rows = restore_folds(values.get("fewer_rows", []), tensors, "fewer_rows")
 
     def run(self) -> TrainedModel:
         """Train to the end. The model to publish is then in the checkpoint, not calibrated."""
-        setup = self._setup
+        for place in range(len(self._of_fewer_rows), len(self._shares) * self._num_parts):
+            self._train_share(place)
+        return self._train_model()._replace(curve=self._join_curve())
+
+    def _train_model(self) -> TrainedModel:
+        """All trainings but those of the learning curve."""
+        setup = self._setup.begin_again() if self._shares else self._setup
         if setup.data.folds is None and self._teaching is None:
             history = self._train(setup, setup.schedule)
             if should_stop(history, patience := setup.config.settings.patience):
@@ -106,12 +122,39 @@ class Trainings:
                 return TrainedModel(history, setup, self._checkpoint.best)
         return self._train_last(self._finished) if self._teaching is None else self._teach(self._teaching)
 
+    def _train_share(self, place: int) -> None:
+        """Train on a share of the rows, and keep what the model gives for the rows that validate, but not the model."""
+        logger.info("%s", task := self._name_training() or "training")
+        share, part = divmod(place, self._num_parts)
+        setup = take_share(self._take_part(part), part, self._shares[share]).begin_again()
+        logits_NK = np.full((len(setup.validation), len(setup.config.labels)), np.nan, dtype=np.float32)
+
+        def keep_logits(entry: HistoryEntry | None) -> None:
+            nonlocal logits_NK
+            if entry is None or entry.best:
+                logits_NK = compute_logits(setup.classifier, setup.validation, setup.config)
+
+        history = fit(
+            setup.classifier, setup.training, setup.validation, setup.config, setup.schedule, keep_logits, task=task
+        )
+        self._finish(self._of_fewer_rows, FinishedFold(history=history, logits_NK=logits_NK), setup.schedule)
+
+    def _join_curve(self) -> list[tuple[float, Floats]]:
+        """The shares of the rows with the logits of their models; see `TrainedModel.curve`."""
+        trainings = [*self._of_fewer_rows, *self._finished[:: self._members]] if self._shares else []
+        logits, folds, parts = [one.logits_NK for one in trainings], self._setup.data.folds, self._num_parts
+        joined = (
+            logits[start] if folds is None else join_logits(logits[start : start + parts], folds)
+            for start in range(0, len(logits), parts)
+        )
+        return list(zip([*self._shares, 1.0], joined, strict=False))
+
     def _train_fold(self, place: int) -> list[HistoryEntry]:
         """Train without the rows of a fold, and keep what the saved state gives for them and for what it teaches."""
         part, member = divmod(place, self._members)
         logger.info("%s", self._name_training())
         setup = take_member(self._take_part(part), member)
-        if setup.data.folds or member:
+        if place or setup.data.folds or self._shares:
             setup = setup.begin_again()
         history = self._train(setup, setup.schedule)
         if find_best(history) is not None:
@@ -220,6 +263,10 @@ class Trainings:
     def _name_training(self) -> str | None:
         """Which of the trainings is next, such as `teacher 1 of 3 of fold 2 of 5`; None if there is only one."""
         folds = self._setup.data.folds
+        if (done := len(self._of_fewer_rows)) < len(self._shares) * self._num_parts:
+            share, part = divmod(done, self._num_parts)
+            rows = f"{count_rows(self._setup.data, self._shares[share]):,} rows of the learning curve"
+            return f"{rows}, fold {part + 1} of {self._num_parts}" if folds else rows
         if folds is None and self._teaching is None:
             return None
         part, member = divmod(len(self._finished), self._members)
@@ -240,6 +287,9 @@ class Trainings:
 
     def _write(self, snapshot: Snapshot) -> None:
         values, tensors = store_folds(self._finished)
-        students, of_students = store_folds(self._students, "students")
-        progress = {"folds": values, "training": self._name_training()} | ({"students": students} if students else {})
-        self._checkpoint.save_state(snapshot.values | progress | self._kept, snapshot.tensors | tensors | of_students)
+        progress = {"folds": values, "training": self._name_training()}
+        for name, finished in (("students", self._students), ("fewer_rows", self._of_fewer_rows)):
+            more, further = store_folds(finished, name)
+            progress |= {name: more} if more else {}
+            tensors |= further
+        self._checkpoint.save_state(snapshot.values | progress | self._kept, snapshot.tensors | tensors)

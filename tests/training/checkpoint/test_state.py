@@ -86,6 +86,7 @@ CHANGES = {
     "val_size": (0.2, "`val_size`: not set before, 0.2 now"),
     "folds": (3, "`folds`: 0 before, 3 now"),
     "limit": (50, "`limit`: not set before, 50 now"),
+    "learning_curve": (True, "`learning_curve`: False before, True now"),
     "ensemble": (2, "`ensemble`: not set before, 2 now"),
 }
 OF_UNLABELLED = {

@@ -174,6 +174,18 @@ def draw_line(plane: Plane, points: Sequence[tuple[float, float]], css_class: st
     return f'<polyline class="{css_class}" points="{" ".join(places)}"/>'
 
 
+def draw_dots(plane: Plane, points: Sequence[tuple[float, float]], css_class: str) -> str:
+    """A dot at each of `points`."""
+    places = [(coordinate(plane.to_x(x)), coordinate(plane.to_y(y))) for x, y in points]
+    return "".join(f'<circle class="{css_class}" cx="{x}" cy="{y}" r="2.5"/>' for x, y in places)
+
+
+def draw_uprights(plane: Plane, intervals: Iterable[tuple[float, float, float]], css_class: str) -> str:
+    """Upright lines, each given by its horizontal place, its low and its high end."""
+    ends = [(plane.to_point((x, low)), coordinate(plane.to_y(high))) for x, low, high in intervals]
+    return f'<path class="{css_class}" d="{"".join(f"M{low}V{high}" for low, high in ends)}"/>'
+
+
 def measure_text(text: str) -> float:
     """About how wide `text` is in a chart; rather too wide than too narrow."""
     return sum(_MEAN_CHARACTER_WIDTH * _relative_width(character) for character in text)

@@ -140,7 +140,7 @@ class Students:
         data = self._setup.data
         if data.folds is None or part == ALL_ROWS:
             return np.arange(len(data.training))
-        return np.flatnonzero(data.folds.training_N != part)
+        return data.folds.find_training_rows(part)
 
     def _prepare(self, part: int) -> _Lesson:
         teaching = self._teaching
