@@ -104,9 +104,12 @@ def test_the_page_shows_the_learning_curve():
     assert [cells for cells in ("60", "120", "240") if f">{cells}<" in figure] == ["60", "120", "240"]
     assert "a bag of words" in figure
     alone = [one | {"baseline_accuracy": None} for one in points]
-    assert "a bag of words" not in render_report_page(report | {"learning_curve": found | {"points": alone}}).partition(
-        '<figure id="learning-curve">'
-    )[2].partition("</figure>")[0]
+    assert (
+        "a bag of words"
+        not in render_report_page(report | {"learning_curve": found | {"points": alone}})
+        .partition('<figure id="learning-curve">')[2]
+        .partition("</figure>")[0]
+    )
     broken = [{"rows": None}, {"rows": 5, "accuracy": float("nan"), "accuracy_interval": None}]
     sound(render_report_page(report | {"learning_curve": {"points": broken}}))
 

@@ -30,7 +30,7 @@ from sentiment_batch.training.folds import (
     restore_folds,
     store_folds,
 )
-from sentiment_batch.training.learning_curve.sizes import count_rows, plan_shares, take_share
+from sentiment_batch.training.learning_curve.sizes import count_training_rows, plan_shares, take_share
 from sentiment_batch.training.loop import compute_logits, fit
 from sentiment_batch.training.messages import log_validation
 from sentiment_batch.training.result import describe_model
@@ -265,7 +265,7 @@ class Trainings:
         folds = self._setup.data.folds
         if (done := len(self._of_fewer_rows)) < len(self._shares) * self._num_parts:
             share, part = divmod(done, self._num_parts)
-            rows = f"{count_rows(self._setup.data, self._shares[share]):,} rows of the learning curve"
+            rows = f"{count_training_rows(self._setup.data, self._shares[share]):,} rows of the learning curve"
             return f"{rows}, fold {part + 1} of {self._num_parts}" if folds else rows
         if folds is None and self._teaching is None:
             return None

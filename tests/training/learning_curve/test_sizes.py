@@ -10,7 +10,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sentiment_batch.settings import TrainSettings
-from sentiment_batch.training.learning_curve.sizes import choose_rows, count_rows, describe_curve_cost, plan_shares
+from sentiment_batch.training.learning_curve.sizes import (
+    choose_rows,
+    count_training_rows,
+    describe_curve_cost,
+    plan_shares,
+)
 from sentiment_batch.training.prepare import PreparedData, prepare
 from sentiment_batch.training.schedule import plan_schedule
 
@@ -36,7 +41,7 @@ class SizedRows:
 
 def setup_of(data: PreparedData, *, batch_size: int = 16, epochs: int | None = None, **chosen) -> SimpleNamespace:
     settings = TrainSettings(epochs=epochs, **chosen)
-    steps = -(-count_rows(data, 1.0) // batch_size)
+    steps = -(-count_training_rows(data, 1.0) // batch_size)
     schedule = plan_schedule(steps, epochs, keeps_last=data.folds is not None)
     return SimpleNamespace(
         data=data, schedule=schedule, config=SimpleNamespace(settings=settings, batch_size=batch_size)

@@ -13,7 +13,7 @@ from sentiment_batch.evaluation.intervals import difference_interval, share_inte
 from sentiment_batch.evaluation.metrics import measure
 from sentiment_batch.model.probabilities import softmax
 from sentiment_batch.training.baseline import predict_validation
-from sentiment_batch.training.learning_curve.sizes import choose_rows, count_rows
+from sentiment_batch.training.learning_curve.sizes import choose_rows, count_training_rows
 
 if TYPE_CHECKING:
     from sentiment_batch.model.probabilities import Floats
@@ -142,7 +142,7 @@ def _measure_point(setup: Setup, share: float, logits_NK: Floats, *, baseline: b
     metrics = measure(softmax(logits_NK), codes_N, setup.config.labels)
     low, high = share_interval(round(metrics.accuracy * len(codes_N)), len(codes_N))
     return CurvePoint(
-        rows=count_rows(setup.data, share),
+        rows=count_training_rows(setup.data, share),
         accuracy=metrics.accuracy,
         accuracy_interval=(low, high),
         macro_f1=metrics.macro_f1,

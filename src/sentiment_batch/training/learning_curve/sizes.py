@@ -27,7 +27,7 @@ def plan_shares(setup: Setup) -> list[float]:
     """The shares of the training rows to train on; empty if the run wants no curve, or if its rows are too few."""
     if not setup.config.settings.learning_curve:
         return []
-    return [share for share in SHARES if count_rows(setup.data, share) >= MIN_ROWS]
+    return [share for share in SHARES if count_training_rows(setup.data, share) >= MIN_ROWS]
 
 
 def choose_rows(data: PreparedData, part: int, share: float, seed: int) -> npt.NDArray[np.int64]:
@@ -53,7 +53,7 @@ def choose_rows(data: PreparedData, part: int, share: float, seed: int) -> npt.N
     return rows_N[np.sort(first)]
 
 
-def count_rows(data: PreparedData, share: float) -> int:
+def count_training_rows(data: PreparedData, share: float) -> int:
     """The rows of a training on a share; with folds, the mean over the folds."""
     return round(statistics.fmean(round(share * len(rows_N)) for rows_N in data.list_training_rows()))
 
@@ -76,7 +76,7 @@ def describe_curve_cost(setup: Setup) -> str:
     if not (shares := plan_shares(setup)):
         return "the rows are too few for a learning curve, so it is left out"
     data = setup.data
-    sizes, full = [count_rows(data, share) for share in shares], count_rows(data, 1.0)
+    sizes, full = [count_training_rows(data, share) for share in shares], count_training_rows(data, 1.0)
     parts = len(data.list_training_rows())
     work = parts * sum(size * _plan_schedule(setup, size).epochs for size in sizes) / (full * setup.schedule.epochs)
     rows = " and ".join(f"{size:,}" for size in sizes)
