@@ -302,6 +302,8 @@ def test_a_validation_has_the_loss_after_calibration_if_wanted(learner, settings
     one = validate(classifier, data, run_of(settings()))
     assert one.calibrated_loss < one.metrics.loss
     assert validate(classifier, data, run_of(settings(calibrate=False))).calibrated_loss is None
+    few = texts([f"good film {n}" for n in range(49)], [n % 2 for n in range(49)])
+    assert validate(classifier, few, run_of(settings())).calibrated_loss is None, "else it would be that before"
 
 
 @pytest.fixture

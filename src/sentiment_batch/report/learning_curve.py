@@ -11,7 +11,6 @@ from sentiment_batch.report.charts.axes import (
     CHART_WIDTH,
     Plane,
     build_axis,
-    build_exact_axis,
     draw_dots,
     draw_line,
     draw_uprights,
@@ -45,7 +44,7 @@ def build_learning_curve(found: Mapping[str, Any]) -> Figure | None:
     intervals = _read_intervals(points)
     heights = [y for places, _ in curves for _, y in places] + [end for _, *ends in intervals for end in ends]
     plane = Plane(
-        x=build_exact_axis("labelled rows to train on", 0.0, max(one["rows"] for one in points)),
+        x=build_axis("labelled rows to train on", [one["rows"] for one in points], from_zero=True),
         y=build_axis("accuracy", heights, percent=True),
     )
     content, legend = plane.draw_frame() + draw_uprights(plane, intervals, "s1"), []

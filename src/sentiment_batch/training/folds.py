@@ -104,5 +104,5 @@ def _average(entries: Sequence[HistoryEntry], *, best: bool) -> HistoryEntry:
         learning_rate=mean("learning_rate"),
         seconds=round(sum(entry.seconds for entry in entries), 1),
         best=best,
-        calibrated_loss=statistics.fmean(calibrated) if calibrated else None,
+        calibrated_loss=statistics.fmean(calibrated) if len(calibrated) == len(entries) else None,
     )

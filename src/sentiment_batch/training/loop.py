@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
 
-from sentiment_batch.evaluation.calibration import calibrate
+from sentiment_batch.evaluation.calibration import MIN_CALIBRATION_ROWS, calibrate
 from sentiment_batch.evaluation.metrics import Metrics, measure
 from sentiment_batch.model.device import choose_batch_tokens
 from sentiment_batch.model.forward.batches import Budget, compute_segment_logits
@@ -166,7 +166,8 @@ class Validation(NamedTuple):
 
     metrics: Metrics
     calibrated_loss: float | None
-    """Loss after calibration, where the other rows calibrate each row; None if the run does not calibrate."""
+    """Loss after calibration, where the other rows calibrate each row; None if the run does not calibrate, or if the
+    rows are too few for that."""
 
 
 def validate(classifier: SentimentClassifier, texts: TokenizedTexts, config: RunConfig) -> Validation:
@@ -177,7 +178,8 @@ def validate(classifier: SentimentClassifier, texts: TokenizedTexts, config: Run
     """
     logits_NK = compute_logits(classifier, texts, config)
     metrics = measure(softmax(logits_NK), texts.codes, config.labels)
-    if not config.settings.calibrate or not math.isfinite(metrics.loss):
+    few = len(texts.codes) < MIN_CALIBRATION_ROWS
+    if few or not config.settings.calibrate or not math.isfinite(metrics.loss):
         return Validation(metrics, None)
     return Validation(metrics, calibrate(logits_NK, texts.codes).after["loss"])
 

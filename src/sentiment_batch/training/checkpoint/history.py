@@ -36,7 +36,8 @@ class HistoryEntry:
     """True if the state is to be kept: no earlier validation had a `selection_loss` as low. In a training for
     cross-validation, it is the last one whose loss is a number."""
     calibrated_loss: float | None = None
-    """Validation loss that the model would have after calibration; None if the run does not calibrate."""
+    """Validation loss that the model would have after calibration; None if the run does not calibrate, or if the rows
+    that validate it are too few for that."""
 
     @property
     def selection_loss(self) -> float:
