@@ -14,9 +14,9 @@ SAMPLES = Path(__file__).parents[1] / "sample_data"
 @pytest.mark.slow
 def test_the_sample_data_train_a_model_that_is_right_and_scores(cli, tmp_path, offline_base):
     model = tmp_path / "sentiment-model"
-    quick = "--epochs 2 --max-length 64 --learning-rate 2e-4 --limit 500 --batch-size 16 --weight-average 0 --no-report"
+    quick = "--folds 0 --epochs 2 --max-length 64 --learning-rate 2e-4 --limit 500 --batch-size 16 --weight-average 0"
     files = (SAMPLES / "reviews.csv", "--base", offline_base, "-o", model)
-    trained = cli("train", *files, *quick.split(), "--quiet", "--json")
+    trained = cli("train", *files, *quick.split(), "--no-report", "--quiet", "--json")
     assert trained.exit_code == 0, trained.output
     measured = cli("evaluate", SAMPLES / "holdout.csv", "-m", model, "--json", "--quiet")
     assert measured.exit_code == 0, measured.output
