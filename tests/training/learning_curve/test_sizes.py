@@ -86,11 +86,11 @@ def test_sizes_of_a_few_rows_are_left_out(rows, shares):
 def test_what_a_curve_costs_is_said_before(reviews):
     split, folds = data_of([0, 1] * 800), prepare([reviews(60)], TrainSettings(folds=3))
     assert describe_curve_cost(setup_of(split, epochs=2, **ON)) == (
-        "learning curve: 2 more trainings, on 400 and 800 rows, which take about as long as 0.8 on 1,600 rows"
+        "learning curve: 2 more trainings, on 400 and 800 rows, which take about as long as 0.8 trainings on 1,600 rows"
     )
     # Few rows are gone through more often, so that each of these trainings has about as many steps.
     assert describe_curve_cost(setup_of(folds, **ON)) == (
-        "learning curve: 6 more trainings, on 10 and 20 rows, which take about as long as 4.4 on 40 rows"
+        "learning curve: 6 more trainings, on 10 and 20 rows, which take about as long as 4.4 trainings on 40 rows"
     )
     assert describe_curve_cost(setup_of(data_of([0, 1] * 5), **ON)) == (
         "the rows are too few for a learning curve, so it is left out"

@@ -82,7 +82,7 @@ def describe_curve_cost(setup: Setup) -> str:
     rows = " and ".join(f"{size:,}" for size in sizes)
     return (
         f"learning curve: {parts * len(sizes)} more trainings, on {rows} rows, which take about as long as {work:.1f} "
-        f"on {full:,} rows"
+        f"trainings on {full:,} rows"
     )
 
 
