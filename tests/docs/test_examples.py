@@ -14,6 +14,7 @@ import pyarrow.parquet as pq
 import pytest
 
 import sentiment_batch
+from sentiment_batch.data import formats
 from tests.docs import pages
 
 ROWS = 30
@@ -63,7 +64,8 @@ def desk(tmp_path, tiny_model, monkeypatch):
     (tmp_path / "plain.tsv").write_text('id\treview\n1\ta 12" screen, superb\n', encoding="utf-8")
     for name in ("my-model", "sentiment-model"):
         shutil.copytree(tiny_model, tmp_path / name)
-    for name, value in (("LIMIT", TRAINING_ROWS), ("MAX_LENGTH", 48), ("EPOCHS", 1), ("OVERWRITE", 1)):
+    quick = {"LIMIT": TRAINING_ROWS, "FOLDS": 0, "MAX_LENGTH": 48, "EPOCHS": 1, "OVERWRITE": 1}
+    for name, value in quick.items():
         monkeypatch.setenv(f"SENTIMENT_BATCH_TRAIN_{name}", str(value))
     monkeypatch.chdir(tmp_path)
     return tmp_path
@@ -75,6 +77,7 @@ def follow(cli, tmp_path, monkeypatch):
 
     def run(page, replaced):
         monkeypatch.setenv("SENTIMENT_BATCH_LOAD_PLUGINS", PLUGINS.get(pages.name_of(page), ""))
+        formats.get_plugins.cache_clear()  # a page before may have loaded another plugin
         namespace: dict[str, object] = {}
         count = 0
         for block in pages.blocks(page):
