@@ -110,8 +110,8 @@ class Trainings:
 
     def _train_model(self) -> TrainedModel:
         """All trainings but those of the learning curve."""
-        setup = self._setup.begin_again() if self._shares else self._setup
-        if setup.data.folds is None and self._teaching is None:
+        if self._setup.data.folds is None and self._teaching is None:
+            setup = self._setup.begin_again() if self._shares else self._setup
             history = self._train(setup, setup.schedule)
             if should_stop(history, patience := setup.config.settings.patience):
                 logger.info("stopped early: no better validation loss in the last %s validations", patience)
@@ -119,7 +119,7 @@ class Trainings:
         for place in range(len(self._finished), self._num_parts * self._members):
             history = self._train_fold(place)
             if find_best(history) is None:
-                return TrainedModel(history, setup, self._checkpoint.best)
+                return TrainedModel(history, self._setup, self._checkpoint.best)
         return self._train_last(self._finished) if self._teaching is None else self._teach(self._teaching)
 
     def _train_share(self, place: int) -> None:
