@@ -53,7 +53,7 @@ def test_planted_wrong_labels_are_written_first(name, model, cli, tmp_path):
     hits = [row in wrong for row in table["row"]]
     precision = [sum(hits[: place + 1]) / (place + 1) for place, hit in enumerate(hits) if hit]
     assert sum(precision) / len(wrong) > 0.75, "average precision"
-    assert len(hits) - sum(hits) < 0.06 * 270, "false alarms on clean rows"
+    assert len(hits) - sum(hits) < 0.05 * 270, "false alarms on clean rows"
     first = table.iloc[0]
     source = reviews.iloc[first["row"]]
     assert (source["text"], source["label"], str(source["id"])) == (first["text"], first["label"], str(first["id"]))
@@ -95,8 +95,9 @@ def test_training_finds_wrong_labels_among_all_rows_by_its_folds(tiny_base, cli,
     assert result.exit_code == 0, result.stderr
     found = pd.read_csv(tmp_path / "issues.csv")
     hits = [row in wrong for row in found["row"]]
-    assert sum(hits) > 0.4 * len(wrong)
-    assert sum(hits) > 0.25 * len(hits), "of rows drawn by lot, 0.1 would have a wrong label"
+    assert sum(hits) > 0.3 * len(wrong)
+    assert sum(hits) > 0.4 * len(hits), "of rows drawn by lot, 0.1 would have a wrong label"
+    assert len(hits) - sum(hits) < 0.06 * 360, "false alarms on clean rows"
     again = cli(*command, "--max-length", 32, "--no-report", "--resume", "--label-issues", tmp_path / "again.csv")
     failed(again, "finished by an earlier run", "--overwrite", code=2)
     assert not (tmp_path / "again.csv").exists()

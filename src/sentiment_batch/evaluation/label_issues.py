@@ -2,14 +2,24 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import numpy.typing as npt
 
 if TYPE_CHECKING:
     from sentiment_batch.evaluation.metrics import Codes
     from sentiment_batch.model.probabilities import Floats
+
+SUREST_SHARE = 1 / 4
+"""Share of the rows with one answer that count as those that the model is most certain of."""
+PRIOR_ROWS, PRIOR_WRONG_SHARE = 20, 0.02
+"""Wrong labels are estimated as if so many more rows of each class had been seen, with this share of wrong labels.
+So a few rows do not move the estimate far from what is usual."""
+MAX_WRONG_SHARE = 0.45
+"""Largest estimate of the share of wrong labels in a class. Above it, most of its labels may mean something else."""
 
 
 def find_errors(probabilities_NK: Floats, codes_N: Codes, max_rows: int) -> Codes:
@@ -20,23 +30,49 @@ def find_errors(probabilities_NK: Floats, codes_N: Codes, max_rows: int) -> Code
 
 
 def find_likely_wrong_labels(probabilities_NK: Floats, codes_N: Codes, max_rows: int) -> tuple[Codes, Codes]:
-    """The rows whose label is likely wrong, and the likelier label of each, the likeliest first.
+    """The rows whose label is more likely wrong than right, and the likelier label of each, the likeliest first.
 
-    A row is suspect if its probability for another class is at least the mean one of the rows with that label, and
-    higher than for its own label. So rows of a class with low probabilities are suspected as well. The model must not
-    have been trained on the rows. Source: Northcutt et al. 2021, "Confident Learning".
+    Wrong labels are assumed to be spread by chance over the rows of a true class, see `estimate_label_noise`. A model
+    that learned from such labels is never surer than they allow, so this is undone first. Then Bayes' rule gives the
+    true class of a row by its text and its label. The model must not have been trained on the rows.
+
+    Args:
+        probabilities_NK: the predicted probabilities.
+        codes_N: the classes as they are labelled.
+        max_rows: how many rows to give at most.
     """
-    rows, classes = probabilities_NK.shape
-    counts = np.bincount(codes_N, minlength=classes)
-    own_N = probabilities_NK[np.arange(rows), codes_N].astype(np.float64)
-    sums = np.bincount(codes_N, own_N, classes)
-    usual_K = np.divide(sums, counts, out=np.full(classes, np.inf), where=counts > 0).astype(probabilities_NK.dtype)
-    sure_NK = np.where(probabilities_NK >= usual_K, probabilities_NK, 0.0)
-    sure_NK[np.arange(rows), codes_N] = 0.0
-    other_N, sure_N = sure_NK.argmax(axis=1), sure_NK.max(axis=1)
-    suspects = np.flatnonzero(sure_N > own_N)
-    suspects = suspects[np.argsort(-sure_N[suspects], kind="stable")][:max_rows]
-    return suspects, other_N[suspects]
+    noise_KK = estimate_label_noise(probabilities_NK, codes_N)
+    true_NK = (probabilities_NK @ np.linalg.inv(noise_KK)).clip(0.0)
+    joint_NK = true_NK * noise_KK[:, codes_N].T
+    rows = np.arange(len(codes_N))
+    other_NK = joint_NK.copy()
+    other_NK[rows, codes_N] = 0.0
+    suspects = np.flatnonzero(other_NK.sum(axis=1) > joint_NK[rows, codes_N])
+    instead = other_NK[suspects].argmax(axis=1)
+    order = np.argsort(-probabilities_NK[suspects, instead], kind="stable")[:max_rows]
+    return suspects[order], instead[order]
+
+
+def estimate_label_noise(probabilities_NK: Floats, codes_N: Codes) -> npt.NDArray[np.float64]:
+    """(K, K) for each true class, down, the shares of its rows with each label, across.
+
+    It is estimated by the rows with the answer of that class that the model is most certain of. There a model is nearly
+    always right, so labels that differ from its answer are wrong. Source: Patrini et al. 2017, "Making Deep Neural
+    Networks Robust to Label Noise", which takes the surest row of each class.
+    """
+    classes = probabilities_NK.shape[1]
+    noise_KK = np.eye(classes)
+    answers_N = probabilities_NK.argmax(axis=1)
+    for code in range(classes if classes > 1 else 0):
+        answered = np.flatnonzero(answers_N == code)
+        num_surest = math.ceil(SUREST_SHARE * len(answered))
+        surest = answered[np.argsort(-probabilities_NK[answered, code], kind="stable")[:num_surest]]
+        wrong_K = np.bincount(codes_N[surest], minlength=classes) + PRIOR_ROWS * PRIOR_WRONG_SHARE / (classes - 1)
+        wrong_K[code] = 0.0
+        share = min(MAX_WRONG_SHARE, wrong_K.sum() / (num_surest + PRIOR_ROWS))
+        noise_KK[code] = share * wrong_K / wrong_K.sum()
+        noise_KK[code, code] = 1.0 - share
+    return noise_KK
 
 
 def list_likely_wrong_labels(
