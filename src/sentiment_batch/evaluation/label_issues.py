@@ -19,7 +19,7 @@ PRIOR_ROWS, PRIOR_WRONG_SHARE = 20, 0.02
 """Wrong labels are estimated as if so many more rows of each class had been seen, with this share of wrong labels.
 So a few rows do not move the estimate far from what is usual."""
 MAX_WRONG_SHARE = 0.45
-"""Largest estimate of the share of wrong labels in a class. Above it, most of its labels may mean something else."""
+"""Largest estimate of the share of wrong labels in a class. It is below a half, so that the noise can be undone."""
 
 
 def find_errors(probabilities_NK: Floats, codes_N: Codes, max_rows: int) -> Codes:

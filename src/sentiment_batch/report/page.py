@@ -33,9 +33,8 @@ def render_report_page(report: Mapping[str, Any]) -> str:
     Args:
         report: plain JSON values: `title`, `model`, `version`, `evaluations` (each with `name`, `evaluation` and
             `before_calibration`), `history`, `data`, `settings`, `baseline`, `self_training`, `learning_curve`,
-            `temperature`, `base`, `device`, `dtype`, `date`, `command` and `reading` (names and
-            words of how the table was read). What is None or missing is left out; a number that is not finite becomes a
-            dash.
+            `temperature`, `base`, `device`, `dtype`, `date`, `command` and `reading` (names and words of how the table
+            was read). What is None or missing is left out; a number that is not finite becomes a dash.
     """
     # Test rows come first, because no choice was made on them.
     evaluations = sorted(report.get("evaluations") or [], key=lambda one: one.get("name") != "test")
