@@ -170,14 +170,15 @@ def _train_and_measure(
     measured = measure_all(setup, validation_NK)
     with_folds, width = setup.data.folds is not None, terminal_width(sys.stderr)
     logger.info("%s", format_history_table(to_rows(history), width=width, folds=with_folds), extra=BLOCK)
+    baseline = _compare_with_baseline(setup, measured) if job.baseline else None
     result = _Result(
         history=history,
         metrics={name: one.metrics for name, one in measured.items()},
         calibration=calibration,
-        baseline=_compare_with_baseline(setup, measured) if job.baseline else None,
+        baseline=baseline,
         likely_wrong_labels=measured["validation"].list_likely_wrong_labels(),
         self_training=model.self_training,
-        learning_curve=measure_curve(setup, model.curve, validation_NK, baseline=job.baseline) if model.curve else None,
+        learning_curve=measure_curve(setup, model.curve, validation_NK, baseline) if model.curve else None,
     )
     _write_final_model(setup, checkpoint, fingerprint, measured, result, job)
     return result

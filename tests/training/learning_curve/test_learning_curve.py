@@ -70,9 +70,9 @@ def test_each_row_is_compared_with_itself(train, reviews, monkeypatch):
     """The interval is that of two models on the same rows, in their order, whatever the fold of each."""
     taken = []
 
-    def record(setup, models, validation_NK, *, baseline):
+    def record(setup, models, validation_NK, baseline):
         taken.append([logits_NK.argmax(axis=1) == setup.data.validation.codes for _, logits_NK in models])
-        return measure(setup, models, validation_NK, baseline=baseline)
+        return measure(setup, models, validation_NK, baseline)
 
     from sentiment_batch.training import run
 

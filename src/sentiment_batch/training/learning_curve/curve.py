@@ -17,6 +17,7 @@ from sentiment_batch.training.learning_curve.sizes import choose_rows, count_tra
 
 if TYPE_CHECKING:
     from sentiment_batch.model.probabilities import Floats
+    from sentiment_batch.training.baseline import Baseline
     from sentiment_batch.training.components import Setup
 
 SMALL_GAIN = 0.01
@@ -107,7 +108,7 @@ def format_learning_curve(curve: LearningCurve) -> str:
 
 
 def measure_curve(
-    setup: Setup, models: Sequence[tuple[float, Floats]], validation_NK: Floats, *, baseline: bool
+    setup: Setup, models: Sequence[tuple[float, Floats]], validation_NK: Floats, baseline: Baseline | None
 ) -> LearningCurve | None:
     """Measure the models of a learning curve on the validation rows.
 
@@ -116,7 +117,7 @@ def measure_curve(
         models: shares of the training rows, and the (N, K) logits of the validation rows by models that learned from
             that share; see `TrainedModel.curve`.
         validation_NK: the logits by the published model, for the share 1 if it is missing.
-        baseline: whether to measure a bag of words, too.
+        baseline: the bag of words of all training rows. None measures none of fewer rows either.
 
     Returns:
         The curve; None if fewer than two shares have logits that are numbers.
@@ -128,7 +129,7 @@ def measure_curve(
         return None
     codes_N = setup.data.validation.codes
     few_N, many_N = (np.equal(logits_NK.argmax(axis=1), codes_N) for _, logits_NK in known[-2:])
-    points = [_measure_point(setup, share, logits_NK, baseline=baseline) for share, logits_NK in known]
+    points = [_measure_point(setup, share, logits_NK, baseline) for share, logits_NK in known]
     return LearningCurve(
         validation_rows=len(codes_N),
         points=points,
@@ -137,7 +138,7 @@ def measure_curve(
     )
 
 
-def _measure_point(setup: Setup, share: float, logits_NK: Floats, *, baseline: bool) -> CurvePoint:
+def _measure_point(setup: Setup, share: float, logits_NK: Floats, baseline: Baseline | None) -> CurvePoint:
     codes_N = setup.data.validation.codes
     metrics = measure(softmax(logits_NK), codes_N, setup.config.labels)
     low, high = share_interval(round(metrics.accuracy * len(codes_N)), len(codes_N))
@@ -146,12 +147,14 @@ def _measure_point(setup: Setup, share: float, logits_NK: Floats, *, baseline: b
         accuracy=metrics.accuracy,
         accuracy_interval=(low, high),
         macro_f1=metrics.macro_f1,
-        baseline_accuracy=_measure_baseline(setup, share) if baseline else None,
+        baseline_accuracy=None if baseline is None else _measure_baseline(setup, share, baseline),
     )
 
 
-def _measure_baseline(setup: Setup, share: float) -> float:
-    """The accuracy of a bag of words that learns from a share of the training rows."""
+def _measure_baseline(setup: Setup, share: float, whole: Baseline) -> float:
+    """The accuracy of a bag of words that learns from a share of the training rows; `whole` learns from all."""
+    if share == 1:
+        return whole.comparisons["validation"].accuracy
     data, seed = setup.data, setup.config.settings.seed
     predicted_N = predict_validation(
         [data.training.take(choose_rows(data, part, share, seed)) for part in range(len(data.list_training_rows()))],
