@@ -135,7 +135,7 @@ def weigh_words(
         The pieces, which joined are the text, with weights that are not scaled.
     """
     start, stop = unseen
-    if start < stop:
+    if 0 < start < stop:
         start += _count_marks(text[start : min(stop, start + MAX_LEADING_MARKS)])
     pieces: list[Word] = []
     for first, last in ((0, start), (stop, len(text))):
