@@ -235,6 +235,12 @@ def test_the_runs_of_the_property_succeed(cli, tiny_model, tmp_path, serving_fil
     assert "Qz7k" not in "".join(texts)
 
 
+def test_a_password_is_not_taken_for_the_name_of_a_file(cli, tiny_model, tmp_path, serving_file_systems):
+    _, texts = run_all(cli, "s3://:Qz7kXw9vJ?@/?pass=Qz7kXw9vJ@", tiny_model, tmp_path / "out")
+    assert any('"name": ":***"' in text for text in texts)
+    assert "Qz7kXw9vJ" not in "".join(texts)
+
+
 def test_records_of_the_log_hide_secrets_without_a_terminal(serving_file_systems, caplog):
     with caplog.at_level(logging.DEBUG, "sentiment_batch"):
         logging.getLogger("sentiment_batch").propagate = True

@@ -20,7 +20,7 @@ from sentiment_batch.data.writers.remote import send_folder
 from sentiment_batch.data.writers.write_errors import translate_write_errors
 from sentiment_batch.errors import OutputError, listed
 from sentiment_batch.files import atomic
-from sentiment_batch.locations import path_of
+from sentiment_batch.locations import path_of, without_password
 from sentiment_batch.scoring.output.journal import MemoryJournal
 from sentiment_batch.scoring.output.own_files import list_published_names
 from sentiment_batch.scoring.output.part_files import DATA, OLD, describe_part, name_part
@@ -126,7 +126,9 @@ class FileTarget:
         finished: FinishedFile | None = None if finish is None else finish()
         if finished is None or self.paths.beside is None:
             return None
-        name = os.path.basename(path_of(self.paths.destination))
+        destination = self.paths.destination
+        # A password that holds a ? may be taken for the file's name.
+        name = without_password(os.path.basename(path_of(destination)), destination)
         return [{"name": name, "rows": self.journal.rows, "bytes": finished.bytes, "sha256": finished.sha256}]
 
     def publish(self) -> None:
