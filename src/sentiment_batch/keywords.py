@@ -21,6 +21,7 @@ class TrainKeywords(TypedDict, total=False):
     warmup: float
     layer_decay: float
     label_smoothing: float
+    random_crops: float | None
     weight_average: float | None
     dropout: float
     max_length: int | None

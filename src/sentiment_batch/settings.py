@@ -55,6 +55,9 @@ class TrainSettings:
     """Factor between the learning rates of a layer and the layer above it."""
     label_smoothing: float = 0.0
     """Share of each label that is spread over all classes."""
+    random_crops: float | None = None
+    """Probability with which a long training text is cut to a random part each time that it is drawn; None takes the
+    one that fits the number of rows."""
     weight_average: float | None = None
     """Decay of the moving average of the weights that is validated and saved; 0 keeps no average, None takes the decay
     that fits the lengths of the texts."""
@@ -104,6 +107,8 @@ class TrainSettings:
         _between(self.dropout, 0.0, 0.95, "dropout")
         _between(self.layer_decay, 0.1, 1.0, "layer_decay")
         _between(self.label_smoothing, 0.0, 0.5, "label_smoothing")
+        if self.random_crops is not None:
+            _between(self.random_crops, 0.0, 1.0, "random_crops")
         if self.weight_average is not None:
             _between(self.weight_average, 0.0, 0.9999, "weight_average")
         _one_of(self.long_text, LONG_TEXT, "long_text")

@@ -10,7 +10,7 @@ from torch.nn import functional
 from sentiment_batch.errors import DeviceError
 from sentiment_batch.evaluation.metrics import measure
 from sentiment_batch.tokenization.packing import pad_pack
-from sentiment_batch.training import loop, optimizer, schedule
+from sentiment_batch.training import batches, loop, optimizer, schedule
 from sentiment_batch.training.loop import (
     HistoryEntry,
     MicroBatches,
@@ -419,3 +419,26 @@ def test_an_average_of_the_weights_is_validated_and_saved(learner, settings):
     classifier.load_state_dict(last)
     assert validate(classifier, data, run).metrics.loss == entry.validation_loss
     assert history[-1].validation_loss < history[0].validation_loss
+
+
+def test_training_texts_are_cropped_and_validation_texts_whole(learner, settings, monkeypatch):
+    monkeypatch.setattr(batches, "MIN_CROP_TOKENS", 6)
+    classifier, texts = learner()
+    data = texts([f"the {word} film was not very good and so on and on" for word in ("old", "new")] * 8, [1, 0] * 8)
+    cropped, epochs = dataclasses.replace(run_of(settings(patience=None)), random_crops=1.0), 4
+    seen = []
+
+    class Recorded(MicroBatches):
+        def backward(self, batch):
+            seen.append(batch.pack)
+            return super().backward(batch)
+
+    monkeypatch.setattr(loop, "MicroBatches", Recorded)
+    history = fit(classifier, data, data, cropped, plan_schedule(2, epochs), lambda entry: None)
+    lengths = np.array([pack.lengths for pack in seen])
+    assert lengths.shape == (2 * epochs, 8)
+    assert 6 <= lengths.min() < lengths.mean() < lengths.max() <= data.tokens.lengths.max()
+    assert len({pack.ids.tobytes() for pack in seen}) == len(seen), "each epoch has other crops"
+    assert all(ids[[0, -1]].tolist() == data.tokens.ids[[0, -1]].tolist() for ids in (pack.ids for pack in seen))
+    whole = validate(classifier, data, run_of(settings())).metrics.loss
+    assert history[-1].validation_loss == whole

@@ -111,6 +111,16 @@ def test_the_average_of_the_weights_survives(train, interrupted, often, steps):
     assert result(train(resume=True, **chosen)) == expected != result(train("without"))
 
 
+@pytest.mark.parametrize("steps", [1, 5, 8])
+def test_a_resumed_run_crops_the_same_parts(train, reviews, interrupted, often, steps):
+    rows = reviews()
+    rows.texts[:] = [f"{text} {'and so on ' * 15}" for text in rows.texts]
+    chosen = {"rows": rows, "random_crops": 0.7}
+    expected = result(train("whole", **chosen))
+    interrupted(steps, **chosen)
+    assert result(train(resume=True, **chosen)) == expected != result(train("without", rows=rows, random_crops=0.0))
+
+
 def test_a_resumed_run_restores_the_random_generators(train, interrupted, often):
     interrupted(4)
     torch.manual_seed(99)

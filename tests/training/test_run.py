@@ -355,6 +355,19 @@ def test_the_weights_are_averaged_where_texts_are_long(train, reviews, caplog, m
     assert caplog.text.count("the weights of the run's steps are averaged") == 1
 
 
+def test_few_long_texts_are_cropped(train, reviews, caplog, monkeypatch):
+    caplog.set_level(logging.INFO, "sentiment_batch")
+    long, many, short = reviews(), reviews(120), reviews()
+    for rows in (long, many):
+        rows.texts[:] = [f"{text} {'and so on ' * 15}" for text in rows.texts]
+    monkeypatch.setattr(components, "MAX_ROWS_FOR_CROPS", 100)
+    chosen = {"short": train(short), "long": train(long), "many": train(many)}
+    chosen |= {"never": train(long, random_crops=0.0), "half": train(long, random_crops=0.5)}
+    found = {name: meta_of(one.path)["settings"]["random_crops"] for name, one in chosen.items()}
+    assert found == {"short": 0.0, "long": 0.7, "many": 0.0, "never": 0.0, "half": 0.5}
+    assert caplog.text.count("are cut to a random part") == 1
+
+
 def test_the_model_card_has_a_head_that_the_hub_can_read(train, reviews):
     trained = train(reviews(), test=reviews(10, start=100))
     _, head, body = (Path(trained.path) / "README.md").read_text(encoding="utf-8").split("---\n", 2)

@@ -106,6 +106,13 @@ train_setting = functools.partial(setting, TrainSettings())
 @train_setting(TRAINING, "layer_decay", "Each layer learns at the rate of the layer above times this.", "FACTOR")
 @train_setting(TRAINING, "dropout", "Share of the values that dropout clears before the last linear layer.", "SHARE")
 @train_setting(TRAINING, "label_smoothing", "Share of each label that is spread over all classes.", "SHARE")
+@train_setting(
+    TRAINING,
+    "random_crops",
+    "Cut a long text to a random part with this probability, each time it is learned from. The default is 0.7 for "
+    "fewer than 1,000 reviews, else 0.",
+    "SHARE",
+)
 @train_setting(TRAINING, "class_weights", "With auto, a rare class counts as much as others.", choices=CLASS_WEIGHTS)
 @train_setting(
     TRAINING,

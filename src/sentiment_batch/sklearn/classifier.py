@@ -43,6 +43,7 @@ class SentimentClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         weight_decay: see `base`.
         layer_decay: see `base`.
         label_smoothing: see `base`.
+        random_crops: see `base`.
         weight_average: see `base`.
         dropout: see `base`.
         max_length: see `base`.
@@ -78,6 +79,7 @@ class SentimentClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         weight_decay: float = 0.01,
         layer_decay: float = 1.0,
         label_smoothing: float = 0.0,
+        random_crops: float | None = None,
         weight_average: float | None = None,
         dropout: float = 0.1,
         max_length: int | None = None,
@@ -105,6 +107,7 @@ class SentimentClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         self.weight_decay = weight_decay
         self.layer_decay = layer_decay
         self.label_smoothing = label_smoothing
+        self.random_crops = random_crops
         self.weight_average = weight_average
         self.dropout = dropout
         self.max_length = max_length

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -10,14 +12,16 @@ import numpy.typing as npt
 import torch
 from torch.utils.data import DataLoader, Dataset, Sampler
 
-from sentiment_batch.tokenization.packing import Pack, build_pack
+from sentiment_batch.tokenization.packing import Pack, build_pack, gather_runs
 
 if TYPE_CHECKING:
-    from sentiment_batch.tokenization.packing import Tokens
+    from sentiment_batch.tokenization.packing import Rows, Tokens
 
 POOL_BATCHES = 32
 """Number of batches within which texts are sorted by length. A batch then needs little padding, and every epoch still
 mixes the texts in another way."""
+MIN_CROP_TOKENS = 48
+"""Least number of tokens of a crop, special ones included. Texts of at most so many are always whole."""
 
 
 class Batch(NamedTuple):
@@ -37,6 +41,46 @@ class Batch(NamedTuple):
             ids = self.pack.ids[offsets[start] : offsets[stop]]
             yield Batch(Pack(ids=ids, offsets=offsets[start : stop + 1] - offsets[start]), self.labels_B[start:stop])
             start = stop
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RandomCrops:
+    """Random parts of long texts, to learn from in place of the whole texts: the crops of one epoch.
+
+    A crop has at least `MIN_CROP_TOKENS` tokens. Each length from there to the whole text is equally likely, and so is
+    each place. The special tokens of the text stay at its ends. Seed, epoch and the rows of a batch alone decide its
+    crops, so a resumed run has the same.
+    """
+
+    share: float
+    """The probability that a text is cropped when it is drawn."""
+    special_tokens: tuple[int, int]
+    """The numbers of special tokens before and after each text."""
+    seed: int
+    """The seed of the run."""
+    epoch: int
+    """The number of the epoch, from 0."""
+
+    def build_pack(self, tokens: Tokens, rows: Rows) -> Pack:
+        """Lay the texts `rows` end to end, each of them a crop or whole.
+
+        Args:
+            tokens: the texts.
+            rows: (B,) which of them.
+        """
+        chance_B, size_B, place_B = np.random.default_rng([self.seed, self.epoch, *rows]).random((3, len(rows)))
+        whole_B = tokens.lengths[rows]
+        num_lengths_B = np.maximum(0, whole_B - MIN_CROP_TOKENS) + 1
+        removed_B = np.where(chance_B < self.share, np.floor(size_B * num_lengths_B), 0).astype(np.int64)
+        skipped_B = np.floor(place_B * (removed_B + 1)).astype(np.int64)
+        before, after = self.special_tokens
+        starts_B, ends_B = tokens.offsets[rows], tokens.offsets[rows + 1]
+        runs = [starts_B, starts_B + before + skipped_B, ends_B - after]
+        lengths = [np.full_like(whole_B, before), whole_B - removed_B - before - after, np.full_like(whole_B, after)]
+        return Pack(
+            ids=gather_runs(tokens.ids, np.stack(runs, axis=1).ravel(), np.stack(lengths, axis=1).ravel()),
+            offsets=np.concatenate([np.zeros(1, dtype=np.int64), np.cumsum(whole_B - removed_B)]),
+        )
 
 
 class TokenizedTexts(Dataset[int]):
@@ -68,11 +112,12 @@ class TokenizedTexts(Dataset[int]):
     def __getitem__(self, row: int) -> int:
         return row
 
-    def collate(self, rows: list[int]) -> Batch:
-        """The texts `rows` as one batch, cut out of the flat arrays in one step."""
+    def collate(self, rows: list[int], crops: RandomCrops | None = None) -> Batch:
+        """The texts `rows` as one batch, cut out of the flat arrays in one step; whole if there are no `crops`."""
         places = np.array(rows, dtype=np.int64)
         labels = self.codes if self.soft_labels is None else self.soft_labels
-        return Batch(build_pack(self.tokens, places), torch.from_numpy(labels[places]))
+        pack = build_pack(self.tokens, places) if crops is None else crops.build_pack(self.tokens, places)
+        return Batch(pack, torch.from_numpy(labels[places]))
 
 
 class LengthGroupedBatches(Sampler[list[int]]):
@@ -107,6 +152,9 @@ class LengthGroupedBatches(Sampler[list[int]]):
         yield from (batches[place] for place in generator.permutation(len(batches))[self.done :])
 
 
-def make_loader(texts: TokenizedTexts, sampler: Sampler[list[int]]) -> DataLoader[Any]:
+def make_loader(
+    texts: TokenizedTexts, sampler: Sampler[list[int]], crops: RandomCrops | None = None
+) -> DataLoader[Any]:
     """A DataLoader over `texts`. Collating takes microseconds, so worker processes would not pay."""
-    return DataLoader(texts, batch_sampler=sampler, collate_fn=texts.collate, num_workers=0)
+    collate = functools.partial(texts.collate, crops=crops)
+    return DataLoader(texts, batch_sampler=sampler, collate_fn=collate, num_workers=0)

@@ -16,7 +16,7 @@ from sentiment_batch.model.classifier import SentimentClassifier, load_base, sav
 from sentiment_batch.model.device import seed_generators
 from sentiment_batch.tokenization.text_fingerprint import make_fingerprint
 from sentiment_batch.tokenization.tokenizer import TextPolicy, TextTokenizer
-from sentiment_batch.training.batches import TokenizedTexts
+from sentiment_batch.training.batches import MIN_CROP_TOKENS, TokenizedTexts
 from sentiment_batch.training.data_check.lengths import add_lengths
 from sentiment_batch.training.data_check.vocabulary import add_vocabulary_fit
 from sentiment_batch.training.optimizer import RunConfig
@@ -36,6 +36,9 @@ BATCH_SIZE_SHORT = 32
 MIN_STEPS_SHORT = 200
 WEIGHT_AVERAGE = 0.999
 """The decay for long texts: on IMDb reviews the average had a lower loss and a higher accuracy; see benchmarks/."""
+RANDOM_CROPS = 0.7
+"""The share of draws in which a long text is cropped, where the rows are few; see benchmarks/."""
+MAX_ROWS_FOR_CROPS = 1_000
 RATE_TIMES_WIDTH = 0.0384
 """The default learning rate is this over the encoder's width: 1e-4 for 384, 5e-5 for 768, which both train well."""
 USUAL_LAYERS = 6
@@ -128,6 +131,8 @@ def set_up(
         settings=settings,
         learning_rate=learning_rate,
         batch_size=batch_size,
+        random_crops=_choose_random_crops(settings, training, notes),
+        special_tokens=tokenizer.special_counts,
         weight_average=_choose_weight_average(settings, training, notes),
         device=device.value,
         dtype=dtype.value,
@@ -218,6 +223,18 @@ def _choose_weight_average(settings: TrainSettings, training: TokenizedTexts, no
         return 0.0
     notes.append(f"the weights of the run's steps are averaged, with a decay of at most {WEIGHT_AVERAGE:g}")
     return WEIGHT_AVERAGE
+
+
+def _choose_random_crops(settings: TrainSettings, training: TokenizedTexts, notes: list[str]) -> float:
+    if settings.random_crops is not None:
+        return settings.random_crops
+    if len(training) >= MAX_ROWS_FOR_CROPS or not (training.tokens.lengths > MIN_CROP_TOKENS).any():
+        return 0.0
+    notes.append(
+        f"long texts are cut to a random part in {RANDOM_CROPS:.0%} of the draws, because the rows are few; "
+        "`random_crops=0` keeps them whole"
+    )
+    return RANDOM_CROPS
 
 
 def _choose_class_weights(data: PreparedData, choice: str, device: str, notes: list[str]) -> torch.Tensor | None:

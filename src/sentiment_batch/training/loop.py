@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import torch
 
@@ -16,7 +16,7 @@ from sentiment_batch.model.forward.packed_training import choose_training_pass
 from sentiment_batch.model.probabilities import softmax
 from sentiment_batch.progress import show_progress
 from sentiment_batch.tokenization.packing import build_pack, plan_packs
-from sentiment_batch.training.batches import Batch, LengthGroupedBatches, TokenizedTexts, make_loader
+from sentiment_batch.training.batches import Batch, LengthGroupedBatches, RandomCrops, TokenizedTexts, make_loader
 from sentiment_batch.training.checkpoint.history import HistoryEntry, is_best, should_stop
 from sentiment_batch.training.checkpoint.state import Snapshot, StateSaver, TrainState, restore_random
 from sentiment_batch.training.optimizer import (
@@ -32,7 +32,6 @@ from sentiment_batch.training.weight_average import WeightAverage
 if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
-    from torch.utils.data import DataLoader
 
     from sentiment_batch.model.classifier import SentimentClassifier
     from sentiment_batch.model.probabilities import Floats
@@ -75,7 +74,7 @@ def fit(
         if should_stop(state.history, patience):
             return state.history
     with show_progress(schedule.steps, done=state.step, quiet=config.quiet, task=task, unit="step") as bar:
-        for batch in _remaining_batches(state, sampler, make_loader(training, sampler), config, snapshot):
+        for batch in _remaining_batches(state, training, sampler, config, snapshot):
             state.losses.append(state.micro_batches.backward(batch))
             rate = take_step(classifier, state.optimizer, state.schedule)
             state.count_step()
@@ -101,8 +100,8 @@ def fit(
 
 def _remaining_batches(
     state: TrainState,
+    training: TokenizedTexts,
     sampler: LengthGroupedBatches,
-    loader: DataLoader[Any],
     config: RunConfig,
     snapshot: Snapshot | None,
 ) -> Iterator[Batch]:
@@ -110,7 +109,7 @@ def _remaining_batches(
     while state.step < state.steps:
         sampler.epoch, sampler.done = state.epoch, state.within
         # This draws a seed from the process's generator, so the generators are restored after it.
-        batches = iter(loader)
+        batches = iter(make_loader(training, sampler, _make_crops(config, state.epoch)))
         if snapshot:
             restore_random(snapshot, config.device)
             snapshot = None
@@ -118,6 +117,14 @@ def _remaining_batches(
             state.within += 1
             yield batch
         state.epoch, state.within = state.epoch + 1, 0
+
+
+def _make_crops(config: RunConfig, epoch: int) -> RandomCrops | None:
+    if not config.random_crops:
+        return None
+    return RandomCrops(
+        share=config.random_crops, special_tokens=config.special_tokens, seed=config.settings.seed, epoch=epoch
+    )
 
 
 def make_initial_state(classifier: SentimentClassifier, schedule: Schedule, config: RunConfig) -> TrainState:

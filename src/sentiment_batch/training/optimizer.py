@@ -52,6 +52,10 @@ class RunConfig:
     """The K labels, by class number."""
     class_weights: torch.Tensor | None
     """(K,) weights of the classes in the training loss, on the device; None if all count the same."""
+    random_crops: float = 0.0
+    """Probability with which a text is cropped when it is drawn."""
+    special_tokens: tuple[int, int] = (1, 1)
+    """The numbers of special tokens before and after each text, which crops keep."""
     quiet: bool = False
     """Show no progress bar."""
 

@@ -130,7 +130,7 @@ def describe_model(
         "text": {"max_length": policy.max_length, "long_text": policy.long_text, "special_tokens_as_text": True},
         "batch": DETERMINISTIC_BATCH,
         "settings": dataclasses.asdict(config.settings)
-        | {name: getattr(config, name) for name in ("learning_rate", "batch_size", "weight_average")}
+        | {name: getattr(config, name) for name in ("learning_rate", "batch_size", "random_crops", "weight_average")}
         | {"epochs": setup.schedule.epochs, "max_length": policy.max_length},
         "data": setup.data.summary,
         "texts": setup.texts | {"confidence": confidence},

@@ -74,6 +74,7 @@ CHANGES = {
     "warmup": (0.2, "`warmup`: 0.1 before, 0.2 now"),
     "layer_decay": (0.9, "`layer_decay`: 1.0 before, 0.9 now"),
     "label_smoothing": (0.1, "`label_smoothing`: 0.0 before, 0.1 now"),
+    "random_crops": (0.5, "`random_crops`: not set before, 0.5 now"),
     "weight_average": (0.9, "`weight_average`: not set before, 0.9 now"),
     "dropout": (0.2, "`dropout`: 0.1 before, 0.2 now"),
     "max_length": (32, "`max_length`: not set before, 32 now"),
