@@ -360,7 +360,7 @@ def test_few_long_texts_are_cropped(train, reviews, caplog, monkeypatch):
     long, many, short = reviews(), reviews(120), reviews()
     for rows in (long, many):
         rows.texts[:] = [f"{text} {'and so on ' * 15}" for text in rows.texts]
-    monkeypatch.setattr(components, "MAX_ROWS_FOR_CROPS", 100)
+    monkeypatch.setattr(components, "MIN_ROWS_WITHOUT_CROPS", 100)
     chosen = {"short": train(short), "long": train(long), "many": train(many)}
     chosen |= {"never": train(long, random_crops=0.0), "half": train(long, random_crops=0.5)}
     found = {name: meta_of(one.path)["settings"]["random_crops"] for name, one in chosen.items()}

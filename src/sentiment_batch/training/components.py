@@ -37,8 +37,9 @@ MIN_STEPS_SHORT = 200
 WEIGHT_AVERAGE = 0.999
 """The decay for long texts: on IMDb reviews the average had a lower loss and a higher accuracy; see benchmarks/."""
 RANDOM_CROPS = 0.7
-"""The share of draws in which a long text is cropped, where the rows are few; see benchmarks/."""
-MAX_ROWS_FOR_CROPS = 1_000
+"""How often a long text is cropped when it is drawn, if the rows are few; see benchmarks/."""
+MIN_ROWS_WITHOUT_CROPS = 1_000
+"""With fewer training rows, long texts are cropped by default."""
 RATE_TIMES_WIDTH = 0.0384
 """The default learning rate is this over the encoder's width: 1e-4 for 384, 5e-5 for 768, which both train well."""
 USUAL_LAYERS = 6
@@ -95,6 +96,11 @@ class Setup:
             validation=self.tokenize(self.data.validation.take(np.flatnonzero(folds.validation_M == fold))),
         )
 
+    def learn_from(self, training: TokenizedTexts, schedule: Schedule) -> Setup:
+        """The run that learns from other texts. It crops them if a run of so many rows does."""
+        config = replace(self.config, random_crops=_choose_random_crops(self.config.settings, training))
+        return replace(self, training=training, schedule=schedule, config=config)
+
     def save(self, folder: Path) -> None:
         """Write the classifier, as it is now, as a stock model."""
         save_classifier(folder, self.classifier, self.base_tokenizer, self.config.labels, self.policy.max_length)
@@ -131,7 +137,7 @@ def set_up(
         settings=settings,
         learning_rate=learning_rate,
         batch_size=batch_size,
-        random_crops=_choose_random_crops(settings, training, notes),
+        random_crops=_choose_random_crops(settings, training),
         special_tokens=tokenizer.special_counts,
         weight_average=_choose_weight_average(settings, training, notes),
         device=device.value,
@@ -140,6 +146,11 @@ def set_up(
         class_weights=_choose_class_weights(data, settings.class_weights, device.value, notes),
         quiet=quiet,
     )
+    if config.random_crops and settings.random_crops is None:
+        notes.append(
+            f"texts of more than {MIN_CROP_TOKENS} tokens are cut to a random part in {config.random_crops:.0%} of the "
+            "draws, because the rows are few. `random_crops=0` keeps them whole"
+        )
     summary = add_lengths(data.summary, training.tokens, policy, positions)
     return Setup(
         data=replace(data, summary=add_vocabulary_fit(summary, base_tokenizer, data.training.texts)),
@@ -225,16 +236,11 @@ def _choose_weight_average(settings: TrainSettings, training: TokenizedTexts, no
     return WEIGHT_AVERAGE
 
 
-def _choose_random_crops(settings: TrainSettings, training: TokenizedTexts, notes: list[str]) -> float:
+def _choose_random_crops(settings: TrainSettings, training: TokenizedTexts) -> float:
     if settings.random_crops is not None:
         return settings.random_crops
-    if len(training) >= MAX_ROWS_FOR_CROPS or not (training.tokens.lengths > MIN_CROP_TOKENS).any():
-        return 0.0
-    notes.append(
-        f"long texts are cut to a random part in {RANDOM_CROPS:.0%} of the draws, because the rows are few; "
-        "`random_crops=0` keeps them whole"
-    )
-    return RANDOM_CROPS
+    is_few, has_long = len(training) < MIN_ROWS_WITHOUT_CROPS, training.tokens.lengths.max(initial=0) > MIN_CROP_TOKENS
+    return RANDOM_CROPS if is_few and has_long else 0.0
 
 
 def _choose_class_weights(data: PreparedData, choice: str, device: str, notes: list[str]) -> torch.Tensor | None:

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from sentiment_batch.records import Choice
+from sentiment_batch.training import components
 from sentiment_batch.training.components import set_up
 from sentiment_batch.training.folds import FinishedFold
 from sentiment_batch.training.prepare import prepare
@@ -54,6 +55,17 @@ def learn(students, setup, part):
     training = students.make(setup if part == ALL_ROWS else setup.take_fold(part), part).training
     rows = len(students._find_rows(part))
     return training, rows
+
+
+@pytest.mark.parametrize(("limit", "chosen", "expected"), [(121, None, 0.0), (123, None, 0.7), (121, 0.5, 0.5)])
+def test_a_student_crops_if_its_own_texts_are_few(setup, monkeypatch, limit, chosen, expected):
+    monkeypatch.setattr(components, "MIN_CROP_TOKENS", 4)
+    monkeypatch.setattr(components, "MIN_ROWS_WITHOUT_CROPS", limit)
+    run = setup(random_crops=chosen)
+    assert run.config.random_crops == (chosen or 0.7), "120 labelled rows are few"
+    student = students_of(run, [teacher(run, part, [SURE, SURE]) for part in range(3)]).make(run, ALL_ROWS)
+    assert len(student.training) == 122
+    assert student.config.random_crops == expected
 
 
 def test_a_student_learns_from_the_teacher_of_its_fold_alone(setup):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import statistics
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -68,7 +67,7 @@ def take_share(setup: Setup, part: int, share: float) -> Setup:
     """
     rows_N = choose_rows(setup.data, part, share, setup.config.settings.seed)
     training = setup.tokenize(setup.data.training.take(rows_N))
-    return replace(setup, training=training, schedule=_plan_schedule(setup, len(rows_N)))
+    return setup.learn_from(training, _plan_schedule(setup, len(rows_N)))
 
 
 def describe_curve_cost(setup: Setup) -> str:

@@ -10,7 +10,7 @@ import collections
 import math
 import statistics
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -105,7 +105,7 @@ class Students:
         )
         codes = np.concatenate([codes_N, sure.soft_SK.argmax(axis=1)])
         training = TokenizedTexts(setup.tokenizer(texts), codes, setup.training.pad_id, soft_labels)
-        return replace(setup, training=training, schedule=self.schedule)
+        return setup.learn_from(training, self.schedule)
 
     def measure(self, students: Sequence[FinishedFold]) -> SelfTraining:
         """Measure the gain over the first teacher of each part; `students` is empty if there was nothing to learn."""
