@@ -255,5 +255,5 @@ def test_records_of_the_log_hide_secrets_without_a_terminal(serving_file_systems
         logging.getLogger("sentiment_batch").propagate = True
         options = ReadOptions(on_bad_row=lambda problem: None)
         open_reader("s3://ann:Qz7k@b/a.csv?token=Xw9vJ", format="csv", options=options).close()
-    assert "s3://ann:***@b/a.csv?token=***: columns without a name of their own are renamed" in caplog.text
+    assert "s3://ann:***@b/a.csv?token=***: repeated or missing names of columns are changed" in caplog.text
     assert "Qz7k" not in caplog.text

@@ -1,3 +1,4 @@
+import json
 import re
 
 import pyarrow as pa
@@ -130,3 +131,31 @@ def test_the_manifest_of_a_scoring_names_predictions(tmp_path):
 def test_other_columns_called_score_make_no_predictions(scores):
     assert find("label", label=WORDS, label_score=scores) == "label"
     assert find(text=TEXTS, sentiment=WORDS, sentiment_score=scores) == "sentiment"
+
+
+# Objects and lists
+
+
+@pytest.mark.parametrize("as_text", [False, True, "json"])
+def test_objects_are_no_labels(as_text):
+    objects = [{"a": n % 2, "sure": True} for n in range(10)]
+    column = [json.dumps(one) if as_text == "json" else str(one) for one in objects] if as_text else objects
+    with pytest.raises(
+        InputError, match=r"'label' holds objects with the keys 'a', 'sure'.*`label_column=\"label\.a\"`"
+    ):
+        find(text=TEXTS, label=column)
+    assert find(text=TEXTS, label=column, sentiment=WORDS) == "sentiment"
+    with pytest.raises(InputError, match="'label' holds objects"):
+        find("label", text=TEXTS, label=column, sentiment=WORDS)
+    if not as_text:
+        assert find("label.a", text=TEXTS, label=column) == "label.a"
+
+
+@pytest.mark.parametrize("column", [[["good"], ["bad"]] * 5, ["['good']", "['bad']"] * 5, ["[0]", "[1]"] * 5])
+def test_lists_are_no_labels(column):
+    with pytest.raises(InputError, match=r"'label' holds lists, which are no labels\. Write one label in each row"):
+        find(text=TEXTS, label=column)
+
+
+def test_words_in_brackets_are_labels():
+    assert find(text=TEXTS, label=["[POS]", "{neg}"] * 5) == "label"

@@ -84,6 +84,19 @@ def test_everything_odd_is_counted_and_said(caplog):
         assert words in " ".join(said(caplog).split(" " * 12)).replace("\n", "")
 
 
+@pytest.mark.parametrize(("labels", "noted"), [(["neg", "pos"], True), ([1, 5], False)])
+def test_a_word_of_one_row_would_be_a_class_with_more(caplog, labels, noted):
+    rows = labelled([f"text {n}" for n in range(41)], [*labels * 20, "mixed"])
+    assert prepare([rows], TrainSettings(folds=0)).summary["label_unknown"] == {"mixed": 1}
+    note = "because training and validation both need a row of each class: 'mixed'. With more rows they become classes"
+    assert (note in said(caplog)) == noted
+
+
+def test_rows_without_a_text_are_told_from_no_rows():
+    with pytest.raises(InputError, match=r"^reviews\.csv: no row holds a text\. Check `text_column`"):
+        prepare([labelled([], [], blank=3)], TrainSettings())
+
+
 def test_the_order_of_rows_and_files_does_not_matter():
     rows = many(60)
     rows.texts.extend(["TEXT 0", "Text  0", "text 1", "ｔext 1"])
@@ -193,7 +206,7 @@ def test_stars_are_mapped_by_the_cut_points_given():
 @pytest.mark.parametrize(
     ("texts", "labels", "words"),
     [
-        ([], [], "no row holds a text"),
+        ([], [], r"^reviews\.csv: there are no rows to learn from"),
         (["a", "b"], [None, None], "no labels at all"),
         (["a", "b", "c"], ["pos"] * 3, "only 'pos'"),
         (["a", "b"], [5, 4], "only 'positive'"),

@@ -12,8 +12,8 @@ import torch
 
 from sentiment_batch.errors import OutputError, UsageError
 from sentiment_batch.files.lock import LOCK_FILES
-from sentiment_batch.training import loop, run
-from sentiment_batch.training.checkpoint import state_file
+from sentiment_batch.training import components, loop, run
+from sentiment_batch.training.checkpoint import state_file, work_folder
 from sentiment_batch.training.checkpoint.model_folders import hash_model
 from tests.training.run_results import files, names, result
 
@@ -119,6 +119,36 @@ def test_a_resumed_run_crops_the_same_parts(train, reviews, interrupted, often, 
     expected = result(train("whole", **chosen))
     interrupted(steps, **chosen)
     assert result(train(resume=True, **chosen)) == expected != result(train("without", rows=rows, random_crops=0.0))
+
+
+def test_a_run_without_crops_is_not_continued_with_them(train, reviews, interrupted, often, monkeypatch):
+    rows = reviews()
+    rows.texts[:] = [f"{text} {'and so on ' * 15}" for text in rows.texts]
+    with monkeypatch.context() as older:
+        older.setattr(components, "MIN_ROWS_WITHOUT_CROPS", 0)
+        interrupted(4, rows=rows)
+    with pytest.raises(OutputError, match=r"something has changed \(`random_crops`: not set before, 0\.7 now\)"):
+        train(rows=rows, resume=True)
+    assert train(rows=rows, resume=True, random_crops=0.0).history
+
+
+def test_a_model_is_called_saved_once_it_can_be_resumed(train, caplog, monkeypatch, tmp_path):
+    caplog.set_level(logging.INFO, "sentiment_batch")
+    save, states = work_folder.Checkpoint.save_state, []
+
+    def save_or_fail(*arguments):
+        if states:
+            raise KeyboardInterrupt
+        assert "epoch 1:" not in caplog.text
+        states.append(save(*arguments))
+
+    monkeypatch.setattr(work_folder.Checkpoint, "save_state", save_or_fail)
+    with pytest.raises(KeyboardInterrupt):
+        train()
+    assert "epoch 1:" in caplog.text
+    assert "best so far, saved" in caplog.text
+    assert "epoch 2:" not in caplog.text
+    assert (tmp_path / "model.training" / "best").exists()
 
 
 def test_a_resumed_run_restores_the_random_generators(train, interrupted, often):

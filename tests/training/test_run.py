@@ -362,10 +362,13 @@ def test_few_long_texts_are_cropped(train, reviews, caplog, monkeypatch):
         rows.texts[:] = [f"{text} {'and so on ' * 15}" for text in rows.texts]
     monkeypatch.setattr(components, "MIN_ROWS_WITHOUT_CROPS", 100)
     chosen = {"short": train(short), "long": train(long), "many": train(many)}
+    assert "no text has more than 48 tokens" not in caplog.text
+    train(short, random_crops=0.5)
+    assert "no text has more than 48 tokens, so `random_crops` changes nothing" in caplog.text
     chosen |= {"never": train(long, random_crops=0.0), "half": train(long, random_crops=0.5)}
     found = {name: meta_of(one.path)["settings"]["random_crops"] for name, one in chosen.items()}
     assert found == {"short": 0.0, "long": 0.7, "many": 0.0, "never": 0.0, "half": 0.5}
-    assert caplog.text.count("are cut to a random part") == 1
+    assert caplog.text.count("are cut to a random part, each time anew, in 70 % of the cases") == 1
 
 
 def test_the_model_card_has_a_head_that_the_hub_can_read(train, reviews):
@@ -511,7 +514,7 @@ def test_impossible_settings_are_refused_and_leave_nothing(train, reviews, tmp_p
 
 
 def test_no_rows_at_all_are_refused(train, reviews):
-    with pytest.raises(InputError, match=r"'reviews\.csv': no row holds a text"):
+    with pytest.raises(InputError, match=r"reviews\.csv: there are no rows to learn from"):
         train(reviews(0))
 
 

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import ast
 import collections
+import contextlib
 import itertools
+import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -83,19 +86,24 @@ class LabelColumns:
         """The label column, and the label of each row that was collected.
 
         Raises:
-            InputError: the only columns that fit hold predictions of an earlier scoring.
+            InputError: the only columns that fit hold predictions of an earlier scoring, or objects or lists.
             UsageError: several columns fit, and they differ.
         """
         predicted = list(filter(self._is_predicted, self.names))
         added = {f"{name}_{what}" for name in predicted for what in ("score", *set(map(str, self._values[name])))}
         columns = {name: self._values[name] for name in self.names if name not in added.union(predicted)}
+        nested = {name: found for name, values in columns.items() if (found := _find_nested(values)) is not None}
         if not columns:
             raise InputError(
                 f"{predicted[0]!r} holds predictions of an earlier scoring, and no other column has a usual name of "
                 "labels. Name the labels with `label_column`; if they are these, use "
                 f"{word_setting(predicted[0], 'label_column')}."
             )
-        if (first := next(iter(columns))) == self._trained:
+        if next(iter(columns)) != self._chosen:  # nobody named the objects or lists, so a plainer column may be meant
+            columns = {name: values for name, values in columns.items() if name not in nested} or columns
+        if (first := next(iter(columns))) in nested:
+            raise _refuse_nested(first, nested[first])
+        if first == self._trained:
             return LabelChoice(column=first), columns[first]
         usual = sum(name == self._chosen or simplify_name(name) in LABEL_NAMES for name in columns)
         choice = choose_label_column(columns, settings, usual=usual, chosen=first == self._chosen)
@@ -108,6 +116,35 @@ class LabelColumns:
         scores = [text for value in self._scores.get(f"{name}_score", ()) if (text := to_canonical(value)) is not None]
         numbers = [parse_number(score) for score in scores]
         return bool(numbers) and all(number is not None and 0 < number <= 1 for number in numbers)
+
+
+def _find_nested(values: Sequence[object]) -> dict[str, object] | list[object] | None:
+    """The first object or list among the values, also if it is written as text; None if there is none."""
+    for value in values:
+        found = value
+        if isinstance(value, str) and value.strip()[:1] in {"{", "["}:
+            try:
+                found = ast.literal_eval(value.strip())
+            except (ValueError, SyntaxError, MemoryError, RecursionError):  # it is JSON, or a word in brackets
+                with contextlib.suppress(ValueError, RecursionError):
+                    found = json.loads(value)
+        if isinstance(found, (dict, list)):
+            return found
+    return None
+
+
+def _refuse_nested(column: str, value: dict[str, object] | list[object]) -> InputError:
+    """The refusal of a column that holds objects or lists, such as `value`."""
+    another = "or name another column with `label_column`"
+    if isinstance(value, list):
+        return InputError(
+            f"column {column!r} holds lists, which are no labels. Write one label in each row, {another}."
+        )
+    inside = word_setting(f"{column}.{next(iter(value), 'label')}", "label_column")
+    return InputError(
+        f"column {column!r} holds objects with the keys {listed(value)}, which are no labels. Name a value inside, "
+        f"such as with {inside}, or write it into a column of its own."
+    )
 
 
 def _find_scored_column(location: str) -> str | None:

@@ -135,7 +135,9 @@ def _parse(condition: str, figures: Collection[str]) -> Gate:
     if figure not in figures:
         close = find_closest(figure, list(figures))
         hint = f"Did you mean {close!r}? " if close else ""
-        raise UsageError(f"`fail_if` names {figure!r}. {hint}The figures are {', '.join(figures)}.")
+        first = next((one for one in OF_A_LABEL if one in figures), None)
+        of_label = f" If {figure!r} is a label, write {first}({figure})." if first else ""
+        raise UsageError(f"`fail_if` names {figure!r}. {hint}The figures are {', '.join(figures)}.{of_label}")
     if (figure in OF_A_LABEL) != bool(label and label.strip()):
         cure = f"needs a label, such as {figure}(negative)" if figure in OF_A_LABEL else "takes no label in brackets"
         raise UsageError(f"`fail_if` is {condition!r}, but {figure!r} {cure}.")

@@ -75,8 +75,9 @@ def _check_words(
     rows, labelled = sum(counts.values()), sum(found.total() for found in classes.values())
     if len(classes) > MAX_WORD_CLASSES or 2 * labelled < rows or not classes:
         raise InputError(
-            f"column {column!r} holds {len(words):,} different values in {rows:,} rows, which are hardly labels: each "
-            f"needs {MIN_ROWS_PER_WORD} rows. Name their column with `label_column`, or give more rows."
+            f"column {column!r} holds {len(words):,} different values in {rows:,} rows, which are hardly labels, "
+            f"because a label needs at least {MIN_ROWS_PER_WORD} rows. Name the column of the labels with "
+            "`label_column`, or give more rows."
         )
 
 

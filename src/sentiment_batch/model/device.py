@@ -45,8 +45,9 @@ def choose_device(name: str) -> Choice:
     if name == "auto":
         if torch.cuda.is_available():
             return Choice(value="cuda:0", reason=torch.cuda.get_device_name(0))
+        threads = torch.get_num_threads()
         why = "no CUDA device found" if torch.version.cuda else "this build of torch has no CUDA"
-        return Choice(value="cpu", reason=f"{why}; {torch.get_num_threads()} threads")
+        return Choice(value="cpu", reason=f"{why}; {threads} thread{'s' * (threads != 1)}")
     kind, _, number = name.partition(":")
     if kind != "cuda" or (number and not number.isdecimal()):
         raise UsageError(f"`device` is {name!r}; it must be auto, cpu, cuda or cuda:N.")

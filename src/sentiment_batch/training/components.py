@@ -146,11 +146,7 @@ def set_up(
         class_weights=_choose_class_weights(data, settings.class_weights, device.value, notes),
         quiet=quiet,
     )
-    if config.random_crops and settings.random_crops is None:
-        notes.append(
-            f"texts of more than {MIN_CROP_TOKENS} tokens are cut to a random part in {config.random_crops:.0%} of the "
-            "draws, because the rows are few. `random_crops=0` keeps them whole"
-        )
+    notes += _describe_random_crops(config.random_crops, settings, training)
     summary = add_lengths(data.summary, training.tokens, policy, positions)
     return Setup(
         data=replace(data, summary=add_vocabulary_fit(summary, base_tokenizer, data.training.texts)),
@@ -195,7 +191,8 @@ def _choose_learning_rate(settings: TrainSettings, encoder: Any, notes: list[str
     if not settings.learning_rate and layers > USUAL_LAYERS:
         rate *= math.sqrt(USUAL_LAYERS / layers)
         reason = f", chosen by the width and the depth of the encoder ({width}, {layers} layers)"
-    notes.append(f"learning rate {rate:.3g}{reason}")
+    rate = float(f"{rate:.3g}")  # the rate of the run is the one that is printed
+    notes.append(f"learning rate {rate:g}{reason}")
     return rate
 
 
@@ -239,8 +236,23 @@ def _choose_weight_average(settings: TrainSettings, training: TokenizedTexts, no
 def _choose_random_crops(settings: TrainSettings, training: TokenizedTexts) -> float:
     if settings.random_crops is not None:
         return settings.random_crops
-    is_few, has_long = len(training) < MIN_ROWS_WITHOUT_CROPS, training.tokens.lengths.max(initial=0) > MIN_CROP_TOKENS
-    return RANDOM_CROPS if is_few and has_long else 0.0
+    return RANDOM_CROPS if len(training) < MIN_ROWS_WITHOUT_CROPS and _has_long(training) else 0.0
+
+
+def _describe_random_crops(share: float, settings: TrainSettings, training: TokenizedTexts) -> list[str]:
+    """A note about crops that nobody asked for, or that change nothing."""
+    if share and not _has_long(training):
+        return [f"no text has more than {MIN_CROP_TOKENS} tokens, so `random_crops` changes nothing"]
+    if not share or settings.random_crops is not None:
+        return []
+    return [
+        f"{len(training):,} texts are few to learn from, so those of more than {MIN_CROP_TOKENS} tokens are cut to a "
+        f"random part, each time anew, in {100 * share:.0f} % of the cases. `random_crops=0` keeps them whole"
+    ]
+
+
+def _has_long(training: TokenizedTexts) -> bool:
+    return bool(training.tokens.lengths.max(initial=0) > MIN_CROP_TOKENS)
 
 
 def _choose_class_weights(data: PreparedData, choice: str, device: str, notes: list[str]) -> torch.Tensor | None:

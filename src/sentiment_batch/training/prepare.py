@@ -16,6 +16,7 @@ from sentiment_batch.labels.inference import infer_shared_mapping
 from sentiment_batch.labels.matching import match_mapping
 from sentiment_batch.labels.settings import LabelSettings
 from sentiment_batch.labels.stars import number_labels, word_setting
+from sentiment_batch.labels.word_classes import MIN_ROWS_PER_WORD
 from sentiment_batch.report.formatting import format_quantity
 from sentiment_batch.settings import DEFAULT_VAL_SIZE
 from sentiment_batch.training.data_check.check import check_data, count_rows
@@ -94,6 +95,7 @@ def prepare(
     label_settings = label_settings or LabelSettings()
     mapping, encoded = _map_labels(reviews, label_settings)
     index, notes = TextIndex(settings.seed), _describe_assumed_order(mapping)
+    notes += _describe_single_rows(mapping, encoded)
     notes += label_settings.describe_unused(label for one in reviews for label in one.labels)
     inputs: list[tuple[str, InputDescription]] = []
     pool = _select_rows(reviews, mapping, encoded, settings, index)
@@ -138,7 +140,10 @@ def _map_labels(reviews: Sequence[LabelledRows], settings: LabelSettings) -> tup
     """How the labels are read, and the class numbers of all rows."""
     labels = [label for one in reviews for label in one.labels]
     if not labels:
-        raise InputError(f"{listed(one.name for one in reviews)}: no row holds a text. Check `text_column`.")
+        names = ", ".join(one.name for one in reviews)
+        if not any(one.num_blank for one in reviews):
+            raise InputError(f"{names}: there are no rows to learn from. Give rows with a text and a label.")
+        raise InputError(f"{names}: no row holds a text. Check `text_column`.")
     mapping = infer_shared_mapping([(one.name, one.labels, one.label_column) for one in reviews], settings)
     return mapping, mapping.encode(labels)
 
@@ -149,6 +154,17 @@ def _describe_assumed_order(mapping: LabelMapping) -> list[str]:
         return []
     example = word_setting(number_labels([*mapping.values.values()], [*mapping.values][::-1]))
     return [f"the order of the labels is assumed ({mapping}). If it is another, name it, as in {example}"]
+
+
+def _describe_single_rows(mapping: LabelMapping, encoded: EncodedLabels) -> list[str]:
+    """A note about words that are no classes because each has one row."""
+    single = [value for value, rows in encoded.named_unknown.items() if rows < MIN_ROWS_PER_WORD]
+    if mapping.kind != "words" or not single:
+        return []
+    return [
+        "labels of one row are left out, because training and validation both need a row of each class: "
+        f"{listed(single, 5)}. With more rows they become classes"
+    ]
 
 
 def _select_rows(

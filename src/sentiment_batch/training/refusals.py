@@ -61,6 +61,7 @@ def refuse_single_class(codes: IntArray, mapping: LabelMapping, encoded: Encoded
         raise InputError(f"`limit` leaves only rows of {present[0]!r}; a classifier needs two classes. Raise `limit`.")
     rows = f" ({format_quantity(int((encoded.codes >= 0).sum()), 'row')})"
     what = f"only {present[0]!r}{rows}" if present else "no known label"
+    read = "" if present == [str(mapping)] else f", read as {mapping}"
     unknown = f"; {listed(encoded.unknown, 5)} is unknown or too rare" if encoded.unknown else ""
     cure = "Give rows of another class too, or name another column with `label_column`."
     if encoded.missing:
@@ -69,7 +70,7 @@ def refuse_single_class(codes: IntArray, mapping: LabelMapping, encoded: Encoded
     if mapping.kind in {"numbers", "stars"} and len(numbers) > 1:
         meaning = word_setting(suggest_meaning(numbers))
         cure = f"Check `label_column`, or say what the numbers mean, such as {meaning}."
-    raise InputError(f"the labels hold {what} (read as {mapping}){unknown}; a classifier needs two classes. {cure}")
+    raise InputError(f"the labels hold {what}{read}{unknown}; a classifier needs two classes. {cure}")
 
 
 def refuse_small_split(splits: ReviewSplits, num_conflicting: int) -> None:

@@ -86,6 +86,8 @@ def run_training(job: TrainJob) -> Trained:
         repeatable = make_repeatable(job.settings.seed, device.value)
         with repeatable, wait_briefly(device.value), _explain_lack_of_memory(device.value):
             setup = set_up(data, base, job.settings, device, dtype, quiet=job.quiet)
+            # An older version cropped no texts, so its runs are not continued with crops.
+            fingerprint["--random-crops"] = setup.config.random_crops or None
             log_setup(setup, num_logged=len(data.summary["findings"]))
             return _train_and_publish(setup, checkpoint, fingerprint, job, unlabelled)
     except BaseException:

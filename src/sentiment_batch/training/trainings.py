@@ -240,19 +240,26 @@ class Trainings:
             history: what to store with the model if nothing validates this training.
         """
 
+        unlogged: list[HistoryEntry] = []
+
         def on_candidate(entry: HistoryEntry | None) -> None:
             stored = [entry] if entry else history
-            if entry:
-                log_validation(entry, keeps_last=schedule.keeps_last)
             if entry is None or entry.best:
                 self._checkpoint.save_best(setup.save, describe_model(setup, stored, {}), to_rows(stored))
+            if entry:
+                unlogged.append(entry)
+
+        def save(snapshot: Snapshot) -> None:
+            self._write(snapshot)
+            while unlogged:  # only now, because without its state a saved model is of no use to a resumed run
+                log_validation(unlogged.pop(), keeps_last=schedule.keeps_last)
 
         def load() -> Snapshot | None:
             snapshot, self._snapshot = self._snapshot, None
             return snapshot if snapshot and "epoch" in snapshot.values else None
 
         validation = setup.validation if schedule.validations else None
-        saver = StateSaver(self._write, load)
+        saver = StateSaver(save, load)
         task = self._name_training() or "training"
         return fit(setup.classifier, setup.training, validation, setup.config, schedule, on_candidate, saver, task)
 

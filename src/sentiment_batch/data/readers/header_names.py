@@ -25,7 +25,7 @@ def warn_renamed(name: str, header: Sequence[str], names: Sequence[str]) -> None
     if renamed:
         more = f" and {len(renamed) - MAX_LISTED_RENAMES:,} more" if len(renamed) > MAX_LISTED_RENAMES else ""
         listed = ", ".join(renamed[:MAX_LISTED_RENAMES]) + more
-        logger.warning("%s: columns without a name of their own are renamed: %s", without_password(name), listed)
+        logger.warning("%s: repeated or missing names of columns are changed: %s", without_password(name), listed)
 
 
 def make_distinct(header: Sequence[str]) -> list[str]:

@@ -40,8 +40,9 @@ def check_class_sizes(labels: Sequence[str], counts: IntArray, *, weighted: bool
     """
     rare = [f"{label!r} ({n})" for label, n in zip(labels, counts, strict=True) if n < MIN_ROWS_PER_CLASS]
     if rare:
+        cure = "Give more rows" if len(rare) == len(labels) else "Give more rows of each such class, or leave it out"
         yield Finding(
-            text=f"Too few rows to learn from: {join_names(rare)}. Give more rows of each such class, or leave it out.",
+            text=f"Too few rows to learn from: {join_names(rare)}. {cure}.",
             weight=0.6,
             level="warning",
         )
