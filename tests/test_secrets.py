@@ -216,13 +216,8 @@ def run_all(cli, url, model, folder):
 
 
 def names_served_table(url):
-    """True but for archives, URLs without a place, and folders behind a cache, which lists none."""
-    place = split_url(url).place
-    return (
-        bool(place.strip("/"))
-        and not url.startswith("zip::")
-        and not (url.startswith("filecache::") and place.endswith("/"))
-    )
+    """True but for archives, caches, in which `Serving` finds nothing, and URLs without a place."""
+    return bool(split_url(url).place.strip("/")) and not url.startswith(("zip::", "filecache::"))
 
 
 @FEW

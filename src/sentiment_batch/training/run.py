@@ -6,6 +6,7 @@ import contextlib
 import logging
 import sys
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -80,15 +81,16 @@ def run_training(job: TrainJob) -> Trained:
         logger.info("device: %s; dtype: %s", device, dtype)
         stored = checkpoint.pool if checkpoint.resume else None
         unlabelled = read_unlabelled(job, data, reviews[0], stored)
-        fingerprint = compute_fingerprint(job.settings, data, hub.digest_model_folder(base), device.value, dtype.value)
-        if unlabelled is not None:
-            fingerprint["the unlabelled texts"] = unlabelled.digest
+        digest = hub.digest_model_folder(base)
         repeatable = make_repeatable(job.settings.seed, device.value)
         with repeatable, wait_briefly(device.value), _explain_lack_of_memory(device.value):
             setup = set_up(data, base, job.settings, device, dtype, quiet=job.quiet)
-            # An older version cropped no texts, so its runs are not continued with crops.
-            fingerprint["--random-crops"] = setup.config.random_crops or None
             log_setup(setup, num_logged=len(data.summary["findings"]))
+            # With the crops that were chosen, because older versions, whose runs may be resumed, had none.
+            settings = replace(job.settings, random_crops=setup.config.random_crops or None)
+            fingerprint = compute_fingerprint(settings, data, digest, device.value, dtype.value)
+            if unlabelled is not None:
+                fingerprint["the unlabelled texts"] = unlabelled.digest
             return _train_and_publish(setup, checkpoint, fingerprint, job, unlabelled)
     except BaseException:
         for line in checkpoint.describe_remains():

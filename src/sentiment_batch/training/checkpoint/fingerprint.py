@@ -30,7 +30,7 @@ def compute_fingerprint(
     """The fingerprint of a run.
 
     Args:
-        settings: the settings as the user gave them.
+        settings: the settings as the user gave them, but with the crops that were chosen.
         data: the rows after labels were mapped and validation rows were held back.
         base_digest: the digest of the base's files; the path of its folder does not matter.
         device: the chosen device; its number does not matter.
