@@ -109,8 +109,8 @@ train_setting = functools.partial(setting, TrainSettings())
 @train_setting(
     TRAINING,
     "random_crops",
-    "Cut a long text to a random part with this probability, each time it is learned from. The default is 0.7 for "
-    "fewer than 1,000 reviews, else 0.",
+    "Cut a text of more than 48 tokens to a random part with this probability, each time it is learned from. The "
+    "default is 0.7 for fewer than 500 texts to learn from, else 0.",
     "SHARE",
 )
 @train_setting(TRAINING, "class_weights", "With auto, a rare class counts as much as others.", choices=CLASS_WEIGHTS)
