@@ -141,7 +141,7 @@ def test_an_empty_sheet_is_refused(tmp_path):
 
 def test_repeated_names_are_numbered(tmp_path, caplog):
     assert read(save(tmp_path / "a.xlsx", ["a", "b", "a"], [1, 2, 3])).schema.names == ["a", "b", "a_2"]
-    assert "renamed: 'a' to 'a_2'" in caplog.text
+    assert "names of columns are changed: 'a' to 'a_2'" in caplog.text
 
 
 def test_a_missing_header_is_a_question_with_two_answers(tmp_path):
