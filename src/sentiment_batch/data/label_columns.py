@@ -142,8 +142,8 @@ def _refuse_nested(column: str, value: dict[str, object] | list[object]) -> Inpu
         )
     inside = word_setting(f"{column}.{next(iter(value), 'label')}", "label_column")
     return InputError(
-        f"column {column!r} holds objects with the keys {listed(value)}, which are no labels. Name a value inside, "
-        f"such as with {inside}, or write it into a column of its own."
+        f"column {column!r} holds objects with the keys {listed(value)}, which are no labels. Write a value of "
+        f"theirs into a column of its own. In JSON, Parquet and Arrow, its path works, too, such as {inside}."
     )
 
 
