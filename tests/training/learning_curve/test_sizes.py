@@ -9,12 +9,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from sentiment_batch.records import Choice
 from sentiment_batch.settings import TrainSettings
+from sentiment_batch.training import components
 from sentiment_batch.training.learning_curve.sizes import (
     choose_rows,
     count_training_rows,
     describe_curve_cost,
     plan_shares,
+    take_share,
 )
 from sentiment_batch.training.prepare import PreparedData, prepare
 from sentiment_batch.training.schedule import plan_schedule
@@ -95,3 +98,13 @@ def test_what_a_curve_costs_is_said_before(reviews):
     assert describe_curve_cost(setup_of(data_of([0, 1] * 5), **ON)) == (
         "the rows are too few for a learning curve, so it is left out"
     )
+
+
+def test_a_share_crops_if_its_own_rows_are_few(settings, reviews, tiny_base, monkeypatch):
+    monkeypatch.setattr(components, "MIN_CROP_TOKENS", 4)
+    monkeypatch.setattr(components, "MIN_ROWS_WITHOUT_CROPS", 50)
+    how, cpu, float32 = settings(**ON), Choice(value="cpu", reason="a test"), Choice(value="float32", reason="a test")
+    run = components.set_up(prepare([reviews(120)], how), tiny_base, how, cpu, float32, quiet=True)
+    assert (len(run.training), run.config.random_crops) == (108, 0.0)
+    shares = {share: take_share(run, 0, share) for share in (1 / 4, 1 / 2)}
+    assert {share: one.config.random_crops for share, one in shares.items()} == {1 / 4: 0.7, 1 / 2: 0.0}
