@@ -98,8 +98,8 @@ def train(
         group_column: a column whose equal values stay on one side of the train/validation split.
         val: a frame or path to validate on, instead of a share of the reviews.
         test: a frame or path to measure the final model on.
-        unlabelled: a frame, a path or a list, with texts without labels. The model learns from what other models are
-            sure of, if that makes it better on the rows that validate.
+        unlabelled: texts without labels: a frame, a path, a list of texts, or a list of frames and `pathlib.Path`s. The
+            model learns from what other models are sure of, if that makes it better on the rows that validate.
         stars: the meaning of numbers: where negative ends and positive begins, such as `2,4`, or
             `negative=1-2,neutral=3,positive=4-5`.
         labels_map: other words for labels, such as `{"negativ": "negative"}`.
@@ -132,7 +132,7 @@ def train(
         settings=_train_settings(settings),
         val=val,
         test=test,
-        unlabelled=unlabelled,
+        unlabelled=_list_tables(unlabelled),
         text_columns=to_column_names(text_column),
         label_column=to_column_name(label_column, "label_column"),
         group_column=to_column_name(group_column, "group_column"),
@@ -301,6 +301,15 @@ def clear_cache() -> None:
     from sentiment_batch.scoring.scorer_cache import clear_cached_scorer
 
     clear_cached_scorer()
+
+
+def _list_tables(unlabelled: Any) -> Sequence[Any]:
+    """The tables of unlabelled texts. A list of texts is one table, a list of frames and paths has one in each item."""
+    if unlabelled is None:
+        return ()
+    if isinstance(unlabelled, list | tuple) and not any(text is None or isinstance(text, str) for text in unlabelled):
+        return unlabelled
+    return [unlabelled]
 
 
 def _train_settings(given: TrainKeywords) -> TrainSettings:

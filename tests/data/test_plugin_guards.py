@@ -47,9 +47,9 @@ FAILURES = [
 ]
 
 
-def guarded(plugin=PLUGIN, **parts):
+def guarded(plugin=PLUGIN, on_bad_row=None, **parts):
     good = {"schema": ROWS.schema, "num_rows": None, "splits": lambda: [SPLIT], "batches": lambda split: [ROWS]}
-    return GuardedReader(SimpleNamespace(**good | {"close": lambda: None} | parts), plugin)
+    return GuardedReader(SimpleNamespace(**good | {"close": lambda: None} | parts), plugin, on_bad_row)
 
 
 def writer(plugin=PLUGIN, **parts):
@@ -195,10 +195,16 @@ def test_a_batch_that_would_crash_the_process_is_refused():
         list(guarded(schema=batch.schema, batches=lambda split: [batch]).batches(SPLIT))
 
 
-def test_a_batch_with_bad_strings_is_accepted():
-    offsets = pa.array([0, 1], pa.int32()).buffers()[1]
-    batch = pa.record_batch({"n": pa.Array.from_buffers(pa.string(), 1, [None, offsets, pa.py_buffer(b"\xff")])})
-    assert list(guarded(schema=batch.schema, batches=lambda split: [batch]).batches(SPLIT)) == [batch]
+def test_strings_that_are_not_utf8_are_bad_rows():
+    offsets = pa.array([0, 1, 2], pa.int32()).buffers()[1]
+    batch = pa.record_batch({"n": pa.Array.from_buffers(pa.string(), 2, [None, offsets, pa.py_buffer(b"a\xff")])})
+    parts = {"schema": batch.schema, "batches": lambda split: [batch, batch]}
+    with pytest.raises(InputError, match=r"sheet 1, column 'n', row 1 \(counted from 0\): byte 0xff .* is not UTF-8"):
+        list(guarded(**parts).batches(SPLIT))
+    bad = []
+    read = list(guarded(**parts, on_bad_row=bad.append).batches(SPLIT))
+    assert [one["n"].to_pylist() for one in read] == [["a", "\ufffd"]] * 2
+    assert [(problem.row, problem.original) for problem in bad] == [(1, b"\xff"), (3, b"\xff")]
 
 
 def test_rows_that_never_end_are_noticed():

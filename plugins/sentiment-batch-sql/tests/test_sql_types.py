@@ -9,8 +9,7 @@ import pyarrow as pa
 import pytest
 from conftest import read
 
-from sentiment_batch import InputError, Problem
-from sentiment_batch.data.columns import extract_texts
+from sentiment_batch import InputError, Problem, ReadOptions
 from sentiment_batch.data.formats import open_reader
 
 UTC = datetime.UTC
@@ -142,12 +141,11 @@ def test_sqlites_declared_types_decide_where_there_are_no_values(lite):
 
 
 def test_bytes_among_texts_of_sqlite_are_texts_or_bad_rows(lite):
-    lite.run("CREATE TABLE t (a)", "INSERT INTO t VALUES ('good'), (x'636166c3a9'), (x'636166e9')")
-    reader = open_reader(lite.url("table=t"))
-    [batch] = reader.batches(reader.splits()[0])
+    lite.run("CREATE TABLE t (a, b)", "INSERT INTO t VALUES ('good', 1), (x'636166c3a9', 'x'), ('c', x'636166e9')")
     bad: list[Problem] = []
-    texts = extract_texts(batch, ["a"], on_bad_row=bad.append)
-    assert texts.to_pylist() == ["good", "café", "caf\ufffd"]
+    reader = open_reader(lite.url("table=t"), options=ReadOptions(on_bad_row=bad.append))
+    [batch] = reader.batches(reader.splits()[0])
+    assert batch.to_pydict() == {"a": ["good", "café", "c"], "b": ["1", "x", "caf\ufffd"]}
     assert [(problem.row, problem.original) for problem in bad] == [(2, b"caf\xe9")]
-    with pytest.raises(InputError, match="column 'a' holds bytes that are not UTF-8 in row 2"):
-        extract_texts(batch, ["a"])
+    with pytest.raises(InputError, match=r"column 'b', row 2 .* is not UTF-8\. Repair that value"):
+        list(open_reader(lite.url("table=t")).batches(reader.splits()[0]))

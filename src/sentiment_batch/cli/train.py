@@ -79,8 +79,9 @@ train_setting = functools.partial(setting, TrainSettings())
 @option(
     INPUT,
     "--unlabelled",
-    "Also learn from the texts of this table, which need no labels, if that makes the model better.",
+    "Also learn from the texts of this table, which need no labels, if that makes the model better. May be repeated.",
     metavar="FILE",
+    several=True,
 )
 @train_setting(
     INPUT,
@@ -162,7 +163,7 @@ def train(
     group_column: str | None,
     val_file: str | None,
     test_file: str | None,
-    unlabelled: str | None,
+    unlabelled: tuple[str, ...],
     patience: int,
     input_format: str | None,
     read: ReadOptions,
@@ -209,7 +210,7 @@ def train(
         quiet=quiet,
         command=command_line(),
     )
-    tables = [name for name in (*reviews, val_file, test_file, unlabelled) if name is not None]
+    tables = [name for name in (*reviews, val_file, test_file, *unlabelled) if name is not None]
     with publish_label_issues(label_issues, tables, overwrite=overwrite or resume) as issue_writer:
         trained = run_training(job)
         if issue_writer is not None:

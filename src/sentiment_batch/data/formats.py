@@ -89,7 +89,7 @@ def _open_one(location: str, chosen: Format, options: ReadOptions) -> Reader:
         return built_in
     plugin = PluginGuard(name=chosen.owner, location=location)
     with plugin.translate_errors():
-        return GuardedReader(chosen.open(location, options), plugin)
+        return GuardedReader(chosen.open(location, options), plugin, options.on_bad_row)
 
 
 def open_writer(

@@ -6,16 +6,17 @@ import contextlib
 import json
 import logging
 import numbers
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
 from sentiment_batch.data.readers.utf8_repair import is_valid
+from sentiment_batch.data.readers.validate import validate_batch
 from sentiment_batch.errors import PluginError, SentimentBatchError, first_line
 from sentiment_batch.plugins.manager import is_interrupt
-from sentiment_batch.records import Dialect, FinishedFile, Split
+from sentiment_batch.records import Dialect, FinishedFile, Problem, Split
 
 if TYPE_CHECKING:
     from sentiment_batch.data.readers.base import Reader
@@ -92,14 +93,18 @@ class GuardedReader:
     Args:
         reader: the object that the plugin returned.
         plugin: names the plugin in errors.
+        on_bad_row: called for each row with a string that is not UTF-8; None makes such a row an error.
 
     Raises:
         PluginError: the reader has no schema, or lacks a method.
     """
 
-    def __init__(self, reader: Reader, plugin: PluginGuard) -> None:
+    def __init__(
+        self, reader: Reader, plugin: PluginGuard, on_bad_row: Callable[[Problem], None] | None = None
+    ) -> None:
         self._reader = reader
         self._plugin = plugin
+        self._on_bad_row = on_bad_row
         self._splits: tuple[Split, ...] | None = None
         self._rows: dict[int, int] = {}  # rows by index of each split that was read to its end
         with plugin.translate_errors():
@@ -131,16 +136,20 @@ class GuardedReader:
         return splits
 
     def batches(self, split: Split) -> Iterator[pa.RecordBatch]:
-        """The plugin's batches of one split.
+        """The plugin's batches of one split. U+FFFD replaces bytes that are not UTF-8, see `on_bad_row`.
 
         Raises:
+            InputError: a string is not UTF-8, and there is no `on_bad_row`.
             PluginError: one is not a record batch or has other columns, or the number of rows is not the announced one.
         """
         rows = 0
         with self._plugin.translate_errors():
             batches = iter(self._reader.batches(split))
         try:
-            while (batch := self._next_batch(batches, split)) is not None:
+            while (found := self._next_batch(batches, split)) is not None:
+                batch, is_utf8 = found
+                if not is_utf8:
+                    batch = validate_batch(batch, split.label, first=rows, on_bad_row=self._on_bad_row)
                 rows += batch.num_rows
                 if split.num_rows is not None and rows > split.num_rows:
                     raise self._plugin.error(f"it returned more than the {split.num_rows:,} rows of {split.label}")
@@ -150,12 +159,11 @@ class GuardedReader:
             with self._plugin.log_errors():
                 getattr(batches, "close", lambda: None)()
 
-    def _next_batch(self, batches: Iterator[pa.RecordBatch], split: Split) -> pa.RecordBatch | None:
-        """The next batch, checked; None after the last one."""
+    def _next_batch(self, batches: Iterator[pa.RecordBatch], split: Split) -> tuple[pa.RecordBatch, bool] | None:
+        """The next batch, checked, and whether all its strings are UTF-8; None after the last one."""
         with self._plugin.translate_errors():
             for batch in batches:
-                self._check_batch(batch, split)
-                return batch
+                return batch, self._check_batch(batch, split)
         return None
 
     def identity(self) -> Any:
@@ -203,14 +211,15 @@ class GuardedReader:
             )
         self._count(split.num_rows, f"num_rows of {split.label}")
 
-    def _check_batch(self, batch: object, split: Split) -> None:
+    def _check_batch(self, batch: object, split: Split) -> bool:
+        """Refuse what is no batch of the table. True if all strings are UTF-8."""
         if not isinstance(batch, pa.RecordBatch):
             kind = type(batch).__name__
             raise self._plugin.error(f"it returned an object of the type {kind} as a record batch in {split.label}")
         if batch.schema != self.schema:
             raise self._plugin.error(f"it returned a batch with other columns than its schema in {split.label}")
         try:
-            is_valid(batch)  # bad strings may pass: they are bad rows, which `on_bad_row` handles
+            return is_valid(batch)
         except pa.ArrowInvalid as error:  # a wrong index or offset would crash the process later
             raise self._plugin.error(f"its record batch in {split.label} is not valid: {_describe(error)}") from error
 

@@ -33,8 +33,8 @@ class TrainJob:
     """The table to validate on; None holds back a share of the reviews."""
     test: Any = None
     """The table to measure the final model on, if any."""
-    unlabelled: Any = None
-    """A table of texts without labels to learn from, too."""
+    unlabelled: Sequence[Any] = ()
+    """Tables of texts without labels to learn from, too; one may be a list of texts."""
     text_columns: Sequence[str] = ()
     """The columns of the text; they are found by name if there are none."""
     label_column: str | None = None
@@ -72,7 +72,7 @@ class TrainJob:
             if self.val is not None and getattr(self.settings, name):
                 raise UsageError(f"`{name}` and a validation table exclude each other. Leave one of them out.")
         for name in ("unlabelled_limit", "unlabelled_confidence", "unlabelled_weight"):
-            if self.unlabelled is None and getattr(self.settings, name) is not None:
+            if not self.unlabelled and getattr(self.settings, name) is not None:
                 raise UsageError(f"`{name}` is about unlabelled texts. Name their table with `unlabelled`.")
 
     def read_tables(self) -> tuple[list[LabelledRows], LabelledRows | None, LabelledRows | None]:

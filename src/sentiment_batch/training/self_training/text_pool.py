@@ -44,11 +44,11 @@ class TextPool:
             if text is None or is_blank(text):
                 self.blank += 1
                 continue
-            text = _cut_middle(text)
-            digest = digest_text(text, self._seed)
+            digest = digest_text(text, self._seed)  # of the whole text, as those to leave out have it
             if digest in self._left_out:
                 self.labelled += 1
             elif self._limit is None or digest <= self._limit:
+                text = _cut_middle(text)
                 # Of nearly equal texts the first in the alphabet is kept, so the order of the rows does not matter.
                 self._texts[digest] = min(text, self._texts.get(digest, text))
                 if len(self._texts) >= 2 * self._size:

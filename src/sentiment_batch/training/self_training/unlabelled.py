@@ -1,15 +1,16 @@
-"""Reads the table of unlabelled texts: streams its rows, and keeps a sample without the labelled texts."""
+"""Reads the tables of unlabelled texts: streams their rows, and keeps a sample without the labelled texts."""
 
 from __future__ import annotations
 
 import contextlib
 import hashlib
 import logging
+import os
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from sentiment_batch import frames
 from sentiment_batch.data import formats
@@ -20,7 +21,7 @@ from sentiment_batch.data.readers.base import stream_batches
 from sentiment_batch.data.readers.table import TableReader
 from sentiment_batch.data.text_columns import choose_text_columns
 from sentiment_batch.display import BLOCK
-from sentiment_batch.errors import InputError
+from sentiment_batch.errors import InputError, UsageError, listed
 from sentiment_batch.files.checksums import json_sha256
 from sentiment_batch.locations import without_password
 from sentiment_batch.progress import show_progress
@@ -40,6 +41,8 @@ logger = logging.getLogger("sentiment_batch")
 
 TEXTS_PER_LABELLED_ROW = 20
 """Default number of unlabelled texts to keep for each labelled row. More would hide what the labelled rows teach."""
+MAX_PATH_LENGTH = 1_000
+"""Longer texts are not looked for as files."""
 MAX_TEXTS = 100_000
 """Default limit of unlabelled texts to keep, because the student goes through all of them several times."""
 
@@ -63,26 +66,29 @@ def read_unlabelled(
         job: the training job.
         data: its labelled rows. Texts that equal one of them are dropped.
         trained: the first labelled table, whose text columns are looked for first.
-        stored: where the run to resume may have stored the texts. They are taken from there if the table is the same
-            file in the same state; None reads the table.
+        stored: where the run to resume may have stored the texts. They are taken from there if the tables are the same
+            files in the same state; None reads the tables.
 
     Raises:
-        InputError: the table cannot be read, or holds no text that is not labelled.
+        InputError: a table cannot be read, or none holds a text that is not labelled.
+        UsageError: an item of a list of texts is the name of a file.
     """
-    if job.unlabelled is None:
+    if not job.unlabelled:
         return None
     seed = job.settings.seed
     left_out = {digest_text(text, seed) for text in _list_labelled(data)}
     limit = job.settings.unlabelled_limit or min(TEXTS_PER_LABELLED_ROW * len(data.training), MAX_TEXTS)
-    with _open_table(job) as table:
-        columns = _find_texts(job, table, trained)
-        source = _describe_source(job, table, columns, left_out, limit)
+    with contextlib.ExitStack() as stack:
+        tables = [stack.enter_context(_open_table(one, job)) for one in job.unlabelled]
+        columns = [_find_texts(job, table, trained) for table in tables]
+        source = _describe_source(job, tables, columns, left_out, limit)
         found = None if stored is None or source is None else read_pool(stored, source)
         if found is None:
             pool = TextPool(limit, left_out, seed)
-            _fill(pool, table, columns, quiet=job.quiet)
+            for table, names in zip(tables, columns, strict=True):
+                _fill(pool, table, names, quiet=job.quiet)
             found = UnlabelledTexts(
-                name=table.name,
+                name=", ".join(table.name for table in tables),
                 texts=pool.finish(),
                 rows=pool.rows,
                 blank=pool.blank,
@@ -100,16 +106,27 @@ def read_unlabelled(
 
 
 @contextlib.contextmanager
-def _open_table(job: TrainJob) -> Iterator[_Table]:
-    given = job.unlabelled
+def _open_table(given: Any, job: TrainJob) -> Iterator[_Table]:
     if not isinstance(given, str | Path):
-        listed = isinstance(given, list | tuple)
-        frame = frames.wrap_frame(frames.frame_texts(given) if listed else given).table()
+        is_list = isinstance(given, list | tuple)
+        if is_list:
+            _refuse_file_names(given)
+        frame = frames.wrap_frame(frames.frame_texts(given) if is_list else given).table()
         yield _Table(reader=TableReader(frame), name=f"the {type(given).__name__} of unlabelled texts", location=None)
         return
     location = str(given)
     with contextlib.closing(formats.open_reader(location, format=job.input_format, options=job.read_options)) as reader:
         yield _Table(reader=reader, name=without_password(location), location=location)
+
+
+def _refuse_file_names(texts: Sequence[Any]) -> None:
+    """Refuse a list of texts in which one is the name of a file, which is hardly meant as a text to learn from."""
+    for text in texts:
+        if isinstance(text, str) and len(text) <= MAX_PATH_LENGTH and os.path.isfile(text):
+            raise UsageError(
+                f"the list of `unlabelled` texts holds the name of a file, {text}. Name files as paths, such as "
+                f"`unlabelled=[Path({text!r})]`."
+            )
 
 
 def _find_texts(job: TrainJob, table: _Table, trained: LabelledRows) -> TextColumns:
@@ -123,7 +140,13 @@ def _find_texts(job: TrainJob, table: _Table, trained: LabelledRows) -> TextColu
         named = job.text_columns if has_all else ()
         found = choose_text_columns(table.reader, named, lambda: trained.text_columns)
     except InputError as error:
-        raise InputError(f"{table.name}: {error}") from error
+        if named or any(find_field(schema, name) is not None for name in trained.text_columns):
+            raise InputError(f"{table.name}: {error}") from error
+        # The settings that name columns are about the labelled rows, too, so they are no cure here.
+        raise InputError(
+            f"{table.name} has no column {listed(trained.text_columns)} as the labelled rows have, and it does not show "
+            f"which of its columns holds the text: {listed(schema.names)}. Give that column the same name here."
+        ) from error
     description = describe_reading(table.reader, text_columns=found.names, assumed=["text_columns"] * found.assumed)
     logger.info("%s", format_description([table.name], description.to_json()), extra=BLOCK)
     return found
@@ -131,13 +154,13 @@ def _find_texts(job: TrainJob, table: _Table, trained: LabelledRows) -> TextColu
 
 def _fill(pool: TextPool, table: _Table, columns: TextColumns, *, quiet: bool) -> None:
     """Stream all rows of the table into the pool."""
-    reader = table.reader
+    reader, rows_before = table.reader, pool.rows
     if select := getattr(reader, "select_columns", None):
         select([find_root(reader.schema, name) for name in columns.names])
     null_words: Counter[str] = Counter()
     with show_progress(reader.num_rows, quiet=quiet, task="reading unlabelled texts") as bar:
         for batch in stream_batches(reader):
-            texts = extract_texts(batch, columns.names, start=pool.rows, null_words=null_words)
+            texts = extract_texts(batch, columns.names, start=pool.rows - rows_before, null_words=null_words)
             pool.add(texts.to_pylist())
             bar.update(batch.num_rows)
     if null_words:
@@ -152,16 +175,17 @@ def _list_labelled(data: PreparedData) -> Iterator[str]:
 
 
 def _describe_source(
-    job: TrainJob, table: _Table, columns: TextColumns, left_out: Iterable[bytes], limit: int
+    job: TrainJob, tables: Sequence[_Table], columns: Sequence[TextColumns], left_out: Iterable[bytes], limit: int
 ) -> str | None:
-    """The SHA-256 of everything that decides which texts are kept; None if the state of the table is not known."""
-    if table.location is None:
-        return None
-    state = describe_input(table.reader, table.location, job.input_format)
-    if state is None:
-        return None
+    """The SHA-256 of everything that decides which texts are kept; None if the state of a table is not known."""
+    states = []
+    for table in tables:
+        state = None if table.location is None else describe_input(table.reader, table.location, job.input_format)
+        if state is None:
+            return None
+        states.append(state)
     labelled = hashlib.sha256(b"".join(sorted(left_out))).hexdigest()
-    decides = {"state": state, "columns": list(columns.names), "labelled": labelled, "limit": limit}
+    decides = {"states": states, "columns": [list(one.names) for one in columns], "labelled": labelled, "limit": limit}
     return json_sha256(decides | {"seed": job.settings.seed, "read": repr(job.read_options)})
 
 
