@@ -102,3 +102,17 @@ def test_training_finds_wrong_labels_among_all_rows_by_its_folds(tiny_base, cli,
     failed(again, "finished by an earlier run", "--overwrite", code=2)
     assert not (tmp_path / "again.csv").exists()
     failed(cli(*command, "--label-issues", tmp_path / "reviews.csv", "--overwrite"), "a file of their own", code=2)
+
+
+@pytest.mark.parametrize("inside", ["model/issues.csv", "model.training/issues.csv"])
+def test_a_table_inside_the_model_folder_is_refused(inside, cli, tmp_path):
+    (tmp_path / "model").mkdir()
+    arguments = ("train", tmp_path / "reviews.csv", "-o", tmp_path / "model", "--label-issues", tmp_path / inside)
+    failed(cli(*arguments), "inside the model folder", "Name a file beside", code=2)
+
+
+def test_resume_replaces_no_file_of_label_issues(cli, tmp_path):
+    (tmp_path / "issues.csv").write_text("precious")
+    arguments = ("train", tmp_path / "in.csv", "-o", tmp_path / "model", "--resume")
+    failed(cli(*arguments, "--label-issues", tmp_path / "issues.csv"), "issues.csv exists already", "--overwrite")
+    assert (tmp_path / "issues.csv").read_text() == "precious"

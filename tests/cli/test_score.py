@@ -85,7 +85,7 @@ def test_an_existing_out_is_replaced_only_if_asked(score, table, tmp_path):
     ("arguments", "code", "parts"),
     [
         (["{tmp}/nowhere.csv", "{out}"], 1, ["nowhere.csv is not there", "Check the path"]),
-        (["{tmp}", "{out}"], 1, ["is text, such as CSV"]),
+        (["{tmp}", "{out}", "--input-format", "parquet"], 1, ["is text, such as CSV"]),
         (["{tmp}/folder.csv", "{out}"], 1, ["is a folder"]),
         (["{in}", "{tmp}/folder.csv"], 1, ["is a folder"]),
         (["{in}", "{tmp}/no/such/out.csv"], 1, ["there is no folder"]),
@@ -183,6 +183,7 @@ def test_the_model_is_chosen_in_order_and_the_reason_is_shown(cli, table, tmp_pa
     monkeypatch.setenv("SENTIMENT_BATCH_SCORE_MODEL", "sentiment-model")
     assert choice().startswith("model: sentiment-model (")
     assert choice("-m", tiny_model) == f"model: {tiny_model} (as named)"
+    failed(cli("score", table, tmp_path / "out.csv", *CPU, "-m", " "), "--model is empty. Name a model", code=2)
 
 
 def test_a_bug_keeps_its_traceback(score, table, tmp_path, monkeypatch):
@@ -204,6 +205,9 @@ def test_nothing_but_our_words_reaches_standard_error(table, tmp_path, tiny_mode
 def test_a_column_named_twice_comes_out_once_and_none_is_refused(score, table, tmp_path):
     score(table, tmp_path / "out.csv", "--columns", "id,id")
     assert (tmp_path / "out.csv").read_text(encoding="utf-8").startswith("id,sentiment,sentiment_score\n")
+    (tmp_path / "comma.csv").write_text('"a,b",review\n1,good\n', encoding="utf-8")
+    assert score(tmp_path / "comma.csv", tmp_path / "comma_out.csv", "--columns", '"a,b", review').exit_code == 0
+    assert (tmp_path / "comma_out.csv").read_text(encoding="utf-8").startswith('"a,b",review,sentiment')
     for nothing in ("", ","):
         failed(score(table, tmp_path / "other.csv", "--columns", nothing), "--columns names no column", code=2)
 

@@ -93,6 +93,17 @@ def test_a_folder_without_an_ending_is_a_data_set(install, tmp_path):
     assert formats.find_reader_format(str(tmp_path / "year=*")).name == "parquet"
 
 
+def test_the_files_of_a_local_folder_show_its_format(install, tmp_path):
+    install()
+    for name in ("year=2024/a.csv.gz", "b.csv", "README", "_SUCCESS", ".old/c.jsonl", "_delta_log/0.json"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    assert formats.find_reader_format(str(tmp_path)).name == "csv"
+    (tmp_path / "d.jsonl").touch()
+    assert formats.find_reader_format(str(tmp_path)).name == "parquet"
+    assert formats.find_reader_format(str(tmp_path), "jsonl").name == "jsonl"
+
+
 def test_a_plugin_is_loaded_when_no_built_in_claims_the_ending(install):
     calls = []
     loads = install(excel=plugin(lambda *arguments: calls.append(arguments) or SHEET), other=plugin(crash, "o", ".o"))

@@ -114,6 +114,13 @@ def test_predictions_of_a_scoring_are_no_labels(prefix, score):
     assert find(text=TEXTS, **predicted, rating=[1, 1, 5, 5, 1] * 2) == "rating"
 
 
+def test_predictions_of_rows_without_texts_are_no_labels():
+    nothing = [None] * 10
+    with pytest.raises(InputError, match="predictions of an earlier scoring"):
+        find(text=nothing, sentiment=nothing, sentiment_score=nothing)
+    assert find(text=TEXTS, label=WORDS, label_score=nothing) == "label"
+
+
 def test_the_manifest_of_a_scoring_names_predictions(tmp_path):
     manifest = {
         "output_columns": ["label: string", "label_score: int8", "mood: string", "mood_score: float", "x: int8"]
@@ -141,11 +148,11 @@ def test_objects_are_no_labels(as_text):
     objects = [{"a": n % 2, "sure": True} for n in range(10)]
     column = [json.dumps(one) if as_text == "json" else str(one) for one in objects] if as_text else objects
     with pytest.raises(
-        InputError, match=r"'label' holds objects with the keys 'a', 'sure'.*`label_column=\"label\.a\"`"
+        UsageError, match=r"'label' holds objects with the keys 'a', 'sure'.*`label_column=\"label\.a\"`"
     ):
         find(text=TEXTS, label=column)
     assert find(text=TEXTS, label=column, sentiment=WORDS) == "sentiment"
-    with pytest.raises(InputError, match="'label' holds objects"):
+    with pytest.raises(UsageError, match="'label' holds objects"):
         find("label", text=TEXTS, label=column, sentiment=WORDS)
     if not as_text:
         assert find("label.a", text=TEXTS, label=column) == "label.a"
@@ -153,7 +160,7 @@ def test_objects_are_no_labels(as_text):
 
 @pytest.mark.parametrize("column", [[["good"], ["bad"]] * 5, ["['good']", "['bad']"] * 5, ["[0]", "[1]"] * 5])
 def test_lists_are_no_labels(column):
-    with pytest.raises(InputError, match=r"'label' holds lists, which are no labels\. Write one label in each row"):
+    with pytest.raises(UsageError, match=r"'label' holds lists, which are no labels\. Write one label in each row"):
         find(text=TEXTS, label=column)
 
 

@@ -254,9 +254,9 @@ def test_a_rare_number_that_decides_the_scale_is_refused():
 
 
 def test_numbers_and_words_in_one_column_are_no_labels():
-    with pytest.raises(InputError, match=r"numbers such as '1', '2', '4' and 1 more and words such as 'unrated'"):
+    with pytest.raises(UsageError, match=r"numbers such as '1', '2', '4' and 1 more and words such as 'unrated'"):
         infer_mapping([1, 2, 4, 5] * 20 + ["unrated"] * 20, "stars")
-    with pytest.raises(InputError, match=r"numbers such as '0', '1' and words such as 'a', 'b'"):
+    with pytest.raises(UsageError, match=r"numbers such as '0', '1' and words such as 'a', 'b'"):
         infer_mapping([0, 1] * 20 + list("abcdefghij"), "label")  # words that are too few each to be a class
 
 
@@ -273,7 +273,7 @@ def test_numbers_and_words_in_one_column_are_no_labels():
     ],
 )
 def test_the_answers_to_a_mix_of_numbers_and_words_work(values, answers):
-    with pytest.raises(InputError, match="hardly labels of one kind") as caught:
+    with pytest.raises(UsageError, match="hardly labels of one kind") as caught:
         infer_mapping(values * 5, "label")
     assert re.findall(r'`(\w+)="([^"]+)"`', str(caught.value)) == answers
     for setting, value in answers:
@@ -283,7 +283,7 @@ def test_the_answers_to_a_mix_of_numbers_and_words_work(values, answers):
 
 def test_signs_around_a_zero_are_a_question_with_its_answer():
     values = ["-", "0", "+"] * 5
-    with pytest.raises(InputError, match=r'If 0 is neutral, use `labels_map="([^"]+)"`') as caught:
+    with pytest.raises(UsageError, match=r'If 0 is neutral, use `labels_map="([^"]+)"`') as caught:
         infer_mapping(values, "label")
     answer = re.search(r'labels_map="([^"]+)"', str(caught.value))[1]
     mapping = infer_mapping(values, "label", LabelSettings.parse(labels_map=answer))

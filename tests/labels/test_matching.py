@@ -92,6 +92,8 @@ def test_words_that_the_model_does_not_know_are_refused():
     trained = infer_mapping(["negative", "positive"] * 2, "label")
     with pytest.raises(InputError, match="'praise', 'rant'"):
         match_mapping(trained, TWO, ["rant", "praise"] * 2, "label")
+    with pytest.raises(InputError, match="'praise', 'rant' are none of the model's"):  # one row each
+        match_mapping(trained, TWO, ["rant", "praise"], "label")
 
 
 def test_some_unknown_words_beside_known_ones_are_left_out():
@@ -211,7 +213,7 @@ def test_a_word_among_many_numbers_does_not_make_them_unknown(names, trained):
 @pytest.mark.parametrize("trained", [None, ["negative", "positive"] * 2])
 def test_words_and_numbers_in_one_column_are_refused(trained):
     trained = trained and infer_mapping(trained, "label")
-    with pytest.raises(InputError, match=r"column 'label' holds numbers such as '0', '1' and words such as"):
+    with pytest.raises(UsageError, match=r"column 'label' holds numbers such as '0', '1' and words such as"):
         match_mapping(trained, TWO, ["0", "1", "negative", "positive"] * 5, "label")
 
 

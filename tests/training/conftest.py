@@ -98,9 +98,10 @@ def train(tmp_path, settings, reviews):
     def train(output="model", rows=None, *, val=None, test=None, stars=None, **chosen):
         how = {
             name: chosen.pop(name)
-            for name in ("overwrite", "resume", "restart", "report", "baseline", "unlabelled")
+            for name in ("overwrite", "resume", "restart", "report", "baseline")
             if name in chosen
         }
+        unlabelled = chosen.pop("unlabelled", None)
         small = {"epochs": 3, "batch_size": 18, "patience": None} | chosen
         rows = rows or reviews()
         tables = {"reviews": [rows], "val": val, "test": test}
@@ -109,6 +110,7 @@ def train(tmp_path, settings, reviews):
             output=tmp_path / output,
             settings=settings(**small),
             label_settings=LabelSettings(stars=stars),
+            unlabelled=() if unlabelled is None else [unlabelled],
             quiet=True,
             **how,
         )

@@ -36,7 +36,7 @@ def test_rows_labels_and_texts_are_counted():
         "mean_characters": 9.5,
         "longest_characters": 10,
         "repeated": 2,
-        "conflicting": 2,
+        "conflicting": 1,
         "label_missing": 0,
         "label_unknown": {},
         "label_unknown_rows": 0,
@@ -77,6 +77,32 @@ def test_what_must_be_answered_comes_with_the_counts():
     unnamed = inspect_table(reader(a=["x"], b=["y"]))
     assert "cannot tell which column holds the text" in str(unnamed.question)
     assert (unnamed.counts["rows"], unnamed.first_rows) == (1, (("x", "y"),))
+
+
+def test_labels_of_one_class_do_not_conflict():
+    texts = [f"film {n // 2}" for n in range(40)]
+    for one, other in (("positive", "POSITIVE"), ("positive", ""), (5, 4)):
+        labels = [one, other, "negative" if one == "positive" else 1, "negative" if one == "positive" else 2] * 10
+        counts = inspect_table(reader(text=texts, rating=[str(label) for label in labels])).counts
+        assert (counts["repeated"], counts["conflicting"]) == (20, 0)
+    counts = inspect_table(reader(text=texts, rating=["1", "5", "1", "2"] * 10)).counts
+    assert (counts["repeated"], counts["conflicting"]) == (20, 10)
+    unknown = inspect_table(reader(text=texts, label=["3", "17", "40", "40"] * 10))
+    assert unknown.counts["conflicting"] == 10
+    assert unknown.question is not None
+
+
+def test_labels_in_bytes_are_read_as_in_training():
+    table = pa.table({"text": [b"good", b"bad"] * 9, "label": pa.array([b"5", b"1"] * 9, pa.binary())})
+    found = inspect_table(TableReader(table))
+    assert found.counts["labels"] == {"5": 9, "1": 9}
+    assert found.counts["classes"] == {"negative": 9, "positive": 9}
+    assert found.first_rows[0] == ("good", "5")
+
+
+def test_a_column_of_objects_as_labels_is_a_question():
+    found = inspect_table(reader(text=["good", "bad"] * 9, label=[{"a": 1}, {"a": 0}] * 9))
+    assert "holds objects with the keys 'a'" in str(found.question)
 
 
 def test_a_single_class_is_a_warning():

@@ -211,9 +211,19 @@ def test_a_finished_run_is_finished_and_stays_as_it_is(train, caplog, tmp_path, 
     assert result(train(test=reviews(10, start=100), resume=True)) == first
     assert files(tmp_path) == before
     assert "is finished already" in caplog.text
-    with pytest.raises(OutputError, match="exists already"):
+    with pytest.raises(OutputError, match=r"was finished with other settings, rows.*`overwrite=True`"):
         train(resume=True, seed=7)
     assert files(tmp_path) == before
+
+
+def test_other_test_rows_of_a_finished_run_are_not_ignored(train, tmp_path, reviews):
+    train()
+    with pytest.raises(UsageError, match=r"without test rows, .* sentiment-batch evaluate, or .*`overwrite=True`"):
+        train(test=reviews(10, start=100), resume=True)
+    train(test=reviews(10, start=100), overwrite=True)
+    with pytest.raises(UsageError, match="with other test rows"):
+        train(test=reviews(12, start=100), resume=True)
+    assert train(resume=True).test is not None
 
 
 def test_a_best_model_changed_or_removed_is_never_published(train, interrupted, often, tmp_path):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import logging
 import re
 from typing import TYPE_CHECKING, Any
@@ -176,10 +177,14 @@ def _split_engine_options(options: tuple[str, ...]) -> tuple[tuple[str, str], ..
 
 
 def _split_columns(columns: str | None) -> tuple[str, ...]:
-    """The names in `--columns`, each once; none if the option is not given, which keeps all columns."""
+    """The names in `--columns`, each once; none if the option is not given, which keeps all columns.
+
+    As in a CSV, a name with a comma stands in double quotes.
+    """
     if columns is None:
         return ()
-    keep = tuple(dict.fromkeys(name for name in columns.split(",") if name))
+    names = next(csv.reader([columns], skipinitialspace=True), [])
+    keep = tuple(dict.fromkeys(name for name in names if name))
     if not keep:
         raise UsageError("--columns names no column. Name some, as in --columns id,review, or leave it out.")
     return keep

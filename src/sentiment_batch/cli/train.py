@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import os
 import shlex
 import sys
 from typing import TYPE_CHECKING, Any
@@ -211,7 +212,8 @@ def train(
         command=command_line(),
     )
     tables = [name for name in (*reviews, val_file, test_file, *unlabelled) if name is not None]
-    with publish_label_issues(label_issues, tables, overwrite=overwrite or resume) as issue_writer:
+    _check_place(label_issues, output)
+    with publish_label_issues(label_issues, tables, overwrite=overwrite) as issue_writer:
         trained = run_training(job)
         if issue_writer is not None:
             if trained.likely_wrong_labels is None:
@@ -224,6 +226,16 @@ def train(
         print_json(trained.to_json())
     if not quiet:
         _print_result(trained)
+
+
+def _check_place(label_issues: str | None, output: str) -> None:
+    """Refuse a table inside the model folder, which is replaced as a whole."""
+    place, model = (os.path.abspath(name) for name in (label_issues or "", output))
+    if label_issues and os.path.dirname(place) in (model, f"{model}.training"):
+        raise UsageError(
+            f"`label_issues` is {label_issues}, inside the model folder, which is written as a whole. Name a file "
+            "beside that folder."
+        )
 
 
 def _print_result(trained: Trained) -> None:

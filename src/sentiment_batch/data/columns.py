@@ -67,7 +67,7 @@ def extract_texts(
         if on_bad_row is None:
             raise InputError(
                 f"column {values[0][0]!r} holds bytes that are not UTF-8 in row {start + row:,} (rows counted from 0). "
-                'Repair the row, decode the column before scoring, or keep such rows with `on_bad_row="mark"`.'
+                'Repair the row, or decode the column first. In a file, `on_bad_row="mark"` keeps such rows.'
             )
         on_bad_row(_describe_problem(start + row, values))
     return columns[0] if len(columns) == 1 else _join_texts(columns)

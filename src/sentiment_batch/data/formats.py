@@ -156,7 +156,8 @@ def has_run_id(location: str, format: Format, run_id: str) -> bool:
 def find_reader_format(location: str, name: str | None = None) -> Format:
     """The format that reads `location`, or the format called `name`.
 
-    A folder or glob without a file ending is read as Parquet.
+    A local folder has the format that the endings of its files show. If they show several, and for other folders and
+    globs without a file ending, it is Parquet.
 
     Raises:
         UsageError: no format has that name, none claims the location, or the URL is ambiguous.
@@ -170,8 +171,28 @@ def find_reader_format(location: str, name: str | None = None) -> Format:
             member = source.member_name()
         return _find_format("readers", member if suffix_of(member) else location, None)
     if name is None and suffix_of(location) == "" and (os.path.isdir(location) or _names_folder(location, "*")):
-        name = "parquet"
+        name = _name_format_inside(location)
     return _find_format("readers", location, name)
+
+
+def _name_format_inside(folder: str) -> str:
+    """The only format that the endings of the files in a local folder show, else `parquet`."""
+    endings = set()
+    for _, folders, names in os.walk(folder):
+        folders[:] = filter(_is_visible, folders)
+        endings |= set(map(suffix_of, filter(_is_visible, names)))
+    for third_parties in (False, True):
+        if third_parties and endings:
+            _load_third_parties()
+        found = {one.name for ending in endings if ending and (one := get_plugins().readers.claiming(f"file{ending}"))}
+        if found:
+            return found.pop() if len(found) == 1 else "parquet"
+    return "parquet"
+
+
+def _is_visible(name: str) -> bool:
+    """False for names with a dot or an underscore first, such as _SUCCESS, which are no part of a table."""
+    return not name.startswith((".", "_"))
 
 
 def find_writer_format(location: str, name: str | None = None) -> Format:

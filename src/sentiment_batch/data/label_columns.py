@@ -18,7 +18,7 @@ from sentiment_batch.data.columns import extract_values
 from sentiment_batch.data.text_columns import check_column, read_first_batch
 from sentiment_batch.data.usual_names import LABEL_NAMES, list_label_names, simplify_name
 from sentiment_batch.data.value_names import CONVERSION_ERRORS, name_values
-from sentiment_batch.errors import InputError, listed
+from sentiment_batch.errors import InputError, UsageError, listed
 from sentiment_batch.files.checksums import read_checked_json
 from sentiment_batch.labels.candidates import LabelChoice, choose_label_column
 from sentiment_batch.labels.settings import UNSAID, LabelSettings
@@ -86,8 +86,8 @@ class LabelColumns:
         """The label column, and the label of each row that was collected.
 
         Raises:
-            InputError: the only columns that fit hold predictions of an earlier scoring, or objects or lists.
-            UsageError: several columns fit, and they differ.
+            InputError: the only columns that fit hold predictions of an earlier scoring.
+            UsageError: several columns fit, and they differ; or the only ones hold objects or lists.
         """
         predicted = list(filter(self._is_predicted, self.names))
         added = {f"{name}_{what}" for name in predicted for what in ("score", *set(map(str, self._values[name])))}
@@ -110,12 +110,19 @@ class LabelColumns:
         return choice, columns[choice.column]
 
     def _is_predicted(self, name: str) -> bool:
-        """True if the manifest says so, or the column beside this one holds a probability in each row with a value."""
+        """True if the manifest says so, or the column beside this one holds a probability in each row with a value.
+
+        Both columns are empty if no row had a text.
+        """
         if name == self._scored and name != self._chosen:
             return True
+        if f"{name}_score" not in self._scores:
+            return False
         scores = [text for value in self._scores.get(f"{name}_score", ()) if (text := to_canonical(value)) is not None]
         numbers = [parse_number(score) for score in scores]
-        return bool(numbers) and all(number is not None and 0 < number <= 1 for number in numbers)
+        if not numbers:
+            return all(to_canonical(value) is None for value in self._values[name])
+        return all(number is not None and 0 < number <= 1 for number in numbers)
 
 
 def _find_nested(values: Sequence[object]) -> dict[str, object] | list[object] | None:
@@ -133,15 +140,15 @@ def _find_nested(values: Sequence[object]) -> dict[str, object] | list[object] |
     return None
 
 
-def _refuse_nested(column: str, value: dict[str, object] | list[object]) -> InputError:
+def _refuse_nested(column: str, value: dict[str, object] | list[object]) -> UsageError:
     """The refusal of a column that holds objects or lists, such as `value`."""
     another = "or name another column with `label_column`"
     if isinstance(value, list):
-        return InputError(
+        return UsageError(
             f"column {column!r} holds lists, which are no labels. Write one label in each row, {another}."
         )
     inside = word_setting(f"{column}.{next(iter(value), 'label')}", "label_column")
-    return InputError(
+    return UsageError(
         f"column {column!r} holds objects with the keys {listed(value)}, which are no labels. Write a value of "
         f"theirs into a column of its own. In JSON, Parquet and Arrow, its path works, too, such as {inside}."
     )

@@ -73,7 +73,8 @@ def match_mapping(
     if numbers and numbers <= set(numbered):
         return replace(by_name, kind="numbers", values={f"{number:g}": numbered[number] for number in numbered})
     _check_unambiguous(numbers, labels, column)
-    found = _choose_star_ranges(labels, counts, column) or infer_mapping(values, column, settings)
+    # Twice, because a single row with a label is enough to measure a model, though not to train one.
+    found = _choose_star_ranges(labels, counts, column) or infer_mapping([*values, *values], column, settings)
     return reconcile(replace(found, no_answer=settings.no_answer), labels)
 
 

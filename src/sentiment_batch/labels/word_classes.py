@@ -36,8 +36,9 @@ def map_words(counts: Mapping[str, int], column: str, *, chosen: bool = False) -
         chosen: True if the user named the labels. Then words that mean the same may be different classes.
 
     Raises:
-        InputError: the column holds numbers, too, or too many different words.
-        UsageError: two words are likely the same, or numbers have commas that may divide thousands.
+        InputError: the column holds too many different words.
+        UsageError: the column holds numbers, too, two words are likely the same, or numbers have commas that may divide
+            thousands.
     """
     spellings: dict[str, collections.Counter[str]] = collections.defaultdict(collections.Counter)
     for value, count in counts.items():
@@ -67,7 +68,7 @@ def _check_words(
     if numbers and (others := sorted(words.difference(numbers))):
         fewer = min(numbers, others, key=len)
         leave = word_setting(",".join(fewer), "no_answer") if len(fewer) <= MAX_SHOWN_VALUES else "`no_answer`"
-        raise InputError(
+        raise UsageError(
             f"column {column!r} holds numbers such as {listed(numbers, 3)} and words such as {listed(others, 3)}, "
             f"which are hardly labels of one kind. {_suggest_one_kind(numbers, others, column)}Leave those of one kind "
             f"out, such as with {leave}, or name another column with `label_column`."
@@ -113,6 +114,8 @@ def _suggest_one_kind(numbers: Sequence[str], words: Sequence[str], column: str)
     counts, top = split_ratings(dict.fromkeys(numbers, 1))
     scale = read_scale(find_numbers(counts), stars=is_star_column(column), top=top)
     sides = {find_side(word): word for word in words}
+    if {"false", "true"}.issuperset(words):
+        sides = {"negative": "false", "positive": "true"}
     found = {number: scale.find_label(number) for number in numbers} if scale else {}
     named = [f"{number}={sides.get(find_side(label))}" for number, label in found.items() if label]
     if not named or any(label and find_side(label) not in sides for label in found.values()):

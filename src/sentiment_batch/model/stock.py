@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 import logging
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
+from torch import nn
 
 from sentiment_batch.errors import ModelError, UsageError, listed
 from sentiment_batch.model.families import POSITION_EMBEDDINGS, count_positions
@@ -129,6 +131,7 @@ def _load_network(folder: Path) -> Any:
         config.num_labels = outputs  # it names no label, so the weights tell how many there are
         network, info = AutoModelForSequenceClassification.from_pretrained(folder, config=config, **arguments)
     refuse_other_shapes(folder, info["mismatched_keys"], config.num_labels)
+    _refuse_left_out_layers(folder, network, info["unexpected_keys"])
     if info["missing_keys"]:
         raise ModelError(
             f"{folder} has no trained weights for {listed(sorted(info['missing_keys']), 3)}; it would score at random. "
@@ -139,6 +142,19 @@ def _load_network(folder: Path) -> Any:
     if getattr(config, "pad_token_id", None) is None:
         network.config.pad_token_id = -1  # no token has it, so that a decoder always reads the last token
     return network.eval()
+
+
+def _refuse_left_out_layers(folder: Path, network: Any, unexpected_keys: Iterable[str]) -> None:
+    """Refuse weights of more layers than config.json tells, because the model would score with a part of them."""
+    depths = {name: len(module) for name, module in network.named_modules() if isinstance(module, nn.ModuleList)}
+    for key in sorted(unexpected_keys):
+        place = re.fullmatch(r"(.+?)\.(\d+)\..+", key)
+        for name, depth in depths.items():
+            if place and f".{name}".endswith(f".{place[1]}") and int(place[2]) >= depth:
+                raise ModelError(
+                    f"the weights in {folder} have more layers than the {depth} of its config.json, such as {key}. "
+                    "Restore the config.json of these weights."
+                )
 
 
 def _read_labels(config: Any, folder: Path) -> tuple[str, ...]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from sentiment_batch.errors import UsageError
 from sentiment_batch.records import Choice
 from sentiment_batch.settings import DEFAULT_HUB_MODEL, DEFAULT_MODEL_FOLDER
 
@@ -12,8 +13,14 @@ MODEL_VARIABLE = "SENTIMENT_BATCH_MODEL"
 
 
 def choose_model(named: str | None) -> Choice:
-    """The named model, else `$SENTIMENT_BATCH_MODEL`, else ./sentiment-model, else the SST-2 model of the Hub."""
-    if named:
+    """The named model, else `$SENTIMENT_BATCH_MODEL`, else ./sentiment-model, else the SST-2 model of the Hub.
+
+    Raises:
+        UsageError: the name is empty, as that of a variable that is not set.
+    """
+    if named is not None:
+        if not named.strip():
+            raise UsageError("`model` is empty. Name a model folder or a Hub id, or leave it out.")
         return Choice(value=named, reason="as named")
     from_environment = os.environ.get(MODEL_VARIABLE)
     if from_environment:

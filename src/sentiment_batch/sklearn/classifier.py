@@ -152,7 +152,7 @@ class SentimentClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         _refuse_lost(names, labels, label_settings)
         job = TrainJob(
             reviews=[pa.table({"text": pa.array(texts), "label": pa.array(labels)})],
-            unlabelled=self.unlabelled,
+            unlabelled=() if self.unlabelled is None else [self.unlabelled],
             output=self._choose_folder(),
             settings=TrainSettings(**{name: value for name, value in vars(self).items() if name in _SETTINGS}),
             text_columns=("text",),

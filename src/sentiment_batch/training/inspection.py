@@ -78,12 +78,14 @@ class _Counter:
     """Counts the rows of a stream."""
 
     totals: dict[str, float] = field(default_factory=lambda: collections.defaultdict(float))
-    """`rows`, `full` (those with a text), `characters`, `repeated`, `conflicting` and the fields of `TextQuality`."""
+    """`rows`, `full` (those with a text), `characters`, `repeated` and the fields of `TextQuality`."""
     longest: int = 0
     labels: collections.Counter[str] = field(default_factory=collections.Counter)
     """Rows with a text by label, as it is written; "" if there is none."""
     _seen: dict[bytes, str] = field(default_factory=dict)
     """The label of the first row with each text, by the text's fingerprint."""
+    _differing: collections.Counter[tuple[str, str]] = field(default_factory=collections.Counter)
+    """Rows that repeat a text with another label, as it is written: by the label of the first row and their own."""
 
     def add(self, texts: Sequence[str | None], labels: Sequence[str]) -> None:
         """Count rows; a table without labels has "" for each."""
@@ -104,7 +106,9 @@ class _Counter:
     def _compare(self, key: bytes, label: str) -> None:
         if key in self._seen:
             self.totals["repeated"] += 1
-            self.totals["conflicting"] += self._seen[key] != label
+            labels = self._seen[key], label
+            if label != labels[0] and (labels in self._differing or len(self._differing) < MAX_LABELS):
+                self._differing[labels] += 1
         elif not self.is_full:
             self._seen[key] = label
 
@@ -115,31 +119,36 @@ class _Counter:
 
     def sum_up(self, mapping: LabelMapping | None) -> dict[str, Any]:
         """The counts as plain values, as the data check of a training names them."""
-        rows, full, repeated, conflicting = (
-            int(self.totals[name]) for name in ("rows", "full", "repeated", "conflicting")
-        )
+        rows, full, repeated = (int(self.totals[name]) for name in ("rows", "full", "repeated"))
         by_code: collections.Counter[int] = collections.Counter()
         unknown: collections.Counter[str] = collections.Counter()
+        codes: dict[str, int] = {}
         if mapping is not None:
-            for code, (value, count) in zip(
-                mapping.encode(self.labels).codes.tolist(), self.labels.items(), strict=True
-            ):
-                by_code[code] += count
+            codes = dict(zip(self.labels, mapping.encode(self.labels).codes.tolist(), strict=True))
+            for value, code in codes.items():
+                by_code[code] += self.labels[value]
                 if code == UNKNOWN_CLASS:
-                    unknown[value] += count
+                    unknown[value] += self.labels[value]
         return {
             "rows": rows,
             "blank": rows - full,
             "mean_characters": round(self.totals["characters"] / full, 1) if full else None,
             "longest_characters": self.longest,
             "repeated": repeated,
-            "conflicting": conflicting,
+            "conflicting": self._count_conflicting(codes),
             "label_missing": by_code[MISSING_CLASS],
             "label_unknown": name_unknown(unknown),
             "label_unknown_rows": by_code[UNKNOWN_CLASS],
             "labels": {value: count for value, count in self.labels.most_common() if value},
             "classes": mapping and {label: by_code[code] for code, label in enumerate(mapping.labels)},
         }
+
+    def _count_conflicting(self, codes: Mapping[str, int]) -> int:
+        """The rows that repeat a text with another class. Labels that no mapping makes classes count as written."""
+        classes: dict[str, int | str | None] = {value: value or None for value in self.labels}
+        classes |= {value: code if code >= 0 else None for value, code in codes.items()}
+        pairs = ((classes.get(first), classes.get(other), rows) for (first, other), rows in self._differing.items())
+        return sum(rows for first, other, rows in pairs if None not in (first, other) and first != other)
 
     def find(self, counts: Mapping[str, Any]) -> Iterator[Finding]:
         """What the data check finds in the rows with a text."""
@@ -187,7 +196,7 @@ def inspect_table(
         nothing: list[Any] = [None] * batch.num_rows
         texts = extract_texts(batch, text.names).to_pylist() if text.names else nothing
         labels = nothing if label is None else extract_any_values(batch, label)
-        counter.add(texts, ["" if value is None else str(value) for value in labels])
+        counter.add(texts, ["" if value is None else _to_text(value) for value in labels])
     assumed = ["text_columns"] * text.assumed + ["label_column"] * (label is not None and label_column is None)
     description = describe_reading(reader, text_columns=text.names, label_column=label, assumed=assumed)
     mapping = None
@@ -220,12 +229,17 @@ def _try(find: Callable[[], Found], *, named: bool) -> tuple[Found | None, Senti
         return None, error
 
 
+def _to_text(value: object) -> str:
+    """A value as text; bytes are decoded, as the label of a training is."""
+    return value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
+
+
 def _show_rows(batch: pa.RecordBatch) -> list[tuple[str | None, ...]]:
     """The rows as text."""
     columns = []
     for column in batch.columns:
         try:
-            columns.append([None if value is None else str(value) for value in column.to_pylist()])
+            columns.append([None if value is None else _to_text(value) for value in column.to_pylist()])
         except CONVERSION_ERRORS:
             columns.append([f"a value of {column.type}"] * batch.num_rows)
     return list(zip(*columns, strict=True))

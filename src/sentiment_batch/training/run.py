@@ -28,7 +28,12 @@ from sentiment_batch.model.openmp import wait_briefly
 from sentiment_batch.model.probabilities import softmax
 from sentiment_batch.model.stock import load_classifier
 from sentiment_batch.training.baseline import CURES, Baseline, measure_baseline
-from sentiment_batch.training.checkpoint.fingerprint import Fingerprint, compute_fingerprint, hash_fingerprint
+from sentiment_batch.training.checkpoint.fingerprint import (
+    Fingerprint,
+    compute_fingerprint,
+    hash_fingerprint,
+    hash_rows,
+)
 from sentiment_batch.training.checkpoint.history import (
     HistoryEntry,
     find_best,
@@ -53,6 +58,7 @@ from sentiment_batch.training.trainings import Trainings
 
 if TYPE_CHECKING:
     from sentiment_batch.model.probabilities import Floats
+    from sentiment_batch.training.dataset import ReviewSet
     from sentiment_batch.training.job import TrainJob
     from sentiment_batch.training.self_training.pool_file import UnlabelledTexts
     from sentiment_batch.training.self_training.teaching import Teaching
@@ -107,6 +113,7 @@ def _train_and_publish(
     state = checkpoint.begin(fingerprint)
     if checkpoint.finished:
         logger.info("%s is finished already, so there was nothing left to do", checkpoint.output)
+        _refuse_other_test_rows(checkpoint.output, setup.data.test)
         result = _read_result(checkpoint.output)
     else:
         if unlabelled is not None and unlabelled.source is not None:
@@ -252,7 +259,25 @@ def _write_final_model(
         content = collect_report(evaluations, meta, **about, **run, history=history)
         return {REPORT_FILE: make_page(content, folder, device, measured)}
 
-    checkpoint.save_best(setup.save, meta | {"run": hash_fingerprint(fingerprint)}, history, make_pages)
+    test = None if setup.data.test is None else hash_rows(setup.data.test)
+    identity = {"run": hash_fingerprint(fingerprint), "test_rows": test}
+    checkpoint.save_best(setup.save, meta | identity, history, make_pages)
+
+
+def _refuse_other_test_rows(folder: Path, test: ReviewSet | None) -> None:
+    """Refuse test rows on which the finished model in `folder` was not measured.
+
+    Raises:
+        UsageError: they are others, or there were none.
+    """
+    meta = read_meta(folder) or {}
+    if test is None or ("test_rows" not in meta and meta["metrics"]["test"]):  # an older version kept no digest
+        return
+    if (measured := meta.get("test_rows")) != hash_rows(test):
+        raise UsageError(
+            f"{folder} was finished {'with other' if measured else 'without'} test rows, so these would be ignored. "
+            "Measure it on them with sentiment-batch evaluate, or train again with `overwrite=True`."
+        )
 
 
 def _read_result(folder: Path) -> _Result:

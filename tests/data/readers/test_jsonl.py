@@ -312,8 +312,9 @@ def test_lone_surrogates_in_json_text_stay_escaped(table, caplog):
     assert caplog.records == []
 
 
-def test_names_with_lone_surrogates_stay_apart(table):
+def test_names_with_lone_surrogates_stay_apart(table, caplog):
     assert table('{"\\ud800": 1, "\\ud801": 2, "x": 3}').to_pydict() == {"\ufffd": [1], "\ufffd_2": [2], "x": [3]}
+    assert "names of columns are changed: '\ufffd' to '\ufffd_2'" in caplog.text
     field = table('{"a": {"\\ud800": 1}}').schema.field("a")
     assert field.metadata == JSON_METADATA
 

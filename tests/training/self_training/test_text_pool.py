@@ -30,6 +30,12 @@ def test_another_seed_takes_another_sample():
     assert keep(TEXTS, seed=1).finish() != keep(TEXTS, seed=2).finish()
 
 
+def test_a_very_long_labelled_text_is_left_out():
+    long = "a long film " * MAX_TEXT_CHARACTERS
+    pool = keep([long, "short"], left_out={digest_text(long, 0)})
+    assert (pool.finish(), pool.labelled) == (["short"], 1)
+
+
 def test_few_texts_are_all_kept():
     assert sorted(keep(TEXTS, size=1_000).finish()) == sorted(TEXTS)
 

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from sentiment_batch.errors import InputError
+from sentiment_batch.errors import InputError, UsageError
 from sentiment_batch.settings import TrainSettings
 from sentiment_batch.training.job import TrainJob
 from sentiment_batch.training.prepare import prepare
@@ -26,10 +26,10 @@ def read(reviews):
     """Reads the unlabelled texts of a job on 60 reviews, of which 6 validate; `test` has 10 more."""
     rows, test = reviews(60), reviews(10, start=100)
 
-    def read(table, stored=None, **chosen):
+    def read(*tables, stored=None, **chosen):
         settings = {name: chosen.pop(name) for name in list(chosen) if name in TrainSettings.__dataclass_fields__}
         job = TrainJob(
-            reviews=[rows], unlabelled=table, settings=TrainSettings(folds=0, **settings), quiet=True, **chosen
+            reviews=[rows], unlabelled=tables, settings=TrainSettings(folds=0, **settings), quiet=True, **chosen
         )
         return read_unlabelled(job, prepare([rows], job.settings, test=test), rows, stored)
 
@@ -87,9 +87,33 @@ def test_the_text_column_of_the_reviews_is_taken_first(read, caplog):
 
 def test_a_column_that_is_not_clear_is_a_question(read):
     table = pa.table({"a": ["a long text of many words"] * 3, "b": ["a long text of many words"] * 3})
-    with pytest.raises(InputError, match=r"cannot tell which column holds the text.*`text_column"):
+    with pytest.raises(
+        InputError, match=r"has no column 'text' .* holds the text: 'a', 'b'\. Give that column the same"
+    ):
         read(table)
     assert read(table, text_columns=("b",)).texts == ["a long text of many words"]
+
+
+def test_several_tables_are_one_pool(read, tmp_path, caplog):
+    caplog.set_level(logging.INFO)
+    (tmp_path / "a.csv").write_text(f"text\n{NEW[0]}\n")
+    (tmp_path / "b.jsonl").write_text(json.dumps({"content": NEW[1]}))
+    tables = str(tmp_path / "a.csv"), tmp_path / "b.jsonl", NEW[1:]
+    assert sorted(read(*tables).texts) == sorted(NEW)
+    assert read(*tables[:2]).count() | {"limit": 0} == {
+        "name": f"{tables[0]}, {tables[1]}",
+        "rows": 2,
+        "blank": 0,
+        "labelled": 0,
+        "limit": 0,
+        "texts": 2,
+    }
+
+
+def test_the_name_of_a_file_is_no_text(read, tmp_path):
+    (tmp_path / "a.csv").write_text("text\n")
+    with pytest.raises(UsageError, match=r"holds the name of a file, .*a\.csv\. .*`unlabelled=\[Path"):
+        read([NEW[0], str(tmp_path / "a.csv")])
 
 
 def test_bytes_that_are_no_text_are_named_with_their_row(read):
@@ -105,7 +129,7 @@ def test_stored_texts_are_taken_until_the_table_changes(read, tmp_path, monkeypa
     write_pool(stored, found)
     with monkeypatch.context() as patch:
         patch.setattr(reading, "_fill", lambda *arguments, **options: pytest.fail("the table was read again"))
-        assert read(str(path), stored) == found
-    assert read(str(path), stored, unlabelled_limit=2).limit == 2
+        assert read(str(path), stored=stored) == found
+    assert read(str(path), stored=stored, unlabelled_limit=2).limit == 2
     pq.write_table(pa.table({"text": NEW[:2]}), path)
-    assert sorted(read(str(path), stored).texts) == sorted(NEW[:2])
+    assert sorted(read(str(path), stored=stored).texts) == sorted(NEW[:2])

@@ -176,6 +176,8 @@ class FileTarget:
         path, shown = self._place.database, self._place.shown
         if not os.path.isdir(folder):
             raise OutputError(f"{shown} cannot be written: there is no folder {folder}. Create it.")
+        if not os.access(folder, os.W_OK):  # SQLite would report a lack of memory after all rows
+            raise OutputError(f"{shown} cannot be written: you must not write into the folder {folder}. Name another.")
         if not os.path.exists(path):
             return None
         if not os.path.isfile(path) or not os.access(path, os.W_OK):

@@ -118,7 +118,7 @@ def _list_data_files(tree: _LocalTree | _RemoteTree, folder: str, endings: tuple
     )
     if matching and left_out:
         shown, wanted = without_password(folder), " or ".join(endings)
-        logger.warning("%s: %d files do not end in %s and are left out", shown, left_out, wanted)
+        logger.warning("%s: files that do not end in %s are left out: %d", shown, wanted, left_out)
     return matching or below
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from sentiment_batch.data.readers.header_names import make_distinct
+from sentiment_batch.data.readers.header_names import make_distinct, warn_renamed
 from sentiment_batch.data.readers.json_layouts import choose_layout, iterate_values, refuse_csv, refuse_pandas_layouts
 from sentiment_batch.data.readers.json_objects import (
     NEEDS_OBJECTS,
@@ -71,7 +71,7 @@ class JsonLinesReader:
         except BaseException:
             self.close()
             raise
-        self.schema = _make_schema(self._columns)
+        self.schema = _make_schema(self._columns, self._name)
         self.num_rows: int | None = num_rows
         assumed = () if options.encoding else ("encoding",)
         self.dialect = Dialect(encoding=self._text.encoding_name, assumed=assumed)
@@ -180,9 +180,10 @@ def _group_by_key(rows: Sequence[dict[str, Any]]) -> dict[str, list[Any]]:
     return found
 
 
-def _make_schema(columns: list[_Column]) -> pa.Schema:
+def _make_schema(columns: list[_Column], name: str) -> pa.Schema:
     keys = [column.key for column in columns]
     names = make_distinct(replace_surrogates(keys)) if count_lone_surrogates(keys) else keys
+    warn_renamed(name, replace_surrogates(keys), names)
     return pa.schema(
         pa.field(name, column.type or pa.string(), metadata=None if column.type is not None else JSON_METADATA)
         for name, column in zip(names, columns, strict=True)

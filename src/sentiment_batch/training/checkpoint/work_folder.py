@@ -98,6 +98,7 @@ class Checkpoint:
                 check_unchanged(self.work, state["fingerprint"], fingerprint)
             self.finished = self.resume and self._is_published(state, hash_fingerprint(fingerprint))
             if not self.finished:
+                self._refuse_finished_by_another(state)
                 check_replaceable(self.output, self._overwrite)
                 self._restore_best(state)
                 self._check_teacher(state)
@@ -266,6 +267,14 @@ class Checkpoint:
         no_more_to_do = state is None or state["best"] is not None
         being_replaced = self.old.exists() and self._new.exists()
         return no_more_to_do and not self.best.exists() and not being_replaced and read_run_digest(self.output) == run
+
+    def _refuse_finished_by_another(self, state: Mapping[str, Any] | None) -> None:
+        """Refuse to resume where a run with other settings or rows is finished, and none is interrupted."""
+        if self.resume and state is None and not self._overwrite and read_run_digest(self.output) is not None:
+            raise OutputError(
+                f"{self.output} was finished with other settings, rows or versions, so there is no run to resume. "
+                "Replace it with `overwrite=True`, or choose another `output`."
+            )
 
     def _restore_best(self, state: Mapping[str, Any] | None) -> None:
         """Make `best/` the model that the state names."""

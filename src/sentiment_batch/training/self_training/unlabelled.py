@@ -144,7 +144,7 @@ def _find_texts(job: TrainJob, table: _Table, trained: LabelledRows) -> TextColu
             raise InputError(f"{table.name}: {error}") from error
         # The settings that name columns are about the labelled rows, too, so they are no cure here.
         raise InputError(
-            f"{table.name} has no column {listed(trained.text_columns)} as the labelled rows have, and it does not show "
+            f"{table.name} has no column {listed(trained.text_columns)} as the labelled rows have, and does not show "
             f"which of its columns holds the text: {listed(schema.names)}. Give that column the same name here."
         ) from error
     description = describe_reading(table.reader, text_columns=found.names, assumed=["text_columns"] * found.assumed)
