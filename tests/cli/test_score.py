@@ -183,7 +183,7 @@ def test_the_model_is_chosen_in_order_and_the_reason_is_shown(cli, table, tmp_pa
     monkeypatch.setenv("SENTIMENT_BATCH_SCORE_MODEL", "sentiment-model")
     assert choice().startswith("model: sentiment-model (")
     assert choice("-m", tiny_model) == f"model: {tiny_model} (as named)"
-    failed(cli("score", table, tmp_path / "out.csv", *CPU, "-m", " "), "--model is empty. Name a model", code=2)
+    failed(cli("score", table, tmp_path / "new.csv", *CPU, "-m", " "), "--model is empty. Name a model", code=2)
 
 
 def test_a_bug_keeps_its_traceback(score, table, tmp_path, monkeypatch):

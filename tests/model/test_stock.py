@@ -251,7 +251,7 @@ def test_damaged_weights_are_named(folder):
         assert str(folder) in refused(folder, "cannot be loaded")
 
 
-def test_weights_of_more_layers_than_the_config_tells_are_refused(folder):
+def test_weights_of_layers_outside_the_config_are_refused(folder):
     depth = json.loads((folder / "config.json").read_text())["n_layers"]
     edit_json(folder, "config.json", n_layers=depth - 1)
     with pytest.raises(ModelError, match=rf"more layers than the {depth - 1} of its config\.json, such as .*layer\."):

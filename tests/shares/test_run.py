@@ -120,6 +120,8 @@ def test_scores_that_are_no_numbers_are_named():
     frame = make_frame(50).assign(sentiment_score="high")
     with pytest.raises(InputError, match="column 'sentiment_score' holds something that is no number"):
         summarize(frame)
+    with pytest.raises(InputError, match=r"column 'sentiment_score' holds 7\.0 in row 0 .*which is no probability"):
+        summarize(frame.assign(sentiment_score=7))
 
 
 @pytest.mark.parametrize(

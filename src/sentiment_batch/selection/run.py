@@ -227,12 +227,6 @@ def _read_candidates(job: SelectJob, table: _Table, columns: _Columns, labelled:
         for batch in stream_batches(reader):
             start = pool.rows_read
             scores = columns.scored.read_scores(batch, start)
-            wrong = np.flatnonzero((scores < 0) | (scores > 1))
-            if len(wrong):
-                raise InputError(
-                    f"column {score!r} holds {scores[wrong[0]]} in row {start + wrong[0]:,} (rows counted from 0), "
-                    "which is no probability. Name the column of the labels with `prefix`."
-                )
             pool.add(batch, scores, partial(extract_texts, batch, texts, start))
             bar.update(batch.num_rows)
     return pool

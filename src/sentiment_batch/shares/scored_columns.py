@@ -41,7 +41,7 @@ class ScoredColumns:
             start: the number of the first row, for messages.
 
         Raises:
-            InputError: a value is no number.
+            InputError: a value is no number from 0 to 1.
         """
         if self.score is None:
             return np.full(batch.num_rows, np.nan, dtype=np.float32)
@@ -51,12 +51,18 @@ class ScoredColumns:
             values = pc.if_else(pc.equal(texts, ""), None, texts)
         try:
             # In float32, because `score` writes that, and 0.7 of a CSV file must be 0.7 of a Parquet file.
-            return np.asarray(values.cast(pa.float64()).fill_null(np.nan)).astype(np.float32)
+            scores: Scores = np.asarray(values.cast(pa.float64()).fill_null(np.nan)).astype(np.float32)
         except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
             raise InputError(
                 f"column {self.score!r} holds something that is no number in the rows from {start:,} on (rows counted "
                 f"from 0): {error}. Repair it, or name the column of the labels with `prefix`."
             ) from error
+        if len(wrong := np.flatnonzero((scores < 0) | (scores > 1))):
+            raise InputError(
+                f"column {self.score!r} holds {scores[wrong[0]]} in row {start + wrong[0]:,} (rows counted from 0), "
+                "which is no probability. Name the column of the labels with `prefix`."
+            )
+        return scores
 
 
 def find_scored_columns(schema: pa.Schema, prefix: str | None, default: str = DEFAULT_PREFIX) -> ScoredColumns:
