@@ -6,6 +6,7 @@ import itertools
 import json
 import logging
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -111,6 +112,14 @@ def test_folds_that_make_no_sense_are_refused(chosen):
 def test_held_back_rows_and_a_table_exclude_each_other(chosen):
     with pytest.raises(UsageError, match=f"`{next(iter(chosen))}` and a validation table exclude each other"):
         TrainJob(reviews=["a.csv"], val="b.csv", settings=TrainSettings(**chosen))
+
+
+def test_fewer_folds_than_asked_for_are_told(train, reviews, caplog):
+    caplog.set_level(logging.INFO, "sentiment_batch")
+    rows = reviews(40)
+    trained = train(rows=replace(rows, groups=["a", "a", "b", "b"] * 10), folds=5, epochs=1)
+    assert trained.folds == 2
+    assert "2 folds instead of 5, because there are so few groups" in caplog.text
 
 
 # What the folds decide

@@ -217,6 +217,9 @@ def _plan(data: PreparedData, settings: TrainSettings, batch_size: int, notes: l
         steps = f"{schedule.steps:,} steps of {batch_size} texts"
         notes.append(f"{schedule.epochs} epochs, chosen by the number of rows: {steps}")
     if data.folds:
+        if settings.folds and data.folds.number < settings.folds:
+            what = "different texts" if data.training.groups is None else "groups"
+            notes.append(f"{data.folds.number} folds instead of {settings.folds}, because there are so few {what}")
         notes.append(
             f"each of {data.folds.number} folds validates a training on the others, and a last training takes all "
             f"rows: {data.folds.number + 1} trainings. `folds=0` holds back a share of the rows instead"
