@@ -124,7 +124,7 @@ def train(
     """
     from sentiment_batch.data.text_columns import to_column_name, to_column_names
     from sentiment_batch.labels.settings import LabelSettings
-    from sentiment_batch.training.job import TrainJob
+    from sentiment_batch.training.job import TrainJob, list_tables
 
     job = TrainJob(
         reviews=reviews if isinstance(reviews, list | tuple) else [reviews],
@@ -132,7 +132,7 @@ def train(
         settings=_train_settings(settings),
         val=val,
         test=test,
-        unlabelled=_list_tables(unlabelled),
+        unlabelled=list_tables(unlabelled),
         text_columns=to_column_names(text_column),
         label_column=to_column_name(label_column, "label_column"),
         group_column=to_column_name(group_column, "group_column"),
@@ -301,15 +301,6 @@ def clear_cache() -> None:
     from sentiment_batch.scoring.scorer_cache import clear_cached_scorer
 
     clear_cached_scorer()
-
-
-def _list_tables(unlabelled: Any) -> Sequence[Any]:
-    """The tables of unlabelled texts. A list of texts is one table, a list of frames and paths has one in each item."""
-    if unlabelled is None:
-        return ()
-    if isinstance(unlabelled, list | tuple) and not any(text is None or isinstance(text, str) for text in unlabelled):
-        return unlabelled
-    return [unlabelled]
 
 
 def _train_settings(given: TrainKeywords) -> TrainSettings:

@@ -104,7 +104,7 @@ def test_training_finds_wrong_labels_among_all_rows_by_its_folds(tiny_base, cli,
     failed(cli(*command, "--label-issues", tmp_path / "reviews.csv", "--overwrite"), "a file of their own", code=2)
 
 
-@pytest.mark.parametrize("inside", ["model/issues.csv", "model.training/issues.csv"])
+@pytest.mark.parametrize("inside", ["model/issues.csv", "model/more/issues.csv", "model.training/issues.csv"])
 def test_a_table_inside_the_model_folder_is_refused(inside, cli, tmp_path):
     (tmp_path / "model").mkdir()
     arguments = ("train", tmp_path / "reviews.csv", "-o", tmp_path / "model", "--label-issues", tmp_path / inside)

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import functools
-import os
 import shlex
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -230,8 +230,9 @@ def train(
 
 def _check_place(label_issues: str | None, output: str) -> None:
     """Refuse a table inside the model folder, which is replaced as a whole."""
-    place, model = (os.path.abspath(name) for name in (label_issues or "", output))
-    if label_issues and os.path.dirname(place) in (model, f"{model}.training"):
+    model = Path(output).absolute()
+    folders = Path(label_issues or "").absolute().parents
+    if label_issues and (model in folders or model.with_name(f"{model.name}.training") in folders):
         raise UsageError(
             f"`label_issues` is {label_issues}, inside the model folder, which is written as a whole. Name a file "
             "beside that folder."

@@ -148,13 +148,14 @@ def _refuse_left_out_layers(folder: Path, network: Any, unexpected_keys: Iterabl
     """Refuse weights of more layers than config.json tells, because the model would score with a part of them."""
     depths = {name: len(module) for name, module in network.named_modules() if isinstance(module, nn.ModuleList)}
     for key in sorted(unexpected_keys):
-        place = re.fullmatch(r"(.+?)\.(\d+)\..+", key)
-        for name, depth in depths.items():
-            if place and f".{name}".endswith(f".{place[1]}") and int(place[2]) >= depth:
-                raise ModelError(
-                    f"the weights in {folder} have more layers than the {depth} of its config.json, such as {key}. "
-                    "Restore the config.json of these weights."
-                )
+        if (place := re.match(r"(?P<stack>.+?)\.(?P<layer>\d+)\.", key)) is None:
+            continue
+        fitting = [depth for name, depth in depths.items() if f".{name}".endswith(f".{place['stack']}")]
+        if fitting and int(place["layer"]) >= max(fitting):
+            raise ModelError(
+                f"the weights in {folder} have more layers than the {max(fitting)} of its config.json, such as {key}. "
+                "Restore the config.json of these weights."
+            )
 
 
 def _read_labels(config: Any, folder: Path) -> tuple[str, ...]:

@@ -18,7 +18,7 @@ from sentiment_batch.labels.settings import LabelSettings
 from sentiment_batch.labels.values import normalize_word
 from sentiment_batch.model.openmp import wait_passively
 from sentiment_batch.settings import DEFAULT_BASE, TrainSettings
-from sentiment_batch.training.job import TrainJob
+from sentiment_batch.training.job import TrainJob, list_tables
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -152,7 +152,7 @@ class SentimentClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         _refuse_lost(names, labels, label_settings)
         job = TrainJob(
             reviews=[pa.table({"text": pa.array(texts), "label": pa.array(labels)})],
-            unlabelled=() if self.unlabelled is None else [self.unlabelled],
+            unlabelled=list_tables(self.unlabelled),
             output=self._choose_folder(),
             settings=TrainSettings(**{name: value for name, value in vars(self).items() if name in _SETTINGS}),
             text_columns=("text",),

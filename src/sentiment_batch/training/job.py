@@ -99,3 +99,16 @@ class TrainJob:
             input_format=self.input_format,
             read_options=self.read_options,
         )
+
+
+def list_tables(unlabelled: Any) -> Sequence[Any]:
+    """The tables of unlabelled texts: a list of texts is one, a list of frames and paths has one in each item.
+
+    Args:
+        unlabelled: a frame, a path, or such a list; None for no table.
+    """
+    if unlabelled is None:
+        return ()
+    if isinstance(unlabelled, list | tuple) and not any(item is None or isinstance(item, str) for item in unlabelled):
+        return unlabelled
+    return [unlabelled]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 import logging
+from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -12,7 +13,7 @@ import pytest
 
 from sentiment_batch.errors import InputError, UsageError
 from sentiment_batch.settings import TrainSettings
-from sentiment_batch.training.job import TrainJob
+from sentiment_batch.training.job import TrainJob, list_tables
 from sentiment_batch.training.prepare import prepare
 from sentiment_batch.training.self_training import unlabelled as reading
 from sentiment_batch.training.self_training.pool_file import write_pool
@@ -108,6 +109,14 @@ def test_several_tables_are_one_pool(read, tmp_path, caplog):
         "limit": 0,
         "texts": 2,
     }
+
+
+def test_a_list_of_texts_is_one_table_and_one_of_paths_are_several():
+    paths = [Path("a.csv"), Path("b.csv")]
+    assert list_tables(None) == ()
+    assert list_tables("a.csv") == ["a.csv"]
+    assert list_tables(paths) == paths
+    assert list_tables([*NEW, None]) == [[*NEW, None]]
 
 
 def test_the_name_of_a_file_is_no_text(read, tmp_path):
