@@ -83,3 +83,13 @@ def test_a_flag_that_is_no_truth_value_is_refused():
 def test_no_table_to_train_on_is_refused():
     with pytest.raises(InputError, match="there are no reviews to train on"):
         TrainJob(reviews=[]).read_tables()
+
+
+def test_an_input_format_is_for_the_names_that_show_none(tmp_path):
+    (tmp_path / "plain").write_text("text,label\n" + "a good film,pos\na bad film,neg\n" * 20)
+    (tmp_path / "test.jsonl").write_text('{"text": "fine", "label": "pos"}\n')
+    mixed = TrainJob(reviews=[tmp_path / "plain"], test=tmp_path / "test.jsonl", input_format="csv")
+    (reviews,), _, test = mixed.read_tables()
+    assert (len(reviews.texts), test.texts) == (40, ["fine"])
+    alike = TrainJob(reviews=["a.txt.csv"], val="b.csv", input_format="jsonl")
+    assert [alike.choose_format(name) for name in ("a.txt.csv", "b.csv")] == ["jsonl", "jsonl"]

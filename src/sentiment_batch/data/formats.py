@@ -175,6 +175,15 @@ def find_reader_format(location: str, name: str | None = None) -> Format:
     return _find_format("readers", location, name)
 
 
+def shows_format(location: str) -> bool:
+    """True if an installed format claims the location by its ending or its scheme."""
+    try:
+        find_reader_format(location)
+    except (InputError, UsageError):
+        return False
+    return True
+
+
 def _name_format_inside(folder: str) -> str:
     """The only format that the endings of the files in a local folder show, else `parquet`."""
     endings = set()

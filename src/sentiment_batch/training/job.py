@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from sentiment_batch.data.formats import shows_format
 from sentiment_batch.errors import InputError, UsageError
 from sentiment_batch.evaluation.reviews import read_reviews
 from sentiment_batch.labels.settings import LabelSettings
@@ -44,7 +45,7 @@ class TrainJob:
     label_settings: LabelSettings = field(default_factory=LabelSettings)
     """What the user says about the values of the label column."""
     input_format: str | None = None
-    """The format of the files; None derives it from each name."""
+    """The format of the files; None derives it from each name. See `choose_format`."""
     read_options: ReadOptions | None = None
     """How files are read; None takes the defaults."""
     overwrite: bool = False
@@ -87,6 +88,16 @@ class TrainJob:
         val, test = (None if one is None else self._read(one, group_optional=True) for one in (self.val, self.test))
         return reviews, val, test
 
+    def choose_format(self, table: Any) -> str | None:
+        """The format of a table: `input_format`, or None for the one that its name shows.
+
+        If some of the names show a format, and others do not, `input_format` is for the others.
+        """
+        tables = (*self.reviews, self.val, self.test, *self.unlabelled)
+        is_shown = {str(one): shows_format(str(one)) for one in tables if isinstance(one, str | Path)}
+        shows = isinstance(table, str | Path) and is_shown[str(table)]
+        return None if shows and not all(is_shown.values()) else self.input_format
+
     def _read(self, table: Any, *, group_optional: bool) -> LabelledRows:
         return read_reviews(
             table,
@@ -96,7 +107,7 @@ class TrainJob:
             group_column=self.group_column,
             group_optional=group_optional,
             others=True,
-            input_format=self.input_format,
+            input_format=self.choose_format(table),
             read_options=self.read_options,
         )
 
@@ -110,5 +121,5 @@ def list_tables(unlabelled: Any) -> Sequence[Any]:
     if unlabelled is None:
         return ()
     if isinstance(unlabelled, list | tuple) and not any(item is None or isinstance(item, str) for item in unlabelled):
-        return unlabelled
-    return [unlabelled]
+        return tuple(unlabelled)
+    return (unlabelled,)

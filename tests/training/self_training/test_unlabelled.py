@@ -111,12 +111,12 @@ def test_several_tables_are_one_pool(read, tmp_path, caplog):
     }
 
 
-def test_a_list_of_texts_is_one_table_and_one_of_paths_are_several():
+def test_a_list_of_texts_is_one_table():
     paths = [Path("a.csv"), Path("b.csv")]
     assert list_tables(None) == ()
-    assert list_tables("a.csv") == ["a.csv"]
-    assert list_tables(paths) == paths
-    assert list_tables([*NEW, None]) == [[*NEW, None]]
+    assert list_tables("a.csv") == ("a.csv",)
+    assert list_tables(paths) == tuple(paths)
+    assert list_tables([*NEW, None]) == ([*NEW, None],)
 
 
 def test_the_name_of_a_file_is_no_text(read, tmp_path):

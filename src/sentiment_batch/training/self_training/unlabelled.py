@@ -115,7 +115,8 @@ def _open_table(given: Any, job: TrainJob) -> Iterator[_Table]:
         yield _Table(reader=TableReader(frame), name=f"the {type(given).__name__} of unlabelled texts", location=None)
         return
     location = str(given)
-    with contextlib.closing(formats.open_reader(location, format=job.input_format, options=job.read_options)) as reader:
+    reader = formats.open_reader(location, format=job.choose_format(given), options=job.read_options)
+    with contextlib.closing(reader):
         yield _Table(reader=reader, name=without_password(location), location=location)
 
 
@@ -180,7 +181,11 @@ def _describe_source(
     """The SHA-256 of everything that decides which texts are kept; None if the state of a table is not known."""
     states = []
     for table in tables:
-        state = None if table.location is None else describe_input(table.reader, table.location, job.input_format)
+        state = (
+            None
+            if table.location is None
+            else describe_input(table.reader, table.location, job.choose_format(table.location))
+        )
         if state is None:
             return None
         states.append(state)
