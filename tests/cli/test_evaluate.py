@@ -183,12 +183,12 @@ def test_figures_outlive_a_page_that_cannot_be_written(evaluate, reviews_csv, tm
     assert list(tmp_path.glob("*report*")) == []
 
 
-def test_a_folder_of_csv_is_read_if_its_format_is_named(evaluate, tmp_path):
+def test_a_folder_of_csv_is_read_by_the_endings_of_its_files(evaluate, tmp_path):
     folder = tmp_path / "folder"
     folder.mkdir()
     (folder / "a.csv").write_text("text,label\ngood,positive\nbad,negative\n")
-    failed(evaluate(folder), "a.csv is text, such as CSV; give --input-format csv.")
-    assert evaluate(folder, "--input-format", "csv").exit_code == 0
+    assert evaluate(folder).exit_code == 0
+    failed(evaluate(folder, "--input-format", "parquet"), "a.csv is text, such as CSV; give --input-format csv.")
 
 
 def test_mostly_unknown_labels_are_warned_of_even_when_quiet(evaluate, tmp_path):

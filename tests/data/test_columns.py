@@ -269,7 +269,7 @@ def test_bad_values_of_slices_are_found_in_their_rows():
 
 
 def test_the_error_for_a_bad_value_says_how_to_keep_its_row():
-    with pytest.raises(InputError, match=r'or keep such rows with `on_bad_row="mark"`\.$'):
+    with pytest.raises(InputError, match=r'In a file, `on_bad_row="mark"` keeps such rows\.$'):
         extract_texts(batch(text=pa.array([b"\xff"])), ["text"])
 
 

@@ -269,7 +269,7 @@ def test_few_validation_rows_leave_scores_alone_which_is_logged(train, reviews, 
 
 def test_to_calibrate_or_not_makes_another_run(train, reviews, tmp_path):
     train(reviews(), output=tmp_path / "model")
-    with pytest.raises(OutputError, match="exists already"):
+    with pytest.raises(OutputError, match="was finished with other settings"):
         train(reviews(), output=tmp_path / "model", resume=True, calibrate=False)
 
 

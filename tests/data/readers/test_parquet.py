@@ -139,7 +139,7 @@ def test_other_files_in_a_folder_are_left_out_with_a_warning(write, tmp_path, ca
     (tmp_path / "data" / "README.md").write_text("read me")
     assert values(tmp_path / "data") == [1]
     [message] = [record.getMessage() for record in caplog.records]
-    assert "1 files do not end in .parquet or .pq" in message
+    assert "files that do not end in .parquet or .pq are left out: 1" in message
 
 
 def test_files_without_an_ending_are_read_if_none_has_one(write, tmp_path):
