@@ -267,6 +267,7 @@ def test_numbers_and_words_in_one_column_are_no_labels():
             ["0", "1", "negative", "positive"],
             [("labels_map", "0=negative,1=positive"), ("no_answer", "0,1")],
         ),
+        (["0", "1", "false", "true"], [("labels_map", "0=false,1=true"), ("no_answer", "0,1")]),
         (["1", "2", "4", "5", "bad", "good"], [("labels_map", "1=bad,2=bad,4=good,5=good"), ("no_answer", "bad,good")]),
         (["2", "3", "1 - bad", "4 - good"], [("no_answer", "2,3")]),
         (["neg", "0", "pos"], [("labels_map", "0=neutral"), ("no_answer", "0")]),

@@ -282,6 +282,13 @@ def test_a_file_that_may_not_be_written_is_reported(lite):
         open_writer(lite.url("table=u"), ROWS.schema)
 
 
+def test_a_folder_that_may_not_be_written_is_reported(tmp_path, monkeypatch):
+    monkeypatch.setattr(os, "access", lambda path, mode: str(path) != str(tmp_path))  # as on a read-only file system
+    for kind in ("sqlite", "duckdb"):
+        with pytest.raises(OutputError, match=r"you must not write into the folder .*\. Name another\."):
+            open_writer(f"{kind}:///{tmp_path}/a.db?table=t", ROWS.schema)
+
+
 def test_a_folder_that_is_missing_is_reported(tmp_path):
     for kind in ("sqlite", "duckdb"):
         with pytest.raises(OutputError, match=r"there is no folder .*nowhere\. Create it"):
