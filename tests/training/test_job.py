@@ -91,5 +91,7 @@ def test_an_input_format_is_for_the_names_that_show_none(tmp_path):
     mixed = TrainJob(reviews=[tmp_path / "plain"], test=tmp_path / "test.jsonl", input_format="csv")
     (reviews,), _, test = mixed.read_tables()
     assert (len(reviews.texts), test.texts) == (40, ["fine"])
+    folder = TrainJob(reviews=["s3://bucket/days/", tmp_path], val="val.txt", test="t.parquet", input_format="csv")
+    assert [folder.choose_format(one) for one in (*folder.reviews, "val.txt", "t.parquet")] == ["csv"] * 3 + [None]
     alike = TrainJob(reviews=["a.txt.csv"], val="b.csv", input_format="jsonl")
     assert [alike.choose_format(name) for name in ("a.txt.csv", "b.csv")] == ["jsonl", "jsonl"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import itertools
 import logging
 import os
 from typing import TYPE_CHECKING
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING
 from sentiment_batch.data import readers, writers
 from sentiment_batch.data.plugin_guards import GuardedReader, GuardedWriter, PluginGuard
 from sentiment_batch.data.readers.dataset import DatasetReader, names_several_files
+from sentiment_batch.data.readers.dataset_files import is_hidden
 from sentiment_batch.errors import InputError, UsageError, listed, refuse_ambiguous_url
 from sentiment_batch.locations import compression_of, scheme_of, suffix_of
 from sentiment_batch.plugins.manager import Plugins
@@ -177,19 +179,17 @@ def find_reader_format(location: str, name: str | None = None) -> Format:
 
 def shows_format(location: str) -> bool:
     """True if an installed format claims the location by its ending or its scheme."""
-    try:
-        find_reader_format(location)
-    except (InputError, UsageError):
-        return False
-    return True
+    return _look_up("readers", location, None) is not None
 
 
 def _name_format_inside(folder: str) -> str:
     """The only format that the endings of the files in a local folder show, else `parquet`."""
-    endings = set()
+    endings: set[str] = set()
     for _, folders, names in os.walk(folder):
-        folders[:] = filter(_is_visible, folders)
-        endings |= set(map(suffix_of, filter(_is_visible, names)))
+        folders[:] = itertools.filterfalse(is_hidden, folders)
+        endings |= set(map(suffix_of, itertools.filterfalse(is_hidden, names)))
+        if ".parquet" in endings:  # whatever else is there, so a large folder is not walked to its end
+            break
     for third_parties in (False, True):
         if third_parties and endings:
             _load_third_parties()
@@ -197,11 +197,6 @@ def _name_format_inside(folder: str) -> str:
         if found:
             return found.pop() if len(found) == 1 else "parquet"
     return "parquet"
-
-
-def _is_visible(name: str) -> bool:
-    """False for names with a dot or an underscore first, such as _SUCCESS, which are no part of a table."""
-    return not name.startswith((".", "_"))
 
 
 def find_writer_format(location: str, name: str | None = None) -> Format:
@@ -251,14 +246,10 @@ def list_formats() -> tuple[dict[str, Format], dict[str, Format]]:
 
 
 def _find_format(kind: str, location: str, name: str | None) -> Format:
-    """Look among the built-in formats first, because loading the other packages takes time."""
-    for third_parties in (False, True):
-        if third_parties:
-            _load_third_parties()
-        registry: Registry = getattr(get_plugins(), kind)
-        found = registry.named(name) if name is not None else registry.claiming(location)
-        if found:
-            return found
+    """The format that `_look_up` finds, or the error that says what to do."""
+    if found := _look_up(kind, location, name):
+        return found
+    registry: Registry = getattr(get_plugins(), kind)
     key = name or scheme_of(location).partition("+")[0] or suffix_of(location)
     if key in _ELSEWHERE and (name or kind == "writers" or scheme_of(location) or os.path.exists(location)):
         more = f" It {_SQL}." if key in _DATABASE_FILES and registry.named("sql") is None else ""
@@ -271,6 +262,20 @@ def _find_format(kind: str, location: str, name: str | None) -> Format:
     if kind == "readers" and not is_there:
         raise InputError(f"{location} is not there. Check the path; the formats are {known}.")
     raise UsageError(f"the name {location!r} does not show the format; give `{setting}` with one of {known}.")
+
+
+def _look_up(kind: str, location: str, name: str | None) -> Format | None:
+    """The format called `name`, or the one that claims `location`; None if there is none.
+
+    The built-in formats come first, because loading the other packages takes time.
+    """
+    for third_parties in (False, True):
+        if third_parties:
+            _load_third_parties()
+        registry: Registry = getattr(get_plugins(), kind)
+        if found := registry.named(name) if name is not None else registry.claiming(location):
+            return found
+    return None
 
 
 def _load_third_parties() -> None:

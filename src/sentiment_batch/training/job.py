@@ -93,6 +93,8 @@ class TrainJob:
 
         If some of the names show a format, and others do not, `input_format` is for the others.
         """
+        if self.input_format is None:
+            return None
         tables = (*self.reviews, self.val, self.test, *self.unlabelled)
         is_shown = {str(one): shows_format(str(one)) for one in tables if isinstance(one, str | Path)}
         shows = isinstance(table, str | Path) and is_shown[str(table)]

@@ -112,8 +112,8 @@ def _train_and_publish(
     """Train the classifier, or find that this was done before; then measure, calibrate and publish it."""
     state = checkpoint.begin(fingerprint)
     if checkpoint.finished:
-        logger.info("%s is finished already, so there was nothing left to do", checkpoint.output)
         _refuse_other_test_rows(checkpoint.output, setup.data.test)
+        logger.info("%s is finished already, so there was nothing left to do", checkpoint.output)
         result = _read_result(checkpoint.output)
     else:
         if unlabelled is not None and unlabelled.source is not None:

@@ -83,7 +83,7 @@ def _find_root_and_paths(tree: _LocalTree | _RemoteTree, endings: tuple[str, ...
             found.update(_list_data_files(tree, path, endings))
         else:
             files.add(path)
-    hidden = set() if _is_hidden(_name(tree.path)) else {path for path in files if _is_hidden(_name(path))}
+    hidden = set() if is_hidden(_name(tree.path)) else {path for path in files if is_hidden(_name(path))}
     _report_hidden(tree.path, hidden, endings)
     found |= files - hidden
     return GLOB_CHARACTERS.split(tree.path)[0].rpartition("/")[0], found
@@ -108,12 +108,12 @@ def _refuse_model(tree: _LocalTree | _RemoteTree) -> None:
 
 def _list_data_files(tree: _LocalTree | _RemoteTree, folder: str, endings: tuple[str, ...]) -> list[str]:
     every = tree.walk(folder)
-    below = [path for path in every if not _is_hidden(path.removeprefix(folder))]
+    below = [path for path in every if not is_hidden(path.removeprefix(folder))]
     matching = [path for path in below if suffix_of(path) in endings]
     left_out = len(below) - len(matching)
     _report_hidden(
         folder,
-        {path for path in every if not _is_hidden(path.removeprefix(folder).rpartition("/")[0])} - {*below},
+        {path for path in every if not is_hidden(path.removeprefix(folder).rpartition("/")[0])} - {*below},
         endings,
     )
     if matching and left_out:
@@ -134,7 +134,7 @@ def _name(path: str) -> str:
     return path.rpartition("/")[2]
 
 
-def _is_hidden(path: str) -> bool:
+def is_hidden(path: str) -> bool:
     """True if a part of the path begins with a dot or an underscore, as markers such as _SUCCESS do."""
     return any(name.startswith((".", "_")) for name in path.split("/"))
 

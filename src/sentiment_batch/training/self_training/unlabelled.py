@@ -41,8 +41,6 @@ logger = logging.getLogger("sentiment_batch")
 
 TEXTS_PER_LABELLED_ROW = 20
 """Default number of unlabelled texts to keep for each labelled row. More would hide what the labelled rows teach."""
-MAX_PATH_LENGTH = 1_000
-"""Longer texts are not looked for as files."""
 MAX_TEXTS = 100_000
 """Default limit of unlabelled texts to keep, because the student goes through all of them several times."""
 
@@ -55,6 +53,8 @@ class _Table:
     name: str
     location: str | None
     """The path or URL; None for a frame, because only reading shows whether a frame was changed."""
+    format: str | None = None
+    """The format that was named for it."""
 
 
 def read_unlabelled(
@@ -115,15 +115,15 @@ def _open_table(given: Any, job: TrainJob) -> Iterator[_Table]:
         yield _Table(reader=TableReader(frame), name=f"the {type(given).__name__} of unlabelled texts", location=None)
         return
     location = str(given)
-    reader = formats.open_reader(location, format=job.choose_format(given), options=job.read_options)
-    with contextlib.closing(reader):
-        yield _Table(reader=reader, name=without_password(location), location=location)
+    chosen = job.choose_format(given)
+    with contextlib.closing(formats.open_reader(location, format=chosen, options=job.read_options)) as reader:
+        yield _Table(reader=reader, name=without_password(location), location=location, format=chosen)
 
 
 def _refuse_file_names(texts: Sequence[Any]) -> None:
     """Refuse a list of texts in which one is the name of a file, which is hardly meant as a text to learn from."""
     for text in texts:
-        if isinstance(text, str) and len(text) <= MAX_PATH_LENGTH and os.path.isfile(text):
+        if isinstance(text, str) and os.path.isfile(text):
             raise UsageError(
                 f"the list of `unlabelled` texts holds the name of a file, {text}. Name files as paths, such as "
                 f"`unlabelled=[Path({text!r})]`."
@@ -179,16 +179,9 @@ def _describe_source(
     job: TrainJob, tables: Sequence[_Table], columns: Sequence[TextColumns], left_out: Iterable[bytes], limit: int
 ) -> str | None:
     """The SHA-256 of everything that decides which texts are kept; None if the state of a table is not known."""
-    states = []
-    for table in tables:
-        state = (
-            None
-            if table.location is None
-            else describe_input(table.reader, table.location, job.choose_format(table.location))
-        )
-        if state is None:
-            return None
-        states.append(state)
+    states = [one.location and describe_input(one.reader, one.location, one.format) for one in tables]
+    if None in states:
+        return None
     labelled = hashlib.sha256(b"".join(sorted(left_out))).hexdigest()
     decides = {"states": states, "columns": [list(one.names) for one in columns], "labelled": labelled, "limit": limit}
     return json_sha256(decides | {"seed": job.settings.seed, "read": repr(job.read_options)})
