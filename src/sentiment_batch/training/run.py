@@ -276,7 +276,7 @@ def _refuse_other_test_rows(folder: Path, test: ReviewSet | None) -> None:
     if (measured := meta.get("test_rows")) != hash_rows(test):
         raise UsageError(
             f"{folder} was finished {'with other' if measured else 'without'} test rows, so these would be ignored. "
-            "Measure it on them with sentiment-batch evaluate, or train again with `overwrite=True`."
+            "Measure the model on these rows with sentiment-batch evaluate, or train again with `overwrite=True`."
         )
 
 
