@@ -43,7 +43,8 @@ def page() -> str:
 
 
 def _section(command: click.Command, parent: click.Context) -> str:
-    context = click.Context(command, info_name=command.name, parent=parent)
+    # With its settings, because the command keeps the help option that it makes for its first context.
+    context = click.Context(command, info_name=command.name, parent=parent, **command.context_settings)
     usage = command.get_usage(context).removeprefix("Usage: ")
     parts = [f"\n## {command.name}\n", f"```text\n{usage}\n```\n", *_help(command)]
     headings: dict[str, list[str]] = {}

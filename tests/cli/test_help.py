@@ -69,7 +69,7 @@ def test_options_stand_under_headings(cli, name, headings):
 @pytest.mark.parametrize("name", group.commands)
 def test_help_fits_the_terminal_and_breaks_no_word(name, width):
     command = group.commands[name]
-    context = HelpContext(command, info_name=name, terminal_width=width)
+    context = HelpContext(command, info_name=name, **command.context_settings | {"terminal_width": width})
     examples = {f"    {example}" for _, example in command.examples}
     lines = [line for line in command.get_help(context).splitlines() if line not in examples]
     assert [line for line in lines if len(line) > width or line.endswith("-")] == []
