@@ -78,7 +78,7 @@ coverage: $(VENV)/.development
 		--cov=sentiment_batch --cov-report=term-missing:skip-covered --cov-fail-under=95
 
 stress: $(VENV)/.development
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests --stress
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests plugins --stress
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests plugins -n auto -m hypothesis --hypothesis-profile=stress
 	$(BIN)/python -m tests.stress.score_kills --kills 200 --log tests/stress/score_kills.log
 	$(BIN)/python -m tests.stress.train_kills --kills 50 --log tests/stress/train_kills.log

@@ -83,6 +83,8 @@ class ReadOptions:
 class Dialect:
     """How a reader reads its table. None stands for what the format does not have."""
 
+    format: str | None = None
+    """The format of the files of a folder, if nothing but their endings shows it."""
     delimiter: str | None = None
     """The character between the fields of a CSV."""
     encoding: str | None = None

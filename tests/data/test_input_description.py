@@ -18,7 +18,7 @@ from sentiment_batch.records import Dialect
 
 KEYS = {
     *("text_columns", "label_column", "label_mapping", "group_column", "delimiter"),
-    *("encoding", "header", "skip_rows", "sheet", "assumed"),
+    *("format", "encoding", "header", "skip_rows", "sheet", "assumed"),
 }
 
 
@@ -59,6 +59,7 @@ def test_people_see_an_aligned_block():
         label_column="stars",
         label_mapping={"1-2": "negative", "4-5": "positive"},
         group_column="film",
+        format="csv",
         delimiter="\t",
         encoding="utf-8",
         header=True,
@@ -71,6 +72,7 @@ def test_people_see_an_aligned_block():
             "  text       title and body (assumed)",
             "  label      stars: 1-2 -> negative, 4-5 -> positive (assumed)",
             "  group      film",
+            "  format     csv",
             "  delimiter  tab (assumed)",
             "  encoding   utf-8",
             "  header     the first row, after 2 skipped lines",

@@ -81,6 +81,7 @@ def open_reader(location: str, *, format: str | None = None, options: ReadOption
         chosen.suffixes,
         lambda file: _open_one(file, chosen, options),
         optional_columns=chosen.name == "jsonl",  # a key without a value is often left out
+        format_by_endings=chosen.name if format is None and suffix_of(location) == "" else None,
     )
 
 

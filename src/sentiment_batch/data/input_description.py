@@ -31,6 +31,8 @@ class InputDescription:
     """The class of each value or range of stars, such as `{"1-2": "negative"}`."""
     group_column: str | None = None
     """The column whose equal values stay on one side of the train/validation split."""
+    format: str | None = None
+    """The format of the files of a folder, if nothing but their endings shows it."""
     delimiter: str | None = None
     """The character between the fields of a CSV."""
     encoding: str | None = None
@@ -118,6 +120,7 @@ def list_items(description: Mapping[str, Any]) -> list[tuple[str, str]]:
         ("text", " and ".join(description["text_columns"]) or "not found", "text_columns"),
         ("label", label, "label_mapping" if get("label_mapping") else "label_column"),
         ("group", get("group_column"), "group_column"),
+        ("format", get("format"), "format"),
         ("delimiter", _DELIMITERS.get(str(delimiter), delimiter), "delimiter"),
         ("encoding", get("encoding"), "encoding"),
         ("header", _word_header(description), "header"),

@@ -25,6 +25,7 @@ from sentiment_batch.locations import make_absolute, without_password
 from sentiment_batch.model.device import choose_device, prefers_int8
 from sentiment_batch.model.forward.int8_labels import Int8LabelError
 from sentiment_batch.progress import end_estimate, show_progress, update_estimated
+from sentiment_batch.report.formatting import format_quantity
 from sentiment_batch.scoring.annotate import Annotation, Tally
 from sentiment_batch.scoring.default_model import choose_model, locate_model
 from sentiment_batch.scoring.destination import check_destination, choose_output_format, refuse_existing, refuse_loss
@@ -330,7 +331,7 @@ def _open_journal(paths: OutputPaths) -> Iterator[Journal | MemoryJournal]:
     except BaseException:
         journal.close(resumable=True)
         if journal.can_resume:
-            logger.info("%s rows are finished. The same command resumes after them", f"{journal.finished_rows:,}")
+            logger.info("finished so far: %s. The same command resumes there", format_quantity(journal.finished_rows, "row"))
         raise
     journal.close(resumable=False)
 

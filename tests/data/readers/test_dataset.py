@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 
 import pyarrow as pa
+import pyarrow.feather as feather
 import pytest
 
 from sentiment_batch.data.formats import open_reader
 from sentiment_batch.data.readers.dataset import names_several_files
 from sentiment_batch.data.readers.dataset_files import find_files
 from sentiment_batch.errors import InputError, UsageError
-from sentiment_batch.records import ReadOptions
+from sentiment_batch.records import Dialect, ReadOptions
 
 
 @pytest.fixture
@@ -46,6 +48,23 @@ def test_a_folder_is_read_by_the_endings_of_its_files(days):
     assert len(rows(days)) == len(rows(days, format="csv")) == 4
     with pytest.raises(InputError, match=r"day-1\.csv is text, such as CSV; give `input_format=\"csv\"`"):
         rows(days, format="parquet")
+
+
+def dialect(location, **settings):
+    with contextlib.closing(open_reader(str(location), **settings)) as reader:
+        return reader.dialect
+
+
+def test_a_format_that_endings_show_is_said_to_be_assumed(days, tmp_path_factory):
+    found = dialect(days)
+    assert (found.format, found.delimiter) == ("csv", ",")
+    assert found.assumed == ("format", "delimiter", "encoding", "header")
+    assert dialect(days, format="csv").format is None
+    assert dialect(days / "*.csv").format is None
+    tables = tmp_path_factory.mktemp("tables")  # a format without a dialect
+    feather.write_feather(pa.table({"text": ["good"]}), tables / "a.feather")
+    assert dialect(tables) == Dialect(format="arrow", assumed=("format",))
+    assert dialect(tables / "*.feather") is None
 
 
 @pytest.mark.parametrize("format", ["csv", None])

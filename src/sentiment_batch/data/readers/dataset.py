@@ -7,7 +7,7 @@ import dataclasses
 import logging
 import os
 from collections.abc import Callable, Iterator, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from sentiment_batch.data.readers.dataset_files import GLOB_CHARACTERS, DataFile, find_files
 from sentiment_batch.data.readers.parquet_schema import adapt_batch, infer_partition_fields, unify_schemas
@@ -40,6 +40,7 @@ class DatasetReader:
         suffixes: the file endings of the format.
         open_file: opens one file.
         optional_columns: accept files that lack some of the columns, which are null in their rows.
+        format_by_endings: the name of the format if nothing but the endings of the files shows it.
 
     Raises:
         InputError: there are no files, the glob matches files of other formats too, a file is damaged, or the files
@@ -53,7 +54,9 @@ class DatasetReader:
         open_file: Callable[[str], Reader],
         *,
         optional_columns: bool,
+        format_by_endings: str | None = None,
     ) -> None:
+        self._format_by_endings = format_by_endings
         files = _drop_empty(find_files(location, suffixes))
         self.locations = [file.location for file in files]
         """The files, in the order in which they are read."""
@@ -85,15 +88,18 @@ class DatasetReader:
 
     @property
     def dialect(self) -> Dialect | None:
-        """What all files have in common, and what was assumed for one of them; None if a file has no dialect."""
+        """What all files have in common, and what was assumed for one of them; None if nothing is known."""
         dialects = self._list_dialects()
         if len(dialects) < len(self._readers):
-            return None
+            dialects = []
         names = [field.name for field in dataclasses.fields(Dialect) if field.name != "assumed"]
-        common = {
-            name: getattr(dialects[0], name) for name in names if len({getattr(one, name) for one in dialects}) == 1
-        }
-        return Dialect(**common, assumed=tuple(dict.fromkeys(name for one in dialects for name in one.assumed)))
+        values = {name: {getattr(one, name) for one in dialects} for name in names}
+        common: dict[str, Any] = {name: found.pop() for name, found in values.items() if len(found) == 1}
+        assumed = [name for one in dialects for name in one.assumed]
+        if self._format_by_endings is not None:
+            common["format"] = self._format_by_endings
+            assumed.insert(0, "format")
+        return Dialect(**common, assumed=tuple(dict.fromkeys(assumed))) if common else None
 
     def splits(self) -> Sequence[Split]:
         """The splits of all files."""
