@@ -331,7 +331,9 @@ def _open_journal(paths: OutputPaths) -> Iterator[Journal | MemoryJournal]:
     except BaseException:
         journal.close(resumable=True)
         if journal.can_resume:
-            logger.info("finished so far: %s. The same command resumes there", format_quantity(journal.finished_rows, "row"))
+            logger.info(
+                "finished so far: %s. The same command resumes there", format_quantity(journal.finished_rows, "row")
+            )
         raise
     journal.close(resumable=False)
 
