@@ -43,6 +43,7 @@ def test_the_manifest_gives_what_the_model_gives(summary, scored):
     by_manifest, by_model = printed(summary("--json")), printed(summary("--json", "-m", scored / "model"))
     assert by_manifest.pop("model") == "the manifest"
     assert by_model.pop("model").startswith("the model ")
+    assert by_manifest["input"]["assumed"] == ["delimiter", "encoding", "header"]
     assert by_manifest == by_model
     assert by_manifest["shares"]["negative"]["corrected"] is not None
     meta = json.loads((scored / "model" / "sentiment_batch.json").read_text())
@@ -87,7 +88,7 @@ def test_the_report_is_a_page_and_replaces_nothing_else(summary, scored, tmp_pat
     assert "Share of each label over time" in text
     assert f"--report {page}" in text
     failed(summary("--report", page), "exists already")
-    failed(summary("--report", scored / "out.csv", "--overwrite"), "is no page, so it is not replaced")
+    failed(summary("--report", scored / "out.csv", "--overwrite"), "is not a page of this program")
     failed(summary("--report", "-"), "Name a file with --report", code=2)
 
 

@@ -213,7 +213,6 @@ def test_the_plugins_of_the_process_are_made_once():
     ("location", "said"),
     [
         ("reviews.xlsx", "Install it with pip install sentiment-batch-excel"),
-        ("reviews.xlsm", "Install it with pip install sentiment-batch-excel"),
         ("reviews.xls", "Save it as .xlsx or as CSV"),
         (
             "shop.db",
@@ -275,3 +274,12 @@ def test_an_archive_whose_file_shows_no_format_is_named(tmp_path):
 def test_archives_are_never_written():
     with pytest.raises(UsageError, match=r"ZIP archives are only read"):
         formats.find_writer_format("out.csv.zip")
+
+
+def test_workbooks_with_macros_are_never_written(install, tmp_path):
+    install()
+    (tmp_path / "in.xlsm").touch()
+    with pytest.raises(UsageError, match="Install it with pip install sentiment-batch-excel"):
+        formats.find_reader_format(str(tmp_path / "in.xlsm"))
+    with pytest.raises(UsageError, match=r"workbooks with macros are only read\. Name it \.xlsx"):
+        formats.find_writer_format("out.xlsm")

@@ -86,7 +86,7 @@ def test_an_encoder_within_a_classifier_is_taken_alone(tmp_path):
 def test_what_distilbert_cannot_compute_is_refused(changes, words, tmp_path):
     folder = write_bert(tmp_path / "bert")
     edit_json(folder, "config.json", **changes)
-    with pytest.raises(ModelError, match=f"{words}, which DistilBERT has not. Take another base."):
+    with pytest.raises(ModelError, match=f"{words}, which DistilBERT does not have. Take another base."):
         load_base(folder)
 
 

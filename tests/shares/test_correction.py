@@ -64,9 +64,9 @@ def test_the_same_counts_have_the_same_interval():
 @pytest.mark.parametrize(
     ("changes", "found", "why"),
     [
-        ({"confusion": None}, ["a"], "a model holds no errors"),
+        ({"confusion": None}, ["a"], "a model does not say how often"),
         ({"has_neutral_band": True}, ["a"], "neutral band"),
-        ({}, ["a", "c"], "the label 'c', which the model has not"),
+        ({}, ["a", "c"], "the label 'c', which the model does not have"),
         ({"confusion": ((5, 1), (0, 0))}, ["a"], "measured on no row with the label 'b'"),
         ({}, ["a"], None),
     ],

@@ -70,7 +70,7 @@ def test_every_source_gives_the_same(tmp_path):
     arrow = arrow.set_column(4, "sentiment", arrow.column("sentiment").dictionary_encode())
     for table in (str(tmp_path / "a.csv"), tmp_path / "a.parquet", tmp_path / "a.jsonl", pl.from_pandas(frame), arrow):
         found = summarize(table, by="product", over="date").to_json()
-        for name in wanted.keys() - {"table", "periods"}:
+        for name in wanted.keys() - {"table", "periods", "input"}:
             assert found[name] == wanted[name], (type(table), name)
 
 
@@ -114,6 +114,16 @@ def test_the_columns_of_another_prefix_are_found():
         summarize(frame.drop(columns="mood_score"))
     with pytest.raises(InputError, match="no column 'moods'; did you mean 'mood'"):
         summarize(frame, prefix="moods")
+
+
+def test_the_columns_that_were_assumed_are_said_and_kept(caplog):
+    frame = make_frame(50).rename(columns={"sentiment": "mood", "sentiment_score": "mood_score"})
+    with caplog.at_level("INFO", "sentiment_batch"):
+        found = summarize(frame)
+    assert found.to_json()["input"]["assumed"] == ["text_columns", "label_column"]
+    assert "the DataFrame is read as\n  text       review (assumed)\n  label      mood (assumed)" in caplog.text
+    named = summarize(frame, prefix="mood", text_column="review", words=0).to_json()["input"]
+    assert (named["text_columns"], named["label_column"], named["assumed"]) == (None, "mood", [])
 
 
 def test_scores_that_are_no_numbers_are_named():

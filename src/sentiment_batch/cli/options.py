@@ -70,10 +70,6 @@ text_column = option(
 neutral_band = score_setting(
     MODEL, "neutral_band", "Call a row neutral if neither label has this probability, such as 0.65.", "P"
 )
-dtype = score_setting(
-    SPEED, "dtype", "Number format of the computation. auto suits the device and the model.", choices=DTYPES
-)
-device = score_setting(SPEED, "device", "Where to compute: auto, cpu, cuda or cuda:N.", "DEVICE")
 output_format = option(OUTPUT, "--output-format", f"Output format, {_FORMATS}", metavar="FORMAT")
 _READING_OPTIONS: tuple[Decorator, ...] = (
     option(INPUT, "--input-format", f"Input format, {_FORMATS}", metavar="FORMAT"),
@@ -99,7 +95,9 @@ _READING_OPTIONS: tuple[Decorator, ...] = (
     option(INPUT, "--escape", "Character that escapes quotes and delimiters in a CSV file.", metavar="CHAR"),
     option(INPUT, "--sheet", "Sheet of a workbook: its name, or its number from 1.", metavar="NAME"),
     option(INPUT, "--query", "For a database: read the rows of this query instead of a table.", metavar="SQL"),
-    option(INPUT, "--key", "For a database: a unique column without nulls makes the run resumable.", metavar="COLUMN"),
+    option(
+        INPUT, "--key", "For a database: a unique column without nulls. It makes the run resumable.", metavar="COLUMN"
+    ),
     option(
         INPUT,
         "--on-bad-row",
@@ -127,8 +125,12 @@ _LOADING_OPTIONS: tuple[Decorator, ...] = (
         "training.",
         choices=LONG_TEXT,
     ),
-    score_setting(SPEED, "device", "Where to compute: auto, cpu, cuda, cuda:N, or several: cuda:0,cuda:1.", "DEVICE"),
-    dtype,
+    score_setting(
+        SPEED, "device", "Where to compute: auto, cpu, cuda or cuda:N. Scoring takes several: cuda:0,cuda:1.", "DEVICE"
+    ),
+    score_setting(
+        SPEED, "dtype", "Number format of the computation. auto suits the device and the model.", choices=DTYPES
+    ),
     option(SPEED, "--batch-tokens", "Most tokens in a batch. auto suits the device.", metavar="N", default="auto"),
     score_setting(SPEED, "deterministic", "Slower, but gives the same bits whatever the batches and threads are."),
     option(
@@ -154,7 +156,7 @@ def fail_if(example: str) -> Decorator:
 
 as_json = option(MESSAGES, "--json as_json", "Print the result as JSON on standard output.", bool)
 _MESSAGE_OPTIONS: tuple[Decorator, ...] = (
-    option(MESSAGES, "--quiet", "Print only warnings and errors.", bool),
+    option(MESSAGES, "--quiet", "Print no progress, and no messages but warnings and errors.", bool),
     option(MESSAGES, "--verbose", "Print more details.", bool),
     as_json,
 )

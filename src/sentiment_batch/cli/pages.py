@@ -63,4 +63,6 @@ def _check_replaceable(page: str) -> None:
             return
         raise
     if start and not start.lstrip().lower().startswith(PAGE_START):
-        raise OutputError(f"{page} is no page, so it is not replaced. Name another file, or remove it first.")
+        raise OutputError(
+            f"{page} is not a page of this program, so it is not replaced. Name another file, or remove it first."
+        )

@@ -51,7 +51,7 @@ logger = logging.getLogger("sentiment_batch")
 @option(
     OUTPUT,
     "--reuse",
-    "An earlier output with its manifest. Texts that the same model scored there take over their scores.",
+    "An earlier output with its manifest. Rows whose text the same model scored there take their scores from it.",
     metavar="OLD",
 )
 @option(OUTPUT, "--restart", "Delete what an interrupted run left of OUT, and start over.", bool)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from sentiment_batch.cli import options
-from sentiment_batch.cli.help import COLUMNS, INPUT, OUTPUT, command, option
+from sentiment_batch.cli.help import COLUMNS, INPUT, MODEL, OUTPUT, command, option
 from sentiment_batch.cli.messages import print_json
 from sentiment_batch.display import BLOCK
 from sentiment_batch.errors import UsageError
@@ -34,9 +34,22 @@ logger = logging.getLogger("sentiment_batch")
     ),
 )
 @click.argument("scored", metavar="SCORED")
-@options.scoring
+@option(
+    MODEL,
+    "-m --model",
+    "Model folder or Hub id. The default is the model that scored the table, by its manifest, else "
+    "$SENTIMENT_BATCH_MODEL, else ./sentiment-model, else the SST-2 model of the Hub.",
+    metavar="MODEL",
+)
+@options.loading
 @options.text_column
-@option(COLUMNS, "--prefix", "Column of the labels that scoring added. The default is sentiment.", metavar="NAME")
+@option(
+    COLUMNS,
+    "--prefix",
+    "Column of the labels that scoring added. The default is that of the manifest, else sentiment, else the only "
+    "column with a _score column beside it.",
+    metavar="NAME",
+)
 @option(COLUMNS, "--label-column", "Name of the empty column that is added.", metavar="NAME", default="label")
 @option(
     INPUT,
@@ -86,8 +99,7 @@ def select(
     OUT has their columns without those that `score` added. Each text occurs once. The rows are in the order in which
     they were chosen, so the first ones are a good selection by themselves.
 
-    By default, -m is the model that scored the table, if SCORED.manifest.json names one. Fill in the labels, and train
-    on OUT together with the reviews that you have.
+    Fill in the labels, and train on OUT together with the reviews that you have.
     """
     if as_json and output == "-":
         raise UsageError("--json and the table cannot both go to standard output. Name a file with --output.")

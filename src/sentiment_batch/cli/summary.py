@@ -42,7 +42,13 @@ PERIODS = ("day", "week", "month", "quarter", "year")
     "SCORED.manifest.json.",
     metavar="MODEL",
 )
-@option(COLUMNS, "--prefix", "Column of the labels. The default is sentiment.", metavar="NAME")
+@option(
+    COLUMNS,
+    "--prefix",
+    "Column of the labels. The default is that of the manifest, else sentiment, else the only column with a _score "
+    "column beside it.",
+    metavar="NAME",
+)
 @option(
     COLUMNS,
     "--by",
@@ -97,10 +103,11 @@ def summary(
     """Show what the scored table SCORED says: the share of each label, its mean score, and rows to be unsure of.
 
     SCORED is an output of `score` in any format that `sentiment-batch formats` lists, or a URL. It is read once, in
-    little memory. Each share has a 95 % interval. The corrected share takes back the known errors of the model.
+    little memory. Each share has a 95 % interval. The corrected share removes the effect of the known errors of the
+    model.
 
     The conditions of --fail-if take rows, share(LABEL), corrected(LABEL), mean_score, no_text, unsure, unlike and
-    expected_accuracy. no_text, unsure and unlike are shares of the rows.
+    expected_accuracy. no_text is a share of the rows, unsure of the rows with a label, unlike of the texts.
     """
     from sentiment_batch.gates.conditions import apply_gates, parse_gates, raise_failed
     from sentiment_batch.shares.figures import FIGURES, list_figures, refuse_unknown_figures, refuse_unknown_labels

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from sentiment_batch.cli import options
-from sentiment_batch.cli.help import COLUMNS, INPUT, MODEL, OUTPUT, TEXTS, TRAINING, command, option, setting
+from sentiment_batch.cli.help import COLUMNS, INPUT, MODEL, OUTPUT, SPEED, TEXTS, TRAINING, command, option, setting
 from sentiment_batch.cli.label_issues import publish_label_issues, write_label_issues
 from sentiment_batch.cli.messages import command_line, print_block, print_json
 from sentiment_batch.display import terminal_width, unbroken
@@ -73,7 +73,8 @@ train_setting = functools.partial(setting, TrainSettings())
 @train_setting(
     INPUT,
     "folds",
-    "Validate on N parts in turn, each by a model of the others; the result is trained on all reviews. 0 never does.",
+    "Divide the reviews into N parts. Each validates a model of the other parts. The final model learns from all. 0 "
+    "makes no parts.",
     "N",
 )
 @option(INPUT, "--test-file", "Measure the final model on this table.", metavar="FILE")
@@ -154,8 +155,10 @@ train_setting = functools.partial(setting, TrainSettings())
     "What to read of a longer text: its head, its tail, or both.",
     choices=["head", "tail", "head-tail"],
 )
-@options.device
-@options.dtype
+@train_setting(SPEED, "device", "Where to compute: auto, cpu, cuda or cuda:N.", "DEVICE")
+@train_setting(
+    SPEED, "dtype", "Number format of the computation. auto suits the device.", choices=["auto", "float32", "bfloat16"]
+)
 @options.messages
 def train(
     reviews: tuple[str, ...],
@@ -180,8 +183,8 @@ def train(
 ) -> None:
     """Train a sentiment classifier on the labelled REVIEWS: CSV, Parquet, or any other format that can be read.
 
-    Training saves the state with the lowest validation loss, measured as it will be after calibration. Fewer than 1,000
-    reviews validate in folds, and the last state of a training on all of them is saved. Labels may be words, 0/1,
+    The model is the state of the training with the lowest validation loss after calibration. With fewer than 1,000
+    reviews, folds measure the model, and it is the last state of a training on all reviews. Labels may be words, 0/1,
     true/false or stars. The command prints how it read them, and stores that with the model.
 
     Use --resume to continue an interrupted run. Its final weights are bit-identical to those of an uninterrupted run.

@@ -25,7 +25,7 @@ def verify(output: str, quiet: bool, as_json: bool) -> None:
     """Read OUT again, which `score` wrote, and compare it with OUT.manifest.json.
 
     The command checks the SHA-256 of every file, the number of rows, the list of bad rows, and the number of rows of
-    the input if that still exists. The exit code is 0 if everything agrees, else 1.
+    the input if that is still there unchanged. The exit code is 0 if everything agrees, else 1.
     """
     from sentiment_batch.scoring.output.verify import verify_output
 

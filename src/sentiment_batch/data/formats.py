@@ -211,6 +211,8 @@ def find_writer_format(location: str, name: str | None = None) -> Format:
     refuse_ambiguous_url(location)
     if compression_of(location.rstrip("/")) == "zip":
         raise UsageError(f"{location} cannot be written, because ZIP archives are only read. Use .gz in place of .zip.")
+    if name is None and suffix_of(location) == ".xlsm":
+        raise UsageError(f"{location} cannot be written, because workbooks with macros are only read. Name it .xlsx.")
     if name is None and suffix_of(location) == "" and _names_folder(location):
         name = "parquet"
     return _find_format("writers", location, name)

@@ -23,8 +23,8 @@ _DELIMITERS = {"\t": "tab", " ": "blank"}
 class InputDescription:
     """How a table is read. None stands for what the table does not have, or what was not needed."""
 
-    text_columns: tuple[str, ...]
-    """The columns of the text."""
+    text_columns: tuple[str, ...] | None
+    """The columns of the text; none if they were not found."""
     label_column: str | None = None
     """The column of the labels."""
     label_mapping: Mapping[str, str] | None = None
@@ -51,7 +51,7 @@ class InputDescription:
         mapping = None if self.label_mapping is None else dict(self.label_mapping)
         values = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
         return values | {
-            "text_columns": list(self.text_columns),
+            "text_columns": None if self.text_columns is None else list(self.text_columns),
             "label_mapping": mapping,
             "assumed": list(self.assumed),
         }
@@ -59,7 +59,8 @@ class InputDescription:
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> InputDescription:
         """The description with these plain values."""
-        return cls(**{**values, **{name: tuple(values[name]) for name in ("text_columns", "assumed")}})
+        names = ("text_columns", "assumed")
+        return cls(**{**values, **{name: tuple(values[name]) for name in names if values[name] is not None}})
 
     def with_mapping(self, mapping: Mapping[str, str], *, assumed: bool) -> InputDescription:
         """The description with the meaning of the labels; `assumed` is True if the user did not give it.
@@ -74,7 +75,7 @@ class InputDescription:
 def describe_reading(
     reader: Reader,
     *,
-    text_columns: Sequence[str],
+    text_columns: Sequence[str] | None,
     label_column: str | None = None,
     group_column: str | None = None,
     assumed: Sequence[str] = (),
@@ -83,13 +84,14 @@ def describe_reading(
 
     Args:
         reader: the table; its `dialect` is part of the description if it has one.
-        text_columns: the columns of the text.
+        text_columns: the columns of the text; None if the text is not needed.
         label_column: the column of the labels.
         group_column: the column of the groups.
         assumed: the names of the settings above that the user did not name.
     """
     dialect = dataclasses.asdict(getattr(reader, "dialect", None) or Dialect())
-    columns = {"text_columns": tuple(text_columns), "label_column": label_column, "group_column": group_column}
+    text = None if text_columns is None else tuple(text_columns)
+    columns = {"text_columns": text, "label_column": label_column, "group_column": group_column}
     return InputDescription(**dialect | columns | {"assumed": (*assumed, *dialect["assumed"])})
 
 
@@ -113,11 +115,11 @@ def list_items(description: Mapping[str, Any]) -> list[tuple[str, str]]:
     def mark(field: str) -> str:
         return " (assumed)" if field in (get("assumed") or ()) else ""
 
-    label, delimiter = get("label_column"), get("delimiter")
+    text, label, delimiter = description["text_columns"], get("label_column"), get("delimiter")
     if label is not None and (meaning := _word_mapping(get("label_mapping") or {})):
         label = f"{label}{mark('label_column')}: {meaning}"
     items = (
-        ("text", " and ".join(description["text_columns"]) or "not found", "text_columns"),
+        ("text", None if text is None else " and ".join(text) or "not found", "text_columns"),
         ("label", label, "label_mapping" if get("label_mapping") else "label_column"),
         ("group", get("group_column"), "group_column"),
         ("format", get("format"), "format"),

@@ -58,7 +58,7 @@ def _convert_config(config: Any, folder: Path) -> Any:
     }
     for obstacle, applies in obstacles.items():
         if applies:
-            raise ModelError(f"{folder} {obstacle}, which DistilBERT has not. Take another base.")
+            raise ModelError(f"{folder} {obstacle}, which DistilBERT does not have. Take another base.")
     return DistilBertConfig(
         vocab_size=config.vocab_size,
         max_position_embeddings=config.max_position_embeddings,

@@ -59,7 +59,7 @@ def render_share_page(summary: Values, *, version: str, command: str | None = No
         ("words", "Words", [], _build_word_table(summary)),
     )
     facts = (
-        ("labels", summary["label_column"]),
+        ("labels", summary["label_column"] + " (assumed)" * ("label_column" in summary["input"]["assumed"])),
         ("periods", summary["periods"]),
         ("sentiment-batch", version),
         ("date", datetime.now(UTC).date().isoformat()),

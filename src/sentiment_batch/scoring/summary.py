@@ -163,7 +163,7 @@ def summarize_run(
         model_busy=round(counts.model_seconds / seconds_loaded / backend.devices, 3),
         max_length=backend.policy.max_length,
         long_text=backend.policy.long_text,
-        text_columns=description.text_columns,
+        text_columns=description.text_columns or (),
         input=description,
         **texts.to_json(),
     )

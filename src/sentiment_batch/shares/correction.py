@@ -78,14 +78,14 @@ def explain_no_correction(known: KnownModel | None, found: Sequence[str]) -> str
     if known is None:
         return "the errors of the model are not known. Name the model with `model`"
     if known.confusion is None:
-        return f"{known.source} holds no errors of the model on labelled rows"
+        return f"{known.source} does not say how often the model errs on labelled rows"
     if known.has_neutral_band:
-        return "a neutral band gave the label neutral, which the model has not"
+        return "a neutral band gave the label neutral, which the model does not have"
     foreign = [label for label in found if label not in known.labels]
     if foreign:
-        return f"the table has the label {foreign[0]!r}, which the model has not"
+        return f"the table has the label {foreign[0]!r}, which the model does not have"
     if len(known.labels) != len(known.confusion) or len(known.labels) > MAX_CLASSES:
-        return f"the model has not between 2 and {MAX_CLASSES} labels"
+        return f"the model does not have between 2 and {MAX_CLASSES} labels"
     empty = [label for label, row in zip(known.labels, known.confusion, strict=True) if not sum(row)]
     return f"the model was measured on no row with the label {empty[0]!r}" if empty else None
 

@@ -44,7 +44,7 @@ def build_summary(counted: Counted, name: str, known: KnownModel | None) -> Shar
     return ShareSummary(
         table=name,
         labels=labels,
-        label_column=counted.columns.label,
+        input=counted.input,
         unsure_below=counted.request.unsure_below,
         total=total,
         columns=counted.request.by,

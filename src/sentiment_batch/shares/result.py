@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from sentiment_batch.display import terminal_width
 
 if TYPE_CHECKING:
+    from sentiment_batch.data.input_description import InputDescription
     from sentiment_batch.evaluation.marking_words import MarkingWord
 
 
@@ -70,7 +71,8 @@ class ShareSummary:
     """The table, without a password."""
     labels: tuple[str, ...]
     """The labels in the order of the model, or in alphabetical order if that is unknown."""
-    label_column: str
+    input: InputDescription
+    """How the table was read."""
     unsure_below: float
     total: ShareGroup
     """All rows, and their periods in `over`."""
@@ -96,6 +98,11 @@ class ShareSummary:
     """The rows that the manifest is about; None if there is none."""
 
     @property
+    def label_column(self) -> str | None:
+        """The column of the labels."""
+        return self.input.label_column
+
+    @property
     def rows(self) -> int:
         """Rows of the table."""
         return self.total.rows
@@ -116,6 +123,7 @@ class ShareSummary:
         rest = {
             "labels": list(self.labels),
             "label_column": self.label_column,
+            "input": self.input.to_json(),
             "unsure_below": self.unsure_below,
             "columns": list(self.columns),
             "periods": self.periods,

@@ -12,8 +12,10 @@ import numpy as np
 
 from sentiment_batch.data.column_paths import find_root
 from sentiment_batch.data.columns import extract_texts
-from sentiment_batch.data.text_columns import check_column, choose_text_columns, read_first_batch
+from sentiment_batch.data.input_description import InputDescription, describe_reading, format_description
+from sentiment_batch.data.text_columns import TextColumns, check_column, choose_text_columns, read_first_batch
 from sentiment_batch.data.value_names import name_values
+from sentiment_batch.display import BLOCK
 from sentiment_batch.errors import InputError, UsageError
 from sentiment_batch.progress import show_progress
 from sentiment_batch.shares.groups import build_summary
@@ -88,6 +90,8 @@ class Counted:
     period: PeriodColumn | None
     text_columns: tuple[str, ...]
     """The columns of the text; empty if no words are compared."""
+    input: InputDescription
+    """How the table is read."""
     values: list[ValueNumbers]
     """The labels, then the values of each column, then the periods."""
     cells: CellCounts
@@ -130,6 +134,7 @@ def summarize_shares(
         UsageError: the form of the dates is no form.
     """
     counted = _prepare(reader, request, known)
+    logger.info("%s", format_description([name], counted.input.to_json()), extra=BLOCK)
     _select_columns(reader, counted)
     with show_progress(reader.num_rows, quiet=quiet, task="reading") as bar:
         for batch in itertools.chain.from_iterable(map(reader.batches, reader.splits())):
@@ -154,30 +159,38 @@ def _prepare(reader: Reader, request: SummaryRequest, known: KnownModel | None) 
     labels = ValueNumbers(columns.label, "prefix", MAX_LABELS, blank_is_missing=True)
     groups = [ValueNumbers(one, "by", blank_is_missing=True) for one in request.by]
     periods = [] if request.over is None else [ValueNumbers(request.over, "over")]
+    text = _find_texts(reader, request, known)
+    label_is_known = request.prefix is not None or (known is not None and known.prefix == columns.label)
     return Counted(
         request=request,
         columns=columns,
         period=period,
-        text_columns=_find_texts(reader, request, known),
+        text_columns=text.names if text else (),
+        input=describe_reading(
+            reader,
+            text_columns=text.names if text else None,
+            label_column=columns.label,
+            assumed=["text_columns"] * bool(text and text.assumed) + ["label_column"] * (not label_is_known),
+        ),
         values=[labels, *groups, *periods],
         cells=CellCounts(unsure_below=request.unsure_below),
     )
 
 
-def _find_texts(reader: Reader, request: SummaryRequest, known: KnownModel | None) -> tuple[str, ...]:
-    """The columns of the text. There are none if no words are wanted, or if no column was named and none is found."""
+def _find_texts(reader: Reader, request: SummaryRequest, known: KnownModel | None) -> TextColumns | None:
+    """The columns of the text; None if no words are wanted, or if no column was named and none is found."""
     if not request.words:
-        return ()
+        return None
     if request.text_columns:
-        return choose_text_columns(reader, request.text_columns).names
+        return choose_text_columns(reader, request.text_columns)
     stored: Sequence[str] = known.text_columns if known is not None else ()
     if stored and set(stored) <= set(reader.schema.names):
-        return tuple(stored)
+        return TextColumns(names=tuple(stored), assumed=False)
     try:
-        return choose_text_columns(reader).names
+        return choose_text_columns(reader)
     except InputError as error:  # a table of scores alone may hold no texts
         logger.info("no words are shown: %s", error)
-        return ()
+        return None
 
 
 def _select_columns(reader: Reader, counted: Counted) -> None:

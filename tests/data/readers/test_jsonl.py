@@ -161,6 +161,14 @@ def test_a_repeated_key_is_a_warning_with_line_and_key(table, caplog):
     assert "reviews.jsonl, line 2, and so in 1 more: the key 'c' occurs twice" in record.getMessage()
 
 
+def test_a_number_that_is_no_json_is_a_warning(table, caplog):
+    table('{"a": "NaN"}', '{"a": 1, "b": {"c": NaN}}', '{"a": "x"}', '{"a": -Infinity, "b": null}')
+    [record] = caplog.records
+    assert record.getMessage().endswith(
+        "reviews.jsonl, line 2, and so in 1 more: NaN and Infinity, which are not JSON, are read as null"
+    )
+
+
 @pytest.mark.parametrize("character", ["\x85", "\u2028", "\u2029", "\x7f"])
 def test_only_a_line_feed_ends_a_line(table, character):
     assert table(f'{{"a": "x{character}y"}}').to_pydict() == {"a": [f"x{character}y"]}

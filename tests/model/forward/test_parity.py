@@ -80,7 +80,7 @@ def test_float32_is_taken_if_one_label_flips(tiny_model, half, monkeypatch):
     answers(monkeypatch, before, before, before, after)
     prepared = chosen(tiny_model)
     assert (prepared.dtype.value, weights(prepared.loaded)) == ("float32", "torch.float32")
-    assert prepared.dtype.reason.startswith("in bfloat16 1 labels of the check texts change")
+    assert prepared.dtype.reason.startswith("in bfloat16 1 label of the check texts changes")
 
 
 def test_the_float32_that_remains_is_untouched_by_the_probe(tiny_model, half, monkeypatch):

@@ -97,6 +97,19 @@ def test_a_table_that_was_scored_already_can_be_measured(tiny_model, tmp_path, e
     assert measured.chosen.rows == 2
 
 
+def test_the_text_columns_are_those_that_scoring_reads(tiny_model, tmp_path, enough_time, monkeypatch, caplog):
+    path = tmp_path / "two.csv"
+    path.write_text("text,body\ngood,good bad good bad\nbad,bad bad bad bad\n", encoding="utf-8")
+    monkeypatch.setattr(measure_module, "read_trained_columns", lambda model: ("body",))
+    with caplog.at_level("INFO", "sentiment_batch"):
+        measured = measure_speed(BenchPlan(source=str(path), seconds=0.1), str(tiny_model), SETTINGS)
+    assert measured.tokens_per_row == 4 + 2
+    assert [line for line in caplog.messages if "is read as" in line] == [
+        f"{path} is read as\n  text       body\n  delimiter  , (assumed)\n  encoding   utf-8 (assumed)\n"
+        "  header     the first row (assumed)"
+    ]
+
+
 def test_a_sample_that_fills_blocks_is_scored_several_times(tiny_model, monkeypatch):
     monkeypatch.setattr(measure_module, "MAX_ROWS_PER_BLOCK", 40)
     monkeypatch.setattr(measure_module, "MAX_SAMPLE_ROWS", {"cpu": 40})

@@ -30,7 +30,7 @@ def parts(tmp_path):
 def sampled(path, rows):
     reader = formats.open_reader(str(path))
     try:
-        return take_sample(reader, str(path), (), rows)
+        return take_sample(reader, str(path), ("text",), rows)
     finally:
         reader.close()
 
@@ -81,14 +81,14 @@ def test_a_table_that_does_not_know_its_rows_has_no_total(reviews_csv):
 def test_of_wide_rows_there_are_fewer(monkeypatch):
     monkeypatch.setattr("sentiment_batch.scoring.bench.sample.MAX_SAMPLE_BYTES", 4_000)
     batch = pa.record_batch({"text": ["x" * 100] * 10})
-    found = take_sample(TableReader(pa.Table.from_batches([batch] * 100)), "wide", (), 1_000)
+    found = take_sample(TableReader(pa.Table.from_batches([batch] * 100)), "wide", ("text",), 1_000)
     assert found.table.num_rows == 40
     assert found.total == 1_000
 
 
 def test_an_empty_table_gives_no_sample(tmp_path):
     with pytest.raises(InputError, match="has no rows to measure on"):
-        take_sample(TableReader(pa.table({"text": pa.array([], pa.string())})), "empty", (), 10)
+        take_sample(TableReader(pa.table({"text": pa.array([], pa.string())})), "empty", ("text",), 10)
 
 
 @pytest.mark.parametrize("rows", [1, 3, 63, 64, 65, 500, 998, 999, 1_000, 2_000])

@@ -163,8 +163,15 @@ def extract_member_texts(line: str) -> dict[str, str | None]:
     return found
 
 
-def _replace_non_finite(text: str) -> str:
+def has_non_finite(text: str) -> bool:
+    """True if NaN, Infinity or -Infinity is a value somewhere in `text`, which is JSON but for these."""
     if "NaN" not in text and "Infinity" not in text:
+        return False
+    return any(not found[0].startswith('"') for found in _CONSTANTS.finditer(text))
+
+
+def _replace_non_finite(text: str) -> str:
+    if not has_non_finite(text):
         return text
     return _CONSTANTS.sub(lambda found: found[0] if found[0].startswith('"') else "null", text)
 

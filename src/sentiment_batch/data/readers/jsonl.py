@@ -17,6 +17,7 @@ from sentiment_batch.data.readers.json_objects import (
     Objects,
     extract_member_texts,
     find_repeated_key,
+    has_non_finite,
     parse_objects,
     split_into_blocks,
 )
@@ -117,6 +118,7 @@ class JsonLinesReader:
         shapes: dict[str, JsonShape] = {}
         surrogates: Counter[str] = Counter()
         repeated: list[tuple[int, str]] = []
+        non_finite: list[int] = []
         problems: list[tuple[int, str]] = []
         num_rows = 0
         for found in self._parse():
@@ -133,13 +135,19 @@ class JsonLinesReader:
                     surrogates.update({key: count_lone_surrogates(value) for key, value in row.items()})
                 if (twice := find_repeated_key(text, row)) is not None:
                     repeated.append((number, twice))
+                if has_non_finite(text):
+                    non_finite.append(number)
         if not shapes and problems:
             raise InputError(f"{self._name}, line {problems[0][0]:,}: {problems[0][1]}. {NEEDS_OBJECTS}")
         if not shapes:
             raise InputError(
                 f"{self._name} holds no objects with keys, so it has no columns. Give one object per line."
             )
-        self._warn_of_repeated_keys(repeated)
+        if repeated:
+            place = self._name_lines([number for number, _ in repeated])
+            logger.warning("%s: the key %r occurs twice in an object; its last value counts", place, repeated[0][1])
+        if non_finite:
+            logger.warning("%s: NaN and Infinity, which are not JSON, are read as null", self._name_lines(non_finite))
         columns = [_Column(key=key, type=shape.arrow_type()) for key, shape in shapes.items()]
         replaced = sum(surrogates[column.key] for column in columns if column.type is not None)
         if replaced:
@@ -147,12 +155,10 @@ class JsonLinesReader:
             logger.warning("%s: U+FFFD replaced %d lone surrogates, which are not valid text", shown, replaced)
         return columns, num_rows
 
-    def _warn_of_repeated_keys(self, repeated: list[tuple[int, str]]) -> None:
-        if repeated:
-            (number, key), more = repeated[0], len(repeated) - 1
-            also = f", and so in {more:,} more" if more else ""
-            place = f"{without_password(self._name)}, line {number:,}{also}"
-            logger.warning("%s: the key %r occurs twice in an object; its last value counts", place, key)
+    def _name_lines(self, numbers: Sequence[int]) -> str:
+        """The first of some lines, and how many others there are."""
+        more = f", and so in {len(numbers) - 1:,} more" if len(numbers) > 1 else ""
+        return f"{without_password(self._name)}, line {numbers[0]:,}{more}"
 
     def _make_array(
         self, column: _Column, rows: Sequence[dict[str, Any]], texts: list[dict[str, str | None]]

@@ -185,7 +185,8 @@ class _ParityChecks:
         flips, largest = answer["flips"], answer["largest"]
         if math.isnan(flips):
             return Choice(value="float32", reason="its code fails in bfloat16")
-        outcome = f"{flips:.0f} labels of the check texts change, probabilities by at most {largest:.1e}"
+        labels = f"{flips:.0f} label{'s' * (flips != 1)} of the check texts change{'s' * (flips == 1)}"
+        outcome = f"{labels}, probabilities by at most {largest:.1e}"
         if flips:
             return Choice(value="float32", reason=f"in bfloat16 {outcome}")
         return Choice(value="bfloat16", reason=f"{reason}; {outcome}")

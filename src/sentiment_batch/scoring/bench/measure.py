@@ -12,6 +12,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from sentiment_batch.data import formats
+from sentiment_batch.data.input_description import describe_reading, format_description
+from sentiment_batch.data.text_columns import choose_text_columns
+from sentiment_batch.display import BLOCK
 from sentiment_batch.errors import DeviceError, ModelError, UsageError
 from sentiment_batch.locations import without_password
 from sentiment_batch.model.device import choose_device, has_bfloat16
@@ -28,6 +31,7 @@ from sentiment_batch.scoring.bench.timing import (
     time_forward,
 )
 from sentiment_batch.scoring.scorer import Scorer
+from sentiment_batch.scoring.trained_columns import read_trained_columns
 
 if TYPE_CHECKING:
     from sentiment_batch.tokenization.packing import Tokens
@@ -58,7 +62,7 @@ class BenchPlan:
     tokens: int | None = None
     """Mean tokens of the generated texts."""
     text_columns: tuple[str, ...] = ()
-    """The columns of the text; if empty, they are found by their names."""
+    """The columns of the text; if empty, those of the training, else they are found by their names."""
     rows: int | None = None
     """Measure on exactly this many rows, once; None takes as many as fit `seconds`."""
     seconds: float = 5.0
@@ -98,12 +102,12 @@ def measure_speed(plan: BenchPlan, model: str, settings: dict[str, Any]) -> Meas
     """
     if "," in settings["device"]:
         raise UsageError(
-            f"`device` is {settings['device']!r}, but bench measures one device at a time. Name one of them. Several "
-            "equal devices share the rows, so each adds its rows/s as long as the cores can tokenize for all."
+            f"`device` is {settings['device']!r}, but bench measures one device at a time. Name one of them. With "
+            "several equal devices, multiply its rows/s by their number, as long as the cores can tokenize for all."
         )
     device = choose_device(settings["device"]).value
     max_rows = plan.rows or MAX_SAMPLE_ROWS[device.partition(":")[0]]
-    sample = _read_sample(plan, max_rows) if plan.source is not None else None
+    sample = _read_sample(plan, model, max_rows) if plan.source is not None else None
     with _load_scorer(model, settings) as (scorer, loading_seconds):
         if sample is None:
             sample = _generate_sample(plan, scorer.tokenizer, max_rows)
@@ -121,10 +125,15 @@ def _load_scorer(model: str, settings: dict[str, Any]) -> Iterator[tuple[Scorer,
         yield scorer, time.perf_counter() - started
 
 
-def _read_sample(plan: BenchPlan, rows: int) -> Sample:
+def _read_sample(plan: BenchPlan, model: str, rows: int) -> Sample:
+    """Rows of the table, with the text columns that `score` would read."""
     assert plan.source is not None
     with closing(formats.open_reader(plan.source, format=plan.input_format, options=plan.read)) as reader:
-        return take_sample(reader, without_password(plan.source), plan.text_columns, rows)
+        text = choose_text_columns(reader, plan.text_columns, lambda: read_trained_columns(model))
+        assumed = ["text_columns"] * text.assumed
+        description = describe_reading(reader, text_columns=text.names, assumed=assumed)
+        logger.info("%s", format_description([plan.source], description.to_json()), extra=BLOCK)
+        return take_sample(reader, without_password(plan.source), text.names, rows)
 
 
 def _generate_sample(plan: BenchPlan, tokenizer: TextTokenizer, max_rows: int) -> Sample:

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pyarrow as pa
 
-from sentiment_batch.data.text_columns import detect_text_columns
 from sentiment_batch.errors import InputError
 from sentiment_batch.tokenization.parity_texts import read_parity_texts
 
@@ -66,13 +65,12 @@ def take_sample(reader: Reader, name: str, text_columns: Sequence[str], rows: in
     Args:
         reader: an open table.
         name: its path, for messages.
-        text_columns: the columns that the user named; if empty, they are found by their names.
+        text_columns: the columns of the text.
         rows: how many. There are fewer if the table is shorter or its rows are wide.
 
     Raises:
-        InputError: it has no rows, no such column, or cannot be read.
+        InputError: it has no rows, or cannot be read.
     """
-    found = detect_text_columns(reader, text_columns)
     splits = list(reader.splits())
     parts = _choose_parts(splits, rows)
     taken: dict[int, list[pa.RecordBatch]] = {}
@@ -87,7 +85,7 @@ def take_sample(reader: Reader, name: str, text_columns: Sequence[str], rows: in
     if not table.num_rows:
         raise InputError(f"{name} has no rows to measure on. Name another table, or `tokens=256` for generated texts.")
     total = table.num_rows if whole else reader.num_rows
-    return Sample(name=name, table=table, text_columns=tuple(found), total=total)
+    return Sample(name=name, table=table, text_columns=tuple(text_columns), total=total)
 
 
 def _choose_parts(splits: list[Split], rows: int) -> list[Split]:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
@@ -115,6 +117,19 @@ def time_end_to_end(
             writer.abort()
             raise
         job = ScoreJob(source=source, destination=destination, text_columns=text_columns, quiet=True)
-        started = time.perf_counter()
-        summary = score_table(job, lambda: scorer)
-        return summary, time.perf_counter() - started
+        with _warnings_alone():
+            started = time.perf_counter()
+            summary = score_table(job, lambda: scorer)
+            return summary, time.perf_counter() - started
+
+
+@contextlib.contextmanager
+def _warnings_alone() -> Iterator[None]:
+    """Log no other messages in the block, because those of scoring would name a temporary file."""
+    logger = logging.getLogger("sentiment_batch")
+    level = logger.level
+    logger.setLevel(max(level, logging.WARNING))
+    try:
+        yield
+    finally:
+        logger.setLevel(level)
