@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import dataclasses
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from sentiment_batch.display import one_line, shortened, unbroken
+from sentiment_batch.display import BLOCK, one_line, shortened, unbroken
 from sentiment_batch.labels.values import fold_word
 from sentiment_batch.locations import without_password
 from sentiment_batch.records import Dialect
 
 if TYPE_CHECKING:
     from sentiment_batch.data.readers.base import Reader
+
+logger = logging.getLogger("sentiment_batch")
 
 _DELIMITERS = {"\t": "tab", " ": "blank"}
 """Words for the delimiters that a terminal does not show."""
@@ -105,6 +108,11 @@ def format_description(names: Sequence[str], description: Mapping[str, Any]) -> 
     named = ", ".join("standard input" if name == "-" else without_password(name) for name in names)
     head = f"{shortened(unbroken(named))} {'is' if len(names) == 1 else 'are'} read as"
     return "\n".join([head, *(f"  {item:9}  {text}" for item, text in list_items(description))])
+
+
+def log_description(name: str, description: InputDescription) -> None:
+    """Log how a table is read, in the lines of `format_description`."""
+    logger.info("%s", format_description([name], description.to_json()), extra=BLOCK)
 
 
 def list_items(description: Mapping[str, Any]) -> list[tuple[str, str]]:

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pyarrow as pa
 
-from sentiment_batch.data.input_description import InputDescription, format_description
+from sentiment_batch.data.input_description import InputDescription, log_description
 from sentiment_batch.data.text_sketch import estimate_common_share
-from sentiment_batch.display import BLOCK, shortened
+from sentiment_batch.display import shortened
 from sentiment_batch.errors import InputError, listed
 from sentiment_batch.evaluation.assess import MAX_ERRORS, Evaluation, LeftOut, assess, count_tokens
 from sentiment_batch.evaluation.report_values import add_word_weights, collect_report
@@ -164,7 +164,7 @@ def match_labels(
         said = mapping is trained or bool(settings.ranges or settings.labels_map)
         meanings = mapping.meanings or {label: label for label in mapping.labels}
         description = description.with_mapping(meanings, assumed=not said)
-        logger.info("%s", format_description([rows.name], description.to_json()), extra=BLOCK)
+        log_description(rows.name, description)
     for note in settings.describe_unused(rows.labels):
         logger.info("%s", note)
     missing = [label for label in scorer.labels if label not in mapping.values.values()]

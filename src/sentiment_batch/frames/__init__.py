@@ -14,10 +14,9 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 
 from sentiment_batch.data.column_paths import find_root
-from sentiment_batch.data.input_description import describe_reading, format_description
+from sentiment_batch.data.input_description import describe_reading, log_description
 from sentiment_batch.data.readers.table import TableReader
 from sentiment_batch.data.text_columns import to_column_names
-from sentiment_batch.display import BLOCK
 from sentiment_batch.errors import InputError
 from sentiment_batch.frames import arrow, distributed, duckdb, huggingface, polars
 from sentiment_batch.frames.arrow import ArrowFrame
@@ -87,7 +86,7 @@ def annotate_frame(frame: Any, scorer: Scorer, text_column: str | Sequence[str] 
     found = scorer.choose_text_columns(reader, chosen)
     if not chosen:
         description = describe_reading(reader, text_columns=found.names, assumed=["text_columns"] * found.assumed)
-        logger.info("%s", format_description([f"the {type(frame).__name__}"], description.to_json()), extra=BLOCK)
+        log_description(f"the {type(frame).__name__}", description)
     texts = list(found.names)
     roots = [find_root(reader.schema, name) for name in texts]
     with warn_of_unlike_texts(scorer):

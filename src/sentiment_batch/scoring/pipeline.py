@@ -17,9 +17,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from sentiment_batch.data import formats
-from sentiment_batch.data.input_description import InputDescription, describe_reading, format_description
+from sentiment_batch.data.input_description import InputDescription, describe_reading, log_description
 from sentiment_batch.data.text_columns import check_column, choose_text_columns
-from sentiment_batch.display import BLOCK
 from sentiment_batch.errors import InputError, PluginError
 from sentiment_batch.locations import make_absolute, without_password
 from sentiment_batch.model.device import choose_device, prefers_int8
@@ -151,7 +150,7 @@ def _prepare(
         check_column(reader.schema, name, "columns", whole=True)
     text = choose_text_columns(reader, job.text_columns, lambda: load().trained_columns)
     description = describe_reading(reader, text_columns=text.names, assumed=["text_columns"] * text.assumed)
-    logger.info("%s", format_description([job.source], description.to_json()), extra=BLOCK)
+    log_description(job.source, description)
     scorer = load().open()
     loaded = time.perf_counter()
     scorer.added.check_names(job.keep or reader.schema.names)
@@ -331,9 +330,7 @@ def _open_journal(paths: OutputPaths) -> Iterator[Journal | MemoryJournal]:
     except BaseException:
         journal.close(resumable=True)
         if journal.can_resume:
-            logger.info(
-                "finished so far: %s. The same command resumes there", format_quantity(journal.finished_rows, "row")
-            )
+            logger.info("%s finished. The same command resumes there", format_quantity(journal.finished_rows, "row"))
         raise
     journal.close(resumable=False)
 

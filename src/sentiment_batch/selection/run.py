@@ -18,12 +18,11 @@ from sentiment_batch import frames
 from sentiment_batch.data import formats
 from sentiment_batch.data.column_paths import find_field, find_root
 from sentiment_batch.data.columns import extract_texts, is_blank
-from sentiment_batch.data.input_description import InputDescription, describe_reading, format_description
+from sentiment_batch.data.input_description import InputDescription, describe_reading, log_description
 from sentiment_batch.data.readers.base import stream_batches
 from sentiment_batch.data.readers.table import TableReader
 from sentiment_batch.data.text_columns import TextColumns, choose_text_columns
 from sentiment_batch.data.texts import fingerprint_text
-from sentiment_batch.display import BLOCK
 from sentiment_batch.errors import InputError, UsageError, listed
 from sentiment_batch.frames.base import SAMPLE_ROWS
 from sentiment_batch.locations import without_password
@@ -189,7 +188,7 @@ def _describe(table: _Table, columns: _Columns) -> InputDescription:
     """Log and return how the table is read."""
     assumed = ["text_columns"] * columns.text.assumed
     description = describe_reading(table.reader, text_columns=columns.text.names, assumed=assumed)
-    logger.info("%s", format_description([table.name], description.to_json()), extra=BLOCK)
+    log_description(table.name, description)
     mark = " (assumed)" if columns.scored.assumed else ""
     logger.info("scores: %s%s; the output leaves out %s", columns.scored.score, mark, listed(columns.added))
     return description

@@ -12,10 +12,9 @@ import numpy as np
 
 from sentiment_batch.data.column_paths import find_root
 from sentiment_batch.data.columns import extract_texts
-from sentiment_batch.data.input_description import InputDescription, describe_reading, format_description
+from sentiment_batch.data.input_description import InputDescription, describe_reading, log_description
 from sentiment_batch.data.text_columns import TextColumns, check_column, choose_text_columns, read_first_batch
 from sentiment_batch.data.value_names import name_values
-from sentiment_batch.display import BLOCK
 from sentiment_batch.errors import InputError, UsageError
 from sentiment_batch.progress import show_progress
 from sentiment_batch.shares.groups import build_summary
@@ -134,7 +133,7 @@ def summarize_shares(
         UsageError: the form of the dates is no form.
     """
     counted = _prepare(reader, request, known)
-    logger.info("%s", format_description([name], counted.input.to_json()), extra=BLOCK)
+    log_description(name, counted.input)
     _select_columns(reader, counted)
     with show_progress(reader.num_rows, quiet=quiet, task="reading") as bar:
         for batch in itertools.chain.from_iterable(map(reader.batches, reader.splits())):

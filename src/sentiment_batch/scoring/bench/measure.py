@@ -12,9 +12,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from sentiment_batch.data import formats
-from sentiment_batch.data.input_description import describe_reading, format_description
+from sentiment_batch.data.input_description import describe_reading, log_description
 from sentiment_batch.data.text_columns import choose_text_columns
-from sentiment_batch.display import BLOCK
 from sentiment_batch.errors import DeviceError, ModelError, UsageError
 from sentiment_batch.locations import without_password
 from sentiment_batch.model.device import choose_device, has_bfloat16
@@ -132,7 +131,7 @@ def _read_sample(plan: BenchPlan, model: str, rows: int) -> Sample:
         text = choose_text_columns(reader, plan.text_columns, lambda: read_trained_columns(model))
         assumed = ["text_columns"] * text.assumed
         description = describe_reading(reader, text_columns=text.names, assumed=assumed)
-        logger.info("%s", format_description([plan.source], description.to_json()), extra=BLOCK)
+        log_description(plan.source, description)
         return take_sample(reader, without_password(plan.source), text.names, rows)
 
 

@@ -16,11 +16,10 @@ from sentiment_batch import frames
 from sentiment_batch.data import formats
 from sentiment_batch.data.column_paths import find_field, find_root
 from sentiment_batch.data.columns import describe_null_words, extract_texts
-from sentiment_batch.data.input_description import describe_reading, format_description
+from sentiment_batch.data.input_description import describe_reading, log_description
 from sentiment_batch.data.readers.base import stream_batches
 from sentiment_batch.data.readers.table import TableReader
 from sentiment_batch.data.text_columns import choose_text_columns
-from sentiment_batch.display import BLOCK
 from sentiment_batch.errors import InputError, UsageError, listed
 from sentiment_batch.files.checksums import json_sha256
 from sentiment_batch.locations import without_password
@@ -149,7 +148,7 @@ def _find_texts(job: TrainJob, table: _Table, trained: LabelledRows) -> TextColu
             f"which of its columns holds the text: {listed(schema.names)}. Give that column the same name here."
         ) from error
     description = describe_reading(table.reader, text_columns=found.names, assumed=["text_columns"] * found.assumed)
-    logger.info("%s", format_description([table.name], description.to_json()), extra=BLOCK)
+    log_description(table.name, description)
     return found
 
 
