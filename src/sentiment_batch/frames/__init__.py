@@ -16,7 +16,7 @@ import pyarrow as pa
 from sentiment_batch.data.column_paths import find_root
 from sentiment_batch.data.input_description import describe_reading, log_description
 from sentiment_batch.data.readers.table import TableReader
-from sentiment_batch.data.text_columns import to_column_names
+from sentiment_batch.data.text_columns import find_text_columns, to_column_names
 from sentiment_batch.errors import InputError
 from sentiment_batch.frames import arrow, distributed, duckdb, huggingface, polars
 from sentiment_batch.frames.arrow import ArrowFrame
@@ -46,6 +46,7 @@ _LAZY: dict[tuple[str, str], Callable[[Any, Scorer, Sequence[str]], Any]] = {
     ("duckdb", "DuckDBPyRelation"): duckdb.annotate_duckdb,
     ("narwhals", "DataFrame"): _annotate_narwhals,
     ("narwhals", "LazyFrame"): _annotate_narwhals,
+    ("narwhals", "Series"): _annotate_narwhals,
     ("polars", "LazyFrame"): polars.annotate_lazy_polars,
     ("pyarrow", "RecordBatchReader"): arrow.annotate_arrow_stream,
     ("pyspark", "DataFrame"): distributed.annotate_spark,
@@ -53,7 +54,12 @@ _LAZY: dict[tuple[str, str], Callable[[Any, Scorer, Sequence[str]], Any]] = {
 """Frames whose rows are not in memory, by library and class; all other frames are tables in memory."""
 
 
-_SCORED_AT_ONCE = {("datasets", "DatasetDict"), ("duckdb", "DuckDBPyRelation"), ("narwhals", "DataFrame")}
+_SCORED_AT_ONCE = {
+    ("datasets", "DatasetDict"),
+    ("duckdb", "DuckDBPyRelation"),
+    ("narwhals", "DataFrame"),
+    ("narwhals", "Series"),
+}
 """The kinds among them that are scored at once, and not when their rows are requested."""
 
 
@@ -88,9 +94,10 @@ def annotate_frame(frame: Any, scorer: Scorer, text_column: str | Sequence[str] 
         description = describe_reading(reader, text_columns=found.names, assumed=["text_columns"] * found.assumed)
         log_description(f"the {type(frame).__name__}", description)
     texts = list(found.names)
-    roots = [find_root(reader.schema, name) for name in texts]
+    table = wrapped.table([find_root(reader.schema, name) for name in texts])
+    find_text_columns(table.schema, texts)  # the first rows may have been empty
     with warn_of_unlike_texts(scorer):
-        added = scorer.columns_for(wrapped.table(roots).to_batches(), texts)
+        added = scorer.columns_for(table.to_batches(), texts)
     return wrapped.with_columns(added)
 
 

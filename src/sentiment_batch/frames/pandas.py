@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 import collections
-import decimal
-import numbers
 import sys
 from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import pyarrow as pa
 
-from sentiment_batch.data.columns import to_single_array
-from sentiment_batch.data.readers.json_types import replace_surrogates
-from sentiment_batch.errors import InputError
+from sentiment_batch.data.columns import holds_text, to_single_array
+from sentiment_batch.frames.values import convert_values, make_table
 
 if TYPE_CHECKING:
     from sentiment_batch.frames.base import Added
@@ -29,10 +25,12 @@ class PandasFrame:
 
     def table(self, columns: Sequence[str] | None = None, rows: int | None = None) -> pa.Table:
         """The first rows as Arrow; only the given columns are converted, because others may have no Arrow type."""
-        frame = self._frame if rows is None else self._frame.head(rows)
-        places = [place for place, name in enumerate(self.names) if columns is None or name in columns]
-        arrays = [_to_arrow(frame.iloc[:, place], self.names[place], columns is None) for place in places]
-        return pa.table(arrays, names=[self.names[place] for place in places])
+        converted = {
+            place: _to_arrow(self._frame.iloc[:, place], rows, name, strict=columns is not None)
+            for place, name in enumerate(self.names)
+            if columns is None or name in columns
+        }
+        return make_table([(self.names[place], *column) for place, column in converted.items()])
 
     def with_columns(self, added: Added) -> Any:
         """A new frame; values are set by position, so that the index may repeat or be nested."""
@@ -64,44 +62,35 @@ def _name_columns(columns: Any) -> list[str]:
     return [str(name[0]) if counts[name[0]] == 1 else joined for name, joined in zip(nested, whole, strict=True)]
 
 
-def _to_arrow(series: Any, name: str, lenient: bool) -> pa.Array:
-    """One pandas column as Arrow; numbers among texts become text, as in a CSV.
+def _to_arrow(series: Any, sample_rows: int | None, name: str, *, strict: bool) -> tuple[pa.Array, bool]:
+    """One pandas column as Arrow, and whether its values became JSON text; see `convert_values`.
 
     Args:
         series: the column.
-        name: its name, for messages.
-        lenient: give null for a value that has no Arrow type; enough to find out which columns hold text.
+        sample_rows: the number of rows to convert; None for all.
+        name: the name of the column, for messages.
+        strict: as for `convert_values`.
 
     Raises:
-        InputError: `lenient` is False, and a value is neither text nor a number.
+        InputError: as `convert_values` raises it.
     """
-    series = _to_plain(series)
+    whole, series = series, _to_plain(series if sample_rows is None else series.head(sample_rows))
     try:
         array = pa.array(series, from_pandas=True)
-        # A column of objects without a value, or without rows, may hold text. pandas makes floats that are all NaN of
-        # empty cells; such a column holds text if its name says so.
-        if array.null_count == len(array):
-            if series.dtype == object or not len(array):
-                return pa.nulls(len(array), pa.large_string())
-            return pa.nulls(len(array)) if pa.types.is_floating(array.type) else array
-        return array
     except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError, OverflowError, UnicodeEncodeError):
-        pass
-    values: list[str | None] = []
-    for row, value in enumerate(series):
-        if isinstance(value, str):
-            values.append(str(replace_surrogates(value)))
-        elif isinstance(value, (numbers.Real, decimal.Decimal, np.bool_)):
-            values.append(None if value != value else str(value))  # a NaN is not equal to itself
-        elif lenient or _is_null(value):
-            values.append(None)
-        else:
-            raise InputError(
-                f"column {name!r} holds a value of the type {type(value).__name__} in row {row} (counted from 0), not "
-                "a text. Convert the column to text, or name another with `text_column`."
-            )
-    texts = not lenient or any(isinstance(value, str) for value in series)
-    return pa.array(values, pa.large_string()) if texts else pa.nulls(len(series))
+        return convert_values(series, name, strict=strict)
+    # A column of objects without a value, or without rows, may hold text. pandas makes floats that are all NaN of
+    # empty cells; such a column holds text if its name says so.
+    if array.null_count == len(array):
+        if series.dtype == object or not len(array):
+            return pa.nulls(len(array), pa.large_string()), False
+        return pa.nulls(len(array)) if pa.types.is_floating(array.type) else array, False
+    holds_late_texts = sample_rows is not None and series.dtype == object and not holds_text(array.type)
+    if getattr(array.type, "extension_name", "") == "arrow.uuid" or (
+        holds_late_texts and any(isinstance(value, str) for value in whole)
+    ):
+        return convert_values(series, name, strict=False)
+    return array, False
 
 
 def _to_plain(series: Any) -> Any:
@@ -117,8 +106,3 @@ def _to_plain(series: Any) -> Any:
     if isinstance(kind, (pandas.PeriodDtype, pandas.IntervalDtype)):
         return series.astype(object).map(str, na_action="ignore")
     return series
-
-
-def _is_null(value: object) -> bool:
-    pandas = sys.modules["pandas"]
-    return value is None or value is pandas.NA or value is pandas.NaT

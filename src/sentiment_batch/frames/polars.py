@@ -11,6 +11,7 @@ import pyarrow as pa
 
 from sentiment_batch.data.column_paths import find_root
 from sentiment_batch.data.columns import to_single_array
+from sentiment_batch.frames.values import convert_values, make_table
 
 if TYPE_CHECKING:
     from sentiment_batch.frames.base import Added
@@ -28,11 +29,13 @@ class PolarsFrame:
     def table(self, columns: Sequence[str] | None = None, rows: int | None = None) -> pa.Table:
         """The first rows as Arrow, without a copy where polars and Arrow store values in the same way."""
         frame = self._frame if rows is None else self._frame.head(rows)
+        frame = frame if columns is None else frame.select(columns)
         try:
-            return (frame if columns is None else frame.select(columns)).to_arrow()
+            if sys.modules["polars"].Object not in frame.dtypes:
+                return frame.to_arrow()
         except pa.ArrowInvalid:  # a type that Arrow lacks, such as Int128; its values are not needed
-            names = self.names if columns is None else columns
-            return pa.table([_to_arrow(frame[name]) for name in names], names=list(names))
+            pass
+        return make_table([(one.name, *_to_arrow(one, strict=columns is not None)) for one in frame])
 
     def with_columns(self, added: Added) -> Any:
         """A new frame; labels become an Enum, the polars type for a fixed list of categories."""
@@ -77,9 +80,11 @@ def _score_structs(scorer: Scorer, texts: Sequence[str], rows: Any) -> Any:
     return scorer(rows.struct.unnest(), text_column=texts).select(scorer.added.names).to_struct(rows.name)
 
 
-def _to_arrow(series: Any) -> pa.Array | pa.ChunkedArray:
-    """One polars column as Arrow. If Arrow has no such type, all values are null."""
+def _to_arrow(series: Any, *, strict: bool) -> tuple[pa.Array | pa.ChunkedArray, bool]:
+    """One polars column as Arrow, and whether its values became JSON text. If Arrow has no such type, all are null."""
+    if series.dtype == sys.modules["polars"].Object:  # Arrow would get the addresses of the objects
+        return convert_values(series.to_list(), series.name, strict=strict)
     try:
-        return series.to_frame().to_arrow().column(0)
+        return series.to_frame().to_arrow().column(0), False
     except pa.ArrowInvalid:
-        return pa.nulls(len(series), pa.float64())  # not the null type, which a column of texts may have
+        return pa.nulls(len(series), pa.float64()), False  # not the null type, which a column of texts may have

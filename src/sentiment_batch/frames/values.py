@@ -1,0 +1,81 @@
+"""Converts the Python objects of a column to Arrow, which lacks types for many of them."""
+
+from __future__ import annotations
+
+import decimal
+import json
+import numbers
+import sys
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from sentiment_batch.data.readers.json_types import replace_surrogates
+from sentiment_batch.errors import InputError
+from sentiment_batch.records import JSON_MARK
+
+
+def is_missing(value: object) -> bool:
+    """True for None, NaN, and the missing values of pandas."""
+    if value is None or (isinstance(value, float | np.floating | decimal.Decimal) and value != value):
+        return True
+    pandas = sys.modules.get("pandas")
+    return pandas is not None and (value is pandas.NA or value is pandas.NaT)
+
+
+def convert_values(values: Iterable[Any], name: str, *, strict: bool) -> tuple[pa.Array, bool]:
+    """A column of objects as Arrow. Numbers among texts become text, as in a CSV.
+
+    Args:
+        values: (N,) the values.
+        name: the name of the column, for messages.
+        strict: refuse values that are neither text nor numbers. Otherwise such a column becomes JSON text, as that of a
+            JSON lines file whose values share no type.
+
+    Returns:
+        The (N,) strings, null where a value is missing, and whether they are JSON text.
+
+    Raises:
+        InputError: `strict`, and a value is neither text nor a number.
+    """
+    known = [None if is_missing(value) else value for value in values]
+    odd = next((row for row, value in enumerate(known) if value is not None and not _is_plain(value)), None)
+    if odd is not None and strict:
+        raise InputError(
+            f"column {name!r} holds a value of the type {type(known[odd]).__name__} in row {odd} (counted from 0), not "
+            "a text. Convert the column to text, or name another with `text_column`."
+        )
+    convert = str if odd is None else _to_json
+    texts = [None if value is None else replace_surrogates(convert(value)) for value in known]
+    return pa.array(texts, pa.large_string()), odd is not None
+
+
+def make_table(columns: Sequence[tuple[str, pa.Array | pa.ChunkedArray, bool]]) -> pa.Table:
+    """A table of named columns, with a mark on those that hold JSON text."""
+    fields = [
+        pa.field(name, array.type, metadata={JSON_MARK: b"1"} if is_json else None) for name, array, is_json in columns
+    ]
+    return pa.table([array for _, array, _ in columns], schema=pa.schema(fields))
+
+
+def _is_plain(value: object) -> bool:
+    return isinstance(value, str | numbers.Real | decimal.Decimal | np.bool_)
+
+
+def _to_json(value: object) -> str:
+    """JSON text of a value; of one that JSON lacks, the text that Python makes of it."""
+    try:
+        return json.dumps(value, default=_to_known, ensure_ascii=False, allow_nan=False)
+    except (ValueError, TypeError, RecursionError):  # NaN in a list, a key that is no text, a list in itself
+        return json.dumps(str(value), ensure_ascii=False)
+
+
+def _to_known(value: object) -> object:
+    """The value in types that JSON has."""
+    if isinstance(value, np.generic | np.ndarray):
+        return value.tolist()
+    if isinstance(value, set | frozenset):
+        return sorted(map(str, value))  # the order of a set differs from run to run
+    return str(value)
