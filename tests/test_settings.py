@@ -89,9 +89,15 @@ def test_scoring_takes_every_long_text_policy():
     ]
 
 
-def test_labels_in_one_string_are_refused():
-    with pytest.raises(UsageError, match=r"`labels` is 'a,b'.*a list"):
-        ScoreSettings(labels="a,b")
+@pytest.mark.parametrize("labels", ["a,b", {"a"}, (0, 1), frozenset({"a"})])
+def test_labels_that_are_no_list_of_names_are_refused(labels):
+    with pytest.raises(UsageError, match=r"`labels` is .*; it must be a list of names"):
+        ScoreSettings(labels=labels)
+
+
+def test_options_of_an_engine_in_one_string_are_refused():
+    with pytest.raises(UsageError, match=r"`engine_options` is 'actors=2'; it must be a dictionary"):
+        ScoreSettings(engine="ray", engine_options="actors=2")
 
 
 @pytest.mark.parametrize(

@@ -97,7 +97,7 @@ class TrainSettings:
     """Weight of an unlabelled text in the training loss, where a labelled row has 1; None takes the usual one."""
 
     def __post_init__(self) -> None:
-        _check_types(self)
+        check_types(self)
         if self.epochs is not None:
             _at_least(self.epochs, 1, "epochs")
         if self.batch_size is not None:
@@ -178,10 +178,15 @@ class ScoreSettings:
     def __post_init__(self) -> None:
         given: Any = self.engine_options
         pairs = given.items() if isinstance(given, Mapping) else given
+        if isinstance(pairs, str):
+            raise UsageError(f'`engine_options` is {pairs!r}; it must be a dictionary, such as {{"actors": "2"}}.')
         object.__setattr__(self, "engine_options", tuple((name, value) for name, value in pairs))
         named: Any = self.labels
-        object.__setattr__(self, "labels", tuple(named) if isinstance(named, list) else named)
-        _check_types(self)
+        if named is not None and not (isinstance(named, list | tuple) and all(isinstance(one, str) for one in named)):
+            # The characters of a text would become the labels, and a set has no order.
+            raise UsageError(f"`labels` is {named!r}; it must be a list of names, such as ['negative', 'positive'].")
+        object.__setattr__(self, "labels", named if named is None else tuple(named))
+        check_types(self)
         if self.engine == LOCAL and self.engine_options:
             raise UsageError(
                 f"`engine_option` is for engines of plugins, and the engine {LOCAL!r} takes none. Name another engine "
@@ -208,10 +213,6 @@ class ScoreSettings:
             )
         if not self.prefix:
             raise UsageError('`prefix` is empty. Name the added columns, as in `prefix="sentiment"`.')
-        if isinstance(self.labels, str):  # its characters would become the labels
-            raise UsageError(
-                f"`labels` is {self.labels!r}; it must be a list of names, such as ['negative', 'positive']."
-            )
 
 
 Settings = TypeVar("Settings", TrainSettings, ScoreSettings)
@@ -251,21 +252,21 @@ def make_settings(record: type[Settings], given: Mapping[str, Any], purpose: str
     return record(**given)
 
 
-def _check_types(settings: TrainSettings | ScoreSettings) -> None:
-    """Make each value the plain one that it is meant to be, such as an int of a numpy integer.
+def check_types(record: Any) -> None:
+    """Make each number, text and truth value in a dataclass a plain one, such as an int of a numpy integer.
 
     Raises:
         UsageError: one is of another type.
     """
-    for field in fields(settings):
-        value, kind = getattr(settings, field.name), str(field.type)
+    for field in fields(record):
+        value, kind = getattr(record, field.name), str(field.type)
         if value is None and "None" in kind:
             continue
         wanted, plain = next((entry for name, entry in _KINDS.items() if kind.startswith(name)), (None, None))
         if plain is None:
             continue
         try:
-            object.__setattr__(settings, field.name, plain(value))
+            object.__setattr__(record, field.name, plain(value))
         except TypeError:
             raise UsageError(f"`{field.name}` is {value!r}; it must be {wanted}.") from None
 

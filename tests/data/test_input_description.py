@@ -103,6 +103,10 @@ def test_tables_that_are_read_alike_share_a_block():
     assert format_description(["-"], {"text_columns": ["x"]}).startswith("standard input is read as\n")
 
 
+def test_a_column_without_a_name_is_shown():
+    assert list_items({"text_columns": [""]}) == [("text", "''")]
+
+
 def test_a_name_cannot_break_the_block():
     items = list_items({"text_columns": ["a\nb\x1b[31m"], "label_column": "x" * 1_000})
     assert all("\n" not in text and "\x1b" not in text and len(text) < 300 for _, text in items)

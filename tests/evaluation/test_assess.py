@@ -176,6 +176,7 @@ def test_any_rows_can_be_measured_as_plain_json_without_warnings(codes, classes)
         found = assessed(probabilities, np.array(codes), labels)
     text = json.dumps(found.to_json(), allow_nan=False)
     assert json.loads(text)["rows"] == len(codes)
+    assert [name for name in found.to_json() if not hasattr(found, name)] == []
     assert (found.roc_auc is None) == (classes > 2 or len(set(codes)) == 1)
     assert str(found)
     assert found.table()

@@ -137,6 +137,7 @@ def test_scores_that_are_no_numbers_are_named():
 @pytest.mark.parametrize(
     ("settings", "part"),
     [
+        ({"unsure_below": "0.7"}, "`unsure_below` is '0.7'; it must be a number"),
         ({"by": ["a", "b", "c"]}, "takes one column, or two"),
         ({"by": ["product", "product"]}, "takes one column, or two"),
         ({"every": "decade"}, "it must be one of day"),

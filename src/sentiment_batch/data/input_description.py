@@ -127,7 +127,7 @@ def list_items(description: Mapping[str, Any]) -> list[tuple[str, str]]:
     if label is not None and (meaning := _word_mapping(get("label_mapping") or {})):
         label = f"{label}{mark('label_column')}: {meaning}"
     items = (
-        ("text", None if text is None else " and ".join(text) or "not found", "text_columns"),
+        ("text", None if text is None else " and ".join(one or "''" for one in text) or "not found", "text_columns"),
         ("label", label, "label_mapping" if get("label_mapping") else "label_column"),
         ("group", get("group_column"), "group_column"),
         ("format", get("format"), "format"),

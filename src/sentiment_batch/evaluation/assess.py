@@ -13,7 +13,7 @@ import numpy.typing as npt
 from sentiment_batch.display import fit_text, terminal_width
 from sentiment_batch.evaluation import curves, label_issues, slices, terminal
 from sentiment_batch.evaluation.intervals import bootstrap
-from sentiment_batch.evaluation.metrics import Codes, Metrics, calibration_error, measure, reliability
+from sentiment_batch.evaluation.metrics import ClassMetrics, Codes, Metrics, calibration_error, measure, reliability
 from sentiment_batch.report.formatting import format_quantity
 
 if TYPE_CHECKING:
@@ -133,6 +133,16 @@ class Evaluation:
     def loss(self) -> float:
         """Mean cross-entropy, in nats."""
         return self.metrics.loss
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """The labels of the model."""
+        return self.metrics.labels
+
+    @property
+    def classes(self) -> tuple[ClassMetrics, ...]:
+        """Precision, recall, F1 and the number of rows of each class."""
+        return self.metrics.classes
 
     @property
     def confusion(self) -> tuple[tuple[int, ...], ...]:

@@ -63,6 +63,10 @@ _SCORED_AT_ONCE = {
 """The kinds among them that are scored at once, and not when their rows are requested."""
 
 
+_MATERIALIZE = {"dask": "compute", "polars": "collect", "pyspark": "toPandas"}
+"""The method that gives the rows of a frame whose rows are not in memory, by library."""
+
+
 def is_deferred(frame: Any) -> bool:
     """True if the rows of a frame are scored after the call that annotates it."""
     kinds = {(kind.__module__.partition(".")[0].lstrip("_"), kind.__name__) for kind in type(frame).__mro__}
@@ -134,8 +138,10 @@ def wrap_frame(frame: Any) -> Frame:
         return ArrowFrame(pa.table({"text": frame}))
     if isinstance(frame, (pa.Table, pa.RecordBatch)) or hasattr(frame, "__arrow_c_stream__"):
         return ArrowFrame(frame)
-    if polars is not None and isinstance(frame, polars.LazyFrame):
-        raise InputError("a polars LazyFrame holds no rows yet. Call .collect() on it first.")
+    library = type(frame).__module__.partition(".")[0]
+    if library in _MATERIALIZE:
+        call = _MATERIALIZE[library]
+        raise InputError(f"a {library} {type(frame).__name__} holds no rows yet. Call .{call}() on it first.")
     if type(frame).__module__.startswith("datasets."):  # these are streams and dictionaries of splits
         cure = 'Give a data set of it, such as data["train"].'
         if not isinstance(frame, dict):

@@ -16,6 +16,8 @@ from sentiment_batch.data.readers.json_types import replace_surrogates
 from sentiment_batch.errors import InputError
 from sentiment_batch.records import JSON_MARK
 
+_CONTAINERS = (list, tuple, dict, set, frozenset, np.ndarray)
+
 
 def is_missing(value: object) -> bool:
     """True for None, NaN, and the missing values of pandas."""
@@ -31,8 +33,8 @@ def convert_values(values: Iterable[Any], name: str, *, strict: bool) -> tuple[p
     Args:
         values: (N,) the values.
         name: the name of the column, for messages.
-        strict: refuse values that are neither text nor numbers. Otherwise such a column becomes JSON text, as that of a
-            JSON lines file whose values share no type.
+        strict: refuse values that are neither text nor numbers. Otherwise a column with lists or objects, or with such
+            values among texts, becomes JSON text, as that of a JSON lines file whose values share no type.
 
     Returns:
         The (N,) strings, null where a value is missing, and whether they are JSON text.
@@ -47,9 +49,10 @@ def convert_values(values: Iterable[Any], name: str, *, strict: bool) -> tuple[p
             f"column {name!r} holds a value of the type {type(known[odd]).__name__} in row {odd} (counted from 0), not "
             "a text. Convert the column to text, or name another with `text_column`."
         )
-    convert = str if odd is None else _to_json
+    is_json = odd is not None and any(isinstance(value, (str, *_CONTAINERS)) for value in known)
+    convert = _to_json if is_json else str
     texts = [None if value is None else replace_surrogates(convert(value)) for value in known]
-    return pa.array(texts, pa.large_string()), odd is not None
+    return pa.array(texts, pa.large_string()), is_json
 
 
 def make_table(columns: Sequence[tuple[str, pa.Array | pa.ChunkedArray, bool]]) -> pa.Table:

@@ -8,7 +8,7 @@ from typing import Any
 
 from sentiment_batch.errors import UsageError
 from sentiment_batch.records import ReadOptions, WriteOptions
-from sentiment_batch.settings import ScoreSettings, is_truth
+from sentiment_batch.settings import ScoreSettings, check_types
 
 DEFAULT_ROWS = 200
 """Rows to select."""
@@ -56,20 +56,19 @@ class SelectJob:
     """Show no progress bar."""
 
     def __post_init__(self) -> None:
+        check_types(self)
         for name in ("rows", "candidates"):
             value = getattr(self, name)
-            if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < 1):
+            if value is not None and value < 1:
                 raise UsageError(f"`{name}` is {value!r}; it must be a whole number of at least 1.")
         if self.candidates is not None and self.candidates < self.rows:
             raise UsageError(
                 f"`candidates` is {self.candidates}, but {self.rows} rows are chosen among them. Give a larger number."
             )
-        if isinstance(self.seed, bool) or not isinstance(self.seed, int) or not 0 <= self.seed < 2**32:
+        if not 0 <= self.seed < 2**32:
             raise UsageError(f"`seed` is {self.seed!r}; it must be a whole number from 0 to {2**32 - 1:,}.")
-        if not isinstance(self.label_column, str) or not self.label_column:
+        if not self.label_column:
             raise UsageError(f"`label_column` is {self.label_column!r}; it must be the name of a column.")
-        if not is_truth(self.quiet):
-            raise UsageError(f"`quiet` is {self.quiet!r}; it must be True or False.")
 
     @property
     def num_candidates(self) -> int:

@@ -17,6 +17,7 @@ from sentiment_batch.data.text_columns import TextColumns, check_column, choose_
 from sentiment_batch.data.value_names import name_values
 from sentiment_batch.errors import InputError, UsageError
 from sentiment_batch.progress import show_progress
+from sentiment_batch.settings import check_types
 from sentiment_batch.shares.groups import build_summary
 from sentiment_batch.shares.periods import PERIODS, PeriodColumn, find_period_column
 from sentiment_batch.shares.scored_columns import DEFAULT_PREFIX, ScoredColumns, find_scored_columns
@@ -66,6 +67,7 @@ class SummaryRequest:
     """Words to list for each label and group; 0 compares no words."""
 
     def __post_init__(self) -> None:
+        check_types(self)
         if len(self.by) > MAX_COLUMNS or len(set(self.by)) < len(self.by):
             raise UsageError(f"`by` names {len(self.by)} columns; it takes one column, or two different ones.")
         if self.every not in PERIODS:

@@ -165,6 +165,43 @@ def test_another_kind_of_device_is_refused_not_another_number(settings, reviews)
         check_unchanged(Path("model"), cpu, first)
 
 
+def test_other_groups_are_refused_where_there_are_folds(settings, reviews):
+    from sentiment_batch.training.checkpoint.fingerprint import check_unchanged, compute_fingerprint
+    from sentiment_batch.training.prepare import prepare
+
+    def fingerprint(groups):
+        rows = dataclasses.replace(reviews(), groups=groups, group_column="film")
+        return compute_fingerprint(settings(), prepare([rows], settings(folds=3)), "x", "cpu", "float32")
+
+    alone, pairs = fingerprint([str(row) for row in range(60)]), fingerprint([str(row // 4) for row in range(60)])
+    assert {name for name in alone if alone[name] != pairs[name]} == {"the folds"}
+    with pytest.raises(OutputError, match=r"something has changed \(the folds: sha256 \w+\.\.\. before, sha256"):
+        check_unchanged(Path("model"), alone, pairs)
+
+
+def test_a_second_state_of_a_step_never_replaces_the_first(tmp_path, monkeypatch):
+    def write(number):
+        state_file.write_state(tmp_path, {"step": 0, "number": number}, {"one": torch.tensor([number])})
+
+    def read():
+        values = state_file.read_state(tmp_path)
+        return values["number"], state_file.read_state_tensors(tmp_path, values)["one"].item()
+
+    def full(path, content):
+        raise OSError(28, "No space left on device")
+
+    write(1)
+    with monkeypatch.context() as patch:
+        patch.setattr(state_file.atomic, "write_whole", full)
+        with pytest.raises(OSError, match="No space left"):
+            write(2)
+    assert read() == (1, 1)
+    for number in (2, 3):
+        write(number)
+        assert read() == (number, number)
+    assert len(list(tmp_path.iterdir())) == 2
+
+
 def test_the_same_base_at_another_place_is_the_same(train, interrupted, whole, often, tiny_base, tmp_path):
     interrupted(4)
     (tmp_path / "link").symlink_to(tiny_base)

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from sentiment_batch.settings import TrainSettings
     from sentiment_batch.training.dataset import ReviewSet
     from sentiment_batch.training.prepare import PreparedData
+    from sentiment_batch.training.split import Folds
 
 Fingerprint = dict[str, Any]
 """Values by name. The name of a setting is stored as its option, because format 1 of state.json has it so."""
@@ -41,6 +42,7 @@ def compute_fingerprint(
         **{f"--{name.replace('_', '-')}": value for name, value in given.items()},
         "the training rows": hash_rows(data.training),
         "the validation rows": hash_rows(data.validation),
+        **({} if data.folds is None else {"the folds": _hash_folds(data.folds)}),
         "the labels": ", ".join(data.mapping.labels),
         **{f"the version of {name}": importlib.metadata.version(name) for name in VERSIONED_PACKAGES},
     }
@@ -52,6 +54,14 @@ def hash_rows(rows: ReviewSet) -> str:
     for text, code in zip(rows.texts, rows.codes.tolist(), strict=True):
         content = text.encode("utf-8", "surrogatepass")
         total.update(f"{code} {len(content)} ".encode() + content)
+    return total.hexdigest()
+
+
+def _hash_folds(folds: Folds) -> str:
+    """The SHA-256 over the fold of each row, which depends on the groups, too."""
+    total = hashlib.sha256()
+    for places in (folds.training_N, folds.validation_M):
+        total.update(f"{len(places)} ".encode() + places.astype("<i8").tobytes())
     return total.hexdigest()
 
 

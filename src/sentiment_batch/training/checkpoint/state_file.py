@@ -1,8 +1,8 @@
 """The state of a run on disk: state.json with the plain values, and a safetensors file with the tensors; no pickle.
 
-state.json decides. It holds its own checksum and the SHA-256 of the one tensor file that belongs to it, whose name
-holds the step. A new state is first a new tensor file, then a new state.json in one rename. So a crash at any moment
-leaves a state that can be read. Files that no state.json names are waste.
+state.json decides. It holds its own checksum, and the name and the SHA-256 of the one tensor file that belongs to it.
+A new state is first a tensor file of another name, then a new state.json in one rename. So a crash at any moment leaves
+a state that can be read. Files that no state.json names are waste.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 STATE_NAME = "state.json"
 STATE_FORMAT = 2
 """It rises when the state holds something else, or when the steps after it would come out otherwise."""
-STATE_FILES = re.compile(r"state\.json|state-\d+\.safetensors|\.state\.json\.[0-9a-f]+\.part|\.tmp[0-9A-Za-z]{6}")
+STATE_FILES = re.compile(r"state\.json|state-\d+b?\.safetensors|\.state\.json\.[0-9a-f]+\.part|\.tmp[0-9A-Za-z]{6}")
 """Names of the files that this module makes. Only a killed process leaves the last two: safetensors writes a file under
 the name of the fourth first."""
 
@@ -42,12 +42,12 @@ def write_state(folder: Path, values: dict[str, Any], tensors: dict[str, torch.T
     """
     from safetensors.torch import save_file
 
-    path = _tensor_file(folder, values["step"])
+    path = _choose_tensor_file(folder, values["step"])
     try:
         save_file(tensors, path)
         atomic.sync_file(path)
         atomic.sync_folder(folder)
-        content = values | {"format": STATE_FORMAT, "tensors": file_sha256(path)}
+        content = values | {"format": STATE_FORMAT, "file": path.name, "tensors": file_sha256(path)}
         atomic.write_whole(folder / STATE_NAME, checked_json(content))
     finally:
         # After a failure, too: a half-written file would keep the disk full.
@@ -88,7 +88,7 @@ def read_state_tensors(folder: Path, values: dict[str, Any]) -> dict[str, torch.
     """
     from safetensors.torch import load_file
 
-    path = _tensor_file(folder, values["step"])
+    path = _tensor_file(folder, values)
     try:
         digest = file_sha256(path)
     except OSError as error:
@@ -106,7 +106,7 @@ def remove_waste(folder: Path) -> None:
         OutputError: the state is damaged; nothing was removed.
     """
     values = read_state(folder)
-    in_use = set() if values is None else {_tensor_file(folder, values["step"])}
+    in_use = set() if values is None else {_tensor_file(folder, values)}
     _remove_files(folder, except_for=in_use | {folder / STATE_NAME})
 
 
@@ -130,5 +130,15 @@ def _remove_files(folder: Path, *, except_for: Collection[Path] = ()) -> None:
             atomic.remove(path)
 
 
-def _tensor_file(folder: Path, step: int) -> Path:
-    return folder / f"state-{step}.safetensors"
+def _choose_tensor_file(folder: Path, step: int) -> Path:
+    """A file for new tensors. It is never that of the state in `folder`, which may be of the same step."""
+    name = f"state-{step}.safetensors"
+    with contextlib.suppress(OutputError):
+        before = read_state(folder)
+        if before is not None and _tensor_file(folder, before).name == name:
+            return folder / f"state-{step}b.safetensors"
+    return folder / name
+
+
+def _tensor_file(folder: Path, values: dict[str, Any]) -> Path:
+    return folder / str(values.get("file", f"state-{values['step']}.safetensors"))
