@@ -88,7 +88,7 @@ def train(
     quiet: bool = False,
     **settings: Unpack[TrainKeywords],
 ) -> Trained:
-    """Train a classifier on labelled reviews.
+    """Train a classifier on labelled reviews. If several threads call this, their trainings run one after the other.
 
     Args:
         reviews: a frame, a path, or a list of frames and paths.

@@ -16,7 +16,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer
 from sklearn.utils import estimator_checks
 
-from sentiment_batch import InputError, Scorer, UsageError
+from sentiment_batch import InputError, ModelError, Scorer, UsageError
 from sentiment_batch.sklearn import SentimentClassifier
 from tests.conftest import BAD, GOOD, WORDS
 
@@ -76,8 +76,51 @@ def test_a_missing_label_is_refused_before_training(make, missing, kind):
 
 @pytest.mark.parametrize("other", ["rare", "NEG.", "negative"])
 def test_a_label_that_is_no_class_is_refused_before_training(make, other):
-    with pytest.raises(ValueError, match=r"are no classes of their own|spellings of one word"):
+    with pytest.raises(ValueError, match=r"too few rows have a text and the label 'rare'|spellings of one word"):
         make().fit(TEXTS, [other, *LABELS[1:]])
+
+
+@pytest.mark.parametrize("texts", [[None, pd.NA], ["N/A", "null"], ["\u200b", " "], ["", "a fine film"]])
+def test_a_class_of_too_few_texts_is_refused_before_training(make, tmp_path, texts):
+    folder = tmp_path / "model"
+    with pytest.raises(ValueError, match="too few rows have a text and the label 'other'; a label needs 2"):
+        make(folder=folder).fit([*TEXTS, *texts], [*LABELS, "other", "other"])
+    with pytest.raises(ValueError, match="no row of X has a text"):
+        make(folder=folder).fit(["", None, "N/A", " "], ["pos", "neg", "pos", "neg"])
+    assert not folder.exists()
+
+
+def test_a_class_whose_rows_all_validate_is_none(make):
+    texts = [*TEXTS[:40], "same one here", "same one here", "same one here", "same one, here!", "same one, here!"]
+    found = make(epochs=1, val_size=0.5, seed=0).fit(texts, [*LABELS[:40], "pos", "pos", "pos", "other", "other"])
+    with Scorer.load(found.folder_, device="cpu") as scorer:
+        assert scorer.labels == ("neg", "pos")
+    assert found.classes_.tolist() == ["neg", "pos"]
+    assert found.predict_proba(texts).shape == (45, 2)
+
+
+def test_blanks_around_a_label_are_no_part_of_its_word(make):
+    labels = ["positive " if n % 2 else "\tnegative" for n in range(120)]
+    found = make().fit(TEXTS, labels)
+    assert found.classes_.tolist() == ["\tnegative", "positive "]
+    assert found.score(TEXTS, labels) > 0.9
+    with Scorer.load(found.folder_, device="cpu") as scorer:
+        assert scorer.labels == ("negative", "positive")
+
+
+@pytest.mark.parametrize(
+    "pair", [("01", "1"), ("good", "good "), ("1.0", "1"), ("5 stars", "5/5"), ("__label__a", "a")]
+)
+def test_labels_that_are_read_as_one_are_named(make, pair):
+    with pytest.raises(ValueError, match="clearly different ways") as caught:
+        make().fit(TEXTS, [pair[n % 2] for n in range(120)])
+    assert all(repr(label) in str(caught.value) for label in pair)
+
+
+@pytest.mark.parametrize("label", ["", " ", "\u200b"])
+def test_a_blank_label_is_refused(make, label):
+    with pytest.raises(ValueError, match="which is no word"):
+        make().fit(TEXTS, [label, label, *LABELS[2:]])
 
 
 def test_a_copy_has_its_settings_and_no_model(fitted):
@@ -94,6 +137,30 @@ def test_a_pickle_holds_the_folder_of_the_model(make, fitted, tmp_path):
     assert lasting.fit(TEXTS[:100], LABELS[:100]).folder_ == str(tmp_path / "model"), "an older model is replaced"
     with pytest.raises(TypeError, match="Set `folder` before `fit`"):
         pickle.dumps(fitted)
+
+
+def test_the_folder_of_a_model_is_an_absolute_path(make, tmp_path, monkeypatch):
+    for place, seed in (("here", 1), ("there", 2)):
+        (tmp_path / place).mkdir()
+        monkeypatch.chdir(tmp_path / place)
+        found = make(folder="model", epochs=1, seed=seed).fit(TEXTS, LABELS)
+        assert found.folder_ == str(tmp_path / place / "model")
+    monkeypatch.chdir(tmp_path / "here")
+    with Scorer.load(found.folder_, device="cpu") as scorer:
+        assert scorer.description.digest == found._digest
+    assert pickle.loads(pickle.dumps(found)).predict_proba(TEXTS).tolist() == found.predict_proba(TEXTS).tolist()
+
+
+def test_a_folder_with_another_model_since_is_refused(make, tmp_path):
+    one, other = (make(folder=tmp_path / "model", epochs=1, seed=seed).fit(TEXTS, LABELS) for seed in (1, 2))
+    for late in (one, pickle.loads(pickle.dumps(one))):
+        with pytest.raises(ModelError, match="holds another model than the one that this estimator was fitted to"):
+            late.predict(TEXTS)
+    assert other.predict(TEXTS).shape == (120,)
+    del one._digest  # as in a pickle of an older version
+    assert one.predict(TEXTS).tolist() == other.predict(TEXTS).tolist()
+    again = make(folder=tmp_path / "model", epochs=1, seed=1).fit(TEXTS, LABELS)
+    assert again.fit(TEXTS, LABELS).predict(TEXTS).shape == (120,)
 
 
 def test_a_temporary_model_is_deleted_with_its_estimator(make):
@@ -153,10 +220,27 @@ def test_what_cannot_be_learned_is_refused(make, texts, labels, part):
         make().fit(texts, labels)
 
 
-@pytest.mark.parametrize("text", ["", "  ", None, float("nan")])
+@pytest.mark.parametrize(
+    "text", ["", "  ", None, float("nan"), np.float32("nan"), pd.NA, "N/A", "None", "NA", "null", "\u200b"]
+)
 def test_a_row_without_a_text_has_no_class(fitted, text):
-    with pytest.raises(ValueError, match="row 1 of X has no text"):
-        fitted.predict(["a fine film", text])
+    texts = ["a fine film", text, "a dull one", text]
+    for ask in (fitted.predict, fitted.predict_proba, lambda texts: fitted.score(texts, LABELS[:4])):
+        with pytest.raises(ValueError, match=r"row 1 of X has no text, so it has no class\. Leave it out\."):
+            ask(texts)
+
+
+@pytest.mark.parametrize("missing", [None, pd.NA, "", "N/A"])
+def test_rows_without_a_text_are_left_out_of_training(make, fitted, missing):
+    texts = pd.Series([*TEXTS, missing], dtype="string")
+    found = make().fit(texts, [*LABELS, "pos"])
+    assert found.predict_proba(texts[:-1]).tolist() == fitted.predict_proba(TEXTS).tolist()
+
+
+def test_half_a_surrogate_pair_becomes_the_replacement_sign(make, fitted):
+    given, repaired = ["a fine \ud800 film", "\ude00"], ["a fine \ufffd film", "\ufffd"]
+    assert fitted.predict_proba(given).tolist() == fitted.predict_proba(repaired).tolist()
+    assert make(epochs=1).fit([*TEXTS, *given], [*LABELS, "pos", "neg"]).predict(given).shape == (2,)
 
 
 def test_it_learns_from_unlabelled_texts_of_a_list(make):

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 
 from sentiment_batch.data.columns import holds_text, to_single_array
-from sentiment_batch.frames.values import convert_values, make_table
+from sentiment_batch.frames.values import convert_values, join_columns
 
 if TYPE_CHECKING:
     from sentiment_batch.frames.base import Added
@@ -30,7 +30,7 @@ class PandasFrame:
             for place, name in enumerate(self.names)
             if columns is None or name in columns
         }
-        return make_table([(self.names[place], *column) for place, column in converted.items()])
+        return join_columns([(self.names[place], *column) for place, column in converted.items()])
 
     def with_columns(self, added: Added) -> Any:
         """A new frame; values are set by position, so that the index may repeat or be nested."""

@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from sentiment_batch.data.column_paths import find_root
 from sentiment_batch.data.columns import to_single_array
-from sentiment_batch.frames.values import convert_values, make_table
+from sentiment_batch.frames.values import convert_values, join_columns
 
 if TYPE_CHECKING:
     from sentiment_batch.frames.base import Added
@@ -35,7 +35,7 @@ class PolarsFrame:
                 return frame.to_arrow()
         except pa.ArrowInvalid:  # a type that Arrow lacks, such as Int128; its values are not needed
             pass
-        return make_table([(one.name, *_to_arrow(one, strict=columns is not None)) for one in frame])
+        return join_columns([(one.name, *_to_arrow(one, strict=columns is not None)) for one in frame])
 
     def with_columns(self, added: Added) -> Any:
         """A new frame; labels become an Enum, the polars type for a fixed list of categories."""

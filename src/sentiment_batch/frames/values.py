@@ -55,7 +55,7 @@ def convert_values(values: Iterable[Any], name: str, *, strict: bool) -> tuple[p
     return pa.array(texts, pa.large_string()), is_json
 
 
-def make_table(columns: Sequence[tuple[str, pa.Array | pa.ChunkedArray, bool]]) -> pa.Table:
+def join_columns(columns: Sequence[tuple[str, pa.Array | pa.ChunkedArray, bool]]) -> pa.Table:
     """A table of named columns, with a mark on those that hold JSON text."""
     fields = [
         pa.field(name, array.type, metadata={JSON_MARK: b"1"} if is_json else None) for name, array, is_json in columns

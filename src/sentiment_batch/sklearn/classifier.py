@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import tempfile
 import weakref
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,8 +15,14 @@ from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, column_or_1d
 
+from sentiment_batch.data.columns import NULL_WORDS, is_blank
+from sentiment_batch.data.readers.json_types import replace_surrogates
+from sentiment_batch.errors import ModelError, listed
+from sentiment_batch.frames.values import is_missing
 from sentiment_batch.labels.settings import LabelSettings
-from sentiment_batch.labels.values import normalize_word
+from sentiment_batch.labels.values import normalize_word, to_canonical
+from sentiment_batch.labels.word_classes import MIN_ROWS_PER_WORD
+from sentiment_batch.model import hub
 from sentiment_batch.model.openmp import wait_passively
 from sentiment_batch.settings import DEFAULT_BASE, TrainSettings
 from sentiment_batch.training.job import TrainJob, list_tables
@@ -34,8 +41,9 @@ class SentimentClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     whole numbers.
 
     Args:
-        folder: where `fit` writes the model, in place of an older one. None keeps it in a temporary folder, which is
-            deleted with the estimator; such an estimator cannot be pickled after `fit`.
+        folder: where `fit` writes the model, in place of an older one; each estimator needs one of its own. None keeps
+            the model in a temporary folder, which is deleted with the estimator; such an estimator cannot be pickled
+            after `fit`.
         base: as for `train`; so are the other settings but `folds`.
         epochs: see `base`.
         batch_size: see `base`.
@@ -64,8 +72,8 @@ class SentimentClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         quiet: show no progress bar.
 
     Attributes:
-        classes_: (K,) the labels, sorted.
-        folder_: the model folder. `score`, `evaluate` and the command line take it, too.
+        classes_: (K,) the labels that the model knows, sorted.
+        folder_: the absolute path of the model folder. `score`, `evaluate` and the command line take it, too.
     """
 
     def __init__(
@@ -128,11 +136,12 @@ class SentimentClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         self.quiet = quiet
 
     def fit(self, X: Iterable[str], y: Iterable[Any]) -> SentimentClassifier:
-        """Train on N texts and their labels. Rows with an empty text are left out.
+        """Train on N texts and their labels. Rows without a text are left out.
 
         Raises:
             ValueError: X holds something else than texts, y is not as long or lacks a label, or a label is no class of
-                its own: it has one row, or is a spelling of another one, such as `neg` and `NEGATIVE`.
+                its own: fewer than two of its rows have a text, or it is a spelling of another one, such as `neg` and
+                `NEGATIVE`.
             SentimentBatchError: see `sentiment_batch.train`.
         """
         import pyarrow as pa
@@ -144,20 +153,17 @@ class SentimentClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         if len(texts) != len(labels_N):
             raise ValueError(f"X has {len(texts):,} texts and y {len(labels_N):,} labels; they must be as many.")
         classes_K, codes_N = np.unique(labels_N, return_inverse=True)
-        names = [str(label) for label in classes_K.tolist()]
-        if len(set(map(normalize_word, names))) < len(names):
-            raise ValueError(f"some of the labels {', '.join(names)} are spellings of one word. Write each in one way.")
+        names = _name_classes(classes_K.tolist())
         labels = [names[code] for code in codes_N.tolist()]
-        label_settings = LabelSettings.parse(labels_map={name: name for name in names})
-        _refuse_lost(names, labels, label_settings)
+        _refuse_lost(names, texts, labels)
         job = TrainJob(
-            reviews=[pa.table({"text": pa.array(texts), "label": pa.array(labels)})],
+            reviews=[pa.table({"text": pa.array(texts, pa.large_string()), "label": pa.array(labels)})],
             unlabelled=list_tables(self.unlabelled),
             output=self._choose_folder(),
             settings=TrainSettings(**{name: value for name, value in vars(self).items() if name in _SETTINGS}),
             text_columns=("text",),
             label_column="label",
-            label_settings=label_settings,
+            label_settings=LabelSettings.parse(labels_map={name: name for name in names}),
             overwrite=True,
             restart=True,
             report=False,
@@ -167,9 +173,12 @@ class SentimentClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         with wait_passively():
             from sentiment_batch.training.run import run_training
         trained = run_training(job)
-        self.folder_ = trained.path
-        self.classes_ = classes_K
-        self._order = [trained.labels.index(name) for name in names]
+        self.folder_ = str(Path(trained.path).absolute())
+        self._digest = hub.digest_model_folder(Path(self.folder_))
+        # If all rows of a class validate, the model does not know it.
+        known = [place for place, name in enumerate(names) if name in trained.labels]
+        self.classes_ = classes_K[known]
+        self._order = [trained.labels.index(names[place]) for place in known]
         self._scorer: Scorer | None = None
         return self
 
@@ -177,21 +186,22 @@ class SentimentClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         """(N, K) the probability of each class, in the order of `classes_`.
 
         Raises:
-            ValueError: X holds something else than texts, or an empty text, which has no class.
+            ValueError: X holds something else than texts, or a row has no text, so that it has no class.
+            ModelError: the folder holds another model than the one of `fit`, or none.
             NotFittedError: `fit` was not called.
         """
         check_is_fitted(self)
         texts = _to_texts(X)
-        empty = next((row for row, text in enumerate(texts) if text is None or not text.strip()), None)
-        if empty is not None:
-            raise ValueError(f"row {empty} of X has no text, so it has no class. Leave it out.")
         if not texts:
             return np.empty((0, len(self.classes_)), dtype=np.float32)
         import pyarrow as pa
 
         batches = pa.table({"text": pa.array(texts, pa.large_string())}).to_batches()
-        found = [one for _, one in self._open_scorer().probabilities(batches, ["text"])]
-        return np.concatenate(found)[:, self._order]
+        found_NK = np.concatenate([one for _, one in self._open_scorer().probabilities(batches, ["text"])])
+        empty = np.flatnonzero(np.isnan(found_NK[:, 0]))
+        if len(empty):
+            raise ValueError(f"row {empty[0]} of X has no text, so it has no class. Leave it out.")
+        return found_NK[:, self._order]
 
     def predict(self, X: Iterable[str]) -> npt.NDArray[Any]:
         """(N,) the likeliest class of each text; errors as for `predict_proba`."""
@@ -222,7 +232,15 @@ class SentimentClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         from sentiment_batch.scoring.scorer import Scorer
 
         if self._scorer is None:
-            self._scorer = Scorer.load(self.folder_, device=self.device).open()
+            scorer = Scorer.load(self.folder_, device=self.device)
+            digest = scorer.description.digest
+            if getattr(self, "_digest", digest) != digest:  # pickles of older versions have none
+                scorer.close()
+                raise ModelError(
+                    f"{self.folder_} holds another model than the one that this estimator was fitted to. Fit it again, "
+                    "or give each estimator a `folder` of its own."
+                )
+            self._scorer = scorer
         return self._scorer
 
 
@@ -235,24 +253,57 @@ def _refuse_missing(y: Any) -> None:
     `y` may also be a column, such as a frame with the labels alone.
     """
     for row, label in enumerate(np.asarray(y, dtype=object).ravel()):
-        if label is None or type(label).__name__ == "NAType" or (isinstance(label, float) and label != label):
+        if is_missing(label):
             raise ValueError(f"row {row} of y has no label, but {label}. Leave such rows out of X and y.")
 
 
-def _refuse_lost(names: Sequence[str], labels: Sequence[str], label_settings: LabelSettings) -> None:
-    """Raise ValueError for labels that training would leave out, or make one class of."""
-    from sentiment_batch.labels.inference import infer_mapping
+def _name_classes(labels: Sequence[Any]) -> list[str]:
+    """(K,) the word of each label, without blanks around it.
 
-    lost = sorted(set(names) - set(infer_mapping(labels, "label", label_settings).labels))
+    Raises:
+        ValueError: a label has no word, or two are read as one, such as `01` and `1`.
+    """
+    names = [replace_surrogates(str(label)).strip() for label in labels]
+    first: dict[str, Any] = {}
+    for label, name in zip(labels, names, strict=True):
+        if not normalize_word(name):
+            raise ValueError(f"y holds the label {label!r}, which is no word. Leave such rows out of X and y.")
+        words = {normalize_word(name), normalize_word(to_canonical(name) or name)}
+        for other in (first[word] for word in words if word in first):
+            raise ValueError(
+                f"the labels {other!r} and {label!r} are spellings of one word. Write them in clearly different ways, "
+                "or in one way if they mean the same."
+            )
+        first |= dict.fromkeys(words, label)
+    return names
+
+
+def _refuse_lost(names: Sequence[str], texts: Sequence[str | None], labels: Sequence[str]) -> None:
+    """Raise ValueError for names of classes that training would leave out, because too few rows have a text.
+
+    Args:
+        names: (K,) the names.
+        texts: (N,) the text of each row.
+        labels: (N,) one of the names for each row.
+    """
+    rows = Counter(label for text, label in zip(texts, labels, strict=True) if _has_text(text))
+    if not rows:
+        raise ValueError("no row of X has a text to learn from.")
+    lost = [name for name in names if rows[name] < MIN_ROWS_PER_WORD]
     if lost:
         raise ValueError(
-            f"the labels {', '.join(map(repr, lost))} are no classes of their own. Each needs two rows, and a word "
-            "of its own."
+            f"too few rows have a text and the label {listed(lost)}; a label needs {MIN_ROWS_PER_WORD}. Give more such "
+            "rows, or leave them out of X and y."
         )
 
 
+def _has_text(text: str | None) -> bool:
+    """True if training would read a text, and not leave its row out."""
+    return text is not None and text not in NULL_WORDS and not is_blank(text)
+
+
 def _to_texts(X: Iterable[str]) -> Sequence[str | None]:
-    """The texts of X, with None for missing ones.
+    """The texts of X, with None for missing ones, and U+FFFD for halves of surrogate pairs, which UTF-8 lacks.
 
     Raises:
         ValueError: X is one text, has several columns, or holds something else.
@@ -264,8 +315,8 @@ def _to_texts(X: Iterable[str]) -> Sequence[str | None]:
         values = values[:, 0]
     if values.ndim != 1:
         raise ValueError(f"X has the shape {values.shape}; it must be a sequence of texts.")
-    texts = [None if value is None or value != value else value for value in values.tolist()]
+    texts = [None if is_missing(value) else value for value in values.tolist()]
     odd = next((value for value in texts if value is not None and not isinstance(value, str)), None)
     if odd is not None:
         raise ValueError(f"X holds {odd!r}, which is no text. Give the column of the texts.")
-    return texts
+    return [None if text is None else replace_surrogates(text) for text in texts]

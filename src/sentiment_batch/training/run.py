@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import os
 import sys
+import threading
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -65,9 +67,12 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("sentiment_batch")
 
+_turn = threading.Lock()
+"""Held during a training. Trainings of one process take turns, because each seeds generators of the whole process."""
+
 
 def run_training(job: TrainJob) -> Trained:
-    """Train on labelled reviews, and publish the model folder.
+    """Train on labelled reviews, and publish the model folder. Another training of this process ends first.
 
     Raises:
         InputError: a table cannot be read, or a classifier cannot learn from the rows.
@@ -76,6 +81,14 @@ def run_training(job: TrainJob) -> Trained:
         DeviceError: the device does not exist, or its memory is too small.
         UsageError: settings exclude each other.
     """
+    if _turn.locked():
+        logger.info("waiting for another training of this process to end")
+    with _turn:
+        return _run_alone(job)
+
+
+def _run_alone(job: TrainJob) -> Trained:
+    """`run_training` while no other training runs in this process."""
     checkpoint = Checkpoint(job.output, overwrite=job.overwrite, resume=job.resume, restart=job.restart)
     try:
         reviews, val, test = job.read_tables()
@@ -320,3 +333,13 @@ def _describe_machine(device: str) -> str:
     """What the last bits of a sum depend on, besides the versions of the libraries."""
     threads = "" if device.startswith("cuda") else f", {torch.get_num_threads()} threads"
     return describe_hardware(device) + threads
+
+
+def _renew_turn() -> None:
+    """Give a forked process a turn of its own: no thread that it has would ever end that of its parent."""
+    global _turn
+    _turn = threading.Lock()
+
+
+if hasattr(os, "register_at_fork"):  # Windows has no fork
+    os.register_at_fork(after_in_child=_renew_turn)
