@@ -1,13 +1,15 @@
 import json
+import time
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
 from sentiment_batch.data.column_paths import describe_type, find_field, find_root, list_paths
-from sentiment_batch.data.columns import extract_texts, extract_values, read_column
+from sentiment_batch.data.columns import extract_texts, extract_values, find_path, read_column
 from sentiment_batch.data.formats import open_reader
 from sentiment_batch.data.labelled_rows import read_labelled_rows
+from sentiment_batch.data.readers.table import TableReader
 from sentiment_batch.data.text_columns import check_column, detect_text_columns
 from sentiment_batch.errors import InputError
 
@@ -160,3 +162,66 @@ def test_labels_and_groups_inside_of_objects_are_named_by_a_path(reader, further
     assert [None if label is None else int(label) for label in rows.labels] == [0, 1, 2, *(None for _ in further)]
     assert (rows.text_columns, rows.groups[:3]) == (("review.text",), [0, 1, 2])
     assert rows.by.to_pylist()[:3] == ["0", "1", "2"]
+
+
+TEXT = pa.struct([("text", pa.string())])
+TWO_COLUMNS = pa.schema([("id", pa.int64()), ("reviews", TEXT), ("reviews", TEXT)])
+TWO_FIELDS = pa.schema([("r", pa.struct([("text", pa.string()), ("text", pa.string())]))])
+TWO_BETWEEN = pa.schema([("a", pa.struct([("b", TEXT), ("b", pa.struct([("n", pa.int64())]))]))])
+TWO_OF_JSON = pa.schema([pa.field("reviews", pa.string(), metadata={b"sentiment_batch.json": b"1"})] * 2)
+
+
+@pytest.mark.parametrize("setting", ["text_column", "label_column", "group_column", "by", "over"])
+@pytest.mark.parametrize(
+    ("schema", "path", "repeated"),
+    [
+        (TWO_COLUMNS, "reviews.text", "reviews"),
+        (TWO_COLUMNS, "reviews", "reviews"),
+        (TWO_FIELDS, "r.text", "r.text"),
+        (TWO_BETWEEN, "a.b.text", "a.b"),
+        (TWO_BETWEEN, "a.b.n", "a.b"),
+        (TWO_OF_JSON, "reviews.text", "reviews"),
+    ],
+)
+def test_a_path_into_what_repeats_is_refused(schema, path, repeated, setting):
+    words = rf"^2 columns are called '{repeated}'\. Rename them so that `{setting}` can name one\.$"
+    with pytest.raises(InputError, match=words):
+        check_column(schema, path, setting)
+
+
+def test_the_settings_of_labelled_rows_refuse_what_repeats():
+    row = pa.array([{"text": "A good film that I liked.", "label": "pos"}])
+    table = pa.table([row, row, pa.array(["A good film."]), pa.array(["pos"])], names=["r", "r", "text", "label"])
+    settings = {
+        "text_columns": ["r.text"],
+        "label_column": "r.label",
+        "group_column": "r.label",
+        "by_column": "r.label",
+    }
+    for setting, value in settings.items():
+        with pytest.raises(InputError, match="2 columns are called 'r'"):
+            read_labelled_rows(TableReader(table), "table", **{setting: value})
+
+
+def test_repeated_names_beside_a_path_do_no_harm():
+    schema = pa.schema(
+        [("x", pa.int64()), ("x", pa.int64()), ("r", pa.struct([("n", TEXT), ("y", TEXT), ("y", TEXT)]))]
+    )
+    assert check_column(schema, "r.n.text", "text_column") == "r.n.text"
+
+
+def test_paths_are_found_in_the_order_of_the_columns():
+    inner, dotted = pa.struct([("b.c", pa.int8())]), pa.struct([("c", pa.int16())])
+    for names, kind in ((["a", "a.b"], pa.int8()), (["a.b", "a"], pa.int16())):
+        schema = pa.schema([(name, {"a": inner, "a.b": dotted}[name]) for name in names])
+        assert find_field(schema, "a.b.c").type == kind
+        assert find_path(list(schema), "a.b.c") == find_path(schema, "a.b.c") == find_path(pa.struct(schema), "a.b.c")
+    assert find_field(schema, "a.b.c\udcff") is None
+
+
+def test_finding_each_column_of_a_wide_table_is_quick():
+    schema = pa.schema([(f"c.{n}", pa.string()) for n in range(5_000)])
+    started = time.process_time()
+    assert all(find_field(schema, name) is not None for name in schema.names)
+    assert find_field(schema, "c.x") is None
+    assert time.process_time() - started < 2

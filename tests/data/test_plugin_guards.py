@@ -12,6 +12,7 @@ import pytest
 from sentiment_batch.cli.signals import SignalExit
 from sentiment_batch.data.plugin_guards import GuardedReader, GuardedWriter, PluginGuard
 from sentiment_batch.errors import InputError, OutputError, PluginError
+from sentiment_batch.progress import update_estimated
 from sentiment_batch.records import FinishedFile, Split
 
 PLUGIN = PluginGuard(name="sheets", location="a.sheet")
@@ -266,3 +267,64 @@ def test_errors_for_the_user_and_interrupts_pass(error):
 def test_a_broken_pipe_of_standard_output_passes():
     with pytest.raises(BrokenPipeError):
         writer(PluginGuard(name="sheets", location="-"), write=raising(BrokenPipeError())).write(ROWS)
+
+
+OPTIONAL = ["estimate_rows", "locations", "select_columns"]
+
+
+@pytest.mark.parametrize("name", [*OPTIONAL, "anything"])
+def test_a_reader_without_an_optional_member_has_none(name):
+    assert not hasattr(guarded(), name)
+    assert getattr(guarded(**{name: None}), name, "none") == "none"
+
+
+def test_the_optional_members_are_handed_through():
+    chosen = []
+    reader = guarded(estimate_rows=lambda: np.int64(7), locations=("a", "b"), select_columns=chosen.append)
+    assert (reader.estimate_rows(), reader.locations) == (7, ["a", "b"])
+    reader.select_columns(name for name in ("n", "m"))
+    assert chosen == [["n", "m"]]
+    assert guarded(estimate_rows=lambda: None).estimate_rows() is None
+    bar = SimpleNamespace(disable=False, total=None, n=0, bar_format=None, update=lambda rows: rows)
+    update_estimated(bar, reader)(1)
+    assert bar.total == 7
+
+
+@pytest.mark.parametrize(("error", "message"), FAILURES)
+@pytest.mark.parametrize("part", ["estimate_rows", "select_columns"])
+def test_a_failure_of_an_optional_member_names_the_plugin(part, error, message):
+    reader = guarded(**{part: raising(error)})
+    with pytest.raises(PluginError, match=rf"^plugin 'sheets' failed on a\.sheet: {message}"):
+        reader.estimate_rows() if part == "estimate_rows" else reader.select_columns(["n"])
+
+
+@pytest.mark.parametrize("name", OPTIONAL)
+def test_a_member_that_cannot_be_looked_up_names_the_plugin(name):
+    class Lazy(SimpleNamespace):
+        def __getattr__(self, wanted):
+            raise (ZeroDivisionError if wanted == name else AttributeError)(wanted)
+
+    reader = GuardedReader(Lazy(**vars(guarded()._reader)), PLUGIN)
+    with pytest.raises(PluginError, match="ZeroDivisionError"):
+        getattr(reader, name, None)
+
+
+@pytest.mark.parametrize("rows", ["1", 1.0, True, -1])
+def test_an_invalid_estimate_is_refused(rows):
+    with pytest.raises(PluginError, match=r"the result of its estimate_rows\(\) is .*, neither None nor a number"):
+        guarded(estimate_rows=lambda: rows).estimate_rows()
+
+
+@pytest.mark.parametrize("locations", ["a.sheet", [b"a.sheet"], 7, {"a.sheet"}, ["a", None]])
+def test_invalid_locations_are_refused(locations):
+    with pytest.raises(PluginError, match="its locations are not a list of paths and URLs"):
+        _ = guarded(locations=locations).locations
+
+
+def test_batches_may_be_null_in_columns_that_were_not_chosen():
+    schema = pa.schema([pa.field("n", pa.int64(), nullable=False), ("d", pa.dictionary(pa.int8(), pa.string()))])
+    schema = schema.append(pa.field("s", pa.struct([pa.field("x", pa.string(), nullable=False)]), nullable=False))
+    batch = pa.RecordBatch.from_arrays([pa.nulls(2, kind) for kind in schema.types], schema=schema)
+    reader = guarded(schema=schema, batches=lambda split: [batch], select_columns=lambda names: None)
+    reader.select_columns([])
+    assert [found.num_rows for found in reader.batches(SPLIT)] == [2]

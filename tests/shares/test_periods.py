@@ -145,3 +145,56 @@ def test_a_format_without_what_the_period_needs_is_refused():
 def test_a_column_without_dates_has_no_periods():
     assert periods(pa.array([None, None], pa.string()))[0] == [None, None]
     assert periods(pa.nulls(2))[0] == [None, None]
+
+
+@pytest.mark.parametrize("zone", [None, "UTC", "Europe/Berlin"])
+def test_nanoseconds_have_their_period(zone):
+    times = pa.array([1_700_000_000 * 10**9 + 123, None, -1, -(2**63)], pa.int64()).view(pa.timestamp("ns", zone))
+    assert periods(times, "year")[0] == ["2023", None, "1970" if zone == "Europe/Berlin" else "1969", "1677"]
+    assert periods(times.dictionary_encode(), "week")[0][:2] == ["2023-11-13", None]
+
+
+@pytest.mark.parametrize("every", ["day", "week", "month", "quarter", "year"])
+def test_an_unknown_time_zone_is_named(every):
+    with pytest.raises(InputError, match=r"column 'date' holds timestamp\[us, tz=Mars/Base\], .* such as UTC, or name"):
+        periods(pa.array([0], pa.timestamp("us", "Mars/Base")), every)
+
+
+@pytest.mark.parametrize(
+    "kind", [pa.timestamp("s"), pa.timestamp("ms", "UTC"), pa.timestamp("us"), pa.date32(), pa.date64()]
+)
+@pytest.mark.parametrize("year", [0, 10_000, 12_000])
+def test_a_time_in_no_year_of_four_digits_is_named(kind, year):
+    seconds = pa.array([None, 0, (year - 1970) * 31_556_952 + 86_400 * (3 if year else -3)], pa.timestamp("s"))
+    with pytest.raises(InputError, match=r"'date' holds a time outside of the years 1 to 9999 in row 102 .*`over`"):
+        periods(seconds.cast(kind))
+
+
+@pytest.mark.parametrize("seconds", [2**62, -(2**62), 10**13])
+def test_a_time_that_no_microseconds_count_is_named(seconds):
+    with pytest.raises(InputError, match="outside of the years 1 to 9999 in row 100"):
+        periods(pa.array([seconds], pa.timestamp("s")))
+
+
+def test_the_first_and_the_last_day_of_all_years_have_periods():
+    assert periods(pa.array([date(1, 1, 1), date(9999, 12, 31)]), "year")[0] == ["0001", "9999"]
+    assert periods([datetime(9999, 12, 31, 23, 59, 59)])[0] == ["9999-12"]
+
+
+def test_spans_of_time_are_no_dates():
+    for values in (
+        pa.array([pa.MonthDayNano([1, 2, 3])]),
+        pa.array([5], pa.duration("s")),
+        pa.array([5], pa.time32("s")),
+    ):
+        with pytest.raises(InputError, match=r"column 'date' holds .*, not dates. .* name another column with `over`"):
+            periods(values)
+
+
+@pytest.mark.parametrize("kind", [pa.binary(), pa.large_binary(), pa.binary_view()])
+def test_bytes_that_are_not_utf8_are_named(kind):
+    assert periods(pa.array([b"2026-04-03"], kind))[0] == ["2026-04"]
+    with pytest.raises(InputError, match=r"'date' holds bytes that are not UTF-8 in row 1 .* Repair the row, or name"):
+        periods(pa.array([b"2026-04-03", b"\xff"], kind))
+    with pytest.raises(InputError, match="in row 101"):
+        periods(pa.array([b"2026-04-03"], kind), more=[b"2026-04-03", b"\xff"])

@@ -103,20 +103,29 @@ def read_column(batch: pa.RecordBatch, name: str) -> tuple[pa.Array, bool]:
 
 def find_path(fields: Iterable[pa.Field], name: str) -> tuple[pa.Field, ...]:
     """The column that `name` begins with, and the fields inside it down to the one at its end; empty if none fits."""
-    known = list(fields)
-    found = next((field for field in known if field.name == name), None)
-    if found is not None:
-        return (found,)
-    for field in known:
+    known = fields if isinstance(fields, (pa.Schema, pa.StructType)) else pa.schema(list(fields))
+    found = find_places(known, name)
+    if found:
+        return (known.field(found[0]),)
+    # Listing the fields of a wide table for each of its columns would take quadratic time.
+    heads = [name[:end] for end, character in enumerate(name) if character == "."]
+    for place in sorted(place for head in heads for place in find_places(known, head)):
+        field = known.field(place)
         rest = name.removeprefix(f"{field.name}.")
-        if rest == name:
-            continue
         if holds_json(field):
             return (field, pa.field(rest, pa.string(), metadata={JSON_MARK: b"1"}))
         below = find_path(field.type, rest) if pa.types.is_struct(field.type) else ()
         if below:
             return (field, *below)
     return ()
+
+
+def find_places(fields: pa.Schema | pa.StructType, name: str) -> list[int]:
+    """The places of the columns, or of the fields of a struct, that have exactly this name, in their order."""
+    try:
+        return sorted(fields.get_all_field_indices(name))
+    except UnicodeEncodeError:  # an argument of a command that is not UTF-8; no column can have such a name
+        return []
 
 
 def is_blank(text: str) -> bool:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import json
 import logging
 import numbers
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -89,6 +90,8 @@ def _describe(error: BaseException) -> str:
 
 class GuardedReader:
     """A plugin's reader whose splits and batches are checked against what it announced.
+
+    It has `estimate_rows`, `locations` and `select_columns` if the plugin's reader has them, see `Reader`.
 
     Args:
         reader: the object that the plugin returned.
@@ -188,6 +191,34 @@ class GuardedReader:
         if own is not None and not isinstance(own, Dialect):
             raise self._plugin.error(f"its dialect has the type {type(own).__name__}, not Dialect")
         return own
+
+    def __getattr__(self, name: str) -> Any:
+        """One of the optional members that a caller looks for, if the plugin's reader has it."""
+        members: dict[str, Callable[[Any], Any]] = {
+            "estimate_rows": lambda own: functools.partial(self._estimate_rows, own),
+            "locations": self._check_locations,
+            "select_columns": lambda own: functools.partial(self._select_columns, own),
+        }
+        if name in members:
+            with self._plugin.translate_errors():
+                own: object = getattr(self._reader, name, None)
+            if own is not None:
+                return members[name](own)
+        raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+
+    def _estimate_rows(self, own: Callable[[], object]) -> int | None:
+        with self._plugin.translate_errors():
+            return self._count(own(), "the result of its estimate_rows()")
+
+    def _check_locations(self, own: object) -> list[str]:
+        with self._plugin.translate_errors():
+            if isinstance(own, Sequence) and not isinstance(own, str) and all(isinstance(one, str) for one in own):
+                return list(own)
+        raise self._plugin.error("its locations are not a list of paths and URLs")
+
+    def _select_columns(self, own: Callable[[list[str]], object], names: Iterable[str]) -> None:
+        with self._plugin.translate_errors():
+            own(list(names))
 
     def close(self) -> None:
         """Close the plugin's reader. An error is only logged, because all rows were read by then."""

@@ -21,7 +21,14 @@ from sentiment_batch.data.column_paths import (
     infer_json_types,
     list_paths,
 )
-from sentiment_batch.data.columns import decode_dictionary, holds_json, holds_text, is_binary
+from sentiment_batch.data.columns import (
+    decode_dictionary,
+    find_path,
+    find_places,
+    holds_json,
+    holds_text,
+    is_binary,
+)
 from sentiment_batch.data.readers.base import stream_batches
 from sentiment_batch.data.usual_names import LONG_TEXT_NAMES, TEXT_NAMES, find_usual_name, simplify_name
 from sentiment_batch.errors import InputError, UsageError, listed
@@ -167,16 +174,28 @@ def check_column(schema: pa.Schema, name: str, setting: str, *, whole: bool = Fa
         whole: refuse a path.
 
     Raises:
-        InputError: there is no such column, or several columns have the name.
+        InputError: there is no such column, or several columns have the name, or that of a part of the path.
     """
-    count = schema.names.count(name)
-    if count == 0 and (whole or find_field(schema, name) is None):
+    path = find_path(schema, name)
+    if not path or (whole and path[0].name != name):
         if rows_inside := explain_rows_inside(schema, name):
             raise InputError(f"`{setting}` cannot be {name!r}: {rows_inside}.")
         raise InputError.no_column(name, [path for path, _ in list_paths(schema)], setting)
-    if count > 1:
-        raise InputError(f"{count} columns are called {name!r}. Rename them so that `{setting}` can name one.")
+    _refuse_repeated(schema, path, setting)
     return name
+
+
+def _refuse_repeated(schema: pa.Schema, path: Sequence[pa.Field], setting: str) -> None:
+    """Raise an error if a column or field on a path shares its name with another one beside it."""
+    fields: pa.Schema | pa.StructType = schema
+    for depth, field in enumerate(path, 1):
+        count = len(find_places(fields, field.name))
+        if count > 1:
+            name = ".".join(one.name for one in path[:depth])
+            raise InputError(f"{count} columns are called {name!r}. Rename them so that `{setting}` can name one.")
+        if not pa.types.is_struct(field.type):  # what is below are keys of JSON text
+            return
+        fields = field.type
 
 
 def to_column_names(text_column: object) -> tuple[str, ...]:

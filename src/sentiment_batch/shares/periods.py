@@ -12,12 +12,15 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from sentiment_batch.data.columns import decode_dictionary, holds_text, read_column
-from sentiment_batch.errors import InputError, UsageError, listed
+from sentiment_batch.data.readers.utf8_repair import repair_utf8
+from sentiment_batch.errors import InputError, UsageError, listed, reason
 
 PERIODS = ("day", "week", "month", "quarter", "year")
 """The periods; a week begins on Monday."""
 FIRST_YEAR = 1000
 """The first year that is a date. `%Y` would also read 26 as a year."""
+_YEARS_1_TO_9999 = (-62_135_596_800, 253_402_300_800)
+"""The seconds from 1970 to the beginnings of the years 1 and 10000."""
 _ISO = {"2026-04-03 or 2026-04-03T12:30": pa.timestamp("us"), "2026-04-03T12:30Z": pa.timestamp("us", "UTC")}
 """The forms of ISO 8601, without and with a zone."""
 _ORDERS = ("%d{0}%m{0}%Y", "%m{0}%d{0}%Y", "%Y{0}%m{0}%d", "%d{0}%m{0}%y", "%m{0}%d{0}%y")
@@ -59,9 +62,9 @@ class PeriodColumn:
             start: the number of the first row, for messages.
 
         Raises:
-            InputError: a value is no date in the form of the others.
+            InputError: a value is no date in the form of the others, or its period cannot be found.
         """
-        values = decode_dictionary(read_column(batch, self.column)[0])
+        values = _read_dates(batch, self.column, start)
         times = values if self.written is None else _parse(values, self.written)
         bad = pc.and_(pc.is_null(times), pc.is_valid(_drop_blanks(values)))
         if self.written is not None and pc.any(bad).as_py():
@@ -70,7 +73,36 @@ class PeriodColumn:
                 f"column {self.column!r} holds {values[row].as_py()!r} in row {start + row:,} (rows counted from 0), "
                 f"which is no date like {self.written}. Repair the row, or name the form with `date_format`."
             )
-        return _name_times(times.cast(pa.timestamp("us", getattr(times.type, "tz", None))), self.every)
+        times = self._to_microseconds(times, start)
+        try:
+            return _name_times(times, self.every)
+        except pa.ArrowException as error:  # this machine does not know the time zone
+            raise InputError(
+                f"column {self.column!r} holds {values.type}, whose periods cannot be found: {reason(error)}. Convert "
+                "it to another time zone such as UTC, or name another column with `over`."
+            ) from error
+
+    def _to_microseconds(self, times: pa.Array, start: int) -> pa.Array:
+        """Times or dates (n,) in microseconds, rounded down; `start` is the number of the first row.
+
+        Raises:
+            InputError: one lies outside of the years 1 to 9999, whose names would not sort in time.
+        """
+        zone = getattr(times.type, "tz", None)
+        if zone is not None:
+            times = times.view(pa.timestamp(times.type.unit))
+        if times.type == pa.timestamp("ns"):  # holds the years 1677 to 2262
+            whole = times.cast(pa.timestamp("us"), safe=False)  # rounded towards 1970
+            too_late = pc.greater(whole.cast(times.type), times)
+            return pc.subtract(whole.view(pa.int64()), too_late.cast(pa.int64())).view(pa.timestamp("us", zone))
+        first, end = pa.array(_YEARS_1_TO_9999, pa.timestamp("s")).cast(times.type)
+        row = pc.index(pc.or_(pc.less(times, first), pc.greater_equal(times, end)), True).as_py()
+        if row >= 0:
+            raise InputError(
+                f"column {self.column!r} holds a time outside of the years 1 to 9999 in row {start + row:,} (rows "
+                "counted from 0). Repair the row, or name another column with `over`."
+            )
+        return times.cast(pa.timestamp("us")).view(pa.timestamp("us", zone))
 
 
 def find_period_column(
@@ -91,9 +123,10 @@ def find_period_column(
     """
     if every not in PERIODS:
         raise UsageError(f"`every` is {every!r}; it must be one of {', '.join(PERIODS)}.")
-    kind = pa.string() if first is None else decode_dictionary(read_column(first, column)[0]).type
+    values = pa.nulls(0, pa.string()) if first is None else _read_dates(first, column, 0)
+    kind = values.type
     as_written = "by the time as it is written"
-    if pa.types.is_temporal(kind) and not pa.types.is_time(kind) and not pa.types.is_duration(kind):
+    if pa.types.is_timestamp(kind) or pa.types.is_date(kind):
         zone = getattr(kind, "tz", None)
         in_zone = as_written if zone is None else f"in the time zone {zone}"
         return PeriodColumn(column=column, every=every, written=None, zone=in_zone, assumed=False)
@@ -106,7 +139,6 @@ def find_period_column(
         _check_format(date_format, every)
         zone = "in the time zone UTC" if "%z" in date_format else as_written
         return PeriodColumn(column=column, every=every, written=date_format, zone=zone, assumed=False)
-    values = pa.nulls(0, pa.string()) if first is None else decode_dictionary(read_column(first, column)[0])
     written = _find_form(column, values, every)
     zone = "in the time zone UTC" if getattr(_ISO.get(written), "tz", None) else as_written
     return PeriodColumn(column=column, every=every, written=written, zone=zone, assumed=written not in _ISO)
@@ -161,6 +193,24 @@ def _no_form(column: str, known: pa.Array, every: str) -> InputError:
         f"column {column!r} holds {date!r}, which is a date like {form}, but also {other!r}. Write all dates in one "
         "form, leave the cells without a date empty, or name another column with `over`."
     )
+
+
+def _read_dates(batch: pa.RecordBatch, column: str, start: int) -> pa.Array:
+    """The values of the column: (n,); `start` is the number of the first row.
+
+    Raises:
+        InputError: a text is not UTF-8.
+    """
+    values = decode_dictionary(read_column(batch, column)[0])
+    if not holds_text(values.type):
+        return values
+    texts, bad = repair_utf8(values.cast(pa.large_binary()).view(pa.large_string()))
+    if bad:
+        raise InputError(
+            f"column {column!r} holds bytes that are not UTF-8 in row {start + min(bad):,} (rows counted from 0). "
+            "Repair the row, or name another column with `over`."
+        )
+    return texts
 
 
 def _drop_blanks(values: pa.Array) -> pa.Array:

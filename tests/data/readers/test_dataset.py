@@ -235,3 +235,38 @@ def test_a_model_folder_is_no_table(tmp_path):
     for format in (None, "csv"):
         with pytest.raises(InputError, match=f"{tmp_path} is the folder of a model, not a table"):
             open_reader(str(tmp_path), format=format)
+
+
+def test_columns_are_chosen_in_all_files(tmp_path):
+    for year, n in (("2024", [1]), ("2025", [2.5])):
+        folder = tmp_path / f"year={year}"
+        folder.mkdir()
+        table = pa.table({"text": ["good"], "n": n})
+        feather.write_feather(table, folder / "a.arrow")
+    with contextlib.closing(open_reader(str(tmp_path), format="arrow")) as reader:
+        reader.select_columns(iter(["text", "year"]))
+        found = [row for split in reader.splits() for batch in reader.batches(split) for row in batch.to_pylist()]
+    assert found == [
+        {"text": "good", "n": None, "year": 2024},
+        {"text": "good", "n": None, "year": 2025},
+    ]
+
+
+def test_files_whose_reader_reads_all_columns_choose_none(days):
+    with contextlib.closing(open_reader(str(days / "day-*.csv"))) as reader:
+        assert not hasattr(reader, "select_columns")
+
+
+def test_the_rows_of_several_files_are_estimated(days, tmp_path_factory):
+    with contextlib.closing(open_reader(str(days / "day-*.csv"))) as reader:
+        first, *others = reader.splits()
+        list(reader.batches(first))
+        assert reader.estimate_rows() is None
+        for split in others:
+            list(reader.batches(split))
+        assert reader.estimate_rows() == 4
+    tables = tmp_path_factory.mktemp("tables")
+    for number in range(2):
+        feather.write_feather(pa.table({"text": ["good", "bad"]}), tables / f"{number}.feather")
+    with contextlib.closing(open_reader(str(tables))) as reader:
+        assert reader.estimate_rows() == reader.num_rows == 4

@@ -1,12 +1,13 @@
 import json
 import logging
+import tracemalloc
 
 import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sentiment_batch.data.readers import text
+from sentiment_batch.data.readers import json_objects, text
 from sentiment_batch.data.readers.base import MAX_ROWS_PER_BATCH
 from sentiment_batch.data.readers.jsonl import JSON_METADATA, JsonLinesReader
 from sentiment_batch.errors import InputError
@@ -167,6 +168,21 @@ def test_a_number_that_is_no_json_is_a_warning(table, caplog):
     assert record.getMessage().endswith(
         "reviews.jsonl, line 2, and so in 1 more: NaN and Infinity, which are not JSON, are read as null"
     )
+
+
+def test_memory_does_not_grow_with_the_rows_of_a_warning(tmp_path, monkeypatch):
+    monkeypatch.setattr(json_objects, "MAX_ROWS_PER_BATCH", 500)
+    peaks = []
+    for rows in (2_000, 2_000, 20_000):  # the first time, modules allocate what they keep
+        path = tmp_path / f"{rows}.jsonl"
+        path.write_text('{"a": NaN, "a": NaN}\n' * rows)
+        tracemalloc.start()
+        try:
+            JsonLinesReader(str(path), ReadOptions()).close()
+            peaks.append(tracemalloc.get_traced_memory()[1])
+        finally:
+            tracemalloc.stop()
+    assert peaks[2] - peaks[1] < 200_000
 
 
 @pytest.mark.parametrize("character", ["\x85", "\u2028", "\u2029", "\x7f"])

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import datetime
 import functools
 import io
 
+import numpy
 import polars as pl
 import pyarrow as pa
 import pytest
@@ -136,9 +138,99 @@ def encode_batches(*batches):
 
 def test_a_dictionary_that_outgrows_its_index_is_refused():
     table = dictionaries([f"a{number}" for number in range(100)], [f"b{number}" for number in range(100)])
-    with pytest.raises(OutputError, match=r"more values than its index type can count\. Write Parquet"):
+    with pytest.raises(
+        OutputError, match=r"of column 'd' has more values than its index type can count\. Write Parquet"
+    ):
         encode(ArrowEncoder, table)
     assert read_stream(encode(STREAM, table)).num_rows == 200
+
+
+FLOATS = [numpy.float16(1.5), numpy.float16(2.5)]
+ENTRIES = {
+    "null": (pa.string(), ["a", None]),
+    "null first": (pa.string_view(), [None, "a"]),
+    "equal": (pa.string(), ["a", "a"]),
+    "float16": (pa.float16(), FLOATS),
+    "time": (pa.timestamp("s"), [datetime.datetime(2026, 1, 1), None]),
+    "one": (pa.binary(1), [b"a", b"b"]),
+}
+
+
+def in_list(column):
+    return pa.ListArray.from_arrays([0, 1, 3], column)
+
+
+def in_struct(column):
+    return pa.StructArray.from_arrays(
+        [column.slice(1), pa.array([1, 2])], names=["d", "n"], mask=pa.array([False, True])
+    )
+
+
+def in_map(column):
+    return pa.MapArray.from_arrays([0, 1, 3], pa.array(["j", "k", "l"]), column).slice(1)
+
+
+def in_union(column):
+    return pa.UnionArray.from_sparse(pa.array([0, 1, 0], pa.int8()), [column, pa.array([1, 2, 3])])
+
+
+def entries(kind, values, place):
+    """A batch of a dictionary with the given entries, to each of which one row points."""
+    column = pa.DictionaryArray.from_arrays(pa.array([0, 1, None], pa.int8()), pa.array(values, kind))
+    return pa.record_batch({"d": place(column)})
+
+
+@pytest.mark.parametrize("place", [pa.array, in_list, in_struct, in_map, in_union])
+@pytest.mark.parametrize(("kind", "known"), ENTRIES.values(), ids=ENTRIES)
+def test_a_dictionary_that_never_changes_may_hold_anything(kind, known, place):
+    batches = [entries(kind, known, place) for _ in range(3)]
+    data = encode_batches(*batches)
+    assert pa.ipc.open_file(io.BytesIO(data)).stats.num_dictionary_deltas == 0
+    assert read_file(data).column(0).to_pylist() == pa.Table.from_batches(batches).column(0).to_pylist()
+
+
+@pytest.mark.parametrize("place", [pa.array, in_list, in_struct, in_map])
+@pytest.mark.parametrize(("kind", "known"), ENTRIES.values(), ids=ENTRIES)
+def test_other_entries_are_appended_without_null_and_equal_ones(kind, known, place):
+    other = [known[1], known[0]] if known[0] != known[1] else [None, "b"]
+    batches = [entries(kind, values, place) for values in (known, other, [None, known[0]], [], known) if values]
+    back = read_file(encode_batches(*batches))
+    back.validate(full=True)
+    assert back.column(0).to_pylist() == pa.Table.from_batches(batches).column(0).to_pylist()
+
+
+def test_a_number_that_is_none_is_one_entry_of_a_dictionary():
+    batches = [entries(pa.float64(), values, pa.array) for values in ([float("nan"), 1], [2, float("nan")])]
+    back = read_file(encode_batches(*batches)).column(0)
+    assert repr(back.to_pylist()) == "[nan, 1.0, None, 2.0, nan, None]"
+    assert len(back.chunk(1).dictionary) == 3
+
+
+@pytest.mark.parametrize("kind", [pa.timestamp("s"), pa.binary(1), pa.decimal128(3), pa.null()])
+def test_an_empty_dictionary_of_any_values_grows(kind):
+    value = {pa.timestamp("s"): datetime.datetime(2026, 1, 1), pa.binary(1): b"a", pa.null(): None}.get(kind, 7)
+    empty = pa.DictionaryArray.from_arrays(pa.array([None], pa.int8()), pa.array([], kind))
+    full = pa.DictionaryArray.from_arrays(pa.array([0], pa.int8()), pa.array([value], kind))
+    back = read_file(encode_batches(*(pa.record_batch({"d": column}) for column in (empty, full, full))))
+    assert back.column(0).to_pylist() == [None, value, value]
+
+
+def test_the_dictionary_of_a_union_may_grow():
+    batches = [entries(pa.string(), values, in_union) for values in (["a", "b"], ["c", "a"])]
+    back = read_file(encode_batches(*batches))
+    assert back.column(0).to_pylist() == ["a", 2, None, "c", 2, None]
+
+
+@pytest.mark.parametrize(
+    ("kind", "values", "place"),
+    [
+        (pa.struct([("x", pa.int8())]), ([{"x": 1}, {"x": 2}], [{"x": 3}, {"x": 1}]), pa.array),
+        (pa.float16(), (FLOATS, FLOATS[::-1]), in_union),
+    ],
+)
+def test_a_dictionary_that_cannot_grow_is_refused_by_name(kind, values, place):
+    with pytest.raises(OutputError, match=r"the dictionary of column 'd' has other values .*\. Write Parquet, or the"):
+        encode_batches(*(entries(kind, one, place) for one in values))
 
 
 def test_metadata_come_back():

@@ -6,7 +6,7 @@ import collections
 import dataclasses
 import logging
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from sentiment_batch.data.readers.dataset_files import GLOB_CHARACTERS, DataFile, find_files
@@ -79,6 +79,8 @@ class DatasetReader:
             for index, (number, split) in enumerate(splits)
         )
         self._report_differences(location)
+        if all(hasattr(reader, "select_columns") for reader in self._readers):
+            self.select_columns = self._select_columns
 
     @property
     def num_rows(self) -> int | None:
@@ -111,6 +113,21 @@ class DatasetReader:
         reader = self._readers[number]
         for batch in reader.batches(reader.splits()[index]):
             yield adapt_batch(batch, self.schema, self._partitions[number], split.label)
+
+    def estimate_rows(self) -> int | None:
+        """The number of rows of all files, estimated where it is unknown; None if nothing is known of one file."""
+        counts: list[int | None] = [
+            reader.num_rows if reader.num_rows is not None else getattr(reader, "estimate_rows", lambda: None)()
+            for reader in self._readers
+        ]
+        return None if None in counts else sum(count for count in counts if count is not None)
+
+    def _select_columns(self, names: Iterable[str]) -> None:
+        """Make all later batches null in the other columns. Only if each file's reader can do so."""
+        chosen = set(names)
+        for reader in self._readers:
+            selecting: Any = reader  # `select_columns` is no part of the protocol
+            selecting.select_columns([name for name in reader.schema.names if name in chosen])
 
     def close(self) -> None:
         """Close all files."""

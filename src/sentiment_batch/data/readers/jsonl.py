@@ -44,6 +44,24 @@ class _Column:
     """The Arrow type, or None if only JSON text holds all values."""
 
 
+@dataclass(kw_only=True, slots=True)
+class _Seen:
+    """The first line in which something was seen, and the number of such lines. Memory does not grow with them."""
+
+    first: int = 0
+    """The number of the line, counted from 1; 0 if there is none."""
+    what: str = ""
+    """What was seen in it."""
+    count: int = 0
+    """The number of lines."""
+
+    def add(self, number: int, what: str = "") -> None:
+        """Count a line."""
+        if not self.count:
+            self.first, self.what = number, what
+        self.count += 1
+
+
 class JsonLinesReader:
     """A `Reader` of files with one JSON object per line, one array of objects, or objects over several lines.
 
@@ -117,15 +135,14 @@ class JsonLinesReader:
         """The columns in the order of their first appearance, and the number of rows."""
         shapes: dict[str, JsonShape] = {}
         surrogates: Counter[str] = Counter()
-        repeated: list[tuple[int, str]] = []
-        non_finite: list[int] = []
-        problems: list[tuple[int, str]] = []
+        repeated, non_finite, problems = _Seen(), _Seen(), _Seen()
         num_rows = 0
         for found in self._parse():
             if num_rows == 0 and len(found.rows) == 1:
                 refuse_pandas_layouts(found.rows[0], self._name)
             num_rows += len(found.rows)
-            problems += [(number, why) for _, number, why, _ in found.bad[:1]]
+            for _, number, why, _ in found.bad[:1]:
+                problems.add(number, why)
             for key, values in _group_by_key(found.rows).items():
                 shapes.setdefault(key, JsonShape()).add(values)
             if len(shapes) > MAX_COLUMNS:
@@ -134,19 +151,19 @@ class JsonLinesReader:
                 if "\\ud" in text or "\\uD" in text:
                     surrogates.update({key: count_lone_surrogates(value) for key, value in row.items()})
                 if (twice := find_repeated_key(text, row)) is not None:
-                    repeated.append((number, twice))
+                    repeated.add(number, twice)
                 if has_non_finite(text):
-                    non_finite.append(number)
-        if not shapes and problems:
-            raise InputError(f"{self._name}, line {problems[0][0]:,}: {problems[0][1]}. {NEEDS_OBJECTS}")
+                    non_finite.add(number)
+        if not shapes and problems.count:
+            raise InputError(f"{self._name}, line {problems.first:,}: {problems.what}. {NEEDS_OBJECTS}")
         if not shapes:
             raise InputError(
                 f"{self._name} holds no objects with keys, so it has no columns. Give one object per line."
             )
-        if repeated:
-            place = self._name_lines([number for number, _ in repeated])
-            logger.warning("%s: the key %r occurs twice in an object; its last value counts", place, repeated[0][1])
-        if non_finite:
+        if repeated.count:
+            place = self._name_lines(repeated)
+            logger.warning("%s: the key %r occurs twice in an object; its last value counts", place, repeated.what)
+        if non_finite.count:
             logger.warning("%s: NaN and Infinity, which are not JSON, are read as null", self._name_lines(non_finite))
         columns = [_Column(key=key, type=shape.arrow_type()) for key, shape in shapes.items()]
         replaced = sum(surrogates[column.key] for column in columns if column.type is not None)
@@ -155,10 +172,10 @@ class JsonLinesReader:
             logger.warning("%s: U+FFFD replaced %d lone surrogates, which are not valid text", shown, replaced)
         return columns, num_rows
 
-    def _name_lines(self, numbers: Sequence[int]) -> str:
+    def _name_lines(self, seen: _Seen) -> str:
         """The first of some lines, and how many others there are."""
-        more = f", and so in {len(numbers) - 1:,} more" if len(numbers) > 1 else ""
-        return f"{without_password(self._name)}, line {numbers[0]:,}{more}"
+        more = f", and so in {seen.count - 1:,} more" if seen.count > 1 else ""
+        return f"{without_password(self._name)}, line {seen.first:,}{more}"
 
     def _make_array(
         self, column: _Column, rows: Sequence[dict[str, Any]], texts: list[dict[str, str | None]]
