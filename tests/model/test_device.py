@@ -63,7 +63,8 @@ def test_with_cuda_auto_takes_the_first_device_and_names_it():
 
 @pytest.mark.usefixtures("cuda")
 @pytest.mark.parametrize(
-    ("name", "value"), [("cpu", "cpu"), ("cuda", "cuda:0"), ("cuda:0", "cuda:0"), ("cuda:1", "cuda:1")]
+    ("name", "value"),
+    [("cpu", "cpu"), ("cuda", "cuda:0"), ("cuda:0", "cuda:0"), ("cuda:1", "cuda:1"), ("cuda:01", "cuda:1")],
 )
 def test_a_device_that_is_there_is_taken_as_asked(name, value):
     assert choose_device(name).value == value

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 import logging
+import os
 import pickle
 import random
+import threading
 
 import numpy as np
 import pandas as pd
@@ -197,6 +199,39 @@ def test_what_cannot_be_written_again_ends_with_a_cure(tiny_model, flipped, tmp_
     assert capsysbinary.readouterr().out.splitlines() == [b"text,sentiment,sentiment_score"]
 
 
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no named pipes here")
+@pytest.mark.parametrize("by_number", [True, False])
+def test_a_pipe_gets_no_row_twice(tiny_model, flipped, tmp_path, by_number):
+    pd.DataFrame({"text": texts(30)}).to_csv(tmp_path / "in.csv", index=False)
+    options = {"model": str(tiny_model), "settings": ScoreSettings(device="cpu", dtype="int8"), "quiet": True}
+    os.mkfifo(tmp_path / "pipe.csv")
+    incoming = os.open(tmp_path / "pipe.csv", os.O_RDONLY | os.O_NONBLOCK)
+    outgoing = os.open(tmp_path / "pipe.csv", os.O_WRONLY)
+    destination = f"/dev/fd/{outgoing}" if by_number else str(tmp_path / "pipe.csv")
+    job = ScoreJob(source=str(tmp_path / "in.csv"), destination=destination, output_format="csv", **options)
+    try:
+        with pytest.raises(ModelError, match='Score with `dtype="float32"`'):
+            score_table(job)
+        assert os.read(incoming, 2**16).splitlines() == [b"text,sentiment,sentiment_score"]
+    finally:
+        os.close(incoming)
+        os.close(outgoing)
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no named pipes here")
+@pytest.mark.parametrize("source", ["pipe.csv", "pip*.csv"])
+def test_a_pipe_is_not_read_twice(tiny_model, flipped, tmp_path, source):
+    os.mkfifo(tmp_path / "pipe.csv")
+    content = pd.DataFrame({"text": texts(30)}).to_csv(index=False)
+    writer = threading.Thread(target=(tmp_path / "pipe.csv").write_text, args=[content])
+    writer.start()
+    options = {"model": str(tiny_model), "settings": ScoreSettings(device="cpu", dtype="int8"), "quiet": True}
+    with pytest.raises(ModelError, match='Score with `dtype="float32"`'):
+        score_table(ScoreJob(source=str(tmp_path / source), destination=str(tmp_path / "out.csv"), **options))
+    writer.join()
+    assert not (tmp_path / "out.csv").exists()
+
+
 def test_the_error_survives_the_way_from_a_worker():
     error = pickle.loads(pickle.dumps(Int8LabelError(0.5, 0.25)))
     assert (error.margin, error.band, str(error)) == (0.5, 0.25, str(Int8LabelError(0.5, 0.25)))
@@ -259,3 +294,27 @@ def test_auto_prints_to_standard_output_in_float32(tiny_model, no_bfloat16, tmp_
     job = ScoreJob(source=source, destination="-", model=str(tiny_model), settings=settings, quiet=True)
     assert score_table(job).dtype == "float32"
     assert len(capfd.readouterr().out.splitlines()) == 6
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no named pipes here")
+def test_auto_writes_to_a_pipe_in_float32(tiny_model, no_bfloat16, tmp_path):
+    pd.DataFrame({"text": texts(5)}).to_csv(tmp_path / "in.csv", index=False)
+    os.mkfifo(tmp_path / "pipe.csv")
+    incoming = os.open(tmp_path / "pipe.csv", os.O_RDONLY | os.O_NONBLOCK)
+    options = {"model": str(tiny_model), "settings": ScoreSettings(device="cpu"), "quiet": True}
+    try:
+        job = ScoreJob(source=str(tmp_path / "in.csv"), destination=str(tmp_path / "pipe.csv"), **options)
+        assert score_table(job).dtype == "float32"
+        assert len(os.read(incoming, 2**16).splitlines()) == 6
+    finally:
+        os.close(incoming)
+    assert score_table(dataclasses.replace(job, destination=str(tmp_path / "out.csv"))).dtype == "int8"
+
+
+def test_a_stream_is_scored_in_full_after_an_int8_of_auto(tiny_model, no_bfloat16, flipped):
+    batches = pa.table({"text": texts(300)}).to_batches(max_chunksize=100)
+    with load(tiny_model, "auto") as scorer:
+        assert scorer.dtype.value == "int8"
+        columns = scorer.columns_for(iter(batches), ["text"])
+        assert scorer.dtype.value == "float32"
+        assert len(columns["sentiment"]) == 300

@@ -7,6 +7,7 @@ import datetime
 import decimal
 import io
 import json
+import sys
 from types import SimpleNamespace
 
 import numpy as np
@@ -404,7 +405,7 @@ def test_a_limit_reads_no_further_than_it_must(score, install, tmp_path):
 
 
 def test_progress_is_shown_unless_it_is_not_wanted(score, tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr(pipeline.sys.stderr, "isatty", lambda: True, raising=False)
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True, raising=False)
     write(tmp_path / "in.csv", pa.table({"text": ["great", "awful"]}))
     score(tmp_path / "in.csv", tmp_path / "a.csv", quiet=False)
     shown = capsys.readouterr()

@@ -51,13 +51,14 @@ def choose_device(name: str) -> Choice:
     kind, _, number = name.partition(":")
     if kind != "cuda" or (number and not number.isdecimal()):
         raise UsageError(f"`device` is {name!r}; it must be auto, cpu, cuda or cuda:N.")
+    place = int(number or 0)
     count = torch.cuda.device_count() if torch.cuda.is_available() else 0
-    if int(number or 0) >= count:
+    if place >= count:
         found = f"this machine has only cuda:0 to cuda:{count - 1}" if count else "torch finds no CUDA device"
         raise DeviceError(
             f"`device` is {name!r}, but {found}. Set `device` to auto or cpu, or install a CUDA build of torch."
         )
-    return Choice(value=f"cuda:{number or 0}", reason=f"as asked, {torch.cuda.get_device_name(int(number or 0))}")
+    return Choice(value=f"cuda:{place}", reason=f"as asked, {torch.cuda.get_device_name(place)}")
 
 
 def has_bfloat16(device: str) -> bool:

@@ -9,7 +9,6 @@ import contextlib
 import dataclasses
 import functools
 import logging
-import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, closing
@@ -20,12 +19,14 @@ from sentiment_batch.data import formats
 from sentiment_batch.data.input_description import InputDescription, describe_reading, log_description
 from sentiment_batch.data.text_columns import check_column, choose_text_columns
 from sentiment_batch.errors import InputError, PluginError
+from sentiment_batch.files.filesystems import is_read_once
 from sentiment_batch.locations import make_absolute, without_password
 from sentiment_batch.model.device import choose_device, prefers_int8
 from sentiment_batch.model.forward.int8_labels import Int8LabelError
 from sentiment_batch.progress import end_estimate, show_progress, update_estimated
 from sentiment_batch.report.formatting import format_quantity
 from sentiment_batch.scoring.annotate import Annotation, Tally
+from sentiment_batch.scoring.backends.base import MUST_COMPILE
 from sentiment_batch.scoring.default_model import choose_model, locate_model
 from sentiment_batch.scoring.destination import check_destination, choose_output_format, refuse_existing, refuse_loss
 from sentiment_batch.scoring.figures import refuse_unknown_score_figures
@@ -96,8 +97,8 @@ def score_table(job: ScoreJob, load: Load | None = None) -> Summary:
     try:
         return _score_table(job, load)
     except Int8LabelError as error:
-        if "-" in (job.source, job.destination):
-            raise  # what was read or written already cannot be had again
+        if error.is_final:
+            raise
         logger.warning("%s Nothing was published; the run starts over in float32", error)
     return _score_in_float32(job, load)
 
@@ -119,7 +120,7 @@ def _score_table(job: ScoreJob, load: Load | None) -> Summary:
     check_destination(job, paths)
     bad_rows = BadRows()
     with ExitStack() as models:
-        load = functools.cache(load or (lambda: models.enter_context(_load_scorer(job))))
+        load = functools.cache(load or (lambda: models.enter_context(_load_scorer(job, paths))))
         with _open_journal(paths) as journal:
             published = find_published(paths, journal, output_format)
             if published is not None and not job.restart and published.replaces_input(job):
@@ -131,10 +132,15 @@ def _score_table(job: ScoreJob, load: Load | None) -> Summary:
                     return published.summarize(job, load(), started)
                 if published is not None and not job.write.overwrite:
                     published.refuse_another_command(job, output_format)
-                if isinstance(journal, Journal):
-                    rows_resumed = _score_resumably(run, journal, restart=job.restart or published is not None)
-                else:
-                    rows_resumed = _score_at_once(run, journal)
+                try:
+                    if isinstance(journal, Journal):
+                        rows_resumed = _score_resumably(run, journal, restart=job.restart or published is not None)
+                    else:
+                        rows_resumed = _score_at_once(run, journal)
+                except Int8LabelError as error:
+                    locations = getattr(reader, "locations", [job.source])
+                    error.is_final = paths.work_folder is None or any(map(is_read_once, locations))
+                    raise
         return _summarize(run, journal, rows_resumed, started)
 
 
@@ -155,13 +161,9 @@ def _prepare(
     loaded = time.perf_counter()
     scorer.added.check_names(job.keep or reader.schema.names)
     refuse_unknown_score_figures(job.gates, scorer, reuses=job.reuse is not None)
+    part_rows = job.choose_part_rows(scorer.device.value)
     annotation = Annotation(
-        job=job,
-        reader=reader,
-        text_columns=text.names,
-        part_rows=job.choose_part_rows(scorer.device.value),
-        scorer=scorer,
-        bad_rows=bad_rows,
+        job=job, reader=reader, text_columns=text.names, part_rows=part_rows, scorer=scorer, bad_rows=bad_rows
     )
     return _Run(
         job=job,
@@ -205,12 +207,10 @@ def _judge_texts(run: _Run, journal: Journal | MemoryJournal) -> TextCheck:
 
 def _describe(run: _Run) -> dict[str, Any]:
     """Everything that decides the output."""
+    name, is_folder = run.output_format.name, run.paths.is_folder
+    previous = None if run.previous is None else run.previous.digest
     return fingerprint.describe_job(
-        run.annotation,
-        identity=run.identity,
-        output_format=run.output_format.name,
-        is_folder=run.paths.is_folder,
-        previous=None if run.previous is None else run.previous.digest,
+        run.annotation, identity=run.identity, output_format=name, is_folder=is_folder, previous=previous
     )
 
 
@@ -226,14 +226,13 @@ def _score_resumably(run: _Run, journal: Journal, *, restart: bool) -> int:
     journal.begin(description if run.identity is not None else None, restart=restart, gaps=plan is not None)
     rows_resumed = journal.finished_rows
     if journal.damaged is not None:
-        logger.warning(
-            "%s is damaged or of another job: this part and the parts after it are scored again", journal.damaged
-        )
+        logger.warning("%s is damaged or of another job: it and the parts after it are scored again", journal.damaged)
     refuse_existing(run.job, run.paths)
     if rows_resumed:
         logger.info("resuming after %s rows that an earlier run did", f"{rows_resumed:,}")
     if plan is not None:
-        score_parts_on_workers(plan, run.annotation, journal)
+        expected = _count_rows_to_compile(journal, plan.expected_rows)
+        score_parts_on_workers(dataclasses.replace(plan, expected_rows=expected), run.annotation, journal)
     with open_target(run.paths, run.annotation.schema, run.output_format, run.job.write, journal) as target:
         _write_rows(run, journal, target)
         _check_input_unchanged(run)
@@ -307,7 +306,7 @@ def _write_rows(run: _Run, journal: Journal | MemoryJournal, target: Target) -> 
 def _count_rows_to_compile(journal: Journal | MemoryJournal, expected: int | None) -> int | None:
     """The number of rows by which the backend decides to compile: a resumed run decides as the first run did."""
     compiled = [part.counts["compiled"] for part in journal.parts]
-    return (sys.maxsize if any(compiled) else 0) if compiled else expected
+    return (MUST_COMPILE if any(compiled) else 0) if compiled else expected
 
 
 def _check_input_unchanged(run: _Run) -> None:
@@ -341,10 +340,11 @@ def _open_input(job: ScoreJob, bad_rows: BadRows) -> AbstractContextManager[Read
     return closing(formats.open_reader(job.source, format=job.input_format, options=options))
 
 
-def _load_scorer(job: ScoreJob) -> Scorer:
+def _load_scorer(job: ScoreJob, paths: OutputPaths) -> Scorer:
     model = choose_model(job.model)
     logger.info("model: %s", model)
     settings, devices = job.settings, job.settings.device.split(",")
-    if job.destination == "-" and settings.dtype == "auto" and prefers_int8(choose_device(devices[0].strip()).value):
-        settings = dataclasses.replace(settings, dtype="float32")  # int8 could not take back what is printed
+    is_final = paths.work_folder is None  # int8 could not take back what is written
+    if is_final and settings.dtype == "auto" and prefers_int8(choose_device(devices[0].strip()).value):
+        settings = dataclasses.replace(settings, dtype="float32")
     return Scorer(model=model.value, settings=settings)

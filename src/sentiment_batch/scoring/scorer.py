@@ -325,7 +325,7 @@ class Scorer:
         self, added: AddedColumns, batches: Iterable[pa.RecordBatch], text_columns: Sequence[str]
     ) -> dict[str, pa.ChunkedArray]:
         with self._turn:
-            batches = list(batches) if self.settings.dtype == "int8" else batches
+            batches = list(batches) if self.dtype.value == "int8" else batches  # all rows may be read twice
             try:
                 parts = [added.arrays(scores) for _, scores in self.probabilities(batches, text_columns)]
             except Int8LabelError as error:

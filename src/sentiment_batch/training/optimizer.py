@@ -107,7 +107,8 @@ class MicroBatches:
                 self._graphs.clear()
             torch.cuda.empty_cache()
             logger.warning(
-                "out of memory: batches are now computed in parts of %s tokens. The result stays the same",
+                "out of memory: batches are now computed in parts of %s tokens. Dropout draws other random numbers for "
+                "these, so the model may differ from that of a run with enough memory, as with another `seed`",
                 f"{self.max_tokens:,}",
             )
 

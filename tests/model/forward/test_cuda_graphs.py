@@ -231,7 +231,8 @@ def test_closed_packs_have_few_sizes_and_valid_positions():
             assert len(sizes) <= 8 * 12
 
 
-def test_cuda_in_half_precision_replays_and_nothing_else(learner, monkeypatch):
+def test_cuda_in_half_precision_replays_and_nothing_else(learner, monkeypatch, pretend_cuda):
+    pretend_cuda()
     classifier, _ = learner()
     monkeypatch.setattr(optimizer, "choose_step_tokens", lambda device, width: 1_000)
     run = functools.partial(

@@ -212,6 +212,12 @@ def test_a_packed_model_can_change_its_dtype_and_be_packed_again(tmp_path):
             "bfloat16",
             "packs on CUDA need heads as wide as a multiple of 8, and its heads are 4 wide",
         ),
+        (
+            {"hidden_size": 512, "num_attention_heads": 1},
+            "cuda:0",
+            "float16",
+            "packs on CUDA need heads at most 256 wide, and its heads are 512 wide",
+        ),
     ],
 )
 def test_a_model_that_cannot_be_packed_stays_untouched(tmp_path, changes, device, dtype, reason):
@@ -222,6 +228,23 @@ def test_a_model_that_cannot_be_packed_stays_untouched(tmp_path, changes, device
     places = [parameter.data_ptr() for parameter in loaded.network.parameters()]
     assert build_packed(loaded.network, device, dtype) == (None, f"padded batches, because {reason}")
     assert [parameter.data_ptr() for parameter in loaded.network.parameters()] == places
+
+
+@pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
+@pytest.mark.parametrize(
+    ("capability", "flash", "reason"),
+    [
+        ((7, 5), True, "packs on CUDA need compute capability 8.0, and this device has 7.5"),
+        ((12, 0), False, "this build of torch lacks FlashAttention, the kernel for packs on CUDA"),
+    ],
+)
+def test_without_the_kernel_batches_are_padded(tmp_path, pretend_cuda, capability, flash, reason, dtype):
+    loaded = load_classifier(write_stock_model("bert", tmp_path / "bert"))
+    pretend_cuda(capability, flash=flash)
+    assert build_packed(loaded.network, "cuda:0", dtype) == (None, f"padded batches, because {reason}")
+    for capability in ((8, 0), (8, 9), (12, 0)):
+        pretend_cuda(capability)
+        assert build_packed(loaded.network, "cuda:0", dtype)[1] == "packed without padding"
 
 
 def test_a_family_of_another_build_is_not_packed(tmp_path):

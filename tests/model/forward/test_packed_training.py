@@ -10,8 +10,15 @@ from torch.nn import functional as F
 from sentiment_batch.model.forward import attention
 from sentiment_batch.model.forward.attention import MAX_CACHED_SCORES, largest_divisor
 from sentiment_batch.model.forward.attention_backward import FIRST_LENGTH_STEP, group_runs
-from sentiment_batch.model.forward.packed_training import SIZES_PER_DOUBLING, choose_training_pass, drop_elements
+from sentiment_batch.model.forward.packed_training import (
+    SIZES_PER_DOUBLING,
+    choose_training_pass,
+    drop_elements,
+    uses_cuda_kernel,
+)
+from sentiment_batch.settings import TrainSettings
 from sentiment_batch.tokenization.packing import Pack, fill_pack, pad_pack
+from sentiment_batch.training import optimizer
 from sentiment_batch.training.batches import LengthGroupedBatches
 from tests.model.forward.test_attention import Kernel
 
@@ -66,11 +73,20 @@ def test_with_the_kernel_of_cuda_too(classifier_and_pack, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("dtype", "heads", "packs"), [("bfloat16", 2, True), ("float32", 2, False), ("bfloat16", 8, False)]
+    ("dtype", "heads", "capability", "flash", "packs"),
+    [
+        ("bfloat16", 2, (8, 0), True, True),
+        ("float32", 2, (8, 0), True, False),
+        ("bfloat16", 8, (8, 0), True, False),
+        ("bfloat16", 2, (7, 5), True, False),
+        ("bfloat16", 2, (9, 0), False, False),
+    ],
 )
-def test_cuda_packs_where_its_kernel_takes_dtype_and_width(classifier_and_pack, dtype, heads, packs):
+def test_cuda_packs_where_its_kernel_works(classifier_and_pack, pretend_cuda, dtype, heads, capability, flash, packs):
     classifier, _ = classifier_and_pack
     classifier.encoder.config.n_heads = heads  # of an encoder 32 wide
+    pretend_cuda(capability, flash=flash)
+    assert uses_cuda_kernel(classifier, "cuda:0", dtype) is packs
     assert (choose_training_pass(classifier, "cuda:0", dtype)[1] == "packed without padding") is packs
 
 
@@ -137,6 +153,44 @@ def test_dropout_follows_the_seed_and_is_off_when_it_should_be():
     assert drop_elements(torch.nn.Dropout(0.0).train(), x).equal(x)
     assert not drop_elements(torch.nn.Dropout(1.0).train(), x).any()
     assert drop_elements(torch.nn.Dropout(0.5).train(), x.bfloat16()).dtype == torch.bfloat16
+
+
+def test_lack_of_memory_changes_what_dropout_draws(learner, monkeypatch, caplog):
+    classifier, texts = learner(dropout=0.5)
+    batch = texts(ROWS, [n % 2 for n in range(9)]).collate(list(range(9)))
+    run = optimizer.RunConfig(
+        settings=TrainSettings(),
+        learning_rate=1e-4,
+        batch_size=9,
+        weight_average=0.0,
+        device="cpu",
+        dtype="float32",
+        labels=("negative", "positive"),
+        class_weights=None,
+    )
+
+    def compute_loss():
+        torch.manual_seed(1)
+        return float(optimizer.MicroBatches(classifier, run).backward(batch))
+
+    expected = compute_loss()
+    assert compute_loss() == expected
+    real = optimizer.choose_training_pass
+
+    def small(*arguments):
+        way, name = real(*arguments)
+
+        def training_pass(pack):
+            if len(pack.lengths) == 9:
+                raise torch.OutOfMemoryError("CUDA out of memory")
+            return way(pack)
+
+        return training_pass, name
+
+    monkeypatch.setattr(optimizer, "choose_training_pass", small)
+    assert compute_loss() != expected
+    assert "Dropout draws other random numbers" in caplog.text
+    assert "stays the same" not in caplog.text
 
 
 def test_a_pack_of_one_token_texts(learner):

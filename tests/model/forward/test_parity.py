@@ -12,12 +12,12 @@ import numpy as np
 import pytest
 import torch
 
-from sentiment_batch.errors import DeviceError, UsageError
+from sentiment_batch.errors import DeviceError, ModelError, UsageError
 from sentiment_batch.files.cache import cache_folder
-from sentiment_batch.model.forward import parity
+from sentiment_batch.model.forward import batches, parity, strategies
 from sentiment_batch.model.forward.packed import PackedStrategy
 from sentiment_batch.model.forward.strategies import PaddedStrategy
-from sentiment_batch.model.stock import load_classifier
+from sentiment_batch.model.stock import LoadedModel, load_classifier
 from sentiment_batch.tokenization.tokenizer import TextPolicy, TextTokenizer
 from tests.rare_models import write_rare_model
 from tests.stock_models import LIMIT, write_stock_model
@@ -34,11 +34,11 @@ def half(monkeypatch):
     monkeypatch.setattr(parity, "prefer_bfloat16", lambda device: (True, "as the test says"))
 
 
-def chosen(folder, name="auto", digest="d" * 64, max_length=64):
+def chosen(folder, name="auto", digest="d" * 64, max_length=64, device="cpu"):
     loaded = load_classifier(folder)
     policy = TextPolicy(max_length=max_length, long_text="head")
     tokenizer = TextTokenizer(loaded.backend, policy, special_as_text=False)
-    return parity.prepare_model(loaded, tokenizer, digest, "cpu", name)
+    return parity.prepare_model(loaded, tokenizer, digest, device, name)
 
 
 def weights(loaded):
@@ -247,6 +247,40 @@ def test_a_named_dtype_is_taken_without_a_check(tiny_model, name):
     prepared = chosen(tiny_model, name)
     assert (str(prepared.dtype), weights(prepared.loaded)) == (f"{name} (as asked)", f"torch.{name}")
     assert [path.stem.split("-")[0] for path in remembered()] == ["strategies"]
+
+
+@pytest.fixture
+def cpu_as_cuda(pretend_cuda, monkeypatch):
+    """A CPU that computes what is sent to a CUDA device."""
+    pretend_cuda()
+    to, clock = LoadedModel.to, batches._start_clock
+    monkeypatch.setattr(LoadedModel, "to", lambda self, device, dtype: to(self, "cpu", dtype))
+    monkeypatch.setattr(batches, "_start_clock", lambda device: clock("cpu"))
+    monkeypatch.setattr(strategies, "move_to_device", lambda tensor, device: tensor)
+
+
+@pytest.mark.usefixtures("cpu_as_cuda")
+def test_a_kernel_that_fails_on_cuda_is_one_clear_error(tiny_model, monkeypatch):
+    assert isinstance(chosen(tiny_model, "bfloat16", device="cuda:0").strategy, PackedStrategy)
+    real = PackedStrategy.logits
+
+    def logits(self, tokens, rows):
+        if self.device != "cpu":
+            raise RuntimeError("no kernel image is available")
+        return real(self, tokens, rows)
+
+    monkeypatch.setattr(PackedStrategy, "logits", logits)
+    with pytest.raises(ModelError, match=r'fails in bfloat16 .*no kernel image is available\). Try `dtype="float32"`'):
+        chosen(tiny_model, "bfloat16", device="cuda:0")
+    assert isinstance(chosen(tiny_model, "float32", device="cuda:0").strategy, PaddedStrategy)
+
+
+@pytest.mark.usefixtures("cpu_as_cuda")
+def test_an_old_device_scores_half_precision_in_padded_batches(tiny_model, pretend_cuda):
+    pretend_cuda((7, 5))
+    prepared = chosen(tiny_model, "bfloat16", device="cuda:0")
+    assert isinstance(prepared.strategy, PaddedStrategy)
+    assert prepared.batching.endswith("need compute capability 8.0, and this device has 7.5")
 
 
 def test_float16_on_a_cpu_is_refused(tiny_model):

@@ -8,6 +8,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from sentiment_batch.errors import DeviceError
 from sentiment_batch.model.forward.batches import Budget, compute_segment_logits
 from sentiment_batch.model.forward.packed import PackedStrategy, build_packed
 from sentiment_batch.model.forward.strategies import RECTANGLE_LENGTH_STEP, PaddedStrategy
@@ -177,3 +178,54 @@ def test_a_nearly_full_pack_is_filled_up_for_a_compiled_model(stocks):
         found = scores(strategy, segments, rows)
         np.testing.assert_allclose(found, stock_probabilities(loaded, segments)[rows], atol=5e-6)
         assert sizes.pop() == size
+
+
+def compile_with(monkeypatch, function):
+    """Let `torch.compile` make a function that calls another before its own work."""
+
+    def compile_it(wrapped, **options):
+        def compiled(*arguments):
+            function(*arguments)
+            return wrapped(*arguments)
+
+        return compiled
+
+    monkeypatch.setattr(torch, "compile", compile_it)
+    return compile_it
+
+
+def test_a_compiled_model_has_computed_a_pack_of_its_size(stocks, monkeypatch):
+    sizes = []
+    compile_with(monkeypatch, lambda layer, activation, context, before: sizes.append(len(context)))
+    for family in PACKED:
+        model = build_packed(stocks[family].network, "cpu", "float32")[0]
+        strategy = PackedStrategy(model=model, device="cpu", classes=3).compile(128)
+        assert set(sizes) == {128}
+        sizes.clear()
+        segments = draw_tokens([LIMIT, LIMIT, 10], stocks[family].vocabulary)
+        expected = stock_probabilities(stocks[family], segments)
+        np.testing.assert_allclose(scores(strategy, segments, [0, 1, 2]), expected, atol=5e-6)
+
+
+@pytest.mark.parametrize("at_the_first_call", [True, False])
+def test_a_compiler_that_fails_is_one_clear_error(stocks, monkeypatch, at_the_first_call):
+    def fail(*arguments, **options):
+        raise RuntimeError("Failed to find C compiler.\nSet CC")
+
+    if at_the_first_call:
+        compile_with(monkeypatch, fail)
+    else:
+        monkeypatch.setattr(torch, "compile", fail)
+    model = build_packed(stocks["bert"].network, "cpu", "float32")[0]
+    with pytest.raises(DeviceError) as caught:
+        PackedStrategy(model=model, device="cpu", classes=3).compile(128)
+    assert str(caught.value) == "torch cannot compile the model: Failed to find C compiler. Set CC"
+
+
+def test_lack_of_memory_is_no_failure_of_the_compiler(stocks, monkeypatch):
+    def fail(*arguments):
+        raise torch.OutOfMemoryError("too much")
+
+    compile_with(monkeypatch, fail)
+    model = build_packed(stocks["bert"].network, "cpu", "float32")[0]
+    assert PackedStrategy(model=model, device="cpu", classes=3).compile(128).compiled_tokens == 128

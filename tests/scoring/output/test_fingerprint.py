@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from importlib.metadata import version
+
 import pytest
 
+from sentiment_batch import Scorer
 from sentiment_batch.cli.option_words import word_options
 from sentiment_batch.cli.score import score
 from sentiment_batch.model.device import describe_hardware
-from sentiment_batch.scoring.output.fingerprint import list_changes
+from sentiment_batch.scoring.output.fingerprint import describe_scoring, list_changes
+from tests.rare_models import write_rare_model
 
 
 @pytest.mark.parametrize(
@@ -72,6 +76,17 @@ def test_settings_that_an_older_run_did_not_store_are_defaults():
     assert list_changes({"settings": {"encoding": None}}, {"settings": {"encoding": None} | new}) == []
     [change] = list_changes({"settings": {}}, {"settings": new | {"skip_rows": 2}})
     assert word_options(change, score) == "--skip-rows was not given and is 2"
+
+
+def test_transformers_counts_for_a_model_that_its_code_computes(scorer, tmp_path):
+    assert "transformers" not in describe_scoring(scorer, [])
+    with Scorer.load(str(write_rare_model("mpnet", tmp_path / "model", limit=64)), device="cpu") as padded:
+        assert describe_scoring(padded, [])["transformers"] == version("transformers")
+
+
+def test_another_transformers_is_a_change_but_an_unknown_is_not():
+    assert list_changes({"transformers": "4.0"}, {"transformers": "5.0"}) == ["transformers was 4.0 and is 5.0"]
+    assert list_changes({}, {"transformers": "5.0"}) == []
 
 
 @pytest.mark.parametrize("value", [None, True, "x", -1, [], [[]], [{"a": 1}], {}])

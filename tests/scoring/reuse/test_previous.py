@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+from importlib.metadata import version
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -13,6 +14,7 @@ from sentiment_batch.errors import InputError, OutputError, UsageError
 from sentiment_batch.files.checksums import checked_json
 from sentiment_batch.scoring.output import manifest
 from sentiment_batch.scoring.reuse.previous import FLOAT32_TOLERANCE, REDUCED_TOLERANCE, find_previous
+from tests.rare_models import write_rare_model
 from tests.scoring.reuse.conftest import ROWS, read_bytes
 
 
@@ -78,6 +80,15 @@ def test_a_deterministic_run_refuses_what_changes_last_digits(score, scorer, tmp
     assert all(one in said for one in kept["reuse_differences"])
     assert f"up to {kept['reuse_tolerance']:g} from new ones" in said
     assert (kept["reuse_tolerance"] == FLOAT32_TOLERANCE) == ("dtype" not in change)
+
+
+def test_another_transformers_counts_for_padded_batches(score, other_settings, tmp_path):
+    scorer = other_settings(write_rare_model("mpnet", tmp_path / "model", limit=64), deterministic=False)
+    score("old.parquet", "old.csv", by=scorer)
+    manifest_path = tmp_path / "old.csv.manifest.json"
+    for stored, expected in (("1.0", [f"transformers was 1.0 and is {version('transformers')}"]), (None, [])):
+        change_manifest(manifest_path, transformers=stored)
+        assert list(find_previous(f"{tmp_path}/old.csv", scorer).differences) == expected
 
 
 def test_equal_runs_have_no_differences(score, scorer, tmp_path):

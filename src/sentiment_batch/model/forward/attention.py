@@ -24,6 +24,12 @@ MAX_CACHED_SCORES = 2**19
 """Attention scores held at a time on a CPU, so that they stay in the core's cache."""
 WORKSPACE_ROW_STEP = 256
 """Scratch memory grows in steps of this many rows."""
+CUDA_HEAD_STEP = 8
+"""CUDA's kernel takes heads whose width is a multiple of this."""
+MAX_CUDA_HEAD_WIDTH = 256
+"""It takes no wider heads."""
+MIN_CUDA_CAPABILITY = (8, 0)
+"""It needs a device of this compute capability or a later one."""
 CUDA_LENGTH_STEP = 64
 """CUDA's kernel gets the longest length rounded up to a multiple of this. So it sees few values, and torch does not
 compile anew for each."""
@@ -189,6 +195,29 @@ class CudaTexts:
         by_head = query.view(len(query), self._heads, -1)
         mixed = variable_length_attention(by_head, key, value, self._counts, self._offsets, 1, self._longest)
         return mixed.reshape(len(query), -1)
+
+
+def find_kernel_refusal(width: int, device: str, dtype: str) -> str | None:
+    """Why CUDA's kernel cannot compute the attention of packs; None if it can.
+
+    Args:
+        width: the width of a head.
+        device: a CUDA device.
+        dtype: the name of the dtype of queries, keys and values.
+    """
+    if dtype == "float32":
+        return "packs on CUDA need half precision"
+    if width % CUDA_HEAD_STEP:
+        return f"packs on CUDA need heads as wide as a multiple of {CUDA_HEAD_STEP}, and its heads are {width} wide"
+    if width > MAX_CUDA_HEAD_WIDTH:
+        return f"packs on CUDA need heads at most {MAX_CUDA_HEAD_WIDTH} wide, and its heads are {width} wide"
+    if not torch.backends.cuda.is_flash_attention_available():
+        return "this build of torch lacks FlashAttention, the kernel for packs on CUDA"
+    found = torch.cuda.get_device_capability(device)
+    if found < MIN_CUDA_CAPABILITY:
+        needed, has = (".".join(map(str, numbers)) for numbers in (MIN_CUDA_CAPABILITY, found))
+        return f"packs on CUDA need compute capability {needed}, and this device has {has}"
+    return None
 
 
 def _build_packet(pack: Pack, padding: int | None) -> torch.Tensor:

@@ -39,6 +39,9 @@ AUDITED_SHARE = 256
 class Int8LabelError(ModelError):
     """An audited text outside the error band has another label in int8 than in float32."""
 
+    is_final = False
+    """True if the run cannot start over, because what it read or wrote cannot be had again."""
+
     def __init__(self, margin: float, band: float) -> None:
         super().__init__(
             f"int8 gives an audited text another label than float32, although its logits differ by {margin:.2f}, more "

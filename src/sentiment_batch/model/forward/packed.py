@@ -6,18 +6,20 @@ The walk needs no mask. It registers no attention function with Transformers tha
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import torch
 from torch import nn
 from torch.nn import functional as F
 
-from sentiment_batch.errors import first_line
+from sentiment_batch.errors import DeviceError, first_line, reason
 from sentiment_batch.model.families import FAMILIES, ModelFamily
-from sentiment_batch.model.forward.attention import CpuTexts, CudaTexts, PackedTexts, Workspace
+from sentiment_batch.model.forward.attention import CpuTexts, CudaTexts, PackedTexts, Workspace, find_kernel_refusal
 from sentiment_batch.model.forward.layers import (
     GELU,
     Activation,
@@ -31,19 +33,17 @@ from sentiment_batch.model.forward.layers import (
     has_equal_row_bits,
     linear,
 )
-from sentiment_batch.tokenization.packing import BatchShape, build_pack, plan_packs
+from sentiment_batch.model.memory import unify_memory_errors
+from sentiment_batch.tokenization.packing import BatchShape, Pack, build_pack, plan_packs
 
 if TYPE_CHECKING:
-    import numpy as np
     import numpy.typing as npt
 
     from sentiment_batch.model.forward.int8 import Int8Encoder
-    from sentiment_batch.tokenization.packing import Pack, Rows, Tokens
+    from sentiment_batch.tokenization.packing import Rows, Tokens
 
 # S segments, B texts of a pack, D the encoder's width, K labels.
 
-CUDA_HEAD_STEP = 8
-"""CUDA's attention kernel takes heads whose width is a multiple of this."""
 CPU_TOKEN_STEP = 64
 """On a CPU, packs are filled up to a multiple of this, because oneDNN makes a kernel for each new size."""
 CPU_TEXT_STEP = 8
@@ -157,8 +157,18 @@ class PackedStrategy:
     """The one size of pack that a compiled model is fast for; nearly full packs are filled up to it."""
 
     def compile(self, tokens: int) -> PackedStrategy:
-        """The same strategy with a model compiled for packs of `tokens`."""
-        return replace(self, model=compile_packed(self.model, tokens), compiled_tokens=tokens)
+        """The same strategy with a model compiled for packs of `tokens`, which has computed one of them.
+
+        Raises:
+            DeviceError: torch cannot compile here, such as without a C compiler; the message has no full stop.
+        """
+        try:
+            model = compile_packed(self.model, tokens)
+            with contextlib.suppress(torch.OutOfMemoryError), unify_memory_errors():  # the run halves its batches then
+                model.logits(_make_full_pack(tokens)).cpu()  # torch compiles at the first call
+        except Exception as error:  # the errors of compilers have no common class
+            raise DeviceError(f"torch cannot compile the model: {reason(error)}") from error
+        return replace(self, model=model, compiled_tokens=tokens)
 
     def plan(self, lengths: npt.NDArray[np.int64], budget: int, threads: int = 1) -> list[Rows]:
         """The segments of each pack; in a deterministic run, packs that fit its shape."""
@@ -193,6 +203,11 @@ class PackedStrategy:
         if self.compiled_tokens and MIN_FILLED_SHARE * self.compiled_tokens <= tokens <= self.compiled_tokens:
             return BatchShape(tokens=self.compiled_tokens, texts=texts, alone=False)
         return None
+
+
+def _make_full_pack(tokens: int) -> Pack:
+    """A pack of one text of one token; the other tokens belong to no text."""
+    return Pack(ids=np.zeros(tokens, dtype=np.int32), offsets=np.array([0, 1]))
 
 
 def _round_up(number: int, step: int) -> int:
@@ -232,12 +247,7 @@ def _find_refusal(config: Any, device: str, dtype: str) -> str | None:
         return "its attention is not a plain encoder's"
     if device == "cpu":
         return None
-    if dtype == "float32":
-        return "packs on CUDA need half precision"
-    width = config.hidden_size // config.num_attention_heads
-    if width % CUDA_HEAD_STEP:
-        return f"packs on CUDA need heads as wide as a multiple of {CUDA_HEAD_STEP}, and its heads are {width} wide"
-    return None
+    return find_kernel_refusal(config.hidden_size // config.num_attention_heads, device, dtype)
 
 
 def _build(model: Any, family: ModelFamily) -> PackedModel:

@@ -13,10 +13,9 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from sentiment_batch.model.families import DISTILBERT
-from sentiment_batch.model.forward.attention import CudaTexts, PackedTexts, move_to_device
+from sentiment_batch.model.forward.attention import CudaTexts, PackedTexts, find_kernel_refusal, move_to_device
 from sentiment_batch.model.forward.attention_backward import TrainingTexts
 from sentiment_batch.model.forward.layers import Encoder, LinearWeights, encode_first_tokens, gather_layer, gather_norm
-from sentiment_batch.model.forward.packed import CUDA_HEAD_STEP
 from sentiment_batch.tokenization.packing import fill_pack, pad_pack
 
 if TYPE_CHECKING:
@@ -48,12 +47,12 @@ def choose_training_pass(classifier: SentimentClassifier, device: str, dtype: st
 
 
 def uses_cuda_kernel(classifier: SentimentClassifier, device: str, dtype: str) -> bool:
-    """True if packs go through CUDA's attention kernel, which takes half precision and heads of some widths only.
+    """True if packs go through CUDA's attention kernel, as `find_kernel_refusal` decides.
 
     On a CUDA device where this is False, batches are padded and the encoder's own code computes them.
     """
     config = classifier.encoder.config
-    return device != "cpu" and dtype != "float32" and config.dim // config.n_heads % CUDA_HEAD_STEP == 0
+    return device != "cpu" and find_kernel_refusal(config.dim // config.n_heads, device, dtype) is None
 
 
 def compute_training_logits(classifier: SentimentClassifier, texts: PackedTexts) -> torch.Tensor:

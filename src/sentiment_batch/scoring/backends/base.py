@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
@@ -11,6 +12,8 @@ if TYPE_CHECKING:
     from sentiment_batch.scoring.backends.row_blocks import RowBlock, ScoredBlock
     from sentiment_batch.tokenization.tokenizer import TextPolicy
 
+MUST_COMPILE = sys.maxsize
+"""In place of a number of rows: a compiled model scored the rows before, so it must score these, too."""
 OnRows = Callable[[int], object]
 """Called with the number of rows that were scored since its last call."""
 
@@ -29,7 +32,7 @@ class Backend(Protocol):
             blocks: the blocks, read in a thread. A block whose scores are known already passes through.
             on_rows: called in a thread as rows are scored.
             expected_rows: the number of rows in the whole stream, None if it is unknown. For many rows the model may be
-                compiled first.
+                compiled first; with `MUST_COMPILE` it is compiled, or the stream ends with an error.
 
         Yields:
             The blocks in their order, each with its probabilities.
@@ -63,5 +66,7 @@ class Description:
     """The name of the GPU, or the kind of CPU, as by `describe_hardware`. Other hardware may give other last bits."""
     int8: str | None = None
     """Stands for the ranges and the error band of int8, which are fixed before the first text; None in other dtypes."""
+    transformers: str | None = None
+    """The version of Transformers, if its code computes the scores; None for packs, which are computed without it."""
     devices: int = 1
     """The number of devices that compute at the same time."""

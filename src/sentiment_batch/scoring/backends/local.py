@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 import logging
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -17,12 +18,12 @@ from sentiment_batch.errors import DeviceError, ModelError, UsageError
 from sentiment_batch.memory import advise
 from sentiment_batch.model.device import choose_batch_tokens, choose_device, describe_hardware
 from sentiment_batch.model.forward.batches import Budget, LaunchedBatches, ThreadPool, open_thread_pool
-from sentiment_batch.model.forward.int8_labels import Int8LabelError, launch_with_exact_labels
+from sentiment_batch.model.forward.int8_labels import Int8LabelError, Int8Strategy, launch_with_exact_labels
 from sentiment_batch.model.forward.int8_setup import refute_int8
 from sentiment_batch.model.forward.packed import PackedStrategy
 from sentiment_batch.model.openmp import wait_briefly
 from sentiment_batch.model.probabilities import average_segments, softmax
-from sentiment_batch.scoring.backends.base import Description, OnRows
+from sentiment_batch.scoring.backends.base import MUST_COMPILE, Description, OnRows
 from sentiment_batch.scoring.backends.model_start import start_model
 from sentiment_batch.scoring.backends.prefetch import Stages
 from sentiment_batch.scoring.backends.row_blocks import Counts, Failure, ScoredBlock, reuse_known_scores
@@ -86,6 +87,8 @@ class LocalBackend:
         tokens = shape.tokens if shape else settings.batch_tokens or choose_batch_tokens(device.value, facts.width)
         self._budget = Budget(tokens)
         self._gave_numbers = False
+        self._cannot_compile = False
+        is_packed = isinstance(self.strategy, PackedStrategy | Int8Strategy)
         self.description = Description(
             labels=facts.labels,
             meta=facts.meta,
@@ -97,6 +100,7 @@ class LocalBackend:
             digest=started.digest,
             hardware=describe_hardware(device.value),
             int8=started.int8,
+            transformers=None if is_packed else importlib.metadata.version("transformers"),
         )
 
     @property
@@ -169,23 +173,38 @@ class LocalBackend:
             if not looked and tokenized.block.known is None:
                 looked = True
                 tokens, rows = len(tokenized.tokens.ids), len(tokenized.rows)
-                self._compile((expected_rows or 0) * tokens // max(1, rows))
+                self._compile((expected_rows or 0) * tokens // max(1, rows), must=expected_rows == MUST_COMPILE)
             yield tokenized
 
-    def _compile(self, expected_tokens: int) -> None:
-        """Use fixed shapes and fused kernels from here on if that gains time.
+    def _compile(self, expected_tokens: int, *, must: bool) -> None:
+        """Use fixed shapes and fused kernels from here on if that gains time, or if they `must` be used.
 
         A deterministic run is never compiled, because its bits must not depend on the size of the job.
+
+        Raises:
+            DeviceError: torch cannot compile, although it must or the settings demand it.
         """
         strategy, wanted = self.strategy, self._settings.compile
         if not isinstance(strategy, PackedStrategy) or strategy.device == "cpu" or wanted is False:
             return
         if strategy.shape or strategy.compiled_tokens:
             return
-        if wanted or expected_tokens * strategy.model.flops_per_token >= MIN_OPERATIONS_TO_COMPILE:
-            # Logged here and not by the caller, who would see nothing of it before the minute is over.
-            logger.info("compiling the model for batches of %s tokens; this takes up to a minute", self._budget.tokens)
+        gains = expected_tokens * strategy.model.flops_per_token >= MIN_OPERATIONS_TO_COMPILE
+        if not (wanted or must or (gains and not self._cannot_compile)):
+            return
+        # Logged here and not by the caller, who would see nothing of it before the minute is over.
+        logger.info("compiling the model for batches of %s tokens; this takes up to a minute", self._budget.tokens)
+        try:
             self.strategy = strategy.compile(self._budget.tokens)
+        except DeviceError as error:
+            if wanted:
+                cure = "Install a C compiler and Triton, or leave it out."
+                raise DeviceError(f"`compile` is True, but {error}. {cure}") from error
+            if must:
+                before = "an earlier run scored rows with a compiled model"
+                raise DeviceError(f"{before}, but {error}. Repair this, or start over with `restart=True`.") from error
+            self._cannot_compile = True  # it is not tried again for each stream
+            logger.warning("the model is not compiled, which makes long jobs slower: %s", error)
 
     def _launch(
         self, tokenized: _Tokenized, pool: ThreadPool | None, stages: Stages, on_rows: OnRows | None

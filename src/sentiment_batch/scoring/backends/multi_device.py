@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from sentiment_batch.errors import DeviceError, UsageError, listed
 from sentiment_batch.model.openmp import wait_passively
 from sentiment_batch.records import Choice
+from sentiment_batch.scoring.backends.base import MUST_COMPILE
 from sentiment_batch.scoring.backends.prefetch import Stages
 from sentiment_batch.scoring.backends.row_blocks import ScoredBlock, reuse_known_scores
 
@@ -65,7 +66,9 @@ class MultiDeviceBackend:
         """
         if not self._processes:
             self._start()
-        share = None if expected_rows is None else expected_rows // len(self._processes)
+        share = expected_rows
+        if expected_rows is not None and expected_rows != MUST_COMPILE:
+            share = expected_rows // len(self._processes)
         done = False
         with Stages() as stages:
             try:

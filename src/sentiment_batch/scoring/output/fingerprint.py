@@ -130,6 +130,7 @@ def describe_scoring(scorer: Scorer, fields: Iterable[pa.Field]) -> dict[str, An
         "sentiment-batch": importlib.metadata.version("sentiment-batch"),
         "torch": torch.__version__,
         "tokenizers": importlib.metadata.version("tokenizers"),
+        **({"transformers": description.transformers} if description.transformers else {}),
         "model": description.digest,
         "labels": list(description.labels),
         "device": description.hardware,
@@ -166,6 +167,8 @@ def list_changes(old: dict[str, Any], new: dict[str, Any]) -> list[str]:
         before, after = old.get(name), new.get(name)
         if before == after or name == "settings" or (name == "device" and _is_any_cpu(before, after)):
             continue
+        if name == "transformers" and before is None:
+            continue  # packed runs store none, and neither did version 0.2
         if name == "input":
             changes.append(_describe_input_change(before, after))
         elif name == "output_is_folder":

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 _SAME = ("model", "labels")
 """The values that must be equal in both runs, in addition to the added columns and some settings."""
 _SAME_SETTINGS = ("max_length", "long_text", "decimals", "neutral_band")
-_ROUNDING = ("sentiment-batch", "torch", "tokenizers", "device", "dtype", "int8_calibration")
+_ROUNDING = ("sentiment-batch", "torch", "tokenizers", "transformers", "device", "dtype", "int8_calibration")
 """The values that may change the last digits of a score."""
 _ROUNDING_SETTINGS = ("deterministic", "compile", "batch_tokens")
 FLOAT32_TOLERANCE = 5e-6
