@@ -10,7 +10,7 @@ from sentiment_batch.data.readers.jsonl import JsonLinesReader
 from sentiment_batch.data.readers.table import TableReader
 from sentiment_batch.data.text_columns import check_column, detect_text_columns, find_text_columns, read_first_batch
 from sentiment_batch.errors import InputError
-from sentiment_batch.records import Problem, ReadOptions
+from sentiment_batch.records import JSON_MARK, Problem, ReadOptions
 
 TEXT_TYPES = [pa.string(), pa.large_string(), pa.string_view(), pa.binary(), pa.large_binary(), pa.binary_view()]
 
@@ -292,3 +292,23 @@ def test_words_for_a_missing_value_are_counted_in_each_column():
     batch = pa.record_batch({"title": ["NULL", "Good"], "body": ["\\N", "NULL"]})
     assert extract_texts(batch, ["title", "body"], null_words=found).to_pylist() == [None, "Good"]
     assert found == {"NULL": 2, "\\N": 1}
+
+
+def test_lists_and_objects_among_texts_are_no_texts():
+    column = pa.array(['"good"', '["a", "b"]', None, '{"text": "bad"}', '"[sic]"', "1.5"])
+    batch = pa.record_batch([column], schema=pa.schema([pa.field("review", pa.string(), metadata={JSON_MARK: b"1"})]))
+    with pytest.raises(InputError, match="'review' holds a list or an object among its texts in row 101 .*a path"):
+        extract_texts(batch, ["review"], 100)
+    problems: list[Problem] = []
+    assert extract_texts(batch, ["review"], 100, problems.append).to_pylist() == [
+        "good",
+        None,
+        None,
+        None,
+        "[sic]",
+        "1.5",
+    ]
+    assert [(one.row, one.reason, one.original) for one in problems] == [
+        (101, "a list or an object in column 'review'", b'["a", "b"]'),
+        (103, "a list or an object in column 'review'", b'{"text": "bad"}'),
+    ]

@@ -36,7 +36,7 @@ NULL_WORDS = (
 _MAX_NULL_WORD_BYTES = max(map(len, NULL_WORDS))
 
 BadValues = dict[int, list[tuple[str, bytes]]]
-"""The values that are not UTF-8 by row of the batch: the column's name and the bytes."""
+"""The values that are no text by row of the batch: the column's name and the bytes, which are JSON or not UTF-8."""
 
 
 def extract_texts(
@@ -54,20 +54,24 @@ def extract_texts(
         batch: some rows.
         names: the text columns, as `find_text_columns` returns them.
         start: the number of the first row in the input, counted from 0; used in messages.
-        on_bad_row: called in row order for each row with a value that is not UTF-8. The row stays, with U+FFFD in
-            place of the bad bytes. None makes such a row an error.
+        on_bad_row: called in row order for each row with a value that is not UTF-8, or a list or an object among texts.
+            The row stays, with U+FFFD in place of the bad bytes, or without that text. None makes such a row an error.
         null_words: counts the words that stand for a missing value.
 
     Raises:
-        InputError: a value is not UTF-8; the message names the row.
+        InputError: a value is not UTF-8, or is a list or an object; the message names the row.
     """
     bad: BadValues = {}
     columns = [drop_null_words(_read_text(batch, name, bad), null_words) for name in names]
     for row, values in sorted(bad.items()):
         if on_bad_row is None:
+            name, value = values[0]
+            what, cure = "bytes that are not UTF-8", "decode the column first"
+            if _is_nested_json(value):
+                what, cure = "a list or an object among its texts", "name another column, or a path inside of it"
             raise InputError(
-                f"column {values[0][0]!r} holds bytes that are not UTF-8 in row {start + row:,} (rows counted from 0). "
-                'Repair the row, or decode the column first. In a file, `on_bad_row="mark"` keeps such rows.'
+                f"column {name!r} holds {what} in row {start + row:,} (rows counted from 0). Repair it, or {cure}. "
+                'In a file, `on_bad_row="mark"` keeps such rows.'
             )
         on_bad_row(_describe_problem(start + row, values))
     return columns[0] if len(columns) == 1 else _join_texts(columns)
@@ -196,7 +200,7 @@ def to_single_array(column: pa.ChunkedArray) -> pa.Array:
 
 
 def _read_text(batch: pa.RecordBatch, name: str, bad: BadValues) -> pa.LargeStringArray:
-    """A column as text. Values that are not UTF-8 are repaired and added to `bad`."""
+    """A column as text. Values that are not UTF-8 are repaired and added to `bad`. So are lists and objects, as null."""
     column, is_json = read_column(batch, name)
     if pa.types.is_null(column.type):
         return pa.nulls(len(column), pa.large_string())
@@ -210,7 +214,24 @@ def _read_text(batch: pa.RecordBatch, name: str, bad: BadValues) -> pa.LargeStri
         text, found = repair_utf8(column.cast(pa.large_binary()).view(pa.large_string()))
         for row, value in found.items():
             bad.setdefault(row, []).append((name, value))
-    return pa.array(map(_unquote_json, text.to_pylist()), pa.large_string()) if is_json else text
+    if not is_json:
+        return text
+    values: list[str | None] = text.to_pylist()
+    for row, one in enumerate(values):
+        if one is not None and _is_nested_json(content := one.encode()):
+            bad.setdefault(row, []).append((name, content))
+            values[row] = None
+    return pa.array(map(_unquote_json, values), pa.large_string())
+
+
+def _is_nested_json(content: bytes) -> bool:
+    """True for the JSON text of a list or an object."""
+    if not content.startswith((b"[", b"{")):
+        return False
+    try:
+        return isinstance(json.loads(content), list | dict)
+    except (ValueError, RecursionError):  # also bytes that are not UTF-8
+        return False
 
 
 def _join_texts(columns: Sequence[pa.LargeStringArray]) -> pa.LargeStringArray:
@@ -248,8 +269,13 @@ def _unquote_json(value: object) -> object:
 
 
 def _describe_problem(row: int, values: Sequence[tuple[str, bytes]]) -> Problem:
-    """The record of a row with values that are not UTF-8."""
+    """The record of a row with values that are no text."""
     names = ", ".join(repr(name) for name, _ in values)
     where = f"column{'s' * (len(values) > 1)} {names}, row {row:,}"
-    reasons = [describe_bad_utf8(value, f" in column {name!r}") for name, value in values]
+    reasons = [
+        f"a list or an object in column {name!r}"
+        if _is_nested_json(value)
+        else describe_bad_utf8(value, f" in column {name!r}")
+        for name, value in values
+    ]
     return Problem(row=row, where=where, reason="; ".join(reasons), original=b"\n\n".join(value for _, value in values))
