@@ -297,7 +297,7 @@ def test_words_for_a_missing_value_are_counted_in_each_column():
 def test_lists_and_objects_among_texts_are_no_texts():
     column = pa.array(['"good"', '["a", "b"]', None, '{"text": "bad"}', '"[sic]"', "1.5"])
     batch = pa.record_batch([column], schema=pa.schema([pa.field("review", pa.string(), metadata={JSON_MARK: b"1"})]))
-    with pytest.raises(InputError, match="'review' holds a list or an object among its texts in row 101 .*a path"):
+    with pytest.raises(InputError, match=r"'review' holds a list or an object among its texts in row 101 .*a path"):
         extract_texts(batch, ["review"], 100)
     problems: list[Problem] = []
     assert extract_texts(batch, ["review"], 100, problems.append).to_pylist() == [

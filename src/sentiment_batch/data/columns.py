@@ -200,7 +200,7 @@ def to_single_array(column: pa.ChunkedArray) -> pa.Array:
 
 
 def _read_text(batch: pa.RecordBatch, name: str, bad: BadValues) -> pa.LargeStringArray:
-    """A column as text. Values that are not UTF-8 are repaired and added to `bad`. So are lists and objects, as null."""
+    """A column as text. Values that are not UTF-8 are repaired and added to `bad`, lists and objects as null."""
     column, is_json = read_column(batch, name)
     if pa.types.is_null(column.type):
         return pa.nulls(len(column), pa.large_string())

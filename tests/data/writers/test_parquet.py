@@ -112,6 +112,13 @@ def test_a_dictionary_stays_one_with_the_order_of_its_values():
     assert back.chunk(0).dictionary.to_pylist() == ["neg", "neutral", "pos"]
 
 
+@pytest.mark.parametrize("values", [["a", None, "b"], [1.5, None, 2.5]])
+def test_a_null_in_a_dictionary_is_a_null(values):
+    column = pa.DictionaryArray.from_arrays(pa.array([0, 1, None, 2], pa.int8()), pa.array(values))
+    back = read(encode(ParquetEncoder, pa.table({"odd": column}))).read().column(0)
+    assert back.to_pylist() == [values[0], None, None, values[2]]
+
+
 def test_dictionaries_that_differ_between_batches_are_merged():
     batches = [pa.record_batch({"d": pa.array(texts).dictionary_encode()}) for texts in (["a", "b"], ["b", None, "c"])]
     back = read(encode(ParquetEncoder, pa.Table.from_batches(batches))).read()

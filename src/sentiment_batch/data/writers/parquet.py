@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, BinaryIO
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from sentiment_batch.data.columns import decode_dictionary
 from sentiment_batch.data.writers.parquet_types import restored, spoiled, writable
 from sentiment_batch.data.writers.row_groups import RowGroups
 from sentiment_batch.data.writers.unsupported_types import refuse, refuse_out_of_range
@@ -70,13 +71,22 @@ class ParquetEncoder:
                 refuse_out_of_range(column, field.name, "Parquet", "CSV or Arrow")
         columns = [
             column if column.type == kind else column.cast(kind)  # a cast to the same type damages lists of nulls
-            for column, kind in zip(batch.columns, self._schema.types, strict=True)
+            for column, kind in zip(map(_drop_null_entry, batch.columns), self._schema.types, strict=True)
         ]
         return pa.RecordBatch.from_arrays(columns, schema=self._schema)
 
     def _write_group(self, batches: list[pa.RecordBatch]) -> None:
         for table in _tables(batches, self._schema):
             self._writer.write_table(table.combine_chunks(), row_group_size=table.num_rows)
+
+
+def _drop_null_entry(column: pa.Array) -> pa.Array:
+    """A column without the null in its dictionary, which pyarrow does not write; other columns as they are."""
+    if not pa.types.is_dictionary(column.type) or not column.dictionary.null_count:
+        return column
+    encoded, kind = decode_dictionary(column).dictionary_encode(), column.type
+    indices = encoded.indices.cast(kind.index_type)
+    return pa.DictionaryArray.from_arrays(indices, encoded.dictionary.cast(kind.value_type), ordered=kind.ordered)
 
 
 def _open_writer(stream: BinaryIO, schema: pa.Schema, read_back: pa.Schema) -> pq.ParquetWriter:
