@@ -233,7 +233,8 @@ def summarize(
         over: a column of dates; the rows of each period are counted separately, too.
         every: the length of a period: `day`, `week`, `month`, `quarter` or `year`.
         date_format: how the dates are written, such as `%d.%m.%Y`; None finds it from the first rows.
-        prefix: the column of the labels; None takes `sentiment`, else finds it.
+        prefix: the column of the labels; None takes that of the manifest, else `sentiment`, else the only column with a
+            `_score` column beside it.
         text_column: the column or columns of the text, for the words; found if None.
         unsure_below: the model is unsure of a row if its score is below this.
         words: how many words to list that mark the texts of a label; 0 compares no words.

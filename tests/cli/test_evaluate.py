@@ -96,7 +96,7 @@ def test_a_report_never_takes_the_place_of_the_reviews(evaluate, reviews_csv, tm
     for link in links:
         link.symlink_to(reviews_csv)
     for report in (reviews_csv, copy, packed, *links, links[1].as_uri()):
-        failed(evaluate(reviews_csv, "--report", report, "--overwrite"), "is no page", code=1)
+        failed(evaluate(reviews_csv, "--report", report, "--overwrite"), "is not a page of this program", code=1)
     assert reviews_csv.read_bytes() == copy.read_bytes() == gzip.decompress(packed.read_bytes()) == before
     assert all(link.is_symlink() for link in links)
 

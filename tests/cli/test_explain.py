@@ -182,7 +182,7 @@ def test_a_page_is_never_written_over_another_file_unasked(explain, tmp_path):
     page = tmp_path / "page.html"
     page.write_text("mine")
     failed(explain("great", "--html", page), "exists already", "--overwrite")
-    failed(explain("great", "--html", page, "--overwrite"), "is no page")
+    failed(explain("great", "--html", page, "--overwrite"), "is not a page of this program")
     assert page.read_text() == "mine"
     page.write_text("<!doctype html>mine")
     assert explain("great", "--html", page, "--overwrite").exit_code == 0

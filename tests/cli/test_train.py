@@ -137,7 +137,7 @@ def test_a_run_with_nothing_to_resume_starts_with_a_notice(train, reviews_csv):
         (["{in}", "--seed", "-1"], 2, "--seed is -1"),
         (["{in}", "--max-length", "65"], 2, "--max-length is 65, but the encoder has 64 positions"),
         (["{in}", "--long-text", "windows"], 2, "--long-text"),
-        (["{in}", "--dtype", "float16"], 2, "--dtype is float16"),
+        (["{in}", "--dtype", "float16"], 2, "'float16' is not one of 'auto', 'float32', 'bfloat16'"),
         (["{in}", "--limit", "1"], 2, "--limit is 1"),
         (["{in}", "--val-file", "{tmp}/nowhere.csv"], 1, "nowhere.csv is not there"),
         (["{in}", "--unlabelled", "{tmp}/nowhere.csv"], 1, "nowhere.csv is not there"),

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sentiment_batch.data.columns import extract_texts, extract_values, holds_text
+from sentiment_batch.data.columns import describe_null_words, extract_texts, extract_values, holds_text
 from sentiment_batch.data.readers.jsonl import JsonLinesReader
 from sentiment_batch.data.readers.table import TableReader
 from sentiment_batch.data.text_columns import check_column, detect_text_columns, find_text_columns, read_first_batch
@@ -295,20 +295,15 @@ def test_words_for_a_missing_value_are_counted_in_each_column():
 
 
 def test_lists_and_objects_among_texts_are_no_texts():
-    column = pa.array(['"good"', '["a", "b"]', None, '{"text": "bad"}', '"[sic]"', "1.5"])
+    column = pa.array(['"good"', '["a", "b"]', None, '{"text": "bad"}', '"[sic]"', "1.5", '"NULL"'])
     batch = pa.record_batch([column], schema=pa.schema([pa.field("review", pa.string(), metadata={JSON_MARK: b"1"})]))
-    with pytest.raises(InputError, match=r"'review' holds a list or an object among its texts in row 101 .*a path"):
-        extract_texts(batch, ["review"], 100)
-    problems: list[Problem] = []
-    assert extract_texts(batch, ["review"], 100, problems.append).to_pylist() == [
-        "good",
-        None,
-        None,
-        None,
-        "[sic]",
-        "1.5",
-    ]
-    assert [(one.row, one.reason, one.original) for one in problems] == [
-        (101, "a list or an object in column 'review'", b'["a", "b"]'),
-        (103, "a list or an object in column 'review'", b'{"text": "bad"}'),
-    ]
+    found: collections.Counter[str] = collections.Counter()
+    texts = extract_texts(batch, ["review"], null_words=found).to_pylist()
+    assert texts == ["good", None, None, None, "[sic]", "1.5", None]
+    assert extract_texts(batch, ["review"]).to_pylist() == texts
+    assert describe_null_words(found) == (
+        "words for a missing value and lists and objects count as no text: 'NULL' (1), a list or an object (2)"
+    )
+    assert describe_null_words(found - collections.Counter(NULL=1)) == (
+        "lists and objects count as no text: a list or an object (2)"
+    )

@@ -31,6 +31,12 @@ class Mood(enum.Enum):
     BAD = 2
 
 
+class Word(str, enum.Enum):  # noqa: UP042 - a StrEnum has another str()
+    """Labels that are texts."""
+
+    NEG = "neg"
+
+
 ID = uuid.UUID(int=7)
 OBJECTS = {
     "tuples": ([("film", 1), None, ("film", 2)], ['["film", 1]', None, '["film", 2]']),
@@ -39,7 +45,8 @@ OBJECTS = {
     "enums": ([Mood.GOOD, Mood.BAD], ["Mood.GOOD", "Mood.BAD"]),
     "dates among texts": ([date(2026, 1, 2), "x", pd.NaT], ["2026-01-02", "x", None]),
     "lists among texts": ([["a", np.int64(1)], "none", 1.5, float("nan")], ['["a", 1]', "none", "1.5", None]),
-    "NaN in a list": ([[float("nan")], "x"], ["[nan]", "x"]),
+    "NaN in a list": ([[float("nan")], "x"], ["[null]", "x"]),
+    "an Enum of texts": ([Word.NEG, 1, None], ["neg", "1", None]),
     "truth among numbers": ([True, 1, 0.5, None], ["True", "1", "0.5", None]),
     "large numbers": ([2**70, fractions.Fraction(1, 3)], [str(2**70), "1/3"]),
     "identifiers": ([ID, None], [str(ID), None]),
@@ -56,7 +63,7 @@ def values(table, name="odd"):
 def test_a_value_that_arrow_lacks_is_never_lost(kind):
     given, wanted = OBJECTS[kind]
     assert values(wrap_frame(pd.DataFrame({"odd": pd.Series(given, dtype=object)})).table()) == wanted
-    if kind != "enums":  # of which polars takes the values
+    if "num" not in kind:  # enums, of which polars takes the values
         assert values(wrap_frame(pl.DataFrame({"odd": pl.Series(given, dtype=pl.Object)})).table()) == wanted
 
 
@@ -94,6 +101,26 @@ def test_groups_of_objects_are_told_apart(tiny_model):
     assert len(json.dumps(found)) > 0
     scored = frame.assign(sentiment="positive", sentiment_score=0.9)
     assert [one.group["film"] for one in summarize(scored, by="film").groups] == [f'["film", {n}]' for n in range(10)]
+
+
+def test_objects_are_never_the_text_column(scorer):
+    opinions = ["a fine film that I liked", "a dull film that I left"]
+    objects = [PurePosixPath(f"photos/holiday in the mountains/{n}.jpg") for n in range(2)]
+    for kind in (objects, [(one, 1) for one in opinions], [frozenset(opinions)] * 2):
+        for frame in (
+            pd.DataFrame({"id": pd.Series(kind, dtype=object), "opinion": opinions}),
+            pl.DataFrame({"id": pl.Series(kind, dtype=pl.Object), "opinion": opinions}),
+        ):
+            assert scorer(frame)["sentiment"].to_list() == scorer(pd.Series(opinions))["sentiment"].to_list()
+    with pytest.raises(InputError, match="cannot tell which column holds the text"):
+        evaluate(pd.DataFrame({"x": ["a", "b"], "image": objects, "label": [0, 1]}), scorer.model)
+
+
+def test_two_values_of_one_struct_are_joined(scorer):
+    rows = [{"title": "great", "body": "a fine film"}, {"title": "dull", "body": None}]
+    joined = scorer(pa.table({"text": ["great\n\na fine film", "dull"]}))["sentiment"].to_pylist()
+    for frame in (pl.DataFrame({"r": rows}), pd.DataFrame({"r": rows})):
+        assert scorer(frame, text_column=["r.title", "r.body"])["sentiment"].to_list() == joined
 
 
 def test_numbers_after_many_empty_cells_are_no_texts(scorer):

@@ -35,8 +35,13 @@ NULL_WORDS = (
 """What databases and data frames write for a missing value. A cell that holds one of them alone holds no text."""
 _MAX_NULL_WORD_BYTES = max(map(len, NULL_WORDS))
 
+OBJECT_MARK = b"sentiment_batch.objects"
+"""Marks a string column of a frame that was made of objects, such as paths. It is no text column unless named."""
+NESTED = "a list or an object"
+"""What is counted beside the `NULL_WORDS`: such a value among the texts of a column of JSON text is no text."""
+
 BadValues = dict[int, list[tuple[str, bytes]]]
-"""The values that are no text by row of the batch: the column's name and the bytes, which are JSON or not UTF-8."""
+"""The values that are not UTF-8 by row of the batch: the column's name and the bytes."""
 
 
 def extract_texts(
@@ -48,30 +53,26 @@ def extract_texts(
 ) -> pa.LargeStringArray:
     """The text of each row, null if there is none. Several columns are joined by a blank line.
 
-    Words that stand for a missing value, such as `NULL`, are no text; see `NULL_WORDS`.
+    Words that stand for a missing value, such as `NULL`, are no text; see `NULL_WORDS`. Nor are lists and objects.
 
     Args:
         batch: some rows.
         names: the text columns, as `find_text_columns` returns them.
         start: the number of the first row in the input, counted from 0; used in messages.
-        on_bad_row: called in row order for each row with a value that is not UTF-8, or a list or an object among texts.
-            The row stays, with U+FFFD in place of the bad bytes, or without that text. None makes such a row an error.
-        null_words: counts the words that stand for a missing value.
+        on_bad_row: called in row order for each row with a value that is not UTF-8. The row stays, with U+FFFD in
+            place of the bad bytes. None makes such a row an error.
+        null_words: counts the words that stand for a missing value, and lists and objects as `NESTED`.
 
     Raises:
-        InputError: a value is not UTF-8, or is a list or an object; the message names the row.
+        InputError: a value is not UTF-8; the message names the row.
     """
     bad: BadValues = {}
-    columns = [drop_null_words(_read_text(batch, name, bad), null_words) for name in names]
+    columns = [drop_null_words(_read_text(batch, name, bad, null_words), null_words) for name in names]
     for row, values in sorted(bad.items()):
         if on_bad_row is None:
-            name, value = values[0]
-            what, cure = "bytes that are not UTF-8", "decode the column first"
-            if _is_nested_json(value):
-                what, cure = "a list or an object among its texts", "name another column, or a path inside of it"
             raise InputError(
-                f"column {name!r} holds {what} in row {start + row:,} (rows counted from 0). Repair it, or {cure}. "
-                'In a file, `on_bad_row="mark"` keeps such rows.'
+                f"column {values[0][0]!r} holds bytes that are not UTF-8 in row {start + row:,} (rows counted from 0). "
+                'Repair the row, or decode the column first. In a file, `on_bad_row="mark"` keeps such rows.'
             )
         on_bad_row(_describe_problem(start + row, values))
     return columns[0] if len(columns) == 1 else _join_texts(columns)
@@ -152,13 +153,15 @@ def drop_null_words(texts: pa.LargeStringArray, found: Counter[str] | None = Non
 
 
 def describe_null_words(found: Counter[str]) -> str:
-    """A sentence about the `NULL_WORDS` that were found, with their numbers of cells.
+    """A sentence about what `extract_texts` counted, with the numbers of cells.
 
     >>> describe_null_words(Counter({"NULL": 12, "n/a": 1}))
     "words for a missing value count as no text: 'NULL' (12), 'n/a' (1)"
     """
-    words = ", ".join(f"{word!r} ({count:,})" for word, count in found.most_common())
-    return f"words for a missing value count as no text: {words}"
+    words = [f"{word!r} ({count:,})" for word, count in found.most_common() if word != NESTED]
+    kinds = ["words for a missing value"] * bool(words) + ["lists and objects"] * (NESTED in found)
+    words += [f"{NESTED} ({found[NESTED]:,})"] if NESTED in found else []
+    return f"{' and '.join(kinds)} count as no text: {', '.join(words)}"
 
 
 def holds_text(data_type: pa.DataType) -> bool:
@@ -199,8 +202,10 @@ def to_single_array(column: pa.ChunkedArray) -> pa.Array:
     return column.chunk(0) if column.num_chunks == 1 else column.combine_chunks()
 
 
-def _read_text(batch: pa.RecordBatch, name: str, bad: BadValues) -> pa.LargeStringArray:
-    """A column as text. Values that are not UTF-8 are repaired and added to `bad`, lists and objects as null."""
+def _read_text(
+    batch: pa.RecordBatch, name: str, bad: BadValues, null_words: Counter[str] | None
+) -> pa.LargeStringArray:
+    """A column as text; lists and objects are null. Values that are not UTF-8 are repaired and added to `bad`."""
     column, is_json = read_column(batch, name)
     if pa.types.is_null(column.type):
         return pa.nulls(len(column), pa.large_string())
@@ -216,22 +221,10 @@ def _read_text(batch: pa.RecordBatch, name: str, bad: BadValues) -> pa.LargeStri
             bad.setdefault(row, []).append((name, value))
     if not is_json:
         return text
-    values: list[str | None] = text.to_pylist()
-    for row, one in enumerate(values):
-        if one is not None and _is_nested_json(content := one.encode()):
-            bad.setdefault(row, []).append((name, content))
-            values[row] = None
-    return pa.array(map(_unquote_json, values), pa.large_string())
-
-
-def _is_nested_json(content: bytes) -> bool:
-    """True for the JSON text of a list or an object."""
-    if not content.startswith((b"[", b"{")):
-        return False
-    try:
-        return isinstance(json.loads(content), list | dict)
-    except (ValueError, RecursionError):  # also bytes that are not UTF-8
-        return False
+    nested = pc.fill_null(pc.match_substring_regex(text, r"^[\[{]"), False)
+    if null_words is not None and (count := pc.sum(nested).as_py()):
+        null_words[NESTED] += count
+    return pa.array(map(_unquote_json, pc.if_else(nested, None, text).to_pylist()), pa.large_string())
 
 
 def _join_texts(columns: Sequence[pa.LargeStringArray]) -> pa.LargeStringArray:
@@ -269,13 +262,8 @@ def _unquote_json(value: object) -> object:
 
 
 def _describe_problem(row: int, values: Sequence[tuple[str, bytes]]) -> Problem:
-    """The record of a row with values that are no text."""
+    """The record of a row with values that are not UTF-8."""
     names = ", ".join(repr(name) for name, _ in values)
     where = f"column{'s' * (len(values) > 1)} {names}, row {row:,}"
-    reasons = [
-        f"a list or an object in column {name!r}"
-        if _is_nested_json(value)
-        else describe_bad_utf8(value, f" in column {name!r}")
-        for name, value in values
-    ]
+    reasons = [describe_bad_utf8(value, f" in column {name!r}") for name, value in values]
     return Problem(row=row, where=where, reason="; ".join(reasons), original=b"\n\n".join(value for _, value in values))

@@ -194,27 +194,20 @@ class GuardedReader:
 
     def __getattr__(self, name: str) -> Any:
         """One of the optional members that a caller looks for, if the plugin's reader has it."""
-        members: dict[str, Callable[[Any], Any]] = {
-            "estimate_rows": lambda own: functools.partial(self._estimate_rows, own),
-            "locations": self._check_locations,
-            "select_columns": lambda own: functools.partial(self._select_columns, own),
-        }
-        if name in members:
+        if name in {"estimate_rows", "locations", "select_columns"}:
             with self._plugin.translate_errors():
-                own: object = getattr(self._reader, name, None)
-            if own is not None:
-                return members[name](own)
+                own: Any = getattr(self._reader, name, None)
+            if name == "estimate_rows" and callable(own):
+                return functools.partial(self._estimate_rows, own)
+            if name == "select_columns" and callable(own):
+                return functools.partial(self._select_columns, own)
+            if name == "locations" and isinstance(own, list | tuple):
+                return list(map(str, own))
         raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
 
     def _estimate_rows(self, own: Callable[[], object]) -> int | None:
         with self._plugin.translate_errors():
             return self._count(own(), "the result of its estimate_rows()")
-
-    def _check_locations(self, own: object) -> list[str]:
-        with self._plugin.translate_errors():
-            if isinstance(own, Sequence) and not isinstance(own, str) and all(isinstance(one, str) for one in own):
-                return list(own)
-        raise self._plugin.error("its locations are not a list of paths and URLs")
 
     def _select_columns(self, own: Callable[[list[str]], object], names: Iterable[str]) -> None:
         with self._plugin.translate_errors():

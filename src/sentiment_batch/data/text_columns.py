@@ -22,6 +22,7 @@ from sentiment_batch.data.column_paths import (
     list_paths,
 )
 from sentiment_batch.data.columns import (
+    OBJECT_MARK,
     decode_dictionary,
     find_path,
     find_places,
@@ -113,7 +114,8 @@ def find_text_columns(schema: pa.Schema, chosen: Sequence[str] = (), sample: pa.
     counts = collections.Counter(schema.names)
     unique = [field for field in schema if counts[field.name] == 1]
     # The type of a column of nulls says nothing, so only its name can make it a text column.
-    texts = [field.name for field in unique if holds_text(field.type) or _is_named_null(field)]
+    possible = [field for field in unique if holds_text(field.type) or _is_named_null(field)]
+    texts = [field.name for field in possible if OBJECT_MARK not in (field.metadata or {})]
     usual = [name for name in texts if simplify_name(name) in TEXT_NAMES]
     if usual:
         return [_choose_usual(usual, sample)]

@@ -98,7 +98,7 @@ def annotate_frame(frame: Any, scorer: Scorer, text_column: str | Sequence[str] 
         description = describe_reading(reader, text_columns=found.names, assumed=["text_columns"] * found.assumed)
         log_description(f"the {type(frame).__name__}", description)
     texts = list(found.names)
-    table = wrapped.table([find_root(reader.schema, name) for name in texts])
+    table = wrapped.table(list(dict.fromkeys(find_root(reader.schema, name) for name in texts)))
     find_text_columns(table.schema, texts)  # the first rows may have been empty
     with warn_of_unlike_texts(scorer):
         added = scorer.columns_for(table.to_batches(), texts)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 
 from sentiment_batch.data.columns import holds_text, to_single_array
-from sentiment_batch.frames.values import convert_values, join_columns
+from sentiment_batch.frames.values import Metadata, convert_values, join_columns
 
 if TYPE_CHECKING:
     from sentiment_batch.frames.base import Added
@@ -62,8 +62,8 @@ def _name_columns(columns: Any) -> list[str]:
     return [str(name[0]) if counts[name[0]] == 1 else joined for name, joined in zip(nested, whole, strict=True)]
 
 
-def _to_arrow(series: Any, sample_rows: int | None, name: str, *, strict: bool) -> tuple[pa.Array, bool]:
-    """One pandas column as Arrow, and whether its values became JSON text; see `convert_values`.
+def _to_arrow(series: Any, sample_rows: int | None, name: str, *, strict: bool) -> tuple[pa.Array, Metadata]:
+    """One pandas column as Arrow, and its marks; see `convert_values`.
 
     Args:
         series: the column.
@@ -83,14 +83,18 @@ def _to_arrow(series: Any, sample_rows: int | None, name: str, *, strict: bool) 
     # empty cells; such a column holds text if its name says so.
     if array.null_count == len(array):
         if series.dtype == object or not len(array):
-            return pa.nulls(len(array), pa.large_string()), False
-        return pa.nulls(len(array)) if pa.types.is_floating(array.type) else array, False
-    holds_late_texts = sample_rows is not None and series.dtype == object and not holds_text(array.type)
-    if getattr(array.type, "extension_name", "") == "arrow.uuid" or (
-        holds_late_texts and any(isinstance(value, str) for value in whole)
-    ):
+            return pa.nulls(len(array), pa.large_string()), {}
+        return pa.nulls(len(array)) if pa.types.is_floating(array.type) else array, {}
+    is_sample = sample_rows is not None and series.dtype == object and not holds_text(array.type)
+    if getattr(array.type, "extension_name", "") == "arrow.uuid" or (is_sample and _holds_some_text(whole)):
         return convert_values(series, name, strict=False)
-    return array, False
+    return array, {}
+
+
+def _holds_some_text(series: Any) -> bool:
+    """True if there is a text in a column of objects, whose first values are none."""
+    kind = sys.modules["pandas"].api.types.infer_dtype(series, skipna=True)
+    return kind.startswith("mixed") and any(isinstance(value, str) for value in series)
 
 
 def _to_plain(series: Any) -> Any:

@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from sentiment_batch.data.column_paths import find_root
 from sentiment_batch.data.columns import to_single_array
-from sentiment_batch.frames.values import convert_values, join_columns
+from sentiment_batch.frames.values import Metadata, convert_values, join_columns
 
 if TYPE_CHECKING:
     from sentiment_batch.frames.base import Added
@@ -80,11 +80,11 @@ def _score_structs(scorer: Scorer, texts: Sequence[str], rows: Any) -> Any:
     return scorer(rows.struct.unnest(), text_column=texts).select(scorer.added.names).to_struct(rows.name)
 
 
-def _to_arrow(series: Any, *, strict: bool) -> tuple[pa.Array | pa.ChunkedArray, bool]:
-    """One polars column as Arrow, and whether its values became JSON text. If Arrow has no such type, all are null."""
+def _to_arrow(series: Any, *, strict: bool) -> tuple[pa.Array | pa.ChunkedArray, Metadata]:
+    """One polars column as Arrow, and its marks. If Arrow has no such type, all values are null."""
     if series.dtype == sys.modules["polars"].Object:  # Arrow would get the addresses of the objects
         return convert_values(series.to_list(), series.name, strict=strict)
     try:
-        return series.to_frame().to_arrow().column(0), False
+        return series.to_frame().to_arrow().column(0), {}
     except pa.ArrowInvalid:
-        return pa.nulls(len(series), pa.float64()), False  # not the null type, which a column of texts may have
+        return pa.nulls(len(series), pa.float64()), {}  # not the null type, which a column of texts may have

@@ -77,11 +77,11 @@ def find_scored_columns(schema: pa.Schema, prefix: str | None, default: str = DE
         InputError: there is no such column, or several columns could be meant.
     """
     names: Sequence[str] = schema.names
-    if prefix is not None or default in names:
-        wanted = default if prefix is None else prefix
-        if wanted not in names:
-            raise InputError.no_column(wanted, names, "prefix")
-        return _make_columns(names, wanted)
+    if prefix is not None and prefix not in names:
+        raise InputError.no_column(prefix, names, "prefix")
+    for wanted in (prefix, default, DEFAULT_PREFIX):
+        if wanted is not None and wanted in names:
+            return _make_columns(names, wanted)
     found = [name for name in dict.fromkeys(names) if name + SCORE_ENDING in names]
     if len(found) == 1:
         return _make_columns(names, found[0], assumed=True)

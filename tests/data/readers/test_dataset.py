@@ -255,18 +255,3 @@ def test_columns_are_chosen_in_all_files(tmp_path):
 def test_files_whose_reader_reads_all_columns_choose_none(days):
     with contextlib.closing(open_reader(str(days / "day-*.csv"))) as reader:
         assert not hasattr(reader, "select_columns")
-
-
-def test_the_rows_of_several_files_are_estimated(days, tmp_path_factory):
-    with contextlib.closing(open_reader(str(days / "day-*.csv"))) as reader:
-        first, *others = reader.splits()
-        list(reader.batches(first))
-        assert reader.estimate_rows() is None
-        for split in others:
-            list(reader.batches(split))
-        assert reader.estimate_rows() == 4
-    tables = tmp_path_factory.mktemp("tables")
-    for number in range(2):
-        feather.write_feather(pa.table({"text": ["good", "bad"]}), tables / f"{number}.feather")
-    with contextlib.closing(open_reader(str(tables))) as reader:
-        assert reader.estimate_rows() == reader.num_rows == 4

@@ -114,14 +114,6 @@ class DatasetReader:
         for batch in reader.batches(reader.splits()[index]):
             yield adapt_batch(batch, self.schema, self._partitions[number], split.label)
 
-    def estimate_rows(self) -> int | None:
-        """The number of rows of all files, estimated where it is unknown; None if nothing is known of one file."""
-        counts: list[int | None] = [
-            reader.num_rows if reader.num_rows is not None else getattr(reader, "estimate_rows", lambda: None)()
-            for reader in self._readers
-        ]
-        return None if None in counts else sum(count for count in counts if count is not None)
-
     def _select_columns(self, names: Iterable[str]) -> None:
         """Make all later batches null in the other columns. Only if each file's reader can do so."""
         chosen = set(names)

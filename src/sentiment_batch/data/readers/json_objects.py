@@ -156,7 +156,7 @@ def extract_member_texts(line: str) -> dict[str, str | None]:
         key, at = _SLOW_DECODER.raw_decode(line, at)
         begin = skip_blanks(line, skip_blanks(line, at) + 1)  # after the colon
         value, end = _SLOW_DECODER.raw_decode(line, begin)
-        found[key] = None if value is None else _replace_non_finite(line[begin:end])
+        found[key] = None if value is None else replace_non_finite(line[begin:end])
         at = skip_blanks(line, end)
         if line[at] == ",":
             at = skip_blanks(line, at + 1)
@@ -170,7 +170,8 @@ def has_non_finite(text: str) -> bool:
     return any(not found[0].startswith('"') for found in _CONSTANTS.finditer(text))
 
 
-def _replace_non_finite(text: str) -> str:
+def replace_non_finite(text: str) -> str:
+    """`text`, which is JSON but for NaN, Infinity and -Infinity, with null for these."""
     if not has_non_finite(text):
         return text
     return _CONSTANTS.sub(lambda found: found[0] if found[0].startswith('"') else "null", text)

@@ -32,7 +32,8 @@ class Backend(Protocol):
             blocks: the blocks, read in a thread. A block whose scores are known already passes through.
             on_rows: called in a thread as rows are scored.
             expected_rows: the number of rows in the whole stream, None if it is unknown. For many rows the model may be
-                compiled first; with `MUST_COMPILE` it is compiled, or the stream ends with an error.
+                compiled first. With `MUST_COMPILE`, the stream ends with an error if the model should be compiled and
+                cannot be.
 
         Yields:
             The blocks in their order, each with its probabilities.
