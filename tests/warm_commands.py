@@ -135,7 +135,7 @@ def _import_everything() -> None:
     def load_once(model: str, settings: Any) -> Any:
         return load(_Job(model, settings, "file"))
 
-    pipeline._load_scorer = lambda job: contextlib.nullcontext(load_once(job.model, job.settings))  # type: ignore
+    pipeline._load_scorer = lambda job, paths: contextlib.nullcontext(load_once(job.model, job.settings))  # type: ignore
     # A state is saved at every step, and what depends on the clock is always the same.
     state.MIN_SECONDS_BETWEEN_SAVES, state.MAX_SAVING_SHARE = 0.0, 1e9
     TrainState.seconds = 0.0  # type: ignore[assignment, method-assign]

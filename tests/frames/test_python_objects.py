@@ -103,6 +103,13 @@ def test_groups_of_objects_are_told_apart(tiny_model):
     assert [one.group["film"] for one in summarize(scored, by="film").groups] == [f'["film", {n}]' for n in range(10)]
 
 
+def test_dates_of_several_kinds_give_periods():
+    dates = ["2026-01-02", date(2026, 2, 3), pd.Timestamp("2026-02-04 12:30"), None]
+    frame = pd.DataFrame({"sentiment": "positive", "sentiment_score": 0.9, "day": pd.Series(dates, dtype=object)})
+    found = summarize(frame, over="day", every="month", words=0)
+    assert [(one.period, one.rows) for one in found.total.over] == [("2026-01", 1), ("2026-02", 2), (None, 1)]
+
+
 def test_objects_are_never_the_text_column(scorer):
     opinions = ["a fine film that I liked", "a dull film that I left"]
     objects = [PurePosixPath(f"photos/holiday in the mountains/{n}.jpg") for n in range(2)]

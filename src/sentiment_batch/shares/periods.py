@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from sentiment_batch.data.columns import decode_dictionary, holds_text, read_column
+from sentiment_batch.data.columns import decode_dictionary, extract_values, holds_text, read_column
 from sentiment_batch.data.readers.utf8_repair import repair_utf8
 from sentiment_batch.errors import InputError, UsageError, listed, reason
 
@@ -201,7 +201,10 @@ def _read_dates(batch: pa.RecordBatch, column: str, start: int) -> pa.Array:
     Raises:
         InputError: a text is not UTF-8.
     """
-    values = decode_dictionary(read_column(batch, column)[0])
+    values, is_json = read_column(batch, column)
+    if is_json:
+        return pa.array([None if one is None else str(one) for one in extract_values(batch, column)], pa.large_string())
+    values = decode_dictionary(values)
     if not holds_text(values.type):
         return values
     texts, bad = repair_utf8(values.cast(pa.large_binary()).view(pa.large_string()))

@@ -30,8 +30,8 @@ def log_data_check(data: PreparedData) -> None:
         names.setdefault(json.dumps(description.to_json()), []).append(name)
     for description_json, tables in names.items():
         logger.info("%s", format_description(tables, json.loads(description_json)), extra=BLOCK)
-    for note in data.notes:
-        logger.info("%s", note)
+    for note in data.notes:  # what is assumed or left out, which a program that shows no other messages should show
+        logger.warning("%s", note)
     lines = format_summary(data.summary, data.conflicts, terminal_width(sys.stderr))
     logger.info("%s", "\n".join(["data check", *lines]), extra=BLOCK)
     _log_findings(data.summary["findings"])
