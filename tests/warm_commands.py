@@ -133,7 +133,7 @@ def _import_everything() -> None:
 
     @functools.cache
     def load_once(model: str, settings: Any) -> Any:
-        return load(_Job(model, settings, "file"))
+        return load(_Job(model, settings), _Paths())
 
     pipeline._load_scorer = lambda job, paths: contextlib.nullcontext(load_once(job.model, job.settings))  # type: ignore
     # A state is saved at every step, and what depends on the clock is always the same.
@@ -151,7 +151,12 @@ class _Job:
 
     model: str
     settings: Any
-    destination: str
+
+
+class _Paths:
+    """What it needs of the output's paths: all outputs are files."""
+
+    work_folder = Path()
 
 
 def _note_after(owner: type, name: str, describe: Any) -> None:
