@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import json
 import tracemalloc
 
 import numpy as np
@@ -94,6 +95,17 @@ def test_two_likely_columns_of_texts_are_said_to_have_no_words(caplog):
         assert summarize(frame).total.words == {}
         assert "no words are shown: 'text', 'content'" in caplog.text
         assert summarize(frame, text_column="content").total.words
+
+
+def test_the_model_s_text_column_that_holds_numbers_gives_no_words(tmp_path, caplog):
+    meta = {"input": {"text_columns": ["review"]}, "labels": {"labels": ["negative", "positive"]}}
+    (tmp_path / "sentiment_batch.json").write_text(json.dumps(meta), encoding="utf-8")
+    frame = make_frame(50).assign(review=range(50))
+    with caplog.at_level("INFO", "sentiment_batch"):
+        found = summarize(frame, model=tmp_path)
+    assert found.rows == 50
+    assert found.total.words is None or not any(found.total.words.values())
+    assert "no words are shown: column 'review' holds int64" in caplog.text
 
 
 def test_a_table_without_scores_or_labels_is_summarized():

@@ -179,9 +179,8 @@ def _find_columns(job: SelectJob, table: _Table, scored: ScoredColumns, scorer: 
 def _find_texts(job: SelectJob, table: _Table, scorer: Scorer) -> TextColumns:
     """The text columns as named, else those that were scored, else those of the training, else found by name."""
     stored = table.run.text_columns
-    if not job.text_columns and stored and all(find_field(table.reader.schema, name) for name in stored):
-        return TextColumns(names=stored, assumed=False)
-    return scorer.choose_text_columns(table.reader, job.text_columns or None)
+    has_stored = all(find_field(table.reader.schema, name) for name in stored)
+    return scorer.choose_text_columns(table.reader, job.text_columns or (stored if has_stored else None))
 
 
 def _describe(table: _Table, columns: _Columns) -> InputDescription:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from sentiment_batch.data.column_paths import find_root
+from sentiment_batch.data.column_paths import find_field, find_root
 from sentiment_batch.data.columns import extract_texts
 from sentiment_batch.data.input_description import InputDescription, describe_reading, log_description
 from sentiment_batch.data.text_columns import TextColumns, check_column, choose_text_columns, read_first_batch
@@ -166,32 +166,32 @@ def _prepare(reader: Reader, request: SummaryRequest, known: KnownModel | None) 
         request=request,
         columns=columns,
         period=period,
-        text_columns=text.names if text else (),
+        text_columns=text.names,
         input=describe_reading(
             reader,
-            text_columns=text.names if text else None,
+            text_columns=text.names or None,
             label_column=columns.label,
-            assumed=["text_columns"] * bool(text and text.assumed) + ["label_column"] * (not label_is_known),
+            assumed=["text_columns"] * text.assumed + ["label_column"] * (not label_is_known),
         ),
         values=[labels, *groups, *periods],
         cells=CellCounts(unsure_below=request.unsure_below),
     )
 
 
-def _find_texts(reader: Reader, request: SummaryRequest, known: KnownModel | None) -> TextColumns | None:
-    """The columns of the text; None if no words are wanted, or if no column was named and none is found."""
+def _find_texts(reader: Reader, request: SummaryRequest, known: KnownModel | None) -> TextColumns:
+    """The columns of the text; none if no words are wanted, or if no column was named and none is found."""
+    nothing = TextColumns(names=(), assumed=False)
     if not request.words:
-        return None
-    if request.text_columns:
-        return choose_text_columns(reader, request.text_columns)
+        return nothing
     stored: Sequence[str] = known.text_columns if known is not None else ()
-    if stored and set(stored) <= set(reader.schema.names):
-        return TextColumns(names=tuple(stored), assumed=False)
+    has_stored = all(find_field(reader.schema, name) for name in stored)
     try:
-        return choose_text_columns(reader)
+        return choose_text_columns(reader, request.text_columns or (stored if has_stored else ()))
     except InputError as error:  # a table of scores alone may hold no texts
+        if request.text_columns:
+            raise
         logger.info("no words are shown: %s", error)
-        return None
+        return nothing
 
 
 def _select_columns(reader: Reader, counted: Counted) -> None:
