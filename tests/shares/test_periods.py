@@ -15,7 +15,7 @@ def periods(values, every="month", date_format=None, more=()):
     """The period of each value, and how they are read; the form is found by `values`, `more` are later rows."""
     array = values if isinstance(values, pa.Array) else pa.array(values)
     batch = pa.record_batch({"date": array})
-    column = find_period_column(batch.schema, "date", batch, every=every, date_format=date_format)
+    column = find_period_column("date", batch, every=every, date_format=date_format)
     read = pa.record_batch({"date": pa.array(more, array.type)}) if more else batch
     return column.name_periods(read, 100).to_pylist(), str(column)
 

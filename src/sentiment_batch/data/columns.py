@@ -183,6 +183,14 @@ def holds_json(field: pa.Field) -> bool:
     return bool(field.metadata and JSON_MARK in field.metadata)
 
 
+def drop_blanks(values: pa.Array) -> pa.Array:
+    """The values of a column of texts, with null for blank ones; other values as they are."""
+    if not holds_text(values.type):
+        return values
+    texts = pc.utf8_trim_whitespace(values.cast(pa.large_string()))
+    return pc.if_else(pc.equal(texts, ""), None, texts)
+
+
 def decode_dictionary(column: pa.Array) -> pa.Array:
     """A column of a dictionary or of run ends as its plain values; any other column as it is."""
     if pa.types.is_run_end_encoded(column.type):

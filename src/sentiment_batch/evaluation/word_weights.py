@@ -9,12 +9,12 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import asdict
-from hashlib import blake2b
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from sentiment_batch.data.columns import NULL_WORDS, is_blank
+from sentiment_batch.data.texts import hash_content
 from sentiment_batch.evaluation.marking_words import MarkingWord, WordComparer, word_pattern
 
 if TYPE_CHECKING:
@@ -85,7 +85,7 @@ def weigh_marking_words(scorer: Scorer, texts: Sequence[str], predicted_N: Codes
 def _choose_texts(texts: Sequence[str]) -> list[tuple[str, int]]:
     """Different texts, cut, with the place of each, in an order that depends on nothing but the texts."""
     places = {text[:MAX_CHARACTERS]: place for place, text in enumerate(texts)}
-    digests = {text: blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).digest() for text in places}
+    digests = {text: hash_content(text.encode("utf-8", "surrogatepass")) for text in places}
     return [(text, places[text]) for text in sorted(places, key=digests.__getitem__)[:MAX_TEXTS]]
 
 

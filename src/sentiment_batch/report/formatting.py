@@ -60,9 +60,9 @@ def shorten_label(text: Any, max_characters: int = 40) -> str:
     return f"\u2068{line if len(line) <= max_characters else line[: max_characters - 1].rstrip() + '…'}\u2069"
 
 
-def quote_label(text: Any, max_characters: int = 40) -> str:
+def quote_label(text: Any) -> str:
     """`shorten_label` in quotation marks, for the middle of a sentence."""
-    return f"“{shorten_label(text, max_characters)}”"
+    return f"“{shorten_label(text, 40)}”"
 
 
 def name_row(case: Mapping[str, Any], *, with_file: bool = True) -> str:

@@ -40,7 +40,7 @@ class Candidates:
     """The columns of the rows that are kept."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, order=True)
 class _Row:
     """A row of the pool. Rows are compared by their fields in this order, so that the first is the most uncertain.
 
@@ -122,7 +122,7 @@ class CandidatePool:
 
     def _prune(self) -> None:
         """Keep the most uncertain row of each text, and of those the `size` most uncertain ones."""
-        order = sorted(range(len(self._rows)), key=lambda place: _key(self._rows[place]))
+        order = sorted(range(len(self._rows)), key=self._rows.__getitem__)
         seen: dict[bytes, int] = {}
         for place in order:
             seen.setdefault(self._rows[place].digest, place)
@@ -132,10 +132,6 @@ class CandidatePool:
         self._batches = [take_rows(whole, range(whole.num_columns), kept)]
         if len(kept) == self.size:
             self._limit = self._rows[-1].score
-
-
-def _key(row: _Row) -> tuple[float, bytes, int]:
-    return row.score, row.digest, row.number
 
 
 def take_rows(batch: pa.RecordBatch, columns: Sequence[int], rows: Sequence[int]) -> pa.RecordBatch:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from sentiment_batch.data.columns import decode_dictionary, extract_values, holds_text, read_column
+from sentiment_batch.data.columns import decode_dictionary, drop_blanks, extract_values, holds_text, read_column
 from sentiment_batch.data.readers.utf8_repair import repair_utf8
 from sentiment_batch.errors import InputError, UsageError, listed, reason
 
@@ -66,7 +66,7 @@ class PeriodColumn:
         """
         values = _read_dates(batch, self.column, start)
         times = values if self.written is None else _parse(values, self.written)
-        bad = pc.and_(pc.is_null(times), pc.is_valid(_drop_blanks(values)))
+        bad = pc.and_(pc.is_null(times), pc.is_valid(drop_blanks(values)))
         if self.written is not None and pc.any(bad).as_py():
             row = pc.index(bad, True).as_py()
             raise InputError(
@@ -106,23 +106,20 @@ class PeriodColumn:
 
 
 def find_period_column(
-    schema: pa.Schema, column: str, first: pa.RecordBatch | None, *, every: str, date_format: str | None
+    column: str, first: pa.RecordBatch | None, *, every: str, date_format: str | None
 ) -> PeriodColumn:
     """Find how the dates of a column are written.
 
     Args:
-        schema: the columns of the table.
         column: the column of the dates.
         first: the first rows; None if there are none.
         every: one of `PERIODS`.
         date_format: the form of the dates as `strptime` takes it; None finds it from the first rows.
 
     Raises:
-        UsageError: there is no such period, or no date fits the format.
+        UsageError: no date fits the format.
         InputError: the column holds no dates, or their day and month could be meant in either order.
     """
-    if every not in PERIODS:
-        raise UsageError(f"`every` is {every!r}; it must be one of {', '.join(PERIODS)}.")
     values = pa.nulls(0, pa.string()) if first is None else _read_dates(first, column, 0)
     kind = values.type
     as_written = "by the time as it is written"
@@ -157,7 +154,7 @@ def _check_format(date_format: str, every: str) -> None:
 
 def _find_form(column: str, values: pa.Array, every: str) -> str:
     """The one form in which all values can be read."""
-    known = _drop_blanks(values).drop_null()
+    known = drop_blanks(values).drop_null()
     if not len(known):
         return next(iter(_ISO))
     forms = (*_ISO, *FORMATS, *_COARSE_FORMATS.get(every, ()))
@@ -216,17 +213,9 @@ def _read_dates(batch: pa.RecordBatch, column: str, start: int) -> pa.Array:
     return texts
 
 
-def _drop_blanks(values: pa.Array) -> pa.Array:
-    """The values of a column of texts, with null for blank ones; other values as they are."""
-    if not holds_text(values.type):
-        return values
-    texts = pc.utf8_trim_whitespace(values.cast(pa.large_string()))
-    return pc.if_else(pc.equal(texts, ""), None, texts)
-
-
 def _parse(values: pa.Array, form: str) -> pa.Array:
     """The times that texts (n,) write in a form; null where there is none."""
-    texts = _drop_blanks(values)
+    texts = drop_blanks(values)
     if not holds_text(texts.type):
         return pa.nulls(len(texts), pa.timestamp("us"))
     if form not in _ISO:

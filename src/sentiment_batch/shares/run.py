@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -13,6 +12,7 @@ import numpy as np
 from sentiment_batch.data.column_paths import find_field, find_root
 from sentiment_batch.data.columns import extract_texts
 from sentiment_batch.data.input_description import InputDescription, describe_reading, log_description
+from sentiment_batch.data.readers.base import stream_batches
 from sentiment_batch.data.text_columns import TextColumns, check_column, choose_text_columns, read_first_batch
 from sentiment_batch.data.value_names import name_values
 from sentiment_batch.errors import InputError, UsageError
@@ -138,7 +138,7 @@ def summarize_shares(
     log_description(name, counted.input)
     _select_columns(reader, counted)
     with show_progress(reader.num_rows, quiet=quiet, task="reading") as bar:
-        for batch in itertools.chain.from_iterable(map(reader.batches, reader.splits())):
+        for batch in stream_batches(reader):
             counted.add(batch)
             bar.update(batch.num_rows)
     counted.sample.trim()
@@ -156,7 +156,7 @@ def _prepare(reader: Reader, request: SummaryRequest, known: KnownModel | None) 
     if request.over is not None:
         check_column(schema, request.over, "over")
         first = read_first_batch(reader)
-        period = find_period_column(schema, request.over, first, every=request.every, date_format=request.date_format)
+        period = find_period_column(request.over, first, every=request.every, date_format=request.date_format)
     labels = ValueNumbers(columns.label, "prefix", MAX_LABELS, blank_is_missing=True)
     groups = [ValueNumbers(one, "by", blank_is_missing=True) for one in request.by]
     periods = [] if request.over is None else [ValueNumbers(request.over, "over")]

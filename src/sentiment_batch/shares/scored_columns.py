@@ -9,9 +9,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.compute as pc
 
-from sentiment_batch.data.columns import decode_dictionary, holds_text, read_column
+from sentiment_batch.data.columns import decode_dictionary, drop_blanks, read_column
 from sentiment_batch.errors import InputError, listed
 
 if TYPE_CHECKING:
@@ -45,10 +44,7 @@ class ScoredColumns:
         """
         if self.score is None:
             return np.full(batch.num_rows, np.nan, dtype=np.float32)
-        values = decode_dictionary(read_column(batch, self.score)[0])
-        if holds_text(values.type):
-            texts = pc.utf8_trim_whitespace(values.cast(pa.large_string()))
-            values = pc.if_else(pc.equal(texts, ""), None, texts)
+        values = drop_blanks(decode_dictionary(read_column(batch, self.score)[0]))
         try:
             # In float32, because `score` writes that, and 0.7 of a CSV file must be 0.7 of a Parquet file.
             scores: Scores = np.asarray(values.cast(pa.float64()).fill_null(np.nan)).astype(np.float32)

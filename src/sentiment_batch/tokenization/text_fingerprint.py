@@ -131,7 +131,7 @@ class TextComparer:
             return Counter()
         measures = self._meter.measure(texts, tokens, chosen)
         pieces = _count_pieces(measures, self._common)
-        signs = self._find_signs(measures, pieces)
+        signs = self._find_signs(measures)
         counts = {"texts": int(repeats.sum()), "different": len(chosen)}
         counts["unlike"] = int(repeats @ np.any(list(signs.values()), axis=0))
         counts |= {name: int(repeats @ sign) for name, sign in signs.items()}
@@ -139,7 +139,7 @@ class TextComparer:
         counts |= {f"piece {number}": count for number, count in enumerate(pieces.sum(axis=0).tolist())}
         return Counter({name: count for name, count in counts.items() if count})
 
-    def _find_signs(self, measures: TextMeasures, pieces: Integers) -> dict[str, npt.NDArray[np.bool_]]:
+    def _find_signs(self, measures: TextMeasures) -> dict[str, npt.NDArray[np.bool_]]:
         """By each reason, (N,) whether it holds for a text."""
         letters = measures.letters.sum(axis=1)
         signs = {SCRIPT: (2 * measures.letters @ self._is_known < letters) & (letters >= MIN_LETTERS)}

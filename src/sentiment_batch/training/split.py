@@ -90,7 +90,7 @@ def assign(
     for members in units.strata.values():
         validation.update(_hold_back(members, keys, codes, val_size))
     if val_size:
-        _hold_back_missing_classes(validation, units.all, keys, np.where(units.left_out, -1, codes))
+        _hold_back_missing_classes(validation, units, keys, np.where(units.left_out, -1, codes))
     order = _sort_rows(keys, codes)
     held = np.array([row in validation for row in order], dtype=np.bool_)
     return Assignment(
@@ -237,20 +237,15 @@ def _largest_count(numbers: IntArray) -> int:
     return int(np.bincount(numbers).max())
 
 
-def _hold_back_missing_classes(
-    validation: set[int], units: list[list[int]], keys: Sequence[bytes], codes: IntArray
-) -> None:
+def _hold_back_missing_classes(validation: set[int], units: _Units, keys: Sequence[bytes], codes: IntArray) -> None:
     """Hold back the smallest unit of each class that is missing so far, if all of the unit's classes still train.
 
     Args:
         validation: the rows that validate; rows are added.
-        units: the row numbers of each unit.
+        units: the units of the rows.
         keys: (N,) a fingerprint of each row.
         codes: (N,) classes, negative for rows that never validate.
     """
-    unit_of = np.empty(len(codes), dtype=np.int64)
-    for number, unit in enumerate(units):
-        unit_of[unit] = number
     held = np.isin(np.arange(len(codes)), list(validation))
     classes = int(codes.max(initial=-1)) + 1
     for code in range(classes):
@@ -258,8 +253,8 @@ def _hold_back_missing_classes(
             continue
         training = np.bincount(codes[~held & (codes >= 0)], minlength=classes)
         spare = []
-        for number in np.unique(unit_of[codes == code]).tolist():
-            unit = units[number]
+        for number in np.unique(units.number_N[codes == code]).tolist():
+            unit = units.all[number]
             of_unit = np.bincount(codes[unit][codes[unit] >= 0], minlength=classes)
             if ((of_unit < training) | (of_unit == 0)).all():
                 spare.append((len(unit), _unit_key(unit, keys, codes), unit))

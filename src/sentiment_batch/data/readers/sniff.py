@@ -139,21 +139,20 @@ def _detect_markup(head: bytes) -> FileKind | None:
     return _SQL if _DUMPS.match(start) else None
 
 
-def refuse_other_formats(name: str, head: bytes, *, own: str | None = None, cure: str | None = None) -> None:
+def refuse_other_formats(name: str, head: bytes, *, own: str | None = None) -> None:
     """Check that a file is of the format as which it is going to be read.
 
     Args:
         name: what messages call the file.
         head: its first bytes.
         own: the name of the expected kind; None for text, which has no signature.
-        cure: what the user can do, in place of the detected kind's own cure.
 
     Raises:
         InputError: the file is of another kind, which the message names.
     """
     kind = detect_kind(head)
     if kind is not None and kind.name != own:
-        raise InputError(f"{name} is {kind.what}; {cure or kind.cure}.")
+        raise InputError(f"{name} is {kind.what}; {kind.cure}.")
 
 
 def detect_json_kind(text: str) -> FileKind | None:
@@ -209,20 +208,19 @@ def detect_text_kind(head: bytes) -> FileKind | None:
     return detect_json_kind(text) or _TEXT
 
 
-def refuse_text(name: str, head: bytes, cure: str | None = None) -> None:
+def refuse_text(name: str, head: bytes) -> None:
     """Check that a file that is going to be read as a binary format is not text.
 
     Args:
         name: what messages call the file.
         head: its first bytes.
-        cure: what the user can do, in place of naming the right format.
 
     Raises:
         InputError: it is text; the message explains how to read it.
     """
     kind = detect_text_kind(head)
     if kind is not None:
-        raise InputError(f"{name} is {kind.what}; {cure or kind.cure}.")
+        raise InputError(f"{name} is {kind.what}; {kind.cure}.")
 
 
 def is_json(text: str) -> bool:

@@ -24,7 +24,6 @@ from sentiment_batch.files.filesystems import open_filesystem
 SENDING = "_SENDING"
 """The object that marks a folder whose upload has begun and not yet ended, and names the run that sends it."""
 _MAX_CLAIM_BYTES = 10_000
-_CHUNK_BYTES = 1 << 20
 
 
 def replace_object(file_system: Any, file: str, path: str) -> None:
@@ -75,15 +74,9 @@ def _holds(file_system: Any, path: str, file: str) -> bool | None:
         if file_system.info(path)["size"] != os.path.getsize(file):
             return False
         with open(file, "rb") as ours, file_system.open(path, "rb") as theirs:
-            return _sha256(ours) == _sha256(theirs)
+            ours_256, theirs_256 = (hashlib.file_digest(one, "sha256").digest() for one in (ours, theirs))
+            return ours_256 == theirs_256
     return None
-
-
-def _sha256(stream: Any) -> bytes:
-    digest = hashlib.sha256()
-    while chunk := stream.read(_CHUNK_BYTES):
-        digest.update(chunk)
-    return digest.digest()
 
 
 class FolderClaim:

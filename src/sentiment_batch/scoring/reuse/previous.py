@@ -146,8 +146,8 @@ def find_previous(location: str, scorer: Scorer) -> PreviousOutput:
     """
     paths, manifest = find_output(location)
     added = scorer.added.fields()
-    old = _describe(manifest, (manifest.get("output_columns") or [])[-len(added) :])
-    new = _describe(fingerprint.describe_scoring(scorer, added), [f"{field.name}: {field.type}" for field in added])
+    old = manifest | {"output_columns": (manifest.get("output_columns") or [])[-len(added) :]}
+    new = fingerprint.describe_scoring(scorer, added)
     changes = _compare(old, new, (*_SAME, "output_columns"), _SAME_SETTINGS)
     if manifest["settings"].get("escape_formulas") and manifest["settings"]["output_format"] == "csv":
         changes.append("its texts were changed by `escape_formulas=True`")
@@ -203,10 +203,6 @@ def add_rows(index: ScoredTextIndex, added: AddedColumns, batch: pa.RecordBatch,
     index.add(digest_texts(values.filter(pa.array(has_score))), probabilities[has_score])
     probabilities[~has_score] = np.nan
     return probabilities
-
-
-def _describe(scoring: dict[str, Any], columns: list[str]) -> dict[str, Any]:
-    return scoring | {"output_columns": columns}
 
 
 def _compare(old: dict[str, Any], new: dict[str, Any], names: Iterable[str], settings: Iterable[str]) -> list[str]:
