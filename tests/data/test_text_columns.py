@@ -110,3 +110,49 @@ def test_many_thousand_columns_take_no_quadratic_time():
     with pytest.raises(InputError, match="cannot tell which column holds the text"):
         choose_text_columns(schema)
     assert time.process_time() - started < 20
+
+
+REMARK = "The screen is bright and the sound is clear"
+
+
+def varied(rows):
+    return [f"{REMARK}, says buyer {number}." for number in range(rows)]
+
+
+@pytest.mark.parametrize(
+    ("name", "values"),
+    [
+        ("feedback", ["Positive", "Negative", "Positive"]),
+        ("message", ["m1", "m2", "m3"]),
+        ("document", ["a.pdf", "b.pdf", ""]),
+        ("comment", ["4", "0", None]),
+    ],
+)
+def test_single_words_under_a_usual_name_are_a_question(name, values):
+    rows = table(**{name: values, "verbatim": varied(3)})
+    with pytest.raises(InputError, match=f"'{name}' has a usual name, but.*such as `text_column=\"verbatim\"`"):
+        choose_text_columns(TableReader(rows))
+
+
+@pytest.mark.parametrize(
+    "values", [["Good", "Very good value", "Bad screen"], ["", None, ""], ["C'est bien", "Pas mal", "Nul !"]]
+)
+def test_short_texts_under_a_usual_name_are_no_question(values):
+    found = choose_text_columns(TableReader(table(review=values, description=varied(3))))
+    assert found.names == ("review",)
+
+
+def test_words_without_any_longer_column_are_texts():
+    assert choose_text_columns(TableReader(table(review=["Good", "Bad"], shop=["Ulm", "Linz"]))).names == ("review",)
+
+
+@pytest.mark.parametrize("nothing", ["", None, " "])
+def test_empty_cells_do_not_make_a_text_column_short(nothing):
+    remarks = [text if number % 4 == 0 else nothing for number, text in enumerate(varied(40))]
+    product = ["All-weather tablet, 16 GB, black"] * 40
+    found = choose_text_columns(TableReader(table(ticket=["7"] * 40, product=product, verbatim=remarks)))
+    assert found.names == ("verbatim",)
+
+
+def test_a_constant_column_of_long_texts_counts_if_it_is_alone():
+    assert choose_text_columns(TableReader(table(id=[1, 2], phrase=[REMARK] * 2))).names == ("phrase",)

@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from sentiment_batch.data.column_paths import (
     describe_type,
@@ -45,6 +44,10 @@ _MAX_SAMPLE_ROWS = 200
 """Rows whose texts are measured."""
 _NO_TEXT = re.compile(rb"\s*(?:.{,30}\d\d:\d\d(?::\d\d)?.{,30}|https?://\S+|[0-9a-fA-F-]{20,})\s*")
 """A time, an address or an identifier, which may be as long as a text."""
+_SINGLE_WORD = re.compile(rb"\s*\S{1,20}\s*")
+"""A word, a number or the name of a file."""
+_MIN_SHARE_OF_WORDS = 0.9
+"""A column with a usual name may hold no text if this share of its values are single words."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -117,10 +120,10 @@ def find_text_columns(schema: pa.Schema, chosen: Sequence[str] = (), sample: pa.
     possible = [field for field in unique if holds_text(field.type) or _is_named_null(field)]
     texts = [field.name for field in possible if OBJECT_MARK not in (field.metadata or {})]
     usual = [name for name in texts if simplify_name(name) in TEXT_NAMES]
+    strings = [name for name in texts if not is_binary(schema.field(name).type)]
     if usual:
-        return [_choose_usual(usual, sample)]
-    strings = [name for name in texts if sample is not None and not is_binary(schema.field(name).type)]
-    long = [name for name in strings if _holds_long_texts(sample, name)]
+        return [_choose_usual(usual, strings, sample)]
+    long = [] if sample is None else _list_long_texts(sample, strings)
     found = long[0] if len(long) == 1 else find_usual_name(long, LONG_TEXT_NAMES)
     if found is not None:
         return [found]
@@ -144,9 +147,10 @@ def detect_text_columns(reader: Reader, chosen: Sequence[str] = ()) -> list[str]
     Raises:
         InputError: a chosen column is missing or holds no text, or no text column was found.
     """
-    # JSON text may hold objects, and several columns may have usual names. Only the rows show which one holds the text.
-    names = [name for name in reader.schema.names if simplify_name(name) in TEXT_NAMES]
-    needs_rows = not chosen and (len(names) > 1 or any(map(holds_json, reader.schema)))
+    # JSON text may hold objects, and a column with a usual name may hold something else, such as categories. Only the
+    # rows show which column holds the text.
+    is_named = any(simplify_name(name) in TEXT_NAMES for name in reader.schema.names)
+    needs_rows = not chosen and len(reader.schema) > 1 and (is_named or any(map(holds_json, reader.schema)))
     try:
         return find_text_columns(reader.schema, chosen, _read_sample(reader) if needs_rows else None)
     except InputError:
@@ -220,25 +224,40 @@ def to_column_name(name: object, setting: str) -> str | None:
     raise UsageError(f"`{setting}` is {name!r}; it must be the name of one column.")
 
 
-def _choose_usual(names: Sequence[str], sample: pa.RecordBatch | None) -> str:
+def _choose_usual(names: Sequence[str], strings: Sequence[str], sample: pa.RecordBatch | None) -> str:
     """The one of the columns with usual names that holds the text.
+
+    Args:
+        names: the columns with usual names.
+        strings: the columns of strings.
+        sample: some rows; None if nothing is known but the names.
 
     Raises:
         InputError: another column is as likely by its values.
     """
     first = find_usual_name(names, TEXT_NAMES) or names[0]
-    if len(names) == 1:
+    if sample is None:
+        if len(names) > 1:
+            raise _ask_for_text(names, "all have usual names of text columns", names[0])
         return first
-    rivals = list(names) if sample is None else [name for name in names if _holds_long_texts(sample, name)]
-    if sample is not None and (not rivals or rivals == [first]):
+    rivals = [name for name in names if _holds_long_texts(sample, name)]
+    if first in rivals and all(_are_equal(sample, first, name) for name in rivals):
         return first
-    if first in rivals and sample is not None and all(_are_equal(sample, first, name) for name in rivals):
-        return first
-    shown = sorted({first, *rivals}, key=names.index)
-    but = "" if first in rivals else f", but the first rows of {first!r} hold no long texts"
-    raise InputError(
-        f"{listed(shown)} all have usual names of text columns{but}. Name the one to read with `text_column`, such as "
-        f"`text_column={json.dumps(rivals[0], ensure_ascii=False)}`."
+    if rivals:
+        shown = sorted({first, *rivals}, key=names.index)
+        but = "" if first in rivals else f", but the first rows of {first!r} hold no long texts"
+        raise _ask_for_text(shown, f"all have usual names of text columns{but}", rivals[0])
+    if _holds_single_words(sample, first) and (others := _list_long_texts(sample, strings)):
+        what = f"could hold the text: {first!r} has a usual name, but its first rows hold single words"
+        raise _ask_for_text([first, *others], what, others[0])
+    return first
+
+
+def _ask_for_text(names: Sequence[str], what: str, likely: str) -> InputError:
+    """The question which of several columns holds the text."""
+    example = json.dumps(likely, ensure_ascii=False)
+    return InputError(
+        f"{listed(names)} {what}. Name the one to read with `text_column`, such as `text_column={example}`."
     )
 
 
@@ -285,12 +304,31 @@ def _is_named_null(field: pa.Field) -> bool:
     return pa.types.is_null(field.type) and simplify_name(field.name) in TEXT_NAMES
 
 
+def _list_long_texts(sample: pa.RecordBatch, names: Sequence[str]) -> list[str]:
+    """The columns that hold long texts. One whose rows are all equal, such as a product, only counts if all are so."""
+    long = [name for name in names if _holds_long_texts(sample, name)]
+    return [name for name in long if len(set(_list_values(sample, name))) > 1] or long
+
+
 def _holds_long_texts(sample: pa.RecordBatch, name: str) -> bool:
     """True if the values of a column are long, and they are no times, addresses or identifiers."""
-    # Measured in bytes, because bytes that are not UTF-8 must not raise here.
+    values = _list_values(sample, name)
+    is_long = sum(map(len, values)) >= MIN_MEAN_TEXT_LENGTH * max(1, len(values))
+    return is_long and not all(_NO_TEXT.fullmatch(value) for value in values)
+
+
+def _holds_single_words(sample: pa.RecordBatch, name: str) -> bool:
+    """True if nearly all values of a column are short words without a blank, such as categories, numbers or names."""
+    values = _list_values(sample, name)
+    words = sum(bool(_SINGLE_WORD.fullmatch(value)) for value in values)
+    return bool(values) and words >= _MIN_SHARE_OF_WORDS * len(values)
+
+
+def _list_values(sample: pa.RecordBatch, name: str) -> list[bytes]:
+    """The values of a column. Empty ones are left out, because a CSV has them in place of null."""
+    # As bytes, because those that are not UTF-8 must not raise here.
     column = decode_dictionary(sample.column(name).slice(0, _MAX_SAMPLE_ROWS)).cast(pa.large_binary())
-    long: bool = (pc.mean(pc.binary_length(column)).as_py() or 0) >= MIN_MEAN_TEXT_LENGTH
-    return long and not all(_NO_TEXT.fullmatch(value) for value in column.to_pylist() if value)
+    return [value for value in column.to_pylist() if value and not value.isspace()]
 
 
 def _are_equal(sample: pa.RecordBatch, one: str, other: str) -> bool:
