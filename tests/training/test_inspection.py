@@ -59,6 +59,8 @@ def test_labels_without_a_class_are_named():
 def test_a_table_without_labels_or_rows_is_fine():
     found = inspect_table(reader(review=["A good film", "A dull one"]))
     assert (found.question, found.input.label_column, found.counts["classes"]) == (None, None, None)
+    (finding,) = found.findings
+    assert finding.text.startswith("`train` would need labels, but cannot tell which column holds the labels. Name it")
     empty = inspect_table(TableReader(pa.table({"review": pa.array([], pa.string())})))
     assert (empty.counts["rows"], empty.first_rows, empty.counts["mean_characters"]) == (0, (), None)
 

@@ -45,9 +45,9 @@ def inspect(
 ) -> None:
     """Show how FILE is read: its columns, the meaning of its labels, its first rows, and what the data check finds.
 
-    Nothing is trained or scored, and no model is needed. FILE may be of any size, and need not have labels. If
-    something must be answered before `train` can read FILE, the question comes last, and the exit code is the one that
-    `train` would end with.
+    Nothing is trained or scored, and no model is needed. FILE may be of any size. If something must be answered before
+    `train` can read FILE, the question comes last, and the exit code is the one that `train` would end with. FILE need
+    not have labels, because `score` needs none. Then a note says what `train` would ask.
     """
     from sentiment_batch.data.formats import open_reader
     from sentiment_batch.training.inspection import inspect_table

@@ -209,10 +209,11 @@ def test_files_with_other_columns_are_filled_with_nulls(write, tmp_path):
     assert found.schema.metadata == {b"first": b"1"}
 
 
-def test_a_column_that_some_files_lack_may_be_null(write, tmp_path):
+def test_a_column_that_some_files_lack_may_be_null(write, tmp_path, caplog):
     write("data/1.parquet", pa.table({"a": [1]}, pa.schema([pa.field("a", pa.int64(), nullable=False)])))
     write("data/2.parquet", pa.table({"b": [1]}))
     assert read(ParquetReader, tmp_path / "data").schema.field("a").nullable
+    assert "only some of the 2 files hold 'a', 'b'; the rows of the others are null there" in caplog.text
 
 
 def test_types_are_widened_where_nothing_is_lost(write, tmp_path):

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import logging
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
 import pyarrow as pa
 
-from sentiment_batch.errors import InputError, reason
+from sentiment_batch.errors import InputError, listed, reason
+
+logger = logging.getLogger("sentiment_batch")
 
 Partitions = dict[str, str | None]
 
@@ -15,7 +18,7 @@ Partitions = dict[str, str | None]
 def unify_schemas(schemas: Sequence[pa.Schema], names: Sequence[str], partitions: Sequence[pa.Field]) -> pa.Schema:
     """The schema that can hold the rows of all files.
 
-    A column is null for files that lack it. If types differ, the wider type is taken. The metadata is that of the first
+    A column is null for files that lack it, and a warning names it. If types differ, the wider type is taken. The metadata is that of the first
     file. If the files hold a column with the name of a partition, the files' column is taken.
 
     Args:
@@ -34,9 +37,14 @@ def unify_schemas(schemas: Sequence[pa.Schema], names: Sequence[str], partitions
         if not schema.equals(whole):
             whole = _merge(whole, schema, name)
     everywhere = set[str].intersection(*(set(schema.names) for schema in schemas))
-    for index, field in enumerate(whole):
-        if field.name not in everywhere:
-            whole = whole.set(index, field.with_nullable(True))
+    missing = [field.name for field in whole if field.name not in everywhere]
+    for name in missing:
+        index = whole.get_field_index(name)
+        whole = whole.set(index, whole.field(index).with_nullable(True))
+    if missing:
+        logger.warning(
+            "only some of the %d files hold %s; the rows of the others are null there", len(names), listed(missing, 5)
+        )
     for field in partitions:
         if field.name not in whole.names:
             whole = whole.append(field)
