@@ -7,6 +7,7 @@ import json
 import pandas as pd
 import pytest
 
+from sentiment_batch.evaluation import compare_models
 from sentiment_batch.evaluation.intervals import difference_interval, share_interval
 from tests.cli.helpers import CPU, failed
 
@@ -106,3 +107,40 @@ def test_models_of_other_labels_are_compared_on_what_both_know(cli, models, make
 
 def test_a_missing_model_is_one_line(cli, models, reviews_csv, tmp_path):
     failed(cli("compare", models[0], tmp_path / "none", reviews_csv, *CPU, "--quiet"), "none")
+
+
+def test_rows_that_a_model_cannot_know_are_counted(cli, models, make_model, tmp_path):
+    labels = ["negative", "neutral", "positive", "neutral"]
+    table = tmp_path / "three.csv"
+    pd.DataFrame({"review": [f"the film {n} was fine" for n in range(4)], "label": labels}).to_csv(table, index=False)
+    three = make_model("negative", "neutral", "positive")
+    result = cli("compare", models[0], three, table, *CPU, "--json")
+    assert "of 4 rows, the figures leave out 2 with an unknown label ('neutral' 2)" in result.stderr
+    found = json.loads(result.stdout)
+    assert found["rows"] == 2
+    assert found["a"]["left_out"]["label_unknown"] == {"neutral": 2}
+    assert found["b"]["left_out"]["label_unknown_rows"] == 0
+
+
+def test_another_spelling_of_a_label_is_no_change(cli, models, make_model, reviews_csv):
+    other = make_model("NEG", "POS")
+    found = json.loads(cli("compare", models[0], other, reviews_csv, *CPU, "--json", "--quiet").stdout)
+    assert len(found["changed"]) == found["only_a"] + found["only_b"]
+
+
+def test_models_that_read_the_labels_differently_are_refused(cli, models, make_model, tmp_path, monkeypatch):
+    table = tmp_path / "stars.csv"
+    stars = [1, 2, 3, 4, 5] * 4
+    pd.DataFrame({"review": [f"the film {n} was fine" for n in range(20)], "stars": stars}).to_csv(table, index=False)
+    other = make_model("1 star", "2 stars", "3 stars", "4 stars", "5 stars")
+    monkeypatch.setattr(compare_models, "_measure", None)  # nothing is scored
+    words = "'negative' for the first and '1 star' for the second model. Say what the labels mean with --stars"
+    failed(cli("compare", models[0], other, table, *CPU), "read the labels of 'stars' in different ways: 16 rows", words)
+
+
+@pytest.mark.parametrize(("text", "words"), [("", "40 without a text. Check its --text-column"), (None, "no rows")])
+def test_a_table_without_texts_is_named(cli, models, tmp_path, text, words):
+    table = tmp_path / "empty.csv"
+    rows = [] if text is None else [(text, "positive")] * 40
+    pd.DataFrame(rows, columns=["review", "label"]).to_csv(table, index=False)
+    failed(cli("compare", *models, table, *CPU), words)

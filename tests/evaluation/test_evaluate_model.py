@@ -213,6 +213,9 @@ def test_from_python_a_frame_is_measured_by_a_column_of_its_own(make_model):
         evaluate(frame, folder, by="shp", device="cpu")
     with pytest.raises(UsageError, match="neutral_band"):
         evaluate(frame, folder, neutral_band=0.7)
+    for nothing in (frame.head(0), frame.assign(text=None)):
+        with pytest.raises(InputError, match="no row to measure"):
+            evaluate(nothing, folder, by="shop", device="cpu")
 
 
 def test_the_object_has_the_names_that_a_report_is_made_of(scorer):

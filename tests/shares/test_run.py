@@ -189,3 +189,9 @@ def test_memory_does_not_grow_with_the_rows(tmp_path):
     peak(10_000)  # what is imported and cached counts once
     small, large = peak(50_000), peak(400_000)
     assert large < 1.5 * small + 2**20
+
+
+def test_a_table_without_rows_has_a_summary_by_group():
+    found = summarize(make_frame(5).head(0), by="product", over="date")
+    assert (found.rows, found.groups) == (0, ())
+    assert "by product" in str(found)

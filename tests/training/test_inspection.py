@@ -142,3 +142,15 @@ def test_no_torch_is_loaded(tmp_path):
     )
     ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert ran.stdout.splitlines()[-1] == "[]"
+
+
+@pytest.mark.parametrize(
+    ("columns", "words"),
+    [
+        ({"review": ["", None], "label": ["pos", "neg"]}, "reviews.csv: no row holds a text. Check `text_column`"),
+        ({"review": pa.array([], pa.string()), "label": pa.array([], pa.string())}, "there are no rows to learn from"),
+        ({"label": ["pos", "neg"]}, "column 'label' would be both the text and the label"),
+    ],
+)
+def test_the_question_is_the_one_of_a_training(columns, words):
+    assert words in str(inspect_table(reader(**columns), name="reviews.csv").question)

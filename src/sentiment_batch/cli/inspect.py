@@ -50,10 +50,11 @@ def inspect(
     not have labels, because `score` needs none. Then a note says what `train` would ask.
     """
     from sentiment_batch.data.formats import open_reader
+    from sentiment_batch.locations import without_password
     from sentiment_batch.training.inspection import inspect_table
 
     with contextlib.closing(open_reader(table, format=input_format, options=read)) as reader:
-        found = inspect_table(reader, **columns)
+        found = inspect_table(reader, name=without_password(table), **columns)
     if as_json:
         print_json(found.to_json())
     else:

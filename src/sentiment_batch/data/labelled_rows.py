@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
 
 from sentiment_batch.data.column_paths import find_field
 from sentiment_batch.data.columns import describe_null_words, extract_texts, is_blank
@@ -21,8 +23,6 @@ from sentiment_batch.labels.settings import UNSAID, LabelSettings
 from sentiment_batch.locations import without_password
 
 if TYPE_CHECKING:
-    import pyarrow as pa
-
     from sentiment_batch.data.readers.base import Reader
 
 logger = logging.getLogger("sentiment_batch")
@@ -140,7 +140,7 @@ def read_labelled_rows(
         group_column=group_column,
         numbers=full,
         by_column=by_column,
-        by=concatenate_dictionaries(by).take(full) if by_column is not None else None,
+        by=concatenate_dictionaries(by).take(pa.array(full, pa.int64())) if by_column is not None else None,
         others=other_values if others else {},
         id_column=id_column,
         ids=None if ids is None else ids.dictionary_decode(),
@@ -168,12 +168,38 @@ def _find_columns(
                 check_column(reader.schema, column, setting)
     except InputError as error:  # there may be several tables, so the message names this one
         raise InputError(f"{name}: {error}") from error
-    if labels.names[0] in found.names:
+    check_two_columns(found.names, labels.names[0])
+    return found, labels
+
+
+def check_two_columns(text_columns: Sequence[str], label_column: str) -> None:
+    """Refuse a column that would be read as the text and as the label.
+
+    Raises:
+        InputError: the label column is one of the text columns.
+    """
+    if label_column in text_columns:
         raise InputError(
-            f"column {labels.names[0]!r} would be both the text and the label. Name both with `text_column` and "
+            f"column {label_column!r} would be both the text and the label. Name both with `text_column` and "
             "`label_column`."
         )
-    return found, labels
+
+
+def check_any_text(names: Iterable[str], num_texts: int, num_rows: int) -> None:
+    """Refuse tables from which nothing can be learned.
+
+    Args:
+        names: the locations of the tables, for messages.
+        num_texts: the number of rows with a text.
+        num_rows: the number of all rows.
+
+    Raises:
+        InputError: no row holds a text.
+    """
+    if not num_rows:
+        raise InputError(f"{', '.join(names)}: there are no rows to learn from. Give rows with a text and a label.")
+    if not num_texts:
+        raise InputError(f"{', '.join(names)}: no row holds a text. Check `text_column`.")
 
 
 def _read_columns(

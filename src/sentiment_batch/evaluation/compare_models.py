@@ -13,9 +13,12 @@ import pyarrow as pa
 
 from sentiment_batch.display import unbroken
 from sentiment_batch.errors import InputError
-from sentiment_batch.evaluation.evaluate_model import TEXTS_PER_BATCH, match_labels
+from sentiment_batch.evaluation.assess import LeftOut
+from sentiment_batch.evaluation.evaluate_model import TEXTS_PER_BATCH, explain_no_rows, match_labels, report_left_out
 from sentiment_batch.evaluation.intervals import difference_interval, share_interval
 from sentiment_batch.evaluation.metrics import measure
+from sentiment_batch.labels.values import normalize_word
+from sentiment_batch.labels.words import find_meaning, find_side
 from sentiment_batch.progress import show_progress
 from sentiment_batch.report.formatting import format_interval, format_percent, format_quantity
 
@@ -38,6 +41,8 @@ class ModelFigures:
     macro_f1: float
     loss: float
     """Mean cross-entropy, in nats."""
+    left_out: LeftOut
+    """Rows that this model cannot be measured on. Neither model is."""
 
     def __str__(self) -> str:
         interval = format_interval(self.interval, format_percent)
@@ -88,14 +93,26 @@ class ModelComparison:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class _Truth:
+    """The true classes of N rows among those of one model."""
+
+    labels: tuple[str, ...]
+    codes_N: Codes
+    """(N,) the true classes; negative if the row has no label, or one that the model lacks."""
+    left_out: LeftOut
+
+    def name(self, place: int) -> str:
+        """The true label of a row, as the model writes it."""
+        return self.labels[self.codes_N[place]]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class _Measured:
     """The predictions of one model for N rows."""
 
     model: str
-    labels: tuple[str, ...]
+    truth: _Truth
     probabilities_NK: Floats
-    codes_N: Codes
-    """(N,) the true classes; -1 if the model lacks the label."""
 
     @property
     def best_N(self) -> Codes:
@@ -106,18 +123,19 @@ class _Measured:
     def describe(self, place: int) -> tuple[str, float]:
         """The predicted label of a row, and its score."""
         scores = self.probabilities_NK[place]
-        return self.labels[int(scores.argmax())], round(float(scores.max()), 4)
+        return self.truth.labels[int(scores.argmax())], round(float(scores.max()), 4)
 
     def figures(self, known: npt.NDArray[np.int64]) -> ModelFigures:
         """The figures on some rows."""
-        found = measure(self.probabilities_NK[known], self.codes_N[known], self.labels)
-        hits = int((self.best_N[known] == self.codes_N[known]).sum())
+        found = measure(self.probabilities_NK[known], self.truth.codes_N[known], self.truth.labels)
+        hits = int((self.best_N[known] == self.truth.codes_N[known]).sum())
         return ModelFigures(
             model=self.model,
             accuracy=found.accuracy,
             interval=share_interval(hits, len(known)),
             macro_f1=found.macro_f1,
             loss=found.loss,
+            left_out=self.truth.left_out,
         )
 
 
@@ -137,18 +155,22 @@ def compare_models(
         quiet: show no progress.
 
     Raises:
-        InputError: the labels have no counterpart among those of a model, or no row has one that both know.
+        InputError: the labels have no counterpart among those of a model, no row has one that both know, or a row has
+            another true label for each model.
         ModelError, DeviceError: a model cannot be used.
     """
-    measured = []
+    # Each model is loaded twice, so that an error shows before a large table is scored.
+    truths = []
     for load in loads:
         with load() as scorer:
-            measured.append(_measure(scorer, rows, label_settings, quiet=quiet))
+            truths.append(_read_truth(scorer, rows, label_settings))
+    known = _find_known(*truths, rows)
+    measured = []
+    for load, truth in zip(loads, truths, strict=True):
+        with load() as scorer:
+            measured.append(_measure(scorer, rows, truth, quiet=quiet))
     a, b = measured
-    known = np.flatnonzero((a.codes_N >= 0) & (b.codes_N >= 0))
-    if not len(known):
-        raise InputError(f"{rows.name} holds no row with a label that both models have. Check its `label_column`.")
-    right_a, right_b = (one.best_N[known] == one.codes_N[known] for one in measured)
+    right_a, right_b = (one.best_N[known] == one.truth.codes_N[known] for one in measured)
     figures = [one.figures(known) for one in measured]
     return ModelComparison(
         rows=len(known),
@@ -162,24 +184,54 @@ def compare_models(
     )
 
 
-def _measure(scorer: Scorer, rows: LabelledRows, settings: LabelSettings, *, quiet: bool) -> _Measured:
+def _read_truth(scorer: Scorer, rows: LabelledRows, settings: LabelSettings) -> _Truth:
     mapping, _ = match_labels(scorer, rows, settings)
+    encoded = mapping.encode(rows.labels)
+    return _Truth(labels=scorer.labels, codes_N=encoded.codes, left_out=LeftOut.count(encoded, blank=rows.num_blank))
+
+
+def _find_known(a: _Truth, b: _Truth, rows: LabelledRows) -> npt.NDArray[np.int64]:
+    """The places of the rows whose label both models have. Logs which rows are left out.
+
+    Raises:
+        InputError: there is no such row, or one has another true label for each model.
+    """
+    lacking = max(a, b, key=lambda one: np.count_nonzero(one.codes_N < 0))
+    report_left_out(lacking.left_out, len(rows.labels) + rows.num_blank)
+    if (lacking.codes_N < 0).all():
+        raise InputError(f"{rows.name} holds no row to measure{explain_no_rows(lacking.left_out)}")
+    known = np.flatnonzero((a.codes_N >= 0) & (b.codes_N >= 0))
+    if not len(known):
+        raise InputError(f"{rows.name} holds no row with a label that both models have. Check its `label_column`.")
+    different = [place for place in known.tolist() if find_side(a.name(place)) != find_side(b.name(place))]
+    if different:
+        first = different[0]
+        raise InputError(
+            f"the models read the labels of {rows.label_column!r} in different ways: "
+            f"{format_quantity(len(different), 'row')} of {len(known):,} have another true label for each, such as "
+            f"{a.name(first)!r} for the first and {b.name(first)!r} for the second model. Say what the labels mean "
+            "with `stars` or `labels_map`, or compare models with the same labels."
+        )
+    return known
+
+
+def _measure(scorer: Scorer, rows: LabelledRows, truth: _Truth, *, quiet: bool) -> _Measured:
     starts = range(0, len(rows.texts), TEXTS_PER_BATCH)
     batches = (pa.record_batch({"text": pa.array(rows.texts[start : start + TEXTS_PER_BATCH])}) for start in starts)
     with show_progress(len(rows.texts), quiet=quiet) as bar:
         scored = [scores for _, scores in scorer.probabilities(batches, ["text"], bar.update, len(rows.texts))]
-    return _Measured(
-        model=scorer.model,
-        labels=scorer.labels,
-        probabilities_NK=np.concatenate([np.zeros((0, len(scorer.labels)), np.float32), *scored]),
-        codes_N=mapping.encode(rows.labels).codes,
-    )
+    return _Measured(model=scorer.model, truth=truth, probabilities_NK=np.concatenate(scored))
 
 
 def _list_changed(a: _Measured, b: _Measured, rows: LabelledRows, known: Sequence[int]) -> Iterator[dict[str, Any]]:
-    """The rows to which two models give different labels."""
+    """The rows to which two models give labels of different meanings."""
     for place in known:
         (label_a, score_a), (label_b, score_b) = a.describe(place), b.describe(place)
-        if label_a != label_b:
+        if _find_sense(label_a) != _find_sense(label_b):
             values = {"label_a": label_a, "score_a": score_a, "label_b": label_b, "score_b": score_b}
-            yield rows.name_row(place) | {"text": rows.texts[place], "label": a.labels[a.codes_N[place]], **values}
+            yield rows.name_row(place) | {"text": rows.texts[place], "label": a.truth.name(place), **values}
+
+
+def _find_sense(label: str) -> str:
+    """What a label means, however a model writes it: `NEG` means `negative`."""
+    return find_meaning(label) or normalize_word(label)

@@ -68,10 +68,10 @@ def evaluate_labelled(
     mapping, description = match_labels(scorer, rows, label_settings or LabelSettings())
     encoded = mapping.encode(rows.labels)
     left_out = LeftOut.count(encoded, rows.num_blank)
-    _report_left_out(left_out, len(rows.labels) + rows.num_blank)
+    report_left_out(left_out, len(rows.labels) + rows.num_blank)
     known = np.flatnonzero(encoded.codes >= 0)
     if not len(known):
-        raise InputError(f"{rows.name} holds no row to measure{_explain_no_rows(left_out)}")
+        raise InputError(f"{rows.name} holds no row to measure{explain_no_rows(left_out)}")
     texts = [rows.texts[row] for row in known]
     stream, before = _TextStream(texts, scorer.tokenizer), replace(scorer.counts)
     with show_progress(len(texts), quiet=quiet) as bar:
@@ -197,7 +197,7 @@ def _describe_texts(scorer: Scorer, texts: Sequence[str], before: Counts) -> dic
     return {"unlike": check.unlike, "unlike_reasons": check.unlike_reasons, "trained_on": share}
 
 
-def _explain_no_rows(left_out: LeftOut) -> str:
+def explain_no_rows(left_out: LeftOut) -> str:
     """The end of a sentence: why no row is left, and what to do."""
     if not left_out.reasons:
         return ": it has no rows at all."
@@ -205,7 +205,8 @@ def _explain_no_rows(left_out: LeftOut) -> str:
     return f": {left_out}. Check its `{'text_column' if only_blank else 'label_column'}`."
 
 
-def _report_left_out(left_out: LeftOut, num_rows: int) -> None:
+def report_left_out(left_out: LeftOut, num_rows: int) -> None:
+    """Log the rows that are not measured. Many rows with an unknown label are a warning."""
     if left_out.label_unknown_rows > MAX_UNKNOWN_SHARE * num_rows:
         logger.warning("of %s rows, the figures leave out %s", f"{num_rows:,}", left_out)
     elif left_out.reasons:

@@ -112,7 +112,7 @@ def format_classes(metrics: Metrics, width: int = DEFAULT_TERMINAL_WIDTH) -> str
 
 def format_confusion(metrics: Metrics, width: int = DEFAULT_TERMINAL_WIDTH) -> str:
     """The confusion matrix, or the most frequent confusions if it is too wide."""
-    cell = max(MIN_CELL_WIDTH, *(len(f"{count:,}") for row in metrics.confusion for count in row))
+    cell = max([MIN_CELL_WIDTH, *(len(f"{count:,}") for row in metrics.confusion for count in row)])
     if width - len(metrics.labels) * (cell + 2) < MIN_NAME_WIDTH:
         return _list_confusions(metrics, width)
     labels, space = list(metrics.labels), (width - MIN_NAME_WIDTH) // len(metrics.labels) - 2

@@ -122,7 +122,7 @@ def _name_error(model: str, measured: Mapping[str, Any]) -> str:
 
 def _choose_radius(one: Bin, bins: Sequence[Bin]) -> float:
     """The radius of a dot. Its area grows with its rows, and the smallest can still be seen."""
-    return float(2.5 + 5.0 * (one.rows / max(1.0, *(other.rows for other in bins))) ** 0.5)
+    return float(2.5 + 5.0 * (one.rows / max([1.0, *(other.rows for other in bins)])) ** 0.5)
 
 
 def _draw_circles(plane: Plane, bins: Sequence[Bin]) -> str:

@@ -110,7 +110,7 @@ def _format_groups(summary: ShareSummary, title: str, groups: Sequence[ShareGrou
     if summary.total.unsure is not None:
         columns.append(("unsure", 9, lambda one: f"{one.unsure:,}"))
     columns += [_make_column(label) for label in summary.labels if label in labels]
-    name_width = min(NAME_WIDTH, max(12, *(len(name_group(one)) for one in groups)))
+    name_width = min(NAME_WIDTH, max([12, *(len(name_group(one)) for one in groups)]))
     while len(columns) > 2 and name_width + sum(size + 2 for _, size, _ in columns) > width:
         columns.pop(1 if columns[1][0] in {"no text", "unsure"} else -1)
     lines = [unbroken(title), "  ".join([" " * name_width, *(f"{head:>{size}}" for head, size, _ in columns)])]

@@ -15,6 +15,7 @@ import numpy as np
 from sentiment_batch.data.columns import extract_texts, is_blank
 from sentiment_batch.data.input_description import InputDescription, describe_reading
 from sentiment_batch.data.label_columns import extract_any_values, find_label_column
+from sentiment_batch.data.labelled_rows import check_any_text, check_two_columns
 from sentiment_batch.data.readers.base import stream_batches
 from sentiment_batch.data.text_columns import TextColumns, choose_text_columns
 from sentiment_batch.data.texts import fingerprint_text
@@ -168,6 +169,7 @@ class _Counter:
 def inspect_table(
     reader: Reader,
     *,
+    name: str = "the table",
     text_columns: Sequence[str] = (),
     label_column: str | None = None,
     label_settings: LabelSettings = UNSAID,
@@ -176,6 +178,7 @@ def inspect_table(
 
     Args:
         reader: an open table.
+        name: the table's location, for messages.
         text_columns: the columns that the user named; found by names and values if there are none.
         label_column: the column that the user named; found by its name if None. A table may have no labels.
         label_settings: what the user says about the values of the label column.
@@ -205,6 +208,9 @@ def inspect_table(
     mapping = None
     if label is not None:
         try:
+            check_two_columns(text.names, label)
+            if found is not None:
+                check_any_text([name], int(counter.totals["full"]), int(counter.totals["rows"]))
             mapping = infer_mapping(counter.labels.elements(), label, label_settings)
             said = bool(label_settings.ranges or label_settings.labels_map)
             description = description.with_mapping(mapping.meanings, assumed=not said)

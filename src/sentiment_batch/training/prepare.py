@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from sentiment_batch.data.labelled_rows import check_any_text
 from sentiment_batch.data.texts import fingerprint_text
 from sentiment_batch.errors import InputError, UsageError, listed
 from sentiment_batch.labels.inference import infer_shared_mapping
@@ -139,11 +140,7 @@ def prepare(
 def _map_labels(reviews: Sequence[LabelledRows], settings: LabelSettings) -> tuple[LabelMapping, EncodedLabels]:
     """How the labels are read, and the class numbers of all rows."""
     labels = [label for one in reviews for label in one.labels]
-    if not labels:
-        names = ", ".join(one.name for one in reviews)
-        if not any(one.num_blank for one in reviews):
-            raise InputError(f"{names}: there are no rows to learn from. Give rows with a text and a label.")
-        raise InputError(f"{names}: no row holds a text. Check `text_column`.")
+    check_any_text((one.name for one in reviews), len(labels), len(labels) + sum(one.num_blank for one in reviews))
     mapping = infer_shared_mapping([(one.name, one.labels, one.label_column) for one in reviews], settings)
     return mapping, mapping.encode(labels)
 

@@ -18,8 +18,9 @@ Partitions = dict[str, str | None]
 def unify_schemas(schemas: Sequence[pa.Schema], names: Sequence[str], partitions: Sequence[pa.Field]) -> pa.Schema:
     """The schema that can hold the rows of all files.
 
-    A column is null for files that lack it, and a warning names it. If types differ, the wider type is taken. The metadata is that of the first
-    file. If the files hold a column with the name of a partition, the files' column is taken.
+    A column is null for files that lack it, and a warning names it. If types differ, the wider type is taken. The
+    metadata is that of the first file. If the files hold a column with the name of a partition, the files' column is
+    taken.
 
     Args:
         schemas: the schema of each file.
