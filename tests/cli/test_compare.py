@@ -135,7 +135,9 @@ def test_models_that_read_the_labels_differently_are_refused(cli, models, make_m
     other = make_model("1 star", "2 stars", "3 stars", "4 stars", "5 stars")
     monkeypatch.setattr(compare_models, "_measure", None)  # nothing is scored
     words = "'negative' for the first and '1 star' for the second model. Say what the labels mean with --stars"
-    failed(cli("compare", models[0], other, table, *CPU), "read the labels of 'stars' in different ways: 16 rows", words)
+    failed(
+        cli("compare", models[0], other, table, *CPU), "read the labels of 'stars' in different ways: 16 rows", words
+    )
 
 
 @pytest.mark.parametrize(("text", "words"), [("", "40 without a text. Check its --text-column"), (None, "no rows")])

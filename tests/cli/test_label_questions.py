@@ -40,6 +40,8 @@ def train(cli, tiny_base, tmp_path):
             {"rating": [1, 5], "human_label": ["positive", "negative"]},
             ["--label-column rating or --label-col"],
         ),
+        ({"Note": [1, 2, 4, 5]}, ["--stars positive=1-2,negative=4-5. If not", "--stars negative=1-2,positive=4-5,"]),
+        ({"label": ["+", "-"]}, ["--labels-map -=negative,+=positive. If", "--no-answer -, or"]),
         ({"sentiment": ["a", "b"], "sentiment_score": [0.9, 0.8]}, ["predictions", "--label-column sentiment."]),
     ],
 )
@@ -49,12 +51,13 @@ def test_a_question_is_one_line_and_nothing_is_written(train, tmp_path, columns,
     assert [path.name for path in tmp_path.iterdir()] == ["reviews.csv"]
 
 
-def test_the_answer_of_a_question_can_be_typed(train):
-    question = failed(train(label=[0, 1, 9]), code=2)
+@pytest.mark.parametrize("labels", [[0, 1, 9], ["+", "-"]])
+def test_the_answer_of_a_question_can_be_typed(train, labels):
+    question = failed(train(label=labels), code=2)
     answer = question.partition("use ")[2].partition(".")[0]
-    result = train(*shlex.split(answer), "--json", label=[0, 1, 9])
+    result = train(*shlex.split(answer), "--json", label=labels)
     assert result.exit_code == 0, result.stderr
-    assert json.loads(result.stdout)["labels"] == ["negative", "positive"]
+    assert sorted(json.loads(result.stdout)["labels"]) == ["negative", "positive"]
 
 
 def test_other_words_are_mapped_for_training_and_measuring(train, cli, tmp_path):

@@ -101,6 +101,53 @@ def test_the_label_column_of_the_training_comes_first():
             assert candidates.choose()[0].column == found
 
 
+@pytest.mark.parametrize(
+    ("name", "values"),
+    [
+        *(("Content Rating", ["Everyone", "Teen"]), ("mpaa_rating", ["R", "PG-13"]), ("opinion_id", [0, 1])),
+        *(("Rating date", ["2024-05-01", "2024-05-02"]), ("label_by", ["ann", "bob"]), ("rating_id", [1, 5])),
+        *(("rating_source", ["app", "web"]), ("ratingHelpful", [True, False]), ("sentiment_model", ["good", "bad"])),
+        *(("Rating date (UTC)", [1, 2]), ("date of rating", [1, 2]), ("has_label", [True, False])),
+    ],
+)
+def test_a_column_about_a_label_is_none(name, values):
+    with pytest.raises(InputError, match=r'cannot tell which column holds the labels.*`label_column="csat"`'):
+        find(text=TEXTS, **{name: values * 5}, csat=[1, 5] * 5)
+    assert find(name, text=TEXTS, **{name: values * 5}) == name
+
+
+@pytest.mark.parametrize(
+    ("name", "values"),
+    [
+        *(("stars_given_by_user", [1, 5]), ("human_label", ["positive"]), ("app rating", [1, 7])),
+        *(("Conversation rating", ["😃 Amazing", "😠 Terrible"]), ("my_sentiment", [True, False])),
+    ],
+)
+def test_a_column_of_sentiments_is_found_by_a_word_of_its_name(name, values):
+    assert find(text=TEXTS, **{name: (values * 10)[:10]}) == name
+
+
+def test_a_text_column_is_never_proposed_for_the_labels():
+    texts = ("Please explain your rating",)
+    with pytest.raises(InputError, match=r'`label_column="How satisfied are you\?"`'):
+        find(texts=texts, **{texts[0]: ["good", "bad"] * 5, "How satisfied are you?": [5, 1] * 5})
+
+
+def test_a_positive_column_is_proposed_before_a_negative_one():
+    ones = [0, 1] * 5
+    with pytest.raises(InputError, match=r'such as with `label_column="is_positive"`'):
+        find(text=TEXTS, is_negative=ones, is_positive=ones[::-1])
+    with pytest.raises(UsageError, match=r'`label_column="label_positive"` or `label_column="label_negative"`'):
+        find(text=TEXTS, label_negative=ones, label_positive=ones[::-1])
+
+
+def test_columns_that_share_no_row_are_a_question():
+    half, nothing = ["negative", "positive", None, None] * 3, [None, None, 1, 5] * 3
+    with pytest.raises(UsageError, match="'label' and 'rating' could both hold the labels, and no row has a label in"):
+        find(label=half, rating=nothing)
+    assert find("label", label=half, rating=nothing) == "label"
+
+
 # Predictions
 
 

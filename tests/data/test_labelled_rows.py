@@ -36,6 +36,12 @@ def test_a_column_cannot_be_text_and_label_at_once():
         read_labelled_rows(reader(text=["good"], label=["p"]), "t", text_columns=["label"])
 
 
+def test_a_text_column_named_after_ratings_is_no_label():
+    columns = {"Please explain your rating": ["good film"] * 4, "satisfied": ["yes", "no"] * 2}
+    with pytest.raises(InputError, match='such as with `label_column="satisfied"`'):
+        read_labelled_rows(reader(**columns), "t", text_columns=["Please explain your rating"])
+
+
 @pytest.mark.parametrize(
     ("options", "setting"),
     [

@@ -129,7 +129,7 @@ def varied(rows):
     ],
 )
 def test_single_words_under_a_usual_name_are_a_question(name, values):
-    rows = table(**{name: values, "verbatim": varied(3)})
+    rows = table(**{name: values * 3, "verbatim": varied(9)})
     with pytest.raises(InputError, match=f"'{name}' has a usual name, but.*such as `text_column=\"verbatim\"`"):
         choose_text_columns(TableReader(rows))
 
@@ -138,12 +138,18 @@ def test_single_words_under_a_usual_name_are_a_question(name, values):
     "values", [["Good", "Very good value", "Bad screen"], ["", None, ""], ["C'est bien", "Pas mal", "Nul !"]]
 )
 def test_short_texts_under_a_usual_name_are_no_question(values):
-    found = choose_text_columns(TableReader(table(review=values, description=varied(3))))
+    found = choose_text_columns(TableReader(table(review=values * 3, description=varied(9))))
     assert found.names == ("review",)
 
 
 def test_words_without_any_longer_column_are_texts():
-    assert choose_text_columns(TableReader(table(review=["Good", "Bad"], shop=["Ulm", "Linz"]))).names == ("review",)
+    words = table(review=["Good", "Bad"] * 5, shop=["Ulm", "Linz"] * 5)
+    assert choose_text_columns(TableReader(words)).names == ("review",)
+
+
+def test_four_single_words_show_nothing():
+    words = table(review=["Good", "Bad"] * 2, description=varied(4))
+    assert choose_text_columns(TableReader(words)).names == ("review",)
 
 
 @pytest.mark.parametrize("nothing", ["", None, " "])

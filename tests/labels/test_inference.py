@@ -1,3 +1,4 @@
+import datetime
 import math
 import re
 
@@ -401,3 +402,29 @@ def test_an_abbreviation_with_a_point_is_the_same_word():
     mapping = infer_mapping(["neg.", "negative", "NEG .", "Pos.", "positive :"] * 9, "label")
     assert len(mapping.labels) == 2
     assert mapping.find_label("neg.") == mapping.find_label("NEGATIVE")
+
+
+def test_a_decimal_comma_before_three_digits_has_an_answer():
+    values = ["4,333", "4,667", "1,333", "2,000"]
+    with pytest.raises(UsageError, match=r'If it is a decimal comma, use `stars="2,4"`\. Else write these numbers'):
+        infer_mapping(values * 3, "rating")
+    assert codes(values, "rating", "2,4") == [1, 1, 0, 0]
+    assert codes(values, "rating", "2000,4000") == [1, 1, 0, 0]
+    assert codes(["12,000", "1,500,000"], "score", "20000,30000") == [0, 1]
+
+
+@pytest.mark.parametrize(
+    "dates",
+    [
+        *(["5-May", "4-May", "1-May"], ["2024-05-05 00:00:00", "2024-05-01 00:00:00"], ["05. Mai", "01. Mai"]),
+        *(["05.05.2024", "01.05.2024"], ["5/5/24", "1/5/24"], ["May-05", "May-01"], ["5月5日", "5月1日"]),
+        [datetime.datetime(2024, 5, 5), datetime.datetime(2024, 5, 1)],
+    ],
+)
+def test_dates_are_no_labels(dates):
+    with pytest.raises(InputError, match=r"holds dates such as .* may have made them of ratings such as 5/5"):
+        infer_mapping([*dates * 10, "unrated"], "rating")
+
+
+def test_words_that_look_like_dates_are_labels():
+    assert labels(["3 - decent", "2 - marginal", "may", "1-2"] * 2) == ("1-2", "2 - marginal", "3 - decent", "may")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 
 import pyarrow as pa
 import pytest
@@ -61,6 +61,76 @@ def test_day_and_month_in_either_order_are_asked_for():
     with pytest.raises(InputError, match=r"'03/04/2026', could be '%d/%m/%Y', '%m/%d/%Y'. Name .* `date_format`"):
         periods(["03/04/2026"])
     assert periods(["03/04/2026"], date_format="%m/%d/%Y")[0] == ["2026-03"]
+
+
+@pytest.mark.parametrize(
+    ("values", "forms"),
+    [
+        (["24-01-12", "24-02-03"], "'%d-%m-%y', '%y-%m-%d'"),
+        (["24.01.12", "24.02.03"], "'%d.%m.%y', '%y.%m.%d'"),
+        (["24-01-12 10:30"], "'%d-%m-%y %H:%M', '%y-%m-%d %H:%M'"),
+        (["01-02-03"], "'%d-%m-%y', '%m-%d-%y', '%y-%m-%d'"),
+    ],
+)
+def test_a_year_of_two_digits_at_either_end_is_asked_for(values, forms):
+    with pytest.raises(InputError, match=f"could be {forms}. Name .* `date_format`"):
+        periods(values)
+    assert periods(["24-01-12"], date_format="%y-%m-%d")[0] == ["2024-01"]
+
+
+@pytest.mark.parametrize("mark", ["-", ".", "/"])
+@pytest.mark.parametrize("order", ["%y{0}%m{0}%d", "%d{0}%m{0}%y", "%m{0}%d{0}%y"])
+def test_enough_dates_show_where_their_years_are(order, mark):
+    form = order.format(mark)
+    days = [date(2024, 1, 1) + timedelta(days=day) for day in range(60)]
+    named, shown = periods([day.strftime(form) for day in days])
+    assert named == [f"{day:%Y-%m}" for day in days]
+    assert f"written as {form} (assumed)" in shown
+
+
+@pytest.mark.parametrize(
+    ("value", "form"),
+    [
+        ("99-12-31", "%y-%m-%d"),
+        ("99/12/31", "%y/%m/%d"),
+        ("26/04/03", "%d/%m/%y"),
+        ("01.02.2024", "%d.%m.%Y"),
+        ("04.30.2024", "%m.%d.%Y"),
+    ],
+)
+def test_a_rare_form_is_read_if_no_other_one_fits(value, form):
+    assert f"written as {form} (assumed)" in periods([value])[1]
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        ["1700000000", " 1700006400.0 "],
+        ["1700000000000", "1700006400123"],
+        [1_700_000_000, 1_700_006_400],
+        [1.7e12, 1.7000064e12],
+    ],
+)
+def test_seconds_since_1970_are_read_if_they_are_named(values):
+    named, shown = periods([*values, None], "day", date_format="%s")
+    assert named == ["2023-11-14", "2023-11-15", None]
+    assert shown == "days of date, written as %s, in the time zone UTC"
+    with pytest.raises(InputError, match=r"seconds since 1970.* `date_format=\"%s\"`"):
+        periods(values)
+
+
+def test_what_counts_no_seconds_is_named():
+    assert periods(["-1", ""], "year", date_format="%s")[0] == ["1969", None]
+    assert periods([float("nan"), 0.5], "year", date_format="%s")[0] == [None, "1970"]
+    for values in (["1700000000", "soon"], ["0", "1700000000000000"], [0, 2**62], [0.0, 1e300], [0.0, float("inf")]):
+        with pytest.raises(InputError, match=r"in row 101 .* which is no number of seconds since 1970"):
+            periods(values, date_format="%s")
+    with pytest.raises(InputError, match="outside of the years 1 to 9999"):
+        periods(["253402300800000"], date_format="%s")
+    with pytest.raises(InputError, match="no date in a known form"):
+        periods(["45000", "45001"])
+    with pytest.raises(UsageError, match="names no year"):
+        periods(["1 1"], date_format="%s %d")
 
 
 @pytest.mark.parametrize("value", ["2026-04", "2026/04", "04/2026", "4/2026", "04-2026", "Apr 2026", "April 2026"])

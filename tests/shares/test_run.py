@@ -97,7 +97,7 @@ def test_two_likely_columns_of_texts_are_said_to_have_no_words(caplog):
         assert summarize(frame, text_column="content").total.words
 
 
-def test_the_model_s_text_column_that_holds_numbers_gives_no_words(tmp_path, caplog):
+def test_a_known_text_column_of_numbers_gives_no_words(tmp_path, caplog):
     meta = {"input": {"text_columns": ["review"]}, "labels": {"labels": ["negative", "positive"]}}
     (tmp_path / "sentiment_batch.json").write_text(json.dumps(meta), encoding="utf-8")
     frame = make_frame(50).assign(review=range(50))

@@ -275,7 +275,9 @@ def test_a_limit_takes_its_share_of_a_text_that_repeats():
 def test_one_class_is_named_with_its_rows_and_a_cure():
     with pytest.raises(InputError, match=r"only 'pos' \(20 rows\).*another class.*`label_column`\.$"):
         prepare([labelled([f"text {n}" for n in range(20)], ["pos"] * 20)], TrainSettings(limit=50, folds=0))
-    with pytest.raises(InputError, match=r"only '\+' \(10 rows\).*'-' counts as no label, unless `labels_map`"):
+    with pytest.raises(
+        UsageError, match=r"holds '-' in 10 rows, which may be the negative label or stand for no label"
+    ):
         prepare([labelled([f"text {n}" for n in range(20)], ["+", "-"] * 10)], TrainSettings(folds=0))
 
 

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
 from sentiment_batch.data.columns import find_path, holds_json
 from sentiment_batch.data.readers.json_types import replace_surrogates
+
+if TYPE_CHECKING:
+    from sentiment_batch.data.readers.base import Reader
 
 MAX_TYPE_LENGTH = 80
 """Number of characters that messages show of a type."""
@@ -31,6 +35,15 @@ def find_root(schema: pa.Schema, name: str) -> str:
     """The name of the column in which the value with this name or path is; `name` if there is none."""
     path = find_path(schema, name)
     return str(path[0].name) if path else name
+
+
+def select_columns(reader: Reader, names: Iterable[str]) -> None:
+    """Make all later batches null in other columns than those with the given names or paths, if the reader can do so.
+
+    Such a reader need not read the other columns.
+    """
+    if select := getattr(reader, "select_columns", None):
+        select(list(dict.fromkeys(path[0].name for name in names if (path := find_path(reader.schema, name)))))
 
 
 def list_paths(fields: Iterable[pa.Field], above: str = "") -> Iterator[tuple[str, pa.Field]]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import itertools
 import json
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import pyarrow as pa
@@ -106,16 +106,15 @@ def read_column(batch: pa.RecordBatch, name: str) -> tuple[pa.Array, bool]:
     return column, holds_json(path[-1])
 
 
-def find_path(fields: Iterable[pa.Field], name: str) -> tuple[pa.Field, ...]:
+def find_path(fields: pa.Schema | pa.StructType, name: str) -> tuple[pa.Field, ...]:
     """The column that `name` begins with, and the fields inside it down to the one at its end; empty if none fits."""
-    known = fields if isinstance(fields, (pa.Schema, pa.StructType)) else pa.schema(list(fields))
-    found = find_places(known, name)
+    found = find_places(fields, name)
     if found:
-        return (known.field(found[0]),)
+        return (fields.field(found[0]),)
     # Listing the fields of a wide table for each of its columns would take quadratic time.
     heads = [name[:end] for end, character in enumerate(name) if character == "."]
-    for place in sorted(place for head in heads for place in find_places(known, head)):
-        field = known.field(place)
+    for place in sorted(place for head in heads for place in find_places(fields, head)):
+        field = fields.field(place)
         rest = name.removeprefix(f"{field.name}.")
         if holds_json(field):
             return (field, pa.field(rest, pa.string(), metadata={JSON_MARK: b"1"}))

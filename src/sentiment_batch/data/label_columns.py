@@ -14,13 +14,15 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from sentiment_batch.data.class_names import find_class_names, name_classes
 from sentiment_batch.data.columns import extract_values
 from sentiment_batch.data.text_columns import check_column, read_first_batch
-from sentiment_batch.data.usual_names import LABEL_NAMES, list_label_names, simplify_name
+from sentiment_batch.data.usual_names import LABEL_NAMES, is_about_another, list_label_names, simplify_name
 from sentiment_batch.data.value_names import CONVERSION_ERRORS, name_values
 from sentiment_batch.errors import InputError, UsageError, listed
 from sentiment_batch.files.checksums import read_checked_json
-from sentiment_batch.labels.candidates import LabelChoice, choose_label_column
+from sentiment_batch.labels.candidates import LabelChoice, choose_label_column, holds_labels
+from sentiment_batch.labels.directions import names_negative
 from sentiment_batch.labels.settings import UNSAID, LabelSettings
 from sentiment_batch.labels.stars import word_setting
 from sentiment_batch.labels.values import parse_number, to_canonical
@@ -62,15 +64,18 @@ class LabelColumns:
         self._trained = trained
         self._scored = _find_scored_column(location)
         counts = collections.Counter(schema.names)
-        found = [name for name in list_label_names(schema.names) if counts[name] == 1]
+        # A column such as `label_negative` comes after one such as `label_positive`.
+        found = sorted((name for name in list_label_names(schema.names) if counts[name] == 1), key=names_negative)
         if chosen is None and counts[trained or ""] == 1:
             found = list(dict.fromkeys([str(trained), *found]))
         elif chosen is not None:
             found = list(dict.fromkeys([check_column(schema, chosen, "label_column"), *found]))
-        # A text column is a candidate only if nothing else is, so that the message can name it.
-        found = [name for name in found if name == chosen or name not in texts] or found
+        # A text column of a usual name is a candidate only if nothing else is, so that the message can name it.
+        usual = [name for name in found if simplify_name(name) in LABEL_NAMES]
+        found = [name for name in found if name == chosen or name not in texts] or usual
+        self._ask: Callable[[], InputError] = lambda: _ask_for_label(schema, sample(), texts)
         if not found:
-            raise _ask_for_label(schema, sample())
+            raise self._ask()
         self.names = found[:MAX_CANDIDATES]
         self._values: dict[str, list[object]] = {name: [] for name in self.names}
         scores = [f"{name}_score" for name in self.names if name != chosen and counts[f"{name}_score"] == 1]
@@ -80,13 +85,14 @@ class LabelColumns:
         """Collect the next rows."""
         for values in (self._values, self._scores):
             for name in values:
-                values[name] += extract_any_values(batch, name)
+                values[name] += extract_labels(batch, name)
 
     def choose(self, settings: LabelSettings = UNSAID) -> tuple[LabelChoice, list[object]]:
         """The label column, and the label of each row that was collected.
 
         Raises:
-            InputError: the only columns that fit hold predictions of an earlier scoring.
+            InputError: the only columns that fit hold predictions of an earlier scoring, or none has a usual name and
+                values that are labels.
             UsageError: several columns fit, and they differ; or the only ones hold objects or lists.
         """
         predicted = list(filter(self._is_predicted, self.names))
@@ -107,6 +113,8 @@ class LabelColumns:
             return LabelChoice(column=first), columns[first]
         usual = sum(name == self._chosen or simplify_name(name) in LABEL_NAMES for name in columns)
         choice = choose_label_column(columns, settings, usual=usual, chosen=first == self._chosen)
+        if choice is None:
+            raise self._ask()
         return choice, columns[choice.column]
 
     def _is_predicted(self, name: str) -> bool:
@@ -172,11 +180,18 @@ def find_label_column(
     return columns.choose(settings)[0].column
 
 
-def _ask_for_label(schema: pa.Schema, sample: pa.RecordBatch | None) -> InputError:
-    """The question for the label column, with the columns first that repeat few values."""
-    likely = {} if sample is None else {name: values for name in schema.names if (values := _list_few(sample, name))}
+def _ask_for_label(schema: pa.Schema, sample: pa.RecordBatch | None, texts: Sequence[str]) -> InputError:
+    """The question for the label column, with the columns first that repeat few values.
+
+    Text columns are not likely. Columns such as `is_negative`, whose numbers run down, and such as `rating_date` come
+    last of the likely ones, and those whose values have a known meaning come first.
+    """
+    few = {name: words for name in schema.names if name not in texts and (words := _list_few(sample, name))}
+    likely = sorted(
+        few, key=lambda name: (names_negative(name), is_about_another(name), not holds_labels(name, few[name] * 2))
+    )
     names = [*likely, *(name for name in schema.names if name not in likely)]
-    such_as = "".join(f", such as with {word_setting(name, 'label_column')}" for name in list(likely)[:1])
+    such_as = "".join(f", such as with {word_setting(name, 'label_column')}" for name in likely[:1])
     repeated = [name for name in list_label_names(dict.fromkeys(schema.names)) if schema.names.count(name) > 1]
     why = f": {repeated[0]!r} occurs {schema.names.count(repeated[0])} times, so rename all but one" if repeated else ""
     return InputError(
@@ -185,15 +200,21 @@ def _ask_for_label(schema: pa.Schema, sample: pa.RecordBatch | None) -> InputErr
     )
 
 
-def _list_few(sample: pa.RecordBatch, name: str) -> list[str]:
+def _list_few(sample: pa.RecordBatch | None, name: str) -> list[str]:
     """The different values of a column if they are few and most of them repeat, else none."""
-    if sample.schema.names.count(name) > 1:
+    if sample is None or sample.schema.names.count(name) > 1:
         return []
     try:
         words = pc.drop_null(pc.unique(name_values(sample, name).dictionary_decode())).to_pylist()
     except CONVERSION_ERRORS:
         return []
     return sorted(words) if 1 < len(words) <= min(MAX_LIKELY_VALUES, sample.num_rows // 2) else []
+
+
+def extract_labels(batch: pa.RecordBatch, column: str) -> Sequence[object]:
+    """The values of a label column; the names of its classes in a file of the library `datasets`, which holds both."""
+    names = find_class_names(batch.schema, column)
+    return extract_any_values(batch, column) if names is None else name_classes(batch.column(column).to_pylist(), names)
 
 
 def extract_any_values(batch: pa.RecordBatch, column: str) -> list[object]:

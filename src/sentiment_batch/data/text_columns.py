@@ -6,7 +6,6 @@ from __future__ import annotations
 import collections
 import json
 import logging
-import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -22,7 +21,6 @@ from sentiment_batch.data.column_paths import (
 )
 from sentiment_batch.data.columns import (
     OBJECT_MARK,
-    decode_dictionary,
     find_path,
     find_places,
     holds_json,
@@ -30,6 +28,7 @@ from sentiment_batch.data.columns import (
     is_binary,
 )
 from sentiment_batch.data.readers.base import stream_batches
+from sentiment_batch.data.text_values import are_equal, holds_long_texts, holds_single_words, list_long_texts
 from sentiment_batch.data.usual_names import LONG_TEXT_NAMES, TEXT_NAMES, find_usual_name, simplify_name
 from sentiment_batch.errors import InputError, UsageError, listed
 
@@ -37,17 +36,6 @@ if TYPE_CHECKING:
     from sentiment_batch.data.readers.base import Reader
 
 logger = logging.getLogger("sentiment_batch")
-
-MIN_MEAN_TEXT_LENGTH = 20
-"""Mean number of characters from which a column without a usual name counts as a text column."""
-_MAX_SAMPLE_ROWS = 200
-"""Rows whose texts are measured."""
-_NO_TEXT = re.compile(rb"\s*(?:.{,30}\d\d:\d\d(?::\d\d)?.{,30}|https?://\S+|[0-9a-fA-F-]{20,})\s*")
-"""A time, an address or an identifier, which may be as long as a text."""
-_SINGLE_WORD = re.compile(rb"\s*\S{1,20}\s*")
-"""A word, a number or the name of a file."""
-_MIN_SHARE_OF_WORDS = 0.9
-"""A column with a usual name may hold no text if this share of its values are single words."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -118,12 +106,13 @@ def find_text_columns(schema: pa.Schema, chosen: Sequence[str] = (), sample: pa.
     unique = [field for field in schema if counts[field.name] == 1]
     # The type of a column of nulls says nothing, so only its name can make it a text column.
     possible = [field for field in unique if holds_text(field.type) or _is_named_null(field)]
-    texts = [field.name for field in possible if OBJECT_MARK not in (field.metadata or {})]
+    possible = [field for field in possible if OBJECT_MARK not in (field.metadata or {})]
+    texts = [field.name for field in possible]
     usual = [name for name in texts if simplify_name(name) in TEXT_NAMES]
-    strings = [name for name in texts if not is_binary(schema.field(name).type)]
+    strings = [field for field in possible if not is_binary(field.type)]
     if usual:
-        return [_choose_usual(usual, strings, sample)]
-    long = [] if sample is None else _list_long_texts(sample, strings)
+        return [_choose_usual(usual, [field.name for field in strings if not holds_json(field)], sample)]
+    long = [] if sample is None else list_long_texts(sample, [field.name for field in strings])
     found = long[0] if len(long) == 1 else find_usual_name(long, LONG_TEXT_NAMES)
     if found is not None:
         return [found]
@@ -147,12 +136,9 @@ def detect_text_columns(reader: Reader, chosen: Sequence[str] = ()) -> list[str]
     Raises:
         InputError: a chosen column is missing or holds no text, or no text column was found.
     """
-    # JSON text may hold objects, and a column with a usual name may hold something else, such as categories. Only the
-    # rows show which column holds the text.
-    is_named = any(simplify_name(name) in TEXT_NAMES for name in reader.schema.names)
-    needs_rows = not chosen and len(reader.schema) > 1 and (is_named or any(map(holds_json, reader.schema)))
+    sample = None if chosen else _read_sample_if_needed(reader)
     try:
-        return find_text_columns(reader.schema, chosen, _read_sample(reader) if needs_rows else None)
+        return find_text_columns(reader.schema, chosen, sample)
     except InputError:
         if chosen:
             raise
@@ -162,6 +148,22 @@ def detect_text_columns(reader: Reader, chosen: Sequence[str] = ()) -> list[str]
 def read_first_batch(reader: Reader) -> pa.RecordBatch | None:
     """The first rows of a table, or None if it has no rows. The splits can be read again afterwards."""
     return next((batch for batch in stream_batches(reader) if batch.num_rows), None)
+
+
+def _read_sample_if_needed(reader: Reader) -> pa.RecordBatch | None:
+    """The first rows of a table, if its names alone do not show which column holds the text.
+
+    JSON text may hold objects, and a column with a usual name may hold something else, such as categories.
+    """
+    usual = [name for name in reader.schema.names if simplify_name(name) in TEXT_NAMES]
+    if len(usual) > 1 or any(map(holds_json, reader.schema)):
+        return _read_sample(reader)
+    if not usual or len(reader.schema) == 1:
+        return None
+    try:
+        return _read_sample(reader)
+    except InputError:  # a bad value, perhaps in a column that nobody needs
+        return None
 
 
 def _read_sample(reader: Reader) -> pa.RecordBatch:
@@ -229,7 +231,7 @@ def _choose_usual(names: Sequence[str], strings: Sequence[str], sample: pa.Recor
 
     Args:
         names: the columns with usual names.
-        strings: the columns of strings.
+        strings: the columns of plain strings.
         sample: some rows; None if nothing is known but the names.
 
     Raises:
@@ -240,14 +242,14 @@ def _choose_usual(names: Sequence[str], strings: Sequence[str], sample: pa.Recor
         if len(names) > 1:
             raise _ask_for_text(names, "all have usual names of text columns", names[0])
         return first
-    rivals = [name for name in names if _holds_long_texts(sample, name)]
-    if first in rivals and all(_are_equal(sample, first, name) for name in rivals):
+    rivals = [name for name in names if holds_long_texts(sample, name)]
+    if first in rivals and all(are_equal(sample, first, name) for name in rivals):
         return first
     if rivals:
         shown = sorted({first, *rivals}, key=names.index)
         but = "" if first in rivals else f", but the first rows of {first!r} hold no long texts"
         raise _ask_for_text(shown, f"all have usual names of text columns{but}", rivals[0])
-    if _holds_single_words(sample, first) and (others := _list_long_texts(sample, strings)):
+    if holds_single_words(sample, first) and (others := list_long_texts(sample, strings)):
         what = f"could hold the text: {first!r} has a usual name, but its first rows hold single words"
         raise _ask_for_text([first, *others], what, others[0])
     return first
@@ -302,39 +304,6 @@ def _check_text(schema: pa.Schema, name: str) -> None:
 
 def _is_named_null(field: pa.Field) -> bool:
     return pa.types.is_null(field.type) and simplify_name(field.name) in TEXT_NAMES
-
-
-def _list_long_texts(sample: pa.RecordBatch, names: Sequence[str]) -> list[str]:
-    """The columns that hold long texts. One whose rows are all equal, such as a product, only counts if all are so."""
-    long = [name for name in names if _holds_long_texts(sample, name)]
-    return [name for name in long if len(set(_list_values(sample, name))) > 1] or long
-
-
-def _holds_long_texts(sample: pa.RecordBatch, name: str) -> bool:
-    """True if the values of a column are long, and they are no times, addresses or identifiers."""
-    values = _list_values(sample, name)
-    is_long = sum(map(len, values)) >= MIN_MEAN_TEXT_LENGTH * max(1, len(values))
-    return is_long and not all(_NO_TEXT.fullmatch(value) for value in values)
-
-
-def _holds_single_words(sample: pa.RecordBatch, name: str) -> bool:
-    """True if nearly all values of a column are short words without a blank, such as categories, numbers or names."""
-    values = _list_values(sample, name)
-    words = sum(bool(_SINGLE_WORD.fullmatch(value)) for value in values)
-    return bool(values) and words >= _MIN_SHARE_OF_WORDS * len(values)
-
-
-def _list_values(sample: pa.RecordBatch, name: str) -> list[bytes]:
-    """The values of a column. Empty ones are left out, because a CSV has them in place of null."""
-    # As bytes, because those that are not UTF-8 must not raise here.
-    column = decode_dictionary(sample.column(name).slice(0, _MAX_SAMPLE_ROWS)).cast(pa.large_binary())
-    return [value for value in column.to_pylist() if value and not value.isspace()]
-
-
-def _are_equal(sample: pa.RecordBatch, one: str, other: str) -> bool:
-    """True if two columns hold the same values."""
-    first, second = (decode_dictionary(sample.column(name)).cast(pa.large_binary()) for name in (one, other))
-    return bool(first.equals(second))
 
 
 def _join(names: Sequence[str]) -> str:

@@ -32,6 +32,14 @@ LABEL_NAMES = tuple(_LABELS.split())
 """Usual names of label columns, the most likely first."""
 _LABEL_WORDS = frozenset(("label", "sentiment", "polarity", "rating", "stars", "opinion"))
 """Words in the names of other columns that may hold labels, such as `human_label`."""
+_LAST = (
+    "id ids uuid key date dates day month year time times timestamp datetime at on by from source sources origin count "
+    "counts model version helpful votes verified weight length width variance"
+)
+_LAST_WORDS = frozenset(_LAST.split())
+"""Last words of names of columns about a label, such as `rating_date`. Such columns hold no labels."""
+_FIRST_WORDS = frozenset(("id", "date", "time", "number", "num", "count", "has"))
+"""First words of such names, such as `date of rating`."""
 
 
 def simplify_name(name: str) -> str:
@@ -48,10 +56,19 @@ def find_usual_name(names: Sequence[str], usual: Sequence[str]) -> str | None:
 def list_label_names(names: Iterable[str]) -> list[str]:
     """Those of `names` that may be label columns, the most likely first."""
     ranks = {known: rank for rank, known in enumerate(LABEL_NAMES)}
-    likely = [
-        name
-        for name in names
-        if simplify_name(name) in ranks
-        or not _LABEL_WORDS.isdisjoint(word.casefold() for word in re.findall("[A-Z]?[a-z]+|[A-Z]+", name))
-    ]
+    likely = [name for name in names if simplify_name(name) in ranks or _may_be_label(name)]
     return sorted(likely, key=lambda name: ranks.get(simplify_name(name), len(ranks)))
+
+
+def is_about_another(name: str) -> bool:
+    """True if the last or first word of a column's name says that it holds no labels, as in `rating_date`."""
+    words, outside = (_find_words(part) for part in (name, name.partition("(")[0]))
+    return not (_LAST_WORDS.isdisjoint([*words[-1:], *outside[-1:]]) and _FIRST_WORDS.isdisjoint(words[:1]))
+
+
+def _may_be_label(name: str) -> bool:
+    return not _LABEL_WORDS.isdisjoint(_find_words(name)) and not is_about_another(name)
+
+
+def _find_words(name: str) -> list[str]:
+    return [word.casefold() for word in re.findall("[A-Z]?[a-z]+|[A-Z]+", name)]

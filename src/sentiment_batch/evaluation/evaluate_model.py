@@ -158,7 +158,8 @@ def match_labels(
     trained = LabelMapping.from_json(meta["labels"]) if meta and meta["labels"] else None
     if trained is not None and trained.labels != scorer.labels:
         trained = None  # the setting `labels` has renamed them
-    mapping = match_mapping(trained, scorer.labels, rows.labels, rows.label_column, settings)
+    same_column = rows.label_column == ((meta or {}).get("input") or {}).get("label_column")
+    mapping = match_mapping(trained, scorer.labels, rows.labels, rows.label_column, settings, same_column=same_column)
     description = rows.input
     if description is not None:
         said = mapping is trained or bool(settings.ranges or settings.labels_map)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
+from sentiment_batch.data.class_names import name_classes
 from sentiment_batch.data.column_paths import find_root
 from sentiment_batch.data.columns import to_single_array
 from sentiment_batch.errors import InputError
@@ -31,7 +32,9 @@ class HuggingFaceDataset:
         for place, name in enumerate(table.column_names):
             names = getattr(self._frame.features[name], "names", None)
             if names and pa.types.is_integer(table.schema.field(place).type):
-                table = table.set_column(place, name, _name_classes(table.column(place), names))
+                table = table.set_column(
+                    place, name, pa.array(name_classes(table.column(place).to_pylist(), names), pa.string())
+                )
         return table.replace_schema_metadata()  # they describe the types of the old columns
 
     def with_columns(self, added: Added) -> Any:
@@ -131,9 +134,3 @@ def _infer_column(text: str, rows: dict[str, list[Any]]) -> tuple[str, pa.Array]
 def _decode(array: pa.Array) -> pa.Array:
     """The array without a dictionary, because `datasets` has no type for dictionaries."""
     return array.dictionary_decode() if pa.types.is_dictionary(array.type) else array
-
-
-def _name_classes(classes: pa.ChunkedArray, names: Sequence[str]) -> pa.Array:
-    """The names of class numbers; null for a number without a name."""
-    numbers = to_single_array(classes).to_pylist()
-    return pa.array([names[one] if one is not None and 0 <= one < len(names) else None for one in numbers], pa.string())

@@ -8,14 +8,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from sentiment_batch.errors import InputError, UsageError
-from sentiment_batch.labels.inference import infer_mapping
+from sentiment_batch.labels.inference import detect_label_kind, infer_mapping
+from sentiment_batch.labels.settings import UNSAID, LabelSettings
 from sentiment_batch.labels.stars import word_setting
 from sentiment_batch.labels.values import to_canonical
 from sentiment_batch.labels.words import find_meaning, find_side, order_words
 
 if TYPE_CHECKING:
     from sentiment_batch.labels.mapping import LabelMapping
-    from sentiment_batch.labels.settings import LabelSettings
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -47,8 +47,8 @@ class _Candidate:
 
 def choose_label_column(
     columns: Mapping[str, Sequence[object]], settings: LabelSettings, *, usual: int, chosen: bool = False
-) -> LabelChoice:
-    """The column that holds the labels.
+) -> LabelChoice | None:
+    """The column that holds the labels. None if no column has a usual name, and no values are labels.
 
     Args:
         columns: the values (n,) of the columns that may hold them by name, the most likely first.
@@ -57,12 +57,13 @@ def choose_label_column(
         chosen: True if the user named the first column.
 
     Raises:
-        UsageError: two columns fit, and some rows have different classes by them.
+        UsageError: two columns fit, and some rows have different classes by them, or no row has labels in both.
     """
     found = [_read_candidate(column, values, settings) for column, values in columns.items()]
     fits = [one for place, one in enumerate(found) if one and (place < usual or one.has_known_labels)]
     if not fits or (chosen and found[0] is None):
-        return LabelChoice(column=next(iter(columns)))
+        column = next(iter(columns)) if usual else _find_sentiments(columns, settings)
+        return None if column is None else LabelChoice(column=column)
     first, others = fits[0], [one for one in fits[1:] if one.has_known_labels]
     for other in others:
         if first.mapping.assumed and other.holds_known_words and (order := _match_words(first, other)):
@@ -74,10 +75,27 @@ def choose_label_column(
     return LabelChoice(column=first.column, agreeing=() if chosen else tuple(other.column for other in others))
 
 
+def holds_labels(column: str, values: Sequence[object]) -> bool:
+    """True if the values are labels of a known meaning, of two classes or more."""
+    found = _read_candidate(column, values, UNSAID)
+    return found is not None and found.has_known_labels
+
+
+def _find_sentiments(columns: Mapping[str, Sequence[object]], settings: LabelSettings) -> str | None:
+    """The first column of numbers, booleans or words of sentiment, although it does not fit as it is; None if none."""
+    for column, values in columns.items():
+        counts = settings.count(values)
+        repeats = 2 * len(counts) <= sum(counts.values())
+        known = any(find_meaning(word) for value in counts for word in (value, *value.split())) if repeats else False
+        if counts and (known or detect_label_kind(counts) != "words"):
+            return column
+    return None
+
+
 def _read_candidate(column: str, values: Sequence[object], settings: LabelSettings) -> _Candidate | None:
     """A column with its mapping; None if its values are no labels, or all are of one class."""
     try:
-        mapping = infer_mapping(values, column, settings)
+        mapping = infer_mapping(values, column, settings, any_order=True)
     except (InputError, UsageError):
         return None
     labels = {value: label for value in settings.count(values) if (label := mapping.find_label(value)) is not None}
@@ -94,7 +112,10 @@ def _count_pairs(first: _Candidate, other: _Candidate) -> collections.Counter[tu
 
 
 def _check_agreement(first: _Candidate, other: _Candidate) -> None:
-    """Refuse two columns by which rows have different classes. A middle that only one of them has is no difference."""
+    """Refuse two columns by which rows have different classes, or that share no row.
+
+    A middle that only one of them has is no difference.
+    """
     pairs = _count_pairs(first, other)
     both = set(map(find_side, first.mapping.labels)).intersection(map(find_side, other.mapping.labels))
     different = {}
@@ -102,12 +123,15 @@ def _check_agreement(first: _Candidate, other: _Candidate) -> None:
         sides = {find_side(first.labels[one]), find_side(other.labels[two])}
         if len(sides) > 1 and ("neutral" not in sides or "neutral" in both):
             different[one, two] = count
-    if not different:
+    if pairs and not different:
         return
-    one, two = max(different, key=lambda pair: (different[pair], pair))
+    why = "no row has a label in both"
+    if different:
+        one, two = max(different, key=lambda pair: (different[pair], pair))
+        share = f"{sum(different.values()):,} of {pairs.total():,} rows"
+        why = f"they differ in {share}, such as {one} beside {two}"
     raise UsageError(
-        f"{first.column!r} and {other.column!r} could both hold the labels, and they differ in "
-        f"{sum(different.values()):,} of {pairs.total():,} rows, such as {one} beside {two}. Name the right one: "
+        f"{first.column!r} and {other.column!r} could both hold the labels, and {why}. Name the right one: "
         f"{word_setting(first.column, 'label_column')} or {word_setting(other.column, 'label_column')}."
     )
 

@@ -8,9 +8,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from sentiment_batch.errors import InputError, UsageError, listed
+from sentiment_batch.labels.directions import refuse_inverted
 from sentiment_batch.labels.mapping import LabelKind, LabelMapping, suggest_map
+from sentiment_batch.labels.numbered_words import find_numbered_words, map_numbered_words
 from sentiment_batch.labels.scales import ask_meaning, map_ranges, read_scale, show_counts
 from sentiment_batch.labels.settings import UNSAID, LabelSettings
+from sentiment_batch.labels.signs import check_signs
 from sentiment_batch.labels.stars import (
     DEFAULT_STAR_RANGES,
     StarRange,
@@ -27,41 +30,59 @@ from sentiment_batch.labels.values import (
     parse_rating,
     split_ratings,
 )
-from sentiment_batch.labels.word_classes import map_words
+from sentiment_batch.labels.word_classes import check_dates, map_words
 from sentiment_batch.labels.words import find_meaning, find_side, order_words
 from sentiment_batch.report.formatting import format_percent
 
 MIN_SHARE_OF_KIND = 0.9
 """A column is numeric, or boolean, if at least this share of its rows is."""
 
+BOOLEANS = LabelMapping(
+    labels=("negative", "positive"), kind="booleans", values={"false": "negative", "true": "positive"}
+)
+"""The meaning of true and false."""
 
-def infer_mapping(values: Iterable[object], column: str, settings: LabelSettings = UNSAID) -> LabelMapping:
+
+def infer_mapping(
+    values: Iterable[object], column: str, settings: LabelSettings = UNSAID, *, any_order: bool = False
+) -> LabelMapping:
     """The mapping that the values of a label column suggest.
 
     Args:
         values: the labels of all rows, of any type.
         column: the column's name. Integers may be stars or class numbers; a name such as `rating` makes them stars.
         settings: what the user says about the values.
+        any_order: True reads numbers and booleans in the usual order, even if the column's name speaks against it.
 
     Raises:
-        InputError: there are no labels, or too many.
-        UsageError: the numbers are on no known scale.
+        InputError: there are no labels, or too many, or they are dates.
+        UsageError: the labels have several meanings, such as numbers on no known scale.
     """
-    counts = settings.count(values)
+    counts, signs = settings.count_signs(values)
     if not counts:
         raise InputError(f"column {column!r} holds no labels at all. Name the right one with `label_column`.")
-    mapping = _map_ranges(settings.ranges) if settings.ranges else _map_counts(counts, column, settings)
+    if settings.ranges:
+        mapping = _map_ranges(settings.ranges)
+    elif settings.labels_map:
+        mapping = _map_renamed(counts, column, settings)
+    else:
+        if not any_order:
+            check_order(counts, column)
+        mapping = _map_counts(counts, column)
+    if mapping.kind == "words":
+        check_signs(counts, signs, column)
     return replace(mapping, no_answer=settings.no_answer)
 
 
-def _map_counts(counts: Mapping[str, int], column: str, settings: LabelSettings) -> LabelMapping:
-    if settings.labels_map:
-        return _map_renamed(counts, column, settings)
+def _map_counts(counts: Mapping[str, int], column: str) -> LabelMapping:
     kind = detect_label_kind(counts)
-    if kind == "booleans":
-        booleans = {"false": "negative", "true": "positive"}
-        return LabelMapping(labels=("negative", "positive"), kind=kind, values=booleans)
-    return map_words(counts, column) if kind == "words" else _map_numbers(counts, column)
+    if kind == "words":
+        check_dates(counts, column)
+        if numbered := find_numbered_words(counts):
+            stars = _map_numbers({f"{number}": 1 for number in numbered.values()}, "stars")
+            return map_numbered_words(stars, numbered)
+        return map_words(counts, column)
+    return _map_numbers(counts, column) if kind == "numbers" else BOOLEANS
 
 
 def _map_renamed(counts: Mapping[str, int], column: str, settings: LabelSettings) -> LabelMapping:
@@ -104,6 +125,9 @@ def infer_shared_mapping(
         InputError: as for `infer_mapping`.
         UsageError: as for `infer_mapping`, or two tables have different codings.
     """
+    if not settings.ranges and not settings.labels_map:
+        for _, values, column in tables[1:]:
+            check_order(settings.count(values), column)
     if not settings.ranges and len(tables) > 1:
         found = [_infer_coding(*table, settings) for table in tables]
         for one, other in itertools.combinations(filter(None, found), 2):
@@ -193,6 +217,21 @@ def _map_numbers(counts: Mapping[str, int], column: str) -> LabelMapping:
     if alone and whole and any(alone.find_label(f"{one:g}") != whole.find_label(f"{one:g}") for one in frequent):
         raise _ask_about_rare(every - frequent, alone, whole, column)
     return found
+
+
+def check_order(counts: Mapping[str, int], column: str) -> None:
+    """Refuse numbers and booleans that the usual order inverts by the column's name, see `directions`.
+
+    Raises:
+        UsageError: the name says that low numbers, or false, are good.
+    """
+    counts, top = split_ratings(counts)
+    kind = detect_label_kind(counts)
+    if top is not None or kind == "words":  # where the top is named, such as in 4/5, high numbers are good
+        return
+    stars = is_star_column(column)
+    scales = (read_scale(find(counts), stars=stars) for find in (find_numbers, find_frequent_numbers))
+    refuse_inverted(BOOLEANS if kind == "booleans" else next(filter(None, scales), None), counts, column)
 
 
 def _ask_about_rare(rare: set[float], alone: LabelMapping, whole: LabelMapping, column: str) -> UsageError:

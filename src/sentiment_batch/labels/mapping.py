@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from sentiment_batch.errors import InputError, listed
 from sentiment_batch.labels.stars import StarRange, number_labels, word_setting
-from sentiment_batch.labels.values import normalize_word, parse_number, rescale_rating, to_canonical
+from sentiment_batch.labels.values import THOUSANDS, normalize_word, parse_number, rescale_rating, to_canonical
 from sentiment_batch.labels.words import find_side
 
 LabelKind = Literal["words", "numbers", "booleans", "stars"]
@@ -55,7 +55,9 @@ class LabelMapping:
         if value in self.values:
             return self.values[value]
         top = max((span.high for span in self.stars), default=0)
-        number = parse_number(rescale_rating(value, None if math.isinf(top) else top))
+        number = self._read_comma(value) if THOUSANDS.fullmatch(value) else None
+        if number is None:
+            number = parse_number(rescale_rating(value, None if math.isinf(top) else top))
         if self.stars and number is not None:
             return next((span.label for span in self.stars if span.low <= number <= span.high), None)
         names = dict(self.values) | {label: label for label in self.labels}
@@ -65,6 +67,11 @@ class LabelMapping:
             if (label := next(found, None)) is not None:
                 return label
         return None
+
+    def _read_comma(self, value: str) -> float | None:
+        """A number such as `4,333`. On a scale below 1,000 its comma is a decimal one, else it divides thousands."""
+        ends = [abs(end) for span in self.stars for end in (span.low, span.high) if not math.isinf(end)]
+        return parse_number(value.replace(",", "." if max(ends, default=0) < 1_000 else ""))
 
     def encode(self, values: Iterable[object]) -> EncodedLabels:
         """The class numbers of `values` (n,), and the counts of the values that have none."""

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import collections
 import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from sentiment_batch.errors import UsageError, listed
-from sentiment_batch.labels.inference import detect_label_kind, infer_mapping
+from sentiment_batch.labels.directions import runs_down
+from sentiment_batch.labels.inference import check_order, detect_label_kind, infer_mapping
 from sentiment_batch.labels.mapping import LabelMapping, reconcile
+from sentiment_batch.labels.numbered_words import find_numbered_words, map_numbered_words
 from sentiment_batch.labels.scales import map_ranges, read_scale
 from sentiment_batch.labels.settings import UNSAID, LabelSettings
+from sentiment_batch.labels.signs import check_signs
 from sentiment_batch.labels.stars import (
     DEFAULT_STAR_RANGES,
     STAR_RANGES,
@@ -50,7 +54,8 @@ def match_mapping(
         values: the table's labels, of any type.
         column: the name of the label column.
         settings: as for `infer_mapping`.
-        same_column: True if the model was trained on a column of this name. Then 1 and 2 alone are two of its stars.
+        same_column: True if the model was trained on a column of this name. Then 1 and 2 alone are two of its stars,
+            and the name says nothing new about the order of its numbers.
 
     Raises:
         InputError: labels of the table have no counterpart in the model.
@@ -58,12 +63,16 @@ def match_mapping(
     """
     if trained is not None and not settings.no_answer:
         settings = replace(settings, no_answer=trained.no_answer)
-    counts = settings.count(values)
+    counts, signs = settings.count_signs(values)
     by_name = LabelMapping(labels=tuple(labels), kind="words", no_answer=settings.no_answer)
+    if counts and detect_label_kind(counts) == "words":
+        check_signs(counts, signs, column, known={*labels, *(trained or by_name).values})
     if settings.labels_map:
         return _match_renamed(trained or by_name, counts, settings)
     if settings.ranges and counts:
         return reconcile(infer_mapping(values, column, settings), labels)
+    if counts and not same_column and not _runs_down(trained or by_name) and not _holds_names(by_name, counts):
+        check_order(counts, column)
     if counts and trained and _has_same_coding(trained, counts, column, same_column):
         return trained if trained.no_answer == settings.no_answer else replace(trained, no_answer=settings.no_answer)
     if not counts or _holds_names(by_name, counts):
@@ -76,6 +85,15 @@ def match_mapping(
     # Twice, because a single row with a label is enough to measure a model, though not to train one.
     found = _choose_star_ranges(labels, counts, column) or infer_mapping([*values, *values], column, settings)
     return reconcile(replace(found, no_answer=settings.no_answer), labels)
+
+
+def _runs_down(mapping: LabelMapping) -> bool:
+    """True if the lowest of the numbers, or false, is positive by a mapping, as in a table of school grades."""
+    if mapping.stars:
+        return find_side(mapping.stars[0].label) == "positive"
+    codes = [value for value in mapping.values if value == "false" or parse_number(value) is not None]
+    lowest = min(codes, key=lambda value: parse_number(value) or 0, default=None)
+    return lowest is not None and find_side(mapping.values[lowest]) == "positive"
 
 
 def _match_renamed(mapping: LabelMapping, counts: Mapping[str, int], settings: LabelSettings) -> LabelMapping:
@@ -104,6 +122,9 @@ def _holds_names(mapping: LabelMapping, counts: Mapping[str, int]) -> bool:
 
 def _choose_star_ranges(labels: Sequence[str], counts: Mapping[str, int], column: str) -> LabelMapping | None:
     """The star ranges for a model with these labels; None if the values are not stars, or the labels are others."""
+    if numbered := find_numbered_words(counts):
+        chosen = _choose_star_ranges(labels, collections.Counter(numbered.values()), "stars")
+        return chosen and map_numbered_words(chosen, numbered)
     counts, top = split_ratings(counts)
     words = {normalize_word(label) for label in labels}
     ranges = next((known for names, known in STAR_RANGES.items() if set(names) == words), {})
@@ -153,7 +174,8 @@ def _has_same_coding(trained: LabelMapping, counts: Mapping[str, int], column: s
     if trained.kind != "stars":
         if not {f"{number:g}" for number in numbers} <= set(trained.values):
             return False
-        if alone is not None and is_code and len(numbers) > 1:
+        confirmed = _runs_down(trained) and runs_down(column, sorted(numbers))
+        if alone is not None and is_code and len(numbers) > 1 and not confirmed:
             _check_contradiction(alone, trained, column)
         return True
     top, highest = max(span.high for span in trained.stars), max(numbers)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from sentiment_batch.errors import UsageError, listed
 from sentiment_batch.labels.stars import StarRange, parse_stars
-from sentiment_batch.labels.values import normalize_word, to_canonical
+from sentiment_batch.labels.values import MINUS_SIGNS, normalize_word, to_canonical
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -50,10 +50,17 @@ class LabelSettings:
 
     def count(self, values: Iterable[object]) -> collections.Counter[str]:
         """The number of rows of each canonical value. Rows without a label do not count."""
-        counts = collections.Counter(to_canonical(value, self.labels_map) for value in values)
-        return collections.Counter(
-            {text: count for text, count in counts.items() if text and normalize_word(text) not in self.no_answer}
-        )
+        return self.count_signs(values)[0]
+
+    def count_signs(self, values: Iterable[object]) -> tuple[collections.Counter[str], collections.Counter[str]]:
+        """As `count`; and the number of rows of each minus sign that counts as no label, unless the user named it."""
+        counts = collections.Counter(to_canonical(value, MINUS_SIGNS | self.labels_map.keys()) for value in values)
+        labels: collections.Counter[str] = collections.Counter()
+        signs: collections.Counter[str] = collections.Counter()
+        for text, count in counts.items():
+            if text and (word := normalize_word(text)) not in self.no_answer:
+                (signs if word in MINUS_SIGNS and word not in self.labels_map else labels)[text] += count
+        return labels, signs
 
     def describe_unused(self, values: Iterable[object]) -> list[str]:
         """A sentence about values of `no_answer` that no label has, if there are any: they may be misspelt."""

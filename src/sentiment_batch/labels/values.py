@@ -21,6 +21,8 @@ _MISSING_WORDS = {"nan", "null", "none", "<na>", "na", "n/a", "#n/a", "(null)", 
 """The words that programs write for a missing label, in lower case."""
 _MISSING_SIGNS = re.compile(r"[-–—−?._]+")
 """The signs that people write for a missing label."""
+MINUS_SIGNS = frozenset(("-", "−", "–", "—", "--", "−−", "––"))
+"""Those of them that may also be negative labels, beside `+`."""
 _FASTTEXT_MARK = "__label__"
 """What fastText writes before each label."""
 _INVISIBLE = string.whitespace + "\u200b\u200c\u200d\u200e\u200f\u2060\ufeff"
@@ -33,29 +35,48 @@ _IGNORED = dict.fromkeys(
 )
 """Characters that make no other word of a label: the dot of a folded Turkish capital, invisible characters, and the
 skin colours of emoji."""
-_NUMBER = r"(\d+(?:[.,]\d+)?)"
-_TOP = "10|20|100|[3-9]"
+_NUMBER = r"(?P<number>\d+(?:[.,]\d+)?)"
+_TOP = r"(?P<top>10|20|100|[3-9])(?:[.,]0)?"
 _UNIT = (
-    r"(?:[★⭐]\ufe0f?|星|(?:stars?|sterne?n?|étoiles?|estrellas?|estrelas?|stelle|sterren|gwiazdki?|yıldız|bintang|"
-    r"зв[её]зд\w*|bubbles?)\b)"
+    r"(?:[★⭐]\ufe0f?|(?:[颗顆つ] ?)?星|(?:stars?|sterne?n?|étoiles?|estrellas?|estrelas?|stelle|sterren|yıldız|"
+    r"bintang|gwiazd(?:k[ai]|ek|y)?|stjärn(?:a|or)|stjerner?|hvězd\w*|hviezd\w*|stele|tähteä|зв[её]зд\w*|نجوم|bubbles?)\b)"
 )
+_POINTS = r"(?:[점点點分]|points?|pts\.?|punkte?n?|puntos?|punti|pontos?|punten|poäng|puan|балл\w*)"
+_OF = r"(?:/|(?:out )?of|von|sur|su|de|van|z|av|af|din|dari|из|من)"
+_STARS_OR_POINTS = rf"(?:{_UNIT}|{_POINTS})?"
 _RATINGS = tuple(
     (re.compile(pattern, re.IGNORECASE), unit, top)
     for pattern, unit, top in (
-        (rf"(?:\w+:? )?{_NUMBER} ?{_UNIT}? ?(?:/|out of|of|von|sur|su|de|van|из) ?({_TOP})(?:\.0)? ?{_UNIT}?", 1, 0),
-        (rf"(?:\w+:? )?{_NUMBER} ?{_UNIT}(?: rating)?", 1, 5),
-        (r".*bubble_(\d\d)", 0.1, 5),
+        (rf"(?:\w+:? )?{_NUMBER} ?{_UNIT}? ?{_OF} ?{_TOP} ?{_STARS_OR_POINTS}", 1, 0),
+        (rf"[(\[]{_NUMBER} ?/ ?{_TOP}[)\]]", 1, 0),
+        (rf"(?:\w+:? )?{_NUMBER} ?-? ?{_UNIT}(?: rating)?", 1, 5),
+        (rf"[★⭐星]\ufe0f? ?{_NUMBER}つ?", 1, 5),
+        # Amazon's words in Japanese, Turkish and Chinese, and how points are written in Japanese and Korean.
+        (rf"{_TOP} ?つ星のうち ?{_NUMBER}", 1, 0),
+        (rf"星 ?{_TOP} ?つ中の ?{_NUMBER}", 1, 0),
+        (rf"{_TOP} ?{_UNIT} ?üzerinden ?{_NUMBER}(?: {_UNIT})?", 1, 0),
+        (rf"{_NUMBER} ?[颗顆]?星[，,] ?最多 ?{_TOP} ?[颗顆]?星", 1, 0),
+        (rf"{_TOP}[점点點](?:中| ?만점에| ?만점 중| ?중) ?{_NUMBER}[점点點]", 1, 0),
+        (r".*bubble_(?P<number>\d\d)", 0.1, 5),
         (rf"{_NUMBER} ?%", 1, 100),
     )
 )
 """Ratings in words: the pattern, the unit of its number, and the top of the scale. 0: a group holds it."""
+_POINTED = re.compile(
+    rf"(?:(?:rating|rated|score|bewertung|valoración|calificación|puntuación|valutazione|avaliação|beoordeling|оценка|"
+    rf"评分|評分|評価|평점):? ?)?{_NUMBER} ?{_POINTS}?",
+    re.IGNORECASE,
+)
+"""A number of points whose scale is not named, such as `Rating: 4`. It is the same label as the number."""
 _NUMBER_WORDS = {"one": "1", "two": "2", "three": "3", "four": "4", "five": "5"}
+_CHINESE_STARS = re.compile("[一二三四五][颗顆つ]?星")
+_CHINESE_DIGITS = str.maketrans("一二三四五", "12345")
 _DECIMAL_COMMA = re.compile(r"[+-]?(?:\d+,(?:\d{1,2}|\d{4,})|0+,\d+)")
 """A number with a comma that cannot divide thousands."""
 THOUSANDS = re.compile(r"[+-]?\d{1,3}(?:,\d{3})+(?:\.\d+)?")
 """A number whose comma may divide thousands, or be a decimal comma."""
-_GLYPHS = re.compile("([★⭐🌟✭✮*]*)(½?)([☆✩✰]*)")
-"""A rating in glyphs: full stars, a half one, and empty ones."""
+_GLYPHS = re.compile("([★⭐🌟✭✮*]*)(½?)([☆✩✰]*)|(?=.{5}$)(●*)(◐?)(○*)")
+"""A rating in glyphs: full stars, a half one, and empty ones; or five circles, of which one alone may mean yes."""
 _TOPS = frozenset({*range(3, 11), 20, 100})
 """The tops of the scales that ratings name."""
 
@@ -90,7 +111,8 @@ def _canonize(text: str) -> str | None:
     text = text.removeprefix(_FASTTEXT_MARK)
     if not text or text.casefold() in _MISSING_WORDS or _MISSING_SIGNS.fullmatch(text):
         return None
-    number = parse_number(text)
+    pointed = _POINTED.fullmatch(text)
+    number = parse_number(text if pointed is None else pointed["number"])
     if number is not None and abs(number) < 2**53:
         return str(int(number) if number.is_integer() else number)
     if (rating := _read_rating(text)) is not None:
@@ -102,15 +124,17 @@ def _read_rating(text: str) -> tuple[float, float] | None:
     """The number and the top of the scale of a rating in words or glyphs; None if `text` is none."""
     word, blank, unit = text.partition(" ")
     text = _NUMBER_WORDS.get(word.casefold(), word) + blank + unit
+    text = text.translate(_CHINESE_DIGITS) if _CHINESE_STARS.fullmatch(text) else text
     for pattern, step, highest in _RATINGS:
         if (found := pattern.fullmatch(text)) is not None:
-            number, top = float(found[1].replace(",", ".")) * step, float(highest or found[2])
+            number, top = float(found["number"].replace(",", ".")) * step, float(highest or found["top"])
             return (number, top) if number <= top else None
     glyphs = _GLYPHS.fullmatch(text.replace("\ufe0f", "").replace(" ", ""))
     if glyphs is None:
         return None
-    number = len(glyphs[1]) + 0.5 * len(glyphs[2])
-    top = math.ceil(number) + len(glyphs[3])
+    full, half, empty = (len(glyphs[one] or glyphs[one + 3] or "") for one in (1, 2, 3))
+    number = full + 0.5 * half
+    top = math.ceil(number) + empty
     return (number, 5.0 if top <= 5 else 10.0) if top <= 10 else None
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import collections
+import math
+import re
 from collections.abc import Iterable, Mapping, Sequence
 
 from sentiment_batch.errors import InputError, UsageError, listed
@@ -13,6 +15,7 @@ from sentiment_batch.labels.values import (
     THOUSANDS,
     find_numbers,
     normalize_word,
+    parse_number,
     parse_rating,
     split_ratings,
     strip_accents,
@@ -25,6 +28,38 @@ LETTERS_OF_SPELLING = 4
 """Words of one meaning that begin with the same letters are spellings of one word in several languages or forms."""
 MIN_ROWS_PER_WORD = 2
 """Number of rows that make a word a class, so that training and validation both have one."""
+
+MIN_SHARE_OF_DATES = 0.9
+"""A column with dates in at least this share of its rows holds no labels."""
+_MONTH = (
+    "(?:jan(?:uary|uar|vier)?|feb(?:ruary|ruar)?|fév(?:rier)?|mar(?:ch|s)?|märz?|mrz|apr(?:il)?|avr(?:il)?|abr|may|mai|"
+    "mei|mag|maj|june?|juni|juin|giu|july?|juli|juil(?:let)?|lug|aug(?:ust)?|août|ago|sept?(?:ember)?|set|"
+    "o[ck]t(?:ober)?|octobre|out|ott|nov(?:ember|embre)?|de[cz](?:ember)?|déc(?:embre)?|dic|ene|gen)"
+)
+_DATE = re.compile(
+    rf"""\d{{4}}[-/.]\d\d?[-/.]\d\d?(?:[T ]\d.*)?|\d\d?([-/.])\d\d?\1(?:\d\d|\d{{4}})(?:\ \d.*)?
+    |\d\d?\.?[-/ ]?{_MONTH}\.?(?:[-/ ]\d{{2,4}})?|{_MONTH}\.?[-/ ]\d{{1,4}}|\d\d?月\d\d?日""",
+    re.IGNORECASE | re.VERBOSE,
+)
+"""A date as programs write it, and as spreadsheets show what they made of a rating such as 5/5 or 4.5."""
+
+USUAL_CUTS = {5: "2,4", 10: "4,7"}
+"""The usual meaning of stars by the top of their scale, as `stars` names it."""
+
+
+def check_dates(counts: Mapping[str, int], column: str) -> None:
+    """Refuse a column of dates.
+
+    Raises:
+        InputError: at least `MIN_SHARE_OF_DATES` of the rows hold dates.
+    """
+    dates = {value: count for value, count in counts.items() if _DATE.fullmatch(value)}
+    if dates and sum(dates.values()) >= MIN_SHARE_OF_DATES * sum(counts.values()):
+        raise InputError(
+            f"column {column!r} holds dates such as {listed(sorted(dates)[:2])}, which are no labels. A spreadsheet "
+            "may have made them of ratings such as 5/5 or 4.5. If so, format its column as text, and enter or import "
+            "the ratings again. Else name the column of the labels with `label_column`."
+        )
 
 
 def map_words(counts: Mapping[str, int], column: str, *, chosen: bool = False) -> LabelMapping:
@@ -63,7 +98,7 @@ def _check_words(
     if commas := sorted(filter(THOUSANDS.fullmatch, classes)):
         raise UsageError(
             f"column {column!r} holds {listed(commas, 3)}, whose comma may divide thousands or be a decimal comma. "
-            "Write these numbers with a point or without a comma, or name another column with `label_column`."
+            f"{_suggest_decimals(words)}, or name another column with `label_column`."
         )
     if numbers and (others := sorted(words.difference(numbers))):
         fewer = min(numbers, others, key=len)
@@ -80,6 +115,16 @@ def _check_words(
             f"because a label needs at least {MIN_ROWS_PER_WORD} rows. Name the column of the labels with "
             "`label_column`, or give more rows."
         )
+
+
+def _suggest_decimals(values: Iterable[str]) -> str:
+    """What to do about numbers with a comma; with the usual cuts, if all values are stars with a decimal comma."""
+    numbers = [parse_number(value.replace(",", ".")) for value in values]
+    highest = max((math.inf if number is None else number for number in numbers), default=math.inf)
+    if highest > max(USUAL_CUTS):
+        return "Write these numbers with a point or without a comma"
+    cuts = USUAL_CUTS[min(top for top in USUAL_CUTS if highest <= top)]
+    return f"If it is a decimal comma, use {word_setting(cuts)}. Else write these numbers without a comma"
 
 
 def _check_spellings(labels: Sequence[str], column: str) -> None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pyarrow as pa
 
-from sentiment_batch.data.column_paths import find_root
+from sentiment_batch.data.column_paths import select_columns
 from sentiment_batch.errors import InputError
 from sentiment_batch.records import Problem
 from sentiment_batch.scoring.backends.row_blocks import BlockRules, Counts, split_into_row_blocks
@@ -91,19 +91,14 @@ class Annotation:
         rules = BlockRules(
             start=start, part_rows=self.part_rows, known=known, on_bad_row=self.bad_rows.add if marks else None
         )
-        self._select_columns()
+        if self.job.keep:
+            select_columns(self.reader, [*self.job.keep, *self.text_columns])
         rows = _take_rows(read_rows(self.reader, start, self.bad_rows), None if stop is None else stop - start)
         blocks = split_into_row_blocks(rows, self.text_columns, rules)
         for scored in self.scorer.score_blocks(blocks, on_rows, expected_rows):
             writer.write(scored)
         writer.finish(empty=empty)
         return writer.written
-
-    def _select_columns(self) -> None:
-        """Read only the columns that are written or hold the text, if some are chosen and the reader can do so."""
-        select = getattr(self.reader, "select_columns", None)
-        if select is not None and self.job.keep:
-            select([*self.job.keep, *(find_root(self.reader.schema, name) for name in self.text_columns)])
 
 
 @dataclass(kw_only=True, slots=True)

@@ -5,7 +5,6 @@ How the dates of a text column are written is found from the first rows, and ask
 
 from __future__ import annotations
 
-import itertools
 from dataclasses import dataclass
 
 import pyarrow as pa
@@ -23,12 +22,24 @@ _YEARS_1_TO_9999 = (-62_135_596_800, 253_402_300_800)
 """The seconds from 1970 to the beginnings of the years 1 and 10000."""
 _ISO = {"2026-04-03 or 2026-04-03T12:30": pa.timestamp("us"), "2026-04-03T12:30Z": pa.timestamp("us", "UTC")}
 """The forms of ISO 8601, without and with a zone."""
-_ORDERS = ("%d{0}%m{0}%Y", "%m{0}%d{0}%Y", "%Y{0}%m{0}%d", "%d{0}%m{0}%y", "%m{0}%d{0}%y")
+_ORDERS = ("%d{0}%m{0}%Y", "%m{0}%d{0}%Y", "%Y{0}%m{0}%d", "%d{0}%m{0}%y", "%m{0}%d{0}%y", "%y{0}%m{0}%d")
 _DAYS = [order.format(mark) for order in _ORDERS for mark in "/.-"]
 _DAYS += ["%Y%m%d", "%d %b %Y", "%b %d, %Y", "%d. %b %Y", "%d-%b-%Y", "%d-%b-%y"]
 _TIMES = ("", " %H:%M", " %H:%M:%S", ", %H:%M", " %I:%M %p")
 FORMATS = [*(day + time for day in _DAYS for time in _TIMES), "%a %b %d %H:%M:%S +0000 %Y"]
 """The other forms that are tried, as `strptime` takes them."""
+_RARE = ("%m.%d.", "%y/%m/")
+"""Beginnings of forms that are written so rarely that any other form that fits comes before them."""
+_MAX_YEARS = 25
+"""Number of years over which the dates of a column may spread in a likely form. Days read as years spread over 30."""
+EPOCH = "%s"
+"""The form of a number of seconds since 1970 in UTC. It is read if the user names it, and never found."""
+_FIRST_MILLISECONDS = 10**11
+"""From this number on, a number counts milliseconds. As seconds, it would lie in the year 5138."""
+_MAX_EPOCH = 10**15
+"""No number of milliseconds within the years 1 to 9999 is so large."""
+_MIN_EPOCH_DIGITS = 9
+"""Number of digits of a value that may be meant as seconds since 1970: those from March 1973 on."""
 _MONTHS = ("%Y-%m", "%Y/%m", "%m/%Y", "%m-%Y", "%b %Y")
 _COARSE_FORMATS = {"month": _MONTHS, "quarter": _MONTHS, "year": (*_MONTHS, "%Y")}
 """The forms without a day that are tried for periods that need none. Arrow reads the names of months short and long."""
@@ -69,9 +80,10 @@ class PeriodColumn:
         bad = pc.and_(pc.is_null(times), pc.is_valid(drop_blanks(values)))
         if self.written is not None and pc.any(bad).as_py():
             row = pc.index(bad, True).as_py()
+            what = "number of seconds since 1970" if self.written == EPOCH else f"date like {self.written}"
             raise InputError(
                 f"column {self.column!r} holds {values[row].as_py()!r} in row {start + row:,} (rows counted from 0), "
-                f"which is no date like {self.written}. Repair the row, or name the form with `date_format`."
+                f"which is no {what}. Repair the row, or name the form with `date_format`."
             )
         times = self._to_microseconds(times, start)
         try:
@@ -127,14 +139,16 @@ def find_period_column(
         zone = getattr(kind, "tz", None)
         in_zone = as_written if zone is None else f"in the time zone {zone}"
         return PeriodColumn(column=column, every=every, written=None, zone=in_zone, assumed=False)
-    if not holds_text(kind) and not pa.types.is_null(kind):
+    is_number = pa.types.is_integer(kind) or pa.types.is_floating(kind)
+    if not holds_text(kind) and not pa.types.is_null(kind) and not (is_number and date_format == EPOCH):
+        seconds = f'read seconds since 1970 with `date_format="{EPOCH}"`, ' if is_number else ""
         raise InputError(
-            f"column {column!r} holds {kind}, not dates. Convert it to dates such as 2026-04-03 first, name another "
-            "column with `over`, or take its values as they are with `by`."
+            f"column {column!r} holds {kind}, not dates. Convert it to dates such as 2026-04-03 first, {seconds}name "
+            "another column with `over`, or take its values as they are with `by`."
         )
     if date_format is not None:
         _check_format(date_format, every)
-        zone = "in the time zone UTC" if "%z" in date_format else as_written
+        zone = "in the time zone UTC" if "%z" in date_format or date_format == EPOCH else as_written
         return PeriodColumn(column=column, every=every, written=date_format, zone=zone, assumed=False)
     written = _find_form(column, values, every)
     zone = "in the time zone UTC" if getattr(_ISO.get(written), "tz", None) else as_written
@@ -143,6 +157,8 @@ def find_period_column(
 
 def _check_format(date_format: str, every: str) -> None:
     """Raise UsageError for a format without what a period needs: a year, for some a month, and for days a day."""
+    if date_format == EPOCH:
+        return
     parts = (("year", "Yy"), ("month", "mbB"), ("day", "d"))
     missing = [name for name, codes in parts[: _NEEDED[every]] if not any(f"%{code}" in date_format for code in codes)]
     if missing and "%F" not in date_format:
@@ -158,7 +174,7 @@ def _find_form(column: str, values: pa.Array, every: str) -> str:
     if not len(known):
         return next(iter(_ISO))
     forms = (*_ISO, *FORMATS, *_COARSE_FORMATS.get(every, ()))
-    fitting = list(itertools.islice((form for form in forms if not _parse(known, form).null_count), 3))
+    fitting = _drop_unlikely(known, [form for form in forms if not _parse(known, form).null_count])
     example = known[0].as_py()
     if not fitting:
         raise _no_form(column, known, every)
@@ -168,6 +184,17 @@ def _find_form(column: str, values: pa.Array, every: str) -> str:
         f"the dates of column {column!r}, such as {example!r}, could be {listed(fitting)}. Name the right one with "
         "`date_format`."
     )
+
+
+def _drop_unlikely(known: pa.Array, fitting: list[str]) -> list[str]:
+    """`fitting` without forms in which days were taken for years, and without rare forms if another one is left.
+
+    With enough dates such as 30.04.26 and 01.05.26, one reading has dates of a few years, and the other one of 30.
+    """
+    years = {form: pc.year(_parse(known, form)) for form in fitting}
+    spans = {form: pc.subtract(pc.max(one), pc.min(one)).as_py() for form, one in years.items()}
+    likely = [form for form in fitting if spans[form] <= max(_MAX_YEARS, min(spans.values()))]
+    return [form for form in likely if not form.startswith(_RARE)] or likely
 
 
 def _no_form(column: str, known: pa.Array, every: str) -> InputError:
@@ -180,6 +207,11 @@ def _no_form(column: str, known: pa.Array, every: str) -> InputError:
             f'`every="{longer}"`, or name another column with `over`.'
         )
     form, times = max(((form, _parse(known, form)) for form in (*_ISO, *FORMATS)), key=lambda one: -one[1].null_count)
+    if times.null_count == len(known) and _may_be_epoch(known):
+        return InputError(
+            f"column {column!r} holds {known[0].as_py()!r}, which may be a number of seconds since 1970. Read it with "
+            f'`date_format="{EPOCH}"`, or name another column with `over`.'
+        )
     if times.null_count == len(known):
         return InputError(
             f"column {column!r} holds {known[0].as_py()!r}, which is no date in a known form. Name the form with "
@@ -192,6 +224,12 @@ def _no_form(column: str, known: pa.Array, every: str) -> InputError:
     )
 
 
+def _may_be_epoch(known: pa.Array) -> bool:
+    """True if all texts (n,) may be meant as seconds or milliseconds since 1970."""
+    is_long: bool = pc.min(pc.utf8_length(known)).as_py() >= _MIN_EPOCH_DIGITS
+    return is_long and not _parse(known, EPOCH).null_count
+
+
 def _read_dates(batch: pa.RecordBatch, column: str, start: int) -> pa.Array:
     """The values of the column: (n,); `start` is the number of the first row.
 
@@ -202,6 +240,8 @@ def _read_dates(batch: pa.RecordBatch, column: str, start: int) -> pa.Array:
     if is_json:
         return pa.array([None if one is None else str(one) for one in extract_values(batch, column)], pa.large_string())
     values = decode_dictionary(values)
+    if pa.types.is_floating(values.type):
+        return pc.if_else(pc.is_nan(values), None, values)
     if not holds_text(values.type):
         return values
     texts, bad = repair_utf8(values.cast(pa.large_binary()).view(pa.large_string()))
@@ -216,6 +256,8 @@ def _read_dates(batch: pa.RecordBatch, column: str, start: int) -> pa.Array:
 def _parse(values: pa.Array, form: str) -> pa.Array:
     """The times that texts (n,) write in a form; null where there is none."""
     texts = drop_blanks(values)
+    if form == EPOCH:
+        return _parse_epoch(texts)
     if not holds_text(texts.type):
         return pa.nulls(len(texts), pa.timestamp("us"))
     if form not in _ISO:
@@ -225,6 +267,16 @@ def _parse(values: pa.Array, form: str) -> pa.Array:
         return texts.cast(_ISO[form])
     except pa.ArrowInvalid:
         return _parse_each(texts, _ISO[form])
+
+
+def _parse_epoch(values: pa.Array) -> pa.Array:
+    """The times that texts or numbers (n,) of seconds or milliseconds since 1970 name; null where there is none."""
+    if holds_text(values.type):
+        values = pc.if_else(pc.match_substring_regex(values, r"^-?\d{1,15}(\.\d+)?$"), values, None)
+    numbers = values.cast(pa.float64(), safe=False)  # holds whole numbers below `_MAX_EPOCH` exactly
+    whole = pc.floor(pc.if_else(pc.less(pc.abs(numbers), _MAX_EPOCH), numbers, None)).cast(pa.int64())
+    is_seconds = pc.less(pc.abs(whole), _FIRST_MILLISECONDS)
+    return pc.if_else(is_seconds, pc.multiply(whole, 1000), whole).view(pa.timestamp("ms"))
 
 
 def _drop_overflows(texts: pa.Array, times: pa.Array, form: str) -> pa.Array:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from sentiment_batch.data.column_paths import find_field, find_root
+from sentiment_batch.data.column_paths import find_field, find_root, select_columns
 from sentiment_batch.data.columns import extract_texts
 from sentiment_batch.data.input_description import InputDescription, describe_reading, log_description
 from sentiment_batch.data.readers.base import stream_batches
@@ -196,10 +196,7 @@ def _find_texts(reader: Reader, request: SummaryRequest, known: KnownModel | Non
 
 def _select_columns(reader: Reader, counted: Counted) -> None:
     """Read only the columns that are needed, if the reader can do so."""
-    select = getattr(reader, "select_columns", None)
-    if select is None:
-        return
     over = () if counted.request.over is None else (counted.request.over,)
     score = () if counted.columns.score is None else (counted.columns.score,)
     names = (counted.columns.label, *score, *counted.request.by, *over, *counted.text_columns)
-    select(list(dict.fromkeys(find_root(reader.schema, name) for name in names)))
+    select_columns(reader, names)

@@ -303,8 +303,23 @@ def test_the_layouts_of_pandas_are_refused_by_name(table, orient, data):
     assert "orient='records', lines=True" in message
 
 
+@pytest.mark.parametrize("data", ['{"text": ["good", "bad"], "n": [1, null]}', '{"text": ["good"], "n": [1]}'])
+def test_a_list_for_each_column_is_no_row(table, data):
+    message = refused(table, data=data.encode())
+    assert "a list for each column, as df.to_dict('list') gives it. Give one object for each row" in message
+
+
 @pytest.mark.parametrize(
-    "row", ['{"data": [1], "text": "x"}', '{"user": {"name": "x"}}', '{"a": {"x": 1}, "b": {"x": 2}}']
+    "row",
+    [
+        '{"data": [1], "text": "x"}',
+        '{"user": {"name": "x"}}',
+        '{"a": {"x": 1}, "b": {"x": 2}}',
+        '{"a": ["x"]}',
+        '{"a": [1, 2], "b": [3, 4]}',
+        '{"a": ["x"], "b": ["y", "z"]}',
+        '{"a": [["x"]], "b": ["y"]}',
+    ],
 )
 def test_a_single_row_is_no_layout_of_pandas(table, row):
     assert table(row).to_pylist() == [json.loads(row)]

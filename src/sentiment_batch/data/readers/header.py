@@ -40,6 +40,8 @@ _MIN_SURVEY_ROWS = 4
 """Number of rows below the header that show whether the first one of them is a second header."""
 _MIN_PROSE_WORDS = 6
 """Number of words from which a value is prose, and not a name."""
+_SURVEY_CELLS = ("open-ended response", '{"importid":')
+"""What SurveyMonkey writes in the second row, and how the cells of the third row of Qualtrics begin."""
 
 
 def check_header(name: str, rows: Sequence[Sequence[str]], numbers: Sequence[int], unit: str = "line") -> None:
@@ -54,6 +56,9 @@ def check_header(name: str, rows: Sequence[Sequence[str]], numbers: Sequence[int
     Raises:
         InputError: the first row looks like data, or a later row looks like the header.
     """
+    is_survey = _is_second_header(rows)
+    if is_survey and _names_questions(rows):
+        raise _second_header(name, rows, numbers, unit)
     found = find_header_row(rows)
     if found:
         above, below = rows[:found], rows[found:]
@@ -74,11 +79,8 @@ def check_header(name: str, rows: Sequence[Sequence[str]], numbers: Sequence[int
             f"with `header=False`, which calls the columns {columns}{more}, or that it names the columns with "
             "`header=True`."
         )
-    if _is_second_header(rows):
-        raise InputError(
-            f"{name}: {unit} {numbers[1]} looks like a second header ({_quote(list(filter(None, rows[1])))}). Delete "
-            "it, or say that it is data with `header=True`."
-        )
+    if is_survey:
+        raise _second_header(name, rows, numbers, unit)
 
 
 def rate_table(rows: Sequence[Sequence[str]]) -> int:
@@ -99,11 +101,12 @@ def find_header_row(rows: Sequence[Sequence[str]]) -> int:
     if width == 1:
         return next((at for at, row in enumerate(rows[:_MAX_TITLE_ROWS]) if _names_text(row)), 0)
     is_full = all(map(str.strip, rows[0])) and len(rows[0]) == width
-    if is_full and _holds_names(rows[0], width):
-        return 0
-    min_usual = 2 if is_full or _holds_names(rows[0], width) else 0
+    holds_names = _holds_names(rows[0], width)
+    min_usual = 2 if is_full or holds_names else 0
     for at, row in enumerate(rows[1 : MAX_ROWS_ABOVE_HEADER + 1], 1):
         is_header = _holds_names(row, width) and len(list_usual(row)) >= min_usual
+        if is_header and is_full and holds_names:  # the first row may be the header, and this one a row of words
+            is_header = _stands_out(rows, at)
         if is_header and sum(_weigh_columns(rows[at : at + MAX_HEADER_ROWS])) >= 2:
             return at
     return 0
@@ -127,20 +130,51 @@ def find_data_cell(rows: Sequence[Sequence[str]]) -> str | None:
 def _is_second_header(rows: Sequence[Sequence[str]]) -> bool:
     """True if the second row names the columns again, or explains their names, as the exports of surveys do.
 
-    Then it holds words or nothing in the columns of numbers and dates.
+    Then it holds words, a question or nothing in the columns of numbers and dates.
     """
     below = [row for row in rows[1:MAX_HEADER_ROWS] if len(row) == len(rows[0])]
-    if len(below) < _MIN_SURVEY_ROWS or below[0] != rows[1]:
+    if below[:1] != list(rows[1:2]) or not any(map(any, below[:1])):
+        return False
+    if _is_of_survey(rows):
+        return True
+    if len(below) < _MIN_SURVEY_ROWS:
         return False
     # The third row of some exports holds the identifiers of the questions.
-    typed = [
-        column[0]
-        for column in zip(*below, strict=True)
-        if all(find_kind(cell) in (*_TYPED, "year") for cell in column[2:])
-    ]
-    kinds = set(map(find_kind, typed))
-    is_worded = "word" in kinds or not any(find_kind(cell) == "prose" for cell in rows[1])
-    return len(typed) >= 2 and kinds <= {"word", ""} and is_worded and any(rows[1])
+    typed = [column[0] for column in zip(*below, strict=True) if all(map(_is_typed, column[2:]))]
+    # A row of data may have gaps there, and then it holds prose elsewhere.
+    is_explained = any(map(find_kind, typed)) or not any(find_kind(cell) == "prose" for cell in rows[1])
+    return len(typed) >= 2 and not _holds_typed(typed) and is_explained
+
+
+def _is_of_survey(rows: Sequence[Sequence[str]]) -> bool:
+    """True if the second or third row holds a cell that the export of a survey has below the names of its columns."""
+    survey, identifier = _SURVEY_CELLS
+    marked = any(cell.strip().casefold() == survey for row in rows[1:2] for cell in row)
+    identified = any(cell.strip().casefold().startswith(identifier) for row in rows[1:3] for cell in row)
+    return (marked or identified) and not _holds_typed(rows[1])
+
+
+def _names_questions(rows: Sequence[Sequence[str]]) -> bool:
+    """True if the row above a second header names the columns, and is no title above the header."""
+    filled = [sum(map(bool, map(str.strip, row))) for row in rows[:2]]
+    is_fuller = filled[0] >= max(filled[1], len(rows[0]) / 2) or _is_of_survey(rows)
+    return is_fuller and not _holds_typed(rows[0]) and all(len(list_usual(row)) < 2 for row in rows[1:3])
+
+
+def _second_header(name: str, rows: Sequence[Sequence[str]], numbers: Sequence[int], unit: str) -> InputError:
+    """The error for a second header; the arguments are those of `check_header`."""
+    return InputError(
+        f"{name}: {unit} {numbers[1]} looks like a second header ({_quote(list(filter(None, rows[1])))}). Delete "
+        "it, or say that it is data with `header=True`."
+    )
+
+
+def _holds_typed(cells: Sequence[str]) -> bool:
+    return any(map(_is_typed, cells))
+
+
+def _is_typed(cell: str) -> bool:
+    return find_kind(cell) in (*_TYPED, "year")
 
 
 def list_usual(row: Sequence[str]) -> list[str]:
@@ -179,6 +213,15 @@ def _holds_names(row: Sequence[str], width: int) -> bool:
     """True if a row as wide as most rows names at least half of the columns, and holds nothing else."""
     kinds = [kind for kind in map(find_kind, row) if kind]
     return len(row) == width and len(kinds) * 2 >= max(width, 2 * min(width, 2)) and set(kinds) == {"word"}
+
+
+def _stands_out(rows: Sequence[Sequence[str]], at: int) -> bool:
+    """True if a column holds names down to row `at`, and below it mostly numbers, dates, addresses or sentences."""
+    even = [(number, row) for number, row in enumerate(rows[:MAX_HEADER_ROWS]) if len(row) == len(rows[at])]
+    above = zip(*(row for number, row in even if number <= at), strict=True)
+    below = zip(*(row for number, row in even if number > at), strict=True)
+    kinds = zip(map(set, (map(find_kind, column) for column in above)), map(_find_common_kind, below), strict=False)
+    return any(common in (*_TYPED, "prose") and common not in names for names, common in kinds)
 
 
 def _names_text(row: Sequence[str]) -> bool:

@@ -109,11 +109,16 @@ def iterate_values(chunks: Iterator[str], name: str, *, array: bool) -> Iterator
 
 
 def refuse_pandas_layouts(row: dict[str, Any], name: str) -> None:
-    """Check that the only object of a file is a row, and not a whole table as `DataFrame.to_json` writes it.
+    """Check that the only object of a file is a row, and not a whole table as pandas or other programs write it.
 
     Raises:
-        InputError: it is a table; the message names its `orient`.
+        InputError: it is a table; the message names its layout.
     """
+    if _holds_columns(row):
+        raise InputError(
+            f"{name} is a whole table in one object, with a list for each column, as df.to_dict('list') gives it. "
+            f"{_ORIENTS}"
+        )
     values = list(row.values())
     orient = None
     if row.keys() >= {"columns", "data"} and isinstance(row["columns"], list) and isinstance(row["data"], list):
@@ -130,6 +135,15 @@ def refuse_pandas_layouts(row: dict[str, Any], name: str) -> None:
         raise InputError(
             f"{name} is a whole table in one object, as pandas writes it with orient={orient!r}. {_ORIENTS}"
         )
+
+
+def _holds_columns(row: dict[str, Any]) -> bool:
+    """True if all values are lists of plain values, equally long, and some of these are texts."""
+    lists = [value for value in row.values() if isinstance(value, list)]
+    plain = not any(isinstance(value, list | dict) for values in lists for value in values)
+    texts = any(isinstance(value, str) for values in lists for value in values)
+    alike = len(lists) == len(row) and len(set(map(len, lists))) == 1
+    return alike and plain and texts and len(row) + len(lists[0]) > 2  # one list with one value is hardly a table
 
 
 def _may_be_cut(error: json.JSONDecodeError, text: str) -> bool:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pyarrow as pa
 
+from sentiment_batch.data.column_paths import select_columns
 from sentiment_batch.data.columns import extract_texts, find_path
 from sentiment_batch.data.readers.base import stream_batches
 from sentiment_batch.data.readers.input_state import identify_input
@@ -121,7 +122,7 @@ class PreviousOutput:
         if len(names) != len(self.manifest["output_columns"]) or names[-len(added.names) :] != added.names:
             raise InputError(f"{self.name} is read with the columns {listed(names)}, which are not those written.")
         texts = list(self.manifest["settings"]["text_column"])
-        fields = list(reader.schema)[: -len(added.names)]
+        fields = pa.schema(list(reader.schema)[: -len(added.names)])
         missing = [name for name in texts if not find_path(fields, name)]
         if missing:
             raise UsageError(
@@ -216,8 +217,5 @@ def _compare(old: dict[str, Any], new: dict[str, Any], names: Iterable[str], set
 
 def _read_batches(reader: Reader, names: list[str]) -> Iterator[pa.RecordBatch]:
     """All rows of a file; other columns may be null, if the reader can leave them out."""
-    select = getattr(reader, "select_columns", None)
-    if select is not None:
-        schema = reader.schema
-        select([field.name for name in names for field in find_path(schema, name)[:1]])
+    select_columns(reader, names)
     return stream_batches(reader)

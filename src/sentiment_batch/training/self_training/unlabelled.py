@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from sentiment_batch import frames
 from sentiment_batch.data import formats
-from sentiment_batch.data.column_paths import find_field, find_root
+from sentiment_batch.data.column_paths import find_field, select_columns
 from sentiment_batch.data.columns import describe_null_words, extract_texts
 from sentiment_batch.data.input_description import describe_reading, log_description
 from sentiment_batch.data.readers.base import stream_batches
@@ -155,8 +155,7 @@ def _find_texts(job: TrainJob, table: _Table, trained: LabelledRows) -> TextColu
 def _fill(pool: TextPool, table: _Table, columns: TextColumns, *, quiet: bool) -> None:
     """Stream all rows of the table into the pool."""
     reader, rows_before = table.reader, pool.rows
-    if select := getattr(reader, "select_columns", None):
-        select([find_root(reader.schema, name) for name in columns.names])
+    select_columns(reader, columns.names)
     null_words: Counter[str] = Counter()
     with show_progress(reader.num_rows, quiet=quiet, task="reading unlabelled texts") as bar:
         for batch in stream_batches(reader):
