@@ -103,7 +103,7 @@ class _Truth:
 
     def name(self, place: int) -> str:
         """The true label of a row, as the model writes it."""
-        return self.labels[self.codes_N[place]]
+        return self.labels[int(self.codes_N[place])]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -164,7 +164,7 @@ def compare_models(
     for load in loads:
         with load() as scorer:
             truths.append(_read_truth(scorer, rows, label_settings))
-    known = _find_known(*truths, rows)
+    known = _find_known(truths[0], truths[1], rows)
     measured = []
     for load, truth in zip(loads, truths, strict=True):
         with load() as scorer:
