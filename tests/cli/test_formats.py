@@ -51,6 +51,19 @@ def test_every_format_is_a_line_with_what_it_reads_and_writes(cli, install):
     assert ".gz" in result.stdout.splitlines()[-1]
 
 
+@hookimpl
+def register_writers(registry):
+    registry.add("sheet", print, suffixes=(".sheet", ".out"), description="sheets of glass")
+
+
+def test_a_reader_and_a_writer_of_one_name_share_a_line(cli, install, monkeypatch):
+    monkeypatch.setattr(GOOD, "register_writers", register_writers, raising=False)
+    install("sheets")
+    (line,) = [line for line in cli("formats").stdout.splitlines() if line.startswith("sheet ")]
+    assert line.split()[1:7] == ["yes", "yes", "sheets", ".sheet", ".out", "table://"]
+    assert line.endswith("sheets of paper; as output: sheets of glass")
+
+
 def test_a_plugin_that_fails_is_warned_of_beside_the_formats(cli, install):
     install("broken", "sheets")
     result = cli("formats")

@@ -232,6 +232,18 @@ def test_a_hostile_writer_stops_scoring_by_its_name(run, install, tmp_path, case
     assert beside_work(left) == []
 
 
+@pytest.mark.parametrize("case", WRITERS)
+def test_a_hostile_writer_of_a_side_table_is_named(cli, install, tmp_path, case):
+    hostile, said = WRITERS[case]
+    (tmp_path / "scored.csv").write_text("text,sentiment,sentiment_score\ngood,pos,0.9\nbad,neg,0.8\n")
+    install(hostile if callable(hostile) else lambda location, *more: Draft(location, **hostile))
+    result = cli("summary", tmp_path / "scored.csv", "--output", tmp_path / "out.sheet")
+    assert result.exit_code == 1
+    assert result.stderr.splitlines()[-1].startswith(f"Error: plugin 'sheets' failed on {tmp_path}/out.sheet: ")
+    assert said in result.stderr.splitlines()[-1]
+    assert [path.name for path in tmp_path.iterdir()] == ["scored.csv"]
+
+
 @pytest.mark.parametrize("option", ["--input-format", "--output-format"])
 def test_a_hostile_plugin_that_is_named_is_no_different(run, install, option):
     install(leave)

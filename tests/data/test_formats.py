@@ -43,10 +43,10 @@ def install(monkeypatch):
     return install
 
 
-def plugin(open, name="excel", suffix=".xlsx"):
+def plugin(open, name="excel", suffix=".xlsx", **more):
     @hookimpl
     def register(registry):
-        registry.add(name, open, suffixes=(suffix,))
+        registry.add(name, open, suffixes=(suffix,), **more)
 
     return SimpleNamespace(register_readers=register, register_writers=register)
 
@@ -112,6 +112,46 @@ def test_a_plugin_is_loaded_when_no_built_in_claims_the_ending(install):
     formats.open_writer("a.xlsx", SCHEMA).commit()
     assert calls == [("a.xlsx", options), ("a.xlsx", SCHEMA, WriteOptions())]
     assert loads == ["excel", "other"]
+
+
+@pytest.mark.parametrize("location", ["a.xlsx.gz", "a.XLSX.ZST", "https://host/a.xlsx.xz?raw=1", "-.gz"])
+def test_a_plugin_gets_no_compressed_file_unasked(install, location):
+    calls = []
+    install(excel=plugin(lambda *arguments: calls.append(arguments) or SHEET))
+    with pytest.raises(InputError, match=r"is compressed, and the reader of the plugin 'excel' reads plain files only"):
+        formats.open_reader(location, format="excel")
+    assert calls == []
+
+
+def test_a_plugin_that_asks_for_them_gets_compressed_files(install):
+    install(excel=plugin(lambda *arguments: SHEET, compressed=True))
+    assert formats.open_reader("a.xlsx.gz").schema is SCHEMA
+    install(tables=plugin(lambda *arguments: SHEET, suffix=".x", schemes=("tables",)))
+    assert formats.open_reader("tables://shop/a.gz").schema is SCHEMA
+
+
+def test_a_file_in_an_archive_is_compressed_for_a_plugin(install, tmp_path):
+    install(excel=plugin(lambda *arguments: SHEET))
+    with zipfile.ZipFile(tmp_path / "rows.zip", "w") as archive:
+        archive.writestr("rows.xlsx", "")
+    with pytest.raises(InputError, match="Uncompress the file"):
+        formats.open_reader(str(tmp_path / "rows.zip"))
+
+
+@pytest.mark.parametrize("location", ["tables://shop/", "tables://shop/*", "TABLES://"])
+def test_the_scheme_of_a_plugin_may_end_as_a_folder(install, location):
+    install(tables=plugin(lambda *arguments: SHEET, name="tables", schemes=("tables",)))
+    assert formats.find_reader_format(location).name == "tables"
+    assert formats.find_writer_format(location).name == "tables"
+    assert formats.find_writer_format("memory://shop/").name == "parquet"
+
+
+@pytest.mark.parametrize("location", ["a.xlsx", "a.csv", "a.parquet"])
+@pytest.mark.parametrize("encoding", ["nope", "base64", "utf-7", "a\0b"])
+def test_an_encoding_that_is_none_is_refused_for_any_format(install, location, encoding):
+    install(excel=plugin(crash))
+    with pytest.raises(UsageError, match=r"^`encoding`: .*give one such as utf-8"):
+        formats.open_reader(location, options=ReadOptions(encoding=encoding))
 
 
 def test_a_broken_plugin_is_logged_once_when_it_is_needed(install, caplog):

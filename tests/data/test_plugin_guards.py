@@ -13,6 +13,7 @@ import pytest
 from sentiment_batch.cli.signals import SignalExit
 from sentiment_batch.data.plugin_guards import GuardedReader, GuardedWriter, PluginGuard
 from sentiment_batch.errors import InputError, OutputError, PluginError
+from sentiment_batch.plugins.bad_row_guard import BadRowGuard
 from sentiment_batch.progress import update_estimated
 from sentiment_batch.records import FinishedFile, Split
 
@@ -51,7 +52,8 @@ FAILURES = [
 
 def guarded(plugin=PLUGIN, on_bad_row=None, **parts):
     good = {"schema": ROWS.schema, "num_rows": None, "splits": lambda: [SPLIT], "batches": lambda split: [ROWS]}
-    return GuardedReader(SimpleNamespace(**good | {"close": lambda: None} | parts), plugin, on_bad_row)
+    bad_rows = None if on_bad_row is None else BadRowGuard(plugin.error, on_bad_row)
+    return GuardedReader(SimpleNamespace(**good | {"close": lambda: None} | parts), plugin, bad_rows)
 
 
 def writer(plugin=PLUGIN, **parts):

@@ -31,7 +31,7 @@ def plugin(name="excel", kind="readers", **claims):
 
     @hookimpl
     def register(registry):
-        registry.add(name, lambda *arguments: arguments, **claims)
+        registry.add(name, **{"open": lambda *arguments: arguments} | claims)
 
     return SimpleNamespace(**{f"register_{kind}": register})
 
@@ -73,6 +73,7 @@ def wrong_arguments(registry, surprise):
     raise AssertionError("never called")
 
 
+NO_SUFFIXES = (".", "", ".tar.x", ".csv.gz", ".GZ", ".a/b")
 BAD = [
     (fails_at_import, "ImportError: No module named 'heavy' (install it)"),
     (exits_at_import, "SystemExit: 3"),
@@ -80,10 +81,25 @@ BAD = [
     (SimpleNamespace(register_raeders=misspelt), "register_raeders"),
     (SimpleNamespace(register_readers=wrong_arguments), "surprise"),
     (plugin("good"), "the format name 'good' of plugin 'bad' is taken by 'aaa'; uninstall one of them."),
-    (plugin("csv2", suffixes=(".CSV",)), "the format suffix '.csv' of plugin 'bad' is taken by 'sentiment-batch'"),
+    (
+        plugin("csv2", suffixes=(".CSV",)),
+        "the format suffix '.csv' of plugin 'bad' is taken by 'sentiment-batch'; uninstall the plugin 'bad'.",
+    ),
+    (plugin("csv"), "the format name 'csv' of plugin 'bad' is taken by 'sentiment-batch'; uninstall the plugin 'bad'."),
+    (SimpleNamespace(), "it has no hooks. Mark its functions, such as register_readers, with @hookimpl"),
+    (SimpleNamespace(register_readers=print), "it has no hooks"),
+    (plugin("local", kind="engines"), "which is the name of the engine of this process; choose another name."),
     (plugin("pg", schemes=("Good",)), "the format scheme 'good' of plugin 'bad' is taken by 'aaa'"),
     (plugin("x", suffixes=".xlsx"), "plugin 'bad' registers the format 'x' with suffixes='.xlsx'"),
     (plugin("x", suffixes=("xlsx",)), "a suffix must begin with a dot"),
+    *((plugin("x", suffixes=(suffix,)), "a suffix must begin with a dot, hold no other dot") for suffix in NO_SUFFIXES),
+    *((plugin("x", schemes=(scheme,)), "without ://") for scheme in ("HTTPX://", "s", "", "a b", "ä/b", "a::b")),
+    (plugin("x", suffixes=(1,)), "with suffixes=(1,) and schemes=(); both must be tuples of texts."),
+    (plugin("x", schemes=None), "both must be tuples of texts."),
+    (plugin("x", description=None), "registers the format 'x' with description=None; it must be a text."),
+    (plugin("x", options=("sheets",)), "registers the format 'x' with options=('sheets',)"),
+    (plugin("x", find_run_id=7), "registers the format 'x' with find_run_id=7; it must be a function."),
+    (plugin("x", open=None), "registers the format 'x' with open=None; it must be a function."),
 ]
 
 
@@ -135,6 +151,21 @@ def test_a_distribution_with_broken_metadata_is_one_bad_plugin():
 def test_a_plugin_without_a_distribution_loads():
     _, loaded = load(Entry("mine", plugin("mine"), distribution=None))
     assert (loaded["mine"].distribution, loaded["mine"].error) == ("unknown", None)
+
+
+def test_what_a_plugin_prints_goes_to_standard_error(capsys):
+    @hookimpl
+    def register_readers(registry):
+        print("hello from the hook")
+
+    load(Entry("loud", lambda: print("hello from import") or SimpleNamespace(register_readers=register_readers)))
+    assert capsys.readouterr() == ("", "hello from import\nhello from the hook\n")
+
+
+def test_a_description_becomes_one_line():
+    registry = Registry("p")
+    registry.add("excel", print, description="sheets\n of paper")
+    assert registry.named("excel").description == "sheets of paper"
 
 
 def test_plugins_are_loaded_once_and_only_when_asked_for():

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
 import click
 
 from sentiment_batch.cli.help import command
 from sentiment_batch.cli.messages import configure_logging, fit_lines
 from sentiment_batch.cli.tables import print_table
+
+if TYPE_CHECKING:
+    from sentiment_batch.plugins.registry import Format
 
 
 @command(
@@ -23,10 +28,11 @@ def formats() -> None:
     readers, writers = list_formats()
     rows = [("format", "reads", "writes", "plugin", "endings and schemes", "description")]
     for name in dict.fromkeys([*readers, *writers]):
-        one = readers.get(name) or writers[name]
-        endings = " ".join([*one.suffixes, *(f"{scheme}://" for scheme in one.schemes)])
+        both = [registry[name] for registry in (readers, writers) if name in registry]
         reads, writes = ("yes" if name in registry else "no" for registry in (readers, writers))
-        rows.append((name, reads, writes, one.owner, endings, one.description))
+        owners = _join((one.owner for one in both), ", ")
+        descriptions = _join((one.description for one in both), "; as output: ")
+        rows.append((name, reads, writes, owners, _list_endings(both), descriptions))
     print_table(rows)
     click.echo(
         "\n"
@@ -36,3 +42,15 @@ def formats() -> None:
             sys.stdout,
         )
     )
+
+
+def _list_endings(both: list[Format]) -> str:
+    """The file endings and the URL schemes of a reader and a writer of one name, each once."""
+    suffixes = (suffix for one in both for suffix in one.suffixes)
+    schemes = (f"{scheme}://" for one in both for scheme in one.schemes)
+    return _join((*suffixes, *schemes), " ")
+
+
+def _join(texts: Iterable[str], separator: str) -> str:
+    """The texts that are not empty, each once, joined."""
+    return separator.join(dict.fromkeys(filter(None, texts)))

@@ -31,23 +31,24 @@ def publish_table(
     Raises:
         UsageError: the file is one of the sources, standard output, or no format writes it.
         OutputError: the file cannot be written, or exists and `overwrite` is False.
+        PluginError: the plugin that writes the file failed.
     """
     if location is None:
         yield None
         return
     if location in {"", "-"} or any(is_same_file(location, source) for source in sources):
         raise UsageError(f"{what} a file of their own. Name another one.")
-    from sentiment_batch.data.formats import find_writer_format
+    from sentiment_batch.data.formats import find_writer_format, open_writer
     from sentiment_batch.records import WriteOptions
 
     try:
-        chosen = find_writer_format(location)
+        find_writer_format(location)
     except UsageError as error:
         if "`output_format`" not in str(error):
             raise
         cure = "Let it end as `sentiment-batch formats` shows, such as in .csv"
         raise UsageError(f"the name {location!r} does not show the format of the table. {cure}.") from error
-    writer: Writer = chosen.open(location, make_schema(), WriteOptions(overwrite=overwrite))
+    writer = open_writer(location, make_schema(), options=WriteOptions(overwrite=overwrite))
     try:
         yield writer
         writer.commit()

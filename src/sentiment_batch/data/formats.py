@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import functools
 import itertools
 import logging
@@ -13,8 +14,10 @@ from sentiment_batch.data import readers, writers
 from sentiment_batch.data.plugin_guards import GuardedReader, GuardedWriter, PluginGuard
 from sentiment_batch.data.readers.dataset import DatasetReader, names_several_files
 from sentiment_batch.data.readers.dataset_files import is_hidden
+from sentiment_batch.data.readers.encodings import look_up_encoding
 from sentiment_batch.errors import InputError, UsageError, listed, refuse_ambiguous_url
 from sentiment_batch.locations import compression_of, scheme_of, suffix_of
+from sentiment_batch.plugins.bad_row_guard import BadRowGuard
 from sentiment_batch.plugins.manager import Plugins
 from sentiment_batch.plugins.registry import BUILT_IN, RARE_OPTIONS, Format, Registry
 from sentiment_batch.records import ReadOptions, WriteOptions
@@ -74,6 +77,8 @@ def open_reader(location: str, *, format: str | None = None, options: ReadOption
     for name, inputs in RARE_OPTIONS.items():
         if getattr(options, name) != getattr(_DEFAULTS, name) and name not in chosen.options:
             raise UsageError(f"`{name}` is for {inputs}, and {location} is read as {chosen.name}. Leave it out.")
+    if options.encoding is not None:
+        look_up_encoding(options.encoding)  # a plugin would fail with a LookupError
     if chosen.name == "parquet" or scheme_of(location) in chosen.schemes or not names_several_files(location):
         return _open_one(location, chosen, options)
     return DatasetReader(
@@ -90,9 +95,26 @@ def _open_one(location: str, chosen: Format, options: ReadOptions) -> Reader:
     if chosen.owner == BUILT_IN:
         built_in: Reader = chosen.open(location, options)
         return built_in
+    _refuse_compressed(location, chosen)
     plugin = PluginGuard(name=chosen.owner, location=location)
+    bad_rows = None if options.on_bad_row is None else BadRowGuard(plugin.error, options.on_bad_row)
+    guarded = options if bad_rows is None else dataclasses.replace(options, on_bad_row=bad_rows.report)
     with plugin.translate_errors():
-        return GuardedReader(chosen.open(location, options), plugin, options.on_bad_row)
+        return GuardedReader(chosen.open(location, guarded), plugin, bad_rows)
+
+
+def _refuse_compressed(location: str, chosen: Format) -> None:
+    """Refuse a compressed file for a plugin's reader that would take its bytes for rows.
+
+    Raises:
+        InputError: the ending of the file is that of a compression, and the reader has not registered that it reads it.
+    """
+    if compression_of(location) is None or chosen.compressed or scheme_of(location) in chosen.schemes:
+        return
+    raise InputError(
+        f"{location} is compressed, and the reader of the plugin {chosen.owner!r} reads plain files only. Uncompress "
+        "the file, and name the uncompressed one."
+    )
 
 
 def open_writer(
@@ -173,7 +195,8 @@ def find_reader_format(location: str, name: str | None = None) -> Format:
         with contextlib.closing(Source(location)) as source:
             member = source.member_name()
         return _find_format("readers", member if suffix_of(member) else location, None)
-    if name is None and suffix_of(location) == "" and (os.path.isdir(location) or _names_folder(location, "*")):
+    is_unclear = name is None and suffix_of(location) == ""
+    if is_unclear and (os.path.isdir(location) or _names_folder("readers", location, "*")):
         name = _name_format_inside(location)
     return _find_format("readers", location, name)
 
@@ -213,14 +236,17 @@ def find_writer_format(location: str, name: str | None = None) -> Format:
         raise UsageError(f"{location} cannot be written, because ZIP archives are only read. Use .gz in place of .zip.")
     if name is None and suffix_of(location) == ".xlsm":
         raise UsageError(f"{location} cannot be written, because workbooks with macros are only read. Name it .xlsx.")
-    if name is None and suffix_of(location) == "" and _names_folder(location):
+    if name is None and suffix_of(location) == "" and _names_folder("writers", location):
         name = "parquet"
     return _find_format("writers", location, name)
 
 
-def _names_folder(location: str, *endings: str) -> bool:
-    """True if the end of a location shows that it is a folder of files, and no plugin is known to claim its scheme."""
-    return location.endswith(("/", *endings)) and scheme_of(location) not in _ELSEWHERE
+def _names_folder(kind: str, location: str, *endings: str) -> bool:
+    """True if the end of a location shows that it is a folder of files, and no plugin claims its scheme."""
+    scheme = scheme_of(location)
+    if not location.endswith(("/", *endings)) or scheme in _ELSEWHERE:
+        return False
+    return not scheme or _look_up(kind, location, None) is None
 
 
 def find_engine(name: str) -> Format:

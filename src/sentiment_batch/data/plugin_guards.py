@@ -16,8 +16,9 @@ import pyarrow as pa
 from sentiment_batch.data.readers.utf8_repair import is_valid
 from sentiment_batch.data.readers.validate import validate_batch
 from sentiment_batch.errors import PluginError, SentimentBatchError, first_line
+from sentiment_batch.plugins.bad_row_guard import BadRowGuard, SplitReport
 from sentiment_batch.plugins.manager import is_interrupt
-from sentiment_batch.records import Dialect, FinishedFile, Problem, Split
+from sentiment_batch.records import Dialect, FinishedFile, Split
 
 if TYPE_CHECKING:
     from sentiment_batch.data.readers.base import Reader
@@ -96,18 +97,18 @@ class GuardedReader:
     Args:
         reader: the object that the plugin returned.
         plugin: names the plugin in errors.
-        on_bad_row: called for each row with a string that is not UTF-8; None makes such a row an error.
+        bad_rows: takes each bad row that the plugin reports, and each row with a string that is not UTF-8. None makes
+            such a row an error.
 
     Raises:
         PluginError: the reader has no schema, or lacks a method.
     """
 
-    def __init__(
-        self, reader: Reader, plugin: PluginGuard, on_bad_row: Callable[[Problem], None] | None = None
-    ) -> None:
+    def __init__(self, reader: Reader, plugin: PluginGuard, bad_rows: BadRowGuard | None = None) -> None:
         self._reader = reader
         self._plugin = plugin
-        self._on_bad_row = on_bad_row
+        self._on_bad_row = None if bad_rows is None else bad_rows.on_bad_row
+        self._bad_rows = bad_rows or BadRowGuard(plugin.error, lambda problem: None)
         self._splits: tuple[Split, ...] | None = None
         self._rows: dict[int, int] = {}  # rows by index of each split that was read to its end
         with plugin.translate_errors():
@@ -139,32 +140,36 @@ class GuardedReader:
         return splits
 
     def batches(self, split: Split) -> Iterator[pa.RecordBatch]:
-        """The plugin's batches of one split. U+FFFD replaces bytes that are not UTF-8, see `on_bad_row`.
+        """The plugin's batches of one split. U+FFFD replaces bytes that are not UTF-8, see `bad_rows`.
 
         Raises:
-            InputError: a string is not UTF-8, and there is no `on_bad_row`.
-            PluginError: one is not a record batch or has other columns, or the number of rows is not the announced one.
+            InputError: a string is not UTF-8, and there is no `bad_rows`.
+            PluginError: one is not a record batch or has other columns, the number of rows is not the announced one, or
+                a bad row was reported that the split does not have.
         """
-        rows = 0
+        rows, report = 0, self._bad_rows.begin(split)
         with self._plugin.translate_errors():
             batches = iter(self._reader.batches(split))
         try:
-            while (found := self._next_batch(batches, split)) is not None:
+            while (found := self._next_batch(batches, split, report)) is not None:
                 batch, is_utf8 = found
                 if not is_utf8:
                     batch = validate_batch(batch, split.label, first=rows, on_bad_row=self._on_bad_row)
-                rows += batch.num_rows
+                report.returned = rows = rows + batch.num_rows
                 if split.num_rows is not None and rows > split.num_rows:
                     raise self._plugin.error(f"it returned more than the {split.num_rows:,} rows of {split.label}")
                 yield batch
             self._check_rows(split, rows)
+            self._bad_rows.end(report)
         finally:
             with self._plugin.log_errors():
                 getattr(batches, "close", lambda: None)()
 
-    def _next_batch(self, batches: Iterator[pa.RecordBatch], split: Split) -> tuple[pa.RecordBatch, bool] | None:
+    def _next_batch(
+        self, batches: Iterator[pa.RecordBatch], split: Split, report: SplitReport
+    ) -> tuple[pa.RecordBatch, bool] | None:
         """The next batch, checked, and whether all its strings are UTF-8; None after the last one."""
-        with self._plugin.translate_errors():
+        with self._plugin.translate_errors(), self._bad_rows.reading(report):
             for batch in batches:
                 return batch, self._check_batch(batch, split)
         return None

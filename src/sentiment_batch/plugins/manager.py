@@ -7,15 +7,17 @@ stops the others.
 
 from __future__ import annotations
 
+import contextlib
 import importlib.metadata
 import os
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
 import pluggy
 
-from sentiment_batch.errors import first_line
+from sentiment_batch.errors import PluginError, first_line
 from sentiment_batch.plugins import hookspecs
 from sentiment_batch.plugins.registry import BUILT_IN, Registry
 
@@ -68,7 +70,8 @@ class Plugins:
         try:
             if entry_point.dist:
                 loaded.distribution = f"{entry_point.dist.name} {entry_point.dist.version}"
-            loaded.hooks = self._register(entry_point.load(), loaded.name)
+            with contextlib.redirect_stdout(sys.stderr):  # our standard output may be a table or JSON
+                loaded.hooks = self._register(entry_point.load(), loaded.name)
         except BaseException as error:  # a plugin may even call sys.exit() at import
             if is_interrupt(error):
                 raise
@@ -82,6 +85,8 @@ class Plugins:
         manager.register(plugin, name)
         manager.check_pending()  # else a misspelt hook would be ignored
         hooks = [caller.name for caller in manager.get_hookcallers(plugin) or []]
+        if not hooks:
+            raise PluginError("it has no hooks. Mark its functions, such as register_readers, with @hookimpl")
         readers, writers, engines = Registry(name), Registry(name), Registry(name, "engine")
         manager.hook.register_readers(registry=readers)
         manager.hook.register_writers(registry=writers)

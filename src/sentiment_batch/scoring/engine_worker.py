@@ -87,7 +87,9 @@ class Worker:
         _refuse_changes(fingerprint.list_changes({"device": task.hardware}, {"device": self.description.hardware}))
         block = RowBlock.unpack_texts(task.texts)
         (scored,) = self._scorer.score_blocks([block], expected_rows=task.expected_rows)
-        return BlockResult(probabilities=scored.probabilities, counts=scored.counts, failures=scored.failures)
+        return BlockResult(
+            probabilities=scored.probabilities, counts=scored.counts, failures=scored.failures, number=task.number
+        )
 
     def _do_part(self, task: PartTask) -> PartAttempt:
         plan, scorer = task.plan, self._scorer

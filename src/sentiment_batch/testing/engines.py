@@ -12,7 +12,7 @@ import pytest
 
 from sentiment_batch.errors import InputError, ModelError, UsageError
 from sentiment_batch.scoring.job import ScoreJob
-from sentiment_batch.testing.checks import Broken, InterruptedRun, check, check_refuses, run_in_time
+from sentiment_batch.testing.checks import Broken, InterruptedRun, check, check_no_warnings, check_refuses, run_in_time
 from sentiment_batch.testing.suite import install_plugin
 
 if TYPE_CHECKING:
@@ -151,7 +151,8 @@ class EngineSuite:
         for _ in range(3 * engine.workers):
             engine.submit(BlockTask(texts=block.pack_texts(), expected_rows=None, hardware=engine.description.hardware))
         run_in_time(engine.close, "Closing the engine")
-        run_in_time(scorer.close, "Closing the scorer afterwards")
+        with check_no_warnings():
+            run_in_time(scorer.close, "Closing the scorer afterwards")
 
 
 def _scorer(folder: Path, model: str = "model", **settings: Any) -> Scorer:

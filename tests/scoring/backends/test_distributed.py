@@ -238,7 +238,7 @@ def test_a_file_of_a_worker_that_is_not_seen_here_is_named(run, engine, tmp_path
 
 def test_attempts_that_fail_leave_no_file(run, engine, tmp_path, monkeypatch):
     monkeypatch.setattr(Annotation, "write", lambda self, *given, **options: 1 / 0)
-    with pytest.raises(ZeroDivisionError):
+    with pytest.raises(PluginError, match=r"'.*' failed on `engine=\"threads\"`: ZeroDivisionError"):
         run("out/", by=engine)
     time.sleep(0.2)
     assert [path.name for path in tmp_path.rglob("*")] == []

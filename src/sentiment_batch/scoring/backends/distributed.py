@@ -3,23 +3,26 @@
 from __future__ import annotations
 
 import concurrent.futures
+import itertools
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from sentiment_batch.data import formats
 from sentiment_batch.data.plugin_guards import PluginGuard
-from sentiment_batch.errors import OutputError, PluginError
+from sentiment_batch.errors import OutputError
 from sentiment_batch.scoring.backends.base import Description, OnRows
 from sentiment_batch.scoring.backends.prefetch import Stages
-from sentiment_batch.scoring.backends.row_blocks import ScoredBlock, reuse_known_scores
-from sentiment_batch.scoring.backends.tasks import BlockTask, PartAttempt, PartTask
+from sentiment_batch.scoring.backends.row_blocks import Counts, Failure, ScoredBlock, reuse_known_scores
+from sentiment_batch.scoring.backends.tasks import BlockResult, BlockTask, PartAttempt, PartTask
 
 if TYPE_CHECKING:
-    from sentiment_batch.scoring.backends.row_blocks import Counts, RowBlock
+    from sentiment_batch.errors import PluginError
+    from sentiment_batch.scoring.backends.row_blocks import RowBlock
     from sentiment_batch.scoring.backends.tasks import PartsPlan, Task
     from sentiment_batch.scoring.output.journal import Journal
     from sentiment_batch.settings import ScoreSettings
@@ -61,6 +64,15 @@ class Engine(Protocol):
         ...
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Sent:
+    """A block that an engine has."""
+
+    number: int
+    """The number of its task."""
+    future: Future[Any]
+
+
 class DistributedBackend:
     """A model that the engine of a plugin runs.
 
@@ -80,19 +92,20 @@ class DistributedBackend:
         with plugin.translate_errors():
             self.engine: Engine = found.open(model, settings, dict(settings.engine_options))
             plugin.check_methods(self.engine, "submit", "close")
-            if not isinstance(getattr(self.engine, "description", None), Description):
-                raise plugin.error("its engine has no description, which a Worker has")
-            if not isinstance(self.engine.workers, int) or self.engine.workers < 1:
-                raise plugin.error(f"its engine has {self.engine.workers!r} workers")
-        self.description = self.engine.description
         self._plugin = plugin
+        self._numbers = itertools.count()
+        try:
+            self.description, self._workers = self._check_engine()
+        except BaseException:
+            self.close()  # the workers of an engine that is not used would stay
+            raise
 
     def score_blocks(
         self, blocks: Iterable[RowBlock], on_rows: OnRows | None = None, expected_rows: int | None = None
     ) -> Iterator[ScoredBlock]:
         """Score a stream of blocks, as `Backend.score_blocks` describes it; blocks are read here, scored by workers."""
-        waiting: deque[tuple[RowBlock, Future[Any] | None]] = deque()
-        max_waiting, held = MAX_TASKS_PER_WORKER * self.engine.workers, 0
+        waiting: deque[tuple[RowBlock, _Sent | None]] = deque()
+        max_waiting, held = MAX_TASKS_PER_WORKER * self._workers, 0
         with Stages() as stages:
             try:
                 for block in stages.run_ahead(blocks, "read"):
@@ -100,13 +113,13 @@ class DistributedBackend:
                     held += block.held_bytes
                     while len(waiting) > max_waiting or held > MAX_HELD_BYTES:
                         held -= waiting[0][0].held_bytes
-                        yield _await_scores(*waiting.popleft(), on_rows)
+                        yield self._await_scores(*waiting.popleft(), on_rows)
                 while waiting:
-                    yield _await_scores(*waiting.popleft(), on_rows)
+                    yield self._await_scores(*waiting.popleft(), on_rows)
             finally:
-                for _, future in waiting:
-                    if future is not None:
-                        future.cancel()
+                for _, sent in waiting:
+                    if sent is not None:
+                        sent.future.cancel()
 
     def do_parts(self, plan: PartsPlan, rows: int, journal: Journal, on_done: Callable[[Counts], object]) -> None:
         """Let the workers do every part that the journal lacks; they read the input themselves.
@@ -119,23 +132,20 @@ class DistributedBackend:
 
         Raises:
             OutputError: a part cannot be stored, or a worker's file is not seen here.
+            PluginError: the engine failed, or a result is not that of its task.
             SentimentBatchError: as a worker raises it.
         """
         tasks = _list_missing_parts(plan, rows, journal)
-        under_way: set[Future[Any]] = set()
+        under_way: dict[Future[Any], PartTask] = {}
         try:
             while True:
-                while len(under_way) < MAX_TASKS_PER_WORKER * self.engine.workers:
-                    task = next(tasks, None)
-                    if task is None:
-                        break
-                    with self._plugin.translate_errors():
-                        under_way.add(self.engine.submit(task))
+                for task in itertools.islice(tasks, MAX_TASKS_PER_WORKER * self._workers - len(under_way)):
+                    self._submit_part(task, under_way)
                 if not under_way:
                     return
-                finished, under_way = concurrent.futures.wait(under_way, return_when=concurrent.futures.FIRST_COMPLETED)
+                finished, _ = concurrent.futures.wait(under_way, return_when=concurrent.futures.FIRST_COMPLETED)
                 for future in finished:
-                    attempt: PartAttempt = future.result()
+                    attempt = self._take_attempt(under_way.pop(future), future)
                     data = attempt.data if isinstance(attempt.data, bytes) else _await_file(plan, attempt)
                     journal.adopt(attempt.part, data, attempt.problems)
                     on_done(attempt.counts)
@@ -144,31 +154,91 @@ class DistributedBackend:
                 future.cancel()
 
     def close(self) -> None:
-        """End the workers."""
-        self.engine.close()
+        """End the workers. An error is only logged, because all results are there by then."""
+        with self._plugin.log_errors():
+            self.engine.close()
 
-    def _submit(self, block: RowBlock, expected_rows: int | None) -> Future[Any] | None:
+    def _check_engine(self) -> tuple[Description, int]:
+        """The engine's description and its number of workers."""
+        plugin = self._plugin
+        with plugin.translate_errors():
+            description: object = getattr(self.engine, "description", None)
+            if not isinstance(description, Description):
+                raise plugin.error("its engine has no description, which a Worker has")
+            workers: object = self.engine.workers
+            if not isinstance(workers, int) or workers < 1:
+                raise plugin.error(f"its engine has {workers!r} workers")
+        return description, workers
+
+    def _submit_task(self, task: Task) -> Future[Any]:
+        """Hand a task to the engine."""
+        with self._plugin.translate_errors():
+            future: object = self.engine.submit(task)
+            if isinstance(future, Future):
+                return future
+            raise self._plugin.error(f"its submit() returned an object of the type {type(future).__name__}, not Future")
+
+    def _submit_part(self, task: PartTask, under_way: dict[Future[Any], PartTask]) -> None:
+        """Hand out a part, and note it with those that are under way."""
+        future = self._submit_task(task)
+        if future in under_way:
+            raise self._plugin.error("its submit() returned the same future for two tasks")
+        under_way[future] = task
+
+    def _submit(self, block: RowBlock, expected_rows: int | None) -> _Sent | None:
         """Send a block to a worker; None if its scores are known."""
         if block.known is not None:
             return None
         task = BlockTask(
-            texts=block.pack_texts(), expected_rows=expected_rows, hardware=self.engine.description.hardware
+            texts=block.pack_texts(),
+            expected_rows=expected_rows,
+            hardware=self.description.hardware,
+            number=next(self._numbers),
         )
+        return _Sent(number=task.number, future=self._submit_task(task))
+
+    def _await_scores(self, block: RowBlock, sent: _Sent | None, on_rows: OnRows | None) -> ScoredBlock:
+        """Wait for the scores of a block."""
+        if sent is None:
+            return reuse_known_scores(block)
         with self._plugin.translate_errors():
-            return self.engine.submit(task)
+            result: object = sent.future.result()
+            if not isinstance(result, BlockResult):
+                raise self._wrong_result(result, "BlockResult")
+            if result.number != sent.number:
+                raise self._plugin.error(f"it returned the result of task {result.number} for task {sent.number}")
+            self._check_scores(result, block.rows)
+        if on_rows is not None:
+            on_rows(block.rows)
+        probabilities, counts, failures = result.probabilities, result.counts, result.failures
+        return ScoredBlock(block=block, probabilities=probabilities, counts=counts, failures=failures)
 
+    def _check_scores(self, result: BlockResult, rows: int) -> None:
+        """Raise PluginError if a result cannot be that of a block with that number of rows."""
+        shape: object = getattr(result.probabilities, "shape", None)
+        if shape != (rows, len(self.description.labels)):
+            expected = f"{rows:,} rows and {len(self.description.labels)} labels"
+            raise self._plugin.error(f"its result has scores of the shape {shape} for a block of {expected}")
+        failures_fit = all(isinstance(one, Failure) and 0 <= one.row < rows for one in result.failures)
+        if not isinstance(result.counts, Counts) or not failures_fit:
+            raise self._plugin.error("the counts or the failures in its result are not those of a Worker")
 
-def _await_scores(block: RowBlock, future: Future[Any] | None, on_rows: OnRows | None) -> ScoredBlock:
-    if future is None:
-        return reuse_known_scores(block)
-    result = future.result()
-    if len(result.probabilities) != block.rows:
-        raise PluginError(
-            f"an engine gave {len(result.probabilities):,} scores for {block.rows:,} rows. Report it to its author."
-        )
-    if on_rows is not None:
-        on_rows(block.rows)
-    return ScoredBlock(block=block, probabilities=result.probabilities, counts=result.counts, failures=result.failures)
+    def _take_attempt(self, task: PartTask, future: Future[Any]) -> PartAttempt:
+        """The result of a part that is done."""
+        with self._plugin.translate_errors():
+            attempt: object = future.result()
+            if not isinstance(attempt, PartAttempt):
+                raise self._wrong_result(attempt, "PartAttempt")
+            part, is_file = attempt.part, isinstance(attempt.data, str) and task.plan.folder is not None
+            if (part.index, part.rows) != (task.index, task.rows):
+                wanted = f"part {task.index} with {task.rows:,} rows"
+                raise self._plugin.error(f"it returned part {part.index} with {part.rows:,} rows for {wanted}")
+            if not is_file and not isinstance(attempt.data, bytes):
+                raise self._plugin.error(f"part {part.index} has data of the type {type(attempt.data).__name__}")
+        return attempt
+
+    def _wrong_result(self, result: object, expected: str) -> PluginError:
+        return self._plugin.error(f"its future has a result of the type {type(result).__name__}, not {expected}")
 
 
 def _list_missing_parts(plan: PartsPlan, rows: int, journal: Journal) -> Iterator[PartTask]:

@@ -22,6 +22,8 @@ class BlockTask:
     """Rows of the whole stream, None if the number is unknown."""
     hardware: str
     """What the engine's description names; a worker with another kind of CPU or GPU is refused."""
+    number: int = 0
+    """The number of the task among those of its backend. The result repeats it."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -32,6 +34,8 @@ class BlockResult:
     """(rows, labels), unrounded; NaN if a row has no text."""
     counts: Counts
     failures: tuple[Failure, ...]
+    number: int = 0
+    """The number of the task, which shows that the engine did not mix up two results."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

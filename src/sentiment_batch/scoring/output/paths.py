@@ -12,7 +12,7 @@ from pathlib import Path
 from sentiment_batch.data.writers.local import is_special
 from sentiment_batch.data.writers.remote import names_in
 from sentiment_batch.data.writers.write_errors import translate_write_errors
-from sentiment_batch.errors import OutputError
+from sentiment_batch.errors import OutputError, UsageError
 from sentiment_batch.files.cache import cache_folder
 from sentiment_batch.files.filesystems import local_path
 from sentiment_batch.locations import COMPRESSIONS, scheme_of, suffix_of, without_query
@@ -38,6 +38,8 @@ class OutputPaths:
     """The folder for unfinished work; None if the output cannot be resumed, such as standard output."""
     beside: str | None
     """How the names of the manifest and of the list of bad rows begin; None if they have no place."""
+    no_files_of: str | None = None
+    """The name of the format if it writes no files, so that the output cannot be a folder of files; else None."""
 
     @property
     def manifest(self) -> str | None:
@@ -71,7 +73,13 @@ class OutputPaths:
         Raises:
             OutputError: the folder that is to hold it does not exist, or a folder is where a file is to be, or a file
                 where a folder is to be.
+            UsageError: it is a folder of files, and its format writes no files.
         """
+        if self.is_folder and self.no_files_of is not None:
+            raise UsageError(
+                f"{self.destination} ends with /, which makes it a folder of files, but the format "
+                f"{self.no_files_of!r} writes no files. Name another format with `output_format`, or another output."
+            )
         if self.path is None:
             return
         with translate_write_errors(self.destination), contextlib.suppress(FileNotFoundError, NotADirectoryError):
@@ -107,6 +115,7 @@ def locate_output(destination: str, format: Format) -> OutputPaths:
     by_scheme = format.owner != BUILT_IN and scheme_of(destination) in format.schemes
     is_folder = destination.endswith("/") and not by_scheme
     local = None if by_scheme else local_path(destination)
+    no_files_of = None if format.suffixes else format.name
     if destination == "-" or (local is not None and is_special(local)):
         return OutputPaths(destination=destination, path=None, is_folder=False, work_folder=None, beside=None)
     if local is None:
@@ -119,6 +128,7 @@ def locate_output(destination: str, format: Format) -> OutputPaths:
             is_folder=is_folder,
             work_folder=_locate_remote_work(destination, may_be_relative=by_scheme),
             beside=None if by_scheme else beside,
+            no_files_of=no_files_of,
         )
     path = Path(os.path.realpath(os.path.expanduser(local)))
     if not path.name:
@@ -130,6 +140,7 @@ def locate_output(destination: str, format: Format) -> OutputPaths:
         is_folder=is_folder,
         work_folder=path.with_name(f".{short_name}.scoring"),
         beside=str(path.with_name(short_name)),
+        no_files_of=no_files_of,
     )
 
 
