@@ -158,7 +158,8 @@ def _read_sample_if_needed(reader: Reader) -> pa.RecordBatch | None:
     usual = [name for name in reader.schema.names if simplify_name(name) in TEXT_NAMES]
     if len(usual) > 1 or any(map(holds_json, reader.schema)):
         return _read_sample(reader)
-    if not usual or len(reader.schema) == 1:
+    has_rivals = any(holds_text(field.type) and field.name not in usual for field in reader.schema)
+    if not usual or not has_rivals:
         return None
     try:
         return _read_sample(reader)
