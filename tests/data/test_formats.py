@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import zipfile
 from types import SimpleNamespace
 
@@ -323,3 +324,19 @@ def test_workbooks_with_macros_are_never_written(install, tmp_path):
         formats.find_reader_format(str(tmp_path / "in.xlsm"))
     with pytest.raises(UsageError, match=r"workbooks with macros are only read\. Name it \.xlsx"):
         formats.find_writer_format("out.xlsm")
+
+
+@pytest.mark.parametrize(
+    ("content", "error", "words"),
+    [
+        (b"review;stars\nGood;5\n", InputError, 'a.xls is text, such as CSV; give `input_format="csv"`'),
+        (b"<html><body><table><tr><td>Good</td></tr></table>", InputError, "a.xls is a web page. If Excel shows"),
+        (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + bytes(600), UsageError, "a.xls is a workbook of an old Excel"),
+        (b"", UsageError, "a.xls is a workbook of an old Excel"),
+    ],
+    ids=["text", "page", "workbook", "empty"],
+)
+def test_a_file_called_xls_is_named_for_what_it_is(tmp_path, content, error, words):
+    (tmp_path / "a.xls").write_bytes(content)
+    with pytest.raises(error, match=re.escape(words)):
+        formats.open_reader(str(tmp_path / "a.xls"))

@@ -129,6 +129,7 @@ main()
 def test_a_process_that_is_killed_is_resumed_by_the_command_line(cli, tiny_base, reviews_csv, tmp_path, count):
     def arguments(name, *more):
         words = ["train", reviews_csv, "-o", tmp_path / name, "--base", tiny_base, "--batch-size", 18, "--quiet"]
+        words += ["--folds", 2, "--epochs", 8]
         return [str(word) for word in (*words, "--device", "cpu", "--dtype", "float32", *more)]
 
     script = KILLED.format(count=count, arguments=arguments("model"))

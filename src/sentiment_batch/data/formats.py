@@ -281,6 +281,8 @@ def _find_format(kind: str, location: str, name: str | None) -> Format:
     registry: Registry = getattr(get_plugins(), kind)
     key = name or scheme_of(location).partition("+")[0] or suffix_of(location)
     if key in _ELSEWHERE and (name or kind == "writers" or scheme_of(location) or os.path.exists(location)):
+        if key == ".xls" and kind == "readers" and os.path.isfile(location):
+            _refuse_no_workbook(location)
         more = f" It {_SQL}." if key in _DATABASE_FILES and registry.named("sql") is None else ""
         raise UsageError(f"{location} {_ELSEWHERE[key]}.{more}")
     known = listed(candidate.name for candidate in registry)
@@ -291,6 +293,18 @@ def _find_format(kind: str, location: str, name: str | None) -> Format:
     if kind == "readers" and not is_there:
         raise InputError(f"{location} is not there. Check the path; the formats are {known}.")
     raise UsageError(f"the name {location!r} does not show the format; give `{setting}` with one of {known}.")
+
+
+def _refuse_no_workbook(location: str) -> None:
+    """Raise InputError for a file that has the ending of a workbook, and is text or a web page, as many exports are."""
+    from sentiment_batch.data.readers.sniff import detect_kind, refuse_text
+    from sentiment_batch.data.readers.source import Source
+
+    with contextlib.closing(Source(location)) as source:
+        head = source.head()
+    if (kind := detect_kind(head)) is not None and kind.name == "html":
+        raise InputError(f"{location} is a web page. If Excel shows a table in it, save that as .xlsx or as CSV.")
+    refuse_text(location, head)
 
 
 def _look_up(kind: str, location: str, name: str | None) -> Format | None:
