@@ -10,9 +10,10 @@ import pytest
 
 from sentiment_batch.data.class_names import find_class_names
 from sentiment_batch.data.formats import open_reader
-from sentiment_batch.data.label_columns import extract_labels
+from sentiment_batch.data.label_columns import name_labels
 from sentiment_batch.data.labelled_rows import read_labelled_rows
 from sentiment_batch.labels.inference import infer_mapping
+from sentiment_batch.labels.settings import LabelSettings
 from sentiment_batch.training.inspection import inspect_table
 
 FEATURE = {"names": ["pos", "neg"], "_type": "ClassLabel"}
@@ -45,14 +46,26 @@ def test_labels_of_a_file_have_the_names_of_their_classes(tmp_path):
     ],
 )
 def test_other_columns_of_numbers_stay_numbers(feature):
-    table = make_table(feature)
-    assert find_class_names(table.schema, "label") is None
-    assert extract_labels(table.to_batches()[0], "label") == [0, 1, -1, 0, 1]
+    schema = make_table(feature).schema
+    assert find_class_names(schema, "label") is None
+    assert name_labels([0, 1, None], schema, "label") == [0, 1, None]
 
 
 def test_words_stay_words_whatever_the_metadata_say():
-    table = make_table(FEATURE, pa.string(), ["a", "b", "a", "b", "a"])
-    assert extract_labels(table.to_batches()[0], "label") == ["a", "b", "a", "b", "a"]
+    schema = make_table(FEATURE, pa.string(), ["a", "b", "a", "b", "a"]).schema
+    assert name_labels(["a", "b"], schema, "label") == ["a", "b"]
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [LabelSettings.parse(stars="negative=0,positive=1"), LabelSettings(labels_map={"0": "bad", "1": "good"})],
+)
+def test_what_the_user_says_of_the_numbers_counts(tmp_path, settings):
+    pq.write_table(make_table(FEATURE), tmp_path / "a.parquet")
+    rows = read_labelled_rows(open_reader(str(tmp_path / "a.parquet")), "a.parquet", label_settings=settings)
+    assert rows.labels == [0, 1, -1, 0, 1]
+    found = inspect_table(open_reader(str(tmp_path / "a.parquet")), label_settings=settings)
+    assert found.counts["labels"] == {"0": 2, "1": 2, "-1": 1}
 
 
 @pytest.mark.parametrize("metadata", [{}, {"huggingface": "no JSON"}, {"huggingface": "[1]"}])

@@ -25,6 +25,7 @@ def find_class_names(schema: pa.Schema, column: str) -> list[str] | None:
     return names if is_named and is_number else None
 
 
-def name_classes(numbers: Sequence[int | None], names: Sequence[str]) -> list[str | None]:
+def name_classes(numbers: Sequence[object], names: Sequence[str]) -> list[str | None]:
     """(N,) the names of class numbers; None for a number without a name, such as -1, which means no label."""
-    return [names[one] if one is not None and 0 <= one < len(names) else None for one in numbers]
+    known = dict(enumerate(names))
+    return [known.get(one) if isinstance(one, int) else None for one in numbers]

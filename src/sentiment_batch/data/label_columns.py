@@ -60,6 +60,7 @@ class LabelColumns:
         location: str = "",
         trained: str | None = None,
     ) -> None:
+        self._schema = schema
         self._chosen = chosen
         self._trained = trained
         self._scored = _find_scored_column(location)
@@ -85,9 +86,9 @@ class LabelColumns:
         """Collect the next rows."""
         for values in (self._values, self._scores):
             for name in values:
-                values[name] += extract_labels(batch, name)
+                values[name] += extract_any_values(batch, name)
 
-    def choose(self, settings: LabelSettings = UNSAID) -> tuple[LabelChoice, list[object]]:
+    def choose(self, settings: LabelSettings = UNSAID) -> tuple[LabelChoice, Sequence[object]]:
         """The label column, and the label of each row that was collected.
 
         Raises:
@@ -95,9 +96,10 @@ class LabelColumns:
                 values that are labels.
             UsageError: several columns fit, and they differ; or the only ones hold objects or lists.
         """
+        labels = {name: name_labels(values, self._schema, name, settings) for name, values in self._values.items()}
         predicted = list(filter(self._is_predicted, self.names))
-        added = {f"{name}_{what}" for name in predicted for what in ("score", *set(map(str, self._values[name])))}
-        columns = {name: self._values[name] for name in self.names if name not in added.union(predicted)}
+        added = {f"{name}_{what}" for name in predicted for what in ("score", *set(map(str, labels[name])))}
+        columns = {name: labels[name] for name in self.names if name not in added.union(predicted)}
         nested = {name: found for name, values in columns.items() if (found := _find_nested(values)) is not None}
         if not columns:
             raise InputError(
@@ -211,10 +213,17 @@ def _list_few(sample: pa.RecordBatch | None, name: str) -> list[str]:
     return sorted(words) if 1 < len(words) <= min(MAX_LIKELY_VALUES, sample.num_rows // 2) else []
 
 
-def extract_labels(batch: pa.RecordBatch, column: str) -> Sequence[object]:
-    """The values of a label column; the names of its classes in a file of the library `datasets`, which holds both."""
-    names = find_class_names(batch.schema, column)
-    return extract_any_values(batch, column) if names is None else name_classes(batch.column(column).to_pylist(), names)
+def name_labels(
+    values: Sequence[object], schema: pa.Schema, column: str, settings: LabelSettings = UNSAID
+) -> Sequence[object]:
+    """The names of the classes if `values` are their numbers in a file of the library `datasets`, which holds both.
+
+    The numbers stay if the user says what they mean.
+    """
+    names = find_class_names(schema, column)
+    if names is None or settings.ranges or any(parse_number(value) is not None for value in settings.labels_map):
+        return values
+    return name_classes(values, names)
 
 
 def extract_any_values(batch: pa.RecordBatch, column: str) -> list[object]:

@@ -237,7 +237,7 @@ def _read_columns(
     return texts, groups, by
 
 
-def _choose_label(columns: LabelColumns, name: str, settings: LabelSettings | None) -> tuple[str, list[object]]:
+def _choose_label(columns: LabelColumns, name: str, settings: LabelSettings | None) -> tuple[str, Sequence[object]]:
     """The label column and its values; logs which other columns could be it."""
     try:
         choice, values = columns.choose(settings or UNSAID)

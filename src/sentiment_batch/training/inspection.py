@@ -14,7 +14,7 @@ import numpy as np
 
 from sentiment_batch.data.columns import extract_texts, is_blank
 from sentiment_batch.data.input_description import InputDescription, describe_reading
-from sentiment_batch.data.label_columns import extract_labels, find_label_column
+from sentiment_batch.data.label_columns import extract_any_values, find_label_column, name_labels
 from sentiment_batch.data.labelled_rows import check_any_text, check_two_columns
 from sentiment_batch.data.readers.base import stream_batches
 from sentiment_batch.data.text_columns import TextColumns, choose_text_columns
@@ -201,7 +201,9 @@ def inspect_table(
         first += _show_rows(batch.slice(0, MAX_FIRST_ROWS - len(first)))
         nothing: list[Any] = [None] * batch.num_rows
         texts = extract_texts(batch, text.names).to_pylist() if text.names else nothing
-        labels = nothing if label is None else extract_labels(batch, label)
+        labels: Sequence[object] = nothing
+        if label is not None:
+            labels = name_labels(extract_any_values(batch, label), batch.schema, label, label_settings)
         counter.add(texts, ["" if value is None else _to_text(value) for value in labels])
     assumed = ["text_columns"] * text.assumed + ["label_column"] * (label is not None and label_column is None)
     description = describe_reading(reader, text_columns=text.names, label_column=label, assumed=assumed)
