@@ -137,7 +137,15 @@ def test_a_submit_without_a_future_is_refused(run, kind):
     failed(result, NAMED, "its submit() returned an object of the type NoneType, not Future")
 
 
-def test_the_result_of_another_block_is_refused(run, monkeypatch):
+@pytest.mark.parametrize(
+    ("ending", "words"),
+    [
+        ("csv", "it returned the result of task 0 for task 1"),
+        ("parquet", "it returned part 0 with 3 rows for part "),
+    ],
+    ids=["block", "part"],
+)
+def test_the_result_of_another_task_is_refused(run, monkeypatch, ending, words):
     first = []
     monkeypatch.setattr(row_blocks, "MAX_ROWS_PER_BLOCK", 4)
 
@@ -145,20 +153,8 @@ def test_the_result_of_another_block_is_refused(run, monkeypatch):
         first.append(result)
         return first[0]
 
-    result, out = run({"change": change}, "csv")
-    failed(result, NAMED, "it returned the result of task 0 for task 1")
-    assert not out.exists()
-
-
-def test_the_result_of_another_part_is_refused(run):
-    first = []
-
-    def change(result):
-        first.append(result)
-        return first[0]
-
-    result, out = run({"change": change}, "parquet")
-    failed(result, NAMED, "it returned part 0 with 3 rows for part ")
+    result, out = run({"change": change}, ending)
+    failed(result, NAMED, words)
     assert not out.exists()
 
 
