@@ -191,11 +191,11 @@ def inspect_table(
     label, error = _try(
         lambda: find_label_column(reader, label_column, text.names, label_settings), named=label_column is not None
     )
-    no_label = None
+    notes: list[Finding] = []
     if isinstance(error, UsageError):  # several columns fit
         question = question or error
     elif error is not None and found is not None:  # there is none, which a table to score does not need
-        no_label = Finding(text=f"`train` would need labels, but {error}", weight=1.0)
+        notes.append(Finding(text=f"`train` would need labels, but {error}", weight=1.0))
     counter, first = _Counter(), list[tuple[str | None, ...]]()
     for batch in stream_batches(reader):
         first += _show_rows(batch.slice(0, MAX_FIRST_ROWS - len(first)))
@@ -225,7 +225,7 @@ def inspect_table(
         first_rows=tuple(first),
         counts=counts,
         all_compared=not counter.is_full,
-        findings=tuple(sort_findings([*counter.find(counts), *([no_label] if no_label else [])])),
+        findings=tuple(sort_findings([*counter.find(counts), *notes])),
         question=question,
     )
 
