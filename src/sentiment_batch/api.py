@@ -248,9 +248,9 @@ def summarize(
         UsageError: a setting is out of range.
     """
     from sentiment_batch.data.text_columns import to_column_name, to_column_names
+    from sentiment_batch.frames.open_table import open_table
     from sentiment_batch.shares.known_model import read_known_model
-    from sentiment_batch.shares.open_table import find_location, summarize_table
-    from sentiment_batch.shares.run import SummaryRequest
+    from sentiment_batch.shares.run import SummaryRequest, summarize_shares
 
     request = SummaryRequest(
         by=to_column_names(by),
@@ -262,8 +262,9 @@ def summarize(
         unsure_below=unsure_below,
         words=words,
     )
-    known = read_known_model(find_location(table), None if model is None else to_model_name(model))
-    return summarize_table(table, request, known)
+    with open_table(table) as opened:
+        known = read_known_model(opened.location, None if model is None else to_model_name(model))
+        return summarize_shares(opened.reader, opened.name, request, known, quiet=True)
 
 
 def explain(

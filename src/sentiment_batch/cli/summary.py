@@ -109,11 +109,11 @@ def summary(
     The conditions of --fail-if take rows, share(LABEL), corrected(LABEL), mean_score, no_text, unsure, unlike and
     expected_accuracy. no_text is a share of the rows, unsure of the rows with a label, unlike of the texts.
     """
+    from sentiment_batch.frames.open_table import open_table
     from sentiment_batch.gates.conditions import apply_gates, parse_gates, raise_failed
     from sentiment_batch.shares.figures import FIGURES, list_figures, refuse_unknown_figures, refuse_unknown_labels
     from sentiment_batch.shares.known_model import read_known_model
-    from sentiment_batch.shares.open_table import summarize_table
-    from sentiment_batch.shares.run import SummaryRequest
+    from sentiment_batch.shares.run import SummaryRequest, summarize_shares
     from sentiment_batch.shares.table import make_share_schema
 
     request = SummaryRequest(
@@ -137,7 +137,8 @@ def summary(
     ):
         known = read_known_model(scored, model)
         refuse_unknown_figures(gates, known)
-        found = summarize_table(scored, request, known, input_format=input_format, read_options=read, quiet=quiet)
+        with open_table(scored, input_format=input_format, read_options=read) as table:
+            found = summarize_shares(table.reader, table.name, request, known, quiet=quiet)
         refuse_unknown_labels(gates, found)
         results = apply_gates(gates, list_figures(found))
         if as_json:

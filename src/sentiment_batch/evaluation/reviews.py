@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Callable
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sentiment_batch import frames
-from sentiment_batch.data import formats
 from sentiment_batch.data.labelled_rows import LabelledRows, read_labelled_rows
-from sentiment_batch.data.readers.table import TableReader
+from sentiment_batch.frames.open_table import open_table
 
 if TYPE_CHECKING:
-    from sentiment_batch.data.readers.base import Reader
     from sentiment_batch.records import ReadOptions
 
 
@@ -33,15 +28,8 @@ def read_reviews(
     """
     if isinstance(table, LabelledRows):
         return table
-    reader: Reader
-    if isinstance(table, str | Path):
-        name = str(table)
-        reader = formats.open_reader(name, format=input_format, options=read_options)
-    else:
-        name = f"the {type(table).__name__}"
-        reader = TableReader(frames.wrap_frame(table).table())
-    with contextlib.closing(reader):
-        return read_labelled_rows(reader, name, **columns)
+    with open_table(table, input_format=input_format, read_options=read_options) as opened:
+        return read_labelled_rows(opened.reader, opened.location or opened.name, **columns)
 
 
 def read_measured_rows(table: Any, choose_model: Callable[[], str], **options: Any) -> LabelledRows:

@@ -6,7 +6,7 @@ import contextlib
 import logging
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, closing
+from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -15,7 +15,6 @@ import numpy as np
 import pyarrow as pa
 
 from sentiment_batch import frames
-from sentiment_batch.data import formats
 from sentiment_batch.data.column_paths import find_field, find_root
 from sentiment_batch.data.columns import extract_texts, is_blank
 from sentiment_batch.data.input_description import InputDescription, describe_reading, log_description
@@ -25,6 +24,7 @@ from sentiment_batch.data.text_columns import TextColumns, choose_text_columns
 from sentiment_batch.data.texts import fingerprint_text
 from sentiment_batch.errors import InputError, UsageError, listed
 from sentiment_batch.frames.base import SAMPLE_ROWS
+from sentiment_batch.frames.open_table import open_table
 from sentiment_batch.locations import without_password
 from sentiment_batch.progress import show_progress
 from sentiment_batch.scoring.scorer import Scorer
@@ -138,9 +138,9 @@ def select_rows(job: SelectJob, load: Callable[[str], Scorer] | None = None) -> 
 def _open_table(job: SelectJob) -> Iterator[_Table]:
     source = job.source
     if isinstance(source, str):
-        with closing(formats.open_reader(source, format=job.input_format, options=job.read)) as reader:
-            run = read_scoring_run(source, job.input_format)
-            yield _Table(name=without_password(source), reader=reader, frame=None, run=run)
+        with open_table(source, input_format=job.input_format, read_options=job.read) as table:
+            run = read_scoring_run(source)
+            yield _Table(name=table.name, reader=table.reader, frame=None, run=run)
         return
     frame = frames.wrap_frame(source)
     sample = TableReader(frame.table(rows=SAMPLE_ROWS))
@@ -197,10 +197,8 @@ def _read_labelled(job: SelectJob, text_columns: Sequence[str]) -> set[bytes]:
     """The fingerprints of the texts of the labelled tables, see `fingerprint_text`."""
     found: set[bytes] = set()
     for one in job.labelled:
-        name = without_password(one) if isinstance(one, str) else f"the {type(one).__name__}"
-        is_file = isinstance(one, str)
-        reader = formats.open_reader(one, options=job.read) if is_file else TableReader(frames.wrap_frame(one).table())
-        with closing(reader):
+        with open_table(one, read_options=job.read) as table:
+            reader, name = table.reader, table.name
             has_all = all(find_field(reader.schema, column) for column in text_columns)
             try:
                 names = choose_text_columns(reader, text_columns if has_all else ()).names

@@ -8,12 +8,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sentiment_batch.data import formats
-from sentiment_batch.errors import InputError
 from sentiment_batch.records import Choice
 from sentiment_batch.scoring.default_model import choose_model
-from sentiment_batch.scoring.output.manifest import read_manifest
-from sentiment_batch.scoring.output.paths import locate_output
+from sentiment_batch.scoring.output.written_output import find_manifest
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -56,19 +53,9 @@ class ScoringRun:
 UNKNOWN = ScoringRun()
 
 
-def read_scoring_run(location: str, input_format: str | None) -> ScoringRun:
-    """Read the manifest beside a table.
-
-    Args:
-        location: the path or URL of the table.
-        input_format: the name of its format, None if the location shows it.
-    """
-    place = location.rstrip("/") + "/" if os.path.isdir(location) else location
-    paths = locate_output(place, formats.find_reader_format(location, input_format))
-    try:
-        manifest = read_manifest(str(paths.manifest)) if paths.manifest else {}
-    except InputError:  # There is no manifest, or it cannot be read. The names of the columns show what was added.
-        manifest = {}
+def read_scoring_run(location: str) -> ScoringRun:
+    """Read the manifest beside the table at a path or URL."""
+    manifest = find_manifest(location) or {}  # without one, the names of the columns show what was added
     reading = manifest.get("input")
     texts = reading.get("text_columns") if isinstance(reading, Mapping) else None
     return ScoringRun(

@@ -4,23 +4,12 @@ texts. It comes from the manifest beside the table, or from the model's folder.
 
 from __future__ import annotations
 
-import logging
-import os
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
 
-from sentiment_batch.data import formats
-from sentiment_batch.errors import InputError, SentimentBatchError
 from sentiment_batch.scoring.added_columns import NEUTRAL
 from sentiment_batch.scoring.likeness import check_confusion, find_confusion
-from sentiment_batch.scoring.output.manifest import read_manifest
-from sentiment_batch.scoring.output.paths import locate_output
+from sentiment_batch.scoring.output.written_output import find_manifest
 from sentiment_batch.scoring.trained_columns import get_trained_columns, read_model_meta
-
-if TYPE_CHECKING:
-    from sentiment_batch.scoring.output.paths import OutputPaths
-
-logger = logging.getLogger("sentiment_batch")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -80,15 +69,7 @@ def read_known_model(location: str | None, model: str | None) -> KnownModel | No
 
 def _read_stored(location: str) -> KnownModel | None:
     """What the manifest beside a table says; None if there is none."""
-    place = location.rstrip("/") + "/" if os.path.isdir(location) else location
-    paths = _locate(place)
-    if paths is None or paths.manifest is None:
-        return None
-    try:
-        manifest = read_manifest(paths.manifest)
-    except InputError as error:
-        if os.path.lexists(paths.manifest):
-            logger.warning("%s Without it, nothing is known of the model", error)
+    if (manifest := find_manifest(location)) is None:
         return None
     described = manifest.get("input") or {}
     return KnownModel(
@@ -107,13 +88,3 @@ def _read_stored(location: str) -> KnownModel | None:
 def _read_names(value: object) -> tuple[str, ...]:
     """`value` as names; none if it is no list of them."""
     return tuple(value) if isinstance(value, list) and all(isinstance(name, str) for name in value) else ()
-
-
-def _locate(location: str) -> OutputPaths | None:
-    """The paths of an output; None if nothing can have been written there."""
-    for output_format in (None, "csv"):  # any format will do to find the manifest
-        try:
-            return locate_output(location, formats.find_writer_format(location, output_format))
-        except SentimentBatchError:
-            continue
-    return None

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import os
 from contextlib import closing
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -11,17 +10,18 @@ from typing import TYPE_CHECKING, Any
 from sentiment_batch.data import formats
 from sentiment_batch.data.readers.base import stream_batches
 from sentiment_batch.data.readers.input_state import drop_machine_bound
-from sentiment_batch.errors import InputError, OutputError, UsageError
+from sentiment_batch.errors import InputError, OutputError
 from sentiment_batch.locations import without_password
 from sentiment_batch.records import ReadOptions
 from sentiment_batch.report.formatting import format_quantity
 from sentiment_batch.scoring.output import fingerprint
-from sentiment_batch.scoring.output.manifest import hash_file_at, locate_files, read_manifest
-from sentiment_batch.scoring.output.paths import OutputPaths, locate_output
+from sentiment_batch.scoring.output.manifest import hash_file_at, locate_files
 from sentiment_batch.scoring.output.targets import SUCCESS
+from sentiment_batch.scoring.output.written_output import find_output, open_written_file
 
 if TYPE_CHECKING:
     from sentiment_batch.data.readers.base import Reader
+    from sentiment_batch.scoring.output.paths import OutputPaths
 
 _CURE = "Score the table again and replace the output, or restore the file."
 
@@ -79,21 +79,6 @@ def verify_output(destination: str) -> VerifiedOutput:
     )
 
 
-def find_output(destination: str) -> tuple[OutputPaths, dict[str, Any]]:
-    """The paths and the manifest of an output.
-
-    Args:
-        destination: the output, as it was named to `score`; a folder with or without its slash.
-
-    Raises:
-        InputError: there is no manifest, or it is damaged.
-    """
-    if os.path.isdir(destination):
-        destination = destination.rstrip("/") + "/"
-    paths = locate_output(destination, formats.find_writer_format(destination, _name_any_format(destination)))
-    return paths, _read_manifest_of(paths)
-
-
 def check_files(paths: OutputPaths, manifest: dict[str, Any]) -> None:
     """Compare the files of an output with its manifest: names, sizes, digests, and the sum of their rows.
 
@@ -111,39 +96,6 @@ def check_files(paths: OutputPaths, manifest: dict[str, Any]) -> None:
             f"{paths.destination} has {format_quantity(rows, 'row')} in its files, but {manifest['rows']:,} were "
             "scored."
         )
-
-
-def open_written_file(location: str, format_name: str) -> Reader | None:
-    """A reader of a file that a scoring run wrote; None if the plugin of its format can only write.
-
-    Raises:
-        InputError: the file cannot be read.
-    """
-    if (one := formats.get_plugins().readers.named(format_name)) is None:
-        return None
-    # The first row of what we write names the columns, even if it looks like data.
-    read = ReadOptions(header=True if "header" in one.options else None)
-    return formats.open_reader(location, format=format_name, options=read)
-
-
-def _name_any_format(destination: str) -> str | None:
-    """A format for a destination that does not show its own: any format will do to find the manifest."""
-    try:
-        formats.find_writer_format(destination)
-    except UsageError:
-        return "csv"
-    return None
-
-
-def _read_manifest_of(paths: OutputPaths) -> dict[str, Any]:
-    if paths.manifest is None:
-        raise InputError(f"{paths.destination} has no manifest, because only files and folders have one. Name a file.")
-    try:
-        return read_manifest(paths.manifest)
-    except InputError as error:
-        raise InputError(
-            f"{error} Without a manifest nothing can be checked; `score` writes one beside every file and folder."
-        ) from error
 
 
 def _check_file(location: str, entry: dict[str, Any]) -> None:

@@ -20,7 +20,8 @@ from sentiment_batch.progress import show_progress
 from sentiment_batch.report.formatting import format_quantity
 from sentiment_batch.scoring.output import fingerprint
 from sentiment_batch.scoring.output.manifest import hash_file_at, locate_files
-from sentiment_batch.scoring.output.verify import check_files, find_output, open_written_file
+from sentiment_batch.scoring.output.verify import check_files
+from sentiment_batch.scoring.output.written_output import find_output, open_written_file
 from sentiment_batch.scoring.reuse.index import digest_texts
 from sentiment_batch.scoring.reuse.taken_columns import restore_probabilities
 

@@ -3,26 +3,24 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import hashlib
 import logging
 import os
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sentiment_batch import frames
-from sentiment_batch.data import formats
 from sentiment_batch.data.column_paths import find_field, select_columns
 from sentiment_batch.data.columns import describe_null_words, extract_texts
 from sentiment_batch.data.input_description import describe_reading, log_description
 from sentiment_batch.data.readers.base import stream_batches
-from sentiment_batch.data.readers.table import TableReader
 from sentiment_batch.data.text_columns import choose_text_columns
 from sentiment_batch.errors import InputError, UsageError, listed
 from sentiment_batch.files.checksums import json_sha256
-from sentiment_batch.locations import without_password
+from sentiment_batch.frames.open_table import OpenTable, open_table
 from sentiment_batch.progress import show_progress
 from sentiment_batch.report.formatting import format_quantity
 from sentiment_batch.scoring.output.fingerprint import describe_input
@@ -31,7 +29,6 @@ from sentiment_batch.training.self_training.text_pool import TextPool, digest_te
 
 if TYPE_CHECKING:
     from sentiment_batch.data.labelled_rows import LabelledRows
-    from sentiment_batch.data.readers.base import Reader
     from sentiment_batch.data.text_columns import TextColumns
     from sentiment_batch.training.job import TrainJob
     from sentiment_batch.training.prepare import PreparedData
@@ -42,18 +39,6 @@ TEXTS_PER_LABELLED_ROW = 20
 """Default number of unlabelled texts to keep for each labelled row. More would hide what the labelled rows teach."""
 MAX_TEXTS = 100_000
 """Default limit of unlabelled texts to keep, because the student goes through all of them several times."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class _Table:
-    """An open table of texts."""
-
-    reader: Reader
-    name: str
-    location: str | None
-    """The path or URL; None for a frame, because only reading shows whether a frame was changed."""
-    format: str | None = None
-    """The format that was named for it."""
 
 
 def read_unlabelled(
@@ -105,18 +90,13 @@ def read_unlabelled(
 
 
 @contextlib.contextmanager
-def _open_table(given: Any, job: TrainJob) -> Iterator[_Table]:
-    if not isinstance(given, str | Path):
-        is_list = isinstance(given, list | tuple)
-        if is_list:
-            _refuse_file_names(given)
-        frame = frames.wrap_frame(frames.frame_texts(given) if is_list else given).table()
-        yield _Table(reader=TableReader(frame), name=f"the {type(given).__name__} of unlabelled texts", location=None)
-        return
-    location = str(given)
-    chosen = job.choose_format(given)
-    with contextlib.closing(formats.open_reader(location, format=chosen, options=job.read_options)) as reader:
-        yield _Table(reader=reader, name=without_password(location), location=location, format=chosen)
+def _open_table(given: Any, job: TrainJob) -> Iterator[OpenTable]:
+    kind = type(given).__name__
+    if isinstance(given, list | tuple):
+        _refuse_file_names(given)
+        given = frames.frame_texts(given)
+    with open_table(given, input_format=job.choose_format(given), read_options=job.read_options) as table:
+        yield table if table.location else dataclasses.replace(table, name=f"the {kind} of unlabelled texts")
 
 
 def _refuse_file_names(texts: Sequence[Any]) -> None:
@@ -129,7 +109,7 @@ def _refuse_file_names(texts: Sequence[Any]) -> None:
             )
 
 
-def _find_texts(job: TrainJob, table: _Table, trained: LabelledRows) -> TextColumns:
+def _find_texts(job: TrainJob, table: OpenTable, trained: LabelledRows) -> TextColumns:
     """Choose the text columns: the named ones if the table has them, else those of the labelled rows, else by name.
 
     Logs how the table is read.
@@ -152,7 +132,7 @@ def _find_texts(job: TrainJob, table: _Table, trained: LabelledRows) -> TextColu
     return found
 
 
-def _fill(pool: TextPool, table: _Table, columns: TextColumns, *, quiet: bool) -> None:
+def _fill(pool: TextPool, table: OpenTable, columns: TextColumns, *, quiet: bool) -> None:
     """Stream all rows of the table into the pool."""
     reader, rows_before = table.reader, pool.rows
     select_columns(reader, columns.names)
@@ -174,10 +154,13 @@ def _list_labelled(data: PreparedData) -> Iterator[str]:
 
 
 def _describe_source(
-    job: TrainJob, tables: Sequence[_Table], columns: Sequence[TextColumns], left_out: Iterable[bytes], limit: int
+    job: TrainJob, tables: Sequence[OpenTable], columns: Sequence[TextColumns], left_out: Iterable[bytes], limit: int
 ) -> str | None:
-    """The SHA-256 of everything that decides which texts are kept; None if the state of a table is not known."""
-    states = [one.location and describe_input(one.reader, one.location, one.format) for one in tables]
+    """The SHA-256 of everything that decides which texts are kept; None for a frame, whose state is unknown."""
+    states = [
+        one.location and describe_input(one.reader, one.location, job.choose_format(given))
+        for given, one in zip(job.unlabelled, tables, strict=True)
+    ]
     if None in states:
         return None
     labelled = hashlib.sha256(b"".join(sorted(left_out))).hexdigest()
