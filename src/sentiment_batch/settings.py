@@ -98,40 +98,15 @@ class TrainSettings:
 
     def __post_init__(self) -> None:
         check_types(self)
-        if self.epochs is not None:
-            _at_least(self.epochs, 1, "epochs")
-        if self.batch_size is not None:
-            _at_least(self.batch_size, 1, "batch_size")
-        _between(self.weight_decay, 0.0, 1.0, "weight_decay")
-        _between(self.warmup, 0.0, 1.0, "warmup")
-        _between(self.dropout, 0.0, 0.95, "dropout")
-        _between(self.layer_decay, 0.1, 1.0, "layer_decay")
-        _between(self.label_smoothing, 0.0, 0.5, "label_smoothing")
-        if self.random_crops is not None:
-            _between(self.random_crops, 0.0, 1.0, "random_crops")
-        if self.weight_average is not None:
-            _between(self.weight_average, 0.0, 0.9999, "weight_average")
-        _one_of(self.long_text, LONG_TEXT, "long_text")
-        _one_of(self.class_weights, CLASS_WEIGHTS, "class_weights")
-        _one_of(self.dtype, DTYPES, "dtype")
+        _at_least(self, epochs=1, batch_size=1, max_length=8, patience=1, limit=2, ensemble=2, unlabelled_limit=1)
+        _between(self, weight_decay=(0, 1), warmup=(0, 1), dropout=(0, 0.95), layer_decay=(0.1, 1))
+        _between(self, label_smoothing=(0, 0.5), random_crops=(0, 1), weight_average=(0, 0.9999))
+        _between(self, unlabelled_confidence=(0, 1), unlabelled_weight=(0.001, 10))
+        _one_of(self, long_text=LONG_TEXT, class_weights=CLASS_WEIGHTS, dtype=DTYPES)
         if self.learning_rate is not None and not 0.0 < self.learning_rate < 1.0:
             raise UsageError(f"`learning_rate` is {self.learning_rate}; it must lie between 0 and 1, such as 5e-5.")
         if self.long_text == "windows":
             raise UsageError('`long_text="windows"` is for scoring. Train with head, tail or head-tail.')
-        if self.max_length is not None:
-            _at_least(self.max_length, 8, "max_length")
-        if self.patience is not None:
-            _at_least(self.patience, 1, "patience")
-        if self.limit is not None:
-            _at_least(self.limit, 2, "limit")
-        if self.ensemble is not None:
-            _at_least(self.ensemble, 2, "ensemble")
-        if self.unlabelled_limit is not None:
-            _at_least(self.unlabelled_limit, 1, "unlabelled_limit")
-        if self.unlabelled_confidence is not None:
-            _between(self.unlabelled_confidence, 0.0, 1.0, "unlabelled_confidence")
-        if self.unlabelled_weight is not None:
-            _between(self.unlabelled_weight, 0.001, 10.0, "unlabelled_weight")
         if self.folds is not None and (self.folds == 1 or self.folds < 0):
             raise UsageError(f"`folds` is {self.folds}; it must be 0 for none, or at least 2.")
         if self.folds and self.val_size is not None:
@@ -192,13 +167,8 @@ class ScoreSettings:
                 f"`engine_option` is for engines of plugins, and the engine {LOCAL!r} takes none. Name another engine "
                 "with `engine`, or leave the option out."
             )
-        _one_of(self.dtype, DTYPES, "dtype")
-        if self.long_text is not None:
-            _one_of(self.long_text, LONG_TEXT, "long_text")
-        if self.batch_tokens is not None:
-            _at_least(self.batch_tokens, 1, "batch_tokens")
-        if self.max_length is not None:
-            _at_least(self.max_length, 8, "max_length")
+        _at_least(self, batch_tokens=1, max_length=8)
+        _one_of(self, dtype=DTYPES, long_text=LONG_TEXT)
         if self.deterministic and self.compile:
             raise UsageError(
                 "`deterministic=True` and `compile=True` exclude each other, because a compiled model gives other "
@@ -309,16 +279,25 @@ _KINDS: dict[str, tuple[str, Callable[[Any], Any]]] = {
 }
 
 
-def _at_least(value: int, least: int, name: str) -> None:
-    if value < least:
-        raise UsageError(f"`{name}` is {value}; it must be at least {least}.")
+def _at_least(record: Any, **limits: int) -> None:
+    """Check that each named setting is at least its limit; None stands for no choice."""
+    for name, least in limits.items():
+        value = getattr(record, name)
+        if value is not None and value < least:
+            raise UsageError(f"`{name}` is {value}; it must be at least {least}.")
 
 
-def _between(value: float, least: float, most: float, name: str) -> None:
-    if not least <= value <= most:
-        raise UsageError(f"`{name}` is {value}; it must lie between {least:g} and {most:g}.")
+def _between(record: Any, **ranges: tuple[float, float]) -> None:
+    """Check that each named setting lies in its range, ends included; None stands for no choice."""
+    for name, (least, most) in ranges.items():
+        value = getattr(record, name)
+        if value is not None and not least <= value <= most:
+            raise UsageError(f"`{name}` is {value}; it must lie between {least:g} and {most:g}.")
 
 
-def _one_of(value: str, known: tuple[str, ...], name: str) -> None:
-    if value not in known:
-        raise UsageError(f"`{name}` is {value!r}; it must be one of {', '.join(known)}.")
+def _one_of(record: Any, **known: tuple[str, ...]) -> None:
+    """Check that each named setting is one of its values; None stands for no choice."""
+    for name, values in known.items():
+        value = getattr(record, name)
+        if value is not None and value not in values:
+            raise UsageError(f"`{name}` is {value!r}; it must be one of {', '.join(values)}.")
